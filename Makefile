@@ -1,0 +1,54 @@
+# What one types. Each target is one script; what needs an `if` lives in scripts/.
+.DEFAULT_GOAL := help
+.PHONY: help install fmt lint types layers test test-fast test-rabbit run run-rabbit bench docs locks clean
+PY := .venv/bin/python
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+install: ## make .venv with all that development needs
+	scripts/venv dev
+
+fmt: install ## format the code and mend what can be mended
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+lint: install ## rules, format and layers
+	scripts/check lint
+
+types: install ## mypy, strict
+	scripts/check types
+
+layers: install ## who imports whom
+	scripts/check layers
+
+test: ## everything: fetch what is missing, lint, types, layers, docs, all tests against a real RabbitMQ
+	scripts/test
+
+test-fast: install ## unit and contract tests that need neither RabbitMQ nor a browser
+	$(PY) -m pytest -q -m "not rabbit and not page and not slow"
+
+test-rabbit: install ## the tests that need RabbitMQ
+	scripts/need rabbitmq
+	$(PY) -m pytest -q -m rabbit
+
+run: ## two gateways and a router in one process, and a page to chat in: http://127.0.0.1:8080 (PORT=… for another)
+	scripts/venv run
+	$(PY) -m embedded
+
+run-rabbit: ## the same as four processes on a real RabbitMQ (WARREN_AMQP_URL, else a private node)
+	scripts/venv run
+	$(PY) -m scripts.run_rabbit
+
+bench: install ## measure: messages through the whole path, fan-out, idle connections
+	scripts/need rabbitmq
+	scripts/bench
+
+docs: install ## make docs/settings.md and docs/topology.md from the code
+	scripts/docs
+
+locks: install ## make requirements/*.lock from the members' dependencies
+	scripts/locks
+
+clean: ## remove what was made (.venv too)
+	scripts/clean

@@ -1,0 +1,236 @@
+/** The demo page: one room, two gateways, and a form that publishes as a backend would. It wires the client to the page and decides nothing. */
+import { WarrenClient } from "../js/warren.js";
+import { Feed, clock, element } from "./feed.js";
+import { newTraceparent } from "./trace.js";
+
+const NAMES = ["Bramble", "Clover", "Fern", "Hazel", "Juniper", "Moss", "Rowan", "Sorrel", "Thistle", "Willow"];
+const TYPING_EVERY_MS = 2_000;
+const TYPING_SHOWN_MS = 3_500;
+const LOG_KEPT = 200;
+const STATES = { idle: "not connected", connecting: "connecting …", waiting: "reconnecting …", closed: "not connected" };
+/** Types that only the connection is concerned with: they go into the log. */
+const SYSTEM = new Set([
+  "WELCOME", "JOINED", "LEFT", "ACK", "PONG", "ERROR", "RECONNECT", "DEGRADED", "RESTORED", "AUTHENTICATED",
+]); // prettier-ignore
+
+const at = (id) => document.getElementById(id);
+const feed = new Feed(at("feed"));
+const typists = new Map(); // name ▶ the timer that forgets it
+let client = null;
+let room = null;
+let typedAt = -Infinity;
+let targetChosen = false; // someone has written a name of their own into the form
+
+// ── what the page knows at its start ────────────────────────────────────────────────────────────────────────────────────
+
+const asked = new URLSearchParams(location.search);
+at("name").value = asked.get("name") ?? NAMES[Math.floor(Math.random() * NAMES.length)];
+at("room").value = asked.get("room") ?? at("room").value;
+
+async function gateways() {
+  const known = [];
+  try {
+    const answer = await fetch("demo/config.json");
+    if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
+    known.push(...(await answer.json()).gateways);
+  } catch (error) {
+    complain(`The list of gateways could not be read (${error.message}); using this page's own.`);
+    known.push(location.host);
+  }
+  const extra = asked.get("gateway");
+  return extra && !known.includes(extra) ? [...known, extra] : known;
+}
+
+// ── the connection ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+at("entry").addEventListener("submit", (event) => {
+  event.preventDefault();
+  leave();
+  enter(at("name").value.trim(), at("gateway").value, at("room").value.trim());
+});
+at("disconnect").addEventListener("click", leave);
+
+function enter(name, gateway, chosen) {
+  complain(null);
+  feed.clear();
+  room = chosen;
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  client = new WarrenClient(`${scheme}://${gateway}/ws`, { user: name });
+  listen(client, gateway);
+  client.connect().catch(() => {}); // the close event says it
+  client.join(room).catch((error) => {
+    if (error.code !== "closed") complain(`You can't join ${chosen}: ${error.message}`);
+  });
+  at("disconnect").disabled = false;
+  for (const id of ["text", "send"]) at(id).disabled = false;
+  at("text").placeholder = `Write to ${room}`;
+  at("text").focus();
+}
+
+function leave() {
+  client?.close();
+  client = null;
+  for (const id of ["text", "send", "disconnect"]) at(id).disabled = true;
+  for (const timer of typists.values()) clearTimeout(timer);
+  typists.clear();
+  showTypists();
+  showFacts();
+}
+
+function listen(it, gateway) {
+  const mine = (listener) => (value) => it === client && listener(value);
+  it.on("state", mine((state) => light(state, state === "open" ? `connected to ${gateway}` : STATES[state])));
+  it.on("open", mine((welcome) => log(`connected to ${gateway} as ${welcome.user}`)));
+  it.on("close", mine(({ code, reason, reconnect, delayMs }) => {
+    log(`closed: ${code} ${reason}${reconnect ? `; again in ${(delayMs / 1000).toFixed(1)} s` : ""}`, true);
+    if (reconnect) return;
+    complain(`The connection was closed for good: ${code} ${reason}`);
+    leave();
+  }));
+  it.on("error", mine((error) => {
+    log(`${error.code}: ${error.message}`, true);
+    if (!error.retry) complain(`${error.code}: ${error.message}`);
+  }));
+  it.on("gap", mine((gap) => {
+    log(`gap in ${gap.room}: from ${gap.since.seq} to ${gap.position.seq}`, true);
+    if (gap.room === room) feed.divide("Messages may be missing here: the server could not send what came while you were away.");
+  }));
+  it.on("JOINED", mine((frame) => {
+    const { seq, recovered, missed } = frame.payload;
+    log(`joined ${frame.room} at seq ${seq}${recovered ? `; ${missed} missed messages follow` : ""}`);
+    showFacts();
+  }));
+  it.on("DEGRADED", mine(() => light("degraded", `${gateway} has lost its broker; messages wait`)));
+  it.on("RESTORED", mine(() => light("open", `connected to ${gateway}`)));
+  it.on("RECONNECT", mine((frame) => log(`asked to come again in ${frame.payload.after_ms} ms`)));
+  it.on("*", mine((message) => {
+    if (SYSTEM.has(message.type)) return;
+    if (message.type === "TYPING") return typed(message.sender);
+    if (message.type === "CHAT") forget(message.sender);
+    feed.show(message, room);
+    showFacts();
+  }));
+}
+
+// ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+at("composer").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const text = at("text").value.trim();
+  if (!text || !client) return;
+  at("text").value = "";
+  typedAt = -Infinity;
+  const traceparent = newTraceparent(at("sampled").checked);
+  const row = feed.sending(client.user ?? at("name").value, { text }, traceparent);
+  try {
+    feed.accepted(row, await client.send("CHAT", room, { text }, { traceparent }));
+    showFacts();
+  } catch (error) {
+    feed.failed(row, error.message);
+  }
+});
+
+at("text").addEventListener("input", () => {
+  if (!client || Date.now() - typedAt < TYPING_EVERY_MS || !at("text").value) return;
+  typedAt = Date.now();
+  client.send("TYPING", room, true);
+});
+
+function typed(name) {
+  if (!name) return;
+  clearTimeout(typists.get(name));
+  typists.set(name, setTimeout(() => forget(name), TYPING_SHOWN_MS));
+  showTypists();
+}
+
+function forget(name) {
+  clearTimeout(typists.get(name));
+  if (typists.delete(name)) showTypists();
+}
+
+function showTypists() {
+  const names = [...typists.keys()];
+  const text = names.length > 3 ? `${names.length} people are typing …` : `${names.join(", ")} ${names.length > 1 ? "are" : "is"} typing …`;
+  at("typing").textContent = names.length ? text : "";
+}
+
+// ── as a backend ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+at("kind").addEventListener("change", () => {
+  targetChosen = false;
+  showTarget();
+});
+at("target").addEventListener("input", () => (targetChosen = true));
+
+function showTarget() {
+  const kind = at("kind").value;
+  const standard = { room: at("room").value, user: at("name").value, conn: client?.connection ?? "", all: "" };
+  at("target-label").style.visibility = kind === "all" ? "hidden" : "visible";
+  at("target").required = kind !== "all";
+  at("target").value = standard[kind];
+}
+
+at("notify").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const note = at("notified");
+  const tell = (text, bad) => {
+    note.textContent = text;
+    note.classList.toggle("bad", bad);
+  };
+  let payload;
+  try {
+    payload = JSON.parse(at("payload").value);
+  } catch (error) {
+    return tell(`The payload is no JSON: ${error.message}`, true);
+  }
+  const body = { to: at("kind").value, name: at("target").value.trim(), type: at("type").value.trim(), payload };
+  try {
+    const answer = await fetch("demo/notify", {
+      method: "POST",
+      headers: { "Content-Type": "application/json", traceparent: newTraceparent(at("sampled").checked) },
+      body: JSON.stringify(body),
+    });
+    const result = await answer.json();
+    tell(answer.ok ? `Published with the key ${result.key}` : result.error, !answer.ok);
+  } catch (error) {
+    tell(`The page's server does not answer: ${error.message}`, true);
+  }
+});
+
+// ── what is shown around it ─────────────────────────────────────────────────────────────────────────────────────────────
+
+function light(state, text) {
+  at("status").dataset.state = state;
+  at("status-text").textContent = text;
+  showFacts();
+}
+
+function showFacts() {
+  at("fact-connection").textContent = client?.connection ?? "–";
+  at("fact-user").textContent = client?.user ?? "–";
+  at("fact-rooms").textContent = client?.rooms.join(", ") || "–";
+  const position = client?.position(room);
+  at("position").textContent = position ? `seq ${position.seq} · epoch ${position.epoch}` : "";
+  if (!targetChosen) showTarget();
+}
+
+function log(text, bad = false) {
+  const line = element("li", bad ? "bad" : "");
+  line.append(element("time", "", clock(Date.now())), element("span", "", text));
+  at("log").append(line);
+  while (at("log").children.length > LOG_KEPT) at("log").firstChild.remove();
+  at("log").scrollTop = at("log").scrollHeight;
+}
+
+function complain(text) {
+  at("trouble").hidden = text === null;
+  at("trouble").textContent = text ?? "";
+}
+
+window.addEventListener("pagehide", () => client?.close());
+showTarget();
+light("idle", STATES.idle);
+for (const gateway of await gateways()) at("gateway").append(new Option(gateway, gateway));
+if (asked.has("gateway")) at("gateway").value = asked.get("gateway");
+at("connect").disabled = false;
+document.body.dataset.ready = "yes";

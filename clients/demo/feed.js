@@ -1,0 +1,123 @@
+/** The list of messages: one row each, in the order of their seq, the last 500 of them. It knows nothing of the connection. */
+import { traceIdOf } from "./trace.js";
+
+const KEPT = 500;
+const TARGETS = { "*": "to everyone" };
+
+export class Feed {
+  #list;
+
+  constructor(list) {
+    this.#list = list;
+  }
+
+  clear() {
+    this.#list.replaceChildren();
+  }
+
+  /** Show a message that came. */
+  show(message, room) {
+    const row = rowOf(message.sender ?? "a backend", message.payload, message.timestamp);
+    if (message.type !== "CHAT") tag(row, message.type);
+    if (message.room !== room) tag(row, TARGETS[message.room] ?? (message.room ? `to ${message.room}` : "to you"));
+    if (message.type !== "CHAT" || message.sender === undefined) row.classList.add("notice");
+    this.#number(row, message, message.room === room);
+    this.#trace(row, traceIdOf(message.traceparent) ?? "not sampled");
+    this.#keep(row);
+  }
+
+  /** Show a message that is on its way; the answer is settled by `accepted` or `failed`. */
+  sending(name, payload, traceparent) {
+    const row = rowOf(name, payload, Date.now());
+    row.classList.add("mine", "sending");
+    row.querySelector(".rail").textContent = "…";
+    this.#trace(row, traceIdOf(traceparent));
+    this.#keep(row);
+    return row;
+  }
+
+  accepted(row, ack) {
+    row.classList.remove("sending");
+    this.#number(row, ack, true);
+    this.#place(row);
+  }
+
+  failed(row, reason) {
+    row.classList.replace("sending", "failed");
+    row.querySelector(".rail").textContent = "!";
+    row.querySelector(".meta").replaceChildren(`not sent: ${reason}`);
+  }
+
+  divide(text) {
+    this.#keep(element("li", "divider", text));
+  }
+
+  #number(row, { seq, epoch }, ordered) {
+    const rail = row.querySelector(".rail");
+    rail.textContent = seq ?? "–";
+    rail.title = seq === undefined ? "not numbered" : "seq";
+    rail.classList.toggle("numbered", seq !== undefined);
+    if (ordered && seq !== undefined) Object.assign(row.dataset, { seq, epoch });
+    row.querySelector(".meta").prepend(pair("seq", seq ?? "none"), pair("epoch", epoch || "none"));
+  }
+
+  #trace(row, id) {
+    row.querySelector(".meta").append(pair("trace", id));
+  }
+
+  /** An own message gets its seq late: others may stand behind it that belong before. */
+  #place(row) {
+    const { seq, epoch } = row.dataset;
+    const before = [...this.#list.children].filter((other) => other.dataset.epoch === epoch && +other.dataset.seq < +seq);
+    const last = before.at(-1);
+    if (last && last.compareDocumentPosition(row) & Node.DOCUMENT_POSITION_PRECEDING) last.after(row);
+  }
+
+  #keep(row) {
+    const list = this.#list;
+    const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+    list.append(row);
+    if (row.dataset.seq) {
+      const behind = [...list.children].find(
+        (other) => other !== row && other.dataset.epoch === row.dataset.epoch && +other.dataset.seq > +row.dataset.seq,
+      );
+      behind?.before(row);
+    }
+    while (list.children.length > KEPT) list.firstChild.remove();
+    if (atEnd || row.classList.contains("mine")) list.scrollTop = list.scrollHeight;
+  }
+}
+
+function rowOf(name, payload, timestamp) {
+  const row = element("li", "message");
+  const [rail, body, who] = [element("div", "rail"), element("div", "body"), element("div", "who")];
+  const time = element("time", "", clock(timestamp));
+  time.dateTime = new Date(timestamp).toISOString();
+  who.append(element("b", "", name), time);
+  const isText = typeof payload?.text === "string" && Object.keys(payload).length === 1;
+  const text = isText ? payload.text : JSON.stringify(payload);
+  body.append(who, element("div", isText ? "said" : "said json", text), element("div", "meta"));
+  row.append(rail, body);
+  return row;
+}
+
+function tag(row, text) {
+  row.querySelector(".who time").before(element("span", "tag", text));
+}
+
+function pair(name, value) {
+  const span = element("span", `meta-${name}`);
+  span.append(element("b", "", `${name} `), String(value));
+  return span;
+}
+
+export function element(name, className, text) {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+export function clock(timestamp) {
+  return new Date(timestamp).toLocaleTimeString("en-GB");
+}

@@ -1,0 +1,198 @@
+/**
+ * One connection that comes back: dial, back-off with full jitter, heartbeat, token, close codes. It knows no room and no
+ * message. Its owner is told by four functions: `frame(data)`, `down(why)` (with `why`: for good), `state(name)` and
+ * `report(event, value)`. Part of warren.js.
+ */
+import { WarrenError, adviceOf, deferred } from "./error.js";
+import { Timers } from "./timers.js";
+
+const PROTOCOL = "warren.v1";
+const NO_ANSWER = 4000; // the client's own close code: the server was silent
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+export class Link {
+  state = "idle"; // ▶ connecting ▶ open ▶ waiting ▶ connecting …, and closed
+  token;
+  user;
+  advice = null; // what an ERROR before the close said: "yes", "no", "fresh token"
+  #socket = null;
+  #life = 0; // one for each socket: what belongs to an earlier one is not heard
+  #tries = 0;
+  #openedAt = -Infinity;
+  #heardAt = 0;
+  #moving = false;
+  #ready = null;
+  #timers;
+  #url;
+  #options;
+  #owner;
+
+  constructor(url, options, owner) {
+    this.#url = new URL(url, globalThis.location?.href);
+    this.#url.protocol = this.#url.protocol.replace(/^http/, "ws");
+    this.#options = options;
+    this.#owner = owner;
+    this.#timers = new Timers(options);
+    this.token = options.token;
+    this.user = options.user;
+  }
+
+  /** Connect now; the promise is settled by the first WELCOME or when no more try will be made. */
+  connect() {
+    if (this.state === "idle" || this.state === "closed") {
+      this.#tries = 0;
+      this.#ready = deferred();
+      this.#dial();
+    } else if (this.state === "waiting") this.#dial();
+    return this.#ready.promise;
+  }
+
+  close() {
+    if (this.state === "idle" || this.state === "closed") return;
+    this.#letGo(1000, "Bye");
+    this.#stop(1000, "Bye", new WarrenError("closed", "the client was closed"));
+  }
+
+  write(text) {
+    this.#socket?.send(text);
+  }
+
+  /** WELCOME came: `ping()` is called for each heartbeat and returns nothing. */
+  opened(welcome, ping) {
+    this.#timers.cancel("connect");
+    if (!this.token) this.user = welcome.user; // the name that Warren made up is kept
+    this.#openedAt = this.#options.now();
+    this.#become("open");
+    this.#beat(ping);
+    this.#ready.resolve(welcome);
+  }
+
+  /** Get a fresh token shortly before `expiresAt` (ms since the Unix epoch) and hand it to `authenticate`. */
+  refresh(expiresAt, authenticate) {
+    if (!expiresAt || !this.#options.getToken) return;
+    const delay = expiresAt - this.#options.wall() - this.#options.refreshBeforeMs;
+    this.#timers.after("refresh", Math.max(1_000, Math.min(delay, LONGEST_TIMER_MS)), async () => {
+      const life = this.#life;
+      try {
+        const token = await this.#options.getToken();
+        this.token = token;
+        if (life === this.#life) authenticate(token);
+      } catch (cause) {
+        this.#owner.report("error", new WarrenError("unauthorized", `no fresh token: ${cause.message}`, { cause }));
+      }
+    });
+  }
+
+  /** The server asks to come again after so long; it has spread these times itself, so no back-off is added. */
+  move(afterMs) {
+    this.#timers.after("move", Math.min(afterMs, LONGEST_TIMER_MS), () => {
+      this.#moving = true;
+      this.#letGo(1000, "Moving");
+      this.#lost(1012, "Draining");
+    });
+  }
+
+  async #dial() {
+    const life = ++this.#life;
+    this.#timers.clear();
+    this.#become("connecting");
+    const patience = this.#options.connectTimeoutMs;
+    this.#timers.after("connect", patience, () => this.#fail("connection", `no WELCOME within ${patience} ms`));
+    try {
+      if (!this.token && this.#options.getToken) {
+        const token = await this.#options.getToken();
+        if (life !== this.#life) return; // closed, or out of patience
+        this.token = token;
+      }
+      this.#open();
+    } catch (cause) {
+      if (life === this.#life) this.#fail("connection", `can't connect: ${cause.message}`, cause);
+    }
+  }
+
+  #open() {
+    const url = new URL(this.#url);
+    const protocols = [PROTOCOL];
+    if (this.token && this.#options.tokenIn === "query") url.searchParams.set("token", this.token);
+    else if (this.token) protocols.push(`bearer.${this.token}`);
+    else if (this.user) url.searchParams.set("user", this.user);
+    const socket = new this.#options.WebSocket(url.href, protocols);
+    this.#socket = socket;
+    socket.onmessage = ({ data }) => {
+      this.#heardAt = this.#options.now();
+      this.#owner.frame(data);
+    };
+    socket.onclose = ({ code, reason }) => this.#lost(code, reason);
+    socket.onerror = () => {}; // a close event follows, and says more
+  }
+
+  #fail(code, message, cause) {
+    this.#letGo(NO_ANSWER, "No answer");
+    this.#owner.report("error", new WarrenError(code, message, { retry: true, cause }));
+    if (this.state !== "closed") this.#lost(1006, message); // the listener may have closed the client
+  }
+
+  /** Close the socket and hear no more of it: a dead one can take minutes to say that it is closed. */
+  #letGo(code, reason) {
+    this.#life++;
+    const socket = this.#socket;
+    this.#socket = null;
+    if (!socket) return;
+    socket.onmessage = socket.onclose = null;
+    socket.close(code, reason);
+  }
+
+  #lost(code, reason) {
+    this.#letGo(1000, "Bye");
+    this.#timers.clear();
+    this.#owner.down();
+    const moving = this.#moving;
+    const advice = moving ? "yes" : (this.advice ?? adviceOf(code));
+    this.advice = null;
+    this.#moving = false;
+    if (advice === "fresh token") this.token = null;
+    if (advice === "no" || (advice === "fresh token" && !this.#options.getToken)) {
+      const message = `the server closed the connection: ${code} ${reason}`.trim();
+      return this.#stop(code, reason, new WarrenError("closed", message));
+    }
+    const { now, random, stableMs, maxTries, backoffMs, backoffCapMs } = this.#options;
+    if (now() - this.#openedAt >= stableMs) this.#tries = 0;
+    this.#openedAt = Infinity; // until the next WELCOME nothing counts as stable
+    if (this.#tries >= maxTries) {
+      return this.#stop(code, reason, new WarrenError("closed", `gave up after ${this.#tries} tries`));
+    }
+    const delayMs = moving ? 0 : random() * Math.min(backoffCapMs, backoffMs * 2 ** this.#tries);
+    if (!moving) this.#tries++;
+    this.#become("waiting");
+    this.#owner.report("close", { code, reason, reconnect: true, delayMs });
+    if (this.state === "waiting") this.#timers.after("dial", delayMs, () => this.#dial());
+  }
+
+  #stop(code, reason, why) {
+    this.#timers.clear();
+    this.state = "closed";
+    this.#owner.down(why);
+    this.#ready.reject(why);
+    this.#owner.state("closed");
+    this.#owner.report("close", { code, reason, reconnect: false, delayMs: null });
+  }
+
+  /** A browser sees no WebSocket ping, so it asks itself; anything that is heard counts as an answer. */
+  #beat(ping) {
+    const { pingMs, pongTimeoutMs, now } = this.#options;
+    this.#timers.after("ping", pingMs, () => {
+      const askedAt = now();
+      ping();
+      this.#timers.after("pong", pongTimeoutMs, () => {
+        if (this.#heardAt >= askedAt) this.#beat(ping);
+        else this.#fail("heartbeat_missed", `nothing was heard for ${pongTimeoutMs} ms after a PING`);
+      });
+    });
+  }
+
+  #become(state) {
+    if (state === this.state) return;
+    this.state = state;
+    this.#owner.state(state);
+  }
+}

@@ -1,0 +1,290 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { WarrenClient, WarrenError } from "../warren.js";
+import { FakeSocket, scene, settled } from "../support/fakes.js";
+
+test("it offers warren.v1 and is open once WELCOME has come", async () => {
+  const s = scene();
+  const ready = s.client.connect();
+  await settled();
+  assert.deepEqual(s.socket.protocols, ["warren.v1"]);
+  assert.equal(s.client.state, "connecting");
+  s.socket.welcome({ connection: "g1~7", user: "ann", limits: { rate: 5, rate_per_ms: 1000 } });
+  assert.equal((await ready).user, "ann");
+  assert.equal(s.client.connection, "g1~7");
+  assert.deepEqual(s.log.states, ["connecting", "open"]);
+});
+
+test("an http address is taken for the WebSocket of the same place", async () => {
+  const client = new WarrenClient("https://warren.test/ws?a=1", { WebSocket: FakeSocket });
+  client.connect().catch(() => {});
+  await settled();
+  assert.equal(FakeSocket.all.at(-1).url.href, "wss://warren.test/ws?a=1");
+  client.close();
+});
+
+test("the token goes as a subprotocol, or in the address where that is asked for", async () => {
+  const quiet = scene({ token: "t.o.k" });
+  await quiet.open();
+  assert.deepEqual(quiet.socket.protocols, ["warren.v1", "bearer.t.o.k"]);
+  assert.equal(quiet.socket.url.search, "");
+  const open = scene({ token: "t.o.k", tokenIn: "query" });
+  await open.open();
+  assert.deepEqual(open.socket.protocols, ["warren.v1"]);
+  assert.equal(open.socket.url.search, "?token=t.o.k");
+});
+
+test("the name that Warren made up for an anonymous user is kept across reconnects", async () => {
+  const s = scene();
+  await s.open({ user: "guest-17" });
+  const next = await s.again();
+  assert.equal(next.url.searchParams.get("user"), "guest-17");
+});
+
+test("a name that was chosen is asked for from the first try", async () => {
+  const s = scene({ user: "ann" });
+  await s.open();
+  assert.equal(s.socket.url.searchParams.get("user"), "ann");
+});
+
+test("the back-off doubles from 1 s to 30 s, and the wait is drawn from all of it", async () => {
+  const s = scene({ random: () => 0.999999 });
+  s.client.connect();
+  for (let n = 0; n < 8; n++) {
+    await settled();
+    s.socket.drop();
+    await s.clock.pass(s.log.closes.at(-1).delayMs);
+  }
+  const waits = s.log.closes.map(({ delayMs }) => Math.round(delayMs));
+  assert.deepEqual(waits, [1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]);
+  for (const share of [0.1, 0.7]) {
+    const t = scene({ random: () => share });
+    t.client.connect();
+    await settled();
+    t.socket.drop();
+    assert.equal(t.log.closes[0].delayMs, 1000 * share);
+  }
+});
+
+test("a connection that has held begins the back-off anew; one that is closed at once does not", async () => {
+  const s = scene();
+  await s.open();
+  await s.clock.pass(6_000);
+  await s.again();
+  await s.again();
+  await s.again();
+  assert.deepEqual(s.log.closes.map(({ delayMs }) => delayMs), [500, 1000, 2000]);
+  await s.clock.pass(6_000);
+  await s.again();
+  assert.equal(s.log.closes.at(-1).delayMs, 500);
+});
+
+test("maxTries 5 gives up after five tries and says so to whoever waits", async () => {
+  const s = scene({ maxTries: 5 });
+  const ready = s.client.connect();
+  for (let n = 0; n < 6; n++) {
+    await settled();
+    s.socket.drop();
+    await s.clock.pass(s.log.closes.at(-1).delayMs ?? 60_000);
+  }
+  assert.equal(s.sockets.length, 6);
+  assert.equal(s.client.state, "closed");
+  assert.equal(s.clock.pending, 0);
+  await assert.rejects(ready, (error) => error instanceof WarrenError && /gave up after 5 tries/.test(error.message));
+});
+
+for (const code of [1001, 1006, 1011, 1012, 1013, 4002, 4004, 4005]) {
+  test(`after close ${code} it comes back`, async () => {
+    const s = scene();
+    await s.open();
+    await s.again({}, code);
+    assert.equal(s.client.state, "open");
+  });
+}
+
+for (const code of [1000, 1002, 4003, 4006, 4007]) {
+  test(`after close ${code} it stays away`, async () => {
+    const s = scene();
+    await s.open();
+    s.socket.drop(code, "why");
+    await s.clock.pass(120_000);
+    assert.equal(s.sockets.length, 1);
+    assert.deepEqual(s.log.closes, [{ code, reason: "why", reconnect: false, delayMs: null }]);
+    assert.equal(s.client.state, "closed");
+  });
+}
+
+test("after 4001 it asks for a fresh token and comes back with it", async () => {
+  const tokens = ["old", "fresh"];
+  const s = scene({ getToken: async () => tokens.shift() });
+  await s.open();
+  assert.deepEqual(s.socket.protocols, ["warren.v1", "bearer.old"]);
+  const next = await s.again({}, 4001);
+  assert.deepEqual(next.protocols, ["warren.v1", "bearer.fresh"]);
+});
+
+test("after 4001 with nowhere to get a token it stays away", async () => {
+  const s = scene({ token: "old" });
+  await s.open();
+  s.socket.drop(4001, "Unauthorized");
+  await s.clock.pass(120_000);
+  assert.equal(s.client.state, "closed");
+  assert.equal(s.sockets.length, 1);
+});
+
+test("getToken that fails is reported and tried again after the back-off", async () => {
+  let calls = 0;
+  const s = scene({
+    getToken: async () => {
+      if (++calls === 1) throw new Error("the login is away");
+      return "t2";
+    },
+  });
+  s.client.connect();
+  await settled();
+  assert.match(s.log.errors[0].message, /the login is away/);
+  await s.clock.pass(1_000);
+  assert.deepEqual(s.socket.protocols, ["warren.v1", "bearer.t2"]);
+});
+
+test("what the ERROR before a close says about coming back counts for more than the code", async () => {
+  const s = scene();
+  await s.open();
+  s.socket.say({ type: "ERROR", payload: { code: "overloaded", message: "", close: 1013, reconnect: "no" } });
+  s.socket.drop(1013);
+  assert.equal(s.client.state, "closed");
+});
+
+test("a token's end is met with a fresh one by AUTH, and the next end too", async () => {
+  let count = 0;
+  const s = scene({ getToken: async () => `t${++count}` });
+  await s.open({ expires_at: s.clock.epoch + 100_000 });
+  keepAlive(s);
+  await s.clock.pass(69_000);
+  assert.equal(s.socket.of("AUTH").length, 0);
+  await s.clock.pass(1_500);
+  assert.deepEqual(s.socket.of("AUTH").map((frame) => frame.payload), [{ token: "t2" }]);
+  s.socket.say({ type: "AUTHENTICATED", payload: { expires_at: s.clock.epoch + 140_000 } });
+  await s.clock.pass(40_000);
+  assert.equal(s.socket.of("AUTH").length, 2);
+});
+
+function keepAlive(s) {
+  const { socket } = s;
+  const send = socket.send.bind(socket);
+  socket.send = (text) => {
+    send(text);
+    if (socket.last.type === "PING") socket.say({ type: "PONG", ref: socket.last.id });
+  };
+}
+
+test("a PING goes every 30 s, and the connection lives while it is answered", async () => {
+  const s = scene();
+  await s.open();
+  keepAlive(s);
+  await s.clock.pass(125_000);
+  assert.equal(s.socket.of("PING").length, 3); // 30 s, then 10 s of listening, then 30 s again …
+  assert.equal(s.client.state, "open");
+});
+
+test("no answer to a PING within the time ends the connection and makes a new one", async () => {
+  const s = scene();
+  const first = await s.open();
+  await s.clock.pass(39_999);
+  assert.equal(s.client.state, "open");
+  await s.clock.pass(1);
+  assert.equal(s.log.errors[0].code, "heartbeat_missed");
+  assert.deepEqual(first.closed, { code: 4000, reason: "No answer" });
+  await s.clock.pass(1_000);
+  assert.equal(s.sockets.length, 2);
+  first.drop(1006); // the dead socket's late event changes nothing
+  assert.equal(s.client.state, "connecting");
+});
+
+test("RECONNECT: it moves when its slot has come, at once and without back-off", async () => {
+  const s = scene();
+  const first = await s.open();
+  first.say({ type: "RECONNECT", payload: { after_ms: 3_000 } });
+  await s.clock.pass(2_999);
+  assert.equal(s.sockets.length, 1);
+  await s.clock.pass(1);
+  assert.equal(s.sockets.length, 2);
+  assert.deepEqual(first.closed, { code: 1000, reason: "Moving" });
+  s.socket.welcome();
+  assert.equal(s.client.state, "open");
+});
+
+test("a server that opens the socket and says nothing is given up after the patience", async () => {
+  const s = scene();
+  s.client.connect();
+  await s.clock.pass(10_000);
+  assert.match(s.log.errors[0].message, /no WELCOME within 10000 ms/);
+  await s.clock.pass(1_000);
+  assert.equal(s.sockets.length, 2);
+});
+
+test("connect() while it waits makes the next try now", async () => {
+  const s = scene();
+  await s.open();
+  s.socket.drop();
+  assert.equal(s.client.state, "waiting");
+  s.client.connect();
+  await settled();
+  assert.equal(s.sockets.length, 2);
+  await s.clock.pass(9_000);
+  assert.equal(s.sockets.length, 2);
+});
+
+test("close() ends everything: the socket, the timers and the hopes", async () => {
+  const s = scene();
+  const socket = await s.open();
+  const sent = s.client.send("CHAT", "r", "x");
+  const joined = s.client.join("r");
+  s.client.close();
+  assert.deepEqual(socket.closed, { code: 1000, reason: "Bye" });
+  assert.equal(s.clock.pending, 0);
+  await assert.rejects(sent, { code: "closed" });
+  await assert.rejects(joined, { code: "closed" });
+  await assert.rejects(s.client.send("CHAT", "r", "y"), { code: "closed" });
+  socket.say({ type: "CHAT", payload: "late" });
+  assert.deepEqual(s.log.chats, []);
+  assert.deepEqual(s.log.states, ["connecting", "open", "closed"]);
+});
+
+test("close() while a token is being fetched opens nothing afterwards", async () => {
+  let hand;
+  const s = scene({ getToken: () => new Promise((resolve) => (hand = resolve)) });
+  const ready = s.client.connect();
+  s.client.close();
+  hand("late");
+  await settled();
+  assert.equal(s.sockets.length, 0);
+  await assert.rejects(ready, { code: "closed" });
+});
+
+test("a closed client connects again when it is told to", async () => {
+  const s = scene();
+  await s.open();
+  s.client.close();
+  await s.open();
+  assert.equal(s.client.state, "open");
+});
+
+test("a listener that throws hinders neither the others nor the client", async (t) => {
+  const complaint = t.mock.method(console, "error", () => {});
+  const s = scene();
+  s.client.on("CHAT", () => {
+    throw new Error("mine");
+  });
+  const heard = [];
+  s.client.on("CHAT", (message) => heard.push(message.payload));
+  await s.open();
+  s.socket.say({ type: "CHAT", payload: 1 });
+  assert.deepEqual(heard, [1]);
+  assert.equal(complaint.mock.callCount(), 1);
+});
+
+test("without a WebSocket class it says what is missing", () => {
+  assert.throws(() => new WarrenClient("ws://x/", { WebSocket: undefined }), /pass one as options.WebSocket/);
+});

@@ -1,0 +1,227 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { scene, settled } from "../support/fakes.js";
+
+const LIMITS = { limits: { rate: 5, rate_per_ms: 1_000, message_bytes: 1_000 } };
+
+test("send carries type, room, payload, id, time and version, and its promise is kept by the ACK", async () => {
+  const s = scene();
+  const socket = await s.open();
+  const sent = s.client.send("CHAT", "chat:a", { text: "hi" }, { key: "k", includeSender: true, traceparent: "00-1" });
+  const { id, ...frame } = socket.last;
+  assert.deepEqual(frame, {
+    type: "CHAT",
+    room: "chat:a",
+    payload: { text: "hi" },
+    timestamp: s.clock.epoch + s.clock.time,
+    version: "1.0",
+    key: "k",
+    include_sender: true,
+    traceparent: "00-1",
+  });
+  assert.match(id, /^[0-9a-z]+-\d+$/);
+  socket.ack(socket.last, { seq: 7, epoch: "e1" });
+  assert.deepEqual(await sent, { id, room: "chat:a", seq: 7, epoch: "e1" });
+  assert.equal(s.client.counters.waiting, 0);
+});
+
+test("an ERROR for a message breaks its promise, with code, retry and how long to wait", async () => {
+  const s = scene();
+  const socket = await s.open();
+  const sent = s.client.send("CHAT", "r", 1);
+  const payload = { code: "rate_limited", message: "slower", retry: true, retry_after_ms: 250 };
+  socket.say({ type: "ERROR", ref: socket.last.id, payload });
+  await assert.rejects(sent, { name: "WarrenError", code: "rate_limited", retry: true, retryAfterMs: 250 });
+  assert.deepEqual(s.log.errors, []);
+});
+
+test("an ERROR that belongs to no message is an error event", async () => {
+  const s = scene();
+  const socket = await s.open();
+  socket.say({ type: "ERROR", payload: { code: "invalid_format", message: "Invalid message format" } });
+  assert.equal(s.log.errors[0].code, "invalid_format");
+});
+
+test("messages go out by type, to * as well, until the listener is taken off", async () => {
+  const s = scene();
+  const socket = await s.open();
+  const heard = [];
+  const off = s.client.on("score", (message) => heard.push(message.payload));
+  socket.say({ type: "score", payload: 1 });
+  socket.say({ type: "NOTIFICATION", payload: 2 });
+  off();
+  socket.say({ type: "score", payload: 3 });
+  assert.deepEqual(heard, [1]);
+  assert.deepEqual(s.log.all.map(({ type }) => type), ["WELCOME", "score", "NOTIFICATION", "score"]);
+});
+
+test("an application's type that is called like one of the client's events reaches * alone", async () => {
+  const s = scene();
+  const socket = await s.open();
+  socket.say({ type: "gap", payload: "not yours" });
+  assert.deepEqual(s.log.gaps, []);
+  assert.equal(s.log.all.at(-1).payload, "not yours");
+});
+
+test("what is no message is reported, and the next one is heard", async () => {
+  const s = scene();
+  const socket = await s.open();
+  for (const data of ["{", "null", "7", '{"payload":1}']) socket.say(data);
+  assert.deepEqual(s.log.errors.map(({ code }) => code), Array(4).fill("invalid_format"));
+  socket.say({ type: "CHAT", payload: "ok" });
+  assert.deepEqual(s.log.chats, ["ok"]);
+});
+
+test("bytes go as base64 and come as bytes", async () => {
+  const s = scene();
+  const socket = await s.open();
+  const bytes = Uint8Array.from({ length: 20_000 }, (_, i) => i % 256);
+  s.client.send("blob", "r", bytes);
+  assert.equal(socket.last.encoding, "base64");
+  assert.deepEqual(Uint8Array.from(Buffer.from(socket.last.payload, "base64")), bytes);
+  let got;
+  s.client.on("blob", (message) => (got = message.payload));
+  socket.say({ type: "blob", payload: "AAH/", encoding: "base64" });
+  assert.deepEqual(got, Uint8Array.of(0, 1, 255));
+});
+
+test("what is sent while there is no connection waits, and goes in order when there is one", async () => {
+  const s = scene();
+  for (const n of [1, 2, 3]) s.client.send("CHAT", "r", n);
+  const socket = await s.open();
+  assert.deepEqual(socket.of("CHAT").map(({ payload }) => payload), [1, 2, 3]);
+});
+
+test("a full outbox refuses at once and clearly, and takes again when there is room", async () => {
+  const s = scene({ outboxLimit: 2 });
+  s.client.send("CHAT", "r", 1);
+  s.client.send("CHAT", "r", 2);
+  await assert.rejects(s.client.send("CHAT", "r", 3), { code: "outbox_full", retry: true });
+  const socket = await s.open();
+  await assert.rejects(s.client.send("CHAT", "r", 3), { code: "outbox_full" });
+  socket.ack(socket.sent[0], { seq: 1 });
+  s.client.send("CHAT", "r", 4);
+  assert.deepEqual(socket.of("CHAT").map(({ payload }) => payload), [1, 2, 4]);
+});
+
+test("what was not acknowledged is sent again after a reconnect, same ids, in order, before what came later", async () => {
+  const s = scene();
+  const first = await s.open();
+  const sent = [1, 2, 3].map((n) => s.client.send("CHAT", "r", n));
+  first.ack(first.sent[1], { seq: 9, epoch: "e" });
+  first.drop();
+  s.client.send("CHAT", "r", 4);
+  await s.clock.pass(1_000);
+  const second = s.socket;
+  second.welcome();
+  assert.deepEqual(second.of("CHAT").map(({ payload }) => payload), [1, 3, 4]);
+  assert.deepEqual(second.sent.slice(0, 2).map(({ id }) => id), [first.sent[0].id, first.sent[2].id]);
+  for (const frame of second.sent) second.ack(frame, { seq: 10 });
+  await Promise.all(sent);
+});
+
+test("a message that is on its way is not put twice into the outbox by the same id", async () => {
+  const s = scene();
+  const socket = await s.open();
+  const [one, two] = [s.client.send("CHAT", "r", 1, { id: "a" }), s.client.send("CHAT", "r", 1, { id: "a" })];
+  assert.equal(socket.of("CHAT").length, 1);
+  socket.ack(socket.last, { seq: 1 });
+  assert.equal((await one).seq, (await two).seq);
+});
+
+test("an ERROR with a close that is to be survived leaves the message for the next connection", async () => {
+  const s = scene();
+  const socket = await s.open();
+  s.client.send("CHAT", "r", 1);
+  const payload = { code: "rate_limited", message: "", retry: true, close: 4002, reconnect: "yes" };
+  socket.say({ type: "ERROR", ref: socket.last.id, payload });
+  const next = await s.again({}, 4002);
+  assert.deepEqual(next.of("CHAT").map((frame) => frame.payload), [1]);
+});
+
+test("an ephemeral message goes now or never: no id, no promise to wait for, none kept", async () => {
+  const s = scene();
+  assert.equal(await s.client.send("TYPING", "r", true), null);
+  assert.equal(s.client.counters.dropped, 1);
+  const socket = await s.open();
+  assert.equal(socket.of("TYPING").length, 0);
+  assert.equal(await s.client.send("TYPING", "r", true), null);
+  assert.equal(socket.of("TYPING")[0].id, undefined);
+  await s.client.send("cursor", "r", 1, { ephemeral: true });
+  assert.equal(socket.last.id, undefined);
+});
+
+test("it keeps under the server's rate: a place is free one period after its answer", async () => {
+  const s = scene();
+  const socket = await s.open(LIMITS);
+  for (let n = 1; n <= 7; n++) s.client.send("CHAT", "r", n);
+  assert.equal(socket.of("CHAT").length, 5);
+  await s.clock.pass(400);
+  for (const frame of socket.of("CHAT")) socket.ack(frame, { seq: frame.payload });
+  await s.clock.pass(999);
+  assert.equal(socket.of("CHAT").length, 5);
+  await s.client.send("TYPING", "r", true);
+  assert.equal(s.client.counters.dropped, 1);
+  await s.clock.pass(1);
+  assert.deepEqual(socket.of("CHAT").map(({ payload }) => payload), [1, 2, 3, 4, 5, 6, 7]);
+});
+
+test("a full pace does not hold the heartbeat up", async () => {
+  const s = scene({ ackTimeoutMs: 1e9 });
+  const socket = await s.open(LIMITS);
+  for (let n = 1; n <= 7; n++) s.client.send("CHAT", "r", n);
+  await s.clock.pass(30_000);
+  assert.equal(socket.of("PING").length, 1);
+});
+
+test("an answer that does not come has the message sent again under its id", async () => {
+  const s = scene();
+  const socket = await s.open(LIMITS);
+  const sent = s.client.send("CHAT", "r", 1);
+  await s.clock.pass(14_999);
+  assert.equal(socket.of("CHAT").length, 1);
+  await s.clock.pass(1);
+  assert.equal(socket.of("CHAT").length, 2);
+  assert.equal(socket.sent[0].id, socket.sent[1].id);
+  socket.ack(socket.last, { seq: 4 });
+  assert.equal((await sent).seq, 4);
+});
+
+test("while the broker is away nothing is sent twice; when it is back all that is unanswered is", async () => {
+  const s = scene();
+  const socket = await s.open();
+  s.client.send("CHAT", "r", 1);
+  socket.say({ type: "DEGRADED" });
+  await s.clock.pass(20_000);
+  assert.equal(socket.of("CHAT").length, 1);
+  socket.say({ type: "RESTORED" });
+  assert.equal(socket.of("CHAT").length, 2);
+});
+
+test("a message over the server's limit is refused here, since the server would end the connection", async () => {
+  const s = scene();
+  const socket = await s.open(LIMITS);
+  await assert.rejects(s.client.send("CHAT", "r", "é".repeat(500)), { code: "message_too_large" });
+  s.client.send("CHAT", "r", "é".repeat(400));
+  assert.equal(socket.of("CHAT").length, 1);
+});
+
+test("what JSON can't write throws where it was written", async () => {
+  const s = scene();
+  await s.open();
+  assert.throws(() => s.client.send("CHAT", "r", 10n), TypeError);
+  assert.equal(s.client.counters.waiting, 0);
+});
+
+test("two clients do not give the same ids", async () => {
+  const ids = [];
+  for (const random of [() => 0.1234567, () => 0.7654321]) {
+    const s = scene({ random });
+    const socket = await s.open();
+    s.client.send("CHAT", "r", 1);
+    ids.push(socket.last.id);
+  }
+  assert.notEqual(ids[0], ids[1]);
+  await settled();
+});

@@ -1,0 +1,95 @@
+/** The vectors that gateway and clients share: what a client says, and what a server says, byte for byte. */
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+
+import { scene, settled } from "../support/fakes.js";
+
+function vectors(side) {
+  const folder = new URL(`../../../tests/vectors/${side}/`, import.meta.url);
+  const names = readdirSync(folder).filter((name) => name.endsWith(".json"));
+  return names.sort().map((name) => JSON.parse(readFileSync(new URL(name, folder), "utf8")));
+}
+
+const FIELDS = ["type", "room", "payload", "id", "key", "include_sender", "traceparent", "encoding"];
+
+/** What a frame means, without what the client adds for itself. */
+function meaning(frame) {
+  return Object.fromEntries(FIELDS.filter((field) => frame[field] !== undefined).map((field) => [field, frame[field]]));
+}
+
+const isControl = ({ type }) => ["JOIN", "LEAVE", "PING", "AUTH"].includes(type);
+const said = vectors("client").filter((vector) => vector.message);
+const messages = said.filter(({ message }) => !isControl(message));
+assert.ok(messages.length > 5, "there are vectors");
+
+for (const { name, message } of messages) {
+  test(`client vector "${name}": send says just that`, async () => {
+    const s = scene();
+    const socket = await s.open();
+    const { type, room, id, key, traceparent } = message;
+    const binary = message.payload_base64 !== undefined;
+    const payload = binary ? new Uint8Array(Buffer.from(message.payload_base64, "base64")) : message.payload;
+    const ephemeral = id === undefined; // what wants no answer has no id
+    s.client.send(type, room, payload, { id, key, traceparent, ephemeral, includeSender: message.include_sender });
+    const { payload_base64: encoded, ...expected } = message;
+    assert.deepEqual(meaning(socket.last), binary ? { ...expected, payload: encoded, encoding: "base64" } : expected);
+  });
+}
+
+for (const { name, message } of said.filter((vector) => isControl(vector.message))) {
+  test(`client vector "${name}": the client's own ${message.type} has the same form`, async () => {
+    const s = scene({ getToken: async () => message.payload?.token ?? "t" });
+    const socket = await s.open({ expires_at: s.clock.epoch + 32_000 });
+    const since = message.payload?.since;
+    if (message.type === "JOIN") {
+      s.client.join(message.room);
+      if (since) {
+        socket.joined(message.room, since);
+        s.client.join(message.room);
+      }
+    } else if (message.type === "LEAVE") s.client.leave(message.room);
+    else await s.clock.pass(message.type === "AUTH" ? 2_000 : 30_000);
+    const { id, ...frame } = meaning(socket.of(message.type).at(-1));
+    assert.equal(typeof id, "string");
+    const { id: _, ...expected } = message;
+    if (message.type === "PING") delete expected.payload; // anything: ours carries nothing
+    if (expected.payload === null) delete expected.payload; // left out means null
+    assert.deepEqual(frame, expected);
+  });
+}
+
+for (const { name, frame, fields, struct } of vectors("server")) {
+  test(`server vector "${name}": heard once, and as it is meant`, async () => {
+    const s = scene();
+    const socket = await s.open();
+    const heard = [];
+    const parsed = JSON.parse(frame);
+    s.client.on(parsed.type, (message) => heard.push(message));
+    s.log.all.length = 0;
+    socket.say(frame);
+    await settled();
+    assert.equal(heard.length, 1);
+    assert.deepEqual(s.log.all, heard);
+    const [message] = heard;
+    if (fields.payload_base64 !== undefined) {
+      assert.deepEqual(message.payload, new Uint8Array(Buffer.from(fields.payload_base64, "base64")));
+    } else assert.deepEqual(message.payload, parsed.payload);
+    if (struct === "Deliver") {
+      assert.equal(message.room, fields.room);
+      assert.equal(message.seq, fields.seq || undefined);
+      assert.equal(message.sender, fields.user || undefined);
+      assert.equal(message.traceparent, fields.trace || undefined);
+    }
+    if (struct === "Welcome") {
+      const { connection, user, limits } = s.client;
+      assert.deepEqual([connection, user, limits.rate], [fields.connection, fields.user, fields.rate]);
+    }
+    if (struct === "Joined" && !fields.ref) {
+      // what was missed is still to come
+      const seq = fields.seq - (fields.recovered ? fields.missed : 0);
+      assert.deepEqual(s.client.position(fields.room), { epoch: fields.epoch, seq });
+    }
+    if (struct === "Error") assert.equal(s.log.errors[0].code, fields.code);
+  });
+}

@@ -1,0 +1,152 @@
+/**
+ * The promise, against a server that keeps its own: connections are cut at any moment, with anything still on the way in both
+ * directions; answers overtake messages. In the end each message of others was handed on once and in order, and each own one is in the
+ * room once and in order.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { scene, settled } from "../support/fakes.js";
+
+const ROOM = "r";
+
+/** A small generator, so that a seed tells the whole story. */
+function randomOf(seed) {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** One room with its whole log, and what is on the way on the client's present connection. */
+class Server {
+  log = [];
+  down = []; // to the client, in order
+  acks = []; // to the client, in order among themselves
+  live = false; // whether the client is a member
+
+  constructor({ atConnect }) {
+    this.atConnect = atConnect;
+  }
+
+  get position() {
+    return { epoch: "e", seq: this.log.length };
+  }
+
+  connect(socket) {
+    Object.assign(this, { socket, heard: 0, down: [], acks: [], live: this.atConnect });
+    const payload = { connection: "g~1", user: "ann", rooms: this.atConnect ? [ROOM] : [], limits: {} };
+    this.down.push({ type: "WELCOME", payload });
+    if (this.atConnect) this.down.push(this.joined({ recovered: false, missed: 0 }));
+  }
+
+  joined(payload, ref) {
+    return { type: "JOINED", room: ROOM, ref, payload: { ...this.position, ...payload } };
+  }
+
+  publish(message) {
+    const seq = this.log.push(message);
+    if (this.live && (message.sender !== "ann" || message.include_sender)) this.down.push(this.frame(seq));
+    return seq;
+  }
+
+  frame(seq) {
+    const { id, sender, payload } = this.log[seq - 1];
+    return { type: "CHAT", room: ROOM, epoch: "e", seq, id, sender, payload };
+  }
+
+  /** Read the next frame of the client's. */
+  hear() {
+    const frame = this.socket.sent[this.heard++];
+    if (frame.type === "CHAT") {
+      const seen = this.log.findIndex(({ id, sender }) => sender === "ann" && id === frame.id) + 1;
+      const seq = seen || this.publish({ ...frame, sender: "ann" });
+      this.acks.push({ type: "ACK", ref: frame.id, room: ROOM, payload: { epoch: "e", seq } });
+    } else if (frame.type === "JOIN") {
+      const since = frame.payload?.since;
+      const missed = since ? this.log.length - since.seq : 0;
+      this.down.push(this.joined({ recovered: Boolean(since), missed }, frame.id));
+      for (let seq = this.log.length - missed + 1; seq <= this.log.length; seq++) this.down.push(this.frame(seq));
+      this.live = true;
+    } else if (frame.type === "PING") this.down.push({ type: "PONG", ref: frame.id });
+  }
+
+  get deaf() {
+    return !this.socket || this.socket.closed || this.heard >= this.socket.sent.length;
+  }
+}
+
+async function walk(seed, options) {
+  const random = randomOf(seed);
+  const s = scene({ random, outboxLimit: 1_000 });
+  const server = new Server(options);
+  const [heard, own] = [[], []];
+  let [others, first] = [0, null];
+  s.client.on("CHAT", (message) => heard.push(message));
+  s.client.on("JOINED", ({ payload }) => (first ??= payload.seq));
+  s.client.connect();
+  if (!options.atConnect) s.client.join(ROOM);
+
+  const steps = {
+    async move() {
+      const fresh = s.socket !== server.socket && s.client.state === "connecting";
+      if (fresh) server.connect(s.socket);
+      else await s.clock.pass(200);
+    },
+    other: () => server.publish({ sender: "bob", id: `b${++others}`, payload: others }),
+    own() {
+      const payload = own.length + 1;
+      own.push(s.client.send("CHAT", ROOM, payload, { includeSender: options.copies && random() < 0.5 }));
+    },
+    hear: () => server.deaf || server.hear(),
+    say() {
+      if (!server.socket || server.socket.closed) return;
+      const queue = random() < 0.5 && server.acks.length ? server.acks : server.down;
+      if (queue === server.acks && server.down.some(({ type }) => type === "WELCOME")) return;
+      if (queue.length) server.socket.say(queue.shift());
+    },
+    cut() {
+      if (random() < 0.12 && server.socket && !server.socket.closed) server.socket.drop(1006);
+    },
+  };
+  const names = Object.keys(steps);
+  for (let n = 0; n < 300; n++) {
+    await steps[names[Math.floor(random() * names.length)]]();
+    await settled();
+  }
+  for (let n = 0; n < 5_000; n++) {
+    // no more cuts: everything comes to rest
+    await steps.move();
+    steps.hear();
+    steps.say();
+    const rest = server.deaf && !server.down.length && !server.acks.length;
+    if (rest && s.client.state === "open" && s.client.counters.waiting === 0) break;
+  }
+  return { server, heard, own, first, log: s.log };
+}
+
+for (const options of [
+  { atConnect: false, copies: false },
+  { atConnect: true, copies: false },
+  { atConnect: false, copies: true },
+  { atConnect: true, copies: true },
+]) {
+  const how = `${options.atConnect ? "joined by the server" : "joined by the client"}${options.copies ? ", own copies" : ""}`;
+  test(`whatever is cut, each message comes once and in order (${how})`, async () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const { server, heard, own, first, log } = await walk(seed, options);
+      const story = `seed ${seed}`;
+      const mine = server.log.filter(({ sender }) => sender === "ann");
+      assert.deepEqual(mine.map(({ payload }) => payload), own.map((_, n) => n + 1), story);
+      for (const sent of own) assert.ok((await sent).seq > 0, story);
+      const expected = server.log
+        .map((message, n) => ({ ...message, seq: n + 1 }))
+        .filter(({ seq, sender, include_sender: copy }) => seq > first && (sender === "bob" || copy));
+      assert.deepEqual(heard.map(({ seq }) => seq), expected.map(({ seq }) => seq), story);
+      assert.deepEqual(log.gaps, [], story);
+    }
+  });
+}

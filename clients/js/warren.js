@@ -1,0 +1,371 @@
+/**
+ * Warren's client for browsers: no dependencies, speaks `warren.v1` (docs/protocol.md).
+ *
+ * It keeps one WebSocket alive, hands messages out by their type, and brings what was sent to the server once and in
+ * order though the connection drops. It never renders, never stores anything outside its own object, and never waits or
+ * buffers without a bound. Time, randomness and the WebSocket class can be handed in. warren.d.ts describes every option
+ * and method; README.md is the tour.
+ */
+import { WarrenError, deferred } from "./lib/error.js";
+import { Link } from "./lib/link.js";
+import { Outbox } from "./lib/outbox.js";
+import { Room } from "./lib/room.js";
+
+export { WarrenError };
+
+/** What the client itself reports by `on`; a message whose type is one of these reaches "*" alone. */
+const EVENTS = new Set(["open", "close", "state", "error", "gap", "*"]);
+const REMEMBERED = 256; // ids of own acknowledged messages, known again when a room is replayed
+
+const DEFAULTS = {
+  token: null,
+  getToken: null,
+  tokenIn: "subprotocol",
+  user: null,
+  backoffMs: 1_000,
+  backoffCapMs: 30_000,
+  maxTries: Infinity,
+  stableMs: 5_000,
+  connectTimeoutMs: 10_000,
+  pingMs: 30_000,
+  pongTimeoutMs: 10_000,
+  ackTimeoutMs: 15_000,
+  refreshBeforeMs: 30_000,
+  outboxLimit: 100,
+  ephemeralTypes: ["TYPING"],
+};
+
+export class WarrenClient {
+  #options;
+  #link;
+  #outbox;
+  #prefix;
+  #count = 0;
+  #repeats = 0;
+  #welcome = null;
+  #listeners = new Map();
+  #rooms = new Map(); // name ▶ Room, for each that we are in or want to be in
+  #left = new Set(); // rooms that the server joins us to at connect and that we left
+  #mine = new Set();
+
+  constructor(url, options = {}) {
+    this.#options = {
+      ...DEFAULTS,
+      WebSocket: globalThis.WebSocket,
+      random: Math.random,
+      now: () => performance.now(),
+      wall: () => Date.now(),
+      setTimeout: (then, ms) => setTimeout(then, ms),
+      clearTimeout: (timer) => clearTimeout(timer),
+      ...options,
+    };
+    if (!this.#options.WebSocket) throw new TypeError("no WebSocket class here: pass one as options.WebSocket");
+    this.#outbox = new Outbox(this.#options);
+    this.#link = new Link(url, this.#options, {
+      frame: (data) => this.#hear(data),
+      down: (why) => this.#down(why),
+      state: (state) => this.#emit("state", state),
+      report: (event, value) => this.#emit(event, value),
+    });
+    // ids are counted once per room and user, so those of another page or an earlier life must differ
+    this.#prefix = Math.floor(this.#options.random() * 36 ** 10).toString(36);
+  }
+
+  get state() {
+    return this.#link.state;
+  }
+
+  get user() {
+    return this.#welcome?.user ?? this.#link.user;
+  }
+
+  get connection() {
+    return this.#welcome?.connection ?? null;
+  }
+
+  get limits() {
+    return this.#welcome?.limits ?? null;
+  }
+
+  get rooms() {
+    return [...this.#rooms.keys()];
+  }
+
+  get counters() {
+    return { waiting: this.#outbox.size, dropped: this.#outbox.dropped, repeats: this.#repeats };
+  }
+
+  position(room) {
+    return this.#rooms.get(room)?.position ?? null;
+  }
+
+  on(type, listener) {
+    if (!this.#listeners.has(type)) this.#listeners.set(type, new Set());
+    this.#listeners.get(type).add(listener);
+    return () => this.#listeners.get(type).delete(listener);
+  }
+
+  connect() {
+    return this.#link.connect();
+  }
+
+  close() {
+    this.#link.close();
+  }
+
+  send(type, room, payload = null, options = {}) {
+    const { includeSender, key, traceparent } = options;
+    const frame = { type, payload, timestamp: this.#options.wall(), version: "1.0" };
+    if (room != null) frame.room = room;
+    if (includeSender) frame.include_sender = true;
+    if (key !== undefined) frame.key = key;
+    if (traceparent !== undefined) frame.traceparent = traceparent;
+    if (payload instanceof Uint8Array) Object.assign(frame, { payload: toBase64(payload), encoding: "base64" });
+    if (options.ephemeral ?? this.#options.ephemeralTypes.includes(type)) {
+      this.#outbox.ephemeral(JSON.stringify(frame));
+      return Promise.resolve(null);
+    }
+    const id = options.id ?? this.#id();
+    if (this.#outbox.get(id)) return this.#outbox.get(id).promise; // it is on its way already
+    if (this.state === "closed") return refused("closed", "the client is closed; connect() first", id);
+    if (this.#outbox.isFull) {
+      return refused("outbox_full", `${this.#options.outboxLimit} messages wait already (outboxLimit)`, id, true);
+    }
+    const text = JSON.stringify({ ...frame, id });
+    return this.#outbox.add({ id, kind: "message", room, build: () => text, echo: includeSender === true });
+  }
+
+  join(name) {
+    if (this.state === "closed") return refused("closed", "the client is closed; connect() first");
+    this.#left.delete(name);
+    const room = this.#room(name);
+    const joined = deferred();
+    room.waiting.push(joined);
+    if (this.state === "open" && !room.asked) this.#outbox.add(this.#joinFor(room));
+    return joined.promise;
+  }
+
+  leave(name) {
+    if (this.#rooms.has(name)) this.#forget(this.#rooms.get(name), new WarrenError("closed", `left ${name}`));
+    if (this.#welcome?.rooms?.includes(name)) this.#left.add(name);
+    return this.state === "open" ? this.#outbox.add(this.#control("LEAVE", name)) : Promise.resolve();
+  }
+
+  // ── what goes out besides messages ────────────────────────────────────────────────────────────────────────────────────
+
+  #id() {
+    return `${this.#prefix}-${++this.#count}`;
+  }
+
+  #control(type, room, payload) {
+    const id = this.#id();
+    const timestamp = this.#options.wall();
+    const text = JSON.stringify({ type, room, payload, id, timestamp, version: "1.0" });
+    return { id, kind: type, room, build: () => text };
+  }
+
+  #joinFor(room) {
+    const id = this.#id();
+    room.asked = id;
+    const build = () => {
+      const payload = room.since ? { since: room.since } : undefined;
+      const timestamp = this.#options.wall();
+      return JSON.stringify({ type: "JOIN", room: room.name, payload, id, timestamp, version: "1.0" });
+    };
+    return { id, kind: "JOIN", room: room.name, build };
+  }
+
+  #ping() {
+    const { id, build } = this.#control("PING");
+    this.#outbox.now(build(), id);
+  }
+
+  #refresh(expiresAt) {
+    this.#link.refresh(expiresAt, (token) => this.#link.write(this.#control("AUTH", undefined, { token }).build()));
+  }
+
+  // ── what comes in ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #hear(data) {
+    let frame;
+    try {
+      frame = JSON.parse(data);
+      if (typeof frame?.type !== "string") throw new TypeError("it has no type");
+      if (frame.encoding === "base64") frame.payload = fromBase64(frame.payload);
+    } catch (cause) {
+      const message = `the server sent what is no message: ${cause.message}`;
+      return this.#emit("error", new WarrenError("invalid_format", message, { cause }));
+    }
+    this.#outbox.answered(frame.ref);
+    switch (frame.type) {
+      case "WELCOME":
+        return this.#welcomed(frame);
+      case "JOINED":
+        this.#joined(frame);
+        break;
+      case "LEFT":
+        this.#wasLeft(frame);
+        break;
+      case "ACK":
+        this.#acked(frame);
+        break;
+      case "ERROR":
+        this.#refused(frame);
+        break;
+      case "RECONNECT":
+        this.#link.move(frame.payload?.after_ms ?? 0);
+        break;
+      case "DEGRADED":
+      case "RESTORED":
+        this.#outbox.degraded(frame.type === "DEGRADED");
+        break;
+      case "AUTHENTICATED":
+        this.#refresh(frame.payload?.expires_at);
+        break;
+      default:
+        if (frame.seq && !this.#isNew(frame)) return;
+    }
+    this.#hand(frame);
+    this.#outbox.pump();
+  }
+
+  #welcomed(frame) {
+    const welcome = (this.#welcome = frame.payload);
+    const atConnect = new Set(welcome.rooms);
+    // A room that the server joins us to by itself is asked for only where there is something to catch up with.
+    const wanted = [...this.#rooms.values()].filter(
+      (room) => !isReserved(room.name) && (!atConnect.has(room.name) || room.position || room.waiting.length),
+    );
+    const first = wanted.map((room) => this.#joinFor(room));
+    for (const name of this.#left) if (atConnect.has(name)) first.push(this.#control("LEAVE", name));
+    this.#link.opened(welcome, () => this.#ping());
+    this.#hand(frame);
+    this.#emit("open", welcome);
+    if (this.state !== "open") return; // a listener has closed the client
+    this.#outbox.open((text) => this.#link.write(text), welcome.limits, first);
+    this.#refresh(welcome.expires_at);
+  }
+
+  #joined(frame) {
+    if (this.#left.has(frame.room) || (frame.ref !== undefined && !this.#rooms.has(frame.room))) return;
+    const room = this.#room(frame.room);
+    if (room.asked && room.asked !== frame.ref) return; // the answer to our own JOIN says what was missed
+    const { epoch, seq, recovered, missed } = frame.payload;
+    const { since } = room;
+    const { gap, release } = room.joined(frame.payload);
+    if (gap) this.#emit("gap", { room: room.name, since, position: { epoch, seq } });
+    for (const message of release) this.#hand(message);
+    for (const joined of room.waiting.splice(0)) joined.resolve({ room: room.name, epoch, seq, recovered, missed });
+    this.#outbox.settle(frame.ref)?.resolve();
+  }
+
+  #isNew(message) {
+    const room = this.#rooms.get(message.room);
+    if (!room) return true;
+    const verdict = room.take(message, message.sender === this.user && this.#isMine(message.id));
+    if (verdict === "repeat") this.#repeats++;
+    return verdict === "new";
+  }
+
+  /** Whether this client sent it, and did not ask for a copy. */
+  #isMine(id) {
+    const entry = this.#outbox.get(id);
+    return entry ? entry.kind === "message" && !entry.echo : this.#mine.has(id);
+  }
+
+  #acked(frame) {
+    const entry = this.#outbox.settle(frame.ref);
+    if (entry?.kind !== "message") return;
+    const { seq, epoch } = frame.payload ?? {};
+    if (!entry.echo) {
+      this.#mine.add(frame.ref);
+      if (this.#mine.size > REMEMBERED) this.#mine.delete(this.#mine.values().next().value);
+      this.#rooms.get(frame.room)?.ack({ epoch, seq });
+    }
+    entry.resolve({ id: frame.ref, room: frame.room, seq, epoch });
+  }
+
+  #wasLeft(frame) {
+    const entry = this.#outbox.settle(frame.ref);
+    if (entry) entry.resolve();
+    else if (this.#rooms.has(frame.room)) {
+      this.#forget(this.#rooms.get(frame.room), new WarrenError("closed", `removed from ${frame.room}`));
+    }
+  }
+
+  #refused(frame) {
+    const { code = "internal", message = "refused", retry = false, close, reconnect } = frame.payload ?? {};
+    const retryAfterMs = frame.payload?.retry_after_ms;
+    const error = new WarrenError(code, message, { retry, retryAfterMs, ref: frame.ref });
+    const entry = this.#outbox.get(frame.ref);
+    if (close !== undefined) this.#link.advice = reconnect ?? null;
+    if (entry?.kind === "JOIN" && retry) {
+      this.#outbox.postpone(entry, retryAfterMs ?? this.#options.backoffMs); // a room that is wanted stays wanted
+    } else if (entry && (close === undefined || reconnect === "no")) {
+      this.#outbox.settle(entry.id).reject(error);
+      if (entry.kind === "JOIN") this.#forget(this.#rooms.get(entry.room), error);
+    }
+    if (entry?.kind !== "message") this.#emit("error", error); // a message's sender is told by its promise
+  }
+
+  /** The connection is gone; with `why`, for good. */
+  #down(why) {
+    for (const room of this.#rooms.values()) {
+      room.disconnect();
+      if (why) for (const joined of room.waiting.splice(0)) joined.reject(why);
+    }
+    if (why) this.#outbox.close(why);
+    else this.#outbox.disconnect();
+  }
+
+  #room(name) {
+    if (!this.#rooms.has(name)) this.#rooms.set(name, new Room(name));
+    return this.#rooms.get(name);
+  }
+
+  #forget(room, why) {
+    if (!room) return;
+    this.#rooms.delete(room.name);
+    this.#outbox.settle(room.asked)?.reject(why);
+    for (const joined of room.waiting.splice(0)) joined.reject(why);
+    for (const message of room.release()) this.#hand(message);
+  }
+
+  /** Hand a message to those who listen for its type, then to those who listen for all. */
+  #hand(message) {
+    if (!EVENTS.has(message.type)) this.#emit(message.type, message);
+    this.#emit("*", message);
+  }
+
+  #emit(type, value) {
+    const listeners = [...(this.#listeners.get(type) ?? [])];
+    if (type === "error" && listeners.length === 0) console.error(value);
+    for (const listener of listeners) {
+      try {
+        listener(value);
+      } catch (error) {
+        console.error(error); // one listener's fault is not the others'
+      }
+    }
+  }
+}
+
+function refused(code, message, ref, retry = false) {
+  const { promise, reject } = deferred();
+  reject(new WarrenError(code, message, { ref, retry }));
+  return promise;
+}
+
+function isReserved(room) {
+  return room.startsWith("@") || room.startsWith("*");
+}
+
+function toBase64(bytes) {
+  let text = "";
+  for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));
+  return btoa(text);
+}
+
+function fromBase64(text) {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}

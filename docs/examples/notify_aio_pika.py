@@ -1,0 +1,31 @@
+"""Send one notification to clients, with plain aio-pika.
+
+    python notify_aio_pika.py amqp://guest:guest@localhost/ room.default '{"text": "hello"}'
+
+The key says to whom: room.<room>, user.<user>, conn.<connection id> or all.
+"""
+
+import asyncio
+import json
+import sys
+import uuid
+
+import aio_pika
+
+
+async def notify(url: str, key: str, payload: object) -> None:
+    async with await aio_pika.connect(url) as connection:
+        channel = await connection.channel(on_return_raises=True)  # publisher confirms are on by default
+        exchange = await channel.get_exchange("warren.notify")
+        message = aio_pika.Message(
+            json.dumps(payload).encode(),
+            content_type="application/json",
+            type="NOTIFICATION",  # or a type of your own
+            message_id=str(uuid.uuid4()),  # publish again under the same id as often as need be: it is counted once
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        )
+        await exchange.publish(message, routing_key=key, mandatory=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(notify(sys.argv[1], sys.argv[2], json.loads(sys.argv[3])))

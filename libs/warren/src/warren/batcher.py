@@ -1,0 +1,108 @@
+"""Batcher: one publish under way for one destination; what arrives meanwhile goes as the next batch.
+
+It drives a Batch with one task that lives only while there is something to send, so an idle destination costs nothing. It never
+reorders and never drops: ``send`` decides what a failure means (retry inside it, or raise to fail the waiters). The gateway's
+uplink has one per shard, the router's outlet one per gateway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from warren.batch import Batch, BatchLimits
+
+T = TypeVar("T")
+
+
+class Batcher(Generic[T]):
+    """Group commit to one destination."""
+
+    def __init__(
+        self,
+        send: Callable[[Sequence[T]], Awaitable[None]],
+        limits: BatchLimits | None = None,
+        observe: Callable[[int], None] | None = None,
+    ) -> None:
+        """``send`` returns once the batch is confirmed; ``observe`` is told the count of each batch that went."""
+        self._send = send
+        self._batch: Batch[T] = Batch(limits or BatchLimits())
+        self._observe = observe
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+        self._offered = 0
+        self._done = 0
+        self._barriers: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """How many items wait or are under way."""
+        return self._offered - self._done
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How many bytes wait (without those under way)."""
+        return self._batch.bytes
+
+    def offer(self, item: T, size: int) -> bool:
+        """Take an item; False where the buffer is full or the batcher closed (the caller has the policy)."""
+        if self._closed or not self._batch.offer(item, size):
+            return False
+        self._offered += 1
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+        return True
+
+    async def barrier(self) -> None:
+        """Return once all that was offered until now has gone; raise what ``send`` raised for any of it.
+
+        CancelledError where the batcher is closed before that.
+        """
+        if self._done >= self._offered:
+            return
+        if self._closed:
+            raise asyncio.CancelledError
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._barriers.append((self._offered, future))
+        await future
+
+    async def close(self) -> None:
+        """Give up on what waits: end the task and fail the waiters with CancelledError. Nothing is taken after that."""
+        self._closed = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        try:
+            while items := self._batch.next():
+                if self._observe is not None:
+                    self._observe(len(items))
+                error: BaseException | None = None
+                try:
+                    await self._send(items)
+                except Exception as raised:  # noqa: BLE001 - handed to whoever waits at a barrier
+                    error = raised
+                self._done += len(items)
+                self._release(error)
+        finally:
+            self._task = None
+            while self._barriers:
+                future = self._barriers.popleft()[1]
+                if not future.done():
+                    future.cancel()
+
+    def _release(self, error: BaseException | None) -> None:
+        """Wake the barriers that this batch completes; a failed batch fails every barrier that stands behind a part of it."""
+        if error is not None:
+            failed, self._barriers = self._barriers, deque()
+            for _, future in failed:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        while self._barriers and self._barriers[0][0] <= self._done:
+            future = self._barriers.popleft()[1]
+            if not future.done():
+                future.set_result(None)

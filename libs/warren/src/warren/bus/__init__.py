@@ -1,0 +1,203 @@
+"""The Bus: what Warren asks of a broker, on one page. ``rabbit.py`` keeps it over AMQP 0-9-1, ``memory.py`` inside one process.
+
+``tests/contract/test_bus.py`` is the suite that every implementation passes. What a caller may rely on:
+
+* **Confirmed publishing.** ``publish`` returns once the broker has taken charge. BusUnavailable: nothing was sent. NotConfirmed: the fate is
+  not known, so send again under the same id. Unroutable: a mandatory message reached no queue. Calls made one after another
+  (not awaited yet) from one task reach a queue in that order.
+* **At least once.** What is not acknowledged when a channel ends is delivered again: in its order, before the rest, and to the
+  next consumer of a queue that lets one consume at a time.
+* **Supervision.** A lost connection is made again with jittered back-off over the given addresses, for ever; the whole topology is declared
+  again each time; each subscription gets its queue declared (a fresh name where exclusive) and consumed again. Who wants to know watches.
+* **No surprises.** Callbacks are plain functions, called in the order of delivery in the event loop; they must not block or raise.
+  Acks are fire-and-forget; an ack for a delivery whose channel is gone does nothing.
+
+It never retries a publish, never drops a delivery, and knows nothing of envelopes. Services' shells call it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from warren.topology import Binding, Queue
+
+HeaderValue = str | int | float | bool | bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """The AMQP basic properties that Warren uses."""
+
+    content_type: str | None = None
+    type: str | None = None
+    message_id: str | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    expiration_ms: int | None = None
+    timestamp_ms: int | None = None
+    headers: Mapping[str, HeaderValue] = field(default_factory=dict)
+
+
+class Delivery(Protocol):
+    """A message that a queue gave us."""
+
+    @property
+    def body(self) -> bytes:
+        """The message's bytes."""
+        ...
+
+    @property
+    def exchange(self) -> str:
+        """Where it was published."""
+        ...
+
+    @property
+    def routing_key(self) -> str:
+        """The key it was published with."""
+        ...
+
+    @property
+    def properties(self) -> Properties:
+        """Its properties; header values of other AMQP types are given as their text."""
+        ...
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether it may have been delivered before."""
+        ...
+
+    def ack(self) -> None:
+        """Say that it is dealt with."""
+        ...
+
+    def reject(self, *, requeue: bool) -> None:
+        """Give it back to the queue, or (requeue=False) to the queue's dead-letter exchange."""
+        ...
+
+
+OnDelivery = Callable[[Delivery], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a subscription consumes. ``bindings`` are declared with the queue; durable queues have theirs in the topology."""
+
+    queue: Queue
+    bindings: tuple[Binding, ...] = ()
+
+
+class Subscription(Protocol):
+    """A supervised consumer."""
+
+    @property
+    def active(self) -> bool:
+        """Whether the queue is being consumed now."""
+        ...
+
+    @property
+    def queue(self) -> str:
+        """The queue's name at present."""
+        ...
+
+    async def close(self) -> None:
+        """Stop consuming and close the channel; what is not acknowledged goes back to the queue in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An entry of a stream."""
+
+    offset: int
+    body: bytes
+
+
+class Lane(Protocol):
+    """One channel on which a queue is consumed and a log is written, so that who can't read can't write. Never made again
+    by itself: when it ends, ``on_lost`` is called once and every call on it raises BusUnavailable.
+    """
+
+    async def consume(self, queue: Queue, on_delivery: OnDelivery, *, prefetch: int) -> None:
+        """Consume a durable queue."""
+        ...
+
+    async def append(self, stream: str, body: bytes) -> None:
+        """Append to a stream; return once it is confirmed. Raises NotConfirmed, BusUnavailable."""
+        ...
+
+    async def close(self) -> None:
+        """Close the channel; what is not acknowledged goes to the queue's next consumer, in order, before the rest."""
+        ...
+
+
+class Bus(Protocol):
+    """A broker."""
+
+    @property
+    def up(self) -> bool:
+        """Whether the broker can be published to now."""
+        ...
+
+    async def start(self) -> None:
+        """Connect and declare the topology; try until it succeeds (a line in the log for each failure).
+
+        Raises TopologyMismatch where the broker's topology was made with other settings.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close everything; unacknowledged deliveries go back to their queues."""
+        ...
+
+    def watch(self, listener: Callable[[bool], None]) -> None:
+        """Call ``listener(False)`` when the broker goes away and ``listener(True)`` when everything is declared and consumed again."""
+        ...
+
+    async def publish(
+        self,
+        exchange: str,
+        key: str,
+        body: bytes,
+        properties: Properties | None = None,
+        *,
+        mandatory: bool = False,
+        persistent: bool = True,
+    ) -> None:
+        """Publish and wait for the confirm. ``exchange`` "" reaches the queue named by ``key``.
+
+        Raises BusUnavailable, NotConfirmed, Unroutable (mandatory only).
+        """
+        ...
+
+    async def subscribe(
+        self,
+        source: Callable[[], Source],
+        on_delivery: OnDelivery,
+        *,
+        prefetch: int,
+        on_start: Callable[[], None] | None = None,
+        on_lost: Callable[[], None] | None = None,
+    ) -> Subscription:
+        """Consume for as long as the bus lives. ``source`` is asked again at each (re)connect, so an exclusive queue gets a new name.
+
+        ``on_start`` is called each time the queue is consumed anew and before its first delivery; ``on_lost`` each time its channel is gone.
+        """
+        ...
+
+    async def lane(self, on_lost: Callable[[], None]) -> Lane:
+        """Open a lane. Raises BusUnavailable."""
+        ...
+
+    async def read(
+        self, stream: str, start: int | Literal["first", "last"], on_record: Callable[[Record], bool]
+    ) -> None:
+        """Read a stream from an offset, in order, until ``on_record`` returns False. Waits at the stream's end for more, so the
+        reader gives its own end (a marker that it has appended). Raises BusUnavailable when the channel is lost meanwhile.
+        """
+        ...
+
+    async def depth(self, queue: str) -> int | None:
+        """Return how many messages are ready in a queue; None where the broker is away or has no such queue."""
+        ...

@@ -1,0 +1,350 @@
+"""MemoryBus: the Bus contract inside one process, for embedded mode and for tests that need no broker.
+
+It keeps what ``warren.bus`` promises, with a MemoryBroker in the place of RabbitMQ: a confirm comes in a later turn of the loop, a
+delivery too, and a cut (``MemoryBroker.cut``) does all that a lost connection does. It never talks to another process. Composition
+roots and tests build it; nobody else tells it from RabbitBus.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Literal
+
+from warren.bus import OnDelivery, Properties, Record, Source
+from warren.bus.memory_broker import MemoryBroker
+from warren.bus.memory_queue import BURST, MemoryConsumer
+from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch, Unroutable
+from warren.topology import Queue, Topology
+
+__all__ = ["MemoryBroker", "MemoryBus", "MemoryLane", "MemorySubscription"]
+
+_log = logging.getLogger("warren.bus")
+_NO_PROPERTIES = Properties()
+
+
+def _ignore() -> None:
+    """Stand for a callback that nobody gave."""
+
+
+class MemorySubscription:
+    """A supervised consumer on a MemoryBus."""
+
+    def __init__(
+        self,
+        bus: MemoryBus,
+        source: Callable[[], Source],
+        on_delivery: OnDelivery,
+        prefetch: int,
+        on_start: Callable[[], None],
+        on_lost: Callable[[], None],
+    ) -> None:
+        """Built by ``MemoryBus.subscribe``."""
+        self.queue = ""
+        self._bus = bus
+        self._source = source
+        self._on_delivery = on_delivery
+        self._prefetch = prefetch
+        self._on_start = on_start
+        self._on_lost = on_lost
+        self._consumer: MemoryConsumer | None = None
+        self._closed = False
+
+    @property
+    def active(self) -> bool:
+        """Whether the queue is being consumed now."""
+        return self._consumer is not None
+
+    def begin(self) -> None:
+        """Declare the queue, consume it, and say so; the first delivery comes in a later turn."""
+        source = self._source()
+        self.queue = source.queue.name
+        self._bus.declare(source)
+        self._consumer = self._bus.broker.consume(self.queue, self._on_delivery, self._prefetch, self._cancelled)
+        self._on_start()
+
+    def lose(self) -> None:
+        """Do what a consumer does whose channel is gone."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            consumer.close()
+            self._on_lost()
+
+    async def close(self) -> None:
+        """Stop consuming; what is not acknowledged goes back to the queue in order."""
+        self._closed = True
+        consumer, self._consumer = self._consumer, None
+        self._bus.drop(self)
+        if consumer is not None:
+            consumer.close()
+            if consumer.queue.owner is not None and not consumer.queue.consumers:
+                self._bus.broker.delete(self.queue)  # exclusive queues delete themselves after their last consumer
+        await asyncio.sleep(0)
+
+    def _cancelled(self) -> None:
+        """Consume anew after the queue was deleted under the consumer."""
+        if self._closed or self._consumer is None or self._consumer.alive:
+            return
+        _log.warning("queue %s was deleted at the broker; consuming it anew", self.queue)
+        self._consumer = None
+        self._on_lost()
+        if self._bus.up:
+            self.begin()
+
+
+class MemoryLane:
+    """A lane on a MemoryBus."""
+
+    def __init__(self, bus: MemoryBus, on_lost: Callable[[], None]) -> None:
+        """Built by ``MemoryBus.lane``."""
+        self._bus = bus
+        self._on_lost = on_lost
+        self._consumers: list[MemoryConsumer] = []
+        self._open = True
+
+    async def consume(self, queue: Queue, on_delivery: OnDelivery, *, prefetch: int) -> None:
+        """Consume a durable queue."""
+        self._check()
+        consumer = self._bus.broker.consume(queue.name, on_delivery, prefetch, self.lose)
+        if consumer is None:
+            self.lose()  # as in AMQP, where an unknown queue ends the channel
+            raise BusUnavailable(f"no queue {queue.name}")
+        self._consumers.append(consumer)
+        await asyncio.sleep(0)
+
+    async def append(self, stream: str, body: bytes) -> None:
+        """Append to a stream; return once it is confirmed."""
+        self._check()
+        await self._bus.publish("", stream, body, mandatory=True)
+
+    async def close(self) -> None:
+        """Close; what is not acknowledged goes to the queue's next consumer."""
+        self._end()
+        await asyncio.sleep(0)
+
+    def lose(self) -> None:
+        """Do what a lane does whose channel is gone."""
+        if self._end():
+            self._on_lost()
+
+    def _end(self) -> bool:
+        was_open, self._open = self._open, False
+        self._bus.drop(self)
+        for consumer in self._consumers:
+            consumer.close()
+        self._consumers.clear()
+        return was_open
+
+    def _check(self) -> None:
+        if not self._open:
+            raise BusUnavailable("this lane has ended")
+
+
+class MemoryBus:
+    """The Bus contract on a MemoryBroker."""
+
+    def __init__(self, broker: MemoryBroker, topology: Topology) -> None:
+        """Several buses on one broker are like several services on one RabbitMQ."""
+        self.broker = broker
+        self._topology = topology
+        self._up = False
+        self._started = False
+        self._reachable = asyncio.Event()
+        self._listeners: list[Callable[[bool], None]] = []
+        self._subscriptions: dict[MemorySubscription, None] = {}
+        self._lanes: dict[MemoryLane, None] = {}
+        self._confirms: set[asyncio.Future[None]] = set()
+        self._readers: set[asyncio.Future[None]] = set()
+        if not broker.is_cut(self):
+            self._reachable.set()
+
+    @property
+    def up(self) -> bool:
+        """Whether the broker can be published to now."""
+        return self._up
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker holds publishers back; a memory broker refuses instead."""
+        return False
+
+    async def start(self) -> None:
+        """Declare the topology and be up. Raises TopologyMismatch."""
+        await self._reachable.wait()
+        self.broker.declare(self._topology)
+        self._started = True
+        self._up = True
+
+    async def close(self) -> None:
+        """End everything; unacknowledged deliveries go back to their queues."""
+        self._started = False
+        self._up = False
+        for subscription in list(self._subscriptions):
+            await subscription.close()
+        for lane in list(self._lanes):
+            await lane.close()
+        self._fail_waiters()
+        self.broker.forget(self)
+        await asyncio.sleep(0)
+
+    def watch(self, listener: Callable[[bool], None]) -> None:
+        """Tell ``listener`` when the broker goes away and when it is back."""
+        self._listeners.append(listener)
+
+    async def publish(
+        self,
+        exchange: str,
+        key: str,
+        body: bytes,
+        properties: Properties | None = None,
+        *,
+        mandatory: bool = False,
+        persistent: bool = True,  # nothing here outlives the process
+    ) -> None:
+        """Publish and wait for the confirm."""
+        if not self._up:
+            raise BusUnavailable("the memory broker is away")
+        outcome = self.broker.publish(exchange, key, body, properties or _NO_PROPERTIES)
+        # The confirm comes in a later turn, as from a broker: a cut before it leaves the message's fate unknown.
+        loop = asyncio.get_running_loop()
+        confirm: asyncio.Future[None] = loop.create_future()
+        self._confirms.add(confirm)
+        loop.call_soon(_resolve, confirm)
+        try:
+            await confirm
+        finally:
+            self._confirms.discard(confirm)
+        if outcome in ("nacked", "no exchange"):
+            raise NotConfirmed(f"{exchange or 'the default exchange'} ▶ {key}: {outcome}")
+        if outcome == "returned" and mandatory:
+            raise Unroutable(f"{exchange or 'the default exchange'} ▶ {key} reached no queue")
+
+    async def subscribe(
+        self,
+        source: Callable[[], Source],
+        on_delivery: OnDelivery,
+        *,
+        prefetch: int,
+        on_start: Callable[[], None] | None = None,
+        on_lost: Callable[[], None] | None = None,
+    ) -> MemorySubscription:
+        """Consume for as long as the bus lives."""
+        subscription = MemorySubscription(
+            self, source, on_delivery, prefetch, on_start or _ignore, on_lost or _ignore
+        )  # fmt: skip
+        self._subscriptions[subscription] = None
+        if self._up:
+            subscription.begin()
+        await asyncio.sleep(0)
+        return subscription
+
+    async def lane(self, on_lost: Callable[[], None]) -> MemoryLane:
+        """Open a lane."""
+        if not self._up:
+            raise BusUnavailable("the memory broker is away")
+        lane = MemoryLane(self, on_lost)
+        self._lanes[lane] = None
+        await asyncio.sleep(0)
+        return lane
+
+    async def read(
+        self, stream: str, start: int | Literal["first", "last"], on_record: Callable[[Record], bool]
+    ) -> None:
+        """Read a stream from an offset until ``on_record`` returns False."""
+        log = self.broker.stream(stream) if self._up else None
+        if log is None:
+            raise BusUnavailable(f"no stream {stream} to read")
+        offset = log.first if start == "first" else log.last if start == "last" else start
+        loop = asyncio.get_running_loop()
+        while True:
+            waiter: asyncio.Future[None] = loop.create_future()
+            self._readers.add(waiter)
+            records = log.after(offset, BURST)
+            if records:
+                loop.call_soon(_resolve, waiter)
+            else:
+                log.wait(waiter)
+            try:
+                await waiter
+            finally:
+                self._readers.discard(waiter)
+                waiter.cancel()
+            for record in records:
+                offset = record.offset + 1
+                if not on_record(record):
+                    return
+
+    async def depth(self, queue: str) -> int | None:
+        """Return how many messages are ready in a queue."""
+        await asyncio.sleep(0)
+        return self.broker.depth(queue) if self._up else None
+
+    # ── between this module's classes, and for the broker ────────────────────────────────────────────────────────────────
+
+    def declare(self, source: Source) -> None:
+        """Declare a subscription's queue with its bindings."""
+        queue = source.queue
+        self.broker.declare_queue(queue, self if queue.kind == "exclusive" else None)
+        durable = tuple(binding for binding in self._topology.bindings() if binding.queue == queue.name)
+        for binding in (*durable, *source.bindings):
+            self.broker.bind(binding)
+
+    def drop(self, part: MemorySubscription | MemoryLane) -> None:
+        """Forget a subscription or a lane that has ended."""
+        if isinstance(part, MemorySubscription):
+            self._subscriptions.pop(part, None)
+        else:
+            self._lanes.pop(part, None)
+
+    def connection_lost(self) -> None:
+        """Do what a client does whose connection broke (the broker calls it)."""
+        self._reachable.clear()
+        if not self._up:
+            return
+        self._up = False
+        _log.warning("the memory broker is away")
+        self._fail_waiters()
+        for lane in list(self._lanes):
+            lane.lose()
+        for subscription in list(self._subscriptions):
+            subscription.lose()
+        self.broker.forget(self)
+        self._tell(False)
+
+    def connection_possible(self) -> None:
+        """Connect again in the next turn of the loop (the broker calls it)."""
+        self._reachable.set()
+        if self._started:
+            asyncio.get_running_loop().call_soon(self._reconnect)
+
+    def _reconnect(self) -> None:
+        if self._up or not self._started or not self._reachable.is_set():
+            return
+        try:
+            self.broker.declare(self._topology)
+        except TopologyMismatch as mismatch:
+            _log.error("the memory broker is back with another topology: %s", mismatch)
+            return
+        self._up = True
+        for subscription in list(self._subscriptions):
+            subscription.begin()
+        _log.info("the memory broker is back")
+        self._tell(True)
+
+    def _tell(self, up: bool) -> None:
+        for listener in self._listeners:
+            listener(up)
+
+    def _fail_waiters(self) -> None:
+        for confirm in self._confirms:
+            if not confirm.done():
+                confirm.set_exception(NotConfirmed("the connection was lost before the confirm"))
+        for reader in self._readers:
+            if not reader.done():
+                reader.set_exception(BusUnavailable("the connection was lost while reading"))
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,292 @@
+"""RabbitBus: the Bus contract on RabbitMQ, over AMQP 0-9-1 with aiormq (the engine under aio-pika).
+
+Three connections: one publishes, one consumes, one carries the lanes (made with the first of them), because a memory alarm freezes every
+connection that publishes. Each is a Link: supervised, several addresses, back-off for ever. It keeps no message and retries none.
+Composition roots build it; nobody else tells it from MemoryBus.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random
+from typing import Literal
+
+from aiormq.connection import Connection
+
+from warren.bus import Delivery, OnDelivery, Properties, Record, Source
+from warren.bus.rabbit_channel import RabbitChannel, broker_call
+from warren.bus.rabbit_lane import RabbitLane
+from warren.bus.rabbit_link import CLOSE_S, Link, LinkTimes
+from warren.bus.rabbit_subscription import RabbitSubscription
+from warren.bus.rabbit_topology import declare_topology
+from warren.errors import BusUnavailable, TopologyMismatch
+from warren.topology import Topology
+
+__all__ = ["LinkTimes", "RabbitBus"]
+
+READ_PREFETCH = 256
+DEPTH_S = 2.0
+
+_log = logging.getLogger("warren.bus")
+
+
+class RabbitBus:
+    """The Bus contract on RabbitMQ."""
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        topology: Topology,
+        *,
+        name: str,
+        times: LinkTimes | None = None,
+        random: Random | None = None,
+    ) -> None:
+        """``urls`` are tried in turn (``amqp://`` or ``amqps://``); ``name`` is shown in the broker's list of connections."""
+        if not urls:
+            raise ValueError("no address of a broker")
+        # What aiormq would say is said here in one line each, without tracebacks.
+        logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+        self._topology = topology
+        self._times = times or LinkTimes()
+        self._random = random or Random()  # noqa: S311 - jitter, no secret
+        self._publisher: RabbitChannel | None = None
+        self._reopening: asyncio.Task[None] | None = None
+        self._consuming_ready = False
+        self._whole = False
+        self._closed = False
+        self._first: asyncio.Future[None] | None = None
+        self._listeners: list[Callable[[bool], None]] = []
+        self._subscriptions: dict[RabbitSubscription, None] = {}
+        self._lanes: set[RabbitLane] = set()
+
+        def link(purpose: str, on_up: Callable[[Connection], Awaitable[None]], on_down: Callable[[], None]) -> Link:
+            return Link(purpose, urls, name, self._times, self._random, on_up, on_down, self._mismatch)
+
+        self._publishing = link("publish", self._publishing_up, self._publishing_down)
+        self._consuming = link("consume", self._consuming_up, self._consuming_down)
+        self._laning = link("lanes", self._lanes_up, lambda: None)
+
+    @property
+    def up(self) -> bool:
+        """Whether the broker can be published to now."""
+        return self._publisher is not None
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker holds publishers back (a memory or disk alarm): publishes wait for their confirm until it ends."""
+        return self._publishing.blocked or self._laning.blocked
+
+    async def start(self) -> None:
+        """Connect and declare the topology; try until it succeeds. Raises TopologyMismatch."""
+        self._first = asyncio.get_running_loop().create_future()
+        self._publishing.start()
+        self._consuming.start()
+        try:
+            await self._first
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close everything; unacknowledged deliveries go back to their queues."""
+        self._closed = True
+        if self._reopening is not None:
+            self._reopening.cancel()
+        loop = asyncio.get_running_loop()
+        closing = (*(part.close() for part in self._subscriptions), *(lane.close() for lane in self._lanes))
+        parts = [loop.create_task(close) for close in closing]
+        if (
+            parts
+        ):  # in order, so that acks given are through; a broker that does not answer loses its connections all the same
+            await asyncio.wait(parts, timeout=CLOSE_S)
+        await asyncio.gather(self._consuming.close(), self._laning.close(), self._publishing.close())
+        await asyncio.gather(*parts, *filter(None, [self._reopening]), return_exceptions=True)
+
+    def watch(self, listener: Callable[[bool], None]) -> None:
+        """Tell ``listener`` when the broker goes away and when it is back."""
+        self._listeners.append(listener)
+
+    async def publish(
+        self,
+        exchange: str,
+        key: str,
+        body: bytes,
+        properties: Properties | None = None,
+        *,
+        mandatory: bool = False,
+        persistent: bool = True,
+    ) -> None:
+        """Publish and wait for the confirm. Raises BusUnavailable, NotConfirmed, Unroutable (mandatory only)."""
+        if self._publisher is None:
+            raise BusUnavailable("the broker is away")
+        await self._publisher.publish(exchange, key, body, properties, mandatory, persistent)
+
+    async def subscribe(
+        self,
+        source: Callable[[], Source],
+        on_delivery: OnDelivery,
+        *,
+        prefetch: int,
+        on_start: Callable[[], None] | None = None,
+        on_lost: Callable[[], None] | None = None,
+    ) -> RabbitSubscription:
+        """Consume for as long as the bus lives. Raises TopologyMismatch where the queue exists with other settings."""
+        subscription = RabbitSubscription(
+            self._consuming, self._topology, self._times, self._random,
+            source, on_delivery, prefetch, on_start, on_lost, self._forget,
+        )  # fmt: skip
+        self._subscriptions[subscription] = None
+        try:
+            await subscription.begin()
+        except BusUnavailable:
+            subscription.revive()
+        except BaseException:
+            await subscription.close()
+            raise
+        return subscription
+
+    async def lane(self, on_lost: Callable[[], None]) -> RabbitLane:
+        """Open a lane. Raises BusUnavailable."""
+        if self._closed:
+            raise BusUnavailable("the bus is closed")
+        self._laning.start()
+        await self._laning.attempted()
+        lane = await RabbitLane.opened(_connected(self._laning), on_lost, self._lanes.discard)
+        self._lanes.add(lane)
+        return lane
+
+    async def read(
+        self, stream: str, start: int | Literal["first", "last"], on_record: Callable[[Record], bool]
+    ) -> None:
+        """Read a stream from an offset until ``on_record`` returns False. Raises BusUnavailable."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def lost() -> None:
+            if not done.done():
+                done.set_exception(BusUnavailable(f"the channel was lost while reading {stream}"))
+
+        def take(delivery: Delivery) -> None:
+            if done.done():
+                return
+            offset = delivery.properties.headers.get("x-stream-offset")
+            try:
+                more = on_record(Record(offset if isinstance(offset, int) else -1, delivery.body))
+            except Exception as error:  # noqa: BLE001 - it is the caller's, so the caller gets it
+                done.set_exception(error)
+                return
+            delivery.ack()
+            if not more:
+                done.set_result(None)
+
+        channel = await RabbitChannel.opened(_connected(self._consuming), on_end=lost)
+        try:
+            arguments = {"x-stream-offset": start}
+            await channel.consume(stream, take, prefetch=READ_PREFETCH, on_cancel=lost, arguments=arguments)
+            await done
+        finally:
+            done.cancel()
+            await channel.leave()
+
+    async def depth(self, queue: str) -> int | None:
+        """Return how many messages are ready in a queue; None where the broker is away or has no such queue."""
+        try:
+            channel = await RabbitChannel.opened(_connected(self._consuming))
+            try:
+                with broker_call(f"looking at {queue}"):
+                    # The channel is thrown away, so it may be ended by a time-out: a queue whose node is dead never answers.
+                    answer = await channel.queue_declare(queue, passive=True, timeout=DEPTH_S)
+            finally:
+                await channel.leave()
+        except BusUnavailable:
+            return None
+        return answer.message_count
+
+    # ── what the links tell ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _publishing_up(self, connection: Connection) -> None:
+        await declare_topology(connection, self._topology)
+        self._publisher = await RabbitChannel.opened(connection, confirms=True, on_end=self._publisher_ended)
+        self._publishing.adopt(connection)
+        self._compare()
+
+    def _publishing_down(self) -> None:
+        self._publisher = None
+        self._compare()
+
+    def _publisher_ended(self) -> None:
+        """The broker ends a channel for a publish to an exchange that is not there: the connection stays, a new channel comes."""
+        self._publisher = None
+        self._compare()
+        if self._reopening is None and self._can_reopen() is not None:
+            self._reopening = asyncio.get_running_loop().create_task(self._reopen())
+
+    def _can_reopen(self) -> Connection | None:
+        connection = self._publishing.connection
+        wanted = self._publisher is None and not self._closed
+        return connection if wanted and connection is not None and not connection.is_closed else None
+
+    async def _reopen(self) -> None:
+        failures = 0
+        try:
+            while connection := self._can_reopen():
+                try:
+                    self._publisher = await RabbitChannel.opened(
+                        connection, confirms=True, on_end=self._publisher_ended
+                    )
+                    self._compare()
+                except BusUnavailable as error:
+                    failures += 1
+                    _log.warning("publishing waits: %s", error)
+                    await asyncio.sleep(self._times.pause(failures, self._random))
+        finally:
+            self._reopening = None
+
+    async def _consuming_up(self, connection: Connection) -> None:
+        await declare_topology(connection, self._topology)
+        self._consuming.adopt(connection)
+        for subscription in list(self._subscriptions):
+            try:
+                await subscription.begin()
+            except (BusUnavailable, TopologyMismatch) as error:
+                if connection.is_closed:
+                    raise
+                _log.warning("a subscription waits: %s", error)
+                subscription.revive()
+        self._consuming_ready = True
+        self._compare()
+
+    def _consuming_down(self) -> None:
+        self._consuming_ready = False
+        self._compare()
+
+    async def _lanes_up(self, connection: Connection) -> None:
+        await declare_topology(connection, self._topology)
+        self._laning.adopt(connection)
+
+    def _mismatch(self, mismatch: TopologyMismatch) -> None:
+        if self._first is not None and not self._first.done():
+            self._first.set_exception(mismatch)
+
+    def _compare(self) -> None:
+        """Tell the watchers where the whole (publishing and consuming) has come or gone."""
+        whole = self._publisher is not None and self._consuming_ready
+        if whole == self._whole or self._closed:
+            return
+        self._whole = whole
+        if self._first is not None and not self._first.done():
+            self._first.set_result(None)
+            return
+        for listener in self._listeners:
+            listener(whole)
+
+    def _forget(self, subscription: RabbitSubscription) -> None:
+        self._subscriptions.pop(subscription, None)
+
+
+def _connected(link: Link) -> Connection:
+    if link.connection is None:
+        raise BusUnavailable("the broker is away")
+    return link.connection

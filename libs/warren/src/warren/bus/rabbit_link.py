@@ -1,0 +1,196 @@
+"""Link: one supervised AMQP connection. It tries the addresses in turn, backs off, and begins again for ever.
+
+It knows what a connection is for only by a word in the log; what to do on it (declare, open channels) is the bus's, told by callbacks.
+It never gives up by itself and never logs a traceback: one line for each failure, one for the return. RabbitBus has three.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from aiormq.connection import DEFAULT_PORTS, Connection, TCPTransportFactory, TLSTransportFactory, TransportFactory
+from yarl import URL
+
+from warren.bus.rabbit_channel import broker_call
+from warren.errors import BusUnavailable, TopologyMismatch
+
+_log = logging.getLogger("warren.bus")
+
+READ_BYTES = 1024 * 1024  # what is read from the socket ahead of the frames
+BLOCKED_CHECK_S = 0.5
+CLOSE_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTimes:
+    """Seconds: AMQP heartbeat, how long a connect may take, and the back-off from its first to its longest pause."""
+
+    heartbeat_s: int = 10
+    connect_s: float = 5.0
+    first_pause_s: float = 0.1
+    longest_pause_s: float = 5.0
+
+    def pause(self, failures: int, random: Random) -> float:
+        """Return how long to wait after ``failures`` in a row: doubling, with jitter of one half."""
+        longest = min(self.longest_pause_s, self.first_pause_s * 2.0 ** min(failures - 1, 32))
+        return longest * (0.5 + random.random() / 2)
+
+
+class _Connection(Connection):
+    FRAME_BUFFER_SIZE = 256
+    HEARTBEAT_GRACE_MULTIPLIER = 2  # a silent broker is given up after two heartbeats
+
+
+class _Transport(TransportFactory):
+    """Keeps the socket, so that a connection whose peer does not answer can be ended for certain."""
+
+    def __init__(self, inner: TransportFactory) -> None:
+        self._inner = inner
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, self._writer = await self._inner.create(url, **kwargs)
+        return reader, self._writer
+
+    def abort(self) -> None:
+        if self._writer is not None:
+            self._writer.transport.abort()
+
+
+def shown(url: URL) -> str:
+    """Return an address without its credentials and options."""
+    return f"{url.host}:{url.port or DEFAULT_PORTS[url.scheme]}{url.raw_path}"
+
+
+class Link:
+    """One connection, for as long as it is not closed."""
+
+    def __init__(
+        self,
+        purpose: str,
+        urls: Sequence[str],
+        name: str,
+        times: LinkTimes,
+        random: Random,
+        on_up: Callable[[Connection], Awaitable[None]],
+        on_down: Callable[[], None],
+        on_mismatch: Callable[[TopologyMismatch], None],
+    ) -> None:
+        """``on_up`` makes a fresh connection ready (it may raise BusUnavailable or TopologyMismatch); ``on_down`` ends what it began."""
+        self.connection: Connection | None = None
+        self._purpose = purpose
+        self._urls = [
+            URL(url).update_query({"heartbeat": times.heartbeat_s, **URL(url).query, "name": f"{name}/{purpose}"})
+            for url in urls
+        ]
+        self._times = times
+        self._random = random
+        self._on_up = on_up
+        self._on_down = on_down
+        self._on_mismatch = on_mismatch
+        self._turn = 0
+        self._task: asyncio.Task[None] | None = None
+        self._attempted = asyncio.Event()
+        self._closed = False
+        self._blocked = False
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker holds back what is published here (a memory or disk alarm)."""
+        return self.connection is not None and _is_blocked(self.connection)
+
+    def start(self) -> None:
+        """Begin to connect; does nothing the second time."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def attempted(self) -> None:
+        """Return once the first round over the addresses has succeeded or failed."""
+        await self._attempted.wait()
+
+    async def close(self) -> None:
+        """End the connection and begin no other."""
+        self._closed = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        failures = 0
+        while not self._closed:
+            for _ in self._urls:
+                if await self._serve(self._urls[self._turn]):
+                    failures = 0
+                    break
+                self._turn = (self._turn + 1) % len(self._urls)
+            self._attempted.set()
+            failures += 1
+            await asyncio.sleep(self._times.pause(failures, self._random))
+
+    async def _serve(self, url: URL) -> bool:
+        """Connect to one address and stay until the connection ends; False where it could not be made ready."""
+        transport = _Transport(TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory())
+        connection = _Connection(url, transport_factory=transport, limit=READ_BYTES)
+        ready = False
+        try:
+            with broker_call("connecting"):
+                async with asyncio.timeout(self._times.connect_s):
+                    await connection.connect()
+                    await connection.connected.wait()
+            await self._on_up(connection)
+            ready = True
+            _log.info("connected to the broker at %s (%s)", shown(url), self._purpose)
+            await self._stay(connection)
+            _log.warning("the broker at %s is gone (%s); connecting again", shown(url), self._purpose)
+        except TopologyMismatch as mismatch:
+            _log.error("the broker at %s: %s (%s)", shown(url), mismatch, self._purpose)
+            self._on_mismatch(mismatch)
+        except BusUnavailable as error:
+            _log.warning("the broker at %s: %s (%s); trying again", shown(url), error, self._purpose)
+        finally:
+            self.connection = None
+            self._on_down()
+            await _end(connection, transport)
+        return ready
+
+    def adopt(self, connection: Connection) -> None:
+        """Say (from ``on_up``) that the connection can be used from now on."""
+        self.connection = connection
+        self._attempted.set()
+
+    async def _stay(self, connection: Connection) -> None:
+        closing = connection.closing
+        while not closing.done():
+            await asyncio.wait({closing}, timeout=BLOCKED_CHECK_S)
+            blocked = not closing.done() and _is_blocked(connection)
+            if blocked != self._blocked:
+                self._blocked = blocked
+                state = "holds publishing back: a memory or disk alarm" if blocked else "takes publishes"
+                _log.warning("the broker %s (%s)", state, self._purpose)
+
+
+def _is_blocked(connection: Connection) -> bool:
+    # ``ready()`` waits exactly while the connection is blocked; one step of it tells whether it would.
+    step = connection.ready()
+    try:
+        step.send(None)
+    except StopIteration:
+        return False
+    step.close()
+    return True
+
+
+async def _end(connection: Connection, transport: _Transport) -> None:
+    """Close in order, or hard where the peer does not answer in time."""
+    close = asyncio.get_running_loop().create_task(connection.close())
+    try:
+        await asyncio.wait({close}, timeout=CLOSE_S)
+    finally:
+        transport.abort()
+        close.cancel()
+        await asyncio.gather(close, return_exceptions=True)

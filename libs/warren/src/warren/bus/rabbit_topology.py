@@ -1,0 +1,74 @@
+"""Declaring: Topology's and Source's data as AMQP declarations.
+
+It only declares; it never deletes and never changes what is there, and says what is there with other settings. Links call it at each
+connect, subscriptions for their own queue.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiormq.connection import Connection
+from aiormq.exceptions import ChannelPreconditionFailed
+
+from warren.bus import Source
+from warren.bus.rabbit_channel import RabbitChannel, broker_call, describe
+from warren.errors import TopologyMismatch
+from warren.topology import Binding, Exchange, Queue, Topology
+
+
+async def declare_topology(connection: Connection, topology: Topology) -> None:
+    """Declare all of it on a channel of its own. Raises BusUnavailable, TopologyMismatch."""
+    channel = await RabbitChannel.opened(connection)
+    try:
+        for exchange in topology.exchanges():
+            await _declare_exchange(channel, exchange)
+        for queue in topology.queues():
+            await declare_queue(channel, queue, topology)
+        for binding in topology.bindings():
+            await _bind(channel, binding)
+    finally:
+        await channel.leave()
+
+
+async def declare_source(channel: RabbitChannel, source: Source, topology: Topology) -> None:
+    """Declare a subscription's queue and its bindings (a durable queue's are in the topology)."""
+    await declare_queue(channel, source.queue, topology)
+    durable = tuple(binding for binding in topology.bindings() if binding.queue == source.queue.name)
+    for binding in (*durable, *source.bindings):
+        await _bind(channel, binding)
+
+
+async def declare_queue(channel: RabbitChannel, queue: Queue, topology: Topology) -> None:
+    """Declare a queue or stream. Raises BusUnavailable, TopologyMismatch."""
+    exclusive = queue.kind == "exclusive"
+    arguments: dict[str, Any] = dict(queue.arguments) if exclusive else {"x-queue-type": queue.kind, **queue.arguments}
+    with broker_call(f"declaring queue {queue.name}"):
+        try:
+            await channel.queue_declare(
+                queue.name, durable=not exclusive, exclusive=exclusive, auto_delete=exclusive, arguments=arguments
+            )
+        except ChannelPreconditionFailed as refused:
+            raise TopologyMismatch(_explain(queue, topology, describe(refused))) from None
+
+
+def _explain(queue: Queue, topology: Topology, text: str) -> str:
+    if queue.name == topology.guard_queue().name:
+        return (
+            f"the number of shards differs: this service is set to {topology.shards}, and the broker's topology "
+            f"{topology.prefix!r} was made with another number, which is fixed for its life ({queue.name}: {text})"
+        )
+    return f"queue {queue.name} exists with other settings: {text}"
+
+
+async def _declare_exchange(channel: RabbitChannel, exchange: Exchange) -> None:
+    with broker_call(f"declaring exchange {exchange.name}"):
+        try:
+            await channel.exchange_declare(exchange.name, exchange_type=exchange.type, durable=True)
+        except ChannelPreconditionFailed as refused:
+            raise TopologyMismatch(f"exchange {exchange.name} exists with another type: {describe(refused)}") from None
+
+
+async def _bind(channel: RabbitChannel, binding: Binding) -> None:
+    with broker_call(f"binding {binding.exchange} to {binding.queue}"):
+        await channel.queue_bind(binding.queue, binding.exchange, binding.key)

@@ -1,0 +1,348 @@
+"""All that crosses the bus between gateways and routers: kinds as frozen structs, and the bytes of a batch of them.
+
+A batch is one AMQP body: MessagePack ``[version, [envelope, …]]``, each envelope an array that begins with its kind. Payloads
+travel as opaque bytes and are never decoded on the way. A newer service may append fields to a kind: an older one ignores them, and
+fills in what an older sender left out, so that both live side by side during an upgrade. This module does no I/O and knows no
+AMQP name. The gateway's uplink and downlink and the router's worker, outlet and intake call it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from warren.errors import MalformedEnvelope, UnsupportedEnvelope
+from warren.position import Position
+
+VERSION: Final = 1
+CONTENT_TYPE: Final = "application/vnd.warren.batch+msgpack"
+
+
+class _Envelope(msgspec.Struct, frozen=True, array_like=True, tag_field="kind"):
+    """One thing that crosses the bus."""
+
+
+# ── up: gateway (or the router's intake) ▶ a shard ───────────────────────────────────────────────────────────────────────
+
+
+class Publish(_Envelope, frozen=True, array_like=True, tag="P"):
+    """A message for an address. ``conn`` and ``user`` are the sender's, both empty for a backend's."""
+
+    room: str
+    type: str
+    payload: bytes
+    at_us: int  # when Warren took it in, µs since the Unix epoch
+    conn: str = ""
+    user: str = ""
+    id: str = ""  # the sender's own; counted once per (room, user, id); empty: no ACK and no dedup
+    binary: bool = False  # payload is raw bytes; else it is JSON text
+    include_sender: bool = False
+    ephemeral: bool = False  # never numbered, never kept, first to be dropped
+    key: str = ""  # for rooms where a slow reader gets the latest of each key only
+    expires_ms: int = 0  # not delivered after this, ms since the Unix epoch; 0: never expires
+    trace: str = ""  # W3C traceparent of a sampled message, else empty
+
+
+class Join(_Envelope, frozen=True, array_like=True, tag="J"):
+    """Make ``conn`` a member of ``room`` and send it first what it has not seen since ``since``."""
+
+    room: str
+    conn: str
+    user: str
+    ref: str = ""  # the client's ``id`` of its JOIN
+    since: Position | None = None
+
+
+class Leave(_Envelope, frozen=True, array_like=True, tag="L"):
+    """``conn`` is no member of ``rooms`` any more; all of them are on one shard. No answer where ``ref`` is empty."""
+
+    rooms: tuple[str, ...]
+    conn: str
+    ref: str = ""
+
+
+class Claim(_Envelope, frozen=True, array_like=True, tag="C"):
+    """``router`` takes this shard under ``term``: reading its own claim back it owns what comes after it."""
+
+    router: str
+    term: int
+
+
+class Resume(_Envelope, frozen=True, array_like=True, tag="R"):
+    """``gateway`` has a gap in ``room``: it has got to ``position``, and wants what comes after that (or a Resync)."""
+
+    gateway: str
+    room: str
+    position: Position
+
+
+class HistoryQuery(_Envelope, frozen=True, array_like=True, tag="Q"):
+    """``conn`` wants the last ``limit`` messages of ``room`` before the seq ``before`` (0: before now)."""
+
+    room: str
+    conn: str
+    ref: str
+    before: int = 0
+    limit: int = 100
+
+
+# ── to the routers' inboxes ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Heartbeat(_Envelope, frozen=True, array_like=True, tag="H"):
+    """A gateway lives. ``started_us`` tells two lives of one name apart. The rest feeds the statistics of the whole
+    installation; counters run from the gateway's start.
+    """
+
+    gateway: str
+    started_us: int
+    connections: int = 0
+    messages_in: int = 0
+    messages_out: int = 0
+    errors: int = 0
+    rss_bytes: int = 0
+
+
+class Bye(_Envelope, frozen=True, array_like=True, tag="B"):
+    """A gateway goes in order; its members have left."""
+
+    gateway: str
+
+
+class RouterHeartbeat(_Envelope, frozen=True, array_like=True, tag="h"):
+    """A router lives and shares in the shards."""
+
+    router: str
+    started_us: int
+
+
+class RouterBye(_Envelope, frozen=True, array_like=True, tag="b"):
+    """A router goes in order: it hands its shards over."""
+
+    router: str
+
+
+class Members(msgspec.Struct, frozen=True, array_like=True):
+    """A room's members on one gateway and how far that gateway has got in it."""
+
+    room: str
+    members: tuple[tuple[str, str], ...]  # (connection, user)
+    position: Position | None = None
+
+
+class Announce(_Envelope, frozen=True, array_like=True, tag="A"):
+    """A gateway's answer to Ask: its members on that shard. Long answers come in parts, the ``last`` one marked."""
+
+    gateway: str
+    shard: int
+    term: int
+    rooms: tuple[Members, ...]
+    last: bool = True
+    ref: int = 0  # the Ask's that this answers; 0: unasked
+
+
+# ── down: router ▶ a gateway ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Deliver(_Envelope, frozen=True, array_like=True, tag="D"):
+    """A message for a gateway's members of ``room``. ``seq`` 0: not numbered (ephemeral, or to a single connection).
+
+    A numbered one is an entry of the shard's log just as it is; there ``to`` and ``trace`` are empty.
+    """
+
+    room: str
+    epoch: str
+    seq: int
+    type: str
+    payload: bytes
+    at_us: int
+    term: int = 0
+    conn: str = ""  # the sender's connection, which gets no copy unless include_sender
+    user: str = ""
+    id: str = ""
+    binary: bool = False
+    include_sender: bool = False
+    key: str = ""
+    expires_ms: int = 0
+    trace: str = ""
+    to: str = ""  # for this one connection only, which is catching up; the room's position does not move
+
+
+class Joined(_Envelope, frozen=True, array_like=True, tag="j"):
+    """``conn`` is a member and stands at ``position``; ``missed`` messages after that follow, each a Deliver ``to`` it alone."""
+
+    conn: str
+    room: str
+    position: Position
+    recovered: bool
+    missed: int = 0
+    ref: str = ""
+    term: int = 0
+
+
+class Left(_Envelope, frozen=True, array_like=True, tag="l"):
+    """``conn`` is no member of ``room`` any more."""
+
+    conn: str
+    room: str
+    ref: str = ""
+    term: int = 0
+
+
+class Ack(_Envelope, frozen=True, array_like=True, tag="a"):
+    """The message ``id`` of ``conn`` is accepted at ``seq`` (0: not numbered)."""
+
+    conn: str
+    room: str
+    id: str
+    epoch: str
+    seq: int
+    term: int = 0
+
+
+class Refused(_Envelope, frozen=True, array_like=True, tag="r"):
+    """What ``conn`` asked for under ``ref`` was refused: the ``code`` of an ERROR frame and a message for its developer."""
+
+    conn: str
+    ref: str
+    code: str
+    message: str
+    term: int = 0
+
+
+class Resync(_Envelope, frozen=True, array_like=True, tag="y"):
+    """All members of ``room`` on this gateway stand at ``position`` from now on; what lies before it is lost to them."""
+
+    room: str
+    position: Position
+    term: int = 0
+
+
+class HistoryPage(_Envelope, frozen=True, array_like=True, tag="q"):
+    """The answer to HistoryQuery: ``messages`` in their order; ``more``: there are older ones."""
+
+    conn: str
+    room: str
+    ref: str
+    messages: tuple[Deliver, ...]
+    more: bool
+    term: int = 0
+
+
+class Ask(_Envelope, frozen=True, array_like=True, tag="?"):
+    """``router`` owns ``shard`` under ``term`` from now on: drop what older terms send, and answer with Announce."""
+
+    router: str
+    shard: int
+    term: int
+    ref: int = 0  # given back in each part of the answer
+
+
+# ── in the shard's log, between its Delivers ─────────────────────────────────────────────────────────────────────────────
+
+
+class Marker(_Envelope, frozen=True, array_like=True, tag="M"):
+    """``router`` owns the shard under ``term``: entries of older terms that come after this do not count."""
+
+    router: str
+    term: int
+
+
+class Checkpoint(_Envelope, frozen=True, array_like=True, tag="K"):
+    """The positions of a shard's rooms at this place of its log, in several parts where need be, the ``last`` one marked.
+
+    ``life`` and ``generation`` make the epoch of rooms that begin after this (see the router's ``core/lives.py``).
+    """
+
+    term: int
+    life: int
+    generation: int
+    rooms: tuple[tuple[str, str, int], ...]  # (room, epoch, seq)
+    last: bool = True
+
+
+Envelope = (
+    Publish | Join | Leave | Claim | Resume | HistoryQuery
+    | Heartbeat | Bye | RouterHeartbeat | RouterBye | Announce
+    | Deliver | Joined | Left | Ack | Refused | Resync | HistoryPage | Ask
+    | Marker | Checkpoint
+)  # fmt: skip
+
+_encoder = msgspec.msgpack.Encoder()
+_batch_decoder = msgspec.msgpack.Decoder(tuple[int, list[Envelope]])
+_loose_decoder = msgspec.msgpack.Decoder(tuple[int, list[msgspec.Raw]])
+_one_decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
+
+# An id that a gateway gave to a message whose sender gave none begins so: it is counted once like any other, but not acknowledged.
+INTERNAL_ID: Final = "~"
+
+# What an envelope costs on the bus besides its payload; an estimate, for the bounds of a batch.
+OVERHEAD_BYTES: Final = 160
+
+
+def size_of(envelope: Envelope) -> int:
+    """Return about how many bytes this envelope takes in a batch."""
+    match envelope:
+        case Publish() | Deliver():
+            return OVERHEAD_BYTES + len(envelope.payload)
+        case Announce():
+            return OVERHEAD_BYTES + sum(48 + 64 * len(room.members) for room in envelope.rooms)
+        case Leave():
+            return OVERHEAD_BYTES + 32 * len(envelope.rooms)
+        case HistoryPage():
+            return OVERHEAD_BYTES + sum(OVERHEAD_BYTES + len(message.payload) for message in envelope.messages)
+        case Checkpoint():
+            return OVERHEAD_BYTES + 64 * len(envelope.rooms)
+        case _:
+            return OVERHEAD_BYTES
+
+
+def encode(envelopes: Sequence[Envelope]) -> bytes:
+    """Return the bytes of a batch."""
+    return _encoder.encode((VERSION, envelopes))
+
+
+def decode(body: bytes) -> list[Envelope]:
+    """Return a batch's envelopes in their order.
+
+    Raises UnsupportedEnvelope for a newer wire version and MalformedEnvelope where any part is no envelope;
+    ``decode_each`` then saves the rest of the batch.
+    """
+    try:
+        version, envelopes = _batch_decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        _refuse_version(body)
+        raise MalformedEnvelope(f"no batch of envelopes: {error}") from None
+    if version != VERSION:
+        raise UnsupportedEnvelope(f"wire version {version}; this service speaks {VERSION}")
+    return envelopes
+
+
+def decode_each(body: bytes) -> list[Envelope | MalformedEnvelope]:
+    """Return a batch's envelopes one by one, with an error in the place of each that is none.
+
+    Raises UnsupportedEnvelope or MalformedEnvelope where the batch itself can't be opened.
+    """
+    _refuse_version(body)
+    try:
+        version, parts = _loose_decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedEnvelope(f"no batch of envelopes: {error}") from None
+    if version != VERSION:
+        raise UnsupportedEnvelope(f"wire version {version}; this service speaks {VERSION}")
+    return [_decode_one(part) for part in parts]
+
+
+def _decode_one(part: msgspec.Raw) -> Envelope | MalformedEnvelope:
+    try:
+        return _one_decoder.decode(part)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return MalformedEnvelope(f"no envelope: {error}")
+
+
+def _refuse_version(body: bytes) -> None:
+    """Raise UnsupportedEnvelope where the body is a batch of another version; a newer one may look quite different inside."""
+    if len(body) > 1 and body[0] & 0xF0 == 0x90 and body[1] < 0x80 and body[1] != VERSION:
+        raise UnsupportedEnvelope(f"wire version {body[1]}; this service speaks {VERSION}")

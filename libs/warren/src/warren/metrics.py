@@ -1,0 +1,252 @@
+"""Metrics: every metric name, and objects whose methods count. The only module that knows prometheus_client.
+
+Each service instance has its own registry, so that several live in one process. Label values are bounded: message types are the predefined
+ones or ``other``, and each other label takes at most 64 values. Methods are cheap (label children are bound once) and never raise.
+The shells call them; core code never does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+
+OTHER = "other"
+MAX_LABEL_VALUES = 64
+PREDEFINED_TYPES = frozenset(
+    {"CHAT", "TYPING", "NOTIFICATION", "DATA_UPDATE", "PING", "PONG", "JOIN", "JOINED", "LEAVE", "LEFT", "AUTH"}
+    | {"AUTHENTICATED", "WELCOME", "ACK", "ERROR", "PRESENCE", "HISTORY", "REQUEST", "RESPONSE", "RECONNECT"}
+    | {"DEGRADED", "RESTORED"}
+)
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+GatewayHop = Literal["uplink", "downlink", "end_to_end"]
+RouterHop = Literal["queue", "process", "egress"]
+
+
+def render(registry: CollectorRegistry) -> tuple[bytes, str]:
+    """Return the exposition of a registry and its content type."""
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+class _Counts:
+    """A counter with one bounded label, its children bound once."""
+
+    __slots__ = ("_allowed", "_children", "_counter", "_other")
+
+    def __init__(self, counter: Counter, allowed: frozenset[str] | None = None) -> None:
+        self._counter = counter
+        self._allowed = allowed
+        self._children: dict[str, Counter] = {}
+        self._other: Counter | None = None
+
+    def add(self, value: str, count: float) -> None:
+        child = self._children.get(value)
+        if child is None:
+            child = self._child(value)
+        child.inc(count)
+
+    def _child(self, value: str) -> Counter:
+        known = value in self._allowed if self._allowed is not None else len(self._children) < MAX_LABEL_VALUES
+        if known:
+            child = self._children[value] = self._counter.labels(value)
+            return child
+        if self._other is None:
+            self._other = self._counter.labels(OTHER)
+        return self._other
+
+
+class _Metrics:
+    """What both services have."""
+
+    _service: str
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        """Use an own registry unless one is given."""
+        self.registry = registry if registry is not None else CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.bus_up = self._gauge("bus_up", "1 while the broker can be published to, else 0.")
+        self._waiting = self._gauge("waiting", "Items that wait in a bounded buffer.", "buffer")
+        self._waiting_seen: dict[str, Gauge] = {}
+        self._batch = self._histogram("batch_size", "Messages in one batch.", COUNTS)
+        self._hop = self._histogram("hop_seconds", "Seconds that a message took over one hop.", SECONDS)
+        self._batches: dict[str, Histogram] = {}
+        self._hops: dict[str, Histogram] = {}
+
+    def render(self) -> tuple[bytes, str]:
+        """Return the exposition and its content type, for ``/metrics``."""
+        return render(self.registry)
+
+    def waiting(self, buffer: str, count: int) -> None:
+        """Say how many items wait in a buffer now (``buffer`` names a kind, never one room's or one client's)."""
+        gauge = self._waiting_seen.get(buffer)
+        if gauge is None:
+            gauge = self._waiting_seen[buffer] = self._waiting.labels(buffer)
+        gauge.set(count)
+
+    def waiting_from(self, buffer: str, read: Callable[[], float]) -> None:
+        """Ask ``read`` at each scrape how many items wait in a buffer; cheaper than telling each change."""
+        self._waiting.labels(buffer).set_function(read)
+
+    def batch_size(self, hop: str, count: int) -> None:
+        """Count a batch of ``count`` messages that went over a hop."""
+        _bound(self._batches, self._batch, hop).observe(count)
+
+    def hop_seconds(self, hop: str, seconds: float) -> None:
+        """Count the time that a message took over a hop; clocks of two machines may differ, so less than 0 counts as 0."""
+        _bound(self._hops, self._hop, hop).observe(max(0.0, seconds))
+
+    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        return Gauge(f"warren_{self._service}_{name}", meaning, labels, registry=self.registry)
+
+    def _counter(self, name: str, meaning: str) -> Counter:
+        return Counter(f"warren_{self._service}_{name}", meaning, registry=self.registry)
+
+    def _counts(self, name: str, label: str, meaning: str, allowed: frozenset[str] | None = None) -> _Counts:
+        return _Counts(Counter(f"warren_{self._service}_{name}", meaning, (label,), registry=self.registry), allowed)
+
+    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"warren_{self._service}_{name}", meaning, ("hop",), registry=self.registry, buckets=buckets)
+
+
+def _bound(children: dict[str, Histogram], histogram: Histogram, hop: str) -> Histogram:
+    child = children.get(hop)
+    if child is None:
+        child = children[hop] = histogram.labels(hop)
+    return child
+
+
+class GatewayMetrics(_Metrics):
+    """A gateway's. ``total_…`` are plain numbers since the start, for ``/websocket-stats`` and heartbeats."""
+
+    _service = "gateway"
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        """Use an own registry unless one is given."""
+        super().__init__(registry)
+        self.connections = self._gauge("connections", "Open client connections.")
+        self.rooms = self._gauge("rooms", "Rooms with a member here.")
+        self._in = self._counts("messages_in", "type", "Messages from clients.", PREDEFINED_TYPES)
+        self._out = self._counts(
+            "messages_out", "type", "Messages written to clients, one for each recipient.", PREDEFINED_TYPES
+        )
+        self._bytes_in = self._counter("bytes_in", "Bytes of messages from clients.")
+        self._bytes_out = self._counter("bytes_out", "Bytes of frames to clients.")
+        self._errors = self._counts("errors", "code", "ERROR frames sent to clients.")
+        self._closes = self._counts("closes", "code", "Connections that ended, by close code.")
+        self._drops = self._counts("drops", "reason", "Messages not delivered to a recipient.")
+        self._auth_failures = self._counts("auth_failures", "reason", "Tokens that did not hold.")
+        self._refused = self._counts("upgrades_refused", "reason", "Connections refused at the upgrade.")
+        self._heartbeats_missed = self._counter("heartbeats_missed", "Connections ended for want of a pong.")
+        self._slow = self._counter("slow_disconnects", "Connections ended because they read too slowly.")
+        self.total_in = self.total_out = self.total_errors = 0
+
+    def messages_in(self, type: str, size: int = 0) -> None:  # noqa: A002 - the protocol's own word
+        """Count a message of ``size`` bytes from a client."""
+        self.total_in += 1
+        self._in.add(type, 1)
+        self._bytes_in.inc(size)
+
+    def messages_out(self, type: str, count: int = 1, size: int = 0) -> None:  # noqa: A002
+        """Count a message that was written to ``count`` recipients, ``size`` bytes in all."""
+        self.total_out += count
+        self._out.add(type, count)
+        self._bytes_out.inc(size)
+
+    def bytes_in(self, count: int) -> None:
+        """Count bytes that came outside of messages."""
+        self._bytes_in.inc(count)
+
+    def bytes_out(self, count: int) -> None:
+        """Count bytes that went outside of ``messages_out``."""
+        self._bytes_out.inc(count)
+
+    def errors(self, code: str) -> None:
+        """Count an ERROR frame."""
+        self.total_errors += 1
+        self._errors.add(code, 1)
+
+    def closes(self, code: int) -> None:
+        """Count a connection that ended."""
+        self._closes.add(str(int(code)), 1)
+
+    def drops(self, reason: str, count: int = 1) -> None:
+        """Count messages that a recipient did not get."""
+        self._drops.add(reason, count)
+
+    def auth_failures(self, reason: str) -> None:
+        """Count a token that did not hold; ``reason`` is one of a few words, never the token or its text."""
+        self._auth_failures.add(reason, 1)
+
+    def upgrades_refused(self, reason: str) -> None:
+        """Count a connection refused at the upgrade."""
+        self._refused.add(reason, 1)
+
+    def heartbeats_missed(self) -> None:
+        """Count a connection that gave no pong."""
+        self._heartbeats_missed.inc()
+
+    def slow_disconnects(self) -> None:
+        """Count a connection that read too slowly."""
+        self._slow.inc()
+
+
+class RouterMetrics(_Metrics):
+    """A router's."""
+
+    _service = "router"
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        """Use an own registry unless one is given."""
+        super().__init__(registry)
+        self.rooms = self._gauge("rooms", "Rooms known to the shards that this router owns.")
+        self.members = self._gauge("members", "Members of those rooms.")
+        self.gateways = self._gauge("gateways", "Gateways that live.")
+        self.shards_active = self._gauge("shards_active", "Shards that this router owns.")
+        self._messages = self._counts("messages", "kind", "Envelopes handled, by kind.")
+        self._delivered = self._counts(
+            "delivered", "to", "Copies of messages sent to gateways: one gateway, or all by the fanout."
+        )
+        self._duplicates = self._counter("duplicates", "Messages that had been counted before.")
+        self._rejected = self._counts("rejected", "reason", "Envelopes refused or set aside.")
+        self._notifications = self._counter("notifications", "Notifications of backends taken in.")
+        self._dead = self._counts("dead", "reason", "Messages set aside in a dead-letter queue.")
+        self._takeovers = self._counter("takeovers", "Shards taken over.")
+
+    def messages(self, kind: str, count: int = 1) -> None:
+        """Count envelopes handled."""
+        self._messages.add(kind, count)
+
+    def delivered(self, to: Literal["one", "all"], count: int = 1) -> None:
+        """Count copies sent to gateways."""
+        self._delivered.add(to, count)
+
+    def duplicates(self, count: int = 1) -> None:
+        """Count repeats."""
+        self._duplicates.inc(count)
+
+    def rejected(self, reason: str, count: int = 1) -> None:
+        """Count what was refused."""
+        self._rejected.add(reason, count)
+
+    def notifications(self, count: int = 1) -> None:
+        """Count what backends sent."""
+        self._notifications.inc(count)
+
+    def dead(self, reason: str, count: int = 1) -> None:
+        """Count what was set aside in a dead-letter queue."""
+        self._dead.add(reason, count)
+
+    def takeovers(self) -> None:
+        """Count a shard that was taken over."""
+        self._takeovers.inc()

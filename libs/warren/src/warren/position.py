@@ -1,0 +1,36 @@
+"""Position: how far a reader of a room has got. (epoch, seq), where the epoch is one life of the room's log.
+
+Pure arithmetic; it never decides what to do about a gap. Gateway, router and clients compare positions with it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Self
+
+import msgspec
+
+_EPOCH = re.compile(r"[0-9a-z.\-]{1,40}")
+
+
+class Position(msgspec.Struct, frozen=True, array_like=True):
+    """``seq`` messages of the life ``epoch`` have been seen; seqs run 1, 2, 3 …, so 0 is "none yet"."""
+
+    epoch: str
+    seq: int
+
+    def next(self) -> Self:
+        """Return the position after one more message."""
+        return type(self)(self.epoch, self.seq + 1)
+
+    def follows(self, other: Position) -> bool:
+        """Say whether this is exactly one message after ``other``."""
+        return self.epoch == other.epoch and self.seq == other.seq + 1
+
+    def gap(self, other: Position) -> int | None:
+        """Return how many messages lie after ``other`` up to this one; None where the epochs differ (no one can say)."""
+        return self.seq - other.seq if self.epoch == other.epoch else None
+
+    def is_valid(self) -> bool:
+        """Say whether a position that came from outside could be one of ours."""
+        return self.seq >= 0 and _EPOCH.fullmatch(self.epoch) is not None

@@ -1,0 +1,181 @@
+"""Every exchange, queue, stream and binding, with every argument, as data; the only place that spells an AMQP name.
+
+It declares nothing itself (the bus does) and reads no setting (its caller passes prefix and shards). ``docs/topology.md`` is
+printed from here. No queue and no binding is per client or per room: broker load grows with pods and messages alone.
+
+    warren.ingress  direct   key <shard>            ▶ warren.shard.<n>      quorum, single active consumer
+    warren.egress   direct   key <gateway> | all    ▶ warren.gateway.<id>.<nonce>   exclusive, one per gateway connection
+    warren.routers  direct   key <router> | all     ▶ warren.router.<id>.<nonce>    exclusive, one per router connection
+    warren.notify   topic    room.* user.* conn.* all ▶ warren.notify       quorum, single active consumer
+    warren.history.<n>                                                      stream, the log of shard n
+    warren.notify.dead, warren.dead  fanout         ▶ the queue of the same name    what could not be handled, with a reason
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+QueueKind = Literal["quorum", "stream", "exclusive"]
+ArgumentValue = str | int | bool
+
+ALL = "all"  # the routing key that reaches every gateway (egress) or every router (routers)
+DEFAULT_PREFIX = "warren"
+DEFAULT_SHARDS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A durable exchange."""
+
+    name: str
+    type: Literal["direct", "topic", "fanout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue or stream. ``exclusive`` ones belong to one connection, are named anew for each, and go with it."""
+
+    name: str
+    kind: QueueKind
+    arguments: Mapping[str, ArgumentValue] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """From an exchange to a queue by a routing key."""
+
+    exchange: str
+    queue: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of what may wait in the broker."""
+
+    shard_bytes: int = 256 * 1024 * 1024
+    gateway_bytes: int = 128 * 1024 * 1024
+    dead_bytes: int = 64 * 1024 * 1024
+    history_bytes: int = 64 * 1024 * 1024
+    delivery_limit: int = 20
+    disconnected_ms: int = 3_000
+
+
+class Topology:
+    """One installation's names and arguments."""
+
+    def __init__(
+        self, prefix: str = DEFAULT_PREFIX, shards: int = DEFAULT_SHARDS, limits: Limits | None = None
+    ) -> None:
+        """``prefix`` lets several installations share a virtual host; ``shards`` is fixed for an installation's life."""
+        self.prefix = prefix
+        self.shards = shards
+        self.limits = limits or Limits()
+        self.ingress = f"{prefix}.ingress"
+        self.egress = f"{prefix}.egress"
+        self.routers = f"{prefix}.routers"
+        self.notify = f"{prefix}.notify"
+        self.notify_dead = f"{prefix}.notify.dead"
+        self.dead = f"{prefix}.dead"
+
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """Return every exchange."""
+        return (
+            Exchange(self.ingress, "direct"),
+            Exchange(self.egress, "direct"),
+            Exchange(self.routers, "direct"),
+            Exchange(self.notify, "topic"),
+            Exchange(self.notify_dead, "fanout"),
+            Exchange(self.dead, "fanout"),
+        )
+
+    def queues(self) -> tuple[Queue, ...]:
+        """Return every durable queue and stream."""
+        return (
+            self.guard_queue(),
+            *(self.shard_queue(shard) for shard in range(self.shards)),
+            *(self.history_stream(shard) for shard in range(self.shards)),
+            self.notify_queue(),
+            self._dead_queue(self.notify_dead),
+            self._dead_queue(self.dead),
+        )
+
+    def bindings(self) -> tuple[Binding, ...]:
+        """Return every binding of a durable queue."""
+        return (
+            *(
+                Binding(self.ingress, self.shard_queue(shard).name, self.shard_key(shard))
+                for shard in range(self.shards)
+            ),
+            Binding(self.notify, self.notify, "#"),
+            Binding(self.notify_dead, self.notify_dead, ""),
+            Binding(self.dead, self.dead, ""),
+        )
+
+    def shard_key(self, shard: int) -> str:
+        """Return the routing key of a shard on the ingress exchange."""
+        return str(shard)
+
+    def shard_queue(self, shard: int) -> Queue:
+        """Return a shard's queue: one owner at a time, in order, full means the publisher is told (nack)."""
+        return Queue(
+            f"{self.prefix}.shard.{shard}",
+            "quorum",
+            {
+                "x-single-active-consumer": True,
+                "x-delivery-limit": self.limits.delivery_limit,
+                "x-dead-letter-exchange": self.dead,
+                "x-max-length-bytes": self.limits.shard_bytes,
+                "x-overflow": "reject-publish",
+                "x-consumer-disconnected-timeout": self.limits.disconnected_ms,
+            },
+        )
+
+    def history_stream(self, shard: int) -> Queue:
+        """Return a shard's log. A stream drops whole segments, so it has sixteen of them within its limit."""
+        return Queue(
+            f"{self.prefix}.history.{shard}",
+            "stream",
+            {
+                "x-max-length-bytes": self.limits.history_bytes,
+                "x-stream-max-segment-size-bytes": self.limits.history_bytes // 16,
+            },
+        )
+
+    def notify_queue(self) -> Queue:
+        """Return the queue of backends' notifications: one intake at a time, so that order per publisher and room is kept."""
+        return Queue(
+            self.notify,
+            "quorum",
+            {
+                "x-single-active-consumer": True,
+                "x-delivery-limit": self.limits.delivery_limit,
+                "x-dead-letter-exchange": self.notify_dead,
+                "x-max-length-bytes": self.limits.shard_bytes,
+                "x-overflow": "reject-publish",
+                "x-consumer-disconnected-timeout": self.limits.disconnected_ms,
+            },
+        )
+
+    def guard_queue(self) -> Queue:
+        """Return a queue that nobody uses: its length limit is the number of shards, so that a service which
+        disagrees is refused by the broker (406) when it declares the topology.
+        """
+        return Queue(f"{self.prefix}.guard", "quorum", {"x-max-length": self.shards})
+
+    def _dead_queue(self, name: str) -> Queue:
+        return Queue(name, "quorum", {"x-max-length-bytes": self.limits.dead_bytes, "x-overflow": "drop-head"})
+
+    def gateway_queue(self, gateway: str, nonce: str) -> tuple[Queue, tuple[Binding, ...]]:
+        """Return a gateway's own queue and its bindings. Where it overflows the oldest go; positions heal that."""
+        name = f"{self.prefix}.gateway.{gateway}.{nonce}"
+        queue = Queue(name, "exclusive", {"x-max-length-bytes": self.limits.gateway_bytes, "x-overflow": "drop-head"})
+        return queue, (Binding(self.egress, name, gateway), Binding(self.egress, name, ALL))
+
+    def router_queue(self, router: str, nonce: str) -> tuple[Queue, tuple[Binding, ...]]:
+        """Return a router's inbox and its bindings."""
+        name = f"{self.prefix}.router.{router}.{nonce}"
+        queue = Queue(name, "exclusive", {"x-max-length-bytes": self.limits.gateway_bytes, "x-overflow": "drop-head"})
+        return queue, (Binding(self.routers, name, router), Binding(self.routers, name, ALL))

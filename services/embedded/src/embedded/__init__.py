@@ -1,0 +1,1 @@
+"""Gateways and a router in one process, for trials: ``python -m embedded``."""

@@ -1,0 +1,92 @@
+"""``python -m embedded`` (``make run``): everything in one process, on 127.0.0.1, with a page to try it. ``PORT`` chooses the ports."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import sys
+from collections.abc import Sequence
+
+from embedded.app import Embedded
+from embedded.settings import EmbeddedSettings, read_embedded
+from warren.errors import SettingsError
+from warren.lifecycle import Part, run, serve
+from warren.logs import configure
+
+USAGE = """usage: python -m embedded
+Two gateways and a router in one process, and a page to try them. It is configured by environment variables:
+  PORT              the first gateway's port (8080); the second takes the next one
+  WARREN_AMQP_URL   a RabbitMQ; without it messages stay inside the process
+  WARREN_LOG_LEVEL  info shows who comes and goes (warning)
+and by those of the gateway and the router (python -m gateway --settings, python -m router --settings).
+"""
+DEADLINE_S = 4.5
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until a signal comes; return the exit code: 0 as asked, 1 a port is taken, 2 wrong settings or arguments."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments:
+        asked = list(arguments) in (["-h"], ["--help"])
+        (sys.stdout if asked else sys.stderr).write(USAGE)
+        return 0 if asked else 2
+    try:
+        settings = read_embedded()
+        if taken := _taken(settings):
+            sys.stderr.write(f"embedded: {taken}\n")
+            return 1
+        configure("embedded", settings.router.log)
+        return run(lambda: _main(settings))
+    except SettingsError as error:
+        sys.stderr.writelines(f"embedded: {problem}\n" for problem in error.problems)
+        return 2
+
+
+async def _main(settings: EmbeddedSettings) -> int:
+    embedded = Embedded(settings)
+
+    async def greet() -> None:
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.write(_greeting(embedded))
+            sys.stdout.flush()
+
+    return await serve([*embedded.parts(), Part("greeting", greet, _nothing)], deadline_s=DEADLINE_S)
+
+
+def _greeting(embedded: Embedded) -> str:
+    where = "on the RabbitMQ of WARREN_AMQP_URL" if embedded.settings.on_rabbit else "in this process alone"
+    return "\n".join(
+        [
+            "",
+            f"  Warren runs: {len(embedded.addresses)} gateways and a router, {where}.",
+            "",
+            f"  page       open http://{embedded.addresses[0]} in two windows",
+            *(f"  WebSocket  ws://{address}/ws" for address in embedded.addresses),
+            "",
+            "  Ctrl-C ends it.",
+            "",
+            "",
+        ]
+    )
+
+
+async def _nothing() -> None:
+    """Nothing to end."""
+
+
+def _taken(settings: EmbeddedSettings) -> str | None:
+    """Return what to tell the user where a port can't be had, None where all can."""
+    for port in settings.ports:
+        with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.host, port))
+            except OSError as error:
+                why = "is taken" if error.errno == errno.EADDRINUSE else f"can't be used ({error.strerror})"
+                return f"port {port} of {settings.host} {why}; choose others, such as PORT=9000 make run"
+    return None
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,98 @@
+"""The settings of embedded mode: the services' own, with defaults that suit a trial on one's own machine, and ``PORT``.
+
+Whatever ``WARREN_…`` variable is set counts as for the services themselves. It opens no socket; ``__main__`` calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.settings import GatewaySettings
+from router.settings import RouterSettings
+from warren.errors import SettingsError
+from warren.settings import environment, read
+
+DEFAULT_PORT = 8080
+GATEWAYS = 2
+
+# Chosen for one user on one machine. Draining is short, so that Ctrl-C ends it all in less than five seconds.
+_DEFAULTS = {
+    "WARREN_GATEWAY_AUTH": "anonymous",
+    "WARREN_GATEWAY_HOST": "127.0.0.1",
+    "WARREN_GATEWAY_INTERNAL_HOST": "127.0.0.1",
+    "WARREN_GATEWAY_INTERNAL_PORT": "0",
+    "WARREN_GATEWAY_DRAIN_MS": "500",
+    "WARREN_GATEWAY_DRAIN_DEADLINE_MS": "2000",
+    "WARREN_GATEWAY_CLOSE_TIMEOUT_MS": "500",
+    "WARREN_ROUTER_INTERNAL_HOST": "127.0.0.1",
+    "WARREN_ROUTER_INTERNAL_PORT": "0",
+    "WARREN_ROUTER_STOP_DEADLINE_MS": "2000",
+    "WARREN_LOG_LEVEL": "warning",
+}
+# Every gateway has a port of its own here.
+_NOT_HERE = ("WARREN_GATEWAY_PORT",)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedSettings:
+    """Two gateways' settings, a router's, and whether a RabbitMQ was named."""
+
+    gateways: tuple[GatewaySettings, ...]
+    router: RouterSettings
+    on_rabbit: bool
+    env: Mapping[str, str]
+
+    @property
+    def host(self) -> str:
+        """The address that the gateways listen on."""
+        return self.gateways[0].listen.host
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """The gateways' ports."""
+        return tuple(gateway.listen.port for gateway in self.gateways)
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins of the page, which each gateway serves."""
+        return self.gateways[0].listen.origins
+
+
+def read_embedded(env: Mapping[str, str] | None = None) -> EmbeddedSettings:
+    """Read the settings from ``env`` (None: the process's environment). Raises SettingsError with every problem."""
+    given = environment() if env is None else dict(env)
+    problems = [f"{name}: embedded mode has two gateways; set PORT instead" for name in _NOT_HERE if given.get(name)]
+    port = _port(given.get("PORT", ""), problems)
+    ports = [port + number for number in range(GATEWAYS)]
+    origins = [f"http://{host}:{port}" for host in ("127.0.0.1", "localhost") for port in ports]
+    if extra := given.get("WARREN_GATEWAY_ORIGINS"):
+        origins.append(extra)
+    merged = {
+        **_DEFAULTS,
+        **{name: value for name, value in given.items() if value and name not in _NOT_HERE},
+        "WARREN_GATEWAY_ORIGINS": ",".join(origins),
+    }
+    gateways, router = [], None
+    try:
+        gateways = [read(GatewaySettings, {**merged, "WARREN_GATEWAY_PORT": str(port)}) for port in ports]
+    except SettingsError as error:
+        problems += error.problems
+    try:
+        router = read(RouterSettings, merged)
+    except SettingsError as error:
+        problems += error.problems
+    if problems or router is None:
+        raise SettingsError(list(dict.fromkeys(problems)))
+    on_rabbit = bool(given.get("WARREN_AMQP_URL") or given.get("WARREN_AMQP_URL_FILE"))
+    return EmbeddedSettings(tuple(gateways), router, on_rabbit, merged)
+
+
+def _port(text: str, problems: list[str]) -> int:
+    if not text:
+        return DEFAULT_PORT
+    highest = 65_535 - GATEWAYS + 1
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= highest:
+        return int(text)
+    problems.append(f"PORT: must be a number from 1 to {highest} (the next one is used too), not {text!r}")
+    return DEFAULT_PORT

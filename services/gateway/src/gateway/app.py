@@ -1,0 +1,274 @@
+"""App: the composition root. Builds every part of a gateway, wires them, and shows the order of birth and death in one place.
+
+It decides nothing itself. ``__main__`` runs it in a process of its own, ``embedded`` runs several on a memory bus.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from aiohttp import web
+
+from gateway.core.hub import Hub
+from gateway.core.limits import OutboxLimits
+from gateway.core.session import SessionConfig
+from gateway.settings import GatewaySettings, new_gateway_id
+from gateway.shell.announcer import Announcer
+from gateway.shell.auth import Authenticator
+from gateway.shell.connection import Surroundings
+from gateway.shell.downlink import Downlink
+from gateway.shell.drain import Drain
+from gateway.shell.entrance import Entrance
+from gateway.shell.lobby import Lobby
+from gateway.shell.server import Server
+from gateway.shell.uplink import Uplink, UplinkLimits
+from warren.bus import Bus
+from warren.clock import Clock, SystemClock
+from warren.envelope import Heartbeat
+from warren.errors import WarrenError
+from warren.logs import event, get_logger
+from warren.metrics import GatewayMetrics
+from warren.namespaces import RateLimit
+from warren.probes import Probes, Readiness
+from warren.telemetry import Tracing
+from warren.topology import Topology
+
+# Each connection is ticked so many times in the shortest time that it has to keep, and at least every second.
+TICKS = 4
+MAX_TICK_S = 1.0
+
+_log = get_logger("gateway")
+
+
+class Gateway:
+    """One gateway. Ports are open (and ``port`` is known) after ``start``; the broker may still be away then."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        bus: Bus,
+        *,
+        clock: Clock | None = None,
+        metrics: GatewayMetrics | None = None,
+        tracing: Tracing | None = None,
+        topology: Topology | None = None,
+        gateway_id: str = "",
+        routes: Iterable[web.AbstractRouteDef] = (),
+        on_failed: Callable[[], None] | None = None,
+    ) -> None:
+        """``bus`` is not started yet, and belongs to the gateway from now on; ``tracing`` stays its caller's. ``routes`` are served
+        on the clients' port beside ours; ``on_failed`` is told where the broker can never be had (a topology of other settings).
+        Raises SettingsError where a key can't be used.
+        """
+        self.id = gateway_id or new_gateway_id(settings.id)
+        self.settings = settings
+        self.bus = bus
+        self.clock = clock or SystemClock()
+        self.metrics = metrics or GatewayMetrics()
+        self.readiness = Readiness()
+        self._tracing = tracing or Tracing("gateway")
+        topology = topology or Topology(settings.bus.prefix, settings.bus.shards)
+        self._started_us = self.clock.wall_us()
+        self._began = self.clock.monotonic()
+        limits, times = settings.limits, settings.times
+        self._authenticator = Authenticator(settings.auth, self.clock)
+        self.hub = Hub(topology.shards)
+        self.uplink = Uplink(
+            bus,
+            topology,
+            self.clock,
+            self.metrics,
+            UplinkLimits(
+                limits.uplink_count,
+                limits.uplink_bytes,
+                times.publish_timeout_ms / 1_000,
+                limits.batch_count,
+                limits.batch_bytes,
+            ),
+            on_undelivered=self._undelivered,
+            on_overflow=lambda shard: self._announcer.tell(shard),
+        )
+        self._announcer = Announcer(bus, topology, self.hub, self._pulse, every_s=times.announce_ms / 1_000)
+        self.lobby = Lobby(
+            self.id,
+            self.clock,
+            self.metrics,
+            places=limits.connections,
+            tick_s=min(
+                MAX_TICK_S,
+                min(times.heartbeat_ms, times.close_timeout_ms, times.publish_timeout_ms, settings.auth.auth_timeout_ms)
+                / 1_000
+                / TICKS,
+            ),
+            on_tick=self._tick,
+        )
+        self._downlink = Downlink(
+            self.id,
+            bus,
+            topology,
+            self.clock,
+            self.metrics,
+            self._tracing,
+            self.hub,
+            self.uplink,
+            self._announcer,
+            on_new_term=self.lobby.renew,
+        )
+        self._server = Server(
+            settings.listen,
+            self.lobby,
+            self.readiness,
+            Surroundings(
+                self.hub,
+                self.uplink,
+                self._authenticator,
+                self.clock,
+                self.metrics,
+                Entrance(self.uplink, self._tracing, topology.shards),
+                topology.shards,
+            ),
+            SessionConfig(
+                heartbeat_ms=times.heartbeat_ms,
+                auth_timeout_ms=settings.auth.auth_timeout_ms,
+                message_bytes=limits.message_bytes,
+                rate=RateLimit(limits.rate, limits.rate_per_ms) if limits.rate else None,
+                rooms_max=limits.rooms_per_connection,
+                rooms=settings.rooms,
+            ),
+            settings.namespaces.namespaces,
+            OutboxLimits(limits.outbox_count, limits.outbox_bytes, limits.outbox_bytes // 4),
+            close_timeout_s=times.close_timeout_ms / 1_000,
+            bus_up=lambda: bus.up,
+            stats=self.stats,
+            routes=routes,
+        )
+        self._drain = Drain(
+            self.lobby,
+            self.uplink,
+            self.readiness,
+            self.clock,
+            window_s=times.drain_ms / 1_000,
+            deadline_s=times.drain_deadline_ms / 1_000,
+        )
+        self.probes = Probes(
+            settings.probes.internal_host,
+            settings.probes.internal_port,
+            self.readiness,
+            self.metrics.render,
+            [web.get("/websocket-stats", self._server.show_stats)],
+        )
+        self._connecting: asyncio.Task[None] | None = None
+        self._on_failed = on_failed
+        self.failed = False  # the broker can never be had
+        self.readiness.register("bus", self._bus_lacking)
+        self.readiness.register("keys", self._authenticator.lacking)
+        bus.watch(self._bus_changed)
+
+    @property
+    def port(self) -> int:
+        """The port that clients connect to."""
+        return self._server.port
+
+    async def start(self) -> None:
+        """Open the ports, then connect to the broker in the background, however long that takes. Raises OSError for a port
+        that can't be had.
+        """
+        self.metrics.bus_up.set(0)
+        await self._authenticator.start()
+        await self.lobby.start()
+        await self.probes.start()
+        await self._server.start()
+        self._connecting = asyncio.get_running_loop().create_task(self._connect())
+        event(_log, "listening", gateway=self.id, port=self._server.port, internal_port=self.probes.port)
+
+    async def stop(self) -> None:
+        """Drain, then end everything in the order in which it depends on each other."""
+        if self._server.port:
+            await self._drain.run()
+        connecting, self._connecting = self._connecting, None
+        if connecting is not None:
+            connecting.cancel()
+            await asyncio.gather(connecting, return_exceptions=True)
+        await self.lobby.stop()
+        await self._server.stop()
+        await self._announcer.stop()
+        await self.uplink.close()
+        await self._downlink.stop()
+        await self.bus.close()
+        await self._authenticator.stop()
+        await self.probes.stop()
+
+    def stats(self) -> dict[str, object]:
+        """Return what ``/websocket-stats`` shows of this pod. Memory is in bytes, uptime in seconds."""
+        metrics = self.metrics
+        return {
+            "gateway": self.id,
+            "connections": len(self.lobby),
+            "messages": metrics.total_in,
+            "messages_out": metrics.total_out,
+            "errors": metrics.total_errors,
+            "rooms": self.hub.rooms,
+            "memory": {"rss": _rss_bytes(), "peak_rss": _peak_rss_bytes()},
+            "uptime": round(self.clock.monotonic() - self._began, 3),
+            "bus": "up" if self.bus.up else "down",
+            "draining": self.readiness.draining,
+        }
+
+    async def _connect(self) -> None:
+        try:
+            await self.bus.start()
+            self.metrics.bus_up.set(1)
+            self.lobby.degraded(True)  # those who came before the broker was there
+            await self._downlink.start()
+            await self._announcer.start()
+        except WarrenError as error:
+            event(_log, "bus_refused", level=logging.ERROR, reason=str(error))
+            self.failed = True
+            if self._on_failed is not None:
+                self._on_failed()
+
+    def _bus_lacking(self) -> str | None:
+        return None if self.bus.up and self._downlink.active else "the broker is away"
+
+    def _bus_changed(self, up: bool) -> None:
+        self.metrics.bus_up.set(up)
+        event(_log, "bus_restored" if up else "bus_degraded", level=logging.INFO if up else logging.WARNING)
+        self.lobby.degraded(up)
+
+    def _undelivered(self, conn: str, ref: str, error: WarrenError) -> None:
+        connection = self.lobby.find(conn)
+        if connection is not None:
+            connection.undelivered(ref, error)
+
+    def _tick(self, now: float) -> None:
+        self.uplink.expire(now)
+        self.metrics.rooms.set(self.hub.rooms)
+
+    def _pulse(self) -> Heartbeat:
+        metrics = self.metrics
+        return Heartbeat(
+            self.id,
+            self._started_us,
+            len(self.lobby),
+            metrics.total_in,
+            metrics.total_out,
+            metrics.total_errors,
+            _rss_bytes(),
+        )
+
+
+def _peak_rss_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _rss_bytes() -> int:
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except (OSError, IndexError, ValueError):
+        return _peak_rss_bytes()
+    return pages * resource.getpagesize()

@@ -1,0 +1,207 @@
+"""Fields: what the two spellings of ``warren.v1`` have in common. Which fields a frame has, of what kind, and what they may hold.
+
+It knows no JSON and no MessagePack; ``codec_json`` and ``codec_msgpack`` alone call it. It raises nothing but ProtocolError.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NoReturn
+
+import msgspec
+
+from gateway.core.messages import (
+    ID_RULE,
+    TYPE_RULE,
+    Acked,
+    Authenticated,
+    ClientMessage,
+    Error,
+    Joined,
+    Left,
+    Pong,
+    Reconnect,
+    ServerMessage,
+    Welcome,
+    is_type,
+    type_of,
+)
+from warren.envelope import Deliver
+from warren.errors import ErrorCode, ProtocolError
+
+VERSION: Final = "1.0"
+# How deep a payload may nest: clients' parsers have limits of their own, and a message must not be one that only some can read.
+MAX_DEPTH: Final = 128
+ID_MAX: Final = 64
+KEY_MAX: Final = 128
+# The fixed part of a W3C traceparent; what a later version appends says nothing to us.
+TRACEPARENT_MAX: Final = 55
+INVALID_FORMAT: Final = "Invalid message format"
+
+_ABSENT = msgspec.Raw()
+_TEXT = (str, "text")
+_KINDS: Final[dict[str, tuple[type, str]]] = {
+    "type": _TEXT,
+    "room": _TEXT,
+    "id": _TEXT,
+    "version": _TEXT,
+    "encoding": _TEXT,
+    "key": _TEXT,
+    "include_sender": (bool, "true or false"),
+    "traceparent": _TEXT,
+}
+
+
+class Fields(msgspec.Struct):
+    """What is read of a client's frame. ``null`` counts as left out; a payload that is left out is empty."""
+
+    type: str
+    payload: msgspec.Raw = _ABSENT
+    room: str | None = None
+    id: str | None = None
+    version: str | None = None
+    encoding: str | None = None
+    key: str | None = None
+    include_sender: bool | None = None
+    traceparent: str | None = None
+
+
+class Head(msgspec.Struct, omit_defaults=True):
+    """All of a server message but its payload. The fields come in this order; what has its default is left out."""
+
+    type: str
+    timestamp: int
+    version: str
+    room: str = ""
+    seq: int = 0
+    epoch: str = ""
+    id: str = ""
+    sender: str = ""
+    key: str = ""
+    ref: str = ""
+    encoding: str = ""
+    traceparent: str = ""
+
+
+def ref_of(found: Fields) -> str | None:
+    """Return a frame's ``id``; raises ProtocolError where it is out of the rule, so that no other error repeats it."""
+    if found.id is not None and not _is_id(found.id):
+        raise ProtocolError(ErrorCode.INVALID_MESSAGE, ID_RULE)
+    return found.id
+
+
+def checked(found: Fields, payload: bytes, binary: bool) -> ClientMessage:
+    """Return the message of a parsed frame whose fields are of the right kinds (after ``ref_of``); raise ProtocolError where one's value is wrong."""
+    ref = found.id
+    if not is_type(found.type):
+        raise ProtocolError(ErrorCode.INVALID_MESSAGE, TYPE_RULE, ref=ref)
+    if found.room == "":
+        raise ProtocolError(ErrorCode.INVALID_ROOM, "room: is empty", ref=ref)
+    if found.version is not None and found.version != VERSION:
+        raise ProtocolError(ErrorCode.INVALID_MESSAGE, f"version: must be {VERSION}", ref=ref)
+    if found.key is not None and len(found.key) > KEY_MAX:
+        raise ProtocolError(ErrorCode.INVALID_MESSAGE, f"key: at most {KEY_MAX} characters", ref=ref)
+    return ClientMessage(
+        found.type,
+        found.room or "",
+        payload,
+        binary,
+        ref or "",
+        found.key or "",
+        found.include_sender or False,
+        (found.traceparent or "")[:TRACEPARENT_MAX],
+    )
+
+
+def refuse(document: Any) -> NoReturn:
+    """Raise what is wrong with a frame that a typed parser refused. ``document`` is what a lenient one made of it, None where it made nothing."""
+    if not isinstance(document, dict):
+        raise ProtocolError(ErrorCode.INVALID_FORMAT, INVALID_FORMAT)
+    ref = document.get("id")
+    if not isinstance(ref, str) or not _is_id(ref):
+        ref = None
+    if document.get("type") is None:
+        raise ProtocolError(ErrorCode.INVALID_MESSAGE, "type: is missing", ref=ref)
+    for name, (kind, says) in _KINDS.items():
+        value = document.get(name)
+        if value is not None and not isinstance(value, kind):
+            raise ProtocolError(ErrorCode.INVALID_MESSAGE, f"{name}: must be {says}", ref=ref)
+    raise ProtocolError(ErrorCode.INVALID_FORMAT, INVALID_FORMAT, ref=ref)
+
+
+def delivery_head(deliver: Deliver) -> Head:
+    """Return all of a delivery but its payload."""
+    seq = deliver.seq
+    return Head(
+        deliver.type,
+        deliver.at_us // 1_000,
+        VERSION,
+        deliver.room,
+        seq,
+        deliver.epoch if seq else "",
+        deliver.id,
+        deliver.user,
+        deliver.key,
+        "",
+        "",
+        deliver.trace,
+    )
+
+
+def head_of(message: ServerMessage, at_ms: int) -> Head:
+    """Return all of a server message but its payload; ``at_ms`` is its timestamp, ms since the Unix epoch."""
+    head = Head(type_of(message), at_ms, VERSION)
+    match message:
+        case Joined() | Left() | Acked():
+            head.room, head.ref = message.room, message.ref
+        case Pong() | Error() | Authenticated():
+            head.ref = message.ref
+        case _:
+            pass
+    return head
+
+
+def body_of(message: ServerMessage) -> dict[str, Any] | None:
+    """Return a server message's payload; None: it has none. A Pong's is bytes already and not given here."""
+    match message:
+        case Welcome():
+            return {
+                "connection": message.connection,
+                "user": message.user,
+                "heartbeat_ms": message.heartbeat_ms,
+                "rooms": message.rooms,
+                "limits": {
+                    "message_bytes": message.message_bytes,
+                    "rate": message.rate,
+                    "rate_per_ms": message.rate_per_ms,
+                    "rooms": message.rooms_max,
+                },
+                "expires_at": message.expires_at_ms,
+            }
+        case Joined():
+            return {
+                "epoch": message.epoch,
+                "seq": message.seq,
+                "recovered": message.recovered,
+                "missed": message.missed,
+            }
+        case Acked():
+            return {"seq": message.seq, "epoch": message.epoch} if message.seq else {}
+        case Error():
+            body: dict[str, Any] = {"code": str(message.code), "message": message.message, "retry": message.retry}
+            extra = (
+                ("retry_after_ms", message.retry_after_ms),
+                ("close", message.close),
+                ("reconnect", message.reconnect),
+            )
+            body.update((name, value) for name, value in extra if value is not None)
+            return body
+        case Authenticated():
+            return {"expires_at": message.expires_at_ms}
+        case Reconnect():
+            return {"after_ms": message.after_ms}
+        case _:
+            return None
+
+
+def _is_id(text: str) -> bool:
+    return 0 < len(text) <= ID_MAX and text.isprintable()

@@ -1,0 +1,105 @@
+"""Runs: consecutive messages of one room, spelled once for each variant and put on many outboxes. The hot loop is here.
+
+A run's bytes are joined once for the room, not once for each member: a burst of a hundred messages to two thousand members is two
+thousand puts of the same object. It decides nothing about who is a member or what is new: Hub does, and calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from gateway.core import frames
+from gateway.core.frames import VARIANTS, FrameSet, Variant
+from gateway.core.outbox import KEPT, TOO_SLOW, Outbox
+from warren.envelope import Deliver
+from warren.position import Position
+
+
+class Member:
+    """A connection as the hub sees it; the shell's connection derives from it or holds one. ``rooms`` is the hub's to write."""
+
+    __slots__ = ("id", "outbox", "rooms", "user", "variant")
+
+    def __init__(self, id: str, user: str, variant: Variant, outbox: Outbox) -> None:  # noqa: A002
+        """``variant`` is how its frames are spelled, ``outbox`` where they go."""
+        self.id = id
+        self.user = user
+        self.variant = variant
+        self.outbox = outbox
+        self.rooms: dict[str, None] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Messages of ``room`` after ``had`` and before ``got`` never came here (where the epochs differ nobody knows how many)."""
+
+    room: str
+    had: Position
+    got: Position
+
+
+@dataclass(slots=True)
+class Delivered:
+    """What became of a sequence of messages. ``recipients`` says for each of them, in their order, how many connections it was for."""
+
+    recipients: list[int]
+    woken: list[Member] = field(default_factory=list)  # were idle and have something now: flush them
+    too_slow: list[Member] = field(default_factory=list)  # close them with 4005
+    gaps: list[Gap] = field(default_factory=list)
+    repeats: int = 0  # seen already
+    fenced: int = 0  # of an older term
+    expired: int = 0
+    dropped: int = 0  # ephemeral messages that members did not get for want of space, one for each member
+
+
+def is_for(message: Deliver, conn: str, start: int) -> bool:
+    """Say whether a message is for this member, who begins after the seq ``start``."""
+    return (message.include_sender or message.conn != conn) and (not message.seq or message.seq > start)
+
+
+class Run:
+    """At least one message."""
+
+    __slots__ = ("_chunks", "_framesets", "_numbered", "count")
+
+    def __init__(self, framesets: Sequence[FrameSet]) -> None:
+        """Spell nothing yet."""
+        self._framesets = framesets
+        self._chunks: list[bytes | None] = [None] * len(VARIANTS)
+        self._numbered: Run | None = None
+        self.count = len(framesets)
+
+    def put(self, members: Iterable[Member], result: Delivered) -> None:
+        """Put the run on each member's outbox. A member who is behind gets only those messages of it that are numbered."""
+        count = self.count
+        ephemeral = sum(1 for frameset in self._framesets if not frameset.deliver.seq)
+        all_ephemeral = ephemeral == count
+        mixed = 0 < ephemeral < count
+        chunks = self._chunks
+        woken = result.woken.append
+        for member in members:
+            outbox = member.outbox
+            idle = not outbox.bytes
+            if mixed and not idle and outbox.pressed:
+                outbox.dropped += ephemeral
+                result.dropped += ephemeral
+                self._only_numbered().put((member,), result)
+                continue
+            chunk = chunks[member.variant]
+            if chunk is None:
+                chunk = chunks[member.variant] = frames.join(self._framesets, member.variant)
+            put = outbox.put(chunk, count, all_ephemeral)
+            if put is KEPT:
+                if idle:
+                    woken(member)
+            elif put is TOO_SLOW:
+                result.too_slow.append(member)
+            elif not outbox.lost:
+                result.dropped += count
+
+    def _only_numbered(self) -> Run:
+        run = self._numbered
+        if run is None:
+            run = self._numbered = Run([frameset for frameset in self._framesets if frameset.deliver.seq])
+        return run

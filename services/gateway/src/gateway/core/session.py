@@ -1,0 +1,281 @@
+"""Session: one connection's state machine. A message, an answer or a tick goes in, actions come out.
+
+    new ──AUTH, identify──▶ ready ──drain──▶ draining        any of them ──end, or closed by the peer──▶ closed
+
+Which message does what in which state is the table ``_TABLE``; what it has not is answered with an ERROR. A session owns no socket, task or
+clock, calls nobody, and does not know of shards or other sessions. It never raises for what a client sends. ``shell/connection.py``
+feeds it and does its actions in order; ``shell/downlink.py`` hands it the routers' answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Final
+
+from gateway.core import codec_json, rights
+from gateway.core.actions import Authenticate, Enter, Exit, Join, Leave, Publish, Send
+from gateway.core.commands import since_of, token_of
+from gateway.core.lifetime import Actions, Lifetime, SessionConfig, State
+from gateway.core.limits import RateLimits
+from gateway.core.messages import (
+    Acked,
+    Authenticated,
+    ClientMessage,
+    Codec,
+    Degraded,
+    Joined,
+    Left,
+    Pong,
+    Welcome,
+    error,
+    is_reserved,
+)
+from gateway.core.rights import Identity
+from warren import envelope
+from warren.address import is_room, user_room
+from warren.errors import CloseCode, ErrorCode, ProtocolError
+from warren.namespaces import Namespaces, RoomPolicy
+
+__all__ = ["Actions", "Identity", "Session", "SessionConfig", "State"]
+
+_Handler = Callable[["Session", ClientMessage, str, int, str], Actions]
+
+
+class Session(Lifetime):
+    """One connection."""
+
+    __slots__ = ("_auth_ref", "_codec", "_default_room", "_joining", "_limits", "_namespaces", "_rooms", "conn")
+
+    def __init__(
+        self, connection_id: str, config: SessionConfig, namespaces: Namespaces, codec: Codec = codec_json
+    ) -> None:
+        """``codec`` is the spelling that the client has chosen. Call ``open`` before anything else."""
+        super().__init__(config)
+        self.conn = connection_id
+        self._namespaces = namespaces
+        self._codec = codec
+        self._limits = RateLimits(config.rate)
+        self._rooms: dict[str, None] = {}  # joined, or asked for
+        self._joining: dict[str, str] = {}  # ref of a JOIN under way ▶ the room that is new by it
+        self._default_room = ""
+        self._auth_ref = ""
+
+    @property
+    def rooms(self) -> tuple[str, ...]:
+        """The rooms that a router may hold this connection in: joined, or asked for."""
+        return tuple(self._rooms)
+
+    # ── the client comes in ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def open(self, identity: Identity | None, now: float, now_us: int) -> Actions:
+        """Begin. ``identity`` None: the client is not known yet and has ``auth_timeout_ms`` to send AUTH.
+
+        ``now`` is monotonic seconds everywhere, ``now_us`` the wall clock in µs since the Unix epoch.
+        """
+        self._begin(now)
+        return [] if identity is None else self.identify(identity, now, now_us)
+
+    def identify(self, identity: Identity, now: float, now_us: int) -> Actions:
+        """Take the outcome of a token that holds: WELCOME and the rooms joined at connect, or a longer life."""
+        known = self.identity
+        if self.state is State.CLOSED:
+            return []
+        if known is not None and known.user != identity.user:
+            return self.end(CloseCode.UNAUTHORIZED, "The token is another user's", ref=self._auth_ref)
+        if not self._live_until(identity.expires_at, now, now_us):
+            return self.end(CloseCode.UNAUTHORIZED, "The token has expired", ref=self._auth_ref)
+        self.identity = identity
+        expires_at_ms = None if identity.expires_at is None else int(identity.expires_at * 1_000)
+        if known is not None:
+            return [Send(Authenticated(expires_at_ms, self._auth_ref))]
+        self.state = State.READY
+        config = self._config
+        # What the operator lets everyone join at connect still has to be within what this token allows.
+        rooms = [room for room in config.rooms if rights.may_join(identity, self._namespaces.policy(room), room)]
+        rooms = rooms[: config.rooms_max]
+        self._default_room = rooms[0] if rooms else ""
+        own = user_room(identity.user)
+        welcome = Welcome(
+            self.conn,
+            identity.user,
+            config.heartbeat_ms,
+            (*rooms, own),
+            config.message_bytes,
+            config.rate.count if config.rate else 0,
+            config.rate.per_ms if config.rate else 0,
+            config.rooms_max,
+            expires_at_ms,
+        )
+        actions: Actions = [Send(welcome)]
+        if self._degraded:
+            actions.append(Send(Degraded()))
+        for room in (*rooms, own):
+            self._rooms[room] = None
+            actions.append(Join(envelope.Join(room, self.conn, identity.user)))
+        return actions
+
+    def refuse(self, reason: str = "") -> Actions:
+        """Take the outcome of a token that does not hold; ``reason`` is for the client and never repeats the token."""
+        return self.end(CloseCode.UNAUTHORIZED, reason, ref=self._auth_ref)
+
+    # ── what the client says ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def receive(self, data: str | bytes, now: float, now_us: int, trace: str = "") -> Actions:
+        """Take one data frame: text as str, binary as bytes. ``trace`` is put into the envelope of what is published."""
+        if self.state is State.CLOSED:
+            return []
+        self._alive = True
+        try:
+            message = self._codec.decode(data)
+        except ProtocolError as refusal:
+            ref = refusal.ref or ""
+            return self._over_limit(None, ref, now) or [Send(error(refusal.code, refusal.message, ref))]
+        room = message.room or self._default_room
+        ordinary = not is_reserved(message.type)
+        policy = self._namespaces.policy(room) if ordinary and is_room(room) else None
+        if refused := self._over_limit(policy, message.id, now):
+            return refused
+        row = self._TABLE[self.state]
+        handler = row.get("" if ordinary else message.type) or row["?"]
+        try:
+            return handler(self, message, room, now_us, trace)
+        except ProtocolError as refusal:
+            return [Send(error(refusal.code, refusal.message, message.id))]
+
+    def _over_limit(self, policy: RoomPolicy | None, ref: str, now: float) -> Actions:
+        """Return what happens to a message that comes too fast; nothing where it does not."""
+        excess = self._limits.take(policy, now)
+        if excess is None:
+            return []
+        if excess.limit.policy == "reject":
+            return [Send(error(ErrorCode.RATE_LIMITED, excess.says, ref, excess.wait_ms))]
+        return self.end(CloseCode.RATE_LIMITED, excess.says, ref)
+
+    def _authenticate(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
+        token = token_of(message)
+        self._auth_ref = message.id
+        return [Authenticate(token)]
+
+    def _join(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
+        identity = self._known()
+        rights.check_join(identity, self._namespaces, room)
+        since = since_of(message)
+        if room not in self._rooms:
+            if len(self._rooms) > self._config.rooms_max:  # one more than it says: @user is not counted
+                raise ProtocolError(ErrorCode.TOO_MANY_ROOMS, f"At most {self._config.rooms_max} rooms")
+            self._rooms[room] = None
+            if message.id:
+                self._joining[message.id] = room
+        return [Join(envelope.Join(room, self.conn, identity.user, message.id, since))]
+
+    def _leave(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
+        rights.check_room(room)
+        if room not in self._rooms:
+            return [Send(Left(room, message.id))]
+        del self._rooms[room]
+        self._joining = {ref: joining for ref, joining in self._joining.items() if joining != room}
+        actions: Actions = [Exit(room), Leave(envelope.Leave((room,), self.conn, message.id))]
+        if not message.id:  # the router answers only where there is a ref
+            actions.append(Send(Left(room)))
+        return actions
+
+    def _ping(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
+        return [Send(Pong(message.payload, message.binary, message.id))]
+
+    def _publish(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
+        identity = self._known()
+        policy = rights.check_publish(identity, self._namespaces, room, room in self._rooms)
+        published = envelope.Publish(
+            room,
+            message.type,
+            message.payload,
+            now_us,
+            self.conn,
+            identity.user,
+            message.id,
+            message.binary,
+            message.include_sender or policy.include_sender,
+            message.type in policy.ephemeral_types,
+            message.key,
+            0,
+            trace,
+        )
+        return [Publish(published, message.traceparent)]
+
+    def _not_known(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
+        return self.end(CloseCode.UNAUTHORIZED, "Send AUTH first", ref=message.id)
+
+    def _unknown_type(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
+        raise ProtocolError(ErrorCode.UNKNOWN_TYPE, f"{message.type} is reserved and not a client's to send")
+
+    def _known(self) -> Identity:
+        identity = self.identity
+        if identity is None:  # the table lets only known clients come here
+            raise ProtocolError(ErrorCode.UNAUTHORIZED, "Send AUTH first")
+        return identity
+
+    # ── what the routers say ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def answer(self, reply: envelope.Joined | envelope.Left | envelope.Ack | envelope.Refused, now: float) -> Actions:
+        """Take what a router says to this connection. The shell has dropped what an older term says."""
+        if self.state is State.CLOSED:
+            return []
+        match reply:
+            case envelope.Ack():
+                return [Send(Acked(reply.id, reply.room, reply.epoch if reply.seq else "", reply.seq))]
+            case envelope.Joined():
+                self._joining.pop(reply.ref, None)
+                if reply.room not in self._rooms:  # it has left in the meantime
+                    return []
+                position = reply.position
+                told = Joined(reply.room, position.epoch, position.seq, reply.recovered, reply.missed, reply.ref)
+                return [Enter(reply.room, position), Send(told)]
+            case envelope.Left():
+                if reply.ref:  # an answer to its own LEAVE, which took effect at once; it may have joined again since
+                    return [Send(Left(reply.room, reply.ref))]
+                if reply.room not in self._rooms:
+                    return []
+                del self._rooms[reply.room]
+                return [Exit(reply.room), Send(Left(reply.room))]
+            case envelope.Refused():
+                room = self._joining.pop(reply.ref, None)
+                if room is not None:
+                    self._rooms.pop(room, None)
+                # A code that is not known here is a newer router's.
+                return [Send(error(_CODES.get(reply.code, ErrorCode.INTERNAL), reply.message, reply.ref))]
+
+    def undelivered(self, ref: str, code: ErrorCode, message: str = "") -> Actions:
+        """Say that what was sent under ``ref`` did not get through (UNAVAILABLE) or did not fit (OVERLOADED)."""
+        if self.state is State.CLOSED:
+            return []
+        return [Send(error(code, message or _UNDELIVERED.get(code, "Not delivered"), ref))]
+
+    def closed(self) -> tuple[str, ...]:
+        """Take that the socket is gone. Return the rooms that the routers have to be told it left (``leaves`` makes the envelopes)."""
+        self.state = State.CLOSED
+        rooms = tuple(self._rooms)
+        self._rooms.clear()
+        self._joining.clear()
+        return rooms
+
+    # What a message does in a state: by its type, "" for ordinary ones, "?" for what the row has not.
+    _KNOWN: ClassVar[Mapping[str, _Handler]] = {
+        "": _publish,
+        "AUTH": _authenticate,
+        "JOIN": _join,
+        "LEAVE": _leave,
+        "PING": _ping,
+        "?": _unknown_type,
+    }
+    _TABLE: ClassVar[Mapping[State, Mapping[str, _Handler]]] = {
+        State.NEW: {"AUTH": _authenticate, "?": _not_known},
+        State.READY: _KNOWN,
+        State.DRAINING: _KNOWN,
+    }
+
+
+_UNDELIVERED: Final = {
+    ErrorCode.UNAVAILABLE: "The broker is away, or the message's fate is not known; send it again with the same id",
+    ErrorCode.OVERLOADED: "Too much waits; send it again later with the same id",
+}
+_CODES: Final = {str(code): code for code in ErrorCode}

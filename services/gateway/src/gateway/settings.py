@@ -1,0 +1,242 @@
+"""The gateway's settings: what each variable is called, its default, its limits, and what it means.
+
+Only what the gateway alone reads begins with ``WARREN_GATEWAY_``. Nothing here touches a socket or a key; ``app.py`` hands each
+group to the part that it configures.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, SecretStr, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from warren.address import ROOM_RULE, is_room
+from warren.settings import (
+    BusSettings,
+    CommaList,
+    LogSettings,
+    NamespaceSettings,
+    ProbeSettings,
+    Settings,
+    variable,
+)
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Algorithm = Literal["HS256", "RS256", "ES256", "EdDSA"]
+
+_PREFIX = SettingsConfigDict(env_prefix="WARREN_GATEWAY_")
+
+
+def _networks(value: object) -> object:
+    if isinstance(value, str):
+        value = tuple(part.strip() for part in value.split(",") if part.strip() and part.strip() != "-")
+    if isinstance(value, tuple | list):
+        try:
+            return tuple(ipaddress.ip_network(part) if isinstance(part, str) else part for part in value)
+        except ValueError as error:
+            raise ValueError(f"{error}; write networks as 10.0.0.0/8") from None
+    return value
+
+
+Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]
+
+
+class ListenSettings(Settings):
+    """The port that clients connect to."""
+
+    model_config = _PREFIX
+
+    host: str = variable("0.0.0.0", "Address that clients connect to.")  # noqa: S104 - a pod's only address
+    port: int = variable(8080, "Port that clients connect to; 0 takes a free one.", ge=0, le=65535)
+    origins: CommaList = variable(
+        (),
+        "Origins whose pages may connect besides those of the same host and clients without one, such as "
+        "https://app.example or https://*.example; * for any.",
+    )
+    trusted_proxies: Networks = variable(
+        (), "Networks of the proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8."
+    )
+    deflate: bool = variable(True, "Whether permessage-deflate is used with clients that offer it.")
+
+    @field_validator("origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if origin not in ("*", "null") and not (parts.scheme and parts.netloc and parts.path in ("", "/")):
+                raise ValueError(f"{origin} is no origin: write it as https://app.example, or * for any")
+        return value
+
+
+class GatewayProbeSettings(ProbeSettings):
+    """The internal port."""
+
+    model_config = _PREFIX
+
+    internal_port: int = variable(
+        9080, "Internal port (probes, metrics, statistics); 0 takes a free one.", ge=0, le=65535
+    )
+
+
+class AuthSettings(Settings):
+    """Who may connect, and what a token says of them."""
+
+    model_config = _PREFIX
+
+    auth: Literal["jwt", "anonymous"] = variable(
+        "jwt", "jwt: a token is needed; anonymous: none is asked for (for trials only)."
+    )
+    auth_timeout_ms: int = variable(
+        10_000, "How long a client without a token may take to send AUTH.", ge=10, le=600_000
+    )
+    jwt_secret: SecretStr = variable(SecretStr(""), "Shared secret for tokens signed with HS256; at least 32 bytes.")
+    jwt_public_key: str = variable(
+        "", "PEM public key or certificate for RS256 (RSA), ES256 (P-256) or EdDSA (Ed25519).", file=True
+    )
+    jwks: str = variable("", "URL or file of a JWK set; keys may be rotated in it.")
+    jwks_refresh_s: float = variable(300.0, "Age in seconds at which the JWK set is fetched again.", gt=0)
+    jwks_retry_s: float = variable(10.0, "Least time in seconds between two fetches, whatever keys tokens name.", gt=0)
+    jwt_algorithms: CommaList = variable(
+        ("HS256", "RS256", "ES256", "EdDSA"), "Algorithms that tokens may be signed with."
+    )
+    jwt_audience: CommaList = variable((), "Audiences, one of which a token must name; none: not checked.")
+    jwt_issuer: str = variable("", "Issuer that a token must name; empty: not checked.")
+    jwt_user_claim: str = variable("sub", "Claim that holds the user's name; dots lead into objects.", min_length=1)
+    jwt_join_claim: str = variable(
+        "warren.join",
+        "Claim that holds the patterns of rooms that the user may join (a list, or words in a string); "
+        "a token without it allows what the namespaces allow.",
+        min_length=1,
+    )
+    jwt_publish_claim: str = variable("warren.publish", "The same for publishing.", min_length=1)
+    jwt_leeway_s: float = variable(5.0, "Seconds by which clocks may differ.", ge=0, le=300)
+    jwt_require_expiry: bool = variable(False, "Whether a token without exp is refused.")
+
+    @field_validator("jwt_algorithms")
+    @classmethod
+    def _algorithms(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        known = ("HS256", "RS256", "ES256", "EdDSA")
+        wrong = [name for name in value if name not in known]
+        if wrong or not value:
+            raise ValueError(f"must be some of {', '.join(known)}")
+        return value
+
+    @field_validator("jwks")
+    @classmethod
+    def _jwks(cls, value: str) -> str:
+        if "://" in value and urlsplit(value).scheme not in ("http", "https", "file"):
+            raise ValueError("must be an http(s) URL or a file's path")
+        return value
+
+    @model_validator(mode="after")
+    def _some_key(self) -> AuthSettings:
+        if self.auth == "jwt" and not (self.jwt_secret.get_secret_value() or self.jwt_public_key or self.jwks):
+            raise ValueError(
+                "WARREN_GATEWAY_AUTH=jwt needs a key: set WARREN_GATEWAY_JWT_SECRET, WARREN_GATEWAY_JWT_PUBLIC_KEY or "
+                "WARREN_GATEWAY_JWKS (or WARREN_GATEWAY_AUTH=anonymous for a trial)"
+            )
+        return self
+
+
+class LimitSettings(Settings):
+    """What a client, and a pod, may take."""
+
+    model_config = _PREFIX
+
+    message_bytes: int = variable(1_048_576, "Largest message of a client in bytes; beyond it: close 4003.", ge=64)
+    rate: int = variable(
+        5,
+        "Messages that a connection may send in WARREN_GATEWAY_RATE_PER_MS; beyond it: close 4002; 0: no limit.",
+        ge=0,
+    )
+    rate_per_ms: int = variable(1_000, "The time for WARREN_GATEWAY_RATE, in ms.", ge=1)
+    rooms_per_connection: int = variable(100, "Rooms that one connection may be in.", ge=1, le=10_000)
+    connections: int = variable(10_000, "Connections that one pod takes; beyond it: 503.", ge=1)
+    outbox_count: int = variable(4_096, "Messages that may wait for a slow reader; beyond it: close 4005.", ge=1)
+    outbox_bytes: int = variable(
+        2 * 1_048_576, "Bytes that may wait for a slow reader; beyond it: close 4005.", ge=1024
+    )
+    uplink_count: int = variable(16_384, "Messages of one shard that may wait for the broker.", ge=16)
+    batch_count: int = variable(512, "Messages that go to one shard at once.", ge=1)
+    batch_bytes: int = variable(262_144, "Bytes that go to one shard at once.", ge=1_024)
+    uplink_bytes: int = variable(16 * 1_048_576, "Bytes of one shard that may wait for the broker.", ge=65_536)
+
+    @model_validator(mode="after")
+    def _fits(self) -> LimitSettings:
+        if self.uplink_bytes < 2 * self.message_bytes:
+            raise ValueError("WARREN_GATEWAY_UPLINK_BYTES must be at least twice WARREN_GATEWAY_MESSAGE_BYTES")
+        return self
+
+
+class TimeSettings(Settings):
+    """How long things may take."""
+
+    model_config = _PREFIX
+
+    heartbeat_ms: int = variable(
+        30_000, "How often a client is pinged; no sign of life by the next: close 4004.", ge=50
+    )
+    close_timeout_ms: int = variable(5_000, "How long a close handshake may take before the socket is cut.", ge=10)
+    publish_timeout_ms: int = variable(
+        10_000, "How long a message waits for the broker before its sender is told to send it again.", ge=10
+    )
+    announce_ms: int = variable(1_000, "How often the gateway tells the routers that it lives.", ge=10, le=2_500)
+    drain_ms: int = variable(10_000, "Over how long the clients are sent away when the pod goes.", ge=0)
+    drain_deadline_ms: int = variable(20_000, "After how long a pod that goes is gone at the latest.", ge=100)
+
+    @model_validator(mode="after")
+    def _drains(self) -> TimeSettings:
+        if self.drain_deadline_ms < self.drain_ms + min(1_000, self.drain_ms) + 500:
+            raise ValueError(
+                "WARREN_GATEWAY_DRAIN_DEADLINE_MS must be at least 1500 more than WARREN_GATEWAY_DRAIN_MS: the last clients "
+                "are closed a second after their slot"
+            )
+        return self
+
+
+class GatewaySettings(Settings):
+    """All of the gateway's settings."""
+
+    model_config = _PREFIX
+
+    id: str = variable(
+        "",
+        "What the gateway's id begins with (a pod's name); a random end makes it new for every life. Empty: all random.",
+        pattern=r"^[A-Za-z0-9\-]{0,48}$",
+    )
+    rooms: CommaList = variable(("default",), "Rooms that each connection joins when it connects; - for none.")
+    bus: BusSettings = BusSettings()
+    log: LogSettings = LogSettings()
+    namespaces: NamespaceSettings = NamespaceSettings()
+    listen: ListenSettings = ListenSettings()
+    probes: GatewayProbeSettings = GatewayProbeSettings()
+    # Not validated as a default: without a key it lets nobody in, and reading the environment says what is missing.
+    auth: AuthSettings = AuthSettings.model_construct()
+    limits: LimitSettings = LimitSettings()
+    times: TimeSettings = TimeSettings()
+
+    @field_validator("rooms")
+    @classmethod
+    def _rooms(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for room in value:
+            if not is_room(room):
+                raise ValueError(f"{room} is no room's name: {ROOM_RULE}")
+        return tuple(dict.fromkeys(value))
+
+    @model_validator(mode="after")
+    def _rooms_fit(self) -> GatewaySettings:
+        if len(self.rooms) + 1 > self.limits.rooms_per_connection:
+            raise ValueError(
+                "WARREN_GATEWAY_ROOMS_PER_CONNECTION must have place for WARREN_GATEWAY_ROOMS and the user's own"
+            )
+        return self
+
+
+def new_gateway_id(prefix: str) -> str:
+    """Return an id for one life of a gateway: the prefix (where there is one) and ten random hex digits."""
+    digits = secrets.token_hex(5)
+    return f"{prefix}-{digits}" if prefix else digits

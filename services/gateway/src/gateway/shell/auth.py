@@ -1,0 +1,206 @@
+"""Auth: a token ▶ an Identity, or Unauthorized. Who the client is, what it may join and publish to, and until when.
+
+The algorithm is never the token's choice alone: each key is good for one family, ``none`` for nobody. Times are checked by our
+own clock. The text of a refusal never repeats the token. ``connection.py`` calls it, for the token of the upgrade and for AUTH.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jwt
+
+from gateway.core.rights import Identity
+from gateway.settings import AuthSettings
+from gateway.shell.keys import Fetch, Key, KeySet, fetch_document, public_key, secret_key
+from warren.address import USER_RULE, is_user
+from warren.clock import Clock
+from warren.errors import SettingsError, Unauthorized
+
+MAX_TOKEN_BYTES = 16 * 1024
+MAX_PATTERNS = 256
+BEARER = "bearer."
+
+
+class Refusal(Unauthorized):
+    """A token that does not hold, with a ``reason`` from a small set (for the metric)."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        """``text`` is for the client's developer."""
+        self.reason = reason
+        super().__init__(text)
+
+
+def offered_token(query: Mapping[str, str], authorization: str, subprotocols: Sequence[str]) -> str:
+    """Return the token that an upgrade brought ("" for none): from ``?token=``, the header, or ``bearer.<token>``."""
+    if token := query.get("token", ""):
+        return token
+    scheme, _, value = authorization.partition(" ")
+    if scheme.lower() == "bearer" and value.strip():
+        return value.strip()
+    return next((offer.removeprefix(BEARER) for offer in subprotocols if offer.startswith(BEARER)), "")
+
+
+class Authenticator:
+    """Checks tokens by the settings' keys."""
+
+    def __init__(self, settings: AuthSettings, clock: Clock, *, fetch: Fetch = fetch_document) -> None:
+        """Raises SettingsError where a key can't be used."""
+        self._settings = settings
+        self._clock = clock
+        self._keys: list[Key] = []
+        problems: list[str] = []
+        for text, load in (
+            (settings.jwt_secret.get_secret_value(), secret_key),
+            (settings.jwt_public_key, public_key),
+        ):
+            if text:
+                try:
+                    self._keys.append(load(text))
+                except SettingsError as error:
+                    problems += error.problems
+        if problems:
+            raise SettingsError(problems)
+        self._set = (
+            KeySet(
+                settings.jwks,
+                clock,
+                refresh_s=settings.jwks_refresh_s,
+                retry_s=settings.jwks_retry_s,
+                fetch=fetch,
+            )
+            if settings.jwks
+            else None
+        )
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether no token is needed."""
+        return self._settings.auth == "anonymous"
+
+    async def start(self) -> None:
+        """Fetch the JWK set; one that is away does not stop the service, ``lacking`` says so."""
+        if self._set is not None and not self.anonymous:
+            await self._set.refresh()
+
+    async def stop(self) -> None:
+        """End what is under way."""
+        if self._set is not None:
+            await self._set.close()
+
+    def lacking(self) -> str | None:
+        """Return why no token can be checked at present, or None; a readiness ping, which sees to it that it is tried again."""
+        if self.anonymous or self._keys or self._set is None or self._set.keys:
+            return None
+        self._set.begin()
+        return "no key: the JWK set could not be fetched yet"
+
+    def guest(self, name: str) -> Identity:
+        """Return the identity of an anonymous client that calls itself ``name`` ("": Warren makes a name up).
+
+        Raises Refusal where the name is out of the rule.
+        """
+        if name and not is_user(name):
+            raise Refusal("claims", f"user: {USER_RULE}")
+        user = name or f"guest-{secrets.token_hex(4)}"
+        return Identity(user=user, join=None, publish=None, expires_at=None, anonymous=True)
+
+    async def check(self, token: str) -> Identity:
+        """Return who a token says the client is. Raises Refusal, which is an Unauthorized."""
+        if not token:
+            raise Refusal("missing", "a token is needed")
+        if len(token) > MAX_TOKEN_BYTES:
+            raise Refusal("malformed", "the token is too long")
+        try:
+            header = jwt.get_unverified_header(token)
+        except (jwt.PyJWTError, ValueError):
+            raise Refusal("malformed", "not a token that can be read") from None
+        algorithm, kid = header.get("alg"), header.get("kid", "")
+        if algorithm not in self._settings.jwt_algorithms or not isinstance(kid, str):
+            raise Refusal("algorithm", "the token's algorithm is not allowed")
+        candidates = [key for key in self._keys if key.algorithm == algorithm]
+        if self._set is not None:
+            candidates += await self._set.find(kid, algorithm)
+        if not candidates:
+            raise Refusal("key", "no key for this token")
+        return self._identity(self._claims(token, candidates))
+
+    def _claims(self, token: str, candidates: Sequence[Key]) -> dict[str, Any]:
+        settings = self._settings
+        refusal = Refusal("signature", "the token's signature does not hold")
+        for key in candidates:
+            try:
+                return jwt.decode(
+                    token,
+                    key.material,
+                    algorithms=[key.algorithm],
+                    audience=list(settings.jwt_audience) or None,
+                    issuer=settings.jwt_issuer or None,
+                    # Times are checked below by our own clock; an audience is checked where one is asked for.
+                    options={
+                        "verify_exp": False,
+                        "verify_nbf": False,
+                        "verify_iat": False,
+                        "verify_aud": bool(settings.jwt_audience),
+                    },
+                )
+            except jwt.InvalidSignatureError:
+                continue
+            except (jwt.InvalidAudienceError, jwt.InvalidIssuerError, jwt.MissingRequiredClaimError):
+                raise Refusal("claims", "the token is not meant for this service") from None
+            except (jwt.PyJWTError, ValueError, TypeError):
+                refusal = Refusal("malformed", "not a token that can be read")
+        raise refusal
+
+    def _identity(self, claims: Mapping[str, Any]) -> Identity:
+        settings = self._settings
+        user = _claim(claims, settings.jwt_user_claim)
+        if not isinstance(user, str) or not is_user(user):
+            raise Refusal("claims", f"claim {settings.jwt_user_claim}: {USER_RULE}")
+        now = self._clock.wall_us() / 1e6
+        expires_at = _time(claims, "exp")
+        if expires_at is None and settings.jwt_require_expiry:
+            raise Refusal("claims", "claim exp is needed")
+        if expires_at is not None and now >= expires_at + settings.jwt_leeway_s:
+            raise Refusal("expired", "the token has expired")
+        begins_at = _time(claims, "nbf")
+        if begins_at is not None and now < begins_at - settings.jwt_leeway_s:
+            raise Refusal("claims", "the token does not hold yet")
+        return Identity(
+            user=user,
+            join=_patterns(claims, settings.jwt_join_claim),
+            publish=_patterns(claims, settings.jwt_publish_claim),
+            expires_at=None if expires_at is None else expires_at + settings.jwt_leeway_s,
+            anonymous=False,
+        )
+
+
+def _claim(claims: Mapping[str, Any], name: str) -> Any:
+    """Return a claim by its whole name, or by a path of names with dots between them."""
+    if name in claims:
+        return claims[name]
+    head, dot, rest = name.partition(".")
+    inner = claims.get(head)
+    return _claim(inner, rest) if dot and isinstance(inner, Mapping) else None
+
+
+def _time(claims: Mapping[str, Any], name: str) -> float | None:
+    value = claims.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
+        raise Refusal("claims", f"claim {name} is no time")
+    return float(value)
+
+
+def _patterns(claims: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
+    """Return a claim's patterns of rooms: a list, or one string with blanks between them; None where it is absent."""
+    value = _claim(claims, name)
+    if value is None:
+        return None
+    patterns = value.split() if isinstance(value, str) else value
+    if not isinstance(patterns, list) or len(patterns) > MAX_PATTERNS or not all(isinstance(p, str) for p in patterns):
+        raise Refusal("claims", f"claim {name} is no list of at most {MAX_PATTERNS} patterns")
+    return tuple(patterns)

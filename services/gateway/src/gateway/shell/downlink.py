@@ -1,0 +1,216 @@
+"""Downlink: the gateway's own queue ▶ hub ▶ outboxes, and answers ▶ the session that they are for.
+
+The queue is exclusive and named anew for each connection to the broker. A body is dealt with whole and then acknowledged;
+whatever is no envelope in it is counted, logged and passed over. It never waits, and never raises into the bus. It decides
+nothing: the hub says who gets what, the sessions what to say.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from gateway.core.hub import Delivered, Hub
+from gateway.shell.announcer import Announcer
+from gateway.shell.connection import Connection
+from gateway.shell.uplink import Uplink
+from warren import envelope
+from warren.address import EVERYONE
+from warren.bus import Bus, Delivery, Source, Subscription
+from warren.clock import Clock
+from warren.errors import CloseCode, MalformedEnvelope
+from warren.logs import event, get_logger
+from warren.metrics import GatewayMetrics
+from warren.position import Position
+from warren.telemetry import RECIPIENTS, SEQ, Hop, HopKind, Tracing
+from warren.topology import Topology
+
+PREFETCH = 64
+
+Reply = envelope.Joined | envelope.Left | envelope.Ack | envelope.Refused
+
+_log = get_logger("gateway.downlink")
+
+
+class Downlink:
+    """The gateway's way down."""
+
+    def __init__(
+        self,
+        gateway: str,
+        bus: Bus,
+        topology: Topology,
+        clock: Clock,
+        metrics: GatewayMetrics,
+        tracing: Tracing,
+        hub: Hub,
+        uplink: Uplink,
+        announcer: Announcer,
+        *,
+        on_new_term: Callable[[int | None], None],
+    ) -> None:
+        """``on_new_term(shard)``: answers to what was asked of this shard before may never come; None: of every shard."""
+        self._gateway = gateway
+        self._bus = bus
+        self._topology = topology
+        self._clock = clock
+        self._metrics = metrics
+        self._tracing = tracing
+        self._hub = hub
+        self._uplink = uplink
+        self._announcer = announcer
+        self._on_new_term = on_new_term
+        self._subscription: Subscription | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether our queue is being consumed now."""
+        return self._subscription is not None and self._subscription.active
+
+    async def start(self) -> None:
+        """Consume our queue for as long as the bus lives."""
+        self._subscription = await self._bus.subscribe(
+            self._source, self._take, prefetch=PREFETCH, on_start=self._begun
+        )
+
+    async def stop(self) -> None:
+        """End; the queue goes with its consumer."""
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            await subscription.close()
+
+    def _source(self) -> Source:
+        queue, bindings = self._topology.gateway_queue(self._gateway, secrets.token_hex(4))
+        return Source(queue, bindings)
+
+    def _begun(self) -> None:
+        self._announcer.returned()
+        self._on_new_term(None)
+
+    def _take(self, delivery: Delivery) -> None:
+        try:
+            self._spread(self._open(delivery.body))
+        except Exception as error:  # noqa: BLE001 - one body must not end the consumer
+            self._metrics.drops("downlink_failed")
+            event(_log, "downlink_failed", level=logging.ERROR, error=error)
+        finally:
+            delivery.ack()
+
+    def _open(self, body: bytes) -> Sequence[envelope.Envelope]:
+        try:
+            return envelope.decode(body)
+        except MalformedEnvelope as error:
+            return self._open_each(body, error)
+
+    def _open_each(self, body: bytes, reason: MalformedEnvelope) -> list[envelope.Envelope]:
+        try:
+            parts = envelope.decode_each(body)
+        except MalformedEnvelope as error:
+            parts, reason = [error], error
+        good = [part for part in parts if not isinstance(part, MalformedEnvelope)]
+        self._metrics.drops("malformed", len(parts) - len(good))
+        event(_log, "malformed_envelope", level=logging.WARNING, count=len(parts) - len(good), reason=str(reason))
+        return good
+
+    def _spread(self, envelopes: Sequence[envelope.Envelope]) -> None:
+        """Deal with envelopes in their order; messages that follow each other go to the hub together."""
+        self._metrics.batch_size("downlink", len(envelopes))
+        run: list[envelope.Deliver] = []
+        for item in envelopes:
+            if isinstance(item, envelope.Deliver):
+                run.append(item)
+                continue
+            if run:
+                self._deliver(run)
+                run = []
+            match item:
+                case envelope.Joined() | envelope.Left() | envelope.Ack() | envelope.Refused():
+                    self._answer(item)
+                case envelope.Ask():
+                    if self._announcer.answer(item):
+                        self._on_new_term(item.shard)
+                case _:
+                    self._metrics.drops("misplaced")
+        if run:
+            self._deliver(run)
+
+    def _answer(self, reply: Reply) -> None:
+        if not isinstance(reply, envelope.Refused) and not self._hub.admits(reply.room, reply.term):
+            self._metrics.drops("fenced")
+            return
+        if isinstance(reply, envelope.Ack):
+            self._uplink.answered(reply.conn, reply.id)
+        elif isinstance(reply, envelope.Refused):
+            self._uplink.answered(reply.conn, reply.ref)
+        connection = self._find(reply.conn)
+        if connection is not None:
+            connection.answer(reply)
+
+    def _deliver(self, run: list[envelope.Deliver]) -> None:
+        now_us = self._clock.wall_us()
+        hops = self._hops(run)
+        delivered = self._hub.deliver(run, now_us // 1_000)
+        for member in delivered.woken:
+            if isinstance(member, Connection):
+                member.flush()
+        for member in delivered.too_slow:
+            if isinstance(member, Connection):
+                member.end(CloseCode.TOO_SLOW)
+        self._count(run, delivered, now_us)
+        for index, hop in hops:
+            hop.set(RECIPIENTS, delivered.recipients[index])
+            hop.end()
+        if delivered.gaps:
+            self._tell_gaps({gap.room for gap in delivered.gaps})
+
+    def _hops(self, run: list[envelope.Deliver]) -> list[tuple[int, Hop]]:
+        """Open the spans of sampled messages, and put each one's context where the client sees it."""
+        hops: list[tuple[int, Hop]] = []
+        for index, deliver in enumerate(run):
+            if not deliver.trace:
+                continue
+            hop = self._tracing.hop(HopKind.DELIVER, deliver.trace, message_id=deliver.id, batch=len(run))
+            if hop is not None:
+                if deliver.seq:
+                    hop.set(SEQ, deliver.seq)
+                run[index] = msgspec.structs.replace(deliver, trace=hop.traceparent)
+                hops.append((index, hop))
+        return hops
+
+    def _count(self, run: Sequence[envelope.Deliver], delivered: Delivered, now_us: int) -> None:
+        metrics = self._metrics
+        for deliver, recipients in zip(run, delivered.recipients, strict=True):
+            if recipients:
+                metrics.messages_out(deliver.type, recipients)
+                metrics.hop_seconds("end_to_end", (now_us - deliver.at_us) / 1e6)
+        for reason, count in (
+            ("repeat", delivered.repeats),
+            ("fenced", delivered.fenced),
+            ("expired", delivered.expired),
+            ("ephemeral", delivered.dropped),
+            ("gap", len(delivered.gaps)),
+        ):
+            if count:
+                metrics.drops(reason, count)
+        metrics.hop_seconds("downlink", (self._clock.wall_us() - now_us) / 1e6)
+
+    def _tell_gaps(self, rooms: set[str]) -> None:
+        """Tell the members of rooms in which something never came here that there is a gap, and where they are now."""
+        for room in rooms:
+            position = self._hub.position(room)
+            event(_log, "gap", level=logging.WARNING, shard_room=room)
+            if room != EVERYONE and position is not None:
+                for conn in self._hub.members(room):
+                    self._tell_gap(conn, room, position)
+
+    def _tell_gap(self, conn: str, room: str, position: Position) -> None:
+        connection = self._find(conn)
+        if connection is not None:
+            connection.answer(envelope.Joined(conn, room, position, recovered=False))
+
+    def _find(self, conn: str) -> Connection | None:
+        member = self._hub.find(conn)
+        return member if isinstance(member, Connection) else None

@@ -1,0 +1,55 @@
+"""Echo: sends back what it gets, text and binary; for conformance suites, load balancers' checks and first steps.
+
+Size, heartbeat and close follow the same rules as elsewhere; there is no token, no room and no rate limit, and it reads the next
+message only when the last one is on its way. It never touches the bus. ``server.py`` runs one for each upgrade of its route.
+"""
+
+from __future__ import annotations
+
+from gateway.core import frames
+from gateway.shell.wire import Breach, Wire
+from warren.errors import CloseCode
+
+
+class Echo:
+    """One connection of the echo route."""
+
+    def __init__(self, wire: Wire, *, deflate: bool, heartbeat_s: float, now: float) -> None:
+        """``wire`` is open; ``deflate`` is what was negotiated."""
+        self.wire = wire
+        self._deflate = deflate
+        self._heartbeat_s = heartbeat_s
+        self._ping_at = now + heartbeat_s
+
+    async def run(self) -> None:
+        """Serve until the connection has ended."""
+        wire = self.wire
+        try:
+            while (data := await wire.read()) is not None:
+                text = isinstance(data, str)
+                payload = data.encode() if isinstance(data, str) else data
+                wire.outbox.put(frames.frame(payload, frames.TEXT if text else frames.BINARY, self._deflate))
+                wire.flush()
+                await wire.drained()
+        except Breach as breach:
+            too_large = CloseCode.MESSAGE_TOO_LARGE
+            code, reason = (too_large, too_large.reason) if breach.too_large else (breach.code, str(breach))
+            wire.shut(int(code), reason)
+            await wire.linger()
+
+    def tick(self, now: float) -> None:
+        """Ping, and end what has not been heard of since the last ping."""
+        wire = self.wire
+        wire.tick(now)
+        if now < self._ping_at or wire.ended:
+            return
+        if not wire.heard:
+            self.end(CloseCode.HEARTBEAT_MISSED)
+            return
+        wire.heard = False
+        self._ping_at = now + self._heartbeat_s
+        wire.ping()
+
+    def end(self, code: CloseCode) -> None:
+        """Close from our side."""
+        self.wire.shut(int(code), code.reason)

@@ -1,0 +1,191 @@
+"""Server: the port that clients connect to. Refuses at the upgrade what can be refused there, else makes a connection and runs it.
+
+``/ws`` speaks ``warren.v1``, ``/ws/echo`` echoes, ``/websocket-stats`` counts. It checks no token (a browser could not see the close
+code of a refused upgrade) and keeps nothing of its own. ``app.py`` starts and ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import orjson
+from aiohttp import hdrs, web
+
+from gateway.core import frames
+from gateway.core.limits import OutboxLimits
+from gateway.core.outbox import Outbox
+from gateway.core.session import Session, SessionConfig
+from gateway.settings import ListenSettings
+from gateway.shell import upgrade
+from gateway.shell.auth import offered_token
+from gateway.shell.connection import Caller, Connection, Surroundings
+from gateway.shell.echo import Echo
+from gateway.shell.lobby import Lobby
+from gateway.shell.wire import Wire
+from warren.namespaces import Namespaces
+from warren.probes import Readiness
+
+RETRY_AFTER_S = 5
+BACKLOG = 1_024
+KEEPALIVE_S = 15.0  # also how long a peer may take to send its request
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What of an upgrade was taken."""
+
+    subprotocol: str  # "": none was offered
+    deflate: bool
+
+
+class Server:
+    """The external port."""
+
+    def __init__(
+        self,
+        settings: ListenSettings,
+        lobby: Lobby,
+        readiness: Readiness,
+        around: Surroundings,
+        session: SessionConfig,
+        namespaces: Namespaces,
+        outbox: OutboxLimits,
+        *,
+        close_timeout_s: float,
+        bus_up: Callable[[], bool],
+        stats: Callable[[], dict[str, object]],
+        routes: Iterable[web.AbstractRouteDef] = (),
+    ) -> None:
+        """``stats`` makes what ``/websocket-stats`` shows; ``routes`` are served beside ours."""
+        self._settings = settings
+        self._lobby = lobby
+        self._readiness = readiness
+        self._around = around
+        self._session = session
+        self._namespaces = namespaces
+        self._outbox = outbox
+        self._close_timeout_s = close_timeout_s
+        self._bus_up = bus_up
+        self._stats = stats
+        self._routes = tuple(routes)
+        self._runner: web.AppRunner | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listen. Raises OSError (with the address in its text) where the port can't be had."""
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/ws", self._ws),
+                web.get("/ws/echo", self._echo),
+                web.get("/websocket-stats", self.show_stats),
+                *self._routes,
+            ]
+        )
+        # By the time of the clean-up everyone was drained or is to be cut.
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=KEEPALIVE_S)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._settings.host, self._settings.port, backlog=BACKLOG, reuse_address=True)
+        await site.start()
+        self.port = next(int(address[1]) for address in self._runner.addresses if isinstance(address, tuple))
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    async def show_stats(self, _: web.Request) -> web.Response:
+        """Answer with this pod's counts."""
+        return web.Response(
+            body=orjson.dumps(self._stats()), content_type="application/json", headers={hdrs.CACHE_CONTROL: "no-store"}
+        )
+
+    async def _ws(self, request: web.Request) -> web.StreamResponse:
+        offer = self._check(request)
+        try:
+            wire, response = await self._open(request, offer)
+            variant = frames.variant_of(offer.subprotocol == upgrade.MSGPACK, offer.deflate)
+            session = Session(self._lobby.next_id(), self._session, self._namespaces, frames.codec_of(variant))
+            connection = Connection(session, wire, variant, self._caller(request, offer), self._around)
+            if not self._bus_up():
+                connection.degraded(False)
+            self._lobby.enter(connection.id, connection)
+            try:
+                await connection.run()
+            finally:
+                connection.finish()
+                await self._lobby.leave(connection.id)
+        finally:
+            self._lobby.free()
+        return response
+
+    async def _echo(self, request: web.Request) -> web.StreamResponse:
+        offer = self._check(request)
+        try:
+            wire, response = await self._open(request, offer)
+            name = self._lobby.next_id()
+            heartbeat_s = self._session.heartbeat_ms / 1_000
+            echo = Echo(wire, deflate=offer.deflate, heartbeat_s=heartbeat_s, now=self._around.clock.monotonic())
+            self._lobby.enter(name, echo)
+            try:
+                await echo.run()
+            finally:
+                await self._lobby.leave(name)
+        finally:
+            self._lobby.free()
+        return response
+
+    async def _open(self, request: web.Request, offer: Offer) -> tuple[Wire, web.StreamResponse]:
+        wire = Wire(
+            Outbox(self._outbox),
+            max_bytes=self._session.message_bytes,
+            deflate=offer.deflate,
+            close_timeout_s=self._close_timeout_s,
+            now=self._around.clock.monotonic,
+        )
+        try:
+            return wire, await wire.open(request, offer.subprotocol)
+        except web.HTTPException:
+            self._around.metrics.upgrades_refused("no_websocket")
+            raise
+
+    def _check(self, request: web.Request) -> Offer:
+        """Return what of the upgrade is taken, and reserve a place. Raises the refusal."""
+        headers = request.headers
+        if self._readiness.draining:
+            raise self._refusal("draining", web.HTTPServiceUnavailable, "This pod is going; connect again.")
+        if not upgrade.origin_allowed(headers.get(hdrs.ORIGIN, ""), headers.get(hdrs.HOST, ""), self._settings.origins):
+            raise self._refusal("origin", web.HTTPForbidden, "Pages of this origin may not connect.")
+        offers = upgrade.parse_list(",".join(headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())))
+        subprotocol = upgrade.choose_subprotocol(offers) if request.path == "/ws" else ""
+        if subprotocol is None:
+            spoken = ", ".join(upgrade.SPOKEN)
+            raise self._refusal("subprotocol", web.HTTPBadRequest, f"Subprotocols spoken here: {spoken}.")
+        extensions = ",".join(headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS, ()))
+        deflate = self._settings.deflate and upgrade.accepts_deflate(extensions)
+        if not self._lobby.reserve():
+            raise self._refusal("full", web.HTTPServiceUnavailable, "This pod is full; connect again.")
+        return Offer(subprotocol, deflate)
+
+    def _refusal(self, reason: str, kind: type[web.HTTPException], text: str) -> web.HTTPException:
+        self._around.metrics.upgrades_refused(reason)
+        headers = {hdrs.RETRY_AFTER: str(RETRY_AFTER_S)} if kind is web.HTTPServiceUnavailable else None
+        return kind(text=text + "\n", headers=headers)
+
+    def _caller(self, request: web.Request, offer: Offer) -> Caller:
+        headers = request.headers
+        return Caller(
+            ip=upgrade.client_address(
+                request.remote or "", headers.getall("X-Forwarded-For", ()), self._settings.trusted_proxies
+            ),
+            origin=headers.get(hdrs.ORIGIN, "")[:256],
+            protocol=offer.subprotocol or upgrade.JSON,
+            token=offered_token(
+                request.query,
+                headers.get(hdrs.AUTHORIZATION, ""),
+                upgrade.parse_list(",".join(headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ()))),
+            ),
+            user=request.query.get("user", ""),
+        )

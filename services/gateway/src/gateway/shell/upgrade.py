@@ -1,0 +1,120 @@
+"""Upgrade: what is decided from an upgrade's headers alone: subprotocol, deflate, origin, and the client's address.
+
+Functions of their arguments; none touches a socket, and none logs (an offer may hold a token). ``server.py`` calls them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from gateway.shell.auth import BEARER
+
+JSON, MSGPACK = "warren.v1", "warren.v1.msgpack"
+SPOKEN = (JSON, MSGPACK)
+# What we answer to an offer of permessage-deflate: one compressed frame is shared by all who get the message.
+DEFLATE = "permessage-deflate; server_no_context_takeover"
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_DEFLATE_PARAMETER = re.compile(
+    r"server_no_context_takeover|client_no_context_takeover|"
+    r'client_max_window_bits(?:="?(?:[89]|1[0-5])"?)?|server_max_window_bits="?15"?'
+)
+
+
+def parse_list(header: str) -> list[str]:
+    """Return the members of a header's comma-separated list."""
+    return [part for piece in header.split(",") if (part := piece.strip())]
+
+
+def choose_subprotocol(offers: Sequence[str]) -> str | None:
+    """Return the first offer that we speak, "" where none but tokens were offered, None where we speak none of them."""
+    named = [offer for offer in offers if not offer.startswith(BEARER)]
+    if not named:
+        return ""
+    return next((offer for offer in named if offer in SPOKEN), None)
+
+
+def accepts_deflate(extensions: str) -> bool:
+    """Say whether one of the offers is a permessage-deflate that we can keep.
+
+    A smaller window of ours (``server_max_window_bits`` under 15) is declined: the shared frame has the full one.
+    """
+    for offer in parse_list(extensions):
+        name, *parameters = (part.strip() for part in offer.split(";"))
+        if name != "permessage-deflate":
+            continue
+        names = [parameter.partition("=")[0].strip() for parameter in parameters]
+        if len(set(names)) == len(names) and all(_DEFLATE_PARAMETER.fullmatch(p) for p in parameters):
+            return True
+    return False
+
+
+def origin_allowed(origin: str, host: str, allowed: Sequence[str]) -> bool:
+    """Say whether a page of ``origin`` may connect: none said (no browser), the same host, or one of the allowed.
+
+    An allowed origin is written as the browser sends it (``https://app.example``), may have ``*`` for one or more labels of
+    the host (``https://*.example``), or is ``*`` for any.
+    """
+    if not origin or "*" in allowed:
+        return True
+    origin = origin.lower()
+    if origin != "null" and host and urlsplit(origin).netloc == host.lower():
+        return True
+    return any(_origin_matches(entry.lower().rstrip("/"), origin) for entry in allowed)
+
+
+def _origin_matches(entry: str, origin: str) -> bool:
+    head, star, tail = entry.partition("*")
+    if not star:
+        return entry == origin
+    middle = origin[len(head) : len(origin) - len(tail)]
+    return (
+        origin.startswith(head)
+        and origin.endswith(tail)
+        and len(origin) > len(head) + len(tail)
+        and re.fullmatch(r"[a-z0-9.\-]+", middle) is not None
+    )
+
+
+def client_address(peer: str, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> str:
+    """Return the client's address: the last one in X-Forwarded-For that is no trusted proxy's; the peer's where it is none.
+
+    ``forwarded_for`` are the header's values in their order. What stands before an untrusted address is hearsay.
+    """
+    address = peer
+    hops = [hop for value in forwarded_for for hop in parse_list(value)]
+    while _is_trusted(address, trusted) and hops:
+        hop = _bare(hops.pop())
+        if hop is None:
+            break
+        address = hop
+    return address
+
+
+def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
+    if not trusted:
+        return False
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return any(parsed in network for network in trusted if network.version == parsed.version)
+
+
+def _bare(hop: str) -> str | None:
+    """Return the address in a hop without its port and brackets, None where there is none."""
+    bare = hop.strip('"')
+    if bare.startswith("["):
+        bare = bare[1:].partition("]")[0]
+    elif bare.count(":") == 1:
+        bare = bare.partition(":")[0]
+    try:
+        return str(ipaddress.ip_address(bare))
+    except ValueError:
+        return None

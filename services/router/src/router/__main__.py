@@ -1,0 +1,47 @@
+"""``python -m router``: one router as a process, configured by environment variables (``--settings`` prints them all)."""
+
+from __future__ import annotations
+
+import sys
+
+from router.app import Router
+from router.settings import RouterSettings, new_router_id
+from warren.bus.rabbit import LinkTimes, RabbitBus
+from warren.errors import SettingsError
+from warren.lifecycle import Part, run, serve
+from warren.logs import configure
+from warren.metrics import RouterMetrics
+from warren.settings import command_line, environment
+from warren.telemetry import Tracing
+from warren.topology import Topology
+
+
+async def _main(settings: RouterSettings, router_id: str) -> int:
+    topology = Topology(settings.bus.prefix, settings.bus.shards)
+    tracing = Tracing("warren-router", environment(), instance=router_id, topology=topology)
+    times = LinkTimes(heartbeat_s=settings.bus.amqp_heartbeat_s)
+    bus = RabbitBus(settings.bus.amqp_urls, topology, name=f"warren-router-{router_id}", times=times)
+    router = Router(settings, bus, metrics=RouterMetrics(), tracing=tracing, id=router_id)
+    return await serve(
+        [Part.of("tracing", tracing), Part.of("router", router)],
+        deadline_s=settings.takeover.stop_deadline_ms / 1_000,
+    )
+
+
+def main() -> int:
+    """Run until a signal comes; return the exit code."""
+    settings = command_line("router", RouterSettings, sys.argv[1:])
+    router_id = new_router_id(settings.id)
+    try:
+        configure("router", settings.log)
+        return run(lambda: _main(settings, router_id))
+    except OSError as error:
+        sys.stderr.write(f"router: WARREN_LOG_FILE: {error}\n")
+        return 1
+    except SettingsError as error:
+        sys.stderr.writelines(f"router: {problem}\n" for problem in error.problems)
+        return 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""What decides in the router: pure, without I/O, clock or chance."""

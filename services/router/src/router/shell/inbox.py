@@ -1,0 +1,149 @@
+"""Inbox: what gateways tell the routers. Heartbeats and goodbyes go to the leases, answers to the shards they are about.
+
+The router's own queue: exclusive, named anew for each connection. While it is not consumed no lease ends, since nothing could be heard. It
+decides nothing. ``app.py`` builds it and ticks it.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Sequence
+
+from router.core.gateways import Gateways, Heard
+from router.shell.opening import opened
+from router.shell.possession import Possession
+from warren.bus import Bus, Delivery, Source, Subscription
+from warren.clock import Clock
+from warren.envelope import Announce, Bye, Envelope, Heartbeat
+from warren.logs import event, get_logger
+from warren.metrics import RouterMetrics
+from warren.topology import Topology
+
+# Small envelopes, handled at once: it only bounds what is on its way.
+PREFETCH = 1_000
+
+_logger = get_logger("router.inbox")
+
+
+class Inbox:
+    """The router's own queue."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        topology: Topology,
+        router: str,
+        clock: Clock,
+        gateways: Gateways,
+        metrics: RouterMetrics,
+    ) -> None:
+        """``connect`` says which shards' possessions there are."""
+        self._bus = bus
+        self._topology = topology
+        self._router = router
+        self._clock = clock
+        self._gateways = gateways
+        self._metrics = metrics
+        self._possessions: Sequence[Possession] = ()
+        self._subscription: Subscription | None = None
+        self._since: float | None = None
+
+    def connect(self, possessions: Sequence[Possession]) -> None:
+        """Hand over every shard's possession, by number."""
+        self._possessions = possessions
+
+    def listening_s(self) -> float:
+        """Return for how long heartbeats have been heard without a break, in seconds; less than 0: they are not."""
+        return -1.0 if self._since is None else self._clock.monotonic() - self._since
+
+    async def start(self) -> None:
+        """Begin to listen."""
+        self._subscription = await self._bus.subscribe(
+            self._source, self._delivered, prefetch=PREFETCH, on_start=self._started, on_lost=self._lost
+        )
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            await subscription.close()
+        self._since = None
+
+    def tick(self) -> None:
+        """End the leases whose time is up."""
+        if self._since is None:
+            return
+        for gateway in self._gateways.expire(self._clock.monotonic()):
+            event(_logger, "gateway_gone", level=logging.WARNING, gateway=gateway, reason="no heartbeat")
+            self._drop(gateway)
+
+    def suspect(self, gateway: str) -> None:
+        """Something for this gateway could not be delivered: ask it for what it has, and trust it less long."""
+        if self._gateways.suspect(gateway, self._clock.monotonic()):
+            event(_logger, "gateway_suspected", level=logging.WARNING, gateway=gateway)
+            self._ask(gateway, members_only=True)
+
+    def _source(self) -> Source:
+        queue, bindings = self._topology.router_queue(self._router, secrets.token_hex(4))
+        return Source(queue, bindings)
+
+    def _started(self) -> None:
+        self._since = self._clock.monotonic()
+        self._gateways.listen(self._since)
+
+    def _lost(self) -> None:
+        self._since = None
+
+    def _delivered(self, delivery: Delivery) -> None:
+        envelopes, spoilt = opened(delivery.body)
+        if spoilt:
+            # Nothing here must be kept: a heartbeat comes again, an answer is asked for again.
+            self._metrics.rejected("inbox")
+            event(_logger, "inbox_malformed", level=logging.WARNING, reason=spoilt)
+        for envelope in envelopes:
+            try:
+                self._take(envelope)
+            except Exception as error:  # noqa: BLE001 - one bad word must not end the listening
+                self._metrics.rejected("inbox")
+                event(_logger, "inbox_failed", level=logging.ERROR, error=error)
+        delivery.ack()
+
+    def _take(self, envelope: Envelope) -> None:
+        now = self._clock.monotonic()
+        match envelope:
+            case Heartbeat():
+                self._heard(envelope, self._gateways.heartbeat(envelope, now))
+            case Announce():
+                self._gateways.meet(envelope.gateway, now)
+                if 0 <= envelope.shard < len(self._possessions):
+                    self._possessions[envelope.shard].announced(envelope)
+            case Bye():
+                if self._gateways.bye(envelope.gateway):
+                    event(_logger, "gateway_gone", gateway=envelope.gateway, reason="bye")
+                self._drop(envelope.gateway)
+            case _:
+                self._metrics.rejected("inbox")
+                event(_logger, "inbox_unexpected", level=logging.WARNING, kind=type(envelope).__name__)
+
+    def _heard(self, beat: Heartbeat, heard: Heard) -> None:
+        match heard:
+            case Heard.NEW:
+                event(_logger, "gateway_here", gateway=beat.gateway)
+                self._ask(beat.gateway)
+            case Heard.REBORN:
+                event(_logger, "gateway_reborn", gateway=beat.gateway)
+                self._drop(beat.gateway)
+                self._ask(beat.gateway)
+            case Heard.BACK:
+                self._ask(beat.gateway, members_only=True)
+            case Heard.KNOWN:
+                pass
+
+    def _ask(self, gateway: str, *, members_only: bool = False) -> None:
+        for possession in self._possessions:
+            possession.ask(gateway, members_only=members_only)
+
+    def _drop(self, gateway: str) -> None:
+        for possession in self._possessions:
+            possession.drop_gateway(gateway)

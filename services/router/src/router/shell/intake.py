@@ -1,0 +1,202 @@
+"""Intake: backends' notifications ▶ checked ▶ the shard that they belong to; what is invalid is set aside with the reason.
+
+Order is kept for each address: one consumer at a time (the broker's doing), taken in order, one publish under way for each shard, repeated
+until it is confirmed. Only then is the notification acknowledged; the prefetch bounds what is on its way. It looks into no payload beyond the
+check (``core/notification.py``). ``app.py`` starts and stops it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
+
+from router.core.notification import Notification, publish
+from router.shell.aside import KEY_HEADER, Aside
+from router.shell.steady import Steady
+from warren.address import shard_of
+from warren.batch import BatchLimits
+from warren.batcher import Batcher
+from warren.bus import Bus, Delivery, Properties, Source, Subscription
+from warren.clock import Clock
+from warren.envelope import CONTENT_TYPE, Publish, encode, size_of
+from warren.metrics import RouterMetrics
+from warren.telemetry import Hop, HopKind, Tracing
+from warren.topology import Topology
+
+_PROPERTIES = Properties(content_type=CONTENT_TYPE)
+Taken = tuple[Publish, Delivery, Hop | None, int]
+Refused = tuple[Delivery, str]
+
+
+class Intake:
+    """The consumer of backends' notifications."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        topology: Topology,
+        steady: Steady,
+        aside: Aside,
+        clock: Clock,
+        metrics: RouterMetrics,
+        tracing: Tracing,
+        limits: BatchLimits,
+        *,
+        prefetch: int,
+        max_bytes: int,
+    ) -> None:
+        """``aside`` keeps what is invalid; ``max_bytes`` is the largest payload."""
+        self._bus = bus
+        self._topology = topology
+        self._steady = steady
+        self._aside = aside
+        self._clock = clock
+        self._metrics = metrics
+        self._tracing = tracing
+        self._limits = limits
+        self._prefetch = prefetch
+        self._max_bytes = max_bytes
+        self._inbound: deque[Delivery] = deque()
+        self._generation = 0  # counts the losses of the queue
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+        self._subscription: Subscription | None = None
+        self._batchers: dict[int, Batcher[Taken]] = {}
+        self._refused: Batcher[Refused] = Batcher(self._keep, limits)
+        metrics.waiting_from("intake", self._waiting)
+
+    async def start(self) -> None:
+        """Begin to take notifications."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="intake")
+        self._subscription = await self._bus.subscribe(
+            lambda: Source(self._topology.notify_queue()),
+            self._delivered,
+            prefetch=self._prefetch,
+            on_lost=self._lost,
+        )
+
+    async def stop(self) -> None:
+        """Take no more, and finish and acknowledge what has begun. It lasts as long as the broker is away."""
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await asyncio.wait((self._task,))
+        for batcher in self._ways():
+            await batcher.barrier()
+
+    async def kill(self) -> None:
+        """Give up what has begun, and close."""
+        self._stopping = True
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        for batcher in self._ways():
+            await batcher.close()
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            await subscription.close()
+
+    def _waiting(self) -> int:
+        return len(self._inbound) + sum(batcher.waiting for batcher in self._ways())
+
+    def _ways(self) -> list[Batcher[Taken] | Batcher[Refused]]:
+        return [*self._batchers.values(), self._refused]
+
+    def _delivered(self, delivery: Delivery) -> None:
+        if not self._stopping:
+            self._inbound.append(delivery)
+            self._wake.set()
+
+    def _lost(self) -> None:
+        """What is not acknowledged goes to the next consumer, in order: what has not gone out must not go out from here."""
+        self._generation += 1
+        self._inbound.clear()
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._inbound and not self._stopping:
+                await self._take(self._inbound.popleft())
+
+    async def _take(self, delivery: Delivery) -> None:
+        """Check one notification and put it on its way; waits where that way is full."""
+        generation = self._generation
+        properties = delivery.properties
+        notification = Notification(
+            key=delivery.routing_key,
+            body=delivery.body,
+            content_type=properties.content_type,
+            type=properties.type,
+            id=properties.message_id,
+            expiration_ms=properties.expiration_ms,
+            latest_key=properties.headers.get("key"),
+        )
+        made = publish(notification, now_us=self._clock.wall_us(), max_bytes=self._max_bytes)
+        if isinstance(made, str):
+            while not self._refused.offer((delivery, made), len(delivery.body)):
+                await self._refused.barrier()
+            return
+        shard = shard_of(made.room, self._topology.shards)
+        traceparent = properties.headers.get("traceparent")
+        hop = self._tracing.entry(
+            traceparent if isinstance(traceparent, str) else "", HopKind.NOTIFY, message_id=made.id
+        )
+        batcher = self._batchers.get(shard)
+        if batcher is None:
+            batcher = self._batchers[shard] = self._batcher(shard)
+        taken, size = (made, delivery, hop, generation), size_of(made)
+        while not batcher.offer(taken, size):
+            await batcher.barrier()
+
+    def _batcher(self, shard: int) -> Batcher[Taken]:
+        async def send(batch: Sequence[Taken]) -> None:
+            await self._send(shard, batch)
+
+        return Batcher(send, self._limits, lambda count: self._metrics.batch_size("intake", count))
+
+    async def _send(self, shard: int, batch: Sequence[Taken]) -> None:
+        """Publish a batch to its shard until that is confirmed, then acknowledge its notifications."""
+        hops: list[Hop] = []
+        current = self._generation
+        messages = [
+            self._traced(message, notify, shard, len(batch), hops)
+            for message, _, notify, generation in batch
+            if generation == current
+        ]
+        try:
+            sent = bool(messages) and await self._steady.publish(
+                self._topology.ingress,
+                self._topology.shard_key(shard),
+                encode(messages),
+                _PROPERTIES,
+                mandatory=True,
+                wanted=lambda: self._generation == current,
+            )
+        finally:
+            for hop in reversed(hops):
+                hop.end()
+        if sent:
+            self._metrics.notifications(len(messages))
+            for _, delivery, _, _ in batch:
+                delivery.ack()  # does nothing for those of a lost channel
+
+    def _traced(self, message: Publish, notify: Hop | None, shard: int, batch: int, hops: list[Hop]) -> Publish:
+        if notify is None:
+            return message
+        hops.append(notify)
+        hop = self._tracing.hop(HopKind.PUBLISH, notify.traceparent, message_id=message.id, shard=shard, batch=batch)
+        if hop is not None:
+            hops.append(hop)
+        return msgspec.structs.replace(message, trace=(hop or notify).traceparent)
+
+    async def _keep(self, batch: Sequence[Refused]) -> None:
+        """Set invalid ones aside, then acknowledge them."""
+        for delivery, reason in batch:
+            await self._aside.put(delivery.body, reason, delivery.properties, {KEY_HEADER: delivery.routing_key})
+            delivery.ack()

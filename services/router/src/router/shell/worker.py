@@ -1,0 +1,218 @@
+"""Worker: one shard's way through this router: take ▶ decide ▶ (log) ▶ egress ▶ ack, in order.
+
+While the egress of one batch is on its way the next one is decided already, but it leaves only when the last one is confirmed. Deliveries that
+come before the shard is live wait, unacknowledged (the prefetch bounds them). What can't be handled is answered and set aside, and takes
+nothing else with it. It decides nothing about rooms (``core/shard.py``) or ownership (``possession.py``). ``app.py`` builds one for each
+shard and connects it to its queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+import msgspec
+
+from router.core.effects import Effect
+from router.core.plan import Plan, plan
+from router.core.shard import Shard
+from router.shell.aside import SHARD_HEADER, Aside
+from router.shell.opening import opened
+from router.shell.outlet import Outlet
+from router.shell.possession import Ground, Possession
+from warren import envelope as wire
+from warren.bus import Delivery, Properties
+from warren.envelope import CONTENT_TYPE, encode
+from warren.logs import event, get_logger
+from warren.telemetry import Hop, HopKind, Tracing
+
+_logger = get_logger("router.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkLimits:
+    """How much is decided at once."""
+
+    count: int = 1_024  # envelopes
+    bytes: int = 262_144  # of the deliveries
+
+
+@dataclass(slots=True)
+class Work:
+    """A batch that is being decided, or waits to be carried out."""
+
+    generation: int
+    effects: list[Effect] = field(default_factory=list)
+    plan: Plan = field(default_factory=Plan)
+    deliveries: list[Delivery] = field(default_factory=list)
+    spoilt: list[tuple[bytes, str]] = field(default_factory=list)  # bodies with parts that are no envelopes
+    hops: list[Hop] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
+
+
+class Worker:
+    """One shard."""
+
+    def __init__(
+        self, number: int, ground: Ground, outlet: Outlet, aside: Aside, tracing: Tracing, limits: WorkLimits
+    ) -> None:
+        """Idle until the broker gives it something."""
+        self.number = number
+        self._ground = ground
+        self._outlet = outlet
+        self._aside = aside
+        self._tracing = tracing
+        self._limits = limits
+        self._inbound: deque[Delivery] = deque()
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+        self.possession = Possession(number, ground, self._wake.set)
+
+    @property
+    def waiting(self) -> int:
+        """How many deliveries wait."""
+        return len(self._inbound)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"shard-{self.number}")
+
+    async def stop(self) -> None:
+        """Take no more, finish and acknowledge what has begun, and end. It lasts as long as the broker is away."""
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await asyncio.wait((self._task,))
+
+    async def kill(self) -> None:
+        """Give up what has begun, and end."""
+        self._stopping = True
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def delivered(self, delivery: Delivery) -> None:
+        """Take a delivery of the shard's queue."""
+        if self._stopping:
+            return  # stays unacknowledged, and goes to the next owner
+        self._inbound.append(delivery)
+        self.possession.delivered()
+        self._wake.set()
+
+    def lost(self) -> None:
+        """The shard's channel is gone."""
+        self._inbound.clear()
+        self.possession.lost()
+
+    async def _run(self) -> None:
+        flight: asyncio.Task[None] | None = None
+        try:
+            while not self._stopping:
+                await self._wake.wait()
+                self._wake.clear()
+                while (work := self._next()) is not None:
+                    if flight is not None:
+                        await flight
+                    flight = asyncio.get_running_loop().create_task(self._carry_out(work))
+            if flight is not None:
+                await flight
+        finally:
+            if flight is not None and not flight.done():
+                flight.cancel()
+                await asyncio.gather(flight, return_exceptions=True)
+
+    # ── decide ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _next(self) -> Work | None:
+        """Decide the next batch; None where there is nothing to do now."""
+        work = Work(self.possession.generation, self.possession.taken())
+        shard = self.possession.live
+        if shard is not None and self._inbound and not self._stopping:
+            self._decide(shard, work)
+        if not work.effects and not work.deliveries:
+            return None
+        work.plan = plan(work.effects, self._ground.gateways.living, whole=self._outlet.whole)
+        return work
+
+    def _decide(self, shard: Shard, work: Work) -> None:
+        """Apply deliveries up to the limits."""
+        metrics, clock = self._ground.metrics, self._ground.clock
+        began, repeats, size = clock.monotonic(), shard.duplicates, 0
+        while self._inbound and work.kinds.total() < self._limits.count and size < self._limits.bytes:
+            delivery = self._inbound.popleft()
+            work.deliveries.append(delivery)
+            size += len(delivery.body)
+            self._apply(shard, delivery, work)
+        for kind, count in work.kinds.items():
+            metrics.messages(kind, count)
+        if shard.duplicates > repeats:
+            metrics.duplicates(shard.duplicates - repeats)
+        metrics.batch_size("process", work.kinds.total())
+        metrics.hop_seconds("process", clock.monotonic() - began)
+
+    def _apply(self, shard: Shard, delivery: Delivery, work: Work) -> None:
+        """Apply one delivery's envelopes; one that breaks something takes no other with it."""
+        now_us = self._ground.clock.wall_us()
+        envelopes, spoilt = opened(delivery.body)
+        if spoilt:
+            work.spoilt.append((delivery.body, spoilt))
+        oldest_us = 0
+        for envelope in envelopes:
+            work.kinds[type(envelope).__name__.lower()] += 1
+            if isinstance(envelope, wire.Publish):
+                oldest_us = oldest_us or envelope.at_us
+                if envelope.trace:
+                    envelope = self._traced(envelope, work.hops, len(envelopes))
+            try:
+                work.effects += shard.apply(envelope, now_us)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the rest of the shard goes on
+                event(_logger, "apply_failed", level=logging.ERROR, shard=self.number, error=error)
+                work.effects += shard.refuse_internal(envelope, f"internal: {type(error).__name__}")
+        if oldest_us:
+            self._ground.metrics.hop_seconds("queue", (now_us - oldest_us) / 1_000_000)
+
+    def _traced(self, message: wire.Publish, hops: list[Hop], batch: int) -> wire.Publish:
+        """Open the span of a sampled message."""
+        hop = self._tracing.hop(HopKind.PROCESS, message.trace, message_id=message.id, shard=self.number, batch=batch)
+        if hop is None:
+            return message
+        hops.append(hop)
+        return msgspec.structs.replace(message, trace=hop.traceparent)
+
+    # ── carry out ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _carry_out(self, work: Work) -> None:
+        """Do what was decided, then acknowledge. It never raises but for being cancelled."""
+        if work.generation != self.possession.generation:
+            return  # decided for a possession that is over; the broker gives these deliveries to the next owner
+        clock = self._ground.clock
+        began = clock.monotonic()
+        # The place of the log: append the batch and wait for the confirm here, before anything leaves for the gateways.
+        try:
+            await self._outlet.send(work.plan)
+            await self._set_aside(work)
+        except Exception as error:  # noqa: BLE001 - ours; the queue's delivery limit is the last resort
+            event(_logger, "carry_out_failed", level=logging.ERROR, shard=self.number, error=error)
+            for delivery in work.deliveries:
+                delivery.reject(requeue=True)
+            return
+        finally:
+            for hop in work.hops:
+                hop.end()
+        self._ground.metrics.hop_seconds("egress", clock.monotonic() - began)
+        for delivery in work.deliveries:
+            delivery.ack()
+
+    async def _set_aside(self, work: Work) -> None:
+        """Keep what could not be handled, each with its reason."""
+        headers = {SHARD_HEADER: self.number}
+        for body, reason in work.spoilt:
+            await self._aside.put(body, reason, Properties(content_type=CONTENT_TYPE), headers)
+        for reject in work.plan.aside:
+            self._ground.metrics.rejected(reject.reason.partition(":")[0])
+            body = encode([reject.message])
+            await self._aside.put(body, reject.reason, Properties(content_type=CONTENT_TYPE), headers)

@@ -1,0 +1,235 @@
+"""A gateway while its broker goes and comes back, while routers change, and while it goes itself."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+from tests.support.client import connect
+from tests.support.eventually import eventually
+from tests.support.gateways import (
+    SHARDS,
+    House,
+    gateway_settings,
+    get,
+    upgrade_refusal,
+)
+
+from gateway.app import Gateway
+from warren import envelope
+from warren.bus.memory import MemoryBus
+from warren.position import Position
+from warren.topology import ALL
+
+
+async def test_the_broker_may_go_and_come_back(home: House) -> None:
+    """Clients are told DEGRADED and RESTORED, sockets stay, what was sent meanwhile arrives, and joins wait."""
+    gateway = await home.gateway()
+    async with await connect(home.url(), user="ann") as ann, await connect(home.url(), user="bob") as bob:
+        await bob.join("x")
+        home.broker.cut(gateway.bus)
+        await ann.expect("DEGRADED")
+        assert gateway.readiness.reasons() == {"bus": "the broker is away"}
+        await ann.send("CHAT", "x", "meanwhile", id="m1")
+        await ann.send("JOIN", "y", id="j1")
+        async with await connect(home.url(), user="late") as late:
+            await late.expect("DEGRADED")
+            await ann.settle()
+            assert not ann.of_type("ACK")
+            home.broker.restore(gateway.bus)
+            for client in (ann, bob, late):
+                await client.expect("RESTORED")
+            await ann.expect("ACK", ref="m1")
+            await ann.expect("JOINED", ref="j1")
+            await bob.expect("CHAT", payload="meanwhile")
+            await late.expect("JOINED", room="default")
+        await eventually(lambda: not gateway.readiness.reasons())
+
+
+async def test_a_message_that_waits_too_long_is_an_error(home: House) -> None:
+    """Past the publish time-out the sender gets ERROR unavailable with retry, once, while its join still waits."""
+    gateway = await home.gateway(gateway_settings(times={"publish_timeout_ms": 150}))
+    async with await connect(home.url()) as ann:
+        await ann.expect("JOINED", room="default")
+        home.broker.cut(gateway.bus)
+        await ann.send("CHAT", "default", 1, id="m1")
+        await ann.send("JOIN", "y", id="j1")
+        error = await ann.expect("ERROR", ref="m1")
+        assert (error["payload"]["code"], error["payload"]["retry"]) == ("unavailable", True)
+        home.broker.restore(gateway.bus)
+        await ann.expect("JOINED", ref="j1")
+        await ann.publish("default", 2)
+        assert len(ann.of_type("ERROR")) == 1
+        assert [item.payload for item in home.router.of(envelope.Publish)] == [b"2"]
+
+
+async def test_an_answer_that_never_comes_is_an_error(home: House) -> None:
+    """A message with an id that no router acknowledges in time gets ERROR unavailable; one without gets nothing."""
+    await home.gateway(gateway_settings(times={"publish_timeout_ms": 150}))
+    async with await connect(home.url()) as ann:
+        await ann.expect("JOINED", room="default")
+        home.router.answers = False
+        await ann.send("CHAT", "default", 1)
+        await ann.send("CHAT", "default", 2, id="m2")
+        await ann.expect("ERROR", ref="m2", payload__code="unavailable")
+        assert len(ann.of_type("ERROR")) == 1
+
+
+async def test_a_broker_that_is_dead_at_the_start(home: House) -> None:
+    """The ports are open and healthy but not ready, clients are let in DEGRADED, and all is well once the broker comes."""
+    settings = gateway_settings()
+    await home.gateway(settings)
+    bus = MemoryBus(home.broker, home.topology)
+    home.broker.cut(bus)
+    late = Gateway(settings, bus, topology=home.topology)
+    home.gateways.append(late)
+    await late.start()
+    assert (await get(f"http://127.0.0.1:{late.probes.port}/healthz"))[0] == 200
+    assert (await get(f"http://127.0.0.1:{late.probes.port}/readyz"))[0] == 503
+    async with await connect(home.url(late)) as ann:
+        await ann.expect("DEGRADED")
+        home.broker.restore(bus)
+        await ann.expect("RESTORED")
+        await ann.expect("JOINED", room="default")
+    assert (await get(f"http://127.0.0.1:{late.probes.port}/readyz"))[0] == 200
+
+
+async def test_a_router_that_asks_is_told_the_members(home: House) -> None:
+    """Ask is answered with the members and positions of the shard under the Ask's ref, also where there are none."""
+    gateway = await home.gateway()
+    async with await connect(home.url(), user="ann") as ann:
+        await ann.join("x")
+        home.publish("x", "1", "2")
+        await ann.expect("NOTIFICATION", seq=2)
+        for shard in range(SHARDS):
+            home.router.tell(ALL, envelope.Ask("plain", shard, 7, 100 + shard))
+        await eventually(lambda: len(home.router.of(envelope.Announce, term=7)) == SHARDS)
+        rooms = {}
+        for announce in home.router.of(envelope.Announce, term=7):
+            assert (announce.ref, announce.last, announce.gateway) == (100 + announce.shard, True, gateway.id)
+            assert all(home.shard(members.room) == announce.shard for members in announce.rooms)
+            rooms |= {members.room: members for members in announce.rooms}
+        assert set(rooms) == {"default", "@ann", "x"}
+        assert rooms["x"] == envelope.Members("x", ((ann.id, "ann"),), Position("1-0", 2))
+
+
+async def test_an_older_term_is_dropped_and_pending_joins_are_sent_again(home: House) -> None:
+    """After a new term's Ask nothing of the older one passes, and joins that were not answered go out again."""
+    gateway = await home.gateway()
+    async with await connect(home.url(), user="ann") as ann:
+        await ann.join("x")
+        home.router.answers = False
+        await ann.send("JOIN", "y", id="j1")
+        await eventually(lambda: home.router.of(envelope.Join, room="y"))
+        for shard in range(SHARDS):
+            home.router.tell(gateway.id, envelope.Ask("plain", shard, 9))
+        # The old owner's last words.
+        home.router.tell(gateway.id, envelope.Joined(ann.id, "y", Position("1-0", 0), False, 0, "j1", 1))
+        home.publish("x", '"old"')
+        await eventually(lambda: len(home.router.of(envelope.Join, room="y")) == 2)
+        home.router.term, home.router.epoch = 9, "9-0"
+        home.router.tell(gateway.id, envelope.Joined(ann.id, "y", Position("9-0", 0), False, 0, "j1", 9))
+        joined = await ann.expect("JOINED", room="y")
+        assert joined["payload"]["epoch"] == "9-0"
+        await ann.settle()
+        assert not ann.of_type("NOTIFICATION")
+        # A router with a term that is too low is told the one that stands.
+        home.router.tell(gateway.id, envelope.Ask("plain", home.shard("x"), 3, 55))
+        answer = await eventually(lambda: home.router.of(envelope.Announce, ref=55))
+        assert answer[0].term == 9
+
+
+async def test_a_gap_is_told(home: House) -> None:
+    """Where a message never came the members get JOINED with recovered false, and the position from which to go on."""
+    await home.gateway()
+    async with await connect(home.url(), user="ann") as ann:
+        await ann.join("x")
+        home.publish("x", "1")
+        home.router.seqs["x"] = 5  # four that never came
+        home.publish("x", "6")
+        await ann.expect("NOTIFICATION", payload=6)
+        gap = await ann.expect("JOINED", room="x")
+        assert gap["payload"] == {"epoch": "1-0", "seq": 6, "recovered": False, "missed": 0}
+
+
+async def test_bad_bodies_do_not_end_the_downlink(home: House) -> None:
+    """What is no envelope is counted and passed over; the rest of its batch and what follows arrive."""
+    gateway = await home.gateway()
+    async with await connect(home.url(), user="ann") as ann:
+        await ann.expect("JOINED", room="@ann")
+        message = envelope.Deliver(ann.id, "", 0, "NOTIFICATION", b"1", gateway.clock.wall_us(), home.router.term)
+        mixed = msgspec.msgpack.encode((1, [["Z", 1], message]))
+        for body in (b"garbage", b"\x92\x09\x90", mixed):
+            await home.router.bus.publish(home.topology.egress, gateway.id, body)
+        home.router.tell(gateway.id, envelope.Bye("nobody"))
+        await ann.expect("NOTIFICATION", payload=1)
+        home.publish("@ann", "2")
+        await ann.expect("NOTIFICATION", payload=2)
+    exposition = gateway.metrics.render()[0]
+    assert b'warren_gateway_drops_total{reason="malformed"} 3.0' in exposition
+    assert b'warren_gateway_drops_total{reason="misplaced"} 1.0' in exposition
+
+
+async def test_a_full_uplink_refuses_and_recovers(home: House) -> None:
+    """While the broker is away messages beyond half of a shard's buffer are ERROR unavailable; after its return all goes on."""
+    gateway = await home.gateway(gateway_settings(limits={"uplink_count": 16}))
+    async with await connect(home.url()) as ann:
+        await ann.expect("JOINED", room="default")
+        home.broker.cut(gateway.bus)
+        await ann.expect("DEGRADED")
+        for number in range(12):
+            await ann.send("CHAT", "default", number, id=f"m{number}")
+        refused = await ann.expect_all("ERROR", 3, payload__code="unavailable")
+        assert [error["ref"] for error in refused] == ["m9", "m10", "m11"]
+        home.broker.restore(gateway.bus)
+        for number in range(9):
+            await ann.expect("ACK", ref=f"m{number}")
+        await ann.publish("default", "after")
+
+
+async def test_drain_sends_clients_away_in_their_own_slots(home: House) -> None:
+    """Going, a pod is not ready, refuses upgrades, gives each client a slot, closes those that stay with 1012, and its leaves arrive."""
+    gateway = await home.gateway(gateway_settings(times={"drain_ms": 400, "drain_deadline_ms": 5_000}))
+    clients = [await connect(home.url(), user=f"u{number}") for number in range(4)]
+    for client in clients:
+        await client.expect("JOINED", room="default")
+    stopping = asyncio.create_task(gateway.stop())
+    slots = [(await client.expect("RECONNECT"))["payload"]["after_ms"] for client in clients]
+    assert slots == [0, 100, 200, 300]
+    assert gateway.readiness.reasons()["pod"] == "draining"
+    assert (await get(f"http://127.0.0.1:{gateway.probes.port}/readyz"))[0] == 503
+    status, _, headers = await upgrade_refusal(home.url())
+    assert (status, headers["Retry-After"]) == (503, "5")
+    await clients[0].close()
+    for client in clients[1:]:
+        await client.expect("ERROR", payload__code="draining", payload__close=1012)
+        assert await client.closed() == (1012, "Draining")
+        await client.close()
+    await asyncio.wait_for(stopping, 5)
+    home.gateways.clear()
+    assert not any(home.router.members.values())
+    await eventually(lambda: home.router.of(envelope.Bye))
+
+
+async def test_drain_has_a_deadline(home: House) -> None:
+    """A drain that can't finish (the broker is away) ends at its deadline, and nothing is left behind."""
+    settings = gateway_settings(times={"drain_deadline_ms": 600, "close_timeout_ms": 100})
+    gateway = await home.gateway(settings)
+    client = await connect(home.url())
+    home.broker.cut(gateway.bus)
+    await asyncio.wait_for(gateway.stop(), 5)
+    home.gateways.clear()
+    await client.closed()
+    await client.close()
+
+
+async def test_a_port_that_is_taken_is_an_oserror(home: House) -> None:
+    """Starting on a port that is taken raises OSError which names the address, and stop tidies up."""
+    first = await home.gateway()
+    second = Gateway(
+        gateway_settings(listen={"port": first.port}), MemoryBus(home.broker, home.topology), topology=home.topology
+    )
+    with pytest.raises(OSError, match=str(first.port)):
+        await second.start()
+    await second.stop()

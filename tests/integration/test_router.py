@@ -1,0 +1,175 @@
+"""Routers on a bus, memory and RabbitMQ: members, order, repeats, gateways and owners that go. The test plays the gateways."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from tests.support.eventually import eventually
+from tests.support.stage import BUSES, Stage, message, staged
+
+from router.core.takeover import State
+from warren import envelope as wire
+from warren.address import shard_of
+from warren.position import Position
+
+
+@pytest_asyncio.fixture(params=BUSES)
+async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+    async with staged(request) as stage:
+        yield stage
+
+
+async def test_a_message_reaches_the_gateways_with_members_and_no_other(stage: Stage) -> None:
+    """Members on two gateways get each message once and numbered; a third gateway gets nothing; the sender is told the seq."""
+    await stage.router()
+    one, two, three = [await stage.gate(name) for name in ("g1", "g2", "g3")]
+    sender = await stage.member(one, "lobby")
+    await stage.member(two, "lobby", 2)
+    await one.send(message("lobby", "a", conn=sender, id="m1"), message("lobby", "b", conn=sender, id="m2"))
+    (ack, *_) = await one.expect(wire.Ack, id="m2")
+    for gate in (one, two):
+        delivered = await gate.expect(wire.Deliver, 2)
+        assert [(d.seq, d.payload) for d in delivered] == [(1, b'"a"'), (2, b'"b"')]
+    assert (ack.seq, ack.conn) == (2, sender)
+    assert three.got(wire.Deliver) == []
+
+
+async def test_a_repeat_is_answered_and_not_delivered_again(stage: Stage) -> None:
+    """The same id of the same user gets the first seq again, and the members hear it once."""
+    await stage.router()
+    gate = await stage.gate("g1")
+    conn = await stage.member(gate, "lobby")
+    for _ in range(2):
+        await gate.send(message("lobby", "a", conn=conn, id="same"))
+    await gate.send(message("lobby", "end", conn=conn, id="end"))
+    await gate.expect(wire.Ack, id="end")
+    assert [ack.seq for ack in gate.got(wire.Ack, id="same")] == [1, 1]
+    assert [d.payload for d in gate.got(wire.Deliver)] == [b'"a"', b'"end"']
+
+
+async def test_order_is_kept_over_many_batches(stage: Stage) -> None:
+    """A thousand messages in batches of different sizes arrive in their order with seqs 1, 2, 3 …"""
+    await stage.router(batch_count=16)
+    gate = await stage.gate("g1")
+    conn = await stage.member(gate, "lobby")
+    numbers = iter(range(1_000))
+    for size in itertools.cycle((1, 7, 40)):
+        batch = list(itertools.islice(numbers, size))
+        if not batch:
+            break
+        await gate.send(*(message("lobby", str(number), conn=conn) for number in batch))
+    delivered = await gate.expect(wire.Deliver, 1_000)
+    assert [d.seq for d in delivered] == list(range(1, 1_001))
+    assert [d.payload for d in delivered] == [f'"{number}"'.encode() for number in range(1_000)]
+
+
+async def test_another_router_takes_over_and_asks(stage: Stage) -> None:
+    """When the owner's bus is gone the other router asks the gateways, tells their members a new position, and messages flow again."""
+    first = await stage.router()
+    gate = await stage.gate("g1")
+    conn = await stage.member(gate, "lobby")
+    second = await stage.router()
+    await gate.send(message("lobby", "before", conn=conn, id="m1"))
+    (ack, *_) = await gate.expect(wire.Ack, id="m1")
+    shard = shard_of("lobby", stage.topology.shards)
+    assert first.possessions[shard].state is State.LIVE
+    gate.positions["lobby"] = Position(ack.epoch, ack.seq)
+
+    await first._bus.close()
+    await gate.send(message("lobby", "after", conn=conn, id="m2"))
+    (joined, *_) = await gate.expect(wire.Joined, conn=conn, ref="")
+    (later, *_) = await gate.expect(wire.Ack, id="m2")
+    assert second.possessions[shard].state is State.LIVE
+    assert not joined.recovered
+    assert later.term > ack.term
+    assert later.epoch == joined.position.epoch != ack.epoch
+    (delivered,) = gate.got(wire.Deliver, payload=b'"after"')
+    assert gate.heard.index(joined) < gate.heard.index(delivered)
+
+
+async def test_a_gateway_that_does_not_answer_holds_a_takeover_up_for_the_timeout_only(stage: Stage) -> None:
+    """The shard goes live without the silent gateway, and takes its members in when it answers late."""
+    gate, silent = await stage.gate("g1"), await stage.gate("g2")
+    silent.answers = False
+    silent.members["lobby"] = ["g2~9"]
+    await stage.router()
+    conn = await stage.member(gate, "lobby")
+    await gate.send(message("lobby", "a", conn=conn, id="m1"))
+    await gate.expect(wire.Ack, id="m1")
+    silent.answers = True
+    await silent.expect(wire.Joined, conn="g2~9")
+    await gate.send(message("lobby", "b", conn=conn, id="m2"))
+    await silent.expect(wire.Deliver, payload=b'"b"')
+
+
+async def test_a_gateway_whose_lease_ended_is_dropped_and_asked_when_it_is_back(stage: Stage) -> None:
+    """Without heartbeats its members leave; with the next heartbeat it is asked and they are members again."""
+    router = await stage.router(lease_ms=300, listen_ms=100)
+    gate = await stage.gate("g1")
+    conn = await stage.member(gate, "lobby")
+    shard = shard_of("lobby", stage.topology.shards)
+
+    def member() -> bool:
+        live = router.possessions[shard].live
+        return live is not None and "lobby" in live.rooms
+
+    await eventually(lambda: not member())
+    assert router.gateways.living == frozenset()
+    await gate.expect(wire.Ask, 2, shard=shard)
+    await eventually(member)
+    assert len(gate.got(wire.Joined, conn=conn)) == 1  # it had missed nothing, so nobody is bothered
+    await gate.send(message("lobby", "a", conn=conn))
+    await gate.expect(wire.Deliver, payload=b'"a"')
+
+
+async def test_an_unreachable_gateway_is_suspected_and_holds_nobody_up(stage: Stage) -> None:
+    """What can't be routed is given up, its gateway is suspected, and the others get everything."""
+    router = await stage.router()
+    gate = await stage.gate("g1")
+    conn = await stage.member(gate, "lobby")
+    await gate.send(wire.Join("lobby", "ghost~1", "u"))
+    await gate.tell(wire.Heartbeat("ghost", 1))
+    for number in range(3):
+        await gate.send(message("lobby", str(number), conn=conn, id=f"m{number}"))
+    await gate.expect(wire.Ack, id="m2")
+    assert len(gate.got(wire.Deliver)) == 3
+    text = router.metrics.render()[0].decode()
+    assert 'warren_router_rejected_total{reason="egress_unroutable"}' in text
+
+
+async def test_a_room_on_every_gateway_goes_out_once_for_all(stage: Stage) -> None:
+    """With three gateways that all have members, a message leaves as one copy; everyone gets it once."""
+    router = await stage.router()
+    gates = [await stage.gate(name) for name in ("g1", "g2", "g3")]
+    conns = [await stage.member(gate, "lobby", number) for number, gate in enumerate(gates, 1)]
+    for number in range(5):
+        await gates[0].send(message("lobby", str(number), conn=conns[0], id=f"m{number}"))
+    for gate in gates:
+        delivered = await gate.expect(wire.Deliver, 5)
+        assert [d.seq for d in delivered] == [1, 2, 3, 4, 5]
+    text = router.metrics.render()[0].decode()
+    (copies,) = [line for line in text.splitlines() if line.startswith('warren_router_delivered_total{to="all"}')]
+    assert float(copies.split()[1]) >= 5
+
+
+async def test_a_router_that_stops_finishes_what_it_has_begun(stage: Stage) -> None:
+    """Stopped in the middle of a stream of messages: what it has not answered goes to the other router, and nothing is delivered twice."""
+    first = await stage.router()
+    gate = await stage.gate("g1")
+    conn = await stage.member(gate, "lobby")
+    second = await stage.router()
+    await gate.beat()
+    await eventually(lambda: "g1" in second.gateways.living)
+    for number in range(300):
+        await gate.send(message("lobby", str(number), conn=conn, id=f"m{number}"))
+        await gate.beat()
+        await gate.answer()
+        if number == 150:
+            await first.stop()
+    await gate.expect(wire.Ack, id="m299")
+    payloads = [int(d.payload.strip(b'"')) for d in gate.got(wire.Deliver)]
+    assert payloads == list(range(300))
+    assert second.possessions[shard_of("lobby", stage.topology.shards)].state is State.LIVE

@@ -1,0 +1,220 @@
+"""A router on a bus, memory and RabbitMQ: poison, backends' notifications, traces, and the internal port."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from tests.support.eventually import eventually
+from tests.support.stage import BUSES, Stage, backend, dead, message, staged
+
+from warren import envelope as wire
+from warren.address import shard_of
+from warren.envelope import Publish, decode, encode
+from warren.telemetry import Tracing, trace_id
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest_asyncio.fixture(params=BUSES)
+async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+    async with staged(request) as stage:
+        yield stage
+
+
+async def test_a_spoilt_part_takes_nothing_else_with_it(stage: Stage) -> None:
+    """In one batch: good, not an envelope, not a shard's envelope, good. The good ones arrive; the rest is set aside with reasons."""
+    await stage.router()
+    aside = await dead(stage, stage.topology.dead)
+    gate = await stage.gate("g1")
+    conn = await stage.member(gate, "lobby")
+    good = encode([message("lobby", "a", conn=conn, id="m1")])[3:]
+    last = encode([message("lobby", "b", conn=conn, id="m2")])[3:]
+    stranger = encode([wire.Ack("g1~1", "lobby", "x", "e", 1)])[3:]
+    await gate.raw("lobby", b"\x92\x01\x94" + good + b"\x93\xa1Z\x01\x02" + stranger + last)
+    await gate.raw("lobby", b"\xc1 not a batch")
+    await gate.raw("lobby", b"\x92\x63\x90")
+    await gate.send(message("lobby", "c", conn=conn, id="m3"))
+    await gate.expect(wire.Ack, id="m3")
+    assert [d.payload for d in gate.got(wire.Deliver)] == [b'"a"', b'"b"', b'"c"']
+    await aside.holds(4)
+    reasons = sorted(str(d.properties.headers["x-warren-reason"]).partition(":")[0] for d in aside.deliveries)
+    assert reasons == ["malformed", "malformed", "not a shard's envelope", "unsupported"]
+    assert {d.properties.headers["x-warren-shard"] for d in aside.deliveries} == {
+        shard_of("lobby", stage.topology.shards)
+    }
+
+
+async def test_an_envelope_that_breaks_the_shard_is_answered_and_set_aside(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception while one message is applied: its sender gets ERROR internal, and the shard goes on with the next seq."""
+    router = await stage.router()
+    aside = await dead(stage, stage.topology.dead)
+    gate = await stage.gate("g1")
+    conn = await stage.member(gate, "lobby")
+    shard = router.possessions[shard_of("lobby", stage.topology.shards)].shard
+    assert shard is not None
+    apply = shard.apply
+
+    def breaks(envelope: wire.Envelope, now_us: int) -> object:
+        if isinstance(envelope, Publish) and envelope.payload == b'"bad"':
+            raise ZeroDivisionError
+        return apply(envelope, now_us)
+
+    monkeypatch.setattr(shard, "apply", breaks)
+    await gate.send(*(message("lobby", text, conn=conn, id=text) for text in ("a", "bad", "b")))
+    await gate.expect(wire.Ack, id="b", seq=2)
+    (refused,) = gate.got(wire.Refused)
+    assert (refused.ref, refused.code) == ("bad", "internal")
+    await aside.holds(1)
+    (kept,) = decode(aside.bodies[0])
+    assert isinstance(kept, Publish)
+    assert kept.payload == b'"bad"'
+    assert aside.deliveries[0].properties.headers["x-warren-reason"] == "internal: ZeroDivisionError"
+
+
+async def test_notifications_reach_room_user_connection_and_everyone(stage: Stage) -> None:
+    """A backend's four kinds of address reach who is meant, with type, payload and encoding; a repeat of a message_id counts once."""
+    await stage.router()
+    gate, other = await stage.gate("g1"), await stage.gate("g2")
+    await stage.member(gate, "lobby")
+    await stage.member(gate, "@ann@example.org", 2)
+    notify = await backend(stage)
+    for _ in range(2):
+        await notify("room.lobby", b'{"n":1}', type="deal", message_id="once", headers={"key": "EURUSD"})
+    await notify("user.ann@example.org", b"\x00\xff", content_type="application/octet-stream")
+    await notify("conn.g2~7", b"null", content_type="application/json; charset=utf-8")
+    await notify("all", b"[]", expiration_ms=60_000)
+    (room,) = await gate.expect(wire.Deliver, room="lobby")
+    (user,) = await gate.expect(wire.Deliver, room="@ann@example.org")
+    (conn,) = await other.expect(wire.Deliver, room="g2~7")
+    for each in (gate, other):
+        (everyone,) = await each.expect(wire.Deliver, room="*")
+        assert everyone.seq == 1
+        assert everyone.expires_ms > 0
+    assert (room.type, room.payload, room.id, room.key, room.seq) == ("deal", b'{"n":1}', "once", "EURUSD", 1)
+    assert (user.type, user.payload, user.binary, user.user) == ("NOTIFICATION", b"\x00\xff", True, "")
+    assert (conn.seq, conn.epoch, conn.payload) == (0, "", b"null")
+
+
+async def test_invalid_notifications_are_set_aside_with_their_reason_and_block_nothing(stage: Stage) -> None:
+    """Each invalid one goes to the dead-letter queue with a reason and its routing key; a valid one behind them arrives."""
+    await stage.router()
+    gate = await stage.gate("g1")
+    await stage.member(gate, "lobby")
+    aside = await dead(stage, stage.topology.notify_dead)
+    notify = await backend(stage)
+    await notify("rooms.lobby", b"1")
+    await notify("room.no room", b"1")
+    await notify("room.lobby", b"{nope")
+    await notify("room.lobby", b"1", type="JOIN", message_id="m", headers={"mine": "kept"})
+    await notify("room.lobby", b"1", content_type="text/plain")
+    await notify("room.lobby", b'"good"')
+    await gate.expect(wire.Deliver, payload=b'"good"')
+    await aside.holds(5)
+    by_key = [
+        (d.properties.headers["x-warren-routing-key"], str(d.properties.headers["x-warren-reason"]).partition(":")[0])
+        for d in aside.deliveries
+    ]
+    assert by_key == [
+        ("rooms.lobby", "invalid address"),
+        ("room.no room", "invalid address"),
+        ("room.lobby", "invalid payload"),
+        ("room.lobby", "reserved type"),
+        ("room.lobby", "unsupported content_type"),
+    ]
+    assert aside.deliveries[3].properties.headers["mine"] == "kept"
+    assert aside.deliveries[3].properties.message_id == "m"
+
+
+async def test_notifications_keep_their_order_over_a_lost_broker(stage: Stage) -> None:
+    """With the router's bus cut and restored in the middle, each notification of a publisher arrives once and in order."""
+    router = await stage.router()
+    gate = await stage.gate("g1")
+    conn = await stage.member(gate, "lobby")
+    notify = await backend(stage)
+    for number in range(50):
+        await notify("room.lobby", str(number).encode(), message_id=f"m{number}")
+    await gate.expect(wire.Deliver, 50)
+    await stage.world.cut(router._bus)
+    for number in range(50, 100):
+        await notify("room.lobby", str(number).encode(), message_id=f"m{number}")
+    await stage.world.restore(router._bus)
+    await gate.expect(wire.Joined, conn=conn, ref="")
+    delivered = await gate.expect(wire.Deliver, 100)
+    assert [int(d.payload) for d in delivered] == list(range(100))
+
+
+async def test_a_sampled_message_has_a_span_for_each_hop_and_an_unsampled_one_none(stage: Stage) -> None:
+    """Process and one send per gateway, parent to child, in the sender's trace; the delivery carries the last one's context."""
+    exporter = InMemorySpanExporter()
+    tracing = Tracing("router", processor=SimpleSpanProcessor(exporter), topology=stage.topology)
+    await stage.router(tracing=tracing)
+    gate, other = await stage.gate("g1"), await stage.gate("g2")
+    conn = await stage.member(gate, "lobby")
+    await stage.member(other, "lobby", 2)
+    await gate.send(message("lobby", "plain", conn=conn, id="m1"))
+    await gate.expect(wire.Ack, id="m1")
+    assert exporter.get_finished_spans() == ()
+    await gate.send(message("lobby", "traced", conn=conn, id="m2", trace=TRACE))
+    traces = {}
+    for each in (gate, other):
+        (delivered,) = await each.expect(wire.Deliver, payload=b'"traced"')
+        traces[each.name] = delivered.trace
+    spans = await eventually(lambda: exporter.get_finished_spans() if len(exporter.get_finished_spans()) == 3 else ())
+    process = next(span for span in spans if span.name.startswith("process"))
+    sends = [span for span in spans if span.name.startswith("send")]
+    assert process.parent is not None
+    assert f"{process.parent.span_id:016x}" == TRACE[36:52]
+    assert {span.parent.span_id for span in sends if span.parent} == {process.context.span_id}
+    assert {f"{span.context.span_id:016x}" for span in sends} == {trace[36:52] for trace in traces.values()}
+    assert {trace_id(trace) for trace in traces.values()} == {trace_id(TRACE)}
+    tracing.shutdown()
+
+
+async def test_a_notification_begins_or_continues_a_trace(stage: Stage) -> None:
+    """The traceparent in the AMQP headers is the parent of the intake's span, and the delivery is in that trace."""
+    exporter = InMemorySpanExporter()
+    tracing = Tracing("router", processor=SimpleSpanProcessor(exporter), topology=stage.topology)
+    await stage.router(tracing=tracing)
+    gate = await stage.gate("g1")
+    await stage.member(gate, "lobby")
+    notify = await backend(stage)
+    await notify("room.lobby", b"1", headers={"traceparent": TRACE})
+    (delivered,) = await gate.expect(wire.Deliver)
+    assert trace_id(delivered.trace) == trace_id(TRACE)
+    spans = await eventually(lambda: exporter.get_finished_spans() if len(exporter.get_finished_spans()) == 4 else ())
+    names = {span.name.partition(" ")[0] for span in spans}
+    assert names == {"process", "send"}
+    (notified,) = [span for span in spans if span.parent and f"{span.parent.span_id:016x}" == TRACE[36:52]]
+    assert notified.name == f"process {stage.topology.notify}"
+    tracing.shutdown()
+
+
+async def test_the_internal_port_shows_the_whole_installation(stage: Stage) -> None:
+    """/websocket-stats sums the gateways, /readyz is 200, /metrics is Prometheus; with the broker away /readyz is 503."""
+    router = await stage.router()
+    gates = [await stage.gate(name) for name in ("g1", "g2")]
+    await stage.member(gates[0], "lobby")
+    for gate in gates:
+        await gate.beat(connections=2, messages_in=3, messages_out=5, errors=1, rss_bytes=100)
+    await eventually(lambda: router.gateways.totals().connections == 4)
+    base = f"http://127.0.0.1:{router.probes.port}"
+    async with aiohttp.ClientSession() as session:
+        stats = await (await session.get(f"{base}/websocket-stats")).json()
+        assert (await session.get(f"{base}/readyz")).status == 200
+        metrics = await (await session.get(f"{base}/metrics")).text()
+        await stage.world.cut(router._bus)
+        assert (await session.get(f"{base}/readyz")).status == 503
+        assert (await session.get(f"{base}/healthz")).status == 200
+    await stage.world.restore(router._bus)
+    assert (stats["connections"], stats["errors"], stats["memory"]) == (4, 2, 200)
+    assert stats["messages"] == {"in": 6, "out": 10}
+    assert [gate["id"] for gate in stats["gateways"]] == ["g1", "g2"]
+    assert "lobby" not in metrics
+    assert "warren_router_shards_active" in metrics

@@ -1,0 +1,107 @@
+"""`make run-rabbit` as a developer types it: four processes on a private broker, and nothing left afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from scripts.children import Child
+from tests.support.client import connect
+from tests.support.eventually import eventually, stretched
+from tests.support.ports import free_port
+
+pytestmark = pytest.mark.rabbit
+ROOT = Path(__file__).parents[2]
+
+
+class Run:
+    """One run of the command, with a folder for temporary files of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.folder = folder / "temporary"
+        self.folder.mkdir()
+        self.output = folder / "output"
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("WARREN_", "OTEL_"))}
+        with self.output.open("wb") as output:
+            self.child = Child(
+                [sys.executable, "-m", "scripts.run_rabbit"],
+                env=env | {"PORT": str(self.port), "TMPDIR": str(self.folder), "PYTHONUNBUFFERED": "1"},
+                output=output,
+                cwd=ROOT,
+            )
+
+    def text(self) -> str:
+        return self.output.read_text()
+
+    def processes(self) -> list[psutil.Process]:
+        return psutil.Process(self.child.pid).children(recursive=True)
+
+    async def up(self) -> None:
+        def told() -> bool:
+            if not self.child.running:
+                pytest.fail(f"ended with {self.child.exit_code}:\n{self.text()}", pytrace=False)
+            return "Ctrl-C ends it." in self.text()
+
+        await eventually(told, timeout_s=60, every_s=0.1)
+
+    def url(self, number: int) -> str:
+        return f"ws://127.0.0.1:{self.port + number - 1}/ws"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    """The command, started."""
+    run = Run(tmp_path)
+    try:
+        yield run
+    finally:
+        run.child.kill()
+        sys.stdout.write(run.text())
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in processes)
+
+
+async def test_two_gateways_talk_and_ctrl_c_ends_all_in_five_seconds(run: Run) -> None:
+    """A message crosses from one gateway to the other; after SIGINT every process and every temporary file is gone within 5 s."""
+    await run.up()
+    async with await connect(run.url(1), user="ann") as ann, await connect(run.url(2), user="bob") as bob:
+        await ann.expect("JOINED", room="default")
+        await bob.expect("JOINED", room="default")
+        await ann.publish("default", {"text": "hello"})
+        assert (await bob.expect("CHAT", room="default"))["payload"] == {"text": "hello"}
+        processes = run.processes()
+        assert len(processes) >= 6  # four services, the broker and its epmd
+        began = time.monotonic()
+        run.child.send(signal.SIGINT)
+        assert await asyncio.to_thread(run.child.wait, stretched(10)) == 0
+        assert time.monotonic() - began < stretched(5)
+    assert gone(processes)
+    assert list(run.folder.iterdir()) == []
+
+
+async def test_a_killed_command_takes_its_processes_along(run: Run) -> None:
+    """After SIGKILL no service and no broker is left running."""
+    await run.up()
+    processes = run.processes()
+    run.child.send(signal.SIGKILL)
+    await eventually(lambda: gone(processes))
+
+
+async def test_a_service_that_dies_is_told_and_the_others_go_on(run: Run) -> None:
+    """When one gateway is killed the command says so, and the other one still serves."""
+    await run.up()
+    line = next(line for line in run.text().splitlines() if line.startswith("gateway-1"))
+    os.kill(int(line.split("pid ")[1].split(",")[0]), signal.SIGKILL)
+    await eventually(lambda: "gateway-1 ended with -9; 3 left" in run.text())
+    async with await connect(run.url(2)) as client:
+        await client.settle()

@@ -1,0 +1,304 @@
+"""The demo page in headless Chromium against ``python -m embedded``: two windows on two gateways, as a newcomer would try it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+from scripts.children import Child, free_port
+
+ROOT = Path(__file__).parents[2]
+START_S = 30.0
+END_S = 5.0
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+# Keeps every socket that the page opens, so that a test can misbehave on it.
+SOCKETS = """
+  window.sockets = [];
+  window.WebSocket = class extends WebSocket {
+    constructor(...given) { super(...given); window.sockets.push(this); }
+  };
+"""
+FLOOD = "for (let n = 0; n < 20; n++) sockets.at(-1).send(JSON.stringify({type: 'PING'}))"
+
+pytestmark = [pytest.mark.page, pytest.mark.slow]
+expect.set_options(timeout=10_000)
+
+
+def _two_ports() -> int:
+    """Return a free port whose neighbour is free too."""
+    for _ in range(50):
+        port = free_port()
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port + 1))
+            return port
+    raise RuntimeError("no two free ports side by side")
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The first gateway's port of an embedded Warren, which must end in time and leave nothing behind."""
+    port = _two_ports()
+    log = tmp_path_factory.mktemp("embedded") / "log"
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("WARREN_", "OTEL_"))}
+    with log.open("wb") as output:
+        child = Child([sys.executable, "-m", "embedded"], env={**env, "PORT": str(port)}, output=output, cwd=ROOT)
+        try:
+            _await_page(child, port, log)
+            yield port
+            began = time.monotonic()
+            assert child.end(END_S) == 0, log.read_text()
+            assert time.monotonic() - began < END_S
+        finally:
+            child.kill()
+    written = log.read_text()
+    assert f"http://127.0.0.1:{port}" in written
+    assert "Traceback" not in written, written
+
+
+def _await_page(child: Child, port: int, log: Path) -> None:
+    ends = time.monotonic() + START_S
+    while time.monotonic() < ends:
+        assert child.running, log.read_text()
+        with suppress(URLError, ConnectionError), urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"no page within {START_S} s:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return the system's Chromium."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert path, "Chromium is missing: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Window:
+    """One browser window with the page in it."""
+
+    def __init__(self, browser: Browser, port: int, name: str, gateway: int, room: str, **options: object) -> None:
+        self.name = name
+        self.complaints: list[str] = []
+        self.context = browser.new_context(**options)  # type: ignore[arg-type]
+        self.page: Page = self.context.new_page()
+        self.page.add_init_script(SOCKETS)
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(f"http://127.0.0.1:{port}/?name={name}&room={room}")
+        gateways = self.page.get_by_label("Gateway")
+        expect(gateways.locator("option")).to_have_count(2)
+        gateways.select_option(f"127.0.0.1:{gateway}")
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    @property
+    def status(self) -> Locator:
+        return self.page.locator("#status")
+
+    def join(self) -> None:
+        self.page.get_by_role("button", name="Join").click()
+        expect(self.status).to_contain_text("connected to 127.0.0.1:")
+        expect(self.page.locator("#position")).to_contain_text("epoch")
+
+    def say(self, text: str) -> None:
+        self.page.get_by_label("Message", exact=True).fill(text)
+        self.page.get_by_role("button", name="Send").click()
+
+    def row(self, text: str) -> Locator:
+        return self.page.locator(".message", has_text=text)
+
+    def seqs(self) -> list[str]:
+        return self.page.locator(".message .rail").all_text_contents()
+
+
+@pytest.fixture
+def windows(browser: Browser, port: int, request: pytest.FixtureRequest) -> Iterator[tuple[Window, Window]]:
+    """Two windows, on different gateways, in a room of the test's own; neither may have complained by the end."""
+    room = "chat:" + re.sub(r"[^a-z0-9]", "-", request.node.name.lower())[-60:]
+    ann, bob = (Window(browser, port, name, port + n, room) for n, name in enumerate(("ann", "bob")))
+    ann.join()
+    bob.join()
+    yield ann, bob
+    for window in (ann, bob):
+        window.context.close()
+    assert ann.complaints == bob.complaints == []
+
+
+Two = tuple[Window, Window]
+
+
+def _meta(row: Locator, name: str) -> str:
+    return (row.locator(f".meta-{name}").text_content() or "").removeprefix(f"{name} ")
+
+
+def test_two_windows_on_two_gateways_chat(windows: Two):
+    """What one says the other sees once, in the same place: the same seq, the same epoch, the same trace."""
+    ann, bob = windows
+    ann.say("hello bob")
+    expect(bob.row("hello bob")).to_have_count(1)
+    expect(ann.row("hello bob").locator(".rail")).to_have_text("1")
+    bob.say("hello ann")
+    expect(ann.row("hello ann")).to_have_count(1)
+    expect(bob.row("hello ann").locator(".rail")).to_have_text("2")
+    expect(ann.row("hello ann").locator(".who")).to_contain_text("bob")
+    assert ann.seqs() == bob.seqs() == ["1", "2"]
+    for text in ("hello bob", "hello ann"):
+        for part in ("seq", "epoch", "trace"):
+            assert _meta(ann.row(text), part) == _meta(bob.row(text), part)
+        assert re.fullmatch(r"[0-9a-f]{32}", _meta(bob.row(text), "trace"))
+
+
+def test_a_message_that_is_not_sampled_carries_no_trace(windows: Two):
+    """Without the check mark the other side gets no trace id, and the page says so."""
+    ann, bob = windows
+    ann.page.get_by_label("sample the trace").uncheck()
+    ann.say("quiet")
+    expect(bob.row("quiet").locator(".meta")).to_contain_text("not sampled")
+
+
+def test_many_messages_stay_in_order(windows: Two):
+    """Both windows show what both say in the order of the seqs, faster than the rate limit and without being thrown out."""
+    ann, bob = windows
+    for number in range(6):
+        ann.say(f"a{number}")
+        bob.say(f"b{number}")
+    for window in windows:
+        expect(window.page.locator(".message")).to_have_count(12)
+        expect(window.page.locator(".sending")).to_have_count(0)
+        assert window.seqs() == [str(number) for number in range(1, 13)]
+        said = window.page.locator(".said").all_text_contents()
+        for letter in "ab":
+            assert [text for text in said if text[0] == letter] == [f"{letter}{number}" for number in range(6)]
+
+
+def test_typing_is_shown_until_the_message_comes(windows: Two):
+    """The other window says who types, and stops when the message is there."""
+    ann, bob = windows
+    ann.page.get_by_label("Message", exact=True).press_sequentially("hi")
+    expect(bob.page.locator("#typing")).to_have_text("ann is typing …")
+    ann.page.get_by_label("Message", exact=True).press("Enter")
+    expect(bob.row("hi")).to_have_count(1)
+    expect(bob.page.locator("#typing")).to_have_text("")
+
+
+@pytest.mark.parametrize(("target", "arrives"), [("a room", 2), ("a user", 1), ("one connection", 1), ("everyone", 2)])
+def test_a_notification_as_a_backend_sends_it_arrives(windows: Two, target: str, arrives: int):
+    """The form publishes, says with which key, and the notification comes to the room, user, connection or everyone it is for."""
+    ann, bob = windows
+    ann.page.get_by_label("To").select_option(target)
+    ann.page.get_by_label("Payload").fill(json.dumps({"news": target}))
+    ann.page.get_by_role("button", name="Publish").click()
+    expect(ann.page.locator("#notified")).to_contain_text("Published with the key")
+    expect(ann.row(f'"news":"{target}"')).to_have_count(1)
+    if arrives == 2:
+        expect(bob.row(f'"news":"{target}"')).to_have_count(1)
+    row = ann.row(f'"news":"{target}"')
+    expect(row.locator(".who")).to_contain_text("a backend")
+    expect(row.locator(".who")).to_contain_text("NOTIFICATION")
+    assert re.fullmatch(r"[0-9a-f]{32}", _meta(row, "trace"))
+    ann.say("after it")  # in the one order of the room, so nothing else is on its way
+    expect(bob.row("after it")).to_have_count(1)
+    assert bob.row(f'"news":"{target}"').count() == arrives - 1
+
+
+def test_a_window_that_the_gateway_throws_out_comes_back(windows: Two):
+    """After a flood the gateway closes with 4002; the page says so, reconnects, and what was written meanwhile arrives once."""
+    ann, bob = windows
+    ann.say("before")
+    expect(bob.row("before")).to_have_count(1)
+    ann.page.evaluate(FLOOD)
+    expect(ann.page.locator("#log")).to_contain_text("closed: 4002")
+    ann.say("meanwhile")
+    expect(ann.status).to_contain_text("connected to 127.0.0.1:")
+    expect(bob.row("meanwhile")).to_have_count(1)
+    expect(ann.row("meanwhile").locator(".rail")).to_have_text("2")
+    bob.say("welcome back")
+    expect(ann.row("welcome back")).to_have_count(1)
+    assert ann.page.evaluate("sockets.length") > 1
+    assert ann.seqs() == bob.seqs() == ["1", "2", "3"]
+
+
+def test_leaving_ends_the_connection(windows: Two):
+    """Leave closes the socket and writing is no longer possible; joining again begins anew."""
+    ann, bob = windows
+    ann.page.get_by_role("button", name="Leave").click()
+    expect(ann.status).to_have_text("not connected")
+    expect(ann.page.get_by_role("button", name="Send")).to_be_disabled()
+    ann.join()
+    bob.say("again")
+    expect(ann.row("again")).to_have_count(1)
+
+
+def test_mistakes_are_told_plainly(windows: Two):
+    """A payload that is no JSON, a wrong target and a room's name out of the rule each get a sentence, and nothing breaks."""
+    ann, _ = windows
+    ann.page.get_by_label("Payload").fill("{nonsense")
+    ann.page.get_by_role("button", name="Publish").click()
+    expect(ann.page.locator("#notified")).to_contain_text("The payload is no JSON")
+    ann.page.get_by_label("Payload").fill("1")
+    ann.page.get_by_label("Room", exact=True).fill("no such room!")
+    ann.page.get_by_role("button", name="Join").click()
+    expect(ann.page.get_by_role("alert")).to_contain_text("You can't join no such room!")
+    ann.page.get_by_label("Room", exact=True).fill("chat:fine")
+    ann.join()
+    expect(ann.page.get_by_role("alert")).to_be_hidden()
+    ann.page.get_by_label("To").select_option("a user")
+    ann.page.locator("#target").fill("a b")
+    ann.page.get_by_role("button", name="Publish").click()
+    expect(ann.page.locator("#notified")).to_contain_text("is no user")
+    ann.complaints = [
+        line for line in ann.complaints if "400" not in line
+    ]  # Chromium's own line for the refused request
+
+
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [((1280, 800), "light"), ((1280, 800), "dark"), ((390, 844), "light")],
+    ids=["wide", "dark", "phone"],
+)
+def test_it_fits_its_window(browser: Browser, port: int, tmp_path: Path, size: tuple[int, int], scheme: str):
+    """On a desk and on a phone nothing sticks out sideways, every field has a label, and a picture is taken."""
+    width, height = size
+    window = Window(
+        browser, port, "ann", port, "chat:look", viewport={"width": width, "height": height}, color_scheme=scheme
+    )
+    window.join()
+    window.say("The burrow by the oak has room for three more. Shall we?")
+    window.say("https://example.org/" + "a-very-long-address/" * 8)
+    window.page.get_by_role("button", name="Publish").click()
+    expect(window.page.locator(".notice")).to_have_count(1)
+    expect(window.page.locator(".sending")).to_have_count(0)
+    assert window.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    unlabelled = (
+        "[...document.querySelectorAll('input, select, textarea')].filter((field) => !field.labels.length).length"
+    )
+    assert window.page.evaluate(unlabelled) == 0
+    picture = Path(os.environ.get("WARREN_TEST_PICTURES") or tmp_path) / f"page-{scheme}-{width}.png"
+    window.page.screenshot(path=picture, full_page=True)
+    assert picture.stat().st_size > 10_000
+    window.context.close()
+    assert window.complaints == []

@@ -1,0 +1,161 @@
+"""A bus whose publishes do what a test says: confirm, fail, or wait; and a clock that a test holds in its hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from warren.bus import OnDelivery, Properties, Source
+
+
+@dataclass
+class Published:
+    """One publish that was tried."""
+
+    exchange: str
+    key: str
+    body: bytes
+    properties: Properties
+    mandatory: bool
+    persistent: bool
+
+
+class ManualClock:
+    """A Clock that only moves when it is told."""
+
+    def __init__(self, wall_us: int = 1_764_000_000_000_000) -> None:
+        self.now = 0.0
+        self.wall = wall_us
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall_us(self) -> int:
+        return self.wall
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+        self.wall += int(seconds * 1_000_000)
+
+
+@dataclass
+class Delivered:
+    """A delivery, and what became of it."""
+
+    body: bytes
+    routing_key: str = ""
+    properties: Properties = field(default_factory=Properties)
+    exchange: str = ""
+    redelivered: bool = False
+    fate: str = ""
+    on_ack: Callable[[], None] = lambda: None
+
+    def ack(self) -> None:
+        self.fate = "acked"
+        self.on_ack()
+
+    def reject(self, *, requeue: bool) -> None:
+        self.fate = "requeued" if requeue else "rejected"
+
+
+class ScriptedSubscription:
+    """A subscription of a ScriptedBus."""
+
+    def __init__(
+        self,
+        source: Callable[[], Source],
+        on_delivery: OnDelivery,
+        on_start: Callable[[], None],
+        on_lost: Callable[[], None],
+    ) -> None:
+        self.source = source
+        self.deliver = on_delivery
+        self.start = on_start
+        self.lose = on_lost
+        self.active = True
+        self.queue = source().queue.name
+
+    async def close(self) -> None:
+        self.active = False
+
+
+class ScriptedBus:
+    """``outcomes[key]`` are exceptions (or None: confirmed) for the next publishes with that routing key; then all are confirmed.
+
+    While ``held`` every publish waits for ``release``.
+    """
+
+    def __init__(self) -> None:
+        self.up = True
+        self.held = False
+        self.published: list[Published] = []
+        self.outcomes: defaultdict[str, deque[Exception | None]] = defaultdict(deque)
+        self.subscriptions: list[ScriptedSubscription] = []
+        self._listeners: list[Callable[[bool], None]] = []
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def script(self, key: str, *outcomes: Exception | None) -> None:
+        self.outcomes[key].extend(outcomes)
+
+    def keys(self) -> list[str]:
+        return [published.key for published in self.published]
+
+    def release(self) -> None:
+        """Let every publish that waits go on, and hold no more."""
+        self.held = False
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    def tell(self, up: bool) -> None:
+        """Go away or come back, and say so."""
+        self.up = up
+        for listener in self._listeners:
+            listener(up)
+
+    def watch(self, listener: Callable[[bool], None]) -> None:
+        self._listeners.append(listener)
+
+    async def start(self) -> None:
+        self.up = True
+
+    async def close(self) -> None:
+        self.up = False
+
+    async def publish(
+        self,
+        exchange: str,
+        key: str,
+        body: bytes,
+        properties: Properties | None = None,
+        *,
+        mandatory: bool = False,
+        persistent: bool = True,
+    ) -> None:
+        self.published.append(Published(exchange, key, body, properties or Properties(), mandatory, persistent))
+        outcome = self.outcomes[key].popleft() if self.outcomes[key] else None
+        if self.held:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(future)
+            await future
+        else:
+            await asyncio.sleep(0)
+        if outcome is not None:
+            raise outcome
+
+    async def subscribe(
+        self,
+        source: Callable[[], Source],
+        on_delivery: OnDelivery,
+        *,
+        prefetch: int,
+        on_start: Callable[[], None] | None = None,
+        on_lost: Callable[[], None] | None = None,
+    ) -> ScriptedSubscription:
+        subscription = ScriptedSubscription(source, on_delivery, on_start or (lambda: None), on_lost or (lambda: None))
+        self.subscriptions.append(subscription)
+        subscription.start()
+        return subscription

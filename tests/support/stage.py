@@ -1,0 +1,188 @@
+"""Gateways and backends that a test plays by plain bus calls, on a stage with real routers, on either bus."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import pytest
+from tests.support.buses import Inbox, MemoryWorld, RabbitWorld, World
+from tests.support.eventually import eventually
+
+from router.app import Router
+from router.settings import FlowSettings, MemorySettings, RouterProbeSettings, RouterSettings, TakeoverSettings
+from warren import envelope as wire
+from warren.address import shard_of
+from warren.bus import Bus, Delivery, Properties, Source
+from warren.envelope import Publish, decode, encode
+from warren.position import Position
+from warren.settings import BusSettings
+from warren.telemetry import Tracing
+from warren.topology import ALL
+
+E = TypeVar("E", bound=wire.Envelope)
+BUSES = ["memory", pytest.param("rabbit", marks=pytest.mark.rabbit)]
+
+
+class Gate:
+    """A gateway without sockets."""
+
+    def __init__(self, world: World, bus: Bus, name: str) -> None:
+        self.topology = world.topology
+        self.bus = bus
+        self.name = name
+        self.heard: list[wire.Envelope] = []
+        self.members: dict[str, list[str]] = {}  # room ▶ connections
+        self.positions: dict[str, Position] = {}
+        self.answers = True
+        self.asks: list[wire.Ask] = []
+
+    async def start(self) -> None:
+        def source() -> Source:
+            queue, bindings = self.topology.gateway_queue(self.name, "n")
+            return Source(queue, bindings)
+
+        await self.bus.start()
+        await self.bus.subscribe(source, self._delivered, prefetch=100)
+        await self.beat()
+
+    def _delivered(self, delivery: Delivery) -> None:
+        for envelope in decode(delivery.body):
+            self.heard.append(envelope)
+            if isinstance(envelope, wire.Ask):
+                self.asks.append(envelope)
+        delivery.ack()
+
+    async def beat(self, **figures: int) -> None:
+        await self.tell(wire.Heartbeat(self.name, 1_000_000, **figures))
+
+    async def tell(self, envelope: wire.Envelope, key: str = ALL) -> None:
+        await self.bus.publish(self.topology.routers, key, encode([envelope]), persistent=False)
+
+    async def send(self, *envelopes: wire.Publish | wire.Join | wire.Leave) -> None:
+        """Publish to the shard of the first one's room, as one batch."""
+        first = envelopes[0]
+        room = first.rooms[0] if isinstance(first, wire.Leave) else first.room
+        await self.raw(room, encode(envelopes))
+
+    async def raw(self, room: str, body: bytes) -> None:
+        shard = shard_of(room, self.topology.shards)
+        await self.bus.publish(self.topology.ingress, self.topology.shard_key(shard), body, mandatory=True)
+
+    async def answer(self) -> None:
+        """Answer every Ask that has come."""
+        while self.asks:
+            ask = self.asks.pop(0)
+            rooms = tuple(
+                wire.Members(room, tuple((conn, "u") for conn in conns), self.positions.get(room))
+                for room, conns in self.members.items()
+                if conns and shard_of(room, self.topology.shards) == ask.shard
+            )
+            await self.tell(wire.Announce(self.name, ask.shard, ask.term, rooms, True, ask.ref), ask.router)
+
+    def got(self, kind: type[E], **fields: object) -> list[E]:
+        return [
+            envelope
+            for envelope in self.heard
+            if isinstance(envelope, kind) and all(getattr(envelope, name) == value for name, value in fields.items())
+        ]
+
+    async def expect(self, kind: type[E], count: int = 1, **fields: object) -> list[E]:
+        """Return what was heard of a kind once there are ``count``; it answers Asks and keeps its lease meanwhile."""
+
+        async def there() -> list[E]:
+            await self.beat()
+            if self.answers:
+                await self.answer()
+            found = self.got(kind, **fields)
+            return found if len(found) >= count else []
+
+        return await eventually(there, 10.0, what=f"{count} {kind.__name__} {fields} at {self.name}")
+
+
+class Stage:
+    """A world with routers and gateways on it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.topology = world.topology
+        self.routers: list[Router] = []
+        self._ids = itertools.count(1)
+
+    async def gate(self, name: str) -> Gate:
+        gate = Gate(self.world, await self.world.bus(), name)
+        await gate.start()
+        return gate
+
+    async def router(self, *, tracing: Tracing | None = None, **changes: Any) -> Router:
+        takeover = {"lease_ms": 2_000, "listen_ms": 100, "ask_timeout_ms": 500} | {
+            name: value for name, value in changes.items() if name in TakeoverSettings.model_fields
+        }
+        flow = {name: value for name, value in changes.items() if name in FlowSettings.model_fields}
+        settings = RouterSettings(
+            bus=BusSettings(prefix=self.topology.prefix, shards=self.topology.shards),
+            probes=RouterProbeSettings(internal_host="127.0.0.1", internal_port=0),
+            flow=FlowSettings(**flow),
+            memory=MemorySettings(),
+            takeover=TakeoverSettings(**takeover),
+        )
+        router = Router(settings, await self.world.bus(), tracing=tracing, id=f"r{next(self._ids)}")
+        self.routers.append(router)
+        await router.start()
+        return router
+
+    async def member(self, gate: Gate, room: str, number: int = 1) -> str:
+        """Make a connection of this gateway a member of a room; return the connection."""
+        conn = f"{gate.name}~{number:x}"
+        await gate.send(wire.Join(room, conn, "u", ref=f"j{number}"))
+        (joined, *_) = await gate.expect(wire.Joined, room=room, conn=conn)
+        gate.positions[room] = joined.position
+        gate.members.setdefault(room, []).append(conn)
+        return conn
+
+
+def message(room: str, text: str, *, conn: str = "", id: str = "", trace: str = "") -> Publish:  # noqa: A002
+    """Return a message; with a ``conn`` it wants an ACK when it has an id."""
+    return Publish(room, "CHAT", f'"{text}"'.encode(), 1_000_000, conn, "u" if conn else "", id, trace=trace)
+
+
+@asynccontextmanager
+async def staged(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
+    """Set a stage on the bus that the fixture's parameter (one of BUSES) names; stop and close everything at the end."""
+    world: World = MemoryWorld() if request.param == "memory" else RabbitWorld(request.getfixturevalue("rabbit"))
+    stage = Stage(world)
+    try:
+        yield stage
+    finally:
+        for router in stage.routers:
+            await router.stop()
+        await world.close()
+
+
+async def backend(stage: Stage) -> Callable[..., Awaitable[None]]:
+    """Return a function that publishes a notification."""
+    bus = await stage.world.bus()
+    await bus.start()
+
+    async def notify(key: str, body: bytes, **properties: Any) -> None:
+        await bus.publish(
+            stage.topology.notify,
+            key,
+            body,
+            Properties(**properties),
+            mandatory=True,
+        )
+
+    return notify
+
+
+async def dead(stage: Stage, queue: str) -> Inbox:
+    """Return what comes into a dead-letter queue."""
+    bus = await stage.world.bus()
+    await bus.start()
+    inbox = Inbox(ack=True)
+    (found,) = [known for known in stage.topology.queues() if known.name == queue]
+    await bus.subscribe(lambda: Source(found), inbox, prefetch=100)
+    return inbox

@@ -1,0 +1,169 @@
+"""``python -m embedded`` as a process: what it says, how it ends, and what it says when it can't begin."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import orjson
+import pytest
+from scripts.children import Child
+from tests.support.client import Client, connect
+from tests.support.eventually import eventually
+from tests.support.ports import free_port
+from tests.support.rabbit import Rabbit
+
+from embedded.__main__ import USAGE, main
+from warren.topology import Topology
+
+ROOT = Path(__file__).parents[3]
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def environment(**more: str) -> dict[str, str]:
+    given = {name: value for name, value in os.environ.items() if not name.startswith(("WARREN_", "OTEL_"))}
+    return {**given, **more}
+
+
+def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run it to its end, which must come by itself."""
+    command = [sys.executable, "-m", "embedded", *arguments]
+    return subprocess.run(
+        command, env=environment(**env), cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+@pytest.fixture
+def port() -> int:
+    """A free port whose neighbour is free too."""
+    for _ in range(50):
+        found = free_port()
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", found + 1)) != 0:
+                return found
+    raise RuntimeError("no two free ports side by side")
+
+
+@asynccontextmanager
+async def running(log: Path, port: int, **env: str) -> AsyncIterator[Child]:
+    """Run it, greeting said, until the end of the block."""
+    with log.open("wb") as output:
+        command = [sys.executable, "-m", "embedded"]
+        child = Child(command, env=environment(PORT=str(port), **env), output=output, cwd=ROOT)
+    try:
+        await eventually(lambda: "Ctrl-C ends it" in said(log) or not child.running, timeout_s=30)
+        assert child.running, said(log)
+        yield child
+    finally:
+        child.kill()
+
+
+def said(log: Path) -> str:
+    """Return what it has said so far."""
+    return log.read_text()
+
+
+async def _two(port: int, room: str) -> tuple[Client, Client]:
+    ann = await connect(f"ws://127.0.0.1:{port}/ws?user=ann")
+    bob = await connect(f"ws://127.0.0.1:{port + 1}/ws?user=bob")
+    for client in (ann, bob):
+        await client.send("JOIN", room, id="j")
+        await client.expect("JOINED", room=room, timeout_s=15)
+    return ann, bob
+
+
+async def test_two_gateways_one_conversation(tmp_path: Path, port: int):
+    """What one says on the first gateway the other hears on the second, with its seq and its trace; Ctrl-C ends it in time."""
+    log = tmp_path / "log"
+    async with running(log, port) as child:
+        written = said(log)
+        assert f"open http://127.0.0.1:{port} in two windows" in written
+        assert f"ws://127.0.0.1:{port + 1}/ws" in written
+        ann, bob = await _two(port, "chat:x")
+        await ann.send("CHAT", "chat:x", {"text": "hi"}, id="1", traceparent=TRACE)
+        heard = await bob.expect("CHAT", room="chat:x")
+        assert (heard["seq"], heard["sender"], heard["payload"]) == (1, "ann", {"text": "hi"})
+        assert heard["traceparent"].startswith(TRACE[:35])
+        began = time.monotonic()
+        child.send(signal.SIGINT)
+        assert await asyncio.to_thread(child.wait, 5.0) == 0
+        assert time.monotonic() - began < 5.0
+        await ann.close()
+        await bob.close()
+    assert "Traceback" not in said(log)
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+
+
+@pytest.mark.rabbit
+async def test_the_same_on_a_real_rabbitmq(tmp_path: Path, port: int, rabbit: Rabbit, topology: Topology):
+    """With WARREN_AMQP_URL messages and notifications take the way through that broker."""
+    env = {
+        "WARREN_AMQP_URL": rabbit.url,
+        "WARREN_PREFIX": topology.prefix,
+        "WARREN_SHARDS": str(topology.shards),
+    }
+    log = tmp_path / "log"
+    async with running(log, port, **env) as child:
+        assert "on the RabbitMQ of WARREN_AMQP_URL" in said(log)
+        ann, bob = await _two(port, "chat:x")
+        await ann.send("CHAT", "chat:x", "hi", id="1")
+        assert (await bob.expect("CHAT"))["seq"] == 1
+        status = await asyncio.to_thread(_notify, port, {"to": "user", "name": "bob", "payload": {"n": 1}})
+        assert status == 200
+        assert (await bob.expect("NOTIFICATION"))["payload"] == {"n": 1}
+        child.send(signal.SIGINT)
+        assert await asyncio.to_thread(child.wait, 5.0) == 0
+        await ann.close()
+        await bob.close()
+
+
+def _notify(port: int, body: object) -> int:
+    request = Request(f"http://127.0.0.1:{port}/demo/notify", orjson.dumps(body), {"Content-Type": "application/json"})
+    with urlopen(request, timeout=10) as answer:
+        return int(answer.status)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_port_that_is_taken_is_one_clear_line(port: int, which: int):
+    """Whichever of the two is taken is named, with what to do; nothing is started, and the exit code is 1."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port + which))
+        other.listen()
+        ended = run(PORT=str(port))
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    [line] = ended.stderr.splitlines()
+    assert f"port {port + which} of 127.0.0.1 is taken" in line
+    assert "PORT=" in line
+
+
+def test_wrong_settings_are_all_named():
+    """Each problem is a line with the variable's name; the exit code is 2 and there is no traceback."""
+    ended = run(PORT="http", WARREN_SHARDS="none", WARREN_GATEWAY_HOSTT="x")
+    assert ended.returncode == 2
+    lines = ended.stderr.splitlines()
+    assert [any(name in line for line in lines) for name in ("PORT:", "WARREN_SHARDS:", "WARREN_GATEWAY_HOSTT:")] == [
+        True,
+        True,
+        True,
+    ]
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(("argument", "code"), [("--help", 0), ("-h", 0), ("--port", 2)])
+def test_arguments(capsys: pytest.CaptureFixture[str], argument: str, code: int):
+    """--help prints the usage; whatever else is refused with it."""
+    assert main([argument]) == code
+    printed = capsys.readouterr()
+    assert USAGE in (printed.out if code == 0 else printed.err)

@@ -1,0 +1,83 @@
+"""Embedded mode's settings: defaults for one's own machine, PORT, and every problem at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from embedded.settings import read_embedded
+from warren.errors import SettingsError
+
+
+def problems(**env: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        read_embedded(env)
+    return caught.value.problems
+
+
+def test_defaults_need_nothing():
+    """An empty environment gives two anonymous gateways on 127.0.0.1:8080 and :8081 and no RabbitMQ."""
+    settings = read_embedded({})
+    assert settings.host == "127.0.0.1"
+    assert settings.ports == (8080, 8081)
+    assert [gateway.auth.auth for gateway in settings.gateways] == ["anonymous", "anonymous"]
+    assert settings.on_rabbit is False
+
+
+def test_port_moves_both():
+    """PORT is the first gateway's, and the second takes the next one."""
+    assert read_embedded({"PORT": "9000"}).ports == (9000, 9001)
+    assert read_embedded({"PORT": "65534"}).ports == (65534, 65535)
+
+
+@pytest.mark.parametrize("text", ["0", "65535", "80.5", "-1", "http", "٣", " 80", "99999999999999999999"])
+def test_a_bad_port_is_named(text: str):
+    """What is no port with a next one is a problem that names PORT and its limits."""
+    [problem] = problems(PORT=text)
+    assert problem.startswith("PORT: must be a number from 1 to 65534")
+
+
+def test_a_page_on_either_gateway_may_connect_to_both():
+    """The origins of both ports are allowed, by address and by name, and those of the environment besides."""
+    settings = read_embedded({"PORT": "9000", "WARREN_GATEWAY_ORIGINS": "https://a.example"})
+    assert set(settings.origins) == {
+        "http://127.0.0.1:9000",
+        "http://127.0.0.1:9001",
+        "http://localhost:9000",
+        "http://localhost:9001",
+        "https://a.example",
+    }
+
+
+def test_the_environment_counts_for_more_than_the_defaults():
+    """A variable of the services is taken, here the gateway's limit, the router's and the log level."""
+    settings = read_embedded(
+        {"WARREN_GATEWAY_RATE": "7", "WARREN_ROUTER_DEDUP_COUNT": "9", "WARREN_LOG_LEVEL": "debug"}
+    )
+    assert [gateway.limits.rate for gateway in settings.gateways] == [7, 7]
+    assert settings.router.memory.dedup_count == 9
+    assert settings.router.log.log_level == "debug"
+
+
+def test_a_rabbitmq_that_is_named_is_used():
+    """WARREN_AMQP_URL switches to RabbitMQ, for gateways and router alike."""
+    settings = read_embedded({"WARREN_AMQP_URL": "amqp://a:b@h:1/"})
+    assert settings.on_rabbit is True
+    assert settings.router.bus.amqp_urls == settings.gateways[0].bus.amqp_urls == ("amqp://a:b@h:1/",)
+
+
+def test_all_problems_at_once_and_each_once():
+    """A wrong PORT, a wrong variable of each service and the gateway's own port are all named, once."""
+    found = problems(PORT="x", WARREN_GATEWAY_MESSAGE_BYTES="0", WARREN_ROUTER_DEDUP_COUNT="0", WARREN_GATEWAY_PORT="1")
+    assert sorted(problem.split(":")[0] for problem in found) == [
+        "PORT",
+        "WARREN_GATEWAY_MESSAGE_BYTES",
+        "WARREN_GATEWAY_PORT",
+        "WARREN_ROUTER_DEDUP_COUNT",
+    ]
+
+
+def test_the_end_fits_into_five_seconds():
+    """The gateways' and the router's own deadlines are shorter than what Ctrl-C may take."""
+    settings = read_embedded({})
+    assert settings.gateways[0].times.drain_deadline_ms <= 2_000
+    assert settings.router.takeover.stop_deadline_ms <= 2_000

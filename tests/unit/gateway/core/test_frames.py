@@ -1,0 +1,145 @@
+"""frames: RFC 6455 and RFC 7692 to the byte, read back by another implementation."""
+
+import hashlib
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.extensions.permessage_deflate import PerMessageDeflate
+from websockets.frames import Frame
+from websockets.streams import StreamReader
+
+from gateway.core import codec_json, codec_msgpack, frames
+from gateway.core.frames import (
+    BINARY,
+    DEFLATE_MIN_BYTES,
+    JSON,
+    JSON_DEFLATE,
+    MSGPACK,
+    MSGPACK_DEFLATE,
+    PING,
+    TEXT,
+    VARIANTS,
+    FrameSet,
+    codec_of,
+    frame,
+    join,
+    message_frame,
+    variant_of,
+)
+from gateway.core.messages import Degraded
+from warren.envelope import Deliver
+
+
+def read(data: bytes, deflate: bool = False) -> list[Frame]:
+    """Return the frames that the library ``websockets`` reads from bytes, with one extension for all of them."""
+    stream = StreamReader()
+    stream.feed_data(data)
+    extensions = [PerMessageDeflate(True, False, 15, 15)] if deflate else []
+    found = []
+    while stream.buffer:
+        parser = Frame.parse(stream.read_exact, mask=False, extensions=extensions)
+        try:
+            next(parser)
+        except StopIteration as end:
+            found.append(end.value)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("size", "head"),
+    [
+        (0, "8100"),
+        (5, "8105"),
+        (125, "817d"),
+        (126, "817e007e"),
+        (65_535, "817effff"),
+        (65_536, "817f0000000000010000"),
+    ],
+)
+def test_a_frame_begins_with_the_shortest_form_of_its_length(size, head):
+    """7, 16 or 64 bits; FIN set, no mask."""
+    assert frame(b"x" * size, TEXT) == bytes.fromhex(head) + b"x" * size
+
+
+def test_a_small_payload_is_not_compressed():
+    """It would not pay."""
+    payload = b"a" * (DEFLATE_MIN_BYTES - 1)
+    assert frame(payload, TEXT, deflate=True) == frame(payload, TEXT)
+
+
+def test_a_payload_that_does_not_get_smaller_is_not_compressed():
+    """Bytes without a pattern go as they are, without RSV1."""
+    noise = hashlib.shake_128(b"noise").digest(1_000)
+    assert frame(noise, BINARY, deflate=True) == frame(noise, BINARY)
+
+
+def test_a_control_frame_is_never_compressed():
+    """RFC 7692 forbids it."""
+    assert frame(b"a" * 125, PING, deflate=True) == b"\x89\x7d" + b"a" * 125
+
+
+def test_a_compressed_frame_has_rsv1_and_no_tail():
+    """Exactly what RFC 7692 section 7.2.1 says."""
+    payload = b"hello " * 100
+    made = frame(payload, TEXT, deflate=True)
+    assert made[0] == 0xC1
+    assert not made.endswith(b"\x00\x00\xff\xff")
+    assert zlib.decompressobj(-15).decompress(made[2:] + b"\x00\x00\xff\xff") == payload
+
+
+@given(st.lists(st.binary(max_size=400).map(lambda part: part * 3), max_size=5))
+def test_compressed_frames_are_read_one_after_another_by_one_extension(payloads):
+    """Each stands on its own, so any member can read it, wherever it came in."""
+    found = read(b"".join(frame(payload, BINARY, deflate=True) for payload in payloads), deflate=True)
+    assert [bytes(one.data) for one in found] == payloads
+
+
+DELIVER = Deliver("chat:lobby", "19ab-1", 13, "CHAT", b'{"text":"' + b"hello " * 50 + b'"}', 1_764_000_000_123_999)
+
+
+def test_a_frameset_has_each_variant_once():
+    """The same object comes back, and no variant is another."""
+    made = FrameSet(DELIVER)
+    assert all(made.bytes(variant) is made.bytes(variant) for variant in VARIANTS)
+    assert len({made.bytes(variant) for variant in VARIANTS}) == 4
+
+
+@pytest.mark.parametrize(
+    ("variant", "opcode", "text"),
+    [
+        (JSON, TEXT, codec_json.encode_delivery(DELIVER)),
+        (JSON_DEFLATE, TEXT, codec_json.encode_delivery(DELIVER)),
+        (MSGPACK, BINARY, codec_msgpack.encode_delivery(DELIVER)),
+        (MSGPACK_DEFLATE, BINARY, codec_msgpack.encode_delivery(DELIVER)),
+    ],
+)
+def test_a_variant_is_a_spelling_with_or_without_deflate(variant, opcode, text):
+    """Another implementation reads the codec's bytes from it."""
+    (found,) = read(FrameSet(DELIVER).bytes(variant), deflate=bool(variant & 1))
+    assert (found.opcode, bytes(found.data), found.fin, found.rsv1) == (opcode, text, True, False)
+
+
+def test_joined_frames_are_read_as_the_messages_that_they_are():
+    """In their order; a single one is not copied."""
+    sets = [FrameSet(DELIVER), FrameSet(DELIVER), FrameSet(DELIVER)]
+    assert join(sets[:1], JSON) is sets[0].bytes(JSON)
+    assert len(read(join(sets, JSON_DEFLATE), deflate=True)) == 3
+
+
+def test_a_variant_is_made_of_what_was_negotiated():
+    """Spelling and deflate."""
+    assert [variant_of(False, False), variant_of(False, True), variant_of(True, False), variant_of(True, True)] == [
+        JSON,
+        JSON_DEFLATE,
+        MSGPACK,
+        MSGPACK_DEFLATE,
+    ]
+    assert [codec_of(variant) for variant in VARIANTS] == [codec_json, codec_json, codec_msgpack, codec_msgpack]
+
+
+def test_a_message_for_one_connection_is_framed_in_its_variant():
+    """JSON as text, MessagePack as binary."""
+    assert message_frame(Degraded(), JSON, 5) == frame(codec_json.encode(Degraded(), 5), TEXT)
+    assert message_frame(Degraded(), MSGPACK, 5) == frames.frame(codec_msgpack.encode(Degraded(), 5), BINARY)

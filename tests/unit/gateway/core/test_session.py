@@ -1,0 +1,394 @@
+"""session: scripts of inputs and the exact list of outputs."""
+
+import json
+
+import msgspec
+import pytest
+
+from gateway.core import codec_msgpack
+from gateway.core.actions import Authenticate, Close, Enter, Exit, Join, Leave, Publish, Send
+from gateway.core.messages import Acked, Authenticated, Error, Joined, Left, Pong, Welcome, error
+from gateway.core.session import Identity, Session, SessionConfig, State
+from warren import envelope
+from warren.errors import CloseCode, ErrorCode
+from warren.namespaces import Namespaces, RateLimit, RoomPolicy
+from warren.position import Position
+
+NAMESPACES = Namespaces(
+    [
+        RoomPolicy("echo", "echo:*", include_sender=True, ephemeral_types=("TYPING", "cursor")),
+        RoomPolicy("club", "club:*", publish="members"),
+        RoomPolicy("vip", "vip:*", join="token"),
+        RoomPolicy("ticker", "ticker:*", rate=RateLimit(2, 1_000, "reject")),
+        RoomPolicy("strict", "strict:*", rate=RateLimit(1, 1_000, "close")),
+    ]
+)
+CONFIG = SessionConfig(rooms=("default", "news"), rooms_max=4, rate=None)
+WALL_US = 1_764_000_000_000_000
+POSITION = Position("19ab-1", 12)
+
+
+ANN = Identity("ann")
+
+
+def opened(identity: Identity | None = ANN, config: SessionConfig = CONFIG, **more) -> Session:
+    """Return an open session."""
+    made = Session("g~1", config, NAMESPACES, **more)
+    made.open(identity, 100.0, WALL_US)
+    return made
+
+
+def says(session: Session, now: float = 100.0, **fields):
+    """Return the actions for a JSON message."""
+    return session.receive(json.dumps(fields), now, WALL_US)
+
+
+def refused(found) -> ErrorCode:
+    """Return the code of the one ERROR that came, after which the connection stays."""
+    (action,) = found
+    assert isinstance(action, Send)
+    assert isinstance(action.message, Error)
+    assert action.message.close is None
+    return action.message.code
+
+
+def test_a_known_client_is_welcomed_and_joins_its_rooms():
+    """Those joined at connect and its own, each as a JOIN without a ref."""
+    session = Session("g~1", CONFIG, NAMESPACES)
+    assert session.open(Identity("ann", expires_at=1_764_000_600.5), 100.0, WALL_US) == [
+        Send(Welcome("g~1", "ann", 30_000, ("default", "news", "@ann"), 1_048_576, 0, 0, 4, 1_764_000_600_500)),
+        Join(envelope.Join("default", "g~1", "ann")),
+        Join(envelope.Join("news", "g~1", "ann")),
+        Join(envelope.Join("@ann", "g~1", "ann")),
+    ]
+    assert (session.state, session.user) == (State.READY, "ann")
+
+
+def test_the_welcome_tells_the_rate():
+    """As the settings have it."""
+    (welcome, *_) = Session("g~1", SessionConfig(rooms=()), NAMESPACES).open(Identity("ann"), 100.0, WALL_US)
+    assert (welcome.message.rate, welcome.message.rate_per_ms, welcome.message.rooms) == (5, 1_000, ("@ann",))
+
+
+def test_a_token_bounds_the_rooms_joined_at_connect_too():
+    """Only those that it allows; the first of them is the default room."""
+    session = opened(Identity("ann", join=("news",)))
+    assert session.rooms == ("news", "@ann")
+    (publish,) = says(session, type="CHAT")
+    assert publish.envelope.room == "news"
+
+
+def test_an_unknown_client_authenticates_first():
+    """The token is checked outside, then it is welcomed."""
+    session = Session("g~1", CONFIG, NAMESPACES)
+    assert session.open(None, 100.0, WALL_US) == []
+    assert says(session, type="AUTH", payload={"token": "a.b.c"}) == [Authenticate("a.b.c")]
+    welcome, *joins = session.identify(Identity("ann"), 101.0, WALL_US)
+    assert isinstance(welcome.message, Welcome)
+    assert len(joins) == 3
+
+
+@pytest.mark.parametrize("kind", ["CHAT", "JOIN", "PING", "WELCOME", "own"])
+def test_anything_else_from_an_unknown_client_ends_it(kind):
+    """With 4001."""
+    sent, close = says(opened(None), type=kind, id="7")
+    assert (sent.message.code, sent.message.ref) == (ErrorCode.UNAUTHORIZED, "7")
+    assert close == Close(CloseCode.UNAUTHORIZED)
+
+
+def test_a_frame_from_an_unknown_client_that_cannot_be_parsed_leaves_it_its_time():
+    """The connection stays."""
+    session = opened(None)
+    assert refused(session.receive("?", 100.0, WALL_US)) is ErrorCode.INVALID_FORMAT
+    assert session.state is State.NEW
+
+
+def test_a_token_that_does_not_hold_ends_the_connection():
+    """With the reason and the AUTH's id."""
+    session = opened(None)
+    says(session, type="AUTH", payload={"token": "x"}, id="a1")
+    sent, close = session.refuse("The signature does not hold")
+    assert (sent.message.message, sent.message.ref) == ("The signature does not hold", "a1")
+    assert close == Close(CloseCode.UNAUTHORIZED)
+
+
+def test_a_fresh_token_is_confirmed_and_brings_new_rights():
+    """The rooms stay as they are."""
+    session = opened(Identity("ann", publish=()))
+    assert refused(says(session, type="CHAT")) is ErrorCode.FORBIDDEN
+    assert says(session, type="AUTH", payload={"token": "x"}, id="a1") == [Authenticate("x")]
+    assert session.identify(Identity("ann", expires_at=1_764_000_600.0), 100.0, WALL_US) == [
+        Send(Authenticated(1_764_000_600_000, "a1"))
+    ]
+    assert isinstance(says(session, type="CHAT")[0], Publish)
+
+
+@pytest.mark.parametrize("identity", [Identity("bob"), Identity("ann", expires_at=1_764_000_000.0)])
+def test_a_token_of_another_user_or_of_the_past_ends_the_connection(identity):
+    """With 4001."""
+    assert opened().identify(identity, 100.0, WALL_US)[-1] == Close(CloseCode.UNAUTHORIZED)
+
+
+def test_a_message_becomes_an_envelope():
+    """Field by field; the client's trace context stands beside it for the sampling decision."""
+    frame = '{"type":"CHAT","room":"chat:1","payload":{ "a":1},"id":"7","key":"k","include_sender":true,"traceparent":"00-x"}'
+    assert opened().receive(frame, 100.0, WALL_US) == [
+        Publish(
+            envelope.Publish("chat:1", "CHAT", b'{ "a":1}', WALL_US, "g~1", "ann", "7", include_sender=True, key="k"),
+            "00-x",
+        )
+    ]
+
+
+def test_a_message_without_a_room_goes_to_the_default_room():
+    """The first that was joined at connect."""
+    (publish,) = says(opened(), type="CHAT")
+    assert publish.envelope.room == "default"
+
+
+def test_without_a_default_room_the_room_must_be_said():
+    """invalid_room."""
+    session = opened(config=SessionConfig(rooms=(), rate=None))
+    assert refused(says(session, type="CHAT")) is ErrorCode.INVALID_ROOM
+
+
+def test_a_binary_payload_stays_bytes():
+    """From base64 or from a bin."""
+    (first,) = says(opened(), type="CHAT", payload="AAH/", encoding="base64")
+    packed = msgspec.msgpack.encode({"type": "CHAT", "payload": b"\x00\x01\xff"})
+    (second,) = opened(codec=codec_msgpack).receive(packed, 100.0, WALL_US)
+    assert first == second
+    assert (first.envelope.payload, first.envelope.binary) == (b"\x00\x01\xff", True)
+
+
+@pytest.mark.parametrize(
+    ("room", "kind", "include_sender", "ephemeral"),
+    [
+        ("a", "TYPING", False, True),
+        ("a", "cursor", False, False),
+        ("echo:1", "CHAT", True, False),
+        ("echo:1", "cursor", True, True),
+    ],
+)
+def test_the_namespace_says_what_is_ephemeral_and_who_gets_its_own(room, kind, include_sender, ephemeral):
+    """By the first pattern that matches the room."""
+    (publish,) = says(opened(), type=kind, room=room)
+    assert (publish.envelope.include_sender, publish.envelope.ephemeral) == (include_sender, ephemeral)
+
+
+def test_the_trace_that_the_shell_hands_in_is_carried():
+    """Else the envelope has none: what the client gave is no span of ours."""
+    session = opened()
+    assert session.receive('{"type":"CHAT"}', 100.0, WALL_US, "00-ours")[0].envelope.trace == "00-ours"
+    assert session.receive('{"type":"CHAT","traceparent":"00-x"}', 100.0, WALL_US)[0].envelope.trace == ""
+
+
+@pytest.mark.parametrize("room", ["@ann", "@bob", "*", "g~1", "a b", "ä", "r" * 129])
+@pytest.mark.parametrize("kind", ["CHAT", "JOIN", "LEAVE"])
+def test_a_room_that_is_not_a_clients_to_name_is_refused(room, kind):
+    """Reserved addresses too: clients reach users only through backends."""
+    assert refused(says(opened(), type=kind, room=room, id="7")) is ErrorCode.INVALID_ROOM
+
+
+def test_a_namespace_may_ask_for_membership():
+    """A JOIN under way is enough, since both go the same way in order."""
+    session = opened()
+    assert refused(says(session, type="CHAT", room="club:1")) is ErrorCode.NOT_JOINED
+    says(session, type="JOIN", room="club:1")
+    assert isinstance(says(session, type="CHAT", room="club:1")[0], Publish)
+    says(session, type="LEAVE", room="club:1")
+    assert refused(says(session, type="CHAT", room="club:1")) is ErrorCode.NOT_JOINED
+
+
+@pytest.mark.parametrize("kind", ["REQUEST", "WELCOME", "ACK", "X"])
+def test_a_reserved_type_is_refused(kind):
+    """unknown_type, with the ref."""
+    found = says(opened(), type=kind, id="7")
+    assert refused(found) is ErrorCode.UNKNOWN_TYPE
+    assert found[0].message.ref == "7"
+
+
+def test_ping_is_answered_with_its_payload():
+    """To the byte."""
+    assert opened().receive('{"type":"PING","id":"p","payload":{ "t":1}}', 100.0, WALL_US) == [
+        Send(Pong(b'{ "t":1}', False, "p"))
+    ]
+
+
+def test_an_ack_is_passed_on():
+    """A message that is not numbered has no position."""
+    session = opened()
+    assert session.answer(envelope.Ack("g~1", "r", "7", "e", 3), 100.0) == [Send(Acked("7", "r", "e", 3))]
+    assert session.answer(envelope.Ack("g~1", "r", "8", "e", 0), 100.0) == [Send(Acked("8", "r"))]
+
+
+def test_what_did_not_get_through_can_be_sent_again():
+    """ERROR unavailable or overloaded, retry."""
+    for code in (ErrorCode.UNAVAILABLE, ErrorCode.OVERLOADED):
+        (sent,) = opened().undelivered("7", code)
+        assert (sent.message.code, sent.message.ref, sent.message.retry) == (code, "7", True)
+
+
+def test_join_asks_the_router_and_its_answer_enters_the_room():
+    """With the position, in the hub first and then to the client."""
+    session = opened()
+    assert says(session, type="JOIN", room="r", id="j1", payload={"since": {"epoch": "e", "seq": 5}}) == [
+        Join(envelope.Join("r", "g~1", "ann", "j1", Position("e", 5)))
+    ]
+    reply = envelope.Joined("g~1", "r", POSITION, recovered=True, missed=2, ref="j1")
+    assert session.answer(reply, 100.0) == [
+        Enter("r", POSITION),
+        Send(Joined("r", "19ab-1", 12, True, 2, "j1")),
+    ]
+
+
+def test_joining_again_is_allowed():
+    """It is how a client asks for what it has missed; it takes up no second place."""
+    session = opened()
+    for _ in range(10):
+        assert isinstance(says(session, type="JOIN", room="r")[0], Join)
+    assert session.rooms == ("default", "news", "@ann", "r")
+
+
+def test_more_rooms_than_the_limit_are_refused():
+    """The own room is not counted, and a room that is left makes place."""
+    session = opened()
+    assert [isinstance(says(session, type="JOIN", room=room)[0], Join) for room in ("a", "b")] == [True, True]
+    assert refused(says(session, type="JOIN", room="c")) is ErrorCode.TOO_MANY_ROOMS
+    says(session, type="LEAVE", room="a")
+    assert isinstance(says(session, type="JOIN", room="c")[0], Join)
+
+
+def test_a_room_that_the_token_does_not_allow_is_refused():
+    """forbidden, and nothing is asked of the router."""
+    session = opened()
+    assert refused(says(session, type="JOIN", room="vip:1")) is ErrorCode.FORBIDDEN
+    assert "vip:1" not in session.rooms
+
+
+def test_a_since_that_is_none_of_ours_is_refused_before_anything_happens():
+    """invalid_message, and the room is not joined."""
+    session = opened()
+    assert refused(says(session, type="JOIN", room="r", payload={"since": 5})) is ErrorCode.INVALID_MESSAGE
+    assert "r" not in session.rooms
+
+
+def test_a_join_that_the_router_refuses_leaves_no_room_behind():
+    """The client is told with its ref; an unknown code is a newer router's."""
+    session = opened()
+    says(session, type="JOIN", room="r", id="j1")
+    reply = envelope.Refused("g~1", "j1", "forbidden", "No")
+    assert session.answer(reply, 100.0) == [Send(error(ErrorCode.FORBIDDEN, "No", "j1"))]
+    assert "r" not in session.rooms
+    assert refused(session.answer(envelope.Refused("g~1", "9", "brand_new", "?"), 100.0)) is ErrorCode.INTERNAL
+
+
+def test_a_refused_second_join_does_not_undo_the_first():
+    """The room was joined before."""
+    session = opened()
+    says(session, type="JOIN", room="r", id="j1")
+    session.answer(envelope.Joined("g~1", "r", POSITION, recovered=False, ref="j1"), 100.0)
+    says(session, type="JOIN", room="r", id="j2")
+    session.answer(envelope.Refused("g~1", "j2", "internal", "?"), 100.0)
+    assert "r" in session.rooms
+
+
+def test_leave_takes_effect_at_once_and_is_answered():
+    """By the router where it has a ref, else here."""
+    session = opened()
+    says(session, type="JOIN", room="r")
+    says(session, type="JOIN", room="s")
+    assert says(session, type="LEAVE", room="r", id="l1") == [
+        Exit("r"),
+        Leave(envelope.Leave(("r",), "g~1", "l1")),
+    ]
+    assert session.answer(envelope.Left("g~1", "r", "l1"), 100.0) == [Send(Left("r", "l1"))]
+    assert says(session, type="LEAVE", room="s") == [
+        Exit("s"),
+        Leave(envelope.Leave(("s",), "g~1")),
+        Send(Left("s")),
+    ]
+
+
+def test_leaving_a_room_that_was_not_joined_is_answered_and_does_nothing():
+    """It is so already."""
+    assert says(opened(), type="LEAVE", room="r", id="l1") == [Send(Left("r", "l1"))]
+
+
+def test_a_joined_that_comes_after_the_leave_enters_nothing():
+    """The member would be a ghost."""
+    session = opened()
+    says(session, type="JOIN", room="r")
+    says(session, type="LEAVE", room="r", id="l1")
+    assert session.answer(envelope.Joined("g~1", "r", POSITION, recovered=False), 100.0) == []
+
+
+def test_the_answer_to_a_leave_does_not_undo_a_join_after_it():
+    """They are told apart by the ref."""
+    session = opened()
+    for kind, ref in (("JOIN", "1"), ("LEAVE", "2"), ("JOIN", "3")):
+        says(session, type=kind, room="r", id=ref)
+    assert session.answer(envelope.Left("g~1", "r", "2"), 100.0) == [Send(Left("r", "2"))]
+    assert session.answer(envelope.Joined("g~1", "r", POSITION, False, 0, "3"), 100.0)[0] == Enter("r", POSITION)
+
+
+def test_a_member_that_is_removed_is_told():
+    """A Left that nobody asked for; a second one says nothing new."""
+    session = opened()
+    assert session.answer(envelope.Left("g~1", "news"), 100.0) == [Exit("news"), Send(Left("news"))]
+    assert session.answer(envelope.Left("g~1", "news"), 100.0) == []
+
+
+def test_a_joined_that_nobody_asked_for_moves_the_position():
+    """The room's log began a new life."""
+    found = opened().answer(envelope.Joined("g~1", "news", Position("f", 0), recovered=False), 100.0)
+    assert found == [Enter("news", Position("f", 0)), Send(Joined("news", "f", 0, False))]
+
+
+def test_who_goes_leaves_every_room_that_a_router_may_hold_it_in():
+    """Also those whose JOIN is not answered yet; once."""
+    session = opened()
+    says(session, type="JOIN", room="r")
+    says(session, type="LEAVE", room="news")
+    assert session.closed() == ("default", "@ann", "r")
+    assert session.closed() == ()
+    assert session.answer(envelope.Joined("g~1", "r", POSITION, recovered=False), 100.0) == []
+
+
+def test_too_many_messages_end_the_connection():
+    """Five in a second by default; the sixth is 4002."""
+    session = opened(config=SessionConfig())
+    assert all(isinstance(says(session, type="CHAT")[0], Publish) for _ in range(5))
+    sent, close = says(session, type="CHAT", id="7")
+    assert (sent.message.code, sent.message.ref, close) == (
+        ErrorCode.RATE_LIMITED,
+        "7",
+        Close(CloseCode.RATE_LIMITED),
+    )
+
+
+@pytest.mark.parametrize("frame", ["?", '{"type":"PING"}', '{"type":"JOIN","room":"r"}', '{"type":"X"}', "{}", b"\xff"])
+def test_everything_counts(frame):
+    """Also what can't be parsed: a flood is a flood."""
+    session = opened(config=SessionConfig())
+    for _ in range(5):
+        assert not isinstance(session.receive(frame, 100.0, WALL_US)[-1], Close)
+    assert session.receive(frame, 100.0, WALL_US)[-1] == Close(CloseCode.RATE_LIMITED)
+
+
+def test_a_namespace_may_reject_instead():
+    """The connection stays and is told when to come again; other rooms go on."""
+    session = opened()
+    for _ in range(2):
+        assert isinstance(says(session, type="CHAT", room="ticker:1")[0], Publish)
+    found = says(session, type="CHAT", room="ticker:2", id="7")
+    assert found == [Send(error(ErrorCode.RATE_LIMITED, "More than 2 messages in 1000 ms", "7", 500))]
+    assert isinstance(says(session, type="CHAT", room="a")[0], Publish)
+    assert isinstance(says(session, now=100.5, type="CHAT", room="ticker:1")[0], Publish)
+
+
+def test_a_namespace_may_close_for_its_own_limit():
+    """4002."""
+    session = opened()
+    says(session, type="CHAT", room="strict:1")
+    assert says(session, type="CHAT", room="strict:1")[-1] == Close(CloseCode.RATE_LIMITED)

@@ -1,0 +1,146 @@
+"""Tokens and whom they make known."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from tests.support.tokens import SECRET, Signer, confused_token, unsigned_token
+
+from gateway.settings import AuthSettings
+from gateway.shell.auth import Authenticator, Refusal, offered_token
+from warren.clock import SystemClock
+from warren.errors import SettingsError, Unauthorized, code_of
+
+
+def authenticator(**settings: object) -> Authenticator:
+    return Authenticator(AuthSettings(**({"jwt_secret": SECRET} | settings)), SystemClock())
+
+
+async def refusal(token: str, **settings: object) -> Refusal:
+    with pytest.raises(Unauthorized) as caught:
+        await authenticator(**settings).check(token)
+    assert isinstance(caught.value, Refusal)
+    assert code_of(caught.value) == "unauthorized"
+    assert not token or token not in str(caught.value)
+    return caught.value
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "RS256", "ES256", "EdDSA"])
+async def test_all_four_algorithms_let_in(algorithm):
+    """A token of each algorithm makes its user known, until the token's end and the leeway."""
+    signer = Signer(algorithm)
+    keys = {} if algorithm == "HS256" else {"jwt_public_key": signer.public_pem}
+    identity = await authenticator(**keys).check(signer.token("ann", expires_in_s=60))
+    assert identity.user == "ann"
+    assert identity.expires_at == pytest.approx(time.time() + 65, abs=2)
+    assert (identity.join, identity.publish, identity.anonymous) == (None, None, False)
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        ("", "missing"),
+        ("abc", "malformed"),
+        ("x" * 20_000, "malformed"),
+        ("\ud800.é.x", "malformed"),
+        (unsigned_token(), "algorithm"),
+        (Signer(secret="another secret, just as long as it must be").token(), "signature"),
+        (Signer().token(expires_in_s=-60), "expired"),
+        (Signer().token(nbf=time.time() + 600), "claims"),
+        (Signer().token(sub=None), "claims"),
+        (Signer().token("@root"), "claims"),
+        (Signer().token("a" * 200), "claims"),
+        (Signer().token(warren={"join": 7}), "claims"),
+        (Signer().token(warren={"join": [1]}), "claims"),
+        (Signer().token(expires_in_s=None, exp="soon"), "claims"),
+        (Signer().token(headers={"kid": "nobody"})[:-2], "malformed"),
+    ],
+)
+async def test_bad_tokens_are_refused_with_a_reason(token, reason):
+    """Each token that does not hold is Unauthorized with a reason for the counter, and the text never repeats it."""
+    assert (await refusal(token)).reason == reason
+
+
+async def test_a_public_key_is_never_a_secret():
+    """A token signed by HMAC with the public key does not hold, whether a secret is set or not."""
+    signer = Signer("RS256")
+    assert (await refusal(confused_token(signer), jwt_public_key=signer.public_pem)).reason == "signature"
+    assert (await refusal(confused_token(signer), jwt_secret="", jwt_public_key=signer.public_pem)).reason == "key"
+
+
+async def test_an_algorithm_may_be_switched_off():
+    """A token of an algorithm that is not allowed is refused, although the key is there."""
+    assert (await refusal(Signer().token(), jwt_algorithms="RS256")).reason == "algorithm"
+
+
+async def test_audience_and_issuer_are_checked_where_asked_for():
+    """A token must name one of the audiences and the issuer; where none is asked for any is right."""
+    token = Signer().token(aud=["a", "b"], iss="idp")
+    assert (await authenticator().check(token)).user == "ann"
+    assert (await authenticator(jwt_audience="b,c", jwt_issuer="idp").check(token)).user == "ann"
+    assert (await refusal(token, jwt_audience="c")).reason == "claims"
+    assert (await refusal(token, jwt_issuer="other")).reason == "claims"
+    assert (await refusal(Signer().token(), jwt_audience="a")).reason == "claims"
+
+
+async def test_claims_may_be_named_and_nested():
+    """User and patterns come from the named claims, by whole name or by path, as a list or as words."""
+    auth = authenticator(jwt_user_claim="id.name", jwt_join_claim="https://x/join", jwt_publish_claim="p")
+    token = Signer().token(sub=None, id={"name": "bob"}, p="a:* b", **{"https://x/join": ["c"]})
+    identity = await auth.check(token)
+    assert (identity.user, identity.join, identity.publish) == ("bob", ("c",), ("a:*", "b"))
+
+
+async def test_expiry_may_be_required():
+    """Without exp a token lives for ever, unless exp is required."""
+    token = Signer().token(expires_in_s=None)
+    assert (await authenticator().check(token)).expires_at is None
+    assert (await refusal(token, jwt_require_expiry=True)).reason == "claims"
+
+
+def test_guests_have_names_within_the_rule():
+    """An anonymous client gets the name it chose or a made-up one, and a name out of the rule is refused."""
+    auth = authenticator(auth="anonymous")
+    assert auth.anonymous
+    assert auth.guest("ann").user == "ann"
+    assert auth.guest("").user != auth.guest("").user
+    assert auth.guest("").anonymous
+    with pytest.raises(Refusal):
+        auth.guest("@x")
+
+
+def test_unusable_keys_are_all_told():
+    """A secret that is too short and a key that is none are two problems."""
+    with pytest.raises(SettingsError) as caught:
+        authenticator(jwt_secret="short", jwt_public_key="none")
+    assert len(caught.value.problems) == 2
+
+
+async def test_readiness_says_where_keys_are_lacking(tmp_path):
+    """A set that can't be fetched is a reason not to be ready; once it can, it is none."""
+    file = tmp_path / "jwks.json"
+    auth = authenticator(jwt_secret="", jwks=str(file), jwks_retry_s=0.000001)
+    await auth.start()
+    assert "no key" in str(auth.lacking())
+    await auth.stop()
+    file.write_text(json.dumps({"keys": [Signer("RS256", kid="a").jwk()]}))
+    await auth.start()
+    assert auth.lacking() is None
+    await auth.stop()
+
+
+@pytest.mark.parametrize(
+    ("query", "authorization", "subprotocols", "token"),
+    [
+        ({"token": "q"}, "Bearer h", ["bearer.s"], "q"),
+        ({}, "Bearer h", ["bearer.s"], "h"),
+        ({}, "bearer  h ", [], "h"),
+        ({}, "Basic h", ["warren.v1", "bearer.s"], "s"),
+        ({"token": ""}, "", ["warren.v1"], ""),
+    ],
+)
+def test_where_a_token_is_looked_for(query, authorization, subprotocols, token):
+    """The query goes before the header, and that before the subprotocol."""
+    assert offered_token(query, authorization, subprotocols) == token

@@ -1,0 +1,318 @@
+"""One client's connection, on a wire that is a list."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.support.gateways import logged
+
+from gateway.core.frames import JSON
+from gateway.core.hub import Hub
+from gateway.core.limits import OutboxLimits
+from gateway.core.outbox import Outbox
+from gateway.core.rights import Identity
+from gateway.core.session import Session, SessionConfig
+from gateway.shell.auth import Refusal
+from gateway.shell.connection import Caller, Connection, Surroundings
+from gateway.shell.entrance import Entrance
+from gateway.shell.wire import Breach
+from warren import envelope
+from warren.address import shard_of
+from warren.clock import SystemClock
+from warren.errors import CloseCode, NotConfirmed, Overloaded, WarrenError
+from warren.metrics import GatewayMetrics
+from warren.namespaces import Namespaces
+from warren.position import Position
+from warren.telemetry import Tracing
+
+SHARDS = 4
+
+
+class ListWire:
+    """A wire that reads from a list and writes to one."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.outbox = outbox
+        self.incoming: asyncio.Queue[Any] = asyncio.Queue()
+        self.written: list[bytes] = []
+        self.closed: tuple[int, str] | None = None
+        self.heard = False
+        self.paused = False
+        self.bytes_in = self.bytes_out = self.messages_out = self.close_code = self.pings = 0
+        self.lingered = False
+
+    async def read(self) -> Any:
+        item = await self.incoming.get()
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def flush(self) -> None:
+        if not self.paused and self.closed is None:
+            self.written += self.outbox.take(1_000_000)
+
+    def shut(self, code: int, reason: str, *, last_words: bytes = b"") -> None:
+        if self.closed is None:
+            self.written += [*self.outbox.take(1_000_000), last_words]
+            self.closed, self.close_code = (code, reason), code
+            self.outbox.discard()
+
+    def ping(self) -> None:
+        self.pings += 1
+
+    def tick(self, now: float) -> None:
+        pass
+
+    async def linger(self) -> None:
+        self.lingered = True
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Return what was written, parsed (JSON frames, not compressed)."""
+        data, found = b"".join(self.written), []
+        while data:
+            size, start = data[1], 2
+            if size == 126:
+                size, start = int.from_bytes(data[2:4], "big"), 4
+            found.append(json.loads(data[start : start + size]))
+            data = data[start + size :]
+        return found
+
+
+class ListUplink:
+    """An uplink that is a list."""
+
+    def __init__(self) -> None:
+        self.sent: list[envelope.Envelope] = []
+        self.error: WarrenError | None = None
+        self.takes_joins = True
+        self.full = False
+        self.placed = asyncio.Event()
+
+    def publish(self, up: envelope.Publish, hop: object = None) -> WarrenError | None:
+        if self.error is None:
+            self.sent.append(up)
+        return self.error
+
+    def join(self, up: envelope.Join) -> bool:
+        if self.takes_joins:
+            self.sent.append(up)
+        return self.takes_joins
+
+    def leave(self, up: envelope.Leave) -> None:
+        self.sent.append(up)
+
+    def crowded(self, room: str) -> bool:
+        return self.full
+
+    async def place(self, room: str) -> None:
+        await self.placed.wait()
+
+
+class Rig:
+    """A connection and all around it."""
+
+    def __init__(self, *, token: str = "", anonymous: bool = True, outbox: OutboxLimits | None = None) -> None:
+        self.hub, self.uplink, self.metrics = Hub(SHARDS), ListUplink(), GatewayMetrics()
+        self.wire = ListWire(Outbox(outbox or OutboxLimits()))
+        self.checked: list[str] = []
+
+        async def check(token: str) -> Identity:
+            self.checked.append(token)
+            if token == "bad":
+                raise Refusal("signature", "the token's signature does not hold")
+            return Identity(token)
+
+        around = Surroundings(
+            self.hub,
+            self.uplink,  # type: ignore[arg-type]
+            SimpleNamespace(anonymous=anonymous, guest=Identity, check=check),  # type: ignore[arg-type]
+            SystemClock(),
+            self.metrics,
+            Entrance(self.uplink, Tracing("gateway"), SHARDS),  # type: ignore[arg-type]
+            SHARDS,
+        )
+        session = Session("g~1", SessionConfig(rate=None), Namespaces())
+        caller = Caller("192.0.2.1", "", "warren.v1", token, "ann")
+        self.connection = Connection(session, self.wire, JSON, caller, around)  # type: ignore[arg-type]
+
+    async def run(self, *incoming: Any) -> None:
+        """Run the connection over these messages to its end."""
+        for item in (*incoming, None):
+            self.wire.incoming.put_nowait(item)
+        await asyncio.wait_for(self.connection.run(), 5)
+        self.connection.finish()
+
+    def say(self, type: str, **fields: Any) -> str:  # noqa: A002
+        return json.dumps({"type": type, **fields})
+
+    def of(self, kind: type) -> list[Any]:
+        return [item for item in self.uplink.sent if isinstance(item, kind)]
+
+
+async def test_what_a_client_asks_for_is_done_in_order():
+    """WELCOME and the joins at connect come first, then each message does what the session says; at the end all rooms are left."""
+    rig = Rig()
+    await rig.run(
+        rig.say("JOIN", room="x", id="j"), rig.say("CHAT", room="x", payload=1, id="m"), rig.say("PING", id="p")
+    )
+    assert [join.room for join in rig.of(envelope.Join)] == ["default", "@ann", "x"]
+    (publish,) = rig.of(envelope.Publish)
+    assert (publish.room, publish.payload, publish.id, publish.user) == ("x", b"1", "m", "ann")
+    left = [room for leave in rig.of(envelope.Leave) for room in leave.rooms]
+    assert sorted(left) == ["@ann", "default", "x"]
+    assert len(rig.of(envelope.Leave)) == len({shard_of(room, SHARDS) for room in left})
+    assert [message["type"] for message in rig.wire.messages()] == ["WELCOME", "PONG"]
+    assert rig.hub.connections == 0
+
+
+async def test_answers_make_it_a_member():
+    """A Joined makes the connection a member in the hub and tells the client; a Left takes it out again."""
+    rig = Rig()
+    running = asyncio.create_task(rig.connection.run())
+    await asyncio.sleep(0)
+    rig.connection.answer(envelope.Joined("g~1", "default", Position("e", 7), False))
+    assert rig.hub.members("default") == ("g~1",)
+    rig.connection.answer(envelope.Left("g~1", "default"))
+    assert rig.hub.members("default") == ()
+    assert [message["type"] for message in rig.wire.messages()] == ["WELCOME", "JOINED", "LEFT"]
+    rig.wire.incoming.put_nowait(None)
+    await running
+    rig.connection.finish()
+
+
+async def test_a_token_is_checked_before_anything_more_is_read():
+    """AUTH is checked before the next message is taken; a token that does not hold closes and is counted."""
+    rig = Rig(anonymous=False)
+    await rig.run(rig.say("AUTH", payload={"token": "bob"}), rig.say("CHAT", payload=1))
+    assert rig.checked == ["bob"]
+    assert rig.of(envelope.Publish)[0].user == "bob"
+    bad = Rig(anonymous=False, token="bad")
+    await bad.run(bad.say("CHAT", payload=1))
+    assert bad.wire.closed == (4001, "Unauthorized")
+    assert bad.uplink.sent == []
+    assert b'auth_failures_total{reason="signature"} 1.0' in bad.metrics.render()[0]
+
+
+async def test_a_refused_message_is_told_its_sender():
+    """Where the uplink has no place the sender gets ERROR with retry under the message's id; a late failure likewise."""
+    rig = Rig()
+    rig.uplink.error = Overloaded("full")
+    await rig.run(rig.say("CHAT", room="default", payload=1, id="m"))
+    error = rig.wire.messages()[-1]
+    assert (error["ref"], error["payload"]["code"], error["payload"]["retry"]) == ("m", "overloaded", True)
+    late = Rig()
+    running = asyncio.create_task(late.connection.run())
+    await asyncio.sleep(0)
+    late.connection.undelivered("m", NotConfirmed("?"))
+    assert late.wire.messages()[-1]["payload"]["code"] == "unavailable"
+    late.wire.incoming.put_nowait(None)
+    await running
+
+
+async def test_a_crowded_shard_holds_its_publisher():
+    """While a shard is crowded the connection that has published to it is not read, and is not taken for dead."""
+    rig = Rig()
+    rig.uplink.full = True
+    for number in range(2):
+        rig.wire.incoming.put_nowait(rig.say("CHAT", room="default", payload=number))
+    running = asyncio.create_task(rig.connection.run())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert rig.connection.held
+    assert len(rig.of(envelope.Publish)) == 1
+    for now in (40.0, 80.0, 120.0):  # far beyond two heartbeats without a pong
+        rig.connection.tick(SystemClock().monotonic() + now)
+    assert rig.wire.closed is None
+    rig.uplink.placed.set()
+    rig.wire.incoming.put_nowait(None)
+    await asyncio.wait_for(running, 5)
+    assert len(rig.of(envelope.Publish)) == 2
+    assert not rig.connection.held
+
+
+async def test_unanswered_joins_are_asked_again():
+    """Joins without an answer are sent again for the shard (or all); answered, refused and left ones are not."""
+    rig = Rig()
+    for message in (rig.say("JOIN", room="a", id="1"), rig.say("JOIN", room="b", id="2"), rig.say("LEAVE", room="b")):
+        rig.wire.incoming.put_nowait(message)
+    rig.wire.incoming.put_nowait(rig.say("JOIN", room="c", id="3"))
+    running = asyncio.create_task(rig.connection.run())
+    await asyncio.sleep(0)
+    rig.connection.answer(envelope.Joined("g~1", "default", Position("e", 0), False))
+    rig.connection.answer(envelope.Refused("g~1", "3", "forbidden", "no"))
+    before = len(rig.uplink.sent)
+    rig.connection.renew(None)
+    assert [join.room for join in rig.uplink.sent[before:]] == ["@ann", "a"]
+    before = len(rig.uplink.sent)
+    rig.connection.renew(shard_of("a", SHARDS))
+    again = [join.room for join in rig.uplink.sent[before:]]
+    assert again == [room for room in ("@ann", "a") if shard_of(room, SHARDS) == shard_of("a", SHARDS)]
+    rig.wire.incoming.put_nowait(None)
+    await running
+
+
+async def test_a_join_without_place_ends_the_connection():
+    """A join that finds no place closes with 1013: the client had better try another pod."""
+    rig = Rig()
+    rig.uplink.takes_joins = False
+    await rig.run()
+    assert rig.wire.closed == (1013, "Overloaded")
+
+
+async def test_a_slow_reader_hears_why():
+    """When the outbox is full the connection is closed with 4005, and the ERROR goes although nothing else does."""
+    rig = Rig(outbox=OutboxLimits(2, 10_000, 5_000))
+    rig.wire.paused = True
+    await rig.run(*(rig.say("PING", id=str(number)) for number in range(5)))
+    assert rig.wire.closed == (4005, "Too slow")
+    assert [message["payload"]["code"] for message in rig.wire.messages()] == ["too_slow"]
+    assert b"slow_disconnects_total 1.0" in rig.metrics.render()[0]
+
+
+@pytest.mark.parametrize(
+    ("breach", "closed", "told"),
+    [
+        (Breach(1009, "big"), (4003, "Message too large"), True),
+        (Breach(1007, "Invalid UTF-8"), (1007, "Invalid UTF-8"), False),
+    ],
+)
+async def test_a_breach_is_closed_and_lingers(breach, closed, told):
+    """Too much is 4003 with an ERROR before it, a broken frame its own code; then the peer may read it."""
+    rig = Rig()
+    await rig.run(breach)
+    assert (rig.wire.closed, rig.wire.lingered) == (closed, True)
+    assert ("message_too_large" in str(rig.wire.messages())) is told
+    assert rig.hub.connections == 0
+
+
+async def test_a_fault_of_ours_ends_one_connection(caplog):
+    """An exception that nobody expected is logged, and the client gets ERROR internal and 1011."""
+    rig = Rig()
+    await rig.run(RuntimeError("a bug"))
+    assert rig.wire.closed == (1011, "Internal error")
+    assert rig.wire.messages()[-1]["payload"]["code"] == "internal"
+    assert "a bug" not in str(rig.wire.messages())
+    assert logged(caplog.records, "connection_failed")
+
+
+async def test_ending_twice_leaves_once(caplog):
+    """However a connection ends, its rooms are left once and one line says so."""
+    caplog.set_level(logging.INFO)
+    rig = Rig()
+    running = asyncio.create_task(rig.connection.run())
+    await asyncio.sleep(0)
+    rig.connection.end(CloseCode.DISCONNECTED)
+    rig.connection.end(CloseCode.DRAINING)
+    rig.connection.degraded(False)
+    rig.connection.renew(None)
+    rig.wire.incoming.put_nowait(None)
+    await running
+    rig.connection.finish()
+    rooms = [room for leave in rig.of(envelope.Leave) for room in leave.rooms]
+    assert sorted(rooms) == ["@ann", "default"]
+    assert [line["code"] for line in logged(caplog.records, "ws_disconnect")] == [4006]

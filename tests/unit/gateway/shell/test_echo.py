@@ -1,0 +1,98 @@
+"""The echo route."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.core import frames
+from gateway.core.outbox import Outbox
+from gateway.shell.echo import Echo
+from gateway.shell.wire import Breach
+
+
+class ListWire:
+    """A wire that reads from a list and writes to one."""
+
+    def __init__(self, *incoming: object) -> None:
+        self.outbox = Outbox()
+        self.incoming = [*incoming, None]
+        self.written: list[bytes] = []
+        self.waits: list[int] = []
+        self.closed: tuple[int, str] | None = None
+        self.heard = True
+        self.ended = False
+        self.pings = 0
+        self.lingered = False
+
+    async def read(self):
+        item = self.incoming.pop(0)
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def flush(self) -> None:
+        self.written += self.outbox.take(1_000_000)
+
+    async def drained(self) -> None:
+        self.waits.append(len(self.written))
+
+    def shut(self, code: int, reason: str) -> None:
+        self.closed, self.ended = (code, reason), True
+
+    async def linger(self) -> None:
+        self.lingered = True
+
+    def tick(self, now: float) -> None:
+        pass
+
+    def ping(self) -> None:
+        self.pings += 1
+
+
+def echo(wire: ListWire, *, deflate: bool = False) -> Echo:
+    return Echo(wire, deflate=deflate, heartbeat_s=30.0, now=0.0)  # type: ignore[arg-type]
+
+
+async def test_text_comes_back_as_text_and_binary_as_binary():
+    """Each message comes back as it was, and the next is read only when it is on its way."""
+    wire = ListWire("é", b"\x00", "")
+    await echo(wire).run()
+    assert wire.written == [
+        frames.frame("é".encode(), frames.TEXT),
+        frames.frame(b"\x00", frames.BINARY),
+        frames.frame(b"", frames.TEXT),
+    ]
+    assert wire.waits == [1, 2, 3]
+
+
+async def test_it_compresses_where_that_was_negotiated():
+    """With deflate a long message comes back compressed."""
+    wire = ListWire("x" * 1_000)
+    await echo(wire, deflate=True).run()
+    assert wire.written == [frames.frame(b"x" * 1_000, frames.TEXT, True)]
+    assert len(wire.written[0]) < 100
+
+
+async def test_breaches_are_closed_with_their_code():
+    """Too much is 4003 here as elsewhere; a broken frame has its own code."""
+    for breach, closed in ((Breach(1009, "big"), (4003, "Message too large")), (Breach(1002, "bad"), (1002, "bad"))):
+        wire = ListWire(breach)
+        await echo(wire).run()
+        assert (wire.closed, wire.lingered) == (closed, True)
+
+
+async def test_it_pings_and_ends_what_is_dead():
+    """A peer without a sign of life since the last ping is ended with 4004; one with a sign is pinged again."""
+    wire = ListWire()
+    guest = echo(wire)
+    guest.tick(29.9)
+    assert wire.pings == 0
+    guest.tick(30.0)
+    wire.heard = True
+    guest.tick(60.0)
+    assert (wire.pings, wire.closed) == (2, None)
+    guest.tick(90.0)
+    assert wire.closed == (4004, "Heartbeat missed")
+    guest.tick(120.0)
+    assert wire.pings == 2
+    await asyncio.sleep(0)

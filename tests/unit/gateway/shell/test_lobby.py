@@ -1,0 +1,113 @@
+"""All the connections of a gateway."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.support.eventually import eventually
+
+from gateway.shell.lobby import SLICE, Lobby
+from warren.clock import SystemClock
+from warren.metrics import GatewayMetrics
+
+
+class Wire:
+    """A wire that is done with, or not yet."""
+
+    def __init__(self, *, done: bool = True) -> None:
+        self.bytes_out = 7
+        self.done = done
+        self.cuts = 0
+
+    async def finish(self) -> bool:
+        return self.done
+
+    def finished(self, now: float) -> bool:
+        return self.done
+
+    def cut(self) -> None:
+        self.cuts += 1
+
+
+class Guest:
+    """A guest that counts its ticks."""
+
+    def __init__(self, *, fails: bool = False, done: bool = True) -> None:
+        self.wire = Wire(done=done)
+        self.ticks: list[float] = []
+        self.fails = fails
+
+    def tick(self, now: float) -> None:
+        self.ticks.append(now)
+        if self.fails:
+            raise RuntimeError("a bug")
+
+    def end(self, code: object) -> None:
+        pass
+
+
+@pytest.fixture
+async def lobby():
+    ticks: list[float] = []
+    made = Lobby("g", SystemClock(), GatewayMetrics(), places=2, tick_s=0.02, on_tick=ticks.append)
+    made.ticked = ticks
+    await made.start()
+    yield made
+    await made.stop()
+
+
+async def test_places_are_bounded_and_given_back(lobby: Lobby):
+    """No more than the places are reserved, a freed one is given again, and the metric follows."""
+    assert [lobby.reserve() for _ in range(3)] == [True, True, False]
+    lobby.free()
+    assert lobby.reserve()
+    assert len(lobby) == 2
+    lobby.free()
+    empty = asyncio.create_task(lobby.empty())
+    await asyncio.sleep(0)
+    assert not empty.done()
+    lobby.free()
+    await asyncio.wait_for(empty, 5)
+
+
+async def test_ids_are_never_the_same(lobby: Lobby):
+    """Each connection gets an id of this gateway that no other had."""
+    ids = {lobby.next_id() for _ in range(100)}
+    assert len(ids) == 100
+    assert all(name.startswith("g~") for name in ids)
+
+
+async def test_everyone_is_ticked_in_slices(lobby: Lobby):
+    """All of many guests are ticked, and who fails is cut without harm to the others."""
+    guests = [Guest(fails=number == 3) for number in range(3 * SLICE + 1)]
+    for number, guest in enumerate(guests):
+        lobby.enter(f"g~{number}", guest)  # type: ignore[arg-type]
+    await eventually(lambda: all(len(guest.ticks) >= 2 for guest in guests))
+    assert guests[3].wire.cuts >= 2
+    assert not any(guest.wire.cuts for guest in guests if not guest.fails)
+    assert lobby.ticked  # type: ignore[attr-defined]
+
+
+async def test_a_wire_that_is_still_writing_is_watched(lobby: Lobby):
+    """A wire with bytes left after its guest has gone is kept until it is finished, and cut when the lobby ends."""
+    guest = Guest(done=False)
+    lobby.enter("g~1", guest)  # type: ignore[arg-type]
+    await lobby.leave("g~1")
+    assert lobby.guests() == []
+    assert lobby._leaving == {guest.wire}
+    guest.wire.done = True
+    await eventually(lambda: not lobby._leaving)
+    stuck = Guest(done=False)
+    lobby.enter("g~2", stuck)  # type: ignore[arg-type]
+    await lobby.leave("g~2")
+    await lobby.stop()
+    assert stuck.wire.cuts == 1
+
+
+async def test_stop_cuts_who_is_still_here(lobby: Lobby):
+    """Whoever is here when the lobby ends is cut."""
+    guest = Guest()
+    lobby.enter("g~1", guest)  # type: ignore[arg-type]
+    await lobby.stop()
+    assert guest.wire.cuts == 1

@@ -1,0 +1,107 @@
+"""What an upgrade's headers decide."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.shell import upgrade
+
+
+@pytest.mark.parametrize(
+    ("offers", "chosen"),
+    [
+        ([], ""),
+        (["bearer.abc"], ""),
+        (["warren.v1"], "warren.v1"),
+        (["bearer.abc", "warren.v1.msgpack", "warren.v1"], "warren.v1.msgpack"),
+        (["mqtt", "warren.v1"], "warren.v1"),
+        (["mqtt"], None),
+        (["mqtt", "bearer.abc"], None),
+        (["WARREN.V1"], None),
+    ],
+)
+def test_the_first_subprotocol_we_speak_is_chosen(offers, chosen):
+    """Tokens are no subprotocols; where none was offered there is none, where none is spoken None."""
+    assert upgrade.choose_subprotocol(offers) == chosen
+
+
+@pytest.mark.parametrize(
+    ("extensions", "accepted"),
+    [
+        ("", False),
+        ("permessage-deflate", True),
+        ("permessage-deflate; client_max_window_bits", True),
+        ("permessage-deflate; server_no_context_takeover; client_no_context_takeover", True),
+        ("permessage-deflate; server_max_window_bits=10", False),
+        ("permessage-deflate; server_max_window_bits=10, permessage-deflate", True),
+        ("permessage-deflate; server_max_window_bits=15; client_max_window_bits=9", True),
+        ("permessage-deflate; client_max_window_bits=7", False),
+        ("permessage-deflate; client_max_window_bits; client_max_window_bits", False),
+        ("permessage-deflate; unknown", False),
+        ("x-webkit-deflate-frame", False),
+        ("permessage-deflate2", False),
+    ],
+)
+def test_deflate_is_accepted_where_the_shared_frame_fits(extensions, accepted):
+    """An offer is taken unless it asks for what a frame that is shared by all can't keep, or is malformed."""
+    assert upgrade.accepts_deflate(extensions) is accepted
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed", "may"),
+    [
+        ("", (), True),
+        ("https://chat.example", (), True),
+        ("https://CHAT.example", (), True),
+        ("https://evil.test", (), False),
+        ("null", (), False),
+        ("null", ("null",), True),
+        ("https://evil.test", ("*",), True),
+        ("https://app.example", ("https://app.example/",), True),
+        ("https://app.example:444", ("https://app.example",), False),
+        ("https://a.b.app.example", ("https://*.app.example",), True),
+        ("https://app.example", ("https://*.app.example",), False),
+        ("https://evil.test/.app.example", ("https://*.app.example",), False),
+        ("http://a.app.example", ("https://*.app.example",), False),
+    ],
+)
+def test_origins(origin, allowed, may):
+    """No origin and the same host may connect; others only where they are listed, a star stands for labels."""
+    assert upgrade.origin_allowed(origin, "chat.example", allowed) is may
+
+
+NETWORKS = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "2001:db8::/32")))
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "trusted", "address"),
+    [
+        ("203.0.113.1", ["1.2.3.4"], NETWORKS, "203.0.113.1"),
+        ("10.0.0.1", [], NETWORKS, "10.0.0.1"),
+        ("10.0.0.1", ["1.2.3.4"], (), "10.0.0.1"),
+        ("10.0.0.1", ["6.6.6.6, 1.2.3.4"], NETWORKS, "1.2.3.4"),
+        ("10.0.0.1", ["6.6.6.6, 1.2.3.4", "10.9.9.9"], NETWORKS, "1.2.3.4"),
+        ("10.0.0.1", ["10.0.0.2"], NETWORKS, "10.0.0.2"),
+        ("10.0.0.1", ["junk"], NETWORKS, "10.0.0.1"),
+        ("10.0.0.1", ["1.2.3.4:5678"], NETWORKS, "1.2.3.4"),
+        ("2001:db8::1", ['"[2001:db9::7]:99"'], NETWORKS, "2001:db9::7"),
+        ("::ffff:10.0.0.1", ["1.2.3.4"], NETWORKS, "1.2.3.4"),
+        ("", ["1.2.3.4"], NETWORKS, ""),
+    ],
+)
+def test_the_client_behind_trusted_proxies(peer, headers, trusted, address):
+    """The last address that no trusted proxy has is the client's; what stands before it is not believed."""
+    assert upgrade.client_address(peer, headers, trusted) == address
+
+
+@given(st.text(max_size=80), st.lists(st.text(max_size=40), max_size=3), st.lists(st.text(max_size=20), max_size=3))
+def test_no_header_raises(text, values, allowed):
+    """Whatever a client writes into its headers, nothing is raised."""
+    upgrade.choose_subprotocol(upgrade.parse_list(text))
+    upgrade.accepts_deflate(text)
+    upgrade.client_address("10.0.0.1", values, NETWORKS)
+    assert upgrade.origin_allowed(text, "h", ("*", *allowed)) is True

@@ -1,0 +1,228 @@
+"""One WebSocket's bytes, against raw sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from tests.support.eventually import MS, eventually
+
+from gateway.core import frames
+from gateway.core.limits import OutboxLimits
+from gateway.core.outbox import Outbox
+from gateway.shell.wire import Breach, Wire
+
+LIMIT = 1_000
+
+
+class Host:
+    """A server whose route keeps its wire and what it read."""
+
+    def __init__(self) -> None:
+        self.wire: Wire
+        self.read: list[str | bytes | None] = []
+        self.breach: Breach | None = None
+        self.tidy: bool | None = None
+        self.port = 0
+        self._here = asyncio.Event()
+        self.over = asyncio.Event()
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        loop = asyncio.get_running_loop()
+        outbox = Outbox(OutboxLimits(10_000, 64 * 1024 * 1024, 64 * 1024 * 1024))
+        self.wire = Wire(outbox, max_bytes=LIMIT, deflate=False, close_timeout_s=300 * MS, now=loop.time)
+        response = await self.wire.open(request, "")
+        self._here.set()
+        try:
+            while True:
+                self.read.append(await self.wire.read())
+                if self.read[-1] is None:
+                    break
+        except Breach as breach:
+            self.breach = breach
+            self.wire.shut(breach.code, str(breach))
+            await self.wire.linger()
+        finally:
+            self.tidy = await self.wire.finish()
+            self.over.set()
+        return response
+
+    async def dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(
+            b"GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.wait_for(self._here.wait(), 5)
+        return reader, writer
+
+
+@pytest_asyncio.fixture
+async def host() -> AsyncIterator[Host]:
+    made = Host()
+    app = web.Application()
+    app.router.add_get("/ws", made.serve)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    made.port = runner.addresses[0][1]
+    yield made
+    if hasattr(made, "wire"):
+        made.wire.cut()
+        await asyncio.wait_for(made.over.wait(), 5)
+    await runner.cleanup()
+
+
+def masked(payload: bytes, opcode: int = frames.TEXT) -> bytes:
+    """Return a client's frame (masked with zeros)."""
+    size = len(payload)
+    head = bytes([0x80 | opcode, 0x80 | size]) if size < 126 else struct.pack("!BBH", 0x80 | opcode, 0x80 | 126, size)
+    return head + b"\0\0\0\0" + payload
+
+
+async def test_messages_come_in_and_frames_go_out(host: Host):
+    """Text comes as str, binary as bytes, and what is on the outbox goes out whole and in order; both are counted."""
+    reader, writer = await host.dial()
+    writer.write(masked(b"hello") + masked(b"\xff", frames.BINARY))
+    await eventually(lambda: host.read == ["hello", b"\xff"])
+    one, two = frames.frame(b"one", frames.TEXT), frames.frame(b"two", frames.TEXT)
+    host.wire.outbox.put(one)
+    host.wire.outbox.put(two + two, count=2)
+    host.wire.flush()
+    assert await reader.readexactly(len(one + two + two)) == one + two + two
+    assert (host.wire.bytes_in, host.wire.messages_out, host.wire.bytes_out) == (6, 3, len(one + two + two))
+    writer.close()
+
+
+async def test_pings_are_answered_and_pongs_are_a_sign_of_life(host: Host):
+    """A ping gets a pong with its payload; pings, pongs and messages all set ``heard``."""
+    reader, writer = await host.dial()
+    for frame in (masked(b"abc", frames.PING), masked(b"", frames.PONG), masked(b"x")):
+        host.wire.heard = False
+        writer.write(frame)
+        await eventually(lambda: host.wire.heard)
+    assert await reader.readexactly(5) == frames.frame(b"abc", frames.PONG)
+    host.wire.ping()
+    assert await reader.readexactly(2) == b"\x89\x00"
+    writer.close()
+
+
+async def test_a_ping_flood_of_a_reader_that_stands_still_is_bounded(host: Host):
+    """While the peer reads nothing only its last ping waits for its pong; the rest is not kept."""
+    reader, writer = await host.dial()
+    reader._transport.pause_reading()
+    host.wire.outbox.put(frames.frame(b"x" * 20_000_000, frames.BINARY))
+    host.wire.flush()
+    for number in range(1_000):
+        writer.write(masked(b"%d" % number, frames.PING))
+    writer.write(masked(b"end"))
+    await eventually(lambda: host.read == ["end"])
+    reader._transport.resume_reading()
+    await reader.readexactly(20_000_010)
+    assert await reader.readexactly(5) == frames.frame(b"999", frames.PONG)
+    writer.close()
+
+
+async def test_what_the_transport_does_not_take_waits_in_the_outbox(host: Host):
+    """Beyond the transport's buffer frames stay in the outbox, where its limits count; they follow when the peer reads."""
+    reader, writer = await host.dial()
+    reader._transport.pause_reading()
+    chunk = frames.frame(b"x" * 100_000, frames.BINARY)
+    for _ in range(200):
+        host.wire.outbox.put(chunk)
+        host.wire.flush()
+    assert host.wire.outbox.count > 50
+    drained = asyncio.create_task(host.wire.drained())
+    await asyncio.sleep(0)
+    assert not drained.done()
+    reader._transport.resume_reading()
+    assert await reader.readexactly(200 * len(chunk)) == 200 * chunk
+    await asyncio.wait_for(drained, 5)
+    assert host.wire.messages_out == 200
+    writer.close()
+
+
+async def test_shut_sends_what_waits_then_the_last_words_then_the_close(host: Host):
+    """The close frame comes last, after it nothing is written or read, and the peer's answer ends the connection."""
+    reader, writer = await host.dial()
+    waiting, last = frames.frame(b"waiting", frames.TEXT), frames.frame(b"last", frames.TEXT)
+    host.wire.outbox.put(waiting)
+    host.wire.shut(4005, "Too slow", last_words=last)
+    host.wire.shut(4001, "Unauthorized")
+    host.wire.outbox.put(waiting)
+    host.wire.flush()
+    host.wire.ping()
+    close = b"\x88\x0a" + struct.pack("!H", 4005) + b"Too slow"
+    assert await reader.readexactly(len(waiting + last + close)) == waiting + last + close
+    writer.write(masked(b"dropped") + masked(struct.pack("!H", 4005), frames.CLOSE))
+    await asyncio.wait_for(host.over.wait(), 5)
+    assert host.read == [None]
+    assert await reader.read() == b""
+    assert (host.wire.close_code, host.tidy) == (4005, True)
+    writer.close()
+
+
+async def test_a_close_that_is_not_answered_is_cut(host: Host):
+    """When the deadline of the close has passed ``tick`` cuts the socket; before it does not."""
+    reader, writer = await host.dial()
+    host.wire.shut(1012, "Draining")
+    now = asyncio.get_running_loop().time()
+    host.wire.tick(now)
+    assert not host.over.is_set()
+    host.wire.tick(now + 1_000)
+    await asyncio.wait_for(host.over.wait(), 5)
+    assert host.wire.close_code == 1012
+    writer.close()
+    assert reader is not None
+
+
+@pytest.mark.parametrize(
+    ("code", "answer", "counted"),
+    [(b"", b"\x88\x00", 1005), (b"\x0f\xa1", b"\x88\x02\x0f\xa1", 4001), (b"\x03\xee", b"\x88\x02\x03\xea", 1002)],
+)
+async def test_the_peers_close_is_answered(host: Host, code: bytes, answer: bytes, counted: int):
+    """A close frame is answered with its own code, none with none, and one that nobody may send with 1002."""
+    reader, writer = await host.dial()
+    writer.write(masked(code, frames.CLOSE))
+    assert await reader.read() == answer
+    await asyncio.wait_for(host.over.wait(), 5)
+    assert host.wire.close_code == counted
+    writer.close()
+
+
+async def test_a_peer_that_vanishes_counts_as_1006(host: Host):
+    """A connection that ends without a close frame has the code 1006."""
+    _, writer = await host.dial()
+    writer.transport.abort()
+    await asyncio.wait_for(host.over.wait(), 5)
+    assert (host.read, host.wire.close_code) == ([None], 1006)
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (masked(b"x" * (LIMIT + 1)), 1009),
+        (b"\x81\xfe" + struct.pack("!H", 60_000) + b"\0\0\0\0", 1009),
+        (b"\x01\xfe" + struct.pack("!H", 600) + b"\0\0\0\0" + b"x" * 600 + b"\x80\xfe" + struct.pack("!H", 600), 1009),
+        (masked("é".encode()[:1]), 1007),
+        (b"\x83\x80\0\0\0\0", 1002),
+    ],
+)
+async def test_a_breach_names_its_code(host: Host, sent: bytes, code: int):
+    """What breaks the protocol or the limit is a Breach with its code as soon as it can be known, and the peer can read it."""
+    reader, writer = await host.dial()
+    writer.write(masked(b"x" * LIMIT) + sent)
+    answer = await asyncio.wait_for(reader.read(), 5)
+    assert answer[0] == 0x88
+    assert int.from_bytes(answer[2:4], "big") == code
+    writer.close()
+    await asyncio.wait_for(host.over.wait(), 5)
+    assert host.breach is not None
+    assert (host.breach.code, host.breach.too_large) == (code, code == 1009)
+    assert host.read == ["x" * LIMIT]

@@ -1,0 +1,100 @@
+"""The gateway's settings."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+
+from gateway.settings import GatewaySettings, new_gateway_id
+from warren.address import is_connection
+from warren.errors import SettingsError
+from warren.settings import describe, read, report
+
+ANONYMOUS = {"WARREN_GATEWAY_AUTH": "anonymous"}
+
+
+def problems(**env: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        read(GatewaySettings, ANONYMOUS | env)
+    return caught.value.problems
+
+
+def test_jwt_without_a_key_is_a_problem():
+    """The default asks for tokens, so it needs a key; anonymous must be asked for."""
+    with pytest.raises(SettingsError) as caught:
+        read(GatewaySettings, {})
+    (problem,) = caught.value.problems
+    assert "WARREN_GATEWAY_JWT_SECRET" in problem
+    assert read(GatewaySettings, ANONYMOUS).auth.auth == "anonymous"
+
+
+def test_defaults_are_those_of_the_protocol():
+    """Without more the limits and the heartbeat are those that the protocol's page promises."""
+    settings = read(GatewaySettings, ANONYMOUS)
+    limits = settings.limits
+    assert (limits.message_bytes, limits.rate, limits.rate_per_ms) == (1_048_576, 5, 1_000)
+    assert (settings.times.heartbeat_ms, settings.rooms) == (30_000, ("default",))
+    assert (settings.listen.port, settings.probes.internal_port) == (8080, 9080)
+
+
+def test_lists_and_networks_are_parsed():
+    """Rooms, origins, audiences and networks are comma separated, and ``-`` is the empty list."""
+    settings = read(
+        GatewaySettings,
+        ANONYMOUS
+        | {
+            "WARREN_GATEWAY_ROOMS": "a, b,a",
+            "WARREN_GATEWAY_ORIGINS": "https://a.example,*",
+            "WARREN_GATEWAY_TRUSTED_PROXIES": "10.0.0.0/8, ::1/128",
+        },
+    )
+    assert settings.rooms == ("a", "b")
+    assert settings.listen.origins == ("https://a.example", "*")
+    assert settings.listen.trusted_proxies == (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1/128"))
+    assert read(GatewaySettings, ANONYMOUS | {"WARREN_GATEWAY_ROOMS": "-"}).rooms == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "70000"),
+        ("ID", "a b"),
+        ("ROOMS", "@ann"),
+        ("ORIGINS", "app.example"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("JWT_ALGORITHMS", "none"),
+        ("JWKS", "ftp://x/y"),
+        ("UPLINK_BYTES", "1000000"),
+        ("DRAIN_DEADLINE_MS", "10000"),
+        ("HEARTBEAT_MS", "0"),
+        ("ROOMS_PER_CONNECTION", "1"),
+        ("AUTH", "basic"),
+        ("FOO", "1"),
+    ],
+)
+def test_wrong_values_name_their_variable(name, value):
+    """Each wrong value is one problem with the variable's name in it."""
+    (problem,) = problems(**{f"WARREN_GATEWAY_{name}": value})
+    assert f"WARREN_GATEWAY_{name}" in problem
+
+
+def test_all_problems_come_at_once():
+    """Several wrong values are reported together."""
+    found = problems(WARREN_GATEWAY_PORT="x", WARREN_GATEWAY_ROOMS="a b", WARREN_SHARDS="0")
+    assert len(found) == 3
+
+
+def test_every_variable_has_a_meaning_and_no_secret_is_shown():
+    """Each variable has a meaning that is a sentence, and the report hides the secret."""
+    for variable in describe(GatewaySettings):
+        assert variable.meaning.endswith("."), variable.name
+    shown = report(GatewaySettings, {"WARREN_GATEWAY_JWT_SECRET": "very secret indeed"})
+    assert "very secret indeed" not in shown
+
+
+def test_gateway_ids_are_new_for_every_life():
+    """An id keeps its prefix, is never the same twice, and makes connection ids that are valid."""
+    assert new_gateway_id("pod-1").startswith("pod-1-")
+    assert len({new_gateway_id("") for _ in range(100)}) == 100
+    assert is_connection(new_gateway_id("x" * 48) + "~1")

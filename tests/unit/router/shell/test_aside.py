@@ -1,0 +1,35 @@
+"""Aside: what is kept, with what."""
+
+from prometheus_client import CollectorRegistry
+from tests.support.scripted_bus import ScriptedBus
+
+from router.shell.aside import REASON_HEADER, Aside
+from router.shell.steady import Steady
+from warren.bus import Properties
+from warren.errors import NotConfirmed
+from warren.metrics import RouterMetrics
+
+
+def count(metrics, reason):
+    return metrics.registry.get_sample_value("warren_router_dead_total", {"reason": reason})
+
+
+async def test_a_message_is_kept_with_its_properties_its_headers_and_the_reason():
+    """Everything that says what it was, but no expiration: in the dead-letter queue it stays."""
+    bus, metrics = ScriptedBus(), RouterMetrics(CollectorRegistry())
+    properties = Properties("text/plain", "T", "m1", "c1", "reply", 5, 6, {"mine": 1, REASON_HEADER: "old"})
+    await Aside(Steady(bus), "warren.x", metrics).put(b"body", "bad: because", properties, {"more": 2})
+    (published,) = bus.published
+    assert (published.exchange, published.key, published.body, published.persistent) == ("warren.x", "", b"body", True)
+    assert published.properties == Properties(
+        "text/plain", "T", "m1", "c1", None, None, 6, {"mine": 1, "more": 2, REASON_HEADER: "bad: because"}
+    )
+    assert count(metrics, "bad") == 1
+
+
+async def test_it_is_kept_for_certain():
+    """A publish whose fate is not known is repeated."""
+    bus = ScriptedBus()
+    bus.script("", NotConfirmed())
+    await Aside(Steady(bus), "warren.x", RouterMetrics(CollectorRegistry())).put(b"1", "why", Properties(), {})
+    assert len(bus.published) == 2

@@ -1,0 +1,140 @@
+"""Inbox: heartbeats, goodbyes and answers, to whom they concern."""
+
+from tests.support.router_ground import ground
+from tests.support.scripted_bus import Delivered, ScriptedBus
+
+from router.core.effects import Reply
+from router.core.takeover import State
+from router.shell.inbox import Inbox
+from router.shell.possession import Possession
+from warren.envelope import Ack, Announce, Bye, Heartbeat, Members, encode
+from warren.topology import Topology
+
+
+class Stand:
+    def __init__(self):
+        self.bus = ScriptedBus()
+        self.ground = ground(listening_s=lambda: self.inbox.listening_s())
+        self.clock, self.gateways = self.ground.clock, self.ground.gateways
+        topology = Topology(shards=1)
+        self.inbox = Inbox(self.bus, topology, "r1", self.clock, self.gateways, self.ground.metrics)
+        self.possession = Possession(0, self.ground, lambda: None)
+        self.inbox.connect([self.possession])
+
+    async def start(self):
+        await self.inbox.start()
+        (self.subscription,) = self.bus.subscriptions
+        return self
+
+    def hear(self, *envelopes, body=None):
+        delivery = Delivered(body if body is not None else encode(envelopes))
+        self.subscription.deliver(delivery)
+        assert delivery.fate == "acked"
+
+    def live(self, *conns):
+        """Make the shard live with g1's answer."""
+        self.hear(Heartbeat("g1", 1))
+        self.clock.advance(1.0)
+        self.possession.delivered()
+        (tell,) = self.possession.taken()
+        rooms = (Members("a", tuple((conn, "u") for conn in conns)),) if conns else ()
+        self.hear(Announce("g1", 0, tell.message.term, rooms, True, tell.message.ref))
+        assert self.possession.state is State.LIVE
+        self.possession.taken()
+
+    def asked(self):
+        return [effect.gateway for effect in self.possession.taken() if isinstance(effect, Reply)]
+
+    def rejected(self):
+        return self.ground.metrics.registry.get_sample_value("warren_router_rejected_total", {"reason": "inbox"})
+
+
+async def test_it_listens_from_when_its_queue_is_consumed():
+    """The time counts anew after each loss; a lost inbox does not listen."""
+    stand = Stand()
+    assert stand.inbox.listening_s() < 0
+    await stand.start()
+    stand.clock.advance(2.0)
+    assert stand.inbox.listening_s() == 2.0
+    stand.subscription.lose()
+    assert stand.inbox.listening_s() < 0
+    stand.subscription.start()
+    assert stand.inbox.listening_s() == 0.0
+
+
+async def test_its_queue_has_a_new_name_each_time():
+    """An old one may be locked by a broker node that is down; both are reached by the router's key and by all."""
+    stand = await Stand().start()
+    one, two = stand.subscription.source(), stand.subscription.source()
+    assert one.queue.name != two.queue.name
+    assert {binding.key for binding in one.bindings} == {"r1", "all"}
+
+
+async def test_a_lease_that_ends_takes_the_members_with_it():
+    """Once, and not while nothing can be heard."""
+    stand = await Stand().start()
+    stand.live("g1~1")
+    stand.subscription.lose()
+    stand.clock.advance(60.0)
+    stand.inbox.tick()
+    assert "a" in stand.possession.live.rooms
+    stand.subscription.start()
+    stand.inbox.tick()
+    assert "a" in stand.possession.live.rooms
+    stand.clock.advance(5.0)
+    stand.inbox.tick()
+    assert "a" not in stand.possession.live.rooms
+    assert stand.gateways.living == frozenset()
+
+
+async def test_a_gateway_that_says_bye_is_gone_at_once():
+    """And its members with it."""
+    stand = await Stand().start()
+    stand.live("g1~1")
+    stand.hear(Bye("g1"))
+    assert len(stand.possession.live.rooms) == 0
+
+
+async def test_a_gateway_is_asked_when_it_is_new_reborn_or_back():
+    """New: it may have been given up; reborn: the members of the former life are dropped; back: something was lost."""
+    stand = await Stand().start()
+    stand.live("g1~1")
+    stand.hear(Heartbeat("g1", 1))
+    assert stand.asked() == []
+    stand.hear(Heartbeat("g2", 1))
+    assert stand.asked() == ["g2"]
+    stand.inbox.suspect("g1")
+    stand.inbox.suspect("g1")
+    assert stand.asked() == ["g1"]
+    stand.hear(Heartbeat("g1", 1))
+    assert stand.asked() == ["g1"]
+    stand.hear(Heartbeat("g1", 2))
+    assert stand.asked() == ["g1"]
+    assert len(stand.possession.live.rooms) == 0
+
+
+async def test_what_does_not_belong_here_is_counted_and_hurts_nothing():
+    """Bytes that are no batch, another kind, a shard that does not exist."""
+    stand = await Stand().start()
+    stand.hear(body=b"\xc1")
+    stand.hear(Ack("g1~1", "a", "x", "e", 1), Heartbeat("g1", 1))
+    stand.hear(Announce("g2", 99, 1, ()), Announce("g2", -1, 1, ()))
+    assert stand.rejected() == 2
+    assert stand.gateways.living == {"g1", "g2"}
+
+
+async def test_an_exception_does_not_end_the_listening(monkeypatch):
+    """What comes after it is heard."""
+    stand = await Stand().start()
+    monkeypatch.setattr(stand.possession, "announced", lambda part: 1 / 0)
+    stand.hear(Announce("g1", 0, 1, ()), Heartbeat("g2", 1))
+    assert stand.rejected() == 1
+    assert "g2" in stand.gateways.living
+
+
+async def test_stopped_it_listens_no_more():
+    """Its subscription is closed."""
+    stand = await Stand().start()
+    await stand.inbox.stop()
+    assert not stand.subscription.active
+    assert stand.inbox.listening_s() < 0

@@ -1,0 +1,181 @@
+"""Intake: notifications to their shards, in order, acknowledged when confirmed."""
+
+import asyncio
+
+import pytest_asyncio
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from prometheus_client import CollectorRegistry
+from tests.support.eventually import eventually
+from tests.support.scripted_bus import Delivered, ManualClock, ScriptedBus
+
+from router.shell.aside import Aside
+from router.shell.intake import Intake
+from router.shell.steady import Steady
+from warren.address import shard_of
+from warren.batch import BatchLimits
+from warren.bus import Properties
+from warren.envelope import decode
+from warren.errors import NotConfirmed
+from warren.metrics import RouterMetrics
+from warren.telemetry import Tracing, trace_id
+from warren.topology import Topology
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+class Stand:
+    def __init__(self, limits=None, tracing=None):
+        self.bus, self.clock, self.topology = ScriptedBus(), ManualClock(), Topology(shards=4)
+        self.metrics = RouterMetrics(CollectorRegistry())
+        steady = Steady(self.bus)
+        self.intake = Intake(
+            self.bus, self.topology, steady, Aside(steady, self.topology.notify_dead, self.metrics), self.clock,
+            self.metrics, tracing or Tracing("router"), limits or BatchLimits(), prefetch=10, max_bytes=100,
+        )  # fmt: skip
+        self.acked = []
+
+    async def start(self):
+        await self.intake.start()
+        (self.subscription,) = self.bus.subscriptions
+        return self
+
+    def give(self, key, body, **properties):
+        delivery = Delivered(body, key, Properties(**properties))
+        delivery.on_ack = lambda: self.acked.append(body)
+        self.subscription.deliver(delivery)
+        return delivery
+
+    def ingress(self):
+        return [published for published in self.bus.published if published.exchange == self.topology.ingress]
+
+    def payloads(self):
+        return [message.payload for published in self.ingress() for message in decode(published.body)]
+
+
+@pytest_asyncio.fixture
+async def stand():
+    stand = await Stand().start()
+    yield stand
+    stand.bus.release()
+    await stand.intake.kill()
+
+
+async def test_a_notification_goes_to_the_shard_of_its_address(stand):
+    """Persistent and mandatory, and it is acknowledged once that is confirmed."""
+    stand.bus.held = True
+    delivery = stand.give("user.ann", b'"x"', type="deal", message_id="m1")
+    await eventually(lambda: stand.ingress())
+    assert delivery.fate == ""
+    stand.bus.release()
+    await eventually(lambda: delivery.fate == "acked")
+    (published,) = stand.ingress()
+    assert published.key == str(shard_of("@ann", 4))
+    assert (published.mandatory, published.persistent) == (True, True)
+    (message,) = decode(published.body)
+    assert (message.room, message.type, message.id, message.payload) == ("@ann", "deal", "m1", b'"x"')
+    assert message.at_us == stand.clock.wall_us()
+
+
+async def test_order_is_kept_when_a_publish_is_repeated(stand):
+    """What came later waits for the repeat; all of it is acknowledged in the order in which it came."""
+    key = str(shard_of("a", 4))
+    stand.bus.script(key, NotConfirmed(), NotConfirmed())
+    for number in range(20):
+        stand.give("room.a", b"%d" % number)
+    expected = [b"%d" % number for number in range(20)]
+    await eventually(lambda: stand.acked == expected)
+    confirmed = stand.payloads()
+    first = len(confirmed) - 20
+    assert confirmed[first:] == expected
+    assert all(payload in expected for payload in confirmed[:first])
+
+
+async def test_what_is_invalid_is_set_aside_and_acknowledged_after_that(stand):
+    """With the reason, its own headers and its routing key; what is valid does not wait for it."""
+    stand.bus.script("", NotConfirmed())
+    bad = stand.give("room.a", b"{", headers={"mine": 1}, message_id="m")
+    good = stand.give("room.a", b"1")
+    await eventually(lambda: bad.fate == good.fate == "acked")
+    dead = [published for published in stand.bus.published if published.exchange == stand.topology.notify_dead]
+    assert [kept.body for kept in dead] == [b"{", b"{"]  # the first was not confirmed
+    headers = dead[-1].properties.headers
+    assert headers["x-warren-reason"].startswith("invalid payload")
+    assert (headers["x-warren-routing-key"], headers["mine"]) == ("room.a", 1)
+    assert stand.payloads() == [b"1"]
+
+
+async def test_what_has_not_gone_out_when_the_queue_is_lost_does_not_go_out_from_here(stand):
+    """The next consumer gets it, in its order; a repeat under way ends too."""
+    stand.bus.script(str(shard_of("a", 4)), *[NotConfirmed()] * 50)
+    under_way = stand.give("room.a", b"1")
+    await eventually(lambda: stand.ingress())
+    waiting = stand.give("room.a", b"2")
+    await eventually(lambda: not stand.intake._inbound and stand.intake._waiting() == 2)
+    stand.subscription.lose()
+    await eventually(lambda: stand.intake._waiting() == 0)
+    assert set(stand.payloads()) == {b"1"}
+    assert (under_way.fate, waiting.fate) == ("", "")
+    stand.bus.outcomes.clear()
+    after = stand.give("room.a", b"3")
+    await eventually(lambda: after.fate == "acked")
+
+
+async def test_a_full_way_makes_it_wait():
+    """No notification is dropped, and the order stays, though only one may wait."""
+    stand = await Stand(BatchLimits(batch_count=1, waiting_count=1)).start()
+    expected = [b"%d" % number for number in range(10)]
+    for body in expected:
+        stand.give("room.a", body)
+        stand.give("nowhere", body)
+    await eventually(lambda: len(stand.acked) == 20)
+    assert stand.payloads() == expected
+    await stand.intake.kill()
+
+
+async def test_stop_finishes_what_has_begun(stand):
+    """It takes no more meanwhile."""
+    stand.bus.held = True
+    begun = stand.give("room.a", b"1")
+    await eventually(lambda: stand.ingress())
+    stopping = asyncio.create_task(stand.intake.stop())
+    await asyncio.sleep(0)
+    late = stand.give("room.a", b"2")
+    stand.bus.release()
+    await stopping
+    assert (begun.fate, late.fate) == ("acked", "")
+    assert stand.subscription.active
+    await stand.intake.kill()
+    assert not stand.subscription.active
+
+
+async def test_notifications_are_counted(stand):
+    """The good ones by number, the bad ones by reason."""
+    last = [stand.give("room.a", b"1"), stand.give("room.a", b"{"), stand.give("room.a", b"2")]
+    await eventually(lambda: all(delivery.fate for delivery in last))
+    value = stand.metrics.registry.get_sample_value
+    assert value("warren_router_notifications_total") == 2
+    assert value("warren_router_dead_total", {"reason": "invalid payload"}) == 1
+
+
+async def test_a_trace_goes_on_from_the_headers():
+    """Two spans, notify and send; the envelope carries the second one's context. A header that is no text is no trace."""
+    exporter = InMemorySpanExporter()
+    tracing = Tracing(
+        "router", {"OTEL_TRACES_SAMPLER": "parentbased_always_off"}, processor=SimpleSpanProcessor(exporter)
+    )
+    stand = await Stand(tracing=tracing).start()
+    last = [
+        stand.give("room.a", b"1", headers={"traceparent": 7}),
+        stand.give("room.a", b"2", headers={"traceparent": TRACE}),
+    ]
+    await eventually(lambda: all(delivery.fate for delivery in last))
+    send, notify = exporter.get_finished_spans()
+    plain, traced = [message for published in stand.ingress() for message in decode(published.body)]
+    assert plain.trace == ""
+    assert trace_id(traced.trace) == trace_id(TRACE)
+    assert traced.trace[36:52] == f"{send.context.span_id:016x}"
+    assert send.parent.span_id == notify.context.span_id
+    assert f"{notify.parent.span_id:016x}" == TRACE[36:52]
+    await stand.intake.kill()
+    tracing.shutdown()

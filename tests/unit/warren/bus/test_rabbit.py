@@ -1,0 +1,129 @@
+"""RabbitBus: which connection does what, and what it tells. (What a real broker does is in tests/contract and tests/faults.)"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from pamqp import commands as spec
+from tests.support.amqp_server import AmqpServer
+from tests.support.eventually import eventually
+
+from warren.bus import Source
+from warren.bus.rabbit import LinkTimes, RabbitBus
+from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch
+from warren.topology import Topology
+
+TIMES = LinkTimes(connect_s=1.0, first_pause_s=0.01, longest_pause_s=0.05)
+TOPOLOGY = Topology(shards=2)
+
+
+@pytest_asyncio.fixture
+async def server() -> AsyncIterator[AmqpServer]:
+    async with AmqpServer() as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def bus(server: AmqpServer) -> AsyncIterator[RabbitBus]:
+    bus = RabbitBus([server.url], TOPOLOGY, name="unit", times=TIMES)
+    yield bus
+    await bus.close()
+
+
+def names(server: AmqpServer) -> list[str]:
+    """The names of the connections that were made."""
+    return sorted(frame.client_properties["connection_name"] for frame in server.of(spec.Connection.StartOk))
+
+
+async def test_publishing_and_consuming_have_connections_of_their_own(server: AmqpServer, bus: RabbitBus) -> None:
+    """Two connections at start, a third one with the first lane, and the whole topology declared on each."""
+    await bus.start()
+    assert names(server) == ["unit/consume", "unit/publish"]
+    await bus.lane(lambda: None)
+    assert names(server) == ["unit/consume", "unit/lanes", "unit/publish"]
+    assert len(server.of(spec.Queue.Declare)) == 3 * len(TOPOLOGY.queues())
+
+
+def test_an_address_is_needed() -> None:
+    """A bus without an address is refused at once."""
+    with pytest.raises(ValueError, match="address"):
+        RabbitBus([], TOPOLOGY, name="unit")
+
+
+async def test_a_channel_that_is_ended_by_a_publish_is_made_again(server: AmqpServer, bus: RabbitBus) -> None:
+    """When the broker ends the publishing channel the watchers are told, and a new channel on the same connection goes on."""
+    told: list[bool] = []
+    await bus.start()
+    bus.watch(told.append)
+    server.on_publish = lambda published: server.answer(published, spec.Channel.Close(404, "no exchange", 60, 40))
+    with pytest.raises(NotConfirmed):
+        await bus.publish("missing", "key", b"x")
+    assert told == [False]
+    await eventually(lambda: told == [False, True])
+    assert bus.up
+    server.on_publish = None
+    await bus.publish("ex", "key", b"y")
+    assert len(names(server)) == 2
+
+
+async def test_a_mismatch_ends_start(server: AmqpServer, bus: RabbitBus) -> None:
+    """When the broker has another topology start raises, and nothing stays connected."""
+    server.refuse[spec.Queue.Declare] = lambda _: spec.Channel.Close(406, "PRECONDITION_FAILED", 50, 10)
+    async with asyncio.timeout(10):
+        with pytest.raises(TopologyMismatch):
+            await bus.start()
+    made = server.connections
+    assert not bus.up
+    assert await bus.depth("q") is None
+    assert server.connections == made
+
+
+async def test_a_subscription_to_a_queue_of_other_settings_is_refused(server: AmqpServer, bus: RabbitBus) -> None:
+    """To subscribe to a queue that exists with other settings raises TopologyMismatch to the one who asked."""
+    await bus.start()
+    server.refuse[spec.Queue.Declare] = lambda _: spec.Channel.Close(406, "PRECONDITION_FAILED", 50, 10)
+    with pytest.raises(TopologyMismatch):
+        await bus.subscribe(lambda: Source(TOPOLOGY.shard_queue(0)), lambda _: None, prefetch=1)
+
+
+async def test_a_depth_that_is_not_answered_is_none(
+    server: AmqpServer, bus: RabbitBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A queue whose node never answers has no depth, and the connection lives on."""
+    monkeypatch.setattr("warren.bus.rabbit.DEPTH_S", 0.05)
+    await bus.start()
+    server.refuse[spec.Queue.Declare] = lambda _: None
+    async with asyncio.timeout(10):
+        assert await bus.depth("q") is None
+    server.refuse[spec.Queue.Declare] = lambda frame: spec.Queue.DeclareOk(frame.queue, 7, 0)
+    assert await bus.depth("q") == 7
+    assert len(names(server)) == 2
+
+
+async def test_no_lane_without_a_broker() -> None:
+    """To open a lane while the broker is away raises BusUnavailable after the first attempt."""
+    async with AmqpServer() as server:
+        bus = RabbitBus([server.url], TOPOLOGY, name="unit", times=TIMES)
+        await bus.start()
+        server._server.close()
+        server.drop()
+        await eventually(lambda: not bus.up)
+        with pytest.raises(BusUnavailable):
+            await bus.lane(lambda: None)
+        await bus.close()
+
+
+async def test_aiormq_says_nothing_by_itself(
+    server: AmqpServer, bus: RabbitBus, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When connections break the log has our lines alone, none with a traceback."""
+    caplog.set_level(logging.INFO, "warren.bus")
+    told: list[bool] = []
+    await bus.start()
+    bus.watch(told.append)
+    server.drop()
+    await eventually(lambda: told == [False, True])
+    assert {record.name for record in caplog.records} == {"warren.bus"}
+    assert all(record.exc_info is None for record in caplog.records)

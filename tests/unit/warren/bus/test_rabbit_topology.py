@@ -1,0 +1,104 @@
+"""Declaring a topology: every object with every argument, and what is said when the broker has another."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiormq.connection import Connection
+from pamqp import commands as spec
+from tests.support.amqp_server import AmqpServer
+
+from warren.bus.rabbit_topology import declare_topology
+from warren.errors import BusUnavailable, TopologyMismatch
+from warren.topology import Queue, Topology
+
+
+class WithStream(Topology):
+    """A topology that has a stream too."""
+
+    def queues(self) -> tuple[Queue, ...]:
+        return (*super().queues(), Queue("log", "stream", {"x-max-age": "1h"}))
+
+
+@pytest.fixture
+def topology() -> Topology:
+    return WithStream(shards=3)
+
+
+@pytest_asyncio.fixture
+async def server() -> AsyncIterator[AmqpServer]:
+    async with AmqpServer() as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def connection(server: AmqpServer) -> AsyncIterator[Connection]:
+    connection = Connection(server.url)
+    await connection.connect()
+    await connection.connected.wait()
+    yield connection
+    await connection.close()
+
+
+async def test_everything_is_declared_with_its_arguments(
+    server: AmqpServer, connection: Connection, topology: Topology
+) -> None:
+    """Each exchange, queue and binding of the topology is declared as it says, durable, on a channel that is closed again."""
+    await declare_topology(connection, topology)
+    exchanges = [(frame.exchange, frame.exchange_type, frame.durable) for frame in server.of(spec.Exchange.Declare)]
+    assert exchanges == [(exchange.name, exchange.type, True) for exchange in topology.exchanges()]
+    queues = {frame.queue: frame for frame in server.of(spec.Queue.Declare)}
+    assert list(queues) == [queue.name for queue in topology.queues()]
+    for queue in topology.queues():
+        frame = queues[queue.name]
+        assert (frame.durable, frame.exclusive, frame.auto_delete) == (True, False, False)
+        assert frame.arguments == {"x-queue-type": queue.kind, **queue.arguments}
+    bindings = [(frame.exchange, frame.queue, frame.routing_key) for frame in server.of(spec.Queue.Bind)]
+    assert bindings == [(binding.exchange, binding.queue, binding.key) for binding in topology.bindings()]
+    assert len(server.of(spec.Channel.Close)) == 1
+
+
+def refuse(name: str, code: int, text: str) -> Callable[[Any], Any]:
+    """Answer a declaration of ``name`` with channel.close, others with yes."""
+
+    def answer(frame: Any) -> Any:
+        declared = frame.queue if isinstance(frame, spec.Queue.Declare) else frame.exchange
+        if declared == name:
+            return spec.Channel.Close(code, text, 50, 10)
+        return (
+            spec.Queue.DeclareOk(declared, 0, 0) if isinstance(frame, spec.Queue.Declare) else spec.Exchange.DeclareOk()
+        )
+
+    return answer
+
+
+async def test_the_guard_means_shards(server: AmqpServer, connection: Connection, topology: Topology) -> None:
+    """When the guard queue has another limit the error says that the number of shards differs, and which one is set here."""
+    server.refuse[spec.Queue.Declare] = refuse(
+        topology.guard_queue().name, 406, "PRECONDITION_FAILED - inequivalent arg"
+    )
+    with pytest.raises(TopologyMismatch, match=r"number of shards differs: this service is set to 3"):
+        await declare_topology(connection, topology)
+
+
+async def test_another_queue_is_named(server: AmqpServer, connection: Connection, topology: Topology) -> None:
+    """When another queue differs the error names it and repeats the broker's words."""
+    name = topology.shard_queue(2).name
+    server.refuse[spec.Queue.Declare] = refuse(name, 406, "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit'")
+    with pytest.raises(TopologyMismatch, match=rf"queue {name} .*x-delivery-limit"):
+        await declare_topology(connection, topology)
+
+
+async def test_another_exchange_is_named(server: AmqpServer, connection: Connection, topology: Topology) -> None:
+    """When an exchange has another type the error names it."""
+    server.refuse[spec.Exchange.Declare] = refuse(topology.notify, 406, "PRECONDITION_FAILED - inequivalent arg 'type'")
+    with pytest.raises(TopologyMismatch, match=rf"exchange {topology.notify} "):
+        await declare_topology(connection, topology)
+
+
+async def test_any_other_refusal_is_no_mismatch(server: AmqpServer, connection: Connection, topology: Topology) -> None:
+    """A refusal for another reason (no permission) is BusUnavailable with the broker's words: it may pass."""
+    server.refuse[spec.Queue.Declare] = refuse(topology.notify, 403, "ACCESS_REFUSED - no permission")
+    with pytest.raises(BusUnavailable, match="no permission"):
+        await declare_topology(connection, topology)

@@ -1,0 +1,94 @@
+"""Batch: in order, within its limits, nothing lost; by examples and by a random walk against a naive model."""
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from warren.batch import Batch, BatchLimits
+
+
+def test_what_is_offered_comes_out_in_order() -> None:
+    """Items come out in the order in which they went in, as many at once as the count allows."""
+    batch: Batch[int] = Batch(BatchLimits(batch_count=3))
+    assert all(batch.offer(number, 1) for number in range(7))
+    assert [batch.next(), batch.next(), batch.next(), batch.next()] == [[0, 1, 2], [3, 4, 5], [6], []]
+
+
+def test_bytes_bound_a_batch_but_one_item_always_goes() -> None:
+    """A batch stops before its bytes would be exceeded; an item larger than that goes alone."""
+    batch: Batch[str] = Batch(BatchLimits(batch_bytes=10))
+    for item, size in (("a", 6), ("b", 4), ("c", 1), ("huge", 99), ("d", 1)):
+        assert batch.offer(item, size)
+    assert [batch.next(), batch.next(), batch.next(), batch.next()] == [["a", "b"], ["c"], ["huge"], ["d"]]
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    """Over the waiting count or bytes an item is refused and nothing changes; taking makes room."""
+    batch: Batch[int] = Batch(BatchLimits(batch_count=1, waiting_count=2, waiting_bytes=10))
+    assert batch.offer(1, 5)
+    assert not batch.offer(2, 6)
+    assert batch.offer(2, 5)
+    assert not batch.offer(3, 0)
+    assert (len(batch), batch.bytes) == (2, 10)
+    assert batch.next() == [1]
+    assert batch.offer(3, 5)
+
+
+def test_an_empty_queue_takes_any_size() -> None:
+    """An item larger than all that may wait is taken where nothing waits, or it could never be sent."""
+    batch: Batch[str] = Batch(BatchLimits(waiting_bytes=10))
+    assert batch.offer("huge", 1_000)
+    assert not batch.offer("small", 1)
+    assert batch.next() == ["huge"]
+    assert batch.bytes == 0
+
+
+@pytest.mark.parametrize("size", [0, 1, 1_000_000])
+def test_an_empty_batch_has_nothing_to_give(size: int) -> None:
+    """``next`` gives nothing where nothing waits, before and after."""
+    batch: Batch[int] = Batch(BatchLimits())
+    assert batch.next() == []
+    batch.offer(1, size)
+    assert batch.next() == [1]
+    assert batch.next() == []
+
+
+LIMITS = BatchLimits(batch_count=4, batch_bytes=20, waiting_count=9, waiting_bytes=60)
+
+
+class BatchWalk(RuleBasedStateMachine):
+    """Offers and takes in any order, against a plain list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batch: Batch[int] = Batch(LIMITS)
+        self.model: list[tuple[int, int]] = []
+        self.number = 0
+
+    @rule(size=st.integers(0, 70))
+    def offer(self, size: int) -> None:
+        waiting = sum(each for _, each in self.model)
+        fits = not self.model or (len(self.model) < LIMITS.waiting_count and waiting + size <= LIMITS.waiting_bytes)
+        self.number += 1
+        assert self.batch.offer(self.number, size) == fits
+        if fits:
+            self.model.append((self.number, size))
+
+    @rule()
+    def take(self) -> None:
+        taken = self.batch.next()
+        expected, self.model = self.model[: len(taken)], self.model[len(taken) :]
+        assert taken == [number for number, _ in expected]
+        assert bool(taken) == bool(expected)
+        total = sum(size for _, size in expected)
+        assert len(taken) <= 1 or (len(taken) <= LIMITS.batch_count and total <= LIMITS.batch_bytes)
+        if self.model and taken:  # it took all it could
+            assert len(taken) == LIMITS.batch_count or total + self.model[0][1] > LIMITS.batch_bytes
+
+    @invariant()
+    def counts_agree(self) -> None:
+        assert len(self.batch) == len(self.model)
+        assert self.batch.bytes == sum(size for _, size in self.model)
+
+
+TestBatchWalk = BatchWalk.TestCase

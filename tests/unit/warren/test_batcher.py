@@ -1,0 +1,178 @@
+"""Batcher: group commit, order, barriers, failures, the end."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from warren.batch import BatchLimits
+from warren.batcher import Batcher
+from warren.errors import NotConfirmed
+
+
+class Wire:
+    """A destination whose confirms the test gives."""
+
+    def __init__(self) -> None:
+        self.sent: list[list[int]] = []
+        self.confirms: list[asyncio.Future[None]] = []
+
+    async def send(self, items: Sequence[int]) -> None:
+        self.sent.append(list(items))
+        confirm: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.confirms.append(confirm)
+        await confirm
+
+
+async def turns(count: int = 5) -> None:
+    """Let every task that can go on do so."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_an_idle_destination_is_sent_to_at_once() -> None:
+    """A single item goes in the next turn of the loop, alone."""
+    wire = Wire()
+    batcher = Batcher(wire.send)
+    assert batcher.offer(1, 10)
+    await turns()
+    assert wire.sent == [[1]]
+    wire.confirms[0].set_result(None)
+    await batcher.barrier()
+
+
+async def test_what_arrives_meanwhile_goes_as_the_next_batch() -> None:
+    """While one batch is under way nothing else is sent; all that came meanwhile goes together, in order."""
+    wire, counts = Wire(), []
+    batcher = Batcher(wire.send, observe=counts.append)
+    batcher.offer(1, 10)
+    await turns()
+    for number in (2, 3, 4):
+        batcher.offer(number, 10)
+    await turns()
+    assert wire.sent == [[1]]
+    assert (batcher.waiting, batcher.waiting_bytes) == (4, 30)
+    wire.confirms[0].set_result(None)
+    await turns()
+    assert wire.sent == [[1], [2, 3, 4]]
+    assert (batcher.waiting, batcher.waiting_bytes) == (3, 0)
+    wire.confirms[1].set_result(None)
+    await batcher.barrier()
+    assert batcher.waiting == 0
+    assert counts == [1, 3]
+
+
+async def test_a_full_buffer_refuses() -> None:
+    """What does not fit is refused, and what was taken still goes."""
+    wire = Wire()
+    batcher = Batcher(wire.send, BatchLimits(waiting_count=2))
+    batcher.offer(1, 1)
+    await turns()
+    assert [batcher.offer(number, 1) for number in (2, 3, 4)] == [True, True, False]
+    wire.confirms[0].set_result(None)
+    await turns()
+    assert wire.sent == [[1], [2, 3]]
+    wire.confirms[1].set_result(None)
+    await batcher.barrier()
+
+
+async def test_a_barrier_waits_for_what_was_offered_before_it() -> None:
+    """A barrier ends with the batch that holds the last item offered before it, not with later ones."""
+    wire = Wire()
+    batcher = Batcher(wire.send, BatchLimits(batch_count=2))
+    for number in (1, 2, 3):
+        batcher.offer(number, 1)
+    first = asyncio.create_task(batcher.barrier())
+    await turns()
+    batcher.offer(4, 1)
+    batcher.offer(5, 1)
+    second = asyncio.create_task(batcher.barrier())
+    wire.confirms[0].set_result(None)
+    await turns()
+    assert not first.done()
+    wire.confirms[1].set_result(None)
+    await turns()
+    assert (first.done(), second.done()) == (True, False)
+    assert wire.sent == [[1, 2], [3, 4], [5]]
+    wire.confirms[2].set_result(None)
+    await second
+
+
+async def test_a_barrier_over_nothing_returns_at_once() -> None:
+    """Where nothing waits a barrier does not wait either."""
+    batcher = Batcher(Wire().send)
+    await asyncio.wait_for(batcher.barrier(), 1)
+
+
+async def test_a_failed_batch_fails_its_barriers_and_no_later_one() -> None:
+    """What ``send`` raises reaches the barriers that stand behind the batch; later items go on."""
+    wire = Wire()
+    batcher = Batcher(wire.send)
+    batcher.offer(1, 1)
+    barriers = [asyncio.create_task(batcher.barrier()) for _ in range(2)]
+    await turns()
+    batcher.offer(2, 1)
+    wire.confirms[0].set_exception(NotConfirmed("nack"))
+    results = await asyncio.gather(*barriers, return_exceptions=True)
+    assert [type(result) for result in results] == [NotConfirmed, NotConfirmed]
+    after = asyncio.create_task(batcher.barrier())
+    await turns()
+    wire.confirms[1].set_result(None)
+    await after
+    assert wire.sent == [[1], [2]]
+    assert batcher.waiting == 0
+
+
+async def test_a_barrier_that_is_cancelled_harms_nobody() -> None:
+    """When one who waits at a barrier goes away, the batch and the others go on."""
+    wire = Wire()
+    batcher = Batcher(wire.send)
+    batcher.offer(1, 1)
+    one, two = asyncio.create_task(batcher.barrier()), asyncio.create_task(batcher.barrier())
+    await turns()
+    one.cancel()
+    wire.confirms[0].set_result(None)
+    await two
+    assert one.cancelled()
+
+
+async def test_close_gives_up() -> None:
+    """Closing ends the batch under way and fails the waiters; afterwards nothing is taken and no barrier hangs."""
+    wire = Wire()
+    batcher = Batcher(wire.send)
+    batcher.offer(1, 1)
+    await turns()
+    batcher.offer(2, 1)
+    waiter = asyncio.create_task(batcher.barrier())
+    await turns()
+    await batcher.close()
+    await turns()
+    assert waiter.cancelled()
+    assert wire.sent == [[1]]
+    assert not batcher.offer(3, 1)
+    with pytest.raises(asyncio.CancelledError):
+        await batcher.barrier()
+    await batcher.close()
+
+
+async def test_ten_thousand_items_keep_their_order() -> None:
+    """Offered from several tasks over many batches, every item goes once and in the order of the offers."""
+    sent: list[int] = []
+    offered: list[int] = []
+
+    async def send(items: Sequence[int]) -> None:
+        await asyncio.sleep(0)
+        sent.extend(items)
+
+    batcher = Batcher(send, BatchLimits(batch_count=64))
+
+    async def offer(begin: int) -> None:
+        for number in range(begin, begin + 1_000):
+            assert batcher.offer(number, 1)
+            offered.append(number)
+            if number % 7 == 0:
+                await asyncio.sleep(0)
+
+    await asyncio.gather(*(offer(begin) for begin in range(0, 10_000, 1_000)))
+    await batcher.barrier()
+    assert sent == offered

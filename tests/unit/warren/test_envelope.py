@@ -1,0 +1,204 @@
+"""Envelopes: every kind comes back as it went, its bytes are pinned, and no bytes raise anything but our own errors."""
+
+import contextlib
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warren.envelope import (
+    OVERHEAD_BYTES,
+    Ack,
+    Announce,
+    Ask,
+    Bye,
+    Checkpoint,
+    Claim,
+    Deliver,
+    Envelope,
+    Heartbeat,
+    HistoryPage,
+    HistoryQuery,
+    Join,
+    Joined,
+    Leave,
+    Left,
+    Marker,
+    Members,
+    Publish,
+    Refused,
+    Resume,
+    Resync,
+    RouterBye,
+    RouterHeartbeat,
+    decode,
+    decode_each,
+    encode,
+    size_of,
+)
+from warren.errors import MalformedEnvelope, UnsupportedEnvelope
+from warren.position import Position
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+INT = st.integers(-(2**63), 2**63 - 1)
+POSITION = st.builds(Position, TEXT, INT)
+MEMBERS = st.builds(Members, TEXT, st.lists(st.tuples(TEXT, TEXT), max_size=4).map(tuple), st.none() | POSITION)
+FIELDS: dict[Any, st.SearchStrategy[Any]] = {
+    str: TEXT,
+    int: INT,
+    bool: st.booleans(),
+    bytes: st.binary(max_size=50),
+    Position: POSITION,
+    Position | None: st.none() | POSITION,
+    tuple[str, ...]: st.lists(TEXT, max_size=4).map(tuple),
+    tuple[tuple[str, str, int], ...]: st.lists(st.tuples(TEXT, TEXT, INT), max_size=4).map(tuple),
+    tuple[Members, ...]: st.lists(MEMBERS, max_size=3).map(tuple),
+}
+KINDS: tuple[type[Any], ...] = get_args(Envelope)
+
+
+def of(kind: type[Any]) -> st.SearchStrategy[Any]:
+    """Any envelope of a kind, with any values in all its fields."""
+    types = get_type_hints(kind)
+    return st.builds(kind, **{field.name: FIELDS[types[field.name]] for field in msgspec.structs.fields(kind)})
+
+
+FIELDS[tuple[Deliver, ...]] = st.lists(of(Deliver), max_size=3).map(tuple)
+ENVELOPES = st.one_of(*(of(kind) for kind in KINDS))
+
+
+@given(st.lists(ENVELOPES, max_size=8))
+def test_a_batch_comes_back_as_it_went(envelopes: list[Envelope]) -> None:
+    """Encoding and decoding gives equal envelopes of equal kinds in their order, both ways of decoding."""
+    body = encode(envelopes)
+    assert decode(body) == envelopes
+    assert [type(envelope) for envelope in decode(body)] == [type(envelope) for envelope in envelopes]
+    assert decode_each(body) == envelopes
+
+
+PINNED: list[tuple[Envelope, str]] = [
+    (
+        Publish("r", "CHAT", b"{}", 5, "g~1", "u", "i"),
+        "9201919ea150a172a443484154c4027b7d05a3677e31a175a169c2c2c2a000a0",
+    ),
+    (Join("r", "g~1", "u", "", Position("e", 3)), "92019196a14aa172a3677e31a175a092a16503"),
+    (Leave(("r",), "g~1"), "92019194a14c91a172a3677e31a0"),
+    (Claim("R", 2), "92019193a143a15202"),
+    (Resume("g", "r", Position("e", 3)), "92019194a152a167a17292a16503"),
+    (HistoryQuery("r", "g~1", "i"), "92019196a151a172a3677e31a1690064"),
+    (Heartbeat("g", 1, 2), "92019198a148a167010200000000"),
+    (Bye("g"), "92019192a142a167"),
+    (RouterHeartbeat("R", 1), "92019193a168a15201"),
+    (RouterBye("R"), "92019192a162a152"),
+    (Announce("g", 1, 2, (Members("r", (("g~1", "u"),)),)), "92019197a141a16701029193a1729192a3677e31a175c0c300"),
+    (Deliver("r", "e", 1, "T", b"1", 5), "920191dc0011a144a172a16501a154c401310500a0a0a0c2c2a000a0a0"),
+    (Joined("g~1", "r", Position("e", 0), False), "92019198a16aa3677e31a17292a16500c200a000"),
+    (Left("g~1", "r"), "92019195a16ca3677e31a172a000"),
+    (Ack("g~1", "r", "i", "e", 3), "92019197a161a3677e31a172a169a1650300"),
+    (Refused("g~1", "i", "c", "m"), "92019196a172a3677e31a169a163a16d00"),
+    (Resync("r", Position("e", 3)), "92019194a179a17292a1650300"),
+    (
+        HistoryPage("g~1", "r", "i", (Deliver("r", "e", 1, "T", b"1", 5),), False),
+        "92019197a171a3677e31a172a16991dc0011a144a172a16501a154c401310500a0a0a0c2c2a000a0a0c200",
+    ),
+    (Ask("R", 1, 2), "92019195a13fa152010200"),
+    (Marker("R", 2), "92019193a14da15202"),
+    (Checkpoint(2, 1, 1, (("r", "e", 3),)), "92019196a14b0201019193a172a16503c3"),
+]
+
+
+@pytest.mark.parametrize(("envelope", "pinned"), PINNED, ids=[type(envelope).__name__ for envelope, _ in PINNED])
+def test_the_bytes_are_pinned(envelope: Envelope, pinned: str) -> None:
+    """Each kind's bytes are what services of this wire version have always written."""
+    assert encode([envelope]).hex() == pinned
+    assert decode(bytes.fromhex(pinned)) == [envelope]
+
+
+def test_every_kind_is_pinned() -> None:
+    """No kind is without its pinned bytes, and no two kinds begin alike."""
+    assert [type(envelope) for envelope, _ in PINNED] == list(KINDS)
+    tags = [kind.__struct_config__.tag for kind in KINDS]
+    assert len(set(tags)) == len(tags)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_raise_our_own_error_or_nothing(body: bytes) -> None:
+    """Whatever comes from the bus, decoding gives envelopes or raises MalformedEnvelope."""
+    for read in (decode, decode_each):
+        with contextlib.suppress(MalformedEnvelope):
+            read(body)
+
+
+@given(st.lists(ENVELOPES, min_size=1, max_size=3), st.data())
+def test_damaged_batches_raise_our_own_error_or_nothing(envelopes: list[Envelope], data: st.DataObject) -> None:
+    """A batch in which bytes were changed, cut off or added is decoded or raises MalformedEnvelope."""
+    body = bytearray(encode(envelopes))
+    for _ in range(data.draw(st.integers(1, 4))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    body = body[: data.draw(st.integers(0, len(body)))] + data.draw(st.binary(max_size=3))
+    for read in (decode, decode_each):
+        with contextlib.suppress(MalformedEnvelope):
+            read(bytes(body))
+
+
+@pytest.mark.parametrize(
+    "deep", [b"\x91" * 100_000, b"\x92\x01" + b"\x91" * 100_000, b"\x92\x01\x91" + b"\x81\xa1a" * 50_000]
+)
+def test_depth_is_no_weapon(deep: bytes) -> None:
+    """Bytes that nest without end are malformed like any others."""
+    for read in (decode, decode_each):
+        with pytest.raises(MalformedEnvelope):
+            read(deep)
+
+
+@pytest.mark.parametrize("version", [0, 2, 127, 128, 255, 70_000, -1])
+def test_another_version_is_unsupported(version: int) -> None:
+    """A batch of another wire version is told apart from damage, also where its inside is known to look alike."""
+    body = msgspec.msgpack.encode((version, [Bye("g")]))
+    for read in (decode, decode_each):
+        with pytest.raises(UnsupportedEnvelope, match=str(version)):
+            read(body)
+
+
+def test_a_newer_version_may_look_quite_different() -> None:
+    """A batch of version 2 whose inside nobody knows yet is unsupported, not malformed."""
+    body = msgspec.msgpack.encode([2, {"frames": []}, "more"])
+    for read in (decode, decode_each):
+        with pytest.raises(UnsupportedEnvelope):
+            read(body)
+
+
+def test_one_bad_envelope_does_not_take_the_others_with_it() -> None:
+    """``decode_each`` gives an error in the place of what is no envelope, and the rest as they are."""
+    good = [Bye("g"), Ask("r", 1, 2)]
+    parts = [msgspec.msgpack.decode(msgspec.msgpack.encode(each)) for each in good]
+    body = msgspec.msgpack.encode((1, [parts[0], ["Z", 1], 7, ["B", 5], parts[1]]))
+    with pytest.raises(MalformedEnvelope):
+        decode(body)
+    first, *bad, last = decode_each(body)
+    assert [first, last] == good
+    assert [type(each) for each in bad] == [MalformedEnvelope] * 3
+
+
+def test_fields_of_a_newer_service_are_ignored_and_those_of_an_older_one_filled_in() -> None:
+    """An upgrade runs both side by side: appended fields are skipped, missing ones have their defaults."""
+    newer = msgspec.msgpack.encode((1, [["B", "g", "new", {"a": 1}]]))
+    older = msgspec.msgpack.encode((1, [["H", "g", 5]]))
+    assert decode(newer) == decode_each(newer) == [Bye("g")]
+    assert decode(older) == decode_each(older) == [Heartbeat("g", 5)]
+
+
+@given(ENVELOPES)
+def test_the_size_covers_the_payload(envelope: Envelope) -> None:
+    """The estimate for a batch's bounds is never less than the fixed part, and holds the payload whole."""
+    payload = envelope.payload if isinstance(envelope, Publish | Deliver) else b""
+    assert size_of(envelope) >= OVERHEAD_BYTES + len(payload)
+
+
+def test_the_size_grows_with_what_is_listed() -> None:
+    """Rooms of a Leave and members of an Announce count."""
+    assert size_of(Leave(("a", "b"), "c")) > size_of(Leave(("a",), "c"))
+    one, two = Members("r", (("g~1", "u"),)), Members("r", (("g~1", "u"), ("g~2", "v")))
+    assert size_of(Announce("g", 0, 0, (two,))) > size_of(Announce("g", 0, 0, (one,)))

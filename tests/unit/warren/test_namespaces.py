@@ -1,0 +1,178 @@
+"""Namespaces: patterns, policies, and every mistake in a file."""
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warren.errors import SettingsError
+from warren.namespaces import CACHED_ROOMS, DEFAULT_POLICY, MAX_NAMESPACES, Namespaces, RateLimit, RoomPolicy, matches
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "expected"),
+    [
+        ("*", "anything", True),
+        ("*", "", True),
+        ("chat:*", "chat:lobby", True),
+        ("chat:*", "chat:", True),
+        ("chat:*", "chat", False),
+        ("chat:*", "xchat:a", False),
+        ("lobby", "lobby", True),
+        ("lobby", "lobby2", False),
+        ("*:end", "a:end", True),
+        ("*:end", "end", False),
+        ("a*b*c", "aXbYc", True),
+        ("a*b*c", "abc", True),
+        ("a*b*c", "acb", False),
+        ("ab*ba", "aba", False),
+        ("a.c", "abc", False),
+        ("[a]", "a", False),
+        ("a**b", "ab", True),
+    ],
+)
+def test_a_star_stands_for_any_run_and_nothing_else_is_special(pattern: str, name: str, expected: bool) -> None:
+    """A star stands for any run of characters, and every other character for itself."""
+    assert matches(pattern, name) is expected
+
+
+@given(st.text("ab*.", max_size=12), st.text("ab.", max_size=16))
+def test_matching_agrees_with_a_regular_expression(pattern: str, name: str) -> None:
+    """Whatever the pattern, matching agrees with the regular expression that it means."""
+    regex = ".*".join(re.escape(part) for part in pattern.split("*"))
+    assert matches(pattern, name) is (re.fullmatch(regex, name, re.DOTALL) is not None)
+
+
+def test_a_pattern_full_of_stars_costs_no_more_than_its_length() -> None:
+    """A hostile pattern with 60 stars, which a backtracking matcher would never finish, is answered at once."""
+    assert matches("*a" * 60 + "b", "a" * 128) is False
+
+
+def test_the_first_pattern_that_matches_gives_the_policy() -> None:
+    """The first namespace whose pattern matches gives the room's policy, and without any the default counts."""
+    first, second = RoomPolicy("first", "chat:*"), RoomPolicy("second", "*:vip")
+    namespaces = Namespaces([first, second])
+    assert namespaces.policy("chat:vip") is first
+    assert namespaces.policy("news:vip") is second
+    assert namespaces.policy("news") is DEFAULT_POLICY
+    assert namespaces.policy("chat:vip") is first
+
+
+def test_the_cache_of_rooms_has_a_limit() -> None:
+    """However many rooms clients invent, the cache holds no more than its limit."""
+    namespaces = Namespaces([RoomPolicy("chat", "chat:*")])
+    for number in range(CACHED_ROOMS + 100):
+        namespaces.policy(f"chat:{number}")
+    assert namespaces.policy.cache_info().currsize == CACHED_ROOMS
+
+
+def test_by_default_anyone_joins_and_publishes_and_typing_is_ephemeral() -> None:
+    """The default policy lets anyone join and publish, keeps the sender out, and treats TYPING as ephemeral."""
+    assert RoomPolicy() == RoomPolicy("default", "*", False, "anyone", "anyone", ("TYPING",), None)
+
+
+def test_a_file_is_read_in_its_order() -> None:
+    """A YAML text becomes policies in the order of the text, with defaults for what it leaves out."""
+    namespaces = Namespaces.parse(
+        """
+        namespaces:
+          - name: chat
+            pattern: "chat:*"
+            include_sender: true
+            join: token
+            publish: members
+            ephemeral_types: [TYPING, cursor.moved]
+            rate: {count: 20, per_ms: 2000, policy: reject}
+          - {name: rest, pattern: "*"}
+        """
+    )
+    assert namespaces.policies == (
+        RoomPolicy(
+            "chat", "chat:*", True, "token", "members", ("TYPING", "cursor.moved"), RateLimit(20, 2000, "reject")
+        ),
+        RoomPolicy("rest", "*"),
+    )
+
+
+@pytest.mark.parametrize("empty", ["", "namespaces:", "[]", None, [], {"namespaces": []}])
+def test_an_empty_file_has_no_namespaces(empty: Any) -> None:
+    """An empty text or list means no namespaces."""
+    assert Namespaces.parse(empty) == Namespaces()
+
+
+def test_every_problem_is_named_with_its_path() -> None:
+    """A file with many mistakes is refused with all of them, each with the path of its place."""
+    with pytest.raises(SettingsError) as caught:
+        Namespaces.parse(
+            {
+                "namespace": 1,
+                "namespaces": [
+                    {"name": "a", "pattern": "a:*"},
+                    {"name": "Big", "pattern": "sp ace", "join": "all", "publish": 3, "include_sender": "yes"},
+                    {"pattern": "x", "rate": {"count": 0, "per_ms": True, "policy": "ban", "burst": 1}},
+                    {"name": "a", "pattern": "a:*", "ephemeral_types": "TYPING", "rates": {}},
+                    7,
+                    {"name": "r", "pattern": "r", "rate": 5},
+                ],
+            }
+        )
+    assert caught.value.problems == [
+        "namespace: unknown; did you mean namespaces?",
+        "namespaces[1].name: must be 1 to 64 of a-z 0-9 _ -, not 'Big'",
+        "namespaces[1].pattern: must be 1 to 128 characters of a room name or *, not 'sp ace'",
+        "namespaces[1].include_sender: must be true or false, not 'yes'",
+        "namespaces[1].join: must be one of anyone, token, not 'all'",
+        "namespaces[1].publish: must be one of anyone, members, token, not 3",
+        "namespaces[2].name: is missing",
+        "namespaces[2].rate.burst: unknown; known are count, per_ms, policy",
+        "namespaces[2].rate.count: must be a whole number from 1 to 1000000, not 0",
+        "namespaces[2].rate.per_ms: must be a whole number from 1 to 86400000, not True",
+        "namespaces[2].rate.policy: must be one of close, reject, not 'ban'",
+        "namespaces[3].rates: unknown; did you mean rate?",
+        "namespaces[3].ephemeral_types: must be a list of message types, not 'TYPING'",
+        "namespaces[4]: must be a mapping, not int",
+        "namespaces[5].rate: must be a mapping with count, per_ms, policy, not int",
+        "namespaces[3].name: 'a' is namespaces[0]'s already",
+        "namespaces[3].pattern: 'a:*' is namespaces[0]'s already",
+    ]
+
+
+@pytest.mark.parametrize("text", ["{", "a: b: c", "- !!python/object:os.system x", "2024-13-45", "just text", "\x00"])
+def test_what_is_no_list_of_namespaces_is_a_settings_error(text: str) -> None:
+    """Text that is not YAML, or not a list of namespaces, is one problem that says so."""
+    with pytest.raises(SettingsError, match=r"^namespaces: "):
+        Namespaces.parse(text)
+
+
+def test_too_many_namespaces_are_refused() -> None:
+    """More namespaces than the limit are refused, since each room's first message looks through all of them."""
+    with pytest.raises(SettingsError, match=f"at most {MAX_NAMESPACES}"):
+        Namespaces.parse([{"name": f"n{number}", "pattern": f"{number}"} for number in range(MAX_NAMESPACES + 1)])
+
+
+json_like = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["namespaces", "name", "pattern", "rate", "count", "join", "x"]), inner, max_size=5
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(json_like)
+def test_nothing_but_a_settings_error_comes_of_any_document(document: Any) -> None:
+    """Whatever a document holds, parsing it gives Namespaces or a SettingsError."""
+    try:
+        namespaces = Namespaces.parse(document)
+    except SettingsError as error:
+        problems = error.problems
+    else:
+        problems = ["none"]
+        assert all(policy.name and policy.pattern for policy in namespaces.policies)
+    assert all(problems)
+    assert problems

@@ -1,0 +1,84 @@
+"""Topology: it fits together, its limits are explicit, and nothing in it RabbitMQ would refuse."""
+
+import pytest
+
+from warren.topology import ALL, Limits, Topology
+
+TOPOLOGY = Topology(shards=5)
+
+
+def test_every_binding_joins_what_is_there() -> None:
+    """Each binding's exchange and queue are part of the topology, and no name is used twice."""
+    exchanges = [exchange.name for exchange in TOPOLOGY.exchanges()]
+    queues = [queue.name for queue in TOPOLOGY.queues()]
+    assert len(set(exchanges)) == len(exchanges)
+    assert len(set(queues)) == len(queues)
+    for binding in TOPOLOGY.bindings():
+        assert binding.exchange in exchanges
+        assert binding.queue in queues
+
+
+def test_every_shard_is_reached_by_its_key() -> None:
+    """For each shard there is one queue, bound to the ingress exchange by the shard's key."""
+    bound = {binding.key: binding.queue for binding in TOPOLOGY.bindings() if binding.exchange == TOPOLOGY.ingress}
+    assert bound == {TOPOLOGY.shard_key(shard): TOPOLOGY.shard_queue(shard).name for shard in range(5)}
+
+
+@pytest.mark.parametrize("queue", [TOPOLOGY.shard_queue(0), TOPOLOGY.notify_queue()], ids=lambda queue: queue.name)
+def test_what_must_not_be_lost_says_so(queue: object) -> None:
+    """Shard and notify queues have one consumer at a time, refuse when full, and set poison aside after a limit."""
+    arguments = queue.arguments
+    assert queue.kind == "quorum"
+    assert arguments["x-single-active-consumer"] is True
+    assert arguments["x-overflow"] == "reject-publish"
+    assert arguments["x-delivery-limit"] == Limits().delivery_limit
+    assert arguments["x-consumer-disconnected-timeout"] == Limits().disconnected_ms
+    assert arguments["x-dead-letter-exchange"] in {exchange.name for exchange in TOPOLOGY.exchanges()}
+
+
+def test_every_queue_has_a_bound() -> None:
+    """No queue can grow without a limit, durable or exclusive."""
+    gateway, _ = TOPOLOGY.gateway_queue("g", "n")
+    router, _ = TOPOLOGY.router_queue("r", "n")
+    for queue in (*TOPOLOGY.queues(), gateway, router):
+        assert {"x-max-length", "x-max-length-bytes"} & set(queue.arguments), queue.name
+
+
+def test_dead_letters_do_not_go_round() -> None:
+    """Where dead letters end there is no dead-letter exchange, so nothing comes back."""
+    for queue in TOPOLOGY.queues():
+        if queue.name in (TOPOLOGY.dead, TOPOLOGY.notify_dead):
+            assert "x-dead-letter-exchange" not in queue.arguments
+            assert queue.arguments["x-overflow"] == "drop-head"
+
+
+def test_the_guard_differs_with_the_number_of_shards() -> None:
+    """Two services that are set to different numbers of shards declare a different guard, and the same one otherwise."""
+    assert TOPOLOGY.guard_queue().arguments == Topology(shards=5).guard_queue().arguments
+    assert TOPOLOGY.guard_queue().arguments != Topology(shards=6).guard_queue().arguments
+    assert TOPOLOGY.queues()[0] == TOPOLOGY.guard_queue()  # it is declared first, so that it is what refuses
+
+
+def test_own_queues_are_reached_by_id_and_by_all() -> None:
+    """A gateway's and a router's queue have new names for each nonce and are bound by their id and by ``all``."""
+    queue, bindings = TOPOLOGY.gateway_queue("g1", "x")
+    other, _ = TOPOLOGY.gateway_queue("g1", "y")
+    assert queue.kind == "exclusive"
+    assert queue.name != other.name
+    assert [(each.exchange, each.queue, each.key) for each in bindings] == [
+        (TOPOLOGY.egress, queue.name, "g1"),
+        (TOPOLOGY.egress, queue.name, ALL),
+    ]
+    queue, bindings = TOPOLOGY.router_queue("r1", "x")
+    assert queue.kind == "exclusive"
+    assert [(each.exchange, each.key) for each in bindings] == [(TOPOLOGY.routers, "r1"), (TOPOLOGY.routers, ALL)]
+
+
+def test_installations_with_other_prefixes_share_nothing() -> None:
+    """Under another prefix every name is another one."""
+    mine, theirs = Topology("a", 2), Topology("b", 2)
+
+    def names(topology: Topology) -> set[str]:
+        return {each.name for each in (*topology.exchanges(), *topology.queues())}
+
+    assert names(mine).isdisjoint(names(theirs))
