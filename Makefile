@@ -1,10 +1,10 @@
 # What one types. Each target is one script; what needs an `if` lives in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help install fmt lint types layers test test-fast test-rabbit run run-rabbit bench docs locks clean
+.PHONY: help install fmt lint types layers test test-fast test-rabbit test-rabbit4 soak run run-rabbit bench docs locks clean
 PY := .venv/bin/python
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 install: ## make .venv with all that development needs
 	scripts/venv dev
@@ -31,6 +31,13 @@ test-fast: install ## unit and contract tests that need neither RabbitMQ nor a b
 test-rabbit: install ## the tests that need RabbitMQ
 	scripts/need rabbitmq
 	$(PY) -m pytest -q -m rabbit
+
+test-rabbit4: install ## contract, integration and fault suites on RabbitMQ 4.3 and 4.0, which it fetches (Debian, as root)
+	scripts/test-rabbit4
+
+soak: install ## kill, freeze and cut everything for SECONDS=… and see that nothing is lost; SEED=… repeats a run
+	scripts/need rabbitmq
+	scripts/soak "$(SECONDS)" "$(SEED)" $(ARGS)
 
 run: ## two gateways and a router in one process, and a page to chat in: http://127.0.0.1:8080 (PORT=… for another)
 	scripts/venv run

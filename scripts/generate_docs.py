@@ -1,4 +1,4 @@
-"""Makes docs/settings.md and docs/topology.md from the code, or says (``--check``) where they differ from it."""
+"""Makes docs/settings.md, docs/topology.md and docs/ownership.md from the code, or says (``--check``) where they differ from it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
+
+from scripts.ownership_page import ownership_page
 
 from warren.settings import SERVICE_PREFIXES, Settings, Variable, describe
 from warren.topology import Binding, Queue, Topology
@@ -108,10 +110,12 @@ def topology_page() -> str:
     gateway, router = topology.gateway_queue("<gateway>", "<nonce>"), topology.router_queue("<router>", "<nonce>")
     last = topology.shards - 1
     # All shards are alike: the first stands for them.
-    others = {topology.shard_queue(shard).name for shard in range(1, topology.shards)}
+    each = (topology.shard_queue, topology.history_stream)
+    firsts = {queue(0).name for queue in each}
+    others = {queue(shard).name for queue in each for shard in range(1, topology.shards)}
 
     def shown(name: str) -> str:
-        return f"{name} … {last}" if name == topology.shard_queue(0).name else name
+        return f"{name} … {last}" if name in firsts else name
 
     queues = [queue for queue in topology.queues() if queue.name not in others]
     bindings = [binding for binding in topology.bindings() if binding.queue not in others]
@@ -172,7 +176,8 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: scripts/docs [--check]\n")
         return 2
     differing = 0
-    for name, text in {"settings.md": settings_page(), "topology.md": topology_page()}.items():
+    pages = {"settings.md": settings_page(), "topology.md": topology_page(), "ownership.md": ownership_page(NOTE)}
+    for name, text in pages.items():
         path = DOCS / name
         found = path.read_text(encoding="utf-8") if path.exists() else ""
         if found == text:

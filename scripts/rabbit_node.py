@@ -94,7 +94,7 @@ class RabbitNode:
         self._own_epmd = epmd_port is None
         self._dist_port = free_port()
         prefix = "warren-rabbit-"
-        self._folder = self._root.temporary_folder(prefix) if self._root else Path(tempfile.mkdtemp(prefix=prefix))
+        self.folder = self._root.temporary_folder(prefix) if self._root else Path(tempfile.mkdtemp(prefix=prefix))
         self._epmd: Child | None = None
         self._node: Child | None = None
 
@@ -122,7 +122,7 @@ class RabbitNode:
     @property
     def log(self) -> str:
         """The last lines of what the node logged and printed."""
-        files = [*sorted((self._folder / "log").glob("*.log")), self._folder / "output"]
+        files = [*sorted((self.folder / "log").glob("*.log")), self.folder / "output"]
         lines = [line for file in files if file.is_file() for line in file.read_text(errors="replace").splitlines()]
         return "\n".join(lines[-40:])
 
@@ -136,12 +136,12 @@ class RabbitNode:
         """Start the node and don't wait for anything."""
         self._write_files()
         env = self._environment()
-        with (self._folder / "output").open("ab") as output:
+        with (self.folder / "output").open("ab") as output:
             if self._own_epmd and (self._epmd is None or not self._epmd.running):
                 epmd = self._command(self._epmd_program, "-port", str(self.epmd_port), "-address", "127.0.0.1")
-                self._epmd = Child(epmd, env=env, output=output, folder=self._folder)
+                self._epmd = Child(epmd, env=env, output=output, folder=self.folder)
             server = self._command(self._server)
-            self._node = Child(server, env=env, output=output, cwd=self._folder, folder=self._folder)
+            self._node = Child(server, env=env, output=output, cwd=self.folder, folder=self.folder)
 
     def wait(self, timeout_s: float = 90.0) -> None:
         """Return once a launched node answers AMQP. Raises RabbitMissing with the end of the node's log."""
@@ -212,7 +212,7 @@ class RabbitNode:
         for child in (self._node, self._epmd):
             if child is not None:
                 child.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
         try:
@@ -228,14 +228,14 @@ class RabbitNode:
         self.close()
 
     def _write_files(self) -> None:
-        home = self._folder / "home"
+        home = self.folder / "home"
         home.mkdir(exist_ok=True)
         cookie = home / ".erlang.cookie"
         if not cookie.exists():
             cookie.write_text(self.cookie)
             cookie.chmod(0o400)
-        (self._folder / "plugins").write_text("[].\n")
-        (self._folder / "rabbitmq.conf").write_text(
+        (self.folder / "plugins").write_text("[].\n")
+        (self.folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\nlog.file.level = warning\n{self.config}\n"
         )
 
@@ -243,7 +243,7 @@ class RabbitNode:
         return self._root.command(program, *arguments) if self._root else [str(program), *arguments]
 
     def _environment(self) -> dict[str, str]:
-        folder = self._root.inside(self._folder) if self._root else self._folder
+        folder = self._root.inside(self.folder) if self._root else self.folder
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("RABBITMQ_", "ERL_", "WARREN_"))
         }

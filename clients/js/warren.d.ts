@@ -32,7 +32,7 @@ export interface Welcome {
   connection: string;
   user: string;
   heartbeat_ms: number;
-  /** The rooms that the server has joined us to by itself. */
+  /** The rooms that the server has joined us to by itself: at our first connect. After a reconnect this client joins its rooms itself. */
   rooms: string[];
   limits: { message_bytes: number; rate: number; rate_per_ms: number; rooms: number };
   /** When the token ends, ms since the Unix epoch. */
@@ -41,7 +41,7 @@ export interface Welcome {
 
 export interface Joined extends Position {
   room: string;
-  /** True: `missed` messages follow, and nothing is lost. */
+  /** True: we stand at this position, the `missed` messages after it follow, and nothing is lost. */
   recovered: boolean;
   missed: number;
 }
@@ -62,10 +62,18 @@ export interface Close {
   delayMs: number | null;
 }
 
-/** Messages of a room were lost while the connection was away: after `since` up to `position`. */
+/** A page of a room's history, the oldest message first. */
+export interface HistoryPage {
+  room: string;
+  messages: Message[];
+  /** There are older ones: ask again with `before` = the first message's seq. */
+  more: boolean;
+}
+
+/** Messages of a room were lost: after `since` (null: of everyone's room `*`, in which nobody has a position) up to `position`. */
 export interface Gap {
   room: string;
-  since: Position;
+  since: Position | null;
   position: Position;
 }
 
@@ -110,6 +118,8 @@ export interface Options {
   refreshBeforeMs?: number;
   /** How many messages may wait to be sent or acknowledged; one more is refused with `outbox_full`. Default 100. */
   outboxLimit?: number;
+  /** How long a message that seems to be missing may be an own one whose ACK is on its way. Default 1,000. */
+  gapMs?: number;
   /** Types that go at once or never. Default `["TYPING"]`. */
   ephemeralTypes?: string[];
   /** Where there is no global one (Node 20): the `ws` package's, for example. */
@@ -178,6 +188,9 @@ export class WarrenClient {
    * Throws TypeError where JSON can't write the payload.
    */
   send(type: string, room: string | null, payload?: unknown, options?: SendOptions): Promise<Ack | null>;
+
+  /** Read back: at most `limit` (50, at most 100) messages of a room that we are in, those before the seq `before` or the newest. */
+  history(room: string, options?: { before?: number; limit?: number }): Promise<HistoryPage>;
 
   /** Listen to the client's events, to a message type, or to all messages (`*`). Returns what ends it. */
   on<Name extends keyof Events>(event: Name, listener: (value: Events[Name]) => void): () => void;

@@ -1,20 +1,20 @@
 /**
  * Warren's client for browsers: no dependencies, speaks `warren.v1` (docs/protocol.md).
  *
- * It keeps one WebSocket alive, hands messages out by their type, and brings what was sent to the server once and in
- * order though the connection drops. It never renders, never stores anything outside its own object, and never waits or
- * buffers without a bound. Time, randomness and the WebSocket class can be handed in. warren.d.ts describes every option
- * and method; README.md is the tour.
+ * It keeps one WebSocket alive, hands messages out by their type, and brings what was sent to the server once and in order though the
+ * connection drops. It never renders, never stores anything outside its own object, and never waits or buffers without a bound.
+ * Time, randomness and the WebSocket class can be handed in. warren.d.ts describes every option and method; README.md is the tour.
  */
-import { WarrenError, deferred } from "./lib/error.js";
+import { decode, toBase64 } from "./lib/binary.js";
+import { WarrenError, deferred, refused } from "./lib/error.js";
 import { Link } from "./lib/link.js";
+import { Listeners } from "./lib/listeners.js";
 import { Outbox } from "./lib/outbox.js";
 import { Room } from "./lib/room.js";
+import { Timers } from "./lib/timers.js";
 
 export { WarrenError };
 
-/** What the client itself reports by `on`; a message whose type is one of these reaches "*" alone. */
-const EVENTS = new Set(["open", "close", "state", "error", "gap", "*"]);
 const REMEMBERED = 256; // ids of own acknowledged messages, known again when a room is replayed
 
 const DEFAULTS = {
@@ -31,6 +31,7 @@ const DEFAULTS = {
   pongTimeoutMs: 10_000,
   ackTimeoutMs: 15_000,
   refreshBeforeMs: 30_000,
+  gapMs: 1_000,
   outboxLimit: 100,
   ephemeralTypes: ["TYPING"],
 };
@@ -43,8 +44,10 @@ export class WarrenClient {
   #count = 0;
   #repeats = 0;
   #welcome = null;
-  #listeners = new Map();
+  #listeners = new Listeners();
+  #timers;
   #rooms = new Map(); // name ▶ Room, for each that we are in or want to be in
+  #atConnect = new Set(); // rooms that the server joined us to at our first connect
   #left = new Set(); // rooms that the server joins us to at connect and that we left
   #mine = new Set();
 
@@ -61,11 +64,12 @@ export class WarrenClient {
     };
     if (!this.#options.WebSocket) throw new TypeError("no WebSocket class here: pass one as options.WebSocket");
     this.#outbox = new Outbox(this.#options);
+    this.#timers = new Timers(this.#options);
     this.#link = new Link(url, this.#options, {
       frame: (data) => this.#hear(data),
       down: (why) => this.#down(why),
-      state: (state) => this.#emit("state", state),
-      report: (event, value) => this.#emit(event, value),
+      state: (state) => this.#listeners.emit("state", state),
+      report: (event, value) => this.#listeners.emit(event, value),
     });
     // ids are counted once per room and user, so those of another page or an earlier life must differ
     this.#prefix = Math.floor(this.#options.random() * 36 ** 10).toString(36);
@@ -100,9 +104,7 @@ export class WarrenClient {
   }
 
   on(type, listener) {
-    if (!this.#listeners.has(type)) this.#listeners.set(type, new Set());
-    this.#listeners.get(type).add(listener);
-    return () => this.#listeners.get(type).delete(listener);
+    return this.#listeners.on(type, listener);
   }
 
   connect() {
@@ -147,8 +149,16 @@ export class WarrenClient {
 
   leave(name) {
     if (this.#rooms.has(name)) this.#forget(this.#rooms.get(name), new WarrenError("closed", `left ${name}`));
-    if (this.#welcome?.rooms?.includes(name)) this.#left.add(name);
+    if (this.#atConnect.has(name)) this.#left.add(name);
     return this.state === "open" ? this.#outbox.add(this.#control("LEAVE", name)) : Promise.resolve();
+  }
+
+  history(room, { before, limit } = {}) {
+    if (this.state === "closed") return refused("closed", "the client is closed; connect() first");
+    if (this.#outbox.isFull) {
+      return refused("outbox_full", `${this.#options.outboxLimit} messages wait already (outboxLimit)`, undefined, true);
+    }
+    return this.#outbox.add(this.#control("HISTORY", room, { before, limit }));
   }
 
   // ── what goes out besides messages ────────────────────────────────────────────────────────────────────────────────────
@@ -191,10 +201,11 @@ export class WarrenClient {
     try {
       frame = JSON.parse(data);
       if (typeof frame?.type !== "string") throw new TypeError("it has no type");
-      if (frame.encoding === "base64") frame.payload = fromBase64(frame.payload);
+      decode(frame);
+      if (frame.type === "HISTORY") frame.payload.messages.forEach(decode);
     } catch (cause) {
       const message = `the server sent what is no message: ${cause.message}`;
-      return this.#emit("error", new WarrenError("invalid_format", message, { cause }));
+      return this.#listeners.emit("error", new WarrenError("invalid_format", message, { cause }));
     }
     this.#outbox.answered(frame.ref);
     switch (frame.type) {
@@ -212,6 +223,12 @@ export class WarrenClient {
       case "ERROR":
         this.#refused(frame);
         break;
+      case "HISTORY":
+        this.#outbox.settle(frame.ref)?.resolve({ room: frame.room, ...frame.payload });
+        break;
+      case "DROPPED":
+        this.#rooms.get(frame.room)?.withheld(frame.payload?.seq ?? 0);
+        break;
       case "RECONNECT":
         this.#link.move(frame.payload?.after_ms ?? 0);
         break;
@@ -225,45 +242,67 @@ export class WarrenClient {
       default:
         if (frame.seq && !this.#isNew(frame)) return;
     }
-    this.#hand(frame);
+    this.#listeners.hand(frame);
+    if (frame.seq || frame.type === "ACK") this.#goOn(this.#rooms.get(frame.room));
     this.#outbox.pump();
   }
 
   #welcomed(frame) {
     const welcome = (this.#welcome = frame.payload);
-    const atConnect = new Set(welcome.rooms);
-    // A room that the server joins us to by itself is asked for only where there is something to catch up with.
-    const wanted = [...this.#rooms.values()].filter(
-      (room) => !isReserved(room.name) && (!atConnect.has(room.name) || room.position || room.waiting.length),
-    );
-    const first = wanted.map((room) => this.#joinFor(room));
-    for (const name of this.#left) if (atConnect.has(name)) first.push(this.#control("LEAVE", name));
+    const first = this.#link.manual ? this.#resume() : this.#begin();
+    this.#link.manual = true; // from now on we know our rooms and where we are in them
     this.#link.opened(welcome, () => this.#ping());
-    this.#hand(frame);
-    this.#emit("open", welcome);
+    this.#listeners.hand(frame);
+    this.#listeners.emit("open", welcome);
     if (this.state !== "open") return; // a listener has closed the client
     this.#outbox.open((text) => this.#link.write(text), welcome.limits, first);
     this.#refresh(welcome.expires_at);
   }
 
+  /** The first connection: the server has joined us to some rooms. Return what is asked of it first. */
+  #begin() {
+    this.#atConnect = new Set(this.#welcome.rooms);
+    const wanted = [...this.#rooms.values()].filter(
+      ({ name, waiting }) => !isReserved(name) && (!this.#atConnect.has(name) || waiting.length),
+    );
+    for (const name of this.#atConnect) if (!this.#left.has(name)) this.#room(name);
+    return wanted.map((room) => this.#joinFor(room));
+  }
+
+  /** A later connection: return the JOINs of all our rooms, each with where we are in it. */
+  #resume() {
+    const own = `@${this.#welcome.user}`;
+    if (this.#atConnect.size) this.#room(own);
+    const isOurs = ({ name }) => !isReserved(name, this.#welcome.user);
+    return [...this.#rooms.values()].filter(isOurs).map((room) => this.#joinFor(room));
+  }
+
   #joined(frame) {
     if (this.#left.has(frame.room) || (frame.ref !== undefined && !this.#rooms.has(frame.room))) return;
-    const room = this.#room(frame.room);
-    if (room.asked && room.asked !== frame.ref) return; // the answer to our own JOIN says what was missed
     const { epoch, seq, recovered, missed } = frame.payload;
+    if (frame.room === "*") { // nobody joins everyone's room, so nobody can ask for what it missed there
+      return this.#listeners.emit("gap", { room: "*", since: null, position: { epoch, seq } });
+    }
+    const room = this.#room(frame.room);
+    if ((frame.ref ?? null) !== room.asked) return; // the answer to our own JOIN says what was missed, once
     const { since } = room;
     const { gap, release } = room.joined(frame.payload);
-    if (gap) this.#emit("gap", { room: room.name, since, position: { epoch, seq } });
-    for (const message of release) this.#hand(message);
+    if (gap) this.#listeners.emit("gap", { room: room.name, since, position: { epoch, seq } });
+    for (const message of release) this.#listeners.hand(message);
     for (const joined of room.waiting.splice(0)) joined.resolve({ room: room.name, epoch, seq, recovered, missed });
     this.#outbox.settle(frame.ref)?.resolve();
+    this.#timers.cancel(room.name);
+    if (room.lacks) this.#miss(room);
   }
 
   #isNew(message) {
     const room = this.#rooms.get(message.room);
     if (!room) return true;
-    const verdict = room.take(message, message.sender === this.user && this.#isMine(message.id));
+    const isOwn = message.sender === this.user && this.#isMine(message.id);
+    const verdict = room.take(message, isOwn, this.#outbox.get(message.id)?.resent);
     if (verdict === "repeat") this.#repeats++;
+    if (verdict === "early") this.#miss(room);
+    if (verdict === "own") this.#goOn(room);
     return verdict === "new";
   }
 
@@ -271,6 +310,27 @@ export class WarrenClient {
   #isMine(id) {
     const entry = this.#outbox.get(id);
     return entry ? entry.kind === "message" && !entry.echo : this.#mine.has(id);
+  }
+
+  /** Something is missing in a room. It is asked for, unless it is on its way or an own message that is not acknowledged yet. */
+  #miss(room) {
+    if (room.asked || this.state !== "open" || isReserved(room.name, this.user)) return;
+    if ((room.isReplayed || this.#outbox.hasSentTo(room.name)) && !room.isFull) {
+      if (!this.#timers.has(room.name)) this.#timers.after(room.name, this.#options.gapMs, () => this.#ask(room));
+    } else this.#ask(room);
+  }
+
+  #ask(room) {
+    this.#timers.cancel(room.name);
+    if (room.lacks && this.state === "open" && this.#rooms.get(room.name) === room) this.#outbox.add(this.#joinFor(room));
+  }
+
+  /** Hand on what was held and now follows. */
+  #goOn(room) {
+    if (!room?.lacks) return;
+    for (const message of room.following()) this.#listeners.hand(message);
+    if (room.lacks) this.#miss(room);
+    else this.#timers.cancel(room.name);
   }
 
   #acked(frame) {
@@ -305,11 +365,12 @@ export class WarrenClient {
       this.#outbox.settle(entry.id).reject(error);
       if (entry.kind === "JOIN") this.#forget(this.#rooms.get(entry.room), error);
     }
-    if (entry?.kind !== "message") this.#emit("error", error); // a message's sender is told by its promise
+    if (entry?.kind !== "message") this.#listeners.emit("error", error); // a message's sender is told by its promise
   }
 
   /** The connection is gone; with `why`, for good. */
   #down(why) {
+    this.#timers.clear();
     for (const room of this.#rooms.values()) {
       room.disconnect();
       if (why) for (const joined of room.waiting.splice(0)) joined.reject(why);
@@ -326,46 +387,14 @@ export class WarrenClient {
   #forget(room, why) {
     if (!room) return;
     this.#rooms.delete(room.name);
+    this.#timers.cancel(room.name);
     this.#outbox.settle(room.asked)?.reject(why);
     for (const joined of room.waiting.splice(0)) joined.reject(why);
-    for (const message of room.release()) this.#hand(message);
-  }
-
-  /** Hand a message to those who listen for its type, then to those who listen for all. */
-  #hand(message) {
-    if (!EVENTS.has(message.type)) this.#emit(message.type, message);
-    this.#emit("*", message);
-  }
-
-  #emit(type, value) {
-    const listeners = [...(this.#listeners.get(type) ?? [])];
-    if (type === "error" && listeners.length === 0) console.error(value);
-    for (const listener of listeners) {
-      try {
-        listener(value);
-      } catch (error) {
-        console.error(error); // one listener's fault is not the others'
-      }
-    }
+    for (const message of room.release()) this.#listeners.hand(message);
   }
 }
 
-function refused(code, message, ref, retry = false) {
-  const { promise, reject } = deferred();
-  reject(new WarrenError(code, message, { ref, retry }));
-  return promise;
-}
-
-function isReserved(room) {
-  return room.startsWith("@") || room.startsWith("*");
-}
-
-function toBase64(bytes) {
-  let text = "";
-  for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));
-  return btoa(text);
-}
-
-function fromBase64(text) {
-  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+/** Whether a room is none that a client joins by name; the own one of `user` may be joined. */
+function isReserved(room, user) {
+  return (room.startsWith("@") && room !== `@${user}`) || room.startsWith("*");
 }

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from scripts.rabbit_root import VARIABLE, named_root
 from tests.faults import mutants
 from tests.faults.history import History
 from tests.faults.participant import Participant, Pulse
@@ -30,7 +31,6 @@ from tests.support.eventually import eventually
 _MAY_YET_COME = {Kind.LOST, Kind.SKIPPED, Kind.UNANSWERED, Kind.FORKED}
 _SETTLE_S = 60.0
 _AFTERWARDS_S = 3.0  # everything is healed and everybody goes on talking
-_DRAIN_S = 40.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class Options:
     every_s: float = 0.15  # each participant publishes about so often
     trouble_every_s: float = 3.0  # 0: none at all
     targets: frozenset[Target] = frozenset({Target.GATEWAY, Target.ROUTER, Target.BROKER, Target.CLIENT})
+    drain_s: float = 40.0  # how long what is missing may still come, in the end
     breaks_allowed: bool = False
 
     def command(self) -> str:
@@ -89,7 +90,7 @@ async def check(options: Options, folder: Path, say: Callable[[str], None]) -> R
             await asyncio.sleep(_AFTERWARDS_S)
             for participant in participants:
                 participant.quiet()
-            drained_s, verdict = await _drain(participants, history, breaks_allowed=options.breaks_allowed)
+            drained_s, verdict = await _drain(participants, history, options)
             for participant in participants:
                 await participant.close()
             await asyncio.wait_for(asyncio.gather(*lives), 10.0)
@@ -97,7 +98,7 @@ async def check(options: Options, folder: Path, say: Callable[[str], None]) -> R
             for life in lives:
                 life.cancel()
             await asyncio.gather(*lives, return_exceptions=True)
-        return Report(options.command(), history, verdict, pulse, list(troubles.done), list(world.falls), drained_s)
+        return Report(repeating(options), history, verdict, pulse, list(troubles.done), list(world.falls), drained_s)
 
 
 def _actions(options: Options) -> tuple[Action, ...]:
@@ -140,18 +141,16 @@ async def _all_settled(participants: Sequence[Participant]) -> None:
     )
 
 
-async def _drain(
-    participants: Sequence[Participant], history: History, *, breaks_allowed: bool
-) -> tuple[float, Verdict]:
-    """Wait until nothing is on its way any more and the verdict is good, or for _DRAIN_S; return how long it took."""
+async def _drain(participants: Sequence[Participant], history: History, options: Options) -> tuple[float, Verdict]:
+    """Wait until nothing is on its way any more and the verdict is good, or time is up; return how long it took."""
     began = time.monotonic()
     while True:
         with contextlib.suppress(AssertionError):
-            remaining_s = max(0.1, began + _DRAIN_S - time.monotonic())
+            remaining_s = max(0.1, began + options.drain_s - time.monotonic())
             await eventually(lambda: all(participant.settled for participant in participants), remaining_s, every_s=0.1)
         took_s = time.monotonic() - began
-        verdict = judge(history, breaks_allowed=breaks_allowed)
-        if took_s > _DRAIN_S or not any(fault.kind in _MAY_YET_COME for fault in verdict.faults):
+        verdict = judge(history, breaks_allowed=options.breaks_allowed)
+        if took_s > options.drain_s or not any(fault.kind in _MAY_YET_COME for fault in verdict.faults):
             return took_s, verdict
         await asyncio.sleep(1.0)
 
@@ -197,13 +196,19 @@ def options_of(arguments: Sequence[str] | None = None) -> tuple[Options, Path]:
     return options, given.logs or Path(".run") / f"soak-{given.seed}"
 
 
+def repeating(options: Options) -> str:
+    """Return what to type to repeat a run on the RabbitMQ that it was on."""
+    root = named_root()
+    return (f"{VARIABLE}={root.path} " if root else "") + options.command()
+
+
 def main() -> int:
     """Run it, print the report; 0: the promise was kept."""
     options, folder = options_of()
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.log"):
         old.unlink()
-    say(options.command())
+    say(repeating(options))
     report = asyncio.run(check(options, folder.resolve(), say))
     say("\n".join(report.lines()))
     if not report.good:

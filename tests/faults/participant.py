@@ -27,6 +27,8 @@ _PONG_S = 4.0
 _ANSWER_S = 20.0  # a JOIN or a message without an answer for so long is asked again
 _BACK_OFF_S = (0.05, 1.5)
 _RETRY_S = (0.1, 0.5)
+_BURST = 4  # messages just before a connection is lost
+_BURST_S = (0.0, 0.006)  # about as long as their ACKs take
 
 
 @dataclass
@@ -111,10 +113,18 @@ class Participant:
         """Publish nothing new."""
         self._publishing = False
 
-    def reset(self) -> None:
-        """Lose the connection, as a phone does in a tunnel: nothing is said to the other side."""
-        if self._socket is not None:
-            self._socket.transport.abort()
+    async def drop(self) -> None:
+        """Lose the connection in the middle of a burst of messages, as a phone does in a tunnel: some were taken in, the
+        ACKs of some were on their way, and nothing is said to the other side.
+        """
+        socket = self._socket
+        if socket is None:
+            return
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(_BURST if self._publishing else 0):
+                await self._say_something(socket)
+            await asyncio.sleep(self._random.uniform(*_BURST_S))
+        socket.transport.abort()
 
     async def close(self) -> None:
         """End the connection; ``run`` returns."""
@@ -240,6 +250,10 @@ class Participant:
         self._pending[message] = _Pending(room, frame, now + _ANSWER_S)
         await socket.send(frame)
 
+    def _go(self) -> None:
+        if self._socket is not None:
+            self._socket.transport.abort()
+
     # ── what the server says ────────────────────────────────────────────────────────────────────────────────────────
 
     def _take(self, message: dict[str, Any]) -> None:
@@ -254,7 +268,7 @@ class Participant:
         self._pulse.notices[message["type"]] += 1
         if message["type"] == "RECONNECT" and self._leave is None:
             after_s = message["payload"]["after_ms"] / 1_000
-            self._leave = asyncio.get_running_loop().call_later(after_s, self.reset)
+            self._leave = asyncio.get_running_loop().call_later(after_s, self._go)
 
     def _take_message(self, room: str, message: dict[str, Any]) -> None:
         if room not in self.rooms:

@@ -176,6 +176,16 @@ def test_doubled() -> None:
     assert "doubled" in story.kinds()
 
 
+def test_doubled_in_another_life() -> None:
+    """A repeat that counts again in a room's new life is doubled, unless that life may know nothing of the last one."""
+    story = three()
+    for member in "abc":
+        story.joined(member, 0, "e2")
+    story.acked("a", 1, 1, "e2").got("b", 1, "a", 1, "e2").got("c", 1, "a", 1, "e2")
+    assert story.kinds(breaks_allowed=True) == []
+    assert {"doubled", "forked"} <= set(story.kinds())
+
+
 def test_doubled_for_its_sender_alone() -> None:
     """A repeat that got a position of its own, and an ACK with it, is doubled and has two answers."""
     assert three().acked("a", 1, 3).kinds() == ["doubled", "forked", "lost"]

@@ -122,7 +122,7 @@ class Troubles:
             way.reset()
 
     async def _drop(self, action: Action) -> None:
-        self._participants[action.victim].reset()
+        await self._participants[action.victim].drop()
 
     # ── the broker ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,8 @@ _ENV = {
     "WARREN_PREFIX": "soak",
     "WARREN_SHARDS": str(SHARDS),
     "WARREN_AMQP_HEARTBEAT_S": str(HEARTBEAT_S),
+    # Troubles last for seconds, and rooms are busy: within what is kept every resume must recover.
+    "WARREN_NAMESPACES": "[{name: all, pattern: '*', history: {count: 5000, age_s: 600}}]",
     "WARREN_GATEWAY_ROOMS": "-",
     "WARREN_GATEWAY_RATE": "100000",
     # a pod that is told to go sends its clients away quickly
@@ -102,7 +104,7 @@ class World:
         for number in range(self.measures.routers):
             env, links = await self._surroundings("router", number)
             self.routers.append(self._post(Router(f"router-{number}", env, self.folder), links))
-        await asyncio.gather(*(post.pod.start(60.0) for post in self.posts))
+        await _all(post.pod.start(60.0) for post in self.posts)
         self._watcher = asyncio.create_task(self._watch())
 
     async def heal(self) -> None:
@@ -120,7 +122,7 @@ class World:
             else:
                 post.pod.launch()
             post.wanted = True
-        await asyncio.gather(*(post.pod.ready(60.0) for post in self.posts))
+        await _all(post.pod.ready(60.0) for post in self.posts)
 
     async def close(self) -> None:
         """End everything at once."""
@@ -182,3 +184,10 @@ class World:
                     end = "\n    ".join(post.pod.log(12).splitlines())
                     self.falls.append(f"{post.pod.name} ended by itself with {post.pod.child.exit_code}:\n    {end}")
                     post.pod.launch()
+
+
+async def _all(steps: Iterable[Awaitable[None]]) -> None:
+    """Wait for all of them, whatever becomes of one, and raise the first error."""
+    for result in await asyncio.gather(*steps, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result

@@ -180,3 +180,10 @@ async def test_connect_and_disconnect_are_logged(home: House, caplog: pytest.Log
     assert line["duration_ms"] >= 0
     assert line["messages_out"] >= 4
     assert line["bytes_out"] > line["bytes_in"] > 0
+
+
+async def test_echo_can_be_switched_off(home: House) -> None:
+    """``/ws/echo`` is not there where the setting says so."""
+    await home.gateway(gateway_settings(listen={"echo": False}))
+    status, _, _ = await get(home.url(path="/ws/echo", scheme="http"))
+    assert status == 404

@@ -10,10 +10,8 @@ import pytest_asyncio
 from tests.support.eventually import eventually
 from tests.support.stage import BUSES, Stage, message, staged
 
-from router.core.takeover import State
 from warren import envelope as wire
 from warren.address import shard_of
-from warren.position import Position
 
 
 @pytest_asyncio.fixture(params=BUSES)
@@ -47,7 +45,7 @@ async def test_a_repeat_is_answered_and_not_delivered_again(stage: Stage) -> Non
     await gate.send(message("lobby", "end", conn=conn, id="end"))
     await gate.expect(wire.Ack, id="end")
     assert [ack.seq for ack in gate.got(wire.Ack, id="same")] == [1, 1]
-    assert [d.payload for d in gate.got(wire.Deliver)] == [b'"a"', b'"end"']
+    await eventually(lambda: [d.payload for d in gate.taken["lobby"]] == [b'"a"', b'"end"'])
 
 
 async def test_order_is_kept_over_many_batches(stage: Stage) -> None:
@@ -66,45 +64,6 @@ async def test_order_is_kept_over_many_batches(stage: Stage) -> None:
     assert [d.payload for d in delivered] == [f'"{number}"'.encode() for number in range(1_000)]
 
 
-async def test_another_router_takes_over_and_asks(stage: Stage) -> None:
-    """When the owner's bus is gone the other router asks the gateways, tells their members a new position, and messages flow again."""
-    first = await stage.router()
-    gate = await stage.gate("g1")
-    conn = await stage.member(gate, "lobby")
-    second = await stage.router()
-    await gate.send(message("lobby", "before", conn=conn, id="m1"))
-    (ack, *_) = await gate.expect(wire.Ack, id="m1")
-    shard = shard_of("lobby", stage.topology.shards)
-    assert first.possessions[shard].state is State.LIVE
-    gate.positions["lobby"] = Position(ack.epoch, ack.seq)
-
-    await first._bus.close()
-    await gate.send(message("lobby", "after", conn=conn, id="m2"))
-    (joined, *_) = await gate.expect(wire.Joined, conn=conn, ref="")
-    (later, *_) = await gate.expect(wire.Ack, id="m2")
-    assert second.possessions[shard].state is State.LIVE
-    assert not joined.recovered
-    assert later.term > ack.term
-    assert later.epoch == joined.position.epoch != ack.epoch
-    (delivered,) = gate.got(wire.Deliver, payload=b'"after"')
-    assert gate.heard.index(joined) < gate.heard.index(delivered)
-
-
-async def test_a_gateway_that_does_not_answer_holds_a_takeover_up_for_the_timeout_only(stage: Stage) -> None:
-    """The shard goes live without the silent gateway, and takes its members in when it answers late."""
-    gate, silent = await stage.gate("g1"), await stage.gate("g2")
-    silent.answers = False
-    silent.members["lobby"] = ["g2~9"]
-    await stage.router()
-    conn = await stage.member(gate, "lobby")
-    await gate.send(message("lobby", "a", conn=conn, id="m1"))
-    await gate.expect(wire.Ack, id="m1")
-    silent.answers = True
-    await silent.expect(wire.Joined, conn="g2~9")
-    await gate.send(message("lobby", "b", conn=conn, id="m2"))
-    await silent.expect(wire.Deliver, payload=b'"b"')
-
-
 async def test_a_gateway_whose_lease_ended_is_dropped_and_asked_when_it_is_back(stage: Stage) -> None:
     """Without heartbeats its members leave; with the next heartbeat it is asked and they are members again."""
     router = await stage.router(lease_ms=300, listen_ms=100)
@@ -116,9 +75,12 @@ async def test_a_gateway_whose_lease_ended_is_dropped_and_asked_when_it_is_back(
         live = router.possessions[shard].live
         return live is not None and "lobby" in live.rooms
 
+    gate.beats = False
     await eventually(lambda: not member())
     assert router.gateways.living == frozenset()
-    await gate.expect(wire.Ask, 2, shard=shard)
+    asked = len(gate.got(wire.Ask, shard=shard))
+    gate.beats = True
+    await gate.expect(wire.Ask, asked + 1, shard=shard)
     await eventually(member)
     assert len(gate.got(wire.Joined, conn=conn)) == 1  # it had missed nothing, so nobody is bothered
     await gate.send(message("lobby", "a", conn=conn))
@@ -153,23 +115,3 @@ async def test_a_room_on_every_gateway_goes_out_once_for_all(stage: Stage) -> No
     text = router.metrics.render()[0].decode()
     (copies,) = [line for line in text.splitlines() if line.startswith('warren_router_delivered_total{to="all"}')]
     assert float(copies.split()[1]) >= 5
-
-
-async def test_a_router_that_stops_finishes_what_it_has_begun(stage: Stage) -> None:
-    """Stopped in the middle of a stream of messages: what it has not answered goes to the other router, and nothing is delivered twice."""
-    first = await stage.router()
-    gate = await stage.gate("g1")
-    conn = await stage.member(gate, "lobby")
-    second = await stage.router()
-    await gate.beat()
-    await eventually(lambda: "g1" in second.gateways.living)
-    for number in range(300):
-        await gate.send(message("lobby", str(number), conn=conn, id=f"m{number}"))
-        await gate.beat()
-        await gate.answer()
-        if number == 150:
-            await first.stop()
-    await gate.expect(wire.Ack, id="m299")
-    payloads = [int(d.payload.strip(b'"')) for d in gate.got(wire.Deliver)]
-    assert payloads == list(range(300))
-    assert second.possessions[shard_of("lobby", stage.topology.shards)].state is State.LIVE

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 from tests.support.eventually import eventually
 from websockets.asyncio.client import connect as websocket
@@ -41,7 +42,7 @@ SHARDS = 4
 
 
 class PlainRouter:
-    """Owns every shard under one term, numbers messages, and sends each to the gateways that have members."""
+    """Owns every shard under one term, numbers messages, keeps them all, and sends each to the gateways that have members."""
 
     def __init__(self, broker: MemoryBroker, topology: Topology) -> None:
         self.topology = topology
@@ -50,6 +51,11 @@ class PlainRouter:
         self.epoch = "1-0"
         self.members: dict[str, dict[str, str]] = {}
         self.seqs: dict[str, int] = {}
+        self.kept: dict[str, list[envelope.Deliver]] = {}  # the numbered messages of each room
+        self.acked: dict[tuple[str, str, str], tuple[str, int]] = {}
+        self.forgets = False  # what came before can't be had any more
+        self.loses = False  # what is delivered now is kept but never arrives
+        self.asks = True  # whoever announces itself unasked is asked
         self.received: list[Envelope] = []  # from the shards, in order
         self.inbox: list[Envelope] = []
         self.answers = True
@@ -84,8 +90,37 @@ class PlainRouter:
         ]
 
     def _hear(self, delivery: Delivery) -> None:
-        self.inbox += envelope.decode(delivery.body)
+        for item in envelope.decode(delivery.body):
+            self.inbox.append(item)
+            if isinstance(item, envelope.Announce) and self.answers:
+                self._announced(item)
         delivery.ack()
+
+    def _announced(self, item: envelope.Announce) -> None:
+        """Ask who tells unasked; send what an answer shows to be lacking."""
+        if not item.ref:
+            if self.asks:
+                self.tell(item.gateway, envelope.Ask("plain", item.shard, self.term, 1))
+            return
+        for room in item.rooms:
+            for conn, user in room.members:
+                self.members.setdefault(room.room, {})[conn] = user
+            self._resume(item.gateway, room.room, room.position)
+
+    def _resume(self, gateway: str, room: str, position: Position | None) -> None:
+        missed = None if position is None else self.since(room, position)
+        if missed is None:
+            self.tell(gateway, envelope.Resync(room, Position(self.epoch, self.seqs.get(room, 0)), self.term))
+        elif missed:
+            self.tell(gateway, *missed)
+
+    def since(self, room: str, position: Position) -> list[envelope.Deliver] | None:
+        """Return what came after a position; None where that is not known."""
+        current = self.seqs.get(room, 0)
+        if position.epoch != self.epoch or position.seq > current or (self.forgets and position.seq < current):
+            return None
+        kept = [one for one in self.kept.get(room, []) if one.epoch == self.epoch and one.seq > position.seq]
+        return [msgspec.structs.replace(one, term=self.term) for one in kept]
 
     def _take(self, delivery: Delivery) -> None:
         for item in envelope.decode(delivery.body):
@@ -98,9 +133,22 @@ class PlainRouter:
         match item:
             case envelope.Join():
                 self.members.setdefault(item.room, {})[item.conn] = item.user
-                position = Position(self.epoch, self.seqs.get(item.room, 0))
-                joined = envelope.Joined(item.conn, item.room, position, item.since == position, 0, item.ref, self.term)
-                self.tell(gateway_of(item.conn), joined)
+                missed = None if item.since is None else self.since(item.room, item.since)
+                if item.since is None or missed is None:
+                    position, recovered = Position(self.epoch, self.seqs.get(item.room, 0)), False
+                else:
+                    position, recovered = item.since, True
+                count = len(missed or ())
+                joined = envelope.Joined(item.conn, item.room, position, recovered, count, item.ref, self.term)
+                caught_up = [msgspec.structs.replace(one, to=item.conn) for one in missed or ()]
+                self.tell(gateway_of(item.conn), joined, *([] if self.loses else caught_up))
+            case envelope.Resume():
+                self._resume(item.gateway, item.room, item.position)
+            case envelope.HistoryQuery():
+                older = [one for one in self.kept.get(item.room, []) if not item.before or one.seq < item.before]
+                page = tuple(older[-item.limit :])
+                answer = envelope.HistoryPage(item.conn, item.room, item.ref, page, len(older) > len(page), self.term)
+                self.tell(gateway_of(item.conn), answer)
             case envelope.Leave():
                 for room in item.rooms:
                     self.members.get(room, {}).pop(item.conn, None)
@@ -111,16 +159,26 @@ class PlainRouter:
 
     def deliver(self, item: envelope.Publish) -> None:
         """Number a message, acknowledge it, and send it on."""
+        key = (item.room, item.user, item.id)
+        if item.id and key in self.acked:
+            self.tell(gateway_of(item.conn), envelope.Ack(item.conn, item.room, item.id, *self.acked[key], self.term))
+            return
         numbered = not item.ephemeral and "~" not in item.room
         seq = self.seqs[item.room] = self.seqs.get(item.room, 0) + 1 if numbered else self.seqs.get(item.room, 0)
         epoch, seq = (self.epoch, seq) if numbered else ("", 0)
-        if item.id and item.conn:
+        if item.id:
+            self.acked[key] = (epoch, seq)
+        if item.id[:1] not in ("", "~") and item.conn:
             ack = envelope.Ack(item.conn, item.room, item.id, epoch, seq, self.term)
             self.tell(gateway_of(item.conn), ack)
         message = envelope.Deliver(
             item.room, epoch, seq, item.type, item.payload, item.at_us, self.term, item.conn, item.user, item.id,
             item.binary, item.include_sender, item.key, item.expires_ms, item.trace,
         )  # fmt: skip
+        if numbered:
+            self.kept.setdefault(item.room, []).append(message)
+        if self.loses:
+            return
         if item.room == "*":
             self.tell(ALL, message)
         elif "~" in item.room:

@@ -129,15 +129,14 @@ class Recorder:
         state = self._room(room)
         epoch, seq = payload["epoch"], payload["seq"]
         if payload["recovered"]:
-            # continuity is claimed: what was not seen (``missed`` messages) must still come
+            # continuity is claimed from ``seq`` on: the ``missed`` messages after it must still come, as far as we have not seen them
             if state.joined and epoch != state.epoch:
                 self._problem(f"{room}: recovered in epoch {epoch}, but we are in {state.epoch}")
             elif state.joined:
-                self._learn(state, seq)
+                self._learn(state, seq + payload.get("missed", 0))
             else:
-                first = seq - payload.get("missed", 0)
-                state.start = state.last = state.known = first
-                self._learn(state, seq)
+                state.start = state.last = state.known = seq
+                self._learn(state, seq + payload.get("missed", 0))
         else:
             state.breaks += state.joined
             state.start = state.last = state.known = seq

@@ -6,8 +6,11 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
-from warren.bus import OnDelivery, Properties, Source
+from warren.bus import OnDelivery, Properties, Record, Source
+from warren.errors import BusUnavailable
+from warren.topology import Queue
 
 
 @dataclass
@@ -81,6 +84,42 @@ class ScriptedSubscription:
         self.active = False
 
 
+class ScriptedLane:
+    """A lane of a ScriptedBus; ``appends`` are outcomes of the next appends, as a bus's ``outcomes``."""
+
+    def __init__(self, bus: ScriptedBus, on_lost: Callable[[], None]) -> None:
+        self.bus = bus
+        self.on_lost = on_lost
+        self.queue: Queue | None = None
+        self.deliver: OnDelivery = lambda _: None
+        self.prefetch = 0
+        self.appends: deque[Exception | None] = deque()
+        self.closed = False
+
+    async def consume(self, queue: Queue, on_delivery: OnDelivery, *, prefetch: int) -> None:
+        if self.bus.consuming:
+            raise self.bus.consuming.popleft()
+        self.queue, self.deliver, self.prefetch = queue, on_delivery, prefetch
+        await asyncio.sleep(0)
+
+    async def append(self, stream: str, body: bytes) -> None:
+        outcome = self.appends.popleft() if self.appends else None
+        if not isinstance(outcome, BusUnavailable):
+            self.bus.streams[stream].append(body)
+        await self.bus.turn()
+        if outcome is not None:
+            raise outcome
+
+    async def close(self) -> None:
+        await asyncio.sleep(0)
+        self.closed = True
+
+    def lose(self) -> None:
+        """End as a channel ends whose connection is gone."""
+        self.closed = True
+        self.on_lost()
+
+
 class ScriptedBus:
     """``outcomes[key]`` are exceptions (or None: confirmed) for the next publishes with that routing key; then all are confirmed.
 
@@ -93,6 +132,13 @@ class ScriptedBus:
         self.published: list[Published] = []
         self.outcomes: defaultdict[str, deque[Exception | None]] = defaultdict(deque)
         self.subscriptions: list[ScriptedSubscription] = []
+        self.lanes: list[ScriptedLane] = []
+        self.laning: deque[Exception] = deque()  # what the next calls of ``lane`` raise
+        self.consuming: deque[Exception] = deque()  # what the next calls of ``consume`` on a lane raise
+        self.streams: defaultdict[str, list[bytes]] = defaultdict(list)
+        self.reading: deque[Exception] = deque()  # what the next reads raise
+        self.reads: list[tuple[str, int | str]] = []
+        self.dropped = 0  # how many records the streams have dropped at their beginning
         self._listeners: list[Callable[[bool], None]] = []
         self._waiting: list[asyncio.Future[None]] = []
 
@@ -137,14 +183,44 @@ class ScriptedBus:
     ) -> None:
         self.published.append(Published(exchange, key, body, properties or Properties(), mandatory, persistent))
         outcome = self.outcomes[key].popleft() if self.outcomes[key] else None
+        await self.turn()
+        if outcome is not None:
+            raise outcome
+
+    async def turn(self) -> None:
+        """Wait for ``release`` while held, else for the next turn of the loop."""
         if self.held:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(future)
             await future
         else:
             await asyncio.sleep(0)
-        if outcome is not None:
-            raise outcome
+
+    async def lane(self, on_lost: Callable[[], None]) -> ScriptedLane:
+        if self.laning:
+            raise self.laning.popleft()
+        await asyncio.sleep(0)
+        lane = ScriptedLane(self, on_lost)
+        self.lanes.append(lane)
+        return lane
+
+    async def read(
+        self, stream: str, start: int | Literal["first", "last"], on_record: Callable[[Record], bool]
+    ) -> None:
+        self.reads.append((stream, start))
+        if self.reading:
+            raise self.reading.popleft()
+        records = self.streams[stream]
+        first = 0 if start == "first" else max(0, len(records) - 1) if start == "last" else start - self.dropped
+        offset = max(0, first)
+        while True:
+            while offset >= len(records):  # noqa: ASYNC110 - as a stream, it waits for more
+                await asyncio.sleep(0.001)
+            if self.reading:
+                raise self.reading.popleft()
+            if not on_record(Record(offset + self.dropped, records[offset])):
+                return
+            offset += 1
 
     async def subscribe(
         self,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -17,6 +20,7 @@ from warren import envelope as wire
 from warren.address import shard_of
 from warren.bus import Bus, Delivery, Properties, Source
 from warren.envelope import Publish, decode, encode
+from warren.errors import BusUnavailable, NotConfirmed
 from warren.position import Position
 from warren.settings import BusSettings
 from warren.telemetry import Tracing
@@ -27,17 +31,23 @@ BUSES = ["memory", pytest.param("rabbit", marks=pytest.mark.rabbit)]
 
 
 class Gate:
-    """A gateway without sockets."""
+    """A gateway without sockets: it keeps its lease, answers Asks, drops what older terms send, and takes of each room what comes next."""
 
     def __init__(self, world: World, bus: Bus, name: str) -> None:
         self.topology = world.topology
         self.bus = bus
         self.name = name
-        self.heard: list[wire.Envelope] = []
+        self.heard: list[wire.Envelope] = []  # all that came, whatever its term
         self.members: dict[str, list[str]] = {}  # room ▶ connections
         self.positions: dict[str, Position] = {}
+        self.taken: dict[str, list[wire.Deliver]] = {}  # room ▶ what its members were given, in order
+        self.breaks: list[wire.Resync] = []
+        self.terms: dict[int, int] = {}  # shard ▶ the highest term that asked
         self.answers = True
+        self.beats = True
         self.asks: list[wire.Ask] = []
+        self._life: asyncio.Task[None] | None = None
+        self._asked = asyncio.Event()
 
     async def start(self) -> None:
         def source() -> Source:
@@ -47,13 +57,57 @@ class Gate:
         await self.bus.start()
         await self.bus.subscribe(source, self._delivered, prefetch=100)
         await self.beat()
+        self._life = asyncio.create_task(self._live())
+
+    async def close(self) -> None:
+        if self._life is not None:
+            self._life.cancel()
+            await asyncio.gather(self._life, return_exceptions=True)
+
+    async def _live(self) -> None:
+        while True:
+            with contextlib.suppress(BusUnavailable, NotConfirmed):
+                if self.beats:
+                    await self.beat()
+                if self.answers:
+                    await self.answer()
+            self._asked.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await self._asked.wait()
 
     def _delivered(self, delivery: Delivery) -> None:
         for envelope in decode(delivery.body):
             self.heard.append(envelope)
             if isinstance(envelope, wire.Ask):
+                self.terms[envelope.shard] = max(envelope.term, self.terms.get(envelope.shard, 0))
                 self.asks.append(envelope)
+                self._asked.set()
+            elif isinstance(envelope, wire.Deliver | wire.Joined | wire.Resync) and "~" not in envelope.room:
+                self._take(envelope)
         delivery.ack()
+
+    def _take(self, envelope: wire.Deliver | wire.Joined | wire.Resync) -> None:
+        room = envelope.room
+        shard = shard_of(room, self.topology.shards)
+        if envelope.term < self.terms.get(shard, 0):
+            return
+        position = self.positions.get(room)
+        match envelope:
+            case wire.Joined():
+                self.positions.setdefault(room, envelope.position)
+            case wire.Resync():
+                if (
+                    position is None
+                    or position.epoch != envelope.position.epoch
+                    or position.seq < envelope.position.seq
+                ):
+                    self.positions[room] = envelope.position
+                    self.breaks.append(envelope)
+            case wire.Deliver() if envelope.seq and not envelope.to and position is not None:
+                if (envelope.epoch, envelope.seq) == (position.epoch, position.seq + 1):
+                    self.positions[room] = Position(envelope.epoch, envelope.seq)
+                    self.taken.setdefault(room, []).append(envelope)
 
     async def beat(self, **figures: int) -> None:
         await self.tell(wire.Heartbeat(self.name, 1_000_000, **figures))
@@ -61,11 +115,14 @@ class Gate:
     async def tell(self, envelope: wire.Envelope, key: str = ALL) -> None:
         await self.bus.publish(self.topology.routers, key, encode([envelope]), persistent=False)
 
-    async def send(self, *envelopes: wire.Publish | wire.Join | wire.Leave) -> None:
-        """Publish to the shard of the first one's room, as one batch."""
-        first = envelopes[0]
-        room = first.rooms[0] if isinstance(first, wire.Leave) else first.room
-        await self.raw(room, encode(envelopes))
+    async def send(self, *envelopes: wire.Envelope, room: str = "") -> None:
+        """Publish to the shard of ``room``, as one batch; without a room each to the shard of its own."""
+        batches: dict[str, list[wire.Envelope]] = {}
+        for envelope in envelopes:
+            to = room or (envelope.rooms[0] if isinstance(envelope, wire.Leave) else getattr(envelope, "room", ""))
+            batches.setdefault(self.topology.shard_key(shard_of(to, self.topology.shards)), []).append(envelope)
+        for key, batch in batches.items():
+            await self.bus.publish(self.topology.ingress, key, encode(batch), mandatory=True)
 
     async def raw(self, room: str, body: bytes) -> None:
         shard = shard_of(room, self.topology.shards)
@@ -80,7 +137,8 @@ class Gate:
                 for room, conns in self.members.items()
                 if conns and shard_of(room, self.topology.shards) == ask.shard
             )
-            await self.tell(wire.Announce(self.name, ask.shard, ask.term, rooms, True, ask.ref), ask.router)
+            term = max(ask.term, self.terms.get(ask.shard, 0))
+            await self.tell(wire.Announce(self.name, ask.shard, term, rooms, True, ask.ref), ask.router)
 
     def got(self, kind: type[E], **fields: object) -> list[E]:
         return [
@@ -90,12 +148,9 @@ class Gate:
         ]
 
     async def expect(self, kind: type[E], count: int = 1, **fields: object) -> list[E]:
-        """Return what was heard of a kind once there are ``count``; it answers Asks and keeps its lease meanwhile."""
+        """Return what was heard of a kind once there are ``count``."""
 
-        async def there() -> list[E]:
-            await self.beat()
-            if self.answers:
-                await self.answer()
+        def there() -> list[E]:
             found = self.got(kind, **fields)
             return found if len(found) >= count else []
 
@@ -109,26 +164,37 @@ class Stage:
         self.world = world
         self.topology = world.topology
         self.routers: list[Router] = []
+        self.gates: list[Gate] = []
         self._ids = itertools.count(1)
 
     async def gate(self, name: str) -> Gate:
         gate = Gate(self.world, await self.world.bus(), name)
+        self.gates.append(gate)
         await gate.start()
         return gate
 
     async def router(self, *, tracing: Tracing | None = None, **changes: Any) -> Router:
-        takeover = {"lease_ms": 2_000, "listen_ms": 100, "ask_timeout_ms": 500} | {
-            name: value for name, value in changes.items() if name in TakeoverSettings.model_fields
-        }
+        takeover = {
+            "lease_ms": 2_000,
+            "peer_lease_ms": 1_500,
+            "announce_ms": 50,
+            "listen_ms": 100,
+            "ask_again_ms": 300,
+        } | {name: value for name, value in changes.items() if name in TakeoverSettings.model_fields}
         flow = {name: value for name, value in changes.items() if name in FlowSettings.model_fields}
+        memory = {name: value for name, value in changes.items() if name in MemorySettings.model_fields}
+        own = {name: value for name, value in changes.items() if name in ("events", "namespaces")}
         settings = RouterSettings(
             bus=BusSettings(prefix=self.topology.prefix, shards=self.topology.shards),
             probes=RouterProbeSettings(internal_host="127.0.0.1", internal_port=0),
             flow=FlowSettings(**flow),
-            memory=MemorySettings(),
+            memory=MemorySettings(**memory),
             takeover=TakeoverSettings(**takeover),
+            **own,
         )
-        router = Router(settings, await self.world.bus(), tracing=tracing, id=f"r{next(self._ids)}")
+        router = Router(
+            settings, await self.world.bus(), tracing=tracing, topology=self.topology, id=f"r{next(self._ids)}"
+        )
         self.routers.append(router)
         await router.start()
         return router
@@ -137,15 +203,15 @@ class Stage:
         """Make a connection of this gateway a member of a room; return the connection."""
         conn = f"{gate.name}~{number:x}"
         await gate.send(wire.Join(room, conn, "u", ref=f"j{number}"))
-        (joined, *_) = await gate.expect(wire.Joined, room=room, conn=conn)
-        gate.positions[room] = joined.position
+        await gate.expect(wire.Joined, room=room, conn=conn)
         gate.members.setdefault(room, []).append(conn)
         return conn
 
 
 def message(room: str, text: str, *, conn: str = "", id: str = "", trace: str = "") -> Publish:  # noqa: A002
     """Return a message; with a ``conn`` it wants an ACK when it has an id."""
-    return Publish(room, "CHAT", f'"{text}"'.encode(), 1_000_000, conn, "u" if conn else "", id, trace=trace)
+    now_us = time.time_ns() // 1_000
+    return Publish(room, "CHAT", f'"{text}"'.encode(), now_us, conn, "u" if conn else "", id, trace=trace)
 
 
 @asynccontextmanager
@@ -158,6 +224,8 @@ async def staged(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
     finally:
         for router in stage.routers:
             await router.stop()
+        for gate in stage.gates:
+            await gate.close()
         await world.close()
 
 

@@ -47,6 +47,9 @@ def server_message(vector: dict[str, Any], codec: Codec) -> bytes:
         fields["payload"] = fields["payload"].encode()
     if vector["struct"] == "Deliver":
         return codec.encode_delivery(Deliver(**fields))
+    if "messages" in fields:
+        given = fields["messages"]
+        fields["messages"] = tuple(Deliver(**{**one, "payload": one["payload"].encode()}) for one in given)
     if "rooms" in fields:
         fields["rooms"] = tuple(fields["rooms"])
     if "code" in fields:

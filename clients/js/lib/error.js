@@ -29,3 +29,10 @@ export function deferred() {
   promise.catch(() => {});
   return { promise, resolve, reject };
 }
+
+/** A promise that was never to be kept. */
+export function refused(code, message, ref, retry = false) {
+  const { promise, reject } = deferred();
+  reject(new WarrenError(code, message, { ref, retry }));
+  return promise;
+}

@@ -14,6 +14,7 @@ export class Link {
   state = "idle"; // ▶ connecting ▶ open ▶ waiting ▶ connecting …, and closed
   token;
   user;
+  manual = false; // we join all our rooms by ourselves, the server joins us to none
   advice = null; // what an ERROR before the close said: "yes", "no", "fresh token"
   #socket = null;
   #life = 0; // one for each socket: what belongs to an earlier one is not heard
@@ -116,6 +117,7 @@ export class Link {
     if (this.token && this.#options.tokenIn === "query") url.searchParams.set("token", this.token);
     else if (this.token) protocols.push(`bearer.${this.token}`);
     else if (this.user) url.searchParams.set("user", this.user);
+    if (this.manual) url.searchParams.set("join", "manual");
     const socket = new this.#options.WebSocket(url.href, protocols);
     this.#socket = socket;
     socket.onmessage = ({ data }) => {

@@ -61,12 +61,18 @@ export class Outbox {
 
   get isFull() {
     let messages = 0;
-    for (const { kind } of this.#entries.values()) if (kind === "message") messages++;
+    for (const { kind } of this.#entries.values()) if (kind === "message" || kind === "HISTORY") messages++;
     return messages >= this.#options.outboxLimit;
   }
 
   get(id) {
     return this.#entries.get(id);
+  }
+
+  /** Whether own messages to this room (null: to the first one) are sent and not acknowledged. */
+  hasSentTo(room) {
+    const sent = ({ kind, sentAt, room: to }) => kind === "message" && sentAt !== null && (to == null || to === room);
+    return [...this.#entries.values()].some(sent);
   }
 
   /** The connection is open: the `first` entries (JOINs) go before all that waits. */
@@ -84,6 +90,7 @@ export class Outbox {
     this.#write = null;
     this.#timers.clear();
     for (const entry of [...this.#entries.values()]) {
+      if (entry.sentAt !== null) entry.resent = true;
       entry.sentAt = null;
       if (entry.kind === "JOIN") this.#entries.delete(entry.id);
       if (entry.kind === "LEAVE") this.settle(entry.id).resolve();

@@ -225,3 +225,34 @@ test("two clients do not give the same ids", async () => {
   assert.notEqual(ids[0], ids[1]);
   await settled();
 });
+
+test("history gives a page, with binary payloads as bytes, and is asked for again after a reconnect", async () => {
+  const s = scene();
+  const socket = await s.open();
+  s.client.join("r");
+  socket.joined("r", { seq: 9 });
+  const asked = s.client.history("r", { before: 8, limit: 2 });
+  assert.deepEqual(socket.last.payload, { before: 8, limit: 2 });
+  const next = await s.again();
+  next.joined("r", { seq: 9, recovered: true, missed: 0 });
+  const { id } = next.of("HISTORY")[0];
+  const messages = [
+    { type: "CHAT", room: "r", seq: 6, epoch: "e1", payload: "old" },
+    { type: "CHAT", room: "r", seq: 7, epoch: "e1", payload: "AAH/", encoding: "base64" },
+  ];
+  next.say({ type: "HISTORY", room: "r", ref: id, payload: { messages, more: true } });
+  const page = await asked;
+  assert.deepEqual([page.room, page.more, page.messages[0].payload], ["r", true, "old"]);
+  assert.deepEqual(page.messages[1].payload, new Uint8Array([0, 1, 255]));
+  assert.deepEqual(s.log.chats, []); // what is read back is not heard again
+  assert.deepEqual(s.client.position("r"), { epoch: "e1", seq: 9 });
+});
+
+test("history that is refused breaks its promise", async () => {
+  const s = scene();
+  const socket = await s.open();
+  const asked = s.client.history("elsewhere");
+  assert.deepEqual(socket.last.payload, {});
+  socket.say({ type: "ERROR", ref: socket.last.id, payload: { code: "not_joined", message: "no", retry: false } });
+  await assert.rejects(asked, { code: "not_joined" });
+});

@@ -37,10 +37,11 @@ class Server {
   }
 
   connect(socket) {
-    Object.assign(this, { socket, heard: 0, down: [], acks: [], live: this.atConnect });
-    const payload = { connection: "g~1", user: "ann", rooms: this.atConnect ? [ROOM] : [], limits: {} };
+    Object.assign(this, { socket, heard: 0, down: [], acks: [], live: false });
+    this.live = this.atConnect && !socket.url.searchParams.has("join");
+    const payload = { connection: "g~1", user: "ann", rooms: this.live ? [ROOM] : [], limits: {} };
     this.down.push({ type: "WELCOME", payload });
-    if (this.atConnect) this.down.push(this.joined({ recovered: false, missed: 0 }));
+    if (this.live) this.down.push(this.joined({ recovered: false, missed: 0 }));
   }
 
   joined(payload, ref) {
@@ -68,7 +69,7 @@ class Server {
     } else if (frame.type === "JOIN") {
       const since = frame.payload?.since;
       const missed = since ? this.log.length - since.seq : 0;
-      this.down.push(this.joined({ recovered: Boolean(since), missed }, frame.id));
+      this.down.push(this.joined(since ? { ...since, recovered: true, missed } : { recovered: false, missed: 0 }, frame.id));
       for (let seq = this.log.length - missed + 1; seq <= this.log.length; seq++) this.down.push(this.frame(seq));
       this.live = true;
     } else if (frame.type === "PING") this.down.push({ type: "PONG", ref: frame.id });

@@ -9,7 +9,10 @@ from __future__ import annotations
 import ast
 import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+from warren import envelope as wire
 
 _FOLDER = Path(__file__).parent
 
@@ -26,6 +29,19 @@ def service_of(name: str) -> str:
             case ast.Assign(targets=[ast.Name(id="SERVICE")], value=ast.Constant(value=str() as service)):
                 return service
     raise ValueError(f"the mutant {name} says no SERVICE")
+
+
+def on_decoding(change: Callable[[wire.Envelope | Exception], wire.Envelope | Exception]) -> None:
+    """Let ``change`` see, and replace, every envelope that this process decodes. Call it before the service is imported."""
+    decode, decode_each = wire.decode, wire.decode_each
+    wire.decode = lambda body: [change(envelope) for envelope in decode(body)]  # type: ignore[misc]
+    wire.decode_each = lambda body: [change(envelope) for envelope in decode_each(body)]  # type: ignore[misc]
+
+
+def on_encoding(change: Callable[[wire.Envelope], wire.Envelope]) -> None:
+    """Let ``change`` see, and replace, every envelope that this process sends. Call it before the service is imported."""
+    encode = wire.encode
+    wire.encode = lambda envelopes: encode([change(envelope) for envelope in envelopes])
 
 
 def run(service: str) -> None:

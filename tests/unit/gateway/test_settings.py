@@ -67,6 +67,7 @@ def test_lists_and_networks_are_parsed():
         ("JWKS", "ftp://x/y"),
         ("UPLINK_BYTES", "1000000"),
         ("DRAIN_DEADLINE_MS", "10000"),
+        ("LEASE_MS", "1500"),
         ("HEARTBEAT_MS", "0"),
         ("ROOMS_PER_CONNECTION", "1"),
         ("AUTH", "basic"),

@@ -19,7 +19,7 @@ def test_every_variable_is_the_routers_own_or_shared():
     """Nothing that only the router reads is called as if both did; each has a meaning."""
     shared = {
         "WARREN_AMQP_URL", "WARREN_AMQP_HEARTBEAT_S", "WARREN_PREFIX", "WARREN_SHARDS", "WARREN_LOG_LEVEL",
-        "WARREN_LOG_FILE",
+        "WARREN_LOG_FILE", "WARREN_NAMESPACES",
     }  # fmt: skip
     for variable in describe(RouterSettings):
         assert variable.name in shared or variable.name.startswith("WARREN_ROUTER_")
@@ -35,8 +35,12 @@ def test_values_are_read_into_their_groups():
             "WARREN_ROUTER_DEDUP_COUNT": "8",
             "WARREN_ROUTER_ID": "pod-1",
             "WARREN_SHARDS": "4",
+            "WARREN_ROUTER_EVENTS": "client,message",
+            "WARREN_NAMESPACES": "[{name: n, pattern: 'n*', history: off}]",
         },
     )
+    assert settings.events == ("client", "message")
+    assert not settings.namespaces.namespaces.policy("n1").history.kept
     assert (settings.flow.prefetch, settings.memory.dedup_count, settings.id, settings.bus.shards) == (7, 8, "pod-1", 4)
 
 
@@ -50,12 +54,30 @@ def test_all_problems_are_named_at_once():
                 "WARREN_ROUTER_PREFECTH": "7",
                 "WARREN_ROUTER_LEASE_MS": "1000",
                 "WARREN_ROUTER_LISTEN_MS": "2000",
+                "WARREN_ROUTER_EVENTS": "client,rooms",
             },
         )
     text = str(raised.value)
-    assert len(raised.value.problems) == 3
-    for name in ("WARREN_ROUTER_PREFETCH:", "WARREN_ROUTER_PREFECTH:", "WARREN_ROUTER_LEASE_MS must"):
+    assert len(raised.value.problems) == 4
+    for name in (
+        "WARREN_ROUTER_PREFETCH:",
+        "WARREN_ROUTER_PREFECTH:",
+        "WARREN_ROUTER_LEASE_MS must",
+        "WARREN_ROUTER_EVENTS: must be some of client, room, message, not rooms",
+    ):
         assert name in text
+
+
+def test_a_routers_lease_outlasts_a_heartbeat_that_is_lost():
+    """Else routers would take each other for dead."""
+    with pytest.raises(SettingsError) as raised:
+        read(RouterSettings, {"WARREN_ROUTER_PEER_LEASE_MS": "900"})
+    assert "WARREN_ROUTER_PEER_LEASE_MS must be at least twice WARREN_ROUTER_ANNOUNCE_MS" in str(raised.value)
+
+
+def test_backends_can_be_told_nothing():
+    """A dash is the empty list."""
+    assert read(RouterSettings, {"WARREN_ROUTER_EVENTS": "-"}).events == ()
 
 
 def test_an_id_is_new_for_every_life():

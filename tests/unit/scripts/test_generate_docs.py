@@ -30,7 +30,8 @@ def test_the_settings_page_has_every_variable_once_under_its_owner() -> None:
     gateway, _, router = rest.partition("## Router\n")
     assert shared.count("| `WARREN_AMQP_URL` |") == 1
     assert "`WARREN_GATEWAY_PORT`" in gateway
-    assert "WARREN_ROUTER_" not in gateway
+    assert "| `WARREN_ROUTER_" not in gateway
+    assert "| `WARREN_GATEWAY_" not in router
     assert "`WARREN_ROUTER_PREFETCH`" in router
     for line in page.splitlines():
         if line.startswith("| `WARREN_"):

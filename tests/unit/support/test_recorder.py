@@ -54,7 +54,7 @@ def test_a_later_join_starts_at_its_position() -> None:
         ([joined(), chat(1, epoch="other")], "message of epoch 'other'"),
         ([joined(), chat(1, 1), chat(2, 3)], "number 3 after 1"),
         ([joined(), chat(1), joined(5)], r"continuity was lost 1 time\(s\)"),
-        ([joined(), chat(1), joined(3, recovered=True, missed=2), chat(2)], r"never came: \[3\]"),
+        ([joined(), chat(1), joined(1, recovered=True, missed=2), chat(2)], r"never came: \[3\]"),
         ([joined(), chat(1), joined(1, "other", recovered=True)], "recovered in epoch other"),
         ([joined(), ack(2)], r"never came: \[1\]"),
     ],
@@ -87,7 +87,7 @@ def test_missing_messages_of_a_sender_are_named() -> None:
 def test_recovery_goes_on_where_the_reader_was() -> None:
     """recovered: true claims continuity, and the missed messages then fill it."""
     recorder = recorder_of(
-        joined(), chat(1, 1), joined(3, recovered=True, missed=2), chat(2, 2), chat(3, 3), chat(4, 4)
+        joined(), chat(1, 1), joined(1, recovered=True, missed=2), chat(2, 2), chat(3, 3), chat(4, 4)
     )
     recorder.check(sent={"ann": 4})
 

@@ -64,6 +64,8 @@ def test_a_gateways_failures_are_counted_by_their_reason() -> None:
     metrics.upgrades_refused("full")
     metrics.heartbeats_missed()
     metrics.slow_disconnects()
+    metrics.resumes("room")
+    metrics.lapses()
     found = samples(metrics)
     assert found["warren_gateway_errors_total", "rate_limited"] == 1
     assert found["warren_gateway_closes_total", "4002"] == 1
@@ -71,6 +73,8 @@ def test_a_gateways_failures_are_counted_by_their_reason() -> None:
     assert found["warren_gateway_upgrades_refused_total", "full"] == 1
     assert found["warren_gateway_heartbeats_missed_total", ""] == 1
     assert found["warren_gateway_slow_disconnects_total", ""] == 1
+    assert found["warren_gateway_resumes_total", "room"] == 1
+    assert found["warren_gateway_lapses_total", ""] == 1
     assert metrics.total_errors == 1
 
 

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warren.errors import SettingsError
-from warren.namespaces import CACHED_ROOMS, DEFAULT_POLICY, MAX_NAMESPACES, Namespaces, RateLimit, RoomPolicy, matches
+from warren.namespaces import (
+    CACHED_ROOMS,
+    DEFAULT_POLICY,
+    MAX_NAMESPACES,
+    NO_HISTORY,
+    HistoryPolicy,
+    Namespaces,
+    RateLimit,
+    RoomPolicy,
+    matches,
+)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +106,54 @@ def test_a_file_is_read_in_its_order() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("written", "policy"),
+    [
+        ("{name: a, pattern: a}", HistoryPolicy(100, 300)),
+        ("{name: a, pattern: a, history: {count: 7}}", HistoryPolicy(7, 300)),
+        ("{name: a, pattern: a, history: {age_s: 60, count: 10000}}", HistoryPolicy(10_000, 60)),
+        ("{name: a, pattern: a, history: {count: 0}}", HistoryPolicy(0, 300)),
+        ("{name: a, pattern: a, history: off}", NO_HISTORY),
+        ('{name: a, pattern: a, history: "off"}', NO_HISTORY),
+    ],
+)
+def test_a_history_has_a_count_and_an_age_or_is_off(written: str, policy: HistoryPolicy) -> None:
+    """What is left out has its default; a bare off and one in quotes mean the same."""
+    assert Namespaces.parse(f"namespaces: [{written}]").policies[0].history == policy
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept"),
+    [
+        (HistoryPolicy(), True),
+        (HistoryPolicy(1, 1), True),
+        (HistoryPolicy(0, 300), False),
+        (HistoryPolicy(9, 0), False),
+    ],
+)
+def test_a_history_of_nothing_is_none(policy: HistoryPolicy, kept: bool) -> None:
+    """Where the count or the age is 0 nothing is kept."""
+    assert policy.kept is kept
+
+
+@pytest.mark.parametrize(
+    ("history", "problem"),
+    [
+        (True, "namespaces[0].history: must be off, or a mapping with count, age_s, not bool"),
+        ("on", "namespaces[0].history: must be off, or a mapping with count, age_s, not text"),
+        (5, "namespaces[0].history: must be off, or a mapping with count, age_s, not int"),
+        ({"count": 10_001}, "namespaces[0].history.count: must be a whole number from 0 to 10000, not 10001"),
+        ({"age_s": -1}, "namespaces[0].history.age_s: must be a whole number from 0 to 604800, not -1"),
+        ({"age": 1}, "namespaces[0].history.age: unknown; did you mean age_s?"),
+    ],
+)
+def test_a_history_that_makes_no_sense_is_named(history: Any, problem: str) -> None:
+    """Each problem with its path."""
+    with pytest.raises(SettingsError) as caught:
+        Namespaces.parse([{"name": "a", "pattern": "a", "history": history}])
+    assert caught.value.problems == [problem]
+
+
 @pytest.mark.parametrize("empty", ["", "namespaces:", "[]", None, [], {"namespaces": []}])
 def test_an_empty_file_has_no_namespaces(empty: Any) -> None:
     """An empty text or list means no namespaces."""
@@ -157,7 +215,9 @@ json_like = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
-            st.sampled_from(["namespaces", "name", "pattern", "rate", "count", "join", "x"]), inner, max_size=5
+            st.sampled_from(["namespaces", "name", "pattern", "rate", "history", "count", "join", "x"]),
+            inner,
+            max_size=5,
         )
     ),
     max_leaves=20,
@@ -176,3 +236,20 @@ def test_nothing_but_a_settings_error_comes_of_any_document(document: Any) -> No
         assert all(policy.name and policy.pattern for policy in namespaces.policies)
     assert all(problems)
     assert problems
+
+
+def test_what_happens_to_a_slow_reader_is_one_of_three() -> None:
+    """``slow`` is disconnect unless it says otherwise; anything else is refused with the choices."""
+    namespaces = Namespaces.parse(
+        "[{name: a, pattern: 'a:*', slow: latest_only}, {name: b, pattern: 'b:*', slow: drop_oldest}]"
+    )
+    assert [namespaces.policy(room).slow for room in ("a:1", "b:1", "c")] == [
+        "latest_only",
+        "drop_oldest",
+        "disconnect",
+    ]
+    with pytest.raises(SettingsError) as caught:
+        Namespaces.parse("[{name: a, pattern: 'a:*', slow: never}]")
+    assert caught.value.problems == [
+        "namespaces[0].slow: must be one of disconnect, drop_oldest, latest_only, not 'never'"
+    ]

@@ -82,3 +82,12 @@ def test_installations_with_other_prefixes_share_nothing() -> None:
         return {each.name for each in (*topology.exchanges(), *topology.queues())}
 
     assert names(mine).isdisjoint(names(theirs))
+
+
+def test_events_have_keys_that_backends_can_bind_by_pattern() -> None:
+    """Their kind for clients and rooms; type and room for messages, the room last because it may have dots."""
+    (exchange,) = [each for each in TOPOLOGY.exchanges() if each.name == TOPOLOGY.events]
+    assert exchange.type == "topic"
+    assert TOPOLOGY.event("client.connected") == "client.connected"
+    assert TOPOLOGY.message_event("CHAT", "a.b") == "message.CHAT.a.b"
+    assert len(TOPOLOGY.message_event("T" * 64, "r" * 128)) <= 255

@@ -61,6 +61,7 @@ class Leave(_Envelope, frozen=True, array_like=True, tag="L"):
     rooms: tuple[str, ...]
     conn: str
     ref: str = ""
+    user: str = ""
 
 
 class Claim(_Envelope, frozen=True, array_like=True, tag="C"):

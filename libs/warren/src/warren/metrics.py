@@ -25,7 +25,7 @@ MAX_LABEL_VALUES = 64
 PREDEFINED_TYPES = frozenset(
     {"CHAT", "TYPING", "NOTIFICATION", "DATA_UPDATE", "PING", "PONG", "JOIN", "JOINED", "LEAVE", "LEFT", "AUTH"}
     | {"AUTHENTICATED", "WELCOME", "ACK", "ERROR", "PRESENCE", "HISTORY", "REQUEST", "RESPONSE", "RECONNECT"}
-    | {"DEGRADED", "RESTORED"}
+    | {"DEGRADED", "RESTORED", "DROPPED"}
 )
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -149,6 +149,10 @@ class GatewayMetrics(_Metrics):
         self._refused = self._counts("upgrades_refused", "reason", "Connections refused at the upgrade.")
         self._heartbeats_missed = self._counter("heartbeats_missed", "Connections ended for want of a pong.")
         self._slow = self._counter("slow_disconnects", "Connections ended because they read too slowly.")
+        self._resumes = self._counts(
+            "resumes", "of", "Times that the routers were asked for what a room or a member lacks."
+        )
+        self._lapses = self._counter("lapses", "Times that this gateway's own lease ended.")
         self.total_in = self.total_out = self.total_errors = 0
 
     def messages_in(self, type: str, size: int = 0) -> None:  # noqa: A002 - the protocol's own word
@@ -199,6 +203,14 @@ class GatewayMetrics(_Metrics):
     def slow_disconnects(self) -> None:
         """Count a connection that read too slowly."""
         self._slow.inc()
+
+    def resumes(self, of: Literal["room", "member"]) -> None:
+        """Count that the routers were asked for what a room, or one member of it, lacks."""
+        self._resumes.add(of, 1)
+
+    def lapses(self) -> None:
+        """Count an end of our own lease."""
+        self._lapses.inc()
 
 
 class RouterMetrics(_Metrics):

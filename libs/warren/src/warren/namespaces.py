@@ -10,9 +10,11 @@ Only ``*`` is special in a pattern; it stands for any run of characters, also no
         publish: members       # anyone | members | token
         ephemeral_types: [TYPING]
         rate: {count: 20, per_ms: 1000, policy: reject}    # close | reject
+        slow: disconnect       # disconnect | drop_oldest | latest_only
+        history: {count: 100, age_s: 300}                  # or: off
 
-This module does no I/O (the text is handed in) and knows no room that exists. The gateway's session asks it, and the
-settings parse it.
+This module does no I/O (the text is handed in) and knows no room that exists. The gateway's session and the router's shard ask it,
+and the settings parse it.
 """
 
 from __future__ import annotations
@@ -31,10 +33,13 @@ from warren.errors import SettingsError
 Join = Literal["anyone", "token"]
 Publish = Literal["anyone", "members", "token"]
 WhenExceeded = Literal["close", "reject"]
+Slow = Literal["disconnect", "drop_oldest", "latest_only"]
 
 MAX_NAMESPACES = 256
 MAX_PATTERN_LENGTH = 128
 CACHED_ROOMS = 8_192
+MAX_HISTORY_COUNT = 10_000
+MAX_HISTORY_AGE_S = 7 * 86_400
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_\-]{0,63}")
 _TYPE = re.compile(r"[A-Za-z0-9_\-.:]{1,64}")
@@ -67,12 +72,32 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryPolicy:
+    """The last ``count`` messages of at most ``age_s`` seconds are kept for those who come back. Where either is 0 the history is
+    off: messages are numbered, but not logged and not kept, and the room begins a new epoch with each owner of its shard.
+    """
+
+    count: int = 100
+    age_s: int = 300
+
+    @property
+    def kept(self) -> bool:
+        """Say whether there is a history."""
+        return self.count > 0 and self.age_s > 0
+
+
+NO_HISTORY = HistoryPolicy(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
 class RoomPolicy:
     """How the rooms of one namespace behave.
 
     ``join``: ``anyone`` who is known, or only with a ``token`` whose claim allows this room. ``publish``: likewise, or
     ``members`` of the room only. Messages of ``ephemeral_types`` are never numbered, never kept, and the first to be dropped.
-    ``rate`` None: the connection's own limit counts.
+    ``rate`` None: the connection's own limit counts. ``slow`` is what happens to a member that reads too slowly: ``disconnect`` (it
+    comes back and is given what it missed), ``drop_oldest``, or ``latest_only``: of what waits, the latest of each key.
+    ``history`` is what is kept for those who come back.
     """
 
     name: str = "default"
@@ -82,6 +107,8 @@ class RoomPolicy:
     publish: Publish = "anyone"
     ephemeral_types: tuple[str, ...] = ("TYPING",)
     rate: RateLimit | None = None
+    slow: Slow = "disconnect"
+    history: HistoryPolicy = HistoryPolicy()
 
 
 DEFAULT_POLICY = RoomPolicy()
@@ -172,6 +199,8 @@ class _Reading:
             publish=cast("Publish", self._choice(path, entry, "publish", get_args(Publish), default.publish)),
             ephemeral_types=self._types(path, entry, default.ephemeral_types),
             rate=self._rate(f"{path}.rate", entry.get("rate")),
+            history=self._history(f"{path}.history", entry.get("history", default.history)),
+            slow=cast("Slow", self._choice(path, entry, "slow", get_args(Slow), default.slow)),
         )
 
     def _rate(self, path: str, entry: Any) -> RateLimit | None:
@@ -186,6 +215,21 @@ class _Reading:
             count=self._number(path, entry, "count", default.count, 1_000_000),
             per_ms=self._number(path, entry, "per_ms", default.per_ms, 86_400_000),
             policy=cast("WhenExceeded", self._choice(path, entry, "policy", get_args(WhenExceeded), default.policy)),
+        )
+
+    def _history(self, path: str, entry: Any) -> HistoryPolicy:
+        if isinstance(entry, HistoryPolicy):
+            return entry
+        if entry is False or entry == "off":  # a bare off is false in YAML
+            return NO_HISTORY
+        if not isinstance(entry, Mapping):
+            self.problems.append(f"{path}: must be off, or a mapping with count, age_s, not {_kind(entry)}")
+            return NO_HISTORY
+        self._keys(path, entry, tuple(HistoryPolicy.__dataclass_fields__))
+        default = HistoryPolicy()
+        return HistoryPolicy(
+            count=self._number(path, entry, "count", default.count, MAX_HISTORY_COUNT, least=0),
+            age_s=self._number(path, entry, "age_s", default.age_s, MAX_HISTORY_AGE_S, least=0),
         )
 
     def _keys(self, path: str, entry: Mapping[Any, Any], known: tuple[str, ...]) -> None:
@@ -220,11 +264,11 @@ class _Reading:
         self.problems.append(f"{path}.{key}: must be one of {', '.join(choices)}, not {value!r}")
         return default
 
-    def _number(self, path: str, entry: Mapping[str, Any], key: str, default: int, most: int) -> int:
+    def _number(self, path: str, entry: Mapping[str, Any], key: str, default: int, most: int, *, least: int = 1) -> int:
         value = entry.get(key, default)
-        if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most:
+        if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
             return value
-        self.problems.append(f"{path}.{key}: must be a whole number from 1 to {most}, not {value!r}")
+        self.problems.append(f"{path}.{key}: must be a whole number from {least} to {most}, not {value!r}")
         return default
 
     def _types(self, path: str, entry: Mapping[str, Any], default: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ printed from here. No queue and no binding is per client or per room: broker loa
     warren.ingress  direct   key <shard>            ▶ warren.shard.<n>      quorum, single active consumer
     warren.egress   direct   key <gateway> | all    ▶ warren.gateway.<id>.<nonce>   exclusive, one per gateway connection
     warren.routers  direct   key <router> | all     ▶ warren.router.<id>.<nonce>    exclusive, one per router connection
+    warren.events   topic    client.* room.* message.<type>.<room>   what backends bind themselves
     warren.notify   topic    room.* user.* conn.* all ▶ warren.notify       quorum, single active consumer
     warren.history.<n>                                                      stream, the log of shard n
     warren.notify.dead, warren.dead  fanout         ▶ the queue of the same name    what could not be handled, with a reason
@@ -76,6 +77,7 @@ class Topology:
         self.ingress = f"{prefix}.ingress"
         self.egress = f"{prefix}.egress"
         self.routers = f"{prefix}.routers"
+        self.events = f"{prefix}.events"
         self.notify = f"{prefix}.notify"
         self.notify_dead = f"{prefix}.notify.dead"
         self.dead = f"{prefix}.dead"
@@ -86,6 +88,7 @@ class Topology:
             Exchange(self.ingress, "direct"),
             Exchange(self.egress, "direct"),
             Exchange(self.routers, "direct"),
+            Exchange(self.events, "topic"),
             Exchange(self.notify, "topic"),
             Exchange(self.notify_dead, "fanout"),
             Exchange(self.dead, "fanout"),
@@ -117,6 +120,14 @@ class Topology:
     def shard_key(self, shard: int) -> str:
         """Return the routing key of a shard on the ingress exchange."""
         return str(shard)
+
+    def event(self, kind: str) -> str:
+        """Return the routing key of an event of a client or a room: ``client.connected``, ``room.left`` …; its kind, as it is."""
+        return kind
+
+    def message_event(self, type: str, room: str) -> str:  # noqa: A002 - the protocol's own word
+        """Return the routing key of a message's event. The room comes last, since its name may have dots."""
+        return f"message.{type}.{room}"
 
     def shard_queue(self, shard: int) -> Queue:
         """Return a shard's queue: one owner at a time, in order, full means the publisher is told (nack)."""

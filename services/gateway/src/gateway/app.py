@@ -15,6 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 from gateway.core.hub import Hub
+from gateway.core.lease import Lease
 from gateway.core.limits import OutboxLimits
 from gateway.core.session import SessionConfig
 from gateway.settings import GatewaySettings, new_gateway_id
@@ -24,6 +25,7 @@ from gateway.shell.connection import Surroundings
 from gateway.shell.downlink import Downlink
 from gateway.shell.drain import Drain
 from gateway.shell.entrance import Entrance
+from gateway.shell.gaps import Gaps
 from gateway.shell.lobby import Lobby
 from gateway.shell.server import Server
 from gateway.shell.uplink import Uplink, UplinkLimits
@@ -34,6 +36,7 @@ from warren.errors import WarrenError
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
 from warren.namespaces import RateLimit
+from warren.position import Position
 from warren.probes import Probes, Readiness
 from warren.telemetry import Tracing
 from warren.topology import Topology
@@ -77,7 +80,9 @@ class Gateway:
         self._began = self.clock.monotonic()
         limits, times = settings.limits, settings.times
         self._authenticator = Authenticator(settings.auth, self.clock)
-        self.hub = Hub(topology.shards)
+        namespaces = settings.namespaces.namespaces
+        self.hub = Hub(topology.shards, lambda room: namespaces.policy(room).slow)
+        lease = Lease(topology.shards, times.lease_ms / 1_000, self._began)
         self.uplink = Uplink(
             bus,
             topology,
@@ -93,7 +98,17 @@ class Gateway:
             on_undelivered=self._undelivered,
             on_overflow=lambda shard: self._announcer.tell(shard),
         )
-        self._announcer = Announcer(bus, topology, self.hub, self._pulse, every_s=times.announce_ms / 1_000)
+        self._announcer = Announcer(
+            bus,
+            topology,
+            self.clock,
+            self.hub,
+            lease,
+            self._pulse,
+            every_s=times.announce_ms / 1_000,
+            on_lapse=self._lapsed,
+        )
+        self._gaps = Gaps(self.id, topology.shards, self.hub, self.uplink, self.metrics, self._again)
         self.lobby = Lobby(
             self.id,
             self.clock,
@@ -117,7 +132,9 @@ class Gateway:
             self.hub,
             self.uplink,
             self._announcer,
-            on_new_term=self.lobby.renew,
+            lease,
+            self._gaps,
+            on_asked=self.lobby.renew,
         )
         self._server = Server(
             settings.listen,
@@ -140,7 +157,7 @@ class Gateway:
                 rooms_max=limits.rooms_per_connection,
                 rooms=settings.rooms,
             ),
-            settings.namespaces.namespaces,
+            namespaces,
             OutboxLimits(limits.outbox_count, limits.outbox_bytes, limits.outbox_bytes // 4),
             close_timeout_s=times.close_timeout_ms / 1_000,
             bus_up=lambda: bus.up,
@@ -245,7 +262,18 @@ class Gateway:
         if connection is not None:
             connection.undelivered(ref, error)
 
+    def _again(self, conn: str, room: str, since: Position) -> None:
+        connection = self.lobby.find(conn)
+        if connection is not None:
+            connection.again(room, since)
+
+    def _lapsed(self) -> None:
+        self.metrics.lapses()
+        event(_log, "lease_lapsed", level=logging.WARNING, gateway=self.id)
+
     def _tick(self, now: float) -> None:
+        self._announcer.check()
+        self._gaps.tick(now)
         self.uplink.expire(now)
         self.metrics.rooms.set(self.hub.rooms)
 

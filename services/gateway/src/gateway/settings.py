@@ -61,6 +61,9 @@ class ListenSettings(Settings):
         (), "Networks of the proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8."
     )
     deflate: bool = variable(True, "Whether permessage-deflate is used with clients that offer it.")
+    echo: bool = variable(
+        True, "Whether /ws/echo is served; it asks for no token and has no rate limit, so not where strangers reach it."
+    )
 
     @field_validator("origins")
     @classmethod
@@ -185,8 +188,21 @@ class TimeSettings(Settings):
         10_000, "How long a message waits for the broker before its sender is told to send it again.", ge=10
     )
     announce_ms: int = variable(1_000, "How often the gateway tells the routers that it lives.", ge=10, le=2_500)
+    lease_ms: int = variable(
+        4_000,
+        "After how long without a confirmed heartbeat the gateway takes nothing from the routers until they have asked it again; "
+        "at least 1000 less than WARREN_ROUTER_LEASE_MS.",
+        ge=30,
+        le=119_000,
+    )
     drain_ms: int = variable(10_000, "Over how long the clients are sent away when the pod goes.", ge=0)
     drain_deadline_ms: int = variable(20_000, "After how long a pod that goes is gone at the latest.", ge=100)
+
+    @model_validator(mode="after")
+    def _beats(self) -> TimeSettings:
+        if self.lease_ms < 2 * self.announce_ms:
+            raise ValueError("WARREN_GATEWAY_LEASE_MS must be at least twice WARREN_GATEWAY_ANNOUNCE_MS")
+        return self
 
     @model_validator(mode="after")
     def _drains(self) -> TimeSettings:

@@ -6,21 +6,26 @@ Nobody imports it but ``__main__`` and the embedded service (and tests). It deci
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from router.core.gateways import Gateways
-from router.core.shard import ShardLimits
+from router.core.limits import ShardLimits
+from router.core.routers import Routers
 from router.core.takeover import TakeoverLimits
 from router.settings import RouterSettings, new_router_id
 from router.shell.aside import Aside
+from router.shell.events import Events
+from router.shell.ground import Ground, Turns
 from router.shell.inbox import Inbox
 from router.shell.intake import Intake
 from router.shell.outlet import Outlet
-from router.shell.possession import Ground, Possession
+from router.shell.owner import Owner
+from router.shell.possession import Possession
 from router.shell.statistics import Statistics
 from router.shell.steady import Steady
 from router.shell.worker import Worker, WorkLimits
 from warren.batch import BatchLimits
-from warren.bus import Bus, Source, Subscription
+from warren.bus import Bus
 from warren.clock import Clock, SystemClock
 from warren.metrics import RouterMetrics
 from warren.probes import Probes, Readiness
@@ -29,6 +34,8 @@ from warren.topology import Topology
 
 # How often leases, takeovers and gauges are looked at.
 TICK_S = 0.1
+# How long a router that goes waits for the others to claim its shards.
+CLAIMS_S = 3.0
 
 
 class Router:
@@ -42,21 +49,35 @@ class Router:
         clock: Clock | None = None,
         metrics: RouterMetrics | None = None,
         tracing: Tracing | None = None,
+        topology: Topology | None = None,
         id: str | None = None,  # noqa: A002 - the same word as in the settings
     ) -> None:
-        """``bus`` is not started yet and has the settings' topology. What is left out is made here; ``id``: as ``new_router_id`` gives it."""
+        """``bus`` is not started yet and has this topology (None: the settings'). What is left out is made here; ``id``: as
+        ``new_router_id`` gives it.
+        """
         self.id = id if id is not None else new_router_id(settings.id)
         self.settings = settings
-        self.topology = Topology(settings.bus.prefix, settings.bus.shards)
+        self.topology = topology or Topology(settings.bus.prefix, settings.bus.shards)
         self.metrics = metrics or RouterMetrics()
         self.readiness = Readiness()
         self._bus = bus
         self._clock = clock or SystemClock()
         tracing = tracing or Tracing("warren-router", topology=self.topology)
-        flow = settings.flow
+        flow, times = settings.flow, settings.takeover
         steady = Steady(bus)
-        self.gateways = Gateways(settings.takeover.lease_ms / 1_000)
-        self.inbox = Inbox(bus, self.topology, self.id, self._clock, self.gateways, self.metrics)
+        self.gateways = Gateways(times.lease_ms / 1_000)
+        self.routers = Routers(times.peer_lease_ms / 1_000)
+        self.inbox = Inbox(bus, self.topology, self.id, self._clock, self.gateways, self.routers, self.metrics)
+        self.owner = Owner(
+            bus,
+            self.topology,
+            self.id,
+            self._clock,
+            self.routers,
+            every_s=times.announce_ms / 1_000,
+            listening_s=self.inbox.listening_s,
+            listen_s=times.listen_ms / 1_000,
+        )
         self.outlet = Outlet(
             bus,
             self.topology,
@@ -67,25 +88,40 @@ class Router:
             BatchLimits(flow.batch_count, flow.batch_bytes, flow.egress_count, flow.egress_bytes),
             living=lambda: self.gateways.living,
             suspect=self.inbox.suspect,
+            suspected=self.gateways.suspected,
+        )
+        takeover_limits = TakeoverLimits(
+            listen_s=times.listen_ms / 1_000,
+            ask_again_s=times.ask_again_ms / 1_000,
+            yield_s=times.peer_lease_ms / 1_000,
         )
         ground = Ground(
             router=self.id,
-            shards=self.topology.shards,
+            topology=self.topology,
+            bus=bus,
+            steady=steady,
             clock=self._clock,
             gateways=self.gateways,
+            routers=self.routers,
             metrics=self.metrics,
+            namespaces=settings.namespaces.namespaces,
+            place=self.owner.place,
             listening_s=self.inbox.listening_s,
-            shard_limits=_shard_limits(settings),
-            takeover_limits=TakeoverLimits(
-                settings.takeover.listen_ms / 1_000, settings.takeover.ask_timeout_ms / 1_000
-            ),
+            shard_limits=_shard_limits(settings, self.topology),
+            takeover_limits=takeover_limits,
+            turns=Turns(takeover_limits.at_once),
+            events=frozenset(settings.events),
+            window=flow.prefetch,
         )
         aside = Aside(steady, self.topology.dead, self.metrics)
+        events = Events(bus, self.topology, steady, self.metrics)
         limits = WorkLimits(flow.batch_count, flow.batch_bytes)
         self.workers = [
-            Worker(number, ground, self.outlet, aside, tracing, limits) for number in range(self.topology.shards)
+            Worker(number, ground, self.outlet, aside, events, tracing, limits)
+            for number in range(self.topology.shards)
         ]
-        self.inbox.connect(self.possessions)
+        self.inbox.connect(self.possessions, self.owner.look)
+        self.owner.connect(self._placed)
         self.intake = Intake(
             bus,
             self.topology,
@@ -103,7 +139,6 @@ class Router:
         self.probes = Probes(
             probes.internal_host, probes.internal_port, self.readiness, self.metrics.render, statistics.routes()
         )
-        self._subscriptions: list[Subscription] = []
         self._ticker: asyncio.Task[None] | None = None
         self._gauges()
 
@@ -125,7 +160,7 @@ class Router:
         self._ticker = asyncio.get_running_loop().create_task(self._tick(), name="router-ticker")
         for worker in self.workers:
             worker.start()
-            self._subscriptions.append(await self._subscribe(worker))
+        self.owner.start()
         await self.intake.start()
 
     async def stop(self) -> None:
@@ -138,11 +173,9 @@ class Router:
         except TimeoutError:
             pass  # what is not acknowledged goes to the next owner
         await self.intake.kill()
+        await self.owner.stop()
         for worker in self.workers:
             await worker.kill()
-        subscriptions, self._subscriptions = self._subscriptions, []
-        for subscription in subscriptions:
-            await subscription.close()
         ticker, self._ticker = self._ticker, None
         if ticker is not None:
             ticker.cancel()
@@ -153,28 +186,28 @@ class Router:
         await self.probes.stop()
 
     async def _finish(self) -> None:
-        """End the intake and every worker; each shard is handed over as soon as its worker is done, while the others work on."""
+        """End the intake, say goodbye, and serve each shard until another router claims it; what nobody claims is handed over one after
+        the other, while the rest work on.
+        """
         await self.intake.stop()
+        await self.owner.leave()
+        if self.owner.routers:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLAIMS_S):
+                    await asyncio.gather(*(worker.possession.released.wait() for worker in self.workers))
         for worker in self.workers:
             await worker.stop()
-            if self._subscriptions:
-                await self._subscriptions.pop(0).close()
 
-    async def _subscribe(self, worker: Worker) -> Subscription:
-        queue = self.topology.shard_queue(worker.number)
-        return await self._bus.subscribe(
-            lambda: Source(queue),
-            worker.delivered,
-            prefetch=self.settings.flow.prefetch,
-            on_lost=worker.lost,
-        )
+    def _placed(self) -> None:
+        for worker in self.workers:
+            worker.tick()
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
             self.inbox.tick()
             for worker in self.workers:
-                worker.possession.tick()
+                worker.tick()
             self.outlet.tidy()
             self._gauges()
 
@@ -188,6 +221,15 @@ class Router:
         self.metrics.waiting("shards", sum(worker.waiting for worker in self.workers))
 
 
-def _shard_limits(settings: RouterSettings) -> ShardLimits:
+def _shard_limits(settings: RouterSettings, topology: Topology) -> ShardLimits:
     memory = settings.memory
-    return ShardLimits(memory.dedup_count, memory.dedup_age_ms * 1_000, memory.rooms_remembered)
+    return ShardLimits(
+        dedup_count=memory.dedup_count,
+        dedup_age_us=memory.dedup_age_ms * 1_000,
+        rooms_remembered=memory.rooms_remembered,
+        room_history_bytes=memory.room_history_bytes,
+        history_bytes=memory.history_bytes,
+        checkpoint_count=memory.checkpoint_count,
+        # The log drops its beginning: what it has at any time must hold a whole checkpoint.
+        checkpoint_bytes=topology.limits.history_bytes // 4,
+    )

@@ -7,11 +7,20 @@ from __future__ import annotations
 
 import secrets
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from warren.settings import BusSettings, LogSettings, ProbeSettings, Settings, variable
+from warren.settings import (
+    BusSettings,
+    CommaList,
+    LogSettings,
+    NamespaceSettings,
+    ProbeSettings,
+    Settings,
+    variable,
+)
 
+EVENT_KINDS = ("client", "room", "message")
 _PREFIX = SettingsConfigDict(env_prefix="WARREN_ROUTER_")
 
 
@@ -55,6 +64,11 @@ class MemorySettings(Settings):
     rooms_remembered: int = variable(
         65_536, "Rooms without members whose position one shard keeps; a room forgotten begins anew.", ge=1
     )
+    room_history_bytes: int = variable(2_097_152, "Bytes of messages that are kept of one room.", ge=1_024)
+    history_bytes: int = variable(
+        33_554_432, "Bytes of messages that are kept of all rooms of one shard; the oldest of the largest go.", ge=1_024
+    )
+    checkpoint_count: int = variable(8_192, "Messages of a shard's log from one checkpoint to the next.", ge=16)
 
 
 class TakeoverSettings(Settings):
@@ -62,15 +76,22 @@ class TakeoverSettings(Settings):
 
     model_config = _PREFIX
 
-    lease_ms: int = variable(5_000, "How long a gateway lives without a heartbeat.", ge=50, le=120_000)
+    lease_ms: int = variable(
+        5_000,
+        "How long a gateway lives without a heartbeat; a second more than its own WARREN_GATEWAY_LEASE_MS.",
+        ge=50,
+        le=120_000,
+    )
+    peer_lease_ms: int = variable(1_500, "How long a router lives without a heartbeat.", ge=50, le=120_000)
+    announce_ms: int = variable(500, "How often the router tells the others that it lives.", ge=10, le=10_000)
     listen_ms: int = variable(
         1_500,
         "How long a new router listens to heartbeats before it serves a shard; more than WARREN_GATEWAY_ANNOUNCE_MS.",
         ge=0,
         le=60_000,
     )
-    ask_timeout_ms: int = variable(
-        3_000, "How long a new owner of a shard waits for the members of gateways that live.", ge=10, le=60_000
+    ask_again_ms: int = variable(
+        1_000, "When a new owner of a shard asks a gateway again that lives and has not answered.", ge=10, le=60_000
     )
     stop_deadline_ms: int = variable(15_000, "After how long a router that was told to go is gone.", ge=100)
 
@@ -78,6 +99,8 @@ class TakeoverSettings(Settings):
     def _leases_outlast(self) -> TakeoverSettings:
         if self.lease_ms < self.listen_ms:
             raise ValueError("WARREN_ROUTER_LEASE_MS must not be less than WARREN_ROUTER_LISTEN_MS")
+        if self.peer_lease_ms < 2 * self.announce_ms:
+            raise ValueError("WARREN_ROUTER_PEER_LEASE_MS must be at least twice WARREN_ROUTER_ANNOUNCE_MS")
         return self
 
 
@@ -97,6 +120,19 @@ class RouterSettings(Settings):
     flow: FlowSettings = FlowSettings()
     memory: MemorySettings = MemorySettings()
     takeover: TakeoverSettings = TakeoverSettings()
+    namespaces: NamespaceSettings = NamespaceSettings()
+    events: CommaList = variable(
+        ("client", "room"),
+        "What backends are told on the topic exchange: client, room, message (doubles a busy room's load); - for nothing.",
+    )
+
+    @field_validator("events")
+    @classmethod
+    def _known_events(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [kind for kind in value if kind not in EVENT_KINDS]
+        if unknown:
+            raise ValueError(f"must be some of {', '.join(EVENT_KINDS)}, not {', '.join(unknown)}")
+        return value
 
 
 def new_router_id(prefix: str) -> str:

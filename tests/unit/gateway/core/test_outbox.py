@@ -54,7 +54,7 @@ def test_beyond_the_count_the_connection_is_too_slow():
     assert outbox.put(b"z", 1) is TOO_SLOW
 
 
-@given(st.lists(st.binary(max_size=30), max_size=8), st.integers(0, 60))
+@given(st.lists(st.binary(min_size=1, max_size=30), max_size=8), st.integers(0, 60))
 def test_turns_put_together_are_all_that_was_put(chunks, max_bytes):
     """Each turn has at least one chunk and no more bytes than it may, but for a single large one."""
     outbox = Outbox(OutboxLimits(100, 10_000, 10_000))
@@ -69,30 +69,127 @@ def test_turns_put_together_are_all_that_was_put(chunks, max_bytes):
     assert turns == chunks
 
 
+def test_loose_chunks_make_place_for_those_that_must_not_be_lost():
+    """The oldest first, and the client is told before the next that it gets."""
+    outbox = Outbox(LIMITS)
+    outbox.notice = lambda room, count, seq: f"{room}:{count}:{seq}".encode()
+    outbox.put_lossy(b"a" * 40, 2, "r", 7)
+    outbox.put_lossy(b"b" * 40, 1, "s", 3)
+    assert outbox.put(b"c" * 30) is KEPT
+    assert (outbox.shed, outbox.count, outbox.bytes) == (2, 2, 70)
+    assert outbox.take(1_000) == [b"r:2:7", b"b" * 40, b"c" * 30]
+    assert outbox.take(1_000) == []
+
+
+def test_where_nothing_loose_makes_place_the_connection_is_too_slow():
+    """What must not be lost fills it; a loose chunk is then withheld itself."""
+    outbox = Outbox(LIMITS)
+    outbox.put(b"a" * 90)
+    assert outbox.put_lossy(b"b" * 20, 1, "r", 1) is DROPPED
+    assert (outbox.shed, outbox.lost) == (1, False)
+    assert outbox.put(b"c" * 20) is TOO_SLOW
+    assert outbox.put_lossy(b"d", 1, "r", 2) is DROPPED
+
+
+def test_a_later_message_of_the_same_key_takes_the_place_of_the_one_that_waits():
+    """Behind all that waits, so that seqs stay in order; other rooms' keys are others."""
+    outbox = Outbox(LIMITS)
+    for chunk, room, seq, key in ((b"1", "r", 1, "a"), (b"2", "r", 2, "b"), (b"3", "s", 9, "a"), (b"4", "r", 3, "a")):
+        outbox.put_lossy(chunk, 1, room, seq, key)
+    assert (outbox.replaced, outbox.take(1_000)) == (1, [b"2", b"3", b"4"])
+    outbox.put_lossy(b"5", 1, "r", 4, "a")
+    assert (outbox.replaced, outbox.take(1_000)) == (1, [b"5"])
+
+
+def test_a_reader_that_never_reads_costs_no_more_than_the_limits():
+    """However many messages replace each other, what is kept of them is bounded."""
+    outbox = Outbox(LIMITS)
+    outbox.put(b"x")
+    for seq in range(10_000):
+        outbox.put_lossy(b"y", 1, "r", seq, str(seq % 3))
+    assert len(outbox._chunks) < 4 * LIMITS.count
+    assert (outbox.count, outbox.bytes, outbox.replaced) == (4, 4, 9_997)
+
+
 class AgainstAList(RuleBasedStateMachine):
     """An outbox and a plain list that does the same without a thought for speed."""
 
     def __init__(self):
         super().__init__()
         self.outbox = Outbox(LIMITS)
-        self.waiting: list[tuple[bytes, int]] = []
+        self.outbox.notice = lambda room, count, seq: f"{room} {count} {seq}".encode()
+        self.waiting: list[tuple[bytes, int, tuple[str, int, str | None] | None]] = []  # … (room, seq, key) where loose
+        self.withheld: dict[str, tuple[int, int]] = {}
         self.lost = False
-        self.dropped = 0
+        self.dropped = self.shed = self.replaced = self.seq = 0
+
+    def size(self) -> int:
+        return sum(len(chunk) for chunk, _, _ in self.waiting)
+
+    def count(self) -> int:
+        return sum(count for _, count, _ in self.waiting)
+
+    def withhold(self, room: str, count: int, seq: int) -> None:
+        before, highest = self.withheld.get(room, (0, 0))
+        self.withheld[room] = (before + count, max(highest, seq))
+
+    def fits(self, chunk: bytes, count: int) -> bool:
+        """Drop the oldest loose ones until it fits, or say that it does not."""
+        while self.waiting and (self.size() + len(chunk) > LIMITS.bytes or self.count() + count > LIMITS.count):
+            loose = next((one for one in self.waiting if one[2] is not None), None)
+            if loose is None:
+                return False
+            self.waiting.remove(loose)
+            self.shed += loose[1]
+            self.withhold(loose[2][0], loose[1], loose[2][1])
+        return True
+
+    @rule(
+        chunk=st.binary(min_size=1, max_size=50),
+        count=st.integers(1, 4),
+        room=st.sampled_from("rs"),
+        key=st.sampled_from([None, "a", "b"]),
+        ephemeral=st.booleans(),
+    )
+    def put_lossy(self, chunk, count, room, key, ephemeral):
+        self.seq += 1
+        key = None if ephemeral else key
+        seq = 0 if ephemeral else self.seq
+        expected = KEPT
+        if self.lost:
+            expected = DROPPED
+        elif self.waiting and ephemeral and self.size() + len(chunk) > LIMITS.soft_bytes:
+            expected = DROPPED
+            self.dropped += count
+        else:
+            older = next(
+                (one for one in self.waiting if key is not None and one[2] and (one[2][0], one[2][2]) == (room, key)),
+                None,
+            )
+            if older is not None:
+                self.waiting.remove(older)
+                self.replaced += older[1]
+                self.withhold(room, older[1], older[2][1])
+            if not self.fits(chunk, count):
+                expected = DROPPED
+                self.shed += count
+                self.withhold(room, count, seq)
+            else:
+                self.waiting.append((chunk, count, (room, seq, key)))
+        assert self.outbox.put_lossy(chunk, count, room, seq, key, ephemeral) is expected
 
     @rule(chunk=st.binary(min_size=1, max_size=50), count=st.integers(1, 4), ephemeral=st.booleans())
     def put(self, chunk, count, ephemeral):
-        size = sum(len(waiting) for waiting, _ in self.waiting) + len(chunk)
-        messages = sum(number for _, number in self.waiting) + count
         if self.lost:
             expected = DROPPED
-        elif self.waiting and ephemeral and size > LIMITS.soft_bytes:
+        elif self.waiting and ephemeral and self.size() + len(chunk) > LIMITS.soft_bytes:
             expected = DROPPED
             self.dropped += count
-        elif self.waiting and (size > LIMITS.bytes or messages > LIMITS.count):
-            expected, self.lost, self.waiting = TOO_SLOW, True, []
+        elif not self.fits(chunk, count):
+            expected, self.lost, self.waiting, self.withheld = TOO_SLOW, True, [], {}
         else:
             expected = KEPT
-            self.waiting.append((chunk, count))
+            self.waiting.append((chunk, count, None))
         assert self.outbox.put(chunk, count, ephemeral) is expected
 
     @rule(max_bytes=st.integers(0, 200))
@@ -100,13 +197,15 @@ class AgainstAList(RuleBasedStateMachine):
         expected: list[bytes] = []
         while self.waiting and (not expected or sum(map(len, expected)) + len(self.waiting[0][0]) <= max_bytes):
             expected.append(self.waiting.pop(0)[0])
-        assert self.outbox.take(max_bytes) == expected
+        told = [f"{room} {count} {seq}".encode() for room, (count, seq) in self.withheld.items()]
+        self.withheld = {}
+        assert self.outbox.take(max_bytes) == told + expected
 
     @invariant()
     def agree(self):
         outbox = self.outbox
-        assert outbox.bytes == sum(len(chunk) for chunk, _ in self.waiting)
-        assert outbox.count == sum(count for _, count in self.waiting)
+        assert (outbox.bytes, outbox.count) == (self.size(), self.count())
+        assert (outbox.shed, outbox.replaced) == (self.shed, self.replaced)
         assert outbox.idle == (not self.waiting)
         assert outbox.pressed == (outbox.bytes > LIMITS.soft_bytes)
         assert (outbox.lost, outbox.dropped) == (self.lost, self.dropped)

@@ -3,7 +3,7 @@
 from gateway.core.frames import JSON, MSGPACK, FrameSet, join
 from gateway.core.limits import OutboxLimits
 from gateway.core.outbox import Outbox
-from gateway.core.runs import Delivered, Member, Run, is_for
+from gateway.core.runs import Delivered, Member, Run
 from warren.envelope import Deliver
 
 LIMITS = OutboxLimits(count=100, bytes=2_000, soft_bytes=300)
@@ -67,10 +67,48 @@ def test_who_is_too_slow_is_told_of_once():
     assert (result.too_slow, result.dropped, slow.outbox.lost) == ([slow], 0, True)
 
 
-def test_a_message_is_for_all_but_its_sender_and_those_who_came_later():
-    """The sender may ask for its own; what is not numbered has no place in time."""
-    assert is_for(message(5, conn="g~1"), "g~2", 4)
-    assert not is_for(message(5, conn="g~1"), "g~2", 5)
-    assert not is_for(message(5, conn="g~1"), "g~1", 0)
-    assert is_for(message(5, conn="g~1", include_sender=True), "g~1", 0)
-    assert is_for(message(0, conn="g~1"), "g~2", 99)
+def ticker(seq: int, key: str = "") -> FrameSet:
+    """Return a message with a key."""
+    return FrameSet(Deliver("r", "e", seq, "T", b"1", 5_000, key=key))
+
+
+def test_a_lossy_room_is_one_chunk_for_who_is_idle():
+    """As fast as any other; the same object for all."""
+    framesets, members, result = [ticker(1), ticker(2)], [member(1), member(2)], Delivered([])
+    Run(framesets, "latest_only").put(members, result)
+    (first,), (second,) = (one.outbox.take(10_000) for one in members)
+    assert first is second
+    assert (first, result.woken) == (join(framesets, JSON), members)
+
+
+def test_who_is_behind_in_a_room_of_latest_only_has_the_latest_of_each_key():
+    """In the order of their seqs, after the notice of what was withheld."""
+    behind, result = member(1), Delivered([])
+    behind.outbox.notice = lambda room, count, seq: f"{room} {count} {seq}".encode()
+    behind.outbox.put(b"x")
+    for run in ([ticker(1, "a"), ticker(2, "b")], [ticker(3, "a")], [ticker(4)]):
+        Run(run, "latest_only").put([behind], result)
+    told, _, *rest = behind.outbox.take(10_000)
+    assert (told, rest) == (b"r 1 1", [one.bytes(JSON) for one in (ticker(2, "b"), ticker(3, "a"), ticker(4))])
+    assert behind.outbox.replaced == 1
+
+
+def test_who_is_behind_in_a_room_of_drop_oldest_has_the_newest():
+    """As many as have place; the connection stays."""
+    behind, result = member(1), Delivered([])
+    behind.outbox.put(b"x")
+    for seq in range(1, 60):
+        Run([ticker(seq)], "drop_oldest").put([behind], result)
+    _, *rest = behind.outbox.take(10_000)
+    kept = len(rest)
+    assert rest == [ticker(seq).bytes(JSON) for seq in range(60 - kept, 60)]
+    assert (behind.outbox.shed, result.too_slow) == (59 - kept, [])
+    assert kept > 10
+
+
+def test_ephemeral_messages_of_a_lossy_room_are_dropped_first():
+    """Above the soft limit, and nobody is told of them."""
+    behind, result = member(1), Delivered([])
+    behind.outbox.put(b"x" * 400)
+    Run([FrameSet(message(0, "TYPING"))], "drop_oldest").put([behind], result)
+    assert (result.dropped, behind.outbox.shed, behind.outbox.count) == (1, 0, 1)

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from gateway.core import codec_msgpack
-from gateway.core.actions import Authenticate, Close, Enter, Exit, Join, Leave, Publish, Send
-from gateway.core.messages import Acked, Authenticated, Error, Joined, Left, Pong, Welcome, error
+from gateway.core.actions import Authenticate, Close, Enter, Exit, Join, Leave, Publish, Query, Send
+from gateway.core.membership import OPEN_MAX
+from gateway.core.messages import Acked, Authenticated, Error, History, Joined, Left, Pong, Welcome, error
 from gateway.core.session import Identity, Session, SessionConfig, State
 from warren import envelope
 from warren.errors import CloseCode, ErrorCode
@@ -53,14 +54,16 @@ def refused(found) -> ErrorCode:
 
 
 def test_a_known_client_is_welcomed_and_joins_its_rooms():
-    """Those joined at connect and its own, each as a JOIN without a ref."""
+    """Those joined at connect and its own, each as a JOIN under a ref of our own."""
     session = Session("g~1", CONFIG, NAMESPACES)
     assert session.open(Identity("ann", expires_at=1_764_000_600.5), 100.0, WALL_US) == [
         Send(Welcome("g~1", "ann", 30_000, ("default", "news", "@ann"), 1_048_576, 0, 0, 4, 1_764_000_600_500)),
-        Join(envelope.Join("default", "g~1", "ann")),
-        Join(envelope.Join("news", "g~1", "ann")),
-        Join(envelope.Join("@ann", "g~1", "ann")),
+        Join(envelope.Join("default", "g~1", "ann", "~1")),
+        Join(envelope.Join("news", "g~1", "ann", "~2")),
+        Join(envelope.Join("@ann", "g~1", "ann", "~3")),
     ]
+    reply = envelope.Joined("g~1", "news", POSITION, recovered=False, ref="~2")
+    assert session.answer(reply, 100.0) == [Enter("news", POSITION), Send(Joined("news", "19ab-1", 12, False))]
     assert (session.state, session.user) == (State.READY, "ann")
 
 
@@ -68,6 +71,21 @@ def test_the_welcome_tells_the_rate():
     """As the settings have it."""
     (welcome, *_) = Session("g~1", SessionConfig(rooms=()), NAMESPACES).open(Identity("ann"), 100.0, WALL_US)
     assert (welcome.message.rate, welcome.message.rate_per_ms, welcome.message.rooms) == (5, 1_000, ("@ann",))
+
+
+def test_who_joins_by_itself_is_joined_to_nothing_at_connect():
+    """Not even to its own room, which it may join by name; the default room stays what it is."""
+    session = Session("g~1", CONFIG, NAMESPACES, manual=True)
+    (welcome,) = session.open(ANN, 100.0, WALL_US)
+    assert (welcome.message.rooms, session.rooms) == ((), ())
+    since = {"since": {"epoch": "e", "seq": 5}}
+    assert says(session, type="JOIN", room="@ann", id="j1", payload=since) == [
+        Join(envelope.Join("@ann", "g~1", "ann", "j1", Position("e", 5)))
+    ]
+    for room in "abcd":
+        assert isinstance(says(session, type="JOIN", room=room)[0], Join)
+    assert refused(says(session, type="JOIN", room="e")) is ErrorCode.TOO_MANY_ROOMS
+    assert says(session, type="CHAT")[0].envelope.room == "default"
 
 
 def test_a_token_bounds_the_rooms_joined_at_connect_too():
@@ -140,6 +158,22 @@ def test_a_message_becomes_an_envelope():
     ]
 
 
+def test_every_numbered_message_has_an_id_so_that_a_repeat_on_the_way_is_none():
+    """One of our own where the client gave none, new for each message and not the client's to see; ephemeral ones need none."""
+    session = opened()
+    found = [says(session, type=kind)[0].envelope.id for kind in ("CHAT", "CHAT", "TYPING", "own")]
+    assert found == ["~g~1.1", "~g~1.2", "", "~g~1.3"]
+    assert session.answer(envelope.Ack("g~1", "default", "~g~1.1", "e", 3), 100.0) == []
+    assert session.answer(envelope.Refused("g~1", "~g~1.2", "forbidden", "No"), 100.0)[0].message.ref == ""
+    assert session.undelivered("~g~1.3", ErrorCode.UNAVAILABLE)[0].message.ref == ""
+
+
+def test_an_id_that_begins_like_our_own_is_refused():
+    """invalid_message, whatever the type."""
+    for kind in ("CHAT", "JOIN", "PING"):
+        assert refused(says(opened(), type=kind, room="r", id="~1")) is ErrorCode.INVALID_MESSAGE
+
+
 def test_a_message_without_a_room_goes_to_the_default_room():
     """The first that was joined at connect."""
     (publish,) = says(opened(), type="CHAT")
@@ -154,8 +188,8 @@ def test_without_a_default_room_the_room_must_be_said():
 
 def test_a_binary_payload_stays_bytes():
     """From base64 or from a bin."""
-    (first,) = says(opened(), type="CHAT", payload="AAH/", encoding="base64")
-    packed = msgspec.msgpack.encode({"type": "CHAT", "payload": b"\x00\x01\xff"})
+    (first,) = says(opened(), type="CHAT", payload="AAH/", encoding="base64", id="7")
+    packed = msgspec.msgpack.encode({"type": "CHAT", "payload": b"\x00\x01\xff", "id": "7"})
     (second,) = opened(codec=codec_msgpack).receive(packed, 100.0, WALL_US)
     assert first == second
     assert (first.envelope.payload, first.envelope.binary) == (b"\x00\x01\xff", True)
@@ -184,9 +218,12 @@ def test_the_trace_that_the_shell_hands_in_is_carried():
 
 
 @pytest.mark.parametrize("room", ["@ann", "@bob", "*", "g~1", "a b", "ä", "r" * 129])
-@pytest.mark.parametrize("kind", ["CHAT", "JOIN", "LEAVE"])
+@pytest.mark.parametrize("kind", ["CHAT", "JOIN", "LEAVE", "HISTORY"])
 def test_a_room_that_is_not_a_clients_to_name_is_refused(room, kind):
-    """Reserved addresses too: clients reach users only through backends."""
+    """Reserved addresses too: clients reach users only through backends. The own room may be joined and read."""
+    if room == "@ann" and kind in ("JOIN", "HISTORY"):
+        assert isinstance(says(opened(), type=kind, room=room, id="7")[0], Join | Query)
+        return
     assert refused(says(opened(), type=kind, room=room, id="7")) is ErrorCode.INVALID_ROOM
 
 
@@ -237,16 +274,89 @@ def test_join_asks_the_router_and_its_answer_enters_the_room():
     ]
     reply = envelope.Joined("g~1", "r", POSITION, recovered=True, missed=2, ref="j1")
     assert session.answer(reply, 100.0) == [
-        Enter("r", POSITION),
+        Enter("r", POSITION, 2),
         Send(Joined("r", "19ab-1", 12, True, 2, "j1")),
     ]
+
+
+def test_each_join_is_answered_once_however_often_it_is_asked():
+    """A new owner of the shard may be asked again, and may answer what the last one had answered; another JOIN is another answer."""
+    session = opened()
+    for ref in ("j1", "j2"):
+        says(session, type="JOIN", room="r", id=ref)
+    assert [action.envelope.ref for action in session.renew(lambda room: room == "r")] == ["j1", "j2"]
+    answers = [
+        envelope.Joined("g~1", "r", POSITION, recovered=False, ref=ref) for ref in ("j1", "j1", "j2", "j1", "j2")
+    ]
+    told = [session.answer(answer, 100.0) for answer in answers]
+    assert [bool(actions) for actions in told] == [True, False, True, False, False]
+    assert session.renew(lambda room: room == "r") == []
+
+
+def test_a_member_that_lacks_something_asks_quietly():
+    """From where it stands; only bad news is told. What was left or is not answered yet is not asked for."""
+    session = opened()
+    assert session.again("r", POSITION) == []
+    says(session, type="JOIN", room="r", id="j1")
+    assert session.again("r", POSITION) == []
+    session.answer(envelope.Joined("g~1", "r", POSITION, recovered=True, missed=3, ref="j1"), 100.0)
+    (first,) = session.again("r", POSITION)
+    (second,) = session.again("r", POSITION.next())
+    assert (second.envelope.since, second.envelope.ref != first.envelope.ref) == (POSITION.next(), True)
+    assert session.renew(lambda room: room == "r") == [second]
+    good = envelope.Joined("g~1", "r", POSITION.next(), recovered=True, missed=2, ref=second.envelope.ref)
+    assert session.answer(good, 100.0) == []
+    (third,) = session.again("r", POSITION)
+    assert session.answer(envelope.Refused("g~1", third.envelope.ref, "internal", "?"), 100.0) == []
+    (fourth,) = session.again("r", POSITION)
+    bad = envelope.Joined("g~1", "r", Position("f", 9), recovered=False, ref=fourth.envelope.ref)
+    assert session.answer(bad, 100.0) == [Enter("r", Position("f", 9)), Send(Joined("r", "f", 9, False))]
+    says(session, type="LEAVE", room="r")
+    assert session.again("r", POSITION) == []
+
+
+def test_a_resync_is_told_to_members():
+    """As a JOINED that did not recover, also for everyone's room, which nobody joins."""
+    session = opened()
+    assert session.resynced("news", POSITION) == [Send(Joined("news", "19ab-1", 12, False))]
+    assert session.resynced("*", POSITION) == [Send(Joined("*", "19ab-1", 12, False))]
+    assert session.resynced("r", POSITION) == []
+
+
+def test_history_is_asked_of_the_router_and_answered_once():
+    """With the messages as they were; pages are bounded, and the room must be one's own."""
+    session = opened()
+    assert refused(says(session, type="HISTORY", room="r", id="h1")) is ErrorCode.NOT_JOINED
+    assert says(session, type="HISTORY", room="news", id="h1", payload={"before": 9, "limit": 5}) == [
+        Query(envelope.HistoryQuery("news", "g~1", "h1", 9, 5))
+    ]
+    assert says(session, type="HISTORY", room="news")[0].envelope == envelope.HistoryQuery("news", "g~1", "~4", 0, 50)
+    assert refused(says(session, type="HISTORY", room="news", payload={"limit": 101})) is ErrorCode.INVALID_MESSAGE
+    assert [action.envelope.ref for action in session.renew(lambda room: room == "news")] == ["~2", "h1", "~4"]
+    messages = (envelope.Deliver("news", "e", 8, "CHAT", b"1", 5_000),)
+    page = envelope.HistoryPage("g~1", "news", "h1", messages, more=True)
+    assert session.answer(page, 100.0) == [Send(History("news", messages, True, "h1"))]
+    assert session.answer(page, 100.0) == []
+    refusal = envelope.Refused("g~1", "~4", "not_joined", "No")
+    assert session.answer(refusal, 100.0) == [Send(error(ErrorCode.NOT_JOINED, "No"))]
+    assert "news" in session.rooms
+
+
+def test_questions_without_an_answer_are_bounded():
+    """Whoever asks and asks is told to wait."""
+    session = opened()
+    open_now = len(session.renew(lambda room: True))
+    for _ in range(CONFIG.rooms_max + OPEN_MAX - open_now):
+        assert isinstance(says(session, type="HISTORY", room="news")[0], Query)
+    assert refused(says(session, type="HISTORY", room="news")) is ErrorCode.OVERLOADED
+    assert refused(says(session, type="JOIN", room="news")) is ErrorCode.OVERLOADED
 
 
 def test_joining_again_is_allowed():
     """It is how a client asks for what it has missed; it takes up no second place."""
     session = opened()
-    for _ in range(10):
-        assert isinstance(says(session, type="JOIN", room="r")[0], Join)
+    for number in range(10):
+        assert isinstance(says(session, type="JOIN", room="r", id=f"j{number}")[0], Join)
     assert session.rooms == ("default", "news", "@ann", "r")
 
 
@@ -300,12 +410,12 @@ def test_leave_takes_effect_at_once_and_is_answered():
     says(session, type="JOIN", room="s")
     assert says(session, type="LEAVE", room="r", id="l1") == [
         Exit("r"),
-        Leave(envelope.Leave(("r",), "g~1", "l1")),
+        Leave(envelope.Leave(("r",), "g~1", "l1", "ann")),
     ]
     assert session.answer(envelope.Left("g~1", "r", "l1"), 100.0) == [Send(Left("r", "l1"))]
     assert says(session, type="LEAVE", room="s") == [
         Exit("s"),
-        Leave(envelope.Leave(("s",), "g~1")),
+        Leave(envelope.Leave(("s",), "g~1", "", "ann")),
         Send(Left("s")),
     ]
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.core import codec_msgpack
-from gateway.core.actions import Close, Enter, Exit, Join, Leave, Publish, Send
+from gateway.core.actions import Close, Enter, Exit, Join, Leave, Publish, Query, Send
 from gateway.core.frames import VARIANTS, message_frame
 from gateway.core.session import Identity, Session, SessionConfig, State
 from warren import envelope
@@ -30,20 +30,32 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 MESSAGES = st.fixed_dictionaries(
-    {"type": st.sampled_from(["CHAT", "TYPING", "own", "JOIN", "LEAVE", "PING", "AUTH", "X", "ACK"]) | VALUES},
+    {
+        "type": st.sampled_from(["CHAT", "TYPING", "own", "JOIN", "LEAVE", "HISTORY", "PING", "AUTH", "X", "ACK"])
+        | VALUES
+    },
     optional={
         "room": st.sampled_from(["a", "club:1", "ticker:1", "vip:1", "@ann", "*", "g~1", "", "ü"]) | VALUES,
         "payload": VALUES
         | st.fixed_dictionaries({"since": st.fixed_dictionaries({"epoch": st.just("e"), "seq": st.integers()})})
+        | st.fixed_dictionaries({"before": st.integers(), "limit": st.integers(-1, 200)})
         | st.just({"token": "x"}),
         "id": st.sampled_from(["1", "2", ""]) | VALUES,
         "encoding": st.just("base64"),
     },
 )
 ROOMS = st.sampled_from(["a", "default", "club:1", "@ann"])
-REFS = st.sampled_from(["", "1", "2"])
+REFS = st.sampled_from(["", "1", "2", "~1", "~2", "~3"])
 ANSWERS = (
     st.builds(envelope.Joined, st.just("g~1"), ROOMS, st.just(POSITION), st.booleans(), st.integers(0, 3), REFS)
+    | st.builds(
+        envelope.HistoryPage,
+        st.just("g~1"),
+        ROOMS,
+        REFS,
+        st.sampled_from([(), (envelope.Deliver("a", "e", 1, "CHAT", b"1", 5_000, id="~x"),)]),
+        st.booleans(),
+    )
     | st.builds(envelope.Left, st.just("g~1"), ROOMS, REFS)
     | st.builds(envelope.Ack, st.just("g~1"), ROOMS, REFS, st.just("e"), st.integers(0, 3))
     | st.builds(envelope.Refused, st.just("g~1"), REFS, st.sampled_from(["forbidden", "?"]), st.just("no"))
@@ -52,6 +64,9 @@ STEPS = (
     st.tuples(st.just("receive"), MESSAGES.map(json.dumps) | st.text() | st.binary())
     | st.tuples(st.just("answer"), ANSWERS)
     | st.tuples(st.just("tick"), st.integers(0, 20_000))
+    | st.tuples(st.just("again"), ROOMS)
+    | st.tuples(st.just("resynced"), ROOMS)
+    | st.tuples(st.just("renew"), st.just(lambda room: True))
     | st.tuples(st.just("degraded"), st.booleans())
     | st.tuples(st.just("drain"), st.integers(0, 100))
     | st.tuples(st.just("identify"), st.sampled_from([Identity("ann"), Identity("bob"), Identity("ann", (), ())]))
@@ -76,6 +91,8 @@ def test_nothing_raises_and_the_rules_hold(known, steps, msgpack):
             done.append(session.identify(value, now, WALL_US))
         elif kind == "answer":
             done.append(session.answer(value, now))
+        elif kind in ("again", "resynced"):
+            done.append(getattr(session, kind)(value, POSITION))
         else:
             done.append(getattr(session, kind)(value))
         assert not (ended and done[-1])
@@ -86,7 +103,8 @@ def test_nothing_raises_and_the_rules_hold(known, steps, msgpack):
         match action:
             case Send(message):
                 assert all(message_frame(message, variant, 5) for variant in VARIANTS)
-            case Publish() | Join() | Leave():
+                assert not getattr(message, "ref", "").startswith("~")
+            case Publish() | Join() | Leave() | Query():
                 envelope.decode(envelope.encode([action.envelope]))
             case Enter(room):
                 entered.add(room)

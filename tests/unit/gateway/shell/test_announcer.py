@@ -10,9 +10,11 @@ from tests.support.eventually import eventually
 
 from gateway.core.frames import JSON
 from gateway.core.hub import Hub, Member
+from gateway.core.lease import Lease
 from gateway.core.outbox import Outbox
 from gateway.shell.announcer import PART_MEMBERS, Announcer
 from warren import envelope
+from warren.address import shard_of
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable, WarrenError
 from warren.position import Position
 from warren.topology import Topology
@@ -24,6 +26,7 @@ class Publisher:
     def __init__(self) -> None:
         self.up = True
         self.errors: list[WarrenError] = []
+        self.refuses_beats, self.refused = False, 0
         self.told: list[tuple[str, envelope.Envelope]] = []
 
     async def publish(self, exchange: str, key: str, body: bytes, properties: object = None, **flags: bool) -> None:
@@ -31,6 +34,9 @@ class Publisher:
         assert flags == {"mandatory": key != "all", "persistent": False}
         await asyncio.sleep(0)
         for item in envelope.decode(body):
+            if self.refuses_beats and isinstance(item, envelope.Heartbeat):
+                self.refused += 1
+                raise NotConfirmed("?")
             if self.errors and not isinstance(item, envelope.Heartbeat):
                 raise self.errors.pop(0)
             self.told.append((key, item))
@@ -39,10 +45,21 @@ class Publisher:
         return [item for _, item in self.told if isinstance(item, kind)]
 
 
+class Clock:
+    """A clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
 class Rig:
     """An announcer with two rooms on its hub."""
 
     def __init__(self) -> None:
+        self.clock, self.lapses = Clock(), 0
         self.bus = Publisher()
         self.hub = Hub(1)
         for number in range(3):
@@ -50,14 +67,21 @@ class Rig:
         self.hub.join("a", "g~0", Position("e", 3))
         self.hub.join("a", "g~1", Position("e", 3))
         self.hub.join("b", "g~2", Position("e", 0))
+        self.lease = Lease(1, 4.0, self.clock.now)
         self.announcer = Announcer(
             self.bus,  # type: ignore[arg-type]
             Topology(shards=1),
+            self.clock,  # type: ignore[arg-type]
             self.hub,
+            self.lease,
             lambda: envelope.Heartbeat("g", 1, 3),
             every_s=60.0,
+            on_lapse=self.lapsed,
             chance=random.Random(1),
         )
+
+    def lapsed(self) -> None:
+        self.lapses += 1
 
 
 @pytest.fixture
@@ -74,31 +98,59 @@ async def test_a_heartbeat_goes_at_once_and_when_the_queue_is_new(rig: Rig):
     rig.announcer.returned()
     await eventually(lambda: len(rig.bus.of(envelope.Heartbeat)) == 2)
     (announce,) = await eventually(lambda: rig.bus.of(envelope.Announce))
-    assert (announce.ref, announce.last) == (0, True)
+    assert (announce.ref, announce.last, announce.rooms) == (0, True, ())
 
 
 async def test_an_ask_is_answered_with_members_and_positions(rig: Rig):
     """The answer goes to the router that asked, with its ref, the term, and every room of the shard."""
-    assert rig.announcer.answer(envelope.Ask("r1", 0, 7, 42)) is True
+    rig.announcer.answer(envelope.Ask("r1", 0, 7, 42))
     await eventually(lambda: rig.bus.of(envelope.Announce))
     (key, announce) = next(told for told in rig.bus.told if isinstance(told[1], envelope.Announce))
     assert (key, announce.gateway, announce.term, announce.ref, announce.last) == ("r1", "g", 7, 42, True)
     assert announce.rooms == (
+        envelope.Members("*", (), None),
         envelope.Members("a", (("g~0", "u0"), ("g~1", "u1")), Position("e", 3)),
         envelope.Members("b", (("g~2", "u2"),), Position("e", 0)),
     )
     assert rig.hub.term(0) == 7
 
 
-async def test_only_a_newer_term_is_news(rig: Rig):
-    """The same term again is answered but no news; an older one is told the newer; one that the hub knew already is news once."""
-    assert rig.announcer.answer(envelope.Ask("r1", 0, 7, 1)) is True
-    assert rig.announcer.answer(envelope.Ask("r1", 0, 7, 2)) is False
-    assert rig.announcer.answer(envelope.Ask("r2", 0, 5, 3)) is False
-    rig.hub.fence(0, 9)
-    assert rig.announcer.answer(envelope.Ask("r3", 0, 9, 4)) is True
+async def test_an_older_term_is_told_the_newer(rig: Rig):
+    """Each Ask is answered; one of an older term learns by the answer that there is a newer."""
+    for ref, term in ((1, 7), (2, 7), (3, 5)):
+        rig.announcer.answer(envelope.Ask(f"r{ref}", 0, term, ref))
     await eventually(lambda: len(rig.bus.of(envelope.Announce)) == 3)
-    assert {(item.ref, item.term) for item in rig.bus.of(envelope.Announce)} == {(2, 9), (3, 9), (4, 9)}
+    assert {(item.ref, item.term) for item in rig.bus.of(envelope.Announce)} == {(1, 7), (2, 7), (3, 7)}
+
+
+async def test_after_its_lease_it_beats_and_tells_until_it_is_asked(rig: Rig):
+    """The end is noticed once; a confirmed heartbeat and then an Ask give the shard back, and each beat until then tells again."""
+    await eventually(lambda: len(rig.bus.of(envelope.Heartbeat)) == 1)
+    rig.clock.now = 104.5
+    rig.announcer.check()
+    rig.announcer.check()
+    assert (rig.lapses, rig.lease.suspended) == (1, {0})
+    rig.announcer.answer(envelope.Ask("r1", 0, 7, 1))  # it may have lain in the queue for long
+    assert rig.lease.suspended == {0}
+    for count in (1, 2):
+        await eventually(lambda count=count: sum(not item.ref for item in rig.bus.of(envelope.Announce)) == count)
+        rig.announcer._beat_now.set()
+    rig.announcer.answer(envelope.Ask("r1", 0, 6, 2))  # of an owner that is none any more
+    assert rig.lease.suspended == {0}
+    rig.announcer.answer(envelope.Ask("r1", 0, 7, 3))
+    assert rig.lease.suspended == set()
+
+
+async def test_a_heartbeat_that_is_not_confirmed_renews_nothing(rig: Rig):
+    """The lease counts from when the last confirmed one was sent."""
+    await eventually(lambda: len(rig.bus.of(envelope.Heartbeat)) == 1)
+    rig.bus.refuses_beats = True
+    rig.clock.now = 103.0
+    rig.announcer._beat_now.set()
+    await eventually(lambda: rig.bus.refused == 1)
+    rig.clock.now = 104.5
+    rig.announcer.check()
+    assert rig.lapses == 1
 
 
 async def test_long_answers_come_in_parts(rig: Rig):
@@ -129,14 +181,21 @@ async def test_it_is_sent_until_it_is_confirmed(rig: Rig):
     await eventually(lambda: [item.ref for item in rig.bus.of(envelope.Announce)] == [1, 3])
 
 
-async def test_a_shard_without_members_is_answered_but_not_told(rig: Rig):
-    """Where we have no members an Ask gets an empty answer, and nothing is said unasked."""
-    for number in range(3):
-        rig.hub.remove(f"g~{number}")
-    rig.announcer.tell(0)
-    rig.announcer.answer(envelope.Ask("r1", 0, 7, 1))
-    (answer,) = await eventually(lambda: rig.bus.of(envelope.Announce))
-    assert (answer.rooms, answer.last, answer.ref) == ((), True, 1)
+async def test_a_shard_without_members_is_told_and_answered():
+    """It may be one of which we take nothing until its owner has asked; the answer is empty but for everyone's room, which is always there."""
+    topology = Topology(shards=2)
+    rig = Rig()
+    rig.hub = rig.announcer._hub = Hub(2)
+    rig.announcer._topology = topology
+    await rig.announcer.start()
+    for shard in range(2):
+        rig.announcer.tell(shard)
+        rig.announcer.answer(envelope.Ask("r1", shard, 7, 1 + shard))
+    await eventually(lambda: len(rig.bus.of(envelope.Announce)) == 4)
+    answers = {item.shard: [room.room for room in item.rooms] for item in rig.bus.of(envelope.Announce) if item.ref}
+    everyone = shard_of("*", 2)
+    assert answers == {everyone: ["*"], 1 - everyone: []}
+    await rig.announcer.stop()
 
 
 async def test_goodbye_is_said_once_and_only_to_a_broker_that_is_there():

@@ -56,6 +56,9 @@ class ListWire:
         if not self.paused and self.closed is None:
             self.written += self.outbox.take(1_000_000)
 
+    def over(self) -> None:
+        self.close_code = self.close_code or 1006
+
     def shut(self, code: int, reason: str, *, last_words: bytes = b"") -> None:
         if self.closed is None:
             self.written += [*self.outbox.take(1_000_000), last_words]
@@ -105,6 +108,10 @@ class ListUplink:
 
     def leave(self, up: envelope.Leave) -> None:
         self.sent.append(up)
+
+    def resume(self, up: envelope.Resume | envelope.HistoryQuery) -> bool:
+        self.sent.append(up)
+        return True
 
     def crowded(self, room: str) -> bool:
         return self.full
@@ -175,7 +182,7 @@ async def test_answers_make_it_a_member():
     rig = Rig()
     running = asyncio.create_task(rig.connection.run())
     await asyncio.sleep(0)
-    rig.connection.answer(envelope.Joined("g~1", "default", Position("e", 7), False))
+    rig.connection.answer(envelope.Joined("g~1", "default", Position("e", 7), False, ref="~1"))
     assert rig.hub.members("default") == ("g~1",)
     rig.connection.answer(envelope.Left("g~1", "default"))
     assert rig.hub.members("default") == ()
@@ -243,7 +250,7 @@ async def test_unanswered_joins_are_asked_again():
     rig.wire.incoming.put_nowait(rig.say("JOIN", room="c", id="3"))
     running = asyncio.create_task(rig.connection.run())
     await asyncio.sleep(0)
-    rig.connection.answer(envelope.Joined("g~1", "default", Position("e", 0), False))
+    rig.connection.answer(envelope.Joined("g~1", "default", Position("e", 0), False, ref="~1"))
     rig.connection.answer(envelope.Refused("g~1", "3", "forbidden", "no"))
     before = len(rig.uplink.sent)
     rig.connection.renew(None)
@@ -254,6 +261,51 @@ async def test_unanswered_joins_are_asked_again():
     assert again == [room for room in ("@ann", "a") if shard_of(room, SHARDS) == shard_of("a", SHARDS)]
     rig.wire.incoming.put_nowait(None)
     await running
+
+
+async def test_a_room_that_begins_anew_is_told_to_its_other_members():
+    """Whose Joined it was hears that, the others that they may have lost something."""
+    rig = Rig()
+    running = asyncio.create_task(rig.connection.run())
+    await asyncio.sleep(0)
+    rig.connection.answer(envelope.Joined("g~1", "default", Position("e", 7), False, ref="~1"))
+    other = Connection(
+        Session("g~2", SessionConfig(rate=None), Namespaces()),
+        ListWire(Outbox()),  # type: ignore[arg-type]
+        JSON,
+        rig.connection._caller,
+        rig.connection._around,
+    )
+    other._identify(Identity("bob"))
+    other.answer(envelope.Joined("g~2", "default", Position("f", 2), True, 1, "~1"))
+    assert rig.wire.messages()[-1]["payload"] == {"epoch": "f", "seq": 3, "recovered": False, "missed": 0}
+    assert other.wire.messages()[-1]["payload"] == {"epoch": "f", "seq": 2, "recovered": True, "missed": 1}
+    rig.wire.incoming.put_nowait(None)
+    await running
+    rig.connection.finish()
+    other.finish()
+
+
+async def test_what_is_withheld_is_counted_and_told():
+    """By a tick, and at the end; the client reads DROPPED before what comes next."""
+    rig = Rig(outbox=OutboxLimits(4, 10_000, 5_000))
+    rig.connection._identify(Identity("ann"))
+    rig.wire.written.clear()
+    rig.wire.paused, outbox = True, rig.wire.outbox
+    outbox.put(b"\x81\x02{}")
+    for seq in range(1, 6):
+        outbox.put_lossy(b"\x81\x02[]", 1, "t", seq)
+    outbox.put_lossy(b"\x81\x02[]", 1, "t", 6, "k")
+    outbox.put_lossy(b"\x81\x02[]", 1, "t", 7, "k")
+    rig.connection.tick(SystemClock().monotonic())
+    exposition = rig.metrics.render()[0]
+    assert b'drops_total{reason="slow_oldest"} 3.0' in exposition
+    assert b'drops_total{reason="slow_latest"} 1.0' in exposition
+    rig.wire.paused = False
+    rig.wire.flush()
+    told, *rest = rig.wire.messages()
+    assert (told["type"], told["room"], told["payload"]) == ("DROPPED", "t", {"count": 4, "seq": 6})
+    assert rest == [{}, [], [], []]
 
 
 async def test_a_join_without_place_ends_the_connection():
@@ -279,6 +331,7 @@ async def test_a_slow_reader_hears_why():
     [
         (Breach(1009, "big"), (4003, "Message too large"), True),
         (Breach(1007, "Invalid UTF-8"), (1007, "Invalid UTF-8"), False),
+        (Breach(4002, "More than 100"), (4002, "Rate limit exceeded"), False),
     ],
 )
 async def test_a_breach_is_closed_and_lingers(breach, closed, told):

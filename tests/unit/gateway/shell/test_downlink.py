@@ -10,6 +10,7 @@ from tests.support.eventually import eventually
 from tests.unit.gateway.shell.test_connection import Rig as ConnectionRig
 
 from gateway.core.hub import Hub
+from gateway.core.lease import Lease
 from gateway.shell.connection import Connection
 from gateway.shell.downlink import Downlink
 from warren import envelope
@@ -43,9 +44,13 @@ class Rig:
         self.sender = MemoryBus(self.broker, self.topology)
         self.hub, self.metrics = Hub(SHARDS), GatewayMetrics()
         self.events: list[Any] = []
-        self.news = True
+        self.lease = Lease(SHARDS, 4.0, 1.0)
         announcer = SimpleNamespace(
-            returned=lambda: self.events.append("returned"), answer=lambda ask: self.events.append(ask) or self.news
+            returned=lambda: self.events.append("returned"), answer=self.events.append, check=lambda: None
+        )
+        gaps = SimpleNamespace(
+            noticed=lambda rooms, now: self.events.append(("gaps", rooms)),
+            renew=lambda shard, now: self.events.append(("renew", shard)),
         )
         uplink = SimpleNamespace(answered=lambda conn, ref: self.events.append(("answered", conn, ref)))
         self.downlink = Downlink(
@@ -58,9 +63,12 @@ class Rig:
             self.hub,
             uplink,  # type: ignore[arg-type]
             announcer,  # type: ignore[arg-type]
-            on_new_term=lambda shard: self.events.append(("term", shard)),
+            self.lease,
+            gaps,  # type: ignore[arg-type]
+            on_asked=lambda shard: self.events.append(("asked", shard)),
         )
-        self.wire = self._connect().wire
+        self.connection = self._connect()
+        self.wire = self.connection.wire
         self.hub.join("x", "g~1", Position("e", 0))
 
     def _connect(self) -> Connection:
@@ -68,7 +76,9 @@ class Rig:
         around = rig.connection._around
         object.__setattr__(around, "hub", self.hub)
         rig.connection._identify(around.authenticator.guest("ann"))
-        rig.connection.session._rooms["x"] = None
+        join = envelope.Join("x", "g~1", "ann", "j")
+        rig.connection.session._membership.ask(join)
+        rig.connection.session._membership.answered("x", "j")
         rig.wire.written.clear()
         return rig.connection
 
@@ -122,28 +132,45 @@ async def test_an_older_term_says_nothing_any_more(rig: Rig):
     assert b'drops_total{reason="fenced"} 2.0' in rig.metrics.render()[0]
 
 
-async def test_asks_go_to_the_announcer_and_new_terms_are_news(rig: Rig):
-    """An Ask is handed on; where its term is news the shard's pending joins are asked for again."""
-    ask = envelope.Ask("r", 2, 7, 1)
-    await rig.send(ask)
-    await eventually(lambda: ask in rig.events)
-    assert ("term", 2) in rig.events
-    rig.news = False
-    await rig.send(envelope.Ask("r", 3, 7, 2))
-    await eventually(lambda: rig.events[-1] == envelope.Ask("r", 3, 7, 2))
-    assert ("term", 3) not in rig.events
+async def test_asks_go_to_the_announcer_and_everything_open_is_asked_again(rig: Rig):
+    """Each Ask, also of a term that is known: what was answered for us may have been lost."""
+    for ref in (1, 2):
+        ask = envelope.Ask("r", 2, 7, ref)
+        await rig.send(ask)
+        await eventually(lambda ask=ask: ask in rig.events)
+    assert rig.events[-3:] == [ask, ("asked", 2), ("renew", 2)]
+
+
+async def test_while_our_lease_is_over_nothing_is_taken_of_a_shard_but_its_ask(rig: Rig):
+    """Whatever it is, it is dropped and counted; once its owner has asked all passes again."""
+    rig.lease.lapses(10.0)
+    position = Position("e", 1)
+    await rig.send(
+        rig.deliver(1),
+        envelope.Ack("g~1", "x", "m", "e", 1, 1),
+        envelope.Joined("g~1", "x", position, False, term=1, ref="j2"),
+        envelope.Resync("x", position, 1),
+        envelope.Ask("r", shard_of("x", SHARDS), 1, 1),
+    )
+    await eventually(lambda: ("asked", shard_of("x", SHARDS)) in rig.events)
+    assert (rig.told(), rig.hub.position("x")) == ([], Position("e", 0))
+    assert b'drops_total{reason="suspended"} 4.0' in rig.metrics.render()[0]
+    rig.lease.renew(10.0, 10.0)
+    rig.lease.asked(shard_of("x", SHARDS))
+    await rig.send(rig.deliver(1))
+    await eventually(lambda: rig.told() == [("CHAT", 1)])
 
 
 async def test_a_new_queue_is_news_for_everyone(rig: Rig):
     """Each time the queue is consumed anew, under a new name, all is announced and all pending joins are asked for again."""
     first = rig.downlink._subscription.queue
-    assert rig.events == ["returned", ("term", None)]
+    assert rig.events == ["returned", ("asked", None)]
     rig.broker.cut(rig.bus)
     assert not rig.downlink.active
     rig.broker.restore(rig.bus)
     await eventually(lambda: rig.downlink.active)
     assert rig.downlink._subscription.queue != first
-    assert rig.events == ["returned", ("term", None)] * 2
+    assert rig.events == ["returned", ("asked", None)] * 2
 
 
 async def test_what_is_for_nobody_here_is_dropped(rig: Rig):
@@ -167,11 +194,48 @@ async def test_expired_messages_count_for_the_seq(rig: Rig):
     assert b'drops_total{reason="expired"} 1.0' in rig.metrics.render()[0]
 
 
-async def test_a_gap_is_told_after_what_came(rig: Rig):
-    """Where a seq jumps the members hear that they are not whole, and from where to go on."""
-    await rig.send(rig.deliver(1), rig.deliver(4), rig.deliver(5))
+async def test_what_comes_behind_a_gap_waits_and_the_gap_is_asked_for(rig: Rig):
+    """Nothing is shown out of order; once the missing ones have come all goes on."""
+    await rig.send(rig.deliver(1), rig.deliver(4))
+    await eventually(lambda: ("gaps", {"x"}) in rig.events)
+    assert rig.told() == [("CHAT", 1)]
+    assert b'drops_total{reason="early"} 1.0' in rig.metrics.render()[0]
+    await rig.send(rig.deliver(2), rig.deliver(3), rig.deliver(4))
+    await eventually(lambda: rig.told() == [("CHAT", seq) for seq in range(1, 5)])
+
+
+async def test_a_resync_is_told_before_what_comes_after_it(rig: Rig):
+    """JOINED with recovered false at its position; the next message follows that."""
+    await rig.send(rig.deliver(1), envelope.Resync("x", Position("f", 7), 1), rig.deliver(8, epoch="f"))
+    await eventually(lambda: len(rig.told()) == 3)
+    joined = {"epoch": "f", "seq": 7, "recovered": False, "missed": 0}
+    assert rig.told() == [("CHAT", 1), ("JOINED", joined), ("CHAT", 8)]
+
+
+async def test_who_catches_up_is_told_and_given_what_it_missed(rig: Rig):
+    """JOINED with the position it came with, then the missed ones, then what is live."""
+    rig.connection.do(rig.connection.session.receive('{"type":"JOIN","room":"y","id":"j9"}', 1.0, 1))
+    await rig.send(
+        envelope.Joined("g~1", "y", Position("e", 3), True, 2, "j9", 1),
+        *(rig.deliver(seq, room="y", to="g~1") for seq in (4, 5)),
+        rig.deliver(6, room="y"),
+    )
     await eventually(lambda: len(rig.told()) == 4)
-    assert rig.told()[-1] == ("JOINED", {"epoch": "e", "seq": 5, "recovered": False, "missed": 0})
+    joined = {"epoch": "e", "seq": 3, "recovered": True, "missed": 2}
+    assert rig.told() == [("JOINED", joined), ("CHAT", 4), ("CHAT", 5), ("CHAT", 6)]
+
+
+async def test_a_joined_that_nobody_asked_for_counts_only_in_a_new_life(rig: Rig):
+    """In the life that is known it says nothing new; in another one all members here hear of it."""
+    await rig.send(
+        rig.deliver(1),
+        envelope.Joined("g~1", "x", Position("e", 9), False, term=1),
+        rig.deliver(2),
+        envelope.Joined("g~1", "x", Position("f", 0), False, term=1),
+        rig.deliver(1, epoch="f"),
+    )
+    await eventually(lambda: len(rig.told()) == 4)
+    assert [kind for kind, _ in rig.told()] == ["CHAT", "CHAT", "JOINED", "CHAT"]
 
 
 async def test_latency_and_counts_are_measured(rig: Rig):

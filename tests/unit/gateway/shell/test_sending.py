@@ -27,6 +27,14 @@ def test_a_message_with_an_id_waits_for_its_answer():
     assert not sending.waits
 
 
+def test_a_message_with_an_id_of_our_own_waits_for_its_confirm_only():
+    """Nobody is told that it was accepted, so nobody waits for that."""
+    sending = Sending(message("~g~1.1"), 0.0, 10.0)
+    assert (sending.waits, sending.id) == (True, "")
+    sending.settle(batch=1)
+    assert not sending.waits
+
+
 def test_joins_and_leaves_wait_for_their_confirm():
     """A join belongs to nobody who could be told, so it waits only to be sent."""
     sending = Sending(envelope.Join("r", "g~1", "ann", "j"), 0.0, 0.0)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+
 import pytest
 from aiohttp import ClientSession, WSServerHandshakeError, web
-from tests.support.gateways import gateway_settings, house
+from tests.support.gateways import gateway_settings, house, logged
 
 
 async def test_routes_of_others_are_served_beside_ours():
@@ -61,3 +64,50 @@ async def test_the_echo_route_offers_no_subprotocol():
             assert socket.protocol is None
             await socket.send_str("hello")
             assert await socket.receive_str() == "hello"
+
+
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+)
+
+
+@pytest.mark.parametrize("header", [b"Cookie: name=Andr\xe9", b"X-Any: \xff\xfe", b"Authorization: Bearer \xff"])
+async def test_a_header_that_is_no_utf8_does_not_stop_the_upgrade(header: bytes):
+    """Cookies and other headers may hold any bytes; they are not the gateway's business."""
+    async with house() as home:
+        gateway = await home.gateway()
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(UPGRADE + header + b"\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 101")
+        writer.close()
+
+
+async def test_an_origin_that_is_no_url_is_refused():
+    """It is a 403, not our error."""
+    async with house() as home:
+        gateway = await home.gateway()
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(UPGRADE + b"Origin: http://[\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 403")
+        writer.close()
+
+
+async def test_clients_that_vanish_leave_no_traceback(caplog: pytest.LogCaptureFixture):
+    """Who goes during the upgrade is nothing to report as an error, and who goes without a close frame is logged as 1006."""
+    caplog.set_level(logging.INFO)
+    async with house() as home:
+        gateway = await home.gateway()
+        for _ in range(20):
+            _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+            writer.write(UPGRADE + b"\r\n")
+            await writer.drain()
+            writer.transport.abort()
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(UPGRADE + b"\r\n")
+        await reader.readuntil(b"WELCOME")
+        writer.transport.abort()
+        async with asyncio.timeout(5):
+            await gateway.lobby.empty()
+        assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+        assert {line["code"] for line in logged(caplog.records, "ws_disconnect")} == {1006}

@@ -23,6 +23,8 @@ def test_every_server_message_has_a_name():
         messages.Acked("m", "r"),
         messages.Pong(),
         messages.Authenticated(),
+        messages.History("r", ()),
+        messages.Dropped("r", 1),
         messages.Degraded(),
         messages.Restored(),
         messages.Reconnect(1),
@@ -46,6 +48,7 @@ def test_client_messages_are_told_apart():
     assert kind('{"type": "CHAT"}') == "CHAT"
     assert kind('{"type": "my.own"}') == "my.own"
     assert kind('{"type": "JOIN", "room": "x"}') == "JOIN"
+    assert kind('{"type": "HISTORY", "room": "x"}') == "HISTORY"
     assert kind('{"type": "LEAVE", "room": "x"}') == "LEAVE"
     assert kind('{"type": "PING"}') == "PING"
     assert kind('{"type": "AUTH", "payload": {"token": "t"}}') == "AUTH"

@@ -59,6 +59,8 @@ def test_deflate_is_accepted_where_the_shared_frame_fits(extensions, accepted):
         ("https://CHAT.example", (), True),
         ("https://evil.test", (), False),
         ("null", (), False),
+        ("http://[", (), False),
+        ("http://[", ("https://*.example",), False),
         ("null", ("null",), True),
         ("https://evil.test", ("*",), True),
         ("https://app.example", ("https://app.example/",), True),
@@ -105,3 +107,5 @@ def test_no_header_raises(text, values, allowed):
     upgrade.accepts_deflate(text)
     upgrade.client_address("10.0.0.1", values, NETWORKS)
     assert upgrade.origin_allowed(text, "h", ("*", *allowed)) is True
+    upgrade.origin_allowed(text, "h", allowed)
+    upgrade.origin_allowed("http://" + text, "h", allowed)

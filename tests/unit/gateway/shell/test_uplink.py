@@ -14,6 +14,7 @@ from gateway.shell.uplink import Uplink, UplinkLimits
 from warren import envelope
 from warren.errors import BusUnavailable, NotConfirmed, Overloaded, Unroutable, WarrenError
 from warren.metrics import GatewayMetrics
+from warren.position import Position
 from warren.telemetry import HopKind
 from warren.topology import Topology
 
@@ -182,6 +183,19 @@ async def test_a_full_buffer_refuses_messages_and_takes_joins():
         assert isinstance(large.uplink.publish(message(2, size=6_000)), Overloaded)
     finally:
         await large.uplink.close()
+
+
+async def test_what_is_asked_again_anyway_is_refused_where_there_is_no_place():
+    """A Resume goes up like anything else while there is place, and is not kept where there is none."""
+    rig = Rig(count=2, bytes=10_000)
+    resume = envelope.Resume("g", "r", Position("e", 1))
+    try:
+        assert rig.uplink.resume(resume)
+        await eventually(lambda: rig.bus.sent == [resume])
+        rig.bus.gate.clear()
+        assert [rig.uplink.resume(resume) for _ in range(10)] == [True] * 8 + [False] * 2
+    finally:
+        await rig.uplink.close()
 
 
 async def test_leaves_without_place_are_announced():

@@ -14,7 +14,7 @@ from tests.support.eventually import MS, eventually
 from gateway.core import frames
 from gateway.core.limits import OutboxLimits
 from gateway.core.outbox import Outbox
-from gateway.shell.wire import Breach, Wire
+from gateway.shell.wire import CONTROLS_PER_S, Breach, Wire
 
 LIMIT = 1_000
 
@@ -119,14 +119,28 @@ async def test_a_ping_flood_of_a_reader_that_stands_still_is_bounded(host: Host)
     reader._transport.pause_reading()
     host.wire.outbox.put(frames.frame(b"x" * 20_000_000, frames.BINARY))
     host.wire.flush()
-    for number in range(1_000):
+    for number in range(CONTROLS_PER_S):
         writer.write(masked(b"%d" % number, frames.PING))
     writer.write(masked(b"end"))
     await eventually(lambda: host.read == ["end"])
     reader._transport.resume_reading()
     await reader.readexactly(20_000_010)
-    assert await reader.readexactly(5) == frames.frame(b"999", frames.PONG)
+    assert await reader.readexactly(4) == frames.frame(b"%d" % (CONTROLS_PER_S - 1), frames.PONG)
     writer.close()
+
+
+@pytest.mark.parametrize("opcode", [frames.PING, frames.PONG])
+async def test_a_flood_of_control_frames_ends_the_connection(host: Host, opcode: int):
+    """They are limited like messages, and who floods is not read while its close is on its way."""
+    reader, writer = await host.dial()
+    writer.write(masked(b"", opcode) * 10 * CONTROLS_PER_S)
+    answer = await asyncio.wait_for(reader.read(), 5)
+    assert int.from_bytes(answer[answer.index(b"\x88") + 2 :][:2], "big") == 4002
+    host.wire.cut()  # as the deadline of the close would
+    writer.close()
+    await asyncio.wait_for(host.over.wait(), 5)
+    assert host.breach is not None
+    assert host.breach.too_fast
 
 
 async def test_what_the_transport_does_not_take_waits_in_the_outbox(host: Host):

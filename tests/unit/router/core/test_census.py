@@ -40,6 +40,16 @@ def test_what_was_applied_since_the_ask_is_on_top_of_the_answer():
     assert answer.picture() == {"a": ({"g1~2": "u", "g1~3": "new"}, AT)}
 
 
+def test_an_answer_tells_how_far_the_gateway_has_got_in_its_rooms():
+    """Of each room with members there and of everyone's address, whatever the parts; not of rooms that it has left."""
+    census = Census()
+    ref = census.ask(["g1"], 0)
+    census.take(part(ref, members("a", "g1~1"), members("empty"), last=False), 0)
+    later = Position("e", 9)
+    answer = census.take(part(ref, members("a", "g1~2", position=later), members("*", position=later)), 0)
+    assert answer.positions() == {"a": AT, "*": later}
+
+
 def test_a_late_answer_to_an_earlier_ask_is_not_taken():
     """Only the number of the last ask counts, and what was noted since then: the picture has all that was before."""
     census = Census()

@@ -56,3 +56,24 @@ def test_it_holds_the_latest_ids_and_never_more_than_its_count(count, ids):
             model = [*model, key][-count:]
         dedup.put(key, ONE, 0)
         assert len(dedup) == len(model) <= count
+
+
+def test_an_id_that_does_not_count_after_all_is_forgotten():
+    """And leaves its place to others; one that is not known changes nothing."""
+    dedup = Dedup(2, 1_000)
+    for name in "12":
+        dedup.put(("a", "u", name), ONE, 0)
+    dedup.discard(("a", "u", "1"))
+    dedup.discard(("a", "u", "none"))
+    assert dedup.known() == [("a", "u", "2")]
+    dedup.put(("a", "u", "3"), ONE, 0)
+    assert dedup.known() == [("a", "u", "2"), ("a", "u", "3")]
+
+
+def test_ids_that_are_shifted_live_longer_by_as_much():
+    """Nobody was there to see them age."""
+    dedup = Dedup(2, 1_000)
+    dedup.put(("a", "u", "1"), ONE, 0)
+    dedup.shift(5_000)
+    assert dedup.get(("a", "u", "1"), 6_000) == ONE
+    assert dedup.get(("a", "u", "1"), 6_001) is None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.core.effects import EVERY, Deliver, Reject, Reply, Tell
+from router.core.effects import EVERY, Append, Deliver, Emit, Reject, Reply, Tell
 from warren import envelope as wire
 
 ASK = wire.Ask("r1", 0, 5)
@@ -15,11 +15,28 @@ def test_effects_compare_by_value():
     assert Reply("g1", ASK) != Reply("g2", ASK)
 
 
-@pytest.mark.parametrize("effect", [Deliver(EVERY, MESSAGE), Reply("g1", ASK), Tell(ASK), Reject(ASK, "no")])
-def test_effects_are_frozen(effect):
+@pytest.mark.parametrize(
+    ("effect", "field"),
+    [
+        (Append(MESSAGE), "entry"),
+        (Deliver(EVERY, MESSAGE), "message"),
+        (Reply("g1", ASK), "message"),
+        (Tell(ASK), "message"),
+        (Emit("room.left", "a", 1), "message"),
+        (Reject(ASK, "no"), "message"),
+    ],
+)
+def test_effects_are_frozen(effect, field):
     """Nobody between the shard and the worker can change one."""
     with pytest.raises(AttributeError):
-        effect.message = None
+        setattr(effect, field, None)
+
+
+@pytest.mark.parametrize(("conn", "generation"), [("g-1~1f", 31), ("g-1~zz", 0), ("", 0)])
+def test_an_event_tells_the_gateway_and_the_number_of_its_connection(conn, generation):
+    """Both stand in the connection's id; an id that is none has no number."""
+    event = Emit("client.connected", "@u", 1, conn, "u")
+    assert (event.gateway, event.generation) == (conn.partition("~")[0], generation)
 
 
 def test_every_is_no_gateway_s_name():

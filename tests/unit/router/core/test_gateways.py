@@ -87,3 +87,15 @@ def test_the_sums_are_of_those_that_live():
     gateways.bye("gone")
     assert gateways.totals() == Totals(3, 11, 22, 33, 44, 55)
     assert [said.gateway for said in gateways.said()] == ["g1", "g2"]
+
+
+def test_who_is_suspected_or_not_known_is_not_to_be_waited_for():
+    """Until its next heartbeat."""
+    gateways = Gateways(5.0)
+    assert gateways.suspected("g1")
+    gateways.heartbeat(beat(), 0.0)
+    assert not gateways.suspected("g1")
+    gateways.suspect("g1", 1.0)
+    assert gateways.suspected("g1")
+    gateways.heartbeat(beat(), 2.0)
+    assert not gateways.suspected("g1")

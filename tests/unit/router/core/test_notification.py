@@ -82,6 +82,8 @@ def test_a_routing_key_names_an_address_or_none(key, address):
         ({"body": b'"\xff"'}, "invalid payload"),
         ({"body": b"NaN"}, "invalid payload"),
         ({"body": b"1 2"}, "invalid payload"),
+        ({"body": b"[" * 129 + b"]" * 129, "max_bytes": 1_000}, "invalid payload"),
+        ({"body": b'{"a":[' * 65 + b"]}" * 65, "max_bytes": 1_000}, "invalid payload"),
         ({"body": b"[" * 5_000 + b"]" * 5_000, "max_bytes": 100_000}, "invalid payload"),
     ],
 )
@@ -90,6 +92,13 @@ def test_what_is_invalid_has_a_reason(more, reason):
     made = make(**more)
     assert isinstance(made, str)
     assert made.partition(":")[0] == reason
+
+
+def test_what_nests_as_deep_as_a_clients_message_may_passes():
+    """128 levels, and brackets in strings or side by side count for nothing."""
+    assert make(body=b"[" * 128 + b"]" * 128, max_bytes=1_000).payload
+    assert make(body=b"[" + b",".join([b"{}"] * 500) + b"]", max_bytes=10_000).payload
+    assert make(body=b'"' + b"[" * 5_000 + b'\\""', max_bytes=10_000).payload
 
 
 @pytest.mark.parametrize("kind", ["CHAT", "TYPING", "DATA_UPDATE", "Order", "order.created", "a", "1", "A-B"])

@@ -1,9 +1,10 @@
 """Plan: effects by destination, in order, and when one copy serves all."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.core.effects import EVERY, Deliver, Reject, Reply, Tell
+from router.core.effects import EVERY, Append, Deliver, Emit, Reject, Reply, Tell
 from router.core.plan import plan
 from warren import envelope as wire
 from warren.position import Position
@@ -65,6 +66,44 @@ def test_a_batch_that_moves_members_of_a_room_keeps_its_messages_with_them():
     made = plan(effects, THREE)
     assert made.every == [said("b", 1)]
     assert made.each["g1"] == [effects[0].message, said("a", 1), effects[3].message]
+
+
+RESYNC = wire.Resync("a", Position("e", 3))
+
+
+@pytest.mark.parametrize("told", [RESYNC, said("a", 1), wire.Left("g1~1", "a", "r"), joined("g1", "a").message])
+def test_what_one_gateway_is_told_of_a_room_by_itself_is_not_overtaken(told):
+    """Joined, Left, Resync and messages that are sent again: what follows them in that room takes the same way."""
+    made = plan([Reply("g1", told), Deliver(("g1", "g2", "g3"), said("a", 4))], THREE)
+    assert made.every == []
+    assert made.each["g1"] == [told, said("a", 4)]
+
+
+@pytest.mark.parametrize(
+    "told", [wire.Ack("g1~1", "a", "x", "e", 1), wire.HistoryPage("g1~1", "a", "r", (), False), wire.Ask("r", 0, 1)]
+)
+def test_what_has_no_place_among_the_messages_does_not_split_them(told):
+    """An answer that may come before or after them is no reason for a copy to each gateway."""
+    made = plan([Reply("g1", told), Deliver(("g1", "g2", "g3"), said("a", 4))], THREE)
+    assert made.every == [said("a", 4)]
+
+
+def test_everyone_s_address_goes_to_whom_it_may_overtake_a_second_time():
+    """It goes to all at once in any case; a gateway that is catching up with it gets it in order too, and drops the repeat."""
+    resync = wire.Resync("*", Position("e", 3))
+    made = plan([Reply("g1", resync), Deliver(EVERY, said("*", 4))], frozenset())
+    assert (made.every, made.each) == ([said("*", 4)], {"g1": [resync, said("*", 4)]})
+    assert made.copies == 2
+
+
+def test_what_is_for_the_log_and_for_backends_is_apart_and_in_order():
+    """Entries and checkpoints in the order in which they must be written, events in the order in which they happened."""
+    checkpoint = wire.Checkpoint(1, 1, 1, ())
+    events = [Emit("room.joined", "a", 1, "g1~1", "u"), Emit("room.left", "a", 2, "g1~1", "u", "left")]
+    made = plan([Append(checkpoint), events[0], Append(said("a", 1)), Deliver(("g1",), said("a", 1)), events[1]], THREE)
+    assert made.log == [checkpoint, said("a", 1)]
+    assert made.events == events
+    assert (made.every, made.each, made.aside) == ([], {"g1": [said("a", 1)]}, [])
 
 
 @given(

@@ -3,23 +3,38 @@
 import msgspec
 import pytest
 
-from router.core.effects import EVERY, Deliver, Reject, Reply, Tell
+from router.core.effects import Append, Deliver, Emit, Reject, Reply, Tell
+from router.core.replay import Replay
 from router.core.shard import Shard, ShardLimits
 from warren import envelope as wire
 from warren.address import gateway_of, shard_of
-from warren.envelope import Announce, Ask, Join, Leave, Members, Publish
+from warren.envelope import Announce, Ask, HistoryQuery, Join, Leave, Members, Publish, Resume, Resync
+from warren.namespaces import HistoryPolicy, Namespaces, RoomPolicy
 from warren.position import Position
 
 NOW = 1_764_000_000_000_000
 TERM = 0xABC
+EPOCH = "24c-1"  # the first owner's term in base 36, and the first generation
+OFF = Namespaces([RoomPolicy("off", "off:*", history=HistoryPolicy(0, 0))])
 
 
-def make(limits=None):
-    return Shard(0, 1, TERM, limits or ShardLimits(), "r1")
+def closed(limits=None, events=()):
+    return Shard(0, 1, TERM, limits or ShardLimits(), OFF, "r1", frozenset(events))
+
+
+def make(limits=None, events=()):
+    shard = closed(limits, events)
+    shard.open(None, NOW)
+    return shard
+
+
+def do(shard, envelope, now_us=NOW, **more):
+    """Apply, and return the effects without those for the log."""
+    return [effect for effect in shard.apply(envelope, now_us, **more) if not isinstance(effect, Append)]
 
 
 def say(room="a", id="", conn="g1~1", payload=b"1", **more):  # noqa: A002
-    return Publish(room, "CHAT", payload, 7, conn, "u" if conn else "", id, **more)
+    return Publish(room, "CHAT", payload, NOW, conn, "u" if conn else "", id, **more)
 
 
 def members_of(shard, room="a"):
@@ -33,96 +48,29 @@ def joined(conn, room, epoch, seq, recovered=False, ref=""):
 # ── messages ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_message_is_numbered_delivered_and_acknowledged():
-    """The delivery has all that the sender gave, the seq, the epoch and the term; the ACK goes to the sender's gateway."""
+def test_a_message_is_logged_and_goes_to_the_gateways_that_have_members():
+    """And its sender is told; what the ledger does with it is in test_ledger.py."""
     shard = make()
     shard.apply(Join("a", "g1~1", "u"), NOW)
     shard.apply(Join("a", "g2~1", "v"), NOW)
-    message = Publish("a", "deal", b"\xff", 7, "g1~1", "u", "m1", True, True, False, "k", 0, "trace")
-    deliver, ack = shard.apply(message, NOW)
-    assert deliver == Deliver(
-        ("g1", "g2"),
-        wire.Deliver("a", "abc-1", 1, "deal", b"\xff", 7, TERM, "g1~1", "u", "m1", True, True, "k", 0, "trace"),
-    )
-    assert ack == Reply("g1", wire.Ack("g1~1", "a", "m1", "abc-1", 1, TERM))
+    append, deliver, ack = shard.apply(say(id="m1"), NOW)
+    assert deliver == Deliver(("g1", "g2"), append.entry)
+    assert ack == Reply("g1", wire.Ack("g1~1", "a", "m1", EPOCH, 1, TERM))
 
 
-def test_each_field_of_a_message_reaches_its_delivery():
-    """No field that both have is lost or mixed up, also when the wire gets new ones."""
-    values = {
-        field.name: {"str": f"x-{field.name}", "bytes": b"p", "int": index + 1, "bool": True}[field.type.__name__]
-        for index, field in enumerate(msgspec.structs.fields(Publish))
-    } | {"room": "a", "conn": "g1~1", "expires_ms": 1 << 50, "ephemeral": False}
-    shard = make()
-    shard.apply(Join("a", "g1~1", "u"), NOW)
-    deliver, _ = shard.apply(Publish(**values), NOW)
-    for name in deliver.message.__struct_fields__:
-        if name in values:
-            assert getattr(deliver.message, name) == values[name], name
+def test_nothing_is_applied_before_the_shard_is_open():
+    """Its members and positions are not known yet."""
+    with pytest.raises(RuntimeError, match="not open"):
+        closed().apply(say(), NOW)
 
 
-def test_no_id_no_ack_and_no_sender_no_ack():
-    """An ACK needs both: somebody who asked for it, and somebody to tell."""
-    shard = make()
-    assert shard.apply(say(), NOW) == []
-    assert shard.apply(say(id="m1", conn=""), NOW) == []
-    assert shard.apply(say(id="m1"), NOW) == [Reply("g1", wire.Ack("g1~1", "a", "m1", "abc-1", 3, TERM))]
-
-
-def test_a_room_without_members_is_numbered_all_the_same():
-    """Who joins afterwards is told the position."""
-    shard = make()
-    shard.apply(say(), NOW)
-    shard.apply(say(), NOW)
-    assert shard.apply(Join("a", "g1~1", "u", "r"), NOW) == [joined("g1~1", "a", "abc-1", 2, ref="r")]
-
-
-def test_a_repeat_gets_the_first_answer_and_is_not_delivered():
-    """Also from another connection of the same user; another user's same id is another message."""
-    shard = make()
-    shard.apply(Join("a", "g1~1", "u"), NOW)
-    shard.apply(say(id="m1"), NOW)
-    shard.apply(say(), NOW)
-    assert shard.apply(say(id="m1", conn="g2~5"), NOW) == [Reply("g2", wire.Ack("g2~5", "a", "m1", "abc-1", 1, TERM))]
-    assert shard.apply(say(id="m1", conn=""), NOW)[0].message.seq == 3
-    assert shard.apply(say(id="m1", conn=""), NOW) == []
-    assert shard.duplicates == 2
-
-
-def test_an_ephemeral_message_is_delivered_without_a_number():
-    """It takes no seq, but an id of its own counts once."""
-    shard = make()
-    shard.apply(Join("a", "g1~1", "u"), NOW)
-    deliver, ack = shard.apply(say(id="t", ephemeral=True), NOW)
-    assert (deliver.message.epoch, deliver.message.seq, ack.message.seq) == ("", 0, 0)
-    assert shard.apply(say(id="t", ephemeral=True), NOW) == [ack]
-    assert shard.apply(say(), NOW)[0].message.seq == 1
-
-
-def test_an_expired_message_is_answered_and_not_delivered():
-    """At its very millisecond it is expired, before it is not; it takes no seq."""
-    shard = make()
-    shard.apply(Join("a", "g1~1", "u"), NOW)
-    (ack,) = shard.apply(say(id="late", expires_ms=NOW // 1_000), NOW)
-    assert (ack.message.id, ack.message.seq) == ("late", 0)
-    assert shard.apply(say(expires_ms=NOW // 1_000 + 1), NOW)[0].message.seq == 1
-
-
-def test_a_connection_s_address_goes_to_its_gateway_unnumbered():
-    """The router keeps no entry for it."""
-    shard = make()
-    deliver, ack = shard.apply(say("g7~1f", id="m1"), NOW)
-    assert deliver.gateways == ("g7",)
-    assert (deliver.message.epoch, deliver.message.seq, ack.message.seq) == ("", 0, 0)
-    assert shard.remembered == 0
-
-
-def test_everyone_s_address_goes_to_every_gateway_numbered():
-    """Whoever lives."""
-    shard = make()
-    first, second = shard.apply(say("*"), NOW) + shard.apply(say("*"), NOW)
-    assert first.gateways == EVERY
-    assert (first.message.seq, second.message.seq) == (1, 2)
+def test_the_log_is_told_before_what_it_must_know_is_used():
+    """A checkpoint that is due stands first among the effects of whatever comes next, and a claim brings about nothing."""
+    shard = make(ShardLimits(checkpoint_bytes=1))
+    assert [type(effect.entry) for effect in shard.apply(say(), NOW)] == [wire.Deliver]
+    assert [type(effect.entry) for effect in shard.apply(say(), NOW)] == [wire.Checkpoint, wire.Deliver]
+    assert [type(effect.entry) for effect in shard.apply(wire.Claim("r2", 9), NOW)] == [wire.Checkpoint]
+    assert shard.apply(wire.Claim("r2", 9), NOW) == []
 
 
 @pytest.mark.parametrize("room", ["", "no room", "@", "**", "a~", "a" * 129, "@a b"])
@@ -133,13 +81,21 @@ def test_an_address_that_is_none_is_refused(room):
     assert (refused.gateway, refused.message.code, refused.message.ref) == ("g1", "invalid_room", "m1")
     message = say(room, conn="")
     assert shard.apply(message, NOW) == [Reject(message, "invalid_room")]
-    assert shard.remembered == 0
+    assert shard.remembered == make().remembered
+
+
+def test_an_id_that_its_gateway_gave_is_not_shown():
+    """The sender does not know it."""
+    (refused,) = make().apply(say("no room", id="~g1~1.1"), NOW)
+    assert refused.message.ref == ""
+    assert make().refuse_internal(say(id="~g1~1.1"), "why")[0].message.ref == ""
 
 
 def test_what_belongs_to_another_shard_is_refused_and_set_aside():
     """Two owners that number one room would tear its order."""
     room = next(name for name in "abcdefgh" if shard_of(name, 2) == 1)
-    shard = Shard(0, 2, TERM, ShardLimits())
+    shard = Shard(0, 2, TERM, ShardLimits(), OFF)
+    shard.open(None, NOW)
     message = say(room)
     refused, reject = shard.apply(message, NOW)
     assert (refused.message.code, reject) == ("internal", Reject(message, "internal"))
@@ -153,35 +109,70 @@ def test_an_envelope_of_another_kind_is_set_aside(stranger):
     assert make().apply(stranger, NOW) == [Reject(stranger, "not a shard's envelope")]
 
 
-def test_a_forgotten_id_counts_again():
-    """Bounded in count and age, as the limits say."""
-    shard = make(ShardLimits(dedup_count=1, dedup_age_us=100))
-    seqs = [
-        shard.apply(say(id=name), NOW + late)[-1].message.seq
-        for name, late in [("x", 0), ("x", 100), ("x", 201), ("y", 201), ("x", 201)]
-    ]
-    assert seqs == [1, 1, 2, 3, 4]
-
-
 # ── members ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def caught_up(conn, *seqs, epoch=EPOCH, room="a"):
+    """What a connection gets by itself."""
+    return [
+        Reply(gateway_of(conn), wire.Deliver(room, epoch, seq, "CHAT", b"1", NOW, TERM, "g1~1", "u", to=conn))
+        for seq in seqs
+    ]
+
+
 @pytest.mark.parametrize(
-    ("since", "recovered"),
-    [(None, False), (Position("abc-1", 1), True), (Position("abc-1", 0), False), (Position("xyz-1", 1), False)],
+    ("since", "missed"),
+    [
+        (None, None),
+        (Position(EPOCH, 3), ()),
+        (Position(EPOCH, 1), (2, 3)),
+        (Position(EPOCH, 0), (1, 2, 3)),
+        (Position(EPOCH, 4), None),
+        (Position("xyz-1", 1), None),
+    ],
 )
-def test_recovered_means_that_nothing_was_missed(since, recovered):
-    """Without a log that is so only for the very position."""
+def test_who_joins_with_a_position_is_first_sent_what_it_has_not_seen(since, missed):
+    """It stands where it says, and what follows is its alone; or it stands at the room's position and gets nothing of before."""
+    shard = make()
+    for _ in range(3):
+        shard.apply(say(), NOW)
+    first, *rest = do(shard, Join("a", "g1~1", "u", "r", since))
+    if missed is None:
+        assert first.message == wire.Joined("g1~1", "a", Position(EPOCH, 3), False, 0, "r", TERM)
+    else:
+        assert first.message == wire.Joined("g1~1", "a", since, True, len(missed), "r", TERM)
+    assert rest == caught_up("g1~1", *(missed or ()))
+
+
+def test_who_joins_gets_from_then_on_what_everybody_gets():
+    """The next message follows the last one that it was sent."""
     shard = make()
     shard.apply(say(), NOW)
-    assert shard.apply(Join("a", "g1~1", "u", "r", since), NOW) == [joined("g1~1", "a", "abc-1", 1, recovered, "r")]
+    joined, missed = do(shard, Join("a", "g2~1", "u", "", Position(EPOCH, 0)))
+    (deliver,) = do(shard, say())
+    assert deliver.gateways == ("g2",)
+    assert deliver.message.seq == missed.message.seq + 1 == joined.message.position.seq + joined.message.missed + 1
+
+
+def test_a_position_in_a_room_without_history_counts_only_where_nothing_was_missed():
+    """Within the life of one owner."""
+    shard = make()
+    shard.apply(say("off:a"), NOW)
+    at = shard.position("off:a")
+    for since, recovered in ((at, True), (Position(at.epoch, 0), False)):
+        (answer,) = do(shard, Join("off:a", "g1~1", "u", "", since))
+        assert (answer.message.recovered, answer.message.position, answer.message.missed) == (recovered, at, 0)
 
 
 def test_a_second_join_is_answered_again_and_changes_nothing():
-    """A gateway sends it again where it does not know its fate."""
+    """A gateway sends it again where it does not know its fate, and a client where it has noticed a gap: then it is sent that again."""
     shard = make()
     for _ in range(2):
-        assert shard.apply(Join("a", "g1~1", "u"), NOW) == [joined("g1~1", "a", "abc-1", 0)]
+        assert shard.apply(Join("a", "g1~1", "u"), NOW) == [joined("g1~1", "a", EPOCH, 0)]
+    shard.apply(say(), NOW)
+    for _ in range(2):
+        _, missed = do(shard, Join("a", "g1~1", "u", "", Position(EPOCH, 0)))
+        assert [missed] == caught_up("g1~1", 1)
     assert shard.rooms.memberships == 1
 
 
@@ -204,7 +195,9 @@ def test_what_can_t_be_joined_is_refused(room):
     assert (refused.message.code, refused.message.ref) == ("invalid_room", "r")
 
 
-@pytest.mark.parametrize("envelope", [Join("a", "nobody", "u"), Leave(("a",), "nobody", "r")])
+@pytest.mark.parametrize(
+    "envelope", [Join("a", "nobody", "u"), Leave(("a",), "nobody", "r"), HistoryQuery("a", "nobody", "r")]
+)
 def test_a_connection_that_is_none_can_t_be_answered(envelope):
     """So it is set aside."""
     assert make().apply(envelope, NOW) == [Reject(envelope, "invalid connection")]
@@ -212,7 +205,7 @@ def test_a_connection_that_is_none_can_t_be_answered(envelope):
 
 def test_a_users_own_room_is_a_room():
     """With names as identity providers give them."""
-    assert make().apply(Join("@auth0|x", "g1~1", "u"), NOW) == [joined("g1~1", "@auth0|x", "abc-1", 0)]
+    assert make().apply(Join("@auth0|x", "g1~1", "u"), NOW) == [joined("g1~1", "@auth0|x", EPOCH, 0)]
 
 
 def test_a_room_keeps_its_position_while_it_is_empty():
@@ -221,7 +214,7 @@ def test_a_room_keeps_its_position_while_it_is_empty():
     shard.apply(Join("a", "g1~1", "u"), NOW)
     shard.apply(say(), NOW)
     shard.apply(Leave(("a",), "g1~1"), NOW)
-    (back,) = shard.apply(Join("a", "g1~1", "u", since=Position("abc-1", 1)), NOW)
+    (back,) = shard.apply(Join("a", "g1~1", "u", since=Position(EPOCH, 1)), NOW)
     assert back.message.recovered
 
 
@@ -232,35 +225,170 @@ def announce(ref, *rooms, gateway="g1", term=TERM, last=True, shard=0):
     return Announce(gateway, shard, term, tuple(rooms), last, ref)
 
 
+def resync(gateway, room, epoch, seq):
+    return Reply(gateway, Resync(room, Position(epoch, seq), TERM))
+
+
+def replayed(*entries):
+    """What a log with these entries of an earlier owner tells."""
+    replay = Replay(ShardLimits(), OFF, 1, 0)
+    replay.take([wire.Marker("r0", 36), wire.Checkpoint(36, 1, 1, ()), *entries, wire.Marker("r1", TERM)])
+    return replay.finish(TERM, NOW)
+
+
 def has(room, *conns, at=None):
     return Members(room, tuple((conn, "u") for conn in conns), at)
 
 
-def test_a_new_owner_asks_every_gateway_and_tells_their_members_the_new_life():
-    """Each member whose gateway has got to another position is told; the ask carries router, shard, term and number."""
-    shard = make()
+def test_a_new_owner_asks_every_gateway_and_keeps_the_answers_until_it_is_open():
+    """The ask carries router, shard, term and number; who has answered is known at once, members and positions count with the opening."""
+    shard = closed()
     assert shard.ask_every(["g1"], NOW) == [Tell(Ask("r1", 0, TERM, 1))]
-    effects = shard.announced(announce(1, has("a", "g1~1", "g1~2", at=Position("old-1", 9))), NOW)
-    assert effects == [joined("g1~1", "a", "abc-1", 0), joined("g1~2", "a", "abc-1", 0)]
-    assert shard.announced(announce(1, has("a", "g2~1", at=Position("abc-1", 0)), gateway="g2"), NOW) == []
-    assert members_of(shard) == ["g1~1", "g1~2", "g2~1"]
+    assert shard.announced(announce(1, has("a", "g1~1", "g1~2", at=Position("old-1", 9))), NOW) == []
+    assert shard.announced(announce(1, has("a", "g2~1", at=Position(EPOCH, 0)), gateway="g2"), NOW) == []
     assert shard.answered == {"g1", "g2"}
+    assert (shard.opened, shard.rooms.memberships) == (False, 0)
+    assert shard.open(None, NOW) == [Append(wire.Checkpoint(TERM, TERM, 1, ())), resync("g1", "a", EPOCH, 0)]
+    assert members_of(shard) == ["g1~1", "g1~2", "g2~1"]
+
+
+def test_a_new_owner_sends_each_gateway_what_it_lacks():
+    """In order and under its own term, from where that gateway has got to; where the log does not go on from there: a Resync."""
+    entries = [wire.Deliver("a", "1-1", seq, "CHAT", b"1", NOW, 36, "g9~1", "u", f"m{seq}") for seq in (1, 2, 3)]
+    shard = closed()
+    shard.ask_every((), NOW)
+    for gateway, at in (("g1", ("1-1", 1)), ("g2", ("1-1", 3)), ("g3", ("0-9", 3)), ("g4", ("1-1", 0))):
+        shard.announced(announce(1, has("a", f"{gateway}~1", at=Position(*at)), gateway=gateway), NOW)
+    effects = shard.open(replayed(*entries), NOW)
+    mine = [msgspec.structs.replace(entry, term=TERM) for entry in entries]
+    assert effects == [
+        *(Reply("g1", entry) for entry in mine[1:]),
+        resync("g3", "a", "1-1", 3),
+        *(Reply("g4", entry) for entry in mine),
+    ]
+    assert do(shard, say(id="m2", conn="g9~1"))[-1].message.seq == 2
+    assert do(shard, say())[0].message.seq == 4
+
+
+def test_a_gateway_that_is_gone_before_the_opening_has_no_members():
+    """Those whom its answer named have left, and backends are told."""
+    shard = closed(events=("room",))
+    shard.ask_every((), NOW)
+    shard.announced(announce(1, has("a", "g1~1")), NOW)
+    assert shard.drop_gateway("g1", NOW) == [Emit("room.left", "a", NOW, "g1~1", "u", "gone")]
+    shard.open(None, NOW)
+    assert shard.rooms.memberships == 0
 
 
 def test_an_answer_replaces_the_members_of_its_gateway_and_of_no_other():
-    """Who is not named has left; what was applied since the ask counts more."""
+    """Who is not named has left; what was applied since the ask counts more, and is answered by itself alone."""
     shard = make()
     for conn in ("g1~1", "g1~2", "g2~1"):
         shard.apply(Join("a", conn, "u"), NOW)
     (question,) = shard.ask("g1", NOW)
     shard.apply(Join("a", "g1~3", "u"), NOW)
+    shard.apply(Join("c", "g1~3", "u"), NOW)
     shard.apply(Leave(("a",), "g1~4"), NOW)
-    at = Position("abc-1", 0)
+    at = Position(EPOCH, 0)
     assert shard.announced(announce(question.message.ref, has("a", "g1~2", "g1~4", at=at), has("b", "g1~5")), NOW) == [
-        joined("g1~5", "b", "abc-2", 0)
+        resync("g1", "b", EPOCH, 0)
     ]
     assert members_of(shard) == ["g1~2", "g1~3", "g2~1"]
     assert members_of(shard, "b") == ["g1~5"]
+    assert members_of(shard, "c") == ["g1~3"]
+
+
+def test_what_a_gateway_lacks_is_sent_once_however_many_members_it_names():
+    """To the gateway, not to each of them; a room where it has none left is passed over, everyone's address is not."""
+    shard = make()
+    for room in ("a", "b", "*"):
+        shard.apply(say(room), NOW)
+    (question,) = shard.ask("g1", NOW)
+    none_yet = Position(EPOCH, 0)
+    answer = announce(
+        question.message.ref, has("a", "g1~1", "g1~2", at=none_yet), has("b", at=none_yet), has("*", at=none_yet)
+    )
+    effects = shard.announced(answer, NOW)
+    assert [(effect.gateway, effect.message.room, effect.message.seq, effect.message.to) for effect in effects] == [
+        ("g1", "a", 1, ""),
+        ("g1", "*", 1, ""),
+    ]
+
+
+def test_a_gateway_that_has_no_position_of_everyone_s_address_is_given_one():
+    """From then on it notices what it misses."""
+    shard = make()
+    shard.apply(say("*"), NOW)
+    (question,) = shard.ask("g1", NOW)
+    assert shard.announced(announce(question.message.ref, has("*")), NOW) == [resync("g1", "*", EPOCH, 1)]
+
+
+def test_a_gateway_that_noticed_a_gap_is_sent_what_it_lacks():
+    """From the position that it names; or the position from which it must go on."""
+    shard = make()
+    for room in ("a", "a", "*"):
+        shard.apply(say(room), NOW)
+    assert [reply.message.seq for reply in do(shard, Resume("g1", "a", Position(EPOCH, 0)))] == [1, 2]
+    assert [reply.message.seq for reply in do(shard, Resume("g1", "*", Position(EPOCH, 0)))] == [1]
+    assert do(shard, Resume("g1", "a", Position(EPOCH, 2))) == []
+    assert do(shard, Resume("g1", "a", Position("z-1", 2))) == [resync("g1", "a", EPOCH, 2)]
+
+
+@pytest.mark.parametrize("resume", [Resume("", "a", Position(EPOCH, 0)), Resume("g1", "no room", Position(EPOCH, 0))])
+def test_a_resume_that_makes_no_sense_is_set_aside(resume):
+    """Nobody could be answered, or about nothing."""
+    assert make().apply(resume, NOW) == [Reject(resume, "invalid resume")]
+
+
+def test_a_gateway_that_is_ahead_of_the_log_ends_the_epoch():
+    """The log has lost what was delivered. In a new epoch nothing of it can be taken for something else, and every gateway is told; the
+    log is told before anything else.
+    """
+    shard = make()
+    shard.apply(Join("a", "g2~1", "u"), NOW)
+    shard.apply(say(), NOW)
+    assert shard.apply(Resume("g1", "a", Position(EPOCH, 2)), NOW) == [
+        Append(wire.Checkpoint(TERM, TERM, 2, (("*", EPOCH, 0),))),
+        resync("g1", "a", "24c-2", 0),
+        resync("g2", "a", "24c-2", 0),
+    ]
+    assert do(shard, say())[0].message.seq == 1
+    assert not do(shard, Join("a", "g1~1", "u", "", Position(EPOCH, 1)))[0].message.recovered
+
+
+def test_a_client_that_claims_to_be_ahead_changes_nothing():
+    """Anyone can say so."""
+    shard = make()
+    assert not do(shard, Join("a", "g1~1", "u", "", Position(EPOCH, 9)))[0].message.recovered
+    assert shard.position("a") == Position(EPOCH, 0)
+
+
+def test_a_member_may_read_the_history():
+    """In pages, as it was delivered; who is no member may not."""
+    shard = make()
+    for _ in range(3):
+        shard.apply(say(), NOW)
+    (refused,) = shard.apply(HistoryQuery("a", "g1~1", "q"), NOW)
+    assert (refused.message.code, refused.message.ref) == ("not_joined", "q")
+    shard.apply(Join("a", "g1~1", "u"), NOW)
+    (page,) = shard.apply(HistoryQuery("a", "g1~1", "q", 3, 1), NOW)
+    assert (page.gateway, page.message.ref, page.message.more, page.message.term) == ("g1", "q", True, TERM)
+    assert [said.seq for said in page.message.messages] == [2]
+
+
+def test_backends_are_told_of_members_and_messages():
+    """After what the gateways are told; again where the broker gives an envelope again."""
+    shard = make(events=("client", "room", "message"))
+    assert shard.apply(Join("@u", "g1~1", "u"), NOW)[-1] == Emit("client.connected", "@u", NOW, "g1~1", "u")
+    assert shard.apply(Join("a", "g1~1", "u"), NOW)[-1] == Emit("room.joined", "a", NOW, "g1~1", "u")
+    assert isinstance(shard.apply(Join("a", "g1~1", "u"), NOW)[-1], Reply)
+    assert shard.apply(Join("a", "g1~1", "u"), NOW, again=True)[-1] == Emit("room.joined", "a", NOW, "g1~1", "u")
+    assert shard.apply(say(), NOW)[-1].kind == "message"
+    assert shard.apply(Leave(("a",), "g1~1"), NOW) == [Emit("room.left", "a", NOW, "g1~1", "u", "left")]
+    assert shard.apply(Leave(("a", "no room"), "g1~7", user="v"), NOW) == [
+        Emit("room.left", "a", NOW, "g1~7", "v", "left")
+    ]
+    assert shard.drop_gateway("g1", NOW) == [Emit("client.disconnected", "@u", NOW, "g1~1", "u", "gone")]
 
 
 def test_who_announces_unasked_is_asked():
@@ -283,11 +411,11 @@ def test_an_answer_under_another_term_is_none():
 
 def test_an_unknown_gateway_that_answers_too_late_is_asked_by_itself():
     """Once the shard is live its joins and leaves must be noted from the ask on."""
-    shard = make()
+    shard = closed()
     shard.ask_every(["g1"], NOW)
-    shard.open()
+    shard.open(None, NOW)
     assert shard.announced(announce(1, has("a", "g2~1"), gateway="g2"), NOW) == [Reply("g2", Ask("r1", 0, TERM, 2))]
-    assert shard.announced(announce(2, has("a", "g2~1"), gateway="g2"), NOW) == [joined("g2~1", "a", "abc-1", 0)]
+    assert shard.announced(announce(2, has("a", "g2~1"), gateway="g2"), NOW) == [resync("g2", "a", EPOCH, 0)]
 
 
 def test_who_does_not_answer_is_asked_again():
@@ -301,21 +429,23 @@ def test_who_does_not_answer_is_asked_again():
 
 def test_an_answer_can_t_name_what_is_not_the_gateway_s():
     """Members of other gateways, connections that are none, rooms that are none or of another shard are passed over."""
-    shard = make()
+    shard = closed()
     shard.ask_every(["g1"], NOW)
     shard.announced(announce(1, has("a", "g2~1", "nobody"), has("no room", "g1~1"), has("*", "g1~1")), NOW)
+    shard.open(None, NOW)
     assert len(shard.rooms) == 0
 
 
 def test_a_gateway_that_is_gone_has_no_members():
-    """Its rooms keep their positions; it says in how many rooms it had members."""
+    """Its rooms keep their positions; that it is gone once more changes nothing."""
     shard = make()
     for room, conn in [("a", "g1~1"), ("b", "g1~1"), ("a", "g2~1")]:
         shard.apply(Join(room, conn, "u"), NOW)
-    assert shard.drop_gateway("g1") == 2
-    assert (members_of(shard), members_of(shard, "b")) == (["g2~1"], [])
-    assert shard.remembered == 2
-    assert shard.drop_gateway("g1") == 0
+        shard.apply(say(room), NOW)
+    for _ in range(2):
+        assert shard.drop_gateway("g1", NOW) == []
+        assert (members_of(shard), members_of(shard, "b")) == (["g2~1"], [])
+        assert (shard.position("a").seq, shard.position("b").seq) == (2, 1)
 
 
 def test_what_broke_something_is_refused_as_our_fault():

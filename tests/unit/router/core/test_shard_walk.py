@@ -3,11 +3,12 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from router.core.effects import Deliver, Reply
+from router.core.effects import Append, Deliver, Reply
 from router.core.shard import Shard, ShardLimits
 from warren import envelope as wire
 from warren.address import gateway_of
 from warren.envelope import Announce, Join, Leave, Members, Publish
+from warren.namespaces import Namespaces
 from warren.position import Position
 
 NOW = 1_764_000_000_000_000
@@ -24,7 +25,8 @@ class ShardAgainstModel(RuleBasedStateMachine):
 
     @initialize()
     def begin(self):
-        self.shard = Shard(0, 1, TERM, ShardLimits(), "r1")
+        self.shard = Shard(0, 1, TERM, ShardLimits(), Namespaces(), "r1")
+        self.shard.open(None, NOW)
         self.members = {}  # room ▶ connections
         self.seqs = {}
         self.epochs = {}
@@ -38,21 +40,28 @@ class ShardAgainstModel(RuleBasedStateMachine):
     def learn(self, room, epoch):
         assert self.epochs.setdefault(room, epoch) == epoch
 
-    @rule(room=rooms, conn=conns, user=users, id=st.sampled_from(["", "", "1", "2"]), ephemeral=st.booleans())
+    @rule(room=rooms, conn=conns, user=users, id=st.sampled_from(["", "1", "2", "~g1~1.1"]), ephemeral=st.booleans())
     def publish(self, room, conn, user, id, ephemeral):  # noqa: A002
-        effects = self.shard.apply(Publish(room, "CHAT", b"1", 1, conn, user, id, ephemeral=ephemeral), NOW)
+        effects = self.shard.apply(Publish(room, "CHAT", b"1", NOW, conn, user, id, ephemeral=ephemeral), NOW)
+        appends = [effect.entry for effect in effects if isinstance(effect, Append)]
         delivers = [effect for effect in effects if isinstance(effect, Deliver)]
         acks = [effect.message for effect in effects if isinstance(effect, Reply)]
-        assert len(acks) == (1 if id else 0)
-        known = self.ids.get((room, user, id)) if id else None
-        if known is not None:
-            assert delivers == []
-            assert (acks[0].epoch, acks[0].seq) == known
-            return
+        own = id.startswith("~")
+        assert len(acks) == (1 if id and not own else 0)
         expected = {gateway_of(member) for member in self.members.get(room, ())}
+        known = self.ids.get((room, user, id)) if id and not (own and ephemeral) else None
+        if known is not None:
+            assert appends == []
+            assert all((effect.message.epoch, effect.message.seq) == known for effect in delivers)
+            assert {gateway for effect in delivers for gateway in effect.gateways} == (expected if known[1] else set())
+            assert all((ack.epoch, ack.seq) == known for ack in acks)
+            return
         assert {gateway for effect in delivers for gateway in effect.gateways} == expected
+        assert len(appends) == (0 if ephemeral else 1)
         if not ephemeral:
             self.seqs[room] = self.seqs.get(room, 0) + 1
+            self.learn(room, appends[0].epoch)
+            assert appends[0].seq == self.seqs[room]
         for effect in delivers:
             said = effect.message
             assert said.seq == (0 if ephemeral else self.seqs[room])
@@ -64,16 +73,21 @@ class ShardAgainstModel(RuleBasedStateMachine):
             if not ephemeral:
                 self.learn(room, acks[0].epoch)
             assert acks[0].seq == (0 if ephemeral else self.seqs[room])
-            self.ids[room, user, id] = (acks[0].epoch, acks[0].seq)
+        if id and not (own and ephemeral):
+            self.ids[room, user, id] = ("", 0) if ephemeral else (self.epochs[room], self.seqs[room])
 
-    @rule(room=rooms, conn=conns, user=users, right=st.booleans())
-    def join(self, room, conn, user, right):
+    @rule(room=rooms, conn=conns, user=users, back=st.none() | st.integers(-1, 60))
+    def join(self, room, conn, user, back):
         at = self.position(room)
-        since = Position(*at) if right and at else None
-        (effect,) = self.shard.apply(Join(room, conn, user, "r", since), NOW)
-        self.learn(room, effect.message.position.epoch)
-        assert effect.message.position.seq == self.seqs.get(room, 0)
-        assert effect.message.recovered is (since is not None)
+        since = Position(at[0], at[1] - back) if back is not None and at else None
+        joined, *missed = [effect.message for effect in self.shard.apply(Join(room, conn, user, "r", since), NOW)]
+        self.learn(room, joined.position.epoch)
+        assert joined.recovered is (since is not None and 0 <= since.seq <= at[1])
+        assert joined.position == (since if joined.recovered else Position(self.epochs[room], self.seqs.get(room, 0)))
+        assert joined.position.seq + joined.missed == self.seqs.get(room, 0)
+        assert [(said.seq, said.to) for said in missed] == [
+            (joined.position.seq + 1 + index, conn) for index in range(joined.missed)
+        ]
         self.members.setdefault(room, set()).add(conn)
         self.note(room, conn, True)
 
@@ -86,7 +100,7 @@ class ShardAgainstModel(RuleBasedStateMachine):
 
     @rule(gateway=gateways)
     def drop(self, gateway):
-        self.shard.drop_gateway(gateway)
+        self.shard.drop_gateway(gateway, NOW)
         self.snapshots.pop(gateway, None)
         for conns_ in self.members.values():
             conns_ -= {conn for conn in conns_ if gateway_of(conn) == gateway}
@@ -104,20 +118,32 @@ class ShardAgainstModel(RuleBasedStateMachine):
     def answer(self, data):
         gateway = data.draw(st.sampled_from(sorted(self.snapshots)))
         ref, picture, noted = self.snapshots.pop(gateway)
-        parts = [Members(room, ((conn, "u"),)) for room, conn in sorted(picture)]
+        at = {room: data.draw(st.integers(0, self.seqs.get(room, 0))) for room, _ in picture if room in self.epochs}
+        parts = [
+            Members(room, ((conn, "u"),), Position(self.epochs[room], at[room]) if room in at else None)
+            for room, conn in sorted(picture)
+        ]
         cut = data.draw(st.integers(0, len(parts)))
         before = self._held(gateway)
         self.shard.announced(Announce(gateway, 0, TERM, tuple(parts[:cut]), False, ref), NOW)
         assert self._held(gateway) == before
         effects = self.shard.announced(Announce(gateway, 0, TERM, tuple(parts[cut:]), True, ref), NOW)
+        # Each room that the answer names is brought from where the gateway is to where the room is, once.
+        brought = {}
         for effect in effects:
             said = effect.message
-            self.learn(said.room, said.position.epoch)
-            assert said.position.seq == self.seqs.get(said.room, 0)
-            assert not said.recovered
-        # Who is told: all of the picture (its positions are unknown) but those whose join or leave was applied meanwhile.
-        told = {(effect.message.room, effect.message.conn) for effect in effects}
-        assert told == picture - set(noted)
+            assert effect.gateway == gateway
+            if isinstance(said, wire.Resync):
+                assert said.room not in at
+                self.learn(said.room, said.position.epoch)
+                assert said.position.seq == self.seqs.get(said.room, 0)
+            else:
+                brought.setdefault(said.room, []).append(said.seq)
+        assert brought == {
+            room: list(range(seq + 1, self.seqs.get(room, 0) + 1))
+            for room, seq in at.items()
+            if seq < self.seqs.get(room, 0)
+        }
         expected = {entry for entry in picture if noted.get(entry, True)} | {e for e, here in noted.items() if here}
         for room in ("a", "b", "@u"):
             kept = {conn for conn in self.members.get(room, set()) if gateway_of(conn) != gateway}

@@ -1,78 +1,106 @@
-"""Takeover: every cell of the table, and when a shard may go live."""
+"""Takeover: every cell of the table, its terms, and when all have answered."""
 
 import itertools
 
 import pytest
+from tests.model.takeover import ORDER
 
-from router.core.takeover import TABLE, Event, State, Step, Takeover, TakeoverLimits
+from router.core.takeover import TABLE, Event, State, Step, Takeover, TakeoverLimits, answered
 
-LIMITS = TakeoverLimits(listen_s=1.0, ask_timeout_s=3.0)
+LIMITS = TakeoverLimits(listen_s=1.0)
+WAY = [
+    (Event.CALLED, State.CLAIMING, Step.CLAIM),
+    (Event.OWNED, State.ASKING, Step.ASK),
+    (Event.ANSWERED, State.MARKING, Step.MARK),
+    (Event.MARKED, State.READING, Step.READ),
+    (Event.READ, State.LIVE, Step.OPEN),
+    (Event.RIVAL, State.YIELDING, Step.FINISH),
+    (Event.FINISHED, State.IDLE, Step.LEAVE),
+]
 
 
-def at(state, now=0.0):
-    takeover = Takeover(LIMITS)
-    if state is not State.IDLE:
-        takeover.happened(Event.DELIVERY, now, term=5)
-    if state is State.LIVE:
-        takeover.happened(Event.READY, now)
+def at(state):
+    """Return a Takeover in this state, under term 7."""
+    takeover = Takeover()
+    for event, reached, _ in WAY:
+        if takeover.state is state:
+            break
+        takeover.happened(event, term=7)
+        assert takeover.state is reached
     assert takeover.state is state
     return takeover
 
 
+def test_the_way_goes_in_the_order_that_the_model_has_proved():
+    """Claim, fence (ask), mark, read, live: as in tests/model, which finds a fault in every other order."""
+    takeover, steps = Takeover(), []
+    for event, state, step in WAY[:5]:
+        assert takeover.happened(event, term=1) is step
+        assert takeover.state is state
+        steps.append(step)
+    names = {Step.CLAIM: "claim", Step.ASK: "fence", Step.MARK: "mark", Step.READ: "read", Step.OPEN: "live"}
+    assert tuple(names[step] for step in steps) == ORDER
+
+
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Event)))
-def test_every_event_in_every_state_does_what_the_table_says(state, event):
-    """A cell that is not in the table changes nothing."""
+def test_every_event_in_every_state(state, event):
+    """It does what the table says, or nothing at all."""
     takeover = at(state)
+    term = takeover.term
     expected = TABLE.get((state, event), (state, Step.NOTHING))
-    assert (takeover.happened(event, 0.0, term=9), takeover.state) == (expected[1], expected[0])
+    assert (takeover.happened(event, term=3), takeover.state)[::-1] == expected
+    assert takeover.term == (max(3, term + 1) if expected[1] is Step.CLAIM else term)
 
 
-def test_the_way_of_a_shard():
-    """Given a delivery it asks, ready it opens, lost it forgets, and a new possession has a higher term."""
-    takeover = Takeover(LIMITS)
-    assert takeover.happened(Event.DELIVERY, 0.0, term=100) is Step.ASK
-    assert takeover.happened(Event.DELIVERY, 0.0, term=101) is Step.NOTHING
+@pytest.mark.parametrize("state", [state for state in State if state is not State.IDLE])
+def test_a_lane_that_is_lost_ends_it_in_every_state(state):
+    """Nothing of a shard outlives its lane."""
+    takeover = at(state)
+    assert takeover.happened(Event.LOST) is Step.FORGET
+    assert takeover.state is State.IDLE
+
+
+def test_no_step_of_a_takeover_can_be_left_out():
+    """Each state after claiming is entered from the one before it alone, and live by reading only."""
+    for target, source in itertools.pairwise([State.LIVE, State.READING, State.MARKING, State.ASKING, State.CLAIMING]):
+        assert {state for (state, _), (reached, _) in TABLE.items() if reached is target and state is not target} == {
+            source
+        }
+
+
+def test_a_new_term_is_higher_than_all_before_it():
+    """At least what is asked for, and more than our own last."""
+    takeover = Takeover()
+    takeover.happened(Event.GIVEN, term=100)
     assert takeover.term == 100
-    assert takeover.happened(Event.READY, 1.0) is Step.OPEN
-    assert takeover.happened(Event.LOST, 2.0) is Step.FORGET
-    assert takeover.happened(Event.LOST, 2.0) is Step.NOTHING
-    assert takeover.happened(Event.DELIVERY, 3.0, term=50) is Step.ASK
+    takeover.happened(Event.LOST)
+    takeover.happened(Event.GIVEN, term=50)
     assert takeover.term == 101
 
 
-@pytest.mark.parametrize("state", [State.ASKING, State.LIVE])
-def test_who_is_outrun_asks_again_under_a_higher_term(state):
-    """The new term is at least what it is told, and the time for answers begins anew."""
-    takeover = at(state)
-    assert takeover.happened(Event.OUTRUN, 2.9, term=900) is Step.ASK
-    assert (takeover.state, takeover.term) == (State.ASKING, 900)
-    assert not takeover.ready(5.0, listening_s=9.0, living={"g1"}, answered=set())
-    assert takeover.ready(5.9, listening_s=9.0, living={"g1"}, answered=set())
+def test_any_claim_that_was_made_since_we_were_idle_proves_that_the_queue_is_ours():
+    """Not only the last one, and none of an earlier life; and only while we wait for it."""
+    takeover = Takeover()
+    takeover.happened(Event.CALLED, term=10)
+    takeover.happened(Event.OVERDUE, term=20)
+    assert [takeover.is_ours(term) for term in (9, 10, 15, 20, 21)] == [False, True, True, True, False]
+    takeover.happened(Event.LOST)
+    takeover.happened(Event.CALLED, term=30)
+    assert not takeover.is_ours(20)
+    takeover.happened(Event.OWNED)
+    assert not takeover.is_ours(30)
 
 
 @pytest.mark.parametrize(
-    ("now", "listening_s", "living", "answered", "ready"),
+    ("living", "answers", "listening_s", "ready"),
     [
-        (0.1, 1.0, {"g1", "g2"}, {"g1", "g2"}, True),
-        (0.1, 1.0, {"g1", "g2"}, {"g1", "g2", "g3"}, True),
-        (0.1, 1.0, {"g1", "g2"}, {"g1"}, False),
-        (3.0, 1.0, {"g1", "g2"}, {"g1"}, True),
-        (0.1, 0.9, {"g1"}, {"g1"}, False),
-        (9.0, 0.9, {"g1"}, {"g1"}, False),
-        (9.0, -1.0, set(), set(), False),
-        (0.1, 9.0, set(), set(), False),
-        (0.1, 9.0, set(), {"g1"}, False),
-        (3.0, 9.0, set(), set(), True),
+        ({"a", "b"}, {"a", "b", "c"}, 1.0, True),
+        ({"a", "b"}, {"a"}, 99.0, False),
+        (set(), set(), 1.0, True),
+        ({"a"}, {"a"}, 0.9, False),
+        (set(), set(), -1.0, False),
     ],
 )
-def test_a_shard_goes_live_when_all_that_live_have_answered_or_had_their_time(
-    now, listening_s, living, answered, ready
-):
-    """And never before heartbeats were listened to for long enough; that nobody lives is not believed at once."""
-    assert at(State.ASKING).ready(now, listening_s=listening_s, living=living, answered=answered) is ready
-
-
-@pytest.mark.parametrize("state", [State.IDLE, State.LIVE])
-def test_only_a_shard_that_asks_can_become_ready(state):
-    """Idle has nothing to open, live is open."""
-    assert not at(state).ready(9.0, listening_s=9.0, living=set(), answered=set())
+def test_all_that_live_must_have_answered(living, answers, listening_s, ready):
+    """And it must have been listened to for long enough to know who lives; no time that passes makes up for an answer."""
+    assert answered(living, answers, listening_s=listening_s, limits=LIMITS) is ready

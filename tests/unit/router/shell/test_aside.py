@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry
 from tests.support.scripted_bus import ScriptedBus
 
-from router.shell.aside import REASON_HEADER, Aside
+from router.shell.aside import BODY_HEADER, HEADERS_HEADER, MAX_BODY_BYTES, REASON_HEADER, Aside
 from router.shell.steady import Steady
 from warren.bus import Properties
 from warren.errors import NotConfirmed
@@ -33,3 +33,17 @@ async def test_it_is_kept_for_certain():
     bus.script("", NotConfirmed())
     await Aside(Steady(bus), "warren.x", RouterMetrics(CollectorRegistry())).put(b"1", "why", Properties(), {})
     assert len(bus.published) == 2
+
+
+async def test_what_no_frame_can_carry_is_left_out_and_said():
+    """Headers beyond a limit go, floats become text, a giant body is cut: what is set aside can always be published."""
+    bus = ScriptedBus()
+    aside = Aside(Steady(bus), "warren.x", RouterMetrics(CollectorRegistry()))
+    await aside.put(b"1", "why", Properties(headers={"h": "x" * 131_000}), {"more": 2})
+    await aside.put(b"1", "why", Properties(headers={"f": 1e300}), {})
+    await aside.put(b"x" * (MAX_BODY_BYTES + 1), "why", Properties(), {})
+    big, double, body = bus.published
+    assert big.properties.headers == {"more": 2, REASON_HEADER: "why", HEADERS_HEADER: 131_017}
+    assert double.properties.headers["f"] == "1e+300"
+    assert len(body.body) == MAX_BODY_BYTES
+    assert body.properties.headers[BODY_HEADER] == MAX_BODY_BYTES + 1

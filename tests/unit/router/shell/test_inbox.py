@@ -1,5 +1,6 @@
 """Inbox: heartbeats, goodbyes and answers, to whom they concern."""
 
+from tests.support.eventually import eventually
 from tests.support.router_ground import ground
 from tests.support.scripted_bus import Delivered, ScriptedBus
 
@@ -7,19 +8,23 @@ from router.core.effects import Reply
 from router.core.takeover import State
 from router.shell.inbox import Inbox
 from router.shell.possession import Possession
-from warren.envelope import Ack, Announce, Bye, Heartbeat, Members, encode
-from warren.topology import Topology
+from warren.envelope import Ack, Announce, Bye, Heartbeat, Members, RouterBye, RouterHeartbeat, decode, encode
 
 
 class Stand:
     def __init__(self):
         self.bus = ScriptedBus()
-        self.ground = ground(listening_s=lambda: self.inbox.listening_s())
-        self.clock, self.gateways = self.ground.clock, self.ground.gateways
-        topology = Topology(shards=1)
-        self.inbox = Inbox(self.bus, topology, "r1", self.clock, self.gateways, self.ground.metrics)
-        self.possession = Possession(0, self.ground, lambda: None)
-        self.inbox.connect([self.possession])
+        self.ground = ground(bus=self.bus, routers=(), listening_s=lambda: self.inbox.listening_s())
+        self.clock, self.gateways, self.routers = self.ground.clock, self.ground.gateways, self.ground.routers
+        self.moved = 0
+        self.inbox = Inbox(
+            self.bus, self.ground.topology, "r1", self.clock, self.gateways, self.routers, self.ground.metrics
+        )
+        self.possession = Possession(0, self.ground, lambda: None, lambda: None, lambda: 0)
+        self.inbox.connect([self.possession], self._move)
+
+    def _move(self):
+        self.moved += 1
 
     async def start(self):
         await self.inbox.start()
@@ -31,15 +36,18 @@ class Stand:
         self.subscription.deliver(delivery)
         assert delivery.fate == "acked"
 
-    def live(self, *conns):
+    async def live(self, *conns):
         """Make the shard live with g1's answer."""
         self.hear(Heartbeat("g1", 1))
         self.clock.advance(1.0)
-        self.possession.delivered()
+        self.possession.opened(await self.bus.lane(lambda: None))
+        self.possession.consuming()
+        (claim,) = await eventually(lambda: [decode(each.body)[0] for each in self.bus.published])
+        self.possession.claimed(claim)
         (tell,) = self.possession.taken()
         rooms = (Members("a", tuple((conn, "u") for conn in conns)),) if conns else ()
         self.hear(Announce("g1", 0, tell.message.term, rooms, True, tell.message.ref))
-        assert self.possession.state is State.LIVE
+        await eventually(lambda: self.possession.state is State.LIVE)
         self.possession.taken()
 
     def asked(self):
@@ -73,7 +81,7 @@ async def test_its_queue_has_a_new_name_each_time():
 async def test_a_lease_that_ends_takes_the_members_with_it():
     """Once, and not while nothing can be heard."""
     stand = await Stand().start()
-    stand.live("g1~1")
+    await stand.live("g1~1")
     stand.subscription.lose()
     stand.clock.advance(60.0)
     stand.inbox.tick()
@@ -90,7 +98,7 @@ async def test_a_lease_that_ends_takes_the_members_with_it():
 async def test_a_gateway_that_says_bye_is_gone_at_once():
     """And its members with it."""
     stand = await Stand().start()
-    stand.live("g1~1")
+    await stand.live("g1~1")
     stand.hear(Bye("g1"))
     assert len(stand.possession.live.rooms) == 0
 
@@ -98,7 +106,7 @@ async def test_a_gateway_that_says_bye_is_gone_at_once():
 async def test_a_gateway_is_asked_when_it_is_new_reborn_or_back():
     """New: it may have been given up; reborn: the members of the former life are dropped; back: something was lost."""
     stand = await Stand().start()
-    stand.live("g1~1")
+    await stand.live("g1~1")
     stand.hear(Heartbeat("g1", 1))
     assert stand.asked() == []
     stand.hear(Heartbeat("g2", 1))
@@ -111,6 +119,32 @@ async def test_a_gateway_is_asked_when_it_is_new_reborn_or_back():
     stand.hear(Heartbeat("g1", 2))
     assert stand.asked() == ["g1"]
     assert len(stand.possession.live.rooms) == 0
+
+
+async def test_routers_come_and_go():
+    """Whoever places the shards is told each time; a heartbeat of one that is known is nothing new."""
+    stand = await Stand().start()
+    stand.hear(RouterHeartbeat("r1", 1), RouterHeartbeat("r2", 1), RouterHeartbeat("r1", 1))
+    assert (stand.routers.living, stand.moved) == ({"r1", "r2"}, 2)
+    stand.hear(RouterBye("r2"), RouterBye("r2"))
+    assert (stand.routers.living, stand.moved) == ({"r1"}, 3)
+    stand.clock.advance(1.5)
+    stand.inbox.tick()
+    stand.inbox.tick()
+    assert (stand.routers.living, stand.moved) == (frozenset(), 4)
+
+
+async def test_no_routers_lease_ends_while_nothing_can_be_heard():
+    """When it can be heard again each has a whole one."""
+    stand = await Stand().start()
+    stand.hear(RouterHeartbeat("r2", 1))
+    stand.subscription.lose()
+    stand.clock.advance(60.0)
+    stand.inbox.tick()
+    stand.subscription.start()
+    stand.clock.advance(1.4)
+    stand.inbox.tick()
+    assert stand.routers.living == {"r2"}
 
 
 async def test_what_does_not_belong_here_is_counted_and_hurts_nothing():

@@ -179,3 +179,12 @@ async def test_a_trace_goes_on_from_the_headers():
     assert f"{notify.parent.span_id:016x}" == TRACE[36:52]
     await stand.intake.kill()
     tracing.shutdown()
+
+
+async def test_what_can_not_be_set_aside_goes_to_the_brokers_dead_letters(stand):
+    """Whatever is raised on the way aside, the notification is settled and the next one is taken."""
+    stand.bus.script("", OverflowError("no such header"))
+    bad = stand.give("nowhere", b"1")
+    good = stand.give("user.ann", b"2")
+    await eventually(lambda: bad.fate and good.fate)
+    assert (bad.fate, good.fate) == ("rejected", "acked")

@@ -61,8 +61,10 @@ async def test_a_channel_that_is_ended_by_a_publish_is_made_again(server: AmqpSe
     with pytest.raises(NotConfirmed):
         await bus.publish("missing", "key", b"x")
     assert told == [False]
+    declared = len(server.of(spec.Exchange.Declare))
     await eventually(lambda: told == [False, True])
     assert bus.up
+    assert len(server.of(spec.Exchange.Declare)) == declared + len(TOPOLOGY.exchanges())  # one of them was missing
     server.on_publish = None
     await bus.publish("ex", "key", b"y")
     assert len(names(server)) == 2

@@ -101,3 +101,28 @@ def test_values_of_foreign_types_become_text() -> None:
     properties = decode_properties(raw)
     assert properties.headers == {"list": "[1, 2]", "table": "{'a': 1}", "plain": "x"}
     assert properties.expiration_ms is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "values"),
+    [
+        (1 << 6, b"\xff" * 8),  # a timestamp beyond any calendar
+        (1 << 5, b"\x02a\xff"),  # a type that is no UTF-8
+        (1 << 13, b"\0\0\0\x09\x01\xffS\0\0\0\x01x\0"),  # a header's name that is none
+        (1 << 13, b"\0\0\0\x03\x01aZ"),  # a value of an unknown kind
+        (1 << 13, b"\0\0\0\x0b\x01aT" + b"\xff" * 8),
+        (1 << 13, (lambda t: len(t).to_bytes(4, "big") + t)(b"\x01aA" + b"\0\0\x10\0A" * 3_000)),
+    ],
+)
+def test_no_properties_of_a_stranger_end_the_connection(flags: int, values: bytes) -> None:
+    """What AMQP lets a client write can be read, or is left out: a frame that raises would end the connection with all its consumers."""
+    raw = header_of(flags.to_bytes(2, "big") + values).properties
+    assert decode_properties(raw).message_id is None
+
+
+def test_a_routing_key_that_is_no_text_is_no_address() -> None:
+    """What can't be read of a routing key becomes a character that no address has."""
+    deliver = spec.Basic.Deliver("c", 7, False, "x", "room.abc")
+    frame = pamqp.frame.marshal(deliver, 1).replace(b"abc", b"a\xffc")
+    _, _, found = pamqp.frame.unmarshal(frame)
+    assert (found.delivery_tag, found.routing_key) == (7, "room.a?c")

@@ -229,15 +229,17 @@ class RabbitBus:
         return connection if wanted and connection is not None and not connection.is_closed else None
 
     async def _reopen(self) -> None:
+        """Declare everything again first: a channel that publishing ended misses an exchange, and would end again at the next publish."""
         failures = 0
         try:
             while connection := self._can_reopen():
                 try:
+                    await declare_topology(connection, self._topology)
                     self._publisher = await RabbitChannel.opened(
                         connection, confirms=True, on_end=self._publisher_ended
                     )
                     self._compare()
-                except BusUnavailable as error:
+                except (BusUnavailable, TopologyMismatch) as error:
                     failures += 1
                     _log.warning("publishing waits: %s", error)
                     await asyncio.sleep(self._times.pause(failures, self._random))

@@ -23,6 +23,7 @@ from pamqp.header import ContentHeader
 
 from warren.bus import OnDelivery, Properties
 from warren.bus.rabbit_frames import (
+    HEADER_OVERHEAD,
     NO_PROPERTIES,
     content,
     decode_properties,
@@ -199,6 +200,8 @@ class RabbitChannel(Channel):
         tag = self.delivery_tag + 1
         encoded = mark(header[2], tag) if mandatory else header[2]
         frame_max = self.connection.connection_tune.frame_max
+        if len(encoded) + HEADER_OVERHEAD > frame_max:
+            raise ValueError("the properties do not fit one AMQP frame")  # the broker would end the connection for it
         payload = b"".join((method, *content(self.number, encoded, body, frame_max)))
         loop = asyncio.get_running_loop()
         confirm: asyncio.Future[Any] = loop.create_future()

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+import pamqp.decode
 import pamqp.frame
 from pamqp import commands as spec
 
@@ -26,8 +27,42 @@ _FLAGS = struct.Struct(">H")
 _TYPE_HEADER: Final = 2
 _TYPE_BODY: Final = 3
 _FRAME_OVERHEAD: Final = 8
+HEADER_OVERHEAD: Final = _FRAME_OVERHEAD + _HEADER.size  # of a header frame, besides the properties
 _APP_ID_FLAG: Final = 1 << 3  # AMQP writes properties in the order of their flags; only cluster-id comes after app-id
 _MARK: Final = "warren/"
+
+
+def _tolerate() -> None:
+    """Have pamqp decode what any AMQP client may send: it raises for text that is no UTF-8 and for times beyond its calendar, which would end the
+    connection, and again when the message is delivered again. What can't be read is ``?`` in texts (no address has one), nothing elsewhere.
+    """
+    methods, values = pamqp.decode.METHODS, pamqp.decode.TABLE_MAPPING
+    strict_text, strict_time, strict_table = methods["shortstr"], methods["timestamp"], methods["table"]
+
+    def text(value: bytes) -> tuple[int, Any]:
+        try:
+            return strict_text(value)
+        except UnicodeDecodeError:
+            end = value[0] + 1
+            return end, value[1:end].decode("utf-8", "replace").replace("\ufffd", "?")
+
+    def time(value: bytes) -> tuple[int, Any]:
+        try:
+            return strict_time(value)
+        except (ValueError, OverflowError, OSError):
+            return 8, None
+
+    def table(value: bytes) -> tuple[int, Any]:
+        try:
+            return strict_table(value)
+        except Exception:  # noqa: BLE001 - whatever is in it: unknown kinds, no UTF-8, too deep
+            return 4 + int.from_bytes(value[:4], "big"), {}
+
+    methods["shortstr"], methods["timestamp"], methods["table"] = text, time, table
+    values[b"T"], values[b"F"] = time, table
+
+
+_tolerate()
 
 
 @lru_cache(maxsize=4096)

@@ -16,7 +16,7 @@ from typing import Any
 from aiormq.connection import DEFAULT_PORTS, Connection, TCPTransportFactory, TLSTransportFactory, TransportFactory
 from yarl import URL
 
-from warren.bus.rabbit_channel import broker_call
+from warren.bus.rabbit_channel import broker_call, describe
 from warren.errors import BusUnavailable, TopologyMismatch
 
 _log = logging.getLogger("warren.bus")
@@ -146,7 +146,8 @@ class Link:
             ready = True
             _log.info("connected to the broker at %s (%s)", shown(url), self._purpose)
             await self._stay(connection)
-            _log.warning("the broker at %s is gone (%s); connecting again", shown(url), self._purpose)
+            why = "closed" if connection.closing.cancelled() else describe(connection.closing.exception())
+            _log.warning("the broker at %s is gone (%s): %s; connecting again", shown(url), self._purpose, why)
         except TopologyMismatch as mismatch:
             _log.error("the broker at %s: %s (%s)", shown(url), mismatch, self._purpose)
             self._on_mismatch(mismatch)

@@ -47,11 +47,19 @@ class Leave:
 
 
 @dataclass(frozen=True, slots=True)
+class Query:
+    """Send this envelope to its room's shard; where there is no place it is not sent, and asked again later."""
+
+    envelope: envelope.HistoryQuery
+
+
+@dataclass(frozen=True, slots=True)
 class Enter:
-    """Make this connection a member in the hub: ``hub.join(room, connection, position)``."""
+    """Make this connection a member in the hub: ``hub.join(room, connection, position, missed)``."""
 
     room: str
     position: Position
+    missed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +88,12 @@ class Close:
     code: CloseCode
 
 
-def leaves(rooms: Iterable[str], conn: str, shards: int) -> list[Leave]:
+def leaves(rooms: Iterable[str], conn: str, user: str, shards: int) -> list[Leave]:
     """Return the Leaves that tell the routers that ``conn`` is gone from ``rooms``: one for each shard that has any of them."""
     by_shard: dict[int, list[str]] = {}
     for room in rooms:
         by_shard.setdefault(shard_of(room, shards), []).append(room)
-    return [Leave(envelope.Leave(tuple(group), conn)) for group in by_shard.values()]
+    return [Leave(envelope.Leave(tuple(group), conn, "", user)) for group in by_shard.values()]
 
 
-Action = Send | Publish | Join | Leave | Enter | Exit | Authenticate | Ping | Close
+Action = Send | Publish | Join | Leave | Query | Enter | Exit | Authenticate | Ping | Close

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import msgspec
 import orjson
@@ -27,7 +27,7 @@ from gateway.core.fields import (
     ref_of,
     refuse,
 )
-from gateway.core.messages import NULL, ClientMessage, Pong, ServerMessage
+from gateway.core.messages import NULL, ClientMessage, History, Pong, ServerMessage
 from warren.envelope import Deliver
 from warren.errors import ErrorCode, ProtocolError
 
@@ -66,7 +66,13 @@ def encode(message: ServerMessage, at_ms: int) -> bytes:
     head = head_of(message, at_ms)
     if isinstance(message, Pong):
         return _spliced(head, message.payload, message.binary)
-    body = body_of(message)
+    if isinstance(message, History):
+        body: dict[str, Any] | None = {
+            "messages": [msgspec.Raw(encode_delivery(one)) for one in message.messages],
+            "more": message.more,
+        }
+    else:
+        body = body_of(message)
     encoded = _encoder.encode(head)
     return encoded if body is None else encoded[:-1] + b',"payload":' + _encoder.encode(body) + b"}"
 

@@ -27,7 +27,7 @@ from gateway.core.fields import (
     ref_of,
     refuse,
 )
-from gateway.core.messages import NULL, ClientMessage, Pong, ServerMessage
+from gateway.core.messages import NULL, ClientMessage, History, Pong, ServerMessage
 from warren.envelope import Deliver
 from warren.errors import ErrorCode, ProtocolError
 
@@ -77,7 +77,13 @@ def encode(message: ServerMessage, at_ms: int) -> bytes:
     head = head_of(message, at_ms)
     if isinstance(message, Pong):
         return _with_payload(head, message.payload, message.binary)
-    body = body_of(message)
+    if isinstance(message, History):
+        body: dict[str, Any] | None = {
+            "messages": [msgspec.Raw(encode_delivery(one)) for one in message.messages],
+            "more": message.more,
+        }
+    else:
+        body = body_of(message)
     return _encoder.encode(head) if body is None else _spliced(head, _encoder.encode(body))
 
 

@@ -15,7 +15,9 @@ from gateway.core.messages import (
     Acked,
     Authenticated,
     ClientMessage,
+    Dropped,
     Error,
+    History,
     Joined,
     Left,
     Pong,
@@ -25,7 +27,7 @@ from gateway.core.messages import (
     is_type,
     type_of,
 )
-from warren.envelope import Deliver
+from warren.envelope import INTERNAL_ID, Deliver
 from warren.errors import ErrorCode, ProtocolError
 
 VERSION: Final = "1.0"
@@ -130,7 +132,7 @@ def refuse(document: Any) -> NoReturn:
 
 def delivery_head(deliver: Deliver) -> Head:
     """Return all of a delivery but its payload."""
-    seq = deliver.seq
+    seq, name = deliver.seq, deliver.id
     return Head(
         deliver.type,
         deliver.at_us // 1_000,
@@ -138,7 +140,7 @@ def delivery_head(deliver: Deliver) -> Head:
         deliver.room,
         seq,
         deliver.epoch if seq else "",
-        deliver.id,
+        "" if name[:1] == INTERNAL_ID else name,
         deliver.user,
         deliver.key,
         "",
@@ -151,8 +153,10 @@ def head_of(message: ServerMessage, at_ms: int) -> Head:
     """Return all of a server message but its payload; ``at_ms`` is its timestamp, ms since the Unix epoch."""
     head = Head(type_of(message), at_ms, VERSION)
     match message:
-        case Joined() | Left() | Acked():
+        case Joined() | Left() | Acked() | History():
             head.room, head.ref = message.room, message.ref
+        case Dropped():
+            head.room = message.room
         case Pong() | Error() | Authenticated():
             head.ref = message.ref
         case _:
@@ -161,7 +165,7 @@ def head_of(message: ServerMessage, at_ms: int) -> Head:
 
 
 def body_of(message: ServerMessage) -> dict[str, Any] | None:
-    """Return a server message's payload; None: it has none. A Pong's is bytes already and not given here."""
+    """Return a server message's payload; None: it has none. A Pong's and a History's are not made here: they hold bytes."""
     match message:
         case Welcome():
             return {
@@ -186,6 +190,8 @@ def body_of(message: ServerMessage) -> dict[str, Any] | None:
             }
         case Acked():
             return {"seq": message.seq, "epoch": message.epoch} if message.seq else {}
+        case Dropped():
+            return {"count": message.count, "seq": message.seq}
         case Error():
             body: dict[str, Any] = {"code": str(message.code), "message": message.message, "retry": message.retry}
             extra = (
@@ -204,4 +210,4 @@ def body_of(message: ServerMessage) -> dict[str, Any] | None:
 
 
 def _is_id(text: str) -> bool:
-    return 0 < len(text) <= ID_MAX and text.isprintable()
+    return 0 < len(text) <= ID_MAX and text.isprintable() and text[0] != INTERNAL_ID

@@ -1,48 +1,57 @@
-"""Hub: who is connected to this gateway, in which rooms, how far each room has got, and the hot path of delivery.
+"""Hub: who is connected to this gateway, in which rooms, how far each has got, and the hot path of delivery.
 
 Both directions are kept (room ▶ members, member ▶ rooms) and empty entries go. It takes what routers send and puts it on members'
 outboxes: each run of messages of one room is one chunk of bytes, built once for each variant and shared by all members. It never
-writes to a socket, never asks for what it missed (it reports gaps) and knows no session. The downlink delivers through it, connections add
-and remove themselves, the announcer reads snapshots.
+writes to a socket, never asks for what it misses (it says what is ``late``) and knows no session. The downlink delivers through it,
+connections add and remove themselves, the announcer reads snapshots.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
-from gateway.core.frames import FrameSet
-from gateway.core.runs import Delivered, Gap, Member, Run, is_for
+from gateway.core.room import Room
+from gateway.core.runs import Delivered, Gap, Member
+from gateway.core.spreading import Spreading
 from warren.address import EVERYONE, shard_of
 from warren.envelope import Deliver, Members
+from warren.namespaces import Slow
 from warren.position import Position
 
-__all__ = ["Delivered", "Gap", "Hub", "Member"]
+__all__ = ["Delivered", "Gap", "Hub", "Late", "Member"]
+
+NOWHERE = Position("", 0)
 
 
-class _Room:
-    """A room's members here and its position. ``ahead`` holds those who joined later than the position that the room has reached."""
+def _disconnect(room: str) -> Slow:
+    return "disconnect"
 
-    __slots__ = ("ahead", "epoch", "members", "name", "seq", "shard")
 
-    def __init__(self, name: str, shard: int, members: dict[str, Member]) -> None:
-        self.name = name
-        self.shard = shard
-        self.members = members
-        self.epoch = ""
-        self.seq = 0
-        self.ahead: dict[str, int] = {}
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A room in which something is missing: for those who stand at ``position`` (None: for nobody), and for single members."""
+
+    room: str
+    position: Position | None
+    members: tuple[tuple[str, Position], ...] = ()
 
 
 class Hub:
     """The connections of one gateway."""
 
-    def __init__(self, shards: int) -> None:
-        """``shards`` is the installation's number of shards."""
+    def __init__(self, shards: int, slow: Callable[[str], Slow] = _disconnect) -> None:
+        """``shards`` is the installation's number of shards; ``slow`` gives a room's policy for members that read too slowly."""
         self._shards = shards
+        self._slow = slow
         self._members: dict[str, Member] = {}
-        self._rooms: dict[str, _Room] = {}
+        self._rooms: dict[str, Room] = {}
         self._terms: dict[int, int] = {}
-        self._everyone = _Room(EVERYONE, shard_of(EVERYONE, shards), self._members)
+        self._late: dict[str, None] = {}  # rooms that may be late
+        # Nobody joins it: who is connected is in it, from where it stands at that moment.
+        self._everyone = Room(EVERYONE, shard_of(EVERYONE, shards), slow(EVERYONE), self._members, NOWHERE)
+
+    # ── who is here ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def connections(self) -> int:
@@ -72,31 +81,29 @@ class Hub:
         """Return a connection by its id."""
         return self._members.get(conn)
 
-    def join(self, room: str, conn: str, position: Position) -> Gap | None:
-        """Make a connection a member from ``position`` on: it gets only what comes after that. Unknown connections are ignored.
+    def join(self, room: str, conn: str, position: Position, missed: int = 0) -> tuple[str, ...]:
+        """Make a connection a member that stands at ``position``: it gets only what comes after that, and ``missed`` messages of it soon.
 
-        Joining again moves the member's own start. Returns a gap where the others here have missed what lies before ``position``.
+        Unknown connections are ignored. Joining again moves the member. Where the position is of another life of the room's log than
+        the one that its members here know, the room begins anew; returned are those others, who have to be told.
         """
         member = self._members.get(conn)
         if member is None:
-            return None
+            return ()
         entry = self._rooms.get(room)
         if entry is None:
-            entry = self._rooms[room] = _Room(room, shard_of(room, self._shards), {})
-            entry.epoch, entry.seq = position.epoch, position.seq
-        others = len(entry.members) > (conn in entry.members)
+            entry = self._rooms[room] = Room(room, shard_of(room, self._shards), self._slow(room), {}, position)
+        told: tuple[str, ...] = ()
         entry.members[conn] = member
         member.rooms[room] = None
-        entry.ahead.pop(conn, None)
+        end = position.seq + missed
         if entry.epoch != position.epoch:
-            # The room's log began a new life. Every member is told so by a Joined of its own.
-            entry.epoch, entry.seq, entry.ahead = position.epoch, position.seq, {}
-        elif position.seq > entry.seq:
-            if others:
-                entry.ahead[conn] = position.seq
-                return Gap(room, Position(entry.epoch, entry.seq), position)
-            entry.seq = position.seq
-        return None
+            told = tuple(other for other in entry.restart(Position(position.epoch, end)) if other != conn)
+        entry.stand(conn, position.seq)
+        entry.known = max(entry.known, end)
+        if entry.apart or entry.behind:
+            self._late[room] = None
+        return told
 
     def leave(self, room: str, conn: str) -> bool:
         """Take a connection out of a room; False where it was not in it."""
@@ -113,20 +120,55 @@ class Hub:
 
     def members(self, room: str) -> tuple[str, ...]:
         """Return the ids of a room's members here."""
-        entry = self._rooms.get(room)
+        entry = self._room(room)
         return () if entry is None else tuple(entry.members)
+
+    # ── how far they have got ────────────────────────────────────────────────────────────────────────────────────────────
 
     def position(self, room: str) -> Position | None:
         """Return how far a room with members here has got."""
-        entry = self._rooms.get(room)
-        return None if entry is None else Position(entry.epoch, entry.seq)
+        entry = self._room(room)
+        return None if entry is None or not entry.epoch else entry.position
+
+    def standing(self, room: str, conn: str) -> Position | None:
+        """Return how far one member of a room has got."""
+        entry = self._room(room)
+        return None if entry is None or conn not in entry.members else Position(entry.epoch, entry.standing(conn))
 
     def snapshot(self, shard: int) -> Iterator[Members]:
-        """Yield the members and the position of each room on a shard; use it up before the hub changes again."""
+        """Yield the members and the position of each room on a shard; use it up before the hub changes again. Everyone's room
+        has no members there, and is in it always.
+        """
+        if shard == self._everyone.shard:
+            yield Members(EVERYONE, (), self.position(EVERYONE))
         for entry in self._rooms.values():
             if entry.shard == shard:
-                members = tuple((member.id, member.user) for member in entry.members.values())
-                yield Members(entry.name, members, Position(entry.epoch, entry.seq))
+                yield Members(entry.name, tuple((one.id, one.user) for one in entry.members.values()), entry.position)
+
+    def late(self) -> Iterator[Late]:
+        """Yield the rooms in which something is missing; use it up before the hub changes again."""
+        for name in list(self._late):
+            entry = self._room(name)
+            members = entry.lagging() if entry is not None else []
+            behind = entry is not None and entry.behind and bool(entry.members)
+            if entry is None or not (behind or members):
+                del self._late[name]
+                continue
+            lagging = tuple((conn, Position(entry.epoch, entry.standing(conn))) for conn in members)
+            yield Late(name, entry.position if behind else None, lagging)
+
+    def resync(self, room: str, position: Position) -> tuple[str, ...]:
+        """Put a room and all its members here to ``position``; return the members for whom something may lie before it that they will
+        not get: they have to be told.
+        """
+        entry = self._room(room)
+        if entry is None:
+            return ()
+        fresh = not entry.epoch  # nobody had got anywhere yet
+        moved = entry.restart(position)
+        return () if fresh else moved
+
+    # ── terms ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def fence(self, shard: int, term: int) -> bool:
         """Take nothing of an older term than ``term`` on this shard from now on; False where a newer one stands already."""
@@ -143,29 +185,30 @@ class Hub:
         """Say whether what was sent under ``term`` for this address still counts. A newer term than the fence's becomes the fence."""
         return self.fence(shard_of(address, self._shards), term)
 
+    # ── delivery ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
     def deliver(self, envelopes: Sequence[Deliver], now_ms: int) -> Delivered:
         """Put messages on the outboxes of those they are for. ``now_ms`` is the wall clock, for messages that expire.
 
-        A sender gets no copy of its own message unless the message says so; a member gets nothing from before its start; repeats and
-        older terms are dropped; a jump in seq is reported, and what came is delivered.
+        A sender gets no copy of its own message unless the message says so, or it is catching up; a member gets each message of a room
+        once and in order; repeats and older terms are dropped, and so is what comes before something that is missing (a gap).
         """
         result = Delivered([0] * len(envelopes))
+        spreading = Spreading(self._terms, self._late, now_ms, result)
         at, end = 0, len(envelopes)
         while at < end:
-            room, epoch = envelopes[at].room, envelopes[at].epoch
+            room, to = envelopes[at].room, envelopes[at].to
             begin = at
             at += 1
-            # A run is of one room and one life of its log; what is not numbered (epoch "") goes with either.
-            while at < end and envelopes[at].room == room:
-                of = envelopes[at].epoch
-                if of and of != epoch:
-                    if epoch:
-                        break
-                    epoch = of
+            while at < end and envelopes[at].room == room and envelopes[at].to == to:
                 at += 1
             entry = self._entry(room)
-            if entry is not None:
-                self._run(entry, envelopes, begin, at, now_ms, result)
+            if entry is None:
+                continue
+            if to:
+                spreading.catch_up(entry, to, envelopes, begin, at)
+            else:
+                spreading.run(entry, envelopes, begin, at)
         if result.too_slow:
             result.woken = [member for member in result.woken if not member.outbox.lost]
         return result
@@ -176,77 +219,18 @@ class Hub:
         if entry is None:
             return
         entry.members.pop(member.id, None)
-        entry.ahead.pop(member.id, None)
+        entry.apart.pop(member.id, None)
         if not entry.members:
             del self._rooms[room]
 
-    def _entry(self, room: str) -> _Room | None:
-        if room == EVERYONE:
-            return self._everyone
+    def _room(self, room: str) -> Room | None:
+        return self._everyone if room == EVERYONE else self._rooms.get(room)
+
+    def _entry(self, room: str) -> Room | None:
         if "~" in room:
             member = self._members.get(room)
+            if member is None:
+                return None
             # No entry is kept for a connection's own address: nothing on it is numbered.
-            return None if member is None else _Room(room, shard_of(room, self._shards), {room: member})
-        return self._rooms.get(room)
-
-    def _run(
-        self, room: _Room, envelopes: Sequence[Deliver], begin: int, end: int, now_ms: int, result: Delivered
-    ) -> None:
-        """Deliver consecutive messages of one room."""
-        members = room.members
-        framesets: list[FrameSet] = []
-        places: list[int] = []
-        apart: dict[str, Member] = {}  # members who don't get the whole run
-        for index in range(begin, end):
-            message = envelopes[index]
-            if not self._accept(room, message, result):
-                continue
-            if message.expires_ms and message.expires_ms < now_ms:
-                result.expired += 1
-                continue
-            framesets.append(FrameSet(message))
-            places.append(index)
-            if message.conn and not message.include_sender and message.conn in members:
-                apart[message.conn] = members[message.conn]
-        if not framesets:
-            return
-        for conn in room.ahead:
-            apart[conn] = members[conn]
-        everyone = members.values()
-        Run(framesets).put([member for member in everyone if member.id not in apart] if apart else everyone, result)
-        for index in places:
-            result.recipients[index] = len(members) - len(apart)
-        for conn, member in apart.items():
-            start = room.ahead.get(conn, 0)
-            own = [k for k, frameset in enumerate(framesets) if is_for(frameset.deliver, conn, start)]
-            if own:
-                Run([framesets[k] for k in own]).put((member,), result)
-                for k in own:
-                    result.recipients[places[k]] += 1
-        if room.ahead:
-            room.ahead = {conn: start for conn, start in room.ahead.items() if start > room.seq}
-
-    def _accept(self, room: _Room, message: Deliver, result: Delivered) -> bool:
-        """Say whether a message is of our time and new, and move the room's position on."""
-        term, fence = message.term, self._terms.get(room.shard, 0)
-        if term != fence:
-            if term < fence:
-                result.fenced += 1
-                return False
-            self._terms[room.shard] = term
-        seq = message.seq
-        if not seq:
-            return True
-        if message.epoch == room.epoch:
-            if seq <= room.seq:
-                result.repeats += 1
-                return False
-            if seq != room.seq + 1:
-                result.gaps.append(Gap(room.name, Position(room.epoch, room.seq), Position(room.epoch, seq)))
-        else:
-            # Nobody joins "*", so nobody is told of its new life; a room's members should have been, by Joined.
-            if room is not self._everyone:
-                result.gaps.append(Gap(room.name, Position(room.epoch, room.seq), Position(message.epoch, seq)))
-            room.epoch, room.ahead = message.epoch, {}
-        room.seq = seq
-        return True
+            return Room(room, shard_of(room, self._shards), "disconnect", {room: member}, NOWHERE)
+        return self._room(room)

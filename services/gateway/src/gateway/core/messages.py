@@ -22,7 +22,7 @@ _TYPE = re.compile(r"[A-Za-z0-9_\-.:]{1,64}")
 _UPPER_CASE = re.compile(r"[A-Z0-9_]+")
 
 TYPE_RULE: Final = "type: 1 to 64 letters, digits and _ - . :"
-ID_RULE: Final = "id: 1 to 64 printable characters"
+ID_RULE: Final = "id: 1 to 64 printable characters, ~ not first"
 NULL: Final = b"null"
 
 
@@ -64,7 +64,7 @@ class Welcome(msgspec.Struct, frozen=True):
 
 
 class Joined(msgspec.Struct, frozen=True):
-    """The client is a member of ``room`` from this position on; ``missed`` messages follow where ``recovered``."""
+    """The client is a member of ``room`` and stands at this position; ``missed`` messages after it follow where ``recovered``."""
 
     room: str
     epoch: str
@@ -105,6 +105,23 @@ class Authenticated(msgspec.Struct, frozen=True):
     ref: str = ""
 
 
+class History(msgspec.Struct, frozen=True):
+    """Older messages of ``room`` in their order; ``more``: there are older ones still."""
+
+    room: str
+    messages: tuple[Deliver, ...]
+    more: bool = False
+    ref: str = ""
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """``count`` messages of ``room`` were withheld because the client read too slowly, none with a seq above ``seq`` (0: none has one)."""
+
+    room: str
+    count: int
+    seq: int = 0
+
+
 class Degraded(msgspec.Struct, frozen=True):
     """The broker is away; the socket stays open."""
 
@@ -132,13 +149,13 @@ class Error(msgspec.Struct, frozen=True):
 
 
 ServerMessage = (
-    Welcome | Joined | Left | Acked | Pong | Authenticated | Degraded | Restored | Reconnect | Error
+    Welcome | Joined | Left | Acked | Pong | Authenticated | History | Dropped | Degraded | Restored | Reconnect | Error
 )  # fmt: skip
 
 
 _TYPES: Final[dict[type, str]] = {
     kind: kind.__name__.upper()
-    for kind in (Welcome, Joined, Left, Pong, Authenticated, Degraded, Restored, Reconnect, Error)
+    for kind in (Welcome, Joined, Left, Pong, Authenticated, History, Dropped, Degraded, Restored, Reconnect, Error)
 } | {Acked: "ACK"}
 
 

@@ -1,7 +1,8 @@
 """Runs: consecutive messages of one room, spelled once for each variant and put on many outboxes. The hot loop is here.
 
 A run's bytes are joined once for the room, not once for each member: a burst of a hundred messages to two thousand members is two
-thousand puts of the same object. It decides nothing about who is a member or what is new: Hub does, and calls it.
+thousand puts of the same object. Only in rooms that may lose messages a member that is behind gets them one by one, so that single ones can
+be withheld. It decides nothing about who is a member or what is new: Hub does, and calls it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from gateway.core import frames
 from gateway.core.frames import VARIANTS, FrameSet, Variant
 from gateway.core.outbox import KEPT, TOO_SLOW, Outbox
-from warren.envelope import Deliver
+from warren.namespaces import Slow
 from warren.position import Position
 
 
@@ -32,7 +33,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Messages of ``room`` after ``had`` and before ``got`` never came here (where the epochs differ nobody knows how many)."""
+    """Messages of ``room`` after ``had`` and before ``got`` have not come here (where the epochs differ nobody knows how many)."""
 
     room: str
     had: Position
@@ -48,30 +49,30 @@ class Delivered:
     too_slow: list[Member] = field(default_factory=list)  # close them with 4005
     gaps: list[Gap] = field(default_factory=list)
     repeats: int = 0  # seen already
+    early: int = 0  # came before what is missing, and will come again with that
     fenced: int = 0  # of an older term
     expired: int = 0
     dropped: int = 0  # ephemeral messages that members did not get for want of space, one for each member
 
 
-def is_for(message: Deliver, conn: str, start: int) -> bool:
-    """Say whether a message is for this member, who begins after the seq ``start``."""
-    return (message.include_sender or message.conn != conn) and (not message.seq or message.seq > start)
-
-
 class Run:
     """At least one message."""
 
-    __slots__ = ("_chunks", "_framesets", "_numbered", "count")
+    __slots__ = ("_chunks", "_framesets", "_numbered", "_slow", "count")
 
-    def __init__(self, framesets: Sequence[FrameSet]) -> None:
-        """Spell nothing yet."""
+    def __init__(self, framesets: Sequence[FrameSet], slow: Slow = "disconnect") -> None:
+        """Spell nothing yet. ``slow`` is the room's policy."""
         self._framesets = framesets
+        self._slow = slow
         self._chunks: list[bytes | None] = [None] * len(VARIANTS)
         self._numbered: Run | None = None
         self.count = len(framesets)
 
     def put(self, members: Iterable[Member], result: Delivered) -> None:
         """Put the run on each member's outbox. A member who is behind gets only those messages of it that are numbered."""
+        if self._slow != "disconnect":
+            self._put_lossy(members, result)
+            return
         count = self.count
         ephemeral = sum(1 for frameset in self._framesets if not frameset.deliver.seq)
         all_ephemeral = ephemeral == count
@@ -97,6 +98,28 @@ class Run:
                 result.too_slow.append(member)
             elif not outbox.lost:
                 result.dropped += count
+
+    def _put_lossy(self, members: Iterable[Member], result: Delivered) -> None:
+        """Put the run where members may miss some of it: whole on an idle outbox, message by message on one where some wait."""
+        framesets, latest = self._framesets, self._slow == "latest_only"
+        room = framesets[0].deliver.room
+        seq = max(frameset.deliver.seq for frameset in framesets)
+        for member in members:
+            outbox, variant = member.outbox, member.variant
+            if not outbox.bytes:
+                chunk = self._chunks[variant]
+                if chunk is None:
+                    chunk = self._chunks[variant] = frames.join(framesets, variant)
+                key = framesets[0].deliver.key if latest and self.count == 1 and seq else None
+                if outbox.put_lossy(chunk, self.count, room, seq, key) is KEPT:
+                    result.woken.append(member)
+                continue
+            before = outbox.dropped
+            for frameset in framesets:
+                message = frameset.deliver
+                key = message.key if latest and message.seq else None
+                outbox.put_lossy(frameset.bytes(variant), 1, room, message.seq, key, not message.seq)
+            result.dropped += outbox.dropped - before
 
     def _only_numbered(self) -> Run:
         run = self._numbered

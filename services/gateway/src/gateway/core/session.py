@@ -13,16 +13,18 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
 from gateway.core import codec_json, rights
-from gateway.core.actions import Authenticate, Enter, Exit, Join, Leave, Publish, Send
-from gateway.core.commands import since_of, token_of
+from gateway.core.actions import Authenticate, Enter, Exit, Join, Leave, Publish, Query, Send
+from gateway.core.commands import page_of, since_of, token_of
 from gateway.core.lifetime import Actions, Lifetime, SessionConfig, State
 from gateway.core.limits import RateLimits
+from gateway.core.membership import Membership
 from gateway.core.messages import (
     Acked,
     Authenticated,
     ClientMessage,
     Codec,
     Degraded,
+    History,
     Joined,
     Left,
     Pong,
@@ -32,38 +34,51 @@ from gateway.core.messages import (
 )
 from gateway.core.rights import Identity
 from warren import envelope
-from warren.address import is_room, user_room
+from warren.address import EVERYONE, is_room, user_room
 from warren.errors import CloseCode, ErrorCode, ProtocolError
 from warren.namespaces import Namespaces, RoomPolicy
+from warren.position import Position
 
 __all__ = ["Actions", "Identity", "Session", "SessionConfig", "State"]
 
+Reply = envelope.Joined | envelope.Left | envelope.Ack | envelope.Refused | envelope.HistoryPage
 _Handler = Callable[["Session", ClientMessage, str, int, str], Actions]
 
 
 class Session(Lifetime):
     """One connection."""
 
-    __slots__ = ("_auth_ref", "_codec", "_default_room", "_joining", "_limits", "_namespaces", "_rooms", "conn")
+    __slots__ = (
+        "_auth_ref", "_codec", "_default_room", "_limits", "_manual", "_membership", "_namespaces", "_published", "conn",
+    )  # fmt: skip
 
     def __init__(
-        self, connection_id: str, config: SessionConfig, namespaces: Namespaces, codec: Codec = codec_json
+        self,
+        connection_id: str,
+        config: SessionConfig,
+        namespaces: Namespaces,
+        codec: Codec = codec_json,
+        *,
+        manual: bool = False,
     ) -> None:
-        """``codec`` is the spelling that the client has chosen. Call ``open`` before anything else."""
+        """``codec`` is the spelling that the client has chosen; ``manual``: it joins all its rooms by itself, none is joined at
+        connect. Call ``open`` before anything else.
+        """
         super().__init__(config)
         self.conn = connection_id
         self._namespaces = namespaces
         self._codec = codec
         self._limits = RateLimits(config.rate)
-        self._rooms: dict[str, None] = {}  # joined, or asked for
-        self._joining: dict[str, str] = {}  # ref of a JOIN under way ▶ the room that is new by it
+        self._membership = Membership()
+        self._manual = manual
         self._default_room = ""
         self._auth_ref = ""
+        self._published = 0
 
     @property
     def rooms(self) -> tuple[str, ...]:
         """The rooms that a router may hold this connection in: joined, or asked for."""
-        return tuple(self._rooms)
+        return tuple(self._membership.rooms)
 
     # ── the client comes in ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -94,12 +109,12 @@ class Session(Lifetime):
         rooms = [room for room in config.rooms if rights.may_join(identity, self._namespaces.policy(room), room)]
         rooms = rooms[: config.rooms_max]
         self._default_room = rooms[0] if rooms else ""
-        own = user_room(identity.user)
+        joined = () if self._manual else (*rooms, user_room(identity.user))
         welcome = Welcome(
             self.conn,
             identity.user,
             config.heartbeat_ms,
-            (*rooms, own),
+            joined,
             config.message_bytes,
             config.rate.count if config.rate else 0,
             config.rate.per_ms if config.rate else 0,
@@ -109,9 +124,7 @@ class Session(Lifetime):
         actions: Actions = [Send(welcome)]
         if self._degraded:
             actions.append(Send(Degraded()))
-        for room in (*rooms, own):
-            self._rooms[room] = None
-            actions.append(Join(envelope.Join(room, self.conn, identity.user)))
+        actions += [self._ask_to_join(identity, room) for room in joined]
         return actions
 
     def refuse(self, reason: str = "") -> Actions:
@@ -158,33 +171,56 @@ class Session(Lifetime):
 
     def _join(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
         identity = self._known()
-        rights.check_join(identity, self._namespaces, room)
+        own, rooms = user_room(identity.user), self._membership.rooms
+        if room != own:
+            rights.check_join(identity, self._namespaces, room)
         since = since_of(message)
-        if room not in self._rooms:
-            if len(self._rooms) > self._config.rooms_max:  # one more than it says: @user is not counted
-                raise ProtocolError(ErrorCode.TOO_MANY_ROOMS, f"At most {self._config.rooms_max} rooms")
-            self._rooms[room] = None
-            if message.id:
-                self._joining[message.id] = room
-        return [Join(envelope.Join(room, self.conn, identity.user, message.id, since))]
+        if room not in rooms and room != own and len(rooms) - (own in rooms) >= self._config.rooms_max:
+            raise ProtocolError(ErrorCode.TOO_MANY_ROOMS, f"At most {self._config.rooms_max} rooms")
+        self._check_open()
+        return [self._ask_to_join(identity, room, message.id, since)]
+
+    def _ask_to_join(self, identity: Identity, room: str, ref: str = "", since: Position | None = None) -> Join:
+        join = envelope.Join(room, self.conn, identity.user, ref or self._membership.ref(), since)
+        self._membership.ask(join)
+        return Join(join)
 
     def _leave(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
         rights.check_room(room)
-        if room not in self._rooms:
+        if not self._membership.leave(room):
             return [Send(Left(room, message.id))]
-        del self._rooms[room]
-        self._joining = {ref: joining for ref, joining in self._joining.items() if joining != room}
-        actions: Actions = [Exit(room), Leave(envelope.Leave((room,), self.conn, message.id))]
+        actions: Actions = [Exit(room), Leave(envelope.Leave((room,), self.conn, message.id, self.user))]
         if not message.id:  # the router answers only where there is a ref
             actions.append(Send(Left(room)))
         return actions
+
+    def _history(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
+        if room != user_room(self.user):
+            rights.check_room(room)
+        if room not in self._membership.rooms:
+            raise ProtocolError(ErrorCode.NOT_JOINED, "Join this room before you ask for its history")
+        before, limit = page_of(message)
+        self._check_open()
+        ref = message.id or self._membership.ref()
+        query = envelope.HistoryQuery(room, self.conn, ref, before, limit)
+        self._membership.ask(query)
+        return [Query(query)]
+
+    def _check_open(self) -> None:
+        if self._membership.is_full(self._config.rooms_max):
+            raise ProtocolError(ErrorCode.OVERLOADED, "Wait for the answers to what you asked for")
 
     def _ping(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
         return [Send(Pong(message.payload, message.binary, message.id))]
 
     def _publish(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
         identity = self._known()
-        policy = rights.check_publish(identity, self._namespaces, room, room in self._rooms)
+        policy = rights.check_publish(identity, self._namespaces, room, room in self._membership.rooms)
+        ephemeral = message.type in policy.ephemeral_types
+        name = message.id
+        if not name and not ephemeral:  # so that a repeat on the way is not a second message
+            self._published += 1
+            name = f"{envelope.INTERNAL_ID}{self.conn}.{self._published:x}"
         published = envelope.Publish(
             room,
             message.type,
@@ -192,10 +228,10 @@ class Session(Lifetime):
             now_us,
             self.conn,
             identity.user,
-            message.id,
+            name,
             message.binary,
             message.include_sender or policy.include_sender,
-            message.type in policy.ephemeral_types,
+            ephemeral,
             message.key,
             0,
             trace,
@@ -216,52 +252,85 @@ class Session(Lifetime):
 
     # ── what the routers say ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def answer(self, reply: envelope.Joined | envelope.Left | envelope.Ack | envelope.Refused, now: float) -> Actions:
+    def answer(self, reply: Reply, now: float) -> Actions:
         """Take what a router says to this connection. The shell has dropped what an older term says."""
         if self.state is State.CLOSED:
             return []
         match reply:
             case envelope.Ack():
+                if reply.id[:1] == envelope.INTERNAL_ID:
+                    return []
                 return [Send(Acked(reply.id, reply.room, reply.epoch if reply.seq else "", reply.seq))]
             case envelope.Joined():
-                self._joining.pop(reply.ref, None)
-                if reply.room not in self._rooms:  # it has left in the meantime
+                return self._joined(reply)
+            case envelope.HistoryPage():
+                question, _ = self._membership.answered(reply.room, reply.ref)
+                if question is None:
                     return []
-                position = reply.position
-                told = Joined(reply.room, position.epoch, position.seq, reply.recovered, reply.missed, reply.ref)
-                return [Enter(reply.room, position), Send(told)]
+                return [Send(History(reply.room, reply.messages, reply.more, _shown(reply.ref)))]
             case envelope.Left():
                 if reply.ref:  # an answer to its own LEAVE, which took effect at once; it may have joined again since
-                    return [Send(Left(reply.room, reply.ref))]
-                if reply.room not in self._rooms:
+                    return [Send(Left(reply.room, _shown(reply.ref)))]
+                if not self._membership.leave(reply.room):
                     return []
-                del self._rooms[reply.room]
                 return [Exit(reply.room), Send(Left(reply.room))]
             case envelope.Refused():
-                room = self._joining.pop(reply.ref, None)
-                if room is not None:
-                    self._rooms.pop(room, None)
+                _, quiet = self._membership.refused(reply.ref)
+                if quiet:
+                    return []
                 # A code that is not known here is a newer router's.
-                return [Send(error(_CODES.get(reply.code, ErrorCode.INTERNAL), reply.message, reply.ref))]
+                code = _CODES.get(reply.code, ErrorCode.INTERNAL)
+                return [Send(error(code, reply.message, _shown(reply.ref)))]
+
+    def _joined(self, reply: envelope.Joined) -> Actions:
+        """Each JOIN is answered to the client once, however often it had to be asked. A Joined without a ref is one that nobody asked for."""
+        room, position = reply.room, reply.position
+        if room not in self._membership.rooms:  # it has left in the meantime
+            return []
+        question, quiet = self._membership.answered(room, reply.ref)
+        if reply.ref and (question is None or (quiet and reply.recovered)):
+            return []
+        told = Joined(room, position.epoch, position.seq, reply.recovered, reply.missed, _shown(reply.ref))
+        return [Enter(room, position, reply.missed), Send(told)]
+
+    def resynced(self, room: str, position: Position) -> Actions:
+        """Take that this member stands at ``position`` now, and that what lies before it may be lost to it."""
+        if self.state is State.CLOSED or (room not in self._membership.rooms and room != EVERYONE):
+            return []
+        return [Send(Joined(room, position.epoch, position.seq, recovered=False))]
+
+    def again(self, room: str, since: Position) -> Actions:
+        """Ask for what this member of ``room`` lacks after ``since``."""
+        if self.state is State.CLOSED:
+            return []
+        join = self._membership.again(room, self.conn, self.user, since)
+        return [] if join is None else [Join(join)]
+
+    def renew(self, concerns: Callable[[str], bool]) -> Actions:
+        """Ask again for what was not answered, in the rooms that ``concerns`` picks: the answers may never come."""
+        if self.state is State.CLOSED:
+            return []
+        return [
+            Join(question) if isinstance(question, envelope.Join) else Query(question)
+            for question in self._membership.questions(concerns)
+        ]
 
     def undelivered(self, ref: str, code: ErrorCode, message: str = "") -> Actions:
         """Say that what was sent under ``ref`` did not get through (UNAVAILABLE) or did not fit (OVERLOADED)."""
         if self.state is State.CLOSED:
             return []
-        return [Send(error(code, message or _UNDELIVERED.get(code, "Not delivered"), ref))]
+        return [Send(error(code, message or _UNDELIVERED.get(code, "Not delivered"), _shown(ref)))]
 
     def closed(self) -> tuple[str, ...]:
         """Take that the socket is gone. Return the rooms that the routers have to be told it left (``leaves`` makes the envelopes)."""
         self.state = State.CLOSED
-        rooms = tuple(self._rooms)
-        self._rooms.clear()
-        self._joining.clear()
-        return rooms
+        return self._membership.clear()
 
     # What a message does in a state: by its type, "" for ordinary ones, "?" for what the row has not.
     _KNOWN: ClassVar[Mapping[str, _Handler]] = {
         "": _publish,
         "AUTH": _authenticate,
+        "HISTORY": _history,
         "JOIN": _join,
         "LEAVE": _leave,
         "PING": _ping,
@@ -279,3 +348,8 @@ _UNDELIVERED: Final = {
     ErrorCode.OVERLOADED: "Too much waits; send it again later with the same id",
 }
 _CODES: Final = {str(code): code for code in ErrorCode}
+
+
+def _shown(ref: str) -> str:
+    """Return a ref as the client may see it: an internal one is none of its own."""
+    return "" if ref[:1] == envelope.INTERNAL_ID else ref

@@ -1,9 +1,10 @@
 """Announcer: tells the routers that this gateway lives and who its members are.
 
-A heartbeat goes to all routers, at once whenever our queue is consumed anew. A router that owns a shard from now on asks; the answer is
-our members there, in parts of bounded size. After the bus came back the routers are told unasked, and then ask. What waits to be
-told is one entry for each router and shard, the latest counts; it is sent until it is confirmed, or its router is gone. It decides
-nothing about terms: the hub does. The downlink hands it what routers ask, ``app.py`` starts and ends it.
+A heartbeat goes to all routers, at once whenever our queue is consumed anew; each that is confirmed renews our own lease. A router that owns
+a shard from now on asks; the answer is our members there, in parts of bounded size. After the bus came back, and after our lease had ended,
+the routers are told unasked, and then ask. What waits to be told is one entry for each router and shard, the latest counts; it is sent until it
+is confirmed, or its router is gone. It decides nothing about terms: the hub does. The downlink hands it what routers ask, ``app.py``
+starts and ends it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 
 from gateway.core.hub import Hub
+from gateway.core.lease import Lease
 from warren import envelope
 from warren.bus import Bus, Properties
+from warren.clock import Clock
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 from warren.logs import event, get_logger
 from warren.topology import ALL, Topology
@@ -34,21 +37,26 @@ class Announcer:
         self,
         bus: Bus,
         topology: Topology,
+        clock: Clock,
         hub: Hub,
+        lease: Lease,
         pulse: Callable[[], envelope.Heartbeat],
         *,
         every_s: float,
+        on_lapse: Callable[[], None],
         chance: random.Random | None = None,
     ) -> None:
-        """``pulse`` makes the heartbeat of this moment."""
+        """``pulse`` makes the heartbeat of this moment; ``on_lapse`` is called when our lease is found to have ended."""
         self._bus = bus
         self._topology = topology
+        self._clock = clock
         self._hub = hub
+        self._lease = lease
         self._pulse = pulse
         self._every_s = every_s
+        self._on_lapse = on_lapse
         self._chance = chance or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._pending: dict[tuple[str, int], int] = {}  # (router or all, shard): the Ask's ref
-        self._asked: dict[int, int] = {}  # shard: the newest term that asked
         self._news = asyncio.Event()
         self._beat_now = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -73,21 +81,21 @@ class Announcer:
         for shard in range(self._topology.shards):
             self.tell(shard)
 
+    def check(self) -> None:
+        """Look whether our lease has ended; then it is announced at once that we are still here."""
+        if self._lease.lapses(self._clock.monotonic()):
+            self._on_lapse()
+            self._beat_now.set()
+
     def tell(self, shard: int) -> None:
-        """Tell all routers unasked that they should ask for our members on a shard; they need not where we have none."""
+        """Tell all routers unasked that they should ask for our members on a shard."""
         self._add(ALL, shard, 0)
 
-    def answer(self, ask: envelope.Ask) -> bool:
-        """Answer a router that owns a shard. Returns whether its term is newer than any that asked before, so that the shard's
-        pending joins must be sent again. An older term than the one we know is told that one, so that the router takes a higher.
-        """
-        self._hub.fence(ask.shard, ask.term)
+    def answer(self, ask: envelope.Ask) -> None:
+        """Answer a router that owns a shard. An older term than the one we know is told that one, so that the router takes a higher."""
+        if self._hub.fence(ask.shard, ask.term):
+            self._lease.asked(ask.shard)
         self._add(ask.router, ask.shard, ask.ref)
-        # Not the hub's term: what a new owner sends may have raised that before it asked.
-        newer = ask.term > self._asked.get(ask.shard, 0)
-        if newer:
-            self._asked[ask.shard] = ask.term
-        return newer
 
     def _add(self, key: str, shard: int, ref: int) -> None:
         self._pending.pop((key, shard), None)
@@ -96,8 +104,13 @@ class Announcer:
 
     async def _beat(self) -> None:
         while True:
-            await self._send(ALL, [self._pulse()])
             self._beat_now.clear()
+            sent_at = self._clock.monotonic()
+            if await self._send(ALL, [self._pulse()]):
+                self.check()
+                self._lease.renew(sent_at, self._clock.monotonic())
+                for shard in sorted(self._lease.suspended):
+                    self.tell(shard)
             try:
                 async with asyncio.timeout(self._every_s):
                     await self._beat_now.wait()
@@ -121,11 +134,11 @@ class Announcer:
             wait_s = min(RETRY_LAST_S, 2 * wait_s)
 
     async def _tell_one(self, key: str, shard: int, ref: int) -> bool:
+        if key == ALL:
+            # Unasked, the routers only need to know that they should ask.
+            return await self._send(ALL, [envelope.Announce(self._pulse().gateway, shard, self._hub.term(shard), ())])
         parts = list(self._parts(shard, ref))
-        if key == ALL and not parts[0].rooms:
-            return True
-        # Unasked, the routers only need to know that they should ask.
-        for part in parts if key != ALL else parts[:1]:
+        for part in parts:
             if not await self._send(key, [part]):
                 return False
         event(_log, "announced", router=key, shard=shard, term=parts[0].term, rooms=sum(len(p.rooms) for p in parts))
@@ -145,12 +158,12 @@ class Announcer:
         return True
 
     def _parts(self, shard: int, ref: int) -> Iterator[envelope.Announce]:
-        """Yield our members on a shard in parts; a shard without members is one empty part."""
+        """Yield our members on a shard in parts; a shard without rooms is one empty part."""
         gateway, term = self._pulse().gateway, self._hub.term(shard)
         rooms: list[envelope.Members] = []
         count = 0
         for room in self._hub.snapshot(shard):
-            for begin in range(0, len(room.members), PART_MEMBERS):
+            for begin in range(0, max(1, len(room.members)), PART_MEMBERS):
                 members = room.members[begin : begin + PART_MEMBERS]
                 if rooms and count + len(members) > PART_MEMBERS:
                     yield envelope.Announce(gateway, shard, term, tuple(rooms), last=False, ref=ref)

@@ -14,18 +14,18 @@ from dataclasses import dataclass
 from gateway.core import actions, frames, messages
 from gateway.core.hub import Hub, Member
 from gateway.core.rights import Identity
-from gateway.core.session import Session, State
+from gateway.core.session import Reply, Session, State
 from gateway.shell.auth import Authenticator, Refusal
 from gateway.shell.entrance import Entrance
 from gateway.shell.tallies import kind_of, name_of
 from gateway.shell.uplink import Uplink
 from gateway.shell.wire import Breach, Wire
-from warren import envelope
 from warren.address import shard_of
 from warren.clock import Clock
 from warren.errors import CloseCode, Overloaded, WarrenError, code_of
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
+from warren.position import Position
 
 _log = get_logger("gateway.connection")
 
@@ -57,7 +57,7 @@ class Caller:
 class Connection(Member):
     """One client."""
 
-    __slots__ = ("_around", "_caller", "_in", "_joining", "_last_words", "_since", "_token", "held", "session", "wire")
+    __slots__ = ("_around", "_caller", "_in", "_last_words", "_since", "_token", "held", "session", "wire")
 
     def __init__(
         self, session: Session, wire: Wire, variant: frames.Variant, caller: Caller, around: Surroundings
@@ -69,11 +69,11 @@ class Connection(Member):
         self.held = False  # not read at present, so no sign of life can be seen
         self._around = around
         self._caller = caller
-        self._joining: dict[str, envelope.Join] = {}  # asked for, and not answered yet
         self._token: str | None = None  # to be checked before anything more is read
         self._last_words = b""
         self._since = around.clock.monotonic()
         self._in = 0
+        self.outbox.notice = self._withheld
 
     # ── the client ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -105,6 +105,8 @@ class Connection(Member):
         except Breach as breach:
             if breach.too_large:
                 self.do(self.session.too_large())
+            elif breach.too_fast:
+                self.end(CloseCode.RATE_LIMITED, str(breach))
             else:
                 self.wire.shut(breach.code, str(breach))
                 self._leave_all()
@@ -117,7 +119,7 @@ class Connection(Member):
         self._in += 1
         asked = self.session.receive(data, clock.monotonic(), clock.wall_us())
         first = asked[0] if asked else None
-        room = first.envelope.room if isinstance(first, actions.Publish | actions.Join) else ""
+        room = first.envelope.room if isinstance(first, actions.Publish | actions.Join | actions.Query) else ""
         self._around.metrics.messages_in(kind_of(first), len(data))
         self.do(asked)
         token, self._token = self._token, None
@@ -151,13 +153,8 @@ class Connection(Member):
 
     # ── the routers, the lobby ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def answer(self, reply: envelope.Joined | envelope.Left | envelope.Ack | envelope.Refused) -> None:
+    def answer(self, reply: Reply) -> None:
         """Take what a router says to this connection."""
-        if isinstance(reply, envelope.Joined):
-            self._joining.pop(reply.room, None)
-        elif isinstance(reply, envelope.Refused):
-            for room in [room for room, join in self._joining.items() if reply.ref and join.ref == reply.ref]:
-                del self._joining[room]
         self.do(self.session.answer(reply, self._around.clock.monotonic()))
 
     def undelivered(self, ref: str, error: WarrenError) -> None:
@@ -165,10 +162,17 @@ class Connection(Member):
         self.do(self.session.undelivered(ref, code_of(error)))
 
     def renew(self, shard: int | None) -> None:
-        """Ask again for the rooms of a shard (None: all) whose joins were not answered: the answers may never come."""
-        for room, join in list(self._joining.items()):
-            if shard is None or shard_of(room, self._around.shards) == shard:
-                self._join(join)
+        """Ask again for what was not answered in the rooms of a shard (None: all): the answers may never come."""
+        shards = self._around.shards
+        self.do(self.session.renew(lambda room: shard is None or shard_of(room, shards) == shard))
+
+    def again(self, room: str, since: Position) -> None:
+        """Ask for what this member of a room lacks."""
+        self.do(self.session.again(room, since))
+
+    def resynced(self, room: str, position: Position) -> None:
+        """Take that what lies before ``position`` may be lost to this member of a room."""
+        self.do(self.session.resynced(room, position))
 
     def tick(self, now: float) -> None:
         """Do what is due."""
@@ -177,6 +181,8 @@ class Connection(Member):
             self.session.heard(now)
         self.do(self.session.tick(now))
         self.wire.tick(now)
+        if self.outbox.shed or self.outbox.replaced:
+            self._count_withheld()
 
     def degraded(self, up: bool) -> None:
         """Take that the broker is away or back."""
@@ -197,7 +203,9 @@ class Connection(Member):
     def finish(self) -> None:
         """Leave everything and say so in the log; call it once, at the end."""
         self._leave_all()
+        self._count_withheld()
         wire = self.wire
+        wire.over()
         self._around.metrics.closes(wire.close_code)
         event(
             _log,
@@ -226,14 +234,15 @@ class Connection(Member):
                     if error is not None:
                         self.undelivered(action.envelope.id, error)
                 case actions.Join():
-                    self._joining[action.envelope.room] = action.envelope
-                    self._join(action.envelope)
+                    if not self._around.uplink.join(action.envelope):
+                        self.end(CloseCode.OVERLOADED, str(Overloaded("too much waits for the broker")))
+                case actions.Query():
+                    self._around.uplink.resume(action.envelope)
                 case actions.Leave():
                     self._around.uplink.leave(action.envelope)
                 case actions.Enter():
-                    self._around.hub.join(action.room, self.id, action.position)
+                    self._enter(action)
                 case actions.Exit():
-                    self._joining.pop(action.room, None)
                     self._around.hub.leave(action.room, self.id)
                 case actions.Authenticate():
                     self._token = action.token
@@ -254,9 +263,25 @@ class Connection(Member):
         elif self.outbox.put(chunk).value == "too_slow":
             self.end(CloseCode.TOO_SLOW)
 
-    def _join(self, join: envelope.Join) -> None:
-        if not self._around.uplink.join(join):
-            self.end(CloseCode.OVERLOADED, str(Overloaded("too much waits for the broker")))
+    def _enter(self, action: actions.Enter) -> None:
+        """Become a member, and tell those for whom the room began anew by that."""
+        hub = self._around.hub
+        for conn in hub.join(action.room, self.id, action.position, action.missed):
+            other, position = hub.find(conn), hub.position(action.room)
+            if isinstance(other, Connection) and position is not None:
+                other.resynced(action.room, position)
+
+    def _withheld(self, room: str, count: int, seq: int) -> bytes:
+        """Spell the notice that messages were withheld."""
+        self._around.metrics.messages_out("DROPPED")
+        told = messages.Dropped(room, count, seq)
+        return frames.message_frame(told, self.variant, self._around.clock.wall_us() // 1_000)
+
+    def _count_withheld(self) -> None:
+        outbox, drops = self.outbox, self._around.metrics.drops
+        drops("slow_oldest", outbox.shed)
+        drops("slow_latest", outbox.replaced)
+        outbox.shed = outbox.replaced = 0
 
     def _close(self, code: CloseCode) -> None:
         if code is CloseCode.HEARTBEAT_MISSED:
@@ -270,8 +295,7 @@ class Connection(Member):
         """Take this connection out of every room, here and at the routers."""
         rooms = self.session.closed()
         self._around.hub.remove(self.id)
-        self._joining.clear()
-        for leave in actions.leaves(rooms, self.id, self._around.shards):
+        for leave in actions.leaves(rooms, self.id, self.user, self._around.shards):
             self._around.uplink.leave(leave.envelope)
 
     def _log_connect(self) -> None:

@@ -1,8 +1,8 @@
 """Downlink: the gateway's own queue ▶ hub ▶ outboxes, and answers ▶ the session that they are for.
 
 The queue is exclusive and named anew for each connection to the broker. A body is dealt with whole and then acknowledged;
-whatever is no envelope in it is counted, logged and passed over. It never waits, and never raises into the bus. It decides
-nothing: the hub says who gets what, the sessions what to say.
+whatever is no envelope in it is counted, logged and passed over. While our own lease is over nothing is taken but what routers ask.
+It never waits, and never raises into the bus. It decides nothing: the hub says who gets what, the sessions what to say.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from gateway.core.hub import Delivered, Hub
+from gateway.core.lease import Lease
+from gateway.core.session import Reply
 from gateway.shell.announcer import Announcer
 from gateway.shell.connection import Connection
+from gateway.shell.gaps import Gaps
 from gateway.shell.uplink import Uplink
 from warren import envelope
-from warren.address import EVERYONE
+from warren.address import shard_of
 from warren.bus import Bus, Delivery, Source, Subscription
 from warren.clock import Clock
 from warren.errors import CloseCode, MalformedEnvelope
@@ -29,8 +32,6 @@ from warren.telemetry import RECIPIENTS, SEQ, Hop, HopKind, Tracing
 from warren.topology import Topology
 
 PREFETCH = 64
-
-Reply = envelope.Joined | envelope.Left | envelope.Ack | envelope.Refused
 
 _log = get_logger("gateway.downlink")
 
@@ -49,10 +50,12 @@ class Downlink:
         hub: Hub,
         uplink: Uplink,
         announcer: Announcer,
+        lease: Lease,
+        gaps: Gaps,
         *,
-        on_new_term: Callable[[int | None], None],
+        on_asked: Callable[[int | None], None],
     ) -> None:
-        """``on_new_term(shard)``: answers to what was asked of this shard before may never come; None: of every shard."""
+        """``on_asked(shard)``: answers to what was asked of this shard before may never come; None: of every shard."""
         self._gateway = gateway
         self._bus = bus
         self._topology = topology
@@ -62,7 +65,9 @@ class Downlink:
         self._hub = hub
         self._uplink = uplink
         self._announcer = announcer
-        self._on_new_term = on_new_term
+        self._lease = lease
+        self._gaps = gaps
+        self._on_asked = on_asked
         self._subscription: Subscription | None = None
 
     @property
@@ -88,10 +93,11 @@ class Downlink:
 
     def _begun(self) -> None:
         self._announcer.returned()
-        self._on_new_term(None)
+        self._on_asked(None)
 
     def _take(self, delivery: Delivery) -> None:
         try:
+            self._announcer.check()
             self._spread(self._open(delivery.body))
         except Exception as error:  # noqa: BLE001 - one body must not end the consumer
             self._metrics.drops("downlink_failed")
@@ -121,26 +127,49 @@ class Downlink:
         run: list[envelope.Deliver] = []
         for item in envelopes:
             if isinstance(item, envelope.Deliver):
-                run.append(item)
+                if self._admits(item.room):
+                    run.append(item)
                 continue
             if run:
                 self._deliver(run)
                 run = []
             match item:
-                case envelope.Joined() | envelope.Left() | envelope.Ack() | envelope.Refused():
+                case envelope.Joined() | envelope.Left() | envelope.Ack() | envelope.HistoryPage():
+                    if self._admits(item.room) and self._counts(item.room, item.term):
+                        self._answer(item)
+                case envelope.Refused():
                     self._answer(item)
+                case envelope.Resync():
+                    if self._admits(item.room) and self._counts(item.room, item.term):
+                        self._resync(item.room, item.position)
                 case envelope.Ask():
-                    if self._announcer.answer(item):
-                        self._on_new_term(item.shard)
+                    self._announcer.answer(item)
+                    self._on_asked(item.shard)
+                    self._gaps.renew(item.shard, self._clock.monotonic())
                 case _:
                     self._metrics.drops("misplaced")
         if run:
             self._deliver(run)
 
+    def _admits(self, room: str) -> bool:
+        """Say whether anything of this room's shard may be taken now."""
+        if not self._lease.suspended or self._lease.admits(shard_of(room, self._topology.shards)):
+            return True
+        self._metrics.drops("suspended")
+        return False
+
+    def _counts(self, room: str, term: int) -> bool:
+        if self._hub.admits(room, term):
+            return True
+        self._metrics.drops("fenced")
+        return False
+
     def _answer(self, reply: Reply) -> None:
-        if not isinstance(reply, envelope.Refused) and not self._hub.admits(reply.room, reply.term):
-            self._metrics.drops("fenced")
-            return
+        if isinstance(reply, envelope.Joined) and not reply.ref:
+            # Nobody asked: it says something new only where the room's log began a new life.
+            standing = self._hub.standing(reply.room, reply.conn)
+            if standing is not None and standing.epoch == reply.position.epoch:
+                return
         if isinstance(reply, envelope.Ack):
             self._uplink.answered(reply.conn, reply.id)
         elif isinstance(reply, envelope.Refused):
@@ -164,7 +193,7 @@ class Downlink:
             hop.set(RECIPIENTS, delivered.recipients[index])
             hop.end()
         if delivered.gaps:
-            self._tell_gaps({gap.room for gap in delivered.gaps})
+            self._gaps.noticed({gap.room for gap in delivered.gaps}, self._clock.monotonic())
 
     def _hops(self, run: list[envelope.Deliver]) -> list[tuple[int, Hop]]:
         """Open the spans of sampled messages, and put each one's context where the client sees it."""
@@ -191,25 +220,20 @@ class Downlink:
             ("fenced", delivered.fenced),
             ("expired", delivered.expired),
             ("ephemeral", delivered.dropped),
-            ("gap", len(delivered.gaps)),
+            ("early", delivered.early),
         ):
             if count:
                 metrics.drops(reason, count)
         metrics.hop_seconds("downlink", (self._clock.wall_us() - now_us) / 1e6)
 
-    def _tell_gaps(self, rooms: set[str]) -> None:
-        """Tell the members of rooms in which something never came here that there is a gap, and where they are now."""
-        for room in rooms:
-            position = self._hub.position(room)
-            event(_log, "gap", level=logging.WARNING, shard_room=room)
-            if room != EVERYONE and position is not None:
-                for conn in self._hub.members(room):
-                    self._tell_gap(conn, room, position)
-
-    def _tell_gap(self, conn: str, room: str, position: Position) -> None:
-        connection = self._find(conn)
-        if connection is not None:
-            connection.answer(envelope.Joined(conn, room, position, recovered=False))
+    def _resync(self, room: str, position: Position) -> None:
+        """Put a room to a position, and tell those to whom something before it may be lost."""
+        told = self._hub.resync(room, position)
+        event(_log, "resync", level=logging.WARNING if told else logging.DEBUG, shard_room=room, members=len(told))
+        for conn in told:
+            connection = self._find(conn)
+            if connection is not None:
+                connection.resynced(room, position)
 
     def _find(self, conn: str) -> Connection | None:
         member = self._hub.find(conn)

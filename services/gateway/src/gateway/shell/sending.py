@@ -9,11 +9,12 @@ from warren import envelope
 from warren.errors import WarrenError, code_of
 from warren.telemetry import BATCH_COUNT, Hop
 
-Up = envelope.Publish | envelope.Join | envelope.Leave
+Control = envelope.Join | envelope.Leave | envelope.Resume | envelope.HistoryQuery
+Up = envelope.Publish | Control
 
 
 class Sending:
-    """``envelope`` is None once it needs not be sent (any more). ``conn`` and ``id`` are empty for joins and leaves."""
+    """``envelope`` is None once it needs not be sent (any more). ``conn`` is empty for all but messages, ``id`` where no answer comes."""
 
     __slots__ = ("answered", "conn", "deadline", "envelope", "hop", "id", "offered_at")
 
@@ -24,6 +25,8 @@ class Sending:
         self.deadline = deadline
         self.hop = hop
         self.conn, self.id = (up.conn, up.id) if isinstance(up, envelope.Publish) else ("", "")
+        if self.id[:1] == envelope.INTERNAL_ID:
+            self.id = ""
         self.answered = False
 
     @property

@@ -78,7 +78,7 @@ class Server:
         app.add_routes(
             [
                 web.get("/ws", self._ws),
-                web.get("/ws/echo", self._echo),
+                *([web.get("/ws/echo", self._echo)] if self._settings.echo else []),
                 web.get("/websocket-stats", self.show_stats),
                 *self._routes,
             ]
@@ -107,7 +107,13 @@ class Server:
         try:
             wire, response = await self._open(request, offer)
             variant = frames.variant_of(offer.subprotocol == upgrade.MSGPACK, offer.deflate)
-            session = Session(self._lobby.next_id(), self._session, self._namespaces, frames.codec_of(variant))
+            session = Session(
+                self._lobby.next_id(),
+                self._session,
+                self._namespaces,
+                frames.codec_of(variant),
+                manual=request.query.get("join") == "manual",
+            )
             connection = Connection(session, wire, variant, self._caller(request, offer), self._around)
             if not self._bus_up():
                 connection.degraded(False)
@@ -150,6 +156,9 @@ class Server:
         except web.HTTPException:
             self._around.metrics.upgrades_refused("no_websocket")
             raise
+        except ConnectionError:  # it has gone before the answer; aiohttp would log a traceback
+            self._around.metrics.upgrades_refused("gone")
+            raise web.HTTPBadRequest from None
 
     def _check(self, request: web.Request) -> Offer:
         """Return what of the upgrade is taken, and reserve a place. Raises the refusal."""

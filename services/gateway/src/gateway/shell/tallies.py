@@ -16,13 +16,20 @@ _OUT: Final[dict[type, str]] = {
     messages.Left: "LEFT",
     messages.Acked: "ACK",
     messages.Pong: "PONG",
+    messages.History: "HISTORY",
+    messages.Dropped: "DROPPED",
     messages.Authenticated: "AUTHENTICATED",
     messages.Degraded: "DEGRADED",
     messages.Restored: "RESTORED",
     messages.Reconnect: "RECONNECT",
     messages.Error: "ERROR",
 }
-_IN: Final[dict[type, str]] = {actions.Join: "JOIN", actions.Exit: "LEAVE", actions.Authenticate: "AUTH"}
+_IN: Final[dict[type, str]] = {
+    actions.Join: "JOIN",
+    actions.Query: "HISTORY",
+    actions.Exit: "LEAVE",
+    actions.Authenticate: "AUTH",
+}
 
 
 def name_of(message: messages.ServerMessage) -> str:

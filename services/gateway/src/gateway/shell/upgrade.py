@@ -62,9 +62,16 @@ def origin_allowed(origin: str, host: str, allowed: Sequence[str]) -> bool:
     if not origin or "*" in allowed:
         return True
     origin = origin.lower()
-    if origin != "null" and host and urlsplit(origin).netloc == host.lower():
+    if origin != "null" and host and _host_of(origin) == host.lower():
         return True
     return any(_origin_matches(entry.lower().rstrip("/"), origin) for entry in allowed)
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # such as http://[
+        return None
 
 
 def _origin_matches(entry: str, origin: str) -> bool:

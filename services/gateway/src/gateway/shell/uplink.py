@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from gateway.shell.sending import Sending
+from gateway.shell.sending import Control, Sending
 from warren import envelope
 from warren.address import shard_of
 from warren.batch import BatchLimits
@@ -123,12 +123,16 @@ class Uplink:
             entry.settle(error=error)
             return error
         self._watched.append(entry)
-        if up.id and up.conn:
+        if entry.id and entry.conn:
             self._await_answer(entry)
         return None
 
     def join(self, up: envelope.Join) -> bool:
         """Take a join; False where so much waits that the connection had better go (it has not been taken)."""
+        return self._control(up.room, up)
+
+    def resume(self, up: envelope.Resume | envelope.HistoryQuery) -> bool:
+        """Take what is asked again if it gets no answer; False where there is no place for it."""
         return self._control(up.room, up)
 
     def leave(self, up: envelope.Leave) -> None:
@@ -180,7 +184,7 @@ class Uplink:
         self._watched.clear()
         self._unanswered.clear()
 
-    def _control(self, room: str, up: envelope.Join | envelope.Leave) -> bool:
+    def _control(self, room: str, up: Control) -> bool:
         shard = self._shards[shard_of(room, self._topology.shards)]
         now = self._clock.monotonic()
         return shard.batcher.offer(Sending(up, now, now), envelope.size_of(up))

@@ -14,6 +14,7 @@ from typing import Any
 
 from aiohttp import WebSocketError, WSMsgType, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
+from multidict import CIMultiDict
 
 from gateway.core import frames
 from gateway.core.outbox import Outbox
@@ -21,6 +22,9 @@ from gateway.shell.upgrade import DEFLATE
 from warren.errors import CloseCode
 
 MAX_WRITE_BYTES = 256 * 1024
+# Pings and pongs that a peer may send in a second. They count in no other limit, an empty one has no size that would hold the reader
+# back, and each ping costs a write: without a bound one client holds the event loop for a second at a time.
+CONTROLS_PER_S = 100
 # Codes that no close frame may carry (RFC 6455 section 7.4.1), or that are nobody's.
 _NO_CODES = frozenset({1004, 1005, 1006, 1015})
 _TOO_BIG = 1009
@@ -39,6 +43,7 @@ class Breach(Exception):
         """``code`` is the close code for it; ``too_large`` where the message was beyond the limit."""
         self.code = code
         self.too_large = code == _TOO_BIG
+        self.too_fast = code == CloseCode.RATE_LIMITED
         super().__init__(reason)
 
 
@@ -56,6 +61,8 @@ class Wire:
     __slots__ = (
         "_close_timeout_s",
         "_closing_at",
+        "_controls",
+        "_controls_since",
         "_deflate",
         "_drainer",
         "_limit",
@@ -87,6 +94,7 @@ class Wire:
         self._now = now
         self._closing_at: float | None = None  # when it is cut at the latest
         self._pong: bytes | None = None
+        self._controls, self._controls_since = 0, now()
         self._drainer: asyncio.Task[None] | None = None
         self._socket: _Socket
         self._protocol: web.RequestHandler
@@ -134,9 +142,11 @@ class Wire:
                     return data
                 case WSMsgType.PING:
                     self.heard = True
+                    self._count_control()
                     self._answer_ping(bytes(frame.data))
                 case WSMsgType.PONG:
                     self.heard = True
+                    self._count_control()
                 case WSMsgType.CLOSE:
                     self._echo_close(int(frame.data or 0))
                     return None
@@ -182,7 +192,10 @@ class Wire:
         transport = self._transport
         if transport.can_write_eof() and not transport.is_closing():
             transport.write_eof()
-        self._protocol.resume_reading()
+        if self._controls > CONTROLS_PER_S:
+            self._protocol.pause_reading()  # who floods us is not read any more, or it would go on for as long as the close takes
+        else:
+            self._protocol.resume_reading()
         while not transport.is_closing():  # noqa: ASYNC110 - a transport sets no event, and this is rare and bounded
             await asyncio.sleep(_POLL_S)
 
@@ -196,6 +209,10 @@ class Wire:
         self.tick(now)
         return self._transport.is_closing() and not self._transport.get_write_buffer_size()
 
+    def over(self) -> None:
+        """Take that nothing more will be read: an end without a close frame has its code from now on."""
+        self.close_code = self.close_code or _ABNORMAL
+
     def cut(self) -> None:
         """End the connection at once."""
         self._transport.abort()
@@ -203,7 +220,7 @@ class Wire:
     async def finish(self) -> bool:
         """Tidy up after the last ``read``. False where something is still being written: then keep calling ``tick``."""
         self.outbox.discard()
-        self.close_code = self.close_code or _ABNORMAL
+        self.over()
         drainer, self._drainer = self._drainer, None
         if drainer is not None:
             drainer.cancel()
@@ -238,6 +255,14 @@ class Wire:
         finally:
             self._drainer = None
 
+    def _count_control(self) -> None:
+        now = self._now()
+        if now - self._controls_since >= 1.0:
+            self._controls, self._controls_since = 0, now
+        self._controls += 1
+        if self._controls > CONTROLS_PER_S:
+            raise Breach(CloseCode.RATE_LIMITED, f"More than {CONTROLS_PER_S} pings or pongs in a second")
+
     def _answer_ping(self, data: bytes) -> None:
         if not self.ended:
             self._pong = data
@@ -260,11 +285,16 @@ class Wire:
         return len(data.encode())
 
 
+_HANDSHAKE = (hdrs.HOST, hdrs.UPGRADE, hdrs.CONNECTION, hdrs.SEC_WEBSOCKET_VERSION, hdrs.SEC_WEBSOCKET_KEY)
+
+
 def _clean(request: web.Request, subprotocol: str, *, deflate: bool) -> web.Request:
-    """Return the request with just what was chosen among its offers: aiohttp then chooses the same, and logs no token."""
-    headers: Any = request.headers.copy()
-    headers.popall(hdrs.SEC_WEBSOCKET_PROTOCOL, None)
-    headers.popall(hdrs.SEC_WEBSOCKET_EXTENSIONS, None)
+    """Return the request with just the handshake and what was chosen among its offers: aiohttp then chooses the same, logs no token, and
+    does not stumble over other headers (a clone has to encode them, and a cookie need not be UTF-8).
+    """
+    headers: Any = CIMultiDict(
+        (name, value) for name in _HANDSHAKE if (value := request.headers.get(name)) is not None and value.isascii()
+    )
     if subprotocol:
         headers[hdrs.SEC_WEBSOCKET_PROTOCOL] = subprotocol
     if deflate:

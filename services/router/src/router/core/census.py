@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from warren.address import EVERYONE
 from warren.envelope import Announce, Members
 from warren.position import Position
 
@@ -41,6 +42,14 @@ class Answer:
             else:
                 picture.setdefault(room, ({}, None))[0][conn] = user
         return picture
+
+    def positions(self) -> dict[str, Position | None]:
+        """Return how far the gateway has got in each room that it named: those where it has members, and everyone's address."""
+        positions: dict[str, Position | None] = {}
+        for part in self.rooms:
+            if part.members or part.room == EVERYONE:
+                positions.setdefault(part.room, part.position)
+        return positions
 
 
 class Census:

@@ -42,6 +42,19 @@ class Dedup:
         self._seen[key] = position
         self._order.append((now_us, key))
 
+    def discard(self, key: Key) -> None:
+        """Forget an id: its message does not count after all. Seldom; it takes a time of the order of the count."""
+        if self._seen.pop(key, None) is not None:
+            self._order = deque(entry for entry in self._order if entry[1] != key)
+
+    def known(self) -> list[Key]:
+        """Return the ids that are remembered, the oldest first."""
+        return list(self._seen)
+
+    def shift(self, by_us: int) -> None:
+        """Make every id younger by so much: nobody was there to see them age."""
+        self._order = deque((at_us + by_us, key) for at_us, key in self._order)
+
     def _forget(self, now_us: int) -> None:
         """Drop what is too old. A clock that went back only makes ids live longer."""
         order, limit = self._order, now_us - self._age_us

@@ -85,6 +85,11 @@ class Gateways:
         lease.until = min(lease.until, now + self.lease_s / 2)
         return True
 
+    def suspected(self, gateway: str) -> bool:
+        """Say whether nothing reached this gateway when something was last sent to it; so too where it is not known to live."""
+        lease = self._leases.get(gateway)
+        return lease is None or lease.suspected
+
     def bye(self, gateway: str) -> bool:
         """A gateway has gone in order; False where it was not known."""
         known = self._leases.pop(gateway, None) is not None

@@ -21,6 +21,11 @@ BINARY_TYPE = "application/octet-stream"
 MAX_ID = 255  # what AMQP can carry
 MAX_EXPIRATION_MS = (1 << 32) - 1  # the broker's own limit
 
+MAX_DEPTH = 128  # of nested lists and objects: clients' parsers have limits of their own
+
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_ALIKE = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _TYPE = re.compile(r"[A-Za-z0-9_\-.:]{1,64}")
 _RESERVED = re.compile(r"[A-Z0-9_]*[A-Z][A-Z0-9_]*")
 _json = msgspec.json.Decoder(msgspec.Raw)
@@ -105,9 +110,23 @@ def _is_binary(content_type: str | None) -> bool | None:
 
 
 def _is_json(body: bytes) -> bool:
+    if _too_deep(body):  # how deep the parser itself goes is its version's and Python's business
+        return False
     try:
         body.decode()
         _json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     return True
+
+
+def _too_deep(body: bytes) -> bool:
+    """Say whether a JSON text nests deeper than MAX_DEPTH, as clients' messages may not either. Nearly always two counts answer that."""
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return False
+    brackets = _STRING.sub(b"", body).translate(_ALIKE, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"[]", b"")
+    return bool(brackets)

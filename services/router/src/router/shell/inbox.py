@@ -1,4 +1,4 @@
-"""Inbox: what gateways tell the routers. Heartbeats and goodbyes go to the leases, answers to the shards they are about.
+"""Inbox: what gateways and routers tell the routers. Heartbeats and goodbyes go to the leases, answers to the shards they are about.
 
 The router's own queue: exclusive, named anew for each connection. While it is not consumed no lease ends, since nothing could be heard. It
 decides nothing. ``app.py`` builds it and ticks it.
@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from router.core.gateways import Gateways, Heard
+from router.core.routers import Routers
 from router.shell.opening import opened
 from router.shell.possession import Possession
 from warren.bus import Bus, Delivery, Source, Subscription
 from warren.clock import Clock
-from warren.envelope import Announce, Bye, Envelope, Heartbeat
+from warren.envelope import Announce, Bye, Envelope, Heartbeat, RouterBye, RouterHeartbeat
 from warren.logs import event, get_logger
 from warren.metrics import RouterMetrics
 from warren.topology import Topology
@@ -36,22 +37,26 @@ class Inbox:
         router: str,
         clock: Clock,
         gateways: Gateways,
+        routers: Routers,
         metrics: RouterMetrics,
     ) -> None:
-        """``connect`` says which shards' possessions there are."""
+        """``connect`` says which shards' possessions there are, and whom to tell that a router has come or gone."""
         self._bus = bus
         self._topology = topology
         self._router = router
         self._clock = clock
         self._gateways = gateways
+        self._routers = routers
         self._metrics = metrics
+        self._moved: Callable[[], None] = lambda: None
         self._possessions: Sequence[Possession] = ()
         self._subscription: Subscription | None = None
         self._since: float | None = None
 
-    def connect(self, possessions: Sequence[Possession]) -> None:
-        """Hand over every shard's possession, by number."""
+    def connect(self, possessions: Sequence[Possession], moved: Callable[[], None]) -> None:
+        """Hand over every shard's possession, by number; ``moved`` is called when a router has come or gone."""
         self._possessions = possessions
+        self._moved = moved
 
     def listening_s(self) -> float:
         """Return for how long heartbeats have been heard without a break, in seconds; less than 0: they are not."""
@@ -77,6 +82,11 @@ class Inbox:
         for gateway in self._gateways.expire(self._clock.monotonic()):
             event(_logger, "gateway_gone", level=logging.WARNING, gateway=gateway, reason="no heartbeat")
             self._drop(gateway)
+        gone = self._routers.expire(self._clock.monotonic())
+        for router in gone:
+            event(_logger, "router_gone", level=logging.WARNING, router=router, reason="no heartbeat")
+        if gone:
+            self._moved()
 
     def suspect(self, gateway: str) -> None:
         """Something for this gateway could not be delivered: ask it for what it has, and trust it less long."""
@@ -91,6 +101,7 @@ class Inbox:
     def _started(self) -> None:
         self._since = self._clock.monotonic()
         self._gateways.listen(self._since)
+        self._routers.listen(self._since)
 
     def _lost(self) -> None:
         self._since = None
@@ -122,6 +133,14 @@ class Inbox:
                 if self._gateways.bye(envelope.gateway):
                     event(_logger, "gateway_gone", gateway=envelope.gateway, reason="bye")
                 self._drop(envelope.gateway)
+            case RouterHeartbeat():
+                if self._routers.heartbeat(envelope, now):
+                    event(_logger, "router_here", router=envelope.router)
+                    self._moved()
+            case RouterBye():
+                if self._routers.bye(envelope.router):
+                    event(_logger, "router_gone", router=envelope.router, reason="bye")
+                    self._moved()
             case _:
                 self._metrics.rejected("inbox")
                 event(_logger, "inbox_unexpected", level=logging.WARNING, kind=type(envelope).__name__)

@@ -8,6 +8,7 @@ check (``core/notification.py``). ``app.py`` starts and stops it.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Sequence
 
@@ -22,10 +23,12 @@ from warren.batcher import Batcher
 from warren.bus import Bus, Delivery, Properties, Source, Subscription
 from warren.clock import Clock
 from warren.envelope import CONTENT_TYPE, Publish, encode, size_of
+from warren.logs import event, get_logger
 from warren.metrics import RouterMetrics
 from warren.telemetry import Hop, HopKind, Tracing
 from warren.topology import Topology
 
+_logger = get_logger("router.intake")
 _PROPERTIES = Properties(content_type=CONTENT_TYPE)
 Taken = tuple[Publish, Delivery, Hop | None, int]
 Refused = tuple[Delivery, str]
@@ -198,5 +201,10 @@ class Intake:
     async def _keep(self, batch: Sequence[Refused]) -> None:
         """Set invalid ones aside, then acknowledge them."""
         for delivery, reason in batch:
-            await self._aside.put(delivery.body, reason, delivery.properties, {KEY_HEADER: delivery.routing_key})
-            delivery.ack()
+            try:
+                await self._aside.put(delivery.body, reason, delivery.properties, {KEY_HEADER: delivery.routing_key})
+            except Exception as error:  # noqa: BLE001 - ours; the broker sets it aside, and it holds no place of the prefetch
+                event(_logger, "aside_failed", level=logging.ERROR, reason=reason, error=error)
+                delivery.reject(requeue=False)
+            else:
+                delivery.ack()

@@ -1,8 +1,9 @@
 """Outlet: what leaves for the gateways. One batcher for each gateway and one for all of them; confirmed, mandatory, not persistent.
 
-Best effort: a gateway that can't be reached is counted and suspected, not waited for (positions heal what it missed). While the broker is
-away it waits; a publish whose fate is not known is repeated once (gateways drop a seq that they have seen). It never reorders what goes to
-one gateway. A full buffer makes the shards wait. The workers call it, one plan at a time each.
+Best effort: what is returned or not confirmed is sent again a few times (gateways drop a seq that they have seen), then the gateway is
+suspected, which has it asked what it lacks; to a suspected one everything is tried once only, so that it holds up nobody for long. While the
+broker is away it waits. It never reorders what goes to one gateway. A full buffer makes the shards wait. The workers call it, one plan
+at a time each.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from warren.topology import ALL, Topology
 # How long nothing but what is addressed to everyone goes out by the key for all, after the broker did not confirm one: a dead
 # node's gateway queue that is still bound makes every such publish fail.
 DISTRUST_S = 10.0
-TRIES = 2
+# A nack says that nobody knows; a return, that nobody is there: the gateway may be back in a moment, but is asked then anyway.
+NACKS, RETURNS = 3, 2
 _PROPERTIES = Properties(content_type=CONTENT_TYPE)
 
 
@@ -46,8 +48,11 @@ class Outlet:
         *,
         living: Callable[[], frozenset[str]],
         suspect: Callable[[str], None],
+        suspected: Callable[[str], bool],
     ) -> None:
-        """``living`` are the gateways known to live; ``suspect`` is told of one that could not be reached."""
+        """``living`` are the gateways known to live; ``suspect`` is told of one that could not be reached; ``suspected`` says
+        whether that is so of one already.
+        """
         self._bus = bus
         self._topology = topology
         self._steady = steady
@@ -57,6 +62,7 @@ class Outlet:
         self._limits = limits
         self._living = living
         self._suspect = suspect
+        self._suspected = suspected
         self._batchers: dict[str, Batcher[Envelope]] = {}
         self._distrusted_until = float("-inf")
         metrics.waiting_from("egress", lambda: sum(batcher.waiting for batcher in self._batchers.values()))
@@ -140,15 +146,17 @@ class Outlet:
 
     async def _publish(self, key: str, body: bytes) -> str | None:
         """Publish; None once it is confirmed, else why it was given up."""
-        pause, tries = FIRST_PAUSE_S, 0
+        pause, nacks, returns = FIRST_PAUSE_S, 0, 0
         while True:
             try:
                 await self._bus.publish(self._topology.egress, key, body, _PROPERTIES, mandatory=True, persistent=False)
             except Unroutable:
-                return "egress_unroutable"
+                returns += 1
+                if returns >= RETURNS or self._suspected(key):
+                    return "egress_unroutable"
             except NotConfirmed:
-                tries += 1
-                if tries >= TRIES:
+                nacks += 1
+                if nacks >= NACKS or self._suspected(key):
                     return "egress_not_confirmed"
             except BusUnavailable:
                 pass  # nothing was sent

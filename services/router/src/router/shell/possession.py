@@ -1,55 +1,64 @@
-"""Possession: one shard in this router's hands, from the first delivery until its channel is lost.
+"""Possession: one shard in this router's hands, from the call to own it until its lane is gone.
 
-It does the steps of ``core/takeover.py``: begins a Shard under a new term, asks gateways for their members, goes live when they have answered, and
-throws all away on loss. It publishes nothing: what is to be said waits in ``effects`` until the worker takes it. The worker and the inbox
-(by the worker) call it.
+It tells the table (``core/takeover.py``) what happens and has its steps done: claims (``accession.py``), a Shard under a new term that asks
+the gateways, the marker, the log's reading, and at last the opening. It publishes nothing itself: what is to be said waits in ``effects``
+until the worker takes it. The worker (deliveries, its lane), the inbox (gateways' words) and the owner (placement, ticks) call it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Any
 
 from router.core.effects import Effect
-from router.core.gateways import Gateways
-from router.core.shard import Shard, ShardLimits
-from router.core.takeover import Event, State, Step, Takeover, TakeoverLimits
-from warren.clock import Clock
-from warren.envelope import Announce
+from router.core.replay import Replay, Replayed
+from router.core.shard import Shard
+from router.core.takeover import Event, State, Step, Takeover, answered
+from router.shell.accession import Accession
+from router.shell.follower import Follower, Outrun
+from router.shell.ground import Ground
+from router.shell.log import ShardLog
+from warren.bus import Lane
+from warren.envelope import Announce, Claim
 from warren.logs import event, get_logger
-from warren.metrics import RouterMetrics
 
 _logger = get_logger("router.possession")
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What all possessions of a router stand on."""
-
-    router: str
-    shards: int
-    clock: Clock
-    gateways: Gateways
-    metrics: RouterMetrics
-    listening_s: Callable[[], float]  # for how long heartbeats have been heard
-    shard_limits: ShardLimits
-    takeover_limits: TakeoverLimits
 
 
 class Possession:
     """One shard's ownership."""
 
-    def __init__(self, number: int, ground: Ground, wake: Callable[[], None]) -> None:
-        """``wake`` is called when there is something to do: effects to carry out, or deliveries to apply."""
+    def __init__(
+        self, number: int, ground: Ground, wake: Callable[[], None], leave: Callable[[], None], held: Callable[[], int]
+    ) -> None:
+        """``wake`` is called when there are effects to carry out or deliveries to apply; ``leave`` has the lane closed; ``held``
+        counts the deliveries that wait.
+        """
         self.number = number
         self.shard: Shard | None = None
+        self.log: ShardLog | None = None
         self.generation = 0  # counts the losses: what was decided under an earlier one must not be carried out
         self.effects: list[Effect] = []
+        self.released = asyncio.Event()  # whether nothing is live or being let go here
+        self.released.set()
         self._ground = ground
         self._wake = wake
-        self._takeover = Takeover(ground.takeover_limits)
+        self._leave = leave
+        self._held = held
+        self._takeover = Takeover()
+        self._accession = Accession(number, ground.router, ground.steady, ground.topology)
+        self._consuming = False
+        self._closed = False
         self._seen_term = 0
+        self._yielded: tuple[str, int] = ("", 0)  # the claim that we gave way to last
+        self._call_from = 0.0  # before then we don't claim unasked
+        self._claimed_at = 0.0
+        self._began_at = 0.0
+        self._stream = ground.topology.history_stream(number).name
+        self._follower: Follower | None = None
+        self._state: Replayed | None = None
 
     @property
     def state(self) -> State:
@@ -61,20 +70,80 @@ class Possession:
         """The shard, where envelopes may be applied to it."""
         return self.shard if self._takeover.state is State.LIVE else None
 
+    @property
+    def yielding(self) -> bool:
+        """Whether another router waits for the shard, and what was begun is to be finished."""
+        return self._takeover.state is State.YIELDING
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a lane should be open: this router is the shard's owner or standby, or works on it still."""
+        place = self._ground.place(self.number)
+        return self._ground.router in (place.owner, place.standby) or self._takeover.state is not State.IDLE
+
     def taken(self) -> list[Effect]:
         """Hand over what is to be carried out."""
         effects, self.effects = self.effects, []
         return effects
 
-    def delivered(self) -> None:
-        """The broker gave us something of this shard: it is ours."""
-        self._step(Event.DELIVERY)
+    # ── the lane ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def opened(self, lane: Lane) -> None:
+        """A lane is open and will be consumed."""
+        self.log = ShardLog(lane, self._stream, self._ground.router)
+        self._follow()
+
+    def consuming(self) -> None:
+        """The lane is consumed."""
+        self._consuming = True
+        self.look()
+
+    def given(self) -> None:
+        """The broker gave us something of this shard, and it waits."""
+        self._step(Event.GIVEN)
+        self.look()
+
+    def claimed(self, claim: Claim) -> bool:
+        """A claim was read in its place in the queue. Return whether it is done with; else it is the next owner's to read, and we go."""
+        ground = self._ground
+        self._seen_term = max(self._seen_term, claim.term)
+        if claim.router == ground.router:
+            if self._takeover.is_ours(claim.term):
+                self._step(Event.OWNED)
+            return True
+        if not self._is_rival(claim):
+            return True
+        self._yielded = (claim.router, claim.term)
+        self._call_from = ground.clock.monotonic() + ground.takeover_limits.yield_s
+        event(_logger, "shard_yielded", shard=self.number, to=claim.router, term=claim.term, state=str(self.state))
+        self._step(Event.RIVAL)
+        return False
+
+    def finished(self) -> None:
+        """All that was begun is done: a shard that another router wants is let go."""
+        self._step(Event.FINISHED)
+
+    def failed(self) -> None:
+        """An entry's fate in the log is not known, so the state of the shard may be ahead of it."""
+        self._step(Event.FAILED)
 
     def lost(self) -> None:
-        """The shard's channel is gone: the broker gives what is not acknowledged to the next owner, perhaps to us."""
-        self.generation += 1
-        self.effects.clear()
+        """The lane is gone: the broker gives what is not acknowledged to the next owner, perhaps to us."""
+        if self._takeover.state is State.IDLE:
+            self._forget()
         self._step(Event.LOST)
+
+    async def close(self) -> None:
+        """End what is under way, for good."""
+        self._closed = True
+        self._forget()
+        await self._accession.close()
+        follower, self._follower = self._follower, None
+        task = follower.stop() if follower is not None else None
+        if task is not None:
+            await asyncio.gather(task, return_exceptions=True)
+
+    # ── gateways ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def announced(self, part: Announce) -> None:
         """Take (a part of) a gateway's answer."""
@@ -85,11 +154,10 @@ class Possession:
         if part.term > shard.term:
             # Only an answer counts: whoever announces unasked may know the next owner, and we not yet that we have lost.
             if part.ref and shard.asked(part.gateway):
-                event(_logger, "shard_outrun", level=logging.WARNING, shard=self.number, term=part.term)
-                self._step(Event.OUTRUN)
+                self._outrun(part.term)
             return
         self._add(shard.announced(part, self._ground.clock.wall_us()))
-        self._look()
+        self.look()
 
     def ask(self, gateway: str, *, members_only: bool = False) -> None:
         """Ask a gateway for its members; ``members_only``: only where the shard has some of its."""
@@ -100,59 +168,195 @@ class Possession:
     def drop_gateway(self, gateway: str) -> None:
         """A gateway is gone."""
         if self.shard is not None:
-            rooms = self.shard.drop_gateway(gateway)
-            if rooms:
-                event(_logger, "members_dropped", shard=self.number, gateway=gateway, rooms=rooms)
-            self._look()
+            self._add(self.shard.drop_gateway(gateway, self._ground.clock.wall_us()))
+            self.look()
+
+    # ── time ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def tick(self) -> None:
         """Look whether the time is up for something. To be called several times a second."""
-        self._look()
+        self.look()
         shard = self.shard
         if shard is None:
             return
         now_us = self._ground.clock.wall_us()
-        timeout_us = int(self._ground.takeover_limits.ask_timeout_s * 1_000_000)
-        self._add(shard.ask_overdue(now_us - timeout_us, now_us))
+        again_us = int(self._ground.takeover_limits.ask_again_s * 1_000_000)
+        self._add(shard.ask_overdue(now_us - again_us, now_us))
         for gateway in shard.rooms.gateways():
             self._ground.gateways.meet(gateway, self._ground.clock.monotonic())
 
-    def _look(self) -> None:
-        """Go live where all that live have answered or have had their time."""
-        if self.shard is not None and self._takeover.ready(
-            self._ground.clock.monotonic(),
-            listening_s=self._ground.listening_s(),
-            living=self._ground.gateways.living,
-            answered=self.shard.answered,
-        ):
-            self._step(Event.READY)
-
-    def _step(self, what: Event) -> None:
-        """Tell the table what happened, and do the step."""
-        now_us = self._ground.clock.wall_us()
-        term = max(now_us // 1_000, self._seen_term + 1)
-        match self._takeover.happened(what, self._ground.clock.monotonic(), term=term):
-            case Step.ASK:
-                self._begin(now_us)
-            case Step.OPEN if self.shard is not None:
-                self.shard.open()
-                self._ground.metrics.takeovers()
-                self._say("shard_taken", self.shard)
-                self._wake()
-            case Step.FORGET if self.shard is not None:
-                self._say("shard_lost", self.shard)
-                self.shard = None
+    def look(self) -> None:
+        """Take the step whose time or condition has come."""
+        ground, limits = self._ground, self._ground.takeover_limits
+        now = ground.clock.monotonic()
+        self._follow()
+        match self._takeover.state:
+            case State.IDLE if self._consuming and self._is_owner() and self._is_ready():
+                if now < self._call_from or ground.listening_s() < limits.listen_s:
+                    return
+                if ground.turns.take(self.number, self.look):
+                    self._step(Event.CALLED)
+            case State.CLAIMING if self._held() >= ground.window:
+                self._step(
+                    Event.OWNED
+                )  # the claim may lie behind what we hold; that we are given so much says the same
+            case State.CLAIMING if now - self._claimed_at >= limits.claim_again_s:
+                self._step(Event.OVERDUE if self._held() or self._is_owner() else Event.RELIEVED)
+            case State.ASKING if self.shard is not None:
+                living, listening_s = ground.gateways.living, ground.listening_s()
+                if answered(living, self.shard.answered, listening_s=listening_s, limits=limits):
+                    self._step(Event.ANSWERED)
             case _:
                 pass
 
-    def _begin(self, now_us: int) -> None:
-        ground = self._ground
-        self.shard = Shard(self.number, ground.shards, self._takeover.term, ground.shard_limits, ground.router)
-        self._add(self.shard.ask_every(ground.gateways.living, now_us))
-        self._look()
+    # ── steps ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _say(self, name: str, shard: Shard) -> None:
-        event(_logger, name, shard=self.number, term=shard.term, rooms=len(shard.rooms), gateways=len(shard.answered))
+    def _is_owner(self) -> bool:
+        return self._ground.place(self.number).owner == self._ground.router
+
+    def _is_ready(self) -> bool:
+        """Say whether the shard could be taken over without a long reading first; alone there is nobody who has it meanwhile."""
+        alone = self._ground.routers.living <= {self._ground.router}
+        return alone or (self._follower is not None and self._follower.caught_up)
+
+    def _follow(self) -> None:
+        """Follow the log where the shard may come to us, and only there."""
+        if self._closed or self._takeover.state in (State.LIVE, State.YIELDING):
+            return
+        ground = self._ground
+        if not self.wanted:
+            follower, self._follower = self._follower, None
+            if follower is not None:
+                follower.stop()
+        elif self._follower is None:
+            self._follower = Follower(
+                ground.bus,
+                self._stream,
+                ground.router,
+                ground.steady,
+                ground.metrics,
+                self._replay,
+                ground.horizon_us,
+                self.look,
+            )
+            self._follower.start()
+
+    def _is_rival(self, claim: Claim) -> bool:
+        """Say whether we give way to this claim of another router."""
+        if claim.router not in self._ground.routers.living or (claim.router, claim.term) == self._yielded:
+            return False  # it is dead; or we gave way to it before, and the broker gave it back since nobody else was there
+        match self._takeover.state:
+            case State.IDLE:
+                return True
+            case State.CLAIMING if self._ground.place(self.number).owner == claim.router:
+                return True  # nothing has begun yet
+            case _:
+                return (claim.term, claim.router) > (self._takeover.term, self._ground.router)
+
+    def _outrun(self, term: int) -> None:
+        self._seen_term = max(self._seen_term, term)
+        event(_logger, "shard_outrun", level=logging.WARNING, shard=self.number, term=term)
+        self._step(Event.OUTRUN)
+
+    def _step(self, what: Event) -> None:
+        """Tell the table what happened, and have the step done."""
+        clock = self._ground.clock
+        before = self._takeover.state
+        term = max(clock.wall_us() // 1_000, self._seen_term + 1)
+        step = self._takeover.happened(what, term=term)
+        term = self._takeover.term
+        if step is Step.CLAIM:
+            if before is State.IDLE:
+                self._began_at = clock.monotonic()
+            else:  # who waits for its claim holds up nobody else
+                self._ground.turns.give_back(self.number)
+            self._claimed_at = clock.monotonic()
+            self.shard = None
+            self.effects.clear()
+            self._accession.claim(term)
+        elif step is Step.ASK:
+            self._begin(term)
+        elif step is Step.MARK and self.log is not None and self._follower is not None:
+            self._follower.expect(term)
+            self._accession.mark(self.log, term, self._marked)
+        elif step is Step.READ and self._follower is not None:
+            self._accession.read(self._follower, self._read)
+        elif step is Step.OPEN:
+            self.released.clear()
+            self._open()
+        elif step is Step.FINISH:
+            self._wake()
+        elif step in (Step.LEAVE, Step.FORGET):
+            self._say("shard_left", self.shard, reason=str(what))
+            self._forget()
+            if step is Step.LEAVE:
+                self._leave()
+
+    def _begin(self, term: int) -> None:
+        """Make the shard under its new term, and fence and ask every gateway."""
+        ground = self._ground
+        self.shard = Shard(
+            self.number,
+            ground.topology.shards,
+            term,
+            ground.shard_limits,
+            ground.namespaces,
+            ground.router,
+            ground.events,
+        )
+        self._add(self.shard.ask_every(ground.gateways.living, ground.clock.wall_us()))
+        self.look()
+
+    def _marked(self, confirmed: bool) -> None:
+        self._step(Event.MARKED if confirmed else Event.FAILED)
+
+    def _read(self, found: Replay | Outrun | None) -> None:
+        if isinstance(found, Outrun):
+            self._outrun(found.term)
+            return
+        follower, self._follower = self._follower, None  # it has told what it knows
+        if follower is not None:
+            follower.stop()
+        if found is None:
+            self._step(Event.FAILED)
+            return
+        self._state = found.finish(self._takeover.term, self._ground.clock.wall_us())
+        self._step(Event.READ)
+
+    def _open(self) -> None:
+        """Give each gateway what it lacks; from now on deliveries are applied."""
+        ground, shard = self._ground, self.shard
+        state, self._state = self._state, None
+        if shard is None:
+            raise RuntimeError("a shard is read before it is made")
+        self._add(shard.open(state, ground.clock.wall_us()))
+        ground.turns.give_back(self.number)
+        ground.metrics.takeovers()
+        ground.metrics.hop_seconds("takeover", ground.clock.monotonic() - self._began_at)
+        self._say("shard_taken", shard, ms=round(1_000 * (ground.clock.monotonic() - self._began_at), 1))
+        self._wake()
+
+    def _forget(self) -> None:
+        self.generation += 1
+        self.effects.clear()
+        self.shard = None
+        self.log = None
+        self._state = None
+        self._consuming = False
+        self._accession.cancel()
+        self._ground.turns.give_back(self.number)
+        if self._follower is not None:
+            self._follower.expect(0)
+        self.released.set()
+
+    def _replay(self) -> Replay:
+        ground = self._ground
+        return Replay(ground.shard_limits, ground.namespaces, ground.topology.shards, self.number)
+
+    def _say(self, name: str, shard: Shard | None, **more: str | float) -> None:
+        if shard is not None:
+            said: dict[str, Any] = {"shard": self.number, "term": shard.term, "rooms": len(shard.rooms), **more}
+            event(_logger, name, gateways=len(shard.answered), **said)
 
     def _add(self, effects: list[Effect]) -> None:
         if effects:

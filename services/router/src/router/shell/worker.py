@@ -1,9 +1,9 @@
-"""Worker: one shard's way through this router: take ▶ decide ▶ (log) ▶ egress ▶ ack, in order.
+"""Worker: one shard's way through this router: take ▶ decide ▶ log ▶ egress ▶ events ▶ ack, in order.
 
-While the egress of one batch is on its way the next one is decided already, but it leaves only when the last one is confirmed. Deliveries that
-come before the shard is live wait, unacknowledged (the prefetch bounds them). What can't be handled is answered and set aside, and takes
-nothing else with it. It decides nothing about rooms (``core/shard.py``) or ownership (``possession.py``). ``app.py`` builds one for each
-shard and connects it to its queue.
+While the egress of one batch is on its way the next one is decided and logged already, but it leaves only when the last one is confirmed.
+Deliveries that come before the shard is live wait, unacknowledged (the prefetch bounds them). What can't be handled is answered and set
+aside, and takes nothing else with it. It decides nothing about rooms (``core/shard.py``) or ownership (``possession.py``), and keeps no lane
+open itself (``seat.py``). ``app.py`` builds one for each shard.
 """
 
 from __future__ import annotations
@@ -19,12 +19,16 @@ from router.core.effects import Effect
 from router.core.plan import Plan, plan
 from router.core.shard import Shard
 from router.shell.aside import SHARD_HEADER, Aside
-from router.shell.opening import opened
+from router.shell.events import Events
+from router.shell.ground import Ground
+from router.shell.opening import claim_in, opened
 from router.shell.outlet import Outlet
-from router.shell.possession import Ground, Possession
+from router.shell.possession import Possession
+from router.shell.seat import Seat
 from warren import envelope as wire
-from warren.bus import Delivery, Properties
+from warren.bus import Delivery, Lane, Properties
 from warren.envelope import CONTENT_TYPE, encode
+from warren.errors import WarrenError
 from warren.logs import event, get_logger
 from warren.telemetry import Hop, HopKind, Tracing
 
@@ -37,6 +41,7 @@ class WorkLimits:
 
     count: int = 1_024  # envelopes
     bytes: int = 262_144  # of the deliveries
+    effects: int = 8_192  # a join may bring back a hundred messages
 
 
 @dataclass(slots=True)
@@ -56,20 +61,36 @@ class Worker:
     """One shard."""
 
     def __init__(
-        self, number: int, ground: Ground, outlet: Outlet, aside: Aside, tracing: Tracing, limits: WorkLimits
+        self,
+        number: int,
+        ground: Ground,
+        outlet: Outlet,
+        aside: Aside,
+        events: Events,
+        tracing: Tracing,
+        limits: WorkLimits,
     ) -> None:
-        """Idle until the broker gives it something."""
+        """Idle until it is started and a lane is open."""
         self.number = number
         self._ground = ground
         self._outlet = outlet
         self._aside = aside
+        self._events = events
         self._tracing = tracing
         self._limits = limits
         self._inbound: deque[Delivery] = deque()
         self._wake = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
-        self.possession = Possession(number, ground, self._wake.set)
+        self.possession = Possession(number, ground, self._wake.set, self._leave, lambda: len(self._inbound))
+        self.seat = Seat(
+            ground.bus,
+            ground.topology.shard_queue(number),
+            ground.steady,
+            self,
+            prefetch=ground.window,
+            wanted=lambda: self.possession.wanted,
+        )
 
     @property
     def waiting(self) -> int:
@@ -79,13 +100,28 @@ class Worker:
     def start(self) -> None:
         """Begin to work."""
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"shard-{self.number}")
+        self.seat.start()
+
+    def tick(self) -> None:
+        """Look whether the time is up for something. To be called several times a second, and when the placement has changed."""
+        if not self._stopping:
+            self.possession.tick()
+            self.seat.look()
 
     async def stop(self) -> None:
-        """Take no more, finish and acknowledge what has begun, and end. It lasts as long as the broker is away."""
+        """Hand the shard over: take no more, finish and acknowledge what has begun, close the lane. It lasts as long as the broker is away."""
+        began = self._ground.clock.monotonic()
+        live = self.possession.live is not None
         self._stopping = True
         self._wake.set()
         if self._task is not None:
             await asyncio.wait((self._task,))
+        await self.seat.close()
+        await self.possession.close()
+        if live:
+            took_s = self._ground.clock.monotonic() - began
+            self._ground.metrics.hop_seconds("handover", took_s)
+            event(_logger, "shard_handed_over", shard=self.number, ms=round(1_000 * took_s, 1))
 
     async def kill(self) -> None:
         """Give up what has begun, and end."""
@@ -94,19 +130,46 @@ class Worker:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        await self.possession.close()
+        await self.seat.kill()
+
+    # ── the lane ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def opened(self, lane: Lane) -> None:
+        """A lane is open and will be consumed."""
+        self.possession.opened(lane)
+
+    def consuming(self) -> None:
+        """The lane is consumed."""
+        self.possession.consuming()
 
     def delivered(self, delivery: Delivery) -> None:
         """Take a delivery of the shard's queue."""
         if self._stopping:
             return  # stays unacknowledged, and goes to the next owner
-        self._inbound.append(delivery)
-        self.possession.delivered()
+        if self.possession.live is None:
+            claim = claim_in(delivery.body)
+            if claim is not None:
+                if self.possession.claimed(claim):
+                    delivery.ack()
+                return
+            self._inbound.append(delivery)
+            self.possession.given()
+        else:
+            self._inbound.append(delivery)
         self._wake.set()
 
     def lost(self) -> None:
-        """The shard's channel is gone."""
+        """The lane is gone."""
         self._inbound.clear()
         self.possession.lost()
+
+    def _leave(self) -> None:
+        """Close the lane: what is not acknowledged goes to the next owner."""
+        self._inbound.clear()
+        self.seat.leave()
+
+    # ── the pipeline ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _run(self) -> None:
         flight: asyncio.Task[None] | None = None
@@ -115,9 +178,16 @@ class Worker:
                 await self._wake.wait()
                 self._wake.clear()
                 while (work := self._next()) is not None:
+                    if not await self._log(work):
+                        continue
                     if flight is not None:
                         await flight
                     flight = asyncio.get_running_loop().create_task(self._carry_out(work))
+                if self.possession.yielding:
+                    if flight is not None:
+                        await flight
+                    if not self.possession.effects:
+                        self.possession.finished()
             if flight is not None:
                 await flight
         finally:
@@ -139,14 +209,30 @@ class Worker:
         return work
 
     def _decide(self, shard: Shard, work: Work) -> None:
-        """Apply deliveries up to the limits."""
-        metrics, clock = self._ground.metrics, self._ground.clock
+        """Apply deliveries up to the limits, or up to the claim of another router."""
+        metrics, clock, limits = self._ground.metrics, self._ground.clock, self._limits
         began, repeats, size = clock.monotonic(), shard.duplicates, 0
-        while self._inbound and work.kinds.total() < self._limits.count and size < self._limits.bytes:
+        while (
+            self._inbound
+            and work.kinds.total() < limits.count
+            and size < limits.bytes
+            and len(work.effects) < limits.effects
+        ):
             delivery = self._inbound.popleft()
+            envelopes, spoilt = opened(delivery.body)
+            if len(envelopes) == 1 and isinstance(envelopes[0], wire.Claim) and not spoilt:
+                if not self.possession.claimed(envelopes[0]):
+                    self._inbound.clear()  # the claim and what comes after it is the next owner's
+                    break
+                delivery.ack()
+                continue
             work.deliveries.append(delivery)
             size += len(delivery.body)
-            self._apply(shard, delivery, work)
+            if spoilt:
+                work.spoilt.append((delivery.body, spoilt))
+            self._apply(shard, envelopes, work, again=delivery.redelivered)
+        if not work.deliveries:
+            return
         for kind, count in work.kinds.items():
             metrics.messages(kind, count)
         if shard.duplicates > repeats:
@@ -154,12 +240,9 @@ class Worker:
         metrics.batch_size("process", work.kinds.total())
         metrics.hop_seconds("process", clock.monotonic() - began)
 
-    def _apply(self, shard: Shard, delivery: Delivery, work: Work) -> None:
+    def _apply(self, shard: Shard, envelopes: list[wire.Envelope], work: Work, *, again: bool) -> None:
         """Apply one delivery's envelopes; one that breaks something takes no other with it."""
         now_us = self._ground.clock.wall_us()
-        envelopes, spoilt = opened(delivery.body)
-        if spoilt:
-            work.spoilt.append((delivery.body, spoilt))
         oldest_us = 0
         for envelope in envelopes:
             work.kinds[type(envelope).__name__.lower()] += 1
@@ -168,7 +251,7 @@ class Worker:
                 if envelope.trace:
                     envelope = self._traced(envelope, work.hops, len(envelopes))
             try:
-                work.effects += shard.apply(envelope, now_us)
+                work.effects += shard.apply(envelope, now_us, again=again)
             except Exception as error:  # noqa: BLE001 - whatever it is, the rest of the shard goes on
                 event(_logger, "apply_failed", level=logging.ERROR, shard=self.number, error=error)
                 work.effects += shard.refuse_internal(envelope, f"internal: {type(error).__name__}")
@@ -185,15 +268,38 @@ class Worker:
 
     # ── carry out ───────────────────────────────────────────────────────────────────────────────────────────────────
 
+    async def _log(self, work: Work) -> bool:
+        """Append what the log must have before anything leaves. False: it may not have it, and the shard is left."""
+        log = self.possession.log
+        if work.generation != self.possession.generation or (work.plan.log and log is None):
+            self._end(work)
+            return False
+        if not work.plan.log or log is None:
+            return True
+        clock = self._ground.clock
+        began = clock.monotonic()
+        try:
+            await log.append(work.plan.log)
+        except WarrenError as error:
+            if work.generation == self.possession.generation:
+                event(_logger, "log_failed", level=logging.WARNING, shard=self.number, reason=str(error))
+                self.possession.failed()
+            self._end(work)
+            return False
+        self._ground.metrics.batch_size("log", len(work.plan.log))
+        self._ground.metrics.hop_seconds("log", clock.monotonic() - began)
+        return True
+
     async def _carry_out(self, work: Work) -> None:
         """Do what was decided, then acknowledge. It never raises but for being cancelled."""
         if work.generation != self.possession.generation:
+            self._end(work)
             return  # decided for a possession that is over; the broker gives these deliveries to the next owner
         clock = self._ground.clock
         began = clock.monotonic()
-        # The place of the log: append the batch and wait for the confirm here, before anything leaves for the gateways.
         try:
             await self._outlet.send(work.plan)
+            await self._events.send(work.plan.events)
             await self._set_aside(work)
         except Exception as error:  # noqa: BLE001 - ours; the queue's delivery limit is the last resort
             event(_logger, "carry_out_failed", level=logging.ERROR, shard=self.number, error=error)
@@ -201,11 +307,15 @@ class Worker:
                 delivery.reject(requeue=True)
             return
         finally:
-            for hop in work.hops:
-                hop.end()
+            self._end(work)
         self._ground.metrics.hop_seconds("egress", clock.monotonic() - began)
         for delivery in work.deliveries:
             delivery.ack()
+
+    def _end(self, work: Work) -> None:
+        """End the spans of a batch."""
+        for hop in work.hops:
+            hop.end()
 
     async def _set_aside(self, work: Work) -> None:
         """Keep what could not be handled, each with its reason."""

@@ -1,0 +1,13 @@
+/** Binary payloads travel as base64 in JSON. Part of warren.js. */
+
+export function toBase64(bytes) {
+  let text = "";
+  for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));
+  return btoa(text);
+}
+
+/** Turn a message's binary payload into its bytes, in place. */
+export function decode(message) {
+  if (message.encoding !== "base64") return;
+  message.payload = Uint8Array.from(atob(message.payload), (character) => character.charCodeAt(0));
+}

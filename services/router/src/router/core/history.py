@@ -1,0 +1,194 @@
+"""History: of each room the last numbered messages, for those who come back; what it can't prove to be whole it does not give.
+
+A room's window ends at the room's position and has no hole. It is bounded in count and age (the room's policy) and in bytes; all windows
+together are bounded in bytes, and where that is exceeded the largest lose their oldest first. Pure: the time is an argument, and an
+entry's age counts from when Warren took it in. ``core/shard.py`` fills and asks it, ``core/replay.py`` fills it from the log.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict, deque
+from itertools import islice
+
+from warren.envelope import OVERHEAD_BYTES, Deliver
+from warren.namespaces import HistoryPolicy
+from warren.position import Position
+
+
+class Window:
+    """One room's. ``entries`` are numbered without a hole, in one epoch."""
+
+    __slots__ = ("age_us", "bytes", "count", "entries", "epoch")
+
+    def __init__(self, epoch: str, policy: HistoryPolicy) -> None:
+        """Begin empty."""
+        self.epoch = epoch
+        self.count = policy.count
+        self.age_us = policy.age_s * 1_000_000
+        self.entries: deque[Deliver] = deque()
+        self.bytes = 0
+
+
+class History:
+    """The windows of a shard's rooms."""
+
+    def __init__(self, room_bytes: int, all_bytes: int) -> None:
+        """Keep at most ``room_bytes`` of each room and ``all_bytes`` of all."""
+        self._room_bytes = room_bytes
+        self._all_bytes = all_bytes
+        self._windows: OrderedDict[str, Window] = OrderedDict()  # the first is looked at next for what has aged
+        self.bytes = 0
+        self.evicted = 0  # entries that went for their bytes, since the beginning
+
+    def __len__(self) -> int:
+        """Return how many rooms have a window."""
+        return len(self._windows)
+
+    def __contains__(self, room: str) -> bool:
+        """Say whether anything is kept of this room."""
+        return room in self._windows
+
+    def put(self, entry: Deliver, policy: HistoryPolicy, now_us: int) -> None:
+        """Keep a room's next message. One that does not follow the last begins the window anew."""
+        window = self._windows.get(entry.room)
+        if window is None:
+            window = self._windows[entry.room] = Window(entry.epoch, policy)
+        entries = window.entries
+        if entries and (window.epoch != entry.epoch or entries[-1].seq + 1 != entry.seq):
+            self._shrink(window, len(entries))
+        window.epoch = entry.epoch
+        entries.append(entry)
+        size = OVERHEAD_BYTES + len(entry.payload)
+        window.bytes += size
+        self.bytes += size
+        if len(entries) > window.count:
+            self._shrink(window, 1)
+        while window.bytes > self._room_bytes:
+            self.evicted += 1
+            self._shrink(window, 1)
+        if self.bytes > self._all_bytes:
+            self._relieve()
+        self._look(now_us)
+
+    def since(self, position: Position, current: Position, room: str, now_us: int) -> list[Deliver] | None:
+        """Return the messages after ``position`` up to ``current``, the room's own; None where that can't be told (another epoch, too
+        old, from the future).
+        """
+        if position.epoch != current.epoch or position.seq < 0:
+            return None
+        missed = current.seq - position.seq
+        if not missed:
+            return []
+        window = self._windows.get(room)
+        if missed < 0 or window is None:
+            return None
+        self._age(window, now_us)
+        entries = window.entries
+        if missed > len(entries) or window.epoch != current.epoch or entries[-1].seq != current.seq:
+            return None
+        return list(islice(entries, len(entries) - missed, None))
+
+    def find(self, room: str, position: Position) -> Deliver | None:
+        """Return the message that has this position, where it is still kept."""
+        window = self._windows.get(room)
+        if window is None or window.epoch != position.epoch or not window.entries:
+            return None
+        at = position.seq - window.entries[0].seq
+        return window.entries[at] if 0 <= at < len(window.entries) else None
+
+    def page(self, room: str, before: int, limit: int, max_bytes: int, now_us: int) -> tuple[list[Deliver], bool]:
+        """Return the last ``limit`` messages before the seq ``before`` (0: before now) in their order, and whether there are older ones.
+
+        At most ``max_bytes`` of payload and overhead, but one message in any case; what has expired is passed over.
+        """
+        window = self._windows.get(room)
+        if window is None:
+            return [], False
+        self._age(window, now_us)
+        page: list[Deliver] = []
+        size, now_ms = 0, now_us // 1_000
+        for entry in reversed(window.entries):
+            if (before and entry.seq >= before) or 0 < entry.expires_ms <= now_ms:
+                continue
+            size += OVERHEAD_BYTES + len(entry.payload)
+            if len(page) >= limit or (page and size > max_bytes):
+                return page[::-1], True
+            page.append(entry)
+        return page[::-1], False
+
+    def reaches(self, room: str, position: Position) -> bool:
+        """Say whether the room's window ends at this position."""
+        window = self._windows.get(room)
+        return (
+            window is not None
+            and window.epoch == position.epoch
+            and bool(window.entries)
+            and window.entries[-1].seq == position.seq
+        )
+
+    def entries(self, room: str) -> list[Deliver]:
+        """Return all that is kept of a room."""
+        window = self._windows.get(room)
+        return [] if window is None else list(window.entries)
+
+    def rooms(self) -> list[str]:
+        """Return the rooms that have a window."""
+        return list(self._windows)
+
+    def cut(self, room: str, seq: int) -> list[Deliver]:
+        """Take back a room's messages from this seq on (they do not count after all); return them."""
+        window = self._windows.get(room)
+        cut: list[Deliver] = []
+        while window is not None and window.entries and window.entries[-1].seq >= seq:
+            entry = window.entries.pop()
+            size = OVERHEAD_BYTES + len(entry.payload)
+            window.bytes -= size
+            self.bytes -= size
+            cut.append(entry)
+        return cut
+
+    def drop(self, room: str) -> None:
+        """Forget a room."""
+        window = self._windows.pop(room, None)
+        if window is not None:
+            self.bytes -= window.bytes
+
+    def _shrink(self, window: Window, count: int) -> None:
+        """Drop a window's oldest entries."""
+        for _ in range(count):
+            size = OVERHEAD_BYTES + len(window.entries.popleft().payload)
+            window.bytes -= size
+            self.bytes -= size
+
+    def _age(self, window: Window, now_us: int) -> None:
+        """Drop what is too old."""
+        limit, entries = now_us - window.age_us, window.entries
+        while entries and entries[0].at_us < limit:
+            self._shrink(window, 1)
+
+    def _look(self, now_us: int) -> None:
+        """Look at one room for what has aged, each in its turn, so that silent rooms keep nothing for ever."""
+        room = next(iter(self._windows))
+        window = self._windows[room]
+        self._age(window, now_us)
+        if window.entries:
+            self._windows.move_to_end(room)
+        else:
+            del self._windows[room]
+
+    def _relieve(self) -> None:
+        """Take from the largest windows, until an eighth of all is free: so it is done seldom."""
+        target = self._all_bytes - self._all_bytes // 8
+        heap = [(-window.bytes, room) for room, window in self._windows.items()]
+        heapq.heapify(heap)
+        while self.bytes > target and heap:
+            window = self._windows[heapq.heappop(heap)[1]]
+            floor = -heap[0][0] if heap else 0  # the size of the next largest
+            while window.entries and self.bytes > target:
+                self.evicted += 1
+                self._shrink(window, 1)
+                if window.bytes <= floor:
+                    break
+            if window.entries and self.bytes > target:
+                heapq.heappush(heap, (-window.bytes, window.entries[0].room))

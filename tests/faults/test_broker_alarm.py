@@ -1,0 +1,106 @@
+"""The broker has a memory alarm, or a shard's queue is full: what clients send waits in their sockets, not in our memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+
+import pytest
+from tests.support.client import Client, connect
+from tests.support.eventually import MS, eventually
+from tests.support.pods import Gateway, Pods
+from tests.support.rabbit import Rabbit
+from tests.support.recorder import Recorder
+
+pytestmark = [pytest.mark.rabbit, pytest.mark.slow]
+
+KILOBYTES = 4
+MOST = 20_000
+ENV = {
+    "WARREN_GATEWAY_RATE": "0",
+    "WARREN_GATEWAY_MESSAGE_BYTES": "65536",
+    "WARREN_GATEWAY_UPLINK_BYTES": "2097152",
+    "WARREN_GATEWAY_PUBLISH_TIMEOUT_MS": "60000",
+}
+
+
+@pytest.fixture
+def watermark(rabbit: Rabbit) -> Iterator[Rabbit]:
+    """The broker; whatever the test sets, its memory limit is as before afterwards."""
+    yield rabbit
+    rabbit.node.ctl("set_vm_memory_high_watermark", "0.4")
+
+
+async def flood(client: Client, room: str, limit: int) -> int:
+    """Send until the socket takes no more for a second, at most ``limit`` messages; return how many went."""
+    text = "x" * (KILOBYTES * 1_024)
+    for number in range(1, limit + 1):
+        try:
+            async with asyncio.timeout(1_000 * MS):
+                await client.send("CHAT", room, {"n": number, "text": text}, id=f"m{number}")
+        except TimeoutError:
+            return number  # this one is in the socket's own buffer
+    raise AssertionError(f"{limit} messages were taken, and nobody held the client back")
+
+
+async def rss_mib(gateway: Gateway) -> float:
+    """Return the memory of a gateway's process."""
+    _, text = await gateway.get("/websocket-stats")
+    return json.loads(text)["memory"]["rss"] / 2**20
+
+
+async def test_a_memory_alarm_holds_the_senders_sockets(pods: Pods, watermark: Rabbit):
+    """The flooding client's socket takes no more, the gateway's memory stays where it was and others are served; after the alarm all that
+    was taken arrives, once and in order.
+    """
+    (first, second), _ = await pods.installation(2, 1, ENV)
+    recorder = Recorder()
+    async with (
+        await connect(first.url, user="ann") as ann,
+        await connect(first.url, user="carl") as carl,
+        await connect(second.url, user="bob", listener=recorder) as bob,
+    ):
+        await bob.join("r")
+        await ann.publish("r", {"n": 0})
+        await bob.expect("CHAT", payload__n=0)
+        before = await rss_mib(first)
+        await asyncio.to_thread(watermark.node.ctl, "set_vm_memory_high_watermark", "0.0001")
+        sent = await flood(ann, "r", MOST)
+        assert sent * KILOBYTES > 500  # it was the bound that held it, not the first message
+        await carl.settle()
+        assert (await first.get("/healthz"))[0] == 200
+        assert await rss_mib(first) - before < 64
+        await asyncio.to_thread(watermark.node.ctl, "set_vm_memory_high_watermark", "0.4")
+        await eventually(lambda: len(ann.of_type("ACK")) == sent + 1, 60.0)
+        await eventually(lambda: recorder.delivered("r") == sent + 1, 60.0)
+        recorder.check("r")
+        assert not ann.of_type("ERROR")
+        assert not carl.of_type("DEGRADED")
+        assert "holds publishing back" in first.log(10_000)
+
+
+async def test_a_full_shard_queue_holds_the_senders_sockets(pods: Pods, rabbit: Rabbit):
+    """Without a router the shard's queue fills and refuses; what then waits is bounded, and arrives once a router comes."""
+    (first,), (router,) = await pods.installation(1, 1, ENV)
+    recorder = Recorder()
+    async with (
+        await connect(first.url, user="ann") as ann,
+        await connect(first.url, user="bob", listener=recorder) as bob,
+    ):
+        await bob.join("r")
+        await ann.publish("r", {"n": 0})
+        await router.terminate()
+        policy = ("set_policy", "full", "shard", '{"max-length-bytes":100000,"overflow":"reject-publish"}')
+        await asyncio.to_thread(rabbit.node.ctl, *policy, "--apply-to", "queues")
+        try:
+            sent = await flood(ann, "r", MOST)
+            assert sent * KILOBYTES > 500
+            await bob.settle()
+            assert "publish_retry" in first.log(10_000)
+        finally:
+            await asyncio.to_thread(rabbit.node.ctl, "clear_policy", "full")
+        await router.start()
+        await eventually(lambda: len(ann.of_type("ACK")) == sent + 1, 60.0)
+        await eventually(lambda: recorder.delivered("r") == sent + 1, 60.0)
+        recorder.check("r")

@@ -1,0 +1,130 @@
+"""Events: what backends are told, in order, at least once, and without holding up a shard."""
+
+import asyncio
+import base64
+import json
+
+import pytest
+from prometheus_client import CollectorRegistry
+from tests.support.eventually import eventually
+from tests.support.scripted_bus import ScriptedBus
+
+from router.core.effects import Emit
+from router.shell import events as module
+from router.shell.events import Events
+from router.shell.steady import Steady
+from warren.envelope import Deliver
+from warren.errors import BusUnavailable, NotConfirmed
+from warren.metrics import RouterMetrics
+from warren.topology import Topology
+
+
+class Stand:
+    def __init__(self):
+        self.bus = ScriptedBus()
+        self.metrics = RouterMetrics(CollectorRegistry())
+        self.events = Events(self.bus, Topology(), Steady(self.bus), self.metrics)
+
+    def said(self):
+        return [(published.key, json.loads(published.body)) for published in self.bus.published]
+
+    def rooms(self):
+        return [body["room"] for _, body in self.said()]
+
+
+@pytest.fixture
+def stand(monkeypatch):
+    monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.001)
+    return Stand()
+
+
+def joined(number):
+    return Emit("room.joined", f"room{number}", 1_500_000, "g1~a", "ann")
+
+
+async def test_a_clients_events_say_who_and_where(stand):
+    """On the topic exchange, persistent JSON, under their kind; what is not known is left out."""
+    gone = Emit("client.disconnected", "@ann", 2_000_999, "g1~1f", "ann", "gone")
+    await stand.events.send([gone, joined(1)])
+    assert stand.said() == [
+        (
+            "client.disconnected",
+            {
+                "event": "client.disconnected", "connection": "g1~1f", "user": "ann", "room": "@ann",
+                "gateway": "g1", "generation": 31, "at": 2_000, "reason": "gone",
+            },
+        ),
+        (
+            "room.joined",
+            {
+                "event": "room.joined", "connection": "g1~a", "user": "ann", "room": "room1",
+                "gateway": "g1", "generation": 10, "at": 1_500,
+            },
+        ),
+    ]  # fmt: skip
+    assert {(each.exchange, each.persistent, each.mandatory) for each in stand.bus.published} == {
+        ("warren.events", True, False)
+    }
+    assert stand.bus.published[0].properties.content_type == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("message", "payload"),
+    [
+        (Deliver("a.b", "e", 7, "CHAT", b'{"x":1.50}', 3_000_000, 9, "g1~1", "ann", "m1"), {"x": 1.5}),
+        (
+            Deliver("a.b", "e", 7, "CHAT", b"\x00\xff", 3_000_000, 9, "g1~1", "ann", "~g1~1.2", binary=True),
+            base64.b64encode(b"\x00\xff").decode(),
+        ),
+    ],
+)
+async def test_a_messages_event_has_its_type_and_room_in_the_key(stand, message, payload):
+    """The payload as it is, binary as base64; never an id that a gateway gave."""
+    await stand.events.send([Emit("message", "a.b", 3_000_000, message=message)])
+    ((key, said),) = stand.said()
+    assert key == "message.CHAT.a.b"
+    assert said["payload"] == payload
+    assert said.get("encoding") == ("base64" if message.binary else None)
+    assert said.get("id") == (None if message.binary else "m1")
+    assert (said["seq"], said["epoch"], said["user"], said["at"]) == (7, "e", "ann", 3_000)
+
+
+async def test_many_are_under_way_together_and_in_order(stand):
+    """It returns when all are confirmed."""
+    stand.bus.held = True
+    sending = asyncio.create_task(stand.events.send([joined(number) for number in range(100)]))
+    await eventually(lambda: len(stand.bus.published) == 100)
+    assert not sending.done()
+    stand.bus.release()
+    await sending
+    assert stand.rooms() == [f"room{number}" for number in range(100)]
+
+
+async def test_what_is_not_confirmed_comes_again_with_all_behind_it(stand):
+    """So that the last time each comes is in order."""
+    stand.bus.script("room.joined", None, NotConfirmed(), None)
+    await stand.events.send([joined(number) for number in range(3)])
+    assert stand.rooms() == ["room0", "room1", "room2", "room1", "room2"]
+
+
+async def test_a_backends_full_queue_does_not_hold_up_the_shard(stand):
+    """After a few tries one is given up and counted, and those behind it have their turn."""
+    refusing = [outcome for _ in range(module.TRIES) for outcome in (NotConfirmed(), None)]
+    stand.bus.script("room.joined", *refusing)
+    await stand.events.send([joined(0), joined(1)])
+    assert stand.rooms() == ["room0", "room1"] * module.TRIES + ["room1"]
+    value = stand.metrics.registry.get_sample_value("warren_router_rejected_total", {"reason": "event_not_confirmed"})
+    assert value == 1
+
+
+async def test_while_the_broker_is_away_it_waits(stand):
+    """Nothing is given up, however often."""
+    stand.bus.script("room.joined", *[BusUnavailable()] * 9)
+    await stand.events.send([joined(0)])
+    assert stand.rooms() == ["room0"] * 10
+
+
+async def test_nothing_is_nothing(stand):
+    """No publish for an empty batch."""
+    await stand.events.send([])
+    assert stand.bus.published == []
