@@ -128,6 +128,7 @@ class ScriptedBus:
 
     def __init__(self) -> None:
         self.up = True
+        self.blocked = False
         self.held = False
         self.published: list[Published] = []
         self.outcomes: defaultdict[str, deque[Exception | None]] = defaultdict(deque)

@@ -95,6 +95,23 @@ async def test_a_lease_that_ends_takes_the_members_with_it():
     assert stand.gateways.living == frozenset()
 
 
+async def test_no_lease_ends_while_the_broker_holds_publishers_back():
+    """Nobody's heartbeat can come then; afterwards each has a whole lease."""
+    stand = await Stand().start()
+    stand.hear(Heartbeat("g1", 1), RouterHeartbeat("r2", 1))
+    stand.bus.blocked = True
+    for _ in range(10):
+        stand.clock.advance(4.0)
+        stand.inbox.tick()
+    stand.bus.blocked = False
+    stand.clock.advance(1.4)
+    stand.inbox.tick()
+    assert (stand.gateways.living, stand.routers.living) == ({"g1"}, {"r2"})
+    stand.clock.advance(4.0)
+    stand.inbox.tick()
+    assert (stand.gateways.living, stand.routers.living) == (frozenset(), frozenset())
+
+
 async def test_a_gateway_that_says_bye_is_gone_at_once():
     """And its members with it."""
     stand = await Stand().start()

@@ -140,6 +140,11 @@ class Bus(Protocol):
         """Whether the broker can be published to now."""
         ...
 
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker holds publishers back (a memory or disk alarm): a publish waits until that ends."""
+        ...
+
     async def start(self) -> None:
         """Connect and declare the topology; try until it succeeds (a line in the log for each failure).
 

@@ -79,6 +79,11 @@ class Inbox:
         """End the leases whose time is up."""
         if self._since is None:
             return
+        if self._bus.blocked:
+            # The broker takes nothing from anyone, so nobody can say that he lives.
+            self._gateways.listen(self._clock.monotonic())
+            self._routers.listen(self._clock.monotonic())
+            return
         for gateway in self._gateways.expire(self._clock.monotonic()):
             event(_logger, "gateway_gone", level=logging.WARNING, gateway=gateway, reason="no heartbeat")
             self._drop(gateway)
