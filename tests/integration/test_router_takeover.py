@@ -55,6 +55,12 @@ async def all_owned(stage: Stage, *routers: Router) -> None:
     await eventually(settled, 15.0, what="every shard with its owner")
 
 
+# Load sends some 500 messages a second to each room; what is kept must outlast a take-over on a slow machine, or a break is right.
+LONG = NamespaceSettings(
+    namespaces=Namespaces.parse("[{name: long, pattern: '*', history: {count: 10000, age_s: 300}}]")
+)
+
+
 class Load:
     """Numbered messages to some rooms, one after the other, for as long as it is entered."""
 
@@ -171,7 +177,7 @@ async def test_a_gateway_that_lives_and_is_silent_is_waited_for(stage: Stage) ->
 
 async def test_routers_share_the_shards_and_a_new_one_gets_its_own(stage: Stage) -> None:
     """Under load a router joins, another joins, and one leaves in order: each message arrives once, in order, without a break."""
-    first = await stage.router()
+    first = await stage.router(namespaces=LONG)
     gate, other = await stage.gate("g1"), await stage.gate("g2")
     rooms = ("lobby", "den", "garden")
     for number, room in enumerate(rooms, 1):
@@ -179,9 +185,9 @@ async def test_routers_share_the_shards_and_a_new_one_gets_its_own(stage: Stage)
         await stage.member(other, room, number)
     assert {shard_of(room, stage.topology.shards) for room in rooms} == set(range(stage.topology.shards))
     async with Load(gate, *rooms) as load:
-        second = await stage.router()
+        second = await stage.router(namespaces=LONG)
         await all_owned(stage, first, second)
-        third = await stage.router()
+        third = await stage.router(namespaces=LONG)
         await all_owned(stage, first, second, third)
         await load.more(20)
         await first.stop()
@@ -193,7 +199,7 @@ async def test_routers_share_the_shards_and_a_new_one_gets_its_own(stage: Stage)
 
 async def test_a_router_that_loses_its_broker_under_load_loses_nothing(stage: Stage) -> None:
     """The owner is cut off in the middle, another takes over, the first comes back and gets its shards again: once, in order, no break."""
-    first, second = await stage.router(), await stage.router()
+    first, second = await stage.router(namespaces=LONG), await stage.router(namespaces=LONG)
     gate, other = await stage.gate("g1"), await stage.gate("g2")
     for room in ("lobby", "garden"):
         await stage.member(gate, room)
