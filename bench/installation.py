@@ -1,4 +1,4 @@
-"""Warren as it runs in production, for a bench: a private RabbitMQ node, gateways and routers as processes, all on the loopback.
+"""Warren as it runs in production, for a bench: a private RabbitMQ (one node, or a cluster), gateways and routers as processes, all on the loopback.
 
 `with Installation(gateways=2, routers=2) as warren:` blocks until everything is ready and leaves nothing behind.
 """
@@ -16,7 +16,9 @@ from typing import Self
 
 import psutil
 from scripts.children import Child, end_all, free_port
+from scripts.rabbit_cluster import RabbitCluster
 from scripts.rabbit_node import RabbitNode
+from scripts.rabbit_root import RabbitRoot
 
 # Benches measure capacity, so the limits that protect against single clients are out of the way.
 GENEROUS = {
@@ -59,56 +61,73 @@ class Process:
 class Installation:
     """The whole of it."""
 
-    def __init__(self, *, gateways: int = 2, routers: int = 2, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        gateways: int = 2,
+        routers: int = 2,
+        env: dict[str, str] | None = None,
+        brokers: int = 1,
+        root: RabbitRoot | None = None,
+    ) -> None:
+        """``brokers``: how many RabbitMQ nodes; ``root`` as for RabbitNode."""
         self._counts = gateways, routers
         self._env = env or {}
+        self._brokers, self._root = brokers, root
+        self._started = 0
+        self.cluster: RabbitCluster | None = None
         self.gateways: list[Process] = []
         self.routers: list[Process] = []
         self.urls: list[str] = []
 
     def __enter__(self) -> Self:
-        self._folder = (
-            tempfile.TemporaryDirectory(prefix="warren-bench-", delete=False)
-            if 0
-            else type("F", (), {"name": "/tmp/wb", "cleanup": lambda s: None})()
-        )
-        self.rabbit = RabbitNode()
+        if self._brokers > 1:
+            self.cluster = RabbitCluster(self._brokers, root=self._root)
+            self.rabbit = self.cluster.nodes[0]
+        else:
+            self.rabbit = RabbitNode(root=self._root)
+        self._folder = tempfile.TemporaryDirectory(prefix="warren-bench-")
         try:
-            self.rabbit.start()
-            self._start_services()
+            if self.cluster is not None:
+                self.cluster.form()
+            else:
+                self.rabbit.start()
+            for _ in range(self._counts[1]):
+                self.start_router()
+            for _ in range(self._counts[0]):
+                self.start_gateway()
+            for process in (*self.routers, *self.gateways):
+                process.wait_ready()
         except BaseException:
             self.__exit__(None, None, None)
             raise
         return self
 
-    def _start_services(self) -> None:
-        shared = {**GENEROUS, **self._env, "WARREN_AMQP_URL": self.rabbit.url}
-        folder = Path(self._folder.name)
-        for _ in range(self._counts[1]):
-            self.start_router()
-        for _ in range(self._counts[0]):
-            internal, port = free_port(), free_port()
-            env = {
-                **shared,
-                "WARREN_GATEWAY_HOST": "127.0.0.1",
-                "WARREN_GATEWAY_PORT": str(port),
-                "WARREN_GATEWAY_INTERNAL_PORT": str(internal),
-            }
-            self.gateways.append(Process("gateway", env, internal, folder))
-            self.urls.append(f"ws://127.0.0.1:{port}/ws")
-        for process in (*self.routers, *self.gateways):
-            process.wait_ready()
-
-    def start_router(self) -> Process:
-        """Start one more router; it is not ready yet."""
+    def _start(self, module: str, own: dict[str, str]) -> Process:
+        urls = self.cluster.urls if self.cluster is not None else [self.rabbit.url]
+        first = self._started % len(urls)  # each begins with another node
+        self._started += 1
         internal = free_port()
         env = {
             **GENEROUS,
             **self._env,
-            "WARREN_AMQP_URL": self.rabbit.url,
-            "WARREN_ROUTER_INTERNAL_PORT": str(internal),
+            "WARREN_AMQP_URL": ",".join(urls[first:] + urls[:first]),
+            f"WARREN_{module.upper()}_INTERNAL_PORT": str(internal),
+            **own,
         }
-        process = Process("router", env, internal, Path(self._folder.name))
+        return Process(module, env, internal, Path(self._folder.name))
+
+    def start_gateway(self) -> Process:
+        """Start one more gateway, on a port of its own (the last of ``urls``); it is not ready yet."""
+        port = free_port()
+        process = self._start("gateway", {"WARREN_GATEWAY_HOST": "127.0.0.1", "WARREN_GATEWAY_PORT": str(port)})
+        self.gateways.append(process)
+        self.urls.append(f"ws://127.0.0.1:{port}/ws")
+        return process
+
+    def start_router(self) -> Process:
+        """Start one more router; it is not ready yet."""
+        process = self._start("router", {})
         self.routers.append(process)
         return process
 
@@ -120,5 +139,5 @@ class Installation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         end_all([process.child for process in (*self.gateways, *self.routers)], 5.0)
-        self.rabbit.close()
+        (self.cluster or self.rabbit).close()
         self._folder.cleanup()
