@@ -1,6 +1,6 @@
 # What one types. Each target is one script; what needs an `if` lives in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help install fmt lint types layers test test-fast test-rabbit test-rabbit4 soak run run-rabbit bench docs locks clean
+.PHONY: help install fmt lint types layers test test-fast test-rabbit test-rabbit4 soak run run-rabbit bench bench-peers bench-micro docs locks images test-images check-deploy chart manifests test-k8s clean
 PY := .venv/bin/python
 
 help: ## show this list
@@ -15,10 +15,8 @@ fmt: install ## format the code and mend what can be mended
 
 lint: install ## rules, format and layers
 	scripts/check lint
-
 types: install ## mypy, strict
 	scripts/check types
-
 layers: install ## who imports whom
 	scripts/check layers
 
@@ -50,12 +48,29 @@ run-rabbit: ## the same as four processes on a real RabbitMQ (WARREN_AMQP_URL, e
 bench: install ## measure: messages through the whole path, fan-out, idle connections
 	scripts/need rabbitmq
 	scripts/bench
+bench-micro: install ## what single parts cost, without broker and sockets
+	scripts/bench "micro --quiet"
+bench-peers: install ## measure Warren beside python-socketio, Socket.IO, Centrifugo and ws: about 20 minutes (ARGS=--quick: 5)
+	scripts/bench-peers $(ARGS)
 
 docs: install ## make docs/settings.md and docs/topology.md from the code
 	scripts/docs
-
 locks: install ## make requirements/*.lock from the members' dependencies
 	scripts/locks
+
+images: ## both container images, by docker, podman or buildah (ARGS="TAG --archive FOLDER")
+	scripts/images $(ARGS)
+test-images: install ## build both images, and a chat through containers that may write nothing (OFFLINE=1 without a registry)
+	scripts/test-images
+check-deploy: install ## compose file, load balancers, alerts and dashboards, each read by its own program
+	scripts/check-deploy
+
+chart: install ## the Helm chart: lint, render, validate for several versions of Kubernetes, assert, manifests in step
+	scripts/chart
+manifests: install ## make deploy/k8s/manifests, the chart's table of values and the broker's definitions
+	scripts/manifests
+test-k8s: install ## the chart on the cluster of KUBECONFIG, to which IMAGE_LOAD=… gives an image (the script says how)
+	scripts/test-k8s
 
 clean: ## remove what was made (.venv too)
 	scripts/clean

@@ -20,17 +20,29 @@ from pathlib import Path
 from typing import IO
 
 _GUARD = 'read -r _; kill -s KILL -- "-$1" 2>/dev/null; if [ -n "$2" ]; then sleep 0.2; rm -rf -- "$2"; fi'
+# Processes that run side by side and look for ports are each given a part of the range by this variable: "20000-23999".
+PORTS_VARIABLE = "WARREN_TEST_PORTS"
 # Below the range that the kernel takes for outgoing connections, so that none of those takes a port that was found free.
-_PORTS = range(20_000, 32_000)
+PORTS = range(20_000, 32_000)
+_not_given: list[int] = []
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Return a TCP port that nobody listens on now."""
-    for port in random.SystemRandom().sample(_PORTS, 200):
+    """Return a TCP port that nobody listens on now. None is given twice before all have been: who was given one may be slow to take it."""
+    for _ in range(200):
+        if not _not_given:
+            ports = _ports()
+            _not_given.extend(random.SystemRandom().sample(ports, len(ports)))
+        port = _not_given.pop()
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((host, port))
             return port
-    raise RuntimeError(f"no free port in {_PORTS.start} to {_PORTS.stop - 1} on {host}")
+    raise RuntimeError(f"no free port among 200 of {_ports()} on {host}")
+
+
+def _ports() -> range:
+    first, _, last = os.environ.get(PORTS_VARIABLE, "").partition("-")
+    return range(int(first), int(last) + 1) if last else PORTS
 
 
 class Child:

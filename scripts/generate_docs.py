@@ -30,6 +30,23 @@ variable with its value, where that comes from, and its meaning; secrets are hid
   (`WARREN_GATEWAY_SERVICE_HOST`, `WARREN_GATEWAY_PORT=tcp://…`) are ignored.
 """
 
+BROKER = """\
+### TLS to the broker
+
+Addresses that begin with `amqps://` (port 5671) speak TLS; the broker's certificate must be for the host that the address names. A private
+CA is named by `WARREN_AMQP_CA_FILE`; it then counts alone. An address may name the files by itself, as options:
+`amqps://user:password@host:5671/vhost?cafile=/etc/ca.pem&certfile=/etc/own.pem&keyfile=/etc/own.key`. What is wrong with a certificate
+stands in the log at each attempt, with the setting to mend.
+
+### Sizes in the broker
+
+`WARREN_BROKER_…_BYTES` become arguments of queues and streams, so all services of an installation need the same ones: who differs is refused
+by the broker, says which queue it is, and ends with code 1. What exists keeps the size that it was made with. To change one, stop all services,
+see that the queue is empty (`rabbitmqctl list_queues name messages`), delete it, and start them;
+with a stream (`<prefix>.history.<n>`) the histories of that shard's rooms go, and its clients are told `recovered: false`.
+`WARREN_BROKER_LOG_BYTES` must be at least twice `WARREN_ROUTER_HISTORY_BYTES`.
+"""
+
 OTEL = """\
 ## Tracing
 
@@ -74,6 +91,7 @@ def settings_page() -> str:
         "",
         *_table(variable if len(readers) > 1 else _only(variable, readers[0]) for variable, readers in shared.values()),
         "",
+        BROKER,
     ]
     for service, variables in described.items():
         own = [variable for variable in variables if variable.name.startswith(SERVICE_PREFIXES)]
@@ -132,7 +150,8 @@ def topology_page() -> str:
             "",
             "## Exchanges",
             "",
-            "All are durable.",
+            "All are durable, but for doors: an exclusive queue is reached through an auto-delete fanout exchange of its own name.",
+            "Where a broker node is down, RabbitMQ 4.3 keeps its clients' exclusive queues bound and locked; a door can be deleted all the same.",
             "",
             _row("exchange", "type"),
             _row("---", "---"),
@@ -147,6 +166,8 @@ def topology_page() -> str:
             *(_queue_row(queue, shown(queue.name)) for queue in [*queues, gateway[0], router[0]]),
             "",
             "## Bindings",
+            "",
+            "For exclusive queues: to the door.",
             "",
             _row("exchange", "routing key", "queue"),
             _row("---", "---", "---"),

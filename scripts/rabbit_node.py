@@ -108,6 +108,11 @@ class RabbitNode:
         return f"amqp://guest:guest@127.0.0.1:{self.port}/{'' if vhost == '/' else vhost}"
 
     @property
+    def own_folder(self) -> Path:
+        """The node's folder as the node itself sees it: what its configuration has to say for a file that stands in ``folder``."""
+        return self._root.inside(self.folder) if self._root else self.folder
+
+    @property
     def running(self) -> bool:
         """Whether the node's process is there (a paused one is)."""
         return self._node is not None and self._node.running
@@ -243,7 +248,7 @@ class RabbitNode:
         return self._root.command(program, *arguments) if self._root else [str(program), *arguments]
 
     def _environment(self) -> dict[str, str]:
-        folder = self._root.inside(self.folder) if self._root else self.folder
+        folder = self.own_folder
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("RABBITMQ_", "ERL_", "WARREN_"))
         }

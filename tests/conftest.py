@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import pytest_asyncio
+from tests.support import ports
 from tests.support.pods import Pods
 from tests.support.rabbit import Rabbit, open_rabbit
 
 from warren.topology import Topology
 
 TEST_SHARDS = 4
+
+# How long one example takes says how busy the machine is, nothing about the code.
+hypothesis.settings.register_profile("warren", deadline=None)
+hypothesis.settings.load_profile("warren")
+
+
+def pytest_configure() -> None:
+    """Give each worker of a run with ``-n`` ports of its own (its RabbitMQ it has anyway: fixtures are made in each worker)."""
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        ports.take_part(int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
 
 
 @pytest.fixture(scope="session")

@@ -187,6 +187,40 @@ async def test_an_exclusive_queue_goes_with_its_subscription(bus: Bus, topology:
     await eventually(lambda: is_unroutable(bus, topology.egress, "g"))
 
 
+async def test_a_retired_queue_gets_nothing_more(bus_factory: NewBus, topology: ContractTopology) -> None:
+    """Anybody can retire an exclusive queue: nothing is routed to it, others still get theirs; one that does not exist is no error."""
+    one, two = await bus_factory(), await bus_factory()
+    dead, other = Inbox(ack=True), Inbox(ack=True)
+    subscription = await one.subscribe(gateway(topology, "dead"), dead, prefetch=10)
+    await two.subscribe(gateway(topology, "other"), other, prefetch=10)
+    await two.publish(topology.egress, "all", b"to both", mandatory=True)
+    assert await dead.holds(1) == [b"to both"]
+    for _ in range(2):
+        await two.retire(subscription.queue)
+    await eventually(lambda: is_unroutable(two, topology.egress, "dead"))
+    await two.publish(topology.egress, "all", b"to one", mandatory=True)
+    assert await other.holds(2) == [b"to both", b"to one"]
+    assert await dead.holds(1) == [b"to both"]
+
+
+async def test_a_renewed_subscription_is_reached_again(bus_factory: NewBus, topology: ContractTopology) -> None:
+    """A subscription whose queue was retired is told of a loss and a start when it is renewed, and consumes under another name."""
+    one, two = await bus_factory(), await bus_factory()
+    moments: list[str] = []
+    inbox = Inbox(ack=True)
+    subscription = await one.subscribe(
+        gateway(topology, "g"), inbox, prefetch=10,
+        on_start=lambda: moments.append("start"), on_lost=lambda: moments.append("lost"),
+    )  # fmt: skip
+    former = subscription.queue
+    await two.retire(former)
+    subscription.renew()
+    await eventually(lambda: moments == ["start", "lost", "start"])
+    assert subscription.queue != former
+    await two.publish(topology.egress, "g", b"here", mandatory=True)
+    assert await inbox.holds(1) == [b"here"]
+
+
 async def test_an_exclusive_queue_goes_with_its_bus(bus_factory: NewBus, topology: ContractTopology) -> None:
     """When a bus closes, its exclusive queues are gone and what it had not acknowledged is in the durable ones."""
     one, two = await bus_factory(), await bus_factory()

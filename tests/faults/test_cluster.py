@@ -14,7 +14,7 @@ import pytest
 from scripts.rabbit_cluster import RabbitCluster
 from tests.support.eventually import eventually
 
-pytestmark = [pytest.mark.rabbit, pytest.mark.slow]
+pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.xdist_group("cluster")]
 
 
 @pytest.fixture(scope="module")

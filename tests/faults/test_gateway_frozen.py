@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import pytest
+import pytest_asyncio
 from tests.support.client import Client, connect
-from tests.support.eventually import MS, eventually
-from tests.support.pods import Pods
+from tests.support.eventually import eventually, stretched
+from tests.support.pods import Gateway, Pods, Router
 from tests.support.recorder import Recorder
 
 pytestmark = [pytest.mark.rabbit, pytest.mark.slow]
@@ -17,60 +20,71 @@ ENV = {"WARREN_GATEWAY_RATE": "0"}
 FROZEN_S = 8.0
 
 
-async def publish(client: Client, first: int, last: int, *, every_s: float = 0.0) -> None:
-    """Publish numbered messages to every room, each acknowledged."""
-    for number in range(first, last + 1):
-        await asyncio.gather(*(client.publish(room, {"n": number}) for room in ROOMS))
-        await asyncio.sleep(every_s)
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Bob is on the gateway that will be frozen, Ann on the other one; twenty messages of hers were published to every room."""
+
+    frozen: Gateway
+    other: Gateway
+    routers: list[Router]
+    ann: Client
+    bob: Client
+    recorder: Recorder  # of what Bob gets
+
+    async def publish(self, first: int, last: int, *, every_s: float = 0.0) -> None:
+        """Have Ann publish numbered messages to every room, each acknowledged."""
+        for number in range(first, last + 1):
+            await asyncio.gather(*(self.ann.publish(room, {"n": number}) for room in ROOMS))
+            await asyncio.sleep(every_s)
+
+    async def came(self, count: int) -> None:
+        """Return once Bob has ``count`` messages of each room; they must be all there are, in order and once."""
+        await eventually(lambda: all(self.recorder.delivered(room) >= count for room in ROOMS), 20.0)
+        for room in ROOMS:
+            self.recorder.check(room, sent={"ann": count})
 
 
-async def test_frozen_and_thawed(pods: Pods):
+@pytest_asyncio.fixture
+async def scene(pods: Pods) -> AsyncIterator[Scene]:
+    """Two gateways, two routers, a talk that has begun."""
+    (first, second), routers = await pods.installation(2, 2, ENV)
+    recorder = Recorder()
+    async with (
+        await connect(first.url, user="bob", listener=recorder) as bob,
+        await connect(second.url, user="ann") as ann,
+    ):
+        scene = Scene(first, second, routers, ann, bob, recorder)
+        for room in ROOMS:
+            await bob.join(room)
+        await scene.publish(1, 20)
+        yield scene
+
+
+async def test_frozen_and_thawed(scene: Scene):
     """For eight seconds it does nothing while others talk; then its members get all of it, in order and once, and nobody says that
     anything was lost.
     """
-    (first, second), _ = await pods.installation(2, 2, ENV)
-    recorder = Recorder()
-    async with (
-        await connect(first.url, user="bob", listener=recorder) as bob,
-        await connect(second.url, user="ann") as ann,
-    ):
-        for room in ROOMS:
-            await bob.join(room)
-        await publish(ann, 1, 20)
-        first.pause()
-        try:
-            await publish(ann, 21, 60, every_s=FROZEN_S / 40 * 1_000 * MS)
-        finally:
-            first.resume()
-        await publish(ann, 61, 80)
-        await eventually(lambda: all(recorder.delivered(room) >= 80 for room in ROOMS), 20.0)
-        for room in ROOMS:
-            recorder.check(room, sent={"ann": 80})
-        await bob.publish(ROOMS[0], {"from": "bob"})
-        assert await first.metric("warren_gateway_lapses_total") >= 1
-        assert await second.metric("warren_gateway_lapses_total") == 0
+    scene.frozen.pause()
+    try:
+        await scene.publish(21, 60, every_s=FROZEN_S / 40)
+    finally:
+        scene.frozen.resume()
+    await scene.publish(61, 80)
+    await scene.came(80)
+    await scene.bob.publish(ROOMS[0], {"from": "bob"})
+    assert await scene.frozen.metric("warren_gateway_lapses_total") >= 1
+    assert await scene.other.metric("warren_gateway_lapses_total") == 0
 
 
-async def test_frozen_while_its_router_dies(pods: Pods):
+async def test_frozen_while_its_router_dies(scene: Scene):
     """The new owner does not wait for it longer than its lease; thawed, it takes nothing from the time before."""
-    (first, second), (router, other) = await pods.installation(2, 2, ENV)
-    recorder = Recorder()
-    async with (
-        await connect(first.url, user="bob", listener=recorder) as bob,
-        await connect(second.url, user="ann") as ann,
-    ):
-        for room in ROOMS:
-            await bob.join(room)
-        await publish(ann, 1, 20)
-        first.pause()
-        try:
+    scene.frozen.pause()
+    try:
+        for router in scene.routers:
             router.kill()
-            other.kill()
-            await router.start()
-            await asyncio.wait_for(publish(ann, 21, 40, every_s=0.2 * 1_000 * MS), 40.0 * 1_000 * MS)
-        finally:
-            first.resume()
-        await publish(ann, 41, 60)
-        await eventually(lambda: all(recorder.delivered(room) >= 60 for room in ROOMS), 20.0)
-        for room in ROOMS:
-            recorder.check(room, sent={"ann": 60})
+        await scene.routers[0].start()
+        await asyncio.wait_for(scene.publish(21, 40, every_s=0.2), stretched(40.0))
+    finally:
+        scene.frozen.resume()
+    await scene.publish(41, 60)
+    await scene.came(60)

@@ -13,7 +13,7 @@ from tests.faults.schedule import Target
 from tests.faults.verdict import Kind
 from tests.faults.world import Measures
 
-pytestmark = [pytest.mark.rabbit, pytest.mark.slow]
+pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.xdist_group("soak")]
 
 SEED = int(os.environ.get("WARREN_TEST_SEED", "20"))
 # Which fault gives each mutant away, and who must be hurt for it to show.

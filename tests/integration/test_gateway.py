@@ -240,6 +240,9 @@ async def test_a_sampled_message_has_its_hops(home: House) -> None:
     ].startswith(f"00-{deliver.context.trace_id:032x}-{deliver.context.span_id:016x}-")
     assert "traceparent" not in (bob.of_type("CHAT", payload=2)[0])
     assert len(spans.get_finished_spans()) == 3
+    exposition = home.gateways[0].metrics.render("application/openmetrics-text;version=1.0.0")[0].decode().splitlines()
+    left = {line.partition('hop="')[2].partition('"')[0] for line in exposition if parent[3:35] in line}
+    assert left == {"uplink", "end_to_end"}
 
 
 async def test_the_gateway_is_named_in_every_connection(home: House) -> None:

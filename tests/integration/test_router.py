@@ -29,7 +29,7 @@ async def test_a_message_reaches_the_gateways_with_members_and_no_other(stage: S
     await one.send(message("lobby", "a", conn=sender, id="m1"), message("lobby", "b", conn=sender, id="m2"))
     (ack, *_) = await one.expect(wire.Ack, id="m2")
     for gate in (one, two):
-        delivered = await gate.expect(wire.Deliver, 2)
+        delivered = await gate.given("lobby", 2)
         assert [(d.seq, d.payload) for d in delivered] == [(1, b'"a"'), (2, b'"b"')]
     assert (ack.seq, ack.conn) == (2, sender)
     assert three.got(wire.Deliver) == []
@@ -59,7 +59,7 @@ async def test_order_is_kept_over_many_batches(stage: Stage) -> None:
         if not batch:
             break
         await gate.send(*(message("lobby", str(number), conn=conn) for number in batch))
-    delivered = await gate.expect(wire.Deliver, 1_000)
+    delivered = await gate.given("lobby", 1_000)
     assert [d.seq for d in delivered] == list(range(1, 1_001))
     assert [d.payload for d in delivered] == [f'"{number}"'.encode() for number in range(1_000)]
 
@@ -97,7 +97,7 @@ async def test_an_unreachable_gateway_is_suspected_and_holds_nobody_up(stage: St
     for number in range(3):
         await gate.send(message("lobby", str(number), conn=conn, id=f"m{number}"))
     await gate.expect(wire.Ack, id="m2")
-    assert len(gate.got(wire.Deliver)) == 3
+    assert len(await gate.given("lobby", 3)) == 3
     text = router.metrics.render()[0].decode()
     assert 'warren_router_rejected_total{reason="egress_unroutable"}' in text
 
@@ -110,7 +110,7 @@ async def test_a_room_on_every_gateway_goes_out_once_for_all(stage: Stage) -> No
     for number in range(5):
         await gates[0].send(message("lobby", str(number), conn=conns[0], id=f"m{number}"))
     for gate in gates:
-        delivered = await gate.expect(wire.Deliver, 5)
+        delivered = await gate.given("lobby", 5)
         assert [d.seq for d in delivered] == [1, 2, 3, 4, 5]
     text = router.metrics.render()[0].decode()
     (copies,) = [line for line in text.splitlines() if line.startswith('warren_router_delivered_total{to="all"}')]

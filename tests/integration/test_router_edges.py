@@ -40,7 +40,7 @@ async def test_a_spoilt_part_takes_nothing_else_with_it(stage: Stage) -> None:
     await gate.raw("lobby", b"\x92\x63\x90")
     await gate.send(message("lobby", "c", conn=conn, id="m3"))
     await gate.expect(wire.Ack, id="m3")
-    assert [d.payload for d in gate.got(wire.Deliver)] == [b'"a"', b'"b"', b'"c"']
+    assert [d.payload for d in await gate.given("lobby", 3)] == [b'"a"', b'"b"', b'"c"']
     await aside.holds(4)
     reasons = sorted(str(d.properties.headers["x-warren-reason"]).partition(":")[0] for d in aside.deliveries)
     assert reasons == ["malformed", "malformed", "not a shard's envelope", "unsupported"]
@@ -204,7 +204,7 @@ async def test_the_internal_port_shows_the_whole_installation(stage: Stage) -> N
     gates = [await stage.gate(name) for name in ("g1", "g2")]
     await stage.member(gates[0], "lobby")
     for gate in gates:
-        await gate.beat(connections=2, messages_in=3, messages_out=5, errors=1, rss_bytes=100)
+        gate.figures = {"connections": 2, "messages_in": 3, "messages_out": 5, "errors": 1, "rss_bytes": 100}
     await eventually(lambda: router.gateways.totals().connections == 4)
     base = f"http://127.0.0.1:{router.probes.port}"
     async with aiohttp.ClientSession() as session:

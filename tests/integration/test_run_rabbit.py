@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from scripts.children import Child
+from scripts.children import PORTS_VARIABLE, Child
 from tests.support.client import connect
 from tests.support.eventually import eventually, stretched
 from tests.support.ports import free_port
@@ -29,7 +29,11 @@ class Run:
         self.folder = folder / "temporary"
         self.folder.mkdir()
         self.output = folder / "output"
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("WARREN_", "OTEL_"))}
+        env = {
+            name: value
+            for name, value in os.environ.items()
+            if name == PORTS_VARIABLE or not name.startswith(("WARREN_", "OTEL_"))
+        }
         with self.output.open("wb") as output:
             self.child = Child(
                 [sys.executable, "-m", "scripts.run_rabbit"],

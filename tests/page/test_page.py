@@ -39,7 +39,7 @@ SOCKETS = """
 """
 FLOOD = "for (let n = 0; n < 20; n++) sockets.at(-1).send(JSON.stringify({type: 'PING'}))"
 
-pytestmark = [pytest.mark.page, pytest.mark.slow]
+pytestmark = [pytest.mark.page, pytest.mark.slow, pytest.mark.xdist_group("page")]
 expect.set_options(timeout=10_000)
 
 

@@ -172,6 +172,10 @@ class AmqpServer:
                 return spec.Confirm.SelectOk()
             case spec.Exchange.Declare():
                 return spec.Exchange.DeclareOk()
+            case spec.Exchange.Bind():
+                return spec.Exchange.BindOk()
+            case spec.Exchange.Delete():
+                return spec.Exchange.DeleteOk()
             case spec.Queue.Declare(queue=queue):
                 return spec.Queue.DeclareOk(queue or "", 0, 0)
             case spec.Queue.Bind():

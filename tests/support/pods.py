@@ -222,6 +222,11 @@ class Pods:
         await asyncio.gather(*(pod.start(timeout_s=40.0) for pod in (*front, *back)))
         return front, back
 
+    @property
+    def all(self) -> tuple[Pod, ...]:
+        """Every pod that was made, in that order."""
+        return tuple(self._pods)
+
     def close(self) -> None:
         """End them all."""
         for pod in self._pods:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
+import time
 from urllib.parse import urlsplit
 
 import pika
+import pika.exceptions
 import pytest
 from scripts.rabbit_node import RabbitNode
 
@@ -51,7 +53,21 @@ class Rabbit:
             self.node.delete_vhost(self._vhosts.pop())
 
     def remove(self, topology: Topology) -> None:
-        """Remove every durable queue and every exchange of a topology, whether it was declared or not."""
+        """Remove every durable queue and every exchange of a topology, whether it was declared or not. A node that was just started again
+        does not know all of them at once: it is tried for a while.
+        """
+        deadline = time.monotonic() + 30.0
+        while True:
+            try:
+                self._remove(topology)
+            except pika.exceptions.AMQPError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+            else:
+                return
+
+    def _remove(self, topology: Topology) -> None:
         with pika.BlockingConnection(pika.URLParameters(self.url)) as connection:
             channel = connection.channel()
             for queue in topology.queues():

@@ -78,7 +78,15 @@ class ScriptedSubscription:
         self.start = on_start
         self.lose = on_lost
         self.active = True
+        self.renewed = 0
         self.queue = source().queue.name
+
+    def renew(self) -> None:
+        if self.active:
+            self.renewed += 1
+            self.lose()
+            self.queue = self.source().queue.name
+            self.start()
 
     async def close(self) -> None:
         self.active = False
@@ -133,6 +141,8 @@ class ScriptedBus:
         self.published: list[Published] = []
         self.outcomes: defaultdict[str, deque[Exception | None]] = defaultdict(deque)
         self.subscriptions: list[ScriptedSubscription] = []
+        self.retired: list[str] = []
+        self.retiring: deque[Exception] = deque()  # what the next calls of ``retire`` raise
         self.lanes: list[ScriptedLane] = []
         self.laning: deque[Exception] = deque()  # what the next calls of ``lane`` raise
         self.consuming: deque[Exception] = deque()  # what the next calls of ``consume`` on a lane raise
@@ -222,6 +232,12 @@ class ScriptedBus:
             if not on_record(Record(offset + self.dropped, records[offset])):
                 return
             offset += 1
+
+    async def retire(self, queue: str) -> None:
+        await asyncio.sleep(0)
+        if self.retiring:
+            raise self.retiring.popleft()
+        self.retired.append(queue)
 
     async def subscribe(
         self,

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 from tests.support.buses import Inbox, MemoryWorld, RabbitWorld, World
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, stretched
 
 from router.app import Router
 from router.settings import FlowSettings, MemorySettings, RouterProbeSettings, RouterSettings, TakeoverSettings
@@ -45,6 +45,7 @@ class Gate:
         self.terms: dict[int, int] = {}  # shard ▶ the highest term that asked
         self.answers = True
         self.beats = True
+        self.figures: dict[str, int] = {}  # what its heartbeats tell
         self.asks: list[wire.Ask] = []
         self._life: asyncio.Task[None] | None = None
         self._asked = asyncio.Event()
@@ -109,8 +110,8 @@ class Gate:
                     self.positions[room] = Position(envelope.epoch, envelope.seq)
                     self.taken.setdefault(room, []).append(envelope)
 
-    async def beat(self, **figures: int) -> None:
-        await self.tell(wire.Heartbeat(self.name, 1_000_000, **figures))
+    async def beat(self) -> None:
+        await self.tell(wire.Heartbeat(self.name, 1_000_000, **self.figures))
 
     async def tell(self, envelope: wire.Envelope, key: str = ALL) -> None:
         await self.bus.publish(self.topology.routers, key, encode([envelope]), persistent=False)
@@ -156,6 +157,12 @@ class Gate:
 
         return await eventually(there, 10.0, what=f"{count} {kind.__name__} {fields} at {self.name}")
 
+    async def given(self, room: str, count: int) -> list[wire.Deliver]:
+        """Return what the members of a room were given once there are ``count``: what an owner sends again is not in it."""
+        taken = self.taken.setdefault(room, [])
+        await eventually(lambda: len(taken) >= count, 10.0, what=f"{count} messages of {room} at {self.name}")
+        return taken
+
 
 class Stage:
     """A world with routers and gateways on it."""
@@ -175,8 +182,8 @@ class Stage:
 
     async def router(self, *, tracing: Tracing | None = None, **changes: Any) -> Router:
         takeover = {
-            "lease_ms": 2_000,
-            "peer_lease_ms": 1_500,
+            "lease_ms": round(stretched(2.0) * 1_000),
+            "peer_lease_ms": round(stretched(1.5) * 1_000),
             "announce_ms": 50,
             "listen_ms": 100,
             "ask_again_ms": 300,

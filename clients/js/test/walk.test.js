@@ -66,6 +66,10 @@ class Server {
       const seen = this.log.findIndex(({ id, sender }) => sender === "ann" && id === frame.id) + 1;
       const seq = seen || this.publish({ ...frame, sender: "ann" });
       this.acks.push({ type: "ACK", ref: frame.id, room: ROOM, payload: { epoch: "e", seq } });
+    } else if (frame.type === "JOIN" && frame.room !== ROOM) {
+      // the user's own room, in which nothing is said
+      const payload = { epoch: "u", seq: 0, recovered: frame.payload?.since !== undefined, missed: 0 };
+      this.down.push({ type: "JOINED", room: frame.room, ref: frame.id, payload });
     } else if (frame.type === "JOIN") {
       const since = frame.payload?.since;
       const missed = since ? this.log.length - since.seq : 0;

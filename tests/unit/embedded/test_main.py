@@ -47,9 +47,13 @@ def port() -> int:
     """A free port whose neighbour is free too."""
     for _ in range(50):
         found = free_port()
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", found + 1)) != 0:
-                return found
+        with socket.socket() as one, socket.socket() as two:
+            try:  # not only listeners take a port: the last socket of a finished test may keep it for a while
+                one.bind(("127.0.0.1", found))
+                two.bind(("127.0.0.1", found + 1))
+            except OSError:
+                continue
+            return found
     raise RuntimeError("no two free ports side by side")
 
 
@@ -138,6 +142,7 @@ def _notify(port: int, body: object) -> int:
 def test_a_port_that_is_taken_is_one_clear_line(port: int, which: int):
     """Whichever of the two is taken is named, with what to do; nothing is started, and the exit code is 1."""
     with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", port + which))
         other.listen()
         ended = run(PORT=str(port))

@@ -19,7 +19,8 @@ def test_every_variable_is_the_routers_own_or_shared():
     """Nothing that only the router reads is called as if both did; each has a meaning."""
     shared = {
         "WARREN_AMQP_URL", "WARREN_AMQP_HEARTBEAT_S", "WARREN_PREFIX", "WARREN_SHARDS", "WARREN_LOG_LEVEL",
-        "WARREN_LOG_FILE", "WARREN_NAMESPACES",
+        "WARREN_LOG_FILE", "WARREN_NAMESPACES", "WARREN_AMQP_CA_FILE", "WARREN_AMQP_CERT_FILE", "WARREN_AMQP_KEY_FILE",
+        "WARREN_BROKER_SHARD_BYTES", "WARREN_BROKER_LOG_BYTES", "WARREN_BROKER_POD_BYTES", "WARREN_BROKER_DEAD_BYTES",
     }  # fmt: skip
     for variable in describe(RouterSettings):
         assert variable.name in shared or variable.name.startswith("WARREN_ROUTER_")
@@ -33,6 +34,7 @@ def test_values_are_read_into_their_groups():
         {
             "WARREN_ROUTER_PREFETCH": "7",
             "WARREN_ROUTER_DEDUP_COUNT": "8",
+            "WARREN_ROUTER_HISTORY_FLOOR_MS": "0",
             "WARREN_ROUTER_ID": "pod-1",
             "WARREN_SHARDS": "4",
             "WARREN_ROUTER_EVENTS": "client,message",
@@ -40,6 +42,7 @@ def test_values_are_read_into_their_groups():
         },
     )
     assert settings.events == ("client", "message")
+    assert settings.memory.history_floor_ms == 0
     assert not settings.namespaces.namespaces.policy("n1").history.kept
     assert (settings.flow.prefetch, settings.memory.dedup_count, settings.id, settings.bus.shards) == (7, 8, "pod-1", 4)
 
@@ -86,3 +89,11 @@ def test_an_id_is_new_for_every_life():
     assert one != two
     assert one.startswith("pod-1-")
     assert is_connection(connection_id(new_router_id(""), 1))
+
+
+def test_a_log_that_can_not_hold_the_histories_is_a_problem():
+    """Twice what is kept in memory: a new owner has to find all of it there, after a whole checkpoint."""
+    env = {"WARREN_BROKER_LOG_BYTES": "8000000", "WARREN_ROUTER_HISTORY_BYTES": "4000001"}
+    with pytest.raises(SettingsError, match="WARREN_BROKER_LOG_BYTES must be at least twice"):
+        read(RouterSettings, env)
+    assert read(RouterSettings, env | {"WARREN_ROUTER_HISTORY_BYTES": "4000000"}).bus.broker_log_bytes == 8_000_000

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from warren.batch import BatchLimits
 from warren.batcher import Batcher
 from warren.errors import NotConfirmed
+from warren.fault import Fault, fault_in
 
 
 class Wire:
@@ -121,6 +123,23 @@ async def test_a_failed_batch_fails_its_barriers_and_no_later_one() -> None:
     await after
     assert wire.sent == [[1], [2]]
     assert batcher.waiting == 0
+
+
+async def test_a_failed_batch_that_nobody_waits_for_is_a_fault() -> None:
+    """Its items are lost, so the process is told; later items go on until it ends."""
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    wire = Wire()
+    batcher = Batcher(wire.send)
+    batcher.offer(1, 1)
+    await turns()
+    batcher.offer(2, 1)
+    error = ZeroDivisionError()
+    wire.confirms[0].set_exception(error)
+    await turns()
+    wire.confirms[1].set_result(None)
+    await batcher.barrier()
+    assert [fault_in(context) for context in told] == [Fault("batcher", error)]
 
 
 async def test_a_barrier_that_is_cancelled_harms_nobody() -> None:

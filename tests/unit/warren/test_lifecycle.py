@@ -11,6 +11,7 @@ import pytest
 from tests.support.eventually import eventually
 
 from warren.errors import BusUnavailable
+from warren.fault import tell, watched
 from warren.lifecycle import SIGNALS, Part, run, serve
 
 
@@ -147,6 +148,57 @@ async def test_a_part_that_fails_to_stop_does_not_keep_the_others(caplog: pytest
     assert await task == 0
     assert recorder.seen[-2:] == ["-b", "-a"]
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == ["stop_failed"]
+
+
+async def test_a_fault_ends_the_process_in_order_with_code_1(caplog: pytest.LogCaptureFixture) -> None:
+    """A watched task that raises stops all parts as a signal does, and one line has its name and traceback."""
+    recorder, go = Recorder(), asyncio.Event()
+
+    async def broken() -> None:
+        await go.wait()
+        raise ZeroDivisionError
+
+    def begin() -> None:
+        watched(asyncio.get_running_loop().create_task(broken(), name="ticker"))
+
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+    task = asyncio.create_task(serve([recorder.part("a"), recorder.part("b", start=begin)], deadline_s=5))
+    await eventually(lambda: recorder.seen == ["+a", "+b"])
+    go.set()
+    assert await task == 1
+    assert recorder.seen == ["+a", "+b", "-b", "-a"]
+    (line,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert (line.getMessage(), fields(line)) == ("fault", {"task": "ticker"})
+    assert line.exc_info is not None
+    assert line.exc_info[0] is ZeroDivisionError
+    assert loop.get_exception_handler() is before
+
+
+async def test_a_fault_while_stopping_is_told_by_the_exit_code() -> None:
+    """The parts stop all the same, and the code is 1, since something may be lost."""
+
+    async def fail_at_once() -> None:
+        tell("batcher", ZeroDivisionError())
+
+    recorder, stop = Recorder(), asyncio.Event()
+    task = asyncio.create_task(serve([recorder.part("a", stop=fail_at_once)], deadline_s=5, stop=stop))
+    await eventually(lambda: recorder.seen == ["+a"])
+    stop.set()
+    assert await task == 1
+    assert recorder.seen == ["+a", "-a"]
+
+
+async def test_what_asyncio_has_to_tell_else_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """An exception in some callback is logged as ever, and the process lives on until it is told to stop."""
+    recorder, stop = Recorder(), asyncio.Event()
+    task = asyncio.create_task(serve([recorder.part("a")], deadline_s=5, stop=stop))
+    await eventually(lambda: recorder.seen == ["+a"])
+    asyncio.get_running_loop().call_soon(fail(ZeroDivisionError()))
+    await eventually(lambda: any(record.name == "asyncio" for record in caplog.records))
+    assert not task.done()
+    stop.set()
+    assert await task == 0
 
 
 async def test_a_thing_with_start_and_stop_is_a_part() -> None:

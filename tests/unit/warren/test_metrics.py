@@ -1,5 +1,6 @@
 """Metrics: what the objects count, and that no label grows without bound."""
 
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from warren.metrics import MAX_LABEL_VALUES, GatewayMetrics, RouterMetrics
@@ -141,3 +142,34 @@ def test_several_live_in_one_process() -> None:
     assert samples(two)["warren_gateway_connections", ""] == 0
     for metrics in (one, two, router):
         assert samples(metrics)["process_resident_memory_bytes", ""] > 1_000_000
+
+
+def test_a_sampled_message_leaves_its_trace_with_the_time_that_it_took() -> None:
+    """A scraper that takes OpenMetrics gets the trace id of a sampled message beside its bucket; others get plain text without."""
+    metrics = GatewayMetrics()
+    metrics.hop_seconds("end_to_end", 0.003, "0af7651916cd43dd8448eb211c80319c")
+    metrics.hop_seconds("end_to_end", 0.7)
+    body, content_type = metrics.render("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5")
+    assert content_type.startswith("application/openmetrics-text")
+    found = {
+        sample.labels["le"]: (sample.exemplar.labels, sample.exemplar.value)
+        for family in open_metrics(body.decode())
+        for sample in family.samples
+        if sample.exemplar
+    }
+    assert found == {"0.005": ({"trace_id": "0af7651916cd43dd8448eb211c80319c"}, 0.003)}
+    assert b"trace_id" not in metrics.render()[0]
+
+
+def test_a_scraper_that_asks_for_nonsense_gets_plain_text() -> None:
+    """An Accept header with a version that is none is answered like none."""
+    body, content_type = RouterMetrics().render("application/openmetrics-text;version=new, text/plain;version=;q=x")
+    assert content_type.startswith(("text/plain", "application/openmetrics-text"))
+    assert b"warren_router_rooms 0.0" in body
+
+
+def test_a_gateway_says_how_many_places_it_has() -> None:
+    """The number of places is a metric, so that an alert can tell when a pod is nearly full."""
+    metrics = GatewayMetrics()
+    metrics.places.set(10_000)
+    assert samples(metrics)["warren_gateway_places", ""] == 10_000

@@ -77,6 +77,17 @@ async def test_metrics_are_rendered_for_prometheus(probes: Probes) -> None:
     assert "warren_gateway_connections 0.0" in str(body["text"])
 
 
+async def test_a_scraper_that_takes_openmetrics_gets_it(probes: Probes) -> None:
+    """The scraper's Accept header decides the form, as Prometheus sends it where exemplars are stored."""
+    wanted = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{probes.port}/metrics", headers={"Accept": wanted}) as response,
+    ):
+        assert response.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+        assert (await response.text()).endswith("# EOF\n")
+
+
 async def test_a_service_adds_its_own_routes(probes: Probes) -> None:
     """A service's own routes are served on the same port; what is unknown is 404."""
     assert await get(probes, "/websocket-stats") == (200, "application/json; charset=utf-8", {"connections": 3})

@@ -22,6 +22,7 @@ from warren.settings import (
     report,
     variable,
 )
+from warren.topology import Topology
 
 
 class Probes(ProbeSettings):
@@ -159,6 +160,59 @@ def test_a_wrong_broker_address_is_a_problem_that_does_not_repeat_it(url: str) -
     assert "nonsense" not in problem
 
 
+def test_the_files_for_tls_become_options_of_the_addresses_that_speak_it() -> None:
+    """An address without TLS has none of them, and what an address says itself stays."""
+    env = {
+        "WARREN_AMQP_URL": "amqps://u:p%40w@a/v,amqps://b?heartbeat=5&cafile=/own.pem,amqp://c",
+        "WARREN_AMQP_CA_FILE": "/etc/warren ca/ca.crt",
+        "WARREN_AMQP_CERT_FILE": "/c.pem",
+        "WARREN_AMQP_KEY_FILE": "/k.pem",
+    }
+    assert read(BusSettings, env).amqp_urls == (
+        "amqps://u:p%40w@a/v?cafile=/etc/warren%20ca/ca.crt&certfile=/c.pem&keyfile=/k.pem",
+        "amqps://b?heartbeat=5&cafile=/own.pem&certfile=/c.pem&keyfile=/k.pem",
+        "amqp://c",
+    )
+
+
+@pytest.mark.parametrize(
+    ("env", "problem"),
+    [
+        ({"WARREN_AMQP_CA_FILE": "/ca.pem"}, "no address of WARREN_AMQP_URL begins with amqps://"),
+        ({"WARREN_AMQP_URL": "amqps://b", "WARREN_AMQP_KEY_FILE": "/k.pem"}, "WARREN_AMQP_CERT_FILE is not"),
+    ],
+)
+def test_files_for_tls_that_would_do_nothing_are_a_problem(env: dict[str, str], problem: str) -> None:
+    """A CA without TLS, or a key without its certificate, is a slip that would leave the connection open to others."""
+    (found,) = problems_of(BusSettings, env)
+    assert problem in found
+
+
+def test_the_sizes_in_the_broker_are_the_topologys() -> None:
+    """What nobody sets is the topology's own default; what is set is an argument of the queues."""
+    assert read(BusSettings, {}).topology.queues() == Topology().queues()
+    env = {
+        "WARREN_PREFIX": "w",
+        "WARREN_SHARDS": "1",
+        "WARREN_BROKER_SHARD_BYTES": "2000000",
+        "WARREN_BROKER_LOG_BYTES": "16000000",
+        "WARREN_BROKER_POD_BYTES": "3000000",
+        "WARREN_BROKER_DEAD_BYTES": "4000000",
+    }
+    topology = read(BusSettings, env).topology
+    sizes = {queue.name: queue.arguments.get("x-max-length-bytes") for queue in topology.queues()}
+    assert sizes == {
+        "w.guard": None,
+        "w.shard.0": 2_000_000,
+        "w.history.0": 16_000_000,
+        "w.notify": 2_000_000,
+        "w.notify.dead": 4_000_000,
+        "w.dead": 4_000_000,
+    }
+    assert topology.history_stream(0).arguments["x-stream-max-segment-size-bytes"] == 1_000_000
+    assert topology.gateway_queue("g", "n")[0].arguments["x-max-length-bytes"] == 3_000_000
+
+
 def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
     """A secret is read from the file that <NAME>_FILE names, without the newline at its end; both at once are a problem."""
     file = tmp_path / "url"
@@ -214,7 +268,7 @@ def test_describe_lists_each_variable_once_in_order() -> None:
 
     described = {one.name: one for one in describe(Both)}
     assert len(described) == len(describe(Both))
-    assert list(described)[:2] == ["WARREN_AMQP_URL", "WARREN_AMQP_HEARTBEAT_S"]
+    assert list(described)[:2] == ["WARREN_AMQP_URL", "WARREN_AMQP_CA_FILE"]
     url = described["WARREN_AMQP_URL"]
     assert (url.default, url.secret, url.file) == ("amqp://guest:guest@localhost:5672/", True, True)
     assert described["WARREN_GATEWAY_INTERNAL_PORT"].default == "9080"

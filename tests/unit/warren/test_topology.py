@@ -2,7 +2,7 @@
 
 import pytest
 
-from warren.topology import ALL, Limits, Topology
+from warren.topology import ALL, Exchange, Limits, Topology
 
 TOPOLOGY = Topology(shards=5)
 
@@ -72,6 +72,16 @@ def test_own_queues_are_reached_by_id_and_by_all() -> None:
     queue, bindings = TOPOLOGY.router_queue("r1", "x")
     assert queue.kind == "exclusive"
     assert [(each.exchange, each.key) for each in bindings] == [(TOPOLOGY.routers, "r1"), (TOPOLOGY.routers, ALL)]
+
+
+def test_an_own_queue_has_a_door_of_its_name() -> None:
+    """A gateway's and a router's queue is reached through an exchange of its name; no other name is taken for such a door."""
+    for queue, _ in (TOPOLOGY.gateway_queue("g1", "x"), TOPOLOGY.router_queue("r1", "x")):
+        assert TOPOLOGY.door(queue) == Exchange(queue.name, "fanout", door=True)
+        assert TOPOLOGY.is_door(queue.name)
+    for exchange in TOPOLOGY.exchanges():
+        assert not TOPOLOGY.is_door(exchange.name)
+    assert not TOPOLOGY.is_door(Topology("other").gateway_queue("g1", "x")[0].name)
 
 
 def test_installations_with_other_prefixes_share_nothing() -> None:

@@ -1,7 +1,8 @@
 """Batcher: one publish under way for one destination; what arrives meanwhile goes as the next batch.
 
 It drives a Batch with one task that lives only while there is something to send, so an idle destination costs nothing. It never
-reorders and never drops: ``send`` decides what a failure means (retry inside it, or raise to fail the waiters). The gateway's
+reorders and never drops: ``send`` decides what a failure means (retry inside it, or raise to fail the waiters; where nobody waits, that is
+a fault). The gateway's
 uplink has one per shard, the router's outlet one per gateway.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from warren.batch import Batch, BatchLimits
+from warren.fault import tell, watched
 
 T = TypeVar("T")
 
@@ -52,7 +54,7 @@ class Batcher(Generic[T]):
             return False
         self._offered += 1
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run())
+            self._task = watched(asyncio.get_running_loop().create_task(self._run(), name="batcher"))
         return True
 
     async def barrier(self) -> None:
@@ -97,6 +99,8 @@ class Batcher(Generic[T]):
     def _release(self, error: BaseException | None) -> None:
         """Wake the barriers that this batch completes; a failed batch fails every barrier that stands behind a part of it."""
         if error is not None:
+            if not self._barriers:
+                tell("batcher", error)  # what was to be sent is lost, and nobody would hear of it
             failed, self._barriers = self._barriers, deque()
             for _, future in failed:
                 if not future.done():

@@ -104,6 +104,7 @@ class Heartbeat(_Envelope, frozen=True, array_like=True, tag="H"):
     messages_out: int = 0
     errors: int = 0
     rss_bytes: int = 0
+    queue: str = ""  # its own at present: whose door the routers close when its lease ends
 
 
 class Bye(_Envelope, frozen=True, array_like=True, tag="B"):
@@ -117,6 +118,7 @@ class RouterHeartbeat(_Envelope, frozen=True, array_like=True, tag="h"):
 
     router: str
     started_us: int
+    queue: str = ""  # as in a gateway's heartbeat
 
 
 class RouterBye(_Envelope, frozen=True, array_like=True, tag="b"):

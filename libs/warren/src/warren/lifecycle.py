@@ -1,7 +1,7 @@
 """Lifecycle: parts are born in order, live until a signal, and die backwards under one deadline.
 
-A second signal ends the process at once. A part that can't start stops those before it and is one line in the log. This module
-knows no part; a service's composition root hands them over, and its ``__main__`` calls ``run``.
+A second signal ends the process at once. A part that can't start stops those before it and is one line in the log; so is a fault, which ends
+the process as a signal does. This module knows no part; a service's composition root hands them over, and its ``__main__`` calls ``run``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import uvloop
 
 from warren.errors import WarrenError
+from warren.fault import fault_in
 from warren.logs import event, get_logger
 
 _logger = get_logger("warren.lifecycle")
@@ -55,9 +56,9 @@ def run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
 
 
 async def serve(parts: Sequence[Part], *, deadline_s: float, stop: asyncio.Event | None = None) -> int:
-    """Start the parts in order, wait for SIGTERM, SIGINT or ``stop``, and stop them backwards within ``deadline_s``.
+    """Start the parts in order, wait for SIGTERM, SIGINT, ``stop`` or a fault, and stop them backwards within ``deadline_s``.
 
-    Returns the exit code: 0 stopped as asked, 1 a part did not start or the deadline passed, 128 + n cut short by a second signal n.
+    Returns the exit code: 0 stopped as asked, 1 a part did not start, a fault, or the deadline passed, 128 + n cut short by a second signal n.
     """
     return await _Life(parts, deadline_s, stop or asyncio.Event()).run()
 
@@ -71,19 +72,33 @@ class _Life:
         self._stop = stop
         self._at_once = asyncio.Event()
         self._second = 0
+        self._faulty = False
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, self._signal, number)
+        before = loop.get_exception_handler()
+        loop.set_exception_handler(self._told)
         try:
             begun, code = await self._start()
             if code == 0:
                 await self._stop.wait()
-            return await self._end(begun) or code
+            return await self._end(begun) or code or int(self._faulty)
         finally:
             for number in SIGNALS:
                 loop.remove_signal_handler(number)
+            loop.set_exception_handler(before)
+
+    def _told(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Take what the event loop tells of exceptions that nobody has caught: a fault is the end, the rest is asyncio's to log."""
+        fault = fault_in(context)
+        if fault is None:
+            loop.default_exception_handler(context)
+            return
+        event(_logger, "fault", level=logging.ERROR, task=fault.task, error=fault.error)
+        self._faulty = True
+        self._stop.set()
 
     def _signal(self, number: int) -> None:
         name = signal.Signals(number).name

@@ -11,14 +11,13 @@ from collections.abc import Callable
 from typing import Literal
 
 from prometheus_client import (
-    CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
     ProcessCollector,
-    generate_latest,
 )
+from prometheus_client.exposition import choose_encoder
 
 OTHER = "other"
 MAX_LABEL_VALUES = 64
@@ -34,9 +33,15 @@ GatewayHop = Literal["uplink", "downlink", "end_to_end"]
 RouterHop = Literal["queue", "process", "egress"]
 
 
-def render(registry: CollectorRegistry) -> tuple[bytes, str]:
-    """Return the exposition of a registry and its content type."""
-    return generate_latest(registry), CONTENT_TYPE_LATEST
+def render(registry: CollectorRegistry, accept: str = "") -> tuple[bytes, str]:
+    """Return the exposition of a registry and its content type: OpenMetrics, which alone has the exemplars, where the scraper's
+    ``Accept`` header asks for it, else Prometheus's own text.
+    """
+    try:
+        encode, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):  # a version that is none
+        encode, content_type = choose_encoder("")
+    return encode(registry), content_type
 
 
 class _Counts:
@@ -83,9 +88,9 @@ class _Metrics:
         self._batches: dict[str, Histogram] = {}
         self._hops: dict[str, Histogram] = {}
 
-    def render(self) -> tuple[bytes, str]:
-        """Return the exposition and its content type, for ``/metrics``."""
-        return render(self.registry)
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """Return the exposition and its content type, for ``/metrics``; ``accept`` is what the scraper says that it takes."""
+        return render(self.registry, accept)
 
     def waiting(self, buffer: str, count: int) -> None:
         """Say how many items wait in a buffer now (``buffer`` names a kind, never one room's or one client's)."""
@@ -102,9 +107,15 @@ class _Metrics:
         """Count a batch of ``count`` messages that went over a hop."""
         _bound(self._batches, self._batch, hop).observe(count)
 
-    def hop_seconds(self, hop: str, seconds: float) -> None:
-        """Count the time that a message took over a hop; clocks of two machines may differ, so less than 0 counts as 0."""
-        _bound(self._hops, self._hop, hop).observe(max(0.0, seconds))
+    def hop_seconds(self, hop: str, seconds: float, trace: str = "") -> None:
+        """Count the time that a message took over a hop; clocks of two machines may differ, so less than 0 counts as 0. ``trace`` is the
+        trace id of a sampled message ("" for others), which a dashboard leads to.
+        """
+        histogram = _bound(self._hops, self._hop, hop)
+        if trace:
+            histogram.observe(max(0.0, seconds), {"trace_id": trace})
+        else:
+            histogram.observe(max(0.0, seconds))
 
     def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
         return Gauge(f"warren_{self._service}_{name}", meaning, labels, registry=self.registry)
@@ -135,6 +146,7 @@ class GatewayMetrics(_Metrics):
         """Use an own registry unless one is given."""
         super().__init__(registry)
         self.connections = self._gauge("connections", "Open client connections.")
+        self.places = self._gauge("places", "Connections that this gateway takes at most.")
         self.rooms = self._gauge("rooms", "Rooms with a member here.")
         self._in = self._counts("messages_in", "type", "Messages from clients.", PREDEFINED_TYPES)
         self._out = self._counts(

@@ -29,6 +29,7 @@ from typing import Any, Literal, cast, get_args
 import yaml
 
 from warren.errors import SettingsError
+from warren.message import is_type
 
 Join = Literal["anyone", "token"]
 Publish = Literal["anyone", "members", "token"]
@@ -42,7 +43,6 @@ MAX_HISTORY_COUNT = 10_000
 MAX_HISTORY_AGE_S = 7 * 86_400
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_\-]{0,63}")
-_TYPE = re.compile(r"[A-Za-z0-9_\-.:]{1,64}")
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -273,7 +273,7 @@ class _Reading:
 
     def _types(self, path: str, entry: Mapping[str, Any], default: tuple[str, ...]) -> tuple[str, ...]:
         value = entry.get("ephemeral_types", default)
-        if isinstance(value, list | tuple) and all(isinstance(item, str) and _TYPE.fullmatch(item) for item in value):
+        if isinstance(value, list | tuple) and all(isinstance(item, str) and is_type(item) for item in value):
             return tuple(value)
         self.problems.append(f"{path}.ephemeral_types: must be a list of message types, not {value!r}")
         return default

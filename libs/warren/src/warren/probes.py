@@ -15,7 +15,7 @@ import orjson
 from aiohttp import web
 
 Ping = Callable[[], str | None]
-Render = Callable[[], tuple[bytes, str]]
+Render = Callable[[str], tuple[bytes, str]]
 
 
 class Readiness:
@@ -63,7 +63,7 @@ class Probes:
         render: Render,
         routes: Iterable[web.AbstractRouteDef] = (),
     ) -> None:
-        """``render`` gives the metrics (``GatewayMetrics.render``); ``routes`` are the service's own on this port."""
+        """``render`` gives the metrics for an Accept header (``GatewayMetrics.render``); ``routes`` are the service's own on this port."""
         self._host = host
         self._wanted = port
         self._readiness = readiness
@@ -110,8 +110,8 @@ class Probes:
         reasons = self._readiness.reasons()
         return _json({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
-    async def _metrics(self, _: web.Request) -> web.Response:
-        body, content_type = self._render()
+    async def _metrics(self, request: web.Request) -> web.Response:
+        body, content_type = self._render(request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
 
 

@@ -1,80 +1,46 @@
-"""Settings: the environment becomes frozen models; all problems at once; unknown ``WARREN_*`` names are problems; prints itself.
+"""Settings: the groups that services share, and how a service reads its own: the environment becomes frozen models, all problems at once.
 
-A service's settings are one ``Settings`` class made of small ones. A field ``jwt_secret`` of a class whose prefix is ``WARREN_GATEWAY_``
-is the variable ``WARREN_GATEWAY_JWT_SECRET``. What both services share begins with ``WARREN_`` alone; what only one reads begins with
-``WARREN_GATEWAY_`` or ``WARREN_ROUTER_``, and the other ignores it, so that one environment can serve both. Constructing a model
-never reads the environment: only ``read`` does, once, in ``__main__``. Only files of this name read the environment.
+A service's settings are one ``Settings`` class made of small ones (see ``variables.py``). What both services share begins with ``WARREN_`` alone;
+what only one reads begins with ``WARREN_GATEWAY_`` or ``WARREN_ROUTER_``, and the other ignores it, so that one environment can serve both.
+``read`` is called once, in ``__main__``. Only files of this name read the environment.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, TypeVar
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
-from pydantic import BeforeValidator, Field, PlainSerializer, SecretStr, ValidationError, field_validator
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BeforeValidator, PlainSerializer, SecretStr, field_validator, model_validator
 
 from warren.errors import SettingsError
 from warren.namespaces import Namespaces
-from warren.topology import DEFAULT_PREFIX, DEFAULT_SHARDS
+from warren.topology import DEFAULT_PREFIX, DEFAULT_SHARDS, Limits, Topology
+from warren.variables import (
+    HIDDEN,
+    NONE,
+    SERVICE_PREFIXES,
+    SHARED_PREFIX,
+    CommaList,
+    Problems,
+    Reading,
+    Settings,
+    Variable,
+    leaves,
+    shown,
+    variable,
+)
 
-SHARED_PREFIX = "WARREN_"
-SERVICE_PREFIXES = ("WARREN_GATEWAY_", "WARREN_ROUTER_")
-# Read by Warren's own tests and tools only; a service started by them inherits these.
-_TOOLS_PREFIXES = ("WARREN_TEST_", "WARREN_BENCH_")
-# A Kubernetes Service called ``warren-gateway`` puts names of this form into every pod of its namespace.
-_SERVICE_LINK = re.compile(r"WARREN\w*_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
-_SERVICE_LINK_VALUE = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
-
-HIDDEN = "***"
-NONE = "-"  # an empty list; an empty variable is one that is not set
-
-
-def _split(value: object) -> object:
-    if isinstance(value, str):
-        return () if value.strip() == NONE else tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-CommaList = Annotated[tuple[str, ...], BeforeValidator(_split)]
-"""A list that is comma separated in the environment; ``-`` is the empty one."""
+__all__ = [
+    "HIDDEN", "NONE", "SERVICE_PREFIXES", "SHARED_PREFIX", "BusSettings", "CommaList", "LogSettings", "NamespaceSettings",
+    "ProbeSettings", "Settings", "Variable", "command_line", "describe", "environment", "read", "report", "variable",
+]  # fmt: skip
 
 
-def variable(default: Any, meaning: str, *, file: bool = False, **limits: Any) -> Any:
-    """Declare a field. ``meaning`` is one sentence for the operator; ``file``: ``<NAME>_FILE`` may name a file that holds the value
-    (always so for SecretStr fields); ``limits`` are pydantic's (``ge``, ``le``, ``pattern``, ``max_length``).
-    """
-    return Field(default, description=meaning, json_schema_extra={"file": file}, **limits)
-
-
-class Settings(BaseSettings):
-    """The base of every group. A subclass sets its prefix by ``model_config = SettingsConfigDict(env_prefix="WARREN_GATEWAY_")``.
-
-    A group checks itself by validators that raise ValueError; the message should name the variable and say what to do.
-    """
-
-    model_config = SettingsConfigDict(
-        env_prefix=SHARED_PREFIX, extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True
-    )
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take values from the constructor's arguments only."""
-        return (init_settings,)
+_LIMITS = Limits()
 
 
 class BusSettings(Settings):
@@ -83,6 +49,15 @@ class BusSettings(Settings):
     amqp_url: SecretStr = variable(
         SecretStr("amqp://guest:guest@localhost:5672/"),
         "RabbitMQ's address; several, comma separated, are tried in turn.",
+    )
+    amqp_ca_file: str = variable(
+        "", "For amqps://: a file with the CA certificates (PEM) that the broker's is signed by; empty: the system's."
+    )
+    amqp_cert_file: str = variable(
+        "", "For amqps://: a file with our own certificate (PEM), where the broker wants one."
+    )
+    amqp_key_file: str = variable(
+        "", "For amqps://: a file with that certificate's key (PEM); empty: it is in the same file."
     )
     amqp_heartbeat_s: int = variable(
         10, "AMQP heartbeat in seconds; a frozen broker node is noticed after two.", ge=1, le=300
@@ -99,6 +74,27 @@ class BusSettings(Settings):
         le=1024,
     )
 
+    broker_shard_bytes: int = variable(
+        _LIMITS.shard_bytes,
+        "Bytes that may wait in the broker for one shard, and for the routers' intake; beyond it publishers are refused.",
+        ge=1_048_576,
+    )
+    broker_log_bytes: int = variable(
+        _LIMITS.history_bytes,
+        "Bytes of one shard's log (a stream); what is older than that can be resumed by nobody.",
+        ge=4_194_304,
+    )
+    broker_pod_bytes: int = variable(
+        _LIMITS.gateway_bytes,
+        "Bytes that may wait in the broker for one gateway or router; the oldest go, and positions heal that.",
+        ge=1_048_576,
+    )
+    broker_dead_bytes: int = variable(
+        _LIMITS.dead_bytes,
+        "Bytes of what was set aside, in each of the two queues for it; the oldest go.",
+        ge=1_048_576,
+    )
+
     @field_validator("amqp_url")
     @classmethod
     def _addresses(cls, value: SecretStr) -> SecretStr:
@@ -109,10 +105,46 @@ class BusSettings(Settings):
             raise ValueError(f"must be amqp://user:password@host:port/vhost or amqps://…{which}")
         return value
 
+    @model_validator(mode="after")
+    def _tls(self) -> BusSettings:
+        if self.amqp_key_file and not self.amqp_cert_file:
+            raise ValueError("WARREN_AMQP_KEY_FILE: is set, and WARREN_AMQP_CERT_FILE is not")
+        if self._tls_options() and not any(_is_tls(url) for url in _addresses(self.amqp_url)):
+            raise ValueError(
+                "WARREN_AMQP_CA_FILE, WARREN_AMQP_CERT_FILE: no address of WARREN_AMQP_URL begins with amqps://"
+            )
+        return self
+
+    def _tls_options(self) -> dict[str, str]:
+        options = {"cafile": self.amqp_ca_file, "certfile": self.amqp_cert_file, "keyfile": self.amqp_key_file}
+        return {name: path for name, path in options.items() if path}
+
+    @property
+    def topology(self) -> Topology:
+        """The topology that these settings ask for."""
+        limits = Limits(
+            shard_bytes=self.broker_shard_bytes,
+            gateway_bytes=self.broker_pod_bytes,
+            dead_bytes=self.broker_dead_bytes,
+            history_bytes=self.broker_log_bytes,
+        )
+        return Topology(self.prefix, self.shards, limits)
+
     @property
     def amqp_urls(self) -> tuple[str, ...]:
-        """The broker's addresses in the order to try; they hold the password."""
-        return _addresses(self.amqp_url)
+        """The broker's addresses in the order to try, with the files for TLS as their options; they hold the password."""
+        return tuple(_with_options(url, self._tls_options()) for url in _addresses(self.amqp_url))
+
+
+def _is_tls(url: str) -> bool:
+    return url.startswith("amqps:")
+
+
+def _with_options(url: str, options: Mapping[str, str]) -> str:
+    """Add options to an address of TLS; what it says itself stays."""
+    given = parse_qs(urlsplit(url).query, keep_blank_values=True)
+    more = urlencode({name: path for name, path in options.items() if name not in given}, quote_via=quote, safe="/")
+    return f"{url}{'&' if given else '?'}{more}" if more and _is_tls(url) else url
 
 
 def _addresses(value: SecretStr) -> tuple[str, ...]:
@@ -145,7 +177,7 @@ def _namespaces(value: object) -> object:
         try:
             return Namespaces.parse(value)
         except SettingsError as error:
-            raise _Problems(error.problems) from None
+            raise Problems(error.problems) from None
     return value
 
 
@@ -163,25 +195,6 @@ class NamespaceSettings(Settings):
 _SHARED = (BusSettings, LogSettings, NamespaceSettings)
 
 
-class _Problems(ValueError):
-    """Several problems of one value."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = problems
-        super().__init__("; ".join(problems))
-
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """What there is to know about one variable."""
-
-    name: str
-    default: str
-    meaning: str
-    secret: bool
-    file: bool  # whether <name>_FILE is understood
-
-
 S = TypeVar("S", bound=Settings)
 
 
@@ -194,8 +207,8 @@ def describe(cls: type[Settings]) -> list[Variable]:
     """Return every variable of a settings class in the order of its fields, groups opened, each once."""
     return [
         # A default is in the code, so it is no secret.
-        Variable(leaf.name, _shown(leaf.default, hide=False), leaf.field.description or "", leaf.secret, leaf.file)
-        for leaf in _leaves(cls)
+        Variable(leaf.name, shown(leaf.default, hide=False), leaf.field.description or "", leaf.secret, leaf.file)
+        for leaf in leaves(cls)
     ]
 
 
@@ -204,9 +217,9 @@ def read(cls: type[S], env: Mapping[str, str] | None = None) -> S:
 
     Raises SettingsError with every problem: values that do not fit, files that can't be read, names that nobody knows.
     """
-    reading = _Reading(environment() if env is None else env)
+    reading = Reading(environment() if env is None else env)
     settings = reading.build(cls, None)
-    reading.unknown(cls)
+    reading.unknown((cls, *_SHARED))
     if reading.problems:
         raise SettingsError(list(dict.fromkeys(reading.problems)))
     return settings
@@ -214,12 +227,12 @@ def read(cls: type[S], env: Mapping[str, str] | None = None) -> S:
 
 def report(cls: type[Settings], env: Mapping[str, str] | None = None) -> str:
     """Return each variable with its value, the value's source and its meaning, secrets hidden; for ``--settings``."""
-    reading = _Reading(environment() if env is None else env)
+    reading = Reading(environment() if env is None else env)
     lines: list[str] = []
-    for leaf in _leaves(cls):
+    for leaf in leaves(cls):
         raw, source = reading.raw(leaf)
         if raw is None:
-            value = _shown(leaf.default)
+            value = shown(leaf.default)
         elif leaf.secret:
             value = HIDDEN
         else:
@@ -256,140 +269,3 @@ def command_line(program: str, cls: type[S], arguments: Sequence[str], env: Mapp
     if asked == "settings":
         raise SystemExit(0)
     return settings
-
-
-@dataclass(frozen=True, slots=True)
-class _Leaf:
-    """One field that is a variable."""
-
-    name: str
-    field: FieldInfo
-    default: Any
-
-    @property
-    def secret(self) -> bool:
-        return self.field.annotation is SecretStr
-
-    @property
-    def file(self) -> bool:
-        extra = self.field.json_schema_extra
-        return self.secret or (isinstance(extra, dict) and bool(extra.get("file")))
-
-
-def _group(field: FieldInfo) -> type[Settings] | None:
-    annotation = field.annotation
-    return annotation if isinstance(annotation, type) and issubclass(annotation, Settings) else None
-
-
-def _leaf(cls: type[Settings], field_name: str, base: Settings | None) -> _Leaf:
-    field = cls.model_fields[field_name]
-    default = field.get_default(call_default_factory=True) if base is None else getattr(base, field_name)
-    return _Leaf(f"{cls.model_config.get('env_prefix', SHARED_PREFIX)}{field_name.upper()}", field, default)
-
-
-def _leaves(cls: type[Settings]) -> list[_Leaf]:
-    """Return every variable once; a default given to a group (``ProbeSettings(internal_port=9080)``) goes before its class's own."""
-
-    def walk(cls: type[Settings], base: Settings | None) -> Iterator[_Leaf]:
-        for field_name, field in cls.model_fields.items():
-            leaf, group = _leaf(cls, field_name, base), _group(field)
-            if group is None:
-                yield leaf
-            else:
-                yield from walk(group, leaf.default)
-
-    return list({leaf.name: leaf for leaf in walk(cls, None)}.values())
-
-
-def _shown(value: Any, *, hide: bool = True) -> str:
-    match value:
-        case SecretStr():
-            return HIDDEN if hide and value.get_secret_value() else value.get_secret_value()
-        case bool():
-            return str(value).lower()
-        case tuple():
-            return ",".join(map(str, value)) or NONE
-        case Namespaces():
-            return ""
-        case None:
-            return ""
-        case _:
-            return str(value)
-
-
-class _Reading:
-    """One pass over an environment that collects the problems instead of stopping at the first."""
-
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = env
-        self.problems: list[str] = []
-
-    def raw(self, leaf: _Leaf) -> tuple[str | None, str]:
-        """Return a variable's text (None where it is not set) and where that comes from."""
-        value = self._env.get(leaf.name) or None
-        if value is not None and _SERVICE_LINK_VALUE.fullmatch(value):
-            value = None  # not the operator's but Kubernetes's, see _SERVICE_LINK
-        path = (self._env.get(f"{leaf.name}_FILE") or None) if leaf.file else None
-        if path is None:
-            return value, "default" if value is None else "environment"
-        if value is not None:
-            self.problems.append(f"{leaf.name}: is set, and {leaf.name}_FILE too; keep one of them")
-        try:
-            return Path(path).read_text(encoding="utf-8").rstrip("\r\n"), f"file {path}"
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-            self.problems.append(f"{leaf.name}_FILE: can't read {path}: {why}")
-            return None, f"file {path} (can't be read)"
-
-    def build(self, cls: type[S], base: Settings | None) -> S:
-        """Return a group; where there are problems (they are kept) one of defaults in its place."""
-        values: dict[str, Any] = {}
-        names: dict[str, _Leaf] = {}
-        before = len(self.problems)
-        for field_name, field in cls.model_fields.items():
-            leaf, group = _leaf(cls, field_name, base), _group(field)
-            if group is not None:
-                values[field_name] = self.build(group, leaf.default)
-                continue
-            names[field_name] = leaf
-            raw, _ = self.raw(leaf)
-            values[field_name] = leaf.default if raw is None else raw
-        broken = len(self.problems) > before
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            for detail in error.errors():
-                wrong = names.get(str(detail["loc"][0])) if detail["loc"] else None
-                if wrong is not None:
-                    self._refuse(wrong, detail["msg"], detail["input"], detail.get("ctx", {}).get("error"))
-                elif not broken:  # what a group says of its parts together is only true when they are right
-                    self.problems.append(detail["msg"].removeprefix("Value error, "))
-        return cls.model_construct(
-            **{name: field.get_default(call_default_factory=True) for name, field in cls.model_fields.items()}
-        )
-
-    def _refuse(self, leaf: _Leaf, message: str, given: object, cause: object) -> None:
-        if isinstance(cause, _Problems):
-            self.problems += [f"{leaf.name}: {problem}" for problem in cause.problems]
-            return
-        text = (
-            message.removeprefix("Value error, ").replace("Input should be", "must be").replace("String should", "must")
-        )
-        shown = "" if leaf.secret or isinstance(cause, ValueError) else f", not {given!r}"
-        self.problems.append(f"{leaf.name}: {text}{shown}")
-
-    def unknown(self, cls: type[Settings]) -> None:
-        """Name what begins with ``WARREN_`` and is nobody's."""
-        leaves = [leaf for group in (cls, *_SHARED) for leaf in _leaves(group)]
-        known = [name for leaf in leaves for name in ((leaf.name, f"{leaf.name}_FILE") if leaf.file else (leaf.name,))]
-        others = (
-            tuple(prefix for prefix in SERVICE_PREFIXES if not any(leaf.name.startswith(prefix) for leaf in leaves))
-            + _TOOLS_PREFIXES
-        )
-        for name, value in self._env.items():
-            if name in known or not name.upper().startswith(SHARED_PREFIX) or name.startswith(others):
-                continue
-            if _SERVICE_LINK.fullmatch(name) or _SERVICE_LINK_VALUE.fullmatch(value):
-                continue
-            near = difflib.get_close_matches(name.upper(), known, 1, cutoff=0.8)
-            self.problems.append(f"{name}: nobody knows this variable{f'; did you mean {near[0]}?' if near else ''}")

@@ -3,9 +3,12 @@
 It declares nothing itself (the bus does) and reads no setting (its caller passes prefix and shards). ``docs/topology.md`` is
 printed from here. No queue and no binding is per client or per room: broker load grows with pods and messages alone.
 
+An exclusive queue is reached through its **door**, an auto-delete exchange of the same name. A queue whose broker node is down can stay bound and
+locked (RabbitMQ 4.3), and then spoils the confirm of each publish that also goes to it; its door is locked to nobody, so it can be deleted.
+
     warren.ingress  direct   key <shard>            ▶ warren.shard.<n>      quorum, single active consumer
-    warren.egress   direct   key <gateway> | all    ▶ warren.gateway.<id>.<nonce>   exclusive, one per gateway connection
-    warren.routers  direct   key <router> | all     ▶ warren.router.<id>.<nonce>    exclusive, one per router connection
+    warren.egress   direct   key <gateway> | all    ▶ warren.gateway.<id>.<nonce>   door ▶ exclusive queue, one per gateway connection
+    warren.routers  direct   key <router> | all     ▶ warren.router.<id>.<nonce>    door ▶ exclusive queue, one per router connection
     warren.events   topic    client.* room.* message.<type>.<room>   what backends bind themselves
     warren.notify   topic    room.* user.* conn.* all ▶ warren.notify       quorum, single active consumer
     warren.history.<n>                                                      stream, the log of shard n
@@ -28,10 +31,11 @@ DEFAULT_SHARDS = 16
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A durable exchange."""
+    """An exchange. A ``door`` belongs to one exclusive queue and goes with it; all others are durable."""
 
     name: str
     type: Literal["direct", "topic", "fanout"]
+    door: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """From an exchange to a queue by a routing key."""
+    """From an exchange to a queue by a routing key; where the queue is exclusive, to its door."""
 
     exchange: str
     queue: str
@@ -178,6 +182,14 @@ class Topology:
 
     def _dead_queue(self, name: str) -> Queue:
         return Queue(name, "quorum", {"x-max-length-bytes": self.limits.dead_bytes, "x-overflow": "drop-head"})
+
+    def door(self, queue: Queue) -> Exchange:
+        """Return the exchange that stands between an exclusive queue and what it is bound to."""
+        return Exchange(queue.name, "fanout", door=True)
+
+    def is_door(self, name: str) -> bool:
+        """Say whether an exchange is the door of a gateway or a router."""
+        return name.startswith((f"{self.prefix}.gateway.", f"{self.prefix}.router."))
 
     def gateway_queue(self, gateway: str, nonce: str) -> tuple[Queue, tuple[Binding, ...]]:
         """Return a gateway's own queue and its bindings. Where it overflows the oldest go; positions heal that."""

@@ -19,7 +19,6 @@ from warren.bus.memory_broker import MemoryBroker
 from warren.bus.rabbit import RabbitBus
 from warren.lifecycle import Part
 from warren.telemetry import Tracing
-from warren.topology import Topology
 
 
 class Embedded:
@@ -29,7 +28,7 @@ class Embedded:
         """``clients``: the folder with the page's files (None: the checkout's). Raises SettingsError."""
         self.settings = settings
         shared = settings.router.bus
-        self.topology = Topology(shared.prefix, shared.shards)
+        self.topology = shared.topology
         self._bus = self._buses()
         self.page_bus = self._bus("page")
         page = Page(

@@ -14,10 +14,10 @@ import msgspec
 import orjson
 from aiohttp import web
 
-from gateway.core.messages import TYPE_RULE, is_reserved, is_type
 from warren import address
 from warren.bus import Bus, Properties
 from warren.errors import BusUnavailable, NotConfirmed, SettingsError, Unroutable
+from warren.message import TYPE_RULE, is_reserved_type, is_type
 from warren.telemetry import is_valid
 from warren.topology import ALL, Topology
 
@@ -44,8 +44,10 @@ class Notice(msgspec.Struct, forbid_unknown_fields=True):
         """Return the key for the notify exchange. Raises ValueError with what is wrong."""
         checks = {"room": address.is_room, "user": address.is_user, "conn": address.is_connection}
         rules = {"room": address.ROOM_RULE, "user": address.USER_RULE, "conn": "a connection's id: <gateway>~<number>"}
-        if not is_type(self.type) or is_reserved(self.type):
-            raise ValueError(f"the type {self.type!r} can't be sent; {TYPE_RULE}; most UPPER CASE ones are reserved")
+        if not is_type(self.type) or is_reserved_type(self.type):
+            raise ValueError(
+                f"the type {self.type!r} can't be sent; type: {TYPE_RULE}; most UPPER CASE ones are reserved"
+            )
         if self.to == "all":
             return ALL
         if self.to not in checks:

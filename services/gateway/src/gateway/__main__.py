@@ -15,7 +15,6 @@ from warren.bus.rabbit import LinkTimes, RabbitBus
 from warren.errors import SettingsError
 from warren.settings import command_line, environment
 from warren.telemetry import Tracing
-from warren.topology import Topology
 
 # What closing the bus and the ports may take after the drain's own deadline.
 CLOSING_S = 5.0
@@ -35,7 +34,7 @@ def main() -> int:
 
 async def _serve(settings: GatewaySettings, env: dict[str, str]) -> int:
     gateway_id = new_gateway_id(settings.id)
-    topology = Topology(settings.bus.prefix, settings.bus.shards)
+    topology = settings.bus.topology
     times = LinkTimes(heartbeat_s=settings.bus.amqp_heartbeat_s)
     bus = RabbitBus(settings.bus.amqp_urls, topology, name=f"warren-gateway-{gateway_id}", times=times)
     failed = asyncio.Event()

@@ -14,11 +14,13 @@ from pathlib import Path
 
 from aiohttp import web
 
+from gateway.core.ages import Ages
 from gateway.core.hub import Hub
 from gateway.core.lease import Lease
 from gateway.core.limits import OutboxLimits
+from gateway.core.load import Load
 from gateway.core.session import SessionConfig
-from gateway.settings import GatewaySettings, new_gateway_id
+from gateway.settings import GatewaySettings, TimeSettings, new_gateway_id
 from gateway.shell.announcer import Announcer
 from gateway.shell.auth import Authenticator
 from gateway.shell.connection import Surroundings
@@ -33,6 +35,7 @@ from warren.bus import Bus
 from warren.clock import Clock, SystemClock
 from warren.envelope import Heartbeat
 from warren.errors import WarrenError
+from warren.fault import watched
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
 from warren.namespaces import RateLimit
@@ -44,6 +47,8 @@ from warren.topology import Topology
 # Each connection is ticked so many times in the shortest time that it has to keep, and at least every second.
 TICKS = 4
 MAX_TICK_S = 1.0
+# From being asked away for its age to being closed: a client needs a moment to come in elsewhere first.
+AGE_GRACE_S = 5.0
 
 _log = get_logger("gateway")
 
@@ -75,7 +80,7 @@ class Gateway:
         self.metrics = metrics or GatewayMetrics()
         self.readiness = Readiness()
         self._tracing = tracing or Tracing("gateway")
-        topology = topology or Topology(settings.bus.prefix, settings.bus.shards)
+        topology = topology or settings.bus.topology
         self._started_us = self.clock.wall_us()
         self._began = self.clock.monotonic()
         limits, times = settings.limits, settings.times
@@ -107,6 +112,7 @@ class Gateway:
             self._pulse,
             every_s=times.announce_ms / 1_000,
             on_lapse=self._lapsed,
+            on_shut=self._shut,
         )
         self._gaps = Gaps(self.id, topology.shards, self.hub, self.uplink, self.metrics, self._again)
         self.lobby = Lobby(
@@ -121,6 +127,7 @@ class Gateway:
                 / TICKS,
             ),
             on_tick=self._tick,
+            ages=_ages(times),
         )
         self._downlink = Downlink(
             self.id,
@@ -184,6 +191,8 @@ class Gateway:
         self.failed = False  # the broker can never be had
         self.readiness.register("bus", self._bus_lacking)
         self.readiness.register("keys", self._authenticator.lacking)
+        load = Load(limits.connections, limits.full_percent)
+        self.readiness.register("load", lambda: "nearly full" if load.full(len(self.lobby)) else None)
         bus.watch(self._bus_changed)
 
     @property
@@ -200,7 +209,7 @@ class Gateway:
         await self.lobby.start()
         await self.probes.start()
         await self._server.start()
-        self._connecting = asyncio.get_running_loop().create_task(self._connect())
+        self._connecting = watched(asyncio.get_running_loop().create_task(self._connect(), name="connecting"))
         event(_log, "listening", gateway=self.id, port=self._server.port, internal_port=self.probes.port)
 
     async def stop(self) -> None:
@@ -270,6 +279,11 @@ class Gateway:
     def _lapsed(self) -> None:
         self.metrics.lapses()
         event(_log, "lease_lapsed", level=logging.WARNING, gateway=self.id)
+        self._downlink.renew()  # the routers may have closed our door
+
+    def _shut(self) -> None:
+        event(_log, "unreachable", level=logging.WARNING, gateway=self.id, reason="nothing reaches our queue")
+        self._downlink.renew()
 
     def _tick(self, now: float) -> None:
         self._announcer.check()
@@ -287,7 +301,14 @@ class Gateway:
             metrics.total_out,
             metrics.total_errors,
             _rss_bytes(),
+            self._downlink.queue,
         )
+
+
+def _ages(times: TimeSettings) -> Ages | None:
+    if not times.max_age_ms:
+        return None
+    return Ages(times.max_age_ms / 1_000, times.max_age_jitter_percent / 100, AGE_GRACE_S)
 
 
 def _peak_rss_bytes() -> int:

@@ -159,6 +159,13 @@ class LimitSettings(Settings):
     rate_per_ms: int = variable(1_000, "The time for WARREN_GATEWAY_RATE, in ms.", ge=1)
     rooms_per_connection: int = variable(100, "Rooms that one connection may be in.", ge=1, le=10_000)
     connections: int = variable(10_000, "Connections that one pod takes; beyond it: 503.", ge=1)
+    full_percent: int = variable(
+        95,
+        "Percentage of WARREN_GATEWAY_CONNECTIONS from which on the pod is not ready, so that new clients are sent elsewhere before it "
+        "refuses any; it is ready again five points below; 0: never for that.",
+        ge=0,
+        le=100,
+    )
     outbox_count: int = variable(4_096, "Messages that may wait for a slow reader; beyond it: close 4005.", ge=1)
     outbox_bytes: int = variable(
         2 * 1_048_576, "Bytes that may wait for a slow reader; beyond it: close 4005.", ge=1024
@@ -195,8 +202,26 @@ class TimeSettings(Settings):
         ge=30,
         le=119_000,
     )
+    max_age_ms: int = variable(
+        0,
+        "How long a client may stay before it is asked to connect again, so that new pods get their share; at least 1000; 0: for ever.",
+        ge=0,
+    )
+    max_age_jitter_percent: int = variable(
+        20,
+        "By how much of WARREN_GATEWAY_MAX_AGE_MS, in percent, a client's own age may be shorter, so that they don't go together.",
+        ge=0,
+        le=100,
+    )
     drain_ms: int = variable(10_000, "Over how long the clients are sent away when the pod goes.", ge=0)
     drain_deadline_ms: int = variable(20_000, "After how long a pod that goes is gone at the latest.", ge=100)
+
+    @field_validator("max_age_ms")
+    @classmethod
+    def _max_age(cls, value: int) -> int:
+        if 0 < value < 1_000:
+            raise ValueError("must be 0 or at least 1000")
+        return value
 
     @model_validator(mode="after")
     def _beats(self) -> TimeSettings:

@@ -13,11 +13,10 @@ from warren.logs import configure
 from warren.metrics import RouterMetrics
 from warren.settings import command_line, environment
 from warren.telemetry import Tracing
-from warren.topology import Topology
 
 
 async def _main(settings: RouterSettings, router_id: str) -> int:
-    topology = Topology(settings.bus.prefix, settings.bus.shards)
+    topology = settings.bus.topology
     tracing = Tracing("warren-router", environment(), instance=router_id, topology=topology)
     times = LinkTimes(heartbeat_s=settings.bus.amqp_heartbeat_s)
     bus = RabbitBus(settings.bus.amqp_urls, topology, name=f"warren-router-{router_id}", times=times)

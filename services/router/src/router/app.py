@@ -14,6 +14,7 @@ from router.core.routers import Routers
 from router.core.takeover import TakeoverLimits
 from router.settings import RouterSettings, new_router_id
 from router.shell.aside import Aside
+from router.shell.doors import Doors
 from router.shell.events import Events
 from router.shell.ground import Ground, Turns
 from router.shell.inbox import Inbox
@@ -27,6 +28,7 @@ from router.shell.worker import Worker, WorkLimits
 from warren.batch import BatchLimits
 from warren.bus import Bus
 from warren.clock import Clock, SystemClock
+from warren.fault import watched
 from warren.metrics import RouterMetrics
 from warren.probes import Probes, Readiness
 from warren.telemetry import Tracing
@@ -57,7 +59,7 @@ class Router:
         """
         self.id = id if id is not None else new_router_id(settings.id)
         self.settings = settings
-        self.topology = topology or Topology(settings.bus.prefix, settings.bus.shards)
+        self.topology = topology or settings.bus.topology
         self.metrics = metrics or RouterMetrics()
         self.readiness = Readiness()
         self._bus = bus
@@ -67,7 +69,10 @@ class Router:
         steady = Steady(bus)
         self.gateways = Gateways(times.lease_ms / 1_000)
         self.routers = Routers(times.peer_lease_ms / 1_000)
-        self.inbox = Inbox(bus, self.topology, self.id, self._clock, self.gateways, self.routers, self.metrics)
+        self._doors = Doors(bus, self.topology)
+        self.inbox = Inbox(
+            bus, self.topology, self.id, self._clock, self.gateways, self.routers, self._doors, self.metrics
+        )
         self.owner = Owner(
             bus,
             self.topology,
@@ -77,6 +82,8 @@ class Router:
             every_s=times.announce_ms / 1_000,
             listening_s=self.inbox.listening_s,
             listen_s=times.listen_ms / 1_000,
+            queue=lambda: self.inbox.queue,
+            on_shut=self.inbox.renew,
         )
         self.outlet = Outlet(
             bus,
@@ -93,7 +100,7 @@ class Router:
         takeover_limits = TakeoverLimits(
             listen_s=times.listen_ms / 1_000,
             ask_again_s=times.ask_again_ms / 1_000,
-            yield_s=times.peer_lease_ms / 1_000,
+            yield_s=times.listen_ms / 1_000,
         )
         ground = Ground(
             router=self.id,
@@ -157,7 +164,7 @@ class Router:
         await self.probes.start()
         await self._bus.start()
         await self.inbox.start()
-        self._ticker = asyncio.get_running_loop().create_task(self._tick(), name="router-ticker")
+        self._ticker = watched(asyncio.get_running_loop().create_task(self._tick(), name="router-ticker"))
         for worker in self.workers:
             worker.start()
         self.owner.start()
@@ -181,6 +188,7 @@ class Router:
             ticker.cancel()
             await asyncio.gather(ticker, return_exceptions=True)
         await self.inbox.stop()
+        await self._doors.close()
         await self.outlet.close()
         await self._bus.close()
         await self.probes.stop()
@@ -229,6 +237,7 @@ def _shard_limits(settings: RouterSettings, topology: Topology) -> ShardLimits:
         rooms_remembered=memory.rooms_remembered,
         room_history_bytes=memory.room_history_bytes,
         history_bytes=memory.history_bytes,
+        history_floor_us=memory.history_floor_ms * 1_000,
         checkpoint_count=memory.checkpoint_count,
         # The log drops its beginning: what it has at any time must hold a whole checkpoint.
         checkpoint_bytes=topology.limits.history_bytes // 4,

@@ -68,6 +68,12 @@ class MemorySettings(Settings):
     history_bytes: int = variable(
         33_554_432, "Bytes of messages that are kept of all rooms of one shard; the oldest of the largest go.", ge=1_024
     )
+    history_floor_ms: int = variable(
+        10_000,
+        "Messages younger than this are kept whatever the namespace's history says (unless it is off), within the bytes; 0: none.",
+        ge=0,
+        le=300_000,
+    )
     checkpoint_count: int = variable(8_192, "Messages of a shard's log from one checkpoint to the next.", ge=16)
 
 
@@ -82,7 +88,9 @@ class TakeoverSettings(Settings):
         ge=50,
         le=120_000,
     )
-    peer_lease_ms: int = variable(1_500, "How long a router lives without a heartbeat.", ge=50, le=120_000)
+    # A killed router's shards go to their standbys without it. Too short, and a broker that is slow for a moment (it has lost a node)
+    # makes routers take each other for dead, and move shards that are well where they are.
+    peer_lease_ms: int = variable(4_000, "How long a router lives without a heartbeat.", ge=50, le=120_000)
     announce_ms: int = variable(500, "How often the router tells the others that it lives.", ge=10, le=10_000)
     listen_ms: int = variable(
         1_500,
@@ -125,6 +133,12 @@ class RouterSettings(Settings):
         ("client", "room"),
         "What backends are told on the topic exchange: client, room, message (doubles a busy room's load); - for nothing.",
     )
+
+    @model_validator(mode="after")
+    def _log_holds_what_is_remembered(self) -> RouterSettings:
+        if self.bus.broker_log_bytes < 2 * self.memory.history_bytes:
+            raise ValueError("WARREN_BROKER_LOG_BYTES must be at least twice WARREN_ROUTER_HISTORY_BYTES")
+        return self
 
     @field_validator("events")
     @classmethod

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from tests.support.vectors import check_payload, meaning, server_message, vectors
 
 from gateway.core import codec_json, messages
-from gateway.core.fields import MAX_DEPTH
 from gateway.core.messages import ClientMessage
 from warren.envelope import Deliver
 from warren.errors import ErrorCode, ProtocolError
@@ -85,40 +84,6 @@ def test_a_lone_surrogate_in_the_text_is_refused():
 def test_the_name_of_the_wrong_field_is_told():
     """An ERROR invalid_message helps the client's developer."""
     assert refusal('{"type":"CHAT","include_sender":"yes"}').message == "include_sender: must be true or false"
-
-
-@pytest.mark.parametrize(
-    ("text", "deep"),
-    [
-        (b"[" * MAX_DEPTH + b"]" * MAX_DEPTH, False),
-        (b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), True),
-        (b'{"a":' * (MAX_DEPTH + 1) + b"1" + b"}" * (MAX_DEPTH + 1), True),
-        (b"[" + b",".join([b"[[],{}]"] * 1_000) + b"]", False),
-        (b'["' + b"[" * 1_000 + b'"]', False),
-        (b'["\\"' + b"[" * 1_000 + b'\\\\"]', False),
-    ],
-    ids=["at the limit", "beyond it", "objects", "wide", "in a string", "in a string with escapes"],
-)
-def test_depth_counts_brackets_that_nest_and_no_others(text, deep):
-    """Wide is not deep, and what stands in strings is no bracket."""
-    json.loads(text)
-    assert codec_json.too_deep(text) is deep
-
-
-@given(JSON)
-def test_depth_agrees_with_counting_by_hand(value):
-    """The quick answer is the right one, also when the limit is small enough to matter."""
-
-    def depth(item):
-        inner = list(item.values()) if isinstance(item, dict) else item if isinstance(item, list) else None
-        return 0 if inner is None else 1 + max(map(depth, inner), default=0)
-
-    wrapped = value
-    for _ in range(MAX_DEPTH - 3):
-        wrapped = [wrapped]
-    # Many siblings, so that the counts alone can't answer.
-    text = json.dumps([wrapped, [[]] * MAX_DEPTH]).encode()
-    assert codec_json.too_deep(text) is (depth(value) + MAX_DEPTH - 3 + 1 > MAX_DEPTH)
 
 
 @given(st.text() | st.binary())

@@ -1,35 +1,9 @@
-"""messages: whose a type is, and what an ERROR says."""
+"""messages: what a type is on the wire, and what an ERROR says."""
 
 import pytest
 
-from gateway.core.messages import Acked, Error, Reconnect, error, farewell, is_reserved, is_type, type_of
+from gateway.core.messages import Acked, Error, Reconnect, error, farewell, type_of
 from warren.errors import CLOSE_ERRORS, CloseCode, ErrorCode
-
-
-@pytest.mark.parametrize("name", ["a", "A" * 64, "cursor.moved", "x-y:z_1", "ÄÖ"[:0] + "CHAT"])
-def test_a_type_is_letters_digits_and_a_few_signs(name):
-    """1 to 64 of them."""
-    assert is_type(name)
-
-
-@pytest.mark.parametrize("name", ["", "a" * 65, "a b", "ä", "a\n", "a/b", "ＣＨＡＴ"])
-def test_anything_else_is_no_type(name):
-    """Also letters that are not ASCII."""
-    assert not is_type(name)
-
-
-@pytest.mark.parametrize("name", ["JOIN", "X", "REQUEST", "A_1", "WELCOME", "ACK"])
-def test_upper_case_is_reserved(name):
-    """Known or not: Warren may want it later."""
-    assert is_reserved(name)
-
-
-@pytest.mark.parametrize(
-    "name", ["CHAT", "TYPING", "NOTIFICATION", "DATA_UPDATE", "Chat", "join", "MY.TYPE", "A-B", "A:B"]
-)
-def test_the_predefined_and_all_else_is_the_applications(name):
-    """A sign that UPPER CASE has not is enough."""
-    assert not is_reserved(name)
 
 
 def test_types_on_the_wire_are_the_protocols():

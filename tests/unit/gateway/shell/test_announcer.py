@@ -27,12 +27,19 @@ class Publisher:
         self.up = True
         self.errors: list[WarrenError] = []
         self.refuses_beats, self.refused = False, 0
+        self.knocks, self.knocking = 0, list[WarrenError]()
         self.told: list[tuple[str, envelope.Envelope]] = []
 
     async def publish(self, exchange: str, key: str, body: bytes, properties: object = None, **flags: bool) -> None:
+        await asyncio.sleep(0)
+        if exchange == "warren.egress":
+            assert (key, envelope.decode(body), flags) == ("g", [], {"mandatory": True, "persistent": False})
+            self.knocks += 1
+            if self.knocking:
+                raise self.knocking.pop(0)
+            return
         assert exchange == "warren.routers"
         assert flags == {"mandatory": key != "all", "persistent": False}
-        await asyncio.sleep(0)
         for item in envelope.decode(body):
             if self.refuses_beats and isinstance(item, envelope.Heartbeat):
                 self.refused += 1
@@ -59,7 +66,7 @@ class Rig:
     """An announcer with two rooms on its hub."""
 
     def __init__(self) -> None:
-        self.clock, self.lapses = Clock(), 0
+        self.clock, self.lapses, self.shuts = Clock(), 0, 0
         self.bus = Publisher()
         self.hub = Hub(1)
         for number in range(3):
@@ -77,11 +84,15 @@ class Rig:
             lambda: envelope.Heartbeat("g", 1, 3),
             every_s=60.0,
             on_lapse=self.lapsed,
+            on_shut=self.shut,
             chance=random.Random(1),
         )
 
     def lapsed(self) -> None:
         self.lapses += 1
+
+    def shut(self) -> None:
+        self.shuts += 1
 
 
 @pytest.fixture
@@ -99,6 +110,22 @@ async def test_a_heartbeat_goes_at_once_and_when_the_queue_is_new(rig: Rig):
     await eventually(lambda: len(rig.bus.of(envelope.Heartbeat)) == 2)
     (announce,) = await eventually(lambda: rig.bus.of(envelope.Announce))
     assert (announce.ref, announce.last, announce.rooms) == (0, True, ())
+
+
+async def test_it_knocks_at_its_own_door(rig: Rig):
+    """After each heartbeat; it is found shut when nobody was behind it twice in a row. What is not known says nothing."""
+    answers: list[WarrenError | None] = [
+        Unroutable("?"), None, Unroutable("?"), BusUnavailable("?"), NotConfirmed("?"), Unroutable("?"), Unroutable("?")
+    ]  # fmt: skip
+    shuts = []
+    await eventually(lambda: rig.bus.knocks == 1)
+    for count, answer in enumerate(answers, 2):
+        rig.bus.knocking = [] if answer is None else [answer]
+        rig.announcer._beat_now.set()
+        await eventually(lambda count=count: rig.bus.knocks == count)
+        await asyncio.sleep(0)
+        shuts.append(rig.shuts)
+    assert shuts == [0, 0, 0, 0, 0, 1, 1]
 
 
 async def test_an_ask_is_answered_with_members_and_positions(rig: Rig):

@@ -273,7 +273,7 @@ async def test_a_room_that_begins_anew_is_told_to_its_other_members():
         Session("g~2", SessionConfig(rate=None), Namespaces()),
         ListWire(Outbox()),  # type: ignore[arg-type]
         JSON,
-        rig.connection._caller,
+        Caller("192.0.2.2", "", "warren.v1", "", "bob"),
         rig.connection._around,
     )
     other._identify(Identity("bob"))
@@ -369,3 +369,13 @@ async def test_ending_twice_leaves_once(caplog):
     rooms = [room for leave in rig.of(envelope.Leave) for room in leave.rooms]
     assert sorted(rooms) == ["@ann", "default"]
     assert [line["code"] for line in logged(caplog.records, "ws_disconnect")] == [4006]
+
+
+async def test_the_time_for_a_token_begins_with_the_connection():
+    """A tick that comes before the connection's task has had its turn ends nothing; one after the time for a token does."""
+    rig = Rig(anonymous=False)
+    now = rig.connection._around.clock.monotonic()
+    rig.connection.tick(now)
+    assert rig.wire.closed is None
+    rig.connection.tick(now + SessionConfig().auth_timeout_ms / 1_000 + 1)
+    assert rig.wire.closed == (4001, "Unauthorized")

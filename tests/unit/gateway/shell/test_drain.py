@@ -40,6 +40,7 @@ class Floor:
         self.here = [Client(self, kind) for kind in kinds]
         self.all = list(self.here)
         self.flushed = 0
+        self.ages = True
         self.nobody = asyncio.Event()
         if not self.here:
             self.nobody.set()
@@ -65,6 +66,9 @@ class Floor:
 
     guests = connections
 
+    def end_ages(self) -> None:
+        self.ages = False
+
     async def empty(self) -> None:
         await self.nobody.wait()
 
@@ -79,6 +83,7 @@ async def test_everyone_has_a_slot_and_who_stays_is_closed_in_its_turn():
     began = floor.clock.monotonic()
     assert await floor.drain.run() is True
     assert floor.readiness.draining
+    assert not floor.ages
     assert [client.slot for client in floor.all] == [0, 50, 100, 150]
     assert [client.closed for client in floor.all] == [CloseCode.DRAINING, None, CloseCode.DRAINING, CloseCode.DRAINING]
     times = [client.closed_at - began for client in floor.all if client.closed]

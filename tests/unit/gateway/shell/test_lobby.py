@@ -7,8 +7,10 @@ import asyncio
 import pytest
 from tests.support.eventually import eventually
 
+from gateway.core.ages import Ages
 from gateway.shell.lobby import SLICE, Lobby
 from warren.clock import SystemClock
+from warren.errors import CloseCode
 from warren.metrics import GatewayMetrics
 
 
@@ -20,7 +22,7 @@ class Wire:
         self.done = done
         self.cuts = 0
 
-    async def finish(self) -> bool:
+    def finish(self) -> bool:
         return self.done
 
     def finished(self, now: float) -> bool:
@@ -36,6 +38,7 @@ class Guest:
     def __init__(self, *, fails: bool = False, done: bool = True) -> None:
         self.wire = Wire(done=done)
         self.ticks: list[float] = []
+        self.ended: list[CloseCode] = []
         self.fails = fails
 
     def tick(self, now: float) -> None:
@@ -43,8 +46,8 @@ class Guest:
         if self.fails:
             raise RuntimeError("a bug")
 
-    def end(self, code: object) -> None:
-        pass
+    def end(self, code: CloseCode) -> None:
+        self.ended.append(code)
 
 
 @pytest.fixture
@@ -93,14 +96,14 @@ async def test_a_wire_that_is_still_writing_is_watched(lobby: Lobby):
     """A wire with bytes left after its guest has gone is kept until it is finished, and cut when the lobby ends."""
     guest = Guest(done=False)
     lobby.enter("g~1", guest)  # type: ignore[arg-type]
-    await lobby.leave("g~1")
+    lobby.leave("g~1")
     assert lobby.guests() == []
     assert lobby._leaving == {guest.wire}
     guest.wire.done = True
     await eventually(lambda: not lobby._leaving)
     stuck = Guest(done=False)
     lobby.enter("g~2", stuck)  # type: ignore[arg-type]
-    await lobby.leave("g~2")
+    lobby.leave("g~2")
     await lobby.stop()
     assert stuck.wire.cuts == 1
 
@@ -111,3 +114,23 @@ async def test_stop_cuts_who_is_still_here(lobby: Lobby):
     lobby.enter("g~1", guest)  # type: ignore[arg-type]
     await lobby.stop()
     assert guest.wire.cuts == 1
+
+
+async def test_who_is_too_old_is_closed_until_the_pod_goes_itself():
+    """A guest that can't be asked is closed a grace after its age; who left is not; once the pod goes, nobody is too old."""
+    metrics = GatewayMetrics()
+    lobby = Lobby(
+        "g", SystemClock(), metrics, places=9, tick_s=0.01, on_tick=lambda now: None, ages=Ages(0.05, 0.0, 0.05)
+    )
+    old, left, later = Guest(), Guest(), Guest()
+    await lobby.start()
+    lobby.enter("g~1", old)  # type: ignore[arg-type]
+    lobby.enter("g~2", left)  # type: ignore[arg-type]
+    lobby.leave("g~2")
+    await eventually(lambda: old.ended)
+    lobby.enter("g~3", later)  # type: ignore[arg-type]
+    lobby.end_ages()
+    ticks = len(later.ticks)
+    await eventually(lambda: len(later.ticks) > ticks + 15)
+    assert (old.ended, left.ended, later.ended) == ([CloseCode.DRAINING], [], [])
+    await lobby.stop()

@@ -7,6 +7,7 @@ import ipaddress
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.shell import upgrade
 
@@ -109,3 +110,51 @@ def test_no_header_raises(text, values, allowed):
     assert upgrade.origin_allowed(text, "h", ("*", *allowed)) is True
     upgrade.origin_allowed(text, "h", allowed)
     upgrade.origin_allowed("http://" + text, "h", allowed)
+
+
+HANDSHAKE = {
+    "Upgrade": "websocket",
+    "Connection": "keep-alive, Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+def headers(**changed: str) -> CIMultiDictProxy[str]:
+    named = {name.replace("_", "-"): value for name, value in changed.items()}
+    return CIMultiDictProxy(CIMultiDict(HANDSHAKE | named))
+
+
+def test_an_upgrade_is_answered_by_the_book():
+    """The accept value is that of RFC 6455 section 1.3; what was chosen is named, and nothing else."""
+    plain = upgrade.answer(headers(), "", deflate=False).decode()
+    assert plain.split("\r\n") == [
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+        "",
+        "",
+    ]
+    rich = upgrade.answer(headers(Upgrade="WebSocket"), "warren.v1", deflate=True).decode()
+    assert "\r\nSec-WebSocket-Protocol: warren.v1\r\n" in rich
+    assert "\r\nSec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n" in rich
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"Upgrade": "h2c"},
+        {"Connection": "keep-alive"},
+        {"Sec_WebSocket_Version": "8"},
+        {"Sec_WebSocket_Version": ""},
+        {"Sec_WebSocket_Key": ""},
+        {"Sec_WebSocket_Key": "c2hvcnQ="},
+        {"Sec_WebSocket_Key": "not base64!"},
+        {"Sec_WebSocket_Key": "\udce9"},
+    ],
+)
+def test_what_asks_for_no_websocket_is_refused(changed: dict[str, str]):
+    """Each part of the handshake must be there and right."""
+    with pytest.raises(upgrade.NoWebSocket):
+        upgrade.answer(headers(**changed), "", deflate=False)

@@ -14,7 +14,7 @@ from tests.support.eventually import MS, eventually
 from gateway.core import frames
 from gateway.core.limits import OutboxLimits
 from gateway.core.outbox import Outbox
-from gateway.shell.wire import CONTROLS_PER_S, Breach, Wire
+from gateway.shell.wire import CONTROLS_PER_S, READ_AHEAD, Breach, Wire
 
 LIMIT = 1_000
 
@@ -29,16 +29,19 @@ class Host:
         self.tidy: bool | None = None
         self.port = 0
         self._here = asyncio.Event()
+        self.reads = asyncio.Event()  # cleared: it does something else at present
+        self.reads.set()
         self.over = asyncio.Event()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         loop = asyncio.get_running_loop()
         outbox = Outbox(OutboxLimits(10_000, 64 * 1024 * 1024, 64 * 1024 * 1024))
         self.wire = Wire(outbox, max_bytes=LIMIT, deflate=False, close_timeout_s=300 * MS, now=loop.time)
-        response = await self.wire.open(request, "")
+        response = self.wire.open(request, "")
         self._here.set()
         try:
             while True:
+                await self.reads.wait()
                 self.read.append(await self.wire.read())
                 if self.read[-1] is None:
                     break
@@ -47,16 +50,13 @@ class Host:
             self.wire.shut(breach.code, str(breach))
             await self.wire.linger()
         finally:
-            self.tidy = await self.wire.finish()
+            self.tidy = self.wire.finish()
             self.over.set()
         return response
 
     async def dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        writer.write(
-            b"GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        )
+        writer.write(UPGRADE)
         await reader.readuntil(b"\r\n\r\n")
         await asyncio.wait_for(self._here.wait(), 5)
         return reader, writer
@@ -77,6 +77,12 @@ async def host() -> AsyncIterator[Host]:
         made.wire.cut()
         await asyncio.wait_for(made.over.wait(), 5)
     await runner.cleanup()
+
+
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
 
 
 def masked(payload: bytes, opcode: int = frames.TEXT) -> bytes:
@@ -226,6 +232,7 @@ async def test_a_peer_that_vanishes_counts_as_1006(host: Host):
         (b"\x01\xfe" + struct.pack("!H", 600) + b"\0\0\0\0" + b"x" * 600 + b"\x80\xfe" + struct.pack("!H", 600), 1009),
         (masked("é".encode()[:1]), 1007),
         (b"\x83\x80\0\0\0\0", 1002),
+        (b"\x81\x05hello", 1002),
     ],
 )
 async def test_a_breach_names_its_code(host: Host, sent: bytes, code: int):
@@ -240,3 +247,68 @@ async def test_a_breach_names_its_code(host: Host, sent: bytes, code: int):
     assert host.breach is not None
     assert (host.breach.code, host.breach.too_large) == (code, code == 1009)
     assert host.read == ["x" * LIMIT]
+
+
+async def test_what_comes_with_the_upgrade_is_not_lost(host: Host):
+    """A client may send its first frames without waiting for the answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
+    writer.write(UPGRADE + masked(b"early") + masked(b"later")[:3])
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(masked(b"later")[3:])
+    await eventually(lambda: host.read == ["early", "later"])
+    writer.close()
+
+
+async def test_a_client_that_sends_ahead_is_read_no_more(host: Host):
+    """While nobody asks for messages at most what is read ahead is kept, whatever the frames are like; afterwards all of them come."""
+    _, writer = await host.dial()
+    host.reads.clear()
+    writer.write(masked(b"first"))
+    await eventually(lambda: host.read == ["first"])  # the next one is not asked for
+    count = 200_000
+    writer.write(masked(b"") * count)
+    transport = host.wire._transport
+    await eventually(lambda: not transport.is_reading())
+    assert host.wire._assembly.waiting <= READ_AHEAD + 256 * 1024  # and what one call of the socket brings
+    host.reads.set()
+    await eventually(lambda: len(host.read) == count + 1, timeout_s=30)
+    assert transport.is_reading()
+    writer.close()
+
+
+async def test_a_flood_of_empty_parts_ends_the_connection(host: Host):
+    """Parts of a message without a byte are bounded like pings."""
+    reader, writer = await host.dial()
+    writer.write(b"\x01\x80\0\0\0\0" + b"\x00\x80\0\0\0\0" * 2 * CONTROLS_PER_S)
+    answer = await asyncio.wait_for(reader.read(4), 5)
+    assert int.from_bytes(answer[2:4], "big") == 4002
+    writer.close()
+    host.wire.cut()
+    await asyncio.wait_for(host.over.wait(), 5)
+
+
+async def test_any_byte_is_a_sign_of_life(host: Host):
+    """A large message that comes slowly keeps its connection alive before it is whole."""
+    _, writer = await host.dial()
+    host.wire.heard = False
+    writer.write(masked(b"x" * 500)[:20])
+    await eventually(lambda: host.wire.heard)
+    assert host.read == []
+    writer.close()
+
+
+async def test_finish_closes_the_socket_behind_what_waits(host: Host):
+    """After the last read the peer still gets what the transport holds, then the end; until then the wire is not finished."""
+    reader, writer = await host.dial()
+    reader._transport.pause_reading()
+    host.wire.outbox.put(frames.frame(b"x" * 20_000_000, frames.BINARY))
+    host.wire.flush()
+    writer.write(masked(b"\x03\xe8", frames.CLOSE))
+    await asyncio.wait_for(host.over.wait(), 5)
+    assert host.tidy is False
+    assert not host.wire.finished(0.0)
+    reader._transport.resume_reading()
+    data = await asyncio.wait_for(reader.read(), 10)
+    assert len(data) == 20_000_010 + 4
+    await eventually(lambda: host.wire.finished(0.0))
+    writer.close()

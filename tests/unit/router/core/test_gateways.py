@@ -25,7 +25,7 @@ def test_a_new_life_under_the_same_name_is_noticed():
     gateways = Gateways(5.0)
     gateways.heartbeat(beat(started_us=1), 0.0)
     assert gateways.heartbeat(beat(started_us=2), 1.0) is Heard.REBORN
-    assert gateways.heartbeat(beat(started_us=1), 4.0) is Heard.KNOWN
+    assert gateways.heartbeat(beat(started_us=1), 4.0) is Heard.LATE
     assert gateways.expire(6.0) == ["g1"]
 
 

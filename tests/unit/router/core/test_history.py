@@ -1,4 +1,4 @@
-"""History: windows without a hole, bounded in count, age and bytes; against a naive list."""
+"""History: windows without a hole, bounded in count, floor, age and bytes; against a naive list."""
 
 import pytest
 from hypothesis import given
@@ -18,8 +18,12 @@ def entry(seq, room="a", epoch="e", at_us=0, size=1, term=1, expires_ms=0):
     return Deliver(room, epoch, seq, "CHAT", b"x" * size, at_us, term, expires_ms=expires_ms)
 
 
-def filled(count, policy=POLICY, room_bytes=1 << 30, all_bytes=1 << 30):
-    history = History(room_bytes, all_bytes)
+def make(room_bytes=1 << 20, all_bytes=1 << 20, floor_us=0):
+    return History(room_bytes, all_bytes, floor_us)
+
+
+def filled(count, policy=POLICY):
+    history = make()
     for seq in range(1, count + 1):
         history.put(entry(seq), policy, 0)
     return history
@@ -50,7 +54,7 @@ def test_since_gives_all_that_was_missed_or_nothing(since, answer):
 
 def test_where_nothing_is_kept_only_the_very_position_has_missed_nothing():
     """A room without history, or whose messages are all gone."""
-    history = History(1, 1)
+    history = make(1, 1)
     assert history.since(Position("e", 3), Position("e", 3), "a", 0) == []
     assert history.since(Position("e", 2), Position("e", 3), "a", 0) is None
 
@@ -73,7 +77,7 @@ def test_a_message_that_does_not_follow_begins_the_window_anew():
 
 def test_what_is_older_than_the_age_is_not_given():
     """At its full age a message is given still, one microsecond later it is not."""
-    history = History(1 << 20, 1 << 20)
+    history = make()
     for seq, at_us in ((1, 0), (2, 5 * S)):
         history.put(entry(seq, at_us=at_us), POLICY, at_us)
     current = Position("e", 2)
@@ -83,9 +87,75 @@ def test_what_is_older_than_the_age_is_not_given():
     assert seqs(history.page("a", 0, 9, 1 << 20, 15 * S + 1)[0]) == []
 
 
+def busy(*seconds, floor_us=10 * S, policy=POLICY, **bounds):
+    """A window whose entries came at these times."""
+    history = make(floor_us=floor_us, **bounds)
+    for number, at_s in enumerate(seconds, 1):
+        history.put(entry(number, at_us=int(at_s * S)), policy, int(at_s * S))
+    return history
+
+
+def test_what_is_younger_than_the_floor_is_kept_whatever_the_count_says():
+    """Told by the room's newest entry: at the full floor an entry goes, one microsecond before it does not, and the count stays in any case."""
+    history = busy(*range(8), *[10] * 7)
+    assert seqs(history.entries("a")) == list(range(2, 16))
+    assert seqs(history.since(Position("e", 1), Position("e", 15), "a", 10 * S)) == list(range(2, 16))
+    history.put(entry(16, at_us=18 * S - 1), POLICY, 18 * S - 1)
+    assert seqs(history.entries("a")) == list(range(9, 17))
+    history.put(entry(17, at_us=60 * S), POLICY, 0)
+    assert seqs(history.entries("a")) == list(range(13, 18))
+
+
+def test_the_floor_asks_no_clock():
+    """Whenever the entries are read again, the windows are the same; a room that falls silent keeps what it had, up to its age."""
+    again = make(floor_us=10 * S)
+    live = busy(*range(100, 108), *[109] * 7)
+    for said in [entry(number, at_us=at_s * S) for number, at_s in enumerate([*range(100, 108), *[109] * 7], 1)]:
+        again.put(said, POLICY, 0)
+    assert again.entries("a") == live.entries("a")
+    live = busy(*[5] * 20, policy=HistoryPolicy(5, 300))
+    assert len(live.since(Position("e", 0), Position("e", 20), "a", 305 * S)) == 20
+    assert live.since(Position("e", 0), Position("e", 20), "a", 305 * S + 1) is None
+
+
+def test_a_floor_above_the_age_counts_in_its_place():
+    """For those who catch up; a page shows nothing that is older than the age."""
+    history = busy(0, 6, floor_us=20 * S)
+    assert seqs(history.since(Position("e", 0), Position("e", 2), "a", 15 * S)) == [1, 2]
+    assert history.page("a", 0, 9, 1 << 20, 15 * S) == ([entry(2, at_us=6 * S)], False)
+    assert history.since(Position("e", 0), Position("e", 2), "a", 20 * S + 1) is None
+
+
+def test_without_a_floor_the_count_is_strict():
+    """Also where entries carry one time, or a later one than those after them."""
+    assert seqs(busy(*[9] * 8, floor_us=0).entries("a")) == [4, 5, 6, 7, 8]
+    assert seqs(busy(*range(8, 0, -1), floor_us=0).entries("a")) == [4, 5, 6, 7, 8]
+
+
+def test_bytes_bound_the_floor():
+    """However young: of the room, and of all together."""
+    unit = OVERHEAD_BYTES + 1
+    assert seqs(busy(*[0] * 20, room_bytes=7 * unit).entries("a")) == list(range(14, 21))
+    history = busy(*[0] * 20, all_bytes=16 * unit)
+    assert (seqs(history.entries("a")), history.bytes) == (list(range(7, 21)), 14 * unit)
+
+
+def test_a_page_shows_nothing_that_only_the_floor_keeps():
+    """The count of the namespace is what it lets be read; before that there is nothing."""
+    history = busy(*[0] * 20)
+    assert (seqs(history.page("a", 0, 9, 1 << 20, 0)[0]), history.page("a", 0, 9, 1 << 20, 0)[1]) == (
+        [16, 17, 18, 19, 20],
+        False,
+    )
+    assert (seqs(history.page("a", 18, 9, 1 << 20, 0)[0]), history.page("a", 16, 9, 1 << 20, 0)) == (
+        [16, 17],
+        ([], False),
+    )
+
+
 def test_silent_rooms_are_looked_at_in_their_turn():
     """What has aged in a room where nothing is said any more goes while others are in use."""
-    history = History(1 << 20, 1 << 20)
+    history = make()
     for number in range(3):
         history.put(entry(1, room=f"silent{number}"), POLICY, 0)
     for seq in range(1, 6):
@@ -95,7 +165,7 @@ def test_silent_rooms_are_looked_at_in_their_turn():
 
 def test_a_room_is_bounded_in_bytes():
     """The oldest go; one that is larger than the bound by itself is not kept."""
-    history = History(3 * (OVERHEAD_BYTES + 1), 1 << 20)
+    history = make(3 * (OVERHEAD_BYTES + 1))
     for seq in range(1, 6):
         history.put(entry(seq), POLICY, 0)
     assert seqs(history.entries("a")) == [3, 4, 5]
@@ -108,7 +178,7 @@ def test_a_room_is_bounded_in_bytes():
 def test_where_all_is_too_much_the_largest_rooms_give_their_oldest():
     """Small rooms keep theirs, and an eighth is free after that."""
     unit = OVERHEAD_BYTES + 1
-    history = History(1 << 20, 16 * unit)
+    history = make(all_bytes=16 * unit)
     policy = HistoryPolicy(100, 10)
     for room in "bc":
         history.put(entry(1, room=room), policy, 0)
@@ -148,7 +218,7 @@ def test_a_page_ends_before_a_seq_and_says_whether_there_is_more():
 
 def test_a_page_passes_over_what_has_expired():
     """But what is missed is given whole: its numbers have no hole."""
-    history = History(1 << 20, 1 << 20)
+    history = make()
     for seq, expires_ms in ((1, 0), (2, 5), (3, 6)):
         history.put(entry(seq, expires_ms=expires_ms), POLICY, 0)
     assert seqs(history.page("a", 0, 9, 1 << 20, 5_000)[0]) == [1, 3]
@@ -174,24 +244,37 @@ def test_a_room_that_is_dropped_is_gone():
 class HistoryAgainstList(RuleBasedStateMachine):
     """The model is a list of all that was ever put; a window must be a suffix of what follows without a hole, as long as its policy lets."""
 
-    @initialize(count=st.integers(1, 4), room_units=st.integers(1, 6), all_units=st.integers(4, 12))
-    def begin(self, count, room_units, all_units):
+    @initialize(
+        count=st.integers(1, 4),
+        room_units=st.integers(1, 9),
+        all_units=st.integers(4, 18),
+        floor_us=st.sampled_from([0, 3 * S, 15 * S]),
+    )
+    def begin(self, count, room_units, all_units, floor_us):
         self.unit = OVERHEAD_BYTES + 1
         self.policy = HistoryPolicy(count, 10)
-        self.history = History(room_units * self.unit, all_units * self.unit)
+        self.floor_us, self.kept_us = floor_us, max(10 * S, floor_us)
+        self.history = make(room_units * self.unit, all_units * self.unit, floor_us)
         self.room_units, self.all_units = room_units, all_units
         self.told = {"a": [], "b": [], "c": []}
         self.now = 100 * S
 
-    @rule(room=st.sampled_from("abc"), epoch=st.sampled_from(["e", "e", "e", "f"]), size=st.sampled_from([1, 1, 200]))
-    def put(self, room, epoch, size):
+    @rule(
+        room=st.sampled_from("abc"),
+        epoch=st.sampled_from(["e", "e", "e", "f"]),
+        size=st.sampled_from([1, 1, 200]),
+        off_us=st.sampled_from([0, 0, 0, -S, S]),  # gateways' clocks differ
+    )
+    def put(self, room, epoch, size, off_us):
         told = self.told[room]
         seq = told[-1].seq + 1 if told and told[-1].epoch == epoch else 1
-        said = entry(seq, room, epoch, self.now, size)
+        said = entry(seq, room, epoch, self.now + off_us, size)
         if told and told[-1].epoch != epoch:
             told.clear()
         told.append(said)
         self.history.put(said, self.policy, self.now)
+        held = self.history.entries(room)
+        assert len(held) <= self.policy.count or held[0].at_us > said.at_us - self.floor_us
 
     @rule(passes=st.integers(1, 6 * S))
     def wait(self, passes):
@@ -213,15 +296,23 @@ class HistoryAgainstList(RuleBasedStateMachine):
             assert answer is None
         elif answer is not None:
             assert answer == (told[-back:] if back else [])
-            assert all(message.at_us >= self.now - 10 * S for message in answer)
+            assert not answer or answer[0].at_us >= self.now - self.kept_us
         else:
             wanted = told[-back:]
             assert (
-                back > self.policy.count
-                or any(message.at_us < self.now - 10 * S for message in wanted)
+                any(later.at_us >= wanted[0].at_us + self.floor_us for later in wanted[self.policy.count :])
+                or (not self.floor_us and back > self.policy.count)
+                or any(message.at_us < self.now - self.kept_us for message in wanted)
                 or sum(OVERHEAD_BYTES + len(message.payload) for message in wanted) > self.room_units * self.unit
                 or self.history.evicted
             )
+
+    @rule(room=st.sampled_from("abc"))
+    def page(self, room):
+        page, more = self.history.page(room, 0, 100, 1 << 20, self.now)
+        held = self.history.entries(room)
+        assert page == [said for said in held[-self.policy.count :] if said.at_us >= self.now - 10 * S]
+        assert not more
 
     @invariant()
     def holds_to_its_bounds(self):
@@ -230,21 +321,20 @@ class HistoryAgainstList(RuleBasedStateMachine):
         assert self.history.bytes == sum(sizes.values()) <= self.all_units * self.unit
         for room in "abc":
             assert sizes[room] <= self.room_units * self.unit
-            assert len(held[room]) <= self.policy.count
             assert held[room] == self.told[room][len(self.told[room]) - len(held[room]) :]
 
 
 TestHistoryAgainstList = HistoryAgainstList.TestCase
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 400)), max_size=60))
-def test_relief_takes_the_oldest_and_leaves_the_end_of_every_window(script):
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 400)), max_size=60), st.sampled_from([0, 10 * S]))
+def test_relief_takes_the_oldest_and_leaves_the_end_of_every_window(script, floor_us):
     """Whatever the sizes, all windows together keep their bound, and each still ends at its room's last message."""
-    history = History(1 << 20, 2_000)
+    history = make(all_bytes=2_000, floor_us=floor_us)
     last = dict.fromkeys("abcdef", 0)
     for room, size in script:
         last[room] += 1
-        history.put(entry(last[room], room=room, size=size), HistoryPolicy(1_000, 10), 0)
+        history.put(entry(last[room], room=room, size=size), HistoryPolicy(5, 10), 0)
         assert history.bytes <= 2_000
         for name in history.rooms():
             kept = history.entries(name)

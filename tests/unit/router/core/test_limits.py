@@ -1,6 +1,7 @@
 """ShardLimits: the defaults fit one another."""
 
 from router.core.limits import ShardLimits
+from warren.namespaces import HistoryPolicy
 from warren.topology import Limits
 
 
@@ -9,3 +10,4 @@ def test_a_log_holds_several_checkpoints_before_it_drops_its_oldest():
     limits = ShardLimits()
     assert limits.checkpoint_bytes <= Limits().history_bytes // 4
     assert limits.room_history_bytes < limits.history_bytes
+    assert limits.history_floor_us < HistoryPolicy().age_s * 1_000_000

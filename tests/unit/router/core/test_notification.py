@@ -71,6 +71,8 @@ def test_a_routing_key_names_an_address_or_none(key, address):
         ({"type": "MY_OWN_2"}, "reserved type"),
         ({"id": "x" * 256}, "invalid message_id"),
         ({"id": "a\nb"}, "invalid message_id"),
+        ({"id": "~"}, "reserved message_id"),
+        ({"id": "~m1"}, "reserved message_id"),
         ({"latest_key": 7}, "invalid header key"),
         ({"latest_key": "a\0"}, "invalid header key"),
         ({"expiration_ms": -1}, "invalid expiration"),
@@ -105,6 +107,11 @@ def test_what_nests_as_deep_as_a_clients_message_may_passes():
 def test_ordinary_types_and_own_ones_pass(kind):
     """The four predefined ones in UPPER CASE, and whatever is not all UPPER CASE."""
     assert make(type=kind).type == kind
+
+
+def test_an_id_may_hold_a_tilde_elsewhere():
+    """Only the first character tells Warren's own ids from others."""
+    assert make(id="m~1").id == "m~1"
 
 
 @pytest.mark.parametrize("content_type", [None, "", "application/json", "Application/JSON; charset=utf-8"])

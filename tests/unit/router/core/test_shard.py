@@ -270,6 +270,33 @@ def test_a_new_owner_sends_each_gateway_what_it_lacks():
     assert do(shard, say())[0].message.seq == 4
 
 
+def test_a_busy_room_is_caught_up_whole_by_its_next_owner():
+    """500 messages in one second, far more than the namespace's count of 100: a gateway that has got none of them gets them all, a moment or a
+    minute later, and so does a member that comes back; what is read in pages stays within the count.
+    """
+    first = 1_764_000_000_000_000 - 60 * 1_000_000
+    entries = [
+        wire.Deliver("a", "1-1", seq, "CHAT", b"1", first + 2_000 * seq, 36, "g9~1", "u", f"m{seq}")
+        for seq in range(1, 501)
+    ]
+    assert OFF.policy("a").history.count == 100
+    shard = closed()
+    shard.ask_every((), NOW)
+    shard.announced(announce(1, has("a", "g1~1", at=Position("1-1", 0))), NOW)
+    effects = shard.open(replayed(*entries), NOW)
+    assert effects == [Reply("g1", msgspec.structs.replace(entry, term=TERM)) for entry in entries]
+    joined, *missed = shard.apply(Join("a", "g1~2", "u", "j", Position("1-1", 7)), NOW)
+    assert (joined.message.recovered, joined.message.missed, len(missed)) == (True, 493, 493)
+    seen, before = [], 0
+    while True:
+        (answer,) = shard.apply(wire.HistoryQuery("a", "g1~1", "h", before, 60), NOW)
+        seen = [said.seq for said in answer.message.messages] + seen
+        if not answer.message.more:
+            break
+        before = seen[0]
+    assert seen == list(range(401, 501))
+
+
 def test_a_gateway_that_is_gone_before_the_opening_has_no_members():
     """Those whom its answer named have left, and backends are told."""
     shard = closed(events=("room",))

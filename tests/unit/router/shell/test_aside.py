@@ -6,7 +6,7 @@ from tests.support.scripted_bus import ScriptedBus
 from router.shell.aside import BODY_HEADER, HEADERS_HEADER, MAX_BODY_BYTES, REASON_HEADER, Aside
 from router.shell.steady import Steady
 from warren.bus import Properties
-from warren.errors import NotConfirmed
+from warren.errors import NotConfirmed, Unroutable
 from warren.metrics import RouterMetrics
 
 
@@ -33,6 +33,14 @@ async def test_it_is_kept_for_certain():
     bus.script("", NotConfirmed())
     await Aside(Steady(bus), "warren.x", RouterMetrics(CollectorRegistry())).put(b"1", "why", Properties(), {})
     assert len(bus.published) == 2
+
+
+async def test_a_missing_dead_letter_queue_is_waited_for():
+    """A message that reached no queue is not kept: it goes again, and ``put`` returns only once a queue has it."""
+    bus = ScriptedBus()
+    bus.script("", Unroutable(), Unroutable())
+    await Aside(Steady(bus), "warren.x", RouterMetrics(CollectorRegistry())).put(b"1", "why", Properties(), {})
+    assert [(kept.mandatory, kept.body) for kept in bus.published] == [(True, b"1")] * 3
 
 
 async def test_what_no_frame_can_carry_is_left_out_and_said():

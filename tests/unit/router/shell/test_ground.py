@@ -20,8 +20,11 @@ MINUTE = 60 * 1_000_000
     ],
 )
 def test_a_log_matters_as_far_back_as_ids_and_histories_are_kept(namespaces, minutes):
-    """Whichever is longer."""
-    assert replace(ground(), namespaces=Namespaces.parse(namespaces)).horizon_us == minutes * MINUTE
+    """Whichever is longer, the floor among them."""
+    stands = replace(ground(), namespaces=Namespaces.parse(namespaces))
+    assert stands.horizon_us == minutes * MINUTE
+    deeper = replace(stands.shard_limits, history_floor_us=90 * MINUTE)
+    assert replace(stands, shard_limits=deeper).horizon_us == 90 * MINUTE
 
 
 def test_turns_are_taken_a_few_at_a_time_and_given_back_in_order():

@@ -6,6 +6,7 @@ from tests.support.scripted_bus import Delivered, ScriptedBus
 
 from router.core.effects import Reply
 from router.core.takeover import State
+from router.shell.doors import Doors
 from router.shell.inbox import Inbox
 from router.shell.possession import Possession
 from warren.envelope import Ack, Announce, Bye, Heartbeat, Members, RouterBye, RouterHeartbeat, decode, encode
@@ -17,9 +18,11 @@ class Stand:
         self.ground = ground(bus=self.bus, routers=(), listening_s=lambda: self.inbox.listening_s())
         self.clock, self.gateways, self.routers = self.ground.clock, self.ground.gateways, self.ground.routers
         self.moved = 0
+        self.doors = Doors(self.bus, self.ground.topology)
         self.inbox = Inbox(
-            self.bus, self.ground.topology, "r1", self.clock, self.gateways, self.routers, self.ground.metrics
-        )
+            self.bus, self.ground.topology, "r1", self.clock, self.gateways, self.routers, self.doors,
+            self.ground.metrics,
+        )  # fmt: skip
         self.possession = Possession(0, self.ground, lambda: None, lambda: None, lambda: 0)
         self.inbox.connect([self.possession], self._move)
 
@@ -110,6 +113,33 @@ async def test_no_lease_ends_while_the_broker_holds_publishers_back():
     stand.clock.advance(4.0)
     stand.inbox.tick()
     assert (stand.gateways.living, stand.routers.living) == (frozenset(), frozenset())
+
+
+async def test_the_doors_of_the_dead_are_closed():
+    """Of a gateway and of a router whose lease has ended, and of a gateway's former life; a late word of it names no door."""
+    stand = await Stand().start()
+    gateway, router = (stand.ground.topology.gateway_queue, stand.ground.topology.router_queue)
+    first, second, third = gateway("g1", "1")[0].name, gateway("g1", "2")[0].name, router("r2", "1")[0].name
+    stand.hear(Heartbeat("g1", 1, queue=first), RouterHeartbeat("r2", 1, third))
+    stand.hear(Heartbeat("g1", 2, queue=second), Heartbeat("g1", 1, queue=first))
+    await eventually(lambda: stand.bus.retired == [first])
+    stand.clock.advance(5.0)
+    stand.inbox.tick()
+    await eventually(lambda: sorted(stand.bus.retired[1:]) == sorted([second, third]))
+
+
+async def test_a_router_that_nothing_reaches_listens_anew():
+    """Renewed it consumes another queue; nobody's lease ends for what could not be heard, and its own door is not another's to close."""
+    stand = await Stand().start()
+    former = stand.inbox.queue
+    stand.hear(RouterHeartbeat("r1", 1, former), Heartbeat("g1", 1))
+    stand.inbox.renew()
+    assert stand.inbox.queue not in ("", former)
+    assert stand.inbox.listening_s() == 0.0
+    stand.clock.advance(4.9)
+    stand.inbox.tick()
+    assert (stand.routers.living, stand.gateways.living) == (frozenset(), {"g1"})
+    assert stand.bus.retired == []
 
 
 async def test_a_gateway_that_says_bye_is_gone_at_once():

@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry
 from tests.support.eventually import eventually
 from tests.support.scripted_bus import Delivered, ManualClock, ScriptedBus
 
+from router.core.notification import publish
+from router.shell import intake
 from router.shell.aside import Aside
 from router.shell.intake import Intake
 from router.shell.steady import Steady
@@ -16,7 +18,7 @@ from warren.address import shard_of
 from warren.batch import BatchLimits
 from warren.bus import Properties
 from warren.envelope import decode
-from warren.errors import NotConfirmed
+from warren.errors import NotConfirmed, Unroutable
 from warren.metrics import RouterMetrics
 from warren.telemetry import Tracing, trace_id
 from warren.topology import Topology
@@ -48,6 +50,9 @@ class Stand:
 
     def ingress(self):
         return [published for published in self.bus.published if published.exchange == self.topology.ingress]
+
+    def dead(self):
+        return [published for published in self.bus.published if published.exchange == self.topology.notify_dead]
 
     def payloads(self):
         return [message.payload for published in self.ingress() for message in decode(published.body)]
@@ -97,12 +102,47 @@ async def test_what_is_invalid_is_set_aside_and_acknowledged_after_that(stand):
     bad = stand.give("room.a", b"{", headers={"mine": 1}, message_id="m")
     good = stand.give("room.a", b"1")
     await eventually(lambda: bad.fate == good.fate == "acked")
-    dead = [published for published in stand.bus.published if published.exchange == stand.topology.notify_dead]
+    dead = stand.dead()
     assert [kept.body for kept in dead] == [b"{", b"{"]  # the first was not confirmed
     headers = dead[-1].properties.headers
     assert headers["x-warren-reason"].startswith("invalid payload")
     assert (headers["x-warren-routing-key"], headers["mine"]) == ("room.a", 1)
     assert stand.payloads() == [b"1"]
+
+
+async def test_nothing_is_acknowledged_while_the_dead_letter_queue_is_missing(stand):
+    """What is invalid stays with the broker until a queue has it; what is valid does not wait."""
+    stand.bus.script("", *[Unroutable()] * 1_000)
+    bad, good = stand.give("room.a", b"{"), stand.give("room.a", b"1")
+    await eventually(lambda: good.fate == "acked" and len(stand.dead()) > 1)
+    assert bad.fate == ""
+    stand.bus.outcomes.clear()
+    await eventually(lambda: bad.fate == "acked")
+
+
+async def test_a_check_that_breaks_takes_no_other_with_it(stand, monkeypatch):
+    """What our own check stumbles over is set aside as internal; the next one is taken."""
+
+    def broken(notification, **more):
+        if notification.body == b"0":
+            raise ZeroDivisionError
+        return publish(notification, **more)
+
+    monkeypatch.setattr(intake, "publish", broken)
+    bad, good = stand.give("room.a", b"0"), stand.give("room.a", b"1")
+    await eventually(lambda: bad.fate == good.fate == "acked")
+    assert [kept.properties.headers["x-warren-reason"] for kept in stand.dead()] == ["internal: ZeroDivisionError"]
+    assert stand.payloads() == [b"1"]
+
+
+async def test_an_internal_id_from_a_backend_is_set_aside(stand):
+    """An id that begins with ~ would be counted as Warren's own and shown to nobody."""
+    bad = stand.give("room.a", b"1", message_id="~1")
+    await eventually(lambda: bad.fate == "acked")
+    assert stand.payloads() == []
+    (kept,) = stand.dead()
+    assert kept.properties.headers["x-warren-reason"].startswith("reserved message_id: ")
+    assert kept.properties.message_id == "~1"
 
 
 async def test_what_has_not_gone_out_when_the_queue_is_lost_does_not_go_out_from_here(stand):

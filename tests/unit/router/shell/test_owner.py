@@ -8,7 +8,7 @@ from router.core.placement import Place, places
 from router.core.routers import Routers
 from router.shell.owner import Owner
 from warren.envelope import RouterBye, RouterHeartbeat, decode
-from warren.errors import BusUnavailable
+from warren.errors import BusUnavailable, Unroutable
 from warren.topology import Topology
 
 EVERY_S = 0.02
@@ -19,20 +19,23 @@ class Stand:
         self.bus = ScriptedBus()
         self.routers = Routers(1.5)
         self.listening_s = 9.0
-        self.changes = 0
+        self.changes = self.shuts = 0
         self.owner = Owner(
             self.bus, Topology(shards=16), "r1", ManualClock(7), self.routers,
-            every_s=EVERY_S, listening_s=lambda: self.listening_s, listen_s=1.0,
+            every_s=EVERY_S, listening_s=lambda: self.listening_s, listen_s=1.0, queue=lambda: "q", on_shut=self._shut,
         )  # fmt: skip
         self.owner.connect(self._change)
 
     def _change(self):
         self.changes += 1
 
+    def _shut(self):
+        self.shuts += 1
+
     def said(self):
         assert {(each.exchange, each.key, each.persistent) for each in self.bus.published} <= {
-            ("warren.routers", "all", False)
-        }
+            ("warren.routers", "all", False), ("warren.routers", "r1", False)
+        }  # fmt: skip
         return [envelope for published in self.bus.published for envelope in decode(published.body)]
 
 
@@ -46,11 +49,20 @@ async def stand():
 async def test_it_says_that_it_lives_and_then_places(stand):
     """Not before the others had the time to say so too; alone it owns everything."""
     stand.owner.start()
-    await eventually(lambda: stand.said() == [RouterHeartbeat("r1", 7)], every_s=0)
+    await eventually(lambda: stand.said() == [RouterHeartbeat("r1", 7, "q")], every_s=0)
     assert (stand.owner.place(0), stand.owner.routers) == (Place(""), frozenset())
     await eventually(lambda: stand.changes == 1)
     assert [stand.owner.place(shard) for shard in range(16)] == [Place("r1")] * 16
     await eventually(lambda: len(stand.said()) >= 3)
+
+
+async def test_it_knocks_at_its_own_door(stand):
+    """With each heartbeat; where nobody is behind the door it says so."""
+    stand.bus.script("r1", Unroutable("?"), None, Unroutable("?"), Unroutable("?"))
+    stand.owner.start()
+    await eventually(lambda: stand.bus.keys().count("r1") == 3)
+    assert stand.shuts == 0
+    await eventually(lambda: stand.shuts == 1)
 
 
 async def test_it_is_silent_until_it_has_listened_for_long_enough(stand):

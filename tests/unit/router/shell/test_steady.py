@@ -28,6 +28,15 @@ async def test_what_fails_is_repeated_until_it_is_confirmed(error):
     assert [published.body for published in bus.published] == [b"1"] * 3
 
 
+async def test_a_missing_queue_is_said_once(caplog):
+    """However often it is tried, one line names the exchange that leads nowhere."""
+    bus = ScriptedBus()
+    bus.script("k", Unroutable(), Unroutable())
+    assert await Steady(bus).publish("x", "k", b"1", mandatory=True)
+    (line,) = caplog.records
+    assert (line.getMessage(), line.warren_fields["exchange"]) == ("no_queue", "x")
+
+
 async def test_the_return_of_the_broker_ends_the_pause():
     """A pause of a minute is over as soon as the broker is back."""
     bus = ScriptedBus()

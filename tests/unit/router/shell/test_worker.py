@@ -398,5 +398,8 @@ async def test_spans_are_opened_for_sampled_messages_only():
     assert f"{process.parent.span_id:016x}" == TRACE[36:52]
     assert send.parent.span_id == process.context.span_id
     assert process.attributes["messaging.message.id"] == "m2"
+    exposition = stand.ground.metrics.render("application/openmetrics-text;version=1.0.0")[0].decode().splitlines()
+    left = {line.partition('hop="')[2].partition('"')[0] for line in exposition if TRACE[3:35] in line}
+    assert left == {"process", "log", "egress"}
     await stand.worker.kill()
     stand.tracing.shutdown()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from pamqp import commands as spec
-from tests.support.amqp_server import AmqpServer
+from tests.support.amqp_server import AmqpServer, Published
 from tests.support.eventually import eventually
 
 from warren.bus import Source
@@ -38,12 +38,73 @@ def names(server: AmqpServer) -> list[str]:
 
 
 async def test_publishing_and_consuming_have_connections_of_their_own(server: AmqpServer, bus: RabbitBus) -> None:
-    """Two connections at start, a third one with the first lane, and the whole topology declared on each."""
+    """Two connections at start, a third one with the first lane; the topology is declared once."""
     await bus.start()
     assert names(server) == ["unit/consume", "unit/publish"]
     await bus.lane(lambda: None)
     assert names(server) == ["unit/consume", "unit/lanes", "unit/publish"]
-    assert len(server.of(spec.Queue.Declare)) == 3 * len(TOPOLOGY.queues())
+    assert len(server.of(spec.Queue.Declare)) == len(TOPOLOGY.queues())
+
+
+async def test_after_a_reconnect_publishing_does_not_wait_for_the_topology(server: AmqpServer, bus: RabbitBus) -> None:
+    """It is declared again all the same, in the background; where it is another one by then, publishing ends."""
+    await bus.start()
+    server.refuse[spec.Queue.Declare] = lambda _: None  # the broker takes its time
+    server.drop()
+    await eventually(lambda: not bus.up)
+    await eventually(lambda: bus.up)
+    await bus.publish("ex", "key", b"x")
+    await eventually(lambda: len(server.of(spec.Queue.Declare)) == len(TOPOLOGY.queues()) + 1)
+    server.refuse[spec.Queue.Declare] = lambda _: spec.Channel.Close(406, "PRECONDITION_FAILED", 50, 10)
+    server.drop()
+    await eventually(
+        lambda: len(server.of(spec.Queue.Declare)) >= len(TOPOLOGY.queues()) + 4
+    )  # refused at each connect
+    assert not bus.up
+
+
+async def test_after_a_refusal_another_channel_publishes(server: AmqpServer, bus: RabbitBus) -> None:
+    """A channel that refuses may have lost sight of a queue's leader: the next publish goes by a fresh one, what was under way ends on
+    the former, and nobody hears of a broker that went away.
+    """
+    told: list[bool] = []
+    await bus.start()
+    bus.watch(told.append)
+    held: list[Published] = []
+    server.on_publish = held.append
+    slow = asyncio.create_task(bus.publish("ex", "slow", b"x"))
+    await eventually(lambda: len(held) == 1)
+    refused = asyncio.create_task(bus.publish("ex", "key", b"x"))
+    await eventually(lambda: len(held) == 2)
+    server.answer(held[1], spec.Basic.Nack(held[1].tag))
+    with pytest.raises(NotConfirmed):
+        await refused
+    former = held[0].channel
+    server.on_publish = None
+
+    async def other() -> bool:
+        await bus.publish("ex", "key", b"y")
+        return server.published[-1].channel != former
+
+    await eventually(other)
+    assert not slow.done()
+    server.answer(held[0], spec.Basic.Ack(held[0].tag))
+    await slow
+    await eventually(
+        lambda: any(number == former for number, frame in server.frames if type(frame) is spec.Channel.Close)
+    )
+    assert (bus.up, told) == (True, [])
+
+
+async def test_refusals_do_not_make_channel_after_channel(server: AmqpServer, bus: RabbitBus) -> None:
+    """Where a queue goes on refusing (it is full), a fresh channel is tried more and more seldom."""
+    await bus.start()
+    server.on_publish = lambda published: server.answer(published, spec.Basic.Nack(published.tag))
+    before = len(server.of(spec.Channel.Open))
+    for _ in range(200):
+        with pytest.raises(NotConfirmed):
+            await bus.publish("ex", "key", b"x")
+    assert len(server.of(spec.Channel.Open)) - before <= 4
 
 
 def test_an_address_is_needed() -> None:

@@ -281,6 +281,26 @@ async def test_a_cancel_by_the_broker_is_told(server: AmqpServer, connection: Co
 # ── calls ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_channel_whose_opener_is_cancelled_is_left_in_order(
+    server: AmqpServer, connection: Connection, turns: int
+) -> None:
+    """Whenever the cancellation comes, no channel is closed that was not opened, and its number can be used again."""
+    opening = asyncio.create_task(RabbitChannel.opened(connection))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    opening.cancel()
+    channel = (await asyncio.gather(opening, return_exceptions=True))[0]
+    if isinstance(channel, RabbitChannel):
+        await channel.leave()
+    await eventually(lambda: not connection.channels.keys() - {0})
+    again = await RabbitChannel.opened(connection)
+    about = [(number, type(frame)) for number, frame in server.frames if number]
+    assert about[-1] == (again.number, spec.Channel.Open)
+    assert about[:-1] in ([], [(1, spec.Channel.Open), (1, spec.Channel.Close)])
+    await again.leave()
+
+
 async def test_a_refused_call_is_bus_unavailable(server: AmqpServer, connection: Connection) -> None:
     """What the broker answers with channel.close becomes BusUnavailable with its reason."""
     server.refuse[spec.Basic.Consume] = lambda _: spec.Channel.Close(404, "NOT_FOUND - no queue 'q'", 60, 20)

@@ -111,6 +111,18 @@ async def test_a_lost_connection_is_made_again(server: AmqpServer, owner: Owner,
     assert server.connections == 2
 
 
+async def test_a_fault_of_ours_makes_the_connection_anew(
+    server: AmqpServer, owner: Owner, make: Callable[..., Link], caplog: pytest.LogCaptureFixture
+) -> None:
+    """An exception that nobody foresaw ends one connection, with its traceback in the log, and not the link."""
+    owner.error = ZeroDivisionError()
+    make(server.url)
+    await eventually(lambda: server.connections >= 2)
+    owner.error = None
+    await eventually(lambda: "up" in owner.moments)
+    assert any(line.exc_info and line.exc_info[0] is ZeroDivisionError for line in caplog.records)
+
+
 async def test_addresses_are_tried_in_turn(server: AmqpServer, owner: Owner, make: Callable[..., Link]) -> None:
     """A round goes over all addresses before it pauses."""
     times = LinkTimes(connect_s=1.0, first_pause_s=30.0, longest_pause_s=30.0)

@@ -29,13 +29,21 @@ class Bench:
         self.link = link
         self.moments: list[str] = []
         self.closed: list[RabbitSubscription] = []
+        self.retired: list[str] = []
+        self.refusals = 0
         topology = Topology(shards=1)
         names = itertools.count(1)
         self.subscription = RabbitSubscription(
             link, topology, TIMES, Random(1), lambda: Source(*topology.gateway_queue("g", str(next(names)))),
             lambda delivery: self.moments.append(delivery.body.decode()), 5,
-            lambda: self.moments.append("start"), lambda: self.moments.append("lost"), self.closed.append,
+            lambda: self.moments.append("start"), lambda: self.moments.append("lost"), self.closed.append, self.retire,
         )  # fmt: skip
+
+    async def retire(self, queue: str) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise BusUnavailable("not now")
+        self.retired.append(queue)
 
 
 @pytest_asyncio.fixture
@@ -59,7 +67,7 @@ def consumed(bench: Bench) -> list[str]:
 
 
 async def test_an_exclusive_queue_is_declared_bound_and_consumed(bench: Bench) -> None:
-    """Beginning declares the queue as exclusive and auto-delete, binds it by each of its keys, and consumes it with its prefetch."""
+    """Beginning declares the queue as exclusive and auto-delete, binds its door by each of its keys, and consumes it with its prefetch."""
     await bench.subscription.begin()
     await bench.subscription.begin()  # it is so already
     queue = "warren.gateway.g.1"
@@ -67,7 +75,11 @@ async def test_an_exclusive_queue_is_declared_bound_and_consumed(bench: Bench) -
     assert [(frame.queue, frame.exclusive, frame.auto_delete, frame.durable) for frame in declared] == [
         (queue, True, True, False)
     ]
-    assert [frame.routing_key for frame in bench.server.of(spec.Queue.Bind)] == ["g", "all"]
+    (door,) = bench.server.of(spec.Exchange.Declare)
+    assert (door.exchange, door.exchange_type, door.auto_delete, door.durable) == (queue, "fanout", True, False)
+    assert [(frame.exchange, frame.queue) for frame in bench.server.of(spec.Queue.Bind)] == [(queue, queue)]
+    keys = [(frame.source, frame.destination, frame.routing_key) for frame in bench.server.of(spec.Exchange.Bind)]
+    assert keys == [("warren.egress", queue, "g"), ("warren.egress", queue, "all")]
     assert bench.server.of(spec.Basic.Qos)[0].prefetch_count == 5
     assert consumed(bench) == [queue]
     assert bench.subscription.active
@@ -87,8 +99,12 @@ async def test_a_durable_queue_gets_the_bindings_of_the_topology() -> None:
         link.start()
         await link.attempted()
         source = Source(topology.shard_queue(1))
+
+        async def retire(queue: str) -> None:
+            raise AssertionError(f"{queue} is durable")
+
         subscription = RabbitSubscription(
-            link, topology, TIMES, Random(1), lambda: source, lambda _: None, 1, None, None, lambda _: None
+            link, topology, TIMES, Random(1), lambda: source, lambda _: None, 1, None, None, lambda _: None, retire
         )
         await subscription.begin()
         declared = server.of(spec.Queue.Declare)[0]
@@ -107,6 +123,28 @@ async def test_a_channel_that_the_broker_ends_is_made_again(bench: Bench) -> Non
     await eventually(lambda: bench.moments == ["start", "lost", "start"])
     assert consumed(bench) == ["warren.gateway.g.1", "warren.gateway.g.2"]
     assert bench.subscription.queue == "warren.gateway.g.2"
+
+
+async def test_the_doors_of_former_queues_are_closed(bench: Bench) -> None:
+    """As soon as a new queue is consumed the former one's door is closed, tried until the broker does it."""
+    bench.refusals = 2
+    await bench.subscription.begin()
+    assert bench.retired == []
+    bench.server.send(1, NOT_FOUND)
+    await eventually(lambda: bench.retired == ["warren.gateway.g.1"])
+    bench.subscription.renew()
+    await eventually(lambda: bench.retired == ["warren.gateway.g.1", "warren.gateway.g.2"])
+
+
+async def test_a_renewed_queue_has_another_name(bench: Bench) -> None:
+    """Renewing ends the channel and consumes another queue; while nothing is consumed it does nothing."""
+    bench.subscription.renew()
+    assert bench.moments == []
+    await bench.subscription.begin()
+    bench.subscription.renew()
+    await eventually(lambda: bench.moments == ["start", "lost", "start"])
+    assert bench.subscription.queue == "warren.gateway.g.2"
+    await eventually(lambda: bench.retired == ["warren.gateway.g.1"])
 
 
 async def test_a_consumer_that_the_broker_cancels_is_made_again(bench: Bench) -> None:

@@ -90,6 +90,15 @@ async def test_another_queue_is_named(server: AmqpServer, connection: Connection
         await declare_topology(connection, topology)
 
 
+async def test_another_size_names_the_settings(server: AmqpServer, connection: Connection, topology: Topology) -> None:
+    """When a queue or stream has another size the error says which settings must agree, and repeats both sizes."""
+    name = topology.history_stream(1).name
+    text = f"PRECONDITION_FAILED - inequivalent arg 'x-max-length-bytes' for queue '{name}': received '2' but current is '1'"
+    server.refuse[spec.Queue.Declare] = refuse(name, 406, text)
+    with pytest.raises(TopologyMismatch, match=rf"size of {name} differs: .*WARREN_BROKER_.*received '2'"):
+        await declare_topology(connection, topology)
+
+
 async def test_another_exchange_is_named(server: AmqpServer, connection: Connection, topology: Topology) -> None:
     """When an exchange has another type the error names it."""
     server.refuse[spec.Exchange.Declare] = refuse(topology.notify, 406, "PRECONDITION_FAILED - inequivalent arg 'type'")

@@ -8,7 +8,8 @@
 * **At least once.** What is not acknowledged when a channel ends is delivered again: in its order, before the rest, and to the
   next consumer of a queue that lets one consume at a time.
 * **Supervision.** A lost connection is made again with jittered back-off over the given addresses, for ever; the whole topology is declared
-  again each time; each subscription gets its queue declared (a fresh name where exclusive) and consumed again. Who wants to know watches.
+  again each time; each subscription gets its queue declared (a fresh name where exclusive; the former one's door is closed) and consumed again.
+  Who wants to know watches.
 * **No surprises.** Callbacks are plain functions, called in the order of delivery in the event loop; they must not block or raise.
   Acks are fire-and-forget; an ack for a delivery whose channel is gone does nothing.
 
@@ -82,7 +83,9 @@ OnDelivery = Callable[[Delivery], None]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a subscription consumes. ``bindings`` are declared with the queue; durable queues have theirs in the topology."""
+    """What a subscription consumes. ``bindings`` are declared with the queue (an exclusive one is reached through its door, see the
+    topology); durable queues have theirs in the topology.
+    """
 
     queue: Queue
     bindings: tuple[Binding, ...] = ()
@@ -99,6 +102,12 @@ class Subscription(Protocol):
     @property
     def queue(self) -> str:
         """The queue's name at present."""
+        ...
+
+    def renew(self) -> None:
+        """Consume anew (an exclusive queue under a fresh name; what is in the old one is lost). Nothing where it is not active:
+        then that happens anyway.
+        """
         ...
 
     async def close(self) -> None:
@@ -188,6 +197,12 @@ class Bus(Protocol):
         """Consume for as long as the bus lives. ``source`` is asked again at each (re)connect, so an exclusive queue gets a new name.
 
         ``on_start`` is called each time the queue is consumed anew and before its first delivery; ``on_lost`` each time its channel is gone.
+        """
+        ...
+
+    async def retire(self, queue: str) -> None:
+        """Close the door of an exclusive queue, whoever owns it: nothing is routed to it any more. For a process that is dead (one that
+        lives has to ``renew``); nothing where there is no such door. Raises BusUnavailable.
         """
         ...
 

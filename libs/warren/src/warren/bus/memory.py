@@ -71,16 +71,27 @@ class MemorySubscription:
             consumer.close()
             self._on_lost()
 
+    def renew(self) -> None:
+        """Consume anew, an exclusive queue under a fresh name; nothing where it is not active."""
+        if self._leave():
+            self._on_lost()
+            self.begin()
+
     async def close(self) -> None:
         """Stop consuming; what is not acknowledged goes back to the queue in order."""
         self._closed = True
-        consumer, self._consumer = self._consumer, None
         self._bus.drop(self)
-        if consumer is not None:
-            consumer.close()
-            if consumer.queue.owner is not None and not consumer.queue.consumers:
-                self._bus.broker.delete(self.queue)  # exclusive queues delete themselves after their last consumer
+        self._leave()
         await asyncio.sleep(0)
+
+    def _leave(self) -> bool:
+        consumer, self._consumer = self._consumer, None
+        if consumer is None:
+            return False
+        consumer.close()
+        if consumer.queue.owner is not None and not consumer.queue.consumers:
+            self._bus.broker.delete(self.queue)  # exclusive queues delete themselves after their last consumer
+        return True
 
     def _cancelled(self) -> None:
         """Consume anew after the queue was deleted under the consumer."""
@@ -238,6 +249,13 @@ class MemoryBus:
             subscription.begin()
         await asyncio.sleep(0)
         return subscription
+
+    async def retire(self, queue: str) -> None:
+        """Close the door of an exclusive queue, whoever owns it."""
+        if not self._up:
+            raise BusUnavailable("the memory broker is away")
+        self.broker.unbind(queue)
+        await asyncio.sleep(0)
 
     async def lane(self, on_lost: Callable[[], None]) -> MemoryLane:
         """Open a lane."""

@@ -111,15 +111,24 @@ class MemoryBroker:
             raise TopologyMismatch(f"nothing to bind: {binding.exchange} to {binding.queue}")
         self._bindings[binding.exchange][binding] = None
 
+    def unbind(self, name: str) -> None:
+        """Take an exclusive queue out of every exchange; nothing where there is none of that name."""
+        queue = self._queues.get(name)
+        if isinstance(queue, MemoryQueue) and queue.owner is not None:
+            self._unbind(name)
+
     def delete(self, name: str) -> None:
         """Delete a queue with what is in it; its consumers are told in the next turn of the loop."""
         queue = self._queues.pop(name, None)
-        for bindings in self._bindings.values():
-            for binding in [binding for binding in bindings if binding.queue == name]:
-                del bindings[binding]
+        self._unbind(name)
         if isinstance(queue, MemoryQueue):
             for consumer in queue.end():
                 asyncio.get_running_loop().call_soon(consumer.on_cancel)
+
+    def _unbind(self, name: str) -> None:
+        for bindings in self._bindings.values():
+            for binding in [binding for binding in bindings if binding.queue == name]:
+                del bindings[binding]
 
     def forget(self, owner: object) -> None:
         """Delete the exclusive queues of a bus whose connection is gone."""

@@ -1,7 +1,8 @@
 """RabbitBus: the Bus contract on RabbitMQ, over AMQP 0-9-1 with aiormq (the engine under aio-pika).
 
 Three connections: one publishes, one consumes, one carries the lanes (made with the first of them), because a memory alarm freezes every
-connection that publishes. Each is a Link: supervised, several addresses, back-off for ever. It keeps no message and retries none.
+connection that publishes. Each is a Link: supervised, several addresses, back-off for ever. The first connect declares the topology before
+anything else; each later one does so in the background, and at once where something turns out to be missing. It keeps no message and retries none.
 Composition roots build it; nobody else tells it from MemoryBus.
 """
 
@@ -20,14 +21,18 @@ from warren.bus.rabbit_channel import RabbitChannel, broker_call
 from warren.bus.rabbit_lane import RabbitLane
 from warren.bus.rabbit_link import CLOSE_S, Link, LinkTimes
 from warren.bus.rabbit_subscription import RabbitSubscription
-from warren.bus.rabbit_topology import declare_topology
-from warren.errors import BusUnavailable, TopologyMismatch
+from warren.bus.rabbit_topology import declare_topology, delete_door
+from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch
+from warren.fault import watched
 from warren.topology import Topology
 
 __all__ = ["LinkTimes", "RabbitBus"]
 
 READ_PREFETCH = 256
 DEPTH_S = 2.0
+RETIRE_S = 10.0
+REPLACE_FIRST_S, REPLACE_LAST_S = 0.2, 30.0
+SETTLE_S = 10.0
 
 _log = logging.getLogger("warren.bus")
 
@@ -55,6 +60,11 @@ class RabbitBus:
         self._publisher: RabbitChannel | None = None
         self._reopening: asyncio.Task[None] | None = None
         self._consuming_ready = False
+        self._declared = False
+        self._redeclaring: asyncio.Task[None] | None = None
+        self._replacing: asyncio.Task[None] | None = None
+        self._replace_at = 0.0
+        self._replace_pause = REPLACE_FIRST_S
         self._whole = False
         self._closed = False
         self._first: asyncio.Future[None] | None = None
@@ -93,8 +103,9 @@ class RabbitBus:
     async def close(self) -> None:
         """Close everything; unacknowledged deliveries go back to their queues."""
         self._closed = True
-        if self._reopening is not None:
-            self._reopening.cancel()
+        own = [task for task in (self._reopening, self._redeclaring, self._replacing) if task is not None]
+        for task in own:
+            task.cancel()
         loop = asyncio.get_running_loop()
         closing = (*(part.close() for part in self._subscriptions), *(lane.close() for lane in self._lanes))
         parts = [loop.create_task(close) for close in closing]
@@ -103,7 +114,7 @@ class RabbitBus:
         ):  # in order, so that acks given are through; a broker that does not answer loses its connections all the same
             await asyncio.wait(parts, timeout=CLOSE_S)
         await asyncio.gather(self._consuming.close(), self._laning.close(), self._publishing.close())
-        await asyncio.gather(*parts, *filter(None, [self._reopening]), return_exceptions=True)
+        await asyncio.gather(*parts, *own, return_exceptions=True)
 
     def watch(self, listener: Callable[[bool], None]) -> None:
         """Tell ``listener`` when the broker goes away and when it is back."""
@@ -120,9 +131,15 @@ class RabbitBus:
         persistent: bool = True,
     ) -> None:
         """Publish and wait for the confirm. Raises BusUnavailable, NotConfirmed, Unroutable (mandatory only)."""
-        if self._publisher is None:
+        publisher = self._publisher
+        if publisher is None:
             raise BusUnavailable("the broker is away")
-        await self._publisher.publish(exchange, key, body, properties, mandatory, persistent)
+        try:
+            await publisher.publish(exchange, key, body, properties, mandatory, persistent)
+        except NotConfirmed:
+            if publisher is self._publisher and not publisher.over:
+                self._refused(publisher)
+            raise
 
     async def subscribe(
         self,
@@ -136,7 +153,7 @@ class RabbitBus:
         """Consume for as long as the bus lives. Raises TopologyMismatch where the queue exists with other settings."""
         subscription = RabbitSubscription(
             self._consuming, self._topology, self._times, self._random,
-            source, on_delivery, prefetch, on_start, on_lost, self._forget,
+            source, on_delivery, prefetch, on_start, on_lost, self._forget, self.retire,
         )  # fmt: skip
         self._subscriptions[subscription] = None
         try:
@@ -147,6 +164,12 @@ class RabbitBus:
             await subscription.close()
             raise
         return subscription
+
+    async def retire(self, queue: str) -> None:
+        """Close the door of an exclusive queue, whoever owns it. Raises BusUnavailable."""
+        if not self._topology.is_door(queue):
+            raise ValueError(f"{queue} is no gateway's and no router's queue")
+        await delete_door(_connected(self._consuming), queue, RETIRE_S)
 
     async def lane(self, on_lost: Callable[[], None]) -> RabbitLane:
         """Open a lane. Raises BusUnavailable."""
@@ -187,7 +210,8 @@ class RabbitBus:
             await channel.consume(stream, take, prefetch=READ_PREFETCH, on_cancel=lost, arguments=arguments)
             await done
         finally:
-            done.cancel()
+            if not done.cancel() and not done.cancelled():
+                done.exception()  # it may have come while something else was raised
             await channel.leave()
 
     async def depth(self, queue: str) -> int | None:
@@ -207,10 +231,65 @@ class RabbitBus:
     # ── what the links tell ──────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _publishing_up(self, connection: Connection) -> None:
-        await declare_topology(connection, self._topology)
-        self._publisher = await RabbitChannel.opened(connection, confirms=True, on_end=self._publisher_ended)
+        if not self._declared:
+            await declare_topology(connection, self._topology)
+            self._declared = True
+        else:  # it is nearly always there, and a cluster that has lost a node has enough to do: nobody waits for it
+            self._redeclaring = watched(asyncio.get_running_loop().create_task(self._redeclare(connection)))
+        self._publisher = await self._opened(connection)
         self._publishing.adopt(connection)
         self._compare()
+
+    async def _redeclare(self, connection: Connection) -> None:
+        try:
+            await declare_topology(connection, self._topology)
+        except BusUnavailable as error:
+            _log.warning("the topology could not be declared again: %s", error)
+        except TopologyMismatch:  # nothing may be published there: the next connect says why, and is refused
+            self._declared = False
+            await connection.close()
+
+    async def _opened(self, connection: Connection) -> RabbitChannel:
+        channel: RabbitChannel | None = None
+
+        def ended() -> None:
+            if channel is not None and channel is self._publisher:
+                self._publisher_ended()
+
+        channel = await RabbitChannel.opened(connection, confirms=True, on_end=ended)
+        return channel
+
+    def _refused(self, publisher: RabbitChannel) -> None:
+        """Take another channel for what is published from now on, unless that was so a moment ago: a channel of RabbitMQ 3.10 that first
+        published to a quorum queue while the queue's leader was on a node that had just died refuses all that goes there, until that
+        node is back; a fresh channel finds the leader.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._replacing is not None or now < self._replace_at:
+            return
+        if now > self._replace_at + REPLACE_LAST_S:
+            self._replace_pause = REPLACE_FIRST_S
+        self._replace_at = now + self._replace_pause
+        self._replace_pause = min(REPLACE_LAST_S, 2 * self._replace_pause)
+        self._replacing = watched(asyncio.get_running_loop().create_task(self._replace(publisher), name="replace"))
+
+    async def _replace(self, former: RabbitChannel) -> None:
+        """What is under way on the former channel gets its answers there."""
+        try:
+            connection = self._publishing.connection
+            if connection is None or connection.is_closed:
+                return
+            fresh = await self._opened(connection)
+            if self._publisher is former:
+                self._publisher = fresh
+                await former.settled(SETTLE_S)
+                await former.leave()
+            else:
+                await fresh.leave()
+        except BusUnavailable as error:
+            _log.debug("no other channel to publish on: %s", error)
+        finally:
+            self._replacing = None
 
     def _publishing_down(self) -> None:
         self._publisher = None
@@ -221,7 +300,7 @@ class RabbitBus:
         self._publisher = None
         self._compare()
         if self._reopening is None and self._can_reopen() is not None:
-            self._reopening = asyncio.get_running_loop().create_task(self._reopen())
+            self._reopening = watched(asyncio.get_running_loop().create_task(self._reopen(), name="reopening"))
 
     def _can_reopen(self) -> Connection | None:
         connection = self._publishing.connection
@@ -235,9 +314,7 @@ class RabbitBus:
             while connection := self._can_reopen():
                 try:
                     await declare_topology(connection, self._topology)
-                    self._publisher = await RabbitChannel.opened(
-                        connection, confirms=True, on_end=self._publisher_ended
-                    )
+                    self._publisher = await self._opened(connection)
                     self._compare()
                 except (BusUnavailable, TopologyMismatch) as error:
                     failures += 1
@@ -247,7 +324,6 @@ class RabbitBus:
             self._reopening = None
 
     async def _consuming_up(self, connection: Connection) -> None:
-        await declare_topology(connection, self._topology)
         self._consuming.adopt(connection)
         for subscription in list(self._subscriptions):
             try:
@@ -265,7 +341,6 @@ class RabbitBus:
         self._compare()
 
     async def _lanes_up(self, connection: Connection) -> None:
-        await declare_topology(connection, self._topology)
         self._laning.adopt(connection)
 
     def _mismatch(self, mismatch: TopologyMismatch) -> None:

@@ -33,6 +33,7 @@ from warren.bus.rabbit_frames import (
     publish_method,
 )
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable, WarrenError
+from warren.fault import watched
 
 FRAMES = 256  # frames that a channel takes in before the connection's reader waits for it
 
@@ -127,6 +128,9 @@ class RabbitDelivery:
             self._channel.settle(self._frame.delivery_tag or 0, requeue)
 
 
+_LEAVING: set[asyncio.Task[Any]] = set()  # tasks that nobody else holds
+
+
 def _nothing(_: object = None) -> None:
     """Stand for a callback that nobody gave."""
 
@@ -167,10 +171,27 @@ class RabbitChannel(Channel):
                 number += 1
             channel = cls(connection, number, confirms, on_end)
             connection.channels[number] = channel
-            await channel.open()
+            opening = asyncio.get_running_loop().create_task(channel.open())
+            try:
+                await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                # aiormq would close a channel that it may not have opened yet, which costs the whole connection: it is opened, then left.
+                if not opening.done():
+                    _LEAVING.add(opening)
+                    opening.add_done_callback(channel._abandoned)
+                raise
         if channel.over:
             raise BusUnavailable("opening a channel: the connection ended")
         return channel
+
+    def _abandoned(self, opening: asyncio.Task[Any]) -> None:
+        """Leave a channel whose opener was cancelled."""
+        _LEAVING.discard(opening)
+        if opening.cancelled() or opening.exception() is not None:
+            return
+        leaving = asyncio.get_running_loop().create_task(self.leave())
+        _LEAVING.add(leaving)
+        leaving.add_done_callback(_LEAVING.discard)
 
     @property
     def over(self) -> bool:
@@ -218,6 +239,12 @@ class RabbitChannel(Channel):
         if not sent:
             raise BusUnavailable("the channel has ended")
         return confirm
+
+    async def settled(self, longest_s: float) -> None:
+        """Return when everything that was published has been answered, or after ``longest_s``."""
+        waiting = [confirm for confirm in self.confirmations.values() if isinstance(confirm, asyncio.Future)]
+        if waiting:
+            await asyncio.wait(waiting, timeout=longest_s)
 
     async def _write(self, frame: ChannelFrame) -> bool:
         """Hand a frame to the connection's writer; False where the channel ended before that."""
@@ -288,7 +315,7 @@ class RabbitChannel(Channel):
         else:
             self._rejects.append((tag, requeue))
         if self._flush is None:
-            self._flush = asyncio.get_running_loop().create_task(self._tell_settled())
+            self._flush = watched(asyncio.get_running_loop().create_task(self._tell_settled(), name="acks"))
 
     async def _tell_settled(self) -> None:
         try:

@@ -13,11 +13,21 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from aiormq.connection import DEFAULT_PORTS, Connection, TCPTransportFactory, TLSTransportFactory, TransportFactory
+from aiormq.connection import (
+    DEFAULT_PORTS,
+    Connection,
+    FrameReceiver,
+    TCPTransportFactory,
+    TLSTransportFactory,
+    TransportFactory,
+)
+from pamqp import commands as spec
 from yarl import URL
 
 from warren.bus.rabbit_channel import broker_call, describe
+from warren.bus.rabbit_refusal import refusal, remedy
 from warren.errors import BusUnavailable, TopologyMismatch
+from warren.fault import watched
 
 _log = logging.getLogger("warren.bus")
 
@@ -41,9 +51,23 @@ class LinkTimes:
         return longest * (0.5 + random.random() / 2)
 
 
+class _Answers(FrameReceiver):
+    """What the broker answers while a connection is made. Where it says no, aiormq would tell what it had waited for, and not the reason."""
+
+    async def get_frame(self) -> Any:
+        received = await super().get_frame()
+        if isinstance(received[2], spec.Connection.Close):
+            raise refusal(received[2])
+        return received
+
+
 class _Connection(Connection):
     FRAME_BUFFER_SIZE = 256
     HEARTBEAT_GRACE_MULTIPLIER = 2  # a silent broker is given up after two heartbeats
+
+    @staticmethod
+    async def _rpc(request: Any, writer: Any, frame_receiver: FrameReceiver, wait_response: bool = True) -> Any:
+        return await Connection._rpc(request, writer, _Answers(frame_receiver.reader), wait_response)  # noqa: SLF001 - aiormq has no other place to see the answer
 
 
 class _Transport(TransportFactory):
@@ -107,7 +131,7 @@ class Link:
     def start(self) -> None:
         """Begin to connect; does nothing the second time."""
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run())
+            self._task = watched(asyncio.get_running_loop().create_task(self._run(), name=f"link-{self._purpose}"))
 
     async def attempted(self) -> None:
         """Return once the first round over the addresses has succeeded or failed."""
@@ -152,7 +176,11 @@ class Link:
             _log.error("the broker at %s: %s (%s)", shown(url), mismatch, self._purpose)
             self._on_mismatch(mismatch)
         except BusUnavailable as error:
-            _log.warning("the broker at %s: %s (%s); trying again", shown(url), error, self._purpose)
+            hint = remedy(error, url)
+            what = f"{str(error).rstrip('.')}. To mend: {hint}" if hint else error
+            _log.warning("the broker at %s: %s (%s); trying again", shown(url), what, self._purpose)
+        except Exception:  # noqa: BLE001 - a connection has no state to break: it is made anew, and the pod lives on
+            _log.exception("the broker at %s: a fault of ours (%s); connecting again", shown(url), self._purpose)
         finally:
             self.connection = None
             self._on_down()

@@ -1,7 +1,7 @@
 """Declaring: Topology's and Source's data as AMQP declarations.
 
-It only declares; it never deletes and never changes what is there, and says what is there with other settings. Links call it at each
-connect, subscriptions for their own queue.
+It only declares; it never changes what is there, deletes nothing but doors, and says what is there with other settings. Links call it at
+its first connect and after each other one, subscriptions for their own queue, the bus for the doors of the dead.
 """
 
 from __future__ import annotations
@@ -32,11 +32,31 @@ async def declare_topology(connection: Connection, topology: Topology) -> None:
 
 
 async def declare_source(channel: RabbitChannel, source: Source, topology: Topology) -> None:
-    """Declare a subscription's queue and its bindings (a durable queue's are in the topology)."""
-    await declare_queue(channel, source.queue, topology)
-    durable = tuple(binding for binding in topology.bindings() if binding.queue == source.queue.name)
+    """Declare a subscription's queue and its bindings (a durable queue's are in the topology); an exclusive queue gets its door."""
+    queue = source.queue
+    await declare_queue(channel, queue, topology)
+    if queue.kind == "exclusive":
+        door = topology.door(queue)
+        await _declare_exchange(channel, door)
+        await _bind(channel, Binding(door.name, queue.name, ""))
+        for binding in source.bindings:
+            with broker_call(f"binding {binding.exchange} to {door.name}"):
+                await channel.exchange_bind(door.name, binding.exchange, binding.key)
+        return
+    durable = tuple(binding for binding in topology.bindings() if binding.queue == queue.name)
     for binding in (*durable, *source.bindings):
         await _bind(channel, binding)
+
+
+async def delete_door(connection: Connection, queue: str, timeout_s: float) -> None:
+    """Delete an exclusive queue's door, whoever owns the queue; nothing where there is none. Raises BusUnavailable."""
+    channel = await RabbitChannel.opened(connection)
+    try:
+        with broker_call(f"deleting the door of {queue}"):
+            # The channel is thrown away, so it may be ended by a time-out.
+            await channel.exchange_delete(queue, timeout=timeout_s)
+    finally:
+        await channel.leave()
 
 
 async def declare_queue(channel: RabbitChannel, queue: Queue, topology: Topology) -> None:
@@ -58,13 +78,20 @@ def _explain(queue: Queue, topology: Topology, text: str) -> str:
             f"the number of shards differs: this service is set to {topology.shards}, and the broker's topology "
             f"{topology.prefix!r} was made with another number, which is fixed for its life ({queue.name}: {text})"
         )
+    if "-bytes'" in text:
+        return (
+            f"the size of {queue.name} differs: all services need the same WARREN_BROKER_…_BYTES, and a queue keeps the size that it was made "
+            f"with until somebody deletes it ({text})"
+        )
     return f"queue {queue.name} exists with other settings: {text}"
 
 
 async def _declare_exchange(channel: RabbitChannel, exchange: Exchange) -> None:
     with broker_call(f"declaring exchange {exchange.name}"):
         try:
-            await channel.exchange_declare(exchange.name, exchange_type=exchange.type, durable=True)
+            await channel.exchange_declare(
+                exchange.name, exchange_type=exchange.type, durable=not exchange.door, auto_delete=exchange.door
+            )
         except ChannelPreconditionFailed as refused:
             raise TopologyMismatch(f"exchange {exchange.name} exists with another type: {describe(refused)}") from None
 

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 import msgspec
 import orjson
 
 from gateway.core.fields import (
     INVALID_FORMAT,
-    MAX_DEPTH,
     Fields,
     Head,
     body_of,
@@ -27,24 +25,21 @@ from gateway.core.fields import (
     ref_of,
     refuse,
 )
-from gateway.core.messages import NULL, ClientMessage, History, Pong, ServerMessage
+from gateway.core.messages import NULL, ClientMessage, Pong, ServerMessage
 from warren.envelope import Deliver
 from warren.errors import ErrorCode, ProtocolError
+from warren.message import too_deep
 
 OPCODE: Final = 0x1
 _frames = msgspec.json.Decoder(Fields)
 _strings = msgspec.json.Decoder(str)
 _encoder = msgspec.json.Encoder()
 
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_ALIKE = bytes.maketrans(b"{}", b"[]")
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-
 
 def decode(data: str | bytes) -> ClientMessage:
     """Return what a client's frame means. A binary frame is read as UTF-8 JSON.
 
-    Raises ProtocolError: INVALID_FORMAT where it can't be parsed (not UTF-8, not JSON, no object, nested deeper than MAX_DEPTH), INVALID_MESSAGE
+    Raises ProtocolError: INVALID_FORMAT where it can't be parsed (not UTF-8, not JSON, no object, nested too deep), INVALID_MESSAGE
     where a field is missing or of the wrong kind, INVALID_ROOM, INVALID_PAYLOAD for bad base64.
     """
     try:
@@ -66,13 +61,7 @@ def encode(message: ServerMessage, at_ms: int) -> bytes:
     head = head_of(message, at_ms)
     if isinstance(message, Pong):
         return _spliced(head, message.payload, message.binary)
-    if isinstance(message, History):
-        body: dict[str, Any] | None = {
-            "messages": [msgspec.Raw(encode_delivery(one)) for one in message.messages],
-            "more": message.more,
-        }
-    else:
-        body = body_of(message)
+    body = body_of(message, encode_delivery)
     encoded = _encoder.encode(head)
     return encoded if body is None else encoded[:-1] + b',"payload":' + _encoder.encode(body) + b"}"
 
@@ -80,18 +69,6 @@ def encode(message: ServerMessage, at_ms: int) -> bytes:
 def encode_delivery(deliver: Deliver) -> bytes:
     """Return the bytes of a message that goes to members; the payload is as the sender gave it, or base64 where it is binary."""
     return _spliced(delivery_head(deliver), deliver.payload, deliver.binary)
-
-
-def too_deep(payload: bytes) -> bool:
-    """Say whether this JSON text (whose syntax is right) nests deeper than MAX_DEPTH. Nearly always two counts answer that."""
-    if payload.count(b"[") + payload.count(b"{") <= MAX_DEPTH:
-        return False
-    brackets = _STRING.sub(b"", payload).translate(_ALIKE, _NO_BRACKETS)
-    for _ in range(MAX_DEPTH):
-        if not brackets:
-            return False
-        brackets = brackets.replace(b"[]", b"")
-    return bool(brackets)
 
 
 def decode_base64(encoding: str, payload: bytes, ref: str | None) -> bytes:

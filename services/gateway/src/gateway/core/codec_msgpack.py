@@ -17,7 +17,6 @@ import orjson
 from gateway.core import codec_json
 from gateway.core.fields import (
     INVALID_FORMAT,
-    MAX_DEPTH,
     Fields,
     Head,
     body_of,
@@ -27,9 +26,10 @@ from gateway.core.fields import (
     ref_of,
     refuse,
 )
-from gateway.core.messages import NULL, ClientMessage, History, Pong, ServerMessage
+from gateway.core.messages import NULL, ClientMessage, Pong, ServerMessage
 from warren.envelope import Deliver
 from warren.errors import ErrorCode, ProtocolError
+from warren.message import MAX_DEPTH, too_deep
 
 OPCODE: Final = 0x2
 
@@ -77,13 +77,7 @@ def encode(message: ServerMessage, at_ms: int) -> bytes:
     head = head_of(message, at_ms)
     if isinstance(message, Pong):
         return _with_payload(head, message.payload, message.binary)
-    if isinstance(message, History):
-        body: dict[str, Any] | None = {
-            "messages": [msgspec.Raw(encode_delivery(one)) for one in message.messages],
-            "more": message.more,
-        }
-    else:
-        body = body_of(message)
+    body = body_of(message, encode_delivery)
     return _encoder.encode(head) if body is None else _spliced(head, _encoder.encode(body))
 
 
@@ -123,7 +117,7 @@ def _payload_of(raw: bytes, ref: str | None) -> tuple[bytes, bool]:
         text = orjson.dumps(value, option=orjson.OPT_PASSTHROUGH_DATETIME)
     except (TypeError, RecursionError):
         text = None
-    if text is None or codec_json.too_deep(text) or _NOT_FINITE.search(raw):
+    if text is None or too_deep(text) or _NOT_FINITE.search(raw):
         _refuse_value(value, ref)
     return text or NULL, False
 

@@ -5,13 +5,13 @@ It knows no JSON and no MessagePack; ``codec_json`` and ``codec_msgpack`` alone 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 import msgspec
 
 from gateway.core.messages import (
     ID_RULE,
-    TYPE_RULE,
     Acked,
     Authenticated,
     ClientMessage,
@@ -24,15 +24,13 @@ from gateway.core.messages import (
     Reconnect,
     ServerMessage,
     Welcome,
-    is_type,
     type_of,
 )
 from warren.envelope import INTERNAL_ID, Deliver
 from warren.errors import ErrorCode, ProtocolError
+from warren.message import TYPE_RULE, is_type
 
 VERSION: Final = "1.0"
-# How deep a payload may nest: clients' parsers have limits of their own, and a message must not be one that only some can read.
-MAX_DEPTH: Final = 128
 ID_MAX: Final = 64
 KEY_MAX: Final = 128
 # The fixed part of a W3C traceparent; what a later version appends says nothing to us.
@@ -95,7 +93,7 @@ def checked(found: Fields, payload: bytes, binary: bool) -> ClientMessage:
     """Return the message of a parsed frame whose fields are of the right kinds (after ``ref_of``); raise ProtocolError where one's value is wrong."""
     ref = found.id
     if not is_type(found.type):
-        raise ProtocolError(ErrorCode.INVALID_MESSAGE, TYPE_RULE, ref=ref)
+        raise ProtocolError(ErrorCode.INVALID_MESSAGE, f"type: {TYPE_RULE}", ref=ref)
     if found.room == "":
         raise ProtocolError(ErrorCode.INVALID_ROOM, "room: is empty", ref=ref)
     if found.version is not None and found.version != VERSION:
@@ -164,9 +162,13 @@ def head_of(message: ServerMessage, at_ms: int) -> Head:
     return head
 
 
-def body_of(message: ServerMessage) -> dict[str, Any] | None:
-    """Return a server message's payload; None: it has none. A Pong's and a History's are not made here: they hold bytes."""
+def body_of(message: ServerMessage, spell: Callable[[Deliver], bytes]) -> dict[str, Any] | None:
+    """Return a server message's payload; None: it has none. ``spell`` makes the bytes of a delivery, in the spelling that the payload will have.
+    A Pong's is not made here: it is bytes.
+    """
     match message:
+        case History():
+            return {"messages": [msgspec.Raw(spell(one)) for one in message.messages], "more": message.more}
         case Welcome():
             return {
                 "connection": message.connection,

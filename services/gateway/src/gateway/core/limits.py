@@ -56,7 +56,7 @@ class RateLimits:
     def __init__(self, own: RateLimit | None) -> None:
         """``own`` None: no limit, except where a namespace has one."""
         self._own = own
-        self._buckets: dict[str | None, TokenBucket] = {}
+        self._buckets: dict[str | None, TokenBucket] | None = None  # who sends nothing needs none
 
     def take(self, policy: RoomPolicy | None, now: float) -> Excess | None:
         """Count a message to a room of ``policy`` (None: to none). Where the namespace has a limit, that counts instead of the own one."""
@@ -67,6 +67,8 @@ class RateLimits:
             name, limit = None, self._own
         else:
             return None
+        if self._buckets is None:
+            self._buckets = {}
         bucket = self._buckets.get(name)
         if bucket is None:
             bucket = self._buckets[name] = TokenBucket(limit.count, limit.per_ms)

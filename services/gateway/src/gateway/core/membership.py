@@ -20,21 +20,23 @@ Question = envelope.Join | envelope.HistoryQuery
 
 
 class Membership:
-    """One connection's rooms. ``rooms`` are those that a router may hold it in: joined, or asked for."""
+    """One connection's rooms. ``rooms`` are those that a router may hold it in, each with whether a JOIN of it was answered.
 
-    __slots__ = ("_joined", "_number", "_questions", "_quiet", "rooms")
+    An idle connection has nothing open, and then no table for it either: a gateway holds many of them.
+    """
+
+    __slots__ = ("_number", "_open", "rooms")
 
     def __init__(self) -> None:
         """Begin in no room."""
-        self.rooms: dict[str, None] = {}
-        self._joined: set[str] = set()  # those in which a JOIN was answered
-        self._questions: dict[tuple[str, str], Question] = {}  # (room, ref)
-        self._quiet: set[tuple[str, str]] = set()  # asked by ourselves: only bad news is the client's business
+        self.rooms: dict[str, bool] = {}
+        # (room, ref) ▶ the question, and whether we asked by ourselves: then only bad news is the client's business.
+        self._open: dict[tuple[str, str], tuple[Question, bool]] | None = None
         self._number = 0
 
     def is_full(self, rooms_max: int) -> bool:
         """Say whether too much is open for one more question."""
-        return len(self._questions) >= rooms_max + OPEN_MAX
+        return len(self._open or ()) >= rooms_max + OPEN_MAX
 
     def ref(self) -> str:
         """Return a new ref for a question that the client gave none."""
@@ -43,43 +45,38 @@ class Membership:
 
     def ask(self, question: Question) -> None:
         """Take note of a question; a JOIN takes up its room at once."""
-        self._questions[question.room, question.ref] = question
+        self._ask(question, quiet=False)
         if isinstance(question, envelope.Join):
-            self.rooms[question.room] = None
+            self.rooms.setdefault(question.room, False)
 
     def again(self, room: str, conn: str, user: str, since: Position) -> envelope.Join | None:
         """Return the JOIN that asks for what a member lacks since it stands at ``since``; None where the room was left, or its JOIN
         is not answered yet (it is asked again anyway). An earlier one is replaced.
         """
-        if room not in self._joined:
+        if not self.rooms.get(room):
             return None
-        for key in [key for key in self._quiet if key[0] == room]:
-            self._quiet.discard(key)
-            self._questions.pop(key, None)
+        for key in [key for key, (_, quiet) in (self._open or {}).items() if quiet and key[0] == room]:
+            self._close(key)
         join = envelope.Join(room, conn, user, self.ref(), since)
-        self._questions[room, join.ref] = join
-        self._quiet.add((room, join.ref))
+        self._ask(join, quiet=True)
         return join
 
     def answered(self, room: str, ref: str) -> tuple[Question | None, bool]:
         """Take an answer; return what was asked (None: nothing is open under this ref) and whether we asked by ourselves."""
-        question = self._questions.pop((room, ref), None)
-        quiet = (room, ref) in self._quiet
-        self._quiet.discard((room, ref))
+        question, quiet = self._close((room, ref))
         if isinstance(question, envelope.Join):
-            self._joined.add(room)
+            self.rooms[room] = True
         return question, quiet
 
     def refused(self, ref: str) -> tuple[Question | None, bool]:
         """Take that what was asked under ``ref`` was refused; a room that only this JOIN asked for is not held any more."""
-        key = next((key for key in self._questions if key[1] == ref), None)
+        key = next((key for key in self._open or () if key[1] == ref), None)
         if key is None:
             return None, False
-        question, quiet = self._questions.pop(key), key in self._quiet
-        self._quiet.discard(key)
+        question, quiet = self._close(key)
         room = key[0]
         is_join = isinstance(question, envelope.Join)
-        if is_join and room not in self._joined and not any(open_room == room for open_room, _ in self._questions):
+        if is_join and not self.rooms.get(room) and not any(open_room == room for open_room, _ in self._open or ()):
             self.rooms.pop(room, None)
         return question, quiet
 
@@ -88,23 +85,33 @@ class Membership:
         if room not in self.rooms:
             return False
         del self.rooms[room]
-        self._joined.discard(room)
-        for key in [key for key in self._questions if key[0] == room]:
-            del self._questions[key]
-            self._quiet.discard(key)
+        for key in [key for key in self._open or () if key[0] == room]:
+            self._close(key)
         return True
 
     def questions(self, concerns: Callable[[str], bool]) -> Iterator[Question]:
         """Yield what is open for the rooms that ``concerns`` picks."""
-        for (room, _), question in list(self._questions.items()):
+        for (room, _), (question, _quiet) in list((self._open or {}).items()):
             if concerns(room):
                 yield question
 
     def clear(self) -> tuple[str, ...]:
         """Forget everything; return the rooms that were held."""
         rooms = tuple(self.rooms)
-        self.rooms.clear()
-        self._joined.clear()
-        self._questions.clear()
-        self._quiet.clear()
+        self.rooms = {}
+        self._open = None
         return rooms
+
+    def _ask(self, question: Question, *, quiet: bool) -> None:
+        if self._open is None:
+            self._open = {}
+        self._open[question.room, question.ref] = (question, quiet)
+
+    def _close(self, key: tuple[str, str]) -> tuple[Question | None, bool]:
+        """Take a question out; return it and whether we asked by ourselves."""
+        if self._open is None:
+            return None, False
+        question, quiet = self._open.pop(key, (None, False))
+        if not self._open:
+            self._open = None
+        return question, quiet

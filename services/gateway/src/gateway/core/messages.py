@@ -1,4 +1,4 @@
-"""``warren.v1``: what a client may say and what it hears, as frozen structs, and which types are whose.
+"""``warren.v1``: what a client may say and what it hears, as frozen structs.
 
 A struct here is the meaning, a codec (``codec_json``, ``codec_msgpack``) the bytes. Payloads stay bytes: JSON text, or raw
 bytes where ``binary``. This module never parses and never decides; codecs, Session and the shell call it.
@@ -6,7 +6,6 @@ bytes where ``binary``. This module never parses and never decides; codecs, Sess
 
 from __future__ import annotations
 
-import re
 from typing import Final, Protocol
 
 import msgspec
@@ -15,25 +14,8 @@ from warren.envelope import Deliver
 from warren.errors import CLOSE_ERRORS, CloseCode, ErrorCode
 from warren.errors import Reconnect as Advice
 
-# Predefined types in UPPER CASE that applications send; the rest of UPPER CASE is Warren's own.
-ORDINARY: Final = frozenset({"CHAT", "TYPING", "NOTIFICATION", "DATA_UPDATE"})
-
-_TYPE = re.compile(r"[A-Za-z0-9_\-.:]{1,64}")
-_UPPER_CASE = re.compile(r"[A-Z0-9_]+")
-
-TYPE_RULE: Final = "type: 1 to 64 letters, digits and _ - . :"
 ID_RULE: Final = "id: 1 to 64 printable characters, ~ not first"
 NULL: Final = b"null"
-
-
-def is_type(name: str) -> bool:
-    """Say whether ``name`` may be a message's type at all."""
-    return _TYPE.fullmatch(name) is not None
-
-
-def is_reserved(name: str) -> bool:
-    """Say whether the type ``name`` is Warren's: all UPPER CASE (letters, digits and ``_``) and not predefined as ordinary."""
-    return name not in ORDINARY and _UPPER_CASE.fullmatch(name) is not None
 
 
 class ClientMessage(msgspec.Struct, frozen=True):

@@ -30,12 +30,12 @@ from gateway.core.messages import (
     Pong,
     Welcome,
     error,
-    is_reserved,
 )
 from gateway.core.rights import Identity
 from warren import envelope
 from warren.address import EVERYONE, is_room, user_room
 from warren.errors import CloseCode, ErrorCode, ProtocolError
+from warren.message import is_reserved_type
 from warren.namespaces import Namespaces, RoomPolicy
 from warren.position import Position
 
@@ -144,7 +144,7 @@ class Session(Lifetime):
             ref = refusal.ref or ""
             return self._over_limit(None, ref, now) or [Send(error(refusal.code, refusal.message, ref))]
         room = message.room or self._default_room
-        ordinary = not is_reserved(message.type)
+        ordinary = not is_reserved_type(message.type)
         policy = self._namespaces.policy(room) if ordinary and is_room(room) else None
         if refused := self._over_limit(policy, message.id, now):
             return refused

@@ -1,6 +1,7 @@
 """Announcer: tells the routers that this gateway lives and who its members are.
 
-A heartbeat goes to all routers, at once whenever our queue is consumed anew; each that is confirmed renews our own lease. A router that owns
+A heartbeat goes to all routers, at once whenever our queue is consumed anew; each that is confirmed renews our own lease. After each it knocks at
+our own door. A router that owns
 a shard from now on asks; the answer is our members there, in parts of bounded size. After the bus came back, and after our lease had ended,
 the routers are told unasked, and then ask. What waits to be told is one entry for each router and shard, the latest counts; it is sent until it
 is confirmed, or its router is gone. It decides nothing about terms: the hub does. The downlink hands it what routers ask, ``app.py``
@@ -19,6 +20,8 @@ from warren import envelope
 from warren.bus import Bus, Properties
 from warren.clock import Clock
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
+from warren.fault import watched
+from warren.knock import Knock
 from warren.logs import event, get_logger
 from warren.topology import ALL, Topology
 
@@ -44,9 +47,12 @@ class Announcer:
         *,
         every_s: float,
         on_lapse: Callable[[], None],
+        on_shut: Callable[[], None],
         chance: random.Random | None = None,
     ) -> None:
-        """``pulse`` makes the heartbeat of this moment; ``on_lapse`` is called when our lease is found to have ended."""
+        """``pulse`` makes the heartbeat of this moment; ``on_lapse`` is called when our lease is found to have ended, ``on_shut`` when nothing
+        can reach our queue.
+        """
         self._bus = bus
         self._topology = topology
         self._clock = clock
@@ -55,6 +61,7 @@ class Announcer:
         self._pulse = pulse
         self._every_s = every_s
         self._on_lapse = on_lapse
+        self._on_shut = on_shut
         self._chance = chance or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._pending: dict[tuple[str, int], int] = {}  # (router or all, shard): the Ask's ref
         self._news = asyncio.Event()
@@ -64,7 +71,10 @@ class Announcer:
     async def start(self) -> None:
         """Begin to beat."""
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._beat()), loop.create_task(self._tell())]
+        self._tasks = [
+            watched(loop.create_task(self._beat(), name="announcer-heartbeat")),
+            watched(loop.create_task(self._tell(), name="announcer")),
+        ]
 
     async def stop(self) -> None:
         """Say goodbye (the members have left before) and end."""
@@ -103,6 +113,7 @@ class Announcer:
         self._news.set()
 
     async def _beat(self) -> None:
+        knock = Knock(self._bus, self._topology.egress, self._pulse().gateway)
         while True:
             self._beat_now.clear()
             sent_at = self._clock.monotonic()
@@ -111,6 +122,8 @@ class Announcer:
                 self._lease.renew(sent_at, self._clock.monotonic())
                 for shard in sorted(self._lease.suspended):
                     self.tell(shard)
+            if await knock.shut():
+                self._on_shut()
             try:
                 async with asyncio.timeout(self._every_s):
                     await self._beat_now.wait()

@@ -57,7 +57,7 @@ class Caller:
 class Connection(Member):
     """One client."""
 
-    __slots__ = ("_around", "_caller", "_in", "_last_words", "_since", "_token", "held", "session", "wire")
+    __slots__ = ("_around", "_caller", "_in", "_ip", "_last_words", "_since", "_token", "held", "session", "wire")
 
     def __init__(
         self, session: Session, wire: Wire, variant: frames.Variant, caller: Caller, around: Surroundings
@@ -68,12 +68,14 @@ class Connection(Member):
         self.wire = wire
         self.held = False  # not read at present, so no sign of life can be seen
         self._around = around
-        self._caller = caller
+        self._caller: Caller | None = caller  # until the client is known; it may hold a token
+        self._ip = caller.ip
         self._token: str | None = None  # to be checked before anything more is read
         self._last_words = b""
         self._since = around.clock.monotonic()
         self._in = 0
         self.outbox.notice = self._withheld
+        self.do(session.open(None, self._since, around.clock.wall_us()))  # its time runs, whenever ``run`` has its turn
 
     # ── the client ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -89,8 +91,8 @@ class Connection(Member):
 
     async def _come_in(self) -> None:
         caller, authenticator = self._caller, self._around.authenticator
-        clock = self._around.clock
-        self.do(self.session.open(None, clock.monotonic(), clock.wall_us()))
+        if caller is None:
+            return
         if authenticator.anonymous:
             try:
                 self._identify(authenticator.guest(caller.user))
@@ -212,7 +214,7 @@ class Connection(Member):
             "ws_disconnect",
             connection=self.id,
             user=self.user or None,
-            ip=self._caller.ip,
+            ip=self._ip,
             code=wire.close_code,
             duration_ms=round((self._around.clock.monotonic() - self._since) * 1_000),
             messages_in=self._in,
@@ -299,13 +301,14 @@ class Connection(Member):
             self._around.uplink.leave(leave.envelope)
 
     def _log_connect(self) -> None:
-        caller = self._caller
-        event(
-            _log,
-            "ws_connect",
-            connection=self.id,
-            user=self.user,
-            ip=caller.ip,
-            origin=caller.origin or None,
-            protocol=caller.protocol,
-        )
+        caller, self._caller = self._caller, None
+        if caller is not None:
+            event(
+                _log,
+                "ws_connect",
+                connection=self.id,
+                user=self.user,
+                ip=caller.ip,
+                origin=caller.origin or None,
+                protocol=caller.protocol,
+            )

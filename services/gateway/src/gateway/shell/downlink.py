@@ -28,7 +28,7 @@ from warren.errors import CloseCode, MalformedEnvelope
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
 from warren.position import Position
-from warren.telemetry import RECIPIENTS, SEQ, Hop, HopKind, Tracing
+from warren.telemetry import RECIPIENTS, SEQ, Hop, HopKind, Tracing, trace_id
 from warren.topology import Topology
 
 PREFETCH = 64
@@ -74,6 +74,16 @@ class Downlink:
     def active(self) -> bool:
         """Whether our queue is being consumed now."""
         return self._subscription is not None and self._subscription.active
+
+    @property
+    def queue(self) -> str:
+        """Our queue's name at present; "" where it is not consumed."""
+        return self._subscription.queue if self._subscription is not None and self.active else ""
+
+    def renew(self) -> None:
+        """Consume anew under another name: nothing may reach our queue any more, and what lies in it is old."""
+        if self._subscription is not None:
+            self._subscription.renew()
 
     async def start(self) -> None:
         """Consume our queue for as long as the bus lives."""
@@ -123,6 +133,8 @@ class Downlink:
 
     def _spread(self, envelopes: Sequence[envelope.Envelope]) -> None:
         """Deal with envelopes in their order; messages that follow each other go to the hub together."""
+        if not envelopes:
+            return  # our own knock
         self._metrics.batch_size("downlink", len(envelopes))
         run: list[envelope.Deliver] = []
         for item in envelopes:
@@ -214,7 +226,8 @@ class Downlink:
         for deliver, recipients in zip(run, delivered.recipients, strict=True):
             if recipients:
                 metrics.messages_out(deliver.type, recipients)
-                metrics.hop_seconds("end_to_end", (now_us - deliver.at_us) / 1e6)
+                trace = trace_id(deliver.trace) if deliver.trace else ""
+                metrics.hop_seconds("end_to_end", (now_us - deliver.at_us) / 1e6, trace)
         for reason, count in (
             ("repeat", delivered.repeats),
             ("fenced", delivered.fenced),

@@ -40,6 +40,7 @@ class Drain:
     async def run(self) -> bool:
         """Drain; return whether everyone had left, and all leaves were sent, before the deadline."""
         self._readiness.drain()
+        self._lobby.end_ages()
         began, count = self._clock.monotonic(), len(self._lobby)
         event(_log, "drain_begins", connections=count, window_ms=round(self._window_s * 1_000))
         try:

@@ -10,14 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import random
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.core.ages import Ages
 from gateway.shell.connection import Connection
 from gateway.shell.wire import Wire
 from warren.address import connection_id
 from warren.clock import Clock
 from warren.errors import CloseCode
+from warren.fault import watched
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
 
@@ -55,14 +58,19 @@ class Lobby:
         places: int,
         tick_s: float,
         on_tick: Callable[[float], None],
+        ages: Ages | None = None,
     ) -> None:
-        """``places``: how many may be here; ``tick_s``: how often each is ticked; ``on_tick(now)`` is called as often."""
+        """``places``: how many may be here; ``tick_s``: how often each is ticked; ``on_tick(now)`` is called as often; ``ages``: who
+        is here for too long (None: nobody ever is).
+        """
         self._gateway = gateway
         self._clock = clock
         self._metrics = metrics
         self._places = places
         self._tick_s = tick_s
         self._on_tick = on_tick
+        self._ages = ages
+        metrics.places.set(places)
         self._guests: dict[str, Guest] = {}
         self._leaving: set[Wire] = set()  # gone for us, but with bytes that are still being written
         self._number = 0
@@ -99,12 +107,16 @@ class Lobby:
     def enter(self, name: str, guest: Guest) -> None:
         """Let a guest in under its id."""
         self._guests[name] = guest
+        if self._ages is not None:
+            self._ages.enter(name, self._clock.monotonic(), random.random())  # noqa: S311 - it only spreads
 
-    async def leave(self, name: str) -> None:
+    def leave(self, name: str) -> None:
         """Let a guest out."""
         guest = self._guests.pop(name)
+        if self._ages is not None:
+            self._ages.leave(name)
         self._metrics.bytes_out(guest.wire.bytes_out)
-        if not await guest.wire.finish():
+        if not guest.wire.finish():
             self._leaving.add(guest.wire)
 
     def guests(self) -> list[Guest]:
@@ -119,6 +131,10 @@ class Lobby:
         """Return a client by its id."""
         guest = self._guests.get(name)
         return guest if isinstance(guest, Connection) else None
+
+    def end_ages(self) -> None:
+        """Let nobody be too old from now on: a pod that goes gives everyone a slot of its own."""
+        self._ages = None
 
     async def empty(self) -> None:
         """Return once nobody is here."""
@@ -136,7 +152,7 @@ class Lobby:
 
     async def start(self) -> None:
         """Begin to tick."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task = watched(asyncio.get_running_loop().create_task(self._run(), name="lobby-ticker"))
 
     async def stop(self) -> None:
         """Cut whoever is still here, and end."""
@@ -166,6 +182,19 @@ class Lobby:
             except Exception as error:  # noqa: BLE001 - one guest's fault must not stop the clock of all
                 event(_log, "tick_failed", level=logging.ERROR, error=error)
                 guest.wire.cut()
+        self._retire(now)
         for wire in [wire for wire in self._leaving if wire.finished(now)]:
             self._leaving.discard(wire)
         self._on_tick(now)
+
+    def _retire(self, now: float) -> None:
+        """Ask those away who have reached their age, and close those who were asked and are still here."""
+        if self._ages is None:
+            return
+        due = self._ages.due(now)
+        for name in due.ask:
+            if isinstance(guest := self._guests.get(name), Connection):
+                guest.drain(0)
+        for name in due.close:
+            if (stayed := self._guests.get(name)) is not None:
+                stayed.end(CloseCode.DRAINING)

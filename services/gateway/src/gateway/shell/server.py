@@ -6,6 +6,7 @@ code of a refused upgrade) and keeps nothing of its own. ``app.py`` starts and e
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ from warren.probes import Readiness
 
 RETRY_AFTER_S = 5
 BACKLOG = 1_024
+CLEAN_UP_S = 1.0  # by then everyone was drained or cut
 KEEPALIVE_S = 15.0  # also how long a peer may take to send its request
 
 
@@ -70,6 +72,7 @@ class Server:
         self._stats = stats
         self._routes = tuple(routes)
         self._runner: web.AppRunner | None = None
+        self._serving: set[asyncio.Task[None] | None] = set()
         self.port = 0
 
     async def start(self) -> None:
@@ -77,24 +80,29 @@ class Server:
         app = web.Application()
         app.add_routes(
             [
-                web.get("/ws", self._ws),
-                *([web.get("/ws/echo", self._echo)] if self._settings.echo else []),
+                web.get("/ws", self._ws, allow_head=False),
+                *([web.get("/ws/echo", self._echo, allow_head=False)] if self._settings.echo else []),
                 web.get("/websocket-stats", self.show_stats),
                 *self._routes,
             ]
         )
-        # By the time of the clean-up everyone was drained or is to be cut.
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=KEEPALIVE_S)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLEAN_UP_S, keepalive_timeout=KEEPALIVE_S)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._settings.host, self._settings.port, backlog=BACKLOG, reuse_address=True)
         await site.start()
         self.port = next(int(address[1]) for address in self._runner.addresses if isinstance(address, tuple))
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Listen no more, and end the connections: all of them were cut before."""
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
+        serving = [task for task in self._serving if task is not None]
+        if serving:
+            await asyncio.wait(serving, timeout=CLEAN_UP_S)
+            for task in serving:
+                task.cancel()
+            await asyncio.gather(*serving, return_exceptions=True)
 
     async def show_stats(self, _: web.Request) -> web.Response:
         """Answer with this pod's counts."""
@@ -105,7 +113,7 @@ class Server:
     async def _ws(self, request: web.Request) -> web.StreamResponse:
         offer = self._check(request)
         try:
-            wire, response = await self._open(request, offer)
+            wire, response = self._open(request, offer)
             variant = frames.variant_of(offer.subprotocol == upgrade.MSGPACK, offer.deflate)
             session = Session(
                 self._lobby.next_id(),
@@ -115,35 +123,42 @@ class Server:
                 manual=request.query.get("join") == "manual",
             )
             connection = Connection(session, wire, variant, self._caller(request, offer), self._around)
-            if not self._bus_up():
-                connection.degraded(False)
-            self._lobby.enter(connection.id, connection)
-            try:
-                await connection.run()
-            finally:
-                connection.finish()
-                await self._lobby.leave(connection.id)
-        finally:
+        except BaseException:
             self._lobby.free()
+            raise
+        if not self._bus_up():
+            connection.degraded(False)
+        self._begin(connection.id, connection)
         return response
 
     async def _echo(self, request: web.Request) -> web.StreamResponse:
         offer = self._check(request)
         try:
-            wire, response = await self._open(request, offer)
-            name = self._lobby.next_id()
-            heartbeat_s = self._session.heartbeat_ms / 1_000
-            echo = Echo(wire, deflate=offer.deflate, heartbeat_s=heartbeat_s, now=self._around.clock.monotonic())
-            self._lobby.enter(name, echo)
-            try:
-                await echo.run()
-            finally:
-                await self._lobby.leave(name)
-        finally:
+            wire, response = self._open(request, offer)
+        except BaseException:
             self._lobby.free()
+            raise
+        heartbeat_s = self._session.heartbeat_ms / 1_000
+        echo = Echo(wire, deflate=offer.deflate, heartbeat_s=heartbeat_s, now=self._around.clock.monotonic())
+        self._begin(self._lobby.next_id(), echo)
         return response
 
-    async def _open(self, request: web.Request, offer: Offer) -> tuple[Wire, web.StreamResponse]:
+    def _begin(self, name: str, guest: Connection | Echo) -> None:
+        """Let a guest in who has a place and an open wire, and serve it in a task of its own."""
+        self._lobby.enter(name, guest)
+        self._serving.add(asyncio.get_running_loop().create_task(self._serve(name, guest)))
+
+    async def _serve(self, name: str, guest: Connection | Echo) -> None:
+        try:
+            await guest.run()
+        finally:
+            if isinstance(guest, Connection):
+                guest.finish()
+            self._lobby.leave(name)
+            self._lobby.free()
+            self._serving.discard(asyncio.current_task())
+
+    def _open(self, request: web.Request, offer: Offer) -> tuple[Wire, web.StreamResponse]:
         wire = Wire(
             Outbox(self._outbox),
             max_bytes=self._session.message_bytes,
@@ -152,11 +167,10 @@ class Server:
             now=self._around.clock.monotonic,
         )
         try:
-            return wire, await wire.open(request, offer.subprotocol)
-        except web.HTTPException:
-            self._around.metrics.upgrades_refused("no_websocket")
-            raise
-        except ConnectionError:  # it has gone before the answer; aiohttp would log a traceback
+            return wire, wire.open(request, offer.subprotocol)
+        except upgrade.NoWebSocket as problem:
+            raise self._refusal("no_websocket", web.HTTPBadRequest, str(problem)) from None
+        except ConnectionError:  # it has gone before the answer
             self._around.metrics.upgrades_refused("gone")
             raise web.HTTPBadRequest from None
 
@@ -180,7 +194,11 @@ class Server:
 
     def _refusal(self, reason: str, kind: type[web.HTTPException], text: str) -> web.HTTPException:
         self._around.metrics.upgrades_refused(reason)
-        headers = {hdrs.RETRY_AFTER: str(RETRY_AFTER_S)} if kind is web.HTTPServiceUnavailable else None
+        headers = {}
+        if kind is web.HTTPServiceUnavailable:
+            headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_S)
+        elif reason == "no_websocket":
+            headers[hdrs.SEC_WEBSOCKET_VERSION] = upgrade.VERSION
         return kind(text=text + "\n", headers=headers)
 
     def _caller(self, request: web.Request, offer: Offer) -> Caller:

@@ -1,14 +1,20 @@
-"""Upgrade: what is decided from an upgrade's headers alone: subprotocol, deflate, origin, and the client's address.
+"""Upgrade: what is decided from an upgrade's headers alone: its answer, subprotocol, deflate, origin, and the client's address.
 
 Functions of their arguments; none touches a socket, and none logs (an offer may hold a token). ``server.py`` calls them.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
 import ipaddress
 import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
+
+from aiohttp import hdrs
+from multidict import CIMultiDictProxy
 
 from gateway.shell.auth import BEARER
 
@@ -17,12 +23,46 @@ SPOKEN = (JSON, MSGPACK)
 # What we answer to an offer of permessage-deflate: one compressed frame is shared by all who get the message.
 DEFLATE = "permessage-deflate; server_no_context_takeover"
 
+VERSION = "13"
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _DEFLATE_PARAMETER = re.compile(
     r"server_no_context_takeover|client_no_context_takeover|"
     r'client_max_window_bits(?:="?(?:[89]|1[0-5])"?)?|server_max_window_bits="?15"?'
 )
+
+
+class NoWebSocket(Exception):
+    """The request asks for no WebSocket, or not in the way of RFC 6455; the text says what is wrong."""
+
+
+def answer(headers: CIMultiDictProxy[str], subprotocol: str, *, deflate: bool) -> bytes:
+    """Return the head of the response that takes an upgrade; ``subprotocol`` ("": none) and ``deflate`` are what was chosen. Raises NoWebSocket."""
+    if "websocket" not in _tokens(headers, hdrs.UPGRADE) or "upgrade" not in _tokens(headers, hdrs.CONNECTION):
+        raise NoWebSocket("This address is for WebSockets only.")
+    if headers.get(hdrs.SEC_WEBSOCKET_VERSION, "").strip() != VERSION:
+        raise NoWebSocket(f"The WebSocket version spoken here is {VERSION}.")
+    key = headers.get(hdrs.SEC_WEBSOCKET_KEY, "").strip()
+    try:
+        valid = len(base64.b64decode(key, validate=True)) == 16
+    except (binascii.Error, ValueError):  # ValueError: not ASCII
+        valid = False
+    if not valid:
+        raise NoWebSocket("Sec-WebSocket-Key must be 16 bytes in base64.")
+    accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()  # noqa: S324 - the protocol's own, guards nothing
+    lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
+    lines.append(f"Sec-WebSocket-Accept: {accept}")
+    if subprotocol:
+        lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
+    if deflate:
+        lines.append(f"Sec-WebSocket-Extensions: {DEFLATE}")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def _tokens(headers: CIMultiDictProxy[str], name: str) -> set[str]:
+    return {token.lower() for token in parse_list(",".join(headers.getall(name, ())))}
 
 
 def parse_list(header: str) -> list[str]:

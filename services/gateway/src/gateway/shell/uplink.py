@@ -247,7 +247,8 @@ class Uplink:
                 continue
             now = self._clock.monotonic()
             for entry, _ in live:
-                self._metrics.hop_seconds("uplink", now - entry.offered_at)
+                trace = entry.hop.trace_id if entry.hop is not None else ""
+                self._metrics.hop_seconds("uplink", now - entry.offered_at, trace)
                 entry.settle(batch=len(live))
             return
 

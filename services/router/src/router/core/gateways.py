@@ -18,6 +18,7 @@ class Heard(enum.Enum):
     NEW = "new"
     KNOWN = "known"
     REBORN = "reborn"  # another life under the same name: the members of the former one are gone
+    LATE = "late"  # a word of a former life under this name
     BACK = "back"  # it was suspected, and lives: something may have been lost on the way to it
 
 
@@ -63,7 +64,7 @@ class Gateways:
         heard = Heard.BACK if lease.suspected else Heard.KNOWN
         if lease.said is not None and lease.said.started_us != beat.started_us:
             if beat.started_us < lease.said.started_us:
-                return Heard.KNOWN  # a late word of the former life
+                return Heard.LATE
             heard = Heard.REBORN
         lease.until, lease.said, lease.suspected = now + self.lease_s, beat, False
         return heard

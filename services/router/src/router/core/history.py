@@ -1,16 +1,19 @@
 """History: of each room the last numbered messages, for those who come back; what it can't prove to be whole it does not give.
 
-A room's window ends at the room's position and has no hole. It is bounded in count and age (the room's policy) and in bytes; all windows
-together are bounded in bytes, and where that is exceeded the largest lose their oldest first. Pure: the time is an argument, and an
-entry's age counts from when Warren took it in. ``core/shard.py`` fills and asks it, ``core/replay.py`` fills it from the log.
+A room's window ends at the room's position and has no hole. It keeps the policy's count, and beyond the count what is younger than a floor:
+whoever was left behind when a shard's owner died must find what a busy room said within those seconds. How young an entry is, is told by
+the room's newest, not by a clock, so that the log tells the same windows again. The policy's age is told by the clock, on asking. Bytes are
+the hard bound of each window and of all together, where the largest (none is twice as large) lose their oldest first. Pages stay within the
+policy's count and age. Pure: the time is an argument, and an entry's age counts from when Warren took it in. ``core/ledger.py`` fills and asks it,
+``core/replay.py`` fills it from the log.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import OrderedDict, deque
 from itertools import islice
 
+from router.core.weights import Weights
 from warren.envelope import OVERHEAD_BYTES, Deliver
 from warren.namespaces import HistoryPolicy
 from warren.position import Position
@@ -19,25 +22,31 @@ from warren.position import Position
 class Window:
     """One room's. ``entries`` are numbered without a hole, in one epoch."""
 
-    __slots__ = ("age_us", "bytes", "count", "entries", "epoch")
+    __slots__ = ("age_us", "bytes", "count", "entries", "epoch", "kept_us", "rank")
 
-    def __init__(self, epoch: str, policy: HistoryPolicy) -> None:
+    def __init__(self, epoch: str, policy: HistoryPolicy, floor_us: int) -> None:
         """Begin empty."""
         self.epoch = epoch
         self.count = policy.count
         self.age_us = policy.age_s * 1_000_000
+        self.kept_us = max(self.age_us, floor_us)
         self.entries: deque[Deliver] = deque()
         self.bytes = 0
+        self.rank = -1  # see Weights
 
 
 class History:
     """The windows of a shard's rooms."""
 
-    def __init__(self, room_bytes: int, all_bytes: int) -> None:
-        """Keep at most ``room_bytes`` of each room and ``all_bytes`` of all."""
+    def __init__(self, room_bytes: int, all_bytes: int, floor_us: int) -> None:
+        """Keep at most ``room_bytes`` of each room and ``all_bytes`` of all; within that, whatever is younger than ``floor_us`` (0: only
+        what the room's policy says).
+        """
         self._room_bytes = room_bytes
         self._all_bytes = all_bytes
+        self._floor_us = floor_us
         self._windows: OrderedDict[str, Window] = OrderedDict()  # the first is looked at next for what has aged
+        self._weights: Weights[Window] = Weights()
         self.bytes = 0
         self.evicted = 0  # entries that went for their bytes, since the beginning
 
@@ -51,9 +60,10 @@ class History:
 
     def put(self, entry: Deliver, policy: HistoryPolicy, now_us: int) -> None:
         """Keep a room's next message. One that does not follow the last begins the window anew."""
+        floor_us = self._floor_us
         window = self._windows.get(entry.room)
         if window is None:
-            window = self._windows[entry.room] = Window(entry.epoch, policy)
+            window = self._windows[entry.room] = Window(entry.epoch, policy, floor_us)
         entries = window.entries
         if entries and (window.epoch != entry.epoch or entries[-1].seq + 1 != entry.seq):
             self._shrink(window, len(entries))
@@ -62,11 +72,13 @@ class History:
         size = OVERHEAD_BYTES + len(entry.payload)
         window.bytes += size
         self.bytes += size
-        if len(entries) > window.count:
+        # Each entry comes once and goes once: however many are kept, a message costs no more.
+        while len(entries) > window.count and (not floor_us or entries[0].at_us <= entry.at_us - floor_us):
             self._shrink(window, 1)
         while window.bytes > self._room_bytes:
             self.evicted += 1
             self._shrink(window, 1)
+        self._weights.grown(window)
         if self.bytes > self._all_bytes:
             self._relieve()
         self._look(now_us)
@@ -100,16 +112,17 @@ class History:
     def page(self, room: str, before: int, limit: int, max_bytes: int, now_us: int) -> tuple[list[Deliver], bool]:
         """Return the last ``limit`` messages before the seq ``before`` (0: before now) in their order, and whether there are older ones.
 
-        At most ``max_bytes`` of payload and overhead, but one message in any case; what has expired is passed over.
+        At most ``max_bytes`` of payload and overhead, but one message in any case; what has expired is passed over, and so is what is kept
+        only for the floor.
         """
         window = self._windows.get(room)
         if window is None:
             return [], False
         self._age(window, now_us)
         page: list[Deliver] = []
-        size, now_ms = 0, now_us // 1_000
-        for entry in reversed(window.entries):
-            if (before and entry.seq >= before) or 0 < entry.expires_ms <= now_ms:
+        size, now_ms, oldest_us = 0, now_us // 1_000, now_us - window.age_us
+        for entry in islice(reversed(window.entries), window.count):
+            if (before and entry.seq >= before) or entry.at_us < oldest_us or 0 < entry.expires_ms <= now_ms:
                 continue
             size += OVERHEAD_BYTES + len(entry.payload)
             if len(page) >= limit or (page and size > max_bytes):
@@ -153,6 +166,7 @@ class History:
         window = self._windows.pop(room, None)
         if window is not None:
             self.bytes -= window.bytes
+            self._weights.drop(window)
 
     def _shrink(self, window: Window, count: int) -> None:
         """Drop a window's oldest entries."""
@@ -163,7 +177,7 @@ class History:
 
     def _age(self, window: Window, now_us: int) -> None:
         """Drop what is too old."""
-        limit, entries = now_us - window.age_us, window.entries
+        limit, entries = now_us - window.kept_us, window.entries
         while entries and entries[0].at_us < limit:
             self._shrink(window, 1)
 
@@ -176,19 +190,11 @@ class History:
             self._windows.move_to_end(room)
         else:
             del self._windows[room]
+            self._weights.drop(window)
 
     def _relieve(self) -> None:
-        """Take from the largest windows, until an eighth of all is free: so it is done seldom."""
+        """Take from the largest windows, until an eighth of all is free."""
         target = self._all_bytes - self._all_bytes // 8
-        heap = [(-window.bytes, room) for room, window in self._windows.items()]
-        heapq.heapify(heap)
-        while self.bytes > target and heap:
-            window = self._windows[heapq.heappop(heap)[1]]
-            floor = -heap[0][0] if heap else 0  # the size of the next largest
-            while window.entries and self.bytes > target:
-                self.evicted += 1
-                self._shrink(window, 1)
-                if window.bytes <= floor:
-                    break
-            if window.entries and self.bytes > target:
-                heapq.heappush(heap, (-window.bytes, window.entries[0].room))
+        while self.bytes > target and (window := self._weights.heaviest()) is not None and window.entries:
+            self.evicted += 1
+            self._shrink(window, 1)

@@ -17,5 +17,6 @@ class ShardLimits:
     rooms_remembered: int = 65_536  # rooms without members whose position is kept
     room_history_bytes: int = 2 * 1024 * 1024
     history_bytes: int = 32 * 1024 * 1024
+    history_floor_us: int = 10 * 1_000_000  # what is younger is kept whatever a room's policy says, within the bytes
     checkpoint_count: int = 50_000  # entries of the log from one checkpoint to the next, or four for each room
     checkpoint_bytes: int = 16 * 1024 * 1024  # likewise; a quarter of the log's own limit at most

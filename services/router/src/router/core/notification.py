@@ -6,28 +6,20 @@ Pure: strings and bytes in, an envelope out. The payload's bytes are checked (JS
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import msgspec
 
 from warren.address import EVERYONE, is_connection, is_room, is_user, user_room
-from warren.envelope import Publish
+from warren.envelope import INTERNAL_ID, Publish
+from warren.message import TYPE_RULE, is_reserved_type, is_type, too_deep
 
 DEFAULT_TYPE = "NOTIFICATION"
-ORDINARY = frozenset(("CHAT", "TYPING", "NOTIFICATION", "DATA_UPDATE"))
 JSON_TYPE = "application/json"
 BINARY_TYPE = "application/octet-stream"
 MAX_ID = 255  # what AMQP can carry
 MAX_EXPIRATION_MS = (1 << 32) - 1  # the broker's own limit
 
-MAX_DEPTH = 128  # of nested lists and objects: clients' parsers have limits of their own
-
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_ALIKE = bytes.maketrans(b"{}", b"[]")
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_TYPE = re.compile(r"[A-Za-z0-9_\-.:]{1,64}")
-_RESERVED = re.compile(r"[A-Z0-9_]*[A-Z][A-Z0-9_]*")
 _json = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -50,13 +42,15 @@ def publish(notification: Notification, *, now_us: int, max_bytes: int, trace: s
     if address is None:
         return "invalid address: the routing key must be room.<room>, user.<user>, conn.<connection> or all"
     kind = notification.type or DEFAULT_TYPE
-    if _TYPE.fullmatch(kind) is None:
-        return "invalid type: 1 to 64 letters, digits and _ - . :"
-    if kind not in ORDINARY and _RESERVED.fullmatch(kind):
+    if not is_type(kind):
+        return f"invalid type: {TYPE_RULE}"
+    if is_reserved_type(kind):
         return "reserved type: UPPER CASE types are Warren's own"
     message_id = notification.id or ""
     if len(message_id) > MAX_ID or not message_id.isprintable():
         return f"invalid message_id: at most {MAX_ID} printable characters"
+    if message_id.startswith(INTERNAL_ID):  # Warren makes such ids itself, and shows them to nobody
+        return f"reserved message_id: {INTERNAL_ID} must not be its first character"
     latest = notification.latest_key
     if latest is None:
         latest = ""
@@ -110,7 +104,7 @@ def _is_binary(content_type: str | None) -> bool | None:
 
 
 def _is_json(body: bytes) -> bool:
-    if _too_deep(body):  # how deep the parser itself goes is its version's and Python's business
+    if too_deep(body):  # how deep the parser itself goes is its version's and Python's business
         return False
     try:
         body.decode()
@@ -118,15 +112,3 @@ def _is_json(body: bytes) -> bool:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     return True
-
-
-def _too_deep(body: bytes) -> bool:
-    """Say whether a JSON text nests deeper than MAX_DEPTH, as clients' messages may not either. Nearly always two counts answer that."""
-    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
-        return False
-    brackets = _STRING.sub(b"", body).translate(_ALIKE, _NO_BRACKETS)
-    for _ in range(MAX_DEPTH):
-        if not brackets:
-            return False
-        brackets = brackets.replace(b"[]", b"")
-    return bool(brackets)

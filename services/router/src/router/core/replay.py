@@ -48,7 +48,7 @@ class Replay:
             checkpoint_count=limits.checkpoint_count,
             checkpoint_bytes=limits.checkpoint_bytes,
         )
-        self._history = History(limits.room_history_bytes, limits.history_bytes)
+        self._history = History(limits.room_history_bytes, limits.history_bytes, limits.history_floor_us)
         self._ids = Dedup(limits.dedup_count, limits.dedup_age_us)
         self._own_ids = Dedup(limits.dedup_count, limits.dedup_age_us)
         self._newest_us = 0

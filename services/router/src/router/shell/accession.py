@@ -18,6 +18,7 @@ from router.shell.steady import LONGEST_PAUSE_S, Steady
 from warren.bus import Properties
 from warren.envelope import CONTENT_TYPE, Claim, encode
 from warren.errors import WarrenError
+from warren.fault import watched
 from warren.logs import event, get_logger
 from warren.topology import Topology
 
@@ -63,7 +64,7 @@ class Accession:
 
     def _begin(self, step: Coroutine[Any, Any, None]) -> None:
         self.cancel()
-        self._task = asyncio.get_running_loop().create_task(step, name=f"accession-{self._number}")
+        self._task = watched(asyncio.get_running_loop().create_task(step, name=f"accession-{self._number}"))
 
     async def _claim(self, term: int) -> None:
         await self._steady.publish(

@@ -1,7 +1,7 @@
 """Aside: what can't be handled is kept in a dead-letter queue with the reason, and counted; the rest goes on.
 
-It returns only once the broker has confirmed, so that what is acknowledged afterwards is never lost. It never looks into what it keeps.
-The workers (shard envelopes) and the intake (notifications) call it.
+It returns only once the broker has confirmed and a queue has it, so that what is acknowledged afterwards is never lost: where the
+dead-letter queue is missing, it waits for it. It never looks into what it keeps. The workers and the intake call it.
 """
 
 from __future__ import annotations
@@ -55,4 +55,4 @@ class Aside:
             timestamp_ms=properties.timestamp_ms,
             headers={**own, **more},
         )
-        await self._steady.publish(self._exchange, "", body[:MAX_BODY_BYTES], kept)
+        await self._steady.publish(self._exchange, "", body[:MAX_BODY_BYTES], kept, mandatory=True)

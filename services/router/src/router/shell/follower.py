@@ -20,6 +20,7 @@ from router.shell.steady import FIRST_PAUSE_S, LONGEST_PAUSE_S, Steady
 from warren.bus import Bus, Record
 from warren.envelope import Envelope, Marker
 from warren.errors import BusUnavailable
+from warren.fault import watched
 from warren.logs import event, get_logger
 from warren.metrics import RouterMetrics
 
@@ -84,7 +85,7 @@ class Follower:
     def start(self) -> None:
         """Begin to read, or go on."""
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run(), name=f"follower-{self._stream}")
+            self._task = watched(asyncio.get_running_loop().create_task(self._run(), name=f"follower-{self._stream}"))
 
     def stop(self) -> asyncio.Task[None] | None:
         """Read no more; return the task that ends by it."""

@@ -74,4 +74,4 @@ class Ground:
     def horizon_us(self) -> int:
         """How far back a shard's log matters: ids and histories that are older count for nothing."""
         ages = [policy.history.age_s for policy in (DEFAULT_POLICY, *self.namespaces.policies)]
-        return max(self.shard_limits.dedup_age_us, 1_000_000 * max(ages))
+        return max(self.shard_limits.dedup_age_us, self.shard_limits.history_floor_us, 1_000_000 * max(ages))

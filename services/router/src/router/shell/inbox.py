@@ -1,7 +1,7 @@
 """Inbox: what gateways and routers tell the routers. Heartbeats and goodbyes go to the leases, answers to the shards they are about.
 
 The router's own queue: exclusive, named anew for each connection. While it is not consumed no lease ends, since nothing could be heard. It
-decides nothing. ``app.py`` builds it and ticks it.
+decides nothing. ``app.py`` builds it and ticks it, the owner says when it has to be consumed anew.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from router.core.gateways import Gateways, Heard
 from router.core.routers import Routers
+from router.shell.doors import Doors
 from router.shell.opening import opened
 from router.shell.possession import Possession
 from warren.bus import Bus, Delivery, Source, Subscription
@@ -38,6 +39,7 @@ class Inbox:
         clock: Clock,
         gateways: Gateways,
         routers: Routers,
+        doors: Doors,
         metrics: RouterMetrics,
     ) -> None:
         """``connect`` says which shards' possessions there are, and whom to tell that a router has come or gone."""
@@ -47,6 +49,7 @@ class Inbox:
         self._clock = clock
         self._gateways = gateways
         self._routers = routers
+        self._doors = doors
         self._metrics = metrics
         self._moved: Callable[[], None] = lambda: None
         self._possessions: Sequence[Possession] = ()
@@ -62,6 +65,11 @@ class Inbox:
         """Return for how long heartbeats have been heard without a break, in seconds; less than 0: they are not."""
         return -1.0 if self._since is None else self._clock.monotonic() - self._since
 
+    @property
+    def queue(self) -> str:
+        """Our queue's name at present; "" where there is none."""
+        return self._subscription.queue if self._subscription is not None and self._subscription.active else ""
+
     async def start(self) -> None:
         """Begin to listen."""
         self._subscription = await self._bus.subscribe(
@@ -75,6 +83,12 @@ class Inbox:
             await subscription.close()
         self._since = None
 
+    def renew(self) -> None:
+        """Consume anew under another name: nothing reaches our queue any more."""
+        event(_logger, "unreachable", level=logging.WARNING, reason="nothing reaches our queue")
+        if self._subscription is not None:
+            self._subscription.renew()
+
     def tick(self) -> None:
         """End the leases whose time is up."""
         if self._since is None:
@@ -86,10 +100,14 @@ class Inbox:
             return
         for gateway in self._gateways.expire(self._clock.monotonic()):
             event(_logger, "gateway_gone", level=logging.WARNING, gateway=gateway, reason="no heartbeat")
+            self._doors.gone(gateway)
             self._drop(gateway)
         gone = self._routers.expire(self._clock.monotonic())
         for router in gone:
+            if router == self._router:
+                continue  # whoever hears nobody does not hear itself either
             event(_logger, "router_gone", level=logging.WARNING, router=router, reason="no heartbeat")
+            self._doors.gone(router)
         if gone:
             self._moved()
 
@@ -129,7 +147,12 @@ class Inbox:
         now = self._clock.monotonic()
         match envelope:
             case Heartbeat():
-                self._heard(envelope, self._gateways.heartbeat(envelope, now))
+                heard = self._gateways.heartbeat(envelope, now)
+                if heard is Heard.REBORN:
+                    self._doors.gone(envelope.gateway)  # that of the former life
+                if heard is not Heard.LATE:
+                    self._doors.seen(envelope.gateway, envelope.queue)
+                self._heard(envelope, heard)
             case Announce():
                 self._gateways.meet(envelope.gateway, now)
                 if 0 <= envelope.shard < len(self._possessions):
@@ -139,6 +162,7 @@ class Inbox:
                     event(_logger, "gateway_gone", gateway=envelope.gateway, reason="bye")
                 self._drop(envelope.gateway)
             case RouterHeartbeat():
+                self._doors.seen(envelope.router, envelope.queue)
                 if self._routers.heartbeat(envelope, now):
                     event(_logger, "router_here", router=envelope.router)
                     self._moved()
@@ -161,7 +185,7 @@ class Inbox:
                 self._ask(beat.gateway)
             case Heard.BACK:
                 self._ask(beat.gateway, members_only=True)
-            case Heard.KNOWN:
+            case Heard.KNOWN | Heard.LATE:
                 pass
 
     def _ask(self, gateway: str, *, members_only: bool = False) -> None:

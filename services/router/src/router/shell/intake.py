@@ -23,6 +23,7 @@ from warren.batcher import Batcher
 from warren.bus import Bus, Delivery, Properties, Source, Subscription
 from warren.clock import Clock
 from warren.envelope import CONTENT_TYPE, Publish, encode, size_of
+from warren.fault import watched
 from warren.logs import event, get_logger
 from warren.metrics import RouterMetrics
 from warren.telemetry import Hop, HopKind, Tracing
@@ -74,7 +75,7 @@ class Intake:
 
     async def start(self) -> None:
         """Begin to take notifications."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="intake")
+        self._task = watched(asyncio.get_running_loop().create_task(self._run(), name="intake"))
         self._subscription = await self._bus.subscribe(
             lambda: Source(self._topology.notify_queue()),
             self._delivered,
@@ -140,7 +141,11 @@ class Intake:
             expiration_ms=properties.expiration_ms,
             latest_key=properties.headers.get("key"),
         )
-        made = publish(notification, now_us=self._clock.wall_us(), max_bytes=self._max_bytes)
+        try:
+            made = publish(notification, now_us=self._clock.wall_us(), max_bytes=self._max_bytes)
+        except Exception as error:  # noqa: BLE001 - ours; one notification must not end the intake of all, here and at the next router
+            event(_logger, "check_failed", level=logging.ERROR, error=error)
+            made = f"internal: {type(error).__name__}"
         if isinstance(made, str):
             while not self._refused.offer((delivery, made), len(delivery.body)):
                 await self._refused.barrier()

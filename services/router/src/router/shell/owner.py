@@ -17,6 +17,8 @@ from warren.bus import Bus, Properties
 from warren.clock import Clock
 from warren.envelope import CONTENT_TYPE, Envelope, RouterBye, RouterHeartbeat, encode
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
+from warren.fault import watched
+from warren.knock import Knock
 from warren.logs import event, get_logger
 from warren.topology import ALL, Topology
 
@@ -39,8 +41,12 @@ class Owner:
         every_s: float,
         listening_s: Callable[[], float],
         listen_s: float,
+        queue: Callable[[], str],
+        on_shut: Callable[[], None],
     ) -> None:
-        """``listening_s`` says for how long heartbeats have been heard; ``listen_s`` is how long is enough to begin with."""
+        """``listening_s`` says for how long heartbeats have been heard; ``listen_s`` is how long is enough to begin with; ``queue``
+        names our own; ``on_shut`` is called where nothing can reach it.
+        """
         self._bus = bus
         self._topology = topology
         self._router = router
@@ -49,6 +55,9 @@ class Owner:
         self._every_s = every_s
         self._listening_s = listening_s
         self._listen_s = listen_s
+        self._queue = queue
+        self._on_shut = on_shut
+        self._knock = Knock(bus, topology.routers, router)
         self._started_us = clock.wall_us()
         self._speaks = False
         self._places_shards = False
@@ -75,7 +84,7 @@ class Owner:
 
     def start(self) -> None:
         """Begin to speak as soon as enough was heard."""
-        self._task = asyncio.get_running_loop().create_task(self._beat(), name="router-heartbeat")
+        self._task = watched(asyncio.get_running_loop().create_task(self._beat(), name="router-heartbeat"))
 
     async def leave(self) -> None:
         """Say goodbye: everyone places the shards anew, without this router, which has handed them over when they are claimed or it has stopped."""
@@ -116,7 +125,9 @@ class Owner:
         self._speaks = True
         while True:
             self._beat_now.clear()
-            await self._say(RouterHeartbeat(self._router, self._started_us))
+            await self._say(RouterHeartbeat(self._router, self._started_us, self._queue()))
+            if await self._knock.shut():
+                self._on_shut()
             try:
                 async with asyncio.timeout(self._every_s):
                     await self._beat_now.wait()

@@ -15,6 +15,7 @@ from typing import Protocol
 from router.shell.steady import FIRST_PAUSE_S, LONGEST_PAUSE_S, Steady
 from warren.bus import Bus, Delivery, Lane, OnDelivery
 from warren.errors import WarrenError
+from warren.fault import watched
 from warren.logs import event, get_logger
 from warren.topology import Queue
 
@@ -69,7 +70,7 @@ class Seat:
 
     def start(self) -> None:
         """Begin to look."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"seat-{self._queue.name}")
+        self._task = watched(asyncio.get_running_loop().create_task(self._run(), name=f"seat-{self._queue.name}"))
 
     def look(self) -> None:
         """Have it asked again whether the lane should be open."""

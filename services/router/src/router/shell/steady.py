@@ -7,13 +7,17 @@ that drop repeats by id see it once. The caller bounds what waits here (a prefet
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from warren.bus import Bus, Properties
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
+from warren.logs import event, get_logger
 
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 1.0
+
+_logger = get_logger("router.steady")
 
 
 class Steady:
@@ -43,10 +47,21 @@ class Steady:
     ) -> bool:
         """Return True once it is confirmed. False: it was not, and ``wanted`` says that it must not be repeated any more."""
         pause = FIRST_PAUSE_S
+        said = False
         while wanted is None or wanted():
             try:
                 await self._bus.publish(exchange, key, body, properties, mandatory=mandatory)
-            except (BusUnavailable, NotConfirmed, Unroutable):
+            except (BusUnavailable, NotConfirmed, Unroutable) as error:
+                if isinstance(error, Unroutable) and not said:
+                    said = True
+                    event(
+                        _logger,
+                        "no_queue",
+                        level=logging.ERROR,
+                        exchange=exchange,
+                        key=key,
+                        reason="a queue of the topology is missing; it is waited for, and each service declares it when it connects",
+                    )
                 await self.wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_S)
             else:

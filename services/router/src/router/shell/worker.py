@@ -29,6 +29,7 @@ from warren import envelope as wire
 from warren.bus import Delivery, Lane, Properties
 from warren.envelope import CONTENT_TYPE, encode
 from warren.errors import WarrenError
+from warren.fault import watched
 from warren.logs import event, get_logger
 from warren.telemetry import Hop, HopKind, Tracing
 
@@ -55,6 +56,11 @@ class Work:
     spoilt: list[tuple[bytes, str]] = field(default_factory=list)  # bodies with parts that are no envelopes
     hops: list[Hop] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def trace(self) -> str:
+        """The trace id of its first sampled message, for the times of the whole batch; empty where none is sampled."""
+        return self.hops[0].trace_id if self.hops else ""
 
 
 class Worker:
@@ -99,7 +105,7 @@ class Worker:
 
     def start(self) -> None:
         """Begin to work."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"shard-{self.number}")
+        self._task = watched(asyncio.get_running_loop().create_task(self._run(), name=f"shard-{self.number}"))
         self.seat.start()
 
     def tick(self) -> None:
@@ -238,7 +244,7 @@ class Worker:
         if shard.duplicates > repeats:
             metrics.duplicates(shard.duplicates - repeats)
         metrics.batch_size("process", work.kinds.total())
-        metrics.hop_seconds("process", clock.monotonic() - began)
+        metrics.hop_seconds("process", clock.monotonic() - began, work.trace)
 
     def _apply(self, shard: Shard, envelopes: list[wire.Envelope], work: Work, *, again: bool) -> None:
         """Apply one delivery's envelopes; one that breaks something takes no other with it."""
@@ -287,7 +293,7 @@ class Worker:
             self._end(work)
             return False
         self._ground.metrics.batch_size("log", len(work.plan.log))
-        self._ground.metrics.hop_seconds("log", clock.monotonic() - began)
+        self._ground.metrics.hop_seconds("log", clock.monotonic() - began, work.trace)
         return True
 
     async def _carry_out(self, work: Work) -> None:
@@ -308,7 +314,7 @@ class Worker:
             return
         finally:
             self._end(work)
-        self._ground.metrics.hop_seconds("egress", clock.monotonic() - began)
+        self._ground.metrics.hop_seconds("egress", clock.monotonic() - began, work.trace)
         for delivery in work.deliveries:
             delivery.ack()
 

@@ -1,0 +1,397 @@
+"""The pages that Grafana shows of Warren, as data: which panels, which queries, and how each is read in one sentence.
+
+``scripts/dashboards.py`` makes Grafana's JSON of it.
+"""
+
+from __future__ import annotations
+
+from scripts.dashboard_panels import (
+    MINE,
+    RATE,
+    WIDTH,
+    Dashboard,
+    Panel,
+    by,
+    each,
+    latency,
+    mean_batch,
+    process,
+    quantiles,
+    rate,
+)
+
+OVERVIEW = Dashboard(
+    "warren-overview",
+    "Warren overview",
+    [
+        (
+            "Now",
+            [
+                Panel(
+                    "Clients",
+                    "Open connections on all gateways.",
+                    [("sum(warren_gateway_connections)", "")],
+                    kind="stat",
+                    width=4,
+                ),
+                Panel(
+                    "Gateways",
+                    "How many are scraped.",
+                    [("count(warren_gateway_connections)", "")],
+                    kind="stat",
+                    width=4,
+                ),
+                Panel(
+                    "Routers",
+                    "How many are scraped.",
+                    [("count(warren_router_shards_active)", "")],
+                    kind="stat",
+                    width=4,
+                ),
+                Panel(
+                    "Shards with an owner",
+                    "Less than the number of shards: the messages of some rooms wait.",
+                    [("sum(warren_router_shards_active)", "")],
+                    kind="stat",
+                    width=4,
+                ),
+                Panel(
+                    "Without a broker",
+                    "Gateways and routers that cannot publish; anything but 0 is felt by clients.",
+                    [("count(warren_gateway_bus_up == 0 or warren_router_bus_up == 0) or vector(0)", "")],
+                    kind="stat",
+                    width=4,
+                ),
+                Panel(
+                    "Latency p99",
+                    "From a gateway's taking a message to another gateway's writing it.",
+                    [quantiles("gateway", "end_to_end")[2]],
+                    "s",
+                    kind="stat",
+                    width=4,
+                ),
+            ],
+        ),
+        (
+            "Traffic",
+            [
+                Panel(
+                    "Clients by gateway",
+                    "Even after a while; uneven after a rollout.",
+                    each("warren_gateway_connections"),
+                    stacked=True,
+                ),
+                Panel(
+                    "Messages in, by type",
+                    "What clients send, each second.",
+                    by("type", "warren_gateway_messages_in_total"),
+                    "ops",
+                ),
+                Panel(
+                    "Messages out, by type",
+                    "What is written to clients, once for each receiver.",
+                    by("type", "warren_gateway_messages_out_total"),
+                    "ops",
+                ),
+                Panel(
+                    "Bytes",
+                    "In from clients and out to them, each second.",
+                    [(rate("warren_gateway_bytes_in_total"), "in"), (rate("warren_gateway_bytes_out_total"), "out")],
+                    "Bps",
+                ),
+                Panel(
+                    "Notifications", "What backends publish.", [(rate("warren_router_notifications_total"), "")], "ops"
+                ),
+                latency(
+                    "Latency",
+                    "gateway",
+                    "end_to_end",
+                    "Gateway to gateway. A dot is a sampled message: it leads to its trace.",
+                ),
+            ],
+        ),
+        (
+            "What goes wrong",
+            [
+                Panel(
+                    "Errors told to clients", "ERROR frames by code.", by("code", "warren_gateway_errors_total"), "ops"
+                ),
+                Panel(
+                    "Connections that end",
+                    "1000 and 1001 are clients that leave, 1012 a rollout; the rest is trouble.",
+                    by("code", "warren_gateway_closes_total"),
+                    "ops",
+                ),
+                Panel(
+                    "Refused at the door",
+                    "Upgrades that were refused, by reason.",
+                    by("reason", "warren_gateway_upgrades_refused_total"),
+                    "ops",
+                ),
+                Panel(
+                    "Not delivered",
+                    "Withheld from a receiver, who is told; repeat and fenced are rightly dropped duplicates.",
+                    by("reason", "warren_gateway_drops_total"),
+                    "ops",
+                ),
+                Panel(
+                    "Set aside",
+                    "Messages in dead-letter queues, by reason.",
+                    by("reason", "warren_router_dead_total"),
+                    "ops",
+                ),
+                Panel(
+                    "Takeovers",
+                    "Shards that changed their owner.",
+                    [(f"sum(rate(warren_router_takeovers_total{RATE})) * 60", "a minute")],
+                ),
+            ],
+        ),
+    ],
+)
+
+GATEWAY = Dashboard(
+    "warren-gateway",
+    "Warren gateways",
+    [
+        (
+            "Connections",
+            [
+                Panel(
+                    "Connections",
+                    "Against the places that the pod has.",
+                    [*each(f"warren_gateway_connections{MINE}"), (f"max(warren_gateway_places{MINE})", "places")],
+                ),
+                Panel("Rooms", "Rooms with a member on the pod.", each(f"warren_gateway_rooms{MINE}")),
+                Panel("Ends, by close code", "Each second.", by("code", "warren_gateway_closes_total", MINE), "ops"),
+                Panel(
+                    "Refused, by reason",
+                    "draining and full are answered 503, and the balancer asks another pod.",
+                    by("reason", "warren_gateway_upgrades_refused_total", MINE),
+                    "ops",
+                ),
+                Panel(
+                    "Tokens that do not hold",
+                    "By reason.",
+                    by("reason", "warren_gateway_auth_failures_total", MINE),
+                    "ops",
+                ),
+                Panel(
+                    "Cut",
+                    "Clients that read too slowly, and clients that gave no pong.",
+                    [
+                        (rate("warren_gateway_slow_disconnects_total", MINE), "slow"),
+                        (rate("warren_gateway_heartbeats_missed_total", MINE), "no pong"),
+                    ],
+                    "ops",
+                ),
+            ],
+        ),
+        (
+            "Messages",
+            [
+                Panel(
+                    "In",
+                    "Each second.",
+                    each(f"sum by (instance) (rate(warren_gateway_messages_in_total{MINE}{RATE}))"),
+                    "ops",
+                ),
+                Panel(
+                    "Out",
+                    "Each second, once for each receiver.",
+                    each(f"sum by (instance) (rate(warren_gateway_messages_out_total{MINE}{RATE}))"),
+                    "ops",
+                ),
+                Panel("Errors, by code", "ERROR frames.", by("code", "warren_gateway_errors_total", MINE), "ops"),
+                Panel(
+                    "Withheld, by reason",
+                    "Messages that a receiver did not get.",
+                    by("reason", "warren_gateway_drops_total", MINE),
+                    "ops",
+                ),
+                Panel(
+                    "Asked again",
+                    "Times that the routers were asked for what a room or a member lacks.",
+                    by("of", "warren_gateway_resumes_total", MINE),
+                    "ops",
+                ),
+                Panel(
+                    "Batch sizes",
+                    "Messages that went together, on average. More is busier, not worse.",
+                    mean_batch("gateway"),
+                ),
+            ],
+        ),
+        (
+            "The pod",
+            [
+                Panel("Broker", "1 while it can be published to.", each(f"warren_gateway_bus_up{MINE}")),
+                Panel(
+                    "Lapses",
+                    "Times that the pod's own lease ended: it was frozen, starved or cut off.",
+                    each(f"increase(warren_gateway_lapses_total{MINE}{RATE})"),
+                ),
+                Panel(
+                    "Waiting",
+                    "Items in bounded buffers.",
+                    [(f"warren_gateway_waiting{MINE}", "{{instance}} {{buffer}}")],
+                ),
+                Panel(
+                    "CPU",
+                    "Cores; one process uses one core.",
+                    process(f"rate(process_cpu_seconds_total{RATE})", "warren_gateway_connections"),
+                ),
+                Panel(
+                    "Memory",
+                    "Resident.",
+                    process("process_resident_memory_bytes", "warren_gateway_connections"),
+                    "bytes",
+                ),
+                Panel(
+                    "Open files",
+                    "Each client is one; against the limit.",
+                    process("process_open_fds / process_max_fds", "warren_gateway_connections"),
+                    "percentunit",
+                ),
+            ],
+        ),
+    ],
+    "warren_gateway_connections",
+)
+
+ROUTER = Dashboard(
+    "warren-router",
+    "Warren routers",
+    [
+        (
+            "Shards",
+            [
+                Panel(
+                    "Shards",
+                    "Owned by each router; even, but for a moment after a pod came or went.",
+                    each(f"warren_router_shards_active{MINE}"),
+                    stacked=True,
+                ),
+                Panel("Takeovers", "Each second.", each(f"rate(warren_router_takeovers_total{MINE}{RATE})"), "ops"),
+                Panel(
+                    "Gateways that live",
+                    "As each router sees it; all must see the same.",
+                    each(f"warren_router_gateways{MINE}"),
+                ),
+                Panel("Rooms", "Known to the router's shards.", each(f"warren_router_rooms{MINE}"), stacked=True),
+                Panel("Members", "Of those rooms.", each(f"warren_router_members{MINE}"), stacked=True),
+                Panel(
+                    "Waiting",
+                    "Items in bounded buffers.",
+                    [(f"warren_router_waiting{MINE}", "{{instance}} {{buffer}}")],
+                ),
+            ],
+        ),
+        (
+            "Work",
+            [
+                Panel("Envelopes, by kind", "Each second.", by("kind", "warren_router_messages_total", MINE), "ops"),
+                Panel(
+                    "Copies to gateways",
+                    "To one gateway at a time, or to all at once.",
+                    by("to", "warren_router_delivered_total", MINE),
+                    "ops",
+                ),
+                Panel(
+                    "Duplicates",
+                    "Messages that came again and were counted once.",
+                    each(f"rate(warren_router_duplicates_total{MINE}{RATE})"),
+                    "ops",
+                ),
+                Panel("Refused, by reason", "Each second.", by("reason", "warren_router_rejected_total", MINE), "ops"),
+                Panel(
+                    "Set aside, by reason",
+                    "In dead-letter queues.",
+                    by("reason", "warren_router_dead_total", MINE),
+                    "ops",
+                ),
+                Panel("Batch sizes", "Messages that went together, on average.", mean_batch("router")),
+            ],
+        ),
+        (
+            "The pod",
+            [
+                Panel("Broker", "1 while it can be published to.", each(f"warren_router_bus_up{MINE}")),
+                Panel(
+                    "CPU",
+                    "Cores; one process uses one core.",
+                    process(f"rate(process_cpu_seconds_total{RATE})", "warren_router_shards_active"),
+                ),
+                Panel(
+                    "Memory",
+                    "Resident.",
+                    process("process_resident_memory_bytes", "warren_router_shards_active"),
+                    "bytes",
+                ),
+            ],
+        ),
+    ],
+    "warren_router_shards_active",
+)
+
+LATENCY = Dashboard(
+    "warren-latency",
+    "Warren latency",
+    [
+        (
+            "The whole way",
+            [
+                latency(
+                    "Gateway to gateway",
+                    "gateway",
+                    "end_to_end",
+                    "From taking a message to writing it. A dot is a sampled message: it leads to its trace.",
+                    WIDTH,
+                )
+            ],
+        ),
+        (
+            "Hop by hop, in the order of the way",
+            [
+                latency("1 Uplink", "gateway", "uplink", "Gateway: from taking a message to the broker's confirm."),
+                latency(
+                    "2 Queue",
+                    "router",
+                    "queue",
+                    "Until the router takes it: the uplink and the wait in the shard's queue. It grows first when a router is busy.",
+                ),
+                latency("3 Process", "router", "process", "Router: deciding one batch. CPU alone."),
+                latency(
+                    "4 Log",
+                    "router",
+                    "log",
+                    "Router: until the broker has confirmed the batch in the shard's stream. The sender's ACK waits for it.",
+                ),
+                latency("5 Egress", "router", "egress", "Router: until the gateways' queues have the batch."),
+                latency(
+                    "6 Downlink",
+                    "gateway",
+                    "downlink",
+                    "Gateway: from taking a batch to having put it on its members' sockets. CPU alone.",
+                ),
+            ],
+        ),
+        (
+            "What happens seldom",
+            [
+                latency(
+                    "Takeover", "router", "takeover", "From a claim to the first message that the new owner takes.", 12
+                ),
+                latency(
+                    "Handover",
+                    "router",
+                    "handover",
+                    "How long a shard's messages waited while it changed hands in order.",
+                    12,
+                ),
+            ],
+        ),
+    ],
+)
+
+DASHBOARDS = {"overview": OVERVIEW, "gateway": GATEWAY, "router": ROUTER, "latency": LATENCY}

@@ -1,0 +1,214 @@
+"""Assembly: a client's bytes ▶ whole messages and control frames (RFC 6455, and RFC 7692 where deflate was negotiated).
+
+Bytes wait as they came until they are asked for, one frame at a time, so that what a client sends ahead costs no more than its bytes. A
+frame is judged by its head, before its payload has come. It keeps at most the part of a message that has come, which is bounded by the
+limit; how many bytes may wait is its caller's business. It answers nothing and knows no time. ``shell/wire.py`` owns one for each connection.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from gateway.core.frames import BINARY, CLOSE, PING, PONG, TEXT
+from warren.errors import CloseCode
+
+if TYPE_CHECKING:
+    from zlib import _Decompress
+
+# How many streams one compressed message may consist of: an end in the middle of a message is allowed, and nobody sends one.
+STREAMS_MAX = 16
+
+_CONTINUATION = 0x0
+_OPCODES = frozenset({_CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
+_TAIL = b"\x00\x00\xff\xff"  # what a sender cuts off each compressed message
+
+# Codes under 3000 that a close frame may carry (RFC 6455 section 7.4.1 and its registry); 3000 to 4999 are applications'.
+_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
+_BAD_DATA = 1007
+_TOO_BIG = 1009
+
+
+class Breach(Exception):
+    """The peer broke the WebSocket protocol (or sent too much), so that nothing more can be read from it."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        """``code`` is the close code for it; ``too_large`` where the message was beyond the limit."""
+        self.code = code
+        self.too_large = code == _TOO_BIG
+        self.too_fast = code == CloseCode.RATE_LIMITED
+        super().__init__(reason)
+
+
+class Control(NamedTuple):
+    """A control frame; or, with opcode 0, a part of a message without a single byte, which a peer may send without end."""
+
+    opcode: int
+    payload: bytes
+
+
+def code_of(payload: bytes) -> int:
+    """Return the code in a close frame, 0 where it has none, and that of the fault where it can't be one."""
+    if not payload:
+        return 0
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) == 1 or not (code in _CODES or 3000 <= code < 5000):
+        return int(CloseCode.PROTOCOL_ERROR)
+    try:
+        payload[2:].decode()
+    except UnicodeDecodeError:
+        return _BAD_DATA
+    return code
+
+
+class Assembly:
+    """What one client sends. ``bytes`` counts the payload of whole messages so far."""
+
+    __slots__ = ("_at", "_compressed", "_data", "_deflate", "_inflater", "_limit", "_opcode", "_parts", "bytes")
+
+    def __init__(self, limit: int, *, deflate: bool) -> None:
+        """``limit`` is the largest message in bytes, also once it is inflated; ``deflate``: permessage-deflate was negotiated."""
+        self.bytes = 0
+        self._limit = limit
+        self._deflate = deflate
+        self._data: bytes | bytearray = b""
+        self._at = 0  # where the next frame begins
+        self._opcode = 0  # of the message whose parts are coming; 0: none is
+        self._compressed = False
+        self._parts: bytearray | None = None  # of that message
+        self._inflater: _Decompress | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes have come and were not taken yet."""
+        return len(self._data) - self._at
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes as they come."""
+        if not self._data:
+            self._data = data
+            return
+        if self._at or not isinstance(self._data, bytearray):
+            self._data = bytearray(memoryview(self._data)[self._at :])
+            self._at = 0
+        self._data += data
+
+    def next(self) -> str | bytes | Control | None:
+        """Return the next message (text as str, binary as bytes) or control frame; None where more bytes are needed. Raises Breach, and
+        must not be asked again after that.
+        """
+        while (frame := self._frame()) is not None:
+            first, payload = frame
+            opcode, final = first & 0x0F, first & 0x80
+            if opcode >= CLOSE:
+                return Control(opcode, payload)
+            if opcode:
+                self._opcode, self._compressed = opcode, bool(first & 0x40)
+            if not final:
+                if not payload:
+                    return Control(_CONTINUATION, b"")
+                if self._parts is None:
+                    self._parts = bytearray()
+                self._parts += payload
+                continue
+            if self._parts is not None:
+                self._parts += payload
+                payload, self._parts = bytes(self._parts), None
+            opcode, self._opcode = self._opcode, 0
+            return self._message(opcode, payload)
+        return None
+
+    def _frame(self) -> tuple[int, bytes] | None:
+        """Take the next whole frame; return its first byte and its payload."""
+        data, at = self._data, self._at
+        left = len(data) - at
+        if left < 2:
+            return None
+        first, size = data[at], data[at + 1] & 0x7F
+        if not data[at + 1] & 0x80:
+            raise Breach(CloseCode.PROTOCOL_ERROR, "A client's frames must be masked")
+        begin = at + 6
+        if size >= 126:
+            begin += 2 if size == 126 else 8
+            if left < begin - at - 4:
+                return None
+            size = int.from_bytes(data[at + 2 : begin - 4], "big")
+        self._judge(first, size)
+        end = begin + size
+        if len(data) < end:
+            return None
+        payload = data[begin:end]
+        key = data[begin - 4 : begin]
+        if len(data) == end:
+            self._data, self._at = b"", 0
+        else:
+            self._at = end
+        return first, _unmasked(payload, key)
+
+    def _judge(self, first: int, size: int) -> None:
+        """Judge a frame by its head."""
+        opcode = first & 0x0F
+        reason = ""
+        if opcode not in _OPCODES:
+            reason = f"Unknown opcode {opcode}"
+        elif opcode >= CLOSE:
+            if not first & 0x80:
+                reason = "A control frame must not be fragmented"
+            elif size > 125:
+                reason = "A control frame holds at most 125 bytes"
+        elif (opcode == _CONTINUATION) != bool(self._opcode):
+            reason = "The last message is not complete" if opcode else "There is no message to continue"
+        # Where deflate was negotiated its bit is let pass on control frames, as some clients set it there.
+        if first & 0x30 or (first & 0x40 and not (self._deflate and opcode)):
+            reason = "A reserved bit is set"
+        if reason:
+            raise Breach(CloseCode.PROTOCOL_ERROR, reason)
+        if opcode < CLOSE and size > self._limit - len(self._parts or b""):
+            raise self._too_big()
+
+    def _message(self, opcode: int, payload: bytes) -> str | bytes:
+        if self._compressed:
+            payload = self._inflated(payload)
+        self.bytes += len(payload)
+        if opcode == BINARY:
+            return payload
+        try:
+            return payload.decode()
+        except UnicodeDecodeError:
+            raise Breach(_BAD_DATA, "A text must be UTF-8") from None
+
+    def _inflated(self, payload: bytes) -> bytes:
+        """Return a compressed message's bytes. The window is kept from one message to the next, as the client may build on it."""
+        parts: list[bytes] = []
+        room = self._limit + 1
+        rest = payload + _TAIL
+        try:
+            for _ in range(STREAMS_MAX):
+                stream = self._inflater
+                if stream is None:
+                    stream = self._inflater = zlib.decompressobj(-15)
+                part = stream.decompress(rest, room)
+                parts.append(part)
+                room -= len(part)
+                if room <= 0 or stream.unconsumed_tail:
+                    raise self._too_big()
+                if not stream.eof:
+                    return b"".join(parts)
+                rest, self._inflater = stream.unused_data, None
+                if not rest:
+                    return b"".join(parts)
+        except zlib.error:
+            raise Breach(_BAD_DATA, "A compressed message can't be inflated") from None
+        raise Breach(_BAD_DATA, f"A compressed message of more than {STREAMS_MAX} streams")
+
+    def _too_big(self) -> Breach:
+        return Breach(_TOO_BIG, f"more than {self._limit} bytes")
+
+
+def _unmasked(payload: bytes | bytearray, key: bytes | bytearray) -> bytes:
+    """Return a payload without its mask: one exclusive or of two long numbers."""
+    size = len(payload)
+    if not any(key):
+        return bytes(payload)
+    mask = (key * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(mask, "little")).to_bytes(size, "little")

@@ -1,0 +1,248 @@
+"""A client's bytes: whole messages out of any pieces, and every breach by its code."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+
+import pytest
+from aiohttp import WebSocketError, WSMsgType
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from websockets.frames import Close, Frame, Opcode
+
+from gateway.core.assembly import STREAMS_MAX, Assembly, Breach, Control, code_of
+from gateway.core.frames import BINARY, CLOSE, PING, PONG, TEXT
+
+LIMIT = 70_000
+KEY = b"\x37\xfa\x21\x3d"
+
+
+def masked(payload: bytes, opcode: int = TEXT, *, fin: bool = True, bits: int = 0, key: bytes = KEY) -> bytes:
+    """Return one client's frame."""
+    size = len(payload)
+    head = bytes([0x80 * fin | bits | opcode])
+    if size < 126:
+        head += bytes([0x80 | size])
+    elif size < 65_536:
+        head += struct.pack("!BH", 0x80 | 126, size)
+    else:
+        head += struct.pack("!BQ", 0x80 | 127, size)
+    return head + key + bytes(byte ^ key[at % 4] for at, byte in enumerate(payload))
+
+
+def deflated(payload: bytes, stream: zlib._Compress | None = None) -> bytes:
+    stream = stream or zlib.compressobj(wbits=-15)
+    return (stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def read(*pieces: bytes, limit: int = LIMIT, deflate: bool = False) -> list[object]:
+    """Return all that comes out of these pieces, a breach as its code."""
+    assembly = Assembly(limit, deflate=deflate)
+    out: list[object] = []
+    for piece in pieces:
+        assembly.feed(piece)
+        try:
+            while (item := assembly.next()) is not None:
+                out.append(item)
+        except Breach as breach:
+            return [*out, breach.code]
+    return out
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, LIMIT])
+def test_a_message_of_any_length_is_unmasked(size: int):
+    """All three spellings of the length, and any mask, also the one of zeros."""
+    payload = os.urandom(size)
+    for key in (KEY, b"\0\0\0\0", b"\0\0\0\x01"):
+        assert read(masked(payload, BINARY, key=key)) == [payload]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([TEXT, BINARY]),
+            st.lists(st.text(max_size=200), min_size=1, max_size=4),
+            st.sampled_from([b"", masked(b"p", PING), masked(b"", PONG)]),
+        ),
+        max_size=6,
+    ),
+    st.lists(st.integers(1, 40), max_size=60),
+)
+def test_the_pieces_in_which_bytes_come_make_no_difference(
+    sent: list[tuple[int, list[str], bytes]], cuts: list[int]
+) -> None:
+    """Messages in parts, with control frames between them, come out whole and in order however the bytes were cut."""
+    stream, expected = b"", []
+    for opcode, parts, between in sent:
+        for at, part in enumerate(parts):
+            data, last = part.encode(), at == len(parts) - 1
+            stream += masked(data, opcode if not at else 0, fin=last)
+            if not last:
+                if not data:
+                    expected.append(Control(0, b""))
+                stream += between
+                if between:
+                    expected.append(Control(between[0] & 0x0F, b"p" if between[0] & 0x0F == PING else b""))
+        whole = "".join(parts)
+        expected.append(whole if opcode == TEXT else whole.encode())
+    pieces, at = [], 0
+    for cut in cuts:
+        pieces.append(stream[at : at + cut])
+        at += cut
+    assert read(*(piece for piece in (*pieces, stream[at:]) if piece)) == expected
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.binary(max_size=8), max_size=5), st.booleans())
+def test_any_bytes_are_read_as_another_implementation_reads_them(parts: list[bytes], deflate: bool) -> None:
+    """What is a message, and what breaks the protocol where, is the same for aiohttp's reader, but for masks and bits that it lets pass."""
+    from asyncio import new_event_loop
+
+    from aiohttp._websocket.reader_py import WebSocketDataQueue, WebSocketReader
+    from aiohttp.base_protocol import BaseProtocol
+
+    # Masked frames with any first byte and any payload: the syntax is tried out, not the length.
+    stream = b"".join(
+        masked(part[1:], part[0] & 0x0F, fin=bool(part[0] & 0x80), bits=part[0] & 0x70) for part in parts if part
+    )
+    loop = new_event_loop()
+    try:
+        queue = WebSocketDataQueue(BaseProtocol(loop), 2**20, loop=loop)
+        reader = WebSocketReader(queue, LIMIT, deflate, True)
+        reader.feed_data(stream)
+        theirs: list[object] = []
+        for message, _ in queue._buffer:
+            theirs.append(message.data if message.type in (WSMsgType.TEXT, WSMsgType.BINARY) else message.type.value)
+        fault = queue.exception()
+    finally:
+        loop.close()
+    ours = [item.opcode if isinstance(item, Control) else item for item in read(stream, deflate=deflate)]
+    ours = [item for item in ours if item != 0 or isinstance(item, str)]
+    if fault is None:
+        assert ours == theirs
+    elif isinstance(fault, WebSocketError):
+        # A close frame that cannot be one is judged by ``code_of``, where it is answered.
+        assert ours[: len(theirs)] == theirs
+        assert ours[len(theirs)] in (fault.code, CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (b"\x81\x05hello", 1002),  # not masked
+        (b"\x81\x00", 1002),
+        (masked(b"", 3), 1002),
+        (masked(b"", 0xB), 1002),
+        (masked(b"x", TEXT, bits=0x40), 1002),
+        (masked(b"x", TEXT, bits=0x20), 1002),
+        (masked(b"x", PING, bits=0x10), 1002),
+        (masked(b"x", PING, fin=False), 1002),
+        (masked(b"x" * 126, PING), 1002),
+        (masked(b"x", 0), 1002),
+        (masked(b"x", TEXT, fin=False) + masked(b"y", TEXT), 1002),
+        (masked(b"\xff"), 1007),
+        (masked("é".encode()[:1], fin=False) + masked(b"", 0), 1007),
+        (masked(b"\xed\xa0\x80"), 1007),  # a surrogate
+        (b"\x82\xff" + struct.pack("!Q", LIMIT + 1)[:7], None),  # its length has not come whole
+        (b"\x82\xff" + struct.pack("!Q", LIMIT + 1), 1009),
+        (b"\x82\xff" + b"\xff" * 8 + KEY, 1009),
+        (masked(b"x" * LIMIT, BINARY, fin=False) + masked(b"y", 0)[:6], 1009),
+    ],
+)
+def test_what_breaks_the_protocol_is_a_breach_with_its_code(sent: bytes, code: int | None):
+    """A frame that is not allowed, a text that is none and a message beyond the limit are known as soon as they can be."""
+    assert read(masked(b"first"), sent) == (["first"] if code is None else ["first", code])
+
+
+def test_one_mask_bit_decides():
+    """A frame without a mask is refused by its second byte, before its payload has come."""
+    assert read(b"\x81\x7f") == [1002]
+
+
+def test_compressed_messages_share_a_window():
+    """A client may build on what it has sent before; a message that was not compressed may stand between."""
+    stream = zlib.compressobj(wbits=-15)
+    first, second = deflated(b"hello hello hello", stream), deflated(b"hello hello hello", stream)
+    assert len(second) < len(first)
+    sent = (
+        masked(first, TEXT, bits=0x40)
+        + masked(b"plain")
+        + masked(second[:3], BINARY, bits=0x40, fin=False)
+        + masked(second[3:], 0)
+    )
+    assert read(sent, deflate=True) == ["hello hello hello", "plain", b"hello hello hello"]
+
+
+def test_a_compressed_message_may_end_its_stream():
+    """A final block is allowed; the next message begins a stream of its own."""
+    stream = zlib.compressobj(wbits=-15)
+    final = stream.compress(b"whole") + stream.flush(zlib.Z_FINISH) + b"\0"
+    assert read(masked(final, bits=0x40) * 3, deflate=True) == ["whole"] * 3
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (deflated(b"x" * (LIMIT + 1)), 1009),
+        (deflated(b"x" * LIMIT), None),
+        (b"\xff\xff\xff", 1007),
+        (b"\x03\x00" * (STREAMS_MAX + 1), 1007),
+        (deflated(b"\xff"), 1007),
+    ],
+)
+def test_what_a_compressed_message_may_grow_to_is_bounded(sent: bytes, code: int | None):
+    """The limit holds for what comes out, and neither broken data nor a chain of empty streams costs more than its bytes."""
+    assert read(masked(sent, bits=0x40), deflate=True) == ["x" * LIMIT if code is None else code]
+
+
+def test_a_client_that_sends_ahead_costs_its_bytes():
+    """Nothing is taken apart before it is asked for; ``waiting`` says how much there is, ``bytes`` how much was taken."""
+    assembly = Assembly(LIMIT, deflate=False)
+    frame = masked(b"12345678")
+    for _ in range(1_000):
+        assembly.feed(frame)
+    assert assembly.waiting == 1_000 * len(frame)
+    assert assembly.next() == "12345678"
+    assert (assembly.waiting, assembly.bytes) == (999 * len(frame), 8)
+    assembly.feed(frame)
+    assert [assembly.next() for _ in range(1_001)] == ["12345678"] * 1_000 + [None]
+    assert assembly.waiting == 0
+
+
+def test_parts_without_a_byte_are_shown():
+    """They hold nothing that a limit could count, so the caller is told of each; the message comes out whole."""
+    sent = masked(b"", TEXT, fin=False) + masked(b"", 0, fin=False) + masked(b"ab", 0, fin=False) + masked(b"", 0)
+    assert read(sent) == [Control(0, b""), Control(0, b""), "ab"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        (b"", 0),
+        (b"\x03", 1002),
+        (struct.pack("!H", 1000), 1000),
+        (struct.pack("!H", 1014) + b"gone", 1014),
+        (struct.pack("!H", 4999), 4999),
+        (struct.pack("!H", 1005), 1002),
+        (struct.pack("!H", 1006), 1002),
+        (struct.pack("!H", 1015), 1002),
+        (struct.pack("!H", 999), 1002),
+        (struct.pack("!H", 2999), 1002),
+        (struct.pack("!H", 5000), 1002),
+        (struct.pack("!H", 1000) + b"\xff", 1007),
+    ],
+)
+def test_a_close_frame_is_judged(payload: bytes, code: int):
+    """Codes that nobody may send, a lone byte and a reason that is no UTF-8 are answered as what they are."""
+    assert code_of(payload) == code
+
+
+def test_another_implementations_frames_are_read():
+    """What the ``websockets`` package sends as a client comes out as it was put in."""
+    frames = [Frame(Opcode.TEXT, "grün".encode()), Frame(Opcode.BINARY, b"\x00" * 300), Frame(Opcode.PING, b"p")]
+    frames.append(Frame(Opcode.CLOSE, Close(1000, "bye").serialize()))
+    sent = b"".join(frame.serialize(mask=True) for frame in frames)
+    assert read(sent) == ["grün", b"\x00" * 300, Control(PING, b"p"), Control(CLOSE, b"\x03\xe8bye")]
