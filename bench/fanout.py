@@ -1,6 +1,6 @@
 """CPU of a gateway for each delivery of a fan-out: 2,000 members in one room. Beside it, in the same run: `ws.send_bytes` in a loop.
 
-    python -m bench.fanout [--members 2000] [--messages 200] [--rounds 3]
+    python -m bench.fanout [--members 2000] [--messages 200] [--rounds 3] [--json FILE]
 
 Warren: one gateway, one router, the broker; a backend's notifications to the room, paced (one at a time) and in a burst (all at once). The loop: a bare aiohttp server on uvloop that sends the
 same bytes to the same number of sockets. The members are in a process of their own and count what they get. CPU is the gateway's process alone (user + system), medians over the rounds.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import multiprocessing
 import os
 import statistics
@@ -17,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pika
 import psutil
@@ -154,6 +156,7 @@ def main() -> int:
     parser.add_argument("--members", type=int, default=2000)
     parser.add_argument("--messages", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     table: dict[str, float] = {}
     context = multiprocessing.get_context("spawn")
@@ -191,6 +194,9 @@ def main() -> int:
             table["Warren, in a burst"] = measure(*common, at_once=True)
         those.close()
     base = table["ws.send_bytes in a loop"]
+    if arguments.json is not None:
+        keys = ("loop", "one at a time", "burst")
+        arguments.json.write_text(json.dumps(dict(zip(keys, table.values(), strict=True)), indent=1) + "\n")
     print(f"{arguments.members} members, {arguments.messages} messages, median of {arguments.rounds} rounds")
     for name, figure in table.items():
         print(f"{name:26} {figure:7.2f} µs of CPU a delivery   {figure / base:5.2f} ×")

@@ -17,13 +17,14 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import orjson
 import uvloop
 
 from bench.installation import Installation
-from bench.socket_client import SocketClient
+from bench.socket_client import OnText, SocketClient
 
 TEXT = "x" * 120
 WITHOUT_LOG = {"WARREN_NAMESPACES": "[{name: all, pattern: '*', history: off}]"}
@@ -67,10 +68,14 @@ class Load:
 
     async def open(self) -> None:
         for room in self.rooms:
-            room.member = await SocketClient.connect(self._urls[1], lambda _c, data, r=room: self._on_member(r, data))
+            room.member = await SocketClient.connect(self._urls[1], self._hearing(room, self._on_member))
             room.member.send(orjson.dumps({"type": "JOIN", "room": room.name, "id": "j"}))
             await asyncio.wait_for(room.joined.wait(), 10)
-            room.sender = await SocketClient.connect(self._urls[0], lambda _c, data, r=room: self._on_sender(r, data))
+            room.sender = await SocketClient.connect(self._urls[0], self._hearing(room, self._on_sender))
+
+    @staticmethod
+    def _hearing(room: Room, hear: Callable[[Room, bytes], None]) -> OnText:
+        return lambda _, data: hear(room, data)
 
     def _on_member(self, room: Room, data: bytes) -> None:
         if b'"type":"CHAT"' not in data:

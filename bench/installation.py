@@ -1,11 +1,13 @@
 """Warren as it runs in production, for a bench: a private RabbitMQ (one node, or a cluster), gateways and routers as processes, all on the loopback.
 
-`with Installation(gateways=2, routers=2) as warren:` blocks until everything is ready and leaves nothing behind.
+`with Installation(gateways=2, routers=2) as warren:` blocks until everything is ready and leaves nothing behind,
+however it ends.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -33,9 +35,10 @@ class Process:
     """One service process and what it has used."""
 
     def __init__(self, module: str, env: dict[str, str], internal_port: int, folder: Path) -> None:
+        """``folder`` takes its log; however the bench ends, the process ends and the folder goes."""
         self._log = folder / f"{module}-{internal_port}.log"
         with self._log.open("wb") as output:
-            self.child = Child([sys.executable, "-m", module], env={**os.environ, **env}, output=output)
+            self.child = Child([sys.executable, "-m", module], env={**os.environ, **env}, output=output, folder=folder)
         self.internal_port = internal_port
         self._process = psutil.Process(self.child.pid)
 
@@ -81,6 +84,8 @@ class Installation:
         self.urls: list[str] = []
 
     def __enter__(self) -> Self:
+        # Told to end, a bench unwinds as for Ctrl-C, so that it also removes what no process of its own guards yet.
+        self._before = signal.signal(signal.SIGTERM, _unwind)
         if self._brokers > 1:
             self.cluster = RabbitCluster(self._brokers, root=self._root)
             self.rabbit = self.cluster.nodes[0]
@@ -138,6 +143,14 @@ class Installation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        end_all([process.child for process in (*self.gateways, *self.routers)], 5.0)
-        (self.cluster or self.rabbit).close()
-        self._folder.cleanup()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        try:
+            end_all([process.child for process in (*self.gateways, *self.routers)], 5.0)
+            (self.cluster or self.rabbit).close()
+            self._folder.cleanup()
+        finally:
+            signal.signal(signal.SIGTERM, self._before)
+
+
+def _unwind(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)

@@ -1,6 +1,6 @@
 """What tracing costs a message: ``entry`` and four ``hop`` calls, as on its walk, against an empty loop.
 
-    python -m bench.tracing [--messages 100000]
+    python -m bench.tracing [--messages 100000] [--json FILE]
 
 Three states: off, on but not sampled (by the sampler, and by the sender's flag), on and sampled. Sampled spans go to a processor that only counts them, so the
 figures hold no export; encoding for OTLP comes on top, in the exporter's thread. Spans are counted at their start: the command fails where one was opened for a
@@ -10,9 +10,11 @@ message that is not sampled, or where a sampled message has other than five.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
@@ -75,7 +77,9 @@ def main() -> int:
     parser.add_argument(
         "--messages", type=int, default=100_000, help="messages in a round (a twentieth of it for sampled ones)"
     )
-    messages: int = parser.parse_args().messages
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    arguments = parser.parse_args()
+    messages: int = arguments.messages
     few = max(1, messages // 20)
     off_env = {"OTEL_TRACES_SAMPLER": "parentbased_always_off"}
     tiny_env = {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.0"}
@@ -90,13 +94,17 @@ def main() -> int:
     print(f"{'tracing':<34}{'µs a message':>14}{'over empty':>12}{'spans a message':>17}")
     print(f"{'(empty loop)':<34}{base:>14.3f}{0:>12.3f}{'-':>17}")
     wrong = []
+    over: dict[str, float] = {}  # µs a message over the empty loop
     for name, processor, env, traceparent, count, expected in cases:
         tracing = Tracing("bench", env, processor=processor)
         cost = cost_us(lambda n, tracing=tracing, traceparent=traceparent: walk(tracing, n, traceparent), count)  # type: ignore[misc]
+        over[name] = cost - base
         begun = processor.begun if processor is not None else 0
         print(f"{name:<34}{cost:>14.3f}{cost - base:>12.3f}{begun / (count * ROUNDS):>17.0f}")
         if begun != expected * count * ROUNDS or (processor is not None and processor.ended != begun):
             wrong.append(f"{name}: {begun} spans begun, {expected * count * ROUNDS} expected")
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(over, indent=1) + "\n")
     print("\n".join(wrong) or "no span was opened for any message that is not sampled")
     return 1 if wrong else 0
 

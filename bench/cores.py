@@ -1,0 +1,191 @@
+"""The cores of routers and gateways in one process, wired as in production but without sockets, broker or event loop: one message's whole walk.
+
+What is left of a message's cost is that of deciding and spelling: session, envelopes, shard, plan, hub, frames, outbox. One shard stands for all of
+them (it holds all rooms, more than it ever would), so that the number of rooms alone changes from one run to the next.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+
+from gateway.core import actions, frames
+from gateway.core.hub import Hub, Member
+from gateway.core.limits import OutboxLimits
+from gateway.core.outbox import Outbox
+from gateway.core.rights import Identity
+from gateway.core.session import Session, SessionConfig
+from router.core.limits import ShardLimits
+from router.core.plan import Plan, plan
+from router.core.shard import Shard
+from warren import envelope as wire
+from warren.namespaces import Namespaces
+
+AT_US = 1_800_000_000_000_000
+TEXT = '{"type":"CHAT","room":"%s","id":"%x","payload":{"text":"' + "x" * 170 + '"},"version":"1.0"}'
+# A whole shard's history would take longer to fill than all that is measured; what matters is that it is full.
+HISTORY_BYTES = 4 * 1024 * 1024
+BATCH = 32
+WRITE_BYTES = 256 * 1024
+
+
+class Guest(Member):
+    """A connection without a socket."""
+
+    __slots__ = ("session",)
+
+    def __init__(self, session: Session, user: str, limits: OutboxLimits) -> None:
+        super().__init__(session.conn, user, frames.JSON, Outbox(limits))
+        self.session = session
+
+
+class GatewayCore:
+    """One gateway: its hub and its guests."""
+
+    def __init__(self, name: str, namespaces: Namespaces) -> None:
+        self.name = name
+        self.hub = Hub(1)
+        self.guests: dict[str, Guest] = {}
+        self._namespaces = namespaces
+        self._config = SessionConfig(rate=None, rooms_max=1_000_000, rooms=())
+        self._limits = OutboxLimits()
+        self.written = 0  # messages that left for clients
+        self.writes = 0
+
+    def enter(self, user: str) -> tuple[Guest, list[wire.Envelope]]:
+        """Let a client in; return it, and the JOINs for a router."""
+        session = Session(f"{self.name}~{len(self.guests):x}", self._config, self._namespaces)
+        guest = Guest(session, user, self._limits)
+        session.open(None, 0.0, AT_US)
+        asked = session.identify(Identity(user), 0.0, AT_US)
+        self.hub.add(guest)
+        self.guests[guest.id] = guest
+        return guest, self._do(guest, asked)
+
+    def hear(self, guest: Guest, text: str) -> list[wire.Envelope]:
+        """Take what a client says; return what goes to a router."""
+        return self._do(guest, guest.session.receive(text, 0.0, AT_US))
+
+    def take(self, body: bytes) -> None:
+        """Take a batch from a router, as the downlink does, and write to the clients."""
+        run: list[wire.Deliver] = []
+        for item in wire.decode(body):
+            if isinstance(item, wire.Deliver):
+                run.append(item)
+                continue
+            if run:
+                self._deliver(run)
+                run = []
+            if isinstance(item, wire.Joined | wire.Ack):
+                guest = self.guests[item.conn]
+                self._do(guest, guest.session.answer(item, 0.0))
+        if run:
+            self._deliver(run)
+
+    def _deliver(self, run: Sequence[wire.Deliver]) -> None:
+        for member in self.hub.deliver(run, AT_US // 1_000).woken:
+            self._write(member)
+
+    def _write(self, member: Member) -> None:
+        outbox = member.outbox
+        while outbox.bytes:
+            self.written += outbox.count
+            chunks = outbox.take(WRITE_BYTES)
+            self.written -= outbox.count
+            if len(chunks) > 1:
+                b"".join(chunks)
+            self.writes += 1
+
+    def _do(self, guest: Guest, asked: Iterable[actions.Action]) -> list[wire.Envelope]:
+        up: list[wire.Envelope] = []
+        for action in asked:
+            match action:
+                case actions.Send():
+                    guest.outbox.put(frames.message_frame(action.message, guest.variant, AT_US // 1_000))
+                case actions.Publish() | actions.Join():
+                    up.append(action.envelope)
+                case actions.Enter():
+                    self.hub.join(action.room, guest.id, action.position, action.missed)
+                case _:
+                    raise AssertionError(action)
+        self._write(guest)
+        return up
+
+
+class Cores:
+    """One router's shard and some gateways."""
+
+    def __init__(self, gateways: int, *, seed: int = 1) -> None:
+        namespaces = Namespaces()
+        self.shard = Shard(0, 1, 1, ShardLimits(history_bytes=HISTORY_BYTES), namespaces, "r")
+        self.shard.open(None, AT_US)
+        self.gateways = {f"g{number}": GatewayCore(f"g{number}", namespaces) for number in range(gateways)}
+        self.members: dict[str, list[Guest]] = {}
+        self._living = frozenset(self.gateways)
+        self._chance = random.Random(seed)
+        self._number = 0
+        self._order: list[str] = []
+
+    def populate(self, rooms: int, size: int, guests: int, spread: int) -> None:
+        """Let ``guests`` clients in, and make ``rooms`` rooms with ``size`` members each, on at most ``spread`` gateways."""
+        names = list(self.gateways)
+        for number in range(guests):
+            gateway = self.gateways[names[number % len(names)]]
+            guest, joins = gateway.enter(f"user{number}")
+            self.route(joins)
+        by_gateway = {name: list(self.gateways[name].guests.values()) for name in names}
+        for number in range(rooms):
+            room = f"chat:{number:06x}"
+            homes = [names[(number + step) % len(names)] for step in range(min(spread, len(names)))]
+            taken = self.members[room] = []
+            for at in range(size):
+                choice = by_gateway[homes[at % len(homes)]]
+                guest = choice[(number * size + at) // len(homes) % len(choice)]
+                taken.append(guest)
+                self.route(
+                    self.gateways[guest.id.partition("~")[0]].hear(
+                        guest, f'{{"type":"JOIN","room":"{room}","payload":null}}'
+                    )
+                )
+
+    def spoken(self, count: int, talking: int = 0) -> list[tuple[GatewayCore, Guest, str]]:
+        """Return ``count`` messages, each of another room than the one before it, from random members; in ``talking`` rooms (0: in all)."""
+        spoken = []
+        for _ in range(count):
+            if not self._order:
+                self._order = list(self.members)[:: len(self.members) // talking if talking else 1]
+                self._chance.shuffle(self._order)
+            room = self._order.pop()
+            guest = self._chance.choice(self.members[room])
+            self._number += 1
+            spoken.append((self.gateways[guest.id.partition("~")[0]], guest, TEXT % (room, self._number)))
+        return spoken
+
+    def walk(self, spoken: Sequence[tuple[GatewayCore, Guest, str]]) -> None:
+        """Bring messages from their senders to all members, and the ACKs back, in batches of BATCH."""
+        for begin in range(0, len(spoken), BATCH):
+            batch: list[wire.Envelope] = []
+            for gateway, guest, text in spoken[begin : begin + BATCH]:
+                batch += gateway.hear(guest, text)
+            self.route(batch)
+
+    def route(self, batch: list[wire.Envelope]) -> Plan:
+        """Take envelopes as a router's worker does, log entries spelled, and bring what comes of it to the gateways."""
+        if not batch:
+            return Plan()
+        effects = [effect for up in wire.decode(wire.encode(batch)) for effect in self.shard.apply(up, AT_US)]
+        made = plan(effects, self._living)
+        if made.log:
+            wire.encode(made.log)
+        if made.every:
+            body = wire.encode(made.every)
+            for gateway in self.gateways.values():
+                gateway.take(body)
+        for name, envelopes in made.each.items():
+            self.gateways[name].take(wire.encode(envelopes))
+        return made
+
+    @property
+    def delivered(self) -> int:
+        """How many messages (ACKs too) were written to clients."""
+        return sum(gateway.written for gateway in self.gateways.values())

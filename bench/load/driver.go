@@ -1,0 +1,38 @@
+package main
+
+import "fmt"
+
+// A driver speaks one client protocol. It keeps its state in the conn, so one serves all connections.
+//
+// After opened, a driver brings the connection into its room (where there is one) and calls settled; it hands each
+// payload that it hears to bodies, and answers the protocol's own pings.
+type driver interface {
+	path(c *conn) string
+	subprotocol() string
+	opened(c *conn)
+	heard(c *conn, text []byte)
+	// publish says body (which needs no escape in JSON) to a room of which c need not be a member, and asks for its own copy.
+	publish(c *conn, room string, s stamp, body []byte)
+}
+
+// manner is what a run wants of its driver.
+type manner struct {
+	resume bool // keep positions and resume from them; ask the server to keep history where it does so by name
+	notify bool // members are reached by their user, not by a room they join
+}
+
+func newDriver(name string, m manner) (driver, error) {
+	switch name {
+	case "warren":
+		return &warrenDriver{manner: m}, nil
+	case "socketio":
+		return &socketioDriver{}, nil
+	case "centrifugo":
+		return &centrifugoDriver{manner: m}, nil
+	case "plain":
+		return &plainDriver{}, nil
+	}
+	return nil, fmt.Errorf("--driver %s: warren, socketio, centrifugo or plain", name)
+}
+
+func clip(text []byte) string { return string(text[:min(len(text), 300)]) }

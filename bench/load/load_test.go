@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha1"
+	"encoding/base64"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// A server speaks the plain protocol; what it does wrong is up to relay, which gets the n-th CHAT and says what is sent to each member.
+type server struct {
+	mu      sync.Mutex
+	rooms   map[string][]net.Conn
+	relay   func(number int, frame []byte) [][]byte
+	relayed int
+}
+
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	connection, buffered, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		return
+	}
+	defer connection.Close()
+	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	_, _ = io.WriteString(connection, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "+
+		base64.StdEncoding.EncodeToString(sum[:])+"\r\n\r\n")
+	for {
+		text, err := readClientFrame(buffered.Reader)
+		if err != nil {
+			return
+		}
+		s.mu.Lock()
+		_, rest, _ := strings.Cut(string(text), `"room":"`)
+		room, _, _ := strings.Cut(rest, `"`)
+		if strings.Contains(string(text), `"type":"JOIN"`) {
+			s.rooms[room] = append(s.rooms[room], connection)
+			_, _ = connection.Write(serverFrame([]byte(`{"type":"JOINED"}`)))
+		} else {
+			s.relayed++
+			for _, frame := range s.relay(s.relayed, text) {
+				for _, member := range s.rooms[room] {
+					_, _ = member.Write(serverFrame(frame))
+				}
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
+func serverFrame(payload []byte) []byte {
+	frame := appendFrame(nil, opText, payload)
+	head := len(frame) - len(payload) - 4
+	frame[1] &= 0x7f
+	return append(frame[:head:head], payload...)
+}
+
+func readClientFrame(r *bufio.Reader) ([]byte, error) {
+	head := make([]byte, 2)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return nil, err
+	}
+	size := int(head[1] & 0x7f)
+	if size == 126 {
+		long := make([]byte, 2)
+		if _, err := io.ReadFull(r, long); err != nil {
+			return nil, err
+		}
+		size = int(long[0])<<8 | int(long[1])
+	}
+	body := make([]byte, size+4)
+	_, err := io.ReadFull(r, body)
+	return body[4:], err
+}
+
+func init() { settleFor = second / 2 } // the servers here answer at once
+
+func run(t *testing.T, relay func(int, []byte) [][]byte, words ...string) report {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() { _ = http.Serve(listener, &server{rooms: map[string][]net.Conn{}, relay: relay}) }()
+	o, err := parse(append([]string{"-driver", "plain", "-urls", "http://" + listener.Addr().String()}, words...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := measure(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func honest(_ int, frame []byte) [][]byte { return [][]byte{frame} }
+
+// A server that does as it should has nothing lost, doubled or out of order, and every delivery is counted.
+func TestHonestServer(t *testing.T) {
+	r := run(t, honest, "-rooms", "3", "-members", "4", "-window", "8", "-phases", "saturate:0.2,half:0.2,burst=7")
+	toll := r.Toll
+	if toll.Sent == 0 || toll.Delivered != 4*toll.Sent || toll.Lost+toll.Doubled+toll.Disordered+toll.Stray+toll.Stalled != 0 {
+		t.Fatalf("%+v", toll)
+	}
+	if len(r.Results) != 3 || r.Results[2].Delivered != 28 || r.Results[1].Latency.P50 <= 0 {
+		t.Fatalf("%+v", r.Results)
+	}
+}
+
+// A server that drops, doubles and swaps is found out, to the message.
+func TestDishonestServer(t *testing.T) {
+	var kept []byte
+	relay := func(number int, frame []byte) [][]byte {
+		frame = bytes.Clone(frame)
+		switch number {
+		case 3:
+			return nil // lost
+		case 5:
+			return [][]byte{frame, frame} // doubled
+		case 7:
+			kept = frame
+			return nil
+		case 8:
+			return [][]byte{frame, kept} // swapped
+		}
+		return [][]byte{frame}
+	}
+	r := run(t, relay, "-rooms", "1", "-members", "3", "-senders", "1", "-phases", "burst=10")
+	if toll := r.Toll; toll.Sent != 10 || toll.Lost != 3 || toll.Doubled != 3 || toll.Disordered != 3 || toll.Delivered != 27 {
+		t.Fatalf("%+v", toll)
+	}
+}
+
+// In a storm every member comes back, and what was said meanwhile counts as lost where the server keeps nothing.
+func TestStorm(t *testing.T) {
+	r := run(t, honest, "-mode", "storm", "-rooms", "20", "-members", "5", "-senders", "2", "-rate", "2000", "-seconds", "0.2")
+	if r.Storm == nil || r.Storm.Members != 100 || r.Storm.Seconds <= 0 || r.Storm.Lost != 0 {
+		t.Fatalf("%+v", r.Storm)
+	}
+	if r.Toll.Lost == 0 || r.Toll.Doubled != 0 || r.Toll.Expected != r.Toll.Delivered+r.Toll.Lost {
+		t.Fatalf("%+v", r.Toll)
+	}
+}
+
+// Idle connections are held and counted.
+func TestIdle(t *testing.T) {
+	r := run(t, honest, "-mode", "idle", "-rooms", "5", "-members", "10", "-seconds", "0.1")
+	if r.Idle == nil || r.Idle.Connections != 150 || r.Toll.Closed != 0 {
+		t.Fatalf("%+v %+v", r.Idle, r.Toll)
+	}
+}

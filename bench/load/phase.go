@@ -1,0 +1,199 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A phase is one stretch of a run: saturate:SECONDS[xREPEATS], half:SECONDS, pace=RATE:SECONDS or burst=MESSAGES[xREPEATS].
+type phase struct {
+	kind    string
+	seconds float64
+	rate    float64
+	count   int
+	repeats int
+}
+
+func parsePhase(text string) (phase, error) {
+	wrong := fmt.Errorf("phase %q: saturate:SECONDS[xREPEATS], half:SECONDS, pace=RATE:SECONDS or burst=MESSAGES[xREPEATS]", text)
+	p := phase{repeats: 1}
+	head, tail, timed := strings.Cut(text, ":")
+	kind, number, numbered := strings.Cut(head, "=")
+	p.kind = kind
+	repeated := &tail
+	if kind == "burst" {
+		repeated = &number
+	}
+	if before, after, found := strings.Cut(*repeated, "x"); found {
+		repeats, err := strconv.Atoi(after)
+		if err != nil || repeats < 1 {
+			return p, wrong
+		}
+		*repeated, p.repeats = before, repeats
+	}
+	var err error
+	switch {
+	case kind == "burst" && numbered && !timed:
+		p.count, err = strconv.Atoi(number)
+	case kind == "pace" && numbered && timed:
+		p.rate, err = strconv.ParseFloat(number, 64)
+	case (kind == "saturate" || kind == "half") && !numbered && timed:
+	default:
+		return p, wrong
+	}
+	if err == nil && timed {
+		p.seconds, err = strconv.ParseFloat(tail, 64)
+	}
+	if err != nil || (timed && p.seconds <= 0) || (kind == "pace" && p.rate <= 0) || (kind == "burst" && p.count < 1) {
+		return p, wrong
+	}
+	return p, nil
+}
+
+// A result is what one phase found. Shares are of one core.
+type result struct {
+	Phase     string             `json:"phase"`
+	Seconds   float64            `json:"seconds"`
+	Sent      int                `json:"sent"`
+	Delivered int                `json:"delivered"`
+	PerSecond float64            `json:"per_second"`
+	Latency   latency            `json:"latency_ms"`
+	CPU       map[string]float64 `json:"cpu_us_per_delivery"`
+	Share     map[string]float64 `json:"cpu_share"`
+	RSS       map[string]float64 `json:"rss_mib"`
+	Own       float64            `json:"generator_cpu_share"`
+}
+
+type latency struct {
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
+	Max float64 `json:"max"`
+}
+
+func (h *histogram) latency() latency {
+	ms := func(ns uint64) float64 { return float64(ns) / 1e6 }
+	return latency{ms(h.quantile(0.5)), ms(h.quantile(0.99)), ms(h.max)}
+}
+
+// A mark is the state of all counters at one time.
+type mark struct {
+	at        uint64
+	own       float64
+	cpu       []float64
+	sent      int
+	delivered int
+}
+
+func (l *load) mark() mark {
+	m := mark{at: now(), own: ownSeconds(), sent: l.toll.Sent, delivered: l.toll.Delivered}
+	for _, g := range l.groups {
+		m.cpu = append(m.cpu, g.cpuSeconds())
+	}
+	return m
+}
+
+func (l *load) since(m mark, name string) result {
+	n := l.mark()
+	seconds := float64(n.at-m.at) / 1e9
+	r := result{
+		Phase: name, Seconds: seconds, Sent: n.sent - m.sent, Delivered: n.delivered - m.delivered,
+		Latency: l.times.latency(), Own: (n.own - m.own) / seconds,
+		CPU: map[string]float64{}, Share: map[string]float64{}, RSS: map[string]float64{},
+	}
+	r.PerSecond = float64(r.Delivered) / seconds
+	for i, g := range l.groups {
+		used := n.cpu[i] - m.cpu[i]
+		r.CPU[g.name] = used * 1e6 / float64(max(1, r.Delivered))
+		r.Share[g.name] = used / seconds
+		r.RSS[g.name] = float64(g.rssBytes()) / (1 << 20)
+	}
+	return r
+}
+
+// run goes through the phases; half takes the median of the saturated ones before it.
+func (l *load) run(phases []phase) ([]result, error) {
+	var results []result
+	for _, p := range phases {
+		for range p.repeats {
+			var one result
+			var err error
+			switch p.kind {
+			case "saturate":
+				one, err = l.saturate(p.seconds)
+			case "pace":
+				one, err = l.pace("pace", p.rate, p.seconds)
+			case "burst":
+				one, err = l.burst(p.count)
+			case "half":
+				var rates []float64
+				for _, r := range results {
+					if r.Phase == "saturate" {
+						rates = append(rates, float64(r.Sent)/r.Seconds)
+					}
+				}
+				if len(rates) == 0 {
+					return results, fmt.Errorf("half comes after saturate")
+				}
+				slices.Sort(rates)
+				one, err = l.pace("half", rates[len(rates)/2]/2, p.seconds)
+			}
+			if err != nil {
+				return results, err
+			}
+			results = append(results, one)
+		}
+	}
+	return results, nil
+}
+
+// saturate keeps the window full. What happens before the path is warm does not count.
+func (l *load) saturate(seconds float64) (result, error) {
+	l.window, l.swept = l.options.window, now()
+	if err := l.sleep(min(2, seconds/2)); err != nil {
+		return result{}, err
+	}
+	l.times = histogram{}
+	m := l.mark()
+	if err := l.sleep(seconds); err != nil {
+		return result{}, err
+	}
+	r := l.since(m, "saturate")
+	l.window = 0
+	err := l.settle()
+	for _, s := range l.senders { // what did not come by now is lost, and no longer under way
+		s.abandon(^uint64(0))
+	}
+	l.underWay = 0
+	return r, err
+}
+
+// pace sends at a rate of messages a second, whatever comes back. A stamp says when the message was due, so a late send is a late message.
+func (l *load) pace(name string, rate, seconds float64) (result, error) {
+	l.gap, l.due = 1e9/rate, float64(now())
+	if err := l.sleep(min(1, seconds/4)); err != nil {
+		return result{}, err
+	}
+	l.times = histogram{}
+	m := l.mark()
+	err := l.sleep(seconds)
+	r := l.since(m, name)
+	l.gap = 0
+	if err == nil {
+		err = l.settle()
+		r.Latency = l.times.latency()
+	}
+	return r, err
+}
+
+// burst sends so many messages at once and measures until they are all there.
+func (l *load) burst(count int) (result, error) {
+	l.times = histogram{}
+	m := l.mark()
+	for range count {
+		l.say(l.nextSender(), now())
+	}
+	err := l.settle()
+	return l.since(m, "burst"), err
+}

@@ -1,0 +1,53 @@
+"""What the parts on a message's way cost, each by itself.
+
+    python -m bench.micro [--only NAME] [--rigorous] [-o FILE] [pyperf's own options]
+
+Each bench does one thing once, in worker processes of its own (pyperf); its CPU time is printed as mean and standard deviation. ``-o before.json`` and
+``-o after.json``, then ``python -m pyperf compare_to before.json after.json``, say what a change has brought. The defaults are quick and tell a fifth
+from nothing; ``--rigorous`` tells a few hundredths.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+
+import pyperf
+
+from bench.micro import gateway_side, router_side, shared_side
+
+BENCHES = shared_side.BENCHES | gateway_side.BENCHES | router_side.BENCHES
+
+
+def pass_on(command: list[str], options: argparse.Namespace) -> None:
+    """Tell the worker processes which benches were asked for: they count them."""
+    if options.only:
+        command += ["--only", options.only]
+
+
+def cpu_s(loops: int, run: Callable[[], object]) -> float:
+    """Return the CPU seconds of so many runs: wall time would be that of the machine's other work too."""
+    began = time.process_time()
+    for _ in range(loops):
+        run()
+    return time.process_time() - began
+
+
+def main() -> None:
+    """Run the benches whose name has what was asked for."""
+    runner = pyperf.Runner(
+        processes=2, values=3, warmups=1, min_time=0.05, program_args=("-m", "bench.micro"), add_cmdline_args=pass_on
+    )
+    runner.argparser.add_argument("--only", default="", metavar="NAME", help="those whose name has this")
+    options = runner.parse_args()
+    chosen = {name: make for name, make in BENCHES.items() if options.only in name}
+    if not chosen:
+        sys.exit(f"no bench has {options.only} in its name; there are: {', '.join(BENCHES)}")
+    for name, make in chosen.items():
+        runner.bench_time_func(name, cpu_s, make())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Warren and what one would take instead, in one run on one machine; the table with the targets at its end.
+
+    python -m bench.peers [--quick] [--scenario b --scenario c …] [--peer warren …] [--repeats 1] [--without-alone]
+
+Each scenario is run on each peer in turn, with its servers started anew. Then the benches that have no peer (fanout, tracing, growth) run. It writes the report (Markdown, JSON, SVG) into bench/results,
+or, for a quick run or a part of the whole, into .cache/bench/results. `scripts/bench-peers` fetches and builds what it needs first; bench/README.md says what is measured. Exit code 1: something could not be measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench.peers import figures, machine, report, targets
+from bench.peers.fleet import BUILT, HERE, PEERS, Fleet
+from bench.peers.scenario import SCENARIOS, Found, run
+
+RESULTS = HERE.parent / "results"
+# The benches without a peer: the words of a full and of a quick run.
+ALONE = {
+    "fanout": ([], ["--messages", "60", "--rounds", "1"]),
+    "tracing": ([], ["--messages", "20000"]),
+    "growth": (
+        ["--axis", "rooms", "--repeats", "3"],
+        ["--axis", "rooms", "--repeats", "1", "--messages", "2000", "--most", "10000"],
+    ),
+}
+
+
+def compare(arguments: argparse.Namespace) -> dict[str, dict[str, list[Found]]]:
+    """Run the scenarios on the peers and return what was found."""
+    found: dict[str, dict[str, list[Found]]] = {}
+    peers = [peer for peer in PEERS if not arguments.peer or peer.key in arguments.peer]
+    stores = {peer.store for peer in peers}
+    with Fleet(rabbit="rabbit" in stores, redis="redis" in stores) as fleet:
+        for scenario in SCENARIOS:
+            if arguments.scenario and scenario.key not in arguments.scenario:
+                continue
+            for _ in range(arguments.repeats):
+                for peer in peers:
+                    if scenario.peers and peer.key not in scenario.peers:
+                        continue
+                    try:
+                        with fleet.serving(peer, scenario.nodes) as serving:
+                            one = run(scenario, peer, serving, quick=arguments.quick)
+                    except (RuntimeError, subprocess.TimeoutExpired) as error:
+                        one = {"error": str(error)[:500], "toll": dict.fromkeys(TOLL, 0)}
+                    found.setdefault(scenario.key, {}).setdefault(peer.key, []).append(one)
+                    print(_line(scenario.key, figures.of([one], peer.store), peer.title), flush=True)
+    return found
+
+
+TOLL = ("sent", "lost", "doubled", "disordered", "stray", "refused", "stalled", "closed")
+
+
+def _line(key: str, one: figures.Figures, title: str) -> str:
+    """Return what the terminal shows while it runs."""
+    parts = [f"{one.rate:,.0f}/s" if one.rate else "", f"p99 {one.p99:.1f} ms" if one.p99 is not None else ""]
+    parts += [f"CPU {one.cpu:.1f} µs" if one.cpu else "", f"all back in {one.back:.1f} s" if one.back else ""]
+    parts += [f"{one.kib['server']:.1f} KiB a connection" if one.kib else "", f"{one.lost} lost" if one.lost else ""]
+    parts += [f"ERROR {one.error}" if one.error else ""]
+    return f"({key}) {title:28} {', '.join(part for part in parts if part)}"
+
+
+def measured_alone(*, quick: bool) -> dict[str, Any]:
+    """Run the benches that have no peer and return what they wrote, by name; one that fails is left out and says why."""
+    found = {}
+    for name, words in ALONE.items():
+        path = BUILT / f"{name}.json"
+        path.unlink(missing_ok=True)
+        print(f"bench.{name} …", flush=True)
+        command = [sys.executable, "-m", f"bench.{name}", *words[quick], "--json", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
+        if path.is_file():
+            found[name] = json.loads(path.read_text())
+        else:
+            print(f"bench.{name} failed:\n{done.stderr[-2000:]}", file=sys.stderr)
+    return found
+
+
+def main() -> int:
+    """Measure, print and write; see the module's docstring."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="small sizes and short phases")
+    parser.add_argument("--scenario", action="append", choices=[scenario.key for scenario in SCENARIOS])
+    parser.add_argument("--peer", action="append", choices=[peer.key for peer in PEERS])
+    parser.add_argument("--repeats", type=int, default=1, help="of each scenario on each peer; medians are shown")
+    parser.add_argument("--without-alone", action="store_true", help="leave out the benches that have no peer")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything started is ended
+    try:
+        found = compare(arguments)
+        alone = {} if arguments.without_alone else measured_alone(quick=arguments.quick)
+    except KeyboardInterrupt:
+        return 130
+    stores = {peer.key: peer.store for peer in PEERS}
+    table = {
+        key: {peer: figures.of(runs, stores[peer]) for peer, runs in peers.items()} for key, peers in found.items()
+    }
+    judged = targets.rows(table, alone)
+    part = arguments.quick or arguments.scenario or arguments.peer or arguments.without_alone
+    write(BUILT / "results" if part else RESULTS, found, table, alone, judged, quick=arguments.quick)
+    failed = [one.error for peers in table.values() for one in peers.values() if one.error]
+    return 1 if failed or (not arguments.without_alone and len(alone) < len(ALONE)) else 0
+
+
+def write(
+    folder: Path,
+    found: dict[str, dict[str, list[Found]]],
+    table: targets.Table,
+    alone: dict[str, Any],
+    judged: list[targets.Row],
+    *,
+    quick: bool,
+) -> None:
+    """Write the report's files and print its tables."""
+    folder.mkdir(parents=True, exist_ok=True)
+    day = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+    described = machine.described()
+    names = [f"{day}-{attribute}.svg" for attribute, _, _ in report.CHARTS]
+    for name, text in zip(names, report.charts(table), strict=True):
+        (folder / name).write_text(text)
+    text = report.markdown(table, judged, described, day=day, quick=quick, charts=names)
+    (folder / f"{day}.md").write_text(text)
+    whole = {
+        "machine": described,
+        "quick": quick,
+        "targets": [asdict(row) for row in judged],
+        "found": found,
+        "alone": alone,
+    }
+    (folder / f"{day}.json").write_text(json.dumps(whole, indent=1) + "\n")
+    print(f"\n{text}\nwritten to {folder.relative_to(HERE.parents[1])}/{day}.md")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
