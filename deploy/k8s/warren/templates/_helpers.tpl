@@ -1,0 +1,275 @@
+{{/* Names, labels and the parts that both Deployments share. */}}
+
+{{- define "warren.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | replace "." "-" | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- $release := .Release.Name | replace "." "-" -}}
+{{- if contains $name $release -}}
+{{- $release | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" $release $name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "warren.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "warren.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* (dict "root" $ "component" "gateway") */}}
+{{- define "warren.selector" -}}
+app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{- with .component }}
+app.kubernetes.io/component: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{- define "warren.labels" -}}
+{{ include "warren.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: warren
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* (dict "root" $ "repository" …) */}}
+{{- define "warren.image" -}}
+{{- $image := .root.Values.image -}}
+{{- with $image.registry }}{{ . | trimSuffix "/" }}/{{ end -}}
+{{ .repository }}:{{ default .root.Chart.AppVersion $image.tag }}
+{{- end -}}
+
+{{/* A value of any kind as text; whole numbers stay whole, however large. */}}
+{{- define "warren.text" -}}
+{{- if and (kindIs "float64" .) (eq (floor .) .) -}}{{ int64 . }}{{- else -}}{{ . }}{{- end -}}
+{{- end -}}
+
+{{/* A list as Warren reads it; "-" is the empty one. */}}
+{{- define "warren.list" -}}
+{{- if . }}{{ join "," . }}{{ else }}-{{ end -}}
+{{- end -}}
+
+{{- define "warren.gateway.grace" -}}
+{{- $own := .Values.gateway.terminationGracePeriodSeconds -}}
+{{- if kindIs "invalid" $own -}}{{ add .Values.gateway.drain.pauseSeconds .Values.gateway.drain.deadlineSeconds 10 }}{{- else -}}{{ int64 $own }}{{- end -}}
+{{- end -}}
+
+{{- define "warren.router.grace" -}}
+{{- $own := .Values.router.terminationGracePeriodSeconds -}}
+{{- if kindIs "invalid" $own -}}{{ add .Values.router.stopDeadlineSeconds 10 }}{{- else -}}{{ int64 $own }}{{- end -}}
+{{- end -}}
+
+{{- define "warren.rabbitmq.name" -}}
+{{- if and (eq .Values.rabbitmq.mode "operator") .Values.rabbitmq.operator.name -}}
+{{- .Values.rabbitmq.operator.name -}}
+{{- else -}}
+{{- include "warren.fullname" . }}-rabbitmq
+{{- end -}}
+{{- end -}}
+
+{{- define "warren.rabbitmq.secret" -}}
+{{- if eq .Values.rabbitmq.mode "external" -}}
+{{- .Values.rabbitmq.existingSecret -}}
+{{- else if eq .Values.rabbitmq.mode "operator" -}}
+{{- include "warren.rabbitmq.name" . }}-default-user
+{{- else -}}
+{{- include "warren.rabbitmq.name" . }}
+{{- end -}}
+{{- end -}}
+
+{{/* What the chart sets itself, and `settings` therefore must not. */}}
+{{- define "warren.reserved" -}}
+WARREN_GATEWAY_ID WARREN_GATEWAY_HOST WARREN_GATEWAY_PORT WARREN_GATEWAY_INTERNAL_HOST WARREN_GATEWAY_INTERNAL_PORT WARREN_GATEWAY_AUTH WARREN_GATEWAY_JWT_SECRET WARREN_GATEWAY_JWT_SECRET_FILE WARREN_GATEWAY_JWT_PUBLIC_KEY WARREN_GATEWAY_JWT_PUBLIC_KEY_FILE WARREN_GATEWAY_JWKS WARREN_GATEWAY_JWT_ALGORITHMS WARREN_GATEWAY_JWT_AUDIENCE WARREN_GATEWAY_JWT_ISSUER WARREN_GATEWAY_JWT_REQUIRE_EXPIRY WARREN_GATEWAY_CONNECTIONS WARREN_GATEWAY_ROOMS WARREN_GATEWAY_ORIGINS WARREN_GATEWAY_TRUSTED_PROXIES WARREN_GATEWAY_ECHO WARREN_GATEWAY_DRAIN_MS WARREN_GATEWAY_DRAIN_DEADLINE_MS WARREN_ROUTER_ID WARREN_ROUTER_INTERNAL_HOST WARREN_ROUTER_INTERNAL_PORT WARREN_ROUTER_STOP_DEADLINE_MS WARREN_ROUTER_EVENTS
+{{- end -}}
+
+{{/* The environment that both services read. (dict "root" $ "component" "gateway") */}}
+{{- define "warren.env" -}}
+{{- $root := .root -}}
+{{- $values := $root.Values -}}
+{{- if eq $values.rabbitmq.mode "operator" }}
+{{- /* Every version of the operator gives these four keys; their values need no quoting in an address. */}}
+{{- range $key := list "username" "password" "host" "port" }}
+- name: AMQP_{{ upper $key }}
+  valueFrom: {secretKeyRef: {name: {{ include "warren.rabbitmq.secret" $root }}, key: {{ $key }}}}
+{{- end }}
+- name: WARREN_AMQP_URL
+  value: {{ printf "%s://$(AMQP_USERNAME):$(AMQP_PASSWORD)@$(AMQP_HOST):$(AMQP_PORT)/%s" (ternary "amqps" "amqp" (not (empty $values.rabbitmq.operator.tlsSecretName))) (ternary "?cafile=/etc/warren/amqp-ca/ca.crt" "" (not (empty $values.rabbitmq.caSecret))) }}
+{{- else }}
+- name: WARREN_AMQP_URL_FILE
+  value: /etc/warren/amqp/url
+{{- end }}
+- name: WARREN_AMQP_HEARTBEAT_S
+  value: {{ $values.rabbitmq.heartbeatSeconds | quote }}
+- name: WARREN_PREFIX
+  value: {{ $values.prefix | quote }}
+- name: WARREN_SHARDS
+  value: {{ $values.shards | quote }}
+- name: WARREN_LOG_LEVEL
+  value: {{ $values.logLevel }}
+{{- if $values.namespaces }}
+- name: WARREN_NAMESPACES_FILE
+  value: /etc/warren/config/namespaces.yaml
+{{- end }}
+{{- /* An id has at most 48 characters, and a pod's name 25 more than the release's. */}}
+{{- if le (len (include "warren.fullname" $root)) 23 }}
+- name: WARREN_{{ upper .component }}_ID
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+{{- end }}
+{{- with $values.tracing }}
+{{- if .endpoint }}
+- name: POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: POD_NAMESPACE
+  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: k8s.pod.name=$(POD_NAME),k8s.namespace.name=$(POD_NAMESPACE)
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ .endpoint | quote }}
+{{- with .sampler }}
+- name: OTEL_TRACES_SAMPLER
+  value: {{ . }}
+{{- end }}
+{{- if ne (toString .samplerArg) "" }}
+- name: OTEL_TRACES_SAMPLER_ARG
+  value: {{ .samplerArg | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "warren.settings" -}}
+{{- range $name, $value := . }}
+- name: {{ $name }}
+  value: {{ include "warren.text" $value | quote }}
+{{- end }}
+{{- end -}}
+
+{{- define "warren.configured" -}}
+{{- if or .Values.namespaces .Values.gateway.auth.publicKey }}yes{{ end -}}
+{{- end -}}
+
+{{/* How a pod of either component is placed and run. (dict "root" $ "component" "gateway" "own" .Values.gateway) */}}
+{{- define "warren.placement" -}}
+serviceAccountName: {{ include "warren.serviceAccount" .root }}
+automountServiceAccountToken: false
+# A Service's name must not become a WARREN_… variable.
+enableServiceLinks: false
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  seccompProfile: {type: RuntimeDefault}
+{{- with .own.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .own.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .own.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .own.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- if .own.topologySpread }}
+topologySpreadConstraints:
+  {{- range .own.topologySpread }}
+  - labelSelector:
+      matchLabels:
+        {{- include "warren.selector" (dict "root" $.root "component" $.component) | nindent 8 }}
+    {{- /* Each version's pods are spread by themselves, or a rollout ends lopsided. */}}
+    {{- if semverCompare ">=1.27-0" $.root.Capabilities.KubeVersion.Version }}
+    matchLabelKeys: [pod-template-hash]
+    {{- end }}
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "warren.hardened" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{- define "warren.probes" -}}
+# Whether the loop turns. A broker that is away must not restart pods, so it is not asked here.
+livenessProbe:
+  httpGet: {path: /healthz, port: internal}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+# Whether the broker is there and the pod takes work.
+readinessProbe:
+  httpGet: {path: /readyz, port: internal}
+  periodSeconds: 2
+  timeoutSeconds: 2
+  failureThreshold: 2
+startupProbe:
+  httpGet: {path: /healthz, port: internal}
+  periodSeconds: 1
+  timeoutSeconds: 2
+  failureThreshold: 60
+{{- end -}}
+
+{{/* (dict "root" $ "secret" whether the token secret is mounted "own" .Values.gateway) */}}
+{{- define "warren.mounts" -}}
+{{- if ne .root.Values.rabbitmq.mode "operator" }}
+- {name: amqp, mountPath: /etc/warren/amqp, readOnly: true}
+{{- end }}
+{{- if .root.Values.rabbitmq.caSecret }}
+- {name: amqp-ca, mountPath: /etc/warren/amqp-ca, readOnly: true}
+{{- end }}
+{{- if include "warren.configured" .root }}
+- {name: config, mountPath: /etc/warren/config, readOnly: true}
+{{- end }}
+{{- if .secret }}
+- {name: jwt, mountPath: /etc/warren/jwt, readOnly: true}
+{{- end }}
+{{- with .own.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "warren.volumes" -}}
+{{- if ne .root.Values.rabbitmq.mode "operator" }}
+- name: amqp
+  secret:
+    secretName: {{ include "warren.rabbitmq.secret" .root }}
+    items: [{key: {{ ternary .root.Values.rabbitmq.urlKey "url" (eq .root.Values.rabbitmq.mode "external") }}, path: url}]
+{{- end }}
+{{- with .root.Values.rabbitmq.caSecret }}
+- name: amqp-ca
+  secret:
+    secretName: {{ . }}
+    items: [{key: ca.crt, path: ca.crt}]
+{{- end }}
+{{- if include "warren.configured" .root }}
+- name: config
+  configMap: {name: {{ include "warren.fullname" .root }}}
+{{- end }}
+{{- with .secret }}
+- name: jwt
+  secret:
+    secretName: {{ . }}
+    items: [{key: {{ $.root.Values.gateway.auth.secretKey }}, path: secret}]
+{{- end }}
+{{- with .own.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,230 @@
+"""The broker's side: definitions that declare what the services would, and a user whose rights are just enough, on a real node."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import pika
+import pytest
+from pika.exceptions import ChannelClosedByBroker
+from scripts.amqp_definitions import USER, as_text, definitions, main, service_permissions
+from tests.support.client import connect
+from tests.support.eventually import eventually
+from tests.support.pods import Pods
+from tests.support.rabbit import Rabbit
+
+from warren.topology import Topology
+
+SHARDS = 4
+# What README.md gives to a backend: (configure, write, read).
+README = Path(__file__).parents[2] / "deploy/k8s/rabbitmq/README.md"
+
+
+def test_definitions_hold_the_whole_topology() -> None:
+    """Every exchange, durable queue and binding of the topology is in the definitions, under the virtual host that was asked for."""
+    topology = Topology("blue", 3)
+    made = definitions(topology, "v")
+    assert {each["name"] for each in made["exchanges"]} == {each.name for each in topology.exchanges()}
+    assert {each["name"]: each["arguments"] for each in made["queues"]} == {
+        each.name: {"x-queue-type": each.kind, **each.arguments} for each in topology.queues()
+    }
+    assert {(each["source"], each["destination"], each["routing_key"]) for each in made["bindings"]} == {
+        (each.exchange, each.queue, each.key) for each in topology.bindings()
+    }
+    placed = [each["vhost"] for part in ("permissions", "exchanges", "queues", "bindings") for each in made[part]]
+    assert set(placed) == {"v"}
+
+
+def test_the_user_of_the_definitions_cannot_log_in() -> None:
+    """No password is in the file: an empty hash is one that none matches."""
+    [user] = definitions(Topology())["users"]
+    assert (user["password_hash"], user["tags"]) == ("", [])
+
+
+def test_a_prefix_is_no_pattern() -> None:
+    """A dot in the prefix stands for itself, and names that only begin alike are not covered."""
+    configure = re.compile(service_permissions("a.b")["configure"])
+    assert configure.search("a.b.shard.1")
+    assert not configure.search("axb.shard.1")
+    assert not configure.search("a.bc.shard.1")
+    assert not configure.search("other.a.b.shard")
+
+
+def test_the_command_prints_what_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """Prefix, shards and virtual host are arguments."""
+    assert main(["--prefix", "blue", "--shards", "2", "--vhost", "v"]) == 0
+    assert capsys.readouterr().out == as_text(Topology("blue", 2), "v")
+
+
+def test_the_readme_gives_the_rights_that_are_tested() -> None:
+    """The command in the README sets the patterns that the tests below run with."""
+    rights = service_permissions("warren")
+    assert f"warren '{rights['configure']}' '{rights['write']}' '{rights['read']}'" in README.read_text()
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A virtual host with a user of least rights."""
+
+    rabbit: Rabbit
+    vhost: str
+    url: str
+
+    def grant(self, user: str, configure: str, write: str, read: str) -> str:
+        """Make a user with these rights here and return the URL."""
+        self.rabbit.ctl("add_user", user, "a-password")
+        self.rabbit.ctl("set_permissions", "-p", self.vhost, user, configure, write, read)
+        parts = urlsplit(self.url)
+        address = f"{user}:a-password@{parts.hostname}:{parts.port}"
+        return urlunsplit((parts.scheme, address, "/" + quote(self.vhost, safe=""), "", ""))
+
+
+@pytest.fixture
+def ground(rabbit: Rabbit) -> Iterator[Ground]:
+    """An empty virtual host; the users made in it go with the test."""
+    url = rabbit.vhost()
+    before = {line.split()[0] for line in rabbit.ctl("-q", "list_users", "--no-table-headers").splitlines()}
+    try:
+        yield Ground(rabbit, urlsplit(url).path.lstrip("/"), url)
+    finally:
+        for line in rabbit.ctl("-q", "list_users", "--no-table-headers").splitlines():
+            if line.split()[0] not in before:
+                rabbit.ctl("delete_user", line.split()[0])
+
+
+@pytest.fixture
+async def services(ground: Ground, tmp_path: Path) -> AsyncIterator[Pods]:
+    """Pods that connect as the user of least rights, in a virtual host where nothing is declared yet."""
+    rights = service_permissions("warren")
+    url = ground.grant(USER, rights["configure"], rights["write"], rights["read"])
+    pods = Pods(url, "warren", SHARDS, tmp_path)
+    try:
+        yield pods
+    finally:
+        pods.close()
+
+
+async def said_and_heard(pods: Pods, ground: Ground) -> None:
+    """Start the services and send one message from a client on one gateway to one on another."""
+    await pods.router()
+    first, second = await pods.gateway(), await pods.gateway()
+    async with await connect(first.url) as speaker, await connect(second.url) as listener:
+        for client in (speaker, listener):
+            await client.expect("JOINED")
+        await speaker.send("CHAT", room="default", payload={"n": 1}, id="one")
+        await speaker.expect("ACK", ref="one")
+        assert (await listener.expect("CHAT"))["payload"] == {"n": 1}
+
+
+@pytest.mark.rabbit
+async def test_the_least_rights_are_enough(services: Pods, ground: Ground) -> None:
+    """Gateways and routers declare, publish, consume, log, take over and end with rights on their own names alone."""
+    router = await services.router()
+    gateway = await services.gateway()
+    async with await connect(gateway.url) as client:
+        await client.expect("JOINED")
+        await client.send("CHAT", room="default", payload={"n": 1}, id="one", include_sender=True)
+        await client.expect("ACK", ref="one")
+        second = await services.router()
+        router.kill()  # the other one claims its shards and reads their logs
+        await client.send("CHAT", room="default", payload={"n": 2}, id="two")
+        await client.expect("ACK", timeout_s=30, ref="two")
+    assert await gateway.terminate() == 0
+    assert await second.terminate() == 0
+    refusals = [pod for pod in (router, gateway, second) if "ACCESS_REFUSED" in pod.log(10_000)]
+    assert refusals == []
+
+
+@pytest.mark.rabbit
+async def test_the_rights_end_at_warrens_names(services: Pods, ground: Ground) -> None:
+    """The same user can't declare, read or write anything else, so the rights are no more than they say."""
+    rights = service_permissions("warren")
+    url = ground.grant("probe", rights["configure"], rights["write"], rights["read"])
+    ground.rabbit.ctl("set_permissions", "-p", ground.vhost, "guest", ".*", ".*", ".*")
+    with pika.BlockingConnection(pika.URLParameters(ground.url)) as owner:
+        owner.channel().queue_declare("bookkeeping", durable=True)
+
+    def refused() -> list[str]:
+        said = []
+        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+            for attempt in (
+                lambda channel: channel.queue_declare("bookkeeping2"),
+                lambda channel: channel.exchange_declare("warrens.own"),
+                lambda channel: channel.basic_get("bookkeeping"),
+                lambda channel: channel.queue_delete("bookkeeping"),
+                lambda channel: channel.queue_bind("bookkeeping", "amq.topic", "#"),
+                lambda channel: (channel.confirm_delivery(), channel.basic_publish("amq.topic", "x", b"")),
+            ):
+                with pytest.raises(ChannelClosedByBroker) as closed:
+                    attempt(connection.channel())
+                said.append(str(closed.value.reply_code))
+        return said
+
+    assert await asyncio.to_thread(refused) == ["403"] * 6
+
+
+@pytest.mark.rabbit
+async def test_services_take_what_was_declared_by_hand(services: Pods, ground: Ground, tmp_path: Path) -> None:
+    """Imported definitions are what the services would declare: they start on them, talk, and nothing has been made besides."""
+    topology = Topology("warren", SHARDS)
+    made = definitions(topology, ground.vhost)
+    made["users"], made["permissions"] = [], []  # those of the fixture have a password
+    path = tmp_path / "definitions.json"
+    path.write_text(json.dumps(made))
+    path.chmod(0o644)
+    ground.rabbit.ctl("import_definitions", str(path))
+
+    def durable() -> set[str]:
+        return set(
+            ground.rabbit.ctl(
+                "-q", "list_queues", "-p", ground.vhost, "--no-table-headers", "name", "durable"
+            ).splitlines()
+        )
+
+    before = durable()
+    assert {line.split()[0] for line in before} == {queue.name for queue in topology.queues()}
+    await said_and_heard(services, ground)
+    assert {line for line in durable() if line.endswith("true")} == before
+
+
+@pytest.mark.rabbit
+async def test_a_backends_rights_are_enough_for_a_backend(services: Pods, ground: Ground) -> None:
+    """With the rights that the README gives, a backend notifies a room and hears events in a queue of its own."""
+    found = re.search(r"`'(\^app[^']*)'  '([^']*)'  '([^']*)'`", README.read_text())
+    assert found is not None
+    url = ground.grant("app", *found.groups())
+    await services.router()
+    gateway = await services.gateway()
+    topology = Topology("warren", SHARDS)
+
+    def backend() -> list[str]:
+        """Bind, notify, and return the keys of the events that came until the client had gone."""
+        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            channel.queue_declare("app.events", exclusive=True)
+            channel.queue_bind("app.events", topology.events, "client.#")
+            listening.set()
+            channel.basic_publish(topology.notify, "room.default", b'{"from":"backend"}')
+            keys = []
+            for method, _, _ in channel.consume("app.events", inactivity_timeout=15):
+                if method is None:
+                    break
+                keys.append(method.routing_key)
+                if method.routing_key == topology.event("client.disconnected"):
+                    break
+            return keys
+
+    listening = asyncio.Event()
+    async with await connect(gateway.url) as client:
+        await client.expect("JOINED")
+        task = asyncio.get_running_loop().create_task(asyncio.to_thread(backend))
+        await eventually(listening.is_set, 15)
+        assert (await client.expect("NOTIFICATION", timeout_s=15))["payload"] == {"from": "backend"}
+    assert "client.disconnected" in await task

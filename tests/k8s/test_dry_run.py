@@ -1,0 +1,89 @@
+"""Every object of every values file is taken by a real API server, custom resources by their projects' own definitions."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from scripts.helm import objects, render
+from tests.chart.charts import VALUES, names
+from tests.k8s.cluster import CommandFailed, Space
+
+pytestmark = pytest.mark.k8s
+
+KINDS = ("HTTPRoute", "ScaledObject", "PodMonitor", "ServiceMonitor")
+
+
+def definitions() -> list[dict]:
+    """Return the definitions of the custom resources that the chart makes, from the projects that WARREN_TEST_CRDS names."""
+    found: dict[str, dict] = {}
+    for folder in filter(None, os.environ.get("WARREN_TEST_CRDS", "").split(":")):
+        for kind in KINDS:
+            for path in sorted(Path(folder).rglob(f"*_{kind.lower()}s.yaml")):
+                text = path.read_text()
+                if "kind: CustomResourceDefinition" in text and "/experimental/" not in str(path):
+                    found.setdefault(kind, next(each for each in yaml.safe_load_all(text) if each))
+    return list(found.values())
+
+
+@pytest.fixture(scope="module")
+def custom() -> set[str]:
+    """Put the definitions into the cluster, where it has none of its own; return the kinds that it knows."""
+    space = Space()
+    try:
+        for each in definitions():
+            try:
+                space.kubectl("get", "crd", each["metadata"]["name"], namespaced=False)
+            except CommandFailed:
+                # by create: apply would copy them into an annotation that is too small for them
+                space.kubectl("create", "-f", "-", text=json.dumps(each), namespaced=False)
+                space.kubectl(
+                    "wait", "--for=condition=Established", f"crd/{each['metadata']['name']}", namespaced=False
+                )
+        return set(space.kubectl("api-resources", "-o", "name", namespaced=False).split())
+    finally:
+        space.close()
+
+
+@pytest.mark.parametrize("values", VALUES, ids=names(VALUES))
+def test_the_api_server_takes_each_object(values: Path, space: Space, custom: set[str]) -> None:
+    """`kubectl apply --dry-run=server --validate=strict` takes every object whose kind the cluster knows."""
+    rendered = objects(render([values], options=["--namespace", space.name]))
+    known = [each for each in rendered if _resource(each) in custom]
+    unknown = sorted({each["kind"] for each in rendered} - {each["kind"] for each in known})
+    assert set(unknown) <= {*KINDS, "RabbitmqCluster"}
+    if unknown:
+        sys.stdout.write(f"{values.stem}: no definition of {', '.join(unknown)} could be had\n")
+    if os.environ.get("WARREN_TEST_CRDS"):
+        assert set(unknown) <= {"RabbitmqCluster"}
+    # a pod is refused, even on trial, without its account
+    space.apply(*(each for each in known if each["kind"] == "ServiceAccount"))
+    said = space.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", text=yaml.safe_dump_all(known))
+    assert len(said.splitlines()) == len(known) >= 7, said
+
+
+def test_the_dry_run_would_notice(space: Space, custom: set[str]) -> None:
+    """A field that a custom resource's definition does not have is refused."""
+    if "httproutes.gateway.networking.k8s.io" not in custom:
+        pytest.skip("the cluster has no Gateway API")
+    route = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "wrong"},
+        "spec": {"timeout": "1s"},
+    }
+    with pytest.raises(CommandFailed, match="unknown field"):
+        space.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", text=json.dumps(route))
+
+
+def _resource(each: dict) -> str:
+    group = each["apiVersion"].rpartition("/")[0]
+    plural = each["kind"].lower() + ("ies" if each["kind"].endswith("y") else "s")
+    plural = {"networkpolicys": "networkpolicies", "networkpolicyies": "networkpolicies", "ingresss": "ingresses"}.get(
+        plural, plural
+    )
+    return f"{plural}.{group}" if group else plural
