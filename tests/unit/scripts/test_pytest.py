@@ -14,12 +14,12 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A checkout with the script, a Python that prints its arguments, and a machine of two cores."""
+    """A checkout with the script, a Python that prints its arguments, and a machine of three cores."""
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts/pytest", tmp_path / "scripts")
     for path, text in {
         ".venv/bin/python": 'echo "$@ factor=$WARREN_TEST_TIME_FACTOR"',
-        "bin/nproc": "echo 2",
+        "bin/nproc": "echo 3",
     }.items():
         program = tmp_path / path
         program.parent.mkdir(parents=True)
@@ -51,7 +51,7 @@ def memory_is(place: Path, mib: int) -> None:
 
 @pytest.mark.parametrize(("mib", "workers"), [(16_000, 3), (2_500, 2)])
 def test_cores_and_memory_say_how_many(place: Path, mib: int, workers: int) -> None:
-    """One more than cores, fewer where memory is short, and what is waited for may take twice as long."""
+    """As many as cores, fewer where memory is short, and what is waited for may take twice as long."""
     memory_is(place, mib)
     assert f"-n {workers} --dist loadgroup -x factor=2" in said(place, "-x")
 

@@ -1,9 +1,10 @@
 """RabbitBus: the Bus contract on RabbitMQ, over AMQP 0-9-1 with aiormq (the engine under aio-pika).
 
-Three connections: one publishes, one consumes, one carries the lanes (made with the first of them), because a memory alarm freezes every
-connection that publishes. Each is a Link: supervised, several addresses, back-off for ever. The first connect declares the topology before
-anything else; each later one does so in the background, and at once where something turns out to be missing. It keeps no message and retries none.
-Composition roots build it; nobody else tells it from MemoryBus.
+Four connections: one publishes, one consumes, one carries the lanes and one reads streams (each of these two made with the first of them). A
+memory alarm freezes every connection that publishes, and a stream that can't be read at the moment ends the whole connection (540). Each is
+a Link: supervised, several addresses, back-off for ever. The first connect declares the topology before anything else; each later one does so
+in the background, and at once where something turns out to be missing. It keeps no message and retries none. Composition roots build
+it; nobody else tells it from MemoryBus.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class RabbitBus:
         self._publishing = link("publish", self._publishing_up, self._publishing_down)
         self._consuming = link("consume", self._consuming_up, self._consuming_down)
         self._laning = link("lanes", self._lanes_up, lambda: None)
+        self._reading = link("read", self._reading_up, lambda: None)
 
     @property
     def up(self) -> bool:
@@ -113,7 +115,9 @@ class RabbitBus:
             parts
         ):  # in order, so that acks given are through; a broker that does not answer loses its connections all the same
             await asyncio.wait(parts, timeout=CLOSE_S)
-        await asyncio.gather(self._consuming.close(), self._laning.close(), self._publishing.close())
+        await asyncio.gather(
+            self._consuming.close(), self._laning.close(), self._reading.close(), self._publishing.close()
+        )
         await asyncio.gather(*parts, *own, return_exceptions=True)
 
     def watch(self, listener: Callable[[bool], None]) -> None:
@@ -204,7 +208,11 @@ class RabbitBus:
             if not more:
                 done.set_result(None)
 
-        channel = await RabbitChannel.opened(_connected(self._consuming), on_end=lost)
+        if self._closed:
+            raise BusUnavailable("the bus is closed")
+        self._reading.start()
+        await self._reading.attempted()
+        channel = await RabbitChannel.opened(_connected(self._reading), on_end=lost)
         try:
             arguments = {"x-stream-offset": start}
             await channel.consume(stream, take, prefetch=READ_PREFETCH, on_cancel=lost, arguments=arguments)
@@ -339,6 +347,9 @@ class RabbitBus:
     def _consuming_down(self) -> None:
         self._consuming_ready = False
         self._compare()
+
+    async def _reading_up(self, connection: Connection) -> None:
+        self._reading.adopt(connection)
 
     async def _lanes_up(self, connection: Connection) -> None:
         self._laning.adopt(connection)
