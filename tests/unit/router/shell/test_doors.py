@@ -37,6 +37,16 @@ async def test_the_door_of_the_dead_is_closed(stand):
     assert bus.retired == [queue_of("second")]
 
 
+async def test_who_left_in_order_has_no_door_left(stand):
+    """Nothing is kept of it, and nothing is retired should it be given up later."""
+    bus, doors = stand
+    doors.seen("g1", queue_of("g1"))
+    doors.left("g1")
+    doors.left("unknown")
+    doors.gone("g1")
+    assert (doors.waiting, bus.retired, doors._known) == (0, [], {})
+
+
 async def test_it_tries_until_the_broker_has_done_it(stand):
     """While the broker is away a door waits, and those behind it."""
     bus, doors = stand

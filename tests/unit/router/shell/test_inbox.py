@@ -146,8 +146,10 @@ async def test_a_gateway_that_says_bye_is_gone_at_once():
     """And its members with it."""
     stand = await Stand().start()
     await stand.live("g1~1")
+    stand.hear(Heartbeat("g1", 1, queue=stand.ground.topology.gateway_queue("g1", "1")[0].name))
     stand.hear(Bye("g1"))
     assert len(stand.possession.live.rooms) == 0
+    assert stand.doors._known == {}
 
 
 async def test_a_gateway_is_asked_when_it_is_new_reborn_or_back():

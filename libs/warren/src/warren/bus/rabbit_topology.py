@@ -1,7 +1,7 @@
 """Declaring: Topology's and Source's data as AMQP declarations.
 
-It only declares; it never changes what is there, deletes nothing but doors, and says what is there with other settings. Links call it at
-its first connect and after each other one, subscriptions for their own queue, the bus for the doors of the dead.
+It only declares; it never changes what is there, deletes nothing but doors, and says what is there with other settings. The bus
+calls it at its first connect, after each later one and for the doors of the dead; subscriptions for their own queue.
 """
 
 from __future__ import annotations

@@ -42,6 +42,10 @@ class Doors:
         if queue and self._topology.is_door(queue):
             self._known[process] = queue
 
+    def left(self, process: str) -> None:
+        """A process has gone in order, and its queue with it: forget its door."""
+        self._known.pop(process, None)
+
     def gone(self, process: str) -> None:
         """A process has died: close its door, in the background, until the broker has done it."""
         queue = self._known.pop(process, "")

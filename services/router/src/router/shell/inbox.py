@@ -158,6 +158,7 @@ class Inbox:
                 if 0 <= envelope.shard < len(self._possessions):
                     self._possessions[envelope.shard].announced(envelope)
             case Bye():
+                self._doors.left(envelope.gateway)
                 if self._gateways.bye(envelope.gateway):
                     event(_logger, "gateway_gone", gateway=envelope.gateway, reason="bye")
                 self._drop(envelope.gateway)
@@ -167,6 +168,7 @@ class Inbox:
                     event(_logger, "router_here", router=envelope.router)
                     self._moved()
             case RouterBye():
+                self._doors.left(envelope.router)
                 if self._routers.bye(envelope.router):
                     event(_logger, "router_gone", router=envelope.router, reason="bye")
                     self._moved()
