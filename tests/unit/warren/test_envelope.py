@@ -21,6 +21,7 @@ from warren.envelope import (
     Heartbeat,
     HistoryPage,
     HistoryQuery,
+    Inquiry,
     Join,
     Joined,
     Leave,
@@ -54,6 +55,7 @@ FIELDS: dict[Any, st.SearchStrategy[Any]] = {
     Position | None: st.none() | POSITION,
     tuple[str, ...]: st.lists(TEXT, max_size=4).map(tuple),
     tuple[tuple[str, str, int], ...]: st.lists(st.tuples(TEXT, TEXT, INT), max_size=4).map(tuple),
+    tuple[tuple[str, str, str], ...]: st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=4).map(tuple),
     tuple[Members, ...]: st.lists(MEMBERS, max_size=3).map(tuple),
 }
 KINDS: tuple[type[Any], ...] = get_args(Envelope)
@@ -88,6 +90,7 @@ PINNED: list[tuple[Envelope, str]] = [
     (Claim("R", 2), "92019193a143a15202"),
     (Resume("g", "r", Position("e", 3)), "92019194a152a167a17292a16503"),
     (HistoryQuery("r", "g~1", "i"), "92019196a151a172a3677e31a1690064"),
+    (Inquiry("r", (("g~1", "u", "i"),)), "92019193a149a1729193a3677e31a175a169"),
     (Heartbeat("g", 1, 2), "92019199a148a167010200000000a0"),
     (Bye("g"), "92019192a142a167"),
     (RouterHeartbeat("R", 1), "92019194a168a15201a0"),
@@ -96,7 +99,7 @@ PINNED: list[tuple[Envelope, str]] = [
     (Deliver("r", "e", 1, "T", b"1", 5), "920191dc0011a144a172a16501a154c401310500a0a0a0c2c2a000a0a0"),
     (Joined("g~1", "r", Position("e", 0), False), "92019198a16aa3677e31a17292a16500c200a000"),
     (Left("g~1", "r"), "92019195a16ca3677e31a172a000"),
-    (Ack("g~1", "r", "i", "e", 3), "92019197a161a3677e31a172a169a1650300"),
+    (Ack("g~1", "r", "i", "e", 3), "92019198a161a3677e31a172a169a1650300c2"),
     (Refused("g~1", "i", "c", "m"), "92019196a172a3677e31a169a163a16d00"),
     (Resync("r", Position("e", 3)), "92019194a179a17292a1650300"),
     (
@@ -198,7 +201,8 @@ def test_the_size_covers_the_payload(envelope: Envelope) -> None:
 
 
 def test_the_size_grows_with_what_is_listed() -> None:
-    """Rooms of a Leave and members of an Announce count."""
+    """Rooms of a Leave, ids of an Inquiry and members of an Announce count."""
     assert size_of(Leave(("a", "b"), "c")) > size_of(Leave(("a",), "c"))
+    assert size_of(Inquiry("r", (("c", "u", "1"), ("c", "u", "2")))) > size_of(Inquiry("r", (("c", "u", "1"),)))
     one, two = Members("r", (("g~1", "u"),)), Members("r", (("g~1", "u"), ("g~2", "v")))
     assert size_of(Announce("g", 0, 0, (two,))) > size_of(Announce("g", 0, 0, (one,)))

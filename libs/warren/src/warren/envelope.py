@@ -89,6 +89,15 @@ class HistoryQuery(_Envelope, frozen=True, array_like=True, tag="Q"):
     limit: int = 100
 
 
+class Inquiry(_Envelope, frozen=True, array_like=True, tag="I"):
+    """What became of messages of ``room`` that were confirmed, but whose answers may be lost? Each is (connection, user, id); those
+    that are known are acknowledged again, the others are passed over.
+    """
+
+    room: str
+    asked: tuple[tuple[str, str, str], ...]
+
+
 # ── to the routers' inboxes ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -195,7 +204,7 @@ class Left(_Envelope, frozen=True, array_like=True, tag="l"):
 
 
 class Ack(_Envelope, frozen=True, array_like=True, tag="a"):
-    """The message ``id`` of ``conn`` is accepted at ``seq`` (0: not numbered)."""
+    """The message ``id`` of ``conn`` is accepted at ``seq`` (0: not numbered). ``again``: for an Inquiry; it may have been said before."""
 
     conn: str
     room: str
@@ -203,6 +212,7 @@ class Ack(_Envelope, frozen=True, array_like=True, tag="a"):
     epoch: str
     seq: int
     term: int = 0
+    again: bool = False
 
 
 class Refused(_Envelope, frozen=True, array_like=True, tag="r"):
@@ -267,7 +277,7 @@ class Checkpoint(_Envelope, frozen=True, array_like=True, tag="K"):
 
 
 Envelope = (
-    Publish | Join | Leave | Claim | Resume | HistoryQuery
+    Publish | Join | Leave | Claim | Resume | HistoryQuery | Inquiry
     | Heartbeat | Bye | RouterHeartbeat | RouterBye | Announce
     | Deliver | Joined | Left | Ack | Refused | Resync | HistoryPage | Ask
     | Marker | Checkpoint
@@ -294,6 +304,8 @@ def size_of(envelope: Envelope) -> int:
             return OVERHEAD_BYTES + sum(48 + 64 * len(room.members) for room in envelope.rooms)
         case Leave():
             return OVERHEAD_BYTES + 32 * len(envelope.rooms)
+        case Inquiry():
+            return OVERHEAD_BYTES + 96 * len(envelope.asked)
         case HistoryPage():
             return OVERHEAD_BYTES + sum(OVERHEAD_BYTES + len(message.payload) for message in envelope.messages)
         case Checkpoint():

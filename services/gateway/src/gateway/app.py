@@ -141,7 +141,7 @@ class Gateway:
             self._announcer,
             lease,
             self._gaps,
-            on_asked=self.lobby.renew,
+            on_asked=self._renew,
         )
         self._server = Server(
             settings.listen,
@@ -275,6 +275,10 @@ class Gateway:
         connection = self.lobby.find(conn)
         if connection is not None:
             connection.again(room, since)
+
+    def _renew(self, shard: int | None) -> None:
+        self.lobby.renew(shard)
+        self.uplink.renew(shard)
 
     def _lapsed(self) -> None:
         self.metrics.lapses()

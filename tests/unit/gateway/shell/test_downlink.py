@@ -52,7 +52,8 @@ class Rig:
             noticed=lambda rooms, now: self.events.append(("gaps", rooms)),
             renew=lambda shard, now: self.events.append(("renew", shard)),
         )
-        uplink = SimpleNamespace(answered=lambda conn, ref: self.events.append(("answered", conn, ref)))
+        self.waits = True  # whether an answer is waited for
+        uplink = SimpleNamespace(answered=self._answered)
         self.downlink = Downlink(
             "g",
             self.bus,
@@ -81,6 +82,10 @@ class Rig:
         rig.connection.session._membership.answered("x", "j")
         rig.wire.written.clear()
         return rig.connection
+
+    def _answered(self, conn: str, ref: str) -> bool:
+        self.events.append(("answered", conn, ref))
+        return self.waits
 
     async def send(self, *envelopes: envelope.Envelope) -> None:
         await self.sender.publish(self.topology.egress, "g", envelope.encode(envelopes))
@@ -120,6 +125,18 @@ async def test_messages_and_answers_keep_their_order(rig: Rig):
     await eventually(lambda: len(rig.told()) == 4)
     assert rig.told() == [("CHAT", 1), ("CHAT", 2), ("ACK", {"seq": 2, "epoch": "e"}), ("CHAT", 3)]
     assert ("answered", "g~1", "m") in rig.events
+
+
+async def test_an_answer_that_was_asked_for_twice_is_told_once(rig: Rig):
+    """An answer to an inquiry is told where one is waited for; an ordinary one always."""
+    rig.waits = False
+    again, plain = (envelope.Ack("g~1", "x", "m", "e", 2, 1, told) for told in (True, False))
+    await rig.send(again, plain)
+    await eventually(lambda: rig.told())
+    rig.waits = True
+    await rig.send(again)
+    await eventually(lambda: len(rig.told()) == 2)
+    assert rig.told() == [("ACK", {"seq": 2, "epoch": "e"})] * 2
 
 
 async def test_an_older_term_says_nothing_any_more(rig: Rig):

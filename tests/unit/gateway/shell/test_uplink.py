@@ -10,8 +10,9 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.gateways import recording_tracing
 
-from gateway.shell.uplink import Uplink, UplinkLimits
+from gateway.shell.uplink import INQUIRY_COUNT, Uplink, UplinkLimits
 from warren import envelope
+from warren.address import shard_of
 from warren.errors import BusUnavailable, NotConfirmed, Overloaded, Unroutable, WarrenError
 from warren.metrics import GatewayMetrics
 from warren.position import Position
@@ -153,6 +154,68 @@ async def test_an_id_without_an_answer_is_told_once(rig: Rig):
     rig.uplink.expire(50.0)
     rig.uplink.expire(60.0)
     assert rig.undelivered == [("g~1", "b", "NotConfirmed")]
+
+
+async def test_answers_that_may_be_lost_are_asked_for(rig: Rig):
+    """What is confirmed and not answered is asked for at once, what is on its way when it is confirmed, what is answered never; the
+    question comes after the messages.
+    """
+    for number, ref in enumerate(("a", "b", "")):
+        rig.uplink.publish(message(number, ref))
+    await rig.uplink.flush()
+    rig.uplink.answered("g~1", "a")
+    rig.bus.gate.clear()
+    rig.uplink.publish(message(3, "c"))
+    await asyncio.sleep(0)
+    rig.uplink.renew(0)
+    rig.uplink.publish(message(4, "d"))
+    rig.bus.gate.set()
+    await rig.uplink.flush()
+    await rig.uplink.flush()  # what the confirm of "c" asks goes by another batch
+    asked = [item for item in rig.bus.sent if isinstance(item, envelope.Inquiry)]
+    assert asked == [envelope.Inquiry("r", (("g~1", "ann", ref),)) for ref in ("b", "c")]
+    order = [item.id if isinstance(item, envelope.Publish) else item.asked[0][2] + "?" for item in rig.bus.sent]
+    assert order == ["a", "b", "", "c", "b?", "d", "c?"]
+
+
+async def test_only_the_shard_that_may_have_lost_answers_is_asked():
+    """A shard's new owner is asked for what lies on that shard; None asks all of them."""
+    rig = Rig()
+    uplink = Uplink(
+        rig.bus,  # type: ignore[arg-type]
+        Topology(shards=4),
+        rig.clock,
+        GatewayMetrics(),
+        UplinkLimits(),
+        on_undelivered=lambda conn, ref, error: None,
+        on_overflow=rig.overflowed.append,
+    )
+    rooms = {shard_of(f"r{number}", 4): f"r{number}" for number in range(40)}
+    try:
+        for room in rooms.values():
+            uplink.publish(envelope.Publish(room, "CHAT", b"x", 0, "g~1", "ann", room))
+        await uplink.flush()
+        rig.bus.confirmed.clear()
+        uplink.renew(2)
+        await uplink.flush()
+        assert [item.room for item in rig.bus.sent] == [rooms[2]]
+        uplink.renew(None)
+        await uplink.flush()
+        assert sorted(item.room for item in rig.bus.sent[1:]) == sorted(rooms.values())
+    finally:
+        await uplink.close()
+        await rig.uplink.close()
+
+
+async def test_an_inquiry_is_bounded(rig: Rig):
+    """Many lost answers are asked for in parts."""
+    for number in range(INQUIRY_COUNT + 1):
+        rig.uplink.publish(message(number, f"m{number}"))
+    await rig.uplink.flush()
+    rig.uplink.renew(None)
+    await rig.uplink.flush()
+    parts = [len(item.asked) for item in rig.bus.sent if isinstance(item, envelope.Inquiry)]
+    assert parts == [INQUIRY_COUNT, 1]
 
 
 async def test_the_same_id_again_waits_for_one_answer(rig: Rig):

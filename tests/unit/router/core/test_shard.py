@@ -176,6 +176,20 @@ def test_a_second_join_is_answered_again_and_changes_nothing():
     assert shard.rooms.memberships == 1
 
 
+def test_an_answer_that_was_lost_is_given_again():
+    """A message that is known is acknowledged under its first seq and delivered to nobody; what is not known, has no id or comes from no
+    connection is passed over.
+    """
+    shard = make()
+    shard.apply(Join("a", "g1~1", "u"), NOW)
+    (_, first) = do(shard, say(id="x", conn="g2~1"))
+    assert isinstance(first.message, wire.Ack)
+    asked = (("g2~1", "u", "y"), ("g2~1", "u", "x"), ("g2~1", "v", "x"), ("g2~1", "u", ""), ("nobody", "u", "x"))
+    assert shard.apply(wire.Inquiry("a", asked), NOW) == [Reply("g2", msgspec.structs.replace(first.message, again=True))]
+    assert shard.apply(wire.Inquiry("b", asked), NOW) == []
+    assert shard.duplicates == 0
+
+
 def test_a_leave_is_answered_for_each_room_where_it_is_asked_for():
     """Whether the connection was a member or not; without a ref there is no answer."""
     shard = make()

@@ -48,11 +48,12 @@ async def test_publishing_and_consuming_have_connections_of_their_own(server: Am
 
 async def test_after_a_reconnect_publishing_does_not_wait_for_the_topology(server: AmqpServer, bus: RabbitBus) -> None:
     """It is declared again all the same, in the background; where it is another one by then, publishing ends."""
+    told: list[bool] = []
     await bus.start()
+    bus.watch(told.append)
     server.refuse[spec.Queue.Declare] = lambda _: None  # the broker takes its time
     server.drop()
-    await eventually(lambda: not bus.up)
-    await eventually(lambda: bus.up)
+    await eventually(lambda: told == [False, True])
     await bus.publish("ex", "key", b"x")
     await eventually(lambda: len(server.of(spec.Queue.Declare)) == len(TOPOLOGY.queues()) + 1)
     server.refuse[spec.Queue.Declare] = lambda _: spec.Channel.Close(406, "PRECONDITION_FAILED", 50, 10)

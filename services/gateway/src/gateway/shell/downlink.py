@@ -183,7 +183,8 @@ class Downlink:
             if standing is not None and standing.epoch == reply.position.epoch:
                 return
         if isinstance(reply, envelope.Ack):
-            self._uplink.answered(reply.conn, reply.id)
+            if not self._uplink.answered(reply.conn, reply.id) and reply.again:
+                return  # the first one was not lost after all
         elif isinstance(reply, envelope.Refused):
             self._uplink.answered(reply.conn, reply.ref)
         connection = self._find(reply.conn)

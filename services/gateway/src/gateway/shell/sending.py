@@ -9,14 +9,17 @@ from warren import envelope
 from warren.errors import WarrenError, code_of
 from warren.telemetry import BATCH_COUNT, Hop
 
-Control = envelope.Join | envelope.Leave | envelope.Resume | envelope.HistoryQuery
+Control = envelope.Join | envelope.Leave | envelope.Resume | envelope.HistoryQuery | envelope.Inquiry
 Up = envelope.Publish | Control
 
 
 class Sending:
-    """``envelope`` is None once it needs not be sent (any more). ``conn`` is empty for all but messages, ``id`` where no answer comes."""
+    """``envelope`` is None once it needs not be sent (any more). ``conn`` is empty for all but messages, ``id`` where no answer comes.
 
-    __slots__ = ("answered", "conn", "deadline", "envelope", "hop", "id", "offered_at")
+    ``doubted``: its answer may be lost, and is to be asked for once it is confirmed.
+    """
+
+    __slots__ = ("answered", "conn", "deadline", "doubted", "envelope", "hop", "id", "offered_at", "room", "user")
 
     def __init__(self, up: Up, offered_at: float, deadline: float, hop: Hop | None = None) -> None:
         """``hop`` is the span of its sending, which ends with ``settle``."""
@@ -24,10 +27,13 @@ class Sending:
         self.offered_at = offered_at
         self.deadline = deadline
         self.hop = hop
-        self.conn, self.id = (up.conn, up.id) if isinstance(up, envelope.Publish) else ("", "")
+        self.conn = self.id = self.room = self.user = ""
+        if isinstance(up, envelope.Publish):
+            self.conn, self.id, self.room, self.user = up.conn, up.id, up.room, up.user
         if self.id[:1] == envelope.INTERNAL_ID:
             self.id = ""
         self.answered = False
+        self.doubted = False
 
     @property
     def waits(self) -> bool:

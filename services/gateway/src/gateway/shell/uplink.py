@@ -1,8 +1,8 @@
 """Uplink: envelopes ▶ one batcher for each shard ▶ the ingress exchange, confirmed.
 
 A batch that fails is sent again, the same one in the same order under the same ids, until it is confirmed; a message gives up at
-its deadline and its sender is told to send it again, and so is the sender of an id that nobody acknowledged by then. Joins and
-leaves have no deadline: they wait. Buffers are bounded: above half of one, connections that publish to it are not read while the broker
+its deadline and its sender is told to send it again, and so is the sender of an id that nobody acknowledged by then. Where an answer
+may be lost, the shard's owner is asked for it. Joins and leaves have no deadline: they wait. Buffers are bounded: above half of one, connections that publish to it are not read while the broker
 takes batches, and beyond it (or above half while the broker is away) a message is refused. It never decides what an
 envelope means. Connections, the announcer and the drain call it.
 """
@@ -35,6 +35,7 @@ RETRY_LAST_S = 1.0
 # Joins and leaves may fill a buffer up to so many times its limit for messages.
 CONTROL_FACTOR = 4
 MAX_UNANSWERED = 65_536
+INQUIRY_COUNT = 256  # ids in one envelope
 
 _log = get_logger("gateway.uplink")
 _PROPERTIES = Properties(content_type=envelope.CONTENT_TYPE)
@@ -141,11 +142,27 @@ class Uplink:
             self._metrics.drops("leave_overflow")
             self._on_overflow(shard_of(up.rooms[0], self._topology.shards))
 
-    def answered(self, conn: str, ref: str) -> None:
-        """Take note that a router has answered this message."""
+    def answered(self, conn: str, ref: str) -> bool:
+        """Take note that a router has answered this message; False where no answer to it is waited for."""
         entry = self._unanswered.pop((conn, ref), None)
         if entry is not None:
             entry.answered = True
+        return entry is not None
+
+    def renew(self, shard: int | None) -> None:
+        """Ask for the answers to what is confirmed and not answered: they may be lost (None: on every shard).
+
+        The question goes behind the messages that it is about. What is not confirmed yet is asked for when it is: it may be in the shard's
+        queue already, and its answer on the way to where we are no more.
+        """
+        lost: list[Sending] = []
+        for entry in self._unanswered.values():
+            if shard is None or shard_of(entry.room, self._topology.shards) == shard:
+                if entry.envelope is None:
+                    lost.append(entry)
+                else:
+                    entry.doubted = True
+        self._inquire(lost)
 
     def crowded(self, room: str) -> bool:
         """Say whether a connection that has just sent to ``room`` should wait for ``place``."""
@@ -188,6 +205,16 @@ class Uplink:
         shard = self._shards[shard_of(room, self._topology.shards)]
         now = self._clock.monotonic()
         return shard.batcher.offer(Sending(up, now, now), envelope.size_of(up))
+
+    def _inquire(self, entries: Sequence[Sending]) -> None:
+        rooms: dict[str, list[tuple[str, str, str]]] = {}
+        for entry in entries:
+            rooms.setdefault(entry.room, []).append((entry.conn, entry.user, entry.id))
+        for room, asked in rooms.items():
+            for begin in range(0, len(asked), INQUIRY_COUNT):
+                part = tuple(asked[begin : begin + INQUIRY_COUNT])
+                if not self._control(room, envelope.Inquiry(room, part)):
+                    self._metrics.drops("inquiry_overflow", len(part))  # their senders hear of it at their deadlines
 
     def _make_place(self, shard: _Shard) -> None:
         if not self._is_half_full(shard):
@@ -250,6 +277,7 @@ class Uplink:
                 trace = entry.hop.trace_id if entry.hop is not None else ""
                 self._metrics.hop_seconds("uplink", now - entry.offered_at, trace)
                 entry.settle(batch=len(live))
+            self._inquire([entry for entry, _ in live if entry.doubted and not entry.answered])
             return
 
     async def _pause(self, wait_s: float) -> None:

@@ -61,19 +61,19 @@ class Ledger:
 
     def publish(self, message: wire.Publish, now_us: int, effects: list[Effect], *, again: bool) -> None:
         """Take a message for an address of this shard. ``again``: a former owner may have had it."""
-        ids, ident = self._ids, message.id
+        ids, ident, room = self._ids, message.id, message.room
         answer = bool(ident and message.conn)
         if ident[:1] == INTERNAL_ID:
             ids, answer = self._own_ids, False
             if message.ephemeral:
                 ident = ""  # nobody minds a second TYPING
-        key = (message.room, message.user, ident)
+        key = (room, message.user, ident)
         if ident:
             first = ids.get(key, now_us)
             if first is not None:
                 self._repeat(message, first, effects, again=again)
                 if answer:
-                    effects.append(self._ack(message, first))
+                    effects.append(self._ack(room, message.conn, ident, first))
                 return
         position = NOWHERE
         if not message.expires_ms or message.expires_ms * 1_000 > now_us:
@@ -81,7 +81,15 @@ class Ledger:
         if ident:
             ids.put(key, position, now_us)
         if answer:
-            effects.append(self._ack(message, position))
+            effects.append(self._ack(room, message.conn, ident, position))
+
+    def acknowledge(
+        self, room: str, conn: str, user: str, ident: str, now_us: int, effects: list[Effect]
+    ) -> None:
+        """Acknowledge a message again whose answer may be lost; nothing comes of one that is not known."""
+        first = self._ids.get((room, user, ident), now_us) if ident else None
+        if first is not None:
+            effects.append(self._ack(room, conn, ident, first, again=True))
 
     def missed(self, room: str, position: Position | None, now_us: int, *, to: str = "") -> list[wire.Deliver] | None:
         """Return what came after ``position`` (for the connection ``to`` alone); None where that can't be told."""
@@ -161,6 +169,6 @@ class Ledger:
             trace,
         )
 
-    def _ack(self, message: wire.Publish, position: Position) -> Reply:
-        ack = wire.Ack(message.conn, message.room, message.id, position.epoch, position.seq, self._term)
-        return Reply(gateway_of(message.conn), ack)
+    def _ack(self, room: str, conn: str, ident: str, position: Position, *, again: bool = False) -> Reply:
+        ack = wire.Ack(conn, room, ident, position.epoch, position.seq, self._term, again)
+        return Reply(gateway_of(conn), ack)

@@ -114,6 +114,10 @@ class Shard:
                 self._resume(envelope, now_us, effects)
             case wire.HistoryQuery():
                 self._page(envelope, now_us, effects)
+            case wire.Inquiry():
+                for conn, user, ident in envelope.asked:
+                    if is_connection(conn):
+                        self._ledger.acknowledge(envelope.room, conn, user, ident, now_us, effects)
             case wire.Claim():
                 pass  # the worker's
             case _:
