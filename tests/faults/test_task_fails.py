@@ -99,7 +99,9 @@ async def test_a_task_that_fails_ends_the_process_with_code_1(
         stop.set()
         await life
     told = [line for line in caplog.records if line.getMessage() == "fault"]
-    assert name in [line.warren_fields["task"][: len(name)] for line in told]  # what is broken may end another task first
+    assert name in [
+        line.warren_fields["task"][: len(name)] for line in told
+    ]  # what is broken may end another task first
     assert all(line.exc_info[0] is Broken for line in told)
     assert not [
         line for line in caplog.records if line.levelno >= logging.ERROR and line.getMessage() == "stop_deadline_passed"

@@ -185,7 +185,9 @@ def test_an_answer_that_was_lost_is_given_again():
     (_, first) = do(shard, say(id="x", conn="g2~1"))
     assert isinstance(first.message, wire.Ack)
     asked = (("g2~1", "u", "y"), ("g2~1", "u", "x"), ("g2~1", "v", "x"), ("g2~1", "u", ""), ("nobody", "u", "x"))
-    assert shard.apply(wire.Inquiry("a", asked), NOW) == [Reply("g2", msgspec.structs.replace(first.message, again=True))]
+    assert shard.apply(wire.Inquiry("a", asked), NOW) == [
+        Reply("g2", msgspec.structs.replace(first.message, again=True))
+    ]
     assert shard.apply(wire.Inquiry("b", asked), NOW) == []
     assert shard.duplicates == 0
 

@@ -83,9 +83,7 @@ class Ledger:
         if answer:
             effects.append(self._ack(room, message.conn, ident, position))
 
-    def acknowledge(
-        self, room: str, conn: str, user: str, ident: str, now_us: int, effects: list[Effect]
-    ) -> None:
+    def acknowledge(self, room: str, conn: str, user: str, ident: str, now_us: int, effects: list[Effect]) -> None:
         """Acknowledge a message again whose answer may be lost; nothing comes of one that is not known."""
         first = self._ids.get((room, user, ident), now_us) if ident else None
         if first is not None:
