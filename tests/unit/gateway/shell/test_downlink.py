@@ -120,11 +120,22 @@ async def rig():
 
 async def test_messages_and_answers_keep_their_order(rig: Rig):
     """What a batch holds reaches the client in the batch's order, messages and answers mixed."""
-    ack = envelope.Ack("g~1", "x", "m", "e", 2, 1)
-    await rig.send(rig.deliver(1), rig.deliver(2), ack, rig.deliver(3))
+    refused = envelope.Refused("g~1", "m", "internal", "no")
+    await rig.send(rig.deliver(1), rig.deliver(2), refused, rig.deliver(3))
     await eventually(lambda: len(rig.told()) == 4)
-    assert rig.told() == [("CHAT", 1), ("CHAT", 2), ("ACK", {"seq": 2, "epoch": "e"}), ("CHAT", 3)]
+    assert [what for what, _ in rig.told()] == ["CHAT", "CHAT", "ERROR", "CHAT"]
     assert ("answered", "g~1", "m") in rig.events
+
+
+async def test_acks_do_not_part_a_burst(rig: Rig):
+    """ACKs between messages come behind them, in their order and in the same write."""
+    acks = [envelope.Ack("g~1", "x", f"m{number}", "e", number, 1) for number in (1, 2)]
+    await rig.send(rig.deliver(1), acks[0], rig.deliver(2), acks[1], rig.deliver(3))
+    await eventually(lambda: len(rig.told()) == 5)
+    assert rig.told()[:3] == [("CHAT", number) for number in (1, 2, 3)]
+    assert rig.told()[3:] == [("ACK", {"seq": number, "epoch": "e"}) for number in (1, 2)]
+    assert rig.wire.written[0].count(b"CHAT") == 3  # joined once for all members
+    assert [event for event in rig.events if event[0] == "answered"] == [("answered", "g~1", f"m{n}") for n in (1, 2)]
 
 
 async def test_an_answer_that_was_asked_for_twice_is_told_once(rig: Rig):

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from aiormq.connection import Connection
 from pamqp import commands as spec
+from pamqp.header import ContentHeader
 from tests.support.amqp_server import AmqpServer
 from tests.support.eventually import eventually
 
@@ -254,6 +255,31 @@ async def test_a_callback_that_raises_is_logged_and_no_more(
     server.deliver(channel.number, 2, b"b")
     await eventually(lambda: seen == [b"a", b"b"])
     assert "stays unacknowledged" in caplog.text
+
+
+async def test_long_deliveries_do_not_keep_the_loop(
+    server: AmqpServer, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a delivery that took long others have a turn before the next one, which is here already."""
+    seen: list[str] = []
+
+    def take(delivery: Delivery) -> None:
+        if delivery.body == b"first":
+            for tag in range(2, 6):
+                channel.frames.put_nowait((0, spec.Basic.Deliver("c", tag, False, "ex", "key")))
+                channel.frames.put_nowait((0, ContentHeader(0, 0, spec.Basic.Properties())))
+            return
+        seen.append("delivery")
+        asyncio.get_running_loop().call_soon(seen.append, "turn")
+
+    channel = await RabbitChannel.opened(connection)
+    await channel.consume("q", take, prefetch=9)
+    for long_s, told in ((1e9, ["delivery"] * 4 + ["turn"] * 4), (0.0, ["delivery", "turn"] * 4)):
+        monkeypatch.setattr("warren.bus.rabbit_channel.LONG_S", long_s)
+        seen.clear()
+        server.deliver(channel.number, 1, b"first")
+        await eventually(lambda: len(seen) == 8)
+        assert seen == told
 
 
 async def test_a_delivery_tells_where_it_comes_from(server: AmqpServer, connection: Connection) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ from warren.bus.rabbit_frames import (
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable, WarrenError
 from warren.fault import watched
 
+LONG_S = 0.005  # a delivery that took longer is followed by a turn of the loop; else those that are here follow each other at once
 FRAMES = 256  # frames that a channel takes in before the connection's reader waits for it
 
 _log = logging.getLogger("warren.bus")
@@ -351,10 +353,13 @@ class RabbitChannel(Channel):
             return
         self._begin()
         self._outstanding.append(frame.delivery_tag or 0)
+        began = time.monotonic()
         try:
             self._on_delivery(RabbitDelivery(self, frame, header.properties, message.body))
         except Exception:  # noqa: BLE001 - a caller's mistake must not end the deliveries of the others
             _log.exception("a consumer raised; the delivery stays unacknowledged")
+        if time.monotonic() - began > LONG_S:
+            await asyncio.sleep(0)  # what has waited behind it goes first: heartbeats among it
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -20,6 +20,7 @@ from gateway.shell.entrance import Entrance
 from gateway.shell.tallies import kind_of, name_of
 from gateway.shell.uplink import Uplink
 from gateway.shell.wire import Breach, Wire
+from warren import envelope
 from warren.address import shard_of
 from warren.clock import Clock
 from warren.errors import CloseCode, Overloaded, WarrenError, code_of
@@ -158,6 +159,12 @@ class Connection(Member):
     def answer(self, reply: Reply) -> None:
         """Take what a router says to this connection."""
         self.do(self.session.answer(reply, self._around.clock.monotonic()))
+
+    def acknowledged(self, ack: envelope.Ack) -> None:
+        """Take an ACK; whoever calls flushes."""
+        for action in self.session.answer(ack, self._around.clock.monotonic()):
+            if isinstance(action, actions.Send):
+                self._send(action.message)
 
     def undelivered(self, ref: str, error: WarrenError) -> None:
         """Take that nobody knows whether what was sent under ``ref`` got through."""

@@ -132,21 +132,29 @@ class Downlink:
         return good
 
     def _spread(self, envelopes: Sequence[envelope.Envelope]) -> None:
-        """Deal with envelopes in their order; messages that follow each other go to the hub together."""
+        """Deal with envelopes in their order; messages that follow each other go to the hub together.
+
+        ACKs between them don't part them: they are told behind them, in their order, so that a room's burst is joined once.
+        """
         if not envelopes:
             return  # our own knock
         self._metrics.batch_size("downlink", len(envelopes))
         run: list[envelope.Deliver] = []
+        acks: list[envelope.Ack] = []
         for item in envelopes:
             if isinstance(item, envelope.Deliver):
                 if self._admits(item.room):
                     run.append(item)
                 continue
-            if run:
-                self._deliver(run)
-                run = []
+            if isinstance(item, envelope.Ack):
+                if self._admits(item.room):
+                    acks.append(item)
+                continue
+            if run or acks:
+                self._deliver(run, acks)
+                run, acks = [], []
             match item:
-                case envelope.Joined() | envelope.Left() | envelope.Ack() | envelope.HistoryPage():
+                case envelope.Joined() | envelope.Left() | envelope.HistoryPage():
                     if self._admits(item.room) and self._counts(item.room, item.term):
                         self._answer(item)
                 case envelope.Refused():
@@ -160,8 +168,8 @@ class Downlink:
                     self._gaps.renew(item.shard, self._clock.monotonic())
                 case _:
                     self._metrics.drops("misplaced")
-        if run:
-            self._deliver(run)
+        if run or acks:
+            self._deliver(run, acks)
 
     def _admits(self, room: str) -> bool:
         """Say whether anything of this room's shard may be taken now."""
@@ -182,22 +190,33 @@ class Downlink:
             standing = self._hub.standing(reply.room, reply.conn)
             if standing is not None and standing.epoch == reply.position.epoch:
                 return
-        if isinstance(reply, envelope.Ack):
-            if not self._uplink.answered(reply.conn, reply.id) and reply.again:
-                return  # the first one was not lost after all
-        elif isinstance(reply, envelope.Refused):
+        if isinstance(reply, envelope.Refused):
             self._uplink.answered(reply.conn, reply.ref)
         connection = self._find(reply.conn)
         if connection is not None:
             connection.answer(reply)
 
-    def _deliver(self, run: list[envelope.Deliver]) -> None:
+    def _acknowledge(self, ack: envelope.Ack, woken: dict[Connection, None]) -> None:
+        """Put an ACK on its sender's outbox."""
+        if not self._counts(ack.room, ack.term):
+            return
+        if not self._uplink.answered(ack.conn, ack.id) and ack.again:
+            return  # the first one was not lost after all
+        connection = self._find(ack.conn)
+        if connection is not None:
+            connection.acknowledged(ack)
+            woken[connection] = None
+
+    def _deliver(self, run: list[envelope.Deliver], acks: list[envelope.Ack]) -> None:
+        """Give out messages, and the ACKs that came between them; whoever gets several things gets them in one write."""
         now_us = self._clock.wall_us()
         hops = self._hops(run)
         delivered = self._hub.deliver(run, now_us // 1_000)
-        for member in delivered.woken:
-            if isinstance(member, Connection):
-                member.flush()
+        woken = dict.fromkeys(member for member in delivered.woken if isinstance(member, Connection))
+        for ack in acks:
+            self._acknowledge(ack, woken)
+        for connection in woken:
+            connection.flush()
         for member in delivered.too_slow:
             if isinstance(member, Connection):
                 member.end(CloseCode.TOO_SLOW)

@@ -2,9 +2,9 @@
 
 A batch that fails is sent again, the same one in the same order under the same ids, until it is confirmed; a message gives up at
 its deadline and its sender is told to send it again, and so is the sender of an id that nobody acknowledged by then. Where an answer
-may be lost, the shard's owner is asked for it. Joins and leaves have no deadline: they wait. Buffers are bounded: above half of one, connections that publish to it are not read while the broker
-takes batches, and beyond it (or above half while the broker is away) a message is refused. It never decides what an
-envelope means. Connections, the announcer and the drain call it.
+may be lost, the shard's owner is asked for it. Joins and leaves have no deadline: they wait. Buffers are bounded: above half of one,
+connections that publish to it are not read while the broker takes batches, and beyond it (or above half while the broker is away) a message
+is refused. It never decides what an envelope means. Connections, the announcer and the drain call it.
 """
 
 from __future__ import annotations
