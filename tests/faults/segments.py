@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tests.faults.history import Event, Got, Joined
+from tests.faults.history import Event, Got, Joined, Sent
 
 
 @dataclass
@@ -45,7 +45,9 @@ def segments(events: Iterable[Event]) -> dict[str, tuple[list[Segment], list[Pro
     """Return each room's segments and problems of one member."""
     rooms: dict[str, _Walk] = {}
     for event in events:
-        if isinstance(event, Joined):
+        if isinstance(event, Sent) and not event.include_sender:
+            rooms.setdefault(event.room, _Walk()).own.add(event.id)
+        elif isinstance(event, Joined):
             rooms.setdefault(event.room, _Walk()).join(event)
         elif isinstance(event, Got):
             rooms.setdefault(event.room, _Walk()).take(event)
@@ -56,6 +58,8 @@ class _Walk:
     def __init__(self) -> None:
         self.segments: list[Segment] = []
         self.problems: list[Problem] = []
+        self.own: set[str] = set()  # ids of what the member sent without asking for a copy
+        self.again = range(0)  # what the last JOINED sends once more, for the member had got further than it asked for
 
     def join(self, joined: Joined) -> None:
         now = self.segments[-1] if self.segments else None
@@ -65,10 +69,12 @@ class _Walk:
             elif joined.since is not None and joined.seq < joined.since:
                 self._problem("forked", f"recovered: true at a position before ours, {joined.since}", joined)
             else:
+                self.again = range(joined.seq + 1, now.last)
                 return
         if now is not None:
             now.ended = True
         self.segments.append(Segment(joined.epoch, joined.seq, joined.step, joined.since))
+        self.again = range(0)
 
     def take(self, got: Got) -> None:
         now = self.segments[-1] if self.segments else None
@@ -80,6 +86,8 @@ class _Walk:
             now.repeats += 1
         elif got.seq <= now.start:
             self._problem("stray", f"{got.id} at {got.seq} was shown though JOINED said {now.start}", got)
+        elif got.seq in self.again and got.id in self.own:
+            now.repeats += 1  # it got no copy when it went by; one below its position now is a repeat
         elif got.seq < now.last:
             now.seen.add(got.seq)
             self._problem("reordered", f"{got.id} at {got.seq} was shown after {now.last}", got)

@@ -191,6 +191,16 @@ def test_doubled_for_its_sender_alone() -> None:
     assert three().acked("a", 1, 3).kinds() == ["doubled", "forked", "lost"]
 
 
+def test_what_a_second_join_sends_again_is_no_fault() -> None:
+    """A member whose JOIN was answered late has asked twice: it is sent everything again, its own message among it, which is below its position."""
+    story = Story("a", "b").said("b", 1, 1, "a").said("a", 1, 2, "b").said("b", 2, 3, "a")
+    again = story.joined("a", 0, recovered=True, since=0).got("a", 1, "b", 1).got("a", 2, "a", 1).got("a", 3, "b", 2)
+    assert again.verdict().kept
+    assert again.verdict().figures.repeats == 3
+    late = Story("a", "b").said("b", 1, 1, "a").sent("a", 1).acked("a", 1, 2).got("b", 2, "a", 1).said("b", 2, 3, "a")
+    assert late.got("a", 2, "a", 1).kinds() == ["reordered"]
+
+
 def test_reordered() -> None:
     """A message that is shown after a later one is out of order, though all of them came."""
     story = Story("a", "b").sent("a", 1).acked("a", 1, 1).sent("a", 2).acked("a", 2, 2)
