@@ -28,7 +28,8 @@ from warren.settings import read
 EVERY = pytest.mark.parametrize("values", VALUES, ids=names(VALUES))
 BOTH = pytest.mark.parametrize("component", ["gateway", "router"])
 CONTENTS = {
-    "WARREN_AMQP_URL_FILE": "amqps://warren:secret@broker:5671/v?cafile=/etc/warren/amqp-ca/ca.crt",
+    "WARREN_AMQP_URL_FILE": "amqps://warren:secret@broker:5671/v",
+    "WARREN_AMQP_CA_FILE": "the certificate of an authority",
     "WARREN_GATEWAY_JWT_SECRET_FILE": "0123456789abcdef0123456789abcdef",
 }
 

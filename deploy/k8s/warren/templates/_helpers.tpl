@@ -100,10 +100,14 @@ WARREN_GATEWAY_ID WARREN_GATEWAY_HOST WARREN_GATEWAY_PORT WARREN_GATEWAY_INTERNA
   valueFrom: {secretKeyRef: {name: {{ include "warren.rabbitmq.secret" $root }}, key: {{ $key }}}}
 {{- end }}
 - name: WARREN_AMQP_URL
-  value: {{ printf "%s://$(AMQP_USERNAME):$(AMQP_PASSWORD)@$(AMQP_HOST):$(AMQP_PORT)/%s" (ternary "amqps" "amqp" (not (empty $values.rabbitmq.operator.tlsSecretName))) (ternary "?cafile=/etc/warren/amqp-ca/ca.crt" "" (not (empty $values.rabbitmq.caSecret))) }}
+  value: {{ printf "%s://$(AMQP_USERNAME):$(AMQP_PASSWORD)@$(AMQP_HOST):$(AMQP_PORT)/" (ternary "amqps" "amqp" (not (empty $values.rabbitmq.operator.tlsSecretName))) }}
 {{- else }}
 - name: WARREN_AMQP_URL_FILE
   value: /etc/warren/amqp/url
+{{- end }}
+{{- if $values.rabbitmq.caSecret }}
+- name: WARREN_AMQP_CA_FILE
+  value: /etc/warren/amqp-ca/ca.crt
 {{- end }}
 - name: WARREN_AMQP_HEARTBEAT_S
   value: {{ $values.rabbitmq.heartbeatSeconds | quote }}
