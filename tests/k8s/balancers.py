@@ -28,9 +28,11 @@ def nginx(space: Space) -> None:
 def haproxy(space: Space) -> None:
     """Run haproxy before the pods themselves, which it finds by DNS and asks whether they are ready; it is ``haproxy:8080``."""
     text = (EXAMPLES / "haproxy.cfg").read_text()
+    # its resolver knows no search list; cluster.local is what clusters are called unless somebody chose otherwise
+    name = f"warren-gateway-internal.{space.name}.svc.cluster.local"
     text = re.sub(
         r"^( +)server gateway1 .*\n(?: +server .*\n?)*",
-        r"\1server-template gateway 20 warren-gateway-internal:8080 port 9080 resolvers cluster init-addr none\n",
+        rf"\1server-template gateway 20 {name}:8080 port 9080 resolvers cluster init-addr none\n",
         text,
         flags=re.MULTILINE,
     )

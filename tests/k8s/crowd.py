@@ -53,18 +53,22 @@ class Client:
         self.joined = asyncio.Event()
         self.left_at: float | None = None  # since when it should be somewhere: its slot, or the loss
         self.socket: aiohttp.ClientWebSocketResponse | None = None
+        self.closing: asyncio.Future[bool] | None = None
         self.sent = 0
 
     async def live(self) -> None:
         """Connect, and again, until the crowd ends."""
         while not self.crowd.over:
             try:
+                self.closing = None
                 headers = {"Authorization": f"Bearer {token(self.name)}"} if SECRET else {}
                 query = {"join": "manual"} | ({} if SECRET else {"user": self.name})
                 async with self.crowd.http.ws_connect(
                     URL, protocols=["warren.v1"], headers=headers, params=query
                 ) as self.socket:
                     await self.follow(self.socket)
+                    if self.closing is not None:
+                        await self.closing  # the answer to our close
                     self.crowd.closes[str(self.socket.close_code)] += 1
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 status = getattr(error, "status", "")
@@ -104,8 +108,7 @@ class Client:
     def leave(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         """Its slot has come."""
         self.left_at = time.monotonic()
-        self.crowd.closing.add(task := asyncio.ensure_future(socket.close()))
-        task.add_done_callback(self.crowd.closing.discard)
+        self.closing = asyncio.ensure_future(socket.close())
 
     async def back(self, joined: dict) -> None:
         """It is in the room (again)."""
@@ -163,7 +166,6 @@ class Crowd:
         self.closes: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
-        self.closing: set[asyncio.Future] = set()
         self.clients = [Client(self, number) for number in range(CLIENTS)]
         self.tasks: list[asyncio.Task] = []
 
