@@ -66,6 +66,8 @@ async def nowhere(witness: RabbitBus, topology: ContractTopology, key: str) -> b
         await witness.publish(topology.egress, key, b"x", mandatory=True)
     except Unroutable:
         return True
+    except NotConfirmed:
+        return False  # it met the queue on its way out
     return False
 
 
