@@ -36,7 +36,8 @@ both believe that they own the shard, and finds a fault in every other order):
 
 1. **Claim**: reading it back, the queue is ours.
 2. **Fence and ask**: every gateway is told the new term. From then on it drops what older terms send, and answers with its members and how far
-   it has got. Every gateway that lives must answer; only the end of its lease makes up for an answer.
+   it has got. Every gateway that lives must answer; only the end of its lease makes up for an answer. It also asks back, behind its
+   messages in the queue, for the ACKs of what it has sent and not heard of: the ids in the log answer.
 3. **Mark**: our marker is appended to the shard's log. What an older owner appends after it does not count.
 4. **Read**: the log up to our marker tells each room's position, its history, and the ids that were seen.
 5. **Live**: each gateway is sent what it lacks; then what has waited is applied, in its order.
