@@ -142,6 +142,17 @@ def address(secured: Secured, host: str = "127.0.0.1", **options: object) -> str
     return f"amqps://guest:guest@{host}:{secured.port}/{query}"
 
 
+def shown(secured: Secured, authority: Authority) -> dict[str, str]:
+    """Return the settings of a gateway that shows the broker a certificate of this authority."""
+    certificate, key = authority.issue("gateway")
+    return {
+        "WARREN_AMQP_URL": address(secured),
+        "WARREN_AMQP_CA_FILE": str(secured.own.file),
+        "WARREN_AMQP_CERT_FILE": str(certificate),
+        "WARREN_AMQP_KEY_FILE": str(key),
+    }
+
+
 async def test_a_broker_of_a_private_ca_is_trusted_where_the_ca_is_named(secured: Secured) -> None:
     """By the setting, or by the address's own option; messages go through."""
     async with starting(WARREN_AMQP_URL=address(secured), WARREN_AMQP_CA_FILE=str(secured.own.file)) as task:
@@ -152,13 +163,7 @@ async def test_a_broker_of_a_private_ca_is_trusted_where_the_ca_is_named(secured
 
 async def test_a_client_certificate_is_shown_where_one_is_given(secured: Secured) -> None:
     """The broker knows who has connected by it."""
-    certificate, key = secured.own.issue("gateway")
-    async with starting(
-        WARREN_AMQP_URL=address(secured),
-        WARREN_AMQP_CA_FILE=str(secured.own.file),
-        WARREN_AMQP_CERT_FILE=str(certificate),
-        WARREN_AMQP_KEY_FILE=str(key),
-    ) as task:
+    async with starting(**shown(secured, secured.own)) as task:
         await task
         listed = await asyncio.to_thread(secured.node.ctl, "list_connections", "peer_cert_subject")
         assert "CN=gateway" in listed
@@ -189,13 +194,7 @@ async def test_a_client_certificate_that_the_broker_refuses_is_said(
     secured: Secured, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log names the setting that has it."""
-    certificate, key = secured.foreign.issue("gateway")
-    async with starting(
-        WARREN_AMQP_URL=address(secured),
-        WARREN_AMQP_CA_FILE=str(secured.own.file),
-        WARREN_AMQP_CERT_FILE=str(certificate),
-        WARREN_AMQP_KEY_FILE=str(key),
-    ) as task:
+    async with starting(**shown(secured, secured.foreign)) as task:
         await eventually(lambda: said(caplog, "WARREN_AMQP_CERT_FILE"))
         assert not task.done()
 

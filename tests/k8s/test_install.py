@@ -24,21 +24,20 @@ def everything(space: Space) -> set[str]:
     return {name for name in listed if name not in ("configmap/kube-root-ca.crt", "serviceaccount/default")}
 
 
-def chat(space: Space, url: str, name: str = "crowd", clients: int = 20) -> None:
+def crowd_in(space: Space, url: str, clients: int, every_s: str, *, secret: str = SECRET, within_s: float = 30) -> None:
+    """Run the pod ``crowd``: clients that have joined through ``url`` and begin to publish. Without ``secret`` they show no token."""
+    env = {"URL": url, "CLIENTS": str(clients), "EVERY_S": every_s, "SECRET": secret}
+    image = f"warren-gateway:{TAGS[0]}"
+    space.run("crowd", "python", "-u", "/files/crowd.py", image=image, files={"crowd.py": CROWD}, env=env)
+    eventually_in(within_s, "all have joined", lambda: space.ask("crowd", "/report")["joined"] == clients)
+    space.ask("crowd", "/begin")
+
+
+def chat(space: Space, url: str, secret: str = SECRET) -> None:
     """Let a few clients talk through ``url`` for a moment: nothing is lost."""
-    space.run(
-        name,
-        "python",
-        "-u",
-        "/files/crowd.py",
-        image=f"warren-gateway:{TAGS[0]}",
-        files={"crowd.py": CROWD},
-        env={"URL": url, "CLIENTS": str(clients), "EVERY_S": "0.5", "SECRET": SECRET},
-    )
-    eventually_in(30, "all have joined", lambda: space.ask(name, "/report")["joined"] == clients)
-    space.ask(name, "/begin")
-    eventually_in(30, "a hundred messages", lambda: space.ask(name, "/report")["acked"] > 100)
-    verdict = space.ask(name, "/stop")
+    crowd_in(space, url, 20, "0.5", secret=secret)
+    eventually_in(30, "a hundred messages", lambda: space.ask("crowd", "/report")["acked"] > 100)
+    verdict = space.ask("crowd", "/stop")
     assert (verdict["lost"], verdict["doubled"], verdict["unacked"], verdict["errors"]) == (0, 0, 0, {}), verdict
 
 
@@ -69,25 +68,7 @@ def test_the_trial_node(space: Space) -> None:
     )
     assert password() == first
     haproxy(space)
-    eventually_in(60, "clients", lambda: chat_anonymous(space))
-
-
-def chat_anonymous(space: Space) -> bool:
-    """As ``chat``, where nobody is asked for a token."""
-    space.run(
-        "crowd",
-        "python",
-        "-u",
-        "/files/crowd.py",
-        image=f"warren-gateway:{TAGS[0]}",
-        files={"crowd.py": CROWD},
-        env={"URL": "ws://haproxy:8080/ws", "CLIENTS": "20", "EVERY_S": "0.5"},
-    )
-    eventually_in(30, "all have joined", lambda: space.ask("crowd", "/report")["joined"] == 20)
-    space.ask("crowd", "/begin")
-    eventually_in(30, "a hundred messages", lambda: space.ask("crowd", "/report")["acked"] > 100)
-    verdict = space.ask("crowd", "/stop")
-    return (verdict["lost"], verdict["doubled"]) == (0, 0)
+    chat(space, "ws://haproxy:8080/ws", secret="")  # nobody is asked for a token
 
 
 def test_plain_manifests(space: Space, broker: str, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from tests.k8s.balancers import haproxy
-from tests.k8s.cluster import SECRET, TAGS, Space, eventually_in
-from tests.k8s.test_install import CROWD, EXTERNAL
+from tests.k8s.cluster import TAGS, Space, eventually_in
+from tests.k8s.test_install import EXTERNAL, crowd_in
 from tests.support.eventually import stretched
 
 pytestmark = pytest.mark.k8s
@@ -31,17 +31,7 @@ def crowd(space: Space, broker: str) -> Callable[[], Verdict]:
     """500 clients that publish through haproxy; the function ends that and returns their verdict, which it prints."""
     space.install(EXTERNAL, three())
     haproxy(space)
-    space.run(
-        "crowd",
-        "python",
-        "-u",
-        "/files/crowd.py",
-        image=f"warren-gateway:{TAGS[0]}",
-        files={"crowd.py": CROWD},
-        env={"URL": "ws://haproxy:8080/ws", "CLIENTS": str(CLIENTS), "EVERY_S": "4", "SECRET": SECRET},
-    )
-    eventually_in(90, "all have joined", lambda: space.ask("crowd", "/report")["joined"] == CLIENTS)
-    space.ask("crowd", "/begin")
+    crowd_in(space, "ws://haproxy:8080/ws", CLIENTS, "4", within_s=90)
     eventually_in(60, "everybody has published", lambda: space.ask("crowd", "/report")["acked"] > CLIENTS)
 
     def stop() -> Verdict:

@@ -162,9 +162,7 @@ class Connection(Member):
 
     def acknowledged(self, ack: envelope.Ack) -> None:
         """Take an ACK; whoever calls flushes."""
-        for action in self.session.answer(ack, self._around.clock.monotonic()):
-            if isinstance(action, actions.Send):
-                self._send(action.message)
+        self._carry_out(self.session.answer(ack, self._around.clock.monotonic()))
 
     def undelivered(self, ref: str, error: WarrenError) -> None:
         """Take that nobody knows whether what was sent under ``ref`` got through."""
@@ -233,7 +231,11 @@ class Connection(Member):
     # ── what the session asks for ────────────────────────────────────────────────────────────────────────────────────────
 
     def do(self, asked: Iterable[actions.Action]) -> None:
-        """Do what the session asked for, in order."""
+        """Do what the session asked for, in order, and write what waits."""
+        self._carry_out(asked)
+        self.wire.flush()
+
+    def _carry_out(self, asked: Iterable[actions.Action]) -> None:
         for action in asked:
             match action:
                 case actions.Send():
@@ -259,7 +261,6 @@ class Connection(Member):
                     self.wire.ping()
                 case actions.Close():
                     self._close(action.code)
-        self.wire.flush()
 
     def _send(self, message: messages.ServerMessage) -> None:
         metrics = self._around.metrics

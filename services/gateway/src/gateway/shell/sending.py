@@ -19,10 +19,23 @@ class Sending:
     ``doubted``: its answer may be lost, and is to be asked for once it is confirmed.
     """
 
-    __slots__ = ("answered", "conn", "deadline", "doubted", "envelope", "hop", "id", "offered_at", "room", "user")
+    __slots__ = (
+        "answered",
+        "conn",
+        "deadline",
+        "doubted",
+        "envelope",
+        "hop",
+        "id",
+        "offered_at",
+        "room",
+        "shard",
+        "user",
+    )
 
-    def __init__(self, up: Up, offered_at: float, deadline: float, hop: Hop | None = None) -> None:
+    def __init__(self, up: Up, shard: int, offered_at: float, deadline: float, hop: Hop | None = None) -> None:
         """``hop`` is the span of its sending, which ends with ``settle``."""
+        self.shard = shard
         self.envelope: Up | None = up
         self.offered_at = offered_at
         self.deadline = deadline

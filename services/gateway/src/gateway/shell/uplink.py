@@ -110,14 +110,15 @@ class Uplink:
 
     def publish(self, up: envelope.Publish, hop: Hop | None = None) -> WarrenError | None:
         """Take a message (and the span of its sending). Returns why not, where it is refused; the caller tells the sender."""
-        shard = self._shards[shard_of(up.room, self._topology.shards)]
+        number = shard_of(up.room, self._topology.shards)
+        shard = self._shards[number]
         error: WarrenError | None = None
         if not self._bus.up and self._is_half_full(shard):
             error = BusUnavailable("the broker is away and the buffer is filling")
         elif self._is_full(shard, envelope.size_of(up)):
             error = Overloaded("too many messages wait for the broker")
         now = self._clock.monotonic()
-        entry = Sending(up, now, now + self._limits.timeout_s, hop)
+        entry = Sending(up, number, now, now + self._limits.timeout_s, hop)
         if error is None and not shard.batcher.offer(entry, envelope.size_of(up)):
             error = Overloaded("too many messages wait for the broker")
         if error is not None:
@@ -157,7 +158,7 @@ class Uplink:
         """
         lost: list[Sending] = []
         for entry in self._unanswered.values():
-            if shard is None or shard_of(entry.room, self._topology.shards) == shard:
+            if shard is None or entry.shard == shard:
                 if entry.envelope is None:
                     lost.append(entry)
                 else:
@@ -202,9 +203,8 @@ class Uplink:
         self._unanswered.clear()
 
     def _control(self, room: str, up: Control) -> bool:
-        shard = self._shards[shard_of(room, self._topology.shards)]
-        now = self._clock.monotonic()
-        return shard.batcher.offer(Sending(up, now, now), envelope.size_of(up))
+        number, now = shard_of(room, self._topology.shards), self._clock.monotonic()
+        return self._shards[number].batcher.offer(Sending(up, number, now, now), envelope.size_of(up))
 
     def _inquire(self, entries: Sequence[Sending]) -> None:
         rooms: dict[str, list[tuple[str, str, str]]] = {}
