@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import pamqp.frame
 import pytest
 import pytest_asyncio
-from aiormq.connection import Connection
 from pamqp import commands as spec
 from pamqp.header import ContentHeader
 from tests.support.amqp_server import AmqpServer
@@ -14,6 +14,7 @@ from tests.support.eventually import eventually
 
 from warren.bus import Delivery, Properties
 from warren.bus.rabbit_channel import RabbitChannel, broker_call, describe
+from warren.bus.rabbit_connection import RabbitConnection
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 
 
@@ -24,8 +25,8 @@ async def server() -> AsyncIterator[AmqpServer]:
 
 
 @pytest_asyncio.fixture
-async def connection(server: AmqpServer) -> AsyncIterator[Connection]:
-    connection = Connection(server.url)
+async def connection(server: AmqpServer) -> AsyncIterator[RabbitConnection]:
+    connection = RabbitConnection(server.url)
     await connection.connect()
     await connection.connected.wait()
     yield connection
@@ -39,7 +40,7 @@ async def publish(channel: RabbitChannel, body: bytes, *, mandatory: bool = Fals
 # ── publishing ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_confirms_in_any_order_wake_their_own_publish(server: AmqpServer, connection: Connection) -> None:
+async def test_confirms_in_any_order_wake_their_own_publish(server: AmqpServer, connection: RabbitConnection) -> None:
     """An ack, a nack, and an ack of several each end the publishes that they name."""
     channel = await RabbitChannel.opened(connection, confirms=True)
     server.on_publish = lambda _: None
@@ -54,7 +55,7 @@ async def test_confirms_in_any_order_wake_their_own_publish(server: AmqpServer, 
     assert [each.body for each in server.published] == [b"%d" % number for number in range(6)]
 
 
-async def test_a_return_belongs_to_the_publish_that_it_names(server: AmqpServer, connection: Connection) -> None:
+async def test_a_return_belongs_to_the_publish_that_it_names(server: AmqpServer, connection: RabbitConnection) -> None:
     """Of several mandatory publishes under way, also with the same message id, the returned one raises Unroutable."""
     channel = await RabbitChannel.opened(connection, confirms=True)
     server.on_publish = lambda _: None
@@ -68,7 +69,7 @@ async def test_a_return_belongs_to_the_publish_that_it_names(server: AmqpServer,
     assert {each.properties.message_id for each in server.published} == {"same"}
 
 
-async def test_a_return_that_names_nothing_known_is_ignored(server: AmqpServer, connection: Connection) -> None:
+async def test_a_return_that_names_nothing_known_is_ignored(server: AmqpServer, connection: RabbitConnection) -> None:
     """A returned message with a foreign app-id, or of a publish that nobody waits for, disturbs nothing."""
     channel = await RabbitChannel.opened(connection, confirms=True)
     await publish(channel, b"x")
@@ -77,7 +78,7 @@ async def test_a_return_that_names_nothing_known_is_ignored(server: AmqpServer, 
     await publish(channel, b"x")
 
 
-async def test_a_cancelled_publish_leaves_no_hole(server: AmqpServer, connection: Connection) -> None:
+async def test_a_cancelled_publish_leaves_no_hole(server: AmqpServer, connection: RabbitConnection) -> None:
     """When a publish is cancelled after it was sent, the confirms of the others still fit."""
     channel = await RabbitChannel.opened(connection, confirms=True)
     server.on_publish = lambda _: None
@@ -89,7 +90,7 @@ async def test_a_cancelled_publish_leaves_no_hole(server: AmqpServer, connection
     assert [type(result) for result in results] == [type(None), asyncio.CancelledError, type(None)]
 
 
-async def test_the_end_of_a_channel_ends_its_publishes(server: AmqpServer, connection: Connection) -> None:
+async def test_the_end_of_a_channel_ends_its_publishes(server: AmqpServer, connection: RabbitConnection) -> None:
     """What is not confirmed when the broker closes the channel is NotConfirmed with the broker's reason; later ones are BusUnavailable."""
     ends: list[bool] = []
     channel = await RabbitChannel.opened(connection, confirms=True, on_end=lambda: ends.append(True))
@@ -104,7 +105,7 @@ async def test_the_end_of_a_channel_ends_its_publishes(server: AmqpServer, conne
     assert ends == [True]
 
 
-async def test_the_end_of_the_connection_ends_its_publishes(server: AmqpServer, connection: Connection) -> None:
+async def test_the_end_of_the_connection_ends_its_publishes(server: AmqpServer, connection: RabbitConnection) -> None:
     """When the connection breaks each publish under way is NotConfirmed, also those that wait for room to be written."""
     channel = await RabbitChannel.opened(connection, confirms=True)
     server.on_publish = lambda _: None
@@ -120,7 +121,7 @@ async def test_the_end_of_the_connection_ends_its_publishes(server: AmqpServer, 
 async def test_body_frames_keep_to_what_was_agreed() -> None:
     """A body larger than the broker's frame size goes in several frames (the server checks their size)."""
     async with AmqpServer(frame_max=4096) as server:
-        connection = Connection(server.url)
+        connection = RabbitConnection(server.url)
         await connection.connect()
         await connection.connected.wait()
         channel = await RabbitChannel.opened(connection, confirms=True)
@@ -131,7 +132,7 @@ async def test_body_frames_keep_to_what_was_agreed() -> None:
         await connection.close()
 
 
-async def test_properties_are_those_of_each_publish(server: AmqpServer, connection: Connection) -> None:
+async def test_properties_are_those_of_each_publish(server: AmqpServer, connection: RabbitConnection) -> None:
     """The kept encoding of the last properties is never used for others, nor for another delivery mode."""
     channel = await RabbitChannel.opened(connection, confirms=True)
     one, two = Properties(type="one"), Properties(type="two")
@@ -144,7 +145,9 @@ async def test_properties_are_those_of_each_publish(server: AmqpServer, connecti
 # ── consuming ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def consuming(server: AmqpServer, connection: Connection, count: int) -> tuple[RabbitChannel, list[Delivery]]:
+async def consuming(
+    server: AmqpServer, connection: RabbitConnection, count: int
+) -> tuple[RabbitChannel, list[Delivery]]:
     """Open a channel that has got ``count`` deliveries."""
     channel = await RabbitChannel.opened(connection)
     taken: list[Delivery] = []
@@ -166,7 +169,7 @@ def settled(server: AmqpServer) -> list[tuple[str, int, bool]]:
     ]
 
 
-async def test_acks_of_one_turn_are_told_at_once(server: AmqpServer, connection: Connection) -> None:
+async def test_acks_of_one_turn_are_told_at_once(server: AmqpServer, connection: RabbitConnection) -> None:
     """Acks without a hole before them are told in one frame."""
     _, taken = await consuming(server, connection, 5)
     for delivery in taken[:4]:
@@ -176,7 +179,7 @@ async def test_acks_of_one_turn_are_told_at_once(server: AmqpServer, connection:
     await eventually(lambda: settled(server)[1:] == [("ack", 5, True)])
 
 
-async def test_an_ack_never_covers_what_is_not_settled(server: AmqpServer, connection: Connection) -> None:
+async def test_an_ack_never_covers_what_is_not_settled(server: AmqpServer, connection: RabbitConnection) -> None:
     """Acks behind a delivery that is still held are told one by one; when that is acked, one frame covers the rest."""
     _, taken = await consuming(server, connection, 5)
     taken[1].ack()
@@ -189,7 +192,9 @@ async def test_an_ack_never_covers_what_is_not_settled(server: AmqpServer, conne
     await eventually(lambda: settled(server)[3:] == [("ack", 5, True)])
 
 
-async def test_rejects_go_before_the_ack_that_would_cover_them(server: AmqpServer, connection: Connection) -> None:
+async def test_rejects_go_before_the_ack_that_would_cover_them(
+    server: AmqpServer, connection: RabbitConnection
+) -> None:
     """A reject is told before an ack of several, which would otherwise take the rejected one with it."""
     _, taken = await consuming(server, connection, 3)
     taken[0].ack()
@@ -198,7 +203,7 @@ async def test_rejects_go_before_the_ack_that_would_cover_them(server: AmqpServe
     await eventually(lambda: settled(server) == [("reject", 2, False), ("ack", 3, True)])
 
 
-async def test_a_delivery_is_settled_once(server: AmqpServer, connection: Connection) -> None:
+async def test_a_delivery_is_settled_once(server: AmqpServer, connection: RabbitConnection) -> None:
     """A second ack or reject of a delivery does nothing."""
     _, taken = await consuming(server, connection, 2)
     taken[0].reject(requeue=True)
@@ -210,7 +215,7 @@ async def test_a_delivery_is_settled_once(server: AmqpServer, connection: Connec
 
 
 async def test_acks_that_were_given_are_told_before_the_channel_goes(
-    server: AmqpServer, connection: Connection
+    server: AmqpServer, connection: RabbitConnection
 ) -> None:
     """Leaving right after an ack tells it first; an ack after that does nothing."""
     channel, taken = await consuming(server, connection, 2)
@@ -222,7 +227,7 @@ async def test_acks_that_were_given_are_told_before_the_channel_goes(
     assert kinds.index(spec.Basic.Ack) < kinds.index(spec.Channel.Close)
 
 
-async def test_on_start_comes_before_the_first_delivery(server: AmqpServer, connection: Connection) -> None:
+async def test_on_start_comes_before_the_first_delivery(server: AmqpServer, connection: RabbitConnection) -> None:
     """``on_start`` is called once, before any delivery, also where one arrives together with the answer to consume."""
     moments: list[str] = []
     channel = await RabbitChannel.opened(connection)
@@ -240,7 +245,7 @@ async def test_on_start_comes_before_the_first_delivery(server: AmqpServer, conn
 
 
 async def test_a_callback_that_raises_is_logged_and_no_more(
-    server: AmqpServer, connection: Connection, caplog: pytest.LogCaptureFixture
+    server: AmqpServer, connection: RabbitConnection, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An exception in the callback is logged, and the next delivery is handed over."""
     seen: list[bytes] = []
@@ -258,31 +263,31 @@ async def test_a_callback_that_raises_is_logged_and_no_more(
 
 
 async def test_long_deliveries_do_not_keep_the_loop(
-    server: AmqpServer, connection: Connection, monkeypatch: pytest.MonkeyPatch
+    server: AmqpServer, connection: RabbitConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a delivery that took long others have a turn before the next one, which is here already."""
     seen: list[str] = []
 
-    def take(delivery: Delivery) -> None:
-        if delivery.body == b"first":
-            for tag in range(2, 6):
-                channel.frames.put_nowait((0, spec.Basic.Deliver("c", tag, False, "ex", "key")))
-                channel.frames.put_nowait((0, ContentHeader(0, 0, spec.Basic.Properties())))
-            return
+    def take(_: Delivery) -> None:
         seen.append("delivery")
         asyncio.get_running_loop().call_soon(seen.append, "turn")
 
     channel = await RabbitChannel.opened(connection)
     await channel.consume("q", take, prefetch=9)
+    four = b"".join(
+        pamqp.frame.marshal(frame, channel.number)
+        for tag in range(1, 5)
+        for frame in (spec.Basic.Deliver("c", tag, False, "ex", "key"), ContentHeader(0, 0, spec.Basic.Properties()))
+    )
     for long_s, told in ((1e9, ["delivery"] * 4 + ["turn"] * 4), (0.0, ["delivery", "turn"] * 4)):
         monkeypatch.setattr("warren.bus.rabbit_channel.LONG_S", long_s)
         seen.clear()
-        server.deliver(channel.number, 1, b"first")
+        connection.socket.data_received(four)
         await eventually(lambda: len(seen) == 8)
         assert seen == told
 
 
-async def test_a_delivery_tells_where_it_comes_from(server: AmqpServer, connection: Connection) -> None:
+async def test_a_delivery_tells_where_it_comes_from(server: AmqpServer, connection: RabbitConnection) -> None:
     """A delivery has the exchange, the key, its properties and its body, also an empty one."""
     channel = await RabbitChannel.opened(connection)
     taken: list[Delivery] = []
@@ -295,7 +300,7 @@ async def test_a_delivery_tells_where_it_comes_from(server: AmqpServer, connecti
     assert delivery.properties is delivery.properties
 
 
-async def test_a_cancel_by_the_broker_is_told(server: AmqpServer, connection: Connection) -> None:
+async def test_a_cancel_by_the_broker_is_told(server: AmqpServer, connection: RabbitConnection) -> None:
     """When the broker ends the consumer (basic.cancel) whoever consumes is told."""
     told: list[bool] = []
     channel = await RabbitChannel.opened(connection)
@@ -309,7 +314,7 @@ async def test_a_cancel_by_the_broker_is_told(server: AmqpServer, connection: Co
 
 @pytest.mark.parametrize("turns", range(8))
 async def test_a_channel_whose_opener_is_cancelled_is_left_in_order(
-    server: AmqpServer, connection: Connection, turns: int
+    server: AmqpServer, connection: RabbitConnection, turns: int
 ) -> None:
     """Whenever the cancellation comes, no channel is closed that was not opened, and its number can be used again."""
     opening = asyncio.create_task(RabbitChannel.opened(connection))
@@ -327,7 +332,7 @@ async def test_a_channel_whose_opener_is_cancelled_is_left_in_order(
     await again.leave()
 
 
-async def test_a_refused_call_is_bus_unavailable(server: AmqpServer, connection: Connection) -> None:
+async def test_a_refused_call_is_bus_unavailable(server: AmqpServer, connection: RabbitConnection) -> None:
     """What the broker answers with channel.close becomes BusUnavailable with its reason."""
     server.refuse[spec.Basic.Consume] = lambda _: spec.Channel.Close(404, "NOT_FOUND - no queue 'q'", 60, 20)
     channel = await RabbitChannel.opened(connection)
@@ -337,7 +342,7 @@ async def test_a_refused_call_is_bus_unavailable(server: AmqpServer, connection:
         await RabbitChannel.opened(await closed(connection))
 
 
-async def closed(connection: Connection) -> Connection:
+async def closed(connection: RabbitConnection) -> RabbitConnection:
     await connection.close()
     return connection
 

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from aiormq.connection import Connection
 from pamqp import commands as spec
 from tests.support.amqp_server import AmqpServer
 from tests.support.eventually import eventually
 
+from warren.bus.rabbit_connection import RabbitConnection
 from warren.bus.rabbit_lane import RabbitLane
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 from warren.topology import Queue
@@ -25,14 +25,14 @@ class Bench:
         self.ended: list[RabbitLane] = []
         self.lane: RabbitLane
 
-    async def open(self, connection: Connection) -> None:
+    async def open(self, connection: RabbitConnection) -> None:
         self.lane = await RabbitLane.opened(connection, lambda: self.lost.append(True), self.ended.append)
 
 
 @pytest_asyncio.fixture
 async def bench() -> AsyncIterator[Bench]:
     async with AmqpServer() as server:
-        connection = Connection(server.url)
+        connection = RabbitConnection(server.url)
         await connection.connect()
         await connection.connected.wait()
         bench = Bench(server)

@@ -6,12 +6,12 @@ from random import Random
 
 import pytest
 import pytest_asyncio
-from aiormq.connection import Connection
 from pamqp import commands as spec
 from tests.support.amqp_server import AmqpServer
 from tests.support.eventually import eventually
 
 from warren.bus import Source
+from warren.bus.rabbit_connection import RabbitConnection
 from warren.bus.rabbit_link import Link, LinkTimes
 from warren.bus.rabbit_subscription import RabbitSubscription
 from warren.errors import BusUnavailable
@@ -50,7 +50,7 @@ class Bench:
 async def bench() -> AsyncIterator[Bench]:
     async with AmqpServer() as server:
 
-        async def up(connection: Connection) -> None:
+        async def up(connection: RabbitConnection) -> None:
             link.adopt(connection)
 
         link = Link("test", [server.url], "unit", TIMES, Random(1), up, lambda: None, lambda _: None)
@@ -91,7 +91,7 @@ async def test_a_durable_queue_gets_the_bindings_of_the_topology() -> None:
     """A durable queue is declared with its kind, and bound again as the topology says."""
     async with AmqpServer() as server:
 
-        async def up(connection: Connection) -> None:
+        async def up(connection: RabbitConnection) -> None:
             link.adopt(connection)
 
         topology = Topology(shards=2)

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiormq.connection import Connection
 from pamqp import commands as spec
 from tests.support.amqp_server import AmqpServer
 
+from warren.bus.rabbit_connection import RabbitConnection
 from warren.bus.rabbit_topology import declare_topology
 from warren.errors import BusUnavailable, TopologyMismatch
 from warren.topology import Queue, Topology
@@ -33,8 +33,8 @@ async def server() -> AsyncIterator[AmqpServer]:
 
 
 @pytest_asyncio.fixture
-async def connection(server: AmqpServer) -> AsyncIterator[Connection]:
-    connection = Connection(server.url)
+async def connection(server: AmqpServer) -> AsyncIterator[RabbitConnection]:
+    connection = RabbitConnection(server.url)
     await connection.connect()
     await connection.connected.wait()
     yield connection
@@ -42,7 +42,7 @@ async def connection(server: AmqpServer) -> AsyncIterator[Connection]:
 
 
 async def test_everything_is_declared_with_its_arguments(
-    server: AmqpServer, connection: Connection, topology: Topology
+    server: AmqpServer, connection: RabbitConnection, topology: Topology
 ) -> None:
     """Each exchange, queue and binding of the topology is declared as it says, durable, on a channel that is closed again."""
     await declare_topology(connection, topology)
@@ -73,7 +73,7 @@ def refuse(name: str, code: int, text: str) -> Callable[[Any], Any]:
     return answer
 
 
-async def test_the_guard_means_shards(server: AmqpServer, connection: Connection, topology: Topology) -> None:
+async def test_the_guard_means_shards(server: AmqpServer, connection: RabbitConnection, topology: Topology) -> None:
     """When the guard queue has another limit the error says that the number of shards differs, and which one is set here."""
     server.refuse[spec.Queue.Declare] = refuse(
         topology.guard_queue().name, 406, "PRECONDITION_FAILED - inequivalent arg"
@@ -82,7 +82,7 @@ async def test_the_guard_means_shards(server: AmqpServer, connection: Connection
         await declare_topology(connection, topology)
 
 
-async def test_another_queue_is_named(server: AmqpServer, connection: Connection, topology: Topology) -> None:
+async def test_another_queue_is_named(server: AmqpServer, connection: RabbitConnection, topology: Topology) -> None:
     """When another queue differs the error names it and repeats the broker's words."""
     name = topology.shard_queue(2).name
     server.refuse[spec.Queue.Declare] = refuse(name, 406, "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit'")
@@ -90,7 +90,9 @@ async def test_another_queue_is_named(server: AmqpServer, connection: Connection
         await declare_topology(connection, topology)
 
 
-async def test_another_size_names_the_settings(server: AmqpServer, connection: Connection, topology: Topology) -> None:
+async def test_another_size_names_the_settings(
+    server: AmqpServer, connection: RabbitConnection, topology: Topology
+) -> None:
     """When a queue or stream has another size the error says which settings must agree, and repeats both sizes."""
     name = topology.history_stream(1).name
     text = f"PRECONDITION_FAILED - inequivalent arg 'x-max-length-bytes' for queue '{name}': received '2' but current is '1'"
@@ -99,14 +101,16 @@ async def test_another_size_names_the_settings(server: AmqpServer, connection: C
         await declare_topology(connection, topology)
 
 
-async def test_another_exchange_is_named(server: AmqpServer, connection: Connection, topology: Topology) -> None:
+async def test_another_exchange_is_named(server: AmqpServer, connection: RabbitConnection, topology: Topology) -> None:
     """When an exchange has another type the error names it."""
     server.refuse[spec.Exchange.Declare] = refuse(topology.notify, 406, "PRECONDITION_FAILED - inequivalent arg 'type'")
     with pytest.raises(TopologyMismatch, match=rf"exchange {topology.notify} "):
         await declare_topology(connection, topology)
 
 
-async def test_any_other_refusal_is_no_mismatch(server: AmqpServer, connection: Connection, topology: Topology) -> None:
+async def test_any_other_refusal_is_no_mismatch(
+    server: AmqpServer, connection: RabbitConnection, topology: Topology
+) -> None:
     """A refusal for another reason (no permission) is BusUnavailable with the broker's words: it may pass."""
     server.refuse[spec.Queue.Declare] = refuse(topology.notify, 403, "ACCESS_REFUSED - no permission")
     with pytest.raises(BusUnavailable, match="no permission"):

@@ -15,10 +15,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Literal
 
-from aiormq.connection import Connection
-
 from warren.bus import Delivery, OnDelivery, Properties, Record, Source
 from warren.bus.rabbit_channel import RabbitChannel, broker_call
+from warren.bus.rabbit_connection import RabbitConnection
 from warren.bus.rabbit_lane import RabbitLane
 from warren.bus.rabbit_link import CLOSE_S, Link, LinkTimes
 from warren.bus.rabbit_subscription import RabbitSubscription
@@ -73,7 +72,9 @@ class RabbitBus:
         self._subscriptions: dict[RabbitSubscription, None] = {}
         self._lanes: set[RabbitLane] = set()
 
-        def link(purpose: str, on_up: Callable[[Connection], Awaitable[None]], on_down: Callable[[], None]) -> Link:
+        def link(
+            purpose: str, on_up: Callable[[RabbitConnection], Awaitable[None]], on_down: Callable[[], None]
+        ) -> Link:
             return Link(purpose, urls, name, self._times, self._random, on_up, on_down, self._mismatch)
 
         self._publishing = link("publish", self._publishing_up, self._publishing_down)
@@ -238,7 +239,7 @@ class RabbitBus:
 
     # ── what the links tell ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _publishing_up(self, connection: Connection) -> None:
+    async def _publishing_up(self, connection: RabbitConnection) -> None:
         if not self._declared:
             await declare_topology(connection, self._topology)
             self._declared = True
@@ -248,7 +249,7 @@ class RabbitBus:
         self._publishing.adopt(connection)
         self._compare()
 
-    async def _redeclare(self, connection: Connection) -> None:
+    async def _redeclare(self, connection: RabbitConnection) -> None:
         try:
             await declare_topology(connection, self._topology)
         except BusUnavailable as error:
@@ -257,7 +258,7 @@ class RabbitBus:
             self._declared = False
             await connection.close()
 
-    async def _opened(self, connection: Connection) -> RabbitChannel:
+    async def _opened(self, connection: RabbitConnection) -> RabbitChannel:
         channel: RabbitChannel | None = None
 
         def ended() -> None:
@@ -310,7 +311,7 @@ class RabbitBus:
         if self._reopening is None and self._can_reopen() is not None:
             self._reopening = watched(asyncio.get_running_loop().create_task(self._reopen(), name="reopening"))
 
-    def _can_reopen(self) -> Connection | None:
+    def _can_reopen(self) -> RabbitConnection | None:
         connection = self._publishing.connection
         wanted = self._publisher is None and not self._closed
         return connection if wanted and connection is not None and not connection.is_closed else None
@@ -331,7 +332,7 @@ class RabbitBus:
         finally:
             self._reopening = None
 
-    async def _consuming_up(self, connection: Connection) -> None:
+    async def _consuming_up(self, connection: RabbitConnection) -> None:
         self._consuming.adopt(connection)
         for subscription in list(self._subscriptions):
             try:
@@ -348,10 +349,10 @@ class RabbitBus:
         self._consuming_ready = False
         self._compare()
 
-    async def _reading_up(self, connection: Connection) -> None:
+    async def _reading_up(self, connection: RabbitConnection) -> None:
         self._reading.adopt(connection)
 
-    async def _lanes_up(self, connection: Connection) -> None:
+    async def _lanes_up(self, connection: RabbitConnection) -> None:
         self._laning.adopt(connection)
 
     def _mismatch(self, mismatch: TopologyMismatch) -> None:
@@ -374,7 +375,7 @@ class RabbitBus:
         self._subscriptions.pop(subscription, None)
 
 
-def _connected(link: Link) -> Connection:
+def _connected(link: Link) -> RabbitConnection:
     if link.connection is None:
         raise BusUnavailable("the broker is away")
     return link.connection

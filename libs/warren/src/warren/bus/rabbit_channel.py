@@ -1,43 +1,33 @@
 """RabbitChannel: one AMQP channel: publishes with confirms, one consumer, and its acks.
 
-It is aiormq's channel with the hot paths done otherwise: a publish is written as one byte string, a delivery is a plain call instead of
-a task, and acks are gathered for a turn of the event loop and told in one frame where they can be. It never makes itself again:
-whoever opened it is told once when it ends. Subscriptions, lanes and the bus open them on a Link's connection.
+It is aiormq's channel with the hot paths done otherwise: a publish is written to the socket as one byte string, deliveries and confirms come straight
+from the socket and are plain calls, and acks are gathered for a turn of the event loop and told in one frame where they can be. What is rare
+(opening, declaring, consuming, closing) is aiormq's. It never makes itself again: whoever opened it is told once when it ends. Subscriptions, lanes
+and the bus open them on a Link's connection.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
-from aiormq.abc import ChannelFrame
-from aiormq.channel import Channel, Returning
-from aiormq.connection import Connection
-from aiormq.exceptions import AMQPError, DeliveryError
-from pamqp import commands as spec
-from pamqp.header import ContentHeader
+from aiormq.channel import Channel
+from aiormq.exceptions import AMQPError
 
 from warren.bus import OnDelivery, Properties
-from warren.bus.rabbit_frames import (
-    HEADER_OVERHEAD,
-    NO_PROPERTIES,
-    content,
-    decode_properties,
-    encode_properties,
-    mark,
-    marked,
-    publish_method,
-)
+from warren.bus import rabbit_frames as frames
+from warren.bus.rabbit_connection import RabbitConnection
+from warren.bus.rabbit_frames import NO_PROPERTIES
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable, WarrenError
-from warren.fault import watched
 
 LONG_S = 0.005  # a delivery that took longer is followed by a turn of the loop; else those that are here follow each other at once
-FRAMES = 256  # frames that a channel takes in before the connection's reader waits for it
+FRAMES = 256  # frames of aiormq's own that a channel takes in before the connection's reader waits for it
 
 _log = logging.getLogger("warren.bus")
 
@@ -80,54 +70,59 @@ def broker_call(what: str) -> Iterator[None]:
 
 
 class RabbitDelivery:
-    """A message that a queue gave us. Its properties are decoded when they are asked for."""
+    """A message that a queue gave us. Its texts and properties are decoded when they are asked for."""
 
-    __slots__ = ("_channel", "_frame", "_properties", "_raw", "_settled", "body")
+    __slots__ = ("_channel", "_exchange", "_header", "_key", "_properties", "_settled", "_tag", "body", "redelivered")
 
     def __init__(
-        self, channel: RabbitChannel, frame: spec.Basic.Deliver, raw: spec.Basic.Properties, body: bytes
+        self,
+        channel: RabbitChannel,
+        tag: int,
+        redelivered: bool,
+        exchange: bytes,
+        key: bytes,
+        header: bytes,
+        body: bytes,
     ) -> None:
-        """Built by RabbitChannel for each delivery."""
+        """Built by RabbitChannel for each delivery; ``header`` is the content header's payload."""
         self._channel = channel
-        self._frame = frame
-        self._raw = raw
+        self._tag = tag
+        self._exchange = exchange
+        self._key = key
+        self._header = header
         self._properties: Properties | None = None
         self._settled = False
+        self.redelivered = redelivered  # whether it may have been delivered before
         self.body = body
 
     @property
     def exchange(self) -> str:
         """Where it was published."""
-        return self._frame.exchange or ""
+        return frames.plain_text(self._exchange)
 
     @property
     def routing_key(self) -> str:
         """The key it was published with."""
-        return self._frame.routing_key or ""
-
-    @property
-    def redelivered(self) -> bool:
-        """Whether it may have been delivered before."""
-        return bool(self._frame.redelivered)
+        return frames.plain_text(self._key)
 
     @property
     def properties(self) -> Properties:
         """Its properties."""
         if self._properties is None:
-            self._properties = decode_properties(self._raw)
+            self._properties = frames.decode_properties(frames.decode_header(self._header))
         return self._properties
 
     def ack(self) -> None:
         """Say that it is dealt with."""
         if not self._settled:
             self._settled = True
-            self._channel.settle(self._frame.delivery_tag or 0, None)
+            self._channel.settle(self._tag, None)
 
     def reject(self, *, requeue: bool) -> None:
         """Give it back, or away to the dead-letter exchange."""
         if not self._settled:
             self._settled = True
-            self._channel.settle(self._frame.delivery_tag or 0, requeue)
+            self._channel.settle(self._tag, requeue)
 
 
 _LEAVING: set[asyncio.Task[Any]] = set()  # tasks that nobody else holds
@@ -141,28 +136,55 @@ async def _unused(_: object) -> None:
     """Stand in aiormq's table of consumers: RabbitChannel calls its own."""
 
 
+class _Content:
+    """A message that is coming in: a delivery, or a returned one."""
+
+    __slots__ = ("body", "exchange", "header", "key", "left", "redelivered", "returned", "tag")
+
+    def __init__(self, tag: int, redelivered: bool, exchange: bytes, key: bytes, *, returned: bool = False) -> None:
+        self.tag = tag
+        self.redelivered = redelivered
+        self.exchange = exchange
+        self.key = key
+        self.returned = returned
+        self.header = b""
+        self.left = 0  # bytes of the body that have not come
+        self.body: list[bytes] = []
+
+
 class RabbitChannel(Channel):
     """One channel on a connection."""
 
-    def __init__(self, connection: Connection, number: int, confirms: bool, on_end: Callable[[], None]) -> None:
+    def __init__(self, connection: RabbitConnection, number: int, confirms: bool, on_end: Callable[[], None]) -> None:
         """Use ``opened``. ``on_end`` is called once when the channel ends, whoever ends it."""
         super().__init__(connection, number, publisher_confirms=confirms, frame_buffer=FRAMES)
+        self._socket = connection.socket
         self._on_end = on_end
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._body_bytes = connection.connection_tune.frame_max
+        self._published = 0  # the number of the last publish
+        self._confirms: dict[int, asyncio.Future[bool]] = {}  # what waits for its confirm, in the order of its number
         self._publishing = asyncio.Lock()
-        self._header: tuple[Properties, bool, bytes] = (NO_PROPERTIES, True, encode_properties(NO_PROPERTIES, True))
+        self._queued = 0  # publishes that wait for the socket
+        self._header: tuple[Properties, bool, bytes] = (
+            NO_PROPERTIES,
+            True,
+            frames.encode_properties(NO_PROPERTIES, True),
+        )
+        self._content: _Content | None = None
         self._on_delivery: OnDelivery | None = None
         self._on_start: Callable[[], None] = _nothing
         self._outstanding: deque[int] = deque()  # tags in the order of delivery; at most the prefetch
         self._settled: set[int] = set()
         self._acks: set[int] = set()
         self._rejects: list[tuple[int, bool]] = []
-        self._flush: asyncio.Task[None] | None = None
+        self._telling = False
+        self._socket.takers[number] = self
         self.closing.add_done_callback(self._end)
 
     @classmethod
     async def opened(
-        cls, connection: Connection, *, confirms: bool = False, on_end: Callable[[], None] = _nothing
+        cls, connection: RabbitConnection, *, confirms: bool = False, on_end: Callable[[], None] = _nothing
     ) -> Self:
         """Open a channel. Raises BusUnavailable."""
         with broker_call("opening a channel"):
@@ -206,77 +228,120 @@ class RabbitChannel(Channel):
         self, exchange: str, key: str, body: bytes, properties: Properties | None, mandatory: bool, persistent: bool
     ) -> None:
         """Publish and wait for the confirm. Raises BusUnavailable, NotConfirmed, Unroutable."""
-        async with self._publishing:  # fair, so the order of the calls is the order on the wire
-            confirm = await self._send(exchange, key, body, properties or NO_PROPERTIES, mandatory, persistent)
-        try:
-            await confirm
-        except DeliveryError:
-            raise NotConfirmed(f"{exchange or 'the default exchange'} ▶ {key} was refused by the broker") from None
+        if self._queued or not self._socket.writable:
+            await self._place()
+        if not await self._send(exchange, key, body, properties or NO_PROPERTIES, mandatory, persistent):
+            raise NotConfirmed(f"{exchange or 'the default exchange'} ▶ {key} was refused by the broker")
 
-    async def _send(
+    async def _place(self) -> None:
+        """Return when the socket takes more, or the channel has ended; in the order of the calls."""
+        self._queued += 1
+        try:
+            async with self._publishing:
+                while not self._socket.writable and not self.over:
+                    await asyncio.wait({self._socket.place(), self._ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._queued -= 1
+
+    def _send(
         self, exchange: str, key: str, body: bytes, properties: Properties, mandatory: bool, persistent: bool
-    ) -> asyncio.Future[Any]:
-        method = publish_method(self.number, exchange, key, mandatory)
+    ) -> asyncio.Future[bool]:
+        """Write a publish; the future says whether the broker has taken it."""
+        if self.over or self._socket.transport.is_closing():
+            raise BusUnavailable("the channel has ended")
         header = self._header
         if header[0] is not properties or header[1] is not persistent:
-            header = self._header = (properties, persistent, encode_properties(properties, persistent))
-        tag = self.delivery_tag + 1
-        encoded = mark(header[2], tag) if mandatory else header[2]
-        frame_max = self.connection.connection_tune.frame_max
-        if len(encoded) + HEADER_OVERHEAD > frame_max:
+            header = self._header = (properties, persistent, frames.encode_properties(properties, persistent))
+        number = self._published + 1
+        encoded = frames.mark(header[2], number) if mandatory else header[2]
+        if len(encoded) + frames.HEADER_OVERHEAD > self._body_bytes:
             raise ValueError("the properties do not fit one AMQP frame")  # the broker would end the connection for it
-        payload = b"".join((method, *content(self.number, encoded, body, frame_max)))
-        loop = asyncio.get_running_loop()
-        confirm: asyncio.Future[Any] = loop.create_future()
-        self.delivery_tag = tag
-        self.confirmations[tag] = confirm
-        sent = False
-        try:
-            # The drain future makes the connection's writer wait for the socket before it takes the next frame.
-            sent = await self._write(ChannelFrame(payload, should_close=False, drain_future=loop.create_future()))
-        finally:
-            if not sent:
-                self.delivery_tag = tag - 1  # the broker has not seen it, so the next publish has this number
-                self.confirmations.pop(tag, None)
-        if not sent:
-            raise BusUnavailable("the channel has ended")
+        method = frames.publish_method(self.number, exchange, key, mandatory)
+        self._socket.transport.write(b"".join((method, *frames.content(self.number, encoded, body, self._body_bytes))))
+        self._published = number
+        confirm = self._confirms[number] = asyncio.get_running_loop().create_future()
         return confirm
 
     async def settled(self, longest_s: float) -> None:
         """Return when everything that was published has been answered, or after ``longest_s``."""
-        waiting = [confirm for confirm in self.confirmations.values() if isinstance(confirm, asyncio.Future)]
-        if waiting:
+        if waiting := list(self._confirms.values()):
             await asyncio.wait(waiting, timeout=longest_s)
 
-    async def _write(self, frame: ChannelFrame) -> bool:
-        """Hand a frame to the connection's writer; False where the channel ended before that."""
-        if self.over:
-            return False
-        if not self.write_queue.full():
-            self.write_queue.put_nowait(frame)
-            return True
-        put = asyncio.get_running_loop().create_task(self.write_queue.put(frame))
-        try:
-            await asyncio.wait({put, self._ended}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            if not put.done():
-                put.cancel()
-        return put.done() and not put.cancelled()
+    def _confirmed(self, number: int, *, multiple: bool, taken: bool) -> None:
+        """Take a confirm: of one publish, or of all up to it."""
+        confirms = self._confirms
+        numbers: Iterable[int] = (number,)
+        if multiple:
+            numbers = list(itertools.takewhile(lambda each: each <= number, confirms))
+        for each in numbers:
+            confirm = confirms.pop(each, None)
+            if confirm is not None and not confirm.done():
+                confirm.set_result(taken)
 
-    async def _on_return_frame(self, frame: spec.Basic.Return) -> None:
-        header = await self._get_frame()
-        if not isinstance(header, ContentHeader):
-            raise TypeError(f"a returned message begins with {header!r}")
-        await self._read_content(frame, header)
-        tag = marked(header.properties.app_id)
-        confirm = None if tag is None else self.confirmations.get(tag)
-        if tag is None or confirm is None:
+    def _returned(self, content: _Content) -> None:
+        """Take a returned message. The broker confirms it too; that confirm finds the publish answered."""
+        try:
+            number = frames.marked(frames.decode_header(content.header).app_id)
+        except Exception:  # noqa: BLE001 - whatever is in it: then it is none of ours
             return
-        self.confirmations[tag] = Returning()  # the broker confirms a returned message too; that confirm goes here
-        if not confirm.done():
-            confirm.set_exception(
-                Unroutable(f"{frame.exchange or 'the default exchange'} ▶ {frame.routing_key} reached no queue")
+        confirm = None if number is None else self._confirms.get(number)
+        if confirm is not None and not confirm.done():
+            where = frames.plain_text(content.exchange) or "the default exchange"
+            confirm.set_exception(Unroutable(f"{where} ▶ {frames.plain_text(content.key)} reached no queue"))
+
+    # ── from the socket ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take(self, kind: int, data: bytes, at: int, end: int) -> bool:
+        """Take a frame of this channel where it is one of a delivery, of a returned message, or a confirm. See ``rabbit_connection.Taker``."""
+        if kind == frames.METHOD:
+            match frames.method_of(data, at):
+                case frames.DELIVER:
+                    self._content = _Content(*frames.deliver_of(data, at))
+                case frames.ACK | frames.NACK as method:
+                    number, multiple = frames.settled_of(data, at)
+                    self._confirmed(number, multiple=multiple, taken=method == frames.ACK)
+                case frames.RETURN:
+                    self._content = _Content(0, False, *frames.return_of(data, at), returned=True)
+                case _:
+                    return False
+            return True
+        content = self._content
+        if content is None:
+            return False
+        if kind == frames.HEADER:
+            content.header = data[at:end]
+            content.left = frames.size_of_body(data, at)
+        elif kind == frames.BODY:
+            content.body.append(data[at:end])
+            content.left -= end - at
+        else:
+            return False
+        if content.left <= 0:
+            self._content = None
+            if content.returned:
+                self._returned(content)
+            else:
+                self._delivered(content)
+        return True
+
+    def _delivered(self, content: _Content) -> None:
+        on_delivery = self._on_delivery
+        if on_delivery is None:
+            return
+        self._begin()
+        self._outstanding.append(content.tag)
+        body = content.body[0] if len(content.body) == 1 else b"".join(content.body)
+        began = time.monotonic()
+        try:
+            on_delivery(
+                RabbitDelivery(
+                    self, content.tag, content.redelivered, content.exchange, content.key, content.header, body
+                )
             )
+        except Exception:  # noqa: BLE001 - a caller's mistake must not end the deliveries of the others
+            _log.exception("a consumer raised; the delivery stays unacknowledged")
+        if time.monotonic() - began > LONG_S:
+            self._socket.rest()  # what has waited behind it goes first: heartbeats among it
 
     # ── consuming ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -316,57 +381,39 @@ class RabbitChannel(Channel):
             self._acks.add(tag)
         else:
             self._rejects.append((tag, requeue))
-        if self._flush is None:
-            self._flush = watched(asyncio.get_running_loop().create_task(self._tell_settled(), name="acks"))
+        if not self._telling:
+            self._telling = True
+            asyncio.get_running_loop().call_soon(self._tell_settled)
 
-    async def _tell_settled(self) -> None:
-        try:
-            while self._acks or self._rejects:
-                rejects, self._rejects = self._rejects, []
-                acks, self._acks = self._acks, set()
-                head = 0
-                while self._outstanding and self._outstanding[0] in self._settled:
-                    tag = self._outstanding.popleft()
-                    self._settled.discard(tag)
-                    if tag in acks:
-                        acks.discard(tag)
-                        head = tag
-                frames: list[Any] = [spec.Basic.Reject(tag, requeue) for tag, requeue in rejects]
-                if head:  # all before it are settled, and the rejects among them go first
-                    frames.append(spec.Basic.Ack(head, multiple=True))
-                frames += [spec.Basic.Ack(tag) for tag in sorted(acks)]
-                if not await self._write(ChannelFrame.marshall(self.number, frames)):
-                    return
-        finally:
-            self._flush = None
+    def _tell_settled(self) -> None:
+        """Tell the broker what was settled. It is little, and bounded by the prefetch, so it does not wait for the socket."""
+        self._telling = False
+        if self.over or self._socket.transport.is_closing() or not (self._acks or self._rejects):
+            return
+        rejects, self._rejects = self._rejects, []
+        acks, self._acks = self._acks, set()
+        head = 0
+        while self._outstanding and self._outstanding[0] in self._settled:
+            tag = self._outstanding.popleft()
+            self._settled.discard(tag)
+            if tag in acks:
+                acks.discard(tag)
+                head = tag
+        told = [frames.reject(self.number, tag, requeue=requeue) for tag, requeue in rejects]
+        if head:  # all before it are settled, and the rejects among them go first
+            told.append(frames.ack(self.number, head, multiple=True))
+        told += [frames.ack(self.number, tag, multiple=False) for tag in sorted(acks)]
+        self._socket.transport.write(b"".join(told))
 
     def _begin(self) -> None:
         on_start, self._on_start = self._on_start, _nothing
         on_start()
 
-    async def _on_deliver_frame(self, frame: spec.Basic.Deliver) -> None:
-        header = await self._get_frame()
-        if not isinstance(header, ContentHeader):
-            raise TypeError(f"a delivery begins with {header!r}")
-        message = await self._read_content(frame, header)
-        if self._on_delivery is None:
-            return
-        self._begin()
-        self._outstanding.append(frame.delivery_tag or 0)
-        began = time.monotonic()
-        try:
-            self._on_delivery(RabbitDelivery(self, frame, header.properties, message.body))
-        except Exception:  # noqa: BLE001 - a caller's mistake must not end the deliveries of the others
-            _log.exception("a consumer raised; the delivery stays unacknowledged")
-        if time.monotonic() - began > LONG_S:
-            await asyncio.sleep(0)  # what has waited behind it goes first: heartbeats among it
-
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def leave(self) -> None:
         """Close the channel; what is not acknowledged goes back to its queue. Never raises."""
-        if self._flush is not None:  # acks that were given must reach the broker before the channel goes
-            await asyncio.gather(self._flush, return_exceptions=True)
+        self._tell_settled()  # acks that were given must reach the broker before the channel goes
         self.silence()
         try:
             with broker_call("closing a channel"):
@@ -378,11 +425,14 @@ class RabbitChannel(Channel):
         if self._ended.done():
             return
         self._ended.set_result(None)
+        if self._socket.takers.get(self.number) is self:
+            del self._socket.takers[self.number]
+        self._content = None
         self.silence()
         error = None if closing.cancelled() else closing.exception()
         reason = describe(error) if isinstance(error, AMQPError) else "the channel ended"
-        for confirm in self.confirmations.values():
+        for confirm in self._confirms.values():
             if not confirm.done():
                 confirm.set_exception(NotConfirmed(f"{reason} before the confirm"))
-        self.confirmations.clear()
+        self._confirms.clear()
         self._on_end()

@@ -14,18 +14,30 @@ from typing import Any, Final
 
 import pamqp.decode
 import pamqp.frame
+import pamqp.header
 from pamqp import commands as spec
 
 from warren.bus import HeaderValue, Properties
 
 NO_PROPERTIES: Final = Properties()
 
+METHOD: Final = 1  # types of frames (AMQP 0-9-1, 4.2.3)
+HEADER: Final = 2
+BODY: Final = 3
+# Class and method of those that come by the thousand, as one number.
+DELIVER: Final = 60 << 16 | 60
+RETURN: Final = 60 << 16 | 50
+ACK: Final = 60 << 16 | 80
+NACK: Final = 60 << 16 | 120
+_REJECT: Final = 60 << 16 | 90
+
 _FRAME_END: Final = b"\xce"
 _FRAME = struct.Struct(">BHI")
 _HEADER = struct.Struct(">HxxQ")
 _FLAGS = struct.Struct(">H")
-_TYPE_HEADER: Final = 2
-_TYPE_BODY: Final = 3
+_METHOD = struct.Struct(">I")
+_SETTLED = struct.Struct(">QB")  # delivery tag, bits
+_SETTLE = struct.Struct(">BHIIQBB")  # a whole frame
 _FRAME_OVERHEAD: Final = 8
 HEADER_OVERHEAD: Final = _FRAME_OVERHEAD + _HEADER.size  # of a header frame, besides the properties
 _APP_ID_FLAG: Final = 1 << 3  # AMQP writes properties in the order of their flags; only cluster-id comes after app-id
@@ -109,12 +121,74 @@ def marked(app_id: str | None) -> int | None:
 def content(channel: int, properties: bytes, body: bytes, frame_max: int) -> list[bytes]:
     """Return the header frame and the body frames of a message."""
     header = _HEADER.pack(60, len(body)) + properties
-    parts = [_FRAME.pack(_TYPE_HEADER, channel, len(header)), header, _FRAME_END]
+    parts = [_FRAME.pack(HEADER, channel, len(header)), header, _FRAME_END]
     step = frame_max - _FRAME_OVERHEAD
     for begin in range(0, len(body), step):
         chunk = body if len(body) <= step else body[begin : begin + step]
-        parts += (_FRAME.pack(_TYPE_BODY, channel, len(chunk)), chunk, _FRAME_END)
+        parts += (_FRAME.pack(BODY, channel, len(chunk)), chunk, _FRAME_END)
     return parts
+
+
+def method_of(data: bytes, at: int) -> int:
+    """Return class and method of the method frame whose payload begins at ``at``, as one number."""
+    method: int = _METHOD.unpack_from(data, at)[0]
+    return method
+
+
+def deliver_of(data: bytes, at: int) -> tuple[int, bool, bytes, bytes]:
+    """Read a ``basic.deliver`` whose payload begins at ``at``: delivery tag, redelivered, exchange, routing key."""
+    at += 5 + data[at + 4]  # behind the consumer's tag
+    tag, bits = _SETTLED.unpack_from(data, at)
+    at += _SETTLED.size
+    exchange, at = _text(data, at)
+    return tag, bool(bits & 1), exchange, _text(data, at)[0]
+
+
+def return_of(data: bytes, at: int) -> tuple[bytes, bytes]:
+    """Read a ``basic.return``: exchange and routing key."""
+    _, at = _text(data, at + 6)  # behind the reply's code: its text
+    exchange, at = _text(data, at)
+    return exchange, _text(data, at)[0]
+
+
+def settled_of(data: bytes, at: int) -> tuple[int, bool]:
+    """Read the broker's ``basic.ack`` or ``basic.nack``: the publish's number, and whether those before it are meant too."""
+    tag, bits = _SETTLED.unpack_from(data, at + 4)
+    return tag, bool(bits & 1)
+
+
+def size_of_body(data: bytes, at: int) -> int:
+    """Return the size of the body that follows the content header whose payload begins at ``at``."""
+    size: int = _HEADER.unpack_from(data, at)[1]
+    return size
+
+
+def ack(channel: int, tag: int, *, multiple: bool) -> bytes:
+    """Return the frame of our ``basic.ack``."""
+    return _SETTLE.pack(METHOD, channel, 13, ACK, tag, multiple, _FRAME_END[0])
+
+
+def reject(channel: int, tag: int, *, requeue: bool) -> bytes:
+    """Return the frame of our ``basic.reject``."""
+    return _SETTLE.pack(METHOD, channel, 13, _REJECT, tag, requeue, _FRAME_END[0])
+
+
+def _text(data: bytes, at: int) -> tuple[bytes, int]:
+    """Read a short string: its bytes, and where the next field begins."""
+    end = at + 1 + data[at]
+    return data[at + 1 : end], end
+
+
+def plain_text(raw: bytes) -> str:
+    """Return a short string as text; what can't be read is ``?``, which no address has."""
+    return raw.decode("utf-8", "replace").replace("\ufffd", "?")
+
+
+def decode_header(payload: bytes) -> spec.Basic.Properties:
+    """Return the properties in a content header."""
+    header = pamqp.header.ContentHeader()
+    header.unmarshal(payload)
+    return header.properties
 
 
 def decode_properties(raw: spec.Basic.Properties) -> Properties:

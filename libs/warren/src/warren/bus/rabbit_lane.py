@@ -9,10 +9,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from aiormq.connection import Connection
-
 from warren.bus import OnDelivery
 from warren.bus.rabbit_channel import RabbitChannel
+from warren.bus.rabbit_connection import RabbitConnection
 from warren.errors import BusUnavailable
 from warren.topology import Queue
 
@@ -32,7 +31,7 @@ class RabbitLane:
 
     @classmethod
     async def opened(
-        cls, connection: Connection, on_lost: Callable[[], None], on_end: Callable[[RabbitLane], None]
+        cls, connection: RabbitConnection, on_lost: Callable[[], None], on_end: Callable[[RabbitLane], None]
     ) -> RabbitLane:
         """Open the lane's channel; ``on_end`` is called when it ends, whoever ends it. Raises BusUnavailable."""
         lane = cls(on_lost, on_end)

@@ -11,27 +11,18 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
-from aiormq.connection import (
-    DEFAULT_PORTS,
-    Connection,
-    FrameReceiver,
-    TCPTransportFactory,
-    TLSTransportFactory,
-    TransportFactory,
-)
-from pamqp import commands as spec
+from aiormq.connection import DEFAULT_PORTS
 from yarl import URL
 
 from warren.bus.rabbit_channel import broker_call, describe
-from warren.bus.rabbit_refusal import refusal, remedy
+from warren.bus.rabbit_connection import RabbitConnection
+from warren.bus.rabbit_refusal import remedy
 from warren.errors import BusUnavailable, TopologyMismatch
 from warren.fault import watched
 
 _log = logging.getLogger("warren.bus")
 
-READ_BYTES = 1024 * 1024  # what is read from the socket ahead of the frames
 BLOCKED_CHECK_S = 0.5
 CLOSE_S = 3.0
 
@@ -51,41 +42,6 @@ class LinkTimes:
         return longest * (0.5 + random.random() / 2)
 
 
-class _Answers(FrameReceiver):
-    """What the broker answers while a connection is made. Where it says no, aiormq would tell what it had waited for, and not the reason."""
-
-    async def get_frame(self) -> Any:
-        received = await super().get_frame()
-        if isinstance(received[2], spec.Connection.Close):
-            raise refusal(received[2])
-        return received
-
-
-class _Connection(Connection):
-    FRAME_BUFFER_SIZE = 256
-    HEARTBEAT_GRACE_MULTIPLIER = 2  # a silent broker is given up after two heartbeats
-
-    @staticmethod
-    async def _rpc(request: Any, writer: Any, frame_receiver: FrameReceiver, wait_response: bool = True) -> Any:
-        return await Connection._rpc(request, writer, _Answers(frame_receiver.reader), wait_response)  # noqa: SLF001 - aiormq has no other place to see the answer
-
-
-class _Transport(TransportFactory):
-    """Keeps the socket, so that a connection whose peer does not answer can be ended for certain."""
-
-    def __init__(self, inner: TransportFactory) -> None:
-        self._inner = inner
-        self._writer: asyncio.StreamWriter | None = None
-
-    async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, self._writer = await self._inner.create(url, **kwargs)
-        return reader, self._writer
-
-    def abort(self) -> None:
-        if self._writer is not None:
-            self._writer.transport.abort()
-
-
 def shown(url: URL) -> str:
     """Return an address without its credentials and options."""
     return f"{url.host}:{url.port or DEFAULT_PORTS[url.scheme]}{url.raw_path}"
@@ -101,12 +57,12 @@ class Link:
         name: str,
         times: LinkTimes,
         random: Random,
-        on_up: Callable[[Connection], Awaitable[None]],
+        on_up: Callable[[RabbitConnection], Awaitable[None]],
         on_down: Callable[[], None],
         on_mismatch: Callable[[TopologyMismatch], None],
     ) -> None:
         """``on_up`` makes a fresh connection ready (it may raise BusUnavailable or TopologyMismatch); ``on_down`` ends what it began."""
-        self.connection: Connection | None = None
+        self.connection: RabbitConnection | None = None
         self._purpose = purpose
         self._urls = [
             URL(url).update_query({"heartbeat": times.heartbeat_s, **URL(url).query, "name": f"{name}/{purpose}"})
@@ -158,8 +114,7 @@ class Link:
 
     async def _serve(self, url: URL) -> bool:
         """Connect to one address and stay until the connection ends; False where it could not be made ready."""
-        transport = _Transport(TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory())
-        connection = _Connection(url, transport_factory=transport, limit=READ_BYTES)
+        connection = RabbitConnection(url)
         ready = False
         try:
             with broker_call("connecting"):
@@ -184,15 +139,15 @@ class Link:
         finally:
             self.connection = None
             self._on_down()
-            await _end(connection, transport)
+            await _end(connection)
         return ready
 
-    def adopt(self, connection: Connection) -> None:
+    def adopt(self, connection: RabbitConnection) -> None:
         """Say (from ``on_up``) that the connection can be used from now on."""
         self.connection = connection
         self._attempted.set()
 
-    async def _stay(self, connection: Connection) -> None:
+    async def _stay(self, connection: RabbitConnection) -> None:
         closing = connection.closing
         while not closing.done():
             await asyncio.wait({closing}, timeout=BLOCKED_CHECK_S)
@@ -203,7 +158,7 @@ class Link:
                 _log.warning("the broker %s (%s)", state, self._purpose)
 
 
-def _is_blocked(connection: Connection) -> bool:
+def _is_blocked(connection: RabbitConnection) -> bool:
     # ``ready()`` waits exactly while the connection is blocked; one step of it tells whether it would.
     step = connection.ready()
     try:
@@ -214,12 +169,12 @@ def _is_blocked(connection: Connection) -> bool:
     return True
 
 
-async def _end(connection: Connection, transport: _Transport) -> None:
+async def _end(connection: RabbitConnection) -> None:
     """Close in order, or hard where the peer does not answer in time."""
     close = asyncio.get_running_loop().create_task(connection.close())
     try:
         await asyncio.wait({close}, timeout=CLOSE_S)
     finally:
-        transport.abort()
+        connection.abort()
         close.cancel()
         await asyncio.gather(close, return_exceptions=True)

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiormq.connection import Connection
 from aiormq.exceptions import ChannelPreconditionFailed
 
 from warren.bus import Source
 from warren.bus.rabbit_channel import RabbitChannel, broker_call, describe
+from warren.bus.rabbit_connection import RabbitConnection
 from warren.errors import TopologyMismatch
 from warren.topology import Binding, Exchange, Queue, Topology
 
 
-async def declare_topology(connection: Connection, topology: Topology) -> None:
+async def declare_topology(connection: RabbitConnection, topology: Topology) -> None:
     """Declare all of it on a channel of its own. Raises BusUnavailable, TopologyMismatch."""
     channel = await RabbitChannel.opened(connection)
     try:
@@ -48,7 +48,7 @@ async def declare_source(channel: RabbitChannel, source: Source, topology: Topol
         await _bind(channel, binding)
 
 
-async def delete_door(connection: Connection, queue: str, timeout_s: float) -> None:
+async def delete_door(connection: RabbitConnection, queue: str, timeout_s: float) -> None:
     """Delete an exclusive queue's door, whoever owns the queue; nothing where there is none. Raises BusUnavailable."""
     channel = await RabbitChannel.opened(connection)
     try:

@@ -1,0 +1,198 @@
+"""RabbitConnection: aiormq's connection, past which the busy frames go straight to their channel.
+
+Deliveries, returned messages and confirms come by the thousand, and aiormq decodes each frame into an object and wakes two tasks for it. Here the
+socket's protocol cuts the stream into frames, offers each to the channel that it is for, in the turn in which it came, and passes on what that does
+not take, byte for byte, to the stream that aiormq reads. It keeps no frame but an unfinished one, and decides nothing about them. A Link makes them;
+RabbitChannels register themselves and write through it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from struct import Struct
+from typing import Any, Protocol, cast
+
+from aiormq.connection import Connection, FrameReceiver, TransportFactory
+from aiormq.exceptions import AMQPConnectionError
+from pamqp import commands as spec
+from yarl import URL
+
+from warren.bus.rabbit_refusal import refusal
+
+READ_BYTES = 1024 * 1024  # what of aiormq's own frames is read ahead
+ALIVE_S = 1.0  # how often aiormq hears that frames have come which it did not see
+_HEAD = Struct(">BHI")  # type, channel, size (AMQP 0-9-1, 4.2.3)
+_HEAD_BYTES = 7
+_END = 0xCE
+_HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
+
+
+class Taker(Protocol):
+    """A channel."""
+
+    def take(self, kind: int, data: bytes, at: int, end: int) -> bool:
+        """Take the frame of type ``kind`` whose payload is ``data[at:end]``; False where it is aiormq's to deal with. Must not raise."""
+        ...
+
+
+class Socket(asyncio.StreamReaderProtocol):
+    """The protocol of one connection's socket."""
+
+    def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop) -> None:
+        """``reader`` is what aiormq reads."""
+        super().__init__(reader, loop=loop)
+        self.takers: dict[int, Taker] = {}
+        self.writable = True  # the transport takes more
+        self.transport: asyncio.Transport
+        self._loop = loop
+        self._buffer = b""
+        self._resting = False
+        self._told_at = 0.0
+        self._waiting: list[asyncio.Future[None]] = []
+
+    # ── in ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self.transport = cast("asyncio.Transport", transport)
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come."""
+        self._buffer = self._buffer + data if self._buffer else data
+        if not self._resting:
+            self._cut()
+
+    def eof_received(self) -> bool | None:
+        """Take that nothing more comes."""
+        self._cut()
+        return super().eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take that the socket is gone."""
+        self._cut()
+        super().connection_lost(exc)
+        self.writable = False
+        self._wake()
+
+    def rest(self) -> None:
+        """Leave the loop its turn before the next frame: what was just taken took long."""
+        if not self._resting:
+            self._resting = True
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._resting = False
+        self._cut()
+
+    def _cut(self) -> None:
+        """Give out the whole frames of what has come, until one has taken long."""
+        buffer, at, taken = self._buffer, 0, False
+        length = len(buffer)
+        while length - at > _HEAD_BYTES and not self._resting:
+            kind, channel, size = _HEAD.unpack_from(buffer, at)
+            begin = at + _HEAD_BYTES
+            end = begin + size
+            if end >= length:
+                break
+            taker = self.takers.get(channel)
+            if taker is not None and buffer[end] == _END and taker.take(kind, buffer, begin, end):
+                taken = True
+            else:
+                super().data_received(buffer[at : end + 1])
+            at = end + 1
+        self._buffer = buffer[at:] if at else buffer
+        if taken:
+            self._tell_alive()
+
+    def _tell_alive(self) -> None:
+        """Let aiormq, which counts the seconds since the last frame, see one: the broker sends no heartbeats while it sends other frames."""
+        now = self._loop.time()
+        if now - self._told_at >= ALIVE_S:
+            self._told_at = now
+            super().data_received(_HEARTBEAT)
+
+    # ── out ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def pause_writing(self) -> None:
+        """Take that the transport's buffer is full."""
+        super().pause_writing()
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        """Take that it has place again."""
+        super().resume_writing()
+        self.writable = True
+        self._wake()
+
+    def place(self) -> asyncio.Future[None]:
+        """Return what is done once the transport takes more, or the socket has gone."""
+        future = self._loop.create_future()
+        if self.writable or self.transport.is_closing():
+            future.set_result(None)
+        else:
+            self._waiting.append(future)
+        return future
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+
+class _Sockets(TransportFactory):
+    """Makes the socket; keeps its protocol."""
+
+    socket: Socket | None = None
+
+    async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        provider = kwargs.pop("ssl_context_provider")
+        tls = await provider.get_context() if url.scheme == "amqps" else None
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=READ_BYTES, loop=loop)
+        socket = Socket(reader, loop)
+        try:
+            await loop.create_connection(lambda: socket, host=url.host or "", port=url.port or 0, ssl=tls)
+        except OSError as error:
+            raise AMQPConnectionError(*error.args) from error
+        self.socket = socket
+        return reader, asyncio.StreamWriter(socket.transport, socket, reader, loop)
+
+
+class _Answers(FrameReceiver):
+    """What the broker answers while a connection is made. Where it says no, aiormq would tell what it had waited for, and not the reason."""
+
+    async def get_frame(self) -> Any:
+        received = await super().get_frame()
+        if isinstance(received[2], spec.Connection.Close):
+            raise refusal(received[2])
+        return received
+
+
+class RabbitConnection(Connection):
+    """One connection, not connected yet. ``connect`` raises what aiormq does."""
+
+    FRAME_BUFFER_SIZE = 256
+    HEARTBEAT_GRACE_MULTIPLIER = 2  # a silent broker is given up after two heartbeats
+
+    def __init__(self, url: URL | str) -> None:
+        """``url`` is ``amqp://`` or ``amqps://``, with aiormq's options."""
+        self._sockets = _Sockets()
+        super().__init__(url, transport_factory=self._sockets)
+
+    @property
+    def socket(self) -> Socket:
+        """The socket. Raises AMQPConnectionError where there was none yet."""
+        if self._sockets.socket is None:
+            raise AMQPConnectionError("not connected")
+        return self._sockets.socket
+
+    def abort(self) -> None:
+        """End it at once, though the peer does not answer."""
+        if self._sockets.socket is not None:
+            self._sockets.socket.transport.abort()
+
+    @staticmethod
+    async def _rpc(request: Any, writer: Any, frame_receiver: FrameReceiver, wait_response: bool = True) -> Any:
+        return await Connection._rpc(request, writer, _Answers(frame_receiver.reader), wait_response)  # noqa: SLF001 - aiormq has no other place to see the answer
