@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from warren.batch import BatchLimits
-from warren.batcher import Batcher
+from warren.batcher import WORTHWHILE, Batcher
 from warren.errors import NotConfirmed
 from warren.fault import Fault, fault_in
 
@@ -195,3 +195,62 @@ async def test_ten_thousand_items_keep_their_order() -> None:
     await asyncio.gather(*(offer(begin) for begin in range(0, 10_000, 1_000)))
     await batcher.barrier()
     assert sent == offered
+
+
+class Slow:
+    """A destination that takes 50 ms, and is given more while the first batches are under way."""
+
+    def __init__(self, rest_s: float, more: Sequence[int]) -> None:
+        """``more``: how many items come while the first batch, the second … is under way."""
+        self.sent: list[int] = []
+        self.more = list(more)
+        self.batcher: Batcher[int] = Batcher(self.send, BatchLimits(rest_s=rest_s))
+
+    async def send(self, items: Sequence[int]) -> None:
+        self.sent.append(len(items))
+        for number in range(self.more.pop(0) if self.more else 0):
+            self.batcher.offer(number, 1)
+        await asyncio.sleep(0.05)
+
+
+async def test_a_busy_destination_rests_between_batches() -> None:
+    """What comes while a batch is under way, and in the rest after it, goes as one batch."""
+    slow = Slow(60.0, [1])
+    slow.batcher.offer(0, 1)
+    await slow.batcher.barrier()
+    await turns()
+    assert slow.sent == [1]
+    slow.batcher.offer(0, 1)
+    await slow.batcher.barrier()
+    assert slow.sent == [1, 2]
+
+
+async def test_nothing_rests_where_nothing_came_meanwhile() -> None:
+    """Who sends only when the last one is through is not held up."""
+    slow = Slow(60.0, [])
+    for count in range(1, 4):
+        slow.batcher.offer(0, 1)
+        await turns()
+        assert slow.sent == [1] * count
+        await slow.batcher.barrier()
+
+
+@pytest.mark.parametrize(("rest_s", "waiting"), [(60.0, WORTHWHILE), (0.0, 1)])
+async def test_a_rest_is_spared(rest_s: float, waiting: int) -> None:
+    """A batch that is worth its costs does not wait for a rest, and where there is to be none nothing does."""
+    slow = Slow(rest_s, [waiting])
+    slow.batcher.offer(0, 1)
+    await slow.batcher.barrier()
+    await turns()
+    assert slow.sent == [1, waiting]
+    await slow.batcher.barrier()
+
+
+async def test_closing_ends_a_rest() -> None:
+    """A batcher that rests is closed at once."""
+    slow = Slow(60.0, [1])
+    slow.batcher.offer(0, 1)
+    await slow.batcher.barrier()
+    async with asyncio.timeout(5):
+        await slow.batcher.close()
+    assert slow.sent == [1]

@@ -15,12 +15,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """How much goes at once, and how much may wait."""
+    """How much goes at once, how much may wait, and how long a busy destination rests between two batches."""
 
     batch_count: int = 512
     batch_bytes: int = 256 * 1024
     waiting_count: int = 65_536
     waiting_bytes: int = 64 * 1024 * 1024
+    rest_s: float = (
+        0.0  # the longest rest between two batches; nothing rests where nothing came while the last one was under way
+    )
 
 
 class Batch(Generic[T]):

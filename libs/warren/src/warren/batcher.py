@@ -1,6 +1,7 @@
 """Batcher: one publish under way for one destination; what arrives meanwhile goes as the next batch.
 
-It drives a Batch with one task that lives only while there is something to send, so an idle destination costs nothing. It never
+It drives a Batch with one task that lives only while there is something to send, so an idle destination costs nothing. Where more comes than one
+batch at a time takes away, it rests between them, so that they are larger and fewer. It never
 reorders and never drops: ``send`` decides what a failure means (retry inside it, or raise to fail the waiters; where nobody waits, that is
 a fault). The gateway's
 uplink has one per shard, the router's outlet one per gateway.
@@ -18,6 +19,11 @@ from warren.fault import tell, watched
 
 T = TypeVar("T")
 
+# How much longer than a batch was under way the rest after it is. A busy broker takes longer, and so gets fewer and larger ones.
+REST_FACTOR = 3.0
+# So many items are a batch that is worth its costs: then there is no rest.
+WORTHWHILE = 64
+
 
 class Batcher(Generic[T]):
     """Group commit to one destination."""
@@ -29,9 +35,11 @@ class Batcher(Generic[T]):
         observe: Callable[[int], None] | None = None,
     ) -> None:
         """``send`` returns once the batch is confirmed; ``observe`` is told the count of each batch that went."""
+        limits = limits or BatchLimits()
         self._send = send
-        self._batch: Batch[T] = Batch(limits or BatchLimits())
+        self._batch: Batch[T] = Batch(limits)
         self._observe = observe
+        self._rest_s = limits.rest_s
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         self._offered = 0
@@ -78,17 +86,21 @@ class Batcher(Generic[T]):
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
+        now = asyncio.get_running_loop().time
         try:
             while items := self._batch.next():
                 if self._observe is not None:
                     self._observe(len(items))
                 error: BaseException | None = None
+                began = now()
                 try:
                     await self._send(items)
                 except Exception as raised:  # noqa: BLE001 - handed to whoever waits at a barrier
                     error = raised
                 self._done += len(items)
                 self._release(error)
+                if self._rest_s and 0 < len(self._batch) < WORTHWHILE:
+                    await asyncio.sleep(min(self._rest_s, REST_FACTOR * (now() - began)))
         finally:
             self._task = None
             while self._barriers:

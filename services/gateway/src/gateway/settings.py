@@ -173,6 +173,12 @@ class LimitSettings(Settings):
     uplink_count: int = variable(16_384, "Messages of one shard that may wait for the broker.", ge=16)
     batch_count: int = variable(512, "Messages that go to one shard at once.", ge=1)
     batch_bytes: int = variable(262_144, "Bytes that go to one shard at once.", ge=1_024)
+    batch_rest_ms: int = variable(
+        20,
+        "Longest rest of a busy shard between two batches, so that they are fewer and larger; 0: none.",
+        ge=0,
+        le=1_000,
+    )
     uplink_bytes: int = variable(16 * 1_048_576, "Bytes of one shard that may wait for the broker.", ge=65_536)
 
     @model_validator(mode="after")

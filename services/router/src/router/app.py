@@ -66,6 +66,7 @@ class Router:
         self._clock = clock or SystemClock()
         tracing = tracing or Tracing("warren-router", topology=self.topology)
         flow, times = settings.flow, settings.takeover
+        rest_s = flow.batch_rest_ms / 1_000
         steady = Steady(bus)
         self.gateways = Gateways(times.lease_ms / 1_000)
         self.routers = Routers(times.peer_lease_ms / 1_000)
@@ -92,7 +93,7 @@ class Router:
             self._clock,
             self.metrics,
             tracing,
-            BatchLimits(flow.batch_count, flow.batch_bytes, flow.egress_count, flow.egress_bytes),
+            BatchLimits(flow.batch_count, flow.batch_bytes, flow.egress_count, flow.egress_bytes, rest_s),
             living=lambda: self.gateways.living,
             suspect=self.inbox.suspect,
             suspected=self.gateways.suspected,
@@ -137,7 +138,7 @@ class Router:
             self._clock,
             self.metrics,
             tracing,
-            BatchLimits(flow.batch_count, flow.batch_bytes, flow.notify_prefetch, flow.egress_bytes),
+            BatchLimits(flow.batch_count, flow.batch_bytes, flow.notify_prefetch, flow.egress_bytes, rest_s),
             prefetch=flow.notify_prefetch,
             max_bytes=flow.notify_bytes,
         )

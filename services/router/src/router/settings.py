@@ -47,6 +47,12 @@ class FlowSettings(Settings):
     )
     batch_count: int = variable(1_024, "Messages that are worked on, and sent to one gateway, at once.", ge=1)
     batch_bytes: int = variable(262_144, "Bytes that are worked on, and sent to one gateway, at once.", ge=1_024)
+    batch_rest_ms: int = variable(
+        20,
+        "Longest rest between two batches on a busy way, so that they are fewer and larger; 0: none.",
+        ge=0,
+        le=1_000,
+    )
     egress_count: int = variable(65_536, "Messages that may wait for one gateway; beyond it the shards wait.", ge=16)
     egress_bytes: int = variable(
         67_108_864, "Bytes that may wait for one gateway; beyond it the shards wait.", ge=1_048_576

@@ -12,7 +12,6 @@ import asyncio
 import itertools
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
@@ -24,6 +23,7 @@ from warren.bus import OnDelivery, Properties
 from warren.bus import rabbit_frames as frames
 from warren.bus.rabbit_connection import RabbitConnection
 from warren.bus.rabbit_frames import NO_PROPERTIES
+from warren.bus.rabbit_settling import RabbitDelivery, Settling
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable, WarrenError
 
 LONG_S = 0.005  # a delivery that took longer is followed by a turn of the loop; else those that are here follow each other at once
@@ -67,62 +67,6 @@ def broker_call(what: str) -> Iterator[None]:
             raise BusUnavailable(f"{what}: {describe(failure)}") from failure
         case _:
             raise failure
-
-
-class RabbitDelivery:
-    """A message that a queue gave us. Its texts and properties are decoded when they are asked for."""
-
-    __slots__ = ("_channel", "_exchange", "_header", "_key", "_properties", "_settled", "_tag", "body", "redelivered")
-
-    def __init__(
-        self,
-        channel: RabbitChannel,
-        tag: int,
-        redelivered: bool,
-        exchange: bytes,
-        key: bytes,
-        header: bytes,
-        body: bytes,
-    ) -> None:
-        """Built by RabbitChannel for each delivery; ``header`` is the content header's payload."""
-        self._channel = channel
-        self._tag = tag
-        self._exchange = exchange
-        self._key = key
-        self._header = header
-        self._properties: Properties | None = None
-        self._settled = False
-        self.redelivered = redelivered  # whether it may have been delivered before
-        self.body = body
-
-    @property
-    def exchange(self) -> str:
-        """Where it was published."""
-        return frames.plain_text(self._exchange)
-
-    @property
-    def routing_key(self) -> str:
-        """The key it was published with."""
-        return frames.plain_text(self._key)
-
-    @property
-    def properties(self) -> Properties:
-        """Its properties."""
-        if self._properties is None:
-            self._properties = frames.decode_properties(frames.decode_header(self._header))
-        return self._properties
-
-    def ack(self) -> None:
-        """Say that it is dealt with."""
-        if not self._settled:
-            self._settled = True
-            self._channel.settle(self._tag, None)
-
-    def reject(self, *, requeue: bool) -> None:
-        """Give it back, or away to the dead-letter exchange."""
-        if not self._settled:
-            self._settled = True
-            self._channel.settle(self._tag, requeue)
 
 
 _LEAVING: set[asyncio.Task[Any]] = set()  # tasks that nobody else holds
@@ -174,11 +118,7 @@ class RabbitChannel(Channel):
         self._content: _Content | None = None
         self._on_delivery: OnDelivery | None = None
         self._on_start: Callable[[], None] = _nothing
-        self._outstanding: deque[int] = deque()  # tags in the order of delivery; at most the prefetch
-        self._settled: set[int] = set()
-        self._acks: set[int] = set()
-        self._rejects: list[tuple[int, bool]] = []
-        self._telling = False
+        self._settling = Settling(self._socket, number)
         self._socket.takers[number] = self
         self.closing.add_done_callback(self._end)
 
@@ -257,6 +197,7 @@ class RabbitChannel(Channel):
         if len(encoded) + frames.HEADER_OVERHEAD > self._body_bytes:
             raise ValueError("the properties do not fit one AMQP frame")  # the broker would end the connection for it
         method = frames.publish_method(self.number, exchange, key, mandatory)
+        self._settling.tell()  # who appends after an ack may rely on it that the ack is through
         self._socket.transport.write(b"".join((method, *frames.content(self.number, encoded, body, self._body_bytes))))
         self._published = number
         confirm = self._confirms[number] = asyncio.get_running_loop().create_future()
@@ -329,13 +270,19 @@ class RabbitChannel(Channel):
         if on_delivery is None:
             return
         self._begin()
-        self._outstanding.append(content.tag)
+        self._settling.delivered(content.tag)
         body = content.body[0] if len(content.body) == 1 else b"".join(content.body)
         began = time.monotonic()
         try:
             on_delivery(
                 RabbitDelivery(
-                    self, content.tag, content.redelivered, content.exchange, content.key, content.header, body
+                    self._settling,
+                    content.tag,
+                    content.redelivered,
+                    content.exchange,
+                    content.key,
+                    content.header,
+                    body,
                 )
             )
         except Exception:  # noqa: BLE001 - a caller's mistake must not end the deliveries of the others
@@ -358,6 +305,7 @@ class RabbitChannel(Channel):
         """Consume a queue; ``on_start`` is called before the first delivery, ``on_cancel`` where the broker ends it (queue deleted)."""
         self._on_delivery = on_delivery
         self._on_start = on_start
+        self._settling.begin(prefetch)
         self.on_consumer_cancel_callbacks.add(lambda _: on_cancel())
         with broker_call(f"consuming {queue}"):
             await self.basic_qos(prefetch_count=prefetch)
@@ -369,41 +317,7 @@ class RabbitChannel(Channel):
     def silence(self) -> None:
         """Hand over no more deliveries, and tell no more acks."""
         self._on_delivery = None
-        self._acks.clear()
-        self._rejects.clear()
-
-    def settle(self, tag: int, requeue: bool | None) -> None:
-        """Take note of an ack (``requeue`` None) or a reject, and tell the broker in this turn of the loop."""
-        if self.over or self._on_delivery is None:
-            return
-        self._settled.add(tag)
-        if requeue is None:
-            self._acks.add(tag)
-        else:
-            self._rejects.append((tag, requeue))
-        if not self._telling:
-            self._telling = True
-            asyncio.get_running_loop().call_soon(self._tell_settled)
-
-    def _tell_settled(self) -> None:
-        """Tell the broker what was settled. It is little, and bounded by the prefetch, so it does not wait for the socket."""
-        self._telling = False
-        if self.over or self._socket.transport.is_closing() or not (self._acks or self._rejects):
-            return
-        rejects, self._rejects = self._rejects, []
-        acks, self._acks = self._acks, set()
-        head = 0
-        while self._outstanding and self._outstanding[0] in self._settled:
-            tag = self._outstanding.popleft()
-            self._settled.discard(tag)
-            if tag in acks:
-                acks.discard(tag)
-                head = tag
-        told = [frames.reject(self.number, tag, requeue=requeue) for tag, requeue in rejects]
-        if head:  # all before it are settled, and the rejects among them go first
-            told.append(frames.ack(self.number, head, multiple=True))
-        told += [frames.ack(self.number, tag, multiple=False) for tag in sorted(acks)]
-        self._socket.transport.write(b"".join(told))
+        self._settling.end()
 
     def _begin(self) -> None:
         on_start, self._on_start = self._on_start, _nothing
@@ -413,7 +327,7 @@ class RabbitChannel(Channel):
 
     async def leave(self) -> None:
         """Close the channel; what is not acknowledged goes back to its queue. Never raises."""
-        self._tell_settled()  # acks that were given must reach the broker before the channel goes
+        self._settling.tell()  # acks that were given must reach the broker before the channel goes
         self.silence()
         try:
             with broker_call("closing a channel"):
