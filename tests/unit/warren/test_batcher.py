@@ -197,60 +197,52 @@ async def test_ten_thousand_items_keep_their_order() -> None:
     assert sent == offered
 
 
-class Slow:
-    """A destination that takes 50 ms, and is given more while the first batches are under way."""
+class Busy:
+    """A destination that always counts as busy, and is given more while the first batches are under way."""
 
-    def __init__(self, rest_s: float, more: Sequence[int]) -> None:
+    def __init__(self, interval_s: float, more: Sequence[int] = ()) -> None:
         """``more``: how many items come while the first batch, the second … is under way."""
         self.sent: list[int] = []
         self.more = list(more)
-        self.batcher: Batcher[int] = Batcher(self.send, BatchLimits(rest_s=rest_s))
+        self.batcher: Batcher[int] = Batcher(self.send, BatchLimits(interval_s=interval_s, busy_per_s=0.0))
 
     async def send(self, items: Sequence[int]) -> None:
         self.sent.append(len(items))
         for number in range(self.more.pop(0) if self.more else 0):
             self.batcher.offer(number, 1)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
 
 
-async def test_a_busy_destination_rests_between_batches() -> None:
-    """What comes while a batch is under way, and in the rest after it, goes as one batch."""
-    slow = Slow(60.0, [1])
-    slow.batcher.offer(0, 1)
-    await slow.batcher.barrier()
+async def test_a_busy_destination_waits_for_the_beat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes while a batch is under way, and until the next beat, goes as one batch at the beat."""
+    monkeypatch.setattr("warren.batch.Cadence.pause", lambda *_: 0.5)
+    busy = Busy(1.0, [1])
+    busy.batcher.offer(0, 1)
+    await busy.batcher.barrier()
+    busy.batcher.offer(0, 1)
     await turns()
-    assert slow.sent == [1]
-    slow.batcher.offer(0, 1)
-    await slow.batcher.barrier()
-    assert slow.sent == [1, 2]
+    assert busy.sent == [1]
+    await busy.batcher.barrier()
+    assert busy.sent == [1, 2]
+    await busy.batcher.close()
 
 
-async def test_nothing_rests_where_nothing_came_meanwhile() -> None:
-    """Who sends only when the last one is through is not held up."""
-    slow = Slow(60.0, [])
-    for count in range(1, 4):
-        slow.batcher.offer(0, 1)
-        await turns()
-        assert slow.sent == [1] * count
-        await slow.batcher.barrier()
-
-
-@pytest.mark.parametrize(("rest_s", "waiting"), [(60.0, WORTHWHILE), (0.0, 1)])
-async def test_a_rest_is_spared(rest_s: float, waiting: int) -> None:
-    """A batch that is worth its costs does not wait for a rest, and where there is to be none nothing does."""
-    slow = Slow(rest_s, [waiting])
-    slow.batcher.offer(0, 1)
-    await slow.batcher.barrier()
+@pytest.mark.parametrize(("interval_s", "waiting"), [(3_600.0, WORTHWHILE), (0.0, 1)])
+async def test_what_waits_for_no_beat(interval_s: float, waiting: int) -> None:
+    """A batch that is worth its costs goes at once, and so does each where there is no beat."""
+    busy = Busy(interval_s, [waiting])
+    busy.batcher.offer(0, 1)
+    await busy.batcher.barrier()
     await turns()
-    assert slow.sent == [1, waiting]
-    await slow.batcher.barrier()
+    assert busy.sent == [1, waiting]
+    await busy.batcher.close()
 
 
-async def test_closing_ends_a_rest() -> None:
-    """A batcher that rests is closed at once."""
-    slow = Slow(60.0, [1])
-    slow.batcher.offer(0, 1)
-    await slow.batcher.barrier()
+async def test_closing_waits_for_no_beat() -> None:
+    """A batcher that waits for the beat is closed at once."""
+    busy = Busy(3_600.0, [1])
+    busy.batcher.offer(0, 1)
+    await busy.batcher.barrier()
     async with asyncio.timeout(5):
-        await slow.batcher.close()
-    assert slow.sent == [1]
+        await busy.batcher.close()
+    assert busy.sent == [1]

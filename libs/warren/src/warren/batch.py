@@ -1,4 +1,4 @@
-"""Batch: what waits for one destination, what goes next, and when it is full.
+"""Batch: what waits for one destination, what goes next, when it is full, and how often it is sent to.
 
 Group commit: while one batch is under way everything that arrives waits here and goes as the next one. Pure; it never drops:
 what does not fit is refused, and the caller has the policy. ``batcher.py`` drives it.
@@ -8,22 +8,26 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from math import exp
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+RATE_S = 0.25  # over about so long a rate is taken
+
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """How much goes at once, how much may wait, and how long a busy destination rests between two batches."""
+    """How much goes at once, how much may wait, and how often a busy destination is sent to."""
 
     batch_count: int = 512
     batch_bytes: int = 256 * 1024
     waiting_count: int = 65_536
     waiting_bytes: int = 64 * 1024 * 1024
-    rest_s: float = (
-        0.0  # the longest rest between two batches; nothing rests where nothing came while the last one was under way
+    interval_s: float = (
+        0.0  # from one beat to the next, at which a busy destination is sent to (see Cadence); 0: always at once
     )
+    busy_per_s: float = 200.0  # items from which on a destination is busy
 
 
 class Batch(Generic[T]):
@@ -62,3 +66,28 @@ class Batch(Generic[T]):
             size += item_size
         self.bytes -= size
         return taken
+
+
+class Cadence:
+    """How often one destination is sent to: at once while few items come, else at a beat, so that batches are fewer and larger.
+
+    A batch costs broker and services nearly the same, whatever its size. The beat is that of the clock, so all busy destinations of a process are
+    sent to in the same turn, and what they cause comes back together. The interval is the most that a busy destination adds to a message's time; one
+    client that waits for its own message before it sends the next does not make a destination busy.
+    """
+
+    def __init__(self, limits: BatchLimits) -> None:
+        """Begin idle."""
+        self._interval_s = limits.interval_s
+        self._busy_per_s = limits.busy_per_s
+        self._rate = 0.0  # items a second
+        self._counted_at = 0.0
+
+    def pause(self, count: int, now: float) -> float:
+        """Take that ``count`` items have gone; return how many seconds from ``now`` (monotonic) the next batch should wait."""
+        if not self._interval_s:
+            return 0.0
+        span = max(now - self._counted_at, 0.0001)
+        self._counted_at = now
+        self._rate += (1.0 - exp(-span / RATE_S)) * (count / span - self._rate)
+        return self._interval_s - now % self._interval_s if self._rate > self._busy_per_s else 0.0

@@ -1,10 +1,8 @@
 """Batcher: one publish under way for one destination; what arrives meanwhile goes as the next batch.
 
-It drives a Batch with one task that lives only while there is something to send, so an idle destination costs nothing. Where more comes than one
-batch at a time takes away, it rests between them, so that they are larger and fewer. It never
-reorders and never drops: ``send`` decides what a failure means (retry inside it, or raise to fail the waiters; where nobody waits, that is
-a fault). The gateway's
-uplink has one per shard, the router's outlet one per gateway.
+It drives a Batch with one task that lives only while there is something to send, so an idle destination costs nothing; a busy one is sent
+to at a beat (``batch.Cadence``). It never reorders and never drops: ``send`` decides what a failure means (retry inside it, or raise to fail the
+waiters; where nobody waits, that is a fault). The gateway's uplink has one per shard, the router's outlet one per gateway.
 """
 
 from __future__ import annotations
@@ -14,15 +12,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from warren.batch import Batch, BatchLimits
+from warren.batch import Batch, BatchLimits, Cadence
 from warren.fault import tell, watched
 
 T = TypeVar("T")
 
-# How much longer than a batch was under way the rest after it is. A busy broker takes longer, and so gets fewer and larger ones.
-REST_FACTOR = 3.0
-# So many items are a batch that is worth its costs: then there is no rest.
-WORTHWHILE = 64
+WORTHWHILE = 64  # so many items are worth a batch's costs: they wait for nothing
 
 
 class Batcher(Generic[T]):
@@ -39,7 +34,7 @@ class Batcher(Generic[T]):
         self._send = send
         self._batch: Batch[T] = Batch(limits)
         self._observe = observe
-        self._rest_s = limits.rest_s
+        self._cadence = Cadence(limits)
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         self._offered = 0
@@ -92,15 +87,15 @@ class Batcher(Generic[T]):
                 if self._observe is not None:
                     self._observe(len(items))
                 error: BaseException | None = None
-                began = now()
                 try:
                     await self._send(items)
                 except Exception as raised:  # noqa: BLE001 - handed to whoever waits at a barrier
                     error = raised
                 self._done += len(items)
                 self._release(error)
-                if self._rest_s and 0 < len(self._batch) < WORTHWHILE:
-                    await asyncio.sleep(min(self._rest_s, REST_FACTOR * (now() - began)))
+                pause_s = self._cadence.pause(len(items), now())
+                if pause_s and len(self._batch) < WORTHWHILE:
+                    await asyncio.sleep(pause_s)
         finally:
             self._task = None
             while self._barriers:

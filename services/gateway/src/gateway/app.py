@@ -99,7 +99,7 @@ class Gateway:
                 times.publish_timeout_ms / 1_000,
                 limits.batch_count,
                 limits.batch_bytes,
-                limits.batch_rest_ms / 1_000,
+                limits.batch_interval_ms / 1_000,
             ),
             on_undelivered=self._undelivered,
             on_overflow=lambda shard: self._announcer.tell(shard),

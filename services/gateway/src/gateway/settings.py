@@ -173,9 +173,9 @@ class LimitSettings(Settings):
     uplink_count: int = variable(16_384, "Messages of one shard that may wait for the broker.", ge=16)
     batch_count: int = variable(512, "Messages that go to one shard at once.", ge=1)
     batch_bytes: int = variable(262_144, "Bytes that go to one shard at once.", ge=1_024)
-    batch_rest_ms: int = variable(
+    batch_interval_ms: int = variable(
         20,
-        "Longest rest of a busy shard between two batches, so that they are fewer and larger; 0: none.",
+        "Milliseconds from one beat to the next, at which batches go to a busy shard, so that they are fewer and larger; 0: always at once.",
         ge=0,
         le=1_000,
     )

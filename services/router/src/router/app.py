@@ -36,6 +36,10 @@ from warren.topology import Topology
 
 # How often leases, takeovers and gauges are looked at.
 TICK_S = 0.1
+# A gateway is busy from so many envelopes a second on; a message is one, and the ACK to its sender another.
+EGRESS_BUSY_PER_S = 500.0
+# Shards that were worked on at one beat are not done at the same moment: what they have for a gateway goes together if it comes within a part of it.
+EGRESS_BEATS = 4
 # How long a router that goes waits for the others to claim its shards.
 CLAIMS_S = 3.0
 
@@ -66,7 +70,7 @@ class Router:
         self._clock = clock or SystemClock()
         tracing = tracing or Tracing("warren-router", topology=self.topology)
         flow, times = settings.flow, settings.takeover
-        rest_s = flow.batch_rest_ms / 1_000
+        interval_s = flow.batch_interval_ms / 1_000
         steady = Steady(bus)
         self.gateways = Gateways(times.lease_ms / 1_000)
         self.routers = Routers(times.peer_lease_ms / 1_000)
@@ -93,7 +97,14 @@ class Router:
             self._clock,
             self.metrics,
             tracing,
-            BatchLimits(flow.batch_count, flow.batch_bytes, flow.egress_count, flow.egress_bytes, rest_s),
+            BatchLimits(
+                flow.batch_count,
+                flow.batch_bytes,
+                flow.egress_count,
+                flow.egress_bytes,
+                interval_s / EGRESS_BEATS,
+                EGRESS_BUSY_PER_S,
+            ),
             living=lambda: self.gateways.living,
             suspect=self.inbox.suspect,
             suspected=self.gateways.suspected,
@@ -123,7 +134,7 @@ class Router:
         )
         aside = Aside(steady, self.topology.dead, self.metrics)
         events = Events(bus, self.topology, steady, self.metrics)
-        limits = WorkLimits(flow.batch_count, flow.batch_bytes)
+        limits = WorkLimits(flow.batch_count, flow.batch_bytes, interval_s=interval_s)
         self.workers = [
             Worker(number, ground, self.outlet, aside, events, tracing, limits)
             for number in range(self.topology.shards)
@@ -138,7 +149,7 @@ class Router:
             self._clock,
             self.metrics,
             tracing,
-            BatchLimits(flow.batch_count, flow.batch_bytes, flow.notify_prefetch, flow.egress_bytes, rest_s),
+            BatchLimits(flow.batch_count, flow.batch_bytes, flow.notify_prefetch, flow.egress_bytes, interval_s),
             prefetch=flow.notify_prefetch,
             max_bytes=flow.notify_bytes,
         )

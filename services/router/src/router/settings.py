@@ -47,9 +47,9 @@ class FlowSettings(Settings):
     )
     batch_count: int = variable(1_024, "Messages that are worked on, and sent to one gateway, at once.", ge=1)
     batch_bytes: int = variable(262_144, "Bytes that are worked on, and sent to one gateway, at once.", ge=1_024)
-    batch_rest_ms: int = variable(
+    batch_interval_ms: int = variable(
         20,
-        "Longest rest between two batches on a busy way, so that they are fewer and larger; 0: none.",
+        "Milliseconds from one beat to the next, at which a busy shard is worked on, so that batches are fewer and larger; 0: always at once.",
         ge=0,
         le=1_000,
     )

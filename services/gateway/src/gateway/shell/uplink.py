@@ -43,14 +43,14 @@ _PROPERTIES = Properties(content_type=envelope.CONTENT_TYPE)
 
 @dataclass(frozen=True, slots=True)
 class UplinkLimits:
-    """How much of one shard may wait, how long a message may, how much goes at once, and how long a busy shard rests between batches."""
+    """How much of one shard may wait, how long a message may, how much goes at once, and how often to a busy one."""
 
     count: int = 16_384
     bytes: int = 16 * 1024 * 1024
     timeout_s: float = 10.0
     batch_count: int = 512
     batch_bytes: int = 256 * 1024
-    rest_s: float = 0.0
+    interval_s: float = 0.0
 
 
 class _Shard:
@@ -101,7 +101,7 @@ class Uplink:
             batch_bytes=limits.batch_bytes,
             waiting_count=CONTROL_FACTOR * limits.count,
             waiting_bytes=CONTROL_FACTOR * limits.bytes,
-            rest_s=limits.rest_s,
+            interval_s=limits.interval_s,
         )
         self._shards = [
             _Shard(Batcher(self._sender(shard), batches, lambda count: metrics.batch_size("uplink", count)))

@@ -26,6 +26,7 @@ from router.shell.outlet import Outlet
 from router.shell.possession import Possession
 from router.shell.seat import Seat
 from warren import envelope as wire
+from warren.batch import BatchLimits, Cadence
 from warren.bus import Delivery, Lane, Properties
 from warren.envelope import CONTENT_TYPE, encode
 from warren.errors import WarrenError
@@ -38,11 +39,12 @@ _logger = get_logger("router.worker")
 
 @dataclass(frozen=True, slots=True)
 class WorkLimits:
-    """How much is decided at once."""
+    """How much is decided at once, and how often of a busy shard."""
 
     count: int = 1_024  # envelopes
     bytes: int = 262_144  # of the deliveries
     effects: int = 8_192  # a join may bring back a hundred messages
+    interval_s: float = 0.0  # from one beat to the next, at which a busy shard is worked on; 0: always at once
 
 
 @dataclass(slots=True)
@@ -84,6 +86,7 @@ class Worker:
         self._events = events
         self._tracing = tracing
         self._limits = limits
+        self._cadence = Cadence(BatchLimits(interval_s=limits.interval_s))
         self._inbound: deque[Delivery] = deque()
         self._wake = asyncio.Event()
         self._stopping = False
@@ -179,6 +182,7 @@ class Worker:
 
     async def _run(self) -> None:
         flight: asyncio.Task[None] | None = None
+        now = self._ground.clock.monotonic
         try:
             while not self._stopping:
                 await self._wake.wait()
@@ -189,6 +193,9 @@ class Worker:
                     if flight is not None:
                         await flight
                     flight = asyncio.get_running_loop().create_task(self._carry_out(work))
+                    pause_s = self._cadence.pause(work.kinds.total(), now())
+                    if pause_s and not self._stopping:
+                        await asyncio.sleep(pause_s)
                 if self.possession.yielding:
                     if flight is not None:
                         await flight
