@@ -27,8 +27,8 @@ from bench.peers.redis_node import RedisNode
 
 HERE = Path(__file__).parent
 BUILT = HERE.parents[1] / ".cache" / "bench"
-# The rooms joined at connect are left out: every peer's clients join the one room that they are told to.
-WARREN = {**GENEROUS, "WARREN_GATEWAY_ROOMS": "-"}
+# The rooms joined at connect are left out: every peer's clients join the one room that they are told to. Two shards for each router, as docs/deployment.md advises.
+WARREN = {**GENEROUS, "WARREN_GATEWAY_ROOMS": "-", "WARREN_SHARDS": "4"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ async def test_acks_wait_for_others(socket: Socket) -> None:
 
 async def test_many_acks_wait_no_longer(socket: Socket) -> None:
     """A full hand of acks goes in the next turn."""
-    made = settling(socket, 64)
+    made = settling(socket, 4 * ACKS)
     for tag in range(1, ACKS + 1):
         made.settle(tag, None)
     await asyncio.sleep(0)

@@ -15,7 +15,7 @@ from warren.bus.rabbit_connection import Socket
 
 # Acks wait for so long for others, or for so many.
 ACK_S = 0.01
-ACKS = 16
+ACKS = 64
 
 
 class Settling:
