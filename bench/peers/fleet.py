@@ -27,7 +27,7 @@ from bench.peers.redis_node import RedisNode
 
 HERE = Path(__file__).parent
 BUILT = HERE.parents[1] / ".cache" / "bench"
-# The rooms joined at connect are left out: every peer's clients join the one room that they are told to. Two shards for each router, as docs/deployment.md advises.
+# The rooms joined at connect are left out: every peer's clients join the one room that they are told to. Two shards for each router, as docs/operations.md advises.
 WARREN = {**GENEROUS, "WARREN_GATEWAY_ROOMS": "-", "WARREN_SHARDS": "4"}
 
 
