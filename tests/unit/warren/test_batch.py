@@ -96,13 +96,13 @@ TestBatchWalk = BatchWalk.TestCase
 
 def test_a_destination_with_little_to_do_is_sent_to_at_once() -> None:
     """A client that sends its next message when the last one has come back, 150 times a second, waits for no beat."""
-    cadence = Cadence(BatchLimits(interval_s=0.02))
+    cadence = Cadence(0.02)
     assert {cadence.pause(1, 10 + number / 150) for number in range(1_000)} == {0.0}
 
 
 def test_a_busy_destination_waits_for_the_beat() -> None:
     """From the busy rate on, the next batch goes at a multiple of the interval, the same for all; who was busy is not for ever."""
-    one, other = Cadence(BatchLimits(interval_s=0.02)), Cadence(BatchLimits(interval_s=0.02))
+    one, other = Cadence(0.02), Cadence(0.02)
     pauses = [
         (one.pause(10, now), other.pause(5, now + 0.003), now) for now in (10 + number * 0.02 for number in range(100))
     ]
@@ -115,5 +115,5 @@ def test_a_busy_destination_waits_for_the_beat() -> None:
 
 def test_without_an_interval_nothing_waits() -> None:
     """Interval 0 means always at once."""
-    cadence = Cadence(BatchLimits())
+    cadence = Cadence(0.0)
     assert {cadence.pause(100, 10 + number / 100) for number in range(100)} == {0.0}

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 RATE_S = 0.25  # over about so long a rate is taken
+BUSY_PER_S = 200.0  # items from which on a destination is busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +25,8 @@ class BatchLimits:
     batch_bytes: int = 256 * 1024
     waiting_count: int = 65_536
     waiting_bytes: int = 64 * 1024 * 1024
-    interval_s: float = (
-        0.0  # from one beat to the next, at which a busy destination is sent to (see Cadence); 0: always at once
-    )
-    busy_per_s: float = 200.0  # items from which on a destination is busy
+    interval_s: float = 0.0  # of a busy destination; this and the next: see Cadence
+    busy_per_s: float = BUSY_PER_S
 
 
 class Batch(Generic[T]):
@@ -76,10 +75,10 @@ class Cadence:
     client that waits for its own message before it sends the next does not make a destination busy.
     """
 
-    def __init__(self, limits: BatchLimits) -> None:
-        """Begin idle."""
-        self._interval_s = limits.interval_s
-        self._busy_per_s = limits.busy_per_s
+    def __init__(self, interval_s: float, busy_per_s: float = BUSY_PER_S) -> None:
+        """Begin idle. ``interval_s``: from one beat to the next, 0 for always at once; ``busy_per_s``: items from which on it is busy."""
+        self._interval_s = interval_s
+        self._busy_per_s = busy_per_s
         self._rate = 0.0  # items a second
         self._counted_at = 0.0
 

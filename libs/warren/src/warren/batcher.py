@@ -34,7 +34,7 @@ class Batcher(Generic[T]):
         self._send = send
         self._batch: Batch[T] = Batch(limits)
         self._observe = observe
-        self._cadence = Cadence(limits)
+        self._cadence = Cadence(limits.interval_s, limits.busy_per_s)
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         self._offered = 0

@@ -23,7 +23,7 @@ from warren.bus import OnDelivery, Properties
 from warren.bus import rabbit_frames as frames
 from warren.bus.rabbit_connection import RabbitConnection
 from warren.bus.rabbit_frames import NO_PROPERTIES
-from warren.bus.rabbit_settling import RabbitDelivery, Settling
+from warren.bus.rabbit_settling import Content, RabbitDelivery, Settling
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable, WarrenError
 
 LONG_S = 0.005  # a delivery that took longer is followed by a turn of the loop; else those that are here follow each other at once
@@ -80,22 +80,6 @@ async def _unused(_: object) -> None:
     """Stand in aiormq's table of consumers: RabbitChannel calls its own."""
 
 
-class _Content:
-    """A message that is coming in: a delivery, or a returned one."""
-
-    __slots__ = ("body", "exchange", "header", "key", "left", "redelivered", "returned", "tag")
-
-    def __init__(self, tag: int, redelivered: bool, exchange: bytes, key: bytes, *, returned: bool = False) -> None:
-        self.tag = tag
-        self.redelivered = redelivered
-        self.exchange = exchange
-        self.key = key
-        self.returned = returned
-        self.header = b""
-        self.left = 0  # bytes of the body that have not come
-        self.body: list[bytes] = []
-
-
 class RabbitChannel(Channel):
     """One channel on a connection."""
 
@@ -115,7 +99,7 @@ class RabbitChannel(Channel):
             True,
             frames.encode_properties(NO_PROPERTIES, True),
         )
-        self._content: _Content | None = None
+        self._content: Content | None = None
         self._on_delivery: OnDelivery | None = None
         self._on_start: Callable[[], None] = _nothing
         self._settling = Settling(self._socket, number)
@@ -219,7 +203,7 @@ class RabbitChannel(Channel):
             if confirm is not None and not confirm.done():
                 confirm.set_result(taken)
 
-    def _returned(self, content: _Content) -> None:
+    def _returned(self, content: Content) -> None:
         """Take a returned message. The broker confirms it too; that confirm finds the publish answered."""
         try:
             number = frames.marked(frames.decode_header(content.header).app_id)
@@ -237,12 +221,12 @@ class RabbitChannel(Channel):
         if kind == frames.METHOD:
             match frames.method_of(data, at):
                 case frames.DELIVER:
-                    self._content = _Content(*frames.deliver_of(data, at))
+                    self._content = Content(*frames.deliver_of(data, at))
                 case frames.ACK | frames.NACK as method:
                     number, multiple = frames.settled_of(data, at)
                     self._confirmed(number, multiple=multiple, taken=method == frames.ACK)
                 case frames.RETURN:
-                    self._content = _Content(0, False, *frames.return_of(data, at), returned=True)
+                    self._content = Content(0, False, *frames.return_of(data, at), returned=True)
                 case _:
                     return False
             return True
@@ -253,7 +237,7 @@ class RabbitChannel(Channel):
             content.header = data[at:end]
             content.left = frames.size_of_body(data, at)
         elif kind == frames.BODY:
-            content.body.append(data[at:end])
+            content.parts.append(data[at:end])
             content.left -= end - at
         else:
             return False
@@ -265,26 +249,15 @@ class RabbitChannel(Channel):
                 self._delivered(content)
         return True
 
-    def _delivered(self, content: _Content) -> None:
+    def _delivered(self, content: Content) -> None:
         on_delivery = self._on_delivery
         if on_delivery is None:
             return
         self._begin()
         self._settling.delivered(content.tag)
-        body = content.body[0] if len(content.body) == 1 else b"".join(content.body)
         began = time.monotonic()
         try:
-            on_delivery(
-                RabbitDelivery(
-                    self._settling,
-                    content.tag,
-                    content.redelivered,
-                    content.exchange,
-                    content.key,
-                    content.header,
-                    body,
-                )
-            )
+            on_delivery(RabbitDelivery(self._settling, content))
         except Exception:  # noqa: BLE001 - a caller's mistake must not end the deliveries of the others
             _log.exception("a consumer raised; the delivery stays unacknowledged")
         if time.monotonic() - began > LONG_S:

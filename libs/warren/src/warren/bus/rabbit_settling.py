@@ -96,57 +96,66 @@ class Settling:
             telling.cancel()
 
 
+class Content:
+    """A message as it comes in, a delivery or a returned one."""
+
+    __slots__ = ("exchange", "header", "key", "left", "parts", "redelivered", "returned", "tag")
+
+    def __init__(self, tag: int, redelivered: bool, exchange: bytes, key: bytes, *, returned: bool = False) -> None:
+        """Built from its method frame; what follows is put in by RabbitChannel."""
+        self.tag = tag
+        self.redelivered = redelivered
+        self.exchange = exchange
+        self.key = key
+        self.returned = returned
+        self.header = b""  # the content header's payload
+        self.left = 0  # bytes of the body that have not come
+        self.parts: list[bytes] = []  # those that have
+
+
 class RabbitDelivery:
     """A message that a queue gave us. Its texts and properties are decoded when they are asked for."""
 
-    __slots__ = ("_exchange", "_header", "_key", "_properties", "_settled", "_settling", "_tag", "body", "redelivered")
+    __slots__ = ("_content", "_properties", "_settled", "_settling", "body")
 
-    def __init__(
-        self,
-        settling: Settling,
-        tag: int,
-        redelivered: bool,
-        exchange: bytes,
-        key: bytes,
-        header: bytes,
-        body: bytes,
-    ) -> None:
-        """Built by RabbitChannel for each delivery; ``header`` is the content header's payload."""
+    def __init__(self, settling: Settling, content: Content) -> None:
+        """Built by RabbitChannel for each delivery; ``content`` is whole."""
         self._settling = settling
-        self._tag = tag
-        self._exchange = exchange
-        self._key = key
-        self._header = header
+        self._content = content
         self._properties: Properties | None = None
         self._settled = False
-        self.redelivered = redelivered  # whether it may have been delivered before
-        self.body = body
+        self.body = content.parts[0] if len(content.parts) == 1 else b"".join(content.parts)
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether it may have been delivered before."""
+        return self._content.redelivered
 
     @property
     def exchange(self) -> str:
         """Where it was published."""
-        return frames.plain_text(self._exchange)
+        return frames.plain_text(self._content.exchange)
 
     @property
     def routing_key(self) -> str:
         """The key it was published with."""
-        return frames.plain_text(self._key)
+        return frames.plain_text(self._content.key)
 
     @property
     def properties(self) -> Properties:
         """Its properties."""
         if self._properties is None:
-            self._properties = frames.decode_properties(frames.decode_header(self._header))
+            self._properties = frames.decode_properties(frames.decode_header(self._content.header))
         return self._properties
 
     def ack(self) -> None:
         """Say that it is dealt with."""
         if not self._settled:
             self._settled = True
-            self._settling.settle(self._tag, None)
+            self._settling.settle(self._content.tag, None)
 
     def reject(self, *, requeue: bool) -> None:
         """Give it back, or away to the dead-letter exchange."""
         if not self._settled:
             self._settled = True
-            self._settling.settle(self._tag, requeue)
+            self._settling.settle(self._content.tag, requeue)

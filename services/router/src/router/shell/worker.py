@@ -26,7 +26,7 @@ from router.shell.outlet import Outlet
 from router.shell.possession import Possession
 from router.shell.seat import Seat
 from warren import envelope as wire
-from warren.batch import BatchLimits, Cadence
+from warren.batch import Cadence
 from warren.bus import Delivery, Lane, Properties
 from warren.envelope import CONTENT_TYPE, encode
 from warren.errors import WarrenError
@@ -86,7 +86,7 @@ class Worker:
         self._events = events
         self._tracing = tracing
         self._limits = limits
-        self._cadence = Cadence(BatchLimits(interval_s=limits.interval_s))
+        self._cadence = Cadence(limits.interval_s)
         self._inbound: deque[Delivery] = deque()
         self._wake = asyncio.Event()
         self._stopping = False
