@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pamqp.frame
 import pytest
@@ -44,6 +45,7 @@ class Passed(asyncio.StreamReader):
         self.data = b""
 
     def feed_data(self, data: bytes) -> None:
+        assert not self._eof
         self.data += data
 
 
@@ -86,13 +88,31 @@ async def test_what_is_no_frame_is_for_aiormq(socket: Socket, passed: Passed) ->
 
 
 async def test_a_rest_leaves_the_loop_its_turn_and_loses_nothing(socket: Socket) -> None:
-    """After ``rest`` the next frame is taken in a later turn, also where more comes meanwhile, and all before the end of the stream."""
+    """After ``rest`` the next frame is taken in a later turn, also where more comes meanwhile."""
     channel = socket.takers[1] = Channel(socket)
     socket.data_received(BODY * 2)
     assert len(channel.offered) == 1
     socket.data_received(BODY)
     assert len(channel.offered) == 1
     await eventually(lambda: len(channel.offered) == 3)
+
+
+@pytest.mark.parametrize("end", ["eof_received", "connection_lost"])
+async def test_the_end_waits_for_no_rest(socket: Socket, passed: Passed, end: str) -> None:
+    """What had come before the socket's end is given out before it: aiormq may be told there why, and takes nothing after it."""
+    channel = socket.takers[1] = Channel(socket)
+    faults: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    socket.data_received(BODY * 3 + OPEN)
+    assert len(channel.offered) == 1
+    if end == "eof_received":
+        socket.eof_received()
+    else:
+        socket.connection_lost(None)
+    assert len(channel.offered) == 4
+    assert passed.data == HEARTBEAT + OPEN
+    await asyncio.sleep(0.01)
+    assert faults == []
 
 
 async def test_aiormq_sees_that_the_broker_lives(socket: Socket, passed: Passed) -> None:

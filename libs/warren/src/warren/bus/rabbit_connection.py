@@ -47,6 +47,7 @@ class Socket(asyncio.StreamReaderProtocol):
         self._loop = loop
         self._buffer = b""
         self._resting = False
+        self._ending = False  # nothing more comes, and nothing rests
         self._told_at = 0.0
         self._waiting: list[asyncio.Future[None]] = []
 
@@ -65,21 +66,26 @@ class Socket(asyncio.StreamReaderProtocol):
 
     def eof_received(self) -> bool | None:
         """Take that nothing more comes."""
-        self._cut()
+        self._finish()
         return super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take that the socket is gone."""
-        self._cut()
+        self._finish()
         super().connection_lost(exc)
         self.writable = False
         self._wake()
 
     def rest(self) -> None:
         """Leave the loop its turn before the next frame: what was just taken took long."""
-        if not self._resting:
+        if not self._resting and not self._ending:
             self._resting = True
             self._loop.call_soon(self._go_on)
+
+    def _finish(self) -> None:
+        """Give out all that is left: aiormq takes nothing behind the end."""
+        self._ending, self._resting = True, False
+        self._cut()
 
     def _go_on(self) -> None:
         self._resting = False
