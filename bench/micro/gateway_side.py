@@ -51,7 +51,7 @@ def encode(codec: Codec) -> Callable[[], Callable[[], object]]:
 
 def frame_deflated() -> Callable[[], object]:
     payload = codec_json.encode_delivery(deliver(1))
-    return lambda: frames.frame(payload, frames.TEXT, True)
+    return lambda: frames.frame(payload, frames.TEXT, frames.FULL_WINDOW)
 
 
 def session() -> Session:

@@ -37,9 +37,9 @@ def deflated(payload: bytes, stream: zlib._Compress | None = None) -> bytes:
     return (stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
-def read(*pieces: bytes, limit: int = LIMIT, deflate: bool = False) -> list[object]:
+def read(*pieces: bytes, limit: int = LIMIT, deflate: bool = False, window_bits: int = 15) -> list[object]:
     """Return all that comes out of these pieces, a breach as its code."""
-    assembly = Assembly(limit, deflate=deflate)
+    assembly = Assembly(limit, deflate=deflate, window_bits=window_bits)
     out: list[object] = []
     for piece in pieces:
         assembly.feed(piece)
@@ -98,7 +98,7 @@ def test_the_pieces_in_which_bytes_come_make_no_difference(
 @settings(deadline=None, max_examples=300)
 @given(st.lists(st.binary(max_size=8), max_size=5), st.booleans())
 def test_any_bytes_are_read_as_another_implementation_reads_them(parts: list[bytes], deflate: bool) -> None:
-    """What is a message, and what breaks the protocol where, is the same for aiohttp's reader, but for masks and bits that it lets pass."""
+    """What is a message, and what breaks the protocol where, is the same for aiohttp's reader, but for masks, and RSV1 on control frames, which it lets pass."""
     from asyncio import new_event_loop
 
     from aiohttp._websocket.reader_py import WebSocketDataQueue, WebSocketReader
@@ -106,7 +106,9 @@ def test_any_bytes_are_read_as_another_implementation_reads_them(parts: list[byt
 
     # Masked frames with any first byte and any payload: the syntax is tried out, not the length.
     stream = b"".join(
-        masked(part[1:], part[0] & 0x0F, fin=bool(part[0] & 0x80), bits=part[0] & 0x70) for part in parts if part
+        masked(part[1:], part[0] & 0x0F, fin=bool(part[0] & 0x80), bits=part[0] & (0x30 if part[0] & 8 else 0x70))
+        for part in parts
+        if part
     )
     loop = new_event_loop()
     try:
@@ -148,13 +150,29 @@ def test_any_bytes_are_read_as_another_implementation_reads_them(parts: list[byt
         (masked(b"\xed\xa0\x80"), 1007),  # a surrogate
         (b"\x82\xff" + struct.pack("!Q", LIMIT + 1)[:7], None),  # its length has not come whole
         (b"\x82\xff" + struct.pack("!Q", LIMIT + 1), 1009),
-        (b"\x82\xff" + b"\xff" * 8 + KEY, 1009),
+        (b"\x82\xff" + b"\x7f" + b"\xff" * 7 + KEY, 1009),
+        (b"\x82\xff" + b"\xff" * 8 + KEY, 1002),  # the top bit of a length is 0
+        (b"\x82\xff" + b"\x80" + b"\0" * 7 + KEY, 1002),
+        # as few bytes for a length as it needs
+        (b"\x82\xfe" + struct.pack("!H", 125), 1002),
+        (b"\x82\xfe" + struct.pack("!H", 0), 1002),
+        (b"\x82\xff" + struct.pack("!Q", 125), 1002),
+        (b"\x82\xff" + struct.pack("!Q", 65_535), 1002),
+        (b"\x89\xfe" + struct.pack("!H", 5), 1002),
+        (masked(b"x", 0x8, bits=0x40), 1002),
         (masked(b"x" * LIMIT, BINARY, fin=False) + masked(b"y", 0)[:6], 1009),
     ],
 )
 def test_what_breaks_the_protocol_is_a_breach_with_its_code(sent: bytes, code: int | None):
     """A frame that is not allowed, a text that is none and a message beyond the limit are known as soon as they can be."""
     assert read(masked(b"first"), sent) == (["first"] if code is None else ["first", code])
+
+
+@pytest.mark.parametrize("opcode", [PING, PONG, CLOSE, 0])
+def test_the_bit_of_deflate_stands_on_the_first_frame_of_a_message_alone(opcode: int):
+    """On a control frame or a continuation it breaks the protocol, also where deflate was negotiated."""
+    begun = masked(b"x", TEXT, fin=False) if not opcode else b""
+    assert read(begun + masked(b"", opcode, bits=0x40), deflate=True) == [1002]
 
 
 def test_one_mask_bit_decides():
@@ -196,6 +214,45 @@ def test_a_compressed_message_may_end_its_stream():
 def test_what_a_compressed_message_may_grow_to_is_bounded(sent: bytes, code: int | None):
     """The limit holds for what comes out, and neither broken data nor a chain of empty streams costs more than its bytes."""
     assert read(masked(sent, bits=0x40), deflate=True) == ["x" * LIMIT if code is None else code]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.lists(st.integers(0, 40).map(lambda word: b"word%d " % word), max_size=400).map(b"".join), max_size=12),
+    st.integers(9, 15),
+)
+def test_a_client_may_build_on_all_of_its_window_and_no_more_is_kept(messages: list[bytes], bits: int) -> None:
+    """Whatever the window that was negotiated, one stream over all messages is read; what is kept never exceeds it, nor what was sent."""
+    stream = zlib.compressobj(wbits=-bits)
+    assembly = Assembly(LIMIT, deflate=True, window_bits=bits)
+    sent = 0
+    for message in messages:
+        assembly.feed(masked(deflated(message, stream), BINARY, bits=0x40))
+        assert assembly.next() == message
+        sent += len(message)
+        assert assembly.window == min(sent, 2**bits)
+
+
+def test_a_client_that_keeps_no_context_costs_no_window():
+    """With client_no_context_takeover each message stands for itself, and one that does not can't be read."""
+    assembly = Assembly(LIMIT, deflate=True, window_bits=0)
+    for _ in range(3):
+        assembly.feed(masked(deflated(b"hello " * 100), bits=0x40))
+        assert assembly.next() == "hello " * 100
+        assert assembly.window == 0
+    stream = zlib.compressobj(wbits=-15)
+    noise = os.urandom(100)
+    first, second = deflated(noise, stream), deflated(noise, stream)
+    sent = masked(first, BINARY, bits=0x40) + masked(second, BINARY, bits=0x40)
+    assert read(sent, deflate=True, window_bits=0) == [noise, 1007]
+
+
+def test_plain_messages_leave_no_window():
+    """Where a client compresses nothing, nothing is kept, though deflate was negotiated."""
+    assembly = Assembly(LIMIT, deflate=True)
+    assembly.feed(masked(b"x" * 1_000))
+    assert assembly.next() == "x" * 1_000
+    assert assembly.window == 0
 
 
 def test_a_client_that_sends_ahead_costs_its_bytes():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import asyncio
 
 from gateway.core import frames
@@ -49,8 +51,8 @@ class ListWire:
         self.pings += 1
 
 
-def echo(wire: ListWire, *, deflate: bool = False) -> Echo:
-    return Echo(wire, deflate=deflate, heartbeat_s=30.0, now=0.0)  # type: ignore[arg-type]
+def echo(wire: ListWire, *, window: frames.Window = frames.PLAIN) -> Echo:
+    return Echo(wire, window=window, heartbeat_s=30.0, now=0.0)  # type: ignore[arg-type]
 
 
 async def test_text_comes_back_as_text_and_binary_as_binary():
@@ -65,11 +67,12 @@ async def test_text_comes_back_as_text_and_binary_as_binary():
     assert wire.waits == [1, 2, 3]
 
 
-async def test_it_compresses_where_that_was_negotiated():
-    """With deflate a long message comes back compressed."""
+@pytest.mark.parametrize("window", [frames.SMALL_WINDOW, frames.FULL_WINDOW])
+async def test_it_compresses_where_that_was_negotiated(window: frames.Window):
+    """With deflate a long message comes back compressed, in the window that was negotiated."""
     wire = ListWire("x" * 1_000)
-    await echo(wire, deflate=True).run()
-    assert wire.written == [frames.frame(b"x" * 1_000, frames.TEXT, True)]
+    await echo(wire, window=window).run()
+    assert wire.written == [frames.frame(b"x" * 1_000, frames.TEXT, window)]
     assert len(wire.written[0]) < 100
 
 

@@ -8,13 +8,10 @@ limit; how many bytes may wait is its caller's business. It answers nothing and 
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from gateway.core.frames import BINARY, CLOSE, PING, PONG, TEXT
 from warren.errors import CloseCode
-
-if TYPE_CHECKING:
-    from zlib import _Decompress
 
 # How many streams one compressed message may consist of: an end in the middle of a message is allowed, and nobody sends one.
 STREAMS_MAX = 16
@@ -64,10 +61,12 @@ def code_of(payload: bytes) -> int:
 class Assembly:
     """What one client sends. ``bytes`` counts the payload of whole messages so far."""
 
-    __slots__ = ("_at", "_compressed", "_data", "_deflate", "_inflater", "_limit", "_opcode", "_parts", "bytes")
+    __slots__ = ("_at", "_compressed", "_data", "_deflate", "_history", "_history_max", "_limit", "_opcode", "_parts", "bytes")
 
-    def __init__(self, limit: int, *, deflate: bool) -> None:
-        """``limit`` is the largest message in bytes, also once it is inflated; ``deflate``: permessage-deflate was negotiated."""
+    def __init__(self, limit: int, *, deflate: bool, window_bits: int = 15) -> None:
+        """``limit`` is the largest message in bytes, also once it is inflated; ``deflate``: permessage-deflate was negotiated, with a window of
+        so many bits (0: none) that the client's messages share.
+        """
         self.bytes = 0
         self._limit = limit
         self._deflate = deflate
@@ -76,12 +75,18 @@ class Assembly:
         self._opcode = 0  # of the message whose parts are coming; 0: none is
         self._compressed = False
         self._parts: bytearray | None = None  # of that message
-        self._inflater: _Decompress | None = None
+        self._history = b""  # the end of the client's compressed messages, on which the next one may build
+        self._history_max = 1 << window_bits if window_bits else 0
 
     @property
     def waiting(self) -> int:
         """How many bytes have come and were not taken yet."""
         return len(self._data) - self._at
+
+    @property
+    def window(self) -> int:
+        """How many bytes are kept for the messages to come: none before the first compressed one, at most the window that was negotiated."""
+        return len(self._history)
 
     def feed(self, data: bytes) -> None:
         """Take bytes as they come."""
@@ -132,7 +137,11 @@ class Assembly:
             begin += 2 if size == 126 else 8
             if left < begin - at - 4:
                 return None
-            size = int.from_bytes(data[at + 2 : begin - 4], "big")
+            short, size = size, int.from_bytes(data[at + 2 : begin - 4], "big")
+            if size < (126 if short == 126 else 65_536):
+                raise Breach(CloseCode.PROTOCOL_ERROR, "A length must be written in as few bytes as it needs")
+            if size >> 63:
+                raise Breach(CloseCode.PROTOCOL_ERROR, "A length has at most 63 bits")
         self._judge(first, size)
         end = begin + size
         if len(data) < end:
@@ -158,8 +167,8 @@ class Assembly:
                 reason = "A control frame holds at most 125 bytes"
         elif (opcode == _CONTINUATION) != bool(self._opcode):
             reason = "The last message is not complete" if opcode else "There is no message to continue"
-        # Where deflate was negotiated its bit is let pass on control frames, as some clients set it there.
-        if first & 0x30 or (first & 0x40 and not (self._deflate and opcode)):
+        # The bit of deflate stands on the first frame of a message, nowhere else (RFC 7692 section 6).
+        if first & 0x30 or (first & 0x40 and not (self._deflate and _CONTINUATION < opcode < CLOSE)):
             reason = "A reserved bit is set"
         if reason:
             raise Breach(CloseCode.PROTOCOL_ERROR, reason)
@@ -178,28 +187,34 @@ class Assembly:
             raise Breach(_BAD_DATA, "A text must be UTF-8") from None
 
     def _inflated(self, payload: bytes) -> bytes:
-        """Return a compressed message's bytes. The window is kept from one message to the next, as the client may build on it."""
+        """Return a compressed message's bytes. What the next one may build on is kept as bytes: an inflater would hold 40 KiB for each client."""
         parts: list[bytes] = []
         room = self._limit + 1
         rest = payload + _TAIL
+        history = self._history
         try:
             for _ in range(STREAMS_MAX):
-                stream = self._inflater
-                if stream is None:
-                    stream = self._inflater = zlib.decompressobj(-15)
+                stream = zlib.decompressobj(-15, zdict=history) if history else zlib.decompressobj(-15)
                 part = stream.decompress(rest, room)
                 parts.append(part)
                 room -= len(part)
                 if room <= 0 or stream.unconsumed_tail:
                     raise self._too_big()
-                if not stream.eof:
-                    return b"".join(parts)
-                rest, self._inflater = stream.unused_data, None
+                rest, history = stream.unused_data, b""
                 if not rest:
-                    return b"".join(parts)
+                    return self._remembered(b"".join(parts))
         except zlib.error:
             raise Breach(_BAD_DATA, "A compressed message can't be inflated") from None
         raise Breach(_BAD_DATA, f"A compressed message of more than {STREAMS_MAX} streams")
+
+    def _remembered(self, message: bytes) -> bytes:
+        """Keep of a message what the next one may build on."""
+        most = self._history_max
+        if len(message) >= most:
+            self._history = message[-most:] if most else b""
+        else:
+            self._history = (self._history + message)[-most:]
+        return message
 
     def _too_big(self) -> Breach:
         return Breach(_TOO_BIG, f"more than {self._limit} bytes")

@@ -14,10 +14,10 @@ from warren.errors import CloseCode
 class Echo:
     """One connection of the echo route."""
 
-    def __init__(self, wire: Wire, *, deflate: bool, heartbeat_s: float, now: float) -> None:
-        """``wire`` is open; ``deflate`` is what was negotiated."""
+    def __init__(self, wire: Wire, *, window: frames.Window, heartbeat_s: float, now: float) -> None:
+        """``wire`` is open; ``window`` is that of our frames."""
         self.wire = wire
-        self._deflate = deflate
+        self._window = window
         self._heartbeat_s = heartbeat_s
         self._ping_at = now + heartbeat_s
 
@@ -28,7 +28,7 @@ class Echo:
             while (data := await wire.read()) is not None:
                 text = isinstance(data, str)
                 payload = data.encode() if isinstance(data, str) else data
-                wire.outbox.put(frames.frame(payload, frames.TEXT if text else frames.BINARY, self._deflate))
+                wire.outbox.put(frames.frame(payload, frames.TEXT if text else frames.BINARY, self._window))
                 wire.flush()
                 await wire.drained()
         except Breach as breach:

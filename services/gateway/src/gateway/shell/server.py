@@ -14,6 +14,7 @@ import orjson
 from aiohttp import hdrs, web
 
 from gateway.core import frames
+from gateway.core.deflate import Deflate, negotiate
 from gateway.core.limits import OutboxLimits
 from gateway.core.outbox import Outbox
 from gateway.core.session import Session, SessionConfig
@@ -38,7 +39,12 @@ class Offer:
     """What of an upgrade was taken."""
 
     subprotocol: str  # "": none was offered
-    deflate: bool
+    deflate: Deflate | None
+
+    @property
+    def window(self) -> frames.Window:
+        """That of our frames."""
+        return self.deflate.window if self.deflate else frames.PLAIN
 
 
 class Server:
@@ -114,7 +120,7 @@ class Server:
         offer = self._check(request)
         try:
             wire, response = self._open(request, offer)
-            variant = frames.variant_of(offer.subprotocol == upgrade.MSGPACK, offer.deflate)
+            variant = frames.variant_of(offer.subprotocol == upgrade.MSGPACK, offer.window)
             session = Session(
                 self._lobby.next_id(),
                 self._session,
@@ -139,7 +145,7 @@ class Server:
             self._lobby.free()
             raise
         heartbeat_s = self._session.heartbeat_ms / 1_000
-        echo = Echo(wire, deflate=offer.deflate, heartbeat_s=heartbeat_s, now=self._around.clock.monotonic())
+        echo = Echo(wire, window=offer.window, heartbeat_s=heartbeat_s, now=self._around.clock.monotonic())
         self._begin(self._lobby.next_id(), echo)
         return response
 
@@ -187,7 +193,7 @@ class Server:
             spoken = ", ".join(upgrade.SPOKEN)
             raise self._refusal("subprotocol", web.HTTPBadRequest, f"Subprotocols spoken here: {spoken}.")
         extensions = ",".join(headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS, ()))
-        deflate = self._settings.deflate and upgrade.accepts_deflate(extensions)
+        deflate = negotiate(extensions) if self._settings.deflate else None
         if not self._lobby.reserve():
             raise self._refusal("full", web.HTTPServiceUnavailable, "This pod is full; connect again.")
         return Offer(subprotocol, deflate)

@@ -1,4 +1,4 @@
-"""Upgrade: what is decided from an upgrade's headers alone: its answer, subprotocol, deflate, origin, and the client's address.
+"""Upgrade: what is decided from an upgrade's headers alone: its answer, subprotocol, origin, and the client's address.
 
 Functions of their arguments; none touches a socket, and none logs (an offer may hold a token). ``server.py`` calls them.
 """
@@ -13,35 +13,40 @@ import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from aiohttp import hdrs
+from aiohttp import HttpVersion, HttpVersion11, hdrs
 from multidict import CIMultiDictProxy
 
 from gateway.shell.auth import BEARER
 
 JSON, MSGPACK = "warren.v1", "warren.v1.msgpack"
 SPOKEN = (JSON, MSGPACK)
-# What we answer to an offer of permessage-deflate: one compressed frame is shared by all who get the message.
-DEFLATE = "permessage-deflate; server_no_context_takeover"
 
 VERSION = "13"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
+_ONCE = (hdrs.HOST, hdrs.SEC_WEBSOCKET_KEY, hdrs.SEC_WEBSOCKET_VERSION)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-_DEFLATE_PARAMETER = re.compile(
-    r"server_no_context_takeover|client_no_context_takeover|"
-    r'client_max_window_bits(?:="?(?:[89]|1[0-5])"?)?|server_max_window_bits="?15"?'
-)
 
 
 class NoWebSocket(Exception):
     """The request asks for no WebSocket, or not in the way of RFC 6455; the text says what is wrong."""
 
 
-def answer(headers: CIMultiDictProxy[str], subprotocol: str, *, deflate: bool) -> bytes:
-    """Return the head of the response that takes an upgrade; ``subprotocol`` ("": none) and ``deflate`` are what was chosen. Raises NoWebSocket."""
+def answer(headers: CIMultiDictProxy[str], version: HttpVersion, subprotocol: str, extensions: str) -> bytes:
+    """Return the head of the response that takes an upgrade; ``version`` is the request's, ``subprotocol`` and ``extensions`` are what was chosen
+    ("": none). Raises NoWebSocket.
+    """
     if "websocket" not in _tokens(headers, hdrs.UPGRADE) or "upgrade" not in _tokens(headers, hdrs.CONNECTION):
         raise NoWebSocket("This address is for WebSockets only.")
+    if version < HttpVersion11:
+        raise NoWebSocket("A WebSocket needs HTTP/1.1; a proxy on the way may speak HTTP/1.0 (nginx: proxy_http_version 1.1).")
+    if hdrs.TRANSFER_ENCODING in headers or headers.get(hdrs.CONTENT_LENGTH, "").strip("0"):
+        raise NoWebSocket("An upgrade has no body: leave out Content-Length and Transfer-Encoding.")
+    for name in _ONCE:
+        if len(headers.getall(name, ())) > 1:
+            raise NoWebSocket(f"The header {name} may stand there only once.")
+    if not headers.get(hdrs.HOST):
+        raise NoWebSocket("The header Host is missing.")
     if headers.get(hdrs.SEC_WEBSOCKET_VERSION, "").strip() != VERSION:
         raise NoWebSocket(f"The WebSocket version spoken here is {VERSION}.")
     key = headers.get(hdrs.SEC_WEBSOCKET_KEY, "").strip()
@@ -56,8 +61,8 @@ def answer(headers: CIMultiDictProxy[str], subprotocol: str, *, deflate: bool) -
     lines.append(f"Sec-WebSocket-Accept: {accept}")
     if subprotocol:
         lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
-    if deflate:
-        lines.append(f"Sec-WebSocket-Extensions: {DEFLATE}")
+    if extensions:
+        lines.append(f"Sec-WebSocket-Extensions: {extensions}")
     return "\r\n".join([*lines, "", ""]).encode()
 
 
@@ -76,21 +81,6 @@ def choose_subprotocol(offers: Sequence[str]) -> str | None:
     if not named:
         return ""
     return next((offer for offer in named if offer in SPOKEN), None)
-
-
-def accepts_deflate(extensions: str) -> bool:
-    """Say whether one of the offers is a permessage-deflate that we can keep.
-
-    A smaller window of ours (``server_max_window_bits`` under 15) is declined: the shared frame has the full one.
-    """
-    for offer in parse_list(extensions):
-        name, *parameters = (part.strip() for part in offer.split(";"))
-        if name != "permessage-deflate":
-            continue
-        names = [parameter.partition("=")[0].strip() for parameter in parameters]
-        if len(set(names)) == len(names) and all(_DEFLATE_PARAMETER.fullmatch(p) for p in parameters):
-            return True
-    return False
 
 
 def origin_allowed(origin: str, host: str, allowed: Sequence[str]) -> bool:

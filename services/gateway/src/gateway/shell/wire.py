@@ -15,6 +15,7 @@ from aiohttp import web
 
 from gateway.core import frames
 from gateway.core.assembly import Assembly, Breach, code_of
+from gateway.core.deflate import Deflate
 from gateway.core.outbox import Outbox
 from gateway.shell import upgrade
 from gateway.shell.parting import part
@@ -46,8 +47,8 @@ class Wire(asyncio.Protocol):
         "_controls",
         "_controls_since",
         "_deaf",
-        "_deflate",
         "_drained",
+        "_extensions",
         "_gone",
         "_holding",
         "_now",
@@ -62,15 +63,17 @@ class Wire(asyncio.Protocol):
     )
 
     def __init__(
-        self, outbox: Outbox, *, max_bytes: int, deflate: bool, close_timeout_s: float, now: Callable[[], float]
+        self, outbox: Outbox, *, max_bytes: int, deflate: Deflate | None, close_timeout_s: float, now: Callable[[], float]
     ) -> None:
-        """``deflate``: the client offered it and is to have it. ``now`` is monotonic."""
+        """``deflate`` is the offer of it that was taken. ``now`` is monotonic."""
         self.outbox = outbox
         self.bytes_out = self.messages_out = 0
         self.close_code = 0  # the code of the first close frame, whoever sent it; 1006 where there was none
         self.heard = True  # a sign of life has come since this was last set to False
-        self._assembly = Assembly(max_bytes, deflate=deflate)
-        self._deflate = deflate
+        self._assembly = Assembly(
+            max_bytes, deflate=bool(deflate), window_bits=deflate.client_bits if deflate else 0
+        )
+        self._extensions = deflate.answer if deflate else ""
         self._close_timeout_s = close_timeout_s
         self._now = now
         self._closing_at: float | None = None  # when it is cut at the latest
@@ -86,7 +89,7 @@ class Wire(asyncio.Protocol):
 
     def open(self, request: web.Request, subprotocol: str) -> web.StreamResponse:
         """Answer the upgrade; return the response that the route gives back at once. Raises NoWebSocket, ConnectionError."""
-        answer = upgrade.answer(request.headers, subprotocol, deflate=self._deflate)
+        answer = upgrade.answer(request.headers, request.version, subprotocol, self._extensions)
         parted = part(request, self)
         self._transport, self._blocked = parted.transport, parted.blocked
         self._transport.write(answer)
