@@ -7,12 +7,15 @@ a pod out of service but never restarts it. This port is never exposed to client
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Callable, Iterable
 
 import orjson
 from aiohttp import web
+
+from warren.http_server import HttpServer
+
+KEEPALIVE_S = 75.0  # scrapers come back on the connection that they have
 
 Ping = Callable[[], str | None]
 Render = Callable[[str], tuple[bytes, str]]
@@ -69,7 +72,7 @@ class Probes:
         self._readiness = readiness
         self._render = render
         self._routes = tuple(routes)
-        self._runner: web.AppRunner | None = None
+        self._server: HttpServer | None = None
         self._began = time.monotonic()
         self.port = 0
 
@@ -85,18 +88,14 @@ class Probes:
     async def start(self) -> None:
         """Listen. Raises OSError (with the address in its text) where the port can't be had."""
         # It does not wait for probes under way at the end: nobody needs their answers.
-        runner = web.AppRunner(self.app(), access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        self._runner = runner
-        site = web.TCPSite(runner, self._host, self._wanted, reuse_address=True)
-        await site.start()
-        self.port = _port_of(runner)
+        self._server = HttpServer(self.app(), request_timeout_s=KEEPALIVE_S, shutdown_timeout_s=1.0)
+        self.port = await self._server.start(self._host, self._wanted)
 
     async def stop(self) -> None:
         """Stop listening."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
+        server, self._server = self._server, None
+        if server is not None:
+            await server.stop()
 
     async def _healthz(self, _: web.Request) -> web.Response:
         asked = time.monotonic()
@@ -113,13 +112,6 @@ class Probes:
     async def _metrics(self, request: web.Request) -> web.Response:
         body, content_type = self._render(request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": content_type})
-
-
-def _port_of(runner: web.AppRunner) -> int:
-    for address in runner.addresses:
-        if isinstance(address, tuple):
-            return int(address[1])
-    raise OSError(f"no {socket.AF_INET.name} address")
 
 
 def _json(content: object, status: int = 200) -> web.Response:

@@ -98,7 +98,7 @@ def test_the_pieces_in_which_bytes_come_make_no_difference(
 @settings(deadline=None, max_examples=300)
 @given(st.lists(st.binary(max_size=8), max_size=5), st.booleans())
 def test_any_bytes_are_read_as_another_implementation_reads_them(parts: list[bytes], deflate: bool) -> None:
-    """What is a message, and what breaks the protocol where, is the same for aiohttp's reader, but for masks, and RSV1 on control frames, which it lets pass."""
+    """What is a message, and what breaks the protocol where, is the same for aiohttp's reader, but for masks, and RSV1 on control frames."""
     from asyncio import new_event_loop
 
     from aiohttp._websocket.reader_py import WebSocketDataQueue, WebSocketReader

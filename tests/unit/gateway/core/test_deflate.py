@@ -58,8 +58,18 @@ PLAIN = "permessage-deflate; server_no_context_takeover"
         ),
         # several offers: the first that can be kept
         ("permessage-deflate; server_max_window_bits=8, permessage-deflate", PLAIN, 15, 15),
-        ("x-webkit-deflate-frame, permessage-deflate; client_max_window_bits", f"{PLAIN}; client_max_window_bits=12", 15, 12),
-        ("permessage-deflate; server_max_window_bits=10, permessage-deflate", f"{PLAIN}; server_max_window_bits=10", 9, 15),
+        (
+            "x-webkit-deflate-frame, permessage-deflate; client_max_window_bits",
+            f"{PLAIN}; client_max_window_bits=12",
+            15,
+            12,
+        ),
+        (
+            "permessage-deflate; server_max_window_bits=10, permessage-deflate",
+            f"{PLAIN}; server_max_window_bits=10",
+            9,
+            15,
+        ),
         ("permessage-deflate; mystery, permessage-deflate", PLAIN, 15, 15),
         (",, permessage-deflate ,", PLAIN, 15, 15),
         # quoted values
@@ -179,9 +189,7 @@ def test_any_combination_is_answered_as_the_naive_reference_does(
         bare = value.isalnum()
         if bare and data.draw(st.booleans()):
             return f"{space()}={space()}{value}"
-        quoted = "".join(
-            f"\\{c}" if c in '"\\' or data.draw(st.integers(0, 3)) == 0 else c for c in value
-        )
+        quoted = "".join(f"\\{c}" if c in '"\\' or data.draw(st.integers(0, 3)) == 0 else c for c in value)
         return f'{space()}={space()}"{quoted}"'
 
     def space() -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 import asyncio
+
+import pytest
 
 from gateway.core import frames
 from gateway.core.outbox import Outbox

@@ -61,7 +61,18 @@ def code_of(payload: bytes) -> int:
 class Assembly:
     """What one client sends. ``bytes`` counts the payload of whole messages so far."""
 
-    __slots__ = ("_at", "_compressed", "_data", "_deflate", "_history", "_history_max", "_limit", "_opcode", "_parts", "bytes")
+    __slots__ = (
+        "_at",
+        "_compressed",
+        "_data",
+        "_deflate",
+        "_history",
+        "_history_max",
+        "_limit",
+        "_opcode",
+        "_parts",
+        "bytes",
+    )
 
     def __init__(self, limit: int, *, deflate: bool, window_bits: int = 15) -> None:
         """``limit`` is the largest message in bytes, also once it is inflated; ``deflate``: permessage-deflate was negotiated, with a window of

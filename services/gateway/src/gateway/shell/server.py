@@ -20,18 +20,19 @@ from gateway.core.outbox import Outbox
 from gateway.core.session import Session, SessionConfig
 from gateway.settings import ListenSettings
 from gateway.shell import upgrade
-from gateway.shell.auth import offered_token
+from gateway.shell.auth import MAX_TOKEN_BYTES, offered_token
 from gateway.shell.connection import Caller, Connection, Surroundings
 from gateway.shell.echo import Echo
 from gateway.shell.lobby import Lobby
 from gateway.shell.wire import Wire
+from warren.http_server import HttpServer
 from warren.namespaces import Namespaces
 from warren.probes import Readiness
 
 RETRY_AFTER_S = 5
 BACKLOG = 1_024
 CLEAN_UP_S = 1.0  # by then everyone was drained or cut
-KEEPALIVE_S = 15.0  # also how long a peer may take to send its request
+REQUEST_TIMEOUT_S = 15.0  # how long a peer may take to send its request
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Server:
         self._bus_up = bus_up
         self._stats = stats
         self._routes = tuple(routes)
-        self._runner: web.AppRunner | None = None
+        self._http: HttpServer | None = None
         self._serving: set[asyncio.Task[None] | None] = set()
         self.port = 0
 
@@ -92,17 +93,21 @@ class Server:
                 *self._routes,
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLEAN_UP_S, keepalive_timeout=KEEPALIVE_S)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self._settings.host, self._settings.port, backlog=BACKLOG, reuse_address=True)
-        await site.start()
-        self.port = next(int(address[1]) for address in self._runner.addresses if isinstance(address, tuple))
+        self._http = HttpServer(
+            app,
+            request_timeout_s=REQUEST_TIMEOUT_S,
+            shutdown_timeout_s=CLEAN_UP_S,
+            one_request=True,
+            refused=self._around.metrics.upgrades_refused,
+            hint=f"A token may have at most {MAX_TOKEN_BYTES} bytes.",
+        )
+        self.port = await self._http.start(self._settings.host, self._settings.port, backlog=BACKLOG)
 
     async def stop(self) -> None:
         """Listen no more, and end the connections: all of them were cut before."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
+        http, self._http = self._http, None
+        if http is not None:
+            await http.stop()
         serving = [task for task in self._serving if task is not None]
         if serving:
             await asyncio.wait(serving, timeout=CLEAN_UP_S)

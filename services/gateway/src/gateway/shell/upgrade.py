@@ -39,7 +39,9 @@ def answer(headers: CIMultiDictProxy[str], version: HttpVersion, subprotocol: st
     if "websocket" not in _tokens(headers, hdrs.UPGRADE) or "upgrade" not in _tokens(headers, hdrs.CONNECTION):
         raise NoWebSocket("This address is for WebSockets only.")
     if version < HttpVersion11:
-        raise NoWebSocket("A WebSocket needs HTTP/1.1; a proxy on the way may speak HTTP/1.0 (nginx: proxy_http_version 1.1).")
+        raise NoWebSocket(
+            "A WebSocket needs HTTP/1.1; a proxy on the way may speak HTTP/1.0 (nginx: proxy_http_version 1.1)."
+        )
     if hdrs.TRANSFER_ENCODING in headers or headers.get(hdrs.CONTENT_LENGTH, "").strip("0"):
         raise NoWebSocket("An upgrade has no body: leave out Content-Length and Transfer-Encoding.")
     for name in _ONCE:

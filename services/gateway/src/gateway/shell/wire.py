@@ -63,16 +63,20 @@ class Wire(asyncio.Protocol):
     )
 
     def __init__(
-        self, outbox: Outbox, *, max_bytes: int, deflate: Deflate | None, close_timeout_s: float, now: Callable[[], float]
+        self,
+        outbox: Outbox,
+        *,
+        max_bytes: int,
+        deflate: Deflate | None,
+        close_timeout_s: float,
+        now: Callable[[], float],
     ) -> None:
         """``deflate`` is the offer of it that was taken. ``now`` is monotonic."""
         self.outbox = outbox
         self.bytes_out = self.messages_out = 0
         self.close_code = 0  # the code of the first close frame, whoever sent it; 1006 where there was none
         self.heard = True  # a sign of life has come since this was last set to False
-        self._assembly = Assembly(
-            max_bytes, deflate=bool(deflate), window_bits=deflate.client_bits if deflate else 0
-        )
+        self._assembly = Assembly(max_bytes, deflate=bool(deflate), window_bits=deflate.client_bits if deflate else 0)
         self._extensions = deflate.answer if deflate else ""
         self._close_timeout_s = close_timeout_s
         self._now = now

@@ -1,0 +1,285 @@
+"""HTTP server: one port of a service, the clients' or the internal one, with what aiohttp leaves open where strangers call.
+
+What is no HTTP, or too long, is answered in one plain sentence and logged in one line at most every LOG_EVERY_S, without what was sent (it may
+hold a token). No answer tells a version. Peers that have not sent a request yet are bounded in time, in number and in bytes; the oldest goes
+first. It knows no routes and decides nothing about a request that can be read. ``probes.py`` and the gateway's server build one each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+
+from warren import logs
+
+NAME = "warren"  # the header Server
+# The request line, and each header: a token of 16 KiB may stand in either.
+LINE_MAX_BYTES = 20 * 1024
+# All of them together.
+HEAD_MAX_BYTES = 32 * 1024
+# Peers that have not sent their request yet, and what they have sent of it. A storm of clients that come back is let in by the backlog, some
+# thousands at a time, and has sent its requests a moment later.
+WAITING_MAX = 4_096
+WAITING_MAX_BYTES = 8 * 1024 * 1024
+# What a peer still sends behind a refused request is read for so long, and for so many at a time, so that it can read why.
+LINGER_S = 1.0
+LINGERING_MAX = 256
+LOG_EVERY_S = 10.0
+
+_END = b"\r\n\r\n"
+
+_log = logs.get_logger(__name__)
+
+
+def nobody(reason: str) -> None:
+    """Count nothing."""
+
+
+class HttpServer:
+    """One listening port."""
+
+    def __init__(
+        self,
+        app: web.Application,
+        *,
+        request_timeout_s: float,
+        shutdown_timeout_s: float,
+        one_request: bool = False,
+        refused: Callable[[str], None] = nobody,
+        hint: str = "",
+    ) -> None:
+        """``request_timeout_s`` is how long a peer may take to send a request. ``one_request``: a connection ends with its first answer. ``refused``
+        counts, by reason, who got no further than this; ``hint`` follows where something was too long.
+        """
+        self.refused = refused
+        self.hint = hint
+        self.waiting = _Waiting(self)
+        self._app = app
+        self._request_timeout_s = request_timeout_s
+        self._one_request = one_request
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout_s)
+        self._listener: asyncio.Server | None = None
+        self._lingering: set[_Lingering] = set()
+        self._logged_at: float | None = None
+        self._unlogged = 0
+
+    async def start(self, host: str | None, port: int, *, backlog: int = 128) -> int:
+        """Listen; return the port. Raises OSError (with the address in its text) where it can't be had."""
+        self._app.on_response_prepare.append(self._finish)
+        await self._runner.setup()
+        loop = asyncio.get_running_loop()
+
+        def protocol() -> _Protocol:
+            server = self._runner.server
+            if server is None:
+                raise ConnectionAbortedError("the server has stopped")
+            return _Protocol(self, server, loop, self._request_timeout_s)
+
+        self._listener = await loop.create_server(protocol, host, port, backlog=backlog, reuse_address=True)
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Listen no more, and end what is under way."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
+        await self._runner.cleanup()
+        for lingering in list(self._lingering):
+            lingering.transport.abort()
+
+    def misread(self, kind: str, ip: str | None) -> None:
+        """Log that something came which is no HTTP, or too much of it, unless one such line was written a moment ago."""
+        now = asyncio.get_running_loop().time()
+        if self._logged_at is not None and now - self._logged_at < LOG_EVERY_S:
+            self._unlogged += 1
+            return
+        more, self._unlogged, self._logged_at = self._unlogged, 0, now
+        logs.event(_log, "http_malformed", level=logging.WARNING, kind=kind, ip=ip, more=more or None)
+
+    def linger(self, transport: asyncio.Transport) -> None:
+        """End a connection whose answer was written when its peer has read that."""
+        if len(self._lingering) >= LINGERING_MAX or not transport.can_write_eof():
+            transport.close()
+            return
+        transport.write_eof()
+        lingering = _Lingering(transport, self._lingering.discard)
+        self._lingering.add(lingering)
+        transport.set_protocol(lingering)
+
+    async def _finish(self, _: web.BaseRequest, response: web.StreamResponse) -> None:
+        """Give each answer what all have in common, whoever made it."""
+        response.headers[hdrs.SERVER] = NAME
+        if self._one_request:
+            response.force_close()
+            response.headers[hdrs.CONNECTION] = "close"
+
+
+class _Waiting:
+    """The peers that have not sent their request yet, the oldest first, and how many bytes of it each has sent."""
+
+    def __init__(self, server: HttpServer) -> None:
+        self._server = server
+        self._peers: dict[_Protocol, int] = {}
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._peers)
+
+    def add(self, peer: _Protocol) -> None:
+        self._peers[peer] = 0
+        self._make_room()
+
+    def grow(self, peer: _Protocol, size: int) -> None:
+        if peer in self._peers:
+            self._peers[peer] += size
+            self._bytes += size
+            self._make_room()
+
+    def remove(self, peer: _Protocol) -> None:
+        self._bytes -= self._peers.pop(peer, 0)
+
+    def _make_room(self) -> None:
+        while len(self._peers) > WAITING_MAX or self._bytes > WAITING_MAX_BYTES:
+            oldest = next(iter(self._peers))
+            self.remove(oldest)
+            self._server.refused("too_many_waiting")
+            oldest.force_close()
+
+
+class _Protocol(web.RequestHandler):
+    """One connection, until aiohttp lets go of it."""
+
+    __slots__ = ("_came", "_head", "_line", "_server", "_tail")
+
+    def __init__(
+        self, server: HttpServer, manager: web.Server, loop: asyncio.AbstractEventLoop, request_timeout_s: float
+    ) -> None:
+        super().__init__(
+            manager,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]
+            keepalive_timeout=request_timeout_s,
+            max_line_size=LINE_MAX_BYTES,
+            max_field_size=LINE_MAX_BYTES,
+            lingering_time=LINGER_S,
+        )
+        self._server = server
+        self._came = False  # the head of the first request has come whole
+        self._head = 0  # how many bytes of it have come
+        self._line = 0  # how many of them are the request line; 0: it goes on
+        self._tail = b""  # the last ones, in which its end may have begun
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._server.waiting.add(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._server.waiting.remove(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._came:
+            if not self._head:
+                data = data.lstrip(b"\r\n")  # empty lines before a request count as nothing (RFC 9112 section 2.2)
+            if not data or not self._measure(data):
+                return
+        super().data_received(data)
+
+    def _measure(self, data: bytes) -> bool:
+        """Count what has come of the head; False where it is too long, which has been answered then."""
+        seen = self._tail + data
+        before = self._head - len(self._tail)
+        if not self._line and (at := seen.find(b"\r\n")) >= 0:
+            self._line = before + at
+        end = seen.find(_END)
+        self._head += len(data)
+        if (before + end if end >= 0 else self._head) > HEAD_MAX_BYTES:
+            self._server.waiting.remove(self)
+            self._too_long(f"Request line and headers together are longer than {HEAD_MAX_BYTES} bytes.")
+            return False
+        self._tail = seen[-3:]
+        if end >= 0:
+            self._came = True
+            self._server.waiting.remove(self)
+        else:
+            self._server.waiting.grow(self, len(data))
+        return True
+
+    def _too_long(self, text: str) -> None:
+        """Answer before there is a request to answer."""
+        self._server.refused("too_long")
+        peer = None if self.transport is None else self.transport.get_extra_info("peername")
+        self._server.misread("too_long", str(peer[0]) if peer else None)
+        self._refuse(431, self._sentence(text))
+
+    def _sentence(self, text: str) -> str:
+        return " ".join(part for part in (text, self._server.hint) if part) + "\n"
+
+    def _refuse(self, status: int, text: str) -> None:
+        """Write an answer and take the socket away from aiohttp, which would close it at once: a peer that still sends would not see the answer."""
+        transport, self.transport = self.transport, None
+        if transport is not None and not transport.is_closing():
+            phrase, body = HTTPStatus(status).phrase, text.encode()
+            head = f"HTTP/1.1 {status} {phrase}\r\nServer: {NAME}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            transport.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
+            self._server.linger(transport)
+        self.connection_lost(None)
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """Return the answer to what could not be read, or to a request whose route has failed."""
+        if not isinstance(exc, HttpProcessingError):
+            logs.event(_log, "request_failed", level=logging.ERROR, error=exc, path=request.path)
+            if request.writer.output_size > 0:
+                raise ConnectionError("an answer has begun already")
+            response = web.Response(status=status, text="Internal error.\n")
+            response.force_close()
+            return response
+        if isinstance(exc, LineTooLong):
+            what = "The request line" if (self._line or self._head) > LINE_MAX_BYTES else "A header"
+            self._too_long(f"{what} is longer than {LINE_MAX_BYTES} bytes.")
+        else:
+            self._server.refused("malformed")
+            self._server.misread(type(exc).__name__, request.remote)
+            self._refuse(400, "This is no HTTP/1.1 request that can be read.\n")
+        return _Answered()
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log what aiohttp could not deal with: one line where the peer has sent what can't be read, such as a broken body."""
+        error = kw.get("exc_info")
+        if isinstance(error, web.RequestPayloadError | HttpProcessingError | ConnectionError):
+            self._server.refused("malformed")
+            self._server.misread(type(error).__name__, None)
+        else:
+            known = error if isinstance(error, BaseException) else None
+            logs.event(_log, "request_failed", level=logging.ERROR, error=known)
+
+
+class _Answered(web.StreamResponse):
+    """The response of a request whose answer was written already."""
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        pass
+
+
+class _Lingering(asyncio.Protocol):
+    """Throws away what a peer still sends after its answer."""
+
+    def __init__(self, transport: asyncio.Transport, ended: Callable[[_Lingering], None]) -> None:
+        self.transport = transport
+        self._ended = ended
+        self._timer = asyncio.get_running_loop().call_later(LINGER_S, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._timer.cancel()
+        self._ended(self)
