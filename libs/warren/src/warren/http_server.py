@@ -14,7 +14,16 @@ from http import HTTPStatus
 from typing import Any
 
 from aiohttp import hdrs, web
-from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.http_exceptions import (
+    BadHttpMethod,
+    BadStatusLine,
+    ContentLengthError,
+    HttpProcessingError,
+    InvalidHeader,
+    InvalidURLError,
+    LineTooLong,
+    TransferEncodingError,
+)
 
 from warren import logs
 
@@ -33,6 +42,17 @@ LINGERING_MAX = 256
 LOG_EVERY_S = 10.0
 
 _END = b"\r\n\r\n"
+
+# What was wrong, where aiohttp tells; its own text repeats what was sent.
+_SENTENCES: dict[type, str] = {
+    BadHttpMethod: "The request does not begin with a method of HTTP/1.1; TLS and other protocols end before this port.",
+    BadStatusLine: "The request line is none of HTTP/1.1.",
+    InvalidURLError: "The address in the request line can't be read.",
+    InvalidHeader: "A header can't be read.",
+    ContentLengthError: "The body's length can't be read.",
+    TransferEncodingError: "The body's encoding can't be read.",
+}
+_UNREADABLE = "This is no HTTP/1.1 request that can be read: a header is malformed, or Host is missing."
 
 _log = logs.get_logger(__name__)
 
@@ -248,7 +268,7 @@ class _Protocol(web.RequestHandler):
         else:
             self._server.refused("malformed")
             self._server.misread(type(exc).__name__, request.remote)
-            self._refuse(400, "This is no HTTP/1.1 request that can be read.\n")
+            self._refuse(400, _SENTENCES.get(type(exc), _UNREADABLE) + "\n")
         return _Answered()
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
