@@ -74,6 +74,7 @@ def test_lists_and_networks_are_parsed():
         ("FULL_PERCENT", "-1"),
         ("ROOMS_PER_CONNECTION", "1"),
         ("AUTH", "basic"),
+        ("STATS", "nowhere"),
         ("FOO", "1"),
     ],
 )

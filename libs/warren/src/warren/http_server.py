@@ -26,6 +26,7 @@ from aiohttp.http_exceptions import (
 )
 
 from warren import logs
+from warren.listening import open_sockets
 
 NAME = "warren"  # the header Server
 # The request line, and each header: a token of 16 KiB may stand in either.
@@ -39,6 +40,7 @@ WAITING_MAX_BYTES = 8 * 1024 * 1024
 # What a peer still sends behind a refused request is read for so long, and for so many at a time, so that it can read why.
 LINGER_S = 1.0
 LINGERING_MAX = 256
+BACKLOG = 1_024
 LOG_EVERY_S = 10.0
 
 _END = b"\r\n\r\n"
@@ -84,13 +86,15 @@ class HttpServer:
         self._request_timeout_s = request_timeout_s
         self._one_request = one_request
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout_s)
-        self._listener: asyncio.Server | None = None
+        self._listeners: list[asyncio.Server] = []
         self._lingering: set[_Lingering] = set()
         self._logged_at: float | None = None
         self._unlogged = 0
 
-    async def start(self, host: str | None, port: int, *, backlog: int = 128) -> int:
-        """Listen; return the port. Raises OSError (with the address in its text) where it can't be had."""
+    async def start(self, host: str, port: int) -> int:
+        """Listen on all addresses of ``host``; return the port (a free one for 0). Raises OSError, with the address in its text, where it can't
+        be had.
+        """
         self._app.on_response_prepare.append(self._finish)
         await self._runner.setup()
         loop = asyncio.get_running_loop()
@@ -101,13 +105,22 @@ class HttpServer:
                 raise ConnectionAbortedError("the server has stopped")
             return _Protocol(self, server, loop, self._request_timeout_s)
 
-        self._listener = await loop.create_server(protocol, host, port, backlog=backlog, reuse_address=True)
-        return int(self._listener.sockets[0].getsockname()[1])
+        sockets = await asyncio.to_thread(open_sockets, host, port)  # a name may have to be asked for
+        chosen = int(sockets[0].getsockname()[1])
+        try:
+            for opened in sockets:
+                self._listeners.append(await loop.create_server(protocol, sock=opened, backlog=BACKLOG))
+        except BaseException:
+            for opened in sockets[len(self._listeners) :]:
+                opened.close()
+            await self.stop()
+            raise
+        return chosen
 
     async def stop(self) -> None:
         """Listen no more, and end what is under way."""
-        listener, self._listener = self._listener, None
-        if listener is not None:
+        listeners, self._listeners = self._listeners, []
+        for listener in listeners:
             listener.close()
         await self._runner.cleanup()
         for lingering in list(self._lingering):

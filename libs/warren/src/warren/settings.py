@@ -35,10 +35,11 @@ from warren.variables import (
 )
 
 __all__ = [
-    "HIDDEN", "NONE", "SERVICE_PREFIXES", "SHARED_PREFIX", "BusSettings", "CommaList", "LogSettings", "NamespaceSettings",
+    "EVERY_ADDRESS", "HIDDEN", "NONE", "SERVICE_PREFIXES", "SHARED_PREFIX", "BusSettings", "CommaList", "LogSettings", "NamespaceSettings",
     "ProbeSettings", "Settings", "Variable", "command_line", "describe", "environment", "read", "report", "variable",
 ]  # fmt: skip
 
+EVERY_ADDRESS = "*"  # as a host to listen on: of IPv4 and of IPv6
 
 _LIMITS = Limits()
 
@@ -168,7 +169,11 @@ class LogSettings(Settings):
 class ProbeSettings(Settings):
     """The internal port: probes and metrics. Each service subclasses it with its own prefix and port."""
 
-    internal_host: str = variable("0.0.0.0", "Address of the internal port (probes, metrics).")  # noqa: S104
+    internal_host: str = variable(
+        EVERY_ADDRESS,
+        "Address or name of the internal port (probes, metrics); * for every address of the machine, of IPv4 and of IPv6.",
+        min_length=1,
+    )
     internal_port: int = variable(0, "Internal port (probes, metrics); 0 takes a free one.", ge=0, le=65535)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import socket
 import sys
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ from embedded.app import Embedded
 from embedded.settings import EmbeddedSettings, read_embedded
 from warren.errors import SettingsError
 from warren.lifecycle import Part, run, serve
+from warren.listening import open_sockets
 from warren.logs import configure
 
 USAGE = """usage: python -m embedded
@@ -78,13 +78,13 @@ async def _nothing() -> None:
 def _taken(settings: EmbeddedSettings) -> str | None:
     """Return what to tell the user where a port can't be had, None where all can."""
     for port in settings.ports:
-        with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((settings.host, port))
-            except OSError as error:
-                why = "is taken" if error.errno == errno.EADDRINUSE else f"can't be used ({error.strerror})"
-                return f"port {port} of {settings.host} {why}; choose others, such as PORT=9000 make run"
+        try:
+            opened = open_sockets(settings.host, port)
+        except OSError as error:
+            why = "is taken" if error.errno == errno.EADDRINUSE else f"can't be used ({error.strerror})"
+            return f"port {port} of {settings.host} {why}; choose others, such as PORT=9000 make run"
+        for each in opened:
+            each.close()
     return None
 
 

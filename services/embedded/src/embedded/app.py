@@ -18,6 +18,7 @@ from warren.bus.memory import MemoryBus
 from warren.bus.memory_broker import MemoryBroker
 from warren.bus.rabbit import RabbitBus
 from warren.lifecycle import Part
+from warren.settings import EVERY_ADDRESS
 from warren.telemetry import Tracing
 
 
@@ -49,7 +50,9 @@ class Embedded:
     def addresses(self) -> list[str]:
         """Each gateway's host and port."""
         host = self.settings.host
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - what one types to reach it
+        shown = {EVERY_ADDRESS: "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(  # noqa: S104 - what one types to reach it
+            host, f"[{host}]" if ":" in host else host
+        )
         return [f"{shown}:{port}" for port in self.settings.ports]
 
     def parts(self) -> list[Part]:

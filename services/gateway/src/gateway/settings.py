@@ -16,6 +16,7 @@ from pydantic_settings import SettingsConfigDict
 
 from warren.address import ROOM_RULE, is_room
 from warren.settings import (
+    EVERY_ADDRESS,
     BusSettings,
     CommaList,
     LogSettings,
@@ -50,7 +51,11 @@ class ListenSettings(Settings):
 
     model_config = _PREFIX
 
-    host: str = variable("0.0.0.0", "Address that clients connect to.")  # noqa: S104 - a pod's only address
+    host: str = variable(
+        EVERY_ADDRESS,
+        "Address or name that clients connect to; * for every address of the machine, of IPv4 and of IPv6, whichever it has.",
+        min_length=1,
+    )
     port: int = variable(8080, "Port that clients connect to; 0 takes a free one.", ge=0, le=65535)
     origins: CommaList = variable(
         (),
@@ -63,6 +68,10 @@ class ListenSettings(Settings):
     deflate: bool = variable(True, "Whether permessage-deflate is used with clients that offer it.")
     echo: bool = variable(
         True, "Whether /ws/echo is served; it asks for no token and has no rate limit, so not where strangers reach it."
+    )
+    stats: Literal["external", "internal"] = variable(
+        "external",
+        "Where /websocket-stats is served: external, on the clients' port and the internal one; internal, there alone, so not to strangers.",
     )
 
     @field_validator("origins")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 
 import pytest
 from aiohttp import ClientSession, WSServerHandshakeError, web
 from tests.support.gateways import gateway_settings, house, logged
+
+from gateway.settings import GatewayProbeSettings, ListenSettings
 
 
 async def test_routes_of_others_are_served_beside_ours():
@@ -54,6 +57,41 @@ async def test_statistics_are_not_cached():
             stats = await answer.json()
         assert {"connections", "messages", "errors", "memory", "uptime"} <= set(stats)
         assert stats["gateway"] == gateway.id
+
+
+@pytest.mark.parametrize(("where", "outside"), [("external", 200), ("internal", 404)])
+async def test_statistics_are_shown_to_strangers_unless_they_are_internal(where: str, outside: int):
+    """By default ``/websocket-stats`` is on the clients' port; WARREN_GATEWAY_STATS=internal leaves it on the internal one alone."""
+    async with house() as home, ClientSession() as client:
+        gateway = await home.gateway(gateway_settings(listen={"stats": where}))
+        async with client.get(home.url(path="/websocket-stats", scheme="http")) as answer:
+            assert answer.status == outside
+        async with client.get(f"http://127.0.0.1:{gateway.probes.port}/websocket-stats") as answer:
+            assert answer.status == 200
+            assert {"memory", "uptime"} <= set(await answer.json())
+
+
+async def test_both_ports_are_there_in_both_families():
+    """With the default host clients and probes come by IPv4 and by IPv6, by the same ports."""
+    probes = GatewayProbeSettings(internal_port=0)
+    settings = gateway_settings(listen={"host": ListenSettings().host}).model_copy(update={"probes": probes})
+    async with house() as home, ClientSession() as client:
+        gateway = await home.gateway(settings)
+        for host in families():
+            async with client.ws_connect(f"ws://{host}:{gateway.port}/ws/echo") as echo:
+                await echo.send_str("a")
+                assert await echo.receive_str() == "a"
+            async with client.get(f"http://{host}:{gateway.probes.port}/healthz") as answer:
+                assert answer.status == 200
+
+
+def families() -> list[str]:
+    """Return the loopback's addresses in the families that this machine has."""
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return ["127.0.0.1", "[::1]"]
+    except OSError:
+        return ["127.0.0.1"]
 
 
 async def test_the_echo_route_offers_no_subprotocol():

@@ -30,7 +30,6 @@ from warren.namespaces import Namespaces
 from warren.probes import Readiness
 
 RETRY_AFTER_S = 5
-BACKLOG = 1_024
 CLEAN_UP_S = 1.0  # by then everyone was drained or cut
 REQUEST_TIMEOUT_S = 15.0  # how long a peer may take to send its request
 
@@ -89,7 +88,7 @@ class Server:
             [
                 web.get("/ws", self._ws, allow_head=False),
                 *([web.get("/ws/echo", self._echo, allow_head=False)] if self._settings.echo else []),
-                web.get("/websocket-stats", self.show_stats),
+                *([web.get("/websocket-stats", self.show_stats)] if self._settings.stats == "external" else []),
                 *self._routes,
             ]
         )
@@ -101,7 +100,7 @@ class Server:
             refused=self._around.metrics.upgrades_refused,
             hint=f"A token may have at most {MAX_TOKEN_BYTES} bytes.",
         )
-        self.port = await self._http.start(self._settings.host, self._settings.port, backlog=BACKLOG)
+        self.port = await self._http.start(self._settings.host, self._settings.port)
 
     async def stop(self) -> None:
         """Listen no more, and end the connections: all of them were cut before."""
