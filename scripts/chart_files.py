@@ -1,4 +1,5 @@
-"""Makes what the repository holds of the chart's making: deploy/k8s/manifests, the chart's table of values, the broker's definitions.
+"""Makes what the repository holds of the chart's making: deploy/k8s/manifests, the chart's table of values and its copies of the alerts and
+dashboards, its schema of namespaces, the broker's definitions.
 
 ``python -m scripts.chart_files`` writes them, ``--check`` says where they differ and fails. It needs Helm; ``make manifests`` and
 ``make chart`` call it.
@@ -7,6 +8,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -16,10 +18,13 @@ from pathlib import Path
 import yaml
 from scripts.amqp_definitions import as_text
 from scripts.helm import CHART, HelmMissing, RenderFailed, render
+from scripts.namespace_schema import namespaces_schema
 
 from warren.topology import Topology
 
 K8S = CHART.parent
+OBSERVABILITY = K8S.parent / "observability"
+FILES = CHART / "files"
 MANIFESTS = K8S / "manifests"
 NOTE = "# Made by `make manifests` from the chart in ../warren, with the values in rendered-with.values; change those instead.\n"
 BEGIN, END = "<!-- values: made by `make manifests` from values.yaml -->", "<!-- end of values -->"
@@ -87,13 +92,38 @@ def readme() -> dict[Path, str]:
     return {path: "\n".join([head + BEGIN, "| value | default | meaning |", "| --- | --- | --- |", *rows, END + tail])}
 
 
+def schema() -> dict[Path, str]:
+    """Return the chart's schema, its part for the namespaces made anew."""
+    path = CHART / "values.schema.json"
+    whole = json.loads(path.read_text(encoding="utf-8"))
+    whole["properties"]["namespaces"] = namespaces_schema()
+    return {path: json.dumps(whole, indent=2, ensure_ascii=False) + "\n"}
+
+
+def observability() -> dict[Path, str]:
+    """Return what the chart carries of deploy/observability, since a chart's templates see the files of its own folder alone."""
+    rules = (OBSERVABILITY / "alerts.yaml").read_text(encoding="utf-8")
+    made = {FILES / "alerts.yaml": rules[rules.index("groups:") :]}
+    for path in sorted((OBSERVABILITY / "dashboards").glob("*.json")):
+        dashboard = json.loads(path.read_text(encoding="utf-8"))
+        compact = json.dumps(dashboard, ensure_ascii=False, separators=(",", ":"))
+        made[FILES / "dashboards" / path.name] = compact + "\n"
+    return made
+
+
 def main(arguments: list[str]) -> int:
     """Write the files, or compare them."""
     if arguments not in ([], ["--check"]):
         sys.stderr.write("usage: scripts/manifests [--check]\n")
         return 2
     try:
-        made = {**manifests(), **readme(), K8S / "rabbitmq" / "definitions.json": as_text(Topology())}
+        made = {
+            **schema(),
+            **observability(),
+            **manifests(),
+            **readme(),
+            K8S / "rabbitmq" / "definitions.json": as_text(Topology()),
+        }
     except (HelmMissing, RenderFailed) as error:
         sys.stderr.write(f"manifests: {error}\n")
         return 1
@@ -112,9 +142,9 @@ def main(arguments: list[str]) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             sys.stdout.write(f"{name} made\n")
-    stale = {path for path in MANIFESTS.glob("*.yaml") if path not in made}
+    stale = {path for path in [*MANIFESTS.glob("*.yaml"), *FILES.glob("dashboards/*")] if path not in made}
     for path in stale:
-        sys.stderr.write(f"{path.name} in {MANIFESTS.name} is nothing that the chart makes; remove it\n")
+        sys.stderr.write(f"{path.name} in {path.parent.name} is nothing that the chart makes; remove it\n")
     return 1 if (arguments and differing) or stale else 0
 
 

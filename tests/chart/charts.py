@@ -23,9 +23,18 @@ def names(paths: tuple[Path, ...]) -> list[str]:
 
 
 @cache
-def chart(values: Path, *sets: str, kube_version: str = KUBE_VERSION, release: str = "warren") -> tuple[Object, ...]:
-    """Return the objects rendered with a values file and ``path=JSON`` pairs."""
-    return tuple(objects(render([values], sets, kube_version=kube_version, release=release)))
+def chart(
+    values: Path,
+    *sets: str,
+    kube_version: str = KUBE_VERSION,
+    release: str = "warren",
+    cluster: tuple[str, ...] | None = None,
+) -> tuple[Object, ...]:
+    """Return the objects rendered with a values file and ``path=JSON`` pairs; for a cluster that knows these kinds besides Kubernetes's
+    own (``group/version/Kind``), where it is not None.
+    """
+    options = [] if cluster is None else [f"--api-versions={','.join(('v1/Pod', *cluster))}"]
+    return tuple(objects(render([values], sets, kube_version=kube_version, release=release, options=options)))
 
 
 def found(rendered: tuple[Object, ...], kind: str, ends: str = "") -> list[Object]:

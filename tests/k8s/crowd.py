@@ -1,7 +1,8 @@
 """A crowd of clients in a pod: they publish into rooms, follow RECONNECT as clients should, and count what came. It runs in the gateway's image.
 
 CLIENTS clients connect to URL, ROOM_SIZE of them in each room, and each publishes every EVERY_S seconds. Port 8080 answers GET /report
-(so far), /begin (publish), and /stop (publish no more, wait until nothing is on its way, give the verdict).
+(so far), /begin (publish), and /stop (publish no more, wait until nothing is on its way, give the verdict). The verdict says of the slowest
+what they waited for, step by step, and how long this process's own loop stood still: a crowd that gets no CPU measures itself.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import heapq
 import hmac
+import itertools
 import json
 import os
 import random
@@ -39,6 +42,11 @@ def token(user: str) -> str:
     return f"{body}.{part(hmac.digest(SECRET.encode(), body.encode(), hashlib.sha256))}"
 
 
+# The steps of a client that goes to another pod, each from the one before. The first is its own timer's; the rest is what others take.
+STEPS = ("due", "timer", "close", "connect", "welcome", "join")
+SHOWN = 8
+
+
 class Client:
     """One user on one connection after another."""
 
@@ -52,6 +60,7 @@ class Client:
         self.got: set[str] = set()
         self.joined = asyncio.Event()
         self.left_at: float | None = None  # since when it should be somewhere: its slot, or the loss
+        self.steps: dict[str, float] = {}  # when it was through with which step of its going
         self.socket: aiohttp.ClientWebSocketResponse | None = None
         self.closing: asyncio.Future[bool] | None = None
         self.sent = 0
@@ -66,10 +75,14 @@ class Client:
                 async with self.crowd.http.ws_connect(
                     URL, protocols=["warren.v1"], headers=headers, params=query
                 ) as self.socket:
+                    self.steps["connect"] = time.monotonic()
                     await self.follow(self.socket)
                     if self.closing is not None:
                         await self.closing  # the answer to our close
                     self.crowd.closes[str(self.socket.close_code)] += 1
+                    if self.socket.close_code == 1012:
+                        self.overdue()
+                    self.steps["close"] = time.monotonic()
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 status = getattr(error, "status", "")
                 self.crowd.refusals[f"{type(error).__name__} {status}".strip()] += 1
@@ -87,6 +100,7 @@ class Client:
             frame = json.loads(message.data)
             match frame["type"]:
                 case "WELCOME":
+                    self.steps["welcome"] = time.monotonic()
                     since = {"since": self.position} if self.position else {}
                     await self.send("JOIN", room=self.room, payload=since)
                 case "JOINED" if frame.get("room") == self.room:
@@ -99,6 +113,7 @@ class Client:
                 case "RECONNECT":
                     slot_s = frame["payload"]["after_ms"] / 1000
                     self.crowd.slots.append(slot_s)
+                    self.steps["due"] = time.monotonic() + slot_s
                     leaving = asyncio.get_running_loop().call_later(slot_s, self.leave, socket)
                 case "ERROR":
                     self.crowd.errors[frame["payload"]["code"]] += 1
@@ -107,8 +122,21 @@ class Client:
 
     def leave(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         """Its slot has come."""
-        self.left_at = time.monotonic()
+        self.left_at = self.steps["timer"] = time.monotonic()
         self.closing = asyncio.ensure_future(socket.close())
+
+    def overdue(self) -> None:
+        """Keep what it was at when its pod closed it, since it had not gone within a second of its slot."""
+        now, due = time.monotonic(), self.steps.get("due")
+        if due is not None:
+            step = "close" if "timer" in self.steps else "timer"
+            self.crowd.overdue.append({"client": self.name, "at": step, "after_slot_s": round(now - due, 3)})
+
+    def went(self) -> dict[str, float]:
+        """Return how long each step of its going took, and forget them."""
+        taken, self.steps = self.steps, {}
+        at = [(step, taken[step]) for step in STEPS if step in taken]
+        return {step: round(end - begin, 3) for (_, begin), (step, end) in itertools.pairwise(at)}
 
     async def back(self, joined: dict) -> None:
         """It is in the room (again)."""
@@ -117,8 +145,12 @@ class Client:
         if self.position is None or not joined["recovered"]:
             self.position, self.last = {"epoch": joined["epoch"], "seq": joined["seq"]}, joined["seq"]
         if self.left_at is not None:
-            self.crowd.away.append(time.monotonic() - self.left_at)
+            away_s = time.monotonic() - self.left_at
+            self.crowd.away.append(away_s)
             self.left_at = None
+            self.steps["join"] = time.monotonic()
+            self.crowd.note(away_s, self.name, self.went())
+        self.steps.clear()
         self.joined.set()
         for each in list(self.waiting):
             await self.send("CHAT", room=self.room, id=each, payload={"id": each})
@@ -166,6 +198,9 @@ class Crowd:
         self.closes: Counter[str] = Counter()
         self.refusals: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
+        self.overdue: list[dict] = []
+        self.slowest: list[tuple[float, str, dict]] = []  # a heap
+        self.stalls: list[float] = []
         self.clients = [Client(self, number) for number in range(CLIENTS)]
         self.tasks: list[asyncio.Task] = []
 
@@ -173,6 +208,18 @@ class Crowd:
         """Connect everybody."""
         self.http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         self.tasks = [asyncio.create_task(client.live()) for client in self.clients]
+        self.tasks.append(asyncio.create_task(self.watch()))
+
+    async def watch(self) -> None:
+        """Measure for how long this loop stands still."""
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.02)
+            self.stalls.append(time.monotonic() - before - 0.02)
+
+    def note(self, away_s: float, name: str, steps: dict) -> None:
+        """Keep the slowest."""
+        (heapq.heappush if len(self.slowest) < SHOWN else heapq.heappushpop)(self.slowest, (away_s, name, steps))
 
     def report(self) -> dict:
         """Return what has happened so far."""
@@ -188,6 +235,13 @@ class Crowd:
             "unrecovered": self.unrecovered,
             "reconnects": len(self.away),
             "worst_away_s": round(max(self.away, default=0.0), 3),
+            "p99_away_s": round(sorted(self.away)[int(len(self.away) * 0.99)], 3) if self.away else 0.0,
+            "slowest": [
+                {"client": name, "away_s": round(away_s, 3), **steps}
+                for away_s, name, steps in sorted(self.slowest, reverse=True)
+            ],
+            "overdue": self.overdue[:SHOWN],
+            "worst_stall_s": round(max(self.stalls, default=0.0), 3),
             "slots": len(self.slots),
             "histogram": dict(sorted(Counter(int(slot) for slot in self.slots).items())),
             "closes": self.closes,

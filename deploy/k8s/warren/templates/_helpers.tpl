@@ -22,28 +22,130 @@
 {{- end -}}
 {{- end -}}
 
-{{/* (dict "root" $ "component" "gateway") */}}
+{{/* By what pods are selected. A Deployment's selector can't be changed, so nothing of it is a value, and the release's name never changes.
+(dict "root" $ "component" "gateway") */}}
 {{- define "warren.selector" -}}
-app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride }}
+app.kubernetes.io/name: {{ .root.Chart.Name }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 {{- with .component }}
 app.kubernetes.io/component: {{ . }}
 {{- end }}
 {{- end -}}
 
+{{/* An object's labels: what it is found by, labels of the user's for it and for all, and the usual ones.
+(dict "root" $ "component" "gateway" "own" (dict …)) */}}
 {{- define "warren.labels" -}}
-{{ include "warren.selector" . }}
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
-app.kubernetes.io/part-of: warren
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- $usual := dict "app.kubernetes.io/version" .root.Chart.AppVersion "app.kubernetes.io/part-of" "warren" -}}
+{{- $helm := dict "app.kubernetes.io/managed-by" .root.Release.Service "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_") -}}
+{{- toYaml (merge (include "warren.selector" . | fromYaml) $helm (default dict .own) .root.Values.commonLabels $usual) -}}
+{{- end -}}
+
+{{/* The labels of a pod's template. (dict "root" $ "component" "gateway" "own" .Values.gateway.podLabels) */}}
+{{- define "warren.podLabels" -}}
+{{- toYaml (merge (include "warren.selector" . | fromYaml) (default dict .own) .root.Values.commonLabels) -}}
+{{- end -}}
+
+{{/* An object's annotations, its own before those for all; nothing where there are none. (dict "root" $ "own" (dict …)) */}}
+{{- define "warren.annotations" -}}
+{{- with merge dict (default dict .own) .root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* The registry for all images: a parent chart's before ours, with a slash behind it. */}}
+{{- define "warren.registry" -}}
+{{- with default .Values.image.registry (.Values.global).imageRegistry }}{{ . | trimSuffix "/" }}/{{ end -}}
 {{- end -}}
 
 {{/* (dict "root" $ "repository" …) */}}
 {{- define "warren.image" -}}
-{{- $image := .root.Values.image -}}
-{{- with $image.registry }}{{ . | trimSuffix "/" }}/{{ end -}}
-{{ .repository }}:{{ default .root.Chart.AppVersion $image.tag }}
+{{- include "warren.registry" .root }}{{ .repository }}:{{ default .root.Chart.AppVersion .root.Values.image.tag }}
+{{- end -}}
+
+{{/* An image that is named whole: its own registry gives way to the parent chart's. (dict "root" $ "image" …) */}}
+{{- define "warren.otherImage" -}}
+{{- with (.root.Values.global).imageRegistry }}{{ . | trimSuffix "/" }}/{{ regexReplaceAll "^([^/]*[.:][^/]*|localhost)/" $.image "" }}{{ else }}{{ .image }}{{ end -}}
+{{- end -}}
+
+{{/* The secrets for all registries, as [{name: …}]; a parent chart may give bare names. */}}
+{{- define "warren.pullSecrets" -}}
+{{- $secrets := list -}}
+{{- range concat (default list (.Values.global).imagePullSecrets) .Values.image.pullSecrets -}}
+{{- $secrets = append $secrets (ternary (dict "name" .) . (kindIs "string" .)) -}}
+{{- end -}}
+{{- with uniq $secrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* Which families a Service has; nothing leaves it to the cluster. */}}
+{{- define "warren.ipFamilies" -}}
+{{- with .Values.ipFamilyPolicy }}
+ipFamilyPolicy: {{ . }}
+{{- end }}
+{{- with .Values.ipFamilies }}
+ipFamilies:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* "yes" where a kind can be made: the cluster knows it, or none is asked (`helm template`), and then what the values ask for is rendered.
+A cluster names its kinds, Helm by itself only the groups. (dict "root" $ "group" "monitoring.coreos.com/v1" "kind" "PodMonitor") */}}
+{{- define "warren.knows" -}}
+{{- $versions := .root.Capabilities.APIVersions -}}
+{{- if or (not ($versions.Has "v1/Pod")) ($versions.Has (printf "%s/%s" .group .kind)) }}yes{{ end -}}
+{{- end -}}
+
+{{/* A pod's user and groups; null leaves one out, for clusters that choose it themselves. (dict "user" … "group" … "fsGroup" …) */}}
+{{- define "warren.podSecurity" -}}
+runAsNonRoot: true
+{{- range $name, $value := dict "runAsUser" .user "runAsGroup" .group "fsGroup" .fsGroup }}
+{{- if not (kindIs "invalid" $value) }}
+{{ $name }}: {{ int64 $value }}
+{{- end }}
+{{- end }}
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{/* The trial node's password: made at the first install, and the same ever after, for each template that asks in one render. */}}
+{{- define "warren.trial.password" -}}
+{{- $trial := .Values.rabbitmq.trial -}}
+{{- if not (hasKey $trial "password") -}}
+{{- $known := dig "data" "password" "" (default dict (lookup "v1" "Secret" .Release.Namespace (include "warren.rabbitmq.name" .))) | b64dec -}}
+{{- $_ := set $trial "password" (default (randAlphaNum 32) $known) -}}
+{{- end -}}
+{{- $trial.password -}}
+{{- end -}}
+
+{{/* What changes when a secret does that pods read once at their start: pods carry it, so that they are then replaced. Of a secret that is
+there already it is made of the keys that are read and of the object's uid, which only who may read the secret knows: so nobody can try
+passwords against it. Without a cluster, or before the secret is there, it is that of nothing.
+(dict "root" $ "secrets" (list (dict "name" … "keys" (list …)))) */}}
+{{- define "warren.secrets.checksum" -}}
+{{- $seen := list -}}
+{{- if eq .root.Values.rabbitmq.mode "trial" -}}
+{{- $seen = append $seen (include "warren.trial.password" .root) -}}
+{{- end -}}
+{{- range ternary .secrets list .root.Values.rolloutOnSecretChange -}}
+{{- $found := default dict (and .name (lookup "v1" "Secret" $.root.Release.Namespace .name)) -}}
+{{- $seen = append $seen (dig "metadata" "uid" "" $found) -}}
+{{- range .keys }}{{ $seen = append $seen (dig "data" . "" $found) }}{{ end -}}
+{{- end -}}
+{{- toJson $seen | sha256sum -}}
+{{- end -}}
+
+{{/* The secrets of the broker, as the checksum takes them. */}}
+{{- define "warren.rabbitmq.secrets" -}}
+{{- $rabbitmq := .Values.rabbitmq -}}
+{{- $secrets := list (dict "name" $rabbitmq.caSecret "keys" (list "ca.crt")) -}}
+{{- if eq $rabbitmq.mode "external" -}}
+{{- $secrets = append $secrets (dict "name" $rabbitmq.existingSecret "keys" (list $rabbitmq.urlKey)) -}}
+{{- else if eq $rabbitmq.mode "operator" -}}
+{{- $secrets = append $secrets (dict "name" (include "warren.rabbitmq.secret" .) "keys" (list "username" "password" "host" "port")) -}}
+{{- end -}}
+{{- toJson $secrets -}}
 {{- end -}}
 
 {{/* A value of any kind as text; whole numbers stay whole, however large. */}}
@@ -86,7 +188,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 
 {{/* What the chart sets itself, and `settings` therefore must not. */}}
 {{- define "warren.reserved" -}}
-WARREN_GATEWAY_ID WARREN_GATEWAY_HOST WARREN_GATEWAY_PORT WARREN_GATEWAY_INTERNAL_HOST WARREN_GATEWAY_INTERNAL_PORT WARREN_GATEWAY_AUTH WARREN_GATEWAY_JWT_SECRET WARREN_GATEWAY_JWT_SECRET_FILE WARREN_GATEWAY_JWT_PUBLIC_KEY WARREN_GATEWAY_JWT_PUBLIC_KEY_FILE WARREN_GATEWAY_JWKS WARREN_GATEWAY_JWT_ALGORITHMS WARREN_GATEWAY_JWT_AUDIENCE WARREN_GATEWAY_JWT_ISSUER WARREN_GATEWAY_JWT_REQUIRE_EXPIRY WARREN_GATEWAY_CONNECTIONS WARREN_GATEWAY_ROOMS WARREN_GATEWAY_ORIGINS WARREN_GATEWAY_TRUSTED_PROXIES WARREN_GATEWAY_ECHO WARREN_GATEWAY_DRAIN_MS WARREN_GATEWAY_DRAIN_DEADLINE_MS WARREN_ROUTER_ID WARREN_ROUTER_INTERNAL_HOST WARREN_ROUTER_INTERNAL_PORT WARREN_ROUTER_STOP_DEADLINE_MS WARREN_ROUTER_EVENTS
+WARREN_GATEWAY_ID WARREN_GATEWAY_PORT WARREN_GATEWAY_INTERNAL_PORT WARREN_GATEWAY_STATS WARREN_GATEWAY_AUTH WARREN_GATEWAY_JWT_SECRET WARREN_GATEWAY_JWT_SECRET_FILE WARREN_GATEWAY_JWT_PUBLIC_KEY WARREN_GATEWAY_JWT_PUBLIC_KEY_FILE WARREN_GATEWAY_JWKS WARREN_GATEWAY_JWT_ALGORITHMS WARREN_GATEWAY_JWT_AUDIENCE WARREN_GATEWAY_JWT_ISSUER WARREN_GATEWAY_JWT_REQUIRE_EXPIRY WARREN_GATEWAY_CONNECTIONS WARREN_GATEWAY_ROOMS WARREN_GATEWAY_ORIGINS WARREN_GATEWAY_TRUSTED_PROXIES WARREN_GATEWAY_ECHO WARREN_GATEWAY_DRAIN_MS WARREN_GATEWAY_DRAIN_DEADLINE_MS WARREN_ROUTER_ID WARREN_ROUTER_INTERNAL_PORT WARREN_ROUTER_STOP_DEADLINE_MS WARREN_ROUTER_EVENTS
 {{- end -}}
 
 {{/* The environment that both services read. (dict "root" $ "component" "gateway") */}}
@@ -165,16 +267,12 @@ serviceAccountName: {{ include "warren.serviceAccount" .root }}
 automountServiceAccountToken: false
 # A Service's name must not become a WARREN_… variable.
 enableServiceLinks: false
-{{- with .root.Values.image.pullSecrets }}
-imagePullSecrets:
-  {{- toYaml . | nindent 2 }}
+{{- with include "warren.pullSecrets" .root | trim }}
+{{ . }}
 {{- end }}
+{{- $security := .root.Values.podSecurityContext }}
 securityContext:
-  runAsNonRoot: true
-  runAsUser: 10001
-  runAsGroup: 10001
-  fsGroup: 10001
-  seccompProfile: {type: RuntimeDefault}
+  {{- include "warren.podSecurity" (dict "user" $security.runAsUser "group" $security.runAsGroup "fsGroup" $security.fsGroup) | nindent 2 }}
 {{- with .own.priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}

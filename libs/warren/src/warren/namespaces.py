@@ -41,8 +41,11 @@ MAX_PATTERN_LENGTH = 128
 CACHED_ROOMS = 8_192
 MAX_HISTORY_COUNT = 10_000
 MAX_HISTORY_AGE_S = 7 * 86_400
+MAX_RATE_COUNT = 1_000_000
+MAX_RATE_PER_MS = 86_400_000
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_\-]{0,63}")
+NAME = re.compile(r"[a-z0-9][a-z0-9_\-]{0,63}")
+PATTERN = re.compile(rf"[A-Za-z0-9._\-:/@*|+=%]{{1,{MAX_PATTERN_LENGTH}}}")
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -190,9 +193,9 @@ class _Reading:
         self._keys(path, entry, tuple(RoomPolicy.__dataclass_fields__))
         default = DEFAULT_POLICY
         return RoomPolicy(
-            name=self._text(path, entry, "name", _NAME, "1 to 64 of a-z 0-9 _ -"),
+            name=self._text(path, entry, "name", NAME, "1 to 64 of a-z 0-9 _ -"),
             pattern=self._text(
-                path, entry, "pattern", _PATTERN, f"1 to {MAX_PATTERN_LENGTH} characters of a room name or *"
+                path, entry, "pattern", PATTERN, f"1 to {MAX_PATTERN_LENGTH} characters of a room name or *"
             ),
             include_sender=self._flag(path, entry, "include_sender", default.include_sender),
             join=cast("Join", self._choice(path, entry, "join", get_args(Join), default.join)),
@@ -212,8 +215,8 @@ class _Reading:
         self._keys(path, entry, tuple(RateLimit.__dataclass_fields__))
         default = RateLimit()
         return RateLimit(
-            count=self._number(path, entry, "count", default.count, 1_000_000),
-            per_ms=self._number(path, entry, "per_ms", default.per_ms, 86_400_000),
+            count=self._number(path, entry, "count", default.count, MAX_RATE_COUNT),
+            per_ms=self._number(path, entry, "per_ms", default.per_ms, MAX_RATE_PER_MS),
             policy=cast("WhenExceeded", self._choice(path, entry, "policy", get_args(WhenExceeded), default.policy)),
         )
 
@@ -286,9 +289,6 @@ class _Reading:
                 value = entry.get(key) if isinstance(entry, Mapping) else None
                 if isinstance(value, str) and seen.setdefault(value, index) != index:
                     self.problems.append(f"namespaces[{index}].{key}: {value!r} is namespaces[{seen[value]}]'s already")
-
-
-_PATTERN = re.compile(rf"[A-Za-z0-9._\-:/@*|+=%]{{1,{MAX_PATTERN_LENGTH}}}")
 
 
 def _kind(value: Any) -> str:

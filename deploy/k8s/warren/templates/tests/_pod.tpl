@@ -7,11 +7,12 @@ metadata:
   name: {{ include "warren.fullname" $root }}-test-{{ .name }}
   labels:
     {{- include "warren.labels" (dict "root" $root "component" "test") | nindent 4 }}
-  annotations:
-    helm.sh/hook: test
-    # A pod that failed stays, to be looked at.
-    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
-    helm.sh/hook-output-log-policy: hook-succeeded,hook-failed
+  {{- /* A pod that failed stays, to be looked at. */}}
+  {{- include "warren.annotations" (dict "root" $root "own" (dict
+    "helm.sh/hook" "test"
+    "helm.sh/hook-delete-policy" "before-hook-creation,hook-succeeded"
+    "helm.sh/hook-output-log-policy" "hook-succeeded,hook-failed"
+  )) | trim | nindent 2 }}
 spec:
   restartPolicy: Never
   terminationGracePeriodSeconds: 1
