@@ -5,36 +5,20 @@
  * connection drops. It never renders, never stores anything outside its own object, and never waits or buffers without a bound.
  * Time, randomness and the WebSocket class can be handed in. warren.d.ts describes every option and method; README.md is the tour.
  */
-import { decode, toBase64 } from "./lib/binary.js";
-import { WarrenError, deferred, refused } from "./lib/error.js";
+import { decode } from "./lib/binary.js";
+import { WarrenError, deferred, rejected } from "./lib/error.js";
 import { Link } from "./lib/link.js";
 import { Listeners } from "./lib/listeners.js";
+import { controlText, messageText, roomFault } from "./lib/message.js";
+import { withDefaults } from "./lib/options.js";
 import { Outbox } from "./lib/outbox.js";
 import { Room } from "./lib/room.js";
 import { Timers } from "./lib/timers.js";
 
 export { WarrenError };
 
+const NAMELESS = new Set(["invalid_format", "invalid_message"]); // of a frame whose id the server could not read
 const REMEMBERED = 256; // ids of own acknowledged messages, known again when a room is replayed
-
-const DEFAULTS = {
-  token: null,
-  getToken: null,
-  tokenIn: "subprotocol",
-  user: null,
-  backoffMs: 1_000,
-  backoffCapMs: 30_000,
-  maxTries: Infinity,
-  stableMs: 5_000,
-  connectTimeoutMs: 10_000,
-  pingMs: 30_000,
-  pongTimeoutMs: 10_000,
-  ackTimeoutMs: 15_000,
-  refreshBeforeMs: 30_000,
-  gapMs: 1_000,
-  outboxLimit: 100,
-  ephemeralTypes: ["TYPING"],
-};
 
 export class WarrenClient {
   #options;
@@ -52,18 +36,11 @@ export class WarrenClient {
   #mine = new Set();
 
   constructor(url, options = {}) {
-    this.#options = {
-      ...DEFAULTS,
-      WebSocket: globalThis.WebSocket,
-      random: Math.random,
-      now: () => performance.now(),
-      wall: () => Date.now(),
-      setTimeout: (then, ms) => setTimeout(then, ms),
-      clearTimeout: (timer) => clearTimeout(timer),
-      ...options,
-    };
-    if (!this.#options.WebSocket) throw new TypeError("no WebSocket class here: pass one as options.WebSocket");
-    this.#outbox = new Outbox(this.#options);
+    this.#options = withDefaults(options);
+    this.#outbox = new Outbox(this.#options, {
+      ping: () => this.#control("PING"),
+      refused: (entry, error) => this.#reject(entry, error),
+    });
     this.#timers = new Timers(this.#options);
     this.#link = new Link(url, this.#options, {
       frame: (data) => this.#hear(data),
@@ -116,29 +93,27 @@ export class WarrenClient {
   }
 
   send(type, room, payload = null, options = {}) {
-    const { includeSender, key, traceparent } = options;
-    const frame = { type, payload, timestamp: this.#options.wall(), version: "1.0" };
-    if (room != null) frame.room = room;
-    if (includeSender) frame.include_sender = true;
-    if (key !== undefined) frame.key = key;
-    if (traceparent !== undefined) frame.traceparent = traceparent;
-    if (payload instanceof Uint8Array) Object.assign(frame, { payload: toBase64(payload), encoding: "base64" });
-    if (options.ephemeral ?? this.#options.ephemeralTypes.includes(type)) {
-      this.#outbox.ephemeral(JSON.stringify(frame));
+    const ephemeral = options.ephemeral ?? this.#options.ephemeralTypes.includes(type);
+    const id = ephemeral ? undefined : (options.id ?? this.#id());
+    let text;
+    try {
+      text = messageText(type, room, payload, { ...options, id }, this.#options.wall());
+    } catch (fault) {
+      return rejected(fault);
+    }
+    if (ephemeral) {
+      this.#outbox.ephemeral(text);
       return Promise.resolve(null);
     }
-    const id = options.id ?? this.#id();
     if (this.#outbox.get(id)) return this.#outbox.get(id).promise; // it is on its way already
-    if (this.state === "closed") return refused("closed", "the client is closed; connect() first", id);
-    if (this.#outbox.isFull) {
-      return refused("outbox_full", `${this.#options.outboxLimit} messages wait already (outboxLimit)`, id, true);
-    }
-    const text = JSON.stringify({ ...frame, id });
-    return this.#outbox.add({ id, kind: "message", room, build: () => text, echo: includeSender === true });
+    const fault = this.#isClosed(id) ?? this.#isFull(id);
+    if (fault) return rejected(fault);
+    return this.#outbox.add({ id, kind: "message", room, build: () => text, echo: options.includeSender === true });
   }
 
   join(name) {
-    if (this.state === "closed") return refused("closed", "the client is closed; connect() first");
+    const fault = roomFault(name) ?? this.#isClosed();
+    if (fault) return rejected(fault);
     this.#left.delete(name);
     const room = this.#room(name);
     const joined = deferred();
@@ -148,20 +123,29 @@ export class WarrenClient {
   }
 
   leave(name) {
+    const fault = roomFault(name);
+    if (fault) return rejected(fault);
     if (this.#rooms.has(name)) this.#forget(this.#rooms.get(name), new WarrenError("closed", `left ${name}`));
     if (this.#atConnect.has(name)) this.#left.add(name);
     return this.state === "open" ? this.#outbox.add(this.#control("LEAVE", name)) : Promise.resolve();
   }
 
   history(room, { before, limit } = {}) {
-    if (this.state === "closed") return refused("closed", "the client is closed; connect() first");
-    if (this.#outbox.isFull) {
-      return refused("outbox_full", `${this.#options.outboxLimit} messages wait already (outboxLimit)`, undefined, true);
-    }
+    const fault = roomFault(room) ?? this.#isClosed() ?? this.#isFull();
+    if (fault) return rejected(fault);
     return this.#outbox.add(this.#control("HISTORY", room, { before, limit }));
   }
 
   // ── what goes out besides messages ────────────────────────────────────────────────────────────────────────────────────
+
+  #isClosed(ref) {
+    return this.state === "closed" ? new WarrenError("closed", "the client is closed; connect() first", { ref }) : null;
+  }
+
+  #isFull(ref) {
+    const message = `${this.#options.outboxLimit} messages wait already (outboxLimit)`;
+    return this.#outbox.isFull ? new WarrenError("outbox_full", message, { ref, retry: true }) : null;
+  }
 
   #id() {
     return `${this.#prefix}-${++this.#count}`;
@@ -169,8 +153,7 @@ export class WarrenClient {
 
   #control(type, room, payload) {
     const id = this.#id();
-    const timestamp = this.#options.wall();
-    const text = JSON.stringify({ type, room, payload, id, timestamp, version: "1.0" });
+    const text = controlText(type, room, payload, id, this.#options.wall());
     return { id, kind: type, room, build: () => text };
   }
 
@@ -179,19 +162,13 @@ export class WarrenClient {
     room.asked = id;
     const build = () => {
       const payload = room.since ? { since: room.since } : undefined;
-      const timestamp = this.#options.wall();
-      return JSON.stringify({ type: "JOIN", room: room.name, payload, id, timestamp, version: "1.0" });
+      return controlText("JOIN", room.name, payload, id, this.#options.wall());
     };
     return { id, kind: "JOIN", room: room.name, build };
   }
 
-  #ping() {
-    const { id, build } = this.#control("PING");
-    this.#outbox.now(build(), id);
-  }
-
   #refresh(expiresAt) {
-    this.#link.refresh(expiresAt, (token) => this.#link.write(this.#control("AUTH", undefined, { token }).build()));
+    this.#link.refresh(expiresAt, (token) => this.#outbox.first(this.#control("AUTH", undefined, { token })));
   }
 
   // ── what comes in ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -251,7 +228,7 @@ export class WarrenClient {
     const welcome = (this.#welcome = frame.payload);
     const first = this.#link.manual ? this.#resume() : this.#begin();
     this.#link.manual = true; // from now on we know our rooms and where we are in them
-    this.#link.opened(welcome, () => this.#ping());
+    this.#link.opened(welcome, (sent) => this.#outbox.first({ ...this.#control("PING"), sent }));
     this.#listeners.hand(frame);
     this.#listeners.emit("open", welcome);
     if (this.state !== "open") return; // a listener has closed the client
@@ -357,15 +334,19 @@ export class WarrenClient {
     const { code = "internal", message = "refused", retry = false, close, reconnect } = frame.payload ?? {};
     const retryAfterMs = frame.payload?.retry_after_ms;
     const error = new WarrenError(code, message, { retry, retryAfterMs, ref: frame.ref });
-    const entry = this.#outbox.get(frame.ref);
+    const isNameless = frame.ref === undefined && close === undefined && NAMELESS.has(code);
+    const entry = isNameless ? this.#outbox.accuse(error) : this.#outbox.get(frame.ref);
     if (close !== undefined) this.#link.advice = reconnect ?? null;
-    if (entry?.kind === "JOIN" && retry) {
-      this.#outbox.postpone(entry, retryAfterMs ?? this.#options.backoffMs); // a room that is wanted stays wanted
-    } else if (entry && (close === undefined || reconnect === "no")) {
-      this.#outbox.settle(entry.id).reject(error);
-      if (entry.kind === "JOIN") this.#forget(this.#rooms.get(entry.room), error);
-    }
+    if (entry?.kind === "JOIN" && retry) this.#outbox.postpone(entry, retryAfterMs); // a room that is wanted stays wanted
+    else if (entry && (close === undefined || reconnect === "no")) this.#reject(entry, error);
     if (entry?.kind !== "message") this.#listeners.emit("error", error); // a message's sender is told by its promise
+  }
+
+  /** An entry was refused for good. */
+  #reject(entry, error) {
+    error.ref ??= entry.id;
+    this.#outbox.settle(entry.id)?.reject(error);
+    if (entry.kind === "JOIN") this.#forget(this.#rooms.get(entry.room), error);
   }
 
   /** The connection is gone; with `why`, for good. */

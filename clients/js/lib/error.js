@@ -30,9 +30,10 @@ export function deferred() {
   return { promise, resolve, reject };
 }
 
-/** A promise that was never to be kept. */
-export function refused(code, message, ref, retry = false) {
+/** A promise that ends with a fault. What is no refusal but the caller's mistake is thrown where it was made. */
+export function rejected(fault) {
+  if (!(fault instanceof WarrenError)) throw fault;
   const { promise, reject } = deferred();
-  reject(new WarrenError(code, message, { ref, retry }));
+  reject(fault);
   return promise;
 }

@@ -3,12 +3,14 @@
  * message. Its owner is told by four functions: `frame(data)`, `down(why)` (with `why`: for good), `state(name)` and
  * `report(event, value)`. Part of warren.js.
  */
+import { diagnose } from "./diagnosis.js";
 import { WarrenError, adviceOf, deferred } from "./error.js";
 import { Timers } from "./timers.js";
 
 const PROTOCOL = "warren.v1";
 const NO_ANSWER = 4000; // the client's own close code: the server was silent
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const DIAGNOSED_AT = 3; // tries that opened no WebSocket
 
 export class Link {
   state = "idle"; // ▶ connecting ▶ open ▶ waiting ▶ connecting …, and closed
@@ -19,6 +21,8 @@ export class Link {
   #socket = null;
   #life = 0; // one for each socket: what belongs to an earlier one is not heard
   #tries = 0;
+  #unopened = 0; // sockets in a row that never opened; of no interest once one did
+  #hasOpened = false;
   #openedAt = -Infinity;
   #heardAt = 0;
   #moving = false;
@@ -41,7 +45,7 @@ export class Link {
   /** Connect now; the promise is settled by the first WELCOME or when no more try will be made. */
   connect() {
     if (this.state === "idle" || this.state === "closed") {
-      this.#tries = 0;
+      this.#tries = this.#unopened = 0;
       this.#ready = deferred();
       this.#dial();
     } else if (this.state === "waiting") this.#dial();
@@ -58,7 +62,7 @@ export class Link {
     this.#socket?.send(text);
   }
 
-  /** WELCOME came: `ping()` is called for each heartbeat and returns nothing. */
+  /** WELCOME came: `ping(sent)` is called for each heartbeat, and calls `sent` once it has gone out. */
   opened(welcome, ping) {
     this.#timers.cancel("connect");
     if (!this.token) this.user = welcome.user; // the name that Warren made up is kept
@@ -120,7 +124,9 @@ export class Link {
     if (this.manual) url.searchParams.set("join", "manual");
     const socket = new this.#options.WebSocket(url.href, protocols);
     this.#socket = socket;
+    socket.onopen = () => (this.#hasOpened = true);
     socket.onmessage = ({ data }) => {
+      this.#hasOpened = true;
       this.#heardAt = this.#options.now();
       this.#owner.frame(data);
     };
@@ -140,7 +146,8 @@ export class Link {
     const socket = this.#socket;
     this.#socket = null;
     if (!socket) return;
-    socket.onmessage = socket.onclose = null;
+    if (!this.#hasOpened) this.#unopened++;
+    socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close(code, reason);
   }
 
@@ -158,6 +165,7 @@ export class Link {
       return this.#stop(code, reason, new WarrenError("closed", message));
     }
     const { now, random, stableMs, maxTries, backoffMs, backoffCapMs } = this.#options;
+    if (this.#unopened === Math.min(DIAGNOSED_AT, maxTries + 1)) this.#diagnose();
     if (now() - this.#openedAt >= stableMs) this.#tries = 0;
     this.#openedAt = Infinity; // until the next WELCOME nothing counts as stable
     if (this.#tries >= maxTries) {
@@ -168,6 +176,13 @@ export class Link {
     this.#become("waiting");
     this.#owner.report("close", { code, reason, reconnect: true, delayMs });
     if (this.state === "waiting") this.#timers.after("dial", delayMs, () => this.#dial());
+  }
+
+  async #diagnose() {
+    const { fetch, connectTimeoutMs: patienceMs } = this.#options;
+    const origin = globalThis.location?.origin;
+    const fault = await diagnose(this.#url, this.#unopened++, { fetch, origin, patienceMs }); // counted on, so that it is said once
+    if (!this.#hasOpened) this.#owner.report("error", fault);
   }
 
   #stop(code, reason, why) {
@@ -183,11 +198,14 @@ export class Link {
   #beat(ping) {
     const { pingMs, pongTimeoutMs, now } = this.#options;
     this.#timers.after("ping", pingMs, () => {
-      const askedAt = now();
-      ping();
-      this.#timers.after("pong", pongTimeoutMs, () => {
-        if (this.#heardAt >= askedAt) this.#beat(ping);
-        else this.#fail("heartbeat_missed", `nothing was heard for ${pongTimeoutMs} ms after a PING`);
+      const life = this.#life;
+      ping(() => {
+        if (life !== this.#life) return;
+        const askedAt = now();
+        this.#timers.after("pong", pongTimeoutMs, () => {
+          if (this.#heardAt >= askedAt) this.#beat(ping);
+          else this.#fail("heartbeat_missed", `nothing was heard for ${pongTimeoutMs} ms after a PING`);
+        });
       });
     });
   }

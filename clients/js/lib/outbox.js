@@ -1,58 +1,35 @@
 /**
- * What waits to be sent or answered, in order and bounded, no faster than the server allows. Everything in it has an id,
- * so sending it again is harmless: after a reconnect, when the broker is back, and when an answer is overdue.
- * Part of warren.js.
+ * What waits to be sent or answered, in order and bounded, no faster than the server allows. Everything in it has an id, so sending
+ * it again is harmless: after a reconnect, when the broker is back, and when an answer is overdue. What was refused for good is
+ * never sent again. Part of warren.js.
  */
 import { WarrenError, deferred } from "./error.js";
+import { Pace } from "./pace.js";
+import { Suspects } from "./suspects.js";
 import { Timers } from "./timers.js";
-
-/**
- * Keeps under the server's rate: a place is free again one period after its message was answered, so that no delay on
- * the way can make two bursts one.
- */
-class Pace {
-  #places = new Map();
-  #unanswered = 0;
-
-  reset({ rate = 0, rate_per_ms: perMs = 0 } = {}) {
-    Object.assign(this, { rate, perMs });
-    this.#places.clear();
-  }
-
-  /** Milliseconds until something may be sent: 0 now, Infinity after the next answer. */
-  wait(now) {
-    for (const [id, freeAt] of this.#places) if (freeAt <= now) this.#places.delete(id);
-    if (!this.rate || this.#places.size < this.rate) return 0;
-    return Math.min(...this.#places.values()) - now;
-  }
-
-  take(id, now) {
-    if (!this.rate) return;
-    // what nobody answers frees its place a little later than the period, for the unevenness of the way
-    if (id === undefined) this.#places.set(`~${++this.#unanswered}`, now + this.perMs * 1.25);
-    else this.#places.set(id, Infinity);
-  }
-
-  answered(id, now) {
-    if (this.#places.has(id)) this.#places.set(id, now + this.perMs);
-  }
-}
 
 export class Outbox {
   dropped = 0; // ephemeral messages that could not go at once
   #entries = new Map(); // id ▶ {id, kind, room, build, sentAt, notBefore, promise, resolve, reject}
+  #urgent = []; // {id, build, sent}: what goes before all entries, once
   #pace = new Pace();
+  #suspects;
   #limits = {};
   #write = null; // while the connection is open
   #degraded = false;
   #timers;
   #options;
+  #owner;
 
-  /** `options` has now, ackTimeoutMs, outboxLimit and the timers' functions. */
-  constructor(options) {
+  /**
+   * `options` has now, random, outboxLimit, the times and the timers' functions. `owner`: `ping()` makes a PING, {id, build};
+   * `refused(entry, error)` is told of an entry that will not be sent again.
+   */
+  constructor(options, owner) {
     this.#options = options;
+    this.#owner = owner;
     this.#timers = new Timers(options);
-    this.#pace.reset();
+    this.#suspects = new Suspects(options, { ask: () => this.#ask(), go: () => this.pump() });
   }
 
   get size() {
@@ -71,8 +48,7 @@ export class Outbox {
 
   /** Whether own messages to this room (null: to the first one) are sent and not acknowledged. */
   hasSentTo(room) {
-    const sent = ({ kind, sentAt, room: to }) => kind === "message" && sentAt !== null && (to == null || to === room);
-    return [...this.#entries.values()].some(sent);
+    return this.#sent().some(({ kind, room: to }) => kind === "message" && (to == null || to === room));
   }
 
   /** The connection is open: the `first` entries (JOINs) go before all that waits. */
@@ -82,17 +58,20 @@ export class Outbox {
     this.#write = write;
     this.#limits = limits;
     this.#degraded = false;
+    this.#pace.reset(limits);
     this.again();
   }
 
   /** The connection is gone: messages wait for the next, JOINs are asked anew, and who is not connected is in no room. */
   disconnect() {
     this.#write = null;
+    this.#urgent = [];
     this.#timers.clear();
+    this.#suspects.pause();
     for (const entry of [...this.#entries.values()]) {
       if (entry.sentAt !== null) entry.resent = true;
       entry.sentAt = null;
-      if (entry.kind === "JOIN") this.#entries.delete(entry.id);
+      if (entry.kind === "JOIN") this.settle(entry.id);
       if (entry.kind === "LEAVE") this.settle(entry.id).resolve();
     }
   }
@@ -109,31 +88,47 @@ export class Outbox {
     return entry.promise;
   }
 
+  /** Send before all that waits, once, as soon as the rate allows: a heartbeat, a token. `sent` is called when it has gone out. */
+  first({ id, build, sent }) {
+    if (!this.#write) return;
+    this.#urgent.push({ id, build, sent });
+    this.pump();
+  }
+
   /** Take an entry out; its caller resolves or rejects it. */
   settle(id) {
     const entry = this.#entries.get(id);
     this.#entries.delete(id);
+    this.#suspects.forget(id);
     return entry;
   }
 
-  /** Send an entry again, not before `ms` from now. */
-  postpone(entry, ms) {
-    Object.assign(entry, { sentAt: null, notBefore: this.#options.now() + ms });
+  /**
+   * Send an entry again, not before `ms` from now, and a random while after that, which grows with each refusal: who is refused
+   * together with many shall not come back together with them.
+   */
+  postpone(entry, ms = 0) {
+    const { now, random, backoffMs, backoffCapMs } = this.#options;
+    const more = random() * Math.min(backoffCapMs, backoffMs * 2 ** (entry.refusals ?? 0));
+    Object.assign(entry, { sentAt: null, notBefore: now() + ms + more, refusals: (entry.refusals ?? 0) + 1 });
   }
 
   answered(id) {
-    this.#pace.answered(id, this.#options.now());
+    this.#pace.answered(id, this.#options.now(), this.#suspects.isMark(id));
+    this.#suspects.answered(id);
   }
 
-  /** Send at once, and past the queue: a heartbeat. */
-  now(text, id) {
-    this.#pace.take(id, this.#options.now());
-    this.#write?.(text);
+  /** The server refused a frame for good and does not say which: return its entry where that is clear, else find out. */
+  accuse(error) {
+    const entry = this.#suspects.accuse(this.#sent(), !this.#pace.isUncertain, error);
+    if (entry) this.#pace.answered(entry.id, this.#options.now());
+    return entry;
   }
 
   /** Send at once or never. */
   ephemeral(text) {
-    if (this.#write && this.#pace.wait(this.#options.now()) === 0) this.now(text);
+    const isFree = this.#urgent.length === 0 && this.#suspects.size === 0 && this.#pace.wait(this.#options.now()) === 0;
+    if (this.#write && isFree) this.#send(text);
     else this.dropped++;
   }
 
@@ -145,7 +140,8 @@ export class Outbox {
   /** Send all that is not answered again, in order. */
   again() {
     for (const entry of this.#entries.values()) entry.sentAt = null;
-    this.#pace.reset(this.#limits);
+    this.#suspects.pause();
+    this.#pace.giveUp(this.#options.now());
     this.pump();
   }
 
@@ -153,32 +149,65 @@ export class Outbox {
   pump() {
     if (!this.#write) return;
     const now = this.#options.now();
-    for (const entry of [...this.#entries.values()]) {
-      if (entry.sentAt !== null) continue;
-      if (entry.notBefore > now) {
-        this.#timers.after("later", entry.notBefore - now, () => this.pump());
-        continue;
-      }
-      const wait = this.#pace.wait(now);
-      if (wait > 0) {
-        if (wait < Infinity) this.#timers.after("pace", wait, () => this.pump());
-        return; // else the next answer pumps
-      }
-      const text = entry.build();
-      if (exceeds(text, this.#limits.message_bytes)) {
-        const message = `the message is larger than ${this.#limits.message_bytes} bytes`;
-        this.settle(entry.id).reject(new WarrenError("message_too_large", message, { ref: entry.id }));
-        continue;
-      }
-      entry.sentAt = now;
-      this.now(text, entry.id);
-      if (!this.#timers.has("ack")) this.#timers.after("ack", this.#options.ackTimeoutMs, () => this.#overdue());
+    while (this.#urgent.length) {
+      if (!this.#mayGo(now, true)) return;
+      const { id, build, sent } = this.#urgent.shift();
+      this.#send(build(), id);
+      sent?.();
     }
+    let later = Infinity;
+    for (const entry of this.#suspects.among([...this.#entries.values()])) {
+      if (entry.sentAt !== null || this.#entries.get(entry.id) !== entry) continue;
+      if (entry.notBefore > now) {
+        later = Math.min(later, entry.notBefore - now);
+        continue;
+      }
+      if (!this.#mayGo(now)) break;
+      const text = entry.build();
+      if (this.#suspects.isOver(entry)) this.#owner.refused(entry, new WarrenError(entry.fault.code, entry.fault.message));
+      else if (exceeds(text, this.#limits.message_bytes)) {
+        const message = `the message is larger than ${this.#limits.message_bytes} bytes`;
+        this.#owner.refused(entry, new WarrenError("message_too_large", message, { ref: entry.id }));
+      } else {
+        entry.sentAt = now;
+        this.#send(text, entry.id);
+        if (!this.#timers.has("ack")) this.#timers.after("ack", this.#options.ackTimeoutMs, () => this.#overdue());
+        this.#suspects.sent(entry);
+        continue;
+      }
+      if (this.#suspects.size) return this.pump(); // the next one's turn
+    }
+    if (this.#urgent.length) return this.pump(); // the PING behind a suspect
+    if (later < Infinity) this.#timers.after("later", later, () => this.pump());
+  }
+
+  /** The entries that are sent and not answered. */
+  #sent() {
+    return [...this.#entries.values()].filter(({ sentAt }) => sentAt !== null);
+  }
+
+  /** Whether the rate allows one more now; where it does not, a timer or the next answer goes on. */
+  #mayGo(now, urgent = false) {
+    const wait = this.#pace.wait(now, urgent);
+    if (wait > 0 && wait < Infinity) this.#timers.after("pace", wait, () => this.pump());
+    return wait === 0;
+  }
+
+  #send(text, id) {
+    this.#pace.take(id, this.#options.now());
+    this.#write?.(text);
+  }
+
+  /** Put a PING behind what was sent; return its id. */
+  #ask() {
+    const ping = this.#owner.ping();
+    this.#urgent.push(ping);
+    return ping.id;
   }
 
   /** An answer can be lost between the servers; then the same id gets the same answer again. */
   #overdue() {
-    const sent = [...this.#entries.values()].filter((entry) => entry.sentAt !== null);
+    const sent = this.#sent();
     if (sent.length === 0) return;
     const { ackTimeoutMs, now } = this.#options;
     const due = Math.min(...sent.map((entry) => entry.sentAt)) + ackTimeoutMs - now();

@@ -112,6 +112,9 @@ export function scene(options = {}) {
   const client = new WarrenClient("ws://warren.test/ws", {
     WebSocket: FakeSocket,
     random: () => 0.5,
+    fetch: async () => {
+      throw new TypeError("there is no network here");
+    },
     ...clock.options(),
     ...options,
   });

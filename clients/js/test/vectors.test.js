@@ -60,6 +60,32 @@ for (const { name, message } of said.filter((vector) => isControl(vector.message
   });
 }
 
+/** What a vector's frame says, where an application could ask `send` for just that; else undefined. */
+function sendable({ frame }) {
+  try {
+    const parsed = JSON.parse(frame);
+    const own = ["encoding", "version", "include_sender", "timestamp"]; // the client writes these itself
+    return parsed && typeof parsed === "object" && !Array.isArray(parsed) && !own.some((field) => field in parsed) ? parsed : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const refusals = vectors("client").filter((vector) => vector.error && sendable(vector));
+assert.ok(refusals.length > 15, "there are vectors of what is refused");
+
+for (const vector of refusals) {
+  test(`client vector "${vector.name}": send refuses it at once, with the code that the server would give`, async () => {
+    const { type, room, payload, ...options } = sendable(vector);
+    const s = scene();
+    const socket = await s.open();
+    for (const ephemeral of options.id === undefined ? [true, false] : [false]) {
+      await assert.rejects(s.client.send(type, room, payload, { ...options, ephemeral }), { code: vector.error });
+    }
+    assert.deepEqual(socket.sent, []);
+  });
+}
+
 for (const { name, frame, fields, struct } of vectors("server")) {
   test(`server vector "${name}": heard once, and as it is meant`, async () => {
     const s = scene();

@@ -1,0 +1,133 @@
+/**
+ * What a message must be like: the server's rules (docs/protocol.md), kept before it goes out, so that what can't be sent is refused at
+ * once and with its reason, and never repeated. It makes text and sends nothing. Part of warren.js.
+ */
+import { toBase64 } from "./binary.js";
+import { WarrenError } from "./error.js";
+
+const VERSION = "1.0";
+const DEPTH = 128;
+const KEY_LENGTH = 128;
+const ROOM_LENGTH = 128;
+const ORDINARY = new Set(["CHAT", "TYPING", "NOTIFICATION", "DATA_UPDATE"]);
+
+// with the flag u a surrogate that is half of a pair is no match: these are the lone ones
+const LONE = /\p{Surrogate}/u;
+const PRINTABLE = /^(?:[^\p{C}\p{Z}]| )+$/u;
+const TYPE = /^[A-Za-z0-9_\-.:]{1,64}$/;
+const UPPER_CASE = /^[A-Z0-9_]*[A-Z][A-Z0-9_]*$/;
+const ROOM = /^[A-Za-z0-9._\-:/][A-Za-z0-9._\-:/@]{0,127}$/;
+
+const CUT = "half of a surrogate pair, which is no text: it was cut inside a character (cut between characters, as [...text] does)";
+const DEEP = `nests deeper than ${DEPTH}`;
+const ID_RULE = "id: 1 to 64 printable characters, ~ not first";
+const TYPE_RULE = "type: 1 to 64 letters, digits and _ - . :";
+const ROOM_RULE = "room: 1 to 128 characters of letters, digits and . _ - : / @; @ and * first are reserved";
+
+/**
+ * The text of a message of the application's. `options` has id, key, includeSender and traceparent. Throws WarrenError where the server
+ * would refuse it, and JSON.stringify's TypeError where JSON can't write the payload at all.
+ */
+export function messageText(type, room, payload, options, timestamp) {
+  const { id, key, includeSender, traceparent } = options;
+  check(typeof type === "string" && TYPE.test(type), "invalid_message", TYPE_RULE, id);
+  const isOurs = UPPER_CASE.test(type) && !ORDINARY.has(type);
+  check(!isOurs, "unknown_type", `${type} is reserved: join, leave, history and the client itself send such types`, id);
+  if (room != null) checkRoom(room, id);
+  if (id !== undefined) checkId(id);
+  if (key != null) {
+    check(typeof key === "string", "invalid_message", "key: must be text", id);
+    check(lengthOf(key) <= KEY_LENGTH, "invalid_message", `key: at most ${KEY_LENGTH} characters`, id);
+    check(!LONE.test(key), "invalid_format", `key: has ${CUT}`, id);
+  }
+  if (traceparent != null) {
+    check(typeof traceparent === "string" && !LONE.test(traceparent), "invalid_message", "traceparent: must be text", id);
+  }
+  const frame = { type, payload, timestamp, version: VERSION };
+  if (room != null) frame.room = room;
+  if (includeSender) frame.include_sender = true;
+  if (key != null) frame.key = key;
+  if (traceparent != null) frame.traceparent = traceparent;
+  if (payload instanceof Uint8Array) Object.assign(frame, { payload: toBase64(payload), encoding: "base64" });
+  return written({ ...frame, id }, id);
+}
+
+/** The text of a frame of the client's own. Throws WarrenError as `messageText` does. */
+export function controlText(type, room, payload, id, timestamp) {
+  return written({ type, room, payload, id, timestamp, version: VERSION }, id);
+}
+
+/** What is wrong with the name of a room to join, leave or read: a WarrenError, or null. A user's own room (`@ann`) may be one. */
+export function roomFault(room) {
+  // the rest of a user's name is the server's to judge
+  if (typeof room === "string" && /^@[^@]/.test(room) && PRINTABLE.test(room) && lengthOf(room) <= ROOM_LENGTH) return null;
+  try {
+    checkRoom(room);
+    return null;
+  } catch (fault) {
+    return fault;
+  }
+}
+
+function checkRoom(room, id) {
+  check(typeof room === "string", "invalid_message", "room: must be text", id);
+  check(!LONE.test(room), "invalid_room", `room: has ${CUT}`, id);
+  check(ROOM.test(room), "invalid_room", room === "" ? "room: is empty" : ROOM_RULE, id);
+}
+
+function checkId(id) {
+  const isId = typeof id === "string" && PRINTABLE.test(id) && lengthOf(id) <= 64 && id[0] !== "~";
+  check(isId, "invalid_message", ID_RULE); // without a ref: it can't be repeated
+}
+
+function check(holds, code, message, ref) {
+  if (!holds) throw new WarrenError(code, message, { ref: typeof ref === "string" ? ref : undefined });
+}
+
+/** As the server counts: characters, where a pair of surrogates is one. */
+function lengthOf(text) {
+  return [...text].length;
+}
+
+function written(frame, id) {
+  let text;
+  try {
+    text = JSON.stringify(frame, jsonValue);
+  } catch (cause) {
+    if (cause instanceof RangeError) throw new WarrenError("invalid_format", `payload: ${DEEP}`, { ref: id, cause });
+    if (cause instanceof WarrenError) cause.ref = id;
+    throw cause;
+  }
+  const fault = faultOf(text);
+  check(!fault, "invalid_format", `payload: ${fault}`, id);
+  return text;
+}
+
+/** JSON.stringify would write null for some of these, and leave others out: another message than was meant. */
+function jsonValue(name, value) {
+  const isNone = (typeof value === "number" && !Number.isFinite(value)) || typeof value === "function" || typeof value === "symbol";
+  if (!isNone) return value;
+  const what = typeof value === "number" ? String(value) : `a ${typeof value}`;
+  throw new WarrenError("invalid_format", `payload: ${what} (at ${JSON.stringify(name)}) is no JSON value`);
+}
+
+/** What the server would not read in a frame that JSON.stringify has written: undefined, or words. One pass. */
+function faultOf(text) {
+  if (LONE.test(text)) return `has ${CUT}`;
+  let depth = 0;
+  let inString = false;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (inString) {
+      if (character === '"') inString = false;
+      else if (character === "\\") {
+        at++;
+        // JSON.stringify escapes lone surrogates, and no other
+        if (text[at] === "u" && text[at + 1] === "d") return `has ${CUT}`;
+      }
+    } else if (character === '"') inString = true;
+    else if (character === "[" || character === "{") {
+      if (++depth > DEPTH + 1) return DEEP; // the frame itself is one level
+    } else if (character === "]" || character === "}") depth--;
+  }
+}

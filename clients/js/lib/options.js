@@ -1,0 +1,37 @@
+/** What a client is told at its making (warren.d.ts says what each means), and what counts where it is not told. Part of warren.js. */
+
+const DEFAULTS = {
+  token: null,
+  getToken: null,
+  tokenIn: "subprotocol",
+  user: null,
+  backoffMs: 1_000,
+  backoffCapMs: 30_000,
+  maxTries: Infinity,
+  stableMs: 5_000,
+  connectTimeoutMs: 10_000,
+  pingMs: 30_000,
+  pongTimeoutMs: 10_000,
+  ackTimeoutMs: 15_000,
+  refreshBeforeMs: 30_000,
+  gapMs: 1_000,
+  outboxLimit: 100,
+  ephemeralTypes: ["TYPING"],
+};
+
+/** Return all options. Throws TypeError where there is no WebSocket class to be had. */
+export function withDefaults(options) {
+  const all = {
+    ...DEFAULTS,
+    WebSocket: globalThis.WebSocket,
+    fetch: (address, how) => fetch(address, how),
+    random: Math.random,
+    now: () => performance.now(),
+    wall: () => Date.now(),
+    setTimeout: (then, ms) => setTimeout(then, ms),
+    clearTimeout: (timer) => clearTimeout(timer),
+    ...options,
+  };
+  if (!all.WebSocket) throw new TypeError("no WebSocket class here: pass one as options.WebSocket");
+  return all;
+}
