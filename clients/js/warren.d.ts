@@ -34,6 +34,7 @@ export interface Welcome {
   heartbeat_ms: number;
   /** The rooms that the server has joined us to by itself: at our first connect. After a reconnect this client joins its rooms itself. */
   rooms: string[];
+  /** `rate` messages in `rate_per_ms` (0: no limit); this client keeps it, also with its own PINGs and tokens. */
   limits: { message_bytes: number; rate: number; rate_per_ms: number; rooms: number };
   /** When the token ends, ms since the Unix epoch. */
   expires_at?: number | null;
@@ -124,6 +125,8 @@ export interface Options {
   ephemeralTypes?: string[];
   /** Where there is no global one (Node 20): the `ws` package's, for example. */
   WebSocket?: unknown;
+  /** What asks, once, whether the host answers HTTP at all, where no WebSocket could be opened in three tries. Default: the global one. */
+  fetch?: (address: string, options: RequestInit) => Promise<unknown>;
   /** For tests: randomness in [0, 1), monotonic ms, wall ms since the Unix epoch, and timers. */
   random?: () => number;
   now?: () => number;
@@ -147,7 +150,8 @@ export interface SendOptions {
 
 /**
  * A refusal. `code` is one of the protocol's, or the client's own: `outbox_full` (retry later), `closed` (the client is, or will not
- * connect any more), `connection` (a try failed).
+ * connect any more), `connection` (a try failed), `never_opened` (several tries opened no WebSocket; `message` says what may be the
+ * cause, a refused origin above all; it goes on trying).
  */
 export class WarrenError extends Error {
   code: string;
@@ -178,14 +182,18 @@ export class WarrenClient {
 
   /** How far this client has got in a room. */
   position(room: string): Position | null;
-  /** Become a member, now and after each reconnect, until `leave`. */
+  /**
+   * Become a member, now and after each reconnect, until `leave`. Where the server has no room for it now (`rate_limited`,
+   * `overloaded`, `unavailable`) it is asked again later; a name out of the rule is refused at once.
+   */
   join(room: string): Promise<Joined>;
   leave(room: string): Promise<void>;
 
   /**
    * Send a message; `room` null is the first room joined at connect. Resolves with the ACK, rejects with a WarrenError. Unless refused, it is
    * sent again after a reconnect until it is acknowledged, and counts once. An ephemeral one resolves at once with null.
-   * Throws TypeError where JSON can't write the payload.
+   * What the server would refuse (text with half of a surrogate pair, NaN, more than 128 levels, an id or a room out of the rule) is
+   * refused at once and goes nowhere. Throws TypeError where JSON can't write the payload (a BigInt, a cycle).
    */
   send(type: string, room: string | null, payload?: unknown, options?: SendOptions): Promise<Ack | null>;
 

@@ -288,3 +288,84 @@ test("a listener that throws hinders neither the others nor the client", async (
 test("without a WebSocket class it says what is missing", () => {
   assert.throws(() => new WarrenClient("ws://x/", { WebSocket: undefined }), /pass one as options.WebSocket/);
 });
+
+/** Let `count` upgrades fail, as a refused one does: the socket never opens. */
+async function refusedUpgrades(s, count) {
+  for (let n = 0; n < count; n++) {
+    await settled();
+    s.socket.drop(1006);
+    await s.clock.pass(s.log.closes.at(-1).delayMs ?? 0);
+  }
+}
+
+test("after three upgrades that failed it asks over HTTP, and says that the origin may be refused, the path wrong, a proxy in the way", async () => {
+  const asked = [];
+  const s = scene({ token: "secret", tokenIn: "query", fetch: async (...given) => asked.push(given) });
+  s.client.connect();
+  await refusedUpgrades(s, 2);
+  assert.deepEqual([asked, s.log.errors], [[], []]);
+  await refusedUpgrades(s, 1);
+  const [[address, { mode, credentials }]] = asked;
+  assert.deepEqual([address, mode, credentials], ["http://warren.test/websocket-stats", "no-cors", "omit"]);
+  const [error] = s.log.errors;
+  assert.deepEqual([error.name, error.code, error.retry], ["WarrenError", "never_opened", true]);
+  for (const says of ["ws://warren.test/ws in 3 tries", "WARREN_GATEWAY_ORIGINS", "the host answers HTTP", "/ws is not the gateway's path", "proxy"]) {
+    assert.ok(error.message.includes(says), says);
+  }
+  assert.ok(!error.message.includes("secret"));
+  await refusedUpgrades(s, 5);
+  assert.deepEqual([asked.length, s.log.errors.length], [1, 1]); // said once
+  s.client.close();
+  s.client.connect().catch(() => {});
+  await refusedUpgrades(s, 3);
+  assert.equal(s.log.errors.length, 2); // and anew when it is told to connect
+});
+
+test("where nothing answers over HTTP either, it says that, with the reason", async () => {
+  const s = scene();
+  s.client.connect();
+  await refusedUpgrades(s, 3);
+  assert.match(s.log.errors[0].message, /nothing answers HTTP there either \(there is no network here\): the address is wrong/);
+  assert.match(s.log.errors[0].message, /WARREN_GATEWAY_ORIGINS/);
+});
+
+test("a page's origin is named", async (t) => {
+  globalThis.location = { origin: "https://app.example", href: "https://app.example/" };
+  t.after(() => delete globalThis.location);
+  const s = scene({ fetch: async () => {} });
+  s.client.connect();
+  await refusedUpgrades(s, 3);
+  assert.match(s.log.errors[0].message, /this page's origin, https:\/\/app.example, is not among those/);
+});
+
+test("a socket that never answers counts as a failed upgrade too", async () => {
+  const s = scene({ fetch: async () => {}, connectTimeoutMs: 1_000 });
+  s.client.connect();
+  await s.clock.pass(12_000);
+  assert.ok(s.log.errors.some(({ code }) => code === "never_opened"));
+});
+
+test("where an upgrade has worked once, and where no token could be had, nothing is said of upgrades", async () => {
+  const worked = scene({ fetch: async () => {} });
+  worked.client.connect();
+  await settled();
+  worked.socket.onopen();
+  await refusedUpgrades(worked, 6);
+  const tokenless = scene({
+    fetch: async () => {},
+    getToken: async () => {
+      throw new Error("the login is away");
+    },
+  });
+  tokenless.client.connect();
+  await tokenless.clock.pass(60_000);
+  for (const { log } of [worked, tokenless]) assert.ok(!log.errors.some(({ code }) => code === "never_opened"));
+});
+
+test("with few tries it is said at the last", async () => {
+  const s = scene({ maxTries: 0, fetch: async () => {} });
+  s.client.connect().catch(() => {});
+  await refusedUpgrades(s, 1);
+  assert.match(s.log.errors[0].message, /in 1 try,/);
+  assert.equal(s.client.state, "closed");
+});
