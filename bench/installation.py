@@ -60,6 +60,11 @@ class Process:
     def rss_bytes(self) -> int:
         return self._process.memory_info().rss
 
+    @property
+    def log(self) -> str:
+        """What it has logged."""
+        return self._log.read_text(errors="replace")
+
 
 class Installation:
     """The whole of it."""
@@ -135,6 +140,15 @@ class Installation:
         process = self._start("router", {})
         self.routers.append(process)
         return process
+
+    def end(self, process: Process) -> None:
+        """End one gateway or router, and forget it."""
+        process.child.end(5.0)
+        if process in self.gateways:
+            del self.urls[self.gateways.index(process)]
+            self.gateways.remove(process)
+        else:
+            self.routers.remove(process)
 
     def cpu_s(self) -> float:
         """CPU seconds of all gateways and routers (not of the broker)."""

@@ -89,6 +89,8 @@ class SocketClient(asyncio.Protocol):
                 self._on_text(self, payload)
             elif opcode == PING:
                 self.send(payload, PONG)
+            elif opcode == PONG:
+                self.ponged(payload)
             elif opcode == CLOSE:
                 self.close_code = int.from_bytes(payload[:2], "big") if len(payload) >= 2 else 1005
                 if self.transport is not None:
@@ -105,6 +107,9 @@ class SocketClient(asyncio.Protocol):
             self.opened.set_exception(error)
         if self.transport is not None:
             self.transport.close()
+
+    def ponged(self, payload: bytes) -> None:
+        """Take a pong; who sends pings overrides it."""
 
     def send(self, payload: bytes, opcode: int = TEXT) -> None:
         """Send one frame."""

@@ -1,0 +1,185 @@
+"""What makes a message dear to judge: payloads and whole messages of a given size. Pure; nothing here knows of sockets.
+
+Each is legal where its name does not say otherwise, so that it is the judging that is measured and not a refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import orjson
+
+MIB = 1 << 20
+# An integer that holds the bytes of a number which is not finite: what looks for those in the bytes is deceived by it.
+DECEIVER = b"\xcf\x00\x00\xcb\x7f\xf0\x00\x00\x00"
+
+
+def chat(payload: bytes, room: str = "attack", more: bytes = b"") -> bytes:
+    """Return a CHAT in JSON; ``payload`` is JSON text, or what pretends to be."""
+    return b'{"type":"CHAT","room":"' + room.encode() + b'"' + more + b',"payload":' + payload + b"}"
+
+
+def packed_chat(payload: bytes, room: str = "attack") -> bytes:
+    """Return the same in MessagePack."""
+    name = room.encode()
+    return b"\x83\xa4type\xa4CHAT\xa4room" + bytes((0xA0 | len(name),)) + name + b"\xa7payload" + payload
+
+
+def packed_flat(size: int) -> bytes:
+    """Return an array of empty arrays and one deceiver."""
+    count = size - 5 - len(DECEIVER)
+    return b"\xdd" + (count + 1).to_bytes(4, "big") + DECEIVER + b"\x90" * count
+
+
+def packed_tower(size: int) -> bytes:
+    """Return arrays in arrays, one byte each."""
+    return b"\x91" * (size - 1) + b"\x90"
+
+
+def packed_wide_towers(size: int, height: int = 100) -> bytes:
+    """Return an array of towers that are as high as is allowed."""
+    count = size // height
+    return b"\xdd" + count.to_bytes(4, "big") + (b"\x91" * (height - 1) + b"\x90") * count
+
+
+def packed_extensions(size: int) -> bytes:
+    """Return an array of values of an extension type, which the protocol has not."""
+    count = (size - 5) // 3
+    return b"\xdd" + count.to_bytes(4, "big") + b"\xd4\x01\x00" * count
+
+
+def packed_maps(size: int) -> bytes:
+    """Return an array of maps with one key that is no text."""
+    count = (size - 5) // 3
+    return b"\xdd" + count.to_bytes(4, "big") + b"\x81\x01\x01" * count
+
+
+def packed_times(size: int) -> bytes:
+    """Return an array of timestamps, the extension type of MessagePack's own."""
+    count = (size - 5) // 6
+    return b"\xdd" + count.to_bytes(4, "big") + b"\xd6\xff\x00\x00\x00\x01" * count
+
+
+def packed_floats(size: int) -> bytes:
+    """Return an array of small floats, each of which is long as text."""
+    count = (size - 5) // 9
+    return b"\xdd" + count.to_bytes(4, "big") + b"\xcb\x01\x23\x45\x67\x89\xab\xcd\xef" * count
+
+
+def tower(size: int) -> bytes:
+    """Return brackets in brackets."""
+    return b"[" * (size // 2) + b"]" * (size // 2)
+
+
+def wide_towers(size: int, height: int = 100) -> bytes:
+    """Return an array of towers that are as high as is allowed."""
+    one = b"[" * height + b"]" * height
+    return b"[" + b",".join([one] * (size // (len(one) + 1))) + b"]"
+
+
+def flat(size: int) -> bytes:
+    """Return an array of empty arrays."""
+    return b"[" + b",".join([b"[]"] * (size // 3)) + b"]"
+
+
+def unterminated(size: int) -> bytes:
+    """Return a string that does not end, full of quotation marks that end none: not legal."""
+    return b'["' + b'\\"' * (size // 2) + b"[" * 200
+
+
+def unterminated_brackets(size: int) -> bytes:
+    """Return the same with brackets in it, which a count of brackets takes for depth: not legal."""
+    return b'["' + b'\\"[' * (size // 3)
+
+
+def escapes(size: int) -> bytes:
+    """Return a legal string of escapes, beside brackets enough to be looked at closely."""
+    return b"[" + b"[]," * 200 + b'"' + b'\\"[' * ((size - 604) // 3) + b'"]'
+
+
+def surrogates(size: int) -> bytes:
+    """Return a string of lone surrogates."""
+    return b'"' + b"\\ud83d" * (size // 6) + b'"'
+
+
+def long_number(size: int) -> bytes:
+    """Return one number of so many digits."""
+    return b"1" * size
+
+
+def long_numbers(size: int, digits: int = 4_000) -> bytes:
+    """Return an array of numbers that are as long as Python still turns into integers, which takes the square of their length."""
+    return b"[" + b",".join([b"7" * digits] * (size // (digits + 1))) + b"]"
+
+
+def long_fractions(size: int, digits: int = 700) -> bytes:
+    """Return an array of fractions with more digits than a float holds."""
+    return b"[" + b",".join([b"0." + b"3" * digits] * (size // (digits + 3))) + b"]"
+
+
+def keys(size: int) -> bytes:
+    """Return an object with as many keys as fit."""
+    return b"{" + b",".join(b'"%06x":0' % number for number in range(size // 11)) + b"}"
+
+
+def same_key(size: int) -> bytes:
+    """Return an object that has one key again and again."""
+    return b"{" + b",".join([b'"a":0'] * (size // 6)) + b"}"
+
+
+def late_fault(size: int) -> bytes:
+    """Return what turns out to be no JSON at its very end, after deep and wide brackets: not legal."""
+    return wide_towers(size - 8)[:-1] + b",nul]"
+
+
+def fields(size: int) -> bytes:
+    """Return a message with as many fields that nobody knows as fit."""
+    return b'{"type":"CHAT",' + b",".join(b'"f%06x":0' % number for number in range(size // 12)) + b"}"
+
+
+def repeated_fields(size: int) -> bytes:
+    """Return a message that has each field again and again, the payload with a tower of its own each time."""
+    one = b'"type":"CHAT","room":"attack","payload":' + b"[" * 100 + b"]" * 100
+    return b"{" + b",".join([one] * (size // (len(one) + 1))) + b"}"
+
+
+def wrong_kind(size: int) -> bytes:
+    """Return a message whose type is a list, so that the reason is looked for in the whole of it."""
+    return b'{"type":' + flat(size) + b"}"
+
+
+def join(room: str, since: tuple[str, int] | None = None, ref: str = "") -> bytes:
+    """Return a JOIN."""
+    message: dict[str, object] = {"type": "JOIN", "room": room}
+    if ref:
+        message["id"] = ref
+    if since is not None:
+        message["payload"] = {"since": {"epoch": since[0], "seq": since[1]}}
+    return orjson.dumps(message)
+
+
+# Payloads in JSON and in MessagePack that cost more than their size, by what they are called in the table.
+JSON: dict[str, Callable[[int], bytes]] = {
+    "tower": tower,
+    "wide-towers": wide_towers,
+    "flat": flat,
+    "unterminated": unterminated,
+    "unterminated-brackets": unterminated_brackets,
+    "escapes": escapes,
+    "surrogates": surrogates,
+    "long-number": long_number,
+    "long-numbers": long_numbers,
+    "long-fractions": long_fractions,
+    "keys": keys,
+    "same-key": same_key,
+    "late-fault": late_fault,
+}
+PACKED: dict[str, Callable[[int], bytes]] = {
+    "flat": packed_flat,
+    "tower": packed_tower,
+    "wide-towers": packed_wide_towers,
+    "extensions": packed_extensions,
+    "maps": packed_maps,
+    "times": packed_times,
+    "floats": packed_floats,
+}
