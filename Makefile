@@ -1,6 +1,6 @@
 # What one types. Each target is one script; what needs an `if` lives in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help install fmt lint types layers test test-fast test-rabbit test-rabbit4 soak run run-rabbit bench bench-peers bench-micro docs locks images test-images check-deploy chart manifests test-k8s clean
+.PHONY: help install fmt lint types layers test test-fast test-rabbit test-rabbit4 soak conformance run run-rabbit bench bench-peers bench-micro docs locks images test-images check-deploy chart manifests test-k8s clean
 PY := .venv/bin/python
 
 help: ## show this list
@@ -36,6 +36,9 @@ test-rabbit4: install ## contract, integration and fault suites on RabbitMQ 4.3 
 soak: install ## kill, freeze and cut everything for SECONDS=… and see that nothing is lost; SEED=… repeats a run
 	scripts/need rabbitmq
 	scripts/soak "$(SECONDS)" "$(SEED)" $(ARGS)
+
+conformance: install ## the Autobahn test suite, and clients in JavaScript, Go and Java, which it fetches: some minutes (ARGS="-k language")
+	scripts/conformance $(ARGS)
 
 run: ## two gateways and a router in one process, and a page to chat in: http://127.0.0.1:8080 (PORT=… for another)
 	scripts/venv run
