@@ -1,6 +1,6 @@
 # What one types. Each target is one script; what needs an `if` lives in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help install fmt lint types layers test test-fast test-rabbit test-rabbit4 soak conformance run run-rabbit bench bench-peers bench-micro docs locks images test-images check-deploy chart manifests test-k8s clean
+.PHONY: help install fmt lint types layers test test-fast test-rabbit test-rabbit4 soak conformance run run-rabbit bench bench-peers bench-micro bench-attack docs locks images test-images check-deploy chart manifests test-k8s clean
 PY := .venv/bin/python
 
 help: ## show this list
@@ -53,6 +53,9 @@ bench: install ## measure: messages through the whole path, fan-out, idle connec
 	scripts/bench
 bench-micro: install ## what single parts cost, without broker and sockets
 	scripts/bench "micro --quiet"
+bench-attack: install ## one who means harm beside clients who behave well: half an hour (ARGS="--only NAMES": less)
+	scripts/need rabbitmq
+	scripts/bench "attack $(ARGS)"
 bench-peers: install ## measure Warren beside python-socketio, Socket.IO, Centrifugo and ws: about 20 minutes (ARGS=--quick: 5)
 	scripts/bench-peers $(ARGS)
 

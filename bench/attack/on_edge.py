@@ -51,6 +51,7 @@ ATTACKS: tuple[Attack, ...] = (
     Attack("upgrades-refused", KIND, "requests to /ws that are no upgrade, on four connections", lambda _: _over_and_over(GET + b"\r\n")),
     Attack("not-found", KIND, "requests for what is not there", lambda _: _over_and_over(NOWHERE)),
     Attack("stats", KIND, "requests for /websocket-stats", lambda _: _over_and_over(STATS)),
+    Attack("not-found-unread", KIND, "the same by 20 who read no answer", lambda _: (Swarm(20, raw=NOWHERE, again=NOWHERE * 2_000, reads=False),)),
     Attack("no-http", KIND, "20 who speak TLS to a port that has none", lambda _: (Swarm(20, raw=HELLO, returns=0.02),)),
     Attack("heads-slow", KIND, "1,000 who send a line of their request every second", lambda _: (Swarm(1_000, raw=GET, again=b"X-A: b\r\n", every=1.0, opens_per_s=500),)),
     Attack("heads-endless", KIND, "20 who send a head without end", lambda _: (Swarm(20, raw=GET, again=b"X-A: b\r\n" * 500, returns=0.02),)),
