@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 MIB = 1 << 20
 MB = 1e6
-# Where others take more of the machine than this, a latency within so many times its aim says nothing.
+# Where others take more of the machine than this, a latency within so many times its aim (or the calm, if that is more) says nothing.
 BUSY, BUSY_FACTOR = 1 / 3, 5.0
 
 
@@ -101,8 +101,8 @@ Verdict = Literal["held", "MISSED", "noisy"]
 
 
 def verdict(result: Result, aims: Aims) -> tuple[Verdict, list[str]]:
-    """Say whether the aims were met, and which were not. ``noisy``: a latency that says nothing, as the calm misses the aim too, or others keep the machine
-    busy and it is not far beyond.
+    """Say whether the aims were met, and which were not. ``noisy``: a latency that says nothing, as others keep the machine busy, or the calm misses the aim
+    too, and it is not far beyond.
     """
     reasons = list(result.died)
     noise: list[str] = []
@@ -113,7 +113,8 @@ def verdict(result: Result, aims: Aims) -> tuple[Verdict, list[str]]:
         if not under.of:
             reasons.append(f"no {kind}")
         elif not under.p99 <= limit:
-            doubtful = calm.p99 > limit or (result.others > BUSY and under.p99 <= limit * BUSY_FACTOR)
+            busy = result.others > BUSY or calm.p99 > limit
+            doubtful = busy and under.p99 <= BUSY_FACTOR * max(limit, calm.p99)
             (noise if doubtful else reasons).append(f"{kind} p99 {under.p99:.0f} ms")
         if (after := result.after.get(kind)) is not None and after.of and after.unanswered == after.of:
             reasons.append(f"no {kind} answered afterwards")

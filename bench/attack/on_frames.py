@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.attack.frames import CONTINUATION, PING, PONG, TEXT, close, deflated, frame, in_parts, in_streams
+from bench.attack.frames import CONTINUATION, PING, PONG, TEXT, close, frame, in_parts, in_streams
 from bench.attack.payloads import MIB, chat
 from bench.attack.phrases import WITHIN_RATE_S, flooding, said
 from bench.attack.plans import Attack, Plan, Scene, Swarm
@@ -18,12 +18,9 @@ def _endless(_: Scene) -> tuple[Plan, ...]:
 
 
 def _compressed(_: Scene) -> tuple[Plan, ...]:
-    """A compressed message in parts of one byte."""
-    whole = deflated(bytes(range(256)).hex().encode() * 4)
-    payload = whole[8:]  # masked already, and with another mask below: it need not mean anything until it is whole
-    parts = frame(payload[:1], TEXT, final=False, compressed=True)
-    parts += b"".join(frame(payload[at : at + 1], CONTINUATION, final=False) for at in range(1, len(payload)))
-    return (Swarm(1, token="member", deflate=True, again=parts * 100),)
+    """A compressed message in parts of one byte that never ends: nothing is inflated before it is whole."""
+    more = frame(b"a", CONTINUATION, final=False) * 60_000
+    return (Swarm(1, token="member", deflate=True, once=frame(b"a", TEXT, final=False, compressed=True), again=more),)
 
 
 def _streams(_: Scene) -> tuple[Plan, ...]:
@@ -66,7 +63,9 @@ ATTACKS: tuple[Attack, ...] = (
         "a member: a ping after each part of one byte",
         lambda _: flooding(in_parts(b"a" * 20_000, 1, between=frame(b"", PING))),
     ),
-    Attack("parts-compressed", "parts", "a member: compressed messages in parts of one byte", _compressed),
+    Attack(
+        "parts-compressed", "parts", "a member: a compressed message in parts of one byte that never ends", _compressed
+    ),
     Attack("streams", "parts", "200 members: compressed messages of 15 empty streams", _streams),
     Attack("inflated-too-large", "parts", "20 strangers: 8 kB that inflate to 8 MiB", _too_far),
     Attack("pings", "controls", "a member: empty pings", lambda _: flooding(frame(b"", PING) * 10_000)),

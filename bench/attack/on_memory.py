@@ -124,6 +124,7 @@ ATTACKS: tuple[Attack, ...] = (
         "memory",
         "200 members who ask for HISTORY over and over and read nothing",
         lambda _: _unread(_history(KEPT), first=frame(payloads.join(KEPT))),
+        at_least_s=15,
     ),
     Attack("pongs-unread", "memory", "200 members who send PING messages of 200 kB and read no answer", _large_ping),
     Attack("room-unread", "memory", "200 members of a busy room who read nothing", _room_unread),

@@ -73,3 +73,4 @@ class Attack:
     says: str
     plans: Callable[[Scene], tuple[Plan, ...]]
     fresh_router: bool = False  # it aims at a router's memory or life, so it begins with a new one
+    at_least_s: float = 0.0  # how long it takes to fill what it fills

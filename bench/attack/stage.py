@@ -174,11 +174,12 @@ class Stage:
         gateway, router, url = installation.gateways[0], installation.routers[0], installation.urls[0]
         victims = Child("bench.attack.victims", url, *(token(f"victim{number}") for number in range(self._victims)))
         children.append(victims)
+        seconds = max(self._seconds, attack.at_least_s)
         told = {
-            "name": attack.name, "seconds": self._seconds, "url": url, "amqp": installation.rabbit.url, "secret": SECRET, "origins": self._origins,
+            "name": attack.name, "seconds": seconds, "url": url, "amqp": installation.rabbit.url, "secret": SECRET, "origins": self._origins,
         }  # fmt: skip
         attackers = []
-        for number in range(len(attack.plans(Scene(self._seconds, self._origins)))):
+        for number in range(len(attack.plans(Scene(seconds, self._origins)))):
             attackers.append(Child("bench.attack.attacker", told={**told, "plan": number}))
             children.append(attackers[-1])
         time.sleep(0.5)
@@ -193,7 +194,7 @@ class Stage:
         ours = self._ours(gateway, router)
         for attacker in attackers:
             attacker.begin()
-        time.sleep(max(0.0, began + self._seconds - time.monotonic()))
+        time.sleep(max(0.0, began + seconds - time.monotonic()))
         ended, after, total_after = time.monotonic(), (cpu_of(gateway), cpu_of(router)), machine()
         own = self._ours(gateway, router) - ours
         reports = [attacker.report() for attacker in attackers]
