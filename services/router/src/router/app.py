@@ -22,6 +22,7 @@ from router.shell.intake import Intake
 from router.shell.outlet import Outlet
 from router.shell.owner import Owner
 from router.shell.possession import Possession
+from router.shell.sandbox import Sandbox
 from router.shell.statistics import Statistics
 from router.shell.steady import Steady
 from router.shell.worker import Worker, WorkLimits
@@ -71,7 +72,7 @@ class Router:
         tracing = tracing or Tracing("warren-router", topology=self.topology)
         flow, times = settings.flow, settings.takeover
         interval_s = flow.batch_interval_ms / 1_000
-        steady = Steady(bus)
+        steady, sandbox = Steady(bus), Sandbox()
         self.gateways = Gateways(times.lease_ms / 1_000)
         self.routers = Routers(times.peer_lease_ms / 1_000)
         self._doors = Doors(bus, self.topology)
@@ -131,6 +132,7 @@ class Router:
             turns=Turns(takeover_limits.at_once),
             events=frozenset(settings.events),
             window=flow.prefetch,
+            sandbox=sandbox,
         )
         aside = Aside(steady, self.topology.dead, self.metrics)
         events = Events(bus, self.topology, steady, self.metrics)
@@ -150,6 +152,7 @@ class Router:
             self.metrics,
             tracing,
             BatchLimits(flow.batch_count, flow.batch_bytes, flow.notify_prefetch, flow.egress_bytes, interval_s),
+            sandbox,
             prefetch=flow.notify_prefetch,
             max_bytes=flow.notify_bytes,
         )

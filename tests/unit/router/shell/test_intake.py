@@ -13,6 +13,7 @@ from router.core.notification import publish
 from router.shell import intake
 from router.shell.aside import Aside
 from router.shell.intake import Intake
+from router.shell.sandbox import Sandbox
 from router.shell.steady import Steady
 from warren.address import shard_of
 from warren.batch import BatchLimits
@@ -33,7 +34,7 @@ class Stand:
         steady = Steady(self.bus)
         self.intake = Intake(
             self.bus, self.topology, steady, Aside(steady, self.topology.notify_dead, self.metrics), self.clock,
-            self.metrics, tracing or Tracing("router"), limits or BatchLimits(), prefetch=10, max_bytes=100,
+            self.metrics, tracing or Tracing("router"), limits or BatchLimits(), Sandbox(1.0), prefetch=10, max_bytes=100,
         )  # fmt: skip
         self.acked = []
 

@@ -6,13 +6,14 @@ References and figures, made once by ``app.py``; it does no work. Possessions an
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from router.core.gateways import Gateways
 from router.core.limits import ShardLimits
 from router.core.placement import Place
 from router.core.routers import Routers
 from router.core.takeover import TakeoverLimits
+from router.shell.sandbox import Sandbox
 from router.shell.steady import Steady
 from warren.bus import Bus
 from warren.clock import Clock
@@ -69,6 +70,7 @@ class Ground:
     turns: Turns
     events: frozenset[str] = frozenset()  # the kinds of events that backends are told
     window: int = 128  # deliveries that the broker hands over before any is acknowledged
+    sandbox: Sandbox = field(default_factory=Sandbox)
 
     @property
     def horizon_us(self) -> int:

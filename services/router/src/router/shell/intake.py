@@ -16,6 +16,8 @@ import msgspec
 
 from router.core.notification import Notification, publish
 from router.shell.aside import KEY_HEADER, Aside
+from router.shell.sandbox import Sandbox
+from router.shell.screening import Screening
 from router.shell.steady import Steady
 from warren.address import shard_of
 from warren.batch import BatchLimits
@@ -48,11 +50,12 @@ class Intake:
         metrics: RouterMetrics,
         tracing: Tracing,
         limits: BatchLimits,
+        sandbox: Sandbox,
         *,
         prefetch: int,
         max_bytes: int,
     ) -> None:
-        """``aside`` keeps what is invalid; ``max_bytes`` is the largest payload."""
+        """``aside`` keeps what is invalid; ``max_bytes`` is the largest payload; ``sandbox`` tries what comes for the second time."""
         self._bus = bus
         self._topology = topology
         self._steady = steady
@@ -64,6 +67,7 @@ class Intake:
         self._prefetch = prefetch
         self._max_bytes = max_bytes
         self._inbound: deque[Delivery] = deque()
+        self._screening = Screening(sandbox, self._checked, self._hand_on, self._poison)
         self._generation = 0  # counts the losses of the queue
         self._wake = asyncio.Event()
         self._stopping = False
@@ -99,6 +103,7 @@ class Intake:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        await self._screening.close()
         for batcher in self._ways():
             await batcher.close()
         subscription, self._subscription = self._subscription, None
@@ -106,12 +111,16 @@ class Intake:
             await subscription.close()
 
     def _waiting(self) -> int:
-        return len(self._inbound) + sum(batcher.waiting for batcher in self._ways())
+        return self._screening.waiting + len(self._inbound) + sum(batcher.waiting for batcher in self._ways())
 
     def _ways(self) -> list[Batcher[Taken] | Batcher[Refused]]:
         return [*self._batchers.values(), self._refused]
 
     def _delivered(self, delivery: Delivery) -> None:
+        if not self._stopping:
+            self._screening.take(delivery)
+
+    def _hand_on(self, delivery: Delivery) -> None:
         if not self._stopping:
             self._inbound.append(delivery)
             self._wake.set()
@@ -119,6 +128,7 @@ class Intake:
     def _lost(self) -> None:
         """What is not acknowledged goes to the next consumer, in order: what has not gone out must not go out from here."""
         self._generation += 1
+        self._screening.lost()
         self._inbound.clear()
 
     async def _run(self) -> None:
@@ -128,9 +138,8 @@ class Intake:
             while self._inbound and not self._stopping:
                 await self._take(self._inbound.popleft())
 
-    async def _take(self, delivery: Delivery) -> None:
-        """Check one notification and put it on its way; waits where that way is full."""
-        generation = self._generation
+    def _checked(self, delivery: Delivery) -> Publish | str:
+        """Return what a notification becomes, or why it becomes nothing."""
         properties = delivery.properties
         notification = Notification(
             key=delivery.routing_key,
@@ -141,8 +150,17 @@ class Intake:
             expiration_ms=properties.expiration_ms,
             latest_key=properties.headers.get("key"),
         )
+        return publish(notification, now_us=self._clock.wall_us(), max_bytes=self._max_bytes)
+
+    async def _poison(self, delivery: Delivery, reason: str) -> None:
+        """Set aside what would end this router."""
+        await self._keep([(delivery, reason)])
+
+    async def _take(self, delivery: Delivery) -> None:
+        """Check one notification and put it on its way; waits where that way is full."""
+        generation = self._generation
         try:
-            made = publish(notification, now_us=self._clock.wall_us(), max_bytes=self._max_bytes)
+            made = self._checked(delivery)
         except Exception as error:  # noqa: BLE001 - ours; one notification must not end the intake of all, here and at the next router
             event(_logger, "check_failed", level=logging.ERROR, error=error)
             made = f"internal: {type(error).__name__}"
@@ -151,7 +169,7 @@ class Intake:
                 await self._refused.barrier()
             return
         shard = shard_of(made.room, self._topology.shards)
-        traceparent = properties.headers.get("traceparent")
+        traceparent = delivery.properties.headers.get("traceparent")
         hop = self._tracing.entry(
             traceparent if isinstance(traceparent, str) else "", HopKind.NOTIFY, message_id=made.id
         )

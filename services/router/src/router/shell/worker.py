@@ -2,13 +2,14 @@
 
 While the egress of one batch is on its way the next one is decided and logged already, but it leaves only when the last one is confirmed.
 Deliveries that come before the shard is live wait, unacknowledged (the prefetch bounds them). What can't be handled is answered and set
-aside, and takes nothing else with it. It decides nothing about rooms (``core/shard.py``) or ownership (``possession.py``), and keeps no lane
+aside, and takes nothing else with it; what was delivered before is screened first. It decides nothing about rooms (``core/shard.py``) or ownership (``possession.py``), and keeps no lane
 open itself (``seat.py``). ``app.py`` builds one for each shard.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from router.shell.ground import Ground
 from router.shell.opening import claim_in, opened
 from router.shell.outlet import Outlet
 from router.shell.possession import Possession
+from router.shell.screening import Screening
 from router.shell.seat import Seat
 from warren import envelope as wire
 from warren.batch import Cadence
@@ -88,10 +90,11 @@ class Worker:
         self._limits = limits
         self._cadence = Cadence(limits.interval_s)
         self._inbound: deque[Delivery] = deque()
+        self._screening = Screening(ground.sandbox, self._trial, self._take, self._poison)
         self._wake = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
-        self.possession = Possession(number, ground, self._wake.set, self._leave, lambda: len(self._inbound))
+        self.possession = Possession(number, ground, self._wake.set, self._leave, lambda: self.waiting)
         self.seat = Seat(
             ground.bus,
             ground.topology.shard_queue(number),
@@ -104,7 +107,7 @@ class Worker:
     @property
     def waiting(self) -> int:
         """How many deliveries wait."""
-        return len(self._inbound)
+        return self._screening.waiting + len(self._inbound)
 
     def start(self) -> None:
         """Begin to work."""
@@ -125,6 +128,7 @@ class Worker:
         self._wake.set()
         if self._task is not None:
             await asyncio.wait((self._task,))
+        await self._screening.close()
         await self.seat.close()
         await self.possession.close()
         if live:
@@ -139,6 +143,7 @@ class Worker:
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        await self._screening.close()
         await self.possession.close()
         await self.seat.kill()
 
@@ -154,6 +159,10 @@ class Worker:
 
     def delivered(self, delivery: Delivery) -> None:
         """Take a delivery of the shard's queue."""
+        if not self._stopping:
+            self._screening.take(delivery)
+
+    def _take(self, delivery: Delivery) -> None:
         if self._stopping:
             return  # stays unacknowledged, and goes to the next owner
         if self.possession.live is None:
@@ -170,13 +179,39 @@ class Worker:
 
     def lost(self) -> None:
         """The lane is gone."""
+        self._screening.lost()
         self._inbound.clear()
         self.possession.lost()
 
     def _leave(self) -> None:
         """Close the lane: what is not acknowledged goes to the next owner."""
+        self._screening.lost()
         self._inbound.clear()
         self.seat.leave()
+
+    def _trial(self, delivery: Delivery) -> None:
+        """Do with a delivery, in the sandbox, what can fail for what is in it: on a shard that is empty, since the real one may not be open yet."""
+        ground = self._ground
+        now_us, namespaces = ground.clock.wall_us(), ground.namespaces
+        topology, limits, events = ground.topology, ground.shard_limits, ground.events
+        shard = Shard(self.number, topology.shards, 1, limits, namespaces, ground.router, events)
+        effects = shard.open(None, now_us)
+        for envelope in opened(delivery.body)[0]:
+            with contextlib.suppress(Exception):  # it would take no other with it
+                effects += shard.apply(envelope, now_us, again=True)
+        plan(effects, ground.gateways.living, whole=self._outlet.whole)
+
+    async def _poison(self, delivery: Delivery, reason: str) -> None:
+        """Set aside what would end this router."""
+        try:
+            await self._aside.put(
+                delivery.body, reason, Properties(content_type=CONTENT_TYPE), {SHARD_HEADER: self.number}
+            )
+        except Exception as error:  # noqa: BLE001 - ours; the broker sets it aside
+            event(_logger, "aside_failed", level=logging.ERROR, reason=reason, error=error)
+            delivery.reject(requeue=False)
+        else:
+            delivery.ack()
 
     # ── the pipeline ────────────────────────────────────────────────────────────────────────────────────────────────
 
