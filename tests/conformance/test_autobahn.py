@@ -6,18 +6,19 @@ WARREN_TEST_AUTOBAHN_CASES picks some (``13.*,1.1.1``).
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
-import urllib.request
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.eventually import eventually
 from tests.support.ports import free_port
 
 BUILT = os.environ.get("WARREN_TEST_CONFORMANCE", "")
@@ -48,23 +49,26 @@ pytestmark = [
 
 
 @pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
+async def address(tmp_path: Path) -> AsyncIterator[str]:
     """A gateway, a router and a bus in one process; the address of its echo."""
     port = free_port()
     environment = {**os.environ, **LIMITS, "PORT": str(port), "WARREN_LOG_LEVEL": "warning"}
     with (tmp_path / "server.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "embedded"], stdout=log, stderr=log, env=environment)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "embedded", stdout=log, stderr=log, env=environment
+        )
+
+        def listens() -> bool:
+            assert process.returncode is None, (tmp_path / "server.log").read_text()
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", port)) == 0
+
         try:
-            for _ in range(200):
-                try:
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/websocket-stats", timeout=1).close()
-                    break
-                except OSError:
-                    assert process.poll() is None, (tmp_path / "server.log").read_text()
+            await eventually(listens, 30)
             yield f"ws://127.0.0.1:{port}/ws/echo"
         finally:
             process.terminate()
-            process.wait(10)
+            await process.wait()
 
 
 def run(address: str, folder: Path, cases: list[str]) -> dict[str, Any]:
@@ -78,20 +82,22 @@ def run(address: str, folder: Path, cases: list[str]) -> dict[str, Any]:
         code = subprocess.run(command, stdout=log, stderr=log, cwd=folder, check=False).returncode
     report = folder / "index.json"
     assert report.exists(), f"the suite ended with {code}: {(folder / 'log').read_text()[-2_000:]}"
-    return dict(json.loads(report.read_text())["warren"])
+    found = json.loads(report.read_text())
+    assert found, f"the suite did nothing: {(folder / 'log').read_text()[-2_000:]}"
+    return dict(found["warren"])
 
 
 def in_order(case: str) -> list[int]:
     return [int(part) for part in case.split(".")]
 
 
-def test_no_case_of_autobahn_fails(address: str, tmp_path: Path):
+async def test_no_case_of_autobahn_fails(address: str, tmp_path: Path):
     """Behaviour and close are right in every case; a table says how many there were in each group, and names what was not simply OK."""
     runs = [PICKED.split(",")] if PICKED else list(RUNS)
-    with ThreadPoolExecutor(len(runs)) as pool:
-        found: dict[str, Any] = {}
-        for part in pool.map(lambda n: run(address, tmp_path / f"run{n}", runs[n]), range(len(runs))):
-            found |= part
+    parts = [asyncio.to_thread(run, address, tmp_path / f"run{n}", cases) for n, cases in enumerate(runs)]
+    found: dict[str, Any] = {}
+    for part in await asyncio.gather(*parts):
+        found |= part
     groups: dict[int, Counter[str]] = {}
     odd = []
     for case in sorted(found, key=in_order):
