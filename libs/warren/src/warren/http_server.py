@@ -91,25 +91,29 @@ class HttpServer:
         self._logged_at: float | None = None
         self._unlogged = 0
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen on all addresses of ``host``; return the port (a free one for 0). Raises OSError, with the address in its text, where it can't
-        be had.
-        """
+    async def prepare(self) -> None:
+        """Be ready to serve the sockets that are given to ``protocol``, whoever accepts them."""
         self._app.on_response_prepare.append(self._finish)
         await self._runner.setup()
+
+    def protocol(self) -> asyncio.Protocol:
+        """Return the protocol of one accepted socket."""
+        server = self._runner.server
+        if server is None:
+            raise ConnectionAbortedError("the server has stopped")
+        return _Protocol(self, server, asyncio.get_running_loop(), self._request_timeout_s)
+
+    async def start(self, host: str, port: int) -> int:
+        """Prepare, and listen on all addresses of ``host``; return the port (a free one for 0). Raises OSError, with the address in its text,
+        where it can't be had.
+        """
+        await self.prepare()
         loop = asyncio.get_running_loop()
-
-        def protocol() -> _Protocol:
-            server = self._runner.server
-            if server is None:
-                raise ConnectionAbortedError("the server has stopped")
-            return _Protocol(self, server, loop, self._request_timeout_s)
-
         sockets = await asyncio.to_thread(open_sockets, host, port)  # a name may have to be asked for
         chosen = int(sockets[0].getsockname()[1])
         try:
             for opened in sockets:
-                self._listeners.append(await loop.create_server(protocol, sock=opened, backlog=BACKLOG))
+                self._listeners.append(await loop.create_server(self.protocol, sock=opened, backlog=BACKLOG))
         except BaseException:
             for opened in sockets[len(self._listeners) :]:
                 opened.close()
