@@ -75,18 +75,24 @@ class RabbitNode:
     """
 
     def __init__(
-        self, *, config: str = "", root: RabbitRoot | None = None, epmd_port: int | None = None, cookie: str = ""
+        self,
+        *,
+        config: str = "",
+        root: RabbitRoot | None = None,
+        epmd_port: int | None = None,
+        cookie: str = "",
+        port: int | None = None,
     ) -> None:
         """``config`` is appended to the node's rabbitmq.conf. ``root``: run from that folder (None: the one that the environment
         names, else the machine's own RabbitMQ). Nodes of one cluster share a ``cookie`` and an ``epmd_port``, on which the first
-        of them runs the epmd of all.
+        of them runs the epmd of all. ``port``: where it listens (None: a free one).
         """
         self._root = root or named_root()
         if self._root is not None and (lack := self._root.lack()):
             raise RabbitMissing(lack)
         self._server = SERVER if self._root else find_server()
         self._epmd_program = EPMD if self._root else _find_epmd()
-        self.port = free_port()
+        self.port = port or free_port()
         self.name = f"warren{secrets.token_hex(4)}@localhost"
         self.epmd_port = epmd_port or free_port()
         self.cookie = cookie or secrets.token_hex(16)
@@ -278,7 +284,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with RabbitNode() as node:
-            print(node.url, flush=True)
+            print(node.url_of("%2F"), flush=True)  # an empty virtual host is another one for some clients (Java's)
             while node.running:
                 time.sleep(0.2)
             print(f"RabbitMQ ended by itself:\n{node.log}", file=sys.stderr)

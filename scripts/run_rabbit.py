@@ -1,14 +1,17 @@
-"""Two gateways and two routers as separate processes on a real RabbitMQ, for a developer's machine (`make run-rabbit`).
+"""Two gateways and two routers as separate processes on a real RabbitMQ, and the demo page, for a developer's machine (`make run-rabbit`).
 
 The broker is the one in WARREN_AMQP_URL, or a private node that is started and removed again. Gateways listen on PORT (default 8080)
-and PORT + 1. Other ``WARREN_*`` variables reach the services as they are. Ctrl-C, or SIGTERM, ends everything within five seconds;
-if this process is killed, its children go with it. It never restarts a service: who kills one wants to see what happens.
+and PORT + 1, the page on PORT + 2. It says that all runs once a message goes through at once. Other ``WARREN_*`` variables reach the
+services as they are. Ctrl-C, or SIGTERM, ends everything within five seconds; if this process is killed, its children go with it. It
+never restarts a service: who kills one wants to see what happens.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -16,14 +19,19 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from scripts.children import Child, end_all, free_port
+from scripts.children import PORTS_VARIABLE, Child, end_all, free_port
 from scripts.rabbit_node import RabbitMissing, RabbitNode
 
+from embedded.broker import unreachable
+from warren.topology import DEFAULT_SHARDS
+
 DEFAULT_PORT = 8080
+BROKER_PORT = 5672  # the private node's, where nobody has it
 READY_S = 40.0
 END_S = 3.5  # for the services; what then still runs is killed
 
@@ -38,17 +46,25 @@ class Service:
 
     name: str
     child: Child
-    internal_port: int
     log: Path
+    internal_port: int
+    answers_at: str = ""  # "": its probes say whether it is ready
 
     def ready(self) -> bool:
-        """Say whether ``/readyz`` answers 200. Raises CannotRun where the process has ended."""
+        """Say whether it answers 200. Raises CannotRun where the process has ended."""
         if not self.child.running:
             raise CannotRun(f"{self.name} ended with {self.child.exit_code}:\n{self.log_end()}")
-        url = f"http://127.0.0.1:{self.internal_port}/readyz"
+        url = self.answers_at or f"http://127.0.0.1:{self.internal_port}/readyz"
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1.0) as answer:
             return bool(answer.status == 200)
         return False  # it answered 503 (an OSError too), or not at all
+
+    def shards(self) -> set[int]:
+        """Return the shards that this router owns."""
+        url = f"http://127.0.0.1:{self.internal_port}/websocket-stats"
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1.0) as answer:
+            return set(json.load(answer)["router"]["shards"])
+        return set()
 
     def log_end(self) -> str:
         """Return the last lines of its log."""
@@ -56,21 +72,43 @@ class Service:
 
 
 def wanted_port(env: Mapping[str, str]) -> int:
-    """Return the first gateway's port. Raises CannotRun where PORT is none, or it or the next one is taken."""
+    """Return the first gateway's port. Raises CannotRun where PORT is none, or it or one of the next two is taken."""
     text = env.get("PORT", "") or str(DEFAULT_PORT)
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65_534:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65_533:
         raise CannotRun(
-            f"PORT={text} is no port: give a number from 1 to 65534 (the second gateway takes the next one)"
+            f"PORT={text} is no port: give a number from 1 to 65533 (the second gateway and the page take the next ones)"
         )
     port = int(text)
-    for each in (port, port + 1):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", each))
-            except OSError:
-                raise CannotRun(f"port {each} is taken; choose another with PORT=…") from None
+    for each in (port, port + 1, port + 2):
+        if not _is_free(each):
+            raise CannotRun(f"port {each} is taken; choose another with PORT=…")
     return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def broker_url(env: Mapping[str, str]) -> str:
+    """Return the address of the broker that was named; "" where none was. Raises CannotRun where it can't be reached."""
+    text = env.get("WARREN_AMQP_URL", "")
+    addresses = [each.strip() for each in text.split(",") if each.strip()]
+    if addresses and (reason := unreachable(addresses)):
+        raise CannotRun(f"{reason}\nWithout WARREN_AMQP_URL a private RabbitMQ is started here.")
+    return text
+
+
+def private_port(env: Mapping[str, str]) -> int | None:
+    """Return where the private node listens: the usual port, so that a command can be typed again; None (a free one) where that is taken."""
+    if PORTS_VARIABLE in env:  # several runs side by side would all find it free
+        return None
+    return BROKER_PORT if _is_free(BROKER_PORT) else None
 
 
 def service_env(amqp_url: str) -> dict[str, str]:
@@ -92,20 +130,37 @@ def launch(module: str, number: int, env: Mapping[str, str], folder: Path) -> Se
     name = f"{module}-{number}"
     internal_port = free_port()
     own = {f"WARREN_{module.upper()}_INTERNAL_PORT": str(internal_port), f"WARREN_{module.upper()}_ID": name}
+    return Service(name, *_started(name, ["-m", module], {**env, **own}, folder), internal_port)
+
+
+def launch_page(port: int, gateways: Sequence[str], env: Mapping[str, str], folder: Path) -> Service:
+    """Start the demo page."""
+    arguments = ["-m", "embedded.page_server", str(port), *gateways]
+    return Service("page", *_started("page", arguments, env, folder), 0, f"http://127.0.0.1:{port}/")
+
+
+def _started(name: str, arguments: Sequence[str], env: Mapping[str, str], folder: Path) -> tuple[Child, Path]:
     log = folder / f"{name}.log"
     with log.open("wb") as output:
-        child = Child([sys.executable, "-m", module], env={**env, **own}, output=output)
-    return Service(name, child, internal_port, log)
+        return Child([sys.executable, *arguments], env=env, output=output), log
 
 
-def wait_until_ready(services: list[Service]) -> None:
-    """Return once all are ready. Raises CannotRun that names the first that is not, with its log's end."""
+def wait_until_ready(services: list[Service], shards: int) -> None:
+    """Return once all are ready and each shard has an owner, so that a message goes through at once. Raises CannotRun that names the
+    first that is not ready, with its log's end.
+    """
     deadline = time.monotonic() + READY_S
     for service in services:
         while not service.ready():
             if time.monotonic() > deadline:
                 raise CannotRun(f"{service.name} is not ready after {READY_S:.0f} s:\n{service.log_end()}")
             time.sleep(0.05)
+    routers = [service for service in services if service.name.startswith("router")]
+    while len(set().union(*(router.shards() for router in routers))) < shards:
+        # routers of somebody else's on the same broker may own some: then it is not for us to wait
+        if not all(router.ready() for router in routers) or time.monotonic() > deadline:
+            return
+        time.sleep(0.05)
 
 
 def watch(services: list[Service]) -> None:
@@ -118,18 +173,38 @@ def watch(services: list[Service]) -> None:
         time.sleep(0.2)
 
 
-def tell(services: list[Service], port: int, amqp_url: str, folder: Path) -> None:
-    """Print where everything is."""
-    print(f"\nRabbitMQ   {amqp_url}")
+def tell(services: list[Service], port: int, amqp_url: str, private: bool, folder: Path) -> None:
+    """Print where everything is, and a command that publishes as a backend does."""
+    first, second = (f"127.0.0.1:{port + number}" for number in (0, 1))
+    print(f"\npage       open http://127.0.0.1:{port + 2}/?gateway={first}")
+    print(f"           and  http://127.0.0.1:{port + 2}/?gateway={second}")
+    print(f"RabbitMQ   {amqp_url if private else 'the one of WARREN_AMQP_URL'}")
     for service in services:
+        if service.name == "page":
+            continue
         address = (
             f"ws://127.0.0.1:{port + int(service.name[-1]) - 1}/ws  " if service.name.startswith("gateway") else ""
         )
-        print(f"{service.name:<10} {address}pid {service.child.pid}, http://127.0.0.1:{service.internal_port}/metrics")
+        print(
+            f"{service.name:<10} {address}pid {service.child.pid}, http://127.0.0.1:{service.internal_port}/metrics, /readyz, /healthz"
+        )
     print(f"logs       {folder}/*.log\n")
     print("Notify as a backend does:")
-    print(f"""  .venv/bin/python docs/examples/notify_aio_pika.py {amqp_url} room.default '{{"text": "hello"}}'""")
+    print(f"  {notify_command(amqp_url if private else None)}")
     print("Ctrl-C ends it.", flush=True)
+
+
+def notify_command(amqp_url: str | None) -> str:
+    """Return a line for the shell that publishes a notification; None: to the broker of WARREN_AMQP_URL, whose password is not printed."""
+    python = Path(sys.executable)
+    shown = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+    broker = shlex.quote(amqp_url) if amqp_url is not None else '"$WARREN_AMQP_URL"'
+    return f"""{shlex.quote(str(shown))} docs/examples/notify_aio_pika.py {broker} room.default '{{"text": "from the backend"}}'"""
+
+
+def with_virtual_host(url: str) -> str:
+    """Return the address with its virtual host written out: after a bare ``/`` some clients (Java's) take the one without a name."""
+    return f"{url.rstrip('/')}/%2F" if urlsplit(url).path in ("", "/") else url
 
 
 def run(folder: Path) -> int:
@@ -138,19 +213,23 @@ def run(folder: Path) -> int:
     node: RabbitNode | None = None
     try:
         port = wanted_port(os.environ)
-        amqp_url = os.environ.get("WARREN_AMQP_URL", "")
+        amqp_url = broker_url(os.environ)
         if not amqp_url:
-            node = RabbitNode()
+            node = RabbitNode(port=private_port(os.environ))
             print("starting a private RabbitMQ node …", flush=True)
             node.start()
-            amqp_url = node.url
+            amqp_url = with_virtual_host(node.url)
         env = service_env(amqp_url)
+        page = [f"http://{host}:{port + 2}" for host in ("127.0.0.1", "localhost")]
+        env["WARREN_GATEWAY_ORIGINS"] = ",".join([*page, *filter(None, [env.get("WARREN_GATEWAY_ORIGINS")])])
+        gateways = [f"127.0.0.1:{each}" for each in (port, port + 1)]
+        services.append(launch_page(port + 2, gateways, env, folder))
         for number in (1, 2):
             services.append(launch("router", number, env, folder))
             services.append(launch("gateway", number, {**env, "WARREN_GATEWAY_PORT": str(port + number - 1)}, folder))
         services.sort(key=lambda service: service.name)
-        wait_until_ready(services)
-        tell(services, port, amqp_url, folder)
+        wait_until_ready(services, int(env.get("WARREN_SHARDS") or DEFAULT_SHARDS))
+        tell(services, port, amqp_url, node is not None, folder)
         watch(services)
         print("nothing is left running", file=sys.stderr)
         return 1

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from embedded.app import Embedded
+from embedded.broker import unreachable
 from embedded.settings import EmbeddedSettings, read_embedded
 from warren.errors import SettingsError
 from warren.lifecycle import Part, run, serve
@@ -25,7 +26,7 @@ DEADLINE_S = 4.5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until a signal comes; return the exit code: 0 as asked, 1 a port is taken, 2 wrong settings or arguments."""
+    """Run until a signal comes; return the exit code: 0 as asked, 1 a port is taken or the broker away, 2 wrong settings or arguments."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments:
         asked = list(arguments) in (["-h"], ["--help"])
@@ -33,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if asked else 2
     try:
         settings = read_embedded()
-        if taken := _taken(settings):
-            sys.stderr.write(f"embedded: {taken}\n")
+        if hindrance := _taken(settings) or _away(settings):
+            sys.stderr.write(f"embedded: {hindrance}\n")
             return 1
         configure("embedded", settings.router.log)
         return run(lambda: _main(settings))
@@ -63,6 +64,7 @@ def _greeting(embedded: Embedded) -> str:
             "",
             f"  page       open http://{embedded.addresses[0]} in two windows",
             *(f"  WebSocket  ws://{address}/ws" for address in embedded.addresses),
+            *(f"  {name:<9}  http://{address}/metrics, /readyz, /healthz" for name, address in embedded.internal),
             "",
             "  Ctrl-C ends it.",
             "",
@@ -86,6 +88,11 @@ def _taken(settings: EmbeddedSettings) -> str | None:
         for each in opened:
             each.close()
     return None
+
+
+def _away(settings: EmbeddedSettings) -> str | None:
+    """Return what to tell the user where the RabbitMQ that was named can't be reached, None where it can or none is needed."""
+    return unreachable(settings.router.bus.amqp_urls) if settings.on_rabbit else None
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ nothing. ``__main__`` and the tests of the page build it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from warren.bus.rabbit import RabbitBus
 from warren.lifecycle import Part
 from warren.settings import EVERY_ADDRESS
 from warren.telemetry import Tracing
+
+# How often it is asked whether everything works, at the start.
+LOOK_S = 0.02
 
 
 class Embedded:
@@ -50,10 +54,30 @@ class Embedded:
     def addresses(self) -> list[str]:
         """Each gateway's host and port."""
         host = self.settings.host
-        shown = {EVERY_ADDRESS: "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(  # noqa: S104 - what one types to reach it
-            host, f"[{host}]" if ":" in host else host
-        )
-        return [f"{shown}:{port}" for port in self.settings.ports]
+        return [f"{_shown(host)}:{port}" for port in self.settings.ports]
+
+    @property
+    def internal(self) -> list[tuple[str, str]]:
+        """Each part's name and where its probes and metrics are; known once the parts have started."""
+        router = (self.settings.router.probes.internal_host, self.router.probes.port)
+        gateways = [(each.settings.probes.internal_host, each.probes.port) for each in self.gateways]
+        named = zip(["router", "gateway 1", "gateway 2"], [router, *gateways], strict=True)
+        return [(name, f"{_shown(host)}:{port}") for name, (host, port) in named]
+
+    def lacking(self) -> str | None:
+        """Return what a message would still have to wait for; None: it goes through at once."""
+        for gateway in self.gateways:
+            for reason in gateway.readiness.reasons().values():
+                return f"a gateway is not ready: {reason}"
+        # a shard of another router's is that router's business
+        possessions = [each for each in self.router.possessions if self._owner(each.number) in ("", self.router.id)]
+        waiting = sum(each.live is None for each in possessions)
+        return f"{waiting} of {self.topology.shards} shards have no owner yet" if waiting else None
+
+    async def usable(self) -> None:
+        """Return once a message goes through at once."""
+        while self.lacking() is not None:  # noqa: ASYNC110 - several parts know, and each is asked, as their probes are
+            await asyncio.sleep(LOOK_S)
 
     def parts(self) -> list[Part]:
         """Return the lifecycle's parts; a gateway ends its own tracing."""
@@ -62,7 +86,11 @@ class Embedded:
             Part.of("router", self.router),
             Part("page", self.page_bus.start, self.page_bus.close),
             *(Part.of("gateway", gateway) for gateway in self.gateways),
+            Part("first message", self.usable, _nothing),
         ]
+
+    def _owner(self, shard: int) -> str:
+        return self.router.owner.place(shard).owner
 
     def _buses(self) -> Callable[[str], Bus]:
         if self.settings.on_rabbit:
@@ -74,3 +102,13 @@ class Embedded:
     def _tracing(self, service: str) -> Tracing:
         # Contexts are carried though nobody collects spans, since the page shows them.
         return Tracing(f"warren-{service}", self.settings.env, topology=self.topology, carry=True)
+
+
+async def _nothing() -> None:
+    """Nothing to end."""
+
+
+def _shown(host: str) -> str:
+    """Return what one types to reach a server that listens on ``host``."""
+    every = {EVERY_ADDRESS: "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+    return every.get(host, f"[{host}]" if ":" in host else host)

@@ -1,7 +1,8 @@
 """The demo page: its files, the gateways' addresses, and ``POST /demo/notify``, which publishes as a backend would.
 
-Only embedded mode has it: anybody who reaches the port may publish, so pages of other origins are refused. It knows no room and no
-connection; what it publishes takes the same way as a backend's message. ``__main__`` gives its routes to each gateway.
+Only embedded mode and `make run-rabbit` have it: anybody who reaches the port may publish, so pages of other origins are refused. It
+knows no room and no connection; what it publishes takes the same way as a backend's message. ``app.py`` gives its routes to each
+gateway, ``page_server.py`` serves them alone.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml",
 _FOLDERS = {"/demo": "demo", "/js": "js", "/js/lib": "js/lib"}  # path ▶ folder below clients/
 _HEADERS = {
     "Cache-Control": "no-cache",
-    "Content-Security-Policy": "default-src 'self'; connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
@@ -75,6 +75,10 @@ class Page:
         self._topology = topology
         self._config = orjson.dumps({"gateways": list(gateways)})
         self._origins = frozenset(origins)
+        # the client asks a gateway that it can't connect to whether it answers HTTP
+        asked = " ".join(f"http://{gateway}" for gateway in gateways if "[" not in gateway)  # a policy knows no IPv6
+        policy = f"default-src 'self'; connect-src 'self' ws: wss: {asked}; frame-ancestors 'none'; base-uri 'none'"
+        self._headers = {**_HEADERS, "Content-Security-Policy": policy}
 
     def routes(self) -> list[web.AbstractRouteDef]:
         """Return what a gateway's public port serves besides its own."""
@@ -86,11 +90,11 @@ class Page:
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         path = self._files[request.path]
-        headers = {**_HEADERS, "Content-Type": f"{_TYPES[path.suffix]}; charset=utf-8"}
+        headers = {**self._headers, "Content-Type": f"{_TYPES[path.suffix]}; charset=utf-8"}
         return web.FileResponse(path, headers=headers)
 
     async def _gateways(self, _: web.Request) -> web.Response:
-        return web.Response(body=self._config, content_type="application/json", headers=_HEADERS)
+        return web.Response(body=self._config, content_type="application/json", headers=self._headers)
 
     async def _notify(self, request: web.Request) -> web.Response:
         origin = request.headers.get("Origin")

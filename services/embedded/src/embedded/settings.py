@@ -30,6 +30,8 @@ _DEFAULTS = {
     "WARREN_ROUTER_STOP_DEADLINE_MS": "2000",
     "WARREN_LOG_LEVEL": "warning",
 }
+# Inside one process nobody else can own a shard or have members, so that there is nothing to listen for before the first message.
+_ALONE = {"WARREN_ROUTER_LISTEN_MS": "0", "WARREN_ROUTER_ANNOUNCE_MS": "100"}
 # Every gateway has a port of its own here.
 _NOT_HERE = ("WARREN_GATEWAY_PORT",)
 
@@ -68,8 +70,10 @@ def read_embedded(env: Mapping[str, str] | None = None) -> EmbeddedSettings:
     origins = [f"http://{host}:{port}" for host in ("127.0.0.1", "localhost") for port in ports]
     if extra := given.get("WARREN_GATEWAY_ORIGINS"):
         origins.append(extra)
+    on_rabbit = bool(given.get("WARREN_AMQP_URL") or given.get("WARREN_AMQP_URL_FILE"))
     merged = {
         **_DEFAULTS,
+        **({} if on_rabbit else _ALONE),
         **{name: value for name, value in given.items() if value and name not in _NOT_HERE},
         "WARREN_GATEWAY_ORIGINS": ",".join(origins),
     }
@@ -84,7 +88,6 @@ def read_embedded(env: Mapping[str, str] | None = None) -> EmbeddedSettings:
         problems += error.problems
     if problems or router is None:
         raise SettingsError(list(dict.fromkeys(problems)))
-    on_rabbit = bool(given.get("WARREN_AMQP_URL") or given.get("WARREN_AMQP_URL_FILE"))
     return EmbeddedSettings(tuple(gateways), router, on_rabbit, merged)
 
 
