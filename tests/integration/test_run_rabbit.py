@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -21,11 +26,22 @@ pytestmark = pytest.mark.rabbit
 ROOT = Path(__file__).parents[2]
 
 
+def _three_ports() -> int:
+    """Return a free port whose next two are free too."""
+    for _ in range(50):
+        port = free_port()
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            for each in (port + 1, port + 2):
+                stack.enter_context(contextlib.closing(socket.socket())).bind(("127.0.0.1", each))
+            return port
+    raise RuntimeError("no three free ports side by side")
+
+
 class Run:
     """One run of the command, with a folder for temporary files of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+        self.port = _three_ports()
         self.folder = folder / "temporary"
         self.folder.mkdir()
         self.output = folder / "output"
@@ -84,13 +100,41 @@ async def test_two_gateways_talk_and_ctrl_c_ends_all_in_five_seconds(run: Run) -
         await ann.publish("default", {"text": "hello"})
         assert (await bob.expect("CHAT", room="default"))["payload"] == {"text": "hello"}
         processes = run.processes()
-        assert len(processes) >= 6  # four services, the broker and its epmd
+        assert len(processes) >= 7  # four services, the page, the broker and its epmd
         began = time.monotonic()
         run.child.send(signal.SIGINT)
         assert await asyncio.to_thread(run.child.wait, stretched(10)) == 0
         assert time.monotonic() - began < stretched(5)
     assert gone(processes)
     assert list(run.folder.iterdir()) == []
+
+
+async def test_what_it_prints_is_true(run: Run) -> None:
+    """When it says that it runs, every shard has an owner; the command that it prints notifies a client; the page may connect."""
+    await run.up()
+    lines = run.text().splitlines()
+    owned: list[int] = []
+    for line in lines:
+        if line.startswith("router-"):
+            address = line.split("http://")[1].split("/")[0]
+            owned += (await _json(f"http://{address}/websocket-stats"))["router"]["shards"]
+    assert sorted(owned) == list(range(16))
+    page = next(line for line in lines if line.startswith("page")).split("open ")[1]
+    assert (await _json(page.split("?")[0] + "demo/config.json"))["gateways"] == [
+        f"127.0.0.1:{run.port}",
+        f"127.0.0.1:{run.port + 1}",
+    ]
+    origin = page.split("/?")[0]
+    async with await connect(run.url(1), user="ann", origin=origin) as ann:
+        await ann.expect("JOINED", room="default")
+        command = lines[lines.index("Notify as a backend does:") + 1]
+        process = await asyncio.create_subprocess_shell(command, cwd=ROOT)
+        assert await process.wait() == 0
+        assert (await ann.expect("NOTIFICATION", room="default"))["payload"] == {"text": "from the backend"}
+
+
+async def _json(url: str) -> Any:
+    return json.loads(await asyncio.to_thread(lambda: urlopen(url, timeout=10).read()))
 
 
 async def test_a_killed_command_takes_its_processes_along(run: Run) -> None:
@@ -106,6 +150,6 @@ async def test_a_service_that_dies_is_told_and_the_others_go_on(run: Run) -> Non
     await run.up()
     line = next(line for line in run.text().splitlines() if line.startswith("gateway-1"))
     os.kill(int(line.split("pid ")[1].split(",")[0]), signal.SIGKILL)
-    await eventually(lambda: "gateway-1 ended with -9; 3 left" in run.text())
+    await eventually(lambda: "gateway-1 ended with -9; 4 left" in run.text())
     async with await connect(run.url(2)) as client:
         await client.settle()

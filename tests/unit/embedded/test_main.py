@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -92,6 +93,10 @@ async def test_two_gateways_one_conversation(tmp_path: Path, port: int):
         written = said(log)
         assert f"open http://127.0.0.1:{port} in two windows" in written
         assert f"ws://127.0.0.1:{port + 1}/ws" in written
+        probes = re.findall(r"(router|gateway [12]) +http://(127\.0\.0\.1:\d+)/metrics, /readyz, /healthz", written)
+        assert [name for name, _ in probes] == ["router", "gateway 1", "gateway 2"]
+        for _, address in probes:
+            assert await asyncio.to_thread(_status, f"http://{address}/readyz") == 200
         ann, bob = await _two(port, "chat:x")
         await ann.send("CHAT", "chat:x", {"text": "hi"}, id="1", traceparent=TRACE)
         heard = await bob.expect("CHAT", room="chat:x")
@@ -132,10 +137,25 @@ async def test_the_same_on_a_real_rabbitmq(tmp_path: Path, port: int, rabbit: Ra
         await bob.close()
 
 
+def _status(url: str) -> int:
+    with urlopen(url, timeout=10) as answer:
+        return int(answer.status)
+
+
 def _notify(port: int, body: object) -> int:
     request = Request(f"http://127.0.0.1:{port}/demo/notify", orjson.dumps(body), {"Content-Type": "application/json"})
     with urlopen(request, timeout=10) as answer:
         return int(answer.status)
+
+
+def test_a_broker_that_is_not_there_is_one_clear_line(port: int):
+    """The variable, the host and the reason are named, the password is not; nothing is started, and the exit code is 1."""
+    ended = run(PORT=str(port), WARREN_AMQP_URL=f"amqp://u:s3cret@127.0.0.1:{free_port()}/")
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    [line] = ended.stderr.splitlines()
+    assert "WARREN_AMQP_URL can't be reached: 127.0.0.1:" in line
+    assert "s3cret" not in line
 
 
 @pytest.mark.parametrize("which", [0, 1])

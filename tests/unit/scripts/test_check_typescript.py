@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -33,9 +32,7 @@ def test_without_npm_it_says_so(tmp_path: Path) -> None:
     """One line, and an exit code of its own."""
     done = check(tmp_path)
     assert done.returncode == 3
-    assert done.stderr.splitlines() == [
-        "check-typescript: npm is missing, so the TypeScript examples are not compiled"
-    ]
+    assert done.stderr.splitlines() == ["check-typescript: npm is missing, so the TypeScript examples are not compiled"]
 
 
 def test_without_a_network_it_says_so(tmp_path: Path) -> None:
@@ -52,7 +49,9 @@ def test_the_blocks_of_the_document_are_compiled_beside_the_declarations(tmp_pat
     compiler.touch()
     document = tmp_path / "README.md"
     document.write_text("a\n```ts\none();\n```\n```sh\nnot\n```\n```ts\ntwo();\n```\n")
-    seen = 'for a in "$@"; do case $a in *.ts) cat "$a" >> "$TMPDIR/seen";; *) echo "$a" >> "$TMPDIR/flags";; esac; done'
+    seen = (
+        'for a in "$@"; do case $a in *.ts) cat "$a" >> "$TMPDIR/seen";; *) echo "$a" >> "$TMPDIR/flags";; esac; done'
+    )
     done = check(tmp_path, str(document), node=seen, npm="exit 1")
     assert (done.returncode, done.stderr) == (0, "")
     assert "2 TypeScript example(s)" in done.stdout
@@ -72,4 +71,3 @@ def test_a_document_without_examples_fails(tmp_path: Path) -> None:
     done = check(tmp_path, str(document), node="exit 0", npm="exit 1")
     assert done.returncode not in (0, 3)
     assert "no ```ts block" in done.stderr
-    assert os.listdir(tmp_path / "cache/warren")
