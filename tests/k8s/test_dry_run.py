@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from scripts.helm import objects, render
+from scripts.helm import CHART, objects, render
 from tests.chart.charts import VALUES, names
 from tests.k8s.cluster import CommandFailed, Space
 
 pytestmark = pytest.mark.k8s
 
-KINDS = ("HTTPRoute", "ScaledObject", "PodMonitor", "ServiceMonitor")
+KINDS = ("HTTPRoute", "ScaledObject", "PodMonitor", "ServiceMonitor", "PrometheusRule")
 
 
 def definitions() -> list[dict]:
@@ -49,10 +49,36 @@ def custom() -> set[str]:
         space.close()
 
 
+def test_a_cluster_without_the_operator_is_installed_without_monitors(space: Space) -> None:
+    """The values for production go onto a plain cluster: what it does not know is left out, and the notes say what. It comes before the
+    definitions are put into the cluster.
+    """
+    if "podmonitors.monitoring" in space.kubectl("api-resources", "-o", "name", namespaced=False):
+        pytest.skip("the cluster knows PodMonitor")
+    said = space.helm("install", "warren", str(CHART), "--dry-run=server", "--values", str(CHART / "values-prod.yaml"))
+    assert "kind: PodMonitor" not in said
+    assert "NOT MONITORED: this cluster knows no PodMonitor (monitoring.kind)" in said
+
+
+def test_a_broker_that_the_cluster_can_not_make_is_refused(space: Space) -> None:
+    """Where there is no cluster operator, the render says so before anything is installed."""
+    if "rabbitmqclusters" in space.kubectl("api-resources", "-o", "name", namespaced=False):
+        pytest.skip("the cluster knows RabbitmqCluster")
+    with pytest.raises(CommandFailed, match="the cluster knows no RabbitmqCluster"):
+        space.helm("install", "warren", str(CHART), "--values", str(CHART / "ci" / "operator-values.yaml"))
+
+
 @pytest.mark.parametrize("values", VALUES, ids=names(VALUES))
 def test_the_api_server_takes_each_object(values: Path, space: Space, custom: set[str]) -> None:
     """`kubectl apply --dry-run=server --validate=strict` takes every object whose kind the cluster knows."""
     rendered = objects(render([values], options=["--namespace", space.name]))
+    families = space.kubectl(
+        "get", "service", "kubernetes", "-n", "default", "-o", "jsonpath={.spec.ipFamilies}", namespaced=False
+    )
+    if "IPv6" not in families:
+        for each in rendered:
+            if each["spec"].pop("ipFamilies", None) if each["kind"] == "Service" else None:
+                sys.stdout.write(f"{values.stem}: the families of {each['metadata']['name']} are not this cluster's\n")
     known = [each for each in rendered if _resource(each) in custom]
     unknown = sorted({each["kind"] for each in rendered} - {each["kind"] for each in known})
     assert set(unknown) <= {*KINDS, "RabbitmqCluster"}

@@ -12,7 +12,12 @@ from tests.k8s.cluster import ROOT, SECRET, TAGS, TOOLS, CommandFailed, Space, e
 pytestmark = pytest.mark.k8s
 
 EXTERNAL = {"rabbitmq": {"existingSecret": "warren-rabbitmq"}, "gateway": {"auth": {"existingSecret": "warren-jwt"}}}
-TRIAL = {"rabbitmq": {"trial": {"image": TOOLS, "pullPolicy": "Never", "userId": 1999}}}
+# Users as OpenShift would choose them: neither image knows them.
+TRIAL = {
+    "rabbitmq": {"trial": {"image": TOOLS, "pullPolicy": "Never", "userId": 1000650000}},
+    "podSecurityContext": {"runAsUser": 1000660000, "runAsGroup": 1000660000, "fsGroup": 1000660000},
+}
+NOBODY = {"podSecurityContext": {"runAsUser": None, "runAsGroup": None, "fsGroup": None}}
 CROWD = (Path(__file__).parent / "crowd.py").read_text()
 
 
@@ -42,9 +47,12 @@ def chat(space: Space, url: str, secret: str = SECRET) -> None:
 
 
 def test_beside_a_broker_of_ones_own(space: Space, broker: str) -> None:
-    """With a RabbitMQ outside and tokens: pods get ready, `helm test` passes, clients talk through nginx, uninstall leaves nothing."""
+    """With a RabbitMQ outside and tokens, and no user named: pods get ready as the image's, `helm test` passes, clients talk through
+    nginx, uninstall leaves nothing.
+    """
     before = everything(space)
-    space.install(EXTERNAL)
+    space.install(EXTERNAL, NOBODY)
+    assert "runAsUser" not in space.pods("gateway")[0]["spec"]["securityContext"]
     said = space.helm("test", "warren")
     assert said.count("Phase:          Succeeded") == 2, said
     nginx(space)
@@ -55,7 +63,9 @@ def test_beside_a_broker_of_ones_own(space: Space, broker: str) -> None:
 
 
 def test_the_trial_node(space: Space) -> None:
-    """The values for a trial bring a broker of their own: its password stays over an upgrade, and `helm test` passes."""
+    """The values for a trial bring a broker of their own: its password stays over an upgrade, and `helm test` passes. All pods run as
+    users whom their images don't know.
+    """
     space.install(TRIAL, files=[CHART / "values-trial.yaml"])
     assert space.helm("test", "warren").count("Phase:          Succeeded") == 2
 
@@ -111,6 +121,24 @@ def test_without_its_secret_nothing_runs_and_the_event_says_why(space: Space) ->
             'secret "warren-rabbitmq" not found' in space.kubectl("get", "events", "-o", "jsonpath={.items[*].message}")
         ),
     )
+
+
+def test_a_secret_that_has_changed_makes_new_pods(space: Space, broker: str) -> None:
+    """An upgrade replaces the pods that read a secret which has changed since the last, and no others."""
+
+    def running(component: str) -> set[str]:
+        return {pod["metadata"]["name"] for pod in space.pods(component)}
+
+    small = {"gateway": {"replicas": 1, "drain": {"pauseSeconds": 0, "windowSeconds": 0}}, "router": {"replicas": 1}}
+    space.install(EXTERNAL, small)
+    before = {component: running(component) for component in ("gateway", "router")}
+    space.install(EXTERNAL, small, command="upgrade")
+    assert {component: running(component) for component in ("gateway", "router")} == before
+    space.secret("warren-jwt", secret=SECRET[::-1])
+    space.install(EXTERNAL, small, command="upgrade")
+    space.settled("gateway", 1)
+    assert not running("gateway") & before["gateway"]
+    assert running("router") == before["router"]  # it reads no token
 
 
 def test_an_upgrade_that_does_not_fit_changes_nothing(space: Space, broker: str) -> None:

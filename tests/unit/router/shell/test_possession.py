@@ -1,8 +1,11 @@
 """Possession: from the call to own a shard until its lane is gone."""
 
+import logging
+
 import pytest
 import pytest_asyncio
 from tests.support.eventually import eventually
+from tests.support.gateways import logged
 from tests.support.router_ground import ground
 
 from router.core.effects import Append, Emit, Reply, Tell
@@ -107,6 +110,20 @@ async def test_the_whole_way(stand):
     assert stand.woken
     value = stand.ground.metrics.registry.get_sample_value
     assert value("warren_router_takeovers_total") == 1
+
+
+async def test_the_log_says_what_a_take_over_has_waited_for(stand, caplog):
+    """Each step's time stands beside the whole: whether the owner before, a gateway or the log was late."""
+    caplog.set_level(logging.INFO)
+    await stand.sit()
+    stand.clock.now += 1.0
+    ask = await stand.own()
+    stand.clock.now += 2.0
+    stand.answer(ask)
+    await eventually(lambda: stand.possession.live)
+    [taken] = logged(caplog.records, "shard_taken")
+    assert (taken["ms"], taken["claiming_ms"], taken["asking_ms"]) == (3_000.0, 1_000.0, 2_000.0)
+    assert (taken["marking_ms"], taken["reading_ms"]) == (0.0, 0.0)
 
 
 async def test_a_standby_claims_when_it_is_given_something_and_not_before():

@@ -56,6 +56,8 @@ class Possession:
         self._call_from = 0.0  # before then we don't claim unasked
         self._claimed_at = 0.0
         self._began_at = 0.0
+        self._entered_at = 0.0
+        self._took_ms: dict[State, float] = {}  # how long each state lasted when it was last gone through
         self._stream = ground.topology.history_stream(number).name
         self._follower: Follower | None = None
         self._state: Replayed | None = None
@@ -265,12 +267,16 @@ class Possession:
         term = max(clock.wall_us() // 1_000, self._seen_term + 1)
         step = self._takeover.happened(what, term=term)
         term = self._takeover.term
+        now = clock.monotonic()
+        if self._takeover.state is not before:
+            self._took_ms[before] = round(1_000 * (now - self._entered_at), 1)
+            self._entered_at = now
         if step is Step.CLAIM:
             if before is State.IDLE:
-                self._began_at = clock.monotonic()
+                self._began_at = now
             else:  # who waits for its claim holds up nobody else
                 self._ground.turns.give_back(self.number)
-            self._claimed_at = clock.monotonic()
+            self._claimed_at = now
             self.shard = None
             self.effects.clear()
             self._accession.claim(term)
@@ -333,7 +339,11 @@ class Possession:
         ground.turns.give_back(self.number)
         ground.metrics.takeovers()
         ground.metrics.hop_seconds("takeover", ground.clock.monotonic() - self._began_at)
-        self._say("shard_taken", shard, ms=round(1_000 * (ground.clock.monotonic() - self._began_at), 1))
+        steps = {
+            f"{state}_ms": self._took_ms[state]
+            for state in (State.CLAIMING, State.ASKING, State.MARKING, State.READING)
+        }
+        self._say("shard_taken", shard, ms=round(1_000 * (ground.clock.monotonic() - self._began_at), 1), **steps)
         self._wake()
 
     def _forget(self) -> None:
