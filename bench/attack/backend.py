@@ -17,6 +17,7 @@ from bench.attack.plans import Flood
 from warren.topology import Topology
 
 WINDOW = 64  # published between two looks at what the broker says
+PURGE_S = 10.0
 
 
 def flood(url: str, plan: Flood, begin: Callable[[], float]) -> dict[str, Any]:
@@ -70,6 +71,9 @@ def publish(url: str, room: str, bodies: Iterable[bytes]) -> None:
 
 
 def purge(url: str) -> None:
-    """Empty what backends have said and no router has taken, so that one attack does not go on in the next."""
+    """Empty what backends have said and no router has taken, once the routers that read it are gone: what they held comes back when they go."""
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
-        connection.channel().queue_purge(Topology().notify)
+        channel, end = connection.channel(), time.monotonic() + PURGE_S
+        while channel.queue_declare(Topology().notify, passive=True).method.consumer_count and time.monotonic() < end:
+            connection.sleep(0.1)
+        channel.queue_purge(Topology().notify)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from bench.attack import payloads
 from bench.attack.frames import CONTINUATION, TEXT, frame
 from bench.attack.payloads import MIB, chat
-from bench.attack.phrases import WITHIN_RATE_S, flooding, listening, packed_command, said
-from bench.attack.plans import Attack, Plan, Scene, Swarm
+from bench.attack.phrases import LARGE, WITHIN_RATE_S, by_members, flooding, listening, packed_command, said
+from bench.attack.plans import ROOM, Attack, Plan, Scene, Swarm
+from warren.address import shard_of
 
 # Rooms that are filled before such an attack.
 KEPT, KEPT_FLAT = "kept:large", "kept:flat"
+SHARDS = 16  # as many as there are by default
 HALF = frame(b"x" * (MIB - 8))[:-1]  # a message without its last byte
 REJECTED = frame(chat(b"1", "reject:1", b',"id":"a"')) * 2_000
 
@@ -83,6 +85,20 @@ def _long_names(_: Scene) -> tuple[Plan, ...]:
     return (Swarm(200, token="member", each=each, again=again, every=0.3),)
 
 
+def _everyone(_: Scene) -> tuple[Plan, ...]:
+    """Each connection is in the room ``default``, and each may speak there."""
+    text = said(chat(b'"' + b"x" * (LARGE - 2) + b'"', "default"))
+    speakers = Swarm(2, token="member", deflate=True, once=text, again=text, every=WITHIN_RATE_S)
+    return (Swarm(50, token="member", deflate=True), speakers)
+
+
+def _neighbours(_: Scene) -> tuple[Plan, ...]:
+    """A room that shares its shard with those who behave well, filled by 20."""
+    shared = shard_of(ROOM, SHARDS)
+    room = next(name for number in range(1_000) if shard_of(name := f"beside{number}", SHARDS) == shared)
+    return by_members(chat(b'"' + b"x" * (LARGE - 2) + b'"', room), connections=20)
+
+
 def _leaves(_: Scene) -> tuple[Plan, ...]:
     return (Swarm(200, token="member", again=frame(b'{"type":"LEAVE","room":"nowhere"}'), every=0.22),)
 
@@ -150,6 +166,10 @@ ATTACKS: tuple[Attack, ...] = (
     ),
     Attack("joins", "answers", "200 members who JOIN and LEAVE within their rate", _storm),
     Attack("rooms-new", "answers", "members who JOIN five new rooms, hang up and come back", _many_rooms),
+    Attack(
+        "everyone", "answers", "two members who say 1 MiB to the room that all are in, 50 others among them", _everyone
+    ),
+    Attack("neighbours", "answers", "20 members who say 1 MiB in a room of the victims' shard", _neighbours),
     Attack("leaves", "answers", "200 members who LEAVE what they never joined", _leaves),
     Attack("typing", "answers", "20 members who type in a room of 200", _typing),
     Attack("longest-names", "answers", "200 members whose rooms, ids and keys are as long as may be", _long_names),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Token = Literal["", "member", "bad"]
+ROOM = "victims"  # where those who behave well speak
 NO_EPOCH = ("-", 0)
 
 

@@ -146,14 +146,17 @@ class Stage:
         self._installation = installation
         self._seconds, self._calm_s, self._recovery_s = seconds, calm_s, recovery_s
         self._victims = victims
+        self._spent = False  # what the router still has to do may be the last attack's doing
         self._origins: dict[str, tuple[str, int]] = {}
 
     def play(self, attack: Attack) -> Result:
         """Let one attack take place."""
         installation = self._installation
-        backend.purge(installation.rabbit.url)
-        if attack.fresh_router or not installation.routers[0].child.running:
-            installation.end(installation.routers[0])
+        spent, self._spent = self._spent, True  # unless all goes well
+        if attack.fresh_router or spent:
+            for router in list(installation.routers):
+                installation.end(router)
+            backend.purge(installation.rabbit.url)
             installation.start_router()
         for gateway in list(installation.gateways):
             installation.end(gateway)
@@ -164,7 +167,9 @@ class Stage:
             self._fill()
         children: list[Child] = []
         try:
-            return self._play(attack, children)
+            result = self._play(attack, children)
+            self._spent = attack.fresh_router or bool(result.died)
+            return result
         finally:
             for child in children:
                 child.kill()

@@ -20,12 +20,12 @@ import orjson
 import uvloop
 
 from bench.attack.figures import Sample
+from bench.attack.plans import ROOM
 from bench.socket_client import PING, SocketClient
 
 PING_EVERY_S = 0.05
 CHAT_EVERY_S = 0.25  # four a second: within the five that a connection may send by default
 COMES_BACK_S = 0.05
-ROOM = "victims"
 TEXT = "x" * 100
 
 
