@@ -1,7 +1,7 @@
 """``warren.v1`` in JSON: a frame ▶ ClientMessage, and server messages ▶ bytes. The payload stays bytes both ways.
 
-One pass of a typed parser checks the syntax of the whole frame, cuts the payload out and builds no object for it. Whatever it refuses goes
-through ``_explain``, which takes its time to say what is wrong. This module keeps nothing and raises nothing but ProtocolError.
+One pass of a typed parser checks the syntax of the whole frame, cuts the payload out and builds no object for it. What it has let pass is asked how
+deep it is; whatever it refuses goes to ``refusals``, which says what is wrong. This module keeps nothing and raises nothing but ProtocolError.
 Session decodes with it, FrameSet and the shell encode.
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Final, NoReturn
+from typing import Final
 
 import msgspec
-import orjson
 
+from gateway.core import refusals
 from gateway.core.fields import (
     INVALID_FORMAT,
     Fields,
@@ -23,7 +23,6 @@ from gateway.core.fields import (
     delivery_head,
     head_of,
     ref_of,
-    refuse,
 )
 from gateway.core.messages import NULL, ClientMessage, Pong, ServerMessage
 from warren.envelope import Deliver
@@ -45,7 +44,7 @@ def decode(data: str | bytes) -> ClientMessage:
     try:
         found = _frames.decode(data if isinstance(data, str) else data.decode())
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        _explain(data)
+        refusals.refuse_json(data)
     ref = ref_of(found)
     payload = bytes(found.payload) or NULL
     if too_deep(payload):
@@ -93,12 +92,3 @@ def _spliced(head: Head, payload: bytes, binary: bool) -> bytes:
         head.encoding = "base64"
         return _encoder.encode(head)[:-1] + b',"payload":"' + base64.b64encode(payload) + b'"}'
     return _encoder.encode(head)[:-1] + b',"payload":' + payload + b"}"
-
-
-def _explain(data: str | bytes) -> NoReturn:
-    """Say what is wrong with a frame that the typed parser refused."""
-    try:
-        document = orjson.loads(data)
-    except (ValueError, RecursionError):
-        document = None
-    refuse(document)

@@ -1,6 +1,6 @@
 """Fields: what the two spellings of ``warren.v1`` have in common. Which fields a frame has, of what kind, and what they may hold.
 
-It knows no JSON and no MessagePack; ``codec_json`` and ``codec_msgpack`` alone call it. It raises nothing but ProtocolError.
+It knows no JSON and no MessagePack; ``codec_json``, ``codec_msgpack`` and ``refusals`` alone call it. It raises nothing but ProtocolError.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ from gateway.core.messages import (
 )
 from warren.envelope import INTERNAL_ID, Deliver
 from warren.errors import ErrorCode, ProtocolError
-from warren.message import TYPE_RULE, is_type
+from warren.message import KEY_MAX, TYPE_RULE, is_type
 
 VERSION: Final = "1.0"
 ID_MAX: Final = 64
-KEY_MAX: Final = 128
+# How long an id that the rule refuses may be to come back as the ``ref`` of its ERROR: the sender has to know which message was refused, and
+# nobody is sent long things back.
+REF_MAX: Final = 256
 # The fixed part of a W3C traceparent; what a later version appends says nothing to us.
 TRACEPARENT_MAX: Final = 55
 INVALID_FORMAT: Final = "Invalid message format"
@@ -83,9 +85,9 @@ class Head(msgspec.Struct, omit_defaults=True):
 
 
 def ref_of(found: Fields) -> str | None:
-    """Return a frame's ``id``; raises ProtocolError where it is out of the rule, so that no other error repeats it."""
+    """Return a frame's ``id``; raises ProtocolError where it is out of the rule."""
     if found.id is not None and not _is_id(found.id):
-        raise ProtocolError(ErrorCode.INVALID_MESSAGE, ID_RULE)
+        raise ProtocolError(ErrorCode.INVALID_MESSAGE, ID_RULE, ref=readable(found.id))
     return found.id
 
 
@@ -116,9 +118,7 @@ def refuse(document: Any) -> NoReturn:
     """Raise what is wrong with a frame that a typed parser refused. ``document`` is what a lenient one made of it, None where it made nothing."""
     if not isinstance(document, dict):
         raise ProtocolError(ErrorCode.INVALID_FORMAT, INVALID_FORMAT)
-    ref = document.get("id")
-    if not isinstance(ref, str) or not _is_id(ref):
-        ref = None
+    ref = readable(document.get("id"))
     if document.get("type") is None:
         raise ProtocolError(ErrorCode.INVALID_MESSAGE, "type: is missing", ref=ref)
     for name, (kind, says) in _KINDS.items():
@@ -126,6 +126,17 @@ def refuse(document: Any) -> NoReturn:
         if value is not None and not isinstance(value, kind):
             raise ProtocolError(ErrorCode.INVALID_MESSAGE, f"{name}: must be {says}", ref=ref)
     raise ProtocolError(ErrorCode.INVALID_FORMAT, INVALID_FORMAT, ref=ref)
+
+
+def readable(name: object) -> str | None:
+    """Return what came as an ``id`` where an ERROR can repeat it, whether the rule allows it or not: text that UTF-8 can hold, not too long."""
+    if not isinstance(name, str) or not 0 < len(name) <= REF_MAX:
+        return None
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return None
+    return name
 
 
 def delivery_head(deliver: Deliver) -> Head:

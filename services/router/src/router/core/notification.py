@@ -1,6 +1,7 @@
 """Notification: what a backend publishes, checked and turned into a Publish; or the reason why it can't be.
 
-Pure: strings and bytes in, an envelope out. The payload's bytes are checked (JSON text, in UTF-8) without building anything from them.
+Pure: strings and bytes in, an envelope out. The payload's bytes are checked (JSON text, in UTF-8) without building anything from them, in time that
+is linear in them: the parser first, and what is asked beyond it only of what the parser has found to be JSON.
 ``shell/intake.py`` calls it for each delivery and sets aside what comes back as a reason.
 """
 
@@ -12,7 +13,7 @@ import msgspec
 
 from warren.address import EVERYONE, is_connection, is_room, is_user, user_room
 from warren.envelope import INTERNAL_ID, Publish
-from warren.message import TYPE_RULE, is_reserved_type, is_type, too_deep
+from warren.message import KEY_MAX, TYPE_RULE, is_reserved_type, is_type, too_deep
 
 DEFAULT_TYPE = "NOTIFICATION"
 JSON_TYPE = "application/json"
@@ -54,8 +55,8 @@ def publish(notification: Notification, *, now_us: int, max_bytes: int, trace: s
     latest = notification.latest_key
     if latest is None:
         latest = ""
-    if not isinstance(latest, str) or len(latest) > MAX_ID or not latest.isprintable():
-        return f"invalid header key: a string of at most {MAX_ID} printable characters"
+    if not isinstance(latest, str) or len(latest) > KEY_MAX or not latest.isprintable():
+        return f"invalid header key: a string of at most {KEY_MAX} printable characters"
     expiration = notification.expiration_ms
     if expiration is not None and not 0 <= expiration <= MAX_EXPIRATION_MS:
         return f"invalid expiration: 0 to {MAX_EXPIRATION_MS} ms"
@@ -104,11 +105,13 @@ def _is_binary(content_type: str | None) -> bool | None:
 
 
 def _is_json(body: bytes) -> bool:
-    if too_deep(body):  # how deep the parser itself goes is its version's and Python's business
-        return False
     try:
         body.decode()
         _json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (
+        msgspec.MsgspecError,
+        UnicodeDecodeError,
+        RecursionError,
+    ):  # how deep the parser goes is its version's and Python's business
         return False
-    return True
+    return not too_deep(body)
