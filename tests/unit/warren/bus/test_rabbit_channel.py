@@ -227,6 +227,47 @@ async def test_acks_that_were_given_are_told_before_the_channel_goes(
     assert kinds.index(spec.Basic.Ack) < kinds.index(spec.Channel.Close)
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_no_ack_comes_behind_the_end_that_a_cancelled_call_brings(
+    server: AmqpServer, connection: RabbitConnection, turns: int
+) -> None:
+    """A reader that is given up while the broker has not answered it yet has acks in hand: they go before the channel does, or not at all."""
+    server.refuse[spec.Basic.Consume] = lambda _: None
+    channel = await RabbitChannel.opened(connection)
+    taken: list[Delivery] = []
+    consuming = asyncio.create_task(channel.consume("q", taken.append, prefetch=256))
+    await eventually(lambda: server.of(spec.Basic.Consume))
+    for tag in (1, 2, 3):
+        server.deliver(channel.number, tag, b"x")
+    await eventually(lambda: len(taken) == 3)
+    taken[0].ack()
+    consuming.cancel()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    taken[1].ack()
+    await asyncio.gather(consuming, return_exceptions=True)
+    taken[2].ack()
+    await channel.leave()
+    await eventually(lambda: server.of(spec.Channel.Close))
+    await (await RabbitChannel.opened(connection)).leave()  # whatever was on its way has come
+    kinds = [type(frame) for number, frame in server.frames if number == channel.number]
+    assert spec.Basic.Ack not in kinds[kinds.index(spec.Channel.Close) :]
+    assert ("ack", 1, True) in settled(server) or ("ack", 2, True) in settled(server)
+
+
+async def test_nothing_is_published_behind_the_end(server: AmqpServer, connection: RabbitConnection) -> None:
+    """A channel that is being left takes no publish any more, though the broker has not answered."""
+    server.refuse[spec.Channel.Close] = lambda _: None
+    channel = await RabbitChannel.opened(connection, confirms=True)
+    leaving = asyncio.create_task(channel.leave())
+    await eventually(lambda: server.of(spec.Channel.Close))
+    with pytest.raises(BusUnavailable):
+        await channel.publish("ex", "key", b"x", None, False, True)
+    assert server.published == []
+    server.send(channel.number, spec.Channel.CloseOk())
+    await leaving
+
+
 async def test_on_start_comes_before_the_first_delivery(server: AmqpServer, connection: RabbitConnection) -> None:
     """``on_start`` is called once, before any delivery, also where one arrives together with the answer to consume."""
     moments: list[str] = []

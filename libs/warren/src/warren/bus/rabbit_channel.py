@@ -14,8 +14,9 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Self, cast
 
+from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from aiormq.exceptions import AMQPError
 
@@ -80,12 +81,36 @@ async def _unused(_: object) -> None:
     """Stand in aiormq's table of consumers: RabbitChannel calls its own."""
 
 
+class _Outgoing:
+    """What aiormq writes for one channel. ``before_end`` is called before the frame that ends the channel goes, whoever ends it and why: aiormq does
+    it for a call that was cancelled, too. A broker ends the whole connection for anything that comes behind that frame.
+    """
+
+    def __init__(self, queue: asyncio.Queue[ChannelFrame], before_end: Callable[[], None]) -> None:
+        self._queue = queue
+        self._before_end = before_end
+
+    async def put(self, frame: ChannelFrame) -> None:
+        self._look(frame)
+        await self._queue.put(frame)
+
+    def put_nowait(self, frame: ChannelFrame) -> None:
+        self._look(frame)
+        self._queue.put_nowait(frame)
+
+    def _look(self, frame: ChannelFrame) -> None:
+        if frames.ends_channel(frame.payload):
+            self._before_end()
+
+
 class RabbitChannel(Channel):
     """One channel on a connection."""
 
     def __init__(self, connection: RabbitConnection, number: int, confirms: bool, on_end: Callable[[], None]) -> None:
         """Use ``opened``. ``on_end`` is called once when the channel ends, whoever ends it."""
         super().__init__(connection, number, publisher_confirms=confirms, frame_buffer=FRAMES)
+        self.write_queue = cast("asyncio.Queue[ChannelFrame]", _Outgoing(connection.write_queue, self._last_words))
+        self._ending = False  # the frame that ends it is on its way
         self._socket = connection.socket
         self._on_end = on_end
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -171,7 +196,7 @@ class RabbitChannel(Channel):
         self, exchange: str, key: str, body: bytes, properties: Properties, mandatory: bool, persistent: bool
     ) -> asyncio.Future[bool]:
         """Write a publish; the future says whether the broker has taken it."""
-        if self.over or self._socket.transport.is_closing():
+        if self.over or self._ending or self._socket.transport.is_closing():
             raise BusUnavailable("the channel has ended")
         header = self._header
         if header[0] is not properties or header[1] is not persistent:
@@ -300,13 +325,18 @@ class RabbitChannel(Channel):
 
     async def leave(self) -> None:
         """Close the channel; what is not acknowledged goes back to its queue. Never raises."""
-        self._settling.tell()  # acks that were given must reach the broker before the channel goes
-        self.silence()
+        self._last_words()
         try:
             with broker_call("closing a channel"):
                 await self.close()
         except BusUnavailable as error:
             _log.debug("%s", error)
+
+    def _last_words(self) -> None:
+        """Tell the acks that were given, which must reach the broker before the channel goes, and nothing after them."""
+        self._settling.tell()
+        self.silence()
+        self._ending = True
 
     def _end(self, closing: asyncio.Future[Any]) -> None:
         if self._ended.done():

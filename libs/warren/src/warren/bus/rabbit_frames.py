@@ -30,6 +30,8 @@ RETURN: Final = 60 << 16 | 50
 ACK: Final = 60 << 16 | 80
 NACK: Final = 60 << 16 | 120
 _REJECT: Final = 60 << 16 | 90
+_CHANNEL_CLOSE: Final = 20 << 16 | 40
+_CHANNEL_CLOSE_OK: Final = 20 << 16 | 41
 
 _FRAME_END: Final = b"\xce"
 _FRAME = struct.Struct(">BHI")
@@ -38,6 +40,7 @@ _FLAGS = struct.Struct(">H")
 _METHOD = struct.Struct(">I")
 _SETTLED = struct.Struct(">QB")  # delivery tag, bits
 _SETTLE = struct.Struct(">BHIIQBB")  # a whole frame
+_HEAD_BYTES: Final = 7
 _FRAME_OVERHEAD: Final = 8
 HEADER_OVERHEAD: Final = _FRAME_OVERHEAD + _HEADER.size  # of a header frame, besides the properties
 _APP_ID_FLAG: Final = 1 << 3  # AMQP writes properties in the order of their flags; only cluster-id comes after app-id
@@ -133,6 +136,11 @@ def method_of(data: bytes, at: int) -> int:
     """Return class and method of the method frame whose payload begins at ``at``, as one number."""
     method: int = _METHOD.unpack_from(data, at)[0]
     return method
+
+
+def ends_channel(frame: bytes) -> bool:
+    """Say whether a whole frame of ours is the last one that a broker takes on its channel."""
+    return frame[:1] == b"\x01" and _METHOD.unpack_from(frame, _HEAD_BYTES)[0] in (_CHANNEL_CLOSE, _CHANNEL_CLOSE_OK)
 
 
 def deliver_of(data: bytes, at: int) -> tuple[int, bool, bytes, bytes]:

@@ -1,0 +1,56 @@
+"""A router that a message ends: one whose content says ``poison`` ends the process where it is handled (``WARREN_TEST_POISON=exit``), or has it
+stand still for good (``freeze``). ``WARREN_TEST_PUBLISH_MS`` makes publishing so slow that notifications are under way for long. Run in the
+router's place; nothing of it is in the product.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import Any
+
+from tests.faults import mutants
+
+from router.core.notification import Notification
+from router.core.shard import Shard
+from router.shell import intake
+from router.shell.steady import Steady
+
+_publish, _apply, _confirmed = intake.publish, Shard.apply, Steady.publish
+_publish_s = int(os.environ.get("WARREN_TEST_PUBLISH_MS", "0")) / 1_000
+
+
+def _die() -> None:
+    if os.environ.get("WARREN_TEST_POISON") == "freeze":
+        while True:
+            time.sleep(60)
+    os._exit(77)
+
+
+def publish(notification: Notification, **more: Any) -> Any:
+    """Check a notification as ever, unless it is poison."""
+    if b"poison" in notification.body:
+        _die()
+    return _publish(notification, **more)
+
+
+def apply(shard: Shard, envelope: Any, *arguments: Any, **more: Any) -> Any:
+    """Apply an envelope as ever, unless it is poison."""
+    if b"poison" in getattr(envelope, "payload", b""):
+        _die()
+    return _apply(shard, envelope, *arguments, **more)
+
+
+async def confirmed(steady: Steady, *arguments: Any, **more: Any) -> bool:
+    """Publish as ever, but later."""
+    await asyncio.sleep(_publish_s)
+    return await _confirmed(steady, *arguments, **more)
+
+
+if __name__ == "__main__":
+    intake.publish = publish
+    Shard.apply = apply  # type: ignore[method-assign, assignment]
+    if _publish_s:
+        Steady.publish = confirmed  # type: ignore[method-assign, assignment]
+    mutants.run("router")

@@ -1,0 +1,141 @@
+"""Something that ends whatever router handles it is set aside after its second try; what stands around it arrives once and in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pika
+import pytest
+from tests.support.client import connect
+from tests.support.eventually import eventually
+from tests.support.pods import ROOT, Pod, Pods
+from tests.support.rabbit import Rabbit
+
+from warren.topology import Topology
+
+pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.timeout(240)]
+
+ENV = {
+    "WARREN_GATEWAY_RATE": "0",
+    "WARREN_AMQP_HEARTBEAT_S": "2",
+    "PYTHONPATH": str(ROOT),
+}
+
+
+def notify(rabbit: Rabbit, topology: Topology, bodies: Sequence[str]) -> None:
+    """Publish notifications to one room, in order and confirmed."""
+    with pika.BlockingConnection(pika.URLParameters(rabbit.url)) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for body in bodies:
+            channel.basic_publish(topology.notify, "room.r", json.dumps(body).encode(), mandatory=True)
+
+
+def set_aside(rabbit: Rabbit, queue: str) -> list[tuple[bytes, str]]:
+    """Return what is in a dead-letter queue, with its reasons, and leave it there."""
+    found = []
+    with pika.BlockingConnection(pika.URLParameters(rabbit.url)) as connection:
+        channel = connection.channel()
+        while True:
+            method, properties, body = channel.basic_get(queue)
+            if method is None:
+                return found
+            found.append((body, str((properties.headers or {}).get("x-warren-reason"))))
+
+
+def kept(rabbit: Rabbit, queue: str) -> int:
+    """Return how many are in a dead-letter queue."""
+    with pika.BlockingConnection(pika.URLParameters(rabbit.url)) as connection:
+        return int(connection.channel().queue_declare(queue, passive=True).method.message_count)
+
+
+@asynccontextmanager
+async def restarted(pods: Sequence[Pod]) -> AsyncIterator[list[str]]:
+    """Start each pod anew whenever it ends by itself, as Kubernetes does; yield the names of those that did."""
+    ends: list[str] = []
+
+    async def look() -> None:
+        while True:
+            for pod in pods:
+                if not pod.running:
+                    ends.append(pod.name)
+                    pod.launch()
+            await asyncio.sleep(0.05)
+
+    task = asyncio.create_task(look())
+    try:
+        yield ends
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("way", ["exit", "freeze"])
+async def test_a_notification_that_ends_routers(pods: Pods, rabbit: Rabbit, topology: Topology, way: str) -> None:
+    """Each piece of poison ends one router at most; all else comes once and in order."""
+    gateway = await pods.gateway(ENV)
+    routers = [await pods.router(ENV | {"WARREN_TEST_POISON": way}, start=False) for _ in range(3)]
+    for router in routers:
+        router.module = "tests.faults.poisoned_router"
+    await asyncio.gather(*(router.start() for router in routers))
+    said = [f"poison {number}" if number in (10, 30) else f"n{number}" for number in range(50)]
+    async with connect(gateway.url, user="bob") as bob, restarted(routers) as ends:
+        await bob.join("r")
+        await asyncio.to_thread(notify, rabbit, topology, said)
+        wanted = [text for text in said if "poison" not in text]
+        await eventually(lambda: len(bob.of_type("NOTIFICATION")) == len(wanted), 60.0)
+        assert [frame["payload"] for frame in bob.of_type("NOTIFICATION")] == wanted
+        await eventually(lambda: kept(rabbit, topology.notify_dead) == 2, 20.0, every_s=0.5)
+        assert len(ends) <= 2
+    reason = "poison: it takes longer than 5 s" if way == "freeze" else "poison: it ends the process"
+    found = set_aside(rabbit, topology.notify_dead)
+    assert [(json.loads(body), why) for body, why in found] == [("poison 10", reason), ("poison 30", reason)]
+
+
+async def test_a_clients_message_that_ends_routers(pods: Pods, rabbit: Rabbit, topology: Topology) -> None:
+    """It is set aside; the messages around it go on."""
+    gateway = await pods.gateway(ENV)
+    routers = [await pods.router(ENV, start=False) for _ in range(2)]
+    for router in routers:
+        router.module = "tests.faults.poisoned_router"
+    await asyncio.gather(*(router.start() for router in routers))
+    async with connect(gateway.url, user="bob") as bob, restarted(routers) as ends:
+        await bob.join("r")
+        await bob.publish("r", "before")
+        await bob.send("CHAT", "r", "poison", id="p")
+        await eventually(lambda: kept(rabbit, topology.dead), 60.0, every_s=0.5)
+        await bob.send("CHAT", "r", "after", id="a")
+        await eventually(lambda: bob.of_type("ACK", id="a"), 60.0)
+        assert len(ends) == 1
+    ((_, reason),) = set_aside(rabbit, topology.dead)
+    assert reason == "poison: it ends the process"
+
+
+async def test_two_routers_that_are_killed_condemn_nobody(pods: Pods, rabbit: Rabbit, topology: Topology) -> None:
+    """Notifications that were in the hands of two routers when they died arrive once and in order."""
+    gateway = await pods.gateway(ENV)
+    slow = ENV | {"WARREN_TEST_PUBLISH_MS": "3000"}
+    routers = [await pods.router(slow, start=False) for _ in range(2)]
+    for router in routers:
+        router.module = "tests.faults.poisoned_router"
+    last = await pods.router(ENV, start=False)
+    said = [f"n{number}" for number in range(200)]
+    await routers[0].start()
+    async with connect(gateway.url, user="bob") as bob:
+        await bob.join("r")
+        await asyncio.to_thread(notify, rabbit, topology, said)
+        for router, follower in ((routers[0], routers[1]), (routers[1], last)):
+            await eventually(lambda r=router: waiting(r), 20.0)
+            router.kill()
+            await follower.start()
+        await eventually(lambda: len(bob.of_type("NOTIFICATION")) == len(said), 60.0)
+        assert [frame["payload"] for frame in bob.of_type("NOTIFICATION")] == said
+    assert set_aside(rabbit, topology.notify_dead) == []
+
+
+async def waiting(router: Pod) -> bool:
+    """Say whether a router has notifications in its hands."""
+    return await router.metric("warren_router_waiting", buffer="intake") > 0
