@@ -82,7 +82,7 @@ async def test_a_notification_that_ends_routers(pods: Pods, rabbit: Rabbit, topo
         router.module = "tests.faults.poisoned_router"
     await asyncio.gather(*(router.start() for router in routers))
     said = [f"poison {number}" if number in (10, 30) else f"n{number}" for number in range(50)]
-    async with connect(gateway.url, user="bob") as bob, restarted(routers) as ends:
+    async with await connect(gateway.url, user="bob") as bob, restarted(routers) as ends:
         await bob.join("r")
         await asyncio.to_thread(notify, rabbit, topology, said)
         wanted = [text for text in said if "poison" not in text]
@@ -102,7 +102,7 @@ async def test_a_clients_message_that_ends_routers(pods: Pods, rabbit: Rabbit, t
     for router in routers:
         router.module = "tests.faults.poisoned_router"
     await asyncio.gather(*(router.start() for router in routers))
-    async with connect(gateway.url, user="bob") as bob, restarted(routers) as ends:
+    async with await connect(gateway.url, user="bob") as bob, restarted(routers) as ends:
         await bob.join("r")
         await bob.publish("r", "before")
         await bob.send("CHAT", "r", "poison", id="p")
@@ -124,7 +124,7 @@ async def test_two_routers_that_are_killed_condemn_nobody(pods: Pods, rabbit: Ra
     last = await pods.router(ENV, start=False)
     said = [f"n{number}" for number in range(200)]
     await routers[0].start()
-    async with connect(gateway.url, user="bob") as bob:
+    async with await connect(gateway.url, user="bob") as bob:
         await bob.join("r")
         await asyncio.to_thread(notify, rabbit, topology, said)
         for router, follower in ((routers[0], routers[1]), (routers[1], last)):

@@ -67,6 +67,10 @@ class AmqpServer:
         """Send frames on the newest connection."""
         self._write(self._writers[-1], channel, *frames)
 
+    def raw(self, data: bytes) -> None:
+        """Send bytes on the newest connection, whatever they are."""
+        self._writers[-1].write(data)
+
     def answer(self, published: Published, *frames: Any) -> None:
         """Send frames on the channel of a publish."""
         self._write(published.writer, published.channel, *frames)

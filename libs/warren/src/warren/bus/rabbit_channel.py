@@ -23,7 +23,7 @@ from aiormq.exceptions import AMQPError
 from warren.bus import OnDelivery, Properties
 from warren.bus import rabbit_frames as frames
 from warren.bus.rabbit_connection import RabbitConnection
-from warren.bus.rabbit_frames import NO_PROPERTIES
+from warren.bus.rabbit_frames import NO_PROPERTIES, MalformedFrame
 from warren.bus.rabbit_settling import Content, RabbitDelivery, Settling
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable, WarrenError
 
@@ -242,30 +242,33 @@ class RabbitChannel(Channel):
     # ── from the socket ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def take(self, kind: int, data: bytes, at: int, end: int) -> bool:
-        """Take a frame of this channel where it is one of a delivery, of a returned message, or a confirm. See ``rabbit_connection.Taker``."""
+        """Take a frame of this channel where it is one of a delivery, of a returned message, or a confirm. Raises MalformedFrame."""
+        content = self._content
         if kind == frames.METHOD:
-            match frames.method_of(data, at):
+            method = frames.method_of(data, at, end)
+            if content is not None and method in (frames.DELIVER, frames.RETURN):
+                raise MalformedFrame("a message in the middle of another")
+            match method:
                 case frames.DELIVER:
-                    self._content = Content(*frames.deliver_of(data, at))
-                case frames.ACK | frames.NACK as method:
-                    number, multiple = frames.settled_of(data, at)
+                    self._content = Content(*frames.deliver_of(data, at, end))
+                case frames.ACK | frames.NACK:
+                    number, multiple = frames.settled_of(data, at, end)
                     self._confirmed(number, multiple=multiple, taken=method == frames.ACK)
                 case frames.RETURN:
-                    self._content = Content(0, False, *frames.return_of(data, at), returned=True)
+                    self._content = Content(0, False, *frames.return_of(data, at, end), returned=True)
                 case _:
                     return False
             return True
-        content = self._content
         if content is None:
-            return False
-        if kind == frames.HEADER:
+            raise MalformedFrame(f"a frame of type {kind} without a message")
+        if kind == frames.HEADER and not content.header:
+            content.left = frames.size_of_body(data, at, end)
             content.header = data[at:end]
-            content.left = frames.size_of_body(data, at)
-        elif kind == frames.BODY:
+        elif kind == frames.BODY and at < end <= at + content.left:
             content.parts.append(data[at:end])
             content.left -= end - at
         else:
-            return False
+            raise MalformedFrame(f"a frame of type {kind} that does not belong to the message before it")
         if content.left <= 0:
             self._content = None
             if content.returned:

@@ -2,8 +2,8 @@
 
 Deliveries, returned messages and confirms come by the thousand, and aiormq decodes each frame into an object and wakes two tasks for it. Here the
 socket's protocol cuts the stream into frames, offers each to the channel that it is for, in the turn in which it came, and passes on what that does
-not take, byte for byte, to the stream that aiormq reads. It keeps no frame but an unfinished one, and decides nothing about them. A Link makes them;
-RabbitChannels register themselves and write through it.
+not take, byte for byte, to the stream that aiormq reads. It keeps no frame but an unfinished one, and decides nothing about them. What can't be read
+ends the connection, with MalformedFrame as the reason. A Link makes them; RabbitChannels register themselves and write through it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from aiormq.exceptions import AMQPConnectionError
 from pamqp import commands as spec
 from yarl import URL
 
+from warren.bus import rabbit_frames as frames
+from warren.bus.rabbit_frames import MalformedFrame
 from warren.bus.rabbit_refusal import refusal
 
 READ_BYTES = 1024 * 1024  # what of aiormq's own frames is read ahead
@@ -24,6 +26,9 @@ ALIVE_S = 1.0  # how often aiormq hears that frames have come which it did not s
 _HEAD = Struct(">BHI")  # type, channel, size (AMQP 0-9-1, 4.2.3)
 _HEAD_BYTES = 7
 _END = 0xCE
+_KINDS = (frames.METHOD, frames.HEADER, frames.BODY, 8)  # the last: heartbeats
+_PROTOCOL = b"AMQP"  # what a broker says instead of a frame where it speaks another version
+FRAME_BYTES = 131_072  # the largest frame until another size is agreed; RabbitMQ's own
 _HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 
 
@@ -31,7 +36,9 @@ class Taker(Protocol):
     """A channel."""
 
     def take(self, kind: int, data: bytes, at: int, end: int) -> bool:
-        """Take the frame of type ``kind`` whose payload is ``data[at:end]``; False where it is aiormq's to deal with. Must not raise."""
+        """Take the frame of type ``kind`` whose payload is ``data[at:end]``; False where it is aiormq's to deal with. Raises
+        MalformedFrame, and nothing else.
+        """
         ...
 
 
@@ -43,8 +50,11 @@ class Socket(asyncio.StreamReaderProtocol):
         super().__init__(reader, loop=loop)
         self.takers: dict[int, Taker] = {}
         self.writable = True  # the transport takes more
+        self.frame_bytes = FRAME_BYTES  # the largest frame, with its head and end
         self.transport: asyncio.Transport
         self._loop = loop
+        self._reader = reader
+        self._broken = False
         self._buffer = b""
         self._resting = False
         self._ending = False  # nothing more comes, and nothing rests
@@ -60,6 +70,8 @@ class Socket(asyncio.StreamReaderProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
+        if self._broken:
+            return
         self._buffer = self._buffer + data if self._buffer else data
         if not self._resting:
             self._cut()
@@ -93,18 +105,31 @@ class Socket(asyncio.StreamReaderProtocol):
 
     def _cut(self) -> None:
         """Give out the whole frames of what has come, until one has taken long."""
+        try:
+            self._give_out()
+        except MalformedFrame as error:  # where the next frame begins is not known: nothing more can be read
+            self._broken, self._buffer = True, b""
+            self._reader.set_exception(error)
+            self.transport.abort()
+
+    def _give_out(self) -> None:
         buffer, at, taken = self._buffer, 0, False
         length = len(buffer)
-        while length - at > _HEAD_BYTES and not self._resting:
+        while length - at >= _HEAD_BYTES and not self._resting:
             kind, channel, size = _HEAD.unpack_from(buffer, at)
+            if kind not in _KINDS or size + _HEAD_BYTES + 1 > self.frame_bytes:
+                raise MalformedFrame(_no_head(buffer[at : at + _HEAD_BYTES], self.frame_bytes))
             begin = at + _HEAD_BYTES
             end = begin + size
             if end >= length:
                 break
+            if buffer[end] != _END:
+                raise MalformedFrame(f"a frame of {size} bytes without its end")
             taker = self.takers.get(channel)
-            if taker is not None and buffer[end] == _END and taker.take(kind, buffer, begin, end):
+            if taker is not None and taker.take(kind, buffer, begin, end):
                 taken = True
             else:
+                frames.check(buffer[at : end + 1])
                 super().data_received(buffer[at : end + 1])
             at = end + 1
         self._buffer = buffer[at:] if at else buffer
@@ -147,6 +172,13 @@ class Socket(asyncio.StreamReaderProtocol):
                 future.set_result(None)
 
 
+def _no_head(head: bytes, most: int) -> str:
+    if head.startswith(_PROTOCOL):
+        return "the broker speaks another version of AMQP than 0-9-1"
+    kind, _, size = _HEAD.unpack(head)
+    return f"a frame of type {kind} with {size} bytes; at most {most} were agreed"
+
+
 class _Sockets(TransportFactory):
     """Makes the socket; keeps its protocol."""
 
@@ -186,6 +218,13 @@ class RabbitConnection(Connection):
         """``url`` is ``amqp://`` or ``amqps://``, with aiormq's options."""
         self._sockets = _Sockets()
         super().__init__(url, transport_factory=self._sockets)
+
+    async def connect(self, client_properties: dict[str, Any] | None = None) -> bool:
+        """Connect, and hold the broker to the size of frames that was agreed."""
+        made: bool = await super().connect(client_properties)
+        if self.connection_tune.frame_max:
+            self.socket.frame_bytes = self.connection_tune.frame_max
+        return made
 
     @property
     def socket(self) -> Socket:

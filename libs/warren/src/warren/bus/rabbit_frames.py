@@ -45,6 +45,7 @@ _FRAME_OVERHEAD: Final = 8
 HEADER_OVERHEAD: Final = _FRAME_OVERHEAD + _HEADER.size  # of a header frame, besides the properties
 _APP_ID_FLAG: Final = 1 << 3  # AMQP writes properties in the order of their flags; only cluster-id comes after app-id
 _MARK: Final = "warren/"
+MAX_BODY_BYTES: Final = 512 * 1024 * 1024  # RabbitMQ's own bound, whatever it is set to
 
 
 def _tolerate() -> None:
@@ -132,8 +133,14 @@ def content(channel: int, properties: bytes, body: bytes, frame_max: int) -> lis
     return parts
 
 
-def method_of(data: bytes, at: int) -> int:
-    """Return class and method of the method frame whose payload begins at ``at``, as one number."""
+class MalformedFrame(Exception):
+    """What came is no AMQP frame, or none that may come here: the connection can't be read any further."""
+
+
+def method_of(data: bytes, at: int, end: int) -> int:
+    """Return class and method of the method frame whose payload is ``data[at:end]``, as one number. Raises MalformedFrame."""
+    if end - at < _METHOD.size:
+        raise MalformedFrame("a method frame without a method")
     method: int = _METHOD.unpack_from(data, at)[0]
     return method
 
@@ -143,32 +150,44 @@ def ends_channel(frame: bytes) -> bool:
     return frame[:1] == b"\x01" and _METHOD.unpack_from(frame, _HEAD_BYTES)[0] in (_CHANNEL_CLOSE, _CHANNEL_CLOSE_OK)
 
 
-def deliver_of(data: bytes, at: int) -> tuple[int, bool, bytes, bytes]:
-    """Read a ``basic.deliver`` whose payload begins at ``at``: delivery tag, redelivered, exchange, routing key."""
-    at += 5 + data[at + 4]  # behind the consumer's tag
+def deliver_of(data: bytes, at: int, end: int) -> tuple[int, bool, bytes, bytes]:
+    """Read a ``basic.deliver`` whose payload is ``data[at:end]``: delivery tag, redelivered, exchange, routing key. Raises MalformedFrame."""
+    _, at = _text(data, at + 4, end)  # the consumer's tag
+    _room(at + _SETTLED.size, end)
     tag, bits = _SETTLED.unpack_from(data, at)
-    at += _SETTLED.size
-    exchange, at = _text(data, at)
-    return tag, bool(bits & 1), exchange, _text(data, at)[0]
+    exchange, at = _text(data, at + _SETTLED.size, end)
+    return tag, bool(bits & 1), exchange, _text(data, at, end)[0]
 
 
-def return_of(data: bytes, at: int) -> tuple[bytes, bytes]:
-    """Read a ``basic.return``: exchange and routing key."""
-    _, at = _text(data, at + 6)  # behind the reply's code: its text
-    exchange, at = _text(data, at)
-    return exchange, _text(data, at)[0]
+def return_of(data: bytes, at: int, end: int) -> tuple[bytes, bytes]:
+    """Read a ``basic.return``: exchange and routing key. Raises MalformedFrame."""
+    _, at = _text(data, at + 6, end)  # behind the reply's code: its text
+    exchange, at = _text(data, at, end)
+    return exchange, _text(data, at, end)[0]
 
 
-def settled_of(data: bytes, at: int) -> tuple[int, bool]:
-    """Read the broker's ``basic.ack`` or ``basic.nack``: the publish's number, and whether those before it are meant too."""
+def settled_of(data: bytes, at: int, end: int) -> tuple[int, bool]:
+    """Read the broker's ``basic.ack`` or ``basic.nack``: the publish's number, and whether those before it are meant too. Raises MalformedFrame."""
+    _room(at + 4 + _SETTLED.size, end)
     tag, bits = _SETTLED.unpack_from(data, at + 4)
     return tag, bool(bits & 1)
 
 
-def size_of_body(data: bytes, at: int) -> int:
-    """Return the size of the body that follows the content header whose payload begins at ``at``."""
+def size_of_body(data: bytes, at: int, end: int) -> int:
+    """Return the size of the body that follows the content header whose payload is ``data[at:end]``. Raises MalformedFrame."""
+    _room(at + _HEADER.size, end)
     size: int = _HEADER.unpack_from(data, at)[1]
+    if size > MAX_BODY_BYTES:
+        raise MalformedFrame(f"a body of {size} bytes; no broker takes more than {MAX_BODY_BYTES}")
     return size
+
+
+def check(frame: bytes) -> None:
+    """Look whether a whole frame can be read at all; for the rare ones, which aiormq decodes. Raises MalformedFrame."""
+    try:
+        pamqp.frame.unmarshal(frame)
+    except Exception as error:
+        raise MalformedFrame(f"a frame of type {frame[0]} can't be decoded: {type(error).__name__}") from error
 
 
 def ack(channel: int, tag: int, *, multiple: bool) -> bytes:
@@ -181,10 +200,17 @@ def reject(channel: int, tag: int, *, requeue: bool) -> bytes:
     return _SETTLE.pack(METHOD, channel, 13, _REJECT, tag, requeue, _FRAME_END[0])
 
 
-def _text(data: bytes, at: int) -> tuple[bytes, int]:
-    """Read a short string: its bytes, and where the next field begins."""
-    end = at + 1 + data[at]
-    return data[at + 1 : end], end
+def _text(data: bytes, at: int, end: int) -> tuple[bytes, int]:
+    """Read a short string: its bytes, and where the next field begins. Raises MalformedFrame."""
+    _room(at + 1, end)
+    behind = at + 1 + data[at]
+    _room(behind, end)
+    return data[at + 1 : behind], behind
+
+
+def _room(needed: int, end: int) -> None:
+    if needed > end:
+        raise MalformedFrame("a frame ends in the middle of a field")
 
 
 def plain_text(raw: bytes) -> str:
@@ -193,9 +219,12 @@ def plain_text(raw: bytes) -> str:
 
 
 def decode_header(payload: bytes) -> spec.Basic.Properties:
-    """Return the properties in a content header."""
+    """Return the properties in a content header. They are a stranger's: none where they can't be read."""
     header = pamqp.header.ContentHeader()
-    header.unmarshal(payload)
+    try:
+        header.unmarshal(payload)
+    except Exception:  # noqa: BLE001 - whatever is in it: it is shorter than it says, has unknown flags, …
+        return spec.Basic.Properties()
     return header.properties
 
 
