@@ -335,3 +335,48 @@ async def read(
 
     await asyncio.wait_for(bus.read(topology.log.name, start, take), 10)
     return seen
+
+
+async def test_an_alarm_holds_publishers_back_and_is_told(world: World, bus: Bus, topology: ContractTopology) -> None:
+    """A publish waits and arrives nowhere, deliveries and acks go on; afterwards all that waited arrives in its order."""
+    told: list[tuple[str, bool]] = []
+    bus.watch(lambda up: told.append(("up", up)))
+    bus.watch_blocked(lambda blocked: told.append(("blocked", blocked)))
+    await fill(bus, topology.plain, numbers(4))
+    inbox, held = Inbox(ack=True), Inbox(ack=True)
+    await bus.subscribe(durable(topology.roomy), held, prefetch=10)
+    await world.alarm(True)
+    try:
+        waiting = [asyncio.create_task(bus.publish("", topology.roomy.name, body)) for body in numbers(5)]
+        await eventually(lambda: told == [("blocked", True)], 20.0)
+        assert (bus.up, bus.blocked) == (True, True)
+        await bus.subscribe(durable(topology.plain), inbox, prefetch=1)
+        assert await inbox.holds(4) == numbers(4)
+        assert held.bodies == []
+        assert not any(publish.done() for publish in waiting)
+    finally:
+        await world.alarm(False)
+    await asyncio.wait_for(asyncio.gather(*waiting), 20.0)
+    assert await held.holds(5) == numbers(5)
+    await eventually(lambda: told == [("blocked", True), ("blocked", False)])
+    assert (bus.up, bus.blocked) == (True, False)
+
+
+async def test_a_bus_that_is_cut_off_in_an_alarm_is_away_and_not_blocked(
+    world: World, bus: Bus, topology: ContractTopology
+) -> None:
+    """What waited has an unknown fate, as at any cut."""
+    blocked: list[bool] = []
+    bus.watch_blocked(blocked.append)
+    await world.alarm(True)
+    try:
+        waiting = asyncio.create_task(bus.publish("", topology.roomy.name, b"x"))
+        await asyncio.sleep(0)  # it is under way
+        await eventually(lambda: blocked == [True], 20.0)
+        await world.cut(bus)
+        with pytest.raises(NotConfirmed):
+            await waiting
+        await eventually(lambda: blocked == [True, False])
+        assert (bus.up, bus.blocked) == (False, False)
+    finally:
+        await world.alarm(False)

@@ -67,6 +67,10 @@ class World(Protocol):
         """Let it connect again."""
         ...
 
+    async def alarm(self, on: bool) -> None:
+        """Have the broker run short of memory, or have enough again."""
+        ...
+
     async def delete(self, queue: str) -> None:
         """Delete a queue as an operator would."""
         ...
@@ -96,6 +100,10 @@ class MemoryWorld:
     async def restore(self, bus: Bus) -> None:
         assert isinstance(bus, MemoryBus)
         self.broker.restore(bus)
+
+    async def alarm(self, on: bool) -> None:
+        for bus in self._buses:
+            bus.alarm(on)
 
     async def delete(self, queue: str) -> None:
         self.broker.delete(queue)
@@ -128,6 +136,9 @@ class RabbitWorld:
     async def restore(self, bus: Bus) -> None:
         assert isinstance(bus, RabbitBus)
         await self._proxies[bus].restore()
+
+    async def alarm(self, on: bool) -> None:
+        await asyncio.to_thread(self.rabbit.ctl, "set_vm_memory_high_watermark", "0.00001" if on else "0.4")
 
     async def delete(self, queue: str) -> None:
         def run() -> None:

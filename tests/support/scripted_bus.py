@@ -137,6 +137,7 @@ class ScriptedBus:
     def __init__(self) -> None:
         self.up = True
         self.blocked = False
+        self.blocked_listeners: list[Callable[[bool], None]] = []
         self.held = False
         self.published: list[Published] = []
         self.outcomes: defaultdict[str, deque[Exception | None]] = defaultdict(deque)
@@ -175,6 +176,9 @@ class ScriptedBus:
 
     def watch(self, listener: Callable[[bool], None]) -> None:
         self._listeners.append(listener)
+
+    def watch_blocked(self, listener: Callable[[bool], None]) -> None:
+        self.blocked_listeners.append(listener)
 
     async def start(self) -> None:
         self.up = True

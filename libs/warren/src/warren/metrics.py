@@ -81,6 +81,9 @@ class _Metrics:
         self.registry = registry if registry is not None else CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.bus_up = self._gauge("bus_up", "1 while the broker can be published to, else 0.")
+        self.bus_blocked = self._gauge(
+            "bus_blocked", "1 while the broker holds back what is published (a memory or disk alarm), else 0."
+        )
         self._waiting = self._gauge("waiting", "Items that wait in a bounded buffer.", "buffer")
         self._waiting_seen: dict[str, Gauge] = {}
         self._batch = self._histogram("batch_size", "Messages in one batch.", COUNTS)

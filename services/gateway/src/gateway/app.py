@@ -49,6 +49,8 @@ TICKS = 4
 MAX_TICK_S = 1.0
 # From being asked away for its age to being closed: a client needs a moment to come in elsewhere first.
 AGE_GRACE_S = 5.0
+# What is said of the broker: it can be published to; it holds publishers back (an alarm of its own); it is away.
+UP, BLOCKED, DOWN = "up", "blocked", "down"
 
 _log = get_logger("gateway")
 
@@ -168,7 +170,7 @@ class Gateway:
             namespaces,
             OutboxLimits(limits.outbox_count, limits.outbox_bytes, limits.outbox_bytes // 4),
             close_timeout_s=times.close_timeout_ms / 1_000,
-            bus_up=lambda: bus.up,
+            bus_up=lambda: self._bus_state() == UP,
             stats=self.stats,
             routes=routes,
         )
@@ -195,6 +197,7 @@ class Gateway:
         load = Load(limits.connections, limits.full_percent)
         self.readiness.register("load", lambda: "nearly full" if load.full(len(self.lobby)) else None)
         bus.watch(self._bus_changed)
+        bus.watch_blocked(self._bus_blocked)
 
     @property
     def port(self) -> int:
@@ -242,7 +245,7 @@ class Gateway:
             "rooms": self.hub.rooms,
             "memory": {"rss": _rss_bytes(), "peak_rss": _peak_rss_bytes()},
             "uptime": round(self.clock.monotonic() - self._began, 3),
-            "bus": "up" if self.bus.up else "down",
+            "bus": self._bus_state(),
             "draining": self.readiness.draining,
         }
 
@@ -250,7 +253,7 @@ class Gateway:
         try:
             await self.bus.start()
             self.metrics.bus_up.set(1)
-            self.lobby.degraded(True)  # those who came before the broker was there
+            self.lobby.degraded(self._bus_state() == UP)  # those who came before the broker was there
             await self._downlink.start()
             await self._announcer.start()
         except WarrenError as error:
@@ -260,12 +263,22 @@ class Gateway:
                 self._on_failed()
 
     def _bus_lacking(self) -> str | None:
-        return None if self.bus.up and self._downlink.active else "the broker is away"
+        if not self.bus.up or not self._downlink.active:
+            return "the broker is away"
+        return "the broker holds back what is published (a memory or disk alarm)" if self.bus.blocked else None
+
+    def _bus_state(self) -> str:
+        return DOWN if not self.bus.up else BLOCKED if self.bus.blocked else UP
 
     def _bus_changed(self, up: bool) -> None:
         self.metrics.bus_up.set(up)
         event(_log, "bus_restored" if up else "bus_degraded", level=logging.INFO if up else logging.WARNING)
-        self.lobby.degraded(up)
+        self.lobby.degraded(self._bus_state() == UP)
+
+    def _bus_blocked(self, blocked: bool) -> None:
+        self.metrics.bus_blocked.set(blocked)
+        event(_log, "bus_blocked" if blocked else "bus_unblocked", level=logging.WARNING if blocked else logging.INFO)
+        self.lobby.degraded(self._bus_state() == UP)
 
     def _undelivered(self, conn: str, ref: str, error: WarrenError) -> None:
         connection = self.lobby.find(conn)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 
 from router.core.gateways import Gateways
 from router.core.limits import ShardLimits
@@ -30,6 +31,7 @@ from warren.batch import BatchLimits
 from warren.bus import Bus
 from warren.clock import Clock, SystemClock
 from warren.fault import watched
+from warren.logs import event, get_logger
 from warren.metrics import RouterMetrics
 from warren.probes import Probes, Readiness
 from warren.telemetry import Tracing
@@ -43,6 +45,8 @@ EGRESS_BUSY_PER_S = 500.0
 EGRESS_BEATS = 4
 # How long a router that goes waits for the others to claim its shards.
 CLAIMS_S = 3.0
+
+_log = get_logger("router")
 
 
 class Router:
@@ -162,6 +166,7 @@ class Router:
             probes.internal_host, probes.internal_port, self.readiness, self.metrics.render, statistics.routes()
         )
         self._ticker: asyncio.Task[None] | None = None
+        bus.watch_blocked(self._bus_blocked)
         self._gauges()
 
     @property
@@ -174,7 +179,7 @@ class Router:
 
         Raises TopologyMismatch, and OSError where the internal port can't be had.
         """
-        self.readiness.register("bus", lambda: None if self._bus.up else "the broker is away")
+        self.readiness.register("bus", self._bus_lacking)
         self.readiness.register("inbox", lambda: None if self.inbox.listening_s() >= 0 else "not listening yet")
         await self.probes.start()
         await self._bus.start()
@@ -220,6 +225,15 @@ class Router:
                     await asyncio.gather(*(worker.possession.released.wait() for worker in self.workers))
         for worker in self.workers:
             await worker.stop()
+
+    def _bus_lacking(self) -> str | None:
+        if not self._bus.up:
+            return "the broker is away"
+        return "the broker holds back what is published (a memory or disk alarm)" if self._bus.blocked else None
+
+    def _bus_blocked(self, blocked: bool) -> None:
+        event(_log, "bus_blocked" if blocked else "bus_unblocked", level=logging.WARNING if blocked else logging.INFO)
+        self.metrics.bus_blocked.set(blocked)
 
     def _placed(self) -> None:
         for worker in self.workers:

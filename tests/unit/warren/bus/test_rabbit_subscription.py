@@ -53,7 +53,7 @@ async def bench() -> AsyncIterator[Bench]:
         async def up(connection: RabbitConnection) -> None:
             link.adopt(connection)
 
-        link = Link("test", [server.url], "unit", TIMES, Random(1), up, lambda: None, lambda _: None)
+        link = Link("test", [server.url], "unit", TIMES, Random(1), up, lambda: None, lambda _: None, lambda: None)
         link.start()
         await eventually(lambda: link.connection is not None)
         bench = Bench(server, link)
@@ -95,7 +95,7 @@ async def test_a_durable_queue_gets_the_bindings_of_the_topology() -> None:
             link.adopt(connection)
 
         topology = Topology(shards=2)
-        link = Link("test", [server.url], "unit", TIMES, Random(1), up, lambda: None, lambda _: None)
+        link = Link("test", [server.url], "unit", TIMES, Random(1), up, lambda: None, lambda _: None, lambda: None)
         link.start()
         await link.attempted()
         source = Source(topology.shard_queue(1))

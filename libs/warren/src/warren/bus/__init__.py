@@ -169,6 +169,12 @@ class Bus(Protocol):
         """Call ``listener(False)`` when the broker goes away and ``listener(True)`` when everything is declared and consumed again."""
         ...
 
+    def watch_blocked(self, listener: Callable[[bool], None]) -> None:
+        """Call ``listener(True)`` when the broker begins to hold publishers back, and ``listener(False)`` when it takes publishes again or is away.
+        It is known soon after the first publish that waits.
+        """
+        ...
+
     async def publish(
         self,
         exchange: str,

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from warren.bus import OnDelivery, Properties, Record, Source
+from warren.bus.memory_alarm import MemoryAlarm
 from warren.bus.memory_broker import MemoryBroker
 from warren.bus.memory_queue import BURST, MemoryConsumer
 from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch, Unroutable
@@ -163,6 +164,8 @@ class MemoryBus:
         self._started = False
         self._reachable = asyncio.Event()
         self._listeners: list[Callable[[bool], None]] = []
+        self._alarm = MemoryAlarm()
+        self._blocked_listeners: list[Callable[[bool], None]] = []
         self._subscriptions: dict[MemorySubscription, None] = {}
         self._lanes: dict[MemoryLane, None] = {}
         self._confirms: set[asyncio.Future[None]] = set()
@@ -177,8 +180,8 @@ class MemoryBus:
 
     @property
     def blocked(self) -> bool:
-        """Whether the broker holds publishers back; a memory broker refuses instead."""
-        return False
+        """Whether the broker holds publishers back."""
+        return self._up and self._alarm.on
 
     async def start(self) -> None:
         """Declare the topology and be up. Raises TopologyMismatch."""
@@ -203,6 +206,16 @@ class MemoryBus:
         """Tell ``listener`` when the broker goes away and when it is back."""
         self._listeners.append(listener)
 
+    def watch_blocked(self, listener: Callable[[bool], None]) -> None:
+        """Tell ``listener`` when the broker begins to hold publishers back, and when that ends."""
+        self._blocked_listeners.append(listener)
+
+    def alarm(self, on: bool) -> None:
+        """Have the broker hold back what is published here, as in a memory or disk alarm; or take it again."""
+        before = self.blocked
+        self._alarm.set(on)
+        self._tell_blocked(before)
+
     async def publish(
         self,
         exchange: str,
@@ -216,6 +229,7 @@ class MemoryBus:
         """Publish and wait for the confirm."""
         if not self._up:
             raise BusUnavailable("the memory broker is away")
+        await self._alarm.passed()
         outcome = self.broker.publish(exchange, key, body, properties or _NO_PROPERTIES)
         # The confirm comes in a later turn, as from a broker: a cut before it leaves the message's fate unknown.
         loop = asyncio.get_running_loop()
@@ -320,8 +334,9 @@ class MemoryBus:
         self._reachable.clear()
         if not self._up:
             return
-        self._up = False
+        before, self._up = self.blocked, False
         _log.warning("the memory broker is away")
+        self._tell_blocked(before)
         self._fail_waiters()
         for lane in list(self._lanes):
             lane.lose()
@@ -349,12 +364,19 @@ class MemoryBus:
             subscription.begin()
         _log.info("the memory broker is back")
         self._tell(True)
+        self._tell_blocked(False)
 
     def _tell(self, up: bool) -> None:
         for listener in self._listeners:
             listener(up)
 
+    def _tell_blocked(self, before: bool) -> None:
+        if self.blocked != before:
+            for listener in self._blocked_listeners:
+                listener(not before)
+
     def _fail_waiters(self) -> None:
+        self._alarm.fail(NotConfirmed("the connection was lost before the confirm"))
         for confirm in self._confirms:
             if not confirm.done():
                 confirm.set_exception(NotConfirmed("the connection was lost before the confirm"))

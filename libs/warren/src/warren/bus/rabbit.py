@@ -69,13 +69,15 @@ class RabbitBus:
         self._closed = False
         self._first: asyncio.Future[None] | None = None
         self._listeners: list[Callable[[bool], None]] = []
+        self._blocked_listeners: list[Callable[[bool], None]] = []
+        self._told_blocked = False
         self._subscriptions: dict[RabbitSubscription, None] = {}
         self._lanes: set[RabbitLane] = set()
 
         def link(
             purpose: str, on_up: Callable[[RabbitConnection], Awaitable[None]], on_down: Callable[[], None]
         ) -> Link:
-            return Link(purpose, urls, name, self._times, self._random, on_up, on_down, self._mismatch)
+            return Link(purpose, urls, name, self._times, self._random, on_up, on_down, self._mismatch, self._blocked)
 
         self._publishing = link("publish", self._publishing_up, self._publishing_down)
         self._consuming = link("consume", self._consuming_up, self._consuming_down)
@@ -124,6 +126,10 @@ class RabbitBus:
     def watch(self, listener: Callable[[bool], None]) -> None:
         """Tell ``listener`` when the broker goes away and when it is back."""
         self._listeners.append(listener)
+
+    def watch_blocked(self, listener: Callable[[bool], None]) -> None:
+        """Tell ``listener`` when the broker begins to hold publishers back, and when that ends."""
+        self._blocked_listeners.append(listener)
 
     async def publish(
         self,
@@ -370,6 +376,13 @@ class RabbitBus:
             return
         for listener in self._listeners:
             listener(whole)
+
+    def _blocked(self) -> None:
+        blocked = self.blocked
+        if blocked != self._told_blocked and not self._closed:
+            self._told_blocked = blocked
+            for listener in self._blocked_listeners:
+                listener(blocked)
 
     def _forget(self, subscription: RabbitSubscription) -> None:
         self._subscriptions.pop(subscription, None)

@@ -60,8 +60,11 @@ class Link:
         on_up: Callable[[RabbitConnection], Awaitable[None]],
         on_down: Callable[[], None],
         on_mismatch: Callable[[TopologyMismatch], None],
+        on_blocked: Callable[[], None],
     ) -> None:
-        """``on_up`` makes a fresh connection ready (it may raise BusUnavailable or TopologyMismatch); ``on_down`` ends what it began."""
+        """``on_up`` makes a fresh connection ready (it may raise BusUnavailable or TopologyMismatch); ``on_down`` ends what it began;
+        ``on_blocked`` is called when ``blocked`` has changed.
+        """
         self.connection: RabbitConnection | None = None
         self._purpose = purpose
         self._urls = [
@@ -73,6 +76,7 @@ class Link:
         self._on_up = on_up
         self._on_down = on_down
         self._on_mismatch = on_mismatch
+        self._on_blocked = on_blocked
         self._turn = 0
         self._task: asyncio.Task[None] | None = None
         self._attempted = asyncio.Event()
@@ -138,7 +142,9 @@ class Link:
             _log.exception("the broker at %s: a fault of ours (%s); connecting again", shown(url), self._purpose)
         finally:
             self.connection = None
+            self._blocked = False
             self._on_down()
+            self._on_blocked()
             await _end(connection)
         return ready
 
@@ -151,11 +157,14 @@ class Link:
         closing = connection.closing
         while not closing.done():
             await asyncio.wait({closing}, timeout=BLOCKED_CHECK_S)
-            blocked = not closing.done() and _is_blocked(connection)
+            if closing.done():
+                return
+            blocked = _is_blocked(connection)
             if blocked != self._blocked:
                 self._blocked = blocked
                 state = "holds publishing back: a memory or disk alarm" if blocked else "takes publishes"
                 _log.warning("the broker %s (%s)", state, self._purpose)
+                self._on_blocked()
 
 
 def _is_blocked(connection: RabbitConnection) -> bool:
