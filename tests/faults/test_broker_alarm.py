@@ -1,4 +1,6 @@
-"""The broker has a memory alarm, or a shard's queue is full: what clients send waits in their sockets, not in our memory."""
+"""The broker has a memory alarm, or a shard's queue is full: clients are told of the alarm, and what they send waits in their sockets, not in our
+memory.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from tests.support.client import Client, connect
 from tests.support.eventually import MS, eventually
-from tests.support.pods import Gateway, Pods
+from tests.support.pods import Gateway, Pod, Pods
 from tests.support.rabbit import Rabbit
 from tests.support.recorder import Recorder
 
@@ -58,12 +60,18 @@ async def rss_mib(gateway: Gateway) -> float:
     return json.loads(text)["memory"]["rss"] / 2**20
 
 
+async def unready(pod: Pod) -> bool:
+    """Say whether a pod is not ready because of the alarm."""
+    status, text = await pod.get("/readyz")
+    return status == 503 and "memory or disk alarm" in text
+
+
 @pytest.mark.parametrize("lease", [{}, SHORT_LEASE], ids=["", "longer than a lease"])
 async def test_a_memory_alarm_holds_the_senders_sockets(pods: Pods, watermark: Rabbit, lease: dict[str, str]):
-    """The flooding client's socket takes no more, the gateway's memory stays where it was and others are served; after the alarm all that
-    was taken arrives, once and in order, and is acknowledged, also where the gateways' leases have ended meanwhile and answers were lost.
+    """Everyone is told DEGRADED, who connects meanwhile too, and no pod is ready. The flooding client's socket takes no more, the gateway's memory
+    stays where it was and others are served; after the alarm they are told RESTORED, and all that was taken arrives, once and in order, and is acknowledged, also where the gateways' leases have ended meanwhile and answers were lost.
     """
-    (first, second), _ = await pods.installation(2, 1, ENV | lease)
+    (first, second), (router,) = await pods.installation(2, 1, ENV | lease)
     recorder = Recorder()
     async with (
         await connect(first.url, user="ann") as ann,
@@ -77,15 +85,26 @@ async def test_a_memory_alarm_holds_the_senders_sockets(pods: Pods, watermark: R
         await asyncio.to_thread(watermark.node.ctl, "set_vm_memory_high_watermark", "0.0001")
         sent = await flood(ann, "r", MOST)
         assert sent * KILOBYTES > 500  # it was the bound that held it, not the first message
+        await carl.expect("DEGRADED")
         await carl.settle()
-        assert (await first.get("/healthz"))[0] == 200
+        for pod in (first, router):
+            assert (await pod.get("/healthz"))[0] == 200
+            await eventually(lambda pod=pod: unready(pod), 20.0, what="a pod that says why it is not ready")
+            assert await pod.metric(f"warren_{pod.module}_bus_blocked") == 1
+        assert json.loads((await first.get("/websocket-stats"))[1])["bus"] == "blocked"
+        async with await connect(first.url, user="dora") as dora:
+            await dora.expect("WELCOME")
+            await dora.expect("DEGRADED")
         assert await rss_mib(first) - before < 64
         await asyncio.to_thread(watermark.node.ctl, "set_vm_memory_high_watermark", "0.4")
         await eventually(lambda: len(ann.of_type("ACK")) == sent + 1, 60.0)
         await eventually(lambda: recorder.delivered("r") == sent + 1, 60.0)
         recorder.check("r")
         assert not ann.of_type("ERROR")
-        assert not carl.of_type("DEGRADED")
+        for client in (ann, bob, carl):
+            await client.expect("RESTORED", timeout_s=20.0)
+        for pod in (first, second, router):
+            await pod.ready()
         assert "holds publishing back" in first.log(10_000)
         assert "lease_lapsed" in first.log(10_000) or not lease
 

@@ -47,6 +47,70 @@ async def test_the_broker_may_go_and_come_back(home: House) -> None:
         await eventually(lambda: not gateway.readiness.reasons())
 
 
+async def test_a_broker_with_an_alarm_is_told(home: House) -> None:
+    """A broker that holds publishers back is like one that is away: DEGRADED, not ready, shown in stats and metrics; who connects meanwhile hears of
+    it with the WELCOME; afterwards RESTORED, and all that waited goes through.
+    """
+    gateway = await home.gateway()
+    assert isinstance(gateway.bus, MemoryBus)
+    async with await connect(home.url(), user="ann") as ann, await connect(home.url(), user="bob") as bob:
+        await bob.join("x")
+        assert gateway.stats()["bus"] == "up"
+        gateway.bus.alarm(True)
+        await ann.expect("DEGRADED")
+        reason = "the broker holds back what is published (a memory or disk alarm)"
+        assert gateway.readiness.reasons() == {"bus": reason}
+        assert gateway.stats()["bus"] == "blocked"
+        assert "warren_gateway_bus_blocked 1.0" in gateway.metrics.render()[0].decode()
+        await ann.send("CHAT", "x", "meanwhile", id="m1")
+        await ann.send("JOIN", "y", id="j1")
+        async with await connect(home.url(), user="late") as late:
+            await late.expect("DEGRADED")
+            await ann.settle()
+            assert not ann.of_type("ACK")
+            gateway.bus.alarm(False)
+            for client in (ann, bob, late):
+                await client.expect("RESTORED")
+            await ann.expect("ACK", ref="m1")
+            await ann.expect("JOINED", ref="j1")
+            await bob.expect("CHAT", payload="meanwhile")
+            await late.expect("JOINED", room="default")
+        assert not gateway.readiness.reasons()
+        assert gateway.stats()["bus"] == "up"
+        assert "warren_gateway_bus_blocked 0.0" in gateway.metrics.render()[0].decode()
+        assert len(bob.of_type("DEGRADED")) == len(bob.of_type("RESTORED")) == 1
+
+
+async def test_a_broker_that_is_lost_in_an_alarm_is_back_once_it_takes_publishes(home: House) -> None:
+    """Nobody is told RESTORED while it holds publishers back."""
+    gateway = await home.gateway()
+    assert isinstance(gateway.bus, MemoryBus)
+    async with await connect(home.url(), user="ann") as ann:
+        gateway.bus.alarm(True)
+        await ann.expect("DEGRADED")
+        home.broker.cut(gateway.bus)
+        await eventually(lambda: gateway.stats()["bus"] == "down")
+        home.broker.restore(gateway.bus)
+        await eventually(lambda: gateway.stats()["bus"] == "blocked")
+        await ann.settle()
+        assert not ann.of_type("RESTORED")
+        gateway.bus.alarm(False)
+        await ann.expect("RESTORED")
+
+
+async def test_a_message_that_waits_too_long_in_an_alarm_is_an_error(home: House) -> None:
+    """Past the publish time-out the sender gets ERROR unavailable with retry."""
+    gateway = await home.gateway(gateway_settings(times={"publish_timeout_ms": 150}))
+    assert isinstance(gateway.bus, MemoryBus)
+    async with await connect(home.url()) as ann:
+        await ann.expect("JOINED", room="default")
+        gateway.bus.alarm(True)
+        await ann.send("CHAT", "default", 1, id="m1")
+        error = await ann.expect("ERROR", ref="m1")
+        assert (error["payload"]["code"], error["payload"]["retry"]) == ("unavailable", True)
+        gateway.bus.alarm(False)
+
+
 async def test_a_message_that_waits_too_long_is_an_error(home: House) -> None:
     """Past the publish time-out the sender gets ERROR unavailable with retry, once, while its join still waits."""
     gateway = await home.gateway(gateway_settings(times={"publish_timeout_ms": 150}))
