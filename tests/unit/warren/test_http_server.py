@@ -10,13 +10,47 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support.eventually import MS, eventually
 from tests.support.gateways import logged
 
 from warren import http_server
-from warren.http_server import HEAD_MAX_BYTES, LINE_MAX_BYTES, HttpServer
+from warren.http_server import HEAD_MAX_BYTES, LINE_MAX_BYTES, Head, HttpServer
 
 HEAD = b"GET /page HTTP/1.1\r\nHost: h\r\n"
+
+
+@given(
+    st.integers(0, 3),
+    st.text("ab \r\n", max_size=30).map(str.encode),
+    st.binary(max_size=20),
+    st.lists(st.integers(1, 9), max_size=30),
+)
+def test_the_head_of_a_request_is_measured_in_whatever_pieces_it_comes(
+    empty: int, text: bytes, rest: bytes, cuts: list[int]
+):
+    """Up to its end, behind empty lines; what follows is not counted, and nothing but those lines is taken away."""
+    request = b"G" + text
+    sent = b"\r\n" * empty + request + b"\r\n\r\n" + rest
+    head, passed, at = Head(), b"", 0
+    for cut in [*cuts, len(sent)]:
+        piece, at = sent[at : at + cut], at + cut
+        if not piece:
+            break
+        passed += piece if head.whole else head.feed(piece)
+    assert passed == request + b"\r\n\r\n" + rest
+    assert head.whole
+    assert head.size == (request + b"\r\n\r\n").index(b"\r\n\r\n")
+    assert head.line == (request + b"\r\n").index(b"\r\n")
+
+
+def test_a_head_that_has_not_come_whole_counts_as_it_came():
+    """Its line too."""
+    head = Head()
+    for piece in (b"\r\n", b"GET ", b"/ HTTP/1.1\r", b"\nHost: h\r\n", b"X: a"):
+        head.feed(piece)
+    assert (head.size, head.whole, head.line) == (len(b"GET / HTTP/1.1\r\nHost: h\r\nX: a"), False, 14)
 
 
 class Port:

@@ -43,8 +43,6 @@ LINGERING_MAX = 256
 BACKLOG = 1_024
 LOG_EVERY_S = 10.0
 
-_END = b"\r\n\r\n"
-
 # What was wrong, where aiohttp tells; its own text repeats what was sent.
 _SENTENCES: dict[type, str] = {
     BadHttpMethod: "The request does not begin with a method of HTTP/1.1; TLS and other protocols end before this port.",
@@ -189,10 +187,39 @@ class _Waiting:
             oldest.force_close()
 
 
+class Head:
+    """How much has come of a request's head (its line and headers), in whatever pieces."""
+
+    __slots__ = ("_tail", "line", "line_whole", "size", "whole")
+
+    def __init__(self) -> None:
+        """Nothing has come."""
+        self.size = 0  # without the empty line that ends it
+        self.whole = False
+        self.line = 0  # how much of it is the request line
+        self.line_whole = False
+        self._tail = b""  # the last bytes, in which an end may have begun
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what has come; return it without empty lines before the request, which count as nothing (RFC 9112 section 2.2)."""
+        if not self.size:
+            data = data.lstrip(b"\r\n")
+        seen, before = self._tail + data, self.size - len(self._tail)
+        if not self.line_whole:
+            at = seen.find(b"\r\n")
+            self.line_whole = at >= 0
+            self.line = before + (at if at >= 0 else len(seen))
+        end = seen.find(b"\r\n\r\n")
+        self.whole = end >= 0
+        self.size = before + (end if end >= 0 else len(seen))
+        self._tail = seen[-3:]
+        return data
+
+
 class _Protocol(web.RequestHandler):
     """One connection, until aiohttp lets go of it."""
 
-    __slots__ = ("_came", "_head", "_line", "_server", "_tail")
+    __slots__ = ("_head", "_server")
 
     def __init__(
         self, server: HttpServer, manager: web.Server, loop: asyncio.AbstractEventLoop, request_timeout_s: float
@@ -207,10 +234,7 @@ class _Protocol(web.RequestHandler):
             lingering_time=LINGER_S,
         )
         self._server = server
-        self._came = False  # the head of the first request has come whole
-        self._head = 0  # how many bytes of it have come
-        self._line = 0  # how many of them are the request line; 0: it goes on
-        self._tail = b""  # the last ones, in which its end may have begun
+        self._head = Head()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -221,32 +245,20 @@ class _Protocol(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if not self._came:
-            if not self._head:
-                data = data.lstrip(b"\r\n")  # empty lines before a request count as nothing (RFC 9112 section 2.2)
-            if not data or not self._measure(data):
+        head, waiting = self._head, self._server.waiting
+        known = head.whole
+        if not known:
+            before = head.size
+            data = head.feed(data)
+            if head.size > HEAD_MAX_BYTES:
+                waiting.remove(self)
+                self._too_long(f"Request line and headers together are longer than {HEAD_MAX_BYTES} bytes.")
                 return
+            if head.whole:
+                waiting.remove(self)
+            else:
+                waiting.grow(self, head.size - before)
         super().data_received(data)
-
-    def _measure(self, data: bytes) -> bool:
-        """Count what has come of the head; False where it is too long, which has been answered then."""
-        seen = self._tail + data
-        before = self._head - len(self._tail)
-        if not self._line and (at := seen.find(b"\r\n")) >= 0:
-            self._line = before + at
-        end = seen.find(_END)
-        self._head += len(data)
-        if (before + end if end >= 0 else self._head) > HEAD_MAX_BYTES:
-            self._server.waiting.remove(self)
-            self._too_long(f"Request line and headers together are longer than {HEAD_MAX_BYTES} bytes.")
-            return False
-        self._tail = seen[-3:]
-        if end >= 0:
-            self._came = True
-            self._server.waiting.remove(self)
-        else:
-            self._server.waiting.grow(self, len(data))
-        return True
 
     def _too_long(self, text: str) -> None:
         """Answer before there is a request to answer."""
@@ -280,7 +292,7 @@ class _Protocol(web.RequestHandler):
             response.force_close()
             return response
         if isinstance(exc, LineTooLong):
-            what = "The request line" if (self._line or self._head) > LINE_MAX_BYTES else "A header"
+            what = "The request line" if self._head.line > LINE_MAX_BYTES else "A header"
             self._too_long(f"{what} is longer than {LINE_MAX_BYTES} bytes.")
         else:
             self._server.refused("malformed")
