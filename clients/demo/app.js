@@ -7,6 +7,7 @@ const NAMES = ["Bramble", "Clover", "Fern", "Hazel", "Juniper", "Moss", "Rowan",
 const TYPING_EVERY_MS = 2_000;
 const TYPING_SHOWN_MS = 3_500;
 const LOG_KEPT = 200;
+const GAP = "Messages may be missing here: the server could not send what came while you were away.";
 const STATES = { idle: "not connected", connecting: "connecting …", waiting: "reconnecting …", closed: "not connected" };
 /** Types that only the connection is concerned with: they go into the log. */
 const SYSTEM = new Set([
@@ -20,6 +21,7 @@ let client = null;
 let room = null;
 let typedAt = -Infinity;
 let targetChosen = false; // someone has written a name of their own into the form
+let reason = null; // what the server said last, in words; a close code alone tells a reader nothing
 
 // ── what the page knows at its start ────────────────────────────────────────────────────────────────────────────────────
 
@@ -32,7 +34,9 @@ async function gateways() {
   try {
     const answer = await fetch("demo/config.json");
     if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
-    known.push(...(await answer.json()).gateways);
+    const config = await answer.json();
+    known.push(...config.gateways);
+    if (config.notify === false) noForm();
   } catch (error) {
     complain(`The list of gateways could not be read (${error.message}); using this page's own.`);
     known.push(location.host);
@@ -43,6 +47,7 @@ async function gateways() {
 
 // ── the connection ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
+at("name").addEventListener("input", checkName);
 at("entry").addEventListener("submit", (event) => {
   event.preventDefault();
   leave();
@@ -50,8 +55,15 @@ at("entry").addEventListener("submit", (event) => {
 });
 at("disconnect").addEventListener("click", leave);
 
+/** The server has the whole rule; what people type most is said before it is asked. */
+function checkName() {
+  const hasBlank = /\s/.test(at("name").value.trim());
+  at("name").setCustomValidity(hasBlank ? "A name has no blanks in it: ann-lee, say, or ann.lee" : "");
+}
+
 function enter(name, gateway, chosen) {
   complain(null);
+  reason = null;
   feed.clear();
   room = chosen;
   const scheme = location.protocol === "https:" ? "wss" : "ws";
@@ -80,20 +92,27 @@ function leave() {
 function listen(it, gateway) {
   const mine = (listener) => (value) => it === client && listener(value);
   it.on("state", mine((state) => light(state, state === "open" ? `connected to ${gateway}` : STATES[state])));
-  it.on("open", mine((welcome) => log(`connected to ${gateway} as ${welcome.user}`)));
-  it.on("close", mine(({ code, reason, reconnect, delayMs }) => {
-    log(`closed: ${code} ${reason}${reconnect ? `; again in ${(delayMs / 1000).toFixed(1)} s` : ""}`, true);
+  it.on("open", mine((welcome) => {
+    log(`connected to ${gateway} as ${welcome.user}`);
+    if (at("trouble").dataset.of === "connection") complain(null);
+    reason = null;
+  }));
+  it.on("close", mine(({ code, reason: text, reconnect, delayMs }) => {
+    log(`closed: ${code} ${text}${reconnect ? `; again in ${(delayMs / 1000).toFixed(1)} s` : ""}`, true);
     if (reconnect) return;
-    complain(`The connection was closed for good: ${code} ${reason}`);
+    complain(`The connection was closed for good: ${reason ?? `${code} ${text}`}`);
     leave();
   }));
   it.on("error", mine((error) => {
     log(`${error.code}: ${error.message}`, true);
-    if (!error.retry) complain(`${error.code}: ${error.message}`);
+    reason = error.message;
+    if (error.code === "never_opened") complain(`${error.message}. It is still being tried.`, "connection");
+    else if (!error.retry) complain(`${error.code}: ${error.message}`);
   }));
-  it.on("gap", mine((gap) => {
-    log(`gap in ${gap.room}: from ${gap.since.seq} to ${gap.position.seq}`, true);
-    if (gap.room === room) feed.divide("Messages may be missing here: the server could not send what came while you were away.");
+  it.on("gap", mine(({ room: of, since, position }) => {
+    log(`messages of ${of} may be missing: ${placeOf(since)} was seen last, it goes on at ${placeOf(position)}`, true);
+    // where nothing was seen before and nothing stands there now there is no place to mark
+    if (of === room && (since?.seq || position.seq)) feed.divide(GAP);
   }));
   it.on("JOINED", mine((frame) => {
     const { seq, recovered, missed } = frame.payload;
@@ -110,6 +129,11 @@ function listen(it, gateway) {
     feed.show(message, room);
     showFacts();
   }));
+}
+
+/** A position in words; the epoch tells the life of the room's log, which a restart without a broker ends. */
+function placeOf(position) {
+  return position ? `seq ${position.seq} of epoch ${position.epoch}` : "nothing";
 }
 
 // ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -190,12 +214,20 @@ at("notify").addEventListener("submit", async (event) => {
       headers: { "Content-Type": "application/json", traceparent: newTraceparent(at("sampled").checked) },
       body: JSON.stringify(body),
     });
+    const isJson = answer.headers.get("Content-Type")?.startsWith("application/json");
+    if (!isJson) return tell(`This page's server can't publish (${answer.status} ${answer.statusText}).`, true);
     const result = await answer.json();
     tell(answer.ok ? `Published with the key ${result.key}` : result.error, !answer.ok);
   } catch (error) {
     tell(`The page's server does not answer: ${error.message}`, true);
   }
 });
+
+/** Whoever serves this page has no way to publish; the form stays to be seen, and says where it works. */
+function noForm() {
+  for (const field of at("notify").elements) field.disabled = true;
+  at("notified").textContent = "This page's server can't publish. `make run` and `make run-rabbit` can; docs/backends.md says how a backend does.";
+}
 
 // ── what is shown around it ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -222,15 +254,19 @@ function log(text, bad = false) {
   at("log").scrollTop = at("log").scrollHeight;
 }
 
-function complain(text) {
+function complain(text, of = "") {
+  at("trouble").dataset.of = of;
   at("trouble").hidden = text === null;
   at("trouble").textContent = text ?? "";
 }
 
 window.addEventListener("pagehide", () => client?.close());
+checkName();
 showTarget();
 light("idle", STATES.idle);
 for (const gateway of await gateways()) at("gateway").append(new Option(gateway, gateway));
-if (asked.has("gateway")) at("gateway").value = asked.get("gateway");
+// the gateway that serves this page, where it is one
+const chosen = asked.get("gateway") ?? location.host;
+if ([...at("gateway").options].some(({ value }) => value === chosen)) at("gateway").value = chosen;
 at("connect").disabled = false;
 document.body.dataset.ready = "yes";

@@ -336,7 +336,7 @@ export class WarrenClient {
     const error = new WarrenError(code, message, { retry, retryAfterMs, ref: frame.ref });
     const isNameless = frame.ref === undefined && close === undefined && NAMELESS.has(code);
     const entry = isNameless ? this.#outbox.accuse(error) : this.#outbox.get(frame.ref);
-    if (close !== undefined) this.#link.advice = reconnect ?? null;
+    if (close !== undefined) Object.assign(this.#link, { advice: reconnect ?? null, words: message });
     if (entry?.kind === "JOIN" && retry) this.#outbox.postpone(entry, retryAfterMs); // a room that is wanted stays wanted
     else if (entry && (close === undefined || reconnect === "no")) this.#reject(entry, error);
     if (entry?.kind !== "message") this.#listeners.emit("error", error); // a message's sender is told by its promise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 import subprocess
 import urllib.error
@@ -175,8 +177,13 @@ async def test_the_page_is_served_with_all_that_it_names(page: str) -> None:
     assert any(path.startswith("/js/lib/") for path in seen)
     assert set(seen.values()) <= {"text/javascript", "text/css", "image/svg+xml"}
     host = page.removeprefix("http://")
-    assert fetch(f"{page}/demo/config.json") == (200, "application/json", f'{{"gateways":["{host}"]}}')
-    assert fetch(f"{page}/demo/notify")[0] == 404
+    config = f'{{"gateways":["{host}"],"notify":false}}'
+    assert fetch(f"{page}/demo/config.json") == (200, "application/json", config)
+    form = urllib.request.Request(f"{page}/demo/notify", b"{}", {"Content-Type": "application/json"})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        await asyncio.to_thread(urllib.request.urlopen, form, timeout=5)
+    assert (refused.value.code, refused.value.headers["Content-Type"]) == (404, "application/json")
+    assert "make run" in json.load(refused.value)["error"]
 
 
 def test_the_tools_take_every_file() -> None:

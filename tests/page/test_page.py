@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.error import URLError
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
@@ -106,10 +107,11 @@ class Window:
         self.page.add_init_script(SOCKETS)
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(f"http://127.0.0.1:{port}/?name={name}&room={room}")
+        self.page.goto(f"http://127.0.0.1:{port}/?name={quote(name)}&room={room}")
         gateways = self.page.get_by_label("Gateway")
         expect(gateways.locator("option")).to_have_count(2)
-        gateways.select_option(f"127.0.0.1:{gateway}")
+        if gateway != port:
+            gateways.select_option(f"127.0.0.1:{gateway}")
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
@@ -273,6 +275,191 @@ def test_mistakes_are_told_plainly(windows: Two):
     ann.complaints = [
         line for line in ann.complaints if "400" not in line
     ]  # Chromium's own line for the refused request
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_each_gateways_page_begins_with_that_gateway(browser: Browser, port: int, which: int):
+    """So two pages that are opened side by side chat over two gateways without a click."""
+    window = Window(browser, port + which, "ann", port + which, "chat:own")
+    expect(window.page.get_by_label("Gateway")).to_have_value(f"127.0.0.1:{port + which}")
+    window.join()
+    expect(window.status).to_have_text(f"connected to 127.0.0.1:{port + which}")
+    window.context.close()
+    assert window.complaints == []
+
+
+def test_a_name_with_a_blank_is_refused_before_it_is_asked_for(browser: Browser, port: int):
+    """The field says what is wrong, whether it was typed or came with the address; what the server refuses is told in its words."""
+    window = Window(browser, port, "Ann Lee", port, "chat:names")
+    name = window.page.get_by_label("Name").first
+    window.page.get_by_role("button", name="Join").click()
+    assert "no blanks" in str(name.evaluate("field => field.validationMessage"))
+    expect(window.status).to_have_text("not connected")
+    name.fill("ann{lee}")
+    window.page.get_by_role("button", name="Join").click()
+    expect(window.page.get_by_role("alert")).to_contain_text("user: 1 to 127 characters")
+    expect(window.status).to_have_text("not connected")
+    name.fill("ann-lee")
+    window.join()
+    expect(window.page.get_by_role("alert")).to_be_hidden()
+    window.context.close()
+    assert window.complaints == []
+
+
+def test_a_cut_emoji_is_refused_and_the_next_message_goes(windows: Two):
+    """The reason stands beside the message that could not go, and the connection is as good as before."""
+    ann, bob = windows
+    ann.page.evaluate(
+        """() => {
+          document.getElementById('text').value = 'ab😀'.slice(0, 3);
+          document.getElementById('composer').requestSubmit();
+        }"""
+    )
+    expect(ann.page.locator(".failed .meta")).to_contain_text("half of a surrogate pair")
+    for number in range(6):
+        ann.say(f"fine {number}")
+    expect(bob.page.locator(".message")).to_have_count(6)
+    assert ann.page.evaluate("sockets.length") == 1
+
+
+def test_a_gateway_that_refuses_the_origin_is_explained(browser: Browser, port: int):
+    """A browser says nothing of a refused upgrade; after three tries the page names the setting, and hides it again when it connects."""
+    window = Window(browser, port, "ann", port, "chat:origin")
+    window.page.add_init_script(
+        """
+        window.refused = true;
+        const Real = window.WebSocket;
+        window.WebSocket = class extends Real {
+          constructor(url, ...given) {
+            super(window.refused ? url.replace('/ws', '/no-such-path') : url, ...given);
+            window.sockets.push(this);
+          }
+        };
+        """
+    )
+    window.page.reload()
+    expect(window.page.get_by_label("Gateway").locator("option")).to_have_count(2)
+    window.page.get_by_role("button", name="Join").click()
+    alert = window.page.get_by_role("alert")
+    expect(alert).to_contain_text("WARREN_GATEWAY_ORIGINS", timeout=60_000)
+    expect(alert).to_contain_text("the host answers HTTP")
+    window.page.evaluate("window.refused = false")
+    expect(window.status).to_contain_text("connected to", timeout=60_000)
+    expect(alert).to_be_hidden()
+    window.context.close()
+
+
+def test_a_gap_is_told_in_words(windows: Two):
+    """A room whose log began anew, empty then and empty now, is a line in the log and no mark among messages; a real gap is both."""
+    ann, _ = windows
+    room = ann.page.get_by_label("Room", exact=True).input_value()
+    say = """([room, epoch, seq]) => sockets.at(-1).onmessage({data: JSON.stringify(
+      {type: 'JOINED', room, payload: {epoch, seq, recovered: false, missed: 0}})})"""
+    ann.page.evaluate(say, [room, "another", 0])
+    log = ann.page.locator("#log")
+    expect(log).to_contain_text(f"messages of {room} may be missing: seq 0 of epoch")
+    expect(log).to_contain_text("it goes on at seq 0 of epoch another")
+    expect(ann.page.locator(".divider")).to_have_count(0)
+    ann.page.evaluate(say, [room, "another", 7])
+    expect(ann.page.locator(".divider")).to_have_count(1)
+    ann.page.evaluate(say, ["*", "another", 7])
+    expect(log).to_contain_text("messages of * may be missing: nothing was seen last")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 405, "content_type": "text/html", "body": "<html>405 Not Allowed</html>"},
+        {"status": 404, "content_type": "application/json", "body": '{"error": "not here"}'},
+    ],
+    ids=["HTML", "JSON"],
+)
+def test_a_server_that_can_not_publish_is_told_plainly(browser: Browser, port: int, answer: dict[str, object]):
+    """Neither HTML nor an error breaks the form."""
+    window = Window(browser, port, "ann", port, "chat:form")
+    window.page.route("**/demo/notify", lambda route: route.fulfill(**answer))  # type: ignore[arg-type]
+    window.page.get_by_role("button", name="Publish").click()
+    says = "not here" if answer["status"] == 404 else "This page's server can't publish (405"
+    expect(window.page.locator("#notified")).to_contain_text(says)
+    window.context.close()
+
+
+def test_a_page_whose_server_says_that_it_can_not_publish_offers_no_form(browser: Browser, port: int):
+    """As that of docker-compose.yml does."""
+    window = Window(browser, port, "ann", port, "chat:form")
+    config = json.dumps({"gateways": [f"127.0.0.1:{port}", f"127.0.0.1:{port + 1}"], "notify": False})
+    window.page.route("**/demo/config.json", lambda route: route.fulfill(content_type="application/json", body=config))
+    window.page.reload()
+    expect(window.page.get_by_role("button", name="Publish")).to_be_disabled()
+    expect(window.page.locator("#notified")).to_contain_text("make run-rabbit")
+    window.context.close()
+
+
+# Each text that can be read, with the colours that the browser computed for it and for what is behind it.
+CONTRASTS = """
+() => {
+  const parse = (color) => color.match(/[\\d.]+/g).map(Number);
+  const over = ([r, g, b, a = 1], under) => [r, g, b].map((value, n) => value * a + under[n] * (1 - a));
+  const luminance = (color) => {
+    const [r, g, b] = color.map((value) => {
+      value /= 255;
+      return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const found = [];
+  for (const element of document.querySelectorAll('body *')) {
+    const hasText = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    const field = element.matches('input:not([type=checkbox]), textarea, select');
+    if (!(hasText || field) || element.closest('[hidden], .unseen, :disabled, option') || !element.getClientRects().length) continue;
+    const chain = [];
+    for (let each = element; each; each = each.parentElement) chain.unshift(each);
+    let [under, alpha] = [[255, 255, 255], 1];
+    for (const each of chain) {
+      const style = getComputedStyle(each);
+      under = over(parse(style.backgroundColor), under);
+      alpha *= Number(style.opacity);
+    }
+    const style = getComputedStyle(element);
+    const color = parse(style.color);
+    const ink = over([...color.slice(0, 3), (color[3] ?? 1) * alpha], under);
+    const [light, dark] = [luminance(ink), luminance(under)].sort((a, b) => b - a);
+    const where = `${element.localName}.${element.className}#${element.id} in .${element.parentElement.className}`;
+    found.push([where, (light + 0.05) / (dark + 0.05)]);
+  }
+  return found;
+}
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_has_enough_contrast(browser: Browser, port: int, scheme: str):
+    """WCAG 2.1 AA: at least 4.5 to 1 for each text on the page, with messages, a notice, a failure, a mark and the log in it."""
+    window = Window(browser, port, "ann", port, "chat:contrast", color_scheme=scheme)
+    window.join()
+    window.say("hello")
+    window.page.get_by_role("button", name="Publish").click()
+    expect(window.page.locator(".notice")).to_have_count(1)
+    expect(window.page.locator(".sending")).to_have_count(0)
+    window.page.evaluate(
+        """async () => {
+          const { Feed } = await import('/demo/feed.js');
+          const feed = new Feed(document.getElementById('feed'));
+          feed.failed(feed.sending('ann', {text: 'x'}, '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'), 'no');
+          feed.sending('ann', {text: 'x'}, '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01');
+          feed.divide('Messages may be missing here');
+          const trouble = document.getElementById('trouble');
+          Object.assign(trouble, { hidden: false, textContent: 'trouble' });
+          document.getElementById('notified').className = 'wide note bad';
+          document.getElementById('typing').textContent = 'bob is typing';
+        }"""
+    )
+    found = window.page.evaluate(CONTRASTS)
+    assert any(where.startswith("b.") and "meta-seq" in where for where, _ in found)
+    assert len(found) > 40
+    poor = [(where, round(ratio, 2)) for where, ratio in found if ratio < 4.5]
+    assert poor == []
+    window.context.close()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ export class Link {
   user;
   manual = false; // we join all our rooms by ourselves, the server joins us to none
   advice = null; // what an ERROR before the close said: "yes", "no", "fresh token"
+  words = null; // and why
   #socket = null;
   #life = 0; // one for each socket: what belongs to an earlier one is not heard
   #tries = 0;
@@ -157,11 +158,12 @@ export class Link {
     this.#owner.down();
     const moving = this.#moving;
     const advice = moving ? "yes" : (this.advice ?? adviceOf(code));
-    this.advice = null;
+    const words = this.words ? ` (${this.words})` : "";
+    this.advice = this.words = null;
     this.#moving = false;
     if (advice === "fresh token") this.token = null;
     if (advice === "no" || (advice === "fresh token" && !this.#options.getToken)) {
-      const message = `the server closed the connection: ${code} ${reason}`.trim();
+      const message = `the server closed the connection: ${`${code} ${reason}`.trim()}${words}`;
       return this.#stop(code, reason, new WarrenError("closed", message));
     }
     const { now, random, stableMs, maxTries, backoffMs, backoffCapMs } = this.#options;

@@ -156,6 +156,16 @@ test("what the ERROR before a close says about coming back counts for more than 
   assert.equal(s.client.state, "closed");
 });
 
+test("who waits is told why the server closed for good, in its own words", async () => {
+  const s = scene();
+  const socket = await s.open();
+  const joined = s.client.join("r");
+  const payload = { code: "unauthorized", message: "user: 1 to 127 characters", retry: false, close: 4001, reconnect: "fresh token" };
+  socket.say({ type: "ERROR", payload });
+  socket.drop(4001, "Unauthorized");
+  await assert.rejects(joined, /the server closed the connection: 4001 Unauthorized \(user: 1 to 127 characters\)/);
+});
+
 test("a token's end is met with a fresh one by AUTH, and the next end too", async () => {
   let count = 0;
   const s = scene({ getToken: async () => `t${++count}` });
