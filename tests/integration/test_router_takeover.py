@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -13,6 +14,7 @@ from tests.support.stage import BUSES, Gate, Stage, message, staged
 
 from router.app import Router
 from router.core.takeover import State
+from router.shell import ground
 from warren import envelope as wire
 from warren.address import shard_of
 from warren.errors import BusUnavailable
@@ -53,6 +55,50 @@ async def all_owned(stage: Stage, *routers: Router) -> None:
         )
 
     await eventually(settled, 15.0, what="every shard with its owner")
+
+
+async def test_a_router_is_ready_once_it_could_take_its_shards(stage: Stage) -> None:
+    """Before that a rollout must not end the owner that serves them: readiness says what is waited for."""
+    router = await stage.router(listen_ms=300)
+    assert router.readiness.reasons() == {"shards": "listening to the other routers"}
+    await eventually(lambda: not router.readiness.reasons())
+    assert router.owner.routers == {router.id}
+
+
+async def test_a_new_router_reads_all_its_logs_before_it_takes_a_shard(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner before serves on meanwhile, and the new one is not ready; a shard that moved then would stand still for that long."""
+    monkeypatch.setattr(ground, "FIRST_READING_S", 600.0)
+    old = await stage.router()
+    await all_owned(stage, old)
+    read, slow = asyncio.Event(), stage.topology.history_stream(0).name
+    reading = Router.start
+
+    async def started(router: Router) -> None:
+        read_at_once = router._bus.read
+
+        async def late(stream: str, *rest: Any) -> None:
+            if stream == slow:
+                await read.wait()
+            await read_at_once(stream, *rest)
+
+        monkeypatch.setattr(router._bus, "read", late)
+        await reading(router)
+
+    monkeypatch.setattr(Router, "start", started)
+    new = await stage.router()
+    others = [possession for possession in new.possessions if possession.number]
+    await eventually(lambda: all(each._follower is not None and each._follower.caught_up for each in others))
+    await eventually(lambda: old.owner.routers == {old.id, new.id})
+    for possession in new.possessions:
+        possession.tick()
+    assert {possession.state for possession in new.possessions} == {State.IDLE}
+    assert {possession.state for possession in old.possessions} == {State.LIVE}
+    assert new.readiness.reasons() == {"shards": "reading the logs of its shards"}
+    read.set()
+    await all_owned(stage, old, new)
+    assert new.readiness.reasons() == {}
 
 
 # Load sends some 500 messages a second to each room; what is kept must outlast a take-over on a slow machine, or a break is right.

@@ -17,7 +17,7 @@ from router.settings import RouterSettings, new_router_id
 from router.shell.aside import Aside
 from router.shell.doors import Doors
 from router.shell.events import Events
-from router.shell.ground import Ground, Turns
+from router.shell.ground import Beginning, Ground, Turns
 from router.shell.inbox import Inbox
 from router.shell.intake import Intake
 from router.shell.outlet import Outlet
@@ -119,6 +119,7 @@ class Router:
             ask_again_s=times.ask_again_ms / 1_000,
             yield_s=times.listen_ms / 1_000,
         )
+        self._beginning = Beginning()
         ground = Ground(
             router=self.id,
             topology=self.topology,
@@ -134,6 +135,7 @@ class Router:
             shard_limits=_shard_limits(settings, self.topology),
             takeover_limits=takeover_limits,
             turns=Turns(takeover_limits.at_once),
+            beginning=self._beginning,
             events=frozenset(settings.events),
             window=flow.prefetch,
             sandbox=sandbox,
@@ -181,6 +183,7 @@ class Router:
         """
         self.readiness.register("bus", self._bus_lacking)
         self.readiness.register("inbox", lambda: None if self.inbox.listening_s() >= 0 else "not listening yet")
+        self.readiness.register("shards", self._preparing)
         await self.probes.start()
         await self._bus.start()
         await self.inbox.start()
@@ -234,6 +237,12 @@ class Router:
     def _bus_blocked(self, blocked: bool) -> None:
         event(_log, "bus_blocked" if blocked else "bus_unblocked", level=logging.WARNING if blocked else logging.INFO)
         self.metrics.bus_blocked.set(blocked)
+
+    def _preparing(self) -> str | None:
+        """Return why this router could not take shards over yet: an owner that is told to go once we are ready would hand over to nobody."""
+        if not self.owner.routers:
+            return "listening to the other routers"
+        return None if self._beginning.over(self._clock.monotonic()) else "reading the logs of its shards"
 
     def _placed(self) -> None:
         for worker in self.workers:

@@ -186,6 +186,35 @@ async def test_the_log_is_followed_where_the_shard_may_come_to_us_and_only_there
     assert stand.possession._follower is None
 
 
+async def test_a_new_router_calls_for_no_shard_before_it_has_read_them_all():
+    """While it reads other logs, the owner before serves; where it is alone nobody does, and it waits for nothing."""
+    stand = Stand("g1")
+    stand.ground.beginning.reads(7, stand.clock.monotonic())
+    await stand.sit()
+    stand.possession.tick()
+    assert stand.state is State.IDLE
+    stand.ground.beginning.has_read(7)
+    stand.possession.tick()
+    assert stand.state is State.CLAIMING
+    await stand.possession.close()
+    alone = Stand("g1")
+    for other in alone.ground.routers.living - {"r1"}:
+        alone.ground.routers.bye(other)
+    alone.ground.beginning.reads(7, alone.clock.monotonic())
+    await alone.sit()
+    assert alone.state is State.CLAIMING
+    await alone.possession.close()
+
+
+async def test_a_log_that_is_not_wanted_any_more_is_waited_for_by_nobody(stand):
+    """A router that is neither owner nor standby any more before it has read the log."""
+    stand.possession.tick()
+    assert not stand.ground.beginning._over
+    stand.places.append(THEIRS)
+    stand.possession.tick()
+    assert stand.ground.beginning.over(stand.clock.monotonic())
+
+
 async def test_an_owner_waits_for_its_turn_and_a_standby_that_is_given_something_does_not(stand):
     """Shards that move by placement do so a few at a time; one that nobody serves can't wait."""
     for other in (7, 8):

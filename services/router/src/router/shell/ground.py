@@ -21,6 +21,9 @@ from warren.metrics import RouterMetrics
 from warren.namespaces import DEFAULT_POLICY, Namespaces
 from warren.topology import Topology
 
+# Well within the time for which a router that goes waits for the next owners' claims.
+FIRST_READING_S = 2.0
+
 
 class Turns:
     """So that shards which change hands because of the placement do so a few at a time: the owner before serves the others meanwhile."""
@@ -50,6 +53,38 @@ class Turns:
             self._waiting.pop(first)()
 
 
+class Beginning:
+    """The first reading of a router that has just started: it calls for no shard before it has read the logs of all that it was given.
+
+    Reading many logs is the busiest time of its life. A shard that it took meanwhile would stand still for as long, although the owner
+    before could have served it. It is over at the latest after ``FIRST_READING_S``, since one log that can't be read must not keep the
+    others away.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is read yet."""
+        self._reading: set[int] = set()
+        self._until = 0.0
+        self._over = False
+
+    def reads(self, shard: int, now: float) -> None:
+        """A shard's log begins to be read."""
+        if self._over:
+            return
+        if not self._reading:
+            self._until = now + FIRST_READING_S
+        self._reading.add(shard)
+
+    def has_read(self, shard: int) -> None:
+        """It is read as far as it goes, or need not be."""
+        self._reading.discard(shard)
+
+    def over(self, now: float) -> bool:
+        """Say whether all is read; once it is, it stays so. To be asked for a shard that was read itself."""
+        self._over = self._over or not self._reading or now >= self._until
+        return self._over
+
+
 @dataclass(frozen=True, slots=True)
 class Ground:
     """What all possessions of a router stand on."""
@@ -68,6 +103,7 @@ class Ground:
     shard_limits: ShardLimits
     takeover_limits: TakeoverLimits
     turns: Turns
+    beginning: Beginning = field(default_factory=Beginning)
     events: frozenset[str] = frozenset()  # the kinds of events that backends are told
     window: int = 128  # deliveries that the broker hands over before any is acknowledged
     sandbox: Sandbox = field(default_factory=Sandbox)

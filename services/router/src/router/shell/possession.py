@@ -218,8 +218,11 @@ class Possession:
 
     def _is_ready(self) -> bool:
         """Say whether the shard could be taken over without a long reading first; alone there is nobody who has it meanwhile."""
-        alone = self._ground.routers.living <= {self._ground.router}
-        return alone or (self._follower is not None and self._follower.caught_up)
+        ground = self._ground
+        if ground.routers.living <= {ground.router}:
+            return True
+        caught_up = self._follower is not None and self._follower.caught_up
+        return caught_up and ground.beginning.over(ground.clock.monotonic())
 
     def _follow(self) -> None:
         """Follow the log where the shard may come to us, and only there."""
@@ -230,7 +233,9 @@ class Possession:
             follower, self._follower = self._follower, None
             if follower is not None:
                 follower.stop()
+            ground.beginning.has_read(self.number)
         elif self._follower is None:
+            ground.beginning.reads(self.number, ground.clock.monotonic())
             self._follower = Follower(
                 ground.bus,
                 self._stream,
@@ -239,9 +244,13 @@ class Possession:
                 ground.metrics,
                 self._replay,
                 ground.horizon_us,
-                self.look,
+                self._caught_up,
             )
             self._follower.start()
+
+    def _caught_up(self) -> None:
+        self._ground.beginning.has_read(self.number)
+        self.look()
 
     def _is_rival(self, claim: Claim) -> bool:
         """Say whether we give way to this claim of another router."""
