@@ -31,6 +31,9 @@ The broker decides: whoever reads its own claim in the shard's queue owns what c
 standby when it is given anything. The owner before it reads the claim in its place in the queue, finishes what came before it, acknowledges that, and
 closes its lane, so that the broker gives the claim and all behind it to the next one.
 
+A router that has just started claims nothing (and is not ready) before it has read the logs of all shards that it was given, for two seconds at the
+most: reading them is its busiest time, and the owners before serve meanwhile.
+
 Then the new owner goes through the steps in an order that is the proof (`tests/model/takeover.py` checks every interleaving of two owners who
 both believe that they own the shard, and finds a fault in every other order):
 
