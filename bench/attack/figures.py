@@ -68,6 +68,7 @@ class Result:
     gateway_cpu: float = 0.0  # cores under attack
     gateway_calm_cpu: float = 0.0
     router_cpu: float = 0.0
+    router_calm_cpu: float = 0.0
     rss: tuple[int, int, int] = (0, 0, 0)  # the gateway before, at most, after
     router_rss: tuple[int, int, int] = (0, 0, 0)
     idle: float = 0.0  # share of the machine under attack
@@ -75,9 +76,10 @@ class Result:
     died: list[str] = field(default_factory=list)
 
     @property
-    def gateway_s_per_mb(self) -> float:
-        """The gateway's CPU for each MB that came, beyond what the calm cost."""
-        spent = (self.gateway_cpu - self.gateway_calm_cpu) * self.seconds
+    def cpu_s_per_mb(self) -> float:
+        """The CPU of who is attacked (gateway or router) for each MB that was sent, beyond what the calm cost."""
+        gateway, router = self.gateway_cpu - self.gateway_calm_cpu, self.router_cpu - self.router_calm_cpu
+        spent = (router if self.kind == "router" else gateway) * self.seconds
         return spent / (self.sent / MB) if self.sent else math.nan
 
 
@@ -152,7 +154,7 @@ def row(result: Result, aims: Aims) -> list[str]:
     return [
         result.name,
         f"{rate:.3g}",
-        f"{result.gateway_s_per_mb:.3g}",
+        f"{result.cpu_s_per_mb:.3g}",
         f"{result.gateway_cpu:.2f}",
         f"{calm_ping.p50:.1f}/{calm_ping.p99:.1f}",
         f"{ping.p50:.1f}/{ping.p99:.1f}/{ping.max:.0f}",
@@ -179,4 +181,4 @@ def as_json(result: Result, aims: Aims) -> dict[str, Any]:
     fields = {name: getattr(result, name) for name in result.__slots__}
     for name in ("calm", "attacked", "after"):
         fields[name] = {kind: one._asdict() for kind, one in fields[name].items()}
-    return {**fields, "gateway_s_per_mb": result.gateway_s_per_mb, "verdict": word, "reasons": reasons}
+    return {**fields, "cpu_s_per_mb": result.cpu_s_per_mb, "verdict": word, "reasons": reasons}

@@ -190,10 +190,12 @@ class Stage:
         time.sleep(0.5)
         result = Result(attack.name, attack.kind, attack.says)
 
-        calm_at, calm_cpu = time.monotonic(), cpu_of(gateway)
+        calm_at, calm_cpu = time.monotonic(), (cpu_of(gateway), cpu_of(router))
         time.sleep(self._calm_s)
         began, before = time.monotonic(), (cpu_of(gateway), cpu_of(router))
-        result.gateway_calm_cpu = (before[0] - calm_cpu) / (began - calm_at)
+        result.gateway_calm_cpu, result.router_calm_cpu = (
+            (b - a) / (began - calm_at) for a, b in zip(calm_cpu, before, strict=True)
+        )
         rss = rss_of(gateway), rss_of(router)
         watch, total = Watch(gateway, router), machine()
         ours = self._ours(gateway, router)
