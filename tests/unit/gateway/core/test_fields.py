@@ -15,12 +15,23 @@ def test_a_traceparent_is_cut_to_its_fixed_part():
     assert checked(Fields("CHAT", traceparent=first + "-more" * 1_000), b"1", False).traceparent == first
 
 
-@pytest.mark.parametrize("ref", ["", "x" * 65, "a\nb", "\ud800"])
-def test_an_id_out_of_the_rule_is_refused_and_never_repeated(ref):
-    """The ERROR has no ref then."""
+@pytest.mark.parametrize(
+    ("name", "ref"),
+    [
+        ("x" * 65, "x" * 65),
+        ("x" * fields.REF_MAX, "x" * fields.REF_MAX),
+        ("x" * (fields.REF_MAX + 1), None),
+        ("a\nb", "a\nb"),
+        ("~1", "~1"),
+        ("", None),
+        ("\ud800", None),
+    ],
+)
+def test_an_id_out_of_the_rule_is_refused_and_told_where_it_can_be(name, ref):
+    """The sender has to know which of its messages it was; what is very long, or no UTF-8, is not repeated."""
     with pytest.raises(ProtocolError) as caught:
-        ref_of(Fields("CHAT", id=ref))
-    assert (caught.value.code, caught.value.ref) == (ErrorCode.INVALID_MESSAGE, None)
+        ref_of(Fields("CHAT", id=name))
+    assert (caught.value.code, caught.value.ref) == (ErrorCode.INVALID_MESSAGE, ref)
 
 
 @pytest.mark.parametrize("document", [None, [], 5, "x"])

@@ -121,6 +121,30 @@ def test_a_frame_from_an_unknown_client_that_cannot_be_parsed_leaves_it_its_time
     assert session.state is State.NEW
 
 
+@pytest.mark.parametrize("kind", ["CHAT", "JOIN", "LEAVE", "HISTORY", "PING"])
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '{"type":"%s","room":"news","id":"7","payload":"\\ud83d"}',
+        '{"type":"%s","room":"news\\ud83d","id":"7"}',
+        '{"type":"%s","room":"news","payload":{"a":' + "[" * 2_000 + "]" * 2_000 + '},"id":"7"}',
+        '{"type":"%s","room":["news"],"id":"7"}',
+    ],
+    ids=["half an emoji", "half an emoji in the room", "far too deep", "room of a wrong kind"],
+)
+def test_whatever_is_refused_for_good_says_which_message_it_was(kind, frame):
+    """With ``ref``, and not to be sent again: else its sender waits, and sends it again for ever."""
+    (sent,) = opened().receive(frame % kind, 100.0, WALL_US)
+    assert (sent.message.ref, sent.message.retry, sent.message.close) == ("7", False, None)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "x" * 65, "~1"])
+def test_an_id_that_the_rule_refuses_is_told_too(name):
+    """Of a JOIN as of any other message."""
+    (sent,) = says(opened(), type="JOIN", room="news", id=name)
+    assert (sent.message.code, sent.message.ref, sent.message.retry) == (ErrorCode.INVALID_MESSAGE, name, False)
+
+
 def test_a_token_that_does_not_hold_ends_the_connection():
     """With the reason and the AUTH's id."""
     session = opened(None)

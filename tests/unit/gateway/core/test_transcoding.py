@@ -214,7 +214,9 @@ def test_keys_that_a_client_chose_so_that_they_collide_are_refused_unhashed():
     assert times(lambda: outcome(large), lambda: to_json(array(b"\x92\x01\x90", len(large)))) <= 2
 
 
-@pytest.mark.parametrize("number", ["1e308", "4.9e-324", "2.2250738585072011e-308", "9007199254740993.0000000000000001"])
+@pytest.mark.parametrize(
+    "number", ["1e308", "4.9e-324", "2.2250738585072011e-308", "9007199254740993.0000000000000001"]
+)
 def test_no_number_takes_much_longer_than_another(number):
     """Those that are hard to round are read as quickly, byte by byte, on the way to those who read MessagePack."""
     plain, hard = (f"[{','.join([one] * (100_000 // (len(one) + 1)))}]".encode() for one in ("1.5", number))

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.cost import lines, times
 
 from router.core.notification import Notification, address_of, publish
 from warren.envelope import Publish, decode, encode
@@ -75,6 +76,7 @@ def test_a_routing_key_names_an_address_or_none(key, address):
         ({"id": "~m1"}, "reserved message_id"),
         ({"latest_key": 7}, "invalid header key"),
         ({"latest_key": "a\0"}, "invalid header key"),
+        ({"latest_key": "k" * 129}, "invalid header key"),
         ({"expiration_ms": -1}, "invalid expiration"),
         ({"expiration_ms": 1 << 32}, "invalid expiration"),
         ({"body": b"1" * 101}, "too large"),
@@ -94,6 +96,31 @@ def test_what_is_invalid_has_a_reason(more, reason):
     made = make(**more)
     assert isinstance(made, str)
     assert made.partition(":")[0] == reason
+
+
+def test_a_key_is_as_long_as_a_clients_may_be():
+    """Whoever publishes, one rule for one field."""
+    assert make(latest_key="k" * 128).key == "k" * 128
+
+
+UNITS = {"arrays": b"[],", "towers": b"[" * 126 + b"]" * 126 + b",", "strings": b'"[",[],', "escapes": b'"\\\\\\"[",'}
+ENDS = {"valid": b"1]", "a string without an end": b'"' + b'\\"' * 30, "half": b"", "too deep": b"[" * 129 + b"]" * 130}
+
+
+@pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_a_body_is_judged_in_linear_time(unit, end):
+    """Whether it is JSON or not: no backend can keep a router from its work."""
+    small, large = (b"[" + unit * (size // len(unit)) + end for size in (50_000, 100_000))
+    assert lines(lambda: make(body=large, max_bytes=200_000)) == lines(lambda: make(body=small, max_bytes=200_000))
+    assert times(lambda: make(body=large, max_bytes=200_000), lambda: make(body=small, max_bytes=200_000)) <= 3
+
+
+def test_a_string_without_an_end_is_refused_at_once():
+    """The parser looks first, and nothing looks at what is no JSON a second time."""
+    small, large = (b"[" * 129 + b'"' + b'\\"' * size for size in (4_000, 8_000))
+    assert make(body=large, max_bytes=100_000).startswith("invalid payload")
+    assert times(lambda: make(body=large, max_bytes=100_000), lambda: make(body=small, max_bytes=100_000)) <= 2.5
 
 
 def test_what_nests_as_deep_as_a_clients_message_may_passes():

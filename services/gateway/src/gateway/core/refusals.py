@@ -81,54 +81,41 @@ def _document(parts: _Parts, kinds: dict[int, Any], text: Any) -> dict[str, Any]
 # ── JSON that no parser reads ────────────────────────────────────────────────────────────────────────────────────────────────
 
 _KEY: Final = b'"id"'
-# Within a string these bytes can only be its end, behind an escaped quote; that is ruled out where the place is looked at.
 _MEMBER = re.compile(rb'"id"[ \t\r\n]*+:[ \t\r\n]*+("(?:[^"\\]|\\.){1,%d}+")' % (6 * REF_MAX), re.DOTALL)
-_TRIES: Final = 4
+# So many at the beginning and so many at the end are looked at: one inside the payload is the payload's, and there may be very many of them.
+_TRIES: Final = 32
 
 
 def id_in_json(text: bytes) -> str | None:
-    """Return the ``id`` of a frame that need not be JSON. None where there is none among the first and last few that look like it."""
+    """Return the ``id`` of a frame that need not be JSON; the last one where there are several. None where none can be found."""
     if text.lstrip(b" \t\r\n")[:1] != b"{":
         return None
-    for found in (_last(text), _first(text)):
-        # As JSON has it the last one of several counts, and one inside the payload is the payload's.
-        if found is not None and _is_outermost(text[: found.start()]):
-            try:
-                return readable(_json_text.decode(found[1]))
-            except (msgspec.MsgspecError, UnicodeError):
-                return None
-    return None
+    name, at, depth, inside = None, 0, 0, False
+    for place in _places(text):
+        part = without_escapes(text[at:place])
+        escaped = part.endswith(b"\\")
+        at = place - escaped
+        plain = outside_strings(b'"' + part if inside else part)
+        depth += plain.count(b"{") + plain.count(b"[") - plain.count(b"}") - plain.count(b"]")
+        inside ^= part.count(b'"') % 2 == 1
+        if depth == 1 and not inside and not escaped and (found := _MEMBER.match(text, place)):
+            name = found[1]
+    try:
+        return None if name is None else readable(_json_text.decode(name))
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
 
 
-def _first(text: bytes) -> re.Match[bytes] | None:
-    at = text.find(_KEY)
-    for _ in range(_TRIES):
-        if at < 0:
-            return None
-        if found := _MEMBER.match(text, at):
-            return found
-        at = text.find(_KEY, at + 1)
-    return None
-
-
-def _last(text: bytes) -> re.Match[bytes] | None:
-    at = text.rfind(_KEY)
-    for _ in range(_TRIES):
-        if at < 0:
-            return None
-        if found := _MEMBER.match(text, at):
-            return found
-        at = text.rfind(_KEY, 0, at)
-    return None
-
-
-def _is_outermost(before: bytes) -> bool:
-    """Say whether what comes behind this beginning of a JSON text is within its outermost object alone."""
-    plain = without_escapes(before)
-    if plain.count(b'"') % 2:
-        return False
-    plain = outside_strings(plain)
-    return plain.count(b"{") + plain.count(b"[") - plain.count(b"}") - plain.count(b"]") == 1
+def _places(text: bytes) -> list[int]:
+    """Return where the key stands in a text, or what looks like it, at its beginning and at its end."""
+    places: set[int] = set()
+    at = -1
+    while len(places) < _TRIES and (at := text.find(_KEY, at + 1)) >= 0:
+        places.add(at)
+    at = len(text)
+    while len(places) < 2 * _TRIES and (at := text.rfind(_KEY, 0, at)) >= 0 and at not in places:
+        places.add(at)
+    return sorted(places)
 
 
 # ── MessagePack that no parser reads ─────────────────────────────────────────────────────────────────────────────────────────
