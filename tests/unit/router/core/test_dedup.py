@@ -77,3 +77,16 @@ def test_ids_that_are_shifted_live_longer_by_as_much():
     dedup.shift(5_000)
     assert dedup.get(("a", "u", "1"), 6_000) == ONE
     assert dedup.get(("a", "u", "1"), 6_001) is None
+
+
+def test_what_is_too_old_goes_though_nothing_is_asked():
+    """So many at a time."""
+    dedup = Dedup(100, 10)
+    for number in range(5):
+        dedup.put(("r", "u", str(number)), Position("e", number), number)
+    dedup.tidy(13, 2)
+    assert [key[2] for key in dedup.known()] == ["2", "3", "4"]
+    dedup.tidy(13, 2)
+    assert [key[2] for key in dedup.known()] == ["3", "4"]
+    dedup.tidy(13, 2)
+    assert len(dedup) == 2

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from router.core.effects import EVERY, Append, Deliver, Emit, Reply
+from router.core.history import WINDOW_BYTES, kept_bytes
 from router.core.ledger import PAGE_COUNT, Ledger
 from router.core.limits import ShardLimits
 from router.core.replay import Replay
@@ -102,7 +103,7 @@ def test_a_repeat_gets_the_first_answer_and_is_delivered_again_under_its_seq():
 
 def test_a_repeat_of_what_is_not_kept_is_only_acknowledged():
     """Whoever missed it asks by its position."""
-    ledger = make(ShardLimits(history_bytes=300))
+    ledger = make(ShardLimits(history_bytes=1_400))
     publish(ledger, say(id="m1"))
     publish(ledger, say())
     assert publish(ledger, say(id="m1")) == [Reply("g1", wire.Ack("g1~1", "a", "m1", EPOCH, 1, TERM))]
@@ -225,7 +226,7 @@ def test_upkeep_forgets_rooms_with_their_histories():
     assert ledger.upkeep() == []
     publish(ledger, say("y"))
     assert ledger.upkeep() == [Append(wire.Checkpoint(TERM, TERM, 2, (("y", EPOCH, 1),)))]
-    assert ledger.kept_bytes == wire.OVERHEAD_BYTES + 1
+    assert ledger.kept_bytes == WINDOW_BYTES + kept_bytes(entry(1, "y"))
     assert publish(ledger, say("x"))[0].entry.epoch == "24c-2"
 
 

@@ -55,6 +55,14 @@ class Dedup:
         """Make every id younger by so much: nobody was there to see them age."""
         self._order = deque((at_us + by_us, key) for at_us, key in self._order)
 
+    def tidy(self, now_us: int, most: int) -> None:
+        """Drop at most so many that are too old, though nothing is asked."""
+        order, limit = self._order, now_us - self._age_us
+        for _ in range(most):
+            if not order or order[0][0] >= limit:
+                return
+            del self._seen[order.popleft()[1]]
+
     def _forget(self, now_us: int) -> None:
         """Drop what is too old. A clock that went back only makes ids live longer."""
         order, limit = self._order, now_us - self._age_us

@@ -4,14 +4,16 @@ A room's window ends at the room's position and has no hole. It keeps the policy
 whoever was left behind when a shard's owner died must find what a busy room said within those seconds. How young an entry is, is told by
 the room's newest, not by a clock, so that the log tells the same windows again. The policy's age is told by the clock, on asking. Bytes are
 the hard bound of each window and of all together, where the largest (none is twice as large) lose their oldest first. Pages stay within the
-policy's count and age. Pure: the time is an argument, and an entry's age counts from when Warren took it in. ``core/ledger.py`` fills and asks it,
-``core/replay.py`` fills it from the log.
+policy's count and age. Bytes are those that an entry and a window really take in this process, not those of the payload alone.
+Pure: the time is an argument, and an entry's age counts from when Warren took it in. ``core/ledger.py`` fills and asks it, ``core/replay.py``
+fills it from the log.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
 from itertools import islice
+from sys import getsizeof
 
 from router.core.weights import Weights
 from warren.envelope import OVERHEAD_BYTES, Deliver
@@ -19,20 +21,58 @@ from warren.namespaces import HistoryPolicy
 from warren.position import Position
 
 
+# What CPython 3.11 takes for an entry besides its texts (the struct, its numbers, its place in the window) and for a window with its places in the
+# tables, within some tenths: ``tests/unit/router/core/test_history.py`` measures it.
+ENTRY_BYTES = 248
+WINDOW_BYTES = 368
+# So many entries fit a list, which costs a silent room a tenth of what an empty deque does.
+FEW = 32
+
+
+def kept_bytes(entry: Deliver) -> int:
+    """Return how much memory a kept message takes."""
+    return (
+        ENTRY_BYTES
+        + getsizeof(entry.payload)
+        + getsizeof(entry.room)
+        + getsizeof(entry.type)
+        + getsizeof(entry.conn)
+        + getsizeof(entry.user)
+        + getsizeof(entry.id)
+        + getsizeof(entry.key)
+    )
+
+
 class Window:
-    """One room's. ``entries`` are numbered without a hole, in one epoch."""
+    """One room's. ``entries`` are numbered without a hole, in one epoch; a list while they are few."""
 
-    __slots__ = ("age_us", "bytes", "count", "entries", "epoch", "kept_us", "rank")
+    __slots__ = ("age_us", "bytes", "count", "entries", "epoch", "kept_us", "rank", "room")
 
-    def __init__(self, epoch: str, policy: HistoryPolicy, floor_us: int) -> None:
+    def __init__(self, room: str, epoch: str, policy: HistoryPolicy, floor_us: int) -> None:
         """Begin empty."""
+        self.room = room
         self.epoch = epoch
         self.count = policy.count
         self.age_us = policy.age_s * 1_000_000
         self.kept_us = max(self.age_us, floor_us)
-        self.entries: deque[Deliver] = deque()
-        self.bytes = 0
+        self.entries: list[Deliver] | deque[Deliver] = []
+        self.bytes = WINDOW_BYTES
         self.rank = -1  # see Weights
+
+    def add(self, entry: Deliver) -> int:
+        """Put an entry behind the others; return its bytes."""
+        if len(self.entries) == FEW and isinstance(self.entries, list):
+            self.entries = deque(self.entries)
+        self.entries.append(entry)
+        size = kept_bytes(entry)
+        self.bytes += size
+        return size
+
+    def shrink(self) -> int:
+        """Drop the oldest entry; return its bytes."""
+        size = kept_bytes(self.entries.pop(0) if isinstance(self.entries, list) else self.entries.popleft())
+        self.bytes -= size
+        return size
 
 
 class History:
@@ -42,7 +82,7 @@ class History:
         """Keep at most ``room_bytes`` of each room and ``all_bytes`` of all; within that, whatever is younger than ``floor_us`` (0: only
         what the room's policy says).
         """
-        self._room_bytes = room_bytes
+        self._room_bytes = WINDOW_BYTES + room_bytes
         self._all_bytes = all_bytes
         self._floor_us = floor_us
         self._windows: OrderedDict[str, Window] = OrderedDict()  # the first is looked at next for what has aged
@@ -63,25 +103,27 @@ class History:
         floor_us = self._floor_us
         window = self._windows.get(entry.room)
         if window is None:
-            window = self._windows[entry.room] = Window(entry.epoch, policy, floor_us)
+            window = self._windows[entry.room] = Window(entry.room, entry.epoch, policy, floor_us)
+            self.bytes += WINDOW_BYTES
         entries = window.entries
         if entries and (window.epoch != entry.epoch or entries[-1].seq + 1 != entry.seq):
             self._shrink(window, len(entries))
         window.epoch = entry.epoch
-        entries.append(entry)
-        size = OVERHEAD_BYTES + len(entry.payload)
-        window.bytes += size
-        self.bytes += size
+        self.bytes += window.add(entry)
+        entries = window.entries
         # Each entry comes once and goes once: however many are kept, a message costs no more.
         while len(entries) > window.count and (not floor_us or entries[0].at_us <= entry.at_us - floor_us):
             self._shrink(window, 1)
         while window.bytes > self._room_bytes:
             self.evicted += 1
             self._shrink(window, 1)
+        if not entries:
+            self.drop(entry.room)
+            return
         self._weights.grown(window)
         if self.bytes > self._all_bytes:
             self._relieve()
-        self._look(now_us)
+        self.tidy(now_us, 1)
 
     def since(self, position: Position, current: Position, room: str, now_us: int) -> list[Deliver] | None:
         """Return the messages after ``position`` up to ``current``, the room's own; None where that can't be told (another epoch, too
@@ -155,7 +197,7 @@ class History:
         cut: list[Deliver] = []
         while window is not None and window.entries and window.entries[-1].seq >= seq:
             entry = window.entries.pop()
-            size = OVERHEAD_BYTES + len(entry.payload)
+            size = kept_bytes(entry)
             window.bytes -= size
             self.bytes -= size
             cut.append(entry)
@@ -171,15 +213,18 @@ class History:
     def _shrink(self, window: Window, count: int) -> None:
         """Drop a window's oldest entries."""
         for _ in range(count):
-            size = OVERHEAD_BYTES + len(window.entries.popleft().payload)
-            window.bytes -= size
-            self.bytes -= size
+            self.bytes -= window.shrink()
 
     def _age(self, window: Window, now_us: int) -> None:
         """Drop what is too old."""
         limit, entries = now_us - window.kept_us, window.entries
         while entries and entries[0].at_us < limit:
             self._shrink(window, 1)
+
+    def tidy(self, now_us: int, rooms: int) -> None:
+        """Look at so many rooms for what has aged, though nothing is said anywhere. To be called again and again."""
+        for _ in range(min(rooms, len(self._windows))):
+            self._look(now_us)
 
     def _look(self, now_us: int) -> None:
         """Look at one room for what has aged, each in its turn, so that silent rooms keep nothing for ever."""
@@ -189,12 +234,14 @@ class History:
         if window.entries:
             self._windows.move_to_end(room)
         else:
-            del self._windows[room]
-            self._weights.drop(window)
+            self.drop(room)
 
     def _relieve(self) -> None:
-        """Take from the largest windows, until an eighth of all is free."""
+        """Take from the largest windows, until an eighth of all is free; one that has nothing left goes."""
         target = self._all_bytes - self._all_bytes // 8
-        while self.bytes > target and (window := self._weights.heaviest()) is not None and window.entries:
-            self.evicted += 1
-            self._shrink(window, 1)
+        while self.bytes > target and (window := self._weights.heaviest()) is not None:
+            if window.entries:
+                self.evicted += 1
+                self._shrink(window, 1)
+            if not window.entries:
+                self.drop(window.room)

@@ -21,6 +21,7 @@ from warren.position import Position
 NOWHERE = Position("", 0)  # of a message that is not numbered
 PAGE_COUNT = 100  # what an answer to HistoryQuery holds at most
 PAGE_BYTES = 256 * 1024
+TIDY = 64  # rooms and ids that are looked at each time
 
 
 class Ledger:
@@ -58,6 +59,12 @@ class Ledger:
         for room in self.lives.forget():
             self._history.drop(room)
         return [Append(part) for part in self.lives.checkpoint()]
+
+    def tidy(self, now_us: int) -> None:
+        """Let go of what has aged though nothing is said: a bounded part of it each time. To be called several times a second."""
+        self._history.tidy(now_us, TIDY)
+        self._ids.tidy(now_us, TIDY)
+        self._own_ids.tidy(now_us, TIDY)
 
     def publish(self, message: wire.Publish, now_us: int, effects: list[Effect], *, again: bool) -> None:
         """Take a message for an address of this shard. ``again``: a former owner may have had it."""

@@ -124,6 +124,10 @@ class Shard:
                 effects.append(Reject(envelope, "not a shard's envelope"))
         return effects
 
+    def tidy(self, now_us: int) -> None:
+        """Let go of what has aged. To be called several times a second."""
+        self._ledger.tidy(now_us)
+
     # ── members ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _join(self, join: wire.Join, now_us: int, effects: list[Effect], *, again: bool) -> None:

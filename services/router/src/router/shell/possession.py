@@ -184,6 +184,8 @@ class Possession:
         now_us = self._ground.clock.wall_us()
         again_us = int(self._ground.takeover_limits.ask_again_s * 1_000_000)
         self._add(shard.ask_overdue(now_us - again_us, now_us))
+        if shard.opened:
+            shard.tidy(now_us)
         for gateway in shard.rooms.gateways():
             self._ground.gateways.meet(gateway, self._ground.clock.monotonic())
 

@@ -2,8 +2,8 @@
 
 While the egress of one batch is on its way the next one is decided and logged already, but it leaves only when the last one is confirmed.
 Deliveries that come before the shard is live wait, unacknowledged (the prefetch bounds them). What can't be handled is answered and set
-aside, and takes nothing else with it; what was delivered before is screened first. It decides nothing about rooms (``core/shard.py``) or ownership (``possession.py``), and keeps no lane
-open itself (``seat.py``). ``app.py`` builds one for each shard.
+aside, and takes nothing else with it; what was delivered before is screened first. It decides nothing about rooms (``core/shard.py``) or
+ownership (``possession.py``), and keeps no lane open itself (``seat.py``). ``app.py`` builds one for each shard.
 """
 
 from __future__ import annotations
