@@ -16,6 +16,7 @@ from aiohttp import web
 
 from gateway.core.ages import Ages
 from gateway.core.hub import Hub
+from gateway.core.incoming import Unknown
 from gateway.core.lease import Lease
 from gateway.core.limits import OutboxLimits
 from gateway.core.load import Load
@@ -30,6 +31,7 @@ from gateway.shell.entrance import Entrance
 from gateway.shell.gaps import Gaps
 from gateway.shell.lobby import Lobby
 from gateway.shell.server import Server
+from gateway.shell.turns import Turns
 from gateway.shell.uplink import Uplink, UplinkLimits
 from warren.bus import Bus
 from warren.clock import Clock, SystemClock
@@ -132,6 +134,7 @@ class Gateway:
             on_tick=self._tick,
             ages=_ages(times),
         )
+        self._turns = Turns(self.clock)
         self._downlink = Downlink(
             self.id,
             bus,
@@ -169,6 +172,8 @@ class Gateway:
             ),
             namespaces,
             OutboxLimits(limits.outbox_count, limits.outbox_bytes, limits.outbox_bytes // 4),
+            self._turns,
+            Unknown(limits.unknown_message_bytes, limits.unknown_bytes),
             close_timeout_s=times.close_timeout_ms / 1_000,
             bus_up=lambda: self._bus_state() == UP,
             stats=self.stats,
@@ -210,6 +215,7 @@ class Gateway:
         """
         self.metrics.bus_up.set(0)
         await self._authenticator.start()
+        self._turns.start()
         await self.lobby.start()
         await self.probes.start()
         await self._server.start()
@@ -226,6 +232,7 @@ class Gateway:
             await asyncio.gather(connecting, return_exceptions=True)
         await self.lobby.stop()
         await self._server.stop()
+        self._turns.stop()
         await self._announcer.stop()
         await self.uplink.close()
         await self._downlink.stop()

@@ -160,6 +160,16 @@ class LimitSettings(Settings):
     model_config = _PREFIX
 
     message_bytes: int = variable(1_048_576, "Largest message of a client in bytes; beyond it: close 4003.", ge=64)
+    unknown_message_bytes: int = variable(
+        32_768,
+        "Largest message in bytes of a client whose token was not checked yet; beyond it: close 4003.",
+        ge=64,
+    )
+    unknown_bytes: int = variable(
+        65_536,
+        "Bytes that a client may send in all before its token was checked; beyond it: close 4001.",
+        ge=64,
+    )
     rate: int = variable(
         5,
         "Messages that a connection may send in WARREN_GATEWAY_RATE_PER_MS; beyond it: close 4002; 0: no limit.",

@@ -38,14 +38,15 @@ def deflated(payload: bytes, stream: zlib._Compress | None = None) -> bytes:
 
 
 def read(*pieces: bytes, limit: int = LIMIT, deflate: bool = False, window_bits: int = 15) -> list[object]:
-    """Return all that comes out of these pieces, a breach as its code."""
+    """Return all that comes out of these pieces, but parts that hold something, a breach as its code."""
     assembly = Assembly(limit, deflate=deflate, window_bits=window_bits)
     out: list[object] = []
     for piece in pieces:
         assembly.feed(piece)
         try:
             while (item := assembly.next()) is not None:
-                out.append(item)
+                if item != Control(0, getattr(item, "payload", b"")) or not item.payload:
+                    out.append(item)
         except Breach as breach:
             return [*out, breach.code]
     return out
@@ -267,6 +268,62 @@ def test_a_client_that_sends_ahead_costs_its_bytes():
     assembly.feed(frame)
     assert [assembly.next() for _ in range(1_001)] == ["12345678"] * 1_000 + [None]
     assert assembly.waiting == 0
+
+
+@pytest.mark.parametrize("chunk", [7, 60, 1_000])
+def test_what_is_moved_to_make_place_is_bounded_by_what_came(chunk: int):
+    """However small the chunks and however much waits behind a frame that is taken: no byte is moved more than twice on the average."""
+    assembly = Assembly(LIMIT, deflate=False)
+    stream = masked(b"") * 20_000
+    came = 0
+    for at in range(0, len(stream), chunk):
+        assembly.feed(stream[at : at + chunk])
+        came += chunk
+        if came > 60_000:
+            assembly.next()
+    assert assembly.waiting > 50_000
+    assert assembly.moved <= 2 * came
+
+
+def test_each_part_is_shown_and_costs_as_much_as_a_small_message():
+    """A part of a byte counts as 1,024; one of that size, and a message in one frame, cost nothing but their bytes."""
+    assembly = Assembly(LIMIT, deflate=False)
+    assembly.feed(masked(b"a", TEXT, fin=False) + masked(b"b" * 1_024, 0, fin=False) + masked(b"c", 0))
+    assert [assembly.next(), assembly.cost] == [Control(0, b"a"), 1_023]
+    assert [assembly.next(), assembly.cost] == [Control(0, b"b" * 1_024), 1_023]
+    assert assembly.held == 1 + 1_024 + 7
+    assert [assembly.next(), assembly.cost] == ["a" + "b" * 1_024 + "c", 2_046]
+    assembly.cost = 0
+    assembly.feed(masked(b"x") + masked(b"p", PING))
+    assert [assembly.next(), assembly.cost, assembly.held] == ["x", 0, 7]
+    assert [assembly.next(), assembly.cost, assembly.held] == [Control(PING, b"p"), 1_024, 0]
+
+
+def test_a_compressed_message_costs_what_it_is_inflated_to():
+    """What comes out beyond what came is charged."""
+    assembly = Assembly(LIMIT, deflate=True)
+    small = deflated(b"x" * LIMIT)
+    assembly.feed(masked(small, bits=0x40))
+    assert assembly.next() == "x" * LIMIT
+    assert assembly.cost == LIMIT - len(small)
+
+
+@pytest.mark.parametrize(("limit", "most"), [(64, 1_024), (LIMIT, 1_093), (1024 * 1024, 16_384)])
+def test_a_message_consists_of_so_many_parts_at_most(limit: int, most: int):
+    """One for each 64 bytes of the limit, and 1,024 at least; a MiB in parts of 64 bytes passes."""
+    assembly = Assembly(limit, deflate=False)
+    part = b"" if limit == 64 else b"x" * (limit // most)
+    whole = masked(part, TEXT, fin=False) + masked(part, 0, fin=False) * (most - 2)
+    assembly.feed(whole + masked(part, 0) + whole + masked(part, 0, fin=False))
+    for _ in range(most - 1):
+        assert assembly.next() == Control(0, part)
+    assert assembly.next() == (part * most).decode()
+    for _ in range(most):
+        assembly.next()
+    assembly.feed(masked(b"", 0))
+    with pytest.raises(Breach, match=f"more than {most} parts") as breach:
+        assembly.next()
+    assert breach.value.code == 4002
 
 
 def test_parts_without_a_byte_are_shown():

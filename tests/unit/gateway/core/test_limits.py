@@ -64,6 +64,38 @@ def test_messages_at_exactly_the_rate_pass_for_ever(now):
     assert [bucket.take(now + tick * 0.2) for tick in range(1, 10_000)] == [0] * 9_999
 
 
+def test_a_message_counts_when_it_may_have_come():
+    """Ten that came within two seconds pass however late they are handled; the eleventh found no place in that time."""
+    bucket = TokenBucket(5, 1_000)
+    assert [bucket.take(102.0, 100.0) for _ in range(16)] == [0] * 15 + [200]
+    assert bucket.take(102.2) == 0
+    assert bucket.take(102.2) == 200
+
+
+def test_who_waits_for_nothing_gets_nothing_for_a_bound_in_the_future():
+    """A bound that lies after the moment of handling is that moment."""
+    bucket = TokenBucket(1, 1_000)
+    assert [bucket.take(1.0, 5.0), bucket.take(1.0, 5.0), bucket.take(2.0, 9.0)] == [0, 1_000, 0]
+
+
+@given(
+    st.integers(1, 10),
+    st.lists(st.tuples(st.integers(0, 300), st.integers(0, 3_000)), max_size=60),
+)
+def test_a_late_gateway_refuses_no_fair_client_and_gives_a_flooder_no_more_than_the_rate(count, came):
+    """What was sent at the allowed pace is taken however late it is handled, and nobody gets more than burst and refill until now."""
+    interval = 1 / count
+    fair, flooder, sent, handled, taken = TokenBucket(count, 1_000), TokenBucket(count, 1_000), 0.0, 0.0, 0
+    for early_ms, late_ms in came:
+        sent += interval
+        handled = max(handled, sent + late_ms / 1_000)
+        since = sent - early_ms / 1_000
+        assert fair.take(handled, since) == 0
+        for _ in range(3):
+            taken += not flooder.take(handled, since)
+        assert taken <= count + (handled + 0.3) * count + 0.01
+
+
 def test_a_namespace_with_a_limit_of_its_own_counts_apart():
     """Its messages take nothing from the connection's bucket, nor the other way round."""
     ticker = RoomPolicy("ticker", "t:*", rate=RateLimit(2, 1_000, "reject"))

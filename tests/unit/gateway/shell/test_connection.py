@@ -44,7 +44,17 @@ class ListWire:
         self.heard = False
         self.paused = False
         self.bytes_in = self.bytes_out = self.messages_out = self.close_code = self.pings = 0
-        self.lingered = False
+        self.lingered = self.resting = self.is_known = self.holds = False
+        self.since = 0.0
+
+    def known(self) -> None:
+        self.is_known = True
+
+    def check(self) -> None:
+        pass
+
+    def hold(self) -> None:
+        self.holds = True
 
     async def read(self) -> Any:
         item = await self.incoming.get()

@@ -22,7 +22,7 @@ class ListWire:
         self.waits: list[int] = []
         self.closed: tuple[int, str] | None = None
         self.heard = True
-        self.ended = False
+        self.ended = self.resting = False
         self.pings = 0
         self.lingered = False
 

@@ -12,9 +12,12 @@ from aiohttp import web
 from tests.support.eventually import MS, eventually
 
 from gateway.core import frames
+from gateway.core.incoming import CONTROLS_PER_S
 from gateway.core.limits import OutboxLimits
 from gateway.core.outbox import Outbox
-from gateway.shell.wire import CONTROLS_PER_S, READ_AHEAD, Breach, Wire
+from gateway.shell.turns import Turns
+from gateway.shell.wire import READ_AHEAD, Breach, Wire
+from warren.clock import SystemClock
 
 LIMIT = 1_000
 
@@ -31,12 +34,15 @@ class Host:
         self._here = asyncio.Event()
         self.reads = asyncio.Event()  # cleared: it does something else at present
         self.reads.set()
+        self.turns = Turns(SystemClock())
         self.over = asyncio.Event()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         loop = asyncio.get_running_loop()
         outbox = Outbox(OutboxLimits(10_000, 64 * 1024 * 1024, 64 * 1024 * 1024))
-        self.wire = Wire(outbox, max_bytes=LIMIT, deflate=False, close_timeout_s=300 * MS, now=loop.time)
+        self.wire = Wire(
+            outbox, max_bytes=LIMIT, deflate=False, close_timeout_s=300 * MS, now=loop.time, turns=self.turns
+        )
         response = self.wire.open(request, "")
         self._here.set()
         try:
@@ -146,7 +152,7 @@ async def test_a_flood_of_control_frames_ends_the_connection(host: Host, opcode:
     writer.close()
     await asyncio.wait_for(host.over.wait(), 5)
     assert host.breach is not None
-    assert host.breach.too_fast
+    assert host.breach.too_much
 
 
 async def test_what_the_transport_does_not_take_waits_in_the_outbox(host: Host):
@@ -269,7 +275,7 @@ async def test_a_client_that_sends_ahead_is_read_no_more(host: Host):
     writer.write(masked(b"") * count)
     transport = host.wire._transport
     await eventually(lambda: not transport.is_reading())
-    assert host.wire._assembly.waiting <= READ_AHEAD + 256 * 1024  # and what one call of the socket brings
+    assert host.wire._incoming.assembly.waiting <= READ_AHEAD + 256 * 1024  # and what one call of the socket brings
     host.reads.set()
     await eventually(lambda: len(host.read) == count + 1, timeout_s=30)
     assert transport.is_reading()

@@ -99,9 +99,10 @@ class Lifetime:
         self.state = State.DRAINING
         return [Send(Reconnect(after_ms))]
 
-    def too_large(self) -> Actions:
-        """Take that a message was refused for its size before it was read whole."""
-        return self.end(CloseCode.MESSAGE_TOO_LARGE, f"More than {self._config.message_bytes} bytes")
+    def too_large(self, limit: int = 0) -> Actions:
+        """Take that a message was refused for its size before it was read whole; ``limit`` is the one that it broke (0: the one for everyone)."""
+        before = " before the token was checked" if self.state is State.NEW else ""
+        return self.end(CloseCode.MESSAGE_TOO_LARGE, f"More than {limit or self._config.message_bytes} bytes{before}")
 
     def end(self, code: CloseCode, message: str = "", ref: str = "") -> Actions:
         """Close from our side: the ERROR that says why, where the code has one, then the close. Nothing comes out after it."""

@@ -25,13 +25,17 @@ class TokenBucket:
         self._burst_s = per_ms / 1_000 - self._interval_s
         self._full_at = -math.inf
 
-    def take(self, now: float) -> int:
-        """Take one at ``now`` (monotonic seconds). Return 0 where there was one, else in how many ms there will be (at least 1)."""
-        full_at = self._full_at if self._full_at > now else now
-        wait_s = full_at - now - self._burst_s
-        if wait_s > _EPSILON_S:
-            return max(1, math.ceil(wait_s * 1_000 - 1e-4))
-        self._full_at = full_at + self._interval_s
+    def take(self, now: float, since: float | None = None) -> int:
+        """Take one at ``now`` (monotonic seconds), or at the first moment from ``since`` on at which there was one. Return 0 where there was,
+        else in how many ms there will be (at least 1). What is asked for at ``now`` may have come at any time since ``since``.
+        """
+        free_at = self._full_at - self._burst_s
+        at = now if since is None or since > now else since
+        if free_at > at:
+            at = free_at
+            if at - now > _EPSILON_S:
+                return max(1, math.ceil((at - now) * 1_000 - 1e-4))
+        self._full_at = (self._full_at if self._full_at > at else at) + self._interval_s
         return 0
 
 
@@ -58,8 +62,10 @@ class RateLimits:
         self._own = own
         self._buckets: dict[str | None, TokenBucket] | None = None  # who sends nothing needs none
 
-    def take(self, policy: RoomPolicy | None, now: float) -> Excess | None:
-        """Count a message to a room of ``policy`` (None: to none). Where the namespace has a limit, that counts instead of the own one."""
+    def take(self, policy: RoomPolicy | None, now: float, since: float | None = None) -> Excess | None:
+        """Count a message to a room of ``policy`` (None: to none) that came at ``since`` at the earliest. Where the namespace has a limit, that
+        counts instead of the own one.
+        """
         if policy is not None and policy.rate is not None:
             name: str | None = policy.name
             limit = policy.rate
@@ -72,7 +78,7 @@ class RateLimits:
         bucket = self._buckets.get(name)
         if bucket is None:
             bucket = self._buckets[name] = TokenBucket(limit.count, limit.per_ms)
-        wait_ms = bucket.take(now)
+        wait_ms = bucket.take(now, since)
         return Excess(limit, wait_ms) if wait_ms else None
 
 

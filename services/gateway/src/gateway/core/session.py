@@ -133,8 +133,12 @@ class Session(Lifetime):
 
     # ── what the client says ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def receive(self, data: str | bytes, now: float, now_us: int, trace: str = "") -> Actions:
-        """Take one data frame: text as str, binary as bytes. ``trace`` is put into the envelope of what is published."""
+    def receive(
+        self, data: str | bytes, now: float, now_us: int, trace: str = "", since: float | None = None
+    ) -> Actions:
+        """Take one data frame: text as str, binary as bytes. ``trace`` is put into the envelope of what is published; ``since`` is when it
+        came at the earliest (None: now), for it counts in rate limits when it came.
+        """
         if self.state is State.CLOSED:
             return []
         self._alive = True
@@ -142,11 +146,11 @@ class Session(Lifetime):
             message = self._codec.decode(data)
         except ProtocolError as refusal:
             ref = refusal.ref or ""
-            return self._over_limit(None, ref, now) or [Send(error(refusal.code, refusal.message, ref))]
+            return self._over_limit(None, ref, now, since) or [Send(error(refusal.code, refusal.message, ref))]
         room = message.room or self._default_room
         ordinary = not is_reserved_type(message.type)
         policy = self._namespaces.policy(room) if ordinary and is_room(room) else None
-        if refused := self._over_limit(policy, message.id, now):
+        if refused := self._over_limit(policy, message.id, now, since):
             return refused
         row = self._TABLE[self.state]
         handler = row.get("" if ordinary else message.type) or row["?"]
@@ -155,9 +159,9 @@ class Session(Lifetime):
         except ProtocolError as refusal:
             return [Send(error(refusal.code, refusal.message, message.id))]
 
-    def _over_limit(self, policy: RoomPolicy | None, ref: str, now: float) -> Actions:
+    def _over_limit(self, policy: RoomPolicy | None, ref: str, now: float, since: float | None) -> Actions:
         """Return what happens to a message that comes too fast; nothing where it does not."""
-        excess = self._limits.take(policy, now)
+        excess = self._limits.take(policy, now, since)
         if excess is None:
             return []
         if excess.limit.policy == "reject":

@@ -84,8 +84,8 @@ class Connection(Member):
         """Serve the client until the connection has ended."""
         try:
             await self._come_in()
-            while (data := await self._read()) is not None:
-                await self._take(data)
+            while await self._serve():
+                pass
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this connection only
             event(_log, "connection_failed", level=logging.ERROR, connection=self.id, error=error)
             self.end(CloseCode.INTERNAL_ERROR)
@@ -100,31 +100,20 @@ class Connection(Member):
             except Refusal as refusal:
                 self._refuse(refusal)
         elif caller.token:
-            await self._check(caller.token)
-
-    async def _read(self) -> str | bytes | None:
-        try:
-            return await self.wire.read()
-        except Breach as breach:
-            if breach.too_large:
-                self.do(self.session.too_large())
-            elif breach.too_fast:
-                self.end(CloseCode.RATE_LIMITED, str(breach))
+            try:
+                self.wire.check()
+            except Breach as breach:
+                await self._break_off(breach)
             else:
-                self.wire.shut(breach.code, str(breach))
-                self._leave_all()
-            await self.wire.linger()
-            return None
+                await self._check(caller.token)
 
-    async def _take(self, data: str | bytes) -> None:
-        """Take one message, and hold the client back where it must be."""
-        clock = self._around.clock
-        self._in += 1
-        asked = self.session.receive(data, clock.monotonic(), clock.wall_us())
-        first = asked[0] if asked else None
-        room = first.envelope.room if isinstance(first, actions.Publish | actions.Join | actions.Query) else ""
-        self._around.metrics.messages_in(kind_of(first), len(data))
-        self.do(asked)
+    async def _serve(self) -> bool:
+        """Take one message, and hold the client back where it must be; False once the connection has ended."""
+        data = await self._read()
+        if data is None:
+            return False
+        room = self._take(data)
+        del data  # or a client that is held back would hold its message too
         token, self._token = self._token, None
         if token is not None:
             await self._check(token)
@@ -134,8 +123,39 @@ class Connection(Member):
                 await self._around.uplink.place(room)
             finally:
                 self.held = False
+        return True
+
+    async def _read(self) -> str | bytes | None:
+        try:
+            return await self.wire.read()
+        except Breach as breach:
+            await self._break_off(breach)
+            return None
+
+    async def _break_off(self, breach: Breach) -> None:
+        """End a connection whose client broke the WebSocket protocol, or sent more than it may."""
+        if breach.too_large:
+            self.do(self.session.too_large(breach.limit))
+        elif breach.too_much:
+            self.end(CloseCode(breach.code), str(breach))
+        else:
+            self.wire.shut(breach.code, str(breach))
+            self._leave_all()
+        await self.wire.linger()
+
+    def _take(self, data: str | bytes) -> str:
+        """Take one message; return the room whose shard may be crowded, "" where it is to none."""
+        clock = self._around.clock
+        self._in += 1
+        asked = self.session.receive(data, clock.monotonic(), clock.wall_us(), since=self.wire.since)
+        first = asked[0] if asked else None
+        self._around.metrics.messages_in(kind_of(first), len(data))
+        self.do(asked)
+        return first.envelope.room if isinstance(first, actions.Publish | actions.Join | actions.Query) else ""
 
     async def _check(self, token: str) -> None:
+        if self.session.identity is None:
+            self.wire.hold()  # what a client that is not known sends ahead waits at its side
         try:
             self._identify(await self._around.authenticator.check(token))
         except Refusal as refusal:
@@ -146,6 +166,7 @@ class Connection(Member):
         asked = self.session.identify(identity, clock.monotonic(), clock.wall_us())
         if not known and self.session.state is State.READY:
             self.user = identity.user
+            self.wire.known()
             self._around.hub.add(self)
             self._log_connect()
         self.do(asked)
@@ -183,7 +204,7 @@ class Connection(Member):
 
     def tick(self, now: float) -> None:
         """Do what is due."""
-        if self.wire.heard or self.held:
+        if self.wire.heard or self.held or self.wire.resting:
             self.wire.heard = False
             self.session.heard(now)
         self.do(self.session.tick(now))

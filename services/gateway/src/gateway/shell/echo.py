@@ -43,7 +43,7 @@ class Echo:
         wire.tick(now)
         if now < self._ping_at or wire.ended:
             return
-        if not wire.heard:
+        if not (wire.heard or wire.resting):
             self.end(CloseCode.HEARTBEAT_MISSED)
             return
         wire.heard = False

@@ -15,6 +15,7 @@ from aiohttp import hdrs, web
 
 from gateway.core import frames
 from gateway.core.deflate import Deflate, negotiate
+from gateway.core.incoming import Unknown
 from gateway.core.limits import OutboxLimits
 from gateway.core.outbox import Outbox
 from gateway.core.session import Session, SessionConfig
@@ -24,6 +25,7 @@ from gateway.shell.auth import MAX_TOKEN_BYTES, offered_token
 from gateway.shell.connection import Caller, Connection, Surroundings
 from gateway.shell.echo import Echo
 from gateway.shell.lobby import Lobby
+from gateway.shell.turns import Turns
 from gateway.shell.wire import Wire
 from warren.http_server import HttpServer
 from warren.namespaces import Namespaces
@@ -59,6 +61,8 @@ class Server:
         session: SessionConfig,
         namespaces: Namespaces,
         outbox: OutboxLimits,
+        turns: Turns,
+        unknown: Unknown,
         *,
         close_timeout_s: float,
         bus_up: Callable[[], bool],
@@ -73,6 +77,8 @@ class Server:
         self._session = session
         self._namespaces = namespaces
         self._outbox = outbox
+        self._turns = turns
+        self._unknown = unknown
         self._close_timeout_s = close_timeout_s
         self._bus_up = bus_up
         self._stats = stats
@@ -175,6 +181,8 @@ class Server:
             deflate=offer.deflate,
             close_timeout_s=self._close_timeout_s,
             now=self._around.clock.monotonic,
+            turns=self._turns,
+            unknown=self._unknown if request.path == "/ws" else None,
         )
         try:
             return wire, wire.open(request, offer.subprotocol)

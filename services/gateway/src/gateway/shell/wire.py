@@ -1,8 +1,9 @@
 """Wire: one WebSocket's bytes. Whole frames go out while the transport takes them, whole messages come in, and it ends in order.
 
 After the upgrade it is the transport's protocol: aiohttp has let go of the socket. Nothing waits without bound: what a peer sends ahead is not read
-any more beyond READ_AHEAD; what goes out waits in the transport's buffer, then in the outbox; of a peer's pings only the last waits. A close
-has a deadline, which ``tick`` keeps. It knows nothing of sessions or messages. ``connection.py`` and ``echo.py`` read and write through it.
+any more beyond READ_AHEAD; what goes out waits in the transport's buffer, then in the outbox; of a peer's pings only the last waits. However much
+has come, others have their turn in between. A close has a deadline, which ``tick`` keeps. It knows nothing of sessions or messages.
+``connection.py`` and ``echo.py`` read and write through it.
 """
 
 from __future__ import annotations
@@ -14,21 +15,23 @@ from struct import Struct
 from aiohttp import web
 
 from gateway.core import frames
-from gateway.core.assembly import Assembly, Breach, code_of
+from gateway.core.assembly import Breach, code_of
 from gateway.core.deflate import Deflate
+from gateway.core.incoming import Incoming, Unknown
 from gateway.core.outbox import Outbox
 from gateway.shell import upgrade
 from gateway.shell.parting import part
-from warren.errors import CloseCode
+from gateway.shell.turns import Turns
 
-__all__ = ["CONTROLS_PER_S", "Breach", "Wire"]
+__all__ = ["Breach", "Wire"]
 
 MAX_WRITE_BYTES = 256 * 1024
 # Beyond so many bytes that nobody has asked for, the peer is not read.
 READ_AHEAD = 64 * 1024
-# Pings, pongs and empty parts of messages that a peer may send in a second. They count in no other limit, have no size that would hold the reader
-# back, and each ping costs a write: without a bound one client holds the event loop for a second at a time.
-CONTROLS_PER_S = 100
+# A read of the socket that brought so much may have left more behind, which has waited there for as long.
+FULL_READ = 64 * 1024
+# Beyond so many bytes that the socket does not take, the transport takes no more.
+TRANSPORT_BYTES = 8 * 1024
 _NO_STATUS = 1005  # the peer's close frame had no code
 _ABNORMAL = 1006  # there was no close frame
 
@@ -40,21 +43,23 @@ class Wire(asyncio.Protocol):
     """One WebSocket."""
 
     __slots__ = (
-        "_assembly",
         "_blocked",
         "_close_timeout_s",
         "_closing_at",
-        "_controls",
-        "_controls_since",
         "_deaf",
         "_drained",
         "_extensions",
+        "_flooded",
+        "_floor",
         "_gone",
         "_holding",
+        "_incoming",
         "_now",
         "_pong",
         "_reader",
+        "_resting",
         "_transport",
+        "_turns",
         "bytes_out",
         "close_code",
         "heard",
@@ -70,24 +75,30 @@ class Wire(asyncio.Protocol):
         deflate: Deflate | None,
         close_timeout_s: float,
         now: Callable[[], float],
+        turns: Turns,
+        unknown: Unknown | None = None,
     ) -> None:
-        """``deflate`` is the offer of it that was taken. ``now`` is monotonic."""
+        """``deflate`` is the offer of it that was taken. ``now`` is monotonic. ``unknown``: what may come until ``known`` is called."""
         self.outbox = outbox
         self.bytes_out = self.messages_out = 0
         self.close_code = 0  # the code of the first close frame, whoever sent it; 1006 where there was none
         self.heard = True  # a sign of life has come since this was last set to False
-        self._assembly = Assembly(max_bytes, deflate=bool(deflate), window_bits=deflate.client_bits if deflate else 0)
+        bits = deflate.client_bits if deflate else 0
+        self._incoming = Incoming(max_bytes, deflate=bool(deflate), window_bits=bits, unknown=unknown)
         self._extensions = deflate.answer if deflate else ""
         self._close_timeout_s = close_timeout_s
         self._now = now
         self._closing_at: float | None = None  # when it is cut at the latest
         self._pong: bytes | None = None
-        self._controls, self._controls_since = 0, now()
+        self._turns = turns
+        self._floor: float | None = None  # what comes next may have waited since then
         self._reader: asyncio.Future[None] | None = None  # waits for bytes, or the end
+        self._resting: asyncio.Future[None] | None = None  # waits for time to pass, or the end
         self._drained: asyncio.Future[None] | None = None
         self._blocked = False  # the transport takes no more
         self._holding = False  # the peer is not read
         self._deaf = False  # what it sends is thrown away
+        self._flooded = False  # it sent more than it may, and is not read while it closes
         self._gone = False
         self._transport: asyncio.Transport
 
@@ -96,8 +107,10 @@ class Wire(asyncio.Protocol):
         answer = upgrade.answer(request.headers, request.version, subprotocol, self._extensions)
         parted = part(request, self)
         self._transport, self._blocked = parted.transport, parted.blocked
+        self._transport.set_write_buffer_limits(TRANSPORT_BYTES)
         self._transport.write(answer)
-        self._assembly.feed(parted.rest)
+        if parted.rest:
+            self._incoming.feed(parted.rest, self._turns.since)
         return parted.response
 
     @property
@@ -108,7 +121,21 @@ class Wire(asyncio.Protocol):
     @property
     def bytes_in(self) -> int:
         """How many bytes of messages have come."""
-        return self._assembly.bytes
+        return self._incoming.assembly.bytes
+
+    @property
+    def since(self) -> float:
+        """When the message that was read last may have come at the earliest."""
+        return self._incoming.since
+
+    @property
+    def resting(self) -> bool:
+        """Whether the peer is left unread for a while, so that no sign of life can be seen."""
+        return self._resting is not None
+
+    def known(self) -> None:
+        """Take that it is known who the peer is, so that it may send as much as everyone."""
+        self._incoming.known()
 
     # ── the transport ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -117,11 +144,14 @@ class Wire(asyncio.Protocol):
         self.heard = True
         if self._deaf:
             return
-        self._assembly.feed(data)
+        since = self._turns.since if self._floor is None else self._floor
+        self._floor = since if len(data) >= FULL_READ else None
+        incoming = self._incoming
+        incoming.feed(data, since)
         if self._reader is not None:
             self._wake()
-        elif not self._holding and self._assembly.waiting > READ_AHEAD:
-            self._hold()
+        elif not self._holding and incoming.assembly.waiting > READ_AHEAD:
+            self.hold()
 
     def pause_writing(self) -> None:
         """Take that the transport's buffer is full."""
@@ -139,29 +169,65 @@ class Wire(asyncio.Protocol):
         """Take that the socket is gone."""
         self._gone = True
         self._wake()
+        self._end_rest()
         self._release()
 
     # ── in ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def read(self) -> str | bytes | None:
         """Return the next message, None once the connection has ended. Raises Breach. After ``shut`` what comes is dropped."""
+        incoming = self._incoming
         while True:
-            item = self._assembly.next()
+            if incoming.wait_s:
+                wait_s, incoming.wait_s = incoming.wait_s, 0.0
+                await self.rest(wait_s)
+            elif incoming.turn_is_over():
+                await asyncio.sleep(0)
+            try:
+                item = incoming.next(self._now())
+            except Breach as breach:
+                self._flooded = breach.too_much
+                raise
             if item is None:
                 if self._gone:
                     return None
                 self._let()
                 await self._wait()
-            elif isinstance(item, str | bytes):
+                incoming.new_turn()
+                continue
+            if isinstance(item, str | bytes):
                 if self._closing_at is None:
                     return item
             elif item.opcode == frames.CLOSE:
                 self._echo_close(item.payload)
                 return None
-            else:
-                self._count_control()
-                if item.opcode == frames.PING:
-                    self._answer_ping(item.payload)
+            elif item.opcode == frames.PING:
+                self._answer_ping(item.payload)
+
+    def check(self) -> None:
+        """Raise Breach where a peer that is not known has sent more than it may."""
+        try:
+            self._incoming.check()
+        except Breach:
+            self._flooded = True
+            raise
+
+    async def rest(self, seconds: float) -> None:
+        """Leave the peer unread for a while, or until the connection has ended."""
+        if self._gone:
+            return
+        loop = asyncio.get_running_loop()
+        self._resting = loop.create_future()
+        timer = loop.call_later(seconds, self._end_rest)
+        try:
+            await self._resting
+        finally:
+            timer.cancel()
+            self._resting = None
+
+    def _end_rest(self) -> None:
+        if self._resting is not None and not self._resting.done():
+            self._resting.set_result(None)
 
     async def _wait(self) -> None:
         """Wait until something has come, or the end."""
@@ -176,10 +242,12 @@ class Wire(asyncio.Protocol):
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def _hold(self) -> None:
-        """Read the peer no more."""
-        if not self._transport.is_closing():
+    def hold(self) -> None:
+        """Read the peer no more until somebody asks for what it sends and there is nothing."""
+        if not self._holding and not self._transport.is_closing():
             self._holding = True
+            if self._floor is None:
+                self._floor = self._turns.since
             self._transport.pause_reading()
 
     def _let(self) -> None:
@@ -224,8 +292,8 @@ class Wire(asyncio.Protocol):
         transport = self._transport
         if transport.can_write_eof() and not transport.is_closing():
             transport.write_eof()
-        if self._controls > CONTROLS_PER_S:
-            self._hold()  # who floods us is not read any more, or it would go on for as long as the close takes
+        if self._flooded:
+            self.hold()  # who floods us is not read any more, or it would go on for as long as the close takes
         else:
             self._let()
         while not self._gone:
@@ -280,14 +348,6 @@ class Wire(asyncio.Protocol):
         waiter, self._drained = self._drained, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
-
-    def _count_control(self) -> None:
-        now = self._now()
-        if now - self._controls_since >= 1.0:
-            self._controls, self._controls_since = 0, now
-        self._controls += 1
-        if self._controls > CONTROLS_PER_S:
-            raise Breach(CloseCode.RATE_LIMITED, f"More than {CONTROLS_PER_S} pings, pongs or empty frames in a second")
 
     def _answer_ping(self, data: bytes) -> None:
         if not self.ended:
