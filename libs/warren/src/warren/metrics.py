@@ -167,6 +167,11 @@ class GatewayMetrics(_Metrics):
         self._resumes = self._counts(
             "resumes", "of", "Times that the routers were asked for what a room or a member lacks."
         )
+        self._buffer_bytes = self._gauge("buffer_bytes", "Bytes that connections hold, by what they are of.", "of")
+        self.buffer_limit = self._gauge("buffer_limit_bytes", "Bytes that all connections may hold together.")
+        self._buffer_closes = self._counts(
+            "buffer_closes", "of", "Connections ended because all together held too much, by whose or what it was."
+        )
         self._lapses = self._counter("lapses", "Times that this gateway's own lease ended.")
         self.total_in = self.total_out = self.total_errors = 0
 
@@ -218,6 +223,14 @@ class GatewayMetrics(_Metrics):
     def slow_disconnects(self) -> None:
         """Count a connection that read too slowly."""
         self._slow.inc()
+
+    def buffer_bytes_from(self, of: str, read: Callable[[], float]) -> None:
+        """Ask ``read`` at each scrape how many bytes connections hold of a kind."""
+        self._buffer_bytes.labels(of).set_function(read)
+
+    def buffer_closes(self, of: str) -> None:
+        """Count a connection that was ended because all together held too much."""
+        self._buffer_closes.add(of, 1)
 
     def resumes(self, of: Literal["room", "member"]) -> None:
         """Count that the routers were asked for what a room, or one member of it, lacks."""

@@ -15,11 +15,14 @@ from pathlib import Path
 from aiohttp import web
 
 from gateway.core.ages import Ages
+from gateway.core.allowance import Allowance
 from gateway.core.hub import Hub
 from gateway.core.incoming import Unknown
 from gateway.core.lease import Lease
 from gateway.core.limits import OutboxLimits
 from gateway.core.load import Load
+from gateway.core.memory_budget import MemoryBudget
+from gateway.core.reads import BURST_S, ReadLimits
 from gateway.core.session import SessionConfig
 from gateway.settings import GatewaySettings, TimeSettings, new_gateway_id
 from gateway.shell.announcer import Announcer
@@ -30,6 +33,7 @@ from gateway.shell.drain import Drain
 from gateway.shell.entrance import Entrance
 from gateway.shell.gaps import Gaps
 from gateway.shell.lobby import Lobby
+from gateway.shell.memory import Memory
 from gateway.shell.server import Server
 from gateway.shell.turns import Turns
 from gateway.shell.uplink import Uplink, UplinkLimits
@@ -134,7 +138,8 @@ class Gateway:
             on_tick=self._tick,
             ages=_ages(times),
         )
-        self._turns = Turns(self.clock)
+        self._memory = Memory(MemoryBudget(limits.buffer_bytes), self.clock, self.metrics)
+        self._turns = Turns(self.clock, self._memory.turn)
         self._downlink = Downlink(
             self.id,
             bus,
@@ -161,6 +166,8 @@ class Gateway:
                 self.metrics,
                 Entrance(self.uplink, self._tracing, topology.shards),
                 topology.shards,
+                ReadLimits(limits.read_bytes, limits.read_bytes_per_s),
+                Allowance(BURST_S * limits.pod_read_bytes_per_s, limits.pod_read_bytes_per_s),
             ),
             SessionConfig(
                 heartbeat_ms=times.heartbeat_ms,
@@ -173,6 +180,7 @@ class Gateway:
             namespaces,
             OutboxLimits(limits.outbox_count, limits.outbox_bytes, limits.outbox_bytes // 4),
             self._turns,
+            self._memory,
             Unknown(limits.unknown_message_bytes, limits.unknown_bytes),
             close_timeout_s=times.close_timeout_ms / 1_000,
             bus_up=lambda: self._bus_state() == UP,

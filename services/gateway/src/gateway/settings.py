@@ -189,6 +189,26 @@ class LimitSettings(Settings):
     outbox_bytes: int = variable(
         2 * 1_048_576, "Bytes that may wait for a slow reader; beyond it: close 4005.", ge=1024
     )
+    buffer_bytes: int = variable(
+        256 * 1_048_576,
+        "Bytes that all connections of a pod may hold together: messages that are being received, what waits for slow readers, and what "
+        "compressed messages build on; beyond it those that hold most are closed, clients without a checked token first.",
+        ge=1_048_576,
+    )
+    read_bytes: int = variable(
+        4 * 1_048_576,
+        "Bytes of rooms' histories that one connection may be sent at once, by JOIN with a position and HISTORY; who has had more "
+        "is not read until it may have more again.",
+        ge=262_144,
+    )
+    read_bytes_per_s: int = variable(
+        1_048_576, "How much of WARREN_GATEWAY_READ_BYTES grows again each second.", ge=1_024
+    )
+    pod_read_bytes_per_s: int = variable(
+        32 * 1_048_576,
+        "Bytes of histories that all connections of a pod may be sent in a second; beyond it those wait that have had much.",
+        ge=262_144,
+    )
     uplink_count: int = variable(16_384, "Messages of one shard that may wait for the broker.", ge=16)
     batch_count: int = variable(512, "Messages that go to one shard at once.", ge=1)
     batch_bytes: int = variable(262_144, "Bytes that go to one shard at once.", ge=1_024)
@@ -204,6 +224,10 @@ class LimitSettings(Settings):
     def _fits(self) -> LimitSettings:
         if self.uplink_bytes < 2 * self.message_bytes:
             raise ValueError("WARREN_GATEWAY_UPLINK_BYTES must be at least twice WARREN_GATEWAY_MESSAGE_BYTES")
+        if self.buffer_bytes < 4 * max(self.message_bytes, self.outbox_bytes):
+            raise ValueError(
+                "WARREN_GATEWAY_BUFFER_BYTES must be at least four times WARREN_GATEWAY_MESSAGE_BYTES and WARREN_GATEWAY_OUTBOX_BYTES"
+            )
         return self
 
 

@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from gateway.core import codec_msgpack
-from gateway.core.actions import Authenticate, Close, Enter, Exit, Join, Leave, Publish, Query, Send
+from gateway.core.actions import Authenticate, Close, Enter, Exit, Hold, Join, Leave, Publish, Query, Send
 from gateway.core.membership import OPEN_MAX
 from gateway.core.messages import Acked, Authenticated, Error, History, Joined, Left, Pong, Welcome, error
+from gateway.core.patience import ANSWERS, PATIENCE_S
 from gateway.core.session import Identity, Session, SessionConfig, State
 from warren import envelope
 from warren.errors import CloseCode, ErrorCode
@@ -519,6 +520,52 @@ def test_a_namespace_may_reject_instead():
     assert found == [Send(error(ErrorCode.RATE_LIMITED, "More than 2 messages in 1000 ms", "7", 500))]
     assert isinstance(says(session, type="CHAT", room="a")[0], Publish)
     assert isinstance(says(session, now=100.5, type="CHAT", room="ticker:1")[0], Publish)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '{"type":"CHAT","room":"ticker:1"}',
+        "?",
+        '{"type":"WELCOME"}',
+        '{"type":"CHAT","room":"a b"}',
+        '{"type":"JOIN","room":"vip:1"}',
+        '{"type":"HISTORY","room":"x","payload":7}',
+        '{"type":"CHAT","room":"club:1"}',
+    ],
+)
+def test_whatever_is_refused_again_and_again_is_answered_less_and_less_and_then_closed(frame):
+    """Also where a connection has no rate limit: a few at once, then the client is held back after each, then 4002 with the reason."""
+    session, now = opened(), 100.0
+    answers, held, last = 0, 0.0, []
+    while not last or not isinstance(last[-1], Close):
+        last = session.receive(frame, now, WALL_US)
+        if isinstance(last[-1], Hold):
+            held += last[-1].seconds
+            now += last[-1].seconds
+        answers += isinstance(last[0], Send)
+        assert answers <= ANSWERS + 20 * PATIENCE_S
+    assert PATIENCE_S <= held <= PATIENCE_S + 2
+    assert last[-1] == Close(CloseCode.RATE_LIMITED)
+    assert last[0].message.message.startswith("Too much that is refused; the last: ")
+
+
+def test_who_is_over_a_limit_that_rejects_is_held_back_until_it_has_a_place():
+    """After the first few answers nothing is read until the next message would be taken."""
+    session = opened()
+    found = [says(session, type="CHAT", room="ticker:1") for _ in range(2 + ANSWERS + 1)]
+    assert [len(actions) for actions in found] == [1] * (2 + ANSWERS) + [2]
+    assert found[-1][1] == Hold(0.5)
+    assert isinstance(says(session, now=100.5, type="CHAT", room="ticker:1")[0], Publish)
+
+
+def test_a_message_counts_when_it_came():
+    """Ten that came over two seconds pass, although they are handled together."""
+    session = opened(config=SessionConfig())
+    text = '{"type":"PING"}'
+    for number in range(15):
+        assert not isinstance(session.receive(text, 102.0, WALL_US, since=100.0)[-1], Close), number
+    assert session.receive(text, 102.0, WALL_US, since=100.0)[-1] == Close(CloseCode.RATE_LIMITED)
 
 
 def test_a_namespace_may_close_for_its_own_limit():

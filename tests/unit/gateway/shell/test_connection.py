@@ -9,12 +9,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.support.eventually import eventually
 from tests.support.gateways import logged
 
 from gateway.core.frames import JSON
 from gateway.core.hub import Hub
 from gateway.core.limits import OutboxLimits
 from gateway.core.outbox import Outbox
+from gateway.core.patience import ANSWERS
+from gateway.core.reads import ESTIMATE_BYTES, ReadLimits
 from gateway.core.rights import Identity
 from gateway.core.session import Session, SessionConfig
 from gateway.shell.auth import Refusal
@@ -46,6 +49,8 @@ class ListWire:
         self.bytes_in = self.bytes_out = self.messages_out = self.close_code = self.pings = 0
         self.lingered = self.resting = self.is_known = self.holds = False
         self.since = 0.0
+        self.rests: list[float] = []
+        self.rested = asyncio.Event()
 
     def known(self) -> None:
         self.is_known = True
@@ -55,6 +60,20 @@ class ListWire:
 
     def hold(self) -> None:
         self.holds = True
+
+    @property
+    def ended(self) -> bool:
+        return self.closed is not None
+
+    async def rest(self, seconds: float) -> None:
+        self.rests.append(seconds)
+        self.resting = True
+        await self.rested.wait()
+        self.rested.clear()
+        self.resting = False
+
+    def end_rest(self) -> None:
+        self.rested.set()
 
     async def read(self) -> Any:
         item = await self.incoming.get()
@@ -389,3 +408,77 @@ async def test_the_time_for_a_token_begins_with_the_connection():
     assert rig.wire.closed is None
     rig.connection.tick(now + SessionConfig().auth_timeout_ms / 1_000 + 1)
     assert rig.wire.closed == (4001, "Unauthorized")
+
+
+async def test_who_sends_only_what_is_refused_is_left_unread():
+    """After the first few answers the connection rests before it reads the next message."""
+    rig = Rig()
+    for frame in ["?"] * (ANSWERS + 1) + [rig.say("PING")]:
+        rig.wire.incoming.put_nowait(frame)
+    running = asyncio.create_task(rig.connection.run())
+    await eventually(lambda: rig.wire.resting)
+    assert rig.wire.rests == [pytest.approx(0.125, abs=0.05)]
+    assert rig.wire.incoming.qsize() == 1
+    rig.connection.tick(SystemClock().monotonic() + 29)
+    rig.connection.tick(SystemClock().monotonic() + 70)
+    assert rig.wire.closed is None  # it can't be heard, so it is not taken for dead
+    rig.wire.incoming.put_nowait(None)
+    rig.wire.end_rest()
+    await asyncio.wait_for(running, 5)
+    rig.connection.finish()
+
+
+async def test_who_has_read_too_much_is_left_unread_until_answers_come_or_time_passes():
+    """A question beyond the allowance holds the connection back; an answer to an earlier one lets it go on."""
+    rig = Rig()
+    most = ReadLimits().bytes // ESTIMATE_BYTES
+    for number in range(most + 2):
+        rig.wire.incoming.put_nowait(rig.say("HISTORY", room="default", id=f"h{number}"))
+    running = asyncio.create_task(rig.connection.run())
+    await eventually(lambda: rig.wire.resting)
+    assert len(rig.of(envelope.HistoryQuery)) == most + 1
+    rig.connection.answer(envelope.HistoryPage("g~1", "default", "h0", (), more=False))
+    await eventually(lambda: len(rig.of(envelope.HistoryQuery)) == most + 2)
+    rig.connection.caught_up(10 * ReadLimits().bytes)
+    rig.wire.incoming.put_nowait(rig.say("PING"))
+    rig.connection.answer(envelope.HistoryPage("g~1", "default", "h1", (), more=False))
+    await eventually(lambda: max(rig.wire.rests) > 30)
+    rig.connection.end(CloseCode.DRAINING)
+    rig.wire.end_rest()  # as the wire does when it is shut
+    rig.wire.incoming.put_nowait(None)
+    await asyncio.wait_for(running, 5)
+    rig.connection.finish()
+
+
+async def test_a_client_is_known_once_its_token_was_checked_and_unread_until_then():
+    """The small limits before are lifted then, and what it sends ahead waits at its side."""
+    rig = Rig(anonymous=False, token="ann")
+    await rig.run()
+    assert (rig.wire.holds, rig.wire.is_known) == (True, True)
+    bad = Rig(anonymous=False, token="bad")
+    await bad.run()
+    assert (bad.wire.holds, bad.wire.is_known) == (True, False)
+    free = Rig()
+    await free.run()
+    assert (free.wire.holds, free.wire.is_known) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("breach", "closed", "says"),
+    [
+        (
+            Breach(1009, "more than 9 bytes", 9),
+            (4003, "Message too large"),
+            "More than 9 bytes before the token was checked",
+        ),
+        (Breach(4001, "More than 9 bytes"), (4001, "Unauthorized"), "More than 9 bytes"),
+        (Breach(4002, "More than 9 pings"), (4002, "Rate limit exceeded"), "More than 9 pings"),
+    ],
+)
+async def test_who_sends_more_than_it_may_is_told_what(breach: Breach, closed: tuple[int, str], says: str):
+    """Each with its code, and the limit in words."""
+    rig = Rig(anonymous=False)
+    await rig.run(breach)
+    assert rig.wire.closed == closed
+    assert rig.wire.messages()[-1]["payload"]["message"] == says
+    assert rig.wire.lingered

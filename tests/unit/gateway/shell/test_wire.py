@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import pytest
 import pytest_asyncio
@@ -14,10 +15,13 @@ from tests.support.eventually import MS, eventually
 from gateway.core import frames
 from gateway.core.incoming import CONTROLS_PER_S
 from gateway.core.limits import OutboxLimits
+from gateway.core.memory_budget import MemoryBudget, Standing
 from gateway.core.outbox import Outbox
+from gateway.shell.memory import Memory
 from gateway.shell.turns import Turns
 from gateway.shell.wire import READ_AHEAD, Breach, Wire
 from warren.clock import SystemClock
+from warren.metrics import GatewayMetrics
 
 LIMIT = 1_000
 
@@ -35,13 +39,20 @@ class Host:
         self.reads = asyncio.Event()  # cleared: it does something else at present
         self.reads.set()
         self.turns = Turns(SystemClock())
+        self.memory = Memory(MemoryBudget(1 << 30), SystemClock(), GatewayMetrics())
         self.over = asyncio.Event()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         loop = asyncio.get_running_loop()
         outbox = Outbox(OutboxLimits(10_000, 64 * 1024 * 1024, 64 * 1024 * 1024))
         self.wire = Wire(
-            outbox, max_bytes=LIMIT, deflate=False, close_timeout_s=300 * MS, now=loop.time, turns=self.turns
+            outbox,
+            max_bytes=LIMIT,
+            deflate=False,
+            close_timeout_s=300 * MS,
+            now=loop.time,
+            turns=self.turns,
+            memory=self.memory,
         )
         response = self.wire.open(request, "")
         self._here.set()
@@ -317,4 +328,86 @@ async def test_finish_closes_the_socket_behind_what_waits(host: Host):
     data = await asyncio.wait_for(reader.read(), 10)
     assert len(data) == 20_000_010 + 4
     await eventually(lambda: host.wire.finished(0.0))
+    writer.close()
+
+
+async def test_what_a_wire_holds_is_counted_while_it_holds_it(host: Host):
+    """A part of a message, and what the peer does not take; once both are gone, nothing."""
+    reader, writer = await host.dial()
+    whole = masked(b"x" * 900)
+    writer.write(whole[:700])
+    await eventually(lambda: len(host.memory) == 1)
+    held = host.wire.holding()
+    assert held is not None
+    assert (held.standing, held.receiving, held.sending, held.window) == (Standing.KNOWN, 700, 0, 0)
+    reader._transport.pause_reading()
+    host.wire.outbox.put(frames.frame(b"x" * 20_000_000, frames.BINARY))
+    host.wire.flush()
+    host.wire.outbox.put(b"y" * 1_000)
+    held = host.wire.holding()
+    assert held is not None
+    assert 1_000_000 < held.sending < 20_001_011
+    writer.write(whole[700:])
+    reader._transport.resume_reading()
+    await reader.readexactly(20_001_010)
+    await eventually(lambda: host.wire.holding() is None)
+    host.memory.check()
+    assert len(host.memory) == 0
+    host.wire.shut(1013, "Overloaded")
+    writer.close()
+
+
+async def test_a_wire_that_has_to_go_lets_go_of_everything(host: Host):
+    """Half a message and what waits are gone at once; the close is still read by a peer that was not far behind."""
+    reader, writer = await host.dial()
+    writer.write(masked(b"x" * 900)[:700])
+    await eventually(lambda: host.wire.holding() is not None)
+    host.wire._blocked = True
+    host.wire.outbox.put(b"y" * 1_000)
+    host.wire.spill()
+    assert host.wire.holding() is None
+    host.wire.shut(1013, "Overloaded")
+    host.wire.cut_unless_small()
+    writer.write(b"x" * 100)
+    assert await reader.readexactly(14) == b"\x88\x0c\x03\xf5Overloaded"
+    host.wire.cut()
+    writer.close()
+
+
+async def test_a_peer_that_is_far_behind_is_cut(host: Host):
+    """It would not read why it ends, and what waits for it is what has to go."""
+    reader, writer = await host.dial()
+    reader._transport.pause_reading()
+    host.wire.outbox.put(frames.frame(b"x" * 20_000_000, frames.BINARY))
+    host.wire.flush()
+    host.wire.spill()
+    host.wire.shut(4005, "Too slow")
+    host.wire.cut_unless_small()
+    assert host.wire.holding() is None
+    await asyncio.wait_for(host.over.wait(), 5)
+    assert host.wire.close_code == 4005
+    reader._transport.resume_reading()
+    writer.close()
+
+
+async def test_others_have_their_turn_while_one_has_sent_very_much(host: Host):
+    """Between any sixty-odd frames of one peer the loop turns, whatever they are."""
+    _, writer = await host.dial()
+    host.reads.clear()
+    writer.write(masked(b"first"))
+    await eventually(lambda: host.read == ["first"])
+    writer.write(masked(b"") * 10_000)
+    await eventually(lambda: not host.wire._transport.is_reading() or host.wire._incoming.assembly.waiting == 60_000)
+    steps: list[int] = []
+    turning = asyncio.get_running_loop().call_soon
+
+    def turn() -> None:
+        steps.append(len(host.read))
+        if len(host.read) < 10_001:
+            turning(turn)
+
+    host.reads.set()
+    turn()
+    await eventually(lambda: len(host.read) == 10_001, timeout_s=20)
+    assert max(after - before for before, after in pairwise(steps)) <= 65
     writer.close()

@@ -77,6 +77,13 @@ class Authenticate:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Read nothing more from the client for so many seconds: it sends only what is refused."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     """Send a WebSocket ping."""
 
@@ -96,4 +103,4 @@ def leaves(rooms: Iterable[str], conn: str, user: str, shards: int) -> list[Leav
     return [Leave(envelope.Leave(tuple(group), conn, "", user)) for group in by_shard.values()]
 
 
-Action = Send | Publish | Join | Leave | Query | Enter | Exit | Authenticate | Ping | Close
+Action = Send | Publish | Join | Leave | Query | Enter | Exit | Authenticate | Hold | Ping | Close

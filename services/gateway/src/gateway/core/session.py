@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
 from gateway.core import codec_json, rights
-from gateway.core.actions import Authenticate, Enter, Exit, Join, Leave, Publish, Query, Send
+from gateway.core.actions import Authenticate, Enter, Exit, Hold, Join, Leave, Publish, Query, Send
 from gateway.core.commands import page_of, since_of, token_of
 from gateway.core.lifetime import Actions, Lifetime, SessionConfig, State
 from gateway.core.limits import RateLimits
@@ -31,6 +31,7 @@ from gateway.core.messages import (
     Welcome,
     error,
 )
+from gateway.core.patience import Patience
 from gateway.core.rights import Identity
 from warren import envelope
 from warren.address import EVERYONE, is_room, user_room
@@ -49,7 +50,8 @@ class Session(Lifetime):
     """One connection."""
 
     __slots__ = (
-        "_auth_ref", "_codec", "_default_room", "_limits", "_manual", "_membership", "_namespaces", "_published", "conn",
+        "_auth_ref", "_codec", "_default_room", "_limits", "_manual", "_membership", "_namespaces", "_patience", "_published",
+        "conn",
     )  # fmt: skip
 
     def __init__(
@@ -70,6 +72,7 @@ class Session(Lifetime):
         self._codec = codec
         self._limits = RateLimits(config.rate)
         self._membership = Membership()
+        self._patience: Patience | None = None  # who is never refused anything needs none
         self._manual = manual
         self._default_room = ""
         self._auth_ref = ""
@@ -146,7 +149,7 @@ class Session(Lifetime):
             message = self._codec.decode(data)
         except ProtocolError as refusal:
             ref = refusal.ref or ""
-            return self._over_limit(None, ref, now, since) or [Send(error(refusal.code, refusal.message, ref))]
+            return self._over_limit(None, ref, now, since) or self._refused(refusal, ref, now)
         room = message.room or self._default_room
         ordinary = not is_reserved_type(message.type)
         policy = self._namespaces.policy(room) if ordinary and is_room(room) else None
@@ -157,7 +160,17 @@ class Session(Lifetime):
         try:
             return handler(self, message, room, now_us, trace)
         except ProtocolError as refusal:
-            return [Send(error(refusal.code, refusal.message, message.id))]
+            return self._refused(refusal, message.id, now)
+
+    def _refused(self, refusal: ProtocolError, ref: str, now: float, wait_ms: int = 0) -> Actions:
+        """Say that a message is refused; who sends hardly anything else is held back, and closed where that goes on."""
+        if self._patience is None:
+            self._patience = Patience()
+        hold_s = self._patience.refused(now, wait_ms / 1_000)
+        if hold_s is None:
+            return self.end(CloseCode.RATE_LIMITED, f"Too much that is refused; the last: {refusal.message}", ref)
+        answer: Actions = [Send(error(refusal.code, refusal.message, ref, wait_ms or None))]
+        return [*answer, Hold(hold_s)] if hold_s else answer
 
     def _over_limit(self, policy: RoomPolicy | None, ref: str, now: float, since: float | None) -> Actions:
         """Return what happens to a message that comes too fast; nothing where it does not."""
@@ -165,7 +178,7 @@ class Session(Lifetime):
         if excess is None:
             return []
         if excess.limit.policy == "reject":
-            return [Send(error(ErrorCode.RATE_LIMITED, excess.says, ref, excess.wait_ms))]
+            return self._refused(ProtocolError(ErrorCode.RATE_LIMITED, excess.says), ref, now, excess.wait_ms)
         return self.end(CloseCode.RATE_LIMITED, excess.says, ref)
 
     def _authenticate(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:

@@ -2,17 +2,20 @@
 
 It is the hub's member too: what the hub puts on its outbox it writes. It decides nothing about the protocol; where a message can't be
 taken (no place, no broker) it tells the session so. While a shard's buffer is crowded the connection that publishes to it is
-not read. ``server.py`` makes one for each upgrade and runs it, the downlink brings answers, the lobby ticks it.
+not read, nor is one that has read too much of histories, or sends only what is refused. ``server.py`` makes one for each upgrade and runs it, the
+downlink brings answers, the lobby ticks it.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.core import actions, frames, messages
+from gateway.core.allowance import Allowance
 from gateway.core.hub import Hub, Member
+from gateway.core.reads import BURST_S, ReadLimits, Reads
 from gateway.core.rights import Identity
 from gateway.core.session import Reply, Session, State
 from gateway.shell.auth import Authenticator, Refusal
@@ -42,6 +45,8 @@ class Surroundings:
     metrics: GatewayMetrics
     entrance: Entrance
     shards: int
+    reads: ReadLimits = ReadLimits()
+    everyones_reads: Allowance = field(default_factory=lambda: Allowance(BURST_S * 32 * 1024 * 1024, 32 * 1024 * 1024))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,10 @@ class Caller:
 class Connection(Member):
     """One client."""
 
-    __slots__ = ("_around", "_caller", "_in", "_ip", "_last_words", "_since", "_token", "held", "session", "wire")
+    __slots__ = (
+        "_around", "_awaits_reads", "_caller", "_hold_s", "_in", "_ip", "_last_words", "_reads", "_since", "_token", "held",
+        "session", "wire",
+    )  # fmt: skip
 
     def __init__(
         self, session: Session, wire: Wire, variant: frames.Variant, caller: Caller, around: Surroundings
@@ -73,6 +81,9 @@ class Connection(Member):
         self._ip = caller.ip
         self._token: str | None = None  # to be checked before anything more is read
         self._last_words = b""
+        self._hold_s = 0.0  # for how long it is not to be read
+        self._reads = Reads(around.reads, around.everyones_reads)
+        self._awaits_reads = False
         self._since = around.clock.monotonic()
         self._in = 0
         self.outbox.notice = self._withheld
@@ -123,7 +134,18 @@ class Connection(Member):
                 await self._around.uplink.place(room)
             finally:
                 self.held = False
+        await self._hold_back()
         return True
+
+    async def _hold_back(self) -> None:
+        """Leave the client unread while it sends only what is refused, and until it may read more of histories."""
+        hold_s, self._hold_s = self._hold_s, 0.0
+        if hold_s:
+            await self.wire.rest(hold_s)
+        self._awaits_reads = True
+        while (wait_s := self._reads.wait(self._around.clock.monotonic())) and not self.wire.ended:
+            await self.wire.rest(wait_s)
+        self._awaits_reads = False
 
     async def _read(self) -> str | bytes | None:
         try:
@@ -137,7 +159,8 @@ class Connection(Member):
         if breach.too_large:
             self.do(self.session.too_large(breach.limit))
         elif breach.too_much:
-            self.end(CloseCode(breach.code), str(breach))
+            known = breach.code == CloseCode.RATE_LIMITED
+            self.end(CloseCode.RATE_LIMITED if known else CloseCode.UNAUTHORIZED, str(breach))
         else:
             self.wire.shut(breach.code, str(breach))
             self._leave_all()
@@ -150,6 +173,8 @@ class Connection(Member):
         asked = self.session.receive(data, clock.monotonic(), clock.wall_us(), since=self.wire.since)
         first = asked[0] if asked else None
         self._around.metrics.messages_in(kind_of(first), len(data))
+        if isinstance(first, actions.Join | actions.Query):
+            self._reads.asked(first.envelope, clock.monotonic())
         self.do(asked)
         return first.envelope.room if isinstance(first, actions.Publish | actions.Join | actions.Query) else ""
 
@@ -179,7 +204,16 @@ class Connection(Member):
 
     def answer(self, reply: Reply) -> None:
         """Take what a router says to this connection."""
-        self.do(self.session.answer(reply, self._around.clock.monotonic()))
+        now = self._around.clock.monotonic()
+        if isinstance(reply, envelope.Joined | envelope.HistoryPage | envelope.Refused):
+            self._reads.answered(reply.ref, now)
+            if self._awaits_reads:
+                self.wire.end_rest()
+        self.do(self.session.answer(reply, now))
+
+    def caught_up(self, size: int) -> None:
+        """Take that so many bytes of a room's history went to this client."""
+        self._reads.came(size, self._around.clock.monotonic())
 
     def acknowledged(self, ack: envelope.Ack) -> None:
         """Take an ACK; whoever calls flushes."""
@@ -278,6 +312,8 @@ class Connection(Member):
                     self._around.hub.leave(action.room, self.id)
                 case actions.Authenticate():
                     self._token = action.token
+                case actions.Hold():
+                    self._hold_s = action.seconds
                 case actions.Ping():
                     self.wire.ping()
                 case actions.Close():
@@ -289,6 +325,8 @@ class Connection(Member):
         metrics.messages_out(name_of(message))
         if isinstance(message, messages.Error):
             metrics.errors(message.code)
+        elif isinstance(message, messages.History):
+            self.caught_up(len(chunk))
         if self.outbox.lost:
             self._last_words += chunk
         elif self.outbox.put(chunk).value == "too_slow":

@@ -245,6 +245,8 @@ class Downlink:
         metrics = self._metrics
         for deliver, recipients in zip(run, delivered.recipients, strict=True):
             if recipients:
+                if deliver.to and (connection := self._find(deliver.to)) is not None:
+                    connection.caught_up(envelope.size_of(deliver))
                 metrics.messages_out(deliver.type, recipients)
                 trace = trace_id(deliver.trace) if deliver.trace else ""
                 metrics.hop_seconds("end_to_end", (now_us - deliver.at_us) / 1e6, trace)

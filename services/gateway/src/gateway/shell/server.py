@@ -25,6 +25,7 @@ from gateway.shell.auth import MAX_TOKEN_BYTES, offered_token
 from gateway.shell.connection import Caller, Connection, Surroundings
 from gateway.shell.echo import Echo
 from gateway.shell.lobby import Lobby
+from gateway.shell.memory import Memory
 from gateway.shell.turns import Turns
 from gateway.shell.wire import Wire
 from warren.http_server import HttpServer
@@ -62,6 +63,7 @@ class Server:
         namespaces: Namespaces,
         outbox: OutboxLimits,
         turns: Turns,
+        memory: Memory,
         unknown: Unknown,
         *,
         close_timeout_s: float,
@@ -78,6 +80,7 @@ class Server:
         self._namespaces = namespaces
         self._outbox = outbox
         self._turns = turns
+        self._memory = memory
         self._unknown = unknown
         self._close_timeout_s = close_timeout_s
         self._bus_up = bus_up
@@ -161,6 +164,7 @@ class Server:
 
     def _begin(self, name: str, guest: Connection | Echo) -> None:
         """Let a guest in who has a place and an open wire, and serve it in a task of its own."""
+        guest.wire.on_excess = guest.end
         self._lobby.enter(name, guest)
         self._serving.add(asyncio.get_running_loop().create_task(self._serve(name, guest)))
 
@@ -182,6 +186,7 @@ class Server:
             close_timeout_s=self._close_timeout_s,
             now=self._around.clock.monotonic,
             turns=self._turns,
+            memory=self._memory,
             unknown=self._unknown if request.path == "/ws" else None,
         )
         try:

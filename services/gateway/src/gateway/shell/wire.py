@@ -18,10 +18,13 @@ from gateway.core import frames
 from gateway.core.assembly import Breach, code_of
 from gateway.core.deflate import Deflate
 from gateway.core.incoming import Incoming, Unknown
+from gateway.core.memory_budget import Holding, Standing
 from gateway.core.outbox import Outbox
 from gateway.shell import upgrade
+from gateway.shell.memory import Memory
 from gateway.shell.parting import part
 from gateway.shell.turns import Turns
+from warren.errors import CloseCode
 
 __all__ = ["Breach", "Wire"]
 
@@ -32,6 +35,8 @@ READ_AHEAD = 64 * 1024
 FULL_READ = 64 * 1024
 # Beyond so many bytes that the socket does not take, the transport takes no more.
 TRANSPORT_BYTES = 8 * 1024
+# Fewer bytes than these are not worth to be counted at once, nor to cut a connection for that was told why it ends.
+SMALL_BYTES = 4 * 1024
 _NO_STATUS = 1005  # the peer's close frame had no code
 _ABNORMAL = 1006  # there was no close frame
 
@@ -43,29 +48,11 @@ class Wire(asyncio.Protocol):
     """One WebSocket."""
 
     __slots__ = (
-        "_blocked",
-        "_close_timeout_s",
-        "_closing_at",
-        "_deaf",
-        "_drained",
-        "_extensions",
-        "_flooded",
-        "_floor",
-        "_gone",
-        "_holding",
-        "_incoming",
-        "_now",
-        "_pong",
-        "_reader",
-        "_resting",
-        "_transport",
-        "_turns",
-        "bytes_out",
-        "close_code",
-        "heard",
-        "messages_out",
+        "_blocked", "_close_timeout_s", "_closing_at", "_cut", "_deaf", "_drained", "_extensions", "_flooded",
+        "_floor", "_gone", "_holding", "_incoming", "_memory", "_now", "_pong", "_reader", "_resting",
+        "_transport", "_turns", "bytes_out", "close_code", "counted", "heard", "messages_out", "on_excess",
         "outbox",
-    )
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -76,6 +63,7 @@ class Wire(asyncio.Protocol):
         close_timeout_s: float,
         now: Callable[[], float],
         turns: Turns,
+        memory: Memory,
         unknown: Unknown | None = None,
     ) -> None:
         """``deflate`` is the offer of it that was taken. ``now`` is monotonic. ``unknown``: what may come until ``known`` is called."""
@@ -91,6 +79,9 @@ class Wire(asyncio.Protocol):
         self._closing_at: float | None = None  # when it is cut at the latest
         self._pong: bytes | None = None
         self._turns = turns
+        self._memory = memory
+        self.counted = False  # the memory's to write: it looks at what this one holds
+        self.on_excess: Callable[[CloseCode], None] | None = None  # ends the connection, for it holds too much
         self._floor: float | None = None  # what comes next may have waited since then
         self._reader: asyncio.Future[None] | None = None  # waits for bytes, or the end
         self._resting: asyncio.Future[None] | None = None  # waits for time to pass, or the end
@@ -99,7 +90,7 @@ class Wire(asyncio.Protocol):
         self._holding = False  # the peer is not read
         self._deaf = False  # what it sends is thrown away
         self._flooded = False  # it sent more than it may, and is not read while it closes
-        self._gone = False
+        self._gone = self._cut = False
         self._transport: asyncio.Transport
 
     def open(self, request: web.Request, subprotocol: str) -> web.StreamResponse:
@@ -148,6 +139,9 @@ class Wire(asyncio.Protocol):
         self._floor = since if len(data) >= FULL_READ else None
         incoming = self._incoming
         incoming.feed(data, since)
+        if not self.counted and (self._reader is None or len(data) > SMALL_BYTES):
+            self._memory.register(self)
+        self._memory.came(len(data))
         if self._reader is not None:
             self._wake()
         elif not self._holding and incoming.assembly.waiting > READ_AHEAD:
@@ -156,6 +150,8 @@ class Wire(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Take that the transport's buffer is full."""
         self._blocked = True
+        if not self.counted:
+            self._memory.register(self)
 
     def resume_writing(self) -> None:
         """Take that it has place again."""
@@ -169,7 +165,7 @@ class Wire(asyncio.Protocol):
         """Take that the socket is gone."""
         self._gone = True
         self._wake()
-        self._end_rest()
+        self.end_rest()
         self._release()
 
     # ── in ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -191,6 +187,8 @@ class Wire(asyncio.Protocol):
             if item is None:
                 if self._gone:
                     return None
+                if not self.counted and (incoming.assembly.held or incoming.assembly.window):
+                    self._memory.register(self)
                 self._let()
                 await self._wait()
                 incoming.new_turn()
@@ -213,19 +211,20 @@ class Wire(asyncio.Protocol):
             raise
 
     async def rest(self, seconds: float) -> None:
-        """Leave the peer unread for a while, or until the connection has ended."""
-        if self._gone:
+        """Leave the peer unread for a while, or until the connection ends."""
+        if self.ended:
             return
         loop = asyncio.get_running_loop()
         self._resting = loop.create_future()
-        timer = loop.call_later(seconds, self._end_rest)
+        timer = loop.call_later(seconds, self.end_rest)
         try:
             await self._resting
         finally:
             timer.cancel()
             self._resting = None
 
-    def _end_rest(self) -> None:
+    def end_rest(self) -> None:
+        """End ``rest`` before its time."""
         if self._resting is not None and not self._resting.done():
             self._resting.set_result(None)
 
@@ -285,6 +284,7 @@ class Wire(asyncio.Protocol):
             self.messages_out += self.outbox.count
             self._write(b"".join((*self.outbox.take(self.outbox.bytes), last_words, close)))
         self.outbox.discard()
+        self.end_rest()
 
     async def linger(self) -> None:
         """After a Breach and ``shut``: drop what the peer still sends until it has gone, so that it can read why. ``tick`` ends it."""
@@ -315,8 +315,38 @@ class Wire(asyncio.Protocol):
 
     def cut(self) -> None:
         """End the connection at once."""
+        self._cut = True
         if not self._gone:
             self._transport.abort()
+
+    # ── what it holds ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def holding(self) -> Holding | None:
+        """Return what is held for this connection; None: nothing."""
+        if self._gone or self._cut:
+            return None
+        assembly = self._incoming.assembly
+        receiving, window = assembly.held, assembly.window
+        sending = self.outbox.bytes + self._transport.get_write_buffer_size()
+        if not (receiving or sending or window):
+            return None
+        standing = Standing.UNKNOWN if self._incoming.is_unknown else Standing.KNOWN
+        return Holding(Standing.ENDING if self.ended else standing, receiving, sending, window)
+
+    def spill(self) -> None:
+        """Let go of what waits in either direction: the connection is about to be closed. Who was in the middle of a message is not heard
+        any more, not even its answer to the close.
+        """
+        self.outbox.discard()
+        assembly = self._incoming.assembly
+        if assembly.held:
+            self._deaf = True
+        assembly.drop()
+
+    def cut_unless_small(self) -> None:
+        """Cut the connection where its client is so far behind that it would not read why it ends."""
+        if not self._gone and self._transport.get_write_buffer_size() > SMALL_BYTES + TRANSPORT_BYTES:
+            self.cut()
 
     def finish(self) -> bool:
         """Close the socket after the last ``read``. False where something is still being written: then keep calling ``finished``."""

@@ -1,0 +1,76 @@
+"""Reads: what one connection may have sent from the histories of rooms, by JOIN with a position and by HISTORY.
+
+An answer may be ten thousand times as large as its question, so the answers are charged: a question reserves an estimate, which its answer gives
+back, and the answer costs its bytes. Who has used up what it may read is left unread until that has grown again, so nothing is refused and a client
+that comes back gets everything, only later. All connections of a gateway share a second allowance; while that is used up, those wait
+that have read much, and who asks for little does not. It sends nothing, and time is an argument. ``shell/connection.py`` owns one for each client.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.core.allowance import Allowance
+from warren.envelope import HistoryQuery, Join
+
+# What a question reserves until its answer has come.
+ESTIMATE_BYTES = 64 * 1024
+# Who has used less than this part of its own allowance does not wait for the gateway's.
+SMALL_SHARE = 0.25
+# The gateway's allowance lasts for so many seconds of its rate.
+BURST_S = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """What each connection may read: so many bytes at once, and so many more each second."""
+
+    bytes: int = 4 * 1024 * 1024
+    per_s: int = 1024 * 1024
+
+
+class Reads:
+    """One connection's."""
+
+    __slots__ = ("_all", "_asked", "_limits", "_own")
+
+    def __init__(self, limits: ReadLimits, everyone: Allowance) -> None:
+        """``everyone`` is the allowance that all connections share."""
+        self._limits = limits
+        self._all = everyone
+        self._own: Allowance | None = None  # who has asked for nothing needs none
+        self._asked: set[str] = set()
+
+    def asked(self, question: Join | HistoryQuery, now: float) -> None:
+        """Take that the client asked; a JOIN without a position is answered by a few bytes, and costs nothing."""
+        if isinstance(question, Join) and question.since is None:
+            return
+        if self._own is None:
+            self._own = Allowance(self._limits.bytes, self._limits.per_s)
+        self._spend(self._own, ESTIMATE_BYTES, now)
+        self._asked.add(question.ref)
+
+    def answered(self, ref: str, now: float) -> None:
+        """Take that a question is answered, or refused; what the answer brings is charged by ``came``."""
+        if self._own is not None and ref in self._asked:
+            self._asked.discard(ref)
+            self._own.give_back(ESTIMATE_BYTES, now)
+            self._all.give_back(ESTIMATE_BYTES, now)
+
+    def came(self, size: int, now: float) -> None:
+        """Take that so many bytes of a history go to the client. What came unasked is not charged to it."""
+        if self._own is not None:
+            self._spend(self._own, size, now)
+
+    def wait(self, now: float) -> float:
+        """Return for how many seconds nothing more is to be read from the client."""
+        if self._own is None:
+            return 0.0
+        wait = self._own.wait(now)
+        if self._own.used(now) > SMALL_SHARE:
+            wait = max(wait, self._all.wait(now))
+        return wait
+
+    def _spend(self, own: Allowance, size: int, now: float) -> None:
+        own.spend(size, now)
+        self._all.spend(size, now)

@@ -1,0 +1,88 @@
+"""reads: what a client may be sent of histories."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.allowance import Allowance
+from gateway.core.reads import ESTIMATE_BYTES, ReadLimits, Reads
+from warren.envelope import HistoryQuery, Join
+from warren.position import Position
+
+MIB = 1024 * 1024
+LIMITS = ReadLimits(4 * MIB, MIB)
+
+
+def page(ref: str) -> HistoryQuery:
+    return HistoryQuery("room", "g~1", ref, 0, 50)
+
+
+SINCE = Position("e", 1)
+
+
+def join(ref: str, since: Position | None = SINCE) -> Join:
+    return Join("room", "g~1", "ann", ref, since)
+
+
+def test_an_answer_costs_its_bytes_and_a_question_only_until_it_is_answered():
+    """A hundred questions in a row with small answers wait for nothing; answers of four MiB do."""
+    reads = Reads(LIMITS, Allowance(1 << 30, 1 << 30))
+    for number in range(100):
+        reads.asked(page(f"q{number}") if number % 2 else join(f"q{number}"), 10.0)
+        reads.answered(f"q{number}", 10.0)
+        reads.came(1_000, 10.0)
+        assert reads.wait(10.0) == 0.0
+    reads.came(4 * MIB, 10.0)
+    assert reads.wait(10.0) == pytest.approx(100_000 / MIB)
+    assert reads.wait(10.2) == 0.0
+
+
+def test_questions_that_are_not_answered_yet_are_counted_by_an_estimate():
+    """So many at once, however large their answers turn out to be; an answer that nobody waited for gives nothing back."""
+    reads = Reads(LIMITS, Allowance(1 << 30, 1 << 30))
+    for number in range(4 * MIB // ESTIMATE_BYTES):
+        reads.asked(join(f"q{number}"), 0.0)
+    assert reads.wait(0.0) == 0.0
+    reads.asked(join("one more"), 0.0)
+    assert reads.wait(0.0) == pytest.approx(ESTIMATE_BYTES / MIB)
+    reads.answered("another", 0.0)
+    assert reads.wait(0.0) > 0.0
+    reads.answered("q0", 0.0)
+    reads.answered("q0", 0.0)
+    assert reads.wait(0.0) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_join_without_a_position_and_what_comes_unasked_cost_nothing():
+    """Nobody waits for what it did not ask for."""
+    reads = Reads(LIMITS, Allowance(1 << 30, 1 << 30))
+    for number in range(1_000):
+        reads.asked(join(f"q{number}", None), 0.0)
+    reads.came(100 * MIB, 0.0)
+    assert reads.wait(0.0) == 0.0
+
+
+def test_while_the_gateways_is_used_up_those_wait_that_have_read_much():
+    """Who comes back and asks for little is served, however much others have read."""
+    everyone = Allowance(8 * MIB, 4 * MIB)
+    greedy = [Reads(LIMITS, everyone) for _ in range(4)]
+    for one in greedy:
+        one.asked(page("q"), 0.0)
+        one.came(3 * MIB, 0.0)
+    assert all(one.wait(0.0) > 1.0 for one in greedy)
+    modest = Reads(LIMITS, everyone)
+    for number in range(10):
+        modest.asked(join(f"q{number}"), 0.0)
+    assert modest.wait(0.0) == 0.0
+
+
+@given(st.lists(st.integers(0, 4 * MIB), max_size=60))
+def test_who_asks_for_the_same_again_and_again_gets_no_more_than_the_rate(answers):
+    """Beyond what it had at once, and one answer."""
+    reads, now, total = Reads(LIMITS, Allowance(1 << 40, 1 << 40)), 0.0, 0
+    for number, size in enumerate(answers):
+        reads.asked(join(f"q{number}"), now)
+        reads.answered(f"q{number}", now)
+        reads.came(size, now)
+        total += size
+        assert total <= 4 * MIB + now * MIB + 4 * MIB + 1
+        now += reads.wait(now)
