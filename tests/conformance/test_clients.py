@@ -45,8 +45,8 @@ def right(seen: dict[str, Any], extensions: str) -> None:
 @pytest.mark.parametrize(
     ("client", "extensions"),
     [
-        (by_websockets, f"{PLAIN}; client_max_window_bits=12"),
-        (by_aiohttp, f"{PLAIN}; client_max_window_bits=12"),
+        (by_websockets, PLAIN),
+        (by_aiohttp, PLAIN),
         (by_websocket_client, ""),
     ],
 )
@@ -74,7 +74,7 @@ def command(program: str) -> list[str]:
 @pytest.mark.parametrize(
     ("program", "option", "extensions"),
     [
-        ("ws", "true", f"{PLAIN}; client_max_window_bits=12"),
+        ("ws", "true", PLAIN),
         ("ws", '{"clientNoContextTakeover":true}', f"{PLAIN}; client_no_context_takeover"),
         (
             "ws",

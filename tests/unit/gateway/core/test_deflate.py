@@ -16,7 +16,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from websockets.headers import build_extension, parse_extension
 
 from gateway.core import deflate
-from gateway.core.deflate import CLIENT_WINDOW_BITS, OFFERS_MAX_CHARS, Deflate, negotiate
+from gateway.core.deflate import OFFERS_MAX_CHARS, Deflate, negotiate
 from gateway.core.frames import FULL_WINDOW, SMALL_WINDOW
 
 PLAIN = "permessage-deflate; server_no_context_takeover"
@@ -35,9 +35,9 @@ PLAIN = "permessage-deflate; server_no_context_takeover"
             0,
         ),
         ("permessage-deflate;client_no_context_takeover", f"{PLAIN}; client_no_context_takeover", 15, 0),
-        # browsers, ws, websockets, aiohttp, .NET: the size of the client's window is ours to say
-        ("permessage-deflate; client_max_window_bits", f"{PLAIN}; client_max_window_bits=12", 15, 12),
-        ("permessage-deflate; client_max_window_bits=15", f"{PLAIN}; client_max_window_bits=12", 15, 12),
+        # browsers, ws, websockets, aiohttp, .NET, Netty: the size of the client's window would be ours to say
+        ("permessage-deflate; client_max_window_bits", PLAIN, 15, 15),
+        ("permessage-deflate; client_max_window_bits=15", f"{PLAIN}; client_max_window_bits=15", 15, 15),
         ("permessage-deflate; client_max_window_bits=10", f"{PLAIN}; client_max_window_bits=10", 15, 10),
         ("permessage-deflate; client_max_window_bits=8", f"{PLAIN}; client_max_window_bits=8", 15, 8),
         # without a context the size of its window makes no difference to us
@@ -60,9 +60,9 @@ PLAIN = "permessage-deflate; server_no_context_takeover"
         ("permessage-deflate; server_max_window_bits=8, permessage-deflate", PLAIN, 15, 15),
         (
             "x-webkit-deflate-frame, permessage-deflate; client_max_window_bits",
-            f"{PLAIN}; client_max_window_bits=12",
+            PLAIN,
             15,
-            12,
+            15,
         ),
         (
             "permessage-deflate; server_max_window_bits=10, permessage-deflate",
@@ -170,8 +170,8 @@ def reference(offers: list[tuple[str, list[tuple[str, str | None]]]]) -> Deflate
         if "client_no_context_takeover" in seen:
             answer.append("client_no_context_takeover")
             client = 0
-        elif "client_max_window_bits" in seen:
-            client = min(int(seen["client_max_window_bits"] or "15"), CLIENT_WINDOW_BITS)
+        elif (wanted := seen.get("client_max_window_bits")) is not None:
+            client = int(wanted)
             answer.append(f"client_max_window_bits={client}")
         return Deflate("; ".join(answer), window, client)
     return None

@@ -16,9 +16,6 @@ from gateway.core.frames import FULL_WINDOW, SMALL_WINDOW, Window
 EXTENSION: Final = "permessage-deflate"
 # Longer headers are not looked at: no client's offers come near it, and who is not known yet may not make us read more.
 OFFERS_MAX_CHARS: Final = 4_096
-# What clients that leave the size of their window to us may use. The messages of a chat hardly get smaller by more, and so much is kept for each
-# connection from one message to the next; the full window would be 32 KiB.
-CLIENT_WINDOW_BITS: Final = 12
 MAX_WINDOW_BITS: Final = 15
 
 # One lexeme: a token, a quoted string (its end may lack), white space, or any other character. Each begins where the last one ended, so that
@@ -73,11 +70,11 @@ def _take(parameters: list[tuple[str, str | None]]) -> Deflate | None:
     if _CLIENT_NO_CONTEXT in named:
         answer.append(_CLIENT_NO_CONTEXT)
         return Deflate("; ".join(answer), window, 0)
-    bits = MAX_WINDOW_BITS
-    if _CLIENT_BITS in named:
-        bits = min(CLIENT_WINDOW_BITS, int(client or CLIENT_WINDOW_BITS))
-        answer.append(f"{_CLIENT_BITS}={bits}")
-    return Deflate("; ".join(answer), window, bits)
+    # A client that gives no value leaves the size to us, and some that do can't keep to what they are told then: Netty without jzlib sends nothing
+    # any more. So only who names a size is held to it.
+    if client is not None:
+        answer.append(f"{_CLIENT_BITS}={client}")
+    return Deflate("; ".join(answer), window, int(client or MAX_WINDOW_BITS))
 
 
 def _offers(header: str) -> Iterator[list[tuple[str, str | None]]]:
