@@ -225,7 +225,14 @@ GATEWAY = Dashboard(
         (
             "The pod",
             [
-                Panel("Broker", "1 while it can be published to.", each(f"warren_gateway_bus_up{MINE}")),
+                Panel(
+                    "Broker",
+                    "1 while it can be published to; and 1 while a memory or disk alarm holds publishers back.",
+                    [
+                        *each(f"warren_gateway_bus_up{MINE}"),
+                        (f"warren_gateway_bus_blocked{MINE}", "{{instance}} held back"),
+                    ],
+                ),
                 Panel(
                     "Lapses",
                     "Times that the pod's own lease ended: it was frozen, starved or cut off.",
@@ -316,7 +323,14 @@ ROUTER = Dashboard(
         (
             "The pod",
             [
-                Panel("Broker", "1 while it can be published to.", each(f"warren_router_bus_up{MINE}")),
+                Panel(
+                    "Broker",
+                    "1 while it can be published to; and 1 while a memory or disk alarm holds publishers back.",
+                    [
+                        *each(f"warren_router_bus_up{MINE}"),
+                        (f"warren_router_bus_blocked{MINE}", "{{instance}} held back"),
+                    ],
+                ),
                 Panel(
                     "CPU",
                     "Cores; one process uses one core.",

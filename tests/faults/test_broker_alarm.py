@@ -69,7 +69,8 @@ async def unready(pod: Pod) -> bool:
 @pytest.mark.parametrize("lease", [{}, SHORT_LEASE], ids=["", "longer than a lease"])
 async def test_a_memory_alarm_holds_the_senders_sockets(pods: Pods, watermark: Rabbit, lease: dict[str, str]):
     """Everyone is told DEGRADED, who connects meanwhile too, and no pod is ready. The flooding client's socket takes no more, the gateway's memory
-    stays where it was and others are served; after the alarm they are told RESTORED, and all that was taken arrives, once and in order, and is acknowledged, also where the gateways' leases have ended meanwhile and answers were lost.
+    stays where it was and others are served. After the alarm all are told RESTORED, and all that was taken arrives, once and in order, and is
+    acknowledged, also where the gateways' leases have ended meanwhile and answers were lost.
     """
     (first, second), (router,) = await pods.installation(2, 1, ENV | lease)
     recorder = Recorder()

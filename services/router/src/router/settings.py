@@ -70,9 +70,13 @@ class MemorySettings(Settings):
     rooms_remembered: int = variable(
         65_536, "Rooms without members whose position one shard keeps; a room forgotten begins anew.", ge=1
     )
-    room_history_bytes: int = variable(4_194_304, "Memory for the messages that are kept of one room, in bytes.", ge=1_024)
+    room_history_bytes: int = variable(
+        4_194_304, "Memory for the messages that are kept of one room, in bytes.", ge=1_024
+    )
     history_bytes: int = variable(
-        33_554_432, "Memory for the messages that are kept of all rooms of one shard, in bytes; the oldest of the largest go.", ge=1_024
+        33_554_432,
+        "Memory for the messages that are kept of all rooms of one shard, in bytes; the oldest of the largest go.",
+        ge=1_024,
     )
     history_floor_ms: int = variable(
         10_000,

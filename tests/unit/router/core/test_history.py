@@ -252,7 +252,9 @@ def test_a_room_that_is_dropped_is_gone():
 
 def fresh(room, seq, size, ident):
     """An entry as a router has it: each with texts of its own."""
-    made = Deliver(room, "abcdefgh-1", seq, "CHAT", b"x" * size, 1_764_000_000_000_000 + seq, 5, "0123456789~1f", "ann", ident)
+    made = Deliver(
+        room, "abcdefgh-1", seq, "CHAT", b"x" * size, 1_764_000_000_000_000 + seq, 5, "0123456789~1f", "ann", ident
+    )
     return decode(encode([made]))[0]
 
 

@@ -499,3 +499,19 @@ def test_what_broke_something_is_refused_as_our_fault():
         assert (refused.message.code, refused.message.ref) == ("internal", ref)
         assert reject == Reject(envelope, "internal: X")
     assert shard.refuse_internal(say(conn=""), "why") == [Reject(say(conn=""), "why")]
+
+
+def test_what_has_aged_goes_though_nothing_is_said():
+    """A silent shard keeps neither messages nor ids beyond their time; some of them go at each call."""
+    shard = make()
+    for number in range(150):
+        shard.apply(say(room=f"r{number}", id="m"), NOW)
+    before = shard.history_bytes
+    shard.tidy(NOW)
+    assert shard.history_bytes == before
+    later = NOW + 3_600_000_000
+    shard.tidy(later)
+    assert before / 3 < shard.history_bytes < before
+    shard.tidy(later)
+    shard.tidy(later)
+    assert shard.history_bytes == 0

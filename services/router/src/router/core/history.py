@@ -20,7 +20,6 @@ from warren.envelope import OVERHEAD_BYTES, Deliver
 from warren.namespaces import HistoryPolicy
 from warren.position import Position
 
-
 # What CPython 3.11 takes for an entry besides its texts (the struct, its numbers, its place in the window) and for a window with its places in the
 # tables, within some tenths: ``tests/unit/router/core/test_history.py`` measures it.
 ENTRY_BYTES = 248

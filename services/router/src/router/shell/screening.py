@@ -75,7 +75,7 @@ class Screening:
     async def _next(self) -> None:
         """Try what is at the head and was delivered before, and hand on up to the next such one."""
         life = self._life
-        suspects = []
+        suspects: list[Delivery] = []
         for delivery in self._held:
             if not delivery.redelivered or len(suspects) == AT_ONCE:
                 break
