@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from tests.support.eventually import eventually
-from tests.support.pods import Pods
+from tests.support.pods import Pod, Pods
 from tests.support.ports import free_port
 from tests.support.rabbit import Rabbit
 
@@ -107,3 +107,25 @@ async def test_two_routers_run_side_by_side_and_end_in_order(
             assert '"event":"stopped"' in router.log()
     finally:
         pods.close()
+
+
+@pytest.mark.rabbit
+async def test_a_router_that_starts_again_and_again_loses_no_connection(rabbit: Rabbit, tmp_path: Path) -> None:
+    """With many shards many readings begin and end at once; the broker finds nothing behind the end of any channel."""
+    topology = Topology(prefix=rabbit.prefix(), shards=16)
+    pods = Pods(rabbit.url, topology.prefix, topology.shards, tmp_path)
+    try:
+        staying, restarted = await pods.router(), await pods.router(start=False)
+        for _ in range(4):
+            await restarted.start()
+            await eventually(lambda: _has_a_shard(restarted), 30.0, every_s=0.1)
+            assert await restarted.terminate() == 0
+        for router in (staying, restarted):
+            assert "is gone (" not in router.log(10_000)
+    finally:
+        pods.close()
+        rabbit.remove(topology)
+
+
+async def _has_a_shard(router: Pod) -> bool:
+    return await router.metric("warren_router_shards_active") > 0
