@@ -31,13 +31,13 @@ SMALL = {
         "rooms": [],
         "minReadySeconds": 0,
         "drain": {"pauseSeconds": 4, "windowSeconds": 10, "deadlineSeconds": 15},
-        "resources": {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}},
+        "resources": {"requests": {"cpu": "80m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}},
         # a client of the tests sends more than a person does
         "settings": {"WARREN_GATEWAY_RATE": 50},
     },
     "router": {
         "minReadySeconds": 0,
-        "resources": {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}},
+        "resources": {"requests": {"cpu": "80m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}},
     },
 }
 
