@@ -11,7 +11,7 @@ import pytest
 import yaml
 from scripts.helm import CHART, objects, render
 from tests.chart.charts import VALUES, names
-from tests.k8s.cluster import CommandFailed, Space
+from tests.k8s.cluster import CommandFailed, Space, eventually_in
 
 pytestmark = pytest.mark.k8s
 
@@ -41,8 +41,14 @@ def custom() -> set[str]:
             except CommandFailed:
                 # by create: apply would copy them into an annotation that is too small for them
                 space.kubectl("create", "-f", "-", text=json.dumps(each), namespaced=False)
-                space.kubectl(
-                    "wait", "--for=condition=Established", f"crd/{each['metadata']['name']}", namespaced=False
+                name = f"crd/{each['metadata']['name']}"
+                # it fails, instead of waiting, where the definition has no status yet
+                eventually_in(
+                    60,
+                    f"{name} is established",
+                    lambda name=name: space.kubectl(
+                        "wait", "--for=condition=Established", name, "--timeout=10s", namespaced=False
+                    ),
                 )
         return set(space.kubectl("api-resources", "-o", "name", namespaced=False).split())
     finally:
