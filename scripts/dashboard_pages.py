@@ -178,12 +178,22 @@ GATEWAY = Dashboard(
                 ),
                 Panel(
                     "Cut",
-                    "Clients that read too slowly, and clients that gave no pong.",
+                    "Clients that read too slowly, that gave no pong, or that held too much.",
                     [
                         (rate("warren_gateway_slow_disconnects_total", MINE), "slow"),
                         (rate("warren_gateway_heartbeats_missed_total", MINE), "no pong"),
+                        (rate("warren_gateway_buffer_closes_total", MINE), "held too much"),
                     ],
                     "ops",
+                ),
+                Panel(
+                    "Held",
+                    "What all connections hold together, by what it is of, and the budget.",
+                    [
+                        (f"warren_gateway_buffer_bytes{MINE}", "{{instance}} {{of}}"),
+                        (f"warren_gateway_buffer_limit_bytes{MINE}", "{{instance}} budget"),
+                    ],
+                    "bytes",
                 ),
             ],
         ),

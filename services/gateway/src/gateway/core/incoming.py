@@ -94,7 +94,8 @@ class Incoming:
         """Return the next message, control frame or part of a message; None where more bytes are needed. Raises Breach, and must not be
         asked again after that.
         """
-        self.check()
+        if self._unknown is not None:
+            self.check()
         assembly = self.assembly
         before = assembly.waiting
         item = assembly.next()

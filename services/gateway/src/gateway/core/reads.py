@@ -39,7 +39,7 @@ class Reads:
         self._limits = limits
         self._all = everyone
         self._own: Allowance | None = None  # who has asked for nothing needs none
-        self._asked: set[str] = set()
+        self._asked: set[str] | None = None  # the refs of what is not answered yet
 
     def asked(self, question: Join | HistoryQuery, now: float) -> None:
         """Take that the client asked; a JOIN without a position is answered by a few bytes, and costs nothing."""
@@ -48,11 +48,13 @@ class Reads:
         if self._own is None:
             self._own = Allowance(self._limits.bytes, self._limits.per_s)
         self._spend(self._own, ESTIMATE_BYTES, now)
+        if self._asked is None:
+            self._asked = set()
         self._asked.add(question.ref)
 
     def answered(self, ref: str, now: float) -> None:
         """Take that a question is answered, or refused; what the answer brings is charged by ``came``."""
-        if self._own is not None and ref in self._asked:
+        if self._own is not None and self._asked and ref in self._asked:
             self._asked.discard(ref)
             self._own.give_back(ESTIMATE_BYTES, now)
             self._all.give_back(ESTIMATE_BYTES, now)
