@@ -186,15 +186,7 @@ GATEWAY = Dashboard(
                     ],
                     "ops",
                 ),
-                Panel(
-                    "Held",
-                    "What all connections hold together, by what it is of, and the budget.",
-                    [
-                        (f"warren_gateway_buffer_bytes{MINE}", "{{instance}} {{of}}"),
-                        (f"warren_gateway_buffer_limit_bytes{MINE}", "{{instance}} budget"),
-                    ],
-                    "bytes",
-                ),
+                Panel("Held", "By pod.", each(f"sum by (instance) (warren_gateway_buffer_bytes{MINE})"), "bytes"),
             ],
         ),
         (
