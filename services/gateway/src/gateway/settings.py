@@ -205,7 +205,7 @@ class LimitSettings(Settings):
         1_048_576, "How much of WARREN_GATEWAY_READ_BYTES grows again each second.", ge=1_024
     )
     pod_read_bytes_per_s: int = variable(
-        32 * 1_048_576,
+        16 * 1_048_576,
         "Bytes of histories that all connections of a pod may be sent in a second; beyond it those wait that have had much.",
         ge=262_144,
     )

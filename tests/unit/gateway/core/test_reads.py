@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.allowance import Allowance
-from gateway.core.reads import ESTIMATE_BYTES, ReadLimits, Reads
+from gateway.core.reads import AGAIN_S, ESTIMATE_BYTES, ReadLimits, Reads
 from warren.envelope import HistoryQuery, Join
 from warren.position import Position
 
@@ -13,15 +13,15 @@ MIB = 1024 * 1024
 LIMITS = ReadLimits(4 * MIB, MIB)
 
 
-def page(ref: str) -> HistoryQuery:
-    return HistoryQuery("room", "g~1", ref, 0, 50)
+def page(ref: str, room: str = "") -> HistoryQuery:
+    return HistoryQuery(room or f"room:{ref}", "g~1", ref, 0, 50)
 
 
 SINCE = Position("e", 1)
 
 
 def join(ref: str, since: Position | None = SINCE) -> Join:
-    return Join("room", "g~1", "ann", ref, since)
+    return Join(f"room:{ref}", "g~1", "ann", ref, since)
 
 
 def test_an_answer_costs_its_bytes_and_a_question_only_until_it_is_answered():
@@ -48,8 +48,23 @@ def test_questions_that_are_not_answered_yet_are_counted_by_an_estimate():
     reads.answered("another", 0.0)
     assert reads.wait(0.0) > 0.0
     reads.answered("q0", 0.0)
-    reads.answered("q0", 0.0)
+    reads.answered("q0", 0.0)  # a second time: nothing
     assert reads.wait(0.0) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_who_asks_for_a_room_again_waits_for_the_answer_but_not_for_ever():
+    """One that asks for the same again and again has two answers under way at most, however large they are."""
+    reads = Reads(LIMITS, Allowance(1 << 30, 1 << 30))
+    reads.asked(page("q1", "busy"), 10.0)
+    reads.asked(page("q2", "other"), 10.0)
+    assert reads.wait(10.0) == 0.0
+    reads.asked(page("q3", "busy"), 10.0)
+    assert reads.wait(10.0) == AGAIN_S
+    reads.answered("q1", 11.0)
+    assert reads.wait(11.0) == 0.0
+    reads.asked(page("q4", "busy"), 11.0)
+    assert reads.wait(11.0) == AGAIN_S
+    assert reads.wait(11.0 + AGAIN_S) == 0.0
 
 
 def test_a_join_without_a_position_and_what_comes_unasked_cost_nothing():
@@ -70,7 +85,7 @@ def test_while_the_gateways_is_used_up_those_wait_that_have_read_much():
         one.came(3 * MIB, 0.0)
     assert all(one.wait(0.0) > 1.0 for one in greedy)
     modest = Reads(LIMITS, everyone)
-    for number in range(10):
+    for number in range(7):
         modest.asked(join(f"q{number}"), 0.0)
     assert modest.wait(0.0) == 0.0
 

@@ -431,17 +431,18 @@ async def test_who_sends_only_what_is_refused_is_left_unread():
 async def test_who_has_read_too_much_is_left_unread_until_answers_come_or_time_passes():
     """A question beyond the allowance holds the connection back; an answer to an earlier one lets it go on."""
     rig = Rig()
-    most = ReadLimits().bytes // ESTIMATE_BYTES
+    most, since = ReadLimits().bytes // ESTIMATE_BYTES, {"since": {"epoch": "e", "seq": 1}}
     for number in range(most + 2):
-        rig.wire.incoming.put_nowait(rig.say("HISTORY", room="default", id=f"h{number}"))
+        rig.wire.incoming.put_nowait(rig.say("JOIN", room=f"r{number}", id=f"h{number}", payload=since))
     running = asyncio.create_task(rig.connection.run())
     await eventually(lambda: rig.wire.resting)
-    assert len(rig.of(envelope.HistoryQuery)) == most + 1
-    rig.connection.answer(envelope.HistoryPage("g~1", "default", "h0", (), more=False))
-    await eventually(lambda: len(rig.of(envelope.HistoryQuery)) == most + 2)
+    asked = len([join for join in rig.of(envelope.Join) if join.since])
+    assert asked == most + 1
+    rig.connection.answer(envelope.Joined("g~1", "r0", Position("e", 1), True, ref="h0"))
+    await eventually(lambda: len([join for join in rig.of(envelope.Join) if join.since]) == most + 2)
     rig.connection.caught_up(10 * ReadLimits().bytes)
     rig.wire.incoming.put_nowait(rig.say("PING"))
-    rig.connection.answer(envelope.HistoryPage("g~1", "default", "h1", (), more=False))
+    rig.connection.answer(envelope.Joined("g~1", "r1", Position("e", 1), True, ref="h1"))
     await eventually(lambda: max(rig.wire.rests) > 30)
     rig.connection.end(CloseCode.DRAINING)
     rig.wire.end_rest()  # as the wire does when it is shut

@@ -19,7 +19,7 @@ from gateway.core.memory_budget import MemoryBudget, Standing
 from gateway.core.outbox import Outbox
 from gateway.shell.memory import Memory
 from gateway.shell.turns import Turns
-from gateway.shell.wire import READ_AHEAD, Breach, Wire
+from gateway.shell.wire import LATE_BYTES, READ_AHEAD, Breach, Wire
 from warren.clock import SystemClock
 from warren.metrics import GatewayMetrics
 
@@ -411,3 +411,21 @@ async def test_others_have_their_turn_while_one_has_sent_very_much(host: Host):
     await eventually(lambda: len(host.read) == 10_001, timeout_s=20)
     assert max(after - before for before, after in pairwise(steps)) <= 65
     writer.close()
+
+
+async def test_who_goes_on_sending_after_its_close_is_read_no_more(host: Host):
+    """Its answer to the close is waited for within some bytes; what comes beyond them is left in the socket until it is cut."""
+    reader, writer = await host.dial()
+    host.wire.shut(4002, "Rate limit exceeded")
+    frame = masked(b"x" * 100) * 1_000
+    transport = host.wire._transport
+    for _ in range(200):
+        writer.write(frame)
+    await eventually(lambda: host.wire._late > LATE_BYTES and not transport.is_reading())
+    assert host.wire._late <= LATE_BYTES + 256 * 1024
+    await eventually(lambda: host.wire._reader is not None)  # all that was read is dropped, and it stays so
+    assert not transport.is_reading()
+    host.wire.cut()
+    writer.close()
+    await asyncio.wait_for(host.over.wait(), 5)
+    assert reader is not None

@@ -1,9 +1,10 @@
 """Reads: what one connection may have sent from the histories of rooms, by JOIN with a position and by HISTORY.
 
 An answer may be ten thousand times as large as its question, so the answers are charged: a question reserves an estimate, which its answer gives
-back, and the answer costs its bytes. Who has used up what it may read is left unread until that has grown again, so nothing is refused and a client
-that comes back gets everything, only later. All connections of a gateway share a second allowance; while that is used up, those wait
-that have read much, and who asks for little does not. It sends nothing, and time is an argument. ``shell/connection.py`` owns one for each client.
+back, and the answer costs its bytes. Who has used up what it may read is left unread until that has grown again, and so is for a moment who asks for
+a room of which it has asked already: what is on its way nobody can stop. So nothing is refused and a client that comes back gets everything, only
+later. All connections of a gateway share a second allowance; while that is used up, those wait that have read much, and who asks for little does
+not. It sends nothing, and time is an argument. ``shell/connection.py`` owns one for each client.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from gateway.core.allowance import Allowance
 from warren.envelope import HistoryQuery, Join
 
 # What a question reserves until its answer has come.
-ESTIMATE_BYTES = 64 * 1024
+ESTIMATE_BYTES = 128 * 1024
+# Who asks for a room again before it was answered waits for that, but not longer: the answer may never come.
+AGAIN_S = 5.0
 # Who has used less than this part of its own allowance does not wait for the gateway's.
 SMALL_SHARE = 0.25
 # The gateway's allowance lasts for so many seconds of its rate.
@@ -32,14 +35,15 @@ class ReadLimits:
 class Reads:
     """One connection's."""
 
-    __slots__ = ("_all", "_asked", "_limits", "_own")
+    __slots__ = ("_again_until", "_all", "_asked", "_limits", "_own")
 
     def __init__(self, limits: ReadLimits, everyone: Allowance) -> None:
         """``everyone`` is the allowance that all connections share."""
         self._limits = limits
         self._all = everyone
         self._own: Allowance | None = None  # who has asked for nothing needs none
-        self._asked: set[str] | None = None  # the refs of what is not answered yet
+        self._asked: dict[str, str] | None = None  # ref ▶ room, of what is not answered yet
+        self._again_until = 0.0
 
     def asked(self, question: Join | HistoryQuery, now: float) -> None:
         """Take that the client asked; a JOIN without a position is answered by a few bytes, and costs nothing."""
@@ -47,17 +51,19 @@ class Reads:
             return
         if self._own is None:
             self._own = Allowance(self._limits.bytes, self._limits.per_s)
-        self._spend(self._own, ESTIMATE_BYTES, now)
         if self._asked is None:
-            self._asked = set()
-        self._asked.add(question.ref)
+            self._asked = {}
+        self._spend(self._own, ESTIMATE_BYTES, now)
+        if question.room in self._asked.values():
+            self._again_until = now + AGAIN_S
+        self._asked[question.ref] = question.room
 
     def answered(self, ref: str, now: float) -> None:
         """Take that a question is answered, or refused; what the answer brings is charged by ``came``."""
-        if self._own is not None and self._asked and ref in self._asked:
-            self._asked.discard(ref)
+        if self._own is not None and self._asked and self._asked.pop(ref, None) is not None:
             self._own.give_back(ESTIMATE_BYTES, now)
             self._all.give_back(ESTIMATE_BYTES, now)
+            self._again_until = 0.0
 
     def came(self, size: int, now: float) -> None:
         """Take that so many bytes of a history go to the client. What came unasked is not charged to it."""
@@ -71,7 +77,7 @@ class Reads:
         wait = self._own.wait(now)
         if self._own.used(now) > SMALL_SHARE:
             wait = max(wait, self._all.wait(now))
-        return wait
+        return max(wait, self._again_until - now)
 
     def _spend(self, own: Allowance, size: int, now: float) -> None:
         own.spend(size, now)

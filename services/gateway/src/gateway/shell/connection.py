@@ -46,7 +46,7 @@ class Surroundings:
     entrance: Entrance
     shards: int
     reads: ReadLimits = ReadLimits()
-    everyones_reads: Allowance = field(default_factory=lambda: Allowance(BURST_S * 32 * 1024 * 1024, 32 * 1024 * 1024))
+    everyones_reads: Allowance = field(default_factory=lambda: Allowance(BURST_S * 16 * 1024 * 1024, 16 * 1024 * 1024))
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ READ_AHEAD = 64 * 1024
 FULL_READ = 64 * 1024
 # Beyond so many bytes that the socket does not take, the transport takes no more.
 TRANSPORT_BYTES = 8 * 1024
+# What a peer may still send once it is closed; who sends more is not read any more, though its answer to the close is not seen then.
+LATE_BYTES = 256 * 1024
 # Fewer bytes than these are not worth to be counted at once, nor to cut a connection for that was told why it ends.
 SMALL_BYTES = 4 * 1024
 _NO_STATUS = 1005  # the peer's close frame had no code
@@ -49,7 +51,7 @@ class Wire(asyncio.Protocol):
 
     __slots__ = (
         "_blocked", "_close_timeout_s", "_closing_at", "_cut", "_deaf", "_drained", "_extensions", "_flooded",
-        "_floor", "_gone", "_holding", "_incoming", "_memory", "_now", "_pong", "_reader", "_resting",
+        "_floor", "_gone", "_holding", "_incoming", "_late", "_memory", "_now", "_pong", "_reader", "_resting",
         "_transport", "_turns", "bytes_out", "close_code", "counted", "heard", "messages_out", "on_excess",
         "outbox",
     )  # fmt: skip
@@ -90,6 +92,7 @@ class Wire(asyncio.Protocol):
         self._holding = False  # the peer is not read
         self._deaf = False  # what it sends is thrown away
         self._flooded = False  # it sent more than it may, and is not read while it closes
+        self._late = 0  # how many bytes came after the close
         self._gone = self._cut = False
         self._transport: asyncio.Transport
 
@@ -139,6 +142,9 @@ class Wire(asyncio.Protocol):
         self._floor = since if len(data) >= FULL_READ else None
         incoming = self._incoming
         incoming.feed(data, since)
+        if self._closing_at is not None:
+            self._late += len(data)
+            self._flooded = self._flooded or self._late > LATE_BYTES
         if not self.counted and (self._reader is None or len(data) > SMALL_BYTES):
             self._memory.register(self)
         self._memory.came(len(data))
@@ -250,8 +256,10 @@ class Wire(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _let(self) -> None:
-        """Read the peer again."""
-        if self._holding and not self._transport.is_closing():
+        """Read the peer again, unless it is closing and has sent too much."""
+        if self._flooded:
+            self.hold()
+        elif self._holding and not self._transport.is_closing():
             self._holding = False
             self._transport.resume_reading()
 
@@ -292,10 +300,7 @@ class Wire(asyncio.Protocol):
         transport = self._transport
         if transport.can_write_eof() and not transport.is_closing():
             transport.write_eof()
-        if self._flooded:
-            self.hold()  # who floods us is not read any more, or it would go on for as long as the close takes
-        else:
-            self._let()
+        self._let()  # but who floods us is not read any more, or it would go on for as long as the close takes
         while not self._gone:
             await self._wait()
 
@@ -354,7 +359,7 @@ class Wire(asyncio.Protocol):
         self.over()
         if self._closing_at is None:
             self._closing_at = self._now() + self._close_timeout_s
-        self._deaf = True
+        self._deaf, self._flooded = True, False
         self._let()  # or its end would not be seen
         self._transport.close()
         return self._gone or not self._transport.get_write_buffer_size()
