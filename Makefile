@@ -44,7 +44,7 @@ run: ## two gateways and a router in one process, and a page to chat in: http://
 	scripts/venv run
 	$(PY) -m embedded
 
-run-rabbit: ## the same as four processes on a real RabbitMQ (WARREN_AMQP_URL, else a private node)
+run-rabbit: ## the same as separate processes on a real RabbitMQ (WARREN_AMQP_URL, else a private node), with the page on :8082
 	scripts/venv run
 	$(PY) -m scripts.run_rabbit
 

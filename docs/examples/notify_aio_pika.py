@@ -1,6 +1,6 @@
 """Send one notification to clients, with plain aio-pika.
 
-    python notify_aio_pika.py amqp://guest:guest@localhost/ room.default '{"text": "hello"}'
+    python notify_aio_pika.py amqp://guest:guest@localhost/%2F room.default '{"text": "hello"}'
 
 The key says to whom: room.<room>, user.<user>, conn.<connection id> or all.
 """

@@ -1,0 +1,140 @@
+"""The JavaScript client against a real gateway with its default limits: what counts there is what goes out, and what it can't read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.eventually import stretched
+from tests.support.ports import free_port
+
+from embedded.app import Embedded
+from embedded.settings import read_embedded
+from warren.lifecycle import Part
+
+CLIENT = Path(__file__).parents[2] / "clients" / "js" / "warren.js"
+SECRET = "0123456789abcdef0123456789abcdef"
+FLAGS = ["--experimental-websocket", "--no-warnings", "--input-type=module"]
+
+BUSY = """
+import { createHmac } from "node:crypto";
+import { WarrenClient } from "%(client)s";
+
+const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+let tokens = 0;
+const getToken = () => {
+  tokens++;
+  const body = `${part({ alg: "HS256", typ: "JWT" })}.${part({ sub: "ann", exp: Math.floor(Date.now() / 1000) + 5 })}`;
+  return `${body}.${createHmac("sha256", "%(secret)s").update(body).digest("base64url")}`;
+};
+const client = new WarrenClient("%(url)s", { getToken, refreshBeforeMs: 4_000, pingMs: 600, pongTimeoutMs: 400 });
+const found = { closes: [], errors: [], acks: 0, pongs: 0 };
+client.on("close", ({ code, reason }) => found.closes.push([code, reason]));
+client.on("error", ({ code, message }) => found.errors.push([code, message]));
+client.on("PONG", () => found.pongs++);
+await client.connect();
+await client.join("r");
+const typing = setInterval(() => client.send("TYPING", "r", true), 300);
+const sent = [];
+for (let n = 0; n < 50; n++) sent.push(client.send("CHAT", "r", n).then(() => found.acks++));
+await Promise.all(sent);
+clearInterval(typing);
+console.log(JSON.stringify({ ...found, tokens, closes: found.closes }));
+client.close();
+"""
+
+CUT = """
+import { WarrenClient } from "%(client)s";
+
+// a server judges what this client would not send: its own check is passed by
+const client = new WarrenClient("%(url)s", { ackTimeoutMs: 3_000, WebSocket: class extends WebSocket {
+  send(text) { super.send(text.replaceAll("CUT", "\\\\ud83d")); }
+} });
+const found = { closes: 0, bad: [], good: 0, refused: null };
+client.on("close", () => found.closes++);
+client.on("error", () => {});
+await client.connect();
+await client.join("r");
+found.refused = await client.send("CHAT", "r", { text: "ab😀".slice(0, 3) }).catch(({ code }) => code);
+const sent = [];
+for (let n = 0; n < 5; n++) sent.push(client.send("CHAT", "r", { text: `CUT ${n}` }).catch(({ code }) => found.bad.push(code)));
+for (let n = 0; n < 3; n++) sent.push(client.send("CHAT", "r", n).then(() => found.good++));
+await Promise.all(sent);
+console.log(JSON.stringify({ ...found, waiting: client.counters.waiting, closes: found.closes }));
+client.close();
+"""
+
+
+def _node() -> str:
+    node = shutil.which("node")
+    assert node, "Node.js is missing: scripts/need node"
+    asked = subprocess.run([node, *FLAGS, "-e", "new WebSocket('ws://127.0.0.1:1')"], capture_output=True, check=False)
+    if b"WebSocket is not defined" in asked.stderr or asked.returncode == 9:  # 9: it does not know the flag
+        pytest.skip("this Node.js has no WebSocket of its own (20.10 has)")
+    return node
+
+
+@asynccontextmanager
+async def gateway(**env: str) -> AsyncIterator[str]:
+    """Run a gateway of an embedded Warren with its default limits; give its address."""
+    embedded = Embedded(read_embedded({"PORT": str(free_port()), **env}))
+    begun: list[Part] = []
+    try:
+        for part in embedded.parts():
+            begun.append(part)
+            await part.start()
+        yield f"ws://{embedded.addresses[0]}/ws"
+    finally:
+        for part in reversed(begun):
+            await part.stop()
+
+
+async def run(script: str, url: str) -> dict[str, Any]:
+    """Run it and return what it prints."""
+    text = script % {"client": CLIENT.as_uri(), "url": url, "secret": SECRET}
+    process = await asyncio.create_subprocess_exec(
+        _node(), *FLAGS, "-e", text, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(stretched(60)):
+            out, err = await process.communicate()
+    except BaseException:
+        process.kill()
+        await process.wait()
+        raise
+    assert process.returncode == 0, err.decode()
+    found: dict[str, Any] = json.loads(out)
+    return found
+
+
+@pytest.mark.slow
+async def test_a_busy_client_that_refreshes_its_token_and_pings_is_not_too_fast() -> None:
+    """Fifty messages at 5 a second, with typing, PINGs and fresh tokens between them: nothing is closed, all are acknowledged."""
+    async with gateway(
+        WARREN_GATEWAY_AUTH="jwt", WARREN_GATEWAY_JWT_SECRET=SECRET, WARREN_GATEWAY_JWT_LEEWAY_S="0"
+    ) as url:
+        found = await run(BUSY, url)
+    assert (found["closes"], found["errors"], found["acks"]) == ([], [], 50)
+    assert found["tokens"] >= 5
+    assert found["pongs"] >= 5
+
+
+@pytest.mark.slow
+async def test_what_the_gateway_can_not_read_settles_and_does_not_hold_up_the_rest() -> None:
+    """Half an emoji is refused by the client; five that reach the gateway are found out, and what comes behind them goes."""
+    async with gateway() as url:
+        found = await run(CUT, url)
+    assert found == {
+        "closes": 0,
+        "bad": ["invalid_format"] * 5,
+        "good": 3,
+        "refused": "invalid_format",
+        "waiting": 0,
+    }
