@@ -73,7 +73,7 @@ check-deploy: install ## compose file, load balancers, alerts and dashboards, ea
 
 chart: install ## the Helm chart: lint, render, validate for several versions of Kubernetes, assert, manifests in step
 	scripts/chart
-manifests: install ## make deploy/k8s/manifests, the chart's table of values and the broker's definitions
+manifests: install ## make deploy/k8s/manifests, the chart's table, schema of namespaces, copies of alerts and dashboards, and the broker's definitions
 	scripts/manifests
 test-k8s: install ## the chart on the cluster of KUBECONFIG, to which IMAGE_LOAD=… gives an image (the script says how)
 	scripts/test-k8s
