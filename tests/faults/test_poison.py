@@ -31,7 +31,9 @@ def notify(rabbit: Rabbit, topology: Topology, bodies: Sequence[str]) -> None:
         channel = connection.channel()
         channel.confirm_delivery()
         for body in bodies:
-            channel.basic_publish(topology.notify, "room.r", json.dumps(body).encode(), mandatory=True)
+            # With an id, by which what a dead router had handed on already counts once.
+            properties = pika.BasicProperties(message_id=body.replace(" ", "-"))
+            channel.basic_publish(topology.notify, "room.r", json.dumps(body).encode(), properties, mandatory=True)
 
 
 def set_aside(rabbit: Rabbit, queue: str) -> list[tuple[bytes, str]]:
