@@ -43,9 +43,7 @@ def namespaces_schema() -> Schema:
             "policy": {"enum": list(get_args(WhenExceeded))},
         },
     )
-    history = _mapping(
-        HistoryPolicy, {"count": _number(0, MAX_HISTORY_COUNT), "age_s": _number(0, MAX_HISTORY_AGE_S)}
-    )
+    history = _mapping(HistoryPolicy, {"count": _number(0, MAX_HISTORY_COUNT), "age_s": _number(0, MAX_HISTORY_AGE_S)})
     entry = _mapping(
         RoomPolicy,
         {

@@ -28,6 +28,7 @@ from scripts.children import PORTS_VARIABLE, Child, end_all, free_port
 from scripts.rabbit_node import RabbitMissing, RabbitNode
 
 from embedded.broker import unreachable
+from warren.origins import LOCAL
 from warren.topology import DEFAULT_SHARDS
 
 DEFAULT_PORT = 8080
@@ -116,6 +117,7 @@ def service_env(amqp_url: str) -> dict[str, str]:
     mine = {
         "WARREN_GATEWAY_HOST": "127.0.0.1",
         "WARREN_GATEWAY_AUTH": "anonymous",
+        "WARREN_GATEWAY_ORIGINS": ",".join(LOCAL),  # pages of this machine, also from a development server's port
         # clients are sent away quickly, so that Ctrl-C keeps its five seconds
         "WARREN_GATEWAY_DRAIN_MS": "500",
         "WARREN_GATEWAY_DRAIN_DEADLINE_MS": "3000",

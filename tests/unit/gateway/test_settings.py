@@ -65,6 +65,19 @@ def test_lists_and_networks_are_parsed():
         ("TRUSTED_PROXIES", "10.0.0.1/8"),
         ("JWT_ALGORITHMS", "none"),
         ("JWKS", "ftp://x/y"),
+        ("JWKS", "https://h:70000/y"),
+        ("JWKS", "https://[::1/y"),
+        ("JWKS", "https://u:se/cret@h/y"),
+        ("JWKS", "https:///y"),
+        ("JWKS", "u:secret@h/y"),
+        ("JWKS_REFRESH_S", "inf"),
+        ("JWKS_RETRY_S", "nan"),
+        ("HOST", "[::]"),
+        ("HOST", "0.0.0.0:8080"),
+        ("INTERNAL_HOST", "http://h"),
+        ("ORIGINS", "https://[::1"),
+        ("ORIGINS", "https://u:secret@app.example"),
+        ("TRUST_TRACEPARENT", "sometimes"),
         ("UPLINK_BYTES", "1000000"),
         ("DRAIN_DEADLINE_MS", "10000"),
         ("LEASE_MS", "1500"),
@@ -82,6 +95,7 @@ def test_wrong_values_name_their_variable(name, value):
     """Each wrong value is one problem with the variable's name in it."""
     (problem,) = problems(**{f"WARREN_GATEWAY_{name}": value})
     assert f"WARREN_GATEWAY_{name}" in problem
+    assert "cret" not in problem
 
 
 def test_all_problems_come_at_once():
@@ -103,3 +117,9 @@ def test_gateway_ids_are_new_for_every_life():
     assert new_gateway_id("pod-1").startswith("pod-1-")
     assert len({new_gateway_id("") for _ in range(100)}) == 100
     assert is_connection(new_gateway_id("x" * 48) + "~1")
+
+
+def test_a_report_shows_no_credentials_in_addresses():
+    """Nor what is in a file of keys."""
+    env = {"WARREN_GATEWAY_JWKS": "https://ann:sesame@idp/keys", "WARREN_GATEWAY_JWT_PUBLIC_KEY": "sesame"}
+    assert "sesame" not in report(GatewaySettings, env)

@@ -37,7 +37,10 @@ def test_no_rooms(name: str) -> None:
     assert not is_room(name)
 
 
-@pytest.mark.parametrize("user", ["u", "auth0|5f7", "me+tag@example.org", "a=b%20", "u" * 127])
+@pytest.mark.parametrize(
+    "user",
+    ["u", "auth0|5f7", "me+tag@example.org", "a=b%20", "u" * 127, "o'brien@example.org", "{5f7}", "a!b$c&d?e^f`g"],
+)
 def test_users(user: str) -> None:
     """Names as identity providers make them are users', and their room is an address that clients can't name."""
     assert is_user(user)
@@ -48,7 +51,9 @@ def test_users(user: str) -> None:
     assert not is_room(room)
 
 
-@pytest.mark.parametrize("user", ["", "@u", "a b", "u" * 128, "a~b", "a\n"])
+@pytest.mark.parametrize(
+    "user", ["", "@u", "a b", "u" * 128, "a~b", "a\n", "a*", "#a", "ä", "a,b", "a;b", 'a"b', "a<b>", "a\\b", "(a)"]
+)
 def test_no_users(user: str) -> None:
     """Empty, too long, and what would break an address is no user's name."""
     assert not is_user(user)

@@ -311,3 +311,67 @@ def test_the_command_line_runs_prints_or_refuses(capsys: pytest.CaptureFixture[s
         assert caught.value.code == code
         assert out in captured.out
         assert err in captured.err
+
+
+def test_each_wrong_address_of_several_is_named_by_its_number() -> None:
+    """A comma in a password makes two of one address, and is among what is to be escaped."""
+    found = problems_of(BusSettings, {"WARREN_AMQP_URL": "amqp://ok, amqp://w:se/cret@h, amqp://h:99999"})
+    assert [problem.partition("(")[2][:13] for problem in found] == ["number 2 of 3", "number 3 of 3"]
+    (first, second) = problems_of(BusSettings, {"WARREN_AMQP_URL": "amqp://w:sesa,me@h"})
+    assert "a comma as %2C" in first
+    assert "sesa" not in first + second
+
+
+@pytest.mark.parametrize("name", ["WARREN_AMQP_URL_FILE", "WARREN_NAMESPACES_FILE"])
+@pytest.mark.parametrize("text", ["amqp://u:sesame@h/", "sesame", "user:sesame@h", "C3sam+/sesame=="])
+def test_a_value_in_the_place_of_its_file_is_not_shown(name: str, text: str) -> None:
+    """It is a slip of the pen, and the value is a secret."""
+
+    class Both(Settings):
+        bus: BusSettings = BusSettings()
+        namespaces: NamespaceSettings = NamespaceSettings()
+
+    (problem,) = problems_of(Both, {name: text})
+    assert problem.startswith(f"{name}: can't read what it names (a path belongs there, not the value)")
+    assert "sesame" not in problem + report(Both, {name: text})
+
+
+def test_checks_are_asked_although_other_values_are_wrong() -> None:
+    """So that all problems come at once; a group that is wrong is there with its defaults."""
+    with pytest.raises(SettingsError) as caught:
+        read(
+            Service,
+            {"WARREN_SHARDS": "x", "X": "7"},
+            [lambda settings, env: [f"X: {env['X']} of {settings.bus.shards}"]],
+        )
+    assert caught.value.problems[1:] == ["X: 7 of 16"]
+
+
+def test_the_files_for_tls_are_looked_at_when_a_service_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is missing, what is no PEM and a key that asks for a pass phrase are problems that name their variables."""
+    file = tmp_path / "ca.pem"
+    file.write_text("sesame")
+    env = {
+        "WARREN_AMQP_URL": "amqps://b,amqps://c?cafile=/no/such.pem",
+        "WARREN_AMQP_CA_FILE": str(file),
+        "WARREN_AMQP_CERT_FILE": str(file),
+        "WARREN_AMQP_KEY_FILE": "/no/key.pem",
+    }
+    with pytest.raises(SystemExit) as caught:
+        command_line("router", BusSettings, [], env)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "router: 3 wrong settings",
+        "  WARREN_AMQP_CA_FILE: no certificates in PEM",
+        "  WARREN_AMQP_CERT_FILE, WARREN_AMQP_KEY_FILE: no certificate with its key, both in PEM, and the key without a pass phrase",
+        "  WARREN_AMQP_URL: its option cafile: can't be read: No such file or directory",
+    ]
+
+
+def test_arguments_that_hold_credentials_are_not_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    """As when somebody takes variables for options."""
+    with pytest.raises(SystemExit):
+        command_line("router", BusSettings, ["--amqp-url=amqp://u:sesame@h/"], {})
+    assert "sesame" not in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Telemetry: the decision, the spans of a walk, and where they go."""
 
 import asyncio
+import random
 import threading
 import time
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from tests.support.ports import free_port
 from warren.errors import SettingsError
 from warren.telemetry import BATCH_COUNT, FLUSH_S, MESSAGE_ID, RECIPIENTS, SHARD, HopKind, Tracing, is_valid, trace_id
 from warren.topology import Topology
+from warren.urls import ESCAPES
 
 T = TypeVar("T")
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -105,13 +107,51 @@ def test_without_an_exporter_tracing_is_off() -> None:
 def test_the_decision_follows_the_standard_samplers(
     sampler: str, argument: str, traceparent: str, sampled: bool
 ) -> None:
-    """The decision at entry is the standard sampler's: by the parent's flag, by the trace id, always or never."""
-    tracing, exporter = recorded({"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": argument})
-    hop = tracing.entry(traceparent)
+    """At the entry of backends, and of clients where they are trusted: by the parent's flag, by the trace id, always or never."""
+    env = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": argument}
+    for kind, trust in ((HopKind.NOTIFY, False), (HopKind.RECEIVE, True)):
+        tracing, exporter = recorded(env, trust_clients=trust)
+        hop = tracing.entry(traceparent, kind)
+        assert (hop is not None) is sampled
+        if hop is not None:
+            hop.end()
+        assert len(exporter.get_finished_spans()) == int(sampled)
+
+
+LOW, HIGH = "0" * 15 + "1", "f" * 16
+
+
+@pytest.mark.parametrize("low", [LOW, HIGH])
+@pytest.mark.parametrize("flags", ["01", "03"])
+@pytest.mark.parametrize("sampler", ["traceidratio", "parentbased_traceidratio"])
+def test_a_client_cannot_choose_that_its_messages_are_sampled(sampler: str, flags: str, low: str) -> None:
+    """Of 2,000 forged contexts about one in a hundred is sampled at a ratio of 0.01, whatever flag and whatever trace id they have."""
+    env = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": "0.01"}
+    tracing, _ = recorded(env, chance=random.Random(10).getrandbits)
+    forged = [f"00-{number + 1:016x}{low}-{PARENT}-{flags}" for number in range(2_000)]
+    hops = [hop for traceparent in forged if (hop := tracing.entry(traceparent)) is not None]
+    assert 5 <= len(hops) <= 45  # 20 are expected; both ends are more than three standard deviations away
+    assert {hop.trace_id for hop in hops} <= {traceparent[3:35] for traceparent in forged}
+    again = [tracing.entry(hops[0].traceparent) for _ in range(500)]  # one that was drawn once is nothing to build on
+    assert sum(hop is not None for hop in again) <= 20
+
+
+@pytest.mark.parametrize(
+    ("sampler", "flags", "sampled"),
+    [
+        ("parentbased_always_off", "01", False),
+        ("always_off", "01", False),
+        ("parentbased_always_on", "01", True),
+        ("parentbased_always_on", "00", False),
+        ("always_on", "00", True),
+    ],
+)
+def test_what_leaves_nothing_to_chance_is_as_the_operator_says(sampler: str, flags: str, sampled: bool) -> None:
+    """A client can't have more sampled than its share; that it wants less is heard by the samplers that ask for the parent."""
+    tracing, _ = recorded({"OTEL_TRACES_SAMPLER": sampler})
+    hop = tracing.entry(f"00-{TRACE}-{PARENT}-{flags}")
     assert (hop is not None) is sampled
-    if hop is not None:
-        hop.end()
-    assert len(exporter.get_finished_spans()) == int(sampled)
+    assert hop is None or hop.trace_id == TRACE
 
 
 def test_a_ratio_samples_about_that_share_and_by_the_trace_id() -> None:
@@ -121,7 +161,7 @@ def test_a_ratio_samples_about_that_share_and_by_the_trace_id() -> None:
     assert 800 < len(hops) < 1_200
     assert all(int(hop.trace_id[16:], 16) < 2**62 for hop in hops)
     assert len({hop.trace_id for hop in hops}) == len(hops)
-    again = [tracing.entry(hop.traceparent) for hop in hops]
+    again = [tracing.entry(hop.traceparent, HopKind.NOTIFY) for hop in hops]
     assert None not in again
     assert exporter.get_finished_spans() == ()
 
@@ -232,11 +272,11 @@ def test_all_wrong_variables_are_named_at_once() -> None:
             "OTEL_RESOURCE_ATTRIBUTES": "a=b,c",
         }
     ) == [
-        "OTEL_TRACES_EXPORTER: must be otlp or none, not 'zipkin'",
-        "OTEL_EXPORTER_OTLP_PROTOCOL: grpc is not supported; set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf (port 4318 of most collectors)",
-        "OTEL_EXPORTER_OTLP_ENDPOINT: must be http://host:port or https://…",
-        "OTEL_TRACES_SAMPLER_ARG: must be a number from 0 to 1, not '2'",
-        "OTEL_RESOURCE_ATTRIBUTES: must be key=value,key=value; 'c' is not",
+        "OTEL_TRACES_EXPORTER: must be otlp or none",
+        "OTEL_EXPORTER_OTLP_PROTOCOL: only http/protobuf is supported; set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf (port 4318 of most collectors)",
+        f"OTEL_EXPORTER_OTLP_ENDPOINT: must be http://host:port or https://…: it does not begin with http:// or https://; {ESCAPES}",
+        "OTEL_TRACES_SAMPLER_ARG: must be a number from 0 to 1",
+        "OTEL_RESOURCE_ATTRIBUTES: must be key=value,key=value; in a value write a comma as %2C",
     ]
     assert problems_of({"OTEL_TRACES_SAMPLER": "jaeger_remote"})[0].startswith(
         "OTEL_TRACES_SAMPLER: must be one of always_on"

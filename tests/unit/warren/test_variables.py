@@ -4,7 +4,7 @@ import pytest
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from warren.variables import CommaList, Reading, Settings, leaves, shown, variable
+from warren.variables import CommaList, Reading, Settings, groups, leaves, printable, shown, variable
 
 
 class Small(Settings):
@@ -53,3 +53,31 @@ def test_one_pass_keeps_every_problem_and_returns_defaults_in_the_place_of_what_
 def test_a_value_is_shown_as_it_would_be_written(value: object, text: str) -> None:
     """And a secret is not."""
     assert shown(value) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown_as"),
+    [
+        ("many", "many"),
+        ("x" * 61, "(61 characters)"),
+        ("a\nb", "(3 characters)"),
+        ("amqp://u:sesame@h", "***"),
+        ("sesame@h", "***"),
+        ("-----BEGIN PRIVATE KEY-----", "***"),
+    ],
+)
+def test_what_may_hold_credentials_is_not_printable(text: str, shown_as: str) -> None:
+    """And what is long is shown by its length."""
+    assert printable(text, 60) == shown_as
+
+
+def test_groups_are_found_in_each_other() -> None:
+    """The whole first."""
+    whole = Large()
+    assert list(groups(whole)) == [whole, whole.small]
+
+
+def test_what_is_right_in_a_wrong_group_can_be_kept() -> None:
+    """For what looks at it further."""
+    reading = Reading({"WARREN_ROUTER_COUNT": "0", "WARREN_ROUTER_NAMES": "x, y"}, keep=True)
+    assert reading.build(Large, None).small == Small(names=("x", "y"))

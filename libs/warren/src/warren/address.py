@@ -14,12 +14,13 @@ EVERYONE = "*"
 MAX_LENGTH = 128
 
 _ROOM = re.compile(r"[A-Za-z0-9._\-:/][A-Za-z0-9._\-:/@]{0,127}")
-# A user's name may have what identity providers put in ``sub`` (e-mail tags, "auth0|…") besides what a room may have.
-_USER = re.compile(r"[A-Za-z0-9._\-:/|+=%][A-Za-z0-9._\-:/@|+=%]{0,126}")
+# A user's name may have what identity providers put in ``sub`` (e-mail addresses, "auth0|…") besides what a room may have: all that stands before
+# the @ of an e-mail address (RFC 5322's atext) but ``~``, which is a connection's, and ``*`` and ``#``, which are wildcards of topics.
+_USER = re.compile(r"[A-Za-z0-9._\-:/|+=%!$&'?^`{}][A-Za-z0-9._\-:/@|+=%!$&'?^`{}]{0,126}")
 _CONNECTION = re.compile(r"[A-Za-z0-9\-]{1,64}~[0-9a-z]{1,16}")
 
 ROOM_RULE = "1 to 128 characters of letters, digits and . _ - : / @; @ and * first are reserved"
-USER_RULE = "1 to 127 characters of letters, digits and . _ - : / @ | + = %; @ first is reserved"
+USER_RULE = "1 to 127 characters of letters, digits and . _ - : / @ | + = % ! $ & ' ? ^ ` { }; @ first is reserved"
 
 
 def is_room(name: str) -> bool:

@@ -26,6 +26,7 @@ from aiohttp.http_exceptions import (
 )
 
 from warren import logs
+from warren.accepting import Acceptor
 from warren.listening import open_sockets
 
 NAME = "warren"  # the header Server
@@ -73,9 +74,12 @@ class HttpServer:
         one_request: bool = False,
         refused: Callable[[str], None] = nobody,
         hint: str = "",
+        sockets_max: int = 0,
+        full: bytes = b"",
     ) -> None:
         """``request_timeout_s`` is how long a peer may take to send a request. ``one_request``: a connection ends with its first answer. ``refused``
-        counts, by reason, who got no further than this; ``hint`` follows where something was too long.
+        counts, by reason, who got no further than this; ``hint`` follows where something was too long. ``sockets_max``: how many may be open
+        (0: any number); ``full`` is written to one too many, as it is.
         """
         self.refused = refused
         self.hint = hint
@@ -84,46 +88,52 @@ class HttpServer:
         self._request_timeout_s = request_timeout_s
         self._one_request = one_request
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout_s)
-        self._listeners: list[asyncio.Server] = []
+        self._sockets_max = sockets_max
+        self._full = full
+        self._acceptor: Acceptor | None = None
         self._lingering: set[_Lingering] = set()
         self._logged_at: float | None = None
         self._unlogged = 0
 
-    async def prepare(self) -> None:
-        """Be ready to serve the sockets that are given to ``protocol``, whoever accepts them."""
+    @property
+    def open(self) -> int:
+        """How many sockets are open, whether a request has come, is awaited, or was answered and its socket is ending."""
+        return 0 if self._acceptor is None else self._acceptor.open
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen on all addresses of ``host``; return the port (a free one for 0). Raises OSError, with the address in its text, where it can't
+        be had.
+        """
         self._app.on_response_prepare.append(self._finish)
         await self._runner.setup()
+        sockets = await asyncio.to_thread(open_sockets, host, port)  # a name may have to be asked for
+        chosen = int(sockets[0].getsockname()[1])
+        acceptor = self._acceptor = Acceptor(
+            sockets,
+            self._protocol,
+            most=self._sockets_max,
+            refusal=self._full,
+            refused=lambda: self.refused("open_files"),
+        )
+        try:
+            acceptor.start(BACKLOG)
+        except BaseException:
+            await self.stop()
+            raise
+        return chosen
 
-    def protocol(self) -> asyncio.Protocol:
+    def _protocol(self) -> asyncio.Protocol:
         """Return the protocol of one accepted socket."""
         server = self._runner.server
         if server is None:
             raise ConnectionAbortedError("the server has stopped")
         return _Protocol(self, server, asyncio.get_running_loop(), self._request_timeout_s)
 
-    async def start(self, host: str, port: int) -> int:
-        """Prepare, and listen on all addresses of ``host``; return the port (a free one for 0). Raises OSError, with the address in its text,
-        where it can't be had.
-        """
-        await self.prepare()
-        loop = asyncio.get_running_loop()
-        sockets = await asyncio.to_thread(open_sockets, host, port)  # a name may have to be asked for
-        chosen = int(sockets[0].getsockname()[1])
-        try:
-            for opened in sockets:
-                self._listeners.append(await loop.create_server(self.protocol, sock=opened, backlog=BACKLOG))
-        except BaseException:
-            for opened in sockets[len(self._listeners) :]:
-                opened.close()
-            await self.stop()
-            raise
-        return chosen
-
     async def stop(self) -> None:
         """Listen no more, and end what is under way."""
-        listeners, self._listeners = self._listeners, []
-        for listener in listeners:
-            listener.close()
+        acceptor, self._acceptor = self._acceptor, None
+        if acceptor is not None:
+            acceptor.close()
         await self._runner.cleanup()
         for lingering in list(self._lingering):
             lingering.transport.abort()

@@ -22,7 +22,8 @@ get_logger = logging.getLogger
 
 _FIELDS = "warren_fields"
 _SECRET_NAMES = re.compile(r"token|secret|password|passwd|authorization|cookie|api_?key|private_key", re.IGNORECASE)
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+# Up to the last @ of an address: a password that is not escaped may hold a delimiter, and an @ too.
+_CREDENTIALS = re.compile(r"(?<=://)(?:(?!://)\S)+(?=@)")
 _TOKENS = re.compile(r"(?i)([?&](?:access_)?token=|\bbearer[ .])[A-Za-z0-9_\-.~+/=%]+")
 
 # Libraries that tell more than an operator wants to read at their own INFO.
@@ -119,6 +120,6 @@ def _text(value: Any) -> str:
 def _clean(text: str) -> str:
     """Blot out credentials; and lone surrogates, which JSON can't hold."""
     text = text.encode("utf-8", "replace").decode() if not text.isascii() else text
-    if "://" in text:
+    if "@" in text and "://" in text:
         text = _CREDENTIALS.sub(HIDDEN, text)
     return _TOKENS.sub(rf"\1{HIDDEN}", text)

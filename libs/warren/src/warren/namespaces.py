@@ -45,7 +45,7 @@ MAX_RATE_COUNT = 1_000_000
 MAX_RATE_PER_MS = 86_400_000
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_\-]{0,63}")
-PATTERN = re.compile(rf"[A-Za-z0-9._\-:/@*|+=%]{{1,{MAX_PATTERN_LENGTH}}}")
+PATTERN = re.compile(rf"[A-Za-z0-9._\-:/@*|+=%!$&'?^`{{}}]{{1,{MAX_PATTERN_LENGTH}}}")
 
 
 def matches(pattern: str, name: str) -> bool:

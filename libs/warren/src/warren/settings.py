@@ -8,17 +8,20 @@ what only one reads begins with ``WARREN_GATEWAY_`` or ``WARREN_ROUTER_``, and t
 from __future__ import annotations
 
 import os
-import re
+import ssl
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Annotated, Literal, TypeVar
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
-from pydantic import BeforeValidator, PlainSerializer, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr, field_validator, model_validator
 
 from warren.errors import SettingsError
+from warren.files import load_problem
 from warren.namespaces import Namespaces
 from warren.topology import DEFAULT_PREFIX, DEFAULT_SHARDS, Limits, Topology
+from warren.urls import ESCAPES, FORM, BrokerAddress, WrongURL, check_listen_host, parse_broker
 from warren.variables import (
     HIDDEN,
     NONE,
@@ -29,14 +32,17 @@ from warren.variables import (
     Reading,
     Settings,
     Variable,
+    groups,
     leaves,
+    printable,
     shown,
     variable,
 )
 
 __all__ = [
-    "EVERY_ADDRESS", "HIDDEN", "NONE", "SERVICE_PREFIXES", "SHARED_PREFIX", "BusSettings", "CommaList", "LogSettings", "NamespaceSettings",
-    "ProbeSettings", "Settings", "Variable", "command_line", "describe", "environment", "read", "report", "variable",
+    "EVERY_ADDRESS", "HIDDEN", "NONE", "SERVICE_PREFIXES", "SHARED_PREFIX", "BusSettings", "CommaList", "ListenHost", "LogSettings",
+    "NamespaceSettings", "ProbeSettings", "Settings", "Variable", "command_line", "describe", "environment",
+    "on_this_machine", "read", "report", "say_wrong", "variable",
 ]  # fmt: skip
 
 EVERY_ADDRESS = "*"  # as a host to listen on: of IPv4 and of IPv6
@@ -99,18 +105,14 @@ class BusSettings(Settings):
     @field_validator("amqp_url")
     @classmethod
     def _addresses(cls, value: SecretStr) -> SecretStr:
-        urls = _addresses(value)
-        wrong = [index for index, url in enumerate(urls, 1) if not re.match(r"amqps?://[^/\s]+", url)]
-        if not urls or wrong:
-            which = f" (number {', '.join(map(str, wrong))} of {len(urls)})" if len(urls) > 1 else ""
-            raise ValueError(f"must be amqp://user:password@host:port/vhost or amqps://…{which}")
+        _parse(value)
         return value
 
     @model_validator(mode="after")
     def _tls(self) -> BusSettings:
         if self.amqp_key_file and not self.amqp_cert_file:
             raise ValueError("WARREN_AMQP_KEY_FILE: is set, and WARREN_AMQP_CERT_FILE is not")
-        if self._tls_options() and not any(_is_tls(url) for url in _addresses(self.amqp_url)):
+        if self._tls_options() and not any(address.tls for address in _parse(self.amqp_url)):
             raise ValueError(
                 "WARREN_AMQP_CA_FILE, WARREN_AMQP_CERT_FILE: no address of WARREN_AMQP_URL begins with amqps://"
             )
@@ -119,6 +121,26 @@ class BusSettings(Settings):
     def _tls_options(self) -> dict[str, str]:
         options = {"cafile": self.amqp_ca_file, "certfile": self.amqp_cert_file, "keyfile": self.amqp_key_file}
         return {name: path for name, path in options.items() if path}
+
+    def lacking(self) -> list[str]:
+        """Return what is wrong with the files for TLS, as they are on this machine now."""
+        variables = {
+            "cafile": "WARREN_AMQP_CA_FILE",
+            "certfile": "WARREN_AMQP_CERT_FILE",
+            "keyfile": "WARREN_AMQP_KEY_FILE",
+        }
+        problems: list[str] = []
+        own = self._tls_options()
+        for address in self.amqp_addresses:
+            if not address.tls:
+                continue
+            names = {
+                option: variables[option] if own.get(option) == path else f"WARREN_AMQP_URL: its option {option}"
+                for option, path in address.options.items()
+                if option in (*variables, "capath")
+            }
+            problems += _tls_problems(address.options, names)
+        return list(dict.fromkeys(problems))
 
     @property
     def topology(self) -> Topology:
@@ -132,24 +154,54 @@ class BusSettings(Settings):
         return Topology(self.prefix, self.shards, limits)
 
     @property
+    def amqp_addresses(self) -> tuple[BrokerAddress, ...]:
+        """The broker's addresses in the order to try, with the files for TLS as their options; what an address says itself stays."""
+        files = self._tls_options()
+        return tuple(
+            replace(
+                address, options={**address.options, **{k: v for k, v in files.items() if k not in address.options}}
+            )
+            if address.tls
+            else address
+            for address in _parse(self.amqp_url)
+        )
+
+    @property
     def amqp_urls(self) -> tuple[str, ...]:
-        """The broker's addresses in the order to try, with the files for TLS as their options; they hold the password."""
-        return tuple(_with_options(url, self._tls_options()) for url in _addresses(self.amqp_url))
+        """The same as URLs with everything escaped; they hold the password."""
+        return tuple(address.url for address in self.amqp_addresses)
 
 
-def _is_tls(url: str) -> bool:
-    return url.startswith("amqps:")
+def _parse(value: SecretStr) -> tuple[BrokerAddress, ...]:
+    """Return the addresses. Raises Problems, one for each that is none."""
+    texts = [part.strip() for part in value.get_secret_value().split(",") if part.strip()]
+    found: list[BrokerAddress] = []
+    problems: list[str] = [] if texts else [f"must be {FORM}"]
+    for number, text in enumerate(texts, 1):
+        try:
+            found.append(parse_broker(text))
+        except WrongURL as wrong:
+            which = f" (number {number} of {len(texts)})" if len(texts) > 1 else ""
+            problems.append(f"must be {FORM}{which}: {wrong}; {ESCAPES}")
+    if problems:
+        raise Problems(problems)
+    return tuple(found)
 
 
-def _with_options(url: str, options: Mapping[str, str]) -> str:
-    """Add options to an address of TLS; what it says itself stays."""
-    given = parse_qs(urlsplit(url).query, keep_blank_values=True)
-    more = urlencode({name: path for name, path in options.items() if name not in given}, quote_via=quote, safe="/")
-    return f"{url}{'&' if given else '?'}{more}" if more and _is_tls(url) else url
-
-
-def _addresses(value: SecretStr) -> tuple[str, ...]:
-    return tuple(part.strip() for part in value.get_secret_value().split(",") if part.strip())
+def _tls_problems(options: Mapping[str, str], names: Mapping[str, str]) -> list[str]:
+    """Load the files as a connection will; a key that asks for a pass phrase would hold the service up."""
+    context = ssl.create_default_context()
+    problems: list[str] = []
+    for option in ("cafile", "capath"):
+        if path := options.get(option):
+            load = context.load_verify_locations
+            problems += load_problem(names[option], "no certificates in PEM", partial(load, **{option: path}))
+    certificate, key = options.get("certfile"), options.get("keyfile")
+    if certificate:
+        both = ", ".join(names[option] for option in ("certfile", "keyfile") if option in options)
+        wrong = "no certificate with its key, both in PEM, and the key without a pass phrase"
+        problems += load_problem(both, wrong, partial(context.load_cert_chain, certificate, key, password=lambda: ""))
+    return problems
 
 
 def _lower(value: object) -> object:
@@ -166,13 +218,23 @@ class LogSettings(Settings):
     log_file: str = variable("", "A file to append log lines to; empty means standard output.")
 
 
+def _listen_host(value: str) -> str:
+    try:
+        check_listen_host(value)
+    except WrongURL as wrong:
+        raise ValueError(str(wrong)) from None
+    return value
+
+
+ListenHost = Annotated[str, AfterValidator(_listen_host)]
+
+
 class ProbeSettings(Settings):
     """The internal port: probes and metrics. Each service subclasses it with its own prefix and port."""
 
-    internal_host: str = variable(
+    internal_host: ListenHost = variable(
         EVERY_ADDRESS,
         "Address or name of the internal port (probes, metrics); * for every address of the machine, of IPv4 and of IPv6.",
-        min_length=1,
     )
     internal_port: int = variable(0, "Internal port (probes, metrics); 0 takes a free one.", ge=0, le=65535)
 
@@ -217,17 +279,31 @@ def describe(cls: type[Settings]) -> list[Variable]:
     ]
 
 
-def read(cls: type[S], env: Mapping[str, str] | None = None) -> S:
+Check = Callable[[S, Mapping[str, str]], list[str]]
+"""What else is wrong with settings, or with standard variables in the environment: one line for each, and no value of a secret."""
+
+
+def read(cls: type[S], env: Mapping[str, str] | None = None, checks: Sequence[Check[S]] = ()) -> S:
     """Read ``cls`` from ``env`` (None: the process's environment).
 
-    Raises SettingsError with every problem: values that do not fit, files that can't be read, names that nobody knows.
+    Raises SettingsError with every problem: values that do not fit, files that can't be read, names that nobody knows, and what ``checks``
+    find, which are given defaults in the place of what is wrong.
     """
-    reading = Reading(environment() if env is None else env)
+    env = environment() if env is None else env
+    reading = Reading(env)
     settings = reading.build(cls, None)
     reading.unknown((cls, *_SHARED))
-    if reading.problems:
-        raise SettingsError(list(dict.fromkeys(reading.problems)))
+    # What is right is looked at all the same, so that all problems come at once.
+    seen = Reading(env, keep=True).build(cls, None) if reading.problems else settings
+    problems = [*reading.problems, *(problem for check in checks for problem in check(seen, env))]
+    if problems:
+        raise SettingsError(list(dict.fromkeys(problems)))
     return settings
+
+
+def on_this_machine(settings: Settings, env: Mapping[str, str]) -> list[str]:
+    """Return what the settings' groups lack on this machine (a check): files that they name."""
+    return [problem for group in groups(settings) if isinstance(group, BusSettings) for problem in group.lacking()]
 
 
 def report(cls: type[Settings], env: Mapping[str, str] | None = None) -> str:
@@ -241,13 +317,19 @@ def report(cls: type[Settings], env: Mapping[str, str] | None = None) -> str:
         elif leaf.secret:
             value = HIDDEN
         else:
-            value = raw if len(raw) <= 200 and "\n" not in raw else f"({len(raw)} characters)"
+            value = f"({len(raw)} characters)" if leaf.file else printable(raw, 200)
         lines += [f"{leaf.name}={value}", f"    {source}. {leaf.field.description}"]
     return "\n".join(lines)
 
 
-def command_line(program: str, cls: type[S], arguments: Sequence[str], env: Mapping[str, str] | None = None) -> S:
-    """Do what ``python -m <program> [--settings]`` asks for, and return the settings where the service is to run.
+def command_line(
+    program: str,
+    cls: type[S],
+    arguments: Sequence[str],
+    env: Mapping[str, str] | None = None,
+    checks: Sequence[Check[S]] = (),
+) -> S:
+    """Do what ``python -m <program> [--settings]`` asks for, and return the settings where the service is to run. ``checks``: see ``read``.
 
     Raises SystemExit: 0 after ``--help`` and ``--settings``, 2 for wrong arguments and wrong settings (all named on standard error).
     """
@@ -262,15 +344,22 @@ def command_line(program: str, cls: type[S], arguments: Sequence[str], env: Mapp
             sys.stdout.write(usage)
             raise SystemExit(0)
         case unknown:
-            sys.stderr.write(f"{program}: unknown arguments: {' '.join(unknown)}\n{usage}")
+            sys.stderr.write(
+                f"{program}: unknown arguments: {' '.join(printable(each, 80) for each in unknown)}\n{usage}"
+            )
             raise SystemExit(2)
     try:
-        settings = read(cls, env)
+        settings = read(cls, env, (on_this_machine, *checks))
     except SettingsError as error:
-        count = len(error.problems)
-        sys.stderr.write(f"{program}: {count} wrong setting{'s' if count > 1 else ''}\n")
-        sys.stderr.writelines(f"  {problem}\n" for problem in error.problems)
+        say_wrong(program, error)
         raise SystemExit(2) from None
     if asked == "settings":
         raise SystemExit(0)
     return settings
+
+
+def say_wrong(program: str, error: SettingsError) -> None:
+    """Write every problem to standard error."""
+    count = len(error.problems)
+    sys.stderr.write(f"{program}: {count} wrong setting{'s' if count > 1 else ''}\n")
+    sys.stderr.writelines(f"  {problem}\n" for problem in error.problems)

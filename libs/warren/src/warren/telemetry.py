@@ -19,11 +19,10 @@ import contextlib
 import random
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
-from urllib.parse import unquote
 
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -45,6 +44,7 @@ from opentelemetry.trace import (
 
 from warren import __version__
 from warren.errors import SettingsError
+from warren.otel import tracing_variables
 from warren.topology import Topology
 
 # Attributes that callers set (see Hop.set).
@@ -183,24 +183,31 @@ class Tracing:
         topology: Topology | None = None,
         processor: SpanProcessor | None = None,
         carry: bool = False,
+        trust_clients: bool = False,
+        chance: Callable[[int], int] = random.getrandbits,
     ) -> None:
-        """Read the standard ``OTEL_*`` variables in ``env`` (timeouts, headers, TLS and batch sizes are read by the SDK itself).
+        """Follow the standard ``OTEL_*`` variables in ``env`` (headers and TLS are read by the SDK itself, and were looked at before).
 
+        ``trust_clients``: a client's context decides like a backend's; ``chance`` returns so many random bits.
         ``processor`` switches tracing on without an exporter, for tests and benches; ``carry`` too, with spans that nobody keeps: sampled
         messages carry their context all the same, which is what the demo page shows. Raises SettingsError with every problem.
         """
-        env = env or {}
-        problems: list[str] = []
-        endpoint = _endpoint(env, problems)
-        self._parent_counts, self._bound = _sampler(env, problems)
-        resource = _resource(service, instance, env, problems)
-        if problems:
-            raise SettingsError(problems)
+        asked = tracing_variables(env or {})
+        if asked.problems:
+            raise SettingsError(list(asked.problems))
+        self._parent_counts, self._bound = asked.parent_counts, round(asked.ratio * (1 << 64))
+        self._trust_clients, self._chance = trust_clients, chance
+        resource = _resource(service, instance, asked.attributes)
         self._provider: TracerProvider | None = None
         self._exporter: OTLPSpanExporter | None = None
-        if processor is None and endpoint is not None:
-            self._exporter = OTLPSpanExporter(endpoint=endpoint)
-            processor = BatchSpanProcessor(self._exporter)
+        if processor is None and asked.endpoint is not None:
+            self._exporter = OTLPSpanExporter(endpoint=asked.endpoint, timeout=asked.timeout_s)
+            processor = BatchSpanProcessor(
+                self._exporter,
+                max_queue_size=asked.queue_size,
+                max_export_batch_size=asked.batch_size,
+                schedule_delay_millis=asked.delay_ms,
+            )
         if processor is None and carry:
             processor = SpanProcessor()
         self.on = processor is not None
@@ -224,20 +231,28 @@ class Tracing:
     ) -> Hop | None:
         """Decide whether this message is sampled, and open its first span if so. Where it enters Warren, and nowhere else.
 
-        A valid ``traceparent`` of the sender decides by its flag (unless the sampler is not parent-based) and becomes the parent.
-        ``start_ns``: when it began, ns since the Unix epoch (None: now).
+        A valid ``traceparent`` of the sender becomes the parent. A backend's decides as the sampler says: by its flag, or by its trace id. A
+        client's decides nothing but that it is not sampled (parent-based samplers): it chooses flag and trace id as it likes, so the decision
+        is drawn anew by our own share, unless clients are trusted. ``start_ns``: when it began, ns since the Unix epoch (None: now).
         """
         if not self.on:
             return None
         if traceparent and is_valid(traceparent):
-            by_flag = self._parent_counts
-            sampled = int(traceparent[53:55], 16) & 1 if by_flag else int(traceparent[19:35], 16) < self._bound
+            sampled = self._counts(traceparent, trusted=self._trust_clients or kind is not HopKind.RECEIVE)
             return self._open(kind, traceparent, message_id, None, 0, "", start_ns) if sampled else None
-        trace = random.getrandbits(128)
+        trace = self._chance(128)
         if trace & _LOW_64 >= self._bound:
             return None
         self._ids.chosen = trace
         return self._open(kind, "", message_id, None, 0, "", start_ns)
+
+    def _counts(self, traceparent: str, *, trusted: bool) -> bool:
+        """Say whether a message with this parent is sampled."""
+        if self._parent_counts and not int(traceparent[53:55], 16) & TraceFlags.SAMPLED:
+            return False
+        if not trusted:
+            return self._chance(64) < self._bound
+        return self._parent_counts or int(traceparent[19:35], 16) < self._bound
 
     def hop(
         self,
@@ -319,51 +334,7 @@ class Tracing:
             self._provider.shutdown()
 
 
-def _endpoint(env: Mapping[str, str], problems: list[str]) -> str | None:
-    """Return where spans go; None where nobody asked for them."""
-    if env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        return None
-    exporter = env.get("OTEL_TRACES_EXPORTER", "").strip().lower()
-    traces, base = env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", ""), env.get("OTEL_EXPORTER_OTLP_ENDPOINT", "")
-    if exporter == "none" or not (exporter or traces or base):
-        return None
-    if exporter not in ("", "otlp"):
-        problems.append(f"OTEL_TRACES_EXPORTER: must be otlp or none, not {exporter!r}")
-    for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
-        protocol = env.get(name, "")
-        if protocol:
-            if protocol != "http/protobuf":
-                problems.append(
-                    f"{name}: {protocol} is not supported; set {name}=http/protobuf (port 4318 of most collectors)"
-                )
-            break
-    endpoint = traces or (base or "http://localhost:4318").rstrip("/") + "/v1/traces"
-    if not re.match(r"https?://[^/\s]+", endpoint):
-        name = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" if traces else "OTEL_EXPORTER_OTLP_ENDPOINT"
-        problems.append(f"{name}: must be http://host:port or https://…")
-    return endpoint
-
-
-def _sampler(env: Mapping[str, str], problems: list[str]) -> tuple[bool, int]:
-    """Return whether a parent's flag decides, and below which 64-bit number a trace id is sampled."""
-    name = env.get("OTEL_TRACES_SAMPLER", "").strip().lower() or "parentbased_always_on"
-    kind = name.removeprefix("parentbased_")
-    rate = {"always_on": 1.0, "always_off": 0.0}.get(kind, 1.0)
-    if kind == "traceidratio":
-        text = env.get("OTEL_TRACES_SAMPLER_ARG", "").strip() or "1.0"
-        try:
-            rate = float(text)
-        except ValueError:
-            rate = -1.0
-        if not 0.0 <= rate <= 1.0:
-            problems.append(f"OTEL_TRACES_SAMPLER_ARG: must be a number from 0 to 1, not {text!r}")
-    elif kind not in ("always_on", "always_off"):
-        known = "always_on, always_off, traceidratio, each also with parentbased_ before it"
-        problems.append(f"OTEL_TRACES_SAMPLER: must be one of {known}; not {name!r}")
-    return name != kind, round(rate * (1 << 64))
-
-
-def _resource(service: str, instance: str, env: Mapping[str, str], problems: list[str]) -> Resource:
+def _resource(service: str, instance: str, given: Mapping[str, str]) -> Resource:
     attributes: dict[str, str] = {
         "service.name": service,
         "service.namespace": "warren",
@@ -371,14 +342,6 @@ def _resource(service: str, instance: str, env: Mapping[str, str], problems: lis
     }
     if instance:
         attributes["service.instance.id"] = instance
-    for pair in filter(None, (part.strip() for part in env.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))):
-        key, equals, value = pair.partition("=")
-        if not equals or not key.strip():
-            problems.append(f"OTEL_RESOURCE_ATTRIBUTES: must be key=value,key=value; {pair!r} is not")
-        else:
-            attributes[key.strip()] = unquote(value.strip())
-    if env.get("OTEL_SERVICE_NAME"):
-        attributes["service.name"] = env["OTEL_SERVICE_NAME"]
-    return Resource(attributes).merge(
+    return Resource({**attributes, **given}).merge(
         Resource({"telemetry.sdk.language": "python", "telemetry.sdk.name": "opentelemetry"})
     )

@@ -30,6 +30,7 @@ _SERVICE_LINK = re.compile(r"WARREN\w*_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP
 _SERVICE_LINK_VALUE = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
 HIDDEN = "***"
+_PATH = re.compile(r"(?:~|\.{1,2})?/[^\s@:?#]*|[A-Za-z]:[\\/][^\s@?#]*")
 NONE = "-"  # an empty list; an empty variable is one that is not set
 
 
@@ -57,7 +58,12 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=SHARED_PREFIX, extra="forbid", frozen=True, arbitrary_types_allowed=True, hide_input_in_errors=True
+        env_prefix=SHARED_PREFIX,
+        extra="forbid",
+        frozen=True,
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
     @classmethod
@@ -154,11 +160,38 @@ def shown(value: Any, *, hide: bool = True) -> str:
             return str(value)
 
 
+def printable(text: str, longest: int) -> str:
+    """Return a text of the operator's as it may be shown: one that may hold credentials, or is long, is not."""
+    if "@" in text or "://" in text or "PRIVATE KEY" in text:
+        return HIDDEN
+    return text if len(text) <= longest and text.isprintable() else f"({len(text)} characters)"
+
+
+def groups(settings: Settings) -> Iterator[Settings]:
+    """Yield settings and every group in them."""
+    yield settings
+    for field_name in type(settings).model_fields:
+        value = getattr(settings, field_name)
+        if isinstance(value, Settings):
+            yield from groups(value)
+
+
+def _without(cls: type[S], values: Mapping[str, Any], error: ValidationError) -> S | None:
+    """Return a group without the values that an error is about; None where it can't be without them."""
+    wrong = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
+    try:
+        return cls(**{name: value for name, value in values.items() if name not in wrong})
+    except ValidationError:
+        return None
+
+
 class Reading:
     """One pass over an environment that collects the problems instead of stopping at the first."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    def __init__(self, env: Mapping[str, str], *, keep: bool = False) -> None:
+        """``keep``: of a group in which something is wrong the rest stays as it was given."""
         self._env = env
+        self._keep = keep
         self.problems: list[str] = []
 
     def raw(self, leaf: Leaf) -> tuple[str | None, str]:
@@ -171,12 +204,18 @@ class Reading:
             return value, "default" if value is None else "environment"
         if value is not None:
             self.problems.append(f"{leaf.name}: is set, and {leaf.name}_FILE too; keep one of them")
+        # The value itself may have been put where its file's path belongs.
+        named = (
+            path
+            if _PATH.fullmatch(path) and len(path) <= 200
+            else "what it names (a path belongs there, not the value)"
+        )
         try:
-            return Path(path).read_text(encoding="utf-8").rstrip("\r\n"), f"file {path}"
+            return Path(path).read_text(encoding="utf-8").rstrip("\r\n"), f"file {named}"
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-            self.problems.append(f"{leaf.name}_FILE: can't read {path}: {why}")
-            return None, f"file {path} (can't be read)"
+            self.problems.append(f"{leaf.name}_FILE: can't read {named}: {why}")
+            return None, f"file {named} (can't be read)"
 
     def build(self, cls: type[S], base: Settings | None) -> S:
         """Return a group; where there are problems (they are kept) one of defaults in its place."""
@@ -195,6 +234,8 @@ class Reading:
         try:
             return cls(**values)
         except ValidationError as error:
+            if self._keep and (kept := _without(cls, values, error)) is not None:
+                return kept
             for detail in error.errors():
                 wrong = names.get(str(detail["loc"][0])) if detail["loc"] else None
                 if wrong is not None:
@@ -212,7 +253,10 @@ class Reading:
         text = (
             message.removeprefix("Value error, ").replace("Input should be", "must be").replace("String should", "must")
         )
-        given_text = "" if leaf.secret or isinstance(cause, ValueError) else f", not {given!r}"
+        hidden = leaf.secret or leaf.file or isinstance(cause, ValueError)
+        given_text = (
+            "" if hidden else f", not {printable(given, 60)!r}" if isinstance(given, str) else f", not {given!r}"
+        )
         self.problems.append(f"{leaf.name}: {text}{given_text}")
 
     def unknown(self, groups: Iterable[type[Settings]]) -> None:

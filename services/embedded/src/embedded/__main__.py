@@ -6,14 +6,19 @@ import contextlib
 import errno
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from embedded.app import Embedded
 from embedded.broker import unreachable
 from embedded.settings import EmbeddedSettings, read_embedded
+from warren import open_files
 from warren.errors import SettingsError
 from warren.lifecycle import Part, run, serve
 from warren.listening import open_sockets
 from warren.logs import configure
+from warren.settings import say_wrong
+
+if TYPE_CHECKING:
+    from embedded.app import Embedded
 
 USAGE = """usage: python -m embedded
 Two gateways and a router in one process, and a page to try them. It is configured by environment variables:
@@ -40,12 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         configure("embedded", settings.router.log)
         return run(lambda: _main(settings))
     except SettingsError as error:
-        sys.stderr.writelines(f"embedded: {problem}\n" for problem in error.problems)
+        say_wrong("embedded", error)
         return 2
 
 
 async def _main(settings: EmbeddedSettings) -> int:
-    embedded = Embedded(settings)
+    # Not before the variables were looked at: OpenTelemetry reads some of them when it is imported.
+    from embedded.app import Embedded
+
+    embedded = Embedded(settings, open_files=open_files.raise_limit().limit)
 
     async def greet() -> None:
         with contextlib.suppress(BrokenPipeError):

@@ -29,8 +29,12 @@ LOOK_S = 0.02
 class Embedded:
     """All parts of one run, in the order of their birth."""
 
-    def __init__(self, settings: EmbeddedSettings, clients: Path | None = None) -> None:
-        """``clients``: the folder with the page's files (None: the checkout's). Raises SettingsError."""
+    def __init__(
+        self, settings: EmbeddedSettings, clients: Path | None = None, *, open_files: int | None = None
+    ) -> None:
+        """``clients``: the folder with the page's files (None: the checkout's); ``open_files``: how many the process may have, which the
+        gateways share (None: not known). Raises SettingsError.
+        """
         self.settings = settings
         shared = settings.router.bus
         self.topology = shared.topology
@@ -46,7 +50,13 @@ class Embedded:
         self._router_tracing = self._tracing("router")
         self.router = Router(settings.router, self._bus("router"), tracing=self._router_tracing)
         self.gateways = [
-            Gateway(gateway, self._bus("gateway"), tracing=self._tracing("gateway"), routes=page.routes())
+            Gateway(
+                gateway,
+                self._bus("gateway"),
+                tracing=self._tracing("gateway"),
+                routes=page.routes(),
+                open_files=None if open_files is None else open_files // len(settings.gateways),
+            )
             for gateway in settings.gateways
         ]
 

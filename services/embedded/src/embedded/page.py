@@ -19,6 +19,7 @@ from warren import address
 from warren.bus import Bus, Properties
 from warren.errors import BusUnavailable, NotConfirmed, SettingsError, Unroutable
 from warren.message import TYPE_RULE, is_reserved_type, is_type
+from warren.origins import origin_allowed
 from warren.telemetry import is_valid
 from warren.topology import ALL, Topology
 
@@ -74,7 +75,7 @@ class Page:
         self._bus = bus
         self._topology = topology
         self._config = orjson.dumps({"gateways": list(gateways)})
-        self._origins = frozenset(origins)
+        self._origins = tuple(origins)
         # the client asks a gateway that it can't connect to whether it answers HTTP
         asked = " ".join(f"http://{gateway}" for gateway in gateways if "[" not in gateway)  # a policy knows no IPv6
         policy = f"default-src 'self'; connect-src 'self' ws: wss: {asked}; frame-ancestors 'none'; base-uri 'none'"
@@ -97,8 +98,8 @@ class Page:
         return web.Response(body=self._config, content_type="application/json", headers=self._headers)
 
     async def _notify(self, request: web.Request) -> web.Response:
-        origin = request.headers.get("Origin")
-        if origin is not None and origin not in self._origins:
+        origin = ", ".join(request.headers.getall("Origin", ()))
+        if not origin_allowed(origin, "", self._origins):
             return _answer(403, error=f"pages of {origin} may not publish here")
         if request.content_type != "application/json":  # what a foreign page can't send unasked
             return _answer(415, error="the body must be application/json")

@@ -9,9 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.settings import GatewaySettings
+from gateway.shell.auth import key_problems
 from router.settings import RouterSettings
 from warren.errors import SettingsError
-from warren.settings import environment, read
+from warren.origins import LOCAL
+from warren.otel import otel_problems
+from warren.settings import environment, on_this_machine, read
+from warren.variables import printable
 
 DEFAULT_PORT = 8080
 GATEWAYS = 2
@@ -67,7 +71,7 @@ def read_embedded(env: Mapping[str, str] | None = None) -> EmbeddedSettings:
     problems = [f"{name}: embedded mode has two gateways; set PORT instead" for name in _NOT_HERE if given.get(name)]
     port = _port(given.get("PORT", ""), problems)
     ports = [port + number for number in range(GATEWAYS)]
-    origins = [f"http://{host}:{port}" for host in ("127.0.0.1", "localhost") for port in ports]
+    origins = list(LOCAL)  # pages of one's own machine, also from a development server's port
     if extra := given.get("WARREN_GATEWAY_ORIGINS"):
         origins.append(extra)
     on_rabbit = bool(given.get("WARREN_AMQP_URL") or given.get("WARREN_AMQP_URL_FILE"))
@@ -77,13 +81,16 @@ def read_embedded(env: Mapping[str, str] | None = None) -> EmbeddedSettings:
         **{name: value for name, value in given.items() if value and name not in _NOT_HERE},
         "WARREN_GATEWAY_ORIGINS": ",".join(origins),
     }
+    checks = (on_this_machine, otel_problems)
     gateways, router = [], None
     try:
-        gateways = [read(GatewaySettings, {**merged, "WARREN_GATEWAY_PORT": str(port)}) for port in ports]
+        gateways = [
+            read(GatewaySettings, {**merged, "WARREN_GATEWAY_PORT": str(port)}, (*checks, _keys)) for port in ports
+        ]
     except SettingsError as error:
         problems += error.problems
     try:
-        router = read(RouterSettings, merged)
+        router = read(RouterSettings, merged, checks)
     except SettingsError as error:
         problems += error.problems
     if problems or router is None:
@@ -97,5 +104,11 @@ def _port(text: str, problems: list[str]) -> int:
     highest = 65_535 - GATEWAYS + 1
     if text.isascii() and text.isdigit() and 1 <= int(text) <= highest:
         return int(text)
-    problems.append(f"PORT: must be a number from 1 to {highest} (the next one is used too), not {text!r}")
+    problems.append(
+        f"PORT: must be a number from 1 to {highest} (the next one is used too), not {printable(text, 40)!r}"
+    )
     return DEFAULT_PORT
+
+
+def _keys(settings: GatewaySettings, _: Mapping[str, str]) -> list[str]:
+    return key_problems(settings.auth)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from gateway.app import Gateway
 from gateway.settings import GatewaySettings, new_gateway_id
-from warren import lifecycle, logs
+from gateway.shell.auth import key_problems
+from warren import lifecycle, logs, open_files
 from warren.bus.rabbit import LinkTimes, RabbitBus
 from warren.errors import SettingsError
-from warren.settings import command_line, environment
-from warren.telemetry import Tracing
+from warren.otel import otel_problems
+from warren.settings import command_line, environment, say_wrong
 
 # What closing the bus and the ports may take after the drain's own deadline.
 CLOSING_S = 5.0
@@ -23,7 +23,8 @@ CLOSING_S = 5.0
 def main() -> int:
     """Run until a signal; return the exit code."""
     env = environment()
-    settings = command_line("gateway", GatewaySettings, sys.argv[1:], env)
+    checks = (lambda settings, _: key_problems(settings.auth), otel_problems)
+    settings = command_line("gateway", GatewaySettings, sys.argv[1:], env, checks)
     try:
         logs.configure("gateway", settings.log)
     except OSError as error:
@@ -33,18 +34,30 @@ def main() -> int:
 
 
 async def _serve(settings: GatewaySettings, env: dict[str, str]) -> int:
+    # Not before the variables were looked at: OpenTelemetry reads some of them when it is imported.
+    from gateway.app import Gateway
+    from warren.telemetry import Tracing
+
     gateway_id = new_gateway_id(settings.id)
+    files = open_files.raise_limit()
     topology = settings.bus.topology
     times = LinkTimes(heartbeat_s=settings.bus.amqp_heartbeat_s)
     bus = RabbitBus(settings.bus.amqp_urls, topology, name=f"warren-gateway-{gateway_id}", times=times)
     failed = asyncio.Event()
     try:
-        tracing = Tracing("warren-gateway", env, instance=gateway_id, topology=topology)
+        trust_clients = settings.listen.trust_traceparent
+        tracing = Tracing("warren-gateway", env, instance=gateway_id, topology=topology, trust_clients=trust_clients)
         gateway = Gateway(
-            settings, bus, tracing=tracing, topology=topology, gateway_id=gateway_id, on_failed=failed.set
+            settings,
+            bus,
+            tracing=tracing,
+            topology=topology,
+            gateway_id=gateway_id,
+            on_failed=failed.set,
+            open_files=files.limit,
         )
     except SettingsError as error:
-        sys.stderr.writelines(f"gateway: {problem}\n" for problem in error.problems)
+        say_wrong("gateway", error)
         return 2
     parts = [lifecycle.Part.of("tracing", tracing), lifecycle.Part.of("gateway", gateway)]
     deadline_s = settings.times.drain_deadline_ms / 1_000 + CLOSING_S

@@ -22,6 +22,7 @@ from gateway.core.lease import Lease
 from gateway.core.limits import OutboxLimits
 from gateway.core.load import Load
 from gateway.core.memory_budget import MemoryBudget
+from gateway.core.places import places
 from gateway.core.reads import BURST_S, ReadLimits
 from gateway.core.session import SessionConfig
 from gateway.settings import GatewaySettings, TimeSettings, new_gateway_id
@@ -57,6 +58,8 @@ MAX_TICK_S = 1.0
 AGE_GRACE_S = 5.0
 # What is said of the broker: it can be published to; it holds publishers back (an alarm of its own); it is away.
 UP, BLOCKED, DOWN = "up", "blocked", "down"
+# From this part of all sockets that it can have on the pod is not ready: clients go elsewhere before any is turned away.
+FILES_FULL_PERCENT = 95
 
 _log = get_logger("gateway")
 
@@ -76,9 +79,11 @@ class Gateway:
         gateway_id: str = "",
         routes: Iterable[web.AbstractRouteDef] = (),
         on_failed: Callable[[], None] | None = None,
+        open_files: int | None = None,
     ) -> None:
         """``bus`` is not started yet, and belongs to the gateway from now on; ``tracing`` stays its caller's. ``routes`` are served
-        on the clients' port beside ours; ``on_failed`` is told where the broker can never be had (a topology of other settings).
+        on the clients' port beside ours; ``on_failed`` is told where the broker can never be had (a topology of other settings);
+        ``open_files`` is how many it may have open (None: any number).
         Raises SettingsError where a key can't be used.
         """
         self.id = gateway_id or new_gateway_id(settings.id)
@@ -92,6 +97,9 @@ class Gateway:
         self._started_us = self.clock.wall_us()
         self._began = self.clock.monotonic()
         limits, times = settings.limits, settings.times
+        room = places(limits.connections, open_files)
+        if room.capped:
+            _log_capped(limits.connections, room.connections, open_files)
         self._authenticator = Authenticator(settings.auth, self.clock)
         namespaces = settings.namespaces.namespaces
         self.hub = Hub(topology.shards, lambda room: namespaces.policy(room).slow)
@@ -128,7 +136,7 @@ class Gateway:
             self.id,
             self.clock,
             self.metrics,
-            places=limits.connections,
+            places=room.connections,
             tick_s=min(
                 MAX_TICK_S,
                 min(times.heartbeat_ms, times.close_timeout_ms, times.publish_timeout_ms, settings.auth.auth_timeout_ms)
@@ -184,6 +192,7 @@ class Gateway:
             Unknown(limits.unknown_message_bytes, limits.unknown_bytes),
             close_timeout_s=times.close_timeout_ms / 1_000,
             bus_up=lambda: self._bus_state() == UP,
+            sockets_max=room.sockets,
             stats=self.stats,
             routes=routes,
         )
@@ -207,8 +216,13 @@ class Gateway:
         self.failed = False  # the broker can never be had
         self.readiness.register("bus", self._bus_lacking)
         self.readiness.register("keys", self._authenticator.lacking)
-        load = Load(limits.connections, limits.full_percent)
+        load = Load(room.connections, limits.full_percent)
         self.readiness.register("load", lambda: "nearly full" if load.full(len(self.lobby)) else None)
+        if room.sockets:
+            files = Load(room.sockets, FILES_FULL_PERCENT)
+            self.readiness.register(
+                "open_files", lambda: "nearly all are used" if files.full(self._server.sockets) else None
+            )
         bus.watch(self._bus_changed)
         bus.watch_blocked(self._bus_blocked)
 
@@ -336,6 +350,18 @@ class Gateway:
             _rss_bytes(),
             self._downlink.queue,
         )
+
+
+def _log_capped(wanted: int, taken: int, open_files: int | None) -> None:
+    event(
+        _log,
+        "places_capped",
+        level=logging.WARNING,
+        wanted=wanted,
+        places=taken,
+        open_files=open_files,
+        hint="WARREN_GATEWAY_CONNECTIONS is more than open files allow: raise their hard limit (ulimit -Hn, LimitNOFILE), or lower it",
+    )
 
 
 def _ages(times: TimeSettings) -> Ages | None:

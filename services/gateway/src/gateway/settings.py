@@ -9,22 +9,24 @@ from __future__ import annotations
 import ipaddress
 import secrets
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from warren.address import ROOM_RULE, is_room
+from warren.origins import RULE, is_entry
 from warren.settings import (
     EVERY_ADDRESS,
     BusSettings,
     CommaList,
+    ListenHost,
     LogSettings,
     NamespaceSettings,
     ProbeSettings,
     Settings,
     variable,
 )
+from warren.urls import ESCAPES, WrongURL, check_http
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Algorithm = Literal["HS256", "RS256", "ES256", "EdDSA"]
@@ -51,16 +53,15 @@ class ListenSettings(Settings):
 
     model_config = _PREFIX
 
-    host: str = variable(
+    host: ListenHost = variable(
         EVERY_ADDRESS,
         "Address or name that clients connect to; * for every address of the machine, of IPv4 and of IPv6, whichever it has.",
-        min_length=1,
     )
     port: int = variable(8080, "Port that clients connect to; 0 takes a free one.", ge=0, le=65535)
     origins: CommaList = variable(
         (),
         "Origins whose pages may connect besides those of the same host and clients without one, such as "
-        "https://app.example or https://*.example; * for any.",
+        "https://app.example, https://*.example or http://localhost:* (any port); * for any.",
     )
     trusted_proxies: Networks = variable(
         (), "Networks of the proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8."
@@ -74,13 +75,18 @@ class ListenSettings(Settings):
         "Where /websocket-stats is served: external, on the clients' port and the internal one; internal, there alone, so not to strangers.",
     )
 
+    trust_traceparent: bool = variable(
+        False,
+        "Whether a client's traceparent decides that its message is sampled; only where all clients are one's own, since each can have all of "
+        "its messages sampled then.",
+    )
+
     @field_validator("origins")
     @classmethod
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in value:
-            parts = urlsplit(origin)
-            if origin not in ("*", "null") and not (parts.scheme and parts.netloc and parts.path in ("", "/")):
-                raise ValueError(f"{origin} is no origin: write it as https://app.example, or * for any")
+        wrong = [number for number, origin in enumerate(value, 1) if not is_entry(origin)]
+        if wrong:
+            raise ValueError(f"number {', '.join(map(str, wrong))} of {len(value)} is no origin: {RULE}")
         return value
 
 
@@ -140,8 +146,13 @@ class AuthSettings(Settings):
     @field_validator("jwks")
     @classmethod
     def _jwks(cls, value: str) -> str:
-        if "://" in value and urlsplit(value).scheme not in ("http", "https", "file"):
-            raise ValueError("must be an http(s) URL or a file's path")
+        if "://" in value and not value.startswith("file://"):
+            try:
+                check_http(value)
+            except WrongURL as wrong:
+                raise ValueError(f"must be an http(s) URL or a file's path: {wrong}; {ESCAPES}") from None
+        elif "@" in value or ":" in value.partition("/")[0].removeprefix("file"):
+            raise ValueError("must be an http(s) URL, which begins with http:// or https://, or a file's path")
         return value
 
     @model_validator(mode="after")

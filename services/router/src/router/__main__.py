@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import sys
 
-from router.app import Router
 from router.settings import RouterSettings, new_router_id
+from warren import open_files
 from warren.bus.rabbit import LinkTimes, RabbitBus
 from warren.errors import SettingsError
 from warren.lifecycle import Part, run, serve
 from warren.logs import configure
 from warren.metrics import RouterMetrics
-from warren.settings import command_line, environment
-from warren.telemetry import Tracing
+from warren.otel import otel_problems
+from warren.settings import command_line, environment, say_wrong
 
 
 async def _main(settings: RouterSettings, router_id: str) -> int:
+    # Not before the variables were looked at: OpenTelemetry reads some of them when it is imported.
+    from router.app import Router
+    from warren.telemetry import Tracing
+
+    open_files.raise_limit()
     topology = settings.bus.topology
     tracing = Tracing("warren-router", environment(), instance=router_id, topology=topology)
     times = LinkTimes(heartbeat_s=settings.bus.amqp_heartbeat_s)
@@ -29,7 +34,7 @@ async def _main(settings: RouterSettings, router_id: str) -> int:
 
 def main() -> int:
     """Run until a signal comes; return the exit code."""
-    settings = command_line("router", RouterSettings, sys.argv[1:])
+    settings = command_line("router", RouterSettings, sys.argv[1:], environment(), (otel_problems,))
     router_id = new_router_id(settings.id)
     try:
         configure("router", settings.log)
@@ -38,7 +43,7 @@ def main() -> int:
         sys.stderr.write(f"router: WARREN_LOG_FILE: {error}\n")
         return 1
     except SettingsError as error:
-        sys.stderr.writelines(f"router: {problem}\n" for problem in error.problems)
+        say_wrong("router", error)
         return 2
 
 

@@ -102,3 +102,15 @@ def test_the_end_forgets_everything():
     made.answered("s", "2")
     assert made.clear() == ("r", "s")
     assert (made.clear(), list(made.questions(lambda room: True))) == ((), [])
+
+
+def test_the_refs_of_a_room_are_the_clients_own_questions():
+    """Not those of other rooms, and not what we asked by ourselves."""
+    made = Membership()
+    for question in (join("r", "1"), join("s", "2"), envelope.HistoryQuery("r", "g~1", "3")):
+        made.ask(question)
+    assert made.refs("r") == ["1", "3"]
+    made.answered("r", "1")
+    made.again("r", "g~1", "ann", Position("e", 1))
+    assert made.refs("r") == ["3"]
+    assert made.refs("x") == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.rights import Identity, check_join, check_publish, may_join
+from gateway.core.rights import Identity, check_join, check_publish, default_room, lost, may_join
 from warren.errors import ErrorCode, ProtocolError
 from warren.namespaces import Namespaces, RoomPolicy
 
@@ -78,3 +78,16 @@ def test_a_room_at_connect_is_asked_without_an_error():
     """It is left out where the token does not allow it."""
     assert not may_join(TOKEN, RoomPolicy(), "default")
     assert may_join(ANYONE, RoomPolicy(), "default")
+
+
+def test_rooms_are_lost_that_a_token_does_not_allow():
+    """Never the user's own."""
+    assert lost(TOKEN, NAMESPACES, ("vip:1", "a", "b", "@ann")) == ["b"]
+    assert lost(ANYONE, NAMESPACES, ("vip:1", "a", "@ann")) == ["vip:1"]
+
+
+def test_the_default_room_is_the_present_one_while_it_is_allowed():
+    """Else the first that is; none where none is."""
+    assert default_room(TOKEN, NAMESPACES, ("b", "vip:1", "a"), "a") == "a"
+    assert default_room(TOKEN, NAMESPACES, ("b", "vip:1", "a"), "b") == "vip:1"
+    assert default_room(NOTHING, NAMESPACES, ("b", "a")) == ""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import json
 import time
 
@@ -9,7 +12,7 @@ import pytest
 from tests.support.tokens import SECRET, Signer, confused_token, unsigned_token
 
 from gateway.settings import AuthSettings
-from gateway.shell.auth import Authenticator, Refusal, offered_token
+from gateway.shell.auth import Authenticator, Refusal, key_problems, offered_token
 from warren.clock import SystemClock
 from warren.errors import SettingsError, Unauthorized, code_of
 
@@ -96,6 +99,58 @@ async def test_claims_may_be_named_and_nested():
     assert (identity.user, identity.join, identity.publish) == ("bob", ("c",), ("a:*", "b"))
 
 
+@pytest.mark.parametrize("extra", [{"jti": 7}, {"sub": 42}, {"sub": None, "jti": ["x"]}, {"sub": {"a": 1}, "iss": 5}])
+async def test_only_the_claim_that_names_the_user_is_judged_as_one(extra):
+    """Whatever kind ``sub`` and ``jti`` are of where another claim names the user."""
+    token = signed({"sub": "x", "email": "o'brien@example.org", **extra}, SECRET.encode())
+    assert (await authenticator(jwt_user_claim="email").check(token)).user == "o'brien@example.org"
+
+
+@pytest.mark.parametrize(
+    ("claims", "settings", "said"),
+    [
+        ({"sub": 42}, {}, "claim sub: is no text; it holds the user's name: 1 to 127 characters"),
+        ({"sub": None}, {}, "claim sub: is missing; it holds the user's name: 1 to 127 characters"),
+        ({"sub": "a b"}, {}, "claim sub: is no user's name: 1 to 127 characters"),
+        ({"sub": "ann", "id": {"n": 7}}, {"jwt_user_claim": "id.n"}, "claim id.n: is no text"),
+        ({"sub": "ann", "aud": "x"}, {"jwt_audience": "a"}, "claim aud: names none of the audiences"),
+        ({"sub": "ann"}, {"jwt_audience": "a"}, "claim aud: is missing"),
+        ({"sub": "ann", "iss": "x"}, {"jwt_issuer": "a"}, "claim iss: is not the issuer"),
+        ({"sub": "ann", "iss": 7}, {"jwt_issuer": "a"}, "claim iss: is not the issuer"),
+        ({"sub": "ann", "exp": "soon"}, {}, "claim exp is no time"),
+    ],
+)
+async def test_the_reason_names_the_claim_and_the_rule(claims, settings, said):
+    """So that whoever makes the tokens knows what to mend, and never that they are malformed where they are not."""
+    found = await refusal(signed(claims, SECRET.encode()), **settings)
+    assert found.reason == "claims"
+    assert said in str(found)
+
+
+async def test_a_token_signed_with_an_empty_key_is_refused(tmp_path):
+    """Also where a key set publishes that key, or another symmetric one."""
+    file = tmp_path / "jwks.json"
+    keys = [{"kty": "oct", "k": ""}, {"kty": "oct", "k": "c2VjcmV0", "kid": "s", "alg": "HS256"}]
+    file.write_text(json.dumps({"keys": [*keys, Signer("RS256", kid="a").jwk()]}))
+    auth = Authenticator(AuthSettings(jwks=str(file)), SystemClock())
+    await auth.start()
+    for key in (b"", b"secret"):
+        with pytest.raises(Refusal) as caught:
+            await auth.check(signed({"sub": "eve"}, key))
+        assert caught.value.reason == "key"
+    await auth.stop()
+
+
+def signed(claims: object, key: bytes) -> str:
+    """Return a token of HS256 with any claims and any key, which a library would not make."""
+
+    def b64(data: bytes) -> str:
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+    text = ".".join(b64(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
+    return f"{text}.{b64(hmac.new(key, text.encode(), hashlib.sha256).digest())}"
+
+
 async def test_expiry_may_be_required():
     """Without exp a token lives for ever, unless exp is required."""
     token = Signer().token(expires_in_s=None)
@@ -119,6 +174,8 @@ def test_unusable_keys_are_all_told():
     with pytest.raises(SettingsError) as caught:
         authenticator(jwt_secret="short", jwt_public_key="none")
     assert len(caught.value.problems) == 2
+    assert key_problems(AuthSettings(jwt_secret="short", jwt_public_key="none")) == caught.value.problems
+    assert key_problems(AuthSettings(jwt_secret=SECRET)) == []
 
 
 async def test_readiness_says_where_keys_are_lacking(tmp_path):

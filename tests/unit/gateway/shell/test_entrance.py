@@ -62,3 +62,14 @@ def test_a_refused_message_fails_its_span():
     error = Entrance(ListUplink(Overloaded("full")), tracing, 4).publish(Publish(message(), SAMPLED))  # type: ignore[arg-type]
     assert isinstance(error, Overloaded)
     assert spans.get_finished_spans()[0].attributes["error.type"] == "overloaded"
+
+
+def test_a_client_cannot_have_its_messages_sampled():
+    """The flag and the trace id that it sends decide nothing."""
+    tracing, spans = recording_tracing(OTEL_TRACES_SAMPLER="parentbased_always_off")
+    uplink = ListUplink()
+    for number in range(100):
+        forged = f"00-{1:032x}-{number + 1:016x}-01"
+        Entrance(uplink, tracing, 4).publish(Publish(message(), forged))  # type: ignore[arg-type]
+    assert spans.get_finished_spans() == ()
+    assert all((hop, taken.trace) == (None, "") for taken, hop in uplink.taken)

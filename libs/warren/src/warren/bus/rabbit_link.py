@@ -136,7 +136,8 @@ class Link:
             self._on_mismatch(mismatch)
         except BusUnavailable as error:
             hint = remedy(error, url)
-            what = f"{str(error).rstrip('.')}. To mend: {hint}" if hint else error
+            # What only time mends may be a slip in the address all the same.
+            what = f"{str(error).rstrip('.')}. {f'To mend: {hint}' if hint else 'WARREN_AMQP_URL names this address'}"
             _log.warning("the broker at %s: %s (%s); trying again", shown(url), what, self._purpose)
         except Exception:  # noqa: BLE001 - a connection has no state to break: it is made anew, and the pod lives on
             _log.exception("the broker at %s: a fault of ours (%s); connecting again", shown(url), self._purpose)

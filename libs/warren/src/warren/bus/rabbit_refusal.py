@@ -6,14 +6,19 @@ It only reads errors and addresses, and repeats no password. A link says what co
 from __future__ import annotations
 
 import re
+import socket
 import ssl
 from collections.abc import Iterator
 
+from aiormq.connection import DEFAULT_PORTS
 from aiormq.exceptions import (
     AMQPError,
     ChannelAccessRefused,
     ConnectionClosed,
+    IncompatibleProtocolError,
+    InvalidFrameError,
     ProbableAuthenticationError,
+    ProtocolSyntaxError,
 )
 from pamqp import commands as spec
 from yarl import URL
@@ -68,10 +73,18 @@ def _remedy(error: BaseException, url: URL) -> str | None:
             return "the broker refuses our certificate, or wants one: WARREN_AMQP_CERT_FILE and WARREN_AMQP_KEY_FILE"
         case ssl.SSLError() if error.reason in ("PEM_LIB", "NO_CERTIFICATE_OR_CRL_FOUND", "KEY_VALUES_MISMATCH", None):
             return f"of {_files(url)} one holds no certificate or key in PEM, or they do not belong together"
+        case socket.gaierror():
+            return f"no such host as {url.host!r} is known here: mend the host in WARREN_AMQP_URL, or this machine's name service"
+        case ProtocolSyntaxError() | IncompatibleProtocolError() | InvalidFrameError():
+            return f"what answers at {_place(url)} speaks no AMQP 0-9-1: mend the port in WARREN_AMQP_URL (5672; with TLS 5671)"
         case FileNotFoundError() | PermissionError() if url.scheme == "amqps" and _files(url):
             return f"of {_files(url)} one can't be read here"
         case _:
             return None
+
+
+def _place(url: URL) -> str:
+    return f"{url.host}:{url.port or DEFAULT_PORTS[url.scheme]}"
 
 
 def _vhost(url: URL) -> str:

@@ -89,6 +89,10 @@ class Membership:
             self._close(key)
         return True
 
+    def refs(self, room: str) -> list[str]:
+        """Return the refs of what the client has asked of a room and has no answer to."""
+        return [ref for (open_room, ref), (_, quiet) in (self._open or {}).items() if open_room == room and not quiet]
+
     def questions(self, concerns: Callable[[str], bool]) -> Iterator[Question]:
         """Yield what is open for the rooms that ``concerns`` picks."""
         for (room, _), (question, _quiet) in list((self._open or {}).items()):

@@ -6,9 +6,10 @@ namespace alone decides. It raises ProtocolError and keeps nothing. Session asks
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from warren.address import ROOM_RULE, is_room
+from warren.address import ROOM_RULE, is_room, user_room
 from warren.errors import ErrorCode, ProtocolError
 from warren.namespaces import Namespaces, RoomPolicy, matches
 
@@ -33,6 +34,18 @@ def check_room(room: str) -> None:
 def may_join(identity: Identity, policy: RoomPolicy, room: str) -> bool:
     """Say whether token and namespace let this client join."""
     return _allows(identity.join, room, must=policy.join == "token")
+
+
+def default_room(identity: Identity, namespaces: Namespaces, rooms: Sequence[str], present: str = "") -> str:
+    """Return the room of messages that name none: the ``present`` one while this client may join it, else the first of ``rooms`` that it may."""
+    allowed = [room for room in (present, *rooms) if room and may_join(identity, namespaces.policy(room), room)]
+    return allowed[0] if allowed else ""
+
+
+def lost(identity: Identity, namespaces: Namespaces, rooms: Iterable[str]) -> list[str]:
+    """Return those of ``rooms`` that this client may not be in; its own room it always may."""
+    own = user_room(identity.user)
+    return [room for room in rooms if room != own and not may_join(identity, namespaces.policy(room), room)]
 
 
 def check_join(identity: Identity, namespaces: Namespaces, room: str) -> None:

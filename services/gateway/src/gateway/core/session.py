@@ -105,7 +105,7 @@ class Session(Lifetime):
         self.identity = identity
         expires_at_ms = None if identity.expires_at is None else int(identity.expires_at * 1_000)
         if known is not None:
-            return [Send(Authenticated(expires_at_ms, self._auth_ref))]
+            return [Send(Authenticated(expires_at_ms, self._auth_ref)), *self._leave_lost(identity)]
         self.state = State.READY
         config = self._config
         # What the operator lets everyone join at connect still has to be within what this token allows.
@@ -128,6 +128,20 @@ class Session(Lifetime):
         if self._degraded:
             actions.append(Send(Degraded()))
         actions += [self._ask_to_join(identity, room) for room in joined]
+        return actions
+
+    def _leave_lost(self, identity: Identity) -> Actions:
+        """Leave the rooms that a fresh token does not allow, also those whose JOIN is not answered yet."""
+        self._default_room = rights.default_room(identity, self._namespaces, self._config.rooms, self._default_room)
+        actions: Actions = []
+        for room in rights.lost(identity, self._namespaces, self.rooms):
+            refs = [ref for ref in map(_shown, self._membership.refs(room)) if ref]
+            self._membership.leave(room)
+            actions += [Exit(room), Leave(envelope.Leave((room,), self.conn, "", identity.user))]
+            actions += [
+                Send(error(ErrorCode.FORBIDDEN, "Your token does not allow this room any more", ref)) for ref in refs
+            ]
+            actions.append(Send(Left(room)))
         return actions
 
     def refuse(self, reason: str = "") -> Actions:

@@ -43,6 +43,23 @@ def offered_token(query: Mapping[str, str], authorization: str, subprotocols: Se
     return next((offer.removeprefix(BEARER) for offer in subprotocols if offer.startswith(BEARER)), "")
 
 
+def key_problems(settings: AuthSettings) -> list[str]:
+    """Return what is wrong with the settings' own keys: one line for each, which names the variable."""
+    return _own_keys(settings)[1]
+
+
+def _own_keys(settings: AuthSettings) -> tuple[list[Key], list[str]]:
+    keys: list[Key] = []
+    problems: list[str] = []
+    for text, load in ((settings.jwt_secret.get_secret_value(), secret_key), (settings.jwt_public_key, public_key)):
+        if text:
+            try:
+                keys.append(load(text))
+            except SettingsError as error:
+                problems += error.problems
+    return keys, problems
+
+
 class Authenticator:
     """Checks tokens by the settings' keys."""
 
@@ -50,17 +67,7 @@ class Authenticator:
         """Raises SettingsError where a key can't be used."""
         self._settings = settings
         self._clock = clock
-        self._keys: list[Key] = []
-        problems: list[str] = []
-        for text, load in (
-            (settings.jwt_secret.get_secret_value(), secret_key),
-            (settings.jwt_public_key, public_key),
-        ):
-            if text:
-                try:
-                    self._keys.append(load(text))
-                except SettingsError as error:
-                    problems += error.problems
+        self._keys, problems = _own_keys(settings)
         if problems:
             raise SettingsError(problems)
         self._set = (
@@ -138,27 +145,35 @@ class Authenticator:
                     algorithms=[key.algorithm],
                     audience=list(settings.jwt_audience) or None,
                     issuer=settings.jwt_issuer or None,
-                    # Times are checked below by our own clock; an audience is checked where one is asked for.
+                    # Times are checked below by our own clock, the user by the claim that names it; an audience and an issuer where they
+                    # are asked for. No other claim is ours to judge.
                     options={
                         "verify_exp": False,
                         "verify_nbf": False,
                         "verify_iat": False,
+                        "verify_sub": False,
+                        "verify_jti": False,
                         "verify_aud": bool(settings.jwt_audience),
+                        "verify_iss": bool(settings.jwt_issuer),
                     },
                 )
             except jwt.InvalidSignatureError:
                 continue
-            except (jwt.InvalidAudienceError, jwt.InvalidIssuerError, jwt.MissingRequiredClaimError):
-                raise Refusal("claims", "the token is not meant for this service") from None
+            except jwt.MissingRequiredClaimError as error:
+                raise Refusal(
+                    "claims", f"claim {error.claim}: is missing; the token is not meant for this service"
+                ) from None
+            except jwt.InvalidAudienceError:
+                raise Refusal("claims", "claim aud: names none of the audiences of this service") from None
+            except jwt.InvalidIssuerError:
+                raise Refusal("claims", "claim iss: is not the issuer that this service trusts") from None
             except (jwt.PyJWTError, ValueError, TypeError):
                 refusal = Refusal("malformed", "not a token that can be read")
         raise refusal
 
     def _identity(self, claims: Mapping[str, Any]) -> Identity:
         settings = self._settings
-        user = _claim(claims, settings.jwt_user_claim)
-        if not isinstance(user, str) or not is_user(user):
-            raise Refusal("claims", f"claim {settings.jwt_user_claim}: {USER_RULE}")
+        user = _user(claims, settings.jwt_user_claim)
         now = self._clock.wall_us() / 1e6
         expires_at = _time(claims, "exp")
         if expires_at is None and settings.jwt_require_expiry:
@@ -184,6 +199,18 @@ def _claim(claims: Mapping[str, Any], name: str) -> Any:
     head, dot, rest = name.partition(".")
     inner = claims.get(head)
     return _claim(inner, rest) if dot and isinstance(inner, Mapping) else None
+
+
+def _user(claims: Mapping[str, Any], name: str) -> str:
+    """Return the user's name. What is no text is not made one: the number 7 and the text "7" may be two users."""
+    user = _claim(claims, name)
+    if user is None:
+        raise Refusal("claims", f"claim {name}: is missing; it holds the user's name: {USER_RULE}")
+    if not isinstance(user, str):
+        raise Refusal("claims", f"claim {name}: is no text; it holds the user's name: {USER_RULE}")
+    if not is_user(user):
+        raise Refusal("claims", f"claim {name}: is no user's name: {USER_RULE}")
+    return user
 
 
 def _time(claims: Mapping[str, Any], name: str) -> float | None:

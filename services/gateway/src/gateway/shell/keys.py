@@ -31,6 +31,8 @@ from warren.logs import event, get_logger
 MAX_DOCUMENT_BYTES = 1024 * 1024
 MAX_KEYS = 256
 MIN_SECRET_BYTES = 32
+MIN_RSA_BITS = 2_048
+SHOWN_MAX = 8  # of the keys that are passed over
 FETCH_TIMEOUT_S = 5.0
 ALGORITHMS = ("HS256", "RS256", "ES256", "EdDSA")
 
@@ -49,59 +51,117 @@ class Key:
 
 
 def secret_key(secret: str) -> Key:
-    """Return a shared secret's key. Raises SettingsError where it is too short to be one."""
+    """Return a shared secret's key. Raises SettingsError where it is none that is safe."""
+    name = "WARREN_GATEWAY_JWT_SECRET"
     if len(secret.encode()) < MIN_SECRET_BYTES:
+        raise SettingsError([f"{name} is shorter than {MIN_SECRET_BYTES} bytes: use a longer random one"])
+    if secret.lstrip().startswith(("-----BEGIN", "ssh-")):
         raise SettingsError(
-            [f"WARREN_GATEWAY_JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes: use a longer random one"]
+            [f"{name} is a key of a pair: that belongs into WARREN_GATEWAY_JWT_PUBLIC_KEY, the public one"]
         )
     return Key(secret.encode(), "HS256")
 
 
 def public_key(pem: str) -> Key:
     """Return the key of a PEM public key or certificate. Raises SettingsError where it is none that we can use."""
-    data = pem.encode()
+    data, name = pem.encode(), "WARREN_GATEWAY_JWT_PUBLIC_KEY"
     try:
         found = (
             load_pem_x509_certificate(data).public_key() if b"BEGIN CERTIFICATE" in data else load_pem_public_key(data)
         )
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise SettingsError([f"WARREN_GATEWAY_JWT_PUBLIC_KEY is no PEM public key: {error}"]) from None
-    match found:
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise SettingsError([f"{name} is no public key or certificate in PEM (-----BEGIN PUBLIC KEY-----)"]) from None
+    try:
+        return Key(found, algorithm_of(found))
+    except Unusable as why:
+        raise SettingsError([f"{name}: {why}"]) from None
+
+
+class Unusable(ValueError):
+    """Why a key is not used; the text never repeats it."""
+
+
+def algorithm_of(key: object) -> str:
+    """Return the one algorithm that a public key is good for. Raises Unusable."""
+    match key:
         case RSAPublicKey():
-            return Key(found, "RS256")
-        case EllipticCurvePublicKey() if isinstance(found.curve, SECP256R1):
-            return Key(found, "ES256")
+            if key.key_size < MIN_RSA_BITS:
+                raise Unusable(f"an RSA key of {key.key_size} bits is too short: {MIN_RSA_BITS} at least")
+            return "RS256"
+        case EllipticCurvePublicKey():
+            if not isinstance(key.curve, SECP256R1):
+                raise Unusable(f"a key on the curve {key.curve.name}: only P-256 is known")
+            return "ES256"
         case Ed25519PublicKey():
-            return Key(found, "EdDSA")
-    raise SettingsError(["WARREN_GATEWAY_JWT_PUBLIC_KEY: only RSA, P-256 and Ed25519 keys are known"])
+            return "EdDSA"
+    raise Unusable("only public keys of RSA, P-256 and Ed25519 are known")
 
 
 def parse_jwks(document: bytes) -> list[Key]:
-    """Return the usable keys of a JWK set; what it holds besides (other uses, other families) is passed over.
+    """Return the usable keys of a JWK set. Raises ValueError where it is no JWK set, or none of its keys can be used."""
+    return judge_jwks(document)[0]
 
-    Raises ValueError where it is no JWK set, or none of its keys can be used.
-    """
-    parsed = orjson.loads(document)
+
+def judge_jwks(document: bytes) -> tuple[list[Key], list[str]]:
+    """Return the usable keys of a JWK set, and of each other one why it is passed over. Raises ValueError as ``parse_jwks``."""
+    try:
+        parsed = orjson.loads(document)
+    except orjson.JSONDecodeError:
+        raise ValueError("no JWK set: it is no JSON") from None
     entries = parsed.get("keys") if isinstance(parsed, dict) else None
     if not isinstance(entries, list):
         raise ValueError('no JWK set: it has no list "keys"')
-    keys = [key for entry in entries[:MAX_KEYS] if (key := _jwk(entry)) is not None]
+    keys: list[Key] = []
+    passed_over: list[str] = []
+    for number, entry in enumerate(entries[:MAX_KEYS], 1):
+        try:
+            keys.append(_jwk(entry))
+        except Unusable as why:
+            kid = entry.get("kid") if isinstance(entry, dict) else None
+            named = f"key {kid[:64]!r}" if isinstance(kid, str) and kid else f"key number {number}"
+            passed_over.append(f"{named}: {why}")
+    if len(entries) > MAX_KEYS:
+        passed_over.append(f"{len(entries) - MAX_KEYS} keys behind the first {MAX_KEYS}")
     if not keys:
-        raise ValueError("the JWK set has no key that can be used")
-    return keys
+        reasons = "; ".join(passed_over[:SHOWN_MAX])
+        raise ValueError(f"the JWK set has no key that can be used{f' ({reasons})' if reasons else ''}")
+    return keys, passed_over
 
 
-def _jwk(entry: object) -> Key | None:
-    if not isinstance(entry, dict) or entry.get("use", "sig") != "sig":
-        return None
+# Which kind of key (RFC 7518 section 6, RFC 8037) is good for which algorithm here.
+_FAMILIES = {"RSA": "RS256", "EC": "ES256", "OKP": "EdDSA"}
+
+
+def _jwk(entry: object) -> Key:
+    """Return a set's key. Raises Unusable."""
+    if not isinstance(entry, dict):
+        raise Unusable("no JSON object")
+    kind, kid, operations = entry.get("kty"), entry.get("kid", ""), entry.get("key_ops", ["verify"])
+    if kind == "oct":  # whoever can read the set could sign
+        raise Unusable(
+            "a symmetric key (kty oct) is no key to publish; a shared secret belongs into WARREN_GATEWAY_JWT_SECRET"
+        )
+    family = _FAMILIES.get(kind) if isinstance(kind, str) else None
+    if family is None:
+        raise Unusable("its kty is none of RSA, EC and OKP")
+    if "d" in entry:
+        raise Unusable("it holds a private key: publish the public one alone, and make a new pair")
+    if entry.get("use", "sig") != "sig":
+        raise Unusable("its use is not sig")
+    if not isinstance(operations, list) or "verify" not in operations:
+        raise Unusable("its key_ops do not have verify")
+    if entry.get("alg", family) != family:
+        raise Unusable(f"its alg is not {family}, the one algorithm that is taken of a key of this kty")
+    if not isinstance(kid, str):
+        raise Unusable("its kid is no text")
     try:
-        jwk = PyJWK.from_dict(entry)
-    except (PyJWTError, ValueError, TypeError, KeyError):
-        return None
-    kid = entry.get("kid", "")
-    if jwk.algorithm_name not in ALGORITHMS or not isinstance(kid, str):
-        return None
-    return Key(jwk.key, jwk.algorithm_name, kid)
+        material = PyJWK.from_dict(entry, family).key
+    except (PyJWTError, ValueError, TypeError, KeyError, UnsupportedAlgorithm):
+        raise Unusable("it can't be read") from None
+    algorithm = algorithm_of(material)
+    if algorithm != family:
+        raise Unusable("its kty and its key do not belong together")
+    return Key(material, algorithm, kid)
 
 
 async def fetch_document(source: str) -> bytes:
@@ -134,6 +194,7 @@ class KeySet:
         self._fetched_at: float | None = None
         self._tried_at: float | None = None
         self._task: asyncio.Task[None] | None = None
+        self._passed_over: list[str] = []  # as it was logged last
         self.keys: Sequence[Key] = ()
 
     async def find(self, kid: str, algorithm: str) -> list[Key]:
@@ -176,10 +237,34 @@ class KeySet:
 
     async def _load(self) -> None:
         try:
-            self.keys = parse_jwks(await self._fetch(self._source))
+            self.keys, passed_over = judge_jwks(await self._fetch(self._source))
             self._fetched_at = self._clock.monotonic()
+            self._tell(passed_over)
         except (OSError, ValueError, TimeoutError, aiohttp.ClientError) as error:
-            reason = f"{type(error).__name__}: {error}"
-            event(_log, "jwks_fetch_failed", level=logging.WARNING, reason=reason, keys_kept=len(self.keys))
+            event(_log, "jwks_fetch_failed", level=logging.WARNING, reason=_reason(error), keys_kept=len(self.keys))
         finally:
             self._task = None
+
+    def _tell(self, passed_over: list[str]) -> None:
+        """Log which keys are not used, where that has changed: the set is fetched again and again."""
+        if passed_over != self._passed_over:
+            self._passed_over = passed_over
+            if passed_over:
+                count = len(passed_over)
+                event(_log, "jwks_keys_skipped", level=logging.WARNING, count=count, reasons=passed_over[:SHOWN_MAX])
+
+
+def _reason(error: Exception) -> str:
+    """Say why a set could not be fetched, without its address: that may hold credentials, also in its query."""
+    match error:
+        case aiohttp.ClientResponseError():
+            return f"the server answered {error.status}"
+        case aiohttp.InvalidURL():
+            return "WARREN_GATEWAY_JWKS is no URL that can be fetched, or was redirected to none"
+        case aiohttp.ClientConnectorError():
+            return f"no connection to {error.host}:{error.port}: {error.os_error.strerror or type(error.os_error).__name__}"
+        case aiohttp.ClientError() | TimeoutError():
+            return type(error).__name__
+        case OSError():
+            return f"the file can't be read: {error.strerror}"
+    return f"{type(error).__name__}: {error}"

@@ -7,6 +7,7 @@ code of a refused upgrade) and keeps nothing of its own. ``app.py`` starts and e
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from gateway.core.deflate import Deflate, negotiate
 from gateway.core.incoming import Unknown
 from gateway.core.limits import OutboxLimits
 from gateway.core.outbox import Outbox
+from gateway.core.seldom import Seldom
 from gateway.core.session import Session, SessionConfig
 from gateway.settings import ListenSettings
 from gateway.shell import upgrade
@@ -29,12 +31,28 @@ from gateway.shell.memory import Memory
 from gateway.shell.turns import Turns
 from gateway.shell.wire import Wire
 from warren.http_server import HttpServer
+from warren.logs import event, get_logger
 from warren.namespaces import Namespaces
+from warren.origins import origin_allowed
 from warren.probes import Readiness
 
 RETRY_AFTER_S = 5
 CLEAN_UP_S = 1.0  # by then everyone was drained or cut
 REQUEST_TIMEOUT_S = 15.0  # how long a peer may take to send its request
+# A refused origin is logged so often, and so many of them: anybody can make them up.
+LOG_EVERY_S = 60.0
+ORIGINS_MAX = 16
+ORIGIN_MAX = 256
+ORIGIN_REFUSED = "Pages of this origin may not connect; the operator allows them by WARREN_GATEWAY_ORIGINS."
+
+# What one socket too many is told before it is closed.
+FULL_TEXT = b"This pod is full; connect again.\n"
+FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
+    b"Retry-After: %d\r\nContent-Length: %d\r\n\r\n%b" % (RETRY_AFTER_S, len(FULL_TEXT), FULL_TEXT)
+)
+
+_log = get_logger("gateway.server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +85,14 @@ class Server:
         unknown: Unknown,
         *,
         close_timeout_s: float,
+        sockets_max: int = 0,
         bus_up: Callable[[], bool],
         stats: Callable[[], dict[str, object]],
         routes: Iterable[web.AbstractRouteDef] = (),
     ) -> None:
-        """``stats`` makes what ``/websocket-stats`` shows; ``routes`` are served beside ours."""
+        """``sockets_max``: how many sockets may be open (0: any number); ``stats`` makes what ``/websocket-stats`` shows; ``routes`` are
+        served beside ours.
+        """
         self._settings = settings
         self._lobby = lobby
         self._readiness = readiness
@@ -86,8 +107,10 @@ class Server:
         self._bus_up = bus_up
         self._stats = stats
         self._routes = tuple(routes)
+        self._sockets_max = sockets_max
         self._http: HttpServer | None = None
         self._serving: set[asyncio.Task[None] | None] = set()
+        self._origins_logged = Seldom(LOG_EVERY_S, ORIGINS_MAX)
         self.port = 0
 
     async def start(self) -> None:
@@ -108,6 +131,8 @@ class Server:
             one_request=True,
             refused=self._around.metrics.upgrades_refused,
             hint=f"A token may have at most {MAX_TOKEN_BYTES} bytes.",
+            sockets_max=self._sockets_max,
+            full=FULL,
         )
         self.port = await self._http.start(self._settings.host, self._settings.port)
 
@@ -122,6 +147,11 @@ class Server:
             for task in serving:
                 task.cancel()
             await asyncio.gather(*serving, return_exceptions=True)
+
+    @property
+    def sockets(self) -> int:
+        """How many sockets of clients are open, whether they have a place, only ask, or are ending."""
+        return 0 if self._http is None else self._http.open
 
     async def show_stats(self, _: web.Request) -> web.Response:
         """Answer with this pod's counts."""
@@ -202,8 +232,10 @@ class Server:
         headers = request.headers
         if self._readiness.draining:
             raise self._refusal("draining", web.HTTPServiceUnavailable, "This pod is going; connect again.")
-        if not upgrade.origin_allowed(headers.get(hdrs.ORIGIN, ""), headers.get(hdrs.HOST, ""), self._settings.origins):
-            raise self._refusal("origin", web.HTTPForbidden, "Pages of this origin may not connect.")
+        origin = ", ".join(headers.getall(hdrs.ORIGIN, ()))
+        if not origin_allowed(origin, headers.get(hdrs.HOST, ""), self._settings.origins):
+            self._log_origin(request, origin)
+            raise self._refusal("origin", web.HTTPForbidden, ORIGIN_REFUSED)
         offers = upgrade.parse_list(",".join(headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())))
         subprotocol = upgrade.choose_subprotocol(offers) if request.path == "/ws" else ""
         if subprotocol is None:
@@ -223,6 +255,23 @@ class Server:
         elif reason == "no_websocket":
             headers[hdrs.SEC_WEBSOCKET_VERSION] = upgrade.VERSION
         return kind(text=text + "\n", headers=headers)
+
+    def _log_origin(self, request: web.Request, origin: str) -> None:
+        """Say which page was refused and what mends it: its developer sees nothing but a connection that fails."""
+        shown = origin[:ORIGIN_MAX]
+        unlogged = self._origins_logged.due(shown, self._around.clock.monotonic())
+        if unlogged is None:
+            return
+        event(
+            _log,
+            "upgrade_refused",
+            level=logging.WARNING,
+            reason="origin",
+            origin=shown,
+            host=request.headers.get(hdrs.HOST, "")[:ORIGIN_MAX],
+            hint="if pages of this origin are yours, add it to WARREN_GATEWAY_ORIGINS",
+            unlogged=unlogged or None,
+        )
 
     def _caller(self, request: web.Request, offer: Offer) -> Caller:
         headers = request.headers

@@ -9,14 +9,13 @@ import base64
 import binascii
 import hashlib
 import ipaddress
-import re
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from aiohttp import HttpVersion, HttpVersion11, hdrs
 from multidict import CIMultiDictProxy
 
 from gateway.shell.auth import BEARER
+from warren.origins import origin_allowed as origin_allowed
 
 JSON, MSGPACK = "warren.v1", "warren.v1.msgpack"
 SPOKEN = (JSON, MSGPACK)
@@ -83,40 +82,6 @@ def choose_subprotocol(offers: Sequence[str]) -> str | None:
     if not named:
         return ""
     return next((offer for offer in named if offer in SPOKEN), None)
-
-
-def origin_allowed(origin: str, host: str, allowed: Sequence[str]) -> bool:
-    """Say whether a page of ``origin`` may connect: none said (no browser), the same host, or one of the allowed.
-
-    An allowed origin is written as the browser sends it (``https://app.example``), may have ``*`` for one or more labels of
-    the host (``https://*.example``), or is ``*`` for any.
-    """
-    if not origin or "*" in allowed:
-        return True
-    origin = origin.lower()
-    if origin != "null" and host and _host_of(origin) == host.lower():
-        return True
-    return any(_origin_matches(entry.lower().rstrip("/"), origin) for entry in allowed)
-
-
-def _host_of(origin: str) -> str | None:
-    try:
-        return urlsplit(origin).netloc
-    except ValueError:  # such as http://[
-        return None
-
-
-def _origin_matches(entry: str, origin: str) -> bool:
-    head, star, tail = entry.partition("*")
-    if not star:
-        return entry == origin
-    middle = origin[len(head) : len(origin) - len(tail)]
-    return (
-        origin.startswith(head)
-        and origin.endswith(tail)
-        and len(origin) > len(head) + len(tail)
-        and re.fullmatch(r"[a-z0-9.\-]+", middle) is not None
-    )
 
 
 def client_address(peer: str, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> str:
