@@ -30,6 +30,7 @@ CONTAINERS_MAX: Final = 65_536
 _LARGE: Final = 16_384
 
 _BIN: Final = b"\xc4\xc5\xc6"
+_FLOAT: Final = b"\xcb"
 _ALIKE = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER: Final = b"0" * 19
 _LONG_WHOLE_NUMBERS = re.compile(rb"(?<![0-9.eE+\-])-?[0-9]{19,}+(?![.eE])")
@@ -109,17 +110,17 @@ def _to_json(raw: bytes) -> bytes:
 def _by_blocks(raw: bytes, decoder: msgspec.msgpack.Decoder[Any]) -> bytes | None:
     """Return the JSON text of a value of any depth. None where very many of its values lie on the lower edges of blocks: each costs a call."""
     left = len(raw) // 4 + 1_024
-    wrong: ValueError | None = None
+    wrong: list[ValueError] = []
 
     def block(value: Any) -> Any:
-        nonlocal left, wrong
+        nonlocal left
         left -= 1
         if left < 0:
             raise ValueError
         try:
             return decoder.decode(value)
         except ValueError as error:
-            wrong = error
+            wrong.append(error)
             raise
 
     try:
@@ -130,9 +131,10 @@ def _by_blocks(raw: bytes, decoder: msgspec.msgpack.Decoder[Any]) -> bytes | Non
     ):  # a TypeError is orjson's, for whatever went wrong in a block and for what is deeper than it goes
         if left < 0:
             return None
-        if isinstance(wrong, msgspec.ValidationError) and _MAP_AS_KEY not in str(wrong):
-            raise Unfit(_reason(wrong)) from None
-        raise wrong or ValueError("too deep") from None
+        error = wrong[0] if wrong else ValueError("too deep")
+        if isinstance(error, msgspec.ValidationError) and _MAP_AS_KEY not in str(error):
+            raise Unfit(_reason(error)) from None
+        raise error from None
     if too_deep(text):
         raise ValueError("too deep")
     return text
@@ -144,13 +146,14 @@ def _reason(error: msgspec.ValidationError) -> str:
 
 
 def _to_msgpack(text: bytes) -> bytes | None:
-    if _LONG_NUMBER in text.translate(_ALIKE) and _is_beyond_64_bits(text):
-        return None
     try:
         # orjson's: it takes as long for one number as for another. It makes a float of a whole number beyond 64 bits.
-        return _encoder.encode(orjson.loads(text))
+        packed = _encoder.encode(orjson.loads(text))
     except (ValueError, RecursionError):
         return None
+    if _FLOAT in packed and _LONG_NUMBER in text.translate(_ALIKE) and _is_beyond_64_bits(text):
+        return None
+    return packed
 
 
 def _is_beyond_64_bits(text: bytes) -> bool:
