@@ -37,19 +37,32 @@ export class Feed {
   }
 
   accepted(row, ack) {
+    const atEnd = this.#isAtEnd;
     row.classList.remove("sending");
     this.#number(row, ack, true);
     this.#place(row);
+    if (atEnd) this.#toEnd(); // the row has grown
   }
 
   failed(row, reason) {
+    const atEnd = this.#isAtEnd;
     row.classList.replace("sending", "failed");
     row.querySelector(".rail").textContent = "!";
     row.querySelector(".meta").replaceChildren(`not sent: ${reason}`);
+    if (atEnd) this.#toEnd();
   }
 
   divide(text) {
     this.#keep(element("li", "divider", text));
+  }
+
+  get #isAtEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#list;
+    return scrollHeight - scrollTop - clientHeight < 40;
+  }
+
+  #toEnd() {
+    this.#list.scrollTop = this.#list.scrollHeight;
   }
 
   #number(row, { seq, epoch }, ordered) {
@@ -75,7 +88,7 @@ export class Feed {
 
   #keep(row) {
     const list = this.#list;
-    const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+    const atEnd = this.#isAtEnd;
     list.append(row);
     if (row.dataset.seq) {
       const behind = [...list.children].find(
@@ -84,7 +97,7 @@ export class Feed {
       behind?.before(row);
     }
     while (list.children.length > KEPT) list.firstChild.remove();
-    if (atEnd || row.classList.contains("mine")) list.scrollTop = list.scrollHeight;
+    if (atEnd || row.classList.contains("mine")) this.#toEnd();
   }
 }
 

@@ -180,7 +180,7 @@ export class WarrenClient {
   /** End it. What waits is rejected with `closed`. Positions are kept for a later `connect`. */
   close(): void;
 
-  /** How far this client has got in a room. */
+  /** How far this client has got in a room, own acknowledged messages included where nothing is missing before them. */
   position(room: string): Position | null;
   /**
    * Become a member, now and after each reconnect, until `leave`. Where the server has no room for it now (`rate_limited`,

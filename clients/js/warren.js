@@ -77,7 +77,7 @@ export class WarrenClient {
   }
 
   position(room) {
-    return this.#rooms.get(room)?.position ?? null;
+    return this.#rooms.get(room)?.since ?? null;
   }
 
   on(type, listener) {

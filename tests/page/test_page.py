@@ -420,8 +420,8 @@ CONTRASTS = """
       under = over(parse(style.backgroundColor), under);
       alpha *= Number(style.opacity);
     }
-    const style = getComputedStyle(element);
-    const color = parse(style.color);
+    const isEmpty = element.placeholder && !element.value;
+    const color = parse(getComputedStyle(element, isEmpty ? '::placeholder' : null).color);
     const ink = over([...color.slice(0, 3), (color[3] ?? 1) * alpha], under);
     const [light, dark] = [luminance(ink), luminance(under)].sort((a, b) => b - a);
     const where = `${element.localName}.${element.className}#${element.id} in .${element.parentElement.className}`;
@@ -479,6 +479,10 @@ def test_it_fits_its_window(browser: Browser, port: int, tmp_path: Path, size: t
     window.page.get_by_role("button", name="Publish").click()
     expect(window.page.locator(".notice")).to_have_count(1)
     expect(window.page.locator(".sending")).to_have_count(0)
+    # the last message is seen whole, and the head has got as far as the messages have
+    feed = "(feed => feed.scrollHeight - feed.scrollTop - feed.clientHeight)(document.getElementById('feed'))"
+    assert window.page.evaluate(feed) < 2
+    expect(window.page.locator("#position")).to_contain_text(f"seq {window.seqs()[-1]} ")
     assert window.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     unlabelled = (
         "[...document.querySelectorAll('input, select, textarea')].filter((field) => !field.labels.length).length"

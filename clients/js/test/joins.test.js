@@ -1,0 +1,57 @@
+/** A JOIN that the server has no room for now. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { scene } from "../support/fakes.js";
+
+for (const code of ["unavailable", "rate_limited", "overloaded"]) {
+  test(`a JOIN that is refused for now (${code}) is asked again, not before the server's time and not together with others`, async () => {
+    for (const [random, extra] of [[0, 0], [0.5, 500], [0.999, 999]]) {
+      const s = scene({ random: () => random });
+      const socket = await s.open();
+      const joined = s.client.join("r");
+      const payload = { code, message: "", retry: true, retry_after_ms: 700 };
+      socket.say({ type: "ERROR", ref: socket.last.id, payload });
+      assert.deepEqual(s.client.rooms, ["r"]);
+      await s.clock.pass(699 + extra);
+      assert.equal(socket.of("JOIN").length, 1);
+      await s.clock.pass(1);
+      assert.equal(socket.of("JOIN").length, 2);
+      socket.joined("r");
+      await joined;
+    }
+  });
+}
+
+test("the more often a JOIN is refused for now, the longer the random part of the wait, up to the cap of the back-off", async () => {
+  const s = scene({ random: () => 0.999999, backoffCapMs: 3_000 });
+  const socket = await s.open();
+  const joined = s.client.join("r");
+  const waits = [];
+  for (let n = 0; n < 5; n++) {
+    socket.say({ type: "ERROR", ref: socket.last.id, payload: { code: "overloaded", message: "", retry: true } });
+    const [asked, began] = [socket.of("JOIN").length, s.clock.time];
+    while (socket.of("JOIN").length === asked) await s.clock.pass(1);
+    waits.push(s.clock.time - began);
+  }
+  assert.deepEqual(waits, [1_000, 2_000, 3_000, 3_000, 3_000]);
+  socket.joined("r");
+  await joined;
+});
+
+test("several rooms that are refused for now are each asked again at their own time", async () => {
+  const s = scene({ random: () => 0 });
+  const socket = await s.open();
+  for (const [room, ms] of [["a", 300], ["b", 700], ["c", 500]]) {
+    s.client.join(room);
+    const payload = { code: "rate_limited", message: "", retry: true, retry_after_ms: ms };
+    socket.say({ type: "ERROR", ref: socket.last.id, payload });
+  }
+  const again = () => socket.of("JOIN").slice(3).map(({ room }) => room);
+  await s.clock.pass(300);
+  assert.deepEqual(again(), ["a"]);
+  await s.clock.pass(200);
+  assert.deepEqual(again(), ["a", "c"]);
+  await s.clock.pass(200);
+  assert.deepEqual(again(), ["a", "c", "b"]);
+});
