@@ -77,7 +77,8 @@ class Embedded:
     def lacking(self) -> str | None:
         """Return what a message would still have to wait for; None: it goes through at once."""
         for gateway in self.gateways:
-            for reason in gateway.readiness.reasons().values():
+            # what else it may lack (keys, places) is between it and its clients
+            if reason := gateway.readiness.reasons().get("bus"):
                 return f"a gateway is not ready: {reason}"
         # a shard of another router's is that router's business
         possessions = [each for each in self.router.possessions if self._owner(each.number) in ("", self.router.id)]
