@@ -121,5 +121,6 @@ async def _nothing() -> None:
 
 def _shown(host: str) -> str:
     """Return what one types to reach a server that listens on ``host``."""
-    every = {EVERY_ADDRESS: "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
-    return every.get(host, f"[{host}]" if ":" in host else host)
+    if host in (EVERY_ADDRESS, "0.0.0.0", "::"):  # noqa: S104
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
