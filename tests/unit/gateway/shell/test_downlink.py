@@ -253,6 +253,22 @@ async def test_who_catches_up_is_told_and_given_what_it_missed(rig: Rig):
     assert rig.told() == [("JOINED", joined), ("CHAT", 4), ("CHAT", 5), ("CHAT", 6)]
 
 
+async def test_what_a_member_is_given_to_catch_up_is_charged_to_it(rig: Rig):
+    """Those messages alone, not what is live."""
+    charged: list[int] = []
+    rig.connection._reads = SimpleNamespace(  # type: ignore[assignment]
+        answered=lambda ref, now: None, came=lambda size, now: charged.append(size)
+    )
+    rig.connection.do(rig.connection.session.receive('{"type":"JOIN","room":"y","id":"j9"}', 1.0, 1))
+    await rig.send(
+        envelope.Joined("g~1", "y", Position("e", 3), True, 1, "j9", 1),
+        rig.deliver(4, room="y", to="g~1", payload=b'"' + b"x" * 4_998 + b'"'),
+        rig.deliver(5, room="y", payload=b'"' + b"x" * 4_998 + b'"'),
+    )
+    await eventually(lambda: len(rig.told()) == 3)
+    assert charged == [5_000 + envelope.OVERHEAD_BYTES]
+
+
 async def test_a_joined_that_nobody_asked_for_counts_only_in_a_new_life(rig: Rig):
     """In the life that is known it says nothing new; in another one all members here hear of it."""
     await rig.send(

@@ -188,7 +188,7 @@ class Wire(asyncio.Protocol):
             try:
                 item = incoming.next(self._now())
             except Breach as breach:
-                self._flooded = breach.too_much
+                self._flooded = self._flooded or breach.too_much
                 raise
             if item is None:
                 if self._gone:
