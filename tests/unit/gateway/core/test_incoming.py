@@ -106,6 +106,14 @@ def test_bombs_of_deflate_are_taken_at_so_many_bytes_a_second():
     assert count * (MIB - len(bomb)) <= WORK_BYTES + now * WORK_BYTES_PER_S + MIB
 
 
+def test_who_is_not_paced_waits_for_nothing():
+    """The echo, which is no place for strangers, takes what a conformance suite sends."""
+    incoming = Incoming(MIB, deflate=True, paced=False)
+    incoming.feed(masked(deflated(b"x" * MIB), bits=0x40) * 20, 0.0)
+    assert [incoming.next(0.0) for _ in range(20)] == ["x" * MIB] * 20
+    assert (incoming.wait_s, incoming.assembly.cost) == (0.0, 0)
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.sampled_from([b"", b"x", b"x" * 1_000, b"x" * 60_000]), min_size=1, max_size=400))
 def test_no_turn_is_longer_than_a_bound_and_one_frame(payloads: list[bytes]):

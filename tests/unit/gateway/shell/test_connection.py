@@ -100,7 +100,7 @@ class ListWire:
     def tick(self, now: float) -> None:
         pass
 
-    async def linger(self) -> None:
+    async def linger(self, *, flooded: bool) -> None:
         self.lingered = True
 
     def messages(self) -> list[dict[str, Any]]:

@@ -41,7 +41,7 @@ class ListWire:
     def shut(self, code: int, reason: str) -> None:
         self.closed, self.ended = (code, reason), True
 
-    async def linger(self) -> None:
+    async def linger(self, *, flooded: bool) -> None:
         self.lingered = True
 
     def tick(self, now: float) -> None:

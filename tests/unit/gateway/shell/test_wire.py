@@ -65,7 +65,7 @@ class Host:
         except Breach as breach:
             self.breach = breach
             self.wire.shut(breach.code, str(breach))
-            await self.wire.linger()
+            await self.wire.linger(flooded=breach.too_much)
         finally:
             self.tidy = self.wire.finish()
             self.over.set()

@@ -46,6 +46,7 @@ class Incoming:
         "_in_turn",
         "_left",
         "_limit",
+        "_paced",
         "_unknown",
         "_work",
         "assembly",
@@ -53,8 +54,12 @@ class Incoming:
         "wait_s",
     )
 
-    def __init__(self, limit: int, *, deflate: bool, window_bits: int = 15, unknown: Unknown | None = None) -> None:
-        """``limit``, ``deflate`` and ``window_bits`` are as Assembly has them; ``unknown``: less is allowed until ``known`` is called."""
+    def __init__(
+        self, limit: int, *, deflate: bool, window_bits: int = 15, unknown: Unknown | None = None, paced: bool = True
+    ) -> None:
+        """``limit``, ``deflate`` and ``window_bits`` are as Assembly has them; ``unknown``: less is allowed until ``known`` is called; ``paced``:
+        work beyond the bytes that came is charged.
+        """
         self._limit = limit
         self._unknown = unknown
         self._left = unknown.bytes if unknown is not None else 0
@@ -67,6 +72,7 @@ class Incoming:
         self._controls: TokenBucket | None = None
         self._work: Allowance | None = None  # who sends whole messages, not compressed, needs none
         self._in_turn = 0
+        self._paced = paced
 
     @property
     def is_unknown(self) -> bool:
@@ -105,9 +111,10 @@ class Incoming:
         self.since = self._arrivals.of(left)
         self._in_turn += FRAME_BYTES + before - left + assembly.cost
         if assembly.cost:
-            if self._work is None:
-                self._work = Allowance(WORK_BYTES, WORK_BYTES_PER_S)
-            self.wait_s = self._work.spend(assembly.cost, now)
+            if self._paced:
+                if self._work is None:
+                    self._work = Allowance(WORK_BYTES, WORK_BYTES_PER_S)
+                self.wait_s = self._work.spend(assembly.cost, now)
             assembly.cost = 0
         if isinstance(item, Control) and item.opcode != CLOSE and (item.opcode or not item.payload):
             self._count_control(now)

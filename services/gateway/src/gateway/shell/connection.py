@@ -164,7 +164,7 @@ class Connection(Member):
         else:
             self.wire.shut(breach.code, str(breach))
             self._leave_all()
-        await self.wire.linger()
+        await self.wire.linger(flooded=breach.too_much)
 
     def _take(self, data: str | bytes) -> str:
         """Take one message; return the room whose shard may be crowded, "" where it is to none."""

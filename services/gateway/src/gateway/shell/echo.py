@@ -1,6 +1,6 @@
 """Echo: sends back what it gets, text and binary; for conformance suites, load balancers' checks and first steps.
 
-Size, heartbeat and close follow the same rules as elsewhere; there is no token, no room and no rate limit, and it reads the next
+Size, heartbeat and close follow the same rules as elsewhere; there is no token, no room and no limit on how fast, and it reads the next
 message only when the last one is on its way. It never touches the bus. ``server.py`` runs one for each upgrade of its route.
 """
 
@@ -35,7 +35,7 @@ class Echo:
             too_large = CloseCode.MESSAGE_TOO_LARGE
             code, reason = (too_large, too_large.reason) if breach.too_large else (breach.code, str(breach))
             wire.shut(int(code), reason)
-            await wire.linger()
+            await wire.linger(flooded=breach.too_much)
 
     def tick(self, now: float) -> None:
         """Ping, and end what has not been heard of since the last ping."""

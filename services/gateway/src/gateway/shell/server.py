@@ -218,6 +218,7 @@ class Server:
             turns=self._turns,
             memory=self._memory,
             unknown=self._unknown if request.path == "/ws" else None,
+            paced=request.path == "/ws",
         )
         try:
             return wire, wire.open(request, offer.subprotocol)

@@ -67,14 +67,15 @@ class Wire(asyncio.Protocol):
         turns: Turns,
         memory: Memory,
         unknown: Unknown | None = None,
+        paced: bool = True,
     ) -> None:
-        """``deflate`` is the offer of it that was taken. ``now`` is monotonic. ``unknown``: what may come until ``known`` is called."""
+        """``deflate`` is the offer of it that was taken. ``now`` is monotonic. ``unknown`` and ``paced`` are as in Incoming."""
         self.outbox = outbox
         self.bytes_out = self.messages_out = 0
         self.close_code = 0  # the code of the first close frame, whoever sent it; 1006 where there was none
         self.heard = True  # a sign of life has come since this was last set to False
         bits = deflate.client_bits if deflate else 0
-        self._incoming = Incoming(max_bytes, deflate=bool(deflate), window_bits=bits, unknown=unknown)
+        self._incoming = Incoming(max_bytes, deflate=bool(deflate), window_bits=bits, unknown=unknown, paced=paced)
         self._extensions = deflate.answer if deflate else ""
         self._close_timeout_s = close_timeout_s
         self._now = now
@@ -144,7 +145,9 @@ class Wire(asyncio.Protocol):
         incoming.feed(data, since)
         if self._closing_at is not None:
             self._late += len(data)
-            self._flooded = self._flooded or self._late > LATE_BYTES
+            if self._late > LATE_BYTES:
+                self._flooded = True
+                self.hold()
         if not self.counted and (self._reader is None or len(data) > SMALL_BYTES):
             self._memory.register(self)
         self._memory.came(len(data))
@@ -185,11 +188,7 @@ class Wire(asyncio.Protocol):
                 await self.rest(wait_s)
             elif incoming.turn_is_over():
                 await asyncio.sleep(0)
-            try:
-                item = incoming.next(self._now())
-            except Breach as breach:
-                self._flooded = self._flooded or breach.too_much
-                raise
+            item = incoming.next(self._now())
             if item is None:
                 if self._gone:
                     return None
@@ -210,11 +209,7 @@ class Wire(asyncio.Protocol):
 
     def check(self) -> None:
         """Raise Breach where a peer that is not known has sent more than it may."""
-        try:
-            self._incoming.check()
-        except Breach:
-            self._flooded = True
-            raise
+        self._incoming.check()
 
     async def rest(self, seconds: float) -> None:
         """Leave the peer unread for a while, or until the connection ends."""
@@ -294,13 +289,16 @@ class Wire(asyncio.Protocol):
         self.outbox.discard()
         self.end_rest()
 
-    async def linger(self) -> None:
-        """After a Breach and ``shut``: drop what the peer still sends until it has gone, so that it can read why. ``tick`` ends it."""
+    async def linger(self, *, flooded: bool) -> None:
+        """After a Breach and ``shut``: drop what the peer still sends until it has gone, so that it can read why. ``tick`` ends it. Who
+        ``flooded`` us is not read any more, or it would go on for as long as the close takes.
+        """
+        self._flooded = self._flooded or flooded
         self._deaf = True
         transport = self._transport
         if transport.can_write_eof() and not transport.is_closing():
             transport.write_eof()
-        self._let()  # but who floods us is not read any more, or it would go on for as long as the close takes
+        self._let()
         while not self._gone:
             await self._wait()
 
