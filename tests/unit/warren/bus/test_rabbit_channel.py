@@ -255,6 +255,32 @@ async def test_no_ack_comes_behind_the_end_that_a_cancelled_call_brings(
     assert ("ack", 1, True) in settled(server) or ("ack", 2, True) in settled(server)
 
 
+async def test_what_comes_after_a_consumer_was_given_up_does_not_stop_the_connection(
+    server: AmqpServer, connection: RabbitConnection
+) -> None:
+    """The broker goes on with deliveries until it has read that the channel ends: however many, the others are served."""
+    server.refuse[spec.Basic.Consume] = server.refuse[spec.Channel.Close] = lambda _: None
+    channel = await RabbitChannel.opened(connection)
+    consuming = asyncio.create_task(channel.consume("q", lambda _: None, prefetch=256))
+    await eventually(lambda: server.of(spec.Basic.Consume))
+    consuming.cancel()
+    await asyncio.gather(consuming, return_exceptions=True)
+    await channel.leave()
+    await eventually(lambda: server.of(spec.Channel.Close))
+    for tag in range(1, 400):
+        server.deliver(channel.number, tag, b"x")
+    async with asyncio.timeout(5.0):
+        other = await RabbitChannel.opened(connection)
+        assert other.number != channel.number
+        server.send(channel.number, spec.Channel.CloseOk())
+        await eventually(lambda: channel.number not in connection.channels)
+        again = await RabbitChannel.opened(connection)
+    assert again.number == channel.number
+    server.refuse.clear()
+    for each in (other, again):
+        await each.leave()
+
+
 async def test_nothing_is_published_behind_the_end(server: AmqpServer, connection: RabbitConnection) -> None:
     """A channel that is being left takes no publish any more, though the broker has not answered."""
     server.refuse[spec.Channel.Close] = lambda _: None

@@ -256,6 +256,9 @@ class RabbitChannel(Channel):
                     self._confirmed(number, multiple=multiple, taken=method == frames.ACK)
                 case frames.RETURN:
                     self._content = Content(0, False, *frames.return_of(data, at, end), returned=True)
+                case frames.CHANNEL_CLOSE | frames.CHANNEL_CLOSE_OK:
+                    self._socket.takers.pop(self.number, None)  # nothing comes behind it
+                    return False
                 case _:
                     return False
             return True
@@ -344,10 +347,8 @@ class RabbitChannel(Channel):
     def _end(self, closing: asyncio.Future[Any]) -> None:
         if self._ended.done():
             return
+        # What comes until the broker has answered is still taken, and dropped: aiormq keeps it for nobody, until its reader stands still.
         self._ended.set_result(None)
-        if self._socket.takers.get(self.number) is self:
-            del self._socket.takers[self.number]
-        self._content = None
         self.silence()
         error = None if closing.cancelled() else closing.exception()
         reason = describe(error) if isinstance(error, AMQPError) else "the channel ended"

@@ -30,8 +30,8 @@ RETURN: Final = 60 << 16 | 50
 ACK: Final = 60 << 16 | 80
 NACK: Final = 60 << 16 | 120
 _REJECT: Final = 60 << 16 | 90
-_CHANNEL_CLOSE: Final = 20 << 16 | 40
-_CHANNEL_CLOSE_OK: Final = 20 << 16 | 41
+CHANNEL_CLOSE: Final = 20 << 16 | 40
+CHANNEL_CLOSE_OK: Final = 20 << 16 | 41
 
 _FRAME_END: Final = b"\xce"
 _FRAME = struct.Struct(">BHI")
@@ -147,7 +147,7 @@ def method_of(data: bytes, at: int, end: int) -> int:
 
 def ends_channel(frame: bytes) -> bool:
     """Say whether a whole frame of ours is the last one that a broker takes on its channel."""
-    return frame[:1] == b"\x01" and _METHOD.unpack_from(frame, _HEAD_BYTES)[0] in (_CHANNEL_CLOSE, _CHANNEL_CLOSE_OK)
+    return frame[:1] == b"\x01" and _METHOD.unpack_from(frame, _HEAD_BYTES)[0] in (CHANNEL_CLOSE, CHANNEL_CLOSE_OK)
 
 
 def deliver_of(data: bytes, at: int, end: int) -> tuple[int, bool, bytes, bytes]:
