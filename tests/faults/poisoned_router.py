@@ -1,5 +1,5 @@
 """A router that a message ends: one whose content says ``poison`` ends the process where it is handled (``WARREN_TEST_POISON=exit``), or has it
-stand still for good (``freeze``). ``WARREN_TEST_PUBLISH_MS`` makes publishing so slow that notifications are under way for long. Run in the
+stand still for good (``freeze``). ``WARREN_TEST_PUBLISH_MS`` makes the intake so slow that notifications are under way for long. Run in the
 router's place; nothing of it is in the product.
 """
 
@@ -15,9 +15,9 @@ from tests.faults import mutants
 from router.core.notification import Notification
 from router.core.shard import Shard
 from router.shell import intake
-from router.shell.steady import Steady
+from router.shell.intake import Intake
 
-_publish, _apply, _confirmed = intake.publish, Shard.apply, Steady.publish
+_publish, _apply, _send = intake.publish, Shard.apply, Intake._send
 _publish_s = int(os.environ.get("WARREN_TEST_PUBLISH_MS", "0")) / 1_000
 
 
@@ -42,15 +42,14 @@ def apply(shard: Shard, envelope: Any, *arguments: Any, **more: Any) -> Any:
     return _apply(shard, envelope, *arguments, **more)
 
 
-async def confirmed(steady: Steady, *arguments: Any, **more: Any) -> bool:
-    """Publish as ever, but later."""
+async def send(taker: Intake, *arguments: Any) -> None:
+    """Hand a batch of notifications on as ever, but later."""
     await asyncio.sleep(_publish_s)
-    return await _confirmed(steady, *arguments, **more)
+    await _send(taker, *arguments)
 
 
 if __name__ == "__main__":
     intake.publish = publish
     Shard.apply = apply  # type: ignore[method-assign, assignment]
-    if _publish_s:
-        Steady.publish = confirmed  # type: ignore[method-assign, assignment]
+    Intake._send = send  # type: ignore[method-assign, assignment]
     mutants.run("router")

@@ -90,11 +90,12 @@ async def test_a_notification_that_ends_routers(pods: Pods, rabbit: Rabbit, topo
         wanted = [text for text in said if "poison" not in text]
         await eventually(lambda: len(bob.of_type("NOTIFICATION")) == len(wanted), 60.0)
         assert [frame["payload"] for frame in bob.of_type("NOTIFICATION")] == wanted
-        await eventually(lambda: kept(rabbit, topology.notify_dead) == 2, 20.0, every_s=0.5)
+        await eventually(lambda: kept(rabbit, topology.notify_dead) >= 2, 20.0, every_s=0.5)
         assert len(ends) <= 2
     reason = "poison: it takes longer than 5 s" if way == "freeze" else "poison: it ends the process"
     found = set_aside(rabbit, topology.notify_dead)
-    assert [(json.loads(body), why) for body, why in found] == [("poison 10", reason), ("poison 30", reason)]
+    # A router that dies right after it has set something aside may have told nobody: then it is there twice.
+    assert {(json.loads(body), why) for body, why in found} == {("poison 10", reason), ("poison 30", reason)}
 
 
 async def test_a_clients_message_that_ends_routers(pods: Pods, rabbit: Rabbit, topology: Topology) -> None:
@@ -110,7 +111,7 @@ async def test_a_clients_message_that_ends_routers(pods: Pods, rabbit: Rabbit, t
         await bob.send("CHAT", "r", "poison", id="p")
         await eventually(lambda: kept(rabbit, topology.dead), 60.0, every_s=0.5)
         await bob.send("CHAT", "r", "after", id="a")
-        await eventually(lambda: bob.of_type("ACK", id="a"), 60.0)
+        await eventually(lambda: bob.of_type("ACK", ref="a"), 60.0)
         assert len(ends) == 1
     ((_, reason),) = set_aside(rabbit, topology.dead)
     assert reason == "poison: it ends the process"
