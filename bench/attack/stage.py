@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import select
 import subprocess
 import sys
 import threading
@@ -44,6 +45,7 @@ ENV = {
 FILLED = {KEPT: b'"' + b"x" * 48_000 + b'"', KEPT_FLAT: payloads.flat(48_000)}
 FILL_COUNT = 40  # within what is kept of one room
 WATCH_S = 0.05
+READY_S = 60.0  # those who behave well are not ready before a router has let them in
 SETTLES_S = 1.0  # after the attack, before what is due counts as recovered
 _ROOT = Path(__file__).parents[2]
 
@@ -111,8 +113,10 @@ class Child:
         )
         if told is not None:
             self._say(json.dumps(told))
-        assert self._process.stdout is not None
-        if self._process.stdout.readline().strip() != "ready":
+        stdout = self._process.stdout
+        assert stdout is not None
+        there, _, _ = select.select([stdout], [], [], READY_S)
+        if not there or stdout.readline().strip() != "ready":
             self._process.kill()
             raise RuntimeError(f"{module} did not become ready")
 
