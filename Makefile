@@ -43,7 +43,6 @@ conformance: install ## the Autobahn test suite, and clients in JavaScript, Go a
 run: ## two gateways and a router in one process, and a page to chat in: http://127.0.0.1:8080 (PORT=… for another)
 	scripts/venv run
 	$(PY) -m embedded
-
 run-rabbit: ## the same as separate processes on a real RabbitMQ (WARREN_AMQP_URL, else a private node), with the page on :8082
 	scripts/venv run
 	$(PY) -m scripts.run_rabbit
@@ -58,7 +57,6 @@ bench-attack: install ## one who means harm beside clients who behave well: half
 	scripts/bench "attack $(ARGS)"
 bench-peers: install ## measure Warren beside python-socketio, Socket.IO, Centrifugo and ws: about 20 minutes (ARGS=--quick: 5)
 	scripts/bench-peers $(ARGS)
-
 docs: install ## make docs/settings.md and docs/topology.md from the code
 	scripts/docs
 locks: install ## make requirements/*.lock from the members' dependencies
@@ -70,7 +68,6 @@ test-images: install ## build both images, and a chat through containers that ma
 	scripts/test-images
 check-deploy: install ## compose file, load balancers, alerts and dashboards, each read by its own program
 	scripts/check-deploy
-
 chart: install ## the Helm chart: lint, render, validate for several versions of Kubernetes, assert, manifests in step
 	scripts/chart
 manifests: install ## make deploy/k8s/manifests, the chart's table, schema of namespaces, copies of alerts and dashboards, and the broker's definitions

@@ -30,19 +30,17 @@ const ROOM_RULE = "room: 1 to 128 characters of letters, digits and . _ - : / @;
  */
 export function messageText(type, room, payload, options, timestamp) {
   const { id, key, includeSender, traceparent } = options;
+  for (const [field, value] of Object.entries({ type, room, id, key, traceparent })) checkWhole(field, value, id);
+  if (id !== undefined) checkId(id);
   check(typeof type === "string" && TYPE.test(type), "invalid_message", TYPE_RULE, id);
   const isOurs = UPPER_CASE.test(type) && !ORDINARY.has(type);
   check(!isOurs, "unknown_type", `${type} is reserved: join, leave, history and the client itself send such types`, id);
   if (room != null) checkRoom(room, id);
-  if (id !== undefined) checkId(id);
   if (key != null) {
     check(typeof key === "string", "invalid_message", "key: must be text", id);
     check(lengthOf(key) <= KEY_LENGTH, "invalid_message", `key: at most ${KEY_LENGTH} characters`, id);
-    check(!LONE.test(key), "invalid_format", `key: has ${CUT}`, id);
   }
-  if (traceparent != null) {
-    check(typeof traceparent === "string" && !LONE.test(traceparent), "invalid_message", "traceparent: must be text", id);
-  }
+  check(traceparent == null || typeof traceparent === "string", "invalid_message", "traceparent: must be text", id);
   const frame = { type, payload, timestamp, version: VERSION };
   if (room != null) frame.room = room;
   if (includeSender) frame.include_sender = true;
@@ -71,8 +69,14 @@ export function roomFault(room) {
 
 function checkRoom(room, id) {
   check(typeof room === "string", "invalid_message", "room: must be text", id);
-  check(!LONE.test(room), "invalid_room", `room: has ${CUT}`, id);
+  checkWhole("room", room, id);
   check(ROOM.test(room), "invalid_room", room === "" ? "room: is empty" : ROOM_RULE, id);
+}
+
+/** No field may hold what is no text: the whole frame could not be read. */
+function checkWhole(field, value, id) {
+  const isCut = typeof value === "string" && LONE.test(value);
+  check(!isCut, "invalid_format", `${field}: has ${CUT}`, field === "id" ? undefined : id);
 }
 
 function checkId(id) {

@@ -423,7 +423,7 @@ async def test_who_goes_on_sending_after_its_close_is_read_no_more(host: Host):
         writer.write(frame)
     await eventually(lambda: host.wire._late > LATE_BYTES and not transport.is_reading())
     assert host.wire._late <= LATE_BYTES + 256 * 1024
-    await eventually(lambda: host.wire._reader is not None)  # all that was read is dropped, and it stays so
+    await eventually(lambda: host.wire._reader.waiting)  # all that was read is dropped, and it stays so
     assert not transport.is_reading()
     host.wire.cut()
     writer.close()

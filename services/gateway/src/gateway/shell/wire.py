@@ -24,6 +24,7 @@ from gateway.shell import upgrade
 from gateway.shell.memory import Memory
 from gateway.shell.parting import part
 from gateway.shell.turns import Turns
+from gateway.shell.waiter import Waiter
 from warren.errors import CloseCode
 
 __all__ = ["Breach", "Wire"]
@@ -51,7 +52,7 @@ class Wire(asyncio.Protocol):
 
     __slots__ = (
         "_blocked", "_close_timeout_s", "_closing_at", "_cut", "_deaf", "_drained", "_extensions", "_flooded",
-        "_floor", "_gone", "_holding", "_incoming", "_late", "_memory", "_now", "_pong", "_reader", "_resting",
+        "_floor", "_gone", "_holding", "_incoming", "_late", "_memory", "_now", "_pong", "_reader", "_rest",
         "_transport", "_turns", "bytes_out", "close_code", "counted", "heard", "messages_out", "on_excess",
         "outbox",
     )  # fmt: skip
@@ -86,9 +87,9 @@ class Wire(asyncio.Protocol):
         self.counted = False  # the memory's to write: it looks at what this one holds
         self.on_excess: Callable[[CloseCode], None] | None = None  # ends the connection, for it holds too much
         self._floor: float | None = None  # what comes next may have waited since then
-        self._reader: asyncio.Future[None] | None = None  # waits for bytes, or the end
-        self._resting: asyncio.Future[None] | None = None  # waits for time to pass, or the end
-        self._drained: asyncio.Future[None] | None = None
+        self._reader = Waiter()  # waits for bytes, or the end
+        self._rest = Waiter()  # waits for time to pass, or the end
+        self._drained = Waiter()  # waits for the transport, or the end
         self._blocked = False  # the transport takes no more
         self._holding = False  # the peer is not read
         self._deaf = False  # what it sends is thrown away
@@ -126,7 +127,7 @@ class Wire(asyncio.Protocol):
     @property
     def resting(self) -> bool:
         """Whether the peer is left unread for a while, so that no sign of life can be seen."""
-        return self._resting is not None
+        return self._rest.waiting
 
     def known(self) -> None:
         """Take that it is known who the peer is, so that it may send as much as everyone."""
@@ -148,11 +149,11 @@ class Wire(asyncio.Protocol):
             if self._late > LATE_BYTES:
                 self._flooded = True
                 self.hold()
-        if not self.counted and (self._reader is None or len(data) > SMALL_BYTES):
+        if not self.counted and (not self._reader.waiting or len(data) > SMALL_BYTES):
             self._memory.register(self)
         self._memory.came(len(data))
-        if self._reader is not None:
-            self._wake()
+        if self._reader.waiting:
+            self._reader.wake()
         elif not self._holding and incoming.assembly.waiting > READ_AHEAD:
             self.hold()
 
@@ -168,14 +169,13 @@ class Wire(asyncio.Protocol):
         if not self.ended:
             self._write_some()
         if not self._blocked:
-            self._release()
+            self._drained.wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take that the socket is gone."""
         self._gone = True
-        self._wake()
-        self.end_rest()
-        self._release()
+        for waiter in (self._reader, self._rest, self._drained):
+            waiter.wake()
 
     # ── in ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -195,7 +195,7 @@ class Wire(asyncio.Protocol):
                 if not self.counted and (incoming.assembly.held or incoming.assembly.window):
                     self._memory.register(self)
                 self._let()
-                await self._wait()
+                await self._reader.wait()
                 incoming.new_turn()
                 continue
             if isinstance(item, str | bytes):
@@ -215,32 +215,15 @@ class Wire(asyncio.Protocol):
         """Leave the peer unread for a while, or until the connection ends."""
         if self.ended:
             return
-        loop = asyncio.get_running_loop()
-        self._resting = loop.create_future()
-        timer = loop.call_later(seconds, self.end_rest)
+        timer = asyncio.get_running_loop().call_later(seconds, self._rest.wake)
         try:
-            await self._resting
+            await self._rest.wait()
         finally:
             timer.cancel()
-            self._resting = None
 
     def end_rest(self) -> None:
         """End ``rest`` before its time."""
-        if self._resting is not None and not self._resting.done():
-            self._resting.set_result(None)
-
-    async def _wait(self) -> None:
-        """Wait until something has come, or the end."""
-        self._reader = asyncio.get_running_loop().create_future()
-        try:
-            await self._reader
-        finally:
-            self._reader = None
-
-    def _wake(self) -> None:
-        waiter, self._reader = self._reader, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        self._rest.wake()
 
     def hold(self) -> None:
         """Read the peer no more until somebody asks for what it sends and there is nothing."""
@@ -273,8 +256,7 @@ class Wire(asyncio.Protocol):
     async def drained(self) -> None:
         """Return once nothing waits but in the transport, or the connection has ended. For one caller at a time."""
         if self._blocked and not self._gone:
-            self._drained = asyncio.get_running_loop().create_future()
-            await self._drained
+            await self._drained.wait()
 
     def shut(self, code: int, reason: str, *, last_words: bytes = b"") -> None:
         """Write what waits, ``last_words`` (whole frames) and the close frame; the peer has until the deadline to answer it."""
@@ -300,7 +282,7 @@ class Wire(asyncio.Protocol):
             transport.write_eof()
         self._let()
         while not self._gone:
-            await self._wait()
+            await self._reader.wait()
 
     def tick(self, now: float) -> None:
         """Cut the connection where its close has taken too long."""
@@ -376,11 +358,6 @@ class Wire(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         self.bytes_out += len(data)
         self._transport.write(data)
-
-    def _release(self) -> None:
-        waiter, self._drained = self._drained, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
 
     def _answer_ping(self, data: bytes) -> None:
         if not self.ended:
