@@ -11,6 +11,7 @@ from scripts.dashboard_panels import (
     WIDTH,
     Dashboard,
     Panel,
+    broker,
     by,
     each,
     latency,
@@ -227,14 +228,7 @@ GATEWAY = Dashboard(
         (
             "The pod",
             [
-                Panel(
-                    "Broker",
-                    "1 while it can be published to; and 1 while a memory or disk alarm holds publishers back.",
-                    [
-                        *each(f"warren_gateway_bus_up{MINE}"),
-                        (f"warren_gateway_bus_blocked{MINE}", "{{instance}} held back"),
-                    ],
-                ),
+                Panel("Broker", "Up; and held back by a memory or disk alarm (1: yes).", broker("gateway")),
                 Panel(
                     "Lapses",
                     "Times that the pod's own lease ended: it was frozen, starved or cut off.",
@@ -325,14 +319,7 @@ ROUTER = Dashboard(
         (
             "The pod",
             [
-                Panel(
-                    "Broker",
-                    "1 while it can be published to; and 1 while a memory or disk alarm holds publishers back.",
-                    [
-                        *each(f"warren_router_bus_up{MINE}"),
-                        (f"warren_router_bus_blocked{MINE}", "{{instance}} held back"),
-                    ],
-                ),
+                Panel("Broker", "Up; and held back by a memory or disk alarm (1: yes).", broker("router")),
                 Panel(
                     "CPU",
                     "Cores; one process uses one core.",

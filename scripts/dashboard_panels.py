@@ -54,6 +54,11 @@ def each(expression: str) -> list[tuple[str, str]]:
     return [(expression, "{{instance}}")]
 
 
+def broker(service: str) -> list[tuple[str, str]]:
+    up, blocked = f"warren_{service}_bus_up{MINE}", f"warren_{service}_bus_blocked{MINE}"
+    return [(up, "{{instance}}"), (blocked, "{{instance}} held back")]
+
+
 def mean_batch(service: str) -> list[tuple[str, str]]:
     total, count = (f"sum by (hop) (rate(warren_{service}_batch_size_{part}{MINE}{RATE}))" for part in ("sum", "count"))
     return [(f"{total} / {count}", "{{hop}}")]

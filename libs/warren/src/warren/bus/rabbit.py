@@ -16,12 +16,12 @@ from random import Random
 from typing import Literal
 
 from warren.bus import Delivery, OnDelivery, Properties, Record, Source
-from warren.bus.rabbit_channel import RabbitChannel, broker_call
+from warren.bus.rabbit_channel import RabbitChannel
 from warren.bus.rabbit_connection import RabbitConnection
 from warren.bus.rabbit_lane import RabbitLane
 from warren.bus.rabbit_link import CLOSE_S, Link, LinkTimes
 from warren.bus.rabbit_subscription import RabbitSubscription
-from warren.bus.rabbit_topology import declare_topology, delete_door
+from warren.bus.rabbit_topology import declare_topology, delete_door, queue_depth
 from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch
 from warren.fault import watched
 from warren.topology import Topology
@@ -232,16 +232,9 @@ class RabbitBus:
     async def depth(self, queue: str) -> int | None:
         """Return how many messages are ready in a queue; None where the broker is away or has no such queue."""
         try:
-            channel = await RabbitChannel.opened(_connected(self._consuming))
-            try:
-                with broker_call(f"looking at {queue}"):
-                    # The channel is thrown away, so it may be ended by a time-out: a queue whose node is dead never answers.
-                    answer = await channel.queue_declare(queue, passive=True, timeout=DEPTH_S)
-            finally:
-                await channel.leave()
+            return await queue_depth(_connected(self._consuming), queue, DEPTH_S)
         except BusUnavailable:
             return None
-        return answer.message_count
 
     # ── what the links tell ──────────────────────────────────────────────────────────────────────────────────────────────
 

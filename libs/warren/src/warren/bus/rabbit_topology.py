@@ -1,6 +1,6 @@
 """Declaring: Topology's and Source's data as AMQP declarations.
 
-It only declares; it never changes what is there, deletes nothing but doors, and says what is there with other settings. The bus
+It only declares; it never changes what is there, deletes nothing but doors, and says what is there with other settings, or how much. The bus
 calls it at its first connect, after each later one and for the doors of the dead; subscriptions for their own queue.
 """
 
@@ -57,6 +57,18 @@ async def delete_door(connection: RabbitConnection, queue: str, timeout_s: float
             await channel.exchange_delete(queue, timeout=timeout_s)
     finally:
         await channel.leave()
+
+
+async def queue_depth(connection: RabbitConnection, queue: str, timeout_s: float) -> int | None:
+    """Return how many messages are ready in a queue. Raises BusUnavailable, also where there is no such queue."""
+    channel = await RabbitChannel.opened(connection)
+    try:
+        with broker_call(f"looking at {queue}"):
+            # The channel is thrown away, so it may be ended by a time-out: a queue whose node is dead never answers.
+            answer = await channel.queue_declare(queue, passive=True, timeout=timeout_s)
+    finally:
+        await channel.leave()
+    return answer.message_count
 
 
 async def declare_queue(channel: RabbitChannel, queue: Queue, topology: Topology) -> None:
