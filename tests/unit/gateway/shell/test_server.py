@@ -149,3 +149,56 @@ async def test_clients_that_vanish_leave_no_traceback(caplog: pytest.LogCaptureF
             await gateway.lobby.empty()
         assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
         assert {line["code"] for line in logged(caplog.records, "ws_disconnect")} == {1006}
+
+
+async def test_a_refused_origin_is_logged_with_what_mends_it(caplog: pytest.LogCaptureFixture):
+    """Once in a while for each, with the setting's name; and its page is told too."""
+    caplog.set_level(logging.WARNING)
+    async with house() as home, ClientSession() as client:
+        await home.gateway()
+        for origin in ("https://a.example", "https://b.example") * 3:
+            with pytest.raises(WSServerHandshakeError) as refused:
+                await client.ws_connect(home.url(), headers={"Origin": origin})
+            assert refused.value.status == 403
+        async with client.get(home.url(scheme="http"), headers={"Origin": "https://a.example"}) as answer:
+            assert "WARREN_GATEWAY_ORIGINS" in await answer.text()
+    lines = logged(caplog.records, "upgrade_refused")
+    assert [(line["reason"], line["origin"]) for line in lines] == [
+        ("origin", "https://a.example"),
+        ("origin", "https://b.example"),
+    ]
+    assert all("WARREN_GATEWAY_ORIGINS" in line["hint"] for line in lines)
+
+
+async def test_origins_that_are_made_up_do_not_fill_the_log(caplog: pytest.LogCaptureFixture):
+    """A bounded number of lines, each of a bounded length, whatever strangers send."""
+    caplog.set_level(logging.WARNING)
+    async with house() as home, ClientSession() as client:
+        await home.gateway()
+        for number in range(60):
+            with pytest.raises(WSServerHandshakeError):
+                await client.ws_connect(home.url(), headers={"Origin": f"https://{number}.{'x' * 2_000}"})
+    lines = logged(caplog.records, "upgrade_refused")
+    assert len(lines) == 16
+    assert all(len(line["origin"]) <= 256 for line in lines)
+
+
+async def test_two_origins_are_none_that_is_allowed():
+    """A proxy in between may read the other one."""
+    async with house() as home:
+        gateway = await home.gateway()
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(UPGRADE + b"Origin: http://h\r\nOrigin: https://evil.example\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 403")
+        writer.close()
+
+
+async def test_a_page_of_the_same_host_connects_by_its_default_port():
+    """A proxy may name the port in Host that the browser leaves out of Origin."""
+    async with house() as home:
+        gateway = await home.gateway()
+        for host, origin in ((b"h:443", b"https://h"), (b"h", b"http://h:80")):
+            reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+            writer.write(UPGRADE.replace(b"Host: h", b"Host: " + host) + b"Origin: " + origin + b"\r\n\r\n")
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 101")
+            writer.close()
