@@ -44,6 +44,32 @@ async def test_a_token_by_auth_lets_in_and_extends(home: House) -> None:
     await ann.close()
 
 
+async def test_a_narrower_token_takes_its_rooms_away_at_once(home: House) -> None:
+    """LEFT comes for each, the router hears of it, and what others say there then does not arrive."""
+    await home.gateway(gateway_settings(auth={"auth": "jwt", "jwt_secret": SECRET}))
+    ann = await connect(home.url(), token=Signer().token("ann"))
+    bob = await connect(home.url(), token=Signer().token("bob"))
+    for client in (ann, bob):
+        await client.join("open")
+        await client.join("closed")
+    await ann.send("AUTH", payload={"token": Signer().token("ann", warren={"join": ["open"]})}, id="a2")
+    await ann.expect("AUTHENTICATED", ref="a2")
+    left = [(await ann.expect("LEFT"))["room"] for _ in range(2)]
+    assert sorted(left) == ["closed", "default"]
+    await eventually(lambda: set(home.router.members["closed"].values()) == {"bob"})
+    await bob.send("CHAT", "closed", "not for ann", id="m1")
+    await bob.expect("ACK", ref="m1")
+    await bob.send("CHAT", "open", "for ann", id="m2")
+    await ann.expect("CHAT", payload="for ann")
+    assert [message for message in ann.received if message.get("payload") == "not for ann"] == []
+    await ann.send("HISTORY", "closed", id="h1")
+    await ann.expect("ERROR", ref="h1", payload__code="not_joined")
+    await ann.send("JOIN", "closed", id="j1")
+    await ann.expect("ERROR", ref="j1", payload__code="forbidden")
+    await ann.close()
+    await bob.close()
+
+
 async def test_expiry_closes_with_4001(home: House) -> None:
     """When the token's life ends the client gets ERROR unauthorized and 4001."""
     await home.gateway(
