@@ -34,6 +34,10 @@ CONTENTS = {
 }
 
 
+# What the operator's secret holds under a key, where a number will not do.
+SECRET = {"host": "broker.default.svc"}
+
+
 def process_environment(rendered: tuple[dict[str, Any], ...], component: str, folder: Path) -> dict[str, str]:
     """Return what the process in the pod would have: references filled in, mounted files in ``folder``."""
     env: dict[str, str] = {}
@@ -41,7 +45,8 @@ def process_environment(rendered: tuple[dict[str, Any], ...], component: str, fo
     [config] = [each["data"] for each in found(rendered, "ConfigMap") if each["metadata"]["name"] == name] or [{}]
     for name, value in environment(rendered, component).items():
         if isinstance(value, dict):
-            value = value.get("fieldRef", {}).get("fieldPath", "5671").replace("metadata.", "pod-")
+            key = value.get("secretKeyRef", {}).get("key", "")
+            value = value.get("fieldRef", {}).get("fieldPath", SECRET.get(key, "5671")).replace("metadata.", "pod-")
         elif name.endswith("_FILE"):
             path = folder / name
             path.write_text(CONTENTS.get(name) or config[Path(value).name])

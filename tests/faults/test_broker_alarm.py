@@ -26,6 +26,7 @@ ENV = {
     # All that was held back comes at once in the end, and the member shares its process with the sender: it has room for all of it.
     "WARREN_GATEWAY_OUTBOX_COUNT": str(2 * MOST),
     "WARREN_GATEWAY_OUTBOX_BYTES": str(2 * MOST * KILOBYTES * 1_024),
+    "WARREN_GATEWAY_BUFFER_BYTES": str(8 * MOST * KILOBYTES * 1_024),
     "WARREN_GATEWAY_PUBLISH_TIMEOUT_MS": "60000",
 }
 SHORT_LEASE = {

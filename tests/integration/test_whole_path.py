@@ -265,6 +265,7 @@ async def test_one_trace_with_five_spans_parent_to_child(pods: Pods):
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
             "OTEL_BSP_SCHEDULE_DELAY": "100",
             "OTEL_TRACES_SAMPLER": "parentbased_always_off",
+            "WARREN_GATEWAY_TRUST_TRACEPARENT": "true",
         }
         (first, second), _ = await pods.installation(2, 1, telemetry)
         async with await connect(first.url, user="ann") as ann, await connect(second.url) as bob:

@@ -35,7 +35,8 @@ def read(data: bytes, *, deflate: bool = False) -> list[object]:
     assembly, found = Assembly(1 << 20, deflate=deflate), []
     assembly.feed(data)
     while (item := assembly.next()) is not None:
-        found.append(item)
+        if not (isinstance(item, Control) and item.opcode == CONTINUATION and item.payload):  # one part of several
+            found.append(item)
     return found
 
 

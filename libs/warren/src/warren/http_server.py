@@ -246,6 +246,11 @@ class _Protocol(web.RequestHandler):
         self._server = server
         self._head = Head()
 
+    async def start(self) -> None:
+        """Serve, unless the connection was ended before this had its first turn, as it is where what came with it can't be read."""
+        if self._manager is not None:
+            await super().start()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._server.waiting.add(self)
