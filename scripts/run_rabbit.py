@@ -29,7 +29,9 @@ from scripts.rabbit_node import RabbitMissing, RabbitNode
 
 from embedded.broker import unreachable
 from warren.origins import LOCAL
+from warren.settings import NONE
 from warren.topology import DEFAULT_SHARDS
+from warren.urls import ESCAPES, FORM, WrongURL, parse_broker
 
 DEFAULT_PORT = 8080
 BROKER_PORT = 5672  # the private node's, where nobody has it
@@ -100,6 +102,11 @@ def broker_url(env: Mapping[str, str]) -> str:
     """Return the address of the broker that was named; "" where none was. Raises CannotRun where it can't be reached."""
     text = env.get("WARREN_AMQP_URL", "")
     addresses = [each.strip() for each in text.split(",") if each.strip()]
+    for each in addresses:
+        try:
+            parse_broker(each)
+        except WrongURL as wrong:  # before anything looks at it: what is said of it shows no part of it
+            raise CannotRun(f"WARREN_AMQP_URL must be {FORM}: {wrong}; {ESCAPES}") from None
     if addresses and (reason := unreachable(addresses)):
         raise CannotRun(f"{reason}\nWithout WARREN_AMQP_URL a private RabbitMQ is started here.")
     return text
@@ -223,7 +230,9 @@ def run(folder: Path) -> int:
             amqp_url = with_virtual_host(node.url)
         env = service_env(amqp_url)
         page = [f"http://{host}:{port + 2}" for host in ("127.0.0.1", "localhost")]
-        env["WARREN_GATEWAY_ORIGINS"] = ",".join([*page, *filter(None, [env.get("WARREN_GATEWAY_ORIGINS")])])
+        env["WARREN_GATEWAY_ORIGINS"] = ",".join(
+            [*page, *(each for each in [env.get("WARREN_GATEWAY_ORIGINS", "")] if each not in ("", NONE))]
+        )
         gateways = [f"127.0.0.1:{each}" for each in (port, port + 1)]
         services.append(launch_page(port + 2, gateways, env, folder))
         for number in (1, 2):

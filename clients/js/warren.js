@@ -133,7 +133,11 @@ export class WarrenClient {
   history(room, { before, limit } = {}) {
     const fault = roomFault(room) ?? this.#isClosed() ?? this.#isFull();
     if (fault) return rejected(fault);
-    return this.#outbox.add(this.#control("HISTORY", room, { before, limit }));
+    try {
+      return this.#outbox.add(this.#control("HISTORY", room, { before, limit }));
+    } catch (unwritten) {
+      return rejected(unwritten);
+    }
   }
 
   // ── what goes out besides messages ────────────────────────────────────────────────────────────────────────────────────

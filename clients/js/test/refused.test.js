@@ -112,6 +112,15 @@ test("what JSON can't write at all throws where it was written", async () => {
   assert.equal(s.client.counters.waiting, 0);
 });
 
+for (const page of [{ limit: NaN }, { before: CUT }]) {
+  test(`a page of history that can't be written (${JSON.stringify(page)}) rejects, and throws nothing`, async () => {
+    const s = scene();
+    const socket = await s.open();
+    await assert.rejects(s.client.history("r", page), { code: "invalid_format" });
+    assert.equal(socket.sent.length, 0);
+  });
+}
+
 for (const room of [CUT, "", "no room", "*", "@", "@@ann", "@a\n", 7, undefined]) {
   test(`join, leave and history refuse ${JSON.stringify(room)} at once, and no later connection asks for it`, async () => {
     const s = scene();

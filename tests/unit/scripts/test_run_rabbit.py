@@ -81,9 +81,28 @@ def test_the_printed_command_can_be_pasted() -> None:
 def test_a_broker_that_is_not_there_is_said_in_plain_words(monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable and the reason are named, and that there is another way; without the variable nothing is asked."""
     monkeypatch.setattr("scripts.run_rabbit.unreachable", lambda urls: f"no way to {urls}")
-    with pytest.raises(CannotRun, match=r"no way to \['a', 'b'\]\nWithout WARREN_AMQP_URL a private RabbitMQ"):
-        broker_url({"WARREN_AMQP_URL": "a, b"})
+    with pytest.raises(
+        CannotRun, match=r"no way to \['amqp://a', 'amqp://b'\]\nWithout WARREN_AMQP_URL a private RabbitMQ"
+    ):
+        broker_url({"WARREN_AMQP_URL": "amqp://a, amqp://b"})
     assert broker_url({}) == ""
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "amqp://user:4711/topsecret@127.0.0.1:5672/",
+        "amqp://topsecret/4711@127.0.0.1/",
+        "amqp://user:top#secret@127.0.0.1/",
+        "amqp://h/, amqp://user:top?secret@127.0.0.1/",
+        "topsecret",
+    ],
+)
+def test_an_address_that_is_wrong_is_refused_before_anything_looks_at_it(url: str) -> None:
+    """The reason shows no part of it, and says what to escape."""
+    with pytest.raises(CannotRun, match=r"^WARREN_AMQP_URL must be amqp://.* / as %2F") as refused:
+        broker_url({"WARREN_AMQP_URL": url})
+    assert not any(part in str(refused.value).lower() for part in ("top", "secret", "4711"))
 
 
 def test_the_private_node_takes_the_usual_port_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from tests.support.eventually import MS, eventually
 from tests.support.gateways import logged
 
 from warren import http_server
-from warren.http_server import HEAD_MAX_BYTES, LINE_MAX_BYTES, Head, HttpServer
+from warren.http_server import BODY_MAX_BYTES, HEAD_MAX_BYTES, LINE_MAX_BYTES, Head, HttpServer
 
 HEAD = b"GET /page HTTP/1.1\r\nHost: h\r\n"
 
@@ -230,7 +230,7 @@ async def test_what_is_within_the_limits_is_taken():
             b"GET /page?" + long + b" HTTP/1.1\r\nHost: h\r\n\r\n",
             HEAD + b"X: " + long + b"\r\nY: " + b"b" * 8_000 + b"\r\n\r\n",
             b"\r\n" * 40_000 + HEAD + b"\r\n",
-            b"POST /page HTTP/1.1\r\nHost: h\r\nContent-Length: 50000\r\n\r\n" + b"c" * 50_000,
+            b"POST /page HTTP/1.1\r\nHost: h\r\nContent-Length: 15000\r\n\r\n" + b"c" * 15_000,
         ):
             assert (await here.ask(sent)).startswith("HTTP/1.1 200 OK\r\n")
 
@@ -307,3 +307,18 @@ async def test_a_port_that_is_taken_is_named():
         with pytest.raises(OSError, match=str(here.port)):
             await other.start("127.0.0.1", here.port)
         await other.stop()
+
+
+@pytest.mark.parametrize("size", [1, 1_000])
+async def test_a_body_ends_its_connection_beyond_a_bound_however_it_is_cut(size: int):
+    """On a port that serves one request each; what follows an answer is not looked at."""
+    chunk = b"%x\r\n%b\r\n" % (size, b"x" * size)
+    body = chunk * (4 * BODY_MAX_BYTES // len(chunk))
+    async with port(one_request=True) as here:
+        answer = await here.ask(b"POST /page HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+        assert " 413 " in answer.split("\r\n")[0]
+        assert here.refused == {"too_long": 1}
+    async with port(one_request=True) as here:
+        head = b"POST /page HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % BODY_MAX_BYTES
+        answer = await here.ask(head + b"x" * BODY_MAX_BYTES)
+        assert " 200 " in answer.split("\r\n")[0]

@@ -34,6 +34,9 @@ NAME = "warren"  # the header Server
 LINE_MAX_BYTES = 20 * 1024
 # All of them together.
 HEAD_MAX_BYTES = 32 * 1024
+# What may follow a head on a port that serves one request: no route but those of a page has a body, and one in many small pieces costs a
+# parser far more than its bytes.
+BODY_MAX_BYTES = 16 * 1024
 # Peers that have not sent their request yet, and what they have sent of it. A storm of clients that come back is let in by the backlog, some
 # thousands at a time, and has sent its requests a moment later.
 WAITING_MAX = 4_096
@@ -54,6 +57,8 @@ _SENTENCES: dict[type, str] = {
     TransferEncodingError: "The body's encoding can't be read.",
 }
 _UNREADABLE = "This is no HTTP/1.1 request that can be read: a header is malformed, or Host is missing."
+
+_END = b"\r\n\r\n"
 
 _log = logs.get_logger(__name__)
 
@@ -76,10 +81,12 @@ class HttpServer:
         hint: str = "",
         sockets_max: int = 0,
         full: bytes = b"",
+        body_max_bytes: int = BODY_MAX_BYTES,
     ) -> None:
         """``request_timeout_s`` is how long a peer may take to send a request. ``one_request``: a connection ends with its first answer. ``refused``
         counts, by reason, who got no further than this; ``hint`` follows where something was too long. ``sockets_max``: how many may be open
-        (0: any number); ``full`` is written to one too many, as it is.
+        (0: any number); ``full`` is written to one too many, as it is. ``body_max_bytes`` is what may follow the head where there is
+        one request.
         """
         self.refused = refused
         self.hint = hint
@@ -90,6 +97,7 @@ class HttpServer:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout_s)
         self._sockets_max = sockets_max
         self._full = full
+        self._body_max_bytes = body_max_bytes
         self._acceptor: Acceptor | None = None
         self._lingering: set[_Lingering] = set()
         self._logged_at: float | None = None
@@ -157,10 +165,17 @@ class HttpServer:
         self._lingering.add(lingering)
         transport.set_protocol(lingering)
 
-    async def _finish(self, _: web.BaseRequest, response: web.StreamResponse) -> None:
+    @property
+    def body_max_bytes(self) -> int | None:
+        """What may follow the head of a request; None: there may be more requests."""
+        return self._body_max_bytes if self._one_request else None
+
+    async def _finish(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """Give each answer what all have in common, whoever made it."""
         response.headers[hdrs.SERVER] = NAME
         if self._one_request:
+            if isinstance(request.protocol, _Protocol):
+                request.protocol.answered = True
             response.force_close()
             response.headers[hdrs.CONNECTION] = "close"
 
@@ -219,7 +234,7 @@ class Head:
             at = seen.find(b"\r\n")
             self.line_whole = at >= 0
             self.line = before + (at if at >= 0 else len(seen))
-        end = seen.find(b"\r\n\r\n")
+        end = seen.find(_END)
         self.whole = end >= 0
         self.size = before + (end if end >= 0 else len(seen))
         self._tail = seen[-3:]
@@ -229,7 +244,7 @@ class Head:
 class _Protocol(web.RequestHandler):
     """One connection, until aiohttp lets go of it."""
 
-    __slots__ = ("_head", "_server")
+    __slots__ = ("_body", "_head", "_server", "answered")
 
     def __init__(
         self, server: HttpServer, manager: web.Server, loop: asyncio.AbstractEventLoop, request_timeout_s: float
@@ -245,6 +260,8 @@ class _Protocol(web.RequestHandler):
         )
         self._server = server
         self._head = Head()
+        self._body = 0  # how many bytes have come behind the head
+        self.answered = False  # what still comes is not looked at: there is no second request
 
     async def start(self) -> None:
         """Serve, unless the connection was ended before this had its first turn, as it is where what came with it can't be read."""
@@ -260,6 +277,8 @@ class _Protocol(web.RequestHandler):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self.answered:
+            return
         head, waiting = self._head, self._server.waiting
         known = head.whole
         if not known:
@@ -273,6 +292,13 @@ class _Protocol(web.RequestHandler):
                 waiting.remove(self)
             else:
                 waiting.grow(self, head.size - before)
+        most = self._server.body_max_bytes
+        if head.whole and most is not None:
+            self._body += len(data) if known else len(data) - (head.size + len(_END) - before)
+            if self._body > most:
+                self._server.refused("too_long")
+                self._refuse(413, f"A request may have at most {most} bytes behind its headers.\n")
+                return
         super().data_received(data)
 
     def _too_long(self, text: str) -> None:

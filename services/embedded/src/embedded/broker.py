@@ -9,7 +9,8 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+
+from warren.urls import WrongURL, parse_broker
 
 PORTS = {"amqp": 5672, "amqps": 5671}
 ATTEMPT_S = 3.0
@@ -33,10 +34,10 @@ def unreachable(urls: Sequence[str], *, patience_s: float = 5.0) -> str | None:
 
 def _reason(url: str) -> str | None:
     try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "localhost", parts.port or PORTS.get(parts.scheme, PORTS["amqp"])
-    except ValueError:
+        address = parse_broker(url)
+    except WrongURL:
         return "one of its addresses has no readable host and port"
+    host, port = address.host, address.port or PORTS[address.scheme]
     try:
         with socket.create_connection((host, port), ATTEMPT_S):
             return None

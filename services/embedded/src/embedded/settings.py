@@ -14,7 +14,7 @@ from router.settings import RouterSettings
 from warren.errors import SettingsError
 from warren.origins import LOCAL
 from warren.otel import otel_problems
-from warren.settings import environment, on_this_machine, read
+from warren.settings import NONE, environment, on_this_machine, read
 from warren.variables import printable
 
 DEFAULT_PORT = 8080
@@ -72,7 +72,8 @@ def read_embedded(env: Mapping[str, str] | None = None) -> EmbeddedSettings:
     port = _port(given.get("PORT", ""), problems)
     ports = [port + number for number in range(GATEWAYS)]
     origins = list(LOCAL)  # pages of one's own machine, also from a development server's port
-    if extra := given.get("WARREN_GATEWAY_ORIGINS"):
+    extra = given.get("WARREN_GATEWAY_ORIGINS", "").strip()
+    if extra not in ("", NONE):
         origins.append(extra)
     on_rabbit = bool(given.get("WARREN_AMQP_URL") or given.get("WARREN_AMQP_URL_FILE"))
     merged = {

@@ -76,7 +76,7 @@ class Router:
         tracing = tracing or Tracing("warren-router", topology=self.topology)
         flow, times = settings.flow, settings.takeover
         interval_s = flow.batch_interval_ms / 1_000
-        steady, sandbox = Steady(bus), Sandbox()
+        steady = Steady(bus)
         self.gateways = Gateways(times.lease_ms / 1_000)
         self.routers = Routers(times.peer_lease_ms / 1_000)
         self._doors = Doors(bus, self.topology)
@@ -138,7 +138,7 @@ class Router:
             beginning=self._beginning,
             events=frozenset(settings.events),
             window=flow.prefetch,
-            sandbox=sandbox,
+            sandbox=Sandbox(),
         )
         aside = Aside(steady, self.topology.dead, self.metrics)
         events = Events(bus, self.topology, steady, self.metrics)
@@ -158,7 +158,7 @@ class Router:
             self.metrics,
             tracing,
             BatchLimits(flow.batch_count, flow.batch_bytes, flow.notify_prefetch, flow.egress_bytes, interval_s),
-            sandbox,
+            Sandbox(),  # of its own: what holds up notifications holds up no shard
             prefetch=flow.notify_prefetch,
             max_bytes=flow.notify_bytes,
         )

@@ -7,7 +7,16 @@ from tests.unit.gateway.core.test_assembly import deflated, masked
 
 from gateway.core.assembly import Breach, Control
 from gateway.core.frames import PING, PONG, TEXT
-from gateway.core.incoming import CONTROLS_PER_S, TURN_BYTES, WORK_BYTES, WORK_BYTES_PER_S, Incoming, Unknown
+from gateway.core.incoming import (
+    CONTROLS_PER_S,
+    FREE_S,
+    TURN_BYTES,
+    WORK_BYTES,
+    WORK_BYTES_OF_A_SECOND,
+    WORK_BYTES_PER_S,
+    Incoming,
+    Unknown,
+)
 
 MIB = 1024 * 1024
 FEW = Unknown(message_bytes=1_000, bytes=5_000)
@@ -106,11 +115,26 @@ def test_bombs_of_deflate_are_taken_at_so_many_bytes_a_second():
     assert count * (MIB - len(bomb)) <= WORK_BYTES + now * WORK_BYTES_PER_S + MIB
 
 
+def test_who_keeps_the_loop_busy_waits_for_it():
+    """A message is free for a moment; what it takes beyond that comes out of the allowance: a fifth of a second at once, then a tenth of the time."""
+    incoming, now, busy = Incoming(MIB, deflate=False), 0.0, 0.0
+    incoming.worked(FREE_S, now)
+    assert incoming.wait_s == 0.0
+    for _ in range(20):
+        incoming.worked(0.1 + FREE_S, now)
+        busy += 0.1
+        now += incoming.wait_s
+        incoming.wait_s = 0.0
+    assert busy == pytest.approx(WORK_BYTES / WORK_BYTES_OF_A_SECOND + now * WORK_BYTES_PER_S / WORK_BYTES_OF_A_SECOND)
+    assert now == pytest.approx(18.0)
+
+
 def test_who_is_not_paced_waits_for_nothing():
     """The echo, which is no place for strangers, takes what a conformance suite sends."""
     incoming = Incoming(MIB, deflate=True, paced=False)
     incoming.feed(masked(deflated(b"x" * MIB), bits=0x40) * 20, 0.0)
     assert [incoming.next(0.0) for _ in range(20)] == ["x" * MIB] * 20
+    incoming.worked(10.0, 0.0)
     assert (incoming.wait_s, incoming.assembly.cost) == (0.0, 0)
 
 

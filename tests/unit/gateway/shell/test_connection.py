@@ -52,6 +52,9 @@ class ListWire:
         self.rests: list[float] = []
         self.rested = asyncio.Event()
 
+    def worked(self, since: float) -> None:
+        pass
+
     def known(self) -> None:
         self.is_known = True
 

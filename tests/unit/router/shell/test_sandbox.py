@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.eventually import MS, eventually
 
+from router.shell import sandbox
 from router.shell.sandbox import AT_ONCE, Sandbox
 
 SHORT_S = 300 * MS
@@ -144,3 +145,19 @@ async def test_a_process_that_can_t_be_made_condemns_nobody(monkeypatch):
 
     monkeypatch.setattr(os, "fork", refuse)
     assert await Sandbox().tried([nothing, exits]) == ["", ""]
+
+
+async def test_a_process_that_ends_before_it_begins_condemns_nobody(monkeypatch):
+    """Whatever kept it from beginning, no piece of work did."""
+    monkeypatch.setattr(sandbox, "_bound_memory", lambda more: os._exit(9))
+    assert await Sandbox().tried([nothing, exits]) == ["", ""]
+
+
+async def test_a_row_of_poison_holds_nobody_else_up_for_longer_than_one_of_its_kind():
+    """Who asks meanwhile has its turn between two processes."""
+    shared = Sandbox(SHORT_S)
+    row = asyncio.create_task(shared.tried([freezes] * 4))
+    await asyncio.sleep(0)  # it has the first turn
+    assert await shared.tried([nothing]) == [""]
+    assert not row.done()
+    assert await row == [POISON[freezes]] * 4

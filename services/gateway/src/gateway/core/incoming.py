@@ -24,6 +24,10 @@ CONTROLS_PER_S = 100
 # but a compressed megabyte of blanks.
 WORK_BYTES = 8 * 1024 * 1024
 WORK_BYTES_PER_S = 4 * 1024 * 1024
+# A message that keeps the event loop busy for longer than this pays for the rest of its time out of the same allowance, so that one client has a
+# fifth of a second at once and a tenth of a core after that. An ordinary message takes a tenth of it.
+FREE_S = 0.001
+WORK_BYTES_OF_A_SECOND = 10 * WORK_BYTES_PER_S
 # What a frame counts for in a turn of the event loop, besides its bytes; and how much may be done for one connection until others have their turn.
 FRAME_BYTES = 1024
 TURN_BYTES = 64 * 1024
@@ -111,14 +115,16 @@ class Incoming:
         self.since = self._arrivals.of(left)
         self._in_turn += FRAME_BYTES + before - left + assembly.cost
         if assembly.cost:
-            if self._paced:
-                if self._work is None:
-                    self._work = Allowance(WORK_BYTES, WORK_BYTES_PER_S)
-                self.wait_s = self._work.spend(assembly.cost, now)
+            self._charge(assembly.cost, now)
             assembly.cost = 0
         if isinstance(item, Control) and item.opcode != CLOSE and (item.opcode or not item.payload):
             self._count_control(now)
         return item
+
+    def worked(self, seconds: float, now: float) -> None:
+        """Take that dealing with the last message has kept the event loop busy for so long: what is beyond FREE_S is charged as work."""
+        if seconds > FREE_S:
+            self._charge(int((seconds - FREE_S) * WORK_BYTES_OF_A_SECOND), now)
 
     def turn_is_over(self) -> bool:
         """Say whether others should have their turn now; if so, a new one begins."""
@@ -130,6 +136,12 @@ class Incoming:
     def new_turn(self) -> None:
         """Take that others had their turn."""
         self._in_turn = 0
+
+    def _charge(self, work: int, now: float) -> None:
+        if self._paced:
+            if self._work is None:
+                self._work = Allowance(WORK_BYTES, WORK_BYTES_PER_S)
+            self.wait_s = self._work.spend(work, now)
 
     def _count_control(self, now: float) -> None:
         if self._controls is None:

@@ -169,13 +169,15 @@ class Connection(Member):
     def _take(self, data: str | bytes) -> str:
         """Take one message; return the room whose shard may be crowded, "" where it is to none."""
         clock = self._around.clock
+        now = clock.monotonic()
         self._in += 1
-        asked = self.session.receive(data, clock.monotonic(), clock.wall_us(), since=self.wire.since)
+        asked = self.session.receive(data, now, clock.wall_us(), since=self.wire.since)
         first = asked[0] if asked else None
         self._around.metrics.messages_in(kind_of(first), len(data))
         if isinstance(first, actions.Join | actions.Query):
-            self._reads.asked(first.envelope, clock.monotonic())
+            self._reads.asked(first.envelope, now)
         self.do(asked)
+        self.wire.worked(now)
         return first.envelope.room if isinstance(first, actions.Publish | actions.Join | actions.Query) else ""
 
     async def _check(self, token: str) -> None:

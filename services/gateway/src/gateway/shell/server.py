@@ -30,7 +30,7 @@ from gateway.shell.lobby import Lobby
 from gateway.shell.memory import Memory
 from gateway.shell.turns import Turns
 from gateway.shell.wire import Wire
-from warren.http_server import HttpServer
+from warren.http_server import BODY_MAX_BYTES, HttpServer
 from warren.logs import event, get_logger
 from warren.namespaces import Namespaces
 from warren.origins import origin_allowed
@@ -38,6 +38,7 @@ from warren.probes import Readiness
 
 RETRY_AFTER_S = 5
 CLEAN_UP_S = 1.0  # by then everyone was drained or cut
+PAGE_BODY_BYTES = 512 * 1024  # what the routes beside ours may be sent; a page has them, in a trial
 REQUEST_TIMEOUT_S = 15.0  # how long a peer may take to send its request
 # A refused origin is logged so often, and so many of them: anybody can make them up.
 LOG_EVERY_S = 60.0
@@ -133,6 +134,7 @@ class Server:
             hint=f"A token may have at most {MAX_TOKEN_BYTES} bytes.",
             sockets_max=self._sockets_max,
             full=FULL,
+            body_max_bytes=PAGE_BODY_BYTES if self._routes else BODY_MAX_BYTES,
         )
         self.port = await self._http.start(self._settings.host, self._settings.port)
 

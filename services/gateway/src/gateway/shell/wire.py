@@ -129,6 +129,11 @@ class Wire(asyncio.Protocol):
         """Whether the peer is left unread for a while, so that no sign of life can be seen."""
         return self._rest.waiting
 
+    def worked(self, since: float) -> None:
+        """Take that the last message was dealt with, which began at ``since``; what took long is charged."""
+        now = self._now()
+        self._incoming.worked(now - since, now)
+
     def known(self) -> None:
         """Take that it is known who the peer is, so that it may send as much as everyone."""
         self._incoming.known()

@@ -50,14 +50,16 @@ class Sandbox:
         (an Exception) is no matter: it comes to its end.
         """
         reasons: list[str] = []
-        async with self._turn:
-            while len(reasons) < len(works):
-                rest = works[len(reasons) : len(reasons) + AT_ONCE]
+        while len(reasons) < len(works):
+            rest = works[len(reasons) : len(reasons) + AT_ONCE]
+            # Whoever else has something tried has its turn between two processes: a row of poison does not hold it up for long.
+            async with self._turn:
                 passed, why = await self._run(rest)
-                reasons += [""] * passed
-                if why:
+            reasons += [""] * passed
+            if why:
+                async with self._turn:
                     again, why = await self._run(rest[passed : passed + 1])
-                    reasons.append("" if again else why)
+                reasons.append("" if again else why)
         return reasons
 
     async def _run(self, works: Sequence[Work]) -> tuple[int, str]:
@@ -77,12 +79,15 @@ class Sandbox:
             if status is None:
                 _kill(pid)
                 _reaped(pid)
+        if passed < 0:  # it never came to the first piece, which is no fault of that
+            event(_logger, "sandbox_failed", level=logging.ERROR, reason=f"it ended before it began, with {status}")
+            return len(works), ""
         return passed, "" if passed == len(works) else self._reason(status, late=late)
 
     async def _progress(self, pipe: int, pid: int) -> tuple[int, bool]:
-        """Count what comes to its end until the process is gone; and whether it was we who ended it."""
+        """Count what comes to its end until the process is gone (-1: it never began); and whether it was we who ended it."""
         loop = asyncio.get_running_loop()
-        news, passed, late = asyncio.Event(), 0, False
+        news, passed, late = asyncio.Event(), -1, False
         loop.add_reader(pipe, news.set)
         try:
             while True:
@@ -134,11 +139,12 @@ class Sandbox:
             for each in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT):
                 signal.signal(each, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM, signal.SIGTERM})
-            os.closerange(3, pipe)
-            os.closerange(pipe + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+            _close_all_but(pipe)
             gc.disable()
+            _go_first()
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             _bound_memory(self._memory_bytes)
+            os.write(pipe, _PASSED)  # it has begun
             for work in works:
                 signal.setitimer(signal.ITIMER_REAL, self._entry_s)
                 try:
@@ -151,6 +157,26 @@ class Sandbox:
             os._exit(0)
         finally:
             os._exit(_ABORTED)
+
+
+def _close_all_but(kept: int) -> None:
+    """Close every file of this process but ``kept`` and the standard ones. The limit of open files may be a thousand million: what is open is
+    looked up.
+    """
+    try:
+        files = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208 - nothing but its names
+    except (OSError, ValueError):
+        files = list(range(3, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], 65_536)))
+    for file in files:
+        if file > 2 and file != kept:
+            with contextlib.suppress(OSError):
+                os.close(file)
+
+
+def _go_first() -> None:
+    """Where memory runs out, the kernel is to end this process and not the router."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def _bound_memory(more: int) -> None:

@@ -9,7 +9,6 @@ ownership (``possession.py``), and keeps no lane open itself (``seat.py``). ``ap
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -197,8 +196,12 @@ class Worker:
         shard = Shard(self.number, topology.shards, 1, limits, namespaces, ground.router, events)
         effects = shard.open(None, now_us)
         for envelope in opened(delivery.body)[0]:
-            with contextlib.suppress(Exception):  # it would take no other with it
+            try:
                 effects += shard.apply(envelope, now_us, again=True)
+            except MemoryError:
+                raise
+            except Exception:  # noqa: BLE001, S112 - it would take no other with it
+                continue
         plan(effects, ground.gateways.living, whole=self._outlet.whole)
 
     async def _poison(self, delivery: Delivery, reason: str) -> None:
