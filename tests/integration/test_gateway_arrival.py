@@ -68,3 +68,21 @@ async def test_what_waits_at_the_client_meanwhile_counts_so_too(home: House, siz
         connection.wire._let()
         await ann.expect_all("ACK", 100)
         await resting
+
+
+@pytest.mark.parametrize("size", [10, 150_000])
+async def test_a_silence_behind_it_earns_nothing(home: House, size: int) -> None:
+    """What comes when the socket was read again, and found empty, came then: a burst is as large as it may be, whatever was before."""
+    await home.gateway(gateway_settings(limits={"rate": 5, "rate_per_ms": 1_000}))
+    async with await connect(home.url()) as ann:
+        connection = home.gateways[0].lobby.find(ann.id)
+        assert connection is not None
+        connection.wire.hold()
+        await ann.send("CHAT", "default", "x" * size, id="first")
+        connection.wire._let()
+        await ann.expect("ACK", ref="first")
+        await asyncio.sleep(3.0)
+        for number in range(15):
+            await ann.send("CHAT", "default", number, id=f"m{number}")
+        await ann.expect("ERROR")
+        assert (await ann.closed())[0] == 4002

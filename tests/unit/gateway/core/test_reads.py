@@ -101,3 +101,14 @@ def test_who_asks_for_the_same_again_and_again_gets_no_more_than_the_rate(answer
         total += size
         assert total <= 4 * MIB + now * MIB + 4 * MIB + 1
         now += reads.wait(now)
+
+
+def test_a_connection_that_ends_gives_back_what_was_kept_for_its_questions():
+    """Else those who ask and go would use up what all may read."""
+    everyone = Allowance(8 * MIB, MIB)
+    for number in range(1_000):
+        reads = Reads(LIMITS, everyone)
+        for each in range(5):
+            reads.asked(join(f"{number}.{each}"), 10.0)
+        reads.close(10.0)
+    assert everyone.used(10.0) == pytest.approx(0.0)

@@ -21,7 +21,7 @@ from gateway.core.reads import ESTIMATE_BYTES, ReadLimits
 from gateway.core.rights import Identity
 from gateway.core.session import Session, SessionConfig
 from gateway.shell.auth import Refusal
-from gateway.shell.connection import Caller, Connection, Surroundings
+from gateway.shell.connection import LOOK_AGAIN_S, Caller, Connection, Surroundings
 from gateway.shell.entrance import Entrance
 from gateway.shell.wire import Breach
 from warren import envelope
@@ -446,7 +446,7 @@ async def test_who_has_read_too_much_is_left_unread_until_answers_come_or_time_p
     rig.connection.caught_up(10 * ReadLimits().bytes)
     rig.wire.incoming.put_nowait(rig.say("PING"))
     rig.connection.answer(envelope.Joined("g~1", "r1", Position("e", 1), True, ref="h1"))
-    await eventually(lambda: max(rig.wire.rests) > 30)
+    await eventually(lambda: max(rig.wire.rests) == LOOK_AGAIN_S)  # and it asks again then
     rig.connection.end(CloseCode.DRAINING)
     rig.wire.end_rest()  # as the wire does when it is shut
     rig.wire.incoming.put_nowait(None)

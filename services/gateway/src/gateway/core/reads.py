@@ -65,6 +65,12 @@ class Reads:
             self._all.give_back(ESTIMATE_BYTES, now)
             self._again_until = 0.0
 
+    def close(self, now: float) -> None:
+        """Take that the connection has ended: what was kept for its questions is everyone's again."""
+        if self._asked:
+            self._all.give_back(ESTIMATE_BYTES * len(self._asked), now)
+            self._asked = None
+
     def came(self, size: int, now: float) -> None:
         """Take that so many bytes of a history go to the client. What came unasked is not charged to it."""
         if self._own is not None:

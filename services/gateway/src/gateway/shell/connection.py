@@ -33,6 +33,9 @@ from warren.position import Position
 
 _log = get_logger("gateway.connection")
 
+# Who waits for its share of what all may read asks again so often: it may be there earlier than it was said to be.
+LOOK_AGAIN_S = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -144,7 +147,7 @@ class Connection(Member):
             await self.wire.rest(hold_s)
         self._awaits_reads = True
         while (wait_s := self._reads.wait(self._around.clock.monotonic())) and not self.wire.ended:
-            await self.wire.rest(wait_s)
+            await self.wire.rest(min(wait_s, LOOK_AGAIN_S))
         self._awaits_reads = False
 
     async def _read(self) -> str | bytes | None:
@@ -266,6 +269,7 @@ class Connection(Member):
 
     def finish(self) -> None:
         """Leave everything and say so in the log; call it once, at the end."""
+        self._reads.close(self._around.clock.monotonic())
         self._leave_all()
         self._count_withheld()
         wire = self.wire

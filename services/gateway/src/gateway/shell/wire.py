@@ -9,6 +9,7 @@ has come, others have their turn in between. A close has a deadline, which ``tic
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from struct import Struct
 
@@ -52,7 +53,7 @@ class Wire(asyncio.Protocol):
 
     __slots__ = (
         "_blocked", "_close_timeout_s", "_closing_at", "_cut", "_deaf", "_drained", "_extensions", "_flooded",
-        "_floor", "_gone", "_holding", "_incoming", "_late", "_memory", "_now", "_pong", "_reader", "_rest",
+        "_floor", "_floor_ends", "_gone", "_holding", "_incoming", "_late", "_memory", "_now", "_pong", "_reader", "_rest",
         "_transport", "_turns", "bytes_out", "close_code", "counted", "heard", "messages_out", "on_excess",
         "outbox",
     )  # fmt: skip
@@ -87,6 +88,7 @@ class Wire(asyncio.Protocol):
         self.counted = False  # the memory's to write: it looks at what this one holds
         self.on_excess: Callable[[CloseCode], None] | None = None  # ends the connection, for it holds too much
         self._floor: float | None = None  # what comes next may have waited since then
+        self._floor_ends = 0.0  # unless the loop has had a whole turn since this
         self._reader = Waiter()  # waits for bytes, or the end
         self._rest = Waiter()  # waits for time to pass, or the end
         self._drained = Waiter()  # waits for the transport, or the end
@@ -145,8 +147,12 @@ class Wire(asyncio.Protocol):
         self.heard = True
         if self._deaf:
             return
+        if self._floor is not None and self._turns.since > self._floor_ends:
+            self._floor = None  # the loop has asked the socket since, and nothing was there
         since = self._turns.since if self._floor is None else self._floor
-        self._floor = since if len(data) >= FULL_READ else None
+        self._floor = None
+        if len(data) >= FULL_READ:
+            self._floor, self._floor_ends = since, self._now()
         incoming = self._incoming
         incoming.feed(data, since)
         if self._closing_at is not None:
@@ -190,7 +196,13 @@ class Wire(asyncio.Protocol):
         while True:
             if incoming.wait_s:
                 wait_s, incoming.wait_s = incoming.wait_s, 0.0
-                await self.rest(wait_s)
+                if self._closing_at is None:
+                    await self.rest(wait_s)
+                elif not self._gone:  # it is not waited for, and what it still sends is not worth what it costs
+                    self._flooded = True
+                    self.hold()
+                    await self._reader.wait()
+                    return None
             elif incoming.turn_is_over():
                 await asyncio.sleep(0)
             item = incoming.next(self._now())
@@ -236,6 +248,7 @@ class Wire(asyncio.Protocol):
             self._holding = True
             if self._floor is None:
                 self._floor = self._turns.since
+            self._floor_ends = math.inf
             self._transport.pause_reading()
 
     def _let(self) -> None:
@@ -244,6 +257,7 @@ class Wire(asyncio.Protocol):
             self.hold()
         elif self._holding and not self._transport.is_closing():
             self._holding = False
+            self._floor_ends = self._now()
             self._transport.resume_reading()
 
     # ── out ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
