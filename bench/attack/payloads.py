@@ -36,6 +36,12 @@ def packed_tower(size: int) -> bytes:
     return b"\x91" * (size - 1) + b"\x90"
 
 
+def packed_array(item: bytes, size: int) -> bytes:
+    """Return an array of so many of one value as fit."""
+    count = (size - 5) // len(item)
+    return b"\xdd" + count.to_bytes(4, "big") + item * count
+
+
 def packed_wide_towers(size: int, height: int = 100) -> bytes:
     """Return an array of towers that are as high as is allowed."""
     count = size // height
@@ -44,26 +50,22 @@ def packed_wide_towers(size: int, height: int = 100) -> bytes:
 
 def packed_extensions(size: int) -> bytes:
     """Return an array of values of an extension type, which the protocol has not."""
-    count = (size - 5) // 3
-    return b"\xdd" + count.to_bytes(4, "big") + b"\xd4\x01\x00" * count
+    return packed_array(b"\xd4\x01\x00", size)
 
 
 def packed_maps(size: int) -> bytes:
     """Return an array of maps with one key that is no text."""
-    count = (size - 5) // 3
-    return b"\xdd" + count.to_bytes(4, "big") + b"\x81\x01\x01" * count
+    return packed_array(b"\x81\x01\x01", size)
 
 
 def packed_times(size: int) -> bytes:
     """Return an array of timestamps, the extension type of MessagePack's own."""
-    count = (size - 5) // 6
-    return b"\xdd" + count.to_bytes(4, "big") + b"\xd6\xff\x00\x00\x00\x01" * count
+    return packed_array(b"\xd6\xff\x00\x00\x00\x01", size)
 
 
 def packed_floats(size: int) -> bytes:
     """Return an array of small floats, each of which is long as text."""
-    count = (size - 5) // 9
-    return b"\xdd" + count.to_bytes(4, "big") + b"\xcb\x01\x23\x45\x67\x89\xab\xcd\xef" * count
+    return packed_array(b"\xcb\x01\x23\x45\x67\x89\xab\xcd\xef", size)
 
 
 def tower(size: int) -> bytes:

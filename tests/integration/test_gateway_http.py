@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack
 import msgspec
 import pytest
 from tests.support.gateways import House, gateway_settings, house, logged
+from tests.support.raw import ask
 from tests.support.tokens import SECRET, Signer
 from websockets.asyncio.client import connect as websocket
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
@@ -30,17 +31,6 @@ UPGRADE = (
 async def home() -> AsyncIterator[House]:
     async with house() as built:
         yield built
-
-
-async def ask(port: int, data: bytes) -> str:
-    """Send a request, and return all that comes until the gateway closes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(data)
-    try:
-        async with asyncio.timeout(5):
-            return (await reader.read()).decode()
-    finally:
-        writer.close()
 
 
 @pytest.mark.parametrize("path", [b"/ws", b"/ws/echo"])

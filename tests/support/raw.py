@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 import threading
@@ -12,6 +13,17 @@ UPGRADE = (
     "GET {path} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{more}\r\n"
 )
+
+
+async def ask(port: int, data: bytes) -> str:
+    """Send a request, and return all that comes until the server closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    try:
+        async with asyncio.timeout(5):
+            return (await reader.read()).decode()
+    finally:
+        writer.close()
 
 
 def masked(payload: bytes, opcode: int = 1, *, fin: bool = True, bits: int = 0) -> bytes:

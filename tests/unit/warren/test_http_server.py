@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.eventually import MS, eventually
 from tests.support.gateways import logged
+from tests.support.raw import ask
 
 from warren import http_server
 from warren.http_server import BODY_MAX_BYTES, HEAD_MAX_BYTES, LINE_MAX_BYTES, Head, HttpServer
@@ -81,13 +82,7 @@ class Port:
 
     async def ask(self, data: bytes) -> str:
         """Send this, and return all that comes until the server closes."""
-        reader, writer = await self.connect()
-        writer.write(data)
-        try:
-            async with asyncio.timeout(5):
-                return (await reader.read()).decode()
-        finally:
-            writer.close()
+        return await ask(self.port, data)
 
 
 @asynccontextmanager
