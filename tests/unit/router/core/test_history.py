@@ -303,6 +303,15 @@ def test_silent_rooms_keep_nothing_though_nothing_is_said_anywhere():
     history.tidy(11 * S, 30)
 
 
+def test_what_stood_behind_an_entry_that_went_for_its_bytes_is_judged_too():
+    """Gateways' clocks differ: the second entry is older than the first, and older than the floor once the first is gone."""
+    history = make(room_bytes=2 * UNIT, floor_us=3 * S)
+    policy = HistoryPolicy(1, 10)
+    for seq, at_us in ((1, 100 * S), (2, 99 * S), (3, 102 * S)):
+        history.put(entry(seq, at_us=at_us), policy, 102 * S)
+    assert [kept.seq for kept in history.entries("a")] == [3]
+
+
 class HistoryAgainstList(RuleBasedStateMachine):
     """The model is a list of all that was ever put; a window must be a suffix of what follows without a hole, as long as its policy lets."""
 

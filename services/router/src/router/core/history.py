@@ -99,10 +99,9 @@ class History:
 
     def put(self, entry: Deliver, policy: HistoryPolicy, now_us: int) -> None:
         """Keep a room's next message. One that does not follow the last begins the window anew."""
-        floor_us = self._floor_us
         window = self._windows.get(entry.room)
         if window is None:
-            window = self._windows[entry.room] = Window(entry.room, entry.epoch, policy, floor_us)
+            window = self._windows[entry.room] = Window(entry.room, entry.epoch, policy, self._floor_us)
             self.bytes += WINDOW_BYTES
         entries = window.entries
         if entries and (window.epoch != entry.epoch or entries[-1].seq + 1 != entry.seq):
@@ -110,18 +109,14 @@ class History:
         window.epoch = entry.epoch
         self.bytes += window.add(entry)
         entries = window.entries
-        # Each entry comes once and goes once: however many are kept, a message costs no more.
-        while len(entries) > window.count and (not floor_us or entries[0].at_us <= entry.at_us - floor_us):
-            self._shrink(window, 1)
-        while window.bytes > self._room_bytes:
-            self.evicted += 1
-            self._shrink(window, 1)
+        self._trim(window, entry.at_us)
         if not entries:
             self.drop(entry.room)
             return
         self._weights.grown(window)
         if self.bytes > self._all_bytes:
             self._relieve()
+            self._trim(window, entry.at_us)
         self.tidy(now_us, 1)
 
     def since(self, position: Position, current: Position, room: str, now_us: int) -> list[Deliver] | None:
@@ -208,6 +203,22 @@ class History:
         if window is not None:
             self.bytes -= window.bytes
             self._weights.drop(window)
+
+    def _trim(self, window: Window, newest_us: int) -> None:
+        """Drop from the front what neither the count nor the floor keeps, and what the window's bytes have no room for.
+
+        Gateways' clocks differ, so what stands behind an entry that went for its bytes may be older than it: both rules are asked each time.
+        Each entry comes once and goes once: however many are kept, a message costs no more.
+        """
+        entries, floor_us = window.entries, self._floor_us
+        while entries:
+            if len(entries) > window.count and (not floor_us or entries[0].at_us <= newest_us - floor_us):
+                self._shrink(window, 1)
+            elif window.bytes > self._room_bytes:
+                self.evicted += 1
+                self._shrink(window, 1)
+            else:
+                return
 
     def _shrink(self, window: Window, count: int) -> None:
         """Drop a window's oldest entries."""
