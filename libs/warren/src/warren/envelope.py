@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from warren.errors import MalformedEnvelope, UnsupportedEnvelope
-from warren.position import Position
+from warren.position import LogPosition, Position
 
 VERSION: Final = 1
 CONTENT_TYPE: Final = "application/vnd.warren.batch+msgpack"
@@ -276,11 +276,185 @@ class Checkpoint(_Envelope, frozen=True, array_like=True, tag="K"):
     last: bool = True
 
 
+# ── one log: entries of a shard's stream. A record of it is one batch, whose first envelope says whose it is ──────────────
+
+
+class Batch(_Envelope, frozen=True, array_like=True, tag="1"):
+    """Heads a gateway's record: its ``number`` (1, 2, 3 …, each used for one content only) in the gateway's ``life`` (1, 2, 3 …) on this shard."""
+
+    gateway: str
+    life: int
+    number: int
+    at_us: int  # when it was made, µs since the Unix epoch
+
+
+class Hello(_Envelope, frozen=True, array_like=True, tag="2"):
+    """Begins a gateway's life: stands behind the head of its batch 1, and nowhere else."""
+
+
+class Notified(_Envelope, frozen=True, array_like=True, tag="3"):
+    """Heads a record of backends' messages, passed on by a router: only Publishes follow, each with an id."""
+
+    router: str
+    at_us: int
+
+
+class Gone(_Envelope, frozen=True, array_like=True, tag="4"):
+    """A gateway's life is over: its members have left, and no batch of it counts any more. A record of its own, by a router."""
+
+    gateway: str
+    life: int
+    at_us: int
+
+
+class Rules(_Envelope, frozen=True, array_like=True, tag="5"):
+    """What all readers of the log share from here on. A record of its own, by a router.
+
+    It begins the log's life where none has begun; ``anew``: where one has begun too (its beginning is lost, and no checkpoint is left).
+    One of another life without ``anew`` does not count.
+    """
+
+    life: str  # lower-case letters and digits; never used before
+    version: int  # of the fold; applied only by code that knows it
+    ids: int  # message ids that are remembered
+    rooms: int  # rooms without members whose position is remembered
+    gone: int  # ended lives of gateways that are remembered
+    at_us: int
+    anew: bool = False
+
+
+class Mark(_Envelope, frozen=True, array_like=True, tag="6"):
+    """The place of a checkpoint: the fold as of this entry. A record of its own, by a router."""
+
+    router: str
+    at_us: int
+
+
+class Checkpoint2(_Envelope, frozen=True, array_like=True, tag="7"):
+    """Part ``part`` of ``parts`` (0 …) of the fold as of the Mark at ``offset`` that ``router`` has put. A record of its own, by that router.
+
+    All events up to ``offset`` were confirmed when it was written. ``digest`` is that of all parts together.
+    """
+
+    router: str
+    offset: int
+    part: int
+    parts: int
+    digest: bytes
+    body: bytes
+
+
+# ── one log: between gateways and the routers that speak for a shard ─────────────────────────────────────────────────────
+
+
+class Number(_Envelope, frozen=True, array_like=True, tag="8"):
+    """A gateway stands at ``mine`` on a shard in its ``life`` there (None: it has been told nothing in that life): feed it from there."""
+
+    gateway: str
+    shard: int
+    life: int
+    mine: LogPosition | None
+
+
+class Read(_Envelope, frozen=True, array_like=True, tag="9"):
+    """A gateway wants what follows the seq ``after`` of a room's ``epoch``, up to ``upto`` or as much of it as fits a page."""
+
+    gateway: str
+    shard: int
+    room: str
+    epoch: str
+    after: int
+    upto: int
+    ref: int
+
+
+class Speaker(_Envelope, frozen=True, array_like=True, tag="10"):
+    """``router`` speaks for ``shard`` from now on: each gateway answers with its Number."""
+
+    router: str
+    shard: int
+
+
+class LifeEnded(_Envelope, frozen=True, array_like=True, tag="11"):
+    """The gateway's ``life`` on ``shard`` is over, or never began: its batches up to ``counted`` were taken (0: none is known), later ones not."""
+
+    shard: int
+    life: int
+    counted: int
+
+
+class Reset(_Envelope, frozen=True, array_like=True, tag="12"):
+    """What the gateway lacks on ``shard`` is not to be had any more: it stands at ``upto`` now, and its members join again from where they stand."""
+
+    router: str
+    shard: int
+    life: int
+    upto: LogPosition
+    counted: int
+
+
+class Entered(_Envelope, frozen=True, array_like=True, tag="13"):
+    """``conn`` is a member of ``room``, which stands at ``position`` at this place of the log; ``ref`` and ``since`` as its Join said."""
+
+    conn: str
+    room: str
+    position: Position
+    ref: str = ""
+    since: Position | None = None
+
+
+class Named(_Envelope, frozen=True, array_like=True, tag="14"):
+    """Stands for a message that went out to all gateways at once (Bodies), whose place in the log is that of this item."""
+
+
+class Page(_Envelope, frozen=True, array_like=True, tag="15"):
+    """The answer to Read: ``messages`` follow ``after`` without a hole, ``whole``: they reach up to what was asked. ``kept`` False: what follows
+    ``after`` is not to be had (any more), and there are no messages.
+    """
+
+    room: str
+    epoch: str
+    after: int
+    messages: tuple[Deliver, ...]
+    whole: bool
+    kept: bool
+    ref: int
+
+
+Item = Deliver | Entered | Left | Ack | Refused | Named
+
+
+class Feed(_Envelope, frozen=True, array_like=True, tag="16"):
+    """All that the log has for a gateway's ``life`` on ``shard`` behind ``after``, up to ``upto``: a link of a chain.
+
+    Each item is (offset, index, item), in the order of the log; ``counted`` is the last of the gateway's batches that was taken up to ``upto``.
+    The chain of a life begins with its Hello: ``after`` is None.
+    """
+
+    router: str
+    shard: int
+    life: int
+    counted: int
+    after: LogPosition | None
+    upto: LogPosition
+    items: tuple[tuple[int, int, Item], ...]
+
+
+class Bodies(_Envelope, frozen=True, array_like=True, tag="17"):
+    """Messages for many gateways, sent to all at once, each with its (offset, index): the feeds that follow name them."""
+
+    shard: int
+    life: str  # of the log
+    messages: tuple[tuple[int, int, Deliver], ...]
+
+
 Envelope = (
     Publish | Join | Leave | Claim | Resume | HistoryQuery | Inquiry
     | Heartbeat | Bye | RouterHeartbeat | RouterBye | Announce
     | Deliver | Joined | Left | Ack | Refused | Resync | HistoryPage | Ask
     | Marker | Checkpoint
+    | Batch | Hello | Notified | Gone | Rules | Mark | Checkpoint2
+    | Number | Read | Speaker | LifeEnded | Reset | Entered | Named | Page | Feed | Bodies
 )  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()
