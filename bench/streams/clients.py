@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import aiormq
-from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
+from aiormq.abc import AbstractConnection, DeliveredMessage
 from pamqp import commands as spec
 
 from bench.streams.entries import Key, decode, encode
@@ -38,6 +38,12 @@ async def drop(connection: AbstractConnection) -> None:
     """Close a connection, however its broker is."""
     with contextlib.suppress(*FAULTS, asyncio.CancelledError):
         await asyncio.wait_for(connection.close(), 1.0)
+
+
+def tag(message: DeliveredMessage) -> int:
+    """Return the number by which a delivery is acked."""
+    assert isinstance(message.delivery, spec.Basic.Deliver)
+    return message.delivery.delivery_tag or 0
 
 
 @dataclass(slots=True)
@@ -74,7 +80,7 @@ class Client:
         self._urls = urls
         self._at = home
         self._task: asyncio.Task[None] | None = None
-        self._connection: AbstractConnection | None = None
+        self.connection: AbstractConnection | None = None
 
     def start(self) -> None:
         """Begin."""
@@ -106,7 +112,7 @@ class Client:
             connection: AbstractConnection | None = None
             try:
                 connection = await connect(self._urls[self._at % len(self._urls)])
-                self._connection = connection
+                self.connection = connection
                 await self._serve(connection)
             except FAULTS as fault:
                 self.note(f"{type(fault).__name__}: {fault}"[:160])
@@ -123,7 +129,9 @@ class Client:
 class Writer(Client):
     """One entry under way, sent again until it is confirmed."""
 
-    def __init__(self, number: int, urls: Sequence[str], home: int, queue: str, *, size: int = 600, gap_s: float = 0.004) -> None:
+    def __init__(
+        self, number: int, urls: Sequence[str], home: int, queue: str, *, size: int = 600, gap_s: float = 0.004
+    ) -> None:
         super().__init__(f"writer {number}", urls, home, queue)
         self.number = number
         self.confirmed = 0
@@ -156,7 +164,7 @@ class Writer(Client):
                         properties=spec.Basic.Properties(delivery_mode=PERSISTENT),
                     )
             except aiormq.exceptions.PublishError as returned:
-                self.note(f"returned: {returned.frame.reply_code} {returned.frame.reply_text}")
+                self.note(f"returned: {returned}"[:100])
                 await asyncio.sleep(PAUSE_S)
             except aiormq.exceptions.DeliveryError as refused:
                 self.note(f"nack ({type(refused.frame).__name__})")
@@ -173,7 +181,16 @@ class Reader(Client):
     """Reads on from where it is. ``seen`` holds what it was given, ``jumps`` where an offset was not the next, ``other`` what it was given twice and not alike."""
 
     def __init__(
-        self, name: str, urls: Sequence[str], home: int, queue: str, *, prefetch: int = 200, offset: int | str | datetime = "first", slow_s: float = 0.0, stay: bool = False
+        self,
+        name: str,
+        urls: Sequence[str],
+        home: int,
+        queue: str,
+        *,
+        prefetch: int = 200,
+        offset: int | str | datetime = "first",
+        slow_s: float = 0.0,
+        stay: bool = False,
     ) -> None:
         """``slow_s``: how long it works on one entry. ``stay``: on its own node alone."""
         super().__init__(name, [urls[home % len(urls)]] if stay else urls, home, queue)
@@ -218,7 +235,7 @@ class Reader(Client):
             async with self._gate:
                 await asyncio.sleep(self.slow_s)
         with contextlib.suppress(*FAULTS):
-            await message.channel.basic_ack(message.delivery.delivery_tag or 0)
+            await message.channel.basic_ack(tag(message))
 
     def take(self, offset: int, key: Key) -> None:
         """Write down an entry. What lies before the last one is kept apart."""
@@ -236,7 +253,9 @@ class Reader(Client):
         self.next = offset + 1
 
 
-async def one_entry(connection: AbstractConnection, queue: str, offset: int | str | datetime, patience_s: float = 5.0) -> tuple[int | None, float, Key | None]:
+async def one_entry(
+    connection: AbstractConnection, queue: str, offset: int | str | datetime, patience_s: float = 5.0
+) -> tuple[int | None, float, Key | None]:
     """Ask for the first entry from ``offset`` on; return its offset (None: nothing came in time), how long it took, and it."""
     found = await some_entries(connection, queue, offset, 1, patience_s)
     return (found[0][0], found[0][2], found[0][1]) if found else (None, patience_s, None)
@@ -265,7 +284,9 @@ async def some_entries(
         began = time.monotonic()
         await channel.basic_consume(queue, take, arguments={"x-stream-offset": offset})
         closing = asyncio.ensure_future(enough.wait())
-        done, _ = await asyncio.wait([closing, channel.closing], timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(
+            [closing, channel.closing], timeout=patience_s, return_when=asyncio.FIRST_COMPLETED
+        )
         closing.cancel()
         if channel.closing in done:
             channel.closing.result()
@@ -280,7 +301,12 @@ async def read_all(url: str, queue: str, until: Key, *, patience_s: float = 60.0
     reader = Reader("auditor", [url], 0, queue, prefetch=1_000)
     reader.start()
     try:
-        await eventually(lambda: reader.last in reader.seen and until in reader.seen.values(), patience_s, f"the end of {queue} (at {reader.last})", 0.5)
+        await eventually(
+            lambda: reader.last in reader.seen and until in reader.seen.values(),
+            patience_s,
+            f"the end of {queue} (at {reader.last})",
+            0.5,
+        )
     finally:
         await reader.stop()
     return reader.seen
@@ -299,6 +325,3 @@ async def eventually(is_so: Callable[[], bool], within_s: float, what: str, step
 def at_second(seconds: float) -> datetime:
     """A point in time as AMQP has it: whole seconds."""
     return datetime.fromtimestamp(int(seconds), UTC)
-
-
-Ask = Callable[[AbstractChannel], Awaitable[None]]

@@ -7,7 +7,8 @@ import time
 
 from bench.streams.stage import NODES, Run, Stage, told
 
-FROZEN_S = 14.0
+FROZEN_S = 25.0
+RETURNING_S = 45.0
 
 
 async def node_killed(stage: Stage) -> None:
@@ -46,9 +47,11 @@ async def leader_frozen(stage: Stage) -> None:
     await asyncio.sleep(FROZEN_S)
     await asyncio.to_thread(stage.cluster.resume, victim)
     try:
-        await run.through(15.0)
+        await run.through(RETURNING_S)
     except TimeoutError:
-        stage.say(f"  15 s after the node goes on, not everybody runs: {[(one.name, round(one.silence.so_far_s, 1)) for one in run.clients]}; {told(run.clients)}")
+        stage.say(
+            f"  {RETURNING_S:.0f} s after the node goes on, not everybody runs: {[(one.name, round(one.silence.so_far_s, 1)) for one in run.clients]}; {told(run.clients)}"
+        )
     stage.say(f"frozen for {FROZEN_S:.0f} s, leader's node {victim + 1}: {run.silences()}")
     await asyncio.to_thread(stage.cluster.restart, victim)
     await stage.together()

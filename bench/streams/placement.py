@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
 
 from bench.streams.clients import FAULTS, Reader, Writer, eventually
@@ -16,7 +15,9 @@ async def placement(stage: Stage) -> None:
     """Replicas by default, with arguments, with a node down; leaders by locator."""
     queue = await stage.declare("placed")
     leader, members, online = await stage.replicas(queue)
-    stage.say(f"placed without arguments through node 1: {len(members)} members, {len(online)} online, leader on node {1 + [node.name for node in stage.cluster.nodes].index(leader)}")
+    stage.say(
+        f"placed without arguments through node 1: {len(members)} members, {len(online)} online, leader on node {1 + [node.name for node in stage.cluster.nodes].index(leader)}"
+    )
     await stage.delete(queue)
     for size in (1, 3, 5):
         await _try(stage, f"x-initial-cluster-size {size}", x_initial_cluster_size=size)
@@ -67,19 +68,25 @@ async def node_down(stage: Stage) -> None:
         await stage.declare(queue)
         stage.say(f"declared with a node down: accepted after {time.monotonic() - began:.1f} s")
     except FAULTS as fault:
-        stage.say(f"declared with a node down: {type(fault).__name__} after {time.monotonic() - began:.1f} s: {fault}"[:200])
+        stage.say(
+            f"declared with a node down: {type(fault).__name__} after {time.monotonic() - began:.1f} s: {fault}"[:200]
+        )
     writer = Writer(1, stage.urls, 0, queue)
     writer.start()
     try:
         took = await eventually(lambda: writer.confirmed > 20, 20.0, "confirms")
-        stage.say(f"  20 confirms {took:.1f} s later; members, online: {[len(each) for each in (await stage.replicas(queue))[1:]]}")
+        stage.say(
+            f"  20 confirms {took:.1f} s later; members, online: {[len(each) for each in (await stage.replicas(queue))[1:]]}"
+        )
     except TimeoutError as late:
         stage.say(f"  {late}; told {writer.told()}")
     await asyncio.to_thread(stage.cluster.start, 2)
     await stage.together()
     await asyncio.sleep(8.0)
     _, members, online = await stage.replicas(queue)
-    stage.say(f"  8 s after the node is back: {len(members)} members, {len(online)} online; a reader there: {await _reads(stage, queue, 2)}")
+    stage.say(
+        f"  8 s after the node is back: {len(members)} members, {len(online)} online; a reader there: {await _reads(stage, queue, 2)}"
+    )
     await writer.stop()
     await stage.delete(queue)
 
@@ -96,7 +103,9 @@ async def node_down(stage: Stage) -> None:
     await asyncio.sleep(2.0)
     confirmed, read, at = writer.confirmed, reader.last, time.time()
     await asyncio.sleep(6.0)
-    stage.say(f"two of three nodes dead: confirmed in 6 s {writer.confirmed - confirmed}, read {reader.last - read}; told {writer.told(at - 2.0)}, {reader.told(at - 2.0)}")
+    stage.say(
+        f"two of three nodes dead: confirmed in 6 s {writer.confirmed - confirmed}, read {reader.last - read}; told {writer.told(at - 2.0)}, {reader.told(at - 2.0)}"
+    )
     for other in range(NODES):
         if other != leader:
             stage.cluster.nodes[other].launch()
@@ -121,9 +130,3 @@ async def _reads(stage: Stage, queue: str, node: int) -> str:
         return f"nothing; told {reader.told()}"
     finally:
         await reader.stop()
-
-
-def spread(values: list[float]) -> str:
-    """p50 and p99 in milliseconds."""
-    ordered = sorted(values)
-    return f"{1_000 * statistics.median(ordered):.1f} / {1_000 * ordered[int(len(ordered) * 0.99)]:.1f} ms"

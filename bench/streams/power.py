@@ -34,7 +34,9 @@ async def tails_lost(stage: Stage) -> None:
     await run.open()
     await asyncio.sleep(stage.seconds / 6)
     await _cut(stage, [0, 1, 2])
-    stage.say(f"all nodes without their last {LOST_S:.0f} s: confirmed {run.confirmed}, readers stood at {[reader.last for reader in run.readers]}")
+    stage.say(
+        f"all nodes without their last {LOST_S:.0f} s: confirmed {run.confirmed}, readers stood at {[reader.last for reader in run.readers]}"
+    )
     await run.through()
     await asyncio.sleep(LOST_S + 3.0)
     await run.close("all nodes without their end (loss is expected)", judged=False)

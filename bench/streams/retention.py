@@ -20,14 +20,19 @@ async def behind(stage: Stage) -> None:
     writers = [Writer(number + 1, stage.urls, number, queue, size=SIZE, gap_s=0.0) for number in range(2)]
     leader = await stage.leader(queue)
     quick = Reader("quick", stage.urls, leader, queue, prefetch=500)
-    slow = [Reader(f"slow on {place}", stage.urls, home, queue, prefetch=10, slow_s=0.05, stay=True) for place, home in (("the leader", leader), ("a replica", (leader + 1) % 3))]
+    slow = [
+        Reader(f"slow on {place}", stage.urls, home, queue, prefetch=10, slow_s=0.05, stay=True)
+        for place, home in (("the leader", leader), ("a replica", (leader + 1) % 3))
+    ]
     parked = Reader("stopped", stage.urls, leader, queue, prefetch=10)
     for client in [*writers, quick, *slow, parked]:
         client.start()
     await eventually(lambda: parked.last > 100, 30.0, "the start")
     await parked.stop()
     asked = parked.last + 1
-    await eventually(lambda: sum(one.confirmed for one in writers) * SIZE > 6 * KEPT, 120.0, "what is written beyond the limit")
+    await eventually(
+        lambda: sum(one.confirmed for one in writers) * SIZE > 6 * KEPT, 120.0, "what is written beyond the limit"
+    )
     connection = await connect(stage.urls[leader])
     took: list[float] = []
     firsts: list[int | None] = []
@@ -35,21 +40,29 @@ async def behind(stage: Stage) -> None:
         offset, seconds, _ = await one_entry(connection, queue, "first")
         firsts.append(offset)
         took.append(seconds)
-    stage.say(f"behind: written {sum(one.confirmed for one in writers)}; asked for `first` while it moves: {firsts[0]} … {firsts[-1]}, {ms(took)}")
+    stage.say(
+        f"behind: written {sum(one.confirmed for one in writers)}; asked for `first` while it moves: {firsts[0]} … {firsts[-1]}, {ms(took)}"
+    )
     for what, offset in (("the stopped reader's next (dropped)", asked), ("offset 0 (dropped)", 0)):
         got, seconds, _ = await one_entry(connection, queue, offset)
         first, _, _ = await one_entry(connection, queue, "first")
-        stage.say(f"behind: asked for {what} {offset}: given {got} after {1_000 * seconds:.1f} ms; `first` then {first}")
+        stage.say(
+            f"behind: asked for {what} {offset}: given {got} after {1_000 * seconds:.1f} ms; `first` then {first}"
+        )
     took = []
     lasts: list[int | None] = []
     for _ in range(10):
         offset, seconds, _ = await one_entry(connection, queue, "last")
         lasts.append(offset)
         took.append(seconds)
-    stage.say(f"behind: asked for `last`: {lasts[0]} … {lasts[-1]}, {ms(took)}; passive declare counts {await counted(stage, queue)}")
+    stage.say(
+        f"behind: asked for `last`: {lasts[0]} … {lasts[-1]}, {ms(took)}; passive declare counts {await counted(stage, queue)}"
+    )
     await asyncio.sleep(stage.seconds / 3)
     for reader in slow:
-        stage.say(f"behind: {reader.name}: read {len(reader.seen)}, at {reader.last}, the writers' end is at about {quick.last}; jumps {brief(reader.jumps)}; told {reader.told()}")
+        stage.say(
+            f"behind: {reader.name}: read {len(reader.seen)}, at {reader.last}, the writers' end is at about {quick.last}; jumps {brief(reader.jumps)}; told {reader.told()}"
+        )
         reader.slow_s = 0.0
     for writer in writers:
         writer.held.clear()
@@ -60,9 +73,13 @@ async def behind(stage: Stage) -> None:
             await eventually(lambda reader=reader: reader.last >= end, 60.0, "the slow readers at the end")  # type: ignore[misc]
         except TimeoutError as late:
             stage.say(f"  {late}")
-        stage.say(f"behind, then quick: {reader.name}: read {len(reader.seen)} up to {reader.last} of {end}; jumps {brief(reader.jumps)}; told {reader.told()}")
+        stage.say(
+            f"behind, then quick: {reader.name}: read {len(reader.seen)} up to {reader.last} of {end}; jumps {brief(reader.jumps)}; told {reader.told()}"
+        )
     first, _, _ = await one_entry(connection, queue, "first")
-    stage.say(f"behind: `first` is {first} at the end, {(end - (first or 0) + 1) * SIZE / 1e6:.1f} MB of entries kept for a limit of {KEPT / 1e6:.1f} MB and segments of {SEGMENT / 1e6:.1f} MB; jumps of the quick one {brief(jumps(quick.seen))}")
+    stage.say(
+        f"behind: `first` is {first} at the end, {(end - (first or 0) + 1) * SIZE / 1e6:.1f} MB of entries kept for a limit of {KEPT / 1e6:.1f} MB and segments of {SEGMENT / 1e6:.1f} MB; jumps of the quick one {brief(jumps(quick.seen))}"
+    )
     for client in [*writers, quick, *slow]:
         await client.stop()
     await drop(connection)
@@ -75,7 +92,9 @@ async def asked(stage: Stage) -> None:
     connection = await connect(stage.urls[0])
     for offset in ("first", "last", 0, 5):
         got, _, _ = await one_entry(connection, queue, offset, 1.0)
-        stage.say(f"asked an empty stream for {offset!r}: {'nothing comes' if got is None else got}; passive declare counts {await counted(stage, queue)}")
+        stage.say(
+            f"asked an empty stream for {offset!r}: {'nothing comes' if got is None else got}; passive declare counts {await counted(stage, queue)}"
+        )
     writer = Writer(1, stage.urls, 0, queue, gap_s=0.0)
     writer.start()
     await eventually(lambda: writer.confirmed >= 500, 60.0, "500 entries")
@@ -109,7 +128,9 @@ async def beyond_end(stage: Stage, queue: str, writer: Writer, home: int, ahead:
     writer.held.clear()
     await asyncio.sleep(0.5)
     came = f"{len(reader.seen)} from {min(reader.seen)} on" if reader.seen else "nothing"
-    stage.say(f"asked node {home + 1} of a stream with {after} entries for {after + ahead}: before more is written {quiet} come, after {writer.confirmed - after} more {came}; told {reader.told()}")
+    stage.say(
+        f"asked node {home + 1} of a stream with {after} entries for {after + ahead}: before more is written {quiet} come, after {writer.confirmed - after} more {came}; told {reader.told()}"
+    )
     await reader.stop()
 
 
@@ -131,4 +152,3 @@ async def counted(stage: Stage, queue: str) -> list[int | str | None]:
 def ms(seconds: list[float]) -> str:
     """Median and most, in milliseconds."""
     return f"median {1_000 * statistics.median(seconds):.1f} ms, most {1_000 * max(seconds):.1f} ms"
-

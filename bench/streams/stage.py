@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from scripts.rabbit_cluster import RabbitCluster
 
 from bench.streams.clients import Client, Reader, Writer, connect, drop, eventually, read_all
 from bench.streams.entries import Key
-from bench.streams.verdict import Jump, Verdict, jumps, judge
+from bench.streams.verdict import Jump, Verdict, judge, jumps
 
 NODES = 3
 END = 1_000
@@ -66,7 +65,9 @@ class Stage:
 
     async def replicas(self, queue: str, node: int = 0) -> tuple[str, list[str], list[str]]:
         """Return a stream's leader, its members and those of them that are up, as ``rabbitmqctl`` says."""
-        said = json.loads(await self.ctl("list_queues", "name", "leader", "members", "online", "--formatter", "json", node=node))
+        said = json.loads(
+            await self.ctl("list_queues", "name", "leader", "members", "online", "--formatter", "json", node=node)
+        )
         row = next(each for each in said if each["name"] == queue)
         return row["leader"], sorted(row["members"]), sorted(row["online"])
 
@@ -105,7 +106,9 @@ class Stage:
 class Run:
     """Two writers and three readers, one on each node. ``open`` begins it, ``close`` reads everything again and judges."""
 
-    def __init__(self, stage: Stage, queue: str, *, writers: int = 2, readers: int = 3, size: int = 600, gap_s: float = 0.004) -> None:
+    def __init__(
+        self, stage: Stage, queue: str, *, writers: int = 2, readers: int = 3, size: int = 600, gap_s: float = 0.004
+    ) -> None:
         self.stage = stage
         self.queue = queue
         self.writers = [Writer(index + 1, stage.urls, index, queue, size=size, gap_s=gap_s) for index in range(writers)]
@@ -126,7 +129,11 @@ class Run:
         """Start, and wait until everything runs."""
         for client in self.clients:
             client.start()
-        await eventually(lambda: all(one.confirmed > 20 for one in self.writers) and all(one.last > 20 for one in self.readers), 30.0, "the start of the run")
+        await eventually(
+            lambda: all(one.confirmed > 20 for one in self.writers) and all(one.last > 20 for one in self.readers),
+            30.0,
+            "the start of the run",
+        )
 
     def forget(self) -> None:
         """Begin anew to measure silences."""
@@ -138,7 +145,10 @@ class Run:
         confirmed = [writer.confirmed for writer in self.writers]
         at = max(reader.last for reader in self.readers)
         return await eventually(
-            lambda: all(writer.confirmed > before for writer, before in zip(self.writers, confirmed, strict=True)) and all(reader.last > at for reader in self.readers),
+            lambda: (
+                all(writer.confirmed > before for writer, before in zip(self.writers, confirmed, strict=True))
+                and all(reader.last > at for reader in self.readers)
+            ),
             within_s,
             "writers and readers that run again",
         )
@@ -158,9 +168,13 @@ class Run:
         end.held.clear()
         last = Key(END, 1)
         try:
-            await eventually(lambda: all(last in reader.seen.values() for reader in self.readers), 60.0, "readers at the end", 0.2)
+            await eventually(
+                lambda: all(last in reader.seen.values() for reader in self.readers), 60.0, "readers at the end", 0.2
+            )
         except TimeoutError:
-            self.stage.say(f"  NOT AT THE END: {[(reader.name, reader.last, reader.told()) for reader in self.readers]}")
+            self.stage.say(
+                f"  NOT AT THE END: {[(reader.name, reader.last, reader.told()) for reader in self.readers]}"
+            )
         for client in [end, *self.clients]:
             await client.stop()
         self.log = await read_all(self.stage.urls[0], self.queue, last)
@@ -169,8 +183,12 @@ class Run:
         other = sum(len(reader.other) for reader in self.readers)
         back = sum(len(reader.backwards) for reader in self.readers)
         self.stage.good &= not judged or (verdict.good and not other)
-        self.stage.say(f"{what}: {verdict}, sent again {sum(one.again for one in self.writers)}; an offset given twice {back}, not alike {other}")
-        self.stage.say(f"  jumps in the log: {brief(jumps(self.log))}; as readers saw them: {', '.join(brief(reader.jumps) for reader in self.readers)}")
+        self.stage.say(
+            f"{what}: {verdict}, sent again {sum(one.again for one in self.writers)}; an offset given twice {back}, not alike {other}"
+        )
+        self.stage.say(
+            f"  jumps in the log: {brief(jumps(self.log))}; as readers saw them: {', '.join(brief(reader.jumps) for reader in self.readers)}"
+        )
         return verdict
 
 
@@ -185,6 +203,3 @@ def brief(found: list[Jump]) -> str:
 def told(clients: list[Client], since: float = 0.0) -> str:
     """Spell what happened to clients."""
     return "; ".join(f"{client.name}: {client.told(since) or 'nothing'}" for client in clients)
-
-
-Scenario = Callable[[Stage], object]

@@ -41,22 +41,36 @@ async def by_time(stage: Stage) -> None:
             stage.say(f"times: {second - began:.1f} s after the first: {offset} {key}")
             continue
         late.append(when[key.number] - second)
-    stage.say(f"times: asked for whole seconds, the entry given was confirmed {1_000 * min(late):.0f} to {1_000 * max(late):.0f} ms after it (an entry each 12 ms or so)")
-    for what, asked in (("an hour ago", at_second(began - 3_600)), ("in an hour", at_second(time.time() + 3_600)), ("in 3 s", at_second(time.time() + 3))):
+    stage.say(
+        f"times: asked for whole seconds, the entry given was confirmed {1_000 * min(late):.0f} to {1_000 * max(late):.0f} ms after it (an entry each 12 ms or so)"
+    )
+    for what, asked in (
+        ("an hour ago", at_second(began - 3_600)),
+        ("in an hour", at_second(time.time() + 3_600)),
+        ("in 3 s", at_second(time.time() + 3)),
+    ):
         offset, seconds, key = await one_entry(connection, queue, asked, 2.0)
-        stage.say(f"times: {what}: {'nothing comes' if offset is None else f'{offset}, {key}, after {1_000 * seconds:.1f} ms'} (first is 0, last {writer.confirmed - 1} or so)")
+        stage.say(
+            f"times: {what}: {'nothing comes' if offset is None else f'{offset}, {key}, after {1_000 * seconds:.1f} ms'} (first is 0, last {writer.confirmed - 1} or so)"
+        )
     future = asyncio.create_task(one_entry(connection, queue, at_second(time.time() + 3_600), 10.0))
     await asyncio.sleep(1.0)
     before = writer.confirmed
     writer.held.set()
     offset, _, key = await future
-    stage.say(f"times: asked for in an hour while {before} are written: {f'given the next one at once, {key}' if offset is not None else 'nothing comes'}")
+    stage.say(
+        f"times: asked for in an hour while {before} are written: {f'given the next one at once, {key}' if offset is not None else 'nothing comes'}"
+    )
     writer.held.clear()
     for interval in ("5s", "1m", "PT5S"):
         try:
             each = await connect(stage.urls[1])
             offset, _, key = await one_entry(each, queue, interval, 2.0)
-            age = f"{time.time() - when[key.number]:.2f} s old" if key is not None and key.number in when else "of unknown age"
+            age = (
+                f"{time.time() - when[key.number]:.2f} s old"
+                if key is not None and key.number in when
+                else "of unknown age"
+            )
             stage.say(f"times: interval {interval!r}: {'nothing comes' if key is None else f'{offset}, {age}'}")
             await drop(each)
         except FAULTS as fault:
@@ -85,7 +99,10 @@ def fill(url: str, queue: str, count: int, size: int, *, pause_every: int = 0) -
 
 async def large(stage: Stage, gigabytes: float = 2.0) -> None:
     """A log of many segments (large entries), and one segment of many chunks (small entries): by number and by time."""
-    for what, size, count, segment in (("many segments", 100_000, int(gigabytes * 10_000), 20_000_000), ("many chunks", 120, 600_000, 500_000_000)):
+    for what, size, count, segment in (
+        ("many segments", 100_000, int(gigabytes * 10_000), 20_000_000),
+        ("many chunks", 120, 600_000, 500_000_000),
+    ):
         queue = await stage.declare(f"large-{size}", x_stream_max_segment_size_bytes=segment)
         began = time.monotonic()
         marks = await asyncio.to_thread(fill, stage.urls[0], queue, count, size)
@@ -93,10 +110,21 @@ async def large(stage: Stage, gigabytes: float = 2.0) -> None:
         await stage.settled(queue, FILLER)
         connection = await connect(stage.urls[0])
         last, _, _ = await one_entry(connection, queue, "last")
-        indexes = [path.stat().st_size // INDEX_RECORD for node in stage.cluster.nodes for path in (node.folder / "data").rglob("*.index")]
-        stage.say(f"large, {what}: {count} entries of {size} B in {took:.0f} s ({count * size / 1e9:.1f} GB), last chunk at {last}; on three nodes {len(indexes)} segments, {sum(indexes)} chunks")
+        indexes = [
+            path.stat().st_size // INDEX_RECORD
+            for node in stage.cluster.nodes
+            for path in (node.folder / "data").rglob("*.index")
+        ]
+        stage.say(
+            f"large, {what}: {count} entries of {size} B in {took:.0f} s ({count * size / 1e9:.1f} GB), last chunk at {last}; on three nodes {len(indexes)} segments, {sum(indexes)} chunks"
+        )
         chance = random.Random(1)
-        for asked, offsets in (("first", ["first"] * 5), ("last", ["last"] * 5), ("a number", [chance.randrange(last or 1) for _ in range(10)]), ("the last chunk's number", [last or 0] * 5)):
+        for asked, offsets in (
+            ("first", ["first"] * 5),
+            ("last", ["last"] * 5),
+            ("a number", [chance.randrange(last or 1) for _ in range(10)]),
+            ("the last chunk's number", [last or 0] * 5),
+        ):
             await ask(stage, queue, f"large, {what}: {asked}", offsets)
         times = [at for at, _ in chance.sample(marks, min(10, len(marks)))]
         await ask(stage, queue, f"large, {what}: a time", [at_second(each) for each in times])
