@@ -18,7 +18,7 @@ from aiormq.abc import AbstractConnection, DeliveredMessage
 from pamqp import commands as spec
 
 from bench.streams.entries import Key, decode, encode
-from bench.streams.verdict import Jump
+from bench.streams.verdict import Jump, Resumption, resumed
 
 HEARTBEAT_S = 6
 CONNECT_S = 5.0
@@ -191,8 +191,11 @@ class Reader(Client):
         offset: int | str | datetime = "first",
         slow_s: float = 0.0,
         stay: bool = False,
+        compare: bool = False,
     ) -> None:
-        """``slow_s``: how long it works on one entry. ``stay``: on its own node alone."""
+        """``slow_s``: how long it works on one entry. ``stay``: on its own node alone.
+        ``compare``: go on at the last entry and compare, instead of at the next one.
+        """
         super().__init__(name, [urls[home % len(urls)]] if stay else urls, home, queue)
         self.seen: dict[int, Key] = {}
         self.jumps: list[Jump] = []
@@ -205,6 +208,8 @@ class Reader(Client):
         self._prefetch = prefetch
         self._tag = ""
         self._gate = asyncio.Lock()
+        self._compare = compare
+        self._held: tuple[int, Key] | None = None
 
     async def _serve(self, connection: AbstractConnection) -> None:
         channel = await connection.channel(publisher_confirms=False)
@@ -217,7 +222,7 @@ class Reader(Client):
                 ended.set_result(None)
 
         channel.on_consumer_cancel_callbacks.add(cancelled)
-        asked = self.next
+        asked = self.resume()
         await channel.basic_consume(self.queue, self._take, arguments={"x-stream-offset": asked})
         self.note("consuming")
         closing = [channel.closing, connection.closing]
@@ -225,6 +230,13 @@ class Reader(Client):
         for future in done:
             if future is not ended and not future.cancelled() and (error := future.exception()) is not None:
                 self.note(f"{type(error).__name__}: {error}"[:160])
+
+    def resume(self) -> int | str | datetime:
+        """Return what to ask for: the next entry, or the last one where that is to be compared."""
+        if not self._compare or self.last < 0:
+            return self.next
+        self._held = (self.last, self.seen[self.last])
+        return self.last
 
     async def _take(self, message: DeliveredMessage) -> None:
         headers = message.header.properties.headers or {}
@@ -240,6 +252,15 @@ class Reader(Client):
     def take(self, offset: int, key: Key) -> None:
         """Write down an entry. What lies before the last one is kept apart."""
         self.silence.sign()
+        if self._held is not None:
+            held, self._held = self._held, None
+            outcome = resumed(held, (offset, key))
+            self.note(f"resumed: {outcome}")
+            if outcome is Resumption.SAME:
+                return
+            self.seen[offset] = key
+            self.last, self.next = offset, offset + 1
+            return
         if self.seen.setdefault(offset, key) != key:
             self.other.append(offset)
         if offset <= self.last:

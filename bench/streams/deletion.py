@@ -19,6 +19,8 @@ async def _deleted(stage: Stage, pause_s: float) -> None:
     queue = await stage.declare(f"deleted-{pause_s:.0f}")
     run = Run(stage, queue)
     await run.open()
+    careful = Reader("a reader that compares", stage.urls, 1, queue, compare=True)
+    careful.start()
     await asyncio.sleep(stage.seconds / 6)
     at = time.time()
     confirmed = run.confirmed
@@ -32,7 +34,7 @@ async def _deleted(stage: Stage, pause_s: float) -> None:
         f"deleted and declared again {time.monotonic() - began:.2f} s later; readers stood at {stood}, confirmed {confirmed}"
     )
     await asyncio.sleep(4.0)
-    stage.say(f"  {told(run.clients, at)}")
+    stage.say(f"  {told([*run.clients, careful], at)}")
     for reader in run.readers:
         since = {offset: when for offset, when in reader.times.items() if when > at + 0.5}
         stage.say(
@@ -55,7 +57,7 @@ async def _deleted(stage: Stage, pause_s: float) -> None:
         stage.say(
             f"  who asks the new stream for the old number {stood[0] + 1} is given nothing ({late}); told {reader.told()}"
         )
-    for client in [*run.clients, reader]:
+    for client in [*run.clients, reader, careful]:
         await client.stop()
     await drop(connection)
     await stage.delete(queue)

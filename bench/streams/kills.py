@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from bench.streams.clients import Reader
 from bench.streams.stage import NODES, Run, Stage, told
 
 FROZEN_S = 25.0
@@ -16,6 +17,8 @@ async def node_killed(stage: Stage) -> None:
     queue = await stage.declare("killed")
     run = Run(stage, queue)
     await run.open()
+    careful = Reader("a reader that compares", stage.urls, await stage.leader(queue), queue, compare=True)
+    careful.start()
     for what in ("leader's node", "another node"):
         leader = await stage.leader(queue)
         victim = leader if what == "leader's node" else (leader + 1) % NODES
@@ -30,8 +33,9 @@ async def node_killed(stage: Stage) -> None:
         await stage.together()
         await asyncio.sleep(2.0)
         stage.say(f"  back, {what}: {run.silences()}")
+    await careful.stop()
     await run.close("killed")
-    stage.say(f"  {told(run.clients)}")
+    stage.say(f"  {told([*run.clients, careful])}")
     await stage.delete(queue)
 
 

@@ -9,6 +9,7 @@ import asyncio
 import shutil
 from pathlib import Path
 
+from bench.streams.clients import Reader
 from bench.streams.stage import Run, Stage, brief, told
 
 LOST_S = 2.0
@@ -32,6 +33,8 @@ async def tails_lost(stage: Stage) -> None:
     queue = await stage.declare("all-tails")
     run = Run(stage, queue)
     await run.open()
+    careful = Reader("a reader that compares", stage.urls, 1, queue, compare=True)
+    careful.start()
     await asyncio.sleep(stage.seconds / 6)
     await _cut(stage, [0, 1, 2])
     stage.say(
@@ -39,6 +42,8 @@ async def tails_lost(stage: Stage) -> None:
     )
     await run.through()
     await asyncio.sleep(LOST_S + 3.0)
+    stage.say(f"  {told([careful])}")
+    await careful.stop()
     await run.close("all nodes without their end (loss is expected)", judged=False)
     stage.say(f"  jumps as readers saw them {[brief(reader.jumps) for reader in run.readers]}")
     stage.say(f"  {told(list(run.readers))}")

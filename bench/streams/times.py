@@ -17,6 +17,7 @@ from bench.streams.stage import Stage
 # An index record of a chunk (osiris), behind a header of 8 bytes.
 INDEX_RECORD = 29
 FILLER = 500
+MARK_EVERY = 500
 
 
 async def by_time(stage: Stage) -> None:
@@ -80,20 +81,16 @@ async def by_time(stage: Stage) -> None:
     await stage.delete(queue)
 
 
-def fill(url: str, queue: str, count: int, size: int, *, pause_every: int = 0) -> list[tuple[float, int]]:
+def fill(url: str, queue: str, count: int, size: int) -> list[tuple[float, int]]:
     """Write without confirms, as fast as it goes; return at what times how many had been handed over. Blocking."""
     marks: list[tuple[float, int]] = []
     body = encode(Key(FILLER, 1), size)
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         channel = connection.channel()
-        channel.confirm_delivery()
         for number in range(1, count + 1):
-            if number % (pause_every or 2_000) == 0:
+            if number % MARK_EVERY == 0:
                 marks.append((time.time(), number))
-                connection.process_data_events(0)
-            channel._impl.basic_publish("", queue, body, pika.BasicProperties(delivery_mode=2))
-            if number % 50 == 0:
-                connection._flush_output()
+            channel.basic_publish("", queue, body, pika.BasicProperties(delivery_mode=2))
     return marks
 
 
@@ -101,7 +98,7 @@ async def large(stage: Stage, gigabytes: float = 2.0) -> None:
     """A log of many segments (large entries), and one segment of many chunks (small entries): by number and by time."""
     for what, size, count, segment in (
         ("many segments", 100_000, int(gigabytes * 10_000), 20_000_000),
-        ("many chunks", 120, 600_000, 500_000_000),
+        ("many chunks", 120, 400_000, 500_000_000),
     ):
         queue = await stage.declare(f"large-{size}", x_stream_max_segment_size_bytes=segment)
         began = time.monotonic()

@@ -7,12 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import pairwise
 
 from bench.streams.entries import Key
 
 # What somebody read of a stream: at which offset which entry.
 Sight = Mapping[int, Key]
+
+
+class Resumption(StrEnum):
+    """What the first delivery says to a reader that asked for the entry that it read last."""
+
+    SAME = "the same entry"
+    OTHER = "another entry: another log, or one that lost its end"
+    DROPPED = "the last entry is gone: dropped, or another log"
+
+
+def resumed(held: tuple[int, Key], given: tuple[int, Key]) -> Resumption:
+    """Compare the offset and entry that a reader holds with those that it is given first."""
+    if given == held:
+        return Resumption.SAME
+    return Resumption.OTHER if given[0] <= held[0] else Resumption.DROPPED
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import pytest
 from bench.streams.clients import Reader, Silence
 from bench.streams.entries import LEAST_BYTES, Key, decode, encode
 from bench.streams.stage import brief
-from bench.streams.verdict import Jump, Verdict, copies, judge, jumps
+from bench.streams.verdict import Jump, Resumption, Verdict, copies, judge, jumps, resumed
 
 GOOD = {0: Key(1, 1), 1: Key(2, 1), 2: Key(1, 2), 4: Key(2, 2)}
 CONFIRMED = {1: 2, 2: 2}
@@ -115,3 +115,32 @@ def test_a_silence_that_lasts_counts() -> None:
     assert silence.longest_s > 1.0
     silence.forget()
     assert silence.longest_s == 0.0
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((5, Key(1, 3)), Resumption.SAME),
+        ((5, Key(2, 3)), Resumption.OTHER),
+        ((4, Key(1, 3)), Resumption.OTHER),
+        ((6, Key(1, 3)), Resumption.DROPPED),
+        ((9, Key(1, 4)), Resumption.DROPPED),
+    ],
+)
+def test_the_entry_that_was_read_last_tells_whether_it_is_the_same_log(
+    given: tuple[int, Key], expected: Resumption
+) -> None:
+    """It has to be the same entry at the same offset."""
+    assert resumed((5, Key(1, 3)), given) is expected
+
+
+def test_a_reader_that_compares_passes_over_what_it_has() -> None:
+    """And says what it was given instead, once for each time that it goes on."""
+    reader = Reader("reader", ["amqp://nowhere"], 0, "queue", compare=True)
+    reader.take(5, Key(1, 3))
+    for key in (Key(1, 3), Key(2, 9)):
+        reader.resume()
+        reader.take(5, key)
+    assert list(reader.told()) == [f"resumed: {Resumption.SAME}", f"resumed: {Resumption.OTHER}"]
+    reader.take(6, Key(2, 10))
+    assert (reader.jumps, reader.backwards, reader.last) == ([], [], 6)
