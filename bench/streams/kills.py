@@ -8,8 +8,9 @@ import time
 from bench.streams.clients import Reader
 from bench.streams.stage import NODES, Run, Stage, told
 
-FROZEN_S = 25.0
-RETURNING_S = 45.0
+# shorter than the client's heartbeat notices, and longer
+FROZEN_S = (14.0, 25.0)
+RETURNING_S = 30.0
 
 
 async def node_killed(stage: Stage) -> None:
@@ -41,6 +42,11 @@ async def node_killed(stage: Stage) -> None:
 
 async def leader_frozen(stage: Stage) -> None:
     """The leader's node stands still for a while, then is started anew (RabbitMQ 3.10 would stay apart)."""
+    for frozen_s in FROZEN_S:
+        await _frozen(stage, frozen_s)
+
+
+async def _frozen(stage: Stage, frozen_s: float) -> None:
     queue = await stage.declare("frozen")
     run = Run(stage, queue)
     await run.open()
@@ -48,7 +54,7 @@ async def leader_frozen(stage: Stage) -> None:
     await asyncio.sleep(stage.seconds / 4)
     run.forget()
     await asyncio.to_thread(stage.cluster.pause, victim)
-    await asyncio.sleep(FROZEN_S)
+    await asyncio.sleep(frozen_s)
     await asyncio.to_thread(stage.cluster.resume, victim)
     try:
         await run.through(RETURNING_S)
@@ -56,7 +62,7 @@ async def leader_frozen(stage: Stage) -> None:
         stage.say(
             f"  {RETURNING_S:.0f} s after the node goes on, not everybody runs: {[(one.name, round(one.silence.so_far_s, 1)) for one in run.clients]}; {told(run.clients)}"
         )
-    stage.say(f"frozen for {FROZEN_S:.0f} s, leader's node {victim + 1}: {run.silences()}")
+    stage.say(f"frozen for {frozen_s:.0f} s, leader's node {victim + 1}: {run.silences()}")
     await asyncio.to_thread(stage.cluster.restart, victim)
     await stage.together()
     await run.through()
