@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 
 import pytest
 from aiohttp import ClientSession, WSServerHandshakeError, web
+from tests.support.eventually import eventually
 from tests.support.gateways import gateway_settings, house, logged
 
 from gateway.settings import GatewayProbeSettings, ListenSettings
@@ -46,6 +48,27 @@ async def test_every_refusal_gives_its_place_back(path: str):
                 await client.ws_connect(url)
             assert caught.value.status == 503
             await socket.close()
+
+
+@pytest.mark.parametrize(("path", "part"), [("/ws", "Session"), ("/ws/echo", "Echo")])
+async def test_a_fault_of_ours_behind_the_upgrade_leaves_no_socket(
+    path: str, part: str, monkeypatch: pytest.MonkeyPatch
+):
+    """The socket is ours by then: nobody else would close it, and the client would wait for ever."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr(f"gateway.shell.server.{part}", fails)
+    async with house() as home:
+        gateway = await home.gateway()
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(UPGRADE.replace(b"/ws", path.encode()) + b"\r\n")
+        with contextlib.suppress(ConnectionError):
+            await asyncio.wait_for(reader.read(), 5)
+        assert len(gateway.lobby) == 0
+        await eventually(lambda: gateway._server.sockets == 0)
+        writer.close()
 
 
 async def test_statistics_are_not_cached():
