@@ -202,8 +202,8 @@ class LimitSettings(Settings):
     )
     buffer_bytes: int = variable(
         256 * 1_048_576,
-        "Bytes that all connections of a pod may hold together: messages that are being received, what waits for slow readers, and what "
-        "compressed messages build on; beyond it those that hold most are closed, clients without a checked token first.",
+        "Bytes that all connections of a pod may hold together: messages that are being received, and what waits for slow readers, where what "
+        "many wait for counts once; beyond it those that hold most are closed, clients without a checked token first.",
         ge=1_048_576,
     )
     read_bytes: int = variable(
