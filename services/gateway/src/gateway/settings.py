@@ -68,7 +68,8 @@ class ListenSettings(Settings):
     )
     deflate: bool = variable(True, "Whether permessage-deflate is used with clients that offer it.")
     echo: bool = variable(
-        True, "Whether /ws/echo is served; it asks for no token and has no rate limit, so not where strangers reach it."
+        False,
+        "Whether /ws/echo is served; it asks for no token and has no rate limit, so not where strangers reach it.",
     )
     stats: Literal["external", "internal"] = variable(
         "external",
