@@ -38,7 +38,8 @@ class Rooms:
 
 def over(limit: int, holdings: list[Holding]) -> list[End]:
     """Return who has to go where no chunk is held by two."""
-    return MemoryBudget(limit).over(holdings, 1 << 40, lambda index: [bytes(holdings[index].sending)])
+    chunks = [[bytes(holding.sending)] for holding in holdings]
+    return MemoryBudget(limit).over(holdings, 1 << 40, lambda index: chunks[index])
 
 
 def test_nobody_goes_while_all_is_within_the_limit():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from gateway.core.memory_budget import Holding, MemoryBudget, Standing
 from gateway.shell.memory import SHARE, Memory
@@ -43,8 +43,9 @@ class One:
     def holding(self) -> Holding | None:
         return Holding(self.standing, *self.held) if any(self.held) else None
 
-    def chunks(self) -> Iterator[bytes]:
-        yield bytes(self.held[1])
+    def chunks(self) -> list[bytes]:
+        self.waits = [bytes(self.held[1])]
+        return self.waits
 
     def spill(self) -> None:
         self.did.append("spill")
@@ -163,7 +164,7 @@ def test_a_budget_that_fails_is_logged_and_asked_again(caplog):
     held.register(one)
     counted = one.chunks
 
-    def fails() -> Iterator[bytes]:
+    def fails() -> list[bytes]:
         raise ValueError("no chunks")
 
     one.held, one.chunks = (0, LIMIT + 1, 0), fails  # type: ignore[method-assign]

@@ -122,13 +122,16 @@ class MemoryBudget:
 def _fair(holdings: Sequence[Holding], chunks: Chunks) -> list[Holding]:
     """Return what each holds where a chunk is shared out among all who hold it."""
     holders: dict[int, int] = {}
+    shared: list[list[bytes]] = []
     for index in range(len(holdings)):
-        for chunk in chunks(index):
-            if len(chunk) >= SMALL_CHUNK_BYTES:
-                holders[id(chunk)] = holders.get(id(chunk), 0) + 1
+        shared.append([chunk for chunk in chunks(index) if len(chunk) >= SMALL_CHUNK_BYTES])
+        for name in map(id, shared[-1]):
+            holders[name] = holders.get(name, 0) + 1
     return [
-        holding._replace(sending=sum(len(chunk) // holders.get(id(chunk), 1) for chunk in chunks(index)))
-        for index, holding in enumerate(holdings)
+        holding._replace(
+            sending=holding.sending - sum(len(chunk) - len(chunk) // holders[id(chunk)] for chunk in those)
+        )
+        for holding, those in zip(holdings, shared, strict=True)
     ]
 
 

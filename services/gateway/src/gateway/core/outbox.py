@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from gateway.core.limits import OutboxLimits
 
@@ -91,10 +91,9 @@ class Outbox:
         """How many bytes the queue itself takes, whoever else holds what is in it."""
         return len(self._chunks) * SLOT_BYTES + len(self._loose or ()) * LOOSE_BYTES
 
-    def chunks(self) -> Iterator[bytes]:
-        """Yield what waits, the oldest first; use it up before anything is put or taken."""
-        for chunk, _ in self._chunks:
-            yield chunk  # type: ignore[misc]
+    def chunks(self) -> list[bytes]:
+        """Return what waits, the oldest first."""
+        return [chunk for chunk, _ in self._chunks]  # type: ignore[misc]
 
     @property
     def pressed(self) -> bool:

@@ -8,7 +8,7 @@ ends nobody but whose bytes can't be counted. It decides nothing: the budget doe
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Protocol
 
 from gateway.core.memory_budget import End, Holding, MemoryBudget
@@ -35,8 +35,8 @@ class Holder(Protocol):
         """Return what it holds; None: nothing."""
         ...
 
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the chunks of what its client has not taken yet; others may hold the same ones."""
+    def chunks(self) -> list[bytes]:
+        """Return the chunks of what its client has not taken yet; others may hold the same ones."""
         ...
 
     def spill(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -335,11 +335,9 @@ class Wire(asyncio.Protocol):
         sizes = (assembly.held, self.outbox.bytes + last, assembly.window, queue)
         return Holding(Standing.ENDING if self.ended else standing, *sizes) if any(sizes) else None
 
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the chunks that its client has not taken yet; other connections may hold the same ones."""
-        if self._last:
-            yield self._last
-        yield from self.outbox.chunks()
+    def chunks(self) -> list[bytes]:
+        """Return the chunks that its client has not taken yet; other connections may hold the same ones."""
+        return [self._last, *self.outbox.chunks()] if self._last else self.outbox.chunks()
 
     def spill(self) -> None:
         """Let go of what waits in either direction: the connection is about to be closed. Who was in the middle of a message is not heard
