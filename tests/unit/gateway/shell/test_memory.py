@@ -144,7 +144,7 @@ def test_a_check_that_fails_ends_nobody_but_whose_bytes_cannot_be_counted(caplog
         def spill(self) -> None:
             raise ValueError("can't spill")
 
-    held, metrics, _ = memory()
+    held, _, _ = memory()
     broken, stubborn, large = Broken(1, 0, 0), Stubborn(LIMIT + 2, 0, 0), One(LIMIT + 1, 0, 0)
     for one in (broken, stubborn, large):
         held.register(one)
