@@ -316,6 +316,14 @@ def test_who_reads_too_slowly_is_told_and_holds_up_nobody():
     assert [member.id for member in result.woken] == ["g~1", "g~2"]
 
 
+def test_what_is_made_for_a_room_is_counted_once():
+    """``spelled`` grows by the bytes of a message's frames, not by what each member gets."""
+    hub = hub_with("g~1", "g~2")
+    hub.deliver([message(11)], 0)
+    (first,) = hub.find("g~1").outbox.take(10_000)
+    assert hub.spelled == len(first)
+
+
 def test_an_empty_room_is_forgotten():
     """With its position: who comes next brings a new one."""
     hub = hub_with("g~1")

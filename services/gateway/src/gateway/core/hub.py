@@ -48,6 +48,7 @@ class Hub:
         self._rooms: dict[str, Room] = {}
         self._terms: dict[int, int] = {}
         self._late: dict[str, None] = {}  # rooms that may be late
+        self.spelled = 0  # bytes of frames that were made so far
         # Nobody joins it: who is connected is in it, from where it stands at that moment.
         self._everyone = Room(EVERYONE, shard_of(EVERYONE, shards), slow(EVERYONE), self._members, NOWHERE)
 
@@ -209,6 +210,7 @@ class Hub:
                 spreading.catch_up(entry, to, envelopes, begin, at)
             else:
                 spreading.run(entry, envelopes, begin, at)
+        self.spelled += result.spelled
         if result.too_slow:
             result.woken = [member for member in result.woken if not member.outbox.lost]
         return result
