@@ -74,8 +74,8 @@ class Hub:
     def enter(self, room: str, conn: str, position: Position) -> Gap | None:
         """Make a connection a member of a room that stands at ``position`` now.
 
-        ``stand`` says where the member stands; before that it is given nothing. Unknown connections are ignored; who is a member stays where it stands. Where the room did not stand there it goes on from there:
-        its members lack what lies between (the gap).
+        ``stand`` says where the member stands; before that it is given nothing. Unknown connections are ignored; who is a member stays where
+        it stands. Where the room did not stand there it goes on from there: its members lack what lies between (the gap).
         """
         member = self._members.get(conn)
         if member is None:

@@ -116,7 +116,8 @@ class RoomCatchUp:
         gap = self._hub.enter(room, conn, entered.position)
         if self._hub.find(conn) is None:
             return steps
-        if gap is not None:
+        catching = self._rooms.get(room)
+        if gap is not None or (catching is not None and catching.epoch != entered.position.epoch):
             self._overtake(room, now_us, steps)
         lacking = self._lacking(room, conn)
         if lacking is None or lacking.open is None:
