@@ -360,10 +360,25 @@ def test_bytes_are_what_it_really_takes(each):
     rooms = 4_000 // each
     recent = make(count=200, all_bytes=1 << 30)
     bodies = [
-        encode([Deliver(f"room:{room}", "e1-0", seq, "CHAT", b"x" * 200, 1_700_000_000_000_000 + seq, conn="gateway-0~4f2", user="somebody", id=f"id-{room}-{seq}")])
+        encode(
+            [
+                Deliver(
+                    f"room:{room}",
+                    "e1-0",
+                    seq,
+                    "CHAT",
+                    b"x" * 200,
+                    17 * 10**14,
+                    0,
+                    "g-0~4f2",
+                    "somebody",
+                    f"id-{room}-{seq}",
+                )
+            ]
+        )
         for room in range(rooms)
         for seq in range(1, each + 1)
-    ]  # fmt: skip
+    ]
     gc.collect()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
