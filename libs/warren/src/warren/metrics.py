@@ -167,7 +167,11 @@ class GatewayMetrics(_Metrics):
         self._resumes = self._counts(
             "resumes", "of", "Times that the routers were asked for what a room or a member lacks."
         )
-        self._buffer_bytes = self._gauge("buffer_bytes", "Bytes that connections hold, by what they are of.", "of")
+        self._buffer_bytes = self._gauge(
+            "buffer_bytes",
+            "Bytes that connections hold, by what they are of; windows, which compressed messages build on, are outside of the limit.",
+            "of",
+        )
         self.buffer_limit = self._gauge("buffer_limit_bytes", "Bytes that all connections may hold together.")
         self._buffer_closes = self._counts(
             "buffer_closes", "of", "Connections ended because all together held too much, by whose or what it was."

@@ -15,7 +15,6 @@ from pathlib import Path
 from aiohttp import web
 
 from gateway.core.ages import Ages
-from gateway.core.allowance import Allowance
 from gateway.core.hub import Hub
 from gateway.core.incoming import Unknown
 from gateway.core.lease import Lease
@@ -23,7 +22,7 @@ from gateway.core.limits import OutboxLimits
 from gateway.core.load import Load
 from gateway.core.memory_budget import MemoryBudget
 from gateway.core.places import places
-from gateway.core.reads import BURST_S, ReadLimits
+from gateway.core.reads import ReadLimits, everyones
 from gateway.core.session import SessionConfig
 from gateway.settings import GatewaySettings, TimeSettings, new_gateway_id
 from gateway.shell.announcer import Announcer
@@ -146,7 +145,7 @@ class Gateway:
             on_tick=self._tick,
             ages=_ages(times),
         )
-        self._memory = Memory(MemoryBudget(limits.buffer_bytes), self.clock, self.metrics)
+        self._memory = Memory(MemoryBudget(limits.buffer_bytes), self.clock, self.metrics, lambda: self.hub.spelled)
         self._turns = Turns(self.clock, self._memory.turn)
         self._downlink = Downlink(
             self.id,
@@ -175,7 +174,7 @@ class Gateway:
                 Entrance(self.uplink, self._tracing, topology.shards),
                 topology.shards,
                 ReadLimits(limits.read_bytes, limits.read_bytes_per_s),
-                Allowance(BURST_S * limits.pod_read_bytes_per_s, limits.pod_read_bytes_per_s),
+                everyones(limits.pod_read_bytes_per_s),
             ),
             SessionConfig(
                 heartbeat_ms=times.heartbeat_ms,

@@ -32,21 +32,34 @@ class Clock:
     def wall_us(self) -> int:
         return 0
 
+    def thread(self) -> float:
+        return 0.0
+
 
 class Publisher:
     """The part of a bus that publishes: it keeps what it confirmed, and fails or waits as it is told."""
 
     def __init__(self) -> None:
         self.up = True
+        self.blocked = False
         self.errors: list[WarrenError] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.attempts: list[list[envelope.Envelope]] = []
         self.confirmed: list[tuple[str, list[envelope.Envelope]]] = []
         self.listeners: list[Callable[[bool], None]] = []
+        self.blocked_listeners: list[Callable[[bool], None]] = []
 
     def watch(self, listener: Callable[[bool], None]) -> None:
         self.listeners.append(listener)
+
+    def watch_blocked(self, listener: Callable[[bool], None]) -> None:
+        self.blocked_listeners.append(listener)
+
+    def block(self, blocked: bool) -> None:
+        self.blocked = blocked
+        for listener in self.blocked_listeners:
+            listener(blocked)
 
     def turn(self, up: bool) -> None:
         self.up = up
@@ -304,6 +317,43 @@ async def test_an_absent_broker_releases_readers_and_refuses_above_half():
     await asyncio.wait_for(held, 5)
     assert not rig.uplink.crowded("r")
     assert isinstance(rig.uplink.publish(message(4)), BusUnavailable)
+    await rig.uplink.close()
+
+
+async def test_a_broker_that_holds_publishers_back_is_as_one_that_is_away():
+    """Its alarm may last for hours: nobody is held for that, above half messages are refused, and all is well when it is over."""
+    rig = Rig(count=4, bytes=10_000)
+    rig.bus.gate.clear()
+    for number in range(3):
+        rig.uplink.publish(message(number))
+    held = asyncio.create_task(rig.uplink.place("r"))
+    await asyncio.sleep(0)
+    rig.bus.block(True)
+    await asyncio.wait_for(held, 5)
+    assert not rig.uplink.crowded("r")
+    assert isinstance(rig.uplink.publish(message(4)), BusUnavailable)
+    rig.bus.block(False)
+    assert rig.uplink.crowded("r")
+    assert rig.uplink.publish(message(4)) is None
+    rig.bus.gate.set()
+    await rig.uplink.flush()
+    assert len(rig.bus.sent) == 4
+    await rig.uplink.close()
+
+
+async def test_who_no_longer_waits_for_place_leaves_nothing_behind():
+    """However many come and go while the broker takes nothing."""
+    rig = Rig(count=4, bytes=10_000)
+    rig.bus.gate.clear()
+    for number in range(3):
+        rig.uplink.publish(message(number))
+    for _ in range(100):
+        held = asyncio.create_task(rig.uplink.place("r"))
+        await asyncio.sleep(0)
+        held.cancel()
+        await asyncio.gather(held, return_exceptions=True)
+    assert not rig.uplink._shards[0].waiters
+    rig.bus.gate.set()
     await rig.uplink.close()
 
 

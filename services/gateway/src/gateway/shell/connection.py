@@ -8,6 +8,7 @@ downlink brings answers, the lobby ticks it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ from dataclasses import dataclass, field
 from gateway.core import actions, frames, messages
 from gateway.core.allowance import Allowance
 from gateway.core.hub import Hub, Member
-from gateway.core.reads import BURST_S, ReadLimits, Reads
+from gateway.core.outbox import TOO_SLOW
+from gateway.core.reads import ReadLimits, Reads, everyones
 from gateway.core.rights import Identity
 from gateway.core.session import Reply, Session, State
 from gateway.shell.auth import Authenticator, Refusal
@@ -35,6 +37,8 @@ _log = get_logger("gateway.connection")
 
 # Who waits for its share of what all may read asks again so often: it may be there earlier than it was said to be.
 LOOK_AGAIN_S = 1.0
+# Longer than anybody rests who is woken by what it waits for.
+LONG_S = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class Surroundings:
     entrance: Entrance
     shards: int
     reads: ReadLimits = ReadLimits()
-    everyones_reads: Allowance = field(default_factory=lambda: Allowance(BURST_S * 16 * 1024 * 1024, 16 * 1024 * 1024))
+    everyones_reads: Allowance = field(default_factory=lambda: everyones(16 * 1024 * 1024))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +136,21 @@ class Connection(Member):
         if token is not None:
             await self._check(token)
         if room and self._around.uplink.crowded(room):
-            self.held = True
-            try:
-                await self._around.uplink.place(room)
-            finally:
-                self.held = False
+            await self._await_place(room)
         await self._hold_back()
         return True
+
+    async def _await_place(self, room: str) -> None:
+        """Leave the client unread until the shard of a room has place for what it sends, or until the connection ends."""
+        place = asyncio.ensure_future(self._around.uplink.place(room))
+        place.add_done_callback(lambda _: self.wire.end_rest())
+        self.held = True
+        try:
+            while not (place.done() or self.wire.ended):
+                await self.wire.rest(LONG_S)
+        finally:
+            self.held = False
+            place.cancel()
 
     async def _hold_back(self) -> None:
         """Leave the client unread while it sends only what is refused, and until it may read more of histories."""
@@ -172,7 +184,7 @@ class Connection(Member):
     def _take(self, data: str | bytes) -> str:
         """Take one message; return the room whose shard may be crowded, "" where it is to none."""
         clock = self._around.clock
-        now = clock.monotonic()
+        now, began = clock.monotonic(), clock.thread()
         self._in += 1
         asked = self.session.receive(data, now, clock.wall_us(), since=self.wire.since)
         first = asked[0] if asked else None
@@ -180,7 +192,7 @@ class Connection(Member):
         if isinstance(first, actions.Join | actions.Query):
             self._reads.asked(first.envelope, now)
         self.do(asked)
-        self.wire.worked(now)
+        self.wire.worked(clock.thread() - began)  # not what others had meanwhile where the machine is busy
         return first.envelope.room if isinstance(first, actions.Publish | actions.Join | actions.Query) else ""
 
     async def _check(self, token: str) -> None:
@@ -211,7 +223,7 @@ class Connection(Member):
         """Take what a router says to this connection."""
         now = self._around.clock.monotonic()
         if isinstance(reply, envelope.Joined | envelope.HistoryPage | envelope.Refused):
-            self._reads.answered(reply.ref, now)
+            self._reads.answered(reply.ref, now, "" if isinstance(reply, envelope.Refused) else reply.room)
             if self._awaits_reads:
                 self.wire.end_rest()
         self.do(self.session.answer(reply, now))
@@ -335,7 +347,7 @@ class Connection(Member):
             self.caught_up(len(chunk))
         if self.outbox.lost:
             self._last_words += chunk
-        elif self.outbox.put(chunk).value == "too_slow":
+        elif self.wire.put(chunk) is TOO_SLOW:
             self.end(CloseCode.TOO_SLOW)
 
     def _enter(self, action: actions.Enter) -> None:

@@ -3,8 +3,8 @@
 A batch that fails is sent again, the same one in the same order under the same ids, until it is confirmed; a message gives up at
 its deadline and its sender is told to send it again, and so is the sender of an id that nobody acknowledged by then. Where an answer
 may be lost, the shard's owner is asked for it. Joins and leaves have no deadline: they wait. Buffers are bounded: above half of one,
-connections that publish to it are not read while the broker takes batches, and beyond it (or above half while the broker is away) a message
-is refused. It never decides what an envelope means. Connections, the announcer and the drain call it.
+connections that publish to it are not read while the broker takes batches, and beyond it (or above half while the broker is away or holds
+publishers back) a message is refused. It never decides what an envelope means. Connections, the announcer and the drain call it.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ class _Shard:
 
     def __init__(self, batcher: Batcher[Sending]) -> None:
         self.batcher = batcher
-        self.waiters: list[asyncio.Future[None]] = []
+        self.waiters: dict[asyncio.Future[None], None] = {}
 
     def release(self) -> None:
-        waiters, self.waiters = self.waiters, []
+        waiters, self.waiters = self.waiters, {}
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -109,14 +109,15 @@ class Uplink:
         ]
         metrics.waiting_from("uplink", lambda: sum(shard.batcher.waiting for shard in self._shards))
         bus.watch(self._watch)
+        bus.watch_blocked(self._watch_blocked)
 
     def publish(self, up: envelope.Publish, hop: Hop | None = None) -> WarrenError | None:
         """Take a message (and the span of its sending). Returns why not, where it is refused; the caller tells the sender."""
         number = shard_of(up.room, self._topology.shards)
         shard = self._shards[number]
         error: WarrenError | None = None
-        if not self._bus.up and self._is_half_full(shard):
-            error = BusUnavailable("the broker is away and the buffer is filling")
+        if not self._takes and self._is_half_full(shard):
+            error = BusUnavailable("the broker takes nothing at present and the buffer is filling")
         elif self._is_full(shard, envelope.size_of(up)):
             error = Overloaded("too many messages wait for the broker")
         now = self._clock.monotonic()
@@ -169,15 +170,20 @@ class Uplink:
 
     def crowded(self, room: str) -> bool:
         """Say whether a connection that has just sent to ``room`` should wait for ``place``."""
-        return self._bus.up and self._is_half_full(self._shards[shard_of(room, self._topology.shards)])
+        return self._takes and self._is_half_full(self._shards[shard_of(room, self._topology.shards)])
 
     async def place(self, room: str) -> None:
-        """Return once the room's shard has place again, or the broker has gone (then messages are refused instead)."""
+        """Return once the room's shard has place again, or the broker takes nothing any more (then messages are refused instead). May be
+        cancelled.
+        """
         shard = self._shards[shard_of(room, self._topology.shards)]
-        while self._bus.up and self._is_half_full(shard):
+        while self._takes and self._is_half_full(shard):
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            shard.waiters.append(waiter)
-            await waiter
+            shard.waiters[waiter] = None
+            try:
+                await waiter
+            finally:
+                shard.waiters.pop(waiter, None)
 
     def expire(self, now: float) -> None:
         """Give up on what has waited too long; call it now and then. Its senders are told."""
@@ -217,6 +223,11 @@ class Uplink:
                 part = tuple(asked[begin : begin + INQUIRY_COUNT])
                 if not self._control(room, envelope.Inquiry(room, part)):
                     self._metrics.drops("inquiry_overflow", len(part))  # their senders hear of it at their deadlines
+
+    @property
+    def _takes(self) -> bool:
+        """Whether the broker is there and holds nobody back."""
+        return self._bus.up and not self._bus.blocked
 
     def _make_place(self, shard: _Shard) -> None:
         if not self._is_half_full(shard):
@@ -294,6 +305,13 @@ class Uplink:
     def _watch(self, up: bool) -> None:
         if up:
             self._returned.set()
-            return
+        else:
+            self._release()
+
+    def _watch_blocked(self, blocked: bool) -> None:
+        if blocked:
+            self._release()
+
+    def _release(self) -> None:
         for shard in self._shards:
             shard.release()
