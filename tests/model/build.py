@@ -42,6 +42,8 @@ class Scenario:
     feed_bytes: int = LARGE
     ring_bytes: int = LARGE
     part_bytes: int = LARGE
+    events: bool = False  # that backends are told is a step of its own; else it is done in the step in which an entry is read
+    restarts: bool = True  # a router that has died comes back
     few_ids: bool = False  # repeats may come from so far back that they count as new
     answers_may_be_lost: bool = False  # with the life in which they were due; else what is not answered is said again
     limit: int = 200_000

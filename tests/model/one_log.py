@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 
 from router.core.fold import Fold
 from router.core.outcome import Began, Emit, Out, UnknownVersion
-from tests.model.build import Build, Scenario
+from tests.model.build import LARGE, Build, Scenario
 from tests.model.parts import ROOM, Gateway, begun, knowing, poison
 from tests.model.search import Broken, Found, Step, Store, search
-from warren.envelope import Ack, Gone, Mark, Notified, Number, Publish, Rules, encode
+from warren.envelope import Ack, Checkpoint2, Gone, Mark, Notified, Number, Publish, Rules, decode, encode
+from warren.errors import MalformedEnvelope
 from warren.position import LogPosition, Position
 
 NOBODY = -1  # a router that is dead
@@ -98,17 +99,21 @@ class World:
         self.parcel_numbers: dict[Any, int] = {}
         self.received: dict[Any, int] = {}
         self.starts: dict[Any, int] = {}
-        # Who tells events at once, where nothing can come between, saves the search half of its states.
-        self.events_apart = not {"router dies", "mark"}.isdisjoint(scenario.faults)
 
     def search(self) -> Found:
-        return search(self.calm(), self.following, self.well, self.scenario.limit)
+        try:
+            first = self.calm()
+        except Broken as broken:
+            return Found(0, ["before the first fault", str(broken)])
+        return search(first, self.following, self.well, self.scenario.limit)
 
     def calm(self) -> State:
         """Return a state in which each client has done what comes first, and all is well: what follows is searched from there."""
         whole, self.scenario = self.scenario, self.scenario.beginning()
         todo, seen = [self.first()], set()
-        while not self.well(todo[-1]):  # depth first, and nothing fails
+        while not (todo and self.well(todo[-1])):  # depth first, and nothing fails
+            if not todo or len(seen) > 1_000:
+                raise Broken("it never comes right")
             state = todo.pop()
             fresh = [step.state for step in self.following(state) if not step.fault and step.state not in seen]
             seen.update(fresh)
@@ -146,7 +151,26 @@ class World:
             self.entries.append(Entry(log, offset, record, fold, effects, digest, life))
             self.kept[number] = (*self.kept[log], number)
             self._judge(number)
+            self._judge_checkpoint(number)
         return number
+
+    def _judge_checkpoint(self, log: int) -> None:
+        """What is taken for a whole checkpoint is the state as of its place."""
+        whole, parts = None, self.build.parts()
+        for number in self.kept[log]:
+            match decode(self.entries[number].record):
+                case [Checkpoint2() as part]:
+                    whole = parts.take(part)
+                case _:
+                    whole = None
+        if whole is None:
+            return
+        try:
+            fold = knowing(NEWEST, self.build.fold.restored, 0, 1, whole.offset, whole.bodies)
+        except MalformedEnvelope as error:
+            raise Broken(f"a checkpoint that is whole, and none: {error}") from None
+        if all(self.entries[each].digest != fold.parts()[1] for each in self.kept[log] if self.entries[each].offset == whole.offset):
+            raise Broken(f"the checkpoint of {whole.offset} is not what the log makes up to there")
 
     def _judge(self, log: int) -> None:
         """No message counts twice in one life of the log."""
@@ -334,14 +358,14 @@ class World:
     def _router(self, s: State, number: int) -> Iterator[Step]:
         reading, name = s.routers[number], self.routers[number]
         if not isinstance(reading, Reading):
-            if reading == NOBODY:
+            if reading == NOBODY and self.scenario.restarts:
                 yield Step(f"{name} starts", self._restarted(s, number))
             return
         if (dead := self.spend(s, "router dies")) is not None:
             yield Step(f"{name} dies", dead._replace(routers=_with(s.routers, number, NOBODY)), True)
         yield from self._read(s, number, reading, name)
         yield from self._feed(s, number, reading, name)
-        if self.events_apart and not self.store.look(reading.router, "silent"):
+        if self.scenario.events and not self.store.look(reading.router, "silent"):
             yield Step(f"{name} tells backends", self._told(s, number))
         router, part = self.store.call(reading.router, "write")
         if part is not None:
@@ -398,7 +422,7 @@ class World:
             if self.store.look(router, "agrees") != entry.digest:
                 raise Broken(f"{name} knows something else behind entry {entry.offset} than a reader of all of it")
         after = s._replace(routers=_with(s.routers, number, Reading(router, s.generation, entry.offset)))
-        if not self.events_apart:
+        if not self.scenario.events:
             after = self._told(after, number)
         yield Step(f"{name} reads entry {entry.offset}", self._sent(after, number, sent))
 
@@ -441,7 +465,7 @@ class World:
         router, said = self.store.call(reading.router, "say")
         for ident, emit in said:
             self._check_event(s, ident, emit)
-        events = s.events | {ident for ident, _ in said} if self.events_apart else s.events
+        events = s.events | {ident for ident, _ in said}
         return self._with(s, number, reading, router)._replace(events=events)
 
     def _check_event(self, s: State, ident: str, emit: Emit) -> None:
@@ -490,7 +514,7 @@ class World:
 
     def _told_all(self, s: State) -> bool:
         """Every event was told; but for what was lost with the log."""
-        if not self.events_apart or self.had(s, "dropped", "deleted"):
+        if self.had(s, "dropped", "deleted"):
             return True
         return all(
             f"{entry.life}.0.{entry.offset}.{effect.index}" in s.events
@@ -509,7 +533,8 @@ class World:
         if standing is not None and standing != room:
             return False
         # Reads are not in this model (see reads.py): what a chain can't tell any more is taken to be lost.
-        if told and not self.had(s, "gone", "dropped", "deleted", "router dies"):
+        may_lose = self.had(s, "gone", "dropped", "deleted", "router dies") or self.scenario.ring_bytes < LARGE
+        if told and not may_lose:
             return False
         said = [act[1] for act in self.scenario.gateways[name] if act[0] == "say" and act[1] in acks]
         seqs = [acks[ident].seq for ident in said if acks[ident].epoch == room.epoch]

@@ -8,6 +8,7 @@ from router.core import fold as fold_module
 from router.core.event_backlog import EventBacklog
 from router.core.outcome import Emit, Marked, Part, UnknownVersion
 from tests.model.build import LARGE, Build, Scenario
+from tests.model.search import Broken
 from warren.envelope import (
     Ack,
     Batch,
@@ -323,7 +324,7 @@ def begun(build: Build, scenario: Scenario, name: str, knows: int, retained) -> 
     except UnknownVersion:
         return None
     except MalformedEnvelope as error:
-        raise RuntimeError("parts of a checkpoint that are whole, and none") from error
+        raise Broken(f"a checkpoint that is whole, and none: {error}") from None
 
 
 def poison(gateway: str) -> bytes:

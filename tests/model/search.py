@@ -9,6 +9,7 @@ is well.
 from __future__ import annotations
 
 import enum
+import itertools
 import pickle
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 # Counters for people, and caches: they make no difference to what an object does.
-IGNORED = {"duplicates", "skipped", "_epochs"}
+IGNORED = {"duplicates", "skipped", "_epochs", "spelled", "wait_s", "due"}
 ATOMS = (str, bytes, int, float, bool, type(None), enum.Enum, frozenset, type)
 
 
@@ -25,8 +26,10 @@ def frozen(thing: Any) -> Hashable:
     """Return what an object's content is, as something that can be compared; what has an order keeps it."""
     if isinstance(thing, ATOMS):
         return thing
+    if isinstance(thing, itertools.count):
+        return repr(thing)
     if isinstance(thing, dict):
-        return tuple((key, frozen(value)) for key, value in thing.items())
+        return tuple((frozen(key), frozen(value)) for key, value in thing.items())
     if isinstance(thing, tuple | list | deque):
         return tuple(map(frozen, thing))
     if isinstance(thing, set):
