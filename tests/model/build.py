@@ -25,6 +25,8 @@ class Build:
     jumps_are_losses: bool = True  # until the log's first offset says otherwise
     parts_wait_for_events: bool = True
     rules_wait_for_all: bool = True
+    checkpoints_need_their_mark: bool = True  # else what lies between it and what is left may be gone
+    says_again: bool = True  # what has counted and was not answered, behind a Reset and in a new life
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ class Scenario:
     feed_bytes: int = LARGE
     ring_bytes: int = LARGE
     part_bytes: int = LARGE
-    events: bool = False  # that backends are told is a step of its own; else it is done in the step in which an entry is read
+    events: bool = (
+        False  # that backends are told is a step of its own; else it is done in the step in which an entry is read
+    )
     restarts: bool = True  # a router that has died comes back
     few_ids: bool = False  # repeats may come from so far back that they count as new
     answers_may_be_lost: bool = False  # with the life in which they were due; else what is not answered is said again

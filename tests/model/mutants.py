@@ -139,7 +139,7 @@ class IndexOfEachGatewaysOwn(Feeds):
         for offset, _, item in items:
             last = (offset, last[1] + 1 if last[0] == offset else 1)
             own.append((*last, item))
-        if last[0] == upto.offset:
+        if (upto.offset, upto.index) != self._now:  # it is cut
             upto = LogPosition(upto.life, *last)
         return super()._link(chain, counted, upto, tuple(own))
 
@@ -163,9 +163,9 @@ class PositionWithoutTheLogsLife(FeedPositions):
 
 class PositionWithoutAnIndex(FeedPositions):
     def judge(self, feed: Feed):
-        if feed.life == self.life and self.mine is not None and feed.upto.life == self.mine.life:
-            if feed.upto.offset <= self.mine.offset:
-                return Verdict(Kind.REPEAT, counted=feed.counted)
+        mine, upto = self.mine, feed.upto
+        if feed.life == self.life and mine is not None and upto.life == mine.life and upto.offset <= mine.offset:
+            return Verdict(Kind.REPEAT, counted=feed.counted)
         return super().judge(feed)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from tests.model.build import LARGE, Build, Scenario
+from tests.model.search import Broken
+
 from gateway.core.batch_numbers import Entry
 from gateway.core.feed_positions import Kind
 from router.core import fold as fold_module
 from router.core.event_backlog import EventBacklog
 from router.core.outcome import Emit, Marked, Part, UnknownVersion
-from tests.model.build import LARGE, Build, Scenario
-from tests.model.search import Broken
 from warren.envelope import (
     Ack,
     Batch,
@@ -40,6 +41,7 @@ class Gateway:
     def __init__(self, build: Build, scenario: Scenario, name: str) -> None:
         self.name = name
         self.answers_may_be_lost = scenario.answers_may_be_lost
+        self.says_again = build.says_again and not scenario.answers_may_be_lost
         self.conn = f"{name}~1"
         self.numbers = build.numbers(100, LARGE)
         self.positions = build.positions(name, 0)
@@ -85,7 +87,7 @@ class Gateway:
 
     def _again(self) -> None:
         """The members join again from where they stand, and what has counted and was not answered is said again: an id is counted once."""
-        if not self.answers_may_be_lost:
+        if self.says_again:
             for ident, entry in list(self.open.items()):
                 if entry.counted:
                     self._say(self.said[ident])
@@ -188,7 +190,9 @@ class Gateway:
 class Router:
     """One router that reads the log and speaks for it."""
 
-    def __init__(self, build: Build, scenario: Scenario, name: str, knows: int, retained: tuple[tuple[int, bytes], ...]):
+    def __init__(
+        self, build: Build, scenario: Scenario, name: str, knows: int, retained: tuple[tuple[int, bytes], ...]
+    ):
         """Begin with what is left of the log: at its newest whole checkpoint, or at its beginning, or lost."""
         self.name, self.knows = name, knows
         self.build = build
@@ -204,9 +208,10 @@ class Router:
 
     def _begin(self, retained: tuple[tuple[int, bytes], ...]) -> None:
         found, parts = None, self.build.parts()
+        first = retained[0][0] if retained and self.build.checkpoints_need_their_mark else 0
         for _, record in retained:
             match decode(record):
-                case [Checkpoint2() as part] if part.offset >= retained[0][0]:  # what follows it is all there
+                case [Checkpoint2() as part] if part.offset >= first:
                     found = parts.take(part) or found
                 case [Rules(anew=True)]:
                     found = None

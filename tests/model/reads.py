@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from tests.model.search import Broken, Found, Step, Store, search
+
 from gateway.core.frames import JSON
 from gateway.core.hub import Hub, Member
 from gateway.core.limits import OutboxLimits
 from gateway.core.outbox import Outbox
 from gateway.core.recent_messages import RecentMessages
 from gateway.core.room_catch_up import Ask, Give, RoomCatchUp, Tell
-from tests.model.search import Broken, Found, Step, Store, search
 from warren.envelope import Deliver, Entered, Page, Read
 from warren.namespaces import RoomPolicy
 from warren.position import Position
@@ -46,6 +47,7 @@ class Build:
 
     hub: type[Hub] = Hub
     recent: type[RecentMessages] = RecentMessages
+    entered_counts: bool = True  # also where no answer to it is waited for any more
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,13 @@ class Rooms:
 
     def __init__(self, build: Build, conns: tuple[str, ...]) -> None:
         policies: Any = Policies()
+        self.entered_counts = build.entered_counts
         recent = build.recent(policies, 10**6, 10**6)
         self.hub = build.hub(recent=recent)
         self.catch_up = RoomCatchUp("g", 1, self.hub, recent, policies)
         self.clients: dict[str, int | None] = dict.fromkeys(conns)
         self.lost: tuple[str, ...] = ()  # who was told that something is
+        self.answered: tuple[str, ...] = ()  # JOINs of clients
         for conn in conns:
             self.hub.add(Member(conn, "u", JSON, Outbox(LIMITS)))
 
@@ -77,6 +81,10 @@ class Rooms:
         return self._do(self.catch_up.behind(result.gaps, 0.0, NOW_US)) if result.gaps else ()
 
     def entered(self, conn: str, seq: int, since: int | None, ref: str, quiet: bool) -> tuple[Read, ...]:
+        if ref in self.answered and not self.entered_counts:
+            return ()
+        if ref in self.answered:
+            ref, quiet = "", True  # no answer is waited for any more; that the room stands there counts all the same
         if since is not None and not quiet:
             self.clients[conn] = since  # it has come back with that
         place = None if since is None else Position(EPOCH, since)
@@ -111,6 +119,8 @@ class Rooms:
                     self._look()
                 case Tell(joined=joined):
                     self._told(joined.conn, joined.position.seq, joined.recovered)
+                    if not joined.ref.endswith("!"):
+                        self.answered = (*self.answered, joined.ref)
         return tuple(asked)
 
     def _told(self, conn: str, seq: int, recovered: bool) -> None:
@@ -137,7 +147,9 @@ class State(NamedTuple):
 
     rooms: int
     at: int  # in the chain
-    joins: tuple[tuple[str, int], ...]  # again, after a Reset: from where
+    joins: tuple[
+        str, ...
+    ]  # again, after a Reset: as in the chain, or ``name@seq!`` for one that the gateway makes by itself
     reads: tuple[Read, ...]  # on their way to the router
     pages: tuple[Page, ...]
     left: tuple[int, ...]
@@ -150,9 +162,7 @@ class World:
         self.scenario, self.build = scenario, build or Build()
         self.store = Store()
         self.kinds = tuple(scenario.faults)
-        self.conns = tuple(
-            dict.fromkeys(each.partition("@")[0] for each in scenario.chain if isinstance(each, str))
-        )
+        self.conns = tuple(dict.fromkeys(each.partition("@")[0] for each in scenario.chain if isinstance(each, str)))
         self.last = max(each for each in scenario.chain if isinstance(each, int))
 
     def search(self) -> Found:
@@ -182,10 +192,9 @@ class World:
                 for at in range(s.at + 1, len(chain) + 1):
                     if all(isinstance(each, int) for each in chain[s.at : at]):
                         yield Step(f"a Reset leaves out up to {at}", self._reset(reset, at), True)
-        for at, (conn, since) in enumerate(s.joins):
+        for at, join in enumerate(s.joins):
             joins = (*s.joins[:at], *s.joins[at + 1 :])
-            after = self._call(s._replace(joins=joins), "entered", conn, self.seq(s.at), since, f"again {conn}", True)
-            yield Step(f"{conn} has joined again", after)
+            yield Step(f"{join} has joined again", self._come(s._replace(joins=joins), join))
         if s.reads:
             read, *rest = s.reads
             asked = s._replace(reads=tuple(rest))
@@ -193,7 +202,11 @@ class World:
             if (lost := self.spend(asked, "read lost")) is not None:
                 yield Step("the router hears nothing", lost, True)
             if (forgot := self.spend(asked, "forgotten")) is not None:
-                yield Step("the router has it no more", forgot._replace(pages=(*s.pages, self._answer(s, read, kept=False))), True)
+                yield Step(
+                    "the router has it no more",
+                    forgot._replace(pages=(*s.pages, self._answer(s, read, kept=False))),
+                    True,
+                )
         elif not s.pages:
             yield Step("nothing comes for long", self._call(s, "again"))
         if s.pages:
@@ -205,15 +218,17 @@ class World:
     def _come(self, s: State, item: int | str) -> State:
         if isinstance(item, int):
             return self._call(s, "live", item)
-        conn, _, since = item.partition("@")
-        return self._call(s, "entered", conn, self.seq(s.at), int(since) if since else None, item, False)
+        conn, _, since = item.rstrip("!").partition("@")
+        return self._call(s, "entered", conn, self.seq(s.at), int(since) if since else None, item, item[-1] == "!")
 
     def _reset(self, s: State, at: int) -> State:
+        """All members join again from where they stand; a JOIN that is not answered yet goes again as it was."""
         joins = []
-        for conn in self.conns:
-            standing = self.store.look(s.rooms, "standing", conn)
-            if standing is not None and all(conn != each for each, _ in s.joins):
-                joins.append((conn, standing))
+        for join in self.scenario.chain[: s.at]:
+            conn = join.partition("@")[0] if isinstance(join, str) else ""
+            if conn and all(not each.startswith(conn) for each in s.joins):
+                standing = self.store.look(s.rooms, "standing", conn)
+                joins.append(join if standing is None else f"{conn}@{standing}!")
         return s._replace(at=at, joins=(*s.joins, *joins))
 
     def _answer(self, s: State, read: Read, *, kept: bool) -> Page:

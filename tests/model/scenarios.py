@@ -26,9 +26,7 @@ SCENARIOS = {
     "two speakers": Scenario({"g": (JOIN, say("x")), "h": (JOIN,)}, {"parcel lost": 1}, (1, 1)),
     "a speaker dies": Scenario({"g": (JOIN, say("x"))}, {"parcel lost": 1, "router dies": 1}, (1, 1)),
     "a checkpoint": Scenario({"g": (JOIN, say("x"))}, {"mark": 1, "router dies": 1}, events=True),
-    "what backends said comes again": Scenario(
-        {}, {"mark": 1, "router dies": 1, "notified twice": 1}, backend=("n",)
-    ),
+    "what backends said comes again": Scenario({}, {"mark": 1, "router dies": 1, "notified twice": 1}, backend=("n",)),
     "ids are forgotten": Scenario(
         {}, {"mark": 1, "router dies": 1, "notified twice": 1}, backend=("z", "a", "m"), ids=2, few_ids=True
     ),

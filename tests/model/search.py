@@ -9,6 +9,7 @@ is well.
 from __future__ import annotations
 
 import enum
+import functools
 import itertools
 import pickle
 from collections import deque
@@ -17,31 +18,45 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-# Counters for people, and caches: they make no difference to what an object does.
-IGNORED = {"duplicates", "skipped", "_epochs", "spelled", "wait_s", "due"}
-ATOMS = (str, bytes, int, float, bool, type(None), enum.Enum, frozenset, type)
+# Counters for people, caches, and second views of what is held elsewhere: they make no difference to what an object does.
+IGNORED = {
+    "duplicates",
+    "skipped",
+    "spelled",
+    "_epochs",
+    "_state",
+    "_gateways",
+    "_ended",
+    "_order",
+    "build",
+    "wait_s",
+    "due",
+}
+ATOMS = frozenset({str, bytes, int, float, bool, type(None), frozenset, type})
 
 
 def frozen(thing: Any) -> Hashable:
     """Return what an object's content is, as something that can be compared; what has an order keeps it."""
-    if isinstance(thing, ATOMS):
+    kind = type(thing)
+    if kind in ATOMS or isinstance(thing, enum.Enum):
         return thing
-    if isinstance(thing, itertools.count):
-        return repr(thing)
-    if isinstance(thing, dict):
-        return tuple((frozen(key), frozen(value)) for key, value in thing.items())
-    if isinstance(thing, tuple | list | deque):
+    if kind is tuple or kind is list or kind is deque:
         return tuple(map(frozen, thing))
-    if isinstance(thing, set):
+    if isinstance(thing, dict):
+        return tuple([(frozen(key), frozen(value)) for key, value in thing.items()])
+    if kind is set:
         return frozenset(thing)
-    if isinstance(thing, msgspec.Struct):
-        return (type(thing).__name__, *(frozen(getattr(thing, name)) for name in thing.__struct_fields__))
-    names = [name for base in type(thing).__mro__ for name in getattr(base, "__slots__", ())]
-    names += getattr(thing, "__dict__", {})
-    return (
-        type(thing).__name__,
-        *(frozen(getattr(thing, name)) for name in names if name not in IGNORED and hasattr(thing, name)),
-    )
+    if kind is itertools.count:
+        return repr(thing)
+    if isinstance(thing, msgspec.Struct) and thing.__struct_config__.frozen:
+        return thing
+    names = getattr(thing, "__struct_fields__", None) or (*_slots(kind), *getattr(thing, "__dict__", ()))
+    return (kind, *[frozen(getattr(thing, name)) for name in names if name not in IGNORED])
+
+
+@functools.cache
+def _slots(kind: type) -> tuple[str, ...]:
+    return tuple(name for base in kind.__mro__ for name in getattr(base, "__slots__", ()) if name != "__weakref__")
 
 
 class Store:
@@ -97,8 +112,14 @@ class Found(NamedTuple):
     states: int
     story: list[str] | None  # the shortest that ends in a broken promise, which is its last line
 
+    @property
+    def verdict(self) -> str:
+        return "all is well" if self.story is None else self.story[-1]
 
-def search(first: Hashable, following: Callable[[Any], Iterable[Step]], well: Callable[[Any], bool], limit: int) -> Found:
+
+def search(
+    first: Hashable, following: Callable[[Any], Iterable[Step]], well: Callable[[Any], bool], limit: int
+) -> Found:
     """Visit every state that can be reached; at most ``limit``, beyond which the scenario is too large."""
     numbers: dict[Hashable, int] = {first: 0}
     states: list[Any] = [first]
