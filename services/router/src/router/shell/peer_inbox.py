@@ -1,7 +1,7 @@
-"""Inbox: what gateways and routers tell the routers. Heartbeats and goodbyes go to the leases, answers to the shards they are about.
+"""PeerInbox: what gateways and routers tell this router. Heartbeats and goodbyes go to the leases, questions to the shards that they are about.
 
 The router's own queue: exclusive, named anew for each connection. While it is not consumed no lease ends, since nothing could be heard. It
-decides nothing. ``app.py`` builds it and ticks it, the owner says when it has to be consumed anew.
+decides nothing. ``app.py`` builds it and ticks it, the heartbeat says when it has to be consumed anew.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from router.core.gateways import Gateways, Heard
 from router.core.routers import Routers
 from router.shell.doors import Doors
 from router.shell.opening import opened
-from router.shell.possession import Possession
+from router.shell.shard import Shard
+from warren.address import shard_of
 from warren.bus import Bus, Delivery, Source, Subscription
 from warren.clock import Clock
-from warren.envelope import Announce, Bye, Envelope, Heartbeat, RouterBye, RouterHeartbeat
+from warren.envelope import Bye, Envelope, Heartbeat, HistoryQuery, Number, Read, RouterBye, RouterHeartbeat
 from warren.logs import event, get_logger
 from warren.metrics import RouterMetrics
 from warren.topology import Topology
@@ -25,10 +26,10 @@ from warren.topology import Topology
 # Small envelopes, handled at once: it only bounds what is on its way.
 PREFETCH = 1_000
 
-_logger = get_logger("router.inbox")
+_logger = get_logger("router.peer_inbox")
 
 
-class Inbox:
+class PeerInbox:
     """The router's own queue."""
 
     def __init__(
@@ -42,7 +43,7 @@ class Inbox:
         doors: Doors,
         metrics: RouterMetrics,
     ) -> None:
-        """``connect`` says which shards' possessions there are, and whom to tell that a router has come or gone."""
+        """``connect`` says which shards there are, and whom to tell that a router has come or gone."""
         self._bus = bus
         self._topology = topology
         self._router = router
@@ -52,13 +53,13 @@ class Inbox:
         self._doors = doors
         self._metrics = metrics
         self._moved: Callable[[], None] = lambda: None
-        self._possessions: Sequence[Possession] = ()
+        self._shards: Sequence[Shard] = ()
         self._subscription: Subscription | None = None
         self._since: float | None = None
 
-    def connect(self, possessions: Sequence[Possession], moved: Callable[[], None]) -> None:
-        """Hand over every shard's possession, by number; ``moved`` is called when a router has come or gone."""
-        self._possessions = possessions
+    def connect(self, shards: Sequence[Shard], moved: Callable[[], None]) -> None:
+        """Hand over every shard, by number; ``moved`` is called when a router has come or gone, or says something new."""
+        self._shards = shards
         self._moved = moved
 
     def listening_s(self) -> float:
@@ -95,13 +96,13 @@ class Inbox:
             return
         if self._bus.blocked:
             # The broker takes nothing from anyone, so nobody can say that he lives.
-            self._gateways.listen(self._clock.monotonic())
-            self._routers.listen(self._clock.monotonic())
+            self._since = self._clock.monotonic()
+            self._gateways.listen(self._since)
+            self._routers.listen(self._since)
             return
         for gateway in self._gateways.expire(self._clock.monotonic()):
             event(_logger, "gateway_gone", level=logging.WARNING, gateway=gateway, reason="no heartbeat")
             self._doors.gone(gateway)
-            self._drop(gateway)
         gone = self._routers.expire(self._clock.monotonic())
         for router in gone:
             if router == self._router:
@@ -112,10 +113,16 @@ class Inbox:
             self._moved()
 
     def suspect(self, gateway: str) -> None:
-        """Something for this gateway could not be delivered: ask it for what it has, and trust it less long."""
+        """Something for this gateway could not be delivered: trust it less long."""
         if self._gateways.suspect(gateway, self._clock.monotonic()):
             event(_logger, "gateway_suspected", level=logging.WARNING, gateway=gateway)
-            self._ask(gateway, members_only=True)
+
+    def dead(self, router: str) -> None:
+        """Nothing reaches this router any more."""
+        if self._routers.bye(router):
+            event(_logger, "router_gone", level=logging.WARNING, router=router, reason="nobody is behind its inbox")
+            self._doors.gone(router)
+            self._moved()
 
     def _source(self) -> Source:
         queue, bindings = self._topology.router_queue(self._router, secrets.token_hex(4))
@@ -132,7 +139,7 @@ class Inbox:
     def _delivered(self, delivery: Delivery) -> None:
         envelopes, spoilt = opened(delivery.body)
         if spoilt:
-            # Nothing here must be kept: a heartbeat comes again, an answer is asked for again.
+            # Nothing here must be kept: a heartbeat comes again, and what was asked is asked again.
             self._metrics.rejected("inbox")
             event(_logger, "inbox_malformed", level=logging.WARNING, reason=spoilt)
         for envelope in envelopes:
@@ -144,29 +151,27 @@ class Inbox:
         delivery.ack()
 
     def _take(self, envelope: Envelope) -> None:
-        now = self._clock.monotonic()
         match envelope:
+            case Number() | Read():
+                if 0 <= envelope.shard < len(self._shards):
+                    shard = self._shards[envelope.shard]
+                    if isinstance(envelope, Number):
+                        shard.number_said(envelope)
+                    else:
+                        shard.asked(envelope)
+            case HistoryQuery():
+                self._shards[shard_of(envelope.room, len(self._shards))].queried(envelope)
             case Heartbeat():
-                heard = self._gateways.heartbeat(envelope, now)
-                if heard is Heard.REBORN:
-                    self._doors.gone(envelope.gateway)  # that of the former life
-                if heard is not Heard.LATE:
-                    self._doors.seen(envelope.gateway, envelope.queue)
-                self._heard(envelope, heard)
-            case Announce():
-                self._gateways.meet(envelope.gateway, now)
-                if 0 <= envelope.shard < len(self._possessions):
-                    self._possessions[envelope.shard].announced(envelope)
+                self._gateway_lives(envelope)
             case Bye():
                 self._doors.left(envelope.gateway)
                 if self._gateways.bye(envelope.gateway):
                     event(_logger, "gateway_gone", gateway=envelope.gateway, reason="bye")
-                self._drop(envelope.gateway)
             case RouterHeartbeat():
                 self._doors.seen(envelope.router, envelope.queue)
-                if self._routers.heartbeat(envelope, now):
+                if self._routers.heartbeat(envelope, self._clock.monotonic()):
                     event(_logger, "router_here", router=envelope.router)
-                    self._moved()
+                self._moved()
             case RouterBye():
                 self._doors.left(envelope.router)
                 if self._routers.bye(envelope.router):
@@ -176,24 +181,15 @@ class Inbox:
                 self._metrics.rejected("inbox")
                 event(_logger, "inbox_unexpected", level=logging.WARNING, kind=type(envelope).__name__)
 
-    def _heard(self, beat: Heartbeat, heard: Heard) -> None:
-        match heard:
+    def _gateway_lives(self, beat: Heartbeat) -> None:
+        match self._gateways.heartbeat(beat, self._clock.monotonic()):
+            case Heard.LATE:
+                return
             case Heard.NEW:
                 event(_logger, "gateway_here", gateway=beat.gateway)
-                self._ask(beat.gateway)
             case Heard.REBORN:
                 event(_logger, "gateway_reborn", gateway=beat.gateway)
-                self._drop(beat.gateway)
-                self._ask(beat.gateway)
-            case Heard.BACK:
-                self._ask(beat.gateway, members_only=True)
-            case Heard.KNOWN | Heard.LATE:
+                self._doors.gone(beat.gateway)  # that of the former life
+            case Heard.KNOWN | Heard.BACK:
                 pass
-
-    def _ask(self, gateway: str, *, members_only: bool = False) -> None:
-        for possession in self._possessions:
-            possession.ask(gateway, members_only=members_only)
-
-    def _drop(self, gateway: str) -> None:
-        for possession in self._possessions:
-            possession.drop_gateway(gateway)
+        self._doors.seen(beat.gateway, beat.queue)
