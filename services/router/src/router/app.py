@@ -192,7 +192,8 @@ class Router:
         await self.heartbeat.leave()
         if self.heartbeat.routers:
             until = began + HANDOVER_S
-            while any(shard.speaks for shard in spoken) and self._clock.monotonic() < until:
+            # It is heard in the others' heartbeats, shard by shard.
+            while any(shard.speaks for shard in spoken) and self._clock.monotonic() < until:  # noqa: ASYNC110
                 await asyncio.sleep(TICK_S / 10)
         if spoken:
             took_s = self._clock.monotonic() - began
@@ -235,7 +236,6 @@ class Router:
             self.inbox.tick()
             for shard in self.shards:
                 shard.tick()
-            self.egress.idle()
             self.egress.tidy(self.gateways.living)
             self._gauges()
 

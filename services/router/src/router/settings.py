@@ -46,7 +46,9 @@ class FlowSettings(Settings):
         256, "Notifications that the broker hands over before they are done.", ge=1, le=65_535
     )
     batch_count: int = variable(1_024, "Notifications that are passed on to one shard at once.", ge=1)
-    batch_bytes: int = variable(262_144, "Bytes that are sent to one gateway, or passed on to one shard, at once.", ge=1_024)
+    batch_bytes: int = variable(
+        262_144, "Bytes that are sent to one gateway, or passed on to one shard, at once.", ge=1_024
+    )
     batch_interval_ms: int = variable(
         5,
         "Milliseconds from one beat to the next, at which a busy gateway is sent to, so that batches are fewer and larger; 0: always at once.",
@@ -94,7 +96,10 @@ class MemorySettings(Settings):
         2_097_152, "Bytes of a shard's log from one checkpoint to the next, or as many as the last one took.", ge=65_536
     )
     checkpoint_s: int = variable(
-        60, "Seconds after which a quarter of those bytes is enough; after ten times as long anything is.", ge=1, le=3_600
+        60,
+        "Seconds after which a quarter of those bytes is enough; after ten times as long anything is.",
+        ge=1,
+        le=3_600,
     )
 
 
@@ -109,7 +114,8 @@ class TakeoverSettings(Settings):
         ge=50,
         le=120_000,
     )
-    # A killed router is mostly known without it, since nobody is behind its inbox any more. Too short, and a broker that is slow for a moment (it has lost a node)
+    # A killed router is mostly known without it, since nobody is behind its inbox any more.
+    # Too short, and a broker that is slow for a moment (it has lost a node)
     # makes routers take each other for dead, and move shards that are well where they are.
     peer_lease_ms: int = variable(4_000, "How long a router lives without a heartbeat.", ge=50, le=120_000)
     announce_ms: int = variable(500, "How often the router tells the others that it lives.", ge=10, le=10_000)

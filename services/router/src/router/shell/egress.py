@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -43,6 +43,7 @@ class _Way:
     dirty: dict[int, None] = field(default_factory=dict)  # shards that have something for it
     told: deque[Envelope] = field(default_factory=deque)
     said: dict[int, float] = field(default_factory=dict)  # shard ▶ when something was last said of it
+    idle: set[int] = field(default_factory=set)  # shards of which something is to be said in any case
     task: asyncio.Task[None] | None = None
 
 
@@ -74,7 +75,7 @@ class Egress:
         self._ways: dict[str, _Way] = {}
         self._bodies: set[asyncio.Task[None]] = set()
         self._starting = 0  # bodies that are to leave before anything else
-        metrics.waiting_from("egress", lambda: sum(feeds.waiting for feeds in self._feeds.values()))
+        metrics.waiting_from("egress", lambda: sum(len(feeds.dirty()) for feeds in self._feeds.values()))
 
     def speak(self, shard: int, feeds: Feeds) -> None:
         """We speak for a shard from now on; these are its feeds."""
@@ -92,6 +93,8 @@ class Egress:
         feeds = self._feeds[shard]
         while (bodies := feeds.next_bodies()) is not None:
             self._to_all(bodies)
+        for gateway, answer in feeds.answers():
+            self.tell(gateway, answer)
         for gateway in feeds.dirty():
             way = self._way(gateway)
             way.dirty[shard] = None
@@ -106,15 +109,15 @@ class Egress:
         way.told.append(envelope)
         self._go(way)
 
-    def idle(self) -> None:
-        """Say how far the log is where nothing was said for a while. To be called several times a second."""
-        since = self._clock.monotonic() - IDLE_S
-        for shard, feeds in self._feeds.items():
-            for gateway in list(feeds.chains):
-                way = self._way(gateway)
-                if way.task is None and way.said.get(shard, since) <= since:
-                    way.said[shard] = self._clock.monotonic()
-                    self.tell(gateway, feeds.idle(gateway))
+    def idle(self, shard: int, gateways: Iterable[str]) -> None:
+        """Say to these how far a shard's log is, where nothing was said of it for a while. To be called several times a second."""
+        since, waits = self._clock.monotonic() - IDLE_S, self._feeds[shard].unanswered()
+        for gateway in gateways:
+            way = self._way(gateway)
+            if way.said.get(shard, since) <= since and gateway not in waits:
+                way.dirty[shard] = None
+                way.idle.add(shard)
+                self._go(way)
 
     def tidy(self, living: frozenset[str]) -> None:
         """Forget the ways to gateways that are not known to live, and have nothing under way."""
@@ -144,8 +147,9 @@ class Egress:
         now = self._clock.monotonic
         try:
             while True:
-                while self._starting:
-                    await asyncio.sleep(0)  # noqa: ASYNC110 - what the feeds name is about to leave, in this very turn
+                # What the feeds name is about to leave, in this very turn.
+                while self._starting:  # noqa: ASYNC110
+                    await asyncio.sleep(0)
                 hops: list[Hop] = []
                 feeds, others = self._collect(way, hops)
                 if not feeds and not others:
@@ -177,12 +181,17 @@ class Egress:
         for shard in list(way.dirty):
             if size >= self._limits.batch_bytes:
                 break
-            feeds = self._feeds.get(shard)
-            feed = feeds.next(way.key, self._limits.batch_bytes - size) if feeds is not None else None
             del way.dirty[shard]
+            feeds, idle = self._feeds.get(shard), shard in way.idle
+            way.idle.discard(shard)
+            if feeds is None:
+                continue
+            feed = feeds.next(way.key, self._limits.batch_bytes - size)
+            if feed is None and idle:
+                feed = feeds.idle(way.key)
             if feed is None:
                 continue
-            if feeds is not None and way.key in feeds.dirty():
+            if way.key in feeds.dirty():
                 way.dirty[shard] = None  # behind the others: what did not fit comes next
             way.said[shard] = now
             size += sum(size_of(item) for _, _, item in feed.items)

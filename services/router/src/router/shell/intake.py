@@ -1,7 +1,8 @@
 """Intake: backends' notifications ▶ checked ▶ the shard that they belong to; what is invalid is set aside with the reason.
 
 Order is kept for each address: one consumer at a time (the broker's doing), taken in order, one record under way for each shard, repeated
-until it is confirmed; each message has an id, so that a record that stands in the log twice counts once. Only then is the notification acknowledged; the prefetch bounds what is on its way. It looks into no payload beyond the
+until it is confirmed; each message has an id, so that a record that stands in the log twice counts once. Only then is the notification
+acknowledged; the prefetch bounds what is on its way. It looks into no payload beyond the
 check (``core/notification.py``). ``app.py`` starts and stops it.
 """
 

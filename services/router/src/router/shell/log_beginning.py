@@ -36,7 +36,9 @@ class Beginning:
     """Where to read from, and what is known up to there."""
 
     fold: Fold
-    start: int | Literal["first"]  # the first entry to be read: that at the fold's own offset where there is one, to see that it is still the same
+    start: (
+        int | Literal["first"]
+    )  # the first entry to be read: that at the fold's own offset where there is one, to see that it is still the same
     last: Record | None = None  # the entry that must stand at ``start``, where it was seen
     tail: int = -1  # an offset near the log's end; -1: it is empty
     lost: bool = False  # nothing in the log means anything before a life begins anew
@@ -164,7 +166,9 @@ async def patiently(
         count += 1
         return on_record(record)
 
-    reading = asyncio.get_running_loop().create_task(bus.tail(stream, start, take, prefetch=prefetch), name=f"tail-{stream}")
+    reading = asyncio.get_running_loop().create_task(
+        bus.tail(stream, start, take, prefetch=prefetch), name=f"tail-{stream}"
+    )
     try:
         while True:
             before = count

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Protocol
 
 from router.core.checkpoint_parts import alone_in
@@ -52,7 +52,16 @@ class LogReader:
     """One shard's."""
 
     def __init__(
-        self, bus: Bus, stream: str, clock: Clock, steady: Steady, shard: int, shards: int, follower: Follower, *, prefetch: int
+        self,
+        bus: Bus,
+        stream: str,
+        clock: Clock,
+        steady: Steady,
+        shard: int,
+        shards: int,
+        follower: Follower,
+        *,
+        prefetch: int,
     ) -> None:
         """``stream`` is the log of ``shard``, one of ``shards``."""
         self._prefetch = prefetch

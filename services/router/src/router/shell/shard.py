@@ -7,14 +7,13 @@ from the log: what it knows besides (who lives, what time it is) only makes it w
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 from collections.abc import Iterable
 
 from router.core.feeds import Feeds
 from router.core.fold import FOLD_VERSION, Fold
 from router.core.history import History
-from router.core.outcome import Began, Effect, Emit, Marked, Out, Part, Ruled, Stranger
+from router.core.outcome import Began, Effect, Emit, Marked, Out, Part, Ruled
 from router.core.pages import history_page, page
 from router.core.speaker import Event, Speaker, State, Step
 from router.core.upkeep import Upkeep
@@ -121,6 +120,7 @@ class Shard:
         if self.speaks:
             self._keep_up()
             self._ask()
+            context.egress.idle(self.number, self._fold.gateways)
 
     async def stop(self) -> None:
         """Say and write nothing more, and read no more."""
@@ -178,7 +178,7 @@ class Shard:
         self._events.backlog.begin(fold.offset)
         self._checkpoints.begin(fold.offset)
         if fold.life:
-            self._feeds.take(fold.life, fold.offset, [], fold.gateways)
+            self._feeds.start(fold.life, fold.offset, fold.gateways, fold.ended)
 
     def caught_up(self) -> None:
         """The log is read up to about its end."""
@@ -205,10 +205,12 @@ class Shard:
                         self._history.put(message, policy, message.at_us)
             elif type(effect) is not Out:
                 internal = self._noted(effect, record) or internal
-        self._feeds.take(fold.life, record.offset, effects, fold.gateways)
+        self._feeds.take(fold.life, record.offset, effects, fold.gateways, fold.ended)
         self._events.take(fold.life, record.offset, emits)
         if not internal:
             self._upkeep.entered(len(record.body))
+        elif speaks:
+            self._checkpoints.write(self._events.backlog.confirmed)
         if speaks:
             self._context.egress.kick(self.number)
             self._tracks.end(fold, effects)
@@ -221,12 +223,8 @@ class Shard:
         match effect:
             case Began():
                 context.gateways.meet(effect.gateway, context.clock.monotonic())
-            case Stranger() if self.speaks:
-                ended = wire.LifeEnded(self.number, effect.life, effect.counted)
-                context.egress.tell(effect.gateway, ended)
             case Marked():
                 self._marked(effect, record.offset)
-                self._checkpoints.write(self._events.backlog.confirmed)
                 return True
             case Part():
                 whole = self._checkpoints.seen(effect.part)
@@ -333,14 +331,14 @@ class Shard:
             self._writer.put(wire.Mark(context.router, now_us))
 
     def _ask(self) -> None:
-        """Ask the gateways again that have not said how far they have got; say how far the log is where nothing was said."""
+        """Ask the gateways again that have not said how far they have got."""
         context = self._context
         now = context.clock.monotonic()
         if now < self._asked_at + ASK_AGAIN_S:
             return
         self._asked_at = now
-        for gateway in self._fold.gateways:
-            if gateway not in self._feeds.chains and gateway in context.gateways.living:
+        for gateway in self._feeds.unanswered():
+            if gateway in context.gateways.living:
                 context.egress.tell(gateway, wire.Speaker(context.router, self.number))
 
     def _new_history(self) -> History:
