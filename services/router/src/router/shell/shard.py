@@ -324,9 +324,9 @@ class Shard:
         if not fold.life:
             return
         if context.listened():
-            for gateway, life in upkeep.gone(fold.gateways, context.gateways.living, now):
-                event(_logger, "gateway_life_over", shard=self.number, gateway=gateway, life=life)
-                self._writer.put(wire.Gone(gateway, life, now_us))
+            for gateway, ended in upkeep.gone(fold.gateways, context.gateways.living, now):
+                event(_logger, "gateway_life_over", shard=self.number, gateway=gateway, life=ended)
+                self._writer.put(wire.Gone(gateway, ended, now_us))
         if not self._checkpoints.pending and upkeep.mark(now, now_us):
             self._writer.put(wire.Mark(context.router, now_us))
 
