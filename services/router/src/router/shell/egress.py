@@ -93,8 +93,7 @@ class Egress:
         feeds = self._feeds[shard]
         while (bodies := feeds.next_bodies()) is not None:
             self._to_all(bodies)
-        for gateway, answer in feeds.answers():
-            self.tell(gateway, answer)
+        self._answer(feeds)
         for gateway in feeds.dirty():
             way = self._way(gateway)
             way.dirty[shard] = None
@@ -189,6 +188,7 @@ class Egress:
             feed = feeds.next(way.key, self._limits.batch_bytes - size)
             if feed is None and idle:
                 feed = feeds.idle(way.key)
+            self._answer(feeds)
             if feed is None:
                 continue
             if way.key in feeds.dirty():
@@ -197,6 +197,11 @@ class Egress:
             size += sum(size_of(item) for _, _, item in feed.items)
             taken.append(self._traced(feed, way.key, hops) if self._tracing.on else feed)
         return taken, others
+
+    def _answer(self, feeds: Feeds) -> None:
+        """Tell gateways what they must hear besides their feeds."""
+        for gateway, answer in feeds.answers():
+            self.tell(gateway, answer)
 
     def _traced(self, feed: Feed, key: str, hops: list[Hop]) -> Feed:
         """Open the spans of sampled messages' way to one gateway."""

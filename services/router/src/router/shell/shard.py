@@ -243,6 +243,8 @@ class Shard:
                 )
                 if effect.new_life:
                     self._history = self._new_history()
+                    if self.speaks:  # gateways that came before the life has begun have to begin theirs again
+                        context.egress.tell(ALL, wire.Speaker(context.router, self.number))
             case _:
                 pass
         return False
