@@ -16,7 +16,9 @@ async def test_it_sums_the_gateways_and_says_what_this_router_speaks_for():
     rooms = RoomTable()
     rooms.join("a", "g1", "g1~1", "u")
     rooms.join("a", "g1", "g1~2", "u")
-    shards = [SimpleNamespace(number=number, speaks=number == 3, fold=SimpleNamespace(rooms=rooms)) for number in (2, 3)]
+    shards = [
+        SimpleNamespace(number=number, speaks=number == 3, fold=SimpleNamespace(rooms=rooms)) for number in (2, 3)
+    ]
     statistics = Statistics("r1", clock, gateways, lambda: shards)
     started = clock.wall_us() - 5_000_000
     gateways.heartbeat(Heartbeat("g1", started, 1, 2, 3, 4, 5), 0.0)

@@ -43,6 +43,7 @@ class Shard:
         """Idle until it is looked at."""
         self.number = number
         self.speaker = Speaker(context.router)
+        self.begun_at = -1  # the offset of the checkpoint at which the reading began
         self._context = context
         self._fold = Fold(number, context.topology.shards)
         self._feeds = Feeds(context.router, number, context.limits.ring_bytes)
@@ -171,7 +172,7 @@ class Shard:
         """What is read from now on is applied to this fold."""
         self._do(self.speaker.happened(Event.ANEW))
         context = self._context
-        self._fold = fold
+        self._fold, self.begun_at = fold, fold.offset
         self._feeds = Feeds(context.router, self.number, context.limits.ring_bytes)
         self._history = self._new_history()
         self._upkeep = Upkeep(context.limits.bounds, context.limits.marks)
