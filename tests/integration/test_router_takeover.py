@@ -60,7 +60,7 @@ async def all_placed(*routers: Router) -> None:
 
 
 async def test_a_router_is_ready_once_it_does_its_part(stage: Stage) -> None:
-    """Before that a rollout must not end the one that serves: readiness says what is waited for. Then the first message takes no longer than others."""
+    """Before that a rollout must not end the one that serves: readiness says what is waited for. Then the first message waits for nothing."""
     router = await stage.router(listen_ms=300)
     assert router.readiness.reasons() == {"shards": "listening to the other routers"}
     await eventually(lambda: not router.readiness.reasons())

@@ -162,8 +162,8 @@ class RouterSettings(Settings):
     def _log_holds_what_is_remembered(self) -> RouterSettings:
         if self.bus.broker_log_bytes < 2 * self.memory.history_bytes:
             raise ValueError("WARREN_BROKER_LOG_BYTES must be at least twice WARREN_ROUTER_HISTORY_BYTES")
-        if self.bus.broker_log_bytes < 8 * self.memory.checkpoint_bytes:
-            raise ValueError("WARREN_BROKER_LOG_BYTES must be at least eight times WARREN_ROUTER_CHECKPOINT_BYTES")
+        if self.bus.broker_log_bytes < 4 * self.memory.checkpoint_bytes:
+            raise ValueError("WARREN_BROKER_LOG_BYTES must be at least four times WARREN_ROUTER_CHECKPOINT_BYTES")
         return self
 
     @field_validator("events")
