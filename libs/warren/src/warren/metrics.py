@@ -165,7 +165,9 @@ class GatewayMetrics(_Metrics):
         self._heartbeats_missed = self._counter("heartbeats_missed", "Connections ended for want of a pong.")
         self._slow = self._counter("slow_disconnects", "Connections ended because they read too slowly.")
         self._reads = self._counts(
-            "reads", "source", "Times that what a member lacks, or a HISTORY, was had from memory, or asked of the routers."
+            "reads",
+            "source",
+            "Times that what a member lacks, or a HISTORY, was had from memory, or asked of the routers.",
         )
         self._feed_gaps = self._counter("feed_gaps", "Feeds that came behind something that has not come.")
         self._resets = self._counter("resets", "Times that a part of a shard's feeds was not to be had any more.")

@@ -321,9 +321,7 @@ class Session(Lifetime):
         question, quiet = self._membership.answered(room, reply.ref)
         if reply.ref and (question is None or (quiet and reply.recovered)):
             return []
-        return [
-            Send(Joined(room, position.epoch, position.seq, reply.recovered, reply.missed, _shown(reply.ref)))
-        ]
+        return [Send(Joined(room, position.epoch, position.seq, reply.recovered, reply.missed, _shown(reply.ref)))]
 
     def resynced(self, room: str, position: Position) -> Actions:
         """Take that this member stands at ``position`` now, and that what lies before it may be lost to it."""

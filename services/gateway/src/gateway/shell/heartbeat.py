@@ -1,8 +1,8 @@
 """Heartbeat: tells the routers that this gateway lives, and finds out whether they can reach it.
 
-A heartbeat goes to all routers, at once whenever our queue is consumed anew; after each it knocks at our own door. A process that was frozen for
-longer than a few of them may have been taken for dead, and its door closed. At the end it says good-bye. It decides nothing: ``app.py`` starts and ends
-it, and has the downlink consume anew where nothing reaches our queue.
+A heartbeat goes to all routers, at once whenever our queue is consumed anew; after each it knocks at our own door. A process that was
+frozen for longer than a few of them may have been taken for dead, and its door closed. At the end it says good-bye. It decides nothing:
+``app.py`` starts and ends it, and has the downlink consume anew where nothing reaches our queue.
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
 """Rejoining: has all members of a shard join again, each from where it stands, where our life on it is over or a part of the chain is lost.
 
-Some at a time, and no more than the uplink has place for: a pod may hold a hundred thousand memberships. Clients notice nothing, as the sessions ask by
-themselves. It keeps one task for each shard that is joining again; a second reason begins it anew. The downlink begins it, ``app.py`` ends it.
+Some at a time, and no more than the uplink has place for: a pod may hold a hundred thousand memberships. Clients notice nothing, as the
+sessions ask by themselves. It keeps one task for each shard that is joining again; a second reason begins it anew. The downlink begins it,
+``app.py`` ends it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from warren.fault import watched
 
 SLICE = 64
-LOOK_AGAIN_S = 0.05
 
 
 class Member(Protocol):
@@ -27,10 +27,10 @@ class Member(Protocol):
 class Rejoining:
     """The shards whose members join again."""
 
-    def __init__(self, members: Callable[[], Sequence[Member]], has_place: Callable[[int], bool]) -> None:
-        """``members`` are all connections; ``has_place(shard)``: the uplink takes some more joins."""
+    def __init__(self, members: Callable[[], Sequence[Member]], place: Callable[[int], Awaitable[None]]) -> None:
+        """``members`` are all connections; ``place(shard)`` returns once the uplink takes some more joins."""
         self._members = members
-        self._has_place = has_place
+        self._place = place
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     def begin(self, shard: int) -> None:
@@ -51,8 +51,7 @@ class Rejoining:
     async def _run(self, shard: int) -> None:
         members = self._members()
         for begin in range(0, len(members), SLICE):
-            while not self._has_place(shard):
-                await asyncio.sleep(LOOK_AGAIN_S)
+            await self._place(shard)
             for member in members[begin : begin + SLICE]:
                 member.rejoin(shard)
             await asyncio.sleep(0)

@@ -150,9 +150,7 @@ class RoomReads:
             connection.resynced(joined.room, joined.position)
 
     def _give(self, give: Give) -> None:
-        delivered = self._hub.give(
-            give.room, give.conns, give.messages, give.own_upto, self._clock.wall_us() // 1_000
-        )
+        delivered = self._hub.give(give.room, give.conns, give.messages, give.own_upto, self._clock.wall_us() // 1_000)
         self._charge(give, delivered)
         for member in delivered.woken:
             if isinstance(member, Connection):

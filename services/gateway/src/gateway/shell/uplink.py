@@ -66,6 +66,7 @@ class _Shard:
         self.task: asyncio.Task[None] | None = None
         self.idle = asyncio.Event()
         self.idle.set()
+        self.join_place = asyncio.Event()
 
     def release(self) -> None:
         waiters, self.waiters = self.waiters, {}
@@ -184,9 +185,11 @@ class Uplink:
         self._kick(sent)
         return True
 
-    def place_for_joins(self, shard: int) -> bool:
-        """Say whether so few joins and leaves wait that all members of a shard may go on to join again."""
-        return self._shards[shard].batches.controls * 2 < self._limits.count
+    async def place_for_joins(self, shard: int) -> None:
+        """Return once so few joins and leaves wait that some more members of a shard may join again."""
+        sent = self._shards[shard]
+        while sent.batches.controls * 2 > self._limits.count:
+            await sent.join_place.wait()
 
     # ── backpressure ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -273,7 +276,9 @@ class Uplink:
 
     def _give_up(self, entry: Sending) -> None:
         reason = "answer_timeout" if entry.confirmed else "publish_timeout"
-        told = not entry.confirmed or bool(entry.id)  # who gave no id is answered nothing: what is in the log comes by itself
+        told = not entry.confirmed or bool(
+            entry.id
+        )  # who gave no id is answered nothing: what is in the log comes by itself
         if self._unanswered.get((entry.conn, entry.id)) is entry:
             del self._unanswered[entry.conn, entry.id]
         trace_id = entry.hop.trace_id if entry.hop is not None else None
@@ -333,6 +338,8 @@ class Uplink:
                 shard.batches.failed(batch)
             else:
                 self._went(shard.batches.confirmed(batch))
+        shard.join_place.set()
+        shard.join_place.clear()
 
     def _went(self, entries: Sequence[Sending]) -> None:
         """Take that these are in the log."""
