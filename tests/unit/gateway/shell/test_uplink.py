@@ -219,20 +219,54 @@ async def test_a_leave_without_place_begins_our_life_anew():
 
 
 async def test_crowded_readers_wait_for_place():
-    """Above half of a buffer who publishes is held, until it is below again."""
+    """Above half of a buffer who publishes is held, until the routers have counted so much that it is below again."""
     rig = await Rig(count=4, bytes=10_000).begin()
-    rig.bus.gate.clear()
     for number in range(2):
         rig.uplink.publish(message(number))
     assert not rig.uplink.crowded("r")
     rig.uplink.publish(message(2))
     assert rig.uplink.crowded("r")
     held = asyncio.create_task(rig.uplink.place("r"))
+    await rig.uplink.flush()
     await asyncio.sleep(0)
     assert not held.done()
-    rig.bus.gate.set()
+    rig.uplink.counted(0, 1, 1)
+    await asyncio.sleep(0)
+    assert not held.done()
+    rig.uplink.counted(0, 1, rig.bus.heads[-1][1])
     await asyncio.wait_for(held, 5)
     assert not rig.uplink.crowded("r")
+    await rig.uplink.close()
+
+
+async def test_who_waits_for_place_may_go():
+    """Nothing is kept of it."""
+    rig = await Rig(count=4, bytes=10_000).begin()
+    for number in range(3):
+        rig.uplink.publish(message(number))
+    held = asyncio.create_task(rig.uplink.place("r"))
+    await asyncio.sleep(0)
+    held.cancel()
+    await asyncio.gather(held, return_exceptions=True)
+    assert not rig.uplink._shards[0].waiters
+    await rig.uplink.close()
+
+
+async def test_a_broker_that_holds_publishers_back_is_as_one_that_is_away():
+    """Nobody is held any longer, and above half messages are refused as unavailable, until the alarm is over."""
+    rig = await Rig(count=4, bytes=10_000).begin()
+    rig.bus.gate.clear()
+    for number in range(3):
+        rig.uplink.publish(message(number))
+    held = asyncio.create_task(rig.uplink.place("r"))
+    await asyncio.sleep(0)
+    rig.bus.alarm(True)
+    await asyncio.wait_for(held, 5)
+    assert not rig.uplink.crowded("r")
+    assert isinstance(rig.uplink.publish(message(4)), BusUnavailable)
+    rig.bus.alarm(False)
+    assert rig.uplink.crowded("r")
+    assert rig.uplink.publish(message(4)) is None
     await rig.uplink.close()
 
 
@@ -268,3 +302,107 @@ async def test_spans_end_with_the_confirm_or_the_refusal(rig: Rig):
     assert first.attributes["messaging.batch.message_count"] == 1
     assert (first.attributes.get("error.type"), second.attributes["error.type"]) == (None, "unavailable")
     rig.bus.turn(True)
+
+
+async def test_our_life_begins_with_a_hello_on_each_shard():
+    """Though nobody has anything to say; what comes meanwhile goes behind it."""
+    rig = Rig()
+    rig.bus.gate.clear()
+    rig.uplink.begin()
+    await asyncio.sleep(0)
+    rig.uplink.publish(message(1))
+    assert (rig.uplink.life(0), rig.uplink.begun(0)) == (1, False)
+    rig.bus.gate.set()
+    await rig.uplink.flush()
+    assert rig.uplink.begun(0)
+    assert [batch for _, batch in rig.bus.confirmed] == [[envelope.Hello()], [message(1)]]
+    assert rig.bus.heads == [(1, 1), (1, 2)]
+    await rig.uplink.close()
+
+
+async def test_what_was_given_up_leaves_the_rest_under_a_new_number(rig: Rig):
+    """While the first one fails its number stays; once something of it is given up it is used no more."""
+    rig.bus.turn(False)
+    rig.uplink.publish(message(1, "a"))
+    rig.clock.now = 5.0
+    rig.uplink.publish(message(2, "b"))
+    await eventually(lambda: len(rig.bus.attempts) >= 2)
+    rig.uplink.expire(10.0)
+    rig.bus.turn(True)
+    await rig.uplink.flush()
+    assert rig.bus.heads[:3] == [(1, 1), (1, 2), (1, 2)]
+    assert (rig.bus.heads[-1], rig.bus.sent) == ((1, 3), [message(2, "b")])
+
+
+async def test_a_life_that_is_over_begins_anew_and_what_did_not_count_goes_again(rig: Rig):
+    """What counted does not, nor what only asked to join; the sender's deadline stays what it was."""
+    rig.uplink.publish(message(1, "a"))
+    await rig.uplink.flush()
+    rig.uplink.publish(message(2, "b"))
+    rig.uplink.join(envelope.Join("r", "g~1", "ann"))
+    rig.uplink.leave(envelope.Leave(("r",), "g~2", "l"))
+    await rig.uplink.flush()
+    sent = len(rig.bus.sent)
+    assert not rig.uplink.life_ended(0, 7, 0)
+    assert rig.uplink.life_ended(0, 1, 2)
+    assert not rig.uplink.life_ended(0, 1, 2)
+    await rig.uplink.flush()
+    assert rig.bus.heads[-2:] == [(2, 1), (2, 2)]
+    assert rig.bus.sent[sent:] == [message(2, "b"), envelope.Leave(("r",), "g~2", "l")]
+    rig.uplink.answered("g~1", "a")
+    rig.uplink.expire(10.0)
+    assert rig.undelivered == [("g~1", "b", "NotConfirmed")]
+
+
+async def test_a_life_that_ends_while_its_batch_is_under_way_waits_for_nothing_of_it(rig: Rig):
+    """A confirm of the old life's batch says nothing any more, and its messages go again behind the new Hello."""
+    rig.bus.gate.clear()
+    rig.uplink.publish(message(1, "a"))
+    await asyncio.sleep(0)
+    assert rig.uplink.life_ended(0, 1)
+    rig.bus.gate.set()
+    await rig.uplink.flush()
+    assert rig.bus.heads == [(1, 1), (1, 2), (2, 1), (2, 2)]
+    assert rig.bus.sent == [message(1, "a")] * 2
+
+
+async def test_a_count_before_the_confirm_ends_the_sending(rig: Rig):
+    """A batch that failed, and has counted all the same, is not sent again."""
+    rig.bus.errors = [NotConfirmed("?")]
+    rig.uplink.publish(message(1, "a"))
+    await eventually(lambda: rig.bus.attempts)
+    rig.uplink.counted(0, 1, 2)
+    await rig.uplink.flush()
+    assert len(rig.bus.attempts) == 1
+    rig.uplink.answered("g~1", "a")
+    rig.uplink.expire(99.0)
+    assert rig.undelivered == []
+
+
+async def test_what_is_in_the_log_takes_its_place_until_it_has_counted():
+    """Also what was given up: while no router counts, the log does not fill up."""
+    rig = await Rig(count=4, bytes=10_000).begin()
+    for number in range(4):
+        assert rig.uplink.publish(message(number)) is None
+    await rig.uplink.flush()
+    rig.uplink.expire(99.0)
+    assert rig.undelivered == []  # nobody waits for an answer to these
+    assert isinstance(rig.uplink.publish(message(5)), Overloaded)
+    rig.uplink.counted(0, 1, rig.bus.heads[-1][1])
+    assert rig.uplink.publish(message(5)) is None
+    await rig.uplink.close()
+
+
+async def test_members_who_join_again_wait_for_place():
+    """Some more may once so few joins and leaves wait that none of a client's is refused for them."""
+    rig = await Rig(count=4, bytes=10_000).begin()
+    await asyncio.wait_for(rig.uplink.place_for_joins(0), 5)
+    rig.bus.gate.clear()
+    for number in range(3):
+        rig.uplink.join(envelope.Join("r", f"g~{number}", "ann"))
+    waits = asyncio.create_task(rig.uplink.place_for_joins(0))
+    await asyncio.sleep(0)
+    assert not waits.done()
+    rig.bus.gate.set()
+    await asyncio.wait_for(waits, 5)
+    await rig.uplink.close()
