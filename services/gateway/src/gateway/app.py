@@ -105,7 +105,7 @@ class Gateway:
         self._authenticator = Authenticator(settings.auth, self.clock)
         namespaces = settings.namespaces.namespaces
         recent = RecentMessages(namespaces, limits.recent_room_bytes, limits.recent_bytes)
-        self.hub = Hub(topology.shards, lambda room: namespaces.policy(room).slow, recent)
+        self.hub = Hub(lambda room: namespaces.policy(room).slow, recent)
         self.uplink = Uplink(
             self.id,
             bus,

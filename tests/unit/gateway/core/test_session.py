@@ -361,13 +361,10 @@ def test_history_is_asked_of_the_router_and_answered_once():
     assert says(session, type="HISTORY", room="news")[0].envelope == envelope.HistoryQuery("news", "g~1", "~4", 0, 50)
     assert refused(says(session, type="HISTORY", room="news", payload={"limit": 101})) is ErrorCode.INVALID_MESSAGE
     assert [action.envelope.ref for action in session.renew(lambda room: room == "news")] == ["~2"]
-    assert session.awaits_history("news", "h1")
-    assert not session.awaits_history("news", "~2")
     messages = (envelope.Deliver("news", "e", 8, "CHAT", b"1", 5_000),)
     page = envelope.HistoryPage("g~1", "news", "h1", messages, more=True)
     assert session.answer(page, 100.0) == [Send(History("news", messages, True, "h1"))]
     assert session.answer(page, 100.0) == []
-    assert not session.awaits_history("news", "h1")
     refusal = envelope.Refused("g~1", "~4", "not_joined", "No")
     assert session.answer(refusal, 100.0) == [Send(error(ErrorCode.NOT_JOINED, "No"))]
     assert "news" in session.rooms

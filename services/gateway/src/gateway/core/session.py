@@ -347,10 +347,6 @@ class Session(Lifetime):
         question, quiet = self._membership.open(room, ref)
         return quiet if isinstance(question, envelope.Join) else None
 
-    def awaits_history(self, room: str, ref: str) -> bool:
-        """Say whether a HISTORY of this room is open under ``ref``."""
-        return isinstance(self._membership.open(room, ref)[0], envelope.HistoryQuery)
-
     def undelivered(self, ref: str, code: ErrorCode, message: str = "") -> Actions:
         """Say that what was sent under ``ref`` did not get through (UNAVAILABLE) or did not fit (OVERLOADED)."""
         if self.state is State.CLOSED:

@@ -26,7 +26,7 @@ from gateway.shell.tallies import kind_of, name_of
 from gateway.shell.uplink import Uplink
 from gateway.shell.wire import Breach, Wire
 from warren import envelope
-from warren.address import shard_of
+from warren.address import EVERYONE, shard_of
 from warren.clock import Clock
 from warren.errors import CloseCode, Overloaded, WarrenError, code_of
 from warren.logs import event, get_logger
@@ -384,7 +384,8 @@ class Connection(Member):
     def _leave_all(self) -> None:
         """Take this connection out of every room, here and at the routers."""
         rooms = self.session.closed()
-        for room in self._around.hub.remove(self.id):
+        self._around.hub.remove(self.id)
+        for room in (*rooms, EVERYONE):
             self._around.history.left(room, self.id)
         for leave in actions.leaves(rooms, self.id, self.user, self._around.shards):
             self._around.uplink.leave(leave.envelope)

@@ -178,6 +178,8 @@ class Downlink:
                     self._reads.page(item)
                 case envelope.HistoryPage():
                     self._reads.history_page(item)
+                case envelope.Refused():
+                    self._answer(item)
                 case envelope.Speaker():
                     if self._knows(item.shard):
                         self._speaks(item)

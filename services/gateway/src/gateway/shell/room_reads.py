@@ -7,6 +7,7 @@ call it, the gateway's tick drives it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from gateway.core.hub import Delivered, Gap, Hub
@@ -45,10 +46,10 @@ class RoomReads:
         self._recent = recent
         self._catch_up = catch_up
         self._routers = routers
-        # HISTORY that the routers are asked for: (connection, room, ref) ▶ the question, and when to ask again.
-        self._asked: dict[tuple[str, str, str], tuple[envelope.HistoryQuery, float]] = {}
+        # HISTORY that is not answered: (connection, room) ▶ ref ▶ the question, and when to ask (again).
+        self._asked: dict[tuple[str, str], dict[str, tuple[envelope.HistoryQuery, float]]] = {}
         metrics.waiting_from("catch_up", lambda: len(catch_up))
-        metrics.waiting_from("history", lambda: len(self._asked))
+        metrics.waiting_from("history", lambda: sum(map(len, self._asked.values())))
 
     # ── members ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -63,6 +64,8 @@ class RoomReads:
         if any(isinstance(step, Give) for step in steps) and not any(isinstance(step, Ask) for step in steps):
             self._metrics.reads("memory")
         self._do(steps)
+        for query, _ in list(self._asked.get((item.conn, item.room), {}).values()):
+            self.history(query)
 
     def behind(self, gaps: Sequence[Gap]) -> None:
         """Have everyone catch up who stands before a hole in the chain."""
@@ -73,30 +76,38 @@ class RoomReads:
         self._do(self._catch_up.page(page, self._clock.monotonic(), self._clock.wall_us()))
 
     def left(self, room: str, conn: str) -> None:
-        """Take that a connection is no member of a room any more."""
+        """Take that a connection is no member of a room any more, or does not want to be."""
         self._catch_up.left(room, conn)
+        self._asked.pop((conn, room), None)
 
     # ── HISTORY ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def history(self, query: envelope.HistoryQuery) -> None:
-        """Answer a client's HISTORY, at once or when a router has."""
+        """Answer a client's HISTORY: at once, or when a router has. Who has asked to join before waits for that."""
+        if self._hub.standing(query.room, query.conn) is None:
+            self._waits(query, math.inf)
+            return
         known = self._recent.page(query.room, query.before, query.limit, self._clock.wall_us())
         if known is None:
             self._ask(query, self._clock.monotonic())
             return
         self._metrics.reads("memory")
         messages, more = known
-        connection = self._find(query.conn)
-        if connection is not None:
-            connection.answer(envelope.HistoryPage(query.conn, query.room, query.ref, tuple(messages), more))
+        page = envelope.HistoryPage(query.conn, query.room, query.ref, tuple(messages), more)
+        if not self.history_page(page) and (connection := self._find(query.conn)) is not None:
+            connection.answer(page)
 
-    def history_page(self, page: envelope.HistoryPage) -> None:
-        """Take a router's answer to HISTORY; one that was answered before does nothing."""
-        if self._asked.pop((page.conn, page.room, page.ref), None) is None:
-            return
+    def history_page(self, page: envelope.HistoryPage) -> bool:
+        """Take the answer to a HISTORY that waits; False where none does: it was answered before."""
+        open_here = self._asked.get((page.conn, page.room), {})
+        if open_here.pop(page.ref, None) is None:
+            return False
+        if not open_here:
+            del self._asked[page.conn, page.room]
         connection = self._find(page.conn)
         if connection is not None:
             connection.answer(page)
+        return True
 
     # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -104,28 +115,27 @@ class RoomReads:
         """Ask again at once for what is not answered on a shard: another router speaks for it."""
         now = self._clock.monotonic()
         self._do(self._catch_up.renew(shard, now))
-        for query, _ in list(self._asked.values()):
-            if shard_of(query.room, self._shards) == shard:
-                self._ask_again(query, now)
+        for query, due in self._open():
+            if due < math.inf and shard_of(query.room, self._shards) == shard:
+                self._ask(query, now)
 
     def tick(self, now: float) -> None:
         """Ask again for what has been without an answer for long."""
         self._do(self._catch_up.tick(now))
-        for query, due in list(self._asked.values()):
+        for query, due in self._open():
             if due <= now:
-                self._ask_again(query, now)
+                self._ask(query, now)
 
-    def _ask_again(self, query: envelope.HistoryQuery, now: float) -> None:
-        connection = self._find(query.conn)
-        if connection is None or not connection.session.awaits_history(query.room, query.ref):
-            del self._asked[query.conn, query.room, query.ref]
-        else:
-            self._ask(query, now)
+    def _open(self) -> list[tuple[envelope.HistoryQuery, float]]:
+        return [asked for open_here in self._asked.values() for asked in open_here.values()]
 
     def _ask(self, query: envelope.HistoryQuery, now: float) -> None:
-        self._asked[query.conn, query.room, query.ref] = (query, now + AGAIN_S)
+        self._waits(query, now + AGAIN_S)
         self._metrics.reads("routers")
         self._routers.ask(shard_of(query.room, self._shards), query)
+
+    def _waits(self, query: envelope.HistoryQuery, due: float) -> None:
+        self._asked.setdefault((query.conn, query.room), {})[query.ref] = (query, due)
 
     # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
