@@ -174,7 +174,11 @@ class GatewayMetrics(_Metrics):
         self._lives_ended = self._counter(
             "lives_ended", "Times that this gateway had to begin anew on a shard, with all its members there."
         )
-        self._buffer_bytes = self._gauge("buffer_bytes", "Bytes that connections hold, by what they are of.", "of")
+        self._buffer_bytes = self._gauge(
+            "buffer_bytes",
+            "Bytes that connections hold, by what they are of; windows, which compressed messages build on, are outside of the limit.",
+            "of",
+        )
         self.buffer_limit = self._gauge("buffer_limit_bytes", "Bytes that all connections may hold together.")
         self._buffer_closes = self._counts(
             "buffer_closes", "of", "Connections ended because all together held too much, by whose or what it was."

@@ -15,14 +15,13 @@ from pathlib import Path
 from aiohttp import web
 
 from gateway.core.ages import Ages
-from gateway.core.allowance import Allowance
 from gateway.core.hub import Hub
 from gateway.core.incoming import Unknown
 from gateway.core.limits import OutboxLimits
 from gateway.core.load import Load
 from gateway.core.memory_budget import MemoryBudget
 from gateway.core.places import places
-from gateway.core.reads import BURST_S, ReadLimits
+from gateway.core.reads import ReadLimits, everyones
 from gateway.core.recent_messages import RecentMessages
 from gateway.core.room_catch_up import RoomCatchUp
 from gateway.core.session import SessionConfig
@@ -58,6 +57,8 @@ TICKS = 4
 MAX_TICK_S = 1.0
 # From being asked away for its age to being closed: a client needs a moment to come in elsewhere first.
 AGE_GRACE_S = 5.0
+# Rooms whose last messages are looked through at each tick for what is too old.
+TIDY_ROOMS = 64
 # What is said of the broker: it can be published to; it holds publishers back (an alarm of its own); it is away.
 UP, BLOCKED, DOWN = "up", "blocked", "down"
 # From this part of all sockets that it can have on the pod is not ready: clients go elsewhere before any is turned away.
@@ -104,7 +105,7 @@ class Gateway:
             _log_capped(limits.connections, room.connections, open_files)
         self._authenticator = Authenticator(settings.auth, self.clock)
         namespaces = settings.namespaces.namespaces
-        recent = RecentMessages(namespaces, limits.recent_room_bytes, limits.recent_bytes)
+        self._recent = recent = RecentMessages(namespaces, limits.recent_room_bytes, limits.recent_bytes)
         self.hub = Hub(lambda room: namespaces.policy(room).slow, recent)
         self.uplink = Uplink(
             self.id,
@@ -155,7 +156,7 @@ class Gateway:
             on_tick=self._tick,
             ages=_ages(times),
         )
-        self._memory = Memory(MemoryBudget(limits.buffer_bytes), self.clock, self.metrics)
+        self._memory = Memory(MemoryBudget(limits.buffer_bytes), self.clock, self.metrics, lambda: self.hub.spelled)
         self._turns = Turns(self.clock, self._memory.turn)
         self._rejoining = Rejoining(self.lobby.connections, self.uplink.place_for_joins)
         self._downlink = Downlink(
@@ -186,7 +187,7 @@ class Gateway:
                 topology.shards,
                 self._reads,
                 ReadLimits(limits.read_bytes, limits.read_bytes_per_s),
-                Allowance(BURST_S * limits.pod_read_bytes_per_s, limits.pod_read_bytes_per_s),
+                everyones(limits.pod_read_bytes_per_s),
             ),
             SessionConfig(
                 heartbeat_ms=times.heartbeat_ms,
@@ -343,6 +344,7 @@ class Gateway:
         self._downlink.tick(now)
         self._reads.tick(now)
         self.uplink.expire(now)
+        self._recent.tidy(self.clock.wall_us(), TIDY_ROOMS)
         self.metrics.rooms.set(self.hub.rooms)
 
     def _pulse(self) -> Heartbeat:

@@ -68,7 +68,8 @@ class ListenSettings(Settings):
     )
     deflate: bool = variable(True, "Whether permessage-deflate is used with clients that offer it.")
     echo: bool = variable(
-        True, "Whether /ws/echo is served; it asks for no token and has no rate limit, so not where strangers reach it."
+        False,
+        "Whether /ws/echo is served; it asks for no token and has no rate limit, so not where strangers reach it.",
     )
     stats: Literal["external", "internal"] = variable(
         "external",
@@ -202,8 +203,8 @@ class LimitSettings(Settings):
     )
     buffer_bytes: int = variable(
         256 * 1_048_576,
-        "Bytes that all connections of a pod may hold together: messages that are being received, what waits for slow readers, and what "
-        "compressed messages build on; beyond it those that hold most are closed, clients without a checked token first.",
+        "Bytes that all connections of a pod may hold together: messages that are being received, and what waits for slow readers, where what "
+        "many wait for counts once; beyond it those that hold most are closed, clients without a checked token first.",
         ge=1_048_576,
     )
     read_bytes: int = variable(
@@ -236,7 +237,7 @@ class LimitSettings(Settings):
     )
     recent_room_bytes: int = variable(
         1_048_576,
-        "Bytes of one room's last messages that the pod remembers for members who come back and for HISTORY; what it has not the routers are asked for.",
+        "Bytes of one room's last messages that the pod remembers, for members who come back and HISTORY; else the routers are asked.",
         ge=0,
     )
     recent_bytes: int = variable(

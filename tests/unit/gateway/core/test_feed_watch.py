@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from gateway.core.feed_watch import AGAIN_FIRST_S, AGAIN_LAST_S, BARREN_FIRST_S, BARREN_LAST_S, SILENCE_S, FeedWatch
@@ -60,7 +62,7 @@ def test_a_life_that_was_never_fed_begins_anew_less_and_less_often():
         if watch.barren(float(second), fed=False):
             watch.anew(float(second))
             ended.append(float(second))
-    waits = [after - before for before, after in zip(ended, ended[1:], strict=False)]
+    waits = [after - before for before, after in itertools.pairwise(ended)]
     assert ended[0] == BARREN_FIRST_S
     assert waits[:4] == [61.0, 121.0, 241.0, 481.0]
     assert set(waits[4:]) == {BARREN_LAST_S + 1}

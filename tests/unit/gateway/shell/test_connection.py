@@ -15,7 +15,7 @@ from tests.support.gateways import logged
 from gateway.core.frames import JSON
 from gateway.core.hub import Hub
 from gateway.core.limits import OutboxLimits
-from gateway.core.outbox import Outbox
+from gateway.core.outbox import Outbox, Put
 from gateway.core.patience import ANSWERS
 from gateway.core.reads import ESTIMATE_BYTES, ReadLimits
 from gateway.core.rights import Identity
@@ -50,10 +50,14 @@ class ListWire:
         self.lingered = self.resting = self.is_known = self.holds = False
         self.since = 0.0
         self.rests: list[float] = []
+        self.work: list[float] = []
         self.rested = asyncio.Event()
 
-    def worked(self, since: float) -> None:
-        pass
+    def worked(self, seconds: float) -> None:
+        self.work.append(seconds)
+
+    def put(self, chunk: bytes) -> Put:
+        return self.outbox.put(chunk)
 
     def known(self) -> None:
         self.is_known = True
@@ -70,6 +74,8 @@ class ListWire:
 
     async def rest(self, seconds: float) -> None:
         self.rests.append(seconds)
+        if self.ended:
+            return
         self.resting = True
         await self.rested.wait()
         self.rested.clear()
@@ -128,6 +134,7 @@ class ListUplink:
         self.takes_joins = True
         self.full = False
         self.placed = asyncio.Event()
+        self.placing = 0  # who waits for place
 
     def publish(self, up: envelope.Publish, hop: object = None) -> WarrenError | None:
         if self.error is None:
@@ -146,7 +153,11 @@ class ListUplink:
         return self.full
 
     async def place(self, room: str) -> None:
-        await self.placed.wait()
+        self.placing += 1
+        try:
+            await self.placed.wait()
+        finally:
+            self.placing -= 1
 
 
 class ListHistory:
@@ -287,20 +298,36 @@ async def test_a_crowded_shard_holds_its_publisher():
     assert not rig.connection.held
 
 
-async def test_who_waits_for_place_and_goes_is_held_no_longer():
-    """Nothing is left waiting for it."""
+async def test_who_vanishes_while_its_shard_is_crowded_leaves_its_rooms_at_once():
+    """The end of the connection is what it waits for too: no place is kept for who has gone, however long the broker takes."""
     rig = Rig()
     rig.uplink.full = True
     rig.wire.incoming.put_nowait(rig.say("CHAT", room="default", payload=1))
-    running = asyncio.create_task(rig.connection.run())
-    for _ in range(5):
-        await asyncio.sleep(0)
-    assert rig.connection.held
-    rig.connection.end(CloseCode.DRAINING)
     rig.wire.incoming.put_nowait(None)
+    running = asyncio.create_task(rig.connection.run())
+    await eventually(lambda: rig.connection.held)
+    await eventually(lambda: rig.uplink.placing == 1)
+    rig.wire.shut(1006, "")
+    rig.wire.end_rest()  # as its socket's end does
     await asyncio.wait_for(running, 5)
-    assert not rig.connection.held
     rig.connection.finish()
+    assert rig.hub.connections == 0
+    await eventually(lambda: rig.uplink.placing == 0)
+
+
+async def test_what_a_message_cost_is_the_threads_time_not_the_walls():
+    """Who sends while the machine is busy with others does not pay for that."""
+    rig = Rig()
+    clock = rig.connection._around.clock
+    took = iter([10.0, 10.25])
+    wall = iter(range(1_000_000))
+    object.__setattr__(
+        rig.connection._around,
+        "clock",
+        SimpleNamespace(monotonic=lambda: float(next(wall)), wall_us=clock.wall_us, thread=lambda: next(took)),
+    )
+    await rig.run(rig.say("PING"))
+    assert rig.wire.work == [0.25]
 
 
 async def test_a_shard_is_joined_again():

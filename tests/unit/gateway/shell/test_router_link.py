@@ -23,7 +23,11 @@ class Rig:
     def asked(self) -> list[tuple[str, bool, list[int]]]:
         """Return what was asked: the key, whether it was mandatory, the refs."""
         return [
-            (one.key, one.mandatory, [item.ref for item in envelope.decode(one.body) if isinstance(item, envelope.Read)])
+            (
+                one.key,
+                one.mandatory,
+                [item.ref for item in envelope.decode(one.body) if isinstance(item, envelope.Read)],
+            )
             for one in self.bus.published
             if (one.exchange, one.persistent) == ("warren.routers", False)
         ]

@@ -30,6 +30,9 @@ class Clock:
     def wall_us(self) -> int:
         return 0
 
+    def thread(self) -> float:
+        return 0.0
+
 
 class Publisher:
     """The part of a bus that publishes: it keeps what it confirmed, and fails or waits as it is told."""
@@ -52,7 +55,7 @@ class Publisher:
     def watch_blocked(self, listener: Callable[[bool], None]) -> None:
         self.blocked_listeners.append(listener)
 
-    def alarm(self, blocked: bool) -> None:
+    def block(self, blocked: bool) -> None:
         self.blocked = blocked
         for listener in self.blocked_listeners:
             listener(blocked)
@@ -239,37 +242,6 @@ async def test_crowded_readers_wait_for_place():
     await rig.uplink.close()
 
 
-async def test_who_waits_for_place_may_go():
-    """Nothing is kept of it."""
-    rig = await Rig(count=4, bytes=10_000).begin()
-    for number in range(3):
-        rig.uplink.publish(message(number))
-    held = asyncio.create_task(rig.uplink.place("r"))
-    await asyncio.sleep(0)
-    held.cancel()
-    await asyncio.gather(held, return_exceptions=True)
-    assert not rig.uplink._shards[0].waiters
-    await rig.uplink.close()
-
-
-async def test_a_broker_that_holds_publishers_back_is_as_one_that_is_away():
-    """Nobody is held any longer, and above half messages are refused as unavailable, until the alarm is over."""
-    rig = await Rig(count=4, bytes=10_000).begin()
-    rig.bus.gate.clear()
-    for number in range(3):
-        rig.uplink.publish(message(number))
-    held = asyncio.create_task(rig.uplink.place("r"))
-    await asyncio.sleep(0)
-    rig.bus.alarm(True)
-    await asyncio.wait_for(held, 5)
-    assert not rig.uplink.crowded("r")
-    assert isinstance(rig.uplink.publish(message(4)), BusUnavailable)
-    rig.bus.alarm(False)
-    assert rig.uplink.crowded("r")
-    assert rig.uplink.publish(message(4)) is None
-    await rig.uplink.close()
-
-
 async def test_an_absent_broker_releases_readers_and_refuses_above_half():
     """When the broker goes nobody is held any longer, and above half messages are refused as unavailable."""
     rig = await Rig(count=4, bytes=10_000).begin()
@@ -282,6 +254,43 @@ async def test_an_absent_broker_releases_readers_and_refuses_above_half():
     await asyncio.wait_for(held, 5)
     assert not rig.uplink.crowded("r")
     assert isinstance(rig.uplink.publish(message(4)), BusUnavailable)
+    await rig.uplink.close()
+
+
+async def test_a_broker_that_holds_publishers_back_is_as_one_that_is_away():
+    """Its alarm may last for hours: nobody is held for that, above half messages are refused, and all is well when it is over."""
+    rig = await Rig(count=4, bytes=10_000).begin()
+    rig.bus.gate.clear()
+    for number in range(3):
+        rig.uplink.publish(message(number))
+    held = asyncio.create_task(rig.uplink.place("r"))
+    await asyncio.sleep(0)
+    rig.bus.block(True)
+    await asyncio.wait_for(held, 5)
+    assert not rig.uplink.crowded("r")
+    assert isinstance(rig.uplink.publish(message(4)), BusUnavailable)
+    rig.bus.block(False)
+    assert rig.uplink.crowded("r")
+    assert rig.uplink.publish(message(4)) is None
+    rig.bus.gate.set()
+    await rig.uplink.flush()
+    assert len(rig.bus.sent) == 4
+    await rig.uplink.close()
+
+
+async def test_who_no_longer_waits_for_place_leaves_nothing_behind():
+    """However many come and go while the broker takes nothing."""
+    rig = await Rig(count=4, bytes=10_000).begin()
+    rig.bus.gate.clear()
+    for number in range(3):
+        rig.uplink.publish(message(number))
+    for _ in range(100):
+        held = asyncio.create_task(rig.uplink.place("r"))
+        await asyncio.sleep(0)
+        held.cancel()
+        await asyncio.gather(held, return_exceptions=True)
+    assert not rig.uplink._shards[0].waiters
+    rig.bus.gate.set()
     await rig.uplink.close()
 
 

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from router.core.effects import EVERY, Append, Deliver, Emit, Reply
-from router.core.history import WINDOW_BYTES, kept_bytes
+from router.core.history import WINDOW_BYTES
 from router.core.ledger import PAGE_COUNT, Ledger
 from router.core.limits import ShardLimits
 from router.core.replay import Replay
@@ -12,6 +12,7 @@ from warren import envelope as wire
 from warren.envelope import Publish
 from warren.namespaces import HistoryPolicy, Namespaces, RoomPolicy
 from warren.position import Position
+from warren.weights import kept_bytes
 
 NOW = 1_764_000_000_000_000
 TERM = 0xABC

@@ -17,7 +17,8 @@ from typing import Protocol
 from gateway.core import actions, frames, messages
 from gateway.core.allowance import Allowance
 from gateway.core.hub import Hub, Member
-from gateway.core.reads import BURST_S, ReadLimits, Reads
+from gateway.core.outbox import TOO_SLOW
+from gateway.core.reads import ReadLimits, Reads, everyones
 from gateway.core.rights import Identity
 from gateway.core.session import Reply, Session, State
 from gateway.shell.auth import Authenticator, Refusal
@@ -66,7 +67,7 @@ class Surroundings:
     shards: int
     history: RoomsHistory
     reads: ReadLimits = ReadLimits()
-    everyones_reads: Allowance = field(default_factory=lambda: Allowance(BURST_S * 16 * 1024 * 1024, 16 * 1024 * 1024))
+    everyones_reads: Allowance = field(default_factory=lambda: everyones(16 * 1024 * 1024))
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,7 @@ class Connection(Member):
     def _take(self, data: str | bytes) -> str:
         """Take one message; return the room whose shard may be crowded, "" where it is to none."""
         clock = self._around.clock
-        now = clock.monotonic()
+        now, began = clock.monotonic(), clock.thread()
         self._in += 1
         asked = self.session.receive(data, now, clock.wall_us(), since=self.wire.since)
         first = asked[0] if asked else None
@@ -205,7 +206,7 @@ class Connection(Member):
         if isinstance(first, actions.Join | actions.Query):
             self._reads.asked(first.envelope, now)
         self.do(asked)
-        self.wire.worked(now)
+        self.wire.worked(clock.thread() - began)  # not what others had meanwhile where the machine is busy
         return first.envelope.room if isinstance(first, actions.Publish | actions.Join | actions.Query) else ""
 
     async def _check(self, token: str) -> None:
@@ -236,7 +237,7 @@ class Connection(Member):
         """Take what a router says to this connection."""
         now = self._around.clock.monotonic()
         if isinstance(reply, envelope.Joined | envelope.HistoryPage | envelope.Refused):
-            self._reads.answered(reply.ref, now)
+            self._reads.answered(reply.ref, now, "" if isinstance(reply, envelope.Refused) else reply.room)
             if self._awaits_reads:
                 self.wire.end_rest()
         self.do(self.session.answer(reply, now))
@@ -358,7 +359,7 @@ class Connection(Member):
             self.caught_up(len(chunk))
         if self.outbox.lost:
             self._last_words += chunk
-        elif self.outbox.put(chunk).value == "too_slow":
+        elif self.wire.put(chunk) is TOO_SLOW:
             self.end(CloseCode.TOO_SLOW)
 
     def _withheld(self, room: str, count: int, seq: int) -> bytes:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from gateway.core.feed_positions import FeedPositions, Verdict
+from gateway.core.feed_positions import FeedPositions, Kind
 from gateway.core.feed_watch import FeedWatch
 from gateway.core.hub import Delivered, Hub
 from gateway.core.session import Reply
@@ -69,7 +69,7 @@ class Downlink:
         self._reads = reads
         self._on_begun = on_begun
         self._on_rejoin = on_rejoin
-        self._positions = [FeedPositions(uplink.life(shard)) for shard in range(topology.shards)]
+        self._positions = [FeedPositions(gateway, shard, uplink.life(shard)) for shard in range(topology.shards)]
         self._watches = [FeedWatch(clock.monotonic()) for _ in range(topology.shards)]
         self._subscription: Subscription | None = None
 
@@ -135,9 +135,7 @@ class Downlink:
 
     def _ask(self, shard: int, *, everyone: bool = False) -> None:
         """Say where we stand on a shard, so that we are fed from there."""
-        positions = self._positions[shard]
-        number = envelope.Number(self._gateway, shard, positions.life, positions.mine)
-        self._routers.ask(shard, number, everyone=everyone)
+        self._routers.ask(shard, self._positions[shard].number(), everyone=everyone)
 
     def _take(self, delivery: Delivery) -> None:
         try:
@@ -173,7 +171,7 @@ class Downlink:
                         self._feed(item)
                 case envelope.Bodies():
                     if self._knows(item.shard):
-                        self._positions[item.shard].bodies(item)
+                        self._positions[item.shard].put(item)
                 case envelope.Page():
                     self._reads.page(item)
                 case envelope.HistoryPage():
@@ -202,27 +200,26 @@ class Downlink:
 
     def _feed(self, feed: envelope.Feed) -> None:
         shard, now = feed.shard, self._clock.monotonic()
-        judged = self._positions[shard].judge(feed)
-        verdict = judged.verdict
-        if verdict is Verdict.OTHER:
+        verdict = self._positions[shard].judge(feed)
+        if verdict.kind is Kind.OTHER:
             self._metrics.drops("other_life")
             return
         self._routers.heard(shard, feed.router)
-        if verdict is Verdict.FOREIGN:
+        if verdict.kind is Kind.FOREIGN:
             self._end_life(shard, feed.life, 0)
             return
-        if judged.items:
-            self._apply(judged.items)
-        if verdict is Verdict.GAP:
+        if verdict.items:
+            self._apply(verdict.items)
+        if verdict.kind is Kind.GAP:
             self._metrics.feed_gaps()
             if self._watches[shard].gap(now):
                 event(_log, "feed_gap", level=logging.DEBUG, shard=shard, router=feed.router)
                 self._ask(shard)
             return
-        if verdict is Verdict.REPEAT and feed.items:
+        if verdict.kind is Kind.REPEAT and feed.items:
             self._metrics.drops("repeat", len(feed.items))
         self._watches[shard].fed(now)
-        self._uplink.counted(shard, feed.life, feed.counted)
+        self._uplink.counted(shard, feed.life, verdict.counted)
 
     def _speaks(self, speaker: envelope.Speaker) -> None:
         """Answer a router that speaks for a shard from now on; what the former one was asked it may never have heard."""
@@ -251,15 +248,13 @@ class Downlink:
             self._metrics.drops("other_life")
             return
         self._routers.heard(shard, reset.router)
-        mine = positions.mine
-        if mine is not None and mine.life == reset.upto.life and mine >= reset.upto:
-            return  # it was answered before
-        if mine is not None and mine.life != reset.upto.life:
+        if positions.mine is not None and positions.mine.life != reset.upto.life:
             self._end_life(shard, reset.life, 0)
             return
+        if not positions.reset(reset):
+            return  # it was answered before
         self._metrics.resets()
         event(_log, "feed_reset", level=logging.WARNING, shard=shard, router=reset.router)
-        positions.reset(reset.upto)
         self._watches[shard].fed(self._clock.monotonic())
         self._uplink.counted(shard, reset.life, reset.counted)
         self._on_rejoin(shard)

@@ -1,0 +1,217 @@
+"""Checkpoint: a fold's whole state as bytes, in parts, and back.
+
+The same state gives the same bytes: what has an order in the fold has that order here, so that what is made from the bytes forgets in the same
+order too. A body is MessagePack ``[[section, rows], …]``; the first one begins with the head, which says how many rows of each there must be, so
+that a state which lacks something is not taken for a whole one. It decides nothing about when a checkpoint is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import IntEnum
+from hashlib import blake2b
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+
+from router.core.gateway_lives import GatewayLives
+from router.core.members import Rooms, RoomTable
+from router.core.message_ids import Key, MessageIds, Place
+from router.core.sequencer import Sequencer, Standing
+from warren.envelope import Rules
+from warren.errors import MalformedEnvelope
+
+FORMAT: Final = 1
+DIGEST_BYTES: Final = 16
+_ROWS: Final = 512  # that are encoded at once
+_ROW_BYTES: Final = 256  # what a row may well take
+
+
+class _Section(IntEnum):
+    """What rows are of."""
+
+    HEAD = 0
+    AWAKE = 1  # rooms with members: (room, where it stands)
+    IDLE = 2  # rooms without, the latest used last
+    IDS = 3  # those of senders, the oldest first: (key, place)
+    OWN_IDS = 4  # those that gateways and routers gave
+    MEMBERS = 5  # (room, gateway, {connection: user})
+    LIVING = 6  # (gateway, (life, number of its last batch))
+    ENDED = 7  # likewise, the oldest first
+
+
+class _Head(msgspec.Struct, frozen=True, array_like=True):
+    """What the state is of, and how many rows each section has (members: memberships)."""
+
+    format: int
+    shard: int
+    shards: int
+    rules: Rules | None
+    generation: int
+    counts: tuple[int, ...]
+
+
+class State(msgspec.Struct, frozen=True):
+    """All that a fold knows."""
+
+    rules: Rules | None
+    sequencer: Sequencer
+    ids: MessageIds
+    own_ids: MessageIds
+    rooms: RoomTable
+    lives: GatewayLives
+
+
+_NAMED_LIVES = list[tuple[str, tuple[int, int]]]
+_STANDINGS = list[tuple[str, Standing]]
+_IDS = list[tuple[Key, Place]]
+_encoder = msgspec.msgpack.Encoder()
+_body_decoder = msgspec.msgpack.Decoder(list[tuple[_Section, msgspec.Raw]])
+_head_decoder = msgspec.msgpack.Decoder(_Head)
+_decoders: dict[_Section, msgspec.msgpack.Decoder[Any]] = {
+    _Section.AWAKE: msgspec.msgpack.Decoder(_STANDINGS),
+    _Section.IDLE: msgspec.msgpack.Decoder(_STANDINGS),
+    _Section.IDS: msgspec.msgpack.Decoder(_IDS),
+    _Section.OWN_IDS: msgspec.msgpack.Decoder(_IDS),
+    _Section.MEMBERS: msgspec.msgpack.Decoder(list[tuple[str, str, dict[str, str]]]),
+    _Section.LIVING: msgspec.msgpack.Decoder(_NAMED_LIVES),
+    _Section.ENDED: msgspec.msgpack.Decoder(_NAMED_LIVES),
+}
+
+
+def empty(rules: Rules | None) -> State:
+    """Return the state at the beginning of a log's life."""
+    state = State(
+        rules, Sequencer(rules.life if rules else ""), MessageIds(), MessageIds(), RoomTable(), GatewayLives()
+    )
+    bound(state, rules)
+    return state
+
+
+def bound(state: State, rules: Rules | None) -> None:
+    """Hold a state to the bounds of ``rules``."""
+    if rules is not None:
+        state.ids.bound(rules.ids)
+        state.own_ids.bound(rules.ids)
+        state.sequencer.forget(rules.rooms)
+        state.lives.forget(rules.gone)
+
+
+def digest_of(bodies: Iterable[bytes]) -> bytes:
+    """Return the digest of a checkpoint's bodies in their order."""
+    digest = blake2b(digest_size=DIGEST_BYTES)
+    for body in bodies:
+        digest.update(len(body).to_bytes(8, "big"))
+        digest.update(body)
+    return digest.digest()
+
+
+def encoded(shard: int, shards: int, state: State, size: int) -> list[bytes]:
+    """Return a state's bodies, each of about ``size`` bytes at most."""
+    step = max(1, min(_ROWS, size // _ROW_BYTES))
+    sections: dict[_Section, tuple[int, Iterator[list[Any]]]] = {
+        _Section.AWAKE: _sliced(state.sequencer.awake, step),
+        _Section.IDLE: _sliced(state.sequencer.idle, step),
+        _Section.IDS: _sliced(state.ids.seen, step),
+        _Section.OWN_IDS: _sliced(state.own_ids.seen, step),
+        _Section.MEMBERS: (state.rooms.memberships, _members(state.rooms, step)),
+        _Section.LIVING: _sliced(state.lives.living, step),
+        _Section.ENDED: _sliced(state.lives.ended, step),
+    }
+    counts = tuple(count for count, _ in sections.values())
+    head = _Head(FORMAT, shard, shards, state.rules, state.sequencer.generation, counts)
+    chunks = [_encoder.encode((_Section.HEAD, head))]
+    for section, (_, slices) in sections.items():
+        chunks += [_encoder.encode((section, rows)) for rows in slices]
+    return [_encoder.encode([msgspec.Raw(chunk) for chunk in chunks]) for chunks in _packed(chunks, size)]
+
+
+def decoded(shard: int, shards: int, bodies: Sequence[bytes]) -> State:
+    """Return the state that ``bodies`` hold. Raises MalformedEnvelope where they are not one whole state of this shard."""
+    try:
+        return _decoded(shard, shards, bodies)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedEnvelope(f"no checkpoint: {error}") from None
+
+
+def _decoded(shard: int, shards: int, bodies: Sequence[bytes]) -> State:
+    chunks = [chunk for body in bodies for chunk in _body_decoder.decode(body)]
+    if not chunks or chunks[0][0] is not _Section.HEAD:
+        raise MalformedEnvelope("a checkpoint without its beginning")
+    head = _head_decoder.decode(chunks[0][1])
+    if (head.format, head.shard, head.shards) != (FORMAT, shard, shards):
+        raise MalformedEnvelope(
+            f"a checkpoint of shard {head.shard} of {head.shards} in format {head.format}; "
+            f"this is shard {shard} of {shards}, and the format {FORMAT}"
+        )
+    rows: dict[_Section, list[Any]] = {section: [] for section in _decoders}
+    for section, raw in chunks[1:]:
+        if section is _Section.HEAD:
+            raise MalformedEnvelope("a checkpoint that begins twice")
+        rows[section] += _decoders[section].decode(raw)
+    rooms = RoomTable(_joined(rows.pop(_Section.MEMBERS)))
+    tables = {section: dict(pairs) for section, pairs in rows.items()}
+    counts = {section: len(table) for section, table in tables.items()} | {_Section.MEMBERS: rooms.memberships}
+    if tuple(counts[section] for section in sorted(counts)) != head.counts:
+        raise MalformedEnvelope("a checkpoint that is not whole")
+    state = State(
+        head.rules,
+        Sequencer(
+            head.rules.life if head.rules else "", head.generation, tables[_Section.AWAKE], tables[_Section.IDLE]
+        ),
+        MessageIds(tables[_Section.IDS]),
+        MessageIds(tables[_Section.OWN_IDS]),
+        rooms,
+        GatewayLives(tables[_Section.LIVING], tables[_Section.ENDED]),
+    )
+    bound(state, head.rules)
+    return state
+
+
+def _sliced(table: Mapping[Any, object], step: int) -> tuple[int, Iterator[list[Any]]]:
+    """Return how many rows a table has, and the rows, so many at a time."""
+    walk = iter(table.items())
+    return len(table), iter(lambda: list(islice(walk, step)), [])
+
+
+def _members(rooms: RoomTable, step: int) -> Iterator[list[Any]]:
+    """Yield rows of members, about so many members at a time; very many of a room are in several rows."""
+    rows: list[tuple[str, str, dict[str, str]]] = []
+    room_for = step
+    for room, gateway, members in rooms.walk():
+        walk, left = iter(members.items()), len(members)
+        while left:
+            part = members if left <= room_for and left == len(members) else dict(islice(walk, room_for))
+            rows.append((room, gateway, part))
+            left -= len(part)
+            room_for -= len(part)
+            if room_for <= 0:
+                yield rows
+                rows, room_for = [], step
+    if rows:
+        yield rows
+
+
+def _joined(rows: list[tuple[str, str, dict[str, str]]]) -> Rooms:
+    rooms: Rooms = {}
+    for room, gateway, members in rows:
+        gateways = rooms.setdefault(room, {})
+        if gateway in gateways:
+            gateways[gateway].update(members)
+        else:
+            gateways[gateway] = members
+    return rooms
+
+
+def _packed(chunks: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    """Yield as many chunks together as fit."""
+    together: list[bytes] = []
+    held = 0
+    for chunk in chunks:
+        if together and held + len(chunk) > size:
+            yield together
+            together, held = [], 0
+        together.append(chunk)
+        held += len(chunk)
+    yield together
