@@ -6,11 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from gateway.core.lease import Lease
 from tests.support.eventually import eventually
 from tests.unit.gateway.shell.test_connection import Rig as ConnectionRig
 
 from gateway.core.hub import Hub
-from gateway.core.lease import Lease
 from gateway.shell.connection import Connection
 from gateway.shell.downlink import Downlink
 from warren import envelope
