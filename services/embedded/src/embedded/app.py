@@ -78,7 +78,8 @@ class Embedded:
         """Return what a message would still have to wait for; None: it goes through at once."""
         for gateway in self.gateways:
             # what else it may lack (keys, places) is between it and its clients
-            if reason := gateway.readiness.reasons().get("bus"):
+            reasons = gateway.readiness.reasons()
+            if reason := reasons.get("bus") or reasons.get("log"):
                 return f"a gateway is not ready: {reason}"
         reason = self.router.preparing()
         return f"the router is not ready: {reason}" if reason else None
