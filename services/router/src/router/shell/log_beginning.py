@@ -81,6 +81,24 @@ class LogBeginning:
         event(_logger, "log_beginning_lost", level=logging.ERROR, stream=self._stream, first=search.first)
         return Beginning(Fold(self._shard, self._shards), "first", None, tail, lost=True)
 
+    async def older(self, before: int, horizon_s: int) -> Beginning | None:
+        """Return a beginning that lies before the checkpoint at ``before``, by as many seconds where there is one; None where there is none at all.
+        Raises BusUnavailable.
+        """
+        now_ms = self._clock.wall_us() // 1_000
+        places: list[Timestamp | Literal["first"]] = [
+            Timestamp(now_ms - 1_000 * (horizon_s * factor + WINDOWS_S[1])) for factor in (1, 4)
+        ]
+        for place in (*places, "first"):
+            search = _Search(before)
+            await self._read(place, search, before - 1)
+            begun = self._restored(search, before)
+            if begun is not None:
+                return begun
+            if search.first == 0:
+                return Beginning(Fold(self._shard, self._shards), "first", None, before)
+        return None
+
     def _restored(self, search: _Search, tail: int) -> Beginning | None:
         whole = search.whole
         if whole is None:
@@ -127,8 +145,10 @@ class LogBeginning:
 class _Search:
     """What has been seen in one stretch of the log."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: int | None = None) -> None:
+        """``before``: a checkpoint at this offset or later does not count."""
         self.first = -1
+        self._before = before
         self.whole: Whole | None = None
         self.marks: dict[int, Record] = {}
         self.anew: Record | None = None  # the last Rules that make all before it void
@@ -141,7 +161,8 @@ class _Search:
         if found is None:
             return
         if isinstance(found, Checkpoint2):
-            self.whole = self._parts.take(found)
+            if self._before is None or found.offset < self._before:
+                self.whole = self._parts.take(found)
         elif not isinstance(found, Rules):
             self.marks[record.offset] = record
         elif found.anew:

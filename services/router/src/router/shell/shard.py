@@ -12,9 +12,7 @@ from collections.abc import Iterable
 
 from router.core.feeds import Feeds
 from router.core.fold import FOLD_VERSION, Fold
-from router.core.history import History
 from router.core.outcome import Began, Effect, Emit, Marked, Out, Part, Ruled
-from router.core.pages import history_page, page
 from router.core.speaker import Event, Speaker, State, Step
 from router.core.upkeep import Upkeep
 from router.shell.checkpoints import Checkpoints
@@ -22,16 +20,16 @@ from router.shell.events import Events
 from router.shell.log_reader import LogReader
 from router.shell.log_writer import LogWriter
 from router.shell.shard_context import ShardContext
+from router.shell.shard_history import ShardHistory
 from router.shell.tracks import Tracks
 from warren import envelope as wire
+from warren.address import gateway_of
 from warren.bus import Record
 from warren.logs import event, get_logger
 from warren.topology import ALL
 
 # A gateway that has not answered is asked so often how far it has got.
 ASK_AGAIN_S = 1.0
-# Rooms that are looked at, each tick, for messages that have aged.
-TIDY = 64
 
 _logger = get_logger("router.shard")
 
@@ -47,7 +45,7 @@ class Shard:
         self._context = context
         self._fold = Fold(number, context.topology.shards)
         self._feeds = Feeds(context.router, number, context.limits.ring_bytes)
-        self._history = self._new_history()
+        self._history = ShardHistory(number, context)
         self._upkeep = Upkeep(context.limits.bounds, context.limits.marks)
         self._tracks = Tracks(number, context.clock, context.metrics, context.tracing)
         self._events = Events(
@@ -90,8 +88,9 @@ class Shard:
 
     @property
     def read(self) -> bool:
-        """Whether what is to be read before the shard could be taken over is read."""
-        return self.speaker.state is not State.STARTING
+        """Whether what is to be read before the shard could be taken over is read: the history too, where others speak meanwhile."""
+        others = self._context.routers.living - {self._context.router}
+        return self.speaker.state is not State.STARTING and not (self._history.filling and others)
 
     def spoken(self) -> wire.Spoken | None:
         """Return how far we have got; None where we don't speak."""
@@ -114,7 +113,7 @@ class Shard:
         if self.speaker.state is State.IDLE:
             return
         context = self._context
-        self._history.tidy(context.clock.wall_us(), TIDY)
+        self._history.tidy()
         spoken = context.routers.spoken(self.number, self._fold.life)
         if spoken is not None and not self.speaks and self._fold.life:
             self._events.backlog.upto(spoken.events)
@@ -148,18 +147,18 @@ class Shard:
         self._context.egress.kick(self.number)
 
     def asked(self, read: wire.Read) -> None:
-        """A gateway wants what members have missed."""
+        """A gateway wants what members have missed. It asks again where nothing comes, as long as it may still be read."""
         if self.speaks and self._fold.life:
-            answer = page(read, self._fold, self._history, self._context.clock.wall_us())
+            answer = self._history.page(read, self._fold)
             if answer is not None:
                 self._context.egress.tell(read.gateway, answer)
 
     def queried(self, query: wire.HistoryQuery) -> None:
         """A member wants a room's last messages."""
         if self.speaks and self._fold.life:
-            answer = history_page(query, self._fold, self._history, self._context.clock.wall_us())
+            answer = self._history.history_page(query, self._fold)
             if answer is not None:
-                self._context.egress.tell(query.conn.partition("~")[0], answer)
+                self._context.egress.tell(gateway_of(query.conn), answer)
 
     # ── the log ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -174,7 +173,9 @@ class Shard:
         context = self._context
         self._fold, self.begun_at = fold, fold.offset
         self._feeds = Feeds(context.router, self.number, context.limits.ring_bytes)
-        self._history = self._new_history()
+        self._end(self._history.forget())
+        if self._reader is not None:
+            self._history.begin(fold)
         self._upkeep = Upkeep(context.limits.bounds, context.limits.marks)
         self._events.backlog.begin(fold.offset)
         self._checkpoints.begin(fold.offset)
@@ -199,11 +200,8 @@ class Shard:
         for effect in effects:
             if type(effect) is Emit:
                 emits.append(effect)
-                message = effect.message
-                if message is not None:
-                    policy = self._context.namespaces.policy(message.room).history
-                    if policy.kept:
-                        self._history.put(message, policy, message.at_us)
+                if effect.message is not None:
+                    self._history.put(effect.message)
             elif type(effect) is not Out:
                 internal = self._noted(effect, record) or internal
         self._feeds.take(fold.life, record.offset, effects, fold.gateways, fold.ended)
@@ -243,7 +241,7 @@ class Shard:
                     new=effect.new_life,
                 )
                 if effect.new_life:
-                    self._history = self._new_history()
+                    self._end(self._history.forget())
                     if self.speaks:  # gateways that came before the life has begun have to begin theirs again
                         context.egress.tell(ALL, wire.Speaker(context.router, self.number))
             case _:
@@ -305,9 +303,9 @@ class Shard:
                 context.changed()
             case Step.FORGET:
                 reader, self._reader = self._reader, None
+                self.begun(Fold(self.number, context.topology.shards))
                 if reader is not None:
                     self._end(reader.stop())
-                self.begun(Fold(self.number, context.topology.shards))
             case Step.NOTHING:
                 pass
 
@@ -343,10 +341,6 @@ class Shard:
         for gateway in self._feeds.unanswered():
             if gateway in context.gateways.living:
                 context.egress.tell(gateway, wire.Speaker(context.router, self.number))
-
-    def _new_history(self) -> History:
-        limits = self._context.limits
-        return History(limits.room_history_bytes, limits.history_bytes, limits.history_floor_us)
 
     def _end(self, task: asyncio.Task[None] | None) -> None:
         """Remember a task that is ending."""

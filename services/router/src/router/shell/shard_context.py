@@ -17,7 +17,7 @@ from router.shell.steady import Steady
 from warren.bus import Bus
 from warren.clock import Clock
 from warren.metrics import RouterMetrics
-from warren.namespaces import Namespaces
+from warren.namespaces import DEFAULT_POLICY, Namespaces
 from warren.telemetry import Tracing
 from warren.topology import Topology
 
@@ -56,3 +56,10 @@ class ShardContext:
     known: Callable[[], bool]  # whether the other routers know of us
     listened: Callable[[], bool]  # whether heartbeats were heard for a whole lease without a break
     changed: Callable[[], None]  # the other routers are to hear soon which shards we speak for
+
+    @property
+    def horizon_s(self) -> int:
+        """How far back histories reach."""
+        policies = [policy.history for policy in (DEFAULT_POLICY, *self.namespaces.policies)]
+        ages = [policy.age_s for policy in policies if policy.kept]
+        return max([self.limits.history_floor_us // 1_000_000, *ages])
