@@ -21,7 +21,7 @@ from warren.bus import Delivery, Record
 from warren.bus.rabbit import RabbitBus
 from warren.envelope import Ack, Batch, Deliver, Feed, Publish, decode, encode
 from warren.position import LogPosition
-from warren.topology import Binding, Exchange, Queue, Topology
+from warren.topology import ArgumentValue, Binding, Exchange, Queue, Topology
 
 PATHS = ("queue", "log")
 SENDERS, MEMBERS = "senders", "members"  # the two gateways
@@ -54,7 +54,7 @@ class PathTopology(Topology):
         """Return what the gateways publish into."""
         if self.path == "log":
             return self.log(shard)
-        arguments = {
+        arguments: dict[str, ArgumentValue] = {
             "x-single-active-consumer": True,
             "x-delivery-limit": 20,
             "x-max-length-bytes": 256 * 1024 * 1024,

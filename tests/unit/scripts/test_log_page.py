@@ -15,7 +15,7 @@ def page() -> str:
 def test_each_cell_of_the_table_is_drawn(page: str, cell: tuple[State, Event]) -> None:
     """As an arrow with the event and the step."""
     (state, event), (reached, step) = cell, TABLE[cell]
-    diagram = page.partition("```mermaid")[2].partition("```")[0]
+    diagram = page.rpartition("```mermaid")[2].partition("```")[0]
     arrows = [line for line in diagram.splitlines() if line.strip().startswith(f"{state} --> {reached} : ")]
     assert any(str(event) in line and line.endswith(f"/ {step}") for line in arrows)
 
