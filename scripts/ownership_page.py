@@ -1,4 +1,4 @@
-"""docs/ownership.md: how a router comes to own a shard and lets it go, with the diagram drawn from the router's own table.
+"""docs/ownership.md: who speaks for a shard, and how that changes hands, with the diagram drawn from the router's own table.
 
 ``generate_docs.py`` writes it, and says where it differs from the code.
 """
@@ -9,47 +9,36 @@ import inspect
 import re
 from enum import StrEnum
 
-from router.core import takeover
-from router.core.takeover import TABLE, Event, State, Step
+from router.core import speaker
+from router.core.speaker import TABLE, Event, State, Step
 
 HEAD = """\
-# Who owns a shard
+# Who speaks for a shard
 
-Each shard has one owner at a time: the router that numbers, logs and sends its messages. This page shows how a router comes to own a
-shard and lets it go. Its diagram and tables are drawn from `services/router/src/router/core/takeover.py`, the table by which the router works.
+Each shard is one RabbitMQ stream, its **log**: gateways publish into it, and the order in which the broker has committed the entries is the order of
+the shard. A router reads it through a fold (`services/router/src/router/core/fold.py`): whoever has read up to the same entry knows the same, and
+would say the same. So nobody has to own a shard for its order to be right. One router **speaks** for it: it tells gateways and backends what the
+log brings about. Two that speak at once say the same things twice, and receivers drop what they have.
 
 ## Who should
 
 Routers announce themselves to each other (a heartbeat every `WARREN_ROUTER_ANNOUNCE_MS`, a lease of `WARREN_ROUTER_PEER_LEASE_MS`), and each
-places the shards by the same rule: rendezvous hashing, with even shares (`core/placement.py`). The first candidate is a shard's **owner**, the
-second its **standby**. Both consume the shard's queue, nobody else does; the broker gives it to one consumer at a time. So when an owner dies, the
-broker gives its deliveries to the standby at once, in their order, and the standby is the one that the new placement calls for.
+places the shards by the same rule: rendezvous hashing, with even shares (`core/placement.py`). The first candidate is a shard's **owner**, which
+speaks for it; the second is its **standby**, which reads along.
 
-## Who does
+A router that has just started listens first, and reads the logs of the shards that it will be given. Only then it announces itself, so that no shard
+is given to a router that would have to read for it.
 
-The broker decides: whoever reads its own claim in the shard's queue owns what comes after it. The owner claims as soon as it consumes; the
-standby when it is given anything. The owner before it reads the claim in its place in the queue, finishes what came before it, acknowledges that, and
-closes its lane, so that the broker gives the claim and all behind it to the next one.
+## How it changes hands
 
-A router that has just started claims nothing (and is not ready) before it has read the logs of all shards that it was given, for two seconds at the
-most: reading them is its busiest time, and the owners before serve meanwhile.
-
-Then the new owner goes through the steps in an order that is the proof (`tests/model/takeover.py` checks every interleaving of two owners who
-both believe that they own the shard, and finds a fault in every other order):
-
-1. **Claim**: reading it back, the queue is ours.
-2. **Fence and ask**: every gateway is told the new term. From then on it drops what older terms send, and answers with its members and how far
-   it has got. Every gateway that lives must answer; only the end of its lease makes up for an answer. It also asks back, behind its
-   messages in the queue, for the ACKs of what it has sent and not heard of: the ids in the log answer.
-3. **Mark**: our marker is appended to the shard's log. What an older owner appends after it does not count.
-4. **Read**: the log up to our marker tells each room's position, its history, and the ids that were seen.
-5. **Live**: each gateway is sent what it lacks; then what has waited is applied, in its order.
-
-A lane is one AMQP channel that consumes the shard's queue and writes its log, so who can't read can't write. When it is lost, or an append is not
-confirmed, all state of the shard is thrown away and it is taken over again from the log: the router never guesses what stands there.
-
-A term is the wall clock in milliseconds, or one more than the highest that was seen. A router whose clock is behind is told so by a gateway's
-answer or by the log, and claims again with a higher one.
+* **A router joins or leaves in order.** Who spoke so far goes on until the new owner says in its heartbeat that it speaks. There is no pause.
+* **A speaker dies.** Its standby tries its inbox every 50 ms; where nobody is behind it any more it is gone at once. Where the broker can't tell (its
+  node has died with it), the lease ends. The standby has read along, and speaks in the same moment.
+* **What the new speaker does.** It asks each gateway how far it has got in the log, and feeds each from there as soon as it answers. Events for
+  backends go on where the last speaker's heartbeat said that they were confirmed; one that comes twice has the same id.
+* **Where the reading begins.** At a checkpoint, which speakers write into the log every now and then (`WARREN_ROUTER_CHECKPOINT_BYTES`,
+  `WARREN_ROUTER_CHECKPOINT_S`), so that it does not depend on how large the log is. Each time a reader goes on after a break it asks for the entry
+  that it has read last, and compares: a log that was deleted, or has dropped what was not read yet, is noticed, and read from a checkpoint again.
 """
 
 
@@ -60,22 +49,15 @@ def ownership_page(note: str) -> str:
 
 
 def _diagram() -> list[str]:
-    """Draw the table: what happens, and after the slash what is done. LOST leads to idle from everywhere and is left out for legibility."""
+    """Draw the table: what happens, and after the slash what is done."""
     lines = ["## The table", "", "Each arrow: what has happened / what is done.", "", "```mermaid", "stateDiagram-v2"]
     lines.append(f"    [*] --> {State.IDLE}")
     joined: dict[tuple[State, State, Step], list[Event]] = {}
     for (state, event), (reached, step) in TABLE.items():
-        if event is not Event.LOST:
-            joined.setdefault((state, reached, step), []).append(event)
+        joined.setdefault((state, reached, step), []).append(event)
     for (state, reached, step), events in joined.items():
         lines.append(f"    {state} --> {reached} : {', '.join(events)} / {step}")
-    lost = [str(state) for state, event in TABLE if event is Event.LOST]
-    return [
-        *lines,
-        "```",
-        "",
-        f"From {', '.join(lost[:-1])} and {lost[-1]} a lane that is **lost** leads to idle (/ forget).",
-    ]
+    return [*lines, "```"]
 
 
 def _meanings() -> list[str]:
@@ -108,5 +90,5 @@ def _comments(kind: type[StrEnum]) -> list[tuple[str, str]]:
         if match:
             found.append((kind[match[1]].value, (match[3] or "nothing").strip()))
     if len(found) != len(kind):
-        raise ValueError(f"{takeover.__name__}: a member of {kind.__name__} could not be read")
+        raise ValueError(f"{speaker.__name__}: a member of {kind.__name__} could not be read")
     return found

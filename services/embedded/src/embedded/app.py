@@ -80,10 +80,8 @@ class Embedded:
             # what else it may lack (keys, places) is between it and its clients
             if reason := gateway.readiness.reasons().get("bus"):
                 return f"a gateway is not ready: {reason}"
-        # a shard of another router's is that router's business
-        possessions = [each for each in self.router.possessions if self._owner(each.number) in ("", self.router.id)]
-        waiting = sum(each.live is None for each in possessions)
-        return f"{waiting} of {self.topology.shards} shards have no owner yet" if waiting else None
+        reason = self.router.preparing()
+        return f"the router is not ready: {reason}" if reason else None
 
     async def usable(self) -> None:
         """Return once a message goes through at once."""
@@ -99,9 +97,6 @@ class Embedded:
             *(Part.of("gateway", gateway) for gateway in self.gateways),
             Part("first message", self.usable, _nothing),
         ]
-
-    def _owner(self, shard: int) -> str:
-        return self.router.owner.place(shard).owner
 
     def _buses(self) -> Callable[[str], Bus]:
         if self.settings.on_rabbit:
