@@ -187,7 +187,18 @@ GATEWAY = Dashboard(
                     ],
                     "ops",
                 ),
-                Panel("Held", "By pod.", each(f"sum by (instance) (warren_gateway_buffer_bytes{MINE})"), "bytes"),
+                Panel(
+                    "Held",
+                    "By pod: what the budget bounds (WARREN_GATEWAY_BUFFER_BYTES), and what clients' compressed messages build on.",
+                    [
+                        (f'sum by (instance) (warren_gateway_buffer_bytes{{of!="windows",{MINE[1:]})', "{{instance}}"),
+                        (
+                            f'sum by (instance) (warren_gateway_buffer_bytes{{of="windows",{MINE[1:]})',
+                            "{{instance}}, windows",
+                        ),
+                    ],
+                    "bytes",
+                ),
             ],
         ),
         (

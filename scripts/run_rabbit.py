@@ -124,6 +124,7 @@ def service_env(amqp_url: str) -> dict[str, str]:
     mine = {
         "WARREN_GATEWAY_HOST": "127.0.0.1",
         "WARREN_GATEWAY_AUTH": "anonymous",
+        "WARREN_GATEWAY_ECHO": "true",
         "WARREN_GATEWAY_ORIGINS": ",".join(LOCAL),  # pages of this machine, also from a development server's port
         # clients are sent away quickly, so that Ctrl-C keeps its five seconds
         "WARREN_GATEWAY_DRAIN_MS": "500",

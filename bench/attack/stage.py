@@ -36,6 +36,7 @@ NAMESPACES = """[
 # The limits that protect against single clients are as they are by default: they are what is tried here.
 ENV = {
     "WARREN_GATEWAY_AUTH": "jwt",
+    "WARREN_GATEWAY_ECHO": "true",  # it is attacked too
     "WARREN_GATEWAY_JWT_SECRET": SECRET,
     "WARREN_GATEWAY_RATE": "5",
     "WARREN_GATEWAY_CONNECTIONS": "10000",

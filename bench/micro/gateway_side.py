@@ -80,7 +80,7 @@ def acknowledge() -> Callable[[], object]:
 
 
 def hub_of(members: int) -> tuple[Hub, list[Member]]:
-    hub = Hub(1)
+    hub = Hub()
     made = [Member(f"g0~{number:x}", f"user{number}", frames.JSON, Outbox()) for number in range(members)]
     for member in made:
         hub.add(member)

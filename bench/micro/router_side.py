@@ -1,4 +1,4 @@
-"""What a router does with a message: shard and plan, and the table of rooms."""
+"""What a router does with a message: shard and plan, the fold of a log and its checkpoints, and the table of rooms."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import count, cycle
 
 from bench.micro.shared_side import AT_US, COUNT, publish
+from router.core.fold import Fold
 from router.core.limits import ShardLimits
 from router.core.plan import plan
 from router.core.rooms import RoomTable
@@ -63,6 +64,62 @@ def plan_batch() -> Callable[[], object]:
     return lambda: plan(effects, living)
 
 
+def fold_of(rooms: int) -> Fold:
+    """Return a fold with rooms of two members on two gateways."""
+    made = Fold(0, 1)
+    made.apply(0, wire.encode([wire.Rules("life", 1, 65_536, 65_536, 1_024, AT_US)]))
+    for gateway in ("g0", "g1"):
+        joins = [wire.Join(f"chat:{number}", f"{gateway}~{number:x}", f"user{number}") for number in range(rooms)]
+        record = wire.encode([wire.Batch(gateway, 1, 1, AT_US), wire.Hello(), *joins])
+        made.apply(made.offset + 1, record)
+    return made
+
+
+def fold_apply(rooms: int, together: int) -> Callable[[], Callable[[], object]]:
+    """A record of so many messages ▶ what comes of it: each is for members on two gateways and acknowledged."""
+
+    def record(number: int) -> bytes:
+        messages = [publish(at, f"chat:{at % rooms}") for at in range(number * together, (number + 1) * together)]
+        return wire.encode([wire.Batch("g0", 1, number + 2, AT_US), *messages])
+
+    def make() -> Callable[[], object]:
+        fold, fresh = fold_of(rooms), [record(number) for number in range(FRESH // together)]
+        numbers = count()
+
+        def run() -> None:
+            number = next(numbers)
+            fold.apply(fold.offset + 1, fresh[number] if number < len(fresh) else record(number))
+
+        return run
+
+    return make
+
+
+def fold_full() -> Fold:
+    """Return a fold that remembers 65,536 rooms, as many ids of each kind, and 20,000 members."""
+    fold = fold_of(10_000)
+    for number in range(70_000 // COUNT):
+        at = range(number * COUNT, (number + 1) * COUNT)
+        messages = [publish(each, f"idle:{each}") for each in at]
+        fold.apply(fold.offset + 1, wire.encode([wire.Batch("g0", 1, number + 2, AT_US), *messages]))
+        notified = [wire.Publish("chat:1", "NEWS", b"1", AT_US, id=f"~router-1.{each:x}") for each in at]
+        fold.apply(fold.offset + 1, wire.encode([wire.Notified("r", AT_US), *notified]))
+    return fold
+
+
+def fold_parts() -> Callable[[], object]:
+    """The whole state of a full fold ▶ the bodies of a checkpoint."""
+    fold = fold_full()
+    return fold.parts
+
+
+def fold_restored() -> Callable[[], object]:
+    """The bodies of a checkpoint ▶ a full fold."""
+    fold = fold_full()
+    bodies, _ = fold.parts()
+    return lambda: Fold.restored(0, 1, fold.offset, bodies)
+
+
 def rooms_join_and_leave() -> Callable[[], object]:
     table = RoomTable()
     names = cycle([f"chat:{number}" for number in range(1_000)])
@@ -88,6 +145,11 @@ BENCHES: dict[str, Callable[[], Callable[[], object]]] = {
     "shard apply, 100 rooms": apply(100),
     "shard apply, 20,000 rooms": apply(20_000),
     "shard apply, JOIN and LEAVE": apply_join,
+    "fold apply, a record of 1 message, 100 rooms": fold_apply(100, 1),
+    "fold apply, a record of 32 messages, 100 rooms": fold_apply(100, COUNT),
+    "fold apply, a record of 32 messages, 20,000 rooms": fold_apply(20_000, COUNT),
+    "fold parts, full": fold_parts,
+    "fold restored, full": fold_restored,
     "plan, 32 messages": plan_batch,
     "rooms join and leave": rooms_join_and_leave,
     "rooms targets": rooms_targets,

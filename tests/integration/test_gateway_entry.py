@@ -18,6 +18,7 @@ from tests.support.gateways import (
 from tests.support.tokens import SECRET, JwksServer, Signer, confused_token, unsigned_token
 from websockets.typing import Origin, Subprotocol
 
+from gateway.settings import ListenSettings
 from warren import envelope
 
 
@@ -208,8 +209,8 @@ async def test_connect_and_disconnect_are_logged(home: House, caplog: pytest.Log
     assert line["bytes_out"] > line["bytes_in"] > 0
 
 
-async def test_echo_can_be_switched_off(home: House) -> None:
-    """``/ws/echo`` is not there where the setting says so."""
-    await home.gateway(gateway_settings(listen={"echo": False}))
+async def test_echo_is_off_unless_it_is_asked_for(home: House) -> None:
+    """``/ws/echo`` lets anybody in, so it is not there where no setting says so."""
+    await home.gateway(gateway_settings(listen={"echo": ListenSettings().echo}))
     status, _, _ = await get(home.url(path="/ws/echo", scheme="http"))
     assert status == 404

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 
 from tests.support.client import connect
 from tests.support.eventually import eventually
@@ -72,6 +73,37 @@ async def test_strangers_go_before_everyone_else(home: House) -> None:
     for _, stranger in strangers:
         stranger.close()
     await ann.close()
+
+
+async def test_a_message_that_waits_for_many_is_held_once(home: House) -> None:
+    """60 members of a room that read nothing while four messages of 400 kB come: twelve times the budget if each were counted for
+    itself, and a fifth of it in truth. Nobody goes, and each reads all of it afterwards.
+    """
+    gateway = await home.gateway(gateway_settings(limits={"buffer_bytes": 8 * MIB}))
+    async with await connect(home.url(), user="fair") as fair:
+        sockets = [await raw_upgrade(gateway.port) for _ in range(60)]
+        await eventually(lambda: len(home.router.members["default"]) == 61)
+        for reader, _ in sockets:
+            reader._transport.pause_reading()  # type: ignore[attr-defined]
+        for guest in gateway.lobby.guests():
+            pipe = guest.wire._transport.get_extra_info("socket")
+            pipe.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)  # or the kernel would keep it all
+        for number in range(4):
+            home.publish("default", json.dumps(f"{number}" + "x" * 400_000))
+        await fair.expect("NOTIFICATION", seq=4, timeout_s=20)
+        assert sum(len(chunk) for holder in gateway._memory._holders for chunk in holder.chunks()) > 8 * MIB
+        assert 400_000 < held(gateway) < 4 * MIB
+        assert not any(closes(gateway, of) for of in ("sending", "receiving", "unknown", "ending"))
+        for reader, _ in sockets:
+            reader._transport.resume_reading()  # type: ignore[attr-defined]
+            tail = b""
+            while b'"3xxx' not in tail:
+                came = await asyncio.wait_for(reader.read(1 << 20), 30)
+                assert came
+                tail = tail[-10:] + came
+        for _, writer in sockets:
+            writer.transport.abort()
+    await eventually(lambda: len(gateway.lobby) == 0, timeout_s=10)
 
 
 async def test_answers_that_nobody_reads_hold_no_more_than_the_budget(home: House) -> None:

@@ -37,6 +37,9 @@ class ManualClock:
     def wall_us(self) -> int:
         return self.wall
 
+    def thread(self) -> float:
+        return self.now
+
     def advance(self, seconds: float) -> None:
         self.now += seconds
         self.wall += int(seconds * 1_000_000)

@@ -23,6 +23,7 @@ GATEWAYS = 2
 # Chosen for one user on one machine. Draining is short, so that Ctrl-C ends it all in less than five seconds.
 _DEFAULTS = {
     "WARREN_GATEWAY_AUTH": "anonymous",
+    "WARREN_GATEWAY_ECHO": "true",
     "WARREN_GATEWAY_HOST": "127.0.0.1",
     "WARREN_GATEWAY_INTERNAL_HOST": "127.0.0.1",
     "WARREN_GATEWAY_INTERNAL_PORT": "0",

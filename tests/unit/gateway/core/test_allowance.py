@@ -28,6 +28,14 @@ def test_what_is_given_back_was_not_spent_and_never_makes_more_than_the_burst():
     assert allowance.spend(1_100, 0.0) == pytest.approx(1.0)
 
 
+def test_a_debt_beyond_what_is_asked_for_is_let_off():
+    """With ``debt_s`` nobody waits longer than that, whatever was spent."""
+    allowance = Allowance(1_000, 100, 5.0)
+    allowance.spend(1_000_000, 0.0)
+    assert allowance.wait(0.0) == pytest.approx(5.0)
+    assert allowance.spend(1_000, 2.0) == pytest.approx(5.0)
+
+
 @given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 3_000)), max_size=50))
 def test_who_waits_as_told_never_has_more_than_the_burst_and_the_rate_and_one_thing(spent):
     """The last thing may be larger than what was left, nothing else is ahead of the rate."""

@@ -163,3 +163,10 @@ def test_a_message_for_one_connection_is_framed_in_its_variant():
     """JSON as text, MessagePack as binary."""
     assert message_frame(Degraded(), JSON, 5) == frame(codec_json.encode(Degraded(), 5), TEXT)
     assert message_frame(Degraded(), MSGPACK, 5) == frames.frame(codec_msgpack.encode(Degraded(), 5), BINARY)
+
+
+def test_a_close_frame_has_its_code_and_as_much_of_the_reason_as_fits():
+    """A control frame holds 125 bytes at most, two of them the code; without a code it is empty."""
+    assert frames.close(4002, "Rate limit exceeded") == b"\x88\x15\x0f\xa2Rate limit exceeded"
+    assert len(frames.close(4002, "x" * 500)) == 2 + 125
+    assert frames.close(0) == b"\x88\x00"

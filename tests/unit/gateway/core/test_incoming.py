@@ -136,6 +136,9 @@ def test_who_is_not_paced_waits_for_nothing():
     assert [incoming.next(0.0) for _ in range(20)] == ["x" * MIB] * 20
     incoming.worked(10.0, 0.0)
     assert (incoming.wait_s, incoming.assembly.cost) == (0.0, 0)
+    assert incoming.is_unknown  # nobody asks it who it is
+    incoming.known()
+    assert incoming.is_unknown
 
 
 @settings(deadline=None, max_examples=50)

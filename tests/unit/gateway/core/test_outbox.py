@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gateway.core.limits import OutboxLimits
-from gateway.core.outbox import DROPPED, KEPT, TOO_SLOW, Outbox
+from gateway.core.outbox import DROPPED, KEPT, LOOSE_BYTES, SLOT_BYTES, TOO_SLOW, Outbox
 
 LIMITS = OutboxLimits(count=8, bytes=100, soft_bytes=40)
 
@@ -109,6 +109,19 @@ def test_a_reader_that_never_reads_costs_no_more_than_the_limits():
         outbox.put_lossy(b"y", 1, "r", seq, str(seq % 3))
     assert len(outbox._chunks) < 4 * LIMITS.count
     assert (outbox.count, outbox.bytes, outbox.replaced) == (4, 4, 9_997)
+
+
+def test_what_the_queue_itself_takes_is_counted_for_each_chunk():
+    """Also where the chunk is one that others hold; more where it may be withheld. What waits is shown in order."""
+    outbox = Outbox()
+    outbox.put(b"one")
+    outbox.put(b"two")
+    assert outbox.overhead == 2 * SLOT_BYTES
+    outbox.put_lossy(b"three", 1, "room", 1)
+    assert outbox.overhead == 3 * SLOT_BYTES + LOOSE_BYTES
+    assert list(outbox.chunks()) == [b"one", b"two", b"three"]
+    outbox.take(1_000)
+    assert (outbox.overhead, list(outbox.chunks())) == (0, [])
 
 
 class AgainstAList(RuleBasedStateMachine):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.allowance import Allowance
-from gateway.core.reads import AGAIN_S, ESTIMATE_BYTES, ReadLimits, Reads
+from gateway.core.reads import AGAIN_S, DEBT_S, ESTIMATE_BYTES, ReadLimits, Reads, everyones
 from warren.envelope import HistoryQuery, Join
 from warren.position import Position
 
@@ -112,3 +112,31 @@ def test_a_connection_that_ends_gives_back_what_was_kept_for_its_questions():
             reads.asked(join(f"{number}.{each}"), 10.0)
         reads.close(10.0)
     assert everyone.used(10.0) == pytest.approx(0.0)
+
+
+def test_one_id_in_two_rooms_is_two_questions():
+    """Each answer gives back what its question reserved; a refusal, which names no room, that of one of them."""
+    everyone = Allowance(8 * MIB, MIB)
+    reads = Reads(LIMITS, everyone)
+    for room in ("a", "b", "c"):
+        reads.asked(page("1", room), 0.0)
+    assert everyone.used(0.0) == pytest.approx(3 * ESTIMATE_BYTES / (8 * MIB))
+    reads.answered("1", 0.0, "b")
+    reads.answered("1", 0.0, "b")
+    assert everyone.used(0.0) == pytest.approx(2 * ESTIMATE_BYTES / (8 * MIB))
+    reads.answered("1", 0.0)
+    reads.asked(page("1", "c"), 0.0)
+    reads.close(0.0)
+    assert everyone.used(0.0) == pytest.approx(0.0)
+
+
+def test_who_has_read_much_waits_for_everyones_debt_only_so_long():
+    """However many come back at once and ask for little each: they are served, and it is over some seconds later."""
+    everyone = everyones(MIB)
+    for number in range(10_000):
+        Reads(LIMITS, everyone).asked(join(f"q{number}"), 0.0)
+    greedy = Reads(ReadLimits(4 * MIB, 4 * MIB), everyone)
+    greedy.asked(page("q"), 0.0)
+    greedy.came(3 * MIB, 0.0)
+    assert greedy.wait(0.0) == pytest.approx(DEBT_S)
+    assert greedy.wait(DEBT_S) == pytest.approx(0.0)

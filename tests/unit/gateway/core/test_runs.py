@@ -31,6 +31,20 @@ def test_all_members_of_a_variant_get_the_same_object():
     assert result.woken == members
 
 
+def test_bytes_that_were_spelled_are_counted_once_however_many_get_them():
+    """Joined ones for each variant; single ones where members that may lose some are behind."""
+    framesets = [FrameSet(message(seq)) for seq in (1, 2)]
+    result = Delivered([])
+    Run(framesets).put([member(1), member(2), member(3, MSGPACK)], result)
+    assert result.spelled == len(join(framesets, JSON)) + len(join(framesets, MSGPACK))
+    behind = [member(1), member(2)]
+    for one in behind:
+        one.outbox.put(b"x")
+    result = Delivered([])
+    Run(framesets, "drop_oldest").put(behind, result)
+    assert result.spelled == len(join(framesets, JSON))
+
+
 def test_a_member_with_something_waiting_is_not_woken_again():
     """Whoever writes for it is at work already."""
     one, result = member(1), Delivered([])

@@ -121,16 +121,30 @@ def test_a_bin_is_told_from_all_else():
     assert bin_of(packed("x")) is None
 
 
-def test_a_payload_too_wide_on_the_edges_of_both_blocks_is_refused():
-    """The one thing that is refused for its cost: nothing that means something looks like it."""
-    wide = [1] * 60_000
-    deepest = [wide, [[[1]]]]  # its items lie on the edge of the higher blocks
-    for _ in range(2):
-        deepest = [deepest]
-    value = [[[[[*wide, deepest]]]]]  # and these on the lower ones'
-    assert json.loads(to_json(packed([[[[[*wide, [[[[1]]]]]]]]]))) is not None
-    with pytest.raises(Unfit, match="deeper than"):
-        to_json(packed([[[[[*wide, [[[*wide, [[[[1]]]]]]]]]]]]))
+def wide_at(levels, count):
+    """Return a payload with so many numbers on each of these levels, counted from 1, and next to nothing besides."""
+    value: list[object] = []
+    for level in range(max(levels), 0, -1):
+        value = ([1] * count if level in levels else []) + ([value] if value else [])
+    return value
+
+
+@pytest.mark.parametrize("unit", [[[[1]]], [[1]], [], {"a": {"b": 1}}], ids=repr)
+@pytest.mark.parametrize("level", range(1, 4 * LEVELS))
+def test_no_level_of_a_payload_is_too_wide(level, unit):
+    """Wherever the edges of blocks lie: what is short and deep by a level or two is taken just below any level."""
+    value: list[object] = [unit] * 20_000
+    for _ in range(level):
+        value = [value]
+    assert json.loads(to_json(packed(value))) == value
+
+
+@pytest.mark.parametrize(
+    "levels", [(9, 11), (9, 13), (9, 13, 11), (9, 13, 11, 15), (10, 12, 14, 16, 18, 20), tuple(range(8, 40))]
+)
+def test_no_number_of_wide_levels_is_too_many(levels):
+    """Whatever heights of blocks put their edges into the widest of them."""
+    value = wide_at(levels, 60_000 // len(levels))
     assert json.loads(to_json(packed(value))) == value
 
 

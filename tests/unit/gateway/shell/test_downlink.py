@@ -6,11 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from gateway.core.lease import Lease
 from tests.support.eventually import eventually
 from tests.unit.gateway.shell.test_connection import Rig as ConnectionRig
 
 from gateway.core.hub import Hub
-from gateway.core.lease import Lease
 from gateway.shell.connection import Connection
 from gateway.shell.downlink import Downlink
 from warren import envelope
@@ -32,6 +32,9 @@ class Clock:
 
     def wall_us(self) -> int:
         return 5_000_000
+
+    def thread(self) -> float:
+        return 0.0
 
 
 class Rig:
@@ -257,7 +260,7 @@ async def test_what_a_member_is_given_to_catch_up_is_charged_to_it(rig: Rig):
     """Those messages alone, not what is live."""
     charged: list[int] = []
     rig.connection._reads = SimpleNamespace(  # type: ignore[assignment]
-        answered=lambda ref, now: None, came=lambda size, now: charged.append(size)
+        answered=lambda ref, now, room: None, came=lambda size, now: charged.append(size)
     )
     rig.connection.do(rig.connection.session.receive('{"type":"JOIN","room":"y","id":"j9"}', 1.0, 1))
     await rig.send(

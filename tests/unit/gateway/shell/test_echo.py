@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gateway.core import frames
-from gateway.core.outbox import Outbox
+from gateway.core.outbox import Outbox, Put
 from gateway.shell.echo import Echo
 from gateway.shell.wire import Breach
 
@@ -31,6 +31,9 @@ class ListWire:
         if isinstance(item, Exception):
             raise item
         return item
+
+    def put(self, chunk: bytes) -> Put:
+        return self.outbox.put(chunk)
 
     def flush(self) -> None:
         self.written += self.outbox.take(1_000_000)

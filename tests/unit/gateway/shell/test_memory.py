@@ -26,6 +26,9 @@ class SteppedClock:
     def wall_us(self) -> int:
         return 0
 
+    def thread(self) -> float:
+        return 0.0
+
 
 class One:
     """A connection that holds what it is told to."""
@@ -40,6 +43,10 @@ class One:
     def holding(self) -> Holding | None:
         return Holding(self.standing, *self.held) if any(self.held) else None
 
+    def chunks(self) -> list[bytes]:
+        self.waits = [bytes(self.held[1])]
+        return self.waits
+
     def spill(self) -> None:
         self.did.append("spill")
         self.held = (0, 0, 0)
@@ -53,7 +60,7 @@ class One:
 
 def memory() -> tuple[Memory, GatewayMetrics, SteppedClock]:
     metrics, clock = GatewayMetrics(), SteppedClock()
-    return Memory(MemoryBudget(LIMIT), clock, metrics), metrics, clock
+    return Memory(MemoryBudget(LIMIT), clock, metrics, lambda: 1 << 40), metrics, clock
 
 
 def test_who_holds_nothing_any_more_is_forgotten():
@@ -113,3 +120,57 @@ def test_checks_take_a_small_part_of_the_time():
     assert one.did == []
     held.turn(clock.now + 0.11 / SHARE)
     assert one.did
+
+
+def test_idle_clients_that_compress_hold_nothing_that_anybody_goes_for():
+    """Their windows are shown, and are in no sum that ends connections."""
+    held, metrics, _ = memory()
+    many = [One(0, 0, 32_768) for _ in range(100)]
+    for one in many:
+        held.register(one)
+    held.check()
+    assert not any(one.did for one in many)
+    assert 'warren_gateway_buffer_bytes{of="windows"} 3.2768e+06' in metrics.render()[0].decode()
+
+
+def test_a_check_that_fails_ends_nobody_but_whose_bytes_cannot_be_counted(caplog):
+    """Not who happens to send; the others are counted and bounded as ever, also where one fails to end."""
+
+    class Broken(One):
+        def holding(self) -> Holding | None:
+            raise ValueError("can't count")
+
+    class Stubborn(One):
+        def spill(self) -> None:
+            raise ValueError("can't spill")
+
+    held, _, _ = memory()
+    broken, stubborn, large = Broken(1, 0, 0), Stubborn(LIMIT + 2, 0, 0), One(LIMIT + 1, 0, 0)
+    for one in (broken, stubborn, large):
+        held.register(one)
+    held.came(LIMIT)
+    assert broken.did == ["cut"]
+    assert stubborn.did == ["cut"]
+    assert large.did[0] == "spill"
+    assert [record.message for record in caplog.records].count("memory_check_failed") == 2
+    held.turn(1e9)
+    assert broken.did == ["cut"]
+
+
+def test_a_budget_that_fails_is_logged_and_asked_again(caplog):
+    """Whoever sends goes on, and so does the loop's turn."""
+    held, _, _ = memory()
+    one = One(10, 0, 0)
+    held.register(one)
+    counted = one.chunks
+
+    def fails() -> list[bytes]:
+        raise ValueError("no chunks")
+
+    one.held, one.chunks = (0, LIMIT + 1, 0), fails  # type: ignore[method-assign]
+    held.came(LIMIT)
+    assert [record.message for record in caplog.records] == ["memory_check_failed"]
+    assert one.did == []
+    one.chunks = counted  # type: ignore[method-assign]
+    held.turn(1e9)
+    assert one.did[0] == "spill"

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from router.core.history import FEW, WINDOW_BYTES, History, kept_bytes
+from router.core.history import FEW, WINDOW_BYTES, History
 from warren.envelope import OVERHEAD_BYTES, Deliver, decode, encode
 from warren.namespaces import HistoryPolicy
 from warren.position import Position
+from warren.weights import kept_bytes
 
 S = 1_000_000
 POLICY = HistoryPolicy(5, 10)

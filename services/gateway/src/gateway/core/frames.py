@@ -54,6 +54,8 @@ _COMPRESSED = 0x40
 _SHORT = Struct("!BB").pack
 _MEDIUM = Struct("!BBH").pack
 _LONG = Struct("!BBQ").pack
+_CODE = Struct("!H").pack
+_REASON_MAX_BYTES = 123
 
 
 def variant_of(msgpack: bool, window: Window) -> Variant:
@@ -82,6 +84,11 @@ def frame(payload: bytes, opcode: int, window: Window = PLAIN) -> bytes:
     if size < 65_536:
         return _MEDIUM(head, 126, size) + payload
     return _LONG(head, 127, size) + payload
+
+
+def close(code: int, reason: str = "") -> bytes:
+    """Return a close frame, with as much of the reason as fits; code 0: with neither."""
+    return frame(_CODE(code) + reason.encode()[:_REASON_MAX_BYTES] if code else b"", CLOSE)
 
 
 def message_frame(message: ServerMessage, variant: Variant, at_ms: int) -> bytes:

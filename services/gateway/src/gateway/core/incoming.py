@@ -62,7 +62,7 @@ class Incoming:
         self, limit: int, *, deflate: bool, window_bits: int = 15, unknown: Unknown | None = None, paced: bool = True
     ) -> None:
         """``limit``, ``deflate`` and ``window_bits`` are as Assembly has them; ``unknown``: less is allowed until ``known`` is called; ``paced``:
-        work beyond the bytes that came is charged.
+        work beyond the bytes that came is charged, or else the client stays a stranger for ever, who only gets back what it sent.
         """
         self._limit = limit
         self._unknown = unknown
@@ -80,8 +80,8 @@ class Incoming:
 
     @property
     def is_unknown(self) -> bool:
-        """Whether the client is not known yet."""
-        return self._unknown is not None
+        """Whether the client is not known yet, or never will be."""
+        return self._unknown is not None or not self._paced
 
     def known(self) -> None:
         """Take that the client is known: from now on only the limit for everyone counts."""

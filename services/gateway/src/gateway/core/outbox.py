@@ -23,6 +23,11 @@ class Put(enum.Enum):
     TOO_SLOW = "too_slow"
 
 
+# What a chunk takes besides its bytes: its slot in the queue and what Python puts in front of its bytes; and what it takes more where it may be
+# dropped. Measured with CPython 3.11.
+SLOT_BYTES = 96
+LOOSE_BYTES = 224
+
 KEPT, DROPPED, TOO_SLOW = Put.KEPT, Put.DROPPED, Put.TOO_SLOW
 _DEFAULT_LIMITS = OutboxLimits()
 
@@ -80,6 +85,15 @@ class Outbox:
     def idle(self) -> bool:
         """Whether nothing waits."""
         return not self.bytes
+
+    @property
+    def overhead(self) -> int:
+        """How many bytes the queue itself takes, whoever else holds what is in it."""
+        return len(self._chunks) * SLOT_BYTES + len(self._loose or ()) * LOOSE_BYTES
+
+    def chunks(self) -> list[bytes]:
+        """Return what waits, the oldest first."""
+        return [chunk for chunk, _ in self._chunks]  # type: ignore[misc]
 
     @property
     def pressed(self) -> bool:

@@ -20,8 +20,15 @@ ESTIMATE_BYTES = 128 * 1024
 AGAIN_S = 5.0
 # Who has used less than this part of its own allowance does not wait for the gateway's.
 SMALL_SHARE = 0.25
-# The gateway's allowance lasts for so many seconds of its rate.
+# The gateway's allowance lasts for so many seconds of its rate. Those who ask for little wait for nobody's, so it may be overdrawn by any number of
+# them, for instance where all come back: who has read much waits for that, but not longer than this.
 BURST_S = 2
+DEBT_S = 10
+
+
+def everyones(per_s: int) -> Allowance:
+    """Return the allowance that all connections of a gateway share."""
+    return Allowance(BURST_S * per_s, per_s, DEBT_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,8 @@ class Reads:
         self._limits = limits
         self._all = everyone
         self._own: Allowance | None = None  # who has asked for nothing needs none
-        self._asked: dict[str, str] | None = None  # ref ▶ room, of what is not answered yet
+        # (room, ref) ▶ how many of these questions are not answered yet; a client may use an id again.
+        self._asked: dict[tuple[str, str], int] | None = None
         self._again_until = 0.0
 
     def asked(self, question: Join | HistoryQuery, now: float) -> None:
@@ -54,13 +62,20 @@ class Reads:
         if self._asked is None:
             self._asked = {}
         self._spend(self._own, ESTIMATE_BYTES, now)
-        if question.room in self._asked.values():
+        if any(room == question.room for room, _ in self._asked):
             self._again_until = now + AGAIN_S
-        self._asked[question.ref] = question.room
+        key = question.room, question.ref
+        self._asked[key] = self._asked.get(key, 0) + 1
 
-    def answered(self, ref: str, now: float) -> None:
-        """Take that a question is answered, or refused; what the answer brings is charged by ``came``."""
-        if self._own is not None and self._asked and self._asked.pop(ref, None) is not None:
+    def answered(self, ref: str, now: float, room: str = "") -> None:
+        """Take that a question is answered, or refused; what the answer brings is charged by ``came``. A refusal names no ``room``."""
+        if self._own is None or not self._asked:
+            return
+        key = next((one for one in self._asked if one[1] == ref and room in ("", one[0])), None)
+        if key is not None:
+            self._asked[key] -= 1
+            if not self._asked[key]:
+                del self._asked[key]
             self._own.give_back(ESTIMATE_BYTES, now)
             self._all.give_back(ESTIMATE_BYTES, now)
             self._again_until = 0.0
@@ -68,7 +83,7 @@ class Reads:
     def close(self, now: float) -> None:
         """Take that the connection has ended: what was kept for its questions is everyone's again."""
         if self._asked:
-            self._all.give_back(ESTIMATE_BYTES * len(self._asked), now)
+            self._all.give_back(ESTIMATE_BYTES * sum(self._asked.values()), now)
             self._asked = None
 
     def came(self, size: int, now: float) -> None:

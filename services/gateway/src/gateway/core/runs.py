@@ -33,7 +33,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Messages of ``room`` after ``had`` and before ``got`` have not come here (where the epochs differ nobody knows how many)."""
+    """Messages of ``room`` after ``had`` (``got`` not among those that are given) have not come here; its members stand at ``had`` or lower.
+
+    Where the epochs differ nobody knows how many.
+    """
 
     room: str
     had: Position
@@ -49,9 +52,8 @@ class Delivered:
     too_slow: list[Member] = field(default_factory=list)  # close them with 4005
     gaps: list[Gap] = field(default_factory=list)
     repeats: int = 0  # seen already
-    early: int = 0  # came before what is missing, and will come again with that
-    fenced: int = 0  # of an older term
     expired: int = 0
+    spelled: int = 0  # bytes of frames that were made for it
     dropped: int = 0  # ephemeral messages that members did not get for want of space, one for each member
 
 
@@ -89,7 +91,7 @@ class Run:
                 continue
             chunk = chunks[member.variant]
             if chunk is None:
-                chunk = chunks[member.variant] = frames.join(self._framesets, member.variant)
+                chunk = self._spell(member.variant, result)
             put = outbox.put(chunk, count, all_ephemeral)
             if put is KEPT:
                 if idle:
@@ -104,22 +106,31 @@ class Run:
         framesets, latest = self._framesets, self._slow == "latest_only"
         room = framesets[0].deliver.room
         seq = max(frameset.deliver.seq for frameset in framesets)
+        single: set[Variant] = set()
         for member in members:
             outbox, variant = member.outbox, member.variant
             if not outbox.bytes:
                 chunk = self._chunks[variant]
                 if chunk is None:
-                    chunk = self._chunks[variant] = frames.join(framesets, variant)
+                    chunk = self._spell(variant, result)
                 key = framesets[0].deliver.key if latest and self.count == 1 and seq else None
                 if outbox.put_lossy(chunk, self.count, room, seq, key) is KEPT:
                     result.woken.append(member)
                 continue
+            if variant not in single:
+                single.add(variant)
+                result.spelled += sum(len(frameset.bytes(variant)) for frameset in framesets)
             before = outbox.dropped
             for frameset in framesets:
                 message = frameset.deliver
                 key = message.key if latest and message.seq else None
                 outbox.put_lossy(frameset.bytes(variant), 1, room, message.seq, key, not message.seq)
             result.dropped += outbox.dropped - before
+
+    def _spell(self, variant: Variant, result: Delivered) -> bytes:
+        chunk = self._chunks[variant] = frames.join(self._framesets, variant)
+        result.spelled += len(chunk)
+        return chunk
 
     def _only_numbered(self) -> Run:
         run = self._numbered

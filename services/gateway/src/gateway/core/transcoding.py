@@ -22,8 +22,10 @@ from warren.message import outside_strings, too_deep, without_escapes
 # A type says what may be inside of what for so many levels, and each one more doubles it. Nearly all payloads nest no deeper; deeper ones are
 # parsed in blocks of so many levels.
 LEVELS: Final = 8
-# Where a block's lower edge lies in the payload's widest level, another height of the blocks puts it elsewhere.
-_OTHER_LEVELS: Final = 5
+# Each value on the lower edge of a block costs a call. Where too many lie there, another height of the uppermost block puts all edges elsewhere.
+# A payload has no more values than bytes and each lies on the edges of one height at most, so more than a quarter of its bytes on those of three
+# heights leave less than that for the fourth: no payload is refused for its shape.
+_UPPERMOST_LEVELS: Final = (LEVELS, 4, 2, 6)
 # Each array and map becomes an object of Python's on the way to MessagePack. Beyond so many a payload stays text.
 CONTAINERS_MAX: Final = 65_536
 # A payload of this size may hold so many that they would set the garbage collector going, over everything that the process holds.
@@ -62,7 +64,8 @@ def _nested(levels: int, below: Any) -> Any:
 
 
 _values = msgspec.msgpack.Decoder(_nested(LEVELS, None))
-_blocks = [msgspec.msgpack.Decoder(_nested(levels, msgspec.Raw)) for levels in (LEVELS, _OTHER_LEVELS)]
+_uppermost = [msgspec.msgpack.Decoder(_nested(levels, msgspec.Raw)) for levels in _UPPERMOST_LEVELS]
+_block = _uppermost[0]
 _bins = msgspec.msgpack.Decoder(bytes)
 _encoder = msgspec.msgpack.Encoder()
 
@@ -100,19 +103,19 @@ def _to_json(raw: bytes) -> bytes:
         return orjson.dumps(_values.decode(raw))
     except msgspec.ValidationError:  # deeper, or not JSON's
         pass
-    for decoder in _blocks:
-        text = _by_blocks(raw, decoder)
+    for uppermost in _uppermost:
+        text = _by_blocks(raw, uppermost)
         if text is not None:
             return text
-    raise Unfit(f"too much of it lies deeper than {_OTHER_LEVELS} levels")
+    raise AssertionError("more values than bytes")
 
 
-def _by_blocks(raw: bytes, decoder: msgspec.msgpack.Decoder[Any]) -> bytes | None:
-    """Return the JSON text of a value of any depth. None where very many of its values lie on the lower edges of blocks: each costs a call."""
-    left = len(raw) // 4 + 1_024
+def _by_blocks(raw: bytes, uppermost: msgspec.msgpack.Decoder[Any]) -> bytes | None:
+    """Return the JSON text of a value of any depth. None where very many of its values lie on the lower edges of blocks."""
+    left = len(raw) // 4 + 1
     wrong: list[ValueError] = []
 
-    def block(value: Any) -> Any:
+    def block(value: Any, decoder: msgspec.msgpack.Decoder[Any] = _block) -> Any:
         nonlocal left
         left -= 1
         if left < 0:
@@ -124,7 +127,7 @@ def _by_blocks(raw: bytes, decoder: msgspec.msgpack.Decoder[Any]) -> bytes | Non
             raise
 
     try:
-        text = orjson.dumps(block(raw), default=block)
+        text = orjson.dumps(block(raw, uppermost), default=block)
     except (
         TypeError,
         ValueError,

@@ -8,14 +8,17 @@ downlink brings answers, the lobby ticks it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from gateway.core import actions, frames, messages
 from gateway.core.allowance import Allowance
 from gateway.core.hub import Hub, Member
-from gateway.core.reads import BURST_S, ReadLimits, Reads
+from gateway.core.outbox import TOO_SLOW
+from gateway.core.reads import ReadLimits, Reads, everyones
 from gateway.core.rights import Identity
 from gateway.core.session import Reply, Session, State
 from gateway.shell.auth import Authenticator, Refusal
@@ -24,7 +27,7 @@ from gateway.shell.tallies import kind_of, name_of
 from gateway.shell.uplink import Uplink
 from gateway.shell.wire import Breach, Wire
 from warren import envelope
-from warren.address import shard_of
+from warren.address import EVERYONE, shard_of
 from warren.clock import Clock
 from warren.errors import CloseCode, Overloaded, WarrenError, code_of
 from warren.logs import event, get_logger
@@ -35,6 +38,20 @@ _log = get_logger("gateway.connection")
 
 # Who waits for its share of what all may read asks again so often: it may be there earlier than it was said to be.
 LOOK_AGAIN_S = 1.0
+# Longer than anybody rests who is woken by what it waits for.
+LONG_S = 3_600.0
+
+
+class RoomsHistory(Protocol):
+    """What a connection needs of the room reads."""
+
+    def history(self, query: envelope.HistoryQuery) -> None:
+        """Answer a client's HISTORY, at once or later."""
+        ...
+
+    def left(self, room: str, conn: str) -> None:
+        """Take that a connection is no member of a room any more."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +65,9 @@ class Surroundings:
     metrics: GatewayMetrics
     entrance: Entrance
     shards: int
+    history: RoomsHistory
     reads: ReadLimits = ReadLimits()
-    everyones_reads: Allowance = field(default_factory=lambda: Allowance(BURST_S * 16 * 1024 * 1024, 16 * 1024 * 1024))
+    everyones_reads: Allowance = field(default_factory=lambda: everyones(16 * 1024 * 1024))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +150,21 @@ class Connection(Member):
         if token is not None:
             await self._check(token)
         if room and self._around.uplink.crowded(room):
-            self.held = True
-            try:
-                await self._around.uplink.place(room)
-            finally:
-                self.held = False
+            await self._await_place(room)
         await self._hold_back()
         return True
+
+    async def _await_place(self, room: str) -> None:
+        """Leave the client unread until the shard of a room has place for what it sends, or until the connection ends."""
+        place = asyncio.ensure_future(self._around.uplink.place(room))
+        place.add_done_callback(lambda _: self.wire.end_rest())
+        self.held = True
+        try:
+            while not (place.done() or self.wire.ended):
+                await self.wire.rest(LONG_S)
+        finally:
+            self.held = False
+            place.cancel()
 
     async def _hold_back(self) -> None:
         """Leave the client unread while it sends only what is refused, and until it may read more of histories."""
@@ -172,7 +198,7 @@ class Connection(Member):
     def _take(self, data: str | bytes) -> str:
         """Take one message; return the room whose shard may be crowded, "" where it is to none."""
         clock = self._around.clock
-        now = clock.monotonic()
+        now, began = clock.monotonic(), clock.thread()
         self._in += 1
         asked = self.session.receive(data, now, clock.wall_us(), since=self.wire.since)
         first = asked[0] if asked else None
@@ -180,7 +206,7 @@ class Connection(Member):
         if isinstance(first, actions.Join | actions.Query):
             self._reads.asked(first.envelope, now)
         self.do(asked)
-        self.wire.worked(now)
+        self.wire.worked(clock.thread() - began)  # not what others had meanwhile where the machine is busy
         return first.envelope.room if isinstance(first, actions.Publish | actions.Join | actions.Query) else ""
 
     async def _check(self, token: str) -> None:
@@ -211,7 +237,7 @@ class Connection(Member):
         """Take what a router says to this connection."""
         now = self._around.clock.monotonic()
         if isinstance(reply, envelope.Joined | envelope.HistoryPage | envelope.Refused):
-            self._reads.answered(reply.ref, now)
+            self._reads.answered(reply.ref, now, "" if isinstance(reply, envelope.Refused) else reply.room)
             if self._awaits_reads:
                 self.wire.end_rest()
         self.do(self.session.answer(reply, now))
@@ -228,14 +254,13 @@ class Connection(Member):
         """Take that nobody knows whether what was sent under ``ref`` got through."""
         self.do(self.session.undelivered(ref, code_of(error)))
 
-    def renew(self, shard: int | None) -> None:
-        """Ask again for what was not answered in the rooms of a shard (None: all): the answers may never come."""
-        shards = self._around.shards
-        self.do(self.session.renew(lambda room: shard is None or shard_of(room, shards) == shard))
-
-    def again(self, room: str, since: Position) -> None:
-        """Ask for what this member of a room lacks."""
-        self.do(self.session.again(room, since))
+    def rejoin(self, shard: int) -> None:
+        """Join again all rooms of a shard, each from where this member stands, and those whose JOIN was not answered."""
+        shards, hub = self._around.shards, self._around.hub
+        self.do(self.session.renew(lambda room: shard_of(room, shards) == shard))
+        for room in hub.rooms_of(self.id):
+            if shard_of(room, shards) == shard and (since := hub.standing(room, self.id)) is not None:
+                self.do(self.session.again(room, since))
 
     def resynced(self, room: str, position: Position) -> None:
         """Take that what lies before ``position`` may be lost to this member of a room."""
@@ -309,13 +334,12 @@ class Connection(Member):
                     if not self._around.uplink.join(action.envelope):
                         self.end(CloseCode.OVERLOADED, str(Overloaded("too much waits for the broker")))
                 case actions.Query():
-                    self._around.uplink.resume(action.envelope)
+                    self._around.history.history(action.envelope)
                 case actions.Leave():
                     self._around.uplink.leave(action.envelope)
-                case actions.Enter():
-                    self._enter(action)
                 case actions.Exit():
                     self._around.hub.leave(action.room, self.id)
+                    self._around.history.left(action.room, self.id)
                 case actions.Authenticate():
                     self._token = action.token
                 case actions.Hold():
@@ -335,16 +359,8 @@ class Connection(Member):
             self.caught_up(len(chunk))
         if self.outbox.lost:
             self._last_words += chunk
-        elif self.outbox.put(chunk).value == "too_slow":
+        elif self.wire.put(chunk) is TOO_SLOW:
             self.end(CloseCode.TOO_SLOW)
-
-    def _enter(self, action: actions.Enter) -> None:
-        """Become a member, and tell those for whom the room began anew by that."""
-        hub = self._around.hub
-        for conn in hub.join(action.room, self.id, action.position, action.missed):
-            other, position = hub.find(conn), hub.position(action.room)
-            if isinstance(other, Connection) and position is not None:
-                other.resynced(action.room, position)
 
     def _withheld(self, room: str, count: int, seq: int) -> bytes:
         """Spell the notice that messages were withheld."""
@@ -370,6 +386,8 @@ class Connection(Member):
         """Take this connection out of every room, here and at the routers."""
         rooms = self.session.closed()
         self._around.hub.remove(self.id)
+        for room in (*rooms, EVERYONE):
+            self._around.history.left(room, self.id)
         for leave in actions.leaves(rooms, self.id, self.user, self._around.shards):
             self._around.uplink.leave(leave.envelope)
 

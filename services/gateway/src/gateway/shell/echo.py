@@ -28,7 +28,7 @@ class Echo:
             while (data := await wire.read()) is not None:
                 text = isinstance(data, str)
                 payload = data.encode() if isinstance(data, str) else data
-                wire.outbox.put(frames.frame(payload, frames.TEXT if text else frames.BINARY, self._window))
+                wire.put(frames.frame(payload, frames.TEXT if text else frames.BINARY, self._window))
                 wire.flush()
                 await wire.drained()
         except Breach as breach:

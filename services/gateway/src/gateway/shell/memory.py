@@ -1,8 +1,8 @@
 """Memory: which connections hold bytes at present and how many that are, and the end of those that have to go.
 
 A connection that holds nothing costs nothing here: a wire registers itself when it begins to hold something, and is forgotten when a check finds
-that it holds nothing any more. Checks come with the turns of the loop, and at once where much has come since the last one. It decides nothing: the
-budget does. ``app.py`` owns one.
+that it holds nothing any more. Checks come with the turns of the loop, and at once where much has come since the last one. Whatever fails in a check
+ends nobody but whose bytes can't be counted. It decides nothing: the budget does. ``app.py`` owns one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.core.memory_budget import Holding, MemoryBudget
+from gateway.core.memory_budget import End, Holding, MemoryBudget
 from warren.clock import Clock
 from warren.errors import CloseCode
 from warren.logs import event, get_logger
@@ -35,6 +35,10 @@ class Holder(Protocol):
         """Return what it holds; None: nothing."""
         ...
 
+    def chunks(self) -> list[bytes]:
+        """Return the chunks of what its client has not taken yet; others may hold the same ones."""
+        ...
+
     def spill(self) -> None:
         """Let go of what waits in either direction, before it is closed."""
         ...
@@ -51,14 +55,16 @@ class Holder(Protocol):
 class Memory:
     """What all connections of a gateway hold."""
 
-    def __init__(self, budget: MemoryBudget, clock: Clock, metrics: GatewayMetrics) -> None:
-        """``clock`` is asked how long checks take."""
+    def __init__(self, budget: MemoryBudget, clock: Clock, metrics: GatewayMetrics, shared: Callable[[], int]) -> None:
+        """``clock`` is asked how long checks take; ``shared()``: how many bytes of chunks were made so far that several may hold."""
         self._budget = budget
         self._clock = clock
         self._metrics = metrics
         self._holders: set[Holder] = set()
         self._next = 0.0
         self._came = 0
+        self._shared = shared
+        self._spelled = 0
         self._unchecked = budget.limit * UNCHECKED_PERCENT // 100
         self._receiving = self._sending = self._windows = 0
         metrics.buffer_limit.set(budget.limit)
@@ -81,6 +87,10 @@ class Memory:
         if self._came > self._unchecked:
             self.check()
 
+    def spelled(self, size: int) -> None:
+        """Take that a chunk of so many bytes was made for one connection alone."""
+        self._spelled += size
+
     def turn(self, now: float) -> None:
         """Check where it is time to."""
         if now >= self._next:
@@ -90,31 +100,51 @@ class Memory:
         """Count what is held, and end those that have to go."""
         began = self._clock.monotonic()
         self._came = 0
+        try:
+            self._check()
+        except Exception as error:  # noqa: BLE001 - or it would end whoever happens to send
+            event(_log, "memory_check_failed", level=logging.ERROR, error=error)
+        now = self._clock.monotonic()
+        self._next = now + (now - began) / SHARE
+
+    def _check(self) -> None:
         holders: list[Holder] = []
         holdings: list[Holding] = []
         for holder in list(self._holders):
-            holding = holder.holding()
+            try:
+                holding = holder.holding()
+            except Exception as error:  # noqa: BLE001 - nobody's bytes may go uncounted for long
+                event(_log, "memory_check_failed", level=logging.ERROR, error=error)
+                self._holders.discard(holder)
+                holder.cut()
+                continue
             if holding is None:
                 holder.counted = False
                 self._holders.discard(holder)
             else:
                 holders.append(holder)
                 holdings.append(holding)
-        self._receiving = sum(holding.receiving for holding in holdings)
-        self._sending = sum(holding.sending for holding in holdings)
-        self._windows = sum(holding.window for holding in holdings)
-        ends = self._budget.over(holdings)
+        budget = self._budget
+        ends = budget.over(holdings, self._shared() + self._spelled, lambda index: holders[index].chunks())
         for end in ends:
-            holder = holders[end.index]
-            self._metrics.buffer_closes(end.of)
+            self._end(holders[end.index], end)
+        gone = {end.index for end in ends}
+        left = [holding for index, holding in enumerate(holdings) if index not in gone] if gone else holdings
+        self._receiving = sum(holding.receiving for holding in left)
+        self._sending = budget.chunks + sum(holding.queue for holding in left)
+        self._windows = sum(holding.window for holding in left)
+        if ends:
+            left_bytes = self._receiving + self._sending
+            event(_log, "buffers_full", level=logging.WARNING, count=len(ends), limit=budget.limit, left=left_bytes)
+
+    def _end(self, holder: Holder, end: End) -> None:
+        self._metrics.buffer_closes(end.of)
+        try:
             holder.spill()
-            if end.code is None or holder.on_excess is None:
-                holder.cut()
-            else:
+            if end.code is not None and holder.on_excess is not None:
                 holder.on_excess(end.code)
                 holder.cut_unless_small()
-        if ends:
-            held = self._receiving + self._sending + self._windows
-            event(_log, "buffers_full", level=logging.WARNING, bytes=held, count=len(ends))
-        now = self._clock.monotonic()
-        self._next = now + (now - began) / SHARE
+                return
+        except Exception as error:  # noqa: BLE001 - it goes all the same, and so do the others
+            event(_log, "memory_check_failed", level=logging.ERROR, error=error)
+        holder.cut()

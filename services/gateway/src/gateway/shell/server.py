@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import orjson
@@ -163,8 +164,7 @@ class Server:
 
     async def _ws(self, request: web.Request) -> web.StreamResponse:
         offer = self._check(request)
-        try:
-            wire, response = self._open(request, offer)
+        with self._place(request, offer) as (wire, response):
             variant = frames.variant_of(offer.subprotocol == upgrade.MSGPACK, offer.window)
             session = Session(
                 self._lobby.next_id(),
@@ -174,24 +174,17 @@ class Server:
                 manual=request.query.get("join") == "manual",
             )
             connection = Connection(session, wire, variant, self._caller(request, offer), self._around)
-        except BaseException:
-            self._lobby.free()
-            raise
-        if not self._bus_up():
-            connection.degraded(False)
-        self._begin(connection.id, connection)
+            if not self._bus_up():
+                connection.degraded(False)
+            self._begin(connection.id, connection)
         return response
 
     async def _echo(self, request: web.Request) -> web.StreamResponse:
         offer = self._check(request)
-        try:
-            wire, response = self._open(request, offer)
-        except BaseException:
-            self._lobby.free()
-            raise
-        heartbeat_s = self._session.heartbeat_ms / 1_000
-        echo = Echo(wire, window=offer.window, heartbeat_s=heartbeat_s, now=self._around.clock.monotonic())
-        self._begin(self._lobby.next_id(), echo)
+        with self._place(request, offer) as (wire, response):
+            heartbeat_s = self._session.heartbeat_ms / 1_000
+            echo = Echo(wire, window=offer.window, heartbeat_s=heartbeat_s, now=self._around.clock.monotonic())
+            self._begin(self._lobby.next_id(), echo)
         return response
 
     def _begin(self, name: str, guest: Connection | Echo) -> None:
@@ -209,6 +202,21 @@ class Server:
             self._lobby.leave(name)
             self._lobby.free()
             self._serving.discard(asyncio.current_task())
+
+    @contextmanager
+    def _place(self, request: web.Request, offer: Offer) -> Iterator[tuple[Wire, web.StreamResponse]]:
+        """Open the wire for what a guest is made of inside. Where that fails neither its place nor its socket is kept: aiohttp has let go of
+        the socket, so nobody else would close it.
+        """
+        wire: Wire | None = None
+        try:
+            wire, response = self._open(request, offer)
+            yield wire, response
+        except BaseException:
+            self._lobby.free()
+            if wire is not None:
+                wire.cut()
+            raise
 
     def _open(self, request: web.Request, offer: Offer) -> tuple[Wire, web.StreamResponse]:
         wire = Wire(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from struct import Struct
 
 from aiohttp import web
 
@@ -20,7 +19,7 @@ from gateway.core.assembly import Breach, code_of
 from gateway.core.deflate import Deflate
 from gateway.core.incoming import Incoming, Unknown
 from gateway.core.memory_budget import Holding, Standing
-from gateway.core.outbox import Outbox
+from gateway.core.outbox import Outbox, Put
 from gateway.shell import upgrade
 from gateway.shell.memory import Memory
 from gateway.shell.parting import part
@@ -45,7 +44,6 @@ _NO_STATUS = 1005  # the peer's close frame had no code
 _ABNORMAL = 1006  # there was no close frame
 
 _PING = frames.frame(b"", frames.PING)
-_pack_code = Struct("!H").pack
 
 
 class Wire(asyncio.Protocol):
@@ -53,9 +51,8 @@ class Wire(asyncio.Protocol):
 
     __slots__ = (
         "_blocked", "_close_timeout_s", "_closing_at", "_cut", "_deaf", "_drained", "_extensions", "_flooded",
-        "_floor", "_floor_ends", "_gone", "_holding", "_incoming", "_late", "_memory", "_now", "_pong", "_reader", "_rest",
-        "_transport", "_turns", "bytes_out", "close_code", "counted", "heard", "messages_out", "on_excess",
-        "outbox",
+        "_floor", "_floor_ends", "_gone", "_holding", "_incoming", "_last", "_late", "_memory", "_now", "_pong", "_reader", "_rest",
+        "_transport", "_turns", "bytes_out", "close_code", "counted", "heard", "messages_out", "on_excess", "outbox",
     )  # fmt: skip
 
     def __init__(
@@ -93,6 +90,7 @@ class Wire(asyncio.Protocol):
         self._rest = Waiter()  # waits for time to pass, or the end
         self._drained = Waiter()  # waits for the transport, or the end
         self._blocked = False  # the transport takes no more
+        self._last = b""  # the chunk that blocked it, which it keeps whole; others may hold the same one
         self._holding = False  # the peer is not read
         self._deaf = False  # what it sends is thrown away
         self._flooded = False  # it sent more than it may, and is not read while it closes
@@ -131,10 +129,9 @@ class Wire(asyncio.Protocol):
         """Whether the peer is left unread for a while, so that no sign of life can be seen."""
         return self._rest.waiting
 
-    def worked(self, since: float) -> None:
-        """Take that the last message was dealt with, which began at ``since``; what took long is charged."""
-        now = self._now()
-        self._incoming.worked(now - since, now)
+    def worked(self, seconds: float) -> None:
+        """Take that the last message was dealt with and took so much of the processor; what is much is charged."""
+        self._incoming.worked(seconds, self._now())
 
     def known(self) -> None:
         """Take that it is known who the peer is, so that it may send as much as everyone."""
@@ -171,12 +168,11 @@ class Wire(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Take that the transport's buffer is full."""
         self._blocked = True
-        if not self.counted:
-            self._memory.register(self)
+        self._memory.register(self)
 
     def resume_writing(self) -> None:
         """Take that it has place again."""
-        self._blocked = False
+        self._blocked, self._last = False, b""
         if not self.ended:
             self._write_some()
         if not self._blocked:
@@ -184,7 +180,7 @@ class Wire(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Take that the socket is gone."""
-        self._gone = True
+        self._gone, self._last = True, b""
         for waiter in (self._reader, self._rest, self._drained):
             waiter.wake()
 
@@ -262,6 +258,11 @@ class Wire(asyncio.Protocol):
 
     # ── out ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def put(self, chunk: bytes) -> Put:
+        """Put whole frames on the outbox that were made for this connection alone; ``flush`` writes them."""
+        self._memory.spelled(len(chunk))
+        return self.outbox.put(chunk)
+
     def flush(self) -> None:
         """Write what waits while the transport takes it; the rest goes when it does again. Each delivery goes through here."""
         if not self._blocked and not self.ended:
@@ -284,9 +285,8 @@ class Wire(asyncio.Protocol):
         self._closing_at = self._now() + self._close_timeout_s
         self.close_code = self.close_code or code
         if not self._transport.is_closing():
-            close = frames.frame(_pack_code(code) + reason.encode()[:123], frames.CLOSE)
             self.messages_out += self.outbox.count
-            self._write(b"".join((*self.outbox.take(self.outbox.bytes), last_words, close)))
+            self._write(b"".join((*self.outbox.take(self.outbox.bytes), last_words, frames.close(code, reason))))
         self.outbox.discard()
         self.end_rest()
 
@@ -329,13 +329,15 @@ class Wire(asyncio.Protocol):
         """Return what is held for this connection; None: nothing."""
         if self._gone or self._cut:
             return None
-        assembly = self._incoming.assembly
-        receiving, window = assembly.held, assembly.window
-        sending = self.outbox.bytes + self._transport.get_write_buffer_size()
-        if not (receiving or sending or window):
-            return None
         standing = Standing.UNKNOWN if self._incoming.is_unknown else Standing.KNOWN
-        return Holding(Standing.ENDING if self.ended else standing, receiving, sending, window)
+        assembly, last = self._incoming.assembly, len(self._last)
+        queue = self.outbox.overhead + max(0, self._transport.get_write_buffer_size() - last)
+        sizes = (assembly.held, self.outbox.bytes + last, assembly.window, queue)
+        return Holding(Standing.ENDING if self.ended else standing, *sizes) if any(sizes) else None
+
+    def chunks(self) -> list[bytes]:
+        """Return the chunks that its client has not taken yet; other connections may hold the same ones."""
+        return [self._last, *self.outbox.chunks()] if self._last else self.outbox.chunks()
 
     def spill(self) -> None:
         """Let go of what waits in either direction: the connection is about to be closed. Who was in the middle of a message is not heard
@@ -372,7 +374,10 @@ class Wire(asyncio.Protocol):
             before = outbox.count
             chunks = outbox.take(MAX_WRITE_BYTES)
             self.messages_out += before - outbox.count
-            self._write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+            self._last = chunks[0] if len(chunks) == 1 else b""
+            self._write(self._last or b"".join(chunks))
+        if not self._blocked:
+            self._last = b""
 
     def _write(self, data: bytes) -> None:
         self.bytes_out += len(data)
@@ -390,4 +395,4 @@ class Wire(asyncio.Protocol):
         if self._closing_at is None:
             self._closing_at = self._now() + self._close_timeout_s
             if not self._transport.is_closing():
-                self._write(frames.frame(_pack_code(code) if code else b"", frames.CLOSE))
+                self._write(frames.close(code))

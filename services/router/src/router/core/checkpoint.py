@@ -109,23 +109,21 @@ def digest_of(bodies: Iterable[bytes]) -> bytes:
 
 def encoded(shard: int, shards: int, state: State, size: int) -> list[bytes]:
     """Return a state's bodies, each of about ``size`` bytes at most."""
-    sections: dict[_Section, tuple[int, Iterable[object]]] = {
-        _Section.AWAKE: _sized(state.sequencer.awake),
-        _Section.IDLE: _sized(state.sequencer.idle),
-        _Section.IDS: _sized(state.ids.seen),
-        _Section.OWN_IDS: _sized(state.own_ids.seen),
-        _Section.MEMBERS: (state.rooms.memberships, _member_rows(state.rooms)),
-        _Section.LIVING: _sized(state.lives.living),
-        _Section.ENDED: _sized(state.lives.ended),
+    step = max(1, min(_ROWS, size // _ROW_BYTES))
+    sections: dict[_Section, tuple[int, Iterator[list[Any]]]] = {
+        _Section.AWAKE: _sliced(state.sequencer.awake, step),
+        _Section.IDLE: _sliced(state.sequencer.idle, step),
+        _Section.IDS: _sliced(state.ids.seen, step),
+        _Section.OWN_IDS: _sliced(state.own_ids.seen, step),
+        _Section.MEMBERS: (state.rooms.memberships, _members(state.rooms, step)),
+        _Section.LIVING: _sliced(state.lives.living, step),
+        _Section.ENDED: _sliced(state.lives.ended, step),
     }
     counts = tuple(count for count, _ in sections.values())
     head = _Head(FORMAT, shard, shards, state.rules, state.sequencer.generation, counts)
     chunks = [_encoder.encode((_Section.HEAD, head))]
-    step = max(1, min(_ROWS, size // _ROW_BYTES))
-    for section, (_, rows) in sections.items():
-        walk = iter(rows)
-        while taken := list(islice(walk, step)):
-            chunks.append(_encoder.encode((section, taken)))
+    for section, (_, slices) in sections.items():
+        chunks += [_encoder.encode((section, rows)) for rows in slices]
     return [_encoder.encode([msgspec.Raw(chunk) for chunk in chunks]) for chunks in _packed(chunks, size)]
 
 
@@ -171,19 +169,28 @@ def _decoded(shard: int, shards: int, bodies: Sequence[bytes]) -> State:
     return state
 
 
-def _sized(table: Mapping[Any, object]) -> tuple[int, Iterable[object]]:
-    return len(table), table.items()
+def _sliced(table: Mapping[Any, object], step: int) -> tuple[int, Iterator[list[Any]]]:
+    """Return how many rows a table has, and the rows, so many at a time."""
+    walk = iter(table.items())
+    return len(table), iter(lambda: list(islice(walk, step)), [])
 
 
-def _member_rows(rooms: RoomTable) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """Yield a room's members on a gateway, very many of them in several rows."""
+def _members(rooms: RoomTable, step: int) -> Iterator[list[Any]]:
+    """Yield rows of members, about so many members at a time; very many of a room are in several rows."""
+    rows: list[tuple[str, str, dict[str, str]]] = []
+    room_for = step
     for room, gateway, members in rooms.walk():
-        if len(members) <= _ROWS:
-            yield room, gateway, members
-        else:
-            walk = iter(members.items())
-            while part := dict(islice(walk, _ROWS)):
-                yield room, gateway, part
+        walk, left = iter(members.items()), len(members)
+        while left:
+            part = members if left <= room_for and left == len(members) else dict(islice(walk, room_for))
+            rows.append((room, gateway, part))
+            left -= len(part)
+            room_for -= len(part)
+            if room_for <= 0:
+                yield rows
+                rows, room_for = [], step
+    if rows:
+        yield rows
 
 
 def _joined(rows: list[tuple[str, str, dict[str, str]]]) -> Rooms:

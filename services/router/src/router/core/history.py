@@ -13,33 +13,16 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from itertools import islice
-from sys import getsizeof
 
-from router.core.weights import Weights
 from warren.envelope import OVERHEAD_BYTES, Deliver
 from warren.namespaces import HistoryPolicy
 from warren.position import Position
+from warren.weights import Weights, kept_bytes
 
-# What CPython 3.11 takes for an entry besides its texts (the struct, its numbers, its place in the window) and for a window with its places in the
-# tables, within some tenths: ``tests/unit/router/core/test_history.py`` measures it.
-ENTRY_BYTES = 248
+# What CPython 3.11 takes for a window with its places in the tables, within some tenths: ``tests/unit/router/core/test_history.py`` measures it.
 WINDOW_BYTES = 368
 # So many entries fit a list, which costs a silent room a tenth of what an empty deque does.
 FEW = 32
-
-
-def kept_bytes(entry: Deliver) -> int:
-    """Return how much memory a kept message takes."""
-    return (
-        ENTRY_BYTES
-        + getsizeof(entry.payload)
-        + getsizeof(entry.room)
-        + getsizeof(entry.type)
-        + getsizeof(entry.conn)
-        + getsizeof(entry.user)
-        + getsizeof(entry.id)
-        + getsizeof(entry.key)
-    )
 
 
 class Window:

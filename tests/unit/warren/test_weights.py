@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.core.weights import Weights
+from warren.weights import Weights
 
 
 class Stone:

@@ -1,0 +1,39 @@
+"""What the bench writes into a stream: entries that say who wrote them, under which number, and that can be checked to the last byte.
+
+Pure. It never decides what becomes of an entry: ``verdict`` does.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import NamedTuple
+
+_HEAD = struct.Struct(">HQ")
+_TAIL = struct.Struct(">I")
+LEAST_BYTES = _HEAD.size + _TAIL.size
+
+
+class Key(NamedTuple):
+    """Whose entry it is, and which; a second copy has the same."""
+
+    writer: int
+    number: int
+
+
+def encode(key: Key, size: int) -> bytes:
+    """Make an entry of ``size`` bytes."""
+    if size < LEAST_BYTES:
+        raise ValueError(f"an entry has at least {LEAST_BYTES} bytes, not {size}")
+    body = _HEAD.pack(*key) + b"." * (size - LEAST_BYTES)
+    return body + _TAIL.pack(zlib.crc32(body))
+
+
+def decode(body: bytes) -> Key:
+    """Read an entry. Raises ValueError for one that is not as it was written."""
+    if len(body) < LEAST_BYTES:
+        raise ValueError(f"{len(body)} bytes are no entry")
+    (checksum,) = _TAIL.unpack(body[-_TAIL.size :])
+    if zlib.crc32(body[: -_TAIL.size]) != checksum:
+        raise ValueError("the checksum is another one")
+    return Key(*_HEAD.unpack_from(body))
