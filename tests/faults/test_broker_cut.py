@@ -114,7 +114,7 @@ async def test_publishes_under_way_at_the_cut(
 
     async def publish(number: int) -> None:
         try:
-            await bus.publish(topology.ingress, "0", b"%d" % number, mandatory=True)
+            await bus.publish(topology.notify, "0", b"%d" % number, mandatory=True)
             outcomes[number] = "confirmed"
         except (NotConfirmed, BusUnavailable) as error:
             outcomes[number] = type(error).__name__
@@ -128,7 +128,7 @@ async def test_publishes_under_way_at_the_cut(
     assert set(outcomes.values()) > {"confirmed"}
     confirmed = {b"%d" % number for number, outcome in outcomes.items() if outcome == "confirmed"}
     inbox = Inbox(ack=True)
-    await witness.subscribe(durable(topology.shard_queue(0)), inbox, prefetch=100)
+    await witness.subscribe(durable(topology.notify_queue()), inbox, prefetch=100)
     await eventually(lambda: confirmed <= set(inbox.bodies))
     assert inbox.bodies == sorted(inbox.bodies, key=int)
 
@@ -287,7 +287,7 @@ async def test_close_leaves_nothing(bus: RabbitBus, topology: ContractTopology, 
     bus.watch(lambda up: lost.append(f"watch {up}"))
     await bus.subscribe(gateway(topology, "g"), Inbox(), prefetch=1, on_lost=lambda: lost.append("subscription"))
     lane = await bus.lane(lambda: lost.append("lane"))
-    await lane.consume(topology.shard_queue(0), Inbox(), prefetch=1)
+    await lane.consume(topology.notify_queue(), Inbox(), prefetch=1)
     assert proxy.connections == 3
     await bus.close()
     await eventually(lambda: proxy.connections == 0)
@@ -334,7 +334,7 @@ async def test_the_broker_is_killed_and_started_again(
     inbox = Inbox(ack=True)
     await bus.subscribe(gateway(topology, "g"), inbox, prefetch=10)
     for number in range(20):
-        await bus.publish(topology.ingress, "0", b"%d" % number, mandatory=True)
+        await bus.publish(topology.notify, "0", b"%d" % number, mandatory=True)
     await asyncio.to_thread(rabbit.kill)
     await eventually(lambda: told == [False], 10)
     await asyncio.to_thread(rabbit.start)
@@ -345,7 +345,7 @@ async def test_the_broker_is_killed_and_started_again(
 
     async def lane() -> bool:
         try:
-            await (await bus.lane(lambda: None)).consume(topology.shard_queue(0), shard, prefetch=50)
+            await (await bus.lane(lambda: None)).consume(topology.notify_queue(), shard, prefetch=50)
         except WarrenError:
             return False
         return True
