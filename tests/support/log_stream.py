@@ -9,7 +9,7 @@ from typing import Literal
 from tests.support.scripted_bus import ScriptedBus
 
 from router.core.fold import Fold
-from warren.bus import Record, Timestamp
+from warren.bus import Properties, Record, Timestamp
 from warren.envelope import Checkpoint2, Envelope, Mark, Rules, encode
 from warren.errors import BusUnavailable
 
@@ -27,6 +27,7 @@ class LogStream(ScriptedBus):
         self.end = 0
         self.starts: list[int | Timestamp | Literal["first", "last"]] = []
         self.breaks = 0  # so many of the next readings end at once
+        self.ingress = ""  # what is published there is written into the log
         self.lives = 0  # a connection that is lost ends every reading
         self._news = asyncio.Event()
 
@@ -74,6 +75,20 @@ class LogStream(ScriptedBus):
     def _wake(self) -> None:
         news, self._news = self._news, asyncio.Event()
         news.set()
+
+    async def publish(
+        self,
+        exchange: str,
+        key: str,
+        body: bytes,
+        properties: Properties | None = None,
+        *,
+        mandatory: bool = False,
+        persistent: bool = True,
+    ) -> None:
+        await super().publish(exchange, key, body, properties, mandatory=mandatory, persistent=persistent)
+        if exchange == self.ingress:
+            self.raw(body)
 
     async def tail(
         self,

@@ -53,6 +53,7 @@ class HistoryFiller:
         self._steady = steady
         self._beginning = beginning
         self._present = present
+        self._before = present.offset
         self._made = made
         self._keep = keep
         self._filled = filled
@@ -75,10 +76,9 @@ class HistoryFiller:
         return task
 
     async def _run(self, horizon_s: int) -> None:
-        before = self._present.offset
         while not self.over:
             try:
-                begun = await self._beginning.older(before, horizon_s)
+                begun = await self._beginning.older(self._before, horizon_s)
                 if begun is None:
                     break
                 self._fold, self._history = begun.fold, self._made()

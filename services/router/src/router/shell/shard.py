@@ -30,6 +30,8 @@ from warren.topology import ALL
 
 # A gateway that has not answered is asked so often how far it has got.
 ASK_AGAIN_S = 1.0
+# The second time after a life of the log has begun.
+ASK_SOON_S = 0.2
 
 _logger = get_logger("router.shard")
 
@@ -242,8 +244,10 @@ class Shard:
                 )
                 if effect.new_life:
                     self._end(self._history.forget())
-                    if self.speaks:  # gateways that came before the life has begun have to begin theirs again
+                    if self.speaks:
+                        # What gateways said before the life began did not count. They are asked twice, since a Hello may be on its way.
                         context.egress.tell(ALL, wire.Speaker(context.router, self.number))
+                        self._asked_at = context.clock.monotonic() - ASK_AGAIN_S + ASK_SOON_S
             case _:
                 pass
         return False
@@ -332,14 +336,15 @@ class Shard:
             self._writer.put(wire.Mark(context.router, now_us))
 
     def _ask(self) -> None:
-        """Ask the gateways again that have not said how far they have got."""
-        context = self._context
+        """Ask the gateways again that have not said how far they have got, and those of whom the log knows nothing."""
+        context, fold = self._context, self._fold
         now = context.clock.monotonic()
         if now < self._asked_at + ASK_AGAIN_S:
             return
         self._asked_at = now
-        for gateway in self._feeds.unanswered():
-            if gateway in context.gateways.living:
+        unanswered = set(self._feeds.unanswered())
+        for gateway in context.gateways.living:
+            if gateway in unanswered or gateway not in fold.gateways:
                 context.egress.tell(gateway, wire.Speaker(context.router, self.number))
 
     def _end(self, task: asyncio.Task[None] | None) -> None:
