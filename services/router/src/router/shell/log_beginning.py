@@ -15,7 +15,7 @@ from typing import Literal
 
 from router.core.checkpoint_parts import CheckpointParts, Whole, alone_in
 from router.core.fold import Fold
-from warren.bus import Bus, Record, Timestamp
+from warren.bus import Bus, Record, Start, Timestamp
 from warren.clock import Clock
 from warren.envelope import Checkpoint2, Rules
 from warren.errors import MalformedEnvelope
@@ -172,7 +172,7 @@ class _Search:
 async def patiently(
     bus: Bus,
     stream: str,
-    start: int | Timestamp | Literal["first"],
+    start: Start,
     on_record: Callable[[Record], bool],
     patience_s: float,
     *,
