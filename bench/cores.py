@@ -44,7 +44,7 @@ class GatewayCore:
 
     def __init__(self, name: str, namespaces: Namespaces) -> None:
         self.name = name
-        self.hub = Hub(1)
+        self.hub = Hub()
         self.guests: dict[str, Guest] = {}
         self._namespaces = namespaces
         self._config = SessionConfig(rate=None, rooms_max=1_000_000, rooms=())

@@ -1,15 +1,14 @@
-"""What every Bus keeps when consumers, connections and queues go: take-over, lanes, streams, supervision. One suite, two buses."""
+"""What every Bus keeps when consumers, connections and queues go: take-over, lanes, supervision. One suite, two buses."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
 
 import pytest
 from tests.support.buses import ContractTopology, Inbox, NewBus, World, depth_is, durable, fill, gateway, numbers
 from tests.support.eventually import eventually
 
-from warren.bus import Bus, Lane, Record
+from warren.bus import Bus, Lane
 from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch, Unroutable
 
 # ── one consumer at a time ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -55,47 +54,7 @@ async def first_active(bus: Bus, topology: ContractTopology, inbox: Inbox) -> No
     inbox.deliveries[0].ack()
 
 
-# ── lanes and streams ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_what_is_appended_is_read_in_order(bus: Bus, topology: ContractTopology) -> None:
-    """A stream is read from its first record, from an offset, and on past its end as records come."""
-    lost: list[None] = []
-    lane = await bus.lane(lambda: lost.append(None))
-    for body in numbers(50):
-        await lane.append(topology.log.name, body)
-    assert await read(bus, topology, "first", until=b"49") == list(enumerate(numbers(50)))
-    assert await read(bus, topology, 47, until=b"49") == [(47, b"47"), (48, b"48"), (49, b"49")]
-    reading = asyncio.create_task(read(bus, topology, 48, until=b"marker"))
-    await lane.append(topology.log.name, b"marker")
-    assert (await reading)[-1] == (50, b"marker")
-    assert (await read(bus, topology, "last", until=b"marker"))[-1] == (50, b"marker")
-    await lane.close()
-    assert lost == []
-
-
-async def test_reading_a_stream_that_is_not_there_is_an_error(bus: Bus, topology: ContractTopology) -> None:
-    """To read a stream of an unknown name raises BusUnavailable, and the bus goes on."""
-    with pytest.raises(BusUnavailable):
-        await bus.read(f"{topology.prefix}.nothing", "first", lambda _: True)
-    await bus.publish("", topology.plain.name, b"x", mandatory=True)
-
-
-async def test_a_reader_hears_of_a_cut(world: World, bus: Bus, topology: ContractTopology) -> None:
-    """Who waits at a stream's end when the connection is lost gets BusUnavailable."""
-    lane = await bus.lane(lambda: None)
-    await lane.append(topology.log.name, b"x")
-    seen: list[Record] = []
-
-    def keep(record: Record) -> bool:
-        seen.append(record)
-        return True
-
-    reading = asyncio.create_task(bus.read(topology.log.name, "first", keep))
-    await eventually(lambda: seen)
-    await world.cut(bus)
-    with pytest.raises(BusUnavailable):
-        await asyncio.wait_for(reading, 10)
+# ── lanes ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_lane_gives_its_queue_to_the_next_one(bus_factory: NewBus, topology: ContractTopology) -> None:
@@ -115,7 +74,7 @@ async def test_a_lane_gives_its_queue_to_the_next_one(bus_factory: NewBus, topol
     await lane_one.close()
     assert await second.holds(5) == numbers(5, begin=1)
     with pytest.raises(BusUnavailable):
-        await lane_one.append(topology.log.name, b"x")
+        await lane_one.append(topology.stream.name, b"x")
     await lane_two.close()
     assert lost == []
 
@@ -132,10 +91,10 @@ async def test_a_lane_that_is_lost_says_so_once_and_writes_no_more(
     await asyncio.gather(*(bus.publish(topology.ingress, "0", body) for body in numbers(5)))
     await held.holds(5)
     held.deliveries[0].ack()
-    await lane.append(topology.log.name, b"on the same channel, so the ack is through")
+    await lane.append(topology.stream.name, b"on the same channel, so the ack is through")
     await world.cut(bus)
     await eventually(lambda: len(lost) == 1)
-    for call in (lane.append(topology.log.name, b"x"), lane.consume(shard, held, prefetch=1)):
+    for call in (lane.append(topology.stream.name, b"x"), lane.consume(shard, held, prefetch=1)):
         with pytest.raises(BusUnavailable):
             await call
     with pytest.raises(BusUnavailable):
@@ -148,7 +107,7 @@ async def test_a_lane_that_is_lost_says_so_once_and_writes_no_more(
     await world.restore(bus)
     await eventually(lambda: bus.up)
     await lane.close()
-    await (await _lane_again(bus)).append(topology.log.name, b"y")
+    await (await _lane_again(bus)).append(topology.stream.name, b"y")
     assert lost == [None]
 
 
@@ -160,7 +119,7 @@ async def test_a_lane_whose_queue_is_deleted_is_lost(world: World, bus: Bus, top
     await world.delete(topology.plain.name)
     await eventually(lambda: lost == [None])
     with pytest.raises(BusUnavailable):
-        await lane.append(topology.log.name, b"x")
+        await lane.append(topology.stream.name, b"x")
 
 
 # ── supervision ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -321,20 +280,6 @@ async def _lane_again(bus: Bus) -> Lane:
             return None
 
     return await eventually(attempt)
-
-
-async def read(
-    bus: Bus, topology: ContractTopology, start: int | Literal["first", "last"], *, until: bytes
-) -> list[tuple[int, bytes]]:
-    """Read the log from ``start`` up to and with the record ``until``."""
-    seen: list[tuple[int, bytes]] = []
-
-    def take(record: Record) -> bool:
-        seen.append((record.offset, record.body))
-        return record.body != until
-
-    await asyncio.wait_for(bus.read(topology.log.name, start, take), 10)
-    return seen
 
 
 async def test_an_alarm_holds_publishers_back_and_is_told(world: World, bus: Bus, topology: ContractTopology) -> None:

@@ -1,4 +1,4 @@
-"""A router dies while one room says far more within a second than its history's count: its members are brought up whole by the next owner."""
+"""A router dies while one room says far more within a second than its history's count: its members are brought up whole by the next speaker."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ SHARDS = 4
 
 
 async def shards(router: Router) -> int:
-    """How many shards a router works on."""
+    """How many shards a router speaks for."""
     return int(await router.metric("warren_router_shards_active"))
 
 
 async def serves(router: Router) -> None:
-    """Wait until this router works on every shard."""
+    """Wait until this router speaks for every shard."""
 
     async def all_of_them() -> bool:
         return await shards(router) == SHARDS
@@ -68,16 +68,15 @@ async def installed(pods: Pods, env: dict[str, str]) -> tuple[list[Gateway], Rou
     return front, first, await pods.router(ENV, start=False)
 
 
-async def test_what_was_logged_and_not_sent_when_a_busy_room_s_router_died_comes_whole(pods: Pods) -> None:
-    """A batch of twice as many messages as the history's count stands in the log, nothing of it has left, and the router is killed: the next one
-    sends every member all of it, in order.
+async def test_what_was_not_sent_when_a_busy_room_s_router_died_comes_whole(pods: Pods) -> None:
+    """Twice as many messages as the history's count stand in the log and in the router's feeds, nothing of them has left, and it is killed: the next
+    one sends every member all of it, in order.
     """
     env = {
-        "WARREN_TEST_DIES": "after_log",
+        "WARREN_TEST_DIES": "before_feed",
         "WARREN_TEST_DIES_AFTER": "4",
         "WARREN_TEST_DIES_OVER": str(2 * COUNT),
-        "WARREN_TEST_LOG_MS": "800",
-        "WARREN_ROUTER_PREFETCH": "4096",
+        "WARREN_TEST_FEED_MS": "800",
     }
     front, dying, second = await installed(pods, env)
     dying.module = "tests.faults.dying_router"

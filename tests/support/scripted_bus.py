@@ -6,9 +6,8 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
-from warren.bus import OnDelivery, Properties, Record, Source
+from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start, Timestamp
 from warren.errors import BusUnavailable
 from warren.topology import Queue
 
@@ -222,9 +221,10 @@ class ScriptedBus:
         self.lanes.append(lane)
         return lane
 
-    async def read(
-        self, stream: str, start: int | Literal["first", "last"], on_record: Callable[[Record], bool]
+    async def tail(
+        self, stream: str, start: Start, on_record: Callable[[Record], bool], *, prefetch: int = TAIL_PREFETCH
     ) -> None:
+        assert not isinstance(start, Timestamp)
         self.reads.append((stream, start))
         if self.reading:
             raise self.reading.popleft()
@@ -239,6 +239,9 @@ class ScriptedBus:
             if not on_record(Record(offset + self.dropped, records[offset])):
                 return
             offset += 1
+
+    async def read(self, stream: str, start: Start, on_record: Callable[[Record], bool]) -> None:
+        await self.tail(stream, start, on_record)
 
     async def retire(self, queue: str) -> None:
         await asyncio.sleep(0)

@@ -19,9 +19,18 @@ def test_every_binding_joins_what_is_there() -> None:
 
 
 def test_every_shard_is_reached_by_its_key() -> None:
-    """For each shard there is one queue, bound to the ingress exchange by the shard's key."""
-    bound = {binding.key: binding.queue for binding in TOPOLOGY.bindings() if binding.exchange == TOPOLOGY.ingress}
-    assert bound == {TOPOLOGY.shard_key(shard): TOPOLOGY.shard_queue(shard).name for shard in range(5)}
+    """For each shard there is one log, bound to the ingress exchange by the shard's key (and, for now, one queue)."""
+    bound = [(each.key, each.queue) for each in TOPOLOGY.bindings() if each.exchange == TOPOLOGY.ingress]
+    for shard in range(5):
+        mine = [queue for key, queue in bound if key == TOPOLOGY.shard_key(shard)]
+        assert mine == [TOPOLOGY.log(shard).name, TOPOLOGY.shard_queue(shard).name]
+
+
+def test_a_log_drops_its_beginning_in_small_steps() -> None:
+    """A log is a stream; it has sixteen segments within its bytes."""
+    log = Topology("w", 3, Limits(history_bytes=16_000_000)).log(2)
+    assert (log.name, log.kind) == ("w.log.2", "stream")
+    assert log.arguments == {"x-max-length-bytes": 16_000_000, "x-stream-max-segment-size-bytes": 1_000_000}
 
 
 @pytest.mark.parametrize("queue", [TOPOLOGY.shard_queue(0), TOPOLOGY.notify_queue()], ids=lambda queue: queue.name)

@@ -122,12 +122,23 @@ class Bye(_Envelope, frozen=True, array_like=True, tag="B"):
     gateway: str
 
 
+class Spoken(msgspec.Struct, frozen=True, array_like=True):
+    """How far the router that speaks for ``shard`` has got, in the ``life`` of the shard's log."""
+
+    shard: int
+    life: str
+    events: int  # all events of the entries up to this offset are confirmed
+    mark: int  # the offset of the newest whole checkpoint's Mark; -1: none is known
+
+
 class RouterHeartbeat(_Envelope, frozen=True, array_like=True, tag="h"):
     """A router lives and shares in the shards."""
 
     router: str
     started_us: int
     queue: str = ""  # as in a gateway's heartbeat
+    knows: int = 0  # the highest version of the fold that it can apply
+    shards: tuple[Spoken, ...] = ()  # those that it speaks for
 
 
 class RouterBye(_Envelope, frozen=True, array_like=True, tag="b"):

@@ -6,7 +6,8 @@ printed from here. No queue and no binding is per client or per room: broker loa
 An exclusive queue is reached through its **door**, an auto-delete exchange of the same name. A queue whose broker node is down can stay bound and
 locked (RabbitMQ 4.3), and then spoils the confirm of each publish that also goes to it; its door is locked to nobody, so it can be deleted.
 
-    warren.ingress  direct   key <shard>            ▶ warren.shard.<n>      quorum, single active consumer
+    warren.ingress  direct   key <shard>            ▶ warren.log.<n>        stream: what came in for shard n, in its order
+                                                    ▶ warren.shard.<n>      quorum, single active consumer
     warren.egress   direct   key <gateway> | all    ▶ warren.gateway.<id>.<nonce>   door ▶ exclusive queue, one per gateway connection
     warren.routers  direct   key <router> | all     ▶ warren.router.<id>.<nonce>    door ▶ exclusive queue, one per router connection
     warren.events   topic    client.* room.* message.<type>.<room>   what backends bind themselves
@@ -102,6 +103,7 @@ class Topology:
         """Return every durable queue and stream."""
         return (
             self.guard_queue(),
+            *(self.log(shard) for shard in range(self.shards)),
             *(self.shard_queue(shard) for shard in range(self.shards)),
             *(self.history_stream(shard) for shard in range(self.shards)),
             self.notify_queue(),
@@ -112,6 +114,7 @@ class Topology:
     def bindings(self) -> tuple[Binding, ...]:
         """Return every binding of a durable queue."""
         return (
+            *(Binding(self.ingress, self.log(shard).name, self.shard_key(shard)) for shard in range(self.shards)),
             *(
                 Binding(self.ingress, self.shard_queue(shard).name, self.shard_key(shard))
                 for shard in range(self.shards)
@@ -132,6 +135,17 @@ class Topology:
     def message_event(self, type: str, room: str) -> str:  # noqa: A002 - the protocol's own word
         """Return the routing key of a message's event. The room comes last, since its name may have dots."""
         return f"message.{type}.{room}"
+
+    def log(self, shard: int) -> Queue:
+        """Return a shard's log. A stream refuses nothing and drops whole segments of its beginning, so it has sixteen of them within its limit."""
+        return Queue(
+            f"{self.prefix}.log.{shard}",
+            "stream",
+            {
+                "x-max-length-bytes": self.limits.history_bytes,
+                "x-stream-max-segment-size-bytes": self.limits.history_bytes // 16,
+            },
+        )
 
     def shard_queue(self, shard: int) -> Queue:
         """Return a shard's queue: one owner at a time, in order, full means the publisher is told (nack)."""

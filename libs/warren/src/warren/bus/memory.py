@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Literal
 
-from warren.bus import OnDelivery, Properties, Record, Source
+from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start
 from warren.bus.memory_alarm import MemoryAlarm
 from warren.bus.memory_broker import MemoryBroker
 from warren.bus.memory_queue import BURST, MemoryConsumer
@@ -280,19 +279,19 @@ class MemoryBus:
         await asyncio.sleep(0)
         return lane
 
-    async def read(
-        self, stream: str, start: int | Literal["first", "last"], on_record: Callable[[Record], bool]
+    async def tail(
+        self, stream: str, start: Start, on_record: Callable[[Record], bool], *, prefetch: int = TAIL_PREFETCH
     ) -> None:
-        """Read a stream from an offset until ``on_record`` returns False."""
+        """Read a stream from ``start`` until ``on_record`` returns False; at most ``prefetch`` records in one turn of the loop."""
         log = self.broker.stream(stream) if self._up else None
         if log is None:
             raise BusUnavailable(f"no stream {stream} to read")
-        offset = log.first if start == "first" else log.last if start == "last" else start
+        offset = log.place(start)
         loop = asyncio.get_running_loop()
         while True:
             waiter: asyncio.Future[None] = loop.create_future()
             self._readers.add(waiter)
-            records = log.after(offset, BURST)
+            records = log.after(offset, min(BURST, prefetch))
             if records:
                 loop.call_soon(_resolve, waiter)
             else:
@@ -306,6 +305,12 @@ class MemoryBus:
                 offset = record.offset + 1
                 if not on_record(record):
                     return
+            if log.deleted:
+                raise BusUnavailable(f"{stream} was deleted while it was read")
+
+    async def read(self, stream: str, start: Start, on_record: Callable[[Record], bool]) -> None:
+        """Do what ``tail`` does."""
+        await self.tail(stream, start, on_record)
 
     async def depth(self, queue: str) -> int | None:
         """Return how many messages are ready in a queue."""

@@ -13,13 +13,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
-from typing import Literal
 
-from warren.bus import Delivery, OnDelivery, Properties, Record, Source
+from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start
 from warren.bus.rabbit_channel import RabbitChannel
 from warren.bus.rabbit_connection import RabbitConnection
 from warren.bus.rabbit_lane import RabbitLane
 from warren.bus.rabbit_link import CLOSE_S, Link, LinkTimes
+from warren.bus.rabbit_stream import tail
 from warren.bus.rabbit_subscription import RabbitSubscription
 from warren.bus.rabbit_topology import declare_topology, delete_door, queue_depth
 from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch
@@ -28,7 +28,6 @@ from warren.topology import Topology
 
 __all__ = ["LinkTimes", "RabbitBus"]
 
-READ_PREFETCH = 256
 DEPTH_S = 2.0
 RETIRE_S = 10.0
 REPLACE_FIRST_S, REPLACE_LAST_S = 0.2, 30.0
@@ -192,42 +191,19 @@ class RabbitBus:
         self._lanes.add(lane)
         return lane
 
-    async def read(
-        self, stream: str, start: int | Literal["first", "last"], on_record: Callable[[Record], bool]
+    async def tail(
+        self, stream: str, start: Start, on_record: Callable[[Record], bool], *, prefetch: int = TAIL_PREFETCH
     ) -> None:
-        """Read a stream from an offset until ``on_record`` returns False. Raises BusUnavailable."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def lost() -> None:
-            if not done.done():
-                done.set_exception(BusUnavailable(f"the channel was lost while reading {stream}"))
-
-        def take(delivery: Delivery) -> None:
-            if done.done():
-                return
-            offset = delivery.properties.headers.get("x-stream-offset")
-            try:
-                more = on_record(Record(offset if isinstance(offset, int) else -1, delivery.body))
-            except Exception as error:  # noqa: BLE001 - it is the caller's, so the caller gets it
-                done.set_exception(error)
-                return
-            delivery.ack()
-            if not more:
-                done.set_result(None)
-
+        """Read a stream from ``start`` until ``on_record`` returns False. Raises BusUnavailable."""
         if self._closed:
             raise BusUnavailable("the bus is closed")
         self._reading.start()
         await self._reading.attempted()
-        channel = await RabbitChannel.opened(_connected(self._reading), on_end=lost)
-        try:
-            arguments = {"x-stream-offset": start}
-            await channel.consume(stream, take, prefetch=READ_PREFETCH, on_cancel=lost, arguments=arguments)
-            await done
-        finally:
-            if not done.cancel() and not done.cancelled():
-                done.exception()  # it may have come while something else was raised
-            await channel.leave()
+        await tail(_connected(self._reading), stream, start, on_record, prefetch)
+
+    async def read(self, stream: str, start: Start, on_record: Callable[[Record], bool]) -> None:
+        """Do what ``tail`` does."""
+        await self.tail(stream, start, on_record)
 
     async def depth(self, queue: str) -> int | None:
         """Return how many messages are ready in a queue; None where the broker is away or has no such queue."""
