@@ -1,4 +1,4 @@
-"""What a router does with a message: shard and plan, the fold of a log and its checkpoints, and the table of rooms."""
+"""What a router does with a message: the fold of a log and its checkpoints, and the table of rooms."""
 
 from __future__ import annotations
 
@@ -7,61 +7,10 @@ from itertools import count, cycle
 
 from bench.micro.shared_side import AT_US, COUNT, publish
 from router.core.fold import Fold
-from router.core.limits import ShardLimits
-from router.core.plan import plan
-from router.core.rooms import RoomTable
-from router.core.shard import Shard
+from router.core.members import RoomTable
 from warren import envelope as wire
-from warren.namespaces import Namespaces
 
 FRESH = 50_000  # messages that are made before anything is measured
-
-
-def shard_of(rooms: int) -> Shard:
-    """Return a shard with rooms of two members on two gateways."""
-    made = Shard(0, 1, 1, ShardLimits(), Namespaces(), "r")
-    made.open(None, AT_US)
-    for number in range(rooms):
-        for gateway in ("g0", "g1"):
-            made.apply(wire.Join(f"chat:{number}", f"{gateway}~{number:x}", f"user{number}"), AT_US)
-    return made
-
-
-def apply(rooms: int) -> Callable[[], Callable[[], object]]:
-    """A message ▶ effects, in rooms that take turns."""
-
-    def make() -> Callable[[], object]:
-        shard = shard_of(rooms)
-        fresh = [publish(number, f"chat:{number % rooms}") for number in range(FRESH)]
-        numbers = count()
-
-        def run() -> None:
-            number = next(numbers)
-            shard.apply(fresh[number] if number < FRESH else publish(number, f"chat:{number % rooms}"), AT_US)
-
-        return run
-
-    return make
-
-
-def apply_join() -> Callable[[], object]:
-    """A JOIN and a LEAVE."""
-    shard = shard_of(1_000)
-    join, leave = wire.Join("chat:1", "g0~fff", "ann", "ref"), wire.Leave(("chat:1",), "g0~fff", "", "ann")
-
-    def run() -> None:
-        shard.apply(join, AT_US)
-        shard.apply(leave, AT_US)
-
-    return run
-
-
-def plan_batch() -> Callable[[], object]:
-    """The effects of 32 messages ▶ what goes where."""
-    shard = shard_of(COUNT)
-    effects = [effect for number in range(COUNT) for effect in shard.apply(publish(number, f"chat:{number}"), AT_US)]
-    living = frozenset({"g0", "g1", "g2"})
-    return lambda: plan(effects, living)
 
 
 def fold_of(rooms: int) -> Fold:
@@ -142,15 +91,11 @@ def rooms_targets() -> Callable[[], object]:
 
 
 BENCHES: dict[str, Callable[[], Callable[[], object]]] = {
-    "shard apply, 100 rooms": apply(100),
-    "shard apply, 20,000 rooms": apply(20_000),
-    "shard apply, JOIN and LEAVE": apply_join,
     "fold apply, a record of 1 message, 100 rooms": fold_apply(100, 1),
     "fold apply, a record of 32 messages, 100 rooms": fold_apply(100, COUNT),
     "fold apply, a record of 32 messages, 20,000 rooms": fold_apply(20_000, COUNT),
     "fold parts, full": fold_parts,
     "fold restored, full": fold_restored,
-    "plan, 32 messages": plan_batch,
     "rooms join and leave": rooms_join_and_leave,
     "rooms targets": rooms_targets,
 }

@@ -98,25 +98,6 @@ async def test_a_notification_that_ends_routers(pods: Pods, rabbit: Rabbit, topo
     assert {(json.loads(body), why) for body, why in found} == {("poison 10", reason), ("poison 30", reason)}
 
 
-async def test_a_clients_message_that_ends_routers(pods: Pods, rabbit: Rabbit, topology: Topology) -> None:
-    """It is set aside; the messages around it go on."""
-    gateway = await pods.gateway(ENV)
-    routers = [await pods.router(ENV, start=False) for _ in range(2)]
-    for router in routers:
-        router.module = "tests.faults.poisoned_router"
-    await asyncio.gather(*(router.start() for router in routers))
-    async with await connect(gateway.url, user="bob") as bob, restarted(routers) as ends:
-        await bob.join("r")
-        await bob.publish("r", "before")
-        await bob.send("CHAT", "r", "poison", id="p")
-        await eventually(lambda: kept(rabbit, topology.dead), 60.0, every_s=0.5)
-        await bob.send("CHAT", "r", "after", id="a")
-        await eventually(lambda: bob.of_type("ACK", ref="a"), 60.0)
-        assert len(ends) == 1
-    ((_, reason),) = set_aside(rabbit, topology.dead)
-    assert reason == "poison: it ends the process"
-
-
 async def test_two_routers_that_are_killed_condemn_nobody(pods: Pods, rabbit: Rabbit, topology: Topology) -> None:
     """Notifications that were in the hands of two routers when they died arrive once and in order."""
     gateway = await pods.gateway(ENV)

@@ -41,9 +41,9 @@ async def gateways(pods: Pods) -> list[Gateway]:
     return [await pods.gateway(ENV) for _ in range(2)]
 
 
-@pytest.mark.parametrize("point", ["before_log", "after_log"])
+@pytest.mark.parametrize("point", ["before_egress", "after_egress"])
 async def test_a_router_killed_in_the_middle_of_a_batch_loses_nothing(pods: Pods, point: str) -> None:
-    """Before the batch is in the log, and after it, with nothing of it sent: the next owner does it, once."""
+    """When it has read and nothing has left, and when some gateways have it and others have not: the next speaker feeds each, once."""
     front = await gateways(pods)
     steady = await pods.router(ENV)
     dying = await pods.router(ENV | {"WARREN_TEST_DIES": point, "WARREN_TEST_DIES_AFTER": "40"}, start=False)
@@ -81,8 +81,8 @@ async def test_an_idle_router_that_is_killed_is_not_missed(pods: Pods) -> None:
 
 
 async def test_a_router_that_freezes_does_no_harm_when_it_comes_back(pods: Pods) -> None:
-    """It sleeps for longer than the AMQP heartbeat while it has batches in its hands; another takes its shards, and what it still sends or
-    writes after it has woken is taken by nobody.
+    """It sleeps for longer than the AMQP heartbeat while it has batches in its hands; another speaks for its shards, and what it still sends
+    after it has woken is dropped by all who have it.
     """
     front = await gateways(pods)
     routers = [await pods.router(ENV) for _ in range(2)]

@@ -68,15 +68,15 @@ async def installed(pods: Pods, env: dict[str, str]) -> tuple[list[Gateway], Rou
     return front, first, await pods.router(ENV, start=False)
 
 
-async def test_what_was_logged_and_not_sent_when_a_busy_room_s_router_died_comes_whole(pods: Pods) -> None:
-    """A batch of twice as many messages as the history's count stands in the log, nothing of it has left, and the router is killed: the next one
+async def test_what_was_read_and_not_sent_when_a_busy_room_s_router_died_comes_whole(pods: Pods) -> None:
+    """Twice as many messages as the history's count stand in the log and are read, nothing of them has left, and the router is killed: the next one
     sends every member all of it, in order.
     """
     env = {
-        "WARREN_TEST_DIES": "after_log",
+        "WARREN_TEST_DIES": "before_egress",
         "WARREN_TEST_DIES_AFTER": "4",
         "WARREN_TEST_DIES_OVER": str(2 * COUNT),
-        "WARREN_TEST_LOG_MS": "800",
+        "WARREN_TEST_EGRESS_MS": "800",
         "WARREN_ROUTER_PREFETCH": "4096",
     }
     front, dying, second = await installed(pods, env)

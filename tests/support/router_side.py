@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from tests.support.eventually import eventually
+
 from router.core.feeds import Feeds
 from router.core.fold import FOLD_VERSION, Fold
 from router.core.outcome import Emit
-from tests.support.eventually import eventually
-
 from warren import envelope
 from warren.address import gateway_of, shard_of
 from warren.bus import Delivery, Record, Source
