@@ -44,8 +44,8 @@ async def gateways(pods: Pods) -> list[Gateway]:
 @pytest.mark.parametrize("point", ["before_egress", "after_egress"])
 async def test_a_router_killed_in_the_middle_of_a_batch_loses_nothing(pods: Pods, point: str) -> None:
     """When it has read and nothing has left, and when some gateways have it and others have not: the next speaker feeds each, once."""
-    front = await gateways(pods)
     steady = await pods.router(ENV)
+    front = await gateways(pods)
     dying = await pods.router(ENV | {"WARREN_TEST_DIES": point, "WARREN_TEST_DIES_AFTER": "40"}, start=False)
     dying.module = "tests.faults.dying_router"
     await dying.start()
@@ -61,8 +61,8 @@ async def test_a_router_killed_in_the_middle_of_a_batch_loses_nothing(pods: Pods
 
 async def test_an_idle_router_that_is_killed_is_not_missed(pods: Pods) -> None:
     """Nothing was under way; the first message after it goes through within the time that a lease takes."""
-    front = await gateways(pods)
     routers = [await pods.router(ENV) for _ in range(2)]
+    front = await gateways(pods)
     await shared(*routers)
     async with (
         await connect(front[0].url, user="ann") as ann,
@@ -84,8 +84,8 @@ async def test_a_router_that_freezes_does_no_harm_when_it_comes_back(pods: Pods)
     """It sleeps for longer than the AMQP heartbeat while it has batches in its hands; another speaks for its shards, and what it still sends
     after it has woken is dropped by all who have it.
     """
-    front = await gateways(pods)
     routers = [await pods.router(ENV) for _ in range(2)]
+    front = await gateways(pods)
     await shared(*routers)
     async with Talk([gateway.url for gateway in front], ROOMS, every_s=0.01) as talk:
         for router in routers:

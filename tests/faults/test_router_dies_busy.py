@@ -61,11 +61,12 @@ def unbroken(talk: Talk) -> None:
         assert [message["payload"]["recovered"] for message in joined[1:]] == [True] * (len(joined) - 1)
 
 
-async def installed(pods: Pods, env: dict[str, str]) -> tuple[list[Gateway], Router, Router]:
-    """Two gateways, and two routers of which the first serves every shard before the second one starts."""
-    front = [await pods.gateway(ENV) for _ in range(2)]
+async def installed(pods: Pods, env: dict[str, str], module: str = "router") -> tuple[list[Gateway], Router, Router]:
+    """Two gateways, and two routers of which the first one (run as ``module``) serves every shard; the second one is not started."""
     first = await pods.router(ENV | env, start=False)
-    return front, first, await pods.router(ENV, start=False)
+    first.module = module
+    await first.start()
+    return [await pods.gateway(ENV) for _ in range(2)], first, await pods.router(ENV, start=False)
 
 
 async def test_what_was_read_and_not_sent_when_a_busy_room_s_router_died_comes_whole(pods: Pods) -> None:
@@ -79,9 +80,7 @@ async def test_what_was_read_and_not_sent_when_a_busy_room_s_router_died_comes_w
         "WARREN_TEST_EGRESS_MS": "800",
         "WARREN_ROUTER_PREFETCH": "4096",
     }
-    front, dying, second = await installed(pods, env)
-    dying.module = "tests.faults.dying_router"
-    await dying.start()
+    front, dying, second = await installed(pods, env, "tests.faults.dying_router")
     await serves(dying)
     async with Talk([gateway.url for gateway in front], [ROOM], every_s=EVERY_S) as talk:
         await busy(talk)
@@ -96,7 +95,6 @@ async def test_what_was_read_and_not_sent_when_a_busy_room_s_router_died_comes_w
 async def test_routers_killed_at_any_moment_of_a_busy_room_break_nothing(pods: Pods) -> None:
     """Whichever serves the room, again and again, while it says more in a second than its history counts."""
     front, first, second = await installed(pods, {})
-    await first.start()
     await second.start()
     routers = [first, second]
     async with Talk([gateway.url for gateway in front], [ROOM], every_s=EVERY_S) as talk:

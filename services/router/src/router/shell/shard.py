@@ -64,6 +64,7 @@ class Shard:
         self._reader: LogReader | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._asked_at = 0.0
+        self._called_at: float | None = None  # since when the shard is ours by the placement, and we don't speak yet
 
     @property
     def speaks(self) -> bool:
@@ -105,8 +106,12 @@ class Shard:
     def look(self) -> None:
         """Compare with the placement, and do what follows."""
         context = self._context
-        others = context.routers.speaking(self.number) - {context.router}
-        for step in self.speaker.look(context.place(self.number), others, known=context.known()):
+        others, place = context.routers.speaking(self.number) - {context.router}, context.place(self.number)
+        if place.owner != context.router or self.speaks:
+            self._called_at = None
+        elif self._called_at is None:
+            self._called_at = context.clock.monotonic()
+        for step in self.speaker.look(place, others, known=context.known()):
             self._do(step)
 
     def tick(self) -> None:
@@ -292,8 +297,17 @@ class Shard:
                 if spoken is not None and self._fold.life:
                     self._events.backlog.upto(spoken.events)
                 self._events.speak()
+                took_s = context.clock.monotonic() - (self._called_at or context.clock.monotonic())
                 context.metrics.takeovers()
-                event(_logger, "shard_taken", shard=self.number, offset=self._fold.offset, life=self._fold.life)
+                context.metrics.hop_seconds("takeover", took_s)
+                event(
+                    _logger,
+                    "shard_taken",
+                    shard=self.number,
+                    offset=self._fold.offset,
+                    life=self._fold.life,
+                    ms=round(1_000 * took_s, 1),
+                )
                 self._keep_up()
                 context.changed()
             case Step.SILENCE:
