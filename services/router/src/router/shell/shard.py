@@ -17,6 +17,8 @@ from router.core.speaker import Event, Speaker, State, Step
 from router.core.upkeep import Upkeep
 from router.shell.checkpoints import Checkpoints
 from router.shell.events import Events
+from router.shell.log_beginning import LogBeginning
+from router.shell.log_end import LogEnd
 from router.shell.log_reader import LogReader
 from router.shell.log_writer import LogWriter
 from router.shell.shard_context import ShardContext
@@ -62,6 +64,17 @@ class Shard:
         self._writer = LogWriter(context.steady, context.topology, number, lambda: self.speaks)
         self._checkpoints = Checkpoints(context.router, number, self._writer, context.metrics)
         self._reader: LogReader | None = None
+        self._log_end = LogEnd(
+            number,
+            LogBeginning(
+                context.bus,
+                context.topology.log(number).name,
+                context.clock,
+                number,
+                context.topology.shards,
+                prefetch=context.limits.prefetch,
+            ),
+        )
         self._ending: set[asyncio.Task[None]] = set()
         self._asked_at = 0.0
         self._called_at: float | None = None  # since when the shard is ours by the placement, and we don't speak yet
@@ -125,6 +138,7 @@ class Shard:
         if spoken is not None and not self.speaks and self._fold.life:
             self._events.backlog.upto(spoken.events)
         if self.speaks:
+            self._log_end.look(self._fold.offset, context.clock.monotonic())
             self._keep_up()
             self._ask()
             context.egress.idle(self.number, self._fold.gateways)
@@ -139,6 +153,7 @@ class Shard:
             self._do(Step.FORGET)
         await self._writer.close()
         await self._events.close()
+        await self._log_end.close()
         if self._ending:
             await asyncio.wait(self._ending)
 
@@ -148,6 +163,9 @@ class Shard:
         """A gateway says how far it has got."""
         if not self.speaks:
             return
+        mine = said.mine
+        if mine is not None and mine.life == self._fold.life and mine.offset > self._fold.offset:
+            self._log_end.heard(mine.offset, self._context.clock.monotonic())
         answer = self._feeds.number(said)
         if answer is not None:
             self._context.egress.tell(said.gateway, answer)
@@ -177,7 +195,13 @@ class Shard:
     def begun(self, fold: Fold) -> None:
         """What is read from now on is applied to this fold."""
         self._do(self.speaker.happened(Event.ANEW))
-        context = self._context
+        context, before = self._context, self._fold
+        if self._reader is not None and before.life == fold.life != "":
+            if self._reader.forked:
+                self._log_end.forked()
+            self._log_end.heard(before.offset, context.clock.monotonic())
+        else:
+            self._log_end.begin()
         self._fold, self.begun_at = fold, fold.offset
         self._feeds = Feeds(context.router, self.number, context.limits.ring_bytes)
         self._end(self._history.forget())
@@ -249,6 +273,7 @@ class Shard:
                 )
                 if effect.new_life:
                     self._end(self._history.forget())
+                    self._log_end.begin()
                     if self.speaks:
                         # What gateways said before the life began did not count. They are asked twice, since a Hello may be on its way.
                         context.egress.tell(ALL, wire.Speaker(context.router, self.number))
@@ -331,9 +356,10 @@ class Shard:
         """Write into the log what a speaker must."""
         context, fold, upkeep = self._context, self._fold, self._upkeep
         now, now_us = context.clock.monotonic(), context.clock.wall_us()
-        lost = self._reader is not None and self._reader.lost
+        nothing = self._reader is not None and self._reader.lost
         others = context.routers.speaking(self.number) - {context.router}
-        if not lost or not others:
+        if not nothing or not others:
+            lost = nothing or self._log_end.lost
             living = context.routers.living - {context.router}
             due = upkeep.rules(fold.rules, context.routers.know(FOLD_VERSION, living), now, lost=lost)
             if due is not None:
