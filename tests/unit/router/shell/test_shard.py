@@ -328,11 +328,11 @@ async def test_a_gateway_that_was_told_more_than_the_log_has_makes_a_new_life(st
     stand.shard.number_said(Number("g1", 0, 1, LogPosition("life", last + 100, 1)))
     stand.clock.advance(log_end.PATIENCE_S)
     stand.shard.tick()
-    await eventually(lambda: stand.shard._log_end.lost)
+    await eventually(lambda: stand.shard._keeper._end.lost)
     stand.shard.tick()
     await eventually(lambda: stand.shard.fold.life != "life")
     assert stand.written(Rules)[-1].anew
-    assert not stand.shard._log_end.lost
+    assert not stand.shard._keeper._end.lost
 
 
 async def test_a_log_that_forked_makes_a_new_life(stand):

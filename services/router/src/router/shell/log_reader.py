@@ -140,6 +140,7 @@ class LogReader:
         self._begun = True
         event(_logger, "log_begun", shard=self._shard, offset=self._offset, tail=begun.tail, lost=begun.lost)
         self._follower.begun(begun.fold)
+        self.forked = False
         self._reached()
 
     async def _follow(self) -> None:
