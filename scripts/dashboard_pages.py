@@ -187,18 +187,7 @@ GATEWAY = Dashboard(
                     ],
                     "ops",
                 ),
-                Panel(
-                    "Held",
-                    "By pod: what the budget bounds (WARREN_GATEWAY_BUFFER_BYTES), and what clients' compressed messages build on.",
-                    [
-                        (f'sum by (instance) (warren_gateway_buffer_bytes{{of!="windows",{MINE[1:]})', "{{instance}}"),
-                        (
-                            f'sum by (instance) (warren_gateway_buffer_bytes{{of="windows",{MINE[1:]})',
-                            "{{instance}}, windows",
-                        ),
-                    ],
-                    "bytes",
-                ),
+                Panel("Held", "By kind.", [(f"sum by (of) (warren_gateway_buffer_bytes{MINE})", "{{of}}")], "bytes"),
             ],
         ),
         (

@@ -1,4 +1,4 @@
-"""Makes docs/settings.md, docs/topology.md and docs/ownership.md from the code, or says (``--check``) where they differ from it."""
+"""Makes docs/settings.md, docs/topology.md and docs/log.md from the code, or says (``--check``) where they differ from it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
-from scripts.ownership_page import ownership_page
+from scripts.log_page import log_page
 
 from warren.settings import SERVICE_PREFIXES, Settings, Variable, describe
 from warren.topology import Binding, Queue, Topology
@@ -198,7 +198,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: scripts/docs [--check]\n")
         return 2
     differing = 0
-    pages = {"settings.md": settings_page(), "topology.md": topology_page(), "ownership.md": ownership_page(NOTE)}
+    pages = {"settings.md": settings_page(), "topology.md": topology_page(), "log.md": log_page(NOTE)}
     for name, text in pages.items():
         path = DOCS / name
         found = path.read_text(encoding="utf-8") if path.exists() else ""

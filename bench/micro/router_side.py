@@ -44,6 +44,19 @@ def fold_apply(rooms: int, together: int) -> Callable[[], Callable[[], object]]:
     return make
 
 
+def fold_joins() -> Callable[[], object]:
+    """A record of a JOIN and a LEAVE."""
+    fold = fold_of(1_000)
+    join, leave = wire.Join("chat:1", "g0~fff", "ann", "ref"), wire.Leave(("chat:1",), "g0~fff", "", "ann")
+    numbers = count(2)
+
+    def run() -> None:
+        record = wire.encode([wire.Batch("g0", 1, next(numbers), AT_US), join, leave])
+        fold.apply(fold.offset + 1, record)
+
+    return run
+
+
 def fold_full() -> Fold:
     """Return a fold that remembers 65,536 rooms, as many ids of each kind, and 20,000 members."""
     fold = fold_of(10_000)
@@ -94,6 +107,7 @@ BENCHES: dict[str, Callable[[], Callable[[], object]]] = {
     "fold apply, a record of 1 message, 100 rooms": fold_apply(100, 1),
     "fold apply, a record of 32 messages, 100 rooms": fold_apply(100, COUNT),
     "fold apply, a record of 32 messages, 20,000 rooms": fold_apply(20_000, COUNT),
+    "fold apply, a record of JOIN and LEAVE": fold_joins,
     "fold parts, full": fold_parts,
     "fold restored, full": fold_restored,
     "rooms join and leave": rooms_join_and_leave,

@@ -61,8 +61,8 @@ async def scene(pods: Pods) -> AsyncIterator[Scene]:
 
 
 async def test_frozen_and_thawed(scene: Scene):
-    """For eight seconds it does nothing while others talk; then its members get all of it, in order and once, and nobody says that
-    anything was lost.
+    """For eight seconds it does nothing while others talk, and is taken for dead; then it hears that, begins anew on each shard, and its members get
+    all of it, in order and once: nobody says that anything was lost.
     """
     scene.frozen.pause()
     try:
@@ -72,12 +72,12 @@ async def test_frozen_and_thawed(scene: Scene):
     await scene.publish(61, 80)
     await scene.came(80)
     await scene.bob.publish(ROOMS[0], {"from": "bob"})
-    assert await scene.frozen.metric("warren_gateway_lapses_total") >= 1
-    assert await scene.other.metric("warren_gateway_lapses_total") == 0
+    assert await scene.frozen.metric("warren_gateway_lives_ended_total") >= 1
+    assert await scene.other.metric("warren_gateway_lives_ended_total") == 0
 
 
 async def test_frozen_while_its_router_dies(scene: Scene):
-    """The new owner does not wait for it longer than its lease; thawed, it takes nothing from the time before."""
+    """The new speaker does not wait for it; thawed, it goes on from where it stood in the log, or begins anew."""
     scene.frozen.pause()
     try:
         for router in scene.routers:

@@ -49,18 +49,18 @@ def first(cluster: RabbitCluster, index: int) -> dict[str, str]:
     return ENV | {"WARREN_AMQP_URL": ",".join(urls)}
 
 
-async def lapses(gateways: Sequence[Gateway]) -> float:
-    return sum([await gateway.metric("warren_gateway_lapses_total") for gateway in gateways])
+async def lives_ended(gateways: Sequence[Gateway]) -> float:
+    return sum([await gateway.metric("warren_gateway_lives_ended_total") for gateway in gateways])
 
 
 async def is_steady(gateways: Sequence[Gateway], talk: Talk) -> None:
-    """For longer than any lease messages are acknowledged and delivered, and no gateway's lease ends."""
-    before = await lapses(gateways)
+    """For longer than any lease messages are acknowledged and delivered, and no gateway is taken for dead."""
+    before = await lives_ended(gateways)
     loop = asyncio.get_running_loop()
     until = loop.time() + LEASES_S * 1_000 * MS
     while loop.time() < until:
         await talk.goes_on(10)
-    assert await lapses(gateways) == before
+    assert await lives_ended(gateways) == before
 
 
 async def test_all_goes_on_while_a_node_stays_down(pods: Pods, cluster: RabbitCluster) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.core.feed_positions import FeedPositions, Kind
 from router.core.feeds import Feeds
-from router.core.outcome import Began, Ended, Out, Ruled
+from router.core.outcome import Began, Ended, Marked, Out, Ruled
 from warren.envelope import Ack, Bodies, Deliver, Feed, LifeEnded, Reset, Rules
 from warren.position import LogPosition
 
@@ -83,6 +83,9 @@ class World:
             life, number = self.over[name] = self.living.pop(name)
             self.append(Ended(1, name, life, number))
 
+    def mark(self):
+        self.append(Marked(1, "r0", 0))
+
     def new_log_life(self):
         self.log_life = f"l{len(self.entries)}"
         self.living.clear()
@@ -97,7 +100,10 @@ class World:
             self.speakers[which].take(life, self.read[which], effects, living, over)
 
     def restart(self, which, back):
-        self.read[which] = max(0, self.read[which] - back)
+        """It begins at the last Mark that lies far enough back, else at the log's beginning."""
+        upto = max(0, self.read[which] - back)
+        marks = [at for at in range(1, upto + 1) if isinstance((self.entries[at - 1][1] or [None])[0], Marked)]
+        self.read[which] = marks[-1] if marks else 0
         self.speakers[which] = self.speaker(which, self.read[which])
 
     def speak(self, which, size, lose):
@@ -239,6 +245,8 @@ COMMON = (
 )
 SELDOM = st.one_of(
     st.tuples(st.just("items"), st.just([])),
+    st.tuples(st.just("mark")),
+    st.tuples(st.just("mark")),
     st.tuples(st.just("idle"), which),
     st.tuples(st.just("restart"), which, few),
     st.tuples(st.just("gone"), who),

@@ -43,6 +43,7 @@ class RouterSide:
         self.loses = False  # feeds are sent but never arrive
         self._life = 0
         self._number = 0
+        self._put = self._taken = 0  # entries of our own: put into the logs, and read there
         self._late: list[tuple[int, Record]] = []
         self._out: asyncio.Queue[tuple[str, str, bytes]] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
@@ -75,6 +76,7 @@ class RouterSide:
 
     def put(self, shard: int, *entry: Envelope) -> None:
         """Put an entry into a shard's log."""
+        self._put += 1
         self._out.put_nowait((self.topology.ingress, self.topology.shard_key(shard), envelope.encode(entry)))
 
     def publish(self, message: envelope.Publish) -> None:
@@ -107,6 +109,21 @@ class RouterSide:
         for shard, record in late:
             self._apply(shard, record)
 
+    async def settled(self) -> None:
+        """Return once all that we have put into the logs was read there, and what came of it has been sent."""
+        await eventually(lambda: self._taken == self._put and self._out.empty())
+
+    def forget(self, shard: int) -> None:
+        """Forget all that a shard's log had for gateways and all messages of its rooms, as a router that has just begun to read."""
+        fold = self.folds[shard]
+        for room in self.kept:
+            if shard_of(room, self.topology.shards) == shard:
+                self.kept[room] = []
+        feeds = self.feeds[shard] = Feeds(NAME, shard, RING_BYTES)
+        feeds.start(fold.life, fold.offset, fold.gateways, fold.ended)
+        feeds.begin()
+        self.tell(ALL, envelope.Speaker(NAME, shard))
+
     def tell(self, key: str, *envelopes: Envelope) -> None:
         """Send something in one batch to a gateway (or all)."""
         self._out.put_nowait((self.topology.egress, key, envelope.encode(envelopes)))
@@ -123,6 +140,16 @@ class RouterSide:
         """Return the connections that are members of a room."""
         fold = self.folds[shard_of(room, self.topology.shards)]
         return {conn for gateway in fold.gateways for conn in fold.rooms.members(room, gateway)}
+
+    @property
+    def rooms(self) -> int:
+        """How many rooms have members."""
+        return sum(len(fold.rooms) for fold in self.folds)
+
+    @property
+    def epoch(self) -> str:
+        """The epoch of rooms in the present life of the logs."""
+        return f"l{self._life}-0"
 
     def position(self, room: str) -> Position:
         """Return how far a room has got."""
@@ -142,7 +169,9 @@ class RouterSide:
 
     def _apply(self, shard: int, record: Record) -> None:
         fold, feeds = self.folds[shard], self.feeds[shard]
-        self.received += envelope.decode(record.body)[1:]
+        head, *contents = envelope.decode(record.body)
+        self._taken += not isinstance(head, envelope.Batch)
+        self.received += contents
         effects = fold.apply(record.offset, record.body)
         feeds.take(fold.life, record.offset, effects, fold.gateways, fold.ended)
         for effect in effects:

@@ -178,7 +178,7 @@ class Rig:
     """A connection and all around it."""
 
     def __init__(self, *, token: str = "", anonymous: bool = True, outbox: OutboxLimits | None = None) -> None:
-        self.hub, self.uplink, self.metrics = Hub(SHARDS), ListUplink(), GatewayMetrics()
+        self.hub, self.uplink, self.metrics = Hub(), ListUplink(), GatewayMetrics()
         self.history = ListHistory()
         self.wire = ListWire(Outbox(outbox or OutboxLimits()))
         self.checked: list[str] = []
@@ -366,7 +366,7 @@ async def test_a_history_is_asked_of_the_room_reads():
     await running
     rig.connection.finish()
     assert rig.history.asked == [envelope.HistoryQuery("a", "g~1", "h", 0, 50)]
-    assert rig.history.gone == [("a", "g~1"), ("default", "g~1")]
+    assert [room for room, _ in rig.history.gone] == ["a", "default", "@ann", "*"]
 
 
 async def test_what_is_withheld_is_counted_and_told():

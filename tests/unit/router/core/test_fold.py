@@ -93,6 +93,7 @@ def test_everything_that_a_message_says_is_passed_on():
     out, _, emit = log.batch("g1", chat("m1", trace="00-1-2-01", **more))
     assert out.item == told(1, "m1", trace="00-1-2-01", **more)
     assert emit.message == told(1, "m1", **more)
+    assert log.batch("g1", chat(ephemeral=True, trace="00-1-2-01"))[0].item == told(0, epoch="", trace="00-1-2-01")
 
 
 def test_a_message_without_an_id_is_not_acknowledged():

@@ -147,17 +147,17 @@ class Feeds:
     def number(self, said: Number) -> LifeEnded | Reset | None:
         """Let a gateway's chain go on from where it says that it stands. What can't go on is answered; the answer is to be sent.
 
-        None also where it can't be judged yet: the answer comes by ``answers`` when as much has been read, or when it asks again.
+        None also where it can't be judged yet: the answer, if any, comes by ``answers`` when as much has been read.
         """
         if not self.speaking or not self._life:
             return None
         gateway, mine = said.gateway, said.mine
-        before = self._waiting.pop(gateway, None)
+        self._waiting.pop(gateway, None)
         if mine is not None and mine.life != self._life:
             return self._over(said, 0)
         known, _ = self._gateways.get(gateway, (0, 0))
         if said.life != known:
-            return self._strange(said, known, before)
+            return self._strange(said, known)
         if mine is not None and (mine.offset, mine.index) > self._now:
             self._wait(said)
             return None
@@ -313,15 +313,14 @@ class Feeds:
         after, chain.sent = chain.sent, upto
         return Feed(self._router, self._shard, chain.life, counted, after, upto, items)
 
-    def _strange(self, said: Number, known: int, before: Number | None) -> LifeEnded | None:
+    def _strange(self, said: Number, known: int) -> LifeEnded | None:
         """Answer a gateway whose life is not the one that lives here."""
         ended, counted = self._ended.get(said.gateway, (0, 0))
         if said.life <= max(known, ended):
             return self._over(said, counted if said.life == ended else 0)
         mine = said.mine
-        # Its Hello may not have been read yet. Where it asks again, and it still is not there, it is not in this life of the log.
-        hidden = before != said if mine is None else (mine.offset, mine.index) > self._now
-        if hidden:
+        # Its Hello may not have been read yet: then its chain begins there by itself. What it was told up to ``mine`` comes after its Hello.
+        if mine is None or (mine.offset, mine.index) > self._now:
             self._wait(said)
             return None
         return self._over(said, 0)

@@ -1,4 +1,4 @@
-"""Speaker: whether this router reads a shard's log, and whether it speaks for the shard, as a table. ``docs/ownership.md`` is drawn from it.
+"""Speaker: whether this router reads a shard's log, and whether it speaks for the shard, as a table. ``docs/log.md`` is drawn from it.
 
 Nothing hangs on there being one speaker only: two say the same, and receivers drop what they have. So a speaker that the placement has relieved
 goes on until the next one says that it speaks, and a shard never stands still because it changes hands. Pure; ``shell/shard.py`` tells it

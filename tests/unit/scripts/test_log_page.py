@@ -1,21 +1,21 @@
-"""The page about ownership: all of the table, in the diagram and written out."""
+"""The page about the log: all of the table, in the diagram and written out."""
 
 import pytest
-from scripts import ownership_page
+from scripts import log_page
 
 from router.core.speaker import TABLE, Event, State, Step
 
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return ownership_page.ownership_page("<!-- made -->")
+    return log_page.log_page("<!-- made -->")
 
 
 @pytest.mark.parametrize("cell", TABLE, ids=lambda cell: f"{cell[0]}-{cell[1]}")
 def test_each_cell_of_the_table_is_drawn(page: str, cell: tuple[State, Event]) -> None:
     """As an arrow with the event and the step."""
     (state, event), (reached, step) = cell, TABLE[cell]
-    diagram = page.partition("```mermaid")[2].partition("```")[0]
+    diagram = page.rpartition("```mermaid")[2].partition("```")[0]
     arrows = [line for line in diagram.splitlines() if line.strip().startswith(f"{state} --> {reached} : ")]
     assert any(str(event) in line and line.endswith(f"/ {step}") for line in arrows)
 
@@ -29,4 +29,4 @@ def test_every_state_event_and_step_is_explained(page: str) -> None:
 
 def test_the_page_says_that_it_is_made(page: str) -> None:
     """Under its title, so that nobody edits it."""
-    assert page.splitlines()[:3] == ["# Who speaks for a shard", "", "<!-- made -->"]
+    assert page.splitlines()[:3] == ["# The log decides", "", "<!-- made -->"]
