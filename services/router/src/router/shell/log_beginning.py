@@ -58,7 +58,7 @@ class LogBeginning:
 
     async def find(self, hints: Iterable[int]) -> Beginning:
         """Return where to begin; ``hints`` are offsets at which others say that there is a checkpoint. Raises BusUnavailable."""
-        tail = await self._tail()
+        tail = await self.tail()
         if tail is None:
             return Beginning(Fold(self._shard, self._shards), "first")
         now_ms = self._clock.wall_us() // 1_000
@@ -117,8 +117,8 @@ class LogBeginning:
             return None
         return Beginning(fold, whole.offset, search.marks.get(whole.offset), tail)
 
-    async def _tail(self) -> int | None:
-        """Return an offset near the end of the stream; None where it is empty."""
+    async def tail(self) -> int | None:
+        """Return an offset near the end of the log, that of an entry which stands there; None where it is empty. Raises BusUnavailable."""
         found: list[int] = []
 
         def take(record: Record) -> bool:
