@@ -9,10 +9,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 
-from router.core.limits import ShardLimits
-from router.core.plan import Plan, plan
-from router.core.shard import Shard
-
 from gateway.core import actions, frames
 from gateway.core.feed_positions import FeedPositions, Kind
 from gateway.core.hub import Hub, Member
@@ -22,13 +18,10 @@ from gateway.core.recent_messages import RecentMessages
 from gateway.core.rights import Identity
 from gateway.core.room_catch_up import RoomCatchUp, Tell
 from gateway.core.session import Session, SessionConfig
-<<<<<<< HEAD
-=======
 from router.core.feeds import Feeds
 from router.core.fold import FOLD_VERSION, Fold
 from router.core.history import History
 from router.core.outcome import Emit
->>>>>>> ol-faults
 from warren import envelope as wire
 from warren.namespaces import Namespaces
 
