@@ -240,9 +240,6 @@ class ScriptedBus:
                 return
             offset += 1
 
-    async def read(self, stream: str, start: Start, on_record: Callable[[Record], bool]) -> None:
-        await self.tail(stream, start, on_record)
-
     async def retire(self, queue: str) -> None:
         await asyncio.sleep(0)
         if self.retiring:

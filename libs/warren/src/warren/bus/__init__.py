@@ -245,10 +245,6 @@ class Bus(Protocol):
         """
         ...
 
-    async def read(self, stream: str, start: Start, on_record: Callable[[Record], bool]) -> None:
-        """Do what ``tail`` does."""
-        ...
-
     async def depth(self, queue: str) -> int | None:
         """Return how many messages are ready in a queue; None where the broker is away or has no such queue."""
         ...

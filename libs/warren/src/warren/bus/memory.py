@@ -308,10 +308,6 @@ class MemoryBus:
             if log.deleted:
                 raise BusUnavailable(f"{stream} was deleted while it was read")
 
-    async def read(self, stream: str, start: Start, on_record: Callable[[Record], bool]) -> None:
-        """Do what ``tail`` does."""
-        await self.tail(stream, start, on_record)
-
     async def depth(self, queue: str) -> int | None:
         """Return how many messages are ready in a queue."""
         await asyncio.sleep(0)

@@ -21,7 +21,7 @@ from warren.bus.rabbit_lane import RabbitLane
 from warren.bus.rabbit_link import CLOSE_S, Link, LinkTimes
 from warren.bus.rabbit_stream import tail
 from warren.bus.rabbit_subscription import RabbitSubscription
-from warren.bus.rabbit_topology import declare_topology, delete_door, queue_depth
+from warren.bus.rabbit_topology import declare_topology, delete_door, queue_depth, refuse_former
 from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch
 from warren.fault import watched
 from warren.topology import Topology
@@ -201,10 +201,6 @@ class RabbitBus:
         await self._reading.attempted()
         await tail(_connected(self._reading), stream, start, on_record, prefetch)
 
-    async def read(self, stream: str, start: Start, on_record: Callable[[Record], bool]) -> None:
-        """Do what ``tail`` does."""
-        await self.tail(stream, start, on_record)
-
     async def depth(self, queue: str) -> int | None:
         """Return how many messages are ready in a queue; None where the broker is away or has no such queue."""
         try:
@@ -216,6 +212,7 @@ class RabbitBus:
 
     async def _publishing_up(self, connection: RabbitConnection) -> None:
         if not self._declared:
+            await refuse_former(connection, self._topology, DEPTH_S)
             await declare_topology(connection, self._topology)
             self._declared = True
         else:  # it is nearly always there, and a cluster that has lost a node has enough to do: nobody waits for it

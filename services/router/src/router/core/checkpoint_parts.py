@@ -1,7 +1,7 @@
 """CheckpointParts: the parts of checkpoints as they stand in a log, put together; and what a reader of a log has to find to begin.
 
 Parts of different writers, places or contents are never mixed. What is not whole after a number of others have begun is given up, so a writer that
-died in the middle costs nothing for long. Pure. ``shell/log_beginning.py`` and ``shell/shard.py`` have one each.
+died in the middle costs nothing for long. Pure. ``shell/log_beginning.py`` and ``shell/checkpoints.py`` have one each.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Where our own Mark comes back the whole state is taken as of there, and its parts are written once the events up to there are confirmed: so who begins
 at a checkpoint has no event to send from before it. Other readers compare the digest with that of their own state: two that differ have not applied
-the same entries alike, which is a fault of ours, and is told. ``shard.py`` has one.
+the same entries alike, which is a fault of ours, and is told. ``log_keeper.py`` has one.
 """
 
 from __future__ import annotations
