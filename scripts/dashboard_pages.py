@@ -131,7 +131,7 @@ OVERVIEW = Dashboard(
                 ),
                 Panel(
                     "Not delivered",
-                    "Withheld from a receiver, who is told; repeat and fenced are rightly dropped duplicates.",
+                    "Withheld from a receiver, who is told; repeat and other_life are rightly dropped duplicates.",
                     by("reason", "warren_gateway_drops_total"),
                     "ops",
                 ),
@@ -213,9 +213,18 @@ GATEWAY = Dashboard(
                     "ops",
                 ),
                 Panel(
-                    "Asked again",
-                    "Times that the routers were asked for what a room or a member lacks.",
-                    by("of", "warren_gateway_resumes_total", MINE),
+                    "Reads",
+                    "What members missed, and HISTORY: from the pod's own memory, or asked of the routers.",
+                    by("source", "warren_gateway_reads_total", MINE),
+                    "ops",
+                ),
+                Panel(
+                    "Gaps and resets",
+                    "Feeds that came too early, and asked for what was missing; parts of a feed that were lost for good.",
+                    [
+                        (f"sum by (instance) (rate(warren_gateway_feed_gaps_total{MINE}{RATE}))", "{{instance}} gaps"),
+                        (f"sum by (instance) (rate(warren_gateway_resets_total{MINE}{RATE}))", "{{instance}} resets"),
+                    ],
                     "ops",
                 ),
                 Panel(
@@ -230,9 +239,9 @@ GATEWAY = Dashboard(
             [
                 Panel("Broker", "Up; and held back by a memory or disk alarm (1: yes).", broker("gateway")),
                 Panel(
-                    "Lapses",
-                    "Times that the pod's own lease ended: it was frozen, starved or cut off.",
-                    each(f"increase(warren_gateway_lapses_total{MINE}{RATE})"),
+                    "Lives ended",
+                    "Times that the pod was taken for dead on a shard (frozen, starved or cut off), or the shard's log was lost.",
+                    each(f"increase(warren_gateway_lives_ended_total{MINE}{RATE})"),
                 ),
                 Panel(
                     "Waiting",
@@ -361,18 +370,17 @@ LATENCY = Dashboard(
                     "2 Queue",
                     "router",
                     "queue",
-                    "Until the router takes it: the uplink and the wait in the shard's queue. It grows first when a router is busy.",
+                    "Until the router has read it: the uplink and the shard's log. It grows first when a router is busy.",
                 ),
-                latency("3 Process", "router", "process", "Router: deciding one batch. CPU alone."),
                 latency(
-                    "4 Log",
+                    "3 Process",
                     "router",
-                    "log",
-                    "Router: until the broker has confirmed the batch in the shard's stream. The sender's ACK waits for it.",
+                    "process",
+                    "Router: applying one entry of the log and handing it on. CPU alone.",
                 ),
-                latency("5 Egress", "router", "egress", "Router: until the gateways' queues have the batch."),
+                latency("4 Egress", "router", "egress", "Router: until the gateways' queues have the batch."),
                 latency(
-                    "6 Downlink",
+                    "5 Downlink",
                     "gateway",
                     "downlink",
                     "Gateway: from taking a batch to having put it on its members' sockets. CPU alone.",
@@ -383,13 +391,13 @@ LATENCY = Dashboard(
             "What happens seldom",
             [
                 latency(
-                    "Takeover", "router", "takeover", "From a claim to the first message that the new owner takes.", 12
+                    "Takeover", "router", "takeover", "From being given a shard until the router speaks for it.", 12
                 ),
                 latency(
                     "Handover",
                     "router",
                     "handover",
-                    "How long a shard's messages waited while it changed hands in order.",
+                    "From a router's goodbye until the others speak for all of its shards. It serves them meanwhile.",
                     12,
                 ),
             ],

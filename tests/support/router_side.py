@@ -22,7 +22,7 @@ from warren.position import Position
 from warren.topology import ALL, Topology
 
 NAME = "plain"
-RING_BYTES = 1024 * 1024
+RING_BYTES = 32 * 1024 * 1024
 PAGE = 100
 IDLE_S = 0.2
 
@@ -149,7 +149,7 @@ class RouterSide:
     @property
     def epoch(self) -> str:
         """The epoch of rooms in the present life of the logs."""
-        return f"l{self._life}-0"
+        return f"l{self._life}-1"
 
     def position(self, room: str) -> Position:
         """Return how far a room has got."""

@@ -16,7 +16,7 @@ from warren.bus.memory_queue import DeathReason, MemoryConsumer, MemoryQueue, Me
 from warren.bus.memory_stream import MemoryStream
 from warren.clock import Clock, SystemClock
 from warren.errors import TopologyMismatch
-from warren.topology import Binding, Exchange, Queue, Topology
+from warren.topology import Binding, Exchange, Queue, Topology, former_text
 
 Outcome = Literal["confirmed", "nacked", "returned", "no exchange"]
 
@@ -62,7 +62,9 @@ class MemoryBroker:
         stream_bytes: int = 64 * 1024 * 1024,
         clock: Clock | None = None,
     ) -> None:
-        """``queue_bytes`` and ``stream_bytes`` bound each queue and stream that has no limit of its own; ``clock`` dates streams' records."""
+        """``queue_bytes`` bounds each queue that has no limit of its own, ``stream_bytes`` every stream, since all of it is in memory here; ``clock``
+        dates streams' records.
+        """
         self._clock = clock or SystemClock()
         self._queue_bytes = queue_bytes
         self._stream_bytes = stream_bytes
@@ -91,6 +93,9 @@ class MemoryBroker:
 
     def declare(self, topology: Topology) -> None:
         """Declare a whole topology. Raises TopologyMismatch where something exists with other arguments."""
+        for name in topology.former():
+            if name in self._queues:
+                raise TopologyMismatch(former_text(name, topology))
         for exchange in topology.exchanges():
             if self._exchanges.setdefault(exchange.name, exchange) != exchange:
                 raise TopologyMismatch(f"exchange {exchange.name} exists with another type")
