@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable
 from random import Random
 
@@ -141,6 +142,18 @@ async def test_the_first_attempt_is_told_also_when_it_fails(owner: Owner, make: 
         await link.attempted()
     assert link.connection is None
     assert not link.blocked
+
+
+async def test_who_waits_for_the_first_attempt_hears_of_the_end(owner: Owner, make: Callable[..., Link]) -> None:
+    """Where the link is closed in the middle of it, or before, there is nothing to wait for."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        link = make(f"amqp://guest:guest@127.0.0.1:{mute.getsockname()[1]}/", times=LinkTimes(connect_s=60.0))
+        waiting = asyncio.create_task(link.attempted())
+        await eventually(lambda: mute.accept())
+        await link.close()
+        async with asyncio.timeout(10):
+            await waiting
+            await link.attempted()
 
 
 async def test_an_owner_that_is_not_ready_gets_another_connection(
