@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import socket
 from collections.abc import AsyncIterator, Callable
 from random import Random
 
@@ -146,10 +145,12 @@ async def test_the_first_attempt_is_told_also_when_it_fails(owner: Owner, make: 
 
 async def test_who_waits_for_the_first_attempt_hears_of_the_end(owner: Owner, make: Callable[..., Link]) -> None:
     """Where the link is closed in the middle of it, or before, there is nothing to wait for."""
-    with socket.create_server(("127.0.0.1", 0)) as mute:
-        link = make(f"amqp://guest:guest@127.0.0.1:{mute.getsockname()[1]}/", times=LinkTimes(connect_s=60.0))
+    arrived = asyncio.Event()
+    async with await asyncio.start_server(lambda _, writer: arrived.set(), "127.0.0.1", 0) as mute:
+        port = mute.sockets[0].getsockname()[1]
+        link = make(f"amqp://guest:guest@127.0.0.1:{port}/", times=LinkTimes(connect_s=60.0))
         waiting = asyncio.create_task(link.attempted())
-        await eventually(lambda: mute.accept())
+        await arrived.wait()
         await link.close()
         async with asyncio.timeout(10):
             await waiting
