@@ -9,15 +9,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 
+from router.core.limits import ShardLimits
+from router.core.plan import Plan, plan
+from router.core.shard import Shard
+
 from gateway.core import actions, frames
 from gateway.core.hub import Hub, Member
 from gateway.core.limits import OutboxLimits
 from gateway.core.outbox import Outbox
 from gateway.core.rights import Identity
 from gateway.core.session import Session, SessionConfig
-from router.core.limits import ShardLimits
-from router.core.plan import Plan, plan
-from router.core.shard import Shard
 from warren import envelope as wire
 from warren.namespaces import Namespaces
 
