@@ -361,18 +361,17 @@ LATENCY = Dashboard(
                     "2 Queue",
                     "router",
                     "queue",
-                    "Until the router takes it: the uplink and the wait in the shard's queue. It grows first when a router is busy.",
+                    "Until the router has read it: the uplink and the shard's log. It grows first when a router is busy.",
                 ),
-                latency("3 Process", "router", "process", "Router: deciding one batch. CPU alone."),
                 latency(
-                    "4 Log",
+                    "3 Process",
                     "router",
-                    "log",
-                    "Router: until the broker has confirmed the batch in the shard's stream. The sender's ACK waits for it.",
+                    "process",
+                    "Router: applying one entry of the log and handing it on. CPU alone.",
                 ),
-                latency("5 Egress", "router", "egress", "Router: until the gateways' queues have the batch."),
+                latency("4 Egress", "router", "egress", "Router: until the gateways' queues have the batch."),
                 latency(
-                    "6 Downlink",
+                    "5 Downlink",
                     "gateway",
                     "downlink",
                     "Gateway: from taking a batch to having put it on its members' sockets. CPU alone.",
@@ -383,13 +382,13 @@ LATENCY = Dashboard(
             "What happens seldom",
             [
                 latency(
-                    "Takeover", "router", "takeover", "From a claim to the first message that the new owner takes.", 12
+                    "Takeover", "router", "takeover", "From being given a shard until the router speaks for it.", 12
                 ),
                 latency(
                     "Handover",
                     "router",
                     "handover",
-                    "How long a shard's messages waited while it changed hands in order.",
+                    "From a router's goodbye until the others speak for all of its shards. It serves them meanwhile.",
                     12,
                 ),
             ],

@@ -128,7 +128,7 @@ def topology_page() -> str:
     gateway, router = topology.gateway_queue("<gateway>", "<nonce>"), topology.router_queue("<router>", "<nonce>")
     last = topology.shards - 1
     # All shards are alike: the first stands for them.
-    each = (topology.log, topology.shard_queue, topology.history_stream)
+    each = (topology.log,)
     firsts = {queue(0).name for queue in each}
     others = {queue(shard).name for queue in each for shard in range(1, topology.shards)}
 
@@ -137,8 +137,7 @@ def topology_page() -> str:
 
     queues = [queue for queue in topology.queues() if queue.name not in others]
     bindings = [binding for binding in topology.bindings() if binding.queue not in others]
-    all_keys = f"{topology.shard_key(0)} … {topology.shard_key(last)}"
-    keys = {topology.log(0).name: all_keys, topology.shard_queue(0).name: all_keys}
+    keys = {topology.log(0).name: f"{topology.shard_key(0)} … {topology.shard_key(last)}"}
     return "\n".join(
         [
             "# Topology",

@@ -71,7 +71,7 @@ def receive() -> Callable[[], object]:
 def acknowledge() -> Callable[[], object]:
     """An Ack ▶ the frame for its sender."""
     one = session()
-    ack = wire.Ack("g0~1", "chat:room", "id1", "1-1", 7, 1)
+    ack = wire.Ack("g0~1", "chat:room", "id1", "1-1", 7)
 
     def run() -> None:
         for action in one.answer(ack, 0.0):

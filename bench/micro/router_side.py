@@ -1,4 +1,4 @@
-"""What a router does with a message: the fold of a log and its checkpoints, and the table of rooms."""
+"""What a router does with a message: the fold of a log and its checkpoints, the feeds of gateways, and the table of rooms."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Callable
 from itertools import count, cycle
 
 from bench.micro.shared_side import AT_US, COUNT, publish
+from router.core.feeds import Feeds
 from router.core.fold import Fold
 from router.core.members import RoomTable
 from warren import envelope as wire
+from warren.position import LogPosition
 
 FRESH = 50_000  # messages that are made before anything is measured
 
@@ -53,6 +55,25 @@ def fold_joins() -> Callable[[], object]:
     def run() -> None:
         record = wire.encode([wire.Batch("g0", 1, next(numbers), AT_US), join, leave])
         fold.apply(fold.offset + 1, record)
+
+    return run
+
+
+def feeds_take() -> Callable[[], object]:
+    """What comes of a record of 32 messages ▶ the feeds of two gateways."""
+    fold, feeds = fold_of(100), Feeds("r", 0, 4 * 1024 * 1024)
+    feeds.start(fold.life, fold.offset, fold.gateways, fold.ended)
+    feeds.begin()
+    for gateway in fold.gateways:
+        feeds.number(wire.Number(gateway, 0, 1, LogPosition(fold.life, fold.offset, 1)))
+    messages = [publish(at, f"chat:{at}") for at in range(COUNT)]
+    effects = fold.apply(fold.offset + 1, wire.encode([wire.Batch("g0", 1, 2, AT_US), *messages]))
+    offsets = count(fold.offset)
+
+    def run() -> None:
+        feeds.take(fold.life, next(offsets), effects, fold.gateways, fold.ended)
+        for gateway in list(feeds.dirty()):
+            feeds.next(gateway)
 
     return run
 
@@ -110,6 +131,7 @@ BENCHES: dict[str, Callable[[], Callable[[], object]]] = {
     "fold apply, a record of JOIN and LEAVE": fold_joins,
     "fold parts, full": fold_parts,
     "fold restored, full": fold_restored,
+    "feeds, a record of 32 messages for two gateways": feeds_take,
     "rooms join and leave": rooms_join_and_leave,
     "rooms targets": rooms_targets,
 }

@@ -270,7 +270,7 @@ async def test_a_router_begins_at_a_checkpoint_and_knows_all_that_is_known(stage
     for number in range(300):
         await gate.send(message(busy, f"{number}" + "x" * 1_000, conn="g1~1", id=f"b{number}"))
     await gate.expect(wire.Ack, id="b299")
-    await eventually(lambda: first.shards[shard]._checkpoints.newest > 200)
+    await eventually(lambda: first.shards[shard]._keeper.newest > 200)
     second = await stage.router(checkpoint_bytes=65_536)
     await all_placed(first, second)
     await first.stop()

@@ -149,7 +149,7 @@ class RouterSide:
     @property
     def epoch(self) -> str:
         """The epoch of rooms in the present life of the logs."""
-        return f"l{self._life}-0"
+        return f"l{self._life}-1"
 
     def position(self, room: str) -> Position:
         """Return how far a room has got."""

@@ -203,13 +203,12 @@ def test_the_sizes_in_the_broker_are_the_topologys() -> None:
     sizes = {queue.name: queue.arguments.get("x-max-length-bytes") for queue in topology.queues()}
     assert sizes == {
         "w.guard": None,
-        "w.shard.0": 2_000_000,
-        "w.history.0": 16_000_000,
+        "w.log.0": 16_000_000,
         "w.notify": 2_000_000,
         "w.notify.dead": 4_000_000,
         "w.dead": 4_000_000,
     }
-    assert topology.history_stream(0).arguments["x-stream-max-segment-size-bytes"] == 1_000_000
+    assert topology.log(0).arguments["x-stream-max-segment-size-bytes"] == 1_000_000
     assert topology.gateway_queue("g", "n")[0].arguments["x-max-length-bytes"] == 3_000_000
 
 

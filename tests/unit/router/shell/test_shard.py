@@ -11,11 +11,11 @@ from tests.support.shard_ground import Ground
 from router.core.placement import Place
 from router.core.speaker import State
 from router.core.upkeep import LATE_US
-from router.shell import events, log_beginning, steady
+from router.shell import events, log_beginning, log_end, log_reader, steady
 from router.shell.shard import Shard
 from warren.envelope import (
     Batch,
-    Checkpoint2,
+    Checkpoint,
     Gone,
     Heartbeat,
     Hello,
@@ -35,6 +35,7 @@ from warren.envelope import (
     decode,
 )
 from warren.errors import BusUnavailable
+from warren.position import LogPosition
 
 NOW_US = 1_000_000_000_000
 OWN = Rules("life", 1, 100, 100, 100, 1)
@@ -90,7 +91,8 @@ class Stand(Ground):
 async def stand(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(log_beginning, "EMPTY_S", 0.02)
     monkeypatch.setattr(log_beginning, "PATIENCE_S", 0.05)
-    for module in (steady, events):
+    monkeypatch.setattr(log_reader, "PATIENCE_S", 0.05)
+    for module in (steady, events, log_reader):
         monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.001)
     stand = Stand()
     yield stand
@@ -209,7 +211,7 @@ async def test_a_checkpoint_is_marked_and_written(stand):
     last = stand.hello()
     await stand.read(last)
     stand.shard.tick()
-    await eventually(lambda: stand.written(Checkpoint2))
+    await eventually(lambda: stand.written(Checkpoint))
     (mark,) = [offset for offset, body in stand.log.entries.items() if isinstance(decode(body)[0], Mark)]
     await eventually(lambda: stand.shard.spoken() == Spoken(0, "life", stand.log.end - 1, mark))
     stand.shard.tick()
@@ -219,7 +221,7 @@ async def test_a_checkpoint_is_marked_and_written(stand):
 async def test_a_checkpoint_waits_for_the_events_before_it(stand):
     """Who begins there has none to send from before."""
     await stand.taken()
-    await eventually(lambda: stand.written(Checkpoint2))  # the first one, of nothing yet
+    await eventually(lambda: stand.written(Checkpoint))  # the first one, of nothing yet
     stand.hello()
     stand.log.script("room.joined", *[BusUnavailable()] * 10_000)
     last = stand.batch("g1", Join("a", "g1~1", "u"))
@@ -229,9 +231,9 @@ async def test_a_checkpoint_waits_for_the_events_before_it(stand):
     await eventually(lambda: len(stand.written(Mark)) == 2)
     await stand.read(stand.log.end - 1)
     assert stand.shard.spoken().events == last - 1
-    assert len(stand.written(Checkpoint2)) == 1
+    assert len(stand.written(Checkpoint)) == 1
     stand.log.outcomes["room.joined"].clear()
-    await eventually(lambda: len(stand.written(Checkpoint2)) == 2)
+    await eventually(lambda: len(stand.written(Checkpoint)) == 2)
 
 
 async def test_members_read_what_they_have_missed(stand):
@@ -315,3 +317,31 @@ async def test_what_nobody_wants_here_is_not_read(stand):
     await eventually(lambda: stand.shard.speaker.state is State.FOLLOWING)
     stand.shard.look()
     assert (stand.shard.speaker.state, stand.shard.fold.life) == (State.IDLE, "")
+
+
+async def test_a_gateway_that_was_told_more_than_the_log_has_makes_a_new_life(stand):
+    """The log has lost its end, and other entries will get those numbers: nobody may take them for the old ones."""
+    await stand.taken()
+    stand.hello()
+    last = stand.batch("g1", Join("a", "g1~1", "u"))
+    await stand.read(last)
+    stand.shard.number_said(Number("g1", 0, 1, LogPosition("life", last + 100, 1)))
+    stand.clock.advance(log_end.PATIENCE_S)
+    stand.shard.tick()
+    await eventually(lambda: stand.shard._keeper._end.lost)
+    stand.shard.tick()
+    await eventually(lambda: stand.shard.fold.life != "life")
+    assert stand.written(Rules)[-1].anew
+    assert not stand.shard._keeper._end.lost
+
+
+async def test_a_log_that_forked_makes_a_new_life(stand):
+    """Where another entry stands in the place of the last one that was read, in the same life."""
+    await stand.taken()
+    await stand.read(stand.hello())
+    last = stand.log.put(Gone("other", 1, 1))
+    await stand.read(last)
+    stand.log.cut()
+    stand.log.entries[last] = stand.log.entries[0]
+    await eventually(lambda: stand.shard.fold.life not in ("", "life"))
+    assert stand.written(Rules)[-1].anew

@@ -16,7 +16,7 @@ from warren.bus.memory_queue import DeathReason, MemoryConsumer, MemoryQueue, Me
 from warren.bus.memory_stream import MemoryStream
 from warren.clock import Clock, SystemClock
 from warren.errors import TopologyMismatch
-from warren.topology import Binding, Exchange, Queue, Topology
+from warren.topology import Binding, Exchange, Queue, Topology, former_text
 
 Outcome = Literal["confirmed", "nacked", "returned", "no exchange"]
 
@@ -91,6 +91,9 @@ class MemoryBroker:
 
     def declare(self, topology: Topology) -> None:
         """Declare a whole topology. Raises TopologyMismatch where something exists with other arguments."""
+        for name in topology.former():
+            if name in self._queues:
+                raise TopologyMismatch(former_text(name, topology))
         for exchange in topology.exchanges():
             if self._exchanges.setdefault(exchange.name, exchange) != exchange:
                 raise TopologyMismatch(f"exchange {exchange.name} exists with another type")

@@ -257,10 +257,10 @@ class Connection(Member):
     def rejoin(self, shard: int) -> None:
         """Join again all rooms of a shard, each from where this member stands, and those whose JOIN was not answered."""
         shards, hub = self._around.shards, self._around.hub
-        self.do(self.session.renew(lambda room: shard_of(room, shards) == shard))
         for room in hub.rooms_of(self.id):
             if shard_of(room, shards) == shard and (since := hub.standing(room, self.id)) is not None:
                 self.do(self.session.again(room, since))
+        self.do(self.session.renew(lambda room: shard_of(room, shards) == shard))
 
     def resynced(self, room: str, position: Position) -> None:
         """Take that what lies before ``position`` may be lost to this member of a room."""

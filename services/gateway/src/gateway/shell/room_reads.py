@@ -84,7 +84,7 @@ class RoomReads:
 
     def history(self, query: envelope.HistoryQuery) -> None:
         """Answer a client's HISTORY: at once, or when a router has. Who has asked to join before waits for that."""
-        if self._hub.standing(query.room, query.conn) is None:
+        if query.room not in self._hub.rooms_of(query.conn):
             self._waits(query, math.inf)
             return
         known = self._recent.page(query.room, query.before, query.limit, self._clock.wall_us())

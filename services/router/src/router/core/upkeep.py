@@ -1,7 +1,7 @@
 """Upkeep: what the speaker of a shard has to write into its log besides messages: Rules, Gone and Mark, and when.
 
 What two speakers write counts once, so it only has to be written soon enough, and not again and again while it is on its way. Pure: the time is an
-argument, and what is due is returned. ``shell/shard.py`` has one for each shard and writes.
+argument, and what is due is returned. ``shell/log_keeper.py`` has one for each shard and writes.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from router.core.checkpoint_parts import CheckpointParts, Whole, alone_in
 from router.core.fold import Fold
 from warren.bus import Bus, Record, Start, Timestamp
 from warren.clock import Clock
-from warren.envelope import Checkpoint2, Rules
+from warren.envelope import Checkpoint, Rules
 from warren.errors import MalformedEnvelope
 from warren.logs import event, get_logger
 
@@ -58,7 +58,7 @@ class LogBeginning:
 
     async def find(self, hints: Iterable[int]) -> Beginning:
         """Return where to begin; ``hints`` are offsets at which others say that there is a checkpoint. Raises BusUnavailable."""
-        tail = await self._tail()
+        tail = await self.tail()
         if tail is None:
             return Beginning(Fold(self._shard, self._shards), "first")
         now_ms = self._clock.wall_us() // 1_000
@@ -117,8 +117,8 @@ class LogBeginning:
             return None
         return Beginning(fold, whole.offset, search.marks.get(whole.offset), tail)
 
-    async def _tail(self) -> int | None:
-        """Return an offset near the end of the stream; None where it is empty."""
+    async def tail(self) -> int | None:
+        """Return an offset near the end of the log, that of an entry which stands there; None where it is empty. Raises BusUnavailable."""
         found: list[int] = []
 
         def take(record: Record) -> bool:
@@ -160,7 +160,7 @@ class _Search:
         found = alone_in(record.body)
         if found is None:
             return
-        if isinstance(found, Checkpoint2):
+        if isinstance(found, Checkpoint):
             if self._before is None or found.offset < self._before:
                 self.whole = self._parts.take(found)
         elif not isinstance(found, Rules):

@@ -66,6 +66,7 @@ class LogReader:
         """``stream`` is the log of ``shard``, one of ``shards``."""
         self._prefetch = prefetch
         self.lost = False  # nothing in the log means anything before a life begins anew
+        self.forked = False  # whether another entry stood in the last one's place when it was last begun anew
         self._bus = bus
         self._stream = stream
         self._steady = steady
@@ -139,6 +140,7 @@ class LogReader:
         self._begun = True
         event(_logger, "log_begun", shard=self._shard, offset=self._offset, tail=begun.tail, lost=begun.lost)
         self._follower.begun(begun.fold)
+        self.forked = False
         self._reached()
 
     async def _follow(self) -> None:
@@ -168,6 +170,7 @@ class LogReader:
                 self._last = record
                 return True
             self._broken = True
+            self.forked = offset == self._offset
             return False
         if offset <= self._offset:
             return True

@@ -1,7 +1,7 @@
 """LogWriter: what a router writes into a shard's log itself: one record after the other, each repeated until the broker has confirmed it.
 
 A record that stands there twice counts once, so it never asks whether one whose confirm was lost is there. What is no longer wanted is dropped:
-a router that speaks no more writes no more. ``shard.py`` has one for each shard; it decides nothing.
+a router that speaks no more writes no more. ``log_keeper.py`` has one; it decides nothing.
 """
 
 from __future__ import annotations

@@ -1,24 +1,21 @@
 """Shard: one shard in this router: what is read of its log goes through the fold into the feeds, the history and the events, in one turn.
 
-It does what ``core/speaker.py`` says, writes what ``core/upkeep.py`` says, and answers gateways while it speaks. Everything that it says follows
-from the log: what it knows besides (who lives, what time it is) only makes it write into the log. ``app.py`` builds one for each shard.
+It does what ``core/speaker.py`` says, and answers gateways while it speaks. Everything that it says follows from the log: what it knows besides (who
+lives, what time it is) only makes it write into the log (``log_keeper.py``). ``app.py`` builds one for each shard.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Iterable
 
 from router.core.feeds import Feeds
-from router.core.fold import FOLD_VERSION, Fold
+from router.core.fold import Fold
 from router.core.outcome import Began, Effect, Emit, Marked, Out, Part, Ruled
 from router.core.speaker import Event, Speaker, State, Step
-from router.core.upkeep import Upkeep
-from router.shell.checkpoints import Checkpoints
 from router.shell.events import Events
+from router.shell.log_keeper import LogKeeper
 from router.shell.log_reader import LogReader
-from router.shell.log_writer import LogWriter
 from router.shell.shard_context import ShardContext
 from router.shell.shard_history import ShardHistory
 from router.shell.tracks import Tracks
@@ -48,7 +45,7 @@ class Shard:
         self._fold = Fold(number, context.topology.shards)
         self._feeds = Feeds(context.router, number, context.limits.ring_bytes)
         self._history = ShardHistory(number, context)
-        self._upkeep = Upkeep(context.limits.bounds, context.limits.marks)
+        self._keeper = LogKeeper(number, context, lambda: self.speaks)
         self._tracks = Tracks(number, context.clock, context.metrics, context.tracing)
         self._events = Events(
             context.bus,
@@ -59,11 +56,10 @@ class Shard:
             context.events,
             self._progressed,
         )
-        self._writer = LogWriter(context.steady, context.topology, number, lambda: self.speaks)
-        self._checkpoints = Checkpoints(context.router, number, self._writer, context.metrics)
         self._reader: LogReader | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._asked_at = 0.0
+        self._called_at: float | None = None  # since when the shard is ours by the placement, and we don't speak yet
 
     @property
     def speaks(self) -> bool:
@@ -78,7 +74,7 @@ class Shard:
     @property
     def waiting(self) -> int:
         """How many events and records wait for the broker."""
-        return len(self._events.backlog) * self.speaks + self._writer.waiting
+        return len(self._events.backlog) * self.speaks + self._keeper.waiting
 
     @property
     def settled(self) -> bool:
@@ -98,15 +94,19 @@ class Shard:
         """Return how far we have got; None where we don't speak."""
         if not self.speaks or not self._fold.life:
             return None
-        return wire.Spoken(self.number, self._fold.life, self._events.backlog.confirmed, self._checkpoints.newest)
+        return wire.Spoken(self.number, self._fold.life, self._events.backlog.confirmed, self._keeper.newest)
 
     # ── placement and time ──────────────────────────────────────────────────────────────────────────────────────────
 
     def look(self) -> None:
         """Compare with the placement, and do what follows."""
         context = self._context
-        others = context.routers.speaking(self.number) - {context.router}
-        for step in self.speaker.look(context.place(self.number), others, known=context.known()):
+        others, place = context.routers.speaking(self.number) - {context.router}, context.place(self.number)
+        if place.owner != context.router or self.speaks:
+            self._called_at = None
+        elif self._called_at is None:
+            self._called_at = context.clock.monotonic()
+        for step in self.speaker.look(place, others, known=context.known()):
             self._do(step)
 
     def tick(self) -> None:
@@ -132,7 +132,7 @@ class Shard:
         if self.speaker.state is not State.IDLE:
             self.speaker.state = State.IDLE
             self._do(Step.FORGET)
-        await self._writer.close()
+        await self._keeper.close()
         await self._events.close()
         if self._ending:
             await asyncio.wait(self._ending)
@@ -143,6 +143,9 @@ class Shard:
         """A gateway says how far it has got."""
         if not self.speaks:
             return
+        mine = said.mine
+        if mine is not None and mine.life == self._fold.life and mine.offset > self._fold.offset:
+            self._keeper.told(mine.offset)
         answer = self._feeds.number(said)
         if answer is not None:
             self._context.egress.tell(said.gateway, answer)
@@ -172,15 +175,14 @@ class Shard:
     def begun(self, fold: Fold) -> None:
         """What is read from now on is applied to this fold."""
         self._do(self.speaker.happened(Event.ANEW))
-        context = self._context
+        context, before = self._context, self._fold
+        self._keeper.begin(fold, before, forked=self._reader is not None and self._reader.forked)
         self._fold, self.begun_at = fold, fold.offset
         self._feeds = Feeds(context.router, self.number, context.limits.ring_bytes)
         self._end(self._history.forget())
         if self._reader is not None:
             self._history.begin(fold)
-        self._upkeep = Upkeep(context.limits.bounds, context.limits.marks)
         self._events.backlog.begin(fold.offset)
-        self._checkpoints.begin(fold.offset)
         if fold.life:
             self._feeds.start(fold.life, fold.offset, fold.gateways, fold.ended)
 
@@ -205,30 +207,32 @@ class Shard:
                 if effect.message is not None:
                     self._history.put(effect.message)
             elif type(effect) is not Out:
-                internal = self._noted(effect, record) or internal
+                internal = self._noted(effect, record.offset) or internal
         self._feeds.take(fold.life, record.offset, effects, fold.gateways, fold.ended)
         self._events.take(fold.life, record.offset, emits)
         if not internal:
-            self._upkeep.entered(len(record.body))
+            self._keeper.entered(len(record.body))
         elif speaks:
-            self._checkpoints.write(self._events.backlog.confirmed)
+            self._keeper.confirmed(self._events.backlog.confirmed)
         if speaks:
             self._context.egress.kick(self.number)
             self._tracks.end(fold, effects)
             if self._events.backlog.full and self._reader is not None:
                 self._reader.pause()
 
-    def _noted(self, effect: Effect, record: Record) -> bool:
+    def _noted(self, effect: Effect, offset: int) -> bool:
         """Take what concerns neither gateways' feeds nor backends; return whether it is part of a checkpoint."""
         context = self._context
         match effect:
             case Began():
                 context.gateways.meet(effect.gateway, context.clock.monotonic())
             case Marked():
-                self._marked(effect, record.offset)
+                # Who is starting has enough to do, and compares the next one.
+                compare = self.speaker.state is not State.STARTING
+                self._keeper.marked(effect, offset, self._fold, compare=compare)
                 return True
             case Part():
-                whole = self._checkpoints.seen(effect.part)
+                whole = self._keeper.seen(effect.part)
                 if whole is not None:
                     self._events.backlog.upto(whole)
                 return True
@@ -244,6 +248,7 @@ class Shard:
                 )
                 if effect.new_life:
                     self._end(self._history.forget())
+                    self._keeper.life_began()
                     if self.speaks:
                         # What gateways said before the life began did not count. They are asked twice, since a Hello may be on its way.
                         context.egress.tell(ALL, wire.Speaker(context.router, self.number))
@@ -252,15 +257,9 @@ class Shard:
                 pass
         return False
 
-    def _marked(self, mark: Marked, offset: int) -> None:
-        size = 0
-        if self.speaker.state is not State.STARTING:  # it has enough to do, and compares the next one
-            size = self._checkpoints.marked(mark, offset, self._fold, speaks=self.speaks)
-        self._upkeep.marked(mark.at_us, size)
-
     def _progressed(self) -> None:
         """Events were confirmed."""
-        self._checkpoints.write(self._events.backlog.confirmed)
+        self._keeper.confirmed(self._events.backlog.confirmed)
         if not self._events.backlog.full and self._reader is not None:
             self._reader.go_on()
 
@@ -284,7 +283,7 @@ class Shard:
                 self._reader.start()
             case Step.SPEAK:
                 self._feeds.begin()
-                self._upkeep.began()
+                self._keeper.speak()
                 context.egress.speak(self.number, self._feeds)
                 context.egress.tell(ALL, wire.Speaker(context.router, self.number))
                 self._asked_at = context.clock.monotonic()
@@ -292,15 +291,24 @@ class Shard:
                 if spoken is not None and self._fold.life:
                     self._events.backlog.upto(spoken.events)
                 self._events.speak()
+                took_s = context.clock.monotonic() - (self._called_at or context.clock.monotonic())
                 context.metrics.takeovers()
-                event(_logger, "shard_taken", shard=self.number, offset=self._fold.offset, life=self._fold.life)
+                context.metrics.hop_seconds("takeover", took_s)
+                event(
+                    _logger,
+                    "shard_taken",
+                    shard=self.number,
+                    offset=self._fold.offset,
+                    life=self._fold.life,
+                    ms=round(1_000 * took_s, 1),
+                )
                 self._keep_up()
                 context.changed()
             case Step.SILENCE:
                 self._feeds.silence()
                 context.egress.silence(self.number)
                 self._end(self._events.silence())
-                self._checkpoints.drop()
+                self._keeper.silence()
                 if self._reader is not None:
                     self._reader.go_on()
                 event(_logger, "shard_left", shard=self.number, offset=self._fold.offset)
@@ -315,25 +323,7 @@ class Shard:
 
     def _keep_up(self) -> None:
         """Write into the log what a speaker must."""
-        context, fold, upkeep = self._context, self._fold, self._upkeep
-        now, now_us = context.clock.monotonic(), context.clock.wall_us()
-        lost = self._reader is not None and self._reader.lost
-        others = context.routers.speaking(self.number) - {context.router}
-        if not lost or not others:
-            living = context.routers.living - {context.router}
-            due = upkeep.rules(fold.rules, context.routers.know(FOLD_VERSION, living), now, lost=lost)
-            if due is not None:
-                version, anew = due
-                life = secrets.token_hex(6) if anew or not fold.life else fold.life
-                self._writer.put(upkeep.made(life, version, now_us, anew=anew))
-        if not fold.life:
-            return
-        if context.listened():
-            for gateway, ended in upkeep.gone(fold.gateways, context.gateways.living, now):
-                event(_logger, "gateway_life_over", shard=self.number, gateway=gateway, life=ended)
-                self._writer.put(wire.Gone(gateway, ended, now_us))
-        if not self._checkpoints.pending and upkeep.mark(now, now_us):
-            self._writer.put(wire.Mark(context.router, now_us))
+        self._keeper.keep(self._fold, nothing=self._reader is not None and self._reader.lost)
 
     def _ask(self) -> None:
         """Ask the gateways again that have not said how far they have got, and those of whom the log knows nothing."""
