@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import uvloop
 
 from warren.batcher import Batcher
-from warren.bus import Delivery, Record
+from warren.bus import Delivery, Record, Source
 from warren.bus.rabbit import RabbitBus
 from warren.envelope import Ack, Batch, Deliver, Feed, Publish, decode, encode
 from warren.position import LogPosition
@@ -118,7 +118,7 @@ class Egress:
 
 
 async def by_the_queue(bus: RabbitBus, topology: PathTopology, shard: int, egress: Egress) -> None:
-    """Consume the shard's queue and write its log on one channel; what is logged goes out, and is acknowledged."""
+    """Consume the shard's queue and write its log; what is logged goes out, and is acknowledged."""
     numbering = Numbering()
     waiting: list[Delivery] = []
     more = asyncio.Event()
@@ -127,15 +127,14 @@ async def by_the_queue(bus: RabbitBus, topology: PathTopology, shard: int, egres
         waiting.append(delivery)
         more.set()
 
-    lane = await bus.lane(lambda: None)
-    await lane.consume(topology.way_in(shard), take, prefetch=64)
+    await bus.subscribe(lambda: Source(topology.way_in(shard)), take, prefetch=64)
     while True:
         await more.wait()
         more.clear()
         deliveries, waiting[:] = list(waiting), []
         messages = [message for delivery in deliveries for message in numbering.take(delivery.body)]
         if messages:
-            await lane.append(topology.log(shard).name, encode(messages))
+            await bus.publish("", topology.log(shard).name, encode(messages), mandatory=True)
         for message in messages:
             egress.offer(SENDERS, ack(message))
             egress.offer(MEMBERS, message)

@@ -18,8 +18,9 @@ ROOMS = 50
 class Tree:
     """``with Tree(folder) as tree:`` runs that checkout's services by its own ``.venv``."""
 
-    def __init__(self, folder: Path) -> None:
-        self._installation = Installation(python=folder.resolve() / ".venv" / "bin" / "python")
+    def __init__(self, folder: Path, shards: int) -> None:
+        python = folder.resolve() / ".venv" / "bin" / "python"
+        self._installation = Installation(python=python, env={"WARREN_SHARDS": str(shards)})
         self._load: Load | None = None
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""What every Bus keeps when consumers, connections and queues go: take-over, lanes, supervision. One suite, two buses."""
+"""What every Bus keeps when consumers, connections and queues go: take-over, supervision. One suite, two buses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from tests.support.buses import ContractTopology, Inbox, NewBus, World, depth_is, durable, fill, gateway, numbers
 from tests.support.eventually import eventually
 
-from warren.bus import Bus, Lane
+from warren.bus import Bus
 from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch, Unroutable
 from warren.topology import Queue
 
@@ -53,74 +53,6 @@ async def first_active(bus: Bus, topology: ContractTopology, inbox: Inbox) -> No
     await bus.publish(topology.notify, "1", b"who", mandatory=True)
     await inbox.holds(1)
     inbox.deliveries[0].ack()
-
-
-# ── lanes ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_a_lane_gives_its_queue_to_the_next_one(bus_factory: NewBus, topology: ContractTopology) -> None:
-    """A lane that closes hands over what it has not acknowledged, in order, and hears of no loss."""
-    one, two = await bus_factory(), await bus_factory()
-    lost: list[str] = []
-    first, second = Inbox(), Inbox(ack=True)
-    shard = topology.notify_queue()
-    lane_one = await one.lane(lambda: lost.append("one"))
-    await lane_one.consume(shard, first, prefetch=3)
-    lane_two = await two.lane(lambda: lost.append("two"))
-    await lane_two.consume(shard, second, prefetch=3)
-    await asyncio.gather(*(two.publish(topology.notify, "0", body) for body in numbers(6)))
-    await first.holds(3)
-    first.deliveries[0].ack()
-    await first.holds(4)
-    await lane_one.close()
-    assert await second.holds(5) == numbers(5, begin=1)
-    with pytest.raises(BusUnavailable):
-        await lane_one.append(topology.stream.name, b"x")
-    await lane_two.close()
-    assert lost == []
-
-
-async def test_a_lane_that_is_lost_says_so_once_and_writes_no_more(
-    world: World, bus: Bus, bus_factory: NewBus, topology: ContractTopology
-) -> None:
-    """When the connection is lost ``on_lost`` is called once, every call raises BusUnavailable, and the next lane goes on in order."""
-    lost: list[None] = []
-    held, taken = Inbox(), Inbox(ack=True)
-    shard = topology.notify_queue()
-    lane = await bus.lane(lambda: lost.append(None))
-    await lane.consume(shard, held, prefetch=10)
-    await asyncio.gather(*(bus.publish(topology.notify, "0", body) for body in numbers(5)))
-    await held.holds(5)
-    held.deliveries[0].ack()
-    await lane.append(topology.stream.name, b"on the same channel, so the ack is through")
-    await world.cut(bus)
-    await eventually(lambda: len(lost) == 1)
-    for call in (lane.append(topology.stream.name, b"x"), lane.consume(shard, held, prefetch=1)):
-        with pytest.raises(BusUnavailable):
-            await call
-    with pytest.raises(BusUnavailable):
-        await bus.lane(lambda: None)
-    held.deliveries[1].ack()
-    other = await bus_factory()
-    successor = await other.lane(lambda: None)
-    await successor.consume(shard, taken, prefetch=10)
-    assert await taken.holds(4) == numbers(4, begin=1)
-    await world.restore(bus)
-    await eventually(lambda: bus.up)
-    await lane.close()
-    await (await _lane_again(bus)).append(topology.stream.name, b"y")
-    assert lost == [None]
-
-
-async def test_a_lane_whose_queue_is_deleted_is_lost(world: World, bus: Bus, topology: ContractTopology) -> None:
-    """When the queue is deleted under a lane it ends, for who can't read must not write."""
-    lost: list[None] = []
-    lane = await bus.lane(lambda: lost.append(None))
-    await lane.consume(topology.plain, Inbox(), prefetch=1)
-    await world.delete(topology.plain.name)
-    await eventually(lambda: lost == [None])
-    with pytest.raises(BusUnavailable):
-        await lane.append(topology.stream.name, b"x")
 
 
 # ── supervision ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -295,16 +227,6 @@ async def test_depth_counts_what_is_ready(bus: Bus, topology: ContractTopology) 
     await bus.subscribe(durable(topology.plain), Inbox(), prefetch=1)
     await eventually(lambda: depth_is(bus, topology.plain, 3))
     assert await bus.depth(f"{topology.prefix}.nothing") is None
-
-
-async def _lane_again(bus: Bus) -> Lane:
-    async def attempt() -> Lane | None:
-        try:
-            return await bus.lane(lambda: None)
-        except BusUnavailable:
-            return None
-
-    return await eventually(attempt)
 
 
 async def test_an_alarm_holds_publishers_back_and_is_told(world: World, bus: Bus, topology: ContractTopology) -> None:

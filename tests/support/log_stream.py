@@ -10,7 +10,7 @@ from tests.support.scripted_bus import ScriptedBus
 
 from router.core.fold import Fold
 from warren.bus import Properties, Record, Timestamp
-from warren.envelope import Checkpoint2, Envelope, Mark, Rules, encode
+from warren.envelope import Checkpoint, Envelope, Mark, Rules, encode
 from warren.errors import BusUnavailable
 
 RULES = Rules("life", 1, 100, 100, 100, 1)
@@ -45,7 +45,7 @@ class LogStream(ScriptedBus):
     def checkpoint(self, fold_of: Sequence[bytes], digest: bytes, offset: int, router: str = "r1") -> None:
         """Write the parts of a checkpoint."""
         for number, body in enumerate(fold_of):
-            self.put(Checkpoint2(router, offset, number, len(fold_of), digest, body))
+            self.put(Checkpoint(router, offset, number, len(fold_of), digest, body))
 
     def marked(self, shard: int = 0, shards: int = 1, router: str = "r1") -> int:
         """Write a Mark and the checkpoint of what the log tells up to it, which must be there from its first entry on; return its offset."""

@@ -25,7 +25,7 @@ ArgumentValue = str | int | bool
 
 ALL = "all"  # the routing key that reaches every gateway (egress) or every router (routers)
 DEFAULT_PREFIX = "warren"
-DEFAULT_SHARDS = 16
+DEFAULT_SHARDS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Limits:
     shard_bytes: int = 256 * 1024 * 1024
     gateway_bytes: int = 128 * 1024 * 1024
     dead_bytes: int = 64 * 1024 * 1024
-    history_bytes: int = 64 * 1024 * 1024
+    history_bytes: int = 256 * 1024 * 1024
     delivery_limit: int = 20
     disconnected_ms: int = 3_000
 

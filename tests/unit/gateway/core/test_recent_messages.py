@@ -377,7 +377,6 @@ def test_bytes_are_what_it_really_takes(each):
                     "CHAT",
                     b"x" * 200,
                     17 * 10**14,
-                    0,
                     "g-0~4f2",
                     "somebody",
                     f"id-{room}-{seq}",

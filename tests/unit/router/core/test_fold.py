@@ -10,7 +10,7 @@ from warren.address import ROOM_RULE, shard_of
 from warren.envelope import (
     Ack,
     Batch,
-    Checkpoint2,
+    Checkpoint,
     Deliver,
     Entered,
     Gone,
@@ -66,7 +66,7 @@ def chat(ident="", room="a", conn="g1~1", user="ann", **more):
 
 
 def told(seq, ident="", room="a", conn="g1~1", user="ann", epoch="life-1", **more):
-    return Deliver(room, epoch, seq, "CHAT", b"1", AT + 1, 0, conn, user, ident, **more)
+    return Deliver(room, epoch, seq, "CHAT", b"1", AT + 1, conn, user, ident, **more)
 
 
 # ── messages ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -430,7 +430,7 @@ def test_everyones_room_is_never_forgotten_on_its_shard():
 def test_marks_and_parts_are_told_and_change_nothing():
     """They are for those who make and look for checkpoints."""
     log = two_gateways()
-    part = Checkpoint2("r", 3, 0, 1, b"d", b"b")
+    part = Checkpoint("r", 3, 0, 1, b"d", b"b")
     before = log.fold.parts()
     assert log.append(Mark("r", AT)) == [Marked(1, "r", AT)]
     assert log.append(part) == [Part(1, part)]

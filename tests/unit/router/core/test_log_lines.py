@@ -8,7 +8,7 @@ from warren import envelope as wire
 from warren.envelope import (
     Ack,
     Batch,
-    Checkpoint2,
+    Checkpoint,
     Deliver,
     Gone,
     Hello,
@@ -35,7 +35,7 @@ def lines(*envelopes, outcomes=None, became="", room="", payloads=False):
 
 
 def told(seq):
-    return Deliver("a", "life-1", seq, "CHAT", b"{}", AT, 0, "g1~1", "ann", "m1")
+    return Deliver("a", "life-1", seq, "CHAT", b"{}", AT, "g1~1", "ann", "m1")
 
 
 PUBLISH = Publish("a", "CHAT", b"{}", AT, "g1~1", "ann", "m1")
@@ -49,7 +49,7 @@ ACK = Out(2, ("g1",), Ack("g1~1", "a", "m1", "life-1", 7))
         (Rules("l", 1, 2, 3, 4, AT), f"{TIME}  rules  life=l  version=1  ids=2 rooms=3 gone=4"),
         (Rules("l", 1, 2, 3, 4, AT, anew=True), f"{TIME}  rules  life=l  version=1  ids=2 rooms=3 gone=4  anew"),
         (Mark("r1", AT), f"{TIME}  mark  by=r1"),
-        (Checkpoint2("r1", 9, 0, 2, b"\x01", b""), f"{NONE}  checkpoint  by=r1  of=9  part 1 of 2  digest=01"),
+        (Checkpoint("r1", 9, 0, 2, b"\x01", b""), f"{NONE}  checkpoint  by=r1  of=9  part 1 of 2  digest=01"),
         (Notified("r1", AT), f"{TIME}  notified  by=r1"),
         (Batch("g1", 2, 5, AT), f"{TIME}  batch  g1  life=2  number=5"),
         (wire.Bye("g1"), f"{NONE}  bye  begins no entry"),
@@ -97,7 +97,7 @@ def test_what_became_of_a_message_is_told_by_the_outcomes(message, outcomes, fat
 def test_messages_that_look_alike_are_told_apart():
     """Each has the outcomes that are its own, in order."""
     alike = Publish("a", "CHAT", b"{}", AT, "g1~1", "ann")
-    delivered = [Deliver("a", "e", seq, "CHAT", b"{}", AT, 0, "g1~1", "ann") for seq in (1, 2)]
+    delivered = [Deliver("a", "e", seq, "CHAT", b"{}", AT, "g1~1", "ann") for seq in (1, 2)]
     outcomes = [
         Out(1, ("g1",), delivered[0]),
         Emit(2, "message", "a", AT, message=delivered[0]),

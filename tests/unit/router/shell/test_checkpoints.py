@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry
 from router.core.fold import Fold
 from router.core.outcome import Marked
 from router.shell.checkpoints import Checkpoints
-from warren.envelope import Batch, Checkpoint2, Hello, Mark, Rules, encode
+from warren.envelope import Batch, Checkpoint, Hello, Mark, Rules, encode
 from warren.metrics import RouterMetrics
 
 
@@ -54,7 +54,7 @@ def test_our_checkpoint_is_written_once_the_events_up_to_it_are_confirmed():
     stand.checkpoints.write(2)
     stand.checkpoints.write(3)
     assert stand.written() == [
-        Checkpoint2("r1", 2, number, len(bodies), digest, body) for number, body in enumerate(bodies)
+        Checkpoint("r1", 2, number, len(bodies), digest, body) for number, body in enumerate(bodies)
     ]
     assert stand.checkpoints.pending
     stand.writer.confirm()
@@ -84,10 +84,10 @@ def test_the_newest_whole_one_is_where_others_may_begin():
     """A part makes none; an older one takes nothing back."""
     stand = Stand()
     assert stand.checkpoints.newest == -1
-    assert stand.checkpoints.seen(Checkpoint2("r2", 5, 0, 2, b"d", b"")) is None
+    assert stand.checkpoints.seen(Checkpoint("r2", 5, 0, 2, b"d", b"")) is None
     assert stand.checkpoints.newest == -1
-    assert stand.checkpoints.seen(Checkpoint2("r2", 5, 1, 2, b"d", b"")) == 5
-    assert stand.checkpoints.seen(Checkpoint2("r3", 4, 0, 1, b"d", b"")) == 4
+    assert stand.checkpoints.seen(Checkpoint("r2", 5, 1, 2, b"d", b"")) == 5
+    assert stand.checkpoints.seen(Checkpoint("r3", 4, 0, 1, b"d", b"")) == 4
     assert stand.checkpoints.newest == 5
     stand.checkpoints.begin(3)
     assert stand.checkpoints.newest == 3
@@ -99,8 +99,8 @@ def test_a_checkpoint_that_differs_from_our_state_is_told():
     stand.mark("r2")
     _, digest = stand.fold.parts()
     for offset, said in ((2, digest), (1, b"unseen")):
-        stand.checkpoints.seen(Checkpoint2("r2", offset, 0, 1, said, b""))
+        stand.checkpoints.seen(Checkpoint("r2", offset, 0, 1, said, b""))
     sample = "warren_router_rejected_total", {"reason": "checkpoint_differs"}
     assert stand.metrics.registry.get_sample_value(*sample) is None
-    stand.checkpoints.seen(Checkpoint2("r2", 2, 0, 1, b"other", b""))
+    stand.checkpoints.seen(Checkpoint("r2", 2, 0, 1, b"other", b""))
     assert stand.metrics.registry.get_sample_value(*sample) == 1

@@ -90,9 +90,9 @@ async def test_a_clients_events_say_who_and_where(stand):
 @pytest.mark.parametrize(
     ("message", "payload"),
     [
-        (Deliver("a.b", "e", 7, "CHAT", b'{"x":1.50}', 3_000_000, 9, "g1~1", "ann", "m1"), {"x": 1.5}),
+        (Deliver("a.b", "e", 7, "CHAT", b'{"x":1.50}', 3_000_000, "g1~1", "ann", "m1"), {"x": 1.5}),
         (
-            Deliver("a.b", "e", 7, "CHAT", b"\x00\xff", 3_000_000, 9, "g1~1", "ann", "~g1~1.2", binary=True),
+            Deliver("a.b", "e", 7, "CHAT", b"\x00\xff", 3_000_000, "g1~1", "ann", "~g1~1.2", binary=True),
             base64.b64encode(b"\x00\xff").decode(),
         ),
     ],

@@ -15,7 +15,7 @@ from router.shell import events, log_beginning, log_end, log_reader, steady
 from router.shell.shard import Shard
 from warren.envelope import (
     Batch,
-    Checkpoint2,
+    Checkpoint,
     Gone,
     Heartbeat,
     Hello,
@@ -211,7 +211,7 @@ async def test_a_checkpoint_is_marked_and_written(stand):
     last = stand.hello()
     await stand.read(last)
     stand.shard.tick()
-    await eventually(lambda: stand.written(Checkpoint2))
+    await eventually(lambda: stand.written(Checkpoint))
     (mark,) = [offset for offset, body in stand.log.entries.items() if isinstance(decode(body)[0], Mark)]
     await eventually(lambda: stand.shard.spoken() == Spoken(0, "life", stand.log.end - 1, mark))
     stand.shard.tick()
@@ -221,7 +221,7 @@ async def test_a_checkpoint_is_marked_and_written(stand):
 async def test_a_checkpoint_waits_for_the_events_before_it(stand):
     """Who begins there has none to send from before."""
     await stand.taken()
-    await eventually(lambda: stand.written(Checkpoint2))  # the first one, of nothing yet
+    await eventually(lambda: stand.written(Checkpoint))  # the first one, of nothing yet
     stand.hello()
     stand.log.script("room.joined", *[BusUnavailable()] * 10_000)
     last = stand.batch("g1", Join("a", "g1~1", "u"))
@@ -231,9 +231,9 @@ async def test_a_checkpoint_waits_for_the_events_before_it(stand):
     await eventually(lambda: len(stand.written(Mark)) == 2)
     await stand.read(stand.log.end - 1)
     assert stand.shard.spoken().events == last - 1
-    assert len(stand.written(Checkpoint2)) == 1
+    assert len(stand.written(Checkpoint)) == 1
     stand.log.outcomes["room.joined"].clear()
-    await eventually(lambda: len(stand.written(Checkpoint2)) == 2)
+    await eventually(lambda: len(stand.written(Checkpoint)) == 2)
 
 
 async def test_members_read_what_they_have_missed(stand):

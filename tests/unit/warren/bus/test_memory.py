@@ -99,7 +99,6 @@ async def test_nothing_is_left_in_a_broker_after_close() -> None:
         prefetch=1,
         on_lost=lambda: lost.append("subscription"),
     )
-    await bus.lane(lambda: lost.append("lane"))
     bus.watch(lambda up: lost.append(str(up)))
 
     def more(_: Record) -> bool:

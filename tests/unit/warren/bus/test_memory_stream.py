@@ -62,6 +62,14 @@ async def test_segments_have_a_size_without_being_told() -> None:
     assert len(made) == SEGMENTS + 1
 
 
+async def test_the_broker_may_allow_less_than_the_queue() -> None:
+    """All of it is in memory: what a log may take on disks is more than that."""
+    arguments = {"x-max-length-bytes": 1_000_000, "x-stream-max-segment-size-bytes": 62_500}
+    made = MemoryStream(Queue("s", "stream", arguments), SEGMENTS * 4)
+    fill(made, SEGMENTS + 10)
+    assert len(made) == SEGMENTS + 1
+
+
 async def test_a_reader_gets_what_is_there() -> None:
     """From an offset on, at most so many, over the bounds of segments; from the first that is left where it was dropped; nothing beyond the end."""
     made = stream(40, segment_bytes=16)

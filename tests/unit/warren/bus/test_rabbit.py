@@ -38,11 +38,14 @@ def names(server: AmqpServer) -> list[str]:
 
 
 async def test_publishing_and_consuming_have_connections_of_their_own(server: AmqpServer, bus: RabbitBus) -> None:
-    """Two connections at start, a third one with the first lane; the topology is declared once."""
+    """Two connections at start, a third one with the first stream that is read; the topology is declared once."""
     await bus.start()
     assert names(server) == ["unit/consume", "unit/publish"]
-    await bus.lane(lambda: None)
-    assert names(server) == ["unit/consume", "unit/lanes", "unit/publish"]
+    reading = asyncio.create_task(bus.tail("log", "first", lambda _: True))
+    await eventually(lambda: server.of(spec.Basic.Consume))
+    assert names(server) == ["unit/consume", "unit/publish", "unit/read"]
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
     assert len(server.declared()) == len(TOPOLOGY.queues())
 
 
@@ -165,8 +168,8 @@ async def test_a_depth_that_is_not_answered_is_none(
     assert len(names(server)) == 2
 
 
-async def test_no_lane_without_a_broker() -> None:
-    """To open a lane while the broker is away raises BusUnavailable after the first attempt."""
+async def test_nothing_is_read_without_a_broker() -> None:
+    """To read a stream while the broker is away raises BusUnavailable after the first attempt."""
     async with AmqpServer() as server:
         bus = RabbitBus([server.url], TOPOLOGY, name="unit", times=TIMES)
         await bus.start()
@@ -174,7 +177,7 @@ async def test_no_lane_without_a_broker() -> None:
         server.drop()
         await eventually(lambda: not bus.up)
         with pytest.raises(BusUnavailable):
-            await bus.lane(lambda: None)
+            await bus.tail("log", "first", lambda _: True)
         await bus.close()
 
 

@@ -142,24 +142,6 @@ class Timestamp:
 Start = int | Timestamp | Literal["first", "last"]
 
 
-class Lane(Protocol):
-    """One channel on which a queue is consumed and a log is written, so that who can't read can't write. Never made again
-    by itself: when it ends, ``on_lost`` is called once and every call on it raises BusUnavailable.
-    """
-
-    async def consume(self, queue: Queue, on_delivery: OnDelivery, *, prefetch: int) -> None:
-        """Consume a durable queue."""
-        ...
-
-    async def append(self, stream: str, body: bytes) -> None:
-        """Append to a stream; return once it is confirmed. Raises NotConfirmed, BusUnavailable."""
-        ...
-
-    async def close(self) -> None:
-        """Close the channel; what is not acknowledged goes to the queue's next consumer, in order, before the rest."""
-        ...
-
-
 class Bus(Protocol):
     """A broker."""
 
@@ -229,10 +211,6 @@ class Bus(Protocol):
         """Close the door of an exclusive queue, whoever owns it: nothing is routed to it any more. For a process that is dead (one that
         lives has to ``renew``); nothing where there is no such door. Raises BusUnavailable.
         """
-        ...
-
-    async def lane(self, on_lost: Callable[[], None]) -> Lane:
-        """Open a lane. Raises BusUnavailable."""
         ...
 
     async def tail(

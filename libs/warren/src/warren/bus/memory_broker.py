@@ -62,7 +62,9 @@ class MemoryBroker:
         stream_bytes: int = 64 * 1024 * 1024,
         clock: Clock | None = None,
     ) -> None:
-        """``queue_bytes`` and ``stream_bytes`` bound each queue and stream that has no limit of its own; ``clock`` dates streams' records."""
+        """``queue_bytes`` bounds each queue that has no limit of its own, ``stream_bytes`` every stream, since all of it is in memory here; ``clock``
+        dates streams' records.
+        """
         self._clock = clock or SystemClock()
         self._queue_bytes = queue_bytes
         self._stream_bytes = stream_bytes

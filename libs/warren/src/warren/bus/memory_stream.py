@@ -31,14 +31,15 @@ class _Segment:
 class MemoryStream:
     """A stream. The segment that is being written is never dropped."""
 
-    def __init__(self, queue: Queue, default_bytes: int) -> None:
-        """Begin empty, at offset 0."""
+    def __init__(self, queue: Queue, most_bytes: int) -> None:
+        """Begin empty, at offset 0. It keeps ``most_bytes`` at most, whatever the queue allows."""
         self.name = queue.name
         self.declared = queue
         self.deleted = False
-        self._max_bytes = number_of(queue.arguments, "x-max-length-bytes") or default_bytes
-        segment_bytes = number_of(queue.arguments, "x-stream-max-segment-size-bytes")
-        self._segment_bytes = segment_bytes or max(1, self._max_bytes // SEGMENTS)
+        self._max_bytes = min(most_bytes, number_of(queue.arguments, "x-max-length-bytes") or most_bytes)
+        segments = max(1, self._max_bytes // SEGMENTS)
+        asked = number_of(queue.arguments, "x-stream-max-segment-size-bytes") or segments
+        self._segment_bytes = segments if self._max_bytes == most_bytes else asked
         self._segments = deque((_Segment(),))
         self._bytes = 0
         self._first = 0

@@ -2,8 +2,8 @@
 
 It is aiormq's channel with the hot paths done otherwise: a publish is written to the socket as one byte string, deliveries and confirms come straight
 from the socket and are plain calls, and acks are gathered for a turn of the event loop and told in one frame where they can be. What is rare
-(opening, declaring, consuming, closing) is aiormq's. It never makes itself again: whoever opened it is told once when it ends. Subscriptions, lanes
-and the bus open them on a Link's connection.
+(opening, declaring, consuming, closing) is aiormq's. It never makes itself again: whoever opened it is told once when it ends. Subscriptions,
+readers of streams and the bus open them on a Link's connection.
 """
 
 from __future__ import annotations

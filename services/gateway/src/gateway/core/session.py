@@ -284,7 +284,7 @@ class Session(Lifetime):
     # ── what the routers say ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def answer(self, reply: Reply, now: float) -> Actions:
-        """Take what a router says to this connection. The shell has dropped what an older term says."""
+        """Take what a router says to this connection."""
         if self.state is State.CLOSED:
             return []
         match reply:

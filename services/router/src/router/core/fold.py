@@ -149,7 +149,7 @@ class Fold:
                 self._gone(gone, effects)
             case [wire.Mark() as mark]:
                 effects.append(Marked(1, mark.router, mark.at_us))
-            case [wire.Checkpoint2() as part]:
+            case [wire.Checkpoint() as part]:
                 effects.append(Part(1, part))
             case _:
                 return False
@@ -356,7 +356,6 @@ def _delivery(message: wire.Publish, epoch: str, seq: int, trace: str) -> wire.D
         message.type,
         message.payload,
         message.at_us,
-        0,
         message.conn,
         message.user,
         message.id,

@@ -97,7 +97,7 @@ def _head(head: wire.Envelope | MalformedEnvelope) -> list[str]:
             return ["rules", f"life={shown(head.life)}", f"version={head.version}", bounds, "anew" * head.anew]
         case wire.Mark():
             return ["mark", f"by={shown(head.router)}"]
-        case wire.Checkpoint2():
+        case wire.Checkpoint():
             part = f"part {head.part + 1} of {head.parts}"
             return ["checkpoint", f"by={shown(head.router)}", f"of={head.offset}", part, f"digest={head.digest.hex()}"]
         case MalformedEnvelope():

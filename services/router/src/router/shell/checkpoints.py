@@ -13,7 +13,7 @@ from router.core.checkpoint_parts import CheckpointParts
 from router.core.fold import Fold
 from router.core.outcome import Marked
 from router.shell.log_writer import LogWriter
-from warren.envelope import Checkpoint2
+from warren.envelope import Checkpoint
 from warren.logs import event, get_logger
 from warren.metrics import RouterMetrics
 
@@ -71,10 +71,10 @@ class Checkpoints:
         (offset, bodies, digest), self._unwritten = self._unwritten, None
         self._writing = len(bodies)
         for number, body in enumerate(bodies):
-            part = Checkpoint2(self._router, offset, number, len(bodies), digest, body)
+            part = Checkpoint(self._router, offset, number, len(bodies), digest, body)
             self._writer.put(part, self._written)
 
-    def seen(self, part: Checkpoint2) -> int | None:
+    def seen(self, part: Checkpoint) -> int | None:
         """A part stands in the log. Return the place of the checkpoint that it makes whole."""
         whole = self._parts.take(part)
         if whole is None:

@@ -17,7 +17,7 @@ from router.core.checkpoint_parts import CheckpointParts, Whole, alone_in
 from router.core.fold import Fold
 from warren.bus import Bus, Record, Start, Timestamp
 from warren.clock import Clock
-from warren.envelope import Checkpoint2, Rules
+from warren.envelope import Checkpoint, Rules
 from warren.errors import MalformedEnvelope
 from warren.logs import event, get_logger
 
@@ -160,7 +160,7 @@ class _Search:
         found = alone_in(record.body)
         if found is None:
             return
-        if isinstance(found, Checkpoint2):
+        if isinstance(found, Checkpoint):
             if self._before is None or found.offset < self._before:
                 self.whole = self._parts.take(found)
         elif not isinstance(found, Rules):

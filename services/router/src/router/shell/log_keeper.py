@@ -17,7 +17,7 @@ from router.shell.log_beginning import LogBeginning
 from router.shell.log_end import LogEnd
 from router.shell.log_writer import LogWriter
 from router.shell.shard_context import ShardContext
-from warren.envelope import Checkpoint2, Gone, Mark
+from warren.envelope import Checkpoint, Gone, Mark
 from warren.logs import event, get_logger
 
 _logger = get_logger("router.log_keeper")
@@ -81,7 +81,7 @@ class LogKeeper:
         size = self._checkpoints.marked(mark, offset, fold, speaks=self._speaks()) if compare else 0
         self._upkeep.marked(mark.at_us, size)
 
-    def seen(self, part: Checkpoint2) -> int | None:
+    def seen(self, part: Checkpoint) -> int | None:
         """A part of a checkpoint stands in the log. Return the place of the checkpoint that it makes whole."""
         return self._checkpoints.seen(part)
 
