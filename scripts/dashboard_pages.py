@@ -220,7 +220,7 @@ GATEWAY = Dashboard(
                 ),
                 Panel(
                     "Gaps",
-                    "Feeds that came too early; what was missing was asked for.",
+                    "Feeds that came too early.",
                     each(f"rate(warren_gateway_feed_gaps_total{MINE}{RATE})"),
                     "ops",
                 ),
@@ -236,12 +236,14 @@ GATEWAY = Dashboard(
             [
                 Panel("Broker", "Up; and held back by a memory or disk alarm (1: yes).", broker("gateway")),
                 Panel(
-                    "Lives and resets",
-                    "The pod was taken for dead on a shard, or the log was lost (lives); a part of a shard's feeds was lost (resets).",
-                    [
-                        (f"increase(warren_gateway_{of}_total{MINE}{RATE})", f"{{{{instance}}}} {of}")
-                        for of in ("lives_ended", "resets")
-                    ],
+                    "Lives ended",
+                    "Times that the pod was taken for dead on a shard, or the shard's log was lost.",
+                    each(f"increase(warren_gateway_lives_ended_total{MINE}{RATE})"),
+                ),
+                Panel(
+                    "Resets",
+                    "Parts of feeds that were lost.",
+                    each(f"increase(warren_gateway_resets_total{MINE}{RATE})"),
                 ),
                 Panel(
                     "Waiting",
