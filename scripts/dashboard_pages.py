@@ -131,7 +131,7 @@ OVERVIEW = Dashboard(
                 ),
                 Panel(
                     "Not delivered",
-                    "Withheld from a receiver, who is told; repeat and fenced are rightly dropped duplicates.",
+                    "Withheld from a receiver, who is told; repeat and other_life are rightly dropped duplicates.",
                     by("reason", "warren_gateway_drops_total"),
                     "ops",
                 ),
@@ -213,9 +213,18 @@ GATEWAY = Dashboard(
                     "ops",
                 ),
                 Panel(
-                    "Asked again",
-                    "Times that the routers were asked for what a room or a member lacks.",
-                    by("of", "warren_gateway_resumes_total", MINE),
+                    "Reads",
+                    "What members missed, and HISTORY: from the pod's own memory, or asked of the routers.",
+                    by("source", "warren_gateway_reads_total", MINE),
+                    "ops",
+                ),
+                Panel(
+                    "Gaps and resets",
+                    "Feeds that came too early, and asked for what was missing; parts of a feed that were lost for good.",
+                    [
+                        (f"sum by (instance) (rate(warren_gateway_feed_gaps_total{MINE}{RATE}))", "{{instance}} gaps"),
+                        (f"sum by (instance) (rate(warren_gateway_resets_total{MINE}{RATE}))", "{{instance}} resets"),
+                    ],
                     "ops",
                 ),
                 Panel(
@@ -230,9 +239,9 @@ GATEWAY = Dashboard(
             [
                 Panel("Broker", "Up; and held back by a memory or disk alarm (1: yes).", broker("gateway")),
                 Panel(
-                    "Lapses",
-                    "Times that the pod's own lease ended: it was frozen, starved or cut off.",
-                    each(f"increase(warren_gateway_lapses_total{MINE}{RATE})"),
+                    "Lives ended",
+                    "Times that the pod was taken for dead on a shard (frozen, starved or cut off), or the shard's log was lost.",
+                    each(f"increase(warren_gateway_lives_ended_total{MINE}{RATE})"),
                 ),
                 Panel(
                     "Waiting",

@@ -65,8 +65,8 @@ async def is_steady(gateways: Sequence[Gateway], talk: Talk) -> None:
 
 async def test_all_goes_on_while_a_node_stays_down(pods: Pods, cluster: RabbitCluster) -> None:
     """A gateway and a router that were on it find another node; nothing that they left there holds anybody up."""
-    gateways = [await pods.gateway(first(cluster, index)) for index in (0, 2)]
     routers = [await pods.router(first(cluster, index)) for index in (0, 2)]
+    gateways = [await pods.gateway(first(cluster, index)) for index in (0, 2)]
     async with Talk([gateway.url for gateway in gateways], ROOMS) as talk:
         await talk.goes_on()
         cluster.kill(2)
@@ -78,9 +78,9 @@ async def test_all_goes_on_while_a_node_stays_down(pods: Pods, cluster: RabbitCl
 
 async def test_a_node_takes_a_gateway_and_a_router_with_it(pods: Pods, cluster: RabbitCluster) -> None:
     """As when a machine is lost that all three were on: their own queues may stay in the broker, but nobody waits for them."""
+    _, doomed = [await pods.router(first(cluster, index)) for index in (0, 2)]
     gateways = [await pods.gateway(first(cluster, index)) for index in (0, 1)]
     lost = await pods.gateway(first(cluster, 2))
-    _, doomed = [await pods.router(first(cluster, index)) for index in (0, 2)]
     async with Talk([gateway.url for gateway in gateways], ROOMS) as talk:
         await talk.goes_on()
         lost.kill()
@@ -94,8 +94,8 @@ async def test_a_node_takes_a_gateway_and_a_router_with_it(pods: Pods, cluster: 
 
 async def test_a_gateway_taken_for_dead_is_reached_again(pods: Pods, cluster: RabbitCluster) -> None:
     """Frozen for longer than its lease its door is closed; thawed, it is given all that it missed."""
-    gateways = [await pods.gateway(first(cluster, index)) for index in (0, 1)]
     await pods.router(first(cluster, 0))
+    gateways = [await pods.gateway(first(cluster, index)) for index in (0, 1)]
     async with Talk([gateway.url for gateway in gateways], ROOMS) as talk:
         await talk.goes_on()
         gateways[0].pause()

@@ -92,11 +92,11 @@ async def restarted(pods: Sequence[Pod]) -> AsyncIterator[list[str]]:
 @pytest.mark.parametrize("way", ["exit", "freeze"])
 async def test_a_notification_that_ends_routers(pods: Pods, rabbit: Rabbit, topology: Topology, way: str) -> None:
     """Each piece of poison ends one router at most; all else comes once and in order."""
-    gateway = await pods.gateway(ENV)
     routers = [await pods.router(ENV | {"WARREN_TEST_POISON": way}, start=False) for _ in range(3)]
     for router in routers:
         router.module = "tests.faults.poisoned_router"
     await asyncio.gather(*(router.start() for router in routers))
+    gateway = await pods.gateway(ENV)
     said = [f"poison {number}" if number in (10, 30) else f"n{number}" for number in range(50)]
     async with await connect(gateway.url, user="bob") as bob, restarted(routers) as ends:
         await bob.join("r")
@@ -114,8 +114,7 @@ async def test_a_notification_that_ends_routers(pods: Pods, rabbit: Rabbit, topo
 
 async def test_what_is_no_entry_is_passed_over_by_all_readers(pods: Pods, rabbit: Rabbit, topology: Topology) -> None:
     """It counts for nobody: not for those who read it as it comes, nor for those who read the log from its beginning, and numbers go on."""
-    gateway = await pods.gateway(ENV)
-    routers = [await pods.router(ENV) for _ in range(2)]
+    (gateway,), routers = await pods.installation(1, 2, ENV)
     strange = wire.Batch("stranger", 7, 3, 1)
     said = wire.Publish("r", "CHAT", b'"poison"', id="p", conn="stranger~1", user="eve", at_us=1)
     bodies = [
@@ -145,7 +144,6 @@ async def test_what_is_no_entry_is_passed_over_by_all_readers(pods: Pods, rabbit
 
 async def test_two_routers_that_are_killed_condemn_nobody(pods: Pods, rabbit: Rabbit, topology: Topology) -> None:
     """Notifications that were in the hands of two routers when they died arrive once and in order."""
-    gateway = await pods.gateway(ENV)
     slow = ENV | {"WARREN_TEST_PUBLISH_MS": "3000"}
     routers = [await pods.router(slow, start=False) for _ in range(2)]
     for router in routers:
@@ -153,6 +151,7 @@ async def test_two_routers_that_are_killed_condemn_nobody(pods: Pods, rabbit: Ra
     last = await pods.router(ENV, start=False)
     said = [f"n{number}" for number in range(200)]
     await routers[0].start()
+    gateway = await pods.gateway(ENV)
     async with await connect(gateway.url, user="bob") as bob:
         await bob.join("r")
         await asyncio.to_thread(notify, rabbit, topology, said)

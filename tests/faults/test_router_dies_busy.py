@@ -61,11 +61,8 @@ def unbroken(talk: Talk) -> None:
         assert [message["payload"]["recovered"] for message in joined[1:]] == [True] * (len(joined) - 1)
 
 
-async def installed(pods: Pods, env: dict[str, str]) -> tuple[list[Gateway], Router, Router]:
-    """Two gateways, and two routers of which the first serves every shard before the second one starts."""
-    front = [await pods.gateway(ENV) for _ in range(2)]
-    first = await pods.router(ENV | env, start=False)
-    return front, first, await pods.router(ENV, start=False)
+async def gateways(pods: Pods) -> list[Gateway]:
+    return [await pods.gateway(ENV) for _ in range(2)]
 
 
 async def test_what_was_not_sent_when_a_busy_room_s_router_died_comes_whole(pods: Pods) -> None:
@@ -78,10 +75,11 @@ async def test_what_was_not_sent_when_a_busy_room_s_router_died_comes_whole(pods
         "WARREN_TEST_DIES_OVER": str(2 * COUNT),
         "WARREN_TEST_FEED_MS": "800",
     }
-    front, dying, second = await installed(pods, env)
+    dying, second = [await pods.router(ENV | more, start=False) for more in (env, {})]
     dying.module = "tests.faults.dying_router"
     await dying.start()
     await serves(dying)
+    front = await gateways(pods)
     async with Talk([gateway.url for gateway in front], [ROOM], every_s=EVERY_S) as talk:
         await busy(talk)
         assert await dying.ended(30.0) == -signal.SIGKILL
@@ -94,10 +92,8 @@ async def test_what_was_not_sent_when_a_busy_room_s_router_died_comes_whole(pods
 
 async def test_routers_killed_at_any_moment_of_a_busy_room_break_nothing(pods: Pods) -> None:
     """Whichever serves the room, again and again, while it says more in a second than its history counts."""
-    front, first, second = await installed(pods, {})
-    await first.start()
-    await second.start()
-    routers = [first, second]
+    routers = [await pods.router(ENV) for _ in range(2)]
+    front = await gateways(pods)
     async with Talk([gateway.url for gateway in front], [ROOM], every_s=EVERY_S) as talk:
         for victim, heir in ((0, 1), (1, 0), (0, 1)):
             await busy(talk)

@@ -66,9 +66,9 @@ def backend(rabbit: Rabbit, topology: Topology) -> Iterator[list[Backend]]:
 
 async def test_routers_that_come_and_go_in_order_lose_nothing(pods: Pods) -> None:
     """One joins, another joins, the first leaves, the second leaves: the shards follow, and no member sees a gap, a repeat or a break."""
-    front = await gateways(pods)
     first = await pods.router(ENV)
     await shared(first)
+    front = await gateways(pods)
     async with Talk([gateway.url for gateway in front], ROOMS, every_s=0.02) as talk:
         second = await pods.router(ENV)
         await shared(first, second)
@@ -87,9 +87,9 @@ async def test_routers_that_come_and_go_in_order_lose_nothing(pods: Pods) -> Non
 
 async def test_all_routers_gone_and_back_again_lose_nothing(pods: Pods) -> None:
     """While there is none the messages wait at the broker; the next one finds everything in the log."""
-    front = await gateways(pods)
     routers = [await pods.router(ENV) for _ in range(2)]
     await shared(*routers)
+    front = await gateways(pods)
     async with Talk([gateway.url for gateway in front], ROOMS) as talk:
         await talk.goes_on()
         for router in routers:
@@ -107,9 +107,9 @@ async def test_members_of_a_killed_gateway_leave_with_events(
     pods: Pods, rabbit: Rabbit, topology: Topology, backend: list[Backend]
 ) -> None:
     """Within ten seconds, each once, with the connection's generation; those of the other gateway stay."""
-    front = await gateways(pods)
     routers = [await pods.router(ENV) for _ in range(2)]
     await shared(*routers)
+    front = await gateways(pods)
     heard = Backend(rabbit, topology)
     backend.append(heard)
     doomed = [await connect(front[0].url, user=f"doomed{number}") for number in range(3)]

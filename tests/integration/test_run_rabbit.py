@@ -110,7 +110,7 @@ async def test_two_gateways_talk_and_ctrl_c_ends_all_in_five_seconds(run: Run) -
 
 
 async def test_what_it_prints_is_true(run: Run) -> None:
-    """When it says that it runs, every shard has an owner; the command that it prints notifies a client; the page may connect."""
+    """When it says that it runs, every shard is spoken for; the command that it prints notifies a client; the page may connect."""
     await run.up()
     lines = run.text().splitlines()
     owned: list[int] = []

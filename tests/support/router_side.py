@@ -22,7 +22,7 @@ from warren.position import Position
 from warren.topology import ALL, Topology
 
 NAME = "plain"
-RING_BYTES = 1024 * 1024
+RING_BYTES = 32 * 1024 * 1024
 PAGE = 100
 IDLE_S = 0.2
 

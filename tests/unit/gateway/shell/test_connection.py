@@ -197,7 +197,8 @@ class Rig:
             self.metrics,
             Entrance(self.uplink, Tracing("gateway"), SHARDS),  # type: ignore[arg-type]
             SHARDS,
-            self.history,
+            self.history.history,
+            self.history.left,
         )
         session = Session("g~1", SessionConfig(rate=None), Namespaces())
         caller = Caller("192.0.2.1", "", "warren.v1", token, "ann")

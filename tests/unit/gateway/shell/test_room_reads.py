@@ -70,7 +70,8 @@ class Rig:
         self.wire = rig.wire
         around = rig.connection._around
         object.__setattr__(around, "hub", self.hub)
-        object.__setattr__(around, "history", self.reads)
+        object.__setattr__(around, "history", self.reads.history)
+        object.__setattr__(around, "left", self.reads.left)
         rig.connection._identify(around.authenticator.guest("ann"))
         rig.wire.written.clear()
         return rig.connection

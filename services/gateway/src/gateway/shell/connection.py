@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from gateway.core import actions, frames, messages
 from gateway.core.allowance import Allowance
@@ -42,18 +41,6 @@ LOOK_AGAIN_S = 1.0
 LONG_S = 3_600.0
 
 
-class RoomsHistory(Protocol):
-    """What a connection needs of the room reads."""
-
-    def history(self, query: envelope.HistoryQuery) -> None:
-        """Answer a client's HISTORY, at once or later."""
-        ...
-
-    def left(self, room: str, conn: str) -> None:
-        """Take that a connection is no member of a room any more."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What all connections of a gateway share."""
@@ -65,7 +52,8 @@ class Surroundings:
     metrics: GatewayMetrics
     entrance: Entrance
     shards: int
-    history: RoomsHistory
+    history: Callable[[envelope.HistoryQuery], None]  # answers it, at once or later
+    left: Callable[[str, str], None]  # (room, connection): it is no member any more
     reads: ReadLimits = ReadLimits()
     everyones_reads: Allowance = field(default_factory=lambda: everyones(16 * 1024 * 1024))
 
@@ -334,12 +322,12 @@ class Connection(Member):
                     if not self._around.uplink.join(action.envelope):
                         self.end(CloseCode.OVERLOADED, str(Overloaded("too much waits for the broker")))
                 case actions.Query():
-                    self._around.history.history(action.envelope)
+                    self._around.history(action.envelope)
                 case actions.Leave():
                     self._around.uplink.leave(action.envelope)
                 case actions.Exit():
                     self._around.hub.leave(action.room, self.id)
-                    self._around.history.left(action.room, self.id)
+                    self._around.left(action.room, self.id)
                 case actions.Authenticate():
                     self._token = action.token
                 case actions.Hold():
@@ -387,7 +375,7 @@ class Connection(Member):
         rooms = self.session.closed()
         self._around.hub.remove(self.id)
         for room in (*rooms, EVERYONE):
-            self._around.history.left(room, self.id)
+            self._around.left(room, self.id)
         for leave in actions.leaves(rooms, self.id, self.user, self._around.shards):
             self._around.uplink.leave(leave.envelope)
 
