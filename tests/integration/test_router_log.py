@@ -51,7 +51,7 @@ async def test_a_log_is_shown_with_its_seqs_and_nothing_is_declared(
     (said,) = (line for line in shown.stdout.splitlines() if "  publish  " in line)
     assert joined.endswith(f"chat:lobby  from={ann.id}(ann)")
     assert f"chat:lobby  seq=1 epoch={ack['payload']['epoch']}  type=CHAT  id={ack['ref']}" in said
-    assert said.endswith('payload={"text":"hello there"}')
+    assert said.endswith('payload={"text": "hello there"}')
     without = await asyncio.to_thread(look, rabbit, topology, *asked, "--from", "first")
     assert without.returncode == 0
     assert "hello there" not in without.stdout
