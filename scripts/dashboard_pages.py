@@ -219,12 +219,9 @@ GATEWAY = Dashboard(
                     "ops",
                 ),
                 Panel(
-                    "Gaps and resets",
-                    "Feeds that came too early, and asked for what was missing; parts of a feed that were lost for good.",
-                    [
-                        (f"sum by (instance) (rate(warren_gateway_feed_gaps_total{MINE}{RATE}))", "{{instance}} gaps"),
-                        (f"sum by (instance) (rate(warren_gateway_resets_total{MINE}{RATE}))", "{{instance}} resets"),
-                    ],
+                    "Gaps",
+                    "Feeds that came too early.",
+                    each(f"rate(warren_gateway_feed_gaps_total{MINE}{RATE})"),
                     "ops",
                 ),
                 Panel(
@@ -240,8 +237,13 @@ GATEWAY = Dashboard(
                 Panel("Broker", "Up; and held back by a memory or disk alarm (1: yes).", broker("gateway")),
                 Panel(
                     "Lives ended",
-                    "Times that the pod was taken for dead on a shard (frozen, starved or cut off), or the shard's log was lost.",
+                    "Times that the pod was taken for dead on a shard, or the shard's log was lost.",
                     each(f"increase(warren_gateway_lives_ended_total{MINE}{RATE})"),
+                ),
+                Panel(
+                    "Resets",
+                    "Parts of feeds that were lost.",
+                    each(f"increase(warren_gateway_resets_total{MINE}{RATE})"),
                 ),
                 Panel(
                     "Waiting",

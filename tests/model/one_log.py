@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from router.core.fold import Fold
-from router.core.outcome import Began, Emit, Out, UnknownVersion
 from tests.model.build import Build, Scenario
 from tests.model.parts import ROOM, Gateway, begun, knowing, poison
 from tests.model.search import Broken, Found, Step, Store, search
+
+from router.core.fold import Fold
+from router.core.outcome import Began, Emit, Out, UnknownVersion
 from warren.envelope import Ack, Gone, Mark, Notified, Number, Publish, Rules, encode
 from warren.position import LogPosition, Position
 
@@ -181,9 +182,13 @@ class World:
                 place = LogPosition(entry.life, entry.offset, effect.index)
                 if isinstance(effect, Began) and effect.gateway == name and effect.life == life and after is None:
                     items.clear()
-                elif isinstance(effect, Out) and name in effect.gateways and (after is None or place > after):
-                    if place <= upto:
-                        items.append(effect.item)
+                elif (
+                    isinstance(effect, Out)
+                    and name in effect.gateways
+                    and (after is None or place > after)
+                    and place <= upto
+                ):
+                    items.append(effect.item)
         return items
 
     # ── what can happen ──
@@ -253,7 +258,9 @@ class World:
         done = s.acts[-1]
         if done < len(self.scenario.backend):
             after = self.appended(s, _notified(self.scenario.backend[done]))
-            yield Step(f"a backend says {self.scenario.backend[done]}", after._replace(acts=_with(s.acts, -1, done + 1)))
+            yield Step(
+                f"a backend says {self.scenario.backend[done]}", after._replace(acts=_with(s.acts, -1, done + 1))
+            )
         if (twice := self.spend(s, "notified twice")) is not None:
             for ident in self.scenario.backend[:done]:
                 yield Step(f"what a backend said comes again: {ident}", self.appended(twice, _notified(ident)), True)
@@ -288,7 +295,9 @@ class World:
             if isinstance(item, Ack) and not self._is_numbered(s, item):
                 raise Broken(f"acknowledged and not in the log: {item}")
         now_life, now, *_ = self.store.look(gateway, "state")
-        if items or (now_life == life and now != mine and now is not None and type(self.parcels[parcel]).__name__ == "Feed"):
+        if items or (
+            now_life == life and now != mine and now is not None and type(self.parcels[parcel]).__name__ == "Feed"
+        ):
             due = self.due(s, name, life, mine, now) if now_life == life and now is not None else []
             if list(items) != due:
                 raise Broken(f"{name} is given {items} between {mine} and {now}; the log has {due}")
@@ -325,7 +334,9 @@ class World:
         if router != DOWN:
             offset = self.store.look(router, "offset")
             for each in self.kept[s.log]:
-                if self.entries[each].offset == offset and self.entries[each].digest != self.store.look(router, "agrees"):
+                if self.entries[each].offset == offset and self.entries[each].digest != self.store.look(
+                    router, "agrees"
+                ):
                     raise Broken(f"{self.routers[number]} begins at {offset} with another state than the log makes")
             reading = Reading(router, s.generation, offset)
         queues = s.queues
@@ -379,7 +390,9 @@ class World:
         if reading.generation != s.generation:  # the entry that it has read last is not there any more
             yield Step(f"{name} sees that the log is another", self._restarted(s, number))
             return
-        coming = next((each for each in self.kept[s.log] if self.entries[each].offset > max(reading.offset, s.first - 1)), None)
+        coming = next(
+            (each for each in self.kept[s.log] if self.entries[each].offset > max(reading.offset, s.first - 1)), None
+        )
         if coming is None:
             return
         entry = self.entries[coming]
@@ -410,7 +423,9 @@ class World:
                 continue
             life, mine, *_ = self.store.look(s.gateways[index], "state")
             has_chain = self.store.look(reading.router, "has_chain", gateway)
-            if self.store.look(s.gateways[index], "asks") or (not has_chain and self.store.look(s.gateways[index], "begun")):
+            if self.store.look(s.gateways[index], "asks") or (
+                not has_chain and self.store.look(s.gateways[index], "begun")
+            ):
                 router, sent = self.store.call(reading.router, "number", Number(gateway, 0, life, mine))
                 after = self._sent(self._with(s, number, reading, router), number, sent)
                 yield Step(f"{gateway} tells {name} its number", after)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from tests.model.build import LARGE, Build, Scenario
+
 from gateway.core.batch_numbers import Entry
 from gateway.core.feed_positions import Kind
 from router.core import fold as fold_module
 from router.core.event_backlog import EventBacklog
 from router.core.outcome import Emit, Marked, Part, UnknownVersion
-from tests.model.build import LARGE, Build, Scenario
 from warren.envelope import (
     Ack,
     Batch,
     Bodies,
-    Checkpoint2,
+    Checkpoint,
     Deliver,
     Entered,
     Feed,
@@ -187,7 +188,9 @@ class Gateway:
 class Router:
     """One router that reads the log and speaks for it."""
 
-    def __init__(self, build: Build, scenario: Scenario, name: str, knows: int, retained: tuple[tuple[int, bytes], ...]):
+    def __init__(
+        self, build: Build, scenario: Scenario, name: str, knows: int, retained: tuple[tuple[int, bytes], ...]
+    ):
         """Begin with what is left of the log: at its newest whole checkpoint, or at its beginning, or lost."""
         self.name, self.knows = name, knows
         self.build = build
@@ -196,7 +199,7 @@ class Router:
         self.feeds = build.feeds(name, 0, scenario.ring_bytes)
         self.backlog = EventBacklog(0, KINDS)
         self.parts = build.parts()
-        self.unwritten: tuple[Checkpoint2, ...] = ()
+        self.unwritten: tuple[Checkpoint, ...] = ()
         self.fold = build.fold(0, 1)
         self.lost = False  # nothing counts before Rules that begin a life anew
         self._begin(retained)
@@ -205,7 +208,7 @@ class Router:
         found, parts = None, self.build.parts()
         for _, record in retained:
             match decode(record):
-                case [Checkpoint2() as part] if part.offset >= retained[0][0]:  # what follows it is all there
+                case [Checkpoint() as part] if part.offset >= retained[0][0]:  # what follows it is all there
                     found = parts.take(part) or found
                 case [Rules(anew=True)]:
                     found = None
@@ -242,7 +245,7 @@ class Router:
                 case Marked(router=self.name):
                     bodies, digest = fold.parts(self.part_bytes)
                     self.unwritten = tuple(
-                        Checkpoint2(self.name, offset, number, len(bodies), digest, body)
+                        Checkpoint(self.name, offset, number, len(bodies), digest, body)
                         for number, body in enumerate(bodies)
                     )
         return tuple(effects), self._sent()

@@ -95,7 +95,9 @@ class Found(NamedTuple):
     story: list[str] | None  # the shortest that ends in a broken promise, which is its last line
 
 
-def search(first: Hashable, following: Callable[[Any], Iterable[Step]], well: Callable[[Any], bool], limit: int) -> Found:
+def search(
+    first: Hashable, following: Callable[[Any], Iterable[Step]], well: Callable[[Any], bool], limit: int
+) -> Found:
     """Visit every state that can be reached; at most ``limit``, beyond which the scenario is too large."""
     numbers: dict[Hashable, int] = {first: 0}
     states: list[Any] = [first]

@@ -64,9 +64,11 @@ class ListUplink:
         self.lives[shard] += 1
         return True
 
-    def answered(self, conn: str, ref: str) -> bool:
-        self.events.append(("answered", conn, ref))
-        return True
+    def answered(self, *key: str) -> None:
+        self.events.append(("answered", *key))
+
+    def ask_again(self, shard: int) -> None:
+        self.events.append(("ask_again", shard))
 
 
 class Rig:
@@ -181,6 +183,13 @@ async def test_messages_and_answers_keep_their_order(rig: Rig):
     await eventually(lambda: len(rig.told()) == 4)
     assert [what for what, _ in rig.told()] == ["CHAT", "CHAT", "ERROR", "CHAT"]
     assert rig.events[-3:] == [("heard", SHARD, "r1"), ("answered", "g~1", "m"), ("counted", SHARD, 1, 7)]
+
+
+async def test_a_leave_is_answered(rig: Rig):
+    """Under its ref and its room, since a message of the same id may wait too."""
+    await rig.send(rig.feed(envelope.Left("g~1", "y", "l1")))
+    await eventually(lambda: [message["type"] for message in rig.wire.messages()] == ["LEFT"])
+    assert rig.of_kind("answered") == [("answered", "g~1", "l1", "y")]
 
 
 async def test_acks_do_not_part_a_burst(rig: Rig):
@@ -308,7 +317,7 @@ async def test_what_is_not_to_be_had_is_passed_over_and_members_join_again(rig: 
     reset = envelope.Reset("r2", SHARD, 1, upto, 9)
     await rig.send(first, reset, reset, envelope.Reset("r2", SHARD, 2, upto, 9))
     await eventually(lambda: rig.count('warren_gateway_drops_total{reason="other_life"}') == 1)
-    assert rig.of_kind("rejoin") == [("rejoin", SHARD)]
+    assert rig.of_kind("ask_again", "rejoin") == [("ask_again", SHARD), ("rejoin", SHARD)]
     assert rig.of_kind("counted")[-1] == ("counted", SHARD, 1, 9)
     assert rig.count("warren_gateway_resets_total") == 1
     rig.offset = 50

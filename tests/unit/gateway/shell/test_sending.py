@@ -25,8 +25,16 @@ def test_a_message_with_an_id_waits_for_its_answer():
     sending = Sending(message("m"), 0, 0.0, 10.0)
     sending.counted, sending.envelope = True, None
     assert sending.waits
+    sending.awaited = False
+    assert not sending.waits
+
+
+def test_what_is_answered_waits_for_nothing():
+    """Though nobody has said that it counted."""
+    sending = Sending(message("m"), 0, 0.0, 10.0)
     sending.answered = True
     assert not sending.waits
+    assert sending.envelope is not None
 
 
 def test_a_message_with_an_id_of_our_own_waits_for_no_answer():
@@ -35,6 +43,21 @@ def test_a_message_with_an_id_of_our_own_waits_for_no_answer():
     assert (sending.waits, sending.id) == (True, "")
     sending.counted, sending.envelope = True, None
     assert not sending.waits
+
+
+def test_an_answer_is_known_by_its_key():
+    """A message's by connection and id, a leave's by its room too; where none comes there is no key, and nobody waits for it."""
+    found = [
+        (sending.key, sending.awaited)
+        for sending in (
+            Sending(message("m"), 0, 0.0, 10.0),
+            Sending(message("~m"), 0, 0.0, 10.0),
+            Sending(envelope.Leave(("r",), "g~1", "l"), 0, 0.0, 0.0),
+            Sending(envelope.Leave(("r",), "g~1"), 0, 0.0, 0.0),
+            Sending(envelope.Join("r", "g~1", "ann", "j"), 0, 0.0, 0.0),
+        )
+    ]
+    assert found == [(("g~1", "m"), True), ((), False), (("g~1", "l", "r"), True), ((), False), ((), False)]
 
 
 def test_what_has_to_count_is_kept():

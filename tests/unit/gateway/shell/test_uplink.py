@@ -351,6 +351,7 @@ async def test_a_life_that_is_over_begins_anew_and_what_did_not_count_goes_again
     rig.uplink.join(envelope.Join("r", "g~1", "ann"))
     rig.uplink.leave(envelope.Leave(("r",), "g~2", "l"))
     await rig.uplink.flush()
+    rig.uplink.answered("g~1", "a")
     sent = len(rig.bus.sent)
     assert not rig.uplink.life_ended(0, 7, 0)
     assert rig.uplink.life_ended(0, 1, 2)
@@ -358,7 +359,6 @@ async def test_a_life_that_is_over_begins_anew_and_what_did_not_count_goes_again
     await rig.uplink.flush()
     assert rig.bus.heads[-2:] == [(2, 1), (2, 2)]
     assert rig.bus.sent[sent:] == [message(2, "b"), envelope.Leave(("r",), "g~2", "l")]
-    rig.uplink.answered("g~1", "a")
     rig.uplink.expire(10.0)
     assert rig.undelivered == [("g~1", "b", "NotConfirmed")]
 
@@ -415,3 +415,37 @@ async def test_members_who_join_again_wait_for_place():
     rig.bus.gate.set()
     await asyncio.wait_for(waits, 5)
     await rig.uplink.close()
+
+
+async def test_what_is_answered_is_not_told_though_it_was_not_counted_yet(rig: Rig):
+    """An ACK says that it is in the log and numbered."""
+    rig.uplink.publish(message(1, "a"))
+    await rig.uplink.flush()
+    rig.uplink.answered("g~1", "a")
+    rig.uplink.expire(99.0)
+    assert rig.undelivered == []
+
+
+async def test_answers_that_may_be_lost_are_asked_for(rig: Rig):
+    """What has counted and waits for one is sent again as it was; what is answered, or waits for none, is not."""
+    for number, ref in enumerate(("a", "b", "")):
+        rig.uplink.publish(message(number, ref))
+    for ref in ("l1", "l2"):
+        rig.uplink.leave(envelope.Leave(("r",), "g~1", ref))
+    await rig.uplink.flush()
+    rig.uplink.answered("g~1", "a")
+    rig.uplink.answered("g~1", "l1", "r")
+    rig.uplink.counted(0, 1, rig.bus.heads[-1][1])
+    sent = len(rig.bus.sent)
+    rig.uplink.ask_again(0)
+    await rig.uplink.flush()
+    assert rig.bus.sent[sent:] == [message(1, "b"), envelope.Leave(("r",), "g~1", "l2")]
+    rig.uplink.counted(0, 1, rig.bus.heads[-1][1])
+    rig.uplink.answered("g~1", "b")
+    rig.uplink.answered("g~1", "l2", "r")
+    rig.uplink.ask_again(0)
+    await rig.uplink.flush()
+    assert len(rig.bus.sent) == sent + 2
+    assert rig.uplink._shards[0].batches.charged == 0
+    rig.uplink.expire(99.0)
+    assert rig.undelivered == []

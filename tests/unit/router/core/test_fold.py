@@ -373,11 +373,40 @@ def test_before_the_rules_nothing_counts():
     """An entry means nothing without the state before it."""
     log = Log(rules=None)
     assert (log.fold.offset, log.fold.life, log.fold.version, log.fold.rules) == (-1, "", 0, None)
-    for entry in ([Batch("g1", 1, 1, AT), Hello()], [Mark("r", AT)], [Gone("g1", 1, AT)], [Notified("r", AT)]):
+    for entry in ([Mark("r", AT)], [Gone("g1", 1, AT)], [Notified("r", AT), chat(conn="", user="")], [], [chat()]):
         assert log.append(*entry) == []
-    assert (log.fold.skipped, log.fold.offset, log.fold.gateways) == (0, 3, {})
+    assert (log.fold.skipped, log.fold.offset, log.fold.gateways, log.fold.remembered) == (0, 4, {}, 0)
     assert log.append(RULES) == [Ruled(1, RULES, True)]
     assert (log.fold.life, log.fold.version, log.fold.rules) == ("life", 1, RULES)
+
+
+def test_a_gateway_that_began_before_the_log_did_hears_so():
+    """Nothing of its life counts, so it is to begin another one, and need not wait for a feed that never comes."""
+    log = Log(rules=None)
+    assert log.hello("g1", Join("a", "g1~1", "ann")) == []
+    assert log.append(Batch("g1", 1, 2, AT), chat()) == []
+    assert log.append(Batch("g2", 3, 1, AT), Hello()) == []
+    assert log.append(Batch("no name", 1, 1, AT), Hello()) == []
+    bodies, digest = log.fold.parts()
+    for fold in (log.fold, Fold.restored(0, 1, log.fold.offset, bodies)):
+        assert fold.parts() == (bodies, digest)
+        assert fold.apply(9, wire.encode([RULES])) == [
+            Ruled(1, RULES, True),
+            Stranger(2, "g1", 1, 0),
+            Stranger(3, "g2", 3, 0),
+        ]
+        assert (fold.gateways, fold.ended) == ({}, {"g1": (1, 0), "g2": (3, 0)})
+        assert fold.apply(10, wire.encode([Batch("g1", 1, 3, AT)])) == [Stranger(1, "g1", 1, 0)]
+        assert fold.apply(11, wire.encode([Batch("g1", 2, 1, AT), Hello()])) == [Began(1, "g1", 2)]
+
+
+def test_rules_that_begin_anew_know_nothing_of_what_was_before():
+    """Not all who read them have read that."""
+    log = Log(rules=None)
+    log.hello("g1")
+    anew = Rules("life", 1, 100, 100, 100, AT, anew=True)
+    assert log.append(anew) == [Ruled(1, anew, True)]
+    assert log.fold.ended == {}
 
 
 def test_rules_of_the_same_life_change_the_bounds():

@@ -257,6 +257,7 @@ class Downlink:
         event(_log, "feed_reset", level=logging.WARNING, shard=shard, router=reset.router)
         self._watches[shard].fed(self._clock.monotonic())
         self._uplink.counted(shard, reset.life, reset.counted)
+        self._uplink.ask_again(shard)
         self._on_rejoin(shard)
 
     # ── what the chain brings ────────────────────────────────────────────────────────────────────────────────────────────
@@ -289,6 +290,8 @@ class Downlink:
     def _answer(self, reply: Reply) -> None:
         if isinstance(reply, envelope.Refused):
             self._uplink.answered(reply.conn, reply.ref)
+        elif isinstance(reply, envelope.Left):
+            self._uplink.answered(reply.conn, reply.ref, reply.room)
         connection = self._find(reply.conn)
         if connection is not None:
             connection.answer(reply)

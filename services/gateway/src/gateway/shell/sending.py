@@ -15,35 +15,34 @@ Up = envelope.Publish | Control
 
 
 class Sending(Entry):
-    """``conn`` is empty for all but messages, ``id`` where no answer comes.
+    """``key`` is that of the answer that its sender waits for; empty where none comes.
 
     A message has to count, and so has a leave that is answered; who wants to join asks again by itself.
     """
 
-    __slots__ = ("answered", "conn", "deadline", "hop", "id", "offered_at", "shard")
+    __slots__ = ("answered", "conn", "deadline", "hop", "id", "key", "offered_at", "shard")
 
     def __init__(self, up: Up, shard: int, offered_at: float, deadline: float, hop: Hop | None = None) -> None:
         """``hop`` is the span of its sending, which ends with ``settle``."""
         is_message = isinstance(up, envelope.Publish)
-        kept = is_message or (isinstance(up, envelope.Leave) and bool(up.ref))
-        super().__init__(up, envelope.size_of(up), kept=kept, charged=is_message)
+        self.conn, self.id = (up.conn, up.id) if isinstance(up, envelope.Publish) else ("", "")
+        if self.id[:1] == envelope.INTERNAL_ID:
+            self.id = ""
+        self.key: tuple[str, ...] = (self.conn, self.id) if self.id and self.conn else ()
+        if isinstance(up, envelope.Leave) and up.ref:
+            self.key = (up.conn, up.ref, up.rooms[0])
+        kept = is_message or bool(self.key)
+        super().__init__(up, envelope.size_of(up), kept=kept, charged=is_message, awaited=bool(self.key))
         self.shard = shard
         self.offered_at = offered_at
         self.deadline = deadline
         self.hop = hop
-        self.conn = self.id = ""
-        if isinstance(up, envelope.Publish):
-            self.conn, self.id = up.conn, up.id
-        if self.id[:1] == envelope.INTERNAL_ID:
-            self.id = ""
-        self.answered = False
+        self.answered = False  # nobody waits for anything of it any more
 
     @property
     def waits(self) -> bool:
         """Whether it is not known to have counted, or its sender still waits for an answer."""
-        if self.answered:
-            return False
-        return bool(self.id) or (self.envelope is not None and not self.counted)
+        return not self.answered and (self.awaited or (self.envelope is not None and not self.counted))
 
     def settle(self, batch: int = 0, error: WarrenError | None = None) -> None:
         """End the span, with the batch's count or the error."""

@@ -105,7 +105,7 @@ class Uplink:
         self._chance = chance or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._returned = asyncio.Event()
         self._watched: deque[Sending] = deque()  # messages in the order of their deadlines
-        self._unanswered: dict[tuple[str, str], Sending] = {}
+        self._unanswered: dict[tuple[str, ...], Sending] = {}  # by the key of the answer
         self._shards = [_Shard(number, limits) for number in range(topology.shards)]
         metrics.waiting_from("uplink", lambda: sum(shard.batches.waiting for shard in self._shards))
         metrics.waiting_from("uncounted", lambda: sum(shard.batches.charged for shard in self._shards))
@@ -132,8 +132,7 @@ class Uplink:
             return error
         shard.batches.offer(entry)
         self._watched.append(entry)
-        if entry.id and entry.conn:
-            self._await_answer(entry)
+        self._await_answer(entry)
         self._kick(shard)
         return None
 
@@ -147,13 +146,11 @@ class Uplink:
             self._metrics.drops("leave_overflow")
             self._on_overflow(shard_of(up.rooms[0], self._topology.shards))
 
-    def answered(self, conn: str, ref: str) -> bool:
-        """Take note that a router has answered this message; False where no answer to it is waited for."""
-        entry = self._unanswered.pop((conn, ref), None)
-        if entry is None:
-            return False
-        entry.answered = True
-        return True
+    def answered(self, *key: str) -> None:
+        """Take note that a message (connection, id) or a leave (connection, ref, room) is answered."""
+        entry = self._unanswered.pop(key, None)
+        if entry is not None:
+            self._end_wait(entry)
 
     # ── our life on a shard ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -184,6 +181,12 @@ class Uplink:
         self._make_place(sent)
         self._kick(sent)
         return True
+
+    def ask_again(self, shard: int) -> None:
+        """Take that answers to what has counted may be lost: what waits for one is sent again, and answered again."""
+        sent = self._shards[shard]
+        sent.batches.ask_again()
+        self._kick(sent)
 
     async def place_for_joins(self, shard: int) -> None:
         """Return once so few joins and leaves wait that some more members of a shard may join again."""
@@ -248,7 +251,9 @@ class Uplink:
         shard, now = self._shard_of(room), self._clock.monotonic()
         if shard.batches.controls >= CONTROL_FACTOR * self._limits.count:
             return False
-        shard.batches.offer(Sending(up, shard.number, now, now))
+        entry = Sending(up, shard.number, now, now)
+        shard.batches.offer(entry)
+        self._await_answer(entry)
         self._kick(shard)
         return True
 
@@ -265,22 +270,31 @@ class Uplink:
         return batches.charged >= limits.count or batches.charged_bytes + size > limits.bytes
 
     def _await_answer(self, entry: Sending) -> None:
+        if not entry.key:
+            return
         if len(self._unanswered) >= MAX_UNANSWERED:
             # The eldest is forgotten: its sender has a time-out of its own.
-            self._unanswered.pop(next(iter(self._unanswered))).answered = True
+            self._end_wait(self._unanswered.pop(next(iter(self._unanswered))))
             self._metrics.drops("unanswered_overflow")
-        before = self._unanswered.pop((entry.conn, entry.id), None)
+        before = self._unanswered.pop(entry.key, None)
         if before is not None:
-            before.answered = True  # sent again under the same id: one answer is enough
-        self._unanswered[entry.conn, entry.id] = entry
+            self._end_wait(before)  # sent again under the same id: one answer is enough
+        self._unanswered[entry.key] = entry
+
+    def _end_wait(self, entry: Sending) -> None:
+        shard = self._shards[entry.shard]
+        entry.answered = True
+        shard.batches.answered(entry)
+        if shard.waiters:
+            self._make_place(shard)
 
     def _give_up(self, entry: Sending) -> None:
         reason = "answer_timeout" if entry.confirmed else "publish_timeout"
         told = not entry.confirmed or bool(
             entry.id
         )  # who gave no id is answered nothing: what is in the log comes by itself
-        if self._unanswered.get((entry.conn, entry.id)) is entry:
-            del self._unanswered[entry.conn, entry.id]
+        if self._unanswered.get(entry.key) is entry:
+            del self._unanswered[entry.key]
         trace_id = entry.hop.trace_id if entry.hop is not None else None
         event(_log, reason, level=logging.DEBUG, connection=entry.conn, id=entry.id, trace_id=trace_id)
         entry.answered = True
