@@ -50,7 +50,7 @@ OVERVIEW = Dashboard(
                     width=4,
                 ),
                 Panel(
-                    "Shards with an owner",
+                    "Shards spoken for",
                     "Less than the number of shards: the messages of some rooms wait.",
                     [("sum(warren_router_shards_active)", "")],
                     kind="stat",
@@ -143,7 +143,7 @@ OVERVIEW = Dashboard(
                 ),
                 Panel(
                     "Takeovers",
-                    "Shards that changed their owner.",
+                    "Shards that changed their speaker.",
                     [(f"sum(rate(warren_router_takeovers_total{RATE})) * 60", "a minute")],
                 ),
             ],

@@ -182,9 +182,13 @@ class World:
                 place = LogPosition(entry.life, entry.offset, effect.index)
                 if isinstance(effect, Began) and effect.gateway == name and effect.life == life and after is None:
                     items.clear()
-                elif isinstance(effect, Out) and name in effect.gateways and (after is None or place > after):
-                    if place <= upto:
-                        items.append(effect.item)
+                elif (
+                    isinstance(effect, Out)
+                    and name in effect.gateways
+                    and (after is None or place > after)
+                    and place <= upto
+                ):
+                    items.append(effect.item)
         return items
 
     # ── what can happen ──
