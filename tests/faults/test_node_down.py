@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from scripts.rabbit_cluster import RabbitCluster
-from tests.support.eventually import MS, eventually
+from tests.support.eventually import MS, eventually, stretched
 from tests.support.pods import Gateway, Pods
 from tests.support.talk import Talk
 
@@ -33,7 +33,7 @@ def cluster(formed: RabbitCluster) -> Iterator[RabbitCluster]:
     for index, node in enumerate(formed.nodes):
         if not node.running:
             formed.start(index)
-    assert formed.together()
+    assert formed.together(stretched(30.0))
 
 
 @pytest.fixture
