@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import gc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -129,6 +130,19 @@ async def test_a_channel_that_ends_ends_it(server: AmqpServer, connection: Rabbi
     server.send(1, spec.Channel.Close(540, "NOT_IMPLEMENTED", 60, 20))
     with pytest.raises(BusUnavailable, match="the channel was lost while reading log"):
         await reading.task
+
+
+async def test_a_connection_that_ends_before_the_channel_is_open_ends_it(
+    server: AmqpServer, connection: RabbitConnection
+) -> None:
+    """It is told once, to whoever reads: nothing is left that asyncio would log as never retrieved."""
+    reading = Reading(server, connection)
+    await asyncio.sleep(0)  # the channel is asked for
+    server.drop()
+    with pytest.raises(BusUnavailable):
+        await reading.task
+    futures = [each for each in gc.get_objects() if isinstance(each, asyncio.Future)]
+    assert [each for each in futures if each.done() and each._log_traceback] == []
 
 
 async def test_a_reading_can_be_cancelled(server: AmqpServer, connection: RabbitConnection) -> None:

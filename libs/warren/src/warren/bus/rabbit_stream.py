@@ -51,15 +51,17 @@ async def tail(
         if not more:
             done.set_result(None)
 
-    channel = await RabbitChannel.opened(connection, on_end=lost)
+    channel: RabbitChannel | None = None
     try:
+        channel = await RabbitChannel.opened(connection, on_end=lost)
         arguments = {"x-stream-offset": _place(start)}
         await channel.consume(stream, take, prefetch=prefetch, on_cancel=taken_away, arguments=arguments, ack_s=ACK_S)
         await done
     finally:
         if not done.cancel() and not done.cancelled():
             done.exception()  # it may have come while something else was raised
-        await channel.leave()
+        if channel is not None:
+            await channel.leave()
 
 
 def _place(start: Start) -> Any:
