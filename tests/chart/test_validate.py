@@ -63,7 +63,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     [
         "gateway.terminationGracePeriodSeconds=45",
         "router.terminationGracePeriodSeconds=25",
-        "router.replicas=16",
+        "router.replicas=4",
         "gateway.drain.windowSeconds=28",
         'gateway.autoscaling={"kind":"hpa","minReplicas":4,"maxReplicas":4,"connections":10000}',
     ],

@@ -57,6 +57,7 @@ class Gate:
         self._locks = [asyncio.Lock() for _ in shards]
         self._sent: list[dict[int, tuple[wire.Envelope, ...]]] = [{} for _ in shards]  # what does not count yet
         self._gaps: set[int] = set()
+        self._begun: set[int] = set()  # shards on which our Hello is confirmed
         self._early: dict[str, dict[int, wire.Deliver]] = {}
         self._refs = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -73,6 +74,7 @@ class Gate:
         await self.beat()
         for shard in range(self.topology.shards):
             await self._batch(shard, wire.Hello())
+            self._begun.add(shard)
         self._soon(self._live())
 
     async def close(self) -> None:
@@ -214,7 +216,7 @@ class Gate:
                 self._soon(self._number(shard))
 
     async def _number(self, shard: int, router: str = ALL) -> None:
-        if self.answers:
+        if self.answers and shard in self._begun:
             with contextlib.suppress(BusUnavailable, NotConfirmed):
                 await self.tell(self.feeds[shard].number(), router)
 
@@ -223,9 +225,11 @@ class Gate:
         async with self._locks[shard]:
             self.feeds[shard].begin(self.feeds[shard].life + 1)
             self._gaps.discard(shard)
+            self._begun.discard(shard)
             again = [sent for number, sent in self._sent[shard].items() if number > counted and number > 1]
             self._sent[shard], self.numbers[shard] = {}, 1
             await self._put(shard, 1, (wire.Hello(),))
+            self._begun.add(shard)
         await self._rejoin(shard)
         for sent in again:
             await self._batch(shard, *(each for each in sent if isinstance(each, wire.Publish)))

@@ -110,7 +110,7 @@ class TakeoverSettings(Settings):
 
     lease_ms: int = variable(
         5_000,
-        "How long a gateway lives without a heartbeat; a second more than its own WARREN_GATEWAY_LEASE_MS.",
+        "How long a gateway lives without a heartbeat.",
         ge=50,
         le=120_000,
     )

@@ -345,3 +345,18 @@ async def test_a_log_that_forked_makes_a_new_life(stand):
     stand.log.entries[last] = stand.log.entries[0]
     await eventually(lambda: stand.shard.fold.life not in ("", "life"))
     assert stand.written(Rules)[-1].anew
+
+
+async def test_a_gateway_whose_hello_came_before_the_log_had_a_life_hears_that_it_never_began(stand):
+    """It was asked when the life began; an entry behind its Hello says that there is none. One that begins later is not told so."""
+    stand.hello()
+    stand.shard.look()
+    await eventually(lambda: stand.shard.fold.life and stand.shard.speaks)
+    await eventually(lambda: Speaker("r1", 0) in stand.told("all"))
+    stand.shard.number_said(Number("g1", 0, 1, None))
+    await eventually(lambda: LifeEnded(0, 1, 0) in stand.told("g1"))
+    stand.shard.number_said(Number("g2", 0, 1, None))
+    stand.log.put(Batch("g2", 1, 1, 1), Hello())
+    await eventually(lambda: "g2" in stand.shard.fold.gateways)
+    await eventually(lambda: not stand.shard.waiting)
+    assert LifeEnded(0, 1, 0) not in stand.told("g2")

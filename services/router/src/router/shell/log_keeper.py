@@ -9,15 +9,18 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
+import msgspec
+
 from router.core.fold import FOLD_VERSION, Fold
 from router.core.outcome import Marked
+from router.core.unknown_lives import UnknownLives
 from router.core.upkeep import Upkeep
 from router.shell.checkpoints import Checkpoints
 from router.shell.log_beginning import LogBeginning
 from router.shell.log_end import LogEnd
 from router.shell.log_writer import LogWriter
 from router.shell.shard_context import ShardContext
-from warren.envelope import Checkpoint, Gone, Mark
+from warren.envelope import Checkpoint, Gone, LifeEnded, Mark, Number, Rules
 from warren.logs import event, get_logger
 
 _logger = get_logger("router.log_keeper")
@@ -32,6 +35,7 @@ class LogKeeper:
         self._context = context
         self._speaks = speaks
         self._upkeep = Upkeep(context.limits.bounds, context.limits.marks)
+        self._unknown = UnknownLives()
         self._writer = LogWriter(context.steady, context.topology, number, speaks)
         self._checkpoints = Checkpoints(context.router, number, self._writer, context.metrics)
         stream, shards = context.topology.log(number).name, context.topology.shards
@@ -68,9 +72,10 @@ class LogKeeper:
         """All that was before is void."""
         self._end.begin()
 
-    def told(self, offset: int) -> None:
-        """A gateway was told of this entry, which we have not read."""
-        self._end.heard(offset, self._context.clock.monotonic())
+    def ruled(self, rules: Rules, fold: Fold) -> list[tuple[str, LifeEnded]]:
+        """Rules were read. Return whom to tell that its life never began."""
+        lives = self._unknown.passed(rules.at_us, fold.gateways)
+        return [(gateway, LifeEnded(self._number, life, _counted(fold, gateway, life))) for gateway, life in lives]
 
     def entered(self, size: int) -> None:
         """An entry of so many bytes was applied, which is no part of a checkpoint."""
@@ -90,6 +95,7 @@ class LogKeeper:
     def speak(self) -> None:
         """We speak from now on: nothing of ours is on its way."""
         self._upkeep.began()
+        self._unknown.forget()
 
     def silence(self) -> None:
         """We write no more."""
@@ -98,6 +104,14 @@ class LogKeeper:
     def confirmed(self, offset: int) -> None:
         """Events up to this entry are confirmed: a checkpoint up to there may be written."""
         self._checkpoints.write(offset)
+
+    def asks(self, said: Number, fold: Fold) -> None:
+        """A gateway wants to be fed: where the log does not know its life, see whether it begins later or never."""
+        if said.mine is None and fold.gateways.get(said.gateway, (0, 0))[0] < said.life:
+            self._unknown.heard(said.gateway, said.life)
+            self._probe(fold)
+        elif said.mine is not None and said.mine.life == fold.life and said.mine.offset > fold.offset:
+            self._end.heard(said.mine.offset, self._context.clock.monotonic())
 
     def keep(self, fold: Fold, *, nothing: bool) -> None:
         """Write what is due. ``nothing``: nothing in the log means anything. To be called several times a second while we speak."""
@@ -109,6 +123,7 @@ class LogKeeper:
             self._rule(fold, now, now_us, lost=nothing or self._end.lost)
         if not fold.life:
             return
+        self._probe(fold)
         if context.listened():
             for gateway, ended in upkeep.gone(fold.gateways, context.gateways.living, now):
                 event(_logger, "gateway_life_over", shard=self._number, gateway=gateway, life=ended)
@@ -121,6 +136,13 @@ class LogKeeper:
         await self._writer.close()
         await self._end.close()
 
+    def _probe(self, fold: Fold) -> None:
+        """Write the rules that count once more, where an entry is needed behind what gateways have said."""
+        clock = self._context.clock
+        at_us = self._unknown.due(clock.monotonic(), clock.wall_us()) if fold.rules is not None else 0
+        if at_us and fold.rules is not None:
+            self._writer.put(msgspec.structs.replace(fold.rules, at_us=at_us, anew=False))
+
     def _rule(self, fold: Fold, now: float, now_us: int, *, lost: bool) -> None:
         routers = self._context.routers
         version = routers.know(FOLD_VERSION, routers.living - {self._context.router})
@@ -129,3 +151,8 @@ class LogKeeper:
             version, anew = due
             life = secrets.token_hex(6) if anew or not fold.life else fold.life
             self._writer.put(self._upkeep.made(life, version, now_us, anew=anew))
+
+
+def _counted(fold: Fold, gateway: str, life: int) -> int:
+    ended, counted = fold.ended.get(gateway, (0, 0))
+    return counted if ended == life else 0

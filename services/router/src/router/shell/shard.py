@@ -27,8 +27,6 @@ from warren.topology import ALL
 
 # A gateway that has not answered is asked so often how far it has got.
 ASK_AGAIN_S = 1.0
-# The second time after a life of the log has begun.
-ASK_SOON_S = 0.2
 
 _logger = get_logger("router.shard")
 
@@ -143,9 +141,7 @@ class Shard:
         """A gateway says how far it has got."""
         if not self.speaks:
             return
-        mine = said.mine
-        if mine is not None and mine.life == self._fold.life and mine.offset > self._fold.offset:
-            self._keeper.told(mine.offset)
+        self._keeper.asks(said, self._fold)
         answer = self._feeds.number(said)
         if answer is not None:
             self._context.egress.tell(said.gateway, answer)
@@ -246,13 +242,15 @@ class Shard:
                     version=rules.version,
                     new=effect.new_life,
                 )
+                if self.speaks:
+                    for gateway, ended in self._keeper.ruled(rules, self._fold):
+                        context.egress.tell(gateway, ended)
                 if effect.new_life:
                     self._end(self._history.forget())
                     self._keeper.life_began()
                     if self.speaks:
-                        # What gateways said before the life began did not count. They are asked twice, since a Hello may be on its way.
+                        # What gateways said before the life began did not count: they are asked, and hear so.
                         context.egress.tell(ALL, wire.Speaker(context.router, self.number))
-                        self._asked_at = context.clock.monotonic() - ASK_AGAIN_S + ASK_SOON_S
             case _:
                 pass
         return False

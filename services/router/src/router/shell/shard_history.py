@@ -78,7 +78,7 @@ class ShardHistory:
         answer = page(read, fold, self._history, self._context.clock.wall_us())
         return answer if answer is None or answer.kept or not self.filling else None
 
-    def history_page(self, query: wire.HistoryQuery, fold: Fold) -> wire.HistoryPage | wire.Refused | None:
+    def history_page(self, query: wire.HistoryQuery, fold: Fold) -> wire.HistoryPage | None:
         """Answer a HistoryQuery; None where it has to be asked again, or there is nobody to answer."""
         return None if self.filling else history_page(query, fold, self._history, self._context.clock.wall_us())
 
