@@ -26,7 +26,7 @@ from scripts.rabbit_root import RabbitRoot
 
 from bench.failover_broker import broker_kills
 from bench.failover_gateway import gateway_kills
-from bench.failover_load import Load, Tally, line, owned, until
+from bench.failover_load import SHARDS, Load, Tally, line, owned, until
 from bench.installation import Installation
 
 # What is measured how often where no option is given.
@@ -69,7 +69,7 @@ async def router_losses(kills: int, leaves: int, routers: int) -> Tally:
     killed: list[float] = []
     silences: list[float] = []
     per_shard: list[float] = []
-    with Installation(gateways=2, routers=routers) as warren:
+    with Installation(gateways=2, routers=routers, env={"WARREN_SHARDS": str(SHARDS)}) as warren:
         load = Load(warren)
         await load.open()
         for number in range(kills):

@@ -11,7 +11,7 @@ import asyncio
 
 from scripts.rabbit_root import RabbitRoot
 
-from bench.failover_load import Load, Tally, line
+from bench.failover_load import SHARDS, Load, Tally, line
 from bench.installation import Installation
 
 NODES = 3
@@ -43,7 +43,9 @@ async def broker_kills(kills: int, routers: int, root: RabbitRoot | None) -> Tal
     silent: list[float] = []
     first: list[float] = []
     back: list[float] = []
-    with Installation(gateways=2, routers=routers, brokers=NODES, root=root) as warren:
+    with Installation(
+        gateways=2, routers=routers, env={"WARREN_SHARDS": str(SHARDS)}, brokers=NODES, root=root
+    ) as warren:
         load = Load(warren)
         await load.open()
         for number in range(kills):

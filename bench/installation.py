@@ -34,11 +34,15 @@ GENEROUS = {
 class Process:
     """One service process and what it has used."""
 
-    def __init__(self, module: str, env: dict[str, str], internal_port: int, folder: Path) -> None:
-        """``folder`` takes its log; however the bench ends, the process ends and the folder goes."""
+    def __init__(
+        self, module: str, env: dict[str, str], internal_port: int, folder: Path, python: Path | None = None
+    ) -> None:
+        """``folder`` takes its log; however the bench ends, the process ends and the folder goes. ``python`` as for Installation."""
         self._log = folder / f"{module}-{internal_port}.log"
         with self._log.open("wb") as output:
-            self.child = Child([sys.executable, "-m", module], env={**os.environ, **env}, output=output, folder=folder)
+            self.child = Child(
+                [python or sys.executable, "-m", module], env={**os.environ, **env}, output=output, folder=folder
+            )
         self.internal_port = internal_port
         self._process = psutil.Process(self.child.pid)
 
@@ -77,8 +81,10 @@ class Installation:
         env: dict[str, str] | None = None,
         brokers: int = 1,
         root: RabbitRoot | None = None,
+        python: Path | None = None,
     ) -> None:
-        """``brokers``: how many RabbitMQ nodes; ``root`` as for RabbitNode."""
+        """``brokers``: how many RabbitMQ nodes; ``root`` as for RabbitNode; ``python``: whose services they are (None: ours)."""
+        self._python = python
         self._counts = gateways, routers
         self._env = env or {}
         self._brokers, self._root = brokers, root
@@ -125,7 +131,7 @@ class Installation:
             f"WARREN_{module.upper()}_INTERNAL_PORT": str(internal),
             **own,
         }
-        return Process(module, env, internal, Path(self._folder.name))
+        return Process(module, env, internal, Path(self._folder.name), self._python)
 
     def start_gateway(self) -> Process:
         """Start one more gateway, on a port of its own (the last of ``urls``); it is not ready yet."""

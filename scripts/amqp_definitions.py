@@ -16,7 +16,7 @@ from typing import Any
 from warren.topology import DEFAULT_PREFIX, DEFAULT_SHARDS, Topology
 
 USER = "warren"
-# A stream is written, and a backend's reply queue reached, through the default exchange; the broker checks it under this name.
+# A backend's reply queue is reached through the default exchange; the broker checks it under this name.
 DEFAULT_EXCHANGE = "amq.default"
 
 

@@ -1,4 +1,4 @@
-"""Makes docs/settings.md, docs/topology.md and docs/ownership.md from the code, or says (``--check``) where they differ from it."""
+"""Makes docs/settings.md, docs/topology.md and docs/log.md from the code, or says (``--check``) where they differ from it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
-from scripts.ownership_page import ownership_page
+from scripts.log_page import log_page
 
 from warren.settings import SERVICE_PREFIXES, Settings, Variable, describe
 from warren.topology import Binding, Queue, Topology
@@ -128,7 +128,7 @@ def topology_page() -> str:
     gateway, router = topology.gateway_queue("<gateway>", "<nonce>"), topology.router_queue("<router>", "<nonce>")
     last = topology.shards - 1
     # All shards are alike: the first stands for them.
-    each = (topology.shard_queue, topology.history_stream)
+    each = (topology.log,)
     firsts = {queue(0).name for queue in each}
     others = {queue(shard).name for queue in each for shard in range(1, topology.shards)}
 
@@ -137,7 +137,7 @@ def topology_page() -> str:
 
     queues = [queue for queue in topology.queues() if queue.name not in others]
     bindings = [binding for binding in topology.bindings() if binding.queue not in others]
-    keys = {topology.shard_queue(0).name: f"{topology.shard_key(0)} … {topology.shard_key(last)}"}
+    keys = {topology.log(0).name: f"{topology.shard_key(0)} … {topology.shard_key(last)}"}
     return "\n".join(
         [
             "# Topology",
@@ -197,7 +197,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: scripts/docs [--check]\n")
         return 2
     differing = 0
-    pages = {"settings.md": settings_page(), "topology.md": topology_page(), "ownership.md": ownership_page(NOTE)}
+    pages = {"settings.md": settings_page(), "topology.md": topology_page(), "log.md": log_page(NOTE)}
     for name, text in pages.items():
         path = DOCS / name
         found = path.read_text(encoding="utf-8") if path.exists() else ""

@@ -1,4 +1,4 @@
-"""What a router does with a message: shard and plan, the fold of a log and its checkpoints, and the table of rooms."""
+"""What a router does with a message: the fold of a log and its checkpoints, the feeds of gateways, and the table of rooms."""
 
 from __future__ import annotations
 
@@ -6,62 +6,13 @@ from collections.abc import Callable
 from itertools import count, cycle
 
 from bench.micro.shared_side import AT_US, COUNT, publish
+from router.core.feeds import Feeds
 from router.core.fold import Fold
-from router.core.limits import ShardLimits
-from router.core.plan import plan
-from router.core.rooms import RoomTable
-from router.core.shard import Shard
+from router.core.members import RoomTable
 from warren import envelope as wire
-from warren.namespaces import Namespaces
+from warren.position import LogPosition
 
 FRESH = 50_000  # messages that are made before anything is measured
-
-
-def shard_of(rooms: int) -> Shard:
-    """Return a shard with rooms of two members on two gateways."""
-    made = Shard(0, 1, 1, ShardLimits(), Namespaces(), "r")
-    made.open(None, AT_US)
-    for number in range(rooms):
-        for gateway in ("g0", "g1"):
-            made.apply(wire.Join(f"chat:{number}", f"{gateway}~{number:x}", f"user{number}"), AT_US)
-    return made
-
-
-def apply(rooms: int) -> Callable[[], Callable[[], object]]:
-    """A message ▶ effects, in rooms that take turns."""
-
-    def make() -> Callable[[], object]:
-        shard = shard_of(rooms)
-        fresh = [publish(number, f"chat:{number % rooms}") for number in range(FRESH)]
-        numbers = count()
-
-        def run() -> None:
-            number = next(numbers)
-            shard.apply(fresh[number] if number < FRESH else publish(number, f"chat:{number % rooms}"), AT_US)
-
-        return run
-
-    return make
-
-
-def apply_join() -> Callable[[], object]:
-    """A JOIN and a LEAVE."""
-    shard = shard_of(1_000)
-    join, leave = wire.Join("chat:1", "g0~fff", "ann", "ref"), wire.Leave(("chat:1",), "g0~fff", "", "ann")
-
-    def run() -> None:
-        shard.apply(join, AT_US)
-        shard.apply(leave, AT_US)
-
-    return run
-
-
-def plan_batch() -> Callable[[], object]:
-    """The effects of 32 messages ▶ what goes where."""
-    shard = shard_of(COUNT)
-    effects = [effect for number in range(COUNT) for effect in shard.apply(publish(number, f"chat:{number}"), AT_US)]
-    living = frozenset({"g0", "g1", "g2"})
-    return lambda: plan(effects, living)
 
 
 def fold_of(rooms: int) -> Fold:
@@ -93,6 +44,38 @@ def fold_apply(rooms: int, together: int) -> Callable[[], Callable[[], object]]:
         return run
 
     return make
+
+
+def fold_joins() -> Callable[[], object]:
+    """A record of a JOIN and a LEAVE."""
+    fold = fold_of(1_000)
+    join, leave = wire.Join("chat:1", "g0~fff", "ann", "ref"), wire.Leave(("chat:1",), "g0~fff", "", "ann")
+    numbers = count(2)
+
+    def run() -> None:
+        record = wire.encode([wire.Batch("g0", 1, next(numbers), AT_US), join, leave])
+        fold.apply(fold.offset + 1, record)
+
+    return run
+
+
+def feeds_take() -> Callable[[], object]:
+    """What comes of a record of 32 messages ▶ the feeds of two gateways."""
+    fold, feeds = fold_of(100), Feeds("r", 0, 4 * 1024 * 1024)
+    feeds.start(fold.life, fold.offset, fold.gateways, fold.ended)
+    feeds.begin()
+    for gateway in fold.gateways:
+        feeds.number(wire.Number(gateway, 0, 1, LogPosition(fold.life, fold.offset, 1)))
+    messages = [publish(at, f"chat:{at}") for at in range(COUNT)]
+    effects = fold.apply(fold.offset + 1, wire.encode([wire.Batch("g0", 1, 2, AT_US), *messages]))
+    offsets = count(fold.offset)
+
+    def run() -> None:
+        feeds.take(fold.life, next(offsets), effects, fold.gateways, fold.ended)
+        for gateway in list(feeds.dirty()):
+            feeds.next(gateway)
+
+    return run
 
 
 def fold_full() -> Fold:
@@ -142,15 +125,13 @@ def rooms_targets() -> Callable[[], object]:
 
 
 BENCHES: dict[str, Callable[[], Callable[[], object]]] = {
-    "shard apply, 100 rooms": apply(100),
-    "shard apply, 20,000 rooms": apply(20_000),
-    "shard apply, JOIN and LEAVE": apply_join,
     "fold apply, a record of 1 message, 100 rooms": fold_apply(100, 1),
     "fold apply, a record of 32 messages, 100 rooms": fold_apply(100, COUNT),
     "fold apply, a record of 32 messages, 20,000 rooms": fold_apply(20_000, COUNT),
+    "fold apply, a record of JOIN and LEAVE": fold_joins,
     "fold parts, full": fold_parts,
     "fold restored, full": fold_restored,
-    "plan, 32 messages": plan_batch,
+    "feeds, a record of 32 messages for two gateways": feeds_take,
     "rooms join and leave": rooms_join_and_leave,
     "rooms targets": rooms_targets,
 }

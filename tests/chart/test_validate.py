@@ -20,7 +20,7 @@ BAD = {
     "gateway.drain.windowSeconds=29": "gateway.drain.deadlineSeconds: 30 is too short",
     "gateway.terminationGracePeriodSeconds=44": r"44 is less than pause \(5\) \+ drain deadline \(30\) \+ 10 = 45",
     "router.terminationGracePeriodSeconds=24": r"24 is less than the stop deadline \(15\) \+ 10 = 25",
-    "router.replicas=17": "17 routers share 16 shards",
+    "router.replicas=5": "5 routers share 4 shards",
     'gateway.autoscaling={"kind":"hpa","minReplicas":5,"maxReplicas":4}': "minReplicas 5 is more than maxReplicas 4",
     'gateway.autoscaling={"kind":"keda","minReplicas":5,"maxReplicas":4}': "minReplicas 5 is more than maxReplicas 4",
     'gateway.autoscaling={"kind":"hpa","cpuPercent":0}': "nothing to scale by",
@@ -63,7 +63,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     [
         "gateway.terminationGracePeriodSeconds=45",
         "router.terminationGracePeriodSeconds=25",
-        "router.replicas=16",
+        "router.replicas=4",
         "gateway.drain.windowSeconds=28",
         'gateway.autoscaling={"kind":"hpa","minReplicas":4,"maxReplicas":4,"connections":10000}',
     ],

@@ -109,9 +109,9 @@ async def test_properties_arrive_as_they_were(bus: Bus, topology: ContractTopolo
 async def test_concurrent_publishes_keep_the_order_of_the_calls(bus: Bus, topology: ContractTopology) -> None:
     """A thousand publishes that are under way at once reach the queue in the order in which they were called."""
     inbox = Inbox(ack=True)
-    await bus.subscribe(durable(topology.shard_queue(0)), inbox, prefetch=64)
+    await bus.subscribe(durable(topology.notify_queue()), inbox, prefetch=64)
     bodies = numbers(1_000)
-    await asyncio.gather(*(bus.publish(topology.ingress, "0", body, mandatory=True) for body in bodies))
+    await asyncio.gather(*(bus.publish(topology.notify, "0", body, mandatory=True) for body in bodies))
     assert await inbox.holds(1_000) == bodies
 
 

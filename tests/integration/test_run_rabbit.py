@@ -22,6 +22,8 @@ from tests.support.client import connect
 from tests.support.eventually import eventually, stretched
 from tests.support.ports import free_port
 
+from warren.topology import DEFAULT_SHARDS
+
 pytestmark = pytest.mark.rabbit
 ROOT = Path(__file__).parents[2]
 
@@ -110,7 +112,7 @@ async def test_two_gateways_talk_and_ctrl_c_ends_all_in_five_seconds(run: Run) -
 
 
 async def test_what_it_prints_is_true(run: Run) -> None:
-    """When it says that it runs, every shard has an owner; the command that it prints notifies a client; the page may connect."""
+    """When it says that it runs, every shard is spoken for; the command that it prints notifies a client; the page may connect."""
     await run.up()
     lines = run.text().splitlines()
     owned: list[int] = []
@@ -118,7 +120,7 @@ async def test_what_it_prints_is_true(run: Run) -> None:
         if line.startswith("router-"):
             address = line.split("http://")[1].split("/")[0]
             owned += (await _json(f"http://{address}/websocket-stats"))["router"]["shards"]
-    assert sorted(owned) == list(range(16))
+    assert sorted(owned) == list(range(DEFAULT_SHARDS))
     page = next(line for line in lines if line.startswith("page")).split("open ")[1]
     assert (await _json(page.split("?")[0] + "demo/config.json"))["gateways"] == [
         f"127.0.0.1:{run.port}",

@@ -20,7 +20,7 @@ from tests.model.search import Broken, Found, Step, Store, search
 
 from router.core.fold import Fold
 from router.core.outcome import Began, Emit, Out, UnknownVersion
-from warren.envelope import Ack, Checkpoint2, Gone, Mark, Notified, Number, Publish, Rules, decode, encode
+from warren.envelope import Ack, Checkpoint, Gone, Mark, Notified, Number, Publish, Rules, decode, encode
 from warren.errors import MalformedEnvelope
 from warren.position import LogPosition, Position
 
@@ -160,7 +160,7 @@ class World:
         whole, parts = None, self.build.parts()
         for number in self.kept[log]:
             match decode(self.entries[number].record):
-                case [Checkpoint2() as part]:
+                case [Checkpoint() as part]:
                     whole = parts.take(part)
                 case _:
                     whole = None

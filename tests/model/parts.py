@@ -14,7 +14,7 @@ from warren.envelope import (
     Ack,
     Batch,
     Bodies,
-    Checkpoint2,
+    Checkpoint,
     Deliver,
     Entered,
     Feed,
@@ -201,7 +201,7 @@ class Router:
         self.feeds = build.feeds(name, 0, scenario.ring_bytes)
         self.backlog = EventBacklog(0, KINDS)
         self.parts = build.parts()
-        self.unwritten: tuple[Checkpoint2, ...] = ()
+        self.unwritten: tuple[Checkpoint, ...] = ()
         self.fold = build.fold(0, 1)
         self.lost = False  # nothing counts before Rules that begin a life anew
         self._begin(retained)
@@ -211,7 +211,7 @@ class Router:
         first = retained[0][0] if retained and self.build.checkpoints_need_their_mark else 0
         for _, record in retained:
             match decode(record):
-                case [Checkpoint2() as part] if part.offset >= first:
+                case [Checkpoint() as part] if part.offset >= first:
                     found = parts.take(part) or found
                 case [Rules(anew=True)]:
                     found = None
@@ -248,7 +248,7 @@ class Router:
                 case Marked(router=self.name):
                     bodies, digest = fold.parts(self.part_bytes)
                     self.unwritten = tuple(
-                        Checkpoint2(self.name, offset, number, len(bodies), digest, body)
+                        Checkpoint(self.name, offset, number, len(bodies), digest, body)
                         for number, body in enumerate(bodies)
                     )
         return tuple(effects), self._sent()

@@ -49,6 +49,7 @@ class AmqpServer:
     frames: list[tuple[int, Any]] = field(default_factory=list)
     published: list[Published] = field(default_factory=list)
     refuse: dict[type, Callable[[Any], Any]] = field(default_factory=dict)
+    standing: set[str] = field(default_factory=set)  # queues that are there for who only asks
     on_publish: Callable[[Published], None] | None = None
     connections: int = 0
     _writers: list[asyncio.StreamWriter] = field(default_factory=list)
@@ -62,6 +63,10 @@ class AmqpServer:
     def of(self, kind: type) -> list[Any]:
         """Return the methods of one kind that came."""
         return [frame for _, frame in self.frames if isinstance(frame, kind)]
+
+    def declared(self) -> list[spec.Queue.Declare]:
+        """Return the declarations of queues that came; who only asked for one did not declare it."""
+        return [frame for frame in self.of(spec.Queue.Declare) if not frame.passive]
 
     def send(self, channel: int, *frames: Any) -> None:
         """Send frames on the newest connection."""
@@ -159,6 +164,8 @@ class AmqpServer:
             self.on_publish(published)
 
     def _answer(self, frame: Any) -> Any:
+        if isinstance(frame, spec.Queue.Declare) and frame.passive and frame.queue not in self.standing:
+            return spec.Channel.Close(404, "NOT_FOUND - no queue", 50, 10)
         if type(frame) in self.refuse:
             return self.refuse[type(frame)](frame)
         match frame:

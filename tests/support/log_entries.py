@@ -97,9 +97,11 @@ class Entries:
 
 
 def made(chance: Random, count: int) -> list[bytes]:
-    """Return so many records; the first one begins the log's life."""
+    """Return so many records; one of the first begins the log's life."""
     entries = Entries(chance)
-    return [wire.encode([wire.Rules("one", 1, 4, 3, 2, AT_US)]), *(entries.next() for _ in range(count - 1))]
+    early = [entries.next() for _ in range(chance.choice((0, 0, 3)))]
+    rules = wire.encode([wire.Rules("one", 1, 4, 3, 2, AT_US)])
+    return [*early, rules, *(entries.next() for _ in range(count - 1 - len(early)))]
 
 
 def write(path: Path, records: list[bytes]) -> None:

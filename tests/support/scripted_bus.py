@@ -6,11 +6,8 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
-from warren.bus import OnDelivery, Properties, Record, Source
-from warren.errors import BusUnavailable
-from warren.topology import Queue
+from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start, Timestamp
 
 
 @dataclass
@@ -95,42 +92,6 @@ class ScriptedSubscription:
         self.active = False
 
 
-class ScriptedLane:
-    """A lane of a ScriptedBus; ``appends`` are outcomes of the next appends, as a bus's ``outcomes``."""
-
-    def __init__(self, bus: ScriptedBus, on_lost: Callable[[], None]) -> None:
-        self.bus = bus
-        self.on_lost = on_lost
-        self.queue: Queue | None = None
-        self.deliver: OnDelivery = lambda _: None
-        self.prefetch = 0
-        self.appends: deque[Exception | None] = deque()
-        self.closed = False
-
-    async def consume(self, queue: Queue, on_delivery: OnDelivery, *, prefetch: int) -> None:
-        if self.bus.consuming:
-            raise self.bus.consuming.popleft()
-        self.queue, self.deliver, self.prefetch = queue, on_delivery, prefetch
-        await asyncio.sleep(0)
-
-    async def append(self, stream: str, body: bytes) -> None:
-        outcome = self.appends.popleft() if self.appends else None
-        if not isinstance(outcome, BusUnavailable):
-            self.bus.streams[stream].append(body)
-        await self.bus.turn()
-        if outcome is not None:
-            raise outcome
-
-    async def close(self) -> None:
-        await asyncio.sleep(0)
-        self.closed = True
-
-    def lose(self) -> None:
-        """End as a channel ends whose connection is gone."""
-        self.closed = True
-        self.on_lost()
-
-
 class ScriptedBus:
     """``outcomes[key]`` are exceptions (or None: confirmed) for the next publishes with that routing key; then all are confirmed.
 
@@ -147,9 +108,6 @@ class ScriptedBus:
         self.subscriptions: list[ScriptedSubscription] = []
         self.retired: list[str] = []
         self.retiring: deque[Exception] = deque()  # what the next calls of ``retire`` raise
-        self.lanes: list[ScriptedLane] = []
-        self.laning: deque[Exception] = deque()  # what the next calls of ``lane`` raise
-        self.consuming: deque[Exception] = deque()  # what the next calls of ``consume`` on a lane raise
         self.streams: defaultdict[str, list[bytes]] = defaultdict(list)
         self.reading: deque[Exception] = deque()  # what the next reads raise
         self.reads: list[tuple[str, int | str]] = []
@@ -214,17 +172,10 @@ class ScriptedBus:
         else:
             await asyncio.sleep(0)
 
-    async def lane(self, on_lost: Callable[[], None]) -> ScriptedLane:
-        if self.laning:
-            raise self.laning.popleft()
-        await asyncio.sleep(0)
-        lane = ScriptedLane(self, on_lost)
-        self.lanes.append(lane)
-        return lane
-
-    async def read(
-        self, stream: str, start: int | Literal["first", "last"], on_record: Callable[[Record], bool]
+    async def tail(
+        self, stream: str, start: Start, on_record: Callable[[Record], bool], *, prefetch: int = TAIL_PREFETCH
     ) -> None:
+        assert not isinstance(start, Timestamp)
         self.reads.append((stream, start))
         if self.reading:
             raise self.reading.popleft()

@@ -1,11 +1,14 @@
-"""The heaviest of many, against a list."""
+"""weights: what a message takes, and the heaviest of many, against a list."""
 
 from __future__ import annotations
+
+from sys import getsizeof
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warren.weights import Weights
+from warren.envelope import Deliver
+from warren.weights import ENTRY_BYTES, Weights, kept_bytes
 
 
 class Stone:
@@ -51,3 +54,14 @@ def test_those_of_one_weight_take_turns():
     weights.drop(stones[0])
     weights.drop(stones[0])
     assert [weights.heaviest() for _ in range(2)] == stones[1:]
+
+
+def test_a_message_weighs_what_its_parts_do() -> None:
+    """Exactly where its texts are ASCII, and not less where they are not."""
+    texts = ("chat:room", "CHAT", "g0~1", "somebody", "id-1", "")
+    room, type_, conn, user, ident, key = texts
+    message = Deliver(room, "e", 7, type_, b"x" * 100, 5, conn=conn, user=user, id=ident, key=key)
+    parts = ENTRY_BYTES + getsizeof(message.payload)
+    assert kept_bytes(message) == parts + sum(map(getsizeof, texts))
+    wide = Deliver(room, "e", 7, type_, b"x" * 100, 5, conn=conn, user=user, id="ї" * 64, key="🐇" * 128)
+    assert kept_bytes(wide) >= parts + sum(map(getsizeof, (room, type_, conn, user, wide.id, wide.key)))

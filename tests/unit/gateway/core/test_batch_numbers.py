@@ -7,8 +7,9 @@ from warren import envelope
 from warren.envelope import Batch, Hello
 
 
-def message(name: str, size: int = 1) -> Entry:
-    return Entry(envelope.Publish("r", "CHAT", b"1", 1, "g~1", "ann", name), size, kept=True, charged=True)
+def message(name: str, size: int = 1, *, awaited: bool = False) -> Entry:
+    up = envelope.Publish("r", "CHAT", b"1", 1, "g~1", "ann", name)
+    return Entry(up, size, kept=True, charged=True, awaited=awaited)
 
 
 def join(name: str) -> Entry:
@@ -242,3 +243,76 @@ def test_controls_are_counted_until_they_are_in_the_log():
     assert (numbers.controls, numbers.waiting) == (0, 0)
     assert numbers.end(1, 0) == []  # the leave did not count
     assert numbers.controls == 1
+
+
+def test_whose_answer_is_awaited_is_kept_and_charged_until_it_comes():
+    """Also when it has counted: the answer may be lost. One that came before the count is enough."""
+    a, b = message("a", 5, awaited=True), message("b", 7, awaited=True)
+    numbers = begun(a, b)
+    send(numbers)
+    numbers.answered(a)
+    numbers.count(1, 2)
+    assert (a.envelope, numbers.charged, numbers.charged_bytes) == (None, 1, 7)
+    numbers.answered(b)
+    numbers.answered(b)
+    assert (b.envelope, numbers.charged, numbers.charged_bytes) == (None, 0, 0)
+
+
+def test_what_has_counted_goes_again_where_its_answer_may_be_lost():
+    """Behind what waits, as a new batch; what is not counted is not touched, since its answer is still to come."""
+    entries = [message(name, awaited=True) for name in "ab"]
+    numbers = begun(entries[0])
+    send(numbers)
+    numbers.offer(entries[1])
+    send(numbers)
+    numbers.count(1, 2)
+    numbers.offer(message("c"))
+    numbers.ask_again()
+    batch = send(numbers)
+    assert (batch.number, names(batch)) == (4, ["c", "a"])
+    numbers.count(1, 4)
+    assert numbers.charged == 2
+    for entry in entries:
+        numbers.answered(entry)
+    assert numbers.charged == 0
+    numbers.ask_again()
+    assert numbers.next() is None
+
+
+def test_a_new_life_asks_for_answers_too():
+    """First of all, since those came first."""
+    a, b = message("a", awaited=True), message("b")
+    numbers = begun(a)
+    send(numbers)
+    numbers.count(1, 2)
+    numbers.offer(b)
+    numbers.end(1, 2)
+    send(numbers)
+    assert names(numbers.next()) == ["a", "b"]
+    assert numbers.charged == 2
+
+
+def test_who_gives_up_waiting_frees_its_place():
+    """Though no answer has come."""
+    a = message("a", 9, awaited=True)
+    numbers = begun(a)
+    send(numbers)
+    numbers.count(1, 2)
+    assert numbers.charged_bytes == 9
+    numbers.give_up(a)
+    assert (numbers.charged, numbers.charged_bytes) == (0, 0)
+    numbers.ask_again()
+    assert numbers.next() is None
+
+
+def test_a_leave_whose_answer_may_be_lost_goes_again():
+    """It takes no place of messages."""
+    away = Entry(envelope.Leave(("r",), "g~1", "ref"), 1, kept=True, charged=False, awaited=True)
+    numbers = begun(away)
+    send(numbers)
+    numbers.count(1, 2)
+    assert (numbers.charged, numbers.controls) == (0, 0)
+    numbers.ask_again()
+    assert numbers.controls == 1
+    assert names(send(numbers)) == ["g~1"]
+    assert numbers.controls == 0

@@ -3,6 +3,7 @@
 import gc
 import tracemalloc
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,6 +118,13 @@ def test_a_room_that_begins_elsewhere_has_no_memory_of_before():
     recent.put(message(5))
     recent.begin("a", Position("f", 5))
     assert len(recent) == 0
+
+
+def test_a_trace_ends_with_its_delivery():
+    """Who is given a message later is not part of it, as with what the router keeps."""
+    recent = make()
+    recent.put(msgspec.structs.replace(message(1), trace="00-1-2-01"))
+    assert recent.between("a", Position("e", 0), 1) == [message(1)]
 
 
 def test_nothing_is_kept_of_a_room_without_history():
@@ -369,7 +377,6 @@ def test_bytes_are_what_it_really_takes(each):
                     "CHAT",
                     b"x" * 200,
                     17 * 10**14,
-                    0,
                     "g-0~4f2",
                     "somebody",
                     f"id-{room}-{seq}",

@@ -101,6 +101,7 @@ class ListWire:
         if self.closed is None:
             self.written += [*self.outbox.take(1_000_000), last_words]
             self.closed, self.close_code = (code, reason), code
+            self.rested.set()
             self.outbox.discard()
 
     def ping(self) -> None:
@@ -148,10 +149,6 @@ class ListUplink:
     def leave(self, up: envelope.Leave) -> None:
         self.sent.append(up)
 
-    def resume(self, up: envelope.Resume | envelope.HistoryQuery) -> bool:
-        self.sent.append(up)
-        return True
-
     def crowded(self, room: str) -> bool:
         return self.full
 
@@ -163,11 +160,26 @@ class ListUplink:
             self.placing -= 1
 
 
+class ListHistory:
+    """Room reads that are a list."""
+
+    def __init__(self) -> None:
+        self.asked: list[envelope.HistoryQuery] = []
+        self.gone: list[tuple[str, str]] = []
+
+    def history(self, query: envelope.HistoryQuery) -> None:
+        self.asked.append(query)
+
+    def left(self, room: str, conn: str) -> None:
+        self.gone.append((room, conn))
+
+
 class Rig:
     """A connection and all around it."""
 
     def __init__(self, *, token: str = "", anonymous: bool = True, outbox: OutboxLimits | None = None) -> None:
-        self.hub, self.uplink, self.metrics = Hub(SHARDS), ListUplink(), GatewayMetrics()
+        self.hub, self.uplink, self.metrics = Hub(), ListUplink(), GatewayMetrics()
+        self.history = ListHistory()
         self.wire = ListWire(Outbox(outbox or OutboxLimits()))
         self.checked: list[str] = []
 
@@ -185,6 +197,8 @@ class Rig:
             self.metrics,
             Entrance(self.uplink, Tracing("gateway"), SHARDS),  # type: ignore[arg-type]
             SHARDS,
+            self.history.history,
+            self.history.left,
         )
         session = Session("g~1", SessionConfig(rate=None), Namespaces())
         caller = Caller("192.0.2.1", "", "warren.v1", token, "ann")
@@ -220,13 +234,13 @@ async def test_what_a_client_asks_for_is_done_in_order():
     assert rig.hub.connections == 0
 
 
-async def test_answers_make_it_a_member():
-    """A Joined makes the connection a member in the hub and tells the client; a Left takes it out again."""
+async def test_answers_are_told():
+    """A Joined tells the client, a Left that nobody asked for takes it out of the hub too."""
     rig = Rig()
     running = asyncio.create_task(rig.connection.run())
     await asyncio.sleep(0)
+    rig.hub.join("default", "g~1", Position("e", 7))
     rig.connection.answer(envelope.Joined("g~1", "default", Position("e", 7), False, ref="~1"))
-    assert rig.hub.members("default") == ("g~1",)
     rig.connection.answer(envelope.Left("g~1", "default"))
     assert rig.hub.members("default") == ()
     assert [message["type"] for message in rig.wire.messages()] == ["WELCOME", "JOINED", "LEFT"]
@@ -317,48 +331,43 @@ async def test_what_a_message_cost_is_the_threads_time_not_the_walls():
     assert rig.wire.work == [0.25]
 
 
-async def test_unanswered_joins_are_asked_again():
-    """Joins without an answer are sent again for the shard (or all); answered, refused and left ones are not."""
+async def test_a_shard_is_joined_again():
+    """The rooms that it is in from where it stands there, and the JOINs that are not answered as they were; nothing of other shards."""
     rig = Rig()
     for message in (rig.say("JOIN", room="a", id="1"), rig.say("JOIN", room="b", id="2"), rig.say("LEAVE", room="b")):
         rig.wire.incoming.put_nowait(message)
     rig.wire.incoming.put_nowait(rig.say("JOIN", room="c", id="3"))
     running = asyncio.create_task(rig.connection.run())
     await asyncio.sleep(0)
-    rig.connection.answer(envelope.Joined("g~1", "default", Position("e", 0), False, ref="~1"))
+    rig.hub.join("default", "g~1", Position("e", 7))
+    rig.connection.answer(envelope.Joined("g~1", "default", Position("e", 7), False, ref="~1"))
     rig.connection.answer(envelope.Refused("g~1", "3", "forbidden", "no"))
     before = len(rig.uplink.sent)
-    rig.connection.renew(None)
-    assert [join.room for join in rig.uplink.sent[before:]] == ["@ann", "a"]
-    before = len(rig.uplink.sent)
-    rig.connection.renew(shard_of("a", SHARDS))
-    again = [join.room for join in rig.uplink.sent[before:]]
-    assert again == [room for room in ("@ann", "a") if shard_of(room, SHARDS) == shard_of("a", SHARDS)]
+    for shard in range(SHARDS):
+        rig.connection.rejoin(shard)
+    again = {join.room: (join.ref, join.since) for join in rig.uplink.sent[before:]}
+    assert again == {"@ann": ("~2", None), "a": ("1", None), "default": ("~3", Position("e", 7))}
+    assert len(rig.uplink.sent[before:]) == 3
     rig.wire.incoming.put_nowait(None)
     await running
 
 
-async def test_a_room_that_begins_anew_is_told_to_its_other_members():
-    """Whose Joined it was hears that, the others that they may have lost something."""
+async def test_a_history_is_asked_of_the_room_reads():
+    """And the room reads are told which rooms it has left: by LEAVE, and at the end."""
     rig = Rig()
+    for room in ("default", "a"):
+        rig.wire.incoming.put_nowait(rig.say("JOIN", room=room, id=room))
     running = asyncio.create_task(rig.connection.run())
     await asyncio.sleep(0)
-    rig.connection.answer(envelope.Joined("g~1", "default", Position("e", 7), False, ref="~1"))
-    other = Connection(
-        Session("g~2", SessionConfig(rate=None), Namespaces()),
-        ListWire(Outbox()),  # type: ignore[arg-type]
-        JSON,
-        Caller("192.0.2.2", "", "warren.v1", "", "bob"),
-        rig.connection._around,
-    )
-    other._identify(Identity("bob"))
-    other.answer(envelope.Joined("g~2", "default", Position("f", 2), True, 1, "~1"))
-    assert rig.wire.messages()[-1]["payload"] == {"epoch": "f", "seq": 3, "recovered": False, "missed": 0}
-    assert other.wire.messages()[-1]["payload"] == {"epoch": "f", "seq": 2, "recovered": True, "missed": 1}
+    for room in ("default", "a"):
+        rig.hub.join(room, "g~1", Position("e", 7))
+    rig.wire.incoming.put_nowait(rig.say("HISTORY", room="a", id="h"))
+    rig.wire.incoming.put_nowait(rig.say("LEAVE", room="a"))
     rig.wire.incoming.put_nowait(None)
     await running
     rig.connection.finish()
-    other.finish()
+    assert rig.history.asked == [envelope.HistoryQuery("a", "g~1", "h", 0, 50)]
+    assert [room for room, _ in rig.history.gone] == ["a", "default", "@ann", "*"]
 
 
 async def test_what_is_withheld_is_counted_and_told():
@@ -437,7 +446,7 @@ async def test_ending_twice_leaves_once(caplog):
     rig.connection.end(CloseCode.DISCONNECTED)
     rig.connection.end(CloseCode.DRAINING)
     rig.connection.degraded(False)
-    rig.connection.renew(None)
+    rig.connection.rejoin(0)
     rig.wire.incoming.put_nowait(None)
     await running
     rig.connection.finish()

@@ -3,11 +3,11 @@
 import pytest
 
 from router.core.checkpoint_parts import MOST, CheckpointParts, Whole, alone_in
-from warren.envelope import Batch, Checkpoint2, Gone, Hello, Mark, Rules, encode
+from warren.envelope import Batch, Checkpoint, Gone, Hello, Mark, Rules, encode
 
 
 def part(number, parts=2, *, router="r1", offset=9, digest=b"d"):
-    return Checkpoint2(router, offset, number, parts, digest, b"%d" % number)
+    return Checkpoint(router, offset, number, parts, digest, b"%d" % number)
 
 
 def test_a_checkpoint_is_whole_with_its_last_part_in_any_order():

@@ -10,7 +10,7 @@ from warren.address import ROOM_RULE, shard_of
 from warren.envelope import (
     Ack,
     Batch,
-    Checkpoint2,
+    Checkpoint,
     Deliver,
     Entered,
     Gone,
@@ -66,7 +66,7 @@ def chat(ident="", room="a", conn="g1~1", user="ann", **more):
 
 
 def told(seq, ident="", room="a", conn="g1~1", user="ann", epoch="life-1", **more):
-    return Deliver(room, epoch, seq, "CHAT", b"1", AT + 1, 0, conn, user, ident, **more)
+    return Deliver(room, epoch, seq, "CHAT", b"1", AT + 1, conn, user, ident, **more)
 
 
 # ── messages ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -93,6 +93,7 @@ def test_everything_that_a_message_says_is_passed_on():
     out, _, emit = log.batch("g1", chat("m1", trace="00-1-2-01", **more))
     assert out.item == told(1, "m1", trace="00-1-2-01", **more)
     assert emit.message == told(1, "m1", **more)
+    assert log.batch("g1", chat(ephemeral=True, trace="00-1-2-01"))[0].item == told(0, epoch="", trace="00-1-2-01")
 
 
 def test_a_message_without_an_id_is_not_acknowledged():
@@ -372,11 +373,40 @@ def test_before_the_rules_nothing_counts():
     """An entry means nothing without the state before it."""
     log = Log(rules=None)
     assert (log.fold.offset, log.fold.life, log.fold.version, log.fold.rules) == (-1, "", 0, None)
-    for entry in ([Batch("g1", 1, 1, AT), Hello()], [Mark("r", AT)], [Gone("g1", 1, AT)], [Notified("r", AT)]):
+    for entry in ([Mark("r", AT)], [Gone("g1", 1, AT)], [Notified("r", AT), chat(conn="", user="")], [], [chat()]):
         assert log.append(*entry) == []
-    assert (log.fold.skipped, log.fold.offset, log.fold.gateways) == (0, 3, {})
+    assert (log.fold.skipped, log.fold.offset, log.fold.gateways, log.fold.remembered) == (0, 4, {}, 0)
     assert log.append(RULES) == [Ruled(1, RULES, True)]
     assert (log.fold.life, log.fold.version, log.fold.rules) == ("life", 1, RULES)
+
+
+def test_a_gateway_that_began_before_the_log_did_hears_so():
+    """Nothing of its life counts, so it is to begin another one, and need not wait for a feed that never comes."""
+    log = Log(rules=None)
+    assert log.hello("g1", Join("a", "g1~1", "ann")) == []
+    assert log.append(Batch("g1", 1, 2, AT), chat()) == []
+    assert log.append(Batch("g2", 3, 1, AT), Hello()) == []
+    assert log.append(Batch("no name", 1, 1, AT), Hello()) == []
+    bodies, digest = log.fold.parts()
+    for fold in (log.fold, Fold.restored(0, 1, log.fold.offset, bodies)):
+        assert fold.parts() == (bodies, digest)
+        assert fold.apply(9, wire.encode([RULES])) == [
+            Ruled(1, RULES, True),
+            Stranger(2, "g1", 1, 0),
+            Stranger(3, "g2", 3, 0),
+        ]
+        assert (fold.gateways, fold.ended) == ({}, {"g1": (1, 0), "g2": (3, 0)})
+        assert fold.apply(10, wire.encode([Batch("g1", 1, 3, AT)])) == [Stranger(1, "g1", 1, 0)]
+        assert fold.apply(11, wire.encode([Batch("g1", 2, 1, AT), Hello()])) == [Began(1, "g1", 2)]
+
+
+def test_rules_that_begin_anew_know_nothing_of_what_was_before():
+    """Not all who read them have read that."""
+    log = Log(rules=None)
+    log.hello("g1")
+    anew = Rules("life", 1, 100, 100, 100, AT, anew=True)
+    assert log.append(anew) == [Ruled(1, anew, True)]
+    assert log.fold.ended == {}
 
 
 def test_rules_of_the_same_life_change_the_bounds():
@@ -429,7 +459,7 @@ def test_everyones_room_is_never_forgotten_on_its_shard():
 def test_marks_and_parts_are_told_and_change_nothing():
     """They are for those who make and look for checkpoints."""
     log = two_gateways()
-    part = Checkpoint2("r", 3, 0, 1, b"d", b"b")
+    part = Checkpoint("r", 3, 0, 1, b"d", b"b")
     before = log.fold.parts()
     assert log.append(Mark("r", AT)) == [Marked(1, "r", AT)]
     assert log.append(part) == [Part(1, part)]

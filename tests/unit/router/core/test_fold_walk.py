@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import log_entries
 
+from router.core.feeds import Feeds
 from router.core.fold import Fold
 from router.core.outcome import Began, Emit, Ended, Out, Ruled, Stranger
 from warren import envelope as wire
@@ -170,3 +171,17 @@ def test_nothing_outside_the_log_matters(tmp_path):
         said.append(run.stdout)
     assert said[0] == said[1]
     assert said[0].count(b"\n") > 3_000
+
+
+def test_who_began_before_the_log_did_hears_it_from_the_speaker_at_once():
+    """With the Rules that begin the log's life, by whoever wrote them."""
+    fold, feeds = Fold(0, 1), Feeds("r1", 0, 1_000)
+    feeds.start("", -1, fold.gateways, fold.ended)
+    feeds.begin()
+    answers = []
+    entries = ([wire.Batch("g1", 1, 1, 1), wire.Hello()], [wire.Rules("one", 1, 9, 9, 9, 1)])
+    for offset, entry in enumerate(entries):
+        effects = fold.apply(offset, wire.encode(entry))
+        feeds.take(fold.life, offset, effects, fold.gateways, fold.ended)
+        answers.append(feeds.answers())
+    assert answers == [[], [("g1", wire.LifeEnded(0, 1, 0))]]

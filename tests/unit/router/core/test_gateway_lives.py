@@ -49,3 +49,13 @@ def test_only_the_latest_ended_lives_are_remembered():
     assert list(lives.ended.items()) == [("a", (2, 5)), ("b", (1, 1))]
     lives.forget(0)
     assert lives.ended == {}
+
+
+def test_a_life_that_never_counted_can_be_noted():
+    """The highest one of each name, and only so many names."""
+    lives = GatewayLives()
+    for gateway, life in (("a", 2), ("b", 1), ("a", 1)):
+        lives.note(gateway, life, 2)
+    assert list(lives.ended.items()) == [("b", (1, 0)), ("a", (2, 0))]
+    lives.note("c", 1, 2)
+    assert list(lives.ended) == ["a", "c"]

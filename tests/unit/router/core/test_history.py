@@ -18,8 +18,8 @@ S = 1_000_000
 POLICY = HistoryPolicy(5, 10)
 
 
-def entry(seq, room="a", epoch="e", at_us=0, size=1, term=1, expires_ms=0):
-    return Deliver(room, epoch, seq, "CHAT", b"x" * size, at_us, term, expires_ms=expires_ms)
+def entry(seq, room="a", epoch="e", at_us=0, size=1, expires_ms=0):
+    return Deliver(room, epoch, seq, "CHAT", b"x" * size, at_us, expires_ms=expires_ms)
 
 
 UNIT = kept_bytes(entry(1))
@@ -254,7 +254,7 @@ def test_a_room_that_is_dropped_is_gone():
 def fresh(room, seq, size, ident):
     """An entry as a router has it: each with texts of its own."""
     made = Deliver(
-        room, "abcdefgh-1", seq, "CHAT", b"x" * size, 1_764_000_000_000_000 + seq, 5, "0123456789~1f", "ann", ident
+        room, "abcdefgh-1", seq, "CHAT", b"x" * size, 1_764_000_000_000_000 + seq, "0123456789~1f", "ann", ident
     )
     return decode(encode([made]))[0]
 

@@ -18,7 +18,7 @@ from router.shell.steady import Steady
 from warren.address import shard_of
 from warren.batch import BatchLimits
 from warren.bus import Properties
-from warren.envelope import decode
+from warren.envelope import Notified, decode
 from warren.errors import NotConfirmed, Unroutable
 from warren.metrics import RouterMetrics
 from warren.telemetry import Tracing, trace_id
@@ -34,7 +34,7 @@ class Stand:
         steady = Steady(self.bus)
         self.intake = Intake(
             self.bus, self.topology, steady, Aside(steady, self.topology.notify_dead, self.metrics), self.clock,
-            self.metrics, tracing or Tracing("router"), limits or BatchLimits(), Sandbox(1.0), prefetch=10, max_bytes=100,
+            self.metrics, tracing or Tracing("router"), limits or BatchLimits(), Sandbox(1.0), router="r1", prefetch=10, max_bytes=100,
         )  # fmt: skip
         self.acked = []
 
@@ -56,7 +56,7 @@ class Stand:
         return [published for published in self.bus.published if published.exchange == self.topology.notify_dead]
 
     def payloads(self):
-        return [message.payload for published in self.ingress() for message in decode(published.body)]
+        return [message.payload for published in self.ingress() for message in decode(published.body)[1:]]
 
 
 @pytest_asyncio.fixture
@@ -78,9 +78,18 @@ async def test_a_notification_goes_to_the_shard_of_its_address(stand):
     (published,) = stand.ingress()
     assert published.key == str(shard_of("@ann", 4))
     assert (published.mandatory, published.persistent) == (True, True)
-    (message,) = decode(published.body)
+    head, message = decode(published.body)
+    assert head == Notified("r1", stand.clock.wall_us())
     assert (message.room, message.type, message.id, message.payload) == ("@ann", "deal", "m1", b'"x"')
     assert message.at_us == stand.clock.wall_us()
+
+
+async def test_a_notification_without_an_id_gets_one_of_its_own(stand):
+    """So that a record that stands in the log twice counts once; each another one, that no sender can have; one that has an id keeps it."""
+    given = [stand.give("room.a", b"1"), stand.give("room.a", b"2"), stand.give("room.a", b"3", message_id="mine")]
+    await eventually(lambda: all(delivery.fate for delivery in given))
+    messages = [message for published in stand.ingress() for message in decode(published.body)[1:]]
+    assert [message.id for message in messages] == ["~r1.1", "~r1.2", "mine"]
 
 
 async def test_order_is_kept_when_a_publish_is_repeated(stand):
@@ -212,7 +221,7 @@ async def test_a_trace_goes_on_from_the_headers():
     ]
     await eventually(lambda: all(delivery.fate for delivery in last))
     send, notify = exporter.get_finished_spans()
-    plain, traced = [message for published in stand.ingress() for message in decode(published.body)]
+    plain, traced = [message for published in stand.ingress() for message in decode(published.body)[1:]]
     assert plain.trace == ""
     assert trace_id(traced.trace) == trace_id(TRACE)
     assert traced.trace[36:52] == f"{send.context.span_id:016x}"

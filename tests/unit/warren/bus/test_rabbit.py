@@ -38,12 +38,15 @@ def names(server: AmqpServer) -> list[str]:
 
 
 async def test_publishing_and_consuming_have_connections_of_their_own(server: AmqpServer, bus: RabbitBus) -> None:
-    """Two connections at start, a third one with the first lane; the topology is declared once."""
+    """Two connections at start, a third one with the first stream that is read; the topology is declared once."""
     await bus.start()
     assert names(server) == ["unit/consume", "unit/publish"]
-    await bus.lane(lambda: None)
-    assert names(server) == ["unit/consume", "unit/lanes", "unit/publish"]
-    assert len(server.of(spec.Queue.Declare)) == len(TOPOLOGY.queues())
+    reading = asyncio.create_task(bus.tail("log", "first", lambda _: True))
+    await eventually(lambda: server.of(spec.Basic.Consume))
+    assert names(server) == ["unit/consume", "unit/publish", "unit/read"]
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    assert len(server.declared()) == len(TOPOLOGY.queues())
 
 
 async def test_after_a_reconnect_publishing_does_not_wait_for_the_topology(server: AmqpServer, bus: RabbitBus) -> None:
@@ -55,12 +58,10 @@ async def test_after_a_reconnect_publishing_does_not_wait_for_the_topology(serve
     server.drop()
     await eventually(lambda: told == [False, True])
     await bus.publish("ex", "key", b"x")
-    await eventually(lambda: len(server.of(spec.Queue.Declare)) == len(TOPOLOGY.queues()) + 1)
+    await eventually(lambda: len(server.declared()) == len(TOPOLOGY.queues()) + 1)
     server.refuse[spec.Queue.Declare] = lambda _: spec.Channel.Close(406, "PRECONDITION_FAILED", 50, 10)
     server.drop()
-    await eventually(
-        lambda: len(server.of(spec.Queue.Declare)) >= len(TOPOLOGY.queues()) + 4
-    )  # refused at each connect
+    await eventually(lambda: len(server.declared()) >= len(TOPOLOGY.queues()) + 4)  # refused at each connect
     assert not bus.up
 
 
@@ -149,7 +150,7 @@ async def test_a_subscription_to_a_queue_of_other_settings_is_refused(server: Am
     await bus.start()
     server.refuse[spec.Queue.Declare] = lambda _: spec.Channel.Close(406, "PRECONDITION_FAILED", 50, 10)
     with pytest.raises(TopologyMismatch):
-        await bus.subscribe(lambda: Source(TOPOLOGY.shard_queue(0)), lambda _: None, prefetch=1)
+        await bus.subscribe(lambda: Source(TOPOLOGY.notify_queue()), lambda _: None, prefetch=1)
 
 
 async def test_a_depth_that_is_not_answered_is_none(
@@ -158,6 +159,7 @@ async def test_a_depth_that_is_not_answered_is_none(
     """A queue whose node never answers has no depth, and the connection lives on."""
     monkeypatch.setattr("warren.bus.rabbit.DEPTH_S", 0.05)
     await bus.start()
+    server.standing = {"q"}
     server.refuse[spec.Queue.Declare] = lambda _: None
     async with asyncio.timeout(10):
         assert await bus.depth("q") is None
@@ -166,8 +168,8 @@ async def test_a_depth_that_is_not_answered_is_none(
     assert len(names(server)) == 2
 
 
-async def test_no_lane_without_a_broker() -> None:
-    """To open a lane while the broker is away raises BusUnavailable after the first attempt."""
+async def test_nothing_is_read_without_a_broker() -> None:
+    """To read a stream while the broker is away raises BusUnavailable after the first attempt."""
     async with AmqpServer() as server:
         bus = RabbitBus([server.url], TOPOLOGY, name="unit", times=TIMES)
         await bus.start()
@@ -175,7 +177,7 @@ async def test_no_lane_without_a_broker() -> None:
         server.drop()
         await eventually(lambda: not bus.up)
         with pytest.raises(BusUnavailable):
-            await bus.lane(lambda: None)
+            await bus.tail("log", "first", lambda _: True)
         await bus.close()
 
 

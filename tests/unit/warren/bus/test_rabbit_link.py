@@ -143,6 +143,20 @@ async def test_the_first_attempt_is_told_also_when_it_fails(owner: Owner, make: 
     assert not link.blocked
 
 
+async def test_who_waits_for_the_first_attempt_hears_of_the_end(owner: Owner, make: Callable[..., Link]) -> None:
+    """Where the link is closed in the middle of it, or before, there is nothing to wait for."""
+    arrived = asyncio.Event()
+    async with await asyncio.start_server(lambda _, writer: arrived.set(), "127.0.0.1", 0) as mute:
+        port = mute.sockets[0].getsockname()[1]
+        link = make(f"amqp://guest:guest@127.0.0.1:{port}/", times=LinkTimes(connect_s=60.0))
+        waiting = asyncio.create_task(link.attempted())
+        await arrived.wait()
+        await link.close()
+        async with asyncio.timeout(10):
+            await waiting
+            await link.attempted()
+
+
 async def test_an_owner_that_is_not_ready_gets_another_connection(
     server: AmqpServer, owner: Owner, make: Callable[..., Link], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -9,7 +9,7 @@ from pamqp import commands as spec
 from tests.support.amqp_server import AmqpServer
 
 from warren.bus.rabbit_connection import RabbitConnection
-from warren.bus.rabbit_topology import declare_topology
+from warren.bus.rabbit_topology import declare_topology, refuse_former
 from warren.errors import BusUnavailable, TopologyMismatch
 from warren.topology import Queue, Topology
 
@@ -84,7 +84,7 @@ async def test_the_guard_means_shards(server: AmqpServer, connection: RabbitConn
 
 async def test_another_queue_is_named(server: AmqpServer, connection: RabbitConnection, topology: Topology) -> None:
     """When another queue differs the error names it and repeats the broker's words."""
-    name = topology.shard_queue(2).name
+    name = topology.notify_queue().name
     server.refuse[spec.Queue.Declare] = refuse(name, 406, "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit'")
     with pytest.raises(TopologyMismatch, match=rf"queue {name} .*x-delivery-limit"):
         await declare_topology(connection, topology)
@@ -94,7 +94,7 @@ async def test_another_size_names_the_settings(
     server: AmqpServer, connection: RabbitConnection, topology: Topology
 ) -> None:
     """When a queue or stream has another size the error says which settings must agree, and repeats both sizes."""
-    name = topology.history_stream(1).name
+    name = topology.log(1).name
     text = f"PRECONDITION_FAILED - inequivalent arg 'x-max-length-bytes' for queue '{name}': received '2' but current is '1'"
     server.refuse[spec.Queue.Declare] = refuse(name, 406, text)
     with pytest.raises(TopologyMismatch, match=rf"size of {name} differs: .*WARREN_BROKER_.*received '2'"):
@@ -115,3 +115,27 @@ async def test_any_other_refusal_is_no_mismatch(
     server.refuse[spec.Queue.Declare] = refuse(topology.notify, 403, "ACCESS_REFUSED - no permission")
     with pytest.raises(BusUnavailable, match="no permission"):
         await declare_topology(connection, topology)
+
+
+async def test_an_older_warrens_queues_are_refused(
+    server: AmqpServer, connection: RabbitConnection, topology: Topology
+) -> None:
+    """Where one of them is there the error names it; where none is, nothing is said, and nothing is left open."""
+    await refuse_former(connection, topology, 1.0)
+    asked = server.of(spec.Queue.Declare)
+    assert [(frame.queue, frame.passive) for frame in asked] == [(name, True) for name in topology.former()]
+    for name in topology.former():
+        server.standing = {name}
+        with pytest.raises(TopologyMismatch, match=rf"the broker has {name}, .* WARREN_PREFIX"):
+            await refuse_former(connection, topology, 1.0)
+    assert set(connection.channels) <= {0}
+
+
+async def test_a_former_queue_without_an_answer_is_no_mismatch(
+    server: AmqpServer, connection: RabbitConnection, topology: Topology
+) -> None:
+    """One whose node is down does not answer: the broker is not known, and is tried again."""
+    server.standing = {topology.former()[0]}
+    server.refuse[spec.Queue.Declare] = lambda _: None
+    with pytest.raises(BusUnavailable):
+        await refuse_former(connection, topology, 0.05)

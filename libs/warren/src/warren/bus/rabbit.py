@@ -1,6 +1,6 @@
 """RabbitBus: the Bus contract on RabbitMQ, over AMQP 0-9-1 with aiormq (the engine under aio-pika).
 
-Four connections: one publishes, one consumes, one carries the lanes and one reads streams (each of these two made with the first of them). A
+Three connections: one publishes, one consumes, and one reads streams (made with the first of them). A
 memory alarm freezes every connection that publishes, and a stream that can't be read at the moment ends the whole connection (540). Each is
 a Link: supervised, several addresses, back-off for ever. The first connect declares the topology before anything else; each later one does so
 in the background, and at once where something turns out to be missing. It keeps no message and retries none. Composition roots build
@@ -13,22 +13,20 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
-from typing import Literal
 
-from warren.bus import Delivery, OnDelivery, Properties, Record, Source
+from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start
 from warren.bus.rabbit_channel import RabbitChannel
 from warren.bus.rabbit_connection import RabbitConnection
-from warren.bus.rabbit_lane import RabbitLane
 from warren.bus.rabbit_link import CLOSE_S, Link, LinkTimes
+from warren.bus.rabbit_stream import tail
 from warren.bus.rabbit_subscription import RabbitSubscription
-from warren.bus.rabbit_topology import declare_topology, delete_door, queue_depth
+from warren.bus.rabbit_topology import declare_topology, delete_door, queue_depth, refuse_former
 from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch
 from warren.fault import watched
 from warren.topology import Topology
 
 __all__ = ["LinkTimes", "RabbitBus"]
 
-READ_PREFETCH = 256
 DEPTH_S = 2.0
 RETIRE_S = 10.0
 REPLACE_FIRST_S, REPLACE_LAST_S = 0.2, 30.0
@@ -72,7 +70,6 @@ class RabbitBus:
         self._blocked_listeners: list[Callable[[bool], None]] = []
         self._told_blocked = False
         self._subscriptions: dict[RabbitSubscription, None] = {}
-        self._lanes: set[RabbitLane] = set()
 
         def link(
             purpose: str, on_up: Callable[[RabbitConnection], Awaitable[None]], on_down: Callable[[], None]
@@ -81,7 +78,6 @@ class RabbitBus:
 
         self._publishing = link("publish", self._publishing_up, self._publishing_down)
         self._consuming = link("consume", self._consuming_up, self._consuming_down)
-        self._laning = link("lanes", self._lanes_up, lambda: None)
         self._reading = link("read", self._reading_up, lambda: None)
 
     @property
@@ -92,7 +88,7 @@ class RabbitBus:
     @property
     def blocked(self) -> bool:
         """Whether the broker holds publishers back (a memory or disk alarm): publishes wait for their confirm until it ends."""
-        return self._publishing.blocked or self._laning.blocked
+        return self._publishing.blocked
 
     async def start(self) -> None:
         """Connect and declare the topology; try until it succeeds. Raises TopologyMismatch."""
@@ -112,15 +108,12 @@ class RabbitBus:
         for task in own:
             task.cancel()
         loop = asyncio.get_running_loop()
-        closing = (*(part.close() for part in self._subscriptions), *(lane.close() for lane in self._lanes))
-        parts = [loop.create_task(close) for close in closing]
+        parts = [loop.create_task(part.close()) for part in self._subscriptions]
         if (
             parts
         ):  # in order, so that acks given are through; a broker that does not answer loses its connections all the same
             await asyncio.wait(parts, timeout=CLOSE_S)
-        await asyncio.gather(
-            self._consuming.close(), self._laning.close(), self._reading.close(), self._publishing.close()
-        )
+        await asyncio.gather(self._consuming.close(), self._reading.close(), self._publishing.close())
         await asyncio.gather(*parts, *own, return_exceptions=True)
 
     def watch(self, listener: Callable[[bool], None]) -> None:
@@ -182,52 +175,15 @@ class RabbitBus:
             raise ValueError(f"{queue} is no gateway's and no router's queue")
         await delete_door(_connected(self._consuming), queue, RETIRE_S)
 
-    async def lane(self, on_lost: Callable[[], None]) -> RabbitLane:
-        """Open a lane. Raises BusUnavailable."""
-        if self._closed:
-            raise BusUnavailable("the bus is closed")
-        self._laning.start()
-        await self._laning.attempted()
-        lane = await RabbitLane.opened(_connected(self._laning), on_lost, self._lanes.discard)
-        self._lanes.add(lane)
-        return lane
-
-    async def read(
-        self, stream: str, start: int | Literal["first", "last"], on_record: Callable[[Record], bool]
+    async def tail(
+        self, stream: str, start: Start, on_record: Callable[[Record], bool], *, prefetch: int = TAIL_PREFETCH
     ) -> None:
-        """Read a stream from an offset until ``on_record`` returns False. Raises BusUnavailable."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def lost() -> None:
-            if not done.done():
-                done.set_exception(BusUnavailable(f"the channel was lost while reading {stream}"))
-
-        def take(delivery: Delivery) -> None:
-            if done.done():
-                return
-            offset = delivery.properties.headers.get("x-stream-offset")
-            try:
-                more = on_record(Record(offset if isinstance(offset, int) else -1, delivery.body))
-            except Exception as error:  # noqa: BLE001 - it is the caller's, so the caller gets it
-                done.set_exception(error)
-                return
-            delivery.ack()
-            if not more:
-                done.set_result(None)
-
+        """Read a stream from ``start`` until ``on_record`` returns False. Raises BusUnavailable."""
         if self._closed:
             raise BusUnavailable("the bus is closed")
         self._reading.start()
         await self._reading.attempted()
-        channel = await RabbitChannel.opened(_connected(self._reading), on_end=lost)
-        try:
-            arguments = {"x-stream-offset": start}
-            await channel.consume(stream, take, prefetch=READ_PREFETCH, on_cancel=lost, arguments=arguments)
-            await done
-        finally:
-            if not done.cancel() and not done.cancelled():
-                done.exception()  # it may have come while something else was raised
-            await channel.leave()
+        await tail(_connected(self._reading), stream, start, on_record, prefetch)
 
     async def depth(self, queue: str) -> int | None:
         """Return how many messages are ready in a queue; None where the broker is away or has no such queue."""
@@ -240,6 +196,7 @@ class RabbitBus:
 
     async def _publishing_up(self, connection: RabbitConnection) -> None:
         if not self._declared:
+            await refuse_former(connection, self._topology, DEPTH_S)
             await declare_topology(connection, self._topology)
             self._declared = True
         else:  # it is nearly always there, and a cluster that has lost a node has enough to do: nobody waits for it
@@ -350,9 +307,6 @@ class RabbitBus:
 
     async def _reading_up(self, connection: RabbitConnection) -> None:
         self._reading.adopt(connection)
-
-    async def _lanes_up(self, connection: RabbitConnection) -> None:
-        self._laning.adopt(connection)
 
     def _mismatch(self, mismatch: TopologyMismatch) -> None:
         if self._first is not None and not self._first.done():

@@ -2,8 +2,8 @@
 
 It is aiormq's channel with the hot paths done otherwise: a publish is written to the socket as one byte string, deliveries and confirms come straight
 from the socket and are plain calls, and acks are gathered for a turn of the event loop and told in one frame where they can be. What is rare
-(opening, declaring, consuming, closing) is aiormq's. It never makes itself again: whoever opened it is told once when it ends. Subscriptions, lanes
-and the bus open them on a Link's connection.
+(opening, declaring, consuming, closing) is aiormq's. It never makes itself again: whoever opened it is told once when it ends. Subscriptions,
+readers of streams and the bus open them on a Link's connection.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from aiormq.exceptions import AMQPError
 
-from warren.bus import OnDelivery, Properties
+from warren.bus import Properties
 from warren.bus import rabbit_frames as frames
 from warren.bus.rabbit_connection import RabbitConnection
 from warren.bus.rabbit_frames import NO_PROPERTIES, MalformedFrame
-from warren.bus.rabbit_settling import Content, RabbitDelivery, Settling
+from warren.bus.rabbit_settling import ACK_S, Content, RabbitDelivery, Settling
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable, WarrenError
 
 LONG_S = 0.005  # a delivery that took longer is followed by a turn of the loop; else those that are here follow each other at once
@@ -125,7 +125,7 @@ class RabbitChannel(Channel):
             frames.encode_properties(NO_PROPERTIES, True),
         )
         self._content: Content | None = None
-        self._on_delivery: OnDelivery | None = None
+        self._on_delivery: Callable[[RabbitDelivery], None] | None = None
         self._on_start: Callable[[], None] = _nothing
         self._settling = Settling(self._socket, number)
         self._socket.takers[number] = self
@@ -299,17 +299,20 @@ class RabbitChannel(Channel):
     async def consume(
         self,
         queue: str,
-        on_delivery: OnDelivery,
+        on_delivery: Callable[[RabbitDelivery], None],
         *,
         prefetch: int,
         on_start: Callable[[], None] = _nothing,
         on_cancel: Callable[[], None] = _nothing,
         arguments: dict[str, Any] | None = None,
+        ack_s: float = ACK_S,
     ) -> None:
-        """Consume a queue; ``on_start`` is called before the first delivery, ``on_cancel`` where the broker ends it (queue deleted)."""
+        """Consume a queue; ``on_start`` is called before the first delivery, ``on_cancel`` where the broker ends it (queue deleted). Acks wait
+        ``ack_s`` for others.
+        """
         self._on_delivery = on_delivery
         self._on_start = on_start
-        self._settling.begin(prefetch)
+        self._settling.begin(prefetch, ack_s)
         self.on_consumer_cancel_callbacks.add(lambda _: on_cancel())
         with broker_call(f"consuming {queue}"):
             await self.basic_qos(prefetch_count=prefetch)

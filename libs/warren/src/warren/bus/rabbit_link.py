@@ -94,7 +94,7 @@ class Link:
             self._task = watched(asyncio.get_running_loop().create_task(self._run(), name=f"link-{self._purpose}"))
 
     async def attempted(self) -> None:
-        """Return once the first round over the addresses has succeeded or failed."""
+        """Return once the first round over the addresses has succeeded or failed, or there will be none."""
         await self._attempted.wait()
 
     async def close(self) -> None:
@@ -103,6 +103,7 @@ class Link:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        self._attempted.set()  # there will be no other attempt to wait for
 
     async def _run(self) -> None:
         failures = 0

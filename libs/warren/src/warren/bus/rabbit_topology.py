@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiormq.exceptions import ChannelPreconditionFailed
+from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from warren.bus import Source
 from warren.bus.rabbit_channel import RabbitChannel, broker_call, describe
 from warren.bus.rabbit_connection import RabbitConnection
 from warren.errors import TopologyMismatch
-from warren.topology import Binding, Exchange, Queue, Topology
+from warren.topology import Binding, Exchange, Queue, Topology, former_text
 
 
 async def declare_topology(connection: RabbitConnection, topology: Topology) -> None:
@@ -29,6 +29,23 @@ async def declare_topology(connection: RabbitConnection, topology: Topology) -> 
             await _bind(channel, binding)
     finally:
         await channel.leave()
+
+
+async def refuse_former(connection: RabbitConnection, topology: Topology, timeout_s: float) -> None:
+    """Raise TopologyMismatch where the broker has an older Warren's queues under this prefix. Each is asked for on a channel of its own,
+    which a queue that is not there ends. Raises BusUnavailable.
+    """
+    for name in topology.former():
+        channel = await RabbitChannel.opened(connection)
+        try:
+            with broker_call(f"looking for {name}"):
+                try:
+                    await channel.queue_declare(name, passive=True, timeout=timeout_s)
+                except ChannelNotFoundEntity:
+                    continue
+        finally:
+            await channel.leave()
+        raise TopologyMismatch(former_text(name, topology))
 
 
 async def declare_source(channel: RabbitChannel, source: Source, topology: Topology) -> None:

@@ -1,9 +1,11 @@
 """Batch numbers: in which batch of which life the entries for one shard's log go, what is sent again, and what is done with.
 
 One batch is under way at a time. Under one number goes one content, again and again until it is confirmed or known to have counted; where
-something of it was given up meanwhile and it failed, the rest goes under a new number. What has to count is kept until the routers have said that it
-did (``count``), and goes again, in its order, where the life in which it was sent is over (``end``). Batch 1 of a life is its Hello alone, so
-nothing of it can be given up. It encodes nothing, sends nothing and knows no time; ``shell/uplink.py`` drives one for each shard.
+something of it was given up meanwhile and it failed, the rest goes under a new number. What has to count is kept until the routers have said
+that it did (``count``), and goes again, in its order, where the life in which it was sent is over (``end``). Whose answer is awaited is kept
+until that has come, and goes again where it may have been lost (``end``, ``ask_again``): what has counted is answered again. Batch 1 of a
+life is its Hello alone, so nothing of it can be given up. It encodes nothing but whole batches, sends nothing and knows no time;
+``shell/uplink.py`` drives one for each shard.
 """
 
 from __future__ import annotations
@@ -18,14 +20,17 @@ from warren.envelope import Batch, Envelope, Hello, encode
 class Entry:
     """One envelope on its way into the log."""
 
-    __slots__ = ("charged", "confirmed", "counted", "envelope", "kept", "number", "size")
+    __slots__ = ("awaited", "charged", "confirmed", "counted", "envelope", "kept", "number", "size")
 
-    def __init__(self, envelope: Envelope, size: int, *, kept: bool, charged: bool) -> None:
-        """``kept``: it has to count, so it outlives the gateway's life on the shard; ``charged``: it counts against the buffer's limits."""
+    def __init__(self, envelope: Envelope, size: int, *, kept: bool, charged: bool, awaited: bool = False) -> None:
+        """``kept``: it has to count, so it outlives the gateway's life on the shard; ``charged``: it counts against the buffer's limits;
+        ``awaited``: whoever sent it waits for an answer.
+        """
         self.envelope: Envelope | None = envelope  # None: it needs not be sent (any more)
         self.size = size
         self.kept = kept
         self.charged = charged
+        self.awaited = awaited
         self.number = 0  # of the batch that it is in; 0: it waits
         self.confirmed = False  # committed to the log
         self.counted = False
@@ -67,6 +72,7 @@ class BatchNumbers(Generic[E]):
         self._given_up = 0  # of those in the queue
         self._under_way: Outgoing[E] | None = None
         self._uncounted: deque[E] = deque()
+        self._unanswered: dict[E, None] = {}  # have counted, and their answers have not come
         self.life = 1
         self.last = 0  # the number that was used last in this life
         self.counted = 0  # up to here the batches of this life are known to have counted
@@ -122,7 +128,10 @@ class BatchNumbers(Generic[E]):
         """Take that an entry needs not count any more. Where it may be in the log already it stays charged until that has counted."""
         if entry.envelope is None:
             return
-        entry.envelope = None
+        entry.envelope, entry.awaited = None, False
+        if entry.counted:
+            self._release(entry)
+            return
         if entry.number:
             return
         self._charge(entry, -1)
@@ -130,6 +139,22 @@ class BatchNumbers(Generic[E]):
         if self._given_up * 2 > len(self._queue):
             self._queue = deque(waiting for waiting in self._queue if waiting.envelope is not None)
             self._given_up = 0
+
+    def answered(self, entry: E) -> None:
+        """Take that an entry's answer has come, or that nobody waits for it any more."""
+        entry.awaited = False
+        if entry.counted:
+            entry.envelope = None
+            self._release(entry)
+
+    def ask_again(self) -> None:
+        """Take that answers to what has counted may be lost: what waits for one goes again."""
+        for entry in self._unanswered:
+            entry.number, entry.confirmed, entry.counted = 0, False, False
+            self._queue.append(entry)
+            if not entry.charged:
+                self.controls += 1
+        self._unanswered.clear()
 
     def count(self, life: int, number: int) -> list[E]:
         """Take that this life's batches up to ``number`` have counted; return the entries of which nobody knew that they were in the log."""
@@ -145,6 +170,9 @@ class BatchNumbers(Generic[E]):
         while uncounted and uncounted[0].number <= number:
             entry = uncounted.popleft()
             entry.counted = True
+            if entry.awaited:
+                self._unanswered[entry] = None
+                continue
             entry.envelope = None
             if entry.charged:
                 self._charge(entry, -1)
@@ -153,22 +181,23 @@ class BatchNumbers(Generic[E]):
     def end(self, life: int, counted: int) -> list[E] | None:
         """Take that a life is over in which the batches up to ``counted`` have counted, and begin the next one; None where it is not the present one.
 
-        What has to count goes again, in its order; other entries are dropped: who wanted them asks anew. Returned is what ``count`` returns.
+        What has to count or to be answered goes again, in its order; the rest is dropped: who wanted that asks anew. Returned is what ``count``
+        returns.
         """
         if life != self.life:
             return None
         known = self.count(life, counted)
         under_way = self._under_way.entries if self._under_way is not None else ()
-        every = [*self._uncounted, *under_way, *self._queue]
+        every = [*self._unanswered, *self._uncounted, *under_way, *self._queue]
         self._under_way = None
+        self._unanswered.clear()
         self._uncounted.clear()
         self._queue.clear()
         self._given_up = 0
         self.life, self.last, self.counted, self.begun = self.life + 1, 0, 0, False
         self.charged = self.charged_bytes = self.controls = 0
         for entry in every:
-            entry.number = 0
-            entry.confirmed = False
+            entry.number, entry.confirmed, entry.counted = 0, False, False
             if entry.kept and entry.envelope is not None:
                 self.offer(entry)
         return known
@@ -208,6 +237,13 @@ class BatchNumbers(Generic[E]):
             if entry.envelope is not None:
                 went.append(entry)
         return went
+
+    def _release(self, entry: E) -> None:
+        """Let go of an entry that has counted and of which no answer is awaited any more."""
+        if entry in self._unanswered:
+            del self._unanswered[entry]
+            if entry.charged:
+                self._charge(entry, -1)
 
     def _charge(self, entry: E, sign: int) -> None:
         if entry.charged:

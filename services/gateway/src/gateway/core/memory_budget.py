@@ -106,16 +106,17 @@ class MemoryBudget:
         going = [index for index in order if holdings[index].total >= LEAST_BYTES]
         staying = [index for index in order if holdings[index].total < LEAST_BYTES]
         seen: set[int] = set()
-        self.chunks = sum(_unseen(chunks(index), seen) for index in staying)
-        held = self.chunks + sum(holdings[index].own for index in staying)
+        shared = sum(_unseen(chunks(index), seen) for index in staying)
+        held = shared + sum(holdings[index].own for index in staying)
         # From those who go last on, so that a chunk is freed only with the last who holds it.
         while going:
             holding, new = holdings[going[-1]], _unseen(chunks(going[-1]), seen)
             held += holding.own + new
             if held > self._low:
                 break
-            self.chunks += new
+            shared += new
             going.pop()
+        self.chunks = shared
         return [_end(index, holdings[index]) for index in going]
 
 

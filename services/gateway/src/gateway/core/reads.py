@@ -71,8 +71,8 @@ class Reads:
         """Take that a question is answered, or refused; what the answer brings is charged by ``came``. A refusal names no ``room``."""
         if self._own is None or not self._asked:
             return
-        key = next((one for one in self._asked if one[1] == ref and room in ("", one[0])), None)
-        if key is not None:
+        key = (room, ref) if room else next((one for one in self._asked if one[1] == ref), ("", ref))
+        if key in self._asked:
             self._asked[key] -= 1
             if not self._asked[key]:
                 del self._asked[key]

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Final
 
+import msgspec
+
 from warren.envelope import OVERHEAD_BYTES, Deliver
 from warren.namespaces import HistoryPolicy, Namespaces
 from warren.position import Position
@@ -91,6 +93,8 @@ class RecentMessages:
             if not policy.kept:
                 return
             recent = self._add(Recent(room, message.epoch, policy))
+        if message.trace:  # it belongs to that delivery
+            message = msgspec.structs.replace(message, trace="")
         entries = recent.entries
         if len(entries) == FEW and isinstance(entries, list):
             entries = recent.entries = deque(entries)

@@ -229,9 +229,9 @@ class RoomCatchUp:
         if where is None:
             return
         standing = self._hub.standing(room, conn) if quiet else None
-        if since is not None and standing is not None and (standing.gap(since) or 0) > 0:
-            since = standing
-        if quiet and since is not None and since == standing and self._lacking(room, conn) is not None:
+        if standing is not None and standing.epoch == position.epoch:
+            since = standing  # it has got on, or was told to go back, since it was asked for
+        if since is not None and since == standing and self._lacking(room, conn) is not None:
             lacks = max(0, position.seq - since.seq)
             steps.append(Tell(Joined(conn, room, since, recovered=True, missed=lacks, ref=entered.ref)))
             return

@@ -80,11 +80,10 @@ _decoders: dict[_Section, msgspec.msgpack.Decoder[Any]] = {
 }
 
 
-def empty(rules: Rules | None) -> State:
-    """Return the state at the beginning of a log's life."""
-    state = State(
-        rules, Sequencer(rules.life if rules else ""), MessageIds(), MessageIds(), RoomTable(), GatewayLives()
-    )
+def empty(rules: Rules | None, ended: dict[str, tuple[int, int]] | None = None) -> State:
+    """Return the state at the beginning of a log's life; ``ended``: lives of gateways that do not count in it."""
+    life = rules.life if rules else ""
+    state = State(rules, Sequencer(life), MessageIds(), MessageIds(), RoomTable(), GatewayLives(None, ended))
     bound(state, rules)
     return state
 

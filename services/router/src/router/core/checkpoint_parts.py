@@ -1,14 +1,14 @@
 """CheckpointParts: the parts of checkpoints as they stand in a log, put together; and what a reader of a log has to find to begin.
 
 Parts of different writers, places or contents are never mixed. What is not whole after a number of others have begun is given up, so a writer that
-died in the middle costs nothing for long. Pure. ``shell/log_beginning.py`` and ``shell/shard.py`` have one each.
+died in the middle costs nothing for long. Pure. ``shell/log_beginning.py`` and ``shell/checkpoints.py`` have one each.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from warren.envelope import Checkpoint2, Mark, Rules, decode
+from warren.envelope import Checkpoint, Mark, Rules, decode
 from warren.errors import MalformedEnvelope, UnsupportedEnvelope
 
 # So many checkpoints are put together at once.
@@ -34,7 +34,7 @@ class CheckpointParts:
         """Begin with none."""
         self._sets: dict[tuple[str, int, int, bytes], dict[int, bytes]] = {}
 
-    def take(self, part: Checkpoint2) -> Whole | None:
+    def take(self, part: Checkpoint) -> Whole | None:
         """Take a part; return the checkpoint that it completes."""
         if not 0 <= part.part < part.parts:
             return None
@@ -51,7 +51,7 @@ class CheckpointParts:
         return Whole(part.router, part.offset, part.digest, tuple(bodies[number] for number in range(part.parts)))
 
 
-def alone_in(record: bytes) -> Mark | Checkpoint2 | Rules | None:
+def alone_in(record: bytes) -> Mark | Checkpoint | Rules | None:
     """Return what a reader that seeks a beginning has to know of a record; None for all else. It decodes no gateway's record."""
     if not record.startswith(_ALONE):
         return None
@@ -59,4 +59,4 @@ def alone_in(record: bytes) -> Mark | Checkpoint2 | Rules | None:
         (found,) = decode(record)
     except (MalformedEnvelope, UnsupportedEnvelope):
         return None
-    return found if isinstance(found, Mark | Checkpoint2 | Rules) else None
+    return found if isinstance(found, Mark | Checkpoint | Rules) else None

@@ -27,6 +27,8 @@ from warren.position import Position
 __all__ = ["FOLD_VERSION", "Fold", "UnknownVersion"]
 
 FOLD_VERSION: Final = 1
+# Gateways that are remembered before there are rules.
+EARLY: Final = 1_024
 
 _LIFE = re.compile(r"[0-9a-z]{1,24}")
 _NOWHERE: Final[Place] = (0, 0)  # of a message that is not numbered
@@ -140,6 +142,8 @@ class Fold:
             case [wire.Rules() as rules]:
                 return self._rule(rules, effects)
             case _ if self._rules is None:
+                if envelopes:
+                    self._early(envelopes[0])
                 return True
             case [wire.Batch() as head, *contents]:
                 return self._batch(head, contents, effects)
@@ -149,7 +153,7 @@ class Fold:
                 self._gone(gone, effects)
             case [wire.Mark() as mark]:
                 effects.append(Marked(1, mark.router, mark.at_us))
-            case [wire.Checkpoint2() as part]:
+            case [wire.Checkpoint() as part]:
                 effects.append(Part(1, part))
             case _:
                 return False
@@ -168,11 +172,20 @@ class Fold:
             checkpoint.bound(self._state, rules)
             self._begin(msgspec.structs.replace(self._state, rules=rules))
         else:
-            self._begin(checkpoint.empty(rules))
+            early = {} if rules.anew else dict(self._lives.ended)
+            self._begin(checkpoint.empty(rules, early))
             if shard_of(EVERYONE, self.shards) == self.shard:
                 self._sequencer.wake(EVERYONE)  # everyone is always there
         effects.append(Ruled(1, rules, not same))
+        if not same:  # who was too early is to begin again
+            for gateway, (life, counted) in self._lives.ended.items():
+                effects.append(Stranger(len(effects) + 1, gateway, life, counted))
         return True
+
+    def _early(self, head: wire.Envelope) -> None:
+        """Remember who has begun before the log did: nothing of it counts, and it is to hear so."""
+        if isinstance(head, wire.Batch) and head.life > 0 and _is_gateway(head.gateway):
+            self._lives.note(head.gateway, head.life, EARLY)
 
     def _batch(self, head: wire.Batch, contents: list[wire.Envelope], effects: list[Effect]) -> bool:
         gateway, life, number = head.gateway, head.life, head.number
@@ -188,7 +201,7 @@ class Fold:
             effects.append(Stranger(1, gateway, life, self._lives.counted(gateway, life)))
             return True
         if verdict is Verdict.BEGINS:
-            if not is_connection(f"{gateway}~0"):
+            if not _is_gateway(gateway):
                 return False
             self._end(gateway, head.at_us, effects)
             effects.append(Began(len(effects) + 1, gateway, life))
@@ -336,6 +349,10 @@ def _know(rules: wire.Rules) -> None:
         )
 
 
+def _is_gateway(name: str) -> bool:
+    return is_connection(f"{name}~0")
+
+
 def _are_of(gateway: str, contents: list[wire.Envelope]) -> bool:
     """Say whether all this is what a gateway may say of its own connections."""
     prefix = gateway + "~"
@@ -356,7 +373,6 @@ def _delivery(message: wire.Publish, epoch: str, seq: int, trace: str) -> wire.D
         message.type,
         message.payload,
         message.at_us,
-        0,
         message.conn,
         message.user,
         message.id,

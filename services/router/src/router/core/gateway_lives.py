@@ -54,6 +54,12 @@ class GatewayLives:
         self.forget(remembered)
         return counted
 
+    def note(self, gateway: str, life: int, remembered: int) -> None:
+        """A life is over of which no batch was taken."""
+        last = self.ended.pop(gateway, (0, 0))[0]
+        self.ended[gateway] = (max(life, last), 0)
+        self.forget(remembered)
+
     def counted(self, gateway: str, life: int) -> int:
         """Return the last batch of an ended life that was taken; 0 where that is not known."""
         known = self.ended.get(gateway)

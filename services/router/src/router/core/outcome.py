@@ -100,7 +100,7 @@ class Part(msgspec.Struct, frozen=True, gc=False):
     """A part of a checkpoint stands here. It changes no state."""
 
     index: int
-    part: wire.Checkpoint2
+    part: wire.Checkpoint
 
 
 class Ruled(msgspec.Struct, frozen=True, gc=False):

@@ -1,13 +1,15 @@
 """Intake: backends' notifications ▶ checked ▶ the shard that they belong to; what is invalid is set aside with the reason.
 
-Order is kept for each address: one consumer at a time (the broker's doing), taken in order, one publish under way for each shard, repeated
-until it is confirmed. Only then is the notification acknowledged; the prefetch bounds what is on its way. It looks into no payload beyond the
+Order is kept for each address: one consumer at a time (the broker's doing), taken in order, one record under way for each shard, repeated
+until it is confirmed; each message has an id, so that a record that stands in the log twice counts once. Only then is the notification
+acknowledged; the prefetch bounds what is on its way. It looks into no payload beyond the
 check (``core/notification.py``). ``app.py`` starts and stops it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections import deque
 from collections.abc import Sequence
@@ -24,7 +26,7 @@ from warren.batch import BatchLimits
 from warren.batcher import Batcher
 from warren.bus import Bus, Delivery, Properties, Source, Subscription
 from warren.clock import Clock
-from warren.envelope import CONTENT_TYPE, Publish, encode, size_of
+from warren.envelope import CONTENT_TYPE, INTERNAL_ID, Notified, Publish, encode, size_of
 from warren.fault import watched
 from warren.logs import event, get_logger
 from warren.metrics import RouterMetrics
@@ -52,10 +54,15 @@ class Intake:
         limits: BatchLimits,
         sandbox: Sandbox,
         *,
+        router: str,
         prefetch: int,
         max_bytes: int,
     ) -> None:
-        """``aside`` keeps what is invalid; ``max_bytes`` is the largest payload; ``sandbox`` tries what comes for the second time."""
+        """``aside`` keeps what is invalid; ``max_bytes`` is the largest payload; ``sandbox`` tries what comes for the second time; ``router`` is
+        ours, new for each of its lives.
+        """
+        self._router = router
+        self._numbers = itertools.count(1)
         self._bus = bus
         self._topology = topology
         self._steady = steady
@@ -168,6 +175,8 @@ class Intake:
             while not self._refused.offer((delivery, made), len(delivery.body)):
                 await self._refused.barrier()
             return
+        if not made.id:
+            made = msgspec.structs.replace(made, id=f"{INTERNAL_ID}{self._router}.{next(self._numbers)}")
         shard = shard_of(made.room, self._topology.shards)
         traceparent = delivery.properties.headers.get("traceparent")
         hop = self._tracing.entry(
@@ -199,7 +208,7 @@ class Intake:
             sent = bool(messages) and await self._steady.publish(
                 self._topology.ingress,
                 self._topology.shard_key(shard),
-                encode(messages),
+                encode([Notified(self._router, self._clock.wall_us()), *messages]),
                 _PROPERTIES,
                 mandatory=True,
                 wanted=lambda: self._generation == current,

@@ -1,0 +1,205 @@
+"""LogBeginning: where a reader of a shard's log begins: at a checkpoint, and nowhere else, unless it reads the log from its very first entry.
+
+It looks where other routers say that the newest one is, then behind times further and further back, then at the whole log. So what has to be read
+does not depend on how large the log is. An entry means nothing without the state before it: where no checkpoint is left of a log whose beginning
+is gone, all is lost, and a new life of the log has to begin. It changes nothing. ``log_reader.py`` asks it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from router.core.checkpoint_parts import CheckpointParts, Whole, alone_in
+from router.core.fold import Fold
+from warren.bus import Bus, Record, Start, Timestamp
+from warren.clock import Clock
+from warren.envelope import Checkpoint, Rules
+from warren.errors import MalformedEnvelope
+from warren.logs import event, get_logger
+
+# Where a stream says nothing for so long it is empty (or slow: then what is read next says so).
+EMPTY_S = 0.5
+# What was asked for comes within this, or does not exist.
+PATIENCE_S = 2.0
+# How far back a checkpoint is looked for, one after the other: a busy log has one each minute at least, a quiet one has little to read.
+WINDOWS_S = (30, 120, 720, 3_600)
+
+_logger = get_logger("router.log_beginning")
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Where to read from, and what is known up to there."""
+
+    fold: Fold
+    start: (
+        int | Literal["first"]
+    )  # the first entry to be read: that at the fold's own offset where there is one, to see that it is still the same
+    last: Record | None = None  # the entry that must stand at ``start``, where it was seen
+    tail: int = -1  # an offset near the log's end; -1: it is empty
+    lost: bool = False  # nothing in the log means anything before a life begins anew
+
+
+class LogBeginning:
+    """One shard's."""
+
+    def __init__(self, bus: Bus, stream: str, clock: Clock, shard: int, shards: int, *, prefetch: int) -> None:
+        """``stream`` is the log of ``shard``, one of ``shards``; ``prefetch`` entries are handed over before they are acknowledged."""
+        self._prefetch = prefetch
+        self._bus = bus
+        self._stream = stream
+        self._clock = clock
+        self._shard = shard
+        self._shards = shards
+
+    async def find(self, hints: Iterable[int]) -> Beginning:
+        """Return where to begin; ``hints`` are offsets at which others say that there is a checkpoint. Raises BusUnavailable."""
+        tail = await self.tail()
+        if tail is None:
+            return Beginning(Fold(self._shard, self._shards), "first")
+        now_ms = self._clock.wall_us() // 1_000
+        places: list[int | Timestamp | Literal["first"]] = [hint for hint in hints if 0 <= hint <= tail]
+        places += [Timestamp(now_ms - 1_000 * window) for window in WINDOWS_S]
+        search = _Search()
+        for place in (*places, "first"):
+            search = _Search()
+            await self._read(place, search, tail)
+            begun = self._restored(search, tail)
+            if begun is not None:
+                return begun
+            if search.first == 0:
+                break  # it was all
+        if search.anew is not None:
+            fold = Fold(self._shard, self._shards)
+            return Beginning(fold, search.anew.offset, None, tail)
+        if search.first <= 0:
+            return Beginning(Fold(self._shard, self._shards), "first", None, tail)
+        event(_logger, "log_beginning_lost", level=logging.ERROR, stream=self._stream, first=search.first)
+        return Beginning(Fold(self._shard, self._shards), "first", None, tail, lost=True)
+
+    async def older(self, before: int, horizon_s: int) -> Beginning | None:
+        """Return a beginning that lies before the checkpoint at ``before``, by as many seconds where there is one; None where there is none at all.
+        Raises BusUnavailable.
+        """
+        now_ms = self._clock.wall_us() // 1_000
+        places: list[Timestamp | Literal["first"]] = [
+            Timestamp(now_ms - 1_000 * (horizon_s * factor + WINDOWS_S[1])) for factor in (1, 4)
+        ]
+        for place in (*places, "first"):
+            search = _Search(before)
+            await self._read(place, search, before - 1)
+            begun = self._restored(search, before)
+            if begun is not None:
+                return begun
+            if search.first == 0:
+                return Beginning(Fold(self._shard, self._shards), "first", None, before)
+        return None
+
+    def _restored(self, search: _Search, tail: int) -> Beginning | None:
+        whole = search.whole
+        if whole is None:
+            return None
+        try:
+            fold = Fold.restored(self._shard, self._shards, whole.offset, list(whole.bodies))
+        except MalformedEnvelope as error:
+            event(
+                _logger,
+                "checkpoint_spoilt",
+                level=logging.ERROR,
+                stream=self._stream,
+                offset=whole.offset,
+                reason=str(error),
+            )
+            return None
+        return Beginning(fold, whole.offset, search.marks.get(whole.offset), tail)
+
+    async def tail(self) -> int | None:
+        """Return an offset near the end of the log, that of an entry which stands there; None where it is empty. Raises BusUnavailable."""
+        found: list[int] = []
+
+        def take(record: Record) -> bool:
+            found.append(record.offset)
+            return False
+
+        try:
+            async with asyncio.timeout(EMPTY_S):
+                await self._bus.tail(self._stream, "last", take, prefetch=1)
+        except TimeoutError:
+            return None
+        return found[0] if found else None
+
+    async def _read(self, start: int | Timestamp | Literal["first"], search: _Search, tail: int) -> None:
+        """Read until a checkpoint is whole, or up to the end, or until nothing comes any more."""
+
+        def take(record: Record) -> bool:
+            search.take(record)
+            return search.whole is None and record.offset < tail
+
+        await patiently(self._bus, self._stream, start, take, PATIENCE_S, prefetch=self._prefetch)
+
+
+class _Search:
+    """What has been seen in one stretch of the log."""
+
+    def __init__(self, before: int | None = None) -> None:
+        """``before``: a checkpoint at this offset or later does not count."""
+        self.first = -1
+        self._before = before
+        self.whole: Whole | None = None
+        self.marks: dict[int, Record] = {}
+        self.anew: Record | None = None  # the last Rules that make all before it void
+        self._parts = CheckpointParts()
+
+    def take(self, record: Record) -> None:
+        if self.first < 0:
+            self.first = record.offset
+        found = alone_in(record.body)
+        if found is None:
+            return
+        if isinstance(found, Checkpoint):
+            if self._before is None or found.offset < self._before:
+                self.whole = self._parts.take(found)
+        elif not isinstance(found, Rules):
+            self.marks[record.offset] = record
+        elif found.anew:
+            self.anew = record
+
+
+async def patiently(
+    bus: Bus,
+    stream: str,
+    start: Start,
+    on_record: Callable[[Record], bool],
+    patience_s: float,
+    *,
+    prefetch: int,
+    waits: Callable[[], bool] = lambda: True,
+) -> bool:
+    """Read until ``on_record`` returns False; return False where nothing came for so long while ``waits`` said so. Raises BusUnavailable."""
+    count = 0
+
+    def take(record: Record) -> bool:
+        nonlocal count
+        count += 1
+        return on_record(record)
+
+    reading = asyncio.get_running_loop().create_task(
+        bus.tail(stream, start, take, prefetch=prefetch), name=f"tail-{stream}"
+    )
+    try:
+        while True:
+            before = count
+            await asyncio.wait((reading,), timeout=patience_s)
+            if reading.done():
+                reading.result()
+                return True
+            if count == before and waits():
+                return False
+    finally:
+        if not reading.done():
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)

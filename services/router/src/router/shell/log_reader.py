@@ -1,0 +1,215 @@
+"""LogReader: one shard's log, from a checkpoint on and then as it grows, applied entry by entry in the turn in which it comes.
+
+Each time it begins to read (again) it asks for the entry that it has read last, and compares: another one there, or none, means that the log is not
+the one it was, or has dropped what was not read yet. A jump in the offsets is such a loss until that entry is seen to be still there. Then all that
+is known is thrown away, and it begins at a checkpoint again. It decides nothing about what an entry means (``core/fold.py``), and never writes.
+``shard.py`` has one for each shard that it reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Protocol
+
+from router.core.checkpoint_parts import alone_in
+from router.core.fold import Fold
+from router.core.outcome import UnknownVersion
+from router.shell.log_beginning import PATIENCE_S, LogBeginning, patiently
+from router.shell.steady import FIRST_PAUSE_S, LONGEST_PAUSE_S, Steady
+from warren.bus import Bus, Record
+from warren.clock import Clock
+from warren.envelope import Rules
+from warren.errors import BusUnavailable
+from warren.fault import watched
+from warren.logs import event, get_logger
+
+_logger = get_logger("router.log_reader")
+
+
+class Follower(Protocol):
+    """Who is told what is read."""
+
+    def begun(self, fold: Fold) -> None:
+        """What is read from now on is applied to this fold; what was known before is void."""
+        ...
+
+    def entry(self, record: Record) -> None:
+        """Apply the next entry to the fold."""
+        ...
+
+    def caught_up(self) -> None:
+        """The log is read up to about its end."""
+        ...
+
+    def hints(self) -> Iterable[int]:
+        """Return offsets at which others say that there is a checkpoint, the best first."""
+        ...
+
+
+class LogReader:
+    """One shard's."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        stream: str,
+        clock: Clock,
+        steady: Steady,
+        shard: int,
+        shards: int,
+        follower: Follower,
+        *,
+        prefetch: int,
+    ) -> None:
+        """``stream`` is the log of ``shard``, one of ``shards``."""
+        self._prefetch = prefetch
+        self.lost = False  # nothing in the log means anything before a life begins anew
+        self.forked = False  # whether another entry stood in the last one's place when it was last begun anew
+        self._bus = bus
+        self._stream = stream
+        self._steady = steady
+        self._shard = shard
+        self._follower = follower
+        self._beginning = LogBeginning(bus, stream, clock, shard, shards, prefetch=prefetch)
+        self._begun = False
+        self._start = 0  # where to read from where nothing was read yet
+        self._offset = -1  # of the entry that was applied last
+        self._last: Record | None = None  # that entry, where it was seen
+        self._tail = -1  # where the log ended when the reading began; -1: it is read up to there
+        self._compares = False
+        self._broken = False
+        self._jump = -1  # an offset that does not follow the last entry, which may be the broker's numbering
+        self._failure: Exception | None = None
+        self._paused = False
+        self._goes_on = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._task = watched(asyncio.get_running_loop().create_task(self._run(), name=f"log-{self._shard}"))
+
+    def stop(self) -> asyncio.Task[None] | None:
+        """Read no more; return the task that ends by it."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+        return task
+
+    def pause(self) -> None:
+        """Read no further than the entry that is being applied, until ``go_on``."""
+        self._paused = True
+        self._goes_on.clear()
+
+    def go_on(self) -> None:
+        """Read on."""
+        self._paused = False
+        self._goes_on.set()
+
+    async def _run(self) -> None:
+        pause = FIRST_PAUSE_S
+        while True:
+            before = self._offset
+            try:
+                if not self._begun:
+                    await self._begin()
+                await self._follow()
+            except BusUnavailable as error:
+                if self._bus.up:
+                    event(_logger, "log_read_failed", level=logging.WARNING, stream=self._stream, reason=str(error))
+                pause = FIRST_PAUSE_S if self._offset != before else pause
+                await self._steady.wait(pause)
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+            else:
+                pause = FIRST_PAUSE_S
+            if self._failure is not None:
+                raise self._failure
+            if self._broken:
+                event(_logger, "log_read_anew", level=logging.WARNING, stream=self._stream, offset=self._offset)
+                self._begun = self._broken = False
+            if self._paused:
+                await self._goes_on.wait()
+
+    async def _begin(self) -> None:
+        begun = await self._beginning.find(self._follower.hints())
+        self.lost = begun.lost
+        self._start = 0 if begun.start == "first" else begun.start
+        self._offset, self._last, self._jump = begun.fold.offset, begun.last, -1
+        self._tail = begun.tail
+        self._begun = True
+        event(_logger, "log_begun", shard=self._shard, offset=self._offset, tail=begun.tail, lost=begun.lost)
+        self._follower.begun(begun.fold)
+        self.forked = False
+        self._reached()
+
+    async def _follow(self) -> None:
+        """Read on from the last entry, for as long as the channel lives."""
+        self._compares = self._offset >= 0
+        start = max(self._offset, self._start)
+        # ``first``, not 0: what the log has dropped is told by the first offset that comes.
+        went_on = await patiently(
+            self._bus,
+            self._stream,
+            start or "first",
+            self._take,
+            PATIENCE_S,
+            prefetch=self._prefetch,
+            waits=lambda: self._compares,
+        )
+        self._broken = self._broken or not went_on
+
+    def _take(self, record: Record) -> bool:
+        offset = record.offset
+        if self._compares:
+            if offset < self._offset:
+                return True
+            last = self._last
+            self._compares = False
+            if offset == self._offset and (last is None or last.body == record.body):
+                self._last = record
+                return True
+            self._broken = True
+            self.forked = offset == self._offset
+            return False
+        if offset <= self._offset:
+            return True
+        if self._last is not None or self._offset >= 0:
+            if offset != self._offset + 1 and offset != self._jump:
+                self._jump = offset
+                return False  # and asks for the last entry again
+        elif not self.lost and offset != self._start:
+            self._broken = True  # the beginning is gone meanwhile, or was never there
+            return False
+        return self._apply(record)
+
+    def _apply(self, record: Record) -> bool:
+        if self.lost:
+            found = alone_in(record.body)
+            if not isinstance(found, Rules) or not found.anew:
+                return self._done(record)
+            self.lost = False
+        try:
+            self._follower.entry(record)
+        except UnknownVersion as error:
+            self._fail(record, "fold_unknown", error)
+        except Exception as error:  # noqa: BLE001 - nobody knows what we know now: the router ends
+            self._fail(record, "fold_failed", error)
+        if self._failure is not None:
+            return False
+        return self._done(record)
+
+    def _done(self, record: Record) -> bool:
+        self._offset, self._last = record.offset, record
+        if self._tail >= 0:
+            self._reached()
+        return not self._paused
+
+    def _fail(self, record: Record, name: str, error: Exception) -> None:
+        event(_logger, name, level=logging.ERROR, shard=self._shard, offset=record.offset, reason=str(error))
+        self._failure = error
+
+    def _reached(self) -> None:
+        if self._offset >= self._tail:
+            self._tail = -1
+            self._follower.caught_up()

@@ -1,0 +1,156 @@
+"""LogBeginning: at a checkpoint, at the log's first entry, or nowhere."""
+
+import pytest
+import pytest_asyncio
+from tests.support.log_stream import RULES, LogStream
+from tests.support.scripted_bus import ManualClock
+
+from router.shell import log_beginning
+from router.shell.log_beginning import LogBeginning
+from warren.bus import Record, Timestamp
+from warren.envelope import Batch, Hello, Join, Mark, Rules
+
+MINUTE_MS = 60_000
+NOW_MS = 1_000 * MINUTE_MS
+
+
+@pytest_asyncio.fixture
+async def log(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(log_beginning, "EMPTY_S", 0.02)
+    monkeypatch.setattr(log_beginning, "PATIENCE_S", 0.02)
+    return LogStream()
+
+
+def begin(log, **more):
+    clock = ManualClock(NOW_MS * 1_000)
+    return LogBeginning(log, "log", clock, 0, 1, prefetch=8).find(**{"hints": ()} | more)
+
+
+def hello(log, gateway="g1"):
+    log.put(Batch(gateway, 1, 1, 1), Hello())
+    return log.put(Batch(gateway, 1, 2, 1), Join(f"room-{gateway}", f"{gateway}~1", "u"))
+
+
+async def test_an_empty_log_begins_with_nothing(log):
+    """And is read from its first entry on."""
+    begun = await begin(log)
+    assert (begun.start, begun.last, begun.tail, begun.lost) == ("first", None, -1, False)
+    assert (begun.fold.offset, begun.fold.life) == (-1, "")
+
+
+async def test_a_log_without_a_checkpoint_is_read_from_its_first_entry(log):
+    """It is all there."""
+    log.put(RULES)
+    tail = hello(log)
+    begun = await begin(log)
+    assert (begun.start, begun.tail, begun.lost, begun.fold.offset) == ("first", tail, False, -1)
+
+
+async def test_it_begins_at_the_newest_checkpoint(log):
+    """Of those that were written within a while; what was before is not read. The entry there is to be compared."""
+    log.put(RULES)
+    hello(log)
+    log.marked()
+    hello(log, "g2")
+    log.now_ms = NOW_MS - 10_000
+    mark = log.marked()
+    hello(log, "g3")
+    begun = await begin(log)
+    assert (begun.start, begun.last, begun.tail) == (mark, Record(mark, log.entries[mark]), log.end - 1)
+    assert set(begun.fold.gateways) == {"g1", "g2"}
+    assert (begun.fold.offset, begun.fold.life) == (mark, "life")
+    assert log.starts == ["last", Timestamp(NOW_MS - 30_000)]
+
+
+async def test_it_looks_further_and_further_back(log):
+    """A quiet log has its last checkpoint long ago."""
+    log.put(RULES)
+    log.now_ms = NOW_MS - 10 * MINUTE_MS
+    mark = log.marked()
+    log.now_ms = NOW_MS
+    hello(log)
+    begun = await begin(log)
+    assert begun.start == mark
+    assert log.starts == ["last", *(Timestamp(NOW_MS - 1_000 * seconds) for seconds in (30, 120, 720))]
+
+
+async def test_it_begins_where_others_say_that_the_newest_one_is(log):
+    """Then nothing is looked for."""
+    log.put(RULES)
+    log.marked()
+    hello(log)
+    mark = log.marked()
+    begun = await begin(log, hints=(mark,))
+    assert begun.start == mark
+    assert log.starts == ["last", mark]
+
+
+async def test_a_place_at_which_there_is_none_is_passed_over(log):
+    """A hint about another log, or one that lies beyond the end."""
+    log.put(RULES)
+    mark = log.marked()
+    log.now_ms = NOW_MS
+    hello(log)
+    begun = await begin(log, hints=(log.end + 100, log.end - 1, -1))
+    assert begun.start == mark
+    assert log.starts[1] == log.end - 1
+
+
+async def test_a_checkpoint_that_is_not_whole_or_spoilt_is_none(log):
+    """The one before it is."""
+    log.put(RULES)
+    mark = log.marked()
+    whole = {offset: body for offset, body in log.entries.items() if offset > mark}
+    half = log.put(Mark("r2", 1))
+    log.checkpoint([b"", b""], b"d", half, "r2")
+    del log.entries[log.end - 1]
+    log.now_ms = NOW_MS
+    spoilt = log.put(Mark("r2", 1))
+    log.checkpoint([b"\xc1"], b"d", spoilt, "r2")
+    hello(log)
+    begun = await begin(log)
+    assert whole
+    assert begun.start == mark
+
+
+async def test_parts_whose_mark_lies_further_back_count_too(log):
+    """The window began between the two; the log is read from the Mark on."""
+    log.put(RULES)
+    mark = log.put(Mark("r1", 1))
+    hello(log)
+    parts = LogStream()
+    parts.put(RULES)
+    assert parts.marked() == mark
+    log.now_ms = NOW_MS
+    for offset in sorted(parts.entries)[2:]:
+        log.raw(parts.entries[offset])
+    begun = await begin(log)
+    assert (begun.start, begun.last, begun.fold.offset) == (mark, None, mark)
+
+
+async def test_a_log_whose_beginning_is_gone_and_that_has_no_checkpoint_is_lost(log):
+    """Nothing in it means anything."""
+    log.put(RULES)
+    hello(log)
+    log.drop(2)
+    begun = await begin(log)
+    assert (begun.lost, begun.fold.life, begun.tail) == (True, "", log.end - 1)
+
+
+async def test_a_life_that_began_anew_is_a_beginning(log):
+    """As good as a checkpoint: all before it is void."""
+    log.put(RULES)
+    hello(log)
+    anew = log.put(Rules("other", 1, 9, 9, 9, 1, anew=True))
+    hello(log, "g2")
+    log.drop(2)
+    begun = await begin(log)
+    assert (begun.start, begun.lost, begun.fold.offset, begun.fold.life) == (anew, False, -1, "")
+
+
+async def test_what_the_broker_does_not_give_is_not_waited_for(log):
+    """A time after the last entry, say: the next place is looked at."""
+    log.put(RULES)
+    mark = log.marked()
+    begun = await begin(log)
+    assert begun.start == mark

@@ -1,0 +1,226 @@
+"""LogReader: entry by entry, from a checkpoint on; it sees when the log is not the one that it was."""
+
+import asyncio
+
+import pytest
+import pytest_asyncio
+from tests.support.eventually import eventually
+from tests.support.log_stream import RULES, LogStream
+from tests.support.scripted_bus import ManualClock
+
+from router.core.outcome import UnknownVersion
+from router.shell import log_beginning, log_reader, steady
+from router.shell.log_reader import LogReader
+from router.shell.steady import Steady
+from warren.envelope import Batch, Gone, Hello, Rules, encode
+
+
+class Shard:
+    """Applies what it is given, and remembers what it was told."""
+
+    def __init__(self):
+        self.fold = None
+        self.begins = []
+        self.entries = []
+        self.catches = []  # how many entries had come each time
+        self.where = ()
+        self.on_entry = lambda record: None
+
+    def begun(self, fold):
+        self.fold = fold
+        self.begins.append(fold.offset)
+
+    def entry(self, record):
+        self.on_entry(record)
+        self.fold.apply(record.offset, record.body)
+        self.entries.append(record.offset)
+
+    def caught_up(self):
+        self.catches.append(len(self.entries))
+
+    def hints(self):
+        return self.where
+
+
+class Stand:
+    def __init__(self):
+        self.log, self.shard = LogStream(), Shard()
+        self.reader = LogReader(self.log, "log", ManualClock(), Steady(self.log), 0, 1, self.shard, prefetch=8)
+
+    def fill(self, count=3):
+        """Write a log's beginning and some entries; return the last offset."""
+        self.log.put(RULES)
+        return [self.log.put(Gone(f"g{number}", 1, 1)) for number in range(count)][-1]
+
+    async def read(self, upto):
+        await eventually(lambda: self.shard.entries and self.shard.entries[-1] == upto)
+
+
+@pytest_asyncio.fixture
+async def stand(monkeypatch: pytest.MonkeyPatch):
+    for module in (log_beginning, log_reader):
+        monkeypatch.setattr(module, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(log_beginning, "EMPTY_S", 0.02)
+    for module in (steady, log_reader):
+        monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.001)
+    stand = Stand()
+    yield stand
+    task = stand.reader.stop()
+    if task is not None:
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_an_empty_log_is_read_as_it_grows(stand):
+    """It is caught up with at once, and again nothing has to be said of that."""
+    stand.reader.start()
+    await eventually(lambda: stand.shard.catches == [0])
+    await stand.read(stand.fill())
+    assert (stand.shard.entries, stand.shard.begins, stand.shard.catches) == ([0, 1, 2, 3], [-1], [0])
+
+
+async def test_it_has_caught_up_when_it_has_read_to_where_the_log_ended(stand):
+    """Once, after the last entry that stood there when it began."""
+    last = stand.fill(5)
+    stand.reader.start()
+    await stand.read(last)
+    await eventually(lambda: stand.shard.catches == [6])
+    stand.log.put(Gone("g", 1, 1))
+    await stand.read(last + 1)
+    assert stand.shard.catches == [6]
+
+
+async def test_it_begins_at_a_checkpoint(stand):
+    """What lies before it is not read; the entries after it are."""
+    stand.fill()
+    mark = stand.log.marked()
+    last = stand.log.put(Gone("g", 1, 1))
+    stand.reader.start()
+    await stand.read(last)
+    assert stand.shard.begins == [mark]
+    assert stand.shard.entries == list(range(mark + 1, last + 1))
+
+
+async def test_after_a_lost_connection_it_goes_on_and_applies_nothing_twice(stand):
+    """It asks for the entry that it has read last, not for the one after that."""
+    last = stand.fill()
+    stand.reader.start()
+    await stand.read(last)
+    stand.log.breaks = 2
+    stand.log.cut()
+    await eventually(lambda: stand.log.breaks == 0)
+    stand.log.put(Gone("g", 1, 1))
+    await stand.read(last + 1)
+    assert stand.shard.entries == list(range(last + 2))
+    assert stand.log.starts[-1] == last
+    assert len(stand.shard.begins) == 1
+
+
+async def test_a_jump_in_the_numbering_is_none_in_the_log(stand):
+    """The last entry is seen to be still there, so nothing was dropped; it goes on behind the jump."""
+    last = stand.fill()
+    stand.reader.start()
+    await stand.read(last)
+    jumped = stand.log.put(Gone("g", 1, 1), at=last + 5)
+    stand.log.put(Gone("h", 1, 1))
+    await stand.read(jumped + 1)
+    assert stand.shard.entries == [*range(last + 1), jumped, jumped + 1]
+    assert len(stand.shard.begins) == 1
+    assert stand.log.starts.count(last) == 1
+
+
+async def test_what_was_dropped_unread_has_it_begin_at_a_checkpoint(stand):
+    """The last entry is not there any more: what is known is thrown away."""
+    last = stand.fill()
+    stand.reader.start()
+    await stand.read(last)
+    stand.log.cut()
+    lost = stand.log.put(Batch("g1", 1, 1, 1), Hello())
+    mark = stand.log.marked()
+    after = stand.log.put(Gone("g", 1, 1))
+    stand.log.drop(lost + 1)
+    await stand.read(after)
+    assert stand.shard.begins == [-1, mark]
+    assert set(stand.shard.fold.gateways) == {"g1"}
+
+
+async def test_another_entry_in_the_last_ones_place_is_another_log(stand):
+    """Its end was lost and grew again."""
+    last = stand.fill()
+    stand.reader.start()
+    await stand.read(last)
+    stand.log.cut()
+    stand.log.entries[last] = encode([Gone("other", 1, 1)])
+    await eventually(lambda: len(stand.shard.begins) == 2)
+    assert stand.shard.begins == [-1, -1]
+
+
+async def test_a_log_made_anew_is_begun_anew(stand):
+    """Deleted and declared again its numbers begin at 0; at the old number nothing comes."""
+    last = stand.fill(9)
+    stand.reader.start()
+    await stand.read(last)
+    stand.log.made_anew()
+    stand.log.cut()
+    first = stand.log.put(Rules("second", 1, 9, 9, 9, 1))
+    await eventually(lambda: stand.shard.fold.life == "second")
+    assert stand.shard.entries[-1] == first
+    assert stand.shard.begins == [-1, -1]
+
+
+async def test_a_lost_log_means_nothing_until_a_life_begins_anew(stand):
+    """Not even rules without that word; it says so meanwhile, and is caught up all the same."""
+    stand.fill()
+    stand.log.drop(1)
+    stand.reader.start()
+    await eventually(lambda: stand.shard.catches)
+    assert stand.reader.lost
+    stand.log.put(Rules("life", 1, 50, 50, 50, 1))
+    anew = stand.log.put(Rules("second", 1, 9, 9, 9, 1, anew=True))
+    after = stand.log.put(Gone("g", 1, 1))
+    await stand.read(after)
+    assert stand.shard.entries == [anew, after]
+    assert not stand.reader.lost
+    assert stand.shard.fold.life == "second"
+
+
+async def test_paused_it_reads_no_further(stand):
+    """Until it may go on, from where it was."""
+    stand.shard.on_entry = lambda record: stand.reader.pause() if record.offset == 1 else None
+    last = stand.fill()
+    stand.reader.start()
+    await eventually(lambda: stand.shard.entries == [0, 1])
+    stand.log.put(Gone("g", 1, 1))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert stand.shard.entries == [0, 1]
+    stand.reader.go_on()
+    await stand.read(last + 1)
+    assert stand.shard.entries == list(range(last + 2))
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("foreseen by nobody"), UnknownVersion("newer")])
+async def test_an_exception_that_nobody_foresaw_ends_the_router(stand, error):
+    """One line says where; nothing is applied after it. Here the task ends by it, and whoever watches hears it."""
+
+    def fail(record):
+        if record.offset == 2:
+            raise error
+
+    faults = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: faults.append(context["fault"].error))
+    stand.shard.on_entry = fail
+    stand.fill()
+    stand.reader.start()
+    await eventually(lambda: faults == [error])
+    loop.set_exception_handler(None)
+    assert stand.shard.entries == [0, 1]
+
+
+async def test_poison_is_passed_over(stand):
+    """It is applied like any other entry, to no effect."""
+    stand.fill()
+    poison = stand.log.raw(b"\xc1")
+    stand.reader.start()
+    await stand.read(poison)
+    assert stand.shard.fold.skipped == 1
