@@ -26,7 +26,6 @@ class Build:
     parts_wait_for_events: bool = True
     rules_wait_for_all: bool = True
     checkpoints_need_their_mark: bool = True  # else what lies between it and what is left may be gone
-    says_again: bool = True  # what has counted and was not answered, behind a Reset and in a new life
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Scenario:
     )
     restarts: bool = True  # a router that has died comes back
     few_ids: bool = False  # repeats may come from so far back that they count as new
-    answers_may_be_lost: bool = False  # with the life in which they were due; else what is not answered is said again
+    answers_may_be_lost: bool = False  # nobody waits for them; else what is not answered is said again
     limit: int = 200_000
     about: str = field(default="", compare=False)
 

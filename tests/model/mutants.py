@@ -205,6 +205,11 @@ class NumberUsedAgain(BatchNumbers):
             self.last -= 1
 
 
+class NotSaidAgain(BatchNumbers):
+    def ask_again(self):
+        pass
+
+
 class NoHello(BatchNumbers):
     def next(self):
         self.last = self.last or 1

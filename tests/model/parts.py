@@ -41,7 +41,6 @@ class Gateway:
     def __init__(self, build: Build, scenario: Scenario, name: str) -> None:
         self.name = name
         self.answers_may_be_lost = scenario.answers_may_be_lost
-        self.says_again = build.says_again and not scenario.answers_may_be_lost
         self.conn = f"{name}~1"
         self.numbers = build.numbers(100, LARGE)
         self.positions = build.positions(name, 0)
@@ -52,7 +51,6 @@ class Gateway:
         self.refs = 0
         self.told = False  # that something is lost
         self.open: dict[str, Entry] = {}  # messages without an answer
-        self.said: dict[str, Publish] = {}
         self.given_up: tuple[str, ...] = ()
         self.acks: dict[str, Position] = {}
 
@@ -70,8 +68,8 @@ class Gateway:
                 self._say(message)
 
     def _say(self, message: Publish) -> None:
-        entry = self.open[message.id] = Entry(message, 1, kept=True, charged=True)
-        self.said[message.id] = message
+        entry = Entry(message, 1, kept=True, charged=True, awaited=not self.answers_may_be_lost)
+        self.open[message.id] = entry
         self.numbers.offer(entry)
 
     def _join(self) -> None:
@@ -86,11 +84,7 @@ class Gateway:
         self.numbers.offer(Entry(leave, 1, kept=False, charged=False))
 
     def _again(self) -> None:
-        """The members join again from where they stand, and what has counted and was not answered is said again: an id is counted once."""
-        if self.says_again:
-            for ident, entry in list(self.open.items()):
-                if entry.counted:
-                    self._say(self.said[ident])
+        """The members join again from where they stand."""
         if self.wants:
             self._join()
         elif self.leaving:
@@ -149,6 +143,7 @@ class Gateway:
                 if self.positions.reset(parcel):
                     self.gap = False
                     self.numbers.count(parcel.life, parcel.counted)
+                    self.numbers.ask_again()
                     self._again()
             case LifeEnded():
                 if self.positions.ended(parcel):
@@ -173,7 +168,9 @@ class Gateway:
             case Left(ref=ref) if ref == str(self.refs):
                 self.standing, self.joined, self.leaving = None, False, False
             case Ack(id=ident, epoch=epoch, seq=seq):
-                self.open.pop(ident, None)
+                entry = self.open.pop(ident, None)
+                if entry is not None:
+                    self.numbers.answered(entry)
                 self.acks[ident] = Position(epoch, seq)
         return ""
 

@@ -38,7 +38,7 @@ MUTANTS = {
         "the log loses its beginning",
         Build(checkpoints_need_their_mark=False),
     ),
-    "what has counted and was not answered not said again": ("the ring is small", Build(says_again=False)),
+    "what has counted and was not answered not said again": ("the ring is small", Build(numbers=mutants.NotSaidAgain)),
     "the check upto <= mine off": ("the way out", Build(positions=mutants.RepeatsTakenAgain)),
     "the check after > mine off": ("the way out", Build(positions=mutants.GapsPassedOver)),
 }
