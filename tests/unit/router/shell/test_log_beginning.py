@@ -114,7 +114,7 @@ async def test_a_checkpoint_that_is_not_whole_or_spoilt_is_none(log):
 
 
 async def test_parts_whose_mark_lies_further_back_count_too(log):
-    """The window began between the two; the log is read from the Mark on."""
+    """The window began between the two, so a wider one is taken, that has both; the log is read from the Mark on."""
     log.put(RULES)
     mark = log.put(Mark("r1", 1))
     hello(log)
@@ -125,7 +125,17 @@ async def test_parts_whose_mark_lies_further_back_count_too(log):
     for offset in sorted(parts.entries)[2:]:
         log.raw(parts.entries[offset])
     begun = await begin(log)
-    assert (begun.start, begun.last, begun.fold.offset) == (mark, None, mark)
+    assert (begun.start, begun.last, begun.fold.offset) == (mark, Record(mark, log.entries[mark]), mark)
+
+
+async def test_a_checkpoint_whose_mark_was_dropped_is_none(log):
+    """What stood between it and its parts may be gone too: nobody could read on from there, however often he began."""
+    log.put(RULES)
+    hello(log)
+    mark = log.marked()
+    log.drop(mark + 1)
+    begun = await begin(log)
+    assert (begun.lost, begun.fold.life) == (True, "")
 
 
 async def test_a_log_whose_beginning_is_gone_and_that_has_no_checkpoint_is_lost(log):

@@ -161,7 +161,8 @@ class _Search:
         if found is None:
             return
         if isinstance(found, Checkpoint):
-            if self._before is None or found.offset < self._before:
+            # Where its Mark was not seen it may be gone, and with it what followed: then nobody could read on from there.
+            if found.offset in self.marks and (self._before is None or found.offset < self._before):
                 self.whole = self._parts.take(found)
         elif not isinstance(found, Rules):
             self.marks[record.offset] = record
