@@ -71,6 +71,10 @@ async def rss_mib(gateway: Gateway) -> float:
     return json.loads(text)["memory"]["rss"] / 2**20
 
 
+async def blocked(pod: Pod) -> bool:
+    return await pod.metric(f"warren_{pod.module}_bus_blocked") == 1
+
+
 async def unready(pod: Pod) -> bool:
     """Say whether a pod is not ready because of the alarm."""
     status, text = await pod.get("/readyz")
@@ -106,7 +110,7 @@ async def test_what_waits_during_a_memory_alarm_is_bounded(pods: Pods, watermark
         for pod in (first, router):
             assert (await pod.get("/healthz"))[0] == 200
             await eventually(lambda pod=pod: unready(pod), 20.0, what="a pod that says why it is not ready")
-            assert await pod.metric(f"warren_{pod.module}_bus_blocked") == 1
+            await eventually(lambda pod=pod: blocked(pod), 20.0, what="a pod whose metric says that it is held back")
         assert json.loads((await first.get("/websocket-stats"))[1])["bus"] == "blocked"
         async with await connect(first.url, user="dora") as dora:
             await dora.expect("DEGRADED")

@@ -21,7 +21,6 @@ MUTANTS = {
     "no_dedup": (Kind.DOUBLED, Target.CLIENT),
     "resume_lies": (Kind.LOST, Target.CLIENT),
     "resume_off": (Kind.UNRECOVERED, Target.CLIENT),
-    "feeds_skip": (Kind.LOST, Target.ROUTER),
 }
 
 

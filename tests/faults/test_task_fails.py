@@ -37,7 +37,7 @@ async def _log_reader(warren: Embedded) -> None:
 
 
 def _log_writer(warren: Embedded) -> None:
-    writer = warren.router.shards[0]._writer
+    writer = warren.router.shards[0]._keeper._writer
     writer._wanted = breaking
     writer.put(Mark("r", 1))
 
