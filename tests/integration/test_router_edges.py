@@ -14,6 +14,7 @@ from tests.support.buses import Inbox
 from tests.support.eventually import eventually
 from tests.support.stage import BUSES, Stage, backend, dead, message, staged
 
+from router.core.notification_list import LIST_TYPE
 from warren import envelope as wire
 from warren.address import shard_of
 from warren.bus import Bus, Source
@@ -165,6 +166,33 @@ async def test_invalid_notifications_are_set_aside_with_their_reason_and_block_n
     ]
     assert aside.deliveries[3].properties.headers["mine"] == "kept"
     assert aside.deliveries[3].properties.message_id == "m"
+
+
+async def test_a_list_of_notifications_that_is_published_again_counts_each_entry_once(stage: Stage) -> None:
+    """Under any routing key, its entries reach their addresses in order; what is invalid is set aside by itself with its place."""
+    await stage.router()
+    gate = await stage.gate("g1")
+    await stage.member(gate, "lobby")
+    await stage.member(gate, "@ann", 2)
+    aside = await dead(stage, stage.topology.notify_dead)
+    notify = await backend(stage)
+    entries = [b'{"address":"room.lobby","id":"m%d","payload":%d}' % (number, number) for number in range(300)]
+    entries[7:7] = [
+        b'{"address":"lobby","payload":1}',
+        b'{"address":"user.ann","id":"u","payload":"AP8=","encoding":"base64"}',
+    ]
+    for _ in range(2):
+        await notify("any.thing", b"[" + b",".join(entries) + b"]", content_type=LIST_TYPE)
+    await notify("room.lobby", b'"end"')
+    delivered = await gate.given("lobby", 301)
+    assert [each.payload for each in delivered] == [b"%d" % number for number in range(300)] + [b'"end"']
+    assert [each.seq for each in delivered] == list(range(1, 302))
+    (user,) = await gate.given("@ann", 1)
+    assert (user.payload, user.binary) == (b"\x00\xff", True)
+    await aside.holds(2)
+    for kept in aside.deliveries:
+        assert kept.body == b'{"address":"lobby","payload":1}'
+        assert kept.properties.headers["x-warren-index"] == 7
 
 
 async def test_notifications_keep_their_order_over_a_lost_broker(stage: Stage) -> None:

@@ -43,7 +43,7 @@ class FlowSettings(Settings):
         128, "Entries of one shard's log that the broker hands over before they are acknowledged.", ge=2, le=4096
     )
     notify_prefetch: int = variable(
-        256, "Notifications that the broker hands over before they are done.", ge=1, le=65_535
+        256, "AMQP messages with notifications that the broker hands over before they are done.", ge=1, le=65_535
     )
     batch_count: int = variable(1_024, "Notifications that are passed on to one shard at once.", ge=1)
     batch_bytes: int = variable(
