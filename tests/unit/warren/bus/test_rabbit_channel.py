@@ -90,6 +90,42 @@ async def test_a_cancelled_publish_leaves_no_hole(server: AmqpServer, connection
     assert [type(result) for result in results] == [type(None), asyncio.CancelledError, type(None)]
 
 
+async def test_a_confirm_that_stays_away_is_not_waited_for(
+    server: AmqpServer, connection: RabbitConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its fate is not known; one that comes after that disturbs nothing, and those of others still fit."""
+    monkeypatch.setattr("warren.bus.rabbit_channel.CONFIRM_S", 0.05)
+    channel = await RabbitChannel.opened(connection, confirms=True)
+    server.on_publish = lambda _: None
+    with pytest.raises(NotConfirmed, match="no confirm came"):
+        await publish(channel, b"x")
+    later = asyncio.create_task(publish(channel, b"y"))
+    await eventually(lambda: len(server.published) == 2)
+    server.send(1, spec.Basic.Ack(2, multiple=True))
+    await later
+
+
+async def test_while_the_broker_holds_publishers_back_a_confirm_is_waited_for(
+    server: AmqpServer, connection: RabbitConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes when that ends; sent again it would only stand there twice."""
+    monkeypatch.setattr("warren.bus.rabbit_channel.CONFIRM_S", 0.01)
+    looks: list[bool] = []
+
+    def held_back(_: RabbitConnection) -> bool:
+        looks.append(True)
+        return True
+
+    monkeypatch.setattr(RabbitConnection, "held_back", property(held_back))
+    channel = await RabbitChannel.opened(connection, confirms=True)
+    server.on_publish = lambda _: None
+    waits = asyncio.create_task(publish(channel, b"x"))
+    await eventually(lambda: len(looks) >= 3)
+    assert not waits.done()
+    server.send(1, spec.Basic.Ack(1))
+    await waits
+
+
 async def test_the_end_of_a_channel_ends_its_publishes(server: AmqpServer, connection: RabbitConnection) -> None:
     """What is not confirmed when the broker closes the channel is NotConfirmed with the broker's reason; later ones are BusUnavailable."""
     ends: list[bool] = []

@@ -28,6 +28,9 @@ from warren.bus.rabbit_settling import ACK_S, Content, RabbitDelivery, Settling
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable, WarrenError
 
 LONG_S = 0.005  # a delivery that took longer is followed by a turn of the loop; else those that are here follow each other at once
+# A confirm that stays away for longer is not waited for, unless the broker holds publishers back (then it comes when that ends). RabbitMQ may owe one
+# for ever where a stream has changed its leader, and answers on another channel.
+CONFIRM_S = 10.0
 FRAMES = 256  # frames of aiormq's own that a channel takes in before the connection's reader waits for it
 
 _log = logging.getLogger("warren.bus")
@@ -111,6 +114,7 @@ class RabbitChannel(Channel):
         super().__init__(connection, number, publisher_confirms=confirms, frame_buffer=FRAMES)
         self.write_queue = cast("asyncio.Queue[ChannelFrame]", _Outgoing(connection.write_queue, self._last_words))
         self._ending = False  # the frame that ends it is on its way
+        self._connection = connection
         self._socket = connection.socket
         self._on_end = on_end
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -179,7 +183,13 @@ class RabbitChannel(Channel):
         """Publish and wait for the confirm. Raises BusUnavailable, NotConfirmed, Unroutable."""
         if self._queued or not self._socket.writable:
             await self._place()
-        if not await self._send(exchange, key, body, properties or NO_PROPERTIES, mandatory, persistent):
+        confirm = self._send(exchange, key, body, properties or NO_PROPERTIES, mandatory, persistent)
+        overdue = asyncio.get_running_loop().call_later(CONFIRM_S, self._overdue, confirm)
+        try:
+            taken = await confirm
+        finally:
+            overdue.cancel()
+        if not taken:
             raise NotConfirmed(f"{exchange or 'the default exchange'} ▶ {key} was refused by the broker")
 
     async def _place(self) -> None:
@@ -216,6 +226,15 @@ class RabbitChannel(Channel):
         """Return when everything that was published has been answered, or after ``longest_s``."""
         if waiting := list(self._confirms.values()):
             await asyncio.wait(waiting, timeout=longest_s)
+
+    def _overdue(self, confirm: asyncio.Future[bool]) -> None:
+        """Give up on a confirm that has not come for long."""
+        if confirm.done():
+            return
+        if self._connection.held_back:
+            asyncio.get_running_loop().call_later(CONFIRM_S, self._overdue, confirm)
+            return
+        confirm.set_exception(NotConfirmed(f"no confirm came within {CONFIRM_S:.0f} s"))
 
     def _confirmed(self, number: int, *, multiple: bool, taken: bool) -> None:
         """Take a confirm: of one publish, or of all up to it."""

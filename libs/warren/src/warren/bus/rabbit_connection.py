@@ -233,6 +233,18 @@ class RabbitConnection(Connection):
             raise AMQPConnectionError("not connected")
         return self._sockets.socket
 
+    @property
+    def held_back(self) -> bool:
+        """Whether the broker holds publishers back (``connection.blocked``)."""
+        # ``ready()`` waits exactly while that is so; one step of it tells whether it would.
+        step = self.ready()
+        try:
+            step.send(None)
+        except StopIteration:
+            return False
+        step.close()
+        return True
+
     def abort(self) -> None:
         """End it at once, though the peer does not answer."""
         if self._sockets.socket is not None:

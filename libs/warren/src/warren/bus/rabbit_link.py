@@ -86,7 +86,7 @@ class Link:
     @property
     def blocked(self) -> bool:
         """Whether the broker holds back what is published here (a memory or disk alarm)."""
-        return self.connection is not None and _is_blocked(self.connection)
+        return self.connection is not None and self.connection.held_back
 
     def start(self) -> None:
         """Begin to connect; does nothing the second time."""
@@ -161,23 +161,12 @@ class Link:
             await asyncio.wait({closing}, timeout=BLOCKED_CHECK_S)
             if closing.done():
                 return
-            blocked = _is_blocked(connection)
+            blocked = connection.held_back
             if blocked != self._blocked:
                 self._blocked = blocked
                 state = "holds publishing back: a memory or disk alarm" if blocked else "takes publishes"
                 _log.warning("the broker %s (%s)", state, self._purpose)
                 self._on_blocked()
-
-
-def _is_blocked(connection: RabbitConnection) -> bool:
-    # ``ready()`` waits exactly while the connection is blocked; one step of it tells whether it would.
-    step = connection.ready()
-    try:
-        step.send(None)
-    except StopIteration:
-        return False
-    step.close()
-    return True
 
 
 async def _end(connection: RabbitConnection) -> None:
