@@ -28,8 +28,8 @@ from scripts.children import PORTS_VARIABLE, Child, end_all, free_port
 from scripts.rabbit_node import RabbitMissing, RabbitNode
 
 from embedded.broker import unreachable
+from embedded.settings import with_origins
 from warren.origins import LOCAL
-from warren.settings import NONE
 from warren.topology import DEFAULT_SHARDS
 from warren.urls import ESCAPES, FORM, WrongURL, parse_broker
 
@@ -231,9 +231,7 @@ def run(folder: Path) -> int:
             amqp_url = with_virtual_host(node.url)
         env = service_env(amqp_url)
         page = [f"http://{host}:{port + 2}" for host in ("127.0.0.1", "localhost")]
-        env["WARREN_GATEWAY_ORIGINS"] = ",".join(
-            [*page, *(each for each in [env.get("WARREN_GATEWAY_ORIGINS", "")] if each not in ("", NONE))]
-        )
+        env["WARREN_GATEWAY_ORIGINS"] = with_origins(page, env["WARREN_GATEWAY_ORIGINS"])
         gateways = [f"127.0.0.1:{each}" for each in (port, port + 1)]
         services.append(launch_page(port + 2, gateways, env, folder))
         for number in (1, 2):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import statistics
 
+from aiormq.abc import AbstractConnection
+
 from bench.streams.clients import FAULTS, Reader, Writer, connect, drop, eventually, one_entry
 from bench.streams.stage import Stage, brief
 from bench.streams.verdict import jumps
@@ -34,14 +36,9 @@ async def behind(stage: Stage) -> None:
         lambda: sum(one.confirmed for one in writers) * SIZE > 6 * KEPT, 120.0, "what is written beyond the limit"
     )
     connection = await connect(stage.urls[leader])
-    took: list[float] = []
-    firsts: list[int | None] = []
-    for _ in range(10):
-        offset, seconds, _ = await one_entry(connection, queue, "first")
-        firsts.append(offset)
-        took.append(seconds)
+    firsts, took = await ten_times(connection, queue, "first")
     stage.say(
-        f"behind: written {sum(one.confirmed for one in writers)}; asked for `first` while it moves: {firsts[0]} … {firsts[-1]}, {ms(took)}"
+        f"behind: written {sum(one.confirmed for one in writers)}; asked for `first` while it moves: {firsts[0]} … {firsts[-1]}, {took}"
     )
     for what, offset in (("the stopped reader's next (dropped)", asked), ("offset 0 (dropped)", 0)):
         got, seconds, _ = await one_entry(connection, queue, offset)
@@ -49,14 +46,9 @@ async def behind(stage: Stage) -> None:
         stage.say(
             f"behind: asked for {what} {offset}: given {got} after {1_000 * seconds:.1f} ms; `first` then {first}"
         )
-    took = []
-    lasts: list[int | None] = []
-    for _ in range(10):
-        offset, seconds, _ = await one_entry(connection, queue, "last")
-        lasts.append(offset)
-        took.append(seconds)
+    lasts, took = await ten_times(connection, queue, "last")
     stage.say(
-        f"behind: asked for `last`: {lasts[0]} … {lasts[-1]}, {ms(took)}; passive declare counts {await counted(stage, queue)}"
+        f"behind: asked for `last`: {lasts[0]} … {lasts[-1]}, {took}; passive declare counts {await counted(stage, queue)}"
     )
     await asyncio.sleep(stage.seconds / 3)
     for reader in slow:
@@ -105,8 +97,8 @@ async def asked(stage: Stage) -> None:
     for node, url in enumerate(stage.urls):
         each = await connect(url)
         for offset in ("first", "last", count - 1):
-            answers = [await one_entry(each, queue, offset) for _ in range(10)]
-            stage.say(f"asked node {node + 1} for {offset!r}: {answers[0][0]}, {ms([one[1] for one in answers])}")
+            given, took = await ten_times(each, queue, offset)
+            stage.say(f"asked node {node + 1} for {offset!r}: {given[0]}, {took}")
         await drop(each)
     for home in range(len(stage.urls)):
         for ahead in (0, 1, 40, 1_000):
@@ -147,6 +139,12 @@ async def counted(stage: Stage, queue: str) -> list[int | str | None]:
         finally:
             await drop(connection)
     return found
+
+
+async def ten_times(connection: AbstractConnection, queue: str, place: int | str) -> tuple[list[int | None], str]:
+    """Ask a stream for what stands at a place, ten times; return the offsets that were given, and how long it took."""
+    answers = [await one_entry(connection, queue, place) for _ in range(10)]
+    return [offset for offset, _, _ in answers], ms([seconds for _, seconds, _ in answers])
 
 
 def ms(seconds: list[float]) -> str:

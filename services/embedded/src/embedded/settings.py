@@ -5,7 +5,7 @@ Whatever ``WARREN_…`` variable is set counts as for the services themselves. I
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.settings import GatewaySettings
@@ -67,22 +67,25 @@ class EmbeddedSettings:
         return self.gateways[0].listen.origins
 
 
+def with_origins(own: Iterable[str], given: str) -> str:
+    """Return the origins that are ``own`` and those that were ``given`` (empty or ``-``: none), as the gateways' setting has them."""
+    given = given.strip()
+    return ",".join([*own, *([] if given in ("", NONE) else [given])])
+
+
 def read_embedded(env: Mapping[str, str] | None = None) -> EmbeddedSettings:
     """Read the settings from ``env`` (None: the process's environment). Raises SettingsError with every problem."""
     given = environment() if env is None else dict(env)
     problems = [f"{name}: embedded mode has two gateways; set PORT instead" for name in _NOT_HERE if given.get(name)]
     port = _port(given.get("PORT", ""), problems)
     ports = [port + number for number in range(GATEWAYS)]
-    origins = list(LOCAL)  # pages of one's own machine, also from a development server's port
-    extra = given.get("WARREN_GATEWAY_ORIGINS", "").strip()
-    if extra not in ("", NONE):
-        origins.append(extra)
     on_rabbit = bool(given.get("WARREN_AMQP_URL") or given.get("WARREN_AMQP_URL_FILE"))
     merged = {
         **_DEFAULTS,
         **({} if on_rabbit else _ALONE),
         **{name: value for name, value in given.items() if value and name not in _NOT_HERE},
-        "WARREN_GATEWAY_ORIGINS": ",".join(origins),
+        # pages of one's own machine, also from a development server's port
+        "WARREN_GATEWAY_ORIGINS": with_origins(LOCAL, given.get("WARREN_GATEWAY_ORIGINS", "")),
     }
     checks = (on_this_machine, otel_problems)
     gateways, router = [], None

@@ -221,6 +221,18 @@ async def test_a_leave_without_place_begins_our_life_anew():
         await rig.uplink.close()
 
 
+async def crowded() -> tuple[Rig, asyncio.Task[None]]:
+    """Fill a shard above half while nothing is confirmed; return the rig and who waits for place."""
+    rig = await Rig(count=4, bytes=10_000).begin()
+    rig.bus.gate.clear()
+    for number in range(3):
+        rig.uplink.publish(message(number))
+    held = asyncio.create_task(rig.uplink.place("r"))
+    await asyncio.sleep(0)
+    assert not held.done()
+    return rig, held
+
+
 async def test_crowded_readers_wait_for_place():
     """Above half of a buffer who publishes is held, until the routers have counted so much that it is below again."""
     rig = await Rig(count=4, bytes=10_000).begin()
@@ -244,12 +256,7 @@ async def test_crowded_readers_wait_for_place():
 
 async def test_an_absent_broker_releases_readers_and_refuses_above_half():
     """When the broker goes nobody is held any longer, and above half messages are refused as unavailable."""
-    rig = await Rig(count=4, bytes=10_000).begin()
-    rig.bus.gate.clear()
-    for number in range(3):
-        rig.uplink.publish(message(number))
-    held = asyncio.create_task(rig.uplink.place("r"))
-    await asyncio.sleep(0)
+    rig, held = await crowded()
     rig.bus.turn(False)
     await asyncio.wait_for(held, 5)
     assert not rig.uplink.crowded("r")
@@ -259,12 +266,7 @@ async def test_an_absent_broker_releases_readers_and_refuses_above_half():
 
 async def test_a_broker_that_holds_publishers_back_is_as_one_that_is_away():
     """Its alarm may last for hours: nobody is held for that, above half messages are refused, and all is well when it is over."""
-    rig = await Rig(count=4, bytes=10_000).begin()
-    rig.bus.gate.clear()
-    for number in range(3):
-        rig.uplink.publish(message(number))
-    held = asyncio.create_task(rig.uplink.place("r"))
-    await asyncio.sleep(0)
+    rig, held = await crowded()
     rig.bus.block(True)
     await asyncio.wait_for(held, 5)
     assert not rig.uplink.crowded("r")
@@ -280,10 +282,8 @@ async def test_a_broker_that_holds_publishers_back_is_as_one_that_is_away():
 
 async def test_who_no_longer_waits_for_place_leaves_nothing_behind():
     """However many come and go while the broker takes nothing."""
-    rig = await Rig(count=4, bytes=10_000).begin()
-    rig.bus.gate.clear()
-    for number in range(3):
-        rig.uplink.publish(message(number))
+    rig, held = await crowded()
+    held.cancel()
     for _ in range(100):
         held = asyncio.create_task(rig.uplink.place("r"))
         await asyncio.sleep(0)
