@@ -6,11 +6,14 @@ It measures nothing itself: it puts what was recorded into lines. The checker bu
 from __future__ import annotations
 
 import json
+import time
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 from tests.faults.history import History
@@ -20,6 +23,8 @@ from tests.faults.verdict import Verdict, excerpt
 
 _FAULTS_SHOWN = 12
 _EXCERPTS_SHOWN = 3
+_STRETCHES_SHOWN = 8
+_STRETCH_S = 2.0  # a shorter silence is not worth a line of its own
 _AFTER_S = 2.0  # a silence that begins so long after an action is over is not its doing
 
 
@@ -42,7 +47,7 @@ class Report:
 
     def lines(self) -> list[str]:
         """Return it for people."""
-        return [*self.figures(), *self._silences(), *self._failures()]
+        return [*self.figures(), *self._silences(), *self._stretches(), *self._failures()]
 
     def figures(self) -> list[str]:
         """Return the numbers."""
@@ -88,6 +93,20 @@ class Report:
                 f"most {silences[-1]:.1f} s ({len(silences)})"
             )
 
+    def _stretches(self) -> Iterator[str]:
+        """Say when the longest silences were: by the time of the schedule, and by that of the pods' logs."""
+        wall_s = time.time() - time.monotonic()
+        for stretch in stretches(self.pulse.delivered_at)[:_STRETCHES_SHOWN]:
+            at = datetime.fromtimestamp(wall_s + stretch.began, UTC)
+            after = f", {stretch.began - self._start:.1f} s after the start" if self.done else ""
+            rooms = " ".join(stretch.rooms)
+            yield f"silent for {stretch.lasted_s:.1f} s from {at:%H:%M:%S.%f} UTC{after}: {rooms}"
+
+    @property
+    def _start(self) -> float:
+        """When the schedule began."""
+        return self.done[0].began - self.done[0].action.at_s
+
     def _failures(self) -> Iterator[str]:
         if self.good:
             yield "the promise was kept"
@@ -117,6 +136,32 @@ def longest_silence_s(delivered_at: Iterable[array[float]], done: Done) -> float
             longest = max(longest, times[at] - times[at - 1])
             at += 1
     return longest
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A time in which rooms were silent: that of the room that was so for the longest, and all rooms whose silences overlap with it."""
+
+    began: float
+    lasted_s: float
+    rooms: tuple[str, ...]
+
+
+def stretches(delivered_at: Mapping[str, array[float]]) -> list[Stretch]:
+    """Return the silences, the longest first; none overlaps with another."""
+    gaps = [
+        (before, after, room)
+        for room, times in delivered_at.items()
+        for before, after in pairwise(times)
+        if after - before >= _STRETCH_S
+    ]
+    found: list[Stretch] = []
+    while gaps:
+        began, ended, _ = max(gaps, key=lambda gap: gap[1] - gap[0])
+        within = {gap for gap in gaps if gap[0] < ended and gap[1] > began}
+        found.append(Stretch(began, ended - began, tuple(sorted({room for _, _, room in within}))))
+        gaps = [gap for gap in gaps if gap not in within]
+    return found
 
 
 def _listed(counts: Counter[str]) -> str:
