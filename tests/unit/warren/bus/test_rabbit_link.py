@@ -134,6 +134,19 @@ async def test_addresses_are_tried_in_turn(server: AmqpServer, owner: Owner, mak
     await eventually(lambda: "up" in owner.moments)
 
 
+async def test_a_lost_connection_is_made_again_to_the_next_address(
+    server: AmqpServer, owner: Owner, make: Callable[..., Link]
+) -> None:
+    """Its node may stand still: then it would take another one, and say nothing."""
+    async with AmqpServer() as other:
+        link = make(server.url, other.url)
+        await eventually(lambda: link.connection is not None)
+        server.refuse[spec.Connection.StartOk] = lambda _: None
+        server.drop()
+        await eventually(lambda: owner.moments == ["up", "down", "up"])
+        assert (server.connections, other.connections) == (1, 1)
+
+
 async def test_the_first_attempt_is_told_also_when_it_fails(owner: Owner, make: Callable[..., Link]) -> None:
     """Who waits for the first attempt goes on when no address answers, without a connection."""
     link = make(f"amqp://guest:guest@127.0.0.1:{free_port()}/")

@@ -109,10 +109,12 @@ class Link:
         failures = 0
         while not self._closed:
             for _ in self._urls:
-                if await self._serve(self._urls[self._turn]):
+                served = await self._serve(self._urls[self._turn])
+                # The next one in any case: a node that stands still takes a connection too, and then says nothing.
+                self._turn = (self._turn + 1) % len(self._urls)
+                if served:
                     failures = 0
                     break
-                self._turn = (self._turn + 1) % len(self._urls)
             self._attempted.set()
             failures += 1
             await asyncio.sleep(self._times.pause(failures, self._random))
