@@ -1,7 +1,8 @@
 """PeerInbox: what gateways and routers tell this router. Heartbeats and goodbyes go to the leases, questions to the shards that they are about.
 
 The router's own queue: exclusive, named anew for each connection. While it is not consumed no lease ends, since nothing could be heard; nor while
-nothing at all comes, not even what this router says itself: then it is deaf, and the others are not dead. It decides nothing. ``app.py`` builds it and ticks it, the heartbeat says when it has to be consumed anew.
+nothing at all comes, not even what this router says itself: then it is deaf, and the others are not dead. It decides nothing. ``app.py`` builds
+it and ticks it, the heartbeat says when it has to be consumed anew.
 """
 
 from __future__ import annotations
