@@ -34,6 +34,7 @@ GRACE_S = 0.5
 # Where the entry that it has read last does not come, it tries one way after the other as long as any shows entries. It is gone where the log is said
 # so often in a row to end before it: silence is no proof, for while a stream has no leader nothing comes.
 WAYS = 3
+AGAIN_S = 0.5  # how long each way is tried after the first
 
 _logger = get_logger("router.log_reader")
 
@@ -173,7 +174,7 @@ class LogReader:
             self._stream,
             start or "first",
             self._take,
-            PATIENCE_S,
+            min(PATIENCE_S, AGAIN_S) if self._short else PATIENCE_S,
             prefetch=self._prefetch,
             overdue=self._overdue,
         )
