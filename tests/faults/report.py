@@ -23,8 +23,8 @@ from tests.faults.verdict import Verdict, excerpt
 
 _FAULTS_SHOWN = 12
 _EXCERPTS_SHOWN = 3
-_STRETCHES_SHOWN = 8
-_STRETCH_S = 2.0  # a shorter silence is not worth a line of its own
+_SILENCES_SHOWN = 6
+_SILENT_S = 1.5  # what is shorter is not shown
 _AFTER_S = 2.0  # a silence that begins so long after an action is over is not its doing
 
 
@@ -47,7 +47,7 @@ class Report:
 
     def lines(self) -> list[str]:
         """Return it for people."""
-        return [*self.figures(), *self._silences(), *self._stretches(), *self._failures()]
+        return [*self.figures(), *self._silences(), *self._longest(), *self._failures()]
 
     def figures(self) -> list[str]:
         """Return the numbers."""
@@ -93,19 +93,11 @@ class Report:
                 f"most {silences[-1]:.1f} s ({len(silences)})"
             )
 
-    def _stretches(self) -> Iterator[str]:
-        """Say when the longest silences were: by the time of the schedule, and by that of the pods' logs."""
-        wall_s = time.time() - time.monotonic()
-        for stretch in stretches(self.pulse.delivered_at)[:_STRETCHES_SHOWN]:
-            at = datetime.fromtimestamp(wall_s + stretch.began, UTC)
-            after = f", {stretch.began - self._start:.1f} s after the start" if self.done else ""
-            rooms = " ".join(stretch.rooms)
-            yield f"silent for {stretch.lasted_s:.1f} s from {at:%H:%M:%S.%f} UTC{after}: {rooms}"
-
-    @property
-    def _start(self) -> float:
-        """When the schedule began."""
-        return self.done[0].began - self.done[0].action.at_s
+    def _longest(self) -> Iterator[str]:
+        """Say when the longest silences ended, by the clock of the pods' logs."""
+        for silence_s, room, ended in longest_silences(self.pulse.delivered_at):
+            at = datetime.fromtimestamp(time.time() - time.monotonic() + ended, UTC)
+            yield f"{room} was silent for {silence_s:.1f} s until {at:%H:%M:%S}.{at.microsecond // 1000:03d}"
 
     def _failures(self) -> Iterator[str]:
         if self.good:
@@ -138,29 +130,20 @@ def longest_silence_s(delivered_at: Iterable[array[float]], done: Done) -> float
     return longest
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A time in which rooms were silent: that of the room that was so for the longest, and all rooms whose silences overlap with it."""
-
-    began: float
-    lasted_s: float
-    rooms: tuple[str, ...]
-
-
-def stretches(delivered_at: Mapping[str, array[float]]) -> list[Stretch]:
-    """Return the silences, the longest first; none overlaps with another."""
-    gaps = [
-        (before, after, room)
-        for room, times in delivered_at.items()
-        for before, after in pairwise(times)
-        if after - before >= _STRETCH_S
-    ]
-    found: list[Stretch] = []
-    while gaps:
-        began, ended, _ = max(gaps, key=lambda gap: gap[1] - gap[0])
-        within = {gap for gap in gaps if gap[0] < ended and gap[1] > began}
-        found.append(Stretch(began, ended - began, tuple(sorted({room for _, _, room in within}))))
-        gaps = [gap for gap in gaps if gap not in within]
+def longest_silences(delivered_at: Mapping[str, array[float]]) -> list[tuple[float, str, float]]:
+    """Return the longest times between two deliveries of a room, each with the room and when it ended; the longest first, one for each
+    time at which many rooms were silent together.
+    """
+    every = sorted(
+        ((now - before, room, now) for room, times in delivered_at.items() for before, now in pairwise(times)),
+        reverse=True,
+    )
+    found: list[tuple[float, str, float]] = []
+    for silence in every:
+        if len(found) == _SILENCES_SHOWN or silence[0] < _SILENT_S:
+            break
+        if all(abs(silence[2] - other[2]) > _AFTER_S for other in found):
+            found.append(silence)
     return found
 
 

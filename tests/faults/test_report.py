@@ -10,7 +10,7 @@ import pytest
 from tests.faults.checker import Options, options_of
 from tests.faults.history import History, Joined, Sent
 from tests.faults.participant import Pulse
-from tests.faults.report import Report, Stretch, longest_silence_s, stretches
+from tests.faults.report import Report, longest_silence_s
 from tests.faults.schedule import Action, Target, Verb
 from tests.faults.troubles import Done
 from tests.faults.verdict import judge
@@ -50,25 +50,6 @@ def test_the_longest_of_all_rooms_counts() -> None:
     """One silent room is enough."""
     rooms = [array("d", [9.0, 10.5, 11.5]), array("d", [9.0, 15.0])]
     assert longest_silence_s(rooms, done(10.0, 11.0)) == 6.0
-
-
-def test_silences_that_overlap_are_one() -> None:
-    """That of the room that was silent for the longest, with the names of all; the longest comes first, and short ones are none."""
-    rooms = {
-        "a": array("d", [0.0, 1.0, 6.0, 20.0, 21.9]),
-        "b": array("d", [2.0, 5.0]),
-        "c": array("d", [7.0, 10.0, 11.0]),
-        "d": array("d", [30.0]),
-    }
-    assert stretches(rooms) == [Stretch(6.0, 14.0, ("a", "c")), Stretch(1.0, 5.0, ("a", "b"))]
-
-
-def test_the_report_says_when_it_was_silent() -> None:
-    """By the time of the schedule, whose first action came 2 s after its start."""
-    pulse = Pulse(delivered_at={"room:1": array("d", [100.0, 103.5])})
-    kill = Done(Action(2.0, 1.0, Verb.KILL, Target.ROUTER, 0), 99.0, 100.0)
-    lines = Report("repeat-me", History(), judge(History()), pulse, [kill], [], 0.5).lines()
-    assert any("silent for 3.5 s from " in line and "3.0 s after the start: room:1" in line for line in lines)
 
 
 def test_a_failure_says_how_to_repeat_it() -> None:

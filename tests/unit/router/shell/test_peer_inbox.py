@@ -53,7 +53,7 @@ class Stand:
         self.doors = Doors(self.bus, self.topology)
         self.moved = 0
         self.inbox = PeerInbox(
-            self.bus, self.topology, "r1", self.clock, self.gateways, self.routers, self.doors, self.metrics
+            self.bus, self.topology, "r1", self.clock, self.gateways, self.routers, self.doors, self.metrics, deaf_s=1.0
         )
         self.shards = [Asked(), Asked()]
         self.inbox.connect(self.shards, self._move)
@@ -141,6 +141,20 @@ async def test_a_lease_ends_only_for_who_could_be_heard():
     assert (stand.gateways.living, stand.routers.living) == (frozenset(), frozenset())
 
 
+async def test_who_does_not_hear_itself_takes_nobody_for_dead():
+    """Its connection is open and carries nothing, or it stood still itself: all have a whole lease from when something comes again."""
+    stand = await Stand().start()
+    stand.hear(RouterHeartbeat("r1", 1), RouterHeartbeat("r2", 1), Heartbeat("g1", 1))
+    stand.clock.advance(60.0)
+    stand.inbox.tick()
+    assert (stand.gateways.living, stand.routers.living, stand.inbox.listening_s()) == ({"g1"}, {"r1", "r2"}, 0.0)
+    for _ in range(4):  # it hears itself again, and nobody else
+        stand.clock.advance(0.9)
+        stand.hear(RouterHeartbeat("r1", 1))
+        stand.inbox.tick()
+    assert (stand.gateways.living, stand.routers.living) == ({"g1"}, {"r1"})
+
+
 async def test_the_doors_of_the_dead_are_closed():
     """Of a gateway and of a router whose lease has ended, and of a gateway's former life; a late word of it names no door."""
     stand = await Stand().start()
@@ -208,6 +222,7 @@ async def test_routers_come_and_go_and_say_how_far_they_have_got():
     stand.hear(RouterBye("r2"), RouterBye("r2"))
     assert (stand.routers.living, stand.moved) == ({"r1"}, 3)
     stand.clock.advance(1.5)
+    stand.hear(Heartbeat("g1", 1))
     stand.inbox.tick()
     stand.inbox.tick()
     assert (stand.routers.living, stand.moved) == (frozenset(), 4)

@@ -174,6 +174,10 @@ class Shard:
         spoken = self._context.routers.spoken(self.number)
         return () if spoken is None or spoken.mark < 0 else (spoken.mark,)
 
+    def known(self) -> bool:
+        """Say whether another router has told of the log's life."""
+        return self._context.routers.spoken(self.number) is not None
+
     def begun(self, fold: Fold) -> None:
         """What is read from now on is applied to this fold."""
         self._do(self.speaker.happened(Event.ANEW))
