@@ -6,7 +6,6 @@ Nobody imports it but ``__main__`` and the embedded service (and tests). It deci
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 
 from router.core.gateways import Gateways
@@ -41,6 +40,8 @@ TICK_S = 0.1
 EGRESS_BUSY_PER_S = 500.0
 # How long a router that goes waits for the others to speak for its shards.
 HANDOVER_S = 3.0
+# Who does not even hear itself for so many heartbeats is deaf.
+DEAF_BEATS = 3
 # After this many times the seconds of a checkpoint anything that has come is enough for one.
 LATE = 10
 
@@ -79,7 +80,15 @@ class Router:
         self.routers = Routers(times.peer_lease_ms / 1_000)
         self._doors = Doors(bus, self.topology)
         self.inbox = PeerInbox(
-            bus, self.topology, self.id, self._clock, self.gateways, self.routers, self._doors, self.metrics
+            bus,
+            self.topology,
+            self.id,
+            self._clock,
+            self.gateways,
+            self.routers,
+            self._doors,
+            self.metrics,
+            deaf_s=DEAF_BEATS * times.announce_ms / 1_000,
         )
         self.heartbeat = Heartbeat(
             bus,
@@ -165,12 +174,16 @@ class Router:
         await self.intake.start()
 
     async def stop(self) -> None:
-        """Take no more, finish what has begun, speak until the others do, and end."""
+        """Take no more, finish what has begun, speak until the others do, and end. Whatever fails on the way, the rest is done."""
         self.readiness.drain()
         finish_s = self.settings.takeover.stop_deadline_ms / 2_000 if self._bus.up else 0.0
-        with contextlib.suppress(TimeoutError):  # what is not done goes to the next ones
+        try:
             async with asyncio.timeout(finish_s):
                 await self._finish()
+        except TimeoutError:
+            pass  # what is not done goes to the next ones
+        except Exception as error:  # noqa: BLE001 - the next ones take over as from one that died
+            event(_log, "stop_failed", level=logging.ERROR, error=error)
         await self.intake.kill()
         await self.heartbeat.stop()
         ticker, self._ticker = self._ticker, None
