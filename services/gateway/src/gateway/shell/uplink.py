@@ -11,6 +11,7 @@ drain call it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections import deque
@@ -64,6 +65,9 @@ class _Shard:
         self.cadence = Cadence(limits.interval_s)
         self.waiters: dict[asyncio.Future[None], None] = {}
         self.task: asyncio.Task[None] | None = None
+        self.awaiting: asyncio.Timeout | None = (
+            None  # the confirm of the batch under way; it ends where that is not needed any more
+        )
         self.idle = asyncio.Event()
         self.idle.set()
         self.join_place = asyncio.Event()
@@ -166,6 +170,7 @@ class Uplink:
         """Take that our batches up to ``number`` have counted in this life."""
         sent = self._shards[shard]
         self._went(sent.batches.count(life, number))
+        self._await_no_longer(sent)
         if sent.waiters:
             self._make_place(sent)
 
@@ -178,6 +183,7 @@ class Uplink:
         if known is None:
             return False
         self._went(known)
+        self._await_no_longer(sent)
         self._make_place(sent)
         self._kick(sent)
         return True
@@ -290,9 +296,8 @@ class Uplink:
 
     def _give_up(self, entry: Sending) -> None:
         reason = "answer_timeout" if entry.confirmed else "publish_timeout"
-        told = not entry.confirmed or bool(
-            entry.id
-        )  # who gave no id is answered nothing: what is in the log comes by itself
+        # Who gave no id is answered nothing: what is in the log comes by itself.
+        told = not entry.confirmed or bool(entry.id)
         if self._unanswered.get(entry.key) is entry:
             del self._unanswered[entry.key]
         trace_id = entry.hop.trace_id if entry.hop is not None else None
@@ -336,17 +341,13 @@ class Uplink:
         key = self._topology.shard_key(shard.number)
         while shard.batches.is_under_way(batch):
             try:
-                await self._bus.publish(self._topology.ingress, key, body, _PROPERTIES, mandatory=True)
+                await self._publish(shard, key, body)
+            except TimeoutError:
+                continue  # it has counted, or its life is over
             except (BusUnavailable, NotConfirmed, Unroutable) as error:
                 if wait_s == RETRY_FIRST_S and not isinstance(error, BusUnavailable):
-                    event(
-                        _log,
-                        "publish_retry",
-                        level=logging.WARNING,
-                        shard=key,
-                        count=len(batch.entries),
-                        reason=str(error),
-                    )
+                    count, reason = len(batch.entries), str(error)
+                    event(_log, "publish_retry", level=logging.WARNING, shard=key, count=count, reason=reason)
                 await self._pause(wait_s)
                 wait_s = min(RETRY_LAST_S, 2 * wait_s)
                 shard.batches.failed(batch)
@@ -355,10 +356,21 @@ class Uplink:
         shard.join_place.set()
         shard.join_place.clear()
 
+    async def _publish(self, shard: _Shard, key: str, body: bytes) -> None:
+        try:
+            async with asyncio.timeout(None) as shard.awaiting:
+                await self._bus.publish(self._topology.ingress, key, body, _PROPERTIES, mandatory=True)
+        finally:
+            shard.awaiting = None
+
+    def _await_no_longer(self, shard: _Shard) -> None:
+        """Let the next batch go where the one whose confirm is awaited is done with: the broker may owe that confirm for long."""
+        if shard.awaiting is not None and shard.batches.sent is None:
+            shard.awaiting.reschedule(asyncio.get_running_loop().time())
+            shard.awaiting = None
+
     def _went(self, entries: Sequence[Sending]) -> None:
         """Take that these are in the log."""
-        if not entries:
-            return
         now = self._clock.monotonic()
         for entry in entries:
             trace = entry.hop.trace_id if entry.hop is not None else ""
@@ -368,11 +380,9 @@ class Uplink:
     async def _pause(self, wait_s: float) -> None:
         """Wait a little, but no longer than the broker is away."""
         self._returned.clear()
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s * self._chance.uniform(0.5, 1.5)):
                 await self._returned.wait()
-        except TimeoutError:
-            return
 
     def _watch(self, up: bool) -> None:
         if up:
