@@ -111,7 +111,9 @@ def table(found: dict[str, list[dict[str, Point]]]) -> str:
     """Return the table: for each phase a line for each variant."""
     first = next(iter(found))
     width = max(map(len, found))
-    lines = [f"{'':>8} {'':{width}} {'messages/s':>10} {'p50':>7} {'p99':>7}   CPU µs a delivery: rabbit gateway router (cores)"]
+    lines = [
+        f"{'':>8} {'':{width}} {'messages/s':>10} {'p50':>7} {'p99':>7}   CPU µs a delivery: rabbit gateway router (cores)"
+    ]
     for phase in found[first][0]:
         for name, rounds in found.items():
             points = [each[phase] for each in rounds]
@@ -120,7 +122,9 @@ def table(found: dict[str, list[dict[str, Point]]]) -> str:
             line = f"{phase:>8} {name:{width}} {one.rate:10,.0f} {one.p50:7.2f} {one.p99:7.1f}   {cpu}"
             if name != first:
                 ratio = ratios([each[phase] for each in found[first]], points)
-                line += "   × " + " ".join(f"{what} {ratio[what]:.2f}" for what in ("rate", "p50", "p99", "rabbit", "services"))
+                line += "   × " + " ".join(
+                    f"{what} {ratio[what]:.2f}" for what in ("rate", "p50", "p99", "rabbit", "services")
+                )
             lines.append(line)
     return "\n".join(lines)
 
@@ -147,9 +151,16 @@ def drive(installation: Installation, words: Sequence[str]) -> dict[str, Any]:
 def main() -> int:
     """Measure and print; see the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variant", action="append", type=variant_of, help="NAME[=SETTING=VALUE,…,@FOLDER]; the first is what others are compared with")
+    parser.add_argument(
+        "--variant",
+        action="append",
+        type=variant_of,
+        help="NAME[=SETTING=VALUE,…,@FOLDER]; the first is what others are compared with",
+    )
     parser.add_argument("--mode", choices=list(WORDS), default="rooms")
-    parser.add_argument("--rates", default="200,1000,2000,4000", help="messages a second, before saturation; \"\" for none")
+    parser.add_argument(
+        "--rates", default="200,1000,2000,4000", help='messages a second, before saturation; "" for none'
+    )
     parser.add_argument("--seconds", type=float, default=4.0, help="of each phase")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rooms", type=int, default=500, help="with ten members each (notify: so many single users)")
@@ -165,7 +176,15 @@ def main() -> int:
     phases = [f"pace={rate}:{arguments.seconds}" for rate in rates]
     if not arguments.without_full:
         phases += [f"saturate:{arguments.seconds}", f"half:{arguments.seconds}"]
-    words = ["-mode", arguments.mode, "-rooms", str(arguments.rooms), *WORDS[arguments.mode], "-phases", ",".join(phases)]
+    words = [
+        "-mode",
+        arguments.mode,
+        "-rooms",
+        str(arguments.rooms),
+        *WORDS[arguments.mode],
+        "-phases",
+        ",".join(phases),
+    ]
     if arguments.together > 1:
         words += ["-together", str(arguments.together)]
     found: dict[str, list[dict[str, Point]]] = {variant.name: [] for variant in variants}
@@ -175,7 +194,9 @@ def main() -> int:
         running = []
         for variant in variants:
             gateways, routers = variant.counts or (arguments.gateways, arguments.routers)
-            installation = Installation(gateways=gateways, routers=routers, env=shared | variant.env, python=variant.python)
+            installation = Installation(
+                gateways=gateways, routers=routers, env=shared | variant.env, python=variant.python
+            )
             running.append((variant, stack.enter_context(installation)))
         for number in range(arguments.rounds):
             turn = number % len(running)
@@ -183,7 +204,11 @@ def main() -> int:
                 report = drive(installation, [*words, "-prefix", f"bench:{number}-"])
                 found[variant.name].append(points_of(report, rates))
                 reports.append((variant.name, report))
-            print(f"round {number + 1} (load average {os.getloadavg()[0]:.1f})", file=sys.stderr)
+            print(
+                f"after round {number + 1} (load average {os.getloadavg()[0]:.1f}):\n{table(found)}",
+                file=sys.stderr,
+                flush=True,
+            )
     if arguments.json:
         arguments.json.write_text(json.dumps(reports))
     print(table(found))
