@@ -23,7 +23,7 @@ from router.shell.shard import Shard
 from router.shell.shard_context import ShardContext, ShardLimits
 from router.shell.statistics import Statistics
 from router.shell.steady import Steady
-from warren.batch import BatchLimits
+from warren.batch import BatchLimits, Pace
 from warren.bus import Bus
 from warren.clock import Clock, SystemClock
 from warren.envelope import Spoken
@@ -36,8 +36,6 @@ from warren.topology import Topology
 
 # How often leases, shards and gauges are looked at.
 TICK_S = 0.1
-# A gateway is busy from so many items a second on; a message is one, and the ACK to its sender another.
-EGRESS_BUSY_PER_S = 500.0
 # How long a router that goes waits for the others to speak for its shards.
 HANDOVER_S = 3.0
 # Who does not even hear itself for so many heartbeats is deaf.
@@ -74,7 +72,7 @@ class Router:
         self._clock = clock or SystemClock()
         tracing = tracing or Tracing("warren-router", topology=self.topology)
         flow, times = settings.flow, settings.takeover
-        interval_s = flow.batch_interval_ms / 1_000
+        pace = Pace(flow.batch_interval_ms / 1_000, self._clock.busy)
         steady = Steady(bus)
         self.gateways = Gateways(times.lease_ms / 1_000)
         self.routers = Routers(times.peer_lease_ms / 1_000)
@@ -110,7 +108,8 @@ class Router:
             self._clock,
             self.metrics,
             tracing,
-            BatchLimits(batch_bytes=flow.batch_bytes, interval_s=interval_s, busy_per_s=EGRESS_BUSY_PER_S),
+            BatchLimits(batch_bytes=flow.batch_bytes),
+            pace,
             suspect=self.inbox.suspect,
         )
         context = ShardContext(
@@ -143,7 +142,8 @@ class Router:
             self._clock,
             self.metrics,
             tracing,
-            BatchLimits(flow.batch_count, flow.batch_bytes, flow.notify_prefetch, interval_s=interval_s),
+            BatchLimits(flow.batch_count, flow.batch_bytes, flow.notify_prefetch),
+            pace,
             Sandbox(),
             router=self.id,
             prefetch=flow.notify_prefetch,

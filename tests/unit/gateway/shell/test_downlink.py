@@ -39,6 +39,9 @@ class Clock:
     def thread(self) -> float:
         return 0.0
 
+    def busy(self) -> float:
+        return 0.0
+
 
 class ListUplink:
     """Our lives, and what was said of them."""

@@ -12,6 +12,8 @@ from tests.support.gateways import recording_tracing
 
 from gateway.shell.uplink import Uplink, UplinkLimits
 from warren import envelope
+from warren.batch import Pace
+from warren.batcher import WORTHWHILE
 from warren.errors import BusUnavailable, NotConfirmed, Overloaded, Unroutable, WarrenError
 from warren.metrics import GatewayMetrics
 from warren.telemetry import HopKind
@@ -31,6 +33,9 @@ class Clock:
         return 0
 
     def thread(self) -> float:
+        return 0.0
+
+    def busy(self) -> float:
         return 0.0
 
 
@@ -87,7 +92,7 @@ class Publisher:
 class Rig:
     """An uplink on one shard with all its surroundings."""
 
-    def __init__(self, **limits: float) -> None:
+    def __init__(self, pace: Pace | None = None, **limits: float) -> None:
         self.bus, self.clock = Publisher(), Clock()
         self.undelivered: list[tuple[str, str, str]] = []
         self.overflowed: list[int] = []
@@ -98,6 +103,7 @@ class Rig:
             self.clock,
             GatewayMetrics(),
             UplinkLimits(**limits),  # type: ignore[arg-type]
+            pace or Pace(0.0, float),
             on_undelivered=lambda conn, ref, error: self.undelivered.append((conn, ref, type(error).__name__)),
             on_overflow=self.overflowed.append,
             chance=random.Random(1),
@@ -146,6 +152,26 @@ async def test_a_batch_that_fails_is_sent_again_as_it_was(rig: Rig, error: Warre
     assert rig.bus.attempts[0] == rig.bus.attempts[1] == rig.bus.attempts[2]
     assert [item.id for item in rig.bus.sent] == ["a", "b", "c"]
     assert rig.undelivered == []
+
+
+@pytest.mark.parametrize("waiting", [1, WORTHWHILE])
+async def test_at_the_beat_of_a_process_that_is_pressed(monkeypatch: pytest.MonkeyPatch, waiting: int):
+    """What comes meanwhile waits and goes together, unless it is worth a batch's costs."""
+    rig = await Rig().begin()
+    monkeypatch.setattr("warren.batch.Cadence.pause", lambda *_: 3_600.0)
+    try:
+        rig.bus.gate.clear()
+        rig.uplink.publish(message(0))
+        await asyncio.sleep(0)
+        for number in range(waiting):
+            rig.uplink.publish(message(number))
+        rig.bus.gate.set()
+        await eventually(lambda: len(rig.bus.sent) > 0)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert [len(batch) for batch in rig.bus.attempts[1:]] == ([waiting] if waiting == WORTHWHILE else [])
+    finally:
+        await rig.uplink.close()
 
 
 async def test_a_message_gives_up_at_its_deadline_and_a_join_does_not(rig: Rig):

@@ -22,7 +22,7 @@ from gateway.core.batch_numbers import BatchNumbers, Outgoing
 from gateway.shell.sending import Control, Sending
 from warren import envelope
 from warren.address import shard_of
-from warren.batch import Cadence
+from warren.batch import Cadence, Pace
 from warren.batcher import WORTHWHILE
 from warren.bus import Bus, Properties
 from warren.clock import Clock
@@ -46,23 +46,22 @@ _PROPERTIES = Properties(content_type=envelope.CONTENT_TYPE)
 
 @dataclass(frozen=True, slots=True)
 class UplinkLimits:
-    """How much of one shard may wait, how long a message may, how much goes at once, and how often to a busy one."""
+    """How much of one shard may wait, how long a message may, and how much goes at once."""
 
     count: int = 16_384
     bytes: int = 16 * 1024 * 1024
     timeout_s: float = 10.0
     batch_count: int = 512
     batch_bytes: int = 256 * 1024
-    interval_s: float = 0.0
 
 
 class _Shard:
     """One shard's buffer, those who wait for place in it, and the task that sends while there is something to send."""
 
-    def __init__(self, number: int, limits: UplinkLimits) -> None:
+    def __init__(self, number: int, limits: UplinkLimits, pace: Pace) -> None:
         self.number = number
         self.batches: BatchNumbers[Sending] = BatchNumbers(limits.batch_count, limits.batch_bytes)
-        self.cadence = Cadence(limits.interval_s)
+        self.cadence = Cadence(pace)
         self.waiters: dict[asyncio.Future[None], None] = {}
         self.task: asyncio.Task[None] | None = None
         self.awaiting: asyncio.Timeout | None = (
@@ -90,6 +89,7 @@ class Uplink:
         clock: Clock,
         metrics: GatewayMetrics,
         limits: UplinkLimits,
+        pace: Pace,
         *,
         on_undelivered: Callable[[str, str, WarrenError], None],
         on_overflow: Callable[[int], None],
@@ -110,7 +110,7 @@ class Uplink:
         self._returned = asyncio.Event()
         self._watched: deque[Sending] = deque()  # messages in the order of their deadlines
         self._unanswered: dict[tuple[str, ...], Sending] = {}  # by the key of the answer
-        self._shards = [_Shard(number, limits) for number in range(topology.shards)]
+        self._shards = [_Shard(number, limits, pace) for number in range(topology.shards)]
         metrics.waiting_from("uplink", lambda: sum(shard.batches.waiting for shard in self._shards))
         metrics.waiting_from("uncounted", lambda: sum(shard.batches.charged for shard in self._shards))
         bus.watch(self._watch)
