@@ -47,5 +47,7 @@ def test_a_routers_memory_holds_all_shards_full(values: Path, tmp_path: Path) ->
     """After a failure one router may have to read all of them; small items take more than twice what they are counted for in the ring."""
     settings = read(RouterSettings, process_environment(chart(values), "router", tmp_path))
     memory = settings.memory
-    shard = memory.history_bytes + 2.3 * memory.ring_bytes + 450 * 2 * memory.dedup_count + 300 * memory.rooms_remembered
+    shard = (
+        memory.history_bytes + 2.3 * memory.ring_bytes + 450 * 2 * memory.dedup_count + 300 * memory.rooms_remembered
+    )
     assert PROCESS + settings.bus.shards * shard <= limit(values, "router")

@@ -80,8 +80,12 @@ def test_who_says_bye_is_gone_at_once():
 def test_the_sums_are_of_those_that_live():
     """A gateway that was only met counts as a gateway, without figures."""
     gateways = Gateways(5.0)
-    gateways.heartbeat(beat("g2", connections=1, messages_in=2, messages_out=3, errors=4, rss_bytes=5, uplink_bytes=6), 0.0)
-    gateways.heartbeat(beat("g1", connections=10, messages_in=20, messages_out=30, errors=40, rss_bytes=50, uplink_bytes=60), 0.0)
+    gateways.heartbeat(
+        beat("g2", connections=1, messages_in=2, messages_out=3, errors=4, rss_bytes=5, uplink_bytes=6), 0.0
+    )
+    gateways.heartbeat(
+        beat("g1", connections=10, messages_in=20, messages_out=30, errors=40, rss_bytes=50, uplink_bytes=60), 0.0
+    )
     gateways.heartbeat(beat("gone", connections=1_000), 0.0)
     gateways.meet("g3", 0.0)
     gateways.bye("gone")
