@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from router.core.gateways import Gateways
+from router.core.gateways import Gateways, Totals
 from router.core.routers import Routers
 from router.core.upkeep import Bounds, MarkTimes
 from router.settings import RouterSettings, new_router_id
@@ -258,8 +258,28 @@ class Router:
         self.metrics.shards_active.set(len(spoken))
         self.metrics.rooms.set(sum(len(shard.fold.rooms) for shard in spoken))
         self.metrics.members.set(sum(shard.fold.rooms.memberships for shard in spoken))
-        self.metrics.gateways.set(len(self.gateways.living))
+        totals, kept_bytes = self.gateways.totals(), self.topology.limits.kept_bytes
+        self.metrics.gateways.set(totals.gateways)
+        self.metrics.uplink_bytes.set(totals.uplink_bytes)
+        self.metrics.log_kept_bytes.set(kept_bytes)
+        if (outgrown := self.gateways.outgrown(totals.uplink_bytes, kept_bytes)) is not None:
+            _log_outgrown(outgrown, totals, kept_bytes)
         self.metrics.waiting("shards", sum(shard.waiting for shard in self.shards))
+
+
+def _log_outgrown(outgrown: bool, totals: Totals, kept_bytes: int) -> None:
+    event(
+        _log,
+        "log_too_small" if outgrown else "log_large_enough",
+        level=logging.WARNING if outgrown else logging.INFO,
+        gateways=totals.gateways,
+        uplink_bytes=totals.uplink_bytes,
+        kept_bytes=kept_bytes,
+        hint="while routers are away the gateways may write more than a shard's log keeps, and it is lost unread: raise WARREN_BROKER_LOG_BYTES, "
+        "or lower WARREN_GATEWAY_UPLINK_BYTES"
+        if outgrown
+        else None,
+    )
 
 
 def _shard_limits(settings: RouterSettings) -> ShardLimits:
