@@ -46,6 +46,29 @@ def test_a_fold_restored_at_any_offset_goes_on_as_the_one_that_read_on(records, 
             assert fold.parts(size) == states[offset]
 
 
+@settings(max_examples=60, deadline=None)
+@given(logs, st.integers(1, 4_000), st.randoms(use_true_random=False))
+def test_a_snapshot_is_the_state_as_of_where_it_was_taken(records, size, chance):
+    """However many entries are applied between its steps, and though others are taken and given up meanwhile; the fold goes on as without it."""
+    fold, plain, held = Fold(0, 1), Fold(0, 1), []
+    for offset, record in enumerate(records):
+        assert fold.apply(offset, record) == plain.apply(offset, record)
+        if chance.random() < 0.3:
+            held.append((fold.snapshot(size), plain.parts(size)))
+        for snapshot, wanted in list(held):
+            if chance.random() < 0.1:
+                snapshot.close()
+                held.remove((snapshot, wanted))
+            elif chance.random() < 0.5 and not snapshot.step():
+                assert (snapshot.bodies, snapshot.digest) == wanted
+                held.remove((snapshot, wanted))
+    for snapshot, wanted in held:
+        while snapshot.step():
+            pass
+        assert (snapshot.bodies, snapshot.digest) == wanted
+    assert fold.parts(size) == plain.parts(size)
+
+
 @given(logs)
 def test_every_outcome_has_its_index(records):
     """1, 2, 3 … within each entry."""

@@ -100,8 +100,14 @@ class Fold:
 
     def parts(self, size: int = 256 * 1024) -> tuple[list[bytes], bytes]:
         """Return the whole state as of ``offset`` in bodies of about ``size`` bytes at most, and their digest."""
-        bodies = checkpoint.encoded(self.shard, self.shards, self._state, size)
-        return bodies, checkpoint.digest_of(bodies)
+        snapshot = self.snapshot(size)
+        while snapshot.step():
+            pass
+        return snapshot.bodies, snapshot.digest
+
+    def snapshot(self, size: int = 256 * 1024) -> checkpoint.Snapshot:
+        """Return what ``parts`` gives now, to be encoded step by step while the fold goes on. Close it in the end."""
+        return checkpoint.Snapshot(self.shard, self.shards, self._state, size)
 
     @classmethod
     def restored(cls, shard: int, shards: int, offset: int, bodies: Sequence[bytes]) -> Fold:
