@@ -1,5 +1,7 @@
 """LogBeginning: at a checkpoint, at the log's first entry, or nowhere."""
 
+import asyncio
+
 import pytest
 import pytest_asyncio
 from tests.support.log_stream import RULES, LogStream
@@ -60,6 +62,21 @@ async def test_it_begins_at_the_newest_checkpoint(log):
     assert set(begun.fold.gateways) == {"g1", "g2"}
     assert (begun.fold.offset, begun.fold.life) == (mark, "life")
     assert log.starts == ["last", Timestamp(NOW_MS - 30_000)]
+
+
+async def test_a_large_checkpoint_is_taken_a_little_in_each_turn(log):
+    """What else this router does goes on meanwhile."""
+    log.put(RULES)
+    log.put(Batch("g1", 1, 1, 1), Hello(), *(Join(f"room{number}", f"g1~{number:x}", "u") for number in range(50_000)))
+    log.now_ms = NOW_MS
+    log.marked()
+    turns, reading = [], asyncio.create_task(begin(log))
+    while not reading.done():
+        turns.append(len(log.starts))
+        await asyncio.sleep(0)
+    begun = await reading
+    assert len(begun.fold.rooms) == 50_000
+    assert turns.count(2) > 50_000 / 512
 
 
 async def test_it_looks_further_and_further_back(log):

@@ -11,12 +11,12 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from hashlib import blake2b
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from router.core.gateway_lives import GatewayLives
-from router.core.members import Rooms, RoomTable
+from router.core.members import RoomTable
 from router.core.message_ids import Key, MessageIds, Place
 from router.core.sequencer import Sequencer, Standing
 from warren.envelope import Rules
@@ -63,6 +63,7 @@ class State(msgspec.Struct, frozen=True):
     lives: GatewayLives
 
 
+T = TypeVar("T")
 _NAMED_LIVES = list[tuple[str, tuple[int, int]]]
 _STANDINGS = list[tuple[str, Standing]]
 _IDS = list[tuple[Key, Place]]
@@ -175,45 +176,79 @@ def encoded(shard: int, shards: int, state: State, size: int) -> list[bytes]:
 
 
 def decoded(shard: int, shards: int, bodies: Sequence[bytes]) -> State:
-    """Return the state that ``bodies`` hold. Raises MalformedEnvelope where they are not one whole state of this shard."""
+    """Return the state that ``bodies`` hold, in one go. Raises MalformedEnvelope where they are not one whole state of this shard."""
+    return finished(decoding(shard, shards, bodies))
+
+
+def finished(steps: Generator[None, None, T]) -> T:
+    """Do all steps in one go; return the generator's value."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            value: T = done.value
+            return value
+
+
+def decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[None, None, State]:
+    """Return the state that ``bodies`` hold, as the generator's value; between its steps there is little work. Raises as ``decoded``."""
     try:
-        return _decoded(shard, shards, bodies)
+        return (yield from _decoding(shard, shards, bodies))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedEnvelope(f"no checkpoint: {error}") from None
 
 
-def _decoded(shard: int, shards: int, bodies: Sequence[bytes]) -> State:
-    chunks = [chunk for body in bodies for chunk in _body_decoder.decode(body)]
-    if not chunks or chunks[0][0] is not _Section.HEAD:
+def _decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[None, None, State]:
+    head: _Head | None = None
+    tables: dict[_Section, dict[Any, Any]] = {section: {} for section in _decoders}
+    ids = {_Section.IDS: MessageIds(), _Section.OWN_IDS: MessageIds()}
+    rooms = RoomTable()
+    for body in bodies:
+        for section, raw in _body_decoder.decode(body):
+            if section is _Section.HEAD:
+                if head is not None:
+                    raise MalformedEnvelope("a checkpoint that begins twice")
+                head = _head_of(raw, shard, shards)
+                continue
+            if head is None:
+                raise MalformedEnvelope("a checkpoint without its beginning")
+            rows = _decoders[section].decode(raw)
+            if section is _Section.MEMBERS:
+                for room, gateway, members in rows:
+                    rooms.add(room, gateway, members)
+            elif section in ids:
+                for key, place in rows:
+                    ids[section].put(key, place)
+            else:
+                tables[section].update(rows)
+            yield
+    if head is None:
         raise MalformedEnvelope("a checkpoint without its beginning")
-    head = _head_decoder.decode(chunks[0][1])
-    if (head.format, head.shard, head.shards) != (FORMAT, shard, shards):
-        raise MalformedEnvelope(
-            f"a checkpoint of shard {head.shard} of {head.shards} in format {head.format}; "
-            f"this is shard {shard} of {shards}, and the format {FORMAT}"
-        )
-    rows: dict[_Section, list[Any]] = {section: [] for section in _decoders}
-    for section, raw in chunks[1:]:
-        if section is _Section.HEAD:
-            raise MalformedEnvelope("a checkpoint that begins twice")
-        rows[section] += _decoders[section].decode(raw)
-    rooms = RoomTable(_joined(rows.pop(_Section.MEMBERS)))
-    tables = {section: dict(pairs) for section, pairs in rows.items()}
-    counts = {section: len(table) for section, table in tables.items()} | {_Section.MEMBERS: rooms.memberships}
+    counts = {section: len(table) for section, table in tables.items()}
+    counts |= {section: len(seen) for section, seen in ids.items()} | {_Section.MEMBERS: rooms.memberships}
     if tuple(counts[section] for section in sorted(counts)) != head.counts:
         raise MalformedEnvelope("a checkpoint that is not whole")
+    life = head.rules.life if head.rules else ""
     state = State(
         head.rules,
-        Sequencer(
-            head.rules.life if head.rules else "", head.generation, tables[_Section.AWAKE], tables[_Section.IDLE]
-        ),
-        MessageIds(tables[_Section.IDS]),
-        MessageIds(tables[_Section.OWN_IDS]),
+        Sequencer(life, head.generation, tables[_Section.AWAKE], tables[_Section.IDLE]),
+        ids[_Section.IDS],
+        ids[_Section.OWN_IDS],
         rooms,
         GatewayLives(tables[_Section.LIVING], tables[_Section.ENDED]),
     )
     bound(state, head.rules)
     return state
+
+
+def _head_of(raw: msgspec.Raw, shard: int, shards: int) -> _Head:
+    head = _head_decoder.decode(raw)
+    if (head.format, head.shard, head.shards) != (FORMAT, shard, shards):
+        raise MalformedEnvelope(
+            f"a checkpoint of shard {head.shard} of {head.shards} in format {head.format}; "
+            f"this is shard {shard} of {shards}, and the format {FORMAT}"
+        )
+    return head
 
 
 def _add(digest: blake2b, body: bytes) -> None:
@@ -247,14 +282,3 @@ def _members(walk: Iterable[tuple[str, str, dict[str, str]]], step: int) -> Iter
                 rows, room_for = [], step
     if rows:
         yield rows
-
-
-def _joined(rows: list[tuple[str, str, dict[str, str]]]) -> Rooms:
-    rooms: Rooms = {}
-    for room, gateway, members in rows:
-        gateways = rooms.setdefault(room, {})
-        if gateway in gateways:
-            gateways[gateway].update(members)
-        else:
-            gateways[gateway] = members
-    return rooms

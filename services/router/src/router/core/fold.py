@@ -8,7 +8,7 @@ them. An entry is judged whole before anything changes; poison is passed over by
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -114,7 +114,12 @@ class Fold:
         """Return the fold that gave these ``bodies`` at ``offset``. Raises MalformedEnvelope where they are no whole state of this shard,
         UnknownVersion where it is that of a newer fold.
         """
-        state = checkpoint.decoded(shard, shards, bodies)
+        return checkpoint.finished(cls.restoring(shard, shards, offset, bodies))
+
+    @classmethod
+    def restoring(cls, shard: int, shards: int, offset: int, bodies: Sequence[bytes]) -> Generator[None, None, Fold]:
+        """Return what ``restored`` does, as the generator's value, in steps that are short however large the state is. Raises as that."""
+        state = yield from checkpoint.decoding(shard, shards, bodies)
         if state.rules is not None:
             _know(state.rules)
         fold = cls(shard, shards)

@@ -21,17 +21,15 @@ class RoomTable:
 
     def __init__(self, rooms: Rooms | None = None) -> None:
         """Begin with these members, or with nobody anywhere."""
-        self._rooms: Rooms = {} if rooms is None else rooms
+        self._rooms: Rooms = {}
         self._gateways: dict[str, dict[str, None]] = {}  # gateway ▶ its rooms
         self._targets: dict[str, tuple[str, ...]] = {}  # room ▶ its gateways, ready to use
         self._members = 0
         self._snapshots = 0  # that somebody holds
         self._own: set[str] = set()  # rooms that no snapshot shares with us, while there is one
-        for room, gateways in self._rooms.items():
-            self._targets[room] = tuple(gateways)
+        for room, gateways in (rooms or {}).items():
             for gateway, members in gateways.items():
-                self._gateways.setdefault(gateway, {})[room] = None
-                self._members += len(members)
+                self.add(room, gateway, members)
 
     def __len__(self) -> int:
         """Return how many rooms have members."""
@@ -45,6 +43,20 @@ class RoomTable:
     def memberships(self) -> int:
         """How many (room, connection) pairs there are."""
         return self._members
+
+    def add(self, room: str, gateway: str, members: dict[str, str]) -> None:
+        """Put a gateway's members of a room into a table of which nobody holds a snapshot; the dict is ours from now on."""
+        gateways = self._rooms.setdefault(room, {})
+        known = gateways.get(gateway)
+        if known is None:
+            gateways[gateway] = members
+            self._gateways.setdefault(gateway, {})[room] = None
+            self._targets[room] = tuple(gateways)
+            self._members += len(members)
+        else:
+            self._members -= len(known)
+            known.update(members)
+            self._members += len(known)
 
     def join(self, room: str, gateway: str, conn: str, user: str) -> bool:
         """Make ``conn`` of ``gateway`` a member; False where it was one already."""

@@ -13,6 +13,7 @@ Key = tuple[str, str, str]  # (room, user, id); a backend's user is ""
 Place = tuple[int, int]  # (generation, seq) that its message was given; (0, 0): it is not numbered
 
 _CHUNK = 512
+_UNBOUNDED = 1 << 62
 
 
 class MessageIds:
@@ -24,7 +25,7 @@ class MessageIds:
         # Their order is kept beside the dict, in lists that only grow: so the oldest is found at once, and a snapshot is a few references.
         self._chunks: deque[tuple[list[Key], list[Place]]] = deque()
         self._gone = 0  # so many of the first chunk's are forgotten
-        self._count = len(self.seen)
+        self._count = _UNBOUNDED
         for key, place in self.seen.items():
             self._append(key, place)
 

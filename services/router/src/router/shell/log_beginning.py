@@ -68,7 +68,7 @@ class LogBeginning:
         for place in (*places, "first"):
             search = _Search()
             await self._read(place, search, tail)
-            begun = self._restored(search, tail)
+            begun = await self._restored(search, tail)
             if begun is not None:
                 return begun
             if search.first == 0:
@@ -92,19 +92,25 @@ class LogBeginning:
         for place in (*places, "first"):
             search = _Search(before)
             await self._read(place, search, before - 1)
-            begun = self._restored(search, before)
+            begun = await self._restored(search, before)
             if begun is not None:
                 return begun
             if search.first == 0:
                 return Beginning(Fold(self._shard, self._shards), "first", None, before)
         return None
 
-    def _restored(self, search: _Search, tail: int) -> Beginning | None:
+    async def _restored(self, search: _Search, tail: int) -> Beginning | None:
+        """Take the checkpoint that was found, a little in each turn: shards that are spoken for meanwhile don't wait."""
         whole = search.whole
         if whole is None:
             return None
+        steps = Fold.restoring(self._shard, self._shards, whole.offset, list(whole.bodies))
         try:
-            fold = Fold.restored(self._shard, self._shards, whole.offset, list(whole.bodies))
+            while True:
+                next(steps)
+                await asyncio.sleep(0)
+        except StopIteration as done:
+            fold = done.value
         except MalformedEnvelope as error:
             event(
                 _logger,
