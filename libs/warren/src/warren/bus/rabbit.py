@@ -120,9 +120,7 @@ class RabbitBus:
             task.cancel()
         loop = asyncio.get_running_loop()
         parts = [loop.create_task(part.close()) for part in self._subscriptions]
-        if (
-            parts
-        ):  # in order, so that acks given are through; a broker that does not answer loses its connections all the same
+        if parts:  # in order, so that acks given are through; a broker that does not answer loses its connections too
             await asyncio.wait(parts, timeout=CLOSE_S)
         links = (self._consuming, self._reading, self._asking, self._publishing)
         await asyncio.gather(*(link.close() for link in links))
@@ -290,7 +288,8 @@ class RabbitBus:
             connection = self._publishing.connection
             if connection is None or connection.is_closed:
                 return
-            fresh = await self._opened(connection)
+            async with asyncio.timeout(self._confirm_s):
+                fresh = await self._opened(connection)
             if self._publisher is former:
                 self._publisher = fresh
                 retiring = watched(asyncio.get_running_loop().create_task(self._retire(former), name="replaced"))
@@ -298,6 +297,9 @@ class RabbitBus:
                 retiring.add_done_callback(self._retiring.discard)
             else:
                 await fresh.leave()
+        except TimeoutError:
+            if not self.blocked:
+                self._publishing.move()
         except BusUnavailable as error:
             _log.debug("no other channel to publish on: %s", error)
         finally:
