@@ -30,6 +30,10 @@ class Asked:
 
     def __init__(self):
         self.heard = []
+        self.asks = 0
+
+    def ask_everyone(self):
+        self.asks += 1
 
     def number_said(self, said):
         self.heard.append(said)
@@ -82,6 +86,15 @@ async def test_it_listens_from_when_its_queue_is_consumed():
     assert stand.inbox.listening_s() < 0
     stand.subscription.start()
     assert stand.inbox.listening_s() == 0.0
+
+
+async def test_whenever_it_listens_anew_the_gateways_are_asked():
+    """What they said meanwhile is lost, and they would ask again less and less often."""
+    stand = await Stand().start()
+    before = [shard.asks for shard in stand.shards]
+    stand.subscription.lose()
+    stand.subscription.start()
+    assert [shard.asks for shard in stand.shards] == [asks + 1 for asks in before]
 
 
 async def test_its_queue_has_a_new_name_each_time():

@@ -79,7 +79,7 @@ class BatchNumbers(Generic[E]):
         self.begun = False  # this life's Hello is in the log
         self.charged = 0  # entries that count against the limits: not sent, not confirmed or not counted
         self.charged_bytes = 0
-        self.controls = 0  # other entries that are not in the log yet
+        self.controls = 0  # other entries that are not sent, not confirmed or not counted
 
     @property
     def waiting(self) -> int:
@@ -177,9 +177,9 @@ class BatchNumbers(Generic[E]):
             entry.counted = True
             if entry.awaited:
                 self._unanswered[entry] = None
-                continue
-            entry.envelope = None
-            if entry.charged:
+            else:
+                entry.envelope = None
+            if not (entry.awaited and entry.charged):
                 self._charge(entry, -1)
         return known
 
@@ -235,10 +235,7 @@ class BatchNumbers(Generic[E]):
         went: list[E] = []
         for entry in batch.entries:
             entry.confirmed = True
-            if not entry.charged:
-                self.controls -= 1
-            if entry.kept:
-                self._uncounted.append(entry)
+            self._uncounted.append(entry)
             if entry.envelope is not None:
                 went.append(entry)
         return went

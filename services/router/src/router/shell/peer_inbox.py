@@ -143,6 +143,8 @@ class PeerInbox:
         self._hears_itself = False
         self._gateways.listen(self._since)
         self._routers.listen(self._since)
+        for shard in self._shards:
+            shard.ask_everyone()
 
     def _lost(self) -> None:
         self._since = None
