@@ -3,9 +3,9 @@
 Each time it begins to read (again) it asks for the entry that it has read last, and compares: another one there, or none, means that the log is not
 the one it was, or has dropped what was not read yet. A jump in the offsets is such a loss until that entry is seen to be still there. Then all that
 is known is thrown away, and it begins at a checkpoint again. Where it hears nothing for a while it asks by another way how far the log is: a broker
-node that has stood still may serve it no more, on an open connection, and then it reads from another. Where the log is for routers that are newer than
-this one it reads no more, and says so. It decides nothing about what an entry means (``core/fold.py``), and never writes.
-``shard.py`` has one for each shard that it reads.
+node that has stood still may serve it no more, on an open connection, and then it reads from another. Where the log is for routers that are newer
+than this one it reads no more, and says so. It decides nothing about what an entry means (``core/fold.py``), and never writes. ``shard.py`` has
+one for each shard that it reads.
 """
 
 from __future__ import annotations
