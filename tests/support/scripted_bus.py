@@ -38,6 +38,9 @@ class ManualClock:
     def thread(self) -> float:
         return self.now
 
+    def busy(self) -> float:
+        return 0.0
+
     def advance(self, seconds: float) -> None:
         self.now += seconds
         self.wall += int(seconds * 1_000_000)

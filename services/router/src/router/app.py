@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from router.core.gateways import Gateways
+from router.core.gateways import Gateways, Totals
 from router.core.routers import Routers
 from router.core.upkeep import Bounds, MarkTimes
 from router.settings import RouterSettings, new_router_id
@@ -23,7 +23,7 @@ from router.shell.shard import Shard
 from router.shell.shard_context import ShardContext, ShardLimits
 from router.shell.statistics import Statistics
 from router.shell.steady import Steady
-from warren.batch import BatchLimits
+from warren.batch import BatchLimits, Pace
 from warren.bus import Bus
 from warren.clock import Clock, SystemClock
 from warren.envelope import Spoken
@@ -36,8 +36,6 @@ from warren.topology import Topology
 
 # How often leases, shards and gauges are looked at.
 TICK_S = 0.1
-# A gateway is busy from so many items a second on; a message is one, and the ACK to its sender another.
-EGRESS_BUSY_PER_S = 500.0
 # How long a router that goes waits for the others to speak for its shards.
 HANDOVER_S = 3.0
 # Who does not even hear itself for so many heartbeats is deaf.
@@ -74,7 +72,7 @@ class Router:
         self._clock = clock or SystemClock()
         tracing = tracing or Tracing("warren-router", topology=self.topology)
         flow, times = settings.flow, settings.takeover
-        interval_s = flow.batch_interval_ms / 1_000
+        pace = Pace(flow.batch_interval_ms / 1_000, self._clock.busy)
         steady = Steady(bus)
         self.gateways = Gateways(times.lease_ms / 1_000)
         self.routers = Routers(times.peer_lease_ms / 1_000)
@@ -110,7 +108,8 @@ class Router:
             self._clock,
             self.metrics,
             tracing,
-            BatchLimits(batch_bytes=flow.batch_bytes, interval_s=interval_s, busy_per_s=EGRESS_BUSY_PER_S),
+            BatchLimits(batch_bytes=flow.batch_bytes),
+            pace,
             suspect=self.inbox.suspect,
         )
         context = ShardContext(
@@ -143,7 +142,8 @@ class Router:
             self._clock,
             self.metrics,
             tracing,
-            BatchLimits(flow.batch_count, flow.batch_bytes, flow.notify_prefetch, interval_s=interval_s),
+            BatchLimits(flow.batch_count, flow.batch_bytes, flow.notify_prefetch),
+            pace,
             Sandbox(),
             router=self.id,
             prefetch=flow.notify_prefetch,
@@ -258,8 +258,28 @@ class Router:
         self.metrics.shards_active.set(len(spoken))
         self.metrics.rooms.set(sum(len(shard.fold.rooms) for shard in spoken))
         self.metrics.members.set(sum(shard.fold.rooms.memberships for shard in spoken))
-        self.metrics.gateways.set(len(self.gateways.living))
+        totals, kept_bytes = self.gateways.totals(), self.topology.limits.kept_bytes
+        self.metrics.gateways.set(totals.gateways)
+        self.metrics.uplink_bytes.set(totals.uplink_bytes)
+        self.metrics.log_kept_bytes.set(kept_bytes)
+        if (outgrown := self.gateways.outgrown(totals.uplink_bytes, kept_bytes)) is not None:
+            _log_outgrown(outgrown, totals, kept_bytes)
         self.metrics.waiting("shards", sum(shard.waiting for shard in self.shards))
+
+
+def _log_outgrown(outgrown: bool, totals: Totals, kept_bytes: int) -> None:
+    event(
+        _log,
+        "log_too_small" if outgrown else "log_large_enough",
+        level=logging.WARNING if outgrown else logging.INFO,
+        gateways=totals.gateways,
+        uplink_bytes=totals.uplink_bytes,
+        kept_bytes=kept_bytes,
+        hint="while routers are away the gateways may write more than a shard's log keeps, and it is lost unread: raise WARREN_BROKER_LOG_BYTES, "
+        "or lower WARREN_GATEWAY_UPLINK_BYTES"
+        if outgrown
+        else None,
+    )
 
 
 def _shard_limits(settings: RouterSettings) -> ShardLimits:

@@ -33,6 +33,7 @@ REPLACE_FIRST_S, REPLACE_LAST_S = 0.2, 30.0
 SETTLE_S = 10.0
 LONGEST_CONFIRM_S = 10.0
 LAST_S = 2.0
+REPLACED_S = 1.0
 
 _log = logging.getLogger("warren.bus")
 
@@ -154,6 +155,8 @@ class RabbitBus:
         except NotConfirmed:
             if publisher is self._publisher and not publisher.over:
                 self._refused(publisher)
+            if self._replacing is not None:  # who sends it again is to find the other channel
+                await asyncio.wait((self._replacing,), timeout=REPLACED_S)
             raise
 
     async def subscribe(

@@ -18,7 +18,7 @@ import msgspec
 
 from router.core.feeds import Feeds
 from router.shell.steady import FIRST_PAUSE_S, LONGEST_PAUSE_S, Steady
-from warren.batch import BatchLimits, Cadence
+from warren.batch import BatchLimits, Cadence, Pace
 from warren.bus import Bus, Properties
 from warren.clock import Clock
 from warren.envelope import CONTENT_TYPE, Bodies, Deliver, Envelope, Feed, encode, size_of
@@ -61,6 +61,7 @@ class Egress:
         metrics: RouterMetrics,
         tracing: Tracing,
         limits: BatchLimits,
+        pace: Pace,
         *,
         suspect: Callable[[str], None],
     ) -> None:
@@ -72,6 +73,7 @@ class Egress:
         self._metrics = metrics
         self._tracing = tracing
         self._limits = limits
+        self._pace = pace
         self._suspect = suspect
         self._feeds: dict[int, Feeds] = {}  # of the shards that we speak for
         self._ways: dict[str, _Way] = {}
@@ -142,7 +144,7 @@ class Egress:
     def _way(self, key: str) -> _Way:
         way = self._ways.get(key)
         if way is None:
-            way = self._ways[key] = _Way(key, Cadence(self._limits.interval_s, self._limits.busy_per_s))
+            way = self._ways[key] = _Way(key, Cadence(self._pace))
         return way
 
     def _go(self, way: _Way) -> None:
@@ -161,6 +163,7 @@ class Egress:
                 feeds, others = self._collect(way, hops)
                 if not feeds and not others:
                     return
+                full = bool(way.dirty)  # more than goes at once
                 began, count = now(), sum(len(feed.items) for feed in feeds) + len(others)
                 failed = await self._publish(way.key, [*others, *feeds], hops)
                 if failed is None:
@@ -170,7 +173,7 @@ class Egress:
                         self._metrics.delivered("one", count)
                         self._metrics.hop_seconds("egress", now() - began, hops[0].trace_id if hops else "")
                     pause_s = way.cadence.pause(count, now())
-                    if pause_s:
+                    if pause_s and not full:
                         await asyncio.sleep(pause_s)
                     continue
                 self._failed(way, feeds, failed, count)
