@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 from tests.support.buses import Inbox
@@ -14,6 +15,7 @@ from tests.support.eventually import eventually
 from tests.support.stage import BUSES, Gate, Stage, message, staged
 
 from router.app import Router
+from router.core.fold import FOLD_VERSION
 from router.core.speaker import State
 from warren import envelope as wire
 from warren.address import shard_of
@@ -246,6 +248,22 @@ async def test_two_that_speak_at_once_do_no_harm(stage: Stage, monkeypatch: pyte
     async with Load(gate, "lobby") as load:
         await load.more(30)
     await load.arrived(gate, other)
+
+
+async def test_a_router_that_is_older_than_a_log_leaves_all_shards(stage: Stage) -> None:
+    """It lives and is not ready, says why, speaks for none, takes no notification, and no fault ends it."""
+    router = await stage.router()
+    await all_placed(router)
+    fold = router.shards[0].fold
+    assert fold.rules is not None
+    newer = msgspec.structs.replace(fold.rules, version=FOLD_VERSION + 1)
+    topology = stage.topology
+    await router._bus.publish(topology.ingress, topology.shard_key(0), wire.encode([newer]), mandatory=True)
+    (reason,) = (await eventually(lambda: router.readiness.reasons())).values()
+    assert f"shard 0: the log's rules are of version {FOLD_VERSION + 1}" in reason
+    await eventually(lambda: {shard.speaker.state for shard in router.shards} == {State.IDLE})
+    assert router.heartbeat.routers == frozenset()
+    await eventually(lambda: router.intake._subscription is None)
 
 
 async def test_a_gateway_that_was_there_before_any_router_is_served(stage: Stage) -> None:

@@ -130,6 +130,7 @@ class Router:
             known=lambda: self.heartbeat.known,
             listened=lambda: self.inbox.listening_s() >= times.lease_ms / 1_000,
             changed=self.heartbeat.soon,
+            outdated=self._outdated,
         )
         self.shards = [Shard(number, context) for number in range(self.topology.shards)]
         self.inbox.connect(self.shards, self._moved)
@@ -155,6 +156,8 @@ class Router:
             probes.internal_host, probes.internal_port, self.readiness, self.metrics.render, statistics.routes()
         )
         self._ticker: asyncio.Task[None] | None = None
+        self._lacks = ""  # why this router can't do its part before it is another one
+        self._standing_down: asyncio.Task[None] | None = None
         bus.watch_blocked(self._bus_blocked)
         self._gauges()
 
@@ -176,6 +179,10 @@ class Router:
     async def stop(self) -> None:
         """Take no more, finish what has begun, speak until the others do, and end. Whatever fails on the way, the rest is done."""
         self.readiness.drain()
+        standing_down, self._standing_down = self._standing_down, None
+        if standing_down is not None:
+            standing_down.cancel()
+            await asyncio.gather(standing_down, return_exceptions=True)
         finish_s = self.settings.takeover.stop_deadline_ms / 2_000 if self._bus.up else 0.0
         try:
             async with asyncio.timeout(finish_s):
@@ -213,8 +220,24 @@ class Router:
             self.metrics.hop_seconds("handover", took_s)
             event(_log, "shards_handed_over", shards=len(spoken), ms=round(1_000 * took_s, 1))
 
+    def _outdated(self, shard: int, reason: str) -> None:
+        """The log of a shard is for newer routers: leave all shards to them. The process stays, since another life of it would know no more."""
+        if self._lacks:
+            return
+        self._lacks = f"shard {shard}: {reason}"
+        event(_log, "router_outdated", level=logging.ERROR, shard=shard, reason=reason)
+        task = asyncio.get_running_loop().create_task(self._stand_down(), name="router-stands-down")
+        self._standing_down = watched(task)
+
+    async def _stand_down(self) -> None:
+        await self.heartbeat.leave()
+        await self.intake.stop()
+        await self.intake.kill()
+
     def preparing(self) -> str | None:
         """Return what this router still lacks to do its part for each shard; None: a message goes through at once."""
+        if self._lacks:
+            return self._lacks
         if not self.heartbeat.known:
             listening = not self.heartbeat.routers
             return "listening to the other routers" if listening else "reading the logs of its shards"

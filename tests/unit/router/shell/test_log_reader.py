@@ -8,11 +8,12 @@ from tests.support.eventually import eventually
 from tests.support.log_stream import RULES, LogStream
 from tests.support.scripted_bus import ManualClock
 
-from router.core.outcome import UnknownVersion
+from router.core import checkpoint
+from router.core.fold import FOLD_VERSION
 from router.shell import log_beginning, log_reader, steady
 from router.shell.log_reader import LogReader
 from router.shell.steady import Steady
-from warren.envelope import Batch, Gone, Hello, Rules, encode
+from warren.envelope import Batch, Gone, Hello, Mark, Rules, encode
 
 
 class Shard:
@@ -25,6 +26,7 @@ class Shard:
         self.catches = []  # how many entries had come each time
         self.where = ()
         self.others_know = False
+        self.unknowns = []
         self.on_entry = lambda record: None
 
     def begun(self, fold):
@@ -44,6 +46,9 @@ class Shard:
 
     def known(self):
         return self.others_know
+
+    def unknown(self, reason):
+        self.unknowns.append(reason)
 
 
 class Stand:
@@ -265,9 +270,32 @@ async def test_paused_it_reads_no_further(stand):
     assert stand.shard.entries == list(range(last + 2))
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("foreseen by nobody"), UnknownVersion("newer")])
-async def test_an_exception_that_nobody_foresaw_ends_the_router(stand, error):
+@pytest.mark.parametrize("marked", [False, True])
+async def test_a_log_for_newer_routers_is_read_no_further(stand, marked):
+    """Whether its Rules say so or the checkpoint where the reading would begin: it is told once, nothing is applied after it, and no task fails."""
+    last = stand.fill()
+    if marked:
+        stand.log.checkpoint(*newer_state(), stand.log.put(Mark("r1", 1)))
+    else:
+        stand.log.put(Rules("life", FOLD_VERSION + 1, 100, 100, 100, 1))
+        stand.log.put(Gone("g", 1, 1))
+    stand.reader.start()
+    await eventually(lambda: stand.reader._task is not None and stand.reader._task.done())
+    assert stand.reader._task.exception() is None
+    assert ["update it" in reason for reason in stand.shard.unknowns] == [True]
+    assert stand.shard.entries == ([] if marked else list(range(last + 1)))
+
+
+def newer_state():
+    """Return the parts and the digest of what a newer fold knows."""
+    state = checkpoint.empty(Rules("life", FOLD_VERSION + 1, 100, 100, 100, 1))
+    bodies = checkpoint.encoded(0, 1, state, 1_000)
+    return bodies, checkpoint.digest_of(bodies)
+
+
+async def test_an_exception_that_nobody_foresaw_ends_the_router(stand):
     """One line says where; nothing is applied after it. Here the task ends by it, and whoever watches hears it."""
+    error = ZeroDivisionError("foreseen by nobody")
 
     def fail(record):
         if record.offset == 2:

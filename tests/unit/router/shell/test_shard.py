@@ -2,12 +2,14 @@
 
 import json
 
+import msgspec
 import pytest
 import pytest_asyncio
 from tests.support.eventually import eventually
 from tests.support.log_stream import RULES
 from tests.support.shard_ground import Ground
 
+from router.core.fold import FOLD_VERSION
 from router.core.placement import Place
 from router.core.speaker import State
 from router.core.upkeep import LATE_US
@@ -227,6 +229,23 @@ async def test_a_gateway_that_begins_is_given_a_lease(stand):
     await stand.taken()
     await stand.read(stand.batch("g1", Hello()))
     assert stand.gateways.living == {"g1"}
+
+
+async def test_a_log_for_newer_routers_is_spoken_for_no_more(stand):
+    """What comes behind it may mean anything: nothing is said, nothing written, and the router hears why."""
+    await stand.taken()
+    stand.log.put(msgspec.structs.replace(OWN, version=FOLD_VERSION + 1))
+    await eventually(lambda: stand.outdated)
+    ((number, reason),) = stand.outdated
+    assert (number, f"version {FOLD_VERSION + 1}" in reason) == (0, True)
+    written = len(stand.log.published)
+    stand.hello()
+    for _ in range(3):
+        stand.shard.tick()
+    assert (stand.shard.speaks, stand.shard.spoken(), len(stand.log.published)) == (False, None, written)
+    stand.place = Place("r2")
+    stand.shard.look()
+    assert stand.shard.speaker.state is State.IDLE
 
 
 async def test_a_checkpoint_is_marked_and_written(stand):

@@ -1,6 +1,6 @@
 """LogBeginning: where a reader of a shard's log begins: at a checkpoint, and nowhere else, unless it reads the log from its very first entry.
 
-It looks where other routers say that the newest one is, then behind times further and further back, then at the whole log. So what has to be read
+It looks where other routers say that the newest one is, then further and further back from the end, then at the whole log. So what has to be read
 does not depend on how large the log is. An entry means nothing without the state before it: where no checkpoint is left of a log whose beginning
 is gone, all is lost, and a new life of the log has to begin. It changes nothing. ``log_reader.py`` asks it.
 """
@@ -25,8 +25,11 @@ from warren.logs import event, get_logger
 EMPTY_S = 0.5
 # What was asked for comes within this, or does not exist.
 PATIENCE_S = 2.0
-# How far back a checkpoint is looked for, one after the other: a busy log has one each minute at least, a quiet one has little to read.
-WINDOWS_S = (30, 120, 720, 3_600)
+# How many entries back a checkpoint is looked for, one after the other. They grow by the same factor, so that at most some times as much is read as
+# stands behind the newest one. By entries and not by time: of a time after its last entry a stream gives nothing, and that has to be waited for.
+BACK = (50, 200, 800, 3_200, 12_800, 51_200, 204_800, 819_200)
+# Checkpoints may lie so far apart in time where there is anything to read; an older one is looked for beyond that.
+APART_S = 120
 
 _logger = get_logger("router.log_beginning")
 
@@ -65,14 +68,13 @@ class LogBeginning:
             raise BusUnavailable(f"{self._stream} gives nothing")
         if tail is None:
             return Beginning(Fold(self._shard, self._shards), "first")
-        now_ms = self._clock.wall_us() // 1_000
         places: list[int | Timestamp | Literal["first"]] = [hint for hint in hints if 0 <= hint <= tail]
-        places += [Timestamp(now_ms - 1_000 * window) for window in WINDOWS_S]
+        places += [tail - back for back in BACK if back < tail]
         search = _Search()
         for place in (*places, "first"):
             search = _Search()
             await self._read(place, search, tail)
-            begun = self._restored(search, tail)
+            begun = await self._restored(search, tail)
             if begun is not None:
                 return begun
             if search.first == 0:
@@ -91,24 +93,30 @@ class LogBeginning:
         """
         now_ms = self._clock.wall_us() // 1_000
         places: list[Timestamp | Literal["first"]] = [
-            Timestamp(now_ms - 1_000 * (horizon_s * factor + WINDOWS_S[1])) for factor in (1, 4)
+            Timestamp(now_ms - 1_000 * (horizon_s * factor + APART_S)) for factor in (1, 4)
         ]
         for place in (*places, "first"):
             search = _Search(before)
             await self._read(place, search, before - 1)
-            begun = self._restored(search, before)
+            begun = await self._restored(search, before)
             if begun is not None:
                 return begun
             if search.first == 0:
                 return Beginning(Fold(self._shard, self._shards), "first", None, before)
         return None
 
-    def _restored(self, search: _Search, tail: int) -> Beginning | None:
+    async def _restored(self, search: _Search, tail: int) -> Beginning | None:
+        """Take the checkpoint that was found, a little in each turn: shards that are spoken for meanwhile don't wait."""
         whole = search.whole
         if whole is None:
             return None
+        steps = Fold.restoring(self._shard, self._shards, whole.offset, list(whole.bodies))
         try:
-            fold = Fold.restored(self._shard, self._shards, whole.offset, list(whole.bodies))
+            while True:
+                next(steps)
+                await asyncio.sleep(0)
+        except StopIteration as done:
+            fold = done.value
         except MalformedEnvelope as error:
             event(
                 _logger,

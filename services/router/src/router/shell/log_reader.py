@@ -3,8 +3,8 @@
 Each time it begins to read (again) it asks for the entry that it has read last, and compares: another one there, or none, means that the log is not
 the one it was, or has dropped what was not read yet. A jump in the offsets is such a loss until that entry is seen to be still there. Then all that
 is known is thrown away, and it begins at a checkpoint again. Where it hears nothing for a while it asks by another way how far the log is: a broker
-node that has stood still may serve it no more, on an open connection, and then it reads from another. It decides nothing about what an entry means
-(``core/fold.py``), and never writes.
+node that has stood still may serve it no more, on an open connection, and then it reads from another. Where the log is for routers that are newer
+than this one it reads no more, and says so. It decides nothing about what an entry means (``core/fold.py``), and never writes.
 ``shard.py`` has one for each shard that it reads.
 """
 
@@ -62,6 +62,10 @@ class Follower(Protocol):
         """Say whether others know that the log has entries."""
         ...
 
+    def unknown(self, reason: str) -> None:
+        """The log asks for a newer fold than ours: nothing more of it is read, ever."""
+        ...
+
 
 class LogReader:
     """One shard's."""
@@ -103,6 +107,7 @@ class LogReader:
         self._broken = False
         self._jump = -1  # an offset that does not follow the last entry, which may be the broker's numbering
         self._failure: Exception | None = None
+        self._unknown: UnknownVersion | None = None
         self._paused = False
         self._goes_on = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -142,8 +147,13 @@ class LogReader:
                 pause = FIRST_PAUSE_S if self._offset != before else pause
                 await self._steady.wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_S)
+            except UnknownVersion as error:  # that of a checkpoint
+                self._unknown = error
             else:
                 pause = FIRST_PAUSE_S
+            if self._unknown is not None:
+                self._follower.unknown(str(self._unknown))
+                return
             if self._failure is not None:
                 raise self._failure
             if self._broken:
@@ -248,10 +258,10 @@ class LogReader:
         try:
             self._follower.entry(record)
         except UnknownVersion as error:
-            self._fail(record, "fold_unknown", error)
+            self._unknown = error
+            return False
         except Exception as error:  # noqa: BLE001 - nobody knows what we know now: the router ends
-            self._fail(record, "fold_failed", error)
-        if self._failure is not None:
+            self._fail(record, error)
             return False
         return self._done(record)
 
@@ -261,8 +271,8 @@ class LogReader:
             self._reached()
         return not self._paused
 
-    def _fail(self, record: Record, name: str, error: Exception) -> None:
-        event(_logger, name, level=logging.ERROR, shard=self._shard, offset=record.offset, reason=str(error))
+    def _fail(self, record: Record, error: Exception) -> None:
+        event(_logger, "fold_failed", level=logging.ERROR, shard=self._shard, offset=record.offset, reason=str(error))
         self._failure = error
 
     def _reached(self) -> None:

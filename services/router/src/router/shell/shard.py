@@ -192,6 +192,11 @@ class Shard:
         if fold.life:
             self._feeds.start(fold.life, fold.offset, fold.gateways, fold.ended)
 
+    def unknown(self, reason: str) -> None:
+        """The log is for routers that are newer than this one: nothing that we know of it is to be said any more."""
+        self._do(self.speaker.happened(Event.ANEW))
+        self._context.outdated(self.number, reason)
+
     def caught_up(self) -> None:
         """The log is read up to about its end."""
         self._do(self.speaker.happened(Event.READ))
