@@ -46,7 +46,7 @@ class Process:
         self.internal_port = internal_port
         self._process = psutil.Process(self.child.pid)
 
-    def wait_ready(self, timeout_s: float = 60.0) -> None:
+    def wait_ready(self, timeout_s: float = 60.0, every_s: float = 0.05) -> None:
         deadline = time.monotonic() + timeout_s
         while True:
             try:
@@ -55,7 +55,7 @@ class Process:
             except OSError:
                 if time.monotonic() > deadline or not self.child.running:
                     raise RuntimeError(f"not ready:\n{self._log.read_text()[-4000:]}") from None
-                time.sleep(0.05)
+                time.sleep(every_s)
 
     def cpu_s(self) -> float:
         times = self._process.cpu_times()
@@ -86,7 +86,7 @@ class Installation:
         """``brokers``: how many RabbitMQ nodes; ``root`` as for RabbitNode; ``python``: whose services they are (None: ours)."""
         self._python = python
         self._counts = gateways, routers
-        self._env = env or {}
+        self.env = dict(env or {})  # of what is started from now on
         self._brokers, self._root = brokers, root
         self._started = 0
         self.cluster: RabbitCluster | None = None
@@ -126,7 +126,7 @@ class Installation:
         internal = free_port()
         env = {
             **GENEROUS,
-            **self._env,
+            **self.env,
             "WARREN_AMQP_URL": ",".join(urls[first:] + urls[:first]),
             f"WARREN_{module.upper()}_INTERNAL_PORT": str(internal),
             **own,

@@ -96,6 +96,12 @@ def fold_parts() -> Callable[[], object]:
     return fold.parts
 
 
+def fold_snapshot() -> Callable[[], object]:
+    """A full fold ▶ what its checkpoint is encoded from, step by step: the part of it that is done in one go."""
+    fold = fold_full()
+    return lambda: fold.snapshot().close()
+
+
 def fold_restored() -> Callable[[], object]:
     """The bodies of a checkpoint ▶ a full fold."""
     fold = fold_full()
@@ -130,6 +136,7 @@ BENCHES: dict[str, Callable[[], Callable[[], object]]] = {
     "fold apply, a record of 32 messages, 20,000 rooms": fold_apply(20_000, COUNT),
     "fold apply, a record of JOIN and LEAVE": fold_joins,
     "fold parts, full": fold_parts,
+    "fold snapshot, full": fold_snapshot,
     "fold restored, full": fold_restored,
     "feeds, a record of 32 messages for two gateways": feeds_take,
     "rooms join and leave": rooms_join_and_leave,

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 from tests.support.buses import Inbox
@@ -14,6 +15,7 @@ from tests.support.eventually import eventually
 from tests.support.stage import BUSES, Gate, Stage, message, staged
 
 from router.app import Router
+from router.core.fold import FOLD_VERSION
 from router.core.speaker import State
 from warren import envelope as wire
 from warren.address import shard_of
@@ -248,6 +250,22 @@ async def test_two_that_speak_at_once_do_no_harm(stage: Stage, monkeypatch: pyte
     await load.arrived(gate, other)
 
 
+async def test_a_router_that_is_older_than_a_log_leaves_all_shards(stage: Stage) -> None:
+    """It lives and is not ready, says why, speaks for none, takes no notification, and no fault ends it."""
+    router = await stage.router()
+    await all_placed(router)
+    fold = router.shards[0].fold
+    assert fold.rules is not None
+    newer = msgspec.structs.replace(fold.rules, version=FOLD_VERSION + 1)
+    topology = stage.topology
+    await router._bus.publish(topology.ingress, topology.shard_key(0), wire.encode([newer]), mandatory=True)
+    (reason,) = (await eventually(lambda: router.readiness.reasons())).values()
+    assert f"shard 0: the log's rules are of version {FOLD_VERSION + 1}" in reason
+    await eventually(lambda: {shard.speaker.state for shard in router.shards} == {State.IDLE})
+    assert router.heartbeat.routers == frozenset()
+    await eventually(lambda: router.intake._subscription is None)
+
+
 async def test_a_gateway_that_was_there_before_any_router_is_served(stage: Stage) -> None:
     """What it said to a log that had no life yet did not count; it hears so, and says it again."""
     gate = await stage.gate("g1")
@@ -313,6 +331,22 @@ async def test_events_go_on_where_the_last_speaker_was(stage: Stage) -> None:
 
     await eventually(lambda: len(seqs()) >= load.sent, 20.0)
     assert sorted(seqs().values()) == list(range(1, load.sent + 1))
+
+
+async def test_a_goodbye_that_fails_keeps_nothing_from_its_end(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is wrong with it: the router ends, and the next one speaks, as after one that died."""
+    first, second = await stage.router(), await stage.router()
+    await all_placed(first, second)
+
+    async def broken() -> None:
+        raise RuntimeError("scripted")
+
+    monkeypatch.setattr(first.heartbeat, "leave", broken)
+    await first.stop()
+    stage.routers.remove(first)
+    assert {shard.speaker.state for shard in first.shards} == {State.IDLE}
+    assert not first._bus.up
+    await eventually(lambda: all(shard.speaks for shard in second.shards), 20.0)
 
 
 async def test_a_router_that_has_stopped_writes_nothing_more(stage: Stage) -> None:

@@ -1,7 +1,7 @@
 """Entries of a shard's log as gateways and routers write them, and some that nobody should, made at random and small enough to collide.
 
 ``python -m tests.support.log_entries FILE`` reads records from FILE (written by ``write``) and prints what a fold makes of them: each entry's
-outcomes, then the digest and the bodies of its state. A test runs it in processes that differ in all that must not matter.
+outcomes and the digest of the state after it, then the bodies of the last state. A test runs it in processes that differ in all that must not matter.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class Entries:
     def next(self) -> bytes:
         """Return one record."""
         chance = self._chance
-        kind = chance.choices(("batch", "notified", "gone", "rules", "mark", "poison"), (80, 10, 4, 2, 2, 2))[0]
+        kinds = {"batch": 80, "notified": 10, "gone": 4, "rules": 2, "mark": 2, "part": 2, "poison": 2}
+        kind = chance.choices(list(kinds), list(kinds.values()))[0]
         gateway = chance.choice(GATEWAYS)
         match kind:
             case "batch":
@@ -56,6 +57,8 @@ class Entries:
                 return wire.encode(self.rules())
             case "mark":
                 return wire.encode([wire.Mark("r", AT_US)])
+            case "part":
+                return wire.encode([wire.Checkpoint("r", chance.randint(0, 99), 0, 2, b"digest", b"body")])
             case _:
                 return wire.encode([*self._batch(gateway), wire.Mark("r", AT_US)])
 
@@ -113,9 +116,8 @@ def main() -> None:
     """Print what a fold makes of a file's records."""
     fold, said = Fold(0, 1), []
     for offset, record in enumerate(msgspec.msgpack.decode(Path(sys.argv[1]).read_bytes(), type=list[bytes])):
-        said.append(f"{offset} {fold.apply(offset, record)}")
-    bodies, digest = fold.parts(256)
-    said += [each.hex() for each in (digest, *bodies)]
+        said.append(f"{offset} {fold.apply(offset, record)} {fold.parts(256)[1].hex()}")
+    said += [each.hex() for each in fold.parts(256)[0]]
     sys.stdout.write("\n".join(said))
 
 

@@ -35,6 +35,7 @@ class Ground:
         self.place = Place("r1")
         self.known, self.listened = True, False
         self.changes = 0
+        self.outdated: list[tuple[int, str]] = []
         steady = Steady(self.log)  # type: ignore[arg-type]
         self.egress = Egress(
             self.log, self.topology, steady, self.clock, self.metrics, self.tracing, BatchLimits(), Pace(0.0, float), suspect=lambda _: None,  # type: ignore[arg-type]
@@ -57,6 +58,7 @@ class Ground:
             "known": lambda: self.known,
             "listened": lambda: self.listened,
             "changed": self._change,
+            "outdated": lambda *said: self.outdated.append(said),
         }
         self.context = ShardContext(**fields | more)
 

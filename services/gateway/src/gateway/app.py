@@ -360,6 +360,7 @@ class Gateway:
             metrics.total_errors,
             _rss_bytes(),
             self._downlink.queue,
+            self.settings.limits.uplink_bytes,
         )
 
 

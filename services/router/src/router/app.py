@@ -6,10 +6,9 @@ Nobody imports it but ``__main__`` and the embedded service (and tests). It deci
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 
-from router.core.gateways import Gateways
+from router.core.gateways import Gateways, Totals
 from router.core.routers import Routers
 from router.core.upkeep import Bounds, MarkTimes
 from router.settings import RouterSettings, new_router_id
@@ -39,6 +38,8 @@ from warren.topology import Topology
 TICK_S = 0.1
 # How long a router that goes waits for the others to speak for its shards.
 HANDOVER_S = 3.0
+# Who does not even hear itself for so many heartbeats is deaf.
+DEAF_BEATS = 3
 # After this many times the seconds of a checkpoint anything that has come is enough for one.
 LATE = 10
 
@@ -77,7 +78,15 @@ class Router:
         self.routers = Routers(times.peer_lease_ms / 1_000)
         self._doors = Doors(bus, self.topology)
         self.inbox = PeerInbox(
-            bus, self.topology, self.id, self._clock, self.gateways, self.routers, self._doors, self.metrics
+            bus,
+            self.topology,
+            self.id,
+            self._clock,
+            self.gateways,
+            self.routers,
+            self._doors,
+            self.metrics,
+            deaf_s=DEAF_BEATS * times.announce_ms / 1_000,
         )
         self.heartbeat = Heartbeat(
             bus,
@@ -121,6 +130,7 @@ class Router:
             known=lambda: self.heartbeat.known,
             listened=lambda: self.inbox.listening_s() >= times.lease_ms / 1_000,
             changed=self.heartbeat.soon,
+            outdated=self._outdated,
         )
         self.shards = [Shard(number, context) for number in range(self.topology.shards)]
         self.inbox.connect(self.shards, self._moved)
@@ -146,6 +156,8 @@ class Router:
             probes.internal_host, probes.internal_port, self.readiness, self.metrics.render, statistics.routes()
         )
         self._ticker: asyncio.Task[None] | None = None
+        self._lacks = ""  # why this router can't do its part before it is another one
+        self._standing_down: asyncio.Task[None] | None = None
         bus.watch_blocked(self._bus_blocked)
         self._gauges()
 
@@ -165,12 +177,20 @@ class Router:
         await self.intake.start()
 
     async def stop(self) -> None:
-        """Take no more, finish what has begun, speak until the others do, and end."""
+        """Take no more, finish what has begun, speak until the others do, and end. Whatever fails on the way, the rest is done."""
         self.readiness.drain()
+        standing_down, self._standing_down = self._standing_down, None
+        if standing_down is not None:
+            standing_down.cancel()
+            await asyncio.gather(standing_down, return_exceptions=True)
         finish_s = self.settings.takeover.stop_deadline_ms / 2_000 if self._bus.up else 0.0
-        with contextlib.suppress(TimeoutError):  # what is not done goes to the next ones
+        try:
             async with asyncio.timeout(finish_s):
                 await self._finish()
+        except TimeoutError:
+            pass  # what is not done goes to the next ones
+        except Exception as error:  # noqa: BLE001 - the next ones take over as from one that died
+            event(_log, "stop_failed", level=logging.ERROR, error=error)
         await self.intake.kill()
         await self.heartbeat.stop()
         ticker, self._ticker = self._ticker, None
@@ -200,8 +220,24 @@ class Router:
             self.metrics.hop_seconds("handover", took_s)
             event(_log, "shards_handed_over", shards=len(spoken), ms=round(1_000 * took_s, 1))
 
+    def _outdated(self, shard: int, reason: str) -> None:
+        """The log of a shard is for newer routers: leave all shards to them. The process stays, since another life of it would know no more."""
+        if self._lacks:
+            return
+        self._lacks = f"shard {shard}: {reason}"
+        event(_log, "router_outdated", level=logging.ERROR, shard=shard, reason=reason)
+        task = asyncio.get_running_loop().create_task(self._stand_down(), name="router-stands-down")
+        self._standing_down = watched(task)
+
+    async def _stand_down(self) -> None:
+        await self.heartbeat.leave()
+        await self.intake.stop()
+        await self.intake.kill()
+
     def preparing(self) -> str | None:
         """Return what this router still lacks to do its part for each shard; None: a message goes through at once."""
+        if self._lacks:
+            return self._lacks
         if not self.heartbeat.known:
             listening = not self.heartbeat.routers
             return "listening to the other routers" if listening else "reading the logs of its shards"
@@ -245,8 +281,28 @@ class Router:
         self.metrics.shards_active.set(len(spoken))
         self.metrics.rooms.set(sum(len(shard.fold.rooms) for shard in spoken))
         self.metrics.members.set(sum(shard.fold.rooms.memberships for shard in spoken))
-        self.metrics.gateways.set(len(self.gateways.living))
+        totals, kept_bytes = self.gateways.totals(), self.topology.limits.kept_bytes
+        self.metrics.gateways.set(totals.gateways)
+        self.metrics.uplink_bytes.set(totals.uplink_bytes)
+        self.metrics.log_kept_bytes.set(kept_bytes)
+        if (outgrown := self.gateways.outgrown(totals.uplink_bytes, kept_bytes)) is not None:
+            _log_outgrown(outgrown, totals, kept_bytes)
         self.metrics.waiting("shards", sum(shard.waiting for shard in self.shards))
+
+
+def _log_outgrown(outgrown: bool, totals: Totals, kept_bytes: int) -> None:
+    event(
+        _log,
+        "log_too_small" if outgrown else "log_large_enough",
+        level=logging.WARNING if outgrown else logging.INFO,
+        gateways=totals.gateways,
+        uplink_bytes=totals.uplink_bytes,
+        kept_bytes=kept_bytes,
+        hint="while routers are away the gateways may write more than a shard's log keeps, and it is lost unread: raise WARREN_BROKER_LOG_BYTES, "
+        "or lower WARREN_GATEWAY_UPLINK_BYTES"
+        if outgrown
+        else None,
+    )
 
 
 def _shard_limits(settings: RouterSettings) -> ShardLimits:

@@ -127,3 +127,31 @@ def test_a_digest_tells_bodies_apart_by_their_borders_too():
     assert checkpoint.digest_of([b"ab", b"c"]) == checkpoint.digest_of([b"ab", b"c"])
     assert len({checkpoint.digest_of(bodies) for bodies in ([b"ab", b"c"], [b"a", b"bc"], [b"abc"], [])}) == 4
     assert len(checkpoint.digest_of([])) == 16
+
+
+def test_a_step_of_a_snapshot_takes_no_more_rows_in_a_large_state_than_in_a_small_one():
+    """So it is encoded a little at a time, and nothing waits for all of it."""
+    longest = []
+    for rooms in (2_000, 20_000):
+        snapshot, steps = checkpoint.Snapshot(0, 1, state(rooms, rooms, rooms), 64 * 1024), 1
+        while snapshot.step():
+            steps += 1
+        longest.append(5 * rooms // steps)
+    assert max(longest) <= checkpoint._ROWS
+
+
+def test_rooms_are_copied_only_while_somebody_holds_a_snapshot():
+    """And each once."""
+    made = state()
+    before = made.rooms.members("b", "g2")
+    snapshot = checkpoint.Snapshot(0, 1, made, 64)
+    made.rooms.join("b", "g2", "g2~9", "u")
+    copied = made.rooms.members("b", "g2")
+    made.rooms.join("b", "g2", "g2~8", "u")
+    assert "g2~9" not in before
+    assert made.rooms.members("b", "g2") is copied
+    snapshot.close()
+    snapshot.close()
+    made.rooms.join("a", "g1", "g1~2", "u")
+    assert list(made.rooms.members("a", "g1")) == ["g1~1", "g1~2"]
+    assert made.rooms._own == set()

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.core.message_ids import MessageIds
+from router.core.message_ids import _CHUNK, MessageIds
 
 
 def key(ident):
@@ -46,6 +46,18 @@ def test_one_made_from_what_another_has_seen_forgets_in_the_same_order(count, id
             if each.get(key(str(ident))) is None:
                 each.put(key(str(ident)), (1, number))
         assert len(ids) <= count
-        assert list(ids.seen) == list(ids._order)
+        assert list(ids.seen.items()) == list(ids.snapshot())
     if other is not None:
         assert list(other.seen.items()) == list(ids.seen.items())
+
+
+@given(st.integers(0, 3 * _CHUNK), st.integers(1, 2 * _CHUNK), st.integers(0, 3 * _CHUNK))
+def test_a_snapshot_is_what_was_there_whatever_comes_and_is_forgotten(before, count, after):
+    """Also where all of it has been forgotten since."""
+    ids = MessageIds({key(str(number)): (1, number) for number in range(before)})
+    ids.bound(count)
+    snapshot, wanted = ids.snapshot(), list(ids.seen.items())
+    for number in range(before, before + after):
+        ids.put(key(str(number)), (1, number))
+    assert list(snapshot) == wanted
+    assert list(ids.snapshot()) == list(ids.seen.items())

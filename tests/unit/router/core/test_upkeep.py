@@ -61,7 +61,7 @@ TIMES = MarkTimes(bytes=1_000, soon_us=60, late_us=600)
 def test_a_checkpoint_is_due_by_bytes_and_by_time(size, waited_us, due):
     """All bytes at once, a quarter after a while, anything after long; nothing where nothing has come."""
     upkeep = Upkeep(BOUNDS, TIMES)
-    upkeep.marked(1_000, 0)
+    upkeep.marked(1_000)
     upkeep.entered(size)
     assert upkeep.mark(0.0, 1_000 + waited_us) == due
 
@@ -69,7 +69,8 @@ def test_a_checkpoint_is_due_by_bytes_and_by_time(size, waited_us, due):
 def test_a_large_checkpoint_waits_for_as_many_bytes_as_it_took():
     """So that what is written for checkpoints is at most as much as what is written."""
     upkeep = Upkeep(BOUNDS, TIMES)
-    upkeep.marked(0, 5_000)
+    upkeep.marked(0)
+    upkeep.sized(5_000)
     upkeep.entered(4_999)
     assert not upkeep.mark(0.0, 0)
     upkeep.entered(1)
@@ -83,7 +84,7 @@ def test_a_mark_on_its_way_is_not_put_again_before_a_while():
     assert upkeep.mark(0.0, 0)
     assert not upkeep.mark(AGAIN_S / 2, 0)
     assert upkeep.mark(AGAIN_S, 0)
-    upkeep.marked(0, 0)
+    upkeep.marked(0)
     assert not upkeep.mark(2 * AGAIN_S, 0)
     upkeep.entered(1_000)
     assert upkeep.mark(2 * AGAIN_S, 0)

@@ -191,6 +191,20 @@ async def test_a_publish_that_fails_is_sent_again_and_its_gateway_suspected(stan
     assert stand.counted("rejected_total", reason="egress_unroutable") == 1
 
 
+async def test_a_gateway_that_is_heard_is_sent_to_at_once(stand, monkeypatch):
+    """It had no queue for a while; the pause after the last failure ends. Another one's does not."""
+    monkeypatch.setattr(module, "FIRST_PAUSE_S", 3_600.0)
+    stand.bus.script("g1", Unroutable("?"))
+    stand.bus.script("g2", Unroutable("?"))
+    stand.put(0, "g1", say(1))
+    stand.put(0, "g2", say(1))
+    await eventually(lambda: stand.suspected == ["g1", "g2"])
+    stand.egress.heard("g1")
+    stand.egress.heard("nobody")
+    await eventually(lambda: stand.items("g1") == [say(1)] * 2)
+    assert stand.items("g2") == [say(1)]
+
+
 async def test_while_the_broker_is_away_it_waits_and_suspects_nobody(stand):
     """Nothing was sent."""
     stand.bus.script("g1", *[BusUnavailable()] * 3)

@@ -1,14 +1,16 @@
 """LogBeginning: at a checkpoint, at the log's first entry, or nowhere."""
 
+import asyncio
+
 import pytest
 import pytest_asyncio
 from tests.support.log_stream import RULES, LogStream
 from tests.support.scripted_bus import ManualClock
 
 from router.shell import log_beginning
-from router.shell.log_beginning import LogBeginning
-from warren.bus import Record, Timestamp
-from warren.envelope import Batch, Hello, Join, Mark, Rules
+from router.shell.log_beginning import BACK, LogBeginning
+from warren.bus import Record
+from warren.envelope import Batch, Gone, Hello, Join, Mark, Rules
 
 MINUTE_MS = 60_000
 NOW_MS = 1_000 * MINUTE_MS
@@ -31,6 +33,12 @@ def hello(log, gateway="g1"):
     return log.put(Batch(gateway, 1, 2, 1), Join(f"room-{gateway}", f"{gateway}~1", "u"))
 
 
+def more(log, count):
+    """Write so many entries that matter to nobody."""
+    for number in range(count):
+        log.put(Gone(f"nobody{number}", 1, 1))
+
+
 async def test_an_empty_log_begins_with_nothing(log):
     """And is read from its first entry on."""
     begun = await begin(log)
@@ -47,31 +55,49 @@ async def test_a_log_without_a_checkpoint_is_read_from_its_first_entry(log):
 
 
 async def test_it_begins_at_the_newest_checkpoint(log):
-    """Of those that were written within a while; what was before is not read. The entry there is to be compared."""
+    """Near the end of the log; what was before is not read. The entry there is to be compared."""
     log.put(RULES)
     hello(log)
     log.marked()
     hello(log, "g2")
-    log.now_ms = NOW_MS - 10_000
+    more(log, BACK[0])
     mark = log.marked()
     hello(log, "g3")
     begun = await begin(log)
     assert (begun.start, begun.last, begun.tail) == (mark, Record(mark, log.entries[mark]), log.end - 1)
     assert set(begun.fold.gateways) == {"g1", "g2"}
     assert (begun.fold.offset, begun.fold.life) == (mark, "life")
-    assert log.starts == ["last", Timestamp(NOW_MS - 30_000)]
+    assert log.starts == ["last", log.end - 1 - BACK[0]]
+
+
+async def test_a_large_checkpoint_is_taken_a_little_in_each_turn(log):
+    """What else this router does goes on meanwhile."""
+    log.put(RULES)
+    log.put(Batch("g1", 1, 1, 1), Hello(), *(Join(f"room{number}", f"g1~{number:x}", "u") for number in range(50_000)))
+    log.marked()
+    turns, reading = [], asyncio.create_task(begin(log))
+    while not reading.done():
+        turns.append(len(log.starts))
+        await asyncio.sleep(0)
+    begun = await reading
+    assert len(begun.fold.rooms) == 50_000
+    assert turns.count(2) > 50_000 / 512
 
 
 async def test_it_looks_further_and_further_back(log):
-    """A quiet log has its last checkpoint long ago."""
+    """Each time by the same factor, and no further than the log reaches. However long ago the last entry was, nothing has to be waited for."""
     log.put(RULES)
-    log.now_ms = NOW_MS - 10 * MINUTE_MS
+    more(log, BACK[1])
     mark = log.marked()
-    log.now_ms = NOW_MS
-    hello(log)
+    more(log, BACK[1])
     begun = await begin(log)
+    tail = log.end - 1
     assert begun.start == mark
-    assert log.starts == ["last", *(Timestamp(NOW_MS - 1_000 * seconds) for seconds in (30, 120, 720))]
+    assert log.starts == ["last", *(tail - back for back in BACK[:2]), "first"]
+    log.starts.clear()
+    more(log, BACK[2])
+    assert (await begin(log)).start == mark
+    assert log.starts == ["last", *(log.end - 1 - back for back in BACK[:3]), "first"]
 
 
 async def test_it_begins_where_others_say_that_the_newest_one_is(log):
@@ -114,10 +140,11 @@ async def test_a_checkpoint_that_is_not_whole_or_spoilt_is_none(log):
 
 
 async def test_parts_whose_mark_lies_further_back_count_too(log):
-    """The window began between the two, so a wider one is taken, that has both; the log is read from the Mark on."""
+    """The stretch began between the two, so a longer one is taken, that has both; the log is read from the Mark on."""
     log.put(RULES)
     mark = log.put(Mark("r1", 1))
     hello(log)
+    more(log, BACK[0])
     parts = LogStream()
     parts.put(RULES)
     assert parts.marked() == mark
@@ -159,7 +186,7 @@ async def test_a_life_that_began_anew_is_a_beginning(log):
 
 
 async def test_what_the_broker_does_not_give_is_not_waited_for(log):
-    """A time after the last entry, say: the next place is looked at."""
+    """The next place is looked at."""
     log.put(RULES)
     mark = log.marked()
     begun = await begin(log)

@@ -8,11 +8,12 @@ from tests.support.eventually import eventually
 from tests.support.log_stream import RULES, LogStream
 from tests.support.scripted_bus import ManualClock
 
-from router.core.outcome import UnknownVersion
+from router.core import checkpoint
+from router.core.fold import FOLD_VERSION
 from router.shell import log_beginning, log_reader, steady
 from router.shell.log_reader import LogReader
 from router.shell.steady import Steady
-from warren.envelope import Batch, Gone, Hello, Rules, encode
+from warren.envelope import Batch, Gone, Hello, Mark, Rules, encode
 
 
 class Shard:
@@ -24,6 +25,8 @@ class Shard:
         self.entries = []
         self.catches = []  # how many entries had come each time
         self.where = ()
+        self.others_know = False
+        self.unknowns = []
         self.on_entry = lambda record: None
 
     def begun(self, fold):
@@ -40,6 +43,12 @@ class Shard:
 
     def hints(self):
         return self.where
+
+    def known(self):
+        return self.others_know
+
+    def unknown(self, reason):
+        self.unknowns.append(reason)
 
 
 class Stand:
@@ -167,6 +176,69 @@ async def test_a_log_made_anew_is_begun_anew(stand):
     assert stand.shard.begins == [-1, -1]
 
 
+async def test_a_node_that_stands_still_is_left_for_the_next(stand, monkeypatch):
+    """On an open connection nothing comes, and asked by another way the log has more: it goes on there, and has lost nothing."""
+    monkeypatch.setattr(log_reader, "GRACE_S", 0.01)
+    last = stand.fill()
+    stand.reader.start()
+    await stand.read(last)
+    stand.log.frozen = True
+    stand.log.put(Gone("g", 1, 1))
+    await stand.read(last + 1)
+    assert (stand.log.moves, stand.shard.begins, stand.shard.entries) == (1, [-1], list(range(last + 2)))
+
+
+async def test_a_node_that_stands_still_as_reading_begins_again_is_left_for_the_next(stand):
+    """What was read last does not come, and nobody says that it is gone: that is no reason to begin anew."""
+    last = stand.fill()
+    stand.reader.start()
+    await stand.read(last)
+    stand.log.frozen = True
+    stand.log.cut()
+    await eventually(lambda: stand.log.moves == 1)
+    stand.log.put(Gone("g", 1, 1))
+    await stand.read(last + 1)
+    assert stand.shard.begins == [-1]
+
+
+async def test_silence_is_no_proof_of_an_empty_log(stand):
+    """While a stream has no leader it is served, and gives nothing. Who knows of entries, by itself or by others, waits for them as it is."""
+    entries = stand.log.entries
+    last = stand.fill()
+    stand.shard.others_know = True
+    stand.log.entries = {}
+    stand.reader.start()
+    await eventually(lambda: len(stand.log.starts) >= 3)
+    assert stand.shard.begins == []
+    stand.log.entries = entries
+    await stand.read(last)
+    stand.log.entries, asked = {}, stand.log.asked
+    stand.log.cut()
+    await eventually(lambda: stand.log.asked >= asked + 5)
+    assert (stand.shard.begins, stand.log.moves) == ([-1], 0)
+    stand.log.entries = entries
+    await stand.read(stand.log.put(Gone("g", 1, 1)))
+    assert stand.shard.begins == [-1]
+
+
+async def test_a_log_in_which_nothing_is_written_is_asked_more_and_more_seldom(stand, monkeypatch):
+    """And is left alone: nothing is overdue there."""
+    monkeypatch.setattr(log_reader, "PATIENCE_S", 60.0)
+    monkeypatch.setattr(log_reader, "LONGEST_QUIET_S", 200.0)
+    last = stand.fill()
+    stand.reader.start()
+    await stand.read(last)
+    for seconds, asked in ((0.0, 1), (119.0, 1), (1.0, 2), (199.0, 2), (1.0, 3), (200.0, 4)):
+        stand.reader._clock.advance(seconds)
+        assert not await stand.reader._overdue()
+        assert stand.log.asked == asked
+    await stand.read(stand.log.put(Gone("g", 1, 1)))
+    for asked in (5, 5):  # something was written: it is soon asked again
+        assert not await stand.reader._overdue()
+        assert stand.log.asked == asked
+    assert stand.log.moves == 0
+
+
 async def test_a_lost_log_means_nothing_until_a_life_begins_anew(stand):
     """Not even rules without that word; it says so meanwhile, and is caught up all the same."""
     stand.fill()
@@ -198,9 +270,32 @@ async def test_paused_it_reads_no_further(stand):
     assert stand.shard.entries == list(range(last + 2))
 
 
-@pytest.mark.parametrize("error", [ZeroDivisionError("foreseen by nobody"), UnknownVersion("newer")])
-async def test_an_exception_that_nobody_foresaw_ends_the_router(stand, error):
+@pytest.mark.parametrize("marked", [False, True])
+async def test_a_log_for_newer_routers_is_read_no_further(stand, marked):
+    """Whether its Rules say so or the checkpoint where the reading would begin: it is told once, nothing is applied after it, and no task fails."""
+    last = stand.fill()
+    if marked:
+        stand.log.checkpoint(*newer_state(), stand.log.put(Mark("r1", 1)))
+    else:
+        stand.log.put(Rules("life", FOLD_VERSION + 1, 100, 100, 100, 1))
+        stand.log.put(Gone("g", 1, 1))
+    stand.reader.start()
+    await eventually(lambda: stand.reader._task is not None and stand.reader._task.done())
+    assert stand.reader._task.exception() is None
+    assert ["update it" in reason for reason in stand.shard.unknowns] == [True]
+    assert stand.shard.entries == ([] if marked else list(range(last + 1)))
+
+
+def newer_state():
+    """Return the parts and the digest of what a newer fold knows."""
+    state = checkpoint.empty(Rules("life", FOLD_VERSION + 1, 100, 100, 100, 1))
+    bodies = checkpoint.encoded(0, 1, state, 1_000)
+    return bodies, checkpoint.digest_of(bodies)
+
+
+async def test_an_exception_that_nobody_foresaw_ends_the_router(stand):
     """One line says where; nothing is applied after it. Here the task ends by it, and whoever watches hears it."""
+    error = ZeroDivisionError("foreseen by nobody")
 
     def fail(record):
         if record.offset == 2:

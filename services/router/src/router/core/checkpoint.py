@@ -7,16 +7,16 @@ that a state which lacks something is not taken for a whole one. It decides noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from hashlib import blake2b
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from router.core.gateway_lives import GatewayLives
-from router.core.members import Rooms, RoomTable
+from router.core.members import RoomTable
 from router.core.message_ids import Key, MessageIds, Place
 from router.core.sequencer import Sequencer, Standing
 from warren.envelope import Rules
@@ -63,6 +63,7 @@ class State(msgspec.Struct, frozen=True):
     lives: GatewayLives
 
 
+T = TypeVar("T")
 _NAMED_LIVES = list[tuple[str, tuple[int, int]]]
 _STANDINGS = list[tuple[str, Standing]]
 _IDS = list[tuple[Key, Place]]
@@ -101,66 +102,138 @@ def digest_of(bodies: Iterable[bytes]) -> bytes:
     """Return the digest of a checkpoint's bodies in their order."""
     digest = blake2b(digest_size=DIGEST_BYTES)
     for body in bodies:
-        digest.update(len(body).to_bytes(8, "big"))
-        digest.update(body)
+        _add(digest, body)
     return digest.digest()
 
 
+class Snapshot:
+    """A state as it was when this was made, whatever becomes of the state, to be encoded in steps: each is short, however large the state is."""
+
+    def __init__(self, shard: int, shards: int, state: State, size: int) -> None:
+        """The bodies will be of about ``size`` bytes at most. Call ``close`` in the end."""
+        self.bodies: list[bytes] = []
+        self.digest = b""  # of all bodies, once there is no step left
+        self._size = size
+        self._rooms: RoomTable | None = state.rooms
+        step = max(1, min(_ROWS, size // _ROW_BYTES))
+        # What has an order is in lists now; rows are never changed in place, and the members' table keeps to what it has given.
+        sections: dict[_Section, tuple[int, Iterator[list[Any]]]] = {
+            _Section.AWAKE: _sliced(state.sequencer.awake, step),
+            _Section.IDLE: _sliced(state.sequencer.idle, step),
+            _Section.IDS: (len(state.ids), _by(step, state.ids.snapshot())),
+            _Section.OWN_IDS: (len(state.own_ids), _by(step, state.own_ids.snapshot())),
+            _Section.MEMBERS: (state.rooms.memberships, _members(state.rooms.snapshot(), step)),
+            _Section.LIVING: _sliced(state.lives.living, step),
+            _Section.ENDED: _sliced(state.lives.ended, step),
+        }
+        counts = tuple(count for count, _ in sections.values())
+        head = _Head(FORMAT, shard, shards, state.rules, state.sequencer.generation, counts)
+        self._steps = self._encode(_encoder.encode((_Section.HEAD, head)), sections)
+
+    def step(self) -> bool:
+        """Encode some hundred rows more; return whether there are more."""
+        more = next(self._steps, False)
+        if not more:
+            self.close()
+        return more
+
+    def close(self) -> None:
+        """Let go of the state."""
+        rooms, self._rooms = self._rooms, None
+        self._steps.close()
+        if rooms is not None:
+            rooms.release()
+
+    def _encode(
+        self, head: bytes, sections: Mapping[_Section, tuple[int, Iterator[list[Any]]]]
+    ) -> Generator[bool, None, None]:
+        digest = blake2b(digest_size=DIGEST_BYTES)
+        together, held = [msgspec.Raw(head)], len(head)
+        for section, (_, slices) in sections.items():
+            for rows in slices:
+                chunk = _encoder.encode((section, rows))
+                if held + len(chunk) > self._size:
+                    self._put(together, digest)
+                    together, held = [], 0
+                together.append(msgspec.Raw(chunk))
+                held += len(chunk)
+                yield True
+        self._put(together, digest)
+        self.digest = digest.digest()
+
+    def _put(self, chunks: list[msgspec.Raw], digest: blake2b) -> None:
+        body = _encoder.encode(chunks)
+        _add(digest, body)
+        self.bodies.append(body)
+
+
 def encoded(shard: int, shards: int, state: State, size: int) -> list[bytes]:
-    """Return a state's bodies, each of about ``size`` bytes at most."""
-    step = max(1, min(_ROWS, size // _ROW_BYTES))
-    sections: dict[_Section, tuple[int, Iterator[list[Any]]]] = {
-        _Section.AWAKE: _sliced(state.sequencer.awake, step),
-        _Section.IDLE: _sliced(state.sequencer.idle, step),
-        _Section.IDS: _sliced(state.ids.seen, step),
-        _Section.OWN_IDS: _sliced(state.own_ids.seen, step),
-        _Section.MEMBERS: (state.rooms.memberships, _members(state.rooms, step)),
-        _Section.LIVING: _sliced(state.lives.living, step),
-        _Section.ENDED: _sliced(state.lives.ended, step),
-    }
-    counts = tuple(count for count, _ in sections.values())
-    head = _Head(FORMAT, shard, shards, state.rules, state.sequencer.generation, counts)
-    chunks = [_encoder.encode((_Section.HEAD, head))]
-    for section, (_, slices) in sections.items():
-        chunks += [_encoder.encode((section, rows)) for rows in slices]
-    return [_encoder.encode([msgspec.Raw(chunk) for chunk in chunks]) for chunks in _packed(chunks, size)]
+    """Return a state's bodies, each of about ``size`` bytes at most, in one go."""
+    snapshot = Snapshot(shard, shards, state, size)
+    while snapshot.step():
+        pass
+    return snapshot.bodies
 
 
 def decoded(shard: int, shards: int, bodies: Sequence[bytes]) -> State:
-    """Return the state that ``bodies`` hold. Raises MalformedEnvelope where they are not one whole state of this shard."""
+    """Return the state that ``bodies`` hold, in one go. Raises MalformedEnvelope where they are not one whole state of this shard."""
+    return finished(decoding(shard, shards, bodies))
+
+
+def finished(steps: Generator[None, None, T]) -> T:
+    """Do all steps in one go; return the generator's value."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            value: T = done.value
+            return value
+
+
+def decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[None, None, State]:
+    """Return the state that ``bodies`` hold, as the generator's value; between its steps there is little work. Raises as ``decoded``."""
     try:
-        return _decoded(shard, shards, bodies)
+        return (yield from _decoding(shard, shards, bodies))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedEnvelope(f"no checkpoint: {error}") from None
 
 
-def _decoded(shard: int, shards: int, bodies: Sequence[bytes]) -> State:
-    chunks = [chunk for body in bodies for chunk in _body_decoder.decode(body)]
-    if not chunks or chunks[0][0] is not _Section.HEAD:
+def _decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[None, None, State]:
+    head: _Head | None = None
+    tables: dict[_Section, dict[Any, Any]] = {section: {} for section in _decoders}
+    ids = {_Section.IDS: MessageIds(), _Section.OWN_IDS: MessageIds()}
+    rooms = RoomTable()
+    for body in bodies:
+        for section, raw in _body_decoder.decode(body):
+            if section is _Section.HEAD:
+                if head is not None:
+                    raise MalformedEnvelope("a checkpoint that begins twice")
+                head = _head_of(raw, shard, shards)
+                continue
+            if head is None:
+                raise MalformedEnvelope("a checkpoint without its beginning")
+            rows = _decoders[section].decode(raw)
+            if section is _Section.MEMBERS:
+                for room, gateway, members in rows:
+                    rooms.add(room, gateway, members)
+            elif section in ids:
+                for key, place in rows:
+                    ids[section].put(key, place)
+            else:
+                tables[section].update(rows)
+            yield
+    if head is None:
         raise MalformedEnvelope("a checkpoint without its beginning")
-    head = _head_decoder.decode(chunks[0][1])
-    if (head.format, head.shard, head.shards) != (FORMAT, shard, shards):
-        raise MalformedEnvelope(
-            f"a checkpoint of shard {head.shard} of {head.shards} in format {head.format}; "
-            f"this is shard {shard} of {shards}, and the format {FORMAT}"
-        )
-    rows: dict[_Section, list[Any]] = {section: [] for section in _decoders}
-    for section, raw in chunks[1:]:
-        if section is _Section.HEAD:
-            raise MalformedEnvelope("a checkpoint that begins twice")
-        rows[section] += _decoders[section].decode(raw)
-    rooms = RoomTable(_joined(rows.pop(_Section.MEMBERS)))
-    tables = {section: dict(pairs) for section, pairs in rows.items()}
-    counts = {section: len(table) for section, table in tables.items()} | {_Section.MEMBERS: rooms.memberships}
+    counts = {section: len(table) for section, table in tables.items()}
+    counts |= {section: len(seen) for section, seen in ids.items()} | {_Section.MEMBERS: rooms.memberships}
     if tuple(counts[section] for section in sorted(counts)) != head.counts:
         raise MalformedEnvelope("a checkpoint that is not whole")
+    life = head.rules.life if head.rules else ""
     state = State(
         head.rules,
-        Sequencer(
-            head.rules.life if head.rules else "", head.generation, tables[_Section.AWAKE], tables[_Section.IDLE]
-        ),
-        MessageIds(tables[_Section.IDS]),
-        MessageIds(tables[_Section.OWN_IDS]),
+        Sequencer(life, head.generation, tables[_Section.AWAKE], tables[_Section.IDLE]),
+        ids[_Section.IDS],
+        ids[_Section.OWN_IDS],
         rooms,
         GatewayLives(tables[_Section.LIVING], tables[_Section.ENDED]),
     )
@@ -168,20 +241,39 @@ def _decoded(shard: int, shards: int, bodies: Sequence[bytes]) -> State:
     return state
 
 
+def _head_of(raw: msgspec.Raw, shard: int, shards: int) -> _Head:
+    head = _head_decoder.decode(raw)
+    if (head.format, head.shard, head.shards) != (FORMAT, shard, shards):
+        raise MalformedEnvelope(
+            f"a checkpoint of shard {head.shard} of {head.shards} in format {head.format}; "
+            f"this is shard {shard} of {shards}, and the format {FORMAT}"
+        )
+    return head
+
+
+def _add(digest: blake2b, body: bytes) -> None:
+    digest.update(len(body).to_bytes(8, "big"))
+    digest.update(body)
+
+
 def _sliced(table: Mapping[Any, object], step: int) -> tuple[int, Iterator[list[Any]]]:
-    """Return how many rows a table has, and the rows, so many at a time."""
-    walk = iter(table.items())
-    return len(table), iter(lambda: list(islice(walk, step)), [])
+    """Return how many rows a table has now, and those rows, so many at a time."""
+    keys, values = list(table), list(table.values())  # which takes a tenth of what a list of pairs would
+    return len(keys), _by(step, zip(keys, values, strict=True))
 
 
-def _members(rooms: RoomTable, step: int) -> Iterator[list[Any]]:
+def _by(step: int, rows: Iterator[Any]) -> Iterator[list[Any]]:
+    return iter(lambda: list(islice(rows, step)), [])
+
+
+def _members(walk: Iterable[tuple[str, str, dict[str, str]]], step: int) -> Iterator[list[Any]]:
     """Yield rows of members, about so many members at a time; very many of a room are in several rows."""
     rows: list[tuple[str, str, dict[str, str]]] = []
     room_for = step
-    for room, gateway, members in rooms.walk():
-        walk, left = iter(members.items()), len(members)
+    for room, gateway, members in walk:
+        each, left = iter(members.items()), len(members)
         while left:
-            part = members if left <= room_for and left == len(members) else dict(islice(walk, room_for))
+            part = members if left <= room_for and left == len(members) else dict(islice(each, room_for))
             rows.append((room, gateway, part))
             left -= len(part)
             room_for -= len(part)
@@ -190,27 +282,3 @@ def _members(rooms: RoomTable, step: int) -> Iterator[list[Any]]:
                 rows, room_for = [], step
     if rows:
         yield rows
-
-
-def _joined(rows: list[tuple[str, str, dict[str, str]]]) -> Rooms:
-    rooms: Rooms = {}
-    for room, gateway, members in rows:
-        gateways = rooms.setdefault(room, {})
-        if gateway in gateways:
-            gateways[gateway].update(members)
-        else:
-            gateways[gateway] = members
-    return rooms
-
-
-def _packed(chunks: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
-    """Yield as many chunks together as fit."""
-    together: list[bytes] = []
-    held = 0
-    for chunk in chunks:
-        if together and held + len(chunk) > size:
-            yield together
-            together, held = [], 0
-        together.append(chunk)
-        held += len(chunk)
-    yield together

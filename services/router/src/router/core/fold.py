@@ -8,7 +8,7 @@ them. An entry is judged whole before anything changes; poison is passed over by
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -100,15 +100,26 @@ class Fold:
 
     def parts(self, size: int = 256 * 1024) -> tuple[list[bytes], bytes]:
         """Return the whole state as of ``offset`` in bodies of about ``size`` bytes at most, and their digest."""
-        bodies = checkpoint.encoded(self.shard, self.shards, self._state, size)
-        return bodies, checkpoint.digest_of(bodies)
+        snapshot = self.snapshot(size)
+        while snapshot.step():
+            pass
+        return snapshot.bodies, snapshot.digest
+
+    def snapshot(self, size: int = 256 * 1024) -> checkpoint.Snapshot:
+        """Return what ``parts`` gives now, to be encoded step by step while the fold goes on. Close it in the end."""
+        return checkpoint.Snapshot(self.shard, self.shards, self._state, size)
 
     @classmethod
     def restored(cls, shard: int, shards: int, offset: int, bodies: Sequence[bytes]) -> Fold:
         """Return the fold that gave these ``bodies`` at ``offset``. Raises MalformedEnvelope where they are no whole state of this shard,
         UnknownVersion where it is that of a newer fold.
         """
-        state = checkpoint.decoded(shard, shards, bodies)
+        return checkpoint.finished(cls.restoring(shard, shards, offset, bodies))
+
+    @classmethod
+    def restoring(cls, shard: int, shards: int, offset: int, bodies: Sequence[bytes]) -> Generator[None, None, Fold]:
+        """Return what ``restored`` does, as the generator's value, in steps that are short however large the state is. Raises as that."""
+        state = yield from checkpoint.decoding(shard, shards, bodies)
         if state.rules is not None:
             _know(state.rules)
         fold = cls(shard, shards)

@@ -7,7 +7,7 @@ Rooms with members are never forgotten; of those without, only the latest used a
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from itertools import islice
 
 import msgspec
 
@@ -28,8 +28,8 @@ def base36(number: int) -> str:
             return text
 
 
-class Standing(msgspec.Struct, array_like=True, gc=False):
-    """How far one room has got: ``seq`` messages in the epoch of ``generation``."""
+class Standing(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """How far one room has got: ``seq`` messages in the epoch of ``generation``. Frozen, so that a snapshot of a table need not copy its rows."""
 
     generation: int
     seq: int
@@ -49,7 +49,7 @@ class Sequencer:
         self.life = life
         self.generation = generation
         self.awake: dict[str, Standing] = {} if awake is None else awake
-        self.idle: OrderedDict[str, Standing] = OrderedDict(idle or ())
+        self.idle: dict[str, Standing] = {} if idle is None else idle
         self._epochs: dict[int, str] = {0: ""}
 
     def __len__(self) -> int:
@@ -79,13 +79,11 @@ class Sequencer:
     def advance(self, room: str) -> Standing:
         """Give the room's next message its number; return where the room stands with it."""
         standing = self.awake.get(room)
-        if standing is None:
-            standing = self.idle.get(room)
-            if standing is None:
-                standing = self.idle[room] = Standing(self.generation, 0)
-            else:
-                self.idle.move_to_end(room)
-        standing.seq += 1
+        if standing is not None:
+            standing = self.awake[room] = Standing(standing.generation, standing.seq + 1)
+            return standing
+        before = self.idle.pop(room, None) or Standing(self.generation, 0)
+        standing = self.idle[room] = Standing(before.generation, before.seq + 1)
         return standing
 
     def wake(self, room: str) -> None:
@@ -109,6 +107,6 @@ class Sequencer:
         excess = len(self.idle) - remembered
         if excess <= 0:
             return
-        for _ in range(min(len(self.idle), excess + remembered // 8)):
-            self.idle.popitem(last=False)
+        for room in list(islice(self.idle, excess + remembered // 8)):
+            del self.idle[room]
         self.generation += 1

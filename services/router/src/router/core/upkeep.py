@@ -61,11 +61,14 @@ class Upkeep:
         """An entry of so many bytes was applied, which is no part of a checkpoint."""
         self._bytes += size
 
-    def marked(self, at_us: int, size: int) -> None:
-        """A Mark was applied; the checkpoint there takes so many bytes (0: not known)."""
+    def marked(self, at_us: int) -> None:
+        """A Mark was applied."""
         self._bytes, self._marked_us = 0, at_us
-        self._size = size or self._size
         self._put_at = float("-inf")
+
+    def sized(self, size: int) -> None:
+        """A checkpoint takes so many bytes at present."""
+        self._size = size
 
     def rules(self, present: Rules | None, version: int, now: float, *, lost: bool) -> tuple[int, bool] | None:
         """Return the version that new Rules should have, and whether they begin a life anew; None where the log needs none.

@@ -9,6 +9,7 @@ have read something.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ class _Way:
     told: deque[Envelope] = field(default_factory=deque)
     said: dict[int, float] = field(default_factory=dict)  # shard ▶ when something was last said of it
     idle: set[int] = field(default_factory=set)  # shards of which something is to be said in any case
+    heard: asyncio.Event = field(default_factory=asyncio.Event)  # it lives, so that a pause after a failure may end
     task: asyncio.Task[None] | None = None
 
 
@@ -110,6 +112,12 @@ class Egress:
         way.told.append(envelope)
         self._go(way)
 
+    def heard(self, gateway: str) -> None:
+        """A gateway says something: what could not reach it may reach it now."""
+        way = self._ways.get(gateway)
+        if way is not None:
+            way.heard.set()
+
     def idle(self, shard: int, gateways: Iterable[str]) -> None:
         """Say to these how far a shard's log is, where nothing was said of it for a while. To be called several times a second."""
         since, waits = self._clock.monotonic() - IDLE_S, self._feeds[shard].unanswered()
@@ -169,10 +177,20 @@ class Egress:
                         await asyncio.sleep(pause_s)
                     continue
                 self._failed(way, feeds, failed, count)
-                await self._steady.wait(pause)
+                await self._pause(way, failed, pause)
                 pause = min(pause * 2, LONGEST_PAUSE_S)
         finally:
             way.task = None
+
+    async def _pause(self, way: _Way, failed: str, longest_s: float) -> None:
+        """Wait a little: no longer than the broker is away, or than the gateway is silent."""
+        if not failed:
+            await self._steady.wait(longest_s)
+            return
+        way.heard.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(longest_s):
+                await way.heard.wait()
 
     def _collect(self, way: _Way, hops: list[Hop]) -> tuple[list[Feed], list[Envelope]]:
         """Take what goes next: all that was told, and of each shard the next feed, as far as it fits."""

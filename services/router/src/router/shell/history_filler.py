@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from router.core.fold import Fold
 from router.core.history import History
-from router.core.outcome import Emit, Ruled
+from router.core.outcome import Emit, Ruled, UnknownVersion
 from router.shell.log_beginning import PATIENCE_S, LogBeginning, patiently
 from router.shell.steady import LONGEST_PAUSE_S, Steady
 from warren.bus import Bus, Record
@@ -88,6 +88,8 @@ class HistoryFiller:
                     break
             except BusUnavailable:
                 await self._steady.wait(LONGEST_PAUSE_S)
+            except UnknownVersion:  # who reads the log itself will say so
+                break
         self.over = True
 
     def _take(self, record: Record) -> bool:

@@ -37,7 +37,7 @@ class LogKeeper:
         self._upkeep = Upkeep(context.limits.bounds, context.limits.marks)
         self._unknown = UnknownLives()
         self._writer = LogWriter(context.steady, context.topology, number, speaks)
-        self._checkpoints = Checkpoints(context.router, number, self._writer, context.metrics)
+        self._checkpoints = Checkpoints(context.router, number, self._writer, context.metrics, self._sized)
         stream, shards = context.topology.log(number).name, context.topology.shards
         self._end = LogEnd(
             number,
@@ -82,9 +82,10 @@ class LogKeeper:
         self._upkeep.entered(size)
 
     def marked(self, mark: Marked, offset: int, fold: Fold, *, compare: bool) -> None:
-        """A Mark was applied. ``compare``: take the state as of there, to be written or compared; it takes its time."""
-        size = self._checkpoints.marked(mark, offset, fold, speaks=self._speaks()) if compare else 0
-        self._upkeep.marked(mark.at_us, size)
+        """A Mark was applied. ``compare``: take the state as of there, to be written or compared."""
+        self._upkeep.marked(mark.at_us)
+        if compare:
+            self._checkpoints.marked(mark, offset, fold, speaks=self._speaks())
 
     def seen(self, part: Checkpoint) -> int | None:
         """A part of a checkpoint stands in the log. Return the place of the checkpoint that it makes whole."""
@@ -133,8 +134,12 @@ class LogKeeper:
 
     async def close(self) -> None:
         """Give up what is on its way."""
+        await self._checkpoints.close()
         await self._writer.close()
         await self._end.close()
+
+    def _sized(self, size: int) -> None:
+        self._upkeep.sized(size)
 
     def _probe(self, fold: Fold) -> None:
         """Write the rules that count once more, where an entry is needed behind what gateways have said."""

@@ -145,7 +145,13 @@ class Shard:
         answer = self._feeds.number(said)
         if answer is not None:
             self._context.egress.tell(said.gateway, answer)
+        self._context.egress.heard(said.gateway)
         self._context.egress.kick(self.number)
+
+    def ask_everyone(self) -> None:
+        """Have all gateways say how far they have got: what they have said may not have reached us."""
+        if self.speaks:
+            self._context.egress.tell(ALL, wire.Speaker(self._context.router, self.number))
 
     def asked(self, read: wire.Read) -> None:
         """A gateway wants what members have missed. It asks again where nothing comes, as long as it may still be read."""
@@ -168,6 +174,10 @@ class Shard:
         spoken = self._context.routers.spoken(self.number)
         return () if spoken is None or spoken.mark < 0 else (spoken.mark,)
 
+    def known(self) -> bool:
+        """Say whether another router has told of the log's life."""
+        return self._context.routers.spoken(self.number) is not None
+
     def begun(self, fold: Fold) -> None:
         """What is read from now on is applied to this fold."""
         self._do(self.speaker.happened(Event.ANEW))
@@ -181,6 +191,11 @@ class Shard:
         self._events.backlog.begin(fold.offset)
         if fold.life:
             self._feeds.start(fold.life, fold.offset, fold.gateways, fold.ended)
+
+    def unknown(self, reason: str) -> None:
+        """The log is for routers that are newer than this one: nothing that we know of it is to be said any more."""
+        self._do(self.speaker.happened(Event.ANEW))
+        self._context.outdated(self.number, reason)
 
     def caught_up(self) -> None:
         """The log is read up to about its end."""

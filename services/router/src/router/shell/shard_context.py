@@ -56,6 +56,7 @@ class ShardContext:
     known: Callable[[], bool]  # whether the other routers know of us
     listened: Callable[[], bool]  # whether heartbeats were heard for a whole lease without a break
     changed: Callable[[], None]  # the other routers are to hear soon which shards we speak for
+    outdated: Callable[[int, str], None]  # the log of a shard is for routers that are newer than this one; why
 
     @property
     def horizon_s(self) -> int:
