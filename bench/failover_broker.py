@@ -29,7 +29,7 @@ async def _kill(load: Load, index: int) -> tuple[list[float], list[float], list[
     silent = [room.silence(began) for room in load.rooms]
     returning = load.forget()
     await asyncio.to_thread(cluster.start, index)
-    if not await asyncio.to_thread(cluster.together, 60.0):
+    if not await asyncio.to_thread(cluster.together, 120.0):
         raise RuntimeError("the node is not one of the cluster again")
     await load.through(returning, load.rooms)
     await asyncio.sleep(AFTER_S)

@@ -282,7 +282,7 @@ ROUTER = Dashboard(
             [
                 Panel(
                     "Shards",
-                    "Owned by each router; even, but for a moment after a pod came or went.",
+                    "Spoken for by each router; even, but for a moment after a pod came or went.",
                     each(f"warren_router_shards_active{MINE}"),
                     stacked=True,
                 ),
@@ -298,6 +298,15 @@ ROUTER = Dashboard(
                     "Waiting",
                     "Items in bounded buffers.",
                     [(f"warren_router_waiting{MINE}", "{{instance}} {{buffer}}")],
+                ),
+                Panel(
+                    "What a log has to hold",
+                    "What all gateways together may write of one shard before routers have counted it, and what its log keeps at least.",
+                    [
+                        (f"max(warren_router_uplink_bytes{MINE})", "all gateways"),
+                        (f"min(warren_router_log_kept_bytes{MINE})", "kept"),
+                    ],
+                    "bytes",
                 ),
             ],
         ),

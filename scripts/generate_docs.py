@@ -43,8 +43,9 @@ stands in the log at each attempt, with the setting to mend.
 `WARREN_BROKER_…_BYTES` become arguments of queues and streams, so all services of an installation need the same ones: who differs is refused
 by the broker, says which queue it is, and ends with code 1. What exists keeps the size that it was made with. To change one, stop all services,
 see that the queue is empty (`rabbitmqctl list_queues name messages`), delete it, and start them;
-with a stream (`<prefix>.history.<n>`) the histories of that shard's rooms go, and its clients are told `recovered: false`.
-`WARREN_BROKER_LOG_BYTES` must be at least twice `WARREN_ROUTER_HISTORY_BYTES`.
+with a log (`<prefix>.log.<n>`) the positions and histories of that shard's rooms go, and its clients are told `recovered: false`.
+`WARREN_BROKER_LOG_BYTES` must be at least twice `WARREN_ROUTER_HISTORY_BYTES` and four times `WARREN_ROUTER_CHECKPOINT_BYTES`, and larger
+than all gateways' `WARREN_GATEWAY_UPLINK_BYTES` together ([how large a log](operations.md#how-large-a-log)).
 """
 
 OTEL = """\

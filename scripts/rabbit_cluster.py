@@ -51,7 +51,7 @@ class RabbitCluster:
         """Start all nodes for the first time. Raises RabbitMissing where one does not come up or did not join."""
         for node in self.nodes:
             node.start(timeout_s)
-        if not self.together():
+        if not self.together(timeout_s):
             raise RabbitMissing(f"the nodes did not become one cluster:\n{self.nodes[-1].log}")
 
     def together(self, timeout_s: float = 10.0) -> bool:

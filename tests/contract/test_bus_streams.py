@@ -73,6 +73,17 @@ async def test_a_log_is_reached_by_its_shard(bus: Bus, topology: ContractTopolog
     assert await read(bus, topology.log(0).name, "first", until=b"other") == [(0, b"other")]
 
 
+async def test_a_streams_end_is_told(bus: Bus, topology: ContractTopology, log: str) -> None:
+    """The offset of an entry that is not before the last but one publish; nothing where there is none. A reader hears when it is served."""
+    assert await bus.last(log) is None
+    assert await bus.last(f"{topology.prefix}.nothing") is None
+    await put(bus, topology, numbers(20))
+    assert await bus.last(log) in (18, 19)
+    served: list[bool] = []
+    await bus.tail(log, 19, lambda _: False, on_start=lambda: served.append(True))
+    assert served == [True]
+
+
 async def test_a_stream_is_read_from_any_place(bus: Bus, topology: ContractTopology, log: str) -> None:
     """From its first record, from an offset, and on past its end as records come; ``last`` is not before the last but one publish."""
     await put(bus, topology, numbers(50))

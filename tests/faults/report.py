@@ -6,11 +6,14 @@ It measures nothing itself: it puts what was recorded into lines. The checker bu
 from __future__ import annotations
 
 import json
+import time
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 from tests.faults.history import History
@@ -20,6 +23,8 @@ from tests.faults.verdict import Verdict, excerpt
 
 _FAULTS_SHOWN = 12
 _EXCERPTS_SHOWN = 3
+_SILENCES_SHOWN = 6
+_SILENT_S = 1.5  # what is shorter is not shown
 _AFTER_S = 2.0  # a silence that begins so long after an action is over is not its doing
 
 
@@ -42,7 +47,7 @@ class Report:
 
     def lines(self) -> list[str]:
         """Return it for people."""
-        return [*self.figures(), *self._silences(), *self._failures()]
+        return [*self.figures(), *self._silences(), *self._longest(), *self._failures()]
 
     def figures(self) -> list[str]:
         """Return the numbers."""
@@ -88,6 +93,12 @@ class Report:
                 f"most {silences[-1]:.1f} s ({len(silences)})"
             )
 
+    def _longest(self) -> Iterator[str]:
+        """Say when the longest silences ended, by the clock of the pods' logs."""
+        for silence_s, room, ended in longest_silences(self.pulse.delivered_at):
+            at = datetime.fromtimestamp(time.time() - time.monotonic() + ended, UTC)
+            yield f"{room} was silent for {silence_s:.1f} s until {at:%H:%M:%S}.{at.microsecond // 1000:03d}"
+
     def _failures(self) -> Iterator[str]:
         if self.good:
             yield "the promise was kept"
@@ -117,6 +128,23 @@ def longest_silence_s(delivered_at: Iterable[array[float]], done: Done) -> float
             longest = max(longest, times[at] - times[at - 1])
             at += 1
     return longest
+
+
+def longest_silences(delivered_at: Mapping[str, array[float]]) -> list[tuple[float, str, float]]:
+    """Return the longest times between two deliveries of a room, each with the room and when it ended; the longest first, one for each
+    time at which many rooms were silent together.
+    """
+    every = sorted(
+        ((now - before, room, now) for room, times in delivered_at.items() for before, now in pairwise(times)),
+        reverse=True,
+    )
+    found: list[tuple[float, str, float]] = []
+    for silence in every:
+        if len(found) == _SILENCES_SHOWN or silence[0] < _SILENT_S:
+            break
+        if all(abs(silence[2] - other[2]) > _AFTER_S for other in found):
+            found.append(silence)
+    return found
 
 
 def _listed(counts: Counter[str]) -> str:

@@ -357,6 +357,22 @@ async def test_a_gateway_and_its_speaker_that_die_together_leave_nobody_behind(s
     assert sorted(left().values()) == sorted(members)
 
 
+async def test_a_goodbye_that_fails_keeps_nothing_from_its_end(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is wrong with it: the router ends, and the next one speaks, as after one that died."""
+    first, second = await stage.router(), await stage.router()
+    await all_placed(first, second)
+
+    async def broken() -> None:
+        raise RuntimeError("scripted")
+
+    monkeypatch.setattr(first.heartbeat, "leave", broken)
+    await first.stop()
+    stage.routers.remove(first)
+    assert {shard.speaker.state for shard in first.shards} == {State.IDLE}
+    assert not first._bus.up
+    await eventually(lambda: all(shard.speaks for shard in second.shards), 20.0)
+
+
 async def test_a_router_that_has_stopped_writes_nothing_more(stage: Stage) -> None:
     """It hands over at once, and the next one speaks without a pause."""
     first, second = await stage.router(), await stage.router()

@@ -55,6 +55,9 @@ class AmqpServer:
     _writers: list[asyncio.StreamWriter] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _tags: dict[tuple[asyncio.StreamWriter, int], int] = field(default_factory=dict)
+    _ended: set[tuple[asyncio.StreamWriter, int]] = field(
+        default_factory=set
+    )  # channels whose end the client has not confirmed
 
     @property
     def url(self) -> str:
@@ -136,10 +139,19 @@ class AmqpServer:
                     self.frames.append((channel, frame))
                     if isinstance(frame, spec.Channel.Open):
                         self._tags.pop((writer, channel), None)  # each life of a channel counts from 1
-                    answer = self._answer(frame)
-                    if answer is not None:
-                        self._write(writer, channel, answer)
+                    self._say(writer, channel, frame)
         writer.transport.abort()
+
+    def _say(self, writer: asyncio.StreamWriter, channel: int, frame: Any) -> None:
+        """Answer as a broker does: nothing to who does not wait for it, and nothing behind the end of a channel until that is confirmed."""
+        if isinstance(frame, spec.Channel.CloseOk):
+            self._ended.discard((writer, channel))
+        answer = None if (writer, channel) in self._ended else self._answer(frame)
+        ends = isinstance(answer, spec.Channel.Close)
+        if answer is not None and (ends or not getattr(frame, "nowait", False)):
+            self._write(writer, channel, answer)
+        if ends:
+            self._ended.add((writer, channel))
 
     async def _take(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, channel: int, method: spec.Basic.Publish

@@ -9,7 +9,7 @@ from typing import Literal
 from tests.support.scripted_bus import ScriptedBus
 
 from router.core.fold import Fold
-from warren.bus import Properties, Record, Timestamp
+from warren.bus import Properties, Record, Timestamp, nothing
 from warren.envelope import Checkpoint, Envelope, Mark, Rules, encode
 from warren.errors import BusUnavailable
 
@@ -29,6 +29,9 @@ class LogStream(ScriptedBus):
         self.breaks = 0  # so many of the next readings end at once
         self.ingress = ""  # what is published there is written into the log
         self.lives = 0  # a connection that is lost ends every reading
+        self.frozen = False  # its node stands still: readings hear nothing, until they are moved
+        self.asked = 0  # how often its end was asked for by another way
+        self.moves = 0
         self._news = asyncio.Event()
 
     def put(self, *envelopes: Envelope, at: int | None = None) -> int:
@@ -97,6 +100,7 @@ class LogStream(ScriptedBus):
         on_record: Callable[[Record], bool],
         *,
         prefetch: int = 256,
+        on_start: Callable[[], None] = nothing,
     ) -> None:
         self.starts.append(start)
         await asyncio.sleep(0)
@@ -104,10 +108,13 @@ class LogStream(ScriptedBus):
             self.breaks -= 1
             raise BusUnavailable("scripted")
         life = self.lives
+        if self.frozen:
+            await self._thawed(life)
+        on_start()
         at = self._begin(start)
         while True:
             offset = min((offset for offset in self.entries if offset >= at), default=None)
-            if offset is None:
+            if offset is None or self.frozen:
                 await self._news.wait()
             else:
                 at = offset + 1
@@ -116,6 +123,22 @@ class LogStream(ScriptedBus):
                 await asyncio.sleep(0)
             if life != self.lives:
                 raise BusUnavailable("cut")
+
+    async def last(self, stream: str) -> int | None:
+        self.asked += 1
+        await asyncio.sleep(0)
+        return max(self.entries, default=None)
+
+    def move_readers(self) -> None:
+        self.moves += 1
+        self.frozen = False
+        self.cut()
+
+    async def _thawed(self, life: int) -> None:
+        while self.frozen:
+            await self._news.wait()
+        if life != self.lives:
+            raise BusUnavailable("cut")
 
     def _begin(self, start: int | Timestamp | Literal["first", "last"]) -> int:
         if isinstance(start, int):

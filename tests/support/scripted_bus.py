@@ -7,7 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start, Timestamp
+from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start, Timestamp, nothing
 
 
 @dataclass
@@ -37,6 +37,9 @@ class ManualClock:
 
     def thread(self) -> float:
         return self.now
+
+    def busy(self) -> float:
+        return 0.0
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
@@ -173,10 +176,17 @@ class ScriptedBus:
             await asyncio.sleep(0)
 
     async def tail(
-        self, stream: str, start: Start, on_record: Callable[[Record], bool], *, prefetch: int = TAIL_PREFETCH
+        self,
+        stream: str,
+        start: Start,
+        on_record: Callable[[Record], bool],
+        *,
+        prefetch: int = TAIL_PREFETCH,
+        on_start: Callable[[], None] = nothing,
     ) -> None:
         assert not isinstance(start, Timestamp)
         self.reads.append((stream, start))
+        on_start()
         if self.reading:
             raise self.reading.popleft()
         records = self.streams[stream]
@@ -190,6 +200,13 @@ class ScriptedBus:
             if not on_record(Record(offset + self.dropped, records[offset])):
                 return
             offset += 1
+
+    async def last(self, stream: str) -> int | None:
+        await asyncio.sleep(0)
+        return len(self.streams[stream]) - 1 + self.dropped if self.streams[stream] else None
+
+    def move_readers(self) -> None:
+        """There is one way only."""
 
     async def retire(self, queue: str) -> None:
         await asyncio.sleep(0)

@@ -15,7 +15,7 @@ from router.core.upkeep import Bounds
 from router.shell.egress import Egress
 from router.shell.shard_context import ShardContext, ShardLimits
 from router.shell.steady import Steady
-from warren.batch import BatchLimits
+from warren.batch import BatchLimits, Pace
 from warren.metrics import RouterMetrics
 from warren.namespaces import Namespaces
 from warren.telemetry import Tracing
@@ -38,7 +38,7 @@ class Ground:
         self.outdated: list[tuple[int, str]] = []
         steady = Steady(self.log)  # type: ignore[arg-type]
         self.egress = Egress(
-            self.log, self.topology, steady, self.clock, self.metrics, self.tracing, BatchLimits(), suspect=lambda _: None,  # type: ignore[arg-type]
+            self.log, self.topology, steady, self.clock, self.metrics, self.tracing, BatchLimits(), Pace(0.0, float), suspect=lambda _: None,  # type: ignore[arg-type]
         )  # fmt: skip
         fields: dict[str, Any] = {
             "router": "r1",

@@ -103,7 +103,7 @@ PINNED: list[tuple[Envelope, str]] = [
     (Join("r", "g~1", "u", "", Position("e", 3)), "92019196a14aa172a3677e31a175a092a16503"),
     (Leave(("r",), "g~1"), "92019195a14c91a172a3677e31a0a0"),
     (HistoryQuery("r", "g~1", "i"), "92019196a151a172a3677e31a1690064"),
-    (Heartbeat("g", 1, 2), "92019199a148a167010200000000a0"),
+    (Heartbeat("g", 1, 2), "9201919aa148a167010200000000a000"),
     (Bye("g"), "92019192a142a167"),
     (RouterHeartbeat("R", 1, "", 1, (Spoken(0, "l", 7, 5),)), "92019196a168a15201a001919400a16c0705"),
     (RouterBye("R"), "92019192a162a152"),

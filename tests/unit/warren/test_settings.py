@@ -194,7 +194,7 @@ def test_the_sizes_in_the_broker_are_the_topologys() -> None:
     env = {
         "WARREN_PREFIX": "w",
         "WARREN_SHARDS": "1",
-        "WARREN_BROKER_SHARD_BYTES": "2000000",
+        "WARREN_BROKER_NOTIFY_BYTES": "2000000",
         "WARREN_BROKER_LOG_BYTES": "16000000",
         "WARREN_BROKER_POD_BYTES": "3000000",
         "WARREN_BROKER_DEAD_BYTES": "4000000",

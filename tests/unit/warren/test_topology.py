@@ -26,9 +26,15 @@ def test_every_shard_is_reached_by_its_key() -> None:
 
 def test_a_log_drops_its_beginning_in_small_steps() -> None:
     """A log is a stream; it has sixteen segments within its bytes."""
-    log = Topology("w", 3, Limits(history_bytes=16_000_000)).log(2)
+    log = Topology("w", 3, Limits(log_bytes=16_000_000)).log(2)
     assert (log.name, log.kind) == ("w.log.2", "stream")
     assert log.arguments == {"x-max-length-bytes": 16_000_000, "x-stream-max-segment-size-bytes": 1_000_000}
+
+
+def test_a_log_keeps_its_bytes_but_for_a_segment() -> None:
+    """A whole segment goes at once, so no more is sure."""
+    limits = Limits(log_bytes=16_000_000)
+    assert (limits.segment_bytes, limits.kept_bytes) == (1_000_000, 15_000_000)
 
 
 def test_what_must_not_be_lost_says_so() -> None:

@@ -58,6 +58,7 @@ class Heartbeat(Kind, frozen=True, array_like=True, tag="H"):
     errors: int = 0
     rss_bytes: int = 0
     queue: str = ""  # its own at present: whose door the routers close when its lease ends
+    uplink_bytes: int = 0  # what it may have in one shard's log at most that no router has counted
 
 
 class Bye(Kind, frozen=True, array_like=True, tag="B"):

@@ -267,10 +267,14 @@ class RouterMetrics(_Metrics):
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         """Use an own registry unless one is given."""
         super().__init__(registry)
-        self.rooms = self._gauge("rooms", "Rooms known to the shards that this router owns.")
+        self.rooms = self._gauge("rooms", "Rooms known to the shards that this router speaks for.")
         self.members = self._gauge("members", "Members of those rooms.")
         self.gateways = self._gauge("gateways", "Gateways that live.")
-        self.shards_active = self._gauge("shards_active", "Shards that this router owns.")
+        self.uplink_bytes = self._gauge(
+            "uplink_bytes", "Bytes of one shard that all gateways together may write before a router has counted them."
+        )
+        self.log_kept_bytes = self._gauge("log_kept_bytes", "Bytes that one shard's log keeps at least.")
+        self.shards_active = self._gauge("shards_active", "Shards that this router speaks for.")
         self._messages = self._counts("messages", "kind", "Envelopes handled, by kind.")
         self._delivered = self._counts(
             "delivered", "to", "Copies of messages sent to gateways: one gateway, or all by the fanout."

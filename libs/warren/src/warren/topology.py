@@ -26,6 +26,8 @@ ArgumentValue = str | int | bool
 ALL = "all"  # the routing key that reaches every gateway (egress) or every router (routers)
 DEFAULT_PREFIX = "warren"
 DEFAULT_SHARDS = 4
+# A stream drops whole segments of its beginning.
+LOG_SEGMENTS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +61,22 @@ class Binding:
 class Limits:
     """Bounds of what may wait in the broker."""
 
-    shard_bytes: int = 256 * 1024 * 1024
+    notify_bytes: int = 256 * 1024 * 1024
     gateway_bytes: int = 128 * 1024 * 1024
     dead_bytes: int = 64 * 1024 * 1024
-    history_bytes: int = 256 * 1024 * 1024
+    log_bytes: int = 256 * 1024 * 1024
     delivery_limit: int = 20
     disconnected_ms: int = 3_000
+
+    @property
+    def segment_bytes(self) -> int:
+        """What a log drops at once."""
+        return self.log_bytes // LOG_SEGMENTS
+
+    @property
+    def kept_bytes(self) -> int:
+        """What a log keeps at least of what was written last."""
+        return self.log_bytes - self.segment_bytes
 
 
 def former_text(name: str, topology: Topology) -> str:
@@ -142,8 +154,8 @@ class Topology:
             f"{self.prefix}.log.{shard}",
             "stream",
             {
-                "x-max-length-bytes": self.limits.history_bytes,
-                "x-stream-max-segment-size-bytes": self.limits.history_bytes // 16,
+                "x-max-length-bytes": self.limits.log_bytes,
+                "x-stream-max-segment-size-bytes": self.limits.segment_bytes,
             },
         )
 
@@ -160,7 +172,7 @@ class Topology:
                 "x-single-active-consumer": True,
                 "x-delivery-limit": self.limits.delivery_limit,
                 "x-dead-letter-exchange": self.notify_dead,
-                "x-max-length-bytes": self.limits.shard_bytes,
+                "x-max-length-bytes": self.limits.notify_bytes,
                 "x-overflow": "reject-publish",
                 "x-consumer-disconnected-timeout": self.limits.disconnected_ms,
             },

@@ -40,6 +40,7 @@ from gateway.shell.router_link import RouterLink
 from gateway.shell.server import Server
 from gateway.shell.turns import Turns
 from gateway.shell.uplink import Uplink, UplinkLimits
+from warren.batch import Pace
 from warren.bus import Bus
 from warren.clock import Clock, SystemClock
 from warren.envelope import Heartbeat
@@ -119,8 +120,8 @@ class Gateway:
                 times.publish_timeout_ms / 1_000,
                 limits.batch_count,
                 limits.batch_bytes,
-                limits.batch_interval_ms / 1_000,
             ),
+            Pace(limits.batch_interval_ms / 1_000, self.clock.busy),
             on_undelivered=self._undelivered,
             on_overflow=lambda shard: self._downlink.begin_anew(shard),
         )
@@ -359,6 +360,7 @@ class Gateway:
             metrics.total_errors,
             _rss_bytes(),
             self._downlink.queue,
+            self.settings.limits.uplink_bytes,
         )
 
 

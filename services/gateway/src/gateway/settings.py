@@ -228,7 +228,7 @@ class LimitSettings(Settings):
     batch_bytes: int = variable(262_144, "Bytes that go to one shard at once.", ge=1_024)
     batch_interval_ms: int = variable(
         20,
-        "Milliseconds from one beat to the next, at which batches go to a busy shard, so that they are fewer and larger; 0: always at once.",
+        "Most milliseconds from one batch to a busy shard to the next: so many where the pod is never idle, none while it has time to spare.",
         ge=0,
         le=1_000,
     )

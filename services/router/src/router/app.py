@@ -6,10 +6,9 @@ Nobody imports it but ``__main__`` and the embedded service (and tests). It deci
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 
-from router.core.gateways import Gateways
+from router.core.gateways import Gateways, Totals
 from router.core.routers import Routers
 from router.core.upkeep import Bounds, MarkTimes
 from router.settings import RouterSettings, new_router_id
@@ -24,7 +23,7 @@ from router.shell.shard import Shard
 from router.shell.shard_context import ShardContext, ShardLimits
 from router.shell.statistics import Statistics
 from router.shell.steady import Steady
-from warren.batch import BatchLimits
+from warren.batch import BatchLimits, Pace
 from warren.bus import Bus
 from warren.clock import Clock, SystemClock
 from warren.envelope import Spoken
@@ -37,10 +36,10 @@ from warren.topology import Topology
 
 # How often leases, shards and gauges are looked at.
 TICK_S = 0.1
-# A gateway is busy from so many items a second on; a message is one, and the ACK to its sender another.
-EGRESS_BUSY_PER_S = 500.0
 # How long a router that goes waits for the others to speak for its shards.
 HANDOVER_S = 3.0
+# Who does not even hear itself for so many heartbeats is deaf.
+DEAF_BEATS = 3
 # After this many times the seconds of a checkpoint anything that has come is enough for one.
 LATE = 10
 
@@ -73,13 +72,21 @@ class Router:
         self._clock = clock or SystemClock()
         tracing = tracing or Tracing("warren-router", topology=self.topology)
         flow, times = settings.flow, settings.takeover
-        interval_s = flow.batch_interval_ms / 1_000
+        pace = Pace(flow.batch_interval_ms / 1_000, self._clock.busy)
         steady = Steady(bus)
         self.gateways = Gateways(times.lease_ms / 1_000)
         self.routers = Routers(times.peer_lease_ms / 1_000)
         self._doors = Doors(bus, self.topology)
         self.inbox = PeerInbox(
-            bus, self.topology, self.id, self._clock, self.gateways, self.routers, self._doors, self.metrics
+            bus,
+            self.topology,
+            self.id,
+            self._clock,
+            self.gateways,
+            self.routers,
+            self._doors,
+            self.metrics,
+            deaf_s=DEAF_BEATS * times.announce_ms / 1_000,
         )
         self.heartbeat = Heartbeat(
             bus,
@@ -101,7 +108,8 @@ class Router:
             self._clock,
             self.metrics,
             tracing,
-            BatchLimits(batch_bytes=flow.batch_bytes, interval_s=interval_s, busy_per_s=EGRESS_BUSY_PER_S),
+            BatchLimits(batch_bytes=flow.batch_bytes),
+            pace,
             suspect=self.inbox.suspect,
         )
         context = ShardContext(
@@ -135,7 +143,8 @@ class Router:
             self._clock,
             self.metrics,
             tracing,
-            BatchLimits(flow.batch_count, flow.batch_bytes, flow.notify_prefetch, interval_s=interval_s),
+            BatchLimits(flow.batch_count, flow.batch_bytes, flow.notify_prefetch),
+            pace,
             Sandbox(),
             router=self.id,
             prefetch=flow.notify_prefetch,
@@ -168,16 +177,20 @@ class Router:
         await self.intake.start()
 
     async def stop(self) -> None:
-        """Take no more, finish what has begun, speak until the others do, and end."""
+        """Take no more, finish what has begun, speak until the others do, and end. Whatever fails on the way, the rest is done."""
         self.readiness.drain()
         standing_down, self._standing_down = self._standing_down, None
         if standing_down is not None:
             standing_down.cancel()
             await asyncio.gather(standing_down, return_exceptions=True)
         finish_s = self.settings.takeover.stop_deadline_ms / 2_000 if self._bus.up else 0.0
-        with contextlib.suppress(TimeoutError):  # what is not done goes to the next ones
+        try:
             async with asyncio.timeout(finish_s):
                 await self._finish()
+        except TimeoutError:
+            pass  # what is not done goes to the next ones
+        except Exception as error:  # noqa: BLE001 - the next ones take over as from one that died
+            event(_log, "stop_failed", level=logging.ERROR, error=error)
         await self.intake.kill()
         await self.heartbeat.stop()
         ticker, self._ticker = self._ticker, None
@@ -268,8 +281,28 @@ class Router:
         self.metrics.shards_active.set(len(spoken))
         self.metrics.rooms.set(sum(len(shard.fold.rooms) for shard in spoken))
         self.metrics.members.set(sum(shard.fold.rooms.memberships for shard in spoken))
-        self.metrics.gateways.set(len(self.gateways.living))
+        totals, kept_bytes = self.gateways.totals(), self.topology.limits.kept_bytes
+        self.metrics.gateways.set(totals.gateways)
+        self.metrics.uplink_bytes.set(totals.uplink_bytes)
+        self.metrics.log_kept_bytes.set(kept_bytes)
+        if (outgrown := self.gateways.outgrown(totals.uplink_bytes, kept_bytes)) is not None:
+            _log_outgrown(outgrown, totals, kept_bytes)
         self.metrics.waiting("shards", sum(shard.waiting for shard in self.shards))
+
+
+def _log_outgrown(outgrown: bool, totals: Totals, kept_bytes: int) -> None:
+    event(
+        _log,
+        "log_too_small" if outgrown else "log_large_enough",
+        level=logging.WARNING if outgrown else logging.INFO,
+        gateways=totals.gateways,
+        uplink_bytes=totals.uplink_bytes,
+        kept_bytes=kept_bytes,
+        hint="while routers are away the gateways may write more than a shard's log keeps, and it is lost unread: raise WARREN_BROKER_LOG_BYTES, "
+        "or lower WARREN_GATEWAY_UPLINK_BYTES"
+        if outgrown
+        else None,
+    )
 
 
 def _shard_limits(settings: RouterSettings) -> ShardLimits:

@@ -50,8 +50,8 @@ class FlowSettings(Settings):
         262_144, "Bytes that are sent to one gateway, or passed on to one shard, at once.", ge=1_024
     )
     batch_interval_ms: int = variable(
-        5,
-        "Milliseconds from one beat to the next, at which a busy gateway is sent to, so that batches are fewer and larger; 0: always at once.",
+        20,
+        "Most milliseconds from one batch to a busy gateway to the next: so many where the router is never idle, none while it has time to spare.",
         ge=0,
         le=1_000,
     )

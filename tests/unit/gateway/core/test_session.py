@@ -59,9 +59,9 @@ def test_a_known_client_is_welcomed_and_joins_its_rooms():
     session = Session("g~1", CONFIG, NAMESPACES)
     assert session.open(Identity("ann", expires_at=1_764_000_600.5), 100.0, WALL_US) == [
         Send(Welcome("g~1", "ann", 30_000, ("default", "news", "@ann"), 1_048_576, 0, 0, 4, 1_764_000_600_500)),
-        Join(envelope.Join("default", "g~1", "ann", "~1")),
-        Join(envelope.Join("news", "g~1", "ann", "~2")),
-        Join(envelope.Join("@ann", "g~1", "ann", "~3")),
+        Join(envelope.Join("default", "g~1", "ann", "~1"), True),
+        Join(envelope.Join("news", "g~1", "ann", "~2"), True),
+        Join(envelope.Join("@ann", "g~1", "ann", "~3"), True),
     ]
     reply = envelope.Joined("g~1", "news", POSITION, recovered=False, ref="~2")
     assert session.answer(reply, 100.0) == [Send(Joined("news", "19ab-1", 12, False))]
@@ -81,7 +81,7 @@ def test_who_joins_by_itself_is_joined_to_nothing_at_connect():
     assert (welcome.message.rooms, session.rooms) == ((), ())
     since = {"since": {"epoch": "e", "seq": 5}}
     assert says(session, type="JOIN", room="@ann", id="j1", payload=since) == [
-        Join(envelope.Join("@ann", "g~1", "ann", "j1", Position("e", 5)))
+        Join(envelope.Join("@ann", "g~1", "ann", "j1", Position("e", 5)), True)
     ]
     for room in "abcd":
         assert isinstance(says(session, type="JOIN", room=room)[0], Join)
@@ -295,7 +295,7 @@ def test_join_asks_the_router_and_its_answer_is_told():
     """With the position."""
     session = opened()
     assert says(session, type="JOIN", room="r", id="j1", payload={"since": {"epoch": "e", "seq": 5}}) == [
-        Join(envelope.Join("r", "g~1", "ann", "j1", Position("e", 5)))
+        Join(envelope.Join("r", "g~1", "ann", "j1", Position("e", 5)), True)
     ]
     reply = envelope.Joined("g~1", "r", POSITION, recovered=True, missed=2, ref="j1")
     assert session.answer(reply, 100.0) == [

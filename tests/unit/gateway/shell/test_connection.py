@@ -132,6 +132,7 @@ class ListUplink:
         self.sent: list[envelope.Envelope] = []
         self.error: WarrenError | None = None
         self.takes_joins = True
+        self.takes_leaves = True
         self.full = False
         self.placed = asyncio.Event()
         self.placing = 0  # who waits for place
@@ -141,13 +142,15 @@ class ListUplink:
             self.sent.append(up)
         return self.error
 
-    def join(self, up: envelope.Join) -> bool:
+    def join(self, up: envelope.Join, *, first: bool = False) -> bool:
         if self.takes_joins:
             self.sent.append(up)
         return self.takes_joins
 
-    def leave(self, up: envelope.Leave) -> None:
-        self.sent.append(up)
+    def leave(self, up: envelope.Leave) -> bool:
+        if self.takes_leaves:
+            self.sent.append(up)
+        return self.takes_leaves
 
     def crowded(self, room: str) -> bool:
         return self.full
@@ -398,6 +401,15 @@ async def test_a_join_without_place_ends_the_connection():
     rig.uplink.takes_joins = False
     await rig.run()
     assert rig.wire.closed == (1013, "Overloaded")
+
+
+async def test_a_leave_that_is_not_sent_is_answered_here():
+    """It has taken back a JOIN that no router has heard of; one without an id is told as always."""
+    rig = Rig()
+    rig.uplink.takes_leaves = False
+    await rig.run(rig.say("JOIN", room="r", id="j"), rig.say("LEAVE", room="r", id="l"))
+    [told] = [said for said in rig.wire.messages() if said["type"] == "LEFT"]
+    assert (told["room"], told["ref"]) == ("r", "l")
 
 
 async def test_a_slow_reader_hears_why():

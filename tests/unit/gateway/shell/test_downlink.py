@@ -12,7 +12,7 @@ from tests.unit.gateway.shell.test_connection import Rig as ConnectionRig
 from gateway.core.feed_watch import BARREN_FIRST_S, SILENCE_S
 from gateway.core.hub import Hub
 from gateway.shell.connection import Connection
-from gateway.shell.downlink import Downlink
+from gateway.shell.downlink import HEAL_S, Downlink
 from warren import envelope
 from warren.address import shard_of
 from warren.bus.memory import MemoryBroker, MemoryBus
@@ -37,6 +37,9 @@ class Clock:
         return 5_000_000
 
     def thread(self) -> float:
+        return 0.0
+
+    def busy(self) -> float:
         return 0.0
 
 
@@ -389,6 +392,19 @@ async def test_a_fault_in_one_body_is_no_end(rig: Rig):
     await eventually(lambda: rig.count('warren_gateway_drops_total{reason="downlink_failed"}') == 1)
     await rig.send(rig.feed(rig.deliver(1)))
     await eventually(lambda: rig.told() == [("CHAT", 1)])
+
+
+async def test_a_chain_of_which_a_part_could_not_be_given_out_is_mended(rig: Rig):
+    """Our number is past it, so no feed brings it again: the members join again and answers are asked for, a moment later and once."""
+    rig.uplink.answered = None  # type: ignore[assignment]
+    for ref in ("m", "n"):
+        await rig.send(rig.feed(envelope.Refused("g~1", ref, "internal", "no")))
+    await eventually(lambda: rig.count('warren_gateway_drops_total{reason="downlink_failed"}') == 2)
+    rig.downlink.tick(rig.clock.now + HEAL_S - 0.1)
+    assert rig.of_kind("ask_again", "rejoin") == []
+    rig.downlink.tick(rig.clock.now + HEAL_S)
+    rig.downlink.tick(rig.clock.now + HEAL_S)
+    assert rig.of_kind("ask_again", "rejoin") == [("ask_again", SHARD), ("rejoin", SHARD)]
 
 
 async def test_latency_and_counts_are_measured(rig: Rig):

@@ -71,6 +71,17 @@ async def test_a_failure_is_no_end(rig: Rig):
     assert rig.knocks() == 4
 
 
+async def test_a_confirm_that_is_owed_holds_up_no_sign_of_life():
+    """Nor does a knock that is not answered."""
+    rig = Rig(every_s=0.01)
+    rig.bus.held = True
+    await rig.heartbeat.start()
+    await eventually(lambda: len(rig.said()) >= 4)
+    rig.bus.release()
+    rig.bus.held = False
+    await rig.heartbeat.stop()
+
+
 async def test_it_knocks_at_its_own_door(rig: Rig):
     """It says so where nobody was behind it twice in a row."""
     rig.bus.script("g", Unroutable("?"), None, Unroutable("?"), Unroutable("?"))

@@ -37,6 +37,9 @@ class Clock:
     def thread(self) -> float:
         return 0.0
 
+    def busy(self) -> float:
+        return 0.0
+
 
 class Rig:
     """Room reads with one connection."""

@@ -12,6 +12,8 @@ from tests.support.gateways import recording_tracing
 
 from gateway.shell.uplink import Uplink, UplinkLimits
 from warren import envelope
+from warren.batch import Pace
+from warren.batcher import WORTHWHILE
 from warren.errors import BusUnavailable, NotConfirmed, Overloaded, Unroutable, WarrenError
 from warren.metrics import GatewayMetrics
 from warren.telemetry import HopKind
@@ -31,6 +33,9 @@ class Clock:
         return 0
 
     def thread(self) -> float:
+        return 0.0
+
+    def busy(self) -> float:
         return 0.0
 
 
@@ -87,7 +92,7 @@ class Publisher:
 class Rig:
     """An uplink on one shard with all its surroundings."""
 
-    def __init__(self, **limits: float) -> None:
+    def __init__(self, pace: Pace | None = None, **limits: float) -> None:
         self.bus, self.clock = Publisher(), Clock()
         self.undelivered: list[tuple[str, str, str]] = []
         self.overflowed: list[int] = []
@@ -98,6 +103,7 @@ class Rig:
             self.clock,
             GatewayMetrics(),
             UplinkLimits(**limits),  # type: ignore[arg-type]
+            pace or Pace(0.0, float),
             on_undelivered=lambda conn, ref, error: self.undelivered.append((conn, ref, type(error).__name__)),
             on_overflow=self.overflowed.append,
             chance=random.Random(1),
@@ -146,6 +152,26 @@ async def test_a_batch_that_fails_is_sent_again_as_it_was(rig: Rig, error: Warre
     assert rig.bus.attempts[0] == rig.bus.attempts[1] == rig.bus.attempts[2]
     assert [item.id for item in rig.bus.sent] == ["a", "b", "c"]
     assert rig.undelivered == []
+
+
+@pytest.mark.parametrize("waiting", [1, WORTHWHILE])
+async def test_at_the_beat_of_a_process_that_is_pressed(monkeypatch: pytest.MonkeyPatch, waiting: int):
+    """What comes meanwhile waits and goes together, unless it is worth a batch's costs."""
+    rig = await Rig().begin()
+    monkeypatch.setattr("warren.batch.Cadence.pause", lambda *_: 3_600.0)
+    try:
+        rig.bus.gate.clear()
+        rig.uplink.publish(message(0))
+        await asyncio.sleep(0)
+        for number in range(waiting):
+            rig.uplink.publish(message(number))
+        rig.bus.gate.set()
+        await eventually(lambda: len(rig.bus.sent) > 0)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert [len(batch) for batch in rig.bus.attempts[1:]] == ([waiting] if waiting == WORTHWHILE else [])
+    finally:
+        await rig.uplink.close()
 
 
 async def test_a_message_gives_up_at_its_deadline_and_a_join_does_not(rig: Rig):
@@ -215,7 +241,7 @@ async def test_a_leave_without_place_begins_our_life_anew():
     try:
         taken = [rig.uplink.join(envelope.Join("r", f"g~{number}", "ann")) for number in range(10)]
         assert taken == [True] * 8 + [False] * 2
-        rig.uplink.leave(envelope.Leave(("r",), "g~1"))
+        assert rig.uplink.leave(envelope.Leave(("s",), "g~1"))
         assert rig.overflowed == [0]
     finally:
         await rig.uplink.close()
@@ -364,15 +390,30 @@ async def test_a_life_that_is_over_begins_anew_and_what_did_not_count_goes_again
 
 
 async def test_a_life_that_ends_while_its_batch_is_under_way_waits_for_nothing_of_it(rig: Rig):
-    """A confirm of the old life's batch says nothing any more, and its messages go again behind the new Hello."""
+    """A confirm of the old life's batch says nothing any more, and is not awaited; its messages go again behind the new Hello."""
     rig.bus.gate.clear()
     rig.uplink.publish(message(1, "a"))
-    await asyncio.sleep(0)
+    await eventually(lambda: rig.bus.attempts)
     assert rig.uplink.life_ended(0, 1)
+    await eventually(lambda: rig.bus.heads == [(1, 1), (1, 2), (2, 1)])
     rig.bus.gate.set()
     await rig.uplink.flush()
     assert rig.bus.heads == [(1, 1), (1, 2), (2, 1), (2, 2)]
-    assert rig.bus.sent == [message(1, "a")] * 2
+    assert rig.bus.sent == [message(1, "a")]
+
+
+async def test_the_next_batch_waits_for_no_confirm_of_one_that_has_counted(rig: Rig):
+    """The broker may owe it for ever, where the log has changed its leader."""
+    rig.bus.gate.clear()
+    rig.uplink.publish(message(1))
+    await eventually(lambda: len(rig.bus.attempts) == 1)
+    rig.uplink.publish(message(2))
+    rig.uplink.counted(0, 1, 2)
+    await eventually(lambda: len(rig.bus.attempts) == 2)
+    assert rig.bus.attempts == [[message(1)], [message(2)]]
+    rig.bus.gate.set()
+    await rig.uplink.flush()
+    assert rig.bus.heads[-1] == (1, 3)
 
 
 async def test_a_count_before_the_confirm_ends_the_sending(rig: Rig):
@@ -413,8 +454,48 @@ async def test_members_who_join_again_wait_for_place():
     await asyncio.sleep(0)
     assert not waits.done()
     rig.bus.gate.set()
+    await rig.uplink.flush()
+    assert not waits.done()  # they are in the log, and no router has counted them
+    rig.uplink.counted(0, 1, rig.bus.heads[-1][1])
     await asyncio.wait_for(waits, 5)
     await rig.uplink.close()
+
+
+async def test_who_joins_and_leaves_in_a_loop_crowds_nobody_out():
+    """While the broker is away what waits of one connection and room is one membership; when it is back, only the last word is sent."""
+    rig = await Rig(count=2, bytes=10_000).begin()
+    rig.bus.gate.clear()
+    try:
+        rig.uplink.publish(message(1))
+        await asyncio.sleep(0)  # it is under way
+        for number in range(50):
+            assert rig.uplink.join(envelope.Join("r", "g~1", "ann", f"j{number}"), first=True)
+            assert not rig.uplink.leave(envelope.Leave(("r",), "g~1", f"l{number}"))
+        last = envelope.Join("r", "g~1", "ann", "last")
+        assert rig.uplink.join(last, first=True)
+        assert rig.uplink.join(envelope.Join("r", "g~2", "bob", "b"), first=True)
+        assert rig.overflowed == []
+        rig.bus.gate.set()
+        await rig.uplink.flush()
+        assert rig.bus.sent == [message(1), last, envelope.Join("r", "g~2", "bob", "b")]
+        # What has been sent is left by a Leave that is sent too, and answered by a router.
+        assert rig.uplink.leave(envelope.Leave(("r",), "g~1", "l"))
+    finally:
+        await rig.uplink.close()
+
+
+async def test_what_was_dropped_with_a_life_takes_nothing_back():
+    """The members join again in the new one, and a leave of such a join is sent."""
+    rig = await Rig(count=10, bytes=10_000).begin()
+    rig.bus.gate.clear()
+    try:
+        rig.uplink.publish(message(1))
+        await asyncio.sleep(0)
+        rig.uplink.join(envelope.Join("r", "g~1", "ann", "j"), first=True)
+        rig.uplink.life_ended(0, 1)
+        assert rig.uplink.leave(envelope.Leave(("r",), "g~1"))
+    finally:
+        await rig.uplink.close()
 
 
 async def test_what_is_answered_is_not_told_though_it_was_not_counted_yet(rig: Rig):
@@ -430,8 +511,8 @@ async def test_answers_that_may_be_lost_are_asked_for(rig: Rig):
     """What has counted and waits for one is sent again as it was; what is answered, or waits for none, is not."""
     for number, ref in enumerate(("a", "b", "")):
         rig.uplink.publish(message(number, ref))
-    for ref in ("l1", "l2"):
-        rig.uplink.leave(envelope.Leave(("r",), "g~1", ref))
+    for number, ref in enumerate(("l1", "l2"), 1):
+        rig.uplink.leave(envelope.Leave(("r",), f"g~{number}", ref))
     await rig.uplink.flush()
     rig.uplink.answered("g~1", "a")
     rig.uplink.answered("g~1", "l1", "r")
@@ -439,10 +520,10 @@ async def test_answers_that_may_be_lost_are_asked_for(rig: Rig):
     sent = len(rig.bus.sent)
     rig.uplink.ask_again(0)
     await rig.uplink.flush()
-    assert rig.bus.sent[sent:] == [message(1, "b"), envelope.Leave(("r",), "g~1", "l2")]
+    assert rig.bus.sent[sent:] == [message(1, "b"), envelope.Leave(("r",), "g~2", "l2")]
     rig.uplink.counted(0, 1, rig.bus.heads[-1][1])
     rig.uplink.answered("g~1", "b")
-    rig.uplink.answered("g~1", "l2", "r")
+    rig.uplink.answered("g~2", "l2", "r")
     rig.uplink.ask_again(0)
     await rig.uplink.flush()
     assert len(rig.bus.sent) == sent + 2

@@ -1,5 +1,6 @@
 """Egress: one batch under way for each gateway over all shards, and chains that go back where one fails."""
 
+import asyncio
 from collections import deque
 
 import pytest
@@ -13,7 +14,7 @@ from tests.support.scripted_bus import ManualClock, ScriptedBus
 from router.shell import egress as module
 from router.shell.egress import IDLE_S, TOLD, Egress
 from router.shell.steady import Steady
-from warren.batch import BatchLimits
+from warren.batch import BatchLimits, Pace
 from warren.envelope import Bodies, Deliver, Feed, LifeEnded, Named, Speaker, decode
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 from warren.metrics import RouterMetrics
@@ -76,13 +77,13 @@ class Chains:
 
 
 class Stand:
-    def __init__(self, limits=None, tracing=None):
+    def __init__(self, limits=None, tracing=None, pace=None):
         self.bus, self.clock = ScriptedBus(), ManualClock()
         self.metrics = RouterMetrics(CollectorRegistry())
         self.suspected = []
         self.egress = Egress(
             self.bus, Topology(), Steady(self.bus), self.clock, self.metrics, tracing or Tracing("router"),
-            limits or BatchLimits(), suspect=self.suspected.append,
+            limits or BatchLimits(), pace or Pace(0.0, float), suspect=self.suspected.append,
         )  # fmt: skip
         self.feeds = [Chains(0), Chains(1)]
         for shard, feeds in enumerate(self.feeds):
@@ -143,6 +144,26 @@ async def test_what_does_not_fit_goes_with_the_next_one(stand):
     assert [len(batch[0].items) for batch in stand.heard("g1")] == [2, 2, 1]
 
 
+@pytest.mark.parametrize(("batch_bytes", "batches"), [(900, 2), (9_000, 1)])
+async def test_at_the_beat_of_a_process_that_is_pressed(stand, monkeypatch, batch_bytes, batches):
+    """What comes meanwhile waits and goes together, unless more waits than goes at once."""
+    await stand.egress.close()
+    stand = Stand(BatchLimits(batch_bytes=batch_bytes))
+    monkeypatch.setattr("warren.batch.Cadence.pause", lambda *_: 3_600.0)
+    stand.bus.held = True
+    for seq in range(1, 4):
+        stand.feeds[0].put("g1", say(seq))
+    stand.put(0, "g1")
+    await eventually(lambda: stand.bus.published)
+    stand.bus.release()
+    await eventually(lambda: len(stand.items("g1")) == 3)
+    stand.put(0, "g1", say(4))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert [len(batch[0].items) for batch in stand.heard("g1")] == ([2, 1] if batches == 2 else [3])
+    await stand.egress.close()
+
+
 async def test_bodies_for_all_leave_before_the_feeds_that_name_them(stand):
     """Though a way to one gateway is about to go on with its next batch."""
     stand.bus.held = True
@@ -168,6 +189,20 @@ async def test_a_publish_that_fails_is_sent_again_and_its_gateway_suspected(stan
     assert stand.suspected == ["g1", "g1"]
     assert stand.counted("rejected_total", reason="egress_not_confirmed") == 1
     assert stand.counted("rejected_total", reason="egress_unroutable") == 1
+
+
+async def test_a_gateway_that_is_heard_is_sent_to_at_once(stand, monkeypatch):
+    """It had no queue for a while; the pause after the last failure ends. Another one's does not."""
+    monkeypatch.setattr(module, "FIRST_PAUSE_S", 3_600.0)
+    stand.bus.script("g1", Unroutable("?"))
+    stand.bus.script("g2", Unroutable("?"))
+    stand.put(0, "g1", say(1))
+    stand.put(0, "g2", say(1))
+    await eventually(lambda: stand.suspected == ["g1", "g2"])
+    stand.egress.heard("g1")
+    stand.egress.heard("nobody")
+    await eventually(lambda: stand.items("g1") == [say(1)] * 2)
+    assert stand.items("g2") == [say(1)]
 
 
 async def test_while_the_broker_is_away_it_waits_and_suspects_nobody(stand):

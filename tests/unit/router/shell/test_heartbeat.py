@@ -120,6 +120,15 @@ async def test_it_tries_its_own_inbox(stand):
     await eventually(lambda: stand.shuts == 1)
 
 
+async def test_a_confirm_that_is_owed_holds_up_no_sign_of_life(stand):
+    """Where the inbox of one router is on a broker node that stands still, nobody's heartbeat is confirmed."""
+    stand.bus.held = True
+    stand.heartbeat.start()
+    await eventually(lambda: len(stand.said()) >= 4)
+    assert stand.heartbeat.known
+    stand.bus.release()
+
+
 async def test_goodbye_is_the_last_word_and_says_how_far_we_have_got(stand):
     """The next speaker goes on from there; and this router wants nothing any more."""
     stand.routers.heartbeat(RouterHeartbeat("r2", 8), 0.0)

@@ -17,7 +17,7 @@ from router.shell.intake import Intake
 from router.shell.sandbox import Sandbox
 from router.shell.steady import Steady
 from warren.address import shard_of
-from warren.batch import BatchLimits
+from warren.batch import BatchLimits, Pace
 from warren.bus import Properties
 from warren.envelope import Notified, decode
 from warren.errors import NotConfirmed, Unroutable
@@ -35,7 +35,8 @@ class Stand:
         steady = Steady(self.bus)
         self.intake = Intake(
             self.bus, self.topology, steady, Aside(steady, self.topology.notify_dead, self.metrics), self.clock,
-            self.metrics, tracing or Tracing("router"), limits or BatchLimits(), Sandbox(1.0), router="r1", prefetch=10, max_bytes=100,
+            self.metrics, tracing or Tracing("router"), limits or BatchLimits(), Pace(0.0, float), Sandbox(1.0),
+            router="r1", prefetch=10, max_bytes=100,
         )  # fmt: skip
         self.acked = []
 

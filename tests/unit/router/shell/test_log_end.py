@@ -32,12 +32,16 @@ async def stand(monkeypatch: pytest.MonkeyPatch):
 
 
 async def test_what_somebody_was_told_of_and_the_log_does_not_have_is_lost(stand):
-    """After a while, for a reader that has read all there is."""
+    """After a while, for a reader that has read all there is, and not before two nodes more have said so: the first may be behind."""
     stand.end.heard(5, 10.0)
     stand.end.look(0, 10.0 + PATIENCE_S - 0.1)
     assert stand.log.starts == []
     stand.end.look(0, 10.0 + PATIENCE_S)
+    await stand.asked()
+    assert (stand.end.lost, stand.log.asked, stand.log.moves) == (False, 1, 1)
+    stand.end.look(0, 10.0 + 2 * PATIENCE_S)
     await eventually(lambda: stand.end.lost)
+    assert stand.log.asked == 2
     stand.end.begin()
     assert not stand.end.lost
 
@@ -63,8 +67,23 @@ async def test_a_broker_that_does_not_answer_is_no_loss(stand):
     stand.end.look(0, PATIENCE_S)
     await stand.asked()
     assert not stand.end.lost
+    for times in (2, 3):
+        stand.end.look(0, times * PATIENCE_S)
+        await stand.asked()
+    assert stand.end.lost
+
+
+async def test_one_node_that_is_behind_is_no_loss(stand):
+    """Asked by another way, the log has more."""
+    stand.log.put(Gone("g", 1, 1))
+    behind = stand.log.entries.pop(1)
+    stand.end.heard(1, 0.0)
+    stand.end.look(0, PATIENCE_S)
+    await stand.asked()
+    stand.log.entries[1] = behind
     stand.end.look(0, 2 * PATIENCE_S)
-    await eventually(lambda: stand.end.lost)
+    await stand.asked()
+    assert not stand.end.lost
 
 
 async def test_an_empty_log_says_nothing(stand):

@@ -26,6 +26,7 @@ class Shard:
         self.catches = []  # how many entries had come each time
         self.where = ()
         self.unknowns = []
+        self.others_know = False
         self.on_entry = lambda record: None
 
     def begun(self, fold):
@@ -45,6 +46,9 @@ class Shard:
 
     def unknown(self, reason):
         self.unknowns.append(reason)
+
+    def known(self):
+        return self.others_know
 
 
 class Stand:
@@ -170,6 +174,69 @@ async def test_a_log_made_anew_is_begun_anew(stand):
     await eventually(lambda: stand.shard.fold.life == "second")
     assert stand.shard.entries[-1] == first
     assert stand.shard.begins == [-1, -1]
+
+
+async def test_a_node_that_stands_still_is_left_for_the_next(stand, monkeypatch):
+    """On an open connection nothing comes, and asked by another way the log has more: it goes on there, and has lost nothing."""
+    monkeypatch.setattr(log_reader, "GRACE_S", 0.01)
+    last = stand.fill()
+    stand.reader.start()
+    await stand.read(last)
+    stand.log.frozen = True
+    stand.log.put(Gone("g", 1, 1))
+    await stand.read(last + 1)
+    assert (stand.log.moves, stand.shard.begins, stand.shard.entries) == (1, [-1], list(range(last + 2)))
+
+
+async def test_a_node_that_stands_still_as_reading_begins_again_is_left_for_the_next(stand):
+    """What was read last does not come, and nobody says that it is gone: that is no reason to begin anew."""
+    last = stand.fill()
+    stand.reader.start()
+    await stand.read(last)
+    stand.log.frozen = True
+    stand.log.cut()
+    await eventually(lambda: stand.log.moves == 1)
+    stand.log.put(Gone("g", 1, 1))
+    await stand.read(last + 1)
+    assert stand.shard.begins == [-1]
+
+
+async def test_silence_is_no_proof_of_an_empty_log(stand):
+    """While a stream has no leader it is served, and gives nothing. Who knows of entries, by itself or by others, waits for them as it is."""
+    entries = stand.log.entries
+    last = stand.fill()
+    stand.shard.others_know = True
+    stand.log.entries = {}
+    stand.reader.start()
+    await eventually(lambda: len(stand.log.starts) >= 3)
+    assert stand.shard.begins == []
+    stand.log.entries = entries
+    await stand.read(last)
+    stand.log.entries, asked = {}, stand.log.asked
+    stand.log.cut()
+    await eventually(lambda: stand.log.asked >= asked + 5)
+    assert (stand.shard.begins, stand.log.moves) == ([-1], 0)
+    stand.log.entries = entries
+    await stand.read(stand.log.put(Gone("g", 1, 1)))
+    assert stand.shard.begins == [-1]
+
+
+async def test_a_log_in_which_nothing_is_written_is_asked_more_and_more_seldom(stand, monkeypatch):
+    """And is left alone: nothing is overdue there."""
+    monkeypatch.setattr(log_reader, "PATIENCE_S", 60.0)
+    monkeypatch.setattr(log_reader, "LONGEST_QUIET_S", 200.0)
+    last = stand.fill()
+    stand.reader.start()
+    await stand.read(last)
+    for seconds, asked in ((0.0, 1), (119.0, 1), (1.0, 2), (199.0, 2), (1.0, 3), (200.0, 4)):
+        stand.reader._clock.advance(seconds)
+        assert not await stand.reader._overdue()
+        assert stand.log.asked == asked
+    await stand.read(stand.log.put(Gone("g", 1, 1)))
+    for asked in (5, 5):  # something was written: it is soon asked again
+        assert not await stand.reader._overdue()
+        assert stand.log.asked == asked
+    assert stand.log.moves == 0
 
 
 async def test_a_lost_log_means_nothing_until_a_life_begins_anew(stand):

@@ -30,6 +30,10 @@ class Asked:
 
     def __init__(self):
         self.heard = []
+        self.asks = 0
+
+    def ask_everyone(self):
+        self.asks += 1
 
     def number_said(self, said):
         self.heard.append(said)
@@ -49,7 +53,7 @@ class Stand:
         self.doors = Doors(self.bus, self.topology)
         self.moved = 0
         self.inbox = PeerInbox(
-            self.bus, self.topology, "r1", self.clock, self.gateways, self.routers, self.doors, self.metrics
+            self.bus, self.topology, "r1", self.clock, self.gateways, self.routers, self.doors, self.metrics, deaf_s=1.0
         )
         self.shards = [Asked(), Asked()]
         self.inbox.connect(self.shards, self._move)
@@ -82,6 +86,15 @@ async def test_it_listens_from_when_its_queue_is_consumed():
     assert stand.inbox.listening_s() < 0
     stand.subscription.start()
     assert stand.inbox.listening_s() == 0.0
+
+
+async def test_whenever_it_listens_anew_the_gateways_are_asked():
+    """What they said meanwhile is lost, and they would ask again less and less often."""
+    stand = await Stand().start()
+    before = [shard.asks for shard in stand.shards]
+    stand.subscription.lose()
+    stand.subscription.start()
+    assert [shard.asks for shard in stand.shards] == [asks + 1 for asks in before]
 
 
 async def test_its_queue_has_a_new_name_each_time():
@@ -126,6 +139,20 @@ async def test_a_lease_ends_only_for_who_could_be_heard():
     stand.clock.advance(4.0)
     stand.inbox.tick()
     assert (stand.gateways.living, stand.routers.living) == (frozenset(), frozenset())
+
+
+async def test_who_does_not_hear_itself_takes_nobody_for_dead():
+    """Its connection is open and carries nothing, or it stood still itself: all have a whole lease from when something comes again."""
+    stand = await Stand().start()
+    stand.hear(RouterHeartbeat("r1", 1), RouterHeartbeat("r2", 1), Heartbeat("g1", 1))
+    stand.clock.advance(60.0)
+    stand.inbox.tick()
+    assert (stand.gateways.living, stand.routers.living, stand.inbox.listening_s()) == ({"g1"}, {"r1", "r2"}, 0.0)
+    for _ in range(4):  # it hears itself again, and nobody else
+        stand.clock.advance(0.9)
+        stand.hear(RouterHeartbeat("r1", 1))
+        stand.inbox.tick()
+    assert (stand.gateways.living, stand.routers.living) == ({"g1"}, {"r1"})
 
 
 async def test_the_doors_of_the_dead_are_closed():
@@ -195,6 +222,7 @@ async def test_routers_come_and_go_and_say_how_far_they_have_got():
     stand.hear(RouterBye("r2"), RouterBye("r2"))
     assert (stand.routers.living, stand.moved) == ({"r1"}, 3)
     stand.clock.advance(1.5)
+    stand.hear(Heartbeat("g1", 1))
     stand.inbox.tick()
     stand.inbox.tick()
     assert (stand.routers.living, stand.moved) == (frozenset(), 4)

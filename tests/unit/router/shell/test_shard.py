@@ -13,7 +13,7 @@ from router.core.fold import FOLD_VERSION
 from router.core.placement import Place
 from router.core.speaker import State
 from router.core.upkeep import LATE_US
-from router.shell import events, log_beginning, log_end, log_reader, steady
+from router.shell import egress, events, log_beginning, log_end, log_reader, steady
 from router.shell.shard import Shard
 from warren.envelope import (
     Batch,
@@ -36,8 +36,9 @@ from warren.envelope import (
     Spoken,
     decode,
 )
-from warren.errors import BusUnavailable
+from warren.errors import BusUnavailable, Unroutable
 from warren.position import LogPosition
+from warren.topology import ALL
 
 NOW_US = 1_000_000_000_000
 OWN = Rules("life", 1, 100, 100, 100, 1)
@@ -161,6 +162,29 @@ async def test_a_gateway_that_does_not_answer_is_asked_again(stand):
     stand.clock.advance(1.0)
     stand.shard.tick()
     await eventually(lambda: stand.told("g1") == [Speaker("r1", 0)])
+
+
+async def test_who_may_have_missed_what_gateways_said_asks_all_of_them(stand):
+    """Where it speaks; else nobody would."""
+    stand.shard.ask_everyone()
+    assert stand.told(ALL) == []
+    await stand.taken()
+    await eventually(lambda: stand.told(ALL) == [Speaker("r1", 0)])
+    stand.shard.ask_everyone()
+    await eventually(lambda: stand.told(ALL) == [Speaker("r1", 0)] * 2)
+
+
+async def test_a_gateway_that_says_its_number_is_sent_to_at_once(stand, monkeypatch):
+    """It could not be reached before, and the next attempt was far."""
+    monkeypatch.setattr(egress, "FIRST_PAUSE_S", 3_600.0)
+    await stand.taken()
+    stand.hello()
+    await stand.read(stand.log.end - 1)
+    stand.log.script("g1", Unroutable("?"))
+    await stand.read(stand.batch("g1", Join("a", "g1~1", "u"), said(b"1", "m")))
+    await eventually(lambda: len(stand.told("g1")) == 3)
+    stand.shard.number_said(Number("g1", 0, 1, None))
+    await eventually(lambda: len(stand.told("g1")) == 6)
 
 
 async def test_who_is_silent_says_writes_and_answers_nothing(stand):
@@ -345,9 +369,11 @@ async def test_a_gateway_that_was_told_more_than_the_log_has_makes_a_new_life(st
     last = stand.batch("g1", Join("a", "g1~1", "u"))
     await stand.read(last)
     stand.shard.number_said(Number("g1", 0, 1, LogPosition("life", last + 100, 1)))
-    stand.clock.advance(log_end.PATIENCE_S)
-    stand.shard.tick()
-    await eventually(lambda: stand.shard._keeper._end.lost)
+    for _ in range(log_end.DOUBTS):
+        stand.clock.advance(log_end.PATIENCE_S)
+        stand.shard.tick()
+        await eventually(lambda: stand.shard._keeper._end._task is None)
+    assert stand.shard._keeper._end.lost
     stand.shard.tick()
     await eventually(lambda: stand.shard.fold.life != "life")
     assert stand.written(Rules)[-1].anew

@@ -11,7 +11,7 @@ from tests.support.amqp_server import AmqpServer, Published
 from tests.support.eventually import eventually
 
 from warren.bus import Source
-from warren.bus.rabbit import LinkTimes, RabbitBus
+from warren.bus.rabbit import CONFIRM_S, LinkTimes, RabbitBus
 from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch
 from warren.topology import Topology
 
@@ -54,14 +54,14 @@ async def test_after_a_reconnect_publishing_does_not_wait_for_the_topology(serve
     told: list[bool] = []
     await bus.start()
     bus.watch(told.append)
-    server.refuse[spec.Queue.Declare] = lambda _: None  # the broker takes its time
+    server.refuse[spec.Queue.Bind] = lambda _: None  # the broker takes its time
     server.drop()
     await eventually(lambda: told == [False, True])
     await bus.publish("ex", "key", b"x")
-    await eventually(lambda: len(server.declared()) == len(TOPOLOGY.queues()) + 1)
+    await eventually(lambda: len(server.declared()) == 2 * len(TOPOLOGY.queues()))
     server.refuse[spec.Queue.Declare] = lambda _: spec.Channel.Close(406, "PRECONDITION_FAILED", 50, 10)
     server.drop()
-    await eventually(lambda: len(server.declared()) >= len(TOPOLOGY.queues()) + 4)  # refused at each connect
+    await eventually(lambda: sum(not frame.nowait for frame in server.declared()) >= 3)  # refused at each connect
     assert not bus.up
 
 
@@ -96,6 +96,83 @@ async def test_after_a_refusal_another_channel_publishes(server: AmqpServer, bus
         lambda: any(number == former for number, frame in server.frames if type(frame) is spec.Channel.Close)
     )
     assert (bus.up, told) == (True, [])
+
+
+async def test_a_confirm_that_is_owed_has_the_next_publish_go_by_another_channel(
+    server: AmqpServer, bus: RabbitBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the one that owes it is not done with; and where another channel's confirms stay away too, the next node is taken."""
+    monkeypatch.setattr("warren.bus.rabbit.CONFIRM_S", 0.02)
+    monkeypatch.setattr("warren.bus.rabbit.REPLACE_FIRST_S", 0.0)
+    async with AmqpServer() as other:
+        bus = RabbitBus([server.url, other.url], TOPOLOGY, name="unit", times=TIMES)
+        await bus.start()
+        server.on_publish = lambda _: None
+        for _ in range(2):
+            with pytest.raises(NotConfirmed, match="no confirm came"):
+                await bus.publish("ex", "key", b"x")
+            await eventually(lambda: bus._replacing is None)
+        assert len({published.channel for published in server.published}) == 2
+        await eventually(lambda: "unit/publish" in names(other))
+        await eventually(lambda: bus.up)
+        await bus.publish("ex", "key", b"x")
+        await bus.close()
+
+
+async def test_a_slow_broker_is_given_longer(
+    server: AmqpServer, bus: RabbitBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing was confirmed in time the next confirm may take twice as long, up to a limit: somebody gets one."""
+    monkeypatch.setattr("warren.bus.rabbit.LONGEST_CONFIRM_S", 3 * CONFIRM_S)
+    await bus.start()
+    given: list[float] = []
+    for timely in (False, False, False, True):
+        bus._replace_at, channel = 0.0, bus._publisher
+        assert channel is not None
+        channel.timely = timely
+        bus._refused(channel)
+        given.append(bus._confirm_s / CONFIRM_S)
+        await eventually(lambda: bus._replacing is None and bus.up)
+    assert given == [2.0, 3.0, 3.0, 1.0]
+
+
+async def test_the_last_entry_is_asked_of_another_node(server: AmqpServer) -> None:
+    """On a connection of its own, which is made when it is needed; readers can be sent to the next node, and then the other one is asked."""
+    async with AmqpServer() as other:
+        bus = RabbitBus([server.url, other.url], TOPOLOGY, name="unit", times=TIMES)
+        await bus.start()
+        reading = asyncio.create_task(bus.tail("log", "first", lambda _: True))
+        await eventually(lambda: server.of(spec.Basic.Consume))
+        assert "unit/ask" not in names(other)
+
+        async def asked(node: AmqpServer) -> int | None:
+            node.frames.clear()
+            asking = asyncio.create_task(bus.last("log"))
+            await eventually(lambda: node.of(spec.Basic.Consume))
+            (channel,) = (number for number, frame in node.frames if isinstance(frame, spec.Basic.Consume))
+            node.deliver(channel, 1, b"x", headers={"x-stream-offset": 41})
+            return await asking
+
+        assert await asked(other) == 41
+        bus.move_readers()
+        with pytest.raises(BusUnavailable):
+            await reading
+        await eventually(lambda: bus._reading.connection is not None)
+        assert await asked(server) == 41
+        await bus.close()
+
+
+async def test_a_last_entry_that_nobody_tells_is_none(
+    server: AmqpServer, bus: RabbitBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty stream says nothing, a node that stands still says nothing, and one that has no such stream refuses."""
+    monkeypatch.setattr("warren.bus.rabbit.LAST_S", 0.05)
+    await bus.start()
+    assert await bus.last("log") is None
+    server.refuse[spec.Basic.Consume] = lambda _: spec.Channel.Close(404, "NOT_FOUND", 60, 20)
+    assert await bus.last("log") is None
+    await bus.close()
+    assert await bus.last("log") is None
 
 
 async def test_refusals_do_not_make_channel_after_channel(server: AmqpServer, bus: RabbitBus) -> None:

@@ -134,6 +134,25 @@ async def test_addresses_are_tried_in_turn(server: AmqpServer, owner: Owner, mak
     await eventually(lambda: "up" in owner.moments)
 
 
+async def test_a_node_that_does_not_serve_is_left_for_the_next(
+    server: AmqpServer, owner: Owner, make: Callable[..., Link]
+) -> None:
+    """Though the connection to it is open; with one address only, another connection is made to that."""
+    async with AmqpServer() as other:
+        link = make(server.url, other.url)
+        await link.connected()
+        assert link.address == shown(URL(server.url))
+        link.move()
+        link.move()  # it moves already
+        await link.connected()
+        assert (link.address, owner.moments) == (shown(URL(other.url)), ["up", "down", "up"])
+        assert (server.connections, other.connections) == (1, 1)
+        link.move()
+        await link.connected()
+        assert link.address == shown(URL(server.url))
+        await link.close()
+
+
 async def test_the_first_attempt_is_told_also_when_it_fails(owner: Owner, make: Callable[..., Link]) -> None:
     """Who waits for the first attempt goes on when no address answers, without a connection."""
     link = make(f"amqp://guest:guest@127.0.0.1:{free_port()}/")

@@ -52,7 +52,8 @@ class Reading:
         return self.server.of(spec.Basic.Consume)[0]
 
     def give(self, offset: int, body: bytes) -> None:
-        self.server.deliver(1, offset + 1, body, headers={"x-stream-offset": offset})
+        consumed = (number for number, frame in self.server.frames if isinstance(frame, spec.Basic.Consume))
+        self.server.deliver(next(consumed), offset + 1, body, headers={"x-stream-offset": offset})
 
 
 @pytest.mark.parametrize(
@@ -87,6 +88,7 @@ async def test_it_ends_when_its_reader_has_enough(server: AmqpServer, connection
         reading.give(offset, body)
     await reading.task
     assert [record.body for record in reading.seen] == [b"a", b"b", b"end"]
+    await eventually(lambda: server.of(spec.Channel.Close))
     kinds = [type(frame) for _, frame in server.frames if isinstance(frame, spec.Basic.Ack | spec.Channel.Close)]
     assert kinds[-1] is spec.Channel.Close
     assert server.of(spec.Basic.Ack)[-1].delivery_tag == 3
@@ -143,6 +145,21 @@ async def test_a_connection_that_ends_before_the_channel_is_open_ends_it(
         await reading.task
     futures = [each for each in gc.get_objects() if isinstance(each, asyncio.Future)]
     assert [each for each in futures if each.done() and each._log_traceback and "log" in str(each._exception)] == []
+
+
+async def test_it_says_when_it_is_served(server: AmqpServer, connection: RabbitConnection) -> None:
+    """Not before the broker has said so; and its end waits for no answer from a broker that stands still."""
+    server.refuse[spec.Basic.Consume] = server.refuse[spec.Channel.Close] = lambda _: None
+    starts: list[bool] = []
+    task = asyncio.create_task(
+        tail(connection, "log", "last", lambda _: False, 8, on_start=lambda: starts.append(True))
+    )
+    await eventually(lambda: server.of(spec.Basic.Consume))
+    assert starts == []
+    server.send(1, spec.Basic.ConsumeOk(server.of(spec.Basic.Consume)[0].consumer_tag))
+    await eventually(lambda: starts == [True])
+    server.deliver(1, 1, b"x", headers={"x-stream-offset": 4})
+    await task
 
 
 async def test_a_reading_can_be_cancelled(server: AmqpServer, connection: RabbitConnection) -> None:

@@ -8,8 +8,10 @@ import pytest_asyncio
 from pamqp import commands as spec
 from tests.support.amqp_server import AmqpServer
 
+from warren.bus import Source
+from warren.bus.rabbit_channel import RabbitChannel
 from warren.bus.rabbit_connection import RabbitConnection
-from warren.bus.rabbit_topology import declare_topology, refuse_former
+from warren.bus.rabbit_topology import declare_source, declare_topology, refuse_former
 from warren.errors import BusUnavailable, TopologyMismatch
 from warren.topology import Queue, Topology
 
@@ -139,3 +141,35 @@ async def test_a_former_queue_without_an_answer_is_no_mismatch(
     server.refuse[spec.Queue.Declare] = lambda _: None
     with pytest.raises(BusUnavailable):
         await refuse_former(connection, topology, 0.05)
+
+
+async def test_only_the_last_answer_is_waited_for(
+    server: AmqpServer, connection: RabbitConnection, topology: Topology
+) -> None:
+    """A broker counts what is in a queue before it answers to its declaration, and can't while the queue's node stands still."""
+    await declare_topology(connection, topology)
+    frames = [frame for _, frame in server.frames if hasattr(frame, "nowait")]
+    assert len(frames) == len(topology.exchanges()) + len(topology.queues()) + len(topology.bindings())
+    assert [frame.nowait for frame in frames] == [True] * (len(frames) - 1) + [False]
+
+
+async def test_a_gateways_queue_takes_two_answers(server: AmqpServer, connection: RabbitConnection) -> None:
+    """That its channel is open, and that all is declared."""
+    topology = Topology(shards=3)
+    queue, bindings = topology.gateway_queue("g1", "n")
+    channel = await RabbitChannel.opened(connection)
+    await declare_source(channel, Source(queue, bindings), topology)
+    assert [frame.nowait for _, frame in server.frames if hasattr(frame, "nowait")] == [True] * 4 + [False]
+    assert [frame.source for frame in server.of(spec.Exchange.Bind)] == [topology.egress] * 2
+    assert [frame.queue for frame in server.of(spec.Queue.Bind)] == [queue.name]
+
+
+async def test_of_a_source_too_it_is_said_what_differs(server: AmqpServer, connection: RabbitConnection) -> None:
+    """Its bindings, which went out behind it, are not blamed."""
+    topology = Topology(shards=3)
+    name = topology.notify_queue().name
+    server.refuse[spec.Queue.Declare] = refuse(name, 406, "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit'")
+    channel = await RabbitChannel.opened(connection)
+    with pytest.raises(TopologyMismatch, match=rf"queue {name} .*x-delivery-limit"):
+        await declare_source(channel, Source(topology.notify_queue()), topology)
+    assert set(connection.channels) <= {0}

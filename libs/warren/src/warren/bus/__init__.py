@@ -14,8 +14,9 @@
   Acks are fire-and-forget; an ack for a delivery whose channel is gone does nothing.
 * **Streams tell little.** All readers see the same entries under the same offsets, in order. What a reader is not told: that a stream has dropped
   its beginning (the next record simply has a higher offset; a few numbers are skipped without a loss too), that the offset it asked for is
-  beyond the end (it waits until the stream gets there), that the stream was deleted and made anew between two readings. Who must know compares
-  what it reads: it begins again at the last record that it has.
+  beyond the end (it waits until the stream gets there), that the stream was deleted and made anew between two readings, that the node which
+  serves it has stood still and serves it no more. Who must know compares what it reads: it begins again at the last record that it has; and who
+  has heard nothing for a while asks for the ``last``.
 
 It never retries a publish, never drops a delivery, and knows nothing of envelopes. Services' shells call it.
 """
@@ -29,6 +30,11 @@ from typing import Literal, Protocol
 from warren.topology import Binding, Queue
 
 TAIL_PREFETCH = 256
+
+
+def nothing() -> None:
+    """Stand for a callback that nobody gave."""
+
 
 HeaderValue = str | int | float | bool | bytes | None
 
@@ -214,13 +220,30 @@ class Bus(Protocol):
         ...
 
     async def tail(
-        self, stream: str, start: Start, on_record: Callable[[Record], bool], *, prefetch: int = TAIL_PREFETCH
+        self,
+        stream: str,
+        start: Start,
+        on_record: Callable[[Record], bool],
+        *,
+        prefetch: int = TAIL_PREFETCH,
+        on_start: Callable[[], None] = nothing,
     ) -> None:
         """Read a stream from ``start``, in order, until ``on_record`` returns False; what it raises is raised here. Waits at the stream's end for
         more. At most ``prefetch`` records are on their way at a time. Many can read at once, each by itself; cancelling ends one.
+        ``on_start`` is called once the broker has said that it serves the stream: who hears nothing before that knows nothing of it.
 
         Raises BusUnavailable where there is no such stream, it can't be read now, or it goes away meanwhile (deleted, or the broker is).
         """
+        ...
+
+    async def last(self, stream: str) -> int | None:
+        """Return the offset of an entry near a stream's end, by another way than that of those who read (another node of the broker, where there
+        are several); None where there is none, or it could not be found out soon.
+        """
+        ...
+
+    def move_readers(self) -> None:
+        """Have all who read do so by another way: each ``tail`` ends with BusUnavailable."""
         ...
 
     async def depth(self, queue: str) -> int | None:

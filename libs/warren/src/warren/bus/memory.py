@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start
+from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start, nothing
 from warren.bus.memory_alarm import MemoryAlarm
 from warren.bus.memory_broker import MemoryBroker
 from warren.bus.memory_queue import BURST, MemoryConsumer
@@ -220,13 +220,20 @@ class MemoryBus:
         await asyncio.sleep(0)
 
     async def tail(
-        self, stream: str, start: Start, on_record: Callable[[Record], bool], *, prefetch: int = TAIL_PREFETCH
+        self,
+        stream: str,
+        start: Start,
+        on_record: Callable[[Record], bool],
+        *,
+        prefetch: int = TAIL_PREFETCH,
+        on_start: Callable[[], None] = nothing,
     ) -> None:
         """Read a stream from ``start`` until ``on_record`` returns False; at most ``prefetch`` records in one turn of the loop."""
         log = self.broker.stream(stream) if self._up else None
         if log is None:
             raise BusUnavailable(f"no stream {stream} to read")
         offset = log.place(start)
+        on_start()
         loop = asyncio.get_running_loop()
         while True:
             waiter: asyncio.Future[None] = loop.create_future()
@@ -247,6 +254,15 @@ class MemoryBus:
                     return
             if log.deleted:
                 raise BusUnavailable(f"{stream} was deleted while it was read")
+
+    async def last(self, stream: str) -> int | None:
+        """Return the offset of a stream's last record; None where it has none."""
+        await asyncio.sleep(0)
+        log = self.broker.stream(stream) if self._up else None
+        return log.last if log else None
+
+    def move_readers(self) -> None:
+        """There is one way only, and it does not stand still."""
 
     async def depth(self, queue: str) -> int | None:
         """Return how many messages are ready in a queue."""

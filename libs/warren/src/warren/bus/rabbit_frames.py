@@ -151,9 +151,10 @@ def method_of(data: bytes, at: int, end: int) -> int:
     return method
 
 
-def ends_channel(frame: bytes) -> bool:
-    """Say whether a whole frame of ours is the last one that a broker takes on its channel."""
-    return frame[:1] == b"\x01" and _METHOD.unpack_from(frame, _HEAD_BYTES)[0] in (CHANNEL_CLOSE, CHANNEL_CLOSE_OK)
+def end_of(frame: bytes) -> int:
+    """Return CHANNEL_CLOSE or CHANNEL_CLOSE_OK where a whole frame of ours is that, and so ends its channel; else 0."""
+    method: int = _METHOD.unpack_from(frame, _HEAD_BYTES)[0] if frame[:1] == b"\x01" else 0
+    return method if method in (CHANNEL_CLOSE, CHANNEL_CLOSE_OK) else 0
 
 
 def deliver_of(data: bytes, at: int, end: int) -> tuple[int, bool, bytes, bytes]:

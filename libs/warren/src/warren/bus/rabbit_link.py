@@ -78,8 +78,10 @@ class Link:
         self._on_mismatch = on_mismatch
         self._on_blocked = on_blocked
         self._turn = 0
+        self._moves = False  # this connection is being left
         self._task: asyncio.Task[None] | None = None
         self._attempted = asyncio.Event()
+        self._connected = asyncio.Event()
         self._closed = False
         self._blocked = False
 
@@ -87,6 +89,21 @@ class Link:
     def blocked(self) -> bool:
         """Whether the broker holds back what is published here (a memory or disk alarm)."""
         return self.connection is not None and self.connection.held_back
+
+    @property
+    def address(self) -> str:
+        """Where it is connected to, or tries to; without credentials."""
+        return shown(self._urls[self._turn])
+
+    def move(self) -> None:
+        """Leave the present connection for one to the next address: what answers there does not do what it should."""
+        if self.connection is not None and not self._moves:
+            _log.warning(
+                "the broker at %s does not serve as it should (%s); taking the next", self.address, self._purpose
+            )
+            self._moves = True
+            self._connected.clear()
+            self.connection.abort()
 
     def start(self) -> None:
         """Begin to connect; does nothing the second time."""
@@ -96,6 +113,10 @@ class Link:
     async def attempted(self) -> None:
         """Return once the first round over the addresses has succeeded or failed, or there will be none."""
         await self._attempted.wait()
+
+    async def connected(self) -> None:
+        """Return once there is a connection."""
+        await self._connected.wait()
 
     async def close(self) -> None:
         """End the connection and begin no other."""
@@ -109,10 +130,13 @@ class Link:
         failures = 0
         while not self._closed:
             for _ in self._urls:
-                if await self._serve(self._urls[self._turn]):
+                served = await self._serve(self._urls[self._turn])
+                # Also where it was served: a node that stands still takes connections, and answers nothing.
+                self._turn = (self._turn + 1) % len(self._urls)
+                self._moves = False
+                if served:
                     failures = 0
                     break
-                self._turn = (self._turn + 1) % len(self._urls)
             self._attempted.set()
             failures += 1
             await asyncio.sleep(self._times.pause(failures, self._random))
@@ -144,6 +168,7 @@ class Link:
             _log.exception("the broker at %s: a fault of ours (%s); connecting again", shown(url), self._purpose)
         finally:
             self.connection = None
+            self._connected.clear()
             self._blocked = False
             self._on_down()
             self._on_blocked()
@@ -153,6 +178,7 @@ class Link:
     def adopt(self, connection: RabbitConnection) -> None:
         """Say (from ``on_up``) that the connection can be used from now on."""
         self.connection = connection
+        self._connected.set()
         self._attempted.set()
 
     async def _stay(self, connection: RabbitConnection) -> None:

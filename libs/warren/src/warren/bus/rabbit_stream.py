@@ -11,7 +11,7 @@ import datetime
 from collections.abc import Callable
 from typing import Any
 
-from warren.bus import Record, Start, Timestamp
+from warren.bus import Record, Start, Timestamp, nothing
 from warren.bus.rabbit_channel import RabbitChannel
 from warren.bus.rabbit_connection import RabbitConnection
 from warren.bus.rabbit_settling import RabbitDelivery
@@ -23,9 +23,17 @@ ACK_S = 0.2
 
 
 async def tail(
-    connection: RabbitConnection, stream: str, start: Start, on_record: Callable[[Record], bool], prefetch: int
+    connection: RabbitConnection,
+    stream: str,
+    start: Start,
+    on_record: Callable[[Record], bool],
+    prefetch: int,
+    on_start: Callable[[], None] = nothing,
 ) -> None:
-    """Read ``stream`` until ``on_record`` returns False; what it raises is raised here. Raises BusUnavailable."""
+    """Read ``stream`` until ``on_record`` returns False; what it raises is raised here. Raises BusUnavailable.
+
+    It does not wait until its channel is closed: a broker node that stands still would hold its reader up.
+    """
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def lost() -> None:
@@ -55,13 +63,15 @@ async def tail(
     try:
         channel = await RabbitChannel.opened(connection, on_end=lost)
         arguments = {"x-stream-offset": _place(start)}
-        await channel.consume(stream, take, prefetch=prefetch, on_cancel=taken_away, arguments=arguments, ack_s=ACK_S)
+        await channel.consume(
+            stream, take, prefetch=prefetch, on_start=on_start, on_cancel=taken_away, arguments=arguments, ack_s=ACK_S
+        )
         await done
     finally:
         if not done.cancel() and not done.cancelled():
             done.exception()  # it may have come while something else was raised
         if channel is not None:
-            await channel.leave()
+            channel.part()
 
 
 def _place(start: Start) -> Any:

@@ -33,9 +33,10 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Send this envelope to its room's shard; never dropped, it waits."""
+    """Send this envelope to its room's shard; never dropped, it waits. ``first``: the connection was not in the room before."""
 
     envelope: envelope.Join
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)

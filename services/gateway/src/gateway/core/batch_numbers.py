@@ -79,13 +79,18 @@ class BatchNumbers(Generic[E]):
         self.begun = False  # this life's Hello is in the log
         self.charged = 0  # entries that count against the limits: not sent, not confirmed or not counted
         self.charged_bytes = 0
-        self.controls = 0  # other entries that are not in the log yet
+        self.controls = 0  # other entries that are not sent, not confirmed or not counted
 
     @property
     def waiting(self) -> int:
         """How many entries are not known to be in the log."""
         under_way = len(self._under_way.entries) if self._under_way is not None else 0
         return len(self._queue) - self._given_up + under_way
+
+    @property
+    def sent(self) -> Outgoing[E] | None:
+        """The batch that is under way; None where none is."""
+        return self._under_way
 
     def offer(self, entry: E) -> None:
         """Take an entry, behind all others."""
@@ -172,9 +177,9 @@ class BatchNumbers(Generic[E]):
             entry.counted = True
             if entry.awaited:
                 self._unanswered[entry] = None
-                continue
-            entry.envelope = None
-            if entry.charged:
+            else:
+                entry.envelope = None
+            if not (entry.awaited and entry.charged):
                 self._charge(entry, -1)
         return known
 
@@ -230,10 +235,7 @@ class BatchNumbers(Generic[E]):
         went: list[E] = []
         for entry in batch.entries:
             entry.confirmed = True
-            if not entry.charged:
-                self.controls -= 1
-            if entry.kept:
-                self._uncounted.append(entry)
+            self._uncounted.append(entry)
             if entry.envelope is not None:
                 went.append(entry)
         return went

@@ -213,8 +213,9 @@ class Session(Lifetime):
 
     def _ask_to_join(self, identity: Identity, room: str, ref: str = "", since: Position | None = None) -> Join:
         join = envelope.Join(room, self.conn, identity.user, ref or self._membership.ref(), since)
+        first = room not in self._membership.rooms
         self._membership.ask(join)
-        return Join(join)
+        return Join(join, first)
 
     def _leave(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
         rights.check_room(room)

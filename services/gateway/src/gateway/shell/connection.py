@@ -319,12 +319,14 @@ class Connection(Member):
                     if error is not None:
                         self.undelivered(action.envelope.id, error)
                 case actions.Join():
-                    if not self._around.uplink.join(action.envelope):
+                    if not self._around.uplink.join(action.envelope, first=action.first):
                         self.end(CloseCode.OVERLOADED, str(Overloaded("too much waits for the broker")))
                 case actions.Query():
                     self._around.history(action.envelope)
                 case actions.Leave():
-                    self._around.uplink.leave(action.envelope)
+                    left = action.envelope
+                    if not self._around.uplink.leave(left) and left.ref:
+                        self._send(messages.Left(left.rooms[0], left.ref))
                 case actions.Exit():
                     self._around.hub.leave(action.room, self.id)
                     self._around.left(action.room, self.id)

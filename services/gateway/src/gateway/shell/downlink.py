@@ -33,6 +33,8 @@ from warren.telemetry import RECIPIENTS, SEQ, Hop, HopKind, Tracing, trace_id
 from warren.topology import Topology
 
 PREFETCH = 64
+# Where a part of a chain could not be given out, its shard's members join again after this.
+HEAL_S = 1.0
 
 _log = get_logger("gateway.downlink")
 
@@ -71,6 +73,7 @@ class Downlink:
         self._on_rejoin = on_rejoin
         self._positions = [FeedPositions(gateway, shard, uplink.life(shard)) for shard in range(topology.shards)]
         self._watches = [FeedWatch(clock.monotonic()) for _ in range(topology.shards)]
+        self._spoilt: dict[int, float] = {}  # shards of whose chain a part could not be given out ▶ when that is mended
         self._subscription: Subscription | None = None
 
     @property
@@ -106,6 +109,10 @@ class Downlink:
 
     def tick(self, now: float) -> None:
         """Ask for the feeds that are missing, or have not come for long."""
+        for shard in [shard for shard, due in self._spoilt.items() if due <= now]:
+            del self._spoilt[shard]
+            self._uplink.ask_again(shard)
+            self._on_rejoin(shard)
         if not self.active:
             return
         for shard, watch in enumerate(self._watches):
@@ -141,10 +148,13 @@ class Downlink:
         try:
             self._spread(self._open(delivery.body))
         except Exception as error:  # noqa: BLE001 - one body must not end the consumer
-            self._metrics.drops("downlink_failed")
-            event(_log, "downlink_failed", level=logging.ERROR, error=error)
+            self._failed(error)
         finally:
             delivery.ack()
+
+    def _failed(self, error: Exception) -> None:
+        self._metrics.drops("downlink_failed")
+        event(_log, "downlink_failed", level=logging.ERROR, error=error)
 
     def _open(self, body: bytes) -> Sequence[envelope.Envelope]:
         try:
@@ -209,7 +219,11 @@ class Downlink:
             self._end_life(shard, feed.life, 0)
             return
         if verdict.items:
-            self._apply(verdict.items)
+            try:
+                self._apply(verdict.items)
+            except Exception as error:  # noqa: BLE001 - our number has moved on: the rest of these comes by what mends it
+                self._failed(error)
+                self._spoilt.setdefault(shard, now + HEAL_S)
         if verdict.kind is Kind.GAP:
             self._metrics.feed_gaps()
             if self._watches[shard].gap(now):

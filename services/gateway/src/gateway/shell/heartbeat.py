@@ -16,6 +16,7 @@ from warren.clock import Clock
 from warren.errors import BusUnavailable, NotConfirmed
 from warren.fault import watched
 from warren.knock import Knock
+from warren.overlap import Overlap
 from warren.topology import ALL, Topology
 
 FROZEN_BEATS = 3
@@ -44,6 +45,7 @@ class HeartbeatSender:
         self._every_s = every_s
         self._on_unreachable = on_unreachable
         self._now = asyncio.Event()
+        self._overlap = Overlap(every_s)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -57,6 +59,7 @@ class HeartbeatSender:
             return
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        await self._overlap.close()
         if self._bus.up:
             await self._send(envelope.Bye(self._make().gateway))
 
@@ -68,9 +71,8 @@ class HeartbeatSender:
         knock = Knock(self._bus, self._topology.egress, self._make().gateway)
         while True:
             self._now.clear()
-            await self._send(self._make())
-            if await knock.shut():
-                self._on_unreachable("nothing reaches our queue")
+            await self._overlap.run(self._beat)
+            await self._overlap.run(lambda: self._try(knock))
             slept_at = self._clock.monotonic()
             try:
                 async with asyncio.timeout(self._every_s):
@@ -78,6 +80,13 @@ class HeartbeatSender:
             except TimeoutError:
                 if self._clock.monotonic() - slept_at > FROZEN_BEATS * self._every_s:
                     self._on_unreachable("this process stood still for long")
+
+    async def _beat(self) -> None:
+        await self._send(self._make())
+
+    async def _try(self, knock: Knock) -> None:
+        if await knock.shut():
+            self._on_unreachable("nothing reaches our queue")
 
     async def _send(self, said: envelope.Heartbeat | envelope.Bye) -> None:
         body = envelope.encode([said])

@@ -2,15 +2,16 @@
 
 A batch that fails is sent again, the same bytes under the same number, until it is confirmed; a message is kept until the routers have counted it,
 and goes again where the gateway's life on the shard was over. A message gives up at its deadline and its sender is told to send it again, and so
-is the sender of an id that nobody acknowledged by then. Joins and leaves have no deadline: they wait. Buffers are bounded, over what is not sent, not
-confirmed and not counted: above half of one, connections that publish to it are not read while the broker takes batches, and beyond it (or above half
-while the broker is away or holds publishers back) a message is refused. It never decides what an envelope means. Connections, the downlink and the
-drain call it.
+is the sender of an id that nobody acknowledged by then. Joins and leaves have no deadline: they wait, and take each other back meanwhile. Buffers are
+bounded, over what is not sent, not confirmed and not counted: above half of one, connections that publish to it are not read while the broker takes
+batches, and beyond it (or above half while the broker is away or holds publishers back) a message is refused. It never decides what an envelope
+means. Connections, the downlink and the drain call it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections import deque
@@ -18,10 +19,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.core.batch_numbers import BatchNumbers, Outgoing
-from gateway.shell.sending import Control, Sending
+from gateway.core.waiting_joins import WaitingJoins
+from gateway.shell.sending import Sending
 from warren import envelope
 from warren.address import shard_of
-from warren.batch import Cadence
+from warren.batch import Cadence, Pace
 from warren.batcher import WORTHWHILE
 from warren.bus import Bus, Properties
 from warren.clock import Clock
@@ -45,25 +47,28 @@ _PROPERTIES = Properties(content_type=envelope.CONTENT_TYPE)
 
 @dataclass(frozen=True, slots=True)
 class UplinkLimits:
-    """How much of one shard may wait, how long a message may, how much goes at once, and how often to a busy one."""
+    """How much of one shard may wait, how long a message may, and how much goes at once."""
 
     count: int = 16_384
     bytes: int = 16 * 1024 * 1024
     timeout_s: float = 10.0
     batch_count: int = 512
     batch_bytes: int = 256 * 1024
-    interval_s: float = 0.0
 
 
 class _Shard:
     """One shard's buffer, those who wait for place in it, and the task that sends while there is something to send."""
 
-    def __init__(self, number: int, limits: UplinkLimits) -> None:
+    def __init__(self, number: int, limits: UplinkLimits, pace: Pace) -> None:
         self.number = number
         self.batches: BatchNumbers[Sending] = BatchNumbers(limits.batch_count, limits.batch_bytes)
-        self.cadence = Cadence(limits.interval_s)
+        self.joins = WaitingJoins(self.batches)
+        self.cadence = Cadence(pace)
         self.waiters: dict[asyncio.Future[None], None] = {}
         self.task: asyncio.Task[None] | None = None
+        self.awaiting: asyncio.Timeout | None = (
+            None  # the confirm of the batch under way; it ends where that is not needed any more
+        )
         self.idle = asyncio.Event()
         self.idle.set()
         self.join_place = asyncio.Event()
@@ -86,6 +91,7 @@ class Uplink:
         clock: Clock,
         metrics: GatewayMetrics,
         limits: UplinkLimits,
+        pace: Pace,
         *,
         on_undelivered: Callable[[str, str, WarrenError], None],
         on_overflow: Callable[[int], None],
@@ -106,7 +112,7 @@ class Uplink:
         self._returned = asyncio.Event()
         self._watched: deque[Sending] = deque()  # messages in the order of their deadlines
         self._unanswered: dict[tuple[str, ...], Sending] = {}  # by the key of the answer
-        self._shards = [_Shard(number, limits) for number in range(topology.shards)]
+        self._shards = [_Shard(number, limits, pace) for number in range(topology.shards)]
         metrics.waiting_from("uplink", lambda: sum(shard.batches.waiting for shard in self._shards))
         metrics.waiting_from("uncounted", lambda: sum(shard.batches.charged for shard in self._shards))
         bus.watch(self._watch)
@@ -136,15 +142,30 @@ class Uplink:
         self._kick(shard)
         return None
 
-    def join(self, up: envelope.Join) -> bool:
+    def join(self, up: envelope.Join, *, first: bool = False) -> bool:
         """Take a join; False where so much waits that the connection had better go (it has not been taken)."""
-        return self._control(up.room, up)
+        shard, now = self._shard_of(up.room), self._clock.monotonic()
+        if self._has_no_place_for_joins(shard):
+            return False
+        shard.joins.join(up, Sending(up, shard.number, now, now), first=first)
+        self._kick(shard)
+        return True
 
-    def leave(self, up: envelope.Leave) -> None:
-        """Take a leave."""
-        if not self._control(up.rooms[0], up):
+    def leave(self, up: envelope.Leave) -> bool:
+        """Take a leave; False where it has taken back a join that was never sent, so that no router has to answer it."""
+        shard, now = self._shard_of(up.rooms[0]), self._clock.monotonic()
+        rest = shard.joins.leave(up)
+        if rest is None:
+            return False
+        if self._has_no_place_for_joins(shard):
             self._metrics.drops("leave_overflow")
-            self._on_overflow(shard_of(up.rooms[0], self._topology.shards))
+            self._on_overflow(shard.number)
+            return True
+        entry = Sending(rest, shard.number, now, now)
+        shard.joins.left(rest, entry)
+        self._await_answer(entry)
+        self._kick(shard)
+        return True
 
     def answered(self, *key: str) -> None:
         """Take note that a message (connection, id) or a leave (connection, ref, room) is answered."""
@@ -166,8 +187,11 @@ class Uplink:
         """Take that our batches up to ``number`` have counted in this life."""
         sent = self._shards[shard]
         self._went(sent.batches.count(life, number))
+        self._await_no_longer(sent)
         if sent.waiters:
             self._make_place(sent)
+        sent.join_place.set()
+        sent.join_place.clear()
 
     def life_ended(self, shard: int, life: int, counted: int | None = None) -> bool:
         """End this life on a shard, in which the batches up to ``counted`` have counted (None: those that are known to), and begin the next one;
@@ -177,7 +201,9 @@ class Uplink:
         known = sent.batches.end(life, sent.batches.counted if counted is None else counted)
         if known is None:
             return False
+        sent.joins.clear()
         self._went(known)
+        self._await_no_longer(sent)
         self._make_place(sent)
         self._kick(sent)
         return True
@@ -247,15 +273,8 @@ class Uplink:
     def _shard_of(self, room: str) -> _Shard:
         return self._shards[shard_of(room, self._topology.shards)]
 
-    def _control(self, room: str, up: Control) -> bool:
-        shard, now = self._shard_of(room), self._clock.monotonic()
-        if shard.batches.controls >= CONTROL_FACTOR * self._limits.count:
-            return False
-        entry = Sending(up, shard.number, now, now)
-        shard.batches.offer(entry)
-        self._await_answer(entry)
-        self._kick(shard)
-        return True
+    def _has_no_place_for_joins(self, shard: _Shard) -> bool:
+        return shard.batches.controls >= CONTROL_FACTOR * self._limits.count
 
     def _make_place(self, shard: _Shard) -> None:
         if not self._is_half_full(shard):
@@ -290,9 +309,8 @@ class Uplink:
 
     def _give_up(self, entry: Sending) -> None:
         reason = "answer_timeout" if entry.confirmed else "publish_timeout"
-        told = not entry.confirmed or bool(
-            entry.id
-        )  # who gave no id is answered nothing: what is in the log comes by itself
+        # Who gave no id is answered nothing: what is in the log comes by itself.
+        told = not entry.confirmed or bool(entry.id)
         if self._unanswered.get(entry.key) is entry:
             del self._unanswered[entry.key]
         trace_id = entry.hop.trace_id if entry.hop is not None else None
@@ -331,34 +349,40 @@ class Uplink:
 
     async def _send(self, shard: _Shard, batch: Outgoing[Sending]) -> None:
         """Send a batch until it is confirmed, or something of it was given up, or the life that it is of is over."""
+        shard.joins.sent(batch.entries)
         wait_s = RETRY_FIRST_S
         body = batch.body(self._gateway, self._clock.wall_us())
         key = self._topology.shard_key(shard.number)
         while shard.batches.is_under_way(batch):
             try:
-                await self._bus.publish(self._topology.ingress, key, body, _PROPERTIES, mandatory=True)
+                await self._publish(shard, key, body)
+            except TimeoutError:
+                continue  # it has counted, or its life is over
             except (BusUnavailable, NotConfirmed, Unroutable) as error:
                 if wait_s == RETRY_FIRST_S and not isinstance(error, BusUnavailable):
-                    event(
-                        _log,
-                        "publish_retry",
-                        level=logging.WARNING,
-                        shard=key,
-                        count=len(batch.entries),
-                        reason=str(error),
-                    )
+                    count, reason = len(batch.entries), str(error)
+                    event(_log, "publish_retry", level=logging.WARNING, shard=key, count=count, reason=reason)
                 await self._pause(wait_s)
                 wait_s = min(RETRY_LAST_S, 2 * wait_s)
                 shard.batches.failed(batch)
             else:
                 self._went(shard.batches.confirmed(batch))
-        shard.join_place.set()
-        shard.join_place.clear()
+
+    async def _publish(self, shard: _Shard, key: str, body: bytes) -> None:
+        try:
+            async with asyncio.timeout(None) as shard.awaiting:
+                await self._bus.publish(self._topology.ingress, key, body, _PROPERTIES, mandatory=True)
+        finally:
+            shard.awaiting = None
+
+    def _await_no_longer(self, shard: _Shard) -> None:
+        """Let the next batch go where the one whose confirm is awaited is done with: the broker may owe that confirm for long."""
+        if shard.awaiting is not None and shard.batches.sent is None:
+            shard.awaiting.reschedule(asyncio.get_running_loop().time())
+            shard.awaiting = None
 
     def _went(self, entries: Sequence[Sending]) -> None:
         """Take that these are in the log."""
-        if not entries:
-            return
         now = self._clock.monotonic()
         for entry in entries:
             trace = entry.hop.trace_id if entry.hop is not None else ""
@@ -368,11 +392,9 @@ class Uplink:
     async def _pause(self, wait_s: float) -> None:
         """Wait a little, but no longer than the broker is away."""
         self._returned.clear()
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s * self._chance.uniform(0.5, 1.5)):
                 await self._returned.wait()
-        except TimeoutError:
-            return
 
     def _watch(self, up: bool) -> None:
         if up:

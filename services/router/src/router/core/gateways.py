@@ -39,6 +39,7 @@ class Totals:
     messages_out: int = 0
     errors: int = 0
     rss_bytes: int = 0
+    uplink_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -48,6 +49,7 @@ class Gateways:
     lease_s: float = 5.0
     _leases: dict[str, _Lease] = field(default_factory=dict)
     _living: frozenset[str] = frozenset()
+    _outgrown: bool = False
 
     @property
     def living(self) -> frozenset[str]:
@@ -122,7 +124,13 @@ class Gateways:
             messages_out=sum(beat.messages_out for beat in said),
             errors=sum(beat.errors for beat in said),
             rss_bytes=sum(beat.rss_bytes for beat in said),
+            uplink_bytes=sum(beat.uplink_bytes for beat in said),
         )
+
+    def outgrown(self, uplink_bytes: int, kept_bytes: int) -> bool | None:
+        """Say whether all gateways together may write more of one shard than its log surely keeps; None where that is as it was."""
+        before, self._outgrown = self._outgrown, uplink_bytes > kept_bytes
+        return None if self._outgrown is before else self._outgrown
 
     def said(self) -> list[Heartbeat]:
         """Return each gateway's last heartbeat, by its name."""

@@ -9,6 +9,7 @@ have read something.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import msgspec
 
 from router.core.feeds import Feeds
 from router.shell.steady import FIRST_PAUSE_S, LONGEST_PAUSE_S, Steady
-from warren.batch import BatchLimits, Cadence
+from warren.batch import BatchLimits, Cadence, Pace
 from warren.bus import Bus, Properties
 from warren.clock import Clock
 from warren.envelope import CONTENT_TYPE, Bodies, Deliver, Envelope, Feed, encode, size_of
@@ -44,6 +45,7 @@ class _Way:
     told: deque[Envelope] = field(default_factory=deque)
     said: dict[int, float] = field(default_factory=dict)  # shard ▶ when something was last said of it
     idle: set[int] = field(default_factory=set)  # shards of which something is to be said in any case
+    heard: asyncio.Event = field(default_factory=asyncio.Event)  # it lives, so that a pause after a failure may end
     task: asyncio.Task[None] | None = None
 
 
@@ -59,6 +61,7 @@ class Egress:
         metrics: RouterMetrics,
         tracing: Tracing,
         limits: BatchLimits,
+        pace: Pace,
         *,
         suspect: Callable[[str], None],
     ) -> None:
@@ -70,6 +73,7 @@ class Egress:
         self._metrics = metrics
         self._tracing = tracing
         self._limits = limits
+        self._pace = pace
         self._suspect = suspect
         self._feeds: dict[int, Feeds] = {}  # of the shards that we speak for
         self._ways: dict[str, _Way] = {}
@@ -108,6 +112,12 @@ class Egress:
         way.told.append(envelope)
         self._go(way)
 
+    def heard(self, gateway: str) -> None:
+        """A gateway says something: what could not reach it may reach it now."""
+        way = self._ways.get(gateway)
+        if way is not None:
+            way.heard.set()
+
     def idle(self, shard: int, gateways: Iterable[str]) -> None:
         """Say to these how far a shard's log is, where nothing was said of it for a while. To be called several times a second."""
         since, waits = self._clock.monotonic() - IDLE_S, self._feeds[shard].unanswered()
@@ -134,7 +144,7 @@ class Egress:
     def _way(self, key: str) -> _Way:
         way = self._ways.get(key)
         if way is None:
-            way = self._ways[key] = _Way(key, Cadence(self._limits.interval_s, self._limits.busy_per_s))
+            way = self._ways[key] = _Way(key, Cadence(self._pace))
         return way
 
     def _go(self, way: _Way) -> None:
@@ -153,6 +163,7 @@ class Egress:
                 feeds, others = self._collect(way, hops)
                 if not feeds and not others:
                     return
+                full = bool(way.dirty)  # more than goes at once
                 began, count = now(), sum(len(feed.items) for feed in feeds) + len(others)
                 failed = await self._publish(way.key, [*others, *feeds], hops)
                 if failed is None:
@@ -162,14 +173,24 @@ class Egress:
                         self._metrics.delivered("one", count)
                         self._metrics.hop_seconds("egress", now() - began, hops[0].trace_id if hops else "")
                     pause_s = way.cadence.pause(count, now())
-                    if pause_s:
+                    if pause_s and not full:
                         await asyncio.sleep(pause_s)
                     continue
                 self._failed(way, feeds, failed, count)
-                await self._steady.wait(pause)
+                await self._pause(way, failed, pause)
                 pause = min(pause * 2, LONGEST_PAUSE_S)
         finally:
             way.task = None
+
+    async def _pause(self, way: _Way, failed: str, longest_s: float) -> None:
+        """Wait a little: no longer than the broker is away, or than the gateway is silent."""
+        if not failed:
+            await self._steady.wait(longest_s)
+            return
+        way.heard.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(longest_s):
+                await way.heard.wait()
 
     def _collect(self, way: _Way, hops: list[Hop]) -> tuple[list[Feed], list[Envelope]]:
         """Take what goes next: all that was told, and of each shard the next feed, as far as it fits."""

@@ -21,6 +21,7 @@ from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 from warren.fault import watched
 from warren.knock import Knock
 from warren.logs import event, get_logger
+from warren.overlap import Overlap
 from warren.topology import ALL, Topology
 
 # How often a speaker's inbox is tried by who stands by for it.
@@ -65,7 +66,9 @@ class Heartbeat:
         self._on_shut = on_shut
         self._dead = dead
         self._knock = Knock(bus, topology.routers, router)
+        self._overlap = Overlap(every_s)
         self._probes: dict[str, Knock] = {}
+        self._probing: dict[str, asyncio.Task[None]] = {}
         self._started_us = clock.wall_us()
         self._listened = False
         self._announced = False
@@ -119,10 +122,11 @@ class Heartbeat:
 
     async def stop(self) -> None:
         """Announce no more."""
-        tasks, self._tasks = self._tasks, []
+        tasks, self._tasks = [*self._tasks, *self._probing.values()], []
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._overlap.close()
 
     def soon(self) -> None:
         """Tell the others now what has changed."""
@@ -156,14 +160,13 @@ class Heartbeat:
             await asyncio.sleep(PROBE_S)
         while True:
             self._beat_now.clear()
-            await self._say([self._word()])
+            await self._overlap.run(self._say_now)
             if not self._announced:
                 # After the first beat only, so that routers that start together know each other before any speaks.
                 self._announced = True
                 self.look()
                 self._changed()
-            if await self._knock.shut():
-                self._on_shut()
+            await self._overlap.run(self._try_own)
             try:
                 async with asyncio.timeout(self._every_s):
                     await self._beat_now.wait()
@@ -172,6 +175,7 @@ class Heartbeat:
 
     async def _probe(self) -> None:
         """Try the inboxes of those for whom we stand by."""
+        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(PROBE_S)
             if not self._announced or not self._bus.up or self._bus.blocked:
@@ -180,11 +184,23 @@ class Heartbeat:
             self._probes = {
                 name: self._probes.get(name) or Knock(self._bus, self._topology.routers, name) for name in speakers
             }
-            probed = list(self._probes)
-            shut = await asyncio.gather(*(self._probes[name].shut() for name in probed))
-            for name, gone in zip(probed, shut, strict=True):
-                if gone:
-                    self._dead(name)
+            for name, knock in self._probes.items():
+                if name not in self._probing:  # one that is not answered holds up none of the others
+                    self._probing[name] = watched(loop.create_task(self._try(name, knock), name="router-probe"))
+
+    async def _try(self, name: str, knock: Knock) -> None:
+        try:
+            if await knock.shut():
+                self._dead(name)
+        finally:
+            del self._probing[name]
+
+    async def _try_own(self) -> None:
+        if await self._knock.shut():
+            self._on_shut()
+
+    async def _say_now(self) -> None:
+        await self._say([self._word()])
 
     def _word(self) -> RouterHeartbeat:
         return RouterHeartbeat(self._router, self._started_us, self._queue(), FOLD_VERSION, self._shards())

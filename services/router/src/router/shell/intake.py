@@ -28,7 +28,7 @@ from router.shell.screening import Screening
 from router.shell.settling import Settled, Settling
 from router.shell.steady import Steady
 from warren.address import shard_of
-from warren.batch import BatchLimits
+from warren.batch import BatchLimits, Pace
 from warren.batcher import Batcher
 from warren.bus import Bus, Delivery, HeaderValue, Properties, Source, Subscription
 from warren.clock import Clock
@@ -70,6 +70,7 @@ class Intake:
         metrics: RouterMetrics,
         tracing: Tracing,
         limits: BatchLimits,
+        pace: Pace,
         sandbox: Sandbox,
         *,
         router: str,
@@ -89,6 +90,7 @@ class Intake:
         self._metrics = metrics
         self._tracing = tracing
         self._limits = limits
+        self._pace = pace
         self._prefetch = prefetch
         self._max_bytes = max_bytes
         self._inbound: deque[Delivery] = deque()
@@ -240,7 +242,7 @@ class Intake:
         async def send(batch: Sequence[Taken]) -> None:
             await self._send(shard, batch)
 
-        return Batcher(send, self._limits, lambda count: self._metrics.batch_size("intake", count))
+        return Batcher(send, self._limits, lambda count: self._metrics.batch_size("intake", count), self._pace)
 
     async def _send(self, shard: int, batch: Sequence[Taken]) -> None:
         """Publish a batch to its shard until that is confirmed, then acknowledge its notifications."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +18,7 @@ from router.core.fold import Fold
 from warren.bus import Bus, Record, Start, Timestamp
 from warren.clock import Clock
 from warren.envelope import Checkpoint, Rules
-from warren.errors import MalformedEnvelope
+from warren.errors import BusUnavailable, MalformedEnvelope
 from warren.logs import event, get_logger
 
 # Where a stream says nothing for so long it is empty (or slow: then what is read next says so).
@@ -59,9 +59,13 @@ class LogBeginning:
         self._shard = shard
         self._shards = shards
 
-    async def find(self, hints: Iterable[int]) -> Beginning:
-        """Return where to begin; ``hints`` are offsets at which others say that there is a checkpoint. Raises BusUnavailable."""
+    async def find(self, hints: Iterable[int], *, known: bool = False) -> Beginning:
+        """Return where to begin; ``hints`` are offsets at which others say that there is a checkpoint. Raises BusUnavailable; so too where nothing
+        comes of a log that is ``known`` to have entries: while a stream has no leader its nodes serve it, and give nothing.
+        """
         tail = await self.tail()
+        if tail is None and known:
+            raise BusUnavailable(f"{self._stream} gives nothing")
         if tail is None:
             return Beginning(Fold(self._shard, self._shards), "first")
         places: list[int | Timestamp | Literal["first"]] = [hint for hint in hints if 0 <= hint <= tail]
@@ -126,28 +130,52 @@ class LogBeginning:
         return Beginning(fold, whole.offset, search.marks.get(whole.offset), tail)
 
     async def tail(self) -> int | None:
-        """Return an offset near the end of the log, that of an entry which stands there; None where it is empty. Raises BusUnavailable."""
+        """Return an offset near the end of the log, that of an entry which stands there; None where it is empty. Raises BusUnavailable, also where
+        the broker does not answer: that is no empty log.
+        """
         found: list[int] = []
+        served = False
 
         def take(record: Record) -> bool:
             found.append(record.offset)
             return False
 
+        def start() -> None:
+            nonlocal served
+            served = True
+            limit.reschedule(asyncio.get_running_loop().time() + EMPTY_S)
+
         try:
-            async with asyncio.timeout(EMPTY_S):
-                await self._bus.tail(self._stream, "last", take, prefetch=1)
+            async with asyncio.timeout(PATIENCE_S) as limit:
+                await self._bus.tail(self._stream, "last", take, prefetch=1, on_start=start)
         except TimeoutError:
-            return None
+            if served:
+                return None
+            raise BusUnavailable(f"no answer from {self._stream}") from None
         return found[0] if found else None
 
+    async def last(self) -> int | None:
+        """Return an offset near the end of the log, as another way to it shows; None where it is not known."""
+        return await self._bus.last(self._stream)
+
+    def move(self) -> None:
+        """Read by another way from now on. All readers move together, so it is for where another way shows more than ours."""
+        self._bus.move_readers()
+
     async def _read(self, start: int | Timestamp | Literal["first"], search: _Search, tail: int) -> None:
-        """Read until a checkpoint is whole, or up to the end, or until nothing comes any more."""
+        """Read until a checkpoint is whole, or up to the end. Raises BusUnavailable where nothing comes any more before that: what was not read
+        proves nothing. Nothing at all since some time may be so.
+        """
 
         def take(record: Record) -> bool:
             search.take(record)
             return search.whole is None and record.offset < tail
 
-        await patiently(self._bus, self._stream, start, take, PATIENCE_S, prefetch=self._prefetch)
+        reached = await patiently(self._bus, self._stream, start, take, PATIENCE_S, prefetch=self._prefetch)
+        if not reached and (search.first >= 0 or not isinstance(start, Timestamp)):
+            if await self.last() is not None:
+                self.move()
+            raise BusUnavailable(f"{self._stream} gives no more before its end")
 
 
 class _Search:
@@ -186,9 +214,11 @@ async def patiently(
     patience_s: float,
     *,
     prefetch: int,
-    waits: Callable[[], bool] = lambda: True,
+    overdue: Callable[[], Awaitable[bool]] | None = None,
 ) -> bool:
-    """Read until ``on_record`` returns False; return False where nothing came for so long while ``waits`` said so. Raises BusUnavailable."""
+    """Read until ``on_record`` returns False; return False where nothing has come for so long, and ``overdue`` says that something should have.
+    Raises BusUnavailable.
+    """
     count = 0
 
     def take(record: Record) -> bool:
@@ -206,7 +236,7 @@ async def patiently(
             if reading.done():
                 reading.result()
                 return True
-            if count == before and waits():
+            if count == before and (overdue is None or await overdue()):
                 return False
     finally:
         if not reading.done():

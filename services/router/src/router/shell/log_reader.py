@@ -2,8 +2,9 @@
 
 Each time it begins to read (again) it asks for the entry that it has read last, and compares: another one there, or none, means that the log is not
 the one it was, or has dropped what was not read yet. A jump in the offsets is such a loss until that entry is seen to be still there. Then all that
-is known is thrown away, and it begins at a checkpoint again. Where the log is for routers that are newer than this one it reads no more, and says so.
-It decides nothing about what an entry means (``core/fold.py``), and never writes.
+is known is thrown away, and it begins at a checkpoint again. Where it hears nothing for a while it asks by another way how far the log is: a broker
+node that has stood still may serve it no more, on an open connection, and then it reads from another. Where the log is for routers that are newer
+than this one it reads no more, and says so. It decides nothing about what an entry means (``core/fold.py``), and never writes.
 ``shard.py`` has one for each shard that it reads.
 """
 
@@ -25,6 +26,15 @@ from warren.envelope import Rules
 from warren.errors import BusUnavailable
 from warren.fault import watched
 from warren.logs import event, get_logger
+
+# Where nothing is written it asks less and less often whether that is so.
+LONGEST_QUIET_S = 10.0
+# What is on its way to us comes within this.
+GRACE_S = 0.5
+# Where the entry that it has read last does not come, it tries one way after the other as long as any shows entries. It is gone where the log is said
+# so often in a row to end before it: silence is no proof, for while a stream has no leader nothing comes.
+WAYS = 3
+AGAIN_S = 0.5  # how long each way is tried after the first
 
 _logger = get_logger("router.log_reader")
 
@@ -50,6 +60,10 @@ class Follower(Protocol):
 
     def unknown(self, reason: str) -> None:
         """The log asks for a newer fold than ours: nothing more of it is read, ever."""
+        ...
+
+    def known(self) -> bool:
+        """Say whether others know that the log has entries."""
         ...
 
 
@@ -84,6 +98,12 @@ class LogReader:
         self._last: Record | None = None  # that entry, where it was seen
         self._tail = -1  # where the log ended when the reading began; -1: it is read up to there
         self._compares = False
+        self._clock = clock
+        self._quiet_s = PATIENCE_S
+        self._ask_at = 0.0  # when the log's end is asked for next, where nothing comes
+        self._known = False  # the log has entries
+        self._elsewhere = False  # another way shows something of it
+        self._short = 0  # how often in a row it was said to end before the entry that was read last
         self._broken = False
         self._jump = -1  # an offset that does not follow the last entry, which may be the broker's numbering
         self._failure: Exception | None = None
@@ -143,7 +163,7 @@ class LogReader:
                 await self._goes_on.wait()
 
     async def _begin(self) -> None:
-        begun = await self._beginning.find(self._follower.hints())
+        begun = await self._beginning.find(self._follower.hints(), known=self._known or self._follower.known())
         self.lost = begun.lost
         self._start = 0 if begun.start == "first" else begun.start
         self._offset, self._last, self._jump = begun.fold.offset, begun.last, -1
@@ -164,14 +184,49 @@ class LogReader:
             self._stream,
             start or "first",
             self._take,
-            PATIENCE_S,
+            min(PATIENCE_S, AGAIN_S) if self._short else PATIENCE_S,
             prefetch=self._prefetch,
-            waits=lambda: self._compares,
+            overdue=self._overdue,
         )
-        self._broken = self._broken or not went_on
+        if went_on:
+            return
+        if self._short >= WAYS:
+            self._broken, self._known, self._short = True, False, 0
+            return
+        event(
+            _logger,
+            "log_read_stalled",
+            level=logging.WARNING,
+            stream=self._stream,
+            offset=self._offset,
+            moves=self._elsewhere,
+        )
+        if self._elsewhere:
+            self._beginning.move()
+
+    async def _overdue(self) -> bool:
+        """Nothing has come for a while: say whether something should have. What another way shows is an offset near the end."""
+        if self._compares:
+            end = await self._beginning.last()
+            self._short = self._short + 1 if end is not None and end < self._offset else 0
+            self._elsewhere = end is not None
+            return self._compares
+        now = self._clock.monotonic()
+        if now < self._ask_at:
+            return False
+        before = self._offset
+        end = await self._beginning.last()
+        if end is not None and end > self._offset:
+            await asyncio.sleep(GRACE_S)
+            self._elsewhere = True
+            return self._offset == before
+        self._quiet_s = min(LONGEST_QUIET_S, 2 * self._quiet_s)
+        self._ask_at = now + self._quiet_s
+        return False
 
     def _take(self, record: Record) -> bool:
         offset = record.offset
+        self._quiet_s, self._ask_at, self._known, self._short = PATIENCE_S, 0.0, True, 0
         if self._compares:
             if offset < self._offset:
                 return True

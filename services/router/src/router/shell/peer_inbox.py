@@ -1,7 +1,8 @@
 """PeerInbox: what gateways and routers tell this router. Heartbeats and goodbyes go to the leases, questions to the shards that they are about.
 
-The router's own queue: exclusive, named anew for each connection. While it is not consumed no lease ends, since nothing could be heard. It
-decides nothing. ``app.py`` builds it and ticks it, the heartbeat says when it has to be consumed anew.
+The router's own queue: exclusive, named anew for each connection. While it is not consumed no lease ends, since nothing could be heard; nor while
+nothing at all comes, not even what this router says itself: then it is deaf, and the others are not dead. It decides nothing. ``app.py`` builds
+it and ticks it, the heartbeat says when it has to be consumed anew.
 """
 
 from __future__ import annotations
@@ -42,8 +43,12 @@ class PeerInbox:
         routers: Routers,
         doors: Doors,
         metrics: RouterMetrics,
+        *,
+        deaf_s: float,
     ) -> None:
-        """``connect`` says which shards there are, and whom to tell that a router has come or gone."""
+        """``connect`` says which shards there are, and whom to tell that a router has come or gone. Who hears itself, and then nothing at all
+        for ``deaf_s``, is deaf.
+        """
         self._bus = bus
         self._topology = topology
         self._router = router
@@ -56,6 +61,9 @@ class PeerInbox:
         self._shards: Sequence[Shard] = ()
         self._subscription: Subscription | None = None
         self._since: float | None = None
+        self._deaf_s = deaf_s
+        self._heard_at = 0.0
+        self._hears_itself = False
 
     def connect(self, shards: Sequence[Shard], moved: Callable[[], None]) -> None:
         """Hand over every shard, by number; ``moved`` is called when a router has come or gone, or says something new."""
@@ -94,16 +102,18 @@ class PeerInbox:
         """End the leases whose time is up."""
         if self._since is None:
             return
-        if self._bus.blocked:
-            # The broker takes nothing from anyone, so nobody can say that he lives.
-            self._since = self._clock.monotonic()
-            self._gateways.listen(self._since)
-            self._routers.listen(self._since)
+        now = self._clock.monotonic()
+        deaf = self._hears_itself and now - self._heard_at >= self._deaf_s
+        if self._bus.blocked or deaf:
+            # The broker takes nothing from anyone, or gives nothing to us: so nobody can say that he lives.
+            self._since = now
+            self._gateways.listen(now)
+            self._routers.listen(now)
             return
-        for gateway in self._gateways.expire(self._clock.monotonic()):
+        for gateway in self._gateways.expire(now):
             event(_logger, "gateway_gone", level=logging.WARNING, gateway=gateway, reason="no heartbeat")
             self._doors.gone(gateway)
-        gone = self._routers.expire(self._clock.monotonic())
+        gone = self._routers.expire(now)
         for router in gone:
             if router == self._router:
                 continue  # whoever hears nobody does not hear itself either
@@ -129,14 +139,18 @@ class PeerInbox:
         return Source(queue, bindings)
 
     def _started(self) -> None:
-        self._since = self._clock.monotonic()
+        self._since = self._heard_at = self._clock.monotonic()
+        self._hears_itself = False
         self._gateways.listen(self._since)
         self._routers.listen(self._since)
+        for shard in self._shards:
+            shard.ask_everyone()
 
     def _lost(self) -> None:
         self._since = None
 
     def _delivered(self, delivery: Delivery) -> None:
+        self._heard_at = self._clock.monotonic()
         envelopes, spoilt = opened(delivery.body)
         if spoilt:
             # Nothing here must be kept: a heartbeat comes again, and what was asked is asked again.
@@ -168,6 +182,7 @@ class PeerInbox:
                 if self._gateways.bye(envelope.gateway):
                     event(_logger, "gateway_gone", gateway=envelope.gateway, reason="bye")
             case RouterHeartbeat():
+                self._hears_itself = self._hears_itself or envelope.router == self._router
                 self._doors.seen(envelope.router, envelope.queue)
                 if self._routers.heartbeat(envelope, self._clock.monotonic()):
                     event(_logger, "router_here", router=envelope.router)

@@ -145,7 +145,13 @@ class Shard:
         answer = self._feeds.number(said)
         if answer is not None:
             self._context.egress.tell(said.gateway, answer)
+        self._context.egress.heard(said.gateway)
         self._context.egress.kick(self.number)
+
+    def ask_everyone(self) -> None:
+        """Have all gateways say how far they have got: what they have said may not have reached us."""
+        if self.speaks:
+            self._context.egress.tell(ALL, wire.Speaker(self._context.router, self.number))
 
     def asked(self, read: wire.Read) -> None:
         """A gateway wants what members have missed. It asks again where nothing comes, as long as it may still be read."""
@@ -167,6 +173,10 @@ class Shard:
         """Return where other routers say that there is a checkpoint."""
         spoken = self._context.routers.spoken(self.number)
         return () if spoken is None or spoken.mark < 0 else (spoken.mark,)
+
+    def known(self) -> bool:
+        """Say whether another router has told of the log's life."""
+        return self._context.routers.spoken(self.number) is not None
 
     def begun(self, fold: Fold) -> None:
         """What is read from now on is applied to this fold."""
