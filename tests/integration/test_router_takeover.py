@@ -333,6 +333,30 @@ async def test_events_go_on_where_the_last_speaker_was(stage: Stage) -> None:
     assert sorted(seqs().values()) == list(range(1, load.sent + 1))
 
 
+async def test_a_gateway_and_its_speaker_that_die_together_leave_nobody_behind(stage: Stage) -> None:
+    """The next speaker declares the gateway gone; each end is told under one id."""
+    routers = [await stage.router(), await stage.router()]
+    bus = await stage.world.bus()
+    await bus.start()
+    queue = Queue(f"{stage.topology.prefix}.told", "quorum", {})
+    told = Inbox(ack=True)
+    await bus.subscribe(lambda: Source(queue, (Binding(stage.topology.events, queue.name, "#"),)), told, prefetch=100)
+    await all_placed(*routers)
+    gate = await stage.gate("g1")
+    members = {await stage.member(gate, "lobby", number) for number in range(1, 20)}
+    speaker = await spoken_for(stage, "lobby")
+    await asyncio.gather(gate.bus.close(), speaker._bus.close())
+
+    def left() -> dict[str, str]:
+        said = {str(each.properties.message_id): json.loads(each.body) for each in told.deliveries}
+        return {ident: each["connection"] for ident, each in said.items() if each.get("reason") == "gone"}
+
+    await eventually(lambda: len(left()) >= len(members), 20.0, what="the end of each member")
+    (living,) = [router for router in routers if router is not speaker]
+    await eventually(lambda: "g1" not in living.gateways.living)
+    assert sorted(left().values()) == sorted(members)
+
+
 async def test_a_goodbye_that_fails_keeps_nothing_from_its_end(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is wrong with it: the router ends, and the next one speaks, as after one that died."""
     first, second = await stage.router(), await stage.router()

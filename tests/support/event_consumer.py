@@ -26,6 +26,7 @@ class EventConsumer:
         self._connection = pika.BlockingConnection(pika.URLParameters(rabbit.url))
         self._channel = self._connection.channel()
         self._queue = self._channel.queue_declare("", exclusive=True).method.queue
+        self._channel.exchange_declare(topology.events, "topic", durable=True)  # no service may have been started yet
         self._channel.queue_bind(self._queue, topology.events, "#")
         self._events: dict[str, tuple[str, Event]] = {}
         self.repeats = 0  # events that came again, under their id
