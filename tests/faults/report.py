@@ -85,7 +85,7 @@ class Report:
         found: dict[str, list[float]] = {}
         for done in self.done:
             kind = f"{done.action.verb} {done.action.target}"
-            found.setdefault(kind, []).append(longest_silence_s(self.pulse.delivered_at.values(), done))
+            found.setdefault(kind, []).append(longest_silence_s(self.pulse.heard_at.values(), done))
         for kind, silences in sorted(found.items()):
             silences.sort()
             yield (
@@ -95,7 +95,7 @@ class Report:
 
     def _longest(self) -> Iterator[str]:
         """Say when the longest silences ended, by the clock of the pods' logs."""
-        for silence_s, room, ended in longest_silences(self.pulse.delivered_at):
+        for silence_s, room, ended in longest_silences(self.pulse.heard_at):
             at = datetime.fromtimestamp(time.time() - time.monotonic() + ended, UTC)
             yield f"{room} was silent for {silence_s:.1f} s until {at:%H:%M:%S}.{at.microsecond // 1000:03d}"
 
@@ -118,11 +118,11 @@ class Report:
             yield from (f"    {line}" for line in excerpt(self.history, fault))
 
 
-def longest_silence_s(delivered_at: Iterable[array[float]], done: Done) -> float:
-    """Return the longest time between two deliveries of one room that has to do with an action."""
+def longest_silence_s(heard_at: Iterable[array[float]], done: Done) -> float:
+    """Return the longest time between two signs of life of one room that has to do with an action."""
     until = done.ended + _AFTER_S
     longest = 0.0
-    for times in delivered_at:
+    for times in heard_at:
         at = max(1, bisect_left(times, done.began))
         while at < len(times) and times[at - 1] < until:
             longest = max(longest, times[at] - times[at - 1])
@@ -130,12 +130,12 @@ def longest_silence_s(delivered_at: Iterable[array[float]], done: Done) -> float
     return longest
 
 
-def longest_silences(delivered_at: Mapping[str, array[float]]) -> list[tuple[float, str, float]]:
-    """Return the longest times between two deliveries of a room, each with the room and when it ended; the longest first, one for each
+def longest_silences(heard_at: Mapping[str, array[float]]) -> list[tuple[float, str, float]]:
+    """Return the longest times between two signs of life of a room, each with the room and when it ended; the longest first, one for each
     time at which many rooms were silent together.
     """
     every = sorted(
-        ((now - before, room, now) for room, times in delivered_at.items() for before, now in pairwise(times)),
+        ((now - before, room, now) for room, times in heard_at.items() for before, now in pairwise(times)),
         reverse=True,
     )
     found: list[tuple[float, str, float]] = []
