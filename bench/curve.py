@@ -5,7 +5,7 @@
     python -m bench.curve --variant old=@../older-checkout --variant new --mode notify
 
 A variant is a name, and behind ``=`` settings (NAME=VALUE) or a checkout (@FOLDER, run by its own ``.venv``), parted by commas.
-Each has gateways, routers and a RabbitMQ of its own, which stay up; the load generator (``bench/load``, which needs Go) drives them in turn, each first in its round once.
+Each has gateways, routers and a RabbitMQ of its own, which stay up (unless ``--apart``); the load generator (``bench/load``, which needs Go) drives them in turn, each first in its round once.
 A round goes from the lowest rate to saturation and then to half of the rate found. Printed are the medians of the rounds, and for each variant after the first the median of the
 rounds' ratios to the first. CPU is in µs a delivery. The exit code is 1 where a message was lost, doubled or out of order.
 """
@@ -19,7 +19,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -168,6 +168,11 @@ def main() -> int:
     parser.add_argument("--routers", type=int, default=2)
     parser.add_argument("--without-full", action="store_true", help="leave out saturation and half of it")
     parser.add_argument("--together", type=int, default=1, help="notify: so many in one AMQP message")
+    parser.add_argument(
+        "--apart",
+        action="store_true",
+        help="start each variant anew for each round, so that no other one is up meanwhile",
+    )
     parser.add_argument("--json", type=Path, help="write all rounds there")
     arguments = parser.parse_args()
     subprocess.run(["go", "build", "-o", str(BUILT / "load"), "."], cwd=HERE.parent / "load", check=True)
@@ -189,26 +194,24 @@ def main() -> int:
         words += ["-together", str(arguments.together)]
     found: dict[str, list[dict[str, Point]]] = {variant.name: [] for variant in variants}
     reports: list[tuple[str, dict[str, Any]]] = []
+    shared = {key: value for key, value in WARREN.items() if key != "WARREN_SHARDS"}
+
+    def installed(variant: Variant) -> Installation:
+        gateways, routers = variant.counts or (arguments.gateways, arguments.routers)
+        return Installation(gateways=gateways, routers=routers, env=shared | variant.env, python=variant.python)
+
     with ExitStack() as stack:
-        shared = {key: value for key, value in WARREN.items() if key != "WARREN_SHARDS"}
-        running = []
-        for variant in variants:
-            gateways, routers = variant.counts or (arguments.gateways, arguments.routers)
-            installation = Installation(
-                gateways=gateways, routers=routers, env=shared | variant.env, python=variant.python
-            )
-            running.append((variant, stack.enter_context(installation)))
+        running = [] if arguments.apart else [stack.enter_context(installed(variant)) for variant in variants]
         for number in range(arguments.rounds):
-            turn = number % len(running)
-            for variant, installation in running[turn:] + running[:turn]:
-                report = drive(installation, [*words, "-prefix", f"bench:{number}-"])
+            turn = number % len(variants)
+            for index in [*range(turn, len(variants)), *range(turn)]:
+                variant = variants[index]
+                with installed(variant) if arguments.apart else nullcontext(running[index]) as installation:
+                    report = drive(installation, [*words, "-prefix", f"bench:{number}-"])
                 found[variant.name].append(points_of(report, rates))
                 reports.append((variant.name, report))
-            print(
-                f"after round {number + 1} (load average {os.getloadavg()[0]:.1f}):\n{table(found)}",
-                file=sys.stderr,
-                flush=True,
-            )
+            load = os.getloadavg()[0]
+            print(f"after round {number + 1} (load average {load:.1f}):\n{table(found)}", file=sys.stderr, flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(reports))
     print(table(found))

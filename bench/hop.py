@@ -3,7 +3,7 @@
     python -m bench.hop [--seconds 10] [--rooms 50] [--senders 50]
 
 Two gateways, two routers and the broker as processes. Each room has one sender on the first gateway and one member on the second. A sender keeps a window of messages
-under way (it sends the next one when an ACK comes), so the rate found is what the path carries; latency is measured apart, at a fixed low rate and at half of the rate found.
+under way (it sends the next one when an ACK comes), so the rate found is what the path carries; latency is measured apart, at 200 a second (idle) and at half of the rate found.
 "One by one" is the same build with a batch count of 1 in gateways, and batches of the fewest bytes in routers: each entry of a log is one message.
 Every message is counted: lost, doubled and out of order are printed, and any of them fails the command.
 """
@@ -26,6 +26,7 @@ from bench.installation import Installation
 from bench.socket_client import OnText, SocketClient
 
 TEXT = "x" * 120
+IDLE_PER_S = 200
 ONE_BY_ONE = {"WARREN_GATEWAY_BATCH_COUNT": "1", "WARREN_ROUTER_BATCH_BYTES": "1024"}
 
 
@@ -159,7 +160,7 @@ async def measure(installation: Installation, rooms: int, seconds: float, window
     cpu, seen = installation.cpu_s(), sum(room.seen for room in load.rooms)
     rate = await load.saturate(seconds, window)
     cpu_us = (installation.cpu_s() - cpu) * 1e6 / (sum(room.seen for room in load.rooms) - seen)
-    idle = await load.pace(seconds / 2, 50)
+    idle = await load.pace(seconds / 2, IDLE_PER_S)
     half = await load.pace(seconds / 2, rate / 2)
     missing = sum(room.sent - room.seen for room in load.rooms)
     wrong = sum(room.wrong for room in load.rooms)

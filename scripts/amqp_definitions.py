@@ -1,7 +1,7 @@
 """What a RabbitMQ must be told where Warren's services may not declare: the topology as definitions, and a user with the least rights.
 
-``python -m scripts.amqp_definitions [--prefix P] [--shards N] [--log-bytes B] [--vhost V]`` prints JSON for ``rabbitmqctl import_definitions``. The names and
-arguments come from ``warren.topology``; it connects to nothing. ``make manifests`` writes the one for the defaults.
+``python -m scripts.amqp_definitions [--prefix P] [--shards N] [--log-bytes B] [--vhost V]`` prints JSON for ``rabbitmqctl import_definitions``.
+The names and arguments come from ``warren.topology``; it connects to nothing. ``make manifests`` writes the one for the defaults.
 """
 
 from __future__ import annotations

@@ -31,6 +31,9 @@ type job struct {
 	body       []byte
 }
 
+// runID is in the ids of notifications: those of another run against the same installation are no repeats of them.
+var runID = time.Now().UnixNano()
+
 // So long a list waits for more entries.
 const lingerFor = 20 * time.Millisecond
 
@@ -171,7 +174,7 @@ func (d *desk) amqpLists(address string, together int) error {
 
 func warrenEntry(list []byte, one job) []byte {
 	s, _, _ := nextStamp(one.body)
-	return fmt.Appendf(list, `{"address":"user.%s","id":"%x-%x","payload":%s}`, one.user, s.room, s.number, quoted(one.body))
+	return fmt.Appendf(list, `{"address":"user.%s","id":"%x-%x-%x","payload":%s}`, one.user, runID, s.room, s.number, quoted(one.body))
 }
 
 // channel opens one with confirms, which are read but not waited for.
@@ -204,7 +207,7 @@ func warrenPublishing(one job) (string, string, amqp.Publishing) {
 	s, _, _ := nextStamp(one.body)
 	return "warren.notify", "user." + one.user, amqp.Publishing{
 		ContentType: "application/json", DeliveryMode: amqp.Persistent, Body: quoted(one.body),
-		MessageId: fmt.Sprintf("%x-%x", s.room, s.number),
+		MessageId: fmt.Sprintf("%x-%x-%x", runID, s.room, s.number),
 	}
 }
 

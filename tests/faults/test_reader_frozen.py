@@ -76,6 +76,9 @@ class Shard:
     def known(self) -> bool:
         return True
 
+    def unknown(self, reason: str) -> None:
+        raise AssertionError(reason)
+
 
 async def write(bus: RabbitBus, life: int) -> None:
     """Write an entry, as often as it takes."""

@@ -67,7 +67,10 @@ class BusSettings(Settings):
         "", "For amqps://: a file with that certificate's key (PEM); empty: it is in the same file."
     )
     amqp_heartbeat_s: int = variable(
-        10, "AMQP heartbeat in seconds; a frozen broker node is noticed after two.", ge=1, le=300
+        10,
+        "AMQP heartbeat in seconds; a broker node that is silent for a second longer is left for the next.",
+        ge=1,
+        le=300,
     )
     prefix: str = variable(
         DEFAULT_PREFIX,

@@ -21,13 +21,14 @@ ENTRY_BYTES: Final = 248
 # What each of its texts takes besides its characters, and its payload besides its bytes.
 _TEXT_BYTES: Final = getsizeof("")
 _BYTES_BYTES: Final = getsizeof(b"")
+_FIXED_BYTES: Final = ENTRY_BYTES + _BYTES_BYTES + 5 * _TEXT_BYTES
 
 
 def kept_bytes(entry: Deliver) -> int:
     """Return how much memory a kept message takes."""
-    # All texts as one: a third of the time of asking for each, and never less.
-    texts = entry.room + entry.type + entry.conn + entry.user + entry.id + entry.key
-    return ENTRY_BYTES + _BYTES_BYTES + len(entry.payload) + 5 * _TEXT_BYTES + getsizeof(texts)
+    # All texts as one: less time than asking for each, and never less bytes. It is asked twice of each message, wherever that is kept.
+    texts = f"{entry.room}{entry.type}{entry.conn}{entry.user}{entry.id}{entry.key}".__sizeof__()
+    return _FIXED_BYTES + len(entry.payload) + texts
 
 
 class Weighed(Protocol):

@@ -39,7 +39,8 @@ from gateway.shell.room_reads import RoomReads
 from gateway.shell.router_link import RouterLink
 from gateway.shell.server import Server
 from gateway.shell.turns import Turns
-from gateway.shell.uplink import Uplink, UplinkLimits
+from gateway.shell.uplink import Uplink
+from gateway.shell.uplink_buffer import UplinkLimits
 from warren.batch import Pace
 from warren.bus import Bus
 from warren.clock import Clock, SystemClock

@@ -114,10 +114,9 @@ class TakeoverSettings(Settings):
         ge=50,
         le=120_000,
     )
-    # A killed router is mostly known without it, since nobody is behind its inbox any more.
-    # Too short, and a broker that is slow for a moment (it has lost a node)
-    # makes routers take each other for dead, and move shards that are well where they are.
-    peer_lease_ms: int = variable(4_000, "How long a router lives without a heartbeat.", ge=50, le=120_000)
+    # A killed router is mostly known without it, since nobody is behind its inbox any more. It is the silence after one that stands still. Who is
+    # taken for dead and lives has another speak besides it for a while, which does no harm and costs some work.
+    peer_lease_ms: int = variable(2_500, "How long a router lives without a heartbeat.", ge=50, le=120_000)
     announce_ms: int = variable(500, "How often the router tells the others that it lives.", ge=10, le=10_000)
     listen_ms: int = variable(
         1_500,

@@ -10,7 +10,8 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.gateways import recording_tracing
 
-from gateway.shell.uplink import Uplink, UplinkLimits
+from gateway.shell.uplink import Uplink
+from gateway.shell.uplink_buffer import UplinkLimits
 from warren import envelope
 from warren.batch import Pace
 from warren.batcher import WORTHWHILE

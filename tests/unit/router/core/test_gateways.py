@@ -93,18 +93,6 @@ def test_the_sums_are_of_those_that_live():
     assert [said.gateway for said in gateways.said()] == ["g1", "g2"]
 
 
-def test_who_is_suspected_or_not_known_is_not_to_be_waited_for():
-    """Until its next heartbeat."""
-    gateways = Gateways(5.0)
-    assert gateways.suspected("g1")
-    gateways.heartbeat(beat(), 0.0)
-    assert not gateways.suspected("g1")
-    gateways.suspect("g1", 1.0)
-    assert gateways.suspected("g1")
-    gateways.heartbeat(beat(), 2.0)
-    assert not gateways.suspected("g1")
-
-
 def test_uplinks_that_outgrow_a_log_are_told_once_and_so_is_their_end():
     """As much as the log surely keeps is not too much."""
     gateways = Gateways(5.0)

@@ -64,7 +64,7 @@ class Stand:
         self.whole = history
 
     def kept(self):
-        return [message.seq for message in self.whole.entries("a")]
+        return [message.seq for message in self.whole._windows["a"].entries]
 
 
 @pytest_asyncio.fixture
@@ -146,7 +146,7 @@ async def test_a_life_that_began_anew_has_no_history_from_before(stand):
     mark = stand.log.marked()
     stand.begin(mark)
     await eventually(lambda: stand.filler.over)
-    assert [message.epoch for message in stand.whole.entries("a")] == ["second-1"] * 2
+    assert [message.epoch for message in stand.whole._windows["a"].entries] == ["second-1"] * 2
 
 
 async def test_a_lost_connection_has_it_begin_again(stand):

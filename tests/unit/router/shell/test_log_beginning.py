@@ -4,13 +4,15 @@ import asyncio
 
 import pytest
 import pytest_asyncio
+from tests.support.eventually import eventually
 from tests.support.log_stream import RULES, LogStream
 from tests.support.scripted_bus import ManualClock
 
 from router.shell import log_beginning
-from router.shell.log_beginning import BACK, LogBeginning
+from router.shell.log_beginning import BACK, LogBeginning, patiently
 from warren.bus import Record
 from warren.envelope import Batch, Gone, Hello, Join, Mark, Rules
+from warren.errors import BusUnavailable
 
 MINUTE_MS = 60_000
 NOW_MS = 1_000 * MINUTE_MS
@@ -191,3 +193,15 @@ async def test_what_the_broker_does_not_give_is_not_waited_for(log):
     mark = log.marked()
     begun = await begin(log)
     assert begun.start == mark
+
+
+async def test_a_reading_that_ends_while_it_is_asked_about_tells_its_end(log):
+    """And leaves no exception that nobody has looked at."""
+
+    async def overdue() -> bool:
+        log.cut()
+        await eventually(lambda: "tail-log" not in {task.get_name() for task in asyncio.all_tasks()})
+        return True
+
+    with pytest.raises(BusUnavailable):
+        await patiently(log, "log", "first", lambda _: True, 0.01, prefetch=8, overdue=overdue)

@@ -25,8 +25,8 @@ class Shard:
         self.entries = []
         self.catches = []  # how many entries had come each time
         self.where = ()
-        self.unknowns = []
         self.others_know = False
+        self.unknowns = []
         self.on_entry = lambda record: None
 
     def begun(self, fold):
@@ -44,11 +44,11 @@ class Shard:
     def hints(self):
         return self.where
 
-    def unknown(self, reason):
-        self.unknowns.append(reason)
-
     def known(self):
         return self.others_know
+
+    def unknown(self, reason):
+        self.unknowns.append(reason)
 
 
 class Stand:

@@ -119,6 +119,21 @@ async def test_a_confirm_that_is_owed_has_the_next_publish_go_by_another_channel
         await bus.close()
 
 
+async def test_a_node_that_opens_no_channel_is_left_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands still, and AMQP's heartbeat would notice that later."""
+    monkeypatch.setattr("warren.bus.rabbit.CONFIRM_S", 0.02)
+    async with AmqpServer() as frozen, AmqpServer() as other:
+        bus = RabbitBus([frozen.url, other.url], TOPOLOGY, name="unit", times=TIMES)
+        await bus.start()
+        frozen.on_publish = lambda _: None
+        frozen.refuse[spec.Channel.Open] = lambda _: None
+        with pytest.raises(NotConfirmed):
+            await bus.publish("ex", "key", b"x")
+        await eventually(lambda: "unit/publish" in names(other) and bus.up)
+        await bus.publish("ex", "key", b"x")
+        await bus.close()
+
+
 async def test_a_slow_broker_is_given_longer(
     server: AmqpServer, bus: RabbitBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:

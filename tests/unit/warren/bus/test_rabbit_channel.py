@@ -13,7 +13,7 @@ from tests.support.amqp_server import AmqpServer
 from tests.support.eventually import eventually
 
 from warren.bus import Delivery, Properties
-from warren.bus.rabbit_channel import RabbitChannel, broker_call, describe
+from warren.bus.rabbit_channel import CONFIRM_S, RabbitChannel, broker_call, describe
 from warren.bus.rabbit_connection import RabbitConnection
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 
@@ -103,6 +103,16 @@ async def test_a_confirm_that_stays_away_is_not_waited_for(server: AmqpServer, c
     server.send(1, spec.Basic.Ack(2, multiple=True))
     await later
     assert channel.timely
+
+
+async def test_a_broker_that_is_slow_no_more_is_given_as_long_as_any(
+    server: AmqpServer, connection: RabbitConnection
+) -> None:
+    """One confirm that comes at once is enough."""
+    channel = await RabbitChannel.opened(connection, confirms=True)
+    channel.confirm_s = 4 * CONFIRM_S
+    await publish(channel, b"x")
+    assert channel.confirm_s == CONFIRM_S
 
 
 async def test_while_the_broker_holds_publishers_back_a_confirm_is_waited_for(

@@ -133,6 +133,17 @@ async def test_an_older_warrens_queues_are_refused(
     assert set(connection.channels) <= {0}
 
 
+async def test_who_may_not_ask_for_a_former_queue_hears_of_the_rights_that_it_needs(
+    server: AmqpServer, connection: RabbitConnection, topology: Topology
+) -> None:
+    """RabbitMQ 4.3 refuses the question too; that queue is none that anybody needs rights on."""
+    server.standing = set(topology.former())
+    server.refuse[spec.Queue.Declare] = lambda _: spec.Channel.Close(403, "ACCESS_REFUSED - configure access", 50, 10)
+    await refuse_former(connection, topology, 1.0)
+    with pytest.raises(BusUnavailable, match=f"declaring queue {topology.guard_queue().name}.*configure access"):
+        await declare_topology(connection, topology)
+
+
 async def test_a_former_queue_without_an_answer_is_no_mismatch(
     server: AmqpServer, connection: RabbitConnection, topology: Topology
 ) -> None:

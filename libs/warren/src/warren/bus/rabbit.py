@@ -18,7 +18,7 @@ from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, St
 from warren.bus.rabbit_channel import CONFIRM_S, RabbitChannel
 from warren.bus.rabbit_connection import RabbitConnection
 from warren.bus.rabbit_link import CLOSE_S, Link, LinkTimes
-from warren.bus.rabbit_stream import tail
+from warren.bus.rabbit_stream import last, tail
 from warren.bus.rabbit_subscription import RabbitSubscription
 from warren.bus.rabbit_topology import declare_topology, delete_door, queue_depth, refuse_former
 from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch
@@ -120,9 +120,7 @@ class RabbitBus:
             task.cancel()
         loop = asyncio.get_running_loop()
         parts = [loop.create_task(part.close()) for part in self._subscriptions]
-        if (
-            parts
-        ):  # in order, so that acks given are through; a broker that does not answer loses its connections all the same
+        if parts:  # in order, so that acks given are through; a broker that does not answer loses its connections too
             await asyncio.wait(parts, timeout=CLOSE_S)
         links = (self._consuming, self._reading, self._asking, self._publishing)
         await asyncio.gather(*(link.close() for link in links))
@@ -209,22 +207,16 @@ class RabbitBus:
         """Return the offset of an entry near a stream's end, asked of another node than that which readers read from, where there are several."""
         if self._closed:
             return None
-        found: list[int] = []
-
-        def take(record: Record) -> bool:
-            found.append(record.offset)
-            return False
-
         self._asking.start()
         if self._several and self._asking.address == self._reading.address:
             self._asking.move()
         try:
             async with asyncio.timeout(LAST_S):
                 await self._asking.connected()
-                await tail(_connected(self._asking), stream, "last", take, 1)
+                return await last(_connected(self._asking), stream)
         except (BusUnavailable, TimeoutError) as error:
             _log.debug("the last entry of %s is not known: %s", stream, error)
-        return found[0] if found else None
+            return None
 
     def move_readers(self) -> None:
         """Read from the next node."""
@@ -296,7 +288,8 @@ class RabbitBus:
             connection = self._publishing.connection
             if connection is None or connection.is_closed:
                 return
-            fresh = await self._opened(connection)
+            async with asyncio.timeout(self._confirm_s):
+                fresh = await self._opened(connection)
             if self._publisher is former:
                 self._publisher = fresh
                 retiring = watched(asyncio.get_running_loop().create_task(self._retire(former), name="replaced"))
@@ -304,6 +297,9 @@ class RabbitBus:
                 retiring.add_done_callback(self._retiring.discard)
             else:
                 await fresh.leave()
+        except TimeoutError:
+            if not self.blocked:
+                self._publishing.move()
         except BusUnavailable as error:
             _log.debug("no other channel to publish on: %s", error)
         finally:

@@ -162,11 +162,15 @@ class RabbitChannel(Channel):
         if self._queued or not self._socket.writable:
             await self._place()
         confirm = self._send(exchange, key, body, properties or NO_PROPERTIES, mandatory, persistent)
-        overdue = asyncio.get_running_loop().call_later(self.confirm_s, self._overdue, confirm)
+        loop = asyncio.get_running_loop()
+        soon = loop.time() + CONFIRM_S
+        overdue = loop.call_later(self.confirm_s, self._overdue, confirm)
         try:
             taken = await confirm
         finally:
             overdue.cancel()
+        if self.confirm_s > CONFIRM_S and loop.time() < soon:
+            self.confirm_s = CONFIRM_S  # the broker is slow no more
         if not taken:
             raise NotConfirmed(f"{exchange or 'the default exchange'} ▶ {key} was refused by the broker")
 

@@ -213,7 +213,9 @@ class RabbitConnection(Connection):
     """One connection, not connected yet. ``connect`` raises what aiormq does."""
 
     FRAME_BUFFER_SIZE = 256
-    HEARTBEAT_GRACE_MULTIPLIER = 2  # a silent broker is given up after two heartbeats
+    HEARTBEAT_GRACE_MULTIPLIER = (
+        1  # RabbitMQ says something twice in a heartbeat: silent for one, and a second more, it is given up
+    )
 
     def __init__(self, url: URL | str) -> None:
         """``url`` is ``amqp://`` or ``amqps://``, with aiormq's options."""

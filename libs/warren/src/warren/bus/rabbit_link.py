@@ -34,7 +34,7 @@ class LinkTimes:
     heartbeat_s: int = 10
     connect_s: float = 5.0
     first_pause_s: float = 0.1
-    longest_pause_s: float = 5.0
+    longest_pause_s: float = 2.0  # a broker that is back is found within it; to be refused costs it next to nothing
 
     def pause(self, failures: int, random: Random) -> float:
         """Return how long to wait after ``failures`` in a row: doubling, with jitter of one half."""

@@ -74,6 +74,18 @@ async def tail(
             channel.part()
 
 
+async def last(connection: RabbitConnection, stream: str) -> int:
+    """Return the offset of an entry near the end of ``stream``; it waits for one where there is none. Raises BusUnavailable."""
+    found: list[int] = []
+
+    def take(record: Record) -> bool:
+        found.append(record.offset)
+        return False
+
+    await tail(connection, stream, "last", take, 1)
+    return found[0]
+
+
 def _place(start: Start) -> Any:
     """Return a place as AMQP has it: its timestamps are whole seconds."""
     if isinstance(start, Timestamp):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
+from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, ChannelPreconditionFailed
 from pamqp import commands as spec
 
 from warren.bus import Source
@@ -50,7 +50,7 @@ async def declare_topology(connection: RabbitConnection, topology: Topology) -> 
 
 async def refuse_former(connection: RabbitConnection, topology: Topology, timeout_s: float) -> None:
     """Raise TopologyMismatch where the broker has an older Warren's queues under this prefix. Each is asked for on a channel of its own,
-    which a queue that is not there ends. Raises BusUnavailable.
+    which a queue that is not there ends. Who may not ask goes on: declaring says which rights are missing. Raises BusUnavailable.
     """
     for name in topology.former():
         channel = await RabbitChannel.opened(connection)
@@ -58,7 +58,7 @@ async def refuse_former(connection: RabbitConnection, topology: Topology, timeou
             with broker_call(f"looking for {name}"):
                 try:
                     await channel.queue_declare(name, passive=True, timeout=timeout_s)
-                except ChannelNotFoundEntity:
+                except (ChannelNotFoundEntity, ChannelAccessRefused):
                     continue
         finally:
             await channel.leave()

@@ -16,14 +16,13 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from gateway.core.batch_numbers import BatchNumbers, Outgoing
-from gateway.core.waiting_joins import WaitingJoins
+from gateway.core.batch_numbers import Outgoing
 from gateway.shell.sending import Sending
+from gateway.shell.uplink_buffer import UplinkBuffer, UplinkLimits
 from warren import envelope
 from warren.address import shard_of
-from warren.batch import Cadence, Pace
+from warren.batch import Pace
 from warren.batcher import WORTHWHILE
 from warren.bus import Bus, Properties
 from warren.clock import Clock
@@ -37,47 +36,10 @@ from warren.topology import Topology
 # A batch whose fate is not known is sent again after this, doubled each time.
 RETRY_FIRST_S = 0.05
 RETRY_LAST_S = 1.0
-# So many joins and leaves may wait, in messages of a buffer's limit.
-CONTROL_FACTOR = 4
 MAX_UNANSWERED = 65_536
 
 _log = get_logger("gateway.uplink")
 _PROPERTIES = Properties(content_type=envelope.CONTENT_TYPE)
-
-
-@dataclass(frozen=True, slots=True)
-class UplinkLimits:
-    """How much of one shard may wait, how long a message may, and how much goes at once."""
-
-    count: int = 16_384
-    bytes: int = 16 * 1024 * 1024
-    timeout_s: float = 10.0
-    batch_count: int = 512
-    batch_bytes: int = 256 * 1024
-
-
-class _Shard:
-    """One shard's buffer, those who wait for place in it, and the task that sends while there is something to send."""
-
-    def __init__(self, number: int, limits: UplinkLimits, pace: Pace) -> None:
-        self.number = number
-        self.batches: BatchNumbers[Sending] = BatchNumbers(limits.batch_count, limits.batch_bytes)
-        self.joins = WaitingJoins(self.batches)
-        self.cadence = Cadence(pace)
-        self.waiters: dict[asyncio.Future[None], None] = {}
-        self.task: asyncio.Task[None] | None = None
-        self.awaiting: asyncio.Timeout | None = (
-            None  # the confirm of the batch under way; it ends where that is not needed any more
-        )
-        self.idle = asyncio.Event()
-        self.idle.set()
-        self.join_place = asyncio.Event()
-
-    def release(self) -> None:
-        waiters, self.waiters = self.waiters, {}
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
 
 
 class Uplink:
@@ -112,7 +74,7 @@ class Uplink:
         self._returned = asyncio.Event()
         self._watched: deque[Sending] = deque()  # messages in the order of their deadlines
         self._unanswered: dict[tuple[str, ...], Sending] = {}  # by the key of the answer
-        self._shards = [_Shard(number, limits, pace) for number in range(topology.shards)]
+        self._shards = [UplinkBuffer(number, limits, pace) for number in range(topology.shards)]
         metrics.waiting_from("uplink", lambda: sum(shard.batches.waiting for shard in self._shards))
         metrics.waiting_from("uncounted", lambda: sum(shard.batches.charged for shard in self._shards))
         bus.watch(self._watch)
@@ -129,9 +91,9 @@ class Uplink:
         now = self._clock.monotonic()
         entry = Sending(up, shard.number, now, now + self._limits.timeout_s, hop)
         error: WarrenError | None = None
-        if not self._takes and self._is_half_full(shard):
+        if not self._takes and shard.is_half_full:
             error = BusUnavailable("the broker takes nothing at present and the buffer is filling")
-        elif self._is_full(shard, entry.size):
+        elif shard.is_full(entry.size):
             error = Overloaded("too many messages wait for the broker and the routers")
         if error is not None:
             entry.settle(error=error)
@@ -145,7 +107,7 @@ class Uplink:
     def join(self, up: envelope.Join, *, first: bool = False) -> bool:
         """Take a join; False where so much waits that the connection had better go (it has not been taken)."""
         shard, now = self._shard_of(up.room), self._clock.monotonic()
-        if self._has_no_place_for_joins(shard):
+        if shard.is_full_of_joins:
             return False
         shard.joins.join(up, Sending(up, shard.number, now, now), first=first)
         self._kick(shard)
@@ -157,7 +119,7 @@ class Uplink:
         rest = shard.joins.leave(up)
         if rest is None:
             return False
-        if self._has_no_place_for_joins(shard):
+        if shard.is_full_of_joins:
             self._metrics.drops("leave_overflow")
             self._on_overflow(shard.number)
             return True
@@ -187,11 +149,8 @@ class Uplink:
         """Take that our batches up to ``number`` have counted in this life."""
         sent = self._shards[shard]
         self._went(sent.batches.count(life, number))
-        self._await_no_longer(sent)
-        if sent.waiters:
-            self._make_place(sent)
-        sent.join_place.set()
-        sent.join_place.clear()
+        sent.await_no_longer()
+        sent.counted()
 
     def life_ended(self, shard: int, life: int, counted: int | None = None) -> bool:
         """End this life on a shard, in which the batches up to ``counted`` have counted (None: those that are known to), and begin the next one;
@@ -203,8 +162,8 @@ class Uplink:
             return False
         sent.joins.clear()
         self._went(known)
-        self._await_no_longer(sent)
-        self._make_place(sent)
+        sent.await_no_longer()
+        sent.counted()
         self._kick(sent)
         return True
 
@@ -216,26 +175,19 @@ class Uplink:
 
     async def place_for_joins(self, shard: int) -> None:
         """Return once so few joins and leaves wait that some more members of a shard may join again."""
-        sent = self._shards[shard]
-        while sent.batches.controls * 2 > self._limits.count:
-            await sent.join_place.wait()
+        await self._shards[shard].place_for_joins()
 
     # ── backpressure ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def crowded(self, room: str) -> bool:
         """Say whether a connection that has just sent to ``room`` should wait for ``place``."""
-        return self._takes and self._is_half_full(self._shard_of(room))
+        return self._takes and self._shard_of(room).is_half_full
 
     async def place(self, room: str) -> None:
         """Return once the room's shard has place again, or the broker takes nothing (then messages are refused instead)."""
         shard = self._shard_of(room)
-        while self._takes and self._is_half_full(shard):
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            shard.waiters[waiter] = None
-            try:
-                await waiter
-            finally:
-                shard.waiters.pop(waiter, None)
+        while self._takes and shard.is_half_full:
+            await shard.wait()
 
     def expire(self, now: float) -> None:
         """Give up on what has waited too long; call it now and then. Its senders are told."""
@@ -270,23 +222,8 @@ class Uplink:
         """Whether the broker takes what is published."""
         return self._bus.up and not self._bus.blocked
 
-    def _shard_of(self, room: str) -> _Shard:
+    def _shard_of(self, room: str) -> UplinkBuffer:
         return self._shards[shard_of(room, self._topology.shards)]
-
-    def _has_no_place_for_joins(self, shard: _Shard) -> bool:
-        return shard.batches.controls >= CONTROL_FACTOR * self._limits.count
-
-    def _make_place(self, shard: _Shard) -> None:
-        if not self._is_half_full(shard):
-            shard.release()
-
-    def _is_half_full(self, shard: _Shard) -> bool:
-        batches, limits = shard.batches, self._limits
-        return batches.charged * 2 > limits.count or batches.charged_bytes * 2 > limits.bytes
-
-    def _is_full(self, shard: _Shard, size: int) -> bool:
-        batches, limits = shard.batches, self._limits
-        return batches.charged >= limits.count or batches.charged_bytes + size > limits.bytes
 
     def _await_answer(self, entry: Sending) -> None:
         if not entry.key:
@@ -304,8 +241,7 @@ class Uplink:
         shard = self._shards[entry.shard]
         entry.answered = True
         shard.batches.answered(entry)
-        if shard.waiters:
-            self._make_place(shard)
+        shard.make_place()
 
     def _give_up(self, entry: Sending) -> None:
         reason = "answer_timeout" if entry.confirmed else "publish_timeout"
@@ -322,17 +258,17 @@ class Uplink:
         self._metrics.drops(reason)
         if told:
             self._on_undelivered(entry.conn, entry.id, error)
-        self._make_place(self._shards[entry.shard])
+        self._shards[entry.shard].make_place()
 
     # ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _kick(self, shard: _Shard) -> None:
+    def _kick(self, shard: UplinkBuffer) -> None:
         if shard.task is None:
             shard.idle.clear()
             name = f"uplink-{shard.number}"
             shard.task = watched(asyncio.get_running_loop().create_task(self._run(shard), name=name))
 
-    async def _run(self, shard: _Shard) -> None:
+    async def _run(self, shard: UplinkBuffer) -> None:
         now = asyncio.get_running_loop().time
         try:
             while (batch := shard.batches.next()) is not None:
@@ -347,7 +283,7 @@ class Uplink:
             shard.task = None
             shard.idle.set()
 
-    async def _send(self, shard: _Shard, batch: Outgoing[Sending]) -> None:
+    async def _send(self, shard: UplinkBuffer, batch: Outgoing[Sending]) -> None:
         """Send a batch until it is confirmed, or something of it was given up, or the life that it is of is over."""
         shard.joins.sent(batch.entries)
         wait_s = RETRY_FIRST_S
@@ -368,17 +304,11 @@ class Uplink:
             else:
                 self._went(shard.batches.confirmed(batch))
 
-    async def _publish(self, shard: _Shard, key: str, body: bytes) -> None:
+    async def _publish(self, shard: UplinkBuffer, key: str, body: bytes) -> None:
         try:
             async with asyncio.timeout(None) as shard.awaiting:
                 await self._bus.publish(self._topology.ingress, key, body, _PROPERTIES, mandatory=True)
         finally:
-            shard.awaiting = None
-
-    def _await_no_longer(self, shard: _Shard) -> None:
-        """Let the next batch go where the one whose confirm is awaited is done with: the broker may owe that confirm for long."""
-        if shard.awaiting is not None and shard.batches.sent is None:
-            shard.awaiting.reschedule(asyncio.get_running_loop().time())
             shard.awaiting = None
 
     def _went(self, entries: Sequence[Sending]) -> None:

@@ -1,6 +1,6 @@
 """Gateways: who lives. Each gateway holds a lease that its heartbeats renew; where it ends, its members have left.
 
-While nobody listens no lease ends (``listen`` renews all). Pure: times are monotonic seconds. ``shell/inbox.py`` tells it what it hears,
+While nobody listens no lease ends (``listen`` renews all). Pure: times are monotonic seconds. ``shell/peer_inbox.py`` tells it what it hears,
 ``app.py`` asks it for the living and the gone, and for the sums over the whole installation.
 """
 
@@ -87,11 +87,6 @@ class Gateways:
         lease.suspected = True
         lease.until = min(lease.until, now + self.lease_s / 2)
         return True
-
-    def suspected(self, gateway: str) -> bool:
-        """Say whether nothing reached this gateway when something was last sent to it; so too where it is not known to live."""
-        lease = self._leases.get(gateway)
-        return lease is None or lease.suspected
 
     def bye(self, gateway: str) -> bool:
         """A gateway has gone in order; False where it was not known."""

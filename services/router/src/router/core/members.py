@@ -7,7 +7,7 @@ copied before its first change: so a snapshot costs two lists, however many memb
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from router.core.outcome import Emit, EventKind
 
@@ -106,14 +106,6 @@ class RoomTable:
     def members(self, room: str, gateway: str) -> Mapping[str, str]:
         """Return the room's members on one gateway: connection to user. A view: copy it before a change."""
         return self._rooms.get(room, {}).get(gateway, _NOBODY)
-
-    def rooms_of(self, gateway: str) -> Iterable[str]:
-        """Return the rooms that a gateway has members in. A view: copy it before a change."""
-        return self._gateways.get(gateway, ())
-
-    def gateways(self) -> Iterator[str]:
-        """Walk the gateways that have any member."""
-        return iter(self._gateways)
 
     def walk(self) -> Iterator[tuple[str, str, dict[str, str]]]:
         """Walk (room, gateway, connection ▶ user), in the order in which they came."""

@@ -259,8 +259,7 @@ class Intake:
                 self._topology.shard_key(shard),
                 encode([Notified(self._router, self._clock.wall_us()), *messages]),
                 _PROPERTIES,
-                mandatory=True,
-                wanted=lambda: self._generation == current,
+                lambda: self._generation == current,
             )
         finally:
             for hop in reversed(hops):

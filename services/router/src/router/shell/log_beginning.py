@@ -236,7 +236,8 @@ async def patiently(
             if reading.done():
                 reading.result()
                 return True
-            if count == before and (overdue is None or await overdue()):
+            # It may end while that is found out: then its end is told.
+            if count == before and (overdue is None or await overdue()) and not reading.done():
                 return False
     finally:
         if not reading.done():

@@ -58,12 +58,12 @@ class Follower(Protocol):
         """Return offsets at which others say that there is a checkpoint, the best first."""
         ...
 
-    def unknown(self, reason: str) -> None:
-        """The log asks for a newer fold than ours: nothing more of it is read, ever."""
-        ...
-
     def known(self) -> bool:
         """Say whether others know that the log has entries."""
+        ...
+
+    def unknown(self, reason: str) -> None:
+        """The log asks for a newer fold than ours: nothing more of it is read, ever."""
         ...
 
 

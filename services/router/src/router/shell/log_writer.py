@@ -56,7 +56,7 @@ class LogWriter:
             while self._waiting:
                 entry, confirmed = self._waiting[0]
                 written = await self._steady.publish(
-                    self._topology.ingress, key, encode([entry]), _PROPERTIES, mandatory=True, wanted=self._wanted
+                    self._topology.ingress, key, encode([entry]), _PROPERTIES, self._wanted
                 )
                 if not written:
                     self._waiting.clear()
