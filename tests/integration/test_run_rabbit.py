@@ -26,6 +26,12 @@ from warren.topology import DEFAULT_SHARDS
 
 pytestmark = pytest.mark.rabbit
 ROOT = Path(__file__).parents[2]
+# As from a terminal: what is started in the background (a test run may be) ignores Ctrl-C, and so does all that it starts.
+_COMMAND = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("scripts.run_rabbit", run_name="__main__")
+"""
 
 
 def _three_ports() -> int:
@@ -54,7 +60,7 @@ class Run:
         }
         with self.output.open("wb") as output:
             self.child = Child(
-                [sys.executable, "-m", "scripts.run_rabbit"],
+                [sys.executable, "-c", _COMMAND],
                 env=env | {"PORT": str(self.port), "TMPDIR": str(self.folder), "PYTHONUNBUFFERED": "1"},
                 output=output,
                 cwd=ROOT,
