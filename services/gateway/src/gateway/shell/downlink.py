@@ -35,6 +35,8 @@ from warren.topology import Topology
 PREFETCH = 64
 # Where a part of a chain could not be given out, its shard's members join again after this.
 HEAL_S = 1.0
+# Where no router has said anything for so long there is none: then no life is begun anew for want of feeds.
+ROUTERS_S = 10.0
 
 _log = get_logger("gateway.downlink")
 
@@ -73,6 +75,7 @@ class Downlink:
         self._on_rejoin = on_rejoin
         self._positions = [FeedPositions(gateway, shard, uplink.life(shard)) for shard in range(topology.shards)]
         self._watches = [FeedWatch(clock.monotonic()) for _ in range(topology.shards)]
+        self._heard_at = float("-inf")  # when a router has said anything last
         self._spoilt: dict[int, float] = {}  # shards of whose chain a part could not be given out ▶ when that is mended
         self._subscription: Subscription | None = None
 
@@ -115,10 +118,11 @@ class Downlink:
             self._on_rejoin(shard)
         if not self.active:
             return
+        routers = now - self._heard_at < ROUTERS_S
         for shard, watch in enumerate(self._watches):
             if not self._uplink.begun(shard):
                 continue
-            if watch.barren(now, fed=self._positions[shard].mine is not None):
+            if watch.barren(now, fed=self._positions[shard].mine is not None or not routers):
                 self.begin_anew(shard)
             elif watch.due(now):
                 self._ask(shard, everyone=not watch.has_gap)
@@ -145,6 +149,7 @@ class Downlink:
         self._routers.ask(shard, self._positions[shard].number(), everyone=everyone)
 
     def _take(self, delivery: Delivery) -> None:
+        self._heard_at = self._clock.monotonic()
         try:
             self._spread(self._open(delivery.body))
         except Exception as error:  # noqa: BLE001 - one body must not end the consumer
