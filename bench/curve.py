@@ -1,7 +1,7 @@
 """The curve from idle to full: latency and CPU at each rate, for several settings or checkouts in turn, and their ratios.
 
     python -m bench.curve                                                            # 500 rooms of 10: 200 to 4,000 a second, then saturated
-    python -m bench.curve --variant at-once=WARREN_BATCH_PAUSE_MS=0 --variant default
+    python -m bench.curve --variant at-once=WARREN_GATEWAY_BATCH_INTERVAL_MS=0,WARREN_ROUTER_BATCH_INTERVAL_MS=0 --variant default
     python -m bench.curve --variant old=@../older-checkout --variant new --mode notify
 
 A variant is a name, and behind ``=`` settings (NAME=VALUE) or a checkout (@FOLDER, run by its own ``.venv``), parted by commas.

@@ -19,8 +19,9 @@ MOST = 8
 class Overlap:
     """What one process has begun."""
 
-    def __init__(self, longest_s: float, most: int = MOST) -> None:
-        """Wait for each at most ``longest_s``; so many may be under way."""
+    def __init__(self, name: str, longest_s: float, most: int = MOST) -> None:
+        """Wait for each at most ``longest_s``; so many may be under way. ``name`` is that of the tasks."""
+        self._name = name
         self._longest_s = longest_s
         self._most = most
         self._under_way: set[asyncio.Task[None]] = set()
@@ -30,7 +31,7 @@ class Overlap:
         if len(self._under_way) >= self._most:
             await asyncio.sleep(0)
             return
-        task = watched(asyncio.get_running_loop().create_task(work(), name="overlap"))
+        task = watched(asyncio.get_running_loop().create_task(work(), name=self._name))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         await asyncio.wait((task,), timeout=self._longest_s)

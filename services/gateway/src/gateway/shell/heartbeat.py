@@ -45,7 +45,7 @@ class HeartbeatSender:
         self._every_s = every_s
         self._on_unreachable = on_unreachable
         self._now = asyncio.Event()
-        self._overlap = Overlap(every_s)
+        self._overlap = Overlap("heartbeat", every_s)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

@@ -66,7 +66,7 @@ class Heartbeat:
         self._on_shut = on_shut
         self._dead = dead
         self._knock = Knock(bus, topology.routers, router)
-        self._overlap = Overlap(every_s)
+        self._overlap = Overlap("router-heartbeat", every_s)
         self._probes: dict[str, Knock] = {}
         self._probing: dict[str, asyncio.Task[None]] = {}
         self._started_us = clock.wall_us()
