@@ -77,7 +77,15 @@ def test_what_is_no_record_has_no_offset(properties: dict[str, Any]) -> None:
     assert stream_offset(header_of(**properties)) is None
 
 
-def test_an_offset_that_is_cut_is_none() -> None:
+@pytest.mark.parametrize("before", [{}, {"content_type": "application/vnd.warren"}, {"content_type": ""}], ids=str)
+def test_the_offset_of_a_record_is_read_in_place(before: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also behind a content type, which all that stands in a log has."""
+    monkeypatch.setattr("warren.bus.rabbit_frames.decode_header", None)
+    assert stream_offset(header_of(headers={"x-stream-offset": LONG}, **before)) == LONG
+
+
+@pytest.mark.parametrize("before", [{}, {"content_type": "application/vnd.warren"}], ids=str)
+def test_an_offset_that_is_cut_is_none(before: dict[str, Any]) -> None:
     """A header that ends in the middle of the offset has none."""
-    whole = header_of(headers={"x-stream-offset": LONG})
+    whole = header_of(headers={"x-stream-offset": LONG}, **before)
     assert [stream_offset(whole[:end]) for end in range(14, len(whole))] == [None] * (len(whole) - 14)

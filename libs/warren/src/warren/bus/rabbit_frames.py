@@ -45,12 +45,12 @@ _FRAME_OVERHEAD: Final = 8
 HEADER_OVERHEAD: Final = _FRAME_OVERHEAD + _HEADER.size  # of a header frame, besides the properties
 _APP_ID_FLAG: Final = 1 << 3  # AMQP writes properties in the order of their flags; only cluster-id comes after app-id
 _MARK: Final = "warren/"
-# A table whose only entry is the offset of a record, up to its eight bytes; behind the flags where no other property comes before the headers.
+# A table whose only entry is the offset of a record, up to its eight bytes; behind the flags, and the content type where there is one.
 _OFFSET_ALONE: Final = b"\x00\x00\x00\x19\x0fx-stream-offsetl"
 _TABLE_AT: Final = _HEADER.size + _FLAGS.size
-_OFFSET_AT: Final = _TABLE_AT + len(_OFFSET_ALONE)
 _UP_TO_HEADERS: Final = 0xE0  # flags, first byte: content type, content encoding, headers
-_HEADERS_FIRST: Final = 0x20
+_HEADERS: Final = 0x20
+_TYPE_AND_HEADERS: Final = 0xA0
 MAX_BODY_BYTES: Final = 512 * 1024 * 1024  # RabbitMQ's own bound, whatever it is set to
 
 
@@ -227,11 +227,14 @@ def plain_text(raw: bytes) -> str:
 
 def stream_offset(header: bytes) -> int | None:
     """Return the offset that the broker put into the headers of a record of a stream; None where there is none. Where it is the only one
-    there, and no text stands before the headers, nothing is decoded.
+    there, and nothing but a content type stands before the headers, nothing is decoded.
     """
-    alone = header[_TABLE_AT:_OFFSET_AT] == _OFFSET_ALONE and len(header) >= _OFFSET_AT + 8
-    if alone and header[_HEADER.size] & _UP_TO_HEADERS == _HEADERS_FIRST:
-        return int.from_bytes(header[_OFFSET_AT : _OFFSET_AT + 8], "big", signed=True)
+    if len(header) > _TABLE_AT:
+        before = header[_HEADER.size] & _UP_TO_HEADERS
+        at = _TABLE_AT + 1 + header[_TABLE_AT] if before == _TYPE_AND_HEADERS else _TABLE_AT
+        behind = at + len(_OFFSET_ALONE)
+        if before in (_HEADERS, _TYPE_AND_HEADERS) and header[at:behind] == _OFFSET_ALONE and len(header) >= behind + 8:
+            return int.from_bytes(header[behind : behind + 8], "big", signed=True)
     offset = (decode_header(header).headers or {}).get("x-stream-offset")
     return offset if isinstance(offset, int) else None
 
