@@ -578,3 +578,12 @@ def test_a_namespace_may_close_for_its_own_limit():
     session = opened()
     says(session, type="CHAT", room="strict:1")
     assert says(session, type="CHAT", room="strict:1")[-1] == Close(CloseCode.RATE_LIMITED)
+
+
+def test_a_room_whose_first_join_was_not_sent_is_not_left():
+    """It is forgotten, with what was asked of it; the others are left at the end."""
+    session = opened()
+    assert isinstance(says(session, type="JOIN", room="r", id="j")[0], Join)
+    session.untaken("r")
+    assert session.awaits_join("r", "j") is None
+    assert session.closed() == ("default", "news", "@ann")

@@ -132,6 +132,7 @@ class ListUplink:
         self.sent: list[envelope.Envelope] = []
         self.error: WarrenError | None = None
         self.takes_joins = True
+        self.places = 1_000  # for joins
         self.takes_leaves = True
         self.full = False
         self.placed = asyncio.Event()
@@ -143,9 +144,11 @@ class ListUplink:
         return self.error
 
     def join(self, up: envelope.Join, *, first: bool = False) -> bool:
-        if self.takes_joins:
+        taken = self.takes_joins and self.places > 0
+        if taken:
+            self.places -= 1
             self.sent.append(up)
-        return self.takes_joins
+        return taken
 
     def leave(self, up: envelope.Leave) -> bool:
         if self.takes_leaves:
@@ -401,6 +404,35 @@ async def test_a_join_without_place_ends_the_connection():
     rig.uplink.takes_joins = False
     await rig.run()
     assert rig.wire.closed == (1013, "Overloaded")
+
+
+async def test_a_join_that_found_no_place_is_not_left():
+    """No router has heard of it, and a leave would find no place either; no more is a join that was not tried behind it."""
+    rig = Rig()
+    rig.uplink.places = 1
+    await rig.run()
+    assert [up.room for up in rig.of(envelope.Join)] == ["default"]
+    assert [leave.rooms for leave in rig.of(envelope.Leave)] == [("default",)]
+    assert rig.wire.closed == (1013, "Overloaded")
+
+
+async def test_a_room_that_was_held_is_left_though_its_next_join_found_no_place():
+    """A router holds the connection in it."""
+    rig = Rig()
+    rig.uplink.places = 3
+    await rig.run(rig.say("JOIN", room="r", id="1"), rig.say("JOIN", room="r", id="2"))
+    assert sorted(room for leave in rig.of(envelope.Leave) for room in leave.rooms) == ["@ann", "default", "r"]
+    assert rig.wire.closed == (1013, "Overloaded")
+
+
+async def test_who_has_ended_joins_nothing_behind_its_leaves():
+    """Or it would stay in the log as a member that nobody is: here what is said behind WELCOME finds no place on its outbox."""
+    rig = Rig(outbox=OutboxLimits(count=1))
+    rig.wire.paused = True
+    rig.connection.degraded(False)
+    await rig.run()
+    assert rig.wire.close_code == CloseCode.TOO_SLOW
+    assert rig.of(envelope.Join) == []
 
 
 async def test_a_leave_that_is_not_sent_is_answered_here():

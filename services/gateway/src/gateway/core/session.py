@@ -354,6 +354,10 @@ class Session(Lifetime):
             return []
         return [Send(error(code, message or _UNDELIVERED.get(code, "Not delivered"), _shown(ref)))]
 
+    def untaken(self, room: str) -> None:
+        """Take that the first JOIN of a room was not sent: no router holds this connection in it, and none has to be told that it left."""
+        self._membership.leave(room)
+
     def closed(self) -> tuple[str, ...]:
         """Take that the socket is gone. Return the rooms that the routers have to be told it left (``leaves`` makes the envelopes)."""
         self.state = State.CLOSED

@@ -310,6 +310,7 @@ class Connection(Member):
         self.wire.flush()
 
     def _carry_out(self, asked: Iterable[actions.Action]) -> None:
+        overloaded = False
         for action in asked:
             match action:
                 case actions.Send():
@@ -318,9 +319,10 @@ class Connection(Member):
                     error = self._around.entrance.publish(action)
                     if error is not None:
                         self.undelivered(action.envelope.id, error)
-                case actions.Join():
-                    if not self._around.uplink.join(action.envelope, first=action.first):
-                        self.end(CloseCode.OVERLOADED, str(Overloaded("too much waits for the broker")))
+                case actions.Join() if self.session.state is not State.CLOSED:  # else its room's leave went before it
+                    overloaded = overloaded or not self._around.uplink.join(action.envelope, first=action.first)
+                    if overloaded and action.first:
+                        self.session.untaken(action.envelope.room)
                 case actions.Query():
                     self._around.history(action.envelope)
                 case actions.Leave():
@@ -338,6 +340,8 @@ class Connection(Member):
                     self.wire.ping()
                 case actions.Close():
                     self._close(action.code)
+        if overloaded:
+            self.end(CloseCode.OVERLOADED, str(Overloaded("too much waits for the broker")))
 
     def _send(self, message: messages.ServerMessage) -> None:
         metrics = self._around.metrics
