@@ -114,7 +114,9 @@ class Uplink:
         return True
 
     def leave(self, up: envelope.Leave) -> bool:
-        """Take a leave; False where it has taken back a join that was never sent, so that no router has to answer it."""
+        """Take a leave; False where no router will answer it: it has taken back a join that was never sent, or found no place and
+        our life on the shard begins anew without this member.
+        """
         shard, now = self._shard_of(up.rooms[0]), self._clock.monotonic()
         rest = shard.joins.leave(up)
         if rest is None:
@@ -122,7 +124,7 @@ class Uplink:
         if shard.is_full_of_joins:
             self._metrics.drops("leave_overflow")
             self._on_overflow(shard.number)
-            return True
+            return False
         entry = Sending(rest, shard.number, now, now)
         shard.joins.left(rest, entry)
         self._await_answer(entry)
