@@ -13,6 +13,7 @@ from gateway.core.feed_watch import BARREN_FIRST_S, SILENCE_S
 from gateway.core.hub import Hub
 from gateway.shell.connection import Connection
 from gateway.shell.downlink import HEAL_S, ROUTERS_S, Downlink
+from gateway.shell.sending import LEAVE, MESSAGE
 from warren import envelope
 from warren.address import shard_of
 from warren.bus.memory import MemoryBroker, MemoryBus
@@ -70,6 +71,9 @@ class ListUplink:
 
     def answered(self, *key: str) -> None:
         self.events.append(("answered", *key))
+
+    def refused(self, conn: str, ref: str) -> None:
+        self.events.append(("refused", conn, ref))
 
     def ask_again(self, shard: int) -> None:
         self.events.append(("ask_again", shard))
@@ -191,14 +195,14 @@ async def test_messages_and_answers_keep_their_order(rig: Rig):
     await rig.send(rig.feed(rig.deliver(1), rig.deliver(2), refused, rig.deliver(3)))
     await eventually(lambda: len(rig.told()) == 4)
     assert [what for what, _ in rig.told()] == ["CHAT", "CHAT", "ERROR", "CHAT"]
-    assert rig.events[-3:] == [("heard", SHARD, "r1"), ("answered", "g~1", "m"), ("counted", SHARD, 1, 7)]
+    assert rig.events[-3:] == [("heard", SHARD, "r1"), ("refused", "g~1", "m"), ("counted", SHARD, 1, 7)]
 
 
 async def test_a_leave_is_answered(rig: Rig):
     """Under its ref and its room, since a message of the same id may wait too."""
     await rig.send(rig.feed(envelope.Left("g~1", "y", "l1")))
     await eventually(lambda: [message["type"] for message in rig.wire.messages()] == ["LEFT"])
-    assert rig.of_kind("answered") == [("answered", "g~1", "l1", "y")]
+    assert rig.of_kind("answered") == [("answered", "g~1", "l1", "y", LEAVE)]
 
 
 async def test_acks_do_not_part_a_burst(rig: Rig):
@@ -209,7 +213,7 @@ async def test_acks_do_not_part_a_burst(rig: Rig):
     assert rig.told()[:3] == [("CHAT", number) for number in (1, 2, 3)]
     assert rig.told()[3:] == [("ACK", {"seq": number, "epoch": "e"}) for number in (1, 2)]
     assert rig.wire.written[0].count(b"CHAT") == 3  # joined once for all members
-    assert rig.of_kind("answered") == [("answered", "g~1", f"m{number}") for number in (1, 2)]
+    assert rig.of_kind("answered") == [("answered", "g~1", f"m{number}", "x", MESSAGE) for number in (1, 2)]
 
 
 async def test_who_enters_does_so_at_its_place(rig: Rig):
@@ -401,7 +405,7 @@ async def test_a_hole_in_a_room_is_caught_up(rig: Rig):
 
 async def test_a_fault_in_one_body_is_no_end(rig: Rig):
     """It is counted, and the next one is taken."""
-    rig.uplink.answered = None  # type: ignore[assignment]
+    rig.uplink.refused = None  # type: ignore[assignment]
     await rig.send(rig.feed(envelope.Refused("g~1", "m", "internal", "no")))
     await eventually(lambda: rig.count('warren_gateway_drops_total{reason="downlink_failed"}') == 1)
     await rig.send(rig.feed(rig.deliver(1)))
@@ -410,7 +414,7 @@ async def test_a_fault_in_one_body_is_no_end(rig: Rig):
 
 async def test_a_chain_of_which_a_part_could_not_be_given_out_is_mended(rig: Rig):
     """Our number is past it, so no feed brings it again: the members join again and answers are asked for, a moment later and once."""
-    rig.uplink.answered = None  # type: ignore[assignment]
+    rig.uplink.refused = None  # type: ignore[assignment]
     for ref in ("m", "n"):
         await rig.send(rig.feed(envelope.Refused("g~1", ref, "internal", "no")))
     await eventually(lambda: rig.count('warren_gateway_drops_total{reason="downlink_failed"}') == 2)

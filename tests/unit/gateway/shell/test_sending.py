@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.shell.sending import Sending
+from gateway.shell.sending import LEAVE, MESSAGE, Sending
 from warren import envelope
 
 
@@ -46,7 +46,7 @@ def test_a_message_with_an_id_of_our_own_waits_for_no_answer():
 
 
 def test_an_answer_is_known_by_its_key():
-    """A message's by connection and id, a leave's by its room too; where none comes there is no key, and nobody waits for it."""
+    """By connection, id and room, and by what it is to; where none comes there is no key, and nobody waits for it."""
     found = [
         (sending.key, sending.awaited)
         for sending in (
@@ -57,7 +57,13 @@ def test_an_answer_is_known_by_its_key():
             Sending(envelope.Join("r", "g~1", "ann", "j"), 0, 0.0, 0.0),
         )
     ]
-    assert found == [(("g~1", "m"), True), ((), False), (("g~1", "l", "r"), True), ((), False), ((), False)]
+    assert found == [
+        (("g~1", "m", "r", MESSAGE), True),
+        ((), False),
+        (("g~1", "l", "r", LEAVE), True),
+        ((), False),
+        ((), False),
+    ]
 
 
 def test_what_has_to_count_is_kept():

@@ -10,6 +10,7 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.gateways import recording_tracing
 
+from gateway.shell.sending import LEAVE, MESSAGE
 from gateway.shell.uplink import Uplink
 from gateway.shell.uplink_buffer import UplinkLimits
 from warren import envelope
@@ -198,8 +199,8 @@ async def test_an_id_without_an_answer_is_told_once(rig: Rig):
     for number, ref in enumerate(("a", "b", "")):
         rig.uplink.publish(message(number, ref))
     await rig.uplink.flush()
-    rig.uplink.answered("g~1", "a")
-    rig.uplink.answered("g~1", "unknown")
+    rig.uplink.answered("g~1", "a", "r", MESSAGE)
+    rig.uplink.answered("g~1", "unknown", "r", MESSAGE)
     rig.uplink.expire(50.0)
     rig.uplink.expire(60.0)
     assert rig.undelivered == [("g~1", "b", "NotConfirmed")]
@@ -213,6 +214,42 @@ async def test_the_same_id_again_waits_for_one_answer(rig: Rig):
     await rig.uplink.flush()
     rig.uplink.expire(50.0)
     assert rig.undelivered == [("g~1", "a", "NotConfirmed")]
+
+
+async def test_the_same_id_in_another_room_is_another_message(rig: Rig):
+    """Each waits for its own answer, is asked for again by itself and told by itself; a leave under that id is a third."""
+    sent = [
+        message(1, "a"),
+        envelope.Publish("other", "CHAT", b"x", 2, "g~1", "ann", "a"),
+        envelope.Leave(("r",), "g~1", "a"),
+    ]
+    rig.uplink.publish(sent[0])
+    rig.uplink.publish(sent[1])
+    rig.uplink.leave(sent[2])
+    await rig.uplink.flush()
+    rig.uplink.counted(0, 1, rig.bus.heads[-1][1])
+    rig.uplink.ask_again(0)
+    await rig.uplink.flush()
+    assert rig.bus.sent == sent * 2
+    rig.uplink.answered("g~1", "a", "other", MESSAGE)
+    rig.uplink.answered("g~1", "a", "r", LEAVE)
+    rig.uplink.expire(50.0)
+    assert rig.undelivered == [("g~1", "a", "NotConfirmed")]
+
+
+async def test_what_a_router_refused_waits_no_more(rig: Rig):
+    """A refusal names no room: of two messages under its id it ends the wait of the first, of others none, and of no leave."""
+    rig.uplink.leave(envelope.Leave(("r",), "g~1", "a"))
+    for number, room in enumerate(("r", "other")):
+        rig.uplink.publish(envelope.Publish(room, "CHAT", b"x", number, "g~1", "ann", "a"))
+    rig.uplink.publish(message(3, "b"))
+    await rig.uplink.flush()
+    rig.uplink.refused("g~1", "a")
+    rig.uplink.refused("g~1", "unknown")
+    rig.uplink.refused("g~2", "b")
+    assert list(rig.uplink._unanswered) == [
+        ("g~1", "a", "r", LEAVE), ("g~1", "a", "other", MESSAGE), ("g~1", "b", "r", MESSAGE)
+    ]  # fmt: skip
 
 
 async def test_a_full_buffer_refuses_messages_and_takes_joins():
@@ -379,7 +416,7 @@ async def test_a_life_that_is_over_begins_anew_and_what_did_not_count_goes_again
     rig.uplink.join(envelope.Join("r", "g~1", "ann"))
     rig.uplink.leave(envelope.Leave(("r",), "g~2", "l"))
     await rig.uplink.flush()
-    rig.uplink.answered("g~1", "a")
+    rig.uplink.answered("g~1", "a", "r", MESSAGE)
     sent = len(rig.bus.sent)
     assert not rig.uplink.life_ended(0, 7, 0)
     assert rig.uplink.life_ended(0, 1, 2)
@@ -426,7 +463,7 @@ async def test_a_count_before_the_confirm_ends_the_sending(rig: Rig):
     rig.uplink.counted(0, 1, 2)
     await rig.uplink.flush()
     assert len(rig.bus.attempts) == 1
-    rig.uplink.answered("g~1", "a")
+    rig.uplink.answered("g~1", "a", "r", MESSAGE)
     rig.uplink.expire(99.0)
     assert rig.undelivered == []
 
@@ -504,7 +541,7 @@ async def test_what_is_answered_is_not_told_though_it_was_not_counted_yet(rig: R
     """An ACK says that it is in the log and numbered."""
     rig.uplink.publish(message(1, "a"))
     await rig.uplink.flush()
-    rig.uplink.answered("g~1", "a")
+    rig.uplink.answered("g~1", "a", "r", MESSAGE)
     rig.uplink.expire(99.0)
     assert rig.undelivered == []
 
@@ -516,16 +553,16 @@ async def test_answers_that_may_be_lost_are_asked_for(rig: Rig):
     for number, ref in enumerate(("l1", "l2"), 1):
         rig.uplink.leave(envelope.Leave(("r",), f"g~{number}", ref))
     await rig.uplink.flush()
-    rig.uplink.answered("g~1", "a")
-    rig.uplink.answered("g~1", "l1", "r")
+    rig.uplink.answered("g~1", "a", "r", MESSAGE)
+    rig.uplink.answered("g~1", "l1", "r", LEAVE)
     rig.uplink.counted(0, 1, rig.bus.heads[-1][1])
     sent = len(rig.bus.sent)
     rig.uplink.ask_again(0)
     await rig.uplink.flush()
     assert rig.bus.sent[sent:] == [message(1, "b"), envelope.Leave(("r",), "g~2", "l2")]
     rig.uplink.counted(0, 1, rig.bus.heads[-1][1])
-    rig.uplink.answered("g~1", "b")
-    rig.uplink.answered("g~2", "l2", "r")
+    rig.uplink.answered("g~1", "b", "r", MESSAGE)
+    rig.uplink.answered("g~2", "l2", "r", LEAVE)
     rig.uplink.ask_again(0)
     await rig.uplink.flush()
     assert len(rig.bus.sent) == sent + 2

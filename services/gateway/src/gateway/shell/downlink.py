@@ -22,6 +22,7 @@ from gateway.core.session import Reply
 from gateway.shell.connection import Connection
 from gateway.shell.room_reads import RoomReads
 from gateway.shell.router_link import RouterLink
+from gateway.shell.sending import LEAVE, MESSAGE
 from gateway.shell.uplink import Uplink
 from warren import envelope
 from warren.bus import Bus, Delivery, Source, Subscription
@@ -308,16 +309,16 @@ class Downlink:
 
     def _answer(self, reply: Reply) -> None:
         if isinstance(reply, envelope.Refused):
-            self._uplink.answered(reply.conn, reply.ref)
+            self._uplink.refused(reply.conn, reply.ref)
         elif isinstance(reply, envelope.Left):
-            self._uplink.answered(reply.conn, reply.ref, reply.room)
+            self._uplink.answered(reply.conn, reply.ref, reply.room, LEAVE)
         connection = self._find(reply.conn)
         if connection is not None:
             connection.answer(reply)
 
     def _acknowledge(self, ack: envelope.Ack, woken: dict[Connection, None]) -> None:
         """Put an ACK on its sender's outbox."""
-        self._uplink.answered(ack.conn, ack.id)
+        self._uplink.answered(ack.conn, ack.id, ack.room, MESSAGE)
         connection = self._find(ack.conn)
         if connection is not None:
             connection.acknowledged(ack)

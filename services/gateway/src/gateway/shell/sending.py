@@ -10,12 +10,17 @@ from warren import envelope
 from warren.errors import WarrenError, code_of
 from warren.telemetry import BATCH_COUNT, Hop
 
+# What an answer is to; the last part of a key.
+MESSAGE = "message"
+LEAVE = "leave"
+
 Control = envelope.Join | envelope.Leave
 Up = envelope.Publish | Control
 
 
 class Sending(Entry):
-    """``key`` is that of the answer that its sender waits for; empty where none comes.
+    """``key`` is that of the answer that its sender waits for: connection, id, room and what it is to; empty where none comes. An id
+    is its sender's for one room only, and a message and a leave may share it.
 
     A message has to count, and so has a leave that is answered; who wants to join asks again by itself.
     """
@@ -26,11 +31,14 @@ class Sending(Entry):
         """``hop`` is the span of its sending, which ends with ``settle``."""
         is_message = isinstance(up, envelope.Publish)
         self.conn, self.id = (up.conn, up.id) if isinstance(up, envelope.Publish) else ("", "")
+        self.key: tuple[str, ...] = ()
         if self.id[:1] == envelope.INTERNAL_ID:
             self.id = ""
-        self.key: tuple[str, ...] = (self.conn, self.id) if self.id and self.conn else ()
-        if isinstance(up, envelope.Leave) and up.ref:
-            self.key = (up.conn, up.ref, up.rooms[0])
+        if isinstance(up, envelope.Leave):
+            if up.ref:
+                self.key = (up.conn, up.ref, up.rooms[0], LEAVE)
+        elif self.id and self.conn:
+            self.key = (self.conn, self.id, up.room, MESSAGE)
         kept = is_message or bool(self.key)
         super().__init__(up, envelope.size_of(up), kept=kept, charged=is_message, awaited=bool(self.key))
         self.shard = shard

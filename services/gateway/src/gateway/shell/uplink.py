@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from gateway.core.batch_numbers import Outgoing
-from gateway.shell.sending import Sending
+from gateway.shell.sending import MESSAGE, Sending
 from gateway.shell.uplink_buffer import UplinkBuffer, UplinkLimits
 from warren import envelope
 from warren.address import shard_of
@@ -132,10 +132,15 @@ class Uplink:
         return True
 
     def answered(self, *key: str) -> None:
-        """Take note that a message (connection, id) or a leave (connection, ref, room) is answered."""
+        """Take note that a message or a leave is answered: connection, id, room and which of both."""
         entry = self._unanswered.pop(key, None)
         if entry is not None:
             self._end_wait(entry)
+
+    def refused(self, conn: str, ref: str) -> None:
+        """Take note that a router refused what was sent under ``ref``. It names no room: of several messages it is taken for the eldest's."""
+        found = (key for key in self._unanswered if key[1] == ref and key[0] == conn and key[3] == MESSAGE)
+        self.answered(*next(found, ()))
 
     # ── our life on a shard ──────────────────────────────────────────────────────────────────────────────────────────────
 
