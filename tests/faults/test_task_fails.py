@@ -107,7 +107,7 @@ def _rejoining(warren: Embedded) -> None:
         ("lobby-ticker", _lobby_ticker),
         ("uplink-0", _uplink),
         ("heartbeat", _heartbeat),
-        ("batcher", _questions),
+        ("questions", _questions),
         ("rejoining-0", _rejoining),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

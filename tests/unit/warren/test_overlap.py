@@ -36,8 +36,7 @@ async def test_what_is_under_way_is_bounded_and_ends_with_it():
         finally:
             ended.append(1)
 
-    for _ in range(5):
-        await overlap.run(never)
+    assert [await overlap.run(never) for _ in range(5)] == [True, True, True, False, False]
     assert len(begun) == 3
     await overlap.close()
     assert len(ended) == 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from tests.support.eventually import eventually
 from tests.support.scripted_bus import ManualClock, ScriptedBus
@@ -79,6 +81,24 @@ async def test_a_confirm_that_is_owed_holds_up_no_sign_of_life():
     await eventually(lambda: len(rig.said()) >= 4)
     rig.bus.release()
     rig.bus.held = False
+    await rig.heartbeat.stop()
+
+
+async def test_beats_keep_their_rhythm_while_confirms_are_owed(monkeypatch: pytest.MonkeyPatch):
+    """What is waited for is part of the interval: a round is never longer than that."""
+    rig, left = Rig(every_s=0.2), []
+    timeout_at = asyncio.timeout_at
+
+    def noted(when: float) -> asyncio.Timeout:
+        left.append(when - asyncio.get_running_loop().time())
+        return timeout_at(when)
+
+    monkeypatch.setattr(asyncio, "timeout_at", noted)
+    rig.bus.held = True
+    await rig.heartbeat.start()
+    await eventually(lambda: any(0.0 < pause_s < 0.11 for pause_s in left))
+    assert max(left) < 0.11  # a quarter for each of the two has gone by
+    rig.bus.release()
     await rig.heartbeat.stop()
 
 

@@ -93,3 +93,22 @@ async def test_what_waits_is_bounded(rig: Rig):
     for ref in range(WAITING_COUNT + 2):
         rig.link.ask(0, read(ref))
     assert b'drops_total{reason="question_overflow"} 2.0' in rig.metrics.render()[0]
+
+
+async def test_an_inbox_that_owes_its_confirm_holds_up_no_other_question(rig: Rig):
+    """Nor one to the same router; what is under way is bounded, and what is dropped beyond it counted."""
+    for shard, router in enumerate(("r1", "r2")):
+        rig.link.heard(shard, router)
+    rig.bus.held = True
+    rig.link.ask(0, read(1))
+    await eventually(lambda: rig.asked() == [("r1", True, [1])])
+    rig.link.ask(1, read(2))
+    rig.link.ask(0, read(3))
+    await eventually(lambda: rig.asked()[1:] == [("r2", True, [2]), ("r1", True, [3])])
+    rig.link._overlap._most = 3
+    rig.link.ask(1, read(4))
+    await eventually(lambda: b'drops_total{reason="question_lost"} 1.0' in rig.metrics.render()[0])
+    rig.bus.release()
+    await eventually(lambda: not rig.link._overlap._under_way)
+    rig.link.ask(1, read(5))
+    await eventually(lambda: rig.asked()[3:] == [("r2", True, [5])])

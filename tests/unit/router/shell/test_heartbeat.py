@@ -1,5 +1,7 @@
 """Heartbeat: announces when enough was heard and read, places the shards, and tries the inboxes of those it stands by for."""
 
+import asyncio
+
 import pytest_asyncio
 from tests.support.eventually import eventually
 from tests.support.scripted_bus import ManualClock, ScriptedBus
@@ -126,6 +128,23 @@ async def test_a_confirm_that_is_owed_holds_up_no_sign_of_life(stand):
     stand.heartbeat.start()
     await eventually(lambda: len(stand.said()) >= 4)
     assert stand.heartbeat.known
+    stand.bus.release()
+
+
+async def test_beats_keep_their_rhythm_while_confirms_are_owed(stand, monkeypatch):
+    """What is waited for is part of the interval."""
+    left, timeout_at = [], asyncio.timeout_at
+
+    def noted(when):
+        left.append(when - asyncio.get_running_loop().time())
+        return timeout_at(when)
+
+    monkeypatch.setattr(asyncio, "timeout_at", noted)
+    stand.heartbeat._every_s, stand.heartbeat._overlap._longest_s = 0.2, stand.heartbeat._overlap._longest_s * 10
+    stand.bus.held = True
+    stand.heartbeat.start()
+    await eventually(lambda: any(0.0 < pause_s < 0.11 for pause_s in left))
+    assert max(left) < 0.11
     stand.bus.release()
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -174,6 +175,35 @@ async def test_the_last_entry_is_asked_of_another_node(server: AmqpServer) -> No
             await reading
         await eventually(lambda: bus._reading.connection is not None)
         assert await asked(server) == 41
+        await bus.close()
+
+
+async def test_while_the_other_node_is_away_the_same_one_tells_the_last_entry(
+    server: AmqpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks again and again has not the connection moved each time to a node that does not answer."""
+    monkeypatch.setattr("warren.bus.rabbit.LAST_S", 0.2)
+    async with await asyncio.start_server(lambda _, __: None, "127.0.0.1", 0) as mute:
+        hole = f"amqp://guest:guest@127.0.0.1:{mute.sockets[0].getsockname()[1]}/"
+        bus = RabbitBus([server.url, hole], TOPOLOGY, name="unit", times=replace(TIMES, connect_s=0.5))
+        await bus.start()
+        reading = asyncio.create_task(bus.tail("log", "first", lambda _: True))
+        await eventually(lambda: server.of(spec.Basic.Consume))
+
+        for _ in range(4):
+            await bus.last("log")
+            await eventually(lambda: bus._asking.connection is not None)
+        moved_at = bus._asking._moved_at
+        for _ in range(3):
+            server.frames.clear()
+            asking = asyncio.create_task(bus.last("log"))
+            await eventually(lambda: server.of(spec.Basic.Consume))
+            (channel,) = (number for number, frame in server.frames if isinstance(frame, spec.Basic.Consume))
+            server.deliver(channel, 1, b"x", headers={"x-stream-offset": 41})
+            assert await asking == 41
+        assert bus._asking._moved_at == moved_at
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
         await bus.close()
 
 

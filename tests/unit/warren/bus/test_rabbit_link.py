@@ -153,6 +153,24 @@ async def test_a_node_that_does_not_serve_is_left_for_the_next(
         await link.close()
 
 
+async def test_it_is_moved_seldom_where_that_is_wanted(
+    owner: Owner, make: Callable[..., Link], server: AmqpServer
+) -> None:
+    """Not again within a time; who does not name one moves it at once."""
+    async with AmqpServer() as other:
+        link = make(server.url, other.url)
+        await link.connected()
+        link.move(60.0)
+        await link.connected()
+        assert link.address == shown(URL(other.url))
+        link.move(60.0)
+        assert not link._moves
+        link.move()
+        await link.connected()
+        assert link.address == shown(URL(server.url))
+        await link.close()
+
+
 async def test_the_first_attempt_is_told_also_when_it_fails(owner: Owner, make: Callable[..., Link]) -> None:
     """Who waits for the first attempt goes on when no address answers, without a connection."""
     link = make(f"amqp://guest:guest@127.0.0.1:{free_port()}/")

@@ -33,6 +33,7 @@ REPLACE_FIRST_S, REPLACE_LAST_S = 0.2, 30.0
 SETTLE_S = 10.0
 LONGEST_CONFIRM_S = 10.0
 LAST_S = 2.0
+ASK_ELSEWHERE_S = 30.0  # while the other node is away, the one that is read from answers
 REPLACED_S = 1.0
 
 _log = logging.getLogger("warren.bus")
@@ -209,7 +210,7 @@ class RabbitBus:
             return None
         self._asking.start()
         if self._several and self._asking.address == self._reading.address:
-            self._asking.move()
+            self._asking.move(ASK_ELSEWHERE_S)
         try:
             async with asyncio.timeout(LAST_S):
                 await self._asking.connected()

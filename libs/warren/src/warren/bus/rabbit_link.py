@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from random import Random
 
 from aiormq.connection import DEFAULT_PORTS
@@ -79,6 +80,7 @@ class Link:
         self._on_blocked = on_blocked
         self._turn = 0
         self._moves = False  # this connection is being left
+        self._moved_at = -inf
         self._task: asyncio.Task[None] | None = None
         self._attempted = asyncio.Event()
         self._connected = asyncio.Event()
@@ -95,13 +97,14 @@ class Link:
         """Where it is connected to, or tries to; without credentials."""
         return shown(self._urls[self._turn])
 
-    def move(self) -> None:
-        """Leave the present connection for one to the next address: what answers there does not do what it should."""
-        if self.connection is not None and not self._moves:
+    def move(self, seldom_s: float = 0.0) -> None:
+        """Leave the present connection for one to the next address: what answers there does not do what it should. Not again within ``seldom_s``."""
+        now = asyncio.get_running_loop().time()
+        if self.connection is not None and not self._moves and now >= self._moved_at + seldom_s:
             _log.warning(
                 "the broker at %s does not serve as it should (%s); taking the next", self.address, self._purpose
             )
-            self._moves = True
+            self._moves, self._moved_at = True, now
             self._connected.clear()
             self.connection.abort()
 

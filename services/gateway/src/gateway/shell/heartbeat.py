@@ -45,7 +45,7 @@ class HeartbeatSender:
         self._every_s = every_s
         self._on_unreachable = on_unreachable
         self._now = asyncio.Event()
-        self._overlap = Overlap("heartbeat", every_s)
+        self._overlap = Overlap("heartbeat", every_s / 4)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -69,16 +69,17 @@ class HeartbeatSender:
 
     async def _run(self) -> None:
         knock = Knock(self._bus, self._topology.egress, self._make().gateway)
+        loop = asyncio.get_running_loop()
         while True:
             self._now.clear()
+            began_at, next_at = self._clock.monotonic(), loop.time() + self._every_s
             await self._overlap.run(self._beat)
             await self._overlap.run(lambda: self._try(knock))
-            slept_at = self._clock.monotonic()
             try:
-                async with asyncio.timeout(self._every_s):
+                async with asyncio.timeout_at(next_at):
                     await self._now.wait()
             except TimeoutError:
-                if self._clock.monotonic() - slept_at > FROZEN_BEATS * self._every_s:
+                if self._clock.monotonic() - began_at > FROZEN_BEATS * self._every_s:
                     self._on_unreachable("this process stood still for long")
 
     async def _beat(self) -> None:

@@ -66,7 +66,7 @@ class Heartbeat:
         self._on_shut = on_shut
         self._dead = dead
         self._knock = Knock(bus, topology.routers, router)
-        self._overlap = Overlap("router-heartbeat", every_s)
+        self._overlap = Overlap("router-heartbeat", every_s / 4)
         self._probes: dict[str, Knock] = {}
         self._probing: dict[str, asyncio.Task[None]] = {}
         self._started_us = clock.wall_us()
@@ -160,6 +160,7 @@ class Heartbeat:
             await asyncio.sleep(PROBE_S)
         while True:
             self._beat_now.clear()
+            next_at = asyncio.get_running_loop().time() + self._every_s
             await self._overlap.run(self._say_now)
             if not self._announced:
                 # After the first beat only, so that routers that start together know each other before any speaks.
@@ -168,7 +169,7 @@ class Heartbeat:
                 self._changed()
             await self._overlap.run(self._try_own)
             try:
-                async with asyncio.timeout(self._every_s):
+                async with asyncio.timeout_at(next_at):
                     await self._beat_now.wait()
             except TimeoutError:
                 pass
