@@ -238,4 +238,5 @@ def test_the_size_grows_with_what_is_listed() -> None:
     assert size_of(Leave(("a", "b"), "c")) > size_of(Leave(("a",), "c"))
     assert size_of(Checkpoint("R", 1, 0, 1, b"", b"ab")) > size_of(Checkpoint("R", 1, 0, 1, b"", b"a"))
     message = Deliver("r", "e", 1, "T", b"1", 5)
-    assert size_of(Page("r", "e", 0, (message,), True, True, 1)) > size_of(Page("r", "e", 0, (), True, True, 1))
+    assert size_of(Page("r", "e", 0, (message,), True, True, 1)) == size_of(message) + OVERHEAD_BYTES
+    assert size_of(HistoryPage("c", "r", "", (message, message), False)) == 2 * size_of(message) + OVERHEAD_BYTES

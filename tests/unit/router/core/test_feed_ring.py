@@ -1,7 +1,9 @@
 """FeedRing: the last items, each with whom it is for, and from where on they are whole."""
 
+import sys
+
 from router.core.feed_ring import TARGET_BYTES, TRIM_AT, FeedRing
-from warren.envelope import Left
+from warren.envelope import Deliver, Left
 
 
 def entry(offset, index=1):
@@ -55,6 +57,18 @@ def test_the_memory_of_what_is_gone_is_given_back():
         assert len(ring._kept) <= 10 + TRIM_AT
     last = 5 * TRIM_AT - 1
     assert places(ring, ring.floor) == [(offset, 1) for offset in range(last - 9, last + 1)]
+
+
+def test_what_is_gone_is_freed_at_once():
+    """Not only once TRIM_AT places are free: the ring holds no large payload beyond its bound."""
+    ring = FeedRing(2_500)
+    payloads = [bytes([number]) * 1_000 for number in range(9)]
+    free = sys.getrefcount(payloads[0])
+    for offset, payload in enumerate(payloads, 1):
+        ring.put((offset, 1, Deliver("a", "e", offset, "CHAT", payload, 1)), ("g",), len(payload))
+    del payload
+    assert [sys.getrefcount(payloads[at]) - free for at in range(9)] == [0] * 7 + [1] * 2
+    assert places(ring, ring.floor) == places(ring, (7, 1)) == [(8, 1), (9, 1)]
 
 
 def test_it_begins_anew_above_a_place():

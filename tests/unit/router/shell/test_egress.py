@@ -12,10 +12,10 @@ from tests.support.eventually import eventually
 from tests.support.scripted_bus import ManualClock, ScriptedBus
 
 from router.shell import egress as module
-from router.shell.egress import IDLE_S, TOLD, Egress
+from router.shell.egress import BODIES, BODIES_BYTES, IDLE_S, TOLD, TOLD_BYTES, Egress
 from router.shell.steady import Steady
 from warren.batch import BatchLimits, Pace
-from warren.envelope import Bodies, Deliver, Feed, LifeEnded, Named, Speaker, decode
+from warren.envelope import Bodies, Deliver, Feed, LifeEnded, Named, Page, Speaker, decode, size_of
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 from warren.metrics import RouterMetrics
 from warren.position import LogPosition
@@ -243,6 +243,89 @@ async def test_answers_that_wait_are_bounded(stand):
     for number in range(TOLD + 3):
         stand.egress.tell("g1", LifeEnded(0, 1, number))
     assert stand.counted("rejected_total", reason="answer_dropped") == 3
+
+
+def page(number, size):
+    return Page("a", "e", 0, (Deliver("a", "e", 1, "CHAT", b"1" * size, 1),), True, True, number)
+
+
+async def test_answers_that_wait_are_bounded_in_bytes(stand):
+    """The oldest go, and are counted; one that is larger than the bound waits alone."""
+    stand.bus.held = True
+    stand.egress.tell("g1", LifeEnded(0, 1, 0))
+    await eventually(lambda: stand.bus.published)
+    mega = 1024 * 1024
+    for number in range(TOLD_BYTES // mega + 1):
+        stand.egress.tell("g1", page(number, mega))
+    way = stand.egress._ways["g1"]
+    assert stand.counted("rejected_total", reason="answer_dropped") == 2
+    assert way.told[0][0].ref == 2
+    assert way.told_bytes == sum(size_of(envelope) for envelope, _ in way.told) <= TOLD_BYTES
+    stand.egress.tell("g1", page(99, TOLD_BYTES))
+    assert [envelope.ref for envelope, _ in way.told] == [99]
+    stand.bus.release()
+    await eventually(lambda: way.task is None)
+    assert way.told_bytes == 0
+
+
+async def test_answers_that_do_not_fit_go_with_the_next_one(stand, monkeypatch):
+    """One at least, in their order and without a pause; the feeds have their share of each batch."""
+    await stand.egress.close()
+    stand = Stand(BatchLimits(batch_bytes=2_000))
+    monkeypatch.setattr("warren.batch.Cadence.pause", lambda *_: 3_600.0)
+    for number, size in enumerate((500, 500, 500, 9_000, 10)):
+        stand.egress.tell("g1", page(number, size))
+    for seq in range(1, 3):
+        stand.feeds[0].put("g1", say(seq))
+    stand.put(0, "g1")
+    await eventually(lambda: len(stand.heard("g1")) == 4)
+    assert [[each.ref for each in batch if isinstance(each, Page)] for batch in stand.heard("g1")] == [
+        [0, 1], [2], [3], [4],
+    ]  # fmt: skip
+    assert [item for _, _, item in stand.heard("g1")[0][-1].items] == [say(1), say(2)]
+    await stand.egress.close()
+
+
+async def test_beside_an_answer_that_fills_a_batch_the_feeds_have_their_share(stand):
+    """However many answers wait."""
+    await stand.egress.close()
+    stand = Stand(BatchLimits(batch_bytes=2_000))
+    for number in range(3):
+        stand.egress.tell("g1", page(number, 9_000))
+    stand.put(0, "g1", say(1))
+    await eventually(lambda: len(stand.heard("g1")) == 3)
+    assert [[type(each) for each in batch] for batch in stand.heard("g1")] == [[Page, Feed], [Page], [Page]]
+
+
+async def test_an_answer_that_comes_up_in_place_of_a_feed_goes_at_once(stand, monkeypatch):
+    """Where there is nothing else to send."""
+    chains = stand.feeds[0]
+
+    def reset(gateway, max_bytes):
+        chains.pending.clear()
+        chains.told.append((gateway, LifeEnded(0, 1, 5)))
+
+    monkeypatch.setattr(chains, "next", reset)
+    stand.put(0, "g1", say(1))
+    await eventually(lambda: stand.egress._ways["g1"].task is None)
+    assert stand.heard("g1") == [[LifeEnded(0, 1, 5)]]
+
+
+@pytest.mark.parametrize(("size", "fit"), [(1, BODIES), (1024 * 1024, BODIES_BYTES // (1024 * 1024 + 160))])
+async def test_bodies_that_are_not_confirmed_are_bounded(stand, size, fit):
+    """In number and in bytes: more are left out, and counted; the feeds that name them go on. Once some are confirmed others follow."""
+    stand.bus.held = True
+    bodies = Bodies(0, "life", ((5, 1, Deliver("a", "e", 1, "CHAT", b"1" * size, 1)),))
+    stand.feeds[0].bodies.extend([bodies] * (fit + 3))
+    stand.put(0, "g1", Named())
+    await eventually(lambda: stand.items("g1") == [Named()])
+    assert len(stand.heard(ALL)) == fit
+    assert stand.counted("rejected_total", reason="bodies_dropped") == 3
+    stand.bus.release()
+    await eventually(lambda: not stand.egress._bodies and stand.egress._bodies_bytes == 0)
+    stand.feeds[0].bodies.append(bodies)
+    stand.put(0, "g1", Named())
+    await eventually(lambda: len(stand.heard(ALL)) == fit + 1)
 
 
 async def test_where_nothing_was_said_for_a_while_an_empty_feed_says_how_far_the_log_is(stand):

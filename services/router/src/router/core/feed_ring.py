@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from warren.envelope import Item
+from warren.envelope import Item, Named
 
 Place = tuple[int, int]  # (offset, index), in the log's present life
 Entry = tuple[int, int, Item]  # as a feed has it
@@ -19,6 +19,7 @@ Kept = tuple[int, int, tuple[str, ...], Entry, int]  # offset, index, gateways, 
 
 TARGET_BYTES: Final = 16  # about what the name of one gateway more takes
 TRIM_AT: Final = 1024  # so many places that are free at the front are given back at once
+_FREE: Final[Kept] = (-1, 0, (), (-1, 0, Named()), 0)  # stands in a free place, so that what was there can go
 
 
 class FeedRing:
@@ -63,6 +64,7 @@ class FeedRing:
             offset, index, _gateways, _entry, size = kept[first]
             self.floor = (offset, index)
             self.bytes -= size
+            kept[first] = _FREE
             first += 1
         if first >= TRIM_AT or first == len(kept):
             del kept[:first]

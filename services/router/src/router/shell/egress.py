@@ -32,6 +32,10 @@ from warren.topology import ALL, Topology
 IDLE_S = 0.5
 # Answers that wait for one gateway, which asks again for what it does not get.
 TOLD = 1_024
+TOLD_BYTES = 16 * 1024 * 1024
+# What goes to all at once and is not confirmed yet. Beyond it, it is left out: who is to be fed it finds a gap, and is given it by value.
+BODIES = 1_024
+BODIES_BYTES = 16 * 1024 * 1024
 _PROPERTIES = Properties(content_type=CONTENT_TYPE)
 
 
@@ -42,11 +46,18 @@ class _Way:
     key: str
     cadence: Cadence
     dirty: dict[int, None] = field(default_factory=dict)  # shards that have something for it
-    told: deque[Envelope] = field(default_factory=deque)
+    told: deque[tuple[Envelope, int]] = field(default_factory=deque)  # each with its bytes
+    told_bytes: int = 0
     said: dict[int, float] = field(default_factory=dict)  # shard ▶ when something was last said of it
     idle: set[int] = field(default_factory=set)  # shards of which something is to be said in any case
     heard: asyncio.Event = field(default_factory=asyncio.Event)  # it lives, so that a pause after a failure may end
     task: asyncio.Task[None] | None = None
+
+    def take_told(self) -> tuple[Envelope, int]:
+        """Take the oldest answer."""
+        envelope, size = self.told.popleft()
+        self.told_bytes -= size
+        return envelope, size
 
 
 class Egress:
@@ -78,6 +89,7 @@ class Egress:
         self._feeds: dict[int, Feeds] = {}  # of the shards that we speak for
         self._ways: dict[str, _Way] = {}
         self._bodies: set[asyncio.Task[None]] = set()
+        self._bodies_bytes = 0
         self._starting = 0  # bodies that are to leave before anything else
         metrics.waiting_from("egress", lambda: sum(len(feeds.dirty()) for feeds in self._feeds.values()))
 
@@ -105,11 +117,12 @@ class Egress:
 
     def tell(self, key: str, envelope: Envelope) -> None:
         """Send something besides the feeds to one gateway (or ALL), once."""
-        way = self._way(key)
-        if len(way.told) >= TOLD:
-            way.told.popleft()
+        way, size = self._way(key), size_of(envelope)
+        while way.told and (len(way.told) >= TOLD or way.told_bytes + size > TOLD_BYTES):
+            way.take_told()
             self._metrics.rejected("answer_dropped")
-        way.told.append(envelope)
+        way.told.append((envelope, size))
+        way.told_bytes += size
         self._go(way)
 
     def heard(self, gateway: str) -> None:
@@ -162,8 +175,10 @@ class Egress:
                 hops: list[Hop] = []
                 feeds, others = self._collect(way, hops)
                 if not feeds and not others:
+                    if way.told:  # it came up just now, in place of a feed
+                        continue
                     return
-                full = bool(way.dirty)  # more than goes at once
+                full = bool(way.dirty or way.told)  # more than goes at once
                 began, count = now(), sum(len(feed.items) for feed in feeds) + len(others)
                 failed = await self._publish(way.key, [*others, *feeds], hops)
                 if failed is None:
@@ -193,20 +208,24 @@ class Egress:
                 await way.heard.wait()
 
     def _collect(self, way: _Way, hops: list[Hop]) -> tuple[list[Feed], list[Envelope]]:
-        """Take what goes next: all that was told, and of each shard the next feed, as far as it fits."""
-        others = list(way.told)
-        way.told.clear()
-        size, now = sum(map(size_of, others)), self._clock.monotonic()
+        """Take what goes next: what was told, and of each shard the next feed, as far as it fits."""
+        others: list[Envelope] = []
+        size, now, most = 0, self._clock.monotonic(), self._limits.batch_bytes
+        while way.told and (not others or size + way.told[0][1] <= most):
+            envelope, its = way.take_told()
+            others.append(envelope)
+            size += its
+        most = max(most, size + most // 2)  # however many answers wait, the feeds have their share
         taken: list[Feed] = []
         for shard in list(way.dirty):
-            if size >= self._limits.batch_bytes:
+            if size >= most:
                 break
             del way.dirty[shard]
             feeds, idle = self._feeds.get(shard), shard in way.idle
             way.idle.discard(shard)
             if feeds is None:
                 continue
-            feed = feeds.next(way.key, self._limits.batch_bytes - size)
+            feed = feeds.next(way.key, most - size)
             if feed is None and idle:
                 feed = feeds.idle(way.key)
             self._answer(feeds)
@@ -254,10 +273,20 @@ class Egress:
                     way.dirty[feed.shard] = None
 
     def _to_all(self, bodies: Bodies) -> None:
+        size = sum(size_of(message) for _, _, message in bodies.messages)
+        if self._bodies and (len(self._bodies) >= BODIES or self._bodies_bytes + size > BODIES_BYTES):
+            self._metrics.rejected("bodies_dropped", len(bodies.messages))
+            return
         self._starting += 1
         task = asyncio.get_running_loop().create_task(self._send_all(bodies), name="egress-all")
         self._bodies.add(task)
-        task.add_done_callback(self._bodies.discard)
+        self._bodies_bytes += size
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._bodies.discard(task)
+            self._bodies_bytes -= size
+
+        task.add_done_callback(done)
         watched(task)
 
     async def _send_all(self, bodies: Bodies) -> None:
