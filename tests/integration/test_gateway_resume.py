@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from tests.support.client import Client, connect
 from tests.support.eventually import eventually
 from tests.support.gateways import House, gateway_settings
@@ -223,6 +224,42 @@ async def test_a_gateway_that_was_declared_gone_goes_on_and_clients_notice_nothi
         assert [len(bob.of_type("CHAT")), len(ann.of_type("ACK"))] == [1, 1]
         assert [len(one.of_type("JOINED", room="x")) for one in (ann, bob)] == [1, 1]
     assert b"lives_ended_total 1.0" in gateway.metrics.render()[0]
+
+
+@pytest.mark.parametrize("heard", [True, False])
+async def test_what_is_said_to_everyone_while_a_gateway_was_declared_gone_comes(home: House, heard: bool) -> None:
+    """It is not held back until the next one, and not lost where it is the first: nobody is a member there to join again."""
+    gateway = await home.gateway()
+    async with await connect(home.url(), user="ann") as ann:
+        await ann.expect("JOINED", room="default")
+        if heard:
+            home.publish("*", "1")
+            await ann.expect("NOTIFICATION", room="*")
+        await eventually(lambda: gateway.hub.position("*") == home.router.position("*"))
+        home.router.gone(gateway.id, home.shard("*"))
+        home.publish("*", "2")
+        await ann.expect("NOTIFICATION", room="*", payload=2)
+        home.publish("*", "3")
+        await eventually(lambda: payloads(ann, "*") == [1, 2, 3][not heard :])
+    assert ann.of_type("JOINED", room="*") == []
+    assert b"lives_ended_total 1.0" in gateway.metrics.render()[0]
+
+
+async def test_what_was_said_to_everyone_in_a_part_of_the_chain_that_is_not_to_be_had_comes(home: House) -> None:
+    """It is read, as that of any room, though nothing more is said."""
+    gateway = await home.gateway()
+    async with await connect(home.url(), user="ann") as ann:
+        home.publish("*", "1")
+        await ann.expect("NOTIFICATION", room="*")
+        home.router.loses = True
+        home.publish("*", "2", "3")
+        await home.router.settled()
+        kept = dict(home.router.kept)
+        home.router.forget(home.shard("*"))
+        home.router.kept |= kept
+        home.router.loses = False
+        await eventually(lambda: payloads(ann, "*") == [1, 2, 3])
+    assert b"resets_total 1.0" in gateway.metrics.render()[0]
 
 
 async def test_a_new_life_of_the_log_is_told(home: House) -> None:

@@ -35,7 +35,10 @@ class Publish(Kind, frozen=True, array_like=True, tag="P"):
 
 
 class Join(Kind, frozen=True, array_like=True, tag="J"):
-    """Make ``conn`` a member of ``room`` and send it first what it has not seen since ``since``."""
+    """Make ``conn`` a member of ``room`` and send it first what it has not seen since ``since``.
+
+    Of ``*`` nobody is a member: a gateway asks by it where that stands.
+    """
 
     room: str
     conn: str

@@ -160,7 +160,9 @@ class Gateway:
         )
         self._memory = Memory(MemoryBudget(limits.buffer_bytes), self.clock, self.metrics, lambda: self.hub.spelled)
         self._turns = Turns(self.clock, self._memory.turn)
-        self._rejoining = Rejoining(self.lobby.connections, self.uplink.place_for_joins)
+        self._rejoining = Rejoining(
+            self.id, topology.shards, self.lobby.connections, self.uplink.place_for_joins, self.uplink.join
+        )
         self._downlink = Downlink(
             self.id,
             bus,
@@ -303,6 +305,7 @@ class Gateway:
             self.lobby.degraded(self._bus_state() == UP)  # those who came before the broker was there
             await self._downlink.start()
             self.uplink.begin()
+            self._rejoining.ask()
             await self._heartbeat.start()
         except WarrenError as error:
             event(_log, "bus_refused", level=logging.ERROR, reason=str(error))

@@ -225,6 +225,24 @@ def test_everyones_position_is_taken_as_it_comes_while_nobody_is_here():
     assert hub.position("*") == Position("f", 1)
 
 
+def test_everyones_room_goes_on_from_where_the_chain_says_it_stands():
+    """Who is here lacks what lies between; nothing is lacking at the first position, nor at what has come, nor while nobody is here."""
+    hub = hub_with("g~1")
+    assert hub.everyone_at(Position("e", 7)) is None
+    assert hub.deliver([message(8, room="*")], 0).recipients == [1]
+    assert [hub.everyone_at(Position("e", seq)) for seq in (7, 8)] == [None, None]
+    assert hub.position("*") == Position("e", 8)
+    assert hub.everyone_at(Position("e", 10)) == Gap("*", Position("e", 8), Position("e", 10))
+    hub.add(Member("g~2", "u", JSON, Outbox(LIMITS)))
+    assert (hub.apart("*"), hub.position("*")) == ([("g~1", Position("e", 8))], Position("e", 10))
+    assert hub.deliver([message(11, room="*")], 0).recipients == [1]
+    assert hub.everyone_at(Position("f", 0)) == Gap("*", Position("e", 11), Position("f", 0))
+    hub.remove("g~1")
+    hub.remove("g~2")
+    assert hub.everyone_at(Position("f", 5)) is None
+    assert hub.position("*") == Position("f", 5)
+
+
 def test_a_message_for_a_room_without_members_here_is_passed_over():
     """Rooms on most gateways come to all of them."""
     hub = hub_with("g~1")

@@ -8,6 +8,10 @@ import pytest
 from tests.support.eventually import eventually
 
 from gateway.shell.rejoining import SLICE, Rejoining
+from warren.address import is_connection, shard_of
+from warren.envelope import Join
+
+EVERYONES = shard_of("*", 4)
 
 
 class Member:
@@ -27,7 +31,11 @@ class Rig:
         self.members = [Member() for _ in range(2 * SLICE)]
         self.gate = asyncio.Event()
         self.gate.set()
-        self.rejoining = Rejoining(lambda: list(self.members), self._place)
+        self.asked: list[tuple[Join, list[int]]] = []
+        self.rejoining = Rejoining("g", 4, lambda: list(self.members), self._place, self._ask)
+
+    def _ask(self, join: Join) -> None:
+        self.asked.append((join, self.joined(EVERYONES)))
 
     async def _place(self, shard: int) -> None:
         await self.gate.wait()
@@ -79,6 +87,22 @@ async def test_a_second_reason_begins_anew(rig: Rig):
     await eventually(lambda: rig.joined(0) == rig.joined(1) == [1] * 2 * SLICE)
     rig.rejoining.begin(0)
     await eventually(lambda: rig.joined(0) == [2] * 2 * SLICE)
+
+
+async def test_the_gateway_asks_where_everyones_room_stands(rig: Rig):
+    """Nobody joins that. On its shard alone, before the members, once there is place, and anew with each reason."""
+    rig.rejoining.begin((EVERYONES + 1) % 4)
+    rig.gate.clear()
+    rig.rejoining.begin(EVERYONES)
+    await asyncio.sleep(0)
+    assert rig.asked == []
+    rig.gate.set()
+    await eventually(lambda: rig.joined(EVERYONES) == [1] * 2 * SLICE)
+    assert rig.asked == [(Join("*", "g~0", "", "~*"), [0] * 2 * SLICE)]
+    assert is_connection("g~0")
+    rig.rejoining.begin(EVERYONES)
+    await eventually(lambda: rig.joined(EVERYONES) == [2] * 2 * SLICE)
+    assert len(rig.asked) == 2
 
 
 async def test_the_end_leaves_nothing(rig: Rig):

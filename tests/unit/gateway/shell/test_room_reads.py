@@ -238,3 +238,19 @@ def test_a_gap_of_a_room_without_members_here_asks_nothing(rig: Rig):
     """Nobody lacks anything."""
     rig.reads.behind([Gap("x", Position("e", 1), Position("e", 5))])
     assert rig.asked == []
+
+
+def test_where_everyones_room_stands_is_caught_up_with(rig: Rig):
+    """What was said while this gateway was not told comes from the routers; where it is not to be had, each is told so."""
+    news = [envelope.Deliver("*", "e", seq, "NEWS", b"1", 4_000_000) for seq in range(9)]
+    rig.enter(7, "~*", room="*")
+    assert rig.asked == []
+    rig.enter(8, "~*", room="*")
+    rig.enter(8, "~*", room="*")
+    [(shard, read)] = rig.asked
+    assert (shard, read) == (shard_of("*", SHARDS), envelope.Read("g", shard, "*", "e", 7, 8, 1))
+    rig.reads.page(envelope.Page("*", "e", 7, (news[8],), whole=True, kept=True, ref=1))
+    assert rig.told() == [("NEWS", 8)]
+    rig.enter(0, "~*", room="*", epoch="f")
+    assert rig.told()[1:] == [joined(0, recovered=False, epoch="f")]
+    assert rig.hub.members("*") == ("g~1",)

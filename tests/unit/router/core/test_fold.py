@@ -219,6 +219,20 @@ def test_a_message_for_no_address_is_refused(room):
     assert log.fold.parts() == plain.fold.parts()
 
 
+def test_a_gateway_may_ask_where_everyones_room_stands():
+    """Nobody is a member of it, and no backend hears of one; it changes nothing. Another shard than its own refuses."""
+    log, plain = two_gateways(), two_gateways()
+    for each in (log, plain):
+        each.append(Notified("r", AT), Publish("*", "NEWS", b"1", AT, id="n1"))
+    asked = Join("*", "g1~0", "", "~*")
+    assert log.batch("g1", asked) == [Out(1, ("g1",), Entered("g1~0", "*", Position("life-1", 1), "~*"))]
+    plain.batch("g1")
+    assert log.fold.parts() == plain.fold.parts()
+    elsewhere = Log(shard=1 - shard_of("*", 2), shards=2)
+    refused = Refused("g1~0", "~*", "internal", "Sent to the wrong shard")
+    assert elsewhere.hello("g1", asked)[1:] == [Out(2, ("g1",), refused)]
+
+
 def test_an_address_of_another_shard_is_refused():
     """A message as well as a JOIN."""
     shard = 1 - shard_of("a", 2)
@@ -282,9 +296,9 @@ def test_a_users_own_room_tells_of_the_client():
     assert (joined[2].kind, left[0].kind) == ("client.connected", "client.disconnected")
 
 
-@pytest.mark.parametrize("room", ["", "*", "no room", "@", "g1~1"])
+@pytest.mark.parametrize("room", ["", "**", "no room", "@", "g1~1"])
 def test_what_nobody_can_join_is_refused(room):
-    """Everyone and single connections have no members."""
+    """Single connections have no members."""
     log = Log()
     assert log.hello("g1", Join(room, "g1~1", "ann", "r"))[1:] == [
         Out(2, ("g1",), Refused("g1~1", "r", "invalid_room", ROOM_RULE))

@@ -128,7 +128,7 @@ def test_a_join_that_was_refused_says_so():
         Out(2, ("g1",), told(1)),
         Emit(3, "message", "a", AT, message=told(1)),
     ]
-    found = lines(Batch("g1", 1, 2, AT), Join("*", "g1~1", "ann", "m1"), PUBLISH, outcomes=outcomes)
+    found = lines(Batch("g1", 1, 2, AT), Join("a b", "g1~1", "ann", "m1"), PUBLISH, outcomes=outcomes)
     assert found[1].endswith("  refused")
     assert "seq=1 epoch=life-1" in found[2]
 

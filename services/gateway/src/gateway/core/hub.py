@@ -108,6 +108,20 @@ class Hub:
         self.stand(room, conn, position)
         return gap
 
+    def everyone_at(self, position: Position) -> Gap | None:
+        """Take where everyone's room stands at this place of the chain; the gap, where what lies between has not come here."""
+        entry = self._everyone
+        had = entry.position
+        if had.epoch == position.epoch and had.seq >= position.seq:
+            return None
+        if self._recent is not None:
+            self._recent.begin(EVERYONE, position)
+        if not had.epoch or not self._members:  # nobody lacks anything
+            entry.epoch, entry.seq = position.epoch, position.seq
+            return None
+        entry.go_on(position)
+        return Gap(EVERYONE, had, position)
+
     def leave(self, room: str, conn: str) -> bool:
         """Take a connection out of a room; False where it was not in it."""
         member = self._members.get(conn)

@@ -16,7 +16,7 @@ from gateway.core.room_catch_up import Ask, Give, RoomCatchUp, Step, Tell
 from gateway.shell.connection import Connection
 from gateway.shell.router_link import RouterLink
 from warren import envelope
-from warren.address import shard_of
+from warren.address import EVERYONE, shard_of
 from warren.clock import Clock
 from warren.errors import CloseCode
 from warren.metrics import GatewayMetrics
@@ -54,7 +54,15 @@ class RoomReads:
     # ── members ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def entered(self, item: envelope.Entered) -> None:
-        """Take that a connection is a member at this place of the chain; nothing where it does not want to be (any more)."""
+        """Take that a connection is a member at this place of the chain; nothing where it does not want to be (any more).
+
+        Of everyone's room it says where that stands, since nobody joins it: all who are here lack what has not come.
+        """
+        if item.room == EVERYONE:
+            gap = self._hub.everyone_at(item.position)
+            if gap is not None:
+                self.behind([gap])
+            return
         connection = self._find(item.conn)
         quiet = None if connection is None else connection.session.awaits_join(item.room, item.ref)
         if quiet is None:

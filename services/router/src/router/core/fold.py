@@ -312,11 +312,12 @@ class Fold:
 
     def _join(self, join: wire.Join, gateway: str, at_us: int, effects: list[Effect]) -> None:
         room, conn = join.room, join.conn
-        refusal = self._judge(room, valid=is_room(room) or (room[:1] == "@" and is_user(room[1:])))
+        everyone = room == EVERYONE  # nobody is a member of it: a gateway asks where it stands
+        refusal = self._judge(room, valid=everyone or is_room(room) or (room[:1] == "@" and is_user(room[1:])))
         if refusal is not None:
             self._refuse(gateway, conn, join.ref, refusal, effects)
             return
-        new = self._rooms.join(room, gateway, conn, join.user)
+        new = not everyone and self._rooms.join(room, gateway, conn, join.user)
         self._sequencer.wake(room)
         entered = wire.Entered(conn, room, self._sequencer.position(room), join.ref, join.since)
         effects.append(Out(len(effects) + 1, (gateway,), entered))
@@ -347,8 +348,7 @@ class Fold:
     def _refuse(self, gateway: str, conn: str, ref: str, refusal: Refusal, effects: list[Effect]) -> None:
         """Tell the sender; a backend's message has none to tell, and is passed over."""
         if gateway:
-            code, text = refusal
-            effects.append(Out(len(effects) + 1, (gateway,), wire.Refused(conn, ref, code, text)))
+            effects.append(Out(len(effects) + 1, (gateway,), wire.Refused(conn, ref, *refusal)))
         else:
             self.skipped += 1
 
