@@ -16,6 +16,9 @@ def test_a_log_without_rules_gets_them_once():
     assert upkeep.made("life", 1, 7, anew=False) == OWN
     assert upkeep.rules(None, 1, 10.0 + AGAIN_S / 2, lost=False) is None
     assert upkeep.rules(None, 1, 10.0 + AGAIN_S, lost=False) == (1, False)
+    upkeep.ruled(100.0)  # they are to be read first
+    assert upkeep.rules(None, 1, 100.0 + AGAIN_S / 2, lost=False) is None
+    assert upkeep.rules(None, 1, 100.0 + AGAIN_S, lost=False) == (1, False)
 
 
 @pytest.mark.parametrize(

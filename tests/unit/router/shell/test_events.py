@@ -15,7 +15,7 @@ from router.shell import events as module
 from router.shell.events import Events
 from router.shell.steady import Steady
 from warren.envelope import Deliver
-from warren.errors import BusUnavailable, NotConfirmed
+from warren.errors import BusUnavailable, Nacked, NotConfirmed
 from warren.metrics import RouterMetrics
 from warren.topology import Topology
 
@@ -170,3 +170,47 @@ async def test_what_a_reader_lets_go_is_counted(stand):
         stand.events.take("life", offset, [joined(offset)])
     value = stand.metrics.registry.get_sample_value("warren_router_rejected_total", {"reason": "event_forgotten"})
     assert value == 2
+
+
+def given_up(stand):
+    return stand.metrics.registry.get_sample_value("warren_router_rejected_total", {"reason": "event_not_confirmed"})
+
+
+async def test_while_one_event_after_the_other_is_refused_each_has_one_try(stand):
+    """However many wait: nothing pauses, and those for other backends are not repeated. Once all are taken each has its tries again."""
+    stand.bus.script("room.joined", *[Nacked()] * 2_000)
+    for number in range(600):
+        stand.events.take("life", number, [joined(number)])
+    stand.events.speak()
+    await eventually(lambda: not len(stand.events.backlog), timeout_s=2.0)
+    tried = 256 * module.TRIES  # the first round, until one was given up
+    assert (given_up(stand), len(stand.bus.published)) == (600, tried + 599)
+    assert stand.progress == 3
+    stand.bus.outcomes.clear()
+    await stand.send(joined(700))
+    stand.bus.script("room.joined", Nacked(), None)
+    await stand.send(joined(701))
+    assert stand.rooms()[-3:] == ["room700", "room701", "room701"]
+    assert given_up(stand) == 600
+
+
+@pytest.mark.parametrize("failure", [BusUnavailable(), NotConfirmed("cut off before the confirm")])
+async def test_what_a_lost_connection_took_is_sent_again_though_others_are_refused(stand, failure):
+    """It was not refused, so it is not given up."""
+    stand.bus.script("room.joined", *[Nacked()] * module.TRIES)
+    await stand.send(joined(0))
+    stand.bus.script("room.joined", failure, failure, None, None)
+    await stand.send(joined(1), joined(2))
+    assert stand.rooms()[module.TRIES :] == ["room1", "room2"] * 2
+    assert given_up(stand) == 1
+
+
+async def test_what_is_taken_between_refusals_is_not_given_up(stand):
+    """A round in which some are taken is settled, and ends the haste."""
+    stand.bus.script("room.joined", *[Nacked()] * module.TRIES)
+    await stand.send(joined(0))
+    stand.bus.script("room.joined", Nacked(), None, Nacked(), None)
+    await stand.send(joined(1), joined(2))
+    await stand.send(joined(3))
+    assert stand.rooms()[module.TRIES :] == ["room1", "room2", "room3", "room3"]
+    assert given_up(stand) == 2

@@ -9,6 +9,7 @@ from tests.support.shard_ground import Ground
 from router.core.fold import Fold
 from router.shell.log_keeper import LogKeeper
 from warren.envelope import Batch, Gone, Hello, Mark, RouterHeartbeat, Rules, Spoken, decode
+from warren.errors import NotConfirmed
 
 
 class Stand(Ground):
@@ -95,3 +96,33 @@ async def test_who_does_not_speak_writes_nothing(stand):
     """What was put on its way is given up."""
     stand.speaks = False
     assert await stand.keep() == []
+
+
+async def test_a_life_is_begun_once_while_the_log_takes_nothing(stand):
+    """Each of the rules written later would end the life before. Once they stand in the log they have a while to be read."""
+    stand.log.held = True
+    for _ in range(4):
+        stand.keeper.keep(stand.fold, nothing=True)
+        stand.clock.advance(6.0)
+    stand.log.release()
+    assert [each.anew for each in await stand.keep(nothing=True)] == [True]
+    stand.clock.advance(6.0)
+    assert len(await stand.keep(nothing=True)) == 2
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_life_that_has_begun_meanwhile_is_not_ended(stand, again):
+    """By another's rules, or at a checkpoint where it is read anew: ours that still wait are given up, and nothing else."""
+    stand.log.script("0", NotConfirmed())
+    stand.log.held = True
+    stand.keeper.keep(stand.fold, nothing=True)
+    stand.keeper._writer.put(Mark("r1", 1))
+    await eventually(lambda: stand.log.published)
+    stand.apply(RULES)
+    if again:
+        stand.keeper.begin(stand.fold, Fold(0, 1), forked=False)
+    else:
+        stand.keeper.life_began()
+    stand.log.release()
+    assert [type(each) for each in await stand.keep()][:2] == [Rules, Mark]
+    assert [type(decode(body)[0]) for body in stand.log.entries.values()].count(Rules) == 1

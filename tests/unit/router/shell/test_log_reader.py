@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 import pytest_asyncio
 from tests.support.eventually import eventually
@@ -13,7 +14,7 @@ from router.core.fold import FOLD_VERSION
 from router.shell import log_beginning, log_reader, steady
 from router.shell.log_reader import LogReader
 from router.shell.steady import Steady
-from warren.envelope import Batch, Gone, Hello, Mark, Rules, encode
+from warren.envelope import Batch, Gone, Hello, Mark, Rules, decode, encode
 
 
 class Shard:
@@ -319,3 +320,55 @@ async def test_poison_is_passed_over(stand):
     stand.reader.start()
     await stand.read(poison)
     assert stand.shard.fold.skipped == 1
+
+
+@pytest.mark.parametrize("near", [False, True])
+async def test_a_lost_log_is_begun_at_a_checkpoint_that_is_written_later(stand, near, monkeypatch):
+    """By who knows what the log was: nothing else would ever tell, and a life begun anew would throw away what there is. So too where the log's
+    end is only told to be near.
+    """
+    mark, parts = lost_log(stand)
+    stand.reader.start()
+    await eventually(lambda: stand.shard.catches)
+    assert stand.reader.lost
+    if near:
+        monkeypatch.setattr(stand.reader._beginning, "tail", lambda: answered(mark))
+    for part in parts:
+        stand.log.raw(part)
+    await eventually(lambda: stand.shard.begins == [-1, mark])
+    assert not stand.reader.lost
+    await stand.read(stand.log.put(Gone("g", 1, 1)))
+    assert stand.shard.fold.life == "life"
+
+
+async def test_a_lost_logs_spoilt_checkpoint_is_tried_once(stand):
+    """Else it would read the log again and again; the next one, which its writer tells of, is begun at."""
+    mark, parts = lost_log(stand)
+    (part,) = decode(parts[0])
+    stand.log.put(msgspec.structs.replace(part, body=b"spoilt", parts=1))
+    stand.reader.start()
+    await eventually(lambda: stand.shard.begins == [-1, -1] and stand.shard.catches)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert (stand.shard.begins, stand.reader.lost) == ([-1, -1], True)
+    later = stand.log.put(Mark("r1", 2))
+    stand.shard.where = (later,)
+    for each in parts:
+        stand.log.put(msgspec.structs.replace(decode(each)[0], offset=later))
+    await eventually(lambda: stand.shard.begins[2:] == [later])
+    assert not stand.reader.lost
+    assert mark < later
+
+
+async def answered(value):
+    return value
+
+
+def lost_log(stand):
+    """Write a log whose beginning is gone, up to a Mark; return its offset and the parts of its checkpoint, which are still to be written."""
+    stand.fill()
+    mark = stand.log.marked()
+    parts = [stand.log.entries.pop(offset) for offset in range(mark + 1, stand.log.end)]
+    stand.log.end = mark + 1
+    stand.log.drop(1)
+    return mark, parts

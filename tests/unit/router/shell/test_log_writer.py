@@ -78,3 +78,20 @@ async def test_closed_it_gives_up(stand):
     await eventually(lambda: stand.bus.published)
     await stand.writer.close()
     assert stand.writer.waiting == 0
+
+
+async def test_what_is_no_longer_wanted_is_not_written(stand):
+    """Neither the first, which is being repeated, nor one behind it; the others are."""
+    stand.bus.script("3", NotConfirmed())
+    stand.bus.held = True
+    marks, gone = [Mark("r1", number) for number in range(2)], Gone("g", 1, 2)
+    for entry in (marks[0], gone, marks[1]):
+        stand.put(entry)
+    await eventually(lambda: stand.bus.published)
+    assert (stand.writer.waits(Mark), stand.writer.waits(Gone)) == (True, True)
+    stand.writer.drop(lambda entry: isinstance(entry, Mark))
+    assert (stand.writer.waits(Mark), stand.writer.waiting) == (False, 1)
+    stand.bus.release()
+    await eventually(lambda: stand.confirmed)
+    assert stand.confirmed == [gone]
+    assert stand.written() == [[marks[0]], [gone]]

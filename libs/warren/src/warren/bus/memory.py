@@ -15,7 +15,7 @@ from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, St
 from warren.bus.memory_alarm import MemoryAlarm
 from warren.bus.memory_broker import MemoryBroker
 from warren.bus.memory_queue import BURST, MemoryConsumer
-from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch, Unroutable
+from warren.errors import BusUnavailable, Nacked, NotConfirmed, TopologyMismatch, Unroutable
 from warren.topology import Topology
 
 __all__ = ["MemoryBroker", "MemoryBus", "MemorySubscription"]
@@ -189,7 +189,8 @@ class MemoryBus:
         finally:
             self._confirms.discard(confirm)
         if outcome in ("nacked", "no exchange"):
-            raise NotConfirmed(f"{exchange or 'the default exchange'} ▶ {key}: {outcome}")
+            refused = Nacked if outcome == "nacked" else NotConfirmed
+            raise refused(f"{exchange or 'the default exchange'} ▶ {key}: {outcome}")
         if outcome == "returned" and mandatory:
             raise Unroutable(f"{exchange or 'the default exchange'} ▶ {key} reached no queue")
 

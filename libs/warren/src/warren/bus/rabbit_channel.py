@@ -27,7 +27,7 @@ from warren.bus.rabbit_connection import RabbitConnection
 from warren.bus.rabbit_frames import NO_PROPERTIES, MalformedFrame
 from warren.bus.rabbit_outgoing import Outgoing
 from warren.bus.rabbit_settling import ACK_S, Content, RabbitDelivery, Settling
-from warren.errors import BusUnavailable, NotConfirmed, Unroutable, WarrenError
+from warren.errors import BusUnavailable, Nacked, NotConfirmed, Unroutable, WarrenError
 
 LONG_S = 0.005  # a delivery that took longer is followed by a turn of the loop; else those that are here follow each other at once
 # A confirm that stays away for longer is not waited for, unless the broker holds publishers back (then it comes when that ends). RabbitMQ owes one
@@ -172,7 +172,7 @@ class RabbitChannel(Channel):
         if self.confirm_s > CONFIRM_S and loop.time() < soon:
             self.confirm_s = CONFIRM_S  # the broker is slow no more
         if not taken:
-            raise NotConfirmed(f"{exchange or 'the default exchange'} ▶ {key} was refused by the broker")
+            raise Nacked(f"{exchange or 'the default exchange'} ▶ {key} was refused by the broker")
 
     async def _place(self) -> None:
         """Return when the socket takes more, or the channel has ended; in the order of the calls."""

@@ -86,6 +86,10 @@ class Upkeep:
         self._ruled_at = now
         return version, lost
 
+    def ruled(self, now: float) -> None:
+        """Rules of ours stand in the log since now: they are to be read before new ones are due."""
+        self._ruled_at = now
+
     def made(self, life: str, version: int, at_us: int, *, anew: bool) -> Rules:
         """Return the Rules to be written."""
         bounds = self._bounds

@@ -2,8 +2,9 @@
 
 Each event is one AMQP message of JSON, persistent, in the order of the shard's log, with an id that is the same whoever sends it: so what is sent
 again, by us or by the next speaker, counts once. Where the broker does not confirm one, that one and those behind it are sent again, a few times: a
-backend whose queue refuses must not hold up a shard. What is given up is counted. While the broker is away it waits. Who does not speak only
-remembers what is not said to be confirmed. ``shard.py`` has one for each shard; what is due is ``core/event_backlog.py``'s.
+backend whose queue refuses must not hold up a shard, so while it refuses one event after the other each has one try. What is given up is counted.
+While the broker is away it waits. Who does not speak only remembers what is not said to be confirmed. ``shard.py`` has one for each shard; what is
+due is ``core/event_backlog.py``'s.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from router.core.outcome import Emit
 from router.shell.steady import FIRST_PAUSE_S, LONGEST_PAUSE_S, Steady
 from warren import envelope as wire
 from warren.bus import Bus, Properties
-from warren.errors import BusUnavailable
+from warren.errors import BusUnavailable, Nacked
 from warren.fault import watched
 from warren.logs import event, get_logger
 from warren.metrics import RouterMetrics
@@ -53,6 +54,7 @@ class Events:
         self._shard = shard
         self._progressed = progressed
         self._speaks = False
+        self._refusing = False  # one event was refused at each of its tries, and none since was taken
         self._task: asyncio.Task[None] | None = None
 
     def speak(self) -> None:
@@ -102,23 +104,33 @@ class Events:
         while waiting and self._speaks:
             # Tasks made in one turn publish in their order.
             outcomes = await asyncio.gather(*map(self._publish, waiting), return_exceptions=True)
-            first = next((at for at, outcome in enumerate(outcomes) if isinstance(outcome, BaseException)), None)
-            if first is None:
+            failed = {at: outcome for at, outcome in enumerate(outcomes) if isinstance(outcome, BaseException)}
+            # What was cut off, or found no broker, has not been refused: it is sent again.
+            if not failed or (self._refusing and all(isinstance(each, Nacked) for each in failed.values())):
+                if failed:
+                    self._give_up([waiting[at] for at in failed], failed[min(failed)])
+                self._refusing = len(failed) == len(waiting)
                 self.backlog.done(waiting)
                 return
+            first = min(failed)
             self.backlog.done(waiting[:first])
-            waiting, failure = waiting[first:], outcomes[first]
-            tries = 0 if first else tries
+            waiting, failure = waiting[first:], failed[first]
+            pause, tries = (FIRST_PAUSE_S, 0) if first else (pause, tries)
             if not isinstance(failure, BusUnavailable):
                 tries += 1
                 if tries >= TRIES:
-                    self._metrics.rejected("event_not_confirmed")
-                    event(_logger, "event_given_up", level=logging.WARNING, id=waiting[0].id, reason=str(failure))
+                    self._give_up(waiting[:1], failure)
+                    self._refusing = isinstance(failure, Nacked)
                     self.backlog.done(waiting[:1])
-                    waiting, tries = waiting[1:], 0
+                    waiting, pause, tries = waiting[1:], FIRST_PAUSE_S, 0
                     continue
             await self._steady.wait(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    def _give_up(self, events: Sequence[Due], failure: BaseException) -> None:
+        """Count and tell what is not sent again."""
+        self._metrics.rejected("event_not_confirmed", len(events))
+        event(_logger, "event_given_up", level=logging.WARNING, id=events[0].id, count=len(events), reason=str(failure))
 
     async def _publish(self, due: Due) -> None:
         emit = due.emit

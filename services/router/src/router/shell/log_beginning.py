@@ -59,15 +59,17 @@ class LogBeginning:
         self._shard = shard
         self._shards = shards
 
-    async def find(self, hints: Iterable[int], *, known: bool = False) -> Beginning:
+    async def find(self, hints: Iterable[int], *, known: bool = False, read: int = -1) -> Beginning:
         """Return where to begin; ``hints`` are offsets at which others say that there is a checkpoint. Raises BusUnavailable; so too where nothing
-        comes of a log that is ``known`` to have entries: while a stream has no leader its nodes serve it, and give nothing.
+        comes of a log that is ``known`` to have entries: while a stream has no leader its nodes serve it, and give nothing. ``read``: an entry that
+        was read already, so the log reaches as far, though its end as it is told is only near.
         """
         tail = await self.tail()
         if tail is None and known:
             raise BusUnavailable(f"{self._stream} gives nothing")
         if tail is None:
             return Beginning(Fold(self._shard, self._shards), "first")
+        tail = max(tail, read)
         places: list[int | Timestamp | Literal["first"]] = [hint for hint in hints if 0 <= hint <= tail]
         places += [tail - back for back in BACK if back < tail]
         search = _Search()

@@ -20,7 +20,7 @@ from router.shell.log_beginning import LogBeginning
 from router.shell.log_end import LogEnd
 from router.shell.log_writer import LogWriter
 from router.shell.shard_context import ShardContext
-from warren.envelope import Checkpoint, Gone, LifeEnded, Mark, Number, Rules
+from warren.envelope import Checkpoint, Envelope, Gone, LifeEnded, Mark, Number, Rules
 from warren.logs import event, get_logger
 
 _logger = get_logger("router.log_keeper")
@@ -67,10 +67,12 @@ class LogKeeper:
             self._end.begin()
         self._upkeep = Upkeep(context.limits.bounds, context.limits.marks)
         self._checkpoints.begin(fold.offset)
+        self._writer.drop(_begins_anew)
 
     def life_began(self) -> None:
         """All that was before is void."""
         self._end.begin()
+        self._writer.drop(_begins_anew)
 
     def ruled(self, rules: Rules, fold: Fold) -> list[tuple[str, LifeEnded]]:
         """Rules were read. Return whom to tell that its life never began."""
@@ -149,13 +151,22 @@ class LogKeeper:
             self._writer.put(msgspec.structs.replace(fold.rules, at_us=at_us, anew=False))
 
     def _rule(self, fold: Fold, now: float, now_us: int, *, lost: bool) -> None:
+        if self._writer.waits(Rules):
+            return  # each would have a life of its own, and end that of the one before
         routers = self._context.routers
         version = routers.know(FOLD_VERSION, routers.living - {self._context.router})
         due = self._upkeep.rules(fold.rules, version, now, lost=lost)
         if due is not None:
             version, anew = due
             life = secrets.token_hex(6) if anew or not fold.life else fold.life
-            self._writer.put(self._upkeep.made(life, version, now_us, anew=anew))
+            self._writer.put(self._upkeep.made(life, version, now_us, anew=anew), self._ruled)
+
+    def _ruled(self) -> None:
+        self._upkeep.ruled(self._context.clock.monotonic())
+
+
+def _begins_anew(entry: Envelope) -> bool:
+    return isinstance(entry, Rules) and entry.anew
 
 
 def _counted(fold: Fold, gateway: str, life: int) -> int:

@@ -2,9 +2,10 @@
 
 Each time it begins to read (again) it asks for the entry that it has read last, and compares: another one there, or none, means that the log is not
 the one it was, or has dropped what was not read yet. A jump in the offsets is such a loss until that entry is seen to be still there. Then all that
-is known is thrown away, and it begins at a checkpoint again. Where it hears nothing for a while it asks by another way how far the log is: a broker
-node that has stood still may serve it no more, on an open connection, and then it reads from another. Where the log is for routers that are newer
-than this one it reads no more, and says so. It decides nothing about what an entry means (``core/fold.py``), and never writes.
+is known is thrown away, and it begins at a checkpoint again. Where there was none it goes on until somebody has written one. Where it hears nothing
+for a while it asks by another way how far the log is: a broker node that has stood still may serve it no more, on an open connection, and then it
+reads from another. Where the log is for routers that are newer than this one it reads no more, and says so. It decides nothing about what an entry
+means (``core/fold.py``), and never writes.
 ``shard.py`` has one for each shard that it reads.
 """
 
@@ -12,17 +13,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
 
-from router.core.checkpoint_parts import alone_in
+from router.core.checkpoint_parts import MOST, CheckpointParts, Whole, alone_in
 from router.core.fold import Fold
 from router.core.outcome import UnknownVersion
 from router.shell.log_beginning import PATIENCE_S, LogBeginning, patiently
 from router.shell.steady import FIRST_PAUSE_S, LONGEST_PAUSE_S, Steady
 from warren.bus import Bus, Record
 from warren.clock import Clock
-from warren.envelope import Rules
+from warren.envelope import Checkpoint, Mark, Rules
 from warren.errors import BusUnavailable
 from warren.fault import watched
 from warren.logs import event, get_logger
@@ -84,7 +86,7 @@ class LogReader:
     ) -> None:
         """``stream`` is the log of ``shard``, one of ``shards``."""
         self._prefetch = prefetch
-        self.lost = False  # nothing in the log means anything before a life begins anew
+        self.lost = False  # nothing in the log means anything before a life begins anew, or a checkpoint is whole
         self.forked = False  # whether another entry stood in the last one's place when it was last begun anew
         self._bus = bus
         self._stream = stream
@@ -93,6 +95,9 @@ class LogReader:
         self._follower = follower
         self._beginning = LogBeginning(bus, stream, clock, shard, shards, prefetch=prefetch)
         self._begun = False
+        self._seen = _Seen()  # of checkpoints, while all is lost
+        self._tried = -1  # the place of the last one that was seen to be whole then, and was to be begun at
+        self._whole = -1  # the last part of the one that is to be begun at now
         self._start = 0  # where to read from where nothing was read yet
         self._offset = -1  # of the entry that was applied last
         self._last: Record | None = None  # that entry, where it was seen
@@ -163,8 +168,11 @@ class LogReader:
                 await self._goes_on.wait()
 
     async def _begin(self) -> None:
-        begun = await self._beginning.find(self._follower.hints(), known=self._known or self._follower.known())
-        self.lost = begun.lost
+        whole, self._whole = self._whole, -1
+        known = self._known or self._follower.known()
+        begun = await self._beginning.find(self._follower.hints(), known=known, read=whole)
+        self.lost, self._seen = begun.lost, _Seen()
+        self._tried = self._tried if begun.lost else -1
         self._start = 0 if begun.start == "first" else begun.start
         self._offset, self._last, self._jump = begun.fold.offset, begun.last, -1
         self._tail = begun.tail
@@ -253,7 +261,12 @@ class LogReader:
         if self.lost:
             found = alone_in(record.body)
             if not isinstance(found, Rules) or not found.anew:
-                return self._done(record)
+                whole = self._seen.take(record.offset, found)
+                if whole is None or whole.offset <= self._tried:  # one that is spoilt is tried once
+                    return self._done(record)
+                self._tried, self._whole = whole.offset, record.offset
+                self._broken = True
+                return False
             self.lost = False
         try:
             self._follower.entry(record)
@@ -279,3 +292,19 @@ class LogReader:
         if self._offset >= self._tail:
             self._tail = -1
             self._follower.caught_up()
+
+
+class _Seen:
+    """Checkpoints that are written while all is lost: those whose Marks were seen, since from others nobody could read on."""
+
+    def __init__(self) -> None:
+        self._marks: deque[int] = deque(maxlen=MOST)
+        self._parts = CheckpointParts()
+
+    def take(self, offset: int, found: Mark | Checkpoint | Rules | None) -> Whole | None:
+        """Take an entry; return the checkpoint that it makes whole."""
+        if isinstance(found, Mark):
+            self._marks.append(offset)
+        elif isinstance(found, Checkpoint) and found.offset in self._marks:
+            return self._parts.take(found)
+        return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from router.shell.steady import Steady
 from warren.bus import Properties
@@ -16,6 +17,8 @@ from warren.envelope import CONTENT_TYPE, Envelope, encode
 from warren.fault import watched
 from warren.topology import Topology
 
+# An entry, and what is called once it stands in the log.
+_Record = tuple[Envelope, Callable[[], None]]
 _PROPERTIES = Properties(content_type=CONTENT_TYPE)
 
 
@@ -28,7 +31,7 @@ class LogWriter:
         self._topology = topology
         self._shard = shard
         self._wanted = wanted
-        self._waiting: deque[tuple[Envelope, Callable[[], None]]] = deque()
+        self._waiting: deque[_Record] = deque()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -42,6 +45,16 @@ class LogWriter:
         if self._task is None:
             self._task = watched(asyncio.get_running_loop().create_task(self._run(), name=f"log-writer-{self._shard}"))
 
+    def waits(self, kind: type[Envelope]) -> bool:
+        """Say whether a record of this kind is on its way."""
+        return any(isinstance(entry, kind) for entry, _ in self._waiting)
+
+    def drop(self, unwanted: Callable[[Envelope], bool]) -> None:
+        """Give up what waits and is not wanted any more. What is being published at this moment may come to stand in the log."""
+        kept = [each for each in self._waiting if not unwanted(each[0])]
+        self._waiting.clear()
+        self._waiting.extend(kept)
+
     async def close(self) -> None:
         """Give up what waits."""
         self._waiting.clear()
@@ -54,10 +67,13 @@ class LogWriter:
         key = self._topology.shard_key(self._shard)
         try:
             while self._waiting:
-                entry, confirmed = self._waiting[0]
+                first = self._waiting[0]
+                entry, confirmed = first
                 written = await self._steady.publish(
-                    self._topology.ingress, key, encode([entry]), _PROPERTIES, self._wanted
+                    self._topology.ingress, key, encode([entry]), _PROPERTIES, partial(self._wants, first)
                 )
+                if not self._is_first(first):
+                    continue  # it was dropped meanwhile
                 if not written:
                     self._waiting.clear()
                     return
@@ -65,3 +81,9 @@ class LogWriter:
                 confirmed()
         finally:
             self._task = None
+
+    def _wants(self, first: _Record) -> bool:
+        return self._is_first(first) and self._wanted()
+
+    def _is_first(self, first: _Record) -> bool:
+        return bool(self._waiting) and self._waiting[0] is first
