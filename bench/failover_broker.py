@@ -11,7 +11,7 @@ import asyncio
 
 from scripts.rabbit_root import RabbitRoot
 
-from bench.failover_load import Load, Tally, line
+from bench.failover_load import SHARDS, Load, Tally, line
 from bench.installation import Installation
 
 NODES = 3
@@ -29,7 +29,7 @@ async def _kill(load: Load, index: int) -> tuple[list[float], list[float], list[
     silent = [room.silence(began) for room in load.rooms]
     returning = load.forget()
     await asyncio.to_thread(cluster.start, index)
-    if not await asyncio.to_thread(cluster.together, 60.0):
+    if not await asyncio.to_thread(cluster.together, 120.0):
         raise RuntimeError("the node is not one of the cluster again")
     await load.through(returning, load.rooms)
     await asyncio.sleep(AFTER_S)
@@ -43,7 +43,9 @@ async def broker_kills(kills: int, routers: int, root: RabbitRoot | None) -> Tal
     silent: list[float] = []
     first: list[float] = []
     back: list[float] = []
-    with Installation(gateways=2, routers=routers, brokers=NODES, root=root) as warren:
+    with Installation(
+        gateways=2, routers=routers, env={"WARREN_SHARDS": str(SHARDS)}, brokers=NODES, root=root
+    ) as warren:
         load = Load(warren)
         await load.open()
         for number in range(kills):

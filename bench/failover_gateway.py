@@ -11,7 +11,7 @@ import asyncio
 import signal
 import time
 
-from bench.failover_load import Load, Room, Tally, line
+from bench.failover_load import SHARDS, Load, Room, Tally, line
 from bench.installation import Installation
 
 PATIENCE_S = 30.0
@@ -56,7 +56,7 @@ async def gateway_kills(kills: int, routers: int) -> Tally:
     """Measure and print; return what became of the messages."""
     took: list[float] = []
     first: list[float] = []
-    with Installation(gateways=2, routers=routers) as warren:
+    with Installation(gateways=2, routers=routers, env={"WARREN_SHARDS": str(SHARDS)}) as warren:
         load = Load(warren)
         await load.open()
         for number in range(kills):

@@ -34,15 +34,19 @@ GENEROUS = {
 class Process:
     """One service process and what it has used."""
 
-    def __init__(self, module: str, env: dict[str, str], internal_port: int, folder: Path) -> None:
-        """``folder`` takes its log; however the bench ends, the process ends and the folder goes."""
+    def __init__(
+        self, module: str, env: dict[str, str], internal_port: int, folder: Path, python: Path | None = None
+    ) -> None:
+        """``folder`` takes its log; however the bench ends, the process ends and the folder goes. ``python`` as for Installation."""
         self._log = folder / f"{module}-{internal_port}.log"
         with self._log.open("wb") as output:
-            self.child = Child([sys.executable, "-m", module], env={**os.environ, **env}, output=output, folder=folder)
+            self.child = Child(
+                [python or sys.executable, "-m", module], env={**os.environ, **env}, output=output, folder=folder
+            )
         self.internal_port = internal_port
         self._process = psutil.Process(self.child.pid)
 
-    def wait_ready(self, timeout_s: float = 60.0) -> None:
+    def wait_ready(self, timeout_s: float = 60.0, every_s: float = 0.05) -> None:
         deadline = time.monotonic() + timeout_s
         while True:
             try:
@@ -51,7 +55,7 @@ class Process:
             except OSError:
                 if time.monotonic() > deadline or not self.child.running:
                     raise RuntimeError(f"not ready:\n{self._log.read_text()[-4000:]}") from None
-                time.sleep(0.05)
+                time.sleep(every_s)
 
     def cpu_s(self) -> float:
         times = self._process.cpu_times()
@@ -77,10 +81,12 @@ class Installation:
         env: dict[str, str] | None = None,
         brokers: int = 1,
         root: RabbitRoot | None = None,
+        python: Path | None = None,
     ) -> None:
-        """``brokers``: how many RabbitMQ nodes; ``root`` as for RabbitNode."""
+        """``brokers``: how many RabbitMQ nodes; ``root`` as for RabbitNode; ``python``: whose services they are (None: ours)."""
+        self._python = python
         self._counts = gateways, routers
-        self._env = env or {}
+        self.env = dict(env or {})  # of what is started from now on
         self._brokers, self._root = brokers, root
         self._started = 0
         self.cluster: RabbitCluster | None = None
@@ -120,12 +126,12 @@ class Installation:
         internal = free_port()
         env = {
             **GENEROUS,
-            **self._env,
+            **self.env,
             "WARREN_AMQP_URL": ",".join(urls[first:] + urls[:first]),
             f"WARREN_{module.upper()}_INTERNAL_PORT": str(internal),
             **own,
         }
-        return Process(module, env, internal, Path(self._folder.name))
+        return Process(module, env, internal, Path(self._folder.name), self._python)
 
     def start_gateway(self) -> Process:
         """Start one more gateway, on a port of its own (the last of ``urls``); it is not ready yet."""

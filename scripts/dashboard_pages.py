@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
+from scripts.dashboard_latency import LATENCY
 from scripts.dashboard_panels import (
     MINE,
     RATE,
-    WIDTH,
     Dashboard,
     Panel,
     broker,
@@ -50,7 +50,7 @@ OVERVIEW = Dashboard(
                     width=4,
                 ),
                 Panel(
-                    "Shards with an owner",
+                    "Shards spoken for",
                     "Less than the number of shards: the messages of some rooms wait.",
                     [("sum(warren_router_shards_active)", "")],
                     kind="stat",
@@ -131,7 +131,7 @@ OVERVIEW = Dashboard(
                 ),
                 Panel(
                     "Not delivered",
-                    "Withheld from a receiver, who is told; repeat and fenced are rightly dropped duplicates.",
+                    "Withheld from a receiver, who is told; repeat and other_life are rightly dropped duplicates.",
                     by("reason", "warren_gateway_drops_total"),
                     "ops",
                 ),
@@ -143,7 +143,7 @@ OVERVIEW = Dashboard(
                 ),
                 Panel(
                     "Takeovers",
-                    "Shards that changed their owner.",
+                    "Shards that changed their speaker.",
                     [(f"sum(rate(warren_router_takeovers_total{RATE})) * 60", "a minute")],
                 ),
             ],
@@ -213,9 +213,15 @@ GATEWAY = Dashboard(
                     "ops",
                 ),
                 Panel(
-                    "Asked again",
-                    "Times that the routers were asked for what a room or a member lacks.",
-                    by("of", "warren_gateway_resumes_total", MINE),
+                    "Reads",
+                    "What members missed, and HISTORY: from the pod's own memory, or asked of the routers.",
+                    by("source", "warren_gateway_reads_total", MINE),
+                    "ops",
+                ),
+                Panel(
+                    "Gaps",
+                    "Feeds that came too early.",
+                    each(f"rate(warren_gateway_feed_gaps_total{MINE}{RATE})"),
                     "ops",
                 ),
                 Panel(
@@ -230,9 +236,14 @@ GATEWAY = Dashboard(
             [
                 Panel("Broker", "Up; and held back by a memory or disk alarm (1: yes).", broker("gateway")),
                 Panel(
-                    "Lapses",
-                    "Times that the pod's own lease ended: it was frozen, starved or cut off.",
-                    each(f"increase(warren_gateway_lapses_total{MINE}{RATE})"),
+                    "Lives ended",
+                    "Times that the pod was taken for dead on a shard, or the shard's log was lost.",
+                    each(f"increase(warren_gateway_lives_ended_total{MINE}{RATE})"),
+                ),
+                Panel(
+                    "Resets",
+                    "Parts of feeds that were lost.",
+                    each(f"increase(warren_gateway_resets_total{MINE}{RATE})"),
                 ),
                 Panel(
                     "Waiting",
@@ -271,7 +282,7 @@ ROUTER = Dashboard(
             [
                 Panel(
                     "Shards",
-                    "Owned by each router; even, but for a moment after a pod came or went.",
+                    "Spoken for by each router; even, but for a moment after a pod came or went.",
                     each(f"warren_router_shards_active{MINE}"),
                     stacked=True,
                 ),
@@ -287,6 +298,15 @@ ROUTER = Dashboard(
                     "Waiting",
                     "Items in bounded buffers.",
                     [(f"warren_router_waiting{MINE}", "{{instance}} {{buffer}}")],
+                ),
+                Panel(
+                    "What a log has to hold",
+                    "What all gateways together may write of one shard before routers have counted it, and what its log keeps at least.",
+                    [
+                        (f"max(warren_router_uplink_bytes{MINE})", "all gateways"),
+                        (f"min(warren_router_log_kept_bytes{MINE})", "kept"),
+                    ],
+                    "bytes",
                 ),
             ],
         ),
@@ -335,66 +355,6 @@ ROUTER = Dashboard(
         ),
     ],
     "warren_router_shards_active",
-)
-
-LATENCY = Dashboard(
-    "warren-latency",
-    "Warren latency",
-    [
-        (
-            "The whole way",
-            [
-                latency(
-                    "Gateway to gateway",
-                    "gateway",
-                    "end_to_end",
-                    "From taking a message to writing it. A dot is a sampled message: it leads to its trace.",
-                    WIDTH,
-                )
-            ],
-        ),
-        (
-            "Hop by hop, in the order of the way",
-            [
-                latency("1 Uplink", "gateway", "uplink", "Gateway: from taking a message to the broker's confirm."),
-                latency(
-                    "2 Queue",
-                    "router",
-                    "queue",
-                    "Until the router takes it: the uplink and the wait in the shard's queue. It grows first when a router is busy.",
-                ),
-                latency("3 Process", "router", "process", "Router: deciding one batch. CPU alone."),
-                latency(
-                    "4 Log",
-                    "router",
-                    "log",
-                    "Router: until the broker has confirmed the batch in the shard's stream. The sender's ACK waits for it.",
-                ),
-                latency("5 Egress", "router", "egress", "Router: until the gateways' queues have the batch."),
-                latency(
-                    "6 Downlink",
-                    "gateway",
-                    "downlink",
-                    "Gateway: from taking a batch to having put it on its members' sockets. CPU alone.",
-                ),
-            ],
-        ),
-        (
-            "What happens seldom",
-            [
-                latency(
-                    "Takeover", "router", "takeover", "From a claim to the first message that the new owner takes.", 12
-                ),
-                latency(
-                    "Handover",
-                    "router",
-                    "handover",
-                    "How long a shard's messages waited while it changed hands in order.",
-                    12,
-                ),
-            ],
-        ),
-    ],
 )
 
 DASHBOARDS = {"overview": OVERVIEW, "gateway": GATEWAY, "router": ROUTER, "latency": LATENCY}

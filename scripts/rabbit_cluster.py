@@ -51,13 +51,13 @@ class RabbitCluster:
         """Start all nodes for the first time. Raises RabbitMissing where one does not come up or did not join."""
         for node in self.nodes:
             node.start(timeout_s)
-        if not self.together():
+        if not self.together(timeout_s):
             raise RabbitMissing(f"the nodes did not become one cluster:\n{self.nodes[-1].log}")
 
     def together(self, timeout_s: float = 10.0) -> bool:
-        """Say whether every node sees every other, within ``timeout_s`` (0.7 s of CPU for each look)."""
+        """Say whether every node sees every other, within ``timeout_s`` (2 s of CPU for each look: on a busy machine one can take 20)."""
         deadline = time.monotonic() + timeout_s
-        while not all(len(_running(node)) == len(self.nodes) for node in self.nodes):
+        while not all(len(_running(node, max(20.0, timeout_s))) == len(self.nodes) for node in self.nodes):
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.5)
@@ -107,10 +107,10 @@ class RabbitCluster:
         self.close()
 
 
-def _running(node: RabbitNode) -> list[str]:
+def _running(node: RabbitNode, timeout_s: float) -> list[str]:
     """Return the nodes that this one takes for running; none where it does not answer."""
     try:
-        said = json.loads(node.ctl("cluster_status", "--formatter", "json", timeout_s=20.0))
+        said = json.loads(node.ctl("cluster_status", "--formatter", "json", timeout_s=timeout_s))
     except (RuntimeError, ValueError, subprocess.TimeoutExpired):
         return []
     running: list[str] = said["running_nodes"]

@@ -194,8 +194,10 @@ class RabbitNode:
         if self._node is not None:
             self._node.resume()
 
-    def ctl(self, *arguments: str, timeout_s: float = 60.0) -> str:
-        """Run ``rabbitmqctl`` on this node and return what it printed. Raises RuntimeError with its complaint."""
+    def ctl(self, *arguments: str, timeout_s: float = 150.0) -> str:
+        """Run ``rabbitmqctl`` on this node and return what it printed (2 s of CPU, and a minute on a busy machine). Raises RuntimeError with its
+        complaint.
+        """
         done = subprocess.run(
             self._command(self._server.with_name("rabbitmqctl"), "--quiet", "--node", self.name, *arguments),
             env=self._environment(),

@@ -156,7 +156,7 @@ def _started(name: str, arguments: Sequence[str], env: Mapping[str, str], folder
 
 
 def wait_until_ready(services: list[Service], shards: int) -> None:
-    """Return once all are ready and each shard has an owner, so that a message goes through at once. Raises CannotRun that names the
+    """Return once all are ready and each shard is spoken for, so that a message goes through at once. Raises CannotRun that names the
     first that is not ready, with its log's end.
     """
     deadline = time.monotonic() + READY_S

@@ -8,10 +8,10 @@ from bench.attack.payloads import MIB, chat
 from bench.attack.phrases import LARGE, WITHIN_RATE_S, by_members, flooding, listening, packed_command, said
 from bench.attack.plans import ROOM, Attack, Plan, Scene, Swarm
 from warren.address import shard_of
+from warren.topology import DEFAULT_SHARDS
 
 # Rooms that are filled before such an attack.
 KEPT, KEPT_FLAT = "kept:large", "kept:flat"
-SHARDS = 16  # as many as there are by default
 HALF = frame(b"x" * (MIB - 8))[:-1]  # a message without its last byte
 REJECTED = frame(chat(b"1", "reject:1", b',"id":"a"')) * 2_000
 
@@ -94,8 +94,8 @@ def _everyone(_: Scene) -> tuple[Plan, ...]:
 
 def _neighbours(_: Scene) -> tuple[Plan, ...]:
     """A room that shares its shard with those who behave well, filled by 20."""
-    shared = shard_of(ROOM, SHARDS)
-    room = next(name for number in range(1_000) if shard_of(name := f"beside{number}", SHARDS) == shared)
+    shared = shard_of(ROOM, DEFAULT_SHARDS)
+    room = next(name for number in range(1_000) if shard_of(name := f"beside{number}", DEFAULT_SHARDS) == shared)
     return by_members(chat(b'"' + b"x" * (LARGE - 2) + b'"', room), connections=20)
 
 

@@ -13,6 +13,7 @@ from gateway.core.assembly import Assembly
 from gateway.core.hub import Hub, Member
 from gateway.core.messages import Codec
 from gateway.core.outbox import Outbox
+from gateway.core.recent_messages import RecentMessages
 from gateway.core.rights import Identity
 from gateway.core.session import Session, SessionConfig
 from warren import envelope as wire
@@ -70,7 +71,7 @@ def receive() -> Callable[[], object]:
 def acknowledge() -> Callable[[], object]:
     """An Ack ▶ the frame for its sender."""
     one = session()
-    ack = wire.Ack("g0~1", "chat:room", "id1", "1-1", 7, 1)
+    ack = wire.Ack("g0~1", "chat:room", "id1", "1-1", 7)
 
     def run() -> None:
         for action in one.answer(ack, 0.0):
@@ -80,7 +81,7 @@ def acknowledge() -> Callable[[], object]:
 
 
 def hub_of(members: int) -> tuple[Hub, list[Member]]:
-    hub = Hub(1)
+    hub = Hub(recent=RecentMessages(Namespaces(), 1 << 20, 64 << 20))
     made = [Member(f"g0~{number:x}", f"user{number}", frames.JSON, Outbox()) for number in range(members)]
     for member in made:
         hub.add(member)

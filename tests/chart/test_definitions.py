@@ -19,7 +19,7 @@ from tests.support.eventually import eventually
 from tests.support.pods import Pods
 from tests.support.rabbit import Rabbit
 
-from warren.topology import Topology
+from warren.topology import Limits, Topology
 
 SHARDS = 4
 # What README.md gives to a backend: (configure, write, read).
@@ -50,16 +50,16 @@ def test_the_user_of_the_definitions_cannot_log_in() -> None:
 def test_a_prefix_is_no_pattern() -> None:
     """A dot in the prefix stands for itself, and names that only begin alike are not covered."""
     configure = re.compile(service_permissions("a.b")["configure"])
-    assert configure.search("a.b.shard.1")
-    assert not configure.search("axb.shard.1")
-    assert not configure.search("a.bc.shard.1")
-    assert not configure.search("other.a.b.shard")
+    assert configure.search("a.b.log.1")
+    assert not configure.search("axb.log.1")
+    assert not configure.search("a.bc.log.1")
+    assert not configure.search("other.a.b.log")
 
 
 def test_the_command_prints_what_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    """Prefix, shards and virtual host are arguments."""
-    assert main(["--prefix", "blue", "--shards", "2", "--vhost", "v"]) == 0
-    assert capsys.readouterr().out == as_text(Topology("blue", 2), "v")
+    """Prefix, shards, the logs' size and virtual host are arguments."""
+    assert main(["--prefix", "blue", "--shards", "2", "--log-bytes", "64000000", "--vhost", "v"]) == 0
+    assert capsys.readouterr().out == as_text(Topology("blue", 2, Limits(log_bytes=64_000_000)), "v")
 
 
 def test_the_readme_gives_the_rights_that_are_tested() -> None:
@@ -132,7 +132,7 @@ async def test_the_least_rights_are_enough(services: Pods, ground: Ground) -> No
         await client.send("CHAT", room="default", payload={"n": 1}, id="one", include_sender=True)
         await client.expect("ACK", ref="one")
         second = await services.router()
-        router.kill()  # the other one claims its shards and reads their logs
+        router.kill()  # the other one reads the logs and speaks for its shards
         await client.send("CHAT", room="default", payload={"n": 2}, id="two")
         await client.expect("ACK", timeout_s=30, ref="two")
     assert await gateway.terminate() == 0
@@ -160,13 +160,14 @@ async def test_the_rights_end_at_warrens_names(services: Pods, ground: Ground) -
                 lambda channel: channel.queue_delete("bookkeeping"),
                 lambda channel: channel.queue_bind("bookkeeping", "amq.topic", "#"),
                 lambda channel: (channel.confirm_delivery(), channel.basic_publish("amq.topic", "x", b"")),
+                lambda channel: (channel.confirm_delivery(), channel.basic_publish("", "bookkeeping", b"")),
             ):
                 with pytest.raises(ChannelClosedByBroker) as closed:
                     attempt(connection.channel())
                 said.append(str(closed.value.reply_code))
         return said
 
-    assert await asyncio.to_thread(refused) == ["403"] * 6
+    assert await asyncio.to_thread(refused) == ["403"] * 7
 
 
 @pytest.mark.rabbit

@@ -173,6 +173,15 @@ def test_a_registry_for_all_images() -> None:
     assert one(operated, "RabbitmqCluster")["spec"]["image"] == "a.example/library/rabbitmq:4"
 
 
+def test_a_broker_node_that_stands_still_is_soon_believed_to() -> None:
+    """By its own cluster's nodes, whatever else is configured; Erlang's default is a minute of silence."""
+    own = one(chart(CI / "operator-values.yaml"), "RabbitmqCluster")["spec"]["rabbitmq"]
+    assert own["advancedConfig"] == "[{kernel, [{net_ticktime, 10}]}].\n"
+    assert "consumer_timeout = 1800000" in own["additionalConfig"]
+    bare = one(chart(CI / "operator-values.yaml", "rabbitmq.operator.additionalConfig="), "RabbitmqCluster")
+    assert set(bare["spec"]["rabbitmq"]) == {"advancedConfig"}
+
+
 def test_secrets_for_registries_are_joined() -> None:
     """Those for all and the chart's own are given to every pod, each once, whether they are names or objects."""
     for name, spec in pod_specs(chart(EVERYTHING)):

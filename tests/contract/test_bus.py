@@ -9,7 +9,7 @@ from tests.support.buses import ContractTopology, Inbox, World, dead_queue, dept
 from tests.support.eventually import eventually
 
 from warren.bus import Bus, Delivery, Properties, Source
-from warren.errors import BusUnavailable, NotConfirmed, Unroutable
+from warren.errors import BusUnavailable, Nacked, NotConfirmed, Unroutable
 
 # ── publishing and routing ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -109,9 +109,9 @@ async def test_properties_arrive_as_they_were(bus: Bus, topology: ContractTopolo
 async def test_concurrent_publishes_keep_the_order_of_the_calls(bus: Bus, topology: ContractTopology) -> None:
     """A thousand publishes that are under way at once reach the queue in the order in which they were called."""
     inbox = Inbox(ack=True)
-    await bus.subscribe(durable(topology.shard_queue(0)), inbox, prefetch=64)
+    await bus.subscribe(durable(topology.notify_queue()), inbox, prefetch=64)
     bodies = numbers(1_000)
-    await asyncio.gather(*(bus.publish(topology.ingress, "0", body, mandatory=True) for body in bodies))
+    await asyncio.gather(*(bus.publish(topology.notify, "0", body, mandatory=True) for body in bodies))
     assert await inbox.holds(1_000) == bodies
 
 
@@ -147,17 +147,17 @@ async def test_a_bus_that_is_not_up_publishes_nothing(world: World, topology: Co
 
 
 async def test_a_full_queue_does_not_confirm(bus: Bus, topology: ContractTopology) -> None:
-    """A queue that refuses when it is full makes the publish NotConfirmed (RabbitMQ's count is approximate by one)."""
-    with pytest.raises(NotConfirmed):  # noqa: PT012 - which of them is refused is the broker's to choose
+    """A queue that refuses when it is full makes the publish Nacked (RabbitMQ's count is approximate by one)."""
+    with pytest.raises(Nacked):  # noqa: PT012 - which of them is refused is the broker's to choose
         for body in numbers(6):
             await bus.publish("", topology.small.name, body, mandatory=True)
 
 
 async def test_not_confirmed_does_not_mean_not_delivered(bus: Bus, topology: ContractTopology) -> None:
-    """Where one of several queues refuses, the publish is NotConfirmed although the others have the message."""
+    """Where one of several queues refuses, the publish is Nacked although the others have the message."""
     inbox = Inbox(ack=True)
     await bus.subscribe(durable(topology.roomy), inbox, prefetch=10)
-    with pytest.raises(NotConfirmed):  # noqa: PT012
+    with pytest.raises(Nacked):  # noqa: PT012
         for body in numbers(6):
             last = body
             await bus.publish(topology.both.name, "", body)

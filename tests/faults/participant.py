@@ -37,7 +37,7 @@ class Pulse:
 
     sent_at: dict[str, float] = field(default_factory=dict)
     latencies_s: array[float] = field(default_factory=lambda: array("d"))
-    delivered_at: dict[str, array[float]] = field(default_factory=dict)  # by room
+    heard_at: dict[str, array[float]] = field(default_factory=dict)  # messages and ACKs, by room
     connects: int = 0
     resent: int = 0
     closes: Counter[str] = field(default_factory=Counter)
@@ -282,7 +282,7 @@ class Participant:
         if known is not None and known[0] == epoch and seq > known[1]:
             self._positions[room] = (epoch, seq)
             now = time.monotonic()
-            self._pulse.delivered_at.setdefault(room, array("d")).append(now)
+            self._hear(room, now)
             self._pulse.latencies_s.append(now - self._pulse.sent_at.get(id_, now))
 
     def _take_ack(self, room: str, message: dict[str, Any]) -> None:
@@ -291,6 +291,11 @@ class Participant:
             self.name, Acked(self._history.next(), room, message["ref"], position["epoch"], position["seq"])
         )
         self._pending.pop(message["ref"], None)
+        self._hear(room, time.monotonic())
+
+    def _hear(self, room: str, now: float) -> None:
+        """Something goes through. An ACK says so too: in a room with one member hardly anything else does."""
+        self._pulse.heard_at.setdefault(room, array("d")).append(now)
 
     def _take_joined(self, room: str, message: dict[str, Any]) -> None:
         if room not in self.rooms:

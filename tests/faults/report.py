@@ -6,11 +6,14 @@ It measures nothing itself: it puts what was recorded into lines. The checker bu
 from __future__ import annotations
 
 import json
+import time
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 from tests.faults.history import History
@@ -20,6 +23,8 @@ from tests.faults.verdict import Verdict, excerpt
 
 _FAULTS_SHOWN = 12
 _EXCERPTS_SHOWN = 3
+_SILENCES_SHOWN = 6
+_SILENT_S = 1.5  # what is shorter is not shown
 _AFTER_S = 2.0  # a silence that begins so long after an action is over is not its doing
 
 
@@ -42,7 +47,7 @@ class Report:
 
     def lines(self) -> list[str]:
         """Return it for people."""
-        return [*self.figures(), *self._silences(), *self._failures()]
+        return [*self.figures(), *self._silences(), *self._longest(), *self._failures()]
 
     def figures(self) -> list[str]:
         """Return the numbers."""
@@ -80,13 +85,19 @@ class Report:
         found: dict[str, list[float]] = {}
         for done in self.done:
             kind = f"{done.action.verb} {done.action.target}"
-            found.setdefault(kind, []).append(longest_silence_s(self.pulse.delivered_at.values(), done))
+            found.setdefault(kind, []).append(longest_silence_s(self.pulse.heard_at.values(), done))
         for kind, silences in sorted(found.items()):
             silences.sort()
             yield (
                 f"longest silence of a room after {kind}: median {_quantile(silences, 0.5):.1f} s, "
                 f"most {silences[-1]:.1f} s ({len(silences)})"
             )
+
+    def _longest(self) -> Iterator[str]:
+        """Say when the longest silences ended, by the clock of the pods' logs."""
+        for silence_s, room, ended in longest_silences(self.pulse.heard_at):
+            at = datetime.fromtimestamp(time.time() - time.monotonic() + ended, UTC)
+            yield f"{room} was silent for {silence_s:.1f} s until {at:%H:%M:%S}.{at.microsecond // 1000:03d}"
 
     def _failures(self) -> Iterator[str]:
         if self.good:
@@ -107,16 +118,33 @@ class Report:
             yield from (f"    {line}" for line in excerpt(self.history, fault))
 
 
-def longest_silence_s(delivered_at: Iterable[array[float]], done: Done) -> float:
-    """Return the longest time between two deliveries of one room that has to do with an action."""
+def longest_silence_s(heard_at: Iterable[array[float]], done: Done) -> float:
+    """Return the longest time between two signs of life of one room that has to do with an action."""
     until = done.ended + _AFTER_S
     longest = 0.0
-    for times in delivered_at:
+    for times in heard_at:
         at = max(1, bisect_left(times, done.began))
         while at < len(times) and times[at - 1] < until:
             longest = max(longest, times[at] - times[at - 1])
             at += 1
     return longest
+
+
+def longest_silences(heard_at: Mapping[str, array[float]]) -> list[tuple[float, str, float]]:
+    """Return the longest times between two signs of life of a room, each with the room and when it ended; the longest first, one for each
+    time at which many rooms were silent together.
+    """
+    every = sorted(
+        ((now - before, room, now) for room, times in heard_at.items() for before, now in pairwise(times)),
+        reverse=True,
+    )
+    found: list[tuple[float, str, float]] = []
+    for silence in every:
+        if len(found) == _SILENCES_SHOWN or silence[0] < _SILENT_S:
+            break
+        if all(abs(silence[2] - other[2]) > _AFTER_S for other in found):
+            found.append(silence)
+    return found
 
 
 def _listed(counts: Counter[str]) -> str:

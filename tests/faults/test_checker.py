@@ -143,7 +143,7 @@ def test_lost_for_everybody() -> None:
 
 
 def test_lost_in_a_life_that_nobody_was_told_of() -> None:
-    """An ACK from an owner whose room nobody is in is a lost message."""
+    """An ACK in a life of the room that nobody is in is a lost message."""
     verdict = three().sent("a", 2).acked("a", 2, 1, "e9").verdict()
     assert [(fault.kind, fault.epoch) for fault in verdict.faults] == [(Kind.LOST, "e9")]
 
@@ -247,7 +247,7 @@ def test_the_partial_rest_after_a_break_is_stray() -> None:
 
 
 def test_a_message_of_another_life_is_stray() -> None:
-    """A fenced owner's message must not come through."""
+    """What belongs to a life of the room that is over must not come through."""
     story = three().joined("c", 0, "e2").joined("a", 0, "e2").joined("b", 0, "e2")
     assert story.sent("a", 2).acked("a", 2, 3).got("c", 3, "a", 2).kinds(breaks_allowed=True) == ["stray"]
 

@@ -38,6 +38,7 @@ class Troubles:
         self._participants = participants
         self._say = say
         self.done: list[Done] = []
+        self._broker = asyncio.Lock()
         self._do: dict[tuple[Verb, Target], Callable[[Action], Awaitable[None]]] = {
             **{
                 (verb, target): do
@@ -69,6 +70,14 @@ class Troubles:
 
     async def _carry_out(self, action: Action, began: float) -> None:
         await asyncio.sleep(max(0.0, began + action.at_s - time.monotonic()))
+        if action.target is not Target.BROKER:
+            await self._act(action)
+            return
+        # A node that is slow to come back is waited for: never are two in trouble, and none is killed in the middle of its start.
+        async with self._broker:
+            await self._act(action)
+
+    async def _act(self, action: Action) -> None:
         self._say(str(action))
         at = time.monotonic()
         await self._do[action.verb, action.target](action)

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from scripts.rabbit_cluster import RabbitCluster
 from tests.faults import mutants
+from tests.support.eventually import stretched
 from tests.support.pods import ROOT, Gateway, Pod, Router
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
@@ -113,7 +114,7 @@ class World:
         for index, node in enumerate(self.cluster.nodes):
             node.resume()
             await asyncio.to_thread(self.cluster.start, index)
-        if not await asyncio.to_thread(self.cluster.together):
+        if not await asyncio.to_thread(self.cluster.together, stretched(30.0)):
             raise AssertionError(f"the broker's nodes don't find each other:\n{self.cluster.nodes[0].log}")
         for post in self.posts:
             await post.restore()

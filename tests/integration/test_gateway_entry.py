@@ -57,7 +57,7 @@ async def test_a_narrower_token_takes_its_rooms_away_at_once(home: House) -> Non
     await ann.expect("AUTHENTICATED", ref="a2")
     left = [(await ann.expect("LEFT"))["room"] for _ in range(2)]
     assert sorted(left) == ["closed", "default"]
-    await eventually(lambda: set(home.router.members["closed"].values()) == {"bob"})
+    await eventually(lambda: home.router.members("closed") == {bob.id})
     await bob.send("CHAT", "closed", "not for ann", id="m1")
     await bob.expect("ACK", ref="m1")
     await bob.send("CHAT", "open", "for ann", id="m2")
@@ -108,7 +108,7 @@ async def test_a_bad_token_is_closed_with_4001_after_the_upgrade(
     await eventually(lambda: len(gateway.lobby) == 0)
     assert token not in "".join(f"{record.getMessage()}{vars(record)}" for record in caplog.records)
     assert b"warren_gateway_auth_failures_total{" in gateway.metrics.render()[0]
-    assert not home.router.of(envelope.Join)
+    assert {join.room for join in home.router.of(envelope.Join)} <= {"*"}  # the gateway asks where that stands
 
 
 async def test_no_token_in_time_is_closed_with_4001(home: House) -> None:

@@ -108,7 +108,7 @@ async def test_a_client_that_vanishes_has_left(home: House) -> None:
     await ann.join("chat:x")
     ann.abort()
     await eventually(lambda: len(gateway.lobby) == 0)
-    await eventually(lambda: not any(home.router.members.values()))
+    await eventually(lambda: not home.router.rooms)
     assert (gateway.hub.connections, gateway.hub.rooms) == (0, 0)
     await ann.closed()
 

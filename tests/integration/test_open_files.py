@@ -138,7 +138,7 @@ async def test_too_many_clients_cost_readiness_and_never_liveness(tmp_path: Path
 
         async def recovered() -> bool:
             status, body = await there.ask("/readyz")
-            return status == 503 and set(body["reasons"]) == {"bus"}
+            return status == 503 and set(body["reasons"]) == {"bus", "log"}
 
         await eventually(recovered, timeout_s=10)
         async with websocket(f"ws://127.0.0.1:{there.port}/ws") as socket:

@@ -83,7 +83,7 @@ async def test_a_user_without_permissions_is_told_which(rabbit: Rabbit, caplog: 
 
 
 @pytest.mark.parametrize(
-    "limits", [Limits(shard_bytes=1 << 20), Limits(history_bytes=1 << 24), Limits(dead_bytes=1 << 20)]
+    "limits", [Limits(notify_bytes=1 << 20), Limits(log_bytes=1 << 24), Limits(dead_bytes=1 << 20)]
 )
 async def test_a_service_of_other_sizes_refuses_to_start_and_names_the_settings(
     rabbit: Rabbit, topology: Topology, limits: Limits

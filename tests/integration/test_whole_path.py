@@ -19,7 +19,7 @@ from tests.support.pods import ROOT, Gateway, Pods
 from tests.support.rabbit import Rabbit
 from tests.support.recorder import Recorder
 
-from warren.envelope import Ack, Deliver, decode
+from warren.envelope import Ack, Deliver, Feed, decode
 from warren.topology import Topology
 
 pytestmark = pytest.mark.rabbit
@@ -157,13 +157,14 @@ async def test_a_gateway_without_members_gets_no_message(gateways: list[Gateway]
             for number in range(20):
                 await ann.publish("quiet", number, include_sender=True)
 
-            def envelopes(gateway: str) -> list[object]:
+            def items(gateway: str) -> list[object]:
                 found: list[object] = []
                 while (got := channel.basic_get(copies[gateway], auto_ack=True))[0] is not None:
-                    found += decode(got[2])
+                    feeds = [each for each in decode(got[2]) if isinstance(each, Feed)]
+                    found += [item for feed in feeds for _, _, item in feed.items]
                 return found
 
-            here, there = envelopes(with_members), envelopes(without)
+            here, there = items(with_members), items(without)
             assert [one.seq for one in here if isinstance(one, Deliver)] == list(range(1, 21))
             assert [one for one in there if isinstance(one, Deliver | Ack)] == []
 

@@ -37,13 +37,16 @@ class ContractTopology(Topology):
         self.poison = Queue(f"{prefix}.poison", "quorum", {"x-delivery-limit": 2, **dead})
         self.small = Queue(f"{prefix}.small", "quorum", full)
         self.roomy = Queue(f"{prefix}.roomy", "quorum", {})
-        self.log = Queue(f"{prefix}.log", "stream", {"x-max-length-bytes": 10_000_000})
+        self.stream = Queue(f"{prefix}.stream", "stream", {"x-max-length-bytes": 10_000_000})
+        self.short = Queue(
+            f"{prefix}.short", "stream", {"x-max-length-bytes": 100_000, "x-stream-max-segment-size-bytes": 25_000}
+        )
 
     def exchanges(self) -> tuple[Exchange, ...]:
         return (*super().exchanges(), self.both)
 
     def queues(self) -> tuple[Queue, ...]:
-        return (*super().queues(), self.plain, self.poison, self.small, self.roomy, self.log)
+        return (*super().queues(), self.plain, self.poison, self.small, self.roomy, self.stream, self.short)
 
     def bindings(self) -> tuple[Binding, ...]:
         both = (Binding(self.both.name, queue.name, "") for queue in (self.small, self.roomy))

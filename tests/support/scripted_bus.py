@@ -6,11 +6,8 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
-from warren.bus import OnDelivery, Properties, Record, Source
-from warren.errors import BusUnavailable
-from warren.topology import Queue
+from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start, Timestamp, nothing
 
 
 @dataclass
@@ -40,6 +37,9 @@ class ManualClock:
 
     def thread(self) -> float:
         return self.now
+
+    def busy(self) -> float:
+        return 0.0
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
@@ -95,42 +95,6 @@ class ScriptedSubscription:
         self.active = False
 
 
-class ScriptedLane:
-    """A lane of a ScriptedBus; ``appends`` are outcomes of the next appends, as a bus's ``outcomes``."""
-
-    def __init__(self, bus: ScriptedBus, on_lost: Callable[[], None]) -> None:
-        self.bus = bus
-        self.on_lost = on_lost
-        self.queue: Queue | None = None
-        self.deliver: OnDelivery = lambda _: None
-        self.prefetch = 0
-        self.appends: deque[Exception | None] = deque()
-        self.closed = False
-
-    async def consume(self, queue: Queue, on_delivery: OnDelivery, *, prefetch: int) -> None:
-        if self.bus.consuming:
-            raise self.bus.consuming.popleft()
-        self.queue, self.deliver, self.prefetch = queue, on_delivery, prefetch
-        await asyncio.sleep(0)
-
-    async def append(self, stream: str, body: bytes) -> None:
-        outcome = self.appends.popleft() if self.appends else None
-        if not isinstance(outcome, BusUnavailable):
-            self.bus.streams[stream].append(body)
-        await self.bus.turn()
-        if outcome is not None:
-            raise outcome
-
-    async def close(self) -> None:
-        await asyncio.sleep(0)
-        self.closed = True
-
-    def lose(self) -> None:
-        """End as a channel ends whose connection is gone."""
-        self.closed = True
-        self.on_lost()
-
-
 class ScriptedBus:
     """``outcomes[key]`` are exceptions (or None: confirmed) for the next publishes with that routing key; then all are confirmed.
 
@@ -147,9 +111,6 @@ class ScriptedBus:
         self.subscriptions: list[ScriptedSubscription] = []
         self.retired: list[str] = []
         self.retiring: deque[Exception] = deque()  # what the next calls of ``retire`` raise
-        self.lanes: list[ScriptedLane] = []
-        self.laning: deque[Exception] = deque()  # what the next calls of ``lane`` raise
-        self.consuming: deque[Exception] = deque()  # what the next calls of ``consume`` on a lane raise
         self.streams: defaultdict[str, list[bytes]] = defaultdict(list)
         self.reading: deque[Exception] = deque()  # what the next reads raise
         self.reads: list[tuple[str, int | str]] = []
@@ -214,18 +175,18 @@ class ScriptedBus:
         else:
             await asyncio.sleep(0)
 
-    async def lane(self, on_lost: Callable[[], None]) -> ScriptedLane:
-        if self.laning:
-            raise self.laning.popleft()
-        await asyncio.sleep(0)
-        lane = ScriptedLane(self, on_lost)
-        self.lanes.append(lane)
-        return lane
-
-    async def read(
-        self, stream: str, start: int | Literal["first", "last"], on_record: Callable[[Record], bool]
+    async def tail(
+        self,
+        stream: str,
+        start: Start,
+        on_record: Callable[[Record], bool],
+        *,
+        prefetch: int = TAIL_PREFETCH,
+        on_start: Callable[[], None] = nothing,
     ) -> None:
+        assert not isinstance(start, Timestamp)
         self.reads.append((stream, start))
+        on_start()
         if self.reading:
             raise self.reading.popleft()
         records = self.streams[stream]
@@ -239,6 +200,13 @@ class ScriptedBus:
             if not on_record(Record(offset + self.dropped, records[offset])):
                 return
             offset += 1
+
+    async def last(self, stream: str) -> int | None:
+        await asyncio.sleep(0)
+        return len(self.streams[stream]) - 1 + self.dropped if self.streams[stream] else None
+
+    def move_readers(self) -> None:
+        """There is one way only."""
 
     async def retire(self, queue: str) -> None:
         await asyncio.sleep(0)

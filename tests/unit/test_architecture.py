@@ -96,7 +96,7 @@ def amqp_pattern() -> re.Pattern[str]:
     topology = Topology(DEFAULT_PREFIX, shards=1)
     durable = {exchange.name for exchange in topology.exchanges()} | {queue.name for queue in topology.queues()}
     last = sorted((name.removeprefix(DEFAULT_PREFIX + ".") for name in durable), key=len, reverse=True)
-    names = "|".join(re.escape(name.removesuffix("0")) for name in last)  # any shard's: "shard."
+    names = "|".join(re.escape(name.removesuffix("0")) for name in last)  # any shard's: "log."
     # whole (warren.ingress), or the part after a prefix in an f-string ({prefix}.ingress)
     return re.compile(rf"(?:(?<![\w.]){re.escape(DEFAULT_PREFIX)}|^)\.(?:{names})(?![a-z])")
 
@@ -122,9 +122,9 @@ def test_amqp_names_are_spelled_in_the_topology_alone() -> None:
     [
         ("warren.ingress", True),
         ("send to warren.notify.dead now", True),
-        (".shard.", True),
-        ("warren.shard.7", True),
-        ("warren.shard", False),
+        (".log.", True),
+        ("warren.log.7", True),
+        ("warren.log", False),
         ("warren.bus", False),
         ("warren.notifyx", False),
         ("x-warren.ingress", True),

@@ -38,12 +38,6 @@ def on_decoding(change: Callable[[wire.Envelope | Exception], wire.Envelope | Ex
     wire.decode_each = lambda body: [change(envelope) for envelope in decode_each(body)]  # type: ignore[misc]
 
 
-def on_encoding(change: Callable[[wire.Envelope], wire.Envelope]) -> None:
-    """Let ``change`` see, and replace, every envelope that this process sends. Call it before the service is imported."""
-    encode = wire.encode
-    wire.encode = lambda envelopes: encode([change(envelope) for envelope in envelopes])
-
-
 def run(service: str) -> None:
     """Run the service's own ``__main__`` in this process, as it is after the change."""
     sys.argv = [service]

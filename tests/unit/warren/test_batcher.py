@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from warren.batch import BatchLimits
+from warren.batch import BatchLimits, Pace
 from warren.batcher import WORTHWHILE, Batcher
 from warren.errors import NotConfirmed
 from warren.fault import Fault, fault_in
@@ -198,13 +198,13 @@ async def test_ten_thousand_items_keep_their_order() -> None:
 
 
 class Busy:
-    """A destination that always counts as busy, and is given more while the first batches are under way."""
+    """A destination that is given more while the first batches are under way."""
 
-    def __init__(self, interval_s: float, more: Sequence[int] = ()) -> None:
+    def __init__(self, pace: Pace | None, more: Sequence[int] = ()) -> None:
         """``more``: how many items come while the first batch, the second … is under way."""
         self.sent: list[int] = []
         self.more = list(more)
-        self.batcher: Batcher[int] = Batcher(self.send, BatchLimits(interval_s=interval_s, busy_per_s=0.0))
+        self.batcher: Batcher[int] = Batcher(self.send, pace=pace)
 
     async def send(self, items: Sequence[int]) -> None:
         self.sent.append(len(items))
@@ -216,7 +216,7 @@ class Busy:
 async def test_a_busy_destination_waits_for_the_beat(monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes while a batch is under way, and until the next beat, goes as one batch at the beat."""
     monkeypatch.setattr("warren.batch.Cadence.pause", lambda *_: 0.5)
-    busy = Busy(1.0, [1])
+    busy = Busy(Pace(1.0, float), [1])
     busy.batcher.offer(0, 1)
     await busy.batcher.barrier()
     busy.batcher.offer(0, 1)
@@ -227,10 +227,11 @@ async def test_a_busy_destination_waits_for_the_beat(monkeypatch: pytest.MonkeyP
     await busy.batcher.close()
 
 
-@pytest.mark.parametrize(("interval_s", "waiting"), [(3_600.0, WORTHWHILE), (0.0, 1)])
-async def test_what_waits_for_no_beat(interval_s: float, waiting: int) -> None:
-    """A batch that is worth its costs goes at once, and so does each where there is no beat."""
-    busy = Busy(interval_s, [waiting])
+@pytest.mark.parametrize(("pace", "waiting"), [(Pace(1.0, float), WORTHWHILE), (None, 1)])
+async def test_what_waits_for_no_beat(monkeypatch: pytest.MonkeyPatch, pace: Pace | None, waiting: int) -> None:
+    """A batch that is worth its costs goes at once, and so does each where there is no pace."""
+    monkeypatch.setattr("warren.batch.Cadence.pause", lambda *_: 3_600.0)
+    busy = Busy(pace, [waiting])
     busy.batcher.offer(0, 1)
     await busy.batcher.barrier()
     await turns()
@@ -238,9 +239,10 @@ async def test_what_waits_for_no_beat(interval_s: float, waiting: int) -> None:
     await busy.batcher.close()
 
 
-async def test_closing_waits_for_no_beat() -> None:
+async def test_closing_waits_for_no_beat(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batcher that waits for the beat is closed at once."""
-    busy = Busy(3_600.0, [1])
+    monkeypatch.setattr("warren.batch.Cadence.pause", lambda *_: 3_600.0)
+    busy = Busy(Pace(1.0, float), [1])
     busy.batcher.offer(0, 1)
     await busy.batcher.barrier()
     async with asyncio.timeout(5):

@@ -65,8 +65,10 @@ def test_a_gateways_failures_are_counted_by_their_reason() -> None:
     metrics.upgrades_refused("full")
     metrics.heartbeats_missed()
     metrics.slow_disconnects()
-    metrics.resumes("room")
-    metrics.lapses()
+    metrics.reads("memory")
+    metrics.feed_gaps()
+    metrics.resets()
+    metrics.lives_ended()
     found = samples(metrics)
     assert found["warren_gateway_errors_total", "rate_limited"] == 1
     assert found["warren_gateway_closes_total", "4002"] == 1
@@ -74,8 +76,8 @@ def test_a_gateways_failures_are_counted_by_their_reason() -> None:
     assert found["warren_gateway_upgrades_refused_total", "full"] == 1
     assert found["warren_gateway_heartbeats_missed_total", ""] == 1
     assert found["warren_gateway_slow_disconnects_total", ""] == 1
-    assert found["warren_gateway_resumes_total", "room"] == 1
-    assert found["warren_gateway_lapses_total", ""] == 1
+    assert found["warren_gateway_reads_total", "memory"] == 1
+    assert [found[f"warren_gateway_{name}_total", ""] for name in ("feed_gaps", "resets", "lives_ended")] == [1, 1, 1]
     assert metrics.total_errors == 1
 
 

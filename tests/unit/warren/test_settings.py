@@ -194,7 +194,7 @@ def test_the_sizes_in_the_broker_are_the_topologys() -> None:
     env = {
         "WARREN_PREFIX": "w",
         "WARREN_SHARDS": "1",
-        "WARREN_BROKER_SHARD_BYTES": "2000000",
+        "WARREN_BROKER_NOTIFY_BYTES": "2000000",
         "WARREN_BROKER_LOG_BYTES": "16000000",
         "WARREN_BROKER_POD_BYTES": "3000000",
         "WARREN_BROKER_DEAD_BYTES": "4000000",
@@ -203,13 +203,12 @@ def test_the_sizes_in_the_broker_are_the_topologys() -> None:
     sizes = {queue.name: queue.arguments.get("x-max-length-bytes") for queue in topology.queues()}
     assert sizes == {
         "w.guard": None,
-        "w.shard.0": 2_000_000,
-        "w.history.0": 16_000_000,
+        "w.log.0": 16_000_000,
         "w.notify": 2_000_000,
         "w.notify.dead": 4_000_000,
         "w.dead": 4_000_000,
     }
-    assert topology.history_stream(0).arguments["x-stream-max-segment-size-bytes"] == 1_000_000
+    assert topology.log(0).arguments["x-stream-max-segment-size-bytes"] == 1_000_000
     assert topology.gateway_queue("g", "n")[0].arguments["x-max-length-bytes"] == 3_000_000
 
 
@@ -249,13 +248,13 @@ def test_namespaces_come_from_a_file_with_all_their_problems(tmp_path: Path) -> 
 def test_settings_are_frozen_and_never_read_the_environment_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     """A constructed group takes its arguments alone, refuses unknown ones, and can't be changed."""
     monkeypatch.setenv("WARREN_SHARDS", "3")
-    assert BusSettings().shards == 16
+    assert BusSettings().shards == 4
     assert read(BusSettings).shards == 3
     assert environment()["WARREN_SHARDS"] == "3"
     with pytest.raises(ValidationError):
         BusSettings.model_validate({"shard": 3})
     with pytest.raises(ValidationError):
-        BusSettings().shards = 4
+        BusSettings().shards = 5
 
 
 def test_describe_lists_each_variable_once_in_order() -> None:
@@ -344,7 +343,7 @@ def test_checks_are_asked_although_other_values_are_wrong() -> None:
             {"WARREN_SHARDS": "x", "X": "7"},
             [lambda settings, env: [f"X: {env['X']} of {settings.bus.shards}"]],
         )
-    assert caught.value.problems[1:] == ["X: 7 of 16"]
+    assert caught.value.problems[1:] == ["X: 7 of 4"]
 
 
 def test_the_files_for_tls_are_looked_at_when_a_service_starts(

@@ -201,7 +201,7 @@ def test_one_message_is_one_trace_of_five_spans_parent_to_child() -> None:
     assert [(span.name, span.kind.name) for span in spans] == [
         ("receive warren.v1", "SERVER"),
         ("send w.ingress", "PRODUCER"),
-        ("process w.shard", "CONSUMER"),
+        ("process w.log", "CONSUMER"),
         ("send w.egress", "PRODUCER"),
         ("process w.gateway", "CONSUMER"),
     ]
@@ -220,7 +220,7 @@ def test_one_message_is_one_trace_of_five_spans_parent_to_child() -> None:
         SHARD: 3,
         BATCH_COUNT: 7,
     }
-    assert attributes(process)["messaging.destination.name"] == "w.ingress:3:w.shard.3"
+    assert attributes(process)["messaging.destination.name"] == "w.ingress:3:w.log.3"
     assert attributes(deliver)["messaging.destination.name"] == "w.egress:gw1"
     assert attributes(deliver)["messaging.destination.anonymous"] is True
     assert attributes(deliver)[RECIPIENTS] == 5

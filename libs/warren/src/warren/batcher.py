@@ -1,8 +1,8 @@
 """Batcher: one publish under way for one destination; what arrives meanwhile goes as the next batch.
 
-It drives a Batch with one task that lives only while there is something to send, so an idle destination costs nothing; a busy one is sent
-to at a beat (``batch.Cadence``). It never reorders and never drops: ``send`` decides what a failure means (retry inside it, or raise to fail the
-waiters; where nobody waits, that is a fault). The gateway's uplink has one per shard, the router's outlet one per gateway.
+It drives a Batch with one task that lives only while there is something to send, so an idle destination costs nothing; a busy one of a process that
+is pressed is sent to at a beat (``batch.Pace``). It never reorders and never drops: ``send`` decides what a failure means (retry inside it, or raise
+to fail the waiters; where nobody waits, that is a fault). The router's intake has one per shard.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from warren.batch import Batch, BatchLimits, Cadence
+from warren.batch import Batch, BatchLimits, Cadence, Pace
 from warren.fault import tell, watched
 
 T = TypeVar("T")
@@ -28,13 +28,16 @@ class Batcher(Generic[T]):
         send: Callable[[Sequence[T]], Awaitable[None]],
         limits: BatchLimits | None = None,
         observe: Callable[[int], None] | None = None,
+        pace: Pace | None = None,
     ) -> None:
-        """``send`` returns once the batch is confirmed; ``observe`` is told the count of each batch that went."""
+        """``send`` returns once the batch is confirmed; ``observe`` is told the count of each batch that went; ``pace``: the process's (None: each
+        batch goes at once).
+        """
         limits = limits or BatchLimits()
         self._send = send
         self._batch: Batch[T] = Batch(limits)
         self._observe = observe
-        self._cadence = Cadence(limits.interval_s, limits.busy_per_s)
+        self._cadence = Cadence(pace) if pace is not None else None
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         self._offered = 0
@@ -93,7 +96,7 @@ class Batcher(Generic[T]):
                     error = raised
                 self._done += len(items)
                 self._release(error)
-                pause_s = self._cadence.pause(len(items), now())
+                pause_s = self._cadence.pause(len(items), now()) if self._cadence is not None else 0.0
                 if pause_s and len(self._batch) < WORTHWHILE:
                     await asyncio.sleep(pause_s)
         finally:

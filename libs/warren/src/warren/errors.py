@@ -177,6 +177,10 @@ class NotConfirmed(WarrenError):
     """A publish whose fate is not known (nacked, or cut off before its confirm)."""
 
 
+class Nacked(NotConfirmed):
+    """A publish that the broker has refused: a queue that should have it did not take it."""
+
+
 class Unroutable(WarrenError):
     """A mandatory publish that reached no queue (AMQP ``basic.return``)."""
 

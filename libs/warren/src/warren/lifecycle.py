@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import uvloop
 
+from warren import garbage
 from warren.errors import WarrenError
 from warren.fault import fault_in
 from warren.logs import event, get_logger
@@ -52,6 +53,7 @@ class Part:
 
 def run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
     """Run ``main`` on uvloop and return its exit code."""
+    garbage.spare()
     return uvloop.run(main())
 
 

@@ -164,8 +164,15 @@ class GatewayMetrics(_Metrics):
         self._refused = self._counts("upgrades_refused", "reason", "Connections refused at the upgrade.")
         self._heartbeats_missed = self._counter("heartbeats_missed", "Connections ended for want of a pong.")
         self._slow = self._counter("slow_disconnects", "Connections ended because they read too slowly.")
-        self._resumes = self._counts(
-            "resumes", "of", "Times that the routers were asked for what a room or a member lacks."
+        self._reads = self._counts(
+            "reads",
+            "source",
+            "Times that what a member lacks, or a HISTORY, was had from memory, or asked of the routers.",
+        )
+        self._feed_gaps = self._counter("feed_gaps", "Feeds that came behind something that has not come.")
+        self._resets = self._counter("resets", "Times that a part of a shard's feeds was not to be had any more.")
+        self._lives_ended = self._counter(
+            "lives_ended", "Times that this gateway had to begin anew on a shard, with all its members there."
         )
         self._buffer_bytes = self._gauge(
             "buffer_bytes",
@@ -176,7 +183,6 @@ class GatewayMetrics(_Metrics):
         self._buffer_closes = self._counts(
             "buffer_closes", "of", "Connections ended because all together held too much, by whose or what it was."
         )
-        self._lapses = self._counter("lapses", "Times that this gateway's own lease ended.")
         self.total_in = self.total_out = self.total_errors = 0
 
     def messages_in(self, type: str, size: int = 0) -> None:  # noqa: A002 - the protocol's own word
@@ -236,13 +242,21 @@ class GatewayMetrics(_Metrics):
         """Count a connection that was ended because all together held too much."""
         self._buffer_closes.add(of, 1)
 
-    def resumes(self, of: Literal["room", "member"]) -> None:
-        """Count that the routers were asked for what a room, or one member of it, lacks."""
-        self._resumes.add(of, 1)
+    def reads(self, source: Literal["memory", "routers"]) -> None:
+        """Count that what was said before in a room was had from memory, or asked of the routers."""
+        self._reads.add(source, 1)
 
-    def lapses(self) -> None:
-        """Count an end of our own lease."""
-        self._lapses.inc()
+    def feed_gaps(self) -> None:
+        """Count a feed that came too early."""
+        self._feed_gaps.inc()
+
+    def resets(self) -> None:
+        """Count a part of a shard's feeds that was lost for good."""
+        self._resets.inc()
+
+    def lives_ended(self) -> None:
+        """Count a life on a shard that was over."""
+        self._lives_ended.inc()
 
 
 class RouterMetrics(_Metrics):
@@ -253,10 +267,14 @@ class RouterMetrics(_Metrics):
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         """Use an own registry unless one is given."""
         super().__init__(registry)
-        self.rooms = self._gauge("rooms", "Rooms known to the shards that this router owns.")
+        self.rooms = self._gauge("rooms", "Rooms known to the shards that this router speaks for.")
         self.members = self._gauge("members", "Members of those rooms.")
         self.gateways = self._gauge("gateways", "Gateways that live.")
-        self.shards_active = self._gauge("shards_active", "Shards that this router owns.")
+        self.uplink_bytes = self._gauge(
+            "uplink_bytes", "Bytes of one shard that all gateways together may write before a router has counted them."
+        )
+        self.log_kept_bytes = self._gauge("log_kept_bytes", "Bytes that one shard's log keeps at least.")
+        self.shards_active = self._gauge("shards_active", "Shards that this router speaks for.")
         self._messages = self._counts("messages", "kind", "Envelopes handled, by kind.")
         self._delivered = self._counts(
             "delivered", "to", "Copies of messages sent to gateways: one gateway, or all by the fanout."

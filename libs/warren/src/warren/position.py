@@ -34,3 +34,14 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
     def is_valid(self) -> bool:
         """Say whether a position that came from outside could be one of ours."""
         return self.seq >= 0 and _EPOCH.fullmatch(self.epoch) is not None
+
+
+class LogPosition(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """A place among all that a shard's log brings about: its ``index``-th effect (1, 2, 3 …; 0: before the first) of the entry at ``offset``.
+
+    ``life`` is that of the log in which the offset counts. Positions of one life are ordered; of two lives they must not be compared.
+    """
+
+    life: str
+    offset: int
+    index: int

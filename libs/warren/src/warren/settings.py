@@ -67,7 +67,10 @@ class BusSettings(Settings):
         "", "For amqps://: a file with that certificate's key (PEM); empty: it is in the same file."
     )
     amqp_heartbeat_s: int = variable(
-        10, "AMQP heartbeat in seconds; a frozen broker node is noticed after two.", ge=1, le=300
+        10,
+        "AMQP heartbeat in seconds; a broker node that is silent for a second longer is left for the next.",
+        ge=1,
+        le=300,
     )
     prefix: str = variable(
         DEFAULT_PREFIX,
@@ -81,14 +84,14 @@ class BusSettings(Settings):
         le=1024,
     )
 
-    broker_shard_bytes: int = variable(
-        _LIMITS.shard_bytes,
-        "Bytes that may wait in the broker for one shard, and for the routers' intake; beyond it publishers are refused.",
+    broker_notify_bytes: int = variable(
+        _LIMITS.notify_bytes,
+        "Bytes of backends' notifications that may wait in the broker for the routers; beyond it publishers are refused.",
         ge=1_048_576,
     )
     broker_log_bytes: int = variable(
-        _LIMITS.history_bytes,
-        "Bytes of one shard's log (a stream); what is older than that can be resumed by nobody.",
+        _LIMITS.log_bytes,
+        "Bytes of one shard's log (a stream); more than WARREN_GATEWAY_UPLINK_BYTES of all gateways together, or what waits for routers may be lost.",
         ge=4_194_304,
     )
     broker_pod_bytes: int = variable(
@@ -146,10 +149,10 @@ class BusSettings(Settings):
     def topology(self) -> Topology:
         """The topology that these settings ask for."""
         limits = Limits(
-            shard_bytes=self.broker_shard_bytes,
+            notify_bytes=self.broker_notify_bytes,
             gateway_bytes=self.broker_pod_bytes,
             dead_bytes=self.broker_dead_bytes,
-            history_bytes=self.broker_log_bytes,
+            log_bytes=self.broker_log_bytes,
         )
         return Topology(self.prefix, self.shards, limits)
 

@@ -112,7 +112,7 @@ def _shapes(topology: Topology) -> dict[HopKind, _Shape]:
             "messaging.destination.template": template,
         }
 
-    shard = topology.shard_queue(0).name.removesuffix(".0")
+    shard = topology.log(0).name.removesuffix(".0")
     gateway = topology.gateway_queue("g", "n")[0].name.removesuffix(".g.n")
     websocket: dict[str, Value] = {"network.protocol.name": "websocket"}
     own: dict[str, Value] = {"messaging.destination.anonymous": True, "messaging.destination.temporary": True}

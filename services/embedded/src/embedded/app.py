@@ -78,12 +78,16 @@ class Embedded:
         """Return what a message would still have to wait for; None: it goes through at once."""
         for gateway in self.gateways:
             # what else it may lack (keys, places) is between it and its clients
-            if reason := gateway.readiness.reasons().get("bus"):
+            reasons = gateway.readiness.reasons()
+            if reason := reasons.get("bus") or reasons.get("log"):
                 return f"a gateway is not ready: {reason}"
-        # a shard of another router's is that router's business
-        possessions = [each for each in self.router.possessions if self._owner(each.number) in ("", self.router.id)]
-        waiting = sum(each.live is None for each in possessions)
-        return f"{waiting} of {self.topology.shards} shards have no owner yet" if waiting else None
+        reason = self.router.preparing()
+        return f"the router is not ready: {reason}" if reason else None
+
+    async def served(self) -> None:
+        """Return once the router does its part: a gateway that came sooner would have to begin again."""
+        while self.router.preparing() is not None:  # noqa: ASYNC110 - as below
+            await asyncio.sleep(LOOK_S)
 
     async def usable(self) -> None:
         """Return once a message goes through at once."""
@@ -95,13 +99,11 @@ class Embedded:
         return [
             Part.of("tracing", self._router_tracing),
             Part.of("router", self.router),
+            Part("logs", self.served, _nothing),
             Part("page", self.page_bus.start, self.page_bus.close),
             *(Part.of("gateway", gateway) for gateway in self.gateways),
             Part("first message", self.usable, _nothing),
         ]
-
-    def _owner(self, shard: int) -> str:
-        return self.router.owner.place(shard).owner
 
     def _buses(self) -> Callable[[str], Bus]:
         if self.settings.on_rabbit:

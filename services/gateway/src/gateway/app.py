@@ -17,26 +17,31 @@ from aiohttp import web
 from gateway.core.ages import Ages
 from gateway.core.hub import Hub
 from gateway.core.incoming import Unknown
-from gateway.core.lease import Lease
 from gateway.core.limits import OutboxLimits
 from gateway.core.load import Load
 from gateway.core.memory_budget import MemoryBudget
 from gateway.core.places import places
 from gateway.core.reads import ReadLimits, everyones
+from gateway.core.recent_messages import RecentMessages
+from gateway.core.room_catch_up import RoomCatchUp
 from gateway.core.session import SessionConfig
 from gateway.settings import GatewaySettings, TimeSettings, new_gateway_id
-from gateway.shell.announcer import Announcer
 from gateway.shell.auth import Authenticator
 from gateway.shell.connection import Surroundings
 from gateway.shell.downlink import Downlink
 from gateway.shell.drain import Drain
 from gateway.shell.entrance import Entrance
-from gateway.shell.gaps import Gaps
+from gateway.shell.heartbeat import HeartbeatSender
 from gateway.shell.lobby import Lobby
 from gateway.shell.memory import Memory
+from gateway.shell.rejoining import Rejoining
+from gateway.shell.room_reads import RoomReads
+from gateway.shell.router_link import RouterLink
 from gateway.shell.server import Server
 from gateway.shell.turns import Turns
-from gateway.shell.uplink import Uplink, UplinkLimits
+from gateway.shell.uplink import Uplink
+from gateway.shell.uplink_buffer import UplinkLimits
+from warren.batch import Pace
 from warren.bus import Bus
 from warren.clock import Clock, SystemClock
 from warren.envelope import Heartbeat
@@ -45,7 +50,6 @@ from warren.fault import watched
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
 from warren.namespaces import RateLimit
-from warren.position import Position
 from warren.probes import Probes, Readiness
 from warren.telemetry import Tracing
 from warren.topology import Topology
@@ -55,6 +59,8 @@ TICKS = 4
 MAX_TICK_S = 1.0
 # From being asked away for its age to being closed: a client needs a moment to come in elsewhere first.
 AGE_GRACE_S = 5.0
+# Rooms whose last messages are looked through at each tick for what is too old.
+TIDY_ROOMS = 64
 # What is said of the broker: it can be published to; it holds publishers back (an alarm of its own); it is away.
 UP, BLOCKED, DOWN = "up", "blocked", "down"
 # From this part of all sockets that it can have on the pod is not ready: clients go elsewhere before any is turned away.
@@ -101,9 +107,10 @@ class Gateway:
             _log_capped(limits.connections, room.connections, open_files)
         self._authenticator = Authenticator(settings.auth, self.clock)
         namespaces = settings.namespaces.namespaces
-        self.hub = Hub(topology.shards, lambda room: namespaces.policy(room).slow)
-        lease = Lease(topology.shards, times.lease_ms / 1_000, self._began)
+        self._recent = recent = RecentMessages(namespaces, limits.recent_room_bytes, limits.recent_bytes)
+        self.hub = Hub(lambda room: namespaces.policy(room).slow, recent)
         self.uplink = Uplink(
+            self.id,
             bus,
             topology,
             self.clock,
@@ -114,23 +121,29 @@ class Gateway:
                 times.publish_timeout_ms / 1_000,
                 limits.batch_count,
                 limits.batch_bytes,
-                limits.batch_interval_ms / 1_000,
             ),
+            Pace(limits.batch_interval_ms / 1_000, self.clock.busy),
             on_undelivered=self._undelivered,
-            on_overflow=lambda shard: self._announcer.tell(shard),
+            on_overflow=lambda shard: self._downlink.begin_anew(shard),
         )
-        self._announcer = Announcer(
+        self._heartbeat = HeartbeatSender(
             bus,
             topology,
             self.clock,
-            self.hub,
-            lease,
             self._pulse,
             every_s=times.announce_ms / 1_000,
-            on_lapse=self._lapsed,
-            on_shut=self._shut,
+            on_unreachable=self._unreachable,
         )
-        self._gaps = Gaps(self.id, topology.shards, self.hub, self.uplink, self.metrics, self._again)
+        self._routers = RouterLink(bus, topology, self.metrics)
+        self._reads = RoomReads(
+            topology.shards,
+            self.clock,
+            self.metrics,
+            self.hub,
+            recent,
+            RoomCatchUp(self.id, topology.shards, self.hub, recent, namespaces),
+            self._routers,
+        )
         self.lobby = Lobby(
             self.id,
             self.clock,
@@ -147,6 +160,9 @@ class Gateway:
         )
         self._memory = Memory(MemoryBudget(limits.buffer_bytes), self.clock, self.metrics, lambda: self.hub.spelled)
         self._turns = Turns(self.clock, self._memory.turn)
+        self._rejoining = Rejoining(
+            self.id, topology.shards, self.lobby.connections, self.uplink.place_for_joins, self.uplink.join
+        )
         self._downlink = Downlink(
             self.id,
             bus,
@@ -156,10 +172,10 @@ class Gateway:
             self._tracing,
             self.hub,
             self.uplink,
-            self._announcer,
-            lease,
-            self._gaps,
-            on_asked=self._renew,
+            self._routers,
+            self._reads,
+            on_begun=self._heartbeat.returned,
+            on_rejoin=self._rejoining.begin,
         )
         self._server = Server(
             settings.listen,
@@ -173,6 +189,8 @@ class Gateway:
                 self.metrics,
                 Entrance(self.uplink, self._tracing, topology.shards),
                 topology.shards,
+                self._reads.history,
+                self._reads.left,
                 ReadLimits(limits.read_bytes, limits.read_bytes_per_s),
                 everyones(limits.pod_read_bytes_per_s),
             ),
@@ -214,6 +232,7 @@ class Gateway:
         self._on_failed = on_failed
         self.failed = False  # the broker can never be had
         self.readiness.register("bus", self._bus_lacking)
+        self.readiness.register("log", self._log_lacking)
         self.readiness.register("keys", self._authenticator.lacking)
         load = Load(room.connections, limits.full_percent)
         self.readiness.register("load", lambda: "nearly full" if load.full(len(self.lobby)) else None)
@@ -254,7 +273,9 @@ class Gateway:
         await self.lobby.stop()
         await self._server.stop()
         self._turns.stop()
-        await self._announcer.stop()
+        await self._rejoining.stop()
+        await self._heartbeat.stop()
+        await self._routers.close()
         await self.uplink.close()
         await self._downlink.stop()
         await self.bus.close()
@@ -283,7 +304,9 @@ class Gateway:
             self.metrics.bus_up.set(1)
             self.lobby.degraded(self._bus_state() == UP)  # those who came before the broker was there
             await self._downlink.start()
-            await self._announcer.start()
+            self.uplink.begin()
+            self._rejoining.ask()
+            await self._heartbeat.start()
         except WarrenError as error:
             event(_log, "bus_refused", level=logging.ERROR, reason=str(error))
             self.failed = True
@@ -294,6 +317,12 @@ class Gateway:
         if not self.bus.up or not self._downlink.active:
             return "the broker is away"
         return "the broker holds back what is published (a memory or disk alarm)" if self.bus.blocked else None
+
+    def _log_lacking(self) -> str | None:
+        shards = self._downlink.lacking()
+        if not shards:
+            return None
+        return f"no router has told of shard {', '.join(map(str, shards))} yet"
 
     def _bus_state(self) -> str:
         return DOWN if not self.bus.up else BLOCKED if self.bus.blocked else UP
@@ -313,28 +342,15 @@ class Gateway:
         if connection is not None:
             connection.undelivered(ref, error)
 
-    def _again(self, conn: str, room: str, since: Position) -> None:
-        connection = self.lobby.find(conn)
-        if connection is not None:
-            connection.again(room, since)
-
-    def _renew(self, shard: int | None) -> None:
-        self.lobby.renew(shard)
-        self.uplink.renew(shard)
-
-    def _lapsed(self) -> None:
-        self.metrics.lapses()
-        event(_log, "lease_lapsed", level=logging.WARNING, gateway=self.id)
-        self._downlink.renew()  # the routers may have closed our door
-
-    def _shut(self) -> None:
-        event(_log, "unreachable", level=logging.WARNING, gateway=self.id, reason="nothing reaches our queue")
+    def _unreachable(self, why: str) -> None:
+        event(_log, "unreachable", level=logging.WARNING, gateway=self.id, reason=why)
         self._downlink.renew()
 
     def _tick(self, now: float) -> None:
-        self._announcer.check()
-        self._gaps.tick(now)
+        self._downlink.tick(now)
+        self._reads.tick(now)
         self.uplink.expire(now)
+        self._recent.tidy(self.clock.wall_us(), TIDY_ROOMS)
         self.metrics.rooms.set(self.hub.rooms)
 
     def _pulse(self) -> Heartbeat:
@@ -348,6 +364,7 @@ class Gateway:
             metrics.total_errors,
             _rss_bytes(),
             self._downlink.queue,
+            self.settings.limits.uplink_bytes,
         )
 
 

@@ -221,16 +221,28 @@ class LimitSettings(Settings):
         "Bytes of histories that all connections of a pod may be sent in a second; beyond it those wait that have had much.",
         ge=262_144,
     )
-    uplink_count: int = variable(16_384, "Messages of one shard that may wait for the broker.", ge=16)
+    uplink_count: int = variable(
+        16_384, "Messages of one shard that may wait for the broker, or for the routers to count them.", ge=16
+    )
     batch_count: int = variable(512, "Messages that go to one shard at once.", ge=1)
     batch_bytes: int = variable(262_144, "Bytes that go to one shard at once.", ge=1_024)
     batch_interval_ms: int = variable(
         20,
-        "Milliseconds from one beat to the next, at which batches go to a busy shard, so that they are fewer and larger; 0: always at once.",
+        "Most milliseconds from one batch to a busy shard to the next: so many where the pod is never idle, none while it has time to spare.",
         ge=0,
         le=1_000,
     )
-    uplink_bytes: int = variable(16 * 1_048_576, "Bytes of one shard that may wait for the broker.", ge=65_536)
+    uplink_bytes: int = variable(
+        16 * 1_048_576, "Bytes of one shard that may wait for the broker, or for the routers to count them.", ge=65_536
+    )
+    recent_room_bytes: int = variable(
+        1_048_576,
+        "Bytes of one room's last messages that the pod remembers, for members who come back and HISTORY; else the routers are asked.",
+        ge=0,
+    )
+    recent_bytes: int = variable(
+        64 * 1_048_576, "The same of all rooms together; beyond it those that hold most lose their oldest first.", ge=0
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> LimitSettings:
@@ -256,13 +268,6 @@ class TimeSettings(Settings):
         10_000, "How long a message waits for the broker before its sender is told to send it again.", ge=10
     )
     announce_ms: int = variable(1_000, "How often the gateway tells the routers that it lives.", ge=10, le=2_500)
-    lease_ms: int = variable(
-        4_000,
-        "After how long without a confirmed heartbeat the gateway takes nothing from the routers until they have asked it again; "
-        "at least 1000 less than WARREN_ROUTER_LEASE_MS.",
-        ge=30,
-        le=119_000,
-    )
     max_age_ms: int = variable(
         0,
         "How long a client may stay before it is asked to connect again, so that new pods get their share; at least 1000; 0: for ever.",
@@ -283,12 +288,6 @@ class TimeSettings(Settings):
         if 0 < value < 1_000:
             raise ValueError("must be 0 or at least 1000")
         return value
-
-    @model_validator(mode="after")
-    def _beats(self) -> TimeSettings:
-        if self.lease_ms < 2 * self.announce_ms:
-            raise ValueError("WARREN_GATEWAY_LEASE_MS must be at least twice WARREN_GATEWAY_ANNOUNCE_MS")
-        return self
 
     @model_validator(mode="after")
     def _drains(self) -> TimeSettings:

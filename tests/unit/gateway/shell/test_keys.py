@@ -39,6 +39,9 @@ class HeldClock:
     def thread(self) -> float:
         return 0.0
 
+    def busy(self) -> float:
+        return 0.0
+
 
 def test_each_public_key_is_bound_to_its_family():
     """An RSA key is good for RS256 alone, P-256 for ES256, Ed25519 for EdDSA."""

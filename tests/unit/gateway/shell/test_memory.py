@@ -29,6 +29,9 @@ class SteppedClock:
     def thread(self) -> float:
         return 0.0
 
+    def busy(self) -> float:
+        return 0.0
+
 
 class One:
     """A connection that holds what it is told to."""

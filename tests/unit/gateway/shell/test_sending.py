@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.shell.sending import Sending
+from gateway.shell.sending import LEAVE, MESSAGE, Sending
 from warren import envelope
 
 
@@ -10,34 +10,71 @@ def message(id: str = "") -> envelope.Publish:  # noqa: A002
     return envelope.Publish("r", "CHAT", b"1", 1, "g~1", "ann", id)
 
 
-def test_a_message_without_id_waits_for_its_confirm_only():
-    """Without an id nobody waits once it is sent."""
+def test_a_message_without_id_waits_until_it_has_counted():
+    """A confirm is not enough: it may be of a life that is over."""
     sending = Sending(message(), 0, 0.0, 10.0)
     assert sending.waits
     sending.settle(batch=1)
-    assert (sending.waits, sending.envelope) == (False, None)
+    assert sending.waits
+    sending.counted, sending.envelope = True, None
+    assert not sending.waits
 
 
 def test_a_message_with_an_id_waits_for_its_answer():
-    """With an id it waits for the router's answer too, though its payload is let go with the confirm."""
+    """Also where it is known to have counted."""
     sending = Sending(message("m"), 0, 0.0, 10.0)
-    sending.settle(batch=1)
-    assert (sending.waits, sending.envelope) == (True, None)
-    sending.answered = True
+    sending.counted, sending.envelope = True, None
+    assert sending.waits
+    sending.awaited = False
     assert not sending.waits
 
 
-def test_a_message_with_an_id_of_our_own_waits_for_its_confirm_only():
+def test_what_is_answered_waits_for_nothing():
+    """Though nobody has said that it counted."""
+    sending = Sending(message("m"), 0, 0.0, 10.0)
+    sending.answered = True
+    assert not sending.waits
+    assert sending.envelope is not None
+
+
+def test_a_message_with_an_id_of_our_own_waits_for_no_answer():
     """Nobody is told that it was accepted, so nobody waits for that."""
     sending = Sending(message("~g~1.1"), 0, 0.0, 10.0)
     assert (sending.waits, sending.id) == (True, "")
-    sending.settle(batch=1)
+    sending.counted, sending.envelope = True, None
     assert not sending.waits
 
 
-def test_joins_and_leaves_wait_for_their_confirm():
-    """A join belongs to nobody who could be told, so it waits only to be sent."""
-    sending = Sending(envelope.Join("r", "g~1", "ann", "j"), 0, 0.0, 0.0)
-    assert (sending.waits, sending.conn, sending.id) == (True, "", "")
-    sending.settle()
-    assert not sending.waits
+def test_an_answer_is_known_by_its_key():
+    """By connection, id and room, and by what it is to; where none comes there is no key, and nobody waits for it."""
+    found = [
+        (sending.key, sending.awaited)
+        for sending in (
+            Sending(message("m"), 0, 0.0, 10.0),
+            Sending(message("~m"), 0, 0.0, 10.0),
+            Sending(envelope.Leave(("r",), "g~1", "l"), 0, 0.0, 0.0),
+            Sending(envelope.Leave(("r",), "g~1"), 0, 0.0, 0.0),
+            Sending(envelope.Join("r", "g~1", "ann", "j"), 0, 0.0, 0.0),
+        )
+    ]
+    assert found == [
+        (("g~1", "m", "r", MESSAGE), True),
+        ((), False),
+        (("g~1", "l", "r", LEAVE), True),
+        ((), False),
+        ((), False),
+    ]
+
+
+def test_what_has_to_count_is_kept():
+    """Messages, and leaves that are answered; who wants to join asks anew. Messages alone count against the limits."""
+    found = [
+        (sending.kept, sending.charged)
+        for sending in (
+            Sending(message(), 0, 0.0, 10.0),
+            Sending(envelope.Join("r", "g~1", "ann", "j"), 0, 0.0, 0.0),
+            Sending(envelope.Leave(("r",), "g~1", "l"), 0, 0.0, 0.0),
+            Sending(envelope.Leave(("r",), "g~1"), 0, 0.0, 0.0),
+        )
+    ]
+    assert found == [(True, True), (False, False), (True, False), (False, False)]

@@ -80,22 +80,20 @@ def test_who_says_bye_is_gone_at_once():
 def test_the_sums_are_of_those_that_live():
     """A gateway that was only met counts as a gateway, without figures."""
     gateways = Gateways(5.0)
-    gateways.heartbeat(beat("g2", connections=1, messages_in=2, messages_out=3, errors=4, rss_bytes=5), 0.0)
-    gateways.heartbeat(beat("g1", connections=10, messages_in=20, messages_out=30, errors=40, rss_bytes=50), 0.0)
+    gateways.heartbeat(
+        beat("g2", connections=1, messages_in=2, messages_out=3, errors=4, rss_bytes=5, uplink_bytes=6), 0.0
+    )
+    gateways.heartbeat(
+        beat("g1", connections=10, messages_in=20, messages_out=30, errors=40, rss_bytes=50, uplink_bytes=60), 0.0
+    )
     gateways.heartbeat(beat("gone", connections=1_000), 0.0)
     gateways.meet("g3", 0.0)
     gateways.bye("gone")
-    assert gateways.totals() == Totals(3, 11, 22, 33, 44, 55)
+    assert gateways.totals() == Totals(3, 11, 22, 33, 44, 55, 66)
     assert [said.gateway for said in gateways.said()] == ["g1", "g2"]
 
 
-def test_who_is_suspected_or_not_known_is_not_to_be_waited_for():
-    """Until its next heartbeat."""
+def test_uplinks_that_outgrow_a_log_are_told_once_and_so_is_their_end():
+    """As much as the log surely keeps is not too much."""
     gateways = Gateways(5.0)
-    assert gateways.suspected("g1")
-    gateways.heartbeat(beat(), 0.0)
-    assert not gateways.suspected("g1")
-    gateways.suspect("g1", 1.0)
-    assert gateways.suspected("g1")
-    gateways.heartbeat(beat(), 2.0)
-    assert not gateways.suspected("g1")
+    assert [gateways.outgrown(each, 100) for each in (100, 101, 200, 100, 0)] == [None, True, None, False, None]

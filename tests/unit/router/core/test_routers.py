@@ -1,7 +1,7 @@
 """Routers: leases that heartbeats renew."""
 
 from router.core.routers import Routers
-from warren.envelope import RouterHeartbeat
+from warren.envelope import RouterHeartbeat, Spoken
 
 
 def test_a_router_lives_until_its_lease_ends():
@@ -35,3 +35,30 @@ def test_no_lease_ends_for_what_could_not_be_heard():
     assert routers.expire(9.4) == []
     assert routers.expire(9.5) == ["a"]
     assert routers.living == {"b"}
+
+
+def test_how_far_a_speaker_had_got_outlives_it():
+    """The next one goes on from there; what a slower one says takes nothing back, and another life of the log counts anew."""
+    routers = Routers()
+    routers.heartbeat(RouterHeartbeat("a", 1, shards=(Spoken(3, "x", 10, 5),)), 0.0)
+    routers.heartbeat(RouterHeartbeat("b", 1, shards=(Spoken(3, "x", 8, 7),)), 0.0)
+    assert routers.speaking(3) == {"a", "b"}
+    routers.heartbeat(RouterHeartbeat("b", 1), 0.0)
+    routers.bye("a")
+    assert routers.speaking(3) == frozenset()
+    assert routers.spoken(3) == routers.spoken(3, "x") == Spoken(3, "x", 10, 7)
+    assert routers.spoken(3, "y") is None
+    assert routers.spoken(4) is None
+    routers.heartbeat(RouterHeartbeat("b", 1, shards=(Spoken(3, "y", 1, -1),)), 0.0)
+    assert routers.spoken(3) == Spoken(3, "y", 1, -1)
+
+
+def test_all_know_what_the_one_that_knows_least_knows():
+    """One of an older version that says nothing of it knows the first; who is gone does not count."""
+    routers = Routers()
+    assert routers.know(3, ()) == 3
+    routers.heartbeat(RouterHeartbeat("a", 1, knows=2), 0.0)
+    routers.heartbeat(RouterHeartbeat("b", 1), 0.0)
+    assert routers.know(3, {"a"}) == 2
+    assert routers.know(1, {"a"}) == 1
+    assert routers.know(3, {"a", "b", "gone"}) == 1

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 import pytest_asyncio
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -16,9 +17,9 @@ from router.shell.intake import Intake
 from router.shell.sandbox import Sandbox
 from router.shell.steady import Steady
 from warren.address import shard_of
-from warren.batch import BatchLimits
+from warren.batch import BatchLimits, Pace
 from warren.bus import Properties
-from warren.envelope import decode
+from warren.envelope import Notified, decode
 from warren.errors import NotConfirmed, Unroutable
 from warren.metrics import RouterMetrics
 from warren.telemetry import Tracing, trace_id
@@ -34,7 +35,8 @@ class Stand:
         steady = Steady(self.bus)
         self.intake = Intake(
             self.bus, self.topology, steady, Aside(steady, self.topology.notify_dead, self.metrics), self.clock,
-            self.metrics, tracing or Tracing("router"), limits or BatchLimits(), Sandbox(1.0), prefetch=10, max_bytes=100,
+            self.metrics, tracing or Tracing("router"), limits or BatchLimits(), Pace(0.0, float), Sandbox(1.0),
+            router="r1", prefetch=10, max_bytes=100,
         )  # fmt: skip
         self.acked = []
 
@@ -56,7 +58,7 @@ class Stand:
         return [published for published in self.bus.published if published.exchange == self.topology.notify_dead]
 
     def payloads(self):
-        return [message.payload for published in self.ingress() for message in decode(published.body)]
+        return [message.payload for published in self.ingress() for message in decode(published.body)[1:]]
 
 
 @pytest_asyncio.fixture
@@ -78,9 +80,18 @@ async def test_a_notification_goes_to_the_shard_of_its_address(stand):
     (published,) = stand.ingress()
     assert published.key == str(shard_of("@ann", 4))
     assert (published.mandatory, published.persistent) == (True, True)
-    (message,) = decode(published.body)
+    head, message = decode(published.body)
+    assert head == Notified("r1", stand.clock.wall_us())
     assert (message.room, message.type, message.id, message.payload) == ("@ann", "deal", "m1", b'"x"')
     assert message.at_us == stand.clock.wall_us()
+
+
+async def test_a_notification_without_an_id_gets_one_of_its_own(stand):
+    """So that a record that stands in the log twice counts once; each another one, that no sender can have; one that has an id keeps it."""
+    given = [stand.give("room.a", b"1"), stand.give("room.a", b"2"), stand.give("room.a", b"3", message_id="mine")]
+    await eventually(lambda: all(delivery.fate for delivery in given))
+    messages = [message for published in stand.ingress() for message in decode(published.body)[1:]]
+    assert [message.id for message in messages] == ["~r1.1", "~r1.2", "mine"]
 
 
 async def test_order_is_kept_when_a_publish_is_repeated(stand):
@@ -212,7 +223,7 @@ async def test_a_trace_goes_on_from_the_headers():
     ]
     await eventually(lambda: all(delivery.fate for delivery in last))
     send, notify = exporter.get_finished_spans()
-    plain, traced = [message for published in stand.ingress() for message in decode(published.body)]
+    plain, traced = [message for published in stand.ingress() for message in decode(published.body)[1:]]
     assert plain.trace == ""
     assert trace_id(traced.trace) == trace_id(TRACE)
     assert traced.trace[36:52] == f"{send.context.span_id:016x}"
@@ -229,3 +240,95 @@ async def test_what_can_not_be_set_aside_goes_to_the_brokers_dead_letters(stand)
     good = stand.give("user.ann", b"2")
     await eventually(lambda: bad.fate and good.fate)
     assert (bad.fate, good.fate) == ("rejected", "acked")
+
+
+LIST = "application/vnd.warren.notifications+json"
+
+
+async def test_a_list_is_acknowledged_when_all_of_its_entries_are_confirmed_or_set_aside(stand):
+    """The valid ones go to the shards of their addresses, in order and with ids; the invalid one is set aside by itself, with its place."""
+    stand.bus.script("", Unroutable())
+    body = b'[{"address":"room.a","payload":1},{"address":"nowhere","payload":2},{"address":"room.a","payload":3,"id":"mine"}]'
+    delivery = stand.give("any.key", body, content_type=LIST, headers={"mine": 1})
+    await eventually(lambda: delivery.fate == "acked")
+    assert len(stand.dead()) == 2  # a queue had it with the second
+    messages = [message for published in stand.ingress() for message in decode(published.body)[1:]]
+    assert [(message.room, message.id, message.payload) for message in messages] == [
+        ("a", "~r1.1", b"1"), ("a", "mine", b"3"),
+    ]  # fmt: skip
+    kept = stand.dead()[-1]
+    assert kept.body == b'{"address":"nowhere","payload":2}'
+    assert kept.properties.content_type == "application/json"
+    headers = kept.properties.headers
+    assert headers["x-warren-reason"].startswith("invalid address")
+    assert (headers["x-warren-index"], headers["mine"]) == (1, 1)
+    value = stand.metrics.registry.get_sample_value
+    assert value("warren_router_notifications_total") == 2
+    assert value("warren_router_dead_total", {"reason": "invalid address"}) == 1
+
+
+async def test_a_list_waits_for_its_slowest_entry(stand):
+    """Entries of other shards are confirmed; the message is not acknowledged before the last."""
+    rooms = {shard_of(room, 4): room for room in "abcdefghijkl"}
+    body = b"[%s]" % b",".join(b'{"address":"room.%s","payload":1}' % room.encode() for room in rooms.values())
+    stand.bus.script("0", *[NotConfirmed()] * 1_000)
+    delivery = stand.give("x", body, content_type=LIST)
+    others = {str(shard) for shard in rooms if shard}
+    await eventually(lambda: others < {published.key for published in stand.ingress()})
+    assert delivery.fate == ""
+    stand.bus.outcomes.clear()
+    await eventually(lambda: delivery.fate == "acked")
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[", b"[" + b"1," * 1_000 + b"1]"])
+async def test_what_is_no_list_is_set_aside_whole(stand, body):
+    """Once, with its own content type and a reason, and what follows is taken; a list of nothing is done at once."""
+    bad, empty, good = [
+        stand.give("x", body, content_type=LIST), stand.give("x", b"[]", content_type=LIST), stand.give("room.a", b"1"),
+    ]  # fmt: skip
+    await eventually(lambda: bad.fate == empty.fate == good.fate == "acked")
+    (kept,) = stand.dead()
+    assert (kept.body, kept.properties.content_type) == (body, LIST)
+    assert kept.properties.headers["x-warren-reason"].partition(":")[0] in {"invalid list", "too many"}
+    assert "x-warren-index" not in kept.properties.headers
+
+
+async def test_a_list_larger_than_what_may_wait_keeps_its_order():
+    """Its entries wait for their turn, also the invalid ones, and stay in order with the messages before and after."""
+    stand = await Stand(BatchLimits(batch_count=1, waiting_count=1)).start()
+    entries = b",".join(b'{"address":"room.a","payload":%d},1' % number for number in range(1, 9))
+    given = [
+        stand.give("room.a", b"0"),
+        stand.give("x", b"[%s]" % entries, content_type=LIST),
+        stand.give("room.a", b"9"),
+    ]
+    await eventually(lambda: all(delivery.fate == "acked" for delivery in given))
+    assert stand.payloads() == [b"%d" % number for number in range(10)]
+    assert [kept.properties.headers["x-warren-index"] for kept in stand.dead()] == list(range(1, 16, 2))
+    await stand.intake.kill()
+
+
+async def test_a_list_that_comes_again_is_tried_first_and_then_taken(stand):
+    """As a single one is."""
+    delivery = Delivered(b'[{"address":"room.a","payload":1},1]', "x", Properties(content_type=LIST), redelivered=True)
+    stand.subscription.deliver(delivery)
+    await eventually(lambda: delivery.fate == "acked")
+    assert stand.payloads() == [b"1"]
+    assert [kept.body for kept in stand.dead()] == [b"1"]
+
+
+async def test_each_traced_entry_of_a_list_has_its_own_span():
+    """Only those that carry a sampled context."""
+    exporter = InMemorySpanExporter()
+    tracing = Tracing(
+        "router", {"OTEL_TRACES_SAMPLER": "parentbased_always_off"}, processor=SimpleSpanProcessor(exporter)
+    )
+    stand = await Stand(tracing=tracing).start()
+    body = b'[{"address":"room.a","payload":1},{"address":"room.a","payload":2,"traceparent":"%s"}]' % TRACE.encode()
+    delivery = stand.give("x", body, content_type=LIST, headers={"traceparent": TRACE})
+    await eventually(lambda: delivery.fate)
+    assert len(exporter.get_finished_spans()) == 2
+    plain, traced = [message for published in stand.ingress() for message in decode(published.body)[1:]]
+    assert (plain.trace, trace_id(traced.trace)) == ("", trace_id(TRACE))
+    await stand.intake.kill()
+    tracing.shutdown()

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.shell.opening import claim_in, opened
-from warren.envelope import Bye, Claim, Join, Leave, encode
+from router.shell.opening import opened
+from warren.envelope import Bye, Leave, encode
 
 
 def test_a_good_batch_opens_whole():
@@ -35,14 +35,3 @@ def test_no_bytes_raise(body):
     envelopes, reason = opened(body)
     assert isinstance(envelopes, list)
     assert reason or body[:2] == b"\x92\x01"
-
-
-def test_a_claim_is_a_batch_of_its_own():
-    """Anything else is none: other envelopes, several of them, what is spoilt, and what is too large to be one."""
-    claim = Claim("r1", 7)
-    assert claim_in(encode([claim])) == claim
-    assert claim_in(encode([claim, claim])) is None
-    assert claim_in(encode([Join("a", "g~1", "u")])) is None
-    assert claim_in(encode([])) is None
-    assert claim_in(b"\xc1") is None
-    assert claim_in(encode([Claim("r" * 300, 7)])) is None

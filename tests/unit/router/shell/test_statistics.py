@@ -1,31 +1,29 @@
 """Statistics: the installation in figures."""
 
-from tests.support.eventually import eventually
-from tests.support.router_ground import ground
+from types import SimpleNamespace
 
-from router.shell.possession import Possession
+from tests.support.scripted_bus import ManualClock
+
+from router.core.gateways import Gateways
+from router.core.members import RoomTable
 from router.shell.statistics import Statistics
-from warren.envelope import Announce, Heartbeat, Members, decode
+from warren.envelope import Heartbeat
 
 
-async def test_it_sums_the_gateways_and_says_what_this_router_owns():
-    """Each gateway's own figures, their sums, and the shards, rooms and members of this router."""
-    place = ground(routers=("r1",))
-    possession = Possession(0, place, lambda: None, lambda: None, lambda: 0)
-    statistics = Statistics("r1", place.clock, place.gateways, lambda: [possession])
-    started = place.clock.wall_us() - 5_000_000
-    place.gateways.heartbeat(Heartbeat("g1", started, 1, 2, 3, 4, 5), 0.0)
-    place.gateways.heartbeat(Heartbeat("g2", started, 10, 20, 30, 40, 50), 0.0)
-    assert statistics.figures()["router"] == {"id": "r1", "shards": [], "rooms": 0, "members": 0}
-    possession.opened(await place.bus.lane(lambda: None))
-    possession.consuming()
-    (claim,) = await eventually(lambda: [decode(each.body)[0] for each in place.bus.published])
-    possession.claimed(claim)
-    term = possession.shard.term
-    possession.announced(Announce("g1", 0, term, (Members("a", (("g1~1", "u"), ("g1~2", "u"))),), True, 1))
-    possession.announced(Announce("g2", 0, term, (), True, 1))
-    await eventually(lambda: possession.live)
-    place.clock.advance(2.5)
+async def test_it_sums_the_gateways_and_says_what_this_router_speaks_for():
+    """Each gateway's own figures, their sums, and the shards, rooms and members that this router speaks for; not what it only reads."""
+    clock, gateways = ManualClock(), Gateways(5.0)
+    rooms = RoomTable()
+    rooms.join("a", "g1", "g1~1", "u")
+    rooms.join("a", "g1", "g1~2", "u")
+    shards = [
+        SimpleNamespace(number=number, speaks=number == 3, fold=SimpleNamespace(rooms=rooms)) for number in (2, 3)
+    ]
+    statistics = Statistics("r1", clock, gateways, lambda: shards)
+    started = clock.wall_us() - 5_000_000
+    gateways.heartbeat(Heartbeat("g1", started, 1, 2, 3, 4, 5), 0.0)
+    gateways.heartbeat(Heartbeat("g2", started, 10, 20, 30, 40, 50), 0.0)
+    clock.advance(2.5)
     figures = statistics.figures()
     assert (figures["connections"], figures["errors"], figures["memory"], figures["uptime"]) == (11, 44, 55, 2.5)
     assert figures["messages"] == {"in": 22, "out": 33}
@@ -37,4 +35,4 @@ async def test_it_sums_the_gateways_and_says_what_this_router_owns():
         "memory": 5,
         "uptime": 7.5,
     }
-    assert figures["router"] == {"id": "r1", "shards": [0], "rooms": 1, "members": 2}
+    assert figures["router"] == {"id": "r1", "shards": [3], "rooms": 1, "members": 2}

@@ -7,13 +7,14 @@ from tests.support.eventually import eventually
 from tests.support.scripted_bus import ScriptedBus
 
 from router.shell.steady import Steady
+from warren.bus import Properties
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 
 
 async def test_what_is_confirmed_goes_once():
     """With the exchange, key, body and flags that were given."""
     bus = ScriptedBus()
-    assert await Steady(bus).publish("x", "k", b"1", mandatory=True)
+    assert await Steady(bus).publish("x", "k", b"1", Properties())
     (published,) = bus.published
     assert (published.exchange, published.key, published.body, published.mandatory) == ("x", "k", b"1", True)
     assert published.persistent
@@ -24,7 +25,7 @@ async def test_what_fails_is_repeated_until_it_is_confirmed(error):
     """Whatever the failure, the same bytes go again."""
     bus = ScriptedBus()
     bus.script("k", error, error)
-    assert await Steady(bus).publish("x", "k", b"1")
+    assert await Steady(bus).publish("x", "k", b"1", Properties())
     assert [published.body for published in bus.published] == [b"1"] * 3
 
 
@@ -32,7 +33,7 @@ async def test_a_missing_queue_is_said_once(caplog):
     """However often it is tried, one line names the exchange that leads nowhere."""
     bus = ScriptedBus()
     bus.script("k", Unroutable(), Unroutable())
-    assert await Steady(bus).publish("x", "k", b"1", mandatory=True)
+    assert await Steady(bus).publish("x", "k", b"1", Properties())
     (line,) = caplog.records
     assert (line.getMessage(), line.warren_fields["exchange"]) == ("no_queue", "x")
 
@@ -53,5 +54,5 @@ async def test_what_is_not_wanted_any_more_is_not_repeated():
     """It says that it was not confirmed."""
     bus = ScriptedBus()
     bus.script("k", NotConfirmed(), NotConfirmed())
-    assert not await Steady(bus).publish("x", "k", b"1", wanted=lambda: len(bus.published) < 2)
+    assert not await Steady(bus).publish("x", "k", b"1", Properties(), lambda: len(bus.published) < 2)
     assert len(bus.published) == 2

@@ -40,7 +40,7 @@ async def test_a_publish_under_way_at_a_cut_is_not_confirmed() -> None:
     broker.cut(bus)
     with pytest.raises(NotConfirmed):
         await task
-    assert broker.depth(TOPOLOGY.shard_queue(0).name) == 1
+    assert broker.depth(TOPOLOGY.log(0).name) == 1
 
 
 async def test_start_waits_while_cut_off() -> None:
@@ -99,13 +99,12 @@ async def test_nothing_is_left_in_a_broker_after_close() -> None:
         prefetch=1,
         on_lost=lambda: lost.append("subscription"),
     )
-    await bus.lane(lambda: lost.append("lane"))
     bus.watch(lambda up: lost.append(str(up)))
 
     def more(_: Record) -> bool:
         return True
 
-    reading = asyncio.create_task(bus.read(TOPOLOGY.history_stream(0).name, "first", more))
+    reading = asyncio.create_task(bus.tail(TOPOLOGY.log(0).name, "first", more))
     await asyncio.sleep(0)
     await bus.close()
     with pytest.raises(BusUnavailable):

@@ -69,13 +69,13 @@ async def test_declaring_again_changes_nothing() -> None:
     bench = Bench()
     assert bench.put(bench.topology.ingress, "0") == "confirmed"
     bench.broker.declare(bench.topology)
-    assert bench.broker.depth(bench.topology.shard_queue(0).name) == 1
+    assert bench.broker.depth(bench.topology.log(0).name) == 1
 
 
 @pytest.mark.parametrize(
     "queue",
     [
-        Queue("warren.shard.0", "quorum", {}),
+        Queue("warren.log.0", "quorum", {}),
         Queue("warren.guard", "quorum", {"x-max-length": 3}),
         Queue("warren.guard", "stream", {"x-max-length": 2}),
     ],

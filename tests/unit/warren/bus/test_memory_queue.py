@@ -1,4 +1,4 @@
-"""MemoryQueue and MemoryStream: order, limits and where dead messages go; by examples and by a random walk against a naive model."""
+"""MemoryQueue: order, limits and where dead messages go; by examples and by a random walk against a naive model."""
 
 import asyncio
 from typing import Any
@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from tests.support.eventually import eventually
 
 from warren.bus import Delivery, Properties
-from warren.bus.memory_queue import BURST, MemoryConsumer, MemoryQueue, MemoryStream, Message
+from warren.bus.memory_queue import BURST, MemoryConsumer, MemoryQueue, Message
 from warren.topology import Queue
 
 MUCH = 1_000_000
@@ -155,22 +155,6 @@ async def test_a_deleted_queue_is_empty_and_its_consumers_are_dead() -> None:
     await asyncio.sleep(0)
     taken[0].reject(requeue=True)
     assert (len(bench.queue), bodies(taken)) == (0, [b"a"])
-
-
-async def test_a_stream_keeps_the_newest_within_its_bytes() -> None:
-    """The oldest records go when there are too many bytes; offsets run on, and a reader gets what is left."""
-    stream = MemoryStream(Queue("s", "stream", {"x-max-length-bytes": 10}), MUCH)
-    assert (len(stream), stream.first, stream.last, stream.after(0, 10)) == (0, 0, 0, [])
-    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    stream.wait(waiter)
-    for number in range(5):
-        stream.put(b"%d" % number * 4)
-    assert waiter.done()
-    assert (len(stream), stream.first, stream.last) == (2, 3, 4)
-    assert [(record.offset, record.body) for record in stream.after(0, 10)] == [(3, b"3333"), (4, b"4444")]
-    assert [record.offset for record in stream.after(4, 10)] == [4]
-    assert [record.offset for record in stream.after(0, 1)] == [3]
-    assert stream.after(5, 10) == []
 
 
 class QueueWalk(RuleBasedStateMachine):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -11,7 +12,7 @@ from tests.support.amqp_server import AmqpServer, Published
 from tests.support.eventually import eventually
 
 from warren.bus import Source
-from warren.bus.rabbit import LinkTimes, RabbitBus
+from warren.bus.rabbit import CONFIRM_S, LinkTimes, RabbitBus
 from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch
 from warren.topology import Topology
 
@@ -38,12 +39,15 @@ def names(server: AmqpServer) -> list[str]:
 
 
 async def test_publishing_and_consuming_have_connections_of_their_own(server: AmqpServer, bus: RabbitBus) -> None:
-    """Two connections at start, a third one with the first lane; the topology is declared once."""
+    """Two connections at start, a third one with the first stream that is read; the topology is declared once."""
     await bus.start()
     assert names(server) == ["unit/consume", "unit/publish"]
-    await bus.lane(lambda: None)
-    assert names(server) == ["unit/consume", "unit/lanes", "unit/publish"]
-    assert len(server.of(spec.Queue.Declare)) == len(TOPOLOGY.queues())
+    reading = asyncio.create_task(bus.tail("log", "first", lambda _: True))
+    await eventually(lambda: server.of(spec.Basic.Consume))
+    assert names(server) == ["unit/consume", "unit/publish", "unit/read"]
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    assert len(server.declared()) == len(TOPOLOGY.queues())
 
 
 async def test_after_a_reconnect_publishing_does_not_wait_for_the_topology(server: AmqpServer, bus: RabbitBus) -> None:
@@ -51,16 +55,14 @@ async def test_after_a_reconnect_publishing_does_not_wait_for_the_topology(serve
     told: list[bool] = []
     await bus.start()
     bus.watch(told.append)
-    server.refuse[spec.Queue.Declare] = lambda _: None  # the broker takes its time
+    server.refuse[spec.Queue.Bind] = lambda _: None  # the broker takes its time
     server.drop()
     await eventually(lambda: told == [False, True])
     await bus.publish("ex", "key", b"x")
-    await eventually(lambda: len(server.of(spec.Queue.Declare)) == len(TOPOLOGY.queues()) + 1)
+    await eventually(lambda: len(server.declared()) == 2 * len(TOPOLOGY.queues()))
     server.refuse[spec.Queue.Declare] = lambda _: spec.Channel.Close(406, "PRECONDITION_FAILED", 50, 10)
     server.drop()
-    await eventually(
-        lambda: len(server.of(spec.Queue.Declare)) >= len(TOPOLOGY.queues()) + 4
-    )  # refused at each connect
+    await eventually(lambda: sum(not frame.nowait for frame in server.declared()) >= 3)  # refused at each connect
     assert not bus.up
 
 
@@ -95,6 +97,127 @@ async def test_after_a_refusal_another_channel_publishes(server: AmqpServer, bus
         lambda: any(number == former for number, frame in server.frames if type(frame) is spec.Channel.Close)
     )
     assert (bus.up, told) == (True, [])
+
+
+async def test_a_confirm_that_is_owed_has_the_next_publish_go_by_another_channel(
+    server: AmqpServer, bus: RabbitBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the one that owes it is not done with; and where another channel's confirms stay away too, the next node is taken."""
+    monkeypatch.setattr("warren.bus.rabbit.CONFIRM_S", 0.02)
+    monkeypatch.setattr("warren.bus.rabbit.REPLACE_FIRST_S", 0.0)
+    async with AmqpServer() as other:
+        bus = RabbitBus([server.url, other.url], TOPOLOGY, name="unit", times=TIMES)
+        await bus.start()
+        server.on_publish = lambda _: None
+        for _ in range(2):
+            with pytest.raises(NotConfirmed, match="no confirm came"):
+                await bus.publish("ex", "key", b"x")
+            await eventually(lambda: bus._replacing is None)
+        assert len({published.channel for published in server.published}) == 2
+        await eventually(lambda: "unit/publish" in names(other))
+        await eventually(lambda: bus.up)
+        await bus.publish("ex", "key", b"x")
+        await bus.close()
+
+
+async def test_a_node_that_opens_no_channel_is_left_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands still, and AMQP's heartbeat would notice that later."""
+    monkeypatch.setattr("warren.bus.rabbit.CONFIRM_S", 0.02)
+    async with AmqpServer() as frozen, AmqpServer() as other:
+        bus = RabbitBus([frozen.url, other.url], TOPOLOGY, name="unit", times=TIMES)
+        await bus.start()
+        frozen.on_publish = lambda _: None
+        frozen.refuse[spec.Channel.Open] = lambda _: None
+        with pytest.raises(NotConfirmed):
+            await bus.publish("ex", "key", b"x")
+        await eventually(lambda: "unit/publish" in names(other) and bus.up)
+        await bus.publish("ex", "key", b"x")
+        await bus.close()
+
+
+async def test_a_slow_broker_is_given_longer(
+    server: AmqpServer, bus: RabbitBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing was confirmed in time the next confirm may take twice as long, up to a limit: somebody gets one."""
+    monkeypatch.setattr("warren.bus.rabbit.LONGEST_CONFIRM_S", 3 * CONFIRM_S)
+    await bus.start()
+    given: list[float] = []
+    for timely in (False, False, False, True):
+        bus._replace_at, channel = 0.0, bus._publisher
+        assert channel is not None
+        channel.timely = timely
+        bus._refused(channel)
+        given.append(bus._confirm_s / CONFIRM_S)
+        await eventually(lambda: bus._replacing is None and bus.up)
+    assert given == [2.0, 3.0, 3.0, 1.0]
+
+
+async def test_the_last_entry_is_asked_of_another_node(server: AmqpServer) -> None:
+    """On a connection of its own, which is made when it is needed; readers can be sent to the next node, and then the other one is asked."""
+    async with AmqpServer() as other:
+        bus = RabbitBus([server.url, other.url], TOPOLOGY, name="unit", times=TIMES)
+        await bus.start()
+        reading = asyncio.create_task(bus.tail("log", "first", lambda _: True))
+        await eventually(lambda: server.of(spec.Basic.Consume))
+        assert "unit/ask" not in names(other)
+
+        async def asked(node: AmqpServer) -> int | None:
+            node.frames.clear()
+            asking = asyncio.create_task(bus.last("log"))
+            await eventually(lambda: node.of(spec.Basic.Consume))
+            (channel,) = (number for number, frame in node.frames if isinstance(frame, spec.Basic.Consume))
+            node.deliver(channel, 1, b"x", headers={"x-stream-offset": 41})
+            return await asking
+
+        assert await asked(other) == 41
+        bus.move_readers()
+        with pytest.raises(BusUnavailable):
+            await reading
+        await eventually(lambda: bus._reading.connection is not None)
+        assert await asked(server) == 41
+        await bus.close()
+
+
+async def test_while_the_other_node_is_away_the_same_one_tells_the_last_entry(
+    server: AmqpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks again and again has not the connection moved each time to a node that does not answer."""
+    monkeypatch.setattr("warren.bus.rabbit.LAST_S", 0.2)
+    async with await asyncio.start_server(lambda _, __: None, "127.0.0.1", 0) as mute:
+        hole = f"amqp://guest:guest@127.0.0.1:{mute.sockets[0].getsockname()[1]}/"
+        bus = RabbitBus([server.url, hole], TOPOLOGY, name="unit", times=replace(TIMES, connect_s=0.5))
+        await bus.start()
+        reading = asyncio.create_task(bus.tail("log", "first", lambda _: True))
+        await eventually(lambda: server.of(spec.Basic.Consume))
+
+        for _ in range(4):
+            await bus.last("log")
+            await eventually(lambda: bus._asking.connection is not None)
+        moved_at = bus._asking._moved_at
+        for _ in range(3):
+            server.frames.clear()
+            asking = asyncio.create_task(bus.last("log"))
+            await eventually(lambda: server.of(spec.Basic.Consume))
+            (channel,) = (number for number, frame in server.frames if isinstance(frame, spec.Basic.Consume))
+            server.deliver(channel, 1, b"x", headers={"x-stream-offset": 41})
+            assert await asking == 41
+        assert bus._asking._moved_at == moved_at
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        await bus.close()
+
+
+async def test_a_last_entry_that_nobody_tells_is_none(
+    server: AmqpServer, bus: RabbitBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty stream says nothing, a node that stands still says nothing, and one that has no such stream refuses."""
+    monkeypatch.setattr("warren.bus.rabbit.LAST_S", 0.05)
+    await bus.start()
+    assert await bus.last("log") is None
+    server.refuse[spec.Basic.Consume] = lambda _: spec.Channel.Close(404, "NOT_FOUND", 60, 20)
+    assert await bus.last("log") is None
+    await bus.close()
+    assert await bus.last("log") is None
 
 
 async def test_refusals_do_not_make_channel_after_channel(server: AmqpServer, bus: RabbitBus) -> None:
@@ -149,7 +272,7 @@ async def test_a_subscription_to_a_queue_of_other_settings_is_refused(server: Am
     await bus.start()
     server.refuse[spec.Queue.Declare] = lambda _: spec.Channel.Close(406, "PRECONDITION_FAILED", 50, 10)
     with pytest.raises(TopologyMismatch):
-        await bus.subscribe(lambda: Source(TOPOLOGY.shard_queue(0)), lambda _: None, prefetch=1)
+        await bus.subscribe(lambda: Source(TOPOLOGY.notify_queue()), lambda _: None, prefetch=1)
 
 
 async def test_a_depth_that_is_not_answered_is_none(
@@ -158,6 +281,7 @@ async def test_a_depth_that_is_not_answered_is_none(
     """A queue whose node never answers has no depth, and the connection lives on."""
     monkeypatch.setattr("warren.bus.rabbit.DEPTH_S", 0.05)
     await bus.start()
+    server.standing = {"q"}
     server.refuse[spec.Queue.Declare] = lambda _: None
     async with asyncio.timeout(10):
         assert await bus.depth("q") is None
@@ -166,8 +290,8 @@ async def test_a_depth_that_is_not_answered_is_none(
     assert len(names(server)) == 2
 
 
-async def test_no_lane_without_a_broker() -> None:
-    """To open a lane while the broker is away raises BusUnavailable after the first attempt."""
+async def test_nothing_is_read_without_a_broker() -> None:
+    """To read a stream while the broker is away raises BusUnavailable after the first attempt."""
     async with AmqpServer() as server:
         bus = RabbitBus([server.url], TOPOLOGY, name="unit", times=TIMES)
         await bus.start()
@@ -175,7 +299,7 @@ async def test_no_lane_without_a_broker() -> None:
         server.drop()
         await eventually(lambda: not bus.up)
         with pytest.raises(BusUnavailable):
-            await bus.lane(lambda: None)
+            await bus.tail("log", "first", lambda _: True)
         await bus.close()
 
 

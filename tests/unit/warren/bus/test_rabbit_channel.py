@@ -13,7 +13,7 @@ from tests.support.amqp_server import AmqpServer
 from tests.support.eventually import eventually
 
 from warren.bus import Delivery, Properties
-from warren.bus.rabbit_channel import RabbitChannel, broker_call, describe
+from warren.bus.rabbit_channel import CONFIRM_S, RabbitChannel, broker_call, describe
 from warren.bus.rabbit_connection import RabbitConnection
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 
@@ -88,6 +88,52 @@ async def test_a_cancelled_publish_leaves_no_hole(server: AmqpServer, connection
     server.send(1, spec.Basic.Nack(2), spec.Basic.Ack(3), spec.Basic.Ack(1))
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(result) for result in results] == [type(None), asyncio.CancelledError, type(None)]
+
+
+async def test_a_confirm_that_stays_away_is_not_waited_for(server: AmqpServer, connection: RabbitConnection) -> None:
+    """Its fate is not known; one that comes after that disturbs nothing, and those of others still fit."""
+    channel = await RabbitChannel.opened(connection, confirms=True)
+    channel.confirm_s = 0.05
+    server.on_publish = lambda _: None
+    with pytest.raises(NotConfirmed, match="no confirm came"):
+        await publish(channel, b"x")
+    assert not channel.timely
+    later = asyncio.create_task(publish(channel, b"y"))
+    await eventually(lambda: len(server.published) == 2)
+    server.send(1, spec.Basic.Ack(2, multiple=True))
+    await later
+    assert channel.timely
+
+
+async def test_a_broker_that_is_slow_no_more_is_given_as_long_as_any(
+    server: AmqpServer, connection: RabbitConnection
+) -> None:
+    """One confirm that comes at once is enough."""
+    channel = await RabbitChannel.opened(connection, confirms=True)
+    channel.confirm_s = 4 * CONFIRM_S
+    await publish(channel, b"x")
+    assert channel.confirm_s == CONFIRM_S
+
+
+async def test_while_the_broker_holds_publishers_back_a_confirm_is_waited_for(
+    server: AmqpServer, connection: RabbitConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes when that ends; sent again it would only stand there twice."""
+    looks: list[bool] = []
+
+    def held_back(_: RabbitConnection) -> bool:
+        looks.append(True)
+        return True
+
+    monkeypatch.setattr(RabbitConnection, "held_back", property(held_back))
+    channel = await RabbitChannel.opened(connection, confirms=True)
+    channel.confirm_s = 0.01
+    server.on_publish = lambda _: None
+    waits = asyncio.create_task(publish(channel, b"x"))
+    await eventually(lambda: len(looks) >= 3)
+    assert not waits.done()
+    server.send(1, spec.Basic.Ack(1))
+    await waits
 
 
 async def test_the_end_of_a_channel_ends_its_publishes(server: AmqpServer, connection: RabbitConnection) -> None:
@@ -275,10 +321,40 @@ async def test_what_comes_after_a_consumer_was_given_up_does_not_stop_the_connec
         server.send(channel.number, spec.Channel.CloseOk())
         await eventually(lambda: channel.number not in connection.channels)
         again = await RabbitChannel.opened(connection)
-    assert again.number == channel.number
+    assert again.number not in (channel.number, other.number)  # what is late must not meet another channel
     server.refuse.clear()
     for each in (other, again):
         await each.leave()
+
+
+async def test_a_channel_is_closed_once_though_who_leaves_it_is_cancelled(
+    server: AmqpServer, connection: RabbitConnection
+) -> None:
+    """A second end would cost the whole connection (504); the channel goes all the same."""
+    server.refuse[spec.Channel.Close] = lambda _: None
+    channel = await RabbitChannel.opened(connection)
+    leaving = asyncio.create_task(channel.leave())
+    await eventually(lambda: server.of(spec.Channel.Close))
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    await RabbitChannel.opened(connection)  # whatever was on its way has come
+    assert len(server.of(spec.Channel.Close)) == 1
+    server.send(channel.number, spec.Channel.CloseOk())
+    await eventually(lambda: channel.over)
+
+
+async def test_an_end_that_crosses_ours_is_answered(server: AmqpServer, connection: RabbitConnection) -> None:
+    """Else the broker would wait for that answer for as long as the connection lasts."""
+    server.refuse[spec.Basic.Consume] = server.refuse[spec.Channel.Close] = lambda _: None
+    channel = await RabbitChannel.opened(connection)
+    consuming = asyncio.create_task(channel.consume("q", lambda _: None, prefetch=8))
+    await eventually(lambda: server.of(spec.Basic.Consume))
+    consuming.cancel()
+    await asyncio.gather(consuming, return_exceptions=True)
+    await channel.leave()
+    server.send(channel.number, spec.Channel.Close(406, "PRECONDITION_FAILED", 60, 20))
+    await eventually(lambda: server.of(spec.Channel.CloseOk))
+    assert len(server.of(spec.Channel.Close)) == 1
 
 
 async def test_nothing_is_published_behind_the_end(server: AmqpServer, connection: RabbitConnection) -> None:

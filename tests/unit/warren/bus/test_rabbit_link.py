@@ -134,6 +134,43 @@ async def test_addresses_are_tried_in_turn(server: AmqpServer, owner: Owner, mak
     await eventually(lambda: "up" in owner.moments)
 
 
+async def test_a_node_that_does_not_serve_is_left_for_the_next(
+    server: AmqpServer, owner: Owner, make: Callable[..., Link]
+) -> None:
+    """Though the connection to it is open; with one address only, another connection is made to that."""
+    async with AmqpServer() as other:
+        link = make(server.url, other.url)
+        await link.connected()
+        assert link.address == shown(URL(server.url))
+        link.move()
+        link.move()  # it moves already
+        await link.connected()
+        assert (link.address, owner.moments) == (shown(URL(other.url)), ["up", "down", "up"])
+        assert (server.connections, other.connections) == (1, 1)
+        link.move()
+        await link.connected()
+        assert link.address == shown(URL(server.url))
+        await link.close()
+
+
+async def test_it_is_moved_seldom_where_that_is_wanted(
+    owner: Owner, make: Callable[..., Link], server: AmqpServer
+) -> None:
+    """Not again within a time; who does not name one moves it at once."""
+    async with AmqpServer() as other:
+        link = make(server.url, other.url)
+        await link.connected()
+        link.move(60.0)
+        await link.connected()
+        assert link.address == shown(URL(other.url))
+        link.move(60.0)
+        assert not link._moves
+        link.move()
+        await link.connected()
+        assert link.address == shown(URL(server.url))
+        await link.close()
+
+
 async def test_the_first_attempt_is_told_also_when_it_fails(owner: Owner, make: Callable[..., Link]) -> None:
     """Who waits for the first attempt goes on when no address answers, without a connection."""
     link = make(f"amqp://guest:guest@127.0.0.1:{free_port()}/")
@@ -141,6 +178,20 @@ async def test_the_first_attempt_is_told_also_when_it_fails(owner: Owner, make: 
         await link.attempted()
     assert link.connection is None
     assert not link.blocked
+
+
+async def test_who_waits_for_the_first_attempt_hears_of_the_end(owner: Owner, make: Callable[..., Link]) -> None:
+    """Where the link is closed in the middle of it, or before, there is nothing to wait for."""
+    arrived = asyncio.Event()
+    async with await asyncio.start_server(lambda _, writer: arrived.set(), "127.0.0.1", 0) as mute:
+        port = mute.sockets[0].getsockname()[1]
+        link = make(f"amqp://guest:guest@127.0.0.1:{port}/", times=LinkTimes(connect_s=60.0))
+        waiting = asyncio.create_task(link.attempted())
+        await arrived.wait()
+        await link.close()
+        async with asyncio.timeout(10):
+            await waiting
+            await link.attempted()
 
 
 async def test_an_owner_that_is_not_ready_gets_another_connection(

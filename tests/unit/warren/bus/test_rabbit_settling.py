@@ -45,6 +45,26 @@ def told(socket: Socket) -> list[tuple[str, int]]:
     return [(type(frame).__name__, frame.delivery_tag) for frame in frames]
 
 
+async def test_a_consumer_may_wait_longer(socket: Socket) -> None:
+    """Acks that may wait longer are told with those that come meanwhile; a quarter of the prefetch goes at once all the same."""
+    made = Settling(socket, 1)  # type: ignore[arg-type]
+    made.begin(16, 10 * ACK_S)
+    for tag in range(1, 6):
+        made.delivered(tag)
+    for tag in (1, 2, 3):
+        made.settle(tag, None)
+        await asyncio.sleep(ACK_S)
+    assert told(socket) == []
+    made.settle(4, None)
+    await asyncio.sleep(0)
+    assert told(socket) == [("Ack", 4)]
+    made.settle(5, None)
+    await asyncio.sleep(ACK_S)
+    assert told(socket) == [("Ack", 4)]
+    await asyncio.sleep(11 * ACK_S)
+    assert told(socket) == [("Ack", 4), ("Ack", 5)]
+
+
 async def test_acks_wait_for_others(socket: Socket) -> None:
     """Few acks of a consumer that gets many are told a little later, in one frame."""
     made = settling(socket, 64)

@@ -98,7 +98,7 @@ async def test_a_durable_queue_gets_the_bindings_of_the_topology() -> None:
         link = Link("test", [server.url], "unit", TIMES, Random(1), up, lambda: None, lambda _: None, lambda: None)
         link.start()
         await link.attempted()
-        source = Source(topology.shard_queue(1))
+        source = Source(topology.notify_queue())
 
         async def retire(queue: str) -> None:
             raise AssertionError(f"{queue} is durable")
@@ -109,9 +109,7 @@ async def test_a_durable_queue_gets_the_bindings_of_the_topology() -> None:
         await subscription.begin()
         declared = server.of(spec.Queue.Declare)[0]
         assert (declared.durable, declared.exclusive, declared.arguments["x-queue-type"]) == (True, False, "quorum")
-        assert [(frame.exchange, frame.routing_key) for frame in server.of(spec.Queue.Bind)] == [
-            (topology.ingress, "1")
-        ]
+        assert [(frame.exchange, frame.routing_key) for frame in server.of(spec.Queue.Bind)] == [(topology.notify, "#")]
         await subscription.close()
         await link.close()
 

@@ -8,8 +8,10 @@ import pytest_asyncio
 from pamqp import commands as spec
 from tests.support.amqp_server import AmqpServer
 
+from warren.bus import Source
+from warren.bus.rabbit_channel import RabbitChannel
 from warren.bus.rabbit_connection import RabbitConnection
-from warren.bus.rabbit_topology import declare_topology
+from warren.bus.rabbit_topology import declare_source, declare_topology, refuse_former
 from warren.errors import BusUnavailable, TopologyMismatch
 from warren.topology import Queue, Topology
 
@@ -84,7 +86,7 @@ async def test_the_guard_means_shards(server: AmqpServer, connection: RabbitConn
 
 async def test_another_queue_is_named(server: AmqpServer, connection: RabbitConnection, topology: Topology) -> None:
     """When another queue differs the error names it and repeats the broker's words."""
-    name = topology.shard_queue(2).name
+    name = topology.notify_queue().name
     server.refuse[spec.Queue.Declare] = refuse(name, 406, "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit'")
     with pytest.raises(TopologyMismatch, match=rf"queue {name} .*x-delivery-limit"):
         await declare_topology(connection, topology)
@@ -94,7 +96,7 @@ async def test_another_size_names_the_settings(
     server: AmqpServer, connection: RabbitConnection, topology: Topology
 ) -> None:
     """When a queue or stream has another size the error says which settings must agree, and repeats both sizes."""
-    name = topology.history_stream(1).name
+    name = topology.log(1).name
     text = f"PRECONDITION_FAILED - inequivalent arg 'x-max-length-bytes' for queue '{name}': received '2' but current is '1'"
     server.refuse[spec.Queue.Declare] = refuse(name, 406, text)
     with pytest.raises(TopologyMismatch, match=rf"size of {name} differs: .*WARREN_BROKER_.*received '2'"):
@@ -115,3 +117,70 @@ async def test_any_other_refusal_is_no_mismatch(
     server.refuse[spec.Queue.Declare] = refuse(topology.notify, 403, "ACCESS_REFUSED - no permission")
     with pytest.raises(BusUnavailable, match="no permission"):
         await declare_topology(connection, topology)
+
+
+async def test_an_older_warrens_queues_are_refused(
+    server: AmqpServer, connection: RabbitConnection, topology: Topology
+) -> None:
+    """Where one of them is there the error names it; where none is, nothing is said, and nothing is left open."""
+    await refuse_former(connection, topology, 1.0)
+    asked = server.of(spec.Queue.Declare)
+    assert [(frame.queue, frame.passive) for frame in asked] == [(name, True) for name in topology.former()]
+    for name in topology.former():
+        server.standing = {name}
+        with pytest.raises(TopologyMismatch, match=rf"the broker has {name}, .* WARREN_PREFIX"):
+            await refuse_former(connection, topology, 1.0)
+    assert set(connection.channels) <= {0}
+
+
+async def test_who_may_not_ask_for_a_former_queue_hears_of_the_rights_that_it_needs(
+    server: AmqpServer, connection: RabbitConnection, topology: Topology
+) -> None:
+    """RabbitMQ 4.3 refuses the question too; that queue is none that anybody needs rights on."""
+    server.standing = set(topology.former())
+    server.refuse[spec.Queue.Declare] = lambda _: spec.Channel.Close(403, "ACCESS_REFUSED - configure access", 50, 10)
+    await refuse_former(connection, topology, 1.0)
+    with pytest.raises(BusUnavailable, match=f"declaring queue {topology.guard_queue().name}.*configure access"):
+        await declare_topology(connection, topology)
+
+
+async def test_a_former_queue_without_an_answer_is_no_mismatch(
+    server: AmqpServer, connection: RabbitConnection, topology: Topology
+) -> None:
+    """One whose node is down does not answer: the broker is not known, and is tried again."""
+    server.standing = {topology.former()[0]}
+    server.refuse[spec.Queue.Declare] = lambda _: None
+    with pytest.raises(BusUnavailable):
+        await refuse_former(connection, topology, 0.05)
+
+
+async def test_only_the_last_answer_is_waited_for(
+    server: AmqpServer, connection: RabbitConnection, topology: Topology
+) -> None:
+    """A broker counts what is in a queue before it answers to its declaration, and can't while the queue's node stands still."""
+    await declare_topology(connection, topology)
+    frames = [frame for _, frame in server.frames if hasattr(frame, "nowait")]
+    assert len(frames) == len(topology.exchanges()) + len(topology.queues()) + len(topology.bindings())
+    assert [frame.nowait for frame in frames] == [True] * (len(frames) - 1) + [False]
+
+
+async def test_a_gateways_queue_takes_two_answers(server: AmqpServer, connection: RabbitConnection) -> None:
+    """That its channel is open, and that all is declared."""
+    topology = Topology(shards=3)
+    queue, bindings = topology.gateway_queue("g1", "n")
+    channel = await RabbitChannel.opened(connection)
+    await declare_source(channel, Source(queue, bindings), topology)
+    assert [frame.nowait for _, frame in server.frames if hasattr(frame, "nowait")] == [True] * 4 + [False]
+    assert [frame.source for frame in server.of(spec.Exchange.Bind)] == [topology.egress] * 2
+    assert [frame.queue for frame in server.of(spec.Queue.Bind)] == [queue.name]
+
+
+async def test_of_a_source_too_it_is_said_what_differs(server: AmqpServer, connection: RabbitConnection) -> None:
+    """Its bindings, which went out behind it, are not blamed."""
+    topology = Topology(shards=3)
+    name = topology.notify_queue().name
+    server.refuse[spec.Queue.Declare] = refuse(name, 406, "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit'")
+    channel = await RabbitChannel.opened(connection)
+    with pytest.raises(TopologyMismatch, match=rf"queue {name} .*x-delivery-limit"):
+        await declare_source(channel, Source(topology.notify_queue()), topology)
+    assert set(connection.channels) <= {0}

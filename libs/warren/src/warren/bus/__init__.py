@@ -12,6 +12,11 @@
   Who wants to know watches.
 * **No surprises.** Callbacks are plain functions, called in the order of delivery in the event loop; they must not block or raise.
   Acks are fire-and-forget; an ack for a delivery whose channel is gone does nothing.
+* **Streams tell little.** All readers see the same entries under the same offsets, in order. What a reader is not told: that a stream has dropped
+  its beginning (the next record simply has a higher offset; a few numbers are skipped without a loss too), that the offset it asked for is
+  beyond the end (it waits until the stream gets there), that the stream was deleted and made anew between two readings, that the node which
+  serves it has stood still and serves it no more. Who must know compares what it reads: it begins again at the last record that it has; and who
+  has heard nothing for a while asks for the ``last``.
 
 It never retries a publish, never drops a delivery, and knows nothing of envelopes. Services' shells call it.
 """
@@ -23,6 +28,13 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from warren.topology import Binding, Queue
+
+TAIL_PREFETCH = 256
+
+
+def nothing() -> None:
+    """Stand for a callback that nobody gave."""
+
 
 HeaderValue = str | int | float | bool | bytes | None
 
@@ -123,22 +135,17 @@ class Record:
     body: bytes
 
 
-class Lane(Protocol):
-    """One channel on which a queue is consumed and a log is written, so that who can't read can't write. Never made again
-    by itself: when it ends, ``on_lost`` is called once and every call on it raises BusUnavailable.
+@dataclass(frozen=True, slots=True)
+class Timestamp:
+    """A place in a stream: the first record that the broker wrote at that time (milliseconds since the Unix epoch, taken down to whole seconds) or
+    later. The stream's first where all are later, the next to come where all are earlier.
     """
 
-    async def consume(self, queue: Queue, on_delivery: OnDelivery, *, prefetch: int) -> None:
-        """Consume a durable queue."""
-        ...
+    ms: int
 
-    async def append(self, stream: str, body: bytes) -> None:
-        """Append to a stream; return once it is confirmed. Raises NotConfirmed, BusUnavailable."""
-        ...
 
-    async def close(self) -> None:
-        """Close the channel; what is not acknowledged goes to the queue's next consumer, in order, before the rest."""
-        ...
+# Where to begin in a stream. "last" is the beginning of what was written last together: one record or some.
+Start = int | Timestamp | Literal["first", "last"]
 
 
 class Bus(Protocol):
@@ -212,16 +219,31 @@ class Bus(Protocol):
         """
         ...
 
-    async def lane(self, on_lost: Callable[[], None]) -> Lane:
-        """Open a lane. Raises BusUnavailable."""
+    async def tail(
+        self,
+        stream: str,
+        start: Start,
+        on_record: Callable[[Record], bool],
+        *,
+        prefetch: int = TAIL_PREFETCH,
+        on_start: Callable[[], None] = nothing,
+    ) -> None:
+        """Read a stream from ``start``, in order, until ``on_record`` returns False; what it raises is raised here. Waits at the stream's end for
+        more. At most ``prefetch`` records are on their way at a time. Many can read at once, each by itself; cancelling ends one.
+        ``on_start`` is called once the broker has said that it serves the stream: who hears nothing before that knows nothing of it.
+
+        Raises BusUnavailable where there is no such stream, it can't be read now, or it goes away meanwhile (deleted, or the broker is).
+        """
         ...
 
-    async def read(
-        self, stream: str, start: int | Literal["first", "last"], on_record: Callable[[Record], bool]
-    ) -> None:
-        """Read a stream from an offset, in order, until ``on_record`` returns False. Waits at the stream's end for more, so the
-        reader gives its own end (a marker that it has appended). Raises BusUnavailable when the channel is lost meanwhile.
+    async def last(self, stream: str) -> int | None:
+        """Return the offset of an entry near a stream's end, by another way than that of those who read (another node of the broker, where there
+        are several); None where there is none, or it could not be found out soon.
         """
+        ...
+
+    def move_readers(self) -> None:
+        """Have all who read do so by another way: each ``tail`` ends with BusUnavailable."""
         ...
 
     async def depth(self, queue: str) -> int | None:

@@ -10,16 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Literal
 
-from warren.bus import OnDelivery, Properties, Record, Source
+from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start, nothing
 from warren.bus.memory_alarm import MemoryAlarm
 from warren.bus.memory_broker import MemoryBroker
 from warren.bus.memory_queue import BURST, MemoryConsumer
-from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch, Unroutable
-from warren.topology import Queue, Topology
+from warren.errors import BusUnavailable, Nacked, NotConfirmed, TopologyMismatch, Unroutable
+from warren.topology import Topology
 
-__all__ = ["MemoryBroker", "MemoryBus", "MemoryLane", "MemorySubscription"]
+__all__ = ["MemoryBroker", "MemoryBus", "MemorySubscription"]
 
 _log = logging.getLogger("warren.bus")
 _NO_PROPERTIES = Properties()
@@ -105,54 +104,6 @@ class MemorySubscription:
             self.begin()
 
 
-class MemoryLane:
-    """A lane on a MemoryBus."""
-
-    def __init__(self, bus: MemoryBus, on_lost: Callable[[], None]) -> None:
-        """Built by ``MemoryBus.lane``."""
-        self._bus = bus
-        self._on_lost = on_lost
-        self._consumers: list[MemoryConsumer] = []
-        self._open = True
-
-    async def consume(self, queue: Queue, on_delivery: OnDelivery, *, prefetch: int) -> None:
-        """Consume a durable queue."""
-        self._check()
-        consumer = self._bus.broker.consume(queue.name, on_delivery, prefetch, self.lose)
-        if consumer is None:
-            self.lose()  # as in AMQP, where an unknown queue ends the channel
-            raise BusUnavailable(f"no queue {queue.name}")
-        self._consumers.append(consumer)
-        await asyncio.sleep(0)
-
-    async def append(self, stream: str, body: bytes) -> None:
-        """Append to a stream; return once it is confirmed."""
-        self._check()
-        await self._bus.publish("", stream, body, mandatory=True)
-
-    async def close(self) -> None:
-        """Close; what is not acknowledged goes to the queue's next consumer."""
-        self._end()
-        await asyncio.sleep(0)
-
-    def lose(self) -> None:
-        """Do what a lane does whose channel is gone."""
-        if self._end():
-            self._on_lost()
-
-    def _end(self) -> bool:
-        was_open, self._open = self._open, False
-        self._bus.drop(self)
-        for consumer in self._consumers:
-            consumer.close()
-        self._consumers.clear()
-        return was_open
-
-    def _check(self) -> None:
-        if not self._open:
-            raise BusUnavailable("this lane has ended")
-
-
 class MemoryBus:
     """The Bus contract on a MemoryBroker."""
 
@@ -167,7 +118,6 @@ class MemoryBus:
         self._alarm = MemoryAlarm()
         self._blocked_listeners: list[Callable[[bool], None]] = []
         self._subscriptions: dict[MemorySubscription, None] = {}
-        self._lanes: dict[MemoryLane, None] = {}
         self._confirms: set[asyncio.Future[None]] = set()
         self._readers: set[asyncio.Future[None]] = set()
         if not broker.is_cut(self):
@@ -196,8 +146,6 @@ class MemoryBus:
         self._up = False
         for subscription in list(self._subscriptions):
             await subscription.close()
-        for lane in list(self._lanes):
-            await lane.close()
         self._fail_waiters()
         self.broker.forget(self)
         await asyncio.sleep(0)
@@ -241,7 +189,8 @@ class MemoryBus:
         finally:
             self._confirms.discard(confirm)
         if outcome in ("nacked", "no exchange"):
-            raise NotConfirmed(f"{exchange or 'the default exchange'} ▶ {key}: {outcome}")
+            refused = Nacked if outcome == "nacked" else NotConfirmed
+            raise refused(f"{exchange or 'the default exchange'} ▶ {key}: {outcome}")
         if outcome == "returned" and mandatory:
             raise Unroutable(f"{exchange or 'the default exchange'} ▶ {key} reached no queue")
 
@@ -271,28 +220,26 @@ class MemoryBus:
         self.broker.unbind(queue)
         await asyncio.sleep(0)
 
-    async def lane(self, on_lost: Callable[[], None]) -> MemoryLane:
-        """Open a lane."""
-        if not self._up:
-            raise BusUnavailable("the memory broker is away")
-        lane = MemoryLane(self, on_lost)
-        self._lanes[lane] = None
-        await asyncio.sleep(0)
-        return lane
-
-    async def read(
-        self, stream: str, start: int | Literal["first", "last"], on_record: Callable[[Record], bool]
+    async def tail(
+        self,
+        stream: str,
+        start: Start,
+        on_record: Callable[[Record], bool],
+        *,
+        prefetch: int = TAIL_PREFETCH,
+        on_start: Callable[[], None] = nothing,
     ) -> None:
-        """Read a stream from an offset until ``on_record`` returns False."""
+        """Read a stream from ``start`` until ``on_record`` returns False; at most ``prefetch`` records in one turn of the loop."""
         log = self.broker.stream(stream) if self._up else None
         if log is None:
             raise BusUnavailable(f"no stream {stream} to read")
-        offset = log.first if start == "first" else log.last if start == "last" else start
+        offset = log.place(start)
+        on_start()
         loop = asyncio.get_running_loop()
         while True:
             waiter: asyncio.Future[None] = loop.create_future()
             self._readers.add(waiter)
-            records = log.after(offset, BURST)
+            records = log.after(offset, min(BURST, prefetch))
             if records:
                 loop.call_soon(_resolve, waiter)
             else:
@@ -306,6 +253,17 @@ class MemoryBus:
                 offset = record.offset + 1
                 if not on_record(record):
                     return
+            if log.deleted:
+                raise BusUnavailable(f"{stream} was deleted while it was read")
+
+    async def last(self, stream: str) -> int | None:
+        """Return the offset of a stream's last record; None where it has none."""
+        await asyncio.sleep(0)
+        log = self.broker.stream(stream) if self._up else None
+        return log.last if log else None
+
+    def move_readers(self) -> None:
+        """There is one way only, and it does not stand still."""
 
     async def depth(self, queue: str) -> int | None:
         """Return how many messages are ready in a queue."""
@@ -322,12 +280,9 @@ class MemoryBus:
         for binding in (*durable, *source.bindings):
             self.broker.bind(binding)
 
-    def drop(self, part: MemorySubscription | MemoryLane) -> None:
-        """Forget a subscription or a lane that has ended."""
-        if isinstance(part, MemorySubscription):
-            self._subscriptions.pop(part, None)
-        else:
-            self._lanes.pop(part, None)
+    def drop(self, subscription: MemorySubscription) -> None:
+        """Forget a subscription that has ended."""
+        self._subscriptions.pop(subscription, None)
 
     def connection_lost(self) -> None:
         """Do what a client does whose connection broke (the broker calls it)."""
@@ -338,8 +293,6 @@ class MemoryBus:
         _log.warning("the memory broker is away")
         self._tell_blocked(before)
         self._fail_waiters()
-        for lane in list(self._lanes):
-            lane.lose()
         for subscription in list(self._subscriptions):
             subscription.lose()
         self.broker.forget(self)

@@ -12,9 +12,11 @@ from dataclasses import replace
 from typing import Literal, Protocol
 
 from warren.bus import OnDelivery, Properties
-from warren.bus.memory_queue import DeathReason, MemoryConsumer, MemoryQueue, MemoryStream, Message
+from warren.bus.memory_queue import DeathReason, MemoryConsumer, MemoryQueue, Message
+from warren.bus.memory_stream import MemoryStream
+from warren.clock import Clock, SystemClock
 from warren.errors import TopologyMismatch
-from warren.topology import Binding, Exchange, Queue, Topology
+from warren.topology import Binding, Exchange, Queue, Topology, former_text
 
 Outcome = Literal["confirmed", "nacked", "returned", "no exchange"]
 
@@ -53,8 +55,17 @@ def _words_match(pattern: list[str], words: list[str]) -> bool:
 class MemoryBroker:
     """A broker in this process."""
 
-    def __init__(self, *, queue_bytes: int = 256 * 1024 * 1024, stream_bytes: int = 64 * 1024 * 1024) -> None:
-        """``queue_bytes`` and ``stream_bytes`` bound each queue and stream that has no limit of its own."""
+    def __init__(
+        self,
+        *,
+        queue_bytes: int = 256 * 1024 * 1024,
+        stream_bytes: int = 64 * 1024 * 1024,
+        clock: Clock | None = None,
+    ) -> None:
+        """``queue_bytes`` bounds each queue that has no limit of its own, ``stream_bytes`` every stream, since all of it is in memory here; ``clock``
+        dates streams' records.
+        """
+        self._clock = clock or SystemClock()
         self._queue_bytes = queue_bytes
         self._stream_bytes = stream_bytes
         self._exchanges: dict[str, Exchange] = {}
@@ -82,6 +93,9 @@ class MemoryBroker:
 
     def declare(self, topology: Topology) -> None:
         """Declare a whole topology. Raises TopologyMismatch where something exists with other arguments."""
+        for name in topology.former():
+            if name in self._queues:
+                raise TopologyMismatch(former_text(name, topology))
         for exchange in topology.exchanges():
             if self._exchanges.setdefault(exchange.name, exchange) != exchange:
                 raise TopologyMismatch(f"exchange {exchange.name} exists with another type")
@@ -124,6 +138,8 @@ class MemoryBroker:
         if isinstance(queue, MemoryQueue):
             for consumer in queue.end():
                 asyncio.get_running_loop().call_soon(consumer.on_cancel)
+        elif queue is not None:
+            queue.end()
 
     def _unbind(self, name: str) -> None:
         for bindings in self._bindings.values():
@@ -192,7 +208,7 @@ class MemoryBroker:
         self, target: MemoryQueue | MemoryStream, exchange: str, key: str, body: bytes, properties: Properties
     ) -> bool:
         if isinstance(target, MemoryStream):
-            target.put(body)
+            target.put(body, self._clock.wall_us() // 1_000)
             return True
         message = Message(body, exchange, key, properties)
         if properties.expiration_ms is not None:

@@ -1,6 +1,6 @@
-"""What a memory broker holds: queues with consumers, and streams.
+"""MemoryQueue: a memory broker's queue with its consumers.
 
-They keep RabbitMQ's rules: what is given back comes first and in its order, one consumer at a time where the queue says so, a full queue
+It keeps RabbitMQ's rules: what is given back comes first and in its order, one consumer at a time where the queue says so, a full queue
 refuses or drops its oldest, and what can't be delivered goes to the dead-letter exchange with a reason. Consumers are called in a
 later turn of the event loop, never inside the publish. Nothing here knows a bus or a binding. ``memory_broker.py`` calls it.
 """
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from warren.bus import OnDelivery, Properties, Record
+from warren.bus import OnDelivery, Properties
 from warren.topology import ArgumentValue, Queue
 
 DeathReason = Literal["rejected", "expired", "maxlen", "delivery_limit"]
@@ -116,7 +116,8 @@ class MemoryConsumer:
             self.queue.remove(self)
 
 
-def _number(arguments: Mapping[str, ArgumentValue], name: str) -> int | None:
+def number_of(arguments: Mapping[str, ArgumentValue], name: str) -> int | None:
+    """Return an argument that is a number; None where there is none of that name."""
     value = arguments.get(name)
     return value if isinstance(value, int) else None
 
@@ -136,13 +137,13 @@ class MemoryQueue:
         self._consumers: deque[MemoryConsumer] = deque()
         self._order = 0
         self._pumping: asyncio.Handle | None = None
-        self._max_count = _number(arguments, "x-max-length")
-        max_bytes = _number(arguments, "x-max-length-bytes")
+        self._max_count = number_of(arguments, "x-max-length")
+        max_bytes = number_of(arguments, "x-max-length-bytes")
         limited = max_bytes is not None or self._max_count is not None
         self._max_bytes = default_bytes if max_bytes is None else max_bytes
         self._refuses = arguments.get("x-overflow") == "reject-publish" or not limited
         self._one_at_a_time = bool(arguments.get("x-single-active-consumer"))
-        self._delivery_limit = _number(arguments, "x-delivery-limit")
+        self._delivery_limit = number_of(arguments, "x-delivery-limit")
         exchange = arguments.get("x-dead-letter-exchange")
         self._dead_letter_exchange = exchange if isinstance(exchange, str) else None
 
@@ -252,53 +253,3 @@ class MemoryQueue:
             if expires_at > asyncio.get_running_loop().time():
                 return
             self.bury(self._take(), "expired")
-
-
-class MemoryStream:
-    """An append-only log; when it is over its bytes the oldest records go."""
-
-    def __init__(self, queue: Queue, default_bytes: int) -> None:
-        """Begin empty, at offset 0."""
-        self.name = queue.name
-        self.declared = queue
-        self._max_bytes = _number(queue.arguments, "x-max-length-bytes") or default_bytes
-        self._records: deque[Record] = deque()
-        self._bytes = 0
-        self._next = 0
-        self._waiters: set[asyncio.Future[None]] = set()
-
-    def __len__(self) -> int:
-        """Return how many records it holds."""
-        return len(self._records)
-
-    @property
-    def first(self) -> int:
-        """The offset of the oldest record that is left."""
-        return self._next - len(self._records)
-
-    @property
-    def last(self) -> int:
-        """The offset of the newest record (of the next one where there is none)."""
-        return max(self.first, self._next - 1)
-
-    def put(self, body: bytes) -> None:
-        """Append a record and wake the readers."""
-        self._records.append(Record(self._next, body))
-        self._next += 1
-        self._bytes += len(body)
-        while self._bytes > self._max_bytes and len(self._records) > 1:
-            self._bytes -= len(self._records.popleft().body)
-        waiters, self._waiters = self._waiters, set()
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    def after(self, offset: int, count: int) -> list[Record]:
-        """Return up to ``count`` records from ``offset`` on (or from the first that is left)."""
-        begin = max(0, offset - self.first)
-        return [self._records[index] for index in range(begin, min(len(self._records), begin + count))]
-
-    def wait(self, waiter: asyncio.Future[None]) -> None:
-        """Have ``waiter`` done at the next append."""
-        self._waiters.add(waiter)
-        waiter.add_done_callback(self._waiters.discard)

@@ -1,10 +1,10 @@
 """RabbitBus: the Bus contract on RabbitMQ, over AMQP 0-9-1 with aiormq (the engine under aio-pika).
 
-Four connections: one publishes, one consumes, one carries the lanes and one reads streams (each of these two made with the first of them). A
-memory alarm freezes every connection that publishes, and a stream that can't be read at the moment ends the whole connection (540). Each is
-a Link: supervised, several addresses, back-off for ever. The first connect declares the topology before anything else; each later one does so
-in the background, and at once where something turns out to be missing. It keeps no message and retries none. Composition roots build
-it; nobody else tells it from MemoryBus.
+Three connections: one publishes, one consumes, and one reads streams (made with the first of them). A
+memory alarm freezes every connection that publishes, and a stream that can't be read at the moment ends the whole connection (540). A fourth, to
+another node where there are several, is made when somebody asks for a stream's last entry. Each is a Link: supervised, several addresses, back-off
+for ever. The first connect declares the topology before anything else; each later one does so in the background, and at once where something
+turns out to be missing. It keeps no message and retries none. Composition roots build it; nobody else tells it from MemoryBus.
 """
 
 from __future__ import annotations
@@ -13,26 +13,28 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
-from typing import Literal
 
-from warren.bus import Delivery, OnDelivery, Properties, Record, Source
-from warren.bus.rabbit_channel import RabbitChannel
+from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start, nothing
+from warren.bus.rabbit_channel import CONFIRM_S, RabbitChannel
 from warren.bus.rabbit_connection import RabbitConnection
-from warren.bus.rabbit_lane import RabbitLane
 from warren.bus.rabbit_link import CLOSE_S, Link, LinkTimes
+from warren.bus.rabbit_stream import last, tail
 from warren.bus.rabbit_subscription import RabbitSubscription
-from warren.bus.rabbit_topology import declare_topology, delete_door, queue_depth
+from warren.bus.rabbit_topology import declare_topology, delete_door, queue_depth, refuse_former
 from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch
 from warren.fault import watched
 from warren.topology import Topology
 
 __all__ = ["LinkTimes", "RabbitBus"]
 
-READ_PREFETCH = 256
 DEPTH_S = 2.0
 RETIRE_S = 10.0
 REPLACE_FIRST_S, REPLACE_LAST_S = 0.2, 30.0
 SETTLE_S = 10.0
+LONGEST_CONFIRM_S = 10.0
+LAST_S = 2.0
+ASK_ELSEWHERE_S = 30.0  # while the other node is away, the one that is read from answers
+REPLACED_S = 1.0
 
 _log = logging.getLogger("warren.bus")
 
@@ -54,6 +56,7 @@ class RabbitBus:
             raise ValueError("no address of a broker")
         # What aiormq would say is said here in one line each, without tracebacks.
         logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+        self._several = len(set(urls)) > 1
         self._topology = topology
         self._times = times or LinkTimes()
         self._random = random or Random()  # noqa: S311 - jitter, no secret
@@ -65,6 +68,8 @@ class RabbitBus:
         self._replacing: asyncio.Task[None] | None = None
         self._replace_at = 0.0
         self._replace_pause = REPLACE_FIRST_S
+        self._confirm_s = CONFIRM_S
+        self._retiring: set[asyncio.Task[None]] = set()  # channels that were replaced
         self._whole = False
         self._closed = False
         self._first: asyncio.Future[None] | None = None
@@ -72,17 +77,19 @@ class RabbitBus:
         self._blocked_listeners: list[Callable[[bool], None]] = []
         self._told_blocked = False
         self._subscriptions: dict[RabbitSubscription, None] = {}
-        self._lanes: set[RabbitLane] = set()
 
         def link(
-            purpose: str, on_up: Callable[[RabbitConnection], Awaitable[None]], on_down: Callable[[], None]
+            purpose: str,
+            on_up: Callable[[RabbitConnection], Awaitable[None]],
+            on_down: Callable[[], None],
+            urls: Sequence[str] = urls,
         ) -> Link:
             return Link(purpose, urls, name, self._times, self._random, on_up, on_down, self._mismatch, self._blocked)
 
         self._publishing = link("publish", self._publishing_up, self._publishing_down)
         self._consuming = link("consume", self._consuming_up, self._consuming_down)
-        self._laning = link("lanes", self._lanes_up, lambda: None)
-        self._reading = link("read", self._reading_up, lambda: None)
+        self._reading = link("read", self._reading_up, nothing)
+        self._asking = link("ask", self._asking_up, nothing, [*urls[1:], urls[0]])
 
     @property
     def up(self) -> bool:
@@ -92,7 +99,7 @@ class RabbitBus:
     @property
     def blocked(self) -> bool:
         """Whether the broker holds publishers back (a memory or disk alarm): publishes wait for their confirm until it ends."""
-        return self._publishing.blocked or self._laning.blocked
+        return self._publishing.blocked
 
     async def start(self) -> None:
         """Connect and declare the topology; try until it succeeds. Raises TopologyMismatch."""
@@ -109,18 +116,15 @@ class RabbitBus:
         """Close everything; unacknowledged deliveries go back to their queues."""
         self._closed = True
         own = [task for task in (self._reopening, self._redeclaring, self._replacing) if task is not None]
+        own += self._retiring
         for task in own:
             task.cancel()
         loop = asyncio.get_running_loop()
-        closing = (*(part.close() for part in self._subscriptions), *(lane.close() for lane in self._lanes))
-        parts = [loop.create_task(close) for close in closing]
-        if (
-            parts
-        ):  # in order, so that acks given are through; a broker that does not answer loses its connections all the same
+        parts = [loop.create_task(part.close()) for part in self._subscriptions]
+        if parts:  # in order, so that acks given are through; a broker that does not answer loses its connections too
             await asyncio.wait(parts, timeout=CLOSE_S)
-        await asyncio.gather(
-            self._consuming.close(), self._laning.close(), self._reading.close(), self._publishing.close()
-        )
+        links = (self._consuming, self._reading, self._asking, self._publishing)
+        await asyncio.gather(*(link.close() for link in links))
         await asyncio.gather(*parts, *own, return_exceptions=True)
 
     def watch(self, listener: Callable[[bool], None]) -> None:
@@ -150,6 +154,8 @@ class RabbitBus:
         except NotConfirmed:
             if publisher is self._publisher and not publisher.over:
                 self._refused(publisher)
+            if self._replacing is not None:  # who sends it again is to find the other channel
+                await asyncio.wait((self._replacing,), timeout=REPLACED_S)
             raise
 
     async def subscribe(
@@ -182,52 +188,40 @@ class RabbitBus:
             raise ValueError(f"{queue} is no gateway's and no router's queue")
         await delete_door(_connected(self._consuming), queue, RETIRE_S)
 
-    async def lane(self, on_lost: Callable[[], None]) -> RabbitLane:
-        """Open a lane. Raises BusUnavailable."""
-        if self._closed:
-            raise BusUnavailable("the bus is closed")
-        self._laning.start()
-        await self._laning.attempted()
-        lane = await RabbitLane.opened(_connected(self._laning), on_lost, self._lanes.discard)
-        self._lanes.add(lane)
-        return lane
-
-    async def read(
-        self, stream: str, start: int | Literal["first", "last"], on_record: Callable[[Record], bool]
+    async def tail(
+        self,
+        stream: str,
+        start: Start,
+        on_record: Callable[[Record], bool],
+        *,
+        prefetch: int = TAIL_PREFETCH,
+        on_start: Callable[[], None] = nothing,
     ) -> None:
-        """Read a stream from an offset until ``on_record`` returns False. Raises BusUnavailable."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def lost() -> None:
-            if not done.done():
-                done.set_exception(BusUnavailable(f"the channel was lost while reading {stream}"))
-
-        def take(delivery: Delivery) -> None:
-            if done.done():
-                return
-            offset = delivery.properties.headers.get("x-stream-offset")
-            try:
-                more = on_record(Record(offset if isinstance(offset, int) else -1, delivery.body))
-            except Exception as error:  # noqa: BLE001 - it is the caller's, so the caller gets it
-                done.set_exception(error)
-                return
-            delivery.ack()
-            if not more:
-                done.set_result(None)
-
+        """Read a stream from ``start`` until ``on_record`` returns False. Raises BusUnavailable."""
         if self._closed:
             raise BusUnavailable("the bus is closed")
         self._reading.start()
         await self._reading.attempted()
-        channel = await RabbitChannel.opened(_connected(self._reading), on_end=lost)
+        await tail(_connected(self._reading), stream, start, on_record, prefetch, on_start)
+
+    async def last(self, stream: str) -> int | None:
+        """Return the offset of an entry near a stream's end, asked of another node than that which readers read from, where there are several."""
+        if self._closed:
+            return None
+        self._asking.start()
+        if self._several and self._asking.address == self._reading.address:
+            self._asking.move(ASK_ELSEWHERE_S)
         try:
-            arguments = {"x-stream-offset": start}
-            await channel.consume(stream, take, prefetch=READ_PREFETCH, on_cancel=lost, arguments=arguments)
-            await done
-        finally:
-            if not done.cancel() and not done.cancelled():
-                done.exception()  # it may have come while something else was raised
-            await channel.leave()
+            async with asyncio.timeout(LAST_S):
+                await self._asking.connected()
+                return await last(_connected(self._asking), stream)
+        except (BusUnavailable, TimeoutError) as error:
+            _log.debug("the last entry of %s is not known: %s", stream, error)
+            return None
+
+    def move_readers(self) -> None:
+        """Read from the next node."""
+        self._reading.move()
 
     async def depth(self, queue: str) -> int | None:
         """Return how many messages are ready in a queue; None where the broker is away or has no such queue."""
@@ -240,6 +234,7 @@ class RabbitBus:
 
     async def _publishing_up(self, connection: RabbitConnection) -> None:
         if not self._declared:
+            await refuse_former(connection, self._topology, DEPTH_S)
             await declare_topology(connection, self._topology)
             self._declared = True
         else:  # it is nearly always there, and a cluster that has lost a node has enough to do: nobody waits for it
@@ -265,12 +260,13 @@ class RabbitBus:
                 self._publisher_ended()
 
         channel = await RabbitChannel.opened(connection, confirms=True, on_end=ended)
+        channel.confirm_s = self._confirm_s
         return channel
 
     def _refused(self, publisher: RabbitChannel) -> None:
         """Take another channel for what is published from now on, unless that was so a moment ago: a channel of RabbitMQ 3.10 that first
         published to a quorum queue while the queue's leader was on a node that had just died refuses all that goes there, until that
-        node is back; a fresh channel finds the leader.
+        node is back, and one under which a stream has changed its leader owes its confirms; a fresh channel finds the leader.
         """
         now = asyncio.get_running_loop().time()
         if self._replacing is not None or now < self._replace_at:
@@ -279,25 +275,42 @@ class RabbitBus:
             self._replace_pause = REPLACE_FIRST_S
         self._replace_at = now + self._replace_pause
         self._replace_pause = min(REPLACE_LAST_S, 2 * self._replace_pause)
+        # Where nothing at all was answered in time the broker may be slow: then it is given longer, or nobody would ever have a confirm.
+        if publisher.timely:
+            self._confirm_s = CONFIRM_S
+        else:
+            if self._confirm_s > CONFIRM_S:  # it is the second channel to which this node owes everything
+                self._publishing.move()
+            self._confirm_s = min(LONGEST_CONFIRM_S, 2 * self._confirm_s)
         self._replacing = watched(asyncio.get_running_loop().create_task(self._replace(publisher), name="replace"))
 
     async def _replace(self, former: RabbitChannel) -> None:
-        """What is under way on the former channel gets its answers there."""
         try:
             connection = self._publishing.connection
             if connection is None or connection.is_closed:
                 return
-            fresh = await self._opened(connection)
+            async with asyncio.timeout(self._confirm_s):
+                fresh = await self._opened(connection)
             if self._publisher is former:
                 self._publisher = fresh
-                await former.settled(SETTLE_S)
-                await former.leave()
+                retiring = watched(asyncio.get_running_loop().create_task(self._retire(former), name="replaced"))
+                self._retiring.add(retiring)
+                retiring.add_done_callback(self._retiring.discard)
             else:
                 await fresh.leave()
+        except TimeoutError:
+            if not self.blocked:
+                self._publishing.move()
         except BusUnavailable as error:
             _log.debug("no other channel to publish on: %s", error)
         finally:
             self._replacing = None
+
+    @staticmethod
+    async def _retire(former: RabbitChannel) -> None:
+        """What is under way on a former channel gets its answers there."""
+        await former.settled(SETTLE_S)
+        await former.leave()
 
     def _publishing_down(self) -> None:
         self._publisher = None
@@ -351,8 +364,8 @@ class RabbitBus:
     async def _reading_up(self, connection: RabbitConnection) -> None:
         self._reading.adopt(connection)
 
-    async def _lanes_up(self, connection: RabbitConnection) -> None:
-        self._laning.adopt(connection)
+    async def _asking_up(self, connection: RabbitConnection) -> None:
+        self._asking.adopt(connection)
 
     def _mismatch(self, mismatch: TopologyMismatch) -> None:
         if self._first is not None and not self._first.done():

@@ -2,8 +2,8 @@
 
 It is aiormq's channel with the hot paths done otherwise: a publish is written to the socket as one byte string, deliveries and confirms come straight
 from the socket and are plain calls, and acks are gathered for a turn of the event loop and told in one frame where they can be. What is rare
-(opening, declaring, consuming, closing) is aiormq's. It never makes itself again: whoever opened it is told once when it ends. Subscriptions, lanes
-and the bus open them on a Link's connection.
+(opening, declaring, consuming, closing) is aiormq's. It never makes itself again: whoever opened it is told once when it ends. Subscriptions,
+readers of streams and the bus open them on a Link's connection.
 """
 
 from __future__ import annotations
@@ -13,21 +13,26 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Self, cast
 
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from aiormq.exceptions import AMQPError
+from pamqp import commands as spec
 
-from warren.bus import OnDelivery, Properties
+from warren.bus import Properties
 from warren.bus import rabbit_frames as frames
 from warren.bus.rabbit_connection import RabbitConnection
 from warren.bus.rabbit_frames import NO_PROPERTIES, MalformedFrame
-from warren.bus.rabbit_settling import Content, RabbitDelivery, Settling
-from warren.errors import BusUnavailable, NotConfirmed, Unroutable, WarrenError
+from warren.bus.rabbit_outgoing import Outgoing
+from warren.bus.rabbit_settling import ACK_S, Content, RabbitDelivery, Settling
+from warren.errors import BusUnavailable, Nacked, NotConfirmed, Unroutable, WarrenError
 
 LONG_S = 0.005  # a delivery that took longer is followed by a turn of the loop; else those that are here follow each other at once
+# A confirm that stays away for longer is not waited for, unless the broker holds publishers back (then it comes when that ends). RabbitMQ owes one
+# for ever where a stream has changed its leader under a channel, and answers on another channel.
+CONFIRM_S = 2.5
 FRAMES = 256  # frames of aiormq's own that a channel takes in before the connection's reader waits for it
 
 _log = logging.getLogger("warren.bus")
@@ -81,42 +86,23 @@ async def _unused(_: object) -> None:
     """Stand in aiormq's table of consumers: RabbitChannel calls its own."""
 
 
-class _Outgoing:
-    """What aiormq writes for one channel. ``before_end`` is called before the frame that ends the channel goes, whoever ends it and why: aiormq does
-    it for a call that was cancelled, too. A broker ends the whole connection for anything that comes behind that frame.
-    """
-
-    def __init__(self, queue: asyncio.Queue[ChannelFrame], before_end: Callable[[], None]) -> None:
-        self._queue = queue
-        self._before_end = before_end
-
-    async def put(self, frame: ChannelFrame) -> None:
-        self._look(frame)
-        await self._queue.put(frame)
-
-    def put_nowait(self, frame: ChannelFrame) -> None:
-        self._look(frame)
-        self._queue.put_nowait(frame)
-
-    def _look(self, frame: ChannelFrame) -> None:
-        if frames.ends_channel(frame.payload):
-            self._before_end()
-
-
 class RabbitChannel(Channel):
     """One channel on a connection."""
 
     def __init__(self, connection: RabbitConnection, number: int, confirms: bool, on_end: Callable[[], None]) -> None:
         """Use ``opened``. ``on_end`` is called once when the channel ends, whoever ends it."""
         super().__init__(connection, number, publisher_confirms=confirms, frame_buffer=FRAMES)
-        self.write_queue = cast("asyncio.Queue[ChannelFrame]", _Outgoing(connection.write_queue, self._last_words))
+        self.write_queue = cast("asyncio.Queue[ChannelFrame]", Outgoing(connection.write_queue, self._last_words))
         self._ending = False  # the frame that ends it is on its way
+        self._connection = connection
         self._socket = connection.socket
         self._on_end = on_end
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._body_bytes = connection.connection_tune.frame_max
         self._published = 0  # the number of the last publish
         self._confirms: dict[int, asyncio.Future[bool]] = {}  # what waits for its confirm, in the order of its number
+        self.confirm_s = CONFIRM_S  # how long a confirm is waited for
+        self.timely = False  # something was answered within that
         self._publishing = asyncio.Lock()
         self._queued = 0  # publishes that wait for the socket
         self._header: tuple[Properties, bool, bytes] = (
@@ -125,7 +111,7 @@ class RabbitChannel(Channel):
             frames.encode_properties(NO_PROPERTIES, True),
         )
         self._content: Content | None = None
-        self._on_delivery: OnDelivery | None = None
+        self._on_delivery: Callable[[RabbitDelivery], None] | None = None
         self._on_start: Callable[[], None] = _nothing
         self._settling = Settling(self._socket, number)
         self._socket.takers[number] = self
@@ -139,9 +125,7 @@ class RabbitChannel(Channel):
         with broker_call("opening a channel"):
             if connection.is_closed:
                 raise BusUnavailable("the connection is closed")
-            number = 1
-            while number in connection.channels:
-                number += 1
+            number = connection.free_number()
             channel = cls(connection, number, confirms, on_end)
             connection.channels[number] = channel
             opening = asyncio.get_running_loop().create_task(channel.open())
@@ -162,9 +146,7 @@ class RabbitChannel(Channel):
         _LEAVING.discard(opening)
         if opening.cancelled() or opening.exception() is not None:
             return
-        leaving = asyncio.get_running_loop().create_task(self.leave())
-        _LEAVING.add(leaving)
-        leaving.add_done_callback(_LEAVING.discard)
+        self.part()
 
     @property
     def over(self) -> bool:
@@ -179,8 +161,18 @@ class RabbitChannel(Channel):
         """Publish and wait for the confirm. Raises BusUnavailable, NotConfirmed, Unroutable."""
         if self._queued or not self._socket.writable:
             await self._place()
-        if not await self._send(exchange, key, body, properties or NO_PROPERTIES, mandatory, persistent):
-            raise NotConfirmed(f"{exchange or 'the default exchange'} ▶ {key} was refused by the broker")
+        confirm = self._send(exchange, key, body, properties or NO_PROPERTIES, mandatory, persistent)
+        loop = asyncio.get_running_loop()
+        soon = loop.time() + CONFIRM_S
+        overdue = loop.call_later(self.confirm_s, self._overdue, confirm)
+        try:
+            taken = await confirm
+        finally:
+            overdue.cancel()
+        if self.confirm_s > CONFIRM_S and loop.time() < soon:
+            self.confirm_s = CONFIRM_S  # the broker is slow no more
+        if not taken:
+            raise Nacked(f"{exchange or 'the default exchange'} ▶ {key} was refused by the broker")
 
     async def _place(self) -> None:
         """Return when the socket takes more, or the channel has ended; in the order of the calls."""
@@ -217,6 +209,15 @@ class RabbitChannel(Channel):
         if waiting := list(self._confirms.values()):
             await asyncio.wait(waiting, timeout=longest_s)
 
+    def _overdue(self, confirm: asyncio.Future[bool]) -> None:
+        """Give up on a confirm that has not come for long."""
+        if confirm.done():
+            return
+        if self._connection.held_back:
+            asyncio.get_running_loop().call_later(self.confirm_s, self._overdue, confirm)
+            return
+        confirm.set_exception(NotConfirmed(f"no confirm came within {self.confirm_s:g} s"))
+
     def _confirmed(self, number: int, *, multiple: bool, taken: bool) -> None:
         """Take a confirm: of one publish, or of all up to it."""
         confirms = self._confirms
@@ -226,6 +227,7 @@ class RabbitChannel(Channel):
         for each in numbers:
             confirm = confirms.pop(each, None)
             if confirm is not None and not confirm.done():
+                self.timely = True
                 confirm.set_result(taken)
 
     def _returned(self, content: Content) -> None:
@@ -258,6 +260,8 @@ class RabbitChannel(Channel):
                     self._content = Content(0, False, *frames.return_of(data, at, end), returned=True)
                 case frames.CHANNEL_CLOSE | frames.CHANNEL_CLOSE_OK:
                     self._socket.takers.pop(self.number, None)  # nothing comes behind it
+                    if method == frames.CHANNEL_CLOSE and self.over:
+                        self._answer_end()  # it has crossed ours, and aiormq does not look any more
                     return False
                 case _:
                     return False
@@ -299,17 +303,20 @@ class RabbitChannel(Channel):
     async def consume(
         self,
         queue: str,
-        on_delivery: OnDelivery,
+        on_delivery: Callable[[RabbitDelivery], None],
         *,
         prefetch: int,
         on_start: Callable[[], None] = _nothing,
         on_cancel: Callable[[], None] = _nothing,
         arguments: dict[str, Any] | None = None,
+        ack_s: float = ACK_S,
     ) -> None:
-        """Consume a queue; ``on_start`` is called before the first delivery, ``on_cancel`` where the broker ends it (queue deleted)."""
+        """Consume a queue; ``on_start`` is called before the first delivery, ``on_cancel`` where the broker ends it (queue deleted). Acks wait
+        ``ack_s`` for others.
+        """
         self._on_delivery = on_delivery
         self._on_start = on_start
-        self._settling.begin(prefetch)
+        self._settling.begin(prefetch, ack_s)
         self.on_consumer_cancel_callbacks.add(lambda _: on_cancel())
         with broker_call(f"consuming {queue}"):
             await self.basic_qos(prefetch_count=prefetch)
@@ -330,8 +337,20 @@ class RabbitChannel(Channel):
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def leave(self) -> None:
-        """Close the channel; what is not acknowledged goes back to its queue. Never raises."""
+        """Close the channel; what is not acknowledged goes back to its queue. Never raises. Who is cancelled meanwhile waits no longer; the channel
+        is closed all the same, and once.
+        """
+        await asyncio.shield(self.part())
+
+    def part(self) -> asyncio.Task[None]:
+        """Begin to close the channel, and wait for nothing."""
         self._last_words()
+        parting = asyncio.get_running_loop().create_task(self._part(), name="channel-part")
+        _LEAVING.add(parting)
+        parting.add_done_callback(_LEAVING.discard)
+        return parting
+
+    async def _part(self) -> None:
         try:
             with broker_call("closing a channel"):
                 await self.close()
@@ -343,6 +362,10 @@ class RabbitChannel(Channel):
         self._settling.tell()
         self.silence()
         self._ending = True
+
+    def _answer_end(self) -> None:
+        with suppress(asyncio.QueueFull):
+            self.write_queue.put_nowait(ChannelFrame.marshall(self.number, [spec.Channel.CloseOk()]))
 
     def _end(self, closing: asyncio.Future[Any]) -> None:
         if self._ended.done():

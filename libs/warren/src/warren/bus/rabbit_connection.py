@@ -28,6 +28,7 @@ _HEAD_BYTES = 7
 _END = 0xCE
 _KINDS = (frames.METHOD, frames.HEADER, frames.BODY, 8)  # the last: heartbeats
 _PROTOCOL = b"AMQP"  # what a broker says instead of a frame where it speaks another version
+CHANNELS = 65_535  # AMQP's most
 FRAME_BYTES = 131_072  # the largest frame until another size is agreed; RabbitMQ's own
 _HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 
@@ -212,11 +213,14 @@ class RabbitConnection(Connection):
     """One connection, not connected yet. ``connect`` raises what aiormq does."""
 
     FRAME_BUFFER_SIZE = 256
-    HEARTBEAT_GRACE_MULTIPLIER = 2  # a silent broker is given up after two heartbeats
+    HEARTBEAT_GRACE_MULTIPLIER = (
+        1  # RabbitMQ says something twice in a heartbeat: silent for one, and a second more, it is given up
+    )
 
     def __init__(self, url: URL | str) -> None:
         """``url`` is ``amqp://`` or ``amqps://``, with aiormq's options."""
         self._sockets = _Sockets()
+        self._number = 0  # of the channel that was opened last
         super().__init__(url, transport_factory=self._sockets)
 
     async def connect(self, client_properties: dict[str, Any] | None = None) -> bool:
@@ -232,6 +236,29 @@ class RabbitConnection(Connection):
         if self._sockets.socket is None:
             raise AMQPConnectionError("not connected")
         return self._sockets.socket
+
+    def free_number(self) -> int:
+        """Return the number for the next channel: one that none has had for as long as can be, so that nothing which the broker still says on a
+        former one meets another channel. Raises AMQPConnectionError where none is free.
+        """
+        most = self.connection_tune.channel_max or CHANNELS
+        for _ in range(most):
+            self._number = self._number % most + 1
+            if self._number not in self.channels:
+                return self._number
+        raise AMQPConnectionError(f"all {most} channels of the connection are open")
+
+    @property
+    def held_back(self) -> bool:
+        """Whether the broker holds publishers back (``connection.blocked``)."""
+        # ``ready()`` waits exactly while that is so; one step of it tells whether it would.
+        step = self.ready()
+        try:
+            step.send(None)
+        except StopIteration:
+            return False
+        step.close()
+        return True
 
     def abort(self) -> None:
         """End it at once, though the peer does not answer."""

@@ -45,6 +45,12 @@ _FRAME_OVERHEAD: Final = 8
 HEADER_OVERHEAD: Final = _FRAME_OVERHEAD + _HEADER.size  # of a header frame, besides the properties
 _APP_ID_FLAG: Final = 1 << 3  # AMQP writes properties in the order of their flags; only cluster-id comes after app-id
 _MARK: Final = "warren/"
+# A table whose only entry is the offset of a record, up to its eight bytes; behind the flags, and the content type where there is one.
+_OFFSET_ALONE: Final = b"\x00\x00\x00\x19\x0fx-stream-offsetl"
+_TABLE_AT: Final = _HEADER.size + _FLAGS.size
+_UP_TO_HEADERS: Final = 0xE0  # flags, first byte: content type, content encoding, headers
+_HEADERS: Final = 0x20
+_TYPE_AND_HEADERS: Final = 0xA0
 MAX_BODY_BYTES: Final = 512 * 1024 * 1024  # RabbitMQ's own bound, whatever it is set to
 
 
@@ -145,9 +151,10 @@ def method_of(data: bytes, at: int, end: int) -> int:
     return method
 
 
-def ends_channel(frame: bytes) -> bool:
-    """Say whether a whole frame of ours is the last one that a broker takes on its channel."""
-    return frame[:1] == b"\x01" and _METHOD.unpack_from(frame, _HEAD_BYTES)[0] in (CHANNEL_CLOSE, CHANNEL_CLOSE_OK)
+def end_of(frame: bytes) -> int:
+    """Return CHANNEL_CLOSE or CHANNEL_CLOSE_OK where a whole frame of ours is that, and so ends its channel; else 0."""
+    method: int = _METHOD.unpack_from(frame, _HEAD_BYTES)[0] if frame[:1] == b"\x01" else 0
+    return method if method in (CHANNEL_CLOSE, CHANNEL_CLOSE_OK) else 0
 
 
 def deliver_of(data: bytes, at: int, end: int) -> tuple[int, bool, bytes, bytes]:
@@ -216,6 +223,20 @@ def _room(needed: int, end: int) -> None:
 def plain_text(raw: bytes) -> str:
     """Return a short string as text; what can't be read is ``?``, which no address has."""
     return raw.decode("utf-8", "replace").replace("\ufffd", "?")
+
+
+def stream_offset(header: bytes) -> int | None:
+    """Return the offset that the broker put into the headers of a record of a stream; None where there is none. Where it is the only one
+    there, and nothing but a content type stands before the headers, nothing is decoded.
+    """
+    if len(header) > _TABLE_AT:
+        before = header[_HEADER.size] & _UP_TO_HEADERS
+        at = _TABLE_AT + 1 + header[_TABLE_AT] if before == _TYPE_AND_HEADERS else _TABLE_AT
+        behind = at + len(_OFFSET_ALONE)
+        if before in (_HEADERS, _TYPE_AND_HEADERS) and header[at:behind] == _OFFSET_ALONE and len(header) >= behind + 8:
+            return int.from_bytes(header[behind : behind + 8], "big", signed=True)
+    offset = (decode_header(header).headers or {}).get("x-stream-offset")
+    return offset if isinstance(offset, int) else None
 
 
 def decode_header(payload: bytes) -> spec.Basic.Properties:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from random import Random
 
 from aiormq.connection import DEFAULT_PORTS
@@ -34,7 +35,7 @@ class LinkTimes:
     heartbeat_s: int = 10
     connect_s: float = 5.0
     first_pause_s: float = 0.1
-    longest_pause_s: float = 5.0
+    longest_pause_s: float = 2.0  # a broker that is back is found within it; to be refused costs it next to nothing
 
     def pause(self, failures: int, random: Random) -> float:
         """Return how long to wait after ``failures`` in a row: doubling, with jitter of one half."""
@@ -78,15 +79,34 @@ class Link:
         self._on_mismatch = on_mismatch
         self._on_blocked = on_blocked
         self._turn = 0
+        self._moves = False  # this connection is being left
+        self._moved_at = -inf
         self._task: asyncio.Task[None] | None = None
         self._attempted = asyncio.Event()
+        self._connected = asyncio.Event()
         self._closed = False
         self._blocked = False
 
     @property
     def blocked(self) -> bool:
         """Whether the broker holds back what is published here (a memory or disk alarm)."""
-        return self.connection is not None and _is_blocked(self.connection)
+        return self.connection is not None and self.connection.held_back
+
+    @property
+    def address(self) -> str:
+        """Where it is connected to, or tries to; without credentials."""
+        return shown(self._urls[self._turn])
+
+    def move(self, seldom_s: float = 0.0) -> None:
+        """Leave the present connection for one to the next address: what answers there does not do what it should. Not again within ``seldom_s``."""
+        now = asyncio.get_running_loop().time()
+        if self.connection is not None and not self._moves and now >= self._moved_at + seldom_s:
+            _log.warning(
+                "the broker at %s does not serve as it should (%s); taking the next", self.address, self._purpose
+            )
+            self._moves, self._moved_at = True, now
+            self._connected.clear()
+            self.connection.abort()
 
     def start(self) -> None:
         """Begin to connect; does nothing the second time."""
@@ -94,8 +114,12 @@ class Link:
             self._task = watched(asyncio.get_running_loop().create_task(self._run(), name=f"link-{self._purpose}"))
 
     async def attempted(self) -> None:
-        """Return once the first round over the addresses has succeeded or failed."""
+        """Return once the first round over the addresses has succeeded or failed, or there will be none."""
         await self._attempted.wait()
+
+    async def connected(self) -> None:
+        """Return once there is a connection."""
+        await self._connected.wait()
 
     async def close(self) -> None:
         """End the connection and begin no other."""
@@ -103,15 +127,19 @@ class Link:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        self._attempted.set()  # there will be no other attempt to wait for
 
     async def _run(self) -> None:
         failures = 0
         while not self._closed:
             for _ in self._urls:
-                if await self._serve(self._urls[self._turn]):
+                served = await self._serve(self._urls[self._turn])
+                # Also where it was served: a node that stands still takes connections, and answers nothing.
+                self._turn = (self._turn + 1) % len(self._urls)
+                self._moves = False
+                if served:
                     failures = 0
                     break
-                self._turn = (self._turn + 1) % len(self._urls)
             self._attempted.set()
             failures += 1
             await asyncio.sleep(self._times.pause(failures, self._random))
@@ -143,6 +171,7 @@ class Link:
             _log.exception("the broker at %s: a fault of ours (%s); connecting again", shown(url), self._purpose)
         finally:
             self.connection = None
+            self._connected.clear()
             self._blocked = False
             self._on_down()
             self._on_blocked()
@@ -152,6 +181,7 @@ class Link:
     def adopt(self, connection: RabbitConnection) -> None:
         """Say (from ``on_up``) that the connection can be used from now on."""
         self.connection = connection
+        self._connected.set()
         self._attempted.set()
 
     async def _stay(self, connection: RabbitConnection) -> None:
@@ -160,23 +190,12 @@ class Link:
             await asyncio.wait({closing}, timeout=BLOCKED_CHECK_S)
             if closing.done():
                 return
-            blocked = _is_blocked(connection)
+            blocked = connection.held_back
             if blocked != self._blocked:
                 self._blocked = blocked
                 state = "holds publishing back: a memory or disk alarm" if blocked else "takes publishes"
                 _log.warning("the broker %s (%s)", state, self._purpose)
                 self._on_blocked()
-
-
-def _is_blocked(connection: RabbitConnection) -> bool:
-    # ``ready()`` waits exactly while the connection is blocked; one step of it tells whether it would.
-    step = connection.ready()
-    try:
-        step.send(None)
-    except StopIteration:
-        return False
-    step.close()
-    return True
 
 
 async def _end(connection: RabbitConnection) -> None:

@@ -27,6 +27,7 @@ class Settling:
         self._channel = channel
         self._open = False
         self._enough = 1  # so many acks wait for no others
+        self._ack_s = ACK_S
         self._outstanding: deque[int] = deque()  # tags in the order of delivery
         self._settled: set[int] = set()
         self._acks: set[int] = set()
@@ -34,10 +35,13 @@ class Settling:
         self._telling: asyncio.Handle | None = None
         self._waits = False  # for other acks
 
-    def begin(self, prefetch: int) -> None:
-        """Consuming begins, with at most ``prefetch`` deliveries that are not settled. Who gets few at a time must not wait for the next ones."""
+    def begin(self, prefetch: int, ack_s: float = ACK_S) -> None:
+        """Consuming begins, with at most ``prefetch`` deliveries that are not settled. Who gets few at a time must not wait for the next ones.
+        Acks wait ``ack_s`` for others.
+        """
         self._open = True
         self._enough = min(ACKS, prefetch // 4)
+        self._ack_s = ack_s
 
     def end(self) -> None:
         """Tell nothing more."""
@@ -66,7 +70,7 @@ class Settling:
             self._telling.cancel()
         self._waits = waits
         loop = asyncio.get_running_loop()
-        self._telling = loop.call_later(ACK_S, self.tell) if waits else loop.call_soon(self.tell)
+        self._telling = loop.call_later(self._ack_s, self.tell) if waits else loop.call_soon(self.tell)
 
     def tell(self) -> None:
         """Tell what was settled now. It is little, so it does not wait for the socket."""
@@ -147,6 +151,11 @@ class RabbitDelivery:
         if self._properties is None:
             self._properties = frames.decode_properties(frames.decode_header(self._content.header))
         return self._properties
+
+    @property
+    def stream_offset(self) -> int | None:
+        """Its place in the stream that it is from; None where it is from a queue."""
+        return frames.stream_offset(self._content.header)
 
     def ack(self) -> None:
         """Say that it is dealt with."""

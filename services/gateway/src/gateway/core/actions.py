@@ -12,7 +12,6 @@ from gateway.core.messages import ServerMessage
 from warren import envelope
 from warren.address import shard_of
 from warren.errors import CloseCode
-from warren.position import Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +33,10 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Send this envelope to its room's shard; never dropped, it waits."""
+    """Send this envelope to its room's shard; never dropped, it waits. ``first``: the connection was not in the room before."""
 
     envelope: envelope.Join
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +48,9 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Send this envelope to its room's shard; where there is no place it is not sent, and asked again later."""
+    """Have this HISTORY answered, from this gateway's memory or by the routers."""
 
     envelope: envelope.HistoryQuery
-
-
-@dataclass(frozen=True, slots=True)
-class Enter:
-    """Make this connection a member in the hub: ``hub.join(room, connection, position, missed)``."""
-
-    room: str
-    position: Position
-    missed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,4 +94,4 @@ def leaves(rooms: Iterable[str], conn: str, user: str, shards: int) -> list[Leav
     return [Leave(envelope.Leave(tuple(group), conn, "", user)) for group in by_shard.values()]
 
 
-Action = Send | Publish | Join | Leave | Query | Enter | Exit | Authenticate | Hold | Ping | Close
+Action = Send | Publish | Join | Leave | Query | Exit | Authenticate | Hold | Ping | Close

@@ -93,10 +93,14 @@ class Membership:
         """Return the refs of what the client has asked of a room and has no answer to."""
         return [ref for (open_room, ref), (_, quiet) in (self._open or {}).items() if open_room == room and not quiet]
 
-    def questions(self, concerns: Callable[[str], bool]) -> Iterator[Question]:
-        """Yield what is open for the rooms that ``concerns`` picks."""
-        for (room, _), (question, _quiet) in list((self._open or {}).items()):
-            if concerns(room):
+    def open(self, room: str, ref: str) -> tuple[Question | None, bool]:
+        """Return what is open under this ref (None: nothing), and whether we asked by ourselves."""
+        return (self._open or {}).get((room, ref), (None, False))
+
+    def joins(self, concerns: Callable[[str], bool]) -> Iterator[envelope.Join]:
+        """Yield the client's JOINs that are open for the rooms that ``concerns`` picks."""
+        for (room, _), (question, quiet) in list((self._open or {}).items()):
+            if isinstance(question, envelope.Join) and not quiet and concerns(room):
                 yield question
 
     def clear(self) -> tuple[str, ...]:

@@ -33,7 +33,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Messages of ``room`` after ``had`` and before ``got`` have not come here (where the epochs differ nobody knows how many)."""
+    """Messages of ``room`` after ``had`` (``got`` not among those that are given) have not come here; its members stand at ``had`` or lower.
+
+    Where the epochs differ nobody knows how many.
+    """
 
     room: str
     had: Position
@@ -49,8 +52,6 @@ class Delivered:
     too_slow: list[Member] = field(default_factory=list)  # close them with 4005
     gaps: list[Gap] = field(default_factory=list)
     repeats: int = 0  # seen already
-    early: int = 0  # came before what is missing, and will come again with that
-    fenced: int = 0  # of an older term
     expired: int = 0
     spelled: int = 0  # bytes of frames that were made for it
     dropped: int = 0  # ephemeral messages that members did not get for want of space, one for each member

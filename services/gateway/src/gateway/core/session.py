@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
 from gateway.core import codec_json, rights
-from gateway.core.actions import Authenticate, Enter, Exit, Hold, Join, Leave, Publish, Query, Send
+from gateway.core.actions import Authenticate, Exit, Hold, Join, Leave, Publish, Query, Send
 from gateway.core.commands import page_of, since_of, token_of
 from gateway.core.lifetime import Actions, Lifetime, SessionConfig, State
 from gateway.core.limits import RateLimits
@@ -213,8 +213,9 @@ class Session(Lifetime):
 
     def _ask_to_join(self, identity: Identity, room: str, ref: str = "", since: Position | None = None) -> Join:
         join = envelope.Join(room, self.conn, identity.user, ref or self._membership.ref(), since)
+        first = room not in self._membership.rooms
         self._membership.ask(join)
-        return Join(join)
+        return Join(join, first)
 
     def _leave(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
         rights.check_room(room)
@@ -284,7 +285,7 @@ class Session(Lifetime):
     # ── what the routers say ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def answer(self, reply: Reply, now: float) -> Actions:
-        """Take what a router says to this connection. The shell has dropped what an older term says."""
+        """Take what a router says to this connection."""
         if self.state is State.CLOSED:
             return []
         match reply:
@@ -314,15 +315,14 @@ class Session(Lifetime):
                 return [Send(error(code, reply.message, _shown(reply.ref)))]
 
     def _joined(self, reply: envelope.Joined) -> Actions:
-        """Each JOIN is answered to the client once, however often it had to be asked. A Joined without a ref is one that nobody asked for."""
+        """Each JOIN is answered to the client once, however often it had to be asked."""
         room, position = reply.room, reply.position
         if room not in self._membership.rooms:  # it has left in the meantime
             return []
         question, quiet = self._membership.answered(room, reply.ref)
         if reply.ref and (question is None or (quiet and reply.recovered)):
             return []
-        told = Joined(room, position.epoch, position.seq, reply.recovered, reply.missed, _shown(reply.ref))
-        return [Enter(room, position, reply.missed), Send(told)]
+        return [Send(Joined(room, position.epoch, position.seq, reply.recovered, reply.missed, _shown(reply.ref)))]
 
     def resynced(self, room: str, position: Position) -> Actions:
         """Take that this member stands at ``position`` now, and that what lies before it may be lost to it."""
@@ -338,19 +338,25 @@ class Session(Lifetime):
         return [] if join is None else [Join(join)]
 
     def renew(self, concerns: Callable[[str], bool]) -> Actions:
-        """Ask again for what was not answered, in the rooms that ``concerns`` picks: the answers may never come."""
+        """Ask again for the client's JOINs that were not answered, in the rooms that ``concerns`` picks: the answers may never come."""
         if self.state is State.CLOSED:
             return []
-        return [
-            Join(question) if isinstance(question, envelope.Join) else Query(question)
-            for question in self._membership.questions(concerns)
-        ]
+        return [Join(join) for join in self._membership.joins(concerns)]
+
+    def awaits_join(self, room: str, ref: str) -> bool | None:
+        """Say whether a JOIN of this room is open under ``ref``: None where it is not, else whether it was asked by ourselves (``again``)."""
+        question, quiet = self._membership.open(room, ref)
+        return quiet if isinstance(question, envelope.Join) else None
 
     def undelivered(self, ref: str, code: ErrorCode, message: str = "") -> Actions:
         """Say that what was sent under ``ref`` did not get through (UNAVAILABLE) or did not fit (OVERLOADED)."""
         if self.state is State.CLOSED:
             return []
         return [Send(error(code, message or _UNDELIVERED.get(code, "Not delivered"), _shown(ref)))]
+
+    def untaken(self, room: str) -> None:
+        """Take that the first JOIN of a room was not sent: no router holds this connection in it, and none has to be told that it left."""
+        self._membership.leave(room)
 
     def closed(self) -> tuple[str, ...]:
         """Take that the socket is gone. Return the rooms that the routers have to be told it left (``leaves`` makes the envelopes)."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from gateway.core import actions, frames, messages
@@ -26,7 +26,7 @@ from gateway.shell.tallies import kind_of, name_of
 from gateway.shell.uplink import Uplink
 from gateway.shell.wire import Breach, Wire
 from warren import envelope
-from warren.address import shard_of
+from warren.address import EVERYONE, shard_of
 from warren.clock import Clock
 from warren.errors import CloseCode, Overloaded, WarrenError, code_of
 from warren.logs import event, get_logger
@@ -52,6 +52,8 @@ class Surroundings:
     metrics: GatewayMetrics
     entrance: Entrance
     shards: int
+    history: Callable[[envelope.HistoryQuery], None]  # answers it, at once or later
+    left: Callable[[str, str], None]  # (room, connection): it is no member any more
     reads: ReadLimits = ReadLimits()
     everyones_reads: Allowance = field(default_factory=lambda: everyones(16 * 1024 * 1024))
 
@@ -240,14 +242,13 @@ class Connection(Member):
         """Take that nobody knows whether what was sent under ``ref`` got through."""
         self.do(self.session.undelivered(ref, code_of(error)))
 
-    def renew(self, shard: int | None) -> None:
-        """Ask again for what was not answered in the rooms of a shard (None: all): the answers may never come."""
-        shards = self._around.shards
-        self.do(self.session.renew(lambda room: shard is None or shard_of(room, shards) == shard))
-
-    def again(self, room: str, since: Position) -> None:
-        """Ask for what this member of a room lacks."""
-        self.do(self.session.again(room, since))
+    def rejoin(self, shard: int) -> None:
+        """Join again all rooms of a shard, each from where this member stands, and those whose JOIN was not answered."""
+        shards, hub = self._around.shards, self._around.hub
+        for room in hub.rooms_of(self.id):
+            if shard_of(room, shards) == shard and (since := hub.standing(room, self.id)) is not None:
+                self.do(self.session.again(room, since))
+        self.do(self.session.renew(lambda room: shard_of(room, shards) == shard))
 
     def resynced(self, room: str, position: Position) -> None:
         """Take that what lies before ``position`` may be lost to this member of a room."""
@@ -309,6 +310,7 @@ class Connection(Member):
         self.wire.flush()
 
     def _carry_out(self, asked: Iterable[actions.Action]) -> None:
+        overloaded = False
         for action in asked:
             match action:
                 case actions.Send():
@@ -317,17 +319,19 @@ class Connection(Member):
                     error = self._around.entrance.publish(action)
                     if error is not None:
                         self.undelivered(action.envelope.id, error)
-                case actions.Join():
-                    if not self._around.uplink.join(action.envelope):
-                        self.end(CloseCode.OVERLOADED, str(Overloaded("too much waits for the broker")))
+                case actions.Join() if self.session.state is not State.CLOSED:  # else its room's leave went before it
+                    overloaded = overloaded or not self._around.uplink.join(action.envelope, first=action.first)
+                    if overloaded and action.first:
+                        self.session.untaken(action.envelope.room)
                 case actions.Query():
-                    self._around.uplink.resume(action.envelope)
+                    self._around.history(action.envelope)
                 case actions.Leave():
-                    self._around.uplink.leave(action.envelope)
-                case actions.Enter():
-                    self._enter(action)
+                    left = action.envelope
+                    if not self._around.uplink.leave(left) and left.ref:
+                        self._send(messages.Left(left.rooms[0], left.ref))
                 case actions.Exit():
                     self._around.hub.leave(action.room, self.id)
+                    self._around.left(action.room, self.id)
                 case actions.Authenticate():
                     self._token = action.token
                 case actions.Hold():
@@ -336,6 +340,8 @@ class Connection(Member):
                     self.wire.ping()
                 case actions.Close():
                     self._close(action.code)
+        if overloaded:
+            self.end(CloseCode.OVERLOADED, str(Overloaded("too much waits for the broker")))
 
     def _send(self, message: messages.ServerMessage) -> None:
         metrics = self._around.metrics
@@ -349,14 +355,6 @@ class Connection(Member):
             self._last_words += chunk
         elif self.wire.put(chunk) is TOO_SLOW:
             self.end(CloseCode.TOO_SLOW)
-
-    def _enter(self, action: actions.Enter) -> None:
-        """Become a member, and tell those for whom the room began anew by that."""
-        hub = self._around.hub
-        for conn in hub.join(action.room, self.id, action.position, action.missed):
-            other, position = hub.find(conn), hub.position(action.room)
-            if isinstance(other, Connection) and position is not None:
-                other.resynced(action.room, position)
 
     def _withheld(self, room: str, count: int, seq: int) -> bytes:
         """Spell the notice that messages were withheld."""
@@ -382,6 +380,8 @@ class Connection(Member):
         """Take this connection out of every room, here and at the routers."""
         rooms = self.session.closed()
         self._around.hub.remove(self.id)
+        for room in (*rooms, EVERYONE):
+            self._around.left(room, self.id)
         for leave in actions.leaves(rooms, self.id, self.user, self._around.shards):
             self._around.uplink.leave(leave.envelope)
 

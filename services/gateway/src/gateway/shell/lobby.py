@@ -145,11 +145,6 @@ class Lobby:
         for connection in self.connections():
             connection.degraded(up)
 
-    def renew(self, shard: int | None) -> None:
-        """Have everyone ask again for what was not answered (None: on every shard)."""
-        for connection in self.connections():
-            connection.renew(shard)
-
     async def start(self) -> None:
         """Begin to tick."""
         self._task = watched(asyncio.get_running_loop().create_task(self._run(), name="lobby-ticker"))

@@ -1,6 +1,6 @@
 """Gateways: who lives. Each gateway holds a lease that its heartbeats renew; where it ends, its members have left.
 
-While nobody listens no lease ends (``listen`` renews all). Pure: times are monotonic seconds. ``shell/inbox.py`` tells it what it hears,
+While nobody listens no lease ends (``listen`` renews all). Pure: times are monotonic seconds. ``shell/peer_inbox.py`` tells it what it hears,
 ``app.py`` asks it for the living and the gone, and for the sums over the whole installation.
 """
 
@@ -39,6 +39,7 @@ class Totals:
     messages_out: int = 0
     errors: int = 0
     rss_bytes: int = 0
+    uplink_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -48,6 +49,7 @@ class Gateways:
     lease_s: float = 5.0
     _leases: dict[str, _Lease] = field(default_factory=dict)
     _living: frozenset[str] = frozenset()
+    _outgrown: bool = False
 
     @property
     def living(self) -> frozenset[str]:
@@ -86,11 +88,6 @@ class Gateways:
         lease.until = min(lease.until, now + self.lease_s / 2)
         return True
 
-    def suspected(self, gateway: str) -> bool:
-        """Say whether nothing reached this gateway when something was last sent to it; so too where it is not known to live."""
-        lease = self._leases.get(gateway)
-        return lease is None or lease.suspected
-
     def bye(self, gateway: str) -> bool:
         """A gateway has gone in order; False where it was not known."""
         known = self._leases.pop(gateway, None) is not None
@@ -122,7 +119,13 @@ class Gateways:
             messages_out=sum(beat.messages_out for beat in said),
             errors=sum(beat.errors for beat in said),
             rss_bytes=sum(beat.rss_bytes for beat in said),
+            uplink_bytes=sum(beat.uplink_bytes for beat in said),
         )
+
+    def outgrown(self, uplink_bytes: int, kept_bytes: int) -> bool | None:
+        """Say whether all gateways together may write more of one shard than its log surely keeps; None where that is as it was."""
+        before, self._outgrown = self._outgrown, uplink_bytes > kept_bytes
+        return None if self._outgrown is before else self._outgrown
 
     def said(self) -> list[Heartbeat]:
         """Return each gateway's last heartbeat, by its name."""

@@ -3,7 +3,7 @@
 Rendezvous hashing with a cap: each pair of shard and router has a weight that depends on nothing else, and the heaviest pairs are taken
 first as long as the router has less than its even share. So the shares are even, and few shards move when a router comes or goes. The
 standby of a shard is who would own it without its owner: it takes the shard over at once, and need not give it away again. Pure;
-``shell/owner.py`` asks it whenever the living routers change.
+``shell/heartbeat.py`` asks it whenever the living routers change.
 """
 
 from __future__ import annotations

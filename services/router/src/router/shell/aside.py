@@ -1,7 +1,7 @@
 """Aside: what can't be handled is kept in a dead-letter queue with the reason, and counted; the rest goes on.
 
 It returns only once the broker has confirmed and a queue has it, so that what is acknowledged afterwards is never lost: where the
-dead-letter queue is missing, it waits for it. It never looks into what it keeps. The workers and the intake call it.
+dead-letter queue is missing, it waits for it. It never looks into what it keeps. The intake calls it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ HEADERS_HEADER = "x-warren-headers-left-out"
 BODY_HEADER = "x-warren-body-bytes"
 REASON_HEADER = "x-warren-reason"
 KEY_HEADER = "x-warren-routing-key"
-SHARD_HEADER = "x-warren-shard"
 
 _logger = get_logger("router.aside")
 
@@ -55,4 +54,4 @@ class Aside:
             timestamp_ms=properties.timestamp_ms,
             headers={**own, **more},
         )
-        await self._steady.publish(self._exchange, "", body[:MAX_BODY_BYTES], kept, mandatory=True)
+        await self._steady.publish(self._exchange, "", body[:MAX_BODY_BYTES], kept)

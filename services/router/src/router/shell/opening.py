@@ -1,24 +1,12 @@
 """Opening: from a delivery's bytes to envelopes, saving what can be saved of a batch that is partly spoilt.
 
-It never raises: what is wrong comes back as a reason to set the batch aside. The worker, the log and the inbox call it.
+It never raises: what is wrong comes back as a reason to set the batch aside. The inbox calls it.
 """
 
 from __future__ import annotations
 
-from warren.envelope import Claim, Envelope, decode, decode_each
+from warren.envelope import Envelope, decode, decode_each
 from warren.errors import MalformedEnvelope, UnsupportedEnvelope
-
-# A claim is a batch of its own, and a small one.
-CLAIM_BYTES = 256
-
-
-def claim_in(body: bytes) -> Claim | None:
-    """Return the claim that a delivery is; None where it is something else."""
-    if len(body) > CLAIM_BYTES:
-        return None
-    envelopes, spoilt = opened(body)
-    first = envelopes[0] if len(envelopes) == 1 and not spoilt else None
-    return first if isinstance(first, Claim) else None
 
 
 def opened(body: bytes) -> tuple[list[Envelope], str]:

@@ -1,7 +1,7 @@
 """Screening: what was delivered before and not acknowledged is tried in the sandbox first; what fails there is set aside, the rest goes on in order.
 
 Such a delivery may be why the router before is gone. A first delivery passes at once; behind one that is being tried everything waits, so the
-queue's order stays (the prefetch bounds what waits). It acknowledges nothing but what was set aside. The intake and each worker have one.
+queue's order stays (the prefetch bounds what waits). It acknowledges nothing but what was set aside. The intake has one.
 """
 
 from __future__ import annotations

@@ -11,8 +11,7 @@ import orjson
 from aiohttp import web
 
 from router.core.gateways import Gateways
-from router.core.takeover import State
-from router.shell.possession import Possession
+from router.shell.shard import Shard
 from warren.clock import Clock
 
 
@@ -24,25 +23,24 @@ class Statistics:
         router: str,
         clock: Clock,
         gateways: Gateways,
-        possessions: Callable[[], Sequence[Possession]],
+        shards: Callable[[], Sequence[Shard]],
     ) -> None:
         """Uptime counts from here."""
         self._router = router
         self._clock = clock
         self._began = clock.monotonic()
         self._gateways = gateways
-        self._possessions = possessions
+        self._shards = shards
 
     def routes(self) -> list[web.RouteDef]:
         """Return the route."""
         return [web.get("/websocket-stats", self._answer)]
 
     def figures(self) -> dict[str, object]:
-        """Return the figures: sums, each gateway's own, and what this router owns."""
+        """Return the figures: sums, each gateway's own, and what this router speaks for."""
         totals = self._gateways.totals()
         now_us = self._clock.wall_us()
-        shards = [possession.shard for possession in self._possessions() if possession.state is State.LIVE]
-        live = [shard for shard in shards if shard is not None]
+        spoken = [shard for shard in self._shards() if shard.speaks]
         return {
             "connections": totals.connections,
             "messages": {"in": totals.messages_in, "out": totals.messages_out},
@@ -62,9 +60,9 @@ class Statistics:
             ],
             "router": {
                 "id": self._router,
-                "shards": [shard.number for shard in live],
-                "rooms": sum(len(shard.rooms) for shard in live),
-                "members": sum(shard.rooms.memberships for shard in live),
+                "shards": [shard.number for shard in spoken],
+                "rooms": sum(len(shard.fold.rooms) for shard in spoken),
+                "members": sum(shard.fold.rooms.memberships for shard in spoken),
             },
         }
 

@@ -40,17 +40,15 @@ class Steady:
         exchange: str,
         key: str,
         body: bytes,
-        properties: Properties | None = None,
-        *,
-        mandatory: bool = False,
-        wanted: Callable[[], bool] | None = None,
+        properties: Properties,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> bool:
-        """Return True once it is confirmed. False: it was not, and ``wanted`` says that it must not be repeated any more."""
+        """Return True once it is confirmed and a queue has it. False: it was not, and ``wanted`` says that it must not be repeated any more."""
         pause = FIRST_PAUSE_S
         said = False
-        while wanted is None or wanted():
+        while wanted():
             try:
-                await self._bus.publish(exchange, key, body, properties, mandatory=mandatory)
+                await self._bus.publish(exchange, key, body, properties, mandatory=True)
             except (BusUnavailable, NotConfirmed, Unroutable) as error:
                 if isinstance(error, Unroutable) and not said:
                     said = True

@@ -1,0 +1,114 @@
+"""Outcome: what one entry of a shard's log brings about, as the fold says it, in order.
+
+Plain frozen values, the same for every reader of the log: each has its ``index`` among all that its entry brings about (1, 2, 3 …), whoever
+does something with it and whoever does not. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from warren import envelope as wire
+from warren.address import gateway_of
+from warren.errors import WarrenError
+
+EventKind = Literal["client.connected", "client.disconnected", "room.joined", "room.left", "message"]
+
+
+class UnknownVersion(WarrenError):
+    """The log's rules are those of a fold that is newer than this code: this router can't read on."""
+
+
+class Out(msgspec.Struct, frozen=True, gc=False):
+    """``item`` is for the feeds of ``gateways``, as the members were at this place of the log."""
+
+    index: int
+    gateways: tuple[str, ...]
+    item: wire.Item
+
+
+class Emit(msgspec.Struct, frozen=True, gc=False):
+    """Tell backends what happened at ``at_us`` (µs since the Unix epoch): to ``conn`` in ``room``, or that ``message`` was numbered there.
+
+    ``reason`` of one that left: ``left``, or ``gone`` (its gateway's life has ended). The message is without its trace, as it is to be kept.
+    """
+
+    index: int
+    kind: EventKind
+    room: str
+    at_us: int
+    conn: str = ""
+    user: str = ""
+    reason: str = ""
+    message: wire.Deliver | None = None
+
+    @property
+    def gateway(self) -> str:
+        """The gateway that holds the connection; named anew for each of its lives."""
+        return gateway_of(self.conn)
+
+    @property
+    def generation(self) -> int:
+        """The connection's number in its gateway: a later connection there has a higher one."""
+        number = self.conn.partition("~")[2]
+        try:
+            return int(number, 16)
+        except ValueError:
+            return 0
+
+
+class Began(msgspec.Struct, frozen=True, gc=False):
+    """A Hello was taken: the chain of the gateway's ``life`` begins here."""
+
+    index: int
+    gateway: str
+    life: int
+
+
+class Ended(msgspec.Struct, frozen=True, gc=False):
+    """The gateway's ``life`` is over, and its chain ends here; ``counted`` is the last of its batches that was taken."""
+
+    index: int
+    gateway: str
+    life: int
+    counted: int
+
+
+class Stranger(msgspec.Struct, frozen=True, gc=False):
+    """A batch came of a ``life`` that has ended or never began, and does not count: the gateway is to hear so.
+
+    ``counted``: the last batch of that life that was taken, 0 where that is not known.
+    """
+
+    index: int
+    gateway: str
+    life: int
+    counted: int
+
+
+class Marked(msgspec.Struct, frozen=True, gc=False):
+    """``router`` has put a Mark: the state as of this entry is that of its checkpoint."""
+
+    index: int
+    router: str
+    at_us: int
+
+
+class Part(msgspec.Struct, frozen=True, gc=False):
+    """A part of a checkpoint stands here. It changes no state."""
+
+    index: int
+    part: wire.Checkpoint
+
+
+class Ruled(msgspec.Struct, frozen=True, gc=False):
+    """``rules`` count from here on; ``new_life``: all that was before is void."""
+
+    index: int
+    rules: wire.Rules
+    new_life: bool
+
+
+Effect = Out | Emit | Began | Ended | Stranger | Marked | Part | Ruled

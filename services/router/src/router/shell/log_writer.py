@@ -1,0 +1,89 @@
+"""LogWriter: what a router writes into a shard's log itself: one record after the other, each repeated until the broker has confirmed it.
+
+A record that stands there twice counts once, so it never asks whether one whose confirm was lost is there. What is no longer wanted is dropped:
+a router that speaks no more writes no more. ``log_keeper.py`` has one; it decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+from router.shell.steady import Steady
+from warren.bus import Properties
+from warren.envelope import CONTENT_TYPE, Envelope, encode
+from warren.fault import watched
+from warren.topology import Topology
+
+# An entry, and what is called once it stands in the log.
+_Record = tuple[Envelope, Callable[[], None]]
+_PROPERTIES = Properties(content_type=CONTENT_TYPE)
+
+
+class LogWriter:
+    """One shard's."""
+
+    def __init__(self, steady: Steady, topology: Topology, shard: int, wanted: Callable[[], bool]) -> None:
+        """``wanted`` says whether we may still write."""
+        self._steady = steady
+        self._topology = topology
+        self._shard = shard
+        self._wanted = wanted
+        self._waiting: deque[_Record] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many records are on their way."""
+        return len(self._waiting)
+
+    def put(self, entry: Envelope, confirmed: Callable[[], None] = lambda: None) -> None:
+        """Write a record of its own; ``confirmed`` is called once it stands in the log."""
+        self._waiting.append((entry, confirmed))
+        if self._task is None:
+            self._task = watched(asyncio.get_running_loop().create_task(self._run(), name=f"log-writer-{self._shard}"))
+
+    def waits(self, kind: type[Envelope]) -> bool:
+        """Say whether a record of this kind is on its way."""
+        return any(isinstance(entry, kind) for entry, _ in self._waiting)
+
+    def drop(self, unwanted: Callable[[Envelope], bool]) -> None:
+        """Give up what waits and is not wanted any more. What is being published at this moment may come to stand in the log."""
+        kept = [each for each in self._waiting if not unwanted(each[0])]
+        self._waiting.clear()
+        self._waiting.extend(kept)
+
+    async def close(self) -> None:
+        """Give up what waits."""
+        self._waiting.clear()
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        key = self._topology.shard_key(self._shard)
+        try:
+            while self._waiting:
+                first = self._waiting[0]
+                entry, confirmed = first
+                written = await self._steady.publish(
+                    self._topology.ingress, key, encode([entry]), _PROPERTIES, partial(self._wants, first)
+                )
+                if not self._is_first(first):
+                    continue  # it was dropped meanwhile
+                if not written:
+                    self._waiting.clear()
+                    return
+                self._waiting.popleft()
+                confirmed()
+        finally:
+            self._task = None
+
+    def _wants(self, first: _Record) -> bool:
+        return self._is_first(first) and self._wanted()
+
+    def _is_first(self, first: _Record) -> bool:
+        return bool(self._waiting) and self._waiting[0] is first

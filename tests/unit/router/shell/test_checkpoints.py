@@ -1,0 +1,181 @@
+"""Checkpoints: the state as of our Mark, encoded meanwhile, written once its events are confirmed, and compared with what others wrote."""
+
+import asyncio
+
+import pytest_asyncio
+from prometheus_client import CollectorRegistry
+from tests.support.eventually import eventually
+
+from router.core.fold import Fold
+from router.core.outcome import Marked
+from router.shell.checkpoints import STEPS, Checkpoints
+from warren.envelope import Batch, Checkpoint, Hello, Join, Mark, Rules, encode
+from warren.metrics import RouterMetrics
+
+
+class Writer:
+    """Keeps what is to be written; ``confirm`` says that it stands in the log."""
+
+    def __init__(self):
+        self.put_in = []
+
+    def put(self, entry, confirmed):
+        self.put_in.append((entry, confirmed))
+
+    def confirm(self):
+        for _, confirmed in self.put_in:
+            confirmed()
+
+
+class Stand:
+    def __init__(self):
+        self.writer = Writer()
+        self.metrics = RouterMetrics(CollectorRegistry())
+        self.sizes = []
+        self.checkpoints = Checkpoints("r1", 0, self.writer, self.metrics, self.sizes.append)
+        self.fold = Fold(0, 1)
+        for offset, entry in enumerate(([Rules("life", 1, 9, 9, 9, 1)], [Batch("g1", 1, 1, 1), Hello()])):
+            self.fold.apply(offset, encode(entry))
+
+    def mark(self, router="r1", *, speaks=True):
+        """Apply a Mark; return its offset and what the state is there."""
+        offset = self.fold.offset + 1
+        (marked,) = self.fold.apply(offset, encode([Mark(router, 7)]))
+        assert marked == Marked(1, router, 7)
+        self.checkpoints.marked(marked, offset, self.fold, speaks=speaks)
+        return offset, *self.fold.parts()
+
+    def many(self, number, members):
+        """Apply a batch that makes the state larger."""
+        joins = [Join(f"room:{each}", f"g1~{each:x}", "u") for each in range(members)]
+        self.fold.apply(self.fold.offset + 1, encode([Batch("g1", 1, number, 1), *joins]))
+
+    async def encoded(self):
+        """Wait until what was begun is done."""
+        await eventually(lambda: self.checkpoints._encoding is None)
+
+    def written(self):
+        return [entry for entry, _ in self.writer.put_in]
+
+    @property
+    def differing(self):
+        return self.metrics.registry.get_sample_value("warren_router_rejected_total", {"reason": "checkpoint_differs"})
+
+
+@pytest_asyncio.fixture
+async def stand():
+    stand = Stand()
+    yield stand
+    await stand.checkpoints.close()
+
+
+async def test_our_checkpoint_is_written_once_the_events_up_to_it_are_confirmed(stand):
+    """Whole, as the fold was at the Mark, though more has been applied since; another one is begun only when it stands in the log."""
+    offset, bodies, digest = stand.mark()
+    stand.fold.apply(3, encode([Batch("g2", 1, 1, 1), Hello()]))
+    await stand.encoded()
+    assert stand.sizes == [sum(map(len, bodies))]
+    stand.checkpoints.write(1)
+    assert stand.written() == []
+    stand.checkpoints.write(2)
+    stand.checkpoints.write(3)
+    parts = [Checkpoint("r1", offset, number, len(bodies), digest, body) for number, body in enumerate(bodies)]
+    assert stand.written() == parts
+    assert stand.checkpoints.pending
+    stand.writer.confirm()
+    assert not stand.checkpoints.pending
+
+
+async def test_a_large_state_is_encoded_in_many_turns_and_is_that_of_the_mark(stand):
+    """Entries are applied in each of them, which change what was encoded and what was not; a confirm from before its end is not forgotten."""
+    stand.many(2, 20_000)
+    offset, bodies, digest = stand.mark()
+    stand.checkpoints.write(offset)
+    turns = 0
+    while stand.checkpoints._encoding is not None:
+        turns += 1
+        stand.many(2 + turns, turns)
+        await asyncio.sleep(0)
+    assert turns > 20_000 / 512 / STEPS
+    assert [part.body for part in stand.written()] == bodies
+    assert {part.digest for part in stand.written()} == {digest}
+    assert stand.fold.parts()[0] != bodies
+
+
+async def test_a_mark_of_another_router_or_of_a_former_life_of_ours_is_not_ours_to_follow(stand):
+    """It is only remembered what the state was there."""
+    stand.mark("r2")
+    await stand.encoded()
+    stand.mark("r1", speaks=False)
+    await stand.encoded()
+    stand.checkpoints.write(99)
+    assert stand.written() == []
+    assert not stand.checkpoints.pending
+
+
+async def test_who_speaks_no_more_writes_none(stand):
+    """What was to be written is dropped, encoded or not."""
+    for waits in (True, False):
+        stand.mark()
+        if waits:
+            await stand.encoded()
+        stand.checkpoints.drop()
+        stand.checkpoints.write(99)
+        await stand.encoded()
+    assert stand.written() == []
+
+
+async def test_what_we_are_to_write_goes_before_what_is_only_to_be_compared(stand):
+    """One is encoded at a time; where ours is under way another router's Mark is passed over."""
+    stand.mark("r2")
+    offset, bodies, _ = stand.mark("r1")
+    stand.mark("r2")
+    await stand.encoded()
+    stand.checkpoints.write(offset)
+    assert [(part.offset, part.body) for part in stand.written()] == [(offset, body) for body in bodies]
+    assert len(stand.sizes) == 1
+
+
+async def test_what_is_read_anew_ends_what_was_being_encoded(stand):
+    """Nothing of it is written, and the fold's rooms are its own again."""
+    stand.mark()
+    stand.checkpoints.begin(1)
+    await asyncio.sleep(0)
+    stand.checkpoints.write(99)
+    assert (stand.written(), stand.checkpoints.pending, stand.fold.rooms._snapshots) == ([], False, 0)
+
+
+async def test_the_newest_whole_one_is_where_others_may_begin(stand):
+    """A part makes none; an older one takes nothing back."""
+    assert stand.checkpoints.newest == -1
+    assert stand.checkpoints.seen(Checkpoint("r2", 5, 0, 2, b"d", b"")) is None
+    assert stand.checkpoints.newest == -1
+    assert stand.checkpoints.seen(Checkpoint("r2", 5, 1, 2, b"d", b"")) == 5
+    assert stand.checkpoints.seen(Checkpoint("r3", 4, 0, 1, b"d", b"")) == 4
+    assert stand.checkpoints.newest == 5
+    stand.checkpoints.begin(3)
+    assert stand.checkpoints.newest == 3
+
+
+async def test_a_checkpoint_that_differs_from_our_state_is_told(stand):
+    """The same entries were applied differently, by one of the two; an equal one, and one of a place that we did not see, say nothing."""
+    offset, _, digest = stand.mark("r2")
+    await stand.encoded()
+    for at, said in ((offset, digest), (1, b"unseen")):
+        stand.checkpoints.seen(Checkpoint("r2", at, 0, 1, said, b""))
+    assert stand.differing is None
+    stand.checkpoints.seen(Checkpoint("r2", offset, 0, 1, b"other", b""))
+    assert stand.differing == 1
+
+
+async def test_one_that_comes_before_we_have_encoded_ours_is_compared_then(stand):
+    """Its writer may be faster than we are."""
+    offset, _, digest = stand.mark("r2")
+    stand.checkpoints.seen(Checkpoint("r2", offset, 0, 1, digest, b""))
+    await stand.encoded()
+    assert stand.differing is None
+    offset, _, _ = stand.mark("r2")
+    stand.checkpoints.seen(Checkpoint("r2", offset, 0, 1, b"other", b""))
+    assert stand.differing is None
+    await stand.encoded()
+    assert stand.differing == 1
