@@ -80,25 +80,3 @@ async def test_members_join_again_while_few_joins_wait():
     made.batches.give_up(entries[0])
     made.counted()
     await asyncio.wait_for(waits, 5)
-
-
-async def test_a_confirm_is_awaited_as_long_as_its_batch_is_under_way():
-    """Then its time is over at once."""
-    made = buffer(count=2, bytes=100_000)
-    hello = made.batches.next()
-    assert hello is not None
-
-    async def confirm() -> None:
-        async with asyncio.timeout(None) as made.awaiting:
-            await asyncio.Event().wait()
-
-    waits = asyncio.create_task(confirm())
-    await asyncio.sleep(0)
-    made.await_no_longer()
-    await asyncio.sleep(0)
-    assert not waits.done()
-    made.batches.count(1, 1)
-    made.await_no_longer()
-    done = await asyncio.gather(waits, return_exceptions=True)
-    assert isinstance(done[0], TimeoutError)
-    assert made.awaiting is None

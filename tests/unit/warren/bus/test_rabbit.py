@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 from pamqp import commands as spec
-from tests.support.amqp_server import AmqpServer, Published
+from tests.support.amqp_server import AmqpServer
 from tests.support.eventually import eventually
 
 from warren.bus import Source
-from warren.bus.rabbit import CONFIRM_S, LinkTimes, RabbitBus
+from warren.bus.rabbit import LinkTimes, RabbitBus
 from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch
 from warren.topology import Topology
 
@@ -66,45 +66,30 @@ async def test_after_a_reconnect_publishing_does_not_wait_for_the_topology(serve
     assert not bus.up
 
 
-async def test_after_a_refusal_another_channel_publishes(server: AmqpServer, bus: RabbitBus) -> None:
-    """A channel that refuses may have lost sight of a queue's leader: the next publish goes by a fresh one, what was under way ends on
-    the former, and nobody hears of a broker that went away.
-    """
-    told: list[bool] = []
+async def test_each_log_is_published_to_on_a_channel_of_its_own(server: AmqpServer, bus: RabbitBus) -> None:
+    """All else shares one; also after a reconnect."""
     await bus.start()
-    bus.watch(told.append)
-    held: list[Published] = []
-    server.on_publish = held.append
-    slow = asyncio.create_task(bus.publish("ex", "slow", b"x"))
-    await eventually(lambda: len(held) == 1)
-    refused = asyncio.create_task(bus.publish("ex", "key", b"x"))
-    await eventually(lambda: len(held) == 2)
-    server.answer(held[1], spec.Basic.Nack(held[1].tag))
-    with pytest.raises(NotConfirmed):
-        await refused
-    former = held[0].channel
-    server.on_publish = None
-
-    async def other() -> bool:
-        await bus.publish("ex", "key", b"y")
-        return server.published[-1].channel != former
-
-    await eventually(other)
-    assert not slow.done()
-    server.answer(held[0], spec.Basic.Ack(held[0].tag))
-    await slow
-    await eventually(
-        lambda: any(number == former for number, frame in server.frames if type(frame) is spec.Channel.Close)
-    )
-    assert (bus.up, told) == (True, [])
+    for _ in range(2):
+        places = [(TOPOLOGY.ingress, TOPOLOGY.shard_key(shard)) for shard in range(TOPOLOGY.shards)]
+        places += [(TOPOLOGY.egress, TOPOLOGY.shard_key(0)), (TOPOLOGY.notify, "a"), ("", "queue")]
+        channels: list[int] = []
+        for exchange, key in places * 2:
+            await bus.publish(exchange, key, b"x")
+            channels.append(server.published[-1].channel)
+        assert channels[: len(places)] == channels[len(places) :]
+        assert len(set(channels)) == TOPOLOGY.shards + 1
+        assert len(set(channels[TOPOLOGY.shards : len(places)])) == 1
+        server.drop()
+        await eventually(lambda: not bus.up)
+        await eventually(lambda: bus.up)
 
 
 async def test_a_confirm_that_is_owed_has_the_next_publish_go_by_another_channel(
     server: AmqpServer, bus: RabbitBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though the one that owes it is not done with; and where another channel's confirms stay away too, the next node is taken."""
-    monkeypatch.setattr("warren.bus.rabbit.CONFIRM_S", 0.02)
-    monkeypatch.setattr("warren.bus.rabbit.REPLACE_FIRST_S", 0.0)
+    monkeypatch.setattr("warren.bus.rabbit_publisher.CONFIRM_S", 0.02)
+    monkeypatch.setattr("warren.bus.rabbit_publisher.REPLACE_FIRST_S", 0.0)
     async with AmqpServer() as other:
         bus = RabbitBus([server.url, other.url], TOPOLOGY, name="unit", times=TIMES)
         await bus.start()
@@ -112,7 +97,7 @@ async def test_a_confirm_that_is_owed_has_the_next_publish_go_by_another_channel
         for _ in range(2):
             with pytest.raises(NotConfirmed, match="no confirm came"):
                 await bus.publish("ex", "key", b"x")
-            await eventually(lambda: bus._replacing is None)
+            await eventually(lambda: bus._publisher._replacing is None)
         assert len({published.channel for published in server.published}) == 2
         await eventually(lambda: "unit/publish" in names(other))
         await eventually(lambda: bus.up)
@@ -122,7 +107,7 @@ async def test_a_confirm_that_is_owed_has_the_next_publish_go_by_another_channel
 
 async def test_a_node_that_opens_no_channel_is_left_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """It stands still, and AMQP's heartbeat would notice that later."""
-    monkeypatch.setattr("warren.bus.rabbit.CONFIRM_S", 0.02)
+    monkeypatch.setattr("warren.bus.rabbit_publisher.CONFIRM_S", 0.02)
     async with AmqpServer() as frozen, AmqpServer() as other:
         bus = RabbitBus([frozen.url, other.url], TOPOLOGY, name="unit", times=TIMES)
         await bus.start()
@@ -133,23 +118,6 @@ async def test_a_node_that_opens_no_channel_is_left_for_the_next(monkeypatch: py
         await eventually(lambda: "unit/publish" in names(other) and bus.up)
         await bus.publish("ex", "key", b"x")
         await bus.close()
-
-
-async def test_a_slow_broker_is_given_longer(
-    server: AmqpServer, bus: RabbitBus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where nothing was confirmed in time the next confirm may take twice as long, up to a limit: somebody gets one."""
-    monkeypatch.setattr("warren.bus.rabbit.LONGEST_CONFIRM_S", 3 * CONFIRM_S)
-    await bus.start()
-    given: list[float] = []
-    for timely in (False, False, False, True):
-        bus._replace_at, channel = 0.0, bus._publisher
-        assert channel is not None
-        channel.timely = timely
-        bus._refused(channel)
-        given.append(bus._confirm_s / CONFIRM_S)
-        await eventually(lambda: bus._replacing is None and bus.up)
-    assert given == [2.0, 3.0, 3.0, 1.0]
 
 
 async def test_the_last_entry_is_asked_of_another_node(server: AmqpServer) -> None:
@@ -218,17 +186,6 @@ async def test_a_last_entry_that_nobody_tells_is_none(
     assert await bus.last("log") is None
     await bus.close()
     assert await bus.last("log") is None
-
-
-async def test_refusals_do_not_make_channel_after_channel(server: AmqpServer, bus: RabbitBus) -> None:
-    """Where a queue goes on refusing (it is full), a fresh channel is tried more and more seldom."""
-    await bus.start()
-    server.on_publish = lambda published: server.answer(published, spec.Basic.Nack(published.tag))
-    before = len(server.of(spec.Channel.Open))
-    for _ in range(200):
-        with pytest.raises(NotConfirmed):
-            await bus.publish("ex", "key", b"x")
-    assert len(server.of(spec.Channel.Open)) - before <= 4
 
 
 def test_an_address_is_needed() -> None:

@@ -97,12 +97,12 @@ async def test_a_confirm_that_stays_away_is_not_waited_for(server: AmqpServer, c
     server.on_publish = lambda _: None
     with pytest.raises(NotConfirmed, match="no confirm came"):
         await publish(channel, b"x")
-    assert not channel.timely
+    assert connection.confirmed_at < 0
     later = asyncio.create_task(publish(channel, b"y"))
     await eventually(lambda: len(server.published) == 2)
     server.send(1, spec.Basic.Ack(2, multiple=True))
     await later
-    assert channel.timely
+    assert connection.confirmed_at > 0
 
 
 async def test_a_broker_that_is_slow_no_more_is_given_as_long_as_any(

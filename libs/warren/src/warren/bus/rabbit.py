@@ -1,10 +1,10 @@
 """RabbitBus: the Bus contract on RabbitMQ, over AMQP 0-9-1 with aiormq (the engine under aio-pika).
 
-Three connections: one publishes, one consumes, and one reads streams (made with the first of them). A
-memory alarm freezes every connection that publishes, and a stream that can't be read at the moment ends the whole connection (540). A fourth, to
-another node where there are several, is made when somebody asks for a stream's last entry. Each is a Link: supervised, several addresses, back-off
-for ever. The first connect declares the topology before anything else; each later one does so in the background, and at once where something
-turns out to be missing. It keeps no message and retries none. Composition roots build it; nobody else tells it from MemoryBus.
+Three connections: one publishes (on a channel for each log, and one for all else), one consumes, and one reads streams (made with the first of
+them). A memory alarm freezes every connection that publishes, and a stream that can't be read at the moment ends the whole connection (540). A
+fourth, to another node where there are several, is made when somebody asks for a stream's last entry. Each is a Link: supervised, several
+addresses, back-off for ever. The first connect declares the topology before anything else; each later one does so in the background, and at once
+where something turns out to be missing. It keeps no message and retries none. Composition roots build it; nobody else tells it from MemoryBus.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
 from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start, nothing
-from warren.bus.rabbit_channel import CONFIRM_S, RabbitChannel
 from warren.bus.rabbit_connection import RabbitConnection
 from warren.bus.rabbit_link import CLOSE_S, Link, LinkTimes
+from warren.bus.rabbit_publisher import RabbitPublisher
 from warren.bus.rabbit_stream import last, tail
 from warren.bus.rabbit_subscription import RabbitSubscription
 from warren.bus.rabbit_topology import declare_topology, delete_door, queue_depth, refuse_former
-from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch
+from warren.errors import BusUnavailable, TopologyMismatch
 from warren.fault import watched
 from warren.topology import Topology
 
@@ -29,12 +29,8 @@ __all__ = ["LinkTimes", "RabbitBus"]
 
 DEPTH_S = 2.0
 RETIRE_S = 10.0
-REPLACE_FIRST_S, REPLACE_LAST_S = 0.2, 30.0
-SETTLE_S = 10.0
-LONGEST_CONFIRM_S = 10.0
 LAST_S = 2.0
 ASK_ELSEWHERE_S = 30.0  # while the other node is away, the one that is read from answers
-REPLACED_S = 1.0
 
 _log = logging.getLogger("warren.bus")
 
@@ -60,16 +56,11 @@ class RabbitBus:
         self._topology = topology
         self._times = times or LinkTimes()
         self._random = random or Random()  # noqa: S311 - jitter, no secret
-        self._publisher: RabbitChannel | None = None
         self._reopening: asyncio.Task[None] | None = None
+        self._publishing_ready = False
         self._consuming_ready = False
         self._declared = False
         self._redeclaring: asyncio.Task[None] | None = None
-        self._replacing: asyncio.Task[None] | None = None
-        self._replace_at = 0.0
-        self._replace_pause = REPLACE_FIRST_S
-        self._confirm_s = CONFIRM_S
-        self._retiring: set[asyncio.Task[None]] = set()  # channels that were replaced
         self._whole = False
         self._closed = False
         self._first: asyncio.Future[None] | None = None
@@ -87,6 +78,12 @@ class RabbitBus:
             return Link(purpose, urls, name, self._times, self._random, on_up, on_down, self._mismatch, self._blocked)
 
         self._publishing = link("publish", self._publishing_up, self._publishing_down)
+        self._publisher = RabbitPublisher(self._publishing, self._publisher_ended, stream=False)
+        self._logs = {
+            topology.shard_key(shard): RabbitPublisher(self._publishing, self._publisher_ended, stream=True)
+            for shard in range(topology.shards)
+        }
+        self._publishers = (self._publisher, *self._logs.values())
         self._consuming = link("consume", self._consuming_up, self._consuming_down)
         self._reading = link("read", self._reading_up, nothing)
         self._asking = link("ask", self._asking_up, nothing, [*urls[1:], urls[0]])
@@ -94,7 +91,7 @@ class RabbitBus:
     @property
     def up(self) -> bool:
         """Whether the broker can be published to now."""
-        return self._publisher is not None
+        return self._publishing_ready
 
     @property
     def blocked(self) -> bool:
@@ -115,8 +112,7 @@ class RabbitBus:
     async def close(self) -> None:
         """Close everything; unacknowledged deliveries go back to their queues."""
         self._closed = True
-        own = [task for task in (self._reopening, self._redeclaring, self._replacing) if task is not None]
-        own += self._retiring
+        own = [task for task in (self._reopening, self._redeclaring) if task is not None]
         for task in own:
             task.cancel()
         loop = asyncio.get_running_loop()
@@ -125,7 +121,9 @@ class RabbitBus:
             await asyncio.wait(parts, timeout=CLOSE_S)
         links = (self._consuming, self._reading, self._asking, self._publishing)
         await asyncio.gather(*(link.close() for link in links))
-        await asyncio.gather(*parts, *own, return_exceptions=True)
+        await asyncio.gather(
+            *parts, *own, *(publisher.close() for publisher in self._publishers), return_exceptions=True
+        )
 
     def watch(self, listener: Callable[[bool], None]) -> None:
         """Tell ``listener`` when the broker goes away and when it is back."""
@@ -146,17 +144,10 @@ class RabbitBus:
         persistent: bool = True,
     ) -> None:
         """Publish and wait for the confirm. Raises BusUnavailable, NotConfirmed, Unroutable (mandatory only)."""
-        publisher = self._publisher
-        if publisher is None:
+        if not self._publishing_ready:
             raise BusUnavailable("the broker is away")
-        try:
-            await publisher.publish(exchange, key, body, properties, mandatory, persistent)
-        except NotConfirmed:
-            if publisher is self._publisher and not publisher.over:
-                self._refused(publisher)
-            if self._replacing is not None:  # who sends it again is to find the other channel
-                await asyncio.wait((self._replacing,), timeout=REPLACED_S)
-            raise
+        publisher = self._logs.get(key) if exchange == self._topology.ingress else None
+        await (publisher or self._publisher).publish(exchange, key, body, properties, mandatory, persistent)
 
     async def subscribe(
         self,
@@ -239,9 +230,11 @@ class RabbitBus:
             self._declared = True
         else:  # it is nearly always there, and a cluster that has lost a node has enough to do: nobody waits for it
             self._redeclaring = watched(asyncio.get_running_loop().create_task(self._redeclare(connection)))
-        self._publisher = await self._opened(connection)
+        await self._open(connection)
         self._publishing.adopt(connection)
         self._compare()
+        if not self._publishing_ready:  # one has ended meanwhile
+            self._publisher_ended()
 
     async def _redeclare(self, connection: RabbitConnection) -> None:
         try:
@@ -252,80 +245,30 @@ class RabbitBus:
             self._declared = False
             await connection.close()
 
-    async def _opened(self, connection: RabbitConnection) -> RabbitChannel:
-        channel: RabbitChannel | None = None
-
-        def ended() -> None:
-            if channel is not None and channel is self._publisher:
-                self._publisher_ended()
-
-        channel = await RabbitChannel.opened(connection, confirms=True, on_end=ended)
-        channel.confirm_s = self._confirm_s
-        return channel
-
-    def _refused(self, publisher: RabbitChannel) -> None:
-        """Take another channel for what is published from now on, unless that was so a moment ago: a channel of RabbitMQ 3.10 that first
-        published to a quorum queue while the queue's leader was on a node that had just died refuses all that goes there, until that
-        node is back, and one under which a stream has changed its leader owes its confirms; a fresh channel finds the leader.
-        """
-        now = asyncio.get_running_loop().time()
-        if self._replacing is not None or now < self._replace_at:
-            return
-        if now > self._replace_at + REPLACE_LAST_S:
-            self._replace_pause = REPLACE_FIRST_S
-        self._replace_at = now + self._replace_pause
-        self._replace_pause = min(REPLACE_LAST_S, 2 * self._replace_pause)
-        # Where nothing at all was answered in time the broker may be slow: then it is given longer, or nobody would ever have a confirm.
-        if publisher.timely:
-            self._confirm_s = CONFIRM_S
-        else:
-            if self._confirm_s > CONFIRM_S:  # it is the second channel to which this node owes everything
-                self._publishing.move()
-            self._confirm_s = min(LONGEST_CONFIRM_S, 2 * self._confirm_s)
-        self._replacing = watched(asyncio.get_running_loop().create_task(self._replace(publisher), name="replace"))
-
-    async def _replace(self, former: RabbitChannel) -> None:
-        try:
-            connection = self._publishing.connection
-            if connection is None or connection.is_closed:
-                return
-            async with asyncio.timeout(self._confirm_s):
-                fresh = await self._opened(connection)
-            if self._publisher is former:
-                self._publisher = fresh
-                retiring = watched(asyncio.get_running_loop().create_task(self._retire(former), name="replaced"))
-                self._retiring.add(retiring)
-                retiring.add_done_callback(self._retiring.discard)
-            else:
-                await fresh.leave()
-        except TimeoutError:
-            if not self.blocked:
-                self._publishing.move()
-        except BusUnavailable as error:
-            _log.debug("no other channel to publish on: %s", error)
-        finally:
-            self._replacing = None
-
-    @staticmethod
-    async def _retire(former: RabbitChannel) -> None:
-        """What is under way on a former channel gets its answers there."""
-        await former.settled(SETTLE_S)
-        await former.leave()
+    async def _open(self, connection: RabbitConnection) -> None:
+        """Open what publishes and has no channel."""
+        opening = (each.open(connection) for each in self._publishers if each.channel is None)
+        for outcome in await asyncio.gather(*opening, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+        self._publishing_ready = all(each.channel is not None for each in self._publishers)
 
     def _publishing_down(self) -> None:
-        self._publisher = None
+        for publisher in self._publishers:
+            publisher.drop()
+        self._publishing_ready = False
         self._compare()
 
     def _publisher_ended(self) -> None:
         """The broker ends a channel for a publish to an exchange that is not there: the connection stays, a new channel comes."""
-        self._publisher = None
+        self._publishing_ready = False
         self._compare()
         if self._reopening is None and self._can_reopen() is not None:
             self._reopening = watched(asyncio.get_running_loop().create_task(self._reopen(), name="reopening"))
 
     def _can_reopen(self) -> RabbitConnection | None:
         connection = self._publishing.connection
-        wanted = self._publisher is None and not self._closed
+        wanted = not self._publishing_ready and not self._closed
         return connection if wanted and connection is not None and not connection.is_closed else None
 
     async def _reopen(self) -> None:
@@ -335,7 +278,7 @@ class RabbitBus:
             while connection := self._can_reopen():
                 try:
                     await declare_topology(connection, self._topology)
-                    self._publisher = await self._opened(connection)
+                    await self._open(connection)
                     self._compare()
                 except (BusUnavailable, TopologyMismatch) as error:
                     failures += 1
@@ -373,7 +316,7 @@ class RabbitBus:
 
     def _compare(self) -> None:
         """Tell the watchers where the whole (publishing and consuming) has come or gone."""
-        whole = self._publisher is not None and self._consuming_ready
+        whole = self._publishing_ready and self._consuming_ready
         if whole == self._whole or self._closed:
             return
         self._whole = whole

@@ -30,8 +30,7 @@ from warren.bus.rabbit_settling import ACK_S, Content, RabbitDelivery, Settling
 from warren.errors import BusUnavailable, Nacked, NotConfirmed, Unroutable, WarrenError
 
 LONG_S = 0.005  # a delivery that took longer is followed by a turn of the loop; else those that are here follow each other at once
-# A confirm that stays away for longer is not waited for, unless the broker holds publishers back (then it comes when that ends). RabbitMQ owes one
-# for ever where a stream has changed its leader under a channel, and answers on another channel.
+# A confirm that stays away for longer is not waited for, unless the broker holds publishers back (then it comes when that ends).
 CONFIRM_S = 2.5
 FRAMES = 256  # frames of aiormq's own that a channel takes in before the connection's reader waits for it
 
@@ -102,7 +101,7 @@ class RabbitChannel(Channel):
         self._published = 0  # the number of the last publish
         self._confirms: dict[int, asyncio.Future[bool]] = {}  # what waits for its confirm, in the order of its number
         self.confirm_s = CONFIRM_S  # how long a confirm is waited for
-        self.timely = False  # something was answered within that
+        self.returned = False  # something that was published reached no queue
         self._publishing = asyncio.Lock()
         self._queued = 0  # publishes that wait for the socket
         self._header: tuple[Properties, bool, bytes] = (
@@ -221,13 +220,13 @@ class RabbitChannel(Channel):
     def _confirmed(self, number: int, *, multiple: bool, taken: bool) -> None:
         """Take a confirm: of one publish, or of all up to it."""
         confirms = self._confirms
+        self._connection.confirmed_at = self.loop.time()
         numbers: Iterable[int] = (number,)
         if multiple:
             numbers = list(itertools.takewhile(lambda each: each <= number, confirms))
         for each in numbers:
             confirm = confirms.pop(each, None)
             if confirm is not None and not confirm.done():
-                self.timely = True
                 confirm.set_result(taken)
 
     def _returned(self, content: Content) -> None:
@@ -237,6 +236,7 @@ class RabbitChannel(Channel):
         except Exception:  # noqa: BLE001 - whatever is in it: then it is none of ours
             return
         confirm = None if number is None else self._confirms.get(number)
+        self.returned = True
         if confirm is not None and not confirm.done():
             where = frames.plain_text(content.exchange) or "the default exchange"
             confirm.set_exception(Unroutable(f"{where} ▶ {frames.plain_text(content.key)} reached no queue"))

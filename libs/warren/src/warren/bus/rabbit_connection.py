@@ -9,6 +9,7 @@ ends the connection, with MalformedFrame as the reason. A Link makes them; Rabbi
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from struct import Struct
 from typing import Any, Protocol, cast
 
@@ -221,6 +222,7 @@ class RabbitConnection(Connection):
         """``url`` is ``amqp://`` or ``amqps://``, with aiormq's options."""
         self._sockets = _Sockets()
         self._number = 0  # of the channel that was opened last
+        self.confirmed_at = -inf  # when the broker has answered a publish last, by the loop's clock
         super().__init__(url, transport_factory=self._sockets)
 
     async def connect(self, client_properties: dict[str, Any] | None = None) -> bool:

@@ -87,11 +87,6 @@ class BatchNumbers(Generic[E]):
         under_way = len(self._under_way.entries) if self._under_way is not None else 0
         return len(self._queue) - self._given_up + under_way
 
-    @property
-    def sent(self) -> Outgoing[E] | None:
-        """The batch that is under way; None where none is."""
-        return self._under_way
-
     def offer(self, entry: E) -> None:
         """Take an entry, behind all others."""
         self._queue.append(entry)

@@ -156,7 +156,6 @@ class Uplink:
         """Take that our batches up to ``number`` have counted in this life."""
         sent = self._shards[shard]
         self._went(sent.batches.count(life, number))
-        sent.await_no_longer()
         sent.counted()
 
     def life_ended(self, shard: int, life: int, counted: int | None = None) -> bool:
@@ -169,7 +168,6 @@ class Uplink:
             return False
         sent.joins.clear()
         self._went(known)
-        sent.await_no_longer()
         sent.counted()
         self._kick(sent)
         return True
@@ -298,9 +296,7 @@ class Uplink:
         key = self._topology.shard_key(shard.number)
         while shard.batches.is_under_way(batch):
             try:
-                await self._publish(shard, key, body)
-            except TimeoutError:
-                continue  # it has counted, or its life is over
+                await self._bus.publish(self._topology.ingress, key, body, _PROPERTIES, mandatory=True)
             except (BusUnavailable, NotConfirmed, Unroutable) as error:
                 if wait_s == RETRY_FIRST_S and not isinstance(error, BusUnavailable):
                     count, reason = len(batch.entries), str(error)
@@ -310,13 +306,6 @@ class Uplink:
                 shard.batches.failed(batch)
             else:
                 self._went(shard.batches.confirmed(batch))
-
-    async def _publish(self, shard: UplinkBuffer, key: str, body: bytes) -> None:
-        try:
-            async with asyncio.timeout(None) as shard.awaiting:
-                await self._bus.publish(self._topology.ingress, key, body, _PROPERTIES, mandatory=True)
-        finally:
-            shard.awaiting = None
 
     def _went(self, entries: Sequence[Sending]) -> None:
         """Take that these are in the log."""

@@ -39,8 +39,6 @@ class UplinkBuffer:
         self.cadence = Cadence(pace)
         self.waiters: dict[asyncio.Future[None], None] = {}
         self.task: asyncio.Task[None] | None = None  # that sends, while there is something to send
-        # The confirm of the batch under way; it ends where that is not needed any more.
-        self.awaiting: asyncio.Timeout | None = None
         self.idle = asyncio.Event()
         self.idle.set()
         self._limits = limits
@@ -93,9 +91,3 @@ class UplinkBuffer:
         self.make_place()
         self._join_place.set()
         self._join_place.clear()
-
-    def await_no_longer(self) -> None:
-        """Let the next batch go where the one whose confirm is awaited is done with: the broker may owe that confirm for long."""
-        if self.awaiting is not None and self.batches.sent is None:
-            self.awaiting.reschedule(asyncio.get_running_loop().time())
-            self.awaiting = None
