@@ -8,7 +8,7 @@ from tests.support.scripted_bus import ScriptedBus
 from router.shell import steady as module
 from router.shell.log_writer import LogWriter
 from router.shell.steady import Steady
-from warren.envelope import Gone, Mark, decode
+from warren.envelope import Gone, Mark, Rules, decode
 from warren.errors import NotConfirmed
 from warren.topology import Topology
 
@@ -58,6 +58,16 @@ async def test_what_is_not_confirmed_is_written_again(stand):
     stand.put(Mark("r1", 1))
     await eventually(lambda: stand.confirmed)
     assert stand.written() == [[Mark("r1", 1)]] * 3
+
+
+async def test_a_life_is_begun_anew_once(stand):
+    """Behind another router's the same Rules would begin the same life again: who wants one makes other Rules. What waits behind goes on."""
+    anew, mark = Rules("life", 1, 1, 1, 1, 1, anew=True), Mark("r1", 1)
+    stand.bus.script("3", NotConfirmed())
+    stand.put(anew)
+    stand.put(mark)
+    await eventually(lambda: stand.confirmed)
+    assert (stand.written(), stand.confirmed) == ([[anew], [mark]], [mark])
 
 
 async def test_who_speaks_no_more_writes_no_more(stand):

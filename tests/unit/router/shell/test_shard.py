@@ -190,6 +190,7 @@ async def test_a_gateway_that_says_its_number_is_sent_to_at_once(stand, monkeypa
 async def test_who_is_silent_says_writes_and_answers_nothing(stand):
     """Once the next one speaks; what it had begun to write is given up."""
     await stand.taken()
+    await eventually(lambda: Speaker("r1", 0) in stand.told(ALL))  # else it may come later
     stand.hello()
     stand.routers.heartbeat(RouterHeartbeat("r2", 1, shards=(Spoken(0, "life", 0, -1),)), 0.0)
     stand.place = Place("r2", "r1")

@@ -18,9 +18,9 @@ from router.core.upkeep import Upkeep
 from router.shell.checkpoints import Checkpoints
 from router.shell.log_beginning import LogBeginning
 from router.shell.log_end import LogEnd
-from router.shell.log_writer import LogWriter
+from router.shell.log_writer import LogWriter, begins_anew
 from router.shell.shard_context import ShardContext
-from warren.envelope import Checkpoint, Envelope, Gone, LifeEnded, Mark, Number, Rules
+from warren.envelope import Checkpoint, Gone, LifeEnded, Mark, Number, Rules
 from warren.logs import event, get_logger
 
 _logger = get_logger("router.log_keeper")
@@ -67,12 +67,12 @@ class LogKeeper:
             self._end.begin()
         self._upkeep = Upkeep(context.limits.bounds, context.limits.marks)
         self._checkpoints.begin(fold.offset)
-        self._writer.drop(_begins_anew)
+        self._writer.drop(begins_anew)
 
     def life_began(self) -> None:
         """All that was before is void."""
         self._end.begin()
-        self._writer.drop(_begins_anew)
+        self._writer.drop(begins_anew)
 
     def ruled(self, rules: Rules, fold: Fold) -> list[tuple[str, LifeEnded]]:
         """Rules were read. Return whom to tell that its life never began."""
@@ -163,10 +163,6 @@ class LogKeeper:
 
     def _ruled(self) -> None:
         self._upkeep.ruled(self._context.clock.monotonic())
-
-
-def _begins_anew(entry: Envelope) -> bool:
-    return isinstance(entry, Rules) and entry.anew
 
 
 def _counted(fold: Fold, gateway: str, life: int) -> int:

@@ -1,25 +1,32 @@
 """LogWriter: what a router writes into a shard's log itself: one record after the other, each repeated until the broker has confirmed it.
 
-A record that stands there twice counts once, so it never asks whether one whose confirm was lost is there. What is no longer wanted is dropped:
-a router that speaks no more writes no more. ``log_keeper.py`` has one; it decides nothing.
+A record that stands there twice counts once, so it never asks whether one whose confirm was lost is there. Rules that begin a life anew are never
+repeated: behind those of another router they would begin for a second time, under the same name, and their writer makes others. What is no
+longer wanted is dropped: a router that speaks no more writes no more. ``log_keeper.py`` has one; it decides nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import repeat
 
 from router.shell.steady import Steady
 from warren.bus import Properties
-from warren.envelope import CONTENT_TYPE, Envelope, encode
+from warren.envelope import CONTENT_TYPE, Envelope, Rules, encode
 from warren.fault import watched
 from warren.topology import Topology
 
 # An entry, and what is called once it stands in the log.
 _Record = tuple[Envelope, Callable[[], None]]
 _PROPERTIES = Properties(content_type=CONTENT_TYPE)
+
+
+def begins_anew(entry: Envelope) -> bool:
+    """Say whether an entry makes all before it void."""
+    return isinstance(entry, Rules) and entry.anew
 
 
 class LogWriter:
@@ -69,21 +76,23 @@ class LogWriter:
             while self._waiting:
                 first = self._waiting[0]
                 entry, confirmed = first
+                tries = iter((True,)) if begins_anew(entry) else repeat(True)
                 written = await self._steady.publish(
-                    self._topology.ingress, key, encode([entry]), _PROPERTIES, partial(self._wants, first)
+                    self._topology.ingress, key, encode([entry]), _PROPERTIES, partial(self._wants, first, tries)
                 )
                 if not self._is_first(first):
                     continue  # it was dropped meanwhile
-                if not written:
+                if not self._wanted():
                     self._waiting.clear()
                     return
                 self._waiting.popleft()
-                confirmed()
+                if written:
+                    confirmed()
         finally:
             self._task = None
 
-    def _wants(self, first: _Record) -> bool:
-        return self._is_first(first) and self._wanted()
+    def _wants(self, first: _Record, tries: Iterator[bool]) -> bool:
+        return self._is_first(first) and self._wanted() and next(tries, False)
 
     def _is_first(self, first: _Record) -> bool:
         return bool(self._waiting) and self._waiting[0] is first
