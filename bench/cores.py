@@ -9,19 +9,20 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 
-from gateway.core import actions, frames
+from gateway.core import actions
+from gateway.core.client_limits import OutboxLimits
 from gateway.core.feed_positions import FeedPositions, Kind
 from gateway.core.hub import Hub, Member
-from gateway.core.limits import OutboxLimits
 from gateway.core.outbox import Outbox
+from gateway.core.permissions import Identity
 from gateway.core.recent_messages import RecentMessages
-from gateway.core.rights import Identity
 from gateway.core.room_catch_up import RoomCatchUp, Tell
 from gateway.core.session import Session, SessionConfig
+from gateway.core.websocket import frames
+from router.core.effects import Emit
 from router.core.feeds import Feeds
 from router.core.fold import FOLD_VERSION, Fold
 from router.core.history import History
-from router.core.outcome import Emit
 from warren import envelope as wire
 from warren.namespaces import Namespaces
 

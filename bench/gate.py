@@ -35,7 +35,7 @@ from bench.gate_trees import Tree
 from warren.address import shard_of
 from warren.batcher import Batcher
 from warren.bus import Delivery, Source
-from warren.bus.rabbit import RabbitBus
+from warren.bus.rabbit.bus import RabbitBus
 from warren.envelope import Ack, Deliver, Feed, Publish, decode
 
 TEXT = b"x" * 120

@@ -18,7 +18,7 @@ import uvloop
 
 from warren.batcher import Batcher
 from warren.bus import Delivery, Record, Source
-from warren.bus.rabbit import RabbitBus
+from warren.bus.rabbit.bus import RabbitBus
 from warren.envelope import Ack, Batch, Deliver, Feed, Publish, decode, encode
 from warren.position import LogPosition
 from warren.topology import ArgumentValue, Binding, Exchange, Queue, Topology

@@ -29,7 +29,7 @@ from warren.namespaces import (
 
 Schema = dict[str, Any]
 
-# As warren.message.is_type; the tests hold both together.
+# As warren.message_rules.is_type; the tests hold both together.
 TYPE = re.compile(r"[A-Za-z0-9_\-.:]{1,64}")
 
 

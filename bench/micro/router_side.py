@@ -8,7 +8,7 @@ from itertools import count, cycle
 from bench.micro.shared_side import AT_US, COUNT, publish
 from router.core.feeds import Feeds
 from router.core.fold import Fold
-from router.core.members import RoomTable
+from router.core.room_members import RoomTable
 from warren import envelope as wire
 from warren.position import LogPosition
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from tests.faults import mutants
 
-from router.core.routers import Routers
+from router.core.router_leases import RouterLeases
 
 if __name__ == "__main__":
-    Routers.heartbeat = lambda self, beat, now: False  # type: ignore[method-assign]
-    Routers.bye = lambda self, router: False  # type: ignore[method-assign]
+    RouterLeases.heartbeat = lambda self, beat, now: False  # type: ignore[method-assign]
+    RouterLeases.bye = lambda self, router: False  # type: ignore[method-assign]
     mutants.run("router")

@@ -12,11 +12,11 @@ from typing import Any
 
 from tests.faults import mutants
 
-from router.core.notification import Notification
-from router.shell import intake
-from router.shell.intake import Intake
+from router.core.notification_parser import Notification
+from router.shell import notifications
+from router.shell.notifications import Notifications
 
-_publish, _send = intake.publish, Intake._send
+_publish, _send = notifications.publish, Notifications._send
 _publish_s = int(os.environ.get("WARREN_TEST_PUBLISH_MS", "0")) / 1_000
 
 
@@ -34,13 +34,13 @@ def publish(notification: Notification, **more: Any) -> Any:
     return _publish(notification, **more)
 
 
-async def send(taker: Intake, *arguments: Any) -> None:
+async def send(taker: Notifications, *arguments: Any) -> None:
     """Hand a batch of notifications on as ever, but later."""
     await asyncio.sleep(_publish_s)
     await _send(taker, *arguments)
 
 
 if __name__ == "__main__":
-    intake.publish = publish
-    Intake._send = send  # type: ignore[method-assign, assignment]
+    notifications.publish = publish
+    Notifications._send = send  # type: ignore[method-assign, assignment]
     mutants.run("router")

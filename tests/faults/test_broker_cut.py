@@ -17,7 +17,7 @@ from tests.support.proxy import Proxy
 from tests.support.rabbit import Rabbit
 
 from warren.bus import Record
-from warren.bus.rabbit import LinkTimes, RabbitBus
+from warren.bus.rabbit.bus import LinkTimes, RabbitBus
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 
 pytestmark = pytest.mark.rabbit

@@ -12,7 +12,7 @@ from scripts.rabbit_cluster import RabbitCluster
 from tests.support.eventually import eventually, stretched
 
 from warren.bus import Record
-from warren.bus.rabbit import RabbitBus
+from warren.bus.rabbit.bus import RabbitBus
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 from warren.topology import Topology
 

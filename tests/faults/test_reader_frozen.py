@@ -14,9 +14,9 @@ from tests.support.eventually import eventually, stretched
 
 from router.core.fold import Fold
 from router.shell.log_reader import LogReader
-from router.shell.steady import Steady
+from router.shell.retrying_publisher import RetryingPublisher
 from warren.bus import Record
-from warren.bus.rabbit import LinkTimes, RabbitBus
+from warren.bus.rabbit.bus import LinkTimes, RabbitBus
 from warren.clock import SystemClock
 from warren.envelope import Gone, Rules, encode
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
@@ -103,7 +103,7 @@ async def test_a_reader_on_a_node_that_stood_still_reads_from_another(
     )
     shard = Shard()
     log = TOPOLOGY.log(0).name
-    reader = LogReader(reading, log, SystemClock(), Steady(reading), 0, 1, shard, prefetch=64)
+    reader = LogReader(reading, log, SystemClock(), RetryingPublisher(reading), 0, 1, shard, prefetch=64)
     reader.start()
     try:
         await write(writing, 1)

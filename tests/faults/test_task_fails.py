@@ -13,7 +13,7 @@ from tests.support.eventually import eventually
 
 from embedded.app import Embedded
 from embedded.settings import read_embedded
-from router.core.outcome import Emit
+from router.core.effects import Emit
 from warren.bus import Properties
 from warren.envelope import Mark, Number, Speaker
 from warren.lifecycle import serve

@@ -24,7 +24,7 @@ from tests.support.eventually import eventually
 from tests.support.ports import free_port
 from tests.support.rabbit import Rabbit
 
-from warren.bus.rabbit import LinkTimes, RabbitBus
+from warren.bus.rabbit.bus import LinkTimes, RabbitBus
 from warren.settings import BusSettings, read
 from warren.topology import Topology
 

@@ -18,7 +18,7 @@ from tests.support.gateways import (
 
 from gateway.app import Gateway
 from warren import envelope
-from warren.bus.memory import MemoryBus
+from warren.bus.memory.bus import MemoryBus
 
 
 async def test_the_broker_may_go_and_come_back(home: House) -> None:

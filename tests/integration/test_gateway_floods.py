@@ -11,7 +11,7 @@ from tests.support.eventually import eventually
 from tests.support.gateways import House, gateway_settings, raw_upgrade
 from tests.support.raw import masked
 
-from gateway.core.patience import ANSWERS
+from gateway.core.error_rate_limit import ANSWERS
 from warren import envelope
 from warren.namespaces import Namespaces
 from warren.settings import NamespaceSettings

@@ -19,7 +19,7 @@ from tests.support.ports import free_port
 from websockets.asyncio.client import connect as websocket
 from websockets.exceptions import InvalidStatus
 
-from gateway.core.places import places
+from gateway.core.file_descriptor_capacity import places
 
 SOFT, HARD = 64, 128
 ROOM = places(10_000, HARD)

@@ -11,7 +11,7 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.rabbit import Rabbit
 
-from warren.bus.rabbit import LinkTimes, RabbitBus
+from warren.bus.rabbit.bus import LinkTimes, RabbitBus
 from warren.errors import TopologyMismatch
 from warren.topology import Limits, Topology
 

@@ -14,7 +14,7 @@ from tests.support.buses import Inbox
 from tests.support.eventually import eventually
 from tests.support.stage import BUSES, Stage, backend, dead, message, staged
 
-from router.core.notification_list import LIST_TYPE
+from router.core.notification_list_parser import LIST_TYPE
 from warren import envelope as wire
 from warren.address import shard_of
 from warren.bus import Bus, Source

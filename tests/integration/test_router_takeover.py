@@ -238,8 +238,8 @@ async def test_a_router_that_loses_its_broker_under_load_loses_nothing(stage: St
 
 async def test_two_that_speak_at_once_do_no_harm(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither ever hears of the other's heartbeats, so both say everything: each message arrives once, in order."""
-    monkeypatch.setattr("router.core.routers.Routers.heartbeat", lambda *_: False)
-    monkeypatch.setattr("router.core.routers.Routers.bye", lambda *_: False)
+    monkeypatch.setattr("router.core.router_leases.RouterLeases.heartbeat", lambda *_: False)
+    monkeypatch.setattr("router.core.router_leases.RouterLeases.bye", lambda *_: False)
     first, second = await stage.router(namespaces=LONG), await stage.router(namespaces=LONG)
     gate, other = await stage.gate("g1"), await stage.gate("g2")
     for each in (gate, other):

@@ -9,17 +9,17 @@ import msgspec
 
 from gateway.core.batch_numbers import BatchNumbers
 from gateway.core.feed_positions import FeedPositions, Kind, Verdict
-from gateway.core.frames import JSON, FrameSet
 from gateway.core.hub import Hub
 from gateway.core.recent_messages import RecentMessages
+from gateway.core.websocket.frames import JSON, FrameSet
 from router.core import checkpoint
 from router.core.checkpoint_parts import CheckpointParts, Whole
+from router.core.effects import Emit
 from router.core.feeds import Feeds
 from router.core.fold import Fold
 from router.core.gateway_lives import GatewayLives
 from router.core.gateway_lives import Verdict as LifeVerdict
 from router.core.message_ids import MessageIds
-from router.core.outcome import Emit
 from warren.envelope import Batch, Deliver, Feed, Named, Number, Publish
 from warren.position import LogPosition
 

@@ -18,8 +18,8 @@ from tests.model.build import LARGE, Build, Scenario
 from tests.model.parts import ROOM, Gateway, begun, knowing, poison
 from tests.model.search import Broken, Found, Step, Store, search
 
+from router.core.effects import Began, Emit, Out, UnknownVersion
 from router.core.fold import Fold
-from router.core.outcome import Began, Emit, Out, UnknownVersion
 from warren.envelope import Ack, Checkpoint, Gone, Mark, Notified, Number, Publish, Rules, decode, encode
 from warren.errors import MalformedEnvelope
 from warren.position import LogPosition, Position

@@ -8,8 +8,8 @@ from tests.model.search import Broken
 from gateway.core.batch_numbers import Entry
 from gateway.core.feed_positions import Kind
 from router.core import fold as fold_module
+from router.core.effects import Emit, Marked, Part, UnknownVersion
 from router.core.event_backlog import EventBacklog
-from router.core.outcome import Emit, Marked, Part, UnknownVersion
 from warren.envelope import (
     Ack,
     Batch,

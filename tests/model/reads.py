@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 from tests.model.search import Broken, Found, Step, Store, search
 
-from gateway.core.frames import JSON
+from gateway.core.client_limits import OutboxLimits
 from gateway.core.hub import Hub, Member
-from gateway.core.limits import OutboxLimits
 from gateway.core.outbox import Outbox
 from gateway.core.recent_messages import RecentMessages
 from gateway.core.room_catch_up import Ask, Give, RoomCatchUp, Tell
+from gateway.core.websocket.frames import JSON
 from warren.envelope import Deliver, Entered, Page, Read
 from warren.namespaces import RoomPolicy
 from warren.position import Position

@@ -9,8 +9,8 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from gateway.core.feed_positions import FeedPositions, Kind
+from router.core.effects import Began, Ended, Marked, Out, Ruled
 from router.core.feeds import Feeds
-from router.core.outcome import Began, Ended, Marked, Out, Ruled
 from warren.envelope import Ack, Bodies, Deliver, Feed, LifeEnded, Reset, Rules
 from warren.position import LogPosition
 

@@ -17,8 +17,8 @@ from tests.support.proxy import Proxy
 from tests.support.rabbit import Rabbit
 
 from warren.bus import Bus, Delivery, Source
-from warren.bus.memory import MemoryBroker, MemoryBus
-from warren.bus.rabbit import LinkTimes, RabbitBus
+from warren.bus.memory.bus import MemoryBroker, MemoryBus
+from warren.bus.rabbit.bus import LinkTimes, RabbitBus
 from warren.topology import Binding, Exchange, Queue, Topology
 
 NewBus = Callable[[], Awaitable[Bus]]

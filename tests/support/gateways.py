@@ -28,7 +28,7 @@ from gateway.settings import (
 )
 from warren import envelope
 from warren.address import shard_of
-from warren.bus.memory import MemoryBroker, MemoryBus
+from warren.bus.memory.bus import MemoryBroker, MemoryBus
 from warren.telemetry import Tracing
 from warren.topology import Topology
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from tests.support.eventually import eventually
 
+from router.core.effects import Emit
 from router.core.feeds import Feeds
 from router.core.fold import FOLD_VERSION, Fold
-from router.core.outcome import Emit
 from warren import envelope
 from warren.address import gateway_of, shard_of
 from warren.bus import Delivery, Record, Source
-from warren.bus.memory import MemoryBroker, MemoryBus
+from warren.bus.memory.bus import MemoryBroker, MemoryBus
 from warren.envelope import Envelope
 from warren.position import Position
 from warren.topology import ALL, Topology

@@ -8,13 +8,13 @@ from prometheus_client import CollectorRegistry
 from tests.support.log_stream import LogStream
 from tests.support.scripted_bus import ManualClock
 
-from router.core.gateways import Gateways
+from router.core.gateway_leases import GatewayLeases
+from router.core.log_maintenance import Bounds
 from router.core.placement import Place
-from router.core.routers import Routers
-from router.core.upkeep import Bounds
+from router.core.router_leases import RouterLeases
 from router.shell.egress import Egress
+from router.shell.retrying_publisher import RetryingPublisher
 from router.shell.shard_context import ShardContext, ShardLimits
-from router.shell.steady import Steady
 from warren.batch import BatchLimits, Pace
 from warren.metrics import RouterMetrics
 from warren.namespaces import Namespaces
@@ -31,12 +31,12 @@ class Ground:
         self.log.ingress = self.topology.ingress
         self.metrics = RouterMetrics(CollectorRegistry())
         self.tracing = Tracing("router")
-        self.gateways, self.routers = Gateways(5.0), Routers(1.5)
+        self.gateways, self.routers = GatewayLeases(5.0), RouterLeases(1.5)
         self.place = Place("r1")
         self.known, self.listened = True, False
         self.changes = 0
         self.outdated: list[tuple[int, str]] = []
-        steady = Steady(self.log)  # type: ignore[arg-type]
+        steady = RetryingPublisher(self.log)  # type: ignore[arg-type]
         self.egress = Egress(
             self.log, self.topology, steady, self.clock, self.metrics, self.tracing, BatchLimits(), Pace(0.0, float), suspect=lambda _: None,  # type: ignore[arg-type]
         )  # fmt: skip

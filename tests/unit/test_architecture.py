@@ -149,7 +149,7 @@ def test_metric_names_are_spelled_in_metrics_alone() -> None:
 
 
 def test_every_source_file_has_its_test_file() -> None:
-    """tests/unit mirrors the sources: warren/bus/memory.py is tested by tests/unit/warren/bus/test_memory.py."""
+    """tests/unit mirrors the sources: warren/bus/memory/bus.py is tested by tests/unit/warren/bus/test_memory.py."""
     missing = []
     for path in sources():
         member = next(ROOT / member for member in MEMBERS if path.is_relative_to(ROOT / member))

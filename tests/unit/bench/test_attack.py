@@ -25,14 +25,14 @@ from bench.attack.frames import (
 from bench.attack.phrases import LARGE
 from bench.attack.plans import Attack, Flood, Scene, Swarm
 
-from gateway.core.assembly import Assembly, Control
+from gateway.core.websocket.frame_parser import Control, FrameParser
 
 SIZE = 4_096
 
 
 def read(data: bytes, *, deflate: bool = False) -> list[object]:
     """Return what a gateway reads of a client's bytes."""
-    assembly, found = Assembly(1 << 20, deflate=deflate), []
+    assembly, found = FrameParser(1 << 20, deflate=deflate), []
     assembly.feed(data)
     while (item := assembly.next()) is not None:
         if not (isinstance(item, Control) and item.opcode == CONTINUATION and item.payload):  # one part of several

@@ -14,8 +14,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from embedded.page import MAX_BYTES, Page, find_clients
 from warren.bus import Delivery, Source
-from warren.bus.memory import MemoryBus
-from warren.bus.memory_broker import MemoryBroker
+from warren.bus.memory.broker import MemoryBroker
+from warren.bus.memory.bus import MemoryBus
 from warren.errors import SettingsError
 from warren.topology import Topology
 

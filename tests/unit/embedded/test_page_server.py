@@ -11,8 +11,8 @@ from tests.support.ports import free_port
 from embedded.page import find_clients
 from embedded.page_server import USAGE, PageServer, main
 from warren.bus import Source
-from warren.bus.memory import MemoryBus
-from warren.bus.memory_broker import MemoryBroker
+from warren.bus.memory.broker import MemoryBroker
+from warren.bus.memory.bus import MemoryBus
 from warren.topology import Topology
 
 

@@ -13,7 +13,7 @@ from scripts.helm import CHART
 from scripts.namespace_schema import namespaces_schema
 
 from warren.errors import SettingsError
-from warren.message import is_type
+from warren.message_rules import is_type
 from warren.namespaces import MAX_HISTORY_AGE_S, MAX_HISTORY_COUNT, MAX_NAMESPACES, MAX_PATTERN_LENGTH, Namespaces
 
 SCHEMA = jsonschema.Draft7Validator(namespaces_schema())

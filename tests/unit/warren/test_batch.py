@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from warren.batch import Batch, BatchLimits, Cadence, Pace
+from warren.batch import Batch, BatchLimits, Pace, Pacer
 
 
 def test_what_is_offered_comes_out_in_order() -> None:
@@ -148,7 +148,7 @@ def test_a_destination_with_little_to_do_is_sent_to_at_once() -> None:
     """Nothing comes in an interval that would make its batch larger."""
     work = Work()
     work.go_on(1.0)
-    cadence = Cadence(work.pace)
+    cadence = Pacer(work.pace)
     assert {cadence.pause(1, work.now + number / 40) for number in range(1_000)} == {0.0}
 
 
@@ -156,7 +156,7 @@ def test_a_busy_destination_waits_for_the_beat() -> None:
     """The next batch goes at a multiple of the interval, the same for all of a process; who was busy is not for ever."""
     work = Work()
     work.go_on(1.0)
-    one, other = Cadence(work.pace), Cadence(work.pace)
+    one, other = Pacer(work.pace), Pacer(work.pace)
     pauses = []
     for _ in range(100):
         pauses.append((one.pause(10, work.now), other.pause(5, work.now + 0.003), work.now))
@@ -174,13 +174,13 @@ def test_a_process_with_time_to_spare_sends_at_once_however_much_comes() -> None
     """The rate alone makes nobody wait."""
     work = Work()
     work.go_on(0.1)
-    cadence = Cadence(work.pace)
+    cadence = Pacer(work.pace)
     assert {cadence.pause(100, work.now + number / 1_000) for number in range(40)} == {0.0}
 
 
 def test_without_an_interval_nothing_waits() -> None:
     """Interval 0 means always at once, and nobody is asked how busy it is."""
     work = Work(0.0)
-    cadence = Cadence(work.pace)
+    cadence = Pacer(work.pace)
     assert {cadence.pause(100, 10 + number / 100) for number in range(100)} == {0.0}
     assert not work.asked

@@ -9,7 +9,7 @@ import pytest
 from warren.batch import BatchLimits, Pace
 from warren.batcher import WORTHWHILE, Batcher
 from warren.errors import NotConfirmed
-from warren.fault import Fault, fault_in
+from warren.supervision import Fault, fault_in
 
 
 class Wire:
@@ -215,7 +215,7 @@ class Busy:
 
 async def test_a_busy_destination_waits_for_the_beat(monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes while a batch is under way, and until the next beat, goes as one batch at the beat."""
-    monkeypatch.setattr("warren.batch.Cadence.pause", lambda *_: 0.5)
+    monkeypatch.setattr("warren.batch.Pacer.pause", lambda *_: 0.5)
     busy = Busy(Pace(1.0, float), [1])
     busy.batcher.offer(0, 1)
     await busy.batcher.barrier()
@@ -230,7 +230,7 @@ async def test_a_busy_destination_waits_for_the_beat(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(("pace", "waiting"), [(Pace(1.0, float), WORTHWHILE), (None, 1)])
 async def test_what_waits_for_no_beat(monkeypatch: pytest.MonkeyPatch, pace: Pace | None, waiting: int) -> None:
     """A batch that is worth its costs goes at once, and so does each where there is no pace."""
-    monkeypatch.setattr("warren.batch.Cadence.pause", lambda *_: 3_600.0)
+    monkeypatch.setattr("warren.batch.Pacer.pause", lambda *_: 3_600.0)
     busy = Busy(pace, [waiting])
     busy.batcher.offer(0, 1)
     await busy.batcher.barrier()
@@ -241,7 +241,7 @@ async def test_what_waits_for_no_beat(monkeypatch: pytest.MonkeyPatch, pace: Pac
 
 async def test_closing_waits_for_no_beat(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batcher that waits for the beat is closed at once."""
-    monkeypatch.setattr("warren.batch.Cadence.pause", lambda *_: 3_600.0)
+    monkeypatch.setattr("warren.batch.Pacer.pause", lambda *_: 3_600.0)
     busy = Busy(Pace(1.0, float), [1])
     busy.batcher.offer(0, 1)
     await busy.batcher.barrier()

@@ -11,8 +11,8 @@ import pytest
 from tests.support.eventually import eventually
 
 from warren.errors import BusUnavailable
-from warren.fault import tell, watched
 from warren.lifecycle import SIGNALS, Part, run, serve
+from warren.supervision import supervised, tell
 
 
 class Recorder:
@@ -159,7 +159,7 @@ async def test_a_fault_ends_the_process_in_order_with_code_1(caplog: pytest.LogC
         raise ZeroDivisionError
 
     def begin() -> None:
-        watched(asyncio.get_running_loop().create_task(broken(), name="ticker"))
+        supervised(asyncio.get_running_loop().create_task(broken(), name="ticker"))
 
     loop = asyncio.get_running_loop()
     before = loop.get_exception_handler()

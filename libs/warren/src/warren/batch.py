@@ -98,7 +98,7 @@ class Pace:
         return self._interval_s
 
 
-class Cadence:
+class Pacer:
     """How often one destination is sent to: at once, or at the beat of a process that is pressed, so that batches are fewer and larger.
 
     The beat is that of the clock, so all busy destinations of a process are sent to in the same turn, and what they cause comes back together. The

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from warren.batch import Batch, BatchLimits, Cadence, Pace
-from warren.fault import tell, watched
+from warren.batch import Batch, BatchLimits, Pace, Pacer
+from warren.supervision import supervised, tell
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class Batcher(Generic[T]):
         self._send = send
         self._batch: Batch[T] = Batch(limits)
         self._observe = observe
-        self._cadence = Cadence(pace) if pace is not None else None
+        self._cadence = Pacer(pace) if pace is not None else None
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         self._offered = 0
@@ -60,7 +60,7 @@ class Batcher(Generic[T]):
             return False
         self._offered += 1
         if self._task is None:
-            self._task = watched(asyncio.get_running_loop().create_task(self._run(), name="batcher"))
+            self._task = supervised(asyncio.get_running_loop().create_task(self._run(), name="batcher"))
         return True
 
     async def barrier(self) -> None:

@@ -26,8 +26,8 @@ from aiohttp.http_exceptions import (
 )
 
 from warren import logs
-from warren.accepting import Acceptor
-from warren.listening import open_sockets
+from warren.accept_limit import Acceptor
+from warren.listen_sockets import open_sockets
 
 NAME = "warren"  # the header Server
 # The request line, and each header: a token of 16 KiB may stand in either.

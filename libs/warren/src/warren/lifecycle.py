@@ -18,8 +18,8 @@ import uvloop
 
 from warren import garbage
 from warren.errors import WarrenError
-from warren.fault import fault_in
 from warren.logs import event, get_logger
+from warren.supervision import fault_in
 
 _logger = get_logger("warren.lifecycle")
 SIGNALS = (signal.SIGTERM, signal.SIGINT)

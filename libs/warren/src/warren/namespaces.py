@@ -29,7 +29,7 @@ from typing import Any, Literal, cast, get_args
 import yaml
 
 from warren.errors import SettingsError
-from warren.message import is_type
+from warren.message_rules import is_type
 
 Join = Literal["anyone", "token"]
 Publish = Literal["anyone", "members", "token"]

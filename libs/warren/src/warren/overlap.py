@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from warren.fault import watched
+from warren.supervision import supervised
 
 # A confirm may be owed for 10 s: what comes four times a second is begun until then.
 MOST = 64
@@ -33,7 +33,7 @@ class Overlap:
         if len(self._under_way) >= self._most:
             await asyncio.sleep(0)
             return False
-        task = watched(asyncio.get_running_loop().create_task(work(), name=self._name))
+        task = supervised(asyncio.get_running_loop().create_task(work(), name=self._name))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         await asyncio.wait((task,), timeout=self._longest_s)

@@ -1,6 +1,6 @@
 """Settings: the groups that services share, and how a service reads its own: the environment becomes frozen models, all problems at once.
 
-A service's settings are one ``Settings`` class made of small ones (see ``variables.py``). What both services share begins with ``WARREN_`` alone;
+A service's settings are one ``Settings`` class made of small ones (see ``env.py``). What both services share begins with ``WARREN_`` alone;
 what only one reads begins with ``WARREN_GATEWAY_`` or ``WARREN_ROUTER_``, and the other ignores it, so that one environment can serve both.
 ``read`` is called once, in ``__main__``. Only files of this name read the environment.
 """
@@ -17,12 +17,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr, field_validator, model_validator
 
-from warren.errors import SettingsError
-from warren.files import load_problem
-from warren.namespaces import Namespaces
-from warren.topology import DEFAULT_PREFIX, DEFAULT_SHARDS, Limits, Topology
-from warren.urls import ESCAPES, FORM, BrokerAddress, WrongURL, check_listen_host, parse_broker
-from warren.variables import (
+from warren.env import (
     HIDDEN,
     NONE,
     SERVICE_PREFIXES,
@@ -38,6 +33,11 @@ from warren.variables import (
     shown,
     variable,
 )
+from warren.errors import SettingsError
+from warren.namespaces import Namespaces
+from warren.readable_files import load_problem
+from warren.topology import DEFAULT_PREFIX, DEFAULT_SHARDS, Limits, Topology
+from warren.urls import ESCAPES, FORM, BrokerAddress, WrongURL, check_listen_host, parse_broker
 
 __all__ = [
     "EVERY_ADDRESS", "HIDDEN", "NONE", "SERVICE_PREFIXES", "SHARED_PREFIX", "BusSettings", "CommaList", "ListenHost", "LogSettings",

@@ -44,12 +44,12 @@ from opentelemetry.trace import (
 
 from warren import __version__
 from warren.errors import SettingsError
-from warren.otel import tracing_variables
+from warren.otel_env import tracing_variables
 from warren.topology import Topology
 
 # Attributes that callers set (see Hop.set).
 MESSAGE_ID: Final = "messaging.message.id"
-MESSAGE_TYPE: Final = "warren.message.type"
+MESSAGE_TYPE: Final = "warren.message_rules.type"
 BODY_BYTES: Final = "messaging.message.body.size"
 BATCH_COUNT: Final = "messaging.batch.message_count"
 SHARD: Final = "warren.shard"

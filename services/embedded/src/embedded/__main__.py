@@ -13,7 +13,7 @@ from embedded.settings import EmbeddedSettings, read_embedded
 from warren import open_files
 from warren.errors import SettingsError
 from warren.lifecycle import Part, run, serve
-from warren.listening import open_sockets
+from warren.listen_sockets import open_sockets
 from warren.logs import configure
 from warren.settings import say_wrong
 

@@ -15,9 +15,9 @@ from embedded.settings import EmbeddedSettings
 from gateway.app import Gateway
 from router.app import Router
 from warren.bus import Bus
-from warren.bus.memory import MemoryBus
-from warren.bus.memory_broker import MemoryBroker
-from warren.bus.rabbit import RabbitBus
+from warren.bus.memory.broker import MemoryBroker
+from warren.bus.memory.bus import MemoryBus
+from warren.bus.rabbit.bus import RabbitBus
 from warren.lifecycle import Part
 from warren.settings import EVERY_ADDRESS
 from warren.telemetry import Tracing

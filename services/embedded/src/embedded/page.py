@@ -18,7 +18,7 @@ from aiohttp import web
 from warren import address
 from warren.bus import Bus, Properties
 from warren.errors import BusUnavailable, NotConfirmed, SettingsError, Unroutable
-from warren.message import TYPE_RULE, is_reserved_type, is_type
+from warren.message_rules import TYPE_RULE, is_reserved_type, is_type
 from warren.origins import origin_allowed
 from warren.telemetry import is_valid
 from warren.topology import ALL, Topology

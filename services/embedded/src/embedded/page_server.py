@@ -15,7 +15,7 @@ from aiohttp import web
 from embedded.page import Page, find_clients
 from router.settings import RouterSettings
 from warren.bus import Bus
-from warren.bus.rabbit import RabbitBus
+from warren.bus.rabbit.bus import RabbitBus
 from warren.errors import SettingsError
 from warren.lifecycle import Part, run, serve
 from warren.logs import configure

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from gateway.settings import GatewaySettings
 from gateway.shell.auth import key_problems
 from router.settings import RouterSettings
+from warren.env import printable
 from warren.errors import SettingsError
 from warren.origins import LOCAL
-from warren.otel import otel_problems
+from warren.otel_env import otel_problems
 from warren.settings import NONE, environment, on_this_machine, read
-from warren.variables import printable
 
 DEFAULT_PORT = 8080
 GATEWAYS = 2

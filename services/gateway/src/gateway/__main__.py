@@ -11,9 +11,9 @@ import sys
 from gateway.settings import GatewaySettings, new_gateway_id
 from gateway.shell.auth import key_problems
 from warren import lifecycle, logs, open_files
-from warren.bus.rabbit import LinkTimes, RabbitBus
+from warren.bus.rabbit.bus import LinkTimes, RabbitBus
 from warren.errors import SettingsError
-from warren.otel import otel_problems
+from warren.otel_env import otel_problems
 from warren.settings import command_line, environment, say_wrong
 
 # What closing the bus and the ports may take after the drain's own deadline.

@@ -14,31 +14,31 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gateway.core.ages import Ages
+from gateway.core.capacity import Capacity
+from gateway.core.client_limits import OutboxLimits
+from gateway.core.file_descriptor_capacity import places
+from gateway.core.history_read_limit import ReadLimits, everyones
 from gateway.core.hub import Hub
-from gateway.core.incoming import Unknown
-from gateway.core.limits import OutboxLimits
-from gateway.core.load import Load
+from gateway.core.max_connection_age import MaxConnectionAge
 from gateway.core.memory_budget import MemoryBudget
-from gateway.core.places import places
-from gateway.core.reads import ReadLimits, everyones
 from gateway.core.recent_messages import RecentMessages
 from gateway.core.room_catch_up import RoomCatchUp
 from gateway.core.session import SessionConfig
+from gateway.core.websocket.limited_reader import Unknown
 from gateway.settings import GatewaySettings, TimeSettings, new_gateway_id
 from gateway.shell.auth import Authenticator
-from gateway.shell.connection import Surroundings
+from gateway.shell.client_publisher import ClientPublisher
+from gateway.shell.connection import GatewayContext
+from gateway.shell.connections import Connections
 from gateway.shell.downlink import Downlink
 from gateway.shell.drain import Drain
-from gateway.shell.entrance import Entrance
+from gateway.shell.event_loop_progress import EventLoopProgress
 from gateway.shell.heartbeat import HeartbeatSender
-from gateway.shell.lobby import Lobby
-from gateway.shell.memory import Memory
+from gateway.shell.memory_limiter import MemoryLimiter
 from gateway.shell.rejoining import Rejoining
 from gateway.shell.room_reads import RoomReads
-from gateway.shell.router_link import RouterLink
+from gateway.shell.router_requests import RouterRequests
 from gateway.shell.server import Server
-from gateway.shell.turns import Turns
 from gateway.shell.uplink import Uplink
 from gateway.shell.uplink_buffer import UplinkLimits
 from warren.batch import Pace
@@ -46,11 +46,11 @@ from warren.bus import Bus
 from warren.clock import Clock, SystemClock
 from warren.envelope import Heartbeat
 from warren.errors import WarrenError
-from warren.fault import watched
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
 from warren.namespaces import RateLimit
 from warren.probes import Probes, Readiness
+from warren.supervision import supervised
 from warren.telemetry import Tracing
 from warren.topology import Topology
 
@@ -134,7 +134,7 @@ class Gateway:
             every_s=times.announce_ms / 1_000,
             on_unreachable=self._unreachable,
         )
-        self._routers = RouterLink(bus, topology, self.metrics)
+        self._routers = RouterRequests(bus, topology, self.metrics)
         self._reads = RoomReads(
             topology.shards,
             self.clock,
@@ -144,7 +144,7 @@ class Gateway:
             RoomCatchUp(self.id, topology.shards, self.hub, recent, namespaces),
             self._routers,
         )
-        self.lobby = Lobby(
+        self.lobby = Connections(
             self.id,
             self.clock,
             self.metrics,
@@ -158,8 +158,10 @@ class Gateway:
             on_tick=self._tick,
             ages=_ages(times),
         )
-        self._memory = Memory(MemoryBudget(limits.buffer_bytes), self.clock, self.metrics, lambda: self.hub.spelled)
-        self._turns = Turns(self.clock, self._memory.turn)
+        self._memory = MemoryLimiter(
+            MemoryBudget(limits.buffer_bytes), self.clock, self.metrics, lambda: self.hub.spelled
+        )
+        self._turns = EventLoopProgress(self.clock, self._memory.turn)
         self._rejoining = Rejoining(
             self.id, topology.shards, self.lobby.connections, self.uplink.place_for_joins, self.uplink.join
         )
@@ -181,13 +183,13 @@ class Gateway:
             settings.listen,
             self.lobby,
             self.readiness,
-            Surroundings(
+            GatewayContext(
                 self.hub,
                 self.uplink,
                 self._authenticator,
                 self.clock,
                 self.metrics,
-                Entrance(self.uplink, self._tracing, topology.shards),
+                ClientPublisher(self.uplink, self._tracing, topology.shards),
                 topology.shards,
                 self._reads.history,
                 self._reads.left,
@@ -234,10 +236,10 @@ class Gateway:
         self.readiness.register("bus", self._bus_lacking)
         self.readiness.register("log", self._log_lacking)
         self.readiness.register("keys", self._authenticator.lacking)
-        load = Load(room.connections, limits.full_percent)
+        load = Capacity(room.connections, limits.full_percent)
         self.readiness.register("load", lambda: "nearly full" if load.full(len(self.lobby)) else None)
         if room.sockets:
-            files = Load(room.sockets, FILES_FULL_PERCENT)
+            files = Capacity(room.sockets, FILES_FULL_PERCENT)
             self.readiness.register(
                 "open_files", lambda: "nearly all are used" if files.full(self._server.sockets) else None
             )
@@ -259,7 +261,7 @@ class Gateway:
         await self.lobby.start()
         await self.probes.start()
         await self._server.start()
-        self._connecting = watched(asyncio.get_running_loop().create_task(self._connect(), name="connecting"))
+        self._connecting = supervised(asyncio.get_running_loop().create_task(self._connect(), name="connecting"))
         event(_log, "listening", gateway=self.id, port=self._server.port, internal_port=self.probes.port)
 
     async def stop(self) -> None:
@@ -380,10 +382,10 @@ def _log_capped(wanted: int, taken: int, open_files: int | None) -> None:
     )
 
 
-def _ages(times: TimeSettings) -> Ages | None:
+def _ages(times: TimeSettings) -> MaxConnectionAge | None:
     if not times.max_age_ms:
         return None
-    return Ages(times.max_age_ms / 1_000, times.max_age_jitter_percent / 100, AGE_GRACE_S)
+    return MaxConnectionAge(times.max_age_ms / 1_000, times.max_age_jitter_percent / 100, AGE_GRACE_S)
 
 
 def _peak_rss_bytes() -> int:

@@ -8,29 +8,29 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from router.core.gateways import Gateways, Totals
-from router.core.routers import Routers
-from router.core.upkeep import Bounds, MarkTimes
+from router.core.gateway_leases import GatewayLeases, Totals
+from router.core.log_maintenance import Bounds, MarkTimes
+from router.core.router_leases import RouterLeases
 from router.settings import RouterSettings, new_router_id
-from router.shell.aside import Aside
-from router.shell.doors import Doors
+from router.shell.dead_letters import DeadLetters
 from router.shell.egress import Egress
 from router.shell.heartbeat import Heartbeat
-from router.shell.intake import Intake
+from router.shell.installation_statistics import InstallationStatistics
+from router.shell.notifications import Notifications
 from router.shell.peer_inbox import PeerInbox
-from router.shell.sandbox import Sandbox
+from router.shell.retrying_publisher import RetryingPublisher
+from router.shell.sandbox_process import SandboxProcess
 from router.shell.shard import Shard
 from router.shell.shard_context import ShardContext, ShardLimits
-from router.shell.statistics import Statistics
-from router.shell.steady import Steady
+from router.shell.stale_queues import StaleQueues
 from warren.batch import BatchLimits, Pace
 from warren.bus import Bus
 from warren.clock import Clock, SystemClock
 from warren.envelope import Spoken
-from warren.fault import watched
 from warren.logs import event, get_logger
 from warren.metrics import RouterMetrics
 from warren.probes import Probes, Readiness
+from warren.supervision import supervised
 from warren.telemetry import Tracing
 from warren.topology import Topology
 
@@ -73,10 +73,10 @@ class Router:
         tracing = tracing or Tracing("warren-router", topology=self.topology)
         flow, times = settings.flow, settings.takeover
         pace = Pace(flow.batch_interval_ms / 1_000, self._clock.busy)
-        steady = Steady(bus)
-        self.gateways = Gateways(times.lease_ms / 1_000)
-        self.routers = Routers(times.peer_lease_ms / 1_000)
-        self._doors = Doors(bus, self.topology)
+        steady = RetryingPublisher(bus)
+        self.gateways = GatewayLeases(times.lease_ms / 1_000)
+        self.routers = RouterLeases(times.peer_lease_ms / 1_000)
+        self._doors = StaleQueues(bus, self.topology)
         self.inbox = PeerInbox(
             bus,
             self.topology,
@@ -135,22 +135,22 @@ class Router:
         self.shards = [Shard(number, context) for number in range(self.topology.shards)]
         self.inbox.connect(self.shards, self._moved)
         self.heartbeat.connect(self._look, self._spoken, lambda: all(shard.read for shard in self.shards))
-        self.intake = Intake(
+        self.intake = Notifications(
             bus,
             self.topology,
             steady,
-            Aside(steady, self.topology.notify_dead, self.metrics),
+            DeadLetters(steady, self.topology.notify_dead, self.metrics),
             self._clock,
             self.metrics,
             tracing,
             BatchLimits(flow.batch_count, flow.batch_bytes, flow.notify_prefetch),
             pace,
-            Sandbox(),
+            SandboxProcess(),
             router=self.id,
             prefetch=flow.notify_prefetch,
             max_bytes=flow.notify_bytes,
         )
-        statistics = Statistics(self.id, self._clock, self.gateways, lambda: self.shards)
+        statistics = InstallationStatistics(self.id, self._clock, self.gateways, lambda: self.shards)
         probes = settings.probes
         self.probes = Probes(
             probes.internal_host, probes.internal_port, self.readiness, self.metrics.render, statistics.routes()
@@ -172,7 +172,7 @@ class Router:
         await self.probes.start()
         await self._bus.start()
         await self.inbox.start()
-        self._ticker = watched(asyncio.get_running_loop().create_task(self._tick(), name="router-ticker"))
+        self._ticker = supervised(asyncio.get_running_loop().create_task(self._tick(), name="router-ticker"))
         self.heartbeat.start()
         await self.intake.start()
 
@@ -227,7 +227,7 @@ class Router:
         self._lacks = f"shard {shard}: {reason}"
         event(_log, "router_outdated", level=logging.ERROR, shard=shard, reason=reason)
         task = asyncio.get_running_loop().create_task(self._stand_down(), name="router-stands-down")
-        self._standing_down = watched(task)
+        self._standing_down = supervised(task)
 
     async def _stand_down(self) -> None:
         await self.heartbeat.leave()

@@ -13,9 +13,9 @@ import sys
 from collections.abc import Callable, Sequence
 
 from router.settings import RouterSettings
-from router.shell.log_viewing import LogViewing, Look, Nothing
+from router.shell.log_printer import LogPrinter, Look, Nothing
 from warren.bus import Bus
-from warren.bus.rabbit import LinkTimes, RabbitBus
+from warren.bus.rabbit.bus import LinkTimes, RabbitBus
 from warren.clock import SystemClock
 from warren.errors import BusUnavailable, SettingsError
 from warren.settings import environment, on_this_machine, read, say_wrong
@@ -70,7 +70,7 @@ async def _show(settings: RouterSettings, shard: int, look: Look, make: Callable
     bus = make(settings)
     try:
         stream = topology.log(shard).name
-        await LogViewing(bus, stream, SystemClock(), shard, topology.shards, write).show(look)
+        await LogPrinter(bus, stream, SystemClock(), shard, topology.shards, write).show(look)
     finally:
         await bus.close()
 

@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.support.vectors import check_payload, meaning, server_message, vectors
 
-from gateway.core import codec_json, messages
-from gateway.core.messages import ClientMessage
+from gateway.core import client_messages, codec_json
+from gateway.core.client_messages import ClientMessage
 from warren.envelope import Deliver
 from warren.errors import ErrorCode, ProtocolError
 
@@ -41,7 +41,7 @@ def test_a_good_frame_means_what_its_vector_says(vector):
     """Each field is taken as it is, and the payload to the byte."""
     message = codec_json.decode(vector["frame"])
     expected = ClientMessage(**meaning(vector))
-    assert msgspec.structs.replace(message, payload=messages.NULL, binary=False) == expected
+    assert msgspec.structs.replace(message, payload=client_messages.NULL, binary=False) == expected
     check_payload(vector, message.payload, message.binary)
 
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.vectors import check_payload, meaning, server_message, vectors
 
-from gateway.core import codec_msgpack, messages
-from gateway.core.messages import ClientMessage
+from gateway.core import client_messages, codec_msgpack
+from gateway.core.client_messages import ClientMessage
 from warren.envelope import Deliver
 from warren.errors import ErrorCode, ProtocolError
 
@@ -33,7 +33,9 @@ FIELDS = st.sampled_from(
 def test_a_good_frame_means_what_its_vector_says(vector):
     """Each field is taken as it is; a payload is raw bytes or JSON text."""
     message = codec_msgpack.decode(bytes.fromhex(vector["hex"]))
-    assert msgspec.structs.replace(message, payload=messages.NULL, binary=False) == ClientMessage(**meaning(vector))
+    assert msgspec.structs.replace(message, payload=client_messages.NULL, binary=False) == ClientMessage(
+        **meaning(vector)
+    )
     check_payload(vector, message.payload, message.binary)
 
 

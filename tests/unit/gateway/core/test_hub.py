@@ -4,11 +4,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from gateway.core.frames import JSON, MSGPACK, FrameSet
+from gateway.core.client_limits import OutboxLimits
 from gateway.core.hub import Gap, Hub, Member
-from gateway.core.limits import OutboxLimits
 from gateway.core.outbox import Outbox
 from gateway.core.recent_messages import RecentMessages
+from gateway.core.websocket.frames import JSON, MSGPACK, FrameSet
 from warren.envelope import Deliver
 from warren.namespaces import Namespaces
 from warren.position import Position

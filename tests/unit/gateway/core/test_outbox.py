@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from gateway.core.limits import OutboxLimits
+from gateway.core.client_limits import OutboxLimits
 from gateway.core.outbox import DROPPED, KEPT, LOOSE_BYTES, SLOT_BYTES, TOO_SLOW, Outbox
 
 LIMITS = OutboxLimits(count=8, bytes=100, soft_bytes=40)

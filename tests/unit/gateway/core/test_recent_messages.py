@@ -11,9 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from gateway.core.recent_messages import FEW, LEAST_COUNT, PAGE_BYTES, ROOM_BYTES, RecentMessages
 from warren.envelope import OVERHEAD_BYTES, Deliver, decode, encode
+from warren.largest_first import kept_bytes
 from warren.namespaces import HistoryPolicy, Namespaces, RoomPolicy
 from warren.position import Position
-from warren.weights import kept_bytes
 
 S = 1_000_000
 MB = 1 << 20

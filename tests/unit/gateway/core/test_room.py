@@ -1,9 +1,9 @@
 """room: message N goes to whoever stands at N-1."""
 
-from gateway.core.frames import JSON
+from gateway.core.frame_batch import Member
 from gateway.core.outbox import Outbox
 from gateway.core.room import Room
-from gateway.core.runs import Member
+from gateway.core.websocket.frames import JSON
 from warren.position import Position
 
 

@@ -7,12 +7,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from gateway.core.frames import JSON
+from gateway.core.client_limits import OutboxLimits
 from gateway.core.hub import Hub, Member
-from gateway.core.limits import OutboxLimits
 from gateway.core.outbox import Outbox
 from gateway.core.recent_messages import RecentMessages
 from gateway.core.room_catch_up import AGAIN_FIRST_S, AGAIN_LAST_S, NEAR, Ask, Give, RoomCatchUp, Tell
+from gateway.core.websocket.frames import JSON
 from warren.address import shard_of
 from warren.envelope import Deliver, Entered, Joined, Page, Read
 from warren.namespaces import HistoryPolicy, Namespaces, RoomPolicy

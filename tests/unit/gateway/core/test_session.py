@@ -7,9 +7,9 @@ import pytest
 
 from gateway.core import codec_msgpack
 from gateway.core.actions import Authenticate, Close, Exit, Hold, Join, Leave, Publish, Query, Send
-from gateway.core.membership import OPEN_MAX
-from gateway.core.messages import Acked, Authenticated, Error, History, Joined, Left, Pong, Welcome, error
-from gateway.core.patience import ANSWERS, PATIENCE_S
+from gateway.core.client_messages import Acked, Authenticated, Error, History, Joined, Left, Pong, Welcome, error
+from gateway.core.error_rate_limit import ANSWERS, PATIENCE_S
+from gateway.core.pending_requests import OPEN_MAX
 from gateway.core.session import Identity, Session, SessionConfig, State
 from warren import envelope
 from warren.errors import CloseCode, ErrorCode

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from gateway.core import codec_msgpack
 from gateway.core.actions import Close, Exit, Join, Leave, Publish, Query, Send
-from gateway.core.frames import VARIANTS, message_frame
-from gateway.core.messages import Joined
+from gateway.core.client_messages import Joined
 from gateway.core.session import Identity, Session, SessionConfig, State
+from gateway.core.websocket.frames import VARIANTS, message_frame
 from warren import envelope
 from warren.namespaces import Namespaces, RateLimit, RoomPolicy
 from warren.position import Position

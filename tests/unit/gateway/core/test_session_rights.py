@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.actions import Exit, Join, Leave, Publish, Query, Send
-from gateway.core.messages import Authenticated, Error, Joined, Left, error
-from gateway.core.rights import may_join
+from gateway.core.client_messages import Authenticated, Error, Joined, Left, error
+from gateway.core.permissions import may_join
 from gateway.core.session import Identity, Session, SessionConfig
 from warren import envelope
 from warren.errors import ErrorCode

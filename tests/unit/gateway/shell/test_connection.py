@@ -12,18 +12,18 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.gateways import logged
 
-from gateway.core.frames import JSON
+from gateway.core.client_limits import OutboxLimits
+from gateway.core.error_rate_limit import ANSWERS
+from gateway.core.history_read_limit import ESTIMATE_BYTES, ReadLimits
 from gateway.core.hub import Hub
-from gateway.core.limits import OutboxLimits
 from gateway.core.outbox import Outbox, Put
-from gateway.core.patience import ANSWERS
-from gateway.core.reads import ESTIMATE_BYTES, ReadLimits
-from gateway.core.rights import Identity
+from gateway.core.permissions import Identity
 from gateway.core.session import Session, SessionConfig
+from gateway.core.websocket.frames import JSON
 from gateway.shell.auth import Refusal
-from gateway.shell.connection import LOOK_AGAIN_S, Caller, Connection, Surroundings
-from gateway.shell.entrance import Entrance
-from gateway.shell.wire import Breach
+from gateway.shell.client_publisher import ClientPublisher
+from gateway.shell.connection import LOOK_AGAIN_S, ClientInfo, Connection, GatewayContext
+from gateway.shell.websocket_transport import WebSocketViolation
 from warren import envelope
 from warren.address import shard_of
 from warren.clock import SystemClock
@@ -195,19 +195,19 @@ class Rig:
                 raise Refusal("signature", "the token's signature does not hold")
             return Identity(token)
 
-        around = Surroundings(
+        around = GatewayContext(
             self.hub,
             self.uplink,  # type: ignore[arg-type]
             SimpleNamespace(anonymous=anonymous, guest=Identity, check=check),  # type: ignore[arg-type]
             SystemClock(),
             self.metrics,
-            Entrance(self.uplink, Tracing("gateway"), SHARDS),  # type: ignore[arg-type]
+            ClientPublisher(self.uplink, Tracing("gateway"), SHARDS),  # type: ignore[arg-type]
             SHARDS,
             self.history.history,
             self.history.left,
         )
         session = Session("g~1", SessionConfig(rate=None), Namespaces())
-        caller = Caller("192.0.2.1", "", "warren.v1", token, "ann")
+        caller = ClientInfo("192.0.2.1", "", "warren.v1", token, "ann")
         self.connection = Connection(session, self.wire, JSON, caller, around)  # type: ignore[arg-type]
 
     async def run(self, *incoming: Any) -> None:
@@ -457,9 +457,9 @@ async def test_a_slow_reader_hears_why():
 @pytest.mark.parametrize(
     ("breach", "closed", "told"),
     [
-        (Breach(1009, "big"), (4003, "Message too large"), True),
-        (Breach(1007, "Invalid UTF-8"), (1007, "Invalid UTF-8"), False),
-        (Breach(4002, "More than 100"), (4002, "Rate limit exceeded"), False),
+        (WebSocketViolation(1009, "big"), (4003, "Message too large"), True),
+        (WebSocketViolation(1007, "Invalid UTF-8"), (1007, "Invalid UTF-8"), False),
+        (WebSocketViolation(4002, "More than 100"), (4002, "Rate limit exceeded"), False),
     ],
 )
 async def test_a_breach_is_closed_and_lingers(breach, closed, told):
@@ -567,15 +567,15 @@ async def test_a_client_is_known_once_its_token_was_checked_and_unread_until_the
     ("breach", "closed", "says"),
     [
         (
-            Breach(1009, "more than 9 bytes", 9),
+            WebSocketViolation(1009, "more than 9 bytes", 9),
             (4003, "Message too large"),
             "More than 9 bytes before the token was checked",
         ),
-        (Breach(4001, "More than 9 bytes"), (4001, "Unauthorized"), "More than 9 bytes"),
-        (Breach(4002, "More than 9 pings"), (4002, "Rate limit exceeded"), "More than 9 pings"),
+        (WebSocketViolation(4001, "More than 9 bytes"), (4001, "Unauthorized"), "More than 9 bytes"),
+        (WebSocketViolation(4002, "More than 9 pings"), (4002, "Rate limit exceeded"), "More than 9 pings"),
     ],
 )
-async def test_who_sends_more_than_it_may_is_told_what(breach: Breach, closed: tuple[int, str], says: str):
+async def test_who_sends_more_than_it_may_is_told_what(breach: WebSocketViolation, closed: tuple[int, str], says: str):
     """Each with its code, and the limit in words."""
     rig = Rig(anonymous=False)
     await rig.run(breach)

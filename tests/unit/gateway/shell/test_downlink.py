@@ -9,14 +9,14 @@ import pytest
 from tests.support.eventually import eventually
 from tests.unit.gateway.shell.test_connection import Rig as ConnectionRig
 
-from gateway.core.feed_watch import BARREN_FIRST_S, SILENCE_S
+from gateway.core.feed_timeouts import BARREN_FIRST_S, SILENCE_S
 from gateway.core.hub import Hub
 from gateway.shell.connection import Connection
 from gateway.shell.downlink import HEAL_S, ROUTERS_S, Downlink
-from gateway.shell.sending import LEAVE, MESSAGE
+from gateway.shell.in_flight_publish import LEAVE, MESSAGE
 from warren import envelope
 from warren.address import shard_of
-from warren.bus.memory import MemoryBroker, MemoryBus
+from warren.bus.memory.bus import MemoryBroker, MemoryBus
 from warren.metrics import GatewayMetrics
 from warren.position import LogPosition, Position
 from warren.telemetry import Tracing

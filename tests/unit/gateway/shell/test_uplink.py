@@ -10,7 +10,7 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.gateways import recording_tracing
 
-from gateway.shell.sending import LEAVE, MESSAGE
+from gateway.shell.in_flight_publish import LEAVE, MESSAGE
 from gateway.shell.uplink import Uplink
 from gateway.shell.uplink_buffer import UplinkLimits
 from warren import envelope
@@ -160,7 +160,7 @@ async def test_a_batch_that_fails_is_sent_again_as_it_was(rig: Rig, error: Warre
 async def test_at_the_beat_of_a_process_that_is_pressed(monkeypatch: pytest.MonkeyPatch, waiting: int):
     """What comes meanwhile waits and goes together, unless it is worth a batch's costs."""
     rig = await Rig().begin()
-    monkeypatch.setattr("warren.batch.Cadence.pause", lambda *_: 3_600.0)
+    monkeypatch.setattr("warren.batch.Pacer.pause", lambda *_: 3_600.0)
     try:
         rig.bus.gate.clear()
         rig.uplink.publish(message(0))

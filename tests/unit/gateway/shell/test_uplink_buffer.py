@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.shell.sending import Sending
+from gateway.shell.in_flight_publish import InFlightPublish
 from gateway.shell.uplink_buffer import CONTROL_FACTOR, UplinkBuffer, UplinkLimits
 from warren.batch import Pace
 from warren.envelope import Join, Publish
@@ -17,9 +17,9 @@ def buffer(**limits: int) -> UplinkBuffer:
     return UplinkBuffer(SHARD, UplinkLimits(**limits), Pace(0.0, lambda: 0.0))
 
 
-def message(number: int) -> Sending:
+def message(number: int) -> InFlightPublish:
     up = Publish("r", "CHAT", b"1", 0, "g~1", "ann", str(number))
-    return Sending(up, SHARD, 0.0, 10.0)
+    return InFlightPublish(up, SHARD, 0.0, 10.0)
 
 
 async def test_it_is_half_full_above_half_and_full_at_its_limit():
@@ -42,7 +42,7 @@ async def test_joins_have_a_limit_of_their_own():
     made = buffer(count=2, bytes=100_000)
     for number in range(2 * CONTROL_FACTOR):
         assert not made.is_full_of_joins
-        made.batches.offer(Sending(Join("r", f"g~{number}", "ann", "j"), SHARD, 0.0, 0.0))
+        made.batches.offer(InFlightPublish(Join("r", f"g~{number}", "ann", "j"), SHARD, 0.0, 0.0))
     assert made.is_full_of_joins
     assert not made.is_half_full
 
@@ -69,7 +69,7 @@ async def test_members_join_again_while_few_joins_wait():
     """At most half of the limit; who waits for that looks again each time that something has counted."""
     made = buffer(count=2, bytes=100_000)
     await asyncio.wait_for(made.place_for_joins(), 5)
-    entries = [Sending(Join("r", f"g~{number}", "ann", "j"), SHARD, 0.0, 0.0) for number in range(2)]
+    entries = [InFlightPublish(Join("r", f"g~{number}", "ann", "j"), SHARD, 0.0, 0.0) for number in range(2)]
     for entry in entries:
         made.batches.offer(entry)
     waits = asyncio.create_task(made.place_for_joins())

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from router.core import checkpoint
 from router.core.gateway_lives import GatewayLives
-from router.core.members import RoomTable
 from router.core.message_ids import MessageIds
+from router.core.room_members import RoomTable
 from router.core.sequencer import Sequencer, Standing
 from warren.envelope import Rules
 from warren.errors import MalformedEnvelope

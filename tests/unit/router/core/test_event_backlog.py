@@ -1,7 +1,7 @@
 """EventBacklog: in order, bounded, with ids that name the place, and how far all is confirmed."""
 
+from router.core.effects import Emit
 from router.core.event_backlog import EventBacklog
-from router.core.outcome import Emit
 from warren.envelope import Deliver
 
 ALL = frozenset({"client", "room", "message"})

@@ -2,8 +2,8 @@
 
 import pytest
 
+from router.core.effects import Began, Ended, Marked, Out, Ruled, Stranger
 from router.core.feeds import MOST_WAITING, SHARE, Feeds
-from router.core.outcome import Began, Ended, Marked, Out, Ruled, Stranger
 from warren.envelope import Ack, Bodies, Deliver, Feed, LifeEnded, Named, Number, Reset, Rules, size_of
 from warren.position import LogPosition
 

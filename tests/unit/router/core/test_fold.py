@@ -3,8 +3,8 @@
 import pytest
 
 from router.core import checkpoint
+from router.core.effects import Began, Emit, Ended, Marked, Out, Part, Ruled, Stranger
 from router.core.fold import FOLD_VERSION, Fold, UnknownVersion
-from router.core.outcome import Began, Emit, Ended, Marked, Out, Part, Ruled, Stranger
 from warren import envelope as wire
 from warren.address import ROOM_RULE, shard_of
 from warren.envelope import (

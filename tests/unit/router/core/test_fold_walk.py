@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import log_entries
 
+from router.core.effects import Began, Emit, Ended, Out, Ruled, Stranger
 from router.core.feeds import Feeds
 from router.core.fold import Fold
-from router.core.outcome import Began, Emit, Ended, Out, Ruled, Stranger
 from warren import envelope as wire
 from warren.position import Position
 

@@ -10,9 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from router.core.history import FEW, WINDOW_BYTES, History
 from warren.envelope import OVERHEAD_BYTES, Deliver, decode, encode
+from warren.largest_first import kept_bytes
 from warren.namespaces import HistoryPolicy
 from warren.position import Position
-from warren.weights import kept_bytes
 
 S = 1_000_000
 POLICY = HistoryPolicy(5, 10)

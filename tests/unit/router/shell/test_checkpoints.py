@@ -6,8 +6,8 @@ import pytest_asyncio
 from prometheus_client import CollectorRegistry
 from tests.support.eventually import eventually
 
+from router.core.effects import Marked
 from router.core.fold import Fold
-from router.core.outcome import Marked
 from router.shell.checkpoints import STEPS, Checkpoints
 from warren.envelope import Batch, Checkpoint, Hello, Join, Mark, Rules, encode
 from warren.metrics import RouterMetrics

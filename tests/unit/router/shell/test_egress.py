@@ -13,7 +13,7 @@ from tests.support.scripted_bus import ManualClock, ScriptedBus
 
 from router.shell import egress as module
 from router.shell.egress import BODIES, BODIES_BYTES, IDLE_S, TOLD, TOLD_BYTES, Egress
-from router.shell.steady import Steady
+from router.shell.retrying_publisher import RetryingPublisher
 from warren.batch import BatchLimits, Pace
 from warren.envelope import Bodies, Deliver, Feed, LifeEnded, Named, Page, Speaker, decode, size_of
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
@@ -82,7 +82,7 @@ class Stand:
         self.metrics = RouterMetrics(CollectorRegistry())
         self.suspected = []
         self.egress = Egress(
-            self.bus, Topology(), Steady(self.bus), self.clock, self.metrics, tracing or Tracing("router"),
+            self.bus, Topology(), RetryingPublisher(self.bus), self.clock, self.metrics, tracing or Tracing("router"),
             limits or BatchLimits(), pace or Pace(0.0, float), suspect=self.suspected.append,
         )  # fmt: skip
         self.feeds = [Chains(0), Chains(1)]
@@ -149,7 +149,7 @@ async def test_at_the_beat_of_a_process_that_is_pressed(stand, monkeypatch, batc
     """What comes meanwhile waits and goes together, unless more waits than goes at once."""
     await stand.egress.close()
     stand = Stand(BatchLimits(batch_bytes=batch_bytes))
-    monkeypatch.setattr("warren.batch.Cadence.pause", lambda *_: 3_600.0)
+    monkeypatch.setattr("warren.batch.Pacer.pause", lambda *_: 3_600.0)
     stand.bus.held = True
     for seq in range(1, 4):
         stand.feeds[0].put("g1", say(seq))
@@ -272,7 +272,7 @@ async def test_answers_that_do_not_fit_go_with_the_next_one(stand, monkeypatch):
     """One at least, in their order and without a pause; the feeds have their share of each batch."""
     await stand.egress.close()
     stand = Stand(BatchLimits(batch_bytes=2_000))
-    monkeypatch.setattr("warren.batch.Cadence.pause", lambda *_: 3_600.0)
+    monkeypatch.setattr("warren.batch.Pacer.pause", lambda *_: 3_600.0)
     for number, size in enumerate((500, 500, 500, 9_000, 10)):
         stand.egress.tell("g1", page(number, size))
     for seq in range(1, 3):

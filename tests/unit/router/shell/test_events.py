@@ -10,10 +10,10 @@ from prometheus_client import CollectorRegistry
 from tests.support.eventually import eventually
 from tests.support.scripted_bus import ScriptedBus
 
-from router.core.outcome import Emit
+from router.core.effects import Emit
 from router.shell import events as module
 from router.shell.events import Events
-from router.shell.steady import Steady
+from router.shell.retrying_publisher import RetryingPublisher
 from warren.envelope import Deliver
 from warren.errors import BusUnavailable, Nacked, NotConfirmed
 from warren.metrics import RouterMetrics
@@ -26,7 +26,9 @@ class Stand:
         self.metrics = RouterMetrics(CollectorRegistry())
         self.progress = 0
         kinds = frozenset({"client", "room", "message"})
-        self.events = Events(self.bus, Topology(), Steady(self.bus), self.metrics, 3, kinds, self._progressed)
+        self.events = Events(
+            self.bus, Topology(), RetryingPublisher(self.bus), self.metrics, 3, kinds, self._progressed
+        )
         self.offset = 0
 
     def _progressed(self):

@@ -8,7 +8,7 @@ from tests.support.scripted_bus import ManualClock, ScriptedBus
 
 from router.core.fold import FOLD_VERSION
 from router.core.placement import Place, places
-from router.core.routers import Routers
+from router.core.router_leases import RouterLeases
 from router.shell.heartbeat import Heartbeat
 from warren.envelope import RouterBye, RouterHeartbeat, Spoken, decode
 from warren.errors import BusUnavailable, Unroutable
@@ -22,7 +22,7 @@ WORD = RouterHeartbeat("r1", 7, "q", FOLD_VERSION, (SPOKEN,))
 class Stand:
     def __init__(self):
         self.bus = ScriptedBus()
-        self.routers = Routers(1.5)
+        self.routers = RouterLeases(1.5)
         self.listening_s = 9.0
         self.read = True
         self.changes = self.shuts = 0

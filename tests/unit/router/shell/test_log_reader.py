@@ -11,9 +11,9 @@ from tests.support.scripted_bus import ManualClock
 
 from router.core import checkpoint
 from router.core.fold import FOLD_VERSION
-from router.shell import log_beginning, log_reader, steady
+from router.shell import log_beginning, log_reader, retrying_publisher
 from router.shell.log_reader import LogReader
-from router.shell.steady import Steady
+from router.shell.retrying_publisher import RetryingPublisher
 from warren.envelope import Batch, Gone, Hello, Mark, Rules, decode, encode
 
 
@@ -55,7 +55,9 @@ class Shard:
 class Stand:
     def __init__(self):
         self.log, self.shard = LogStream(), Shard()
-        self.reader = LogReader(self.log, "log", ManualClock(), Steady(self.log), 0, 1, self.shard, prefetch=8)
+        self.reader = LogReader(
+            self.log, "log", ManualClock(), RetryingPublisher(self.log), 0, 1, self.shard, prefetch=8
+        )
 
     def fill(self, count=3):
         """Write a log's beginning and some entries; return the last offset."""
@@ -71,7 +73,7 @@ async def stand(monkeypatch: pytest.MonkeyPatch):
     for module in (log_beginning, log_reader):
         monkeypatch.setattr(module, "PATIENCE_S", 0.05)
     monkeypatch.setattr(log_beginning, "EMPTY_S", 0.02)
-    for module in (steady, log_reader):
+    for module in (retrying_publisher, log_reader):
         monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.001)
     stand = Stand()
     yield stand

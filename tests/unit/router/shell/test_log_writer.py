@@ -5,9 +5,9 @@ import pytest_asyncio
 from tests.support.eventually import eventually
 from tests.support.scripted_bus import ScriptedBus
 
-from router.shell import steady as module
+from router.shell import retrying_publisher as module
 from router.shell.log_writer import LogWriter
-from router.shell.steady import Steady
+from router.shell.retrying_publisher import RetryingPublisher
 from warren.envelope import Gone, Mark, Rules, decode
 from warren.errors import NotConfirmed
 from warren.topology import Topology
@@ -18,7 +18,7 @@ class Stand:
         self.bus = ScriptedBus()
         self.wanted = True
         self.confirmed = []
-        self.writer = LogWriter(Steady(self.bus), Topology(), 3, lambda: self.wanted)
+        self.writer = LogWriter(RetryingPublisher(self.bus), Topology(), 3, lambda: self.wanted)
 
     def put(self, entry):
         self.writer.put(entry, lambda: self.confirmed.append(entry))

@@ -4,10 +4,10 @@ from prometheus_client import CollectorRegistry
 from tests.support.eventually import eventually
 from tests.support.scripted_bus import Delivered, ManualClock, ScriptedBus
 
-from router.core.gateways import Gateways
-from router.core.routers import Routers
-from router.shell.doors import Doors
+from router.core.gateway_leases import GatewayLeases
+from router.core.router_leases import RouterLeases
 from router.shell.peer_inbox import PeerInbox
+from router.shell.stale_queues import StaleQueues
 from warren.address import shard_of
 from warren.envelope import (
     Ack,
@@ -48,9 +48,9 @@ class Asked:
 class Stand:
     def __init__(self):
         self.bus, self.clock, self.topology = ScriptedBus(), ManualClock(), Topology(shards=2)
-        self.gateways, self.routers = Gateways(5.0), Routers(1.5)
+        self.gateways, self.routers = GatewayLeases(5.0), RouterLeases(1.5)
         self.metrics = RouterMetrics(CollectorRegistry())
-        self.doors = Doors(self.bus, self.topology)
+        self.doors = StaleQueues(self.bus, self.topology)
         self.moved = 0
         self.inbox = PeerInbox(
             self.bus, self.topology, "r1", self.clock, self.gateways, self.routers, self.doors, self.metrics, deaf_s=1.0

@@ -10,10 +10,10 @@ from tests.support.log_stream import RULES
 from tests.support.shard_ground import Ground
 
 from router.core.fold import FOLD_VERSION
+from router.core.log_maintenance import LATE_US
 from router.core.placement import Place
 from router.core.speaker import State
-from router.core.upkeep import LATE_US
-from router.shell import egress, events, log_beginning, log_end, log_reader, steady
+from router.shell import egress, events, log_beginning, log_end, log_reader, retrying_publisher
 from router.shell.shard import Shard
 from warren.envelope import (
     Batch,
@@ -95,7 +95,7 @@ async def stand(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(log_beginning, "EMPTY_S", 0.02)
     monkeypatch.setattr(log_beginning, "PATIENCE_S", 0.05)
     monkeypatch.setattr(log_reader, "PATIENCE_S", 0.05)
-    for module in (steady, events, log_reader):
+    for module in (retrying_publisher, events, log_reader):
         monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.001)
     stand = Stand()
     yield stand

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gateway.core.messages import ServerMessage
+from gateway.core.client_messages import ServerMessage
 from warren import envelope
 from warren.address import shard_of
 from warren.errors import CloseCode

@@ -13,8 +13,9 @@ from typing import Final
 
 import msgspec
 
-from gateway.core import refusals
-from gateway.core.fields import (
+from gateway.core import codec_errors
+from gateway.core.client_messages import NULL, ClientMessage, Pong, ServerMessage
+from gateway.core.codec_common import (
     INVALID_FORMAT,
     Fields,
     Head,
@@ -24,10 +25,9 @@ from gateway.core.fields import (
     head_of,
     ref_of,
 )
-from gateway.core.messages import NULL, ClientMessage, Pong, ServerMessage
 from warren.envelope import Deliver
 from warren.errors import ErrorCode, ProtocolError
-from warren.message import too_deep
+from warren.message_rules import too_deep
 
 OPCODE: Final = 0x1
 _frames = msgspec.json.Decoder(Fields)
@@ -44,7 +44,7 @@ def decode(data: str | bytes) -> ClientMessage:
     try:
         found = _frames.decode(data if isinstance(data, str) else data.decode())
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        refusals.refuse_json(data)
+        codec_errors.refuse_json(data)
     ref = ref_of(found)
     payload = bytes(found.payload) or NULL
     if too_deep(payload):

@@ -12,8 +12,9 @@ from typing import Final
 
 import msgspec
 
-from gateway.core import codec_json, refusals, transcoding
-from gateway.core.fields import (
+from gateway.core import codec_errors, codec_json, payload_transcoding
+from gateway.core.client_messages import NULL, ClientMessage, Pong, ServerMessage
+from gateway.core.codec_common import (
     INVALID_FORMAT,
     Fields,
     Head,
@@ -23,7 +24,6 @@ from gateway.core.fields import (
     head_of,
     ref_of,
 )
-from gateway.core.messages import NULL, ClientMessage, Pong, ServerMessage
 from warren.envelope import Deliver
 from warren.errors import ErrorCode, ProtocolError
 
@@ -42,12 +42,12 @@ def decode(data: str | bytes) -> ClientMessage:
     INVALID_MESSAGE where a field is missing or of the wrong kind, INVALID_PAYLOAD for a payload that JSON can't hold.
     """
     if isinstance(data, str):
-        ref = refusals.id_in_json(data.encode(errors="replace"))
+        ref = codec_errors.id_in_json(data.encode(errors="replace"))
         raise ProtocolError(ErrorCode.INVALID_FORMAT, INVALID_FORMAT, ref=ref)
     try:
         found = _frames.decode(data)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        refusals.refuse_msgpack(data)
+        codec_errors.refuse_msgpack(data)
     ref = ref_of(found)
     raw = bytes(found.payload)
     payload, binary = _payload_of(raw, ref) if raw else (NULL, False)
@@ -73,7 +73,7 @@ def encode_delivery(deliver: Deliver) -> bytes:
 def _with_payload(head: Head, payload: bytes, binary: bool) -> bytes:
     if binary:
         return _spliced(head, _encoder.encode(payload))
-    value = transcoding.to_msgpack(payload)
+    value = payload_transcoding.to_msgpack(payload)
     if value is None:
         head.encoding = "json"
         value = _encoder.encode(payload.decode(errors="replace"))
@@ -88,12 +88,12 @@ def _spliced(head: Head, value: bytes) -> bytes:
 
 def _payload_of(raw: bytes, ref: str | None) -> tuple[bytes, bool]:
     """Return a payload as bytes, and whether they are raw ones."""
-    binary = transcoding.bin_of(raw)
+    binary = payload_transcoding.bin_of(raw)
     if binary is not None:
         return binary, True
     try:
-        return transcoding.to_json(raw), False
-    except transcoding.Unfit as unfit:
+        return payload_transcoding.to_json(raw), False
+    except payload_transcoding.Unfit as unfit:
         raise ProtocolError(ErrorCode.INVALID_PAYLOAD, f"payload: {unfit}", ref=ref) from None
     except ValueError:
         raise ProtocolError(ErrorCode.INVALID_FORMAT, INVALID_FORMAT, ref=ref) from None

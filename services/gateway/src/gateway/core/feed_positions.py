@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.core.feed_bodies import FeedBodies
+from gateway.core.shared_bodies import SharedBodies
 from warren.envelope import Bodies, Feed, Item, LifeEnded, Named, Number, Reset
 from warren.position import LogPosition
 
@@ -50,7 +50,7 @@ class FeedPositions:
         self.mine: LogPosition | None = None
         self._gateway = gateway
         self._shard = shard
-        self._bodies = FeedBodies(bodies_bytes)
+        self._bodies = SharedBodies(bodies_bytes)
 
     def begin(self, life: int) -> None:
         """A new life begins, in which nothing has been told."""

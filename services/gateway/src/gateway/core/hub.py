@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from gateway.core.fanout import Fanout
+from gateway.core.frame_batch import Delivered, Gap, Member
 from gateway.core.recent_messages import RecentMessages
 from gateway.core.room import Room
-from gateway.core.runs import Delivered, Gap, Member
-from gateway.core.spreading import Spreading
 from warren.address import EVERYONE
 from warren.envelope import Deliver
 from warren.namespaces import Slow
@@ -166,7 +166,7 @@ class Hub:
         nothing that is numbered while it stands lower than its room.
         """
         result = Delivered([0] * len(messages))
-        spreading = Spreading(now_ms, result, self._recent)
+        spreading = Fanout(now_ms, result, self._recent)
         at, end = 0, len(messages)
         while at < end:
             room = messages[at].room
@@ -189,7 +189,7 @@ class Hub:
         result = Delivered([0] * len(messages))
         entry = self._room(room)
         if entry is not None and messages:
-            Spreading(now_ms, result).give(entry, conns, messages, own_upto)
+            Fanout(now_ms, result).give(entry, conns, messages, own_upto)
         return self._done(result)
 
     def _done(self, result: Delivered) -> Delivered:

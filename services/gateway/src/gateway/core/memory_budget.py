@@ -7,7 +7,7 @@ sent to it and sends whole messages never goes for those that don't.
 A chunk that waits for many members of a room is one object, and is held once. What is summed up for each connection counts it for each of them, which
 is cheap and never too little; only where that sum is beyond the limit are the chunks themselves looked at, and then not again until so many bytes
 were spelled anew that it could matter. What compressed messages build on is not part of it: nobody holds more of that than was negotiated, and
-who is idle must not go for it. It ends nobody; ``shell/memory.py`` does.
+who is idle must not go for it. It ends nobody; ``shell/memory_limiter.py`` does.
 """
 
 from __future__ import annotations

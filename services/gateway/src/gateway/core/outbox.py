@@ -12,7 +12,7 @@ import enum
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from gateway.core.limits import OutboxLimits
+from gateway.core.client_limits import OutboxLimits
 
 
 class Put(enum.Enum):

@@ -16,9 +16,9 @@ from typing import Final
 import msgspec
 
 from warren.envelope import OVERHEAD_BYTES, Deliver
+from warren.largest_first import LargestFirst, kept_bytes
 from warren.namespaces import HistoryPolicy, Namespaces
 from warren.position import Position
-from warren.weights import Weights, kept_bytes
 
 # An answer to HISTORY has at most so many messages and so much of payload and overhead, as the router's.
 PAGE_COUNT: Final = 100
@@ -67,7 +67,7 @@ class RecentMessages:
         self._room_bytes = ROOM_BYTES + room_bytes
         self._all_bytes = all_bytes
         self._rooms: OrderedDict[str, Recent] = OrderedDict()  # the first is looked at next for what has aged
-        self._weights: Weights[Recent] = Weights()
+        self._weights: LargestFirst[Recent] = LargestFirst()
         self.bytes = 0
         self.evicted = 0  # messages that went for their bytes, since the beginning
 

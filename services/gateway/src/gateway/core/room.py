@@ -8,7 +8,7 @@ there, and its members are apart. Pure arithmetic; it puts nothing on an outbox.
 
 from __future__ import annotations
 
-from gateway.core.runs import Member
+from gateway.core.frame_batch import Member
 from warren.namespaces import Slow
 from warren.position import Position
 

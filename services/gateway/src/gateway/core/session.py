@@ -12,13 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
-from gateway.core import codec_json, rights
+from gateway.core import codec_json, permissions
 from gateway.core.actions import Authenticate, Exit, Hold, Join, Leave, Publish, Query, Send
-from gateway.core.commands import page_of, since_of, token_of
-from gateway.core.lifetime import Actions, Lifetime, SessionConfig, State
-from gateway.core.limits import RateLimits
-from gateway.core.membership import Membership
-from gateway.core.messages import (
+from gateway.core.client_limits import RateLimits
+from gateway.core.client_messages import (
     Acked,
     Authenticated,
     ClientMessage,
@@ -31,12 +28,15 @@ from gateway.core.messages import (
     Welcome,
     error,
 )
-from gateway.core.patience import Patience
-from gateway.core.rights import Identity
+from gateway.core.connection_deadlines import Actions, ConnectionDeadlines, SessionConfig, State
+from gateway.core.control_payloads import page_of, since_of, token_of
+from gateway.core.error_rate_limit import ErrorRateLimit
+from gateway.core.pending_requests import PendingRequests
+from gateway.core.permissions import Identity
 from warren import envelope
 from warren.address import EVERYONE, is_room, user_room
 from warren.errors import CloseCode, ErrorCode, ProtocolError
-from warren.message import is_reserved_type
+from warren.message_rules import is_reserved_type
 from warren.namespaces import Namespaces, RoomPolicy
 from warren.position import Position
 
@@ -46,7 +46,7 @@ Reply = envelope.Joined | envelope.Left | envelope.Ack | envelope.Refused | enve
 _Handler = Callable[["Session", ClientMessage, str, int, str], Actions]
 
 
-class Session(Lifetime):
+class Session(ConnectionDeadlines):
     """One connection."""
 
     __slots__ = (
@@ -71,8 +71,8 @@ class Session(Lifetime):
         self._namespaces = namespaces
         self._codec = codec
         self._limits = RateLimits(config.rate)
-        self._membership = Membership()
-        self._patience: Patience | None = None  # who is never refused anything needs none
+        self._membership = PendingRequests()
+        self._patience: ErrorRateLimit | None = None  # who is never refused anything needs none
         self._manual = manual
         self._default_room = ""
         self._auth_ref = ""
@@ -109,7 +109,7 @@ class Session(Lifetime):
         self.state = State.READY
         config = self._config
         # What the operator lets everyone join at connect still has to be within what this token allows.
-        rooms = [room for room in config.rooms if rights.may_join(identity, self._namespaces.policy(room), room)]
+        rooms = [room for room in config.rooms if permissions.may_join(identity, self._namespaces.policy(room), room)]
         rooms = rooms[: config.rooms_max]
         self._default_room = rooms[0] if rooms else ""
         joined = () if self._manual else (*rooms, user_room(identity.user))
@@ -132,9 +132,11 @@ class Session(Lifetime):
 
     def _leave_lost(self, identity: Identity) -> Actions:
         """Leave the rooms that a fresh token does not allow, also those whose JOIN is not answered yet."""
-        self._default_room = rights.default_room(identity, self._namespaces, self._config.rooms, self._default_room)
+        self._default_room = permissions.default_room(
+            identity, self._namespaces, self._config.rooms, self._default_room
+        )
         actions: Actions = []
-        for room in rights.lost(identity, self._namespaces, self.rooms):
+        for room in permissions.lost(identity, self._namespaces, self.rooms):
             refs = [ref for ref in map(_shown, self._membership.refs(room)) if ref]
             self._membership.leave(room)
             actions += [Exit(room), Leave(envelope.Leave((room,), self.conn, "", identity.user))]
@@ -179,7 +181,7 @@ class Session(Lifetime):
     def _refused(self, refusal: ProtocolError, ref: str, now: float, wait_ms: int = 0) -> Actions:
         """Say that a message is refused; who sends hardly anything else is held back, and closed where that goes on."""
         if self._patience is None:
-            self._patience = Patience()
+            self._patience = ErrorRateLimit()
         hold_s = self._patience.refused(now, wait_ms / 1_000)
         if hold_s is None:
             return self.end(CloseCode.RATE_LIMITED, f"Too much that is refused; the last: {refusal.message}", ref)
@@ -204,7 +206,7 @@ class Session(Lifetime):
         identity = self._known()
         own, rooms = user_room(identity.user), self._membership.rooms
         if room != own:
-            rights.check_join(identity, self._namespaces, room)
+            permissions.check_join(identity, self._namespaces, room)
         since = since_of(message)
         if room not in rooms and room != own and len(rooms) - (own in rooms) >= self._config.rooms_max:
             raise ProtocolError(ErrorCode.TOO_MANY_ROOMS, f"At most {self._config.rooms_max} rooms")
@@ -218,7 +220,7 @@ class Session(Lifetime):
         return Join(join, first)
 
     def _leave(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
-        rights.check_room(room)
+        permissions.check_room(room)
         if not self._membership.leave(room):
             return [Send(Left(room, message.id))]
         actions: Actions = [Exit(room), Leave(envelope.Leave((room,), self.conn, message.id, self.user))]
@@ -228,7 +230,7 @@ class Session(Lifetime):
 
     def _history(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
         if room != user_room(self.user):
-            rights.check_room(room)
+            permissions.check_room(room)
         if room not in self._membership.rooms:
             raise ProtocolError(ErrorCode.NOT_JOINED, "Join this room before you ask for its history")
         before, limit = page_of(message)
@@ -247,7 +249,7 @@ class Session(Lifetime):
 
     def _publish(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
         identity = self._known()
-        policy = rights.check_publish(identity, self._namespaces, room, room in self._membership.rooms)
+        policy = permissions.check_publish(identity, self._namespaces, room, room in self._membership.rooms)
         ephemeral = message.type in policy.ephemeral_types
         name = message.id
         if not name and not ephemeral:  # so that a repeat on the way is not a second message

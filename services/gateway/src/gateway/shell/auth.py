@@ -12,9 +12,9 @@ from typing import Any
 
 import jwt
 
-from gateway.core.rights import Identity
+from gateway.core.permissions import Identity
 from gateway.settings import AuthSettings
-from gateway.shell.keys import Fetch, Key, KeySet, fetch_document, public_key, secret_key
+from gateway.shell.key_sets import Fetch, Key, KeySet, fetch_document, public_key, secret_key
 from warren.address import USER_RULE, is_user
 from warren.clock import Clock
 from warren.errors import SettingsError, Unauthorized

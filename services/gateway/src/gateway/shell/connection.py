@@ -13,18 +13,19 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from gateway.core import actions, frames, messages
-from gateway.core.allowance import Allowance
+from gateway.core import actions, client_messages
+from gateway.core.history_read_limit import HistoryReadLimit, ReadLimits, everyones
 from gateway.core.hub import Hub, Member
 from gateway.core.outbox import TOO_SLOW
-from gateway.core.reads import ReadLimits, Reads, everyones
-from gateway.core.rights import Identity
+from gateway.core.permissions import Identity
 from gateway.core.session import Reply, Session, State
+from gateway.core.websocket import frames
+from gateway.core.work_rate_limit import WorkRateLimit
 from gateway.shell.auth import Authenticator, Refusal
-from gateway.shell.entrance import Entrance
-from gateway.shell.tallies import kind_of, name_of
+from gateway.shell.client_publisher import ClientPublisher
+from gateway.shell.message_counters import kind_of, name_of
 from gateway.shell.uplink import Uplink
-from gateway.shell.wire import Breach, Wire
+from gateway.shell.websocket_transport import WebSocketTransport, WebSocketViolation
 from warren import envelope
 from warren.address import EVERYONE, shard_of
 from warren.clock import Clock
@@ -42,7 +43,7 @@ LONG_S = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class GatewayContext:
     """What all connections of a gateway share."""
 
     hub: Hub
@@ -50,16 +51,16 @@ class Surroundings:
     authenticator: Authenticator
     clock: Clock
     metrics: GatewayMetrics
-    entrance: Entrance
+    entrance: ClientPublisher
     shards: int
     history: Callable[[envelope.HistoryQuery], None]  # answers it, at once or later
     left: Callable[[str, str], None]  # (room, connection): it is no member any more
     reads: ReadLimits = ReadLimits()
-    everyones_reads: Allowance = field(default_factory=lambda: everyones(16 * 1024 * 1024))
+    everyones_reads: WorkRateLimit = field(default_factory=lambda: everyones(16 * 1024 * 1024))
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class ClientInfo:
     """What the upgrade said of the client."""
 
     ip: str
@@ -78,7 +79,12 @@ class Connection(Member):
     )  # fmt: skip
 
     def __init__(
-        self, session: Session, wire: Wire, variant: frames.Variant, caller: Caller, around: Surroundings
+        self,
+        session: Session,
+        wire: WebSocketTransport,
+        variant: frames.Variant,
+        caller: ClientInfo,
+        around: GatewayContext,
     ) -> None:
         """``wire`` is open; its outbox is the one that the hub puts on."""
         super().__init__(session.conn, "", variant, wire.outbox)
@@ -86,12 +92,12 @@ class Connection(Member):
         self.wire = wire
         self.held = False  # not read at present, so no sign of life can be seen
         self._around = around
-        self._caller: Caller | None = caller  # until the client is known; it may hold a token
+        self._caller: ClientInfo | None = caller  # until the client is known; it may hold a token
         self._ip = caller.ip
         self._token: str | None = None  # to be checked before anything more is read
         self._last_words = b""
         self._hold_s = 0.0  # for how long it is not to be read
-        self._reads = Reads(around.reads, around.everyones_reads)
+        self._reads = HistoryReadLimit(around.reads, around.everyones_reads)
         self._awaits_reads = False
         self._since = around.clock.monotonic()
         self._in = 0
@@ -122,7 +128,7 @@ class Connection(Member):
         elif caller.token:
             try:
                 self.wire.check()
-            except Breach as breach:
+            except WebSocketViolation as breach:
                 await self._break_off(breach)
             else:
                 await self._check(caller.token)
@@ -167,11 +173,11 @@ class Connection(Member):
     async def _read(self) -> str | bytes | None:
         try:
             return await self.wire.read()
-        except Breach as breach:
+        except WebSocketViolation as breach:
             await self._break_off(breach)
             return None
 
-    async def _break_off(self, breach: Breach) -> None:
+    async def _break_off(self, breach: WebSocketViolation) -> None:
         """End a connection whose client broke the WebSocket protocol, or sent more than it may."""
         if breach.too_large:
             self.do(self.session.too_large(breach.limit))
@@ -328,7 +334,7 @@ class Connection(Member):
                 case actions.Leave():
                     left = action.envelope
                     if not self._around.uplink.leave(left) and left.ref:
-                        self._send(messages.Left(left.rooms[0], left.ref))
+                        self._send(client_messages.Left(left.rooms[0], left.ref))
                 case actions.Exit():
                     self._around.hub.leave(action.room, self.id)
                     self._around.left(action.room, self.id)
@@ -343,13 +349,13 @@ class Connection(Member):
         if overloaded:
             self.end(CloseCode.OVERLOADED, str(Overloaded("too much waits for the broker")))
 
-    def _send(self, message: messages.ServerMessage) -> None:
+    def _send(self, message: client_messages.ServerMessage) -> None:
         metrics = self._around.metrics
         chunk = frames.message_frame(message, self.variant, self._around.clock.wall_us() // 1_000)
         metrics.messages_out(name_of(message))
-        if isinstance(message, messages.Error):
+        if isinstance(message, client_messages.Error):
             metrics.errors(message.code)
-        elif isinstance(message, messages.History):
+        elif isinstance(message, client_messages.History):
             self.caught_up(len(chunk))
         if self.outbox.lost:
             self._last_words += chunk
@@ -359,7 +365,7 @@ class Connection(Member):
     def _withheld(self, room: str, count: int, seq: int) -> bytes:
         """Spell the notice that messages were withheld."""
         self._around.metrics.messages_out("DROPPED")
-        told = messages.Dropped(room, count, seq)
+        told = client_messages.Dropped(room, count, seq)
         return frames.message_frame(told, self.variant, self._around.clock.wall_us() // 1_000)
 
     def _count_withheld(self) -> None:

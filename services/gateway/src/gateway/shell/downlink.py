@@ -16,13 +16,13 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from gateway.core.feed_positions import FeedPositions, Kind
-from gateway.core.feed_watch import FeedWatch
+from gateway.core.feed_timeouts import FeedTimeouts
 from gateway.core.hub import Delivered, Hub
 from gateway.core.session import Reply
 from gateway.shell.connection import Connection
+from gateway.shell.in_flight_publish import LEAVE, MESSAGE
 from gateway.shell.room_reads import RoomReads
-from gateway.shell.router_link import RouterLink
-from gateway.shell.sending import LEAVE, MESSAGE
+from gateway.shell.router_requests import RouterRequests
 from gateway.shell.uplink import Uplink
 from warren import envelope
 from warren.bus import Bus, Delivery, Source, Subscription
@@ -55,7 +55,7 @@ class Downlink:
         tracing: Tracing,
         hub: Hub,
         uplink: Uplink,
-        routers: RouterLink,
+        routers: RouterRequests,
         reads: RoomReads,
         *,
         on_begun: Callable[[], None],
@@ -75,7 +75,7 @@ class Downlink:
         self._on_begun = on_begun
         self._on_rejoin = on_rejoin
         self._positions = [FeedPositions(gateway, shard, uplink.life(shard)) for shard in range(topology.shards)]
-        self._watches = [FeedWatch(clock.monotonic()) for _ in range(topology.shards)]
+        self._watches = [FeedTimeouts(clock.monotonic()) for _ in range(topology.shards)]
         self._heard_at = float("-inf")  # when a router has said anything last
         self._spoilt: dict[int, float] = {}  # shards of whose chain a part could not be given out ▶ when that is mended
         self._subscription: Subscription | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.shell.lobby import Lobby
+from gateway.shell.connections import Connections
 from gateway.shell.uplink import Uplink
 from warren.clock import Clock
 from warren.errors import CloseCode
@@ -27,7 +27,14 @@ class Drain:
     """The end of a gateway's life."""
 
     def __init__(
-        self, lobby: Lobby, uplink: Uplink, readiness: Readiness, clock: Clock, *, window_s: float, deadline_s: float
+        self,
+        lobby: Connections,
+        uplink: Uplink,
+        readiness: Readiness,
+        clock: Clock,
+        *,
+        window_s: float,
+        deadline_s: float,
     ) -> None:
         """``window_s``: over how long clients are sent away; ``deadline_s``: when it is over at the latest."""
         self._lobby = lobby

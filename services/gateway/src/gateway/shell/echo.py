@@ -6,15 +6,15 @@ message only when the last one is on its way. It never touches the bus. ``server
 
 from __future__ import annotations
 
-from gateway.core import frames
-from gateway.shell.wire import Breach, Wire
+from gateway.core.websocket import frames
+from gateway.shell.websocket_transport import WebSocketTransport, WebSocketViolation
 from warren.errors import CloseCode
 
 
 class Echo:
     """One connection of the echo route."""
 
-    def __init__(self, wire: Wire, *, window: frames.Window, heartbeat_s: float, now: float) -> None:
+    def __init__(self, wire: WebSocketTransport, *, window: frames.Window, heartbeat_s: float, now: float) -> None:
         """``wire`` is open; ``window`` is that of our frames."""
         self.wire = wire
         self._window = window
@@ -31,7 +31,7 @@ class Echo:
                 wire.put(frames.frame(payload, frames.TEXT if text else frames.BINARY, self._window))
                 wire.flush()
                 await wire.drained()
-        except Breach as breach:
+        except WebSocketViolation as breach:
             too_large = CloseCode.MESSAGE_TOO_LARGE
             code, reason = (too_large, too_large.reason) if breach.too_large else (breach.code, str(breach))
             wire.shut(int(code), reason)

@@ -14,9 +14,9 @@ from warren import envelope
 from warren.bus import Bus, Properties
 from warren.clock import Clock
 from warren.errors import BusUnavailable, NotConfirmed
-from warren.fault import watched
-from warren.knock import Knock
 from warren.overlap import Overlap
+from warren.queue_probe import QueueProbe
+from warren.supervision import supervised
 from warren.topology import ALL, Topology
 
 FROZEN_BEATS = 3
@@ -50,7 +50,7 @@ class HeartbeatSender:
 
     async def start(self) -> None:
         """Begin to beat."""
-        self._task = watched(asyncio.get_running_loop().create_task(self._run(), name="heartbeat"))
+        self._task = supervised(asyncio.get_running_loop().create_task(self._run(), name="heartbeat"))
 
     async def stop(self) -> None:
         """Say good-bye (the members have left before) and end."""
@@ -68,7 +68,7 @@ class HeartbeatSender:
         self._now.set()
 
     async def _run(self) -> None:
-        knock = Knock(self._bus, self._topology.egress, self._make().gateway)
+        knock = QueueProbe(self._bus, self._topology.egress, self._make().gateway)
         loop = asyncio.get_running_loop()
         while True:
             self._now.clear()
@@ -85,7 +85,7 @@ class HeartbeatSender:
     async def _beat(self) -> None:
         await self._send(self._make())
 
-    async def _try(self, knock: Knock) -> None:
+    async def _try(self, knock: QueueProbe) -> None:
         if await knock.shut():
             self._on_unreachable("nothing reaches our queue")
 

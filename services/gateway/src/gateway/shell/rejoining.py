@@ -13,7 +13,7 @@ from typing import Protocol
 
 from warren.address import EVERYONE, connection_id, shard_of
 from warren.envelope import INTERNAL_ID, Join
-from warren.fault import watched
+from warren.supervision import supervised
 
 SLICE = 64
 
@@ -55,7 +55,7 @@ class Rejoining:
         before = self._tasks.pop(shard, None)
         if before is not None:
             before.cancel()
-        task = watched(asyncio.get_running_loop().create_task(self._run(shard), name=f"rejoining-{shard}"))
+        task = supervised(asyncio.get_running_loop().create_task(self._run(shard), name=f"rejoining-{shard}"))
         self._tasks[shard] = task
 
     async def stop(self) -> None:

@@ -14,7 +14,7 @@ from gateway.core.hub import Delivered, Gap, Hub
 from gateway.core.recent_messages import RecentMessages
 from gateway.core.room_catch_up import Ask, Give, RoomCatchUp, Step, Tell
 from gateway.shell.connection import Connection
-from gateway.shell.router_link import RouterLink
+from gateway.shell.router_requests import RouterRequests
 from warren import envelope
 from warren.address import EVERYONE, shard_of
 from warren.clock import Clock
@@ -36,7 +36,7 @@ class RoomReads:
         hub: Hub,
         recent: RecentMessages,
         catch_up: RoomCatchUp,
-        routers: RouterLink,
+        routers: RouterRequests,
     ) -> None:
         """``recent`` and ``catch_up`` are the hub's too."""
         self._shards = shards

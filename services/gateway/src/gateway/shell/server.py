@@ -1,7 +1,7 @@
 """Server: the port that clients connect to. Refuses at the upgrade what can be refused there, else makes a connection and runs it.
 
 ``/ws`` speaks ``warren.v1``, ``/ws/echo`` echoes, ``/websocket-stats`` counts. It checks no token (a browser could not see the close
-code of a refused upgrade) and keeps nothing of its own. ``app.py`` starts and ends it.
+code of a refused websocket_upgrade) and keeps nothing of its own. ``app.py`` starts and ends it.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from dataclasses import dataclass
 import orjson
 from aiohttp import hdrs, web
 
-from gateway.core import frames
-from gateway.core.deflate import Deflate, negotiate
-from gateway.core.incoming import Unknown
-from gateway.core.limits import OutboxLimits
+from gateway.core.client_limits import OutboxLimits
+from gateway.core.log_rate_limit import LogRateLimit
 from gateway.core.outbox import Outbox
-from gateway.core.seldom import Seldom
 from gateway.core.session import Session, SessionConfig
+from gateway.core.websocket import frames
+from gateway.core.websocket.deflate_negotiation import Deflate, negotiate
+from gateway.core.websocket.limited_reader import Unknown
 from gateway.settings import ListenSettings
-from gateway.shell import upgrade
+from gateway.shell import websocket_upgrade
 from gateway.shell.auth import MAX_TOKEN_BYTES, offered_token
-from gateway.shell.connection import Caller, Connection, Surroundings
+from gateway.shell.connection import ClientInfo, Connection, GatewayContext
+from gateway.shell.connections import Connections
 from gateway.shell.echo import Echo
-from gateway.shell.lobby import Lobby
-from gateway.shell.memory import Memory
-from gateway.shell.turns import Turns
-from gateway.shell.wire import Wire
+from gateway.shell.event_loop_progress import EventLoopProgress
+from gateway.shell.memory_limiter import MemoryLimiter
+from gateway.shell.websocket_transport import WebSocketTransport
 from warren.http_server import BODY_MAX_BYTES, HttpServer
 from warren.logs import event, get_logger
 from warren.namespaces import Namespaces
@@ -76,14 +76,14 @@ class Server:
     def __init__(
         self,
         settings: ListenSettings,
-        lobby: Lobby,
+        lobby: Connections,
         readiness: Readiness,
-        around: Surroundings,
+        around: GatewayContext,
         session: SessionConfig,
         namespaces: Namespaces,
         outbox: OutboxLimits,
-        turns: Turns,
-        memory: Memory,
+        turns: EventLoopProgress,
+        memory: MemoryLimiter,
         unknown: Unknown,
         *,
         close_timeout_s: float,
@@ -112,7 +112,7 @@ class Server:
         self._sockets_max = sockets_max
         self._http: HttpServer | None = None
         self._serving: set[asyncio.Task[None] | None] = set()
-        self._origins_logged = Seldom(LOG_EVERY_S, ORIGINS_MAX)
+        self._origins_logged = LogRateLimit(LOG_EVERY_S, ORIGINS_MAX)
         self.port = 0
 
     async def start(self) -> None:
@@ -165,7 +165,7 @@ class Server:
     async def _ws(self, request: web.Request) -> web.StreamResponse:
         offer = self._check(request)
         with self._place(request, offer) as (wire, response):
-            variant = frames.variant_of(offer.subprotocol == upgrade.MSGPACK, offer.window)
+            variant = frames.variant_of(offer.subprotocol == websocket_upgrade.MSGPACK, offer.window)
             session = Session(
                 self._lobby.next_id(),
                 self._session,
@@ -204,11 +204,11 @@ class Server:
             self._serving.discard(asyncio.current_task())
 
     @contextmanager
-    def _place(self, request: web.Request, offer: Offer) -> Iterator[tuple[Wire, web.StreamResponse]]:
+    def _place(self, request: web.Request, offer: Offer) -> Iterator[tuple[WebSocketTransport, web.StreamResponse]]:
         """Open the wire for what a guest is made of inside. Where that fails neither its place nor its socket is kept: aiohttp has let go of
         the socket, so nobody else would close it.
         """
-        wire: Wire | None = None
+        wire: WebSocketTransport | None = None
         try:
             wire, response = self._open(request, offer)
             yield wire, response
@@ -218,8 +218,8 @@ class Server:
                 wire.cut()
             raise
 
-    def _open(self, request: web.Request, offer: Offer) -> tuple[Wire, web.StreamResponse]:
-        wire = Wire(
+    def _open(self, request: web.Request, offer: Offer) -> tuple[WebSocketTransport, web.StreamResponse]:
+        wire = WebSocketTransport(
             Outbox(self._outbox),
             max_bytes=self._session.message_bytes,
             deflate=offer.deflate,
@@ -232,7 +232,7 @@ class Server:
         )
         try:
             return wire, wire.open(request, offer.subprotocol)
-        except upgrade.NoWebSocket as problem:
+        except websocket_upgrade.NoWebSocket as problem:
             raise self._refusal("no_websocket", web.HTTPBadRequest, str(problem)) from None
         except ConnectionError:  # it has gone before the answer
             self._around.metrics.upgrades_refused("gone")
@@ -247,10 +247,10 @@ class Server:
         if not origin_allowed(origin, headers.get(hdrs.HOST, ""), self._settings.origins):
             self._log_origin(request, origin)
             raise self._refusal("origin", web.HTTPForbidden, ORIGIN_REFUSED)
-        offers = upgrade.parse_list(",".join(headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())))
-        subprotocol = upgrade.choose_subprotocol(offers) if request.path == "/ws" else ""
+        offers = websocket_upgrade.parse_list(",".join(headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())))
+        subprotocol = websocket_upgrade.choose_subprotocol(offers) if request.path == "/ws" else ""
         if subprotocol is None:
-            spoken = ", ".join(upgrade.SPOKEN)
+            spoken = ", ".join(websocket_upgrade.SPOKEN)
             raise self._refusal("subprotocol", web.HTTPBadRequest, f"Subprotocols spoken here: {spoken}.")
         extensions = ",".join(headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS, ()))
         deflate = negotiate(extensions) if self._settings.deflate else None
@@ -264,7 +264,7 @@ class Server:
         if kind is web.HTTPServiceUnavailable:
             headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_S)
         elif reason == "no_websocket":
-            headers[hdrs.SEC_WEBSOCKET_VERSION] = upgrade.VERSION
+            headers[hdrs.SEC_WEBSOCKET_VERSION] = websocket_upgrade.VERSION
         return kind(text=text + "\n", headers=headers)
 
     def _log_origin(self, request: web.Request, origin: str) -> None:
@@ -284,18 +284,18 @@ class Server:
             unlogged=unlogged or None,
         )
 
-    def _caller(self, request: web.Request, offer: Offer) -> Caller:
+    def _caller(self, request: web.Request, offer: Offer) -> ClientInfo:
         headers = request.headers
-        return Caller(
-            ip=upgrade.client_address(
+        return ClientInfo(
+            ip=websocket_upgrade.client_address(
                 request.remote or "", headers.getall("X-Forwarded-For", ()), self._settings.trusted_proxies
             ),
             origin=headers.get(hdrs.ORIGIN, "")[:256],
-            protocol=offer.subprotocol or upgrade.JSON,
+            protocol=offer.subprotocol or websocket_upgrade.JSON,
             token=offered_token(
                 request.query,
                 headers.get(hdrs.AUTHORIZATION, ""),
-                upgrade.parse_list(",".join(headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ()))),
+                websocket_upgrade.parse_list(",".join(headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ()))),
             ),
             user=request.query.get("user", ""),
         )

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from gateway.core.batch_numbers import Outgoing
-from gateway.shell.sending import MESSAGE, Sending
+from gateway.shell.in_flight_publish import MESSAGE, InFlightPublish
 from gateway.shell.uplink_buffer import UplinkBuffer, UplinkLimits
 from warren import envelope
 from warren.address import shard_of
@@ -27,9 +27,9 @@ from warren.batcher import WORTHWHILE
 from warren.bus import Bus, Properties
 from warren.clock import Clock
 from warren.errors import BusUnavailable, NotConfirmed, Overloaded, Unroutable, WarrenError
-from warren.fault import watched
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
+from warren.supervision import supervised
 from warren.telemetry import Hop
 from warren.topology import Topology
 
@@ -72,8 +72,8 @@ class Uplink:
         self._on_overflow = on_overflow
         self._chance = chance or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._returned = asyncio.Event()
-        self._watched: deque[Sending] = deque()  # messages in the order of their deadlines
-        self._unanswered: dict[tuple[str, ...], Sending] = {}  # by the key of the answer
+        self._watched: deque[InFlightPublish] = deque()  # messages in the order of their deadlines
+        self._unanswered: dict[tuple[str, ...], InFlightPublish] = {}  # by the key of the answer
         self._shards = [UplinkBuffer(number, limits, pace) for number in range(topology.shards)]
         metrics.waiting_from("uplink", lambda: sum(shard.batches.waiting for shard in self._shards))
         metrics.waiting_from("uncounted", lambda: sum(shard.batches.charged for shard in self._shards))
@@ -89,7 +89,7 @@ class Uplink:
         """Take a message (and the span of its sending). Returns why not, where it is refused; the caller tells the sender."""
         shard = self._shard_of(up.room)
         now = self._clock.monotonic()
-        entry = Sending(up, shard.number, now, now + self._limits.timeout_s, hop)
+        entry = InFlightPublish(up, shard.number, now, now + self._limits.timeout_s, hop)
         error: WarrenError | None = None
         if not self._takes and shard.is_half_full:
             error = BusUnavailable("the broker takes nothing at present and the buffer is filling")
@@ -109,7 +109,7 @@ class Uplink:
         shard, now = self._shard_of(up.room), self._clock.monotonic()
         if shard.is_full_of_joins:
             return False
-        shard.joins.join(up, Sending(up, shard.number, now, now), first=first)
+        shard.joins.join(up, InFlightPublish(up, shard.number, now, now), first=first)
         self._kick(shard)
         return True
 
@@ -125,7 +125,7 @@ class Uplink:
             self._metrics.drops("leave_overflow")
             self._on_overflow(shard.number)
             return False
-        entry = Sending(rest, shard.number, now, now)
+        entry = InFlightPublish(rest, shard.number, now, now)
         shard.joins.left(rest, entry)
         self._await_answer(entry)
         self._kick(shard)
@@ -230,7 +230,7 @@ class Uplink:
     def _shard_of(self, room: str) -> UplinkBuffer:
         return self._shards[shard_of(room, self._topology.shards)]
 
-    def _await_answer(self, entry: Sending) -> None:
+    def _await_answer(self, entry: InFlightPublish) -> None:
         if not entry.key:
             return
         if len(self._unanswered) >= MAX_UNANSWERED:
@@ -242,13 +242,13 @@ class Uplink:
             self._end_wait(before)  # sent again under the same id: one answer is enough
         self._unanswered[entry.key] = entry
 
-    def _end_wait(self, entry: Sending) -> None:
+    def _end_wait(self, entry: InFlightPublish) -> None:
         shard = self._shards[entry.shard]
         entry.answered = True
         shard.batches.answered(entry)
         shard.make_place()
 
-    def _give_up(self, entry: Sending) -> None:
+    def _give_up(self, entry: InFlightPublish) -> None:
         reason = "answer_timeout" if entry.confirmed else "publish_timeout"
         # Who gave no id is answered nothing: what is in the log comes by itself.
         told = not entry.confirmed or bool(entry.id)
@@ -271,7 +271,7 @@ class Uplink:
         if shard.task is None:
             shard.idle.clear()
             name = f"uplink-{shard.number}"
-            shard.task = watched(asyncio.get_running_loop().create_task(self._run(shard), name=name))
+            shard.task = supervised(asyncio.get_running_loop().create_task(self._run(shard), name=name))
 
     async def _run(self, shard: UplinkBuffer) -> None:
         now = asyncio.get_running_loop().time
@@ -288,7 +288,7 @@ class Uplink:
             shard.task = None
             shard.idle.set()
 
-    async def _send(self, shard: UplinkBuffer, batch: Outgoing[Sending]) -> None:
+    async def _send(self, shard: UplinkBuffer, batch: Outgoing[InFlightPublish]) -> None:
         """Send a batch until it is confirmed, or something of it was given up, or the life that it is of is over."""
         shard.joins.sent(batch.entries)
         wait_s = RETRY_FIRST_S
@@ -307,7 +307,7 @@ class Uplink:
             else:
                 self._went(shard.batches.confirmed(batch))
 
-    def _went(self, entries: Sequence[Sending]) -> None:
+    def _went(self, entries: Sequence[InFlightPublish]) -> None:
         """Take that these are in the log."""
         now = self._clock.monotonic()
         for entry in entries:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from gateway.core.batch_numbers import BatchNumbers
 from gateway.core.waiting_joins import WaitingJoins
-from gateway.shell.sending import Sending
-from warren.batch import Cadence, Pace
+from gateway.shell.in_flight_publish import InFlightPublish
+from warren.batch import Pace, Pacer
 
 # So many joins and leaves may wait, in messages of a buffer's limit.
 CONTROL_FACTOR = 4
@@ -34,9 +34,9 @@ class UplinkBuffer:
     def __init__(self, number: int, limits: UplinkLimits, pace: Pace) -> None:
         """Begin empty; ``number`` is the shard's."""
         self.number = number
-        self.batches: BatchNumbers[Sending] = BatchNumbers(limits.batch_count, limits.batch_bytes)
+        self.batches: BatchNumbers[InFlightPublish] = BatchNumbers(limits.batch_count, limits.batch_bytes)
         self.joins = WaitingJoins(self.batches)
-        self.cadence = Cadence(pace)
+        self.cadence = Pacer(pace)
         self.waiters: dict[asyncio.Future[None], None] = {}
         self.task: asyncio.Task[None] | None = None  # that sends, while there is something to send
         self.idle = asyncio.Event()

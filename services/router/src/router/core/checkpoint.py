@@ -16,8 +16,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from router.core.gateway_lives import GatewayLives
-from router.core.members import RoomTable
 from router.core.message_ids import Key, MessageIds, Place
+from router.core.room_members import RoomTable
 from router.core.sequencer import Sequencer, Standing
 from warren.envelope import Rules
 from warren.errors import MalformedEnvelope

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple
 
-from router.core.outcome import Emit
+from router.core.effects import Emit
 from warren.envelope import OVERHEAD_BYTES
 
 # How many events and bytes may wait.

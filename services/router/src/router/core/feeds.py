@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
+from router.core.effects import Began, Effect, Ended, Out, Ruled, Stranger
 from router.core.feed_ring import Entry, FeedRing, Place
-from router.core.outcome import Began, Effect, Ended, Out, Ruled, Stranger
 from warren.envelope import Bodies, Deliver, Feed, LifeEnded, Named, Number, Reset, size_of
 from warren.position import LogPosition
 

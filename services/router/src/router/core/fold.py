@@ -14,10 +14,10 @@ from typing import Final
 import msgspec
 
 from router.core import checkpoint
+from router.core.effects import Began, Effect, Emit, Ended, Marked, Out, Part, Ruled, Stranger, UnknownVersion
 from router.core.gateway_lives import Verdict
-from router.core.members import RoomTable, came, left
 from router.core.message_ids import Place
-from router.core.outcome import Began, Effect, Emit, Ended, Marked, Out, Part, Ruled, Stranger, UnknownVersion
+from router.core.room_members import RoomTable, came, left
 from warren import envelope as wire
 from warren.address import EVERYONE, ROOM_RULE, gateway_of, is_address, is_connection, is_room, is_user, shard_of
 from warren.envelope import INTERNAL_ID

@@ -1,11 +1,11 @@
 """History: of each room the last numbered messages, for those who come back; what it can't prove to be whole it does not give.
 
-A room's window ends at the room's position and has no hole. It keeps the policy's count, and beyond the count what is younger than a floor:
-whoever was left behind when a shard's speaker died must find what a busy room said within those seconds. How young an entry is, is told by
-the room's newest, not by a clock, so that the log tells the same windows again. The policy's age is told by the clock, on asking. Bytes are
-the hard bound of each window and of all together, where the largest (none is twice as large) lose their oldest first. Pages stay within the
-policy's count and age. Bytes are those that an entry and a window really take in this process, not those of the payload alone.
-Pure: the time is an argument, and an entry's age counts from when Warren took it in. ``shell/shard_history.py`` fills it, ``core/pages.py`` asks it.
+A room's window ends at the room's position and has no hole. It keeps the policy's count, and beyond the count what is younger than a floor: whoever
+was left behind when a shard's speaker died must find what a busy room said within those seconds. How young an entry is, is told by the room's
+newest, not by a clock, so that the log tells the same windows again. The policy's age is told by the clock, on asking. Bytes are the hard bound of
+each window and of all together, where the largest (none is twice as large) lose their oldest first. Pages stay within the policy's count and age.
+Bytes are those that an entry and a window really take in this process, not those of the payload alone. Pure: the time is an argument, and an
+entry's age counts from when Warren took it in. ``shell/shard_history.py`` fills it, ``core/history_pages.py`` asks it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections import OrderedDict, deque
 from itertools import islice
 
 from warren.envelope import OVERHEAD_BYTES, Deliver
+from warren.largest_first import LargestFirst, kept_bytes
 from warren.namespaces import HistoryPolicy
 from warren.position import Position
-from warren.weights import Weights, kept_bytes
 
 # What CPython 3.11 takes for a window with its places in the tables, within some tenths: ``tests/unit/router/core/test_history.py`` measures it.
 WINDOW_BYTES = 368
@@ -67,7 +67,7 @@ class History:
         self._all_bytes = all_bytes
         self._floor_us = floor_us
         self._windows: OrderedDict[str, Window] = OrderedDict()  # the first is looked at next for what has aged
-        self._weights: Weights[Window] = Weights()
+        self._weights: LargestFirst[Window] = LargestFirst()
         self.bytes = 0
         self.evicted = 0  # entries that went for their bytes, since the beginning
 

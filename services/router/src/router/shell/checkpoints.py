@@ -14,13 +14,13 @@ from collections.abc import Callable
 
 from router.core.checkpoint import Snapshot
 from router.core.checkpoint_parts import CheckpointParts, Whole
+from router.core.effects import Marked
 from router.core.fold import Fold
-from router.core.outcome import Marked
 from router.shell.log_writer import LogWriter
 from warren.envelope import Checkpoint
-from warren.fault import watched
 from warren.logs import event, get_logger
 from warren.metrics import RouterMetrics
+from warren.supervision import supervised
 
 # Of so many of the last Marks we know what the state was.
 MARKS = 4
@@ -90,7 +90,7 @@ class Checkpoints:
             self._ours = offset
         self._snapshot, self._encodes = fold.snapshot(), offset
         task = self._encode(self._snapshot, offset)
-        self._encoding = watched(asyncio.get_running_loop().create_task(task, name=f"checkpoint-{self._shard}"))
+        self._encoding = supervised(asyncio.get_running_loop().create_task(task, name=f"checkpoint-{self._shard}"))
 
     def write(self, confirmed: int) -> None:
         """Events up to this offset are confirmed: write what may be written by now."""

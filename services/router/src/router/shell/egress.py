@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 import msgspec
 
 from router.core.feeds import Feeds
-from router.shell.steady import FIRST_PAUSE_S, LONGEST_PAUSE_S, Steady
-from warren.batch import BatchLimits, Cadence, Pace
+from router.shell.retrying_publisher import FIRST_PAUSE_S, LONGEST_PAUSE_S, RetryingPublisher
+from warren.batch import BatchLimits, Pace, Pacer
 from warren.bus import Bus, Properties
 from warren.clock import Clock
 from warren.envelope import CONTENT_TYPE, Bodies, Deliver, Envelope, Feed, encode, size_of
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
-from warren.fault import watched
 from warren.metrics import RouterMetrics
+from warren.supervision import supervised
 from warren.telemetry import SEQ, Hop, HopKind, Tracing
 from warren.topology import ALL, Topology
 
@@ -44,7 +44,7 @@ class _Way:
     """The way to one gateway."""
 
     key: str
-    cadence: Cadence
+    cadence: Pacer
     dirty: dict[int, None] = field(default_factory=dict)  # shards that have something for it
     told: deque[tuple[Envelope, int]] = field(default_factory=deque)  # each with its bytes
     told_bytes: int = 0
@@ -67,7 +67,7 @@ class Egress:
         self,
         bus: Bus,
         topology: Topology,
-        steady: Steady,
+        steady: RetryingPublisher,
         clock: Clock,
         metrics: RouterMetrics,
         tracing: Tracing,
@@ -157,12 +157,12 @@ class Egress:
     def _way(self, key: str) -> _Way:
         way = self._ways.get(key)
         if way is None:
-            way = self._ways[key] = _Way(key, Cadence(self._pace))
+            way = self._ways[key] = _Way(key, Pacer(self._pace))
         return way
 
     def _go(self, way: _Way) -> None:
         if way.task is None:
-            way.task = watched(asyncio.get_running_loop().create_task(self._run(way), name="egress"))
+            way.task = supervised(asyncio.get_running_loop().create_task(self._run(way), name="egress"))
 
     async def _run(self, way: _Way) -> None:
         pause = FIRST_PAUSE_S
@@ -287,7 +287,7 @@ class Egress:
             self._bodies_bytes -= size
 
         task.add_done_callback(done)
-        watched(task)
+        supervised(task)
 
     async def _send_all(self, bodies: Bodies) -> None:
         """What is not confirmed is not repeated: who has not got it asks for what it lacks."""

@@ -16,15 +16,15 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
+from router.core.effects import Emit
 from router.core.event_backlog import Due, EventBacklog
-from router.core.outcome import Emit
-from router.shell.steady import FIRST_PAUSE_S, LONGEST_PAUSE_S, Steady
+from router.shell.retrying_publisher import FIRST_PAUSE_S, LONGEST_PAUSE_S, RetryingPublisher
 from warren import envelope as wire
 from warren.bus import Bus, Properties
 from warren.errors import BusUnavailable, Nacked
-from warren.fault import watched
 from warren.logs import event, get_logger
 from warren.metrics import RouterMetrics
+from warren.supervision import supervised
 from warren.topology import Topology
 
 AT_ONCE = 256
@@ -39,7 +39,7 @@ class Events:
         self,
         bus: Bus,
         topology: Topology,
-        steady: Steady,
+        steady: RetryingPublisher,
         metrics: RouterMetrics,
         shard: int,
         kinds: frozenset[str],
@@ -87,7 +87,7 @@ class Events:
 
     def _look(self) -> None:
         if self._task is None and len(self.backlog):
-            self._task = watched(asyncio.get_running_loop().create_task(self._run(), name=f"events-{self._shard}"))
+            self._task = supervised(asyncio.get_running_loop().create_task(self._run(), name=f"events-{self._shard}"))
 
     async def _run(self) -> None:
         try:

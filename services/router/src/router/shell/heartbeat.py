@@ -13,15 +13,15 @@ from collections.abc import Callable, Sequence
 
 from router.core.fold import FOLD_VERSION
 from router.core.placement import Place, places
-from router.core.routers import Routers
+from router.core.router_leases import RouterLeases
 from warren.bus import Bus, Properties
 from warren.clock import Clock
 from warren.envelope import CONTENT_TYPE, Envelope, RouterBye, RouterHeartbeat, Spoken, encode
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
-from warren.fault import watched
-from warren.knock import Knock
 from warren.logs import event, get_logger
 from warren.overlap import Overlap
+from warren.queue_probe import QueueProbe
+from warren.supervision import supervised
 from warren.topology import ALL, Topology
 
 # How often a speaker's inbox is tried by who stands by for it.
@@ -42,7 +42,7 @@ class Heartbeat:
         topology: Topology,
         router: str,
         clock: Clock,
-        routers: Routers,
+        routers: RouterLeases,
         *,
         every_s: float,
         listening_s: Callable[[], float],
@@ -65,9 +65,9 @@ class Heartbeat:
         self._queue = queue
         self._on_shut = on_shut
         self._dead = dead
-        self._knock = Knock(bus, topology.routers, router)
+        self._knock = QueueProbe(bus, topology.routers, router)
         self._overlap = Overlap("router-heartbeat", every_s / 4)
-        self._probes: dict[str, Knock] = {}
+        self._probes: dict[str, QueueProbe] = {}
         self._probing: dict[str, asyncio.Task[None]] = {}
         self._started_us = clock.wall_us()
         self._listened = False
@@ -108,8 +108,8 @@ class Heartbeat:
         """Begin to announce as soon as enough was heard and read."""
         loop = asyncio.get_running_loop()
         self._tasks = [
-            watched(loop.create_task(self._beat(), name="router-heartbeat")),
-            watched(loop.create_task(self._probe(), name="router-probe")),
+            supervised(loop.create_task(self._beat(), name="router-heartbeat")),
+            supervised(loop.create_task(self._probe(), name="router-probe")),
         ]
 
     async def leave(self) -> None:
@@ -183,13 +183,13 @@ class Heartbeat:
                 continue
             speakers = {place.owner for place in self._places if place.standby == self._router}
             self._probes = {
-                name: self._probes.get(name) or Knock(self._bus, self._topology.routers, name) for name in speakers
+                name: self._probes.get(name) or QueueProbe(self._bus, self._topology.routers, name) for name in speakers
             }
             for name, knock in self._probes.items():
                 if name not in self._probing:  # one that is not answered holds up none of the others
-                    self._probing[name] = watched(loop.create_task(self._try(name, knock), name="router-probe"))
+                    self._probing[name] = supervised(loop.create_task(self._try(name, knock), name="router-probe"))
 
-    async def _try(self, name: str, knock: Knock) -> None:
+    async def _try(self, name: str, knock: QueueProbe) -> None:
         try:
             if await knock.shut():
                 self._dead(name)

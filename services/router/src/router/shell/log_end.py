@@ -13,8 +13,8 @@ import logging
 
 from router.shell.log_beginning import LogBeginning
 from warren.errors import BusUnavailable
-from warren.fault import watched
 from warren.logs import event, get_logger
+from warren.supervision import supervised
 
 # For so long an entry that somebody was told of may be ahead of us.
 PATIENCE_S = 5.0
@@ -57,7 +57,9 @@ class LogEnd:
             self._told, self._doubts = -1, 0
         elif now - self._since >= PATIENCE_S and self._task is None and not self.lost:
             self._since = now
-            self._task = watched(asyncio.get_running_loop().create_task(self._ask(read), name=f"log-end-{self._shard}"))
+            self._task = supervised(
+                asyncio.get_running_loop().create_task(self._ask(read), name=f"log-end-{self._shard}")
+            )
 
     async def close(self) -> None:
         """End."""

@@ -1,7 +1,7 @@
 """LogKeeper: what a speaker writes into its shard's log: Rules, the ends of gateways' lives, and checkpoints.
 
-It does what ``core/upkeep.py`` says is due, and writes nothing once we don't speak any more. Who only reads along keeps count, so that it knows
-what is due when it speaks. ``shard.py`` has one.
+It does what ``core/log_maintenance.py`` says is due, and writes nothing once we don't speak any more. Who only reads along keeps count, so that it
+knows what is due when it speaks. ``shard.py`` has one.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import msgspec
 
+from router.core.effects import Marked
 from router.core.fold import FOLD_VERSION, Fold
-from router.core.outcome import Marked
+from router.core.log_maintenance import LogMaintenance
 from router.core.unknown_lives import UnknownLives
-from router.core.upkeep import Upkeep
 from router.shell.checkpoints import Checkpoints
 from router.shell.log_beginning import LogBeginning
 from router.shell.log_end import LogEnd
@@ -34,7 +34,7 @@ class LogKeeper:
         self._number = number
         self._context = context
         self._speaks = speaks
-        self._upkeep = Upkeep(context.limits.bounds, context.limits.marks)
+        self._upkeep = LogMaintenance(context.limits.bounds, context.limits.marks)
         self._unknown = UnknownLives()
         self._writer = LogWriter(context.steady, context.topology, number, speaks)
         self._checkpoints = Checkpoints(context.router, number, self._writer, context.metrics, self._sized)
@@ -65,7 +65,7 @@ class LogKeeper:
             self._end.heard(before.offset, context.clock.monotonic())
         else:
             self._end.begin()
-        self._upkeep = Upkeep(context.limits.bounds, context.limits.marks)
+        self._upkeep = LogMaintenance(context.limits.bounds, context.limits.marks)
         self._checkpoints.begin(fold.offset)
         self._writer.drop(begins_anew)
 

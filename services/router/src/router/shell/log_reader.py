@@ -18,16 +18,16 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from router.core.checkpoint_parts import MOST, CheckpointParts, Whole, alone_in
+from router.core.effects import UnknownVersion
 from router.core.fold import Fold
-from router.core.outcome import UnknownVersion
 from router.shell.log_beginning import PATIENCE_S, LogBeginning, patiently
-from router.shell.steady import FIRST_PAUSE_S, LONGEST_PAUSE_S, Steady
+from router.shell.retrying_publisher import FIRST_PAUSE_S, LONGEST_PAUSE_S, RetryingPublisher
 from warren.bus import Bus, Record
 from warren.clock import Clock
 from warren.envelope import Checkpoint, Mark, Rules
 from warren.errors import BusUnavailable
-from warren.fault import watched
 from warren.logs import event, get_logger
+from warren.supervision import supervised
 
 # Where nothing is written it asks less and less often whether that is so.
 LONGEST_QUIET_S = 10.0
@@ -77,7 +77,7 @@ class LogReader:
         bus: Bus,
         stream: str,
         clock: Clock,
-        steady: Steady,
+        steady: RetryingPublisher,
         shard: int,
         shards: int,
         follower: Follower,
@@ -119,7 +119,7 @@ class LogReader:
 
     def start(self) -> None:
         """Begin to read."""
-        self._task = watched(asyncio.get_running_loop().create_task(self._run(), name=f"log-{self._shard}"))
+        self._task = supervised(asyncio.get_running_loop().create_task(self._run(), name=f"log-{self._shard}"))
 
     def stop(self) -> asyncio.Task[None] | None:
         """Read no more; return the task that ends by it."""

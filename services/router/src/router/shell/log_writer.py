@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import repeat
 
-from router.shell.steady import Steady
+from router.shell.retrying_publisher import RetryingPublisher
 from warren.bus import Properties
 from warren.envelope import CONTENT_TYPE, Envelope, Rules, encode
-from warren.fault import watched
+from warren.supervision import supervised
 from warren.topology import Topology
 
 # An entry, and what is called once it stands in the log.
@@ -32,7 +32,7 @@ def begins_anew(entry: Envelope) -> bool:
 class LogWriter:
     """One shard's."""
 
-    def __init__(self, steady: Steady, topology: Topology, shard: int, wanted: Callable[[], bool]) -> None:
+    def __init__(self, steady: RetryingPublisher, topology: Topology, shard: int, wanted: Callable[[], bool]) -> None:
         """``wanted`` says whether we may still write."""
         self._steady = steady
         self._topology = topology
@@ -50,7 +50,9 @@ class LogWriter:
         """Write a record of its own; ``confirmed`` is called once it stands in the log."""
         self._waiting.append((entry, confirmed))
         if self._task is None:
-            self._task = watched(asyncio.get_running_loop().create_task(self._run(), name=f"log-writer-{self._shard}"))
+            self._task = supervised(
+                asyncio.get_running_loop().create_task(self._run(), name=f"log-writer-{self._shard}")
+            )
 
     def waits(self, kind: type[Envelope]) -> bool:
         """Say whether a record of this kind is on its way."""

@@ -11,11 +11,11 @@ import logging
 import secrets
 from collections.abc import Callable, Sequence
 
-from router.core.gateways import Gateways, Heard
-from router.core.routers import Routers
-from router.shell.doors import Doors
-from router.shell.opening import opened
+from router.core.gateway_leases import GatewayLeases, Heard
+from router.core.router_leases import RouterLeases
+from router.shell.lenient_decode import opened
 from router.shell.shard import Shard
+from router.shell.stale_queues import StaleQueues
 from warren.address import shard_of
 from warren.bus import Bus, Delivery, Source, Subscription
 from warren.clock import Clock
@@ -39,9 +39,9 @@ class PeerInbox:
         topology: Topology,
         router: str,
         clock: Clock,
-        gateways: Gateways,
-        routers: Routers,
-        doors: Doors,
+        gateways: GatewayLeases,
+        routers: RouterLeases,
+        doors: StaleQueues,
         metrics: RouterMetrics,
         *,
         deaf_s: float,

@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+from router.core.effects import Began, Effect, Emit, Marked, Out, Part, Ruled
 from router.core.feeds import Feeds
 from router.core.fold import Fold
-from router.core.outcome import Began, Effect, Emit, Marked, Out, Part, Ruled
 from router.core.speaker import Event, Speaker, State, Step
+from router.shell.entry_telemetry import EntryTelemetry
 from router.shell.events import Events
 from router.shell.log_keeper import LogKeeper
 from router.shell.log_reader import LogReader
 from router.shell.shard_context import ShardContext
 from router.shell.shard_history import ShardHistory
-from router.shell.tracks import Tracks
 from warren import envelope as wire
 from warren.address import gateway_of
 from warren.bus import Record
@@ -44,7 +44,7 @@ class Shard:
         self._feeds = Feeds(context.router, number, context.limits.ring_bytes)
         self._history = ShardHistory(number, context)
         self._keeper = LogKeeper(number, context, lambda: self.speaks)
-        self._tracks = Tracks(number, context.clock, context.metrics, context.tracing)
+        self._tracks = EntryTelemetry(number, context.clock, context.metrics, context.tracing)
         self._events = Events(
             context.bus,
             context.topology,

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from router.core.gateways import Gateways
+from router.core.gateway_leases import GatewayLeases
+from router.core.log_maintenance import Bounds, MarkTimes
 from router.core.placement import Place
-from router.core.routers import Routers
-from router.core.upkeep import Bounds, MarkTimes
+from router.core.router_leases import RouterLeases
 from router.shell.egress import Egress
-from router.shell.steady import Steady
+from router.shell.retrying_publisher import RetryingPublisher
 from warren.bus import Bus
 from warren.clock import Clock
 from warren.metrics import RouterMetrics
@@ -42,10 +42,10 @@ class ShardContext:
     router: str
     topology: Topology
     bus: Bus
-    steady: Steady
+    steady: RetryingPublisher
     clock: Clock
-    gateways: Gateways
-    routers: Routers
+    gateways: GatewayLeases
+    routers: RouterLeases
     metrics: RouterMetrics
     tracing: Tracing
     namespaces: Namespaces

@@ -10,8 +10,8 @@ import asyncio
 
 from router.core.fold import Fold
 from router.core.history import History
-from router.core.pages import history_page, page
-from router.shell.history_filler import HistoryFiller
+from router.core.history_pages import history_page, page
+from router.shell.history_backfill import HistoryBackfill
 from router.shell.log_beginning import LogBeginning
 from router.shell.shard_context import ShardContext
 from warren import envelope as wire
@@ -28,7 +28,7 @@ class ShardHistory:
         self._number = number
         self._context = context
         self._history = self._made()
-        self._filler: HistoryFiller | None = None
+        self._filler: HistoryBackfill | None = None
 
     @property
     def filling(self) -> bool:
@@ -46,7 +46,7 @@ class ShardHistory:
             context.limits.prefetch,
             context.topology.shards,
         )
-        self._filler = HistoryFiller(
+        self._filler = HistoryBackfill(
             context.bus,
             stream,
             context.steady,
