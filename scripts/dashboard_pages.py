@@ -161,7 +161,10 @@ GATEWAY = Dashboard(
                 Panel(
                     "Connections",
                     "Against the places that the pod has.",
-                    [*each(f"warren_gateway_connections{MINE}"), (f"max(warren_gateway_places{MINE})", "places")],
+                    [
+                        *each(f"warren_gateway_connections{MINE}"),
+                        (f"max(warren_gateway_connection_limit{MINE})", "places"),
+                    ],
                 ),
                 Panel("Rooms", "Rooms with a member on the pod.", each(f"warren_gateway_rooms{MINE}")),
                 Panel("Ends, by close code", "Each second.", by("code", "warren_gateway_closes_total", MINE), "ops"),

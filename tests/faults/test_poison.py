@@ -123,7 +123,7 @@ async def test_what_is_no_entry_is_passed_over_by_all_readers(pods: Pods, rabbit
         wire.encode([strange, said]),  # of a life that never began
         wire.encode([strange, msgspec.structs.replace(said, conn="somebody~else")]),
         wire.encode([wire.Notified("stranger", 1), said]),
-        wire.encode([wire.Bye("stranger")]),
+        wire.encode([wire.Leaving("stranger")]),
     ]
     async with await connect(gateway.url, user="bob") as bob:
         await bob.join("r")

@@ -200,14 +200,14 @@ async def test_statistics_and_probes(home: House) -> None:
 
 
 async def test_heartbeats_tell_the_routers(home: House) -> None:
-    """Heartbeats carry the counts, and a Bye follows the members' leaves when the gateway goes."""
+    """Heartbeats carry the counts, and a Leaving follows the members' leaves when the gateway goes."""
     gateway = await home.gateway(gateway_settings(times={"announce_ms": 20}))
     async with await connect(home.url()) as ann:
         await ann.publish("default", 1)
         await eventually(lambda: home.router.of(envelope.Heartbeat, connections=1, messages_in=1))
     await gateway.stop()
     home.gateways.clear()
-    await eventually(lambda: home.router.of(envelope.Bye, gateway=gateway.id))
+    await eventually(lambda: home.router.of(envelope.Leaving, gateway=gateway.id))
     await eventually(lambda: not home.router.rooms)
 
 

@@ -81,5 +81,5 @@ async def test_a_pod_that_is_nearly_full_is_not_ready_and_still_takes_clients(ho
     await second.close()
     await eventually(lambda: len(pod.lobby) == 1)
     assert (await get(f"{url}/readyz"))[0] == 200
-    assert "warren_gateway_places 10.0" in (await get(f"{url}/metrics"))[1]
+    assert "warren_gateway_connection_limit 10.0" in (await get(f"{url}/metrics"))[1]
     await third.close()

@@ -213,7 +213,7 @@ async def test_bad_bodies_do_not_end_the_downlink(home: House) -> None:
         mixed = msgspec.msgpack.encode((1, [["Z", 1], other, envelope.HistoryPage(ann.id, "x", "h", (), more=False)]))
         for body in (b"garbage", b"\x92\x09\x90", mixed):
             await home.router.bus.publish(home.topology.egress, gateway.id, body)
-        home.router.tell(gateway.id, envelope.Bye("nobody"))
+        home.router.tell(gateway.id, envelope.Leaving("nobody"))
         home.publish("@ann", "1")
         await ann.expect("NOTIFICATION", payload=1)
     exposition = gateway.metrics.render()[0]
@@ -259,7 +259,7 @@ async def test_drain_sends_clients_away_in_their_own_slots(home: House) -> None:
     await asyncio.wait_for(stopping, 5)
     home.gateways.clear()
     await eventually(lambda: not home.router.rooms)
-    await eventually(lambda: home.router.of(envelope.Bye))
+    await eventually(lambda: home.router.of(envelope.Leaving))
 
 
 async def test_drain_has_a_deadline(home: House) -> None:

@@ -102,7 +102,7 @@ async def test_the_limit_is_raised_and_what_it_does_not_allow_is_said(tmp_path: 
     assert (capped["level"], capped["wanted"], capped["places"]) == ("warning", 10_000, ROOM.connections)
     assert "WARREN_GATEWAY_CONNECTIONS" in capped["hint"]
     assert f"process_max_fds {HARD}.0" in str(metrics)
-    assert f"warren_gateway_places {ROOM.connections}.0" in str(metrics)
+    assert f"warren_gateway_connection_limit {ROOM.connections}.0" in str(metrics)
 
 
 @pytest.mark.parametrize("kind", ["idle", "websocket"])

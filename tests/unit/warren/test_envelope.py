@@ -13,7 +13,6 @@ from warren.envelope import (
     Ack,
     Batch,
     Bodies,
-    Bye,
     Checkpoint,
     Deliver,
     Entered,
@@ -28,6 +27,7 @@ from warren.envelope import (
     Join,
     Joined,
     Leave,
+    Leaving,
     Left,
     LifeEnded,
     Mark,
@@ -39,13 +39,14 @@ from warren.envelope import (
     Read,
     Refused,
     Reset,
-    RouterBye,
     RouterHeartbeat,
+    RouterLeaving,
     Rules,
     Speaker,
     Spoken,
     decode,
     decode_each,
+    decode_leniently,
     encode,
     size_of,
 )
@@ -104,9 +105,9 @@ PINNED: list[tuple[Envelope, str]] = [
     (Leave(("r",), "g~1"), "92019195a14c91a172a3677e31a0a0"),
     (HistoryQuery("r", "g~1", "i"), "92019196a151a172a3677e31a1690064"),
     (Heartbeat("g", 1, 2), "9201919aa148a167010200000000a000"),
-    (Bye("g"), "92019192a142a167"),
+    (Leaving("g"), "92019192a142a167"),
     (RouterHeartbeat("R", 1, "", 1, (Spoken(0, "l", 7, 5),)), "92019196a168a15201a001919400a16c0705"),
-    (RouterBye("R"), "92019192a162a152"),
+    (RouterLeaving("R"), "92019192a162a152"),
     (Deliver("r", "e", 1, "T", b"1", 5), "9201919fa144a172a16501a154c4013105a0a0a0c2c2a000a0"),
     (Joined("g~1", "r", Position("e", 0), False), "92019197a16aa3677e31a17292a16500c200a0"),
     (Left("g~1", "r"), "92019194a16ca3677e31a172a0"),
@@ -192,7 +193,7 @@ def test_depth_is_no_weapon(deep: bytes) -> None:
 @pytest.mark.parametrize("version", [0, 2, 127, 128, 255, 70_000, -1])
 def test_another_version_is_unsupported(version: int) -> None:
     """A batch of another wire version is told apart from damage, also where its inside is known to look alike."""
-    body = msgspec.msgpack.encode((version, [Bye("g")]))
+    body = msgspec.msgpack.encode((version, [Leaving("g")]))
     for read in (decode, decode_each):
         with pytest.raises(UnsupportedEnvelope, match=str(version)):
             read(body)
@@ -208,7 +209,7 @@ def test_a_newer_version_may_look_quite_different() -> None:
 
 def test_one_bad_envelope_does_not_take_the_others_with_it() -> None:
     """``decode_each`` gives an error in the place of what is no envelope, and the rest as they are."""
-    good = [Bye("g"), Speaker("r", 1)]
+    good = [Leaving("g"), Speaker("r", 1)]
     parts = [msgspec.msgpack.decode(msgspec.msgpack.encode(each)) for each in good]
     body = msgspec.msgpack.encode((1, [parts[0], ["Z", 1], 7, ["B", 5], parts[1]]))
     with pytest.raises(MalformedEnvelope):
@@ -222,7 +223,7 @@ def test_fields_of_a_newer_service_are_ignored_and_those_of_an_older_one_filled_
     """An upgrade runs both side by side: appended fields are skipped, missing ones have their defaults."""
     newer = msgspec.msgpack.encode((1, [["B", "g", "new", {"a": 1}]]))
     older = msgspec.msgpack.encode((1, [["H", "g", 5]]))
-    assert decode(newer) == decode_each(newer) == [Bye("g")]
+    assert decode(newer) == decode_each(newer) == [Leaving("g")]
     assert decode(older) == decode_each(older) == [Heartbeat("g", 5)]
 
 
@@ -240,3 +241,36 @@ def test_the_size_grows_with_what_is_listed() -> None:
     message = Deliver("r", "e", 1, "T", b"1", 5)
     assert size_of(Page("r", "e", 0, (message,), True, True, 1)) == size_of(message) + OVERHEAD_BYTES
     assert size_of(HistoryPage("c", "r", "", (message, message), False)) == 2 * size_of(message) + OVERHEAD_BYTES
+
+
+def test_leniently_a_good_batch_is_decoded_whole():
+    """All envelopes in order, and no reason."""
+    assert decode_leniently(encode([Leaving("g1"), Leave(("a",), "g1~1")])) == (
+        [Leaving("g1"), Leave(("a",), "g1~1")],
+        "",
+    )
+
+
+def test_leniently_a_spoilt_part_costs_only_itself():
+    """The others come in order, and the reason counts what is lost."""
+    first, last = encode([Leaving("g1")])[3:], encode([Leaving("g2")])[3:]
+    envelopes, reason = decode_leniently(b"\x92\x01\x93" + first + b"\xa1x" + last)
+    assert envelopes == [Leaving("g1"), Leaving("g2")]
+    assert reason == "malformed: 1 of 3 parts are no envelopes"
+
+
+def test_leniently_what_is_no_batch_and_what_is_of_another_version_have_their_reasons():
+    """The part before the colon is one word that can be counted."""
+    assert [decode_leniently(body)[1].partition(":")[0] for body in (b"", b"\xc1", b"\x92\x02\x90")] == [
+        "malformed",
+        "malformed",
+        "unsupported",
+    ]
+
+
+@given(st.binary(max_size=60))
+def test_leniently_no_bytes_raise(body):
+    """Either all of it is good, or there is a reason."""
+    envelopes, reason = decode_leniently(body)
+    assert isinstance(envelopes, list)
+    assert reason or body[:2] == b"\x92\x01"

@@ -61,7 +61,7 @@ class Heartbeat(Kind, frozen=True, array_like=True, tag="H"):
     uplink_bytes: int = 0  # what it may have in one shard's log at most that no router has counted
 
 
-class Bye(Kind, frozen=True, array_like=True, tag="B"):
+class Leaving(Kind, frozen=True, array_like=True, tag="B"):
     """A gateway goes in order; its members have left."""
 
     gateway: str
@@ -86,7 +86,7 @@ class RouterHeartbeat(Kind, frozen=True, array_like=True, tag="h"):
     shards: tuple[Spoken, ...] = ()  # those that it speaks for
 
 
-class RouterBye(Kind, frozen=True, array_like=True, tag="b"):
+class RouterLeaving(Kind, frozen=True, array_like=True, tag="b"):
     """A router goes in order: it hands its shards over."""
 
     router: str
@@ -268,7 +268,7 @@ class Bodies(Kind, frozen=True, array_like=True, tag="17"):
 
 Envelope = (
     Publish | Join | Leave | HistoryQuery
-    | Heartbeat | Bye | RouterHeartbeat | RouterBye
+    | Heartbeat | Leaving | RouterHeartbeat | RouterLeaving
     | Deliver | Joined | Left | Ack | Refused | HistoryPage
     | Batch | Hello | Notified | Gone | Rules | Mark | Checkpoint
     | Number | Read | Speaker | LifeEnded | Reset | Entered | Named | Page | Feed | Bodies
@@ -335,6 +335,25 @@ def decode_each(body: bytes) -> list[Envelope | MalformedEnvelope]:
     if version != VERSION:
         raise UnsupportedEnvelope(f"wire version {version}; this service speaks {VERSION}")
     return [_decode_one(part) for part in parts]
+
+
+def decode_leniently(body: bytes) -> tuple[list[Envelope], str]:
+    """Return those envelopes of a batch that can be decoded, in their order, and what was wrong with the rest (empty: nothing). Raises nothing.
+
+    The reason begins with a word that can be counted: ``unsupported`` or ``malformed``.
+    """
+    try:
+        return decode(body), ""
+    except UnsupportedEnvelope as error:
+        return [], f"unsupported: {error}"
+    except MalformedEnvelope:
+        pass
+    try:
+        parts = decode_each(body)
+    except MalformedEnvelope as error:
+        return [], f"malformed: {error}"
+    envelopes = [part for part in parts if not isinstance(part, MalformedEnvelope)]
+    return envelopes, f"malformed: {len(parts) - len(envelopes)} of {len(parts)} parts are no envelopes"
 
 
 def _decode_one(part: msgspec.Raw) -> Envelope | MalformedEnvelope:

@@ -91,7 +91,7 @@ class CloseCode(enum.IntEnum):
         member.reason = reason
         return member
 
-    NORMAL = 1000, "no", "Bye"
+    NORMAL = 1000, "no", "Leaving"
     GOING_AWAY = 1001, "yes", "Going away"
     PROTOCOL_ERROR = 1002, "no", "Protocol error"
     INTERNAL_ERROR = 1011, "yes", "Internal error"

@@ -149,7 +149,7 @@ class GatewayMetrics(_Metrics):
         """Use an own registry unless one is given."""
         super().__init__(registry)
         self.connections = self._gauge("connections", "Open client connections.")
-        self.places = self._gauge("places", "Connections that this gateway takes at most.")
+        self.connection_limit = self._gauge("connection_limit", "Connections that this gateway takes at most.")
         self.rooms = self._gauge("rooms", "Rooms with a member here.")
         self._in = self._counts("messages_in", "type", "Messages from clients.", PREDEFINED_TYPES)
         self._out = self._counts(

@@ -131,4 +131,4 @@ async def test_it_says_good_bye():
     await rig.heartbeat.start()
     await eventually(lambda: rig.knocks() == 1)
     await rig.heartbeat.stop()
-    assert rig.said()[-1] == envelope.Bye("g")
+    assert rig.said()[-1] == envelope.Leaving("g")

@@ -72,8 +72,8 @@ def test_who_says_bye_is_gone_at_once():
     """And is told apart from one that nobody knew."""
     gateways = GatewayLeases(5.0)
     gateways.heartbeat(beat(), 0.0)
-    assert gateways.bye("g1")
-    assert not gateways.bye("g1")
+    assert gateways.leaving("g1")
+    assert not gateways.leaving("g1")
     assert gateways.living == frozenset()
 
 
@@ -88,7 +88,7 @@ def test_the_sums_are_of_those_that_live():
     )
     gateways.heartbeat(beat("gone", connections=1_000), 0.0)
     gateways.meet("g3", 0.0)
-    gateways.bye("gone")
+    gateways.leaving("gone")
     assert gateways.totals() == Totals(3, 11, 22, 33, 44, 55, 66)
     assert [said.gateway for said in gateways.said()] == ["g1", "g2"]
 

@@ -21,8 +21,8 @@ def test_who_says_goodbye_is_gone_at_once():
     """And nobody can leave twice."""
     routers = RouterLeases()
     routers.heartbeat(RouterHeartbeat("a", 1), 0.0)
-    assert routers.bye("a")
-    assert not routers.bye("a")
+    assert routers.leaving("a")
+    assert not routers.leaving("a")
     assert routers.living == frozenset()
 
 
@@ -44,7 +44,7 @@ def test_how_far_a_speaker_had_got_outlives_it():
     routers.heartbeat(RouterHeartbeat("b", 1, shards=(Spoken(3, "x", 8, 7),)), 0.0)
     assert routers.speaking(3) == {"a", "b"}
     routers.heartbeat(RouterHeartbeat("b", 1), 0.0)
-    routers.bye("a")
+    routers.leaving("a")
     assert routers.speaking(3) == frozenset()
     assert routers.spoken(3) == routers.spoken(3, "x") == Spoken(3, "x", 10, 7)
     assert routers.spoken(3, "y") is None

@@ -10,7 +10,7 @@ from router.core.fold import FOLD_VERSION
 from router.core.placement import Place, places
 from router.core.router_leases import RouterLeases
 from router.shell.heartbeat import Heartbeat
-from warren.envelope import RouterBye, RouterHeartbeat, Spoken, decode
+from warren.envelope import RouterHeartbeat, RouterLeaving, Spoken, decode
 from warren.errors import BusUnavailable, Unroutable
 from warren.topology import Topology
 
@@ -155,7 +155,7 @@ async def test_goodbye_is_the_last_word_and_says_how_far_we_have_got(stand):
     await eventually(lambda: stand.heartbeat.known)
     await stand.heartbeat.leave()
     said = stand.said()
-    assert said[-2:] == [WORD, RouterBye("r1")]
+    assert said[-2:] == [WORD, RouterLeaving("r1")]
     stand.bus.tell(True)
     stand.heartbeat.soon()
     assert stand.said() == said

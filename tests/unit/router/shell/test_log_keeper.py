@@ -77,7 +77,7 @@ async def test_a_lost_log_is_left_to_who_speaks_for_it(stand):
     """It knows what the log was; without one a life begins anew."""
     stand.routers.heartbeat(RouterHeartbeat("r2", 1, shards=(Spoken(0, "life", 0, -1),)), 0.0)
     assert await stand.keep(nothing=True) == []
-    stand.routers.bye("r2")
+    stand.routers.leaving("r2")
     (rules,) = await stand.keep(nothing=True)
     assert rules.anew
 

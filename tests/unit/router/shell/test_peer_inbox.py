@@ -11,13 +11,13 @@ from router.shell.stale_queues import StaleQueues
 from warren.address import shard_of
 from warren.envelope import (
     Ack,
-    Bye,
     Heartbeat,
     HistoryQuery,
+    Leaving,
     Number,
     Read,
-    RouterBye,
     RouterHeartbeat,
+    RouterLeaving,
     Spoken,
     encode,
 )
@@ -198,7 +198,7 @@ async def test_a_gateway_that_says_bye_is_gone_at_once():
     """And its door with it."""
     stand = await Stand().start()
     stand.hear(Heartbeat("g1", 1, queue=stand.topology.gateway_queue("g1", "1")[0].name))
-    stand.hear(Bye("g1"))
+    stand.hear(Leaving("g1"))
     assert stand.gateways.living == frozenset()
     assert stand.doors._known == {}
 
@@ -219,7 +219,7 @@ async def test_routers_come_and_go_and_say_how_far_they_have_got():
     stand.hear(RouterHeartbeat("r1", 1), RouterHeartbeat("r2", 1, shards=(Spoken(1, "life", 9, 5),)))
     assert (stand.routers.living, stand.moved) == ({"r1", "r2"}, 2)
     assert stand.routers.speaking(1) == {"r2"}
-    stand.hear(RouterBye("r2"), RouterBye("r2"))
+    stand.hear(RouterLeaving("r2"), RouterLeaving("r2"))
     assert (stand.routers.living, stand.moved) == ({"r1"}, 3)
     stand.clock.advance(1.5)
     stand.hear(Heartbeat("g1", 1))

@@ -142,7 +142,7 @@ async def test_who_follows_says_nothing_and_knows_everything(stand):
     await eventually(lambda: stand.shard.speaker.state is State.FOLLOWING)
     assert stand.log.published == []
     stand.routers.heartbeat(RouterHeartbeat("r2", 1, shards=(Spoken(0, "life", first, -1),)), 0.0)
-    stand.routers.bye("r2")
+    stand.routers.leaving("r2")
     stand.place = Place("r1")
     stand.shard.look()
     assert stand.shard.speaks
@@ -214,7 +214,7 @@ async def test_a_life_without_a_lease_is_ended_by_who_has_listened_long_enough(s
     await stand.taken()
     stand.hello()
     await stand.read(stand.batch("g1", Join("a", "g1~1", "u")))
-    stand.gateways.bye("g1")
+    stand.gateways.leaving("g1")
     stand.shard.tick()
     stand.listened = True
     assert stand.written(Gone) == []
@@ -324,7 +324,7 @@ async def test_a_lost_log_begins_a_new_life_unless_another_speaks_for_it(stand):
     await eventually(lambda: stand.shard.speaks)
     stand.shard.tick()
     assert stand.written(Rules) == []
-    stand.routers.bye("r2")
+    stand.routers.leaving("r2")
     stand.shard.tick()
     await eventually(lambda: stand.shard.fold.life)
     (rules,) = stand.written(Rules)

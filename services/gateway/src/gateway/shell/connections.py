@@ -70,7 +70,7 @@ class Connections:
         self._tick_s = tick_s
         self._on_tick = on_tick
         self._ages = ages
-        metrics.places.set(places)
+        metrics.connection_limit.set(places)
         self._guests: dict[str, Guest] = {}
         self._leaving: set[WebSocketTransport] = set()  # gone for us, but with bytes that are still being written
         self._number = 0

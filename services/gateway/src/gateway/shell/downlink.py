@@ -27,7 +27,7 @@ from gateway.shell.uplink import Uplink
 from warren import envelope
 from warren.bus import Bus, Delivery, Source, Subscription
 from warren.clock import Clock
-from warren.errors import CloseCode, MalformedEnvelope
+from warren.errors import CloseCode
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
 from warren.telemetry import RECIPIENTS, SEQ, Hop, HopKind, Tracing, trace_id
@@ -163,20 +163,11 @@ class Downlink:
         event(_log, "downlink_failed", level=logging.ERROR, error=error)
 
     def _open(self, body: bytes) -> Sequence[envelope.Envelope]:
-        try:
-            return envelope.decode(body)
-        except MalformedEnvelope as error:
-            return self._open_each(body, error)
-
-    def _open_each(self, body: bytes, reason: MalformedEnvelope) -> list[envelope.Envelope]:
-        try:
-            parts = envelope.decode_each(body)
-        except MalformedEnvelope as error:
-            parts, reason = [error], error
-        good = [part for part in parts if not isinstance(part, MalformedEnvelope)]
-        self._metrics.drops("malformed", len(parts) - len(good))
-        event(_log, "malformed_envelope", level=logging.WARNING, count=len(parts) - len(good), reason=str(reason))
-        return good
+        envelopes, reason = envelope.decode_leniently(body)
+        if reason:
+            self._metrics.drops("malformed")
+            event(_log, "malformed_envelope", level=logging.WARNING, reason=reason)
+        return envelopes
 
     def _spread(self, envelopes: Sequence[envelope.Envelope]) -> None:
         """Deal with envelopes in their order."""

@@ -61,7 +61,7 @@ class HeartbeatSender:
         await asyncio.gather(task, return_exceptions=True)
         await self._overlap.close()
         if self._bus.up:
-            await self._send(envelope.Bye(self._make().gateway))
+            await self._send(envelope.Leaving(self._make().gateway))
 
     def returned(self) -> None:
         """Beat at once: our queue is consumed anew, under a new name."""
@@ -89,7 +89,7 @@ class HeartbeatSender:
         if await knock.shut():
             self._on_unreachable("nothing reaches our queue")
 
-    async def _send(self, said: envelope.Heartbeat | envelope.Bye) -> None:
+    async def _send(self, said: envelope.Heartbeat | envelope.Leaving) -> None:
         body = envelope.encode([said])
         try:
             await self._bus.publish(self._topology.routers, ALL, body, _PROPERTIES, persistent=False)

@@ -88,7 +88,7 @@ class GatewayLeases:
         lease.until = min(lease.until, now + self.lease_s / 2)
         return True
 
-    def bye(self, gateway: str) -> bool:
+    def leaving(self, gateway: str) -> bool:
         """A gateway has gone in order; False where it was not known."""
         known = self._leases.pop(gateway, None) is not None
         if known:

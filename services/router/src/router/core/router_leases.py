@@ -45,7 +45,7 @@ class RouterLeases:
         self._count()
         return True
 
-    def bye(self, router: str) -> bool:
+    def leaving(self, router: str) -> bool:
         """A router goes in order, or is known to be dead; False where it was not known."""
         known = self._leases.pop(router, None) is not None
         if known:

@@ -16,7 +16,7 @@ from router.core.placement import Place, places
 from router.core.router_leases import RouterLeases
 from warren.bus import Bus, Properties
 from warren.clock import Clock
-from warren.envelope import CONTENT_TYPE, Envelope, RouterBye, RouterHeartbeat, Spoken, encode
+from warren.envelope import CONTENT_TYPE, Envelope, RouterHeartbeat, RouterLeaving, Spoken, encode
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 from warren.logs import event, get_logger
 from warren.overlap import Overlap
@@ -117,7 +117,7 @@ class Heartbeat:
         await self.stop()
         self._leaving = True
         if self._announced and self._bus.up:
-            await self._say([self._word(), RouterBye(self._router)])
+            await self._say([self._word(), RouterLeaving(self._router)])
         self.look()
 
     async def stop(self) -> None:

@@ -13,13 +13,22 @@ from collections.abc import Callable, Sequence
 
 from router.core.gateway_leases import GatewayLeases, Heard
 from router.core.router_leases import RouterLeases
-from router.shell.lenient_decode import opened
 from router.shell.shard import Shard
 from router.shell.stale_queues import StaleQueues
 from warren.address import shard_of
 from warren.bus import Bus, Delivery, Source, Subscription
 from warren.clock import Clock
-from warren.envelope import Bye, Envelope, Heartbeat, HistoryQuery, Number, Read, RouterBye, RouterHeartbeat
+from warren.envelope import (
+    Envelope,
+    Heartbeat,
+    HistoryQuery,
+    Leaving,
+    Number,
+    Read,
+    RouterHeartbeat,
+    RouterLeaving,
+    decode_leniently,
+)
 from warren.logs import event, get_logger
 from warren.metrics import RouterMetrics
 from warren.topology import Topology
@@ -129,7 +138,7 @@ class PeerInbox:
 
     def dead(self, router: str) -> None:
         """Nothing reaches this router any more."""
-        if self._routers.bye(router):
+        if self._routers.leaving(router):
             event(_logger, "router_gone", level=logging.WARNING, router=router, reason="nobody is behind its inbox")
             self._doors.gone(router)
             self._moved()
@@ -151,7 +160,7 @@ class PeerInbox:
 
     def _delivered(self, delivery: Delivery) -> None:
         self._heard_at = self._clock.monotonic()
-        envelopes, spoilt = opened(delivery.body)
+        envelopes, spoilt = decode_leniently(delivery.body)
         if spoilt:
             # Nothing here must be kept: a heartbeat comes again, and what was asked is asked again.
             self._metrics.rejected("inbox")
@@ -177,20 +186,20 @@ class PeerInbox:
                 self._shards[shard_of(envelope.room, len(self._shards))].queried(envelope)
             case Heartbeat():
                 self._gateway_lives(envelope)
-            case Bye():
+            case Leaving():
                 self._doors.left(envelope.gateway)
-                if self._gateways.bye(envelope.gateway):
-                    event(_logger, "gateway_gone", gateway=envelope.gateway, reason="bye")
+                if self._gateways.leaving(envelope.gateway):
+                    event(_logger, "gateway_gone", gateway=envelope.gateway, reason="leaving")
             case RouterHeartbeat():
                 self._hears_itself = self._hears_itself or envelope.router == self._router
                 self._doors.seen(envelope.router, envelope.queue)
                 if self._routers.heartbeat(envelope, self._clock.monotonic()):
                     event(_logger, "router_here", router=envelope.router)
                 self._moved()
-            case RouterBye():
+            case RouterLeaving():
                 self._doors.left(envelope.router)
-                if self._routers.bye(envelope.router):
-                    event(_logger, "router_gone", router=envelope.router, reason="bye")
+                if self._routers.leaving(envelope.router):
+                    event(_logger, "router_gone", router=envelope.router, reason="leaving")
                     self._moved()
             case _:
                 self._metrics.rejected("inbox")
