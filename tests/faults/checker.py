@@ -18,13 +18,13 @@ from random import Random
 
 from scripts.rabbit_root import VARIABLE, named_root
 from tests.faults import mutants
+from tests.faults.assertions import Kind, Verdict, judge
+from tests.faults.deployment import Deployment, Measures
+from tests.faults.fault_injection import FaultInjection
 from tests.faults.history import History
 from tests.faults.participant import Participant, Pulse
 from tests.faults.report import Report
 from tests.faults.schedule import Action, Target, schedule
-from tests.faults.troubles import Troubles
-from tests.faults.verdict import Kind, Verdict, judge
-from tests.faults.world import Measures, World
 from tests.support.eventually import eventually
 
 # What more time can mend: everything else is final.
@@ -74,19 +74,19 @@ async def check(options: Options, folder: Path, say: Callable[[str], None]) -> R
     """Run it all, and return the report. ``folder`` takes the pods' logs; ``say`` gets a line for what happens."""
     history, pulse = History(), Pulse()
     say(f"a world of {options.measures} …")
-    async with World(options.measures, folder) as world:
-        participants = _invite(options, world, history, pulse)
+    async with Deployment(options.measures, folder) as deployment:
+        participants = _invite(options, deployment, history, pulse)
         lives = [asyncio.create_task(participant.run(), name=participant.name) for participant in participants]
         try:
             await _all_settled(participants)
             say("everybody is in all rooms")
-            troubles = Troubles(world, participants, say)
+            faults = FaultInjection(deployment, participants, say)
             actions = _actions(options)
             began = time.monotonic()
-            await troubles.run(actions)
+            await faults.run(actions)
             await asyncio.sleep(max(0.0, began + options.seconds - time.monotonic()))
             say("healing")
-            await world.heal()
+            await deployment.heal()
             await asyncio.sleep(_AFTERWARDS_S)
             for participant in participants:
                 participant.quiet()
@@ -98,7 +98,7 @@ async def check(options: Options, folder: Path, say: Callable[[str], None]) -> R
             for life in lives:
                 life.cancel()
             await asyncio.gather(*lives, return_exceptions=True)
-        return Report(repeating(options), history, verdict, pulse, list(troubles.done), list(world.falls), drained_s)
+        return Report(repeating(options), history, verdict, pulse, list(faults.done), list(deployment.falls), drained_s)
 
 
 def _actions(options: Options) -> tuple[Action, ...]:
@@ -115,7 +115,7 @@ def _actions(options: Options) -> tuple[Action, ...]:
     return schedule(options.seed, options.seconds, wanted, every_s=options.trouble_every_s)
 
 
-def _invite(options: Options, world: World, history: History, pulse: Pulse) -> list[Participant]:
+def _invite(options: Options, deployment: Deployment, history: History, pulse: Pulse) -> list[Participant]:
     """Make the participants: each in some rooms; every other one waits for each ACK before it goes on in a room."""
     random = Random(options.seed)
     rooms = [f"room:{number}" for number in range(options.rooms)]
@@ -123,7 +123,7 @@ def _invite(options: Options, world: World, history: History, pulse: Pulse) -> l
         Participant(
             f"p{number}",
             random.sample(rooms, min(options.rooms_each, len(rooms))),
-            world.doors,
+            deployment.doors,
             history,
             pulse,
             Random(random.random()),

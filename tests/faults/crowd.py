@@ -3,7 +3,7 @@
     python -m tests.faults.crowd URL --first 0 --count 500
 
 All members of a room are in one process, so that its history can be judged here. It prints ``ready`` when everybody is in; at SIGUSR1
-it stops publishing, waits until everything is answered, and prints one line of JSON: what was wrong (``verdict.py``), the figures, and every
+it stops publishing, waits until everything is answered, and prints one line of JSON: what was wrong (``assertions.py``), the figures, and every
 move from one gateway to another. A member that is asked away leaves at its slot, comes in again by the same address, names its
 positions, and sends again what was not acknowledged.
 """
@@ -24,8 +24,8 @@ from typing import Any
 import orjson
 import uvloop
 from bench.socket_client import CLOSE, SocketClient
+from tests.faults.assertions import judge
 from tests.faults.history import Acked, Got, History, Joined, Left, Refused, Sent
-from tests.faults.verdict import judge
 
 ROOM_OF = 10  # members in a room
 RAMP_S = 0.008  # from one member's coming to the next one's

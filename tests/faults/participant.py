@@ -1,7 +1,7 @@
 """A participant: a client as an application would write it, on the stock ``websockets`` package, that records all it does and is told.
 
 It is a member of some rooms and publishes to them, comes back to another gateway when its connection ends, joins with its position, and sends
-again under the same id what was not acknowledged. It judges nothing: ``verdict.py`` does. Nothing of Warren's code is in it.
+again under the same id what was not acknowledged. It judges nothing: ``assertions.py`` does. Nothing of Warren's code is in it.
 """
 
 from __future__ import annotations

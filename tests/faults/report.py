@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
+from tests.faults.assertions import Verdict, excerpt
+from tests.faults.fault_injection import Done
 from tests.faults.history import History
 from tests.faults.participant import Pulse
-from tests.faults.troubles import Done
-from tests.faults.verdict import Verdict, excerpt
 
 _FAULTS_SHOWN = 12
 _EXCERPTS_SHOWN = 3

@@ -1,7 +1,7 @@
 """The schedule: what happens to whom and when, from a seed alone. Pure: the same seed and measures give the same schedule everywhere.
 
 It keeps the bounds of the promise: at any moment one gateway and one router of several are left alone, and at most one node of the
-broker is in trouble, with time to come back before the next. ``world.py`` carries it out.
+broker is in trouble, with time to come back before the next. ``deployment.py`` carries it out.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Segments: one member's way through one room, cut where it was told that continuity is lost.
 
 Within a segment each message must follow the last one; what does not is a problem, and so is what must not be shown at all. Whether
-anything is missing in it only the whole history can say. Pure; ``verdict.py`` calls it.
+anything is missing in it only the whole history can say. Pure; ``assertions.py`` calls it.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.faults.assertions import Kind, Verdict, excerpt, judge
 from tests.faults.history import Acked, Event, Got, History, Joined, Left, Refused, Sent
-from tests.faults.verdict import Kind, Verdict, excerpt, judge
 
 ROOM, LIFE = "room:1", "e1"
 

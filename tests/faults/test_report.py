@@ -7,14 +7,14 @@ from array import array
 from pathlib import Path
 
 import pytest
+from tests.faults.assertions import judge
 from tests.faults.checker import Options, options_of
+from tests.faults.deployment import Measures
+from tests.faults.fault_injection import Done
 from tests.faults.history import History, Joined, Sent
 from tests.faults.participant import Pulse
 from tests.faults.report import Report, longest_silence_s
 from tests.faults.schedule import Action, Target, Verb
-from tests.faults.troubles import Done
-from tests.faults.verdict import judge
-from tests.faults.world import Measures
 
 
 def done(began: float, ended: float) -> Done:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from tests.faults import mutants
+from tests.faults.assertions import Kind
 from tests.faults.checker import Options, check, say
+from tests.faults.deployment import Measures
 from tests.faults.report import Report
 from tests.faults.schedule import Target
-from tests.faults.verdict import Kind
-from tests.faults.world import Measures
 
 pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.xdist_group("soak")]
 

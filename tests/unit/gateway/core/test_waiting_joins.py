@@ -10,7 +10,7 @@ from gateway.core.waiting_joins import WaitingJoins
 from warren.envelope import Join, Leave
 
 
-class Ground:
+class Harness:
     """One shard's batches, and what a session and a fold would know."""
 
     def __init__(self) -> None:
@@ -69,84 +69,84 @@ class Ground:
 
 def test_a_leave_takes_back_a_join_that_was_not_sent():
     """Nothing of both is sent, and the gateway answers by itself."""
-    ground = Ground()
-    ground.join(ref="j")
-    ground.leave("r", ref="l")
-    assert (ground.flush(), ground.told) == ([], ["l"])
+    harness = Harness()
+    harness.join(ref="j")
+    harness.leave("r", ref="l")
+    assert (harness.flush(), harness.told) == ([], ["l"])
 
 
 def test_a_leave_of_a_member_is_sent_whatever_was_asked_meanwhile():
     """It takes back the joins behind it, and a second one is of no use."""
-    ground = Ground()
-    ground.join()
-    ground.flush()
-    ground.join(ref="again")
-    ground.leave("r", ref="l1")
-    ground.join(ref="anew")
-    ground.leave("r", ref="l2")
-    assert (ground.flush(), ground.told) == ([Leave(("r",), "g~1", "l1")], ["l2"])
-    assert ground.members == set()
+    harness = Harness()
+    harness.join()
+    harness.flush()
+    harness.join(ref="again")
+    harness.leave("r", ref="l1")
+    harness.join(ref="anew")
+    harness.leave("r", ref="l2")
+    assert (harness.flush(), harness.told) == ([Leave(("r",), "g~1", "l1")], ["l2"])
+    assert harness.members == set()
 
 
 def test_a_join_takes_back_a_leave_whose_answer_nobody_awaits():
     """The member stays one; where its answer is awaited the leave goes first."""
     for ref, left in (("", []), ("l", [Leave(("r",), "g~1", "l")])):
-        ground = Ground()
-        ground.join()
-        ground.flush()
-        ground.leave("r", ref=ref)
-        ground.join(ref="j")
-        assert ground.flush() == [*left, Join("r", "g~1", "ann", "j")]
-        assert ground.members == {("g~1", "r")}
+        harness = Harness()
+        harness.join()
+        harness.flush()
+        harness.leave("r", ref=ref)
+        harness.join(ref="j")
+        assert harness.flush() == [*left, Join("r", "g~1", "ann", "j")]
+        assert harness.members == {("g~1", "r")}
 
 
 def test_a_member_that_left_and_joined_unsent_leaves_for_good():
     """The leave that was taken back comes again with the next one."""
-    ground = Ground()
-    ground.join()
-    ground.flush()
-    ground.leave("r")
-    ground.join()
-    ground.leave("r")
-    assert ground.flush() == [Leave(("r",), "g~1")]
+    harness = Harness()
+    harness.join()
+    harness.flush()
+    harness.leave("r")
+    harness.join()
+    harness.leave("r")
+    assert harness.flush() == [Leave(("r",), "g~1")]
 
 
 def test_joins_with_other_refs_are_all_sent_and_one_with_the_same_replaces_it():
     """Each ref is a question with an answer of its own."""
-    ground = Ground()
+    harness = Harness()
     for ref in ("a", "b", "a"):
-        ground.join(ref=ref)
-    assert [up.ref for up in ground.flush() if isinstance(up, Join)] == ["b", "a"]
+        harness.join(ref=ref)
+    assert [up.ref for up in harness.flush() if isinstance(up, Join)] == ["b", "a"]
 
 
 def test_what_has_a_number_is_not_taken_back():
     """It may be in the log already."""
-    ground = Ground()
-    ground.join()
-    ground.send()
-    ground.leave("r")
-    assert ground.flush() == [Leave(("r",), "g~1")]
+    harness = Harness()
+    harness.join()
+    harness.send()
+    harness.leave("r")
+    assert harness.flush() == [Leave(("r",), "g~1")]
 
 
 def test_a_connection_that_ends_leaves_what_it_may_be_in_alone():
     """The rooms that it asked for in vain are taken out of its leave; its user's own is told to backends."""
-    ground = Ground()
-    ground.join("in")
-    ground.flush()
+    harness = Harness()
+    harness.join("in")
+    harness.flush()
     for room in ("@ann", "new"):
-        ground.join(room)
-    ground.leave("in", "@ann", "new")
-    assert ground.flush() == [Join("@ann", "g~1", "ann"), Leave(("in", "@ann"), "g~1")]
+        harness.join(room)
+    harness.leave("in", "@ann", "new")
+    assert harness.flush() == [Join("@ann", "g~1", "ann"), Leave(("in", "@ann"), "g~1")]
 
 
 def test_after_the_end_of_a_life_nothing_is_taken_back():
     """What waited then was dropped."""
-    ground = Ground()
-    ground.join()
-    ground.batches.end(1, 0)
-    ground.joins.clear()
-    ground.leave("r")
-    assert len(ground.joins) == 1
+    harness = Harness()
+    harness.join()
+    harness.batches.end(1, 0)
+    harness.joins.clear()
+    harness.leave("r")
+    assert len(harness.joins) == 1
 
 
 STEPS = st.lists(
@@ -162,18 +162,18 @@ STEPS = st.lists(
 @given(STEPS)
 def test_the_log_ends_where_the_sessions_are(steps: list[tuple[str, ...]]):
     """Whatever is asked and sent in whatever order: members are who is in a room, each JOIN that is awaited was sent, and a loop takes no place."""
-    ground = Ground()
+    harness = Harness()
     for step, *what in steps:
         if step == "send":
-            ground.send()
+            harness.send()
         elif step == "join":
-            ground.join(what[0], what[1])
-        elif ("g~1", what[0]) in ground.held:  # a session leaves what it holds alone
-            ground.leave(what[0], ref=what[1])
+            harness.join(what[0], what[1])
+        elif ("g~1", what[0]) in harness.held:  # a session leaves what it holds alone
+            harness.leave(what[0], ref=what[1])
         # for each room: a leave that is sent, one behind it that is awaited, and a join for each ref
-        assert ground.batches.controls <= 2 * (1 + 1 + 3) + 3
-    ground.flush()
-    assert ground.members == ground.held.keys()
-    asked = {(up.conn, up.room, up.ref) for up in ground.sent if isinstance(up, Join)}
-    assert {(*key, ref) for key, refs in ground.held.items() for ref in refs} <= asked
-    assert ground.batches.controls == 0
+        assert harness.batches.controls <= 2 * (1 + 1 + 3) + 3
+    harness.flush()
+    assert harness.members == harness.held.keys()
+    asked = {(up.conn, up.room, up.ref) for up in harness.sent if isinstance(up, Join)}
+    assert {(*key, ref) for key, refs in harness.held.items() for ref in refs} <= asked
+    assert harness.batches.controls == 0

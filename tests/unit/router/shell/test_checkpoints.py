@@ -27,7 +27,7 @@ class Writer:
             confirmed()
 
 
-class Stand:
+class Harness:
     def __init__(self):
         self.writer = Writer()
         self.metrics = RouterMetrics(CollectorRegistry())
@@ -63,119 +63,119 @@ class Stand:
 
 
 @pytest_asyncio.fixture
-async def stand():
-    stand = Stand()
-    yield stand
-    await stand.checkpoints.close()
+async def harness():
+    harness = Harness()
+    yield harness
+    await harness.checkpoints.close()
 
 
-async def test_our_checkpoint_is_written_once_the_events_up_to_it_are_confirmed(stand):
+async def test_our_checkpoint_is_written_once_the_events_up_to_it_are_confirmed(harness):
     """Whole, as the fold was at the Mark, though more has been applied since; another one is begun only when it stands in the log."""
-    offset, bodies, digest = stand.mark()
-    stand.fold.apply(3, encode([Batch("g2", 1, 1, 1), Hello()]))
-    await stand.encoded()
-    assert stand.sizes == [sum(map(len, bodies))]
-    stand.checkpoints.write(1)
-    assert stand.written() == []
-    stand.checkpoints.write(2)
-    stand.checkpoints.write(3)
+    offset, bodies, digest = harness.mark()
+    harness.fold.apply(3, encode([Batch("g2", 1, 1, 1), Hello()]))
+    await harness.encoded()
+    assert harness.sizes == [sum(map(len, bodies))]
+    harness.checkpoints.write(1)
+    assert harness.written() == []
+    harness.checkpoints.write(2)
+    harness.checkpoints.write(3)
     parts = [Checkpoint("r1", offset, number, len(bodies), digest, body) for number, body in enumerate(bodies)]
-    assert stand.written() == parts
-    assert stand.checkpoints.pending
-    stand.writer.confirm()
-    assert not stand.checkpoints.pending
+    assert harness.written() == parts
+    assert harness.checkpoints.pending
+    harness.writer.confirm()
+    assert not harness.checkpoints.pending
 
 
-async def test_a_large_state_is_encoded_in_many_turns_and_is_that_of_the_mark(stand):
+async def test_a_large_state_is_encoded_in_many_turns_and_is_that_of_the_mark(harness):
     """Entries are applied in each of them, which change what was encoded and what was not; a confirm from before its end is not forgotten."""
-    stand.many(2, 20_000)
-    offset, bodies, digest = stand.mark()
-    stand.checkpoints.write(offset)
+    harness.many(2, 20_000)
+    offset, bodies, digest = harness.mark()
+    harness.checkpoints.write(offset)
     turns = 0
-    while stand.checkpoints._encoding is not None:
+    while harness.checkpoints._encoding is not None:
         turns += 1
-        stand.many(2 + turns, turns)
+        harness.many(2 + turns, turns)
         await asyncio.sleep(0)
     assert turns > 20_000 / 512 / STEPS
-    assert [part.body for part in stand.written()] == bodies
-    assert {part.digest for part in stand.written()} == {digest}
-    assert stand.fold.parts()[0] != bodies
+    assert [part.body for part in harness.written()] == bodies
+    assert {part.digest for part in harness.written()} == {digest}
+    assert harness.fold.parts()[0] != bodies
 
 
-async def test_a_mark_of_another_router_or_of_a_former_life_of_ours_is_not_ours_to_follow(stand):
+async def test_a_mark_of_another_router_or_of_a_former_life_of_ours_is_not_ours_to_follow(harness):
     """It is only remembered what the state was there."""
-    stand.mark("r2")
-    await stand.encoded()
-    stand.mark("r1", speaks=False)
-    await stand.encoded()
-    stand.checkpoints.write(99)
-    assert stand.written() == []
-    assert not stand.checkpoints.pending
+    harness.mark("r2")
+    await harness.encoded()
+    harness.mark("r1", speaks=False)
+    await harness.encoded()
+    harness.checkpoints.write(99)
+    assert harness.written() == []
+    assert not harness.checkpoints.pending
 
 
-async def test_who_speaks_no_more_writes_none(stand):
+async def test_who_speaks_no_more_writes_none(harness):
     """What was to be written is dropped, encoded or not."""
     for waits in (True, False):
-        stand.mark()
+        harness.mark()
         if waits:
-            await stand.encoded()
-        stand.checkpoints.drop()
-        stand.checkpoints.write(99)
-        await stand.encoded()
-    assert stand.written() == []
+            await harness.encoded()
+        harness.checkpoints.drop()
+        harness.checkpoints.write(99)
+        await harness.encoded()
+    assert harness.written() == []
 
 
-async def test_what_we_are_to_write_goes_before_what_is_only_to_be_compared(stand):
+async def test_what_we_are_to_write_goes_before_what_is_only_to_be_compared(harness):
     """One is encoded at a time; where ours is under way another router's Mark is passed over."""
-    stand.mark("r2")
-    offset, bodies, _ = stand.mark("r1")
-    stand.mark("r2")
-    await stand.encoded()
-    stand.checkpoints.write(offset)
-    assert [(part.offset, part.body) for part in stand.written()] == [(offset, body) for body in bodies]
-    assert len(stand.sizes) == 1
+    harness.mark("r2")
+    offset, bodies, _ = harness.mark("r1")
+    harness.mark("r2")
+    await harness.encoded()
+    harness.checkpoints.write(offset)
+    assert [(part.offset, part.body) for part in harness.written()] == [(offset, body) for body in bodies]
+    assert len(harness.sizes) == 1
 
 
-async def test_what_is_read_anew_ends_what_was_being_encoded(stand):
+async def test_what_is_read_anew_ends_what_was_being_encoded(harness):
     """Nothing of it is written, and the fold's rooms are its own again."""
-    stand.mark()
-    stand.checkpoints.begin(1)
+    harness.mark()
+    harness.checkpoints.begin(1)
     await asyncio.sleep(0)
-    stand.checkpoints.write(99)
-    assert (stand.written(), stand.checkpoints.pending, stand.fold.rooms._snapshots) == ([], False, 0)
+    harness.checkpoints.write(99)
+    assert (harness.written(), harness.checkpoints.pending, harness.fold.rooms._snapshots) == ([], False, 0)
 
 
-async def test_the_newest_whole_one_is_where_others_may_begin(stand):
+async def test_the_newest_whole_one_is_where_others_may_begin(harness):
     """A part makes none; an older one takes nothing back."""
-    assert stand.checkpoints.newest == -1
-    assert stand.checkpoints.seen(Checkpoint("r2", 5, 0, 2, b"d", b"")) is None
-    assert stand.checkpoints.newest == -1
-    assert stand.checkpoints.seen(Checkpoint("r2", 5, 1, 2, b"d", b"")) == 5
-    assert stand.checkpoints.seen(Checkpoint("r3", 4, 0, 1, b"d", b"")) == 4
-    assert stand.checkpoints.newest == 5
-    stand.checkpoints.begin(3)
-    assert stand.checkpoints.newest == 3
+    assert harness.checkpoints.newest == -1
+    assert harness.checkpoints.seen(Checkpoint("r2", 5, 0, 2, b"d", b"")) is None
+    assert harness.checkpoints.newest == -1
+    assert harness.checkpoints.seen(Checkpoint("r2", 5, 1, 2, b"d", b"")) == 5
+    assert harness.checkpoints.seen(Checkpoint("r3", 4, 0, 1, b"d", b"")) == 4
+    assert harness.checkpoints.newest == 5
+    harness.checkpoints.begin(3)
+    assert harness.checkpoints.newest == 3
 
 
-async def test_a_checkpoint_that_differs_from_our_state_is_told(stand):
+async def test_a_checkpoint_that_differs_from_our_state_is_told(harness):
     """The same entries were applied differently, by one of the two; an equal one, and one of a place that we did not see, say nothing."""
-    offset, _, digest = stand.mark("r2")
-    await stand.encoded()
+    offset, _, digest = harness.mark("r2")
+    await harness.encoded()
     for at, said in ((offset, digest), (1, b"unseen")):
-        stand.checkpoints.seen(Checkpoint("r2", at, 0, 1, said, b""))
-    assert stand.differing is None
-    stand.checkpoints.seen(Checkpoint("r2", offset, 0, 1, b"other", b""))
-    assert stand.differing == 1
+        harness.checkpoints.seen(Checkpoint("r2", at, 0, 1, said, b""))
+    assert harness.differing is None
+    harness.checkpoints.seen(Checkpoint("r2", offset, 0, 1, b"other", b""))
+    assert harness.differing == 1
 
 
-async def test_one_that_comes_before_we_have_encoded_ours_is_compared_then(stand):
+async def test_one_that_comes_before_we_have_encoded_ours_is_compared_then(harness):
     """Its writer may be faster than we are."""
-    offset, _, digest = stand.mark("r2")
-    stand.checkpoints.seen(Checkpoint("r2", offset, 0, 1, digest, b""))
-    await stand.encoded()
-    assert stand.differing is None
-    offset, _, _ = stand.mark("r2")
-    stand.checkpoints.seen(Checkpoint("r2", offset, 0, 1, b"other", b""))
-    assert stand.differing is None
-    await stand.encoded()
-    assert stand.differing == 1
+    offset, _, digest = harness.mark("r2")
+    harness.checkpoints.seen(Checkpoint("r2", offset, 0, 1, digest, b""))
+    await harness.encoded()
+    assert harness.differing is None
+    offset, _, _ = harness.mark("r2")
+    harness.checkpoints.seen(Checkpoint("r2", offset, 0, 1, b"other", b""))
+    assert harness.differing is None
+    await harness.encoded()
+    assert harness.differing == 1

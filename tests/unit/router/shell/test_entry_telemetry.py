@@ -20,7 +20,7 @@ def said(index, trace="", at_us=1):
     return Out(index, ("g",), Deliver("a", "e", 1, "CHAT", b"", at_us, trace=trace))
 
 
-class Stand:
+class Harness:
     def __init__(self, tracing=None):
         self.clock, self.metrics, self.fold = ManualClock(), RouterMetrics(CollectorRegistry()), Fold(0, 1)
         self.tracks = EntryTelemetry(3, self.clock, self.metrics, tracing or Tracing("router"))
@@ -40,9 +40,9 @@ class Stand:
 
 def test_what_an_entry_held_is_counted_by_kind():
     """An answer is no message; repeats and what was passed over have counters of their own."""
-    stand = Stand()
+    harness = Harness()
     position = Position("e", 1)
-    stand.entry(
+    harness.entry(
         said(1),
         Out(2, ("g",), Ack("g~1", "a", "m", "e", 1)),
         Emit(3, "message", "a", 1),
@@ -53,28 +53,28 @@ def test_what_an_entry_held_is_counted_by_kind():
         duplicates=2,
         skipped=1,
     )
-    kinds = {kind: stand.counted("messages_total", kind=kind) for kind in ("publish", "join", "leave", "refused")}
+    kinds = {kind: harness.counted("messages_total", kind=kind) for kind in ("publish", "join", "leave", "refused")}
     assert kinds == {"publish": 2, "join": 1, "leave": 1, "refused": 1}
-    assert stand.counted("duplicates_total") == 2
-    assert stand.counted("rejected_total", reason="log") == 1
-    assert stand.counted("batch_size_sum", hop="process") == 5
+    assert harness.counted("duplicates_total") == 2
+    assert harness.counted("rejected_total", reason="log") == 1
+    assert harness.counted("batch_size_sum", hop="process") == 5
 
 
 def test_how_long_the_oldest_message_was_on_its_way_and_how_long_we_took():
     """By the wall clock from when it was taken in, and by our own."""
-    stand = Stand()
-    stand.entry(said(1, at_us=stand.clock.wall_us() - 3_000_000), took_s=0.5)
-    assert stand.counted("hop_seconds_sum", hop="process") == 0.5
-    assert stand.counted("hop_seconds_sum", hop="queue") == 3.5
+    harness = Harness()
+    harness.entry(said(1, at_us=harness.clock.wall_us() - 3_000_000), took_s=0.5)
+    assert harness.counted("hop_seconds_sum", hop="process") == 0.5
+    assert harness.counted("hop_seconds_sum", hop="queue") == 3.5
 
 
 def test_a_sampled_message_goes_on_under_this_hops_span():
     """What is not sampled stays as it is, and so does all else."""
     exporter = InMemorySpanExporter()
     tracing = Tracing("router", processor=SimpleSpanProcessor(exporter))
-    stand = Stand(tracing)
+    harness = Harness(tracing)
     plain, ack = said(1), Out(3, ("g",), Ack("g~1", "a", "m", "e", 1))
-    first, second, third = stand.entry(plain, said(2, TRACE), ack)
+    first, second, third = harness.entry(plain, said(2, TRACE), ack)
     assert (first, third) == (plain, ack)
     (span,) = exporter.get_finished_spans()
     assert trace_id(second.item.trace) == trace_id(TRACE)
@@ -86,4 +86,4 @@ def test_a_sampled_message_goes_on_under_this_hops_span():
 def test_without_tracing_nothing_is_touched():
     """The very same effects."""
     effects = [said(1, TRACE)]
-    assert Stand().tracks.traced(effects) is effects
+    assert Harness().tracks.traced(effects) is effects

@@ -21,7 +21,7 @@ NOW_US = 1_000_000_000_000
 MINUTE_MS = 60_000
 
 
-class Stand:
+class Harness:
     def __init__(self):
         self.log = LogStream()
         self.log.now_ms = NOW_US // 1_000 - 10 * MINUTE_MS
@@ -76,92 +76,92 @@ class Stand:
 
 
 @pytest_asyncio.fixture
-async def stand(monkeypatch: pytest.MonkeyPatch):
+async def harness(monkeypatch: pytest.MonkeyPatch):
     for module in (log_beginning, history_backfill):
         monkeypatch.setattr(module, "PATIENCE_S", 0.05)
     monkeypatch.setattr(retrying_publisher, "LONGEST_PAUSE_S", 0.001)
     monkeypatch.setattr(history_backfill, "LONGEST_PAUSE_S", 0.001)
-    stand = Stand()
-    stand.log.put(RULES)
-    stand.log.put(Batch("g1", 1, 1, 1), Hello())
-    yield stand
-    task = stand.filler.stop() if stand.filler is not None else None
+    harness = Harness()
+    harness.log.put(RULES)
+    harness.log.put(Batch("g1", 1, 1, 1), Hello())
+    yield harness
+    task = harness.filler.stop() if harness.filler is not None else None
     if task is not None:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_it_begins_at_an_older_checkpoint_and_reads_up_to_the_reader(stand):
+async def test_it_begins_at_an_older_checkpoint_and_reads_up_to_the_reader(harness):
     """The history then is that of the reader's fold, without a hole; what lies further back than histories reach is not read."""
-    stand.say(3)
-    older = stand.log.marked()
-    stand.say(2)
-    stand.log.now_ms = NOW_US // 1_000
-    newer = stand.log.marked()
-    stand.say(4)
-    stand.begin(newer)
-    await eventually(lambda: stand.filler.over)
-    assert stand.kept() == [4, 5, 6, 7, 8, 9]
-    assert stand.log.starts[-1] == older
+    harness.say(3)
+    older = harness.log.marked()
+    harness.say(2)
+    harness.log.now_ms = NOW_US // 1_000
+    newer = harness.log.marked()
+    harness.say(4)
+    harness.begin(newer)
+    await eventually(lambda: harness.filler.over)
+    assert harness.kept() == [4, 5, 6, 7, 8, 9]
+    assert harness.log.starts[-1] == older
 
 
-async def test_without_an_older_checkpoint_a_whole_log_is_read_from_its_beginning(stand):
+async def test_without_an_older_checkpoint_a_whole_log_is_read_from_its_beginning(harness):
     """It is all there."""
-    stand.say(3)
-    mark = stand.log.marked()
-    stand.say(1)
-    stand.begin(mark)
-    await eventually(lambda: stand.filler.over)
-    assert stand.kept() == [1, 2, 3, 4]
+    harness.say(3)
+    mark = harness.log.marked()
+    harness.say(1)
+    harness.begin(mark)
+    await eventually(lambda: harness.filler.over)
+    assert harness.kept() == [1, 2, 3, 4]
 
 
-async def test_without_a_beginning_nothing_is_filled(stand):
+async def test_without_a_beginning_nothing_is_filled(harness):
     """The history stays as it is."""
-    stand.say(3)
-    mark = stand.log.marked()
-    stand.log.drop(1)
-    stand.begin(mark)
-    await eventually(lambda: stand.filler.over)
-    assert stand.whole is None
+    harness.say(3)
+    mark = harness.log.marked()
+    harness.log.drop(1)
+    harness.begin(mark)
+    await eventually(lambda: harness.filler.over)
+    assert harness.whole is None
 
 
-async def test_what_was_dropped_meanwhile_ends_it(stand):
+async def test_what_was_dropped_meanwhile_ends_it(harness):
     """There would be a hole."""
-    stand.say(3)
-    mark = stand.log.marked()
-    del stand.log.entries[2], stand.log.entries[3]
-    stand.begin(mark)
-    await eventually(lambda: stand.filler.over)
-    assert stand.whole is None
+    harness.say(3)
+    mark = harness.log.marked()
+    del harness.log.entries[2], harness.log.entries[3]
+    harness.begin(mark)
+    await eventually(lambda: harness.filler.over)
+    assert harness.whole is None
 
 
-async def test_a_number_that_the_broker_keeps_for_itself_is_no_hole(stand):
+async def test_a_number_that_the_broker_keeps_for_itself_is_no_hole(harness):
     """One at each new segment."""
-    stand.say(2)
-    stand.log.put(Batch("g1", 1, 50, 1), Publish("a", "CHAT", b"x", NOW_US, "g1~1", "u"), at=stand.log.end + 1)
-    mark = stand.log.marked()
-    stand.begin(mark)
-    await eventually(lambda: stand.filler.over)
-    assert stand.kept() == [1, 2, 3]
+    harness.say(2)
+    harness.log.put(Batch("g1", 1, 50, 1), Publish("a", "CHAT", b"x", NOW_US, "g1~1", "u"), at=harness.log.end + 1)
+    mark = harness.log.marked()
+    harness.begin(mark)
+    await eventually(lambda: harness.filler.over)
+    assert harness.kept() == [1, 2, 3]
 
 
-async def test_a_life_that_began_anew_has_no_history_from_before(stand):
+async def test_a_life_that_began_anew_has_no_history_from_before(harness):
     """All that was before it is void."""
-    stand.say(3)
-    stand.log.put(Rules("second", 1, 9, 9, 9, 1, anew=True))
-    stand.log.put(Batch("g1", 1, 1, 1), Hello())
-    stand.numbers = 1
-    stand.say(2)
-    mark = stand.log.marked()
-    stand.begin(mark)
-    await eventually(lambda: stand.filler.over)
-    assert [message.epoch for message in stand.whole._windows["a"].entries] == ["second-1"] * 2
+    harness.say(3)
+    harness.log.put(Rules("second", 1, 9, 9, 9, 1, anew=True))
+    harness.log.put(Batch("g1", 1, 1, 1), Hello())
+    harness.numbers = 1
+    harness.say(2)
+    mark = harness.log.marked()
+    harness.begin(mark)
+    await eventually(lambda: harness.filler.over)
+    assert [message.epoch for message in harness.whole._windows["a"].entries] == ["second-1"] * 2
 
 
-async def test_a_lost_connection_has_it_begin_again(stand):
+async def test_a_lost_connection_has_it_begin_again(harness):
     """From the same place."""
-    stand.say(3)
-    mark = stand.log.marked()
-    stand.log.breaks = 3
-    stand.begin(mark)
-    await eventually(lambda: stand.filler.over)
-    assert stand.kept() == [1, 2, 3]
+    harness.say(3)
+    mark = harness.log.marked()
+    harness.log.breaks = 3
+    harness.begin(mark)
+    await eventually(lambda: harness.filler.over)
+    assert harness.kept() == [1, 2, 3]

@@ -28,7 +28,7 @@ from warren.topology import Topology
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-class Stand:
+class Harness:
     def __init__(self, limits=None, tracing=None):
         self.bus, self.clock, self.topology = ScriptedBus(), ManualClock(), Topology(shards=4)
         self.metrics = RouterMetrics(CollectorRegistry())
@@ -62,77 +62,81 @@ class Stand:
 
 
 @pytest_asyncio.fixture
-async def stand():
-    stand = await Stand().start()
-    yield stand
-    stand.bus.release()
-    await stand.intake.kill()
+async def harness():
+    harness = await Harness().start()
+    yield harness
+    harness.bus.release()
+    await harness.intake.kill()
 
 
-async def test_a_notification_goes_to_the_shard_of_its_address(stand):
+async def test_a_notification_goes_to_the_shard_of_its_address(harness):
     """Persistent and mandatory, and it is acknowledged once that is confirmed."""
-    stand.bus.held = True
-    delivery = stand.give("user.ann", b'"x"', type="deal", message_id="m1")
-    await eventually(lambda: stand.ingress())
+    harness.bus.held = True
+    delivery = harness.give("user.ann", b'"x"', type="deal", message_id="m1")
+    await eventually(lambda: harness.ingress())
     assert delivery.fate == ""
-    stand.bus.release()
+    harness.bus.release()
     await eventually(lambda: delivery.fate == "acked")
-    (published,) = stand.ingress()
+    (published,) = harness.ingress()
     assert published.key == str(shard_of("@ann", 4))
     assert (published.mandatory, published.persistent) == (True, True)
     head, message = decode(published.body)
-    assert head == Notified("r1", stand.clock.wall_us())
+    assert head == Notified("r1", harness.clock.wall_us())
     assert (message.room, message.type, message.id, message.payload) == ("@ann", "deal", "m1", b'"x"')
-    assert message.at_us == stand.clock.wall_us()
+    assert message.at_us == harness.clock.wall_us()
 
 
-async def test_a_notification_without_an_id_gets_one_of_its_own(stand):
+async def test_a_notification_without_an_id_gets_one_of_its_own(harness):
     """So that a record that stands in the log twice counts once; each another one, that no sender can have; one that has an id keeps it."""
-    given = [stand.give("room.a", b"1"), stand.give("room.a", b"2"), stand.give("room.a", b"3", message_id="mine")]
+    given = [
+        harness.give("room.a", b"1"),
+        harness.give("room.a", b"2"),
+        harness.give("room.a", b"3", message_id="mine"),
+    ]
     await eventually(lambda: all(delivery.fate for delivery in given))
-    messages = [message for published in stand.ingress() for message in decode(published.body)[1:]]
+    messages = [message for published in harness.ingress() for message in decode(published.body)[1:]]
     assert [message.id for message in messages] == ["~r1.1", "~r1.2", "mine"]
 
 
-async def test_order_is_kept_when_a_publish_is_repeated(stand):
+async def test_order_is_kept_when_a_publish_is_repeated(harness):
     """What came later waits for the repeat; all of it is acknowledged in the order in which it came."""
     key = str(shard_of("a", 4))
-    stand.bus.script(key, NotConfirmed(), NotConfirmed())
+    harness.bus.script(key, NotConfirmed(), NotConfirmed())
     for number in range(20):
-        stand.give("room.a", b"%d" % number)
+        harness.give("room.a", b"%d" % number)
     expected = [b"%d" % number for number in range(20)]
-    await eventually(lambda: stand.acked == expected)
-    confirmed = stand.payloads()
+    await eventually(lambda: harness.acked == expected)
+    confirmed = harness.payloads()
     first = len(confirmed) - 20
     assert confirmed[first:] == expected
     assert all(payload in expected for payload in confirmed[:first])
 
 
-async def test_what_is_invalid_is_set_aside_and_acknowledged_after_that(stand):
+async def test_what_is_invalid_is_set_aside_and_acknowledged_after_that(harness):
     """With the reason, its own headers and its routing key; what is valid does not wait for it."""
-    stand.bus.script("", NotConfirmed())
-    bad = stand.give("room.a", b"{", headers={"mine": 1}, message_id="m")
-    good = stand.give("room.a", b"1")
+    harness.bus.script("", NotConfirmed())
+    bad = harness.give("room.a", b"{", headers={"mine": 1}, message_id="m")
+    good = harness.give("room.a", b"1")
     await eventually(lambda: bad.fate == good.fate == "acked")
-    dead = stand.dead()
+    dead = harness.dead()
     assert [kept.body for kept in dead] == [b"{", b"{"]  # the first was not confirmed
     headers = dead[-1].properties.headers
     assert headers["x-warren-reason"].startswith("invalid payload")
     assert (headers["x-warren-routing-key"], headers["mine"]) == ("room.a", 1)
-    assert stand.payloads() == [b"1"]
+    assert harness.payloads() == [b"1"]
 
 
-async def test_nothing_is_acknowledged_while_the_dead_letter_queue_is_missing(stand):
+async def test_nothing_is_acknowledged_while_the_dead_letter_queue_is_missing(harness):
     """What is invalid stays with the broker until a queue has it; what is valid does not wait."""
-    stand.bus.script("", *[Unroutable()] * 1_000)
-    bad, good = stand.give("room.a", b"{"), stand.give("room.a", b"1")
-    await eventually(lambda: good.fate == "acked" and len(stand.dead()) > 1)
+    harness.bus.script("", *[Unroutable()] * 1_000)
+    bad, good = harness.give("room.a", b"{"), harness.give("room.a", b"1")
+    await eventually(lambda: good.fate == "acked" and len(harness.dead()) > 1)
     assert bad.fate == ""
-    stand.bus.outcomes.clear()
+    harness.bus.outcomes.clear()
     await eventually(lambda: bad.fate == "acked")
 
 
-async def test_a_check_that_breaks_takes_no_other_with_it(stand, monkeypatch):
+async def test_a_check_that_breaks_takes_no_other_with_it(harness, monkeypatch):
     """What our own check stumbles over is set aside as internal; the next one is taken."""
 
     def broken(notification, **more):
@@ -141,71 +145,71 @@ async def test_a_check_that_breaks_takes_no_other_with_it(stand, monkeypatch):
         return publish(notification, **more)
 
     monkeypatch.setattr(notifications, "publish", broken)
-    bad, good = stand.give("room.a", b"0"), stand.give("room.a", b"1")
+    bad, good = harness.give("room.a", b"0"), harness.give("room.a", b"1")
     await eventually(lambda: bad.fate == good.fate == "acked")
-    assert [kept.properties.headers["x-warren-reason"] for kept in stand.dead()] == ["internal: ZeroDivisionError"]
-    assert stand.payloads() == [b"1"]
+    assert [kept.properties.headers["x-warren-reason"] for kept in harness.dead()] == ["internal: ZeroDivisionError"]
+    assert harness.payloads() == [b"1"]
 
 
-async def test_an_internal_id_from_a_backend_is_set_aside(stand):
+async def test_an_internal_id_from_a_backend_is_set_aside(harness):
     """An id that begins with ~ would be counted as Warren's own and shown to nobody."""
-    bad = stand.give("room.a", b"1", message_id="~1")
+    bad = harness.give("room.a", b"1", message_id="~1")
     await eventually(lambda: bad.fate == "acked")
-    assert stand.payloads() == []
-    (kept,) = stand.dead()
+    assert harness.payloads() == []
+    (kept,) = harness.dead()
     assert kept.properties.headers["x-warren-reason"].startswith("reserved message_id: ")
     assert kept.properties.message_id == "~1"
 
 
-async def test_what_has_not_gone_out_when_the_queue_is_lost_does_not_go_out_from_here(stand):
+async def test_what_has_not_gone_out_when_the_queue_is_lost_does_not_go_out_from_here(harness):
     """The next consumer gets it, in its order; a repeat under way ends too."""
-    stand.bus.script(str(shard_of("a", 4)), *[NotConfirmed()] * 50)
-    under_way = stand.give("room.a", b"1")
-    await eventually(lambda: stand.ingress())
-    waiting = stand.give("room.a", b"2")
-    await eventually(lambda: not stand.intake._inbound and stand.intake._waiting() == 2)
-    stand.subscription.lose()
-    await eventually(lambda: stand.intake._waiting() == 0)
-    assert set(stand.payloads()) == {b"1"}
+    harness.bus.script(str(shard_of("a", 4)), *[NotConfirmed()] * 50)
+    under_way = harness.give("room.a", b"1")
+    await eventually(lambda: harness.ingress())
+    waiting = harness.give("room.a", b"2")
+    await eventually(lambda: not harness.intake._inbound and harness.intake._waiting() == 2)
+    harness.subscription.lose()
+    await eventually(lambda: harness.intake._waiting() == 0)
+    assert set(harness.payloads()) == {b"1"}
     assert (under_way.fate, waiting.fate) == ("", "")
-    stand.bus.outcomes.clear()
-    after = stand.give("room.a", b"3")
+    harness.bus.outcomes.clear()
+    after = harness.give("room.a", b"3")
     await eventually(lambda: after.fate == "acked")
 
 
 async def test_a_full_way_makes_it_wait():
     """No notification is dropped, and the order stays, though only one may wait."""
-    stand = await Stand(BatchLimits(batch_count=1, waiting_count=1)).start()
+    harness = await Harness(BatchLimits(batch_count=1, waiting_count=1)).start()
     expected = [b"%d" % number for number in range(10)]
     for body in expected:
-        stand.give("room.a", body)
-        stand.give("nowhere", body)
-    await eventually(lambda: len(stand.acked) == 20)
-    assert stand.payloads() == expected
-    await stand.intake.kill()
+        harness.give("room.a", body)
+        harness.give("nowhere", body)
+    await eventually(lambda: len(harness.acked) == 20)
+    assert harness.payloads() == expected
+    await harness.intake.kill()
 
 
-async def test_stop_finishes_what_has_begun(stand):
+async def test_stop_finishes_what_has_begun(harness):
     """It takes no more meanwhile."""
-    stand.bus.held = True
-    begun = stand.give("room.a", b"1")
-    await eventually(lambda: stand.ingress())
-    stopping = asyncio.create_task(stand.intake.stop())
+    harness.bus.held = True
+    begun = harness.give("room.a", b"1")
+    await eventually(lambda: harness.ingress())
+    stopping = asyncio.create_task(harness.intake.stop())
     await asyncio.sleep(0)
-    late = stand.give("room.a", b"2")
-    stand.bus.release()
+    late = harness.give("room.a", b"2")
+    harness.bus.release()
     await stopping
     assert (begun.fate, late.fate) == ("acked", "")
-    assert stand.subscription.active
-    await stand.intake.kill()
-    assert not stand.subscription.active
+    assert harness.subscription.active
+    await harness.intake.kill()
+    assert not harness.subscription.active
 
 
-async def test_notifications_are_counted(stand):
+async def test_notifications_are_counted(harness):
     """The good ones by number, the bad ones by reason."""
-    last = [stand.give("room.a", b"1"), stand.give("room.a", b"{"), stand.give("room.a", b"2")]
+    last = [harness.give("room.a", b"1"), harness.give("room.a", b"{"), harness.give("room.a", b"2")]
     await eventually(lambda: all(delivery.fate for delivery in last))
-    value = stand.metrics.registry.get_sample_value
+    value = harness.metrics.registry.get_sample_value
     assert value("warren_router_notifications_total") == 2
     assert value("warren_router_dead_total", {"reason": "invalid payload"}) == 1
 
@@ -216,28 +220,28 @@ async def test_a_trace_goes_on_from_the_headers():
     tracing = Tracing(
         "router", {"OTEL_TRACES_SAMPLER": "parentbased_always_off"}, processor=SimpleSpanProcessor(exporter)
     )
-    stand = await Stand(tracing=tracing).start()
+    harness = await Harness(tracing=tracing).start()
     last = [
-        stand.give("room.a", b"1", headers={"traceparent": 7}),
-        stand.give("room.a", b"2", headers={"traceparent": TRACE}),
+        harness.give("room.a", b"1", headers={"traceparent": 7}),
+        harness.give("room.a", b"2", headers={"traceparent": TRACE}),
     ]
     await eventually(lambda: all(delivery.fate for delivery in last))
     send, notify = exporter.get_finished_spans()
-    plain, traced = [message for published in stand.ingress() for message in decode(published.body)[1:]]
+    plain, traced = [message for published in harness.ingress() for message in decode(published.body)[1:]]
     assert plain.trace == ""
     assert trace_id(traced.trace) == trace_id(TRACE)
     assert traced.trace[36:52] == f"{send.context.span_id:016x}"
     assert send.parent.span_id == notify.context.span_id
     assert f"{notify.parent.span_id:016x}" == TRACE[36:52]
-    await stand.intake.kill()
+    await harness.intake.kill()
     tracing.shutdown()
 
 
-async def test_what_can_not_be_set_aside_goes_to_the_brokers_dead_letters(stand):
+async def test_what_can_not_be_set_aside_goes_to_the_brokers_dead_letters(harness):
     """Whatever is raised on the way aside, the notification is settled and the next one is taken."""
-    stand.bus.script("", OverflowError("no such header"))
-    bad = stand.give("nowhere", b"1")
-    good = stand.give("user.ann", b"2")
+    harness.bus.script("", OverflowError("no such header"))
+    bad = harness.give("nowhere", b"1")
+    good = harness.give("user.ann", b"2")
     await eventually(lambda: bad.fate and good.fate)
     assert (bad.fate, good.fate) == ("rejected", "acked")
 
@@ -245,49 +249,49 @@ async def test_what_can_not_be_set_aside_goes_to_the_brokers_dead_letters(stand)
 LIST = "application/vnd.warren.notifications+json"
 
 
-async def test_a_list_is_acknowledged_when_all_of_its_entries_are_confirmed_or_set_aside(stand):
+async def test_a_list_is_acknowledged_when_all_of_its_entries_are_confirmed_or_set_aside(harness):
     """The valid ones go to the shards of their addresses, in order and with ids; the invalid one is set aside by itself, with its place."""
-    stand.bus.script("", Unroutable())
+    harness.bus.script("", Unroutable())
     body = b'[{"address":"room.a","payload":1},{"address":"nowhere","payload":2},{"address":"room.a","payload":3,"id":"mine"}]'
-    delivery = stand.give("any.key", body, content_type=LIST, headers={"mine": 1})
+    delivery = harness.give("any.key", body, content_type=LIST, headers={"mine": 1})
     await eventually(lambda: delivery.fate == "acked")
-    assert len(stand.dead()) == 2  # a queue had it with the second
-    messages = [message for published in stand.ingress() for message in decode(published.body)[1:]]
+    assert len(harness.dead()) == 2  # a queue had it with the second
+    messages = [message for published in harness.ingress() for message in decode(published.body)[1:]]
     assert [(message.room, message.id, message.payload) for message in messages] == [
         ("a", "~r1.1", b"1"), ("a", "mine", b"3"),
     ]  # fmt: skip
-    kept = stand.dead()[-1]
+    kept = harness.dead()[-1]
     assert kept.body == b'{"address":"nowhere","payload":2}'
     assert kept.properties.content_type == "application/json"
     headers = kept.properties.headers
     assert headers["x-warren-reason"].startswith("invalid address")
     assert (headers["x-warren-index"], headers["mine"]) == (1, 1)
-    value = stand.metrics.registry.get_sample_value
+    value = harness.metrics.registry.get_sample_value
     assert value("warren_router_notifications_total") == 2
     assert value("warren_router_dead_total", {"reason": "invalid address"}) == 1
 
 
-async def test_a_list_waits_for_its_slowest_entry(stand):
+async def test_a_list_waits_for_its_slowest_entry(harness):
     """Entries of other shards are confirmed; the message is not acknowledged before the last."""
     rooms = {shard_of(room, 4): room for room in "abcdefghijkl"}
     body = b"[%s]" % b",".join(b'{"address":"room.%s","payload":1}' % room.encode() for room in rooms.values())
-    stand.bus.script("0", *[NotConfirmed()] * 1_000)
-    delivery = stand.give("x", body, content_type=LIST)
+    harness.bus.script("0", *[NotConfirmed()] * 1_000)
+    delivery = harness.give("x", body, content_type=LIST)
     others = {str(shard) for shard in rooms if shard}
-    await eventually(lambda: others < {published.key for published in stand.ingress()})
+    await eventually(lambda: others < {published.key for published in harness.ingress()})
     assert delivery.fate == ""
-    stand.bus.outcomes.clear()
+    harness.bus.outcomes.clear()
     await eventually(lambda: delivery.fate == "acked")
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[", b"[" + b"1," * 1_000 + b"1]"])
-async def test_what_is_no_list_is_set_aside_whole(stand, body):
+async def test_what_is_no_list_is_set_aside_whole(harness, body):
     """Once, with its own content type and a reason, and what follows is taken; a list of nothing is done at once."""
     bad, empty, good = [
-        stand.give("x", body, content_type=LIST), stand.give("x", b"[]", content_type=LIST), stand.give("room.a", b"1"),
+        harness.give("x", body, content_type=LIST), harness.give("x", b"[]", content_type=LIST), harness.give("room.a", b"1"),
     ]  # fmt: skip
     await eventually(lambda: bad.fate == empty.fate == good.fate == "acked")
-    (kept,) = stand.dead()
+    (kept,) = harness.dead()
     assert (kept.body, kept.properties.content_type) == (body, LIST)
     assert kept.properties.headers["x-warren-reason"].partition(":")[0] in {"invalid list", "too many"}
     assert "x-warren-index" not in kept.properties.headers
@@ -295,26 +299,26 @@ async def test_what_is_no_list_is_set_aside_whole(stand, body):
 
 async def test_a_list_larger_than_what_may_wait_keeps_its_order():
     """Its entries wait for their turn, also the invalid ones, and stay in order with the messages before and after."""
-    stand = await Stand(BatchLimits(batch_count=1, waiting_count=1)).start()
+    harness = await Harness(BatchLimits(batch_count=1, waiting_count=1)).start()
     entries = b",".join(b'{"address":"room.a","payload":%d},1' % number for number in range(1, 9))
     given = [
-        stand.give("room.a", b"0"),
-        stand.give("x", b"[%s]" % entries, content_type=LIST),
-        stand.give("room.a", b"9"),
+        harness.give("room.a", b"0"),
+        harness.give("x", b"[%s]" % entries, content_type=LIST),
+        harness.give("room.a", b"9"),
     ]
     await eventually(lambda: all(delivery.fate == "acked" for delivery in given))
-    assert stand.payloads() == [b"%d" % number for number in range(10)]
-    assert [kept.properties.headers["x-warren-index"] for kept in stand.dead()] == list(range(1, 16, 2))
-    await stand.intake.kill()
+    assert harness.payloads() == [b"%d" % number for number in range(10)]
+    assert [kept.properties.headers["x-warren-index"] for kept in harness.dead()] == list(range(1, 16, 2))
+    await harness.intake.kill()
 
 
-async def test_a_list_that_comes_again_is_tried_first_and_then_taken(stand):
+async def test_a_list_that_comes_again_is_tried_first_and_then_taken(harness):
     """As a single one is."""
     delivery = Delivered(b'[{"address":"room.a","payload":1},1]', "x", Properties(content_type=LIST), redelivered=True)
-    stand.subscription.deliver(delivery)
+    harness.subscription.deliver(delivery)
     await eventually(lambda: delivery.fate == "acked")
-    assert stand.payloads() == [b"1"]
-    assert [kept.body for kept in stand.dead()] == [b"1"]
+    assert harness.payloads() == [b"1"]
+    assert [kept.body for kept in harness.dead()] == [b"1"]
 
 
 async def test_each_traced_entry_of_a_list_has_its_own_span():
@@ -323,12 +327,12 @@ async def test_each_traced_entry_of_a_list_has_its_own_span():
     tracing = Tracing(
         "router", {"OTEL_TRACES_SAMPLER": "parentbased_always_off"}, processor=SimpleSpanProcessor(exporter)
     )
-    stand = await Stand(tracing=tracing).start()
+    harness = await Harness(tracing=tracing).start()
     body = b'[{"address":"room.a","payload":1},{"address":"room.a","payload":2,"traceparent":"%s"}]' % TRACE.encode()
-    delivery = stand.give("x", body, content_type=LIST, headers={"traceparent": TRACE})
+    delivery = harness.give("x", body, content_type=LIST, headers={"traceparent": TRACE})
     await eventually(lambda: delivery.fate)
     assert len(exporter.get_finished_spans()) == 2
-    plain, traced = [message for published in stand.ingress() for message in decode(published.body)[1:]]
+    plain, traced = [message for published in harness.ingress() for message in decode(published.body)[1:]]
     assert (plain.trace, trace_id(traced.trace)) == ("", trace_id(TRACE))
-    await stand.intake.kill()
+    await harness.intake.kill()
     tracing.shutdown()

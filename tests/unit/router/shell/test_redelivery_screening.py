@@ -19,7 +19,7 @@ def work(delivery):
         os._exit(1)
 
 
-class Stand:
+class Harness:
     def __init__(self):
         self.handed, self.aside = [], []
         self.hold = asyncio.Event()
@@ -38,52 +38,52 @@ class Stand:
 
 
 @pytest_asyncio.fixture
-async def stand():
-    stand = Stand()
-    yield stand
-    await stand.screening.close()
+async def harness():
+    harness = Harness()
+    yield harness
+    await harness.screening.close()
 
 
-async def test_first_deliveries_pass_at_once(stand):
+async def test_first_deliveries_pass_at_once(harness):
     """Nothing is tried, whatever they are."""
-    stand.give(b"1")
-    stand.give(b"poison")
-    assert (stand.handed, stand.screening.waiting) == ([b"1", b"poison"], 0)
+    harness.give(b"1")
+    harness.give(b"poison")
+    assert (harness.handed, harness.screening.waiting) == ([b"1", b"poison"], 0)
 
 
-async def test_what_comes_again_is_tried_and_everything_behind_it_waits(stand):
+async def test_what_comes_again_is_tried_and_everything_behind_it_waits(harness):
     """The one that fails is set aside, the others go on in their order."""
-    stand.give(b"1", again=True)
-    stand.give(b"poison", again=True)
-    stand.give(b"2", again=True)
-    stand.give(b"3")
-    assert (stand.handed, stand.screening.waiting) == ([], 4)
-    await eventually(lambda: stand.handed == [b"1", b"2", b"3"])
-    assert stand.aside == [(b"poison", "poison: it ends the process")]
-    stand.give(b"4")
-    await eventually(lambda: stand.handed[3:] == [b"4"])
+    harness.give(b"1", again=True)
+    harness.give(b"poison", again=True)
+    harness.give(b"2", again=True)
+    harness.give(b"3")
+    assert (harness.handed, harness.screening.waiting) == ([], 4)
+    await eventually(lambda: harness.handed == [b"1", b"2", b"3"])
+    assert harness.aside == [(b"poison", "poison: it ends the process")]
+    harness.give(b"4")
+    await eventually(lambda: harness.handed[3:] == [b"4"])
 
 
 @pytest.mark.parametrize("held", [True, False])
-async def test_what_is_lost_meanwhile_goes_no_further(stand, held):
+async def test_what_is_lost_meanwhile_goes_no_further(harness, held):
     """The next consumer gets it; what comes on the next channel is handed on."""
     if held:
-        stand.hold.clear()
-        stand.give(b"poison", again=True)
-    stand.give(b"1", again=True)
+        harness.hold.clear()
+        harness.give(b"poison", again=True)
+    harness.give(b"1", again=True)
     await asyncio.sleep(0)
-    stand.screening.lost()
-    assert stand.screening.waiting == 0
-    stand.give(b"2", again=True)
-    stand.hold.set()
-    await eventually(lambda: stand.handed == [b"2"])
+    harness.screening.lost()
+    assert harness.screening.waiting == 0
+    harness.give(b"2", again=True)
+    harness.hold.set()
+    await eventually(lambda: harness.handed == [b"2"])
 
 
-async def test_nothing_is_handed_on_after_the_end(stand):
+async def test_nothing_is_handed_on_after_the_end(harness):
     """Nor is anything tried on."""
-    stand.give(b"1", again=True)
-    await stand.screening.close()
-    assert (stand.handed, stand.screening.waiting) == ([], 0)
+    harness.give(b"1", again=True)
+    await harness.screening.close()
+    assert (harness.handed, harness.screening.waiting) == ([], 0)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=12))
@@ -94,12 +94,12 @@ def test_exactly_the_poison_that_comes_again_is_set_aside(entries):
     expected = [body for body, (poison, again) in zip(bodies, entries, strict=True) if not (poison and again)]
 
     async def run():
-        stand = Stand()
+        harness = Harness()
         for body, (_, again) in zip(bodies, entries, strict=True):
-            stand.give(body, again=again)
-        await eventually(lambda: len(stand.handed) + len(stand.aside) == len(entries))
-        assert stand.handed == expected
-        assert [body for body, _ in stand.aside] == [body for body in bodies if body not in expected]
-        await stand.screening.close()
+            harness.give(body, again=again)
+        await eventually(lambda: len(harness.handed) + len(harness.aside) == len(entries))
+        assert harness.handed == expected
+        assert [body for body, _ in harness.aside] == [body for body in bodies if body not in expected]
+        await harness.screening.close()
 
     asyncio.run(run())

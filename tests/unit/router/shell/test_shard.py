@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from tests.support.eventually import eventually
 from tests.support.log_stream import RULES
-from tests.support.shard_ground import Ground
+from tests.support.shard_harness import ShardHarness
 
 from router.core.fold import FOLD_VERSION
 from router.core.log_maintenance import LATE_US
@@ -44,7 +44,7 @@ NOW_US = 1_000_000_000_000
 OWN = Rules("life", 1, 100, 100, 100, 1)
 
 
-class Stand(Ground):
+class Harness(ShardHarness):
     def __init__(self, **more):
         super().__init__(**more)
         self.shard = Shard(0, self.context)
@@ -91,318 +91,318 @@ class Stand(Ground):
 
 
 @pytest_asyncio.fixture
-async def stand(monkeypatch: pytest.MonkeyPatch):
+async def harness(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(log_beginning, "EMPTY_S", 0.02)
     monkeypatch.setattr(log_beginning, "PATIENCE_S", 0.05)
     monkeypatch.setattr(log_reader, "PATIENCE_S", 0.05)
     for module in (retrying_publisher, events, log_reader):
         monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.001)
-    stand = Stand()
-    yield stand
-    await stand.shard.stop()
-    await stand.egress.close()
+    harness = Harness()
+    yield harness
+    await harness.shard.stop()
+    await harness.egress.close()
 
 
 def said(text, ident=""):
     return Publish("a", "CHAT", text, NOW_US, "g1~1", "u", ident)
 
 
-async def test_an_empty_log_gets_its_rules_from_the_speaker(stand):
+async def test_an_empty_log_gets_its_rules_from_the_speaker(harness):
     """With its bounds, and a life that was never used; only then it is taken to be served."""
-    stand.shard.look()
-    assert not stand.shard.settled
-    await eventually(lambda: stand.shard.settled)
-    (rules,) = stand.written(Rules)
+    harness.shard.look()
+    assert not harness.shard.settled
+    await eventually(lambda: harness.shard.settled)
+    (rules,) = harness.written(Rules)
     assert (rules.version, rules.ids, rules.rooms, rules.gone, rules.anew) == (1, 100, 100, 100, False)
-    assert stand.shard.fold.life == rules.life != ""
-    assert stand.changes >= 1
+    assert harness.shard.fold.life == rules.life != ""
+    assert harness.changes >= 1
 
 
-async def test_what_is_read_is_fed_at_once_and_told_to_backends(stand):
+async def test_what_is_read_is_fed_at_once_and_told_to_backends(harness):
     """In the turn in which it comes, each with its place; the answer too."""
-    await stand.taken()
-    stand.hello()
-    offset = stand.batch("g1", Join("a", "g1~1", "u"), said(b"1", "m"))
-    await stand.read(offset)
-    await eventually(lambda: len(stand.told("g1")) == 3)
-    assert [type(item).__name__ for item in stand.told("g1")] == ["Entered", "Deliver", "Ack"]
-    await eventually(lambda: len(stand.events()) == 2)
-    assert stand.events() == [(f"life.0.{offset}.2", "room.joined"), (f"life.0.{offset}.5", "message")]
+    await harness.taken()
+    harness.hello()
+    offset = harness.batch("g1", Join("a", "g1~1", "u"), said(b"1", "m"))
+    await harness.read(offset)
+    await eventually(lambda: len(harness.told("g1")) == 3)
+    assert [type(item).__name__ for item in harness.told("g1")] == ["Entered", "Deliver", "Ack"]
+    await eventually(lambda: len(harness.events()) == 2)
+    assert harness.events() == [(f"life.0.{offset}.2", "room.joined"), (f"life.0.{offset}.5", "message")]
 
 
-async def test_who_follows_says_nothing_and_knows_everything(stand):
+async def test_who_follows_says_nothing_and_knows_everything(harness):
     """As soon as it is called it asks all gateways, and goes on with the events that are not said to be confirmed."""
-    stand.place = Place("r2", "r1")
-    stand.log.put(OWN)
-    stand.hello()
-    first = stand.batch("g1", Join("a", "g1~1", "u"))
-    last = stand.batch("g1", said(b"1"))
-    stand.shard.look()
-    await stand.read(last)
-    await eventually(lambda: stand.shard.speaker.state is State.FOLLOWING)
-    assert stand.log.published == []
-    stand.routers.heartbeat(RouterHeartbeat("r2", 1, shards=(Spoken(0, "life", first, -1),)), 0.0)
-    stand.routers.leaving("r2")
-    stand.place = Place("r1")
-    stand.shard.look()
-    assert stand.shard.speaks
-    await eventually(lambda: stand.told("all") == [Speaker("r1", 0)])
-    await eventually(lambda: stand.events() == [(f"life.0.{last}.2", "message")])
-    stand.shard.number_said(Number("g1", 0, 1, None))
-    await eventually(lambda: [type(item).__name__ for item in stand.told("g1")] == ["Entered", "Deliver"])
+    harness.place = Place("r2", "r1")
+    harness.log.put(OWN)
+    harness.hello()
+    first = harness.batch("g1", Join("a", "g1~1", "u"))
+    last = harness.batch("g1", said(b"1"))
+    harness.shard.look()
+    await harness.read(last)
+    await eventually(lambda: harness.shard.speaker.state is State.FOLLOWING)
+    assert harness.log.published == []
+    harness.routers.heartbeat(RouterHeartbeat("r2", 1, shards=(Spoken(0, "life", first, -1),)), 0.0)
+    harness.routers.leaving("r2")
+    harness.place = Place("r1")
+    harness.shard.look()
+    assert harness.shard.speaks
+    await eventually(lambda: harness.told("all") == [Speaker("r1", 0)])
+    await eventually(lambda: harness.events() == [(f"life.0.{last}.2", "message")])
+    harness.shard.number_said(Number("g1", 0, 1, None))
+    await eventually(lambda: [type(item).__name__ for item in harness.told("g1")] == ["Entered", "Deliver"])
 
 
-async def test_a_gateway_that_does_not_answer_is_asked_again(stand):
+async def test_a_gateway_that_does_not_answer_is_asked_again(harness):
     """One that lives; with a pause."""
-    stand.log.put(OWN)
-    stand.hello()
-    await stand.taken(own_rules=False)
-    stand.shard.tick()
-    assert stand.told("g1") == []
-    stand.clock.advance(1.0)
-    stand.shard.tick()
-    await eventually(lambda: stand.told("g1") == [Speaker("r1", 0)])
+    harness.log.put(OWN)
+    harness.hello()
+    await harness.taken(own_rules=False)
+    harness.shard.tick()
+    assert harness.told("g1") == []
+    harness.clock.advance(1.0)
+    harness.shard.tick()
+    await eventually(lambda: harness.told("g1") == [Speaker("r1", 0)])
 
 
-async def test_who_may_have_missed_what_gateways_said_asks_all_of_them(stand):
+async def test_who_may_have_missed_what_gateways_said_asks_all_of_them(harness):
     """Where it speaks; else nobody would."""
-    stand.shard.ask_everyone()
-    assert stand.told(ALL) == []
-    await stand.taken()
-    await eventually(lambda: stand.told(ALL) == [Speaker("r1", 0)])
-    stand.shard.ask_everyone()
-    await eventually(lambda: stand.told(ALL) == [Speaker("r1", 0)] * 2)
+    harness.shard.ask_everyone()
+    assert harness.told(ALL) == []
+    await harness.taken()
+    await eventually(lambda: harness.told(ALL) == [Speaker("r1", 0)])
+    harness.shard.ask_everyone()
+    await eventually(lambda: harness.told(ALL) == [Speaker("r1", 0)] * 2)
 
 
-async def test_a_gateway_that_says_its_number_is_sent_to_at_once(stand, monkeypatch):
+async def test_a_gateway_that_says_its_number_is_sent_to_at_once(harness, monkeypatch):
     """It could not be reached before, and the next attempt was far."""
     monkeypatch.setattr(egress, "FIRST_PAUSE_S", 3_600.0)
-    await stand.taken()
-    stand.hello()
-    await stand.read(stand.log.end - 1)
-    stand.log.script("g1", Unroutable("?"))
-    await stand.read(stand.batch("g1", Join("a", "g1~1", "u"), said(b"1", "m")))
-    await eventually(lambda: len(stand.told("g1")) == 3)
-    stand.shard.number_said(Number("g1", 0, 1, None))
-    await eventually(lambda: len(stand.told("g1")) == 6)
+    await harness.taken()
+    harness.hello()
+    await harness.read(harness.log.end - 1)
+    harness.log.script("g1", Unroutable("?"))
+    await harness.read(harness.batch("g1", Join("a", "g1~1", "u"), said(b"1", "m")))
+    await eventually(lambda: len(harness.told("g1")) == 3)
+    harness.shard.number_said(Number("g1", 0, 1, None))
+    await eventually(lambda: len(harness.told("g1")) == 6)
 
 
-async def test_who_is_silent_says_writes_and_answers_nothing(stand):
+async def test_who_is_silent_says_writes_and_answers_nothing(harness):
     """Once the next one speaks; what it had begun to write is given up."""
-    await stand.taken()
-    await eventually(lambda: Speaker("r1", 0) in stand.told(ALL))  # else it may come later
-    stand.hello()
-    stand.routers.heartbeat(RouterHeartbeat("r2", 1, shards=(Spoken(0, "life", 0, -1),)), 0.0)
-    stand.place = Place("r2", "r1")
-    stand.shard.look()
-    assert stand.shard.speaker.state is State.FOLLOWING
-    assert stand.shard.spoken() is None
-    before = len(stand.log.published)
-    await stand.read(stand.batch("g1", Join("a", "g1~1", "u"), said(b"1")))
-    stand.shard.number_said(Number("g1", 0, 1, None))
-    stand.shard.asked(Read("g1", 0, "a", "life-1", 0, 1, 1))
-    stand.shard.queried(HistoryQuery("a", "g1~1", "r"))
-    stand.listened = True
-    stand.clock.advance(60.0)
-    stand.gateways.expire(stand.clock.monotonic())
-    stand.shard.tick()
-    assert len(stand.log.published) == before
+    await harness.taken()
+    await eventually(lambda: Speaker("r1", 0) in harness.told(ALL))  # else it may come later
+    harness.hello()
+    harness.routers.heartbeat(RouterHeartbeat("r2", 1, shards=(Spoken(0, "life", 0, -1),)), 0.0)
+    harness.place = Place("r2", "r1")
+    harness.shard.look()
+    assert harness.shard.speaker.state is State.FOLLOWING
+    assert harness.shard.spoken() is None
+    before = len(harness.log.published)
+    await harness.read(harness.batch("g1", Join("a", "g1~1", "u"), said(b"1")))
+    harness.shard.number_said(Number("g1", 0, 1, None))
+    harness.shard.asked(Read("g1", 0, "a", "life-1", 0, 1, 1))
+    harness.shard.queried(HistoryQuery("a", "g1~1", "r"))
+    harness.listened = True
+    harness.clock.advance(60.0)
+    harness.gateways.expire(harness.clock.monotonic())
+    harness.shard.tick()
+    assert len(harness.log.published) == before
 
 
-async def test_a_life_without_a_lease_is_ended_by_who_has_listened_long_enough(stand):
+async def test_a_life_without_a_lease_is_ended_by_who_has_listened_long_enough(harness):
     """Not sooner, and once; its members leave by that."""
-    await stand.taken()
-    stand.hello()
-    await stand.read(stand.batch("g1", Join("a", "g1~1", "u")))
-    stand.gateways.leaving("g1")
-    stand.shard.tick()
-    stand.listened = True
-    assert stand.written(Gone) == []
-    stand.shard.tick()
-    stand.shard.tick()
-    await eventually(lambda: "a" not in stand.shard.fold.rooms)
-    assert [(gone.gateway, gone.life) for gone in stand.written(Gone)] == [("g1", 1)]
-    assert stand.shard.fold.gateways == {}
+    await harness.taken()
+    harness.hello()
+    await harness.read(harness.batch("g1", Join("a", "g1~1", "u")))
+    harness.gateways.leaving("g1")
+    harness.shard.tick()
+    harness.listened = True
+    assert harness.written(Gone) == []
+    harness.shard.tick()
+    harness.shard.tick()
+    await eventually(lambda: "a" not in harness.shard.fold.rooms)
+    assert [(gone.gateway, gone.life) for gone in harness.written(Gone)] == [("g1", 1)]
+    assert harness.shard.fold.gateways == {}
 
 
-async def test_a_gateway_that_begins_is_given_a_lease(stand):
+async def test_a_gateway_that_begins_is_given_a_lease(harness):
     """Its first heartbeat may come later than its Hello."""
-    await stand.taken()
-    await stand.read(stand.batch("g1", Hello()))
-    assert stand.gateways.living == {"g1"}
+    await harness.taken()
+    await harness.read(harness.batch("g1", Hello()))
+    assert harness.gateways.living == {"g1"}
 
 
-async def test_a_log_for_newer_routers_is_spoken_for_no_more(stand):
+async def test_a_log_for_newer_routers_is_spoken_for_no_more(harness):
     """What comes behind it may mean anything: nothing is said, nothing written, and the router hears why."""
-    await stand.taken()
-    stand.log.put(msgspec.structs.replace(OWN, version=FOLD_VERSION + 1))
-    await eventually(lambda: stand.outdated)
-    ((number, reason),) = stand.outdated
+    await harness.taken()
+    harness.log.put(msgspec.structs.replace(OWN, version=FOLD_VERSION + 1))
+    await eventually(lambda: harness.outdated)
+    ((number, reason),) = harness.outdated
     assert (number, f"version {FOLD_VERSION + 1}" in reason) == (0, True)
-    written = len(stand.log.published)
-    stand.hello()
+    written = len(harness.log.published)
+    harness.hello()
     for _ in range(3):
-        stand.shard.tick()
-    assert (stand.shard.speaks, stand.shard.spoken(), len(stand.log.published)) == (False, None, written)
-    stand.place = Place("r2")
-    stand.shard.look()
-    assert stand.shard.speaker.state is State.IDLE
+        harness.shard.tick()
+    assert (harness.shard.speaks, harness.shard.spoken(), len(harness.log.published)) == (False, None, written)
+    harness.place = Place("r2")
+    harness.shard.look()
+    assert harness.shard.speaker.state is State.IDLE
 
 
-async def test_a_checkpoint_is_marked_and_written(stand):
+async def test_a_checkpoint_is_marked_and_written(harness):
     """A reader that begins later begins there; the heartbeat says where, and how far events are confirmed."""
-    await stand.taken()
-    last = stand.hello()
-    await stand.read(last)
-    stand.shard.tick()
-    await eventually(lambda: stand.written(Checkpoint))
-    (mark,) = [offset for offset, body in stand.log.entries.items() if isinstance(decode(body)[0], Mark)]
-    await eventually(lambda: stand.shard.spoken() == Spoken(0, "life", stand.log.end - 1, mark))
-    stand.shard.tick()
-    assert len(stand.written(Mark)) == 1
+    await harness.taken()
+    last = harness.hello()
+    await harness.read(last)
+    harness.shard.tick()
+    await eventually(lambda: harness.written(Checkpoint))
+    (mark,) = [offset for offset, body in harness.log.entries.items() if isinstance(decode(body)[0], Mark)]
+    await eventually(lambda: harness.shard.spoken() == Spoken(0, "life", harness.log.end - 1, mark))
+    harness.shard.tick()
+    assert len(harness.written(Mark)) == 1
 
 
-async def test_a_checkpoint_waits_for_the_events_before_it(stand):
+async def test_a_checkpoint_waits_for_the_events_before_it(harness):
     """Who begins there has none to send from before."""
-    await stand.taken()
-    await eventually(lambda: stand.written(Checkpoint))  # the first one, of nothing yet
-    stand.hello()
-    stand.log.script("room.joined", *[BusUnavailable()] * 10_000)
-    last = stand.batch("g1", Join("a", "g1~1", "u"))
-    await stand.read(last)
-    stand.clock.advance(LATE_US / 1_000_000)
-    stand.shard.tick()
-    await eventually(lambda: len(stand.written(Mark)) == 2)
-    await stand.read(stand.log.end - 1)
-    assert stand.shard.spoken().events == last - 1
-    assert len(stand.written(Checkpoint)) == 1
-    stand.log.outcomes["room.joined"].clear()
-    await eventually(lambda: len(stand.written(Checkpoint)) == 2)
+    await harness.taken()
+    await eventually(lambda: harness.written(Checkpoint))  # the first one, of nothing yet
+    harness.hello()
+    harness.log.script("room.joined", *[BusUnavailable()] * 10_000)
+    last = harness.batch("g1", Join("a", "g1~1", "u"))
+    await harness.read(last)
+    harness.clock.advance(LATE_US / 1_000_000)
+    harness.shard.tick()
+    await eventually(lambda: len(harness.written(Mark)) == 2)
+    await harness.read(harness.log.end - 1)
+    assert harness.shard.spoken().events == last - 1
+    assert len(harness.written(Checkpoint)) == 1
+    harness.log.outcomes["room.joined"].clear()
+    await eventually(lambda: len(harness.written(Checkpoint)) == 2)
 
 
-async def test_members_read_what_they_have_missed(stand):
+async def test_members_read_what_they_have_missed(harness):
     """And their history; another speaks of what it does not have."""
-    await stand.taken()
-    stand.hello()
-    await stand.read(stand.batch("g1", Join("a", "g1~1", "u"), said(b"1"), said(b"2")))
-    stand.shard.asked(Read("g1", 0, "a", "life-1", 1, 2, 7))
-    stand.shard.queried(HistoryQuery("a", "g1~1", "r"))
-    await eventually(lambda: any(isinstance(item, HistoryPage) for item in stand.told("g1")))
-    (page,) = [item for item in stand.told("g1") if isinstance(item, Page)]
+    await harness.taken()
+    harness.hello()
+    await harness.read(harness.batch("g1", Join("a", "g1~1", "u"), said(b"1"), said(b"2")))
+    harness.shard.asked(Read("g1", 0, "a", "life-1", 1, 2, 7))
+    harness.shard.queried(HistoryQuery("a", "g1~1", "r"))
+    await eventually(lambda: any(isinstance(item, HistoryPage) for item in harness.told("g1")))
+    (page,) = [item for item in harness.told("g1") if isinstance(item, Page)]
     assert [message.payload for message in page.messages] == [b"2"]
 
 
-async def test_a_batch_of_a_life_that_is_over_is_answered(stand):
+async def test_a_batch_of_a_life_that_is_over_is_answered(harness):
     """With the last of its batches that counted."""
-    await stand.taken()
-    stand.hello()
-    stand.batch("g1", Join("a", "g1~1", "u"))
-    stand.log.put(Gone("g1", 1, 1))
-    await stand.read(stand.batch("g1", said(b"late")))
-    await eventually(lambda: LifeEnded(0, 1, 2) in stand.told("g1"))
+    await harness.taken()
+    harness.hello()
+    harness.batch("g1", Join("a", "g1~1", "u"))
+    harness.log.put(Gone("g1", 1, 1))
+    await harness.read(harness.batch("g1", said(b"late")))
+    await eventually(lambda: LifeEnded(0, 1, 2) in harness.told("g1"))
 
 
-async def test_a_log_read_anew_silences_until_it_is_read(stand):
+async def test_a_log_read_anew_silences_until_it_is_read(harness):
     """Then it speaks again, from what the log tells now."""
-    await stand.taken()
-    stand.hello()
-    await stand.read(1)
-    stand.log.made_anew()
-    stand.log.cut()
-    stand.log.put(Rules("second", 1, 100, 100, 100, 1))
-    await eventually(lambda: stand.shard.fold.life == "second" and stand.shard.speaks)
-    assert stand.shard.fold.gateways == {}
+    await harness.taken()
+    harness.hello()
+    await harness.read(1)
+    harness.log.made_anew()
+    harness.log.cut()
+    harness.log.put(Rules("second", 1, 100, 100, 100, 1))
+    await eventually(lambda: harness.shard.fold.life == "second" and harness.shard.speaks)
+    assert harness.shard.fold.gateways == {}
 
 
-async def test_a_lost_log_begins_a_new_life_unless_another_speaks_for_it(stand):
+async def test_a_lost_log_begins_a_new_life_unless_another_speaks_for_it(harness):
     """Who speaks still knows what it was, and will write a checkpoint."""
-    stand.log.put(RULES)
-    stand.hello()
-    stand.log.drop(1)
-    stand.routers.heartbeat(RouterHeartbeat("r2", 1, shards=(Spoken(0, "life", 0, -1),)), 0.0)
-    stand.shard.look()
-    await eventually(lambda: stand.shard.speaks)
-    stand.shard.tick()
-    assert stand.written(Rules) == []
-    stand.routers.leaving("r2")
-    stand.shard.tick()
-    await eventually(lambda: stand.shard.fold.life)
-    (rules,) = stand.written(Rules)
+    harness.log.put(RULES)
+    harness.hello()
+    harness.log.drop(1)
+    harness.routers.heartbeat(RouterHeartbeat("r2", 1, shards=(Spoken(0, "life", 0, -1),)), 0.0)
+    harness.shard.look()
+    await eventually(lambda: harness.shard.speaks)
+    harness.shard.tick()
+    assert harness.written(Rules) == []
+    harness.routers.leaving("r2")
+    harness.shard.tick()
+    await eventually(lambda: harness.shard.fold.life)
+    (rules,) = harness.written(Rules)
     assert rules.anew
 
 
-async def test_too_many_events_that_wait_hold_up_the_reading(stand):
+async def test_too_many_events_that_wait_hold_up_the_reading(harness):
     """Nothing is let go; it goes on when they are confirmed."""
-    await stand.taken()
-    stand.hello()
-    stand.shard._events.backlog._count = 3
-    stand.log.script("message.CHAT.a", *[BusUnavailable()] * 10_000)
+    await harness.taken()
+    harness.hello()
+    harness.shard._events.backlog._count = 3
+    harness.log.script("message.CHAT.a", *[BusUnavailable()] * 10_000)
     for _ in range(10):
-        last = stand.batch("g1", said(b"1"))
-    await eventually(lambda: stand.shard._reader._paused)
-    assert stand.shard.fold.offset < last
-    stand.log.outcomes["message.CHAT.a"].clear()
-    await stand.read(last)
-    await eventually(lambda: not stand.shard._events.backlog)
-    assert len({ident for ident, _ in stand.events()}) == 10
+        last = harness.batch("g1", said(b"1"))
+    await eventually(lambda: harness.shard._reader._paused)
+    assert harness.shard.fold.offset < last
+    harness.log.outcomes["message.CHAT.a"].clear()
+    await harness.read(last)
+    await eventually(lambda: not harness.shard._events.backlog)
+    assert len({ident for ident, _ in harness.events()}) == 10
 
 
-async def test_what_nobody_wants_here_is_not_read(stand):
+async def test_what_nobody_wants_here_is_not_read(harness):
     """And what was read is forgotten."""
-    stand.place = Place("r2", "r3")
-    stand.shard.look()
-    assert stand.log.starts == []
-    assert stand.shard.settled
-    stand.place = Place("r2", "r1")
-    stand.log.put(OWN)
-    stand.shard.look()
-    await stand.read(0)
-    stand.place = Place("r2", "r3")
-    await eventually(lambda: stand.shard.speaker.state is State.FOLLOWING)
-    stand.shard.look()
-    assert (stand.shard.speaker.state, stand.shard.fold.life) == (State.IDLE, "")
+    harness.place = Place("r2", "r3")
+    harness.shard.look()
+    assert harness.log.starts == []
+    assert harness.shard.settled
+    harness.place = Place("r2", "r1")
+    harness.log.put(OWN)
+    harness.shard.look()
+    await harness.read(0)
+    harness.place = Place("r2", "r3")
+    await eventually(lambda: harness.shard.speaker.state is State.FOLLOWING)
+    harness.shard.look()
+    assert (harness.shard.speaker.state, harness.shard.fold.life) == (State.IDLE, "")
 
 
-async def test_a_gateway_that_was_told_more_than_the_log_has_makes_a_new_life(stand):
+async def test_a_gateway_that_was_told_more_than_the_log_has_makes_a_new_life(harness):
     """The log has lost its end, and other entries will get those numbers: nobody may take them for the old ones."""
-    await stand.taken()
-    stand.hello()
-    last = stand.batch("g1", Join("a", "g1~1", "u"))
-    await stand.read(last)
-    stand.shard.number_said(Number("g1", 0, 1, LogPosition("life", last + 100, 1)))
+    await harness.taken()
+    harness.hello()
+    last = harness.batch("g1", Join("a", "g1~1", "u"))
+    await harness.read(last)
+    harness.shard.number_said(Number("g1", 0, 1, LogPosition("life", last + 100, 1)))
     for _ in range(log_end.DOUBTS):
-        stand.clock.advance(log_end.PATIENCE_S)
-        stand.shard.tick()
-        await eventually(lambda: stand.shard._keeper._end._task is None)
-    assert stand.shard._keeper._end.lost
-    stand.shard.tick()
-    await eventually(lambda: stand.shard.fold.life != "life")
-    assert stand.written(Rules)[-1].anew
-    assert not stand.shard._keeper._end.lost
+        harness.clock.advance(log_end.PATIENCE_S)
+        harness.shard.tick()
+        await eventually(lambda: harness.shard._keeper._end._task is None)
+    assert harness.shard._keeper._end.lost
+    harness.shard.tick()
+    await eventually(lambda: harness.shard.fold.life != "life")
+    assert harness.written(Rules)[-1].anew
+    assert not harness.shard._keeper._end.lost
 
 
-async def test_a_log_that_forked_makes_a_new_life(stand):
+async def test_a_log_that_forked_makes_a_new_life(harness):
     """Where another entry stands in the place of the last one that was read, in the same life."""
-    await stand.taken()
-    await stand.read(stand.hello())
-    last = stand.log.put(Gone("other", 1, 1))
-    await stand.read(last)
-    stand.log.cut()
-    stand.log.entries[last] = stand.log.entries[0]
-    await eventually(lambda: stand.shard.fold.life not in ("", "life"))
-    assert stand.written(Rules)[-1].anew
+    await harness.taken()
+    await harness.read(harness.hello())
+    last = harness.log.put(Gone("other", 1, 1))
+    await harness.read(last)
+    harness.log.cut()
+    harness.log.entries[last] = harness.log.entries[0]
+    await eventually(lambda: harness.shard.fold.life not in ("", "life"))
+    assert harness.written(Rules)[-1].anew
 
 
-async def test_a_gateway_whose_hello_came_before_the_log_had_a_life_hears_that_it_never_began(stand):
+async def test_a_gateway_whose_hello_came_before_the_log_had_a_life_hears_that_it_never_began(harness):
     """It was asked when the life began; an entry behind its Hello says that there is none. One that begins later is not told so."""
-    stand.hello()
-    stand.shard.look()
-    await eventually(lambda: stand.shard.fold.life and stand.shard.speaks)
-    await eventually(lambda: Speaker("r1", 0) in stand.told("all"))
-    stand.shard.number_said(Number("g1", 0, 1, None))
-    await eventually(lambda: LifeEnded(0, 1, 0) in stand.told("g1"))
-    stand.shard.number_said(Number("g2", 0, 1, None))
-    stand.log.put(Batch("g2", 1, 1, 1), Hello())
-    await eventually(lambda: "g2" in stand.shard.fold.gateways)
-    await eventually(lambda: not stand.shard.waiting)
-    assert LifeEnded(0, 1, 0) not in stand.told("g2")
+    harness.hello()
+    harness.shard.look()
+    await eventually(lambda: harness.shard.fold.life and harness.shard.speaks)
+    await eventually(lambda: Speaker("r1", 0) in harness.told("all"))
+    harness.shard.number_said(Number("g1", 0, 1, None))
+    await eventually(lambda: LifeEnded(0, 1, 0) in harness.told("g1"))
+    harness.shard.number_said(Number("g2", 0, 1, None))
+    harness.log.put(Batch("g2", 1, 1, 1), Hello())
+    await eventually(lambda: "g2" in harness.shard.fold.gateways)
+    await eventually(lambda: not harness.shard.waiting)
+    assert LifeEnded(0, 1, 0) not in harness.told("g2")

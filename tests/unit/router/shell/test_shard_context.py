@@ -1,7 +1,7 @@
 """ShardContext: what all shards have in common."""
 
 import pytest
-from tests.support.shard_ground import Ground
+from tests.support.shard_harness import ShardHarness
 
 from warren.namespaces import Namespaces
 
@@ -17,4 +17,4 @@ from warren.namespaces import Namespaces
 )
 def test_histories_reach_as_far_back_as_the_longest_of_them(namespaces, horizon_s):
     """Also those of rooms that no namespace names."""
-    assert Ground(namespaces=Namespaces.parse(namespaces)).context.horizon_s == horizon_s
+    assert ShardHarness(namespaces=Namespaces.parse(namespaces)).context.horizon_s == horizon_s

@@ -22,7 +22,7 @@ SHARE = 0.05
 # Of the budget: so much may come until it is checked, however late the loop is.
 UNCHECKED_PERCENT = 10
 
-_log = get_logger("gateway.memory")
+_log = get_logger("gateway.memory_limiter")
 
 
 class Holder(Protocol):

@@ -9,7 +9,7 @@ from warren.bus.memory.alarm import MemoryAlarm
 from warren.errors import NotConfirmed
 
 
-class Stand:
+class Harness:
     def __init__(self):
         self.alarm, self.passed = MemoryAlarm(), []
 
@@ -23,47 +23,47 @@ class Stand:
 
 async def test_without_an_alarm_nothing_waits():
     """It passes in the same turn."""
-    stand = Stand()
-    await stand.pass_(1)
-    assert stand.passed == [1]
+    harness = Harness()
+    await harness.pass_(1)
+    assert harness.passed == [1]
 
 
 async def test_what_waited_goes_first():
     """What comes in the moment of the end does not overtake; one that was given up holds nobody."""
-    stand = Stand()
-    stand.alarm.set(True)
-    tasks = [stand.send(number) for number in range(5)]
+    harness = Harness()
+    harness.alarm.set(True)
+    tasks = [harness.send(number) for number in range(5)]
     await asyncio.sleep(0)
     tasks[2].cancel()
-    stand.alarm.set(False)
-    await asyncio.gather(stand.send(5), stand.send(6))
-    await eventually(lambda: stand.passed == [0, 1, 3, 4, 5, 6])
-    await stand.pass_(7)
-    assert stand.passed[-1] == 7
+    harness.alarm.set(False)
+    await asyncio.gather(harness.send(5), harness.send(6))
+    await eventually(lambda: harness.passed == [0, 1, 3, 4, 5, 6])
+    await harness.pass_(7)
+    assert harness.passed[-1] == 7
 
 
 async def test_an_alarm_that_comes_again_holds_the_rest():
     """Those that have not passed wait on."""
-    stand = Stand()
-    stand.alarm.set(True)
-    tasks = [stand.send(number) for number in range(3)]
+    harness = Harness()
+    harness.alarm.set(True)
+    tasks = [harness.send(number) for number in range(3)]
     await asyncio.sleep(0)
-    stand.alarm.set(False)
-    stand.alarm.set(True)
+    harness.alarm.set(False)
+    harness.alarm.set(True)
     await asyncio.sleep(0.01)
-    assert len(stand.passed) <= 1
-    stand.alarm.set(False)
+    assert len(harness.passed) <= 1
+    harness.alarm.set(False)
     await asyncio.gather(*tasks)
-    assert stand.passed == [0, 1, 2]
+    assert harness.passed == [0, 1, 2]
 
 
 async def test_a_lost_connection_ends_the_waiting():
     """Nobody knows what became of it."""
-    stand = Stand()
-    stand.alarm.set(True)
-    tasks = [stand.send(number) for number in range(2)]
+    harness = Harness()
+    harness.alarm.set(True)
+    tasks = [harness.send(number) for number in range(2)]
     await asyncio.sleep(0)
-    stand.alarm.fail(NotConfirmed("lost"))
+    harness.alarm.fail(NotConfirmed("lost"))
     for task in tasks:
         with pytest.raises(NotConfirmed):
             await task

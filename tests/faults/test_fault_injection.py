@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any, cast
 
+from tests.faults.deployment import Deployment
+from tests.faults.fault_injection import FaultInjection
 from tests.faults.schedule import Action, Target, Verb
-from tests.faults.troubles import Troubles
-from tests.faults.world import World
 
 STARTS_S = 0.1
 
@@ -37,11 +37,15 @@ class FakeWorld:
 
 async def test_never_are_two_broker_nodes_in_trouble() -> None:
     """Though the first one was to be back by then; nothing of the schedule is left out."""
-    world = FakeWorld()
+    deployment = FakeWorld()
     said: list[str] = []
-    troubles = Troubles(cast("World", cast("Any", world)), [], said.append)
+    faults = FaultInjection(cast("Deployment", cast("Any", deployment)), [], said.append)
     actions = [Action(0.01 * number, 0.0, Verb.KILL, Target.BROKER, number % 2) for number in range(3)]
-    await troubles.run(actions)
-    assert (world.cluster.most, world.cluster.killed_while_starting, world.cluster.down) == (1, False, set())
-    assert [done.action for done in troubles.done] == actions
-    assert all(before.ended <= after.began for before, after in zip(troubles.done, troubles.done[1:], strict=False))
+    await faults.run(actions)
+    assert (deployment.cluster.most, deployment.cluster.killed_while_starting, deployment.cluster.down) == (
+        1,
+        False,
+        set(),
+    )
+    assert [done.action for done in faults.done] == actions
+    assert all(before.ended <= after.began for before, after in zip(faults.done, faults.done[1:], strict=False))

@@ -10,9 +10,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from tests.faults.deployment import Deployment, Post
 from tests.faults.participant import Participant
 from tests.faults.schedule import Action, Target, Verb
-from tests.faults.world import Post, World
 from tests.support.proxy import Proxy
 
 # A broker node that was frozen for so long has been given up by the others, and is not always one of them again by itself.
@@ -29,12 +29,12 @@ class Done:
     ended: float
 
 
-class Troubles:
+class FaultInjection:
     """One run of a schedule."""
 
-    def __init__(self, world: World, participants: Sequence[Participant], say: Callable[[str], None]) -> None:
+    def __init__(self, deployment: Deployment, participants: Sequence[Participant], say: Callable[[str], None]) -> None:
         """``say`` gets a line for each action as it begins."""
-        self._world = world
+        self._world = deployment
         self._participants = participants
         self._say = say
         self.done: list[Done] = []

@@ -1,6 +1,6 @@
 """The world: a RabbitMQ cluster, gateways and routers as processes, and a proxy on every way between them, so that each can be cut by itself.
 
-``troubles.py`` hurts it by the names of the schedule; the participants connect to its ``doors``. It restarts a pod that fell by itself, as
+``fault_injection.py`` hurts it by the names of the schedule; the participants connect to its ``doors``. It restarts a pod that fell by itself, as
 Kubernetes would, and remembers that it fell. It never judges, and nothing of it is left after ``close``.
 """
 
@@ -69,7 +69,7 @@ class Post:
             await proxy.restore()
 
 
-class World:
+class Deployment:
     """Use it by ``async with``."""
 
     def __init__(self, measures: Measures, folder: Path) -> None:

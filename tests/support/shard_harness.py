@@ -22,7 +22,7 @@ from warren.telemetry import Tracing
 from warren.topology import Topology
 
 
-class Ground:
+class ShardHarness:
     """Router r1 on a log of one shard; what a test sets here counts at once."""
 
     def __init__(self, **more: Any) -> None:
