@@ -32,6 +32,7 @@ class Pod:
         self.internal_port = internal_port
         self.log_file = folder / f"{name}.log"
         self._child: Child | None = None
+        self._log_bytes = 0  # when the present life began
 
     @property
     def child(self) -> Child:
@@ -51,6 +52,11 @@ class Pod:
         return self._child is not None and self._child.running
 
     @property
+    def begun(self) -> bool:
+        """Whether the present life has written anything: before that it may not listen to signals yet."""
+        return self.log_file.stat().st_size > self._log_bytes
+
+    @property
     def internal_url(self) -> str:
         """Where probes and metrics are."""
         return f"http://127.0.0.1:{self.internal_port}"
@@ -67,6 +73,7 @@ class Pod:
             raise RuntimeError(f"{self.name} runs already")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WARREN_", "OTEL_"))}
         with self.log_file.open("ab") as output:
+            self._log_bytes = output.tell()
             self._child = Child(
                 [sys.executable, "-m", self.module], env=inherited | self.env, output=output, cwd=self.log_file.parent
             )

@@ -53,6 +53,19 @@ async def test_a_pod_is_ready_when_it_says_so(pod: Pod) -> None:
     assert await pod.metric("hits") == 0
 
 
+async def test_a_pod_has_begun_once_its_present_life_has_said_something(pod: Pod) -> None:
+    """Its former lives' words don't count."""
+    await pod.start()
+    assert pod.begun
+    pod.kill()
+    pod.launch()
+    pod.pause()
+    assert not pod.begun
+    pod.resume()
+    await pod.ready()
+    assert pod.begun
+
+
 async def test_a_pod_that_fails_says_why(pod: Pod) -> None:
     """A pod that ends at its start is reported at once with its exit code and its log."""
     pod.env["WARREN_FAIL"] = "1"
