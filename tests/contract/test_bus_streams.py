@@ -183,7 +183,7 @@ async def test_many_read_at_once_and_end_by_themselves(bus: Bus, topology: Contr
         await fill(bus, log, bodies)
 
     async with contextlib.AsyncExitStack() as stack:
-        steady = [(await stack.enter_async_context(reader(bus, log.name, "first")))[0] for log in logs]
+        publisher = [(await stack.enter_async_context(reader(bus, log.name, "first")))[0] for log in logs]
         writers = [asyncio.create_task(writing(log)) for log in logs]
         for turn in range(20):
             short = [asyncio.create_task(read(bus, log.name, "first", until=bodies[turn * 10])) for log in logs]
@@ -194,8 +194,8 @@ async def test_many_read_at_once_and_end_by_themselves(bus: Bus, topology: Contr
             broken.cancel()
             assert isinstance((await asyncio.gather(missing, broken, return_exceptions=True))[0], BusUnavailable)
         await asyncio.gather(*writers)
-        await eventually(lambda: all(len(seen) == 300 for seen in steady))
-        assert all([body for _, body in seen] == bodies for seen in steady)
+        await eventually(lambda: all(len(seen) == 300 for seen in publisher))
+        assert all([body for _, body in seen] == bodies for seen in publisher)
 
 
 async def test_what_a_reader_raises_ends_its_reading_alone(bus: Bus, topology: ContractTopology, log: str) -> None:

@@ -123,7 +123,7 @@ def _invite(options: Options, deployment: Deployment, history: History, pulse: P
         Participant(
             f"p{number}",
             random.sample(rooms, min(options.rooms_each, len(rooms))),
-            deployment.doors,
+            deployment.stale_queues,
             history,
             pulse,
             Random(random.random()),

@@ -83,7 +83,7 @@ class Deployment:
         self._watcher: asyncio.Task[None] | None = None
 
     @property
-    def doors(self) -> list[str]:
+    def stale_queues(self) -> list[str]:
         """The gateways' URLs, each through its door."""
         return [f"ws://{post.door.host}:{post.door.port}/ws" for post in self.gateways if post.door]
 

@@ -61,7 +61,7 @@ class Participant:
         self,
         name: str,
         rooms: Sequence[str],
-        doors: Sequence[str],
+        stale_queues: Sequence[str],
         history: History,
         pulse: Pulse,
         random: Random,
@@ -75,14 +75,14 @@ class Participant:
         self.name = name
         self.rooms = list(rooms)
         self.connected = False
-        self._doors = list(doors)
+        self._stale_queues = list(stale_queues)
         self._history = history
         self._pulse = pulse
         self._random = random
         self._every_s = every_s
         self._window = window
         self._socket: ClientConnection | None = None
-        self._door = random.choice(self._doors)
+        self._door = random.choice(self._stale_queues)
         self._positions: dict[str, tuple[str, int]] = {}
         self._joining: dict[str, tuple[str, int | None, float]] = {}  # ref ▶ room, since, when to give up
         self._joined: set[str] = set()
@@ -152,7 +152,9 @@ class Participant:
             except (OSError, TimeoutError, WebSocketException) as error:
                 self._pulse.closes[type(error).__name__] += 1
             failures += 1
-            self._door = self._random.choice([door for door in self._doors if door != self._door] or self._doors)
+            self._door = self._random.choice(
+                [door for door in self._stale_queues if door != self._door] or self._stale_queues
+            )
             longest_s = min(_BACK_OFF_S[1], _BACK_OFF_S[0] * 2**failures)
             if not self._closing:
                 await asyncio.sleep(self._random.uniform(_BACK_OFF_S[0] / 2, longest_s))

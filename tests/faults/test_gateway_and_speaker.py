@@ -67,9 +67,9 @@ async def test_every_end_is_told_once(pods: Pods, heard: EventConsumer, count: i
     the speaker died.
     """
     routers = [await pods.router(ENV) for _ in range(count)]
-    doomed, steady = await pods.gateway(ENV), await pods.gateway(ENV)
+    doomed, publisher = await pods.gateway(ENV), await pods.gateway(ENV)
     ended: list[Client] = []
-    async with await connect(steady.url, user="ann") as ann:
+    async with await connect(publisher.url, user="ann") as ann:
         for room in ROOMS:
             await ann.join(room)
         for number in range(ROUNDS):

@@ -44,11 +44,11 @@ async def gateways(pods: Pods) -> list[Gateway]:
 @pytest.mark.parametrize("point", ["before_feed", "after_feed"])
 async def test_a_router_killed_in_the_middle_of_its_work_loses_nothing(pods: Pods, point: str) -> None:
     """With an entry read and nothing of it sent, and with one gateway fed of two: the next speaker goes on from where each gateway stands."""
-    steady = await pods.router(ENV)
+    publisher = await pods.router(ENV)
     dying = await pods.router(ENV | {"WARREN_TEST_DIES": point, "WARREN_TEST_DIES_AFTER": "40"}, start=False)
     dying.module = "tests.faults.dying_router"
     await dying.start()
-    await shared(steady, dying)
+    await shared(publisher, dying)
     front = await gateways(pods)
     async with Talk([gateway.url for gateway in front], ROOMS) as talk:
         assert await dying.ended(30.0) == -signal.SIGKILL

@@ -54,17 +54,17 @@ def _egress(warren: Embedded) -> None:
 
 
 def _router_heartbeat(warren: Embedded) -> None:
-    warren.router.heartbeat._knock.shut = breaking
+    warren.router.heartbeat._queue_probe.shut = breaking
     warren.router.heartbeat.soon()
 
 
-async def _intake(warren: Embedded) -> None:
-    warren.router.intake._take = breaking
+async def _notifications(warren: Embedded) -> None:
+    warren.router.notifications._take = breaking
     await warren.page_bus.publish(warren.topology.notify, "all", b"1", Properties())
 
 
 async def _intake_batch(warren: Embedded) -> None:
-    warren.router.intake._send = breaking
+    warren.router.notifications._send = breaking
     await warren.page_bus.publish(warren.topology.notify, "all", b"1", Properties())
 
 
@@ -102,7 +102,7 @@ def _rejoining(warren: Embedded) -> None:
         ("events-0", _events),
         ("egress", _egress),
         ("router-heartbeat", _router_heartbeat),
-        ("intake", _intake),
+        ("intake", _notifications),
         ("batcher", _intake_batch),
         ("lobby-ticker", _lobby_ticker),
         ("uplink-0", _uplink),

@@ -174,7 +174,7 @@ async def test_protocol_errors_end_with_their_code(home: House) -> None:
         assert answer[0] == 0x88
         assert int.from_bytes(answer[2:4], "big") == code
         writer.close()
-    await eventually(lambda: len(gateway.lobby) == 0)
+    await eventually(lambda: len(gateway.connections) == 0)
 
 
 async def test_statistics_and_probes(home: House) -> None:
@@ -269,6 +269,6 @@ async def test_a_client_is_never_listed_twice(home: House) -> None:
         await client.close()
 
     await asyncio.gather(*(visit(number) for number in range(30)))
-    await eventually(lambda: len(gateway.lobby) == 0)
+    await eventually(lambda: len(gateway.connections) == 0)
     assert (gateway.hub.connections, gateway.hub.rooms) == (0, 0)
     await eventually(lambda: not home.router.rooms)

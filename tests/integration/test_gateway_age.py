@@ -79,7 +79,7 @@ async def test_a_pod_that_is_nearly_full_is_not_ready_and_still_takes_clients(ho
     await third.publish("default", "welcome all the same")
     await first.close()
     await second.close()
-    await eventually(lambda: len(pod.lobby) == 1)
+    await eventually(lambda: len(pod.connections) == 1)
     assert (await get(f"{url}/readyz"))[0] == 200
     assert "warren_gateway_connection_limit 10.0" in (await get(f"{url}/metrics"))[1]
     await third.close()

@@ -105,7 +105,7 @@ async def test_a_bad_token_is_closed_with_4001_after_the_upgrade(
     await client.expect("ERROR", payload__code="unauthorized", payload__close=4001)
     assert await client.closed() == (4001, "Unauthorized")
     await client.close()
-    await eventually(lambda: len(gateway.lobby) == 0)
+    await eventually(lambda: len(gateway.connections) == 0)
     assert token not in "".join(f"{record.getMessage()}{vars(record)}" for record in caplog.records)
     assert b"warren_gateway_auth_failures_total{" in gateway.metrics.render()[0]
     assert {join.room for join in home.router.of(envelope.Join)} <= {"*"}  # the gateway asks where that stands
@@ -176,7 +176,7 @@ async def test_upgrades_are_refused_with_http(home: House) -> None:
     exposition = gateway.metrics.render()[0].decode()
     for reason in ("origin", "subprotocol", "no_websocket"):
         assert f'warren_gateway_upgrades_refused_total{{reason="{reason}"}} 1.0' in exposition
-    assert len(gateway.lobby) == 0
+    assert len(gateway.connections) == 0
 
 
 async def test_a_full_pod_answers_503(home: House) -> None:
@@ -185,7 +185,7 @@ async def test_a_full_pod_answers_503(home: House) -> None:
     async with await connect(home.url()), await connect(home.url()):
         status, _, headers = await upgrade_refusal(home.url())
         assert (status, headers["Retry-After"]) == (503, "5")
-    await eventually(lambda: len(gateway.lobby) == 0)
+    await eventually(lambda: len(gateway.connections) == 0)
     async with await connect(home.url()):
         pass
 
@@ -198,7 +198,7 @@ async def test_connect_and_disconnect_are_logged(home: House, caplog: pytest.Log
     async with await connect(home.url(), user="ann", headers=headers, origin="https://a.example") as ann:
         await ann.publish("default", 1)
         conn = ann.id
-    await eventually(lambda: len(gateway.lobby) == 0)
+    await eventually(lambda: len(gateway.connections) == 0)
     assert logged(caplog.records, "ws_connect") == [
         {"connection": conn, "user": "ann", "ip": "203.0.113.9", "origin": "https://a.example", "protocol": "warren.v1"}
     ]

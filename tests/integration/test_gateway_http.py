@@ -54,7 +54,7 @@ async def test_an_upgrade_that_is_none_is_refused(home: House, path: bytes, requ
     answer = await ask(gateway.port, request_head.replace(b"/ws", path))
     assert " 400 Bad Request\r\n" in answer
     assert said in answer.partition("\r\n\r\n")[2]
-    assert len(gateway.lobby) == 0
+    assert len(gateway.connections) == 0
 
 
 def frame(first: int, *rest: bytes) -> bytes:

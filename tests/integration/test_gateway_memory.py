@@ -46,7 +46,7 @@ async def test_half_messages_hold_no_more_than_the_budget(home: House) -> None:
         await fair.settle()
         for _, writer in others:
             writer.close()
-    await eventually(lambda: len(gateway.lobby) == 0, timeout_s=10)
+    await eventually(lambda: len(gateway.connections) == 0, timeout_s=10)
     assert held(gateway) == 0
     assert len(gateway._memory) == 0
 
@@ -85,7 +85,7 @@ async def test_a_message_that_waits_for_many_is_held_once(home: House) -> None:
         await eventually(lambda: len(home.router.members("default")) == 61)
         for reader, _ in sockets:
             reader._transport.pause_reading()  # type: ignore[attr-defined]
-        for guest in gateway.lobby.guests():
+        for guest in gateway.connections.guests():
             pipe = guest.wire._transport.get_extra_info("socket")
             pipe.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)  # or the kernel would keep it all
         for number in range(4):
@@ -103,7 +103,7 @@ async def test_a_message_that_waits_for_many_is_held_once(home: House) -> None:
                 tail = tail[-10:] + came
         for _, writer in sockets:
             writer.transport.abort()
-    await eventually(lambda: len(gateway.lobby) == 0, timeout_s=10)
+    await eventually(lambda: len(gateway.connections) == 0, timeout_s=10)
 
 
 async def test_answers_that_nobody_reads_hold_no_more_than_the_budget(home: House) -> None:
@@ -118,7 +118,7 @@ async def test_answers_that_nobody_reads_hold_no_more_than_the_budget(home: Hous
         await eventually(lambda: len(home.router.members("default")) == 31)
         for reader, _ in sockets:
             reader._transport.pause_reading()  # type: ignore[attr-defined]
-        for guest in gateway.lobby.guests():
+        for guest in gateway.connections.guests():
             pipe = guest.wire._transport.get_extra_info("socket")
             pipe.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)  # or the kernel would keep it all
         ask = masked(b'{"type":"HISTORY","room":"default","payload":{"limit":40}}')
@@ -134,4 +134,4 @@ async def test_answers_that_nobody_reads_hold_no_more_than_the_budget(home: Hous
         await fair.publish("default", "still here")
         for _, writer in sockets:
             writer.transport.abort()
-    await eventually(lambda: len(gateway.lobby) == 0, timeout_s=10)
+    await eventually(lambda: len(gateway.connections) == 0, timeout_s=10)

@@ -40,7 +40,7 @@ async def stall(client: Client, gateway: Gateway, home: House, room: str) -> int
     """Make a client read nothing, and fill its buffers until messages wait in its outbox; return how many it was sent."""
     client.stop_reading()
     client.socket.transport.pause_reading()
-    connection, count = gateway.lobby.find(client.id), 0
+    connection, count = gateway.connections.find(client.id), 0
     assert connection is not None
     while connection.outbox.idle:
         count += 1
@@ -95,7 +95,7 @@ async def test_drop_oldest_keeps_the_connection_and_the_newest(home: House, gate
         for number in range(sent + 1, sent + 61):
             publish(home, "feed:1", number)
             await fast.expect("NOTIFICATION", seq=number)
-            assert gateway.lobby.find(slow.id).outbox.bytes <= 262_144
+            assert gateway.connections.find(slow.id).outbox.bytes <= 262_144
         go_on(slow)
         told, missing = told_of(await everything(slow, home, "feed:1"))
         assert told == missing >= 40
@@ -148,7 +148,7 @@ async def test_what_must_not_be_lost_is_not_lost_beside_what_may(home: House, ga
         sent = 9
         slow.stop_reading()
         slow.socket.transport.pause_reading()
-        connection = gateway.lobby.find(slow.id)
+        connection = gateway.connections.find(slow.id)
         while not connection.wire.ended:
             sent += 1
             publish(home, "chat", sent)
@@ -165,7 +165,7 @@ async def test_who_was_closed_for_being_slow_comes_back_and_has_lost_nothing(hom
         for client in (slow, fast):
             await client.join("chat")
         sent = await stall(slow, gateway, home, "chat")
-        connection = gateway.lobby.find(slow.id)
+        connection = gateway.connections.find(slow.id)
         while not connection.wire.ended:
             sent += 1
             publish(home, "chat", sent)

@@ -143,7 +143,7 @@ async def test_invalid_notifications_are_set_aside_with_their_reason_and_block_n
     await stage.router()
     gate = await stage.gate("g1")
     await stage.member(gate, "lobby")
-    aside = await dead(stage, stage.topology.notify_dead)
+    dead_letters = await dead(stage, stage.topology.notify_dead)
     notify = await backend(stage)
     await notify("rooms.lobby", b"1")
     await notify("room.no room", b"1")
@@ -152,10 +152,10 @@ async def test_invalid_notifications_are_set_aside_with_their_reason_and_block_n
     await notify("room.lobby", b"1", content_type="text/plain")
     await notify("room.lobby", b'"good"')
     await gate.expect(wire.Deliver, payload=b'"good"')
-    await aside.holds(5)
+    await dead_letters.holds(5)
     by_key = [
         (d.properties.headers["x-warren-routing-key"], str(d.properties.headers["x-warren-reason"]).partition(":")[0])
-        for d in aside.deliveries
+        for d in dead_letters.deliveries
     ]
     assert by_key == [
         ("rooms.lobby", "invalid address"),
@@ -164,8 +164,8 @@ async def test_invalid_notifications_are_set_aside_with_their_reason_and_block_n
         ("room.lobby", "reserved type"),
         ("room.lobby", "unsupported content_type"),
     ]
-    assert aside.deliveries[3].properties.headers["mine"] == "kept"
-    assert aside.deliveries[3].properties.message_id == "m"
+    assert dead_letters.deliveries[3].properties.headers["mine"] == "kept"
+    assert dead_letters.deliveries[3].properties.message_id == "m"
 
 
 async def test_a_list_of_notifications_that_is_published_again_counts_each_entry_once(stage: Stage) -> None:
@@ -174,7 +174,7 @@ async def test_a_list_of_notifications_that_is_published_again_counts_each_entry
     gate = await stage.gate("g1")
     await stage.member(gate, "lobby")
     await stage.member(gate, "@ann", 2)
-    aside = await dead(stage, stage.topology.notify_dead)
+    dead_letters = await dead(stage, stage.topology.notify_dead)
     notify = await backend(stage)
     entries = [b'{"address":"room.lobby","id":"m%d","payload":%d}' % (number, number) for number in range(300)]
     entries[7:7] = [
@@ -189,8 +189,8 @@ async def test_a_list_of_notifications_that_is_published_again_counts_each_entry
     assert [each.seq for each in delivered] == list(range(1, 302))
     (user,) = await gate.given("@ann", 1)
     assert (user.payload, user.binary) == (b"\x00\xff", True)
-    await aside.holds(2)
-    for kept in aside.deliveries:
+    await dead_letters.holds(2)
+    for kept in dead_letters.deliveries:
         assert kept.body == b'{"address":"lobby","payload":1}'
         assert kept.properties.headers["x-warren-index"] == 7
 

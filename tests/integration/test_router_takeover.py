@@ -263,7 +263,7 @@ async def test_a_router_that_is_older_than_a_log_leaves_all_shards(stage: Stage)
     assert f"shard 0: the log's rules are of version {FOLD_VERSION + 1}" in reason
     await eventually(lambda: {shard.speaker.state for shard in router.shards} == {State.IDLE})
     assert router.heartbeat.routers == frozenset()
-    await eventually(lambda: router.intake._subscription is None)
+    await eventually(lambda: router.notifications._subscription is None)
 
 
 async def test_a_gateway_that_was_there_before_any_router_is_served(stage: Stage) -> None:

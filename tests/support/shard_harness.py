@@ -36,15 +36,15 @@ class ShardHarness:
         self.known, self.listened = True, False
         self.changes = 0
         self.outdated: list[tuple[int, str]] = []
-        steady = RetryingPublisher(self.log)  # type: ignore[arg-type]
+        publisher = RetryingPublisher(self.log)  # type: ignore[arg-type]
         self.egress = Egress(
-            self.log, self.topology, steady, self.clock, self.metrics, self.tracing, BatchLimits(), Pace(0.0, float), suspect=lambda _: None,  # type: ignore[arg-type]
+            self.log, self.topology, publisher, self.clock, self.metrics, self.tracing, BatchLimits(), Pace(0.0, float), suspect=lambda _: None,  # type: ignore[arg-type]
         )  # fmt: skip
         fields: dict[str, Any] = {
             "router": "r1",
             "topology": self.topology,
             "bus": self.log,
-            "steady": steady,
+            "steady": publisher,
             "clock": self.clock,
             "gateways": self.gateways,
             "routers": self.routers,

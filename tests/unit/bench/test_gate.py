@@ -33,20 +33,20 @@ def test_the_paths_differ_in_their_way_in_alone() -> None:
 class Scripted:
     """A way that notes its turns."""
 
-    def __init__(self, name: str, turns: list[str]) -> None:
-        self.name, self.turns = name, turns
+    def __init__(self, name: str, progress: list[str]) -> None:
+        self.name, self.progress = name, progress
 
     async def round(self, rate: float, seconds: float) -> Round:
-        self.turns.append(f"{self.name} {'warm' if seconds == WARM_UP_S else 'round'} {rate:.0f}")
+        self.progress.append(f"{self.name} {'warm' if seconds == WARM_UP_S else 'round'} {rate:.0f}")
         return Round(1.0 if self.name == "new" else 2.0, 9.0, 5.0, 0)
 
 
 async def test_they_take_turns_and_each_is_first_as_often() -> None:
     """What else the machine does hits both alike."""
-    turns: list[str] = []
-    pairs = await compare(Scripted("old", turns), Scripted("new", turns), 100, 3, 8.0)
-    assert turns[:2] == ["old warm 100", "new warm 100"]
-    assert [turn.split()[0] for turn in turns[2:]] == ["old", "new", "new", "old", "old", "new"]
+    progress: list[str] = []
+    pairs = await compare(Scripted("old", progress), Scripted("new", progress), 100, 3, 8.0)
+    assert progress[:2] == ["old warm 100", "new warm 100"]
+    assert [turn.split()[0] for turn in progress[2:]] == ["old", "new", "new", "old", "old", "new"]
     assert [(old.p50_ms, new.p50_ms) for old, new in pairs] == [(2.0, 1.0)] * 3
 
 

@@ -144,7 +144,7 @@ class Gateway:
             RoomCatchUp(self.id, topology.shards, self.hub, recent, namespaces),
             self._routers,
         )
-        self.lobby = Connections(
+        self.connections = Connections(
             self.id,
             self.clock,
             self.metrics,
@@ -161,9 +161,9 @@ class Gateway:
         self._memory = MemoryLimiter(
             MemoryBudget(limits.buffer_bytes), self.clock, self.metrics, lambda: self.hub.spelled
         )
-        self._turns = EventLoopProgress(self.clock, self._memory.turn)
+        self._progress = EventLoopProgress(self.clock, self._memory.turn)
         self._rejoining = Rejoining(
-            self.id, topology.shards, self.lobby.connections, self.uplink.place_for_joins, self.uplink.join
+            self.id, topology.shards, self.connections.all, self.uplink.place_for_joins, self.uplink.join
         )
         self._downlink = Downlink(
             self.id,
@@ -181,7 +181,7 @@ class Gateway:
         )
         self._server = Server(
             settings.listen,
-            self.lobby,
+            self.connections,
             self.readiness,
             GatewayContext(
                 self.hub,
@@ -206,7 +206,7 @@ class Gateway:
             ),
             namespaces,
             OutboxLimits(limits.outbox_count, limits.outbox_bytes, limits.outbox_bytes // 4),
-            self._turns,
+            self._progress,
             self._memory,
             Unknown(limits.unknown_message_bytes, limits.unknown_bytes),
             close_timeout_s=times.close_timeout_ms / 1_000,
@@ -216,7 +216,7 @@ class Gateway:
             routes=routes,
         )
         self._drain = Drain(
-            self.lobby,
+            self.connections,
             self.uplink,
             self.readiness,
             self.clock,
@@ -237,7 +237,7 @@ class Gateway:
         self.readiness.register("log", self._log_lacking)
         self.readiness.register("keys", self._authenticator.lacking)
         load = Capacity(room.connections, limits.full_percent)
-        self.readiness.register("load", lambda: "nearly full" if load.full(len(self.lobby)) else None)
+        self.readiness.register("load", lambda: "nearly full" if load.full(len(self.connections)) else None)
         if room.sockets:
             files = Capacity(room.sockets, FILES_FULL_PERCENT)
             self.readiness.register(
@@ -257,8 +257,8 @@ class Gateway:
         """
         self.metrics.bus_up.set(0)
         await self._authenticator.start()
-        self._turns.start()
-        await self.lobby.start()
+        self._progress.start()
+        await self.connections.start()
         await self.probes.start()
         await self._server.start()
         self._connecting = supervised(asyncio.get_running_loop().create_task(self._connect(), name="connecting"))
@@ -272,9 +272,9 @@ class Gateway:
         if connecting is not None:
             connecting.cancel()
             await asyncio.gather(connecting, return_exceptions=True)
-        await self.lobby.stop()
+        await self.connections.stop()
         await self._server.stop()
-        self._turns.stop()
+        self._progress.stop()
         await self._rejoining.stop()
         await self._heartbeat.stop()
         await self._routers.close()
@@ -289,7 +289,7 @@ class Gateway:
         metrics = self.metrics
         return {
             "gateway": self.id,
-            "connections": len(self.lobby),
+            "connections": len(self.connections),
             "messages": metrics.total_in,
             "messages_out": metrics.total_out,
             "errors": metrics.total_errors,
@@ -304,7 +304,7 @@ class Gateway:
         try:
             await self.bus.start()
             self.metrics.bus_up.set(1)
-            self.lobby.degraded(self._bus_state() == UP)  # those who came before the broker was there
+            self.connections.degraded(self._bus_state() == UP)  # those who came before the broker was there
             await self._downlink.start()
             self.uplink.begin()
             self._rejoining.ask()
@@ -332,15 +332,15 @@ class Gateway:
     def _bus_changed(self, up: bool) -> None:
         self.metrics.bus_up.set(up)
         event(_log, "bus_restored" if up else "bus_degraded", level=logging.INFO if up else logging.WARNING)
-        self.lobby.degraded(self._bus_state() == UP)
+        self.connections.degraded(self._bus_state() == UP)
 
     def _bus_blocked(self, blocked: bool) -> None:
         self.metrics.bus_blocked.set(blocked)
         event(_log, "bus_blocked" if blocked else "bus_unblocked", level=logging.WARNING if blocked else logging.INFO)
-        self.lobby.degraded(self._bus_state() == UP)
+        self.connections.degraded(self._bus_state() == UP)
 
     def _undelivered(self, conn: str, ref: str, error: WarrenError) -> None:
-        connection = self.lobby.find(conn)
+        connection = self.connections.find(conn)
         if connection is not None:
             connection.undelivered(ref, error)
 
@@ -360,7 +360,7 @@ class Gateway:
         return Heartbeat(
             self.id,
             self._started_us,
-            len(self.lobby),
+            len(self.connections),
             metrics.total_in,
             metrics.total_out,
             metrics.total_errors,

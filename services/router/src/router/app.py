@@ -73,10 +73,10 @@ class Router:
         tracing = tracing or Tracing("warren-router", topology=self.topology)
         flow, times = settings.flow, settings.takeover
         pace = Pace(flow.batch_interval_ms / 1_000, self._clock.busy)
-        steady = RetryingPublisher(bus)
+        publisher = RetryingPublisher(bus)
         self.gateways = GatewayLeases(times.lease_ms / 1_000)
         self.routers = RouterLeases(times.peer_lease_ms / 1_000)
-        self._doors = StaleQueues(bus, self.topology)
+        self._stale_queues = StaleQueues(bus, self.topology)
         self.inbox = PeerInbox(
             bus,
             self.topology,
@@ -84,7 +84,7 @@ class Router:
             self._clock,
             self.gateways,
             self.routers,
-            self._doors,
+            self._stale_queues,
             self.metrics,
             deaf_s=DEAF_BEATS * times.announce_ms / 1_000,
         )
@@ -104,7 +104,7 @@ class Router:
         self.egress = Egress(
             bus,
             self.topology,
-            steady,
+            publisher,
             self._clock,
             self.metrics,
             tracing,
@@ -116,7 +116,7 @@ class Router:
             router=self.id,
             topology=self.topology,
             bus=bus,
-            steady=steady,
+            publisher=publisher,
             clock=self._clock,
             gateways=self.gateways,
             routers=self.routers,
@@ -135,11 +135,11 @@ class Router:
         self.shards = [Shard(number, context) for number in range(self.topology.shards)]
         self.inbox.connect(self.shards, self._moved)
         self.heartbeat.connect(self._look, self._spoken, lambda: all(shard.read for shard in self.shards))
-        self.intake = Notifications(
+        self.notifications = Notifications(
             bus,
             self.topology,
-            steady,
-            DeadLetters(steady, self.topology.notify_dead, self.metrics),
+            publisher,
+            DeadLetters(publisher, self.topology.notify_dead, self.metrics),
             self._clock,
             self.metrics,
             tracing,
@@ -174,7 +174,7 @@ class Router:
         await self.inbox.start()
         self._ticker = supervised(asyncio.get_running_loop().create_task(self._tick(), name="router-ticker"))
         self.heartbeat.start()
-        await self.intake.start()
+        await self.notifications.start()
 
     async def stop(self) -> None:
         """Take no more, finish what has begun, speak until the others do, and end. Whatever fails on the way, the rest is done."""
@@ -191,7 +191,7 @@ class Router:
             pass  # what is not done goes to the next ones
         except Exception as error:  # noqa: BLE001 - the next ones take over as from one that died
             event(_log, "stop_failed", level=logging.ERROR, error=error)
-        await self.intake.kill()
+        await self.notifications.kill()
         await self.heartbeat.stop()
         ticker, self._ticker = self._ticker, None
         if ticker is not None:
@@ -199,14 +199,14 @@ class Router:
             await asyncio.gather(ticker, return_exceptions=True)
         await asyncio.gather(*(shard.stop() for shard in self.shards))
         await self.inbox.stop()
-        await self._doors.close()
+        await self._stale_queues.close()
         await self.egress.close()
         await self._bus.close()
         await self.probes.stop()
 
     async def _finish(self) -> None:
         """End the intake, say goodbye, and speak for each shard until another router does."""
-        await self.intake.stop()
+        await self.notifications.stop()
         began = self._clock.monotonic()
         spoken = [shard for shard in self.shards if shard.speaks]
         await self.heartbeat.leave()
@@ -231,8 +231,8 @@ class Router:
 
     async def _stand_down(self) -> None:
         await self.heartbeat.leave()
-        await self.intake.stop()
-        await self.intake.kill()
+        await self.notifications.stop()
+        await self.notifications.kill()
 
     def preparing(self) -> str | None:
         """Return what this router still lacks to do its part for each shard; None: a message goes through at once."""

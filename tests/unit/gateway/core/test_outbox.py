@@ -60,13 +60,13 @@ def test_turns_put_together_are_all_that_was_put(chunks, max_bytes):
     outbox = Outbox(OutboxLimits(100, 10_000, 10_000))
     for chunk in chunks:
         outbox.put(chunk)
-    turns = []
+    progress = []
     while not outbox.idle:
         turn = outbox.take(max_bytes)
         assert turn
         assert len(turn) == 1 or sum(map(len, turn)) <= max_bytes
-        turns += turn
-    assert turns == chunks
+        progress += turn
+    assert progress == chunks
 
 
 def test_loose_chunks_make_place_for_those_that_must_not_be_lost():

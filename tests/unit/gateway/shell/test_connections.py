@@ -51,7 +51,7 @@ class Guest:
 
 
 @pytest.fixture
-async def lobby():
+async def connections():
     ticks: list[float] = []
     made = Connections("g", SystemClock(), GatewayMetrics(), places=2, tick_s=0.02, on_tick=ticks.append)
     made.ticked = ticks
@@ -60,66 +60,66 @@ async def lobby():
     await made.stop()
 
 
-async def test_places_are_bounded_and_given_back(lobby: Connections):
+async def test_places_are_bounded_and_given_back(connections: Connections):
     """No more than the places are reserved, a freed one is given again, and the metric follows."""
-    assert [lobby.reserve() for _ in range(3)] == [True, True, False]
-    lobby.free()
-    assert lobby.reserve()
-    assert len(lobby) == 2
-    lobby.free()
-    empty = asyncio.create_task(lobby.empty())
+    assert [connections.reserve() for _ in range(3)] == [True, True, False]
+    connections.free()
+    assert connections.reserve()
+    assert len(connections) == 2
+    connections.free()
+    empty = asyncio.create_task(connections.empty())
     await asyncio.sleep(0)
     assert not empty.done()
-    lobby.free()
+    connections.free()
     await asyncio.wait_for(empty, 5)
 
 
-async def test_ids_are_never_the_same(lobby: Connections):
+async def test_ids_are_never_the_same(connections: Connections):
     """Each connection gets an id of this gateway that no other had."""
-    ids = {lobby.next_id() for _ in range(100)}
+    ids = {connections.next_id() for _ in range(100)}
     assert len(ids) == 100
     assert all(name.startswith("g~") for name in ids)
 
 
-async def test_everyone_is_ticked_in_slices(lobby: Connections):
+async def test_everyone_is_ticked_in_slices(connections: Connections):
     """All of many guests are ticked, and who fails is cut without harm to the others."""
     guests = [Guest(fails=number == 3) for number in range(3 * SLICE + 1)]
     for number, guest in enumerate(guests):
-        lobby.enter(f"g~{number}", guest)  # type: ignore[arg-type]
+        connections.enter(f"g~{number}", guest)  # type: ignore[arg-type]
     await eventually(lambda: all(len(guest.ticks) >= 2 for guest in guests))
     assert guests[3].wire.cuts >= 2
     assert not any(guest.wire.cuts for guest in guests if not guest.fails)
-    assert lobby.ticked  # type: ignore[attr-defined]
+    assert connections.ticked  # type: ignore[attr-defined]
 
 
-async def test_a_wire_that_is_still_writing_is_watched(lobby: Connections):
+async def test_a_wire_that_is_still_writing_is_watched(connections: Connections):
     """A wire with bytes left after its guest has gone is kept until it is finished, and cut when the lobby ends."""
     guest = Guest(done=False)
-    lobby.enter("g~1", guest)  # type: ignore[arg-type]
-    lobby.leave("g~1")
-    assert lobby.guests() == []
-    assert lobby._leaving == {guest.wire}
+    connections.enter("g~1", guest)  # type: ignore[arg-type]
+    connections.leave("g~1")
+    assert connections.guests() == []
+    assert connections._leaving == {guest.wire}
     guest.wire.done = True
-    await eventually(lambda: not lobby._leaving)
+    await eventually(lambda: not connections._leaving)
     stuck = Guest(done=False)
-    lobby.enter("g~2", stuck)  # type: ignore[arg-type]
-    lobby.leave("g~2")
-    await lobby.stop()
+    connections.enter("g~2", stuck)  # type: ignore[arg-type]
+    connections.leave("g~2")
+    await connections.stop()
     assert stuck.wire.cuts == 1
 
 
-async def test_stop_cuts_who_is_still_here(lobby: Connections):
+async def test_stop_cuts_who_is_still_here(connections: Connections):
     """Whoever is here when the lobby ends is cut."""
     guest = Guest()
-    lobby.enter("g~1", guest)  # type: ignore[arg-type]
-    await lobby.stop()
+    connections.enter("g~1", guest)  # type: ignore[arg-type]
+    await connections.stop()
     assert guest.wire.cuts == 1
 
 
 async def test_who_is_too_old_is_closed_until_the_pod_goes_itself():
     """A guest that can't be asked is closed a grace after its age; who left is not; once the pod goes, nobody is too old."""
     metrics = GatewayMetrics()
-    lobby = Connections(
+    connections = Connections(
         "g",
         SystemClock(),
         metrics,
@@ -129,14 +129,14 @@ async def test_who_is_too_old_is_closed_until_the_pod_goes_itself():
         ages=MaxConnectionAge(0.05, 0.0, 0.05),
     )
     old, left, later = Guest(), Guest(), Guest()
-    await lobby.start()
-    lobby.enter("g~1", old)  # type: ignore[arg-type]
-    lobby.enter("g~2", left)  # type: ignore[arg-type]
-    lobby.leave("g~2")
+    await connections.start()
+    connections.enter("g~1", old)  # type: ignore[arg-type]
+    connections.enter("g~2", left)  # type: ignore[arg-type]
+    connections.leave("g~2")
     await eventually(lambda: old.ended)
-    lobby.enter("g~3", later)  # type: ignore[arg-type]
-    lobby.end_ages()
+    connections.enter("g~3", later)  # type: ignore[arg-type]
+    connections.end_ages()
     ticks = len(later.ticks)
     await eventually(lambda: len(later.ticks) > ticks + 15)
     assert (old.ended, left.ended, later.ended) == ([CloseCode.DRAINING], [], [])
-    await lobby.stop()
+    await connections.stop()

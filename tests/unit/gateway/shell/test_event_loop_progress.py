@@ -12,18 +12,18 @@ from warren.clock import SystemClock
 async def test_what_came_while_the_loop_stood_still_may_have_come_then():
     """After a stall ``since`` is still before it, also where the late tick has its turn first."""
     calls: list[float] = []
-    turns = EventLoopProgress(SystemClock(), calls.append)
-    turns.start()
+    progress = EventLoopProgress(SystemClock(), calls.append)
+    progress.start()
     await eventually(lambda: len(calls) >= 3)
     before = time.monotonic()
     bounds: list[float] = []
     asyncio.get_running_loop().call_soon(time.sleep, 0.3)
     asyncio.get_running_loop().call_soon(
-        lambda: asyncio.get_running_loop().call_soon(lambda: bounds.append(turns.since))
+        lambda: asyncio.get_running_loop().call_soon(lambda: bounds.append(progress.since))
     )
     await eventually(lambda: bounds)
     assert bounds[0] <= before
-    await eventually(lambda: turns.since > before)
-    turns.stop()
-    turns.stop()
-    assert turns._timer is None
+    await eventually(lambda: progress.since > before)
+    progress.stop()
+    progress.stop()
+    assert progress._timer is None

@@ -35,19 +35,19 @@ class Host:
 
     def __init__(self) -> None:
         self.successor = Successor()
-        self.parted: HijackedSocket | None = None
+        self.hijacked: HijackedSocket | None = None
         self.former: weakref.ref[web.Request] | None = None
         self.fault: Exception | None = None
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         self.former = weakref.ref(request)
         try:
-            self.parted = part(request, self.successor)
+            self.hijacked = part(request, self.successor)
         except ConnectionResetError as error:
             self.fault = error
             raise
-        self.parted.transport.write(b"taken")
-        return self.parted.response
+        self.hijacked.transport.write(b"taken")
+        return self.hijacked.response
 
     async def start(self) -> tuple[web.AppRunner, int]:
         app = web.Application()
@@ -64,8 +64,8 @@ async def walk() -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(REQUEST + b"early")
     assert await asyncio.wait_for(reader.readexactly(5), 5) == b"taken"
-    assert host.parted is not None
-    assert (host.parted.rest, host.parted.blocked, host.parted.response.status) == (b"early", False, 101)
+    assert host.hijacked is not None
+    assert (host.hijacked.rest, host.hijacked.blocked, host.hijacked.response.status) == (b"early", False, 101)
     writer.write(b"later")
     await eventually(lambda: host.successor.got == b"later")
     assert runner.server is not None

@@ -41,9 +41,9 @@ async def test_every_refusal_gives_its_place_back(path: str):
                     await client.ws_connect(url, headers=headers)
         async with client.get(home.url(path=path, scheme="http")) as answer:
             assert answer.status == 400
-        assert len(gateway.lobby) == 0
+        assert len(gateway.connections) == 0
         async with client.ws_connect(url) as socket:
-            assert len(gateway.lobby) == 1
+            assert len(gateway.connections) == 1
             with pytest.raises(WSServerHandshakeError) as caught:
                 await client.ws_connect(url)
             assert caught.value.status == 503
@@ -66,7 +66,7 @@ async def test_a_fault_of_ours_behind_the_upgrade_leaves_no_socket(
         writer.write(UPGRADE.replace(b"/ws", path.encode()) + b"\r\n")
         with contextlib.suppress(ConnectionError):
             await asyncio.wait_for(reader.read(), 5)
-        assert len(gateway.lobby) == 0
+        assert len(gateway.connections) == 0
         await eventually(lambda: gateway._server.sockets == 0)
         writer.close()
 
@@ -170,7 +170,7 @@ async def test_clients_that_vanish_leave_no_traceback(caplog: pytest.LogCaptureF
         await reader.readuntil(b"WELCOME")
         writer.transport.abort()
         async with asyncio.timeout(5):
-            await gateway.lobby.empty()
+            await gateway.connections.empty()
         assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
         assert {line["code"] for line in logged(caplog.records, "ws_disconnect")} == {1006}
 

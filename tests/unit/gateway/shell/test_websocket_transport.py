@@ -38,7 +38,7 @@ class Host:
         self._here = asyncio.Event()
         self.reads = asyncio.Event()  # cleared: it does something else at present
         self.reads.set()
-        self.turns = EventLoopProgress(SystemClock())
+        self.progress = EventLoopProgress(SystemClock())
         self.memory = MemoryLimiter(MemoryBudget(1 << 30), SystemClock(), GatewayMetrics(), lambda: 0)
         self.over = asyncio.Event()
 
@@ -51,7 +51,7 @@ class Host:
             deflate=False,
             close_timeout_s=300 * MS,
             now=loop.time,
-            turns=self.turns,
+            progress=self.progress,
             memory=self.memory,
         )
         response = self.wire.open(request, "")

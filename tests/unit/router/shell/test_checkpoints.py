@@ -91,12 +91,12 @@ async def test_a_large_state_is_encoded_in_many_turns_and_is_that_of_the_mark(ha
     harness.many(2, 20_000)
     offset, bodies, digest = harness.mark()
     harness.checkpoints.write(offset)
-    turns = 0
+    progress = 0
     while harness.checkpoints._encoding is not None:
-        turns += 1
-        harness.many(2 + turns, turns)
+        progress += 1
+        harness.many(2 + progress, progress)
         await asyncio.sleep(0)
-    assert turns > 20_000 / 512 / STEPS
+    assert progress > 20_000 / 512 / STEPS
     assert [part.body for part in harness.written()] == bodies
     assert {part.digest for part in harness.written()} == {digest}
     assert harness.fold.parts()[0] != bodies

@@ -50,10 +50,10 @@ async def test_a_missing_dead_letter_queue_is_waited_for():
 async def test_what_no_frame_can_carry_is_left_out_and_said():
     """Headers beyond a limit go, floats become text, a giant body is cut: what is set aside can always be published."""
     bus = ScriptedBus()
-    aside = DeadLetters(RetryingPublisher(bus), "warren.x", RouterMetrics(CollectorRegistry()))
-    await aside.put(b"1", "why", Properties(headers={"h": "x" * 131_000}), {"more": 2})
-    await aside.put(b"1", "why", Properties(headers={"f": 1e300}), {})
-    await aside.put(b"x" * (MAX_BODY_BYTES + 1), "why", Properties(), {})
+    dead_letters = DeadLetters(RetryingPublisher(bus), "warren.x", RouterMetrics(CollectorRegistry()))
+    await dead_letters.put(b"1", "why", Properties(headers={"h": "x" * 131_000}), {"more": 2})
+    await dead_letters.put(b"1", "why", Properties(headers={"f": 1e300}), {})
+    await dead_letters.put(b"x" * (MAX_BODY_BYTES + 1), "why", Properties(), {})
     big, double, body = bus.published
     assert big.properties.headers == {"more": 2, REASON_HEADER: "why", HEADERS_HEADER: 131_017}
     assert double.properties.headers["f"] == "1e+300"

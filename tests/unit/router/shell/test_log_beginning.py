@@ -77,13 +77,13 @@ async def test_a_large_checkpoint_is_taken_a_little_in_each_turn(log):
     log.put(RULES)
     log.put(Batch("g1", 1, 1, 1), Hello(), *(Join(f"room{number}", f"g1~{number:x}", "u") for number in range(50_000)))
     log.marked()
-    turns, reading = [], asyncio.create_task(begin(log))
+    progress, reading = [], asyncio.create_task(begin(log))
     while not reading.done():
-        turns.append(len(log.starts))
+        progress.append(len(log.starts))
         await asyncio.sleep(0)
     begun = await reading
     assert len(begun.fold.rooms) == 50_000
-    assert turns.count(2) > 50_000 / 512
+    assert progress.count(2) > 50_000 / 512
 
 
 async def test_it_looks_further_and_further_back(log):

@@ -32,16 +32,16 @@ class Harness:
     def __init__(self, limits=None, tracing=None):
         self.bus, self.clock, self.topology = ScriptedBus(), ManualClock(), Topology(shards=4)
         self.metrics = RouterMetrics(CollectorRegistry())
-        steady = RetryingPublisher(self.bus)
-        self.intake = Notifications(
-            self.bus, self.topology, steady, DeadLetters(steady, self.topology.notify_dead, self.metrics), self.clock,
+        publisher = RetryingPublisher(self.bus)
+        self.notifications = Notifications(
+            self.bus, self.topology, publisher, DeadLetters(publisher, self.topology.notify_dead, self.metrics), self.clock,
             self.metrics, tracing or Tracing("router"), limits or BatchLimits(), Pace(0.0, float), SandboxProcess(1.0),
             router="r1", prefetch=10, max_bytes=100,
         )  # fmt: skip
         self.acked = []
 
     async def start(self):
-        await self.intake.start()
+        await self.notifications.start()
         (self.subscription,) = self.bus.subscriptions
         return self
 
@@ -66,7 +66,7 @@ async def harness():
     harness = await Harness().start()
     yield harness
     harness.bus.release()
-    await harness.intake.kill()
+    await harness.notifications.kill()
 
 
 async def test_a_notification_goes_to_the_shard_of_its_address(harness):
@@ -167,9 +167,9 @@ async def test_what_has_not_gone_out_when_the_queue_is_lost_does_not_go_out_from
     under_way = harness.give("room.a", b"1")
     await eventually(lambda: harness.ingress())
     waiting = harness.give("room.a", b"2")
-    await eventually(lambda: not harness.intake._inbound and harness.intake._waiting() == 2)
+    await eventually(lambda: not harness.notifications._inbound and harness.notifications._waiting() == 2)
     harness.subscription.lose()
-    await eventually(lambda: harness.intake._waiting() == 0)
+    await eventually(lambda: harness.notifications._waiting() == 0)
     assert set(harness.payloads()) == {b"1"}
     assert (under_way.fate, waiting.fate) == ("", "")
     harness.bus.outcomes.clear()
@@ -186,7 +186,7 @@ async def test_a_full_way_makes_it_wait():
         harness.give("nowhere", body)
     await eventually(lambda: len(harness.acked) == 20)
     assert harness.payloads() == expected
-    await harness.intake.kill()
+    await harness.notifications.kill()
 
 
 async def test_stop_finishes_what_has_begun(harness):
@@ -194,14 +194,14 @@ async def test_stop_finishes_what_has_begun(harness):
     harness.bus.held = True
     begun = harness.give("room.a", b"1")
     await eventually(lambda: harness.ingress())
-    stopping = asyncio.create_task(harness.intake.stop())
+    stopping = asyncio.create_task(harness.notifications.stop())
     await asyncio.sleep(0)
     late = harness.give("room.a", b"2")
     harness.bus.release()
     await stopping
     assert (begun.fate, late.fate) == ("acked", "")
     assert harness.subscription.active
-    await harness.intake.kill()
+    await harness.notifications.kill()
     assert not harness.subscription.active
 
 
@@ -233,7 +233,7 @@ async def test_a_trace_goes_on_from_the_headers():
     assert traced.trace[36:52] == f"{send.context.span_id:016x}"
     assert send.parent.span_id == notify.context.span_id
     assert f"{notify.parent.span_id:016x}" == TRACE[36:52]
-    await harness.intake.kill()
+    await harness.notifications.kill()
     tracing.shutdown()
 
 
@@ -309,7 +309,7 @@ async def test_a_list_larger_than_what_may_wait_keeps_its_order():
     await eventually(lambda: all(delivery.fate == "acked" for delivery in given))
     assert harness.payloads() == [b"%d" % number for number in range(10)]
     assert [kept.properties.headers["x-warren-index"] for kept in harness.dead()] == list(range(1, 16, 2))
-    await harness.intake.kill()
+    await harness.notifications.kill()
 
 
 async def test_a_list_that_comes_again_is_tried_first_and_then_taken(harness):
@@ -334,5 +334,5 @@ async def test_each_traced_entry_of_a_list_has_its_own_span():
     assert len(exporter.get_finished_spans()) == 2
     plain, traced = [message for published in harness.ingress() for message in decode(published.body)[1:]]
     assert (plain.trace, trace_id(traced.trace)) == ("", trace_id(TRACE))
-    await harness.intake.kill()
+    await harness.notifications.kill()
     tracing.shutdown()

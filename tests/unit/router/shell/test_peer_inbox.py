@@ -50,10 +50,18 @@ class Harness:
         self.bus, self.clock, self.topology = ScriptedBus(), ManualClock(), Topology(shards=2)
         self.gateways, self.routers = GatewayLeases(5.0), RouterLeases(1.5)
         self.metrics = RouterMetrics(CollectorRegistry())
-        self.doors = StaleQueues(self.bus, self.topology)
+        self.stale_queues = StaleQueues(self.bus, self.topology)
         self.moved = 0
         self.inbox = PeerInbox(
-            self.bus, self.topology, "r1", self.clock, self.gateways, self.routers, self.doors, self.metrics, deaf_s=1.0
+            self.bus,
+            self.topology,
+            "r1",
+            self.clock,
+            self.gateways,
+            self.routers,
+            self.stale_queues,
+            self.metrics,
+            deaf_s=1.0,
         )
         self.shards = [Asked(), Asked()]
         self.inbox.connect(self.shards, self._move)
@@ -200,7 +208,7 @@ async def test_a_gateway_that_says_bye_is_gone_at_once():
     harness.hear(Heartbeat("g1", 1, queue=harness.topology.gateway_queue("g1", "1")[0].name))
     harness.hear(Leaving("g1"))
     assert harness.gateways.living == frozenset()
-    assert harness.doors._known == {}
+    assert harness.stale_queues._known == {}
 
 
 async def test_a_gateway_that_is_not_reached_is_trusted_less_long():

@@ -21,7 +21,7 @@ def work(delivery):
 
 class Harness:
     def __init__(self):
-        self.handed, self.aside = [], []
+        self.handed, self.dead_letters = [], []
         self.hold = asyncio.Event()
         self.hold.set()
         self.screening = RedeliveryScreening(
@@ -30,7 +30,7 @@ class Harness:
 
     async def keep(self, delivery, reason):
         await self.hold.wait()
-        self.aside.append((delivery.body, reason))
+        self.dead_letters.append((delivery.body, reason))
         delivery.ack()
 
     def give(self, body, *, again=False):
@@ -59,7 +59,7 @@ async def test_what_comes_again_is_tried_and_everything_behind_it_waits(harness)
     harness.give(b"3")
     assert (harness.handed, harness.screening.waiting) == ([], 4)
     await eventually(lambda: harness.handed == [b"1", b"2", b"3"])
-    assert harness.aside == [(b"poison", "poison: it ends the process")]
+    assert harness.dead_letters == [(b"poison", "poison: it ends the process")]
     harness.give(b"4")
     await eventually(lambda: harness.handed[3:] == [b"4"])
 
@@ -97,9 +97,9 @@ def test_exactly_the_poison_that_comes_again_is_set_aside(entries):
         harness = Harness()
         for body, (_, again) in zip(bodies, entries, strict=True):
             harness.give(body, again=again)
-        await eventually(lambda: len(harness.handed) + len(harness.aside) == len(entries))
+        await eventually(lambda: len(harness.handed) + len(harness.dead_letters) == len(entries))
         assert harness.handed == expected
-        assert [body for body, _ in harness.aside] == [body for body in bodies if body not in expected]
+        assert [body for body, _ in harness.dead_letters] == [body for body in bodies if body not in expected]
         await harness.screening.close()
 
     asyncio.run(run())

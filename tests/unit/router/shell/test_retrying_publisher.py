@@ -41,9 +41,9 @@ async def test_a_missing_queue_is_said_once(caplog):
 async def test_the_return_of_the_broker_ends_the_pause():
     """A pause of a minute is over as soon as the broker is back."""
     bus = ScriptedBus()
-    steady = RetryingPublisher(bus)
+    publisher = RetryingPublisher(bus)
     bus.tell(False)
-    pause = asyncio.create_task(steady.wait(60.0))
+    pause = asyncio.create_task(publisher.wait(60.0))
     await asyncio.sleep(0)
     assert not pause.done()
     bus.tell(True)

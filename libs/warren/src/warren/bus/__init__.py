@@ -1,4 +1,4 @@
-"""The Bus: what Warren asks of a broker, on one page. ``rabbit.py`` keeps it over AMQP 0-9-1, ``memory.py`` inside one process.
+"""The Bus: what Warren asks of a broker, on one page. ``rabbit`` keeps it over AMQP 0-9-1, ``memory`` inside one process.
 
 ``tests/contract/test_bus.py`` is the suite that every implementation passes. What a caller may rely on:
 

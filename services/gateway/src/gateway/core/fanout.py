@@ -1,5 +1,5 @@
 """Fanout: messages of a room ▶ the outboxes of its members. The rules of who gets what are here, the hot loop over members in
-``runs.py``.
+``frame_batch.py``.
 
 Each member is given message N where it stands at N-1. Nearly all stand where their room stands and share one run of bytes; a
 sender gets no copy of its own message unless that says so, and who is apart gets only what is not numbered. What is seen or

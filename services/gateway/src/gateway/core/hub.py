@@ -166,7 +166,7 @@ class Hub:
         nothing that is numbered while it stands lower than its room.
         """
         result = Delivered([0] * len(messages))
-        spreading = Fanout(now_ms, result, self._recent)
+        fanout = Fanout(now_ms, result, self._recent)
         at, end = 0, len(messages)
         while at < end:
             room = messages[at].room
@@ -176,7 +176,7 @@ class Hub:
                 at += 1
             entry = self._entry(room)
             if entry is not None:
-                spreading.run(entry, messages, begin, at)
+                fanout.run(entry, messages, begin, at)
         return self._done(result)
 
     def give(

@@ -51,7 +51,7 @@ class GatewayContext:
     authenticator: Authenticator
     clock: Clock
     metrics: GatewayMetrics
-    entrance: ClientPublisher
+    client_publisher: ClientPublisher
     shards: int
     history: Callable[[envelope.HistoryQuery], None]  # answers it, at once or later
     left: Callable[[str, str], None]  # (room, connection): it is no member any more
@@ -322,7 +322,7 @@ class Connection(Member):
                 case actions.Send():
                     self._send(action.message)
                 case actions.Publish():
-                    error = self._around.entrance.publish(action)
+                    error = self._around.client_publisher.publish(action)
                     if error is not None:
                         self.undelivered(action.envelope.id, error)
                 case actions.Join() if self.session.state is not State.CLOSED:  # else its room's leave went before it

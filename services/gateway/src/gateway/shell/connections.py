@@ -123,7 +123,7 @@ class Connections:
         """Return everyone."""
         return list(self._guests.values())
 
-    def connections(self) -> list[Connection]:
+    def all(self) -> list[Connection]:
         """Return the clients."""
         return [guest for guest in self._guests.values() if isinstance(guest, Connection)]
 
@@ -142,7 +142,7 @@ class Connections:
 
     def degraded(self, up: bool) -> None:
         """Tell everyone that the broker is away, or back."""
-        for connection in self.connections():
+        for connection in self.all():
             connection.degraded(up)
 
     async def start(self) -> None:

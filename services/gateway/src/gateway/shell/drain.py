@@ -28,7 +28,7 @@ class Drain:
 
     def __init__(
         self,
-        lobby: Connections,
+        connections: Connections,
         uplink: Uplink,
         readiness: Readiness,
         clock: Clock,
@@ -37,7 +37,7 @@ class Drain:
         deadline_s: float,
     ) -> None:
         """``window_s``: over how long clients are sent away; ``deadline_s``: when it is over at the latest."""
-        self._lobby = lobby
+        self._connections = connections
         self._uplink = uplink
         self._readiness = readiness
         self._clock = clock
@@ -47,13 +47,13 @@ class Drain:
     async def run(self) -> bool:
         """Drain; return whether everyone had left, and all leaves were sent, before the deadline."""
         self._readiness.drain()
-        self._lobby.end_ages()
-        began, count = self._clock.monotonic(), len(self._lobby)
+        self._connections.end_ages()
+        began, count = self._clock.monotonic(), len(self._connections)
         event(_log, "drain_begins", connections=count, window_ms=round(self._window_s * 1_000))
         try:
             async with asyncio.timeout(self._deadline_s):
                 await self._send_away()
-                await self._lobby.empty()
+                await self._connections.empty()
                 await self._uplink.flush()
             done = True
         except TimeoutError:
@@ -61,7 +61,7 @@ class Drain:
         event(
             _log,
             "drain_ends",
-            connections=len(self._lobby),
+            connections=len(self._connections),
             duration_ms=round((self._clock.monotonic() - began) * 1_000),
             in_time=done,
         )
@@ -69,14 +69,14 @@ class Drain:
 
     async def _send_away(self) -> None:
         """Give everyone a slot, and close who is still here a moment after it."""
-        clients = self._lobby.connections()
+        clients = self._connections.all()
         slots = [self._window_s * index / len(clients) for index in range(len(clients))]
         for client, slot in zip(clients, slots, strict=True):
             client.drain(round(slot * 1_000))
         began = self._clock.monotonic()
         grace_s = min(GRACE_S, self._window_s)
         index = 0
-        while len(self._lobby) and index < len(clients):
+        while len(self._connections) and index < len(clients):
             now = self._clock.monotonic() - began
             while index < len(clients) and slots[index] + grace_s <= now:
                 clients[index].end(CloseCode.DRAINING)
@@ -84,5 +84,5 @@ class Drain:
             if index < len(clients):
                 await asyncio.sleep(min(STEP_S, max(0.0, slots[index] + grace_s - now)))
         # The echo route's, and whoever came in at the last moment.
-        for guest in self._lobby.guests():
+        for guest in self._connections.guests():
             guest.end(CloseCode.DRAINING)

@@ -68,13 +68,13 @@ class HeartbeatSender:
         self._now.set()
 
     async def _run(self) -> None:
-        knock = QueueProbe(self._bus, self._topology.egress, self._make().gateway)
+        queue_probe = QueueProbe(self._bus, self._topology.egress, self._make().gateway)
         loop = asyncio.get_running_loop()
         while True:
             self._now.clear()
             began_at, next_at = self._clock.monotonic(), loop.time() + self._every_s
             await self._overlap.run(self._beat)
-            await self._overlap.run(lambda: self._try(knock))
+            await self._overlap.run(lambda: self._try(queue_probe))
             try:
                 async with asyncio.timeout_at(next_at):
                     await self._now.wait()
@@ -85,8 +85,8 @@ class HeartbeatSender:
     async def _beat(self) -> None:
         await self._send(self._make())
 
-    async def _try(self, knock: QueueProbe) -> None:
-        if await knock.shut():
+    async def _try(self, queue_probe: QueueProbe) -> None:
+        if await queue_probe.shut():
             self._on_unreachable("nothing reaches our queue")
 
     async def _send(self, said: envelope.Heartbeat | envelope.Leaving) -> None:

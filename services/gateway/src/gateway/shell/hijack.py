@@ -2,7 +2,7 @@
 
 aiohttp's request, its parser, its buffers and its two tasks for each connection are there for HTTP; a WebSocket that stays for hours needs none of
 them. The transport gets another protocol, and aiohttp is told that it has lost the connection, which frees all that it held. Nothing
-is written here, and nothing is decided. ``wire.py`` calls it.
+is written here, and nothing is decided. ``websocket_transport.py`` calls it.
 """
 
 from __future__ import annotations

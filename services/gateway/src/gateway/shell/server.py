@@ -76,13 +76,13 @@ class Server:
     def __init__(
         self,
         settings: ListenSettings,
-        lobby: Connections,
+        connections: Connections,
         readiness: Readiness,
         around: GatewayContext,
         session: SessionConfig,
         namespaces: Namespaces,
         outbox: OutboxLimits,
-        turns: EventLoopProgress,
+        progress: EventLoopProgress,
         memory: MemoryLimiter,
         unknown: Unknown,
         *,
@@ -96,13 +96,13 @@ class Server:
         served beside ours.
         """
         self._settings = settings
-        self._lobby = lobby
+        self._connections = connections
         self._readiness = readiness
         self._around = around
         self._session = session
         self._namespaces = namespaces
         self._outbox = outbox
-        self._turns = turns
+        self._progress = progress
         self._memory = memory
         self._unknown = unknown
         self._close_timeout_s = close_timeout_s
@@ -167,7 +167,7 @@ class Server:
         with self._place(request, offer) as (wire, response):
             variant = frames.variant_of(offer.subprotocol == websocket_upgrade.MSGPACK, offer.window)
             session = Session(
-                self._lobby.next_id(),
+                self._connections.next_id(),
                 self._session,
                 self._namespaces,
                 frames.codec_of(variant),
@@ -184,13 +184,13 @@ class Server:
         with self._place(request, offer) as (wire, response):
             heartbeat_s = self._session.heartbeat_ms / 1_000
             echo = Echo(wire, window=offer.window, heartbeat_s=heartbeat_s, now=self._around.clock.monotonic())
-            self._begin(self._lobby.next_id(), echo)
+            self._begin(self._connections.next_id(), echo)
         return response
 
     def _begin(self, name: str, guest: Connection | Echo) -> None:
         """Let a guest in who has a place and an open wire, and serve it in a task of its own."""
         guest.wire.on_excess = guest.end
-        self._lobby.enter(name, guest)
+        self._connections.enter(name, guest)
         self._serving.add(asyncio.get_running_loop().create_task(self._serve(name, guest)))
 
     async def _serve(self, name: str, guest: Connection | Echo) -> None:
@@ -199,8 +199,8 @@ class Server:
         finally:
             if isinstance(guest, Connection):
                 guest.finish()
-            self._lobby.leave(name)
-            self._lobby.free()
+            self._connections.leave(name)
+            self._connections.free()
             self._serving.discard(asyncio.current_task())
 
     @contextmanager
@@ -213,7 +213,7 @@ class Server:
             wire, response = self._open(request, offer)
             yield wire, response
         except BaseException:
-            self._lobby.free()
+            self._connections.free()
             if wire is not None:
                 wire.cut()
             raise
@@ -225,7 +225,7 @@ class Server:
             deflate=offer.deflate,
             close_timeout_s=self._close_timeout_s,
             now=self._around.clock.monotonic,
-            turns=self._turns,
+            progress=self._progress,
             memory=self._memory,
             unknown=self._unknown if request.path == "/ws" else None,
             paced=request.path == "/ws",
@@ -254,7 +254,7 @@ class Server:
             raise self._refusal("subprotocol", web.HTTPBadRequest, f"Subprotocols spoken here: {spoken}.")
         extensions = ",".join(headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS, ()))
         deflate = negotiate(extensions) if self._settings.deflate else None
-        if not self._lobby.reserve():
+        if not self._connections.reserve():
             raise self._refusal("full", web.HTTPServiceUnavailable, "This pod is full; connect again.")
         return Offer(subprotocol, deflate)
 

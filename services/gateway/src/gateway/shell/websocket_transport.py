@@ -50,9 +50,35 @@ class WebSocketTransport(asyncio.Protocol):
     """One WebSocket."""
 
     __slots__ = (
-        "_blocked", "_close_timeout_s", "_closing_at", "_cut", "_deaf", "_drained", "_extensions", "_flooded",
-        "_floor", "_floor_ends", "_gone", "_holding", "_incoming", "_last", "_late", "_memory", "_now", "_pong", "_reader", "_rest",
-        "_transport", "_turns", "bytes_out", "close_code", "counted", "heard", "messages_out", "on_excess", "outbox",
+        "_blocked",
+        "_close_timeout_s",
+        "_closing_at",
+        "_cut",
+        "_deaf",
+        "_drained",
+        "_extensions",
+        "_flooded",
+        "_floor",
+        "_floor_ends",
+        "_gone",
+        "_holding",
+        "_incoming",
+        "_last",
+        "_late",
+        "_memory",
+        "_now",
+        "_pong",
+        "_progress",
+        "_reader",
+        "_rest",
+        "_transport",
+        "bytes_out",
+        "close_code",
+        "counted",
+        "heard",
+        "messages_out",
+        "on_excess",
+        "outbox",
     )  # fmt: skip
 
     def __init__(
@@ -63,7 +89,7 @@ class WebSocketTransport(asyncio.Protocol):
         deflate: Deflate | None,
         close_timeout_s: float,
         now: Callable[[], float],
-        turns: EventLoopProgress,
+        progress: EventLoopProgress,
         memory: MemoryLimiter,
         unknown: Unknown | None = None,
         paced: bool = True,
@@ -80,7 +106,7 @@ class WebSocketTransport(asyncio.Protocol):
         self._now = now
         self._closing_at: float | None = None  # when it is cut at the latest
         self._pong: bytes | None = None
-        self._turns = turns
+        self._progress = progress
         self._memory = memory
         self.counted = False  # the memory's to write: it looks at what this one holds
         self.on_excess: Callable[[CloseCode], None] | None = None  # ends the connection, for it holds too much
@@ -101,13 +127,13 @@ class WebSocketTransport(asyncio.Protocol):
     def open(self, request: web.Request, subprotocol: str) -> web.StreamResponse:
         """Answer the upgrade; return the response that the route gives back at once. Raises NoWebSocket, ConnectionError."""
         answer = websocket_upgrade.answer(request.headers, request.version, subprotocol, self._extensions)
-        parted = part(request, self)
-        self._transport, self._blocked = parted.transport, parted.blocked
+        hijacked = part(request, self)
+        self._transport, self._blocked = hijacked.transport, hijacked.blocked
         self._transport.set_write_buffer_limits(TRANSPORT_BYTES)
         self._transport.write(answer)
-        if parted.rest:
-            self._incoming.feed(parted.rest, self._turns.since)
-        return parted.response
+        if hijacked.rest:
+            self._incoming.feed(hijacked.rest, self._progress.since)
+        return hijacked.response
 
     @property
     def ended(self) -> bool:
@@ -144,9 +170,9 @@ class WebSocketTransport(asyncio.Protocol):
         self.heard = True
         if self._deaf:
             return
-        if self._floor is not None and self._turns.since > self._floor_ends:
+        if self._floor is not None and self._progress.since > self._floor_ends:
             self._floor = None  # the loop has asked the socket since, and nothing was there
-        since = self._turns.since if self._floor is None else self._floor
+        since = self._progress.since if self._floor is None else self._floor
         self._floor = None
         if len(data) >= FULL_READ:
             self._floor, self._floor_ends = since, self._now()
@@ -243,7 +269,7 @@ class WebSocketTransport(asyncio.Protocol):
         if not self._holding and not self._transport.is_closing():
             self._holding = True
             if self._floor is None:
-                self._floor = self._turns.since
+                self._floor = self._progress.since
             self._floor_ends = math.inf
             self._transport.pause_reading()
 

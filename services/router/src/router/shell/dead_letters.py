@@ -29,9 +29,9 @@ _logger = get_logger("router.dead_letters")
 class DeadLetters:
     """Sets aside in one dead-letter exchange."""
 
-    def __init__(self, steady: RetryingPublisher, exchange: str, metrics: RouterMetrics) -> None:
+    def __init__(self, publisher: RetryingPublisher, exchange: str, metrics: RouterMetrics) -> None:
         """``exchange`` is the topology's."""
-        self._steady = steady
+        self._publisher = publisher
         self._exchange = exchange
         self._metrics = metrics
 
@@ -54,4 +54,4 @@ class DeadLetters:
             timestamp_ms=properties.timestamp_ms,
             headers={**own, **more},
         )
-        await self._steady.publish(self._exchange, "", body[:MAX_BODY_BYTES], kept)
+        await self._publisher.publish(self._exchange, "", body[:MAX_BODY_BYTES], kept)

@@ -67,7 +67,7 @@ class Egress:
         self,
         bus: Bus,
         topology: Topology,
-        steady: RetryingPublisher,
+        publisher: RetryingPublisher,
         clock: Clock,
         metrics: RouterMetrics,
         tracing: Tracing,
@@ -79,7 +79,7 @@ class Egress:
         """``suspect`` is told of a gateway that could not be reached."""
         self._bus = bus
         self._topology = topology
-        self._steady = steady
+        self._publisher = publisher
         self._clock = clock
         self._metrics = metrics
         self._tracing = tracing
@@ -200,7 +200,7 @@ class Egress:
     async def _pause(self, way: _Way, failed: str, longest_s: float) -> None:
         """Wait a little: no longer than the broker is away, or than the gateway is silent."""
         if not failed:
-            await self._steady.wait(longest_s)
+            await self._publisher.wait(longest_s)
             return
         way.heard.clear()
         with contextlib.suppress(TimeoutError):

@@ -39,7 +39,7 @@ class Events:
         self,
         bus: Bus,
         topology: Topology,
-        steady: RetryingPublisher,
+        publisher: RetryingPublisher,
         metrics: RouterMetrics,
         shard: int,
         kinds: frozenset[str],
@@ -49,7 +49,7 @@ class Events:
         self.backlog = EventBacklog(shard, kinds)
         self._bus = bus
         self._topology = topology
-        self._steady = steady
+        self._publisher = publisher
         self._metrics = metrics
         self._shard = shard
         self._progressed = progressed
@@ -124,7 +124,7 @@ class Events:
                     self.backlog.done(waiting[:1])
                     waiting, pause, tries = waiting[1:], FIRST_PAUSE_S, 0
                     continue
-            await self._steady.wait(pause)
+            await self._publisher.wait(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
     def _give_up(self, events: Sequence[Due], failure: BaseException) -> None:

@@ -65,7 +65,7 @@ class Heartbeat:
         self._queue = queue
         self._on_shut = on_shut
         self._dead = dead
-        self._knock = QueueProbe(bus, topology.routers, router)
+        self._queue_probe = QueueProbe(bus, topology.routers, router)
         self._overlap = Overlap("router-heartbeat", every_s / 4)
         self._probes: dict[str, QueueProbe] = {}
         self._probing: dict[str, asyncio.Task[None]] = {}
@@ -185,19 +185,21 @@ class Heartbeat:
             self._probes = {
                 name: self._probes.get(name) or QueueProbe(self._bus, self._topology.routers, name) for name in speakers
             }
-            for name, knock in self._probes.items():
+            for name, queue_probe in self._probes.items():
                 if name not in self._probing:  # one that is not answered holds up none of the others
-                    self._probing[name] = supervised(loop.create_task(self._try(name, knock), name="router-probe"))
+                    self._probing[name] = supervised(
+                        loop.create_task(self._try(name, queue_probe), name="router-probe")
+                    )
 
-    async def _try(self, name: str, knock: QueueProbe) -> None:
+    async def _try(self, name: str, queue_probe: QueueProbe) -> None:
         try:
-            if await knock.shut():
+            if await queue_probe.shut():
                 self._dead(name)
         finally:
             del self._probing[name]
 
     async def _try_own(self) -> None:
-        if await self._knock.shut():
+        if await self._queue_probe.shut():
             self._on_shut()
 
     async def _say_now(self) -> None:

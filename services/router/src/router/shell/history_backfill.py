@@ -35,7 +35,7 @@ class HistoryBackfill:
         self,
         bus: Bus,
         stream: str,
-        steady: RetryingPublisher,
+        publisher: RetryingPublisher,
         beginning: LogBeginning,
         present: Fold,
         made: Callable[[], History],
@@ -50,7 +50,7 @@ class HistoryBackfill:
         self.over = False  # whether there is nothing more to come
         self._bus = bus
         self._stream = stream
-        self._steady = steady
+        self._publisher = publisher
         self._beginning = beginning
         self._present = present
         self._before = present.offset
@@ -87,7 +87,7 @@ class HistoryBackfill:
                 if not await patiently(self._bus, self._stream, start, self._take, PATIENCE_S, prefetch=self._prefetch):
                     break
             except BusUnavailable:
-                await self._steady.wait(LONGEST_PAUSE_S)
+                await self._publisher.wait(LONGEST_PAUSE_S)
             except UnknownVersion:  # who reads the log itself will say so
                 break
         self.over = True

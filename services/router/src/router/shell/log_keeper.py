@@ -36,7 +36,7 @@ class LogKeeper:
         self._speaks = speaks
         self._upkeep = LogMaintenance(context.limits.bounds, context.limits.marks)
         self._unknown = UnknownLives()
-        self._writer = LogWriter(context.steady, context.topology, number, speaks)
+        self._writer = LogWriter(context.publisher, context.topology, number, speaks)
         self._checkpoints = Checkpoints(context.router, number, self._writer, context.metrics, self._sized)
         stream, shards = context.topology.log(number).name, context.topology.shards
         self._end = LogEnd(

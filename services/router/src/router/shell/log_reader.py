@@ -77,7 +77,7 @@ class LogReader:
         bus: Bus,
         stream: str,
         clock: Clock,
-        steady: RetryingPublisher,
+        publisher: RetryingPublisher,
         shard: int,
         shards: int,
         follower: Follower,
@@ -90,7 +90,7 @@ class LogReader:
         self.forked = False  # whether another entry stood in the last one's place when it was last begun anew
         self._bus = bus
         self._stream = stream
-        self._steady = steady
+        self._publisher = publisher
         self._shard = shard
         self._follower = follower
         self._beginning = LogBeginning(bus, stream, clock, shard, shards, prefetch=prefetch)
@@ -150,7 +150,7 @@ class LogReader:
                 if self._bus.up:
                     event(_logger, "log_read_failed", level=logging.WARNING, stream=self._stream, reason=str(error))
                 pause = FIRST_PAUSE_S if self._offset != before else pause
-                await self._steady.wait(pause)
+                await self._publisher.wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_S)
             except UnknownVersion as error:  # that of a checkpoint
                 self._unknown = error

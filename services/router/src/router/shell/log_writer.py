@@ -32,9 +32,11 @@ def begins_anew(entry: Envelope) -> bool:
 class LogWriter:
     """One shard's."""
 
-    def __init__(self, steady: RetryingPublisher, topology: Topology, shard: int, wanted: Callable[[], bool]) -> None:
+    def __init__(
+        self, publisher: RetryingPublisher, topology: Topology, shard: int, wanted: Callable[[], bool]
+    ) -> None:
         """``wanted`` says whether we may still write."""
-        self._steady = steady
+        self._publisher = publisher
         self._topology = topology
         self._shard = shard
         self._wanted = wanted
@@ -79,7 +81,7 @@ class LogWriter:
                 first = self._waiting[0]
                 entry, confirmed = first
                 tries = iter((True,)) if begins_anew(entry) else repeat(True)
-                written = await self._steady.publish(
+                written = await self._publisher.publish(
                     self._topology.ingress, key, encode([entry]), _PROPERTIES, partial(self._wants, first, tries)
                 )
                 if not self._is_first(first):

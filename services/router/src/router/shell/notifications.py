@@ -64,8 +64,8 @@ class Notifications:
         self,
         bus: Bus,
         topology: Topology,
-        steady: RetryingPublisher,
-        aside: DeadLetters,
+        publisher: RetryingPublisher,
+        dead_letters: DeadLetters,
         clock: Clock,
         metrics: RouterMetrics,
         tracing: Tracing,
@@ -84,8 +84,8 @@ class Notifications:
         self._numbers = itertools.count(1)
         self._bus = bus
         self._topology = topology
-        self._steady = steady
-        self._aside = aside
+        self._publisher = publisher
+        self._dead_letters = dead_letters
         self._clock = clock
         self._metrics = metrics
         self._tracing = tracing
@@ -254,7 +254,7 @@ class Notifications:
             if generation == current
         ]
         try:
-            sent = bool(messages) and await self._steady.publish(
+            sent = bool(messages) and await self._publisher.publish(
                 self._topology.ingress,
                 self._topology.shard_key(shard),
                 encode([Notified(self._router, self._clock.wall_us()), *messages]),
@@ -288,7 +288,7 @@ class Notifications:
                 properties = replace(properties, content_type=JSON_TYPE)
                 more[INDEX_HEADER] = refused.index
             try:
-                await self._aside.put(refused.body, reason, properties, more)
+                await self._dead_letters.put(refused.body, reason, properties, more)
             except Exception as error:  # noqa: BLE001 - ours; the broker sets it aside, and it holds no place of the prefetch
                 event(_logger, "aside_failed", level=logging.ERROR, reason=reason, error=error)
                 refused.settled.reject(requeue=False)

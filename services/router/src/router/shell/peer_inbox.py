@@ -50,7 +50,7 @@ class PeerInbox:
         clock: Clock,
         gateways: GatewayLeases,
         routers: RouterLeases,
-        doors: StaleQueues,
+        stale_queues: StaleQueues,
         metrics: RouterMetrics,
         *,
         deaf_s: float,
@@ -64,7 +64,7 @@ class PeerInbox:
         self._clock = clock
         self._gateways = gateways
         self._routers = routers
-        self._doors = doors
+        self._stale_queues = stale_queues
         self._metrics = metrics
         self._moved: Callable[[], None] = lambda: None
         self._shards: Sequence[Shard] = ()
@@ -121,13 +121,13 @@ class PeerInbox:
             return
         for gateway in self._gateways.expire(now):
             event(_logger, "gateway_gone", level=logging.WARNING, gateway=gateway, reason="no heartbeat")
-            self._doors.gone(gateway)
+            self._stale_queues.gone(gateway)
         gone = self._routers.expire(now)
         for router in gone:
             if router == self._router:
                 continue  # whoever hears nobody does not hear itself either
             event(_logger, "router_gone", level=logging.WARNING, router=router, reason="no heartbeat")
-            self._doors.gone(router)
+            self._stale_queues.gone(router)
         if gone:
             self._moved()
 
@@ -140,7 +140,7 @@ class PeerInbox:
         """Nothing reaches this router any more."""
         if self._routers.leaving(router):
             event(_logger, "router_gone", level=logging.WARNING, router=router, reason="nobody is behind its inbox")
-            self._doors.gone(router)
+            self._stale_queues.gone(router)
             self._moved()
 
     def _source(self) -> Source:
@@ -187,17 +187,17 @@ class PeerInbox:
             case Heartbeat():
                 self._gateway_lives(envelope)
             case Leaving():
-                self._doors.left(envelope.gateway)
+                self._stale_queues.left(envelope.gateway)
                 if self._gateways.leaving(envelope.gateway):
                     event(_logger, "gateway_gone", gateway=envelope.gateway, reason="leaving")
             case RouterHeartbeat():
                 self._hears_itself = self._hears_itself or envelope.router == self._router
-                self._doors.seen(envelope.router, envelope.queue)
+                self._stale_queues.seen(envelope.router, envelope.queue)
                 if self._routers.heartbeat(envelope, self._clock.monotonic()):
                     event(_logger, "router_here", router=envelope.router)
                 self._moved()
             case RouterLeaving():
-                self._doors.left(envelope.router)
+                self._stale_queues.left(envelope.router)
                 if self._routers.leaving(envelope.router):
                     event(_logger, "router_gone", router=envelope.router, reason="leaving")
                     self._moved()
@@ -213,7 +213,7 @@ class PeerInbox:
                 event(_logger, "gateway_here", gateway=beat.gateway)
             case Heard.REBORN:
                 event(_logger, "gateway_reborn", gateway=beat.gateway)
-                self._doors.gone(beat.gateway)  # that of the former life
+                self._stale_queues.gone(beat.gateway)  # that of the former life
             case Heard.KNOWN | Heard.BACK:
                 pass
-        self._doors.seen(beat.gateway, beat.queue)
+        self._stale_queues.seen(beat.gateway, beat.queue)

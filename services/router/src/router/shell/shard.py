@@ -48,7 +48,7 @@ class Shard:
         self._events = Events(
             context.bus,
             context.topology,
-            context.steady,
+            context.publisher,
             context.metrics,
             number,
             context.events,
@@ -287,7 +287,7 @@ class Shard:
                     context.bus,
                     stream,
                     context.clock,
-                    context.steady,
+                    context.publisher,
                     self.number,
                     context.topology.shards,
                     self,

@@ -42,7 +42,7 @@ class ShardContext:
     router: str
     topology: Topology
     bus: Bus
-    steady: RetryingPublisher
+    publisher: RetryingPublisher
     clock: Clock
     gateways: GatewayLeases
     routers: RouterLeases

@@ -1,6 +1,6 @@
 """ShardHistory: the messages of one shard that members may still ask for, and the answers to who asks.
 
-It is filled by what is read, and by what lies before that (``history_filler.py``): as long as that is under way, who asks for what is not there is
+It is filled by what is read, and by what lies before that (``history_backfill.py``): as long as that is under way, who asks for what is not there is
 not answered, and asks again. ``shard.py`` has one.
 """
 
@@ -49,7 +49,7 @@ class ShardHistory:
         self._filler = HistoryBackfill(
             context.bus,
             stream,
-            context.steady,
+            context.publisher,
             LogBeginning(context.bus, stream, context.clock, self._number, shards, prefetch=prefetch),
             fold,
             self._made,

@@ -22,13 +22,13 @@ async def started(broker: MemoryBroker, topology: Topology = TOPOLOGY) -> Memory
 async def test_a_confirm_comes_in_a_later_turn() -> None:
     """A publish is not over in the turn in which it was called, so what comes meanwhile can go as a batch."""
     bus = await started(MemoryBroker())
-    turns: list[str] = []
+    progress: list[str] = []
     task = asyncio.create_task(bus.publish(TOPOLOGY.ingress, "0", b"x"))
-    task.add_done_callback(lambda _: turns.append("confirmed"))
-    asyncio.get_running_loop().call_soon(turns.append, "next turn")
+    task.add_done_callback(lambda _: progress.append("confirmed"))
+    asyncio.get_running_loop().call_soon(progress.append, "next turn")
     await task
     await asyncio.sleep(0)
-    assert turns == ["next turn", "confirmed"]
+    assert progress == ["next turn", "confirmed"]
 
 
 async def test_a_publish_under_way_at_a_cut_is_not_confirmed() -> None:

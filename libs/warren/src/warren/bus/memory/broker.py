@@ -1,7 +1,7 @@
 """MemoryBroker: exchanges, bindings, queues and streams inside one process, shared by the MemoryBuses of several services.
 
 It is the broker's side: it routes, refuses and deletes, synchronously, and has no task. It also offers what can go wrong (``cut``,
-``restore``, ``delete``) to tests. It never keeps anything on disk. ``memory.py`` calls it.
+``restore``, ``delete``) to tests. It never keeps anything on disk. ``bus.py`` calls it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 It keeps RabbitMQ's rules: what is given back comes first and in its order, one consumer at a time where the queue says so, a full queue
 refuses or drops its oldest, and what can't be delivered goes to the dead-letter exchange with a reason. Consumers are called in a
-later turn of the event loop, never inside the publish. Nothing here knows a bus or a binding. ``memory_broker.py`` calls it.
+later turn of the event loop, never inside the publish. Nothing here knows a bus or a binding. ``broker.py`` calls it.
 """
 
 from __future__ import annotations

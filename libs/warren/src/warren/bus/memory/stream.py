@@ -1,7 +1,7 @@
 """MemoryStream: a memory broker's stream: an append-only log that drops its beginning, a segment at a time.
 
 Its records keep the time at which they were written, so that a reader can begin there. It calls nobody: a reader asks for what is there and is woken
-when there is more, or when the stream is gone. ``memory_broker.py`` makes it, ``memory.py`` reads it.
+when there is more, or when the stream is gone. ``broker.py`` makes it, ``bus.py`` reads it.
 """
 
 from __future__ import annotations

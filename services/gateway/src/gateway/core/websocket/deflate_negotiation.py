@@ -2,7 +2,7 @@
 
 An offer is taken as a whole or not at all: a parameter that is unknown, twice there, or has no legal value declines it, and the next one is looked
 at. The answer names what was offered and can be kept, never a parameter that the client did not name, but ``server_no_context_takeover``.
-The work grows with the length of the header, whatever it holds. It compresses nothing; ``frames.py`` does, ``assembly.py`` inflates.
+The work grows with the length of the header, whatever it holds. It compresses nothing; ``frames.py`` does, ``frame_parser.py`` inflates.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Bytes wait as they came until they are asked for, one frame at a time, so that what a client sends ahead costs no more than its bytes. A
 frame is judged by its head, before its payload has come. It keeps at most the part of a message that has come, which is bounded by the
-limit; how many bytes may wait is its caller's business. It answers nothing and knows no time. ``incoming.py`` owns one for each connection.
+limit; how many bytes may wait is its caller's business. It answers nothing and knows no time. ``limited_reader.py`` owns one for each connection.
 """
 
 from __future__ import annotations
