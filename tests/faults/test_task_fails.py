@@ -68,7 +68,7 @@ async def _intake_batch(warren: Embedded) -> None:
     await warren.page_bus.publish(warren.topology.notify, "all", b"1", Properties())
 
 
-def _lobby_ticker(warren: Embedded) -> None:
+def _connections_ticker(warren: Embedded) -> None:
     warren.gateways[0].uplink.expire = breaking
 
 
@@ -102,9 +102,9 @@ def _rejoining(warren: Embedded) -> None:
         ("events-0", _events),
         ("egress", _egress),
         ("router-heartbeat", _router_heartbeat),
-        ("intake", _notifications),
+        ("notifications", _notifications),
         ("batcher", _intake_batch),
-        ("lobby-ticker", _lobby_ticker),
+        ("connections-ticker", _connections_ticker),
         ("uplink-0", _uplink),
         ("heartbeat", _heartbeat),
         ("questions", _questions),

@@ -2,7 +2,7 @@
 
 It drives a Batch with one task that lives only while there is something to send, so an idle destination costs nothing; a busy one of a process that
 is pressed is sent to at a beat (``batch.Pace``). It never reorders and never drops: ``send`` decides what a failure means (retry inside it, or raise
-to fail the waiters; where nobody waits, that is a fault). The router's intake has one per shard.
+to fail the waiters; where nobody waits, that is a fault). The router's notifications have one per shard.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Message: what every message must be like, whoever sends it: the form of its type, the length of its key, and how deep its payload may nest.
 
 It parses nothing and builds nothing; strings and bytes in, answers out. Each answer takes time that is linear in what is asked about, whatever
-it holds, and no loop of Python over its bytes. The gateway's codecs ask it for clients' messages, the router's intake for backends'
+it holds, and no loop of Python over its bytes. The gateway's codecs ask it for clients' messages, the router for backends'
 notifications, and namespaces for the types that they name.
 """
 

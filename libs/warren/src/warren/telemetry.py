@@ -9,7 +9,7 @@ standard variable asks for an exporter. Shells call it. Rooms and users are neve
     process          CONSUMER  router, from the shard's queue
     publish_egress   PRODUCER  router ▶ egress
     deliver          CONSUMER  gateway, to its members (how many: RECIPIENTS)
-    notify           CONSUMER  router's intake, a message from a backend
+    notify           CONSUMER  router takes a message from a backend
 """
 
 from __future__ import annotations

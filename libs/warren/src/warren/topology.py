@@ -164,7 +164,7 @@ class Topology:
         return (f"{self.prefix}.shard.0", f"{self.prefix}.history.0")
 
     def notify_queue(self) -> Queue:
-        """Return the queue of backends' notifications: one intake at a time, so that order per publisher and room is kept."""
+        """Return the queue of backends' notifications: one consumer at a time, so that order per publisher and room is kept."""
         return Queue(
             self.notify,
             "quorum",

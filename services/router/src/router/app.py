@@ -205,7 +205,7 @@ class Router:
         await self.probes.stop()
 
     async def _finish(self) -> None:
-        """End the intake, say goodbye, and speak for each shard until another router does."""
+        """Take no more notifications, say goodbye, and speak for each shard until another router does."""
         await self.notifications.stop()
         began = self._clock.monotonic()
         spoken = [shard for shard in self.shards if shard.speaks]

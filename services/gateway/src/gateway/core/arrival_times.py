@@ -2,7 +2,8 @@
 
 When the loop stands still, or a connection is not read for a while, the kernel keeps what comes and tells nobody when it came. So each chunk has a
 bound: the earliest time at which it may have come. A rate limit takes a message at the first moment from then on at which it had a place; who sends
-too fast wins nothing by that but what the gateway itself was late. Time is an argument. ``websocket/limited_reader.py`` keeps one for each connection.
+too fast wins nothing by that but what the gateway itself was late. Time is an argument. ``websocket/limited_reader.py`` keeps one for each
+connection.
 """
 
 from __future__ import annotations

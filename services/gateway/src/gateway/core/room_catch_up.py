@@ -5,9 +5,9 @@ pass it by until it stands where its room stands. Who can't be given all of it i
 under way for each room and serves all who lack something of it; it is repeated until it is answered. It keeps seqs, not messages, and sends
 nothing: steps come out, to be carried out in their order. The time is an argument.
 
-The downlink calls ``entered`` for each Entered item of the chain (in its place: what came before it is delivered), ``behind`` for the gaps
-that ``Hub.deliver`` reports, ``page``, and ``renew`` when a shard has a new speaker; the lobby calls ``tick``; whoever takes a member out of a room
-calls ``left``.
+The downlink calls ``entered`` for each Entered item of the chain (in its place: what came before it is delivered), ``behind`` for the gaps that
+``Hub.deliver`` reports, ``page``, and ``renew`` when a shard has a new speaker; ``connections.py`` calls ``tick``; whoever takes a member out of a
+room calls ``left``.
 """
 
 from __future__ import annotations

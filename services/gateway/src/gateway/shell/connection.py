@@ -3,7 +3,7 @@
 It is the hub's member too: what the hub puts on its outbox it writes. It decides nothing about the protocol; where a message can't be
 taken (no place, no broker) it tells the session so. While a shard's buffer is crowded the connection that publishes to it is
 not read, nor is one that has read too much of histories, or sends only what is refused. ``server.py`` makes one for each upgrade and runs it, the
-downlink brings answers, the lobby ticks it.
+downlink brings answers, ``connections.py`` ticks it.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ class Connection(Member):
         self._around.metrics.auth_failures(refusal.reason)
         self.do(self.session.refuse(str(refusal)))
 
-    # ── the routers, the lobby ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── the routers, the ticker ───────────────────────────────────────────────────────────────────────────────────────────
 
     def answer(self, reply: Reply) -> None:
         """Take what a router says to this connection."""

@@ -147,7 +147,7 @@ class Connections:
 
     async def start(self) -> None:
         """Begin to tick."""
-        self._task = supervised(asyncio.get_running_loop().create_task(self._run(), name="lobby-ticker"))
+        self._task = supervised(asyncio.get_running_loop().create_task(self._run(), name="connections-ticker"))
 
     async def stop(self) -> None:
         """Cut whoever is still here, and end."""

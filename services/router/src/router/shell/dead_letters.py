@@ -1,7 +1,7 @@
 """DeadLetters: what can't be handled is kept in a dead-letter queue with the reason, and counted; the rest goes on.
 
 It returns only once the broker has confirmed and a queue has it, so that what is acknowledged afterwards is never lost: where the
-dead-letter queue is missing, it waits for it. It never looks into what it keeps. The intake calls it.
+dead-letter queue is missing, it waits for it. It never looks into what it keeps. ``notifications.py`` calls it.
 """
 
 from __future__ import annotations

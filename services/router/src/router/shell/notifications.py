@@ -106,7 +106,7 @@ class Notifications:
 
     async def start(self) -> None:
         """Begin to take notifications."""
-        self._task = supervised(asyncio.get_running_loop().create_task(self._run(), name="intake"))
+        self._task = supervised(asyncio.get_running_loop().create_task(self._run(), name="notifications"))
         self._subscription = await self._bus.subscribe(
             lambda: Source(self._topology.notify_queue()),
             self._delivered,
@@ -297,7 +297,7 @@ class Notifications:
 
 
 def _guarded(check: Callable[[], T]) -> T | str:
-    """Return what a check finds, or that it failed; one notification must not end the intake of all, here and at the next router."""
+    """Return what a check finds, or that it failed; one notification must not end all of them, here and at the next router."""
     try:
         return check()
     except Exception as error:  # noqa: BLE001 - ours

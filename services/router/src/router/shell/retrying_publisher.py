@@ -1,7 +1,7 @@
 """RetryingPublisher: publishes until the broker has confirmed, however long it is away.
 
 For what must not be lost: notifications on their way to a shard, and what is set aside. What is repeated is the same bytes, so receivers
-that drop repeats by id see it once. The caller bounds what waits here (a prefetch, a batcher). The intake and the aside call it.
+that drop repeats by id see it once. The caller bounds what waits here (a prefetch, a batcher). Notifications and dead letters go by it.
 """
 
 from __future__ import annotations
