@@ -86,20 +86,32 @@ async def test_a_large_checkpoint_is_taken_a_little_in_each_turn(log):
     assert progress.count(2) > 50_000 / 512
 
 
+def looked_at(log, mark):
+    """Return the places up to the first that lies before ``mark``."""
+    tail = log.end - 1
+    places = []
+    for back in BACK:
+        if back >= tail:
+            return [*places, "first"]
+        places.append(tail - back)
+        if places[-1] <= mark:
+            return places
+    return [*places, "first"]
+
+
 async def test_it_looks_further_and_further_back(log):
-    """Each time by the same factor, and no further than the log reaches. However long ago the last entry was, nothing has to be waited for."""
+    """Each time twice as far, and no further than the log reaches. However long ago the last entry was, nothing has to be waited for."""
     log.put(RULES)
     more(log, BACK[1])
     mark = log.marked()
     more(log, BACK[1])
-    begun = await begin(log)
-    tail = log.end - 1
-    assert begun.start == mark
-    assert log.starts == ["last", *(tail - back for back in BACK[:2]), "first"]
-    log.starts.clear()
-    more(log, BACK[2])
     assert (await begin(log)).start == mark
-    assert log.starts == ["last", *(log.end - 1 - back for back in BACK[:3]), "first"]
+    assert log.starts == ["last", *looked_at(log, mark)]
+    log.starts.clear()
+    more(log, BACK[3])
+    assert (await begin(log)).start == mark
+    assert log.starts == ["last", *looked_at(log, mark)]
+    assert log.starts[-1] == "first"
 
 
 async def test_it_begins_where_others_say_that_the_newest_one_is(log):

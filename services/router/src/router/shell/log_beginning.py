@@ -25,9 +25,10 @@ from warren.logs import event, get_logger
 EMPTY_S = 0.5
 # What was asked for comes within this, or does not exist.
 PATIENCE_S = 2.0
-# How many entries back a checkpoint is looked for, one after the other. They grow by the same factor, so that at most some times as much is read as
-# stands behind the newest one. By entries and not by time: of a time after its last entry a stream gives nothing, and that has to be waited for.
-BACK = (50, 200, 800, 3_200, 12_800, 51_200, 204_800, 819_200)
+# How many entries back a checkpoint is looked for, one after the other, each twice as far: so at most three times as much is read as stands behind
+# the newest one, and at most twice as much of it applied. By entries and not by time: of a time after its last entry a stream gives nothing, and that
+# has to be waited for.
+BACK = tuple(50 << step for step in range(15))  # 50 to 819,200
 # Checkpoints may lie so far apart in time where there is anything to read; an older one is looked for beyond that.
 APART_S = 120
 
