@@ -22,7 +22,6 @@ MEMBERS = (
     "services/router/src/router",
     "services/embedded/src/embedded",
 )
-MAX_LINES = 400
 # The composition roots are tested whole, by tests/integration and tests/page.
 WITHOUT_TEST_FILE = {"__init__.py", "__main__.py", "app.py"}
 
@@ -159,10 +158,15 @@ def test_every_source_file_has_its_test_file() -> None:
     assert missing == []
 
 
-def test_no_source_file_is_too_long() -> None:
-    """A Python or JavaScript file past 400 lines wants to be split by noun (a test file past 600)."""
-    found = {name_of(path): len(path.read_text().splitlines()) for path in files(".py", ".js")}
-    assert {name: lines for name, lines in found.items() if lines > (600 if "tests/" in name else MAX_LINES)} == {}
+def test_markdown_has_short_lines() -> None:
+    """A sentence a line, and no line past 200 characters but rows of tables and pictures."""
+    long = [
+        f"{name_of(path)}:{number}"
+        for path in files(".md")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if len(line) > 200 and not line.lstrip().startswith(("|", "!["))
+    ]
+    assert long == []
 
 
 def test_every_module_says_what_it_is_for() -> None:
