@@ -1,7 +1,9 @@
-"""The cores of routers and gateways in one process, wired as in production but without sockets, broker or event loop: one message's whole walk.
+"""The cores of routers and gateways in one process, wired as in production but without sockets, broker or
+event loop: one message's whole walk.
 
-What is left of a message's cost is that of deciding and spelling: session, envelopes, fold, history, feeds, hub, frames, outbox. One shard stands for
-all of them (it holds all rooms, more than it ever would), so that the number of rooms alone changes from one run to the next.
+What is left of a message's cost is that of deciding and spelling: session, envelopes, fold, history, feeds,
+hub, frames, outbox. One shard stands for all of them (it holds all rooms, more than it ever would), so that
+the number of rooms alone changes from one run to the next.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ from warren.namespaces import Namespaces
 
 AT_US = 1_800_000_000_000_000
 TEXT = '{"type":"CHAT","room":"%s","id":"%x","payload":{"text":"' + "x" * 170 + '"},"version":"1.0"}'
-# A whole shard's history would take longer to fill than all that is measured; what matters is that it is full.
+# A whole shard's history would take longer to fill than all that is measured; what matters is that it is
+# full.
 HISTORY_BYTES = 4 * 1024 * 1024
 RECENT_BYTES = 4 * 1024 * 1024
 RING_BYTES = 4 * 1024 * 1024
@@ -153,7 +156,9 @@ class Cores:
         self.fold = Fold(0, 1)
         self.feeds = Feeds("r", 0, RING_BYTES)
         self.history = History(HISTORY_BYTES, HISTORY_BYTES, 0)
-        self.gateways = {f"g{number}": GatewayCore(f"g{number}", self._namespaces) for number in range(gateways)}
+        self.gateways = {
+            f"g{number}": GatewayCore(f"g{number}", self._namespaces) for number in range(gateways)
+        }
         self._append(wire.encode([RULES]))
         self.feeds.begin()
         for gateway in self.gateways.values():
@@ -165,7 +170,9 @@ class Cores:
         self._order: list[str] = []
 
     def populate(self, rooms: int, size: int, guests: int, spread: int) -> None:
-        """Let ``guests`` clients in, and make ``rooms`` rooms with ``size`` members each, on at most ``spread`` gateways."""
+        """Let ``guests`` clients in, and make ``rooms`` rooms with ``size`` members each, on at most
+        ``spread`` gateways.
+        """
         names = list(self.gateways)
         for number in range(guests):
             gateway = self.gateways[names[number % len(names)]]
@@ -184,7 +191,9 @@ class Cores:
                 self.route(gateway, gateway.hear(guest, f'{{"type":"JOIN","room":"{room}","payload":null}}'))
 
     def spoken(self, count: int, talking: int = 0) -> list[tuple[GatewayCore, Guest, str]]:
-        """Return ``count`` messages, each of another room than the one before it, from random members; in ``talking`` rooms (0: in all)."""
+        """Return ``count`` messages, each of another room than the one before it, from random members; in
+        ``talking`` rooms (0: in all).
+        """
         spoken = []
         for _ in range(count):
             if not self._order:
@@ -197,7 +206,9 @@ class Cores:
         return spoken
 
     def walk(self, spoken: Sequence[tuple[GatewayCore, Guest, str]]) -> None:
-        """Bring messages from their senders to all members, and the ACKs back: BATCH messages of all gateways together."""
+        """Bring messages from their senders to all members, and the ACKs back: BATCH messages of all gateways
+        together.
+        """
         for begin in range(0, len(spoken), BATCH):
             batches: dict[str, list[wire.Envelope]] = {}
             for gateway, guest, text in spoken[begin : begin + BATCH]:

@@ -1,13 +1,16 @@
-"""The curve from idle to full: latency and CPU at each rate, for several settings or checkouts in turn, and their ratios.
+"""The curve from idle to full: latency and CPU at each rate, for several settings or checkouts in turn, and
+their ratios.
 
     python -m bench.curve                                                            # 500 rooms of 10: 200 to 4,000 a second, then saturated
     python -m bench.curve --variant at-once=WARREN_GATEWAY_BATCH_INTERVAL_MS=0,WARREN_ROUTER_BATCH_INTERVAL_MS=0 --variant default
     python -m bench.curve --variant old=@../older-checkout --variant new --mode notify
 
-A variant is a name, and behind ``=`` settings (NAME=VALUE) or a checkout (@FOLDER, run by its own ``.venv``), parted by commas.
-Each has gateways, routers and a RabbitMQ of its own, which stay up (unless ``--apart``); the load generator (``bench/load``, which needs Go) drives them in turn, each first in its round once.
-A round goes from the lowest rate to saturation and then to half of the rate found. Printed are the medians of the rounds, and for each variant after the first the median of the
-rounds' ratios to the first. CPU is in µs a delivery. The exit code is 1 where a message was lost, doubled or out of order.
+A variant is a name, and behind ``=`` settings (NAME=VALUE) or a checkout (@FOLDER, run by its own ``.venv``),
+parted by commas. Each has gateways, routers and a RabbitMQ of its own, which stay up (unless ``--apart``);
+the load generator (``bench/load``, which needs Go) drives them in turn, each first in its round once. A round
+goes from the lowest rate to saturation and then to half of the rate found. Printed are the medians of the
+rounds, and for each variant after the first the median of the rounds' ratios to the first. CPU is in µs a
+delivery. The exit code is 1 where a message was lost, doubled or out of order.
 """
 
 from __future__ import annotations
@@ -71,24 +74,32 @@ def variant_of(text: str) -> Variant:
             counts = int(gateways), int(routers)
             continue
         if not equals or not key.startswith("WARREN_"):
-            raise ValueError(f"{word!r} is neither a setting (WARREN_…=VALUE), nor @FOLDER, nor nodes=GATEWAYSxROUTERS")
+            raise ValueError(
+                f"{word!r} is neither a setting (WARREN_…=VALUE), nor @FOLDER, nor nodes=GATEWAYSxROUTERS"
+            )
         env[key] = value
     return Variant(name, env, python, counts)
 
 
 def points_of(report: dict[str, Any], rates: Sequence[str]) -> dict[str, Point]:
-    """Return a round's points from the load generator's report: by the rates that were asked for, then ``full`` and ``half``."""
+    """Return a round's points from the load generator's report: by the rates that were asked for, then
+    ``full`` and ``half``.
+    """
     points = {}
     asked = iter(rates)
     for result in report["results"]:
         name = {"saturate": "full", "half": "half"}.get(result["phase"]) or f"{next(asked)}/s"
         latency, rate = result["latency_ms"], result["sent"] / result["seconds"]
-        points[name] = Point(rate, latency["p50"], latency["p99"], result["cpu_us_per_delivery"], result["cpu_share"])
+        points[name] = Point(
+            rate, latency["p50"], latency["p99"], result["cpu_us_per_delivery"], result["cpu_share"]
+        )
     return points
 
 
 def ratios(first: Sequence[Point], other: Sequence[Point]) -> dict[str, float]:
-    """Return the medians of the rounds' ratios to those of the first variant: what hits one of a round hits the other."""
+    """Return the medians of the rounds' ratios to those of the first variant: what hits one of a round hits
+    the other.
+    """
     pairs = [(one.figures(), two.figures()) for one, two in zip(first, other, strict=True)]
     return {
         name: statistics.median(two[name] / one[name] for one, two in pairs if one[name]) if pairs else 1.0
@@ -130,7 +141,9 @@ def table(found: dict[str, list[dict[str, Point]]]) -> str:
 
 
 def drive(installation: Installation, words: Sequence[str]) -> dict[str, Any]:
-    """Let the load generator loose on an installation; return its report. Raises RuntimeError where it could not measure."""
+    """Let the load generator loose on an installation; return its report. Raises RuntimeError where it could
+    not measure.
+    """
     watch = {
         "rabbit": [installation.rabbit.pid],
         "gateway": [process.child.pid for process in installation.gateways],
@@ -150,7 +163,9 @@ def drive(installation: Installation, words: Sequence[str]) -> dict[str, Any]:
 
 def main() -> int:
     """Measure and print; see the module's docstring."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "--variant",
         action="append",
@@ -163,7 +178,9 @@ def main() -> int:
     )
     parser.add_argument("--seconds", type=float, default=4.0, help="of each phase")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rooms", type=int, default=500, help="with ten members each (notify: so many single users)")
+    parser.add_argument(
+        "--rooms", type=int, default=500, help="with ten members each (notify: so many single users)"
+    )
     parser.add_argument("--gateways", type=int, default=2)
     parser.add_argument("--routers", type=int, default=2)
     parser.add_argument("--without-full", action="store_true", help="leave out saturation and half of it")
@@ -198,7 +215,9 @@ def main() -> int:
 
     def installed(variant: Variant) -> Installation:
         gateways, routers = variant.counts or (arguments.gateways, arguments.routers)
-        return Installation(gateways=gateways, routers=routers, env=shared | variant.env, python=variant.python)
+        return Installation(
+            gateways=gateways, routers=routers, env=shared | variant.env, python=variant.python
+        )
 
     with ExitStack() as stack:
         running = [] if arguments.apart else [stack.enter_context(installed(variant)) for variant in variants]
@@ -211,7 +230,11 @@ def main() -> int:
                 found[variant.name].append(points_of(report, rates))
                 reports.append((variant.name, report))
             load = os.getloadavg()[0]
-            print(f"after round {number + 1} (load average {load:.1f}):\n{table(found)}", file=sys.stderr, flush=True)
+            print(
+                f"after round {number + 1} (load average {load:.1f}):\n{table(found)}",
+                file=sys.stderr,
+                flush=True,
+            )
     if arguments.json:
         arguments.json.write_text(json.dumps(reports))
     print(table(found))

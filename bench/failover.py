@@ -1,15 +1,19 @@
-"""How long nothing goes through when a router, a gateway or a node of the broker is killed, and when a router leaves in order.
+"""How long nothing goes through when a router, a gateway or a node of the broker is killed, and when a router
+leaves in order.
 
-    python -m bench.failover [--kills 5] [--leaves 5] [--gateway-kills 5] [--broker-kills 3 [--root FOLDER]] [--starts 5] [--full-log 256] [--routers 2]
+    python -m bench.failover [--kills 5] [--leaves 5] [--gateway-kills 5] [--broker-kills 3 [--root FOLDER]]
+    [--starts 5] [--full-log 256] [--routers 2]
 
-Without options all but the last two are measured; with some of them, those alone. ``failover_load`` has the load, ``failover_gateway``, ``failover_broker`` and ``failover_start`` say
-what they measure. A router is killed (SIGKILL), or told
-to go (SIGTERM), and started again, several times. For each of its shards is measured:
+Without options all but the last two are measured; with some of them, those alone. ``failover_load`` has the
+load, ``failover_gateway``, ``failover_broker`` and ``failover_start`` say what they measure. A router is
+killed (SIGKILL), or told to go (SIGTERM), and started again, several times. For each of its shards is
+measured:
 
 * killed: from the SIGKILL to the first message that was sent after it and reached the member;
 * in order: the longest silence at the member from the SIGTERM until a second after the router has gone.
 
-Every message is counted: lost, doubled, out of order and breaks are printed, and any of them fails the command.
+Every message is counted: lost, doubled, out of order and breaks are printed, and any of them fails the
+command.
 """
 
 from __future__ import annotations
@@ -49,7 +53,9 @@ async def _kill(load: Load) -> list[float]:
 
 
 async def _leave(load: Load) -> tuple[list[float], float]:
-    """Let a router go in order; return the longest silence of each of its shards, and how long it took to go."""
+    """Let a router go in order; return the longest silence of each of its shards, and how long it
+    took to go.
+    """
     victim = load.warren.routers.pop(0)
     rooms = [load.rooms[shard] for shard in await asyncio.to_thread(owned, victim)]
     began = load.forget()
@@ -84,10 +90,14 @@ async def router_losses(kills: int, leaves: int, routers: int) -> Tally:
             quiet, took_s = await _leave(load)
             silences += quiet
             per_shard.append(took_s / max(1, len(quiet)))
-            print(f"{line(f'router leave {number + 1}', quiet)}; gone after {1_000 * took_s:.0f} ms", flush=True)
+            print(
+                f"{line(f'router leave {number + 1}', quiet)}; gone after {1_000 * took_s:.0f} ms", flush=True
+            )
         tally = await load.close()
     if killed:
-        print(line("router SIGKILL to the first message again", killed) + " (aim: p50 under 2 s, max under 5 s)")
+        print(
+            line("router SIGKILL to the first message again", killed) + " (aim: p50 under 2 s, max under 5 s)"
+        )
     if silences:
         print(line("router in order, the longest silence of a shard", silences) + " (aim: under 200 ms)")
         print(f"router in order, the time to leave: {1_000 * statistics.mean(per_shard):.0f} ms a shard")
@@ -117,8 +127,12 @@ def main() -> int:
     parser.add_argument("--leaves", type=int, help="how often a router leaves in order")
     parser.add_argument("--gateway-kills", type=int, help="how often a gateway is killed")
     parser.add_argument("--broker-kills", type=int, help="how often one of three RabbitMQ nodes is killed")
-    parser.add_argument("--starts", type=int, help="how often a gateway and a router begin on an empty broker")
-    parser.add_argument("--full-log", type=int, metavar="MIB", help="how large the log is from which a router begins")
+    parser.add_argument(
+        "--starts", type=int, help="how often a gateway and a router begin on an empty broker"
+    )
+    parser.add_argument(
+        "--full-log", type=int, metavar="MIB", help="how large the log is from which a router begins"
+    )
     parser.add_argument(
         "--root",
         type=lambda path: RabbitRoot(Path(path)),

@@ -1,11 +1,15 @@
-"""How soon a message goes through where something has just begun. ``python -m bench.failover --starts N`` and ``--full-log MIB`` run it.
+"""How soon a message goes through where something has just begun. ``python -m bench.failover --starts N`` and
+``--full-log MIB`` run it.
 
-* ``starts``: a gateway and a router begin at once on a broker that knows nothing of them, again and again. As soon as both are ready (``/readyz``) a client connects, and in
-  a room of each shard it JOINs and speaks, without waiting for anything between. Measured for each room, the first one too: from the message to its ACK; and for each start:
-  from ``/readyz`` to the first ACK, the connect and the JOIN included.
-* ``full log``: of one shard, whose log is filled until its beginning has been dropped. The router is killed and another one begins. Measured: from the moment in which the shard is
-  its own until it speaks for it, which is what it has to read; and from its start until it is ready, which has the start of Python and the listening to others in it. Both are
-  measured for a log that holds next to nothing as well. A message has to go on where the room was.
+* ``starts``: a gateway and a router begin at once on a broker that knows nothing of them, again and again. As
+  soon as both are ready (``/readyz``) a client connects, and in a room of each shard it JOINs and speaks,
+  without waiting for anything between. Measured for each room, the first one too: from the message to its
+  ACK; and for each start: from ``/readyz`` to the first ACK, the connect and the JOIN included.
+* ``full log``: of one shard, whose log is filled until its beginning has been dropped. The router is killed
+  and another one begins. Measured: from the moment in which the shard is its own until it speaks for it,
+  which is what it has to read; and from its start until it is ready, which has the start of Python and the
+  listening to others in it. Both are measured for a log that holds next to nothing as well. A message has to
+  go on where the room was.
 """
 
 from __future__ import annotations
@@ -27,7 +31,8 @@ POLL_S = 0.002
 # One message of a log that is filled, and how many are under way at once.
 MESSAGE_BYTES = 16 * 1024
 WINDOW = 64
-LAST_MIB = 8  # of the log before a router is killed: what is newer than the last checkpoint is there for every length
+# of the log before a router is killed: what is newer than the last checkpoint is there for every length
+LAST_MIB = 8
 
 
 async def ready(process: Process) -> float:
@@ -108,24 +113,36 @@ async def starts(count: int) -> None:
             for process in pair:
                 warren.end(process)
     print(line("fresh start, from a message to its ACK", messages) + " (aim: under 50 ms)")
-    print(line("fresh start, from /readyz to the first ACK, connect and JOIN included", firsts) + "\n", flush=True)
+    print(
+        line("fresh start, from /readyz to the first ACK, connect and JOIN included", firsts) + "\n",
+        flush=True,
+    )
 
 
 def _took(router: Process) -> float:
-    """Return how long a router took until it spoke for the shard that was given to it, as it says in its log."""
+    """Return how long a router took until it spoke for the shard that was given to it, as it says
+    in its log.
+    """
     said = [orjson.loads(line) for line in router.log.splitlines() if '"shard_taken"' in line]
     return float(said[-1]["ms"]) / 1_000
 
 
 async def full_log(mib: int, times: int) -> bool:
     """Measure and print; return whether everything was where it should be."""
-    env = {"WARREN_SHARDS": "1", "WARREN_BROKER_LOG_BYTES": str(mib * 1024 * 1024), "WARREN_LOG_LEVEL": "info"}
+    env = {
+        "WARREN_SHARDS": "1",
+        "WARREN_BROKER_LOG_BYTES": str(mib * 1024 * 1024),
+        "WARREN_LOG_LEVEL": "info",
+    }
     with Installation(gateways=1, routers=1, env=env) as warren:
         speaker, sent = _Speaker(), 0
         await speaker.connect(warren.urls[0])
         speaker.join("full")
         figures: dict[str, tuple[list[float], list[float]]] = {}
-        for name, bytes_ in (("next to nothing", LAST_MIB), (f"{mib} MiB and more", mib + mib // 4 + LAST_MIB)):
+        for name, bytes_ in (
+            ("next to nothing", LAST_MIB),
+            (f"{mib} MiB and more", mib + mib // 4 + LAST_MIB),
+        ):
             recent: deque[float] = deque(maxlen=100)
             began = time.monotonic()
             while sent * MESSAGE_BYTES < bytes_ * 1024 * 1024:

@@ -2,12 +2,14 @@
 
     python -m bench.gate [--rounds 5] [--seconds 10] [--rates 100 500] [--shards 4] [--old FOLDER]
 
-Both paths have the same gateways (this process: batches for each shard, one under way, confirmed) and a router in a process of its own (see
-``bench/gate_paths.py``). They take turns, and the order is turned round in every second round, so that whatever else the machine does hits both.
-``--old FOLDER`` adds the real thing: all of Warren as it is in this tree, and as it is in FOLDER (another checkout with a ``.venv``), each with two
-gateways, two routers and a RabbitMQ of its own, driven over WebSockets; they take turns as well.
-A message is timed from its sender to its member. The broker's CPU is all that its process used in a round, through the number of messages.
-Printed: the median over the rounds, and the median of the rounds' ratios. The command fails where a ratio is above its aim, or a message is lost or doubled.
+Both paths have the same gateways (this process: batches for each shard, one under way, confirmed) and a
+router in a process of its own (see ``bench/gate_paths.py``). They take turns, and the order is turned round
+in every second round, so that whatever else the machine does hits both. ``--old FOLDER`` adds the real thing:
+all of Warren as it is in this tree, and as it is in FOLDER (another checkout with a ``.venv``), each with two
+gateways, two routers and a RabbitMQ of its own, driven over WebSockets; they take turns as well. A message is
+timed from its sender to its member. The broker's CPU is all that its process used in a round, through the
+number of messages. Printed: the median over the rounds, and the median of the rounds' ratios. The command
+fails where a ratio is above its aim, or a message is lost or doubled.
 """
 
 from __future__ import annotations
@@ -101,7 +103,9 @@ class Bare:
         room = f"bench:{self.sent % ROOMS}"
         self.sent += 1
         payload = b"%r %s" % (time.monotonic(), TEXT)
-        message = Publish(room, "CHAT", payload, time.time_ns() // 1_000, f"{SENDERS}~1", "user", str(self.sent))
+        message = Publish(
+            room, "CHAT", payload, time.time_ns() // 1_000, f"{SENDERS}~1", "user", str(self.sent)
+        )
         self.batchers[shard_of(room, self.shards)].offer(message, len(payload))
 
     async def round(self, rate: float, seconds: float) -> Round:
@@ -146,7 +150,8 @@ def show(title: str, lines: list[Line]) -> None:
 async def lines_of(old: Way, new: Way, arguments: argparse.Namespace) -> list[Line]:
     """Compare two ways at each rate."""
     return [
-        line_of(rate, await compare(old, new, rate, arguments.rounds, arguments.seconds)) for rate in arguments.rates
+        line_of(rate, await compare(old, new, rate, arguments.rounds, arguments.seconds))
+        for rate in arguments.rates
     ]
 
 
@@ -167,14 +172,18 @@ def run_bare(arguments: argparse.Namespace) -> list[Line]:
         node = stack.enter_context(RabbitNode())
         for path in PATHS:
             command = [sys.executable, "-m", "bench.gate_paths", "--path", path, "--url", node.url]
-            router = Child([*command, "--prefix", f"gate-{path}", "--shards", str(arguments.shards)], env=os.environ)
+            router = Child(
+                [*command, "--prefix", f"gate-{path}", "--shards", str(arguments.shards)], env=os.environ
+            )
             stack.callback(router.end, 5.0)
         time.sleep(3)  # the routers read
         return uvloop.run(bare(node, arguments))
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rates", type=float, nargs="+", default=[100.0, 500.0])

@@ -1,11 +1,13 @@
-"""The two ways of a message through the broker, bare: what a router at least has to do on each, in a process of its own.
+"""The two ways of a message through the broker, bare: what a router at least has to do on each, in a process
+of its own.
 
     python -m bench.gate_paths --path log|queue --url AMQP_URL --prefix PREFIX --shards N
 
-``queue``: a quorum queue with a single active consumer, then the log (a stream), then the gateways; each hop is confirmed before the next.
-``log``: the shard's stream is the way in, and what is read of it goes to the gateways.
-Both decode a batch, number its messages, drop repeats and encode for the gateway of the sender (an ACK) and of the member (the message). Neither
-knows rooms, members, history or leases. ``bench.gate`` starts them.
+``queue``: a quorum queue with a single active consumer, then the log (a stream), then the gateways; each hop
+is confirmed before the next. ``log``: the shard's stream is the way in, and what is read of it goes to the
+gateways. Both decode a batch, number its messages, drop repeats and encode for the gateway of the sender (an
+ACK) and of the member (the message). Neither knows rooms, members, history or leases. ``bench.gate`` starts
+them.
 """
 
 from __future__ import annotations
@@ -47,7 +49,8 @@ class PathTopology(Topology):
     def bindings(self) -> tuple[Binding, ...]:
         """Return what binds the way in."""
         return tuple(
-            Binding(self.ingress, self.way_in(shard).name, self.shard_key(shard)) for shard in range(self.shards)
+            Binding(self.ingress, self.way_in(shard).name, self.shard_key(shard))
+            for shard in range(self.shards)
         )
 
     def way_in(self, shard: int) -> Queue:
@@ -108,7 +111,9 @@ class Egress:
 
     def _sender(self, gateway: str) -> Callable[[Sequence[Ack | Deliver | Feed]], Awaitable[None]]:
         async def send(items: Sequence[Ack | Deliver | Feed]) -> None:
-            await self._bus.publish(self._topology.egress, gateway, encode(items), mandatory=True, persistent=False)
+            await self._bus.publish(
+                self._topology.egress, gateway, encode(items), mandatory=True, persistent=False
+            )
 
         return send
 
@@ -177,7 +182,9 @@ def batch(number: int, messages: Sequence[Publish], at_us: int) -> bytes:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--path", choices=PATHS, required=True)
     parser.add_argument("--url", required=True)
     parser.add_argument("--prefix", required=True)

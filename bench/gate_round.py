@@ -1,4 +1,6 @@
-"""What the gate measures: a round of one path, pairs of rounds in turn, and what they say by their medians. It starts nothing."""
+"""What the gate measures: a round of one path, pairs of rounds in turn, and what they say by their medians.
+It starts nothing.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,12 @@ class Line:
     @property
     def passed(self) -> bool:
         """Whether both ratios are within their aims, and nothing was lost or doubled."""
-        return self.p50_ratio <= P50_AIM and self.cpu_ratio <= CPU_AIM and not self.old.wrong and not self.new.wrong
+        return (
+            self.p50_ratio <= P50_AIM
+            and self.cpu_ratio <= CPU_AIM
+            and not self.old.wrong
+            and not self.new.wrong
+        )
 
 
 def cpu_s(process: psutil.Process) -> float:
@@ -70,7 +77,9 @@ async def compare(old: Way, new: Way, rate: float, rounds: int, seconds: float) 
 
 
 def line_of(rate: float, pairs: Sequence[tuple[Round, Round]]) -> Line:
-    """Return the medians of a rate's rounds; a ratio is the median of the pairs', since what hits one round of a pair hits the other."""
+    """Return the medians of a rate's rounds; a ratio is the median of the pairs', since what hits one round
+    of a pair hits the other.
+    """
     return Line(
         rate,
         _middle([old for old, _ in pairs]),

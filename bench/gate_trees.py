@@ -1,4 +1,6 @@
-"""A checkout of Warren as a way for messages: its own gateways, routers and RabbitMQ, driven over WebSockets. ``bench.gate`` compares two of them."""
+"""A checkout of Warren as a way for messages: its own gateways, routers and RabbitMQ, driven over WebSockets.
+``bench.gate`` compares two of them.
+"""
 
 from __future__ import annotations
 

@@ -2,10 +2,12 @@
 
     python -m bench.hop [--seconds 10] [--rooms 50] [--senders 50]
 
-Two gateways, two routers and the broker as processes. Each room has one sender on the first gateway and one member on the second. A sender keeps a window of messages
-under way (it sends the next one when an ACK comes), so the rate found is what the path carries; latency is measured apart, at 200 a second (idle) and at half of the rate found.
-"One by one" is the same build with a batch count of 1 in gateways, and batches of the fewest bytes in routers: each entry of a log is one message.
-Every message is counted: lost, doubled and out of order are printed, and any of them fails the command.
+Two gateways, two routers and the broker as processes. Each room has one sender on the first gateway and one
+member on the second. A sender keeps a window of messages under way (it sends the next one when an ACK comes),
+so the rate found is what the path carries; latency is measured apart, at 200 a second (idle) and at half of
+the rate found. "One by one" is the same build with a batch count of 1 in gateways, and batches of the fewest
+bytes in routers: each entry of a log is one message. Every message is counted: lost, doubled and out of order
+are printed, and any of them fails the command.
 """
 
 from __future__ import annotations
@@ -142,7 +144,8 @@ class Load:
         """Wait until all that was sent has been seen, or give up on what is missing."""
         deadline = time.monotonic() + 20
         while (
-            any(room.seen < room.sent or room.acked < room.sent for room in self.rooms) and time.monotonic() < deadline
+            any(room.seen < room.sent or room.acked < room.sent for room in self.rooms)
+            and time.monotonic() < deadline
         ):
             await asyncio.sleep(0.02)
 
@@ -169,7 +172,9 @@ async def measure(installation: Installation, rooms: int, seconds: float, window
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rooms", type=int, default=50)
     parser.add_argument("--window", type=int, default=32, help="messages that each sender keeps under way")
@@ -178,7 +183,9 @@ def main() -> int:
     results: dict[str, Result] = {}
     for name, env in {"batched": {}, "one by one": ONE_BY_ONE}.items():
         with Installation(env=env) as installation:
-            results[name] = uvloop.run(measure(installation, arguments.rooms, arguments.seconds, arguments.window))
+            results[name] = uvloop.run(
+                measure(installation, arguments.rooms, arguments.seconds, arguments.window)
+            )
     if arguments.json:
         print(json.dumps({name: vars(result) for name, result in results.items()}, indent=2))
     else:

@@ -1,7 +1,9 @@
-"""What a RabbitMQ must be told where Warren's services may not declare: the topology as definitions, and a user with the least rights.
+"""What a RabbitMQ must be told where Warren's services may not declare: the topology as definitions, and a
+user with the least rights.
 
-``python -m scripts.amqp_definitions [--prefix P] [--shards N] [--log-bytes B] [--vhost V]`` prints JSON for ``rabbitmqctl import_definitions``.
-The names and arguments come from ``warren.topology``; it connects to nothing. ``make manifests`` writes the one for the defaults.
+``python -m scripts.amqp_definitions [--prefix P] [--shards N] [--log-bytes B] [--vhost V]`` prints JSON for
+``rabbitmqctl import_definitions``. The names and arguments come from ``warren.topology``; it connects to
+nothing. ``make manifests`` writes the one for the defaults.
 """
 
 from __future__ import annotations
@@ -19,17 +21,26 @@ USER = "warren"
 
 
 def service_permissions(prefix: str) -> dict[str, str]:
-    """Return the three patterns that a gateway or a router needs: its own queues are declared, and gone, with its connection."""
+    """Return the three patterns that a gateway or a router needs: its own queues are declared, and gone, with
+    its connection.
+    """
     own = rf"^{re.escape(prefix)}\."
     return {"configure": own, "write": own, "read": own}
 
 
 def definitions(topology: Topology, vhost: str = "/") -> dict[str, Any]:
-    """Return the definitions: virtual host, user without a password (nobody can log in until one is set), rights, topology."""
+    """Return the definitions: virtual host, user without a password (nobody can log in until one is set),
+    rights, topology.
+    """
     return {
         "vhosts": [{"name": vhost}],
         "users": [
-            {"name": USER, "password_hash": "", "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": []}
+            {
+                "name": USER,
+                "password_hash": "",
+                "hashing_algorithm": "rabbit_password_hashing_sha256",
+                "tags": [],
+            }
         ],
         "permissions": [{"user": USER, "vhost": vhost, **service_permissions(topology.prefix)}],
         "exchanges": [
@@ -85,7 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--vhost", default="/", help="virtual host (%(default)s)")
     given = parser.parse_args(arguments)
-    sys.stdout.write(as_text(Topology(given.prefix, given.shards, Limits(log_bytes=given.log_bytes)), given.vhost))
+    sys.stdout.write(
+        as_text(Topology(given.prefix, given.shards, Limits(log_bytes=given.log_bytes)), given.vhost)
+    )
     return 0
 
 

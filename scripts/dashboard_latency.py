@@ -26,12 +26,15 @@ LATENCY = Dashboard(
         (
             "Hop by hop, in the order of the way",
             [
-                latency("1 Uplink", "gateway", "uplink", "Gateway: from taking a message to the broker's confirm."),
+                latency(
+                    "1 Uplink", "gateway", "uplink", "Gateway: from taking a message to the broker's confirm."
+                ),
                 latency(
                     "2 Queue",
                     "router",
                     "queue",
-                    "Until the router has read it: the uplink and the shard's log. It grows first when a router is busy.",
+                    "Until the router has read it: the uplink and the shard's log. It grows first when a "
+                    "router is busy.",
                 ),
                 latency(
                     "3 Process",
@@ -52,13 +55,18 @@ LATENCY = Dashboard(
             "What happens seldom",
             [
                 latency(
-                    "Takeover", "router", "takeover", "From being given a shard until the router speaks for it.", 12
+                    "Takeover",
+                    "router",
+                    "takeover",
+                    "From being given a shard until the router speaks for it.",
+                    12,
                 ),
                 latency(
                     "Handover",
                     "router",
                     "handover",
-                    "From a router's goodbye until the others speak for all of its shards. It serves them meanwhile.",
+                    "From a router's goodbye until the others speak for all of its shards. It serves them "
+                    "meanwhile.",
                     12,
                 ),
             ],

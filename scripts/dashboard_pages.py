@@ -1,4 +1,5 @@
-"""The pages that Grafana shows of Warren, as data: which panels, which queries, and how each is read in one sentence.
+"""The pages that Grafana shows of Warren, as data: which panels, which queries, and how each is read in one
+sentence.
 
 ``scripts/dashboards.py`` makes Grafana's JSON of it.
 """
@@ -97,11 +98,17 @@ OVERVIEW = Dashboard(
                 Panel(
                     "Bytes",
                     "In from clients and out to them, each second.",
-                    [(rate("warren_gateway_bytes_in_total"), "in"), (rate("warren_gateway_bytes_out_total"), "out")],
+                    [
+                        (rate("warren_gateway_bytes_in_total"), "in"),
+                        (rate("warren_gateway_bytes_out_total"), "out"),
+                    ],
                     "Bps",
                 ),
                 Panel(
-                    "Notifications", "What backends publish.", [(rate("warren_router_notifications_total"), "")], "ops"
+                    "Notifications",
+                    "What backends publish.",
+                    [(rate("warren_router_notifications_total"), "")],
+                    "ops",
                 ),
                 latency(
                     "Latency",
@@ -115,7 +122,10 @@ OVERVIEW = Dashboard(
             "What goes wrong",
             [
                 Panel(
-                    "Errors told to clients", "ERROR frames by code.", by("code", "warren_gateway_errors_total"), "ops"
+                    "Errors told to clients",
+                    "ERROR frames by code.",
+                    by("code", "warren_gateway_errors_total"),
+                    "ops",
                 ),
                 Panel(
                     "Connections that end",
@@ -131,7 +141,8 @@ OVERVIEW = Dashboard(
                 ),
                 Panel(
                     "Not delivered",
-                    "Withheld from a receiver, who is told; repeat and other_life are rightly dropped duplicates.",
+                    "Withheld from a receiver, who is told; repeat and other_life are rightly dropped "
+                    "duplicates.",
                     by("reason", "warren_gateway_drops_total"),
                     "ops",
                 ),
@@ -167,7 +178,12 @@ GATEWAY = Dashboard(
                     ],
                 ),
                 Panel("Rooms", "Rooms with a member on the pod.", each(f"warren_gateway_rooms{MINE}")),
-                Panel("Ends, by close code", "Each second.", by("code", "warren_gateway_closes_total", MINE), "ops"),
+                Panel(
+                    "Ends, by close code",
+                    "Each second.",
+                    by("code", "warren_gateway_closes_total", MINE),
+                    "ops",
+                ),
                 Panel(
                     "Refused, by reason",
                     "draining and full are answered 503, and the balancer asks another pod.",
@@ -190,7 +206,12 @@ GATEWAY = Dashboard(
                     ],
                     "ops",
                 ),
-                Panel("Held", "By kind.", [(f"sum by (of) (warren_gateway_buffer_bytes{MINE})", "{{of}}")], "bytes"),
+                Panel(
+                    "Held",
+                    "By kind.",
+                    [(f"sum by (of) (warren_gateway_buffer_bytes{MINE})", "{{of}}")],
+                    "bytes",
+                ),
             ],
         ),
         (
@@ -208,7 +229,9 @@ GATEWAY = Dashboard(
                     each(f"sum by (instance) (rate(warren_gateway_messages_out_total{MINE}{RATE}))"),
                     "ops",
                 ),
-                Panel("Errors, by code", "ERROR frames.", by("code", "warren_gateway_errors_total", MINE), "ops"),
+                Panel(
+                    "Errors, by code", "ERROR frames.", by("code", "warren_gateway_errors_total", MINE), "ops"
+                ),
                 Panel(
                     "Withheld, by reason",
                     "Messages that a receiver did not get.",
@@ -289,13 +312,20 @@ ROUTER = Dashboard(
                     each(f"warren_router_shards_active{MINE}"),
                     stacked=True,
                 ),
-                Panel("Takeovers", "Each second.", each(f"rate(warren_router_takeovers_total{MINE}{RATE})"), "ops"),
+                Panel(
+                    "Takeovers",
+                    "Each second.",
+                    each(f"rate(warren_router_takeovers_total{MINE}{RATE})"),
+                    "ops",
+                ),
                 Panel(
                     "Gateways that live",
                     "As each router sees it; all must see the same.",
                     each(f"warren_router_gateways{MINE}"),
                 ),
-                Panel("Rooms", "Known to the router's shards.", each(f"warren_router_rooms{MINE}"), stacked=True),
+                Panel(
+                    "Rooms", "Known to the router's shards.", each(f"warren_router_rooms{MINE}"), stacked=True
+                ),
                 Panel("Members", "Of those rooms.", each(f"warren_router_members{MINE}"), stacked=True),
                 Panel(
                     "Waiting",
@@ -304,7 +334,8 @@ ROUTER = Dashboard(
                 ),
                 Panel(
                     "What a log has to hold",
-                    "What all gateways together may write of one shard before routers have counted it, and what its log keeps at least.",
+                    "What all gateways together may write of one shard before routers have counted it, and "
+                    "what its log keeps at least.",
                     [
                         (f"max(warren_router_uplink_bytes{MINE})", "all gateways"),
                         (f"min(warren_router_log_kept_bytes{MINE})", "kept"),
@@ -316,7 +347,12 @@ ROUTER = Dashboard(
         (
             "Work",
             [
-                Panel("Envelopes, by kind", "Each second.", by("kind", "warren_router_messages_total", MINE), "ops"),
+                Panel(
+                    "Envelopes, by kind",
+                    "Each second.",
+                    by("kind", "warren_router_messages_total", MINE),
+                    "ops",
+                ),
                 Panel(
                     "Copies to gateways",
                     "To one gateway at a time, or to all at once.",
@@ -329,7 +365,12 @@ ROUTER = Dashboard(
                     each(f"rate(warren_router_duplicates_total{MINE}{RATE})"),
                     "ops",
                 ),
-                Panel("Refused, by reason", "Each second.", by("reason", "warren_router_rejected_total", MINE), "ops"),
+                Panel(
+                    "Refused, by reason",
+                    "Each second.",
+                    by("reason", "warren_router_rejected_total", MINE),
+                    "ops",
+                ),
                 Panel(
                     "Set aside, by reason",
                     "In dead-letter queues.",

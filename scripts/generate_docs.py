@@ -1,4 +1,6 @@
-"""Makes docs/settings.md, docs/topology.md and docs/log.md from the code, or says (``--check``) where they differ from it."""
+"""Makes docs/settings.md, docs/topology.md and docs/log.md from the code, or says (``--check``) where they
+differ from it.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +92,10 @@ def settings_page() -> str:
         SETTINGS_HEAD,
         "## Shared",
         "",
-        *_table(variable if len(readers) > 1 else _only(variable, readers[0]) for variable, readers in shared.values()),
+        *_table(
+            variable if len(readers) > 1 else _only(variable, readers[0])
+            for variable, readers in shared.values()
+        ),
         "",
         BROKER,
     ]
@@ -126,7 +131,10 @@ def _row(*cells: str) -> str:
 def topology_page() -> str:
     """Return docs/topology.md, for the default prefix and number of shards."""
     topology = Topology()
-    gateway, router = topology.gateway_queue("<gateway>", "<nonce>"), topology.router_queue("<router>", "<nonce>")
+    gateway, router = (
+        topology.gateway_queue("<gateway>", "<nonce>"),
+        topology.router_queue("<router>", "<nonce>"),
+    )
     last = topology.shards - 1
     # All shards are alike: the first stands for them.
     each = (topology.log,)
@@ -145,14 +153,26 @@ def topology_page() -> str:
             "",
             NOTE,
             "",
-            f"Every exchange, queue and binding that Warren declares, with the default prefix `{topology.prefix}` and",
-            f"{topology.shards} shards. No queue and no binding is per client or per room: the broker's load grows with pods and",
+            (
+                f"Every exchange, queue and binding that Warren declares, with the default prefix "
+                f"`{topology.prefix}` and"
+            ),
+            (
+                f"{topology.shards} shards. No queue and no binding is per client or per room: the broker's "
+                f"load grows with pods and"
+            ),
             "messages alone. Every service declares all of it at each connect.",
             "",
             "## Exchanges",
             "",
-            "All are durable, but for doors: an exclusive queue is reached through an auto-delete fanout exchange of its own name.",
-            "Where a broker node is down, RabbitMQ 4.3 keeps its clients' exclusive queues bound and locked; a door can be deleted all the same.",
+            (
+                "All are durable, but for doors: an exclusive queue is reached through an auto-delete fanout "
+                "exchange of its own name."
+            ),
+            (
+                "Where a broker node is down, RabbitMQ 4.3 keeps its clients' exclusive queues bound and "
+                "locked; a door can be deleted all the same."
+            ),
             "",
             _row("exchange", "type"),
             _row("---", "---"),
@@ -160,7 +180,10 @@ def topology_page() -> str:
             "",
             "## Queues",
             "",
-            "Quorum queues are durable; exclusive ones belong to one connection, get a new name each time, and go with it.",
+            (
+                "Quorum queues are durable; exclusive ones belong to one connection, get a new name each time, "
+                "and go with it."
+            ),
             "",
             _row("queue", "kind", "arguments"),
             _row("---", "---", "---"),
@@ -183,7 +206,8 @@ def topology_page() -> str:
 
 def _queue_row(queue: Queue, name: str) -> str:
     arguments = ", ".join(
-        f"`{key}={str(value).lower() if isinstance(value, bool) else value}`" for key, value in queue.arguments.items()
+        f"`{key}={str(value).lower() if isinstance(value, bool) else value}`"
+        for key, value in queue.arguments.items()
     )
     return _row(f"`{name}`", queue.kind, arguments)
 
@@ -207,7 +231,9 @@ def main(arguments: list[str]) -> int:
         differing += 1
         if arguments:
             sys.stderr.write(f"docs/{name} is not what the code says; run scripts/docs\n")
-            lines = difflib.unified_diff(found.splitlines(), text.splitlines(), f"docs/{name}", "the code", lineterm="")
+            lines = difflib.unified_diff(
+                found.splitlines(), text.splitlines(), f"docs/{name}", "the code", lineterm=""
+            )
             sys.stderr.writelines(f"{line}\n" for line in list(lines)[:40])
         else:
             path.write_text(text, encoding="utf-8")

@@ -1,4 +1,5 @@
-"""docs/log.md: how the log decides, and who speaks for a shard, with the diagram drawn from the router's own table.
+"""docs/log.md: how the log decides, and who speaks for a shard, with the diagram drawn from the router's own
+table.
 
 ``generate_docs.py`` writes it, and says where it differs from the code.
 """
@@ -24,7 +25,14 @@ def log_page(note: str) -> str:
 
 def _diagram() -> list[str]:
     """Draw the table: what happens, and after the slash what is done."""
-    lines = ["## The table", "", "Each arrow: what has happened / what is done.", "", "```mermaid", "stateDiagram-v2"]
+    lines = [
+        "## The table",
+        "",
+        "Each arrow: what has happened / what is done.",
+        "",
+        "```mermaid",
+        "stateDiagram-v2",
+    ]
     lines.append(f"    [*] --> {State.IDLE}")
     joined: dict[tuple[State, State, Step], list[Event]] = {}
     for (state, event), (reached, step) in TABLE.items():

@@ -1,4 +1,6 @@
-"""What a router does with a message: the fold of a log and its checkpoints, the feeds of gateways, and the table of rooms."""
+"""What a router does with a message: the fold of a log and its checkpoints, the feeds of gateways, and the
+table of rooms.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +22,23 @@ def fold_of(rooms: int) -> Fold:
     made = Fold(0, 1)
     made.apply(0, wire.encode([wire.Rules("life", 1, 65_536, 65_536, 1_024, AT_US)]))
     for gateway in ("g0", "g1"):
-        joins = [wire.Join(f"chat:{number}", f"{gateway}~{number:x}", f"user{number}") for number in range(rooms)]
+        joins = [
+            wire.Join(f"chat:{number}", f"{gateway}~{number:x}", f"user{number}") for number in range(rooms)
+        ]
         record = wire.encode([wire.Batch(gateway, 1, 1, AT_US), wire.Hello(), *joins])
         made.apply(made.offset + 1, record)
     return made
 
 
 def fold_apply(rooms: int, together: int) -> Callable[[], Callable[[], object]]:
-    """A record of so many messages ▶ what comes of it: each is for members on two gateways and acknowledged."""
+    """A record of so many messages ▶ what comes of it: each is for members on two gateways and
+    acknowledged.
+    """
 
     def record(number: int) -> bytes:
-        messages = [publish(at, f"chat:{at % rooms}") for at in range(number * together, (number + 1) * together)]
+        messages = [
+            publish(at, f"chat:{at % rooms}") for at in range(number * together, (number + 1) * together)
+        ]
         return wire.encode([wire.Batch("g0", 1, number + 2, AT_US), *messages])
 
     def make() -> Callable[[], object]:
@@ -97,7 +105,9 @@ def fold_parts() -> Callable[[], object]:
 
 
 def fold_snapshot() -> Callable[[], object]:
-    """A full fold ▶ what its checkpoint is encoded from, step by step: the part of it that is done in one go."""
+    """A full fold ▶ what its checkpoint is encoded from, step by step: the part of it that is
+    done in one go.
+    """
     fold = fold_full()
     return lambda: fold.snapshot().close()
 

@@ -1,4 +1,6 @@
-"""The broker's side: definitions that declare what the services would, and a user whose rights are just enough, on a real node."""
+"""The broker's side: definitions that declare what the services would, and a user whose rights are just
+enough, on a real node.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ README = Path(__file__).parents[2] / "deploy/k8s/rabbitmq/README.md"
 
 
 def test_definitions_hold_the_whole_topology() -> None:
-    """Every exchange, durable queue and binding of the topology is in the definitions, under the virtual host that was asked for."""
+    """Every exchange, durable queue and binding of the topology is in the definitions, under the virtual host
+    that was asked for.
+    """
     topology = Topology("blue", 3)
     made = definitions(topology, "v")
     assert {each["name"] for each in made["exchanges"]} == {each.name for each in topology.exchanges()}
@@ -37,7 +41,9 @@ def test_definitions_hold_the_whole_topology() -> None:
     assert {(each["source"], each["destination"], each["routing_key"]) for each in made["bindings"]} == {
         (each.exchange, each.queue, each.key) for each in topology.bindings()
     }
-    placed = [each["vhost"] for part in ("permissions", "exchanges", "queues", "bindings") for each in made[part]]
+    placed = [
+        each["vhost"] for part in ("permissions", "exchanges", "queues", "bindings") for each in made[part]
+    ]
     assert set(placed) == {"v"}
 
 
@@ -124,7 +130,9 @@ async def said_and_heard(pods: Pods, ground: Ground) -> None:
 
 @pytest.mark.rabbit
 async def test_the_least_rights_are_enough(services: Pods, ground: Ground) -> None:
-    """Gateways and routers declare, publish, consume, log, take over and end with rights on their own names alone."""
+    """Gateways and routers declare, publish, consume, log, take over and end with rights on their own names
+    alone.
+    """
     router = await services.router()
     gateway = await services.gateway()
     async with await connect(gateway.url) as client:
@@ -171,8 +179,12 @@ async def test_the_rights_end_at_warrens_names(services: Pods, ground: Ground) -
 
 
 @pytest.mark.rabbit
-async def test_services_take_what_was_declared_by_hand(services: Pods, ground: Ground, tmp_path: Path) -> None:
-    """Imported definitions are what the services would declare: they start on them, talk, and nothing has been made besides."""
+async def test_services_take_what_was_declared_by_hand(
+    services: Pods, ground: Ground, tmp_path: Path
+) -> None:
+    """Imported definitions are what the services would declare: they start on them, talk, and nothing has
+    been made besides.
+    """
     topology = Topology("warren", SHARDS)
     made = definitions(topology, ground.vhost)
     made["users"], made["permissions"] = [], []  # those of the fixture have a password
@@ -196,7 +208,9 @@ async def test_services_take_what_was_declared_by_hand(services: Pods, ground: G
 
 @pytest.mark.rabbit
 async def test_a_backends_rights_are_enough_for_a_backend(services: Pods, ground: Ground) -> None:
-    """With the rights that the README gives, a backend notifies a room and hears events in a queue of its own."""
+    """With the rights that the README gives, a backend notifies a room and hears events in a queue of its
+    own.
+    """
     found = re.search(r"`'(\^app[^']*)'  '([^']*)'  '([^']*)'`", README.read_text())
     assert found is not None
     url = ground.grant("app", *found.groups())

@@ -1,4 +1,6 @@
-"""Pods have the memory that their settings ask for, and a log has place for all that gateways may write: docs/operations.md, "Size"."""
+"""Pods have the memory that their settings ask for, and a log has place for all that gateways may write:
+docs/operations.md, "Size".
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,15 @@ from warren.settings import read
 
 UNITS = {"Mi": 2**20, "Gi": 2**30}
 PROCESS = 75_000_000
-MEANT = (EXTERNAL, CHART / "values-prod.yaml", CHART / "values-trial.yaml")  # in which the limits are the chart's own
+# in which the limits are the chart's own
+MEANT = (EXTERNAL, CHART / "values-prod.yaml", CHART / "values-trial.yaml")
 
 
 def limit(values: Path, component: str) -> int:
     """Return a component's memory limit in bytes."""
-    found = re.fullmatch(r"(\d+)(Mi|Gi)", container(chart(values), component)["resources"]["limits"]["memory"])
+    found = re.fullmatch(
+        r"(\d+)(Mi|Gi)", container(chart(values), component)["resources"]["limits"]["memory"]
+    )
     assert found is not None
     return int(found[1]) * UNITS[found[2]]
 
@@ -37,17 +42,23 @@ def test_a_gateways_memory_holds_all_its_bounds_at_once(values: Path, tmp_path: 
     buffers = int(limits.buffer_bytes * 1.1) * 3 // 2 * 0.95
     # a message that waits takes about 500 bytes more than it is counted for
     uplinks = shards * (limits.uplink_bytes + 500 * min(limits.uplink_count, limits.uplink_bytes // 260))
-    assert PROCESS + connections + deflate + buffers + limits.recent_bytes + uplinks + shards * BODIES_BYTES <= limit(
-        values, "gateway"
+    assert (
+        PROCESS + connections + deflate + buffers + limits.recent_bytes + uplinks + shards * BODIES_BYTES
+        <= limit(values, "gateway")
     )
 
 
 @pytest.mark.parametrize("values", MEANT, ids=names(MEANT))
 def test_a_routers_memory_holds_all_shards_full(values: Path, tmp_path: Path) -> None:
-    """After a failure one router may have to read all of them; small items take more than twice what they are counted for in the ring."""
+    """After a failure one router may have to read all of them; small items take more than twice what they are
+    counted for in the ring.
+    """
     settings = read(RouterSettings, process_environment(chart(values), "router", tmp_path))
     memory = settings.memory
     shard = (
-        memory.history_bytes + 2.3 * memory.ring_bytes + 450 * 2 * memory.dedup_count + 300 * memory.rooms_remembered
+        memory.history_bytes
+        + 2.3 * memory.ring_bytes
+        + 450 * 2 * memory.dedup_count
+        + 300 * memory.rooms_remembered
     )
     assert PROCESS + settings.bus.shards * shard <= limit(values, "router")

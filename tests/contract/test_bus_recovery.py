@@ -1,22 +1,36 @@
-"""What every Bus keeps when consumers, connections and queues go: take-over, supervision. One suite, two buses."""
+"""What every Bus keeps when consumers, connections and queues go: take-over, supervision. One suite, two
+buses.
+"""
 
 from __future__ import annotations
 
 import asyncio
 
 import pytest
-from tests.support.buses import ContractTopology, Inbox, NewBus, World, depth_is, durable, fill, gateway, numbers
+from tests.support.buses import (
+    ContractTopology,
+    Inbox,
+    NewBus,
+    World,
+    depth_is,
+    durable,
+    fill,
+    gateway,
+    numbers,
+)
 from tests.support.eventually import eventually
 
 from warren.bus import Bus
 from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch, Unroutable
 from warren.topology import Queue
 
-# ── one consumer at a time ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── one consumer at a time ──────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_the_next_consumer_takes_over_in_order(bus_factory: NewBus, topology: ContractTopology) -> None:
-    """Of two consumers of the notify queue one gets all; when it closes, the other gets what was not acknowledged, in order, then the rest."""
+    """Of two consumers of the notify queue one gets all; when it closes, the other gets what was not
+    acknowledged, in order, then the rest.
+    """
     one, two = await bus_factory(), await bus_factory()
     first, second = Inbox(), Inbox(ack=True)
     shard = topology.notify_queue()
@@ -35,7 +49,9 @@ async def test_the_next_consumer_takes_over_in_order(bus_factory: NewBus, topolo
 async def test_a_bus_that_is_cut_off_loses_its_turn(
     world: World, bus_factory: NewBus, topology: ContractTopology
 ) -> None:
-    """When the owner's connection is lost the next consumer gets the unacknowledged messages in order, before the rest."""
+    """When the owner's connection is lost the next consumer gets the unacknowledged messages in order, before
+    the rest.
+    """
     one, two = await bus_factory(), await bus_factory()
     first, second = Inbox(), Inbox(ack=True)
     shard = topology.notify_queue()
@@ -55,11 +71,13 @@ async def first_active(bus: Bus, topology: ContractTopology, inbox: Inbox) -> No
     inbox.deliveries[0].ack()
 
 
-# ── supervision ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── supervision ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def is_unroutable(bus: Bus, exchange: str, key: str) -> bool:
-    """Say whether a mandatory message comes back; for some ms RabbitMQ 4.3 refuses it instead (its fate is "not known" then)."""
+    """Say whether a mandatory message comes back; for some ms RabbitMQ 4.3 refuses it instead (its fate is
+    "not known" then).
+    """
     try:
         await bus.publish(exchange, key, b"x", mandatory=True)
     except Unroutable:
@@ -80,7 +98,9 @@ async def test_an_exclusive_queue_goes_with_its_subscription(bus: Bus, topology:
 
 
 async def test_a_retired_queue_gets_nothing_more(bus_factory: NewBus, topology: ContractTopology) -> None:
-    """Anybody can retire an exclusive queue: nothing is routed to it, others still get theirs; one that does not exist is no error."""
+    """Anybody can retire an exclusive queue: nothing is routed to it, others still get theirs; one that does
+    not exist is no error.
+    """
     one, two = await bus_factory(), await bus_factory()
     dead, other = Inbox(ack=True), Inbox(ack=True)
     subscription = await one.subscribe(gateway(topology, "dead"), dead, prefetch=10)
@@ -95,8 +115,12 @@ async def test_a_retired_queue_gets_nothing_more(bus_factory: NewBus, topology: 
     assert await dead.holds(1) == [b"to both"]
 
 
-async def test_a_renewed_subscription_is_reached_again(bus_factory: NewBus, topology: ContractTopology) -> None:
-    """A subscription whose queue was retired is told of a loss and a start when it is renewed, and consumes under another name."""
+async def test_a_renewed_subscription_is_reached_again(
+    bus_factory: NewBus, topology: ContractTopology
+) -> None:
+    """A subscription whose queue was retired is told of a loss and a start when it is renewed, and consumes
+    under another name.
+    """
     one, two = await bus_factory(), await bus_factory()
     moments: list[str] = []
     inbox = Inbox(ack=True)
@@ -114,7 +138,9 @@ async def test_a_renewed_subscription_is_reached_again(bus_factory: NewBus, topo
 
 
 async def test_an_exclusive_queue_goes_with_its_bus(bus_factory: NewBus, topology: ContractTopology) -> None:
-    """When a bus closes, its exclusive queues are gone and what it had not acknowledged is in the durable ones."""
+    """When a bus closes, its exclusive queues are gone and what it had not acknowledged is in the durable
+    ones.
+    """
     one, two = await bus_factory(), await bus_factory()
     held = Inbox()
     await one.subscribe(gateway(topology, "g"), Inbox(), prefetch=1)
@@ -129,7 +155,9 @@ async def test_an_exclusive_queue_goes_with_its_bus(bus_factory: NewBus, topolog
 async def test_after_a_cut_all_is_as_before(
     world: World, bus: Bus, bus_factory: NewBus, topology: ContractTopology
 ) -> None:
-    """A cut is told (False, then True when all is consumed again), the exclusive queue has a new name, and messages flow."""
+    """A cut is told (False, then True when all is consumed again), the exclusive queue has a new name, and
+    messages flow.
+    """
     told: list[tuple[bool, bool]] = []
     moments: list[str] = []
     inbox = Inbox(ack=True)
@@ -171,8 +199,12 @@ async def test_a_subscription_made_while_the_broker_is_away_begins_when_it_is_ba
     await inbox.holds(1)
 
 
-async def test_a_deleted_queue_is_made_and_consumed_again(world: World, bus: Bus, topology: ContractTopology) -> None:
-    """When an operator deletes a consumed queue it is declared, bound and consumed anew, and the subscription's owner is told."""
+async def test_a_deleted_queue_is_made_and_consumed_again(
+    world: World, bus: Bus, topology: ContractTopology
+) -> None:
+    """When an operator deletes a consumed queue it is declared, bound and consumed anew, and the
+    subscription's owner is told.
+    """
     moments: list[str] = []
     inbox = Inbox(ack=True)
     queue = topology.notify_queue()
@@ -186,8 +218,12 @@ async def test_a_deleted_queue_is_made_and_consumed_again(world: World, bus: Bus
     assert await inbox.holds(1) == [b"x"]
 
 
-async def test_another_number_of_shards_is_a_mismatch(world: World, bus: Bus, topology: ContractTopology) -> None:
-    """A service that is set to another number of shards than the broker's topology is refused, and the message says so."""
+async def test_another_number_of_shards_is_a_mismatch(
+    world: World, bus: Bus, topology: ContractTopology
+) -> None:
+    """A service that is set to another number of shards than the broker's topology is refused, and the
+    message says so.
+    """
     assert bus.up
     other = await world.bus(ContractTopology(topology.prefix, shards=topology.shards + 1))
     with pytest.raises(TopologyMismatch, match=r"guard"):
@@ -206,7 +242,9 @@ class Former(ContractTopology):
 
 
 async def test_an_older_warrens_broker_is_refused(world: World, topology: ContractTopology) -> None:
-    """A service that finds the queues of an older Warren under its prefix does not start, and says what to do; once they are gone it does."""
+    """A service that finds the queues of an older Warren under its prefix does not start, and says what to
+    do; once they are gone it does.
+    """
     old = await world.bus(Former(topology.prefix))
     await old.start()
     await old.close()
@@ -229,8 +267,12 @@ async def test_depth_counts_what_is_ready(bus: Bus, topology: ContractTopology) 
     assert await bus.depth(f"{topology.prefix}.nothing") is None
 
 
-async def test_an_alarm_holds_publishers_back_and_is_told(world: World, bus: Bus, topology: ContractTopology) -> None:
-    """A publish waits and arrives nowhere, deliveries and acks go on; afterwards all that waited arrives in its order."""
+async def test_an_alarm_holds_publishers_back_and_is_told(
+    world: World, bus: Bus, topology: ContractTopology
+) -> None:
+    """A publish waits and arrives nowhere, deliveries and acks go on; afterwards all that waited arrives in
+    its order.
+    """
     told: list[tuple[str, bool]] = []
     bus.watch(lambda up: told.append(("up", up)))
     bus.watch_blocked(lambda blocked: told.append(("blocked", blocked)))

@@ -1,4 +1,6 @@
-"""What every Bus keeps of streams: who reads one, from where, and what a reader is told and not told. One suite, two buses."""
+"""What every Bus keeps of streams: who reads one, from where, and what a reader is told and not told. One
+suite, two buses.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,9 @@ async def put(bus: Bus, topology: ContractTopology, bodies: list[bytes]) -> None
 
 
 async def test_a_log_is_reached_by_its_shard(bus: Bus, topology: ContractTopology, log: str) -> None:
-    """What is published to the ingress under a shard's key is in that shard's log, in order, and in no other one."""
+    """What is published to the ingress under a shard's key is in that shard's log, in order, and in no other
+    one.
+    """
     await put(bus, topology, numbers(50))
     assert await read(bus, log, "first", until=b"49") == list(enumerate(numbers(50)))
     await bus.publish(topology.ingress, topology.shard_key(0), b"other", mandatory=True)
@@ -74,7 +78,9 @@ async def test_a_log_is_reached_by_its_shard(bus: Bus, topology: ContractTopolog
 
 
 async def test_a_streams_end_is_told(bus: Bus, topology: ContractTopology, log: str) -> None:
-    """The offset of an entry that is not before the last but one publish; nothing where there is none. A reader hears when it is served."""
+    """The offset of an entry that is not before the last but one publish; nothing where there is none. A
+    reader hears when it is served.
+    """
     assert await bus.last(log) is None
     assert await bus.last(f"{topology.prefix}.nothing") is None
     await put(bus, topology, numbers(20))
@@ -85,7 +91,9 @@ async def test_a_streams_end_is_told(bus: Bus, topology: ContractTopology, log: 
 
 
 async def test_a_stream_is_read_from_any_place(bus: Bus, topology: ContractTopology, log: str) -> None:
-    """From its first record, from an offset, and on past its end as records come; ``last`` is not before the last but one publish."""
+    """From its first record, from an offset, and on past its end as records come; ``last`` is not before the
+    last but one publish.
+    """
     await put(bus, topology, numbers(50))
     assert await read(bus, log, 47, until=b"49") == [(47, b"47"), (48, b"48"), (49, b"49")]
     reading = asyncio.create_task(read(bus, log, 48, until=b"marker"))
@@ -102,7 +110,9 @@ async def test_a_small_prefetch_loses_nothing(bus: Bus, topology: ContractTopolo
 
 
 async def test_a_stream_is_read_from_a_time(bus: Bus, topology: ContractTopology, log: str) -> None:
-    """A reader begins at the first record of that time or later: at the first where all are later, at the next one where none is."""
+    """A reader begins at the first record of that time or later: at the first where all are later, at the
+    next one where none is.
+    """
     began = await next_second()
     await put(bus, topology, numbers(20))
     later = await next_second()
@@ -123,7 +133,9 @@ async def _putting(bus: Bus, topology: ContractTopology, seen: Seen) -> bool:
 
 
 async def test_the_beginning_of_a_stream_goes_without_a_word(bus: Bus, topology: ContractTopology) -> None:
-    """A stream over its bytes drops its oldest: whoever asks for what was dropped begins at the first that is left, and offsets stay."""
+    """A stream over its bytes drops its oldest: whoever asks for what was dropped begins at the first that is
+    left, and offsets stay.
+    """
     body = b"x" * 9_999
     stream = topology.short
     # One after the other: what is written together is in one segment.
@@ -135,7 +147,9 @@ async def test_the_beginning_of_a_stream_goes_without_a_word(bus: Bus, topology:
     offsets = [offset for offset, _ in seen]
     assert offsets == sorted(set(offsets))
     assert 1 < len(seen) < 40
-    assert [each[:1] for _, each in seen[:-1]] == [b"%d" % (number % 10) for number in range(61 - len(seen), 60)]
+    assert [each[:1] for _, each in seen[:-1]] == [
+        b"%d" % (number % 10) for number in range(61 - len(seen), 60)
+    ]
     assert await read(bus, stream.name, 0, until=b"end") == seen
     assert await read(bus, stream.name, Timestamp(0), until=b"end") == seen
     assert (await read(bus, stream.name, offsets[2], until=b"end"))[0] == seen[2]
@@ -154,10 +168,15 @@ async def test_a_reader_beyond_the_end_waits(bus: Bus, topology: ContractTopolog
 
 
 async def test_all_readers_see_the_same(bus_factory: NewBus, topology: ContractTopology, log: str) -> None:
-    """Several writers, several readers: each reader sees every record, all under the same offsets, whenever it began."""
+    """Several writers, several readers: each reader sees every record, all under the same offsets, whenever
+    it began.
+    """
     buses = [await bus_factory() for _ in range(3)]
     await asyncio.gather(
-        *(put(bus, topology, [b"%d %d" % (writer, n) for n in range(30)]) for writer, bus in enumerate(buses[:2]))
+        *(
+            put(bus, topology, [b"%d %d" % (writer, n) for n in range(30)])
+            for writer, bus in enumerate(buses[:2])
+        )
     )
     async with reader(buses[0], log, "first") as (one, _), reader(buses[2], log, 10) as (two, _):
         await asyncio.gather(
@@ -175,7 +194,9 @@ async def test_all_readers_see_the_same(bus_factory: NewBus, topology: ContractT
 
 
 async def test_many_read_at_once_and_end_by_themselves(bus: Bus, topology: ContractTopology) -> None:
-    """One bus reads many streams at a time; whatever ends of them, in the middle of a stream of records, the others go on, and so does the bus."""
+    """One bus reads many streams at a time; whatever ends of them, in the middle of a stream of records, the
+    others go on, and so does the bus.
+    """
     logs = [topology.log(shard) for shard in range(topology.shards)]
     bodies = numbers(300)
 
@@ -186,19 +207,25 @@ async def test_many_read_at_once_and_end_by_themselves(bus: Bus, topology: Contr
         publisher = [(await stack.enter_async_context(reader(bus, log.name, "first")))[0] for log in logs]
         writers = [asyncio.create_task(writing(log)) for log in logs]
         for turn in range(20):
-            short = [asyncio.create_task(read(bus, log.name, "first", until=bodies[turn * 10])) for log in logs]
+            short = [
+                asyncio.create_task(read(bus, log.name, "first", until=bodies[turn * 10])) for log in logs
+            ]
             broken = asyncio.create_task(bus.tail(logs[0].name, "first", lambda _: True))
             missing = asyncio.create_task(bus.tail(f"{topology.prefix}.nothing", "first", lambda _: True))
             for offsets in await asyncio.gather(*short):
                 assert len(offsets) == turn * 10 + 1
             broken.cancel()
-            assert isinstance((await asyncio.gather(missing, broken, return_exceptions=True))[0], BusUnavailable)
+            assert isinstance(
+                (await asyncio.gather(missing, broken, return_exceptions=True))[0], BusUnavailable
+            )
         await asyncio.gather(*writers)
         await eventually(lambda: all(len(seen) == 300 for seen in publisher))
         assert all([body for _, body in seen] == bodies for seen in publisher)
 
 
-async def test_what_a_reader_raises_ends_its_reading_alone(bus: Bus, topology: ContractTopology, log: str) -> None:
+async def test_what_a_reader_raises_ends_its_reading_alone(
+    bus: Bus, topology: ContractTopology, log: str
+) -> None:
     """An exception in the callback comes out of ``tail``; the others go on."""
     await put(bus, topology, numbers(3))
     async with reader(bus, log, "first") as (seen, _):
@@ -209,7 +236,9 @@ async def test_what_a_reader_raises_ends_its_reading_alone(bus: Bus, topology: C
 
 
 async def test_a_stream_that_is_not_there_is_an_error(bus: Bus, topology: ContractTopology) -> None:
-    """To read one of an unknown name raises BusUnavailable, a mandatory publish to it is Unroutable, and the bus goes on."""
+    """To read one of an unknown name raises BusUnavailable, a mandatory publish to it is Unroutable, and the
+    bus goes on.
+    """
     with pytest.raises(BusUnavailable):
         await bus.tail(f"{topology.prefix}.nothing", "first", lambda _: True)
     with pytest.raises(Unroutable):

@@ -1,4 +1,6 @@
-"""Two histories: what a gateway tells from its memory of a room is what the router's history tells, or nothing."""
+"""Two histories: what a gateway tells from its memory of a room is what the router's history tells, or
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,12 @@ QUESTIONS = st.lists(st.tuples(st.integers(0, 16), st.integers(0, 7)), max_size=
     later=st.integers(0, 12 * S),
     questions=QUESTIONS,
 )
-def test_a_gateway_tells_what_the_router_tells_or_nothing(steps, enters, count, floor_us, room_bytes, later, questions):
-    """Of who comes back and of HISTORY, whenever the gateway's first member entered; what went for its bytes at the gateway is not told."""
+def test_a_gateway_tells_what_the_router_tells_or_nothing(
+    steps, enters, count, floor_us, room_bytes, later, questions
+):
+    """Of who comes back and of HISTORY, whenever the gateway's first member entered; what went for its bytes
+    at the gateway is not told.
+    """
     policy = HistoryPolicy(count, 10)
     history = History(10**8, 10**8, floor_us)
     recent = RecentMessages(Namespaces([RoomPolicy(history=policy)]), room_bytes, 10**8)
@@ -45,7 +51,9 @@ def test_a_gateway_tells_what_the_router_tells_or_nothing(steps, enters, count, 
         if anew:
             position = Position(f"e{number + 1}", 0)
         position = position.next()
-        said = Deliver("r", position.epoch, position.seq, "T", b"x" * size, now + off_us, expires_ms=expires_ms)
+        said = Deliver(
+            "r", position.epoch, position.seq, "T", b"x" * size, now + off_us, expires_ms=expires_ms
+        )
         if policy.kept:
             history.put(said, policy, now)
         if number == enters:

@@ -1,8 +1,9 @@
 """The verdict: was Warren's promise kept in this history? A pure function of what was recorded.
 
-Each acknowledged message at each member that stayed, or came back with ``recovered: true``, once and in the order of seq; the same message at
-the same position for everybody; and who was told ``recovered: false`` saw nothing of the partial rest. What a room's log holds is put
-together from what its members saw and its senders were told.
+Each acknowledged message at each member that stayed, or came back with ``recovered: true``, once and in the
+order of seq; the same message at the same position for everybody; and who was told ``recovered: false`` saw
+nothing of the partial rest. What a room's log holds is put together from what its members saw and its senders
+were told.
 """
 
 from __future__ import annotations
@@ -25,10 +26,13 @@ class Kind(enum.StrEnum):
     SKIPPED = "skipped"  # a seq never came, and nobody was told what it was
     DOUBLED = "doubled"  # one message at two positions
     REORDERED = (
-        "reordered"  # a message after a later one, or numbered before one that was acknowledged before it was sent
+        # a message after a later one, or numbered before one that was acknowledged before it was sent
+        "reordered"
     )
-    FORKED = "forked"  # two messages at one position, two answers for one message, or two lives of one room at the end
-    STRAY = "stray"  # a message that was not to be shown: of another life, before its JOINED, or one that nobody sent
+    # two messages at one position, two answers for one message, or two lives of one room at the end
+    FORKED = "forked"
+    # a message that was not to be shown: of another life, before its JOINED, or one that nobody sent
+    STRAY = "stray"
     UNRECOVERED = "unrecovered"  # recovered: false, though the log has all that was missed
     UNANSWERED = "unanswered"  # neither ACK nor a final ERROR to the end
     REFUSED = "refused"  # a final ERROR for a message that is in order
@@ -99,7 +103,8 @@ class _Book:
         self.acked: dict[tuple[str, str], Acked] = {}
         self.log: dict[tuple[str, str], dict[int, Entry]] = {}  # (room, epoch) ▶ seq ▶ message
         self.acked_at: set[tuple[str, str, int]] = set()
-        self.places: dict[tuple[str, str], dict[tuple[str, int], int]] = {}  # (room, id) ▶ positions ▶ first step
+        # (room, id) ▶ positions ▶ first step
+        self.places: dict[tuple[str, str], dict[tuple[str, int], int]] = {}
         self.refused: set[tuple[str, str]] = set()
         self.faults: list[Fault] = []
         for member, event in _all(history):
@@ -128,11 +133,15 @@ class _Book:
         first = self.acked.setdefault((ack.room, ack.id), ack)
         if (first.epoch, first.seq) != (ack.epoch, ack.seq) and not self._apart(first.epoch, ack.epoch):
             text = f"{ack.id} was acknowledged at {first.epoch}/{first.seq} and then at {ack.epoch}/{ack.seq}"
-            self.faults.append(Fault(Kind.FORKED, member, ack.room, text, ack.step, ack.epoch, ack.seq, ack.id))
+            self.faults.append(
+                Fault(Kind.FORKED, member, ack.room, text, ack.step, ack.epoch, ack.seq, ack.id)
+            )
         sender, sent = self.sent.get((ack.room, ack.id), ("", None))
         if sent is None or sender != member:
             text = f"ACK for {ack.id}, which {member} did not send"
-            self.faults.append(Fault(Kind.STRAY, member, ack.room, text, ack.step, ack.epoch, ack.seq, ack.id))
+            self.faults.append(
+                Fault(Kind.STRAY, member, ack.room, text, ack.step, ack.epoch, ack.seq, ack.id)
+            )
             return
         self.acked_at.add((ack.room, ack.epoch, ack.seq))
         self._place(member, ack, Entry(sender, sent.id, sent.number))
@@ -141,14 +150,19 @@ class _Book:
         sender, sent = self.sent.get((got.room, got.id), ("", None))
         if sent is None or (sender, sent.number) != (got.sender, got.number):
             text = f"{got.id} (number {got.number}, of {got.sender!r}) was never sent so"
-            self.faults.append(Fault(Kind.STRAY, member, got.room, text, got.step, got.epoch, got.seq, got.id))
+            self.faults.append(
+                Fault(Kind.STRAY, member, got.room, text, got.step, got.epoch, got.seq, got.id)
+            )
         self._place(member, got, Entry(got.sender, got.id, got.number))
 
     def _place(self, member: str, event: Acked | Got, entry: Entry) -> None:
         room, epoch, seq = event.room, event.epoch, event.seq
         there = self.log.setdefault((room, epoch), {}).setdefault(seq, entry)
         if there != entry:
-            text = f"{epoch}/{seq} is {entry.id} of {entry.sender} here and {there.id} of {there.sender} elsewhere"
+            text = (
+                f"{epoch}/{seq} is {entry.id} of {entry.sender} here and {there.id} of {there.sender} "
+                f"elsewhere"
+            )
             self.faults.append(Fault(Kind.FORKED, member, room, text, event.step, epoch, seq, entry.id))
         places = self.places.setdefault((room, entry.id), {})
         if (epoch, seq) not in places:
@@ -164,8 +178,8 @@ class _Book:
 
 
 def judge(history: History, *, breaks_allowed: bool = False) -> Verdict:
-    """Return the verdict. ``breaks_allowed``: an honest ``recovered: false`` is no fault (the log was lost, or too short), and
-    a new life of a room knows nothing of the messages of the last one.
+    """Return the verdict. ``breaks_allowed``: an honest ``recovered: false`` is no fault (the log was lost,
+    or too short), and a new life of a room knows nothing of the messages of the last one.
     """
     book = _Book(history, lives_are_apart=breaks_allowed)
     verdict = Verdict(list(book.faults))
@@ -175,7 +189,9 @@ def judge(history: History, *, breaks_allowed: bool = False) -> Verdict:
     for member, events in history.members.items():
         for room, (found, problems) in segments(events).items():
             verdict.faults += (
-                Fault(Kind(problem.kind), member, room, problem.text, problem.step, problem.epoch, problem.seq)
+                Fault(
+                    Kind(problem.kind), member, room, problem.text, problem.step, problem.epoch, problem.seq
+                )
                 for problem in problems
             )
             seen: dict[str, set[int]] = {}  # by epoch
@@ -195,8 +211,13 @@ def judge(history: History, *, breaks_allowed: bool = False) -> Verdict:
                 until = after.start if after.epoch == before.epoch else book.head(room, before.epoch)
                 figures.excused += max(0, until - before.last)
                 if not breaks_allowed:
-                    text = f"from {before.epoch}/{before.last} to {after.epoch}/{after.start} by recovered: false"
-                    verdict.faults.append(Fault(Kind.UNRECOVERED, member, room, text, after.step, after.epoch))
+                    text = (
+                        f"from {before.epoch}/{before.last} to {after.epoch}/{after.start} by "
+                        f"recovered: false"
+                    )
+                    verdict.faults.append(
+                        Fault(Kind.UNRECOVERED, member, room, text, after.step, after.epoch)
+                    )
     for room, by_member in ends.items():
         verdict.faults += _two_lives(room, by_member)
     verdict.faults += _answers(book, lives)
@@ -207,7 +228,9 @@ def judge(history: History, *, breaks_allowed: bool = False) -> Verdict:
 
 
 def _needless(book: _Book, member: str, room: str, before: Segment, after: Segment) -> bool:
-    """Say whether a gap was told of, unasked, where nothing was missing but what the member had sent itself."""
+    """Say whether a gap was told of, unasked, where nothing was missing but what the member had
+    sent itself.
+    """
     if after.epoch != before.epoch or after.since is not None:
         return False
     log = book.log.get((room, before.epoch), {})
@@ -216,7 +239,9 @@ def _needless(book: _Book, member: str, room: str, before: Segment, after: Segme
 
 
 def _holes(book: _Book, member: str, room: str, segment: Segment, seen: set[int]) -> Iterator[Fault]:
-    """Yield what should have come in a segment and did not; ``seen``: in this one and earlier ones of the same life."""
+    """Yield what should have come in a segment and did not; ``seen``: in this one and earlier ones of the
+    same life.
+    """
     log = book.log.get((room, segment.epoch), {})
     until = segment.last if segment.ended else max(segment.last, book.head(room, segment.epoch))
     for seq in range(segment.start + 1, until + 1):
@@ -231,7 +256,9 @@ def _holes(book: _Book, member: str, room: str, segment: Segment, seen: set[int]
         if entry.sender == member and not (sent is not None and sent.include_sender):
             continue  # its own, of which it gets no copy
         acked = (room, segment.epoch, seq) in book.acked_at
-        text = f"{entry.id} of {entry.sender} at {segment.epoch}/{seq} never came" + (", though acknowledged" * acked)
+        text = f"{entry.id} of {entry.sender} at {segment.epoch}/{seq} never came" + (
+            ", though acknowledged" * acked
+        )
         yield Fault(Kind.LOST if acked else Kind.SKIPPED, member, room, text, 0, segment.epoch, seq, entry.id)
 
 
@@ -245,12 +272,16 @@ def _two_lives(room: str, by_member: dict[str, Segment]) -> Iterator[Fault]:
 
 
 def _answers(book: _Book, lives: dict[str, set[str]]) -> Iterator[Fault]:
-    """Yield what was sent and never answered, and what was acknowledged in a life that no member was ever told of."""
+    """Yield what was sent and never answered, and what was acknowledged in a life that no member was ever
+    told of.
+    """
     for (room, message), (sender, sent) in book.sent.items():
         ack = book.acked.get((room, message))
         if ack is None:
             if (room, message) not in book.refused:
-                yield Fault(Kind.UNANSWERED, sender, room, f"{message} was never acknowledged", sent.step, id=message)
+                yield Fault(
+                    Kind.UNANSWERED, sender, room, f"{message} was never acknowledged", sent.step, id=message
+                )
         elif ack.epoch not in lives.get(room, ()):
             text = f"{message} was acknowledged at {ack.epoch}/{ack.seq}, a life that no member was told of"
             yield Fault(Kind.LOST, sender, room, text, ack.step, ack.epoch, ack.seq, message)
@@ -264,7 +295,10 @@ def _before_and_after(book: _Book) -> Iterator[Fault]:
             entry = log[seq]
             ack = book.acked.get((room, entry.id))
             if ack is not None and (ack.epoch, ack.seq) == (epoch, seq) and latest > ack.step:
-                text = f"{entry.id} at {epoch}/{seq} was acknowledged before {which} was sent, which has a lower seq"
+                text = (
+                    f"{entry.id} at {epoch}/{seq} was acknowledged before {which} was sent, which has a "
+                    f"lower seq"
+                )
                 yield Fault(Kind.REORDERED, entry.sender, room, text, latest, epoch, seq, entry.id)
             _, sent = book.sent.get((room, entry.id), ("", None))
             if sent is not None and sent.step > latest:
@@ -289,19 +323,26 @@ def _count(history: History, book: _Book, figures: Figures) -> None:
 
 
 def excerpt(history: History, fault: Fault, around: int = 6) -> list[str]:
-    """Return the shortest part of the history that shows the fault: the message's own life, and what its member saw around it."""
+    """Return the shortest part of the history that shows the fault: the message's own life, and what its
+    member saw around it.
+    """
     chosen: set[tuple[int, str, Event]] = set()
     for member, event in _all(history):
         if event.room != fault.room:
             continue
         same_message = fault.id and getattr(event, "id", None) == fault.id
-        same_place = fault.seq and getattr(event, "epoch", "") == fault.epoch and getattr(event, "seq", 0) == fault.seq
+        same_place = (
+            fault.seq and getattr(event, "epoch", "") == fault.epoch and getattr(event, "seq", 0) == fault.seq
+        )
         if (same_message or same_place) and not isinstance(event, Joined):
             chosen.add((event.step, member, event))
     own = [event for event in history.members.get(fault.member, []) if event.room == fault.room]
     at = next((index for index, event in enumerate(own) if _at_or_after(event, fault)), len(own))
     chosen |= {(event.step, fault.member, event) for event in own[max(0, at - around) : at + around]}
-    return [f"{step:>8} {member:<10} {_shown(event)}" for step, member, event in sorted(chosen, key=lambda one: one[0])]
+    return [
+        f"{step:>8} {member:<10} {_shown(event)}"
+        for step, member, event in sorted(chosen, key=lambda one: one[0])
+    ]
 
 
 def _at_or_after(event: Event, fault: Fault) -> bool:
@@ -311,7 +352,9 @@ def _at_or_after(event: Event, fault: Fault) -> bool:
 
 
 def _shown(event: Event) -> str:
-    values = " ".join(f"{name}={value}" for name, value in event._asdict().items() if name not in ("step", "room"))
+    values = " ".join(
+        f"{name}={value}" for name, value in event._asdict().items() if name not in ("step", "room")
+    )
     return f"{type(event).__name__:<8} {values}"
 
 

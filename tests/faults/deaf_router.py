@@ -1,5 +1,5 @@
-"""A router that hears of no other: it takes itself for the only one, and speaks for every shard as long as it lives. Run in the router's place;
-nothing of it is in the product.
+"""A router that hears of no other: it takes itself for the only one, and speaks for every shard as long as it
+lives. Run in the router's place; nothing of it is in the product.
 """
 
 from __future__ import annotations

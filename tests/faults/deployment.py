@@ -1,7 +1,9 @@
-"""The world: a RabbitMQ cluster, gateways and routers as processes, and a proxy on every way between them, so that each can be cut by itself.
+"""The world: a RabbitMQ cluster, gateways and routers as processes, and a proxy on every way between them, so
+that each can be cut by itself.
 
-``fault_injection.py`` hurts it by the names of the schedule; the participants connect to its ``doors``. It restarts a pod that fell by itself, as
-Kubernetes would, and remembers that it fell. It never judges, and nothing of it is left after ``close``.
+``fault_injection.py`` hurts it by the names of the schedule; the participants connect to its ``doors``. It
+restarts a pod that fell by itself, as Kubernetes would, and remembers that it fell. It never judges, and
+nothing of it is left after ``close``.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ _ENV = {
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """How large the world is. ``mutant`` names a module of ``tests/faults/mutants``; ``env`` goes to every pod."""
+    """How large the world is. ``mutant`` names a module of ``tests/faults/mutants``; ``env`` goes to every
+    pod.
+    """
 
     gateways: int = 3
     routers: int = 3
@@ -162,7 +166,9 @@ class Deployment:
             await link.start()
             links.append(link)
             parts = urlsplit(node.url)
-            urls.append(parts._replace(netloc=f"{parts.username}:{parts.password}@{link.host}:{link.port}").geturl())
+            urls.append(
+                parts._replace(netloc=f"{parts.username}:{parts.password}@{link.host}:{link.port}").geturl()
+            )
         first = number % len(urls)
         own = {
             "WARREN_AMQP_URL": ",".join(urls[first:] + urls[:first]),
@@ -183,7 +189,9 @@ class Deployment:
             for post in self.posts:
                 if post.wanted and not post.pod.running:
                     end = "\n    ".join(post.pod.log(12).splitlines())
-                    self.falls.append(f"{post.pod.name} ended by itself with {post.pod.child.exit_code}:\n    {end}")
+                    self.falls.append(
+                        f"{post.pod.name} ended by itself with {post.pod.child.exit_code}:\n    {end}"
+                    )
                     post.pod.launch()
 
 

@@ -1,7 +1,8 @@
-"""A router that dies (SIGKILL) at a chosen step of its work: ``WARREN_TEST_DIES`` is ``before_feed`` (what it has read of the log is in its fold, and
-nothing of it has left) or ``after_feed`` (one gateway has its feed; whatever else was to be said of it has not been), and it lives through
-``WARREN_TEST_DIES_AFTER`` feeds before that. Only feeds of ``WARREN_TEST_DIES_OVER`` messages or more count; ``WARREN_TEST_FEED_MS`` makes the way
-to gateways so slow that they grow. Run in the router's place; nothing of it is in the product.
+"""A router that dies (SIGKILL) at a chosen step of its work: ``WARREN_TEST_DIES`` is ``before_feed`` (what it
+has read of the log is in its fold, and nothing of it has left) or ``after_feed`` (one gateway has its feed;
+whatever else was to be said of it has not been), and it lives through ``WARREN_TEST_DIES_AFTER`` feeds before
+that. Only feeds of ``WARREN_TEST_DIES_OVER`` messages or more count; ``WARREN_TEST_FEED_MS`` makes the way to
+gateways so slow that they grow. Run in the router's place; nothing of it is in the product.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Troubles: carries a schedule out on a world. Each action is a task of its own: it begins in time, lasts, and is undone.
+"""Troubles: carries a schedule out on a world. Each action is a task of its own: it begins in time, lasts,
+and is undone.
 
 It decides nothing (``schedule.py`` did). The checker runs it; what it did and when is in ``done``.
 """
@@ -16,7 +17,8 @@ from tests.faults.participant import Participant
 from tests.faults.schedule import Action, Target, Verb
 from tests.support.proxy import Proxy
 
-# A broker node that was frozen for so long has been given up by the others, and is not always one of them again by itself.
+# A broker node that was frozen for so long has been given up by the others, and is not always one of them
+# again by itself.
 _GIVEN_UP_S = 6.0
 _STOP_S = 15.0
 
@@ -33,7 +35,9 @@ class Done:
 class FaultInjection:
     """One run of a schedule."""
 
-    def __init__(self, deployment: Deployment, participants: Sequence[Participant], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, deployment: Deployment, participants: Sequence[Participant], say: Callable[[str], None]
+    ) -> None:
         """``say`` gets a line for each action as it begins."""
         self._world = deployment
         self._participants = participants
@@ -74,7 +78,8 @@ class FaultInjection:
         if action.target is not Target.BROKER:
             await self._act(action)
             return
-        # A node that is slow to come back is waited for: never are two in trouble, and none is killed in the middle of its start.
+        # A node that is slow to come back is waited for: never are two in trouble, and none is killed in the
+        # middle of its start.
         async with self._broker:
             await self._act(action)
 
@@ -84,7 +89,7 @@ class FaultInjection:
         await self._do[action.verb, action.target](action)
         self.done.append(Done(action, at, time.monotonic()))
 
-    # ── pods ────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── pods ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _kill_pod(self, action: Action) -> None:
         post = self._post(action)
@@ -113,7 +118,7 @@ class FaultInjection:
         post.pod.launch()
         post.wanted = True
 
-    # ── ways ────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── ways ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _cut(self, action: Action) -> None:
         await asyncio.gather(*(way.cut() for way in self._ways(action)))
@@ -134,7 +139,7 @@ class FaultInjection:
     async def _drop(self, action: Action) -> None:
         await self._participants[action.victim].drop()
 
-    # ── the broker ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the broker ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def _kill_node(self, action: Action) -> None:
         cluster = self._world.cluster
@@ -159,10 +164,12 @@ class FaultInjection:
         if action.lasts_s > _GIVEN_UP_S and not await asyncio.to_thread(cluster.together):
             await asyncio.to_thread(cluster.restart, action.victim)
 
-    # ── whom ────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── whom ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _post(self, action: Action) -> Post:
-        return (self._world.routers if action.target is Target.ROUTER else self._world.gateways)[action.victim]
+        return (self._world.routers if action.target is Target.ROUTER else self._world.gateways)[
+            action.victim
+        ]
 
     def _ways(self, action: Action) -> list[Proxy]:
         post = self._post(action)

@@ -1,4 +1,6 @@
-"""A router of the next version of the fold: what is new in it is its number alone. Run in the router's place; nothing of it is in the product."""
+"""A router of the next version of the fold: what is new in it is its number alone. Run in the router's place;
+nothing of it is in the product.
+"""
 
 from __future__ import annotations
 

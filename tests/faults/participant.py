@@ -1,7 +1,9 @@
-"""A participant: a client as an application would write it, on the stock ``websockets`` package, that records all it does and is told.
+"""A participant: a client as an application would write it, on the stock ``websockets`` package, that records
+all it does and is told.
 
-It is a member of some rooms and publishes to them, comes back to another gateway when its connection ends, joins with its position, and sends
-again under the same id what was not acknowledged. It judges nothing: ``assertions.py`` does. Nothing of Warren's code is in it.
+It is a member of some rooms and publishes to them, comes back to another gateway when its connection ends,
+joins with its position, and sends again under the same id what was not acknowledged. It judges nothing:
+``assertions.py`` does. Nothing of Warren's code is in it.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ class Pulse:
     resent: int = 0
     closes: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
-    notices: Counter[str] = field(default_factory=Counter)  # DEGRADED, RESTORED, RECONNECT, and what took too long
+    # DEGRADED, RESTORED, RECONNECT, and what took too long
+    notices: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
@@ -69,8 +72,8 @@ class Participant:
         every_s: float,
         window: int,
     ) -> None:
-        """``doors``: the gateways' URLs. It publishes about every ``every_s`` seconds to one of its rooms, with at most ``window``
-        messages of a room unanswered; every tenth message asks for a copy of its own.
+        """``doors``: the gateways' URLs. It publishes about every ``every_s`` seconds to one of its rooms,
+        with at most ``window`` messages of a room unanswered; every tenth message asks for a copy of its own.
         """
         self.name = name
         self.rooms = list(rooms)
@@ -114,8 +117,8 @@ class Participant:
         self._publishing = False
 
     async def drop(self) -> None:
-        """Lose the connection in the middle of a burst of messages, as a phone does in a tunnel: some were taken in, the
-        ACKs of some were on their way, and nothing is said to the other side.
+        """Lose the connection in the middle of a burst of messages, as a phone does in a tunnel: some were
+        taken in, the ACKs of some were on their way, and nothing is said to the other side.
         """
         socket = self._socket
         if socket is None:
@@ -159,7 +162,7 @@ class Participant:
             if not self._closing:
                 await asyncio.sleep(self._random.uniform(_BACK_OFF_S[0] / 2, longest_s))
 
-    # ── one connection ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── one connection ──────────────────────────────────────────────────────────────────────────────────────
 
     async def _live(self, socket: ClientConnection) -> bool:
         """Use a connection until it ends; return whether it was of any use."""
@@ -199,7 +202,9 @@ class Participant:
                 await asyncio.sleep(max(0.01, min(0.25, next_at - time.monotonic())))
                 await self._ask_again(socket)
                 if self._publishing and time.monotonic() >= next_at:
-                    next_at = max(next_at, time.monotonic() - 1.0) + self._random.uniform(0.5, 1.5) * self._every_s
+                    next_at = (
+                        max(next_at, time.monotonic() - 1.0) + self._random.uniform(0.5, 1.5) * self._every_s
+                    )
                     await self._say_something(socket)
 
     async def _join_all(self, socket: ClientConnection) -> None:
@@ -242,7 +247,12 @@ class Participant:
         self._number += 1
         message = f"{self.name}-{self._number}"
         own_copy = self._number % 10 == 0
-        content: dict[str, Any] = {"type": "CHAT", "room": room, "id": message, "payload": {"n": self._number}}
+        content: dict[str, Any] = {
+            "type": "CHAT",
+            "room": room,
+            "id": message,
+            "payload": {"n": self._number},
+        }
         if own_copy:
             content["include_sender"] = True
         frame = json.dumps(content)
@@ -256,7 +266,7 @@ class Participant:
         if self._socket is not None:
             self._socket.transport.abort()
 
-    # ── what the server says ────────────────────────────────────────────────────────────────────────────────────────
+    # ── what the server says ────────────────────────────────────────────────────────────────────────────────
 
     def _take(self, message: dict[str, Any]) -> None:
         room = message.get("room", "")

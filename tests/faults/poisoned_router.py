@@ -1,6 +1,7 @@
-"""A router that a notification ends: one whose content says ``poison`` ends the process where it is handled (``WARREN_TEST_POISON=exit``), or has it
-stand still for good (``freeze``). ``WARREN_TEST_PUBLISH_MS`` makes them so slow to take that notifications are under way for long. Run in the
-router's place; nothing of it is in the product.
+"""A router that a notification ends: one whose content says ``poison`` ends the process where it is handled
+(``WARREN_TEST_POISON=exit``), or has it stand still for good (``freeze``). ``WARREN_TEST_PUBLISH_MS`` makes
+them so slow to take that notifications are under way for long. Run in the router's place; nothing of it is in
+the product.
 """
 
 from __future__ import annotations

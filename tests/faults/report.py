@@ -1,4 +1,5 @@
-"""The report of a run: the verdict, the figures, and where it failed what one needs to repeat and to understand it.
+"""The report of a run: the verdict, the figures, and where it failed what one needs to repeat and to
+understand it.
 
 It measures nothing itself: it puts what was recorded into lines. The checker builds one.
 """
@@ -55,17 +56,25 @@ class Report:
         actions = Counter(f"{done.action.verb} {done.action.target}" for done in self.done)
         latencies = sorted(pulse.latencies_s)
         sent = f"{figures.messages} messages, {figures.acks} acknowledged"
-        shown = f"{figures.deliveries} deliveries, {figures.repeats} repeats dropped, {pulse.resent} sent again"
+        shown = (
+            f"{figures.deliveries} deliveries, {figures.repeats} repeats dropped, {pulse.resent} sent again"
+        )
         resumed = f"resumed {figures.recovered} times with recovered: true, {figures.unrecovered} with false"
         told = f"{figures.needless} times told of a gap where there is none"
-        lives = f"{figures.renewed} new lives told unasked, {figures.excused} deliveries excused by recovered: false"
+        lives = (
+            f"{figures.renewed} new lives told unasked, {figures.excused} deliveries excused by "
+            f"recovered: false"
+        )
         p50, p99, longest = (_quantile(latencies, share) for share in (0.5, 0.99, 1.0))
         took = f"p50 {p50 * 1_000:.0f} ms, p99 {p99 * 1_000:.0f} ms, longest {longest:.1f} s"
         return [
             f"{figures.members} participants, {figures.rooms} rooms: {sent}, {shown}",
             f"{pulse.connects} connections; {resumed}; {lives}; {told}",
             f"{len(self.done)} actions: {_listed(actions)}",
-            f"closes: {_listed(pulse.closes)}; errors: {_listed(pulse.errors)}; notices: {_listed(pulse.notices)}",
+            (
+                f"closes: {_listed(pulse.closes)}; errors: {_listed(pulse.errors)}; notices: "
+                f"{_listed(pulse.notices)}"
+            ),
             f"send to delivery: {took}; drained in {self.drained_s:.1f} s",
         ]
 
@@ -78,7 +87,9 @@ class Report:
                 for event in events
             )
             for step, member, kind, event in sorted(events, key=lambda one: one[0]):
-                out.write(json.dumps({"step": step, "member": member, "event": kind, **event._asdict()}) + "\n")
+                out.write(
+                    json.dumps({"step": step, "member": member, "event": kind, **event._asdict()}) + "\n"
+                )
 
     def _silences(self) -> Iterator[str]:
         """Say for each kind of action how long a room was silent after it at the longest."""
@@ -104,7 +115,10 @@ class Report:
             yield "the promise was kept"
             return
         faults = self.verdict.faults
-        yield f"FAILED: {_listed(self.verdict.kinds()) or 'no fault of the promise'}; {len(self.falls)} pod(s) fell"
+        yield (
+            f"FAILED: {_listed(self.verdict.kinds()) or 'no fault of the promise'}; {len(self.falls)} "
+            f"pod(s) fell"
+        )
         yield f"repeat it: {self.command}"
         for fall in self.falls:
             yield f"  {fall}"
@@ -131,8 +145,8 @@ def longest_silence_s(heard_at: Iterable[array[float]], done: Done) -> float:
 
 
 def longest_silences(heard_at: Mapping[str, array[float]]) -> list[tuple[float, str, float]]:
-    """Return the longest times between two signs of life of a room, each with the room and when it ended; the longest first, one for each
-    time at which many rooms were silent together.
+    """Return the longest times between two signs of life of a room, each with the room and when it ended; the
+    longest first, one for each time at which many rooms were silent together.
     """
     every = sorted(
         ((now - before, room, now) for room, times in heard_at.items() for before, now in pairwise(times)),

@@ -1,4 +1,6 @@
-"""The broker goes away, is not there, does not answer, or refuses us: what RabbitBus does about it on a real RabbitMQ."""
+"""The broker goes away, is not there, does not answer, or refuses us: what RabbitBus does about it on a real
+RabbitMQ.
+"""
 
 from __future__ import annotations
 
@@ -85,16 +87,23 @@ async def nowhere(witness: RabbitBus, topology: ContractTopology, key: str) -> b
 
 
 async def test_cut_and_back(
-    bus: RabbitBus, witness: RabbitBus, proxy: Proxy, topology: ContractTopology, caplog: pytest.LogCaptureFixture
+    bus: RabbitBus,
+    witness: RabbitBus,
+    proxy: Proxy,
+    topology: ContractTopology,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A cut is told once, the return once; each exclusive queue comes back under a new name and gets messages."""
+    """A cut is told once, the return once; each exclusive queue comes back under a new name and gets
+    messages.
+    """
     caplog.set_level(logging.INFO, "warren.bus")
     await bus.start()
     told: list[bool] = []
     bus.watch(told.append)
     inboxes = [Inbox(ack=True) for _ in range(5)]
     subscriptions = [
-        await bus.subscribe(gateway(topology, f"g{number}"), inbox, prefetch=10) for number, inbox in enumerate(inboxes)
+        await bus.subscribe(gateway(topology, f"g{number}"), inbox, prefetch=10)
+        for number, inbox in enumerate(inboxes)
     ]
     names = [subscription.queue for subscription in subscriptions]
     for round_number in range(3):
@@ -121,7 +130,9 @@ async def test_cut_and_back(
 async def test_publishes_under_way_at_the_cut(
     bus: RabbitBus, witness: RabbitBus, proxy: Proxy, topology: ContractTopology
 ) -> None:
-    """Each publish under way when the connection breaks ends with an outcome, and each that was confirmed is in the log."""
+    """Each publish under way when the connection breaks ends with an outcome, and each that was confirmed is
+    in the log.
+    """
     await bus.start()
     outcomes: dict[int, str] = {}
 
@@ -232,9 +243,15 @@ async def test_the_next_address_takes_over(rabbit: Rabbit, topology: ContractTop
     ids=["credentials", "vhost"],
 )
 async def test_refused(
-    change: dict[str, str], says: str, rabbit: Rabbit, topology: ContractTopology, caplog: pytest.LogCaptureFixture
+    change: dict[str, str],
+    says: str,
+    rabbit: Rabbit,
+    topology: ContractTopology,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Wrong credentials or an unknown virtual host: it keeps trying, says why, and never logs the password."""
+    """Wrong credentials or an unknown virtual host: it keeps trying, says why, and never logs the
+    password.
+    """
     parts = urlsplit(rabbit.url)
     password = change.get("password", parts.password)
     url = f"amqp://{parts.username}:{password}@{parts.hostname}:{parts.port}/{change.get('vhost', '')}"
@@ -247,7 +264,9 @@ async def test_refused(
     await asyncio.gather(starting, return_exceptions=True)
 
 
-async def test_a_network_that_went_silent_is_noticed(rabbit: Rabbit, topology: ContractTopology, proxy: Proxy) -> None:
+async def test_a_network_that_went_silent_is_noticed(
+    rabbit: Rabbit, topology: ContractTopology, proxy: Proxy
+) -> None:
     """A connection on which nothing comes any more is given up after the heartbeats, and made again."""
     times = LinkTimes(heartbeat_s=1, connect_s=1.0, first_pause_s=0.02, longest_pause_s=0.1)
     bus = RabbitBus([through(rabbit, proxy)], topology, name="silent", times=times)
@@ -284,7 +303,9 @@ async def test_close_does_not_wait_for_a_broker_that_says_nothing(
 
 
 async def test_a_server_that_accepts_and_says_nothing(rabbit: Rabbit, topology: ContractTopology) -> None:
-    """An address where something accepts but speaks no AMQP costs the connect time-out, then comes the next one."""
+    """An address where something accepts but speaks no AMQP costs the connect time-out, then comes the next
+    one.
+    """
     with socket.create_server(("127.0.0.1", 0)) as mute:
         times = LinkTimes(heartbeat_s=5, connect_s=0.3, first_pause_s=0.02)
         url = f"amqp://guest:guest@127.0.0.1:{mute.getsockname()[1]}/"
@@ -301,7 +322,9 @@ async def test_close_leaves_nothing(bus: RabbitBus, topology: ContractTopology, 
     lost: list[str] = []
     await bus.start()
     bus.watch(lambda up: lost.append(f"watch {up}"))
-    await bus.subscribe(gateway(topology, "g"), Inbox(), prefetch=1, on_lost=lambda: lost.append("subscription"))
+    await bus.subscribe(
+        gateway(topology, "g"), Inbox(), prefetch=1, on_lost=lambda: lost.append("subscription")
+    )
     reading = asyncio.create_task(bus.tail(topology.log(0).name, "first", lambda _: True))
     await eventually(lambda: proxy.connections == 3)
     await bus.close()
@@ -317,7 +340,9 @@ async def test_close_leaves_nothing(bus: RabbitBus, topology: ContractTopology, 
 async def test_a_memory_alarm_holds_publishers_but_not_consumers(
     rabbit: Rabbit, bus: RabbitBus, topology: ContractTopology, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Under an alarm a publish waits and ``blocked`` says so, deliveries and acks go on, and afterwards the publish is confirmed."""
+    """Under an alarm a publish waits and ``blocked`` says so, deliveries and acks go on, and afterwards the
+    publish is confirmed.
+    """
     await bus.start()
     inbox = Inbox()
     for number in range(4):

@@ -48,4 +48,6 @@ async def test_never_are_two_broker_nodes_in_trouble() -> None:
         set(),
     )
     assert [done.action for done in faults.done] == actions
-    assert all(before.ended <= after.began for before, after in zip(faults.done, faults.done[1:], strict=False))
+    assert all(
+        before.ended <= after.began for before, after in zip(faults.done, faults.done[1:], strict=False)
+    )

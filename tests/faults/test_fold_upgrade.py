@@ -1,4 +1,6 @@
-"""A release with a newer version of the fold is rolled out: a log is for newer routers only once every router knows what they know."""
+"""A release with a newer version of the fold is rolled out: a log is for newer routers only once every router
+knows what they know.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ async def gateways(pods: Pods) -> list[Gateway]:
 
 
 async def test_a_rolling_upgrade_of_three_routers_loses_nothing(pods: Pods) -> None:
-    """One by one, under load: as long as there is one that does not know the next version its rules are not written; then they are."""
+    """One by one, under load: as long as there is one that does not know the next version its rules are not
+    written; then they are.
+    """
     old = [await pods.router(ENV) for _ in range(3)]
     front = await gateways(pods)
     new: list[Router] = []
@@ -97,7 +101,9 @@ async def test_a_rolling_upgrade_of_three_routers_loses_nothing(pods: Pods) -> N
 
 
 async def test_a_router_that_is_older_than_the_log_stands_down(pods: Pods) -> None:
-    """One that starts too late, and one that was frozen while the others were replaced: they live, are not ready, and harm nobody."""
+    """One that starts too late, and one that was frozen while the others were replaced: they live, are not
+    ready, and harm nobody.
+    """
     frozen = await pods.router(ENV)
     front = await gateways(pods)
     async with Talk([gateway.url for gateway in front], ROOMS) as talk:

@@ -1,4 +1,6 @@
-"""A gateway dies, and in the same second the router that was to declare it gone: backends are told of every end once, by id."""
+"""A gateway dies, and in the same second the router that was to declare it gone: backends are told of every
+end once, by id.
+"""
 
 from __future__ import annotations
 
@@ -63,8 +65,8 @@ async def guests(gateway: Gateway, names: str) -> list[Client]:
 
 @pytest.mark.parametrize("count", [2, 3])
 async def test_every_end_is_told_once(pods: Pods, heard: EventConsumer, count: int) -> None:
-    """Round after round, now the gateway first and now the router: each member of each room, and each connection, whatever had been sent of it when
-    the speaker died.
+    """Round after round, now the gateway first and now the router: each member of each room, and each
+    connection, whatever had been sent of it when the speaker died.
     """
     routers = [await pods.router(ENV) for _ in range(count)]
     doomed, publisher = await pods.gateway(ENV), await pods.gateway(ENV)
@@ -81,7 +83,9 @@ async def test_every_end_is_told_once(pods: Pods, heard: EventConsumer, count: i
             ended.extend(clients)
             for room in ROOMS:
                 await ann.publish(room, number)
-            await eventually(lambda: told_of(heard, ended), 30.0, what="the end of every member and every connection")
+            await eventually(
+                lambda: told_of(heard, ended), 30.0, what="the end of every member and every connection"
+            )
             for pod in (doomed, speaker):
                 await pod.ended()
                 await pod.start()

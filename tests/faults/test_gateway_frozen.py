@@ -1,4 +1,6 @@
-"""A gateway is frozen for longer than its lease, and goes on: nobody on it loses anything or sees anything twice."""
+"""A gateway is frozen for longer than its lease, and goes on: nobody on it loses anything or sees anything
+twice.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ FROZEN_S = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Bob is on the gateway that will be frozen, Ann on the other one; twenty messages of hers were published to every room."""
+    """Bob is on the gateway that will be frozen, Ann on the other one; twenty messages of hers were published
+    to every room.
+    """
 
     frozen: Gateway
     other: Gateway
@@ -38,7 +42,9 @@ class Scene:
             await asyncio.sleep(every_s)
 
     async def came(self, count: int) -> None:
-        """Return once Bob has ``count`` messages of each room; they must be all there are, in order and once."""
+        """Return once Bob has ``count`` messages of each room; they must be all there are, in
+        order and once.
+        """
         await eventually(lambda: all(self.recorder.delivered(room) >= count for room in ROOMS), 20.0)
         for room in ROOMS:
             self.recorder.check(room, sent={"ann": count})
@@ -65,8 +71,8 @@ async def scene(pods: Pods) -> AsyncIterator[Scene]:
 
 
 async def test_frozen_and_thawed(scene: Scene):
-    """For eight seconds it does nothing while others talk, and is taken for dead; then it hears that, begins anew on each shard, and its members get
-    all of it, in order and once: nobody says that anything was lost.
+    """For eight seconds it does nothing while others talk, and is taken for dead; then it hears that, begins
+    anew on each shard, and its members get all of it, in order and once: nobody says that anything was lost.
     """
     ended = [await lives_ended(gateway) for gateway in (scene.frozen, scene.other)]
     scene.frozen.pause()
@@ -82,7 +88,9 @@ async def test_frozen_and_thawed(scene: Scene):
 
 
 async def test_frozen_while_its_router_dies(scene: Scene):
-    """The new speaker does not wait for it; thawed, it goes on from where it stood in the log, or begins anew."""
+    """The new speaker does not wait for it; thawed, it goes on from where it stood in the log, or begins
+    anew.
+    """
     scene.frozen.pause()
     try:
         for router in scene.routers:

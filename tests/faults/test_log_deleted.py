@@ -1,4 +1,6 @@
-"""An operator deletes a shard's log under a running installation: its rooms begin a new life, members are told so, and messages flow again."""
+"""An operator deletes a shard's log under a running installation: its rooms begin a new life, members are
+told so, and messages flow again.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +37,11 @@ def told_of_a_break(client: Client, room: str) -> bool:
     return [joined["payload"]["recovered"] for joined in client.of_type("JOINED", room=room)[1:]] == [False]
 
 
-async def test_a_log_that_is_deleted_is_a_new_life_and_told(pods: Pods, rabbit: Rabbit, topology: Topology) -> None:
-    """Members of its rooms hear ``recovered: false`` once, those of other shards nothing; numbers begin again in another epoch, and nothing of
-    what comes then is lost.
+async def test_a_log_that_is_deleted_is_a_new_life_and_told(
+    pods: Pods, rabbit: Rabbit, topology: Topology
+) -> None:
+    """Members of its rooms hear ``recovered: false`` once, those of other shards nothing; numbers begin again
+    in another epoch, and nothing of what comes then is lost.
     """
     gateways, _ = await pods.installation(2, 2, ENV)
     lost = "lost"
@@ -56,8 +60,12 @@ async def test_a_log_that_is_deleted_is_a_new_life_and_told(pods: Pods, rabbit: 
         assert after[kept] == {**before[kept], "seq": 2}
         await eventually(lambda: all(told_of_a_break(client, lost) for client in (ann, bob)), 20.0)
         acks = [(await ann.publish(lost, number))["payload"] for number in range(1, SENT + 1)]
-        assert [ack["seq"] for ack in acks] == list(range(after[lost]["seq"] + 1, after[lost]["seq"] + SENT + 1))
+        assert [ack["seq"] for ack in acks] == list(
+            range(after[lost]["seq"] + 1, after[lost]["seq"] + SENT + 1)
+        )
         wanted = list(range(1, SENT + 1))
-        await eventually(lambda: [each["payload"] for each in bob.of_type("CHAT", room=lost)][-SENT:] == wanted, 20.0)
+        await eventually(
+            lambda: [each["payload"] for each in bob.of_type("CHAT", room=lost)][-SENT:] == wanted, 20.0
+        )
         await bob.settle()
         assert len(bob.of_type("JOINED", room=kept)) == 1

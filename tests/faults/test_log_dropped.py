@@ -1,4 +1,6 @@
-"""A log whose beginning the broker has dropped: a router that begins knows as much as one that has read all of it, or says that something is lost."""
+"""A log whose beginning the broker has dropped: a router that begins knows as much as one that has read all
+of it, or says that something is lost.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ ENV = {
     "WARREN_ROUTER_CHECKPOINT_BYTES": "262144",
 }
 QUIET = "quiet"
-BUSY = next(f"busy{number}" for number in range(99) if shard_of(f"busy{number}", SHARDS) == shard_of(QUIET, SHARDS))
+BUSY = next(
+    f"busy{number}" for number in range(99) if shard_of(f"busy{number}", SHARDS) == shard_of(QUIET, SHARDS)
+)
 TEXT = "x" * 32 * 1024
 
 
@@ -39,7 +43,9 @@ def offset_at(rabbit: Rabbit, topology: Topology, end: str) -> int:
     with pika.BlockingConnection(pika.URLParameters(rabbit.url)) as connection:
         channel = connection.channel()
         channel.basic_qos(prefetch_count=1)
-        for _, properties, _ in channel.consume(log, arguments={"x-stream-offset": end}, inactivity_timeout=10):
+        for _, properties, _ in channel.consume(
+            log, arguments={"x-stream-offset": end}, inactivity_timeout=10
+        ):
             assert properties is not None
             return int(properties.headers["x-stream-offset"])
     raise AssertionError("the log is empty")
@@ -68,8 +74,8 @@ async def anew(router: Router) -> None:
 async def test_a_log_without_its_beginning_tells_as_much_as_a_whole_one(
     pods: Pods, rabbit: Rabbit, topology: Topology
 ) -> None:
-    """All routers are killed; the one that begins has read neither the joins nor the first messages: members are there, numbers go on, and a repeat
-    from the dropped part is known.
+    """All routers are killed; the one that begins has read neither the joins nor the first messages: members
+    are there, numbers go on, and a repeat from the dropped part is known.
     """
     gateways, (router,) = await pods.installation(2, 1, ENV)
     async with (
@@ -86,13 +92,19 @@ async def test_a_log_without_its_beginning_tells_as_much_as_a_whole_one(
         later = await say_again(ann, QUIET, 3, "q3")
         assert (later["epoch"], later["seq"]) == (first[-1]["epoch"], 4)
         assert [await say_again(ann, QUIET, number, f"q{number}") for number in range(3)] == first
-        await eventually(lambda: [each["payload"] for each in bob.of_type("CHAT", room=QUIET)] == [0, 1, 2, 3], 20.0)
+        await eventually(
+            lambda: [each["payload"] for each in bob.of_type("CHAT", room=QUIET)] == [0, 1, 2, 3], 20.0
+        )
         await ann.settle()
         assert [len(client.of_type("JOINED", room=QUIET)) for client in (ann, bob)] == [1, 1]
 
 
-async def test_a_log_without_a_checkpoint_begins_a_new_life(pods: Pods, rabbit: Rabbit, topology: Topology) -> None:
-    """While there is no router so much is said that the broker drops all that any had read: members are told so, and messages flow again."""
+async def test_a_log_without_a_checkpoint_begins_a_new_life(
+    pods: Pods, rabbit: Rabbit, topology: Topology
+) -> None:
+    """While there is no router so much is said that the broker drops all that any had read: members are told
+    so, and messages flow again.
+    """
     gateways, (router,) = await pods.installation(2, 1, ENV)
     async with (
         await connect(gateways[0].url, user="ann") as ann,
@@ -119,10 +131,14 @@ async def test_a_log_without_a_checkpoint_begins_a_new_life(pods: Pods, rabbit: 
         assert after["epoch"] != before["epoch"]
 
         def told(client: Client) -> bool:
-            return [each["payload"]["recovered"] for each in client.of_type("JOINED", room=QUIET)[1:]] == [False]
+            return [each["payload"]["recovered"] for each in client.of_type("JOINED", room=QUIET)[1:]] == [
+                False
+            ]
 
         await eventually(lambda: told(ann) and told(bob), 30.0, what="members told of the break")
         wanted = await say_again(ann, QUIET, "last", "q2")
         assert wanted["epoch"] == after["epoch"]
         await eventually(lambda: bob.of_type("CHAT", room=QUIET)[-1]["payload"] == "last", 20.0)
-        assert "log_beginning_lost" in {json.loads(line).get("event") for line in router.log(10_000).splitlines()}
+        assert "log_beginning_lost" in {
+            json.loads(line).get("event") for line in router.log(10_000).splitlines()
+        }

@@ -1,4 +1,6 @@
-"""The node of the logs' leaders goes away while much is being written: what is confirmed is in the log, and is confirmed soon."""
+"""The node of the logs' leaders goes away while much is being written: what is confirmed is in the log, and
+is confirmed soon.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,12 @@ from warren.bus.rabbit.bus import RabbitBus
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 from warren.topology import Topology
 
-pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("cluster")]
+pytestmark = [
+    pytest.mark.rabbit,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("cluster"),
+]
 
 SHARDS = 4
 END = b"end"
@@ -41,7 +48,9 @@ def topology(how: str) -> Topology:
 
 @pytest_asyncio.fixture
 async def buses(cluster: RabbitCluster, topology: Topology) -> AsyncIterator[list[RabbitBus]]:
-    """One for each node, and on no other. The first one declares the logs, so their leaders are on its node."""
+    """One for each node, and on no other. The first one declares the logs, so their leaders are
+    on its node.
+    """
     made = [RabbitBus([url], topology, name=f"node-{number}") for number, url in enumerate(cluster.urls)]
     for bus in made:
         await bus.start()
@@ -70,7 +79,9 @@ class Writer:
 
     async def _send(self, body: bytes) -> None:
         try:
-            await self._bus.publish(self._topology.ingress, self._topology.shard_key(self.shard), body, mandatory=True)
+            await self._bus.publish(
+                self._topology.ingress, self._topology.shard_key(self.shard), body, mandatory=True
+            )
         except (BusUnavailable, NotConfirmed, Unroutable):
             return
         self.confirmed.append(body)
@@ -92,7 +103,9 @@ async def whole_log(bus: RabbitBus, topology: Topology, shard: int) -> set[bytes
 async def test_what_is_confirmed_while_a_log_changes_its_leader_is_there(
     cluster: RabbitCluster, topology: Topology, buses: list[RabbitBus], how: str
 ) -> None:
-    """Up to RabbitMQ 3.13 a channel by which all logs were written would have most of it confirmed and not written."""
+    """Up to RabbitMQ 3.13 a channel by which all logs were written would have most of it confirmed and not
+    written.
+    """
     writers = [
         Writer(bus, topology, shard, f"{number}.{shard}")
         for number, bus in enumerate(buses[1:])

@@ -1,4 +1,6 @@
-"""A broker node goes down and stays down: everything goes on without it, also where a gateway and a router die together with it."""
+"""A broker node goes down and stays down: everything goes on without it, also where a gateway and a router
+die together with it.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,9 @@ async def is_steady(gateways: Sequence[Gateway], talk: Talk) -> None:
 
 
 async def test_all_goes_on_while_a_node_stays_down(pods: Pods, cluster: RabbitCluster) -> None:
-    """A gateway and a router that were on it find another node; nothing that they left there holds anybody up."""
+    """A gateway and a router that were on it find another node; nothing that they left there holds anybody
+    up.
+    """
     routers = [await pods.router(first(cluster, index)) for index in (0, 2)]
     gateways = [await pods.gateway(first(cluster, index)) for index in (0, 2)]
     async with Talk([gateway.url for gateway in gateways], ROOMS) as talk:
@@ -77,7 +81,9 @@ async def test_all_goes_on_while_a_node_stays_down(pods: Pods, cluster: RabbitCl
 
 
 async def test_a_node_takes_a_gateway_and_a_router_with_it(pods: Pods, cluster: RabbitCluster) -> None:
-    """As when a machine is lost that all three were on: their own queues may stay in the broker, but nobody waits for them."""
+    """As when a machine is lost that all three were on: their own queues may stay in the broker, but nobody
+    waits for them.
+    """
     _, doomed = [await pods.router(first(cluster, index)) for index in (0, 2)]
     gateways = [await pods.gateway(first(cluster, index)) for index in (0, 1)]
     lost = await pods.gateway(first(cluster, 2))

@@ -1,5 +1,6 @@
-"""What is bad in itself: a notification that ends whatever router handles it is set aside after its second try, and what is no entry of a log is
-passed over by all its readers. What stands around it arrives once and in order.
+"""What is bad in itself: a notification that ends whatever router handles it is set aside after its second
+try, and what is no entry of a log is passed over by all its readers. What stands around it arrives once and
+in order.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ def notify(rabbit: Rabbit, topology: Topology, bodies: Sequence[str]) -> None:
         for body in bodies:
             # With an id, by which what a dead router had handed on already counts once.
             properties = pika.BasicProperties(message_id=body.replace(" ", "-"))
-            channel.basic_publish(topology.notify, "room.r", json.dumps(body).encode(), properties, mandatory=True)
+            channel.basic_publish(
+                topology.notify, "room.r", json.dumps(body).encode(), properties, mandatory=True
+            )
 
 
 def write(rabbit: Rabbit, topology: Topology, bodies: Sequence[bytes]) -> None:
@@ -70,7 +73,9 @@ def kept(rabbit: Rabbit, queue: str) -> int:
 
 @asynccontextmanager
 async def restarted(pods: Sequence[Pod]) -> AsyncIterator[list[str]]:
-    """Start each pod anew whenever it ends by itself, as Kubernetes does; yield the names of those that did."""
+    """Start each pod anew whenever it ends by itself, as Kubernetes does; yield the names of
+    those that did.
+    """
     ends: list[str] = []
 
     async def look() -> None:
@@ -90,7 +95,9 @@ async def restarted(pods: Sequence[Pod]) -> AsyncIterator[list[str]]:
 
 
 @pytest.mark.parametrize("way", ["exit", "freeze"])
-async def test_a_notification_that_ends_routers(pods: Pods, rabbit: Rabbit, topology: Topology, way: str) -> None:
+async def test_a_notification_that_ends_routers(
+    pods: Pods, rabbit: Rabbit, topology: Topology, way: str
+) -> None:
     """Each piece of poison ends one router at most; all else comes once and in order."""
     routers = [await pods.router(ENV | {"WARREN_TEST_POISON": way}, start=False) for _ in range(3)]
     for router in routers:
@@ -112,8 +119,12 @@ async def test_a_notification_that_ends_routers(pods: Pods, rabbit: Rabbit, topo
     assert {(json.loads(body), why) for body, why in found} == {("poison 10", reason), ("poison 30", reason)}
 
 
-async def test_what_is_no_entry_is_passed_over_by_all_readers(pods: Pods, rabbit: Rabbit, topology: Topology) -> None:
-    """It counts for nobody: not for those who read it as it comes, nor for those who read the log from its beginning, and numbers go on."""
+async def test_what_is_no_entry_is_passed_over_by_all_readers(
+    pods: Pods, rabbit: Rabbit, topology: Topology
+) -> None:
+    """It counts for nobody: not for those who read it as it comes, nor for those who read the log from its
+    beginning, and numbers go on.
+    """
     (gateway,), routers = await pods.installation(1, 2, ENV)
     strange = wire.Batch("stranger", 7, 3, 1)
     said = wire.Publish("r", "CHAT", b'"poison"', id="p", conn="stranger~1", user="eve", at_us=1)
@@ -142,7 +153,9 @@ async def test_what_is_no_entry_is_passed_over_by_all_readers(pods: Pods, rabbit
     assert all(pod.running for pod in pods.all)
 
 
-async def test_two_routers_that_are_killed_condemn_nobody(pods: Pods, rabbit: Rabbit, topology: Topology) -> None:
+async def test_two_routers_that_are_killed_condemn_nobody(
+    pods: Pods, rabbit: Rabbit, topology: Topology
+) -> None:
     """Notifications that were in the hands of two routers when they died arrive once and in order."""
     slow = ENV | {"WARREN_TEST_PUBLISH_MS": "3000"}
     routers = [await pods.router(slow, start=False) for _ in range(2)]

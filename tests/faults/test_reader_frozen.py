@@ -1,4 +1,6 @@
-"""The broker node that a log is read from stands still, and then goes on: the reader hears nothing on an open connection, and reads from another."""
+"""The broker node that a log is read from stands still, and then goes on: the reader hears nothing on an open
+connection, and reads from another.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +98,9 @@ async def write(bus: RabbitBus, life: int) -> None:
 async def test_a_reader_on_a_node_that_stood_still_reads_from_another(
     cluster: RabbitCluster, buses: tuple[RabbitBus, RabbitBus]
 ) -> None:
-    """It goes on where it was, with all that was written meanwhile and afterwards, and begins nothing anew."""
+    """It goes on where it was, with all that was written meanwhile and afterwards, and begins
+    nothing anew.
+    """
     reading, writing = buses
     await writing.publish(
         TOPOLOGY.ingress, TOPOLOGY.shard_key(0), encode([Rules("life", 1, 100, 100, 100, 1)]), mandatory=True
@@ -116,8 +120,8 @@ async def test_a_reader_on_a_node_that_stood_still_reads_from_another(
             cluster.resume(2)
         for life in range(12, 22):
             await write(writing, life)
-        # A node that goes on may take itself for the minority, and ends its connections and begins anew: nobody tells it at first. Offset 0 is the
-        # life's beginning.
+        # A node that goes on may take itself for the minority, and ends its connections and begins anew:
+        # nobody tells it at first. Offset 0 is the life's beginning.
         end = await eventually(lambda: writing.last(log), 60.0)
         assert end is not None
         await eventually(lambda: shard.entries[-1] >= end, 60.0)

@@ -27,7 +27,9 @@ def report(history: History, *actions: Done, falls: list[str] | None = None) -> 
 
 def unanswered() -> History:
     history = History()
-    history.add("a", Joined(history.next(), "room:1", "e1", 0, False), Sent(history.next(), "room:1", "a-1", 1))
+    history.add(
+        "a", Joined(history.next(), "room:1", "e1", 0, False), Sent(history.next(), "room:1", "a-1", 1)
+    )
     return history
 
 
@@ -42,7 +44,9 @@ def unanswered() -> History:
     ],
 )
 def test_the_silence_is_the_gap_around_the_action(times: list[float], longest_s: float) -> None:
-    """A kill at 10 s that is undone at 11 s: the longest gap between two deliveries that begins before 13 s and ends after 10 s."""
+    """A kill at 10 s that is undone at 11 s: the longest gap between two deliveries that begins before 13 s
+    and ends after 10 s.
+    """
     assert longest_silence_s([array("d", times)], done(10.0, 11.0)) == longest_s
 
 

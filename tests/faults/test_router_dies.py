@@ -1,4 +1,6 @@
-"""A router dies at each step of its work, or freezes and comes back: what was acknowledged comes to each member once and in order."""
+"""A router dies at each step of its work, or freezes and comes back: what was acknowledged comes to each
+member once and in order.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ async def gateways(pods: Pods) -> list[Gateway]:
 
 @pytest.mark.parametrize("point", ["before_feed", "after_feed"])
 async def test_a_router_killed_in_the_middle_of_its_work_loses_nothing(pods: Pods, point: str) -> None:
-    """With an entry read and nothing of it sent, and with one gateway fed of two: the next speaker goes on from where each gateway stands."""
+    """With an entry read and nothing of it sent, and with one gateway fed of two: the next speaker goes on
+    from where each gateway stands.
+    """
     publisher = await pods.router(ENV)
     dying = await pods.router(ENV | {"WARREN_TEST_DIES": point, "WARREN_TEST_DIES_AFTER": "40"}, start=False)
     dying.module = "tests.faults.dying_router"
@@ -81,8 +85,8 @@ async def test_an_idle_router_that_is_killed_is_not_missed(pods: Pods) -> None:
 
 
 async def test_a_router_that_freezes_does_no_harm_when_it_comes_back(pods: Pods) -> None:
-    """It sleeps for longer than the AMQP heartbeat while it has feeds in its hands; another speaks for its shards, and what it still says after it
-    has woken is dropped by those who have it.
+    """It sleeps for longer than the AMQP heartbeat while it has feeds in its hands; another speaks for its
+    shards, and what it still says after it has woken is dropped by those who have it.
     """
     routers = [await pods.router(ENV) for _ in range(2)]
     await shared(*routers)

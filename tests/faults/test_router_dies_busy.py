@@ -1,4 +1,6 @@
-"""A router dies while one room says far more within a second than its history's count: its members are brought up whole by the next speaker."""
+"""A router dies while one room says far more within a second than its history's count: its members are
+brought up whole by the next speaker.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ ROOM = "busy"
 COUNT = HistoryPolicy().count
 # Two voices, each so often: about 400 messages a second.
 EVERY_S = 0.005
-# What must at least have been acknowledged in a second, so that the test says something: more than a room's history counts by default.
+# What must at least have been acknowledged in a second, so that the test says something: more than a room's
+# history counts by default.
 LEAST_PER_S = 120
 ENV = {
     "WARREN_GATEWAY_RATE": "100000",
@@ -50,7 +53,9 @@ async def busy(talk: Talk) -> None:
         since = time.monotonic() - 1.0
         return sum(at > since for voice in talk.voices for at in voice.acknowledged.values()) >= LEAST_PER_S
 
-    await eventually(within_a_second, 40.0, every_s=0.1, what=f"{LEAST_PER_S} acknowledged messages within a second")
+    await eventually(
+        within_a_second, 40.0, every_s=0.1, what=f"{LEAST_PER_S} acknowledged messages within a second"
+    )
 
 
 def unbroken(talk: Talk) -> None:
@@ -66,8 +71,8 @@ async def gateways(pods: Pods) -> list[Gateway]:
 
 
 async def test_what_was_not_sent_when_a_busy_room_s_router_died_comes_whole(pods: Pods) -> None:
-    """Twice as many messages as the history's count stand in the log and in the router's feeds, nothing of them has left, and it is killed: the next
-    one sends every member all of it, in order.
+    """Twice as many messages as the history's count stand in the log and in the router's feeds, nothing of
+    them has left, and it is killed: the next one sends every member all of it, in order.
     """
     env = {
         "WARREN_TEST_DIES": "before_feed",

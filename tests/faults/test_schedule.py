@@ -44,13 +44,17 @@ def test_nobody_is_hurt_twice_at_once(seed: int) -> None:
     """While one is in trouble nothing else is done to it."""
     actions = schedule(seed, 300.0, COUNTS, every_s=1.0)
     for action in actions:
-        same = [each for each in overlapping(actions, action.at_s, action.target) if each.victim == action.victim]
+        same = [
+            each for each in overlapping(actions, action.at_s, action.target) if each.victim == action.victim
+        ]
         assert same == [action]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_short_run_has_the_main_kills(seed: int) -> None:
-    """Within forty seconds a router, a gateway and a node of the broker are killed, and a client loses its connection."""
+    """Within forty seconds a router, a gateway and a node of the broker are killed, and a client loses its
+    connection.
+    """
     did = {(action.verb, action.target) for action in schedule(seed, 40.0, COUNTS, every_s=2.5)}
     assert {(Verb.KILL, Target.ROUTER), (Verb.KILL, Target.GATEWAY), (Verb.KILL, Target.BROKER)} <= did
     assert (Verb.RESET, Target.CLIENT) in did

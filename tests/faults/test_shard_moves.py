@@ -1,4 +1,6 @@
-"""Routers come and go in order while everyone talks, and gateways die: nothing is lost, and backends are told who has left."""
+"""Routers come and go in order while everyone talks, and gateways die: nothing is lost, and backends are told
+who has left.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def heard(rabbit: Rabbit, topology: Topology) -> Iterator[EventConsumer]:
 
 
 async def test_routers_that_come_and_go_in_order_lose_nothing(pods: Pods) -> None:
-    """One joins, another joins, the first leaves, the second leaves: the shards follow, and no member sees a gap, a repeat or a break."""
+    """One joins, another joins, the first leaves, the second leaves: the shards follow, and no member sees a
+    gap, a repeat or a break.
+    """
     first = await pods.router(ENV)
     await shared(first)
     front = await gateways(pods)

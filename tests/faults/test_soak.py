@@ -1,4 +1,6 @@
-"""The promise under a short seeded schedule of kills, freezes and cuts; and the mutants, each of which the same check must find."""
+"""The promise under a short seeded schedule of kills, freezes and cuts; and the mutants, each of which the
+same check must find.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def small(mutant: str, *targets: Target) -> Options:
 
 @pytest.mark.timeout(300)
 async def test_nothing_is_lost_doubled_or_out_of_order(tmp_path: Path) -> None:
-    """Three gateways, three routers and three broker nodes, each killed, frozen or cut: what was acknowledged came once and in order."""
+    """Three gateways, three routers and three broker nodes, each killed, frozen or cut: what was acknowledged
+    came once and in order.
+    """
     options = Options(seconds=40.0, seed=SEED, trouble_every_s=2.5)
     report = await check(options, tmp_path, say)
     say(told(report))

@@ -1,4 +1,6 @@
-"""A task of a service fails: the process ends in order and says so, where it would go on half dead otherwise."""
+"""A task of a service fails: the process ends in order and says so, where it would go on half
+dead otherwise.
+"""
 
 from __future__ import annotations
 
@@ -139,5 +141,7 @@ async def test_a_task_that_fails_ends_the_process_with_code_1(
     ]  # what is broken may end another task first
     assert all(line.exc_info[0] is Broken for line in told)
     assert not [
-        line for line in caplog.records if line.levelno >= logging.ERROR and line.getMessage() == "stop_deadline_passed"
+        line
+        for line in caplog.records
+        if line.levelno >= logging.ERROR and line.getMessage() == "stop_deadline_passed"
     ]

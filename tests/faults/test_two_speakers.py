@@ -1,5 +1,5 @@
-"""Two routers speak for the same shards at once, on purpose, and everybody talks: what they say twice is dropped by who has it, and nothing else
-comes of it.
+"""Two routers speak for the same shards at once, on purpose, and everybody talks: what they say twice is
+dropped by who has it, and nothing else comes of it.
 
 ``WARREN_TEST_TWO_SPEAKERS_S=60`` has them do so for a minute.
 """
@@ -73,7 +73,9 @@ async def leaves_once(heard: EventConsumer, gateway: Gateway, connections: list[
 
 
 async def test_two_that_never_hear_of_each_other_do_no_harm(pods: Pods, heard: EventConsumer) -> None:
-    """Each speaks for every shard all the time: both feed every gateway, tell all events, declare the same gateway gone and write checkpoints."""
+    """Each speaks for every shard all the time: both feed every gateway, tell all events, declare the same
+    gateway gone and write checkpoints.
+    """
     routers = [await pods.router(ENV, start=False) for _ in range(2)]
     for router in routers:
         router.module = "tests.faults.deaf_router"
@@ -98,8 +100,12 @@ async def test_two_that_never_hear_of_each_other_do_no_harm(pods: Pods, heard: E
         await client.close()
 
 
-async def test_one_that_is_frozen_past_its_lease_again_and_again_does_no_harm(pods: Pods, heard: EventConsumer) -> None:
-    """Each time it wakes it takes itself for the speaker still, and says what it has in its hands: then there are two for a moment."""
+async def test_one_that_is_frozen_past_its_lease_again_and_again_does_no_harm(
+    pods: Pods, heard: EventConsumer
+) -> None:
+    """Each time it wakes it takes itself for the speaker still, and says what it has in its hands: then there
+    are two for a moment.
+    """
     routers = [await pods.router(ENV) for _ in range(2)]
     front = [await pods.gateway(ENV) for _ in range(2)]
     async with Talk([gateway.url for gateway in front], ROOMS, every_s=0.04) as talk:

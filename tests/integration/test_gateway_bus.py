@@ -22,7 +22,9 @@ from warren.bus.memory.bus import MemoryBus
 
 
 async def test_the_broker_may_go_and_come_back(home: House) -> None:
-    """Clients are told DEGRADED and RESTORED, sockets stay, what was sent meanwhile arrives, and joins wait."""
+    """Clients are told DEGRADED and RESTORED, sockets stay, what was sent meanwhile arrives, and
+    joins wait.
+    """
     gateway = await home.gateway()
     async with await connect(home.url(), user="ann") as ann, await connect(home.url(), user="bob") as bob:
         await bob.join("x")
@@ -46,8 +48,9 @@ async def test_the_broker_may_go_and_come_back(home: House) -> None:
 
 
 async def test_a_broker_with_an_alarm_is_told(home: House) -> None:
-    """A broker that holds publishers back is like one that is away: DEGRADED, not ready, shown in stats and metrics; who connects meanwhile hears of
-    it with the WELCOME; afterwards RESTORED, and all that waited goes through.
+    """A broker that holds publishers back is like one that is away: DEGRADED, not ready, shown in stats and
+    metrics; who connects meanwhile hears of it with the WELCOME; afterwards RESTORED, and all that waited
+    goes through.
     """
     gateway = await home.gateway()
     assert isinstance(gateway.bus, MemoryBus)
@@ -110,7 +113,9 @@ async def test_a_message_that_waits_too_long_in_an_alarm_is_an_error(home: House
 
 
 async def test_a_message_that_waits_too_long_is_an_error(home: House) -> None:
-    """Past the publish time-out the sender gets ERROR unavailable with retry, once, while its join still waits."""
+    """Past the publish time-out the sender gets ERROR unavailable with retry, once, while its join still
+    waits.
+    """
     gateway = await home.gateway(gateway_settings(times={"publish_timeout_ms": 150}))
     async with await connect(home.url()) as ann:
         await ann.expect("JOINED", room="default")
@@ -127,7 +132,9 @@ async def test_a_message_that_waits_too_long_is_an_error(home: House) -> None:
 
 
 async def test_an_answer_that_never_comes_is_an_error(home: House) -> None:
-    """A message with an id that no router acknowledges in time gets ERROR unavailable; one without gets nothing."""
+    """A message with an id that no router acknowledges in time gets ERROR unavailable; one without gets
+    nothing.
+    """
     await home.gateway(gateway_settings(times={"publish_timeout_ms": 150}))
     async with await connect(home.url()) as ann:
         await ann.expect("JOINED", room="default")
@@ -139,7 +146,9 @@ async def test_an_answer_that_never_comes_is_an_error(home: House) -> None:
 
 
 async def test_a_broker_that_is_dead_at_the_start(home: House) -> None:
-    """The ports are open and healthy but not ready, clients are let in DEGRADED, and all is well once the broker comes."""
+    """The ports are open and healthy but not ready, clients are let in DEGRADED, and all is well once the
+    broker comes.
+    """
     settings = gateway_settings()
     await home.gateway(settings)
     bus = MemoryBus(home.broker, home.topology)
@@ -165,7 +174,9 @@ async def test_a_router_that_begins_to_speak_is_told_where_we_stand(home: House)
     home.publish("x", "1", "2")
     await home.router.settled()
     shard = home.shard("x")
-    await eventually(lambda: gateway._downlink._positions[shard].mine.offset >= home.router.folds[shard].offset)
+    await eventually(
+        lambda: gateway._downlink._positions[shard].mine.offset >= home.router.folds[shard].offset
+    )
     before = len(home.router.inbox)
     home.router.speak()
     await eventually(lambda: len(numbers(home, before)) == SHARDS)
@@ -185,13 +196,17 @@ async def test_a_gateway_is_not_ready_before_it_was_told_of_each_shard(home: Hou
     late = Gateway(gateway_settings(), MemoryBus(home.broker, home.topology), topology=home.topology)
     home.gateways.append(late)
     await late.start()
-    await eventually(lambda: late.readiness.reasons() == {"log": "no router has told of shard 0, 1, 2, 3 yet"})
+    await eventually(
+        lambda: late.readiness.reasons() == {"log": "no router has told of shard 0, 1, 2, 3 yet"}
+    )
     home.router.go_on()
     await eventually(lambda: not late.readiness.reasons())
 
 
 async def test_members_take_no_place_in_the_log_that_routers_do_not_count(home: House) -> None:
-    """While no router counts, what may be sent is bounded; the rest is an error, and all is well once one does."""
+    """While no router counts, what may be sent is bounded; the rest is an error, and all is well once one
+    does.
+    """
     await home.gateway(gateway_settings(limits={"uplink_count": 16}))
     async with await connect(home.url()) as ann:
         await ann.expect("JOINED", room="default")
@@ -210,7 +225,9 @@ async def test_bad_bodies_do_not_end_the_downlink(home: House) -> None:
     async with await connect(home.url(), user="ann") as ann:
         await ann.expect("JOINED", room="@ann")
         other = envelope.LifeEnded(0, 99, 0)
-        mixed = msgspec.msgpack.encode((1, [["Z", 1], other, envelope.HistoryPage(ann.id, "x", "h", (), more=False)]))
+        mixed = msgspec.msgpack.encode(
+            (1, [["Z", 1], other, envelope.HistoryPage(ann.id, "x", "h", (), more=False)])
+        )
         for body in (b"garbage", b"\x92\x09\x90", mixed):
             await home.router.bus.publish(home.topology.egress, gateway.id, body)
         home.router.tell(gateway.id, envelope.Leaving("nobody"))
@@ -222,7 +239,9 @@ async def test_bad_bodies_do_not_end_the_downlink(home: House) -> None:
 
 
 async def test_a_full_uplink_refuses_and_recovers(home: House) -> None:
-    """While the broker is away messages beyond half of a shard's buffer are ERROR unavailable; after its return all goes on."""
+    """While the broker is away messages beyond half of a shard's buffer are ERROR unavailable; after its
+    return all goes on.
+    """
     gateway = await home.gateway(gateway_settings(limits={"uplink_count": 16}))
     async with await connect(home.url()) as ann:
         await ann.expect("JOINED", room="default")
@@ -239,7 +258,9 @@ async def test_a_full_uplink_refuses_and_recovers(home: House) -> None:
 
 
 async def test_drain_sends_clients_away_in_their_own_slots(home: House) -> None:
-    """Going, a pod is not ready, refuses upgrades, gives each client a slot, closes those that stay with 1012, and its leaves arrive."""
+    """Going, a pod is not ready, refuses upgrades, gives each client a slot, closes those that stay with
+    1012, and its leaves arrive.
+    """
     gateway = await home.gateway(gateway_settings(times={"drain_ms": 400, "drain_deadline_ms": 5_000}))
     clients = [await connect(home.url(), user=f"u{number}") for number in range(4)]
     for client in clients:
@@ -278,7 +299,9 @@ async def test_a_port_that_is_taken_is_an_oserror(home: House) -> None:
     """Starting on a port that is taken raises OSError which names the address, and stop tidies up."""
     first = await home.gateway()
     second = Gateway(
-        gateway_settings(listen={"port": first.port}), MemoryBus(home.broker, home.topology), topology=home.topology
+        gateway_settings(listen={"port": first.port}),
+        MemoryBus(home.broker, home.topology),
+        topology=home.topology,
     )
     with pytest.raises(OSError, match=str(first.port)):
         await second.start()

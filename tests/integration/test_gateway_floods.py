@@ -1,4 +1,6 @@
-"""Floods of what is refused, of questions with large answers, of tiny parts: each is held back, and others do not notice."""
+"""Floods of what is refused, of questions with large answers, of tiny parts: each is held back, and others do
+not notice.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ async def drain(reader: asyncio.StreamReader, into: list[bytes]) -> None:
 async def test_a_flood_of_what_is_refused_is_answered_a_few_times_and_then_read_no_more(
     home: House, frame: str
 ) -> None:
-    """Thousands wait at the client; the server has answered some dozens, and a fair client is served meanwhile."""
+    """Thousands wait at the client; the server has answered some dozens, and a fair client is served
+    meanwhile.
+    """
     namespaces = NamespaceSettings(namespaces=Namespaces.parse(NAMESPACES))
     gateway = await home.gateway(gateway_settings(namespaces=namespaces, times={"heartbeat_ms": 300}))
     async with await connect(home.url(), user="fair") as fair:
@@ -54,9 +58,15 @@ async def test_a_flood_of_what_is_refused_is_answered_a_few_times_and_then_read_
     await eventually(lambda: len(gateway.connections) == 0, timeout_s=20)
 
 
-async def test_asking_for_the_same_history_again_and_again_brings_no_more_than_the_allowance(home: House) -> None:
-    """A thousand JOINs with one position are answered as far as the client may read; the rest waits, and a PING too."""
-    gateway = await home.gateway(gateway_settings(limits={"read_bytes": 1 << 20, "read_bytes_per_s": 1 << 16}))
+async def test_asking_for_the_same_history_again_and_again_brings_no_more_than_the_allowance(
+    home: House,
+) -> None:
+    """A thousand JOINs with one position are answered as far as the client may read; the rest waits, and a
+    PING too.
+    """
+    gateway = await home.gateway(
+        gateway_settings(limits={"read_bytes": 1 << 20, "read_bytes_per_s": 1 << 16})
+    )
     async with await connect(home.url(), user="fair") as fair:
         for _ in range(20):
             home.publish("default", json.dumps("x" * 20_000))
@@ -80,7 +90,9 @@ async def test_asking_for_the_same_history_again_and_again_brings_no_more_than_t
 
 
 async def test_a_flood_of_tiny_parts_is_taken_at_its_pace(home: House) -> None:
-    """A message of single bytes is read at so many parts a second, while a MiB in parts of a KiB passes as it comes."""
+    """A message of single bytes is read at so many parts a second, while a MiB in parts of a KiB passes as it
+    comes.
+    """
     gateway = await home.gateway()
     async with await connect(home.url(), user="fair") as fair:
         reader, writer = await raw_upgrade(gateway.port)

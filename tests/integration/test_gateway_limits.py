@@ -40,7 +40,9 @@ async def test_a_flood_is_closed_with_4002(home: House) -> None:
 
 @pytest.mark.parametrize("deflate", [False, True])
 async def test_too_large_is_closed_with_4003(home: House, deflate: bool) -> None:
-    """A message of the limit's size passes; one byte more is ERROR message_too_large and 4003, also fragmented or compressed."""
+    """A message of the limit's size passes; one byte more is ERROR message_too_large and 4003, also
+    fragmented or compressed.
+    """
     gateway = await home.gateway(gateway_settings(limits={"message_bytes": 4_096}))
 
     def chat(size: int) -> str:
@@ -77,7 +79,9 @@ async def test_an_oversized_message_is_refused_before_it_is_sent_whole(home: Hou
 
 
 async def test_a_dead_peer_is_closed_with_4004(home: House, caplog: pytest.LogCaptureFixture) -> None:
-    """A client that answers no ping gets 4004 by the next one, one that does stays, and the death is counted."""
+    """A client that answers no ping gets 4004 by the next one, one that does stays, and the death
+    is counted.
+    """
     caplog.set_level(logging.INFO)
     gateway = await home.gateway(gateway_settings(times={"heartbeat_ms": 150}))
     async with await connect(home.url(), user="alive") as alive:
@@ -91,7 +95,9 @@ async def test_a_dead_peer_is_closed_with_4004(home: House, caplog: pytest.LogCa
 
 
 async def test_a_half_open_socket_is_cut(home: House) -> None:
-    """A peer that neither pongs nor answers the close handshake is cut at the deadline, and the routers are told that it left."""
+    """A peer that neither pongs nor answers the close handshake is cut at the deadline, and the routers are
+    told that it left.
+    """
     gateway = await home.gateway(gateway_settings(times={"heartbeat_ms": 150, "close_timeout_ms": 150}))
     reader, writer = await raw_upgrade(gateway.port)
     await eventually(lambda: home.router.of(envelope.Join, room="default"))

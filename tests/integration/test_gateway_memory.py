@@ -21,7 +21,9 @@ MIB = 1024 * 1024
 def held(gateway: Gateway) -> int:
     """Return how many bytes connections hold, as the metrics show it after a check."""
     gateway._memory.check()
-    found = re.findall(r'^warren_gateway_buffer_bytes\{of="\w+"\} (\S+)$', gateway.metrics.render()[0].decode(), re.M)
+    found = re.findall(
+        r'^warren_gateway_buffer_bytes\{of="\w+"\} (\S+)$', gateway.metrics.render()[0].decode(), re.M
+    )
     assert len(found) == 3
     return int(sum(float(value) for value in found))
 
@@ -34,7 +36,9 @@ def closes(gateway: Gateway, of: str) -> int:
 
 
 async def test_half_messages_hold_no_more_than_the_budget(home: House) -> None:
-    """100 clients with half a MiB each of a message that never ends: those that hold most are told 1013, the others stay and are served."""
+    """100 clients with half a MiB each of a message that never ends: those that hold most are told 1013, the
+    others stay and are served.
+    """
     gateway = await home.gateway(gateway_settings(limits={"buffer_bytes": 8 * MIB}))
     async with await connect(home.url(), user="fair") as fair:
         others = [await raw_upgrade(gateway.port) for _ in range(100)]
@@ -52,7 +56,9 @@ async def test_half_messages_hold_no_more_than_the_budget(home: House) -> None:
 
 
 async def test_strangers_go_before_everyone_else(home: House) -> None:
-    """A client with a token that sends a large message slowly stays; those who have shown none are told 1013."""
+    """A client with a token that sends a large message slowly stays; those who have shown none
+    are told 1013.
+    """
     auth = {"auth": "jwt", "jwt_secret": SECRET}
     limits = {"buffer_bytes": MIB, "message_bytes": 200_000, "outbox_bytes": 65_536}
     gateway = await home.gateway(gateway_settings(auth=auth, limits=limits))
@@ -76,8 +82,9 @@ async def test_strangers_go_before_everyone_else(home: House) -> None:
 
 
 async def test_a_message_that_waits_for_many_is_held_once(home: House) -> None:
-    """60 members of a room that read nothing while four messages of 400 kB come: twelve times the budget if each were counted for
-    itself, and a fifth of it in truth. Nobody goes, and each reads all of it afterwards.
+    """60 members of a room that read nothing while four messages of 400 kB come: twelve times the budget if
+    each were counted for itself, and a fifth of it in truth. Nobody goes, and each reads all of it
+    afterwards.
     """
     gateway = await home.gateway(gateway_settings(limits={"buffer_bytes": 8 * MIB}))
     async with await connect(home.url(), user="fair") as fair:
@@ -107,7 +114,9 @@ async def test_a_message_that_waits_for_many_is_held_once(home: House) -> None:
 
 
 async def test_answers_that_nobody_reads_hold_no_more_than_the_budget(home: House) -> None:
-    """30 clients that ask for HISTORY and do not read: they are ended as too slow while one that reads gets everything."""
+    """30 clients that ask for HISTORY and do not read: they are ended as too slow while one that reads gets
+    everything.
+    """
     gateway = await home.gateway(gateway_settings(limits={"buffer_bytes": 8 * MIB, "read_bytes": 1 << 30}))
     async with await connect(home.url(), user="fair") as fair:
         text = json.dumps("x" * 50_000)

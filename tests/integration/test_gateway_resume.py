@@ -15,8 +15,13 @@ from warren.clock import SystemClock
 
 def position(client: Client, room: str) -> dict[str, Any]:
     """Return the position that a client would keep: of the last message, or of JOINED."""
-    last = [m for m in client.received if m.get("room") == room and (m.get("seq") or m["type"] == "JOINED")][-1]
-    return {"epoch": last.get("epoch") or last["payload"]["epoch"], "seq": last.get("seq") or last["payload"]["seq"]}
+    last = [m for m in client.received if m.get("room") == room and (m.get("seq") or m["type"] == "JOINED")][
+        -1
+    ]
+    return {
+        "epoch": last.get("epoch") or last["payload"]["epoch"],
+        "seq": last.get("seq") or last["payload"]["seq"],
+    }
 
 
 def payloads(client: Client, room: str) -> list[Any]:
@@ -25,7 +30,9 @@ def payloads(client: Client, room: str) -> list[Any]:
 
 
 async def test_a_client_resumes_on_another_gateway(home: House) -> None:
-    """It joins by hand with its positions, also its own room, and gets what it missed, in order, before what is live."""
+    """It joins by hand with its positions, also its own room, and gets what it missed, in order, before what
+    is live.
+    """
     here, there = await home.gateway(), await home.gateway()
     ann = await connect(home.url(here), user="ann")
     await ann.join("x")
@@ -74,7 +81,12 @@ async def test_a_position_that_is_not_known_any_more_is_not_recovered(home: Hous
     async with await connect(home.url(), user="ann") as ann:
         for since in ({"epoch": "old", "seq": 1}, {"epoch": home.router.epoch, "seq": 99}):
             joined = await ann.join("x", since)
-            assert joined["payload"] == {"epoch": home.router.epoch, "seq": 3, "recovered": False, "missed": 0}
+            assert joined["payload"] == {
+                "epoch": home.router.epoch,
+                "seq": 3,
+                "recovered": False,
+                "missed": 0,
+            }
         home.publish("x", "4")
         await ann.expect("NOTIFICATION", payload=4)
         assert payloads(ann, "x") == [4]
@@ -107,7 +119,9 @@ async def test_what_is_lost_with_nothing_behind_it_comes_too(home: House) -> Non
         home.router.loses = True
         await ann.send("CHAT", "x", "hello", id="m1")
         await bob.send("JOIN", "x", id="j1")
-        await eventually(lambda: home.router.of(envelope.Join, ref="j1") and home.router.of(envelope.Publish, id="m1"))
+        await eventually(
+            lambda: home.router.of(envelope.Join, ref="j1") and home.router.of(envelope.Publish, id="m1")
+        )
         home.router.loses = False
         await ann.expect("ACK", ref="m1")
         await bob.expect("JOINED", ref="j1")
@@ -135,7 +149,9 @@ async def test_a_gap_that_cannot_be_filled_is_told_before_what_lies_behind_it(ho
 
 
 async def test_a_page_that_was_lost_is_asked_for_again(home: House) -> None:
-    """JOINED says what follows once that can be had; all of it comes before anything newer, though that came first."""
+    """JOINED says what follows once that can be had; all of it comes before anything newer, though that came
+    first.
+    """
     await home.gateway()
     home.publish("x", "1", "2", "3")
     await home.router.settled()
@@ -172,7 +188,9 @@ async def test_who_comes_back_to_a_room_that_is_known_here_costs_the_routers_not
 
 
 async def test_after_an_outage_every_room_proves_continuity(home: House) -> None:
-    """What was said meanwhile comes in order, also to everyone; a room that can't be continued is told; joins are answered once."""
+    """What was said meanwhile comes in order, also to everyone; a room that can't be continued is told; joins
+    are answered once.
+    """
     gateway = await home.gateway()
     async with await connect(home.url(), user="ann") as ann:
         for room in ("x", "y"):
@@ -201,11 +219,18 @@ async def test_after_an_outage_every_room_proves_continuity(home: House) -> None
         home.publish("*", "2")
         await ann.expect("NOTIFICATION", room="*", payload=2)
         assert (payloads(ann, "y"), payloads(ann, "*")) == ([1], [0, 1, 2])
-        assert [len(ann.of_type("JOINED", room=room)) for room in ("x", "z", "default", "@ann")] == [1, 1, 1, 1]
+        assert [len(ann.of_type("JOINED", room=room)) for room in ("x", "z", "default", "@ann")] == [
+            1,
+            1,
+            1,
+            1,
+        ]
 
 
 async def test_a_gateway_that_was_declared_gone_goes_on_and_clients_notice_nothing(home: House) -> None:
-    """It begins a new life; members get what was said meanwhile, once and in order, and what they sent into the old life counts once."""
+    """It begins a new life; members get what was said meanwhile, once and in order, and what they sent into
+    the old life counts once.
+    """
     gateway = await home.gateway()
     async with await connect(home.url(), user="ann") as ann, await connect(home.url(), user="bob") as bob:
         await ann.join("x")
@@ -227,8 +252,12 @@ async def test_a_gateway_that_was_declared_gone_goes_on_and_clients_notice_nothi
 
 
 @pytest.mark.parametrize("heard", [True, False])
-async def test_what_is_said_to_everyone_while_a_gateway_was_declared_gone_comes(home: House, heard: bool) -> None:
-    """It is not held back until the next one, and not lost where it is the first: nobody is a member there to join again."""
+async def test_what_is_said_to_everyone_while_a_gateway_was_declared_gone_comes(
+    home: House, heard: bool
+) -> None:
+    """It is not held back until the next one, and not lost where it is the first: nobody is a member there to
+    join again.
+    """
     gateway = await home.gateway()
     async with await connect(home.url(), user="ann") as ann:
         await ann.expect("JOINED", room="default")
@@ -245,7 +274,9 @@ async def test_what_is_said_to_everyone_while_a_gateway_was_declared_gone_comes(
     assert b"lives_ended_total 1.0" in gateway.metrics.render()[0]
 
 
-async def test_what_was_said_to_everyone_in_a_part_of_the_chain_that_is_not_to_be_had_comes(home: House) -> None:
+async def test_what_was_said_to_everyone_in_a_part_of_the_chain_that_is_not_to_be_had_comes(
+    home: House,
+) -> None:
     """It is read, as that of any room, though nothing more is said."""
     gateway = await home.gateway()
     async with await connect(home.url(), user="ann") as ann:
@@ -298,7 +329,9 @@ async def test_each_join_is_answered_once_though_it_was_asked_twice(home: House)
 
 
 async def test_another_router_that_speaks_goes_on_where_the_last_one_ended(home: House) -> None:
-    """It asks where we stand; what the last one did not say any more comes from it, and what it was asked is asked again."""
+    """It asks where we stand; what the last one did not say any more comes from it, and what it was asked is
+    asked again.
+    """
     await home.gateway()
     async with await connect(home.url(), user="ann") as ann:
         await ann.join("x")

@@ -37,7 +37,9 @@ def publish(home: House, room: str, number: int, key: str = "") -> None:
 
 
 async def stall(client: Client, gateway: Gateway, home: House, room: str) -> int:
-    """Make a client read nothing, and fill its buffers until messages wait in its outbox; return how many it was sent."""
+    """Make a client read nothing, and fill its buffers until messages wait in its outbox; return how many it
+    was sent.
+    """
     client.stop_reading()
     client.socket.transport.pause_reading()
     connection, count = gateway.connections.find(client.id), 0
@@ -70,7 +72,9 @@ async def everything(client: Client, home: House, room: str) -> list[dict[str, A
 
 
 def told_of(messages: list[dict[str, Any]]) -> tuple[int, int]:
-    """Return how many messages DROPPED told of, and how many seqs are missing; each jump was told before it."""
+    """Return how many messages DROPPED told of, and how many seqs are missing; each jump was told
+    before it.
+    """
     told = missing = withheld_to = 0
     at = messages[0]["payload"]["seq"]
     for message in messages[1:]:
@@ -86,9 +90,14 @@ def told_of(messages: list[dict[str, Any]]) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("spelling", ["warren.v1", "warren.v1.msgpack"])
-async def test_drop_oldest_keeps_the_connection_and_the_newest(home: House, gateway: Gateway, spelling: str) -> None:
+async def test_drop_oldest_keeps_the_connection_and_the_newest(
+    home: House, gateway: Gateway, spelling: str
+) -> None:
     """What it did not get it is told of; the others get everything; the bytes that wait are bounded."""
-    async with await connect(home.url(), user="slow", subprotocol=spelling) as slow, await connect(home.url()) as fast:
+    async with (
+        await connect(home.url(), user="slow", subprotocol=spelling) as slow,
+        await connect(home.url()) as fast,
+    ):
         await slow.join("feed:1")
         await fast.join("feed:1")
         sent = await stall(slow, gateway, home, "feed:1")
@@ -108,7 +117,9 @@ async def test_drop_oldest_keeps_the_connection_and_the_newest(home: House, gate
 
 
 async def test_latest_only_has_the_latest_of_each_key(home: House, gateway: Gateway) -> None:
-    """However long the reader slept, there is one message for each key when it wakes, in order, and it hears how many there were."""
+    """However long the reader slept, there is one message for each key when it wakes, in order, and it hears
+    how many there were.
+    """
     async with await connect(home.url(), user="slow") as slow, await connect(home.url()) as fast:
         await slow.join("ticker:1")
         await fast.join("ticker:1")
@@ -158,7 +169,9 @@ async def test_what_must_not_be_lost_is_not_lost_beside_what_may(home: House, ga
         assert (await slow.closed(20.0))[0] == 4005
 
 
-async def test_who_was_closed_for_being_slow_comes_back_and_has_lost_nothing(home: House, gateway: Gateway) -> None:
+async def test_who_was_closed_for_being_slow_comes_back_and_has_lost_nothing(
+    home: House, gateway: Gateway
+) -> None:
     """4005 says to come back; the position brings what the outbox could not hold."""
     async with await connect(home.url(), user="fast") as fast:
         slow = await connect(home.url(), user="slow")

@@ -1,4 +1,6 @@
-"""A gateway with few open files: it says so, refuses whom it can't take, and its internal port answers all the while."""
+"""A gateway with few open files: it says so, refuses whom it can't take, and its internal port answers all
+the while.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ class Gateway:
 
     async def sockets(self, count: int) -> list[asyncio.StreamWriter]:
         """Open so many at once that send nothing."""
-        opened = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", self.port) for _ in range(count)))
+        opened = await asyncio.gather(
+            *(asyncio.open_connection("127.0.0.1", self.port) for _ in range(count))
+        )
         return [writer for _, writer in opened]
 
 
@@ -93,7 +97,9 @@ async def gateway(folder: Path) -> AsyncIterator[Gateway]:
 
 
 async def test_the_limit_is_raised_and_what_it_does_not_allow_is_said(tmp_path: Path):
-    """The soft limit becomes the hard one, and fewer places than asked for are one warning with what to mend."""
+    """The soft limit becomes the hard one, and fewer places than asked for are one warning with
+    what to mend.
+    """
     async with gateway(tmp_path) as there:
         (limit,) = there.lines("open_files")
         (capped,) = there.lines("places_capped")
@@ -107,7 +113,9 @@ async def test_the_limit_is_raised_and_what_it_does_not_allow_is_said(tmp_path: 
 
 @pytest.mark.parametrize("kind", ["idle", "websocket"])
 async def test_too_many_clients_cost_readiness_and_never_liveness(tmp_path: Path, kind: str):
-    """Whether they send a request or not: one too many gets 503, the internal port answers, the log says so once, and it is over when they go."""
+    """Whether they send a request or not: one too many gets 503, the internal port answers, the log says so
+    once, and it is over when they go.
+    """
     async with gateway(tmp_path) as there:
         assert not await there.lacks("open_files")
         held: list[Any] = []

@@ -1,4 +1,6 @@
-"""Routers on a bus, memory and RabbitMQ: members, order, repeats, gateways and owners that go. The test plays the gateways."""
+"""Routers on a bus, memory and RabbitMQ: members, order, repeats, gateways and owners that go. The test plays
+the gateways.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
 
 
 async def test_a_message_reaches_the_gateways_with_members_and_no_other(stage: Stage) -> None:
-    """Members on two gateways get each message once and numbered; a third gateway gets nothing; the sender is told the seq."""
+    """Members on two gateways get each message once and numbered; a third gateway gets nothing; the sender is
+    told the seq.
+    """
     await stage.router()
     one, two, three = [await stage.gate(name) for name in ("g1", "g2", "g3")]
     sender = await stage.member(one, "lobby")
@@ -65,7 +69,9 @@ async def test_order_is_kept_over_many_batches(stage: Stage) -> None:
 
 
 async def test_a_gateway_whose_lease_ended_begins_a_new_life(stage: Stage) -> None:
-    """Without heartbeats its members leave; it hears so with its next batch, joins again, and loses and repeats nothing."""
+    """Without heartbeats its members leave; it hears so with its next batch, joins again, and loses and
+    repeats nothing.
+    """
     router = await stage.router(lease_ms=300, listen_ms=100)
     gate, other = await stage.gate("g1"), await stage.gate("g2")
     conn = await stage.member(gate, "lobby")
@@ -101,7 +107,9 @@ async def test_an_unreachable_gateway_is_suspected_and_holds_nobody_up(stage: St
         await gate.send(message("lobby", str(number), conn=conn, id=f"m{number}"))
     await gate.expect(wire.Ack, id="m2")
     assert len(await gate.given("lobby", 3)) == 3
-    await eventually(lambda: 'rejected_total{reason="egress_unroutable"}' in router.metrics.render()[0].decode())
+    await eventually(
+        lambda: 'rejected_total{reason="egress_unroutable"}' in router.metrics.render()[0].decode()
+    )
 
 
 async def test_a_room_on_every_gateway_goes_out_once_for_all(stage: Stage) -> None:
@@ -115,5 +123,7 @@ async def test_a_room_on_every_gateway_goes_out_once_for_all(stage: Stage) -> No
         delivered = await gate.given("lobby", 5)
         assert [d.seq for d in delivered] == [1, 2, 3, 4, 5]
     text = router.metrics.render()[0].decode()
-    (copies,) = [line for line in text.splitlines() if line.startswith('warren_router_delivered_total{to="all"}')]
+    (copies,) = [
+        line for line in text.splitlines() if line.startswith('warren_router_delivered_total{to="all"}')
+    ]
     assert float(copies.split()[1]) >= 5

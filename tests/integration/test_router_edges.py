@@ -28,7 +28,9 @@ async def events_of(stage: Stage, bus: Bus) -> Inbox:
     """Return what backends are told."""
     queue = Queue(f"{stage.topology.prefix}.told", "quorum", {})
     inbox = Inbox(ack=True)
-    await bus.subscribe(lambda: Source(queue, (Binding(stage.topology.events, queue.name, "#"),)), inbox, prefetch=100)
+    await bus.subscribe(
+        lambda: Source(queue, (Binding(stage.topology.events, queue.name, "#"),)), inbox, prefetch=100
+    )
     return inbox
 
 
@@ -42,7 +44,9 @@ async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
 
 
 async def test_poison_in_the_log_is_passed_over_and_counted(stage: Stage) -> None:
-    """No batch, a newer wire version, a batch with another gateway's connection, one without a head: the good ones around them arrive."""
+    """No batch, a newer wire version, a batch with another gateway's connection, one without a head: the good
+    ones around them arrive.
+    """
     router = await stage.router()
     gate = await stage.gate("g1")
     conn = await stage.member(gate, "lobby")
@@ -50,7 +54,9 @@ async def test_poison_in_the_log_is_passed_over_and_counted(stage: Stage) -> Non
     await gate.raw("lobby", b"\xc1 not a batch")
     await gate.raw("lobby", b"\x92\x63\x90")
     await gate.raw("lobby", encode([message("lobby", "b", conn=conn, id="m2")]))
-    await gate.raw("lobby", encode([wire.Batch("g1", 1, 1_000, 1), message("lobby", "c", conn="g2~1", id="m3")]))
+    await gate.raw(
+        "lobby", encode([wire.Batch("g1", 1, 1_000, 1), message("lobby", "c", conn="g2~1", id="m3")])
+    )
     await gate.send(message("lobby", "d", conn=conn, id="m4"))
     await gate.expect(wire.Ack, id="m4")
     assert [d.payload for d in await gate.given("lobby", 2)] == [b'"a"', b'"d"']
@@ -105,7 +111,8 @@ async def test_what_a_member_missed_and_its_history_can_be_read(stage: Stage) ->
     await gate.read("lobby", Position("other-1", 4), 5)
     (*_, foreign) = await gate.expect(wire.Page, 3)
     assert (foreign.messages, foreign.kept) == ((), False)
-    await gate.tell(wire.HistoryQuery("lobby", "g1~99", "h2"))  # no member, as far as the log says: not answered
+    # no member, as far as the log says: not answered
+    await gate.tell(wire.HistoryQuery("lobby", "g1~99", "h2"))
     await gate.tell(wire.HistoryQuery("lobby", conn, "h1", limit=2))
     (history,) = await gate.expect(wire.HistoryPage, ref="h1")
     assert ([each.seq for each in history.messages], history.more) == ([4, 5], True)
@@ -113,7 +120,9 @@ async def test_what_a_member_missed_and_its_history_can_be_read(stage: Stage) ->
 
 
 async def test_notifications_reach_room_user_connection_and_everyone(stage: Stage) -> None:
-    """A backend's four kinds of address reach who is meant, with type, payload and encoding; a repeat of a message_id counts once."""
+    """A backend's four kinds of address reach who is meant, with type, payload and encoding; a repeat of a
+    message_id counts once.
+    """
     await stage.router()
     gate, other = await stage.gate("g1"), await stage.gate("g2")
     await stage.member(gate, "lobby")
@@ -139,7 +148,9 @@ async def test_notifications_reach_room_user_connection_and_everyone(stage: Stag
 
 
 async def test_invalid_notifications_are_set_aside_with_their_reason_and_block_nothing(stage: Stage) -> None:
-    """Each invalid one goes to the dead-letter queue with a reason and its routing key; a valid one behind them arrives."""
+    """Each invalid one goes to the dead-letter queue with a reason and its routing key; a valid one behind
+    them arrives.
+    """
     await stage.router()
     gate = await stage.gate("g1")
     await stage.member(gate, "lobby")
@@ -154,7 +165,10 @@ async def test_invalid_notifications_are_set_aside_with_their_reason_and_block_n
     await gate.expect(wire.Deliver, payload=b'"good"')
     await dead_letters.holds(5)
     by_key = [
-        (d.properties.headers["x-warren-routing-key"], str(d.properties.headers["x-warren-reason"]).partition(":")[0])
+        (
+            d.properties.headers["x-warren-routing-key"],
+            str(d.properties.headers["x-warren-reason"]).partition(":")[0],
+        )
         for d in dead_letters.deliveries
     ]
     assert by_key == [
@@ -169,14 +183,18 @@ async def test_invalid_notifications_are_set_aside_with_their_reason_and_block_n
 
 
 async def test_a_list_of_notifications_that_is_published_again_counts_each_entry_once(stage: Stage) -> None:
-    """Under any routing key, its entries reach their addresses in order; what is invalid is set aside by itself with its place."""
+    """Under any routing key, its entries reach their addresses in order; what is invalid is set aside by
+    itself with its place.
+    """
     await stage.router()
     gate = await stage.gate("g1")
     await stage.member(gate, "lobby")
     await stage.member(gate, "@ann", 2)
     dead_letters = await dead(stage, stage.topology.notify_dead)
     notify = await backend(stage)
-    entries = [b'{"address":"room.lobby","id":"m%d","payload":%d}' % (number, number) for number in range(300)]
+    entries = [
+        b'{"address":"room.lobby","id":"m%d","payload":%d}' % (number, number) for number in range(300)
+    ]
     entries[7:7] = [
         b'{"address":"lobby","payload":1}',
         b'{"address":"user.ann","id":"u","payload":"AP8=","encoding":"base64"}',
@@ -196,7 +214,9 @@ async def test_a_list_of_notifications_that_is_published_again_counts_each_entry
 
 
 async def test_notifications_keep_their_order_over_a_lost_broker(stage: Stage) -> None:
-    """With the router's bus cut and restored in the middle, each notification of a publisher arrives once and in order."""
+    """With the router's bus cut and restored in the middle, each notification of a publisher arrives once and
+    in order.
+    """
     router = await stage.router()
     gate = await stage.gate("g1")
     await stage.member(gate, "lobby")
@@ -214,7 +234,9 @@ async def test_notifications_keep_their_order_over_a_lost_broker(stage: Stage) -
 
 
 async def test_a_sampled_message_has_a_span_for_each_hop_and_an_unsampled_one_none(stage: Stage) -> None:
-    """Process and one send per gateway, parent to child, in the sender's trace; the delivery carries the last one's context."""
+    """Process and one send per gateway, parent to child, in the sender's trace; the delivery carries the last
+    one's context.
+    """
     exporter = InMemorySpanExporter()
     tracing = Tracing("router", processor=SimpleSpanProcessor(exporter), topology=stage.topology)
     await stage.router(tracing=tracing)
@@ -229,7 +251,9 @@ async def test_a_sampled_message_has_a_span_for_each_hop_and_an_unsampled_one_no
     for each in (gate, other):
         (delivered,) = await each.expect(wire.Deliver, payload=b'"traced"')
         traces[each.name] = delivered.trace
-    spans = await eventually(lambda: exporter.get_finished_spans() if len(exporter.get_finished_spans()) == 3 else ())
+    spans = await eventually(
+        lambda: exporter.get_finished_spans() if len(exporter.get_finished_spans()) == 3 else ()
+    )
     process = next(span for span in spans if span.name.startswith("process"))
     sends = [span for span in spans if span.name.startswith("send")]
     assert process.parent is not None
@@ -241,7 +265,9 @@ async def test_a_sampled_message_has_a_span_for_each_hop_and_an_unsampled_one_no
 
 
 async def test_a_notification_begins_or_continues_a_trace(stage: Stage) -> None:
-    """The traceparent in the AMQP headers is the parent of the intake's span, and the delivery is in that trace."""
+    """The traceparent in the AMQP headers is the parent of the intake's span, and the delivery is in that
+    trace.
+    """
     exporter = InMemorySpanExporter()
     tracing = Tracing("router", processor=SimpleSpanProcessor(exporter), topology=stage.topology)
     await stage.router(tracing=tracing)
@@ -251,7 +277,9 @@ async def test_a_notification_begins_or_continues_a_trace(stage: Stage) -> None:
     await notify("room.lobby", b"1", headers={"traceparent": TRACE})
     (delivered,) = await gate.expect(wire.Deliver)
     assert trace_id(delivered.trace) == trace_id(TRACE)
-    spans = await eventually(lambda: exporter.get_finished_spans() if len(exporter.get_finished_spans()) == 4 else ())
+    spans = await eventually(
+        lambda: exporter.get_finished_spans() if len(exporter.get_finished_spans()) == 4 else ()
+    )
     names = {span.name.partition(" ")[0] for span in spans}
     assert names == {"process", "send"}
     (notified,) = [span for span in spans if span.parent and f"{span.parent.span_id:016x}" == TRACE[36:52]]
@@ -260,7 +288,9 @@ async def test_a_notification_begins_or_continues_a_trace(stage: Stage) -> None:
 
 
 async def test_the_internal_port_shows_the_whole_installation(stage: Stage) -> None:
-    """/websocket-stats sums the gateways, /readyz is 200, /metrics is Prometheus; with the broker away /readyz is 503."""
+    """/websocket-stats sums the gateways, /readyz is 200, /metrics is Prometheus; with the broker away
+    /readyz is 503.
+    """
     router = await stage.router()
     gates = [await stage.gate(name) for name in ("g1", "g2")]
     await stage.member(gates[0], "lobby")

@@ -27,14 +27,22 @@ def look(rabbit: Rabbit, topology: Topology, *arguments: str) -> subprocess.Comp
     }
     command = [sys.executable, "-m", "router.log", *arguments]
     return subprocess.run(
-        command, env=os.environ | env, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False
+        command,
+        env=os.environ | env,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
     )
 
 
 async def test_a_log_is_shown_with_its_seqs_and_nothing_is_declared(
     rabbit: Rabbit, topology: Topology, pods: Pods
 ) -> None:
-    """Where no Warren was there is nothing, said in a line, also the second time; then who joined, a message and its number."""
+    """Where no Warren was there is nothing, said in a line, also the second time; then who joined, a message
+    and its number.
+    """
     for _ in range(2):
         before = await asyncio.to_thread(look, rabbit, topology, "--shard", "0")
         assert before.returncode == 1

@@ -1,4 +1,6 @@
-"""Routers that come, go, die and lose their broker, memory and RabbitMQ: who speaks for a shard, and that nothing is lost, doubled or reordered."""
+"""Routers that come, go, die and lose their broker, memory and RabbitMQ: who speaks for a shard, and that
+nothing is lost, doubled or reordered.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ async def spoken_for(stage: Stage, room: str) -> Router:
 
 
 async def all_placed(*routers: Router) -> None:
-    """Wait until each shard is spoken for where the placement of these routers wants it and nowhere else, and its standby reads along."""
+    """Wait until each shard is spoken for where the placement of these routers wants it and nowhere else, and
+    its standby reads along.
+    """
     ids = {router.id for router in routers}
 
     def settled() -> bool:
@@ -62,7 +66,9 @@ async def all_placed(*routers: Router) -> None:
 
 
 async def test_a_router_is_ready_once_it_does_its_part(stage: Stage) -> None:
-    """Before that a rollout must not end the one that serves: readiness says what is waited for. Then the first message waits for nothing."""
+    """Before that a rollout must not end the one that serves: readiness says what is waited for. Then the
+    first message waits for nothing.
+    """
     router = await stage.router(listen_ms=300)
     assert router.readiness.reasons() == {"shards": "listening to the other routers"}
     await eventually(lambda: not router.readiness.reasons())
@@ -102,7 +108,8 @@ async def test_a_new_router_reads_its_logs_before_it_is_given_a_shard(
     await eventually(lambda: not new.readiness.reasons())
 
 
-# Load sends some 500 messages a second to each room; what is kept must outlast a take-over on a slow machine, or a break is right.
+# Load sends some 500 messages a second to each room; what is kept must outlast a take-over on a slow machine,
+# or a break is right.
 LONG = NamespaceSettings(
     namespaces=Namespaces.parse("[{name: long, pattern: '*', history: {count: 10000, age_s: 300}}]")
 )
@@ -137,7 +144,9 @@ class Load:
         while not self._ends:
             number = self.sent = self.sent + 1
             conn = f"{self.gate.name}~1"
-            await self.gate.send(*(message(room, str(number), conn=conn, id=f"m{number}") for room in self.rooms))
+            await self.gate.send(
+                *(message(room, str(number), conn=conn, id=f"m{number}") for room in self.rooms)
+            )
             await asyncio.sleep(0.002)
 
     async def arrived(self, *gates: Gate) -> None:
@@ -145,7 +154,9 @@ class Load:
         wanted = [f'"{number}"'.encode() for number in range(1, self.sent + 1)]
         for gate in gates:
             for room in self.rooms:
-                await eventually(lambda gate=gate, room=room: len(gate.taken.get(room, ())) >= self.sent, 20.0)
+                await eventually(
+                    lambda gate=gate, room=room: len(gate.taken.get(room, ())) >= self.sent, 20.0
+                )
                 assert [taken.payload for taken in gate.taken[room]] == wanted
                 assert [taken.seq for taken in gate.taken[room]] == list(range(1, self.sent + 1))
             assert gate.breaks == []
@@ -158,7 +169,9 @@ class Load:
 
 
 async def test_another_router_goes_on_where_the_last_one_ended(stage: Stage) -> None:
-    """Epoch and seq go on, a repeat is answered with its first seq and not delivered again, and what was missed can be read."""
+    """Epoch and seq go on, a repeat is answered with its first seq and not delivered again, and what was
+    missed can be read.
+    """
     first = await stage.router()
     gate = await stage.gate("g1")
     conn = await stage.member(gate, "lobby")
@@ -197,7 +210,9 @@ async def test_a_speaker_that_dies_is_followed_without_its_lease_ending(stage: S
 
 
 async def test_routers_share_the_shards_and_a_new_one_gets_its_own(stage: Stage) -> None:
-    """Under load a router joins, another joins, and one leaves in order: each message arrives once, in order, without a break."""
+    """Under load a router joins, another joins, and one leaves in order: each message arrives once, in order,
+    without a break.
+    """
     first = await stage.router(namespaces=LONG)
     gate, other = await stage.gate("g1"), await stage.gate("g2")
     rooms = ("lobby", "den", "garden")
@@ -219,7 +234,9 @@ async def test_routers_share_the_shards_and_a_new_one_gets_its_own(stage: Stage)
 
 
 async def test_a_router_that_loses_its_broker_under_load_loses_nothing(stage: Stage) -> None:
-    """The speaker is cut off in the middle, another takes over, the first comes back and gets its shards again: once, in order, no break."""
+    """The speaker is cut off in the middle, another takes over, the first comes back and gets its shards
+    again: once, in order, no break.
+    """
     first, second = await stage.router(namespaces=LONG), await stage.router(namespaces=LONG)
     gate, other = await stage.gate("g1"), await stage.gate("g2")
     for room in ("lobby", "garden"):
@@ -237,7 +254,9 @@ async def test_a_router_that_loses_its_broker_under_load_loses_nothing(stage: St
 
 
 async def test_two_that_speak_at_once_do_no_harm(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither ever hears of the other's heartbeats, so both say everything: each message arrives once, in order."""
+    """Neither ever hears of the other's heartbeats, so both say everything: each message arrives once, in
+    order.
+    """
     monkeypatch.setattr("router.core.router_leases.RouterLeases.heartbeat", lambda *_: False)
     monkeypatch.setattr("router.core.router_leases.RouterLeases.bye", lambda *_: False)
     first, second = await stage.router(namespaces=LONG), await stage.router(namespaces=LONG)
@@ -277,7 +296,9 @@ async def test_a_gateway_that_was_there_before_any_router_is_served(stage: Stage
 
 
 async def test_a_router_begins_at_a_checkpoint_and_knows_all_that_is_known(stage: Stage) -> None:
-    """It has not read the beginning of a long log; rooms keep their positions, members are there, and a repeat is known."""
+    """It has not read the beginning of a long log; rooms keep their positions, members are there, and a
+    repeat is known.
+    """
     first = await stage.router(checkpoint_bytes=65_536)
     gate = await stage.gate("g1")
     quiet = await stage.member(gate, "quiet")
@@ -311,7 +332,9 @@ async def test_events_go_on_where_the_last_speaker_was(stage: Stage) -> None:
     await bus.start()
     queue = Queue(f"{stage.topology.prefix}.told", "quorum", {})
     told = Inbox(ack=True)
-    await bus.subscribe(lambda: Source(queue, (Binding(stage.topology.events, queue.name, "#"),)), told, prefetch=100)
+    await bus.subscribe(
+        lambda: Source(queue, (Binding(stage.topology.events, queue.name, "#"),)), told, prefetch=100
+    )
     gate = await stage.gate("g1")
     await stage.member(gate, "lobby")
     await all_placed(first, second)
@@ -340,7 +363,9 @@ async def test_a_gateway_and_its_speaker_that_die_together_leave_nobody_behind(s
     await bus.start()
     queue = Queue(f"{stage.topology.prefix}.told", "quorum", {})
     told = Inbox(ack=True)
-    await bus.subscribe(lambda: Source(queue, (Binding(stage.topology.events, queue.name, "#"),)), told, prefetch=100)
+    await bus.subscribe(
+        lambda: Source(queue, (Binding(stage.topology.events, queue.name, "#"),)), told, prefetch=100
+    )
     await all_placed(*routers)
     gate = await stage.gate("g1")
     members = {await stage.member(gate, "lobby", number) for number in range(1, 20)}
@@ -357,7 +382,9 @@ async def test_a_gateway_and_its_speaker_that_die_together_leave_nobody_behind(s
     assert sorted(left().values()) == sorted(members)
 
 
-async def test_a_goodbye_that_fails_keeps_nothing_from_its_end(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_goodbye_that_fails_keeps_nothing_from_its_end(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever is wrong with it: the router ends, and the next one speaks, as after one that died."""
     first, second = await stage.router(), await stage.router()
     await all_placed(first, second)

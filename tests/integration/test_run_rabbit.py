@@ -1,4 +1,6 @@
-"""`make run-rabbit` as a developer types it: four processes on a private broker, and nothing left afterwards."""
+"""`make run-rabbit` as a developer types it: four processes on a private broker, and nothing left
+afterwards.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ from warren.topology import DEFAULT_SHARDS
 
 pytestmark = pytest.mark.rabbit
 ROOT = Path(__file__).parents[2]
-# As from a terminal: what is started in the background (a test run may be) ignores Ctrl-C, and so does all that it starts.
+# As from a terminal: what is started in the background (a test run may be) ignores Ctrl-C, and so does all
+# that it starts.
 _COMMAND = """
 import runpy, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -100,7 +103,9 @@ def gone(processes: list[psutil.Process]) -> bool:
 
 
 async def test_two_gateways_talk_and_ctrl_c_ends_all_in_five_seconds(run: Run) -> None:
-    """A message crosses from one gateway to the other; after SIGINT every process and every temporary file is gone within 5 s."""
+    """A message crosses from one gateway to the other; after SIGINT every process and every temporary file is
+    gone within 5 s.
+    """
     await run.up()
     async with await connect(run.url(1), user="ann") as ann, await connect(run.url(2), user="bob") as bob:
         await ann.expect("JOINED", room="default")
@@ -118,7 +123,9 @@ async def test_two_gateways_talk_and_ctrl_c_ends_all_in_five_seconds(run: Run) -
 
 
 async def test_what_it_prints_is_true(run: Run) -> None:
-    """When it says that it runs, every shard is spoken for; the command that it prints notifies a client; the page may connect."""
+    """When it says that it runs, every shard is spoken for; the command that it prints notifies a client; the
+    page may connect.
+    """
     await run.up()
     lines = run.text().splitlines()
     owned: list[int] = []

@@ -1,4 +1,6 @@
-"""What a world is built of: the production classes, or mutants in their place; and how much of what can happen in it."""
+"""What a world is built of: the production classes, or mutants in their place; and how much of what can
+happen in it.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,8 @@ class Scenario:
     ring_bytes: int = LARGE
     part_bytes: int = LARGE
     events: bool = (
-        False  # that backends are told is a step of its own; else it is done in the step in which an entry is read
+        # that backends are told is a step of its own; else it is done in the step in which an entry is read
+        False
     )
     restarts: bool = True  # a router that has died comes back
     few_ids: bool = False  # repeats may come from so far back that they count as new

@@ -1,4 +1,5 @@
-"""What the one log would be with one thing broken: each of these must be found by the search, in the scenario that is named beside it in the tests.
+"""What the one log would be with one thing broken: each of these must be found by the search, in the scenario
+that is named beside it in the tests.
 
 Each is the production class with one rule changed, and is named after what it breaks.
 """
@@ -23,7 +24,7 @@ from router.core.message_ids import MessageIds
 from warren.envelope import Batch, Deliver, Feed, Named, Number, Publish
 from warren.position import LogPosition
 
-# ── the fold ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the fold ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class IdsNotInTheCheckpoint(Fold):
@@ -95,7 +96,7 @@ class ChangesBeforeItJudges(Fold):
         return super()._batch(head, contents, effects)
 
 
-# ── feeds ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── feeds ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class PresentMembers(Feeds):
@@ -151,7 +152,7 @@ class NumberWithoutTheLogsLife(Feeds):
         return super().number(said)
 
 
-# ── gateways ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── gateways ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class PositionWithoutTheLogsLife(FeedPositions):
@@ -164,7 +165,12 @@ class PositionWithoutTheLogsLife(FeedPositions):
 class PositionWithoutAnIndex(FeedPositions):
     def judge(self, feed: Feed):
         mine, upto = self.mine, feed.upto
-        if feed.life == self.life and mine is not None and upto.life == mine.life and upto.offset <= mine.offset:
+        if (
+            feed.life == self.life
+            and mine is not None
+            and upto.life == mine.life
+            and upto.offset <= mine.offset
+        ):
             return Verdict(Kind.REPEAT, counted=feed.counted)
         return super().judge(feed)
 
@@ -175,7 +181,8 @@ class MissingBodySkipped(FeedPositions):
         known = tuple(
             each
             for each in feed.items
-            if not isinstance(each[2], Named) or self._bodies.get(LogPosition(log, each[0], each[1])) is not None
+            if not isinstance(each[2], Named)
+            or self._bodies.get(LogPosition(log, each[0], each[1])) is not None
         )
         return super()._apply(msgspec.structs.replace(feed, items=known))
 
@@ -216,7 +223,7 @@ class NoHello(BatchNumbers):
         return super().next()
 
 
-# ── checkpoints ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── checkpoints ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class PartsOfTwoWritersMixed(CheckpointParts):
@@ -227,13 +234,15 @@ class PartsOfTwoWritersMixed(CheckpointParts):
     def take(self, part):
         self.bodies[part.part] = part.body
         if set(self.bodies) >= set(range(part.parts)):
-            whole = Whole(part.router, part.offset, part.digest, tuple(self.bodies[each] for each in range(part.parts)))
+            whole = Whole(
+                part.router, part.offset, part.digest, tuple(self.bodies[each] for each in range(part.parts))
+            )
             self.bodies.clear()
             return whole
         return None
 
 
-# ── reads ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── reads ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class MemoryWithAHoleIsUsed(RecentMessages):

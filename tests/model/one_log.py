@@ -1,10 +1,12 @@
-"""One log as a model: gateways, routers, a log and a network that loses and doubles, in every interleaving of a small scenario.
+"""One log as a model: gateways, routers, a log and a network that loses and doubles, in every interleaving of
+a small scenario.
 
-What must hold in every state: what a reader says of an entry is what a reader of the whole log says, and so is what it then knows; each gateway was
-given exactly the items that the whole log has for its life up to its number, or a Reset; what its client was given of the room is without a hole and
-without a repeat from its JOIN on, or it was told; what is acknowledged is numbered so; no message is numbered twice; an event has one id and
-one content. And from every state, progress alone leads to one in which all stands at the log's end, all that a client said and did not give
-up is acknowledged, in its order, and all events have been told.
+What must hold in every state: what a reader says of an entry is what a reader of the whole log says, and so
+is what it then knows; each gateway was given exactly the items that the whole log has for its life up to its
+number, or a Reset; what its client was given of the room is without a hole and without a repeat from its JOIN
+on, or it was told; what is acknowledged is numbered so; no message is numbered twice; an event has one id and
+one content. And from every state, progress alone leads to one in which all stands at the log's end, all that
+a client said and did not give up is acknowledged, in its order, and all events have been told.
 
 A log is a number here: that of its last entry, which knows the one before.
 """
@@ -109,14 +111,18 @@ class World:
         return search(first, self.following, self.well, self.scenario.limit)
 
     def calm(self) -> State:
-        """Return a state in which each client has done what comes first, and all is well: what follows is searched from there."""
+        """Return a state in which each client has done what comes first, and all is well: what follows is
+        searched from there.
+        """
         whole, self.scenario = self.scenario, self.scenario.beginning()
         todo, seen = [self.first()], set()
         while not (todo and self.well(todo[-1])):  # depth first, and nothing fails
             if not todo or len(seen) > 1_000:
                 raise Broken("it never comes right")
             state = todo.pop()
-            fresh = [step.state for step in self.following(state) if not step.fault and step.state not in seen]
+            fresh = [
+                step.state for step in self.following(state) if not step.fault and step.state not in seen
+            ]
             seen.update(fresh)
             todo += fresh
         self.scenario = whole
@@ -124,7 +130,9 @@ class World:
 
     # ── the log ──
     def first(self) -> State:
-        log = self.append(EMPTY, 0, encode([Rules("l0", VERSION, self.scenario.ids, 100, self.scenario.gone, 0)]))
+        log = self.append(
+            EMPTY, 0, encode([Rules("l0", VERSION, self.scenario.ids, 100, self.scenario.gone, 0)])
+        )
         readings = tuple(self.start(log, 0, number) for number in range(len(self.routers)))
         return State(
             log,
@@ -209,7 +217,12 @@ class World:
             for effect in entry.effects if entry.life == upto.life else ():
                 place = LogPosition(entry.life, entry.offset, effect.index)
                 comes = (after is None or place > after) and place <= upto
-                if isinstance(effect, Began) and effect.gateway == name and effect.life == life and after is None:
+                if (
+                    isinstance(effect, Began)
+                    and effect.gateway == name
+                    and effect.life == life
+                    and after is None
+                ):
                     items.clear()
                 elif comes and isinstance(effect, Out) and name in effect.gateways:
                     items.append(effect.item)
@@ -240,7 +253,9 @@ class World:
     def _client(self, s: State, index: int, name: str) -> Iterator[Step]:
         acts = self.scenario.gateways[name]
         done = s.acts[index]
-        if done == len(acts) or (self.scenario.apart and self.store.look(s.gateways[index], "record") is not None):
+        if done == len(acts) or (
+            self.scenario.apart and self.store.look(s.gateways[index], "record") is not None
+        ):
             return
         act = acts[done]
         gateway, _ = self.store.call(s.gateways[index], "act", *act)
@@ -283,11 +298,14 @@ class World:
         if done < len(self.scenario.backend):
             after = self.appended(s, _notified(self.scenario.backend[done]))
             yield Step(
-                f"a backend says {self.scenario.backend[done]}", after._replace(acts=_with(s.acts, -1, done + 1))
+                f"a backend says {self.scenario.backend[done]}",
+                after._replace(acts=_with(s.acts, -1, done + 1)),
             )
         if (twice := self.spend(s, "notified twice")) is not None:
             for ident in self.scenario.backend[:done]:
-                yield Step(f"what a backend said comes again: {ident}", self.appended(twice, _notified(ident)), True)
+                yield Step(
+                    f"what a backend said comes again: {ident}", self.appended(twice, _notified(ident)), True
+                )
 
     def _way_out(self, s: State, index: int, name: str) -> Iterator[Step]:
         for number, router in enumerate(self.routers):
@@ -320,7 +338,10 @@ class World:
                 raise Broken(f"acknowledged and not in the log: {item}")
         now_life, now, *_ = self.store.look(gateway, "state")
         if items or (
-            now_life == life and now != mine and now is not None and type(self.parcels[parcel]).__name__ == "Feed"
+            now_life == life
+            and now != mine
+            and now is not None
+            and type(self.parcels[parcel]).__name__ == "Feed"
         ):
             due = self.due(s, name, life, mine, now) if now_life == life and now is not None else []
             if list(items) != due:
@@ -341,7 +362,9 @@ class World:
 
     # ── routers ──
     def start(self, log: int, first: int, number: int) -> int:
-        """Return a router that has begun at what is left of the log; DOWN where it does not know its version."""
+        """Return a router that has begun at what is left of the log; DOWN where it does not know
+        its version.
+        """
         key = (log, first, number)
         if key not in self.starts:
             kept = [self.entries[each] for each in self.kept[log]]
@@ -361,7 +384,9 @@ class World:
                 if self.entries[each].offset == offset and self.entries[each].digest != self.store.look(
                     router, "agrees"
                 ):
-                    raise Broken(f"{self.routers[number]} begins at {offset} with another state than the log makes")
+                    raise Broken(
+                        f"{self.routers[number]} begins at {offset} with another state than the log makes"
+                    )
             reading = Reading(router, s.generation, offset)
         queues = s.queues
         return s._replace(routers=_with(s.routers, number, reading), queues=queues)
@@ -415,7 +440,12 @@ class World:
             yield Step(f"{name} sees that the log is another", self._restarted(s, number))
             return
         coming = next(
-            (each for each in self.kept[s.log] if self.entries[each].offset > max(reading.offset, s.first - 1)), None
+            (
+                each
+                for each in self.kept[s.log]
+                if self.entries[each].offset > max(reading.offset, s.first - 1)
+            ),
+            None,
         )
         if coming is None:
             return
@@ -431,16 +461,22 @@ class World:
             return
         if effects is not None:
             if effects != entry.effects:
-                raise Broken(f"{name} makes {effects} of entry {entry.offset}, a reader of all of it {entry.effects}")
+                raise Broken(
+                    f"{name} makes {effects} of entry {entry.offset}, a reader of all of it {entry.effects}"
+                )
             if self.store.look(router, "agrees") != entry.digest:
-                raise Broken(f"{name} knows something else behind entry {entry.offset} than a reader of all of it")
+                raise Broken(
+                    f"{name} knows something else behind entry {entry.offset} than a reader of all of it"
+                )
         after = s._replace(routers=_with(s.routers, number, Reading(router, s.generation, entry.offset)))
         if not self.scenario.events:
             after = self._told(after, number)
         yield Step(f"{name} reads entry {entry.offset}", self._sent(after, number, sent))
 
     def _feed(self, s: State, number: int, reading: Reading, name: str) -> Iterator[Step]:
-        """Gateways say where they stand where they have to, and hear how far the log is where nothing else is under way."""
+        """Gateways say where they stand where they have to, and hear how far the log is where nothing else is
+        under way.
+        """
         now = self.store.look(reading.router, "now")
         for index, gateway in enumerate(self.names):
             if s.queues[number * len(self.names) + index]:
@@ -498,7 +534,9 @@ class World:
     def _log(self, s: State) -> Iterator[Step]:
         for at, record in enumerate(s.late):
             late = (*s.late[:at], *s.late[at + 1 :])
-            yield Step("a batch that was late is in the log", self.appended(s._replace(late=late), record), True)
+            yield Step(
+                "a batch that was late is in the log", self.appended(s._replace(late=late), record), True
+            )
         if (jumps := self.spend(s, "jump")) is not None:
             yield Step("the broker leaves out an offset", jumps._replace(skip=True), True)
         offset = self.entries[s.log].offset
@@ -506,7 +544,9 @@ class World:
             yield Step("the log drops all but its last entry", dropped._replace(first=offset), True)
         if (deleted := self.spend(s, "deleted")) is not None:
             graves = (*s.graves, s.log)
-            after = deleted._replace(log=EMPTY, first=0, generation=s.generation + 1, graves=graves, skip=False)
+            after = deleted._replace(
+                log=EMPTY, first=0, generation=s.generation + 1, graves=graves, skip=False
+            )
             yield Step("the log is deleted and declared again", after, True)
         for name in self.names:
             if (mad := self.spend(s, "poison")) is not None:
@@ -519,7 +559,9 @@ class World:
             return False
         last = self.entries[s.log]
         readings = [reading for reading in s.routers if isinstance(reading, Reading)]
-        if not readings or any((each.generation, each.offset) != (s.generation, last.offset) for each in readings):
+        if not readings or any(
+            (each.generation, each.offset) != (s.generation, last.offset) for each in readings
+        ):
             return False
         if not all(self.store.look(each.router, "silent") for each in readings):
             return False
@@ -548,7 +590,9 @@ class World:
         if standing is not None and standing != room:
             return False
         # Reads are not in this model (see reads.py): what a chain can't tell any more is taken to be lost.
-        may_lose = self.had(s, "gone", "dropped", "deleted", "router dies") or self.scenario.ring_bytes < LARGE
+        may_lose = (
+            self.had(s, "gone", "dropped", "deleted", "router dies") or self.scenario.ring_bytes < LARGE
+        )
         if told and not may_lose:
             return False
         said = [act[1] for act in self.scenario.gateways[name] if act[0] == "say" and act[1] in acks]

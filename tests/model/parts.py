@@ -1,4 +1,6 @@
-"""A gateway and a router, as the model has them: production cores, wired as the shells wire them, without time and without a bus."""
+"""A gateway and a router, as the model has them: production cores, wired as the shells wire them, without
+time and without a bus.
+"""
 
 from __future__ import annotations
 
@@ -176,7 +178,9 @@ class Gateway:
 
     def rests(self) -> bool:
         """Nothing is to be sent, and nothing that was sent is without an answer."""
-        answered = not self.open or (self.answers_may_be_lost and all(entry.counted for entry in self.open.values()))
+        answered = not self.open or (
+            self.answers_may_be_lost and all(entry.counted for entry in self.open.values())
+        )
         calm = self.numbers.next() is None and not self.numbers.charged and answered
         return calm and self.joined == self.wants and not self.leaving
 
@@ -190,7 +194,9 @@ class Router:
     def __init__(
         self, build: Build, scenario: Scenario, name: str, knows: int, retained: tuple[tuple[int, bytes], ...]
     ):
-        """Begin with what is left of the log: at its newest whole checkpoint, or at its beginning, or lost."""
+        """Begin with what is left of the log: at its newest whole checkpoint, or at its
+        beginning, or lost.
+        """
         self.name, self.knows = name, knows
         self.build = build
         self.feed_bytes, self.part_bytes = scenario.feed_bytes, scenario.part_bytes
@@ -225,7 +231,9 @@ class Router:
         return self.fold.offset
 
     def read(self, offset: int, record: bytes) -> tuple[object, tuple[tuple[str, object], ...]]:
-        """Take the next entry; return what it brings about (None: that is not known here) and what is sent. Raises UnknownVersion."""
+        """Take the next entry; return what it brings about (None: that is not known here) and what is sent.
+        Raises UnknownVersion.
+        """
         if self.lost:
             match decode(record):
                 case [Rules(anew=True)]:
@@ -320,7 +328,9 @@ def knowing(version: int, call, *arguments):
 
 
 def begun(build: Build, scenario: Scenario, name: str, knows: int, retained) -> Router | None:
-    """Return a router that has begun to read; None where it stands down: it does not know the version of the fold that the log has."""
+    """Return a router that has begun to read; None where it stands down: it does not know the version of the
+    fold that the log has.
+    """
     try:
         return Router(build, scenario, name, knows, retained)
     except UnknownVersion:

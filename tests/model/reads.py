@@ -1,9 +1,11 @@
-"""Reads as a model: members that join, come back and fall behind while a room goes on, from memory or page by page, in every interleaving.
+"""Reads as a model: members that join, come back and fall behind while a room goes on, from memory or page by
+page, in every interleaving.
 
-A gateway's hub, its recent messages and its catching up are the production ones; a router that answers is here. The chain of feeds brings the room's
-messages and JOINs in their order; a Reset leaves some of it out, and then all join again from where they stand. What must hold: a client
-is told where it stands before it is given anything, and from there on each message once and in order, unless it is told that something is
-lost. And from every state all get to where the room stands.
+A gateway's hub, its recent messages and its catching up are the production ones; a router that answers is
+here. The chain of feeds brings the room's messages and JOINs in their order; a Reset leaves some of it out,
+and then all join again from where they stand. What must hold: a client is told where it stands before it is
+given anything, and from there on each message once and in order, unless it is told that something is lost.
+And from every state all get to where the room stands.
 """
 
 from __future__ import annotations
@@ -52,7 +54,9 @@ class Build:
 
 @dataclass(frozen=True)
 class Scenario:
-    """``chain``: a number is that message, a name a JOIN of that connection, ``name@seq`` one from that position on."""
+    """``chain``: a number is that message, a name a JOIN of that connection, ``name@seq`` one from that
+    position on.
+    """
 
     chain: tuple[int | str, ...]
     faults: dict[str, int]
@@ -84,7 +88,8 @@ class Rooms:
         if ref in self.answered and not self.entered_counts:
             return ()
         if ref in self.answered:
-            ref, quiet = "", True  # no answer is waited for any more; that the room stands there counts all the same
+            # no answer is waited for any more; that the room stands there counts all the same
+            ref, quiet = "", True
         if since is not None and not quiet:
             self.clients[conn] = since  # it has come back with that
         place = None if since is None else Position(EPOCH, since)
@@ -162,7 +167,9 @@ class World:
         self.scenario, self.build = scenario, build or Build()
         self.store = Store()
         self.kinds = tuple(scenario.faults)
-        self.conns = tuple(dict.fromkeys(each.partition("@")[0] for each in scenario.chain if isinstance(each, str)))
+        self.conns = tuple(
+            dict.fromkeys(each.partition("@")[0] for each in scenario.chain if isinstance(each, str))
+        )
         self.last = max(each for each in scenario.chain if isinstance(each, int))
 
     def search(self) -> Found:
@@ -198,7 +205,9 @@ class World:
         if s.reads:
             read, *rest = s.reads
             asked = s._replace(reads=tuple(rest))
-            yield Step("the router answers", asked._replace(pages=(*s.pages, self._answer(s, read, kept=True))))
+            yield Step(
+                "the router answers", asked._replace(pages=(*s.pages, self._answer(s, read, kept=True)))
+            )
             if (lost := self.spend(asked, "read lost")) is not None:
                 yield Step("the router hears nothing", lost, True)
             if (forgot := self.spend(asked, "forgotten")) is not None:
@@ -219,10 +228,14 @@ class World:
         if isinstance(item, int):
             return self._call(s, "live", item)
         conn, _, since = item.rstrip("!").partition("@")
-        return self._call(s, "entered", conn, self.seq(s.at), int(since) if since else None, item, item[-1] == "!")
+        return self._call(
+            s, "entered", conn, self.seq(s.at), int(since) if since else None, item, item[-1] == "!"
+        )
 
     def _reset(self, s: State, at: int) -> State:
-        """All members join again from where they stand; a JOIN that is not answered yet goes again as it was."""
+        """All members join again from where they stand; a JOIN that is not answered yet goes
+        again as it was.
+        """
         joins = []
         for join in self.scenario.chain[: s.at]:
             conn = join.partition("@")[0] if isinstance(join, str) else ""

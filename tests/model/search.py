@@ -1,9 +1,10 @@
-"""An explicit-state search over production classes: every interleaving of a small scenario, each state visited once.
+"""An explicit-state search over production classes: every interleaving of a small scenario, each state
+visited once.
 
-Production objects are mutable, and states must not be. So a state holds numbers, each of which stands for one interned content of an object: a
-step takes a copy of it, calls it, and interns what came out; the same call on the same content is never made twice. A step is a fault (a
-budget is spent: something dies, is lost, comes twice) or progress; from each state, progress alone must lead to a state in which all
-is well.
+Production objects are mutable, and states must not be. So a state holds numbers, each of which stands for one
+interned content of an object: a step takes a copy of it, calls it, and interns what came out; the same call
+on the same content is never made twice. A step is a fault (a budget is spent: something dies, is lost, comes
+twice) or progress; from each state, progress alone must lead to a state in which all is well.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-# Counters for people, caches, and second views of what is held elsewhere: they make no difference to what an object does.
+# Counters for people, caches, and second views of what is held elsewhere: they make no difference to what an
+# object does.
 IGNORED = {
     "duplicates",
     "skipped",
@@ -56,7 +58,9 @@ def frozen(thing: Any) -> Hashable:
 
 @functools.cache
 def _slots(kind: type) -> tuple[str, ...]:
-    return tuple(name for base in kind.__mro__ for name in getattr(base, "__slots__", ()) if name != "__weakref__")
+    return tuple(
+        name for base in kind.__mro__ for name in getattr(base, "__slots__", ()) if name != "__weakref__"
+    )
 
 
 class Store:
@@ -77,7 +81,9 @@ class Store:
         return number
 
     def call(self, number: int, name: str, *arguments: Hashable) -> tuple[int, Any]:
-        """Call a method that changes the object: return the number of what it is afterwards, and the result."""
+        """Call a method that changes the object: return the number of what it is afterwards, and
+        the result.
+        """
         key = (number, name, arguments)
         made = self._made.get(key)
         if made is None:

@@ -1,6 +1,8 @@
-"""Chains of feeds under any schedule: two speakers at once, both fallible, over a network that loses, doubles and reorders all it carries.
+"""Chains of feeds under any schedule: two speakers at once, both fallible, over a network that loses, doubles
+and reorders all it carries.
 
-Each gateway gets exactly its items, once, in order, or hears that it can't (Reset, LifeEnded); never silently less.
+Each gateway gets exactly its items, once, in order, or hears that it can't (Reset, LifeEnded); never silently
+less.
 """
 
 from collections import defaultdict
@@ -57,7 +59,9 @@ class World:
         """One entry with an item for each mask: whom it is for; its number grows for the first of them."""
         offset, effects = len(self.entries) + 1, []
         for mask in masks:
-            names = tuple(name for bit, name in enumerate(GATEWAYS) if mask >> bit & 1 and name in self.living)
+            names = tuple(
+                name for bit, name in enumerate(GATEWAYS) if mask >> bit & 1 and name in self.living
+            )
             index = len(effects) + 1
             item = Deliver("a", self.log_life, offset, "CHAT", b"", index)
             effects.append(
@@ -102,7 +106,9 @@ class World:
     def restart(self, which, back):
         """It begins at the last Mark that lies far enough back, else at the log's beginning."""
         upto = max(0, self.read[which] - back)
-        marks = [at for at in range(1, upto + 1) if isinstance((self.entries[at - 1][1] or [None])[0], Marked)]
+        marks = [
+            at for at in range(1, upto + 1) if isinstance((self.entries[at - 1][1] or [None])[0], Marked)
+        ]
         self.read[which] = marks[-1] if marks else 0
         self.speakers[which] = self.speaker(which, self.read[which])
 
@@ -186,7 +192,9 @@ class World:
         self.hello(name)
 
     def counted_at(self, name, life, mine):
-        """Return the number of the last batch that was taken up to this place; of an entry that is cut, it has not been."""
+        """Return the number of the last batch that was taken up to this place; of an entry that is cut, it
+        has not been.
+        """
         if mine is None:
             return 0
         _, effects, living, over = self.entries[mine.offset - 1]
@@ -196,7 +204,9 @@ class World:
         return known[1] if known[0] == life else over.get(name, (0, 0))[1]
 
     def check(self, name):
-        """Up to the gateway's number it has exactly what was due to its life, but for what a Reset spoke of."""
+        """Up to the gateway's number it has exactly what was due to its life, but for what a
+        Reset spoke of.
+        """
         positions = self.gateways[name]
         mine, told = positions.mine, self.told[name]
         upto = ("", -1, 0) if mine is None else (mine.life, mine.offset, mine.index)
@@ -208,7 +218,9 @@ class World:
         assert self.got[name] == due
 
     def settle(self):
-        """Nothing more is lost: gateways whose number does not move ask both, until each is where the log is."""
+        """Nothing more is lost: gateways whose number does not move ask both, until each is where
+        the log is.
+        """
         for parcels in self.under_way.values():
             parcels.clear()
         for _ in range(12):
@@ -261,7 +273,9 @@ SELDOM = st.one_of(
     st.lists(st.one_of(*COMMON, *COMMON, SELDOM), min_size=10, max_size=80),
 )
 def test_each_gateway_gets_exactly_its_items_or_is_told(ring, steps):
-    """Whatever is cut, lost, doubled or reordered, and whoever speaks; when it has calmed down, all stand at the log's end."""
+    """Whatever is cut, lost, doubled or reordered, and whoever speaks; when it has calmed down, all stand at
+    the log's end.
+    """
     world = World(ring)
     for which in range(2):
         while world.read[which] < len(world.entries):

@@ -1,4 +1,6 @@
-"""The one log keeps its promise in every interleaving of each scenario; with one thing broken it does not, and the search says how."""
+"""The one log keeps its promise in every interleaving of each scenario; with one thing broken it does not,
+and the search says how.
+"""
 
 import pytest
 from tests.model import mutants
@@ -9,7 +11,10 @@ from tests.model.scenarios import SCENARIOS
 # What is broken ▶ the scenario in which it shows, and what the world is built of then.
 MUTANTS = {
     "feeds made from present instead of past members": ("members go", Build(feeds=mutants.PresentMembers)),
-    "ids not in the checkpoint": ("what backends said comes again", Build(fold=mutants.IdsNotInTheCheckpoint)),
+    "ids not in the checkpoint": (
+        "what backends said comes again",
+        Build(fold=mutants.IdsNotInTheCheckpoint),
+    ),
     "a number without the log's life": (
         "the log is deleted",
         Build(feeds=mutants.NumberWithoutTheLogsLife, positions=mutants.PositionWithoutTheLogsLife),
@@ -38,7 +43,10 @@ MUTANTS = {
         "the log loses its beginning",
         Build(checkpoints_need_their_mark=False),
     ),
-    "what has counted and was not answered not said again": ("the ring is small", Build(numbers=mutants.NotSaidAgain)),
+    "what has counted and was not answered not said again": (
+        "the ring is small",
+        Build(numbers=mutants.NotSaidAgain),
+    ),
     "the check upto <= mine off": ("the way out", Build(positions=mutants.RepeatsTakenAgain)),
     "the check after > mine off": ("the way out", Build(positions=mutants.GapsPassedOver)),
 }
@@ -46,7 +54,9 @@ MUTANTS = {
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_no_interleaving_breaks_the_promise(name, capsys):
-    """Whatever is lost, late or doubled, and whoever dies: nothing is skipped or given twice, and it always comes right again."""
+    """Whatever is lost, late or doubled, and whoever dies: nothing is skipped or given twice, and it always
+    comes right again.
+    """
     found = World(SCENARIOS[name]).search()
     with capsys.disabled():
         print(f"\n{name}: {found.states} states", end=" ")  # noqa: T201

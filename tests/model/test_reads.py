@@ -1,4 +1,6 @@
-"""Members that catch up get all that their room said, once and in order, or are told; with one thing broken they don't."""
+"""Members that catch up get all that their room said, once and in order, or are told; with one thing broken
+they don't.
+"""
 
 import pytest
 from tests.model import mutants
@@ -7,13 +9,18 @@ from tests.model.reads import Build, Scenario, World
 SCENARIOS = {
     "from memory": Scenario(("g~1", 1, 2, "g~2@0", 3, 4), {"read lost": 1, "page twice": 1}),
     "page by page": Scenario((1, 2, 3, "g~1@0", 4, "g~2@1", 5), {"read lost": 1, "page twice": 1}),
-    "behind a Reset": Scenario(("g~1", 1, 2, 3, "g~2@1", 4, 5), {"reset": 1, "read lost": 1, "page twice": 1}),
+    "behind a Reset": Scenario(
+        ("g~1", 1, 2, 3, "g~2@1", 4, 5), {"reset": 1, "read lost": 1, "page twice": 1}
+    ),
     "behind two of them": Scenario(("g~1", 1, 2, 3, 4, 5), {"reset": 2}, page=2),
     "what is not kept": Scenario((1, 2, 3, "g~1@0", 4, "g~2@1", 5), {"forgotten": 1, "reset": 1}),
 }
 MUTANTS = {
     "memory with a hole used for a read": ("behind a Reset", Build(recent=mutants.MemoryWithAHoleIsUsed)),
-    "a JOIN that was answered before it came again dropped": ("what is not kept", Build(entered_counts=False)),
+    "a JOIN that was answered before it came again dropped": (
+        "what is not kept",
+        Build(entered_counts=False),
+    ),
     "a live message given during paging": ("page by page", Build(hub=mutants.LiveMessageGivenDuringPaging)),
 }
 

@@ -1,6 +1,8 @@
-"""A scripted AMQP 0-9-1 server on a loopback port: says yes to everything unless the test says otherwise, and writes down what it got.
+"""A scripted AMQP 0-9-1 server on a loopback port: says yes to everything unless the test says otherwise, and
+writes down what it got.
 
-It routes nothing and keeps nothing. With it a test sees the very frames of a client, and can answer as no real broker would on demand.
+It routes nothing and keeps nothing. With it a test sees the very frames of a client, and can answer as no
+real broker would on demand.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ class Published:
 
 @dataclass
 class AmqpServer:
-    """Use it by ``async with``. ``refuse`` maps a method's class to what is answered in the place of yes (None: nothing)."""
+    """Use it by ``async with``. ``refuse`` maps a method's class to what is answered in the place of yes
+    (None: nothing).
+    """
 
     frame_max: int = 131_072
     heartbeat: int = 0
@@ -98,7 +102,9 @@ class AmqpServer:
 
     def give_back(self, published: Published) -> None:
         """Return a mandatory message and confirm it, as a broker does."""
-        method = spec.Basic.Return(312, "NO_ROUTE", published.method.exchange or "", published.method.routing_key or "")
+        method = spec.Basic.Return(
+            312, "NO_ROUTE", published.method.exchange or "", published.method.routing_key or ""
+        )
         header = ContentHeader(body_size=len(published.body), properties=published.properties)
         body = [ContentBody(published.body)] if published.body else []
         self.answer(published, method, header, *body, spec.Basic.Ack(published.tag))
@@ -128,7 +134,9 @@ class AmqpServer:
         self.connections += 1
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             await reader.readexactly(8)
-            self._write(writer, 0, spec.Connection.Start(0, 9, {"capabilities": _CAPABILITIES}, "PLAIN", "en_US"))
+            self._write(
+                writer, 0, spec.Connection.Start(0, 9, {"capabilities": _CAPABILITIES}, "PLAIN", "en_US")
+            )
             while True:
                 head = await reader.readexactly(_HEADER_BYTES)
                 rest = await reader.readexactly(int.from_bytes(head[3:7]) + 1)
@@ -143,7 +151,9 @@ class AmqpServer:
         writer.transport.abort()
 
     def _say(self, writer: asyncio.StreamWriter, channel: int, frame: Any) -> None:
-        """Answer as a broker does: nothing to who does not wait for it, and nothing behind the end of a channel until that is confirmed."""
+        """Answer as a broker does: nothing to who does not wait for it, and nothing behind the end of a
+        channel until that is confirmed.
+        """
         if isinstance(frame, spec.Channel.CloseOk):
             self._ended.discard((writer, channel))
         answer = None if (writer, channel) in self._ended else self._answer(frame)
@@ -154,7 +164,11 @@ class AmqpServer:
             self._ended.add((writer, channel))
 
     async def _take(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, channel: int, method: spec.Basic.Publish
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        channel: int,
+        method: spec.Basic.Publish,
     ) -> None:
         parts: list[Any] = []
         body = b""

@@ -1,6 +1,7 @@
 """Two worlds for the Bus's contract suite: the memory broker, and a RabbitMQ behind a proxy for each bus.
 
-A world makes buses on one topology, cuts one of them off and lets it back, and deletes a queue behind the buses' backs.
+A world makes buses on one topology, cuts one of them off and lets it back, and deletes a queue behind the
+buses' backs.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ class ContractTopology(Topology):
         self.roomy = Queue(f"{prefix}.roomy", "quorum", {})
         self.stream = Queue(f"{prefix}.stream", "stream", {"x-max-length-bytes": 10_000_000})
         self.short = Queue(
-            f"{prefix}.short", "stream", {"x-max-length-bytes": 100_000, "x-stream-max-segment-size-bytes": 25_000}
+            f"{prefix}.short",
+            "stream",
+            {"x-max-length-bytes": 100_000, "x-stream-max-segment-size-bytes": 25_000},
         )
 
     def exchanges(self) -> tuple[Exchange, ...]:
@@ -182,7 +185,9 @@ class Inbox:
     async def holds(self, count: int, timeout_s: float = 10.0) -> list[bytes]:
         """Return the bodies once there are ``count`` of them."""
         await eventually(
-            lambda: len(self.deliveries) >= count, timeout_s, what=f"{count} deliveries, got {self.bodies[:20]}"
+            lambda: len(self.deliveries) >= count,
+            timeout_s,
+            what=f"{count} deliveries, got {self.bodies[:20]}",
         )
         return self.bodies
 

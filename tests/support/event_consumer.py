@@ -1,6 +1,8 @@
-"""A backend that is told all that happens: it binds ``#`` on the events' exchange, and keeps each event once, by its id, as backends are to do.
+"""A backend that is told all that happens: it binds ``#`` on the events' exchange, and keeps each event once,
+by its id, as backends are to do.
 
-What stands under two ids though it happened once is found by ``check``. It is on the stock ``pika`` package: nothing of Warren's code is in it.
+What stands under two ids though it happened once is found by ``check``. It is on the stock ``pika`` package:
+nothing of Warren's code is in it.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ class EventConsumer:
         self._connection = pika.BlockingConnection(pika.URLParameters(rabbit.url))
         self._channel = self._connection.channel()
         self._queue = self._channel.queue_declare("", exclusive=True).method.queue
-        self._channel.exchange_declare(topology.events, "topic", durable=True)  # no service may have been started yet
+        # no service may have been started yet
+        self._channel.exchange_declare(topology.events, "topic", durable=True)
         self._channel.queue_bind(self._queue, topology.events, "#")
         self._events: dict[str, tuple[str, Event]] = {}
         self.repeats = 0  # events that came again, under their id
@@ -37,11 +40,15 @@ class EventConsumer:
         return [event for each, event in self._events.values() if each == key]
 
     def told(self, event: str) -> Counter[tuple[Any, ...]]:
-        """Return what has happened so far, by kind, and under how many ids each: (room, connection), or (room, epoch, seq) of a message."""
+        """Return what has happened so far, by kind, and under how many ids each: (room, connection), or
+        (room, epoch, seq) of a message.
+        """
         self._take()
         names = ("room", "epoch", "seq") if event == "message" else ("room", "connection")
         return Counter(
-            tuple(each.get(name) for name in names) for _, each in self._events.values() if each["event"] == event
+            tuple(each.get(name) for name in names)
+            for _, each in self._events.values()
+            if each["event"] == event
         )
 
     def close(self) -> None:

@@ -47,7 +47,10 @@ class House:
     async def gateway(self, settings: GatewaySettings | None = None, **options: Any) -> Gateway:
         """Start a gateway and wait until it is ready."""
         gateway = Gateway(
-            settings or gateway_settings(), MemoryBus(self.broker, self.topology), topology=self.topology, **options
+            settings or gateway_settings(),
+            MemoryBus(self.broker, self.topology),
+            topology=self.topology,
+            **options,
         )
         self.gateways.append(gateway)
         await gateway.start()
@@ -77,11 +80,15 @@ def gateway_settings(
     listen: dict[str, Any] | None = None,
     **own: Any,
 ) -> GatewaySettings:
-    """Return settings for a test: loopback, free ports, anonymous, quick to end, no rate limit unless asked for."""
+    """Return settings for a test: loopback, free ports, anonymous, quick to end, no rate limit unless asked
+    for.
+    """
     return GatewaySettings(
         auth=AuthSettings(**({"auth": "anonymous"} | (auth or {}))),
         limits=LimitSettings(**({"rate": 0} | (limits or {}))),
-        times=TimeSettings(**({"drain_ms": 0, "drain_deadline_ms": 2_000, "close_timeout_ms": 300} | (times or {}))),
+        times=TimeSettings(
+            **({"drain_ms": 0, "drain_deadline_ms": 2_000, "close_timeout_ms": 300} | (times or {}))
+        ),
         listen=ListenSettings(**({"host": "127.0.0.1", "port": 0, "echo": True} | (listen or {}))),
         probes=GatewayProbeSettings(internal_host="127.0.0.1", internal_port=0),
         **own,

@@ -1,7 +1,9 @@
-"""Entries of a shard's log as gateways and routers write them, and some that nobody should, made at random and small enough to collide.
+"""Entries of a shard's log as gateways and routers write them, and some that nobody should, made at random
+and small enough to collide.
 
-``python -m tests.support.log_entries FILE`` reads records from FILE (written by ``write``) and prints what a fold makes of them: each entry's
-outcomes and the digest of the state after it, then the bodies of the last state. A test runs it in processes that differ in all that must not matter.
+``python -m tests.support.log_entries FILE`` reads records from FILE (written by ``write``) and prints what a
+fold makes of them: each entry's outcomes and the digest of the state after it, then the bodies of the last
+state. A test runs it in processes that differ in all that must not matter.
 """
 
 from __future__ import annotations

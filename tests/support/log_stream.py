@@ -1,4 +1,6 @@
-"""A shard's log as a list that a test writes and cuts, behind a bus's ``tail``: what a broker does to a stream, without a broker."""
+"""A shard's log as a list that a test writes and cuts, behind a bus's ``tail``: what a broker does to a
+stream, without a broker.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ class LogStream(ScriptedBus):
             self.put(Checkpoint(router, offset, number, len(fold_of), digest, body))
 
     def marked(self, shard: int = 0, shards: int = 1, router: str = "r1") -> int:
-        """Write a Mark and the checkpoint of what the log tells up to it, which must be there from its first entry on; return its offset."""
+        """Write a Mark and the checkpoint of what the log tells up to it, which must be there from its first
+        entry on; return its offset.
+        """
         offset = self.put(Mark(router, 1))
         fold = Fold(shard, shards)
         for at in sorted(self.entries):

@@ -1,6 +1,8 @@
-"""The routers as a gateway under test sees them: the logs read by the production fold, its gateways fed by the production feeds, on a memory bus.
+"""The routers as a gateway under test sees them: the logs read by the production fold, its gateways fed by
+the production feeds, on a memory bus.
 
-It speaks for every shard. Tests switch parts of it off (what it says, what it reads, what arrives), speak in its name, or end lives.
+It speaks for every shard. Tests switch parts of it off (what it says, what it reads, what arrives), speak in
+its name, or end lives.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ class RouterSide:
         self.folds = [Fold(shard, topology.shards) for shard in range(topology.shards)]
         self.feeds = [Feeds(NAME, shard, RING_BYTES) for shard in range(topology.shards)]
         self.kept: dict[str, list[envelope.Deliver]] = {}  # the numbered messages of each room
-        self.received: list[Envelope] = []  # what the logs hold but for its heads, in the order in which it was read
+        # what the logs hold but for its heads, in the order in which it was read
+        self.received: list[Envelope] = []
         self.inbox: list[Envelope] = []
         self.reads = True  # what the logs hold is taken; else it waits
         self.answers = True  # what is asked of it is answered
@@ -65,7 +68,7 @@ class RouterSide:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.bus.close()
 
-    # ── what tests do with it ────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what tests do with it ───────────────────────────────────────────────────────────────────────────────
 
     def begin_log(self) -> None:
         """Begin a new life of every shard's log: nothing of the last one counts."""
@@ -110,11 +113,15 @@ class RouterSide:
             self._apply(shard, record)
 
     async def settled(self) -> None:
-        """Return once all that we have put into the logs was read there, and what came of it has been sent."""
+        """Return once all that we have put into the logs was read there, and what came of it has
+        been sent.
+        """
         await eventually(lambda: self._taken == self._put and self._out.empty())
 
     def forget(self, shard: int) -> None:
-        """Forget all that a shard's log had for gateways and all messages of its rooms, as a router that has just begun to read."""
+        """Forget all that a shard's log had for gateways and all messages of its rooms, as a router that has
+        just begun to read.
+        """
         fold = self.folds[shard]
         for room in self.kept:
             if shard_of(room, self.topology.shards) == shard:
@@ -155,7 +162,7 @@ class RouterSide:
         """Return how far a room has got."""
         return self.folds[shard_of(room, self.topology.shards)].position(room)
 
-    # ── the logs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the logs ────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _read(self, shard: int) -> None:
         def on_record(record: Record) -> bool:
@@ -208,7 +215,7 @@ class RouterSide:
             exchange, key, body = await self._out.get()
             await self.bus.publish(exchange, key, body)
 
-    # ── the inbox ────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the inbox ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _hear(self, delivery: Delivery) -> None:
         for item in envelope.decode(delivery.body):
@@ -229,9 +236,13 @@ class RouterSide:
                 if page is not None:
                     self.tell(item.gateway, page)
             case envelope.HistoryQuery():
-                older = [one for one in self.kept.get(item.room, []) if not item.before or one.seq < item.before]
+                older = [
+                    one for one in self.kept.get(item.room, []) if not item.before or one.seq < item.before
+                ]
                 page_of = tuple(older[-item.limit :])
-                answer_to = envelope.HistoryPage(item.conn, item.room, item.ref, page_of, len(older) > len(page_of))
+                answer_to = envelope.HistoryPage(
+                    item.conn, item.room, item.ref, page_of, len(older) > len(page_of)
+                )
                 self.tell(gateway_of(item.conn), answer_to)
 
     def _page(self, read: envelope.Read) -> envelope.Page | None:

@@ -1,4 +1,6 @@
-"""A bus whose publishes do what a test says: confirm, fail, or wait; and a clock that a test holds in its hand."""
+"""A bus whose publishes do what a test says: confirm, fail, or wait; and a clock that a test holds in its
+hand.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +98,8 @@ class ScriptedSubscription:
 
 
 class ScriptedBus:
-    """``outcomes[key]`` are exceptions (or None: confirmed) for the next publishes with that routing key; then all are confirmed.
+    """``outcomes[key]`` are exceptions (or None: confirmed) for the next publishes with that routing key;
+    then all are confirmed.
 
     While ``held`` every publish waits for ``release``.
     """
@@ -160,7 +163,9 @@ class ScriptedBus:
         mandatory: bool = False,
         persistent: bool = True,
     ) -> None:
-        self.published.append(Published(exchange, key, body, properties or Properties(), mandatory, persistent))
+        self.published.append(
+            Published(exchange, key, body, properties or Properties(), mandatory, persistent)
+        )
         outcome = self.outcomes[key].popleft() if self.outcomes[key] else None
         await self.turn()
         if outcome is not None:
@@ -190,7 +195,9 @@ class ScriptedBus:
         if self.reading:
             raise self.reading.popleft()
         records = self.streams[stream]
-        first = 0 if start == "first" else max(0, len(records) - 1) if start == "last" else start - self.dropped
+        first = (
+            0 if start == "first" else max(0, len(records) - 1) if start == "last" else start - self.dropped
+        )
         offset = max(0, first)
         while True:
             while offset >= len(records):  # noqa: ASYNC110 - as a stream, it waits for more
@@ -223,7 +230,9 @@ class ScriptedBus:
         on_start: Callable[[], None] | None = None,
         on_lost: Callable[[], None] | None = None,
     ) -> ScriptedSubscription:
-        subscription = ScriptedSubscription(source, on_delivery, on_start or (lambda: None), on_lost or (lambda: None))
+        subscription = ScriptedSubscription(
+            source, on_delivery, on_start or (lambda: None), on_lost or (lambda: None)
+        )
         self.subscriptions.append(subscription)
         subscription.start()
         return subscription

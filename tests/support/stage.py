@@ -16,7 +16,13 @@ from tests.support.eventually import eventually, stretched
 
 from gateway.core.feed_positions import FeedPositions, Kind
 from router.app import Router
-from router.settings import FlowSettings, MemorySettings, RouterProbeSettings, RouterSettings, TakeoverSettings
+from router.settings import (
+    FlowSettings,
+    MemorySettings,
+    RouterProbeSettings,
+    RouterSettings,
+    TakeoverSettings,
+)
 from warren import envelope as wire
 from warren.address import shard_of
 from warren.bus import Bus, Delivery, Properties, Source
@@ -32,9 +38,11 @@ BUSES = ["memory", pytest.param("rabbit", marks=pytest.mark.rabbit)]
 
 
 class Gate:
-    """A gateway without sockets: it keeps its lease and its lives, takes each shard's chain of feeds, and of each room what comes next.
+    """A gateway without sockets: it keeps its lease and its lives, takes each shard's chain of feeds, and of
+    each room what comes next.
 
-    It is the production's ``FeedPositions`` that judge what comes. What it lacks of a room it reads; what it can't have is in ``breaks``.
+    It is the production's ``FeedPositions`` that judge what comes. What it lacks of a room it reads; what it
+    can't have is in ``breaks``.
     """
 
     def __init__(self, world: World, bus: Bus, name: str) -> None:
@@ -55,7 +63,8 @@ class Gate:
         self.answers = True  # whether it says how far it has got
         self.figures: dict[str, int] = {}  # what its heartbeats tell
         self._locks = [asyncio.Lock() for _ in shards]
-        self._sent: list[dict[int, tuple[wire.Envelope, ...]]] = [{} for _ in shards]  # what does not count yet
+        # what does not count yet
+        self._sent: list[dict[int, tuple[wire.Envelope, ...]]] = [{} for _ in shards]
         self._gaps: set[int] = set()
         self._begun: set[int] = set()  # shards on which our Hello is confirmed
         self._early: dict[str, dict[int, wire.Deliver]] = {}
@@ -97,7 +106,7 @@ class Gate:
                     if shard in self._gaps or feeds.mine is None:
                         await self._number(shard)
 
-    # ── down ────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── down ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _delivered(self, delivery: Delivery) -> None:
         self.bodies.append(delivery.body)
@@ -143,7 +152,12 @@ class Gate:
 
     def _take(self, message: wire.Deliver) -> None:
         room, position = message.room, self.positions.get(message.room)
-        if not message.seq or position is None or message.epoch != position.epoch or message.seq <= position.seq:
+        if (
+            not message.seq
+            or position is None
+            or message.epoch != position.epoch
+            or message.seq <= position.seq
+        ):
             return
         early = self._early.setdefault(room, {})
         early[message.seq] = message
@@ -174,7 +188,7 @@ class Gate:
         self.breaks.append(room)
         self.positions[room] = position
 
-    # ── up ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── up ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def beat(self) -> None:
         await self.tell(wire.Heartbeat(self.name, 1_000_000, **self.figures))
@@ -184,13 +198,17 @@ class Gate:
 
     async def read(self, room: str, position: Position, upto: int) -> None:
         shard = shard_of(room, self.topology.shards)
-        await self.tell(wire.Read(self.name, shard, room, position.epoch, position.seq, upto, next(self._refs)))
+        await self.tell(
+            wire.Read(self.name, shard, room, position.epoch, position.seq, upto, next(self._refs))
+        )
 
     async def send(self, *envelopes: wire.Envelope, room: str = "") -> None:
         """Publish to the shard of ``room``, as one batch; without a room each to the shard of its own."""
         batches: dict[int, list[wire.Envelope]] = {}
         for envelope in envelopes:
-            to = room or (envelope.rooms[0] if isinstance(envelope, wire.Leave) else getattr(envelope, "room", ""))
+            to = room or (
+                envelope.rooms[0] if isinstance(envelope, wire.Leave) else getattr(envelope, "room", "")
+            )
             batches.setdefault(shard_of(to, self.topology.shards), []).append(envelope)
         for shard, batch in batches.items():
             await self._batch(shard, *batch)
@@ -244,13 +262,14 @@ class Gate:
         if joins:
             await self._batch(shard, *joins)
 
-    # ── what a test looks at ────────────────────────────────────────────────────────────────────────────────────────
+    # ── what a test looks at ────────────────────────────────────────────────────────────────────────────────
 
     def got(self, kind: type[E], **fields: object) -> list[E]:
         return [
             envelope
             for envelope in self.heard
-            if isinstance(envelope, kind) and all(getattr(envelope, name) == value for name, value in fields.items())
+            if isinstance(envelope, kind)
+            and all(getattr(envelope, name) == value for name, value in fields.items())
         ]
 
     async def expect(self, kind: type[E], count: int = 1, **fields: object) -> list[E]:
@@ -263,7 +282,9 @@ class Gate:
         return await eventually(there, 10.0, what=f"{count} {kind.__name__} {fields} at {self.name}")
 
     async def given(self, room: str, count: int) -> list[wire.Deliver]:
-        """Return what the members of a room were given once there are ``count``: what an owner sends again is not in it."""
+        """Return what the members of a room were given once there are ``count``: what an owner sends again is
+        not in it.
+        """
         taken = self.taken.setdefault(room, [])
         await eventually(lambda: len(taken) >= count, 10.0, what=f"{count} messages of {room} at {self.name}")
         return taken
@@ -304,7 +325,11 @@ class Stage:
             **own,
         )
         router = Router(
-            settings, await self.world.bus(), tracing=tracing, topology=self.topology, id=f"r{next(self._ids)}"
+            settings,
+            await self.world.bus(),
+            tracing=tracing,
+            topology=self.topology,
+            id=f"r{next(self._ids)}",
         )
         self.routers.append(router)
         await router.start()
@@ -327,8 +352,12 @@ def message(room: str, text: str, *, conn: str = "", id: str = "", trace: str = 
 
 @asynccontextmanager
 async def staged(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
-    """Set a stage on the bus that the fixture's parameter (one of BUSES) names; stop and close everything at the end."""
-    world: World = MemoryWorld() if request.param == "memory" else RabbitWorld(request.getfixturevalue("rabbit"))
+    """Set a stage on the bus that the fixture's parameter (one of BUSES) names; stop and close everything at
+    the end.
+    """
+    world: World = (
+        MemoryWorld() if request.param == "memory" else RabbitWorld(request.getfixturevalue("rabbit"))
+    )
     stage = Stage(world)
     try:
         yield stage

@@ -1,4 +1,6 @@
-"""The rules of the house that a linter can't see. What each forbids, and why, is in CONTRIBUTING.md under "Layers"."""
+"""The rules of the house that a linter can't see. What each forbids, and why, is in CONTRIBUTING.md under
+"Layers".
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ def parse(path: Path) -> ast.Module:
 
 
 def strings(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line, text) of each string in the code, docstrings left out, the parts of f-strings each by itself."""
+    """Yield (line, text) of each string in the code, docstrings left out, the parts of f-strings each by
+    itself.
+    """
     tree = parse(path)
     docstrings = {
         id(node.body[0].value)
@@ -63,7 +67,11 @@ def strings(path: Path) -> Iterator[tuple[int, str]]:
         and isinstance(node.body[0], ast.Expr)
     }
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and id(node) not in docstrings:
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str | bytes)
+            and id(node) not in docstrings
+        ):
             yield node.lineno, node.value if isinstance(node.value, str) else node.value.decode("latin-1")
 
 
@@ -87,13 +95,17 @@ def environment_reads(tree: ast.Module) -> Iterator[int]:
         match node:
             case ast.Attribute(value=ast.Name(id="os"), attr="environ" | "environb" | "getenv"):
                 yield node.lineno
-            case ast.ImportFrom(module="os", names=names) if {"environ", "getenv"} & {each.name for each in names}:
+            case ast.ImportFrom(module="os", names=names) if {"environ", "getenv"} & {
+                each.name for each in names
+            }:
                 yield node.lineno
 
 
 def amqp_pattern() -> re.Pattern[str]:
     topology = Topology(DEFAULT_PREFIX, shards=1)
-    durable = {exchange.name for exchange in topology.exchanges()} | {queue.name for queue in topology.queues()}
+    durable = {exchange.name for exchange in topology.exchanges()} | {
+        queue.name for queue in topology.queues()
+    }
     last = sorted((name.removeprefix(DEFAULT_PREFIX + ".") for name in durable), key=len, reverse=True)
     names = "|".join(re.escape(name.removesuffix("0")) for name in last)  # any shard's: "log."
     # whole (warren.ingress), or the part after a prefix in an f-string ({prefix}.ingress)
@@ -148,7 +160,9 @@ def test_metric_names_are_spelled_in_metrics_alone() -> None:
 
 
 def test_every_source_file_has_its_test_file() -> None:
-    """tests/unit mirrors the sources: warren/bus/memory/bus.py is tested by tests/unit/warren/bus/test_memory.py."""
+    """tests/unit mirrors the sources: warren/bus/memory/bus.py is tested by
+    tests/unit/warren/bus/test_memory.py.
+    """
     missing = []
     for path in sources():
         member = next(ROOT / member for member in MEMBERS if path.is_relative_to(ROOT / member))
@@ -205,9 +219,12 @@ def index_hosts() -> set[str]:
     """Return the hosts of the package index that pip uses here, and of the public ones."""
     # put together from parts, so that this file passes its own rule
     hosts = {
-        ".".join(parts) for parts in (("pypi", "org"), ("files", "pythonhosted", "org"), ("registry", "npmjs", "org"))
+        ".".join(parts)
+        for parts in (("pypi", "org"), ("files", "pythonhosted", "org"), ("registry", "npmjs", "org"))
     }
-    said = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+    )
     for url in re.findall(r"https?://[^\s'\"\\]+", said.stdout):
         hosts.add(urlsplit(url).hostname or "")
     return {host for host in hosts if "." in host and not host.startswith("127.")}
@@ -239,11 +256,16 @@ def test_locks_have_hashes_and_no_index() -> None:
     for path in locks:
         text = path.read_text()
         assert (
-            re.findall(r"^(?:-i|-f|--(?:extra-)?index-url|--find-links|--trusted-host)\b.*", text, re.MULTILINE) == []
+            re.findall(
+                r"^(?:-i|-f|--(?:extra-)?index-url|--find-links|--trusted-host)\b.*", text, re.MULTILINE
+            )
+            == []
         )
         entries = re.split(r"\n(?=[a-z0-9])", text[text.index("\n\n") if text.startswith("\n") else 0 :])
         unpinned = [
-            entry.split()[0] for entry in entries if not entry.startswith("#") and "--hash=sha256:" not in entry
+            entry.split()[0]
+            for entry in entries
+            if not entry.startswith("#") and "--hash=sha256:" not in entry
         ]
         assert unpinned == [], path.name
 

@@ -19,7 +19,8 @@ def entered(catch_up: RoomCatchUp, item: Entered, *arguments: Any, **named: Any)
     """Take every JOIN for a first one, and say ``recovered: true``."""
     steps = _entered(catch_up, msgspec.structs.replace(item, since=None), *arguments, **named)
     return [
-        Tell(msgspec.structs.replace(step.joined, recovered=True)) if isinstance(step, Tell) else step for step in steps
+        Tell(msgspec.structs.replace(step.joined, recovered=True)) if isinstance(step, Tell) else step
+        for step in steps
     ]
 
 

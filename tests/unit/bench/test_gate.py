@@ -25,7 +25,10 @@ def test_messages_are_numbered_by_room_and_none_counts_twice() -> None:
 def test_the_paths_differ_in_their_way_in_alone() -> None:
     """Both have a log for each shard; what the ingress leads to is a queue before it, or the log itself."""
     queue, log = PathTopology("queue", "g", 2), PathTopology("log", "g", 2)
-    assert {each.name for each in queue.queues()} - {each.name for each in log.queues()} == {"g.in.0", "g.in.1"}
+    assert {each.name for each in queue.queues()} - {each.name for each in log.queues()} == {
+        "g.in.0",
+        "g.in.1",
+    }
     assert [each.queue for each in queue.bindings()] == ["g.in.0", "g.in.1"]
     assert [each.queue for each in log.bindings()] == [log.log(0).name, log.log(1).name]
 
@@ -70,7 +73,9 @@ def test_both_ratios_must_be_within_their_aims(made: Line, passed: bool) -> None
 
 
 def test_a_ratio_is_the_median_of_the_pairs() -> None:
-    """A round in which the machine was slow for both counts like any other; medians of each are shown beside it."""
+    """A round in which the machine was slow for both counts like any other; medians of each are shown beside
+    it.
+    """
     pairs = [
         (Round(2.0, 3.0, 10.0, 0), Round(1.0, 3.0, 8.0, 0)),
         (Round(90.0, 99.0, 10.0, 1), Round(45.0, 50.0, 8.0, 0)),

@@ -31,7 +31,9 @@ async def running(embedded: Embedded) -> AsyncIterator[Sequence[Part]]:
 
 
 async def test_its_last_part_has_begun_when_every_shard_is_spoken_for():
-    """Then a message is acknowledged without waiting for a router that listens first; before, it says what is lacking."""
+    """Then a message is acknowledged without waiting for a router that listens first; before, it says what is
+    lacking.
+    """
     embedded = Embedded(read_embedded({"PORT": str(free_port())}))
     assert embedded.lacking() is not None
     async with running(embedded) as parts:

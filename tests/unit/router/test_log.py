@@ -76,7 +76,9 @@ def test_wrong_settings_are_said_as_the_router_says_them(stream, capsys, monkeyp
     assert "WARREN_SHARDS" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [[], ["--shard", "x"], ["--shard", "0", "--from", "soon"], ["--shard", "0", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["--shard", "x"], ["--shard", "0", "--from", "soon"], ["--shard", "0", "x"]]
+)
 def test_wrong_arguments_end_with_code_2(stream, capsys, arguments):
     """And the usage."""
     with pytest.raises(SystemExit) as ended:
@@ -86,7 +88,8 @@ def test_wrong_arguments_end_with_code_2(stream, capsys, arguments):
 
 
 @pytest.mark.parametrize(
-    ("text", "place"), [("first", "first"), ("0", 0), ("1042", 1042), ("30s", 30.0), ("5m", 300.0), ("2h", 7_200.0)]
+    ("text", "place"),
+    [("first", "first"), ("0", 0), ("1042", 1042), ("30s", 30.0), ("5m", 300.0), ("2h", 7_200.0)],
 )
 def test_a_place_is_an_offset_or_a_time_back(text, place):
     """Or the beginning."""

@@ -12,7 +12,11 @@ def test_an_empty_environment_gives_the_defaults():
     """Also with the gateway's variables in it, which are not the router's."""
     settings = read(RouterSettings, {"WARREN_GATEWAY_PORT": "1"})
     assert settings == RouterSettings()
-    assert (settings.probes.internal_port, settings.takeover.lease_ms, settings.flow.prefetch) == (9081, 5_000, 128)
+    assert (settings.probes.internal_port, settings.takeover.lease_ms, settings.flow.prefetch) == (
+        9081,
+        5_000,
+        128,
+    )
 
 
 def test_every_variable_is_the_routers_own_or_shared():
@@ -44,7 +48,12 @@ def test_values_are_read_into_their_groups():
     assert settings.events == ("client", "message")
     assert settings.memory.history_floor_ms == 0
     assert not settings.namespaces.namespaces.policy("n1").history.kept
-    assert (settings.flow.prefetch, settings.memory.dedup_count, settings.id, settings.bus.shards) == (7, 8, "pod-1", 4)
+    assert (settings.flow.prefetch, settings.memory.dedup_count, settings.id, settings.bus.shards) == (
+        7,
+        8,
+        "pod-1",
+        4,
+    )
 
 
 def test_all_problems_are_named_at_once():

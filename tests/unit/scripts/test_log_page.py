@@ -23,7 +23,9 @@ def test_each_cell_of_the_table_is_drawn(page: str, cell: tuple[State, Event]) -
 def test_every_state_event_and_step_is_explained(page: str) -> None:
     """In the words that stand behind it in the code."""
     for name in (*State, *Event, *Step):
-        (row,) = [line for line in page.splitlines() if line.startswith(f"| **{name}** |") and line.count("|") == 3][:1]
+        (row,) = [
+            line for line in page.splitlines() if line.startswith(f"| **{name}** |") and line.count("|") == 3
+        ][:1]
         assert len(row) > len(f"| **{name}** |  |") + 5 or name is Step.NOTHING
 
 

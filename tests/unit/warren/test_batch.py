@@ -1,4 +1,6 @@
-"""Batch: in order, within its limits, nothing lost; by examples and by a random walk against a naive model."""
+"""Batch: in order, within its limits, nothing lost; by examples and by a random walk against a
+naive model.
+"""
 
 import hypothesis.strategies as st
 import pytest
@@ -68,7 +70,9 @@ class BatchWalk(RuleBasedStateMachine):
     @rule(size=st.integers(0, 70))
     def offer(self, size: int) -> None:
         waiting = sum(each for _, each in self.model)
-        fits = not self.model or (len(self.model) < LIMITS.waiting_count and waiting + size <= LIMITS.waiting_bytes)
+        fits = not self.model or (
+            len(self.model) < LIMITS.waiting_count and waiting + size <= LIMITS.waiting_bytes
+        )
         self.number += 1
         assert self.batch.offer(self.number, size) == fits
         if fits:
@@ -117,7 +121,9 @@ class Work:
 
 
 def test_who_has_time_to_spare_does_not_wait() -> None:
-    """Up to a fifth of the time there is no beat; it comes with the work, grows with it up to the longest, and goes with it."""
+    """Up to a fifth of the time there is no beat; it comes with the work, grows with it up to the longest,
+    and goes with it.
+    """
     work = Work()
     assert work.go_on(0.2) == 0.0
     intervals = [work.go_on(share) for share in (0.4, 0.6, 0.8, 1.0)]
@@ -153,7 +159,9 @@ def test_a_destination_with_little_to_do_is_sent_to_at_once() -> None:
 
 
 def test_a_busy_destination_waits_for_the_beat() -> None:
-    """The next batch goes at a multiple of the interval, the same for all of a process; who was busy is not for ever."""
+    """The next batch goes at a multiple of the interval, the same for all of a process; who was busy is not
+    for ever.
+    """
     work = Work()
     work.go_on(1.0)
     one, other = Pacer(work.pace), Pacer(work.pace)

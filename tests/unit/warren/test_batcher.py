@@ -156,7 +156,9 @@ async def test_a_barrier_that_is_cancelled_harms_nobody() -> None:
 
 
 async def test_close_gives_up() -> None:
-    """Closing ends the batch under way and fails the waiters; afterwards nothing is taken and no barrier hangs."""
+    """Closing ends the batch under way and fails the waiters; afterwards nothing is taken and no barrier
+    hangs.
+    """
     wire = Wire()
     batcher = Batcher(wire.send)
     batcher.offer(1, 1)
@@ -228,7 +230,9 @@ async def test_a_busy_destination_waits_for_the_beat(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(("pace", "waiting"), [(Pace(1.0, float), WORTHWHILE), (None, 1)])
-async def test_what_waits_for_no_beat(monkeypatch: pytest.MonkeyPatch, pace: Pace | None, waiting: int) -> None:
+async def test_what_waits_for_no_beat(
+    monkeypatch: pytest.MonkeyPatch, pace: Pace | None, waiting: int
+) -> None:
     """A batch that is worth its costs goes at once, and so does each where there is no pace."""
     monkeypatch.setattr("warren.batch.Pacer.pause", lambda *_: 3_600.0)
     busy = Busy(pace, [waiting])

@@ -1,4 +1,6 @@
-"""Variables: how a text is looked up, shown and refused, one variable at a time (whole services: ``test_settings.py``)."""
+"""Variables: how a text is looked up, shown and refused, one variable at a time (whole services:
+``test_settings.py``).
+"""
 
 import pytest
 from pydantic import SecretStr
@@ -24,12 +26,18 @@ def test_the_variables_of_a_class_are_named_by_its_prefix_and_fields() -> None:
     found = {leaf.name: leaf for leaf in leaves(Large)}
     assert list(found) == ["WARREN_ROUTER_COUNT", "WARREN_ROUTER_KEY", "WARREN_ROUTER_NAMES"]
     assert found["WARREN_ROUTER_COUNT"].default == 7
-    assert [leaf.secret for leaf in found.values()] == [leaf.file for leaf in found.values()] == [False, True, False]
+    assert (
+        [leaf.secret for leaf in found.values()]
+        == [leaf.file for leaf in found.values()]
+        == [False, True, False]
+    )
 
 
 def test_one_pass_keeps_every_problem_and_returns_defaults_in_the_place_of_what_is_wrong() -> None:
     """So that the other groups can still be looked at."""
-    reading = Reading({"WARREN_ROUTER_COUNT": "0", "WARREN_ROUTER_NAMES": "x, y", "WARREN_SOMETHING_ELSE": "1"})
+    reading = Reading(
+        {"WARREN_ROUTER_COUNT": "0", "WARREN_ROUTER_NAMES": "x, y", "WARREN_SOMETHING_ELSE": "1"}
+    )
     assert reading.build(Large, None).small == Small()
     reading.unknown((Large,))
     assert reading.problems == [

@@ -1,4 +1,6 @@
-"""Envelopes: every kind comes back as it went, its bytes are pinned, and no bytes raise anything but our own errors."""
+"""Envelopes: every kind comes back as it went, its bytes are pinned, and no bytes raise anything but our own
+errors.
+"""
 
 import contextlib
 from typing import Any, get_args, get_type_hints
@@ -76,11 +78,15 @@ KINDS: tuple[type[Any], ...] = get_args(Envelope)
 def of(kind: type[Any]) -> st.SearchStrategy[Any]:
     """Any envelope of a kind, with any values in all its fields."""
     types = get_type_hints(kind)
-    return st.builds(kind, **{field.name: FIELDS[types[field.name]] for field in msgspec.structs.fields(kind)})
+    return st.builds(
+        kind, **{field.name: FIELDS[types[field.name]] for field in msgspec.structs.fields(kind)}
+    )
 
 
 FIELDS[tuple[Deliver, ...]] = st.lists(of(Deliver), max_size=3).map(tuple)
-FIELDS[tuple[tuple[int, int, Deliver], ...]] = st.lists(st.tuples(INT, INT, of(Deliver)), max_size=3).map(tuple)
+FIELDS[tuple[tuple[int, int, Deliver], ...]] = st.lists(st.tuples(INT, INT, of(Deliver)), max_size=3).map(
+    tuple
+)
 FIELDS[tuple[tuple[int, int, Item], ...]] = st.lists(
     st.tuples(INT, INT, st.one_of(*(of(kind) for kind in get_args(Item)))), max_size=3
 ).map(tuple)
@@ -129,14 +135,25 @@ PINNED: list[tuple[Envelope, str]] = [
     (Speaker("R", 1), "92019193a23130a15201"),
     (LifeEnded(1, 2, 3), "92019194a23131010203"),
     (Reset("R", 1, 2, LogPosition("l", 3, 2), 4), "92019196a23132a152010293a16c030204"),
-    (Entered("g~1", "r", Position("e", 3), "i", Position("e", 1)), "92019196a23133a3677e31a17292a16503a16992a16501"),
+    (
+        Entered("g~1", "r", Position("e", 3), "i", Position("e", 1)),
+        "92019196a23133a3677e31a17292a16503a16992a16501",
+    ),
     (Named(), "92019191a23134"),
     (
         Page("r", "e", 3, (Deliver("r", "e", 4, "T", b"1", 5),), True, True, 1),
         "92019198a23135a172a16503919fa144a172a16504a154c4013105a0a0a0c2c2a000a0c3c301",
     ),
     (
-        Feed("R", 1, 2, 3, None, LogPosition("l", 3, 2), ((3, 1, Ack("g~1", "r", "i", "e", 3)), (3, 2, Named()))),
+        Feed(
+            "R",
+            1,
+            2,
+            3,
+            None,
+            LogPosition("l", 3, 2),
+            ((3, 1, Ack("g~1", "r", "i", "e", 3)), (3, 2, Named())),
+        ),
         "92019198a23136a152010203c093a16c03029293030196a161a3677e31a172a169a1650393030291a23134",
     ),
     (
@@ -146,7 +163,9 @@ PINNED: list[tuple[Envelope, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("envelope", "pinned"), PINNED, ids=[type(envelope).__name__ for envelope, _ in PINNED])
+@pytest.mark.parametrize(
+    ("envelope", "pinned"), PINNED, ids=[type(envelope).__name__ for envelope, _ in PINNED]
+)
 def test_the_bytes_are_pinned(envelope: Envelope, pinned: str) -> None:
     """Each kind's bytes are what services of this wire version have always written."""
     assert encode([envelope]).hex() == pinned
@@ -169,7 +188,9 @@ def test_any_bytes_raise_our_own_error_or_nothing(body: bytes) -> None:
 
 
 @given(st.lists(ENVELOPES, min_size=1, max_size=3), st.data())
-def test_damaged_batches_raise_our_own_error_or_nothing(envelopes: list[Envelope], data: st.DataObject) -> None:
+def test_damaged_batches_raise_our_own_error_or_nothing(
+    envelopes: list[Envelope], data: st.DataObject
+) -> None:
     """A batch in which bytes were changed, cut off or added is decoded or raises MalformedEnvelope."""
     body = bytearray(encode(envelopes))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -192,7 +213,9 @@ def test_depth_is_no_weapon(deep: bytes) -> None:
 
 @pytest.mark.parametrize("version", [0, 2, 127, 128, 255, 70_000, -1])
 def test_another_version_is_unsupported(version: int) -> None:
-    """A batch of another wire version is told apart from damage, also where its inside is known to look alike."""
+    """A batch of another wire version is told apart from damage, also where its inside is known to look
+    alike.
+    """
     body = msgspec.msgpack.encode((version, [Leaving("g")]))
     for read in (decode, decode_each):
         with pytest.raises(UnsupportedEnvelope, match=str(version)):
@@ -240,7 +263,9 @@ def test_the_size_grows_with_what_is_listed() -> None:
     assert size_of(Checkpoint("R", 1, 0, 1, b"", b"ab")) > size_of(Checkpoint("R", 1, 0, 1, b"", b"a"))
     message = Deliver("r", "e", 1, "T", b"1", 5)
     assert size_of(Page("r", "e", 0, (message,), True, True, 1)) == size_of(message) + OVERHEAD_BYTES
-    assert size_of(HistoryPage("c", "r", "", (message, message), False)) == 2 * size_of(message) + OVERHEAD_BYTES
+    assert (
+        size_of(HistoryPage("c", "r", "", (message, message), False)) == 2 * size_of(message) + OVERHEAD_BYTES
+    )
 
 
 def test_leniently_a_good_batch_is_decoded_whole():

@@ -34,6 +34,8 @@ print(len(gone) < 2 * YOUNG)
 
 
 def test_everything_is_looked_through_seldom_and_knots_are_still_freed():
-    """In a process of its own, since it concerns the whole process: objects that are kept cost few passes and no full one."""
+    """In a process of its own, since it concerns the whole process: objects that are kept cost few passes and
+    no full one.
+    """
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["True True", "0 True", "True"]

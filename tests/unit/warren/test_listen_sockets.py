@@ -38,7 +38,13 @@ class Machine:
         machine = self
 
         class Socket(socket.socket):
-            def __init__(self, family: int = V4, type: int = socket.SOCK_STREAM, *rest: int, **named: object) -> None:  # noqa: A002
+            def __init__(
+                self,
+                family: int = V4,
+                type: int = socket.SOCK_STREAM,  # noqa: A002 - that is its name
+                *rest: int,
+                **named: object,
+            ) -> None:
                 if family in machine.lacks:
                     raise OSError(machine.lacks[family], "Address family not supported")
                 super().__init__(family, type, *rest, **named)  # type: ignore[arg-type]
@@ -78,7 +84,9 @@ async def hello(request: web.Request) -> web.Response:
 @needs_ipv6
 @pytest.mark.parametrize("port", [0, 1])
 async def test_both_families_are_served_on_one_port(port: int) -> None:
-    """An asterisk is every address of both families, on the same port, also a free one; each peer has an address of its own family."""
+    """An asterisk is every address of both families, on the same port, also a free one; each peer has an
+    address of its own family.
+    """
     if port:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -118,7 +126,9 @@ def test_a_family_without_an_address_is_left_out(machine: Machine, opened: list[
 
 @needs_ipv6
 def test_a_free_port_is_free_in_both_families(machine: Machine, opened: list[socket.socket]) -> None:
-    """Where the port that IPv4 was given is taken in IPv6, another one is tried, and nothing of the first try is left open."""
+    """Where the port that IPv4 was given is taken in IPv6, another one is tried, and nothing of the first try
+    is left open.
+    """
     machine.refuses = [(V6, errno.EADDRINUSE), (V6, errno.EADDRINUSE)]
     opened += open_sockets("*", 0)
     assert families(opened) == [V4, V6]
@@ -136,7 +146,9 @@ def test_a_machine_that_never_has_a_free_port_is_given_up(machine: Machine) -> N
 
 @needs_ipv6
 def test_a_port_that_one_family_lacks_is_an_error(machine: Machine) -> None:
-    """A port that was named must be had in both: half of the clients would reach somebody else. The first socket is closed again."""
+    """A port that was named must be had in both: half of the clients would reach somebody else. The first
+    socket is closed again.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -1,4 +1,6 @@
-"""Log entries: what stands in a log keeps its shape, and a newer writer's additional fields are passed over."""
+"""Log entries: what stands in a log keeps its shape, and a newer writer's additional fields are
+passed over.
+"""
 
 from typing import get_args
 

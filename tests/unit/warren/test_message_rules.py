@@ -12,7 +12,9 @@ from warren.message_rules import MAX_DEPTH, is_reserved_type, is_type, too_deep
 
 JSON = st.recursive(
     st.none() | st.text(alphabet='[]{}"\\a', max_size=6),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(alphabet='[{"', max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(alphabet='[{"', max_size=3), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -36,7 +38,21 @@ def test_upper_case_is_reserved(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["CHAT", "TYPING", "NOTIFICATION", "DATA_UPDATE", "Chat", "join", "MY.TYPE", "A-B", "A:B", "1", "_", "1_2"]
+    "name",
+    [
+        "CHAT",
+        "TYPING",
+        "NOTIFICATION",
+        "DATA_UPDATE",
+        "Chat",
+        "join",
+        "MY.TYPE",
+        "A-B",
+        "A:B",
+        "1",
+        "_",
+        "1_2",
+    ],
 )
 def test_the_predefined_and_all_else_is_the_applications(name):
     """A sign that UPPER CASE has not is enough."""
@@ -97,8 +113,11 @@ def by_hand(text):
     return deepest
 
 
-# What a scanner may trip over: strings that hold brackets, quotes and backslashes, side by side and inside towers.
-STRINGS = st.text(alphabet='[]{}"\\a\u00e9', max_size=5).map(lambda text: json.dumps(text, ensure_ascii=False).encode())
+# What a scanner may trip over: strings that hold brackets, quotes and backslashes, side by side and inside
+# towers.
+STRINGS = st.text(alphabet='[]{}"\\a\u00e9', max_size=5).map(
+    lambda text: json.dumps(text, ensure_ascii=False).encode()
+)
 ITEMS = STRINGS | st.sampled_from([b"[]", b"{}", b"1", b"[[]]", b'{"[":"]"}', b'["\\\\"]', b'"\\\\\\""'])
 
 
@@ -127,7 +146,9 @@ def test_depth_of_adversarial_shapes_agrees_with_counting_by_hand(text):
 @given(st.integers(1, 300), st.integers(0, 20), st.sampled_from([b"[]", b'"["', b"[[]]", b'"\\\\"']))
 def test_the_place_of_the_deepest_bracket_does_not_matter(depth, before, item):
     """Brackets are taken several at a time; none falls between two of them."""
-    text = b"[" + (item + b",") * before + b"[" * (depth - 1) + b"]" * (depth - 1) + (b"," + item) * 200 + b"]"
+    text = (
+        b"[" + (item + b",") * before + b"[" * (depth - 1) + b"]" * (depth - 1) + (b"," + item) * 200 + b"]"
+    )
     if depth == 1:
         text = text.replace(b",,", b",")
     assert too_deep(text) is (by_hand(text) > MAX_DEPTH)

@@ -27,12 +27,17 @@ def test_nothing_set_asks_for_nothing() -> None:
     [
         (ON, "http://localhost:4318/v1/traces"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://c:4318/"}, "https://c:4318/v1/traces"),
-        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c/x", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://d"}, "http://c/x"),
+        (
+            {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c/x", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://d"},
+            "http://c/x",
+        ),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_TRACES_EXPORTER": "none"}, None),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c", "OTEL_SDK_DISABLED": "True"}, None),
     ],
 )
-def test_the_endpoint_is_the_one_for_traces_or_that_for_all(env: dict[str, str], endpoint: str | None) -> None:
+def test_the_endpoint_is_the_one_for_traces_or_that_for_all(
+    env: dict[str, str], endpoint: str | None
+) -> None:
     """And there is none where tracing is switched off."""
     found = tracing_variables(env)
     assert (found.endpoint, found.problems) == (endpoint, ())
@@ -90,16 +95,22 @@ def test_the_ratio_is_a_number_from_0_to_1() -> None:
 
 
 def test_batches_fit_into_the_queue() -> None:
-    """A small queue makes the batch smaller by itself; a batch that was asked for and does not fit is a problem."""
+    """A small queue makes the batch smaller by itself; a batch that was asked for and does not fit is a
+    problem.
+    """
     small = tracing_variables({**ON, "OTEL_BSP_MAX_QUEUE_SIZE": "100"})
     assert (small.queue_size, small.batch_size, small.problems) == (100, 100, ())
-    wrong = tracing_variables({**ON, "OTEL_BSP_MAX_QUEUE_SIZE": "100", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "101"})
+    wrong = tracing_variables(
+        {**ON, "OTEL_BSP_MAX_QUEUE_SIZE": "100", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "101"}
+    )
     assert [problem.partition(":")[0] for problem in wrong.problems] == ["OTEL_BSP_MAX_EXPORT_BATCH_SIZE"]
 
 
 def test_what_only_an_exporter_reads_is_no_matter_without_one() -> None:
     """An environment that is shared with others does not keep a service from starting."""
-    assert tracing_variables({"OTEL_EXPORTER_OTLP_HEADERS": "?", "OTEL_BSP_MAX_QUEUE_SIZE": "?"}).problems == ()
+    assert (
+        tracing_variables({"OTEL_EXPORTER_OTLP_HEADERS": "?", "OTEL_BSP_MAX_QUEUE_SIZE": "?"}).problems == ()
+    )
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60))
@@ -108,7 +119,9 @@ def test_headers_that_are_taken_are_taken_by_opentelemetry_too(text: str) -> Non
     if tracing_variables({**ON, "OTEL_EXPORTER_OTLP_HEADERS": text}).problems:
         return
     parts = [part for part in text.split(",") if part.strip()]
-    assert len(parse_env_headers(text, liberal=True)) == len({part.partition("=")[0].strip().lower() for part in parts})
+    assert len(parse_env_headers(text, liberal=True)) == len(
+        {part.partition("=")[0].strip().lower() for part in parts}
+    )
 
 
 def test_it_imports_nothing_of_opentelemetry() -> None:

@@ -24,4 +24,13 @@ async def test_it_is_shut_when_nobody_was_there_twice(between):
     nobody = Unroutable("?")
     bus.script("g1", nobody, None, nobody, between, nobody, nobody, nobody)
     queue_probe = QueueProbe(bus, "warren.egress", "g1")
-    assert [await queue_probe.shut() for _ in range(8)] == [False, False, False, False, True, False, True, False]
+    assert [await queue_probe.shut() for _ in range(8)] == [
+        False,
+        False,
+        False,
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]

@@ -12,7 +12,9 @@ from warren.readable_files import load_problem
 
 
 def test_a_file_is_named_and_never_shown(tmp_path: Path) -> None:
-    """What is missing, what may not be read and what holds something else are told apart by the setting's name."""
+    """What is missing, what may not be read and what holds something else are told apart by the setting's
+    name.
+    """
     context = ssl.create_default_context()
     file = tmp_path / "ca.pem"
 

@@ -66,14 +66,18 @@ def test_dead_letters_do_not_go_round() -> None:
 
 
 def test_the_guard_differs_with_the_number_of_shards() -> None:
-    """Two services that are set to different numbers of shards declare a different guard, and the same one otherwise."""
+    """Two services that are set to different numbers of shards declare a different guard, and the same one
+    otherwise.
+    """
     assert TOPOLOGY.guard_queue().arguments == Topology(shards=5).guard_queue().arguments
     assert TOPOLOGY.guard_queue().arguments != Topology(shards=6).guard_queue().arguments
     assert TOPOLOGY.queues()[0] == TOPOLOGY.guard_queue()  # it is declared first, so that it is what refuses
 
 
 def test_own_queues_are_reached_by_id_and_by_all() -> None:
-    """A gateway's and a router's queue have new names for each nonce and are bound by their id and by ``all``."""
+    """A gateway's and a router's queue have new names for each nonce and are bound by their id and by
+    ``all``.
+    """
     queue, bindings = TOPOLOGY.gateway_queue("g1", "x")
     other, _ = TOPOLOGY.gateway_queue("g1", "y")
     assert queue.kind == "exclusive"
@@ -84,11 +88,16 @@ def test_own_queues_are_reached_by_id_and_by_all() -> None:
     ]
     queue, bindings = TOPOLOGY.router_queue("r1", "x")
     assert queue.kind == "exclusive"
-    assert [(each.exchange, each.key) for each in bindings] == [(TOPOLOGY.routers, "r1"), (TOPOLOGY.routers, ALL)]
+    assert [(each.exchange, each.key) for each in bindings] == [
+        (TOPOLOGY.routers, "r1"),
+        (TOPOLOGY.routers, ALL),
+    ]
 
 
 def test_an_own_queue_has_a_door_of_its_name() -> None:
-    """A gateway's and a router's queue is reached through an exchange of its name; no other name is taken for such a door."""
+    """A gateway's and a router's queue is reached through an exchange of its name; no other name is taken for
+    such a door.
+    """
     for queue, _ in (TOPOLOGY.gateway_queue("g1", "x"), TOPOLOGY.router_queue("r1", "x")):
         assert TOPOLOGY.door(queue) == Exchange(queue.name, "fanout", door=True)
         assert TOPOLOGY.is_door(queue.name)
@@ -119,7 +128,9 @@ def test_installations_with_other_prefixes_share_nothing() -> None:
 
 
 def test_events_have_keys_that_backends_can_bind_by_pattern() -> None:
-    """Their kind for clients and rooms; type and room for messages, the room last because it may have dots."""
+    """Their kind for clients and rooms; type and room for messages, the room last because it may
+    have dots.
+    """
     (exchange,) = [each for each in TOPOLOGY.exchanges() if each.name == TOPOLOGY.events]
     assert exchange.type == "topic"
     assert TOPOLOGY.event("client.connected") == "client.connected"

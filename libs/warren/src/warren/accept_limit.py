@@ -1,8 +1,10 @@
-"""Accepting: a listening port that takes no more sockets at a time than it is given, and says so to whoever comes beyond them.
+"""Accepting: a listening port that takes no more sockets at a time than it is given, and says so to whoever
+comes beyond them.
 
-An event loop's own server accepts whatever comes until the process has no file left, and then nobody can be answered on any port. Here each
-socket is counted from its accept to its close, whatever becomes of its protocol; one too many is answered and closed before the next is taken, so
-it never costs more than one file. Nothing is read from it but what has come already. ``http_server.py`` listens by it.
+An event loop's own server accepts whatever comes until the process has no file left, and then nobody can be
+answered on any port. Here each socket is counted from its accept to its close, whatever becomes of its
+protocol; one too many is answered and closed before the next is taken, so it never costs more than one file.
+Nothing is read from it but what has come already. ``http_server.py`` listens by it.
 """
 
 from __future__ import annotations
@@ -63,7 +65,9 @@ class Acceptor:
         refusal: bytes = b"",
         refused: Callable[[], None] = lambda: None,
     ) -> None:
-        """``most``: how many may be open (0: any number); ``refusal`` is written to one too many, and ``refused`` counts it."""
+        """``most``: how many may be open (0: any number); ``refusal`` is written to one too many, and
+        ``refused`` counts it.
+        """
         self.open = 0
         self._sockets = tuple(sockets)
         self._protocol = protocol
@@ -130,7 +134,9 @@ class Acceptor:
             raise
 
     def _turn_away(self, accepted: socket.socket) -> None:
-        """Answer and close at once: a socket whose request has been read ends in order, so that its peer can read the answer."""
+        """Answer and close at once: a socket whose request has been read ends in order, so that its peer can
+        read the answer.
+        """
         with accepted, contextlib.suppress(OSError):
             accepted.send(self._refusal)
             accepted.shutdown(socket.SHUT_WR)
@@ -155,5 +161,16 @@ class Acceptor:
             self._unlogged += 1
             return
         self._logged_at, unlogged, self._unlogged = now, self._unlogged, 0
-        hint = "more connections than open files allow: raise the hard limit of open files (ulimit -Hn, LimitNOFILE), or run more pods"
-        event(_log, name, level=logging.WARNING, sockets=sockets, reason=reason, hint=hint, unlogged=unlogged or None)
+        hint = (
+            "more connections than open files allow: raise the hard limit of open files (ulimit -Hn, "
+            "LimitNOFILE), or run more pods"
+        )
+        event(
+            _log,
+            name,
+            level=logging.WARNING,
+            sockets=sockets,
+            reason=reason,
+            hint=hint,
+            unlogged=unlogged or None,
+        )

@@ -1,7 +1,7 @@
 """Batch: what waits for one destination, what goes next, when it is full, and how often it is sent to.
 
-Group commit: while one batch is under way everything that arrives waits here and goes as the next one. Pure; it never drops:
-what does not fit is refused, and the caller has the policy. ``batcher.py`` drives it.
+Group commit: while one batch is under way everything that arrives waits here and goes as the next one. Pure;
+it never drops: what does not fit is refused, and the caller has the policy. ``batcher.py`` drives it.
 """
 
 from __future__ import annotations
@@ -43,16 +43,22 @@ class Batch(Generic[T]):
         return len(self._items)
 
     def offer(self, item: T, size: int) -> bool:
-        """Take an item of ``size`` bytes; False where it does not fit. An item of any size fits an empty queue."""
+        """Take an item of ``size`` bytes; False where it does not fit. An item of any size fits an empty
+        queue.
+        """
         limits = self._limits
-        if self._items and (len(self._items) >= limits.waiting_count or self.bytes + size > limits.waiting_bytes):
+        if self._items and (
+            len(self._items) >= limits.waiting_count or self.bytes + size > limits.waiting_bytes
+        ):
             return False
         self._items.append((item, size))
         self.bytes += size
         return True
 
     def next(self) -> list[T]:
-        """Take out what goes next, in order: at least one item (where any waits), else as many as the limits let."""
+        """Take out what goes next, in order: at least one item (where any waits), else as many as the limits
+        let.
+        """
         limits, items = self._limits, self._items
         taken: list[T] = []
         size = 0
@@ -68,15 +74,17 @@ class Batch(Generic[T]):
 
 
 class Pace:
-    """For how long the busy destinations of a process wait for more: not at all while it has time to spare, and the longer the busier it is.
+    """For how long the busy destinations of a process wait for more: not at all while it has time to spare,
+    and the longer the busier it is.
 
-    A batch costs broker and services nearly the same, whatever its size; who has time to spare need not save it. It has one for each process and asks
-    how much of the last moments there was something to do. Larger batches make less to do, so it comes to rest somewhere between.
+    A batch costs broker and services nearly the same, whatever its size; who has time to spare need not save
+    it. It has one for each process and asks how much of the last moments there was something to do. Larger
+    batches make less to do, so it comes to rest somewhere between.
     """
 
     def __init__(self, longest_s: float, busy_s: Callable[[], float]) -> None:
-        """Begin at rest. ``longest_s``: the interval of a process that is never idle, 0 for always at once; ``busy_s()``: for how many seconds
-        there was something to do; only differences mean anything.
+        """Begin at rest. ``longest_s``: the interval of a process that is never idle, 0 for always at once;
+        ``busy_s()``: for how many seconds there was something to do; only differences mean anything.
         """
         self._longest_s = longest_s
         self._busy_s = busy_s
@@ -99,10 +107,12 @@ class Pace:
 
 
 class Pacer:
-    """How often one destination is sent to: at once, or at the beat of a process that is pressed, so that batches are fewer and larger.
+    """How often one destination is sent to: at once, or at the beat of a process that is pressed, so that
+    batches are fewer and larger.
 
-    The beat is that of the clock, so all busy destinations of a process are sent to in the same turn, and what they cause comes back together. The
-    interval is the most that it adds to a message's time. Where no more than one item comes in an interval, waiting makes no batch larger.
+    The beat is that of the clock, so all busy destinations of a process are sent to in the same turn, and
+    what they cause comes back together. The interval is the most that it adds to a message's time. Where no
+    more than one item comes in an interval, waiting makes no batch larger.
     """
 
     def __init__(self, pace: Pace) -> None:
@@ -112,7 +122,9 @@ class Pacer:
         self._counted_at = 0.0
 
     def pause(self, count: int, now: float) -> float:
-        """Take that ``count`` items have gone; return how many seconds from ``now`` (monotonic) the next batch should wait."""
+        """Take that ``count`` items have gone; return how many seconds from ``now`` (monotonic) the next
+        batch should wait.
+        """
         interval_s = self._pace.interval(now)
         span = max(now - self._counted_at, 0.0001)
         self._counted_at = now

@@ -1,8 +1,9 @@
 """Batcher: one publish under way for one destination; what arrives meanwhile goes as the next batch.
 
-It drives a Batch with one task that lives only while there is something to send, so an idle destination costs nothing; a busy one of a process that
-is pressed is sent to at a beat (``batch.Pace``). It never reorders and never drops: ``send`` decides what a failure means (retry inside it, or raise
-to fail the waiters; where nobody waits, that is a fault). The router's notifications have one per shard.
+It drives a Batch with one task that lives only while there is something to send, so an idle destination costs
+nothing; a busy one of a process that is pressed is sent to at a beat (``batch.Pace``). It never reorders and
+never drops: ``send`` decides what a failure means (retry inside it, or raise to fail the waiters; where
+nobody waits, that is a fault). The router's notifications have one per shard.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class Batcher(Generic[T]):
         observe: Callable[[int], None] | None = None,
         pace: Pace | None = None,
     ) -> None:
-        """``send`` returns once the batch is confirmed; ``observe`` is told the count of each batch that went; ``pace``: the process's (None: each
-        batch goes at once).
+        """``send`` returns once the batch is confirmed; ``observe`` is told the count of each batch that
+        went; ``pace``: the process's (None: each batch goes at once).
         """
         limits = limits or BatchLimits()
         self._send = send
@@ -77,7 +78,9 @@ class Batcher(Generic[T]):
         await future
 
     async def close(self) -> None:
-        """Give up on what waits: end the task and fail the waiters with CancelledError. Nothing is taken after that."""
+        """Give up on what waits: end the task and fail the waiters with CancelledError. Nothing is taken
+        after that.
+        """
         self._closed = True
         if self._task is not None:
             self._task.cancel()
@@ -107,7 +110,9 @@ class Batcher(Generic[T]):
                     future.cancel()
 
     def _release(self, error: BaseException | None) -> None:
-        """Wake the barriers that this batch completes; a failed batch fails every barrier that stands behind a part of it."""
+        """Wake the barriers that this batch completes; a failed batch fails every barrier that stands behind
+        a part of it.
+        """
         if error is not None:
             if not self._barriers:
                 tell("batcher", error)  # what was to be sent is lost, and nobody would hear of it

@@ -1,7 +1,8 @@
-"""Clock: monotonic time for durations, wall time for timestamps, a thread's time for what work costs, and how long it had work to do.
+"""Clock: monotonic time for durations, wall time for timestamps, a thread's time for what work costs, and how
+long it had work to do.
 
-The only module that reads the system's clocks besides the event loop. Core code never imports it: there, time is an argument.
-Shells and composition roots pass one Clock around, so that a test can hold time in its hand.
+The only module that reads the system's clocks besides the event loop. Core code never imports it: there, time
+is an argument. Shells and composition roots pass one Clock around, so that a test can hold time in its hand.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class Clock(Protocol):
         ...
 
     def busy(self) -> float:
-        """Return for how many seconds this thread had something to do: had a processor, or waited for one; only differences mean anything."""
+        """Return for how many seconds this thread had something to do: had a processor, or waited for one;
+        only differences mean anything.
+        """
         ...
 
 
@@ -52,7 +55,9 @@ class SystemClock:
         return time.thread_time()
 
     def busy(self) -> float:
-        """Return ``thread``, and where the system tells it (Linux) for how long a processor was waited for."""
+        """Return ``thread``, and where the system tells it (Linux) for how long a processor was
+        waited for.
+        """
         return time.thread_time() + _waited_ns() / 1e9
 
 

@@ -1,7 +1,9 @@
-"""Variables: what one environment variable is, and how an environment's text becomes frozen models, with all problems at once.
+"""Variables: what one environment variable is, and how an environment's text becomes frozen models, with all
+problems at once.
 
-A field ``jwt_secret`` of a class whose prefix is ``WARREN_GATEWAY_`` is the variable ``WARREN_GATEWAY_JWT_SECRET``. The environment is handed in:
-this module reads none, and constructing a model never does. ``settings.py`` builds the shared groups on it and is what services call.
+A field ``jwt_secret`` of a class whose prefix is ``WARREN_GATEWAY_`` is the variable
+``WARREN_GATEWAY_JWT_SECRET``. The environment is handed in: this module reads none, and constructing a model
+never does. ``settings.py`` builds the shared groups on it and is what services call.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ SERVICE_PREFIXES = ("WARREN_GATEWAY_", "WARREN_ROUTER_")
 # Read by Warren's own tests and tools only; a service started by them inherits these.
 _TOOLS_PREFIXES = ("WARREN_TEST_", "WARREN_BENCH_")
 # A Kubernetes Service called ``warren-gateway`` puts names of this form into every pod of its namespace.
-_SERVICE_LINK = re.compile(r"WARREN\w*_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
+_SERVICE_LINK = re.compile(
+    r"WARREN\w*_(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
+)
 _SERVICE_LINK_VALUE = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
 HIDDEN = "***"
@@ -36,7 +40,9 @@ NONE = "-"  # an empty list; an empty variable is one that is not set
 
 def _split(value: object) -> object:
     if isinstance(value, str):
-        return () if value.strip() == NONE else tuple(part.strip() for part in value.split(",") if part.strip())
+        return (
+            () if value.strip() == NONE else tuple(part.strip() for part in value.split(",") if part.strip())
+        )
     return value
 
 
@@ -45,16 +51,19 @@ CommaList = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
 def variable(default: Any, meaning: str, *, file: bool = False, **limits: Any) -> Any:
-    """Declare a field. ``meaning`` is one sentence for the operator; ``file``: ``<NAME>_FILE`` may name a file that holds the value
-    (always so for SecretStr fields); ``limits`` are pydantic's (``ge``, ``le``, ``pattern``, ``max_length``).
+    """Declare a field. ``meaning`` is one sentence for the operator; ``file``: ``<NAME>_FILE`` may name a
+    file that holds the value (always so for SecretStr fields); ``limits`` are pydantic's (``ge``, ``le``,
+    ``pattern``, ``max_length``).
     """
     return Field(default, description=meaning, json_schema_extra={"file": file}, **limits)
 
 
 class Settings(BaseSettings):
-    """The base of every group. A subclass sets its prefix by ``model_config = SettingsConfigDict(env_prefix="WARREN_GATEWAY_")``.
+    """The base of every group. A subclass sets its prefix by ``model_config =
+    SettingsConfigDict(env_prefix="WARREN_GATEWAY_")``.
 
-    A group checks itself by validators that raise ValueError; the message should name the variable and say what to do.
+    A group checks itself by validators that raise ValueError; the message should name the variable and say
+    what to do.
     """
 
     model_config = SettingsConfigDict(
@@ -130,7 +139,9 @@ def _leaf(cls: type[Settings], field_name: str, base: Settings | None) -> Leaf:
 
 
 def leaves(cls: type[Settings]) -> list[Leaf]:
-    """Return every variable once; a default given to a group (``ProbeSettings(internal_port=9080)``) goes before its class's own."""
+    """Return every variable once; a default given to a group (``ProbeSettings(internal_port=9080)``) goes
+    before its class's own.
+    """
 
     def walk(cls: type[Settings], base: Settings | None) -> Iterator[Leaf]:
         for field_name, field in cls.model_fields.items():
@@ -161,7 +172,9 @@ def shown(value: Any, *, hide: bool = True) -> str:
 
 
 def printable(text: str, longest: int) -> str:
-    """Return a text of the operator's as it may be shown: one that may hold credentials, or is long, is not."""
+    """Return a text of the operator's as it may be shown: one that may hold credentials, or is
+    long, is not.
+    """
     if "@" in text or "://" in text or "PRIVATE KEY" in text:
         return HIDDEN
     return text if len(text) <= longest and text.isprintable() else f"({len(text)} characters)"
@@ -251,20 +264,34 @@ class Reading:
             self.problems += [f"{leaf.name}: {problem}" for problem in cause.problems]
             return
         text = (
-            message.removeprefix("Value error, ").replace("Input should be", "must be").replace("String should", "must")
+            message.removeprefix("Value error, ")
+            .replace("Input should be", "must be")
+            .replace("String should", "must")
         )
         hidden = leaf.secret or leaf.file or isinstance(cause, ValueError)
         given_text = (
-            "" if hidden else f", not {printable(given, 60)!r}" if isinstance(given, str) else f", not {given!r}"
+            ""
+            if hidden
+            else f", not {printable(given, 60)!r}"
+            if isinstance(given, str)
+            else f", not {given!r}"
         )
         self.problems.append(f"{leaf.name}: {text}{given_text}")
 
     def unknown(self, groups: Iterable[type[Settings]]) -> None:
         """Name what begins with ``WARREN_`` and is in none of these groups."""
         found = [leaf for group in groups for leaf in leaves(group)]
-        known = [name for leaf in found for name in ((leaf.name, f"{leaf.name}_FILE") if leaf.file else (leaf.name,))]
+        known = [
+            name
+            for leaf in found
+            for name in ((leaf.name, f"{leaf.name}_FILE") if leaf.file else (leaf.name,))
+        ]
         others = (
-            tuple(prefix for prefix in SERVICE_PREFIXES if not any(leaf.name.startswith(prefix) for leaf in found))
+            tuple(
+                prefix
+                for prefix in SERVICE_PREFIXES
+                if not any(leaf.name.startswith(prefix) for leaf in found)
+            )
             + _TOOLS_PREFIXES
         )
         for name, value in self._env.items():
@@ -273,4 +300,6 @@ class Reading:
             if _SERVICE_LINK.fullmatch(name) or _SERVICE_LINK_VALUE.fullmatch(value):
                 continue
             near = difflib.get_close_matches(name.upper(), known, 1, cutoff=0.8)
-            self.problems.append(f"{name}: nobody knows this variable{f'; did you mean {near[0]}?' if near else ''}")
+            self.problems.append(
+                f"{name}: nobody knows this variable{f'; did you mean {near[0]}?' if near else ''}"
+            )

@@ -1,9 +1,10 @@
-"""All that crosses the bus between gateways and routers: kinds as frozen structs, and the bytes of a batch of them.
+"""All that crosses the bus between gateways and routers: kinds as frozen structs, and the bytes of a batch of
+them.
 
-A batch is one AMQP body: MessagePack ``[version, [envelope, …]]``, each envelope an array that begins with its kind. Payloads
-travel as opaque bytes and are never decoded on the way. A newer service may append fields to a kind: an older one ignores them, and
-fills in what an older sender left out, so that both live side by side during an upgrade. This module does no I/O and knows no
-AMQP name. What stands in a shard's log is in
+A batch is one AMQP body: MessagePack ``[version, [envelope, …]]``, each envelope an array that begins with
+its kind. Payloads travel as opaque bytes and are never decoded on the way. A newer service may append fields
+to a kind: an older one ignores them, and fills in what an older sender left out, so that both live side by
+side during an upgrade. This module does no I/O and knows no AMQP name. What stands in a shard's log is in
 ``warren/log_entries.py``, and is given on from here.
 """
 
@@ -42,12 +43,12 @@ class HistoryQuery(Kind, frozen=True, array_like=True, tag="Q"):
     limit: int = 100
 
 
-# ── to the routers' inboxes ──────────────────────────────────────────────────────────────────────────────────────────────
+# ── to the routers' inboxes ─────────────────────────────────────────────────────────────────────────────────
 
 
 class Heartbeat(Kind, frozen=True, array_like=True, tag="H"):
-    """A gateway lives. ``started_us`` tells two lives of one name apart. The rest feeds the statistics of the whole
-    installation; counters run from the gateway's start.
+    """A gateway lives. ``started_us`` tells two lives of one name apart. The rest feeds the statistics of the
+    whole installation; counters run from the gateway's start.
     """
 
     gateway: str
@@ -92,11 +93,13 @@ class RouterLeaving(Kind, frozen=True, array_like=True, tag="b"):
     router: str
 
 
-# ── down: router ▶ a gateway ─────────────────────────────────────────────────────────────────────────────────────────────
+# ── down: router ▶ a gateway ────────────────────────────────────────────────────────────────────────────────
 
 
 class Deliver(Kind, frozen=True, array_like=True, tag="D"):
-    """A message for a gateway's members of ``room``. ``seq`` 0: not numbered (ephemeral, or to a single connection)."""
+    """A message for a gateway's members of ``room``. ``seq`` 0: not numbered (ephemeral, or to a single
+    connection).
+    """
 
     room: str
     epoch: str
@@ -144,7 +147,9 @@ class Ack(Kind, frozen=True, array_like=True, tag="a"):
 
 
 class Refused(Kind, frozen=True, array_like=True, tag="r"):
-    """What ``conn`` asked for under ``ref`` was refused: the ``code`` of an ERROR frame and a message for its developer."""
+    """What ``conn`` asked for under ``ref`` was refused: the ``code`` of an ERROR frame and a message for its
+    developer.
+    """
 
     conn: str
     ref: str
@@ -162,11 +167,13 @@ class HistoryPage(Kind, frozen=True, array_like=True, tag="q"):
     more: bool
 
 
-# ── between gateways and the routers that speak for a shard ─────────────────────────────────────────────────────
+# ── between gateways and the routers that speak for a shard ─────────────────────────────────────────────────
 
 
 class Number(Kind, frozen=True, array_like=True, tag="8"):
-    """A gateway stands at ``mine`` on a shard in its ``life`` there (None: it has been told nothing in that life): feed it from there."""
+    """A gateway stands at ``mine`` on a shard in its ``life`` there (None: it has been told nothing in that
+    life): feed it from there.
+    """
 
     gateway: str
     shard: int
@@ -175,7 +182,9 @@ class Number(Kind, frozen=True, array_like=True, tag="8"):
 
 
 class Read(Kind, frozen=True, array_like=True, tag="9"):
-    """A gateway wants what follows the seq ``after`` of a room's ``epoch``, up to ``upto`` or as much of it as fits a page."""
+    """A gateway wants what follows the seq ``after`` of a room's ``epoch``, up to ``upto`` or as much of it
+    as fits a page.
+    """
 
     gateway: str
     shard: int
@@ -194,7 +203,9 @@ class Speaker(Kind, frozen=True, array_like=True, tag="10"):
 
 
 class LifeEnded(Kind, frozen=True, array_like=True, tag="11"):
-    """The gateway's ``life`` on ``shard`` is over, or never began: its batches up to ``counted`` were taken (0: none is known), later ones not."""
+    """The gateway's ``life`` on ``shard`` is over, or never began: its batches up to ``counted`` were taken
+    (0: none is known), later ones not.
+    """
 
     shard: int
     life: int
@@ -202,7 +213,9 @@ class LifeEnded(Kind, frozen=True, array_like=True, tag="11"):
 
 
 class Reset(Kind, frozen=True, array_like=True, tag="12"):
-    """What the gateway lacks on ``shard`` is not to be had any more: it stands at ``upto`` now, and its members join again from where they stand."""
+    """What the gateway lacks on ``shard`` is not to be had any more: it stands at ``upto`` now, and its
+    members join again from where they stand.
+    """
 
     router: str
     shard: int
@@ -212,7 +225,9 @@ class Reset(Kind, frozen=True, array_like=True, tag="12"):
 
 
 class Entered(Kind, frozen=True, array_like=True, tag="13"):
-    """``conn`` is a member of ``room``, which stands at ``position`` at this place of the log; ``ref`` and ``since`` as its Join said."""
+    """``conn`` is a member of ``room``, which stands at ``position`` at this place of the log; ``ref`` and
+    ``since`` as its Join said.
+    """
 
     conn: str
     room: str
@@ -222,12 +237,14 @@ class Entered(Kind, frozen=True, array_like=True, tag="13"):
 
 
 class Named(Kind, frozen=True, array_like=True, tag="14"):
-    """Stands for a message that went out to all gateways at once (Bodies), whose place in the log is that of this item."""
+    """Stands for a message that went out to all gateways at once (Bodies), whose place in the log is that of
+    this item.
+    """
 
 
 class Page(Kind, frozen=True, array_like=True, tag="15"):
-    """The answer to Read: ``messages`` follow ``after`` without a hole, ``whole``: they reach up to what was asked. ``kept`` False: what follows
-    ``after`` is not to be had (any more), and there are no messages.
+    """The answer to Read: ``messages`` follow ``after`` without a hole, ``whole``: they reach up to what was
+    asked. ``kept`` False: what follows ``after`` is not to be had (any more), and there are no messages.
     """
 
     room: str
@@ -243,10 +260,11 @@ Item = Deliver | Entered | Left | Ack | Refused | Named
 
 
 class Feed(Kind, frozen=True, array_like=True, tag="16"):
-    """All that the log has for a gateway's ``life`` on ``shard`` behind ``after``, up to ``upto``: a link of a chain.
+    """All that the log has for a gateway's ``life`` on ``shard`` behind ``after``, up to ``upto``: a link of
+    a chain.
 
-    Each item is (offset, index, item), in the order of the log; ``counted`` is the last of the gateway's batches that was taken up to ``upto``.
-    The chain of a life begins with its Hello: ``after`` is None.
+    Each item is (offset, index, item), in the order of the log; ``counted`` is the last of the gateway's
+    batches that was taken up to ``upto``. The chain of a life begins with its Hello: ``after`` is None.
     """
 
     router: str
@@ -259,7 +277,9 @@ class Feed(Kind, frozen=True, array_like=True, tag="16"):
 
 
 class Bodies(Kind, frozen=True, array_like=True, tag="17"):
-    """Messages for many gateways, sent to all at once, each with its (offset, index): the feeds that follow name them."""
+    """Messages for many gateways, sent to all at once, each with its (offset, index): the feeds that follow
+    name them.
+    """
 
     shard: int
     life: str  # of the log
@@ -279,7 +299,8 @@ _batch_decoder = msgspec.msgpack.Decoder(tuple[int, list[Envelope]])
 _loose_decoder = msgspec.msgpack.Decoder(tuple[int, list[msgspec.Raw]])
 _one_decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
 
-# An id that a gateway gave to a message whose sender gave none begins so: it is counted once like any other, but not acknowledged.
+# An id that a gateway gave to a message whose sender gave none begins so: it is counted once like any other,
+# but not acknowledged.
 INTERNAL_ID: Final = "~"
 
 # What an envelope costs on the bus besides its payload; an estimate, for the bounds of a batch.
@@ -294,7 +315,9 @@ def size_of(envelope: Envelope) -> int:
         case Leave():
             return OVERHEAD_BYTES + 32 * len(envelope.rooms)
         case HistoryPage() | Page():
-            return OVERHEAD_BYTES + sum(OVERHEAD_BYTES + len(message.payload) for message in envelope.messages)
+            return OVERHEAD_BYTES + sum(
+                OVERHEAD_BYTES + len(message.payload) for message in envelope.messages
+            )
         case Checkpoint():
             return OVERHEAD_BYTES + len(envelope.body)
         case _:
@@ -338,7 +361,8 @@ def decode_each(body: bytes) -> list[Envelope | MalformedEnvelope]:
 
 
 def decode_leniently(body: bytes) -> tuple[list[Envelope], str]:
-    """Return those envelopes of a batch that can be decoded, in their order, and what was wrong with the rest (empty: nothing). Raises nothing.
+    """Return those envelopes of a batch that can be decoded, in their order, and what was wrong with the rest
+    (empty: nothing). Raises nothing.
 
     The reason begins with a word that can be counted: ``unsupported`` or ``malformed``.
     """
@@ -364,6 +388,8 @@ def _decode_one(part: msgspec.Raw) -> Envelope | MalformedEnvelope:
 
 
 def _refuse_version(body: bytes) -> None:
-    """Raise UnsupportedEnvelope where the body is a batch of another version; a newer one may look quite different inside."""
+    """Raise UnsupportedEnvelope where the body is a batch of another version; a newer one may look quite
+    different inside.
+    """
     if len(body) > 1 and body[0] & 0xF0 == 0x90 and body[1] < 0x80 and body[1] != VERSION:
         raise UnsupportedEnvelope(f"wire version {body[1]}; this service speaks {VERSION}")

@@ -1,7 +1,8 @@
 """Failure as vocabulary: error codes, close codes, the exception tree, and the one map between them.
 
-Everything a client or an operator can be told about a failure is named here once, with what they should do about it.
-This module never formats a message for one place only and never imports another module of Warren; everybody imports it.
+Everything a client or an operator can be told about a failure is named here once, with what they should do
+about it. This module never formats a message for one place only and never imports another module of Warren;
+everybody imports it.
 
     WarrenError
     ├── SettingsError         the operator's: wrong settings, all of them at once
@@ -79,7 +80,9 @@ class ErrorCode(enum.StrEnum):
 
 
 class CloseCode(enum.IntEnum):
-    """A WebSocket close code (RFC 6455 section 7.4). ``reconnect`` says whether the client should come back."""
+    """A WebSocket close code (RFC 6455 section 7.4). ``reconnect`` says whether the client should
+    come back.
+    """
 
     reconnect: Reconnect
     reason: str
@@ -151,7 +154,9 @@ class UnsupportedEnvelope(MalformedEnvelope):
 
 
 class ProtocolError(WarrenError):
-    """A client's frame that breaks the protocol; it is answered with an ERROR of ``code`` and the connection stays."""
+    """A client's frame that breaks the protocol; it is answered with an ERROR of ``code`` and the connection
+    stays.
+    """
 
     fault = "peer"
 

@@ -1,7 +1,8 @@
 """Lifecycle: parts are born in order, live until a signal, and die backwards under one deadline.
 
-A second signal ends the process at once. A part that can't start stops those before it and is one line in the log; so is a fault, which ends
-the process as a signal does. This module knows no part; a service's composition root hands them over, and its ``__main__`` calls ``run``.
+A second signal ends the process at once. A part that can't start stops those before it and is one line in the
+log; so is a fault, which ends the process as a signal does. This module knows no part; a service's
+composition root hands them over, and its ``__main__`` calls ``run``.
 """
 
 from __future__ import annotations
@@ -58,9 +59,11 @@ def run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
 
 
 async def serve(parts: Sequence[Part], *, deadline_s: float, stop: asyncio.Event | None = None) -> int:
-    """Start the parts in order, wait for SIGTERM, SIGINT, ``stop`` or a fault, and stop them backwards within ``deadline_s``.
+    """Start the parts in order, wait for SIGTERM, SIGINT, ``stop`` or a fault, and stop them backwards within
+    ``deadline_s``.
 
-    Returns the exit code: 0 stopped as asked, 1 a part did not start, a fault, or the deadline passed, 128 + n cut short by a second signal n.
+    Returns the exit code: 0 stopped as asked, 1 a part did not start, a fault, or the deadline passed, 128 +
+    n cut short by a second signal n.
     """
     return await _Life(parts, deadline_s, stop or asyncio.Event()).run()
 
@@ -93,7 +96,9 @@ class _Life:
             loop.set_exception_handler(before)
 
     def _told(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Take what the event loop tells of exceptions that nobody has caught: a fault is the end, the rest is asyncio's to log."""
+        """Take what the event loop tells of exceptions that nobody has caught: a fault is the end, the rest
+        is asyncio's to log.
+        """
         fault = fault_in(context)
         if fault is None:
             loop.default_exception_handler(context)

@@ -1,8 +1,9 @@
-"""What stands in a shard's log: each entry is one record, a batch of these kinds whose first one says whose it is.
+"""What stands in a shard's log: each entry is one record, a batch of these kinds whose first one says whose
+it is.
 
-They are written by gateways (Batch, and what follows it) and by routers (all others), and read by every router's fold. A kind may get fields at its
-end, but what the fold makes of an entry may change only with a higher version of ``Rules``. It encodes nothing (``warren/envelope.py`` does) and
-does no I/O.
+They are written by gateways (Batch, and what follows it) and by routers (all others), and read by every
+router's fold. A kind may get fields at its end, but what the fold makes of an entry may change only with a
+higher version of ``Rules``. It encodes nothing (``warren/envelope.py`` does) and does no I/O.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ class Join(Kind, frozen=True, array_like=True, tag="J"):
 
 
 class Leave(Kind, frozen=True, array_like=True, tag="L"):
-    """``conn`` is no member of ``rooms`` any more; all of them are on one shard. No answer where ``ref`` is empty."""
+    """``conn`` is no member of ``rooms`` any more; all of them are on one shard. No answer where ``ref`` is
+    empty.
+    """
 
     rooms: tuple[str, ...]
     conn: str
@@ -57,7 +60,9 @@ class Leave(Kind, frozen=True, array_like=True, tag="L"):
 
 
 class Batch(Kind, frozen=True, array_like=True, tag="1"):
-    """Heads a gateway's record: its ``number`` (1, 2, 3 …, each used for one content only) in the gateway's ``life`` (1, 2, 3 …) on this shard."""
+    """Heads a gateway's record: its ``number`` (1, 2, 3 …, each used for one content only) in the gateway's
+    ``life`` (1, 2, 3 …) on this shard.
+    """
 
     gateway: str
     life: int
@@ -77,7 +82,9 @@ class Notified(Kind, frozen=True, array_like=True, tag="3"):
 
 
 class Gone(Kind, frozen=True, array_like=True, tag="4"):
-    """A gateway's life is over: its members have left, and no batch of it counts any more. A record of its own, by a router."""
+    """A gateway's life is over: its members have left, and no batch of it counts any more. A record of its
+    own, by a router.
+    """
 
     gateway: str
     life: int
@@ -87,8 +94,8 @@ class Gone(Kind, frozen=True, array_like=True, tag="4"):
 class Rules(Kind, frozen=True, array_like=True, tag="5"):
     """What all readers of the log share from here on. A record of its own, by a router.
 
-    It begins the log's life where none has begun; ``anew``: where one has begun too (its beginning is lost, and no checkpoint is left).
-    One of another life without ``anew`` does not count.
+    It begins the log's life where none has begun; ``anew``: where one has begun too (its beginning is lost,
+    and no checkpoint is left). One of another life without ``anew`` does not count.
     """
 
     life: str  # lower-case letters and digits; never used before
@@ -108,7 +115,8 @@ class Mark(Kind, frozen=True, array_like=True, tag="6"):
 
 
 class Checkpoint(Kind, frozen=True, array_like=True, tag="7"):
-    """Part ``part`` of ``parts`` (0 …) of the fold as of the Mark at ``offset`` that ``router`` has put. A record of its own, by that router.
+    """Part ``part`` of ``parts`` (0 …) of the fold as of the Mark at ``offset`` that ``router`` has put. A
+    record of its own, by that router.
 
     All events up to ``offset`` were confirmed when it was written. ``digest`` is that of all parts together.
     """

@@ -1,8 +1,9 @@
 """OTEL_*: the standard variables of tracing, taken apart at the start.
 
-OpenTelemetry reads most of them by itself, some when it is imported, and answers a wrong one with a traceback, a guess, or a log line that
-repeats it; so each is looked at here first, and what is said of a wrong one never repeats it. It imports nothing of OpenTelemetry and reads no
-environment: ``__main__`` hands it over before anything else is imported, and ``telemetry`` is built on what comes back.
+OpenTelemetry reads most of them by itself, some when it is imported, and answers a wrong one with a
+traceback, a guess, or a log line that repeats it; so each is looked at here first, and what is said of a
+wrong one never repeats it. It imports nothing of OpenTelemetry and reads no environment: ``__main__`` hands
+it over before anything else is imported, and ``telemetry`` is built on what comes back.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class TracingVariables:
 
 
 def tracing_variables(env: Mapping[str, str]) -> TracingVariables:
-    """Take the variables apart. ``problems`` names every one that can't be followed; the rest is then of no use."""
+    """Take the variables apart. ``problems`` names every one that can't be followed; the rest is then of no
+    use.
+    """
     problems: list[str] = []
     endpoint = _endpoint(env, problems)
     parent_counts, ratio = _sampler(env, problems)
@@ -76,7 +79,15 @@ def tracing_variables(env: Mapping[str, str]) -> TracingVariables:
         timeout_s = _exporter(env, problems)
         queue_size, batch_size, delay_ms = _batches(env, problems)
     return TracingVariables(
-        endpoint, parent_counts, ratio, attributes, timeout_s, queue_size, batch_size, delay_ms, tuple(problems)
+        endpoint,
+        parent_counts,
+        ratio,
+        attributes,
+        timeout_s,
+        queue_size,
+        batch_size,
+        delay_ms,
+        tuple(problems),
     )
 
 
@@ -86,7 +97,9 @@ def otel_problems(_: object, env: Mapping[str, str]) -> list[str]:
 
 
 def _either(env: Mapping[str, str], what: str) -> tuple[str, str]:
-    """Return the variable for traces, or else for all signals, that is set; (name, text), the text "" where none is."""
+    """Return the variable for traces, or else for all signals, that is set; (name, text), the text "" where
+    none is.
+    """
     for name in (f"{_EXPORTER}TRACES_{what}", f"{_EXPORTER}{what}"):
         if text := env.get(name, ""):
             return name, text
@@ -106,7 +119,8 @@ def _endpoint(env: Mapping[str, str], problems: list[str]) -> str | None:
     protocol_name, protocol = _either(env, "PROTOCOL")
     if protocol not in ("", "http/protobuf"):
         problems.append(
-            f"{protocol_name}: only http/protobuf is supported; set {protocol_name}=http/protobuf (port 4318 of most collectors)"
+            f"{protocol_name}: only http/protobuf is supported; set {protocol_name}=http/protobuf (port "
+            f"4318 of most collectors)"
         )
     try:
         check_http(text or DEFAULT_ENDPOINT)
@@ -122,7 +136,8 @@ def _exporter(env: Mapping[str, str], problems: list[str]) -> float:
     name, text = _either(env, "HEADERS")
     if text and not all(_is_header(part.strip()) for part in text.split(",") if part.strip()):
         problems.append(
-            f'{name}: must be name=value,name=value; in a value write % as %25, a comma as %2C, ; as %3B and " as %22'
+            f"{name}: must be name=value,name=value; in a value write % as %25, a comma as %2C, ; as %3B "
+            f'and " as %22'
         )
     name, text = _either(env, "COMPRESSION")
     if text and text.strip().lower() not in COMPRESSIONS:
@@ -142,7 +157,9 @@ def _certificates(env: Mapping[str, str], problems: list[str]) -> None:
     context = ssl.create_default_context()
     name, path = _either(env, "CERTIFICATE")
     if path:
-        problems += load_problem(name, "no certificates in PEM", partial(context.load_verify_locations, cafile=path))
+        problems += load_problem(
+            name, "no certificates in PEM", partial(context.load_verify_locations, cafile=path)
+        )
     name, certificate = _either(env, "CLIENT_CERTIFICATE")
     key_name, key = _either(env, "CLIENT_KEY")
     if certificate:
@@ -172,7 +189,8 @@ def _batches(env: Mapping[str, str], problems: list[str]) -> tuple[int, int, int
     count("EXPORT_TIMEOUT", 30_000)
     if batch > queue and len(problems) == before:
         problems.append(
-            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE: must not be more than OTEL_BSP_MAX_QUEUE_SIZE (2048 where that is not set)"
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE: must not be more than OTEL_BSP_MAX_QUEUE_SIZE (2048 where "
+            "that is not set)"
         )
     return queue, batch, delay
 
@@ -196,7 +214,9 @@ def _attributes(env: Mapping[str, str], problems: list[str]) -> dict[str, str]:
     for pair in filter(None, (part.strip() for part in env.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))):
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            problems.append("OTEL_RESOURCE_ATTRIBUTES: must be key=value,key=value; in a value write a comma as %2C")
+            problems.append(
+                "OTEL_RESOURCE_ATTRIBUTES: must be key=value,key=value; in a value write a comma as %2C"
+            )
         else:
             found[key.strip()] = unquote(value.strip())
     if env.get("OTEL_SERVICE_NAME"):

@@ -1,9 +1,10 @@
 """Overlap: work that is begun at a rhythm, though what was begun before is not done yet.
 
-A sign of life must not wait for the confirm of the one before it: where one process's own queue is on a broker node that stands still, the broker
-owes all who publish to it their confirms, and every process would take every other for dead. Each is waited for a little, then it goes on by itself.
-What is under way is bounded: beyond that nothing is begun. It knows nothing of what it runs. A gateway's and a router's heartbeat have one each, and
-so has a gateway for its questions.
+A sign of life must not wait for the confirm of the one before it: where one process's own queue is on a
+broker node that stands still, the broker owes all who publish to it their confirms, and every process would
+take every other for dead. Each is waited for a little, then it goes on by itself. What is under way is
+bounded: beyond that nothing is begun. It knows nothing of what it runs. A gateway's and a router's heartbeat
+have one each, and so has a gateway for its questions.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class Overlap:
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
-        """Begin ``work``, and wait until it is done or has taken long; False, and nothing is begun, where too much is under way."""
+        """Begin ``work``, and wait until it is done or has taken long; False, and nothing is begun, where too
+        much is under way.
+        """
         if len(self._under_way) >= self._most:
             await asyncio.sleep(0)
             return False

@@ -1,17 +1,23 @@
-"""Every exchange, queue, stream and binding, with every argument, as data; the only place that spells an AMQP name.
+"""Every exchange, queue, stream and binding, with every argument, as data; the only place that spells an AMQP
+name.
 
-It declares nothing itself (the bus does) and reads no setting (its caller passes prefix and shards). ``docs/topology.md`` is
-printed from here. No queue and no binding is per client or per room: broker load grows with pods and messages alone.
+It declares nothing itself (the bus does) and reads no setting (its caller passes prefix and shards).
+``docs/topology.md`` is printed from here. No queue and no binding is per client or per room: broker load
+grows with pods and messages alone.
 
-An exclusive queue is reached through its **door**, an auto-delete exchange of the same name. A queue whose broker node is down can stay bound and
-locked (RabbitMQ 4.3), and then spoils the confirm of each publish that also goes to it; its door is locked to nobody, so it can be deleted.
+An exclusive queue is reached through its **door**, an auto-delete exchange of the same name. A queue whose
+broker node is down can stay bound and locked (RabbitMQ 4.3), and then spoils the confirm of each publish that
+also goes to it; its door is locked to nobody, so it can be deleted.
 
-    warren.ingress  direct   key <shard>            ▶ warren.log.<n>        stream: what came in for shard n, in its order
-    warren.egress   direct   key <gateway> | all    ▶ warren.gateway.<id>.<nonce>   door ▶ exclusive queue, one per gateway connection
-    warren.routers  direct   key <router> | all     ▶ warren.router.<id>.<nonce>    door ▶ exclusive queue, one per router connection
-    warren.events   topic    client.* room.* message.<type>.<room>   what backends bind themselves
-    warren.notify   topic    room.* user.* conn.* all ▶ warren.notify       quorum, single active consumer
-    warren.notify.dead, warren.dead  fanout         ▶ the queue of the same name    what could not be handled, with a reason
+    warren.ingress  direct   key <shard>          ▶ warren.log.<n>: what came in for shard n, in order
+    warren.egress   direct   key <gateway> | all  ▶ warren.gateway.<id>.<nonce>: door ▶ exclusive queue,
+                                                    one per gateway connection
+    warren.routers  direct   key <router> | all   ▶ warren.router.<id>.<nonce>: door ▶ exclusive queue,
+                                                    one per router connection
+    warren.events   topic    client.* room.* message.<type>.<room>: what backends bind themselves
+    warren.notify   topic    room.* user.* conn.* all ▶ warren.notify: quorum, single active consumer
+    warren.notify.dead, warren.dead  fanout           ▶ the queue of the same name: what could not be handled,
+                                                        with a reason
 """
 
 from __future__ import annotations
@@ -41,7 +47,9 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A queue or stream. ``exclusive`` ones belong to one connection, are named anew for each, and go with it."""
+    """A queue or stream. ``exclusive`` ones belong to one connection, are named anew for each, and go with
+    it.
+    """
 
     name: str
     kind: QueueKind
@@ -82,7 +90,8 @@ class Limits:
 def former_text(name: str, topology: Topology) -> str:
     """Say what to do about a queue of an older Warren."""
     return (
-        f"the broker has {name}, a queue of an older Warren under the prefix {topology.prefix!r}: end the services of that version and delete its "
+        f"the broker has {name}, a queue of an older Warren under the prefix {topology.prefix!r}: end the "
+        f"services of that version and delete its "
         f"queues {topology.prefix}.shard.* and {topology.prefix}.history.*, or take another WARREN_PREFIX"
     )
 
@@ -93,7 +102,9 @@ class Topology:
     def __init__(
         self, prefix: str = DEFAULT_PREFIX, shards: int = DEFAULT_SHARDS, limits: Limits | None = None
     ) -> None:
-        """``prefix`` lets several installations share a virtual host; ``shards`` is fixed for an installation's life."""
+        """``prefix`` lets several installations share a virtual host; ``shards`` is fixed for an
+        installation's life.
+        """
         self.prefix = prefix
         self.shards = shards
         self.limits = limits or Limits()
@@ -130,7 +141,10 @@ class Topology:
     def bindings(self) -> tuple[Binding, ...]:
         """Return every binding of a durable queue."""
         return (
-            *(Binding(self.ingress, self.log(shard).name, self.shard_key(shard)) for shard in range(self.shards)),
+            *(
+                Binding(self.ingress, self.log(shard).name, self.shard_key(shard))
+                for shard in range(self.shards)
+            ),
             Binding(self.notify, self.notify, "#"),
             Binding(self.notify_dead, self.notify_dead, ""),
             Binding(self.dead, self.dead, ""),
@@ -141,7 +155,9 @@ class Topology:
         return str(shard)
 
     def event(self, kind: str) -> str:
-        """Return the routing key of an event of a client or a room: ``client.connected``, ``room.left`` …; its kind, as it is."""
+        """Return the routing key of an event of a client or a room: ``client.connected``, ``room.left`` …;
+        its kind, as it is.
+        """
         return kind
 
     def message_event(self, type: str, room: str) -> str:  # noqa: A002 - the protocol's own word
@@ -149,7 +165,9 @@ class Topology:
         return f"message.{type}.{room}"
 
     def log(self, shard: int) -> Queue:
-        """Return a shard's log. A stream refuses nothing and drops whole segments of its beginning, so it has sixteen of them within its limit."""
+        """Return a shard's log. A stream refuses nothing and drops whole segments of its beginning, so it has
+        sixteen of them within its limit.
+        """
         return Queue(
             f"{self.prefix}.log.{shard}",
             "stream",
@@ -160,11 +178,15 @@ class Topology:
         )
 
     def former(self) -> tuple[str, ...]:
-        """Return queues that an older Warren had under this prefix; while they are there the broker is that one's. No service declares them."""
+        """Return queues that an older Warren had under this prefix; while they are there the broker is that
+        one's. No service declares them.
+        """
         return (f"{self.prefix}.shard.0", f"{self.prefix}.history.0")
 
     def notify_queue(self) -> Queue:
-        """Return the queue of backends' notifications: one consumer at a time, so that order per publisher and room is kept."""
+        """Return the queue of backends' notifications: one consumer at a time, so that order per publisher
+        and room is kept.
+        """
         return Queue(
             self.notify,
             "quorum",
@@ -185,7 +207,9 @@ class Topology:
         return Queue(f"{self.prefix}.guard", "quorum", {"x-max-length": self.shards})
 
     def _dead_queue(self, name: str) -> Queue:
-        return Queue(name, "quorum", {"x-max-length-bytes": self.limits.dead_bytes, "x-overflow": "drop-head"})
+        return Queue(
+            name, "quorum", {"x-max-length-bytes": self.limits.dead_bytes, "x-overflow": "drop-head"}
+        )
 
     def door(self, queue: Queue) -> Exchange:
         """Return the exchange that stands between an exclusive queue and what it is bound to."""
@@ -196,13 +220,19 @@ class Topology:
         return name.startswith((f"{self.prefix}.gateway.", f"{self.prefix}.router."))
 
     def gateway_queue(self, gateway: str, nonce: str) -> tuple[Queue, tuple[Binding, ...]]:
-        """Return a gateway's own queue and its bindings. Where it overflows the oldest go; positions heal that."""
+        """Return a gateway's own queue and its bindings. Where it overflows the oldest go; positions heal
+        that.
+        """
         name = f"{self.prefix}.gateway.{gateway}.{nonce}"
-        queue = Queue(name, "exclusive", {"x-max-length-bytes": self.limits.gateway_bytes, "x-overflow": "drop-head"})
+        queue = Queue(
+            name, "exclusive", {"x-max-length-bytes": self.limits.gateway_bytes, "x-overflow": "drop-head"}
+        )
         return queue, (Binding(self.egress, name, gateway), Binding(self.egress, name, ALL))
 
     def router_queue(self, router: str, nonce: str) -> tuple[Queue, tuple[Binding, ...]]:
         """Return a router's inbox and its bindings."""
         name = f"{self.prefix}.router.{router}.{nonce}"
-        queue = Queue(name, "exclusive", {"x-max-length-bytes": self.limits.gateway_bytes, "x-overflow": "drop-head"})
+        queue = Queue(
+            name, "exclusive", {"x-max-length-bytes": self.limits.gateway_bytes, "x-overflow": "drop-head"}
+        )
         return queue, (Binding(self.routers, name, router), Binding(self.routers, name, ALL))

@@ -1,7 +1,8 @@
-"""The composition root of embedded mode: two gateways and a router in one process, and the demo page on the gateways' ports.
+"""The composition root of embedded mode: two gateways and a router in one process, and the demo page on the
+gateways' ports.
 
-They talk through a bus exactly as separate processes do: inside the process, or by the RabbitMQ that was named. It decides
-nothing. ``__main__`` and the tests of the page build it.
+They talk through a bus exactly as separate processes do: inside the process, or by the RabbitMQ that was
+named. It decides nothing. ``__main__`` and the tests of the page build it.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class Embedded:
     def __init__(
         self, settings: EmbeddedSettings, clients: Path | None = None, *, open_files: int | None = None
     ) -> None:
-        """``clients``: the folder with the page's files (None: the checkout's); ``open_files``: how many the process may have, which the
-        gateways share (None: not known). Raises SettingsError.
+        """``clients``: the folder with the page's files (None: the checkout's); ``open_files``: how many the
+        process may have, which the gateways share (None: not known). Raises SettingsError.
         """
         self.settings = settings
         shared = settings.router.bus

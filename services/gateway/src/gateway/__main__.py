@@ -1,6 +1,8 @@
-"""``python -m gateway``: one gateway in a process of its own, on RabbitMQ. Configured by the environment; ``--settings`` prints it.
+"""``python -m gateway``: one gateway in a process of its own, on RabbitMQ. Configured by the environment;
+``--settings`` prints it.
 
-Exit codes: 0 stopped as asked, 1 could not start (one line says why), 2 wrong settings or arguments (all of them named).
+Exit codes: 0 stopped as asked, 1 could not start (one line says why), 2 wrong settings or arguments (all of
+them named).
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ async def _serve(settings: GatewaySettings, env: dict[str, str]) -> int:
     failed = asyncio.Event()
     try:
         trust_clients = settings.listen.trust_traceparent
-        tracing = Tracing("warren-gateway", env, instance=gateway_id, topology=topology, trust_clients=trust_clients)
+        tracing = Tracing(
+            "warren-gateway", env, instance=gateway_id, topology=topology, trust_clients=trust_clients
+        )
         gateway = Gateway(
             settings,
             bus,

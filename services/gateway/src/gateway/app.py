@@ -1,6 +1,8 @@
-"""App: the composition root. Builds every part of a gateway, wires them, and shows the order of birth and death in one place.
+"""App: the composition root. Builds every part of a gateway, wires them, and shows the order of birth and
+death in one place.
 
-It decides nothing itself. ``__main__`` runs it in a process of its own, ``embedded`` runs several on a memory bus.
+It decides nothing itself. ``__main__`` runs it in a process of its own, ``embedded`` runs several on a memory
+bus.
 """
 
 from __future__ import annotations
@@ -61,16 +63,20 @@ MAX_TICK_S = 1.0
 AGE_GRACE_S = 5.0
 # Rooms whose last messages are looked through at each tick for what is too old.
 TIDY_ROOMS = 64
-# What is said of the broker: it can be published to; it holds publishers back (an alarm of its own); it is away.
+# What is said of the broker: it can be published to; it holds publishers back (an alarm of its own); it is
+# away.
 UP, BLOCKED, DOWN = "up", "blocked", "down"
-# From this part of all sockets that it can have on the pod is not ready: clients go elsewhere before any is turned away.
+# From this part of all sockets that it can have on the pod is not ready: clients go elsewhere before any is
+# turned away.
 FILES_FULL_PERCENT = 95
 
 _log = get_logger("gateway")
 
 
 class Gateway:
-    """One gateway. Ports are open (and ``port`` is known) after ``start``; the broker may still be away then."""
+    """One gateway. Ports are open (and ``port`` is known) after ``start``; the broker may still
+    be away then.
+    """
 
     def __init__(
         self,
@@ -86,10 +92,10 @@ class Gateway:
         on_failed: Callable[[], None] | None = None,
         open_files: int | None = None,
     ) -> None:
-        """``bus`` is not started yet, and belongs to the gateway from now on; ``tracing`` stays its caller's. ``routes`` are served
-        on the clients' port beside ours; ``on_failed`` is told where the broker can never be had (a topology of other settings);
-        ``open_files`` is how many it may have open (None: any number).
-        Raises SettingsError where a key can't be used.
+        """``bus`` is not started yet, and belongs to the gateway from now on; ``tracing`` stays its caller's.
+        ``routes`` are served on the clients' port beside ours; ``on_failed`` is told where the broker can
+        never be had (a topology of other settings); ``open_files`` is how many it may have open (None: any
+        number). Raises SettingsError where a key can't be used.
         """
         self.id = gateway_id or new_gateway_id(settings.id)
         self.settings = settings
@@ -151,7 +157,12 @@ class Gateway:
             places=room.connections,
             tick_s=min(
                 MAX_TICK_S,
-                min(times.heartbeat_ms, times.close_timeout_ms, times.publish_timeout_ms, settings.auth.auth_timeout_ms)
+                min(
+                    times.heartbeat_ms,
+                    times.close_timeout_ms,
+                    times.publish_timeout_ms,
+                    settings.auth.auth_timeout_ms,
+                )
                 / 1_000
                 / TICKS,
             ),
@@ -252,8 +263,8 @@ class Gateway:
         return self._server.port
 
     async def start(self) -> None:
-        """Open the ports, then connect to the broker in the background, however long that takes. Raises OSError for a port
-        that can't be had.
+        """Open the ports, then connect to the broker in the background, however long that takes. Raises
+        OSError for a port that can't be had.
         """
         self.metrics.bus_up.set(0)
         await self._authenticator.start()
@@ -261,7 +272,9 @@ class Gateway:
         await self.connections.start()
         await self.probes.start()
         await self._server.start()
-        self._connecting = supervised(asyncio.get_running_loop().create_task(self._connect(), name="connecting"))
+        self._connecting = supervised(
+            asyncio.get_running_loop().create_task(self._connect(), name="connecting")
+        )
         event(_log, "listening", gateway=self.id, port=self._server.port, internal_port=self.probes.port)
 
     async def stop(self) -> None:
@@ -318,7 +331,9 @@ class Gateway:
     def _bus_lacking(self) -> str | None:
         if not self.bus.up or not self._downlink.active:
             return "the broker is away"
-        return "the broker holds back what is published (a memory or disk alarm)" if self.bus.blocked else None
+        return (
+            "the broker holds back what is published (a memory or disk alarm)" if self.bus.blocked else None
+        )
 
     def _log_lacking(self) -> str | None:
         shards = self._downlink.lacking()
@@ -336,7 +351,11 @@ class Gateway:
 
     def _bus_blocked(self, blocked: bool) -> None:
         self.metrics.bus_blocked.set(blocked)
-        event(_log, "bus_blocked" if blocked else "bus_unblocked", level=logging.WARNING if blocked else logging.INFO)
+        event(
+            _log,
+            "bus_blocked" if blocked else "bus_unblocked",
+            level=logging.WARNING if blocked else logging.INFO,
+        )
         self.connections.degraded(self._bus_state() == UP)
 
     def _undelivered(self, conn: str, ref: str, error: WarrenError) -> None:
@@ -378,7 +397,8 @@ def _log_capped(wanted: int, taken: int, open_files: int | None) -> None:
         wanted=wanted,
         places=taken,
         open_files=open_files,
-        hint="WARREN_GATEWAY_CONNECTIONS is more than open files allow: raise their hard limit (ulimit -Hn, LimitNOFILE), or lower it",
+        hint="WARREN_GATEWAY_CONNECTIONS is more than open files allow: raise their hard limit (ulimit "
+        "-Hn, LimitNOFILE), or lower it",
     )
 
 

@@ -1,4 +1,6 @@
-"""``python -m router``: one router as a process, configured by environment variables (``--settings`` prints them all)."""
+"""``python -m router``: one router as a process, configured by environment variables (``--settings`` prints
+them all).
+"""
 
 from __future__ import annotations
 

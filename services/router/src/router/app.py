@@ -1,6 +1,8 @@
-"""The composition root: builds the router's parts, connects them, and knows the order of their birth and death.
+"""The composition root: builds the router's parts, connects them, and knows the order of their birth and
+death.
 
-Nobody imports it but ``__main__`` and the embedded service (and tests). It decides nothing and touches no message.
+Nobody imports it but ``__main__`` and the embedded service (and tests). It decides nothing and touches no
+message.
 """
 
 from __future__ import annotations
@@ -60,8 +62,8 @@ class Router:
         topology: Topology | None = None,
         id: str | None = None,  # noqa: A002 - the same word as in the settings
     ) -> None:
-        """``bus`` is not started yet and has this topology (None: the settings'). What is left out is made here; ``id``: as
-        ``new_router_id`` gives it.
+        """``bus`` is not started yet and has this topology (None: the settings'). What is left out is made
+        here; ``id``: as ``new_router_id`` gives it.
         """
         self.id = id if id is not None else new_router_id(settings.id)
         self.settings = settings
@@ -153,7 +155,11 @@ class Router:
         statistics = InstallationStatistics(self.id, self._clock, self.gateways, lambda: self.shards)
         probes = settings.probes
         self.probes = Probes(
-            probes.internal_host, probes.internal_port, self.readiness, self.metrics.render, statistics.routes()
+            probes.internal_host,
+            probes.internal_port,
+            self.readiness,
+            self.metrics.render,
+            statistics.routes(),
         )
         self._ticker: asyncio.Task[None] | None = None
         self._lacks = ""  # why this router can't do its part before it is another one
@@ -167,7 +173,9 @@ class Router:
         Raises TopologyMismatch, and OSError where the internal port can't be had.
         """
         self.readiness.register("bus", self._bus_lacking)
-        self.readiness.register("inbox", lambda: None if self.inbox.listening_s() >= 0 else "not listening yet")
+        self.readiness.register(
+            "inbox", lambda: None if self.inbox.listening_s() >= 0 else "not listening yet"
+        )
         self.readiness.register("shards", self.preparing)
         await self.probes.start()
         await self._bus.start()
@@ -177,7 +185,9 @@ class Router:
         await self.notifications.start()
 
     async def stop(self) -> None:
-        """Take no more, finish what has begun, speak until the others do, and end. Whatever fails on the way, the rest is done."""
+        """Take no more, finish what has begun, speak until the others do, and end. Whatever fails on the way,
+        the rest is done.
+        """
         self.readiness.drain()
         standing_down, self._standing_down = self._standing_down, None
         if standing_down is not None:
@@ -221,7 +231,9 @@ class Router:
             event(_log, "shards_handed_over", shards=len(spoken), ms=round(1_000 * took_s, 1))
 
     def _outdated(self, shard: int, reason: str) -> None:
-        """The log of a shard is for newer routers: leave all shards to them. The process stays, since another life of it would know no more."""
+        """The log of a shard is for newer routers: leave all shards to them. The process stays, since another
+        life of it would know no more.
+        """
         if self._lacks:
             return
         self._lacks = f"shard {shard}: {reason}"
@@ -235,7 +247,9 @@ class Router:
         await self.notifications.kill()
 
     def preparing(self) -> str | None:
-        """Return what this router still lacks to do its part for each shard; None: a message goes through at once."""
+        """Return what this router still lacks to do its part for each shard; None: a message goes through at
+        once.
+        """
         if self._lacks:
             return self._lacks
         if not self.heartbeat.known:
@@ -247,10 +261,16 @@ class Router:
     def _bus_lacking(self) -> str | None:
         if not self._bus.up:
             return "the broker is away"
-        return "the broker holds back what is published (a memory or disk alarm)" if self._bus.blocked else None
+        return (
+            "the broker holds back what is published (a memory or disk alarm)" if self._bus.blocked else None
+        )
 
     def _bus_blocked(self, blocked: bool) -> None:
-        event(_log, "bus_blocked" if blocked else "bus_unblocked", level=logging.WARNING if blocked else logging.INFO)
+        event(
+            _log,
+            "bus_blocked" if blocked else "bus_unblocked",
+            level=logging.WARNING if blocked else logging.INFO,
+        )
         self.metrics.bus_blocked.set(blocked)
 
     def _moved(self) -> None:
@@ -298,7 +318,8 @@ def _log_outgrown(outgrown: bool, totals: Totals, kept_bytes: int) -> None:
         gateways=totals.gateways,
         uplink_bytes=totals.uplink_bytes,
         kept_bytes=kept_bytes,
-        hint="while routers are away the gateways may write more than a shard's log keeps, and it is lost unread: raise WARREN_BROKER_LOG_BYTES, "
+        hint="while routers are away the gateways may write more than a shard's log keeps, and it is lost "
+        "unread: raise WARREN_BROKER_LOG_BYTES, "
         "or lower WARREN_GATEWAY_UPLINK_BYTES"
         if outgrown
         else None,

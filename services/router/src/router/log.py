@@ -41,11 +41,15 @@ def _begin(text: str) -> int | str | float:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m router.log",
-        description="Shows what stands in a shard's log: a line for each entry and each envelope in it. It only reads.",
-        epilog="The broker's address, the prefix and the number of shards are the router's own variables (python -m router --settings).",
+        description="Shows what stands in a shard's log: a line for each entry and each envelope in it. It "
+        "only reads.",
+        epilog="The broker's address, the prefix and the number of shards are the router's own variables "
+        "(python -m router --settings).",
     )
     parser.add_argument("--shard", type=int, required=True, metavar="N", help="which shard's log: 0, 1, 2 …")
-    parser.add_argument("--from", dest="begin", type=_begin, default="5m", metavar="PLACE", help=f"{_MADE_OF}; else 5m")
+    parser.add_argument(
+        "--from", dest="begin", type=_begin, default="5m", metavar="PLACE", help=f"{_MADE_OF}; else 5m"
+    )
     parser.add_argument("--room", default="", help="only what concerns this room (or @user, or a connection)")
     parser.add_argument("--follow", action="store_true", help="go on with what is written from now on")
     parser.add_argument("--payloads", action="store_true", help="show what messages say, too")
@@ -65,7 +69,9 @@ def rabbit(settings: RouterSettings) -> Bus:
     return RabbitBus(settings.bus.amqp_urls, settings.bus.topology, name="warren-router-log", times=times)
 
 
-async def _show(settings: RouterSettings, shard: int, look: Look, make: Callable[[RouterSettings], Bus]) -> None:
+async def _show(
+    settings: RouterSettings, shard: int, look: Look, make: Callable[[RouterSettings], Bus]
+) -> None:
     topology = settings.bus.topology
     bus = make(settings)
     try:
@@ -76,7 +82,9 @@ async def _show(settings: RouterSettings, shard: int, look: Look, make: Callable
 
 
 def main(arguments: Sequence[str], make: Callable[[RouterSettings], Bus] = rabbit) -> int:
-    """Show what ``arguments`` ask for; return the exit code: 1 where there is nothing to show, 2 for what was asked wrongly."""
+    """Show what ``arguments`` ask for; return the exit code: 1 where there is nothing to show, 2 for what was
+    asked wrongly.
+    """
     asked = _parser().parse_args(arguments)
     try:
         settings = read(RouterSettings, environment(), (on_this_machine,))

@@ -1,6 +1,7 @@
 """The router's settings: what each variable is called, its default, its limits, and what it means.
 
-Only what the router alone reads begins with ``WARREN_ROUTER_``. ``app.py`` hands each group to the part that it configures.
+Only what the router alone reads begins with ``WARREN_ROUTER_``. ``app.py`` hands each group to the part that
+it configures.
 """
 
 from __future__ import annotations
@@ -40,10 +41,16 @@ class FlowSettings(Settings):
     model_config = _PREFIX
 
     prefetch: int = variable(
-        128, "Entries of one shard's log that the broker hands over before they are acknowledged.", ge=2, le=4096
+        128,
+        "Entries of one shard's log that the broker hands over before they are acknowledged.",
+        ge=2,
+        le=4096,
     )
     notify_prefetch: int = variable(
-        256, "AMQP messages with notifications that the broker hands over before they are done.", ge=1, le=65_535
+        256,
+        "AMQP messages with notifications that the broker hands over before they are done.",
+        ge=1,
+        le=65_535,
     )
     batch_count: int = variable(1_024, "Notifications that are passed on to one shard at once.", ge=1)
     batch_bytes: int = variable(
@@ -51,11 +58,14 @@ class FlowSettings(Settings):
     )
     batch_interval_ms: int = variable(
         20,
-        "Most milliseconds from one batch to a busy gateway to the next: so many where the router is never idle, none while it has time to spare.",
+        "Most milliseconds from one batch to a busy gateway to the next: so many where the router is never "
+        "idle, none while it has time to spare.",
         ge=0,
         le=1_000,
     )
-    notify_bytes: int = variable(1_048_576, "Largest payload of a notification in bytes; beyond it: set aside.", ge=64)
+    notify_bytes: int = variable(
+        1_048_576, "Largest payload of a notification in bytes; beyond it: set aside.", ge=64
+    )
 
 
 class MemorySettings(Settings):
@@ -65,17 +75,20 @@ class MemorySettings(Settings):
 
     dedup_count: int = variable(
         65_536,
-        "Message ids that one shard remembers, to count a repeat once. The same for all routers: what the speaker has counts for all.",
+        "Message ids that one shard remembers, to count a repeat once. The same for all routers: what the "
+        "speaker has counts for all.",
         ge=1,
     )
     rooms_remembered: int = variable(
         65_536,
-        "Rooms without members whose position one shard keeps; a room forgotten begins anew. The same for all routers, as above.",
+        "Rooms without members whose position one shard keeps; a room forgotten begins anew. The same for "
+        "all routers, as above.",
         ge=1,
     )
     ring_bytes: int = variable(
         16_777_216,
-        "Bytes of what one shard's gateways are sent that are kept for those that lag; who lags more joins its rooms again.",
+        "Bytes of what one shard's gateways are sent that are kept for those that lag; who lags more joins "
+        "its rooms again.",
         ge=262_144,
     )
     room_history_bytes: int = variable(
@@ -83,17 +96,21 @@ class MemorySettings(Settings):
     )
     history_bytes: int = variable(
         33_554_432,
-        "Memory for the messages that are kept of all rooms of one shard, in bytes; the oldest of the largest go.",
+        "Memory for the messages that are kept of all rooms of one shard, in bytes; the oldest of the "
+        "largest go.",
         ge=1_024,
     )
     history_floor_ms: int = variable(
         10_000,
-        "Messages younger than this are kept whatever the namespace's history says (unless it is off), within the bytes; 0: none.",
+        "Messages younger than this are kept whatever the namespace's history says (unless it is off), "
+        "within the bytes; 0: none.",
         ge=0,
         le=300_000,
     )
     checkpoint_bytes: int = variable(
-        2_097_152, "Bytes of a shard's log from one checkpoint to the next, or as many as the last one took.", ge=65_536
+        2_097_152,
+        "Bytes of a shard's log from one checkpoint to the next, or as many as the last one took.",
+        ge=65_536,
     )
     checkpoint_s: int = variable(
         60,
@@ -114,13 +131,15 @@ class TakeoverSettings(Settings):
         ge=50,
         le=120_000,
     )
-    # A killed router is mostly known without it, since nobody is behind its inbox any more. It is the silence after one that stands still. Who is
-    # taken for dead and lives has another speak besides it for a while, which does no harm and costs some work.
+    # A killed router is mostly known without it, since nobody is behind its inbox any more. It is the silence
+    # after one that stands still. Who is taken for dead and lives has another speak besides it for a while,
+    # which does no harm and costs some work.
     peer_lease_ms: int = variable(2_500, "How long a router lives without a heartbeat.", ge=50, le=120_000)
     announce_ms: int = variable(500, "How often the router tells the others that it lives.", ge=10, le=10_000)
     listen_ms: int = variable(
         1_500,
-        "How long a new router listens to heartbeats before it speaks for a shard; more than WARREN_GATEWAY_ANNOUNCE_MS.",
+        "How long a new router listens to heartbeats before it speaks for a shard; more than "
+        "WARREN_GATEWAY_ANNOUNCE_MS.",
         ge=0,
         le=60_000,
     )
@@ -142,7 +161,8 @@ class RouterSettings(Settings):
 
     id: str = variable(
         "",
-        "What the router's id begins with (a pod's name); a random end makes it new for every life. Empty: all random.",
+        "What the router's id begins with (a pod's name); a random end makes it new for every life. Empty: "
+        "all random.",
         pattern=r"^[A-Za-z0-9\-]{0,48}$",
     )
     bus: BusSettings = BusSettings()
@@ -154,7 +174,8 @@ class RouterSettings(Settings):
     namespaces: NamespaceSettings = NamespaceSettings()
     events: CommaList = variable(
         ("client", "room"),
-        "What backends are told on the topic exchange: client, room, message (doubles a busy room's load); - for nothing.",
+        "What backends are told on the topic exchange: client, room, message (doubles a busy room's load); "
+        "- for nothing.",
     )
 
     @model_validator(mode="after")
@@ -162,7 +183,9 @@ class RouterSettings(Settings):
         if self.bus.broker_log_bytes < 2 * self.memory.history_bytes:
             raise ValueError("WARREN_BROKER_LOG_BYTES must be at least twice WARREN_ROUTER_HISTORY_BYTES")
         if self.bus.broker_log_bytes < 4 * self.memory.checkpoint_bytes:
-            raise ValueError("WARREN_BROKER_LOG_BYTES must be at least four times WARREN_ROUTER_CHECKPOINT_BYTES")
+            raise ValueError(
+                "WARREN_BROKER_LOG_BYTES must be at least four times WARREN_ROUTER_CHECKPOINT_BYTES"
+            )
         return self
 
     @field_validator("events")

@@ -90,7 +90,9 @@ def test_the_same_bytes_go_again_until_they_are_confirmed():
 
 
 def test_what_was_given_up_leaves_its_batch_under_a_new_number():
-    """Nobody knows whether the failed one is in the log, so its number is not used again; the rest goes before what came later."""
+    """Nobody knows whether the failed one is in the log, so its number is not used again; the rest goes
+    before what came later.
+    """
     a, b = message("a"), message("b")
     numbers = begun(a, b, join("j"))
     failed = numbers.next()
@@ -190,7 +192,9 @@ def test_what_was_given_up_before_it_was_sent_goes_at_once():
 
 
 def test_a_life_that_is_over_begins_anew_with_what_did_not_count():
-    """What counted is done with; messages and leaves that are answered go again in their order behind the new Hello, joins don't."""
+    """What counted is done with; messages and leaves that are answered go again in their order behind the new
+    Hello, joins don't.
+    """
     a, b, c, d = (message(name) for name in "abcd")
     numbers = begun(a, join("j1"))
     send(numbers)
@@ -259,7 +263,9 @@ def test_whose_answer_is_awaited_is_kept_and_charged_until_it_comes():
 
 
 def test_what_has_counted_goes_again_where_its_answer_may_be_lost():
-    """Behind what waits, as a new batch; what is not counted is not touched, since its answer is still to come."""
+    """Behind what waits, as a new batch; what is not counted is not touched, since its answer is still to
+    come.
+    """
     entries = [message(name, awaited=True) for name in "ab"]
     numbers = begun(entries[0])
     send(numbers)

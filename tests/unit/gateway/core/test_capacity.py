@@ -14,7 +14,14 @@ def test_a_pod_is_full_before_it_has_to_refuse():
 def test_a_full_pod_is_not_free_again_for_one_who_left():
     """It stays full until it has five points less, and is full again only at the share itself."""
     load = Capacity(1_000, 90)
-    assert [load.full(count) for count in (900, 899, 851, 850, 899, 900)] == [True, True, True, False, False, True]
+    assert [load.full(count) for count in (900, 899, 851, 850, 899, 900)] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_it_can_be_switched_off():

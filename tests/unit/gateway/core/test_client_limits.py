@@ -38,7 +38,9 @@ def test_a_refused_message_costs_nothing():
     st.lists(st.integers(0, 400), max_size=60),
     st.sampled_from([0.0, 12_345.678, 3e6]),
 )
-def test_who_waits_as_told_is_let_in_and_no_window_holds_more_than_burst_and_refill(count, per_ms, steps, start):
+def test_who_waits_as_told_is_let_in_and_no_window_holds_more_than_burst_and_refill(
+    count, per_ms, steps, start
+):
     """The wait is enough, and it is never more than one interval."""
     bucket = TokenBucket(count, per_ms)
     now_ms, taken = 0, []
@@ -65,7 +67,9 @@ def test_messages_at_exactly_the_rate_pass_for_ever(now):
 
 
 def test_a_message_counts_when_it_may_have_come():
-    """Ten that came within two seconds pass however late they are handled; the eleventh found no place in that time."""
+    """Ten that came within two seconds pass however late they are handled; the eleventh found no place in
+    that time.
+    """
     bucket = TokenBucket(5, 1_000)
     assert [bucket.take(102.0, 100.0) for _ in range(16)] == [0] * 15 + [200]
     assert bucket.take(102.2) == 0
@@ -83,7 +87,9 @@ def test_who_waits_for_nothing_gets_nothing_for_a_bound_in_the_future():
     st.lists(st.tuples(st.integers(0, 300), st.integers(0, 3_000)), max_size=60),
 )
 def test_a_late_gateway_refuses_no_fair_client_and_gives_a_flooder_no_more_than_the_rate(count, came):
-    """What was sent at the allowed pace is taken however late it is handled, and nobody gets more than burst and refill until now."""
+    """What was sent at the allowed pace is taken however late it is handled, and nobody gets more than burst
+    and refill until now.
+    """
     interval = 1 / count
     fair, flooder, sent, handled, taken = TokenBucket(count, 1_000), TokenBucket(count, 1_000), 0.0, 0.0, 0
     for early_ms, late_ms in came:
@@ -104,7 +110,11 @@ def test_a_namespace_with_a_limit_of_its_own_counts_apart():
     assert limits.take(ticker, 0.0) is None
     excess = limits.take(ticker, 0.0)
     assert excess is not None
-    assert (excess.limit.policy, excess.wait_ms, excess.says) == ("reject", 500, "More than 2 messages in 1000 ms")
+    assert (excess.limit.policy, excess.wait_ms, excess.says) == (
+        "reject",
+        500,
+        "More than 2 messages in 1000 ms",
+    )
     assert limits.take(RoomPolicy(), 0.0) is None
     assert limits.take(None, 0.0) is not None
 

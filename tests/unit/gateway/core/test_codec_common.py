@@ -10,7 +10,9 @@ from warren.errors import ErrorCode, ProtocolError
 
 
 def test_a_traceparent_is_cut_to_its_fixed_part():
-    """What a later version of the standard appends is nothing to us, and no client can make us carry a long one."""
+    """What a later version of the standard appends is nothing to us, and no client can make us carry a long
+    one.
+    """
     first = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     assert checked(Fields("CHAT", traceparent=first + "-more" * 1_000), b"1", False).traceparent == first
 
@@ -28,7 +30,9 @@ def test_a_traceparent_is_cut_to_its_fixed_part():
     ],
 )
 def test_an_id_out_of_the_rule_is_refused_and_told_where_it_can_be(name, ref):
-    """The sender has to know which of its messages it was; what is very long, or no UTF-8, is not repeated."""
+    """The sender has to know which of its messages it was; what is very long, or no UTF-8, is not
+    repeated.
+    """
     with pytest.raises(ProtocolError) as caught:
         ref_of(Fields("CHAT", id=name))
     assert (caught.value.code, caught.value.ref) == (ErrorCode.INVALID_MESSAGE, ref)
@@ -49,7 +53,9 @@ def test_a_refused_object_with_nothing_wrong_in_it_is_still_refused():
     assert (caught.value.code, caught.value.ref) == (ErrorCode.INVALID_FORMAT, "7")
 
 
-@pytest.mark.parametrize("name", [name for name in Fields.__struct_fields__ if name not in ("payload", "type")])
+@pytest.mark.parametrize(
+    "name", [name for name in Fields.__struct_fields__ if name not in ("payload", "type")]
+)
 def test_each_field_of_a_wrong_kind_is_named(name):
     """No field that the parser checks lacks its explanation."""
     with pytest.raises(ProtocolError) as caught:
@@ -73,9 +79,13 @@ def test_each_server_message_has_a_type_and_can_be_encoded(kind):
     """No struct is forgotten in the maps."""
     made = msgspec.convert(
         {
-            field.name: {"int": 1, "str": "x", "bytes": b"1", "bool": True, "ErrorCode": ErrorCode.INTERNAL}.get(
-                str(field.type).partition(" ")[0], ()
-            )
+            field.name: {
+                "int": 1,
+                "str": "x",
+                "bytes": b"1",
+                "bool": True,
+                "ErrorCode": ErrorCode.INTERNAL,
+            }.get(str(field.type).partition(" ")[0], ())
             for field in msgspec.structs.fields(kind)
             if field.required
         },

@@ -1,4 +1,6 @@
-"""refusals: what is wrong with a frame, and the id it was sent under, also where no parser reads the frame."""
+"""refusals: what is wrong with a frame, and the id it was sent under, also where no parser reads
+the frame.
+"""
 
 import json
 
@@ -18,7 +20,8 @@ CUT = st.sampled_from(["ab\ud83d", "\ude00", ["\ud83d", {"id": "8"}], {"\ud83d":
 OTHERS = st.recursive(
     st.none() | st.integers() | st.text(alphabet='[]{}"\\:id,', max_size=8),
     lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "x", '"id":']), inner, max_size=3)
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["id", "x", '"id":']), inner, max_size=3)
     ),
     max_leaves=6,
 )
@@ -34,7 +37,9 @@ def refusal(refuse, data):
 def test_the_id_of_a_message_with_half_an_emoji_is_found(name, cut, other, order, escaped):
     """Wherever it stands, and whatever else is called id."""
     document = {"type": "CHAT", "id": name, "payload": [other, cut, other], "x": other}
-    text = json.dumps({field: document[field] for field in order}, ensure_ascii=escaped, indent=None if escaped else 1)
+    text = json.dumps(
+        {field: document[field] for field in order}, ensure_ascii=escaped, indent=None if escaped else 1
+    )
     error = refusal(refuse_json, text if escaped else text.encode("utf-8", "surrogatepass"))
     assert (error.code, error.ref) == (ErrorCode.INVALID_FORMAT, name)
 
@@ -163,7 +168,19 @@ def test_what_lies_behind_very_many_values_is_not_found():
 
 
 @pytest.mark.parametrize(
-    "unit", [b'"id":"7",', b'"id",', b'{"id":"8"},', b'"\\"id\\"",', b"[", b'"', b"\\", b'"id":"', b'\\"', b"\\ud83d"]
+    "unit",
+    [
+        b'"id":"7",',
+        b'"id",',
+        b'{"id":"8"},',
+        b'"\\"id\\"",',
+        b"[",
+        b'"',
+        b"\\",
+        b'"id":"',
+        b'\\"',
+        b"\\ud83d",
+    ],
 )
 def test_looking_for_an_id_takes_linear_time(unit):
     """However many things look like one."""
@@ -175,7 +192,9 @@ def test_looking_for_an_id_takes_linear_time(unit):
 @pytest.mark.parametrize("end", ['"room":5}', "garbage"])
 def test_saying_what_is_wrong_builds_nothing_of_the_payload(end):
     """It is stepped over by the parser."""
-    small, large = ('{"type":"CHAT","id":"7","payload":[' + "[]," * size + "[]]," + end for size in (20_000, 40_000))
+    small, large = (
+        '{"type":"CHAT","id":"7","payload":[' + "[]," * size + "[]]," + end for size in (20_000, 40_000)
+    )
     assert lines(lambda: refusal(refuse_json, large)) == lines(lambda: refusal(refuse_json, small))
     parser = msgspec.json.Decoder(msgspec.Raw)
     whole = large[: -len(end)] + '"a":1}'
@@ -197,4 +216,8 @@ def test_a_field_of_a_wrong_kind_is_named_in_both_spellings(refuse):
     for value in (5, True, [], {}, 1.5):
         document = {"type": "CHAT", "id": "a\nb", "room": value}
         error = refusal(refuse, json.dumps(document) if refuse is refuse_json else packed(document))
-        assert (error.code, error.message, error.ref) == (ErrorCode.INVALID_MESSAGE, "room: must be text", "a\nb")
+        assert (error.code, error.message, error.ref) == (
+            ErrorCode.INVALID_MESSAGE,
+            "room: must be text",
+            "a\nb",
+        )

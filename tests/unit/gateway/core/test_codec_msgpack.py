@@ -1,4 +1,6 @@
-"""codec_msgpack: the same messages as MessagePack maps; binary payloads as they are, all others JSON inside Warren."""
+"""codec_msgpack: the same messages as MessagePack maps; binary payloads as they are, all others JSON inside
+Warren.
+"""
 
 import json
 import math
@@ -21,11 +23,25 @@ SERVER = vectors("server")
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text() | st.integers(0, 9), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text() | st.integers(0, 9), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 FIELDS = st.sampled_from(
-    ["type", "payload", "room", "id", "version", "encoding", "key", "include_sender", "traceparent", "timestamp", "x"]
+    [
+        "type",
+        "payload",
+        "room",
+        "id",
+        "version",
+        "encoding",
+        "key",
+        "include_sender",
+        "traceparent",
+        "timestamp",
+        "x",
+    ]
 )
 
 
@@ -120,7 +136,9 @@ def test_both_spellings_say_the_same(vector):
     assert packed == text
 
 
-@pytest.mark.parametrize("payload", [b"123456789012345678901234567890", b"1e999", b"[" * 100_000 + b"]" * 100_000])
+@pytest.mark.parametrize(
+    "payload", [b"123456789012345678901234567890", b"1e999", b"[" * 100_000 + b"]" * 100_000]
+)
 def test_json_that_messagepack_cannot_hold_goes_out_as_its_text(payload):
     """Nothing is lost and nothing raises: the encoding says that the payload is JSON text."""
     found = msgspec.msgpack.decode(codec_msgpack.encode_delivery(Deliver("r", "e", 1, "n", payload, 5_000)))

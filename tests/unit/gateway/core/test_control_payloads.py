@@ -53,7 +53,8 @@ def test_a_token_is_taken_out():
 
 
 @pytest.mark.parametrize(
-    "payload", [b"null", b"{}", b'{"token":""}', b'{"token":5}', b'"secret"', b'{"token":"' + b"secret" * 5_000 + b'"}']
+    "payload",
+    [b"null", b"{}", b'{"token":""}', b'{"token":5}', b'"secret"', b'{"token":"' + b"secret" * 5_000 + b'"}'],
 )
 def test_an_auth_without_a_token_is_refused_without_repeating_it(payload):
     """No error text holds what was sent."""

@@ -4,11 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.error_rate_limit import ANSWERS, ANSWERS_PER_MS, CALM_S, HOLD_MAX_S, PATIENCE_S, ErrorRateLimit
+from gateway.core.error_rate_limit import (
+    ANSWERS,
+    ANSWERS_PER_MS,
+    CALM_S,
+    HOLD_MAX_S,
+    PATIENCE_S,
+    ErrorRateLimit,
+)
 
 
 def test_a_few_are_answered_at_once_and_then_each_is_waited_for():
-    """The wait is what the answers' own pace asks for, or the time until something else would not be refused again, if longer."""
+    """The wait is what the answers' own pace asks for, or the time until something else would not be refused
+    again, if longer.
+    """
     patience = ErrorRateLimit()
     assert [patience.refused(100.0, 0.2) for _ in range(ANSWERS)] == [0.0] * ANSWERS
     assert patience.refused(100.0, 0.0) == pytest.approx(ANSWERS_PER_MS / ANSWERS / 1_000)
@@ -35,7 +44,9 @@ def test_who_goes_on_for_long_is_closed_and_who_was_calm_begins_anew():
 
 @given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 5_000)), max_size=200))
 def test_no_flood_gets_more_answers_than_the_pace_and_the_first_few(steps):
-    """A client that waits exactly as long as it is held back, and sends at once again, gets at most two answers for each place."""
+    """A client that waits exactly as long as it is held back, and sends at once again, gets at most two
+    answers for each place.
+    """
     patience, now = ErrorRateLimit(), 0.0
     for answers, (pause_ms, wait_ms) in enumerate(steps, 1):
         now += pause_ms / 1_000

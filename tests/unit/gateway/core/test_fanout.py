@@ -1,4 +1,6 @@
-"""spreading: who gets what of a room's messages, in the small; the whole is tested with the hub, against a model."""
+"""spreading: who gets what of a room's messages, in the small; the whole is tested with the hub, against a
+model.
+"""
 
 from gateway.core.fanout import Fanout
 from gateway.core.frame_batch import Delivered, Gap, Member
@@ -62,7 +64,9 @@ def test_who_is_apart_gets_only_what_is_not_numbered():
 def test_a_message_that_does_not_follow_leaves_all_members_behind():
     """What came before it they get; the gap is told, and repeats are none."""
     rig = Rig()
-    result = rig.run(message(10), message(11, conn="a"), message(14), message(15), message(3, "f"), message(0))
+    result = rig.run(
+        message(10), message(11, conn="a"), message(14), message(15), message(3, "f"), message(0)
+    )
     assert (result.recipients, result.repeats) == ([0, 2, 0, 0, 0, 3], 1)
     assert result.gaps == [
         Gap("r", Position("e", 11), Position("e", 14)),

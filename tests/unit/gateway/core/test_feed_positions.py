@@ -1,4 +1,6 @@
-"""FeedPositions: repeat, next or gap. That all schedules come out right is in tests/model/test_feed_chains.py."""
+"""FeedPositions: repeat, next or gap. That all schedules come out right is in
+tests/model/test_feed_chains.py.
+"""
 
 import pytest
 
@@ -46,7 +48,8 @@ def test_a_life_begins_with_the_feed_that_has_nothing_before_it():
     [
         ((5, 2), (7, 1), Verdict(Kind.APPLY, (ack("b"), ack("c")), 7), (7, 1)),  # next
         ((4, 9), (7, 1), Verdict(Kind.APPLY, (ack("b"), ack("c")), 7), (7, 1)),  # in part a repeat
-        (None, (7, 1), Verdict(Kind.APPLY, (ack("b"), ack("c")), 7), (7, 1)),  # likewise, from the very beginning
+        # likewise, from the very beginning
+        (None, (7, 1), Verdict(Kind.APPLY, (ack("b"), ack("c")), 7), (7, 1)),
         ((5, 2), (5, 2), Verdict(Kind.REPEAT, (), 7), (5, 2)),  # an empty one
         ((4, 1), (5, 1), Verdict(Kind.REPEAT, (), 7), (5, 2)),
         ((5, 3), (7, 1), Verdict(Kind.GAP), (5, 2)),  # the item (5, 3) is missing

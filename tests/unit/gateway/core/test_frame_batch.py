@@ -103,7 +103,10 @@ def test_who_is_behind_in_a_room_of_latest_only_has_the_latest_of_each_key():
     for run in ([ticker(1, "a"), ticker(2, "b")], [ticker(3, "a")], [ticker(4)]):
         FrameBatch(run, "latest_only").put([behind], result)
     told, _, *rest = behind.outbox.take(10_000)
-    assert (told, rest) == (b"r 1 1", [one.bytes(JSON) for one in (ticker(2, "b"), ticker(3, "a"), ticker(4))])
+    assert (told, rest) == (
+        b"r 1 1",
+        [one.bytes(JSON) for one in (ticker(2, "b"), ticker(3, "a"), ticker(4))],
+    )
     assert behind.outbox.replaced == 1
 
 

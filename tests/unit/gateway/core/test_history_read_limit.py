@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.history_read_limit import AGAIN_S, DEBT_S, ESTIMATE_BYTES, HistoryReadLimit, ReadLimits, everyones
+from gateway.core.history_read_limit import (
+    AGAIN_S,
+    DEBT_S,
+    ESTIMATE_BYTES,
+    HistoryReadLimit,
+    ReadLimits,
+    everyones,
+)
 from gateway.core.work_rate_limit import WorkRateLimit
 from warren.envelope import HistoryQuery, Join
 from warren.position import Position
@@ -38,7 +45,9 @@ def test_an_answer_costs_its_bytes_and_a_question_only_until_it_is_answered():
 
 
 def test_questions_that_are_not_answered_yet_are_counted_by_an_estimate():
-    """So many at once, however large their answers turn out to be; an answer that nobody waited for gives nothing back."""
+    """So many at once, however large their answers turn out to be; an answer that nobody waited for gives
+    nothing back.
+    """
     reads = HistoryReadLimit(LIMITS, WorkRateLimit(1 << 30, 1 << 30))
     for number in range(4 * MIB // ESTIMATE_BYTES):
         reads.asked(join(f"q{number}"), 0.0)
@@ -53,7 +62,9 @@ def test_questions_that_are_not_answered_yet_are_counted_by_an_estimate():
 
 
 def test_who_asks_for_a_room_again_waits_for_the_answer_but_not_for_ever():
-    """One that asks for the same again and again has two answers under way at most, however large they are."""
+    """One that asks for the same again and again has two answers under way at most, however large
+    they are.
+    """
     reads = HistoryReadLimit(LIMITS, WorkRateLimit(1 << 30, 1 << 30))
     reads.asked(page("q1", "busy"), 10.0)
     reads.asked(page("q2", "other"), 10.0)
@@ -115,7 +126,9 @@ def test_a_connection_that_ends_gives_back_what_was_kept_for_its_questions():
 
 
 def test_one_id_in_two_rooms_is_two_questions():
-    """Each answer gives back what its question reserved; a refusal, which names no room, that of one of them."""
+    """Each answer gives back what its question reserved; a refusal, which names no room, that of
+    one of them.
+    """
     everyone = WorkRateLimit(8 * MIB, MIB)
     reads = HistoryReadLimit(LIMITS, everyone)
     for room in ("a", "b", "c"):
@@ -131,7 +144,9 @@ def test_one_id_in_two_rooms_is_two_questions():
 
 
 def test_who_has_read_much_waits_for_everyones_debt_only_so_long():
-    """However many come back at once and ask for little each: they are served, and it is over some seconds later."""
+    """However many come back at once and ask for little each: they are served, and it is over some seconds
+    later.
+    """
     everyone = everyones(MIB)
     for number in range(10_000):
         HistoryReadLimit(LIMITS, everyone).asked(join(f"q{number}"), 0.0)

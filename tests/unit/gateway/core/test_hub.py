@@ -49,7 +49,10 @@ def test_members_get_a_message_and_its_sender_does_not():
     result = hub.deliver([message(11, conn="g~1")], 0)
     assert result.recipients == [2]
     assert [member.id for member in result.woken] == ["g~2", "g~3"]
-    assert [taken(hub, conn) for conn in ("g~1", "g~2", "g~3")] == [b"", *[spelled(message(11, conn="g~1"))] * 2]
+    assert [taken(hub, conn) for conn in ("g~1", "g~2", "g~3")] == [
+        b"",
+        *[spelled(message(11, conn="g~1"))] * 2,
+    ]
 
 
 def test_the_sender_gets_its_own_message_where_it_says_so():
@@ -103,7 +106,9 @@ def test_a_repeat_is_dropped():
 
 
 def test_what_does_not_follow_leaves_members_where_they_are():
-    """The gap names both ends; what comes behind it passes them by until they have been given what lies between."""
+    """The gap names both ends; what comes behind it passes them by until they have been given what lies
+    between.
+    """
     hub = hub_with("g~1", "g~2")
     result = hub.deliver([message(11), message(14), message(15)], 0)
     assert result.gaps == [Gap("r", Position("e", 11), Position("e", 14))]
@@ -202,9 +207,13 @@ def test_a_connections_address_reaches_that_connection_alone():
 
 
 def test_everyones_address_reaches_all_connections_once():
-    """Numbered: the first position is taken as it comes, repeats are dropped, and what does not follow leaves everyone behind."""
+    """Numbered: the first position is taken as it comes, repeats are dropped, and what does not follow leaves
+    everyone behind.
+    """
     hub = hub_with("g~1", "g~2")
-    result = hub.deliver([message(7, room="*"), message(7, room="*"), message(8, room="*"), message(10, room="*")], 0)
+    result = hub.deliver(
+        [message(7, room="*"), message(7, room="*"), message(8, room="*"), message(10, room="*")], 0
+    )
     assert (result.recipients, result.repeats) == ([2, 0, 2, 0], 1)
     assert result.gaps == [Gap("*", Position("e", 8), Position("e", 10))]
     hub.add(Member("g~3", "u", JSON, Outbox(LIMITS)))
@@ -226,7 +235,9 @@ def test_everyones_position_is_taken_as_it_comes_while_nobody_is_here():
 
 
 def test_everyones_room_goes_on_from_where_the_chain_says_it_stands():
-    """Who is here lacks what lies between; nothing is lacking at the first position, nor at what has come, nor while nobody is here."""
+    """Who is here lacks what lies between; nothing is lacking at the first position, nor at what has come,
+    nor while nobody is here.
+    """
     hub = hub_with("g~1")
     assert hub.everyone_at(Position("e", 7)) is None
     assert hub.deliver([message(8, room="*")], 0).recipients == [1]
@@ -303,7 +314,9 @@ ROOMS = st.sampled_from(["a", "b"])
 
 
 class AgainstOneByOne(RuleBasedStateMachine):
-    """A hub, and a model that hands each message to each connection one by one: N to whoever stands at N-1."""
+    """A hub, and a model that hands each message to each connection one by one: N to whoever
+    stands at N-1.
+    """
 
     def __init__(self):
         super().__init__()
@@ -335,7 +348,12 @@ class AgainstOneByOne(RuleBasedStateMachine):
         assert self.hub.leave(room, conn) == (conn in self.stands[room])
         self._out(room, conn)
 
-    @rule(conn=CONNS, room=ROOMS, ahead=st.sampled_from([0, 0, 0, 2, -1]), epoch=st.sampled_from(["", "", "e", "f"]))
+    @rule(
+        conn=CONNS,
+        room=ROOMS,
+        ahead=st.sampled_from([0, 0, 0, 2, -1]),
+        epoch=st.sampled_from(["", "", "e", "f"]),
+    )
     def enter(self, conn, room, ahead, epoch):
         if conn not in self.got:
             return
@@ -358,7 +376,9 @@ class AgainstOneByOne(RuleBasedStateMachine):
     @rule(
         room=ROOMS,
         steps=st.lists(
-            st.tuples(st.sampled_from([1, 1, 1, -1, 0, 3]), CONNS, st.booleans(), st.booleans(), st.booleans()),
+            st.tuples(
+                st.sampled_from([1, 1, 1, -1, 0, 3]), CONNS, st.booleans(), st.booleans(), st.booleans()
+            ),
             min_size=1,
             max_size=6,
         ),
@@ -432,7 +452,9 @@ class AgainstOneByOne(RuleBasedStateMachine):
                     apart[conn] = self.hub.standing(room, conn)
             assert dict(self.hub.apart(room)) == apart
         for conn in self.got:
-            assert set(self.hub.rooms_of(conn)) == {room for room, members in self.stands.items() if conn in members}
+            assert set(self.hub.rooms_of(conn)) == {
+                room for room, members in self.stands.items() if conn in members
+            }
         assert self.hub.rooms == sum(1 for members in self.stands.values() if members)
 
     def _out(self, room, conn):

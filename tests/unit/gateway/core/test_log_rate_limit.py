@@ -23,7 +23,9 @@ def test_causes_do_not_wait_for_each_other():
 
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.floats(0, 20)), max_size=200))
 def test_lines_are_bounded_and_nothing_is_forgotten(came: list[tuple[str, float]]):
-    """In any time of the length there are at most as many lines as causes are kept, and every coming is in a line or still counted."""
+    """In any time of the length there are at most as many lines as causes are kept, and every coming is in a
+    line or still counted.
+    """
     seldom, now, lines, told = LogRateLimit(60.0, 3), 0.0, [], 0
     for cause, after in came:
         now += after

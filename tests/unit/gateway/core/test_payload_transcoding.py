@@ -1,4 +1,6 @@
-"""transcoding: payloads between MessagePack and JSON; exact, and at a cost that is linear whatever they hold."""
+"""transcoding: payloads between MessagePack and JSON; exact, and at a cost that is linear
+whatever they hold.
+"""
 
 import gc
 import json
@@ -62,7 +64,9 @@ def is_fit(value):
 
 @given(shapes())
 def test_a_value_is_taken_exactly_where_a_walk_through_it_finds_nothing_wrong(value):
-    """No deeper than MAX_DEPTH, each number finite, each key text, no bin: judged by the parser as by hand."""
+    """No deeper than MAX_DEPTH, each number finite, each key text, no bin: judged by the parser
+    as by hand.
+    """
     try:
         text = to_json(packed(value))
     except Unfit:
@@ -122,7 +126,9 @@ def test_a_bin_is_told_from_all_else():
 
 
 def wide_at(levels, count):
-    """Return a payload with so many numbers on each of these levels, counted from 1, and next to nothing besides."""
+    """Return a payload with so many numbers on each of these levels, counted from 1, and next to nothing
+    besides.
+    """
     value: list[object] = []
     for level in range(max(levels), 0, -1):
         value = ([1] * count if level in levels else []) + ([value] if value else [])
@@ -132,7 +138,9 @@ def wide_at(levels, count):
 @pytest.mark.parametrize("unit", [[[[1]]], [[1]], [], {"a": {"b": 1}}], ids=repr)
 @pytest.mark.parametrize("level", range(1, 4 * LEVELS))
 def test_no_level_of_a_payload_is_too_wide(level, unit):
-    """Wherever the edges of blocks lie: what is short and deep by a level or two is taken just below any level."""
+    """Wherever the edges of blocks lie: what is short and deep by a level or two is taken just below any
+    level.
+    """
     value: list[object] = [unit] * 20_000
     for _ in range(level):
         value = [value]
@@ -201,7 +209,9 @@ def test_twice_the_payload_takes_twice_the_time(unit):
 @pytest.mark.parametrize("unit", [unit for name, unit in UNITS.items() if "towers" not in name])
 @pytest.mark.parametrize("end", [b"", b"\xcb\x7f\xf8" + bytes(6), b"\xc4\x00", b"\x81\x01\x01"])
 def test_a_payload_is_judged_without_a_step_of_python_for_each_value(unit, end):
-    """Also one whose last value is the one that is wrong: twice as many fine ones before it are not a line more."""
+    """Also one whose last value is the one that is wrong: twice as many fine ones before it are not a line
+    more.
+    """
     small, large = (b"\x92" + array(unit, size) + (end or b"\xc0") for size in (20_000, 40_000))
     assert lines(lambda: outcome(large)) == lines(lambda: outcome(small))
 
@@ -232,7 +242,9 @@ def test_keys_that_a_client_chose_so_that_they_collide_are_refused_unhashed():
     "number", ["1e308", "4.9e-324", "2.2250738585072011e-308", "9007199254740993.0000000000000001"]
 )
 def test_no_number_takes_much_longer_than_another(number):
-    """Those that are hard to round are read as quickly, byte by byte, on the way to those who read MessagePack."""
+    """Those that are hard to round are read as quickly, byte by byte, on the way to those who read
+    MessagePack.
+    """
     plain, hard = (f"[{','.join([one] * (100_000 // (len(one) + 1)))}]".encode() for one in ("1.5", number))
     assert times(lambda: to_msgpack(hard), lambda: to_msgpack(plain)) <= 5
 

@@ -44,7 +44,9 @@ def code(check, *args) -> ErrorCode | None:
     ],
 )
 def test_joining(identity, room, expected):
-    """A token with patterns is bound by them, one without by the namespace; reserved names are nobody's to say."""
+    """A token with patterns is bound by them, one without by the namespace; reserved names are nobody's to
+    say.
+    """
     assert code(check_join, identity, NAMESPACES, room) is expected
 
 

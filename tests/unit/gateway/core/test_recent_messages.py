@@ -78,7 +78,9 @@ def test_since_gives_nothing_that_it_has_not():
 
 
 def test_what_is_older_than_the_age_is_not_given_to_who_comes_back():
-    """At its full age a message is given still, one microsecond later it is not; a member since before is given it."""
+    """At its full age a message is given still, one microsecond later it is not; a member since before is
+    given it.
+    """
     recent = make()
     recent.put(message(1, at_us=0))
     recent.put(message(2, at_us=5 * S))
@@ -259,7 +261,9 @@ def test_silent_rooms_are_looked_at_in_turn_for_what_has_aged():
 
 
 class AgainstList(RuleBasedStateMachine):
-    """The model is a list of all that was ever said in a room, and what a router tells that keeps the last ``count`` of it and no bytes' bound."""
+    """The model is a list of all that was ever said in a room, and what a router tells that keeps the last
+    ``count`` of it and no bytes' bound.
+    """
 
     @initialize(count=st.integers(1, 6), room_units=st.integers(1, 9), all_units=st.integers(4, 30))
     def begin(self, count, room_units, all_units):
@@ -338,7 +342,9 @@ class AgainstList(RuleBasedStateMachine):
         total = 0
         for room, said in self.said.items():
             count = 0  # how many of the last are kept
-            while said and self.recent.between(room, Position(said[-1].epoch, len(said) - count - 1), len(said)):
+            while said and self.recent.between(
+                room, Position(said[-1].epoch, len(said) - count - 1), len(said)
+            ):
                 count += 1
             size = sum(map(kept_bytes, said[len(said) - count :])) + ROOM_BYTES * bool(count)
             assert size <= self.room_bytes
@@ -351,7 +357,9 @@ TestRecentMessagesAgainstList = AgainstList.TestCase
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 400)), max_size=60))
 def test_relief_takes_the_oldest_and_leaves_the_end_of_every_memory(script):
-    """Whatever the sizes, all rooms together keep their bound, and what is kept of each ends at its last message."""
+    """Whatever the sizes, all rooms together keep their bound, and what is kept of each ends at its last
+    message.
+    """
     recent = make(all_bytes=6_000)
     last = dict.fromkeys("abcdef", 0)
     for room, size in script:

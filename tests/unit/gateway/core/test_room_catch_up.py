@@ -35,9 +35,13 @@ def messages(first: int, last: int, epoch: str = "e") -> tuple[Deliver, ...]:
     return tuple(message(seq, epoch=epoch) for seq in range(first, last + 1))
 
 
-def joined(conn: str, position: Position, missed: int | None = None, ref: str | None = None, room: str = "r") -> Tell:
+def joined(
+    conn: str, position: Position, missed: int | None = None, ref: str | None = None, room: str = "r"
+) -> Tell:
     """Return what tells a member where it stands; ``missed`` None: it is told that there is a gap."""
-    return Tell(Joined(conn, room, position, missed is not None, missed or 0, f"ref {conn}" if ref is None else ref))
+    return Tell(
+        Joined(conn, room, position, missed is not None, missed or 0, f"ref {conn}" if ref is None else ref)
+    )
 
 
 class Gateway:
@@ -61,7 +65,9 @@ class Gateway:
 
     def enter(self, conn, position, since=None, ref=None, *, quiet=False, room="r", now=0.0):
         ref = f"ref {conn}" if ref is None else ref
-        return self.do(self.catch_up.entered(Entered(conn, room, position, ref, since), now, 5_000_000, quiet=quiet))
+        return self.do(
+            self.catch_up.entered(Entered(conn, room, position, ref, since), now, 5_000_000, quiet=quiet)
+        )
 
     def live(self, *seqs, epoch="e", room="r"):
         result = self.hub.deliver([message(seq, room, epoch) for seq in seqs], 0)
@@ -154,7 +160,9 @@ def test_a_storm_is_served_by_few_reads():
 
 
 def test_a_read_begins_where_the_lowest_stands_that_is_near():
-    """One that stands far below takes its own turn; nobody waits for ever behind those who come later and lower."""
+    """One that stands far below takes its own turn; nobody waits for ever behind those who come later and
+    lower.
+    """
     gateway = Gateway(*"abcd")
     read = asked(gateway.enter("a", at(900), at(800)))
     gateway.enter("b", at(900), at(700))
@@ -266,7 +274,9 @@ def test_a_connection_that_has_gone_enters_nothing():
 
 
 def test_who_asks_again_behind_an_open_join_is_answered_behind_it():
-    """Each JOIN once; a repeat of one that waits is no second one, and what is given begins at the last position."""
+    """Each JOIN once; a repeat of one that waits is no second one, and what is given begins at the last
+    position.
+    """
     gateway = Gateway("a")
     read = asked(gateway.enter("a", at(9), at(7), "1"))
     assert gateway.enter("a", at(9), at(7), "1") == []
@@ -275,7 +285,11 @@ def test_who_asks_again_behind_an_open_join_is_answered_behind_it():
     assert gateway.enter("a", at(9), None, "3") == []
     gateway.enter("a", at(9), at(6), "4")
     steps = gateway.page(read, messages(8, 9))
-    assert steps[:3] == [joined("a", at(7), 2, "1"), joined("a", at(8), 1, "2"), joined("a", at(9), None, "3")]
+    assert steps[:3] == [
+        joined("a", at(7), 2, "1"),
+        joined("a", at(8), 1, "2"),
+        joined("a", at(9), None, "3"),
+    ]
     assert asked(steps).after == 6
     assert gateway.page(asked(steps), messages(7, 9)) == [
         joined("a", at(6), 3, "4"),
@@ -368,7 +382,9 @@ CONNS = "abc"
 
 
 class Promise(RuleBasedStateMachine):
-    """A room's log, a router that keeps the last few of it and loses pages, and clients that keep count of what they are told."""
+    """A room's log, a router that keeps the last few of it and loses pages, and clients that keep count of
+    what they are told.
+    """
 
     @initialize(kept=st.integers(2, 9), room_messages=st.integers(1, 12))
     def begin(self, kept, room_messages):
@@ -398,7 +414,8 @@ class Promise(RuleBasedStateMachine):
             conn, since = self.open.pop(said.ref)
             assert conn == said.conn
             if said.recovered and said.ref[0] == "~":
-                return  # a session does not tell its client what that did not ask; it goes on from where it is
+                # a session does not tell its client what that did not ask; it goes on from where it is
+                return
             if said.recovered:
                 assert said.position == since
         else:
@@ -474,7 +491,9 @@ class Promise(RuleBasedStateMachine):
 
     @rule()
     def settle(self):
-        """Once all that is asked is answered, everybody has been told everything and stands where the room stands."""
+        """Once all that is asked is answered, everybody has been told everything and stands where the room
+        stands.
+        """
         for turn in range(1, 200):
             if not len(self.gateway.catch_up):
                 break

@@ -32,13 +32,17 @@ VALUES = st.recursive(
 )
 MESSAGES = st.fixed_dictionaries(
     {
-        "type": st.sampled_from(["CHAT", "TYPING", "own", "JOIN", "LEAVE", "HISTORY", "PING", "AUTH", "X", "ACK"])
+        "type": st.sampled_from(
+            ["CHAT", "TYPING", "own", "JOIN", "LEAVE", "HISTORY", "PING", "AUTH", "X", "ACK"]
+        )
         | VALUES
     },
     optional={
         "room": st.sampled_from(["a", "club:1", "ticker:1", "vip:1", "@ann", "*", "g~1", "", "ü"]) | VALUES,
         "payload": VALUES
-        | st.fixed_dictionaries({"since": st.fixed_dictionaries({"epoch": st.just("e"), "seq": st.integers()})})
+        | st.fixed_dictionaries(
+            {"since": st.fixed_dictionaries({"epoch": st.just("e"), "seq": st.integers()})}
+        )
         | st.fixed_dictionaries({"before": st.integers(), "limit": st.integers(-1, 200)})
         | st.just({"token": "x"}),
         "id": st.sampled_from(["1", "2", ""]) | VALUES,
@@ -48,7 +52,9 @@ MESSAGES = st.fixed_dictionaries(
 ROOMS = st.sampled_from(["a", "default", "club:1", "@ann"])
 REFS = st.sampled_from(["", "1", "2", "~1", "~2", "~3"])
 ANSWERS = (
-    st.builds(envelope.Joined, st.just("g~1"), ROOMS, st.just(POSITION), st.booleans(), st.integers(0, 3), REFS)
+    st.builds(
+        envelope.Joined, st.just("g~1"), ROOMS, st.just(POSITION), st.booleans(), st.integers(0, 3), REFS
+    )
     | st.builds(
         envelope.HistoryPage,
         st.just("g~1"),
@@ -70,14 +76,18 @@ STEPS = (
     | st.tuples(st.just("renew"), st.just(lambda room: True))
     | st.tuples(st.just("degraded"), st.booleans())
     | st.tuples(st.just("drain"), st.integers(0, 100))
-    | st.tuples(st.just("identify"), st.sampled_from([Identity("ann"), Identity("bob"), Identity("ann", (), ())]))
+    | st.tuples(
+        st.just("identify"), st.sampled_from([Identity("ann"), Identity("bob"), Identity("ann", (), ())])
+    )
 )
 
 
 @given(st.booleans(), st.lists(STEPS, max_size=30), st.booleans())
 @settings(deadline=None, max_examples=300)
 def test_nothing_raises_and_the_rules_hold(known, steps, msgpack):
-    """Every answer can be spelled and sent; rooms told as joined were held; an ERROR precedes each close, and nothing follows it."""
+    """Every answer can be spelled and sent; rooms told as joined were held; an ERROR precedes each close, and
+    nothing follows it.
+    """
     config = SessionConfig(rooms_max=4, rate=RateLimit(20, 1_000))
     session = Session("g~1", config, NAMESPACES, *((codec_msgpack,) if msgpack else ()))
     now, entered, ended, done = 100.0, set(), False, []

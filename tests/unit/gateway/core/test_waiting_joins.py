@@ -161,7 +161,9 @@ STEPS = st.lists(
 
 @given(STEPS)
 def test_the_log_ends_where_the_sessions_are(steps: list[tuple[str, ...]]):
-    """Whatever is asked and sent in whatever order: members are who is in a room, each JOIN that is awaited was sent, and a loop takes no place."""
+    """Whatever is asked and sent in whatever order: members are who is in a room, each JOIN that is awaited
+    was sent, and a loop takes no place.
+    """
     harness = Harness()
     for step, *what in steps:
         if step == "send":

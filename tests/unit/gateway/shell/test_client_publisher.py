@@ -32,7 +32,9 @@ def message() -> envelope.Publish:
 
 
 def test_an_unsampled_message_is_passed_on_as_it_is():
-    """Without sampling the very envelope goes on, no span is opened, and the client's own context does not leak into it."""
+    """Without sampling the very envelope goes on, no span is opened, and the client's own context does not
+    leak into it.
+    """
     tracing, spans = recording_tracing()
     for traces, parent in ((Tracing("gateway"), SAMPLED), (tracing, SAMPLED[:-1] + "0")):
         uplink, up = ListUplink(), message()
@@ -44,7 +46,9 @@ def test_an_unsampled_message_is_passed_on_as_it_is():
 
 
 def test_a_sampled_message_carries_the_context_of_its_sending():
-    """A sampled message has a receive span that ends at once and a publish span that the uplink ends; it carries the latter's context."""
+    """A sampled message has a receive span that ends at once and a publish span that the uplink ends; it
+    carries the latter's context.
+    """
     tracing, spans = recording_tracing()
     uplink = ListUplink()
     ClientPublisher(uplink, tracing, 4).publish(Publish(message(), SAMPLED))  # type: ignore[arg-type]

@@ -183,7 +183,9 @@ class ListHistory:
 class Rig:
     """A connection and all around it."""
 
-    def __init__(self, *, token: str = "", anonymous: bool = True, outbox: OutboxLimits | None = None) -> None:
+    def __init__(
+        self, *, token: str = "", anonymous: bool = True, outbox: OutboxLimits | None = None
+    ) -> None:
         self.hub, self.uplink, self.metrics = Hub(), ListUplink(), GatewayMetrics()
         self.history = ListHistory()
         self.wire = ListWire(Outbox(outbox or OutboxLimits()))
@@ -225,10 +227,14 @@ class Rig:
 
 
 async def test_what_a_client_asks_for_is_done_in_order():
-    """WELCOME and the joins at connect come first, then each message does what the session says; at the end all rooms are left."""
+    """WELCOME and the joins at connect come first, then each message does what the session says; at the end
+    all rooms are left.
+    """
     rig = Rig()
     await rig.run(
-        rig.say("JOIN", room="x", id="j"), rig.say("CHAT", room="x", payload=1, id="m"), rig.say("PING", id="p")
+        rig.say("JOIN", room="x", id="j"),
+        rig.say("CHAT", room="x", payload=1, id="m"),
+        rig.say("PING", id="p"),
     )
     assert [join.room for join in rig.of(envelope.Join)] == ["default", "@ann", "x"]
     (publish,) = rig.of(envelope.Publish)
@@ -269,7 +275,9 @@ async def test_a_token_is_checked_before_anything_more_is_read():
 
 
 async def test_a_refused_message_is_told_its_sender():
-    """Where the uplink has no place the sender gets ERROR with retry under the message's id; a late failure likewise."""
+    """Where the uplink has no place the sender gets ERROR with retry under the message's id; a late failure
+    likewise.
+    """
     rig = Rig()
     rig.uplink.error = Overloaded("full")
     await rig.run(rig.say("CHAT", room="default", payload=1, id="m"))
@@ -285,7 +293,9 @@ async def test_a_refused_message_is_told_its_sender():
 
 
 async def test_a_crowded_shard_holds_its_publisher():
-    """While a shard is crowded the connection that has published to it is not read, and is not taken for dead."""
+    """While a shard is crowded the connection that has published to it is not read, and is not taken for
+    dead.
+    """
     rig = Rig()
     rig.uplink.full = True
     for number in range(2):
@@ -306,7 +316,9 @@ async def test_a_crowded_shard_holds_its_publisher():
 
 
 async def test_who_vanishes_while_its_shard_is_crowded_leaves_its_rooms_at_once():
-    """The end of the connection is what it waits for too: no place is kept for who has gone, however long the broker takes."""
+    """The end of the connection is what it waits for too: no place is kept for who has gone, however long the
+    broker takes.
+    """
     rig = Rig()
     rig.uplink.full = True
     rig.wire.incoming.put_nowait(rig.say("CHAT", room="default", payload=1))
@@ -331,16 +343,24 @@ async def test_what_a_message_cost_is_the_threads_time_not_the_walls():
     object.__setattr__(
         rig.connection._around,
         "clock",
-        SimpleNamespace(monotonic=lambda: float(next(wall)), wall_us=clock.wall_us, thread=lambda: next(took)),
+        SimpleNamespace(
+            monotonic=lambda: float(next(wall)), wall_us=clock.wall_us, thread=lambda: next(took)
+        ),
     )
     await rig.run(rig.say("PING"))
     assert rig.wire.work == [0.25]
 
 
 async def test_a_shard_is_joined_again():
-    """The rooms that it is in from where it stands there, and the JOINs that are not answered as they were; nothing of other shards."""
+    """The rooms that it is in from where it stands there, and the JOINs that are not answered as they were;
+    nothing of other shards.
+    """
     rig = Rig()
-    for message in (rig.say("JOIN", room="a", id="1"), rig.say("JOIN", room="b", id="2"), rig.say("LEAVE", room="b")):
+    for message in (
+        rig.say("JOIN", room="a", id="1"),
+        rig.say("JOIN", room="b", id="2"),
+        rig.say("LEAVE", room="b"),
+    ):
         rig.wire.incoming.put_nowait(message)
     rig.wire.incoming.put_nowait(rig.say("JOIN", room="c", id="3"))
     running = asyncio.create_task(rig.connection.run())
@@ -407,7 +427,9 @@ async def test_a_join_without_place_ends_the_connection():
 
 
 async def test_a_join_that_found_no_place_is_not_left():
-    """No router has heard of it, and a leave would find no place either; no more is a join that was not tried behind it."""
+    """No router has heard of it, and a leave would find no place either; no more is a join that was not tried
+    behind it.
+    """
     rig = Rig()
     rig.uplink.places = 1
     await rig.run()
@@ -421,12 +443,18 @@ async def test_a_room_that_was_held_is_left_though_its_next_join_found_no_place(
     rig = Rig()
     rig.uplink.places = 3
     await rig.run(rig.say("JOIN", room="r", id="1"), rig.say("JOIN", room="r", id="2"))
-    assert sorted(room for leave in rig.of(envelope.Leave) for room in leave.rooms) == ["@ann", "default", "r"]
+    assert sorted(room for leave in rig.of(envelope.Leave) for room in leave.rooms) == [
+        "@ann",
+        "default",
+        "r",
+    ]
     assert rig.wire.closed == (1013, "Overloaded")
 
 
 async def test_who_has_ended_joins_nothing_behind_its_leaves():
-    """Or it would stay in the log as a member that nobody is: here what is said behind WELCOME finds no place on its outbox."""
+    """Or it would stay in the log as a member that nobody is: here what is said behind WELCOME finds no place
+    on its outbox.
+    """
     rig = Rig(outbox=OutboxLimits(count=1))
     rig.wire.paused = True
     rig.connection.degraded(False)
@@ -445,7 +473,9 @@ async def test_a_leave_that_is_not_sent_is_answered_here():
 
 
 async def test_a_slow_reader_hears_why():
-    """When the outbox is full the connection is closed with 4005, and the ERROR goes although nothing else does."""
+    """When the outbox is full the connection is closed with 4005, and the ERROR goes although nothing else
+    does.
+    """
     rig = Rig(outbox=OutboxLimits(2, 10_000, 5_000))
     rig.wire.paused = True
     await rig.run(*(rig.say("PING", id=str(number)) for number in range(5)))
@@ -500,7 +530,9 @@ async def test_ending_twice_leaves_once(caplog):
 
 
 async def test_the_time_for_a_token_begins_with_the_connection():
-    """A tick that comes before the connection's task has had its turn ends nothing; one after the time for a token does."""
+    """A tick that comes before the connection's task has had its turn ends nothing; one after the time for a
+    token does.
+    """
     rig = Rig(anonymous=False)
     now = rig.connection._around.clock.monotonic()
     rig.connection.tick(now)
@@ -528,7 +560,9 @@ async def test_who_sends_only_what_is_refused_is_left_unread():
 
 
 async def test_who_has_read_too_much_is_left_unread_until_answers_come_or_time_passes():
-    """A question beyond the allowance holds the connection back; an answer to an earlier one lets it go on."""
+    """A question beyond the allowance holds the connection back; an answer to an earlier one lets
+    it go on.
+    """
     rig = Rig()
     most, since = ReadLimits().bytes // ESTIMATE_BYTES, {"since": {"epoch": "e", "seq": 1}}
     for number in range(most + 2):
@@ -575,7 +609,9 @@ async def test_a_client_is_known_once_its_token_was_checked_and_unread_until_the
         (WebSocketViolation(4002, "More than 9 pings"), (4002, "Rate limit exceeded"), "More than 9 pings"),
     ],
 )
-async def test_who_sends_more_than_it_may_is_told_what(breach: WebSocketViolation, closed: tuple[int, str], says: str):
+async def test_who_sends_more_than_it_may_is_told_what(
+    breach: WebSocketViolation, closed: tuple[int, str], says: str
+):
     """Each with its code, and the limit in words."""
     rig = Rig(anonymous=False)
     await rig.run(breach)

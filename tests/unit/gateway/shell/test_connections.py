@@ -93,7 +93,9 @@ async def test_everyone_is_ticked_in_slices(connections: Connections):
 
 
 async def test_a_wire_that_is_still_writing_is_watched(connections: Connections):
-    """A wire with bytes left after its guest has gone is kept until it is finished, and cut when the lobby ends."""
+    """A wire with bytes left after its guest has gone is kept until it is finished, and cut when the lobby
+    ends.
+    """
     guest = Guest(done=False)
     connections.enter("g~1", guest)  # type: ignore[arg-type]
     connections.leave("g~1")
@@ -117,7 +119,9 @@ async def test_stop_cuts_who_is_still_here(connections: Connections):
 
 
 async def test_who_is_too_old_is_closed_until_the_pod_goes_itself():
-    """A guest that can't be asked is closed a grace after its age; who left is not; once the pod goes, nobody is too old."""
+    """A guest that can't be asked is closed a grace after its age; who left is not; once the pod goes, nobody
+    is too old.
+    """
     metrics = GatewayMetrics()
     connections = Connections(
         "g",

@@ -157,7 +157,14 @@ class Rig:
         return LogPosition("l", self.offset, 0)
 
     def deliver(self, seq: int, **fields: Any) -> envelope.Deliver:
-        made = {"room": "x", "epoch": "e", "seq": seq, "type": "CHAT", "payload": b"%d" % seq, "at_us": 4_000_000}
+        made = {
+            "room": "x",
+            "epoch": "e",
+            "seq": seq,
+            "type": "CHAT",
+            "payload": b"%d" % seq,
+            "at_us": 4_000_000,
+        }
         return envelope.Deliver(**(made | fields))
 
     def number(self, mine: LogPosition | None, life: int = 1, shard: int = SHARD) -> envelope.Number:
@@ -172,7 +179,9 @@ class Rig:
 
     def count(self, name: str) -> float:
         """Return a counter without labels, or with the labels that are in the name."""
-        line = next(line for line in self.metrics.render()[0].decode().splitlines() if line.startswith(name + " "))
+        line = next(
+            line for line in self.metrics.render()[0].decode().splitlines() if line.startswith(name + " ")
+        )
         return float(line.split()[1])
 
 
@@ -190,7 +199,9 @@ async def rig():
 
 
 async def test_messages_and_answers_keep_their_order(rig: Rig):
-    """What a feed holds reaches the client in the feed's order, messages and answers mixed; then its batches have counted."""
+    """What a feed holds reaches the client in the feed's order, messages and answers mixed; then its batches
+    have counted.
+    """
     refused = envelope.Refused("g~1", "m", "internal", "no")
     await rig.send(rig.feed(rig.deliver(1), rig.deliver(2), refused, rig.deliver(3)))
     await eventually(lambda: len(rig.told()) == 4)
@@ -299,7 +310,9 @@ async def test_a_router_that_begins_to_speak_is_told_where_we_stand(rig: Rig):
 
 
 async def test_a_life_that_is_over_is_begun_anew(rig: Rig):
-    """Once; its members join again. What comes of the old one is dropped, the new one begins with its own chain."""
+    """Once; its members join again. What comes of the old one is dropped, the new one begins with its own
+    chain.
+    """
     await rig.send(rig.feed(rig.deliver(1)))
     old = rig.feed(rig.deliver(2))
     ended = envelope.LifeEnded(SHARD, 1, 5)
@@ -324,7 +337,9 @@ async def test_another_life_of_the_log_ends_ours(rig: Rig):
 
 
 async def test_what_is_not_to_be_had_is_passed_over_and_members_join_again(rig: Rig):
-    """Once; one that is repeated or of another life does nothing, one of another life of the log ends ours."""
+    """Once; one that is repeated or of another life does nothing, one of another life of the log
+    ends ours.
+    """
     first = rig.feed(rig.deliver(1))
     upto = LogPosition("l", 50, 2)
     reset = envelope.Reset("r2", SHARD, 1, upto, 9)
@@ -344,7 +359,9 @@ async def test_a_life_that_nobody_has_heard_of_is_begun_anew(rig: Rig):
     """After long, on those shards alone of which nothing has come."""
     for _ in range(int(BARREN_FIRST_S / STEP_S) + 1):
         await rig.send(rig.feed())
-        await eventually(lambda: rig.of_kind("counted") != [] and not rig.downlink._positions[SHARD].mine < rig.upto)
+        await eventually(
+            lambda: rig.of_kind("counted") != [] and not rig.downlink._positions[SHARD].mine < rig.upto
+        )
         rig.downlink.tick(rig.clock.now)
         rig.clock.now += STEP_S
     lacking = [shard for shard in range(SHARDS) if shard != SHARD]
@@ -361,7 +378,9 @@ async def test_while_there_is_no_router_no_life_is_begun_anew(rig: Rig):
 
 
 async def test_a_new_queue_says_where_we_stand(rig: Rig):
-    """Each time the queue is consumed anew, under a new name, everyone is told on each shard, since what was sent to the old one is lost."""
+    """Each time the queue is consumed anew, under a new name, everyone is told on each shard, since what was
+    sent to the old one is lost.
+    """
     first = rig.downlink.queue
     assert rig.events == ["begun"]
     rig.broker.cut(rig.bus)
@@ -377,12 +396,16 @@ async def test_a_new_queue_says_where_we_stand(rig: Rig):
 
 
 async def test_what_is_for_nobody_here_is_dropped(rig: Rig):
-    """Messages for rooms without members here, answers for connections that have gone, and misplaced kinds and shards do nothing."""
+    """Messages for rooms without members here, answers for connections that have gone, and misplaced kinds
+    and shards do nothing.
+    """
     await rig.send(
         envelope.Heartbeat("h", 1),
         rig.deliver(1),
         envelope.Speaker("r1", SHARDS),
-        rig.feed(rig.deliver(1, room="elsewhere"), envelope.Refused("g~99", "m", "forbidden", "no"), rig.deliver(1)),
+        rig.feed(
+            rig.deliver(1, room="elsewhere"), envelope.Refused("g~99", "m", "forbidden", "no"), rig.deliver(1)
+        ),
     )
     await eventually(lambda: rig.told() == [("CHAT", 1)])
     assert rig.count('warren_gateway_drops_total{reason="misplaced"}') == 3
@@ -413,7 +436,9 @@ async def test_a_fault_in_one_body_is_no_end(rig: Rig):
 
 
 async def test_a_chain_of_which_a_part_could_not_be_given_out_is_mended(rig: Rig):
-    """Our number is past it, so no feed brings it again: the members join again and answers are asked for, a moment later and once."""
+    """Our number is past it, so no feed brings it again: the members join again and answers are asked for, a
+    moment later and once.
+    """
     rig.uplink.refused = None  # type: ignore[assignment]
     for ref in ("m", "n"):
         await rig.send(rig.feed(envelope.Refused("g~1", ref, "internal", "no")))
@@ -426,7 +451,9 @@ async def test_a_chain_of_which_a_part_could_not_be_given_out_is_mended(rig: Rig
 
 
 async def test_latency_and_counts_are_measured(rig: Rig):
-    """Each message's way from its entry to its members is measured, and messages out are counted by recipient."""
+    """Each message's way from its entry to its members is measured, and messages out are counted by
+    recipient.
+    """
     await rig.send(rig.feed(rig.deliver(1), rig.deliver(2)))
     await eventually(lambda: len(rig.told()) == 2)
     assert rig.count('warren_gateway_hop_seconds_sum{hop="end_to_end"}') == 2

@@ -78,14 +78,21 @@ class Floor:
 
 
 async def test_everyone_has_a_slot_and_who_stays_is_closed_in_its_turn():
-    """Slots are spread over the window; who stays is closed with 1012 in that order, after its slot; the leaves go last."""
+    """Slots are spread over the window; who stays is closed with 1012 in that order, after its slot; the
+    leaves go last.
+    """
     floor = Floor("stays", "goes", "stays", "stays")
     began = floor.clock.monotonic()
     assert await floor.drain.run() is True
     assert floor.readiness.draining
     assert not floor.ages
     assert [client.slot for client in floor.all] == [0, 50, 100, 150]
-    assert [client.closed for client in floor.all] == [CloseCode.DRAINING, None, CloseCode.DRAINING, CloseCode.DRAINING]
+    assert [client.closed for client in floor.all] == [
+        CloseCode.DRAINING,
+        None,
+        CloseCode.DRAINING,
+        CloseCode.DRAINING,
+    ]
     times = [client.closed_at - began for client in floor.all if client.closed]
     assert times == sorted(times)
     assert all(at >= slot for at, slot in zip(times, (0.2, 0.3, 0.35), strict=True))

@@ -91,7 +91,9 @@ async def test_breaches_are_closed_with_their_code():
 
 
 async def test_it_pings_and_ends_what_is_dead():
-    """A peer without a sign of life since the last ping is ended with 4004; one with a sign is pinged again."""
+    """A peer without a sign of life since the last ping is ended with 4004; one with a sign is
+    pinged again.
+    """
     wire = ListWire()
     guest = echo(wire)
     guest.tick(29.9)

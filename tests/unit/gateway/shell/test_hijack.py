@@ -65,7 +65,11 @@ async def walk() -> None:
     writer.write(REQUEST + b"early")
     assert await asyncio.wait_for(reader.readexactly(5), 5) == b"taken"
     assert host.hijacked is not None
-    assert (host.hijacked.rest, host.hijacked.blocked, host.hijacked.response.status) == (b"early", False, 101)
+    assert (host.hijacked.rest, host.hijacked.blocked, host.hijacked.response.status) == (
+        b"early",
+        False,
+        101,
+    )
     writer.write(b"later")
     await eventually(lambda: host.successor.got == b"later")
     assert runner.server is not None
@@ -83,7 +87,9 @@ async def walk() -> None:
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_a_socket_stays_open_when_aiohttp_has_let_go_of_it(loop: str):
-    """The successor gets what comes, aiohttp keeps nothing and closes nothing, and what came behind the request is handed over."""
+    """The successor gets what comes, aiohttp keeps nothing and closes nothing, and what came behind the
+    request is handed over.
+    """
     if loop == "uvloop":
         uvloop.run(walk())
     else:

@@ -46,7 +46,9 @@ def test_a_message_with_an_id_of_our_own_waits_for_no_answer():
 
 
 def test_an_answer_is_known_by_its_key():
-    """By connection, id and room, and by what it is to; where none comes there is no key, and nobody waits for it."""
+    """By connection, id and room, and by what it is to; where none comes there is no key, and nobody waits
+    for it.
+    """
     found = [
         (sending.key, sending.awaited)
         for sending in (
@@ -67,7 +69,9 @@ def test_an_answer_is_known_by_its_key():
 
 
 def test_what_has_to_count_is_kept():
-    """Messages, and leaves that are answered; who wants to join asks anew. Messages alone count against the limits."""
+    """Messages, and leaves that are answered; who wants to join asks anew. Messages alone count against the
+    limits.
+    """
     found = [
         (sending.kept, sending.charged)
         for sending in (

@@ -57,7 +57,9 @@ def test_unusable_keys_name_the_variable(load):
 
 
 def test_a_set_keeps_what_it_can_use():
-    """Keys for encryption, of unknown families and broken ones are passed over; a set of nothing is an error."""
+    """Keys for encryption, of unknown families and broken ones are passed over; a set of nothing
+    is an error.
+    """
     good = Signer("ES256", kid="a").jwk()
     document = {"keys": [good, {**good, "use": "enc"}, {"kty": "XXX"}, 7, {**good, "x": "?"}]}
     (key,) = parse_jwks(json.dumps(document).encode())
@@ -100,7 +102,9 @@ def test_weak_and_foreign_public_keys_are_refused(text: str, why: str):
     assert text.splitlines()[1] not in str(caught.value)
 
 
-@pytest.mark.parametrize("secret", ["x" * 31, "", pem(RSA_1024), "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAbcdefgh"])
+@pytest.mark.parametrize(
+    "secret", ["x" * 31, "", pem(RSA_1024), "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAbcdefgh"]
+)
 def test_weak_secrets_and_public_keys_in_their_place_are_refused(secret: str):
     """A public key is known to everybody, so it is no secret."""
     with pytest.raises(SettingsError, match="WARREN_GATEWAY_JWT_SECRET"):
@@ -137,7 +141,10 @@ def without(entry: dict[str, Any], *names: str) -> dict[str, Any]:
         ({**ES, "x": "?"}, "it can't be read"),
         (without(ES, "x"), "it can't be read"),
         ({**RS, "n": "AQAB"}, "too short|can't be read"),
-        (without(RSAAlgorithm.to_jwk(RSA_1024.public_key(), as_dict=True), "key_ops"), "1024 bits is too short"),
+        (
+            without(RSAAlgorithm.to_jwk(RSA_1024.public_key(), as_dict=True), "key_ops"),
+            "1024 bits is too short",
+        ),
         (without(ECAlgorithm.to_jwk(P384.public_key(), as_dict=True), "alg"), "only P-256"),
         (without(ECAlgorithm.to_jwk(K256.public_key(), as_dict=True), "alg"), "only P-256"),
         (
@@ -187,7 +194,12 @@ async def test_keys_that_are_passed_over_are_logged_when_that_changes(caplog: py
     caplog.set_level(logging.WARNING)
     clock, source = HeldClock(), Source(Signer("RS256", kid="a"))
     keys = KeySet("x", clock, refresh_s=300, retry_s=10, fetch=source.fetch)
-    for entries in ([ES], [ES, {"kty": "oct", "k": "", "kid": "s"}], [ES, {"kty": "oct", "k": "", "kid": "s"}], [ES]):
+    for entries in (
+        [ES],
+        [ES, {"kty": "oct", "k": "", "kid": "s"}],
+        [ES, {"kty": "oct", "k": "", "kid": "s"}],
+        [ES],
+    ):
         source.document = json.dumps({"keys": entries}).encode()
         await keys.refresh()
         clock.now += 11
@@ -205,7 +217,9 @@ async def test_keys_that_are_passed_over_are_logged_when_that_changes(caplog: py
         lambda: TimeoutError(),
     ],
 )
-async def test_the_address_of_a_set_is_not_logged(fail: Callable[[], Exception], caplog: pytest.LogCaptureFixture):
+async def test_the_address_of_a_set_is_not_logged(
+    fail: Callable[[], Exception], caplog: pytest.LogCaptureFixture
+):
     """It may hold credentials, also in its query."""
     caplog.set_level(logging.WARNING)
     source = Source()
@@ -293,7 +307,9 @@ async def test_the_algorithm_must_be_the_keys():
 
 
 async def test_documents_come_from_urls_and_files(tmp_path):
-    """A set is read from http, from a path and from file:, an error status is an error, and so is a huge document."""
+    """A set is read from http, from a path and from file:, an error status is an error, and so is a huge
+    document.
+    """
     signer = Signer("EdDSA", kid="e")
     file = tmp_path / "jwks.json"
     file.write_text(json.dumps(jwks(signer)))

@@ -90,7 +90,9 @@ async def test_a_second_reason_begins_anew(rig: Rig):
 
 
 async def test_the_gateway_asks_where_everyones_room_stands(rig: Rig):
-    """Nobody joins that. On its shard alone, before the members, once there is place, and anew with each reason."""
+    """Nobody joins that. On its shard alone, before the members, once there is place, and anew with each
+    reason.
+    """
     rig.rejoining.begin((EVERYONES + 1) % 4)
     rig.gate.clear()
     rig.rejoining.begin(EVERYONES)

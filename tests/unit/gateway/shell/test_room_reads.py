@@ -84,7 +84,9 @@ class Rig:
         told = ConnectionRig.say(self, kind, **fields)  # type: ignore[arg-type]
         self.connection.do(self.connection.session.receive(told, self.clock.now, 1))
 
-    def enter(self, seq: int, ref: str, since: Position | None = None, room: str = "x", epoch: str = "e") -> None:
+    def enter(
+        self, seq: int, ref: str, since: Position | None = None, room: str = "x", epoch: str = "e"
+    ) -> None:
         self.reads.entered(envelope.Entered("g~1", room, Position(epoch, seq), ref, since))
 
     def deliver(self, *seqs: int) -> None:
@@ -125,7 +127,9 @@ def joined(seq: int, missed: int = 0, *, recovered: bool = True, epoch: str = "e
 
 
 def test_who_enters_is_told(rig: Rig):
-    """And is a member from then on. Nobody is who does not want to be any more, or whose JOIN was answered."""
+    """And is a member from then on. Nobody is who does not want to be any more, or whose JOIN was
+    answered.
+    """
     rig.say("JOIN", room="x", id="j1")
     rig.enter(3, "j1")
     assert rig.told() == [joined(3, recovered=False)]
@@ -140,7 +144,9 @@ def test_who_enters_is_told(rig: Rig):
 
 
 def test_who_lacks_something_gets_it_from_the_routers(rig: Rig):
-    """What it is given is charged to it; it is asked for again until it comes, and at once where another router speaks."""
+    """What it is given is charged to it; it is asked for again until it comes, and at once where another
+    router speaks.
+    """
     rig.say("JOIN", room="x", id="j1")
     rig.enter(3, "j1", Position("e", 1))
     assert rig.told() == []
@@ -241,7 +247,9 @@ def test_a_gap_of_a_room_without_members_here_asks_nothing(rig: Rig):
 
 
 def test_where_everyones_room_stands_is_caught_up_with(rig: Rig):
-    """What was said while this gateway was not told comes from the routers; where it is not to be had, each is told so."""
+    """What was said while this gateway was not told comes from the routers; where it is not to be had, each
+    is told so.
+    """
     news = [envelope.Deliver("*", "e", seq, "NEWS", b"1", 4_000_000) for seq in range(9)]
     rig.enter(7, "~*", room="*")
     assert rig.asked == []

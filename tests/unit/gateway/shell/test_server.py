@@ -84,7 +84,9 @@ async def test_statistics_are_not_cached():
 
 @pytest.mark.parametrize(("where", "outside"), [("external", 200), ("internal", 404)])
 async def test_statistics_are_shown_to_strangers_unless_they_are_internal(where: str, outside: int):
-    """By default ``/websocket-stats`` is on the clients' port; WARREN_GATEWAY_STATS=internal leaves it on the internal one alone."""
+    """By default ``/websocket-stats`` is on the clients' port; WARREN_GATEWAY_STATS=internal leaves it on the
+    internal one alone.
+    """
     async with house() as home, ClientSession() as client:
         gateway = await home.gateway(gateway_settings(listen={"stats": where}))
         async with client.get(home.url(path="/websocket-stats", scheme="http")) as answer:
@@ -133,7 +135,9 @@ UPGRADE = (
 )
 
 
-@pytest.mark.parametrize("header", [b"Cookie: name=Andr\xe9", b"X-Any: \xff\xfe", b"Authorization: Bearer \xff"])
+@pytest.mark.parametrize(
+    "header", [b"Cookie: name=Andr\xe9", b"X-Any: \xff\xfe", b"Authorization: Bearer \xff"]
+)
 async def test_a_header_that_is_no_utf8_does_not_stop_the_upgrade(header: bytes):
     """Cookies and other headers may hold any bytes; they are not the gateway's business."""
     async with house() as home:
@@ -156,7 +160,9 @@ async def test_what_is_no_single_origin_is_refused(origin: bytes):
 
 
 async def test_clients_that_vanish_leave_no_traceback(caplog: pytest.LogCaptureFixture):
-    """Who goes during the upgrade is nothing to report as an error, and who goes without a close frame is logged as 1006."""
+    """Who goes during the upgrade is nothing to report as an error, and who goes without a close frame is
+    logged as 1006.
+    """
     caplog.set_level(logging.INFO)
     async with house() as home:
         gateway = await home.gateway()

@@ -72,7 +72,9 @@ class Publisher:
         for listener in self.listeners:
             listener(up)
 
-    async def publish(self, exchange: str, key: str, body: bytes, properties: object = None, **flags: bool) -> None:
+    async def publish(
+        self, exchange: str, key: str, body: bytes, properties: object = None, **flags: bool
+    ) -> None:
         assert (exchange, flags) == ("warren.ingress", {"mandatory": True})
         head, *batch = envelope.decode(body)
         assert isinstance(head, envelope.Batch)
@@ -106,7 +108,9 @@ class Rig:
             GatewayMetrics(),
             UplinkLimits(**limits),  # type: ignore[arg-type]
             pace or Pace(0.0, float),
-            on_undelivered=lambda conn, ref, error: self.undelivered.append((conn, ref, type(error).__name__)),
+            on_undelivered=lambda conn, ref, error: self.undelivered.append(
+                (conn, ref, type(error).__name__)
+            ),
             on_overflow=self.overflowed.append,
             chance=random.Random(1),
         )
@@ -177,7 +181,9 @@ async def test_at_the_beat_of_a_process_that_is_pressed(monkeypatch: pytest.Monk
 
 
 async def test_a_message_gives_up_at_its_deadline_and_a_join_does_not(rig: Rig):
-    """Past its deadline a message is left out of the next attempt and its sender told; the join in the same batch goes."""
+    """Past its deadline a message is left out of the next attempt and its sender told; the join in the same
+    batch goes.
+    """
     rig.bus.turn(False)
     rig.uplink.publish(message(1, "a"))
     rig.uplink.join(envelope.Join("r", "g~1", "ann"))
@@ -195,7 +201,9 @@ async def test_a_message_gives_up_at_its_deadline_and_a_join_does_not(rig: Rig):
 
 
 async def test_an_id_without_an_answer_is_told_once(rig: Rig):
-    """A confirmed message with an id is told at its deadline unless a router answered; without an id never."""
+    """A confirmed message with an id is told at its deadline unless a router answered; without an
+    id never.
+    """
     for number, ref in enumerate(("a", "b", "")):
         rig.uplink.publish(message(number, ref))
     await rig.uplink.flush()
@@ -217,7 +225,9 @@ async def test_the_same_id_again_waits_for_one_answer(rig: Rig):
 
 
 async def test_the_same_id_in_another_room_is_another_message(rig: Rig):
-    """Each waits for its own answer, is asked for again by itself and told by itself; a leave under that id is a third."""
+    """Each waits for its own answer, is asked for again by itself and told by itself; a leave under that id
+    is a third.
+    """
     sent = [
         message(1, "a"),
         envelope.Publish("other", "CHAT", b"x", 2, "g~1", "ann", "a"),
@@ -238,7 +248,9 @@ async def test_the_same_id_in_another_room_is_another_message(rig: Rig):
 
 
 async def test_what_a_router_refused_waits_no_more(rig: Rig):
-    """A refusal names no room: of two messages under its id it ends the wait of the first, of others none, and of no leave."""
+    """A refusal names no room: of two messages under its id it ends the wait of the first, of others none,
+    and of no leave.
+    """
     rig.uplink.leave(envelope.Leave(("r",), "g~1", "a"))
     for number, room in enumerate(("r", "other")):
         rig.uplink.publish(envelope.Publish(room, "CHAT", b"x", number, "g~1", "ann", "a"))
@@ -253,7 +265,9 @@ async def test_what_a_router_refused_waits_no_more(rig: Rig):
 
 
 async def test_a_full_buffer_refuses_messages_and_takes_joins():
-    """Beyond its count or bytes a buffer refuses messages with Overloaded, while joins and leaves still find place."""
+    """Beyond its count or bytes a buffer refuses messages with Overloaded, while joins and leaves still find
+    place.
+    """
     rig = await Rig(count=4, bytes=10_000).begin()
     rig.bus.gate.clear()
     try:
@@ -299,7 +313,9 @@ async def crowded() -> tuple[Rig, asyncio.Task[None]]:
 
 
 async def test_crowded_readers_wait_for_place():
-    """Above half of a buffer who publishes is held, until the routers have counted so much that it is below again."""
+    """Above half of a buffer who publishes is held, until the routers have counted so much that it is below
+    again.
+    """
     rig = await Rig(count=4, bytes=10_000).begin()
     for number in range(2):
         rig.uplink.publish(message(number))
@@ -330,7 +346,9 @@ async def test_an_absent_broker_releases_readers_and_refuses_above_half():
 
 
 async def test_a_broker_that_holds_publishers_back_is_as_one_that_is_away():
-    """Its alarm may last for hours: nobody is held for that, above half messages are refused, and all is well when it is over."""
+    """Its alarm may last for hours: nobody is held for that, above half messages are refused, and all is well
+    when it is over.
+    """
     rig, held = await crowded()
     rig.bus.block(True)
     await asyncio.wait_for(held, 5)
@@ -360,7 +378,9 @@ async def test_who_no_longer_waits_for_place_leaves_nothing_behind():
 
 
 async def test_spans_end_with_the_confirm_or_the_refusal(rig: Rig):
-    """The span of a message's sending ends when its batch is confirmed, with the batch's count, or fails where it is refused."""
+    """The span of a message's sending ends when its batch is confirmed, with the batch's count, or fails
+    where it is refused.
+    """
     tracing, spans = recording_tracing()
 
     def hop():
@@ -486,7 +506,9 @@ async def test_members_who_join_again_wait_for_place():
 
 
 async def test_who_joins_and_leaves_in_a_loop_crowds_nobody_out():
-    """While the broker is away what waits of one connection and room is one membership; when it is back, only the last word is sent."""
+    """While the broker is away what waits of one connection and room is one membership; when it is back, only
+    the last word is sent.
+    """
     rig = await Rig(count=2, bytes=10_000).begin()
     rig.bus.gate.clear()
     try:
@@ -532,7 +554,9 @@ async def test_what_is_answered_is_not_told_though_it_was_not_counted_yet(rig: R
 
 
 async def test_answers_that_may_be_lost_are_asked_for(rig: Rig):
-    """What has counted and waits for one is sent again as it was; what is answered, or waits for none, is not."""
+    """What has counted and waits for one is sent again as it was; what is answered, or waits for none, is
+    not.
+    """
     for number, ref in enumerate(("a", "b", "")):
         rig.uplink.publish(message(number, ref))
     for number, ref in enumerate(("l1", "l2"), 1):

@@ -105,12 +105,18 @@ UPGRADE = (
 def masked(payload: bytes, opcode: int = frames.TEXT) -> bytes:
     """Return a client's frame (masked with zeros)."""
     size = len(payload)
-    head = bytes([0x80 | opcode, 0x80 | size]) if size < 126 else struct.pack("!BBH", 0x80 | opcode, 0x80 | 126, size)
+    head = (
+        bytes([0x80 | opcode, 0x80 | size])
+        if size < 126
+        else struct.pack("!BBH", 0x80 | opcode, 0x80 | 126, size)
+    )
     return head + b"\0\0\0\0" + payload
 
 
 async def test_messages_come_in_and_frames_go_out(host: Host):
-    """Text comes as str, binary as bytes, and what is on the outbox goes out whole and in order; both are counted."""
+    """Text comes as str, binary as bytes, and what is on the outbox goes out whole and in order; both are
+    counted.
+    """
     reader, writer = await host.dial()
     writer.write(masked(b"hello") + masked(b"\xff", frames.BINARY))
     await eventually(lambda: host.read == ["hello", b"\xff"])
@@ -154,7 +160,11 @@ async def test_a_ping_flood_of_a_reader_that_stands_still_is_bounded(host: Host)
 
 @pytest.mark.parametrize(
     ("first", "frame"),
-    [(b"", masked(b"", frames.PING)), (b"", masked(b"", frames.PONG)), (b"\x01\x80\0\0\0\0", b"\x00\x80\0\0\0\0")],
+    [
+        (b"", masked(b"", frames.PING)),
+        (b"", masked(b"", frames.PONG)),
+        (b"\x01\x80\0\0\0\0", b"\x00\x80\0\0\0\0"),
+    ],
     ids=["pings", "pongs", "empty parts of a message"],
 )
 async def test_a_flood_of_frames_without_a_byte_ends_the_connection(host: Host, first: bytes, frame: bytes):
@@ -171,7 +181,9 @@ async def test_a_flood_of_frames_without_a_byte_ends_the_connection(host: Host, 
 
 
 async def test_what_the_transport_does_not_take_waits_in_the_outbox(host: Host):
-    """Beyond the transport's buffer frames stay in the outbox, where its limits count; they follow when the peer reads."""
+    """Beyond the transport's buffer frames stay in the outbox, where its limits count; they follow when the
+    peer reads.
+    """
     reader, writer = await host.dial()
     reader._transport.pause_reading()
     chunk = frames.frame(b"x" * 100_000, frames.BINARY)
@@ -190,7 +202,9 @@ async def test_what_the_transport_does_not_take_waits_in_the_outbox(host: Host):
 
 
 async def test_shut_sends_what_waits_then_the_last_words_then_the_close(host: Host):
-    """The close frame comes last, after it nothing is written or read, and the peer's answer ends the connection."""
+    """The close frame comes last, after it nothing is written or read, and the peer's answer ends the
+    connection.
+    """
     reader, writer = await host.dial()
     waiting, last = frames.frame(b"waiting", frames.TEXT), frames.frame(b"last", frames.TEXT)
     host.wire.outbox.put(waiting)
@@ -225,7 +239,11 @@ async def test_a_close_that_is_not_answered_is_cut(host: Host):
 
 @pytest.mark.parametrize(
     ("code", "answer", "counted"),
-    [(b"", b"\x88\x00", 1005), (b"\x0f\xa1", b"\x88\x02\x0f\xa1", 4001), (b"\x03\xee", b"\x88\x02\x03\xea", 1002)],
+    [
+        (b"", b"\x88\x00", 1005),
+        (b"\x0f\xa1", b"\x88\x02\x0f\xa1", 4001),
+        (b"\x03\xee", b"\x88\x02\x03\xea", 1002),
+    ],
 )
 async def test_the_peers_close_is_answered(host: Host, code: bytes, answer: bytes, counted: int):
     """A close frame is answered with its own code, none with none, and one that nobody may send with 1002."""
@@ -250,14 +268,24 @@ async def test_a_peer_that_vanishes_counts_as_1006(host: Host):
     [
         (masked(b"x" * (LIMIT + 1)), 1009),
         (b"\x81\xfe" + struct.pack("!H", 60_000) + b"\0\0\0\0", 1009),
-        (b"\x01\xfe" + struct.pack("!H", 600) + b"\0\0\0\0" + b"x" * 600 + b"\x80\xfe" + struct.pack("!H", 600), 1009),
+        (
+            b"\x01\xfe"
+            + struct.pack("!H", 600)
+            + b"\0\0\0\0"
+            + b"x" * 600
+            + b"\x80\xfe"
+            + struct.pack("!H", 600),
+            1009,
+        ),
         (masked("é".encode()[:1]), 1007),
         (b"\x83\x80\0\0\0\0", 1002),
         (b"\x81\x05hello", 1002),
     ],
 )
 async def test_a_breach_names_its_code(host: Host, sent: bytes, code: int):
-    """What breaks the protocol or the limit is a WebSocketViolation with its code as soon as it can be known, and the peer can read it."""
+    """What breaks the protocol or the limit is a WebSocketViolation with its code as soon as it can be known,
+    and the peer can read it.
+    """
     reader, writer = await host.dial()
     writer.write(masked(b"x" * LIMIT) + sent)
     answer = await asyncio.wait_for(reader.read(), 5)
@@ -281,7 +309,9 @@ async def test_what_comes_with_the_upgrade_is_not_lost(host: Host):
 
 
 async def test_a_client_that_sends_ahead_is_read_no_more(host: Host):
-    """While nobody asks for messages at most what is read ahead is kept, whatever the frames are like; afterwards all of them come."""
+    """While nobody asks for messages at most what is read ahead is kept, whatever the frames are like;
+    afterwards all of them come.
+    """
     _, writer = await host.dial()
     host.reads.clear()
     writer.write(masked(b"first"))
@@ -290,7 +320,8 @@ async def test_a_client_that_sends_ahead_is_read_no_more(host: Host):
     writer.write(masked(b"") * count)
     transport = host.wire._transport
     await eventually(lambda: not transport.is_reading())
-    assert host.wire._incoming.assembly.waiting <= READ_AHEAD + 256 * 1024  # and what one call of the socket brings
+    # and what one call of the socket brings
+    assert host.wire._incoming.assembly.waiting <= READ_AHEAD + 256 * 1024
     host.reads.set()
     await eventually(lambda: len(host.read) == count + 1, timeout_s=30)
     assert transport.is_reading()
@@ -308,7 +339,9 @@ async def test_any_byte_is_a_sign_of_life(host: Host):
 
 
 async def test_finish_closes_the_socket_behind_what_waits(host: Host):
-    """After the last read the peer still gets what the transport holds, then the end; until then the wire is not finished."""
+    """After the last read the peer still gets what the transport holds, then the end; until then the wire is
+    not finished.
+    """
     reader, writer = await host.dial()
     reader._transport.pause_reading()
     host.wire.outbox.put(frames.frame(b"x" * 20_000_000, frames.BINARY))
@@ -351,7 +384,9 @@ async def test_what_a_wire_holds_is_counted_while_it_holds_it(host: Host):
 
 
 async def test_the_chunk_that_blocks_the_transport_is_held_as_itself(host: Host):
-    """Others may hold the same object; it is named with what waits behind it until the transport takes more."""
+    """Others may hold the same object; it is named with what waits behind it until the transport
+    takes more.
+    """
     reader, writer = await host.dial()
     reader._transport.pause_reading()
     first, second = frames.frame(b"x" * 20_000_000, frames.BINARY), frames.frame(b"y", frames.BINARY)
@@ -371,7 +406,9 @@ async def test_the_chunk_that_blocks_the_transport_is_held_as_itself(host: Host)
 
 
 async def test_a_wire_that_has_to_go_lets_go_of_everything(host: Host):
-    """Half a message and what waits are gone at once; the close is still read by a peer that was not far behind."""
+    """Half a message and what waits are gone at once; the close is still read by a peer that was not far
+    behind.
+    """
     reader, writer = await host.dial()
     writer.write(masked(b"x" * 900)[:700])
     await eventually(lambda: host.wire.holding() is not None)
@@ -410,7 +447,9 @@ async def test_others_have_their_turn_while_one_has_sent_very_much(host: Host):
     writer.write(masked(b"first"))
     await eventually(lambda: host.read == ["first"])
     writer.write(masked(b"") * 10_000)
-    await eventually(lambda: not host.wire._transport.is_reading() or host.wire._incoming.assembly.waiting == 60_000)
+    await eventually(
+        lambda: not host.wire._transport.is_reading() or host.wire._incoming.assembly.waiting == 60_000
+    )
     steps: list[int] = []
     turning = asyncio.get_running_loop().call_soon
 
@@ -427,7 +466,9 @@ async def test_others_have_their_turn_while_one_has_sent_very_much(host: Host):
 
 
 async def test_who_goes_on_sending_after_its_close_is_read_no_more(host: Host):
-    """Its answer to the close is waited for within some bytes; what comes beyond them is left in the socket until it is cut."""
+    """Its answer to the close is waited for within some bytes; what comes beyond them is left in the socket
+    until it is cut.
+    """
     reader, writer = await host.dial()
     host.wire.shut(4002, "Rate limit exceeded")
     frame = masked(b"x" * 100) * 1_000

@@ -52,7 +52,9 @@ def test_the_first_subprotocol_we_speak_is_chosen(offers, chosen):
     ],
 )
 def test_origins(origin, allowed, may):
-    """No origin and the same host may connect; others only where they are listed, a star stands for labels."""
+    """No origin and the same host may connect; others only where they are listed, a star stands
+    for labels.
+    """
     assert websocket_upgrade.origin_allowed(origin, "chat.example", allowed) is may
 
 
@@ -80,7 +82,11 @@ def test_the_client_behind_trusted_proxies(peer, headers, trusted, address):
     assert websocket_upgrade.client_address(peer, headers, trusted) == address
 
 
-@given(st.text(max_size=80), st.lists(st.text(max_size=40), max_size=3), st.lists(st.text(max_size=20), max_size=3))
+@given(
+    st.text(max_size=80),
+    st.lists(st.text(max_size=40), max_size=3),
+    st.lists(st.text(max_size=20), max_size=3),
+)
 def test_no_header_raises(text, values, allowed):
     """Whatever a client writes into its headers, nothing is raised."""
     websocket_upgrade.choose_subprotocol(websocket_upgrade.parse_list(text))
@@ -139,7 +145,9 @@ def test_an_upgrade_is_answered_by_the_book():
     ],
 )
 def test_what_asks_for_no_websocket_is_refused(changed: dict[str, str], named: str):
-    """Each part of the handshake must be there and right, there is no body, and the refusal says what is wrong."""
+    """Each part of the handshake must be there and right, there is no body, and the refusal says what is
+    wrong.
+    """
     with pytest.raises(websocket_upgrade.NoWebSocket, match=named):
         websocket_upgrade.answer(headers(**changed), HttpVersion11, "", "")
 
@@ -154,7 +162,11 @@ def test_what_may_stand_there_once_is_refused_twice(name: str):
 
 
 def test_an_upgrade_needs_http_1_1():
-    """HTTP/1.0 knows no upgrade; the refusal names the setting of the proxy that is the usual cause. An empty body is none."""
+    """HTTP/1.0 knows no upgrade; the refusal names the setting of the proxy that is the usual cause. An empty
+    body is none.
+    """
     with pytest.raises(websocket_upgrade.NoWebSocket, match="proxy_http_version"):
         websocket_upgrade.answer(headers(), HttpVersion10, "", "")
-    assert websocket_upgrade.answer(headers(Content_Length="0"), HttpVersion11, "", "").startswith(b"HTTP/1.1 101 ")
+    assert websocket_upgrade.answer(headers(Content_Length="0"), HttpVersion11, "", "").startswith(
+        b"HTTP/1.1 101 "
+    )

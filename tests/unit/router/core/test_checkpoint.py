@@ -27,7 +27,9 @@ def state(rooms=3, ids=4, members=2, gateways=2):
         ),
         MessageIds({("a", "u", str(number)): (2, number) for number in reversed(range(ids))}),
         MessageIds({("a", "", f"~{number}"): (0, 0) for number in range(ids)}),
-        RoomTable({"b": {"g2": {f"g2~{number:x}": "u" for number in range(members)}}, "a": {"g1": {"g1~1": "v"}}}),
+        RoomTable(
+            {"b": {"g2": {f"g2~{number:x}": "u" for number in range(members)}}, "a": {"g1": {"g1~1": "v"}}}
+        ),
         GatewayLives({f"g{number}": (1, number) for number in range(gateways)}, {"z": (3, 1), "y": (4, 2)}),
     )
 
@@ -48,7 +50,9 @@ def told(made):
     )
 
 
-@given(st.integers(0, 20), st.integers(0, 20), st.integers(1, 1_200), st.integers(0, 5), st.integers(1, 5_000))
+@given(
+    st.integers(0, 20), st.integers(0, 20), st.integers(1, 1_200), st.integers(0, 5), st.integers(1, 5_000)
+)
 def test_a_state_comes_back_with_its_order(rooms, ids, members, gateways, size):
     """Whatever the size of the parts; and what came back gives the same bytes again."""
     made = state(rooms, ids, members, gateways)
@@ -113,7 +117,10 @@ def test_a_state_that_lacks_a_part_is_none(lacking):
         (checkpoint.encoded(1, 2, state(), 9_999), "shard 1 of 2"),
         ([msgspec.msgpack.encode([[0, [2, 0, 1, None, 1, [0] * 7]]])], "format 2"),
         ([msgspec.msgpack.encode([[0, [1, 0, 1, None, 1, [0] * 6]]])], "not whole"),
-        ([msgspec.msgpack.encode([[0, [1, 0, 1, None, 1, [0] * 7]], [6, [["g", ["1", 2]]]]])], "no checkpoint"),
+        (
+            [msgspec.msgpack.encode([[0, [1, 0, 1, None, 1, [0] * 7]], [6, [["g", ["1", 2]]]]])],
+            "no checkpoint",
+        ),
     ],
 )
 def test_what_is_no_state_is_refused_by_name(bodies, said):

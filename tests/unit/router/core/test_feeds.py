@@ -1,4 +1,6 @@
-"""Feeds: chains of feeds from what a log brings about. That gateways get all of it whatever happens is in tests/model/test_feed_chains.py."""
+"""Feeds: chains of feeds from what a log brings about. That gateways get all of it whatever happens is in
+tests/model/test_feed_chains.py.
+"""
 
 import pytest
 
@@ -42,7 +44,9 @@ class Log:
         if counts:
             life, number = self.gateways[counts]
             self.gateways[counts] = (life, number + 1)
-        numbered = [type(e)(i, *[getattr(e, f) for f in e.__struct_fields__[1:]]) for i, e in enumerate(effects, 1)]
+        numbered = [
+            type(e)(i, *[getattr(e, f) for f in e.__struct_fields__[1:]]) for i, e in enumerate(effects, 1)
+        ]
         self.feeds.take(self.life, self.offset, numbered, self.gateways, self.ended)
 
     def out(self, item, *gateways, counts=None):
@@ -57,7 +61,7 @@ def number(mine, gateway="g", life=1):
     return Number(gateway, 3, life, mine)
 
 
-# ── a chain ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── a chain ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_chain_begins_with_the_hello_and_each_feed_with_the_end_of_the_last_one():
@@ -110,7 +114,9 @@ def test_a_feed_that_is_too_large_is_cut_at_an_item():
 
 
 def test_a_cut_feed_counts_no_batch_of_which_a_part_is_left():
-    """``counted`` never runs ahead of ``upto``: an entry that is cut does not count yet, those before it do."""
+    """``counted`` never runs ahead of ``upto``: an entry that is cut does not count yet, those
+    before it do.
+    """
     log = Log("g")
     log.drain()
     log.out(ack("a"), "g", counts="g")
@@ -152,7 +158,7 @@ def test_nobody_is_fed_by_one_that_does_not_speak():
     assert (log.feeds.dirty(), log.feeds.next("g"), log.feeds.answers()) == (set(), None, [])
 
 
-# ── a number ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── a number ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_chain_goes_on_from_the_number():
@@ -165,7 +171,9 @@ def test_a_chain_goes_on_from_the_number():
     assert log.feeds.dirty() == {"g"}
     assert log.feeds.next("g", 1500) == Feed("r1", 3, 1, 0, at(2, 1), at(2, 2), ((2, 2, message(2, 1000)),))
     log.out(message(4), "g")
-    assert log.feeds.next("g") == Feed("r1", 3, 1, 0, at(2, 2), at(4), ((2, 3, message(3, 1000)), (4, 1, message(4))))
+    assert log.feeds.next("g") == Feed(
+        "r1", 3, 1, 0, at(2, 2), at(4), ((2, 3, message(3, 1000)), (4, 1, message(4)))
+    )
     log.out(message(5), "g")
     assert log.feeds.next("g") == Feed("r1", 3, 1, 0, at(4), at(5), ((5, 1, message(5)),))
 
@@ -232,7 +240,9 @@ def test_a_lower_life_than_the_living_one_is_over():
 
 
 def test_an_unknown_life_may_have_its_hello_still_to_come():
-    """Its chain begins there, however often it asks before; only where it stands at a place that has been read is it over."""
+    """Its chain begins there, however often it asks before; only where it stands at a place that has been
+    read is it over.
+    """
     log = Log()
     log.entry()
     for _ in range(3):
@@ -269,7 +279,7 @@ def test_before_the_log_has_a_life_nothing_can_be_said():
     assert log.feeds.number(number(at(1))) is None
 
 
-# ── lives ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── lives ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_chain_ends_with_the_gateways_life():
@@ -329,7 +339,7 @@ def test_rules_that_begin_no_life_change_no_chain():
     assert log.feeds.idle("g") == Feed("r1", 3, 1, 0, at(1), at(2), ())
 
 
-# ── what is lost, and what is bounded ────────────────────────────────────────────────────────────────────────────────────
+# ── what is lost, and what is bounded ───────────────────────────────────────────────────────────────────────
 
 
 def test_a_feed_that_was_lost_goes_again():
@@ -345,7 +355,9 @@ def test_a_feed_that_was_lost_goes_again():
     log.feeds.lost("nobody", at(1))
     assert log.feeds.next("g") == Feed("r1", 3, 1, 0, at(2), at(4), ((3, 1, ack("b")), (4, 1, ack("c"))))
     log.feeds.lost("g", None)
-    assert log.feeds.next("g").items == tuple((offset, 1, ack(i)) for offset, i in ((2, "a"), (3, "b"), (4, "c")))
+    assert log.feeds.next("g").items == tuple(
+        (offset, 1, ack(i)) for offset, i in ((2, "a"), (3, "b"), (4, "c"))
+    )
 
 
 def test_pending_items_are_bounded_and_come_from_the_ring_then():
@@ -372,7 +384,7 @@ def test_a_chain_that_has_fallen_behind_the_ring_is_reset():
     assert log.feeds.next("g").after == at(11)
 
 
-# ── for all at once ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── for all at once ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_message_for_all_of_many_gateways_goes_once_and_is_named():

@@ -69,7 +69,7 @@ def told(seq, ident="", room="a", conn="g1~1", user="ann", epoch="life-1", **mor
     return Deliver(room, epoch, seq, "CHAT", b"1", AT + 1, conn, user, ident, **more)
 
 
-# ── messages ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── messages ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_message_is_numbered_delivered_acknowledged_and_told_to_backends():
@@ -93,7 +93,9 @@ def test_everything_that_a_message_says_is_passed_on():
     out, _, emit = log.batch("g1", chat("m1", trace="00-1-2-01", **more))
     assert out.item == told(1, "m1", trace="00-1-2-01", **more)
     assert emit.message == told(1, "m1", **more)
-    assert log.batch("g1", chat(ephemeral=True, trace="00-1-2-01"))[0].item == told(0, epoch="", trace="00-1-2-01")
+    assert log.batch("g1", chat(ephemeral=True, trace="00-1-2-01"))[0].item == told(
+        0, epoch="", trace="00-1-2-01"
+    )
 
 
 def test_a_message_without_an_id_is_not_acknowledged():
@@ -197,7 +199,11 @@ def test_an_expired_message_is_numbered_and_delivered():
 def test_backends_messages_are_not_answered_and_count_once():
     """Nobody waits for their ACK, and nobody is told of one that can't be."""
     log = two_gateways()
-    entry = [Notified("r", AT), Publish("a", "N", b"1", AT, id="n1"), Publish("no room", "N", b"1", AT, id="n2")]
+    entry = [
+        Notified("r", AT),
+        Publish("a", "N", b"1", AT, id="n1"),
+        Publish("no room", "N", b"1", AT, id="n2"),
+    ]
     assert log.append(*entry) == [
         Out(1, ("g1", "g2"), Deliver("a", "life-1", 1, "N", b"1", AT, id="n1")),
         Emit(2, "message", "a", AT, message=Deliver("a", "life-1", 1, "N", b"1", AT, id="n1")),
@@ -220,7 +226,9 @@ def test_a_message_for_no_address_is_refused(room):
 
 
 def test_a_gateway_may_ask_where_everyones_room_stands():
-    """Nobody is a member of it, and no backend hears of one; it changes nothing. Another shard than its own refuses."""
+    """Nobody is a member of it, and no backend hears of one; it changes nothing. Another shard than its own
+    refuses.
+    """
     log, plain = two_gateways(), two_gateways()
     for each in (log, plain):
         each.append(Notified("r", AT), Publish("*", "NEWS", b"1", AT, id="n1"))
@@ -245,7 +253,7 @@ def test_an_address_of_another_shard_is_refused():
     assert (len(log.fold.rooms), log.fold.remembered) == (0, shard == shard_of("*", 2))
 
 
-# ── members ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── members ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_join_has_its_place_among_the_messages():
@@ -316,7 +324,7 @@ def test_a_room_keeps_its_position_while_it_has_members():
     assert (log.fold.position("a"), log.fold.position("r8")) == (Position("life-1", 1), Position("life-3", 0))
 
 
-# ── gateways ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── gateways ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_batch_counts_once():
@@ -380,14 +388,20 @@ def test_only_so_many_ended_lives_are_remembered():
     assert log.append(Batch("g2", 1, 2, AT)) == [Stranger(1, "g2", 1, 1)]
 
 
-# ── the log's life ───────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the log's life ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_before_the_rules_nothing_counts():
     """An entry means nothing without the state before it."""
     log = Log(rules=None)
     assert (log.fold.offset, log.fold.life, log.fold.version, log.fold.rules) == (-1, "", 0, None)
-    for entry in ([Mark("r", AT)], [Gone("g1", 1, AT)], [Notified("r", AT), chat(conn="", user="")], [], [chat()]):
+    for entry in (
+        [Mark("r", AT)],
+        [Gone("g1", 1, AT)],
+        [Notified("r", AT), chat(conn="", user="")],
+        [],
+        [chat()],
+    ):
         assert log.append(*entry) == []
     assert (log.fold.skipped, log.fold.offset, log.fold.gateways, log.fold.remembered) == (0, 4, {}, 0)
     assert log.append(RULES) == [Ruled(1, RULES, True)]
@@ -395,7 +409,9 @@ def test_before_the_rules_nothing_counts():
 
 
 def test_a_gateway_that_began_before_the_log_did_hears_so():
-    """Nothing of its life counts, so it is to begin another one, and need not wait for a feed that never comes."""
+    """Nothing of its life counts, so it is to begin another one, and need not wait for a feed that never
+    comes.
+    """
     log = Log(rules=None)
     assert log.hello("g1", Join("a", "g1~1", "ann")) == []
     assert log.append(Batch("g1", 1, 2, AT), chat()) == []
@@ -538,7 +554,7 @@ def test_poison_is_passed_over_whole(record):
     assert log.batch("g1", chat("m1"))[0].item == told(1, "m1")
 
 
-# ── as a checkpoint ──────────────────────────────────────────────────────────────────────────────────────────────────
+# ── as a checkpoint ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_a_restored_fold_stands_where_the_other_stood():
@@ -546,7 +562,12 @@ def test_a_restored_fold_stands_where_the_other_stood():
     log = two_gateways()
     bodies, digest = log.fold.parts()
     fold = Fold.restored(0, 1, log.fold.offset, bodies)
-    assert (fold.offset, fold.life, fold.rules, fold.gateways) == (2, "life", RULES, {"g1": (1, 1), "g2": (1, 1)})
+    assert (fold.offset, fold.life, fold.rules, fold.gateways) == (
+        2,
+        "life",
+        RULES,
+        {"g1": (1, 1), "g2": (1, 1)},
+    )
     assert fold.parts() == (bodies, digest)
     with pytest.raises(RuntimeError):
         fold.apply(2, wire.encode([Mark("r", AT)]))

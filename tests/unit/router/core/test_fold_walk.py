@@ -1,4 +1,6 @@
-"""Fold on random logs: the promise of numbers, and that all who read the same log know the same, wherever they began."""
+"""Fold on random logs: the promise of numbers, and that all who read the same log know the same, wherever
+they began.
+"""
 
 import os
 import subprocess
@@ -33,7 +35,9 @@ def test_two_folds_of_one_log_are_equal(records):
 @settings(max_examples=60, deadline=None)
 @given(logs, st.integers(1, 4_000))
 def test_a_fold_restored_at_any_offset_goes_on_as_the_one_that_read_on(records, size):
-    """Its state is the same byte for byte after each entry, and so is all that it says: also the order of forgetting has been kept."""
+    """Its state is the same byte for byte after each entry, and so is all that it says: also the order of
+    forgetting has been kept.
+    """
     whole, states, said = Fold(0, 1), [], []
     for offset, record in enumerate(records):
         said.append(whole.apply(offset, record))
@@ -49,7 +53,9 @@ def test_a_fold_restored_at_any_offset_goes_on_as_the_one_that_read_on(records, 
 @settings(max_examples=60, deadline=None)
 @given(logs, st.integers(1, 4_000), st.randoms(use_true_random=False))
 def test_a_snapshot_is_the_state_as_of_where_it_was_taken(records, size, chance):
-    """However many entries are applied between its steps, and though others are taken and given up meanwhile; the fold goes on as without it."""
+    """However many entries are applied between its steps, and though others are taken and given up meanwhile;
+    the fold goes on as without it.
+    """
     fold, plain, held = Fold(0, 1), Fold(0, 1), []
     for offset, record in enumerate(records):
         assert fold.apply(offset, record) == plain.apply(offset, record)
@@ -112,7 +118,11 @@ class Model:
                     assert message.seq == self.last.get((message.room, message.epoch), 0) + 1
                     self.last[message.room, message.epoch] = message.seq
                     reached = self.reached(message.room)
-                    said = [each for each in outcomes[:at] if isinstance(each, Out) and self.same(each.item, message)]
+                    said = [
+                        each
+                        for each in outcomes[:at]
+                        if isinstance(each, Out) and self.same(each.item, message)
+                    ]
                     assert [set(each.gateways) for each in said] == ([reached] if reached else [])
                 case Emit():
                     member = (outcome.room, outcome.conn)
@@ -145,7 +155,9 @@ class Model:
 
 @given(logs)
 def test_no_number_is_given_twice_and_nobody_is_left_out(records):
-    """In each epoch a room's messages are 1, 2, 3 …; a message goes to the gateways of its members, and each coming and going is told once."""
+    """In each epoch a room's messages are 1, 2, 3 …; a message goes to the gateways of its members, and each
+    coming and going is told once.
+    """
     fold, model = Fold(0, 1), Model()
     for offset, record in enumerate(records):
         model.check(fold.apply(offset, record))
@@ -161,7 +173,9 @@ def test_no_number_is_given_twice_and_nobody_is_left_out(records):
 
 
 def test_the_made_logs_reach_every_outcome():
-    """Or the tests here would hold less than they say: ids and rooms are forgotten, gateways begin, end and are strangers."""
+    """Or the tests here would hold less than they say: ids and rooms are forgotten, gateways begin, end and
+    are strangers.
+    """
     kinds, epochs, duplicates, skipped, refused = set(), set(), 0, 0, 0
     for seed in range(20):
         fold = Fold(0, 1)
@@ -194,7 +208,9 @@ runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 
 
 def test_nothing_outside_the_log_matters(tmp_path):
-    """Two processes with other clocks, hash seeds, time zones and settings say the same of a log, entry by entry and byte for byte."""
+    """Two processes with other clocks, hash seeds, time zones and settings say the same of a log, entry by
+    entry and byte for byte.
+    """
     log_entries.write(tmp_path / "log", log_entries.made(Random(7), 3_000))
     plain = {"PYTHONHASHSEED": "0", "TZ": "UTC"}
     other = {
@@ -210,7 +226,9 @@ def test_nothing_outside_the_log_matters(tmp_path):
     for beside_s, settings_ in (("0", plain), ("86400000", other)):
         environment = os.environ | {"PYTHONIOENCODING": "utf-8"} | settings_
         command = [sys.executable, "-c", BESIDE, beside_s, "tests.support.log_entries", str(tmp_path / "log")]
-        run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False, timeout=120)
+        run = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, check=False, timeout=120
+        )
         assert run.returncode == 0, run.stderr.decode()
         said.append(run.stdout)
     assert said[0] == said[1]

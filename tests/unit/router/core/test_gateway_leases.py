@@ -21,7 +21,9 @@ def test_a_gateway_lives_as_long_as_its_heartbeats_come():
 
 
 def test_a_new_life_under_the_same_name_is_noticed():
-    """Another start time is another life; a late heartbeat of the former life is not taken for a third one."""
+    """Another start time is another life; a late heartbeat of the former life is not taken for a
+    third one.
+    """
     gateways = GatewayLeases(5.0)
     gateways.heartbeat(beat(started_us=1), 0.0)
     assert gateways.heartbeat(beat(started_us=2), 1.0) is Heard.REBORN
@@ -84,7 +86,8 @@ def test_the_sums_are_of_those_that_live():
         beat("g2", connections=1, messages_in=2, messages_out=3, errors=4, rss_bytes=5, uplink_bytes=6), 0.0
     )
     gateways.heartbeat(
-        beat("g1", connections=10, messages_in=20, messages_out=30, errors=40, rss_bytes=50, uplink_bytes=60), 0.0
+        beat("g1", connections=10, messages_in=20, messages_out=30, errors=40, rss_bytes=50, uplink_bytes=60),
+        0.0,
     )
     gateways.heartbeat(beat("gone", connections=1_000), 0.0)
     gateways.meet("g3", 0.0)
@@ -96,4 +99,10 @@ def test_the_sums_are_of_those_that_live():
 def test_uplinks_that_outgrow_a_log_are_told_once_and_so_is_their_end():
     """As much as the log surely keeps is not too much."""
     gateways = GatewayLeases(5.0)
-    assert [gateways.outgrown(each, 100) for each in (100, 101, 200, 100, 0)] == [None, True, None, False, None]
+    assert [gateways.outgrown(each, 100) for each in (100, 101, 200, 100, 0)] == [
+        None,
+        True,
+        None,
+        False,
+        None,
+    ]

@@ -109,7 +109,9 @@ def busy(*seconds, floor_us=10 * S, policy=POLICY, **bounds):
 
 
 def test_what_is_younger_than_the_floor_is_kept_whatever_the_count_says():
-    """Told by the room's newest entry: at the full floor an entry goes, one microsecond before it does not, and the count stays in any case."""
+    """Told by the room's newest entry: at the full floor an entry goes, one microsecond before it does not,
+    and the count stays in any case.
+    """
     history = busy(*range(8), *[10] * 7)
     assert seqs(kept_of(history, "a")) == list(range(2, 16))
     assert seqs(history.since(Position("e", 1), Position("e", 15), "a", 10 * S)) == list(range(2, 16))
@@ -120,10 +122,14 @@ def test_what_is_younger_than_the_floor_is_kept_whatever_the_count_says():
 
 
 def test_the_floor_asks_no_clock():
-    """Whenever the entries are read again, the windows are the same; a room that falls silent keeps what it had, up to its age."""
+    """Whenever the entries are read again, the windows are the same; a room that falls silent keeps what it
+    had, up to its age.
+    """
     again = make(floor_us=10 * S)
     live = busy(*range(100, 108), *[109] * 7)
-    for said in [entry(number, at_us=at_s * S) for number, at_s in enumerate([*range(100, 108), *[109] * 7], 1)]:
+    for said in [
+        entry(number, at_us=at_s * S) for number, at_s in enumerate([*range(100, 108), *[109] * 7], 1)
+    ]:
         again.put(said, POLICY, 0)
     assert kept_of(again, "a") == kept_of(live, "a")
     live = busy(*[5] * 20, policy=HistoryPolicy(5, 300))
@@ -202,7 +208,12 @@ def test_where_all_is_too_much_the_largest_rooms_give_their_oldest():
     assert (seqs(kept_of(history, "b")), seqs(kept_of(history, "c"))) == ([1], [1])
     kept = seqs(kept_of(history, "a"))
     assert kept == list(range(16 - len(kept), 16))
-    assert most - most // 8 - UNIT < history.bytes == 3 * WINDOW_BYTES + (2 + len(kept)) * UNIT <= most - most // 8
+    assert (
+        most - most // 8 - UNIT
+        < history.bytes
+        == 3 * WINDOW_BYTES + (2 + len(kept)) * UNIT
+        <= most - most // 8
+    )
 
 
 def test_a_page_ends_before_a_seq_and_says_whether_there_is_more():
@@ -244,7 +255,15 @@ def test_a_room_that_is_dropped_is_gone():
 def fresh(room, seq, size, ident):
     """An entry as a router has it: each with texts of its own."""
     made = Deliver(
-        room, "abcdefgh-1", seq, "CHAT", b"x" * size, 1_764_000_000_000_000 + seq, "0123456789~1f", "ann", ident
+        room,
+        "abcdefgh-1",
+        seq,
+        "CHAT",
+        b"x" * size,
+        1_764_000_000_000_000 + seq,
+        "0123456789~1f",
+        "ann",
+        ident,
     )
     return decode(encode([made]))[0]
 
@@ -252,7 +271,9 @@ def fresh(room, seq, size, ident):
 SHAPES = {
     "one room": [("room", seq, 20, f"m{seq}") for seq in range(1, 20_001)],
     "a room for each message": [(f"room{number}", 1, 20, f"m{number}") for number in range(20_000)],
-    "ten in each room": [(f"room{number % 2_000}", number // 2_000 + 1, 20, f"m{number}") for number in range(20_000)],
+    "ten in each room": [
+        (f"room{number % 2_000}", number // 2_000 + 1, 20, f"m{number}") for number in range(20_000)
+    ],
     "more than a list takes": [
         (f"room{number % 400}", number // 400 + 1, 20, f"m{number}") for number in range(400 * (FEW + 4))
     ],
@@ -295,7 +316,9 @@ def test_silent_rooms_keep_nothing_though_nothing_is_said_anywhere():
 
 
 def test_what_stood_behind_an_entry_that_went_for_its_bytes_is_judged_too():
-    """Gateways' clocks differ: the second entry is older than the first, and older than the floor once the first is gone."""
+    """Gateways' clocks differ: the second entry is older than the first, and older than the floor once the
+    first is gone.
+    """
     history = make(room_bytes=2 * UNIT, floor_us=3 * S)
     policy = HistoryPolicy(1, 10)
     for seq, at_us in ((1, 100 * S), (2, 99 * S), (3, 102 * S)):
@@ -304,7 +327,9 @@ def test_what_stood_behind_an_entry_that_went_for_its_bytes_is_judged_too():
 
 
 class HistoryAgainstList(RuleBasedStateMachine):
-    """The model is a list of all that was ever put; a window must be a suffix of what follows without a hole, as long as its policy lets."""
+    """The model is a list of all that was ever put; a window must be a suffix of what follows without a hole,
+    as long as its policy lets.
+    """
 
     @initialize(
         count=st.integers(1, 4),
@@ -390,9 +415,14 @@ class HistoryAgainstList(RuleBasedStateMachine):
 TestHistoryAgainstList = HistoryAgainstList.TestCase
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 400)), max_size=60), st.sampled_from([0, 10 * S]))
+@given(
+    st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 400)), max_size=60),
+    st.sampled_from([0, 10 * S]),
+)
 def test_relief_takes_the_oldest_and_leaves_the_end_of_every_window(script, floor_us):
-    """Whatever the sizes, all windows together keep their bound, and each still ends at its room's last message."""
+    """Whatever the sizes, all windows together keep their bound, and each still ends at its room's last
+    message.
+    """
     history = make(all_bytes=6_000, floor_us=floor_us)
     last = dict.fromkeys("abcdef", 0)
     for room, size in script:

@@ -92,7 +92,9 @@ def test_history_is_for_members_alone():
 def test_a_limit_that_makes_no_sense_is_held_to_the_bounds(limit):
     """At least one, at most what a page holds."""
     room = Room([1] * 150)
-    answer = history_page(HistoryQuery("a", "g1~1", "r", before=-7, limit=limit), room.fold, room.history, NOW_US)
+    answer = history_page(
+        HistoryQuery("a", "g1~1", "r", before=-7, limit=limit), room.fold, room.history, NOW_US
+    )
     assert len(answer.messages) == (100 if limit > 0 else 1)
 
 

@@ -47,7 +47,10 @@ ACK = Out(2, ("g1",), Ack("g1~1", "a", "m1", "life-1", 7))
     [
         (Gone("g1", 3, AT), f"{TIME}  gone  g1  life=3"),
         (Rules("l", 1, 2, 3, 4, AT), f"{TIME}  rules  life=l  version=1  ids=2 rooms=3 gone=4"),
-        (Rules("l", 1, 2, 3, 4, AT, anew=True), f"{TIME}  rules  life=l  version=1  ids=2 rooms=3 gone=4  anew"),
+        (
+            Rules("l", 1, 2, 3, 4, AT, anew=True),
+            f"{TIME}  rules  life=l  version=1  ids=2 rooms=3 gone=4  anew",
+        ),
         (Mark("r1", AT), f"{TIME}  mark  by=r1"),
         (Checkpoint("r1", 9, 0, 2, b"\x01", b""), f"{NONE}  checkpoint  by=r1  of=9  part 1 of 2  digest=01"),
         (Notified("r1", AT), f"{TIME}  notified  by=r1"),
@@ -79,7 +82,11 @@ def test_each_envelope_has_a_line():
 @pytest.mark.parametrize(
     ("message", "outcomes", "fate"),
     [
-        (PUBLISH, [Out(1, ("g1",), told(7)), ACK, Emit(3, "message", "a", AT, message=told(7))], "seq=7 epoch=life-1"),
+        (
+            PUBLISH,
+            [Out(1, ("g1",), told(7)), ACK, Emit(3, "message", "a", AT, message=told(7))],
+            "seq=7 epoch=life-1",
+        ),
         (PUBLISH, [Emit(1, "message", "a", AT, message=told(7))], "seq=7 epoch=life-1"),
         (PUBLISH, [ACK], "repeat of seq=7 epoch=life-1"),
         (PUBLISH, [Out(1, ("g1",), Refused("g1~1", "m1", "invalid_room", ""))], "refused=invalid_room"),

@@ -56,7 +56,9 @@ def test_without_a_fold_no_seq_is_guessed():
 
 
 def test_a_fold_from_before_knows_what_its_checkpoint_knew():
-    """The entry of the checkpoint itself is not taken again, and nothing before the place that was asked for is shown."""
+    """The entry of the checkpoint itself is not taken again, and nothing before the place that was asked for
+    is shown.
+    """
     fold = Fold(0, 1)
     for offset in range(4):
         fold.apply(offset, LOG[offset])

@@ -43,7 +43,9 @@ def test_a_log_whose_beginning_is_lost_begins_anew():
 
 
 def test_lives_without_a_lease_are_ended_once():
-    """Each by its life's number; who lives is left alone; a second time only after a while, or where the name has a new life."""
+    """Each by its life's number; who lives is left alone; a second time only after a while, or where the name
+    has a new life.
+    """
     upkeep = LogMaintenance(BOUNDS)
     gateways = {"g1": (1, 5), "g2": (3, 8), "g3": (1, 1)}
     assert upkeep.gone(gateways, {"g1"}, 0.0) == [("g2", 3), ("g3", 1)]
@@ -59,7 +61,14 @@ TIMES = MarkTimes(bytes=1_000, soon_us=60, late_us=600)
 
 @pytest.mark.parametrize(
     ("size", "waited_us", "due"),
-    [(1_000, 0, True), (999, 59, False), (250, 60, True), (249, 599, False), (1, 600, True), (0, 10_000, False)],
+    [
+        (1_000, 0, True),
+        (999, 59, False),
+        (250, 60, True),
+        (249, 599, False),
+        (1, 600, True),
+        (0, 10_000, False),
+    ],
 )
 def test_a_checkpoint_is_due_by_bytes_and_by_time(size, waited_us, due):
     """All bytes at once, a quarter after a while, anything after long; nothing where nothing has come."""

@@ -1,4 +1,6 @@
-"""Notification list: each entry is what it would be as a single notification; a body that is no list has a reason."""
+"""Notification list: each entry is what it would be as a single notification; a body that is no list has a
+reason.
+"""
 
 import base64
 import json
@@ -16,7 +18,9 @@ NOW = 1_764_000_000_000_000
 
 
 def judge(entry, max_bytes=100):
-    return judged(entry if isinstance(entry, bytes) else json.dumps(entry).encode(), now_us=NOW, max_bytes=max_bytes)
+    return judged(
+        entry if isinstance(entry, bytes) else json.dumps(entry).encode(), now_us=NOW, max_bytes=max_bytes
+    )
 
 
 def reason(entry):
@@ -28,16 +32,25 @@ def reason(entry):
 def test_a_list_is_known_by_its_content_type():
     """Case and parameters do not matter; anything else is a single notification."""
     assert is_list("Application/vnd.warren.notifications+JSON; charset=utf-8")
-    assert not any(is_list(other) for other in (None, "", "application/json", "application/vnd.warren.notifications"))
+    assert not any(
+        is_list(other) for other in (None, "", "application/json", "application/vnd.warren.notifications")
+    )
 
 
 def test_a_list_opens_into_its_entries_bytes():
     """In order, each as it stood there, whatever it is."""
-    assert opened(b' [ {"a": [1]} ,2,"\xff", null ] ', max_bytes=100) == [b'{"a": [1]}', b"2", b'"\xff"', b"null"]
+    assert opened(b' [ {"a": [1]} ,2,"\xff", null ] ', max_bytes=100) == [
+        b'{"a": [1]}',
+        b"2",
+        b'"\xff"',
+        b"null",
+    ]
     assert opened(b"[]", max_bytes=100) == []
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"1", b"null", b"[", b"[1,]", b"[1] 2", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"1", b"null", b"[", b"[1,]", b"[1] 2", b"\xff", b"[" * 100_000]
+)
 def test_what_is_no_array_has_a_reason(body):
     """And is not opened in part."""
     assert opened(body, max_bytes=100) == "invalid list: no JSON array, or one that nests too deep to be read"
@@ -47,10 +60,16 @@ def test_a_list_is_bounded_in_entries_and_bytes():
     """A thousand and 4 MiB pass, one more does not; the payload's limit raises that of the bytes."""
     assert len(opened(b"[" + b"1," * (MAX_ENTRIES - 1) + b"1]", max_bytes=100)) == MAX_ENTRIES
     for more in (MAX_ENTRIES, 10 * MAX_ENTRIES):
-        assert opened(b"[" + b"1," * more + b"1]", max_bytes=100) == "too many: a list has at most 1000 notifications"
+        assert (
+            opened(b"[" + b"1," * more + b"1]", max_bytes=100)
+            == "too many: a list has at most 1000 notifications"
+        )
     limit = 4 * 1024 * 1024
     assert opened(b"[]".ljust(limit), max_bytes=100) == []
-    assert opened(b"[]".ljust(limit + 1), max_bytes=100) == f"too large: a list of {limit + 1} bytes, at most {limit}"
+    assert (
+        opened(b"[]".ljust(limit + 1), max_bytes=100)
+        == f"too large: a list of {limit + 1} bytes, at most {limit}"
+    )
     assert max_list_bytes(limit) == 2 * limit
 
 
@@ -106,7 +125,9 @@ def test_what_is_invalid_has_a_reason(entry, expected):
 
 def test_a_payload_nests_as_deep_as_a_single_ones():
     """128 levels, not counting those of the list; one more makes that entry invalid, and no other."""
-    entries = [b'{"address":"room.a","payload":' + b"[" * depth + b"]" * depth + b"}" for depth in (128, 129, 400)]
+    entries = [
+        b'{"address":"room.a","payload":' + b"[" * depth + b"]" * depth + b"}" for depth in (128, 129, 400)
+    ]
     assert opened(b"[" + b",".join(entries) + b"]", max_bytes=1_000) == entries
     first, *deeper = [judge(entry, 1_000).made for entry in entries]
     assert first.payload == b"[" * 128 + b"]" * 128
@@ -138,7 +159,9 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=5,
 )
-NAMES = st.sampled_from(["room.a", "room.b", "user.ann", "conn.g1~1", "all", "rooms.a", "room."]) | st.text(max_size=6)
+NAMES = st.sampled_from(["room.a", "room.b", "user.ann", "conn.g1~1", "all", "rooms.a", "room."]) | st.text(
+    max_size=6
+)
 PAYLOADS = JSON.map(lambda value: (json.dumps(value).encode(), None)) | st.binary(max_size=40).map(
     lambda value: (value, "base64")
 )
@@ -160,7 +183,9 @@ def test_a_list_gives_what_its_entries_give_one_by_one(entries):
         )  # fmt: skip
         single.append(publish(notification, now_us=NOW, max_bytes=30))
         text = json.dumps(base64.b64encode(payload).decode()).encode() if encoding else payload
-        rest = json.dumps({"address": address, **options, **({"encoding": encoding} if encoding else {})}).encode()
+        rest = json.dumps(
+            {"address": address, **options, **({"encoding": encoding} if encoding else {})}
+        ).encode()
         parts.append(rest[:-1] + b', "payload": ' + text + b"}")
     opened_ones = opened(b"[" + b", ".join(parts) + b"]", max_bytes=30)
     assert [judge(entry, 30).made for entry in opened_ones] == single

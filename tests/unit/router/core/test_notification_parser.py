@@ -103,8 +103,18 @@ def test_a_key_is_as_long_as_a_clients_may_be():
     assert make(latest_key="k" * 128).key == "k" * 128
 
 
-UNITS = {"arrays": b"[],", "towers": b"[" * 126 + b"]" * 126 + b",", "strings": b'"[",[],', "escapes": b'"\\\\\\"[",'}
-ENDS = {"valid": b"1]", "a string without an end": b'"' + b'\\"' * 30, "half": b"", "too deep": b"[" * 129 + b"]" * 130}
+UNITS = {
+    "arrays": b"[],",
+    "towers": b"[" * 126 + b"]" * 126 + b",",
+    "strings": b'"[",[],',
+    "escapes": b'"\\\\\\"[",',
+}
+ENDS = {
+    "valid": b"1]",
+    "a string without an end": b'"' + b'\\"' * 30,
+    "half": b"",
+    "too deep": b"[" * 129 + b"]" * 130,
+}
 
 
 @pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
@@ -112,15 +122,21 @@ ENDS = {"valid": b"1]", "a string without an end": b'"' + b'\\"' * 30, "half": b
 def test_a_body_is_judged_in_linear_time(unit, end):
     """Whether it is JSON or not: no backend can keep a router from its work."""
     small, large = (b"[" + unit * (size // len(unit)) + end for size in (50_000, 100_000))
-    assert lines(lambda: make(body=large, max_bytes=200_000)) == lines(lambda: make(body=small, max_bytes=200_000))
-    assert times(lambda: make(body=large, max_bytes=200_000), lambda: make(body=small, max_bytes=200_000)) <= 3
+    assert lines(lambda: make(body=large, max_bytes=200_000)) == lines(
+        lambda: make(body=small, max_bytes=200_000)
+    )
+    assert (
+        times(lambda: make(body=large, max_bytes=200_000), lambda: make(body=small, max_bytes=200_000)) <= 3
+    )
 
 
 def test_a_string_without_an_end_is_refused_at_once():
     """The parser looks first, and nothing looks at what is no JSON a second time."""
     small, large = (b"[" * 129 + b'"' + b'\\"' * size for size in (4_000, 8_000))
     assert make(body=large, max_bytes=100_000).startswith("invalid payload")
-    assert times(lambda: make(body=large, max_bytes=100_000), lambda: make(body=small, max_bytes=100_000)) <= 2.5
+    assert (
+        times(lambda: make(body=large, max_bytes=100_000), lambda: make(body=small, max_bytes=100_000)) <= 2.5
+    )
 
 
 def test_what_nests_as_deep_as_a_clients_message_may_passes():
@@ -161,7 +177,9 @@ def test_binary_payloads_are_not_looked_into():
     st.text(max_size=20), st.binary(max_size=40), st.none() | st.text(max_size=20), st.none() | st.text(max_size=20),
     st.none() | st.text(max_size=20), st.none() | st.integers(), st.none() | st.text(max_size=5) | st.integers(),
 )  # fmt: skip
-def test_nothing_a_backend_can_send_raises(key, body, content_type, kind, message_id, expiration_ms, latest_key):
+def test_nothing_a_backend_can_send_raises(
+    key, body, content_type, kind, message_id, expiration_ms, latest_key
+):
     """There is an envelope that survives the wire, or a reason."""
     made = make("room." + key, body, 30, content_type=content_type, type=kind, id=message_id,
                 expiration_ms=expiration_ms, latest_key=latest_key)  # fmt: skip

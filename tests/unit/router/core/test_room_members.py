@@ -52,7 +52,9 @@ names = st.tuples(st.sampled_from("abc"), st.sampled_from(["g1~1", "g1~2", "g2~1
 
 @given(st.lists(st.tuples(st.sampled_from(["join", "leave", "drop"]), names)))
 def test_nobody_is_lost_and_nobody_stays(steps):
-    """After any steps the table has what a plain set of memberships has, and what is made from its rooms is equal."""
+    """After any steps the table has what a plain set of memberships has, and what is made from its rooms is
+    equal.
+    """
     table, model = RoomTable(), set()
     for step, (room, conn) in steps:
         gateway = conn[:2]
@@ -67,7 +69,9 @@ def test_nobody_is_lost_and_nobody_stays(steps):
             there = sorted(each for each in model if each[1][:2] == gateway)
             assert [(at, who) for at, members in dropped for who, _ in members] == there
             model -= set(there)
-        other = RoomTable({at: {g: dict(m) for g, m in gateways.items()} for at, gateways in table._rooms.items()})
+        other = RoomTable(
+            {at: {g: dict(m) for g, m in gateways.items()} for at, gateways in table._rooms.items()}
+        )
         for each in (table, other):
             assert {(at, who) for at, _, members in each.walk() for who in members} == model
             assert each.memberships == len(model)

@@ -38,7 +38,9 @@ def test_no_lease_ends_for_what_could_not_be_heard():
 
 
 def test_how_far_a_speaker_had_got_outlives_it():
-    """The next one goes on from there; what a slower one says takes nothing back, and another life of the log counts anew."""
+    """The next one goes on from there; what a slower one says takes nothing back, and another life of the log
+    counts anew.
+    """
     routers = RouterLeases()
     routers.heartbeat(RouterHeartbeat("a", 1, shards=(Spoken(3, "x", 10, 5),)), 0.0)
     routers.heartbeat(RouterHeartbeat("b", 1, shards=(Spoken(3, "x", 8, 7),)), 0.0)

@@ -42,7 +42,9 @@ def test_the_rooms_used_longest_ago_are_forgotten_and_begin_a_new_epoch():
 
 
 def test_a_room_with_members_keeps_its_epoch_though_nothing_was_said_in_it():
-    """Members were told (epoch, 0): that must go on to hold, also when they have left in a later generation."""
+    """Members were told (epoch, 0): that must go on to hold, also when they have left in a later
+    generation.
+    """
     sequencer = Sequencer("life")
     sequencer.wake("a")
     sequencer.advance("b")

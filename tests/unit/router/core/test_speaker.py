@@ -91,7 +91,9 @@ def test_what_the_table_does_not_know_changes_nothing(state, event):
 
 
 def test_only_who_speaks_can_be_silenced_and_only_who_has_read_speaks():
-    """The promise of the table: SPEAK leads from following to speaking alone, and whatever leads out of speaking is silence."""
+    """The promise of the table: SPEAK leads from following to speaking alone, and whatever leads out of
+    speaking is silence.
+    """
     for (state, _), (reached, step) in TABLE.items():
         assert (step is Step.SPEAK) == (reached is State.SPEAKING)
         assert (step is Step.SPEAK) <= (state is State.FOLLOWING)

@@ -1,4 +1,6 @@
-"""Checkpoints: the state as of our Mark, encoded meanwhile, written once its events are confirmed, and compared with what others wrote."""
+"""Checkpoints: the state as of our Mark, encoded meanwhile, written once its events are confirmed, and
+compared with what others wrote.
+"""
 
 import asyncio
 
@@ -59,7 +61,9 @@ class Harness:
 
     @property
     def differing(self):
-        return self.metrics.registry.get_sample_value("warren_router_rejected_total", {"reason": "checkpoint_differs"})
+        return self.metrics.registry.get_sample_value(
+            "warren_router_rejected_total", {"reason": "checkpoint_differs"}
+        )
 
 
 @pytest_asyncio.fixture
@@ -70,7 +74,9 @@ async def harness():
 
 
 async def test_our_checkpoint_is_written_once_the_events_up_to_it_are_confirmed(harness):
-    """Whole, as the fold was at the Mark, though more has been applied since; another one is begun only when it stands in the log."""
+    """Whole, as the fold was at the Mark, though more has been applied since; another one is begun only when
+    it stands in the log.
+    """
     offset, bodies, digest = harness.mark()
     harness.fold.apply(3, encode([Batch("g2", 1, 1, 1), Hello()]))
     await harness.encoded()
@@ -79,7 +85,9 @@ async def test_our_checkpoint_is_written_once_the_events_up_to_it_are_confirmed(
     assert harness.written() == []
     harness.checkpoints.write(2)
     harness.checkpoints.write(3)
-    parts = [Checkpoint("r1", offset, number, len(bodies), digest, body) for number, body in enumerate(bodies)]
+    parts = [
+        Checkpoint("r1", offset, number, len(bodies), digest, body) for number, body in enumerate(bodies)
+    ]
     assert harness.written() == parts
     assert harness.checkpoints.pending
     harness.writer.confirm()
@@ -87,7 +95,9 @@ async def test_our_checkpoint_is_written_once_the_events_up_to_it_are_confirmed(
 
 
 async def test_a_large_state_is_encoded_in_many_turns_and_is_that_of_the_mark(harness):
-    """Entries are applied in each of them, which change what was encoded and what was not; a confirm from before its end is not forgotten."""
+    """Entries are applied in each of them, which change what was encoded and what was not; a confirm from
+    before its end is not forgotten.
+    """
     harness.many(2, 20_000)
     offset, bodies, digest = harness.mark()
     harness.checkpoints.write(offset)
@@ -158,7 +168,9 @@ async def test_the_newest_whole_one_is_where_others_may_begin(harness):
 
 
 async def test_a_checkpoint_that_differs_from_our_state_is_told(harness):
-    """The same entries were applied differently, by one of the two; an equal one, and one of a place that we did not see, say nothing."""
+    """The same entries were applied differently, by one of the two; an equal one, and one of a place that we
+    did not see, say nothing.
+    """
     offset, _, digest = harness.mark("r2")
     await harness.encoded()
     for at, said in ((offset, digest), (1, b"unseen")):

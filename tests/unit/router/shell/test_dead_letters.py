@@ -18,9 +18,16 @@ async def test_a_message_is_kept_with_its_properties_its_headers_and_the_reason(
     """Everything that says what it was, but no expiration: in the dead-letter queue it stays."""
     bus, metrics = ScriptedBus(), RouterMetrics(CollectorRegistry())
     properties = Properties("text/plain", "T", "m1", "c1", "reply", 5, 6, {"mine": 1, REASON_HEADER: "old"})
-    await DeadLetters(RetryingPublisher(bus), "warren.x", metrics).put(b"body", "bad: because", properties, {"more": 2})
+    await DeadLetters(RetryingPublisher(bus), "warren.x", metrics).put(
+        b"body", "bad: because", properties, {"more": 2}
+    )
     (published,) = bus.published
-    assert (published.exchange, published.key, published.body, published.persistent) == ("warren.x", "", b"body", True)
+    assert (published.exchange, published.key, published.body, published.persistent) == (
+        "warren.x",
+        "",
+        b"body",
+        True,
+    )
     assert published.properties == Properties(
         "text/plain", "T", "m1", "c1", None, None, 6, {"mine": 1, "more": 2, REASON_HEADER: "bad: because"}
     )
@@ -38,7 +45,9 @@ async def test_it_is_kept_for_certain():
 
 
 async def test_a_missing_dead_letter_queue_is_waited_for():
-    """A message that reached no queue is not kept: it goes again, and ``put`` returns only once a queue has it."""
+    """A message that reached no queue is not kept: it goes again, and ``put`` returns only once a queue has
+    it.
+    """
     bus = ScriptedBus()
     bus.script("", Unroutable(), Unroutable())
     await DeadLetters(RetryingPublisher(bus), "warren.x", RouterMetrics(CollectorRegistry())).put(
@@ -48,7 +57,9 @@ async def test_a_missing_dead_letter_queue_is_waited_for():
 
 
 async def test_what_no_frame_can_carry_is_left_out_and_said():
-    """Headers beyond a limit go, floats become text, a giant body is cut: what is set aside can always be published."""
+    """Headers beyond a limit go, floats become text, a giant body is cut: what is set aside can always be
+    published.
+    """
     bus = ScriptedBus()
     dead_letters = DeadLetters(RetryingPublisher(bus), "warren.x", RouterMetrics(CollectorRegistry()))
     await dead_letters.put(b"1", "why", Properties(headers={"h": "x" * 131_000}), {"more": 2})

@@ -313,7 +313,9 @@ async def test_an_answer_that_comes_up_in_place_of_a_feed_goes_at_once(harness, 
 
 @pytest.mark.parametrize(("size", "fit"), [(1, BODIES), (1024 * 1024, BODIES_BYTES // (1024 * 1024 + 160))])
 async def test_bodies_that_are_not_confirmed_are_bounded(harness, size, fit):
-    """In number and in bytes: more are left out, and counted; the feeds that name them go on. Once some are confirmed others follow."""
+    """In number and in bytes: more are left out, and counted; the feeds that name them go on. Once some are
+    confirmed others follow.
+    """
     harness.bus.held = True
     bodies = Bodies(0, "life", ((5, 1, Deliver("a", "e", 1, "CHAT", b"1" * size, 1)),))
     harness.feeds[0].bodies.extend([bodies] * (fit + 3))
@@ -378,11 +380,15 @@ async def test_a_sampled_message_has_a_span_for_each_gateway_and_one_for_all():
     harness.put(0, "g1", say(1), say(2, trace=TRACE, id="m"), Named())
     harness.put(0, "g2", say(2, trace=TRACE))
     await eventually(lambda: len(exporter.get_finished_spans()) == 3)
-    carried = [item.trace for key in ("g1", "g2") for item in harness.items(key) if getattr(item, "trace", "")]
+    carried = [
+        item.trace for key in ("g1", "g2") for item in harness.items(key) if getattr(item, "trace", "")
+    ]
     ((bodies,),) = harness.heard(ALL)
     carried.append(bodies.messages[0][2].trace)
     spans = exporter.get_finished_spans()
-    assert sorted(f"{span.context.span_id:016x}" for span in spans) == sorted(trace[36:52] for trace in carried)
+    assert sorted(f"{span.context.span_id:016x}" for span in spans) == sorted(
+        trace[36:52] for trace in carried
+    )
     assert {trace_id(trace) for trace in carried} == {trace_id(TRACE)}
     assert harness.items("g1")[0].trace == ""
     await harness.egress.close()

@@ -53,7 +53,9 @@ def test_what_an_entry_held_is_counted_by_kind():
         duplicates=2,
         skipped=1,
     )
-    kinds = {kind: harness.counted("messages_total", kind=kind) for kind in ("publish", "join", "leave", "refused")}
+    kinds = {
+        kind: harness.counted("messages_total", kind=kind) for kind in ("publish", "join", "leave", "refused")
+    }
     assert kinds == {"publish": 2, "join": 1, "leave": 1, "refused": 1}
     assert harness.counted("duplicates_total") == 2
     assert harness.counted("rejected_total", reason="log") == 1

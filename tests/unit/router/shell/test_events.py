@@ -139,7 +139,9 @@ async def test_a_backends_full_queue_does_not_hold_up_the_shard(harness):
     harness.bus.script("room.joined", *refusing)
     await harness.send(joined(0), joined(1))
     assert harness.rooms() == ["room0", "room1"] * module.TRIES + ["room1"]
-    value = harness.metrics.registry.get_sample_value("warren_router_rejected_total", {"reason": "event_not_confirmed"})
+    value = harness.metrics.registry.get_sample_value(
+        "warren_router_rejected_total", {"reason": "event_not_confirmed"}
+    )
     assert value == 1
 
 
@@ -170,16 +172,22 @@ async def test_what_a_reader_lets_go_is_counted(harness):
     harness.events.backlog._count = 2
     for offset in range(3):
         harness.events.take("life", offset, [joined(offset)])
-    value = harness.metrics.registry.get_sample_value("warren_router_rejected_total", {"reason": "event_forgotten"})
+    value = harness.metrics.registry.get_sample_value(
+        "warren_router_rejected_total", {"reason": "event_forgotten"}
+    )
     assert value == 2
 
 
 def given_up(harness):
-    return harness.metrics.registry.get_sample_value("warren_router_rejected_total", {"reason": "event_not_confirmed"})
+    return harness.metrics.registry.get_sample_value(
+        "warren_router_rejected_total", {"reason": "event_not_confirmed"}
+    )
 
 
 async def test_while_one_event_after_the_other_is_refused_each_has_one_try(harness):
-    """However many wait: nothing pauses, and those for other backends are not repeated. Once all are taken each has its tries again."""
+    """However many wait: nothing pauses, and those for other backends are not repeated. Once all are taken
+    each has its tries again.
+    """
     harness.bus.script("room.joined", *[Nacked()] * 2_000)
     for number in range(600):
         harness.events.take("life", number, [joined(number)])

@@ -1,4 +1,6 @@
-"""Heartbeat: announces when enough was heard and read, places the shards, and tries the inboxes of those it stands by for."""
+"""Heartbeat: announces when enough was heard and read, places the shards, and tries the inboxes of those it
+stands by for.
+"""
 
 import asyncio
 
@@ -41,7 +43,12 @@ class Harness:
         self.shuts += 1
 
     def said(self):
-        return [word for published in self.bus.published if published.key == "all" for word in decode(published.body)]
+        return [
+            word
+            for published in self.bus.published
+            if published.key == "all"
+            for word in decode(published.body)
+        ]
 
 
 @pytest_asyncio.fixture
@@ -103,7 +110,9 @@ async def test_the_places_change_with_the_routers_and_only_then(harness):
 
 
 async def test_a_router_whose_inbox_is_gone_is_dead_without_a_lease_ending(harness):
-    """The one for which we stand by, after two tries that came back; a try that was answered between them counts for its life."""
+    """The one for which we stand by, after two tries that came back; a try that was answered between them
+    counts for its life.
+    """
     harness.routers.heartbeat(RouterHeartbeat("r2", 8), 0.0)
     harness.bus.script("r2", Unroutable("?"), None, Unroutable("?"), Unroutable("?"))
     harness.heartbeat.start()
@@ -123,7 +132,9 @@ async def test_it_tries_its_own_inbox(harness):
 
 
 async def test_a_confirm_that_is_owed_holds_up_no_sign_of_life(harness):
-    """Where the inbox of one router is on a broker node that stands still, nobody's heartbeat is confirmed."""
+    """Where the inbox of one router is on a broker node that stands still, nobody's heartbeat is
+    confirmed.
+    """
     harness.bus.held = True
     harness.heartbeat.start()
     await eventually(lambda: len(harness.said()) >= 4)
@@ -140,7 +151,10 @@ async def test_beats_keep_their_rhythm_while_confirms_are_owed(harness, monkeypa
         return timeout_at(when)
 
     monkeypatch.setattr(asyncio, "timeout_at", noted)
-    harness.heartbeat._every_s, harness.heartbeat._overlap._longest_s = 0.2, harness.heartbeat._overlap._longest_s * 10
+    harness.heartbeat._every_s, harness.heartbeat._overlap._longest_s = (
+        0.2,
+        harness.heartbeat._overlap._longest_s * 10,
+    )
     harness.bus.held = True
     harness.heartbeat.start()
     await eventually(lambda: any(0.0 < pause_s < 0.11 for pause_s in left))

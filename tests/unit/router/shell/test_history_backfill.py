@@ -35,7 +35,8 @@ class Harness:
             self.said += 1
             self.numbers += 1
             self.log.put(
-                Batch("g1", 1, self.numbers + 1, 1), Publish("a", "CHAT", b"%d" % self.said, NOW_US, "g1~1", "u")
+                Batch("g1", 1, self.numbers + 1, 1),
+                Publish("a", "CHAT", b"%d" % self.said, NOW_US, "g1~1", "u"),
             )
 
     def begin(self, offset):
@@ -91,7 +92,9 @@ async def harness(monkeypatch: pytest.MonkeyPatch):
 
 
 async def test_it_begins_at_an_older_checkpoint_and_reads_up_to_the_reader(harness):
-    """The history then is that of the reader's fold, without a hole; what lies further back than histories reach is not read."""
+    """The history then is that of the reader's fold, without a hole; what lies further back than histories
+    reach is not read.
+    """
     harness.say(3)
     older = harness.log.marked()
     harness.say(2)
@@ -137,7 +140,9 @@ async def test_what_was_dropped_meanwhile_ends_it(harness):
 async def test_a_number_that_the_broker_keeps_for_itself_is_no_hole(harness):
     """One at each new segment."""
     harness.say(2)
-    harness.log.put(Batch("g1", 1, 50, 1), Publish("a", "CHAT", b"x", NOW_US, "g1~1", "u"), at=harness.log.end + 1)
+    harness.log.put(
+        Batch("g1", 1, 50, 1), Publish("a", "CHAT", b"x", NOW_US, "g1~1", "u"), at=harness.log.end + 1
+    )
     mark = harness.log.marked()
     harness.begin(mark)
     await eventually(lambda: harness.filler.over)

@@ -75,7 +75,11 @@ async def test_it_begins_at_the_newest_checkpoint(log):
 async def test_a_large_checkpoint_is_taken_a_little_in_each_turn(log):
     """What else this router does goes on meanwhile."""
     log.put(RULES)
-    log.put(Batch("g1", 1, 1, 1), Hello(), *(Join(f"room{number}", f"g1~{number:x}", "u") for number in range(50_000)))
+    log.put(
+        Batch("g1", 1, 1, 1),
+        Hello(),
+        *(Join(f"room{number}", f"g1~{number:x}", "u") for number in range(50_000)),
+    )
     log.marked()
     progress, reading = [], asyncio.create_task(begin(log))
     while not reading.done():
@@ -100,7 +104,9 @@ def looked_at(log, mark):
 
 
 async def test_it_looks_further_and_further_back(log):
-    """Each time twice as far, and no further than the log reaches. However long ago the last entry was, nothing has to be waited for."""
+    """Each time twice as far, and no further than the log reaches. However long ago the last entry was,
+    nothing has to be waited for.
+    """
     log.put(RULES)
     more(log, BACK[1])
     mark = log.marked()
@@ -154,7 +160,9 @@ async def test_a_checkpoint_that_is_not_whole_or_spoilt_is_none(log):
 
 
 async def test_parts_whose_mark_lies_further_back_count_too(log):
-    """The stretch began between the two, so a longer one is taken, that has both; the log is read from the Mark on."""
+    """The stretch began between the two, so a longer one is taken, that has both; the log is read from the
+    Mark on.
+    """
     log.put(RULES)
     mark = log.put(Mark("r1", 1))
     hello(log)
@@ -170,7 +178,9 @@ async def test_parts_whose_mark_lies_further_back_count_too(log):
 
 
 async def test_a_checkpoint_whose_mark_was_dropped_is_none(log):
-    """What stood between it and its parts may be gone too: nobody could read on from there, however often he began."""
+    """What stood between it and its parts may be gone too: nobody could read on from there, however often he
+    began.
+    """
     log.put(RULES)
     hello(log)
     mark = log.marked()

@@ -32,7 +32,9 @@ async def harness(monkeypatch: pytest.MonkeyPatch):
 
 
 async def test_what_somebody_was_told_of_and_the_log_does_not_have_is_lost(harness):
-    """After a while, for a reader that has read all there is, and not before two nodes more have said so: the first may be behind."""
+    """After a while, for a reader that has read all there is, and not before two nodes more have said so: the
+    first may be behind.
+    """
     harness.end.heard(5, 10.0)
     harness.end.look(0, 10.0 + PATIENCE_S - 0.1)
     assert harness.log.starts == []

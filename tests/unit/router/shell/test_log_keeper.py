@@ -1,4 +1,6 @@
-"""LogKeeper: what a speaker writes, and nothing once it does not speak; the rest of its work is seen in ``test_shard.py``."""
+"""LogKeeper: what a speaker writes, and nothing once it does not speak; the rest of its work is seen in
+``test_shard.py``.
+"""
 
 import pytest
 import pytest_asyncio
@@ -60,11 +62,15 @@ async def test_other_bounds_are_written_into_the_life_that_is_there(harness):
     """It goes on."""
     harness.apply(Rules("life", 1, 7, 7, 7, 1))
     written = await harness.keep()
-    assert [(each.life, each.ids, each.anew) for each in written if isinstance(each, Rules)] == [("life", 100, False)]
+    assert [(each.life, each.ids, each.anew) for each in written if isinstance(each, Rules)] == [
+        ("life", 100, False)
+    ]
 
 
 async def test_ends_and_marks_are_written_where_they_are_due(harness):
-    """A gateway without a lease, once heartbeats were heard for long enough; a first checkpoint as soon as there is anything."""
+    """A gateway without a lease, once heartbeats were heard for long enough; a first checkpoint as soon as
+    there is anything.
+    """
     harness.apply(RULES)
     harness.apply(Batch("g1", 1, 1, 1), Hello())
     assert [type(each) for each in await harness.keep()] == [Mark]
@@ -99,7 +105,9 @@ async def test_who_does_not_speak_writes_nothing(harness):
 
 
 async def test_a_life_is_begun_once_while_the_log_takes_nothing(harness):
-    """Each of the rules written later would end the life before. Once they stand in the log they have a while to be read."""
+    """Each of the rules written later would end the life before. Once they stand in the log they have a while
+    to be read.
+    """
     harness.log.held = True
     for _ in range(4):
         harness.keeper.keep(harness.fold, nothing=True)
@@ -112,7 +120,9 @@ async def test_a_life_is_begun_once_while_the_log_takes_nothing(harness):
 
 @pytest.mark.parametrize("again", [False, True])
 async def test_a_life_that_has_begun_meanwhile_is_not_ended(harness, again):
-    """By another's rules, or at a checkpoint where it is read anew: ours that still wait are given up, and nothing else."""
+    """By another's rules, or at a checkpoint where it is read anew: ours that still wait are given up, and
+    nothing else.
+    """
     harness.log.script("0", NotConfirmed())
     harness.log.held = True
     harness.keeper.keep(harness.fold, nothing=True)

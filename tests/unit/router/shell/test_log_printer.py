@@ -45,7 +45,9 @@ def seqs(lines):
 
 
 def chat(log, number, room="a"):
-    return log.put(Batch("g1", 1, number, AT), Publish(room, "CHAT", b"secret", AT, "g1~1", "ann", f"m{number}"))
+    return log.put(
+        Batch("g1", 1, number, AT), Publish(room, "CHAT", b"secret", AT, "g1~1", "ann", f"m{number}")
+    )
 
 
 def begun(log):
@@ -106,7 +108,10 @@ async def test_one_room_alone(log):
 
 @pytest.mark.parametrize(
     ("begin", "said"),
-    [(900, "offset 900 is beyond the end: the last entry of warren.log.0 is at 2"), (300.0, "ask for --from 2")],
+    [
+        (900, "offset 900 is beyond the end: the last entry of warren.log.0 is at 2"),
+        (300.0, "ask for --from 2"),
+    ],
 )
 async def test_where_there_is_nothing_it_says_what_to_ask_for(log, begin, said):
     """Beyond the end, and since a time."""
@@ -125,7 +130,9 @@ async def test_an_empty_log_is_said_to_be_empty(log):
 @pytest.mark.parametrize("begin", ["first", 300.0])
 @pytest.mark.parametrize("empty", [True, False])
 async def test_following_shows_what_is_written_from_now_on(log, begin, empty):
-    """Also in a log that is empty, and where nothing was written for long; a lost connection is begun again without a line twice."""
+    """Also in a log that is empty, and where nothing was written for long; a lost connection is begun again
+    without a line twice.
+    """
     if not empty:
         begun(log)
     lines = []
@@ -134,7 +141,9 @@ async def test_following_shows_what_is_written_from_now_on(log, begin, empty):
         if begin == "first" and not empty:
             await eventually(lambda: len(lines) == 3, what="all is shown")
         else:  # having looked for the end, and for a first entry where there is an end
-            await eventually(lambda: len(log.starts) == (2 if empty else 4), what="it waits for the next entry")
+            await eventually(
+                lambda: len(log.starts) == (2 if empty else 4), what="it waits for the next entry"
+            )
         log.now_ms = NOW_MS
         if empty:
             begun(log)

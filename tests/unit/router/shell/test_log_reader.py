@@ -180,7 +180,9 @@ async def test_a_log_made_anew_is_begun_anew(harness):
 
 
 async def test_a_node_that_stands_still_is_left_for_the_next(harness, monkeypatch):
-    """On an open connection nothing comes, and asked by another way the log has more: it goes on there, and has lost nothing."""
+    """On an open connection nothing comes, and asked by another way the log has more: it goes on there, and
+    has lost nothing.
+    """
     monkeypatch.setattr(log_reader, "GRACE_S", 0.01)
     last = harness.fill()
     harness.reader.start()
@@ -188,7 +190,11 @@ async def test_a_node_that_stands_still_is_left_for_the_next(harness, monkeypatc
     harness.log.frozen = True
     harness.log.put(Gone("g", 1, 1))
     await harness.read(last + 1)
-    assert (harness.log.moves, harness.shard.begins, harness.shard.entries) == (1, [-1], list(range(last + 2)))
+    assert (harness.log.moves, harness.shard.begins, harness.shard.entries) == (
+        1,
+        [-1],
+        list(range(last + 2)),
+    )
 
 
 async def test_a_node_that_stands_still_as_reading_begins_again_is_left_for_the_next(harness):
@@ -205,7 +211,9 @@ async def test_a_node_that_stands_still_as_reading_begins_again_is_left_for_the_
 
 
 async def test_silence_is_no_proof_of_an_empty_log(harness):
-    """While a stream has no leader it is served, and gives nothing. Who knows of entries, by itself or by others, waits for them as it is."""
+    """While a stream has no leader it is served, and gives nothing. Who knows of entries, by itself or by
+    others, waits for them as it is.
+    """
     entries = harness.log.entries
     last = harness.fill()
     harness.shard.others_know = True
@@ -275,7 +283,9 @@ async def test_paused_it_reads_no_further(harness):
 
 @pytest.mark.parametrize("marked", [False, True])
 async def test_a_log_for_newer_routers_is_read_no_further(harness, marked):
-    """Whether its Rules say so or the checkpoint where the reading would begin: it is told once, nothing is applied after it, and no task fails."""
+    """Whether its Rules say so or the checkpoint where the reading would begin: it is told once, nothing is
+    applied after it, and no task fails.
+    """
     last = harness.fill()
     if marked:
         harness.log.checkpoint(*newer_state(), harness.log.put(Mark("r1", 1)))
@@ -297,7 +307,9 @@ def newer_state():
 
 
 async def test_an_exception_that_nobody_foresaw_ends_the_router(harness):
-    """One line says where; nothing is applied after it. Here the task ends by it, and whoever watches hears it."""
+    """One line says where; nothing is applied after it. Here the task ends by it, and whoever watches hears
+    it.
+    """
     error = ZeroDivisionError("foreseen by nobody")
 
     def fail(record):
@@ -326,8 +338,8 @@ async def test_poison_is_passed_over(harness):
 
 @pytest.mark.parametrize("near", [False, True])
 async def test_a_lost_log_is_begun_at_a_checkpoint_that_is_written_later(harness, near, monkeypatch):
-    """By who knows what the log was: nothing else would ever tell, and a life begun anew would throw away what there is. So too where the log's
-    end is only told to be near.
+    """By who knows what the log was: nothing else would ever tell, and a life begun anew would throw away
+    what there is. So too where the log's end is only told to be near.
     """
     mark, parts = lost_log(harness)
     harness.reader.start()
@@ -367,7 +379,9 @@ async def answered(value):
 
 
 def lost_log(harness):
-    """Write a log whose beginning is gone, up to a Mark; return its offset and the parts of its checkpoint, which are still to be written."""
+    """Write a log whose beginning is gone, up to a Mark; return its offset and the parts of its checkpoint,
+    which are still to be written.
+    """
     harness.fill()
     mark = harness.log.marked()
     parts = [harness.log.entries.pop(offset) for offset in range(mark + 1, harness.log.end)]

@@ -61,7 +61,9 @@ async def test_what_is_not_confirmed_is_written_again(harness):
 
 
 async def test_a_life_is_begun_anew_once(harness):
-    """Behind another router's the same Rules would begin the same life again: who wants one makes other Rules. What waits behind goes on."""
+    """Behind another router's the same Rules would begin the same life again: who wants one makes other
+    Rules. What waits behind goes on.
+    """
     anew, mark = Rules("life", 1, 1, 1, 1, 1, anew=True), Mark("r1", 1)
     harness.bus.script("3", NotConfirmed())
     harness.put(anew)

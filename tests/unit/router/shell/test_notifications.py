@@ -55,7 +55,9 @@ class Harness:
         return [published for published in self.bus.published if published.exchange == self.topology.ingress]
 
     def dead(self):
-        return [published for published in self.bus.published if published.exchange == self.topology.notify_dead]
+        return [
+            published for published in self.bus.published if published.exchange == self.topology.notify_dead
+        ]
 
     def payloads(self):
         return [message.payload for published in self.ingress() for message in decode(published.body)[1:]]
@@ -87,7 +89,9 @@ async def test_a_notification_goes_to_the_shard_of_its_address(harness):
 
 
 async def test_a_notification_without_an_id_gets_one_of_its_own(harness):
-    """So that a record that stands in the log twice counts once; each another one, that no sender can have; one that has an id keeps it."""
+    """So that a record that stands in the log twice counts once; each another one, that no sender can have;
+    one that has an id keeps it.
+    """
     given = [
         harness.give("room.a", b"1"),
         harness.give("room.a", b"2"),
@@ -147,7 +151,9 @@ async def test_a_check_that_breaks_takes_no_other_with_it(harness, monkeypatch):
     monkeypatch.setattr(notifications, "publish", broken)
     bad, good = harness.give("room.a", b"0"), harness.give("room.a", b"1")
     await eventually(lambda: bad.fate == good.fate == "acked")
-    assert [kept.properties.headers["x-warren-reason"] for kept in harness.dead()] == ["internal: ZeroDivisionError"]
+    assert [kept.properties.headers["x-warren-reason"] for kept in harness.dead()] == [
+        "internal: ZeroDivisionError"
+    ]
     assert harness.payloads() == [b"1"]
 
 
@@ -215,7 +221,9 @@ async def test_notifications_are_counted(harness):
 
 
 async def test_a_trace_goes_on_from_the_headers():
-    """Two spans, notify and send; the envelope carries the second one's context. A header that is no text is no trace."""
+    """Two spans, notify and send; the envelope carries the second one's context. A header that is no text is
+    no trace.
+    """
     exporter = InMemorySpanExporter()
     tracing = Tracing(
         "router", {"OTEL_TRACES_SAMPLER": "parentbased_always_off"}, processor=SimpleSpanProcessor(exporter)
@@ -250,7 +258,9 @@ LIST = "application/vnd.warren.notifications+json"
 
 
 async def test_a_list_is_acknowledged_when_all_of_its_entries_are_confirmed_or_set_aside(harness):
-    """The valid ones go to the shards of their addresses, in order and with ids; the invalid one is set aside by itself, with its place."""
+    """The valid ones go to the shards of their addresses, in order and with ids; the invalid one is set aside
+    by itself, with its place.
+    """
     harness.bus.script("", Unroutable())
     body = b'[{"address":"room.a","payload":1},{"address":"nowhere","payload":2},{"address":"room.a","payload":3,"id":"mine"}]'
     delivery = harness.give("any.key", body, content_type=LIST, headers={"mine": 1})
@@ -274,7 +284,9 @@ async def test_a_list_is_acknowledged_when_all_of_its_entries_are_confirmed_or_s
 async def test_a_list_waits_for_its_slowest_entry(harness):
     """Entries of other shards are confirmed; the message is not acknowledged before the last."""
     rooms = {shard_of(room, 4): room for room in "abcdefghijkl"}
-    body = b"[%s]" % b",".join(b'{"address":"room.%s","payload":1}' % room.encode() for room in rooms.values())
+    body = b"[%s]" % b",".join(
+        b'{"address":"room.%s","payload":1}' % room.encode() for room in rooms.values()
+    )
     harness.bus.script("0", *[NotConfirmed()] * 1_000)
     delivery = harness.give("x", body, content_type=LIST)
     others = {str(shard) for shard in rooms if shard}
@@ -286,7 +298,9 @@ async def test_a_list_waits_for_its_slowest_entry(harness):
 
 @pytest.mark.parametrize("body", [b"{}", b"[", b"[" + b"1," * 1_000 + b"1]"])
 async def test_what_is_no_list_is_set_aside_whole(harness, body):
-    """Once, with its own content type and a reason, and what follows is taken; a list of nothing is done at once."""
+    """Once, with its own content type and a reason, and what follows is taken; a list of nothing is done at
+    once.
+    """
     bad, empty, good = [
         harness.give("x", body, content_type=LIST), harness.give("x", b"[]", content_type=LIST), harness.give("room.a", b"1"),
     ]  # fmt: skip
@@ -298,7 +312,9 @@ async def test_what_is_no_list_is_set_aside_whole(harness, body):
 
 
 async def test_a_list_larger_than_what_may_wait_keeps_its_order():
-    """Its entries wait for their turn, also the invalid ones, and stay in order with the messages before and after."""
+    """Its entries wait for their turn, also the invalid ones, and stay in order with the messages before and
+    after.
+    """
     harness = await Harness(BatchLimits(batch_count=1, waiting_count=1)).start()
     entries = b",".join(b'{"address":"room.a","payload":%d},1' % number for number in range(1, 9))
     given = [
@@ -314,7 +330,9 @@ async def test_a_list_larger_than_what_may_wait_keeps_its_order():
 
 async def test_a_list_that_comes_again_is_tried_first_and_then_taken(harness):
     """As a single one is."""
-    delivery = Delivered(b'[{"address":"room.a","payload":1},1]', "x", Properties(content_type=LIST), redelivered=True)
+    delivery = Delivered(
+        b'[{"address":"room.a","payload":1},1]', "x", Properties(content_type=LIST), redelivered=True
+    )
     harness.subscription.deliver(delivery)
     await eventually(lambda: delivery.fate == "acked")
     assert harness.payloads() == [b"1"]
@@ -328,7 +346,10 @@ async def test_each_traced_entry_of_a_list_has_its_own_span():
         "router", {"OTEL_TRACES_SAMPLER": "parentbased_always_off"}, processor=SimpleSpanProcessor(exporter)
     )
     harness = await Harness(tracing=tracing).start()
-    body = b'[{"address":"room.a","payload":1},{"address":"room.a","payload":2,"traceparent":"%s"}]' % TRACE.encode()
+    body = (
+        b'[{"address":"room.a","payload":1},{"address":"room.a","payload":2,"traceparent":"%s"}]'
+        % TRACE.encode()
+    )
     delivery = harness.give("x", body, content_type=LIST, headers={"traceparent": TRACE})
     await eventually(lambda: delivery.fate)
     assert len(exporter.get_finished_spans()) == 2

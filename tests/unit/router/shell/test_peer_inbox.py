@@ -106,7 +106,9 @@ async def test_whenever_it_listens_anew_the_gateways_are_asked():
 
 
 async def test_its_queue_has_a_new_name_each_time():
-    """An old one may be locked by a broker node that is down; both are reached by the router's key and by all."""
+    """An old one may be locked by a broker node that is down; both are reached by the router's key and by
+    all.
+    """
     harness = await Harness().start()
     one, two = harness.subscription.source(), harness.subscription.source()
     assert one.queue.name != two.queue.name
@@ -150,12 +152,18 @@ async def test_a_lease_ends_only_for_who_could_be_heard():
 
 
 async def test_who_does_not_hear_itself_takes_nobody_for_dead():
-    """Its connection is open and carries nothing, or it stood still itself: all have a whole lease from when something comes again."""
+    """Its connection is open and carries nothing, or it stood still itself: all have a whole lease from when
+    something comes again.
+    """
     harness = await Harness().start()
     harness.hear(RouterHeartbeat("r1", 1), RouterHeartbeat("r2", 1), Heartbeat("g1", 1))
     harness.clock.advance(60.0)
     harness.inbox.tick()
-    assert (harness.gateways.living, harness.routers.living, harness.inbox.listening_s()) == ({"g1"}, {"r1", "r2"}, 0.0)
+    assert (harness.gateways.living, harness.routers.living, harness.inbox.listening_s()) == (
+        {"g1"},
+        {"r1", "r2"},
+        0.0,
+    )
     for _ in range(4):  # it hears itself again, and nobody else
         harness.clock.advance(0.9)
         harness.hear(RouterHeartbeat("r1", 1))
@@ -164,7 +172,9 @@ async def test_who_does_not_hear_itself_takes_nobody_for_dead():
 
 
 async def test_the_doors_of_the_dead_are_closed():
-    """Of a gateway and of a router whose lease has ended, and of a gateway's former life; a late word of it names no door."""
+    """Of a gateway and of a router whose lease has ended, and of a gateway's former life; a late word of it
+    names no door.
+    """
     harness = await Harness().start()
     gateway, router = (harness.topology.gateway_queue, harness.topology.router_queue)
     first, second, third = gateway("g1", "1")[0].name, gateway("g1", "2")[0].name, router("r2", "1")[0].name
@@ -177,7 +187,9 @@ async def test_the_doors_of_the_dead_are_closed():
 
 
 async def test_a_router_that_nothing_reaches_listens_anew():
-    """Renewed it consumes another queue; nobody's lease ends for what could not be heard, and its own door is not another's to close."""
+    """Renewed it consumes another queue; nobody's lease ends for what could not be heard, and its own door is
+    not another's to close.
+    """
     harness = await Harness().start()
     former = harness.inbox.queue
     harness.hear(RouterHeartbeat("r1", 1, former), Heartbeat("g1", 1))
@@ -222,7 +234,9 @@ async def test_a_gateway_that_is_not_reached_is_trusted_less_long():
 
 
 async def test_routers_come_and_go_and_say_how_far_they_have_got():
-    """Whoever places the shards is told each time, also of what they say: who waits for the next speaker hears it there."""
+    """Whoever places the shards is told each time, also of what they say: who waits for the next speaker
+    hears it there.
+    """
     harness = await Harness().start()
     harness.hear(RouterHeartbeat("r1", 1), RouterHeartbeat("r2", 1, shards=(Spoken(1, "life", 9, 5),)))
     assert (harness.routers.living, harness.moved) == ({"r1", "r2"}, 2)

@@ -1,4 +1,6 @@
-"""RedeliveryScreening: first deliveries pass, what came before is tried, order is kept, and what is lost meanwhile goes no further."""
+"""RedeliveryScreening: first deliveries pass, what came before is tried, order is kept, and what is lost
+meanwhile goes no further.
+"""
 
 import asyncio
 import os

@@ -54,5 +54,7 @@ async def test_what_is_not_wanted_any_more_is_not_repeated():
     """It says that it was not confirmed."""
     bus = ScriptedBus()
     bus.script("k", NotConfirmed(), NotConfirmed())
-    assert not await RetryingPublisher(bus).publish("x", "k", b"1", Properties(), lambda: len(bus.published) < 2)
+    assert not await RetryingPublisher(bus).publish(
+        "x", "k", b"1", Properties(), lambda: len(bus.published) < 2
+    )
     assert len(bus.published) == 2

@@ -1,4 +1,6 @@
-"""SandboxProcess: whatever a piece of work does, it does it in another process, and exactly the one that fails is named."""
+"""SandboxProcess: whatever a piece of work does, it does it in another process, and exactly the one that
+fails is named.
+"""
 
 import asyncio
 import os

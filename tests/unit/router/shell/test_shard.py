@@ -131,7 +131,9 @@ async def test_what_is_read_is_fed_at_once_and_told_to_backends(harness):
 
 
 async def test_who_follows_says_nothing_and_knows_everything(harness):
-    """As soon as it is called it asks all gateways, and goes on with the events that are not said to be confirmed."""
+    """As soon as it is called it asks all gateways, and goes on with the events that are not said to be
+    confirmed.
+    """
     harness.place = Place("r2", "r1")
     harness.log.put(OWN)
     harness.hello()
@@ -243,7 +245,11 @@ async def test_a_log_for_newer_routers_is_spoken_for_no_more(harness):
     harness.hello()
     for _ in range(3):
         harness.shard.tick()
-    assert (harness.shard.speaks, harness.shard.spoken(), len(harness.log.published)) == (False, None, written)
+    assert (harness.shard.speaks, harness.shard.spoken(), len(harness.log.published)) == (
+        False,
+        None,
+        written,
+    )
     harness.place = Place("r2")
     harness.shard.look()
     assert harness.shard.speaker.state is State.IDLE
@@ -364,7 +370,9 @@ async def test_what_nobody_wants_here_is_not_read(harness):
 
 
 async def test_a_gateway_that_was_told_more_than_the_log_has_makes_a_new_life(harness):
-    """The log has lost its end, and other entries will get those numbers: nobody may take them for the old ones."""
+    """The log has lost its end, and other entries will get those numbers: nobody may take them for the old
+    ones.
+    """
     await harness.taken()
     harness.hello()
     last = harness.batch("g1", Join("a", "g1~1", "u"))
@@ -394,7 +402,9 @@ async def test_a_log_that_forked_makes_a_new_life(harness):
 
 
 async def test_a_gateway_whose_hello_came_before_the_log_had_a_life_hears_that_it_never_began(harness):
-    """It was asked when the life began; an entry behind its Hello says that there is none. One that begins later is not told so."""
+    """It was asked when the life began; an entry behind its Hello says that there is none. One that begins
+    later is not told so.
+    """
     harness.hello()
     harness.shard.look()
     await eventually(lambda: harness.shard.fold.life and harness.shard.speaks)

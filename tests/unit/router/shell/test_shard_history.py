@@ -24,7 +24,9 @@ class Harness(ShardHarness):
 
     def say(self, room, number):
         self.log.put(
-            Batch("g1", 1, number, 1), Join(room, "g1~1", "u"), Publish(room, "CHAT", b"1", NOW_US, "g1~1", "u")
+            Batch("g1", 1, number, 1),
+            Join(room, "g1~1", "u"),
+            Publish(room, "CHAT", b"1", NOW_US, "g1~1", "u"),
         )
 
     def read(self):
@@ -53,7 +55,9 @@ async def test_only_rooms_that_have_a_history_are_kept(harness):
     harness.say("a", 2)
     harness.say("fleeting", 3)
     fold = harness.read()
-    kept = [harness.history.page(Read("g1", 0, room, "life-1", 0, 1, 1), fold).kept for room in ("a", "fleeting")]
+    kept = [
+        harness.history.page(Read("g1", 0, room, "life-1", 0, 1, 1), fold).kept for room in ("a", "fleeting")
+    ]
     assert kept == [True, False]
     harness.history.forget()
     assert not harness.history.page(Read("g1", 0, "a", "life-1", 0, 1, 1), fold).kept

@@ -1,22 +1,24 @@
-"""The Bus: what Warren asks of a broker, on one page. ``rabbit`` keeps it over AMQP 0-9-1, ``memory`` inside one process.
+"""The Bus: what Warren asks of a broker, on one page. ``rabbit`` keeps it over AMQP 0-9-1, ``memory`` inside
+one process.
 
 ``tests/contract/test_bus.py`` is the suite that every implementation passes. What a caller may rely on:
 
-* **Confirmed publishing.** ``publish`` returns once the broker has taken charge. BusUnavailable: nothing was sent. NotConfirmed: the fate is
-  not known, so send again under the same id. Unroutable: a mandatory message reached no queue. Calls made one after another
-  (not awaited yet) from one task reach a queue in that order.
-* **At least once.** What is not acknowledged when a channel ends is delivered again: in its order, before the rest, and to the
-  next consumer of a queue that lets one consume at a time.
-* **Supervision.** A lost connection is made again with jittered back-off over the given addresses, for ever; the whole topology is declared
-  again each time; each subscription gets its queue declared (a fresh name where exclusive; the former one's door is closed) and consumed again.
-  Who wants to know watches.
-* **No surprises.** Callbacks are plain functions, called in the order of delivery in the event loop; they must not block or raise.
-  Acks are fire-and-forget; an ack for a delivery whose channel is gone does nothing.
-* **Streams tell little.** All readers see the same entries under the same offsets, in order. What a reader is not told: that a stream has dropped
-  its beginning (the next record simply has a higher offset; a few numbers are skipped without a loss too), that the offset it asked for is
-  beyond the end (it waits until the stream gets there), that the stream was deleted and made anew between two readings, that the node which
-  serves it has stood still and serves it no more. Who must know compares what it reads: it begins again at the last record that it has; and who
-  has heard nothing for a while asks for the ``last``.
+* **Confirmed publishing.** ``publish`` returns once the broker has taken charge. BusUnavailable: nothing was
+  sent. NotConfirmed: the fate is not known, so send again under the same id. Unroutable: a mandatory message
+  reached no queue. Calls made one after another (not awaited yet) from one task reach a queue in that order.
+* **At least once.** What is not acknowledged when a channel ends is delivered again: in its order, before the
+  rest, and to the next consumer of a queue that lets one consume at a time.
+* **Supervision.** A lost connection is made again with jittered back-off over the given addresses, for ever;
+  the whole topology is declared again each time; each subscription gets its queue declared (a fresh name
+  where exclusive; the former one's door is closed) and consumed again. Who wants to know watches.
+* **No surprises.** Callbacks are plain functions, called in the order of delivery in the event loop; they
+  must not block or raise. Acks are fire-and-forget; an ack for a delivery whose channel is gone does nothing.
+* **Streams tell little.** All readers see the same entries under the same offsets, in order. What a reader is
+  not told: that a stream has dropped its beginning (the next record simply has a higher offset; a few numbers
+  are skipped without a loss too), that the offset it asked for is beyond the end (it waits until the stream
+  gets there), that the stream was deleted and made anew between two readings, that the node which serves it
+  has stood still and serves it no more. Who must know compares what it reads: it begins again at the last
+  record that it has; and who has heard nothing for a while asks for the ``last``.
 
 It never retries a publish, never drops a delivery, and knows nothing of envelopes. Services' shells call it.
 """
@@ -95,8 +97,8 @@ OnDelivery = Callable[[Delivery], None]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a subscription consumes. ``bindings`` are declared with the queue (an exclusive one is reached through its door, see the
-    topology); durable queues have theirs in the topology.
+    """What a subscription consumes. ``bindings`` are declared with the queue (an exclusive one is reached
+    through its door, see the topology); durable queues have theirs in the topology.
     """
 
     queue: Queue
@@ -117,8 +119,8 @@ class Subscription(Protocol):
         ...
 
     def renew(self) -> None:
-        """Consume anew (an exclusive queue under a fresh name; what is in the old one is lost). Nothing where it is not active:
-        then that happens anyway.
+        """Consume anew (an exclusive queue under a fresh name; what is in the old one is lost). Nothing where
+        it is not active: then that happens anyway.
         """
         ...
 
@@ -137,8 +139,9 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Timestamp:
-    """A place in a stream: the first record that the broker wrote at that time (milliseconds since the Unix epoch, taken down to whole seconds) or
-    later. The stream's first where all are later, the next to come where all are earlier.
+    """A place in a stream: the first record that the broker wrote at that time (milliseconds since the Unix
+    epoch, taken down to whole seconds) or later. The stream's first where all are later, the next to come
+    where all are earlier.
     """
 
     ms: int
@@ -158,7 +161,9 @@ class Bus(Protocol):
 
     @property
     def blocked(self) -> bool:
-        """Whether the broker holds publishers back (a memory or disk alarm): a publish waits until that ends."""
+        """Whether the broker holds publishers back (a memory or disk alarm): a publish waits
+        until that ends.
+        """
         ...
 
     async def start(self) -> None:
@@ -173,12 +178,14 @@ class Bus(Protocol):
         ...
 
     def watch(self, listener: Callable[[bool], None]) -> None:
-        """Call ``listener(False)`` when the broker goes away and ``listener(True)`` when everything is declared and consumed again."""
+        """Call ``listener(False)`` when the broker goes away and ``listener(True)`` when everything is
+        declared and consumed again.
+        """
         ...
 
     def watch_blocked(self, listener: Callable[[bool], None]) -> None:
-        """Call ``listener(True)`` when the broker begins to hold publishers back, and ``listener(False)`` when it takes publishes again or is away.
-        It is known soon after the first publish that waits.
+        """Call ``listener(True)`` when the broker begins to hold publishers back, and ``listener(False)``
+        when it takes publishes again or is away. It is known soon after the first publish that waits.
         """
         ...
 
@@ -207,15 +214,18 @@ class Bus(Protocol):
         on_start: Callable[[], None] | None = None,
         on_lost: Callable[[], None] | None = None,
     ) -> Subscription:
-        """Consume for as long as the bus lives. ``source`` is asked again at each (re)connect, so an exclusive queue gets a new name.
+        """Consume for as long as the bus lives. ``source`` is asked again at each (re)connect, so an
+        exclusive queue gets a new name.
 
-        ``on_start`` is called each time the queue is consumed anew and before its first delivery; ``on_lost`` each time its channel is gone.
+        ``on_start`` is called each time the queue is consumed anew and before its first delivery; ``on_lost``
+        each time its channel is gone.
         """
         ...
 
     async def retire(self, queue: str) -> None:
-        """Close the door of an exclusive queue, whoever owns it: nothing is routed to it any more. For a process that is dead (one that
-        lives has to ``renew``); nothing where there is no such door. Raises BusUnavailable.
+        """Close the door of an exclusive queue, whoever owns it: nothing is routed to it any more. For a
+        process that is dead (one that lives has to ``renew``); nothing where there is no such door. Raises
+        BusUnavailable.
         """
         ...
 
@@ -228,17 +238,20 @@ class Bus(Protocol):
         prefetch: int = TAIL_PREFETCH,
         on_start: Callable[[], None] = nothing,
     ) -> None:
-        """Read a stream from ``start``, in order, until ``on_record`` returns False; what it raises is raised here. Waits at the stream's end for
-        more. At most ``prefetch`` records are on their way at a time. Many can read at once, each by itself; cancelling ends one.
-        ``on_start`` is called once the broker has said that it serves the stream: who hears nothing before that knows nothing of it.
+        """Read a stream from ``start``, in order, until ``on_record`` returns False; what it raises is raised
+        here. Waits at the stream's end for more. At most ``prefetch`` records are on their way at a time.
+        Many can read at once, each by itself; cancelling ends one. ``on_start`` is called once the broker has
+        said that it serves the stream: who hears nothing before that knows nothing of it.
 
-        Raises BusUnavailable where there is no such stream, it can't be read now, or it goes away meanwhile (deleted, or the broker is).
+        Raises BusUnavailable where there is no such stream, it can't be read now, or it goes away meanwhile
+        (deleted, or the broker is).
         """
         ...
 
     async def last(self, stream: str) -> int | None:
-        """Return the offset of an entry near a stream's end, by another way than that of those who read (another node of the broker, where there
-        are several); None where there is none, or it could not be found out soon.
+        """Return the offset of an entry near a stream's end, by another way than that of those who read
+        (another node of the broker, where there are several); None where there is none, or it could not be
+        found out soon.
         """
         ...
 
@@ -247,5 +260,7 @@ class Bus(Protocol):
         ...
 
     async def depth(self, queue: str) -> int | None:
-        """Return how many messages are ready in a queue; None where the broker is away or has no such queue."""
+        """Return how many messages are ready in a queue; None where the broker is away or has no
+        such queue.
+        """
         ...

@@ -1,6 +1,7 @@
 """What a session may ask its shell to do. Frozen; the shell does them in the order in which they come.
 
-This module decides nothing. Session makes actions, ``shell/connection.py`` and ``shell/downlink.py`` carry them out.
+This module decides nothing. Session makes actions, ``shell/connection.py`` and ``shell/downlink.py`` carry
+them out.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Send this envelope to its room's shard. ``traceparent`` is what the client gave: the shell takes the sampling decision
-    with it and, for a sampled message alone, puts its own span's into ``envelope.trace``.
+    """Send this envelope to its room's shard. ``traceparent`` is what the client gave: the shell takes the
+    sampling decision with it and, for a sampled message alone, puts its own span's into ``envelope.trace``.
     """
 
     envelope: envelope.Publish
@@ -33,7 +34,9 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Send this envelope to its room's shard; never dropped, it waits. ``first``: the connection was not in the room before."""
+    """Send this envelope to its room's shard; never dropped, it waits. ``first``: the connection was not in
+    the room before.
+    """
 
     envelope: envelope.Join
     first: bool = False
@@ -62,7 +65,9 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Authenticate:
-    """Check this token, then call ``session.identify`` or ``session.refuse``. The shell reads no further frame before it has."""
+    """Check this token, then call ``session.identify`` or ``session.refuse``. The shell reads no further
+    frame before it has.
+    """
 
     token: str
 
@@ -87,7 +92,9 @@ class Close:
 
 
 def leaves(rooms: Iterable[str], conn: str, user: str, shards: int) -> list[Leave]:
-    """Return the Leaves that tell the routers that ``conn`` is gone from ``rooms``: one for each shard that has any of them."""
+    """Return the Leaves that tell the routers that ``conn`` is gone from ``rooms``: one for each shard that
+    has any of them.
+    """
     by_shard: dict[int, list[str]] = {}
     for room in rooms:
         by_shard.setdefault(shard_of(room, shards), []).append(room)

@@ -1,11 +1,13 @@
-"""Batch numbers: in which batch of which life the entries for one shard's log go, what is sent again, and what is done with.
+"""Batch numbers: in which batch of which life the entries for one shard's log go, what is sent again, and
+what is done with.
 
-One batch is under way at a time. Under one number goes one content, again and again until it is confirmed or known to have counted; where
-something of it was given up meanwhile and it failed, the rest goes under a new number. What has to count is kept until the routers have said
-that it did (``count``), and goes again, in its order, where the life in which it was sent is over (``end``). Whose answer is awaited is kept
-until that has come, and goes again where it may have been lost (``end``, ``ask_again``): what has counted is answered again. Batch 1 of a
-life is its Hello alone, so nothing of it can be given up. It encodes nothing but whole batches, sends nothing and knows no time;
-``shell/uplink.py`` drives one for each shard.
+One batch is under way at a time. Under one number goes one content, again and again until it is confirmed or
+known to have counted; where something of it was given up meanwhile and it failed, the rest goes under a new
+number. What has to count is kept until the routers have said that it did (``count``), and goes again, in its
+order, where the life in which it was sent is over (``end``). Whose answer is awaited is kept until that has
+come, and goes again where it may have been lost (``end``, ``ask_again``): what has counted is answered again.
+Batch 1 of a life is its Hello alone, so nothing of it can be given up. It encodes nothing but whole batches,
+sends nothing and knows no time; ``shell/uplink.py`` drives one for each shard.
 """
 
 from __future__ import annotations
@@ -22,9 +24,11 @@ class Entry:
 
     __slots__ = ("awaited", "charged", "confirmed", "counted", "envelope", "kept", "number", "size")
 
-    def __init__(self, envelope: Envelope, size: int, *, kept: bool, charged: bool, awaited: bool = False) -> None:
-        """``kept``: it has to count, so it outlives the gateway's life on the shard; ``charged``: it counts against the buffer's limits;
-        ``awaited``: whoever sent it waits for an answer.
+    def __init__(
+        self, envelope: Envelope, size: int, *, kept: bool, charged: bool, awaited: bool = False
+    ) -> None:
+        """``kept``: it has to count, so it outlives the gateway's life on the shard; ``charged``: it counts
+        against the buffer's limits; ``awaited``: whoever sent it waits for an answer.
         """
         self.envelope: Envelope | None = envelope  # None: it needs not be sent (any more)
         self.size = size
@@ -57,7 +61,9 @@ class Outgoing(Generic[E]):
             head: list[Envelope] = [Batch(gateway, self.life, self.number, at_us)]
             if self.number == 1:
                 head.append(Hello())
-            self._body = encode([*head, *(entry.envelope for entry in self.entries if entry.envelope is not None)])
+            self._body = encode(
+                [*head, *(entry.envelope for entry in self.entries if entry.envelope is not None)]
+            )
         return self._body
 
 
@@ -93,7 +99,9 @@ class BatchNumbers(Generic[E]):
         self._charge(entry, 1)
 
     def next(self) -> Outgoing[E] | None:
-        """Return what has to be sent now: the batch that is under way, else the next one; None where nothing waits."""
+        """Return what has to be sent now: the batch that is under way, else the next one; None where nothing
+        waits.
+        """
         if self._under_way is None:
             if not self.last:
                 self._begin(())
@@ -106,14 +114,18 @@ class BatchNumbers(Generic[E]):
         return batch is self._under_way
 
     def confirmed(self, batch: Outgoing[E]) -> list[E]:
-        """Take that a batch is in the log; return its entries that nobody has given up. Nothing where that is known, or its life is over."""
+        """Take that a batch is in the log; return its entries that nobody has given up. Nothing where that is
+        known, or its life is over.
+        """
         if batch is not self._under_way:
             return []
         self._under_way = None
         return self._went(batch)
 
     def failed(self, batch: Outgoing[E]) -> None:
-        """Take that nobody knows whether a batch is in the log. It goes again; where something of it was given up, the rest under a new number."""
+        """Take that nobody knows whether a batch is in the log. It goes again; where something of it was
+        given up, the rest under a new number.
+        """
         if batch is not self._under_way or all(entry.envelope is not None for entry in batch.entries):
             return
         self._under_way = None
@@ -125,7 +137,9 @@ class BatchNumbers(Generic[E]):
                 self._queue.appendleft(entry)
 
     def give_up(self, entry: E) -> None:
-        """Take that an entry needs not count any more. Where it may be in the log already it stays charged until that has counted."""
+        """Take that an entry needs not count any more. Where it may be in the log already it stays charged
+        until that has counted.
+        """
         if entry.envelope is None:
             return
         entry.envelope, entry.awaited = None, False
@@ -157,7 +171,9 @@ class BatchNumbers(Generic[E]):
         self._unanswered.clear()
 
     def count(self, life: int, number: int) -> list[E]:
-        """Take that this life's batches up to ``number`` have counted; return the entries of which nobody knew that they were in the log."""
+        """Take that this life's batches up to ``number`` have counted; return the entries of which nobody
+        knew that they were in the log.
+        """
         if life != self.life or number <= self.counted:
             return []
         self.counted = number
@@ -179,10 +195,11 @@ class BatchNumbers(Generic[E]):
         return known
 
     def end(self, life: int, counted: int) -> list[E] | None:
-        """Take that a life is over in which the batches up to ``counted`` have counted, and begin the next one; None where it is not the present one.
+        """Take that a life is over in which the batches up to ``counted`` have counted, and begin the next
+        one; None where it is not the present one.
 
-        What has to count or to be answered goes again, in its order; the rest is dropped: who wanted that asks anew. Returned is what ``count``
-        returns.
+        What has to count or to be answered goes again, in its order; the rest is dropped: who wanted that
+        asks anew. Returned is what ``count`` returns.
         """
         if life != self.life:
             return None

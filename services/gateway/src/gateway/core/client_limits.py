@@ -1,6 +1,7 @@
 """Limits: how fast a client may send, and how much may wait for it. Time is an argument.
 
-Each object here belongs to one connection. This module never decides what happens to who exceeds a limit: Session and Outbox do.
+Each object here belongs to one connection. This module never decides what happens to who exceeds a limit:
+Session and Outbox do.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ _EPSILON_S = 1e-7
 
 
 class TokenBucket:
-    """``count`` at once, and one more each ``per_ms / count`` after that. Kept as one number: when the bucket is full again."""
+    """``count`` at once, and one more each ``per_ms / count`` after that. Kept as one number: when the bucket
+    is full again.
+    """
 
     __slots__ = ("_burst_s", "_full_at", "_interval_s")
 
@@ -26,8 +29,9 @@ class TokenBucket:
         self._full_at = -math.inf
 
     def take(self, now: float, since: float | None = None) -> int:
-        """Take one at ``now`` (monotonic seconds), or at the first moment from ``since`` on at which there was one. Return 0 where there was,
-        else in how many ms there will be (at least 1). What is asked for at ``now`` may have come at any time since ``since``.
+        """Take one at ``now`` (monotonic seconds), or at the first moment from ``since`` on at which there
+        was one. Return 0 where there was, else in how many ms there will be (at least 1). What is asked for
+        at ``now`` may have come at any time since ``since``.
         """
         free_at = self._full_at - self._burst_s
         at = now if since is None or since > now else since
@@ -41,7 +45,9 @@ class TokenBucket:
 
 @dataclass(frozen=True, slots=True)
 class Excess:
-    """A message that came too fast: the limit it broke, when to come again, and whether the connection ends for it."""
+    """A message that came too fast: the limit it broke, when to come again, and whether the connection ends
+    for it.
+    """
 
     limit: RateLimit
     wait_ms: int
@@ -63,8 +69,8 @@ class RateLimits:
         self._buckets: dict[str | None, TokenBucket] | None = None  # who sends nothing needs none
 
     def take(self, policy: RoomPolicy | None, now: float, since: float | None = None) -> Excess | None:
-        """Count a message to a room of ``policy`` (None: to none) that came at ``since`` at the earliest. Where the namespace has a limit, that
-        counts instead of the own one.
+        """Count a message to a room of ``policy`` (None: to none) that came at ``since`` at the earliest.
+        Where the namespace has a limit, that counts instead of the own one.
         """
         if policy is not None and policy.rate is not None:
             name: str | None = policy.name
@@ -84,7 +90,9 @@ class RateLimits:
 
 @dataclass(frozen=True, slots=True)
 class OutboxLimits:
-    """How much may wait for one connection, beyond what its transport holds. Above ``soft_bytes`` ephemeral messages are dropped."""
+    """How much may wait for one connection, beyond what its transport holds. Above ``soft_bytes`` ephemeral
+    messages are dropped.
+    """
 
     count: int = 4_096
     bytes: int = 1024 * 1024

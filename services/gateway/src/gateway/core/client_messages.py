@@ -1,7 +1,8 @@
 """``warren.v1``: what a client may say and what it hears, as frozen structs.
 
-A struct here is the meaning, a codec (``codec_json``, ``codec_msgpack``) the bytes. Payloads stay bytes: JSON text, or raw
-bytes where ``binary``. This module never parses and never decides; codecs, Session and the shell call it.
+A struct here is the meaning, a codec (``codec_json``, ``codec_msgpack``) the bytes. Payloads stay bytes: JSON
+text, or raw bytes where ``binary``. This module never parses and never decides; codecs, Session and the shell
+call it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ NULL: Final = b"null"
 
 
 class ClientMessage(msgspec.Struct, frozen=True):
-    """One message from a client. ``payload`` is JSON text, or raw bytes where ``binary``; empty strings are "left out"."""
+    """One message from a client. ``payload`` is JSON text, or raw bytes where ``binary``; empty strings are
+    "left out".
+    """
 
     type: str
     room: str = ""
@@ -46,7 +49,9 @@ class Welcome(msgspec.Struct, frozen=True):
 
 
 class Joined(msgspec.Struct, frozen=True):
-    """The client is a member of ``room`` and stands at this position; ``missed`` messages after it follow where ``recovered``."""
+    """The client is a member of ``room`` and stands at this position; ``missed`` messages after it follow
+    where ``recovered``.
+    """
 
     room: str
     epoch: str
@@ -97,7 +102,9 @@ class History(msgspec.Struct, frozen=True):
 
 
 class Dropped(msgspec.Struct, frozen=True):
-    """``count`` messages of ``room`` were withheld because the client read too slowly, none with a seq above ``seq`` (0: none has one)."""
+    """``count`` messages of ``room`` were withheld because the client read too slowly, none with a seq above
+    ``seq`` (0: none has one).
+    """
 
     room: str
     count: int
@@ -119,7 +126,9 @@ class Reconnect(msgspec.Struct, frozen=True):
 
 
 class Error(msgspec.Struct, frozen=True):
-    """Something was refused; with ``close`` the connection ends next with that code. ``error()`` builds one."""
+    """Something was refused; with ``close`` the connection ends next with that code. ``error()``
+    builds one.
+    """
 
     code: ErrorCode
     message: str
@@ -131,13 +140,26 @@ class Error(msgspec.Struct, frozen=True):
 
 
 ServerMessage = (
-    Welcome | Joined | Left | Acked | Pong | Authenticated | History | Dropped | Degraded | Restored | Reconnect | Error
+    Welcome | Joined | Left | Acked | Pong | Authenticated | History | Dropped
+    | Degraded | Restored | Reconnect | Error
 )  # fmt: skip
 
 
 _TYPES: Final[dict[type, str]] = {
     kind: kind.__name__.upper()
-    for kind in (Welcome, Joined, Left, Pong, Authenticated, History, Dropped, Degraded, Restored, Reconnect, Error)
+    for kind in (
+        Welcome,
+        Joined,
+        Left,
+        Pong,
+        Authenticated,
+        History,
+        Dropped,
+        Degraded,
+        Restored,
+        Reconnect,
+        Error,
+    )
 } | {Acked: "ACK"}
 
 

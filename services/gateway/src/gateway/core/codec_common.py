@@ -1,6 +1,8 @@
-"""Fields: what the two spellings of ``warren.v1`` have in common. Which fields a frame has, of what kind, and what they may hold.
+"""Fields: what the two spellings of ``warren.v1`` have in common. Which fields a frame has, of what kind, and
+what they may hold.
 
-It knows no JSON and no MessagePack; ``codec_json``, ``codec_msgpack`` and ``refusals`` alone call it. It raises nothing but ProtocolError.
+It knows no JSON and no MessagePack; ``codec_json``, ``codec_msgpack`` and ``refusals`` alone call it. It
+raises nothing but ProtocolError.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ from warren.message_rules import KEY_MAX, TYPE_RULE, is_type
 
 VERSION: Final = "1.0"
 ID_MAX: Final = 64
-# How long an id that the rule refuses may be to come back as the ``ref`` of its ERROR: the sender has to know which message was refused, and
-# nobody is sent long things back.
+# How long an id that the rule refuses may be to come back as the ``ref`` of its ERROR: the sender has to know
+# which message was refused, and nobody is sent long things back.
 REF_MAX: Final = 256
 # The fixed part of a W3C traceparent; what a later version appends says nothing to us.
 TRACEPARENT_MAX: Final = 55
@@ -68,7 +70,9 @@ class Fields(msgspec.Struct):
 
 
 class Head(msgspec.Struct, omit_defaults=True):
-    """All of a server message but its payload. The fields come in this order; what has its default is left out."""
+    """All of a server message but its payload. The fields come in this order; what has its default is left
+    out.
+    """
 
     type: str
     timestamp: int
@@ -92,7 +96,9 @@ def ref_of(found: Fields) -> str | None:
 
 
 def checked(found: Fields, payload: bytes, binary: bool) -> ClientMessage:
-    """Return the message of a parsed frame whose fields are of the right kinds (after ``ref_of``); raise ProtocolError where one's value is wrong."""
+    """Return the message of a parsed frame whose fields are of the right kinds (after ``ref_of``); raise
+    ProtocolError where one's value is wrong.
+    """
     ref = found.id
     if not is_type(found.type):
         raise ProtocolError(ErrorCode.INVALID_MESSAGE, f"type: {TYPE_RULE}", ref=ref)
@@ -115,7 +121,9 @@ def checked(found: Fields, payload: bytes, binary: bool) -> ClientMessage:
 
 
 def refuse(document: Any) -> NoReturn:
-    """Raise what is wrong with a frame that a typed parser refused. ``document`` is what a lenient one made of it, None where it made nothing."""
+    """Raise what is wrong with a frame that a typed parser refused. ``document`` is what a lenient one made
+    of it, None where it made nothing.
+    """
     if not isinstance(document, dict):
         raise ProtocolError(ErrorCode.INVALID_FORMAT, INVALID_FORMAT)
     ref = readable(document.get("id"))
@@ -129,7 +137,9 @@ def refuse(document: Any) -> NoReturn:
 
 
 def readable(name: object) -> str | None:
-    """Return what came as an ``id`` where an ERROR can repeat it, whether the rule allows it or not: text that UTF-8 can hold, not too long."""
+    """Return what came as an ``id`` where an ERROR can repeat it, whether the rule allows it or not: text
+    that UTF-8 can hold, not too long.
+    """
     if not isinstance(name, str) or not 0 < len(name) <= REF_MAX:
         return None
     try:
@@ -174,8 +184,8 @@ def head_of(message: ServerMessage, at_ms: int) -> Head:
 
 
 def body_of(message: ServerMessage, spell: Callable[[Deliver], bytes]) -> dict[str, Any] | None:
-    """Return a server message's payload; None: it has none. ``spell`` makes the bytes of a delivery, in the spelling that the payload will have.
-    A Pong's is not made here: it is bytes.
+    """Return a server message's payload; None: it has none. ``spell`` makes the bytes of a delivery, in the
+    spelling that the payload will have. A Pong's is not made here: it is bytes.
     """
     match message:
         case History():
@@ -206,7 +216,11 @@ def body_of(message: ServerMessage, spell: Callable[[Deliver], bytes]) -> dict[s
         case Dropped():
             return {"count": message.count, "seq": message.seq}
         case Error():
-            body: dict[str, Any] = {"code": str(message.code), "message": message.message, "retry": message.retry}
+            body: dict[str, Any] = {
+                "code": str(message.code),
+                "message": message.message,
+                "retry": message.retry,
+            }
             extra = (
                 ("retry_after_ms", message.retry_after_ms),
                 ("close", message.close),

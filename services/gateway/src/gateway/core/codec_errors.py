@@ -1,8 +1,9 @@
 """Refusals: what is wrong with a frame that a codec's parser refused, and which message it was.
 
-A sender that is not told which of its messages was refused waits for it, and sends it again. So the ``id`` is looked for also where the frame is
-no JSON and no MessagePack: a payload with half an emoji, or one that nests deeper than any parser goes. Nothing here builds a payload's values;
-the work is linear in the frame, or bounded. It raises nothing but ProtocolError. The codecs call it.
+A sender that is not told which of its messages was refused waits for it, and sends it again. So the ``id`` is
+looked for also where the frame is no JSON and no MessagePack: a payload with half an emoji, or one that nests
+deeper than any parser goes. Nothing here builds a payload's values; the work is linear in the frame, or
+bounded. It raises nothing but ProtocolError. The codecs call it.
 """
 
 from __future__ import annotations
@@ -78,16 +79,19 @@ def _document(parts: _Parts, kinds: dict[int, Any], text: Any) -> dict[str, Any]
     return document
 
 
-# ── JSON that no parser reads ────────────────────────────────────────────────────────────────────────────────────────────────
+# ── JSON that no parser reads ───────────────────────────────────────────────────────────────────────────────
 
 _KEY: Final = b'"id"'
 _MEMBER = re.compile(rb'"id"[ \t\r\n]*+:[ \t\r\n]*+("(?:[^"\\]|\\.){1,%d}+")' % (6 * REF_MAX), re.DOTALL)
-# So many at the beginning and so many at the end are looked at: one inside the payload is the payload's, and there may be very many of them.
+# So many at the beginning and so many at the end are looked at: one inside the payload is the payload's, and
+# there may be very many of them.
 _TRIES: Final = 32
 
 
 def id_in_json(text: bytes) -> str | None:
-    """Return the ``id`` of a frame that need not be JSON; the last one where there are several. None where none can be found."""
+    """Return the ``id`` of a frame that need not be JSON; the last one where there are several. None where
+    none can be found.
+    """
     if text.lstrip(b" \t\r\n")[:1] != b"{":
         return None
     name, at, depth, inside = None, 0, 0, False
@@ -118,14 +122,15 @@ def _places(text: bytes) -> list[int]:
     return sorted(places)
 
 
-# ── MessagePack that no parser reads ─────────────────────────────────────────────────────────────────────────────────────────
+# ── MessagePack that no parser reads ────────────────────────────────────────────────────────────────────────
 
 # How many values are stepped over to find an id behind them.
 _STEPS: Final = 10_000
 _ARRAYS_OF_ONE = re.compile(rb"\x91++")
 # How many bytes come behind a first byte: those of a value, or those that hold its length.
 _SIZES: Final = {
-    **dict.fromkeys((0xCC, 0xD0), 1), **dict.fromkeys((0xCD, 0xD1, 0xD4), 2), 0xD5: 3, **dict.fromkeys((0xCA, 0xCE, 0xD2), 4), 0xD6: 5,
+    **dict.fromkeys((0xCC, 0xD0), 1), **dict.fromkeys((0xCD, 0xD1, 0xD4), 2), 0xD5: 3,
+    **dict.fromkeys((0xCA, 0xCE, 0xD2), 4), 0xD6: 5,
     **dict.fromkeys((0xCB, 0xCF, 0xD3), 8), 0xD7: 9, 0xD8: 17,
 }  # fmt: skip
 _LENGTHS: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}
@@ -133,7 +138,9 @@ _COUNTS: Final = {0xDC: 2, 0xDD: 4, 0xDE: 2, 0xDF: 4}
 
 
 def id_in_msgpack(data: bytes) -> str | None:
-    """Return the ``id`` of a frame that need not be MessagePack. None where it is not a map's, or lies behind more values than are stepped over."""
+    """Return the ``id`` of a frame that need not be MessagePack. None where it is not a map's, or lies behind
+    more values than are stepped over.
+    """
     try:
         return _id_in_map(data)
     except (IndexError, ValueError):  # it ends too early, or is no text
@@ -164,7 +171,9 @@ def _id_in_map(data: bytes) -> str | None:
 
 
 def _behind(data: bytes, at: int, left: int) -> tuple[int, int]:
-    """Return where the value at ``at`` ends, and how many of ``left`` steps are left; below zero where they did not do."""
+    """Return where the value at ``at`` ends, and how many of ``left`` steps are left; below zero where they
+    did not do.
+    """
     waiting = 1
     while waiting and at < len(data):
         left -= 1

@@ -1,9 +1,10 @@
-"""``warren.v1.msgpack``: the same messages as MessagePack maps. Inside Warren a payload is JSON text or raw bytes, so here it is turned:
-a bin is raw bytes both ways; any other value becomes JSON text on entry, and JSON text becomes a value on its way out.
+"""``warren.v1.msgpack``: the same messages as MessagePack maps. Inside Warren a payload is JSON text or raw
+bytes, so here it is turned: a bin is raw bytes both ways; any other value becomes JSON text on entry, and
+JSON text becomes a value on its way out.
 
-JSON that MessagePack can't hold (a whole number beyond 64 bits) goes out as its text, with ``"encoding": "json"``. This module
-keeps nothing and raises nothing but ProtocolError. Session decodes with it, FrameSet and the shell encode. ``transcoding`` turns the payloads,
-``refusals`` says what is wrong with a frame.
+JSON that MessagePack can't hold (a whole number beyond 64 bits) goes out as its text, with ``"encoding":
+"json"``. This module keeps nothing and raises nothing but ProtocolError. Session decodes with it, FrameSet
+and the shell encode. ``transcoding`` turns the payloads, ``refusals`` says what is wrong with a frame.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ _encoder = msgspec.msgpack.Encoder()
 def decode(data: str | bytes) -> ClientMessage:
     """Return what a client's frame means.
 
-    Raises ProtocolError: INVALID_FORMAT for a text frame, for what is no MessagePack map and for what nests deeper than MAX_DEPTH,
-    INVALID_MESSAGE where a field is missing or of the wrong kind, INVALID_PAYLOAD for a payload that JSON can't hold.
+    Raises ProtocolError: INVALID_FORMAT for a text frame, for what is no MessagePack map and for what nests
+    deeper than MAX_DEPTH, INVALID_MESSAGE where a field is missing or of the wrong kind, INVALID_PAYLOAD for
+    a payload that JSON can't hold.
     """
     if isinstance(data, str):
         ref = codec_errors.id_in_json(data.encode(errors="replace"))
@@ -66,7 +68,9 @@ def encode(message: ServerMessage, at_ms: int) -> bytes:
 
 
 def encode_delivery(deliver: Deliver) -> bytes:
-    """Return the bytes of a message that goes to members; a binary payload is a bin, a JSON one the value that it means."""
+    """Return the bytes of a message that goes to members; a binary payload is a bin, a JSON one the value
+    that it means.
+    """
     return _with_payload(delivery_head(deliver), deliver.payload, deliver.binary)
 
 
@@ -81,7 +85,9 @@ def _with_payload(head: Head, payload: bytes, binary: bool) -> bytes:
 
 
 def _spliced(head: Head, value: bytes) -> bytes:
-    """Add the payload to the head's map, which has fewer than 15 entries, so that its first byte holds their number."""
+    """Add the payload to the head's map, which has fewer than 15 entries, so that its first byte holds their
+    number.
+    """
     encoded = _encoder.encode(head)
     return b"".join((bytes((encoded[0] + 1,)), encoded[1:], _PAYLOAD_KEY, value))
 

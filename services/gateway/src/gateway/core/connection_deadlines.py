@@ -2,8 +2,8 @@
 
     new ──▶ ready ──drain──▶ draining        any of them ──end──▶ closed
 
-It owns no timer: ``tick`` says what is due. It knows nothing of rooms and messages; Session builds on it, and the shell's ticker
-and drain call it through Session.
+It owns no timer: ``tick`` says what is due. It knows nothing of rooms and messages; Session builds on it, and
+the shell's ticker and drain call it through Session.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class SessionConfig:
     message_bytes: int = 1024 * 1024
     rate: RateLimit | None = RateLimit(count=5, per_ms=1_000, policy="close")  # None: no limit
     rooms_max: int = 100  # those a client joins and those joined at connect, without its own @user
-    rooms: tuple[str, ...] = ("default",)  # joined at connect, where the client may; the first is the default room
+    # joined at connect, where the client may; the first is the default room
+    rooms: tuple[str, ...] = ("default",)
 
 
 class ConnectionDeadlines:
@@ -67,7 +68,9 @@ class ConnectionDeadlines:
         self._alive = True
 
     def tick(self, now: float) -> Actions:
-        """Do what is due. Call it several times in ``heartbeat_ms``; how punctual things are depends on how often."""
+        """Do what is due. Call it several times in ``heartbeat_ms``; how punctual things are depends on how
+        often.
+        """
         if self.state is State.CLOSED:
             return []
         if self.state is State.NEW and now >= self._opened + self._config.auth_timeout_ms / 1_000:
@@ -83,7 +86,9 @@ class ConnectionDeadlines:
         return [Ping()]
 
     def degraded(self, up: bool) -> Actions:
-        """Take that the bus is back (``up``) or away; a client that is not known yet hears of it with its WELCOME."""
+        """Take that the bus is back (``up``) or away; a client that is not known yet hears of it with its
+        WELCOME.
+        """
         changed = self._degraded == up
         self._degraded = not up
         if not changed or self.state in (State.NEW, State.CLOSED):
@@ -91,7 +96,9 @@ class ConnectionDeadlines:
         return [Send(Restored() if up else Degraded())]
 
     def drain(self, after_ms: int) -> Actions:
-        """Ask the client to connect again after ``after_ms``. Who is not known yet has nothing to lose and is closed at once."""
+        """Ask the client to connect again after ``after_ms``. Who is not known yet has nothing to lose and is
+        closed at once.
+        """
         if self.state is State.NEW:
             return self.end(CloseCode.DRAINING)
         if self.state is not State.READY:
@@ -100,12 +107,18 @@ class ConnectionDeadlines:
         return [Send(Reconnect(after_ms))]
 
     def too_large(self, limit: int = 0) -> Actions:
-        """Take that a message was refused for its size before it was read whole; ``limit`` is the one that it broke (0: the one for everyone)."""
+        """Take that a message was refused for its size before it was read whole; ``limit`` is the one that it
+        broke (0: the one for everyone).
+        """
         before = " before the token was checked" if self.state is State.NEW else ""
-        return self.end(CloseCode.MESSAGE_TOO_LARGE, f"More than {limit or self._config.message_bytes} bytes{before}")
+        return self.end(
+            CloseCode.MESSAGE_TOO_LARGE, f"More than {limit or self._config.message_bytes} bytes{before}"
+        )
 
     def end(self, code: CloseCode, message: str = "", ref: str = "") -> Actions:
-        """Close from our side: the ERROR that says why, where the code has one, then the close. Nothing comes out after it."""
+        """Close from our side: the ERROR that says why, where the code has one, then the close. Nothing comes
+        out after it.
+        """
         if self.state is State.CLOSED:
             return []
         self.state = State.CLOSED

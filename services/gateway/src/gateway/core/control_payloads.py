@@ -44,7 +44,9 @@ _auths = msgspec.json.Decoder(_Auth)
 
 
 def since_of(message: ClientMessage) -> Position | None:
-    """Return the position that a JOIN gives; None: it gives none. Raises INVALID_MESSAGE where it gives something else."""
+    """Return the position that a JOIN gives; None: it gives none. Raises INVALID_MESSAGE where it gives
+    something else.
+    """
     says = 'payload: must be {"since": {"epoch": text, "seq": number}}, or be left out'
     try:
         asked = _joins.decode(b"" if message.binary else message.payload)
@@ -59,7 +61,9 @@ def since_of(message: ClientMessage) -> Position | None:
 
 
 def page_of(message: ClientMessage) -> tuple[int, int]:
-    """Return (before, limit) of a HISTORY: the ``limit`` last messages before the seq ``before`` (0: before now). Raises INVALID_MESSAGE."""
+    """Return (before, limit) of a HISTORY: the ``limit`` last messages before the seq ``before`` (0: before
+    now). Raises INVALID_MESSAGE.
+    """
     try:
         asked = _histories.decode(b"" if message.binary else message.payload) or _History()
     except (ValueError, RecursionError):

@@ -1,9 +1,10 @@
-"""Fanout: messages of a room ▶ the outboxes of its members. The rules of who gets what are here, the hot loop over members in
-``frame_batch.py``.
+"""Fanout: messages of a room ▶ the outboxes of its members. The rules of who gets what are here, the hot loop
+over members in ``frame_batch.py``.
 
-Each member is given message N where it stands at N-1. Nearly all stand where their room stands and share one run of bytes; a
-sender gets no copy of its own message unless that says so, and who is apart gets only what is not numbered. What is seen or
-expired is counted. It finds no room and keeps nothing beyond one call of ``hub.deliver`` or ``hub.give``, which makes it.
+Each member is given message N where it stands at N-1. Nearly all stand where their room stands and share one
+run of bytes; a sender gets no copy of its own message unless that says so, and who is apart gets only what is
+not numbered. What is seen or expired is counted. It finds no room and keeps nothing beyond one call of
+``hub.deliver`` or ``hub.give``, which makes it.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class Fanout:
         """Deliver consecutive messages of one room, as the chain brings them."""
         result, now_ms, recent = self._result, self._now_ms, self._recent
         members, apart = room.members, room.apart
-        run, passing = _Share(), _Share()  # for those who stand where the room stands, and for those who are apart
+        # for those who stand where the room stands, and for those who are apart
+        run, passing = _Share(), _Share()
         senders: set[str] = set()  # who don't get just that
         for index in range(begin, end):
             message = envelopes[index]
@@ -82,7 +84,10 @@ class Fanout:
     def give(self, room: Room, conns: Iterable[str], messages: Sequence[Deliver], own_upto: int) -> None:
         """Deliver consecutive messages to some members alone, each of whom stands just before them."""
         result, now_ms = self._result, self._now_ms
-        before, last = Position(messages[0].epoch, messages[0].seq - 1), Position(messages[0].epoch, messages[-1].seq)
+        before, last = (
+            Position(messages[0].epoch, messages[0].seq - 1),
+            Position(messages[0].epoch, messages[-1].seq),
+        )
         share = _Share()
         senders: set[str] = set()
         for index, message in enumerate(messages):
@@ -106,7 +111,9 @@ class Fanout:
         self._put_shared(room, share, takers)
 
     def _go_on(self, room: Room, got: Position) -> None:
-        """Go on from a message that is not the next one. Everyone's room takes its first position, and any while nobody is here, as it comes."""
+        """Go on from a message that is not the next one. Everyone's room takes its first position, and any
+        while nobody is here, as it comes.
+        """
         if room.name == EVERYONE and (not room.epoch or not room.members):
             room.epoch = got.epoch
             return
@@ -122,7 +129,9 @@ class Fanout:
             self._put_shared(room, share, room.members.values())
             return
         self._put_shared(
-            room, share, [one for conn, one in room.members.items() if conn not in senders and conn not in apart]
+            room,
+            share,
+            [one for conn, one in room.members.items() if conn not in senders and conn not in apart],
         )
         for conn in senders:
             if conn not in apart:
@@ -142,7 +151,9 @@ class Fanout:
         kept = [
             (frameset, index)
             for frameset, index in zip(share.framesets, share.places, strict=True)
-            if frameset.deliver.conn != conn or frameset.deliver.include_sender or 0 < frameset.deliver.seq <= own_upto
+            if frameset.deliver.conn != conn
+            or frameset.deliver.include_sender
+            or 0 < frameset.deliver.seq <= own_upto
         ]
         if kept:
             FrameBatch([frameset for frameset, _ in kept], room.slow).put((room.members[conn],), self._result)

@@ -1,7 +1,9 @@
-"""Feed positions: how far this gateway has got in one shard's log, and what a feed means to it: a repeat, what comes next, or a gap.
+"""Feed positions: how far this gateway has got in one shard's log, and what a feed means to it: a repeat,
+what comes next, or a gap.
 
-Two numbers are all there is: the gateway's own life on the shard, and the place up to which it has been told everything in that life. Who sends
-a feed does not matter: two that speak at once say the same. What has a hole before it is never taken, and nothing is taken twice. Pure.
+Two numbers are all there is: the gateway's own life on the shard, and the place up to which it has been told
+everything in that life. Who sends a feed does not matter: two that speak at once say the same. What has a
+hole before it is never taken, and nothing is taken twice. Pure.
 """
 
 from __future__ import annotations
@@ -23,15 +25,19 @@ class Kind(Enum):
 
     REPEAT = auto()  # all of it is known
     APPLY = auto()  # its items come next
-    GAP = auto()  # something before it, or a message that it names, is missing: ask for a feed from ``number()``
+    # something before it, or a message that it names, is missing: ask for a feed from ``number()``
+    GAP = auto()
     OTHER = auto()  # it is for another life of this gateway: drop it
     FOREIGN = (
         auto()
-    )  # it counts in another life of the log, so this gateway's life is over, as by a LifeEnded with ``counted`` 0
+        # it counts in another life of the log, so this gateway's life is over, as by a LifeEnded with
+        # ``counted`` 0
+    )
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """``items`` are to be applied now, in their order, whatever the kind: before a gap within the feed there are some too.
+    """``items`` are to be applied now, in their order, whatever the kind: before a gap within the feed there
+    are some too.
 
     ``counted``: batches of this life up to it are settled.
     """
@@ -74,13 +80,16 @@ class FeedPositions:
                 return Verdict(Kind.FOREIGN)
             if feed.upto <= mine:
                 return Verdict(Kind.REPEAT, counted=feed.counted)
-        # One without ``after`` has everything from the Hello on, so there is nothing before it that could be missing.
+        # One without ``after`` has everything from the Hello on, so there is nothing before it that could be
+        # missing.
         if feed.after is not None and (mine is None or feed.after > mine):
             return Verdict(Kind.GAP)
         return self._apply(feed)
 
     def reset(self, said: Reset) -> bool:
-        """What lies before ``said.upto`` is not to be had: stand there. Return whether this changes anything; then all members join again."""
+        """What lies before ``said.upto`` is not to be had: stand there. Return whether this changes anything;
+        then all members join again.
+        """
         if said.life != self.life:
             return False
         if self.mine is not None and (said.upto.life != self.mine.life or said.upto <= self.mine):

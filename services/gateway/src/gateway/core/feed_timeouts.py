@@ -1,8 +1,9 @@
 """Feed watch: when the routers are asked for the feed of one shard.
 
-At once where a gap is seen, and again with back-off while it lasts; where no feed has come for a while, since at least an empty one comes twice a
-second. A life that has had no feed at all for long after it began was never heard of (its beginning was lost with the log): it is to begin anew, less
-and less often. It asks nobody itself, and time is an argument. ``shell/downlink.py`` has one for each shard.
+At once where a gap is seen, and again with back-off while it lasts; where no feed has come for a while, since
+at least an empty one comes twice a second. A life that has had no feed at all for long after it began was
+never heard of (its beginning was lost with the log): it is to begin anew, less and less often. It asks nobody
+itself, and time is an argument. ``shell/downlink.py`` has one for each shard.
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ class FeedTimeouts:
         return late
 
     def barren(self, now: float, *, fed: bool) -> bool:
-        """Say whether a life that has begun, and was never ``fed``, should begin anew; call it while it is known to have begun."""
+        """Say whether a life that has begun, and was never ``fed``, should begin anew; call it while it is
+        known to have begun.
+        """
         if fed:
             self._began_at = None
             return False

@@ -1,15 +1,16 @@
 """FileDescriptorCapacity: how many connections a process can take with the files that it may have open.
 
-Some are kept for what must go on when clients have taken the rest: the internal port, the broker, log and keys. Of what is left some serve those
-who only ask: a request has its socket before it has a place, and is told that the pod is full. Pure arithmetic; ``app.py`` asks it once.
+Some are kept for what must go on when clients have taken the rest: the internal port, the broker, log and
+keys. Of what is left some serve those who only ask: a request has its socket before it has a place, and is
+told that the pod is full. Pure arithmetic; ``app.py`` asks it once.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Standard streams, event loop, listening sockets, log, four connections to the broker, the JWK set, the collector: about 30; the rest is for
-# the internal port, where probes and scrapers come.
+# Standard streams, event loop, listening sockets, log, four connections to the broker, the JWK set, the
+# collector: about 30; the rest is for the internal port, where probes and scrapers come.
 KEPT = 64
 # Of what is left, for sockets that have no place: those who only ask, and those who are told to go elsewhere.
 ASKING_PERCENT = 5
@@ -19,7 +20,9 @@ LEAST = 8  # with so few places a process is still of some use
 
 @dataclass(frozen=True, slots=True)
 class FileDescriptorCapacity:
-    """``connections``: WebSockets at most; ``sockets``: clients' sockets in all at most (0: not bounded); ``capped``: fewer than wanted."""
+    """``connections``: WebSockets at most; ``sockets``: clients' sockets in all at most (0: not bounded);
+    ``capped``: fewer than wanted.
+    """
 
     connections: int
     sockets: int = 0

@@ -1,8 +1,10 @@
-"""Runs: consecutive messages of one room, spelled once for each variant and put on many outboxes. The hot loop is here.
+"""Runs: consecutive messages of one room, spelled once for each variant and put on many outboxes. The hot
+loop is here.
 
-A run's bytes are joined once for the room, not once for each member: a burst of a hundred messages to two thousand members is two
-thousand puts of the same object. Only in rooms that may lose messages a member that is behind gets them one by one, so that single ones can
-be withheld. It decides nothing about who is a member or what is new: Hub does, and calls it.
+A run's bytes are joined once for the room, not once for each member: a burst of a hundred messages to two
+thousand members is two thousand puts of the same object. Only in rooms that may lose messages a member that
+is behind gets them one by one, so that single ones can be withheld. It decides nothing about who is a member
+or what is new: Hub does, and calls it.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from warren.position import Position
 
 
 class Member:
-    """A connection as the hub sees it; the shell's connection derives from it or holds one. ``rooms`` is the hub's to write."""
+    """A connection as the hub sees it; the shell's connection derives from it or holds one. ``rooms`` is the
+    hub's to write.
+    """
 
     __slots__ = ("id", "outbox", "rooms", "user", "variant")
 
@@ -33,7 +37,8 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Messages of ``room`` after ``had`` (``got`` not among those that are given) have not come here; its members stand at ``had`` or lower.
+    """Messages of ``room`` after ``had`` (``got`` not among those that are given) have not come here; its
+    members stand at ``had`` or lower.
 
     Where the epochs differ nobody knows how many.
     """
@@ -45,7 +50,9 @@ class Gap:
 
 @dataclass(slots=True)
 class Delivered:
-    """What became of a sequence of messages. ``recipients`` says for each of them, in their order, how many connections it was for."""
+    """What became of a sequence of messages. ``recipients`` says for each of them, in their order, how many
+    connections it was for.
+    """
 
     recipients: list[int]
     woken: list[Member] = field(default_factory=list)  # were idle and have something now: flush them
@@ -71,7 +78,9 @@ class FrameBatch:
         self.count = len(framesets)
 
     def put(self, members: Iterable[Member], result: Delivered) -> None:
-        """Put the run on each member's outbox. A member who is behind gets only those messages of it that are numbered."""
+        """Put the run on each member's outbox. A member who is behind gets only those messages of it that are
+        numbered.
+        """
         if self._slow != "disconnect":
             self._put_lossy(members, result)
             return
@@ -102,7 +111,9 @@ class FrameBatch:
                 result.dropped += count
 
     def _put_lossy(self, members: Iterable[Member], result: Delivered) -> None:
-        """Put the run where members may miss some of it: whole on an idle outbox, message by message on one where some wait."""
+        """Put the run where members may miss some of it: whole on an idle outbox, message by message on one
+        where some wait.
+        """
         framesets, latest = self._framesets, self._slow == "latest_only"
         room = framesets[0].deliver.room
         seq = max(frameset.deliver.seq for frameset in framesets)
@@ -135,5 +146,7 @@ class FrameBatch:
     def _only_numbered(self) -> FrameBatch:
         run = self._numbered
         if run is None:
-            run = self._numbered = FrameBatch([frameset for frameset in self._framesets if frameset.deliver.seq])
+            run = self._numbered = FrameBatch(
+                [frameset for frameset in self._framesets if frameset.deliver.seq]
+            )
         return run

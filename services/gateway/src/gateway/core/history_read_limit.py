@@ -1,10 +1,13 @@
-"""HistoryReadLimit: what one connection may have sent from the histories of rooms, by JOIN with a position and by HISTORY.
+"""HistoryReadLimit: what one connection may have sent from the histories of rooms, by JOIN with a position
+and by HISTORY.
 
-An answer may be ten thousand times as large as its question, so the answers are charged: a question reserves an estimate, which its answer gives
-back, and the answer costs its bytes. Who has used up what it may read is left unread until that has grown again, and so is for a moment who asks for
-a room of which it has asked already: what is on its way nobody can stop. So nothing is refused and a client that comes back gets everything, only
-later. All connections of a gateway share a second allowance; while that is used up, those wait that have read much, and who asks for little does
-not. It sends nothing, and time is an argument. ``shell/connection.py`` owns one for each client.
+An answer may be ten thousand times as large as its question, so the answers are charged: a question reserves
+an estimate, which its answer gives back, and the answer costs its bytes. Who has used up what it may read is
+left unread until that has grown again, and so is for a moment who asks for a room of which it has asked
+already: what is on its way nobody can stop. So nothing is refused and a client that comes back gets
+everything, only later. All connections of a gateway share a second allowance; while that is used up, those
+wait that have read much, and who asks for little does not. It sends nothing, and time is an argument.
+``shell/connection.py`` owns one for each client.
 """
 
 from __future__ import annotations
@@ -20,8 +23,9 @@ ESTIMATE_BYTES = 128 * 1024
 AGAIN_S = 5.0
 # Who has used less than this part of its own allowance does not wait for the gateway's.
 SMALL_SHARE = 0.25
-# The gateway's allowance lasts for so many seconds of its rate. Those who ask for little wait for nobody's, so it may be overdrawn by any number of
-# them, for instance where all come back: who has read much waits for that, but not longer than this.
+# The gateway's allowance lasts for so many seconds of its rate. Those who ask for little wait for nobody's,
+# so it may be overdrawn by any number of them, for instance where all come back: who has read much waits for
+# that, but not longer than this.
 BURST_S = 2
 DEBT_S = 10
 
@@ -54,7 +58,9 @@ class HistoryReadLimit:
         self._again_until = 0.0
 
     def asked(self, question: Join | HistoryQuery, now: float) -> None:
-        """Take that the client asked; a JOIN without a position is answered by a few bytes, and costs nothing."""
+        """Take that the client asked; a JOIN without a position is answered by a few bytes, and costs
+        nothing.
+        """
         if isinstance(question, Join) and question.since is None:
             return
         if self._own is None:
@@ -68,7 +74,9 @@ class HistoryReadLimit:
         self._asked[key] = self._asked.get(key, 0) + 1
 
     def answered(self, ref: str, now: float, room: str = "") -> None:
-        """Take that a question is answered, or refused; what the answer brings is charged by ``came``. A refusal names no ``room``."""
+        """Take that a question is answered, or refused; what the answer brings is charged by ``came``. A
+        refusal names no ``room``.
+        """
         if self._own is None or not self._asked:
             return
         key = (room, ref) if room else next((one for one in self._asked if one[1] == ref), ("", ref))

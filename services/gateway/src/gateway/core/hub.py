@@ -1,9 +1,10 @@
 """Hub: who is connected to this gateway, in which rooms, how far each has got, and the hot path of delivery.
 
-Both directions are kept (room ▶ members, member ▶ rooms) and empty entries go. It takes what the chain of feeds brings and puts it on members'
-outboxes: each run of messages of one room is one chunk of bytes, built once for each variant and shared by all members. It never
-writes to a socket, never asks for what it misses (it reports gaps) and knows no session. The downlink delivers through it, connections
-add and remove themselves, ``core/room_catch_up.py`` says who enters a room and where each member stands.
+Both directions are kept (room ▶ members, member ▶ rooms) and empty entries go. It takes what the chain of
+feeds brings and puts it on members' outboxes: each run of messages of one room is one chunk of bytes, built
+once for each variant and shared by all members. It never writes to a socket, never asks for what it misses
+(it reports gaps) and knows no session. The downlink delivers through it, connections add and remove
+themselves, ``core/room_catch_up.py`` says who enters a room and where each member stands.
 """
 
 from __future__ import annotations
@@ -31,8 +32,12 @@ def _disconnect(room: str) -> Slow:
 class Hub:
     """The connections of one gateway."""
 
-    def __init__(self, slow: Callable[[str], Slow] = _disconnect, recent: RecentMessages | None = None) -> None:
-        """``slow`` gives a room's policy for members that read too slowly; the rooms' messages are kept in ``recent``."""
+    def __init__(
+        self, slow: Callable[[str], Slow] = _disconnect, recent: RecentMessages | None = None
+    ) -> None:
+        """``slow`` gives a room's policy for members that read too slowly; the rooms' messages are kept in
+        ``recent``.
+        """
         self._slow = slow
         self._recent = recent
         self._members: dict[str, Member] = {}
@@ -41,7 +46,7 @@ class Hub:
         # Nobody joins it: who is connected is in it, from where it stands at that moment.
         self._everyone = Room(EVERYONE, slow(EVERYONE), self._members, NOWHERE)
 
-    # ── who is here ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── who is here ─────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def connections(self) -> int:
@@ -75,8 +80,9 @@ class Hub:
     def enter(self, room: str, conn: str, position: Position) -> Gap | None:
         """Make a connection a member of a room that stands at ``position`` now.
 
-        ``stand`` says where the member stands; before that it is given nothing. Unknown connections are ignored; who is a member stays where
-        it stands. Where the room did not stand there it goes on from there: its members lack what lies between (the gap).
+        ``stand`` says where the member stands; before that it is given nothing. Unknown connections are
+        ignored; who is a member stays where it stands. Where the room did not stand there it goes on from
+        there: its members lack what lies between (the gap).
         """
         member = self._members.get(conn)
         if member is None:
@@ -97,7 +103,9 @@ class Hub:
         return gap
 
     def stand(self, room: str, conn: str, position: Position) -> None:
-        """Put a member of a room where it stands: it is given what comes after that, by ``give`` until it stands where the room stands."""
+        """Put a member of a room where it stands: it is given what comes after that, by ``give`` until it
+        stands where the room stands.
+        """
         entry = self._room(room)
         if entry is not None and conn in entry.members:
             entry.stand(conn, position)
@@ -109,7 +117,9 @@ class Hub:
         return gap
 
     def everyone_at(self, position: Position) -> Gap | None:
-        """Take where everyone's room stands at this place of the chain; the gap, where what lies between has not come here."""
+        """Take where everyone's room stands at this place of the chain; the gap, where what lies between has
+        not come here.
+        """
         entry = self._everyone
         had = entry.position
         if had.epoch == position.epoch and had.seq >= position.seq:
@@ -140,7 +150,7 @@ class Hub:
         entry = self._room(room)
         return () if entry is None else tuple(entry.members)
 
-    # ── how far they have got ────────────────────────────────────────────────────────────────────────────────────────────
+    # ── how far they have got ───────────────────────────────────────────────────────────────────────────────
 
     def position(self, room: str) -> Position | None:
         """Return how far a room with members here has got."""
@@ -153,17 +163,20 @@ class Hub:
         return None if entry is None or conn not in entry.members else entry.standing(conn)
 
     def apart(self, room: str) -> list[tuple[str, Position | None]]:
-        """Return the members of a room who stand lower than the room, and where (None: has been told nothing yet)."""
+        """Return the members of a room who stand lower than the room, and where (None: has been told nothing
+        yet).
+        """
         entry = self._room(room)
         return [] if entry is None else list(entry.apart.items())
 
-    # ── delivery ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── delivery ────────────────────────────────────────────────────────────────────────────────────────────
 
     def deliver(self, messages: Sequence[Deliver], now_ms: int) -> Delivered:
-        """Put messages, in the order of their chain, on the outboxes of those they are for. ``now_ms`` is the wall clock, for messages that expire.
+        """Put messages, in the order of their chain, on the outboxes of those they are for. ``now_ms`` is the
+        wall clock, for messages that expire.
 
-        A sender gets no copy of its own message unless the message says so; a member gets each message of a room once and in order, and
-        nothing that is numbered while it stands lower than its room.
+        A sender gets no copy of its own message unless the message says so; a member gets each message of a
+        room once and in order, and nothing that is numbered while it stands lower than its room.
         """
         result = Delivered([0] * len(messages))
         fanout = Fanout(now_ms, result, self._recent)

@@ -1,8 +1,10 @@
-"""MaxConnectionAge: who has been connected for long enough, so that pods that came later get their share of the clients.
+"""MaxConnectionAge: who has been connected for long enough, so that pods that came later get their share of
+the clients.
 
-A connection that reaches its age is first to be asked away, and closed a moment later where it is still here. Each has an age of
-its own, some part below the maximum, so that those who came together don't go together. It owns no connection and no timer:
-``shell/connections.py`` says who comes and goes and asks at each tick. What it holds is bounded by those who are here.
+A connection that reaches its age is first to be asked away, and closed a moment later where it is still here.
+Each has an age of its own, some part below the maximum, so that those who came together don't go together. It
+owns no connection and no timer: ``shell/connections.py`` says who comes and goes and asks at each tick. What
+it holds is bounded by those who are here.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ class MaxConnectionAge:
     """The ages of all connections of a gateway."""
 
     def __init__(self, max_s: float, jitter: float, grace_s: float) -> None:
-        """``max_s``: nobody is asked later than this; ``jitter``: from 0 to 1, the part of it by which an age may be shorter;
-        ``grace_s``: from being asked to being closed. All in seconds.
+        """``max_s``: nobody is asked later than this; ``jitter``: from 0 to 1, the part of it by which an age
+        may be shorter; ``grace_s``: from being asked to being closed. All in seconds.
         """
         self._max_s = max_s
         self._jitter = jitter

@@ -1,8 +1,9 @@
-"""PendingRequests: the rooms that one connection is in or has asked for, and what it has asked the routers and has no answer to yet.
+"""PendingRequests: the rooms that one connection is in or has asked for, and what it has asked the routers
+and has no answer to yet.
 
-Each question has a ref, a client's own or an internal one, by which its answer is known: so it can be asked again as often as need be
-(a new owner of a shard may never have heard of it) and is still answered once. Bounded. It decides nothing about rights and makes
-no messages. Session owns one.
+Each question has a ref, a client's own or an internal one, by which its answer is known: so it can be asked
+again as often as need be (a new owner of a shard may never have heard of it) and is still answered once.
+Bounded. It decides nothing about rights and makes no messages. Session owns one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ Question = envelope.Join | envelope.HistoryQuery
 
 
 class PendingRequests:
-    """One connection's rooms. ``rooms`` are those that a router may hold it in, each with whether a JOIN of it was answered.
+    """One connection's rooms. ``rooms`` are those that a router may hold it in, each with whether a JOIN of
+    it was answered.
 
     An idle connection has nothing open, and then no table for it either: a gateway holds many of them.
     """
@@ -30,7 +32,8 @@ class PendingRequests:
     def __init__(self) -> None:
         """Begin in no room."""
         self.rooms: dict[str, bool] = {}
-        # (room, ref) ▶ the question, and whether we asked by ourselves: then only bad news is the client's business.
+        # (room, ref) ▶ the question, and whether we asked by ourselves: then only bad news is the client's
+        # business.
         self._open: dict[tuple[str, str], tuple[Question, bool]] | None = None
         self._number = 0
 
@@ -50,8 +53,8 @@ class PendingRequests:
             self.rooms.setdefault(question.room, False)
 
     def again(self, room: str, conn: str, user: str, since: Position) -> envelope.Join | None:
-        """Return the JOIN that asks for what a member lacks since it stands at ``since``; None where the room was left, or its JOIN
-        is not answered yet (it is asked again anyway). An earlier one is replaced.
+        """Return the JOIN that asks for what a member lacks since it stands at ``since``; None where the room
+        was left, or its JOIN is not answered yet (it is asked again anyway). An earlier one is replaced.
         """
         if not self.rooms.get(room):
             return None
@@ -62,21 +65,29 @@ class PendingRequests:
         return join
 
     def answered(self, room: str, ref: str) -> tuple[Question | None, bool]:
-        """Take an answer; return what was asked (None: nothing is open under this ref) and whether we asked by ourselves."""
+        """Take an answer; return what was asked (None: nothing is open under this ref) and whether we asked
+        by ourselves.
+        """
         question, quiet = self._close((room, ref))
         if isinstance(question, envelope.Join):
             self.rooms[room] = True
         return question, quiet
 
     def refused(self, ref: str) -> tuple[Question | None, bool]:
-        """Take that what was asked under ``ref`` was refused; a room that only this JOIN asked for is not held any more."""
+        """Take that what was asked under ``ref`` was refused; a room that only this JOIN asked for is not
+        held any more.
+        """
         key = next((key for key in self._open or () if key[1] == ref), None)
         if key is None:
             return None, False
         question, quiet = self._close(key)
         room = key[0]
         is_join = isinstance(question, envelope.Join)
-        if is_join and not self.rooms.get(room) and not any(open_room == room for open_room, _ in self._open or ()):
+        if (
+            is_join
+            and not self.rooms.get(room)
+            and not any(open_room == room for open_room, _ in self._open or ())
+        ):
             self.rooms.pop(room, None)
         return question, quiet
 
@@ -91,7 +102,11 @@ class PendingRequests:
 
     def refs(self, room: str) -> list[str]:
         """Return the refs of what the client has asked of a room and has no answer to."""
-        return [ref for (open_room, ref), (_, quiet) in (self._open or {}).items() if open_room == room and not quiet]
+        return [
+            ref
+            for (open_room, ref), (_, quiet) in (self._open or {}).items()
+            if open_room == room and not quiet
+        ]
 
     def open(self, room: str, ref: str) -> tuple[Question | None, bool]:
         """Return what is open under this ref (None: nothing), and whether we asked by ourselves."""

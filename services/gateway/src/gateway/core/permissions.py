@@ -1,7 +1,7 @@
 """Rights: who a client is, and what its token and a room's namespace let it do.
 
-A token may carry patterns of rooms to join and to publish to: where it does, they bound everything; where it does not, the
-namespace alone decides. It raises ProtocolError and keeps nothing. Session asks before it acts.
+A token may carry patterns of rooms to join and to publish to: where it does, they bound everything; where it
+does not, the namespace alone decides. It raises ProtocolError and keeps nothing. Session asks before it acts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from warren.namespaces import Namespaces, RoomPolicy, matches
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A client that is known. ``expires_at`` is wall clock, seconds since the Unix epoch, as in a token's ``exp``; None: never."""
+    """A client that is known. ``expires_at`` is wall clock, seconds since the Unix epoch, as in a token's
+    ``exp``; None: never.
+    """
 
     user: str
     join: tuple[str, ...] | None = None  # patterns of rooms; None: the token says nothing
@@ -37,8 +39,12 @@ def may_join(identity: Identity, policy: RoomPolicy, room: str) -> bool:
 
 
 def default_room(identity: Identity, namespaces: Namespaces, rooms: Sequence[str], present: str = "") -> str:
-    """Return the room of messages that name none: the ``present`` one while this client may join it, else the first of ``rooms`` that it may."""
-    allowed = [room for room in (present, *rooms) if room and may_join(identity, namespaces.policy(room), room)]
+    """Return the room of messages that name none: the ``present`` one while this client may join it, else the
+    first of ``rooms`` that it may.
+    """
+    allowed = [
+        room for room in (present, *rooms) if room and may_join(identity, namespaces.policy(room), room)
+    ]
     return allowed[0] if allowed else ""
 
 

@@ -1,9 +1,11 @@
-"""Recent messages: the last numbered messages of each room that has members here, for those who come back and for HISTORY.
+"""Recent messages: the last numbered messages of each room that has members here, for those who come back and
+for HISTORY.
 
-A room's are without a hole, in one epoch, and end where the hub's room stands: the hub puts them as the chain of feeds brings them, and what was
-read from the router may go before them. What can't be told from here (a hole, another epoch, what is older than what is kept, or what the
-room's policy does not keep) is None: the router has to be asked. Bytes are bounded for each room and over all, where the largest lose
-their oldest first. Pure: the time is an argument. ``core/hub.py`` fills it, ``core/room_catch_up.py`` and HISTORY ask it.
+A room's are without a hole, in one epoch, and end where the hub's room stands: the hub puts them as the chain
+of feeds brings them, and what was read from the router may go before them. What can't be told from here (a
+hole, another epoch, what is older than what is kept, or what the room's policy does not keep) is None: the
+router has to be asked. Bytes are bounded for each room and over all, where the largest lose their oldest
+first. Pure: the time is an argument. ``core/hub.py`` fills it, ``core/room_catch_up.py`` and HISTORY ask it.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from warren.position import Position
 # An answer to HISTORY has at most so many messages and so much of payload and overhead, as the router's.
 PAGE_COUNT: Final = 100
 PAGE_BYTES: Final = 256 * 1024
-# So many are kept though a room's policy keeps fewer, and for so long: for who is a member already and catches up.
+# So many are kept though a room's policy keeps fewer, and for so long: for who is a member already and
+# catches up.
 LEAST_COUNT: Final = 256
 LEAST_US: Final = 60_000_000
 # What CPython 3.11 takes for a room with its places in the tables, within some tenths: the test measures it.
@@ -33,7 +36,9 @@ FEW: Final = 32
 
 
 class Recent:
-    """One room's, at least one. ``entries`` are numbered without a hole, in one epoch; a list while they are few."""
+    """One room's, at least one. ``entries`` are numbered without a hole, in one epoch; a list while they are
+    few.
+    """
 
     __slots__ = ("bytes", "count", "entries", "epoch", "policy", "rank", "room")
 
@@ -62,7 +67,9 @@ class RecentMessages:
     """The last messages of this gateway's rooms."""
 
     def __init__(self, namespaces: Namespaces, room_bytes: int, all_bytes: int) -> None:
-        """Keep at most ``room_bytes`` of each room and ``all_bytes`` of all; nothing of rooms whose policy keeps no history."""
+        """Keep at most ``room_bytes`` of each room and ``all_bytes`` of all; nothing of rooms whose policy
+        keeps no history.
+        """
         self._namespaces = namespaces
         self._room_bytes = ROOM_BYTES + room_bytes
         self._all_bytes = all_bytes
@@ -76,7 +83,9 @@ class RecentMessages:
         return len(self._rooms)
 
     def begin(self, room: str, position: Position) -> None:
-        """From here on what comes is contiguous: the room stands at ``position``. What is kept stays where it ends just there."""
+        """From here on what comes is contiguous: the room stands at ``position``. What is kept stays where it
+        ends just there.
+        """
         recent = self._rooms.get(room)
         if recent is not None and (recent.epoch != position.epoch or recent.last != position.seq):
             self.forget(room)
@@ -105,9 +114,11 @@ class RecentMessages:
         self._bound(recent)
 
     def extend(self, position: Position, messages: Sequence[Deliver]) -> None:
-        """Keep messages of a room that were read from the router, before those that are kept; ``position`` is where the room stands.
+        """Keep messages of a room that were read from the router, before those that are kept; ``position`` is
+        where the room stands.
 
-        They are without a hole; those that do not reach up to what is kept (or to the position, where nothing is) are passed over.
+        They are without a hole; those that do not reach up to what is kept (or to the position, where nothing
+        is) are passed over.
         """
         if not messages or messages[0].epoch != position.epoch:
             return
@@ -116,7 +127,11 @@ class RecentMessages:
         last = position.seq if recent is None else recent.first - 1
         at = last - messages[0].seq
         policy = self._namespaces.policy(room).history
-        if not policy.kept or not 0 <= at < len(messages) or (recent is not None and recent.epoch != position.epoch):
+        if (
+            not policy.kept
+            or not 0 <= at < len(messages)
+            or (recent is not None and recent.epoch != position.epoch)
+        ):
             return
         if recent is None:
             recent = self._add(Recent(room, position.epoch, policy))
@@ -142,7 +157,9 @@ class RecentMessages:
             self._weights.drop(recent)
 
     def since(self, room: str, position: Position, upto: Position, now_us: int) -> list[Deliver] | None:
-        """Return the messages after ``position`` up to ``upto`` for who comes back: only what the policy keeps. None: can't be told from here."""
+        """Return the messages after ``position`` up to ``upto`` for who comes back: only what the policy
+        keeps. None: can't be told from here.
+        """
         if position.epoch != upto.epoch or not 0 <= position.seq <= upto.seq:
             return None
         missed = self.between(room, position, upto.seq)
@@ -155,7 +172,9 @@ class RecentMessages:
         return missed
 
     def between(self, room: str, after: Position, upto: int) -> list[Deliver] | None:
-        """Return the messages after ``after`` up to the seq ``upto`` for who has been a member since, whatever the policy says."""
+        """Return the messages after ``after`` up to the seq ``upto`` for who has been a member since,
+        whatever the policy says.
+        """
         count = upto - after.seq
         if count <= 0:
             return []
@@ -166,8 +185,9 @@ class RecentMessages:
         return list(islice(recent.entries, begin, begin + count)) if begin >= 0 else None
 
     def page(self, room: str, before: int, limit: int, now_us: int) -> tuple[list[Deliver], bool] | None:
-        """Return what the router's History would: the last ``limit`` messages before the seq ``before`` (0: before now), at most 256 KiB but one
-        in any case, and whether there are older ones; without what has expired or is too old. None: can't be told from here.
+        """Return what the router's History would: the last ``limit`` messages before the seq ``before`` (0:
+        before now), at most 256 KiB but one in any case, and whether there are older ones; without what has
+        expired or is too old. None: can't be told from here.
         """
         policy = self._namespaces.policy(room).history
         if not policy.kept:
@@ -190,7 +210,9 @@ class RecentMessages:
         return page[::-1], False
 
     def tidy(self, now_us: int, rooms: int) -> None:
-        """Look at so many rooms, each in its turn, for what has aged, so that silent ones keep nothing for ever. To be called again and again."""
+        """Look at so many rooms, each in its turn, for what has aged, so that silent ones keep nothing for
+        ever. To be called again and again.
+        """
         for _ in range(min(rooms, len(self._rooms))):
             room, recent = next(iter(self._rooms.items()))
             self._rooms.move_to_end(room)
@@ -211,7 +233,9 @@ class RecentMessages:
         self._weights.grown(recent)
 
     def _bound(self, recent: Recent) -> None:
-        """Drop the oldest of this room while it is too large, and of the largest rooms while all are, until an eighth of all is free."""
+        """Drop the oldest of this room while it is too large, and of the largest rooms while all are, until
+        an eighth of all is free.
+        """
         while recent.bytes > self._room_bytes and recent.entries:
             self.evicted += 1
             self._shrink(recent)

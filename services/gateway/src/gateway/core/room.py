@@ -1,9 +1,10 @@
 """Room: a room's members on this gateway and how far each of them has got.
 
-Nearly all members stand where the room stands; those who don't are ``apart`` and stand lower, at a position of their own: they catch up. One
-rule gives every member its messages once and in order: message N is given to whoever stands at N-1, and to nobody else. The chain of feeds
-brings a room's messages without a hole; where one does not follow the last (behind a hole in the chain, or in a new epoch) the room goes on from
-there, and its members are apart. Pure arithmetic; it puts nothing on an outbox. Hub owns the rooms.
+Nearly all members stand where the room stands; those who don't are ``apart`` and stand lower, at a position
+of their own: they catch up. One rule gives every member its messages once and in order: message N is given to
+whoever stands at N-1, and to nobody else. The chain of feeds brings a room's messages without a hole; where
+one does not follow the last (behind a hole in the chain, or in a new epoch) the room goes on from there, and
+its members are apart. Pure arithmetic; it puts nothing on an outbox. Hub owns the rooms.
 """
 
 from __future__ import annotations

@@ -1,13 +1,15 @@
-"""Room catch-up: gives members of rooms what they lack, from this gateway's memory or read from the router, in order.
+"""Room catch-up: gives members of rooms what they lack, from this gateway's memory or read from the router,
+in order.
 
-Who enters with a position is told JOINED first, once it is proven that what it missed can be had, and then given that; numbered messages
-pass it by until it stands where its room stands. Who can't be given all of it is told so (``recovered`` False) and gets none of it. One Read is
-under way for each room and serves all who lack something of it; it is repeated until it is answered. It keeps seqs, not messages, and sends
-nothing: steps come out, to be carried out in their order. The time is an argument.
+Who enters with a position is told JOINED first, once it is proven that what it missed can be had, and then
+given that; numbered messages pass it by until it stands where its room stands. Who can't be given all of it
+is told so (``recovered`` False) and gets none of it. One Read is under way for each room and serves all who
+lack something of it; it is repeated until it is answered. It keeps seqs, not messages, and sends nothing:
+steps come out, to be carried out in their order. The time is an argument.
 
-The downlink calls ``entered`` for each Entered item of the chain (in its place: what came before it is delivered), ``behind`` for the gaps that
-``Hub.deliver`` reports, ``page``, and ``renew`` when a shard has a new speaker; ``connections.py`` calls ``tick``; whoever takes a member out of a
-room calls ``left``.
+The downlink calls ``entered`` for each Entered item of the chain (in its place: what came before it is
+delivered), ``behind`` for the gaps that ``Hub.deliver`` reports, ``page``, and ``renew`` when a shard has a
+new speaker; ``connections.py`` calls ``tick``; whoever takes a member out of a room calls ``left``.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ NEAR: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Tell:
-    """Answer a connection with this. Without a ``ref`` nobody asked: something was lost for good (``recovered`` False; also for ``*``)."""
+    """Answer a connection with this. Without a ``ref`` nobody asked: something was lost for good
+    (``recovered`` False; also for ``*``).
+    """
 
     joined: Joined
 
@@ -90,7 +94,9 @@ class _Catching:
 class RoomCatchUp:
     """Who on this gateway lacks what."""
 
-    def __init__(self, gateway: str, shards: int, hub: Hub, recent: RecentMessages, namespaces: Namespaces) -> None:
+    def __init__(
+        self, gateway: str, shards: int, hub: Hub, recent: RecentMessages, namespaces: Namespaces
+    ) -> None:
         """``hub`` is written to: who enters and where each stands. ``recent`` is the hub's too."""
         self._gateway = gateway
         self._shards = shards
@@ -104,12 +110,14 @@ class RoomCatchUp:
         """Return how many members lack something."""
         return sum(len(catching.members) for catching in self._rooms.values())
 
-    # ── in ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── in ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def entered(self, entered: Entered, now: float, now_us: int, *, quiet: bool = False) -> list[Step]:
-        """Make a connection a member. ``quiet``: the gateway asked by itself, so what the member has is not given again.
+        """Make a connection a member. ``quiet``: the gateway asked by itself, so what the member has is not
+        given again.
 
-        The shell asks the session first: an Entered whose JOIN is not open any more (the room was left) must not come here.
+        The shell asks the session first: an Entered whose JOIN is not open any more (the room was left) must
+        not come here.
         """
         steps: list[Step] = []
         room, conn = entered.room, entered.conn
@@ -129,7 +137,9 @@ class RoomCatchUp:
         return steps
 
     def behind(self, gaps: Iterable[Gap], now: float, now_us: int) -> list[Step]:
-        """Catch up all members who stand below their room by themselves: a hole in the chain, behind a Reset or a new life."""
+        """Catch up all members who stand below their room by themselves: a hole in the chain, behind a Reset
+        or a new life.
+        """
         steps: list[Step] = []
         for room in dict.fromkeys(gap.room for gap in gaps):
             self._overtake(room, now_us, steps)
@@ -145,7 +155,11 @@ class RoomCatchUp:
         room = page.room
         catching = self._rooms.get(room)
         read = catching.read if catching is not None else None
-        if catching is None or read is None or (page.ref, page.epoch, page.after) != (read.ref, read.epoch, read.after):
+        if (
+            catching is None
+            or read is None
+            or (page.ref, page.epoch, page.after) != (read.ref, read.epoch, read.after)
+        ):
             return steps
         where = self._hub.position(room)
         if where is None or where.epoch != catching.epoch:
@@ -193,7 +207,7 @@ class RoomCatchUp:
                 steps.append(Ask(catching.read))
         return steps
 
-    # ── who lacks what ───────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── who lacks what ──────────────────────────────────────────────────────────────────────────────────────
 
     def _lacking(self, room: str, conn: str) -> _Lacking | None:
         catching = self._rooms.get(room)
@@ -236,7 +250,11 @@ class RoomCatchUp:
             steps.append(Tell(Joined(conn, room, since, recovered=True, missed=lacks, ref=entered.ref)))
             return
         self.left(room, conn)
-        missed = position.gap(since) if since is not None and since.seq >= 0 and where.epoch == position.epoch else None
+        missed = (
+            position.gap(since)
+            if since is not None and since.seq >= 0 and where.epoch == position.epoch
+            else None
+        )
         kept = missed == 0 or self._namespaces.policy(room).history.kept
         if since is None or missed is None or missed < 0 or not kept:
             self._answer(entered, where, 0, recovered=False, steps=steps)
@@ -249,7 +267,9 @@ class RoomCatchUp:
         if since.seq < where.seq:
             self._lacks(room, conn, where.epoch, lacking)
 
-    def _answer(self, entered: Entered, stands: Position, missed: int, *, recovered: bool, steps: list[Step]) -> None:
+    def _answer(
+        self, entered: Entered, stands: Position, missed: int, *, recovered: bool, steps: list[Step]
+    ) -> None:
         self._hub.stand(entered.room, entered.conn, stands)
         steps.append(Tell(Joined(entered.conn, entered.room, stands, recovered, missed, entered.ref)))
 
@@ -265,7 +285,9 @@ class RoomCatchUp:
         self._go_on(room, conn, lacking, now_us, steps)
 
     def _go_on(self, room: str, conn: str, lacking: _Lacking, now_us: int, steps: list[Step]) -> None:
-        """Judge the JOINs that came behind one that is answered now; each takes the place of the one before."""
+        """Judge the JOINs that came behind one that is answered now; each takes the place of the
+        one before.
+        """
         later = lacking.later
         while later:
             entered, quiet = later.popleft()
@@ -281,12 +303,14 @@ class RoomCatchUp:
         for conn, lacking in catching.members.items():
             self._lose(catching.room, conn, lacking, now_us, steps)
 
-    # ── giving ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── giving ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _hand_out(
         self, catching: _Catching, after: int, messages: Sequence[Deliver], now_us: int, steps: list[Step]
     ) -> None:
-        """Give a page to all who lack something of it; who lacks more than that takes its next turn behind the others."""
+        """Give a page to all who lack something of it; who lacks more than that takes its next turn behind
+        the others.
+        """
         room, last = catching.room, after + len(messages)
         groups: dict[tuple[int, int], list[str]] = {}
         for conn, lacking in list(catching.members.items()):

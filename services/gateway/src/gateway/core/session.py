@@ -1,10 +1,11 @@
 """Session: one connection's state machine. A message, an answer or a tick goes in, actions come out.
 
-    new ──AUTH, identify──▶ ready ──drain──▶ draining        any of them ──end, or closed by the peer──▶ closed
+    new ──AUTH, identify──▶ ready ──drain──▶ draining      any of them ──end, or closed by the peer──▶ closed
 
-Which message does what in which state is the table ``_TABLE``; what it has not is answered with an ERROR. A session owns no socket, task or
-clock, calls nobody, and does not know of shards or other sessions. It never raises for what a client sends. ``shell/connection.py``
-feeds it and does its actions in order; ``shell/downlink.py`` hands it the routers' answers.
+Which message does what in which state is the table ``_TABLE``; what it has not is answered with an ERROR. A
+session owns no socket, task or clock, calls nobody, and does not know of shards or other sessions. It never
+raises for what a client sends. ``shell/connection.py`` feeds it and does its actions in order;
+``shell/downlink.py`` hands it the routers' answers.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ class Session(ConnectionDeadlines):
     """One connection."""
 
     __slots__ = (
-        "_auth_ref", "_codec", "_default_room", "_limits", "_manual", "_membership", "_namespaces", "_patience", "_published",
-        "conn",
+        "_auth_ref", "_codec", "_default_room", "_limits", "_manual", "_membership", "_namespaces",
+        "_patience", "_published", "conn",
     )  # fmt: skip
 
     def __init__(
@@ -63,8 +64,8 @@ class Session(ConnectionDeadlines):
         *,
         manual: bool = False,
     ) -> None:
-        """``codec`` is the spelling that the client has chosen; ``manual``: it joins all its rooms by itself, none is joined at
-        connect. Call ``open`` before anything else.
+        """``codec`` is the spelling that the client has chosen; ``manual``: it joins all its rooms by itself,
+        none is joined at connect. Call ``open`` before anything else.
         """
         super().__init__(config)
         self.conn = connection_id
@@ -83,7 +84,7 @@ class Session(ConnectionDeadlines):
         """The rooms that a router may hold this connection in: joined, or asked for."""
         return tuple(self._membership.rooms)
 
-    # ── the client comes in ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the client comes in ─────────────────────────────────────────────────────────────────────────────────
 
     def open(self, identity: Identity | None, now: float, now_us: int) -> Actions:
         """Begin. ``identity`` None: the client is not known yet and has ``auth_timeout_ms`` to send AUTH.
@@ -94,7 +95,9 @@ class Session(ConnectionDeadlines):
         return [] if identity is None else self.identify(identity, now, now_us)
 
     def identify(self, identity: Identity, now: float, now_us: int) -> Actions:
-        """Take the outcome of a token that holds: WELCOME and the rooms joined at connect, or a longer life."""
+        """Take the outcome of a token that holds: WELCOME and the rooms joined at connect, or a
+        longer life.
+        """
         known = self.identity
         if self.state is State.CLOSED:
             return []
@@ -109,7 +112,11 @@ class Session(ConnectionDeadlines):
         self.state = State.READY
         config = self._config
         # What the operator lets everyone join at connect still has to be within what this token allows.
-        rooms = [room for room in config.rooms if permissions.may_join(identity, self._namespaces.policy(room), room)]
+        rooms = [
+            room
+            for room in config.rooms
+            if permissions.may_join(identity, self._namespaces.policy(room), room)
+        ]
         rooms = rooms[: config.rooms_max]
         self._default_room = rooms[0] if rooms else ""
         joined = () if self._manual else (*rooms, user_room(identity.user))
@@ -141,22 +148,26 @@ class Session(ConnectionDeadlines):
             self._membership.leave(room)
             actions += [Exit(room), Leave(envelope.Leave((room,), self.conn, "", identity.user))]
             actions += [
-                Send(error(ErrorCode.FORBIDDEN, "Your token does not allow this room any more", ref)) for ref in refs
+                Send(error(ErrorCode.FORBIDDEN, "Your token does not allow this room any more", ref))
+                for ref in refs
             ]
             actions.append(Send(Left(room)))
         return actions
 
     def refuse(self, reason: str = "") -> Actions:
-        """Take the outcome of a token that does not hold; ``reason`` is for the client and never repeats the token."""
+        """Take the outcome of a token that does not hold; ``reason`` is for the client and never repeats the
+        token.
+        """
         return self.end(CloseCode.UNAUTHORIZED, reason, ref=self._auth_ref)
 
-    # ── what the client says ─────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what the client says ────────────────────────────────────────────────────────────────────────────────
 
     def receive(
         self, data: str | bytes, now: float, now_us: int, trace: str = "", since: float | None = None
     ) -> Actions:
-        """Take one data frame: text as str, binary as bytes. ``trace`` is put into the envelope of what is published; ``since`` is when it
-        came at the earliest (None: now), for it counts in rate limits when it came.
+        """Take one data frame: text as str, binary as bytes. ``trace`` is put into the envelope of what is
+        published; ``since`` is when it came at the earliest (None: now), for it counts in rate limits when it
+        came.
         """
         if self.state is State.CLOSED:
             return []
@@ -179,12 +190,16 @@ class Session(ConnectionDeadlines):
             return self._refused(refusal, message.id, now)
 
     def _refused(self, refusal: ProtocolError, ref: str, now: float, wait_ms: int = 0) -> Actions:
-        """Say that a message is refused; who sends hardly anything else is held back, and closed where that goes on."""
+        """Say that a message is refused; who sends hardly anything else is held back, and closed where that
+        goes on.
+        """
         if self._patience is None:
             self._patience = ErrorRateLimit()
         hold_s = self._patience.refused(now, wait_ms / 1_000)
         if hold_s is None:
-            return self.end(CloseCode.RATE_LIMITED, f"Too much that is refused; the last: {refusal.message}", ref)
+            return self.end(
+                CloseCode.RATE_LIMITED, f"Too much that is refused; the last: {refusal.message}", ref
+            )
         answer: Actions = [Send(error(refusal.code, refusal.message, ref, wait_ms or None))]
         return [*answer, Hold(hold_s)] if hold_s else answer
 
@@ -213,7 +228,9 @@ class Session(ConnectionDeadlines):
         self._check_open()
         return [self._ask_to_join(identity, room, message.id, since)]
 
-    def _ask_to_join(self, identity: Identity, room: str, ref: str = "", since: Position | None = None) -> Join:
+    def _ask_to_join(
+        self, identity: Identity, room: str, ref: str = "", since: Position | None = None
+    ) -> Join:
         join = envelope.Join(room, self.conn, identity.user, ref or self._membership.ref(), since)
         first = room not in self._membership.rooms
         self._membership.ask(join)
@@ -284,7 +301,7 @@ class Session(ConnectionDeadlines):
             raise ProtocolError(ErrorCode.UNAUTHORIZED, "Send AUTH first")
         return identity
 
-    # ── what the routers say ─────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what the routers say ────────────────────────────────────────────────────────────────────────────────
 
     def answer(self, reply: Reply, now: float) -> Actions:
         """Take what a router says to this connection."""
@@ -303,7 +320,8 @@ class Session(ConnectionDeadlines):
                     return []
                 return [Send(History(reply.room, reply.messages, reply.more, _shown(reply.ref)))]
             case envelope.Left():
-                if reply.ref:  # an answer to its own LEAVE, which took effect at once; it may have joined again since
+                # an answer to its own LEAVE, which took effect at once; it may have joined again since
+                if reply.ref:
                     return [Send(Left(reply.room, _shown(reply.ref)))]
                 if not self._membership.leave(reply.room):
                     return []
@@ -324,10 +342,14 @@ class Session(ConnectionDeadlines):
         question, quiet = self._membership.answered(room, reply.ref)
         if reply.ref and (question is None or (quiet and reply.recovered)):
             return []
-        return [Send(Joined(room, position.epoch, position.seq, reply.recovered, reply.missed, _shown(reply.ref)))]
+        return [
+            Send(Joined(room, position.epoch, position.seq, reply.recovered, reply.missed, _shown(reply.ref)))
+        ]
 
     def resynced(self, room: str, position: Position) -> Actions:
-        """Take that this member stands at ``position`` now, and that what lies before it may be lost to it."""
+        """Take that this member stands at ``position`` now, and that what lies before it may be
+        lost to it.
+        """
         if self.state is State.CLOSED or (room not in self._membership.rooms and room != EVERYONE):
             return []
         return [Send(Joined(room, position.epoch, position.seq, recovered=False))]
@@ -340,28 +362,38 @@ class Session(ConnectionDeadlines):
         return [] if join is None else [Join(join)]
 
     def renew(self, concerns: Callable[[str], bool]) -> Actions:
-        """Ask again for the client's JOINs that were not answered, in the rooms that ``concerns`` picks: the answers may never come."""
+        """Ask again for the client's JOINs that were not answered, in the rooms that ``concerns`` picks: the
+        answers may never come.
+        """
         if self.state is State.CLOSED:
             return []
         return [Join(join) for join in self._membership.joins(concerns)]
 
     def awaits_join(self, room: str, ref: str) -> bool | None:
-        """Say whether a JOIN of this room is open under ``ref``: None where it is not, else whether it was asked by ourselves (``again``)."""
+        """Say whether a JOIN of this room is open under ``ref``: None where it is not, else whether it was
+        asked by ourselves (``again``).
+        """
         question, quiet = self._membership.open(room, ref)
         return quiet if isinstance(question, envelope.Join) else None
 
     def undelivered(self, ref: str, code: ErrorCode, message: str = "") -> Actions:
-        """Say that what was sent under ``ref`` did not get through (UNAVAILABLE) or did not fit (OVERLOADED)."""
+        """Say that what was sent under ``ref`` did not get through (UNAVAILABLE) or did not fit
+        (OVERLOADED).
+        """
         if self.state is State.CLOSED:
             return []
         return [Send(error(code, message or _UNDELIVERED.get(code, "Not delivered"), _shown(ref)))]
 
     def untaken(self, room: str) -> None:
-        """Take that the first JOIN of a room was not sent: no router holds this connection in it, and none has to be told that it left."""
+        """Take that the first JOIN of a room was not sent: no router holds this connection in it, and none
+        has to be told that it left.
+        """
         self._membership.leave(room)
 
     def closed(self) -> tuple[str, ...]:
-        """Take that the socket is gone. Return the rooms that the routers have to be told it left (``leaves`` makes the envelopes)."""
+        """Take that the socket is gone. Return the rooms that the routers have to be told it left (``leaves``
+        makes the envelopes).
+        """
         self.state = State.CLOSED
         return self._membership.clear()
 
@@ -383,7 +415,8 @@ class Session(ConnectionDeadlines):
 
 
 _UNDELIVERED: Final = {
-    ErrorCode.UNAVAILABLE: "The broker is away, or the message's fate is not known; send it again with the same id",
+    ErrorCode.UNAVAILABLE: "The broker is away, or the message's fate is not known; send it again with the "
+    "same id",
     ErrorCode.OVERLOADED: "Too much waits; send it again later with the same id",
 }
 _CODES: Final = {str(code): code for code in ErrorCode}

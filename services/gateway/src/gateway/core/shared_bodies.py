@@ -1,7 +1,7 @@
 """Feed bodies: messages that went out to all gateways at once, until the feeds that name them come.
 
-Bounded in bytes: the oldest make room. A feed that names one which is not here any more is a gap, and is asked for again; so nothing is lost
-by the bound. Pure. ``core/feed_positions.py`` owns one for each shard.
+Bounded in bytes: the oldest make room. A feed that names one which is not here any more is a gap, and is
+asked for again; so nothing is lost by the bound. Pure. ``core/feed_positions.py`` owns one for each shard.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class SharedBodies:
 
     def passed(self, mine: LogPosition) -> None:
         """No feed will name what lies up to ``mine``, or in another life of the log: let go of it."""
-        # They came in the order of the log but for repeats and changes of the speaker: what stays behind one that is ahead goes by the bound.
+        # They came in the order of the log but for repeats and changes of the speaker: what stays behind one
+        # that is ahead goes by the bound.
         while self._held:
             place = next(iter(self._held))
             if place.life == mine.life and place > mine:

@@ -1,10 +1,12 @@
 """Waiting joins: what joins and leaves of one shard that have not been sent yet make of each other.
 
-What a gateway wants to be joined is a table, not a queue. A leave takes back the joins of its connection and room that still wait, and is not sent
-itself where the log does not hold that member, or another leave waits. A join takes back a leave whose answer nobody awaits. So a client that joins
-and leaves again and again while the broker is away takes no more place than one that does it once, and crowds nobody out. Only what waits is
-looked at: what has a number is on its way. A connection's joins of its user's own room are never taken back, since backends are told by them that it
-came and went. It sends nothing and knows no time; ``shell/uplink.py`` has one for each shard.
+What a gateway wants to be joined is a table, not a queue. A leave takes back the joins of its connection and
+room that still wait, and is not sent itself where the log does not hold that member, or another leave waits.
+A join takes back a leave whose answer nobody awaits. So a client that joins and leaves again and again while
+the broker is away takes no more place than one that does it once, and crowds nobody out. Only what waits is
+looked at: what has a number is on its way. A connection's joins of its user's own room are never taken back,
+since backends are told by them that it came and went. It sends nothing and knows no time; ``shell/uplink.py``
+has one for each shard.
 """
 
 from __future__ import annotations
@@ -59,7 +61,9 @@ class WaitingJoins(Generic[E]):
         waiting.joins.append((up.ref, entry))
 
     def leave(self, up: Leave) -> Leave | None:
-        """Take back the joins that a leave makes void; return what of the leave has to be sent (``left``), None where nothing has."""
+        """Take back the joins that a leave makes void; return what of the leave has to be sent (``left``),
+        None where nothing has.
+        """
         rooms = tuple(room for room in up.rooms if self._has_to_leave((up.conn, room)))
         if len(rooms) == len(up.rooms):
             return up

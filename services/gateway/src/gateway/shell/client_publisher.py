@@ -1,6 +1,8 @@
-"""ClientPublisher: where a client's message comes into Warren. The sampling decision is taken here, once, and the message goes to the uplink.
+"""ClientPublisher: where a client's message comes into Warren. The sampling decision is taken here, once, and
+the message goes to the uplink.
 
-A message that is not sampled costs one call and opens nothing. It decides nothing about the message itself. Connections call it.
+A message that is not sampled costs one call and opens nothing. It decides nothing about the message itself.
+Connections call it.
 """
 
 from __future__ import annotations

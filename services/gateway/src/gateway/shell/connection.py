@@ -1,9 +1,10 @@
 """Connection: one client. It reads a message, asks the session, and does what the session said, in order.
 
-It is the hub's member too: what the hub puts on its outbox it writes. It decides nothing about the protocol; where a message can't be
-taken (no place, no broker) it tells the session so. While a shard's buffer is crowded the connection that publishes to it is
-not read, nor is one that has read too much of histories, or sends only what is refused. ``server.py`` makes one for each upgrade and runs it, the
-downlink brings answers, ``connections.py`` ticks it.
+It is the hub's member too: what the hub puts on its outbox it writes. It decides nothing about the protocol;
+where a message can't be taken (no place, no broker) it tells the session so. While a shard's buffer is
+crowded the connection that publishes to it is not read, nor is one that has read too much of histories, or
+sends only what is refused. ``server.py`` makes one for each upgrade and runs it, the downlink brings answers,
+``connections.py`` ticks it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ from warren.position import Position
 
 _log = get_logger("gateway.connection")
 
-# Who waits for its share of what all may read asks again so often: it may be there earlier than it was said to be.
+# Who waits for its share of what all may read asks again so often: it may be there earlier than it was said
+# to be.
 LOOK_AGAIN_S = 1.0
 # Longer than anybody rests who is woken by what it waits for.
 LONG_S = 3_600.0
@@ -74,8 +76,8 @@ class Connection(Member):
     """One client."""
 
     __slots__ = (
-        "_around", "_awaits_reads", "_caller", "_hold_s", "_in", "_ip", "_last_words", "_reads", "_since", "_token", "held",
-        "session", "wire",
+        "_around", "_awaits_reads", "_caller", "_hold_s", "_in", "_ip", "_last_words", "_reads", "_since",
+        "_token", "held", "session", "wire",
     )  # fmt: skip
 
     def __init__(
@@ -102,9 +104,10 @@ class Connection(Member):
         self._since = around.clock.monotonic()
         self._in = 0
         self.outbox.notice = self._withheld
-        self.do(session.open(None, self._since, around.clock.wall_us()))  # its time runs, whenever ``run`` has its turn
+        # its time runs, whenever ``run`` has its turn
+        self.do(session.open(None, self._since, around.clock.wall_us()))
 
-    # ── the client ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the client ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def run(self) -> None:
         """Serve the client until the connection has ended."""
@@ -134,7 +137,9 @@ class Connection(Member):
                 await self._check(caller.token)
 
     async def _serve(self) -> bool:
-        """Take one message, and hold the client back where it must be; False once the connection has ended."""
+        """Take one message, and hold the client back where it must be; False once the connection
+        has ended.
+        """
         data = await self._read()
         if data is None:
             return False
@@ -149,7 +154,9 @@ class Connection(Member):
         return True
 
     async def _await_place(self, room: str) -> None:
-        """Leave the client unread until the shard of a room has place for what it sends, or until the connection ends."""
+        """Leave the client unread until the shard of a room has place for what it sends, or until the
+        connection ends.
+        """
         place = asyncio.ensure_future(self._around.uplink.place(room))
         place.add_done_callback(lambda _: self.wire.end_rest())
         self.held = True
@@ -161,7 +168,9 @@ class Connection(Member):
             place.cancel()
 
     async def _hold_back(self) -> None:
-        """Leave the client unread while it sends only what is refused, and until it may read more of histories."""
+        """Leave the client unread while it sends only what is refused, and until it may read more of
+        histories.
+        """
         hold_s, self._hold_s = self._hold_s, 0.0
         if hold_s:
             await self.wire.rest(hold_s)
@@ -201,7 +210,9 @@ class Connection(Member):
             self._reads.asked(first.envelope, now)
         self.do(asked)
         self.wire.worked(clock.thread() - began)  # not what others had meanwhile where the machine is busy
-        return first.envelope.room if isinstance(first, actions.Publish | actions.Join | actions.Query) else ""
+        return (
+            first.envelope.room if isinstance(first, actions.Publish | actions.Join | actions.Query) else ""
+        )
 
     async def _check(self, token: str) -> None:
         if self.session.identity is None:
@@ -225,7 +236,7 @@ class Connection(Member):
         self._around.metrics.auth_failures(refusal.reason)
         self.do(self.session.refuse(str(refusal)))
 
-    # ── the routers, the ticker ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── the routers, the ticker ─────────────────────────────────────────────────────────────────────────────
 
     def answer(self, reply: Reply) -> None:
         """Take what a router says to this connection."""
@@ -249,7 +260,9 @@ class Connection(Member):
         self.do(self.session.undelivered(ref, code_of(error)))
 
     def rejoin(self, shard: int) -> None:
-        """Join again all rooms of a shard, each from where this member stands, and those whose JOIN was not answered."""
+        """Join again all rooms of a shard, each from where this member stands, and those whose JOIN was not
+        answered.
+        """
         shards, hub = self._around.shards, self._around.hub
         for room in hub.rooms_of(self.id):
             if shard_of(room, shards) == shard and (since := hub.standing(room, self.id)) is not None:
@@ -308,7 +321,7 @@ class Connection(Member):
             bytes_out=wire.bytes_out,
         )
 
-    # ── what the session asks for ────────────────────────────────────────────────────────────────────────────────────────
+    # ── what the session asks for ───────────────────────────────────────────────────────────────────────────
 
     def do(self, asked: Iterable[actions.Action]) -> None:
         """Do what the session asked for, in order, and write what waits."""
@@ -325,8 +338,11 @@ class Connection(Member):
                     error = self._around.client_publisher.publish(action)
                     if error is not None:
                         self.undelivered(action.envelope.id, error)
-                case actions.Join() if self.session.state is not State.CLOSED:  # else its room's leave went before it
-                    overloaded = overloaded or not self._around.uplink.join(action.envelope, first=action.first)
+                # else its room's leave went before it
+                case actions.Join() if self.session.state is not State.CLOSED:
+                    overloaded = overloaded or not self._around.uplink.join(
+                        action.envelope, first=action.first
+                    )
                     if overloaded and action.first:
                         self.session.untaken(action.envelope.room)
                 case actions.Query():

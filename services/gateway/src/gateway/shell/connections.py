@@ -1,8 +1,9 @@
-"""Connections: all the connections of this gateway, by id; who is due is ticked, and what concerns all is told to all.
+"""Connections: all the connections of this gateway, by id; who is due is ticked, and what concerns all is
+told to all.
 
-One task ticks every connection in slices, so that none has a timer of its own and none waits for all. It also cuts sockets
-whose last bytes nobody takes, and lets the uplink give up on what has waited too long. It knows no room and no frame.
-``server.py`` lets connections in and out, ``app.py`` starts and ends it.
+One task ticks every connection in slices, so that none has a timer of its own and none waits for all. It also
+cuts sockets whose last bytes nobody takes, and lets the uplink give up on what has waited too long. It knows
+no room and no frame. ``server.py`` lets connections in and out, ``app.py`` starts and ends it.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ class Connections:
         on_tick: Callable[[float], None],
         ages: MaxConnectionAge | None = None,
     ) -> None:
-        """``places``: how many may be here; ``tick_s``: how often each is ticked; ``on_tick(now)`` is called as often; ``ages``: who
-        is here for too long (None: nobody ever is).
+        """``places``: how many may be here; ``tick_s``: how often each is ticked; ``on_tick(now)`` is called
+        as often; ``ages``: who is here for too long (None: nobody ever is).
         """
         self._gateway = gateway
         self._clock = clock
@@ -72,7 +73,8 @@ class Connections:
         self._ages = ages
         metrics.connection_limit.set(places)
         self._guests: dict[str, Guest] = {}
-        self._leaving: set[WebSocketTransport] = set()  # gone for us, but with bytes that are still being written
+        # gone for us, but with bytes that are still being written
+        self._leaving: set[WebSocketTransport] = set()
         self._number = 0
         self._reserved = 0
         self._empty = asyncio.Event()
@@ -147,7 +149,9 @@ class Connections:
 
     async def start(self) -> None:
         """Begin to tick."""
-        self._task = supervised(asyncio.get_running_loop().create_task(self._run(), name="connections-ticker"))
+        self._task = supervised(
+            asyncio.get_running_loop().create_task(self._run(), name="connections-ticker")
+        )
 
     async def stop(self) -> None:
         """Cut whoever is still here, and end."""

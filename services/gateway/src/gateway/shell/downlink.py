@@ -1,10 +1,11 @@
 """Downlink: the gateway's own queue ▶ each shard's chain of feeds ▶ hub and sessions.
 
-The queue is exclusive and named anew for each connection to the broker. A body is dealt with whole and then acknowledged; whatever is no envelope in
-it is counted, logged and passed over. A gap in a chain is asked for, and there is no other recovery: what is lost on the way, with a queue or while
-this process stood still comes with the next feed. Where our life on a shard is over, or a part of its chain is not to be had any more, the
-members join again. It never waits, and never raises into the bus. It decides nothing: ``core/feed_positions.py`` says what is next, the hub who gets
-what, the sessions what to say.
+The queue is exclusive and named anew for each connection to the broker. A body is dealt with whole and then
+acknowledged; whatever is no envelope in it is counted, logged and passed over. A gap in a chain is asked for,
+and there is no other recovery: what is lost on the way, with a queue or while this process stood still comes
+with the next feed. Where our life on a shard is over, or a part of its chain is not to be had any more, the
+members join again. It never waits, and never raises into the bus. It decides nothing:
+``core/feed_positions.py`` says what is next, the hub who gets what, the sessions what to say.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ class Downlink:
         on_begun: Callable[[], None],
         on_rejoin: Callable[[int], None],
     ) -> None:
-        """``on_begun()``: our queue is consumed anew; ``on_rejoin(shard)``: the members of this shard have to join again."""
+        """``on_begun()``: our queue is consumed anew; ``on_rejoin(shard)``: the members of this shard have to
+        join again.
+        """
         self._gateway = gateway
         self._bus = bus
         self._topology = topology
@@ -74,10 +77,13 @@ class Downlink:
         self._reads = reads
         self._on_begun = on_begun
         self._on_rejoin = on_rejoin
-        self._positions = [FeedPositions(gateway, shard, uplink.life(shard)) for shard in range(topology.shards)]
+        self._positions = [
+            FeedPositions(gateway, shard, uplink.life(shard)) for shard in range(topology.shards)
+        ]
         self._watches = [FeedTimeouts(clock.monotonic()) for _ in range(topology.shards)]
         self._heard_at = float("-inf")  # when a router has said anything last
-        self._spoilt: dict[int, float] = {}  # shards of whose chain a part could not be given out ▶ when that is mended
+        # shards of whose chain a part could not be given out ▶ when that is mended
+        self._spoilt: dict[int, float] = {}
         self._subscription: Subscription | None = None
 
     @property
@@ -95,7 +101,9 @@ class Downlink:
         return [shard for shard, positions in enumerate(self._positions) if positions.mine is None]
 
     def renew(self) -> None:
-        """Consume anew under another name: nothing may reach our queue any more, and what lies in it is old."""
+        """Consume anew under another name: nothing may reach our queue any more, and what lies in
+        it is old.
+        """
         if self._subscription is not None:
             self._subscription.renew()
 
@@ -203,7 +211,7 @@ class Downlink:
         self._metrics.drops("misplaced")
         return False
 
-    # ── the chain ────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the chain ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _feed(self, feed: envelope.Feed) -> None:
         shard, now = feed.shard, self._clock.monotonic()
@@ -233,7 +241,9 @@ class Downlink:
         self._uplink.counted(shard, feed.life, verdict.counted)
 
     def _speaks(self, speaker: envelope.Speaker) -> None:
-        """Answer a router that speaks for a shard from now on; what the former one was asked it may never have heard."""
+        """Answer a router that speaks for a shard from now on; what the former one was asked it may never
+        have heard.
+        """
         shard = speaker.shard
         self._routers.heard(shard, speaker.router)
         if self._uplink.begun(shard):
@@ -271,12 +281,13 @@ class Downlink:
         self._uplink.ask_again(shard)
         self._on_rejoin(shard)
 
-    # ── what the chain brings ────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what the chain brings ───────────────────────────────────────────────────────────────────────────────
 
     def _apply(self, items: Sequence[envelope.Item]) -> None:
         """Deal with items in their order; messages that follow each other go to the hub together.
 
-        ACKs between them don't part them: they are told behind them, in their order, so that a room's burst is joined once.
+        ACKs between them don't part them: they are told behind them, in their order, so that a room's burst
+        is joined once.
         """
         self._metrics.batch_size("downlink", len(items))
         run: list[envelope.Deliver] = []
@@ -316,7 +327,9 @@ class Downlink:
             woken[connection] = None
 
     def _deliver(self, run: list[envelope.Deliver], acks: list[envelope.Ack]) -> None:
-        """Give out messages, and the ACKs that came between them; whoever gets several things gets them in one write."""
+        """Give out messages, and the ACKs that came between them; whoever gets several things gets them in
+        one write.
+        """
         now_us = self._clock.wall_us()
         hops = self._hops(run)
         delivered = self._hub.deliver(run, now_us // 1_000)

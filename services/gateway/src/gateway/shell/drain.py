@@ -1,7 +1,9 @@
-"""Drain: a pod goes without loss. Not ready, then each client is asked away in its own slot, those that stay are closed, then out.
+"""Drain: a pod goes without loss. Not ready, then each client is asked away in its own slot, those that stay
+are closed, then out.
 
-The slots are spread over the drain window, so that the clients don't come down on the other pods all at once. It is bounded by a
-deadline: what is not done by then is cut. It closes nobody by its own judgement: sessions do. ``app.py`` runs it at the end.
+The slots are spread over the drain window, so that the clients don't come down on the other pods all at once.
+It is bounded by a deadline: what is not done by then is cut. It closes nobody by its own judgement: sessions
+do. ``app.py`` runs it at the end.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ class Drain:
         window_s: float,
         deadline_s: float,
     ) -> None:
-        """``window_s``: over how long clients are sent away; ``deadline_s``: when it is over at the latest."""
+        """``window_s``: over how long clients are sent away; ``deadline_s``: when it is over at
+        the latest.
+        """
         self._connections = connections
         self._uplink = uplink
         self._readiness = readiness

@@ -1,7 +1,9 @@
-"""Echo: sends back what it gets, text and binary; for conformance suites, load balancers' checks and first steps.
+"""Echo: sends back what it gets, text and binary; for conformance suites, load balancers' checks and first
+steps.
 
-Size, heartbeat and close follow the same rules as elsewhere; there is no token, no room and no limit on how fast, and it reads the next
-message only when the last one is on its way. It never touches the bus. ``server.py`` runs one for each upgrade of its route.
+Size, heartbeat and close follow the same rules as elsewhere; there is no token, no room and no limit on how
+fast, and it reads the next message only when the last one is on its way. It never touches the bus.
+``server.py`` runs one for each upgrade of its route.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ from warren.errors import CloseCode
 class Echo:
     """One connection of the echo route."""
 
-    def __init__(self, wire: WebSocketTransport, *, window: frames.Window, heartbeat_s: float, now: float) -> None:
+    def __init__(
+        self, wire: WebSocketTransport, *, window: frames.Window, heartbeat_s: float, now: float
+    ) -> None:
         """``wire`` is open; ``window`` is that of our frames."""
         self.wire = wire
         self._window = window

@@ -1,8 +1,10 @@
-"""EventLoopProgress: when the event loop was last known to turn, and what is to be done each time that it has.
+"""EventLoopProgress: when the event loop was last known to turn, and what is to be done each time that it
+has.
 
-Bytes that a socket brings now may have come at any time since the loop last asked it; while the loop stands still nobody knows when. ``since`` is a
-bound for that: the tick before the last one, since the last one may have run late itself, behind what made it late. It decides nothing.
-``app.py`` starts and ends it, wires and connections read it.
+Bytes that a socket brings now may have come at any time since the loop last asked it; while the loop stands
+still nobody knows when. ``since`` is a bound for that: the tick before the last one, since the last one may
+have run late itself, behind what made it late. It decides nothing. ``app.py`` starts and ends it, wires and
+connections read it.
 """
 
 from __future__ import annotations

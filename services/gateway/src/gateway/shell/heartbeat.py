@@ -1,8 +1,9 @@
 """Heartbeat: tells the routers that this gateway lives, and finds out whether they can reach it.
 
-A heartbeat goes to all routers, at once whenever our queue is consumed anew; after each it knocks at our own door. A process that was
-frozen for longer than a few of them may have been taken for dead, and its door closed. At the end it says good-bye. It decides nothing:
-``app.py`` starts and ends it, and has the downlink consume anew where nothing reaches our queue.
+A heartbeat goes to all routers, at once whenever our queue is consumed anew; after each it knocks at our own
+door. A process that was frozen for longer than a few of them may have been taken for dead, and its door
+closed. At the end it says good-bye. It decides nothing: ``app.py`` starts and ends it, and has the downlink
+consume anew where nothing reaches our queue.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class HeartbeatSender:
         every_s: float,
         on_unreachable: Callable[[str], None],
     ) -> None:
-        """``make`` makes the heartbeat of this moment; ``on_unreachable(why)`` is called when nothing may reach our queue any more."""
+        """``make`` makes the heartbeat of this moment; ``on_unreachable(why)`` is called when nothing may
+        reach our queue any more.
+        """
         self._bus = bus
         self._topology = topology
         self._clock = clock

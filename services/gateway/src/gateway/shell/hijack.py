@@ -1,8 +1,9 @@
 """Parting: a socket leaves aiohttp once its upgrade is to be answered.
 
-aiohttp's request, its parser, its buffers and its two tasks for each connection are there for HTTP; a WebSocket that stays for hours needs none of
-them. The transport gets another protocol, and aiohttp is told that it has lost the connection, which frees all that it held. Nothing
-is written here, and nothing is decided. ``websocket_transport.py`` calls it.
+aiohttp's request, its parser, its buffers and its two tasks for each connection are there for HTTP; a
+WebSocket that stays for hours needs none of them. The transport gets another protocol, and aiohttp is told
+that it has lost the connection, which frees all that it held. Nothing is written here, and nothing is
+decided. ``websocket_transport.py`` calls it.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from aiohttp.abc import AbstractStreamWriter
 
 @dataclass(frozen=True, slots=True)
 class HijackedSocket:
-    """What is left of an upgrade. ``rest`` are bytes that came behind the request; ``blocked``: the transport takes no more at present;
-    ``response`` is what the route gives back.
+    """What is left of an upgrade. ``rest`` are bytes that came behind the request; ``blocked``: the transport
+    takes no more at present; ``response`` is what the route gives back.
     """
 
     transport: asyncio.Transport
@@ -51,8 +52,8 @@ class _Nothing(web.StreamResponse):
 
 
 def part(request: web.Request, successor: asyncio.Protocol) -> HijackedSocket:
-    """Take the socket of a request away from aiohttp and give it to ``successor``, whose ``connection_made`` is not called. Raises
-    ConnectionResetError where the peer has gone.
+    """Take the socket of a request away from aiohttp and give it to ``successor``, whose ``connection_made``
+    is not called. Raises ConnectionResetError where the peer has gone.
     """
     former, transport = request.protocol, request.transport
     if transport is None or transport.is_closing():

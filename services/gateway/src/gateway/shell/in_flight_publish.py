@@ -1,6 +1,7 @@
 """InFlightPublish: one envelope on its way up, from its offer to its answer, with the span of its sending.
 
-It only keeps what belongs together; the uplink decides when it is settled, and ``core/batch_numbers.py`` in which batch it goes.
+It only keeps what belongs together; the uplink decides when it is settled, and ``core/batch_numbers.py`` in
+which batch it goes.
 """
 
 from __future__ import annotations
@@ -19,15 +20,17 @@ Up = envelope.Publish | Control
 
 
 class InFlightPublish(Entry):
-    """``key`` is that of the answer that its sender waits for: connection, id, room and what it is to; empty where none comes. An id
-    is its sender's for one room only, and a message and a leave may share it.
+    """``key`` is that of the answer that its sender waits for: connection, id, room and what it is to; empty
+    where none comes. An id is its sender's for one room only, and a message and a leave may share it.
 
     A message has to count, and so has a leave that is answered; who wants to join asks again by itself.
     """
 
     __slots__ = ("answered", "conn", "deadline", "hop", "id", "key", "offered_at", "shard")
 
-    def __init__(self, up: Up, shard: int, offered_at: float, deadline: float, hop: Hop | None = None) -> None:
+    def __init__(
+        self, up: Up, shard: int, offered_at: float, deadline: float, hop: Hop | None = None
+    ) -> None:
         """``hop`` is the span of its sending, which ends with ``settle``."""
         is_message = isinstance(up, envelope.Publish)
         self.conn, self.id = (up.conn, up.id) if isinstance(up, envelope.Publish) else ("", "")

@@ -1,8 +1,8 @@
 """Keys: what a token's signature is checked with. A shared secret, a public key, and a JWK set that rotates.
 
-Every key is bound to the algorithms of its own family, so a token can never choose to have a public key read as a secret. A JWK
-set comes from a URL or a file, is fetched by one task at a time, and a fetch that fails keeps the keys there are. It never
-sees a token; ``auth.py`` calls it.
+Every key is bound to the algorithms of its own family, so a token can never choose to have a public key read
+as a secret. A JWK set comes from a URL or a file, is fetched by one task at a time, and a fetch that fails
+keeps the keys there are. It never sees a token; ``auth.py`` calls it.
 """
 
 from __future__ import annotations
@@ -63,14 +63,20 @@ def secret_key(secret: str) -> Key:
 
 
 def public_key(pem: str) -> Key:
-    """Return the key of a PEM public key or certificate. Raises SettingsError where it is none that we can use."""
+    """Return the key of a PEM public key or certificate. Raises SettingsError where it is none that we can
+    use.
+    """
     data, name = pem.encode(), "WARREN_GATEWAY_JWT_PUBLIC_KEY"
     try:
         found = (
-            load_pem_x509_certificate(data).public_key() if b"BEGIN CERTIFICATE" in data else load_pem_public_key(data)
+            load_pem_x509_certificate(data).public_key()
+            if b"BEGIN CERTIFICATE" in data
+            else load_pem_public_key(data)
         )
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise SettingsError([f"{name} is no public key or certificate in PEM (-----BEGIN PUBLIC KEY-----)"]) from None
+        raise SettingsError(
+            [f"{name} is no public key or certificate in PEM (-----BEGIN PUBLIC KEY-----)"]
+        ) from None
     try:
         return Key(found, algorithm_of(found))
     except Unusable as why:
@@ -98,12 +104,16 @@ def algorithm_of(key: object) -> str:
 
 
 def parse_jwks(document: bytes) -> list[Key]:
-    """Return the usable keys of a JWK set. Raises ValueError where it is no JWK set, or none of its keys can be used."""
+    """Return the usable keys of a JWK set. Raises ValueError where it is no JWK set, or none of its keys can
+    be used.
+    """
     return judge_jwks(document)[0]
 
 
 def judge_jwks(document: bytes) -> tuple[list[Key], list[str]]:
-    """Return the usable keys of a JWK set, and of each other one why it is passed over. Raises ValueError as ``parse_jwks``."""
+    """Return the usable keys of a JWK set, and of each other one why it is passed over. Raises ValueError as
+    ``parse_jwks``.
+    """
     try:
         parsed = orjson.loads(document)
     except orjson.JSONDecodeError:
@@ -139,7 +149,8 @@ def _jwk(entry: object) -> Key:
     kind, kid, operations = entry.get("kty"), entry.get("kid", ""), entry.get("key_ops", ["verify"])
     if kind == "oct":  # whoever can read the set could sign
         raise Unusable(
-            "a symmetric key (kty oct) is no key to publish; a shared secret belongs into WARREN_GATEWAY_JWT_SECRET"
+            "a symmetric key (kty oct) is no key to publish; a shared secret belongs into "
+            "WARREN_GATEWAY_JWT_SECRET"
         )
     family = _FAMILIES.get(kind) if isinstance(kind, str) else None
     if family is None:
@@ -169,7 +180,10 @@ async def fetch_document(source: str) -> bytes:
     if "://" not in source or source.startswith("file://"):
         return await asyncio.to_thread(Path(source.removeprefix("file://")).read_bytes)
     timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT_S)
-    async with aiohttp.ClientSession(timeout=timeout) as client, client.get(source, max_redirects=3) as response:
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as client,
+        client.get(source, max_redirects=3) as response,
+    ):
         response.raise_for_status()
         document = bytearray()
         async for chunk in response.content.iter_chunked(65_536):
@@ -185,7 +199,9 @@ class KeySet:
     def __init__(
         self, source: str, clock: Clock, *, refresh_s: float, retry_s: float, fetch: Fetch = fetch_document
     ) -> None:
-        """``refresh_s`` is the age at which it is fetched again; ``retry_s`` the least time between two fetches."""
+        """``refresh_s`` is the age at which it is fetched again; ``retry_s`` the least time between two
+        fetches.
+        """
         self._source = source
         self._clock = clock
         self._refresh_s = refresh_s
@@ -241,7 +257,13 @@ class KeySet:
             self._fetched_at = self._clock.monotonic()
             self._tell(passed_over)
         except (OSError, ValueError, TimeoutError, aiohttp.ClientError) as error:
-            event(_log, "jwks_fetch_failed", level=logging.WARNING, reason=_reason(error), keys_kept=len(self.keys))
+            event(
+                _log,
+                "jwks_fetch_failed",
+                level=logging.WARNING,
+                reason=_reason(error),
+                keys_kept=len(self.keys),
+            )
         finally:
             self._task = None
 
@@ -251,18 +273,29 @@ class KeySet:
             self._passed_over = passed_over
             if passed_over:
                 count = len(passed_over)
-                event(_log, "jwks_keys_skipped", level=logging.WARNING, count=count, reasons=passed_over[:SHOWN_MAX])
+                event(
+                    _log,
+                    "jwks_keys_skipped",
+                    level=logging.WARNING,
+                    count=count,
+                    reasons=passed_over[:SHOWN_MAX],
+                )
 
 
 def _reason(error: Exception) -> str:
-    """Say why a set could not be fetched, without its address: that may hold credentials, also in its query."""
+    """Say why a set could not be fetched, without its address: that may hold credentials, also in
+    its query.
+    """
     match error:
         case aiohttp.ClientResponseError():
             return f"the server answered {error.status}"
         case aiohttp.InvalidURL():
             return "WARREN_GATEWAY_JWKS is no URL that can be fetched, or was redirected to none"
         case aiohttp.ClientConnectorError():
-            return f"no connection to {error.host}:{error.port}: {error.os_error.strerror or type(error.os_error).__name__}"
+            return (
+                f"no connection to {error.host}:{error.port}: "
+                f"{error.os_error.strerror or type(error.os_error).__name__}"
+            )
         case aiohttp.ClientError() | TimeoutError():
             return type(error).__name__
         case OSError():

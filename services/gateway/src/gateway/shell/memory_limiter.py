@@ -1,8 +1,10 @@
-"""MemoryLimiter: which connections hold bytes at present and how many that are, and the end of those that have to go.
+"""MemoryLimiter: which connections hold bytes at present and how many that are, and the end of those that
+have to go.
 
-A connection that holds nothing costs nothing here: a wire registers itself when it begins to hold something, and is forgotten when a check finds
-that it holds nothing any more. Checks come with the turns of the loop, and at once where much has come since the last one. Whatever fails in a check
-ends nobody but whose bytes can't be counted. It decides nothing: the budget does. ``app.py`` owns one.
+A connection that holds nothing costs nothing here: a wire registers itself when it begins to hold something,
+and is forgotten when a check finds that it holds nothing any more. Checks come with the turns of the loop,
+and at once where much has come since the last one. Whatever fails in a check ends nobody but whose bytes
+can't be counted. It decides nothing: the budget does. ``app.py`` owns one.
 """
 
 from __future__ import annotations
@@ -55,8 +57,12 @@ class Holder(Protocol):
 class MemoryLimiter:
     """What all connections of a gateway hold."""
 
-    def __init__(self, budget: MemoryBudget, clock: Clock, metrics: GatewayMetrics, shared: Callable[[], int]) -> None:
-        """``clock`` is asked how long checks take; ``shared()``: how many bytes of chunks were made so far that several may hold."""
+    def __init__(
+        self, budget: MemoryBudget, clock: Clock, metrics: GatewayMetrics, shared: Callable[[], int]
+    ) -> None:
+        """``clock`` is asked how long checks take; ``shared()``: how many bytes of chunks were made so far
+        that several may hold.
+        """
         self._budget = budget
         self._clock = clock
         self._metrics = metrics
@@ -135,7 +141,14 @@ class MemoryLimiter:
         self._windows = sum(holding.window for holding in left)
         if ends:
             left_bytes = self._receiving + self._sending
-            event(_log, "buffers_full", level=logging.WARNING, count=len(ends), limit=budget.limit, left=left_bytes)
+            event(
+                _log,
+                "buffers_full",
+                level=logging.WARNING,
+                count=len(ends),
+                limit=budget.limit,
+                left=left_bytes,
+            )
 
     def _end(self, holder: Holder, end: End) -> None:
         self._metrics.buffer_closes(end.of)

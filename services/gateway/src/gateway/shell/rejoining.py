@@ -1,8 +1,10 @@
-"""Rejoining: has all members of a shard join again, each from where it stands, where our life on it is over or a part of the chain is lost.
+"""Rejoining: has all members of a shard join again, each from where it stands, where our life on it is over
+or a part of the chain is lost.
 
-Some at a time, and no more than the uplink has place for: a pod may hold a hundred thousand memberships. Clients notice nothing, as the
-sessions ask by themselves. Everyone's room (``*``) has no members to join it: of its shard the gateway asks itself, before them, where it stands.
-It keeps one task for each shard that is joining again; a second reason begins it anew. The downlink begins it, ``app.py`` ends it.
+Some at a time, and no more than the uplink has place for: a pod may hold a hundred thousand memberships.
+Clients notice nothing, as the sessions ask by themselves. Everyone's room (``*``) has no members to join it:
+of its shard the gateway asks itself, before them, where it stands. It keeps one task for each shard that is
+joining again; a second reason begins it anew. The downlink begins it, ``app.py`` ends it.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ class Rejoining:
         place: Callable[[int], Awaitable[None]],
         ask: Callable[[Join], object],
     ) -> None:
-        """``members`` are all connections; ``place(shard)`` returns once the uplink takes some more joins, ``ask`` gives it one of our own."""
+        """``members`` are all connections; ``place(shard)`` returns once the uplink takes some more joins,
+        ``ask`` gives it one of our own.
+        """
         self._members = members
         self._place = place
         self._ask = ask
@@ -47,7 +51,9 @@ class Rejoining:
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     def ask(self) -> None:
-        """Ask where everyone's room stands; once at the start, lest what is said before this gateway has been told of any of it be lost later."""
+        """Ask where everyone's room stands; once at the start, lest what is said before this gateway has been
+        told of any of it be lost later.
+        """
         self._ask(self._where)
 
     def begin(self, shard: int) -> None:

@@ -1,8 +1,9 @@
-"""Room reads: what rooms' members lack, and HISTORY, from this gateway's memory of the rooms where it has that, else from the routers.
+"""Room reads: what rooms' members lack, and HISTORY, from this gateway's memory of the rooms where it has
+that, else from the routers.
 
-It carries out what ``core/room_catch_up.py`` decides: answers go to connections, messages through the hub, questions to the router that speaks for
-the shard; each is repeated until it is answered, or whoever asked is gone. It decides nothing and never waits. Downlink and connections
-call it, the gateway's tick drives it.
+It carries out what ``core/room_catch_up.py`` decides: answers go to connections, messages through the hub,
+questions to the router that speaks for the shard; each is repeated until it is answered, or whoever asked is
+gone. It decides nothing and never waits. Downlink and connections call it, the gateway's tick drives it.
 """
 
 from __future__ import annotations
@@ -51,12 +52,14 @@ class RoomReads:
         metrics.waiting_from("catch_up", lambda: len(catch_up))
         metrics.waiting_from("history", lambda: sum(map(len, self._asked.values())))
 
-    # ── members ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── members ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def entered(self, item: envelope.Entered) -> None:
-        """Take that a connection is a member at this place of the chain; nothing where it does not want to be (any more).
+        """Take that a connection is a member at this place of the chain; nothing where it does not want to be
+        (any more).
 
-        Of everyone's room it says where that stands, since nobody joins it: all who are here lack what has not come.
+        Of everyone's room it says where that stands, since nobody joins it: all who are here lack what has
+        not come.
         """
         if item.room == EVERYONE:
             gap = self._hub.everyone_at(item.position)
@@ -88,10 +91,12 @@ class RoomReads:
         self._catch_up.left(room, conn)
         self._asked.pop((conn, room), None)
 
-    # ── HISTORY ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── HISTORY ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def history(self, query: envelope.HistoryQuery) -> None:
-        """Answer a client's HISTORY: at once, or when a router has. Who has asked to join before waits for that."""
+        """Answer a client's HISTORY: at once, or when a router has. Who has asked to join before waits for
+        that.
+        """
         if query.room not in self._hub.rooms_of(query.conn):
             self._waits(query, math.inf)
             return
@@ -117,7 +122,7 @@ class RoomReads:
             connection.answer(page)
         return True
 
-    # ── time ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── time ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def renew(self, shard: int) -> None:
         """Ask again at once for what is not answered on a shard: another router speaks for it."""
@@ -145,7 +150,7 @@ class RoomReads:
     def _waits(self, query: envelope.HistoryQuery, due: float) -> None:
         self._asked.setdefault((query.conn, query.room), {})[query.ref] = (query, due)
 
-    # ── steps ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── steps ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _do(self, steps: Sequence[Step]) -> None:
         for step in steps:
@@ -168,7 +173,9 @@ class RoomReads:
             connection.resynced(joined.room, joined.position)
 
     def _give(self, give: Give) -> None:
-        delivered = self._hub.give(give.room, give.conns, give.messages, give.own_upto, self._clock.wall_us() // 1_000)
+        delivered = self._hub.give(
+            give.room, give.conns, give.messages, give.own_upto, self._clock.wall_us() // 1_000
+        )
         self._charge(give, delivered)
         for member in delivered.woken:
             if isinstance(member, Connection):

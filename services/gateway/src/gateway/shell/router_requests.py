@@ -1,8 +1,10 @@
-"""Router link: questions ▶ the inbox of the router that speaks for their shard, or of all routers where nobody knows which that is.
+"""Router link: questions ▶ the inbox of the router that speaks for their shard, or of all routers where
+nobody knows which that is.
 
-It keeps who speaks for each shard, as far as it has been heard. Nothing is repeated here: who asks asks again until it is answered; where the router
-that was asked is gone the question goes to all. An inbox that owes its confirm holds up no question to the others. What waits and what is under way
-is bounded: beyond it a question is dropped and counted. The downlink and the room reads ask by it.
+It keeps who speaks for each shard, as far as it has been heard. Nothing is repeated here: who asks asks again
+until it is answered; where the router that was asked is gone the question goes to all. An inbox that owes its
+confirm holds up no question to the others. What waits and what is under way is bounded: beyond it a question
+is dropped and counted. The downlink and the room reads ask by it.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from warren.topology import ALL, Topology
 
 WAITING_COUNT = 16_384
 WAITING_BYTES = 8 * 1024 * 1024
-# So long one publish is waited for before the next begins: in the 10 s for which a confirm may be owed no more can be begun than may be under way.
+# So long one publish is waited for before the next begins: in the 10 s for which a confirm may be owed no
+# more can be begun than may be under way.
 CONFIRMED_S = 0.1
 UNDER_WAY = 128
 
@@ -80,7 +83,12 @@ class RouterRequests:
     async def _publish(self, key: str, asked: Sequence[Question]) -> None:
         try:
             await self._bus.publish(
-                self._exchange, key, envelope.encode(asked), _PROPERTIES, mandatory=key != ALL, persistent=False
+                self._exchange,
+                key,
+                envelope.encode(asked),
+                _PROPERTIES,
+                mandatory=key != ALL,
+                persistent=False,
             )
         except (BusUnavailable, NotConfirmed):
             self._metrics.drops("question_lost", len(asked))  # it is asked again

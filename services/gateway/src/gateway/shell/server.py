@@ -1,7 +1,9 @@
-"""Server: the port that clients connect to. Refuses at the upgrade what can be refused there, else makes a connection and runs it.
+"""Server: the port that clients connect to. Refuses at the upgrade what can be refused there, else makes a
+connection and runs it.
 
-``/ws`` speaks ``warren.v1``, ``/ws/echo`` echoes, ``/websocket-stats`` counts. It checks no token (a browser could not see the close
-code of a refused websocket_upgrade) and keeps nothing of its own. ``app.py`` starts and ends it.
+``/ws`` speaks ``warren.v1``, ``/ws/echo`` echoes, ``/websocket-stats`` counts. It checks no token (a browser
+could not see the close code of a refused websocket_upgrade) and keeps nothing of its own. ``app.py`` starts
+and ends it.
 """
 
 from __future__ import annotations
@@ -92,8 +94,8 @@ class Server:
         stats: Callable[[], dict[str, object]],
         routes: Iterable[web.AbstractRouteDef] = (),
     ) -> None:
-        """``sockets_max``: how many sockets may be open (0: any number); ``stats`` makes what ``/websocket-stats`` shows; ``routes`` are
-        served beside ours.
+        """``sockets_max``: how many sockets may be open (0: any number); ``stats`` makes what
+        ``/websocket-stats`` shows; ``routes`` are served beside ours.
         """
         self._settings = settings
         self._connections = connections
@@ -122,7 +124,11 @@ class Server:
             [
                 web.get("/ws", self._ws, allow_head=False),
                 *([web.get("/ws/echo", self._echo, allow_head=False)] if self._settings.echo else []),
-                *([web.get("/websocket-stats", self.show_stats)] if self._settings.stats == "external" else []),
+                *(
+                    [web.get("/websocket-stats", self.show_stats)]
+                    if self._settings.stats == "external"
+                    else []
+                ),
                 *self._routes,
             ]
         )
@@ -159,7 +165,9 @@ class Server:
     async def show_stats(self, _: web.Request) -> web.Response:
         """Answer with this pod's counts."""
         return web.Response(
-            body=orjson.dumps(self._stats()), content_type="application/json", headers={hdrs.CACHE_CONTROL: "no-store"}
+            body=orjson.dumps(self._stats()),
+            content_type="application/json",
+            headers={hdrs.CACHE_CONTROL: "no-store"},
         )
 
     async def _ws(self, request: web.Request) -> web.StreamResponse:
@@ -183,7 +191,9 @@ class Server:
         offer = self._check(request)
         with self._place(request, offer) as (wire, response):
             heartbeat_s = self._session.heartbeat_ms / 1_000
-            echo = Echo(wire, window=offer.window, heartbeat_s=heartbeat_s, now=self._around.clock.monotonic())
+            echo = Echo(
+                wire, window=offer.window, heartbeat_s=heartbeat_s, now=self._around.clock.monotonic()
+            )
             self._begin(self._connections.next_id(), echo)
         return response
 
@@ -204,9 +214,11 @@ class Server:
             self._serving.discard(asyncio.current_task())
 
     @contextmanager
-    def _place(self, request: web.Request, offer: Offer) -> Iterator[tuple[WebSocketTransport, web.StreamResponse]]:
-        """Open the wire for what a guest is made of inside. Where that fails neither its place nor its socket is kept: aiohttp has let go of
-        the socket, so nobody else would close it.
+    def _place(
+        self, request: web.Request, offer: Offer
+    ) -> Iterator[tuple[WebSocketTransport, web.StreamResponse]]:
+        """Open the wire for what a guest is made of inside. Where that fails neither its place nor its socket
+        is kept: aiohttp has let go of the socket, so nobody else would close it.
         """
         wire: WebSocketTransport | None = None
         try:
@@ -268,7 +280,9 @@ class Server:
         return kind(text=text + "\n", headers=headers)
 
     def _log_origin(self, request: web.Request, origin: str) -> None:
-        """Say which page was refused and what mends it: its developer sees nothing but a connection that fails."""
+        """Say which page was refused and what mends it: its developer sees nothing but a connection that
+        fails.
+        """
         shown = origin[:ORIGIN_MAX]
         unlogged = self._origins_logged.due(shown, self._around.clock.monotonic())
         if unlogged is None:

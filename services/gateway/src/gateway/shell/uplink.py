@@ -1,11 +1,13 @@
 """Uplink: envelopes ▶ one batch under way for each shard ▶ the shard's log, confirmed.
 
-A batch that fails is sent again, the same bytes under the same number, until it is confirmed; a message is kept until the routers have counted it,
-and goes again where the gateway's life on the shard was over. A message gives up at its deadline and its sender is told to send it again, and so
-is the sender of an id that nobody acknowledged by then. Joins and leaves have no deadline: they wait, and take each other back meanwhile. Buffers are
-bounded, over what is not sent, not confirmed and not counted: above half of one, connections that publish to it are not read while the broker takes
-batches, and beyond it (or above half while the broker is away or holds publishers back) a message is refused. It never decides what an envelope
-means. Connections, the downlink and the drain call it.
+A batch that fails is sent again, the same bytes under the same number, until it is confirmed; a message is
+kept until the routers have counted it, and goes again where the gateway's life on the shard was over. A
+message gives up at its deadline and its sender is told to send it again, and so is the sender of an id that
+nobody acknowledged by then. Joins and leaves have no deadline: they wait, and take each other back meanwhile.
+Buffers are bounded, over what is not sent, not confirmed and not counted: above half of one, connections that
+publish to it are not read while the broker takes batches, and beyond it (or above half while the broker is
+away or holds publishers back) a message is refused. It never decides what an envelope means. Connections, the
+downlink and the drain call it.
 """
 
 from __future__ import annotations
@@ -59,8 +61,8 @@ class Uplink:
         on_overflow: Callable[[int], None],
         chance: random.Random | None = None,
     ) -> None:
-        """``on_undelivered(connection, id, error)``: the fate of this message is not known. ``on_overflow(shard)``: a leave
-        found no place, so our life on this shard has to begin anew.
+        """``on_undelivered(connection, id, error)``: the fate of this message is not known.
+        ``on_overflow(shard)``: a leave found no place, so our life on this shard has to begin anew.
         """
         self._gateway = gateway
         self._bus = bus
@@ -86,7 +88,9 @@ class Uplink:
             self._kick(shard)
 
     def publish(self, up: envelope.Publish, hop: Hop | None = None) -> WarrenError | None:
-        """Take a message (and the span of its sending). Returns why not, where it is refused; the caller tells the sender."""
+        """Take a message (and the span of its sending). Returns why not, where it is refused; the caller
+        tells the sender.
+        """
         shard = self._shard_of(up.room)
         now = self._clock.monotonic()
         entry = InFlightPublish(up, shard.number, now, now + self._limits.timeout_s, hop)
@@ -105,7 +109,9 @@ class Uplink:
         return None
 
     def join(self, up: envelope.Join, *, first: bool = False) -> bool:
-        """Take a join; False where so much waits that the connection had better go (it has not been taken)."""
+        """Take a join; False where so much waits that the connection had better go (it has not
+        been taken).
+        """
         shard, now = self._shard_of(up.room), self._clock.monotonic()
         if shard.is_full_of_joins:
             return False
@@ -114,8 +120,8 @@ class Uplink:
         return True
 
     def leave(self, up: envelope.Leave) -> bool:
-        """Take a leave; False where no router will answer it: it has taken back a join that was never sent, or found no place and
-        our life on the shard begins anew without this member.
+        """Take a leave; False where no router will answer it: it has taken back a join that was never sent,
+        or found no place and our life on the shard begins anew without this member.
         """
         shard, now = self._shard_of(up.rooms[0]), self._clock.monotonic()
         rest = shard.joins.leave(up)
@@ -138,11 +144,13 @@ class Uplink:
             self._end_wait(entry)
 
     def refused(self, conn: str, ref: str) -> None:
-        """Take note that a router refused what was sent under ``ref``. It names no room: of several messages it is taken for the eldest's."""
+        """Take note that a router refused what was sent under ``ref``. It names no room: of several messages
+        it is taken for the eldest's.
+        """
         found = (key for key in self._unanswered if key[1] == ref and key[0] == conn and key[3] == MESSAGE)
         self.answered(*next(found, ()))
 
-    # ── our life on a shard ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── our life on a shard ─────────────────────────────────────────────────────────────────────────────────
 
     def life(self, shard: int) -> int:
         """Return the number of our present life on a shard."""
@@ -159,8 +167,9 @@ class Uplink:
         sent.counted()
 
     def life_ended(self, shard: int, life: int, counted: int | None = None) -> bool:
-        """End this life on a shard, in which the batches up to ``counted`` have counted (None: those that are known to), and begin the next one;
-        False where it is over already. The caller has its members join again.
+        """End this life on a shard, in which the batches up to ``counted`` have counted (None: those that are
+        known to), and begin the next one; False where it is over already. The caller has its members join
+        again.
         """
         sent = self._shards[shard]
         known = sent.batches.end(life, sent.batches.counted if counted is None else counted)
@@ -173,7 +182,9 @@ class Uplink:
         return True
 
     def ask_again(self, shard: int) -> None:
-        """Take that answers to what has counted may be lost: what waits for one is sent again, and answered again."""
+        """Take that answers to what has counted may be lost: what waits for one is sent again, and answered
+        again.
+        """
         sent = self._shards[shard]
         sent.batches.ask_again()
         self._kick(sent)
@@ -182,14 +193,16 @@ class Uplink:
         """Return once so few joins and leaves wait that some more members of a shard may join again."""
         await self._shards[shard].place_for_joins()
 
-    # ── backpressure ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── backpressure ────────────────────────────────────────────────────────────────────────────────────────
 
     def crowded(self, room: str) -> bool:
         """Say whether a connection that has just sent to ``room`` should wait for ``place``."""
         return self._takes and self._shard_of(room).is_half_full
 
     async def place(self, room: str) -> None:
-        """Return once the room's shard has place again, or the broker takes nothing (then messages are refused instead)."""
+        """Return once the room's shard has place again, or the broker takes nothing (then messages are
+        refused instead).
+        """
         shard = self._shard_of(room)
         while self._takes and shard.is_half_full:
             await shard.wait()
@@ -265,7 +278,7 @@ class Uplink:
             self._on_undelivered(entry.conn, entry.id, error)
         self._shards[entry.shard].make_place()
 
-    # ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── sending ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _kick(self, shard: UplinkBuffer) -> None:
         if shard.task is None:
@@ -289,7 +302,9 @@ class Uplink:
             shard.idle.set()
 
     async def _send(self, shard: UplinkBuffer, batch: Outgoing[InFlightPublish]) -> None:
-        """Send a batch until it is confirmed, or something of it was given up, or the life that it is of is over."""
+        """Send a batch until it is confirmed, or something of it was given up, or the life that it is of is
+        over.
+        """
         shard.joins.sent(batch.entries)
         wait_s = RETRY_FIRST_S
         body = batch.body(self._gateway, self._clock.wall_us())

@@ -1,4 +1,5 @@
-"""UplinkBuffer: what one shard's log is still to take from this gateway, how full that is, and who waits for place in it.
+"""UplinkBuffer: what one shard's log is still to take from this gateway, how full that is, and who waits for
+place in it.
 
 It keeps the limits and sends nothing: ``uplink.py`` has one for each shard, fills it and empties it.
 """

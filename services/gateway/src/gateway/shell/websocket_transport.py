@@ -1,8 +1,10 @@
-"""WebSocketTransport: one WebSocket's bytes. Whole frames go out while the transport takes them, whole messages come in, and it ends in order.
+"""WebSocketTransport: one WebSocket's bytes. Whole frames go out while the transport takes them, whole
+messages come in, and it ends in order.
 
-After the upgrade it is the transport's protocol: aiohttp has let go of the socket. Nothing waits without bound: what a peer sends ahead is not read
-any more beyond READ_AHEAD; what goes out waits in the transport's buffer, then in the outbox; of a peer's pings only the last waits. However much
-has come, others have their turn in between. A close has a deadline, which ``tick`` keeps. It knows nothing of sessions or messages.
+After the upgrade it is the transport's protocol: aiohttp has let go of the socket. Nothing waits without
+bound: what a peer sends ahead is not read any more beyond READ_AHEAD; what goes out waits in the transport's
+buffer, then in the outbox; of a peer's pings only the last waits. However much has come, others have their
+turn in between. A close has a deadline, which ``tick`` keeps. It knows nothing of sessions or messages.
 ``connection.py`` and ``echo.py`` read and write through it.
 """
 
@@ -36,9 +38,11 @@ READ_AHEAD = 64 * 1024
 FULL_READ = 64 * 1024
 # Beyond so many bytes that the socket does not take, the transport takes no more.
 TRANSPORT_BYTES = 8 * 1024
-# What a peer may still send once it is closed; who sends more is not read any more, though its answer to the close is not seen then.
+# What a peer may still send once it is closed; who sends more is not read any more, though its answer to the
+# close is not seen then.
 LATE_BYTES = 256 * 1024
-# Fewer bytes than these are not worth to be counted at once, nor to cut a connection for that was told why it ends.
+# Fewer bytes than these are not worth to be counted at once, nor to cut a connection for that was told why it
+# ends.
 SMALL_BYTES = 4 * 1024
 _NO_STATUS = 1005  # the peer's close frame had no code
 _ABNORMAL = 1006  # there was no close frame
@@ -94,13 +98,17 @@ class WebSocketTransport(asyncio.Protocol):
         unknown: Unknown | None = None,
         paced: bool = True,
     ) -> None:
-        """``deflate`` is the offer of it that was taken. ``now`` is monotonic. ``unknown`` and ``paced`` are as in Incoming."""
+        """``deflate`` is the offer of it that was taken. ``now`` is monotonic. ``unknown`` and ``paced`` are
+        as in Incoming.
+        """
         self.outbox = outbox
         self.bytes_out = self.messages_out = 0
         self.close_code = 0  # the code of the first close frame, whoever sent it; 1006 where there was none
         self.heard = True  # a sign of life has come since this was last set to False
         bits = deflate.client_bits if deflate else 0
-        self._incoming = LimitedReader(max_bytes, deflate=bool(deflate), window_bits=bits, unknown=unknown, paced=paced)
+        self._incoming = LimitedReader(
+            max_bytes, deflate=bool(deflate), window_bits=bits, unknown=unknown, paced=paced
+        )
         self._extensions = deflate.answer if deflate else ""
         self._close_timeout_s = close_timeout_s
         self._now = now
@@ -109,7 +117,8 @@ class WebSocketTransport(asyncio.Protocol):
         self._progress = progress
         self._memory = memory
         self.counted = False  # the memory's to write: it looks at what this one holds
-        self.on_excess: Callable[[CloseCode], None] | None = None  # ends the connection, for it holds too much
+        # ends the connection, for it holds too much
+        self.on_excess: Callable[[CloseCode], None] | None = None
         self._floor: float | None = None  # what comes next may have waited since then
         self._floor_ends = 0.0  # unless the loop has had a whole turn since this
         self._reader = Wakeup()  # waits for bytes, or the end
@@ -125,7 +134,9 @@ class WebSocketTransport(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def open(self, request: web.Request, subprotocol: str) -> web.StreamResponse:
-        """Answer the upgrade; return the response that the route gives back at once. Raises NoWebSocket, ConnectionError."""
+        """Answer the upgrade; return the response that the route gives back at once. Raises NoWebSocket,
+        ConnectionError.
+        """
         answer = websocket_upgrade.answer(request.headers, request.version, subprotocol, self._extensions)
         hijacked = part(request, self)
         self._transport, self._blocked = hijacked.transport, hijacked.blocked
@@ -156,14 +167,16 @@ class WebSocketTransport(asyncio.Protocol):
         return self._rest.waiting
 
     def worked(self, seconds: float) -> None:
-        """Take that the last message was dealt with and took so much of the processor; what is much is charged."""
+        """Take that the last message was dealt with and took so much of the processor; what is much is
+        charged.
+        """
         self._incoming.worked(seconds, self._now())
 
     def known(self) -> None:
         """Take that it is known who the peer is, so that it may send as much as everyone."""
         self._incoming.known()
 
-    # ── the transport ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the transport ───────────────────────────────────────────────────────────────────────────────────────
 
     def data_received(self, data: bytes) -> None:
         """Take what has come. It is looked at when somebody reads."""
@@ -210,17 +223,20 @@ class WebSocketTransport(asyncio.Protocol):
         for waiter in (self._reader, self._rest, self._drained):
             waiter.wake()
 
-    # ── in ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── in ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def read(self) -> str | bytes | None:
-        """Return the next message, None once the connection has ended. Raises WebSocketViolation. After ``shut`` what comes is dropped."""
+        """Return the next message, None once the connection has ended. Raises WebSocketViolation. After
+        ``shut`` what comes is dropped.
+        """
         incoming = self._incoming
         while True:
             if incoming.wait_s:
                 wait_s, incoming.wait_s = incoming.wait_s, 0.0
                 if self._closing_at is None:
                     await self.rest(wait_s)
-                elif not self._gone:  # it is not waited for, and what it still sends is not worth what it costs
+                # it is not waited for, and what it still sends is not worth what it costs
+                elif not self._gone:
                     self._flooded = True
                     self.hold()
                     await self._reader.wait()
@@ -282,7 +298,7 @@ class WebSocketTransport(asyncio.Protocol):
             self._floor_ends = self._now()
             self._transport.resume_reading()
 
-    # ── out ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── out ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def put(self, chunk: bytes) -> Put:
         """Put whole frames on the outbox that were made for this connection alone; ``flush`` writes them."""
@@ -290,7 +306,9 @@ class WebSocketTransport(asyncio.Protocol):
         return self.outbox.put(chunk)
 
     def flush(self) -> None:
-        """Write what waits while the transport takes it; the rest goes when it does again. Each delivery goes through here."""
+        """Write what waits while the transport takes it; the rest goes when it does again. Each delivery goes
+        through here.
+        """
         if not self._blocked and not self.ended:
             self._write_some()
 
@@ -300,25 +318,32 @@ class WebSocketTransport(asyncio.Protocol):
             self._write(_PING)
 
     async def drained(self) -> None:
-        """Return once nothing waits but in the transport, or the connection has ended. For one caller at a time."""
+        """Return once nothing waits but in the transport, or the connection has ended. For one caller at a
+        time.
+        """
         if self._blocked and not self._gone:
             await self._drained.wait()
 
     def shut(self, code: int, reason: str, *, last_words: bytes = b"") -> None:
-        """Write what waits, ``last_words`` (whole frames) and the close frame; the peer has until the deadline to answer it."""
+        """Write what waits, ``last_words`` (whole frames) and the close frame; the peer has until the
+        deadline to answer it.
+        """
         if self._closing_at is not None:
             return
         self._closing_at = self._now() + self._close_timeout_s
         self.close_code = self.close_code or code
         if not self._transport.is_closing():
             self.messages_out += self.outbox.count
-            self._write(b"".join((*self.outbox.take(self.outbox.bytes), last_words, frames.close(code, reason))))
+            self._write(
+                b"".join((*self.outbox.take(self.outbox.bytes), last_words, frames.close(code, reason)))
+            )
         self.outbox.discard()
         self.end_rest()
 
     async def linger(self, *, flooded: bool) -> None:
-        """After a WebSocketViolation and ``shut``: drop what the peer still sends until it has gone, so that it can read why. ``tick`` ends it. Who
-        ``flooded`` us is not read any more, or it would go on for as long as the close takes.
+        """After a WebSocketViolation and ``shut``: drop what the peer still sends until it has gone, so that
+        it can read why. ``tick`` ends it. Who ``flooded`` us is not read any more, or it would go on for as
+        long as the close takes.
         """
         self._flooded = self._flooded or flooded
         self._deaf = True
@@ -335,7 +360,9 @@ class WebSocketTransport(asyncio.Protocol):
             self.cut()
 
     def finished(self, now: float) -> bool:
-        """Say whether a wire that ``finish`` was not done with is gone by now; it is cut where its time is up."""
+        """Say whether a wire that ``finish`` was not done with is gone by now; it is cut where its time is
+        up.
+        """
         self.tick(now)
         return self._gone
 
@@ -349,7 +376,7 @@ class WebSocketTransport(asyncio.Protocol):
         if not self._gone:
             self._transport.abort()
 
-    # ── what it holds ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what it holds ───────────────────────────────────────────────────────────────────────────────────────
 
     def holding(self) -> Holding | None:
         """Return what is held for this connection; None: nothing."""
@@ -366,8 +393,8 @@ class WebSocketTransport(asyncio.Protocol):
         return [self._last, *self.outbox.chunks()] if self._last else self.outbox.chunks()
 
     def spill(self) -> None:
-        """Let go of what waits in either direction: the connection is about to be closed. Who was in the middle of a message is not heard
-        any more, not even its answer to the close.
+        """Let go of what waits in either direction: the connection is about to be closed. Who was in the
+        middle of a message is not heard any more, not even its answer to the close.
         """
         self.outbox.discard()
         assembly = self._incoming.assembly
@@ -381,7 +408,9 @@ class WebSocketTransport(asyncio.Protocol):
             self.cut()
 
     def finish(self) -> bool:
-        """Close the socket after the last ``read``. False where something is still being written: then keep calling ``finished``."""
+        """Close the socket after the last ``read``. False where something is still being written: then keep
+        calling ``finished``.
+        """
         self.outbox.discard()
         self.over()
         if self._closing_at is None:

@@ -1,6 +1,8 @@
-"""Upgrade: what is decided from an upgrade's headers alone: its answer, subprotocol, origin, and the client's address.
+"""Upgrade: what is decided from an upgrade's headers alone: its answer, subprotocol, origin, and the client's
+address.
 
-Functions of their arguments; none touches a socket, and none logs (an offer may hold a token). ``server.py`` calls them.
+Functions of their arguments; none touches a socket, and none logs (an offer may hold a token). ``server.py``
+calls them.
 """
 
 from __future__ import annotations
@@ -32,14 +34,17 @@ class NoWebSocket(Exception):
 
 
 def answer(headers: CIMultiDictProxy[str], version: HttpVersion, subprotocol: str, extensions: str) -> bytes:
-    """Return the head of the response that takes an upgrade; ``version`` is the request's, ``subprotocol`` and ``extensions`` are what was chosen
-    ("": none). Raises NoWebSocket.
+    """Return the head of the response that takes an upgrade; ``version`` is the request's, ``subprotocol``
+    and ``extensions`` are what was chosen ("": none). Raises NoWebSocket.
     """
-    if "websocket" not in _tokens(headers, hdrs.UPGRADE) or "upgrade" not in _tokens(headers, hdrs.CONNECTION):
+    if "websocket" not in _tokens(headers, hdrs.UPGRADE) or "upgrade" not in _tokens(
+        headers, hdrs.CONNECTION
+    ):
         raise NoWebSocket("This address is for WebSockets only.")
     if version < HttpVersion11:
         raise NoWebSocket(
-            "A WebSocket needs HTTP/1.1; a proxy on the way may speak HTTP/1.0 (nginx: proxy_http_version 1.1)."
+            "A WebSocket needs HTTP/1.1; a proxy on the way may speak HTTP/1.0 (nginx: proxy_http_version "
+            "1.1)."
         )
     if hdrs.TRANSFER_ENCODING in headers or headers.get(hdrs.CONTENT_LENGTH, "").strip("0"):
         raise NoWebSocket("An upgrade has no body: leave out Content-Length and Transfer-Encoding.")
@@ -77,7 +82,9 @@ def parse_list(header: str) -> list[str]:
 
 
 def choose_subprotocol(offers: Sequence[str]) -> str | None:
-    """Return the first offer that we speak, "" where none but tokens were offered, None where we speak none of them."""
+    """Return the first offer that we speak, "" where none but tokens were offered, None where we speak none
+    of them.
+    """
     named = [offer for offer in offers if not offer.startswith(BEARER)]
     if not named:
         return ""
@@ -85,9 +92,11 @@ def choose_subprotocol(offers: Sequence[str]) -> str | None:
 
 
 def client_address(peer: str, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> str:
-    """Return the client's address: the last one in X-Forwarded-For that is no trusted proxy's; the peer's where it is none.
+    """Return the client's address: the last one in X-Forwarded-For that is no trusted proxy's; the peer's
+    where it is none.
 
-    ``forwarded_for`` are the header's values in their order. What stands before an untrusted address is hearsay.
+    ``forwarded_for`` are the header's values in their order. What stands before an untrusted address is
+    hearsay.
     """
     address = peer
     hops = [hop for value in forwarded_for for hop in parse_list(value)]

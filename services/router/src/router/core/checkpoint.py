@@ -1,8 +1,9 @@
 """Checkpoint: a fold's whole state as bytes, in parts, and back.
 
-The same state gives the same bytes: what has an order in the fold has that order here, so that what is made from the bytes forgets in the same
-order too. A body is MessagePack ``[[section, rows], …]``; the first one begins with the head, which says how many rows of each there must be, so
-that a state which lacks something is not taken for a whole one. It decides nothing about when a checkpoint is due.
+The same state gives the same bytes: what has an order in the fold has that order here, so that what is made
+from the bytes forgets in the same order too. A body is MessagePack ``[[section, rows], …]``; the first one
+begins with the head, which says how many rows of each there must be, so that a state which lacks something is
+not taken for a whole one. It decides nothing about when a checkpoint is due.
 """
 
 from __future__ import annotations
@@ -82,7 +83,9 @@ _decoders: dict[_Section, msgspec.msgpack.Decoder[Any]] = {
 
 
 def empty(rules: Rules | None, ended: dict[str, tuple[int, int]] | None = None) -> State:
-    """Return the state at the beginning of a log's life; ``ended``: lives of gateways that do not count in it."""
+    """Return the state at the beginning of a log's life; ``ended``: lives of gateways that do not count in
+    it.
+    """
     life = rules.life if rules else ""
     state = State(rules, Sequencer(life), MessageIds(), MessageIds(), RoomTable(), GatewayLives(None, ended))
     bound(state, rules)
@@ -107,7 +110,9 @@ def digest_of(bodies: Iterable[bytes]) -> bytes:
 
 
 class Snapshot:
-    """A state as it was when this was made, whatever becomes of the state, to be encoded in steps: each is short, however large the state is."""
+    """A state as it was when this was made, whatever becomes of the state, to be encoded in steps: each is
+    short, however large the state is.
+    """
 
     def __init__(self, shard: int, shards: int, state: State, size: int) -> None:
         """The bodies will be of about ``size`` bytes at most. Call ``close`` in the end."""
@@ -116,7 +121,8 @@ class Snapshot:
         self._size = size
         self._rooms: RoomTable | None = state.rooms
         step = max(1, min(_ROWS, size // _ROW_BYTES))
-        # What has an order is in lists now; rows are never changed in place, and the members' table keeps to what it has given.
+        # What has an order is in lists now; rows are never changed in place, and the members' table keeps to
+        # what it has given.
         sections: dict[_Section, tuple[int, Iterator[list[Any]]]] = {
             _Section.AWAKE: _sliced(state.sequencer.awake, step),
             _Section.IDLE: _sliced(state.sequencer.idle, step),
@@ -176,7 +182,9 @@ def encoded(shard: int, shards: int, state: State, size: int) -> list[bytes]:
 
 
 def decoded(shard: int, shards: int, bodies: Sequence[bytes]) -> State:
-    """Return the state that ``bodies`` hold, in one go. Raises MalformedEnvelope where they are not one whole state of this shard."""
+    """Return the state that ``bodies`` hold, in one go. Raises MalformedEnvelope where they are not one whole
+    state of this shard.
+    """
     return finished(decoding(shard, shards, bodies))
 
 
@@ -191,7 +199,9 @@ def finished(steps: Generator[None, None, T]) -> T:
 
 
 def decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[None, None, State]:
-    """Return the state that ``bodies`` hold, as the generator's value; between its steps there is little work. Raises as ``decoded``."""
+    """Return the state that ``bodies`` hold, as the generator's value; between its steps there is little
+    work. Raises as ``decoded``.
+    """
     try:
         return (yield from _decoding(shard, shards, bodies))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

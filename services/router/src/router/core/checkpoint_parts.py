@@ -1,7 +1,9 @@
-"""CheckpointParts: the parts of checkpoints as they stand in a log, put together; and what a reader of a log has to find to begin.
+"""CheckpointParts: the parts of checkpoints as they stand in a log, put together; and what a reader of a log
+has to find to begin.
 
-Parts of different writers, places or contents are never mixed. What is not whole after a number of others have begun is given up, so a writer that
-died in the middle costs nothing for long. Pure. ``shell/log_beginning.py`` and ``shell/checkpoints.py`` have one each.
+Parts of different writers, places or contents are never mixed. What is not whole after a number of others
+have begun is given up, so a writer that died in the middle costs nothing for long. Pure.
+``shell/log_beginning.py`` and ``shell/checkpoints.py`` have one each.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from warren.errors import MalformedEnvelope, UnsupportedEnvelope
 
 # So many checkpoints are put together at once.
 MOST = 4
-# A batch with one envelope begins so (MessagePack: an array of the version and an array of one); a gateway's record has two at least.
+# A batch with one envelope begins so (MessagePack: an array of the version and an array of one); a gateway's
+# record has two at least.
 _ALONE = b"\x92\x01\x91"
 
 
@@ -48,11 +51,15 @@ class CheckpointParts:
         if len(bodies) < part.parts:
             return None
         del self._sets[key]
-        return Whole(part.router, part.offset, part.digest, tuple(bodies[number] for number in range(part.parts)))
+        return Whole(
+            part.router, part.offset, part.digest, tuple(bodies[number] for number in range(part.parts))
+        )
 
 
 def alone_in(record: bytes) -> Mark | Checkpoint | Rules | None:
-    """Return what a reader that seeks a beginning has to know of a record; None for all else. It decodes no gateway's record."""
+    """Return what a reader that seeks a beginning has to know of a record; None for all else. It decodes no
+    gateway's record.
+    """
     if not record.startswith(_ALONE):
         return None
     try:

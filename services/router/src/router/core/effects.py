@@ -1,7 +1,7 @@
 """Outcome: what one entry of a shard's log brings about, as the fold says it, in order.
 
-Plain frozen values, the same for every reader of the log: each has its ``index`` among all that its entry brings about (1, 2, 3 …), whoever
-does something with it and whoever does not. Nothing here decides anything.
+Plain frozen values, the same for every reader of the log: each has its ``index`` among all that its entry
+brings about (1, 2, 3 …), whoever does something with it and whoever does not. Nothing here decides anything.
 """
 
 from __future__ import annotations
@@ -30,9 +30,11 @@ class Out(msgspec.Struct, frozen=True, gc=False):
 
 
 class Emit(msgspec.Struct, frozen=True, gc=False):
-    """Tell backends what happened at ``at_us`` (µs since the Unix epoch): to ``conn`` in ``room``, or that ``message`` was numbered there.
+    """Tell backends what happened at ``at_us`` (µs since the Unix epoch): to ``conn`` in ``room``, or that
+    ``message`` was numbered there.
 
-    ``reason`` of one that left: ``left``, or ``gone`` (its gateway's life has ended). The message is without its trace, as it is to be kept.
+    ``reason`` of one that left: ``left``, or ``gone`` (its gateway's life has ended). The message is without
+    its trace, as it is to be kept.
     """
 
     index: int
@@ -68,7 +70,9 @@ class Began(msgspec.Struct, frozen=True, gc=False):
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False):
-    """The gateway's ``life`` is over, and its chain ends here; ``counted`` is the last of its batches that was taken."""
+    """The gateway's ``life`` is over, and its chain ends here; ``counted`` is the last of its batches that
+    was taken.
+    """
 
     index: int
     gateway: str
@@ -77,7 +81,8 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
 
 
 class Stranger(msgspec.Struct, frozen=True, gc=False):
-    """A batch came of a ``life`` that has ended or never began, and does not count: the gateway is to hear so.
+    """A batch came of a ``life`` that has ended or never began, and does not count: the gateway is to hear
+    so.
 
     ``counted``: the last batch of that life that was taken, 0 where that is not known.
     """

@@ -1,8 +1,9 @@
 """EventBacklog: what backends are still to be told of a shard, in the order of its log.
 
-Every reader keeps what the speaker has not said to be confirmed, so that the next speaker goes on from there. Bounded: a speaker reads no more of the
-log while it is full, a reader that only follows lets the oldest go, and counts them. An event's id names its place in the log, the same
-whoever sends it. Pure. ``shell/events.py`` has one for each shard and sends.
+Every reader keeps what the speaker has not said to be confirmed, so that the next speaker goes on from there.
+Bounded: a speaker reads no more of the log while it is full, a reader that only follows lets the oldest go,
+and counts them. An event's id names its place in the log, the same whoever sends it. Pure.
+``shell/events.py`` has one for each shard and sends.
 """
 
 from __future__ import annotations
@@ -57,13 +58,17 @@ class EventBacklog:
         return self._due[0].offset - 1 if self._due else self._taken
 
     def begin(self, offset: int) -> None:
-        """The log is read from behind this offset on: what came up to there is confirmed, and what waits here comes again."""
+        """The log is read from behind this offset on: what came up to there is confirmed, and what waits here
+        comes again.
+        """
         self._due.clear()
         self._bytes = 0
         self._taken = offset
 
     def take(self, life: str, offset: int, emits: Iterable[Emit], *, keep: bool) -> None:
-        """Take what an entry has brought about. ``keep``: let nothing go, however much waits (the caller then reads no more)."""
+        """Take what an entry has brought about. ``keep``: let nothing go, however much waits (the caller then
+        reads no more).
+        """
         self._taken = offset
         for emit in emits:
             if emit.kind.partition(".")[0] in self._kinds:

@@ -1,12 +1,15 @@
-"""Feeds: what a shard's log has for each gateway, as one chain of feeds, each of which begins where the last one ended.
+"""Feeds: what a shard's log has for each gateway, as one chain of feeds, each of which begins where the last
+one ended.
 
-Every reader of the log gives it all effects, so that whoever has to speak next can feed each gateway from the place where it stands. Only a
-speaker keeps chains. A chain goes on from what the gateway itself says (Number), or from the Hello of its life, and from nothing else; what
-is not to be had any more is said (Reset), never left out. It never looks up who is a member: an item is for those whom its effect names.
+Every reader of the log gives it all effects, so that whoever has to speak next can feed each gateway from the
+place where it stands. Only a speaker keeps chains. A chain goes on from what the gateway itself says
+(Number), or from the Hello of its life, and from nothing else; what is not to be had any more is said
+(Reset), never left out. It never looks up who is a member: an item is for those whom its effect names.
 
-Bounds: the ring (``ring_bytes``) holds what has been; a gateway's pending items, and the messages that wait to go to all at once, take at
-most a ``SHARE`` of that: beyond it, the gateway is fed from the ring (where even that is too late, by a Reset), and messages go by value.
-Pure: the caller publishes what it is given, and says where that failed (``lost``).
+Bounds: the ring (``ring_bytes``) holds what has been; a gateway's pending items, and the messages that wait
+to go to all at once, take at most a ``SHARE`` of that: beyond it, the gateway is fed from the ring (where
+even that is too late, by a Reset), and messages go by value. Pure: the caller publishes what it is given, and
+says where that failed (``lost``).
 """
 
 from __future__ import annotations
@@ -73,11 +76,12 @@ class Feeds:
         self._chains: dict[str, _Chain] = {}
         self._dirty: set[str] = set()
         self._answers: dict[str, LifeEnded | Reset] = {}
-        self._waiting: dict[str, Number] = {}  # from beyond what has been read here, or of a life that was not seen
+        # from beyond what has been read here, or of a life that was not seen
+        self._waiting: dict[str, Number] = {}
         self._bodies: list[tuple[int, int, Deliver]] = []
         self._bodies_bytes = 0
 
-    # ── in ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── in ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def start(
         self,
@@ -86,7 +90,9 @@ class Feeds:
         gateways: Mapping[str, tuple[int, int]],
         ended: Mapping[str, tuple[int, int]] | None = None,
     ) -> None:
-        """Reading begins after the checkpoint whose Mark is at ``offset``; call it before the first ``take``, with the fold's mappings."""
+        """Reading begins after the checkpoint whose Mark is at ``offset``; call it before the first ``take``,
+        with the fold's mappings.
+        """
         self._forget(life, (offset, 1))
         self._now = (offset, 1)
         self._gateways, self._ended = gateways, ended or {}
@@ -99,7 +105,9 @@ class Feeds:
         gateways: Mapping[str, tuple[int, int]],
         ended: Mapping[str, tuple[int, int]] | None = None,
     ) -> None:
-        """Take what the entry at ``offset`` has brought about; ``gateways`` and ``ended`` are the fold's, as of now."""
+        """Take what the entry at ``offset`` has brought about; ``gateways`` and ``ended`` are the fold's, as
+        of now.
+        """
         self._gateways = gateways
         if ended is not None:
             self._ended = ended
@@ -145,9 +153,11 @@ class Feeds:
         self._bodies_bytes = 0
 
     def number(self, said: Number) -> LifeEnded | Reset | None:
-        """Let a gateway's chain go on from where it says that it stands. What can't go on is answered; the answer is to be sent.
+        """Let a gateway's chain go on from where it says that it stands. What can't go on is answered; the
+        answer is to be sent.
 
-        None also where it can't be judged yet: the answer, if any, comes by ``answers`` when as much has been read.
+        None also where it can't be judged yet: the answer, if any, comes by ``answers`` when as much has been
+        read.
         """
         if not self.speaking or not self._life:
             return None
@@ -178,10 +188,12 @@ class Feeds:
             chain.go_back()
             self._dirty.add(gateway)
 
-    # ── out ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── out ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def dirty(self) -> AbstractSet[str]:
-        """Return the gateways for which ``next`` has something. It changes with the next call of anything here."""
+        """Return the gateways for which ``next`` has something. It changes with the next call of anything
+        here.
+        """
         return self._dirty
 
     def answers(self) -> list[tuple[str, LifeEnded | Reset]]:
@@ -193,7 +205,9 @@ class Feeds:
         return answers
 
     def next_bodies(self, max_bytes: int = FEED_BYTES) -> Bodies | None:
-        """Return messages that go to all gateways at once. Call it until it gives None, and send what it gives, before any ``next``."""
+        """Return messages that go to all gateways at once. Call it until it gives None, and send what it
+        gives, before any ``next``.
+        """
         if not self._bodies:
             return None
         count, size = 0, 0
@@ -208,7 +222,9 @@ class Feeds:
         return Bodies(self._shard, self._life, messages)
 
     def next(self, gateway: str, max_bytes: int = FEED_BYTES) -> Feed | None:
-        """Return the next feed of a gateway's chain, which counts as sent from now on; None where there is nothing new to say."""
+        """Return the next feed of a gateway's chain, which counts as sent from now on; None where there is
+        nothing new to say.
+        """
         chain = self._chains.get(gateway)
         if chain is None or gateway not in self._dirty:
             return None
@@ -221,17 +237,21 @@ class Feeds:
         return self._whole(gateway, chain, items)
 
     def idle(self, gateway: str) -> Feed | None:
-        """Return a feed though there may be nothing to say: it tells how far the log is. None where there is no chain."""
+        """Return a feed though there may be nothing to say: it tells how far the log is. None where there is
+        no chain.
+        """
         if gateway in self._dirty:
             return self.next(gateway)
         chain = self._chains.get(gateway)
         return None if chain is None else self._whole(gateway, chain, ())
 
     def unanswered(self) -> list[str]:
-        """Return the living gateways that have no chain: they have not answered yet, and are to be asked again."""
+        """Return the living gateways that have no chain: they have not answered yet, and are to be asked
+        again.
+        """
         return [gateway for gateway in self._gateways if gateway not in self._chains] if self.speaking else []
 
-    # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def _take_out(self, offset: int, out: Out) -> None:
         targets, item = out.gateways, out.item
@@ -279,7 +299,8 @@ class Feeds:
         items = tuple(chain.pending[:count])
         del chain.pending[:count]
         chain.bytes -= taken
-        # Batches taken before the entry of the first item that is left: those of an entry that is cut do not count yet.
+        # Batches taken before the entry of the first item that is left: those of an entry that is cut do not
+        # count yet.
         counted = next(number for at, number in reversed(chain.counts) if at <= count)
         rest = [(at - count, number) for at, number in chain.counts if at > count]
         chain.counts[:] = [(0, counted), *rest]
@@ -319,7 +340,8 @@ class Feeds:
         if said.life <= max(known, ended):
             return self._over(said, counted if said.life == ended else 0)
         mine = said.mine
-        # Its Hello may not have been read yet: then its chain begins there by itself. What it was told up to ``mine`` comes after its Hello.
+        # Its Hello may not have been read yet: then its chain begins there by itself. What it was told up to
+        # ``mine`` comes after its Hello.
         if mine is None or (mine.offset, mine.index) > self._now:
             self._wait(said)
             return None

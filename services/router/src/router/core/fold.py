@@ -1,8 +1,10 @@
-"""Fold: a shard's log, entry by entry, to what all its readers know: numbers messages, knows repeats and members, says what comes of each entry.
+"""Fold: a shard's log, entry by entry, to what all its readers know: numbers messages, knows repeats and
+members, says what comes of each entry.
 
-Pure and deterministic: it knows no clock, no chance and no setting, and whatever depends on those is decided by others and stands in the log. Two
-folds that have taken the same entries are equal, and so are their outcomes; one that is ``restored`` from ``parts`` goes on as the one that gave
-them. An entry is judged whole before anything changes; poison is passed over by all alike. It keeps no message.
+Pure and deterministic: it knows no clock, no chance and no setting, and whatever depends on those is decided
+by others and stands in the log. Two folds that have taken the same entries are equal, and so are their
+outcomes; one that is ``restored`` from ``parts`` goes on as the one that gave them. An entry is judged whole
+before anything changes; poison is passed over by all alike. It keeps no message.
 """
 
 from __future__ import annotations
@@ -19,7 +21,16 @@ from router.core.gateway_lives import Verdict
 from router.core.message_ids import Place
 from router.core.room_members import RoomTable, came, left
 from warren import envelope as wire
-from warren.address import EVERYONE, ROOM_RULE, gateway_of, is_address, is_connection, is_room, is_user, shard_of
+from warren.address import (
+    EVERYONE,
+    ROOM_RULE,
+    gateway_of,
+    is_address,
+    is_connection,
+    is_room,
+    is_user,
+    shard_of,
+)
 from warren.envelope import INTERNAL_ID
 from warren.errors import ErrorCode, MalformedEnvelope, UnsupportedEnvelope
 from warren.position import Position
@@ -57,7 +68,7 @@ class Fold:
         self._rooms = state.rooms
         self._lives = state.lives
 
-    # ── what is known ───────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what is known ───────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def life(self) -> str:
@@ -99,26 +110,34 @@ class Fold:
         return self._sequencer.position(room)
 
     def parts(self, size: int = 256 * 1024) -> tuple[list[bytes], bytes]:
-        """Return the whole state as of ``offset`` in bodies of about ``size`` bytes at most, and their digest."""
+        """Return the whole state as of ``offset`` in bodies of about ``size`` bytes at most, and their
+        digest.
+        """
         snapshot = self.snapshot(size)
         while snapshot.step():
             pass
         return snapshot.bodies, snapshot.digest
 
     def snapshot(self, size: int = 256 * 1024) -> checkpoint.Snapshot:
-        """Return what ``parts`` gives now, to be encoded step by step while the fold goes on. Close it in the end."""
+        """Return what ``parts`` gives now, to be encoded step by step while the fold goes on. Close it in the
+        end.
+        """
         return checkpoint.Snapshot(self.shard, self.shards, self._state, size)
 
     @classmethod
     def restored(cls, shard: int, shards: int, offset: int, bodies: Sequence[bytes]) -> Fold:
-        """Return the fold that gave these ``bodies`` at ``offset``. Raises MalformedEnvelope where they are no whole state of this shard,
-        UnknownVersion where it is that of a newer fold.
+        """Return the fold that gave these ``bodies`` at ``offset``. Raises MalformedEnvelope where they are
+        no whole state of this shard, UnknownVersion where it is that of a newer fold.
         """
         return checkpoint.finished(cls.restoring(shard, shards, offset, bodies))
 
     @classmethod
-    def restoring(cls, shard: int, shards: int, offset: int, bodies: Sequence[bytes]) -> Generator[None, None, Fold]:
-        """Return what ``restored`` does, as the generator's value, in steps that are short however large the state is. Raises as that."""
+    def restoring(
+        cls, shard: int, shards: int, offset: int, bodies: Sequence[bytes]
+    ) -> Generator[None, None, Fold]:
+        """Return what ``restored`` does, as the generator's value, in steps that are short however large the
+        state is. Raises as that.
+        """
         state = yield from checkpoint.decoding(shard, shards, bodies)
         if state.rules is not None:
             _know(state.rules)
@@ -127,11 +146,11 @@ class Fold:
         fold._begin(state)
         return fold
 
-    # ── the log ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the log ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def apply(self, offset: int, record: bytes) -> list[Effect]:
-        """Take the entry at ``offset``; return what it brings about. Raises UnknownVersion, and RuntimeError for an offset that is not above
-        the last one.
+        """Take the entry at ``offset``; return what it brings about. Raises UnknownVersion, and RuntimeError
+        for an offset that is not above the last one.
         """
         if offset <= self.offset:
             raise RuntimeError(f"offset {offset} comes after {self.offset}")
@@ -172,7 +191,11 @@ class Fold:
 
     def _rule(self, rules: wire.Rules, effects: list[Effect]) -> bool:
         """Take the rules that all readers share; those of another life without ``anew`` do not count."""
-        if _LIFE.fullmatch(rules.life) is None or min(rules.version, rules.ids) < 1 or min(rules.rooms, rules.gone) < 0:
+        if (
+            _LIFE.fullmatch(rules.life) is None
+            or min(rules.version, rules.ids) < 1
+            or min(rules.rooms, rules.gone) < 0
+        ):
             return False
         # Rules that begin a life may come twice: their writer repeats what was not confirmed.
         same = self._rules is not None and rules.life == self._rules.life
@@ -253,7 +276,7 @@ class Fold:
         counted = self._lives.end(gateway, self._rules.gone)
         effects.append(Ended(len(effects) + 1, gateway, known[0], counted))
 
-    # ── messages ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── messages ────────────────────────────────────────────────────────────────────────────────────────────
 
     def _publish(self, message: wire.Publish, gateway: str, effects: list[Effect]) -> None:
         """Take a message for an address of this shard; ``gateway``: the sender's, empty for a backend's."""
@@ -293,7 +316,9 @@ class Fold:
         if ident:
             ids.put(key, place)
         if answer:
-            effects.append(Out(len(effects) + 1, (gateway,), wire.Ack(message.conn, room, ident, epoch, place[1])))
+            effects.append(
+                Out(len(effects) + 1, (gateway,), wire.Ack(message.conn, room, ident, epoch, place[1]))
+            )
         if entry is not None:
             effects.append(
                 Emit(len(effects) + 1, "message", room, message.at_us, message.conn, message.user, "", entry)
@@ -308,12 +333,14 @@ class Fold:
             return (gateway,) if gateway in self._lives.living else ()
         return self._rooms.targets(room)
 
-    # ── members ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── members ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _join(self, join: wire.Join, gateway: str, at_us: int, effects: list[Effect]) -> None:
         room, conn = join.room, join.conn
         everyone = room == EVERYONE  # nobody is a member of it: a gateway asks where it stands
-        refusal = self._judge(room, valid=everyone or is_room(room) or (room[:1] == "@" and is_user(room[1:])))
+        refusal = self._judge(
+            room, valid=everyone or is_room(room) or (room[:1] == "@" and is_user(room[1:]))
+        )
         if refusal is not None:
             self._refuse(gateway, conn, join.ref, refusal, effects)
             return
@@ -335,7 +362,7 @@ class Fold:
             if user is not None:
                 effects.append(left(len(effects) + 1, room, conn, user, at_us, "left"))
 
-    # ── judgement ───────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── judgement ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _judge(self, address: str, *, valid: bool) -> Refusal | None:
         """Return why this address is refused; None where it is one of this shard's."""
@@ -356,7 +383,8 @@ class Fold:
 def _know(rules: wire.Rules) -> None:
     if rules.version > FOLD_VERSION:
         raise UnknownVersion(
-            f"the log's rules are of version {rules.version} of the fold; this router knows {FOLD_VERSION}: update it"
+            f"the log's rules are of version {rules.version} of the fold; this router knows "
+            f"{FOLD_VERSION}: update it"
         )
 
 

@@ -1,7 +1,9 @@
-"""GatewayLeases: who lives. Each gateway holds a lease that its heartbeats renew; where it ends, its members have left.
+"""GatewayLeases: who lives. Each gateway holds a lease that its heartbeats renew; where it ends, its members
+have left.
 
-While nobody listens no lease ends (``listen`` renews all). Pure: times are monotonic seconds. ``shell/peer_inbox.py`` tells it what it hears,
-``app.py`` asks it for the living and the gone, and for the sums over the whole installation.
+While nobody listens no lease ends (``listen`` renews all). Pure: times are monotonic seconds.
+``shell/peer_inbox.py`` tells it what it hears, ``app.py`` asks it for the living and the gone, and for the
+sums over the whole installation.
 """
 
 from __future__ import annotations
@@ -72,7 +74,9 @@ class GatewayLeases:
         return heard
 
     def meet(self, gateway: str, now: float) -> bool:
-        """A gateway was seen in another way (an answer, a member): start a lease if it has none; True where it was new."""
+        """A gateway was seen in another way (an answer, a member): start a lease if it has none; True where
+        it was new.
+        """
         if gateway in self._leases:
             return False
         self._leases[gateway] = _Lease(now + self.lease_s)
@@ -80,7 +84,9 @@ class GatewayLeases:
         return True
 
     def suspect(self, gateway: str, now: float) -> bool:
-        """Nothing reaches this gateway: halve what is left of its lease. True where it lives and was not suspected yet."""
+        """Nothing reaches this gateway: halve what is left of its lease. True where it lives and was not
+        suspected yet.
+        """
         lease = self._leases.get(gateway)
         if lease is None or lease.suspected:
             return False
@@ -123,7 +129,9 @@ class GatewayLeases:
         )
 
     def outgrown(self, uplink_bytes: int, kept_bytes: int) -> bool | None:
-        """Say whether all gateways together may write more of one shard than its log surely keeps; None where that is as it was."""
+        """Say whether all gateways together may write more of one shard than its log surely keeps; None where
+        that is as it was.
+        """
         before, self._outgrown = self._outgrown, uplink_bytes > kept_bytes
         return None if self._outgrown is before else self._outgrown
 

@@ -1,7 +1,9 @@
-"""GatewayLives: which lives of which gateways a shard's log knows, and up to which number their batches were taken.
+"""GatewayLives: which lives of which gateways a shard's log knows, and up to which number their batches were
+taken.
 
-A batch is taken once: where its number is above the last one of a life that is there. A life begins with its first batch, and a name's later
-life has a higher number; of lives that have ended only the latest of each name, and only so many, are remembered.
+A batch is taken once: where its number is above the last one of a life that is there. A life begins with its
+first batch, and a name's later life has a higher number; of lives that have ended only the latest of each
+name, and only so many, are remembered.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ class GatewayLives:
     """Gateways that are there, and those that were."""
 
     def __init__(
-        self, living: dict[str, tuple[int, int]] | None = None, ended: dict[str, tuple[int, int]] | None = None
+        self,
+        living: dict[str, tuple[int, int]] | None = None,
+        ended: dict[str, tuple[int, int]] | None = None,
     ) -> None:
         """Both are name ▶ (life, number of its last batch that was taken); ``ended`` the oldest first."""
         self.living: dict[str, tuple[int, int]] = {} if living is None else living
@@ -46,7 +50,9 @@ class GatewayLives:
             self.names = tuple(self.living)
 
     def end(self, gateway: str, remembered: int) -> int:
-        """A living gateway's life is over; return the number of its last batch. At most ``remembered`` ended ones are."""
+        """A living gateway's life is over; return the number of its last batch. At most ``remembered`` ended
+        ones are.
+        """
         life, counted = self.living.pop(gateway)
         self.names = tuple(self.living)
         self.ended.pop(gateway, None)

@@ -1,4 +1,5 @@
-"""Pages: what a speaker answers where a gateway reads: messages that members of a room have missed, and its HISTORY.
+"""Pages: what a speaker answers where a gateway reads: messages that members of a room have missed, and its
+HISTORY.
 
 What can't be proved to be whole is not given. It changes nothing. Pure; ``shell/shard.py`` asks it.
 """
@@ -28,12 +29,14 @@ def page(read: Read, fold: Fold, history: History, now_us: int) -> Page | None:
     upto = min(max(read.upto, read.after), present.seq)
     messages = _fitting(found, upto - read.after)
     reached = read.after + len(messages)
-    return Page(read.room, read.epoch, read.after, messages, whole=reached >= read.upto, kept=True, ref=read.ref)
+    return Page(
+        read.room, read.epoch, read.after, messages, whole=reached >= read.upto, kept=True, ref=read.ref
+    )
 
 
 def history_page(query: HistoryQuery, fold: Fold, history: History, now_us: int) -> HistoryPage | None:
-    """Answer a HistoryQuery. None where the connection is no member: only a member may read, and gateways ask for members alone, so its JOIN
-    may be further on in the log than we have read; it is asked again.
+    """Answer a HistoryQuery. None where the connection is no member: only a member may read, and gateways ask
+    for members alone, so its JOIN may be further on in the log than we have read; it is asked again.
     """
     conn, room = query.conn, query.room
     if not is_connection(conn) or conn not in fold.rooms.members(room, gateway_of(conn)):

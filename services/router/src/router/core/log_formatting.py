@@ -1,7 +1,9 @@
-"""LogLines: the entries of a shard's log as lines that a person reads, one for each entry and one for each envelope in it.
+"""LogLines: the entries of a shard's log as lines that a person reads, one for each entry and one for each
+envelope in it.
 
-What came from clients and backends is written so that it can't play with a terminal, and payloads are shown only where they were asked for. It
-knows what became of an entry where the fold's outcomes are given, and guesses nothing. Pure.
+What came from clients and backends is written so that it can't play with a terminal, and payloads are shown
+only where they were asked for. It knows what became of an entry where the fold's outcomes are given, and
+guesses nothing. Pure.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ def shown(text: str) -> str:
 def time_of(at_us: int) -> str:
     """Return a time in UTC to the millisecond; dashes where there is none."""
     try:
-        return datetime.fromtimestamp(at_us // 1_000 / 1_000, UTC).isoformat(timespec="milliseconds")[:23] + "Z"
+        return (
+            datetime.fromtimestamp(at_us // 1_000 / 1_000, UTC).isoformat(timespec="milliseconds")[:23] + "Z"
+        )
     except (OverflowError, ValueError, OSError):
         return "-" * 24
 
@@ -47,10 +51,14 @@ def room_of(envelope: wire.Envelope | MalformedEnvelope, room: str) -> bool:
             return False
 
 
-def entry(record: bytes, outcomes: Sequence[Effect] | None, became: str, room: str, *, payloads: bool) -> list[str]:
-    """Return an entry's lines, without its offset: the first is that of the entry itself. None where nothing of it concerns ``room``.
+def entry(
+    record: bytes, outcomes: Sequence[Effect] | None, became: str, room: str, *, payloads: bool
+) -> list[str]:
+    """Return an entry's lines, without its offset: the first is that of the entry itself. None where nothing
+    of it concerns ``room``.
 
-    ``outcomes`` are the fold's, None where it is not known what became of the entry; ``became`` says so in a word, where it did not count.
+    ``outcomes`` are the fold's, None where it is not known what became of the entry; ``became`` says so in a
+    word, where it did not count.
     """
     size = f"{len(record)} bytes"
     try:
@@ -94,12 +102,24 @@ def _head(head: wire.Envelope | MalformedEnvelope) -> list[str]:
             return ["gone", shown(head.gateway), f"life={head.life}"]
         case wire.Rules():
             bounds = f"ids={head.ids} rooms={head.rooms} gone={head.gone}"
-            return ["rules", f"life={shown(head.life)}", f"version={head.version}", bounds, "anew" * head.anew]
+            return [
+                "rules",
+                f"life={shown(head.life)}",
+                f"version={head.version}",
+                bounds,
+                "anew" * head.anew,
+            ]
         case wire.Mark():
             return ["mark", f"by={shown(head.router)}"]
         case wire.Checkpoint():
             part = f"part {head.part + 1} of {head.parts}"
-            return ["checkpoint", f"by={shown(head.router)}", f"of={head.offset}", part, f"digest={head.digest.hex()}"]
+            return [
+                "checkpoint",
+                f"by={shown(head.router)}",
+                f"of={head.offset}",
+                part,
+                f"digest={head.digest.hex()}",
+            ]
         case MalformedEnvelope():
             return ["unreadable", str(head)]
         case _:
@@ -111,7 +131,10 @@ def _content(envelope: wire.Envelope | MalformedEnvelope, at_us: int, payloads: 
         case wire.Publish():
             kind = "  ephemeral" if envelope.ephemeral else "  publish"
             words = [kind, shown(envelope.room), f"type={shown(envelope.type)}"]
-            words += [f"id={shown(envelope.id)}" if envelope.id else "", _sender(envelope.conn, envelope.user)]
+            words += [
+                f"id={shown(envelope.id)}" if envelope.id else "",
+                _sender(envelope.conn, envelope.user),
+            ]
             words.append(f"{len(envelope.payload)} bytes")
             if payloads:
                 words.append(_payload(envelope))
@@ -146,7 +169,13 @@ def _fate(message: wire.Publish, outcomes: list[Effect]) -> str:
     rank, delivered, answer, emitted = 0, None, None, None
     while outcomes:
         outcome = outcomes[0]
-        item = outcome.item if isinstance(outcome, Out) else outcome.message if isinstance(outcome, Emit) else None
+        item = (
+            outcome.item
+            if isinstance(outcome, Out)
+            else outcome.message
+            if isinstance(outcome, Emit)
+            else None
+        )
         if item is None or not _is_of(item, message):
             break
         place = _EMIT if isinstance(outcome, Emit) else _RANKS.get(type(item), 0)
@@ -192,6 +221,9 @@ def _is_of(item: object, message: wire.Publish) -> bool:
         case wire.Deliver() | wire.Ack():
             return (item.room, item.conn, item.id) == (message.room, message.conn, message.id)
         case wire.Refused():
-            return (item.conn, item.ref) == (message.conn, "" if message.id[:1] == INTERNAL_ID else message.id)
+            return (item.conn, item.ref) == (
+                message.conn,
+                "" if message.id[:1] == INTERNAL_ID else message.id,
+            )
         case _:
             return False

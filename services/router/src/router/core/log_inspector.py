@@ -1,8 +1,9 @@
-"""LogInspector: a person's look into a shard's log, entry by entry: it follows with a fold of its own, so that it can say what became of each
-message.
+"""LogInspector: a person's look into a shard's log, entry by entry: it follows with a fold of its own, so
+that it can say what became of each message.
 
-It begins with a fold from before what is to be shown, where there is one. What the fold can't know it does not say: where offsets jump by more than
-the broker's own numbering does, or the log's rules are newer than this code, seqs are unknown from there on. Pure.
+It begins with a fold from before what is to be shown, where there is one. What the fold can't know it does
+not say: where offsets jump by more than the broker's own numbering does, or the log's rules are newer than
+this code, seqs are unknown from there on. Pure.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ class LogInspector:
     """One look."""
 
     def __init__(self, begin: int, room: str, fold: Fold | None, *, payloads: bool) -> None:
-        """Show what stands at ``begin`` and behind it, of ``room`` alone where that is given; ``fold``: as of before, None where nothing is known."""
+        """Show what stands at ``begin`` and behind it, of ``room`` alone where that is given; ``fold``: as of
+        before, None where nothing is known.
+        """
         self._begin = begin
         self._room = room
         self._payloads = payloads

@@ -1,7 +1,9 @@
-"""LogMaintenance: what the speaker of a shard has to write into its log besides messages: Rules, Gone and Mark, and when.
+"""LogMaintenance: what the speaker of a shard has to write into its log besides messages: Rules, Gone and
+Mark, and when.
 
-What two speakers write counts once, so it only has to be written soon enough, and not again and again while it is on its way. Pure: the time is an
-argument, and what is due is returned. ``shell/log_keeper.py`` has one for each shard and writes.
+What two speakers write counts once, so it only has to be written soon enough, and not again and again while
+it is on its way. Pure: the time is an argument, and what is due is returned. ``shell/log_keeper.py`` has one
+for each shard and writes.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from warren.envelope import Rules
 
 # What is on its way to the log is not written again for so long.
 AGAIN_S = 5.0
-# A checkpoint is due after so many bytes of entries (and no fewer than the last one took); earlier where time has passed, too.
+# A checkpoint is due after so many bytes of entries (and no fewer than the last one took); earlier where time
+# has passed, too.
 MARK_BYTES = 2 * 1024 * 1024
 SOON_US = 60 * 1_000_000
 SOON_SHARE = 4
@@ -70,11 +73,14 @@ class LogMaintenance:
         """A checkpoint takes so many bytes at present."""
         self._size = size
 
-    def rules(self, present: Rules | None, version: int, now: float, *, lost: bool) -> tuple[int, bool] | None:
-        """Return the version that new Rules should have, and whether they begin a life anew; None where the log needs none.
+    def rules(
+        self, present: Rules | None, version: int, now: float, *, lost: bool
+    ) -> tuple[int, bool] | None:
+        """Return the version that new Rules should have, and whether they begin a life anew; None where the
+        log needs none.
 
-        ``present`` are the log's own, ``version`` is the highest that all routers know; ``lost``: the state before the log's beginning is, so
-        that nothing in it means anything.
+        ``present`` are the log's own, ``version`` is the highest that all routers know; ``lost``: the state
+        before the log's beginning is, so that nothing in it means anything.
         """
         if now < self._ruled_at + AGAIN_S:
             return None
@@ -98,7 +104,9 @@ class LogMaintenance:
     def gone(
         self, gateways: Mapping[str, tuple[int, int]], living: Collection[str], now: float
     ) -> list[tuple[str, int]]:
-        """Return the lives that must be ended: those of ``gateways`` that hold no lease. To be asked only after a whole lease of listening."""
+        """Return the lives that must be ended: those of ``gateways`` that hold no lease. To be asked only
+        after a whole lease of listening.
+        """
         for life, at in list(self._asked.items()):
             if at + AGAIN_S <= now or gateways.get(life[0], (0, 0))[0] != life[1]:
                 del self._asked[life]

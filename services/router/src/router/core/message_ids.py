@@ -1,7 +1,7 @@
 """MessageIds: the message ids that a shard has seen, so that a message sent twice counts once.
 
-Bounded in count alone: the oldest id is forgotten first (a repeat that comes later than that is a new message). It knows no clock, so that
-all who have read the same log remember the same.
+Bounded in count alone: the oldest id is forgotten first (a repeat that comes later than that is a new
+message). It knows no clock, so that all who have read the same log remember the same.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ class MessageIds:
     def __init__(self, seen: dict[Key, Place] | None = None) -> None:
         """Begin with those in ``seen``, the oldest first, and without a bound."""
         self.seen: dict[Key, Place] = {} if seen is None else seen
-        # Their order is kept beside the dict, in lists that only grow: so the oldest is found at once, and a snapshot is a few references.
+        # Their order is kept beside the dict, in lists that only grow: so the oldest is found at once, and a
+        # snapshot is a few references.
         self._chunks: deque[tuple[list[Key], list[Place]]] = deque()
         self._gone = 0  # so many of the first chunk's are forgotten
         self._count = _UNBOUNDED

@@ -1,7 +1,9 @@
-"""Notification list: many notifications in one body, opened into entries, each of which is judged by itself as a single one is.
+"""Notification list: many notifications in one body, opened into entries, each of which is judged by itself
+as a single one is.
 
-Pure: bytes in; entries, an envelope or a reason out, never an exception, in time that is linear in the bytes. What is beyond the limits is not
-built. It has no rules of its own on what a notification may be: they are those of ``notification_parser.py``. ``shell/notifications.py`` calls it.
+Pure: bytes in; entries, an envelope or a reason out, never an exception, in time that is linear in the bytes.
+What is beyond the limits is not built. It has no rules of its own on what a notification may be: they are
+those of ``notification_parser.py``. ``shell/notifications.py`` calls it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ MIN_LIST_BYTES = (
     4 * 1024 * 1024
 )  # a list may have these, or twice the largest payload where that is more (base64 takes 4/3)
 
-# An array decoded as a struct builds no more items than that has fields, however many there are; the last field tells that there are too many.
+# An array decoded as a struct builds no more items than that has fields, however many there are; the last
+# field tells that there are too many.
 _Head = msgspec.defstruct(
     "_Head", [(f"entry{number}", msgspec.Raw, None) for number in range(MAX_ENTRIES + 1)], array_like=True
 )
@@ -63,7 +66,9 @@ def max_list_bytes(max_bytes: int) -> int:
 
 
 def opened(body: bytes, *, max_bytes: int) -> list[bytes] | str:
-    """Return each entry's JSON text, in order, or the reason why the body as a whole is no list. ``max_bytes`` is the largest payload."""
+    """Return each entry's JSON text, in order, or the reason why the body as a whole is no list.
+    ``max_bytes`` is the largest payload.
+    """
     if len(body) > max_list_bytes(max_bytes):
         return f"too large: a list of {len(body)} bytes, at most {max_list_bytes(max_bytes)}"
     try:

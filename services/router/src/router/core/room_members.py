@@ -1,8 +1,9 @@
 """RoomTable: who is where, and what backends are told of comings and goings.
 
-Rooms to gateways to members, and back. No seq, no time, no policy. Empty entries are removed, so its size is the number of memberships. Its order
-is that in which members came, whatever it was made from; nothing depends on the order of a set. While somebody holds a snapshot of it, a room is
-copied before its first change: so a snapshot costs two lists, however many members there are.
+Rooms to gateways to members, and back. No seq, no time, no policy. Empty entries are removed, so its size is
+the number of memberships. Its order is that in which members came, whatever it was made from; nothing depends
+on the order of a set. While somebody holds a snapshot of it, a room is copied before its first change: so a
+snapshot costs two lists, however many members there are.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ class RoomTable:
         return self._members
 
     def add(self, room: str, gateway: str, members: dict[str, str]) -> None:
-        """Put a gateway's members of a room into a table of which nobody holds a snapshot; the dict is ours from now on."""
+        """Put a gateway's members of a room into a table of which nobody holds a snapshot; the dict is ours
+        from now on.
+        """
         gateways = self._rooms.setdefault(room, {})
         known = gateways.get(gateway)
         if known is None:
@@ -88,7 +91,9 @@ class RoomTable:
         return user
 
     def drop_gateway(self, gateway: str) -> list[tuple[str, list[tuple[str, str]]]]:
-        """Remove all of a gateway's members; return its rooms, each with its (connection, user) there, both by name."""
+        """Remove all of a gateway's members; return its rooms, each with its (connection, user) there, both
+        by name.
+        """
         dropped = []
         for room in sorted(self._gateways.get(gateway, ())):
             members = self._rooms[room][gateway]
@@ -112,7 +117,9 @@ class RoomTable:
         return _walk(list(self._rooms), list(self._rooms.values()))
 
     def snapshot(self) -> Iterator[tuple[str, str, dict[str, str]]]:
-        """Walk likewise, what there is now, whatever is changed meanwhile; ``release`` when it is no longer needed."""
+        """Walk likewise, what there is now, whatever is changed meanwhile; ``release`` when it is no longer
+        needed.
+        """
         self._snapshots += 1
         self._own.clear()
         return self.walk()
@@ -146,7 +153,9 @@ class RoomTable:
             del self._gateways[gateway]
 
 
-def _walk(rooms: list[str], gateways: list[dict[str, dict[str, str]]]) -> Iterator[tuple[str, str, dict[str, str]]]:
+def _walk(
+    rooms: list[str], gateways: list[dict[str, dict[str, str]]]
+) -> Iterator[tuple[str, str, dict[str, str]]]:
     for room, there in zip(rooms, gateways, strict=True):
         for gateway, members in there.items():
             yield room, gateway, members

@@ -1,8 +1,9 @@
-"""RouterLeases: who of them lives, what each can apply, and how far each shard's speaker has got. Each holds a lease that its heartbeats renew.
+"""RouterLeases: who of them lives, what each can apply, and how far each shard's speaker has got. Each holds
+a lease that its heartbeats renew.
 
-Who says goodbye is gone at once. How far a speaker had got is remembered when it is gone: the next one goes on from there. While nobody listens
-no lease ends (``listen`` renews all). Pure: times are monotonic seconds. ``shell/peer_inbox.py`` tells it what it hears, ``shell/heartbeat.py``
-asks it who shares the shards.
+Who says goodbye is gone at once. How far a speaker had got is remembered when it is gone: the next one goes
+on from there. While nobody listens no lease ends (``listen`` renews all). Pure: times are monotonic seconds.
+``shell/peer_inbox.py`` tells it what it hears, ``shell/heartbeat.py`` asks it who shares the shards.
 """
 
 from __future__ import annotations
@@ -69,15 +70,21 @@ class RouterLeases:
     def speaking(self, shard: int) -> frozenset[str]:
         """Return the living routers that say they speak for a shard."""
         leases = self._leases.items()
-        return frozenset(name for name, lease in leases if any(spoken.shard == shard for spoken in lease.said.shards))
+        return frozenset(
+            name for name, lease in leases if any(spoken.shard == shard for spoken in lease.said.shards)
+        )
 
     def spoken(self, shard: int, life: str = "") -> Spoken | None:
-        """Return how far the speakers of a shard have got as far as they have said, whoever of them lives; ``life``: of this life only."""
+        """Return how far the speakers of a shard have got as far as they have said, whoever of them lives;
+        ``life``: of this life only.
+        """
         found = self._spoken.get(shard)
         return found if found is not None and life in ("", found.life) else None
 
     def know(self, own: int, living: Iterable[str]) -> int:
-        """Return the highest version of the fold that ``living`` and we (``own``) can apply; one that has not said is taken to know the first."""
+        """Return the highest version of the fold that ``living`` and we (``own``) can apply; one that has not
+        said is taken to know the first.
+        """
         said = (self._leases[name].said.knows for name in living if name in self._leases)
         return min([own, *(max(1, version) for version in said)])
 

@@ -1,8 +1,10 @@
 """Sequencer: each room's position (epoch, seq), for as long as it is remembered; only here does a seq grow.
 
-An epoch promises: in it, a room's messages are numbered 1, 2, 3 …, each number once. Epochs are ``<life>-<generation>``: the life is that of the
-log, and the generation grows whenever a room's position is forgotten, since a room that is not in the table stands at 0 of the present epoch.
-Rooms with members are never forgotten; of those without, only the latest used are remembered. All of it depends on the log's order alone.
+An epoch promises: in it, a room's messages are numbered 1, 2, 3 …, each number once. Epochs are
+``<life>-<generation>``: the life is that of the log, and the generation grows whenever a room's position is
+forgotten, since a room that is not in the table stands at 0 of the present epoch. Rooms with members are
+never forgotten; of those without, only the latest used are remembered. All of it depends on the log's order
+alone.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ def base36(number: int) -> str:
 
 
 class Standing(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """How far one room has got: ``seq`` messages in the epoch of ``generation``. Frozen, so that a snapshot of a table need not copy its rows."""
+    """How far one room has got: ``seq`` messages in the epoch of ``generation``. Frozen, so that a snapshot
+    of a table need not copy its rows.
+    """
 
     generation: int
     seq: int
@@ -45,7 +49,9 @@ class Sequencer:
         awake: dict[str, Standing] | None = None,
         idle: dict[str, Standing] | None = None,
     ) -> None:
-        """``awake``: rooms that have members (or are always there); ``idle``: those without, the latest used last."""
+        """``awake``: rooms that have members (or are always there); ``idle``: those without, the latest used
+        last.
+        """
         self.life = life
         self.generation = generation
         self.awake: dict[str, Standing] = {} if awake is None else awake
@@ -101,8 +107,8 @@ class Sequencer:
             self.idle[room] = standing
 
     def forget(self, remembered: int) -> None:
-        """Where more rooms without members than that are remembered, forget those used longest ago. An eighth more than need be, since
-        it begins a new epoch each time.
+        """Where more rooms without members than that are remembered, forget those used longest ago. An eighth
+        more than need be, since it begins a new epoch each time.
         """
         excess = len(self.idle) - remembered
         if excess <= 0:

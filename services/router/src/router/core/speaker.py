@@ -1,8 +1,9 @@
-"""Speaker: whether this router reads a shard's log, and whether it speaks for the shard, as a table. ``docs/log.md`` is drawn from it.
+"""Speaker: whether this router reads a shard's log, and whether it speaks for the shard, as a table.
+``docs/log.md`` is drawn from it.
 
-Nothing hangs on there being one speaker only: two say the same, and receivers drop what they have. So a speaker that the placement has relieved
-goes on until the next one says that it speaks, and a shard never stands still because it changes hands. Pure; ``shell/shard.py`` tells it
-what it hears and does the steps.
+Nothing hangs on there being one speaker only: two say the same, and receivers drop what they have. So a
+speaker that the placement has relieved goes on until the next one says that it speaks, and a shard never
+stands still because it changes hands. Pure; ``shell/shard.py`` tells it what it hears and does the steps.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class State(enum.StrEnum):
     IDLE = "idle"  # not ours, and we don't stand by for it
     STARTING = "starting"  # its log is read from a checkpoint on, and we are not near its end yet
     FOLLOWING = "following"  # we know what the speaker knows, and say nothing
-    SPEAKING = "speaking"  # we tell gateways and backends what the log brings about, and write what a speaker must
+    SPEAKING = "speaking"  # we tell gateways and backends what the log says, and write what a speaker must
 
 
 class Event(enum.StrEnum):
@@ -65,13 +66,16 @@ class Speaker:
         self._router = router
 
     def happened(self, event: Event) -> Step:
-        """Take what has happened; return what is to be done. What the table does not know in this state changes nothing."""
+        """Take what has happened; return what is to be done. What the table does not know in this state
+        changes nothing.
+        """
         self.state, step = TABLE.get((self.state, event), (self.state, Step.NOTHING))
         return step
 
     def look(self, place: Place, speaking: Collection[str], *, known: bool) -> list[Step]:
-        """Compare with the placement; return what is to be done, in order. ``speaking`` are the other routers that say they speak for the
-        shard; ``known``: the others know of us, so that the placement is theirs too.
+        """Compare with the placement; return what is to be done, in order. ``speaking`` are the other routers
+        that say they speak for the shard; ``known``: the others know of us, so that the placement is theirs
+        too.
         """
         owner, wanted = place.owner == self._router, self._router in (place.owner, place.standby)
         steps: list[Step] = []

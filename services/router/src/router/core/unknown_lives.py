@@ -1,8 +1,9 @@
-"""UnknownLives: lives of gateways that ask to be fed and that the log does not know: do they begin later in it, or never?
+"""UnknownLives: lives of gateways that ask to be fed and that the log does not know: do they begin later in
+it, or never?
 
-A gateway asks only once its Hello is confirmed. So an entry that is written after it has asked stands behind that Hello: when it has been read, and
-the life is not known, its Hello did not count (the log's own life had not begun then, say), and the gateway is told so. Pure. ``shell/log_keeper.py``
-writes the entry.
+A gateway asks only once its Hello is confirmed. So an entry that is written after it has asked stands behind
+that Hello: when it has been read, and the life is not known, its Hello did not count (the log's own life had
+not begun then, say), and the gateway is told so. Pure. ``shell/log_keeper.py`` writes the entry.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class UnknownLives:
         self._entry = 0
 
     def due(self, now: float, now_us: int) -> int:
-        """Return the time that an entry is to be written with now; 0: none is needed. Then it is taken to be on its way."""
+        """Return the time that an entry is to be written with now; 0: none is needed. Then it is taken to be
+        on its way.
+        """
         waits = self._entry and now < self._put_at + AGAIN_S
         if waits or not (self._asked or self._before):
             return 0
@@ -46,7 +49,9 @@ class UnknownLives:
         return now_us
 
     def passed(self, at_us: int, gateways: Mapping[str, tuple[int, int]]) -> list[tuple[str, int]]:
-        """An entry with this time was read; ``gateways`` are those that the log knows. Return the lives that never began."""
+        """An entry with this time was read; ``gateways`` are those that the log knows. Return the lives that
+        never began.
+        """
         if at_us != self._entry:
             return []
         before, self._before, self._entry = self._before, {}, 0

@@ -1,9 +1,10 @@
 """Checkpoints: one shard's checkpoints as this router sees and writes them.
 
-Where our own Mark comes back a snapshot of the state is taken as of there. It is encoded a little in each turn, so that reading and all else go on
-meanwhile, and its parts are written once the events up to there are confirmed: so who begins at a checkpoint has no event to send from before it.
-Other readers compare the digest with that of their own state: two that differ have not applied the same entries alike, which is a fault of ours, and
-is told. ``log_keeper.py`` has one.
+Where our own Mark comes back a snapshot of the state is taken as of there. It is encoded a little in each
+turn, so that reading and all else go on meanwhile, and its parts are written once the events up to there are
+confirmed: so who begins at a checkpoint has no event to send from before it. Other readers compare the digest
+with that of their own state: two that differ have not applied the same entries alike, which is a fault of
+ours, and is told. ``log_keeper.py`` has one.
 """
 
 from __future__ import annotations
@@ -80,7 +81,9 @@ class Checkpoints:
             await asyncio.gather(task, return_exceptions=True)
 
     def marked(self, mark: Marked, offset: int, fold: Fold, *, speaks: bool) -> None:
-        """A Mark was applied: take the state as of there. One at a time: what we are to write goes before what is only to be compared."""
+        """A Mark was applied: take the state as of there. One at a time: what we are to write goes before
+        what is only to be compared.
+        """
         ours = speaks and mark.router == self._router and not self.pending
         if self._encoding is not None:
             if not ours:
@@ -90,7 +93,9 @@ class Checkpoints:
             self._ours = offset
         self._snapshot, self._encodes = fold.snapshot(), offset
         task = self._encode(self._snapshot, offset)
-        self._encoding = supervised(asyncio.get_running_loop().create_task(task, name=f"checkpoint-{self._shard}"))
+        self._encoding = supervised(
+            asyncio.get_running_loop().create_task(task, name=f"checkpoint-{self._shard}")
+        )
 
     def write(self, confirmed: int) -> None:
         """Events up to this offset are confirmed: write what may be written by now."""

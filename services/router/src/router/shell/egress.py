@@ -1,8 +1,10 @@
-"""Egress: what leaves for the gateways. For each gateway one batch under way over all shards: at once when idle, else what has come meanwhile.
+"""Egress: what leaves for the gateways. For each gateway one batch under way over all shards: at once when
+idle, else what has come meanwhile.
 
-It is best effort: where a publish is returned or not confirmed the gateway's chains go back to where they were and are sent again (gateways drop what
-they have), and the gateway is suspected. What goes to all at once leaves before the feeds that name it. Where nothing is said for a while an
-empty feed says how far the log is. It decides nothing about what goes where (``core/feeds.py``). The shards call it in the turn in which they
+It is best effort: where a publish is returned or not confirmed the gateway's chains go back to where they
+were and are sent again (gateways drop what they have), and the gateway is suspected. What goes to all at once
+leaves before the feeds that name it. Where nothing is said for a while an empty feed says how far the log is.
+It decides nothing about what goes where (``core/feeds.py``). The shards call it in the turn in which they
 have read something.
 """
 
@@ -33,7 +35,8 @@ IDLE_S = 0.5
 # Answers that wait for one gateway, which asks again for what it does not get.
 TOLD = 1_024
 TOLD_BYTES = 16 * 1024 * 1024
-# What goes to all at once and is not confirmed yet. Beyond it, it is left out: who is to be fed it finds a gap, and is given it by value.
+# What goes to all at once and is not confirmed yet. Beyond it, it is left out: who is to be fed it finds a
+# gap, and is given it by value.
 BODIES = 1_024
 BODIES_BYTES = 16 * 1024 * 1024
 _PROPERTIES = Properties(content_type=CONTENT_TYPE)
@@ -50,7 +53,8 @@ class _Way:
     told_bytes: int = 0
     said: dict[int, float] = field(default_factory=dict)  # shard ▶ when something was last said of it
     idle: set[int] = field(default_factory=set)  # shards of which something is to be said in any case
-    heard: asyncio.Event = field(default_factory=asyncio.Event)  # it lives, so that a pause after a failure may end
+    # it lives, so that a pause after a failure may end
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
     def take_told(self) -> tuple[Envelope, int]:
@@ -132,7 +136,9 @@ class Egress:
             way.heard.set()
 
     def idle(self, shard: int, gateways: Iterable[str]) -> None:
-        """Say to these how far a shard's log is, where nothing was said of it for a while. To be called several times a second."""
+        """Say to these how far a shard's log is, where nothing was said of it for a while. To be called
+        several times a second.
+        """
         since, waits = self._clock.monotonic() - IDLE_S, self._feeds[shard].unanswered()
         for gateway in gateways:
             way = self._way(gateway)
@@ -294,7 +300,9 @@ class Egress:
         self._starting -= 1
         hops: list[Hop] = []
         self._metrics.delivered("all", len(bodies.messages))
-        failed = await self._publish(ALL, [self._traced_bodies(bodies, hops) if self._tracing.on else bodies], hops)
+        failed = await self._publish(
+            ALL, [self._traced_bodies(bodies, hops) if self._tracing.on else bodies], hops
+        )
         if failed:
             self._metrics.rejected(failed, len(bodies.messages))
 
@@ -314,7 +322,12 @@ class Egress:
         try:
             # Where there is no gateway at all nothing is amiss.
             await self._bus.publish(
-                self._topology.egress, key, encode(envelopes), _PROPERTIES, mandatory=key != ALL, persistent=False
+                self._topology.egress,
+                key,
+                encode(envelopes),
+                _PROPERTIES,
+                mandatory=key != ALL,
+                persistent=False,
             )
         except Unroutable:
             return "egress_unroutable"

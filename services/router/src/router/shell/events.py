@@ -1,10 +1,11 @@
 """Events: what backends are told of clients, rooms and messages of one shard, on the topic exchange.
 
-Each event is one AMQP message of JSON, persistent, in the order of the shard's log, with an id that is the same whoever sends it: so what is sent
-again, by us or by the next speaker, counts once. Where the broker does not confirm one, that one and those behind it are sent again, a few times: a
-backend whose queue refuses must not hold up a shard, so while it refuses one event after the other each has one try. What is given up is counted.
-While the broker is away it waits. Who does not speak only remembers what is not said to be confirmed. ``shard.py`` has one for each shard; what is
-due is ``core/event_backlog.py``'s.
+Each event is one AMQP message of JSON, persistent, in the order of the shard's log, with an id that is the
+same whoever sends it: so what is sent again, by us or by the next speaker, counts once. Where the broker does
+not confirm one, that one and those behind it are sent again, a few times: a backend whose queue refuses must
+not hold up a shard, so while it refuses one event after the other each has one try. What is given up is
+counted. While the broker is away it waits. Who does not speak only remembers what is not said to be
+confirmed. ``shard.py`` has one for each shard; what is due is ``core/event_backlog.py``'s.
 """
 
 from __future__ import annotations
@@ -87,7 +88,9 @@ class Events:
 
     def _look(self) -> None:
         if self._task is None and len(self.backlog):
-            self._task = supervised(asyncio.get_running_loop().create_task(self._run(), name=f"events-{self._shard}"))
+            self._task = supervised(
+                asyncio.get_running_loop().create_task(self._run(), name=f"events-{self._shard}")
+            )
 
     async def _run(self) -> None:
         try:
@@ -104,7 +107,9 @@ class Events:
         while waiting and self._speaks:
             # Tasks made in one turn publish in their order.
             outcomes = await asyncio.gather(*map(self._publish, waiting), return_exceptions=True)
-            failed = {at: outcome for at, outcome in enumerate(outcomes) if isinstance(outcome, BaseException)}
+            failed = {
+                at: outcome for at, outcome in enumerate(outcomes) if isinstance(outcome, BaseException)
+            }
             # What was cut off, or found no broker, has not been refused: it is sent again.
             if not failed or (self._refusing and all(isinstance(each, Nacked) for each in failed.values())):
                 if failed:
@@ -130,7 +135,14 @@ class Events:
     def _give_up(self, events: Sequence[Due], failure: BaseException) -> None:
         """Count and tell what is not sent again."""
         self._metrics.rejected("event_not_confirmed", len(events))
-        event(_logger, "event_given_up", level=logging.WARNING, id=events[0].id, count=len(events), reason=str(failure))
+        event(
+            _logger,
+            "event_given_up",
+            level=logging.WARNING,
+            id=events[0].id,
+            count=len(events),
+            reason=str(failure),
+        )
 
     async def _publish(self, due: Due) -> None:
         emit = due.emit
@@ -158,7 +170,9 @@ def _membership(emit: Emit) -> dict[str, object]:
 
 
 def _message(emit: Emit, message: wire.Deliver) -> dict[str, object]:
-    payload: object = b64encode(message.payload).decode() if message.binary else orjson.Fragment(message.payload)
+    payload: object = (
+        b64encode(message.payload).decode() if message.binary else orjson.Fragment(message.payload)
+    )
     return {
         "event": emit.kind,
         "room": emit.room,

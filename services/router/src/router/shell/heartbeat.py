@@ -1,8 +1,10 @@
-"""Heartbeat: announces this router to the others with what it knows and speaks for, and says for each shard who speaks and who reads along.
+"""Heartbeat: announces this router to the others with what it knows and speaks for, and says for each shard
+who speaks and who reads along.
 
-It announces itself only once it has listened for long enough to know who lives, and has read the logs of all shards that it will be given: so a
-shard is not given to a router that can't take it yet. The placement is made anew whenever a router comes or goes. A speaker's inbox is tried several
-times a second by who stands by for it: where nobody is behind it any more, the speaker is gone, and no lease has to end first.
+It announces itself only once it has listened for long enough to know who lives, and has read the logs of all
+shards that it will be given: so a shard is not given to a router that can't take it yet. The placement is
+made anew whenever a router comes or goes. A speaker's inbox is tried several times a second by who stands by
+for it: where nobody is behind it any more, the speaker is gone, and no lease has to end first.
 """
 
 from __future__ import annotations
@@ -51,8 +53,9 @@ class Heartbeat:
         on_shut: Callable[[], None],
         dead: Callable[[str], None],
     ) -> None:
-        """``listening_s`` says for how long heartbeats have been heard; ``listen_s`` is how long is enough to begin with; ``queue``
-        names our own; ``on_shut`` is called where nothing can reach it; ``dead`` is told of a router that nothing reaches.
+        """``listening_s`` says for how long heartbeats have been heard; ``listen_s`` is how long is enough to
+        begin with; ``queue`` names our own; ``on_shut`` is called where nothing can reach it; ``dead`` is
+        told of a router that nothing reaches.
         """
         self._bus = bus
         self._topology = topology
@@ -85,8 +88,8 @@ class Heartbeat:
     def connect(
         self, changed: Callable[[], None], shards: Callable[[], tuple[Spoken, ...]], read: Callable[[], bool]
     ) -> None:
-        """``changed`` is called when the placement has changed; ``shards`` are those that we speak for; ``read`` says whether we have read all
-        logs that we were given.
+        """``changed`` is called when the placement has changed; ``shards`` are those that we speak for;
+        ``read`` says whether we have read all logs that we were given.
         """
         self._changed, self._shards, self._read = changed, shards, read
 
@@ -101,7 +104,9 @@ class Heartbeat:
         return self._placed or frozenset()
 
     def place(self, shard: int) -> Place:
-        """Return who speaks for a shard and who reads along; nobody as long as this router does not know, or where it was the only one and goes."""
+        """Return who speaks for a shard and who reads along; nobody as long as this router does not know, or
+        where it was the only one and goes.
+        """
         return self._places[shard] if self._places else _NOBODY
 
     def start(self) -> None:
@@ -113,7 +118,9 @@ class Heartbeat:
         ]
 
     async def leave(self) -> None:
-        """Say goodbye: everyone places the shards anew, without this router, which speaks on until the next ones do."""
+        """Say goodbye: everyone places the shards anew, without this router, which speaks on until the next
+        ones do.
+        """
         await self.stop()
         self._leaving = True
         if self._announced and self._bus.up:
@@ -163,7 +170,8 @@ class Heartbeat:
             next_at = asyncio.get_running_loop().time() + self._every_s
             await self._overlap.run(self._say_now)
             if not self._announced:
-                # After the first beat only, so that routers that start together know each other before any speaks.
+                # After the first beat only, so that routers that start together know each other before any
+                # speaks.
                 self._announced = True
                 self.look()
                 self._changed()
@@ -183,7 +191,8 @@ class Heartbeat:
                 continue
             speakers = {place.owner for place in self._places if place.standby == self._router}
             self._probes = {
-                name: self._probes.get(name) or QueueProbe(self._bus, self._topology.routers, name) for name in speakers
+                name: self._probes.get(name) or QueueProbe(self._bus, self._topology.routers, name)
+                for name in speakers
             }
             for name, queue_probe in self._probes.items():
                 if name not in self._probing:  # one that is not answered holds up none of the others

@@ -1,8 +1,10 @@
-"""HistoryBackfill: reads what lies before the checkpoint at which a reader has begun, for the messages that members may still ask for.
+"""HistoryBackfill: reads what lies before the checkpoint at which a reader has begun, for the messages that
+members may still ask for.
 
-A reader begins at the newest checkpoint, so that it knows soon what everybody knows; what was said before it is due to members all the same. So
-a second fold is begun at an older one, as far back as histories reach, and reads on until it is where the first one is: then its history is the whole
-one. It says nothing to anybody. Where there is no older checkpoint, or something was dropped meanwhile, the history stays as it is.
+A reader begins at the newest checkpoint, so that it knows soon what everybody knows; what was said before it
+is due to members all the same. So a second fold is begun at an older one, as far back as histories reach, and
+reads on until it is where the first one is: then its history is the whole one. It says nothing to anybody.
+Where there is no older checkpoint, or something was dropped meanwhile, the history stays as it is.
 ``shard_history.py`` has one.
 """
 
@@ -22,7 +24,8 @@ from warren.errors import BusUnavailable
 from warren.logs import event, get_logger
 from warren.supervision import supervised
 
-# The broker keeps a number for itself at each new segment of a stream; what leaves out more may have been dropped.
+# The broker keeps a number for itself at each new segment of a stream; what leaves out more may have been
+# dropped.
 SKIPPED = 1
 
 _logger = get_logger("router.history_backfill")
@@ -44,8 +47,9 @@ class HistoryBackfill:
         *,
         prefetch: int,
     ) -> None:
-        """``present`` is the reader's fold; ``made`` makes an empty history, ``keep`` puts a message into one where its room has a history;
-        ``filled`` is called with the whole history, in the turn in which it is that of ``present``.
+        """``present`` is the reader's fold; ``made`` makes an empty history, ``keep`` puts a message into one
+        where its room has a history; ``filled`` is called with the whole history, in the turn in which it is
+        that of ``present``.
         """
         self.over = False  # whether there is nothing more to come
         self._bus = bus
@@ -84,7 +88,9 @@ class HistoryBackfill:
                 self._fold, self._history = begun.fold, self._made()
                 self._expected = 0 if begun.start == "first" else begun.start
                 start = begun.start or "first"
-                if not await patiently(self._bus, self._stream, start, self._take, PATIENCE_S, prefetch=self._prefetch):
+                if not await patiently(
+                    self._bus, self._stream, start, self._take, PATIENCE_S, prefetch=self._prefetch
+                ):
                     break
             except BusUnavailable:
                 await self._publisher.wait(LONGEST_PAUSE_S)

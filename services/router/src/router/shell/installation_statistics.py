@@ -1,6 +1,8 @@
-"""InstallationStatistics: ``/websocket-stats`` of the whole installation, from what the gateways say of themselves in their heartbeats.
+"""InstallationStatistics: ``/websocket-stats`` of the whole installation, from what the gateways say of
+themselves in their heartbeats.
 
-It only reads. The figures of one pod are at that gateway's own ``/websocket-stats``; ``app.py`` adds this route to the internal port.
+It only reads. The figures of one pod are at that gateway's own ``/websocket-stats``; ``app.py`` adds this
+route to the internal port.
 """
 
 from __future__ import annotations

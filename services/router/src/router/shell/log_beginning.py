@@ -1,8 +1,10 @@
-"""LogBeginning: where a reader of a shard's log begins: at a checkpoint, and nowhere else, unless it reads the log from its very first entry.
+"""LogBeginning: where a reader of a shard's log begins: at a checkpoint, and nowhere else, unless it reads
+the log from its very first entry.
 
-It looks where other routers say that the newest one is, then further and further back from the end, then at the whole log. So what has to be read
-does not depend on how large the log is. An entry means nothing without the state before it: where no checkpoint is left of a log whose beginning
-is gone, all is lost, and a new life of the log has to begin. It changes nothing. ``log_reader.py`` asks it.
+It looks where other routers say that the newest one is, then further and further back from the end, then at
+the whole log. So what has to be read does not depend on how large the log is. An entry means nothing without
+the state before it: where no checkpoint is left of a log whose beginning is gone, all is lost, and a new life
+of the log has to begin. It changes nothing. ``log_reader.py`` asks it.
 """
 
 from __future__ import annotations
@@ -25,11 +27,12 @@ from warren.logs import event, get_logger
 EMPTY_S = 0.5
 # What was asked for comes within this, or does not exist.
 PATIENCE_S = 2.0
-# How many entries back a checkpoint is looked for, one after the other, each twice as far: so at most three times as much is read as stands behind
-# the newest one, and at most twice as much of it applied. By entries and not by time: of a time after its last entry a stream gives nothing, and that
-# has to be waited for.
+# How many entries back a checkpoint is looked for, one after the other, each twice as far: so at most three
+# times as much is read as stands behind the newest one, and at most twice as much of it applied. By entries
+# and not by time: of a time after its last entry a stream gives nothing, and that has to be waited for.
 BACK = tuple(50 << step for step in range(15))  # 50 to 819,200
-# Checkpoints may lie so far apart in time where there is anything to read; an older one is looked for beyond that.
+# Checkpoints may lie so far apart in time where there is anything to read; an older one is looked for beyond
+# that.
 APART_S = 120
 
 _logger = get_logger("router.log_beginning")
@@ -42,7 +45,9 @@ class Beginning:
     fold: Fold
     start: (
         int | Literal["first"]
-    )  # the first entry to be read: that at the fold's own offset where there is one, to see that it is still the same
+        # the first entry to be read: that at the fold's own offset where there is one, to see that it is
+        # still the same
+    )
     last: Record | None = None  # the entry that must stand at ``start``, where it was seen
     tail: int = -1  # an offset near the log's end; -1: it is empty
     lost: bool = False  # nothing in the log means anything before a life begins anew
@@ -51,8 +56,12 @@ class Beginning:
 class LogBeginning:
     """One shard's."""
 
-    def __init__(self, bus: Bus, stream: str, clock: Clock, shard: int, shards: int, *, prefetch: int) -> None:
-        """``stream`` is the log of ``shard``, one of ``shards``; ``prefetch`` entries are handed over before they are acknowledged."""
+    def __init__(
+        self, bus: Bus, stream: str, clock: Clock, shard: int, shards: int, *, prefetch: int
+    ) -> None:
+        """``stream`` is the log of ``shard``, one of ``shards``; ``prefetch`` entries are handed over before
+        they are acknowledged.
+        """
         self._prefetch = prefetch
         self._bus = bus
         self._stream = stream
@@ -61,9 +70,10 @@ class LogBeginning:
         self._shards = shards
 
     async def find(self, hints: Iterable[int], *, known: bool = False, read: int = -1) -> Beginning:
-        """Return where to begin; ``hints`` are offsets at which others say that there is a checkpoint. Raises BusUnavailable; so too where nothing
-        comes of a log that is ``known`` to have entries: while a stream has no leader its nodes serve it, and give nothing. ``read``: an entry that
-        was read already, so the log reaches as far, though its end as it is told is only near.
+        """Return where to begin; ``hints`` are offsets at which others say that there is a checkpoint. Raises
+        BusUnavailable; so too where nothing comes of a log that is ``known`` to have entries: while a stream
+        has no leader its nodes serve it, and give nothing. ``read``: an entry that was read already, so the
+        log reaches as far, though its end as it is told is only near.
         """
         tail = await self.tail()
         if tail is None and known:
@@ -91,8 +101,8 @@ class LogBeginning:
         return Beginning(Fold(self._shard, self._shards), "first", None, tail, lost=True)
 
     async def older(self, before: int, horizon_s: int) -> Beginning | None:
-        """Return a beginning that lies before the checkpoint at ``before``, by as many seconds where there is one; None where there is none at all.
-        Raises BusUnavailable.
+        """Return a beginning that lies before the checkpoint at ``before``, by as many seconds where there is
+        one; None where there is none at all. Raises BusUnavailable.
         """
         now_ms = self._clock.wall_us() // 1_000
         places: list[Timestamp | Literal["first"]] = [
@@ -109,7 +119,9 @@ class LogBeginning:
         return None
 
     async def _restored(self, search: _Search, tail: int) -> Beginning | None:
-        """Take the checkpoint that was found, a little in each turn: shards that are spoken for meanwhile don't wait."""
+        """Take the checkpoint that was found, a little in each turn: shards that are spoken for meanwhile
+        don't wait.
+        """
         whole = search.whole
         if whole is None:
             return None
@@ -133,8 +145,8 @@ class LogBeginning:
         return Beginning(fold, whole.offset, search.marks.get(whole.offset), tail)
 
     async def tail(self) -> int | None:
-        """Return an offset near the end of the log, that of an entry which stands there; None where it is empty. Raises BusUnavailable, also where
-        the broker does not answer: that is no empty log.
+        """Return an offset near the end of the log, that of an entry which stands there; None where it is
+        empty. Raises BusUnavailable, also where the broker does not answer: that is no empty log.
         """
         found: list[int] = []
         served = False
@@ -158,16 +170,20 @@ class LogBeginning:
         return found[0] if found else None
 
     async def last(self) -> int | None:
-        """Return an offset near the end of the log, as another way to it shows; None where it is not known."""
+        """Return an offset near the end of the log, as another way to it shows; None where it is
+        not known.
+        """
         return await self._bus.last(self._stream)
 
     def move(self) -> None:
-        """Read by another way from now on. All readers move together, so it is for where another way shows more than ours."""
+        """Read by another way from now on. All readers move together, so it is for where another way shows
+        more than ours.
+        """
         self._bus.move_readers()
 
     async def _read(self, start: int | Timestamp | Literal["first"], search: _Search, tail: int) -> None:
-        """Read until a checkpoint is whole, or up to the end. Raises BusUnavailable where nothing comes any more before that: what was not read
-        proves nothing. Nothing at all since some time may be so.
+        """Read until a checkpoint is whole, or up to the end. Raises BusUnavailable where nothing comes any
+        more before that: what was not read proves nothing. Nothing at all since some time may be so.
         """
 
         def take(record: Record) -> bool:
@@ -200,7 +216,8 @@ class _Search:
         if found is None:
             return
         if isinstance(found, Checkpoint):
-            # Where its Mark was not seen it may be gone, and with it what followed: then nobody could read on from there.
+            # Where its Mark was not seen it may be gone, and with it what followed: then nobody could read on
+            # from there.
             if found.offset in self.marks and (self._before is None or found.offset < self._before):
                 self.whole = self._parts.take(found)
         elif not isinstance(found, Rules):
@@ -219,8 +236,8 @@ async def patiently(
     prefetch: int,
     overdue: Callable[[], Awaitable[bool]] | None = None,
 ) -> bool:
-    """Read until ``on_record`` returns False; return False where nothing has come for so long, and ``overdue`` says that something should have.
-    Raises BusUnavailable.
+    """Read until ``on_record`` returns False; return False where nothing has come for so long, and
+    ``overdue`` says that something should have. Raises BusUnavailable.
     """
     count = 0
 

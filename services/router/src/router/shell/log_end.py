@@ -1,9 +1,10 @@
 """LogEnd: whether a shard's log has lost its end: somebody was told of entries that are not there.
 
-A broker that has lost what it had confirmed (all of its nodes at once, with their disks) gives the same numbers to other entries. Then every number
-of this life of the log is doubtful, and a new life has to begin. What counts is what the log says of itself, after a while: a reader that lags
-behind is no loss, and a broker node may show an old end. So it is asked twice, by two ways each time, of which one is another the second time.
-``log_keeper.py`` has one; it writes nothing.
+A broker that has lost what it had confirmed (all of its nodes at once, with their disks) gives the same
+numbers to other entries. Then every number of this life of the log is doubtful, and a new life has to begin.
+What counts is what the log says of itself, after a while: a reader that lags behind is no loss, and a broker
+node may show an old end. So it is asked twice, by two ways each time, of which one is another the second
+time. ``log_keeper.py`` has one; it writes nothing.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ class LogEnd:
         self._find("another entry stands in the place of one that was read")
 
     def look(self, read: int, now: float) -> None:
-        """Look whether what was heard of has been ``read`` by now; where it has not for long, ask the log. To be called several times a second."""
+        """Look whether what was heard of has been ``read`` by now; where it has not for long, ask the log. To
+        be called several times a second.
+        """
         if read >= self._told:
             self._told, self._doubts = -1, 0
         elif now - self._since >= PATIENCE_S and self._task is None and not self.lost:
@@ -77,7 +80,8 @@ class LogEnd:
             self._task = None
         if own is None or other is None:
             return
-        # They are offsets near the end. Where we had read that, and what comes after it did not come for so long, there is nothing more there.
+        # They are offsets near the end. Where we had read that, and what comes after it did not come for so
+        # long, there is nothing more there.
         if max(own, other) > read or read >= self._told:
             self._doubts = 0
             return

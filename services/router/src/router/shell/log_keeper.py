@@ -1,7 +1,7 @@
 """LogKeeper: what a speaker writes into its shard's log: Rules, the ends of gateways' lives, and checkpoints.
 
-It does what ``core/log_maintenance.py`` says is due, and writes nothing once we don't speak any more. Who only reads along keeps count, so that it
-knows what is due when it speaks. ``shard.py`` has one.
+It does what ``core/log_maintenance.py`` says is due, and writes nothing once we don't speak any more. Who
+only reads along keeps count, so that it knows what is due when it speaks. ``shard.py`` has one.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ class LogKeeper:
         stream, shards = context.topology.log(number).name, context.topology.shards
         self._end = LogEnd(
             number,
-            LogBeginning(context.bus, stream, context.clock, number, shards, prefetch=context.limits.prefetch),
+            LogBeginning(
+                context.bus, stream, context.clock, number, shards, prefetch=context.limits.prefetch
+            ),
         )
 
     @property
@@ -54,10 +56,12 @@ class LogKeeper:
         """The offset of the Mark of the newest whole checkpoint; -1: none is known."""
         return self._checkpoints.newest
 
-    # ── what is read ────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what is read ────────────────────────────────────────────────────────────────────────────────────────
 
     def begin(self, fold: Fold, before: Fold, *, forked: bool) -> None:
-        """The log is read anew, with this fold; ``before``: what had been read; ``forked``: another entry stands in its last one's place."""
+        """The log is read anew, with this fold; ``before``: what had been read; ``forked``: another entry
+        stands in its last one's place.
+        """
         context = self._context
         if before.life == fold.life != "":
             if forked:
@@ -77,7 +81,9 @@ class LogKeeper:
     def ruled(self, rules: Rules, fold: Fold) -> list[tuple[str, LifeEnded]]:
         """Rules were read. Return whom to tell that its life never began."""
         lives = self._unknown.passed(rules.at_us, fold.gateways)
-        return [(gateway, LifeEnded(self._number, life, _counted(fold, gateway, life))) for gateway, life in lives]
+        return [
+            (gateway, LifeEnded(self._number, life, _counted(fold, gateway, life))) for gateway, life in lives
+        ]
 
     def entered(self, size: int) -> None:
         """An entry of so many bytes was applied, which is no part of a checkpoint."""
@@ -90,10 +96,12 @@ class LogKeeper:
             self._checkpoints.marked(mark, offset, fold, speaks=self._speaks())
 
     def seen(self, part: Checkpoint) -> int | None:
-        """A part of a checkpoint stands in the log. Return the place of the checkpoint that it makes whole."""
+        """A part of a checkpoint stands in the log. Return the place of the checkpoint that it
+        makes whole.
+        """
         return self._checkpoints.seen(part)
 
-    # ── what is written ─────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what is written ─────────────────────────────────────────────────────────────────────────────────────
 
     def speak(self) -> None:
         """We speak from now on: nothing of ours is on its way."""
@@ -109,7 +117,9 @@ class LogKeeper:
         self._checkpoints.write(offset)
 
     def asks(self, said: Number, fold: Fold) -> None:
-        """A gateway wants to be fed: where the log does not know its life, see whether it begins later or never."""
+        """A gateway wants to be fed: where the log does not know its life, see whether it begins later or
+        never.
+        """
         if said.mine is None and fold.gateways.get(said.gateway, (0, 0))[0] < said.life:
             self._unknown.heard(said.gateway, said.life)
             self._probe(fold)
@@ -117,7 +127,9 @@ class LogKeeper:
             self._end.heard(said.mine.offset, self._context.clock.monotonic())
 
     def keep(self, fold: Fold, *, nothing: bool) -> None:
-        """Write what is due. ``nothing``: nothing in the log means anything. To be called several times a second while we speak."""
+        """Write what is due. ``nothing``: nothing in the log means anything. To be called several times a
+        second while we speak.
+        """
         context, upkeep = self._context, self._upkeep
         now, now_us = context.clock.monotonic(), context.clock.wall_us()
         self._end.look(fold.offset, now)

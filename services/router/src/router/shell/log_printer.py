@@ -1,7 +1,9 @@
-"""LogPrinter: reads a shard's log for a person, and writes it out as lines. It writes nothing to the broker and declares nothing there.
+"""LogPrinter: reads a shard's log for a person, and writes it out as lines. It writes nothing to the broker
+and declares nothing there.
 
-It finds a checkpoint before the place that is to be shown, so that seqs are known. Where the broker goes away meanwhile (also because nobody took the
-lines for long) it goes on at the entry that it has read last, if that is still the same. ``log.py`` is its command line.
+It finds a checkpoint before the place that is to be shown, so that seqs are known. Where the broker goes away
+meanwhile (also because nobody took the lines for long) it goes on at the entry that it has read last, if that
+is still the same. ``log.py`` is its command line.
 """
 
 from __future__ import annotations
@@ -61,7 +63,9 @@ class LogPrinter:
         self._last: Record | None = None
 
     async def show(self, look: Look) -> None:
-        """Write what was asked for, up to the log's present end or (``follow``) for ever. Raises Nothing, BusUnavailable."""
+        """Write what was asked for, up to the log's present end or (``follow``) for ever. Raises Nothing,
+        BusUnavailable.
+        """
         end = await self._end()
         if end < 0 and not look.follow:
             raise Nothing(f"{self._stream} is empty: nothing was ever said on shard {self._shard}")
@@ -94,7 +98,9 @@ class LogPrinter:
     async def _first(self, look: Look, end: int) -> Record | None:
         """Return the first entry that is to be shown; None where it is still to come."""
         if isinstance(look.begin, int) and look.begin > end:
-            raise Nothing(f"offset {look.begin} is beyond the end: the last entry of {self._stream} is at {end}")
+            raise Nothing(
+                f"offset {look.begin} is beyond the end: the last entry of {self._stream} is at {end}"
+            )
         found: list[Record] = []
 
         def take(record: Record) -> bool:
@@ -104,7 +110,8 @@ class LogPrinter:
         await patiently(self._bus, self._stream, self._start(look), take, SILENCE_S, prefetch=1)
         if not found and not look.follow:
             raise Nothing(
-                f"nothing was written to {self._stream} for so long; its last entry is at {end}: ask for --from {end}"
+                f"nothing was written to {self._stream} for so long; its last entry is at {end}: ask for "
+                f"--from {end}"
             )
         return found[0] if found else None
 
@@ -114,9 +121,13 @@ class LogPrinter:
         return look.begin
 
     async def _before(self, offset: int, look: Look) -> Beginning | None:
-        """Return a place at or before ``offset`` from which what is known can be built up; None where there is none."""
+        """Return a place at or before ``offset`` from which what is known can be built up; None where there
+        is none.
+        """
         back = int(look.begin) if isinstance(look.begin, float) else 0
-        beginning = LogBeginning(self._bus, self._stream, self._clock, self._shard, self._shards, prefetch=PREFETCH)
+        beginning = LogBeginning(
+            self._bus, self._stream, self._clock, self._shard, self._shards, prefetch=PREFETCH
+        )
         try:
             return await beginning.older(offset, back + HORIZON_S)
         except UnknownVersion:
@@ -124,7 +135,11 @@ class LogPrinter:
 
     async def _read(self, view: LogInspector, start: Start, end: int, look: Look) -> None:
         def take(record: Record) -> bool:
-            if self._last is not None and record.offset == self._last.offset and record.body != self._last.body:
+            if (
+                self._last is not None
+                and record.offset == self._last.offset
+                and record.body != self._last.body
+            ):
                 raise Nothing(f"{self._stream} is another one now: offset {record.offset} has another entry")
             self._last = record
             self._write(view.take(record.offset, record.body))

@@ -1,12 +1,14 @@
-"""LogReader: one shard's log, from a checkpoint on and then as it grows, applied entry by entry in the turn in which it comes.
+"""LogReader: one shard's log, from a checkpoint on and then as it grows, applied entry by entry in the turn
+in which it comes.
 
-Each time it begins to read (again) it asks for the entry that it has read last, and compares: another one there, or none, means that the log is not
-the one it was, or has dropped what was not read yet. A jump in the offsets is such a loss until that entry is seen to be still there. Then all that
-is known is thrown away, and it begins at a checkpoint again. Where there was none it goes on until somebody has written one. Where it hears nothing
-for a while it asks by another way how far the log is: a broker node that has stood still may serve it no more, on an open connection, and then it
-reads from another. Where the log is for routers that are newer than this one it reads no more, and says so. It decides nothing about what an entry
-means (``core/fold.py``), and never writes.
-``shard.py`` has one for each shard that it reads.
+Each time it begins to read (again) it asks for the entry that it has read last, and compares: another one
+there, or none, means that the log is not the one it was, or has dropped what was not read yet. A jump in the
+offsets is such a loss until that entry is seen to be still there. Then all that is known is thrown away, and
+it begins at a checkpoint again. Where there was none it goes on until somebody has written one. Where it
+hears nothing for a while it asks by another way how far the log is: a broker node that has stood still may
+serve it no more, on an open connection, and then it reads from another. Where the log is for routers that are
+newer than this one it reads no more, and says so. It decides nothing about what an entry means
+(``core/fold.py``), and never writes. ``shard.py`` has one for each shard that it reads.
 """
 
 from __future__ import annotations
@@ -33,8 +35,9 @@ from warren.supervision import supervised
 LONGEST_QUIET_S = 10.0
 # What is on its way to us comes within this.
 GRACE_S = 0.5
-# Where the entry that it has read last does not come, it tries one way after the other as long as any shows entries. It is gone where the log is said
-# so often in a row to end before it: silence is no proof, for while a stream has no leader nothing comes.
+# Where the entry that it has read last does not come, it tries one way after the other as long as any shows
+# entries. It is gone where the log is said so often in a row to end before it: silence is no proof, for while
+# a stream has no leader nothing comes.
 WAYS = 3
 AGAIN_S = 0.5  # how long each way is tried after the first
 
@@ -86,7 +89,8 @@ class LogReader:
     ) -> None:
         """``stream`` is the log of ``shard``, one of ``shards``."""
         self._prefetch = prefetch
-        self.lost = False  # nothing in the log means anything before a life begins anew, or a checkpoint is whole
+        # nothing in the log means anything before a life begins anew, or a checkpoint is whole
+        self.lost = False
         self.forked = False  # whether another entry stood in the last one's place when it was last begun anew
         self._bus = bus
         self._stream = stream
@@ -119,7 +123,9 @@ class LogReader:
 
     def start(self) -> None:
         """Begin to read."""
-        self._task = supervised(asyncio.get_running_loop().create_task(self._run(), name=f"log-{self._shard}"))
+        self._task = supervised(
+            asyncio.get_running_loop().create_task(self._run(), name=f"log-{self._shard}")
+        )
 
     def stop(self) -> asyncio.Task[None] | None:
         """Read no more; return the task that ends by it."""
@@ -148,7 +154,13 @@ class LogReader:
                 await self._follow()
             except BusUnavailable as error:
                 if self._bus.up:
-                    event(_logger, "log_read_failed", level=logging.WARNING, stream=self._stream, reason=str(error))
+                    event(
+                        _logger,
+                        "log_read_failed",
+                        level=logging.WARNING,
+                        stream=self._stream,
+                        reason=str(error),
+                    )
                 pause = FIRST_PAUSE_S if self._offset != before else pause
                 await self._publisher.wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_S)
@@ -162,7 +174,9 @@ class LogReader:
             if self._failure is not None:
                 raise self._failure
             if self._broken:
-                event(_logger, "log_read_anew", level=logging.WARNING, stream=self._stream, offset=self._offset)
+                event(
+                    _logger, "log_read_anew", level=logging.WARNING, stream=self._stream, offset=self._offset
+                )
                 self._begun = self._broken = False
             if self._paused:
                 await self._goes_on.wait()
@@ -213,7 +227,9 @@ class LogReader:
             self._beginning.move()
 
     async def _overdue(self) -> bool:
-        """Nothing has come for a while: say whether something should have. What another way shows is an offset near the end."""
+        """Nothing has come for a while: say whether something should have. What another way shows is an
+        offset near the end.
+        """
         if self._compares:
             end = await self._beginning.last()
             self._short = self._short + 1 if end is not None and end < self._offset else 0
@@ -285,7 +301,14 @@ class LogReader:
         return not self._paused
 
     def _fail(self, record: Record, error: Exception) -> None:
-        event(_logger, "fold_failed", level=logging.ERROR, shard=self._shard, offset=record.offset, reason=str(error))
+        event(
+            _logger,
+            "fold_failed",
+            level=logging.ERROR,
+            shard=self._shard,
+            offset=record.offset,
+            reason=str(error),
+        )
         self._failure = error
 
     def _reached(self) -> None:
@@ -295,7 +318,9 @@ class LogReader:
 
 
 class _Seen:
-    """Checkpoints that are written while all is lost: those whose Marks were seen, since from others nobody could read on."""
+    """Checkpoints that are written while all is lost: those whose Marks were seen, since from others nobody
+    could read on.
+    """
 
     def __init__(self) -> None:
         self._marks: deque[int] = deque(maxlen=MOST)

@@ -1,8 +1,10 @@
-"""LogWriter: what a router writes into a shard's log itself: one record after the other, each repeated until the broker has confirmed it.
+"""LogWriter: what a router writes into a shard's log itself: one record after the other, each repeated until
+the broker has confirmed it.
 
-A record that stands there twice counts once, so it never asks whether one whose confirm was lost is there. Rules that begin a life anew are never
-repeated: behind those of another router they would begin for a second time, under the same name, and their writer makes others. What is no
-longer wanted is dropped: a router that speaks no more writes no more. ``log_keeper.py`` has one; it decides nothing.
+A record that stands there twice counts once, so it never asks whether one whose confirm was lost is there.
+Rules that begin a life anew are never repeated: behind those of another router they would begin for a second
+time, under the same name, and their writer makes others. What is no longer wanted is dropped: a router that
+speaks no more writes no more. ``log_keeper.py`` has one; it decides nothing.
 """
 
 from __future__ import annotations
@@ -61,7 +63,9 @@ class LogWriter:
         return any(isinstance(entry, kind) for entry, _ in self._waiting)
 
     def drop(self, unwanted: Callable[[Envelope], bool]) -> None:
-        """Give up what waits and is not wanted any more. What is being published at this moment may come to stand in the log."""
+        """Give up what waits and is not wanted any more. What is being published at this moment may come to
+        stand in the log.
+        """
         kept = [each for each in self._waiting if not unwanted(each[0])]
         self._waiting.clear()
         self._waiting.extend(kept)
@@ -82,7 +86,11 @@ class LogWriter:
                 entry, confirmed = first
                 tries = iter((True,)) if begins_anew(entry) else repeat(True)
                 written = await self._publisher.publish(
-                    self._topology.ingress, key, encode([entry]), _PROPERTIES, partial(self._wants, first, tries)
+                    self._topology.ingress,
+                    key,
+                    encode([entry]),
+                    _PROPERTIES,
+                    partial(self._wants, first, tries),
                 )
                 if not self._is_first(first):
                     continue  # it was dropped meanwhile

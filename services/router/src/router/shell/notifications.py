@@ -1,10 +1,12 @@
-"""Notifications: backends' notifications ▶ checked ▶ the shard that they belong to; what is invalid is set aside with the reason.
+"""Notifications: backends' notifications ▶ checked ▶ the shard that they belong to; what is invalid is set
+aside with the reason.
 
-Order is kept for each address: one consumer at a time (the broker's doing), taken in order, one record under way for each shard, repeated until it
-is confirmed; each message has an id, so that a record that stands in the log twice counts once. Only then is the notification acknowledged; the
-prefetch bounds what is on its way. It looks into no payload beyond the check (``core/notification_parser.py``). One delivery may bring a list of
-notifications (``core/notification_list_parser.py``): one list is opened at a time, and what is on its way is bounded by the batchers' limits.
-``app.py`` starts and stops it.
+Order is kept for each address: one consumer at a time (the broker's doing), taken in order, one record under
+way for each shard, repeated until it is confirmed; each message has an id, so that a record that stands in
+the log twice counts once. Only then is the notification acknowledged; the prefetch bounds what is on its way.
+It looks into no payload beyond the check (``core/notification_parser.py``). One delivery may bring a list of
+notifications (``core/notification_list_parser.py``): one list is opened at a time, and what is on its way is
+bounded by the batchers' limits. ``app.py`` starts and stops it.
 """
 
 from __future__ import annotations
@@ -77,8 +79,8 @@ class Notifications:
         prefetch: int,
         max_bytes: int,
     ) -> None:
-        """``aside`` keeps what is invalid; ``max_bytes`` is the largest payload; ``sandbox`` tries what comes for the second time; ``router`` is
-        ours, new for each of its lives.
+        """``aside`` keeps what is invalid; ``max_bytes`` is the largest payload; ``sandbox`` tries what comes
+        for the second time; ``router`` is ours, new for each of its lives.
         """
         self._router = router
         self._numbers = itertools.count(1)
@@ -153,7 +155,9 @@ class Notifications:
             self._wake.set()
 
     def _lost(self) -> None:
-        """What is not acknowledged goes to the next consumer, in order: what has not gone out must not go out from here."""
+        """What is not acknowledged goes to the next consumer, in order: what has not gone out must not go out
+        from here.
+        """
         self._generation += 1
         self._screening.lost()
         self._inbound.clear()
@@ -242,7 +246,9 @@ class Notifications:
         async def send(batch: Sequence[Taken]) -> None:
             await self._send(shard, batch)
 
-        return Batcher(send, self._limits, lambda count: self._metrics.batch_size("intake", count), self._pace)
+        return Batcher(
+            send, self._limits, lambda count: self._metrics.batch_size("intake", count), self._pace
+        )
 
     async def _send(self, shard: int, batch: Sequence[Taken]) -> None:
         """Publish a batch to its shard until that is confirmed, then acknowledge its notifications."""
@@ -269,11 +275,15 @@ class Notifications:
             for _, settled, _, _ in batch:
                 settled.ack()  # does nothing for those of a lost channel
 
-    def _traced(self, message: Publish, notify: Hop | None, shard: int, batch: int, hops: list[Hop]) -> Publish:
+    def _traced(
+        self, message: Publish, notify: Hop | None, shard: int, batch: int, hops: list[Hop]
+    ) -> Publish:
         if notify is None:
             return message
         hops.append(notify)
-        hop = self._tracing.hop(HopKind.PUBLISH, notify.traceparent, message_id=message.id, shard=shard, batch=batch)
+        hop = self._tracing.hop(
+            HopKind.PUBLISH, notify.traceparent, message_id=message.id, shard=shard, batch=batch
+        )
         if hop is not None:
             hops.append(hop)
         return msgspec.structs.replace(message, trace=(hop or notify).traceparent)
@@ -297,7 +307,9 @@ class Notifications:
 
 
 def _guarded(check: Callable[[], T]) -> T | str:
-    """Return what a check finds, or that it failed; one notification must not end all of them, here and at the next router."""
+    """Return what a check finds, or that it failed; one notification must not end all of them, here and at
+    the next router.
+    """
     try:
         return check()
     except Exception as error:  # noqa: BLE001 - ours

@@ -1,8 +1,10 @@
-"""PeerInbox: what gateways and routers tell this router. Heartbeats and goodbyes go to the leases, questions to the shards that they are about.
+"""PeerInbox: what gateways and routers tell this router. Heartbeats and goodbyes go to the leases, questions
+to the shards that they are about.
 
-The router's own queue: exclusive, named anew for each connection. While it is not consumed no lease ends, since nothing could be heard; nor while
-nothing at all comes, not even what this router says itself: then it is deaf, and the others are not dead. It decides nothing. ``app.py`` builds
-it and ticks it, the heartbeat says when it has to be consumed anew.
+The router's own queue: exclusive, named anew for each connection. While it is not consumed no lease ends,
+since nothing could be heard; nor while nothing at all comes, not even what this router says itself: then it
+is deaf, and the others are not dead. It decides nothing. ``app.py`` builds it and ticks it, the heartbeat
+says when it has to be consumed anew.
 """
 
 from __future__ import annotations
@@ -55,8 +57,8 @@ class PeerInbox:
         *,
         deaf_s: float,
     ) -> None:
-        """``connect`` says which shards there are, and whom to tell that a router has come or gone. Who hears itself, and then nothing at all
-        for ``deaf_s``, is deaf.
+        """``connect`` says which shards there are, and whom to tell that a router has come or gone. Who hears
+        itself, and then nothing at all for ``deaf_s``, is deaf.
         """
         self._bus = bus
         self._topology = topology
@@ -75,18 +77,24 @@ class PeerInbox:
         self._hears_itself = False
 
     def connect(self, shards: Sequence[Shard], moved: Callable[[], None]) -> None:
-        """Hand over every shard, by number; ``moved`` is called when a router has come or gone, or says something new."""
+        """Hand over every shard, by number; ``moved`` is called when a router has come or gone, or says
+        something new.
+        """
         self._shards = shards
         self._moved = moved
 
     def listening_s(self) -> float:
-        """Return for how long heartbeats have been heard without a break, in seconds; less than 0: they are not."""
+        """Return for how long heartbeats have been heard without a break, in seconds; less than 0: they are
+        not.
+        """
         return -1.0 if self._since is None else self._clock.monotonic() - self._since
 
     @property
     def queue(self) -> str:
         """Our queue's name at present; "" where there is none."""
-        return self._subscription.queue if self._subscription is not None and self._subscription.active else ""
+        return (
+            self._subscription.queue if self._subscription is not None and self._subscription.active else ""
+        )
 
     async def start(self) -> None:
         """Begin to listen."""
@@ -139,7 +147,13 @@ class PeerInbox:
     def dead(self, router: str) -> None:
         """Nothing reaches this router any more."""
         if self._routers.leaving(router):
-            event(_logger, "router_gone", level=logging.WARNING, router=router, reason="nobody is behind its inbox")
+            event(
+                _logger,
+                "router_gone",
+                level=logging.WARNING,
+                router=router,
+                reason="nobody is behind its inbox",
+            )
             self._stale_queues.gone(router)
             self._moved()
 

@@ -1,8 +1,9 @@
-"""RedeliveryScreening: what was delivered before and not acknowledged is tried in the sandbox first; what fails there is set aside, the rest goes
-on in order.
+"""RedeliveryScreening: what was delivered before and not acknowledged is tried in the sandbox first; what
+fails there is set aside, the rest goes on in order.
 
-Such a delivery may be why the router before is gone. A first delivery passes at once; behind one that is being tried everything waits, so the
-queue's order stays (the prefetch bounds what waits). It acknowledges nothing but what was set aside. ``notifications.py`` has one.
+Such a delivery may be why the router before is gone. A first delivery passes at once; behind one that is
+being tried everything waits, so the queue's order stays (the prefetch bounds what waits). It acknowledges
+nothing but what was set aside. ``notifications.py`` has one.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class RedeliveryScreening:
         hand_on: OnDelivery,
         set_aside: Callable[[Delivery, str], Awaitable[None]],
     ) -> None:
-        """``work`` is what can fail about a delivery, without any effect; ``set_aside`` keeps a delivery with its reason and must not raise."""
+        """``work`` is what can fail about a delivery, without any effect; ``set_aside`` keeps a delivery with
+        its reason and must not raise.
+        """
         self._sandbox = sandbox
         self._work = work
         self._hand_on = hand_on

@@ -1,7 +1,8 @@
 """RetryingPublisher: publishes until the broker has confirmed, however long it is away.
 
-For what must not be lost: notifications on their way to a shard, and what is set aside. What is repeated is the same bytes, so receivers
-that drop repeats by id see it once. The caller bounds what waits here (a prefetch, a batcher). Notifications and dead letters go by it.
+For what must not be lost: notifications on their way to a shard, and what is set aside. What is repeated is
+the same bytes, so receivers that drop repeats by id see it once. The caller bounds what waits here (a
+prefetch, a batcher). Notifications and dead letters go by it.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class RetryingPublisher:
         properties: Properties,
         wanted: Callable[[], bool] = lambda: True,
     ) -> bool:
-        """Return True once it is confirmed and a queue has it. False: it was not, and ``wanted`` says that it must not be repeated any more."""
+        """Return True once it is confirmed and a queue has it. False: it was not, and ``wanted`` says that it
+        must not be repeated any more.
+        """
         pause = FIRST_PAUSE_S
         said = False
         while wanted():
@@ -58,7 +61,8 @@ class RetryingPublisher:
                         level=logging.ERROR,
                         exchange=exchange,
                         key=key,
-                        reason="a queue of the topology is missing; it is waited for, and each service declares it when it connects",
+                        reason="a queue of the topology is missing; it is waited for, and each service "
+                        "declares it when it connects",
                     )
                 await self.wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_S)

@@ -1,8 +1,11 @@
-"""SandboxProcess: has work tried out in a process of its own, which may freeze, crash or run out of memory in the place of this one.
+"""SandboxProcess: has work tried out in a process of its own, which may freeze, crash or run out of memory in
+the place of this one.
 
-The process is a fork, so that it has just what this one has; it handles one piece of work after the other, says so after each, and ends. The kernel
-ends it where one takes longer than the bound, and bounds its memory. Whoever fails is tried once more, alone: a machine that stood still for a moment
-condemns nobody. It changes nothing in this process and opens no socket. Screenings call it, with what was delivered before and not acknowledged.
+The process is a fork, so that it has just what this one has; it handles one piece of work after the other,
+says so after each, and ends. The kernel ends it where one takes longer than the bound, and bounds its memory.
+Whoever fails is tried once more, alone: a machine that stood still for a moment condemns nobody. It changes
+nothing in this process and opens no socket. Screenings call it, with what was delivered before and not
+acknowledged.
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ from typing import NoReturn
 
 from warren.logs import event, get_logger
 
-ENTRY_S = 5.0  # how long one piece of work may take; a whole batch of the largest size takes some milliseconds
+# how long one piece of work may take; a whole batch of the largest size takes some milliseconds
+ENTRY_S = 5.0
 MEMORY_BYTES = 256 * 1024 * 1024  # how much more memory than this process it may take
 AT_ONCE = 256  # pieces that one process tries
 # Where the kernel's own timer does not end it, we do.
@@ -46,13 +50,14 @@ class SandboxProcess:
         self._turn = asyncio.Lock()
 
     async def tried(self, works: Sequence[Work]) -> list[str]:
-        """Try pieces of work in their order; return for each why it must not be done here, empty where it may. What a piece returns or raises
-        (an Exception) is no matter: it comes to its end.
+        """Try pieces of work in their order; return for each why it must not be done here, empty where it
+        may. What a piece returns or raises (an Exception) is no matter: it comes to its end.
         """
         reasons: list[str] = []
         while len(reasons) < len(works):
             rest = works[len(reasons) : len(reasons) + AT_ONCE]
-            # Whoever else has something tried has its turn between two processes: a row of poison does not hold it up for long.
+            # Whoever else has something tried has its turn between two processes: a row of poison does not
+            # hold it up for long.
             async with self._turn:
                 passed, why = await self._run(rest)
             reasons += [""] * passed
@@ -67,7 +72,8 @@ class SandboxProcess:
         try:
             pid, pipe = self._fork(works)
         except OSError as error:
-            # Nobody is condemned for it: what is handed on is handled as a first try is, and the queue's delivery limit is the last resort.
+            # Nobody is condemned for it: what is handed on is handled as a first try is, and the queue's
+            # delivery limit is the last resort.
             event(_logger, "sandbox_failed", level=logging.ERROR, reason=str(error))
             return len(works), ""
         status: int | None = None
@@ -80,12 +86,19 @@ class SandboxProcess:
                 _kill(pid)
                 _reaped(pid)
         if passed < 0:  # it never came to the first piece, which is no fault of that
-            event(_logger, "sandbox_failed", level=logging.ERROR, reason=f"it ended before it began, with {status}")
+            event(
+                _logger,
+                "sandbox_failed",
+                level=logging.ERROR,
+                reason=f"it ended before it began, with {status}",
+            )
             return len(works), ""
         return passed, "" if passed == len(works) else self._reason(status, late=late)
 
     async def _progress(self, pipe: int, pid: int) -> tuple[int, bool]:
-        """Count what comes to its end until the process is gone (-1: it never began); and whether it was we who ended it."""
+        """Count what comes to its end until the process is gone (-1: it never began); and whether it was we
+        who ended it.
+        """
         loop = asyncio.get_running_loop()
         news, passed, late = asyncio.Event(), -1, False
         loop.add_reader(pipe, news.set)
@@ -120,7 +133,8 @@ class SandboxProcess:
         reading, writing = os.pipe()
         try:
             with warnings.catch_warnings():
-                # Of threads that this process may have (a tracing exporter's) the new one has none, and waits for none.
+                # Of threads that this process may have (a tracing exporter's) the new one has none, and waits
+                # for none.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 pid = os.fork()
         except OSError:
@@ -133,7 +147,9 @@ class SandboxProcess:
         return pid, reading
 
     def _inside(self, pipe: int, works: Sequence[Work]) -> NoReturn:
-        """Be the new process. Whatever happens, nothing of the old one's is run or said, and no connection of it is held open."""
+        """Be the new process. Whatever happens, nothing of the old one's is run or said, and no connection of
+        it is held open.
+        """
         try:
             signal.set_wakeup_fd(-1)
             for each in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT):
@@ -160,8 +176,8 @@ class SandboxProcess:
 
 
 def _close_all_but(kept: int) -> None:
-    """Close every file of this process but ``kept`` and the standard ones. The limit of open files may be a thousand million: what is open is
-    looked up.
+    """Close every file of this process but ``kept`` and the standard ones. The limit of open files may be a
+    thousand million: what is open is looked up.
     """
     try:
         files = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208 - nothing but its names

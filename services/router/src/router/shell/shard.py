@@ -1,7 +1,9 @@
-"""Shard: one shard in this router: what is read of its log goes through the fold into the feeds, the history and the events, in one turn.
+"""Shard: one shard in this router: what is read of its log goes through the fold into the feeds, the history
+and the events, in one turn.
 
-It does what ``core/speaker.py`` says, and answers gateways while it speaks. Everything that it says follows from the log: what it knows besides (who
-lives, what time it is) only makes it write into the log (``log_keeper.py``). ``app.py`` builds one for each shard.
+It does what ``core/speaker.py`` says, and answers gateways while it speaks. Everything that it says follows
+from the log: what it knows besides (who lives, what time it is) only makes it write into the log
+(``log_keeper.py``). ``app.py`` builds one for each shard.
 """
 
 from __future__ import annotations
@@ -57,7 +59,8 @@ class Shard:
         self._reader: LogReader | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._asked_at = 0.0
-        self._called_at: float | None = None  # since when the shard is ours by the placement, and we don't speak yet
+        # since when the shard is ours by the placement, and we don't speak yet
+        self._called_at: float | None = None
 
     @property
     def speaks(self) -> bool:
@@ -80,11 +83,16 @@ class Shard:
         place = self._context.place(self.number)
         if place.owner == self._context.router:
             return self.speaks and self._fold.life != ""
-        return place.standby != self._context.router or self.speaker.state in (State.FOLLOWING, State.SPEAKING)
+        return place.standby != self._context.router or self.speaker.state in (
+            State.FOLLOWING,
+            State.SPEAKING,
+        )
 
     @property
     def read(self) -> bool:
-        """Whether what is to be read before the shard could be taken over is read: the history too, where others speak meanwhile."""
+        """Whether what is to be read before the shard could be taken over is read: the history too, where
+        others speak meanwhile.
+        """
         others = self._context.routers.living - {self._context.router}
         return self.speaker.state is not State.STARTING and not (self._history.filling and others)
 
@@ -94,7 +102,7 @@ class Shard:
             return None
         return wire.Spoken(self.number, self._fold.life, self._events.backlog.confirmed, self._keeper.newest)
 
-    # ── placement and time ──────────────────────────────────────────────────────────────────────────────────────────
+    # ── placement and time ──────────────────────────────────────────────────────────────────────────────────
 
     def look(self) -> None:
         """Compare with the placement, and do what follows."""
@@ -135,7 +143,7 @@ class Shard:
         if self._ending:
             await asyncio.wait(self._ending)
 
-    # ── gateways ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── gateways ────────────────────────────────────────────────────────────────────────────────────────────
 
     def number_said(self, said: wire.Number) -> None:
         """A gateway says how far it has got."""
@@ -154,7 +162,9 @@ class Shard:
             self._context.egress.tell(ALL, wire.Speaker(self._context.router, self.number))
 
     def asked(self, read: wire.Read) -> None:
-        """A gateway wants what members have missed. It asks again where nothing comes, as long as it may still be read."""
+        """A gateway wants what members have missed. It asks again where nothing comes, as long as it may
+        still be read.
+        """
         if self.speaks and self._fold.life:
             answer = self._history.page(read, self._fold)
             if answer is not None:
@@ -167,7 +177,7 @@ class Shard:
             if answer is not None:
                 self._context.egress.tell(gateway_of(query.conn), answer)
 
-    # ── the log ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the log ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def hints(self) -> Iterable[int]:
         """Return where other routers say that there is a checkpoint."""
@@ -193,7 +203,9 @@ class Shard:
             self._feeds.start(fold.life, fold.offset, fold.gateways, fold.ended)
 
     def unknown(self, reason: str) -> None:
-        """The log is for routers that are newer than this one: nothing that we know of it is to be said any more."""
+        """The log is for routers that are newer than this one: nothing that we know of it is to be said any
+        more.
+        """
         self._do(self.speaker.happened(Event.ANEW))
         self._context.outdated(self.number, reason)
 
@@ -232,7 +244,9 @@ class Shard:
                 self._reader.pause()
 
     def _noted(self, effect: Effect, offset: int) -> bool:
-        """Take what concerns neither gateways' feeds nor backends; return whether it is part of a checkpoint."""
+        """Take what concerns neither gateways' feeds nor backends; return whether it is part of a
+        checkpoint.
+        """
         context = self._context
         match effect:
             case Began():
@@ -276,7 +290,7 @@ class Shard:
         if not self._events.backlog.full and self._reader is not None:
             self._reader.go_on()
 
-    # ── speaking ────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── speaking ────────────────────────────────────────────────────────────────────────────────────────────
 
     def _do(self, step: Step) -> None:
         context = self._context
@@ -339,7 +353,9 @@ class Shard:
         self._keeper.keep(self._fold, nothing=self._reader is not None and self._reader.lost)
 
     def _ask(self) -> None:
-        """Ask the gateways again that have not said how far they have got, and those of whom the log knows nothing."""
+        """Ask the gateways again that have not said how far they have got, and those of whom the log knows
+        nothing.
+        """
         context, fold = self._context, self._fold
         now = context.clock.monotonic()
         if now < self._asked_at + ASK_AGAIN_S:

@@ -1,4 +1,5 @@
-"""ShardContext: what all shards of a router have in common: who it is, the broker, who lives, the placement, and the limits.
+"""ShardContext: what all shards of a router have in common: who it is, the broker, who lives, the placement,
+and the limits.
 
 References and figures, made once by ``app.py``; it does no work. Each ``Shard`` takes from it what it needs.
 """
@@ -56,7 +57,8 @@ class ShardContext:
     known: Callable[[], bool]  # whether the other routers know of us
     listened: Callable[[], bool]  # whether heartbeats were heard for a whole lease without a break
     changed: Callable[[], None]  # the other routers are to hear soon which shards we speak for
-    outdated: Callable[[int, str], None]  # the log of a shard is for routers that are newer than this one; why
+    # the log of a shard is for routers that are newer than this one; why
+    outdated: Callable[[int, str], None]
 
     @property
     def horizon_s(self) -> int:

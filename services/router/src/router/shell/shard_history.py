@@ -1,7 +1,7 @@
 """ShardHistory: the messages of one shard that members may still ask for, and the answers to who asks.
 
-It is filled by what is read, and by what lies before that (``history_backfill.py``): as long as that is under way, who asks for what is not there is
-not answered, and asks again. ``shard.py`` has one.
+It is filled by what is read, and by what lies before that (``history_backfill.py``): as long as that is under
+way, who asks for what is not there is not answered, and asks again. ``shard.py`` has one.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ class ShardHistory:
 
     def history_page(self, query: wire.HistoryQuery, fold: Fold) -> wire.HistoryPage | None:
         """Answer a HistoryQuery; None where it has to be asked again, or there is nobody to answer."""
-        return None if self.filling else history_page(query, fold, self._history, self._context.clock.wall_us())
+        return (
+            None if self.filling else history_page(query, fold, self._history, self._context.clock.wall_us())
+        )
 
     def _keep(self, history: History, message: wire.Deliver) -> None:
         policy = self._context.namespaces.policy(message.room).history

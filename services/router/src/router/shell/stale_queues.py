@@ -1,8 +1,10 @@
-"""StaleQueues: closes the door of the own queue of whoever died, so that a queue that outlives its process spoils nobody's publish.
+"""StaleQueues: closes the door of the own queue of whoever died, so that a queue that outlives its process
+spoils nobody's publish.
 
-RabbitMQ 4.3 keeps an exclusive queue bound while its node is down, and refuses whatever also goes to it: as long as one such queue hears
-heartbeats, no heartbeat of anyone is confirmed. Every router does this, since the one that should may be dead too; a door that is closed
-already is no error. Never touches what is no process's own queue, whatever a heartbeat says. The inbox tells it who lives and who is gone.
+RabbitMQ 4.3 keeps an exclusive queue bound while its node is down, and refuses whatever also goes to it: as
+long as one such queue hears heartbeats, no heartbeat of anyone is confirmed. Every router does this, since
+the one that should may be dead too; a door that is closed already is no error. Never touches what is no
+process's own queue, whatever a heartbeat says. The inbox tells it who lives and who is gone.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ class StaleQueues:
         return len(self._waiting)
 
     def seen(self, process: str, queue: str) -> None:
-        """A living process has said which queue is its own at present; it closes the doors of its former ones itself."""
+        """A living process has said which queue is its own at present; it closes the doors of its former ones
+        itself.
+        """
         if queue and self._topology.is_door(queue):
             self._known[process] = queue
 
@@ -55,7 +59,9 @@ class StaleQueues:
         if len(self._waiting) > MOST:
             del self._waiting[next(iter(self._waiting))]
         if self._task is None:
-            self._task = supervised(asyncio.get_running_loop().create_task(self._close_all(), name="router-doors"))
+            self._task = supervised(
+                asyncio.get_running_loop().create_task(self._close_all(), name="router-doors")
+            )
 
     async def close(self) -> None:
         """End; what waits is given up (the other routers do it too)."""

@@ -1,4 +1,6 @@
-"""Offers of permessage-deflate: which one is taken, and how it is answered, beside a naive reading of the RFC."""
+"""Offers of permessage-deflate: which one is taken, and how it is answered, beside a naive reading of the
+RFC.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,10 @@ PLAIN = "permessage-deflate; server_no_context_takeover"
         ("permessage-deflate; server_max_window_bits=14", f"{PLAIN}; server_max_window_bits=14", 9, 15),
         ("permessage-deflate; server_max_window_bits=9", f"{PLAIN}; server_max_window_bits=9", 9, 15),
         (
-            "permessage-deflate; client_max_window_bits; server_max_window_bits=10; client_no_context_takeover",
+            (
+                "permessage-deflate; client_max_window_bits; server_max_window_bits=10; "
+                "client_no_context_takeover"
+            ),
             f"{PLAIN}; server_max_window_bits=10; client_no_context_takeover",
             9,
             0,
@@ -131,7 +136,9 @@ def test_an_offer_that_is_not_legal_or_cannot_be_kept_is_declined(offer: str):
         assert negotiate(f"{offer}, permessage-deflate") == Deflate(PLAIN, 15, 15)
 
 
-VALUES = st.sampled_from([None, "", "7", "8", "9", "10", "12", "14", "15", "16", "010", "x", "1 0", "a,b;c", '"', "\\"])
+VALUES = st.sampled_from(
+    [None, "", "7", "8", "9", "10", "12", "14", "15", "16", "010", "x", "1 0", "a,b;c", '"', "\\"]
+)
 NAMES = st.sampled_from([*sorted(deflate_negotiation._NAMES), *sorted(deflate_negotiation._NAMES), "mystery"])
 OFFERS = st.tuples(
     st.sampled_from(["permessage-deflate", "permessage-deflate", "permessage-deflate", "x-other"]),
@@ -181,7 +188,9 @@ def reference(offers: list[tuple[str, list[tuple[str, str | None]]]]) -> Deflate
 def test_any_combination_is_answered_as_the_naive_reference_does(
     offers: list[tuple[str, list[tuple[str, str | None]]]], data: st.DataObject
 ) -> None:
-    """In any order and number, values bare or quoted with any escapes, with any white space where it may stand."""
+    """In any order and number, values bare or quoted with any escapes, with any white space where it may
+    stand.
+    """
 
     def written(value: str | None) -> str:
         if value is None:
@@ -196,7 +205,10 @@ def test_any_combination_is_answered_as_the_naive_reference_does(
         return data.draw(SPACES)
 
     header = ",".join(
-        space() + name + "".join(f"{space()};{space()}{p}{written(value)}" for p, value in parameters) + space()
+        space()
+        + name
+        + "".join(f"{space()};{space()}{p}{written(value)}" for p, value in parameters)
+        + space()
         for name, parameters in offers
     )
     assert negotiate(header) == reference(offers)
@@ -211,7 +223,9 @@ def test_any_combination_is_answered_as_the_naive_reference_does(
 def test_the_library_websockets_takes_each_answer_to_its_own_offers(
     server_no_context: bool, client_no_context: bool, server_bits: int | None, client_bits: int | bool | None
 ) -> None:
-    """Another implementation offers, reads our answer, and finds nothing that it did not ask for or that breaks what it asked for."""
+    """Another implementation offers, reads our answer, and finds nothing that it did not ask for or that
+    breaks what it asked for.
+    """
     client = ClientPerMessageDeflateFactory(server_no_context, client_no_context, server_bits, client_bits)
     taken = negotiate(build_extension([("permessage-deflate", client.get_request_params())]))
     if server_bits == 8:
@@ -226,7 +240,9 @@ def test_the_library_websockets_takes_each_answer_to_its_own_offers(
         pytest.fail(str(error))
     assert extension.remote_no_context_takeover
     assert extension.remote_max_window_bits >= taken.window
-    assert taken.client_bits == (0 if extension.local_no_context_takeover else extension.local_max_window_bits)
+    assert taken.client_bits == (
+        0 if extension.local_no_context_takeover else extension.local_max_window_bits
+    )
 
 
 @given(st.text(alphabet='permessage-deflate;,= "\\\t8"é\x00', max_size=80))

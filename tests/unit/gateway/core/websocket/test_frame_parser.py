@@ -75,7 +75,9 @@ def test_a_message_of_any_length_is_unmasked(size: int):
 def test_the_pieces_in_which_bytes_come_make_no_difference(
     sent: list[tuple[int, list[str], bytes]], cuts: list[int]
 ) -> None:
-    """Messages in parts, with control frames between them, come out whole and in order however the bytes were cut."""
+    """Messages in parts, with control frames between them, come out whole and in order however the bytes were
+    cut.
+    """
     stream, expected = b"", []
     for opcode, parts, between in sent:
         for at, part in enumerate(parts):
@@ -99,7 +101,9 @@ def test_the_pieces_in_which_bytes_come_make_no_difference(
 @settings(deadline=None, max_examples=300)
 @given(st.lists(st.binary(max_size=8), max_size=5), st.booleans())
 def test_any_bytes_are_read_as_another_implementation_reads_them(parts: list[bytes], deflate: bool) -> None:
-    """What is a message, and what breaks the protocol where, is the same for aiohttp's reader, but for masks, and RSV1 on control frames."""
+    """What is a message, and what breaks the protocol where, is the same for aiohttp's reader, but for masks,
+    and RSV1 on control frames.
+    """
     from asyncio import new_event_loop
 
     from aiohttp._websocket.reader_py import WebSocketDataQueue, WebSocketReader
@@ -107,7 +111,9 @@ def test_any_bytes_are_read_as_another_implementation_reads_them(parts: list[byt
 
     # Masked frames with any first byte and any payload: the syntax is tried out, not the length.
     stream = b"".join(
-        masked(part[1:], part[0] & 0x0F, fin=bool(part[0] & 0x80), bits=part[0] & (0x30 if part[0] & 8 else 0x70))
+        masked(
+            part[1:], part[0] & 0x0F, fin=bool(part[0] & 0x80), bits=part[0] & (0x30 if part[0] & 8 else 0x70)
+        )
         for part in parts
         if part
     )
@@ -118,7 +124,9 @@ def test_any_bytes_are_read_as_another_implementation_reads_them(parts: list[byt
         reader.feed_data(stream)
         theirs: list[object] = []
         for message, _ in queue._buffer:
-            theirs.append(message.data if message.type in (WSMsgType.TEXT, WSMsgType.BINARY) else message.type.value)
+            theirs.append(
+                message.data if message.type in (WSMsgType.TEXT, WSMsgType.BINARY) else message.type.value
+            )
         fault = queue.exception()
     finally:
         loop.close()
@@ -165,7 +173,9 @@ def test_any_bytes_are_read_as_another_implementation_reads_them(parts: list[byt
     ],
 )
 def test_what_breaks_the_protocol_is_a_breach_with_its_code(sent: bytes, code: int | None):
-    """A frame that is not allowed, a text that is none and a message beyond the limit are known as soon as they can be."""
+    """A frame that is not allowed, a text that is none and a message beyond the limit are known as soon as
+    they can be.
+    """
     assert read(masked(b"first"), sent) == (["first"] if code is None else ["first", code])
 
 
@@ -213,17 +223,26 @@ def test_a_compressed_message_may_end_its_stream():
     ],
 )
 def test_what_a_compressed_message_may_grow_to_is_bounded(sent: bytes, code: int | None):
-    """The limit holds for what comes out, and neither broken data nor a chain of empty streams costs more than its bytes."""
+    """The limit holds for what comes out, and neither broken data nor a chain of empty streams costs more
+    than its bytes.
+    """
     assert read(masked(sent, bits=0x40), deflate=True) == ["x" * LIMIT if code is None else code]
 
 
 @settings(deadline=None)
 @given(
-    st.lists(st.lists(st.integers(0, 40).map(lambda word: b"word%d " % word), max_size=400).map(b"".join), max_size=12),
+    st.lists(
+        st.lists(st.integers(0, 40).map(lambda word: b"word%d " % word), max_size=400).map(b"".join),
+        max_size=12,
+    ),
     st.integers(9, 15),
 )
-def test_a_client_may_build_on_all_of_its_window_and_no_more_is_kept(messages: list[bytes], bits: int) -> None:
-    """Whatever the window that was negotiated, one stream over all messages is read; what is kept never exceeds it, nor what was sent."""
+def test_a_client_may_build_on_all_of_its_window_and_no_more_is_kept(
+    messages: list[bytes], bits: int
+) -> None:
+    """Whatever the window that was negotiated, one stream over all messages is read; what is kept never
+    exceeds it, nor what was sent.
+    """
     stream = zlib.compressobj(wbits=-bits)
     assembly = FrameParser(LIMIT, deflate=True, window_bits=bits)
     sent = 0
@@ -257,7 +276,9 @@ def test_plain_messages_leave_no_window():
 
 
 def test_a_client_that_sends_ahead_costs_its_bytes():
-    """Nothing is taken apart before it is asked for; ``waiting`` says how much there is, ``bytes`` how much was taken."""
+    """Nothing is taken apart before it is asked for; ``waiting`` says how much there is, ``bytes`` how much
+    was taken.
+    """
     assembly = FrameParser(LIMIT, deflate=False)
     frame = masked(b"12345678")
     for _ in range(1_000):
@@ -272,7 +293,9 @@ def test_a_client_that_sends_ahead_costs_its_bytes():
 
 @pytest.mark.parametrize("chunk", [7, 60, 1_000])
 def test_what_is_moved_to_make_place_is_bounded_by_what_came(chunk: int):
-    """However small the chunks and however much waits behind a frame that is taken: no byte is moved more than twice on the average."""
+    """However small the chunks and however much waits behind a frame that is taken: no byte is moved more
+    than twice on the average.
+    """
     assembly = FrameParser(LIMIT, deflate=False)
     stream = masked(b"") * 20_000
     came = 0
@@ -286,7 +309,9 @@ def test_what_is_moved_to_make_place_is_bounded_by_what_came(chunk: int):
 
 
 def test_each_part_is_shown_and_costs_as_much_as_a_small_message():
-    """A part of a byte counts as 1,024; one of that size, and a message in one frame, cost nothing but their bytes."""
+    """A part of a byte counts as 1,024; one of that size, and a message in one frame, cost nothing but their
+    bytes.
+    """
     assembly = FrameParser(LIMIT, deflate=False)
     assembly.feed(masked(b"a", TEXT, fin=False) + masked(b"b" * 1_024, 0, fin=False) + masked(b"c", 0))
     assert [assembly.next(), assembly.cost] == [Control(0, b"a"), 1_023]
@@ -327,8 +352,15 @@ def test_a_message_consists_of_so_many_parts_at_most(limit: int, most: int):
 
 
 def test_parts_without_a_byte_are_shown():
-    """They hold nothing that a limit could count, so the caller is told of each; the message comes out whole."""
-    sent = masked(b"", TEXT, fin=False) + masked(b"", 0, fin=False) + masked(b"ab", 0, fin=False) + masked(b"", 0)
+    """They hold nothing that a limit could count, so the caller is told of each; the message
+    comes out whole.
+    """
+    sent = (
+        masked(b"", TEXT, fin=False)
+        + masked(b"", 0, fin=False)
+        + masked(b"ab", 0, fin=False)
+        + masked(b"", 0)
+    )
     assert read(sent) == [Control(0, b""), Control(0, b""), "ab"]
 
 
@@ -356,7 +388,11 @@ def test_a_close_frame_is_judged(payload: bytes, code: int):
 
 def test_another_implementations_frames_are_read():
     """What the ``websockets`` package sends as a client comes out as it was put in."""
-    frames = [Frame(Opcode.TEXT, "grün".encode()), Frame(Opcode.BINARY, b"\x00" * 300), Frame(Opcode.PING, b"p")]
+    frames = [
+        Frame(Opcode.TEXT, "grün".encode()),
+        Frame(Opcode.BINARY, b"\x00" * 300),
+        Frame(Opcode.PING, b"p"),
+    ]
     frames.append(Frame(Opcode.CLOSE, Close(1000, "bye").serialize()))
     sent = b"".join(frame.serialize(mask=True) for frame in frames)
     assert read(sent) == ["grün", b"\x00" * 300, Control(PING, b"p"), Control(CLOSE, b"\x03\xe8bye")]

@@ -39,7 +39,9 @@ from warren.envelope import Deliver
 
 
 def read(data: bytes, deflate: bool = False, bits: int = 15) -> list[Frame]:
-    """Return the frames that the library ``websockets`` reads from bytes, with one extension for all of them."""
+    """Return the frames that the library ``websockets`` reads from bytes, with one extension for
+    all of them.
+    """
     stream = StreamReader()
     stream.feed_data(data)
     extensions = [PerMessageDeflate(True, False, bits, 15)] if deflate else []
@@ -102,7 +104,9 @@ def test_compressed_frames_are_read_one_after_another_by_one_extension(payloads)
     assert [bytes(one.data) for one in found] == payloads
 
 
-DELIVER = Deliver("chat:lobby", "19ab-1", 13, "CHAT", b'{"text":"' + b"hello " * 50 + b'"}', 1_764_000_000_123_999)
+DELIVER = Deliver(
+    "chat:lobby", "19ab-1", 13, "CHAT", b'{"text":"' + b"hello " * 50 + b'"}', 1_764_000_000_123_999
+)
 
 
 def test_a_frameset_has_each_variant_once():
@@ -142,14 +146,24 @@ def test_joined_frames_are_read_as_the_messages_that_they_are():
 
 def test_a_variant_is_made_of_what_was_negotiated():
     """Spelling and window."""
-    made = [variant_of(msgpack, window) for window in (PLAIN, FULL_WINDOW, SMALL_WINDOW) for msgpack in (False, True)]
+    made = [
+        variant_of(msgpack, window)
+        for window in (PLAIN, FULL_WINDOW, SMALL_WINDOW)
+        for msgpack in (False, True)
+    ]
     assert made == [JSON, MSGPACK, JSON_DEFLATE, MSGPACK_DEFLATE, JSON_SMALL, MSGPACK_SMALL]
     assert [codec_of(variant) for variant in made] == [codec_json, codec_msgpack] * 3
 
 
-@given(st.lists(st.integers(0, 60).map(lambda word: b"word%d " % word), min_size=50, max_size=2_000).map(b"".join))
+@given(
+    st.lists(st.integers(0, 60).map(lambda word: b"word%d " % word), min_size=50, max_size=2_000).map(
+        b"".join
+    )
+)
 def test_a_small_window_is_legal_for_whoever_asked_for_less_than_the_full_one(payload: bytes):
-    """It reaches back no further than 512 bytes, however large the message is: an inflater with no more than that reads it byte by byte."""
+    """It reaches back no further than 512 bytes, however large the message is: an inflater with no more than
+    that reads it byte by byte.
+    """
     made = frame(payload, TEXT, SMALL_WINDOW)
     assert made[0] == 0xC1
     begin = 2 if made[1] < 126 else 4

@@ -40,14 +40,18 @@ def test_a_client_that_is_not_known_may_send_little():
 
 
 def test_all_that_a_client_sends_before_it_is_known_is_bounded():
-    """Many small messages, and one that never ends, are refused as unauthorized; who is known has no such bound."""
+    """Many small messages, and one that never ends, are refused as unauthorized; who is known has no such
+    bound.
+    """
     for piece in (masked(b"x" * 500), masked(b"", TEXT, fin=False)):
         incoming = LimitedReader(MIB, deflate=False, unknown=FEW)
         incoming.feed(piece * (5_000 // len(piece)), 0.0)
         incoming.check()
         incoming.next(0.0)
         incoming.feed(piece, 0.0)
-        with pytest.raises(WebSocketViolation, match="More than 5000 bytes before the token was checked") as breach:
+        with pytest.raises(
+            WebSocketViolation, match="More than 5000 bytes before the token was checked"
+        ) as breach:
             incoming.next(0.0)
         assert (breach.value.code, breach.value.too_much) == (4001, True)
         incoming.known()
@@ -91,11 +95,15 @@ def test_control_frames_and_empty_parts_are_bounded_by_when_they_came(frame: byt
 
 @pytest.mark.parametrize(("size", "free"), [(1_024, True), (4_096, True), (256, True), (1, False)])
 def test_a_large_message_in_fair_parts_waits_for_nothing_and_one_of_single_bytes_does(size: int, free: bool):
-    """A MiB in parts of 256 bytes and more is taken as it comes; parts of a byte are taken at so many a second."""
+    """A MiB in parts of 256 bytes and more is taken as it comes; parts of a byte are taken at so many a
+    second.
+    """
     incoming, waited, parts = LimitedReader(MIB, deflate=False), 0.0, 0
     count = MIB // size if free else 16_384
     for number in range(count):
-        incoming.feed(masked(b"x" * size, 0 if number else TEXT, fin=number == count - 1, key=bytes(4)), waited)
+        incoming.feed(
+            masked(b"x" * size, 0 if number else TEXT, fin=number == count - 1, key=bytes(4)), waited
+        )
         incoming.next(waited)
         waited += incoming.wait_s
         incoming.wait_s = 0.0
@@ -116,7 +124,9 @@ def test_bombs_of_deflate_are_taken_at_so_many_bytes_a_second():
 
 
 def test_who_keeps_the_loop_busy_waits_for_it():
-    """A message is free for a moment; what it takes beyond that comes out of the allowance: a fifth of a second at once, then a tenth of the time."""
+    """A message is free for a moment; what it takes beyond that comes out of the allowance: a fifth of a
+    second at once, then a tenth of the time.
+    """
     incoming, now, busy = LimitedReader(MIB, deflate=False), 0.0, 0.0
     incoming.worked(FREE_S, now)
     assert incoming.wait_s == 0.0
@@ -125,7 +135,9 @@ def test_who_keeps_the_loop_busy_waits_for_it():
         busy += 0.1
         now += incoming.wait_s
         incoming.wait_s = 0.0
-    assert busy == pytest.approx(WORK_BYTES / WORK_BYTES_OF_A_SECOND + now * WORK_BYTES_PER_S / WORK_BYTES_OF_A_SECOND)
+    assert busy == pytest.approx(
+        WORK_BYTES / WORK_BYTES_OF_A_SECOND + now * WORK_BYTES_PER_S / WORK_BYTES_OF_A_SECOND
+    )
     assert now == pytest.approx(18.0)
 
 

@@ -41,8 +41,12 @@ def test_topic_patterns(pattern: str, key: str, matches: bool) -> None:
 
 @given(PATTERNS, WORDS)
 def test_topic_patterns_agree_with_a_regular_expression(parts: list[str], key: str) -> None:
-    """The matching agrees with the same pattern as a regular expression over words that each end with a dot."""
-    expression = "".join({"*": r"[^.]+\.", "#": r"(?:[^.]+\.)*"}.get(part, re.escape(part) + r"\.") for part in parts)
+    """The matching agrees with the same pattern as a regular expression over words that each end
+    with a dot.
+    """
+    expression = "".join(
+        {"*": r"[^.]+\.", "#": r"(?:[^.]+\.)*"}.get(part, re.escape(part) + r"\.") for part in parts
+    )
     assert topic_matches(".".join(parts), key) == bool(re.fullmatch(expression, key + "." if key else ""))
 
 
@@ -145,7 +149,9 @@ async def test_what_leads_nowhere_says_so() -> None:
 
 
 async def test_a_dead_letter_keeps_its_first_death() -> None:
-    """A dead message arrives with its reason, queue and exchange, without its expiration; a second death does not change that."""
+    """A dead message arrives with its reason, queue and exchange, without its expiration; a second death does
+    not change that.
+    """
     bench = Bench()
     taken: list[Delivery] = []
     bench.broker.consume(bench.topology.notify_dead, taken.append, 5, lambda: None)
@@ -165,7 +171,9 @@ async def test_a_dead_letter_keeps_its_first_death() -> None:
         "room.b",
         Properties(expiration_ms=1, headers={**died, "x-first-death-reason": "rejected"}),
     )
-    bench.broker.consume(bench.topology.notify, lambda delivery: delivery.reject(requeue=False), 5, lambda: None)
+    bench.broker.consume(
+        bench.topology.notify, lambda delivery: delivery.reject(requeue=False), 5, lambda: None
+    )
     await eventually(lambda: len(taken) == 2)
     assert taken[1].properties.headers["x-first-death-reason"] == "rejected"
 

@@ -72,7 +72,9 @@ async def test_a_cut_and_a_cut_again_are_told_once() -> None:
     assert told == [False, True]
 
 
-async def test_a_broker_that_is_back_with_another_topology_stays_away(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_broker_that_is_back_with_another_topology_stays_away(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """When the topology changed while the bus was cut off, it does not come up, and the log says why."""
     broker = MemoryBroker()
     bus = await started(broker)
@@ -87,7 +89,9 @@ async def test_a_broker_that_is_back_with_another_topology_stays_away(caplog: py
 
 
 async def test_nothing_is_left_in_a_broker_after_close() -> None:
-    """After close the exclusive queues are gone, readers have ended, nobody heard of a loss, and a restore does not bring it back."""
+    """After close the exclusive queues are gone, readers have ended, nobody heard of a loss, and a restore
+    does not bring it back.
+    """
     broker = MemoryBroker()
 
     bus = await started(broker, TOPOLOGY)

@@ -1,4 +1,6 @@
-"""MemoryQueue: order, limits and where dead messages go; by examples and by a random walk against a naive model."""
+"""MemoryQueue: order, limits and where dead messages go; by examples and by a random walk against a naive
+model.
+"""
 
 import asyncio
 from typing import Any
@@ -27,7 +29,9 @@ class Bench:
             None,
         )
 
-    def put(self, *bodies: bytes, properties: Properties | None = None, expires_at: float | None = None) -> list[bool]:
+    def put(
+        self, *bodies: bytes, properties: Properties | None = None, expires_at: float | None = None
+    ) -> list[bool]:
         return [
             self.queue.put(Message(body, "ex", "key", properties or Properties(), expires_at=expires_at))
             for body in bodies
@@ -98,7 +102,9 @@ async def test_a_single_active_consumer_has_all_until_it_goes() -> None:
 
 
 async def test_a_full_queue_refuses_or_drops_its_oldest() -> None:
-    """With reject-publish the newest is refused, with drop-head the oldest goes to the dead letters; by count and by bytes."""
+    """With reject-publish the newest is refused, with drop-head the oldest goes to the dead letters; by count
+    and by bytes.
+    """
     refusing = Bench(max_length=2, overflow="reject-publish")
     assert refusing.put(b"a", b"b", b"c") == [True, True, False]
     dropping = Bench(max_length=2, dead_letter_exchange="dead")
@@ -111,7 +117,9 @@ async def test_a_full_queue_refuses_or_drops_its_oldest() -> None:
 
 
 async def test_the_dead_need_an_exchange_and_do_not_go_round() -> None:
-    """Without a dead-letter exchange they are gone; a message that died of its length here before is not sent round again."""
+    """Without a dead-letter exchange they are gone; a message that died of its length here before is not sent
+    round again.
+    """
     silent = Bench(max_length=1)
     silent.put(b"a", b"b")
     assert silent.dead == []
@@ -158,7 +166,9 @@ async def test_a_deleted_queue_is_empty_and_its_consumers_are_dead() -> None:
 
 
 class QueueWalk(RuleBasedStateMachine):
-    """Puts, deliveries, acks, returns and closes in any order, against plain lists: nothing lost, nothing twice, all in order."""
+    """Puts, deliveries, acks, returns and closes in any order, against plain lists: nothing lost, nothing
+    twice, all in order.
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -71,7 +71,9 @@ async def test_the_broker_may_allow_less_than_the_queue() -> None:
 
 
 async def test_a_reader_gets_what_is_there() -> None:
-    """From an offset on, at most so many, over the bounds of segments; from the first that is left where it was dropped; nothing beyond the end."""
+    """From an offset on, at most so many, over the bounds of segments; from the first that is left where it
+    was dropped; nothing beyond the end.
+    """
     made = stream(40, segment_bytes=16)
     fill(made, 17)
     assert offsets(made.after(0, 100)) == list(range(8, 17))
@@ -82,7 +84,9 @@ async def test_a_reader_gets_what_is_there() -> None:
 
 
 async def test_a_reader_begins_at_a_time() -> None:
-    """At the first record of that second or later, and at the next one where there is none; a clock that goes back changes no order."""
+    """At the first record of that second or later, and at the next one where there is none; a clock that goes
+    back changes no order.
+    """
     made = stream(1_000, segment_bytes=12)
     for at_ms in (10_900, 10_950, 12_000, 12_100, 11_000, 15_000, 15_999):
         fill(made, 1, at_ms)

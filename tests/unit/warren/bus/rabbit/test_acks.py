@@ -46,7 +46,9 @@ def told(socket: Socket) -> list[tuple[str, int]]:
 
 
 async def test_a_consumer_may_wait_longer(socket: Socket) -> None:
-    """Acks that may wait longer are told with those that come meanwhile; a quarter of the prefetch goes at once all the same."""
+    """Acks that may wait longer are told with those that come meanwhile; a quarter of the prefetch goes at
+    once all the same.
+    """
     made = Settling(socket, 1)  # type: ignore[arg-type]
     made.begin(16, 10 * ACK_S)
     for tag in range(1, 6):
@@ -89,7 +91,9 @@ async def test_many_acks_wait_no_longer(socket: Socket) -> None:
 
 @pytest.mark.parametrize("prefetch", [1, 2, 4, 7])
 async def test_who_gets_few_at_a_time_waits_for_no_other(socket: Socket, prefetch: int) -> None:
-    """Where the broker hands over few deliveries at a time, an ack goes in the next turn, or nothing more would come."""
+    """Where the broker hands over few deliveries at a time, an ack goes in the next turn, or nothing more
+    would come.
+    """
     settling(socket, prefetch).settle(1, None)
     await asyncio.sleep(0)
     assert told(socket) == [("Ack", 1)]

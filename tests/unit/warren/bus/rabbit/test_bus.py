@@ -1,4 +1,6 @@
-"""RabbitBus: which connection does what, and what it tells. (What a real broker does is in tests/contract and tests/faults.)"""
+"""RabbitBus: which connection does what, and what it tells. (What a real broker does is in tests/contract and
+tests/faults.)
+"""
 
 import asyncio
 import logging
@@ -38,8 +40,12 @@ def names(server: AmqpServer) -> list[str]:
     return sorted(frame.client_properties["connection_name"] for frame in server.of(spec.Connection.StartOk))
 
 
-async def test_publishing_and_consuming_have_connections_of_their_own(server: AmqpServer, bus: RabbitBus) -> None:
-    """Two connections at start, a third one with the first stream that is read; the topology is declared once."""
+async def test_publishing_and_consuming_have_connections_of_their_own(
+    server: AmqpServer, bus: RabbitBus
+) -> None:
+    """Two connections at start, a third one with the first stream that is read; the topology is declared
+    once.
+    """
     await bus.start()
     assert names(server) == ["unit/consume", "unit/publish"]
     reading = asyncio.create_task(bus.tail("log", "first", lambda _: True))
@@ -50,8 +56,12 @@ async def test_publishing_and_consuming_have_connections_of_their_own(server: Am
     assert len(server.declared()) == len(TOPOLOGY.queues())
 
 
-async def test_after_a_reconnect_publishing_does_not_wait_for_the_topology(server: AmqpServer, bus: RabbitBus) -> None:
-    """It is declared again all the same, in the background; where it is another one by then, publishing ends."""
+async def test_after_a_reconnect_publishing_does_not_wait_for_the_topology(
+    server: AmqpServer, bus: RabbitBus
+) -> None:
+    """It is declared again all the same, in the background; where it is another one by then,
+    publishing ends.
+    """
     told: list[bool] = []
     await bus.start()
     bus.watch(told.append)
@@ -62,7 +72,8 @@ async def test_after_a_reconnect_publishing_does_not_wait_for_the_topology(serve
     await eventually(lambda: len(server.declared()) == 2 * len(TOPOLOGY.queues()))
     server.refuse[spec.Queue.Declare] = lambda _: spec.Channel.Close(406, "PRECONDITION_FAILED", 50, 10)
     server.drop()
-    await eventually(lambda: sum(not frame.nowait for frame in server.declared()) >= 3)  # refused at each connect
+    # refused at each connect
+    await eventually(lambda: sum(not frame.nowait for frame in server.declared()) >= 3)
     assert not bus.up
 
 
@@ -87,7 +98,9 @@ async def test_each_log_is_published_to_on_a_channel_of_its_own(server: AmqpServ
 async def test_a_confirm_that_is_owed_has_the_next_publish_go_by_another_channel(
     server: AmqpServer, bus: RabbitBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Though the one that owes it is not done with; and where another channel's confirms stay away too, the next node is taken."""
+    """Though the one that owes it is not done with; and where another channel's confirms stay away too, the
+    next node is taken.
+    """
     monkeypatch.setattr("warren.bus.rabbit.publisher.CONFIRM_S", 0.02)
     monkeypatch.setattr("warren.bus.rabbit.publisher.REPLACE_FIRST_S", 0.0)
     async with AmqpServer() as other:
@@ -121,7 +134,9 @@ async def test_a_node_that_opens_no_channel_is_left_for_the_next(monkeypatch: py
 
 
 async def test_the_last_entry_is_asked_of_another_node(server: AmqpServer) -> None:
-    """On a connection of its own, which is made when it is needed; readers can be sent to the next node, and then the other one is asked."""
+    """On a connection of its own, which is made when it is needed; readers can be sent to the next node, and
+    then the other one is asked.
+    """
     async with AmqpServer() as other:
         bus = RabbitBus([server.url, other.url], TOPOLOGY, name="unit", times=TIMES)
         await bus.start()
@@ -178,7 +193,9 @@ async def test_while_the_other_node_is_away_the_same_one_tells_the_last_entry(
 async def test_a_last_entry_that_nobody_tells_is_none(
     server: AmqpServer, bus: RabbitBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An empty stream says nothing, a node that stands still says nothing, and one that has no such stream refuses."""
+    """An empty stream says nothing, a node that stands still says nothing, and one that has no such stream
+    refuses.
+    """
     monkeypatch.setattr("warren.bus.rabbit.bus.LAST_S", 0.05)
     await bus.start()
     assert await bus.last("log") is None
@@ -195,18 +212,23 @@ def test_an_address_is_needed() -> None:
 
 
 async def test_a_channel_that_is_ended_by_a_publish_is_made_again(server: AmqpServer, bus: RabbitBus) -> None:
-    """When the broker ends the publishing channel the watchers are told, and a new channel on the same connection goes on."""
+    """When the broker ends the publishing channel the watchers are told, and a new channel on the same
+    connection goes on.
+    """
     told: list[bool] = []
     await bus.start()
     bus.watch(told.append)
-    server.on_publish = lambda published: server.answer(published, spec.Channel.Close(404, "no exchange", 60, 40))
+    server.on_publish = lambda published: server.answer(
+        published, spec.Channel.Close(404, "no exchange", 60, 40)
+    )
     with pytest.raises(NotConfirmed):
         await bus.publish("missing", "key", b"x")
     assert told == [False]
     declared = len(server.of(spec.Exchange.Declare))
     await eventually(lambda: told == [False, True])
     assert bus.up
-    assert len(server.of(spec.Exchange.Declare)) == declared + len(TOPOLOGY.exchanges())  # one of them was missing
+    # one of them was missing
+    assert len(server.of(spec.Exchange.Declare)) == declared + len(TOPOLOGY.exchanges())
     server.on_publish = None
     await bus.publish("ex", "key", b"y")
     assert len(names(server)) == 2
@@ -224,8 +246,12 @@ async def test_a_mismatch_ends_start(server: AmqpServer, bus: RabbitBus) -> None
     assert server.connections == made
 
 
-async def test_a_subscription_to_a_queue_of_other_settings_is_refused(server: AmqpServer, bus: RabbitBus) -> None:
-    """To subscribe to a queue that exists with other settings raises TopologyMismatch to the one who asked."""
+async def test_a_subscription_to_a_queue_of_other_settings_is_refused(
+    server: AmqpServer, bus: RabbitBus
+) -> None:
+    """To subscribe to a queue that exists with other settings raises TopologyMismatch to the one
+    who asked.
+    """
     await bus.start()
     server.refuse[spec.Queue.Declare] = lambda _: spec.Channel.Close(406, "PRECONDITION_FAILED", 50, 10)
     with pytest.raises(TopologyMismatch):

@@ -37,10 +37,12 @@ async def publish(channel: RabbitChannel, body: bytes, *, mandatory: bool = Fals
     await channel.publish("ex", "key", body, None, mandatory, persistent=True)
 
 
-# ── publishing ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── publishing ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_confirms_in_any_order_wake_their_own_publish(server: AmqpServer, connection: RabbitConnection) -> None:
+async def test_confirms_in_any_order_wake_their_own_publish(
+    server: AmqpServer, connection: RabbitConnection
+) -> None:
     """An ack, a nack, and an ack of several each end the publishes that they name."""
     channel = await RabbitChannel.opened(connection, confirms=True)
     server.on_publish = lambda _: None
@@ -55,12 +57,18 @@ async def test_confirms_in_any_order_wake_their_own_publish(server: AmqpServer, 
     assert [each.body for each in server.published] == [b"%d" % number for number in range(6)]
 
 
-async def test_a_return_belongs_to_the_publish_that_it_names(server: AmqpServer, connection: RabbitConnection) -> None:
-    """Of several mandatory publishes under way, also with the same message id, the returned one raises Unroutable."""
+async def test_a_return_belongs_to_the_publish_that_it_names(
+    server: AmqpServer, connection: RabbitConnection
+) -> None:
+    """Of several mandatory publishes under way, also with the same message id, the returned one raises
+    Unroutable.
+    """
     channel = await RabbitChannel.opened(connection, confirms=True)
     server.on_publish = lambda _: None
     same = Properties(message_id="same")
-    tasks = [asyncio.create_task(channel.publish("ex", "key", b"x", same, True, persistent=True)) for _ in range(3)]
+    tasks = [
+        asyncio.create_task(channel.publish("ex", "key", b"x", same, True, persistent=True)) for _ in range(3)
+    ]
     await eventually(lambda: len(server.published) == 3)
     server.give_back(server.published[1])
     server.send(1, spec.Basic.Ack(3, multiple=True))
@@ -69,12 +77,16 @@ async def test_a_return_belongs_to_the_publish_that_it_names(server: AmqpServer,
     assert {each.properties.message_id for each in server.published} == {"same"}
 
 
-async def test_a_return_that_names_nothing_known_is_ignored(server: AmqpServer, connection: RabbitConnection) -> None:
+async def test_a_return_that_names_nothing_known_is_ignored(
+    server: AmqpServer, connection: RabbitConnection
+) -> None:
     """A returned message with a foreign app-id, or of a publish that nobody waits for, disturbs nothing."""
     channel = await RabbitChannel.opened(connection, confirms=True)
     await publish(channel, b"x")
     for app_id in ("other", "warren/999"):
-        server.give_back(replace(server.published[0], tag=999, properties=spec.Basic.Properties(app_id=app_id)))
+        server.give_back(
+            replace(server.published[0], tag=999, properties=spec.Basic.Properties(app_id=app_id))
+        )
     await publish(channel, b"x")
 
 
@@ -90,7 +102,9 @@ async def test_a_cancelled_publish_leaves_no_hole(server: AmqpServer, connection
     assert [type(result) for result in results] == [type(None), asyncio.CancelledError, type(None)]
 
 
-async def test_a_confirm_that_stays_away_is_not_waited_for(server: AmqpServer, connection: RabbitConnection) -> None:
+async def test_a_confirm_that_stays_away_is_not_waited_for(
+    server: AmqpServer, connection: RabbitConnection
+) -> None:
     """Its fate is not known; one that comes after that disturbs nothing, and those of others still fit."""
     channel = await RabbitChannel.opened(connection, confirms=True)
     channel.confirm_s = 0.05
@@ -136,11 +150,17 @@ async def test_while_the_broker_holds_publishers_back_a_confirm_is_waited_for(
     await waits
 
 
-async def test_the_end_of_a_channel_ends_its_publishes(server: AmqpServer, connection: RabbitConnection) -> None:
-    """What is not confirmed when the broker closes the channel is NotConfirmed with the broker's reason; later ones are BusUnavailable."""
+async def test_the_end_of_a_channel_ends_its_publishes(
+    server: AmqpServer, connection: RabbitConnection
+) -> None:
+    """What is not confirmed when the broker closes the channel is NotConfirmed with the broker's reason;
+    later ones are BusUnavailable.
+    """
     ends: list[bool] = []
     channel = await RabbitChannel.opened(connection, confirms=True, on_end=lambda: ends.append(True))
-    server.on_publish = lambda published: server.send(1, spec.Channel.Close(404, "NOT_FOUND - no exchange", 60, 40))
+    server.on_publish = lambda published: server.send(
+        1, spec.Channel.Close(404, "NOT_FOUND - no exchange", 60, 40)
+    )
     with pytest.raises(NotConfirmed, match="no exchange"):
         await publish(channel, b"x")
     assert channel.over
@@ -151,8 +171,12 @@ async def test_the_end_of_a_channel_ends_its_publishes(server: AmqpServer, conne
     assert ends == [True]
 
 
-async def test_the_end_of_the_connection_ends_its_publishes(server: AmqpServer, connection: RabbitConnection) -> None:
-    """When the connection breaks each publish under way is NotConfirmed, also those that wait for room to be written."""
+async def test_the_end_of_the_connection_ends_its_publishes(
+    server: AmqpServer, connection: RabbitConnection
+) -> None:
+    """When the connection breaks each publish under way is NotConfirmed, also those that wait for room to be
+    written.
+    """
     channel = await RabbitChannel.opened(connection, confirms=True)
     server.on_publish = lambda _: None
     tasks = [asyncio.create_task(publish(channel, bytes(200_000))) for _ in range(50)]
@@ -182,13 +206,20 @@ async def test_properties_are_those_of_each_publish(server: AmqpServer, connecti
     """The kept encoding of the last properties is never used for others, nor for another delivery mode."""
     channel = await RabbitChannel.opened(connection, confirms=True)
     one, two = Properties(type="one"), Properties(type="two")
-    for properties, persistent in ((one, True), (one, False), (two, False), (one, False), (None, True), (one, True)):
+    for properties, persistent in (
+        (one, True),
+        (one, False),
+        (two, False),
+        (one, False),
+        (None, True),
+        (one, True),
+    ):
         await channel.publish("ex", "key", b"", properties, False, persistent)
     seen = [(each.properties.message_type, each.properties.delivery_mode) for each in server.published]
     assert seen == [("one", 2), ("one", 1), ("two", 1), ("one", 1), (None, 2), ("one", 2)]
 
 
-# ── consuming ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── consuming ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def consuming(
@@ -225,8 +256,12 @@ async def test_acks_of_one_turn_are_told_at_once(server: AmqpServer, connection:
     await eventually(lambda: settled(server)[1:] == [("ack", 5, True)])
 
 
-async def test_an_ack_never_covers_what_is_not_settled(server: AmqpServer, connection: RabbitConnection) -> None:
-    """Acks behind a delivery that is still held are told one by one; when that is acked, one frame covers the rest."""
+async def test_an_ack_never_covers_what_is_not_settled(
+    server: AmqpServer, connection: RabbitConnection
+) -> None:
+    """Acks behind a delivery that is still held are told one by one; when that is acked, one frame covers the
+    rest.
+    """
     _, taken = await consuming(server, connection, 5)
     taken[1].ack()
     taken[3].ack()
@@ -277,7 +312,9 @@ async def test_acks_that_were_given_are_told_before_the_channel_goes(
 async def test_no_ack_comes_behind_the_end_that_a_cancelled_call_brings(
     server: AmqpServer, connection: RabbitConnection, progress: int
 ) -> None:
-    """A reader that is given up while the broker has not answered it yet has acks in hand: they go before the channel does, or not at all."""
+    """A reader that is given up while the broker has not answered it yet has acks in hand: they go before the
+    channel does, or not at all.
+    """
     server.refuse[spec.Basic.Consume] = lambda _: None
     channel = await RabbitChannel.opened(connection)
     taken: list[Delivery] = []
@@ -304,7 +341,9 @@ async def test_no_ack_comes_behind_the_end_that_a_cancelled_call_brings(
 async def test_what_comes_after_a_consumer_was_given_up_does_not_stop_the_connection(
     server: AmqpServer, connection: RabbitConnection
 ) -> None:
-    """The broker goes on with deliveries until it has read that the channel ends: however many, the others are served."""
+    """The broker goes on with deliveries until it has read that the channel ends: however many, the others
+    are served.
+    """
     server.refuse[spec.Basic.Consume] = server.refuse[spec.Channel.Close] = lambda _: None
     channel = await RabbitChannel.opened(connection)
     consuming = asyncio.create_task(channel.consume("q", lambda _: None, prefetch=256))
@@ -370,8 +409,12 @@ async def test_nothing_is_published_behind_the_end(server: AmqpServer, connectio
     await leaving
 
 
-async def test_on_start_comes_before_the_first_delivery(server: AmqpServer, connection: RabbitConnection) -> None:
-    """``on_start`` is called once, before any delivery, also where one arrives together with the answer to consume."""
+async def test_on_start_comes_before_the_first_delivery(
+    server: AmqpServer, connection: RabbitConnection
+) -> None:
+    """``on_start`` is called once, before any delivery, also where one arrives together with the answer to
+    consume.
+    """
     moments: list[str] = []
     channel = await RabbitChannel.opened(connection)
 
@@ -420,7 +463,10 @@ async def test_long_deliveries_do_not_keep_the_loop(
     four = b"".join(
         pamqp.frame.marshal(frame, channel.number)
         for tag in range(1, 5)
-        for frame in (spec.Basic.Deliver("c", tag, False, "ex", "key"), ContentHeader(0, 0, spec.Basic.Properties()))
+        for frame in (
+            spec.Basic.Deliver("c", tag, False, "ex", "key"),
+            ContentHeader(0, 0, spec.Basic.Properties()),
+        )
     )
     for long_s, told in ((1e9, ["delivery"] * 4 + ["turn"] * 4), (0.0, ["delivery", "turn"] * 4)):
         monkeypatch.setattr("warren.bus.rabbit.channel.LONG_S", long_s)
@@ -438,7 +484,12 @@ async def test_a_delivery_tells_where_it_comes_from(server: AmqpServer, connecti
     server.deliver(channel.number, 1, b"", message_type="T", headers={"h": 1})
     await eventually(lambda: taken)
     delivery = taken[0]
-    assert (delivery.exchange, delivery.routing_key, delivery.redelivered, delivery.body) == ("ex", "key", False, b"")
+    assert (delivery.exchange, delivery.routing_key, delivery.redelivered, delivery.body) == (
+        "ex",
+        "key",
+        False,
+        b"",
+    )
     assert delivery.properties == Properties(type="T", headers={"h": 1})
     assert delivery.properties is delivery.properties
 
@@ -452,14 +503,16 @@ async def test_a_cancel_by_the_broker_is_told(server: AmqpServer, connection: Ra
     await eventually(lambda: told == [True])
 
 
-# ── calls ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── calls ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("turns", range(8))
 async def test_a_channel_whose_opener_is_cancelled_is_left_in_order(
     server: AmqpServer, connection: RabbitConnection, progress: int
 ) -> None:
-    """Whenever the cancellation comes, no channel is closed that was not opened, and its number can be used again."""
+    """Whenever the cancellation comes, no channel is closed that was not opened, and its number can be used
+    again.
+    """
     opening = asyncio.create_task(RabbitChannel.opened(connection))
     for _ in range(progress):
         await asyncio.sleep(0)
@@ -491,14 +544,18 @@ async def closed(connection: RabbitConnection) -> RabbitConnection:
 
 
 async def test_a_cancellation_that_nobody_asked_for_is_an_end() -> None:
-    """A CancelledError without a cancelled task, as aiormq raises it when a connection ends, becomes BusUnavailable."""
+    """A CancelledError without a cancelled task, as aiormq raises it when a connection ends, becomes
+    BusUnavailable.
+    """
     with pytest.raises(BusUnavailable, match="looking: the connection ended"), broker_call("looking"):
         raise asyncio.CancelledError
 
 
 @pytest.mark.parametrize("way", ["kept", "replaced", "swallowed"])
 async def test_a_cancellation_that_was_asked_for_is_never_lost(way: str) -> None:
-    """A real cancellation goes on, whether aiormq passes it, raises something else in its place, or swallows it."""
+    """A real cancellation goes on, whether aiormq passes it, raises something else in its place, or swallows
+    it.
+    """
 
     async def call() -> None:
         with broker_call("waiting"):
@@ -519,7 +576,9 @@ async def test_a_cancellation_that_was_asked_for_is_never_lost(way: str) -> None
 
 
 async def test_a_task_that_was_cancelled_before_can_still_clean_up() -> None:
-    """In a task that was cancelled earlier, an end of the connection is BusUnavailable and no second cancellation."""
+    """In a task that was cancelled earlier, an end of the connection is BusUnavailable and no second
+    cancellation.
+    """
 
     async def work() -> str:
         try:

@@ -1,4 +1,6 @@
-"""Refusals: what an operator is told to do, by the error (the brokers' own words are tried in ``tests/integration/test_refused.py``)."""
+"""Refusals: what an operator is told to do, by the error (the brokers' own words are tried in
+``tests/integration/test_refused.py``).
+"""
 
 import ssl
 
@@ -52,14 +54,22 @@ def tls(reason: str | None, text: str) -> ssl.SSLError:
             TLS,
             "(unable to get local issuer certificate): name its CA by",
         ),
-        (tls("WRONG_VERSION_NUMBER", "[SSL: WRONG_VERSION_NUMBER] wrong"), TLS, "no TLS is spoken on this port"),
+        (
+            tls("WRONG_VERSION_NUMBER", "[SSL: WRONG_VERSION_NUMBER] wrong"),
+            TLS,
+            "no TLS is spoken on this port",
+        ),
         (
             tls("TLSV13_ALERT_CERTIFICATE_REQUIRED", "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED]"),
             TLS,
             "WARREN_AMQP_CERT_FILE",
         ),
         (tls("TLSV1_ALERT_UNKNOWN_CA", "[SSL: TLSV1_ALERT_UNKNOWN_CA]"), TLS, "refuses our certificate"),
-        (tls("KEY_VALUES_MISMATCH", "[X509: KEY_VALUES_MISMATCH]"), TLS, "of /ca.pem, /c.pem one holds no certificate"),
+        (
+            tls("KEY_VALUES_MISMATCH", "[X509: KEY_VALUES_MISMATCH]"),
+            TLS,
+            "of /ca.pem, /c.pem one holds no certificate",
+        ),
         (FileNotFoundError(2, "No such file or directory"), TLS, "of /ca.pem, /c.pem one can't be read here"),
     ],
 )

@@ -1,4 +1,6 @@
-"""RabbitConnection's socket: frames are cut out of whatever pieces come, and go to their channel or to aiormq."""
+"""RabbitConnection's socket: frames are cut out of whatever pieces come, and go to their channel or to
+aiormq.
+"""
 
 import asyncio
 import re
@@ -76,7 +78,9 @@ HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 
 @pytest.mark.parametrize("piece", [1, 3, 7, 8, 9, 20, 1_000])
 async def test_frames_come_in_any_pieces(socket: Socket, passed: Passed, piece: int) -> None:
-    """However the bytes are cut, each frame is offered once and whole, and what is not taken goes on as it came."""
+    """However the bytes are cut, each frame is offered once and whole, and what is not taken goes on as it
+    came.
+    """
     channel = socket.takers[1] = Channel()
     stream = OPEN + HEADER + BODY + OTHER + OPEN + BODY
     for at in range(0, len(stream), piece):
@@ -118,7 +122,9 @@ HUGE = b"\x03\x00\x01\x7f\xff\xff\xff"
         (b"\x01\x00\x02\x00\x00\x00\x02\x00\x14\xce", "a frame of type 1 can't be decoded: "),
     ],
 )
-async def test_what_is_no_frame_ends_the_connection(socket: Socket, passed: Passed, stream: bytes, why: str) -> None:
+async def test_what_is_no_frame_ends_the_connection(
+    socket: Socket, passed: Passed, stream: bytes, why: str
+) -> None:
     """It is offered to nobody, the reason is told in words, and what comes after it is not kept."""
     channel = socket.takers[1] = Channel()
     socket.transport = transport = Transport()
@@ -210,7 +216,8 @@ async def test_a_malformed_frame_is_one_line_and_another_connection(
     told: list[bool] = []
     bus.watch(told.append)
     before = server.connections
-    server.raw(b"\x01\x00\x01\x00\x00\x00\x05\x00\x3c\x00\x3c\xff\xce")  # a basic.deliver that ends in its first field
+    # a basic.deliver that ends in its first field
+    server.raw(b"\x01\x00\x01\x00\x00\x00\x05\x00\x3c\x00\x3c\xff\xce")
     await eventually(lambda: server.connections == before + 1)
     await eventually(lambda: told[-1:] == [True])
     lines = [record.getMessage() for record in caplog.records if "is gone" in record.getMessage()]
@@ -233,7 +240,9 @@ async def test_a_rest_leaves_the_loop_its_turn_and_loses_nothing(socket: Socket)
 
 @pytest.mark.parametrize("end", ["eof_received", "connection_lost"])
 async def test_the_end_waits_for_no_rest(socket: Socket, passed: Passed, end: str) -> None:
-    """What had come before the socket's end is given out before it: aiormq may be told there why, and takes nothing after it."""
+    """What had come before the socket's end is given out before it: aiormq may be told there why, and takes
+    nothing after it.
+    """
     channel = socket.takers[1] = Channel(socket)
     faults: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
@@ -258,7 +267,9 @@ async def test_aiormq_sees_that_the_broker_lives(socket: Socket, passed: Passed)
 
 
 async def test_deliveries_alone_keep_a_connection(server: AmqpServer) -> None:
-    """A broker that sends nothing but deliveries for longer than its heartbeats would allow is not given up."""
+    """A broker that sends nothing but deliveries for longer than its heartbeats would allow is
+    not given up.
+    """
     server.heartbeat = 1
     connection = RabbitConnection(server.url + "?heartbeat=1")
     await connection.connect()

@@ -15,7 +15,11 @@ from warren.bus.rabbit.frames import (
 
 SHORT = st.text(st.characters(codec="ascii", exclude_categories=("Cc",)), min_size=1, max_size=60)
 VALUES = st.one_of(
-    st.text(max_size=20), st.integers(-(2**40), 2**40), st.booleans(), st.floats(allow_nan=False, width=32), st.none()
+    st.text(max_size=20),
+    st.integers(-(2**40), 2**40),
+    st.booleans(),
+    st.floats(allow_nan=False, width=32),
+    st.none(),
 )
 PROPERTIES = st.builds(
     Properties,
@@ -45,7 +49,9 @@ LONG = 2**40 + 7  # pamqp writes it with eight bytes, as RabbitMQ does every off
 
 def header_of(**properties: Any) -> bytes:
     """A content header's payload."""
-    return pamqp.frame.marshal(ContentHeader(body_size=5, properties=spec.Basic.Properties(**properties)), 1)[7:-1]
+    return pamqp.frame.marshal(ContentHeader(body_size=5, properties=spec.Basic.Properties(**properties)), 1)[
+        7:-1
+    ]
 
 
 @pytest.mark.parametrize("offset", [0, 1, 255, 2**31, LONG, 2**63 - 1])
@@ -77,8 +83,12 @@ def test_what_is_no_record_has_no_offset(properties: dict[str, Any]) -> None:
     assert stream_offset(header_of(**properties)) is None
 
 
-@pytest.mark.parametrize("before", [{}, {"content_type": "application/vnd.warren"}, {"content_type": ""}], ids=str)
-def test_the_offset_of_a_record_is_read_in_place(before: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "before", [{}, {"content_type": "application/vnd.warren"}, {"content_type": ""}], ids=str
+)
+def test_the_offset_of_a_record_is_read_in_place(
+    before: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also behind a content type, which all that stands in a log has."""
     monkeypatch.setattr("warren.bus.rabbit.frames.decode_header", None)
     assert stream_offset(header_of(headers={"x-stream-offset": LONG}, **before)) == LONG

@@ -10,7 +10,11 @@ from warren.bus.rabbit.outgoing import Outgoing
 
 QOS, CLOSE, CLOSE_OK = (
     ChannelFrame.marshall(7, [frame])
-    for frame in (spec.Basic.Qos(prefetch_count=1), spec.Channel.Close(504, "x", 0, 0), spec.Channel.CloseOk())
+    for frame in (
+        spec.Basic.Qos(prefetch_count=1),
+        spec.Channel.Close(504, "x", 0, 0),
+        spec.Channel.CloseOk(),
+    )
 )
 
 

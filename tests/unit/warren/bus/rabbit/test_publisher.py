@@ -82,8 +82,8 @@ async def ground(server: AmqpServer) -> AsyncIterator[Ground]:
 
 
 async def test_after_a_refusal_another_channel_publishes(ground: Ground, server: AmqpServer) -> None:
-    """A channel that refuses may have lost sight of a queue's leader: the next publish goes by a fresh one, what was under way ends on
-    the former, and nobody hears of an end.
+    """A channel that refuses may have lost sight of a queue's leader: the next publish goes by a fresh one,
+    what was under way ends on the former, and nobody hears of an end.
     """
     held: list[Published] = []
     server.on_publish = held.append
@@ -133,7 +133,9 @@ async def test_other_channels_may_miss_queues(server: AmqpServer) -> None:
 async def test_a_slow_broker_is_given_longer(
     ground: Ground, server: AmqpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where nothing was confirmed in time the next confirm may take twice as long, up to a limit: somebody gets one."""
+    """Where nothing was confirmed in time the next confirm may take twice as long, up to a limit: somebody
+    gets one.
+    """
     monkeypatch.setattr("warren.bus.rabbit.publisher.LONGEST_CONFIRM_S", 3 * CONFIRM_S)
     publisher, given = ground.publisher, []
     for confirmed in (False, False, False, True):
@@ -174,7 +176,9 @@ async def test_refusals_do_not_make_channel_after_channel(ground: Ground, server
 
 async def test_an_end_by_the_broker_is_told(ground: Ground, server: AmqpServer) -> None:
     """Then nothing is published until it is opened again."""
-    server.on_publish = lambda published: server.answer(published, spec.Channel.Close(404, "no exchange", 60, 40))
+    server.on_publish = lambda published: server.answer(
+        published, spec.Channel.Close(404, "no exchange", 60, 40)
+    )
     with pytest.raises(NotConfirmed):
         await ground.publish()
     assert (ground.ended, ground.publisher.channel) == (1, None)

@@ -81,7 +81,9 @@ async def test_it_asks_for_its_place(
 
 
 async def test_it_ends_when_its_reader_has_enough(server: AmqpServer, connection: RabbitConnection) -> None:
-    """What comes behind that is not handed over; the acks go before the channel does, and the channel is closed."""
+    """What comes behind that is not handed over; the acks go before the channel does, and the channel is
+    closed.
+    """
     reading = Reading(server, connection)
     await reading.begun()
     for offset, body in enumerate((b"a", b"b", b"end", b"behind")):
@@ -89,12 +91,16 @@ async def test_it_ends_when_its_reader_has_enough(server: AmqpServer, connection
     await reading.task
     assert [record.body for record in reading.seen] == [b"a", b"b", b"end"]
     await eventually(lambda: server.of(spec.Channel.Close))
-    kinds = [type(frame) for _, frame in server.frames if isinstance(frame, spec.Basic.Ack | spec.Channel.Close)]
+    kinds = [
+        type(frame) for _, frame in server.frames if isinstance(frame, spec.Basic.Ack | spec.Channel.Close)
+    ]
     assert kinds[-1] is spec.Channel.Close
     assert server.of(spec.Basic.Ack)[-1].delivery_tag == 3
 
 
-async def test_acks_are_told_by_quarters_of_the_prefetch(server: AmqpServer, connection: RabbitConnection) -> None:
+async def test_acks_are_told_by_quarters_of_the_prefetch(
+    server: AmqpServer, connection: RabbitConnection
+) -> None:
     """One frame for two records of eight, at once: the broker never waits for what would come later."""
     reading = Reading(server, connection)
     await reading.begun()
@@ -144,7 +150,9 @@ async def test_a_connection_that_ends_before_the_channel_is_open_ends_it(
     with pytest.raises(BusUnavailable):
         await reading.task
     futures = [each for each in gc.get_objects() if isinstance(each, asyncio.Future)]
-    assert [each for each in futures if each.done() and each._log_traceback and "log" in str(each._exception)] == []
+    assert [
+        each for each in futures if each.done() and each._log_traceback and "log" in str(each._exception)
+    ] == []
 
 
 async def test_it_says_when_it_is_served(server: AmqpServer, connection: RabbitConnection) -> None:

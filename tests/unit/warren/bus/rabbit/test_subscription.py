@@ -69,7 +69,9 @@ def consumed(bench: Bench) -> list[str]:
 
 
 async def test_an_exclusive_queue_is_declared_bound_and_consumed(bench: Bench) -> None:
-    """Beginning declares the queue as exclusive and auto-delete, binds its door by each of its keys, and consumes it with its prefetch."""
+    """Beginning declares the queue as exclusive and auto-delete, binds its door by each of its keys, and
+    consumes it with its prefetch.
+    """
     await bench.subscription.begin()
     await bench.subscription.begin()  # it is so already
     queue = "warren.gateway.g.1"
@@ -78,9 +80,16 @@ async def test_an_exclusive_queue_is_declared_bound_and_consumed(bench: Bench) -
         (queue, True, True, False)
     ]
     (door,) = bench.server.of(spec.Exchange.Declare)
-    assert (door.exchange, door.exchange_type, door.auto_delete, door.durable) == (queue, "fanout", True, False)
+    assert (door.exchange, door.exchange_type, door.auto_delete, door.durable) == (
+        queue,
+        "fanout",
+        True,
+        False,
+    )
     assert [(frame.exchange, frame.queue) for frame in bench.server.of(spec.Queue.Bind)] == [(queue, queue)]
-    keys = [(frame.source, frame.destination, frame.routing_key) for frame in bench.server.of(spec.Exchange.Bind)]
+    keys = [
+        (frame.source, frame.destination, frame.routing_key) for frame in bench.server.of(spec.Exchange.Bind)
+    ]
     assert keys == [("warren.egress", queue, "g"), ("warren.egress", queue, "all")]
     assert bench.server.of(spec.Basic.Qos)[0].prefetch_count == 5
     assert consumed(bench) == [queue]
@@ -108,12 +117,28 @@ async def test_a_durable_queue_gets_the_bindings_of_the_topology() -> None:
             raise AssertionError(f"{queue} is durable")
 
         subscription = RabbitSubscription(
-            link, topology, TIMES, Random(1), lambda: source, lambda _: None, 1, None, None, lambda _: None, retire
+            link,
+            topology,
+            TIMES,
+            Random(1),
+            lambda: source,
+            lambda _: None,
+            1,
+            None,
+            None,
+            lambda _: None,
+            retire,
         )
         await subscription.begin()
         declared = server.of(spec.Queue.Declare)[0]
-        assert (declared.durable, declared.exclusive, declared.arguments["x-queue-type"]) == (True, False, "quorum")
-        assert [(frame.exchange, frame.routing_key) for frame in server.of(spec.Queue.Bind)] == [(topology.notify, "#")]
+        assert (declared.durable, declared.exclusive, declared.arguments["x-queue-type"]) == (
+            True,
+            False,
+            "quorum",
+        )
+        assert [(frame.exchange, frame.routing_key) for frame in server.of(spec.Queue.Bind)] == [
+            (topology.notify, "#")
+        ]
         await subscription.close()
         await link.close()
 
@@ -158,7 +183,9 @@ async def test_a_consumer_that_the_broker_cancels_is_made_again(bench: Bench) ->
 
 
 async def test_a_failing_begin_is_tried_again_with_pauses(bench: Bench) -> None:
-    """As long as the broker refuses the consumer it is tried again; nobody is told of a start or a loss meanwhile."""
+    """As long as the broker refuses the consumer it is tried again; nobody is told of a start or a loss
+    meanwhile.
+    """
     bench.server.refuse[spec.Basic.Consume] = lambda _: NOT_FOUND
     with pytest.raises(BusUnavailable):
         await bench.subscription.begin()
@@ -171,7 +198,9 @@ async def test_a_failing_begin_is_tried_again_with_pauses(bench: Bench) -> None:
     assert bench.moments == ["start"]
 
 
-async def test_a_queue_of_other_settings_is_tried_again(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_queue_of_other_settings_is_tried_again(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
     """A queue that exists with other settings is a line in the log at each try."""
     bench.server.refuse[spec.Queue.Declare] = lambda _: spec.Channel.Close(
         406, "PRECONDITION_FAILED - inequivalent", 50, 10
@@ -183,7 +212,9 @@ async def test_a_queue_of_other_settings_is_tried_again(bench: Bench, caplog: py
 
 
 async def test_a_lost_connection_is_told_and_waits_for_the_next(bench: Bench) -> None:
-    """When the connection breaks the owner is told once; the next begin (the bus's) consumes on the new connection."""
+    """When the connection breaks the owner is told once; the next begin (the bus's) consumes on the new
+    connection.
+    """
     await bench.subscription.begin()
     before = bench.link.connection
     bench.server.drop()

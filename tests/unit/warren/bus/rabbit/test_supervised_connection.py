@@ -77,7 +77,9 @@ async def make(owner: Owner) -> AsyncIterator[Callable[..., SupervisedConnection
 
 
 def test_pauses_double_up_to_the_longest_with_jitter() -> None:
-    """The pause after n failures lies between half of and the whole doubled time, and never over the longest."""
+    """The pause after n failures lies between half of and the whole doubled time, and never over
+    the longest.
+    """
     times, random = LinkTimes(first_pause_s=0.1, longest_pause_s=5.0), Random(7)
     for failures in range(1, 200):
         full = min(5.0, 0.1 * 2 ** (failures - 1))
@@ -95,7 +97,9 @@ def test_an_address_is_shown_without_credentials() -> None:
 async def test_the_connection_says_who_it_is(
     server: AmqpServer, owner: Owner, make: Callable[..., SupervisedConnection]
 ) -> None:
-    """The broker is told a name for its list of connections, and the heartbeat that was set (unless the URL has one)."""
+    """The broker is told a name for its list of connections, and the heartbeat that was set (unless the URL
+    has one).
+    """
     link = make(server.url)
     await link.attempted()
     assert link.connection is not None
@@ -120,9 +124,14 @@ async def test_a_lost_connection_is_made_again(
 
 
 async def test_a_fault_of_ours_makes_the_connection_anew(
-    server: AmqpServer, owner: Owner, make: Callable[..., SupervisedConnection], caplog: pytest.LogCaptureFixture
+    server: AmqpServer,
+    owner: Owner,
+    make: Callable[..., SupervisedConnection],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """An exception that nobody foresaw ends one connection, with its traceback in the log, and not the link."""
+    """An exception that nobody foresaw ends one connection, with its traceback in the log, and
+    not the link.
+    """
     owner.error = ZeroDivisionError()
     make(server.url)
     await eventually(lambda: server.connections >= 2)
@@ -205,7 +214,10 @@ async def test_who_waits_for_the_first_attempt_hears_of_the_end(
 
 
 async def test_an_owner_that_is_not_ready_gets_another_connection(
-    server: AmqpServer, owner: Owner, make: Callable[..., SupervisedConnection], caplog: pytest.LogCaptureFixture
+    server: AmqpServer,
+    owner: Owner,
+    make: Callable[..., SupervisedConnection],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """When the owner can't use a connection it is closed and another one is made, with a line in the log."""
     owner.error = BusUnavailable("not today")
@@ -218,7 +230,10 @@ async def test_an_owner_that_is_not_ready_gets_another_connection(
 
 
 async def test_a_mismatch_is_told_and_tried_again(
-    server: AmqpServer, owner: Owner, make: Callable[..., SupervisedConnection], caplog: pytest.LogCaptureFixture
+    server: AmqpServer,
+    owner: Owner,
+    make: Callable[..., SupervisedConnection],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A topology made with other settings is an error in the log, and told to the owner each time."""
     owner.error = TopologyMismatch("other shards")
@@ -230,7 +245,10 @@ async def test_a_mismatch_is_told_and_tried_again(
 
 
 async def test_blocked_is_seen_and_logged(
-    server: AmqpServer, owner: Owner, make: Callable[..., SupervisedConnection], caplog: pytest.LogCaptureFixture
+    server: AmqpServer,
+    owner: Owner,
+    make: Callable[..., SupervisedConnection],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """connection.blocked and connection.unblocked are shown at once and logged once each."""
     link = make(server.url)
@@ -246,8 +264,12 @@ async def test_blocked_is_seen_and_logged(
     assert owner.blocked[:2] == [True, False]
 
 
-async def test_close_says_goodbye(server: AmqpServer, owner: Owner, make: Callable[..., SupervisedConnection]) -> None:
-    """Closing sends connection.close and makes no other connection; a link that was never started closes too."""
+async def test_close_says_goodbye(
+    server: AmqpServer, owner: Owner, make: Callable[..., SupervisedConnection]
+) -> None:
+    """Closing sends connection.close and makes no other connection; a link that was never started
+    closes too.
+    """
     link = make(server.url)
     await eventually(lambda: owner.moments == ["up"])
     await link.close()

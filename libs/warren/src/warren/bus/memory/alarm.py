@@ -1,6 +1,8 @@
-"""MemoryAlarm: what one bus publishes waits while a memory broker has an alarm, and goes on in its order afterwards.
+"""MemoryAlarm: what one bus publishes waits while a memory broker has an alarm, and goes on in its order
+afterwards.
 
-A real broker reads nothing more from a connection that publishes then; so nothing is refused, and nothing arrives. MemoryBus has one.
+A real broker reads nothing more from a connection that publishes then; so nothing is refused, and nothing
+arrives. MemoryBus has one.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ class MemoryAlarm:
         self._held: deque[asyncio.Future[None]] = deque()
 
     async def passed(self) -> None:
-        """Return when there is no alarm and all that came before have passed. Raises what ``fail`` is given."""
+        """Return when there is no alarm and all that came before have passed. Raises what
+        ``fail`` is given.
+        """
         if not self.on and not self._held:
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()

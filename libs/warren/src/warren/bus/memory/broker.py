@@ -1,7 +1,9 @@
-"""MemoryBroker: exchanges, bindings, queues and streams inside one process, shared by the MemoryBuses of several services.
+"""MemoryBroker: exchanges, bindings, queues and streams inside one process, shared by the MemoryBuses of
+several services.
 
-It is the broker's side: it routes, refuses and deletes, synchronously, and has no task. It also offers what can go wrong (``cut``,
-``restore``, ``delete``) to tests. It never keeps anything on disk. ``bus.py`` calls it.
+It is the broker's side: it routes, refuses and deletes, synchronously, and has no task. It also offers what
+can go wrong (``cut``, ``restore``, ``delete``) to tests. It never keeps anything on disk. ``bus.py`` calls
+it.
 """
 
 from __future__ import annotations
@@ -34,12 +36,15 @@ class Attached(Protocol):
 
 
 def topic_matches(pattern: str, key: str) -> bool:
-    """Say whether a topic binding's pattern (``*`` one word, ``#`` any number of words) matches a routing key."""
+    """Say whether a topic binding's pattern (``*`` one word, ``#`` any number of words) matches a routing
+    key.
+    """
     return _words_match(pattern.split("."), key.split(".") if key else [])
 
 
 def _words_match(pattern: list[str], words: list[str]) -> bool:
-    # reachable[i]: the pattern so far can have eaten the first i words. Linear in both, however many # there are.
+    # reachable[i]: the pattern so far can have eaten the first i words. Linear in both, however many # there
+    # are.
     reachable = [True] + [False] * len(words)
     for part in pattern:
         if part == "#":
@@ -62,8 +67,8 @@ class MemoryBroker:
         stream_bytes: int = 64 * 1024 * 1024,
         clock: Clock | None = None,
     ) -> None:
-        """``queue_bytes`` bounds each queue that has no limit of its own, ``stream_bytes`` every stream, since all of it is in memory here; ``clock``
-        dates streams' records.
+        """``queue_bytes`` bounds each queue that has no limit of its own, ``stream_bytes`` every stream,
+        since all of it is in memory here; ``clock`` dates streams' records.
         """
         self._clock = clock or SystemClock()
         self._queue_bytes = queue_bytes
@@ -73,7 +78,7 @@ class MemoryBroker:
         self._queues: dict[str, MemoryQueue | MemoryStream] = {}
         self._cut: set[Attached] = set()
 
-    # ── what tests do to it ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what tests do to it ─────────────────────────────────────────────────────────────────────────────────
 
     def cut(self, bus: Attached) -> None:
         """Break a bus's connection and refuse it until ``restore``."""
@@ -89,7 +94,7 @@ class MemoryBroker:
         """Say whether a bus is cut off."""
         return bus in self._cut
 
-    # ── declaring ────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── declaring ───────────────────────────────────────────────────────────────────────────────────────────
 
     def declare(self, topology: Topology) -> None:
         """Declare a whole topology. Raises TopologyMismatch where something exists with other arguments."""
@@ -149,12 +154,14 @@ class MemoryBroker:
     def forget(self, owner: object) -> None:
         """Delete the exclusive queues of a bus whose connection is gone."""
         gone = [
-            queue.name for queue in self._queues.values() if isinstance(queue, MemoryQueue) and queue.owner is owner
+            queue.name
+            for queue in self._queues.values()
+            if isinstance(queue, MemoryQueue) and queue.owner is owner
         ]
         for name in gone:
             self.delete(name)
 
-    # ── publishing and consuming ─────────────────────────────────────────────────────────────────────────────────────────
+    # ── publishing and consuming ────────────────────────────────────────────────────────────────────────────
 
     def publish(self, exchange: str, key: str, body: bytes, properties: Properties) -> Outcome:
         """Route a message to its queues at once."""
@@ -185,7 +192,9 @@ class MemoryBroker:
         return stream if isinstance(stream, MemoryStream) else None
 
     def depth(self, name: str) -> int | None:
-        """Return how many messages are ready in a queue (or held by a stream); None where there is none of that name."""
+        """Return how many messages are ready in a queue (or held by a stream); None where there is none of
+        that name.
+        """
         queue = self._queues.get(name)
         return None if queue is None else len(queue)
 
@@ -200,7 +209,11 @@ class MemoryBroker:
         kind = self._exchanges[exchange].type
         names: dict[str, None] = {}  # a queue that several bindings match gets one copy
         for binding in self._bindings[exchange]:
-            if kind == "fanout" or binding.key == key or (kind == "topic" and topic_matches(binding.key, key)):
+            if (
+                kind == "fanout"
+                or binding.key == key
+                or (kind == "topic" and topic_matches(binding.key, key))
+            ):
                 names[binding.queue] = None
         return [self._queues[name] for name in names]
 

@@ -1,8 +1,8 @@
 """MemoryBus: the Bus contract inside one process, for embedded mode and for tests that need no broker.
 
-It keeps what ``warren.bus`` promises, with a MemoryBroker in the place of RabbitMQ: a confirm comes in a later turn of the loop, a
-delivery too, and a cut (``MemoryBroker.cut``) does all that a lost connection does. It never talks to another process. Composition
-roots and tests build it; nobody else tells it from RabbitBus.
+It keeps what ``warren.bus`` promises, with a MemoryBroker in the place of RabbitMQ: a confirm comes in a
+later turn of the loop, a delivery too, and a cut (``MemoryBroker.cut``) does all that a lost connection does.
+It never talks to another process. Composition roots and tests build it; nobody else tells it from RabbitBus.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ class MemorySubscription:
         source = self._source()
         self.queue = source.queue.name
         self._bus.declare(source)
-        self._consumer = self._bus.broker.consume(self.queue, self._on_delivery, self._prefetch, self._cancelled)
+        self._consumer = self._bus.broker.consume(
+            self.queue, self._on_delivery, self._prefetch, self._cancelled
+        )
         self._on_start()
 
     def lose(self) -> None:
@@ -90,7 +92,8 @@ class MemorySubscription:
             return False
         consumer.close()
         if consumer.queue.owner is not None and not consumer.queue.consumers:
-            self._bus.broker.delete(self.queue)  # exclusive queues delete themselves after their last consumer
+            # exclusive queues delete themselves after their last consumer
+            self._bus.broker.delete(self.queue)
         return True
 
     def _cancelled(self) -> None:
@@ -159,7 +162,9 @@ class MemoryBus:
         self._blocked_listeners.append(listener)
 
     def alarm(self, on: bool) -> None:
-        """Have the broker hold back what is published here, as in a memory or disk alarm; or take it again."""
+        """Have the broker hold back what is published here, as in a memory or disk alarm; or take
+        it again.
+        """
         before = self.blocked
         self._alarm.set(on)
         self._tell_blocked(before)
@@ -179,7 +184,8 @@ class MemoryBus:
             raise BusUnavailable("the memory broker is away")
         await self._alarm.passed()
         outcome = self.broker.publish(exchange, key, body, properties or _NO_PROPERTIES)
-        # The confirm comes in a later turn, as from a broker: a cut before it leaves the message's fate unknown.
+        # The confirm comes in a later turn, as from a broker: a cut before it leaves the message's fate
+        # unknown.
         loop = asyncio.get_running_loop()
         confirm: asyncio.Future[None] = loop.create_future()
         self._confirms.add(confirm)
@@ -229,7 +235,9 @@ class MemoryBus:
         prefetch: int = TAIL_PREFETCH,
         on_start: Callable[[], None] = nothing,
     ) -> None:
-        """Read a stream from ``start`` until ``on_record`` returns False; at most ``prefetch`` records in one turn of the loop."""
+        """Read a stream from ``start`` until ``on_record`` returns False; at most ``prefetch`` records in one
+        turn of the loop.
+        """
         log = self.broker.stream(stream) if self._up else None
         if log is None:
             raise BusUnavailable(f"no stream {stream} to read")
@@ -270,7 +278,7 @@ class MemoryBus:
         await asyncio.sleep(0)
         return self.broker.depth(queue) if self._up else None
 
-    # ── between this module's classes, and for the broker ────────────────────────────────────────────────────────────────
+    # ── between this module's classes, and for the broker ───────────────────────────────────────────────────
 
     def declare(self, source: Source) -> None:
         """Declare a subscription's queue with its bindings."""

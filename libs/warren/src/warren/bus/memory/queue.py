@@ -1,8 +1,9 @@
 """MemoryQueue: a memory broker's queue with its consumers.
 
-It keeps RabbitMQ's rules: what is given back comes first and in its order, one consumer at a time where the queue says so, a full queue
-refuses or drops its oldest, and what can't be delivered goes to the dead-letter exchange with a reason. Consumers are called in a
-later turn of the event loop, never inside the publish. Nothing here knows a bus or a binding. ``broker.py`` calls it.
+It keeps RabbitMQ's rules: what is given back comes first and in its order, one consumer at a time where the
+queue says so, a full queue refuses or drops its oldest, and what can't be delivered goes to the dead-letter
+exchange with a reason. Consumers are called in a later turn of the event loop, never inside the publish.
+Nothing here knows a bus or a binding. ``broker.py`` calls it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ _log = logging.getLogger("warren.bus")
 
 @dataclass(slots=True, eq=False)
 class Message:
-    """A message in one queue. ``order`` is its place in that queue for life; ``returns`` counts how often it was given back."""
+    """A message in one queue. ``order`` is its place in that queue for life; ``returns`` counts how often it
+    was given back.
+    """
 
     body: bytes
     exchange: str
@@ -43,7 +46,16 @@ DeadLetter = Callable[[str, Message, str, DeathReason], None]
 class MemoryDelivery:
     """A message that a consumer was given."""
 
-    __slots__ = ("_consumer", "_message", "_settled", "body", "exchange", "properties", "redelivered", "routing_key")
+    __slots__ = (
+        "_consumer",
+        "_message",
+        "_settled",
+        "body",
+        "exchange",
+        "properties",
+        "redelivered",
+        "routing_key",
+    )
 
     def __init__(self, consumer: MemoryConsumer, message: Message) -> None:
         """Belongs to one consumer: when that one is gone, ``ack`` and ``reject`` do nothing."""
@@ -125,7 +137,9 @@ def number_of(arguments: Mapping[str, ArgumentValue], name: str) -> int | None:
 class MemoryQueue:
     """A queue. ``owner`` is the bus that an exclusive one belongs to."""
 
-    def __init__(self, queue: Queue, dead_letter: DeadLetter, default_bytes: int, owner: object | None) -> None:
+    def __init__(
+        self, queue: Queue, dead_letter: DeadLetter, default_bytes: int, owner: object | None
+    ) -> None:
         """``default_bytes`` bounds a queue that has no limit of its own: when full it refuses."""
         arguments = queue.arguments
         self.name = queue.name
@@ -160,7 +174,9 @@ class MemoryQueue:
     def put(self, message: Message) -> bool:
         """Take a message in at the end; False where the queue is full and refuses."""
         self._expire()
-        full = self.bytes >= self._max_bytes or (self._max_count is not None and len(self._ready) >= self._max_count)
+        full = self.bytes >= self._max_bytes or (
+            self._max_count is not None and len(self._ready) >= self._max_count
+        )
         if full and self._refuses:
             return False
         self._order += 1
@@ -175,7 +191,9 @@ class MemoryQueue:
         return True
 
     def give_back(self, messages: Iterable[Message]) -> None:
-        """Put messages back to their places, before the rest; those given back too often go to the dead-letter exchange."""
+        """Put messages back to their places, before the rest; those given back too often go to the
+        dead-letter exchange.
+        """
         returned: list[Message] = []
         for message in messages:
             message.returns += 1
@@ -245,7 +263,9 @@ class MemoryQueue:
         return message
 
     def _is_over(self) -> bool:
-        return self.bytes > self._max_bytes or (self._max_count is not None and len(self._ready) > self._max_count)
+        return self.bytes > self._max_bytes or (
+            self._max_count is not None and len(self._ready) > self._max_count
+        )
 
     def _expire(self) -> None:
         """Bury what has expired at the head (as a quorum queue does: not in the middle)."""

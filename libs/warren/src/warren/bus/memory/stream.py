@@ -1,7 +1,8 @@
 """MemoryStream: a memory broker's stream: an append-only log that drops its beginning, a segment at a time.
 
-Its records keep the time at which they were written, so that a reader can begin there. It calls nobody: a reader asks for what is there and is woken
-when there is more, or when the stream is gone. ``broker.py`` makes it, ``bus.py`` reads it.
+Its records keep the time at which they were written, so that a reader can begin there. It calls nobody: a
+reader asks for what is there and is woken when there is more, or when the stream is gone. ``broker.py`` makes
+it, ``bus.py`` reads it.
 """
 
 from __future__ import annotations
@@ -108,7 +109,9 @@ class MemoryStream:
         waiter.add_done_callback(self._waiters.discard)
 
     def _at(self, second: int) -> int:
-        """Return the offset of the first record of that second or later; of the next one where there is none."""
+        """Return the offset of the first record of that second or later; of the next one where
+        there is none.
+        """
         for segment in self._segments:
             if segment.times and segment.times[-1] >= second:
                 return segment.records[bisect.bisect_left(segment.times, second)].offset

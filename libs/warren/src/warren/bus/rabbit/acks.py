@@ -1,7 +1,9 @@
-"""Settling: a channel's deliveries and what the broker is told of them: acks gathered for a moment, in one frame where they can be.
+"""Settling: a channel's deliveries and what the broker is told of them: acks gathered for a moment, in one
+frame where they can be.
 
-An ack waits for others, for to a quorum queue each is an entry of its log; a reject waits for none. It never tells an ack of what is not settled, and
-keeps no delivery, only tags, of which there are at most the prefetch. RabbitChannel has one, and says when the acks must go.
+An ack waits for others, for to a quorum queue each is an entry of its log; a reject waits for none. It never
+tells an ack of what is not settled, and keeps no delivery, only tags, of which there are at most the
+prefetch. RabbitChannel has one, and says when the acks must go.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ class Settling:
         self._waits = False  # for other acks
 
     def begin(self, prefetch: int, ack_s: float = ACK_S) -> None:
-        """Consuming begins, with at most ``prefetch`` deliveries that are not settled. Who gets few at a time must not wait for the next ones.
-        Acks wait ``ack_s`` for others.
+        """Consuming begins, with at most ``prefetch`` deliveries that are not settled. Who gets few at a time
+        must not wait for the next ones. Acks wait ``ack_s`` for others.
         """
         self._open = True
         self._enough = min(ACKS, prefetch // 4)
@@ -105,7 +107,9 @@ class Content:
 
     __slots__ = ("exchange", "header", "key", "left", "parts", "redelivered", "returned", "tag")
 
-    def __init__(self, tag: int, redelivered: bool, exchange: bytes, key: bytes, *, returned: bool = False) -> None:
+    def __init__(
+        self, tag: int, redelivered: bool, exchange: bytes, key: bytes, *, returned: bool = False
+    ) -> None:
         """Built from its method frame; what follows is put in by RabbitChannel."""
         self.tag = tag
         self.redelivered = redelivered

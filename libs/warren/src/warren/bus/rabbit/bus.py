@@ -1,10 +1,12 @@
 """RabbitBus: the Bus contract on RabbitMQ, over AMQP 0-9-1 with aiormq (the engine under aio-pika).
 
-Three connections: one publishes (on a channel for each log, and one for all else), one consumes, and one reads streams (made with the first of
-them). A memory alarm freezes every connection that publishes, and a stream that can't be read at the moment ends the whole connection (540). A
-fourth, to another node where there are several, is made when somebody asks for a stream's last entry. Each is a Link: supervised, several
-addresses, back-off for ever. The first connect declares the topology before anything else; each later one does so in the background, and at once
-where something turns out to be missing. It keeps no message and retries none. Composition roots build it; nobody else tells it from MemoryBus.
+Three connections: one publishes (on a channel for each log, and one for all else), one consumes, and one
+reads streams (made with the first of them). A memory alarm freezes every connection that publishes, and a
+stream that can't be read at the moment ends the whole connection (540). A fourth, to another node where there
+are several, is made when somebody asks for a stream's last entry. Each is a Link: supervised, several
+addresses, back-off for ever. The first connect declares the topology before anything else; each later one
+does so in the background, and at once where something turns out to be missing. It keeps no message and
+retries none. Composition roots build it; nobody else tells it from MemoryBus.
 """
 
 from __future__ import annotations
@@ -47,7 +49,9 @@ class RabbitBus:
         times: LinkTimes | None = None,
         random: Random | None = None,
     ) -> None:
-        """``urls`` are tried in turn (``amqp://`` or ``amqps://``); ``name`` is shown in the broker's list of connections."""
+        """``urls`` are tried in turn (``amqp://`` or ``amqps://``); ``name`` is shown in the broker's list of
+        connections.
+        """
         if not urls:
             raise ValueError("no address of a broker")
         # What aiormq would say is said here in one line each, without tracebacks.
@@ -97,7 +101,9 @@ class RabbitBus:
 
     @property
     def blocked(self) -> bool:
-        """Whether the broker holds publishers back (a memory or disk alarm): publishes wait for their confirm until it ends."""
+        """Whether the broker holds publishers back (a memory or disk alarm): publishes wait for their confirm
+        until it ends.
+        """
         return self._publishing.blocked
 
     async def start(self) -> None:
@@ -119,7 +125,8 @@ class RabbitBus:
             task.cancel()
         loop = asyncio.get_running_loop()
         parts = [loop.create_task(part.close()) for part in self._subscriptions]
-        if parts:  # in order, so that acks given are through; a broker that does not answer loses its connections too
+        # in order, so that acks given are through; a broker that does not answer loses its connections too
+        if parts:
             await asyncio.wait(parts, timeout=CLOSE_S)
         links = (self._consuming, self._reading, self._asking, self._publishing)
         await asyncio.gather(*(link.close() for link in links))
@@ -145,7 +152,9 @@ class RabbitBus:
         mandatory: bool = False,
         persistent: bool = True,
     ) -> None:
-        """Publish and wait for the confirm. Raises BusUnavailable, NotConfirmed, Unroutable (mandatory only)."""
+        """Publish and wait for the confirm. Raises BusUnavailable, NotConfirmed, Unroutable
+        (mandatory only).
+        """
         if not self._publishing_ready:
             raise BusUnavailable("the broker is away")
         publisher = self._logs.get(key) if exchange == self._topology.ingress else None
@@ -160,7 +169,9 @@ class RabbitBus:
         on_start: Callable[[], None] | None = None,
         on_lost: Callable[[], None] | None = None,
     ) -> RabbitSubscription:
-        """Consume for as long as the bus lives. Raises TopologyMismatch where the queue exists with other settings."""
+        """Consume for as long as the bus lives. Raises TopologyMismatch where the queue exists with other
+        settings.
+        """
         subscription = RabbitSubscription(
             self._consuming, self._topology, self._times, self._random,
             source, on_delivery, prefetch, on_start, on_lost, self._forget, self.retire,
@@ -198,7 +209,9 @@ class RabbitBus:
         await tail(_connected(self._reading), stream, start, on_record, prefetch, on_start)
 
     async def last(self, stream: str) -> int | None:
-        """Return the offset of an entry near a stream's end, asked of another node than that which readers read from, where there are several."""
+        """Return the offset of an entry near a stream's end, asked of another node than that which readers
+        read from, where there are several.
+        """
         if self._closed:
             return None
         self._asking.start()
@@ -217,21 +230,26 @@ class RabbitBus:
         self._reading.move()
 
     async def depth(self, queue: str) -> int | None:
-        """Return how many messages are ready in a queue; None where the broker is away or has no such queue."""
+        """Return how many messages are ready in a queue; None where the broker is away or has no
+        such queue.
+        """
         try:
             return await queue_depth(_connected(self._consuming), queue, DEPTH_S)
         except BusUnavailable:
             return None
 
-    # ── what the links tell ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what the links tell ─────────────────────────────────────────────────────────────────────────────────
 
     async def _publishing_up(self, connection: RabbitConnection) -> None:
         if not self._declared:
             await refuse_former(connection, self._topology, DEPTH_S)
             await declare_topology(connection, self._topology)
             self._declared = True
-        else:  # it is nearly always there, and a cluster that has lost a node has enough to do: nobody waits for it
-            self._redeclaring = supervised(asyncio.get_running_loop().create_task(self._redeclare(connection)))
+        # it is nearly always there, and a cluster that has lost a node has enough to do: nobody waits for it
+        else:
+            self._redeclaring = supervised(
+                asyncio.get_running_loop().create_task(self._redeclare(connection))
+            )
         await self._open(connection)
         self._publishing.adopt(connection)
         self._compare()
@@ -262,11 +280,15 @@ class RabbitBus:
         self._compare()
 
     def _publisher_ended(self) -> None:
-        """The broker ends a channel for a publish to an exchange that is not there: the connection stays, a new channel comes."""
+        """The broker ends a channel for a publish to an exchange that is not there: the connection stays, a
+        new channel comes.
+        """
         self._publishing_ready = False
         self._compare()
         if self._reopening is None and self._can_reopen() is not None:
-            self._reopening = supervised(asyncio.get_running_loop().create_task(self._reopen(), name="reopening"))
+            self._reopening = supervised(
+                asyncio.get_running_loop().create_task(self._reopen(), name="reopening")
+            )
 
     def _can_reopen(self) -> RabbitConnection | None:
         connection = self._publishing.connection
@@ -274,7 +296,9 @@ class RabbitBus:
         return connection if wanted and connection is not None and not connection.is_closed else None
 
     async def _reopen(self) -> None:
-        """Declare everything again first: a channel that publishing ended misses an exchange, and would end again at the next publish."""
+        """Declare everything again first: a channel that publishing ended misses an exchange, and would end
+        again at the next publish.
+        """
         failures = 0
         try:
             while connection := self._can_reopen():

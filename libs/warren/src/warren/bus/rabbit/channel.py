@@ -1,8 +1,9 @@
 """RabbitChannel: one AMQP channel: publishes with confirms, one consumer, and its acks.
 
-It is aiormq's channel with the hot paths done otherwise: a publish is written to the socket as one byte string, deliveries and confirms come straight
-from the socket and are plain calls, and acks are gathered for a turn of the event loop and told in one frame where they can be. What is rare
-(opening, declaring, consuming, closing) is aiormq's. It never makes itself again: whoever opened it is told once when it ends. Subscriptions,
+It is aiormq's channel with the hot paths done otherwise: a publish is written to the socket as one byte
+string, deliveries and confirms come straight from the socket and are plain calls, and acks are gathered for a
+turn of the event loop and told in one frame where they can be. What is rare (opening, declaring, consuming,
+closing) is aiormq's. It never makes itself again: whoever opened it is told once when it ends. Subscriptions,
 readers of streams and the bus open them on a Link's connection.
 """
 
@@ -29,8 +30,11 @@ from warren.bus.rabbit.frames import NO_PROPERTIES, MalformedFrame
 from warren.bus.rabbit.outgoing import Outgoing
 from warren.errors import BusUnavailable, Nacked, NotConfirmed, Unroutable, WarrenError
 
-LONG_S = 0.005  # a delivery that took longer is followed by a turn of the loop; else those that are here follow each other at once
-# A confirm that stays away for longer is not waited for, unless the broker holds publishers back (then it comes when that ends).
+# a delivery that took longer is followed by a turn of the loop; else those that are here follow each other at
+# once
+LONG_S = 0.005
+# A confirm that stays away for longer is not waited for, unless the broker holds publishers back (then it
+# comes when that ends).
 CONFIRM_S = 2.5
 FRAMES = 256  # frames of aiormq's own that a channel takes in before the connection's reader waits for it
 
@@ -51,8 +55,9 @@ def describe(error: BaseException | type[BaseException] | None) -> str:
 def broker_call(what: str) -> Iterator[None]:
     """Turn whatever aiormq raises when a channel or connection ends into BusUnavailable.
 
-    aiormq cancels those who wait then, so a CancelledError that nobody asked this task for is such an end too. And where a real
-    cancellation meets an end, aiormq raises the end, or nothing: the cancellation is raised here again, or it would be lost.
+    aiormq cancels those who wait then, so a CancelledError that nobody asked this task for is such an end
+    too. And where a real cancellation meets an end, aiormq raises the end, or nothing: the cancellation is
+    raised here again, or it would be lost.
     """
     task = asyncio.current_task()
     before = 0 if task is None else task.cancelling()
@@ -88,10 +93,14 @@ async def _unused(_: object) -> None:
 class RabbitChannel(Channel):
     """One channel on a connection."""
 
-    def __init__(self, connection: RabbitConnection, number: int, confirms: bool, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self, connection: RabbitConnection, number: int, confirms: bool, on_end: Callable[[], None]
+    ) -> None:
         """Use ``opened``. ``on_end`` is called once when the channel ends, whoever ends it."""
         super().__init__(connection, number, publisher_confirms=confirms, frame_buffer=FRAMES)
-        self.write_queue = cast("asyncio.Queue[ChannelFrame]", Outgoing(connection.write_queue, self._last_words))
+        self.write_queue = cast(
+            "asyncio.Queue[ChannelFrame]", Outgoing(connection.write_queue, self._last_words)
+        )
         self._ending = False  # the frame that ends it is on its way
         self._connection = connection
         self._socket = connection.socket
@@ -99,7 +108,8 @@ class RabbitChannel(Channel):
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._body_bytes = connection.connection_tune.frame_max
         self._published = 0  # the number of the last publish
-        self._confirms: dict[int, asyncio.Future[bool]] = {}  # what waits for its confirm, in the order of its number
+        # what waits for its confirm, in the order of its number
+        self._confirms: dict[int, asyncio.Future[bool]] = {}
         self.confirm_s = CONFIRM_S  # how long a confirm is waited for
         self.returned = False  # something that was published reached no queue
         self._publishing = asyncio.Lock()
@@ -131,7 +141,8 @@ class RabbitChannel(Channel):
             try:
                 await asyncio.shield(opening)
             except asyncio.CancelledError:
-                # aiormq would close a channel that it may not have opened yet, which costs the whole connection: it is opened, then left.
+                # aiormq would close a channel that it may not have opened yet, which costs the whole
+                # connection: it is opened, then left.
                 if not opening.done():
                     _LEAVING.add(opening)
                     opening.add_done_callback(channel._abandoned)
@@ -152,10 +163,16 @@ class RabbitChannel(Channel):
         """Whether it has ended."""
         return self._ended.done()
 
-    # ── publishing ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── publishing ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def publish(
-        self, exchange: str, key: str, body: bytes, properties: Properties | None, mandatory: bool, persistent: bool
+        self,
+        exchange: str,
+        key: str,
+        body: bytes,
+        properties: Properties | None,
+        mandatory: bool,
+        persistent: bool,
     ) -> None:
         """Publish and wait for the confirm. Raises BusUnavailable, NotConfirmed, Unroutable."""
         if self._queued or not self._socket.writable:
@@ -179,7 +196,9 @@ class RabbitChannel(Channel):
         try:
             async with self._publishing:
                 while not self._socket.writable and not self.over:
-                    await asyncio.wait({self._socket.place(), self._ended}, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait(
+                        {self._socket.place(), self._ended}, return_when=asyncio.FIRST_COMPLETED
+                    )
         finally:
             self._queued -= 1
 
@@ -195,10 +214,13 @@ class RabbitChannel(Channel):
         number = self._published + 1
         encoded = frames.mark(header[2], number) if mandatory else header[2]
         if len(encoded) + frames.HEADER_OVERHEAD > self._body_bytes:
-            raise ValueError("the properties do not fit one AMQP frame")  # the broker would end the connection for it
+            # the broker would end the connection for it
+            raise ValueError("the properties do not fit one AMQP frame")
         method = frames.publish_method(self.number, exchange, key, mandatory)
         self._settling.tell()  # who appends after an ack may rely on it that the ack is through
-        self._socket.transport.write(b"".join((method, *frames.content(self.number, encoded, body, self._body_bytes))))
+        self._socket.transport.write(
+            b"".join((method, *frames.content(self.number, encoded, body, self._body_bytes)))
+        )
         self._published = number
         confirm = self._confirms[number] = asyncio.get_running_loop().create_future()
         return confirm
@@ -241,10 +263,12 @@ class RabbitChannel(Channel):
             where = frames.plain_text(content.exchange) or "the default exchange"
             confirm.set_exception(Unroutable(f"{where} ▶ {frames.plain_text(content.key)} reached no queue"))
 
-    # ── from the socket ──────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── from the socket ─────────────────────────────────────────────────────────────────────────────────────
 
     def take(self, kind: int, data: bytes, at: int, end: int) -> bool:
-        """Take a frame of this channel where it is one of a delivery, of a returned message, or a confirm. Raises MalformedFrame."""
+        """Take a frame of this channel where it is one of a delivery, of a returned message, or a confirm.
+        Raises MalformedFrame.
+        """
         content = self._content
         if kind == frames.METHOD:
             method = frames.method_of(data, at, end)
@@ -298,7 +322,7 @@ class RabbitChannel(Channel):
         if time.monotonic() - began > LONG_S:
             self._socket.rest()  # what has waited behind it goes first: heartbeats among it
 
-    # ── consuming ────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── consuming ───────────────────────────────────────────────────────────────────────────────────────────
 
     async def consume(
         self,
@@ -311,8 +335,8 @@ class RabbitChannel(Channel):
         arguments: dict[str, Any] | None = None,
         ack_s: float = ACK_S,
     ) -> None:
-        """Consume a queue; ``on_start`` is called before the first delivery, ``on_cancel`` where the broker ends it (queue deleted). Acks wait
-        ``ack_s`` for others.
+        """Consume a queue; ``on_start`` is called before the first delivery, ``on_cancel`` where the broker
+        ends it (queue deleted). Acks wait ``ack_s`` for others.
         """
         self._on_delivery = on_delivery
         self._on_start = on_start
@@ -334,11 +358,11 @@ class RabbitChannel(Channel):
         on_start, self._on_start = self._on_start, _nothing
         on_start()
 
-    # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the end ─────────────────────────────────────────────────────────────────────────────────────────────
 
     async def leave(self) -> None:
-        """Close the channel; what is not acknowledged goes back to its queue. Never raises. Who is cancelled meanwhile waits no longer; the channel
-        is closed all the same, and once.
+        """Close the channel; what is not acknowledged goes back to its queue. Never raises. Who is cancelled
+        meanwhile waits no longer; the channel is closed all the same, and once.
         """
         await asyncio.shield(self.part())
 
@@ -358,7 +382,9 @@ class RabbitChannel(Channel):
             _log.debug("%s", error)
 
     def _last_words(self) -> None:
-        """Tell the acks that were given, which must reach the broker before the channel goes, and nothing after them."""
+        """Tell the acks that were given, which must reach the broker before the channel goes, and nothing
+        after them.
+        """
         self._settling.tell()
         self.silence()
         self._ending = True
@@ -370,7 +396,8 @@ class RabbitChannel(Channel):
     def _end(self, closing: asyncio.Future[Any]) -> None:
         if self._ended.done():
             return
-        # What comes until the broker has answered is still taken, and dropped: aiormq keeps it for nobody, until its reader stands still.
+        # What comes until the broker has answered is still taken, and dropped: aiormq keeps it for nobody,
+        # until its reader stands still.
         self._ended.set_result(None)
         self.silence()
         error = None if closing.cancelled() else closing.exception()

@@ -1,9 +1,11 @@
 """RabbitConnection: aiormq's connection, past which the busy frames go straight to their channel.
 
-Deliveries, returned messages and confirms come by the thousand, and aiormq decodes each frame into an object and wakes two tasks for it. Here the
-socket's protocol cuts the stream into frames, offers each to the channel that it is for, in the turn in which it came, and passes on what that does
-not take, byte for byte, to the stream that aiormq reads. It keeps no frame but an unfinished one, and decides nothing about them. What can't be read
-ends the connection, with MalformedFrame as the reason. A Link makes them; RabbitChannels register themselves and write through it.
+Deliveries, returned messages and confirms come by the thousand, and aiormq decodes each frame into an object
+and wakes two tasks for it. Here the socket's protocol cuts the stream into frames, offers each to the channel
+that it is for, in the turn in which it came, and passes on what that does not take, byte for byte, to the
+stream that aiormq reads. It keeps no frame but an unfinished one, and decides nothing about them. What can't
+be read ends the connection, with MalformedFrame as the reason. A Link makes them; RabbitChannels register
+themselves and write through it.
 """
 
 from __future__ import annotations
@@ -38,8 +40,8 @@ class Taker(Protocol):
     """A channel."""
 
     def take(self, kind: int, data: bytes, at: int, end: int) -> bool:
-        """Take the frame of type ``kind`` whose payload is ``data[at:end]``; False where it is aiormq's to deal with. Raises
-        MalformedFrame, and nothing else.
+        """Take the frame of type ``kind`` whose payload is ``data[at:end]``; False where it is aiormq's to
+        deal with. Raises MalformedFrame, and nothing else.
         """
         ...
 
@@ -63,7 +65,7 @@ class Socket(asyncio.StreamReaderProtocol):
         self._told_at = 0.0
         self._waiting: list[asyncio.Future[None]] = []
 
-    # ── in ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── in ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -139,13 +141,15 @@ class Socket(asyncio.StreamReaderProtocol):
             self._tell_alive()
 
     def _tell_alive(self) -> None:
-        """Let aiormq, which counts the seconds since the last frame, see one: the broker sends no heartbeats while it sends other frames."""
+        """Let aiormq, which counts the seconds since the last frame, see one: the broker sends no heartbeats
+        while it sends other frames.
+        """
         now = self._loop.time()
         if now - self._told_at >= ALIVE_S:
             self._told_at = now
             super().data_received(_HEARTBEAT)
 
-    # ── out ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── out ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def pause_writing(self) -> None:
         """Take that the transport's buffer is full."""
@@ -201,7 +205,9 @@ class _Sockets(TransportFactory):
 
 
 class _Answers(FrameReceiver):
-    """What the broker answers while a connection is made. Where it says no, aiormq would tell what it had waited for, and not the reason."""
+    """What the broker answers while a connection is made. Where it says no, aiormq would tell what it had
+    waited for, and not the reason.
+    """
 
     async def get_frame(self) -> Any:
         received = await super().get_frame()
@@ -240,8 +246,9 @@ class RabbitConnection(Connection):
         return self._sockets.socket
 
     def free_number(self) -> int:
-        """Return the number for the next channel: one that none has had for as long as can be, so that nothing which the broker still says on a
-        former one meets another channel. Raises AMQPConnectionError where none is free.
+        """Return the number for the next channel: one that none has had for as long as can be, so that
+        nothing which the broker still says on a former one meets another channel. Raises AMQPConnectionError
+        where none is free.
         """
         most = self.connection_tune.channel_max or CHANNELS
         for _ in range(most):
@@ -268,5 +275,7 @@ class RabbitConnection(Connection):
             self._sockets.socket.transport.abort()
 
     @staticmethod
-    async def _rpc(request: Any, writer: Any, frame_receiver: FrameReceiver, wait_response: bool = True) -> Any:
+    async def _rpc(
+        request: Any, writer: Any, frame_receiver: FrameReceiver, wait_response: bool = True
+    ) -> Any:
         return await Connection._rpc(request, writer, _Answers(frame_receiver.reader), wait_response)  # noqa: SLF001 - aiormq has no other place to see the answer

@@ -1,7 +1,8 @@
 """AMQP 0-9-1 bytes and properties: how Warren's Properties go on the wire and come back.
 
-A publish is built here as one byte string (method, header, body frames): building it from aiormq's and pamqp's objects costs about as much
-CPU as all the rest of a publish. Pure: it opens nothing and keeps nothing but small caches. ``channel.py`` calls it.
+A publish is built here as one byte string (method, header, body frames): building it from aiormq's and
+pamqp's objects costs about as much CPU as all the rest of a publish. Pure: it opens nothing and keeps nothing
+but small caches. ``channel.py`` calls it.
 """
 
 from __future__ import annotations
@@ -43,9 +44,11 @@ _SETTLE = struct.Struct(">BHIIQBB")  # a whole frame
 _HEAD_BYTES: Final = 7
 _FRAME_OVERHEAD: Final = 8
 HEADER_OVERHEAD: Final = _FRAME_OVERHEAD + _HEADER.size  # of a header frame, besides the properties
-_APP_ID_FLAG: Final = 1 << 3  # AMQP writes properties in the order of their flags; only cluster-id comes after app-id
+# AMQP writes properties in the order of their flags; only cluster-id comes after app-id
+_APP_ID_FLAG: Final = 1 << 3
 _MARK: Final = "warren/"
-# A table whose only entry is the offset of a record, up to its eight bytes; behind the flags, and the content type where there is one.
+# A table whose only entry is the offset of a record, up to its eight bytes; behind the flags, and the content
+# type where there is one.
 _OFFSET_ALONE: Final = b"\x00\x00\x00\x19\x0fx-stream-offsetl"
 _TABLE_AT: Final = _HEADER.size + _FLAGS.size
 _UP_TO_HEADERS: Final = 0xE0  # flags, first byte: content type, content encoding, headers
@@ -55,8 +58,9 @@ MAX_BODY_BYTES: Final = 512 * 1024 * 1024  # RabbitMQ's own bound, whatever it i
 
 
 def _tolerate() -> None:
-    """Have pamqp decode what any AMQP client may send: it raises for text that is no UTF-8 and for times beyond its calendar, which would end the
-    connection, and again when the message is delivered again. What can't be read is ``?`` in texts (no address has one), nothing elsewhere.
+    """Have pamqp decode what any AMQP client may send: it raises for text that is no UTF-8 and for times
+    beyond its calendar, which would end the connection, and again when the message is delivered again. What
+    can't be read is ``?`` in texts (no address has one), nothing elsewhere.
     """
     methods, values = pamqp.decode.METHODS, pamqp.decode.TABLE_MAPPING
     strict_text, strict_time, strict_table = methods["shortstr"], methods["timestamp"], methods["table"]
@@ -89,7 +93,9 @@ _tolerate()
 
 @lru_cache(maxsize=4096)
 def publish_method(channel: int, exchange: str, key: str, mandatory: bool) -> bytes:
-    """Return the frame of ``basic.publish``. Raises ValueError where the key is longer than AMQP's 255 bytes."""
+    """Return the frame of ``basic.publish``. Raises ValueError where the key is longer than
+    AMQP's 255 bytes.
+    """
     if len(key.encode()) > 255:
         raise ValueError("a routing key has at most 255 bytes")
     method = spec.Basic.Publish(exchange=exchange, routing_key=key, mandatory=mandatory)
@@ -97,8 +103,9 @@ def publish_method(channel: int, exchange: str, key: str, mandatory: bool) -> by
 
 
 def encode_properties(properties: Properties, persistent: bool) -> bytes:
-    """Return flags and values as they stand in a content header. AMQP's timestamps are whole seconds, and pamqp
-    writes a float in headers with 32 bits. Raises ValueError, TypeError or OverflowError for what AMQP can't carry.
+    """Return flags and values as they stand in a content header. AMQP's timestamps are whole seconds, and
+    pamqp writes a float in headers with 32 bits. Raises ValueError, TypeError or OverflowError for what AMQP
+    can't carry.
     """
     stamp = properties.timestamp_ms
     expiration = properties.expiration_ms
@@ -144,7 +151,9 @@ class MalformedFrame(Exception):
 
 
 def method_of(data: bytes, at: int, end: int) -> int:
-    """Return class and method of the method frame whose payload is ``data[at:end]``, as one number. Raises MalformedFrame."""
+    """Return class and method of the method frame whose payload is ``data[at:end]``, as one number. Raises
+    MalformedFrame.
+    """
     if end - at < _METHOD.size:
         raise MalformedFrame("a method frame without a method")
     method: int = _METHOD.unpack_from(data, at)[0]
@@ -152,13 +161,17 @@ def method_of(data: bytes, at: int, end: int) -> int:
 
 
 def end_of(frame: bytes) -> int:
-    """Return CHANNEL_CLOSE or CHANNEL_CLOSE_OK where a whole frame of ours is that, and so ends its channel; else 0."""
+    """Return CHANNEL_CLOSE or CHANNEL_CLOSE_OK where a whole frame of ours is that, and so ends its channel;
+    else 0.
+    """
     method: int = _METHOD.unpack_from(frame, _HEAD_BYTES)[0] if frame[:1] == b"\x01" else 0
     return method if method in (CHANNEL_CLOSE, CHANNEL_CLOSE_OK) else 0
 
 
 def deliver_of(data: bytes, at: int, end: int) -> tuple[int, bool, bytes, bytes]:
-    """Read a ``basic.deliver`` whose payload is ``data[at:end]``: delivery tag, redelivered, exchange, routing key. Raises MalformedFrame."""
+    """Read a ``basic.deliver`` whose payload is ``data[at:end]``: delivery tag, redelivered, exchange,
+    routing key. Raises MalformedFrame.
+    """
     _, at = _text(data, at + 4, end)  # the consumer's tag
     _room(at + _SETTLED.size, end)
     tag, bits = _SETTLED.unpack_from(data, at)
@@ -174,14 +187,18 @@ def return_of(data: bytes, at: int, end: int) -> tuple[bytes, bytes]:
 
 
 def settled_of(data: bytes, at: int, end: int) -> tuple[int, bool]:
-    """Read the broker's ``basic.ack`` or ``basic.nack``: the publish's number, and whether those before it are meant too. Raises MalformedFrame."""
+    """Read the broker's ``basic.ack`` or ``basic.nack``: the publish's number, and whether those before it
+    are meant too. Raises MalformedFrame.
+    """
     _room(at + 4 + _SETTLED.size, end)
     tag, bits = _SETTLED.unpack_from(data, at + 4)
     return tag, bool(bits & 1)
 
 
 def size_of_body(data: bytes, at: int, end: int) -> int:
-    """Return the size of the body that follows the content header whose payload is ``data[at:end]``. Raises MalformedFrame."""
+    """Return the size of the body that follows the content header whose payload is ``data[at:end]``. Raises
+    MalformedFrame.
+    """
     _room(at + _HEADER.size, end)
     size: int = _HEADER.unpack_from(data, at)[1]
     if size > MAX_BODY_BYTES:
@@ -190,11 +207,15 @@ def size_of_body(data: bytes, at: int, end: int) -> int:
 
 
 def check(frame: bytes) -> None:
-    """Look whether a whole frame can be read at all; for the rare ones, which aiormq decodes. Raises MalformedFrame."""
+    """Look whether a whole frame can be read at all; for the rare ones, which aiormq decodes. Raises
+    MalformedFrame.
+    """
     try:
         pamqp.frame.unmarshal(frame)
     except Exception as error:
-        raise MalformedFrame(f"a frame of type {frame[0]} can't be decoded: {type(error).__name__}") from error
+        raise MalformedFrame(
+            f"a frame of type {frame[0]} can't be decoded: {type(error).__name__}"
+        ) from error
 
 
 def ack(channel: int, tag: int, *, multiple: bool) -> bytes:
@@ -226,14 +247,19 @@ def plain_text(raw: bytes) -> str:
 
 
 def stream_offset(header: bytes) -> int | None:
-    """Return the offset that the broker put into the headers of a record of a stream; None where there is none. Where it is the only one
-    there, and nothing but a content type stands before the headers, nothing is decoded.
+    """Return the offset that the broker put into the headers of a record of a stream; None where there is
+    none. Where it is the only one there, and nothing but a content type stands before the headers, nothing is
+    decoded.
     """
     if len(header) > _TABLE_AT:
         before = header[_HEADER.size] & _UP_TO_HEADERS
         at = _TABLE_AT + 1 + header[_TABLE_AT] if before == _TYPE_AND_HEADERS else _TABLE_AT
         behind = at + len(_OFFSET_ALONE)
-        if before in (_HEADERS, _TYPE_AND_HEADERS) and header[at:behind] == _OFFSET_ALONE and len(header) >= behind + 8:
+        if (
+            before in (_HEADERS, _TYPE_AND_HEADERS)
+            and header[at:behind] == _OFFSET_ALONE
+            and len(header) >= behind + 8
+        ):
             return int.from_bytes(header[behind : behind + 8], "big", signed=True)
     offset = (decode_header(header).headers or {}).get("x-stream-offset")
     return offset if isinstance(offset, int) else None
@@ -266,7 +292,9 @@ def decode_properties(raw: spec.Basic.Properties) -> Properties:
 
 
 def _plain(headers: Mapping[str, Any]) -> Mapping[str, HeaderValue]:
-    """Keep header values of Warren's types and give the others (tables, arrays, decimals, times) as their text."""
+    """Keep header values of Warren's types and give the others (tables, arrays, decimals, times) as their
+    text.
+    """
     return {
         name: value if value is None or isinstance(value, str | int | float | bytes) else str(value)
         for name, value in headers.items()

@@ -1,8 +1,9 @@
 """Outgoing: what aiormq writes for one channel, up to the frame that ends the channel and no further.
 
-A broker ends the whole connection (504) for anything that comes behind that frame, a second one like it too; aiormq ends a channel for each call
-that is cancelled, the call that ends it among them. Only our own end may be followed by the answer to the broker's, where the two have crossed.
-It knows no frame but the ends. RabbitChannel puts one in the place of the connection's queue.
+A broker ends the whole connection (504) for anything that comes behind that frame, a second one like it too;
+aiormq ends a channel for each call that is cancelled, the call that ends it among them. Only our own end may
+be followed by the answer to the broker's, where the two have crossed. It knows no frame but the ends.
+RabbitChannel puts one in the place of the connection's queue.
 """
 
 from __future__ import annotations

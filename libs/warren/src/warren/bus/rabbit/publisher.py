@@ -1,10 +1,12 @@
-"""RabbitPublisher: one channel to publish on, and another in its place where the broker refuses or owes confirms.
+"""RabbitPublisher: one channel to publish on, and another in its place where the broker refuses or owes
+confirms.
 
-RabbitBus has one for each log and one for all else. What goes to a stream must have a channel of its own: up to 3.13 a channel that sends to a
-stream's new leader what the former had not confirmed numbers it by the channel's publishes and not by the stream's. Where the two differ
-that confirm never comes, and what follows is taken for a repeat: confirmed and not written, however often it is sent
-(https://github.com/rabbitmq/rabbitmq-server/pull/12236). They are the same where everything on the channel reaches that stream. It repeats no
-publish, and makes no connection.
+RabbitBus has one for each log and one for all else. What goes to a stream must have a channel of its own: up
+to 3.13 a channel that sends to a stream's new leader what the former had not confirmed numbers it by the
+channel's publishes and not by the stream's. Where the two differ that confirm never comes, and what follows
+is taken for a repeat: confirmed and not written, however often it is sent
+(https://github.com/rabbitmq/rabbitmq-server/pull/12236). They are the same where everything on the channel
+reaches that stream. It repeats no publish, and makes no connection.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ class RabbitPublisher:
     """One channel at a time."""
 
     def __init__(self, link: SupervisedConnection, on_end: Callable[[], None], *, stream: bool) -> None:
-        """``on_end`` is called when the broker ends the channel; ``stream``: everything that is published here is for one stream."""
+        """``on_end`` is called when the broker ends the channel; ``stream``: everything that is published
+        here is for one stream.
+        """
         self.channel: RabbitChannel | None = None
         self._link = link
         self._on_end = on_end
@@ -59,9 +63,17 @@ class RabbitPublisher:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def publish(
-        self, exchange: str, key: str, body: bytes, properties: Properties | None, mandatory: bool, persistent: bool
+        self,
+        exchange: str,
+        key: str,
+        body: bytes,
+        properties: Properties | None,
+        mandatory: bool,
+        persistent: bool,
     ) -> None:
-        """Publish and wait for the confirm. Raises BusUnavailable, NotConfirmed, Unroutable (mandatory only)."""
+        """Publish and wait for the confirm. Raises BusUnavailable, NotConfirmed, Unroutable
+        (mandatory only).
+        """
         channel = self.channel
         if channel is None:
             raise BusUnavailable("the broker is away")
@@ -88,18 +100,24 @@ class RabbitPublisher:
         return channel
 
     def _refused(self, channel: RabbitChannel) -> None:
-        """Take another channel for what is published from now on, unless that was so a moment ago: a channel of RabbitMQ 3.10 that first
-        published to a quorum queue while the queue's leader was on a node that had just died refuses all that goes there, until that
-        node is back; a fresh channel finds the leader.
+        """Take another channel for what is published from now on, unless that was so a moment ago: a channel
+        of RabbitMQ 3.10 that first published to a quorum queue while the queue's leader was on a node that
+        had just died refuses all that goes there, until that node is back; a fresh channel finds the leader.
         """
         now = asyncio.get_running_loop().time()
-        if channel is not self.channel or channel.over or self._replacing is not None or now < self._replace_at:
+        if (
+            channel is not self.channel
+            or channel.over
+            or self._replacing is not None
+            or now < self._replace_at
+        ):
             return
         if now > self._replace_at + REPLACE_LAST_S:
             self._replace_pause = REPLACE_FIRST_S
         self._replace_at = now + self._replace_pause
         self._replace_pause = min(REPLACE_LAST_S, 2 * self._replace_pause)
-        # Where nothing at all was answered in time the broker may be slow: then it is given longer, or nobody would ever have a confirm.
+        # Where nothing at all was answered in time the broker may be slow: then it is given longer, or nobody
+        # would ever have a confirm.
         connection = self._link.connection
         if connection is not None and now - connection.confirmed_at < self._confirm_s:
             self._confirm_s = CONFIRM_S
@@ -107,7 +125,9 @@ class RabbitPublisher:
             if self._confirm_s > CONFIRM_S:  # it is the second channel to which this node owes everything
                 self._link.move()
             self._confirm_s = min(LONGEST_CONFIRM_S, 2 * self._confirm_s)
-        self._replacing = supervised(asyncio.get_running_loop().create_task(self._replace(channel), name="replace"))
+        self._replacing = supervised(
+            asyncio.get_running_loop().create_task(self._replace(channel), name="replace")
+        )
 
     async def _replace(self, former: RabbitChannel) -> None:
         try:
@@ -118,7 +138,9 @@ class RabbitPublisher:
                 fresh = await self._opened(connection)
             if self.channel is former:
                 self.channel = fresh
-                retiring = supervised(asyncio.get_running_loop().create_task(self._retire(former), name="replaced"))
+                retiring = supervised(
+                    asyncio.get_running_loop().create_task(self._retire(former), name="replaced")
+                )
                 self._retiring.add(retiring)
                 retiring.add_done_callback(self._retiring.discard)
             else:

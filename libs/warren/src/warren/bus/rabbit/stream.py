@@ -1,7 +1,8 @@
 """Reading a stream: one consumer on a channel of its own, from a place on, until its reader has enough.
 
-It keeps no record and begins nothing anew: where the channel ends, so does the reading, with BusUnavailable. The offset stands in a header that the
-broker adds; it is read in place where nothing else is in the headers, for decoding them costs more than the rest of a delivery. RabbitBus calls it.
+It keeps no record and begins nothing anew: where the channel ends, so does the reading, with BusUnavailable.
+The offset stands in a header that the broker adds; it is read in place where nothing else is in the headers,
+for decoding them costs more than the rest of a delivery. RabbitBus calls it.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from warren.bus.rabbit.channel import RabbitChannel
 from warren.bus.rabbit.connection import RabbitConnection
 from warren.errors import BusUnavailable
 
-# An ack here only makes place for more records, so it waits for many: the broker is woken seldom, and never has to wait for it (a quarter of the
-# prefetch goes at once).
+# An ack here only makes place for more records, so it waits for many: the broker is woken seldom, and never
+# has to wait for it (a quarter of the prefetch goes at once).
 ACK_S = 0.2
 
 
@@ -30,7 +31,8 @@ async def tail(
     prefetch: int,
     on_start: Callable[[], None] = nothing,
 ) -> None:
-    """Read ``stream`` until ``on_record`` returns False; what it raises is raised here. Raises BusUnavailable.
+    """Read ``stream`` until ``on_record`` returns False; what it raises is raised here. Raises
+    BusUnavailable.
 
     It does not wait until its channel is closed: a broker node that stands still would hold its reader up.
     """
@@ -64,7 +66,13 @@ async def tail(
         channel = await RabbitChannel.opened(connection, on_end=lost)
         arguments = {"x-stream-offset": _place(start)}
         await channel.consume(
-            stream, take, prefetch=prefetch, on_start=on_start, on_cancel=taken_away, arguments=arguments, ack_s=ACK_S
+            stream,
+            take,
+            prefetch=prefetch,
+            on_start=on_start,
+            on_cancel=taken_away,
+            arguments=arguments,
+            ack_s=ACK_S,
         )
         await done
     finally:
@@ -75,7 +83,9 @@ async def tail(
 
 
 async def last(connection: RabbitConnection, stream: str) -> int:
-    """Return the offset of an entry near the end of ``stream``; it waits for one where there is none. Raises BusUnavailable."""
+    """Return the offset of an entry near the end of ``stream``; it waits for one where there is none. Raises
+    BusUnavailable.
+    """
     found: list[int] = []
 
     def take(record: Record) -> bool:

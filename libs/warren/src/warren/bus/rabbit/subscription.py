@@ -1,7 +1,9 @@
-"""RabbitSubscription: a consumer that comes back: after a reconnect, after its queue was deleted, after its channel was ended.
+"""RabbitSubscription: a consumer that comes back: after a reconnect, after its queue was deleted, after its
+channel was ended.
 
-It has its own channel on the bus's consuming connection. The bus begins it at each connect; between connects it revives itself with
-back-off. It never keeps a delivery, and leaves no door of a former exclusive queue behind. RabbitBus makes them.
+It has its own channel on the bus's consuming connection. The bus begins it at each connect; between connects
+it revives itself with back-off. It never keeps a delivery, and leaves no door of a former exclusive queue
+behind. RabbitBus makes them.
 """
 
 from __future__ import annotations
@@ -63,7 +65,9 @@ class RabbitSubscription:
         self._exclusive = False
 
     async def begin(self) -> None:
-        """Declare and consume on the link's connection, unless that is so already. Raises BusUnavailable, TopologyMismatch."""
+        """Declare and consume on the link's connection, unless that is so already. Raises BusUnavailable,
+        TopologyMismatch.
+        """
         async with self._beginning:
             connection = self._link.connection
             if self._closed or self.active or connection is None:
@@ -88,7 +92,9 @@ class RabbitSubscription:
                 await channel.leave()
                 raise
             if self._former and self._clearing is None:
-                self._clearing = supervised(asyncio.get_running_loop().create_task(self._clear(), name="retire"))
+                self._clearing = supervised(
+                    asyncio.get_running_loop().create_task(self._clear(), name="retire")
+                )
 
     def renew(self) -> None:
         """Consume anew, an exclusive queue under a fresh name; nothing where it is not active."""
@@ -110,7 +116,9 @@ class RabbitSubscription:
         await asyncio.gather(*self._endings, return_exceptions=True)
 
     def revive(self) -> None:
-        """Begin again in a task of its own, with back-off, for as long as there is a connection to do it on."""
+        """Begin again in a task of its own, with back-off, for as long as there is a connection
+        to do it on.
+        """
         if not self._closed and self._reviving is None and self._can_begin():
             self._reviving = supervised(asyncio.get_running_loop().create_task(self._revive(), name="revive"))
 
@@ -128,7 +136,9 @@ class RabbitSubscription:
             self._reviving = None
 
     async def _clear(self) -> None:
-        """Close the doors of former queues: a queue whose broker node is down would spoil the confirms of all who publish to it."""
+        """Close the doors of former queues: a queue whose broker node is down would spoil the confirms of all
+        who publish to it.
+        """
         failures = 0
         try:
             while self._former and self._can_begin():
@@ -154,7 +164,9 @@ class RabbitSubscription:
             self._on_start()
 
     def _cancelled(self, channel: RabbitChannel) -> None:
-        """The broker has ended the consumer (its queue was deleted, or its node is gone): the channel goes, a new one comes."""
+        """The broker has ended the consumer (its queue was deleted, or its node is gone): the channel goes, a
+        new one comes.
+        """
         _log.warning("queue %s was taken away by the broker; consuming it anew", self.queue)
         self._let_go(channel)
 

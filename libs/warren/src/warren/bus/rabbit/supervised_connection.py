@@ -1,7 +1,9 @@
-"""SupervisedConnection: one supervised AMQP connection. It tries the addresses in turn, backs off, and begins again for ever.
+"""SupervisedConnection: one supervised AMQP connection. It tries the addresses in turn, backs off, and begins
+again for ever.
 
-It knows what a connection is for only by a word in the log; what to do on it (declare, open channels) is the bus's, told by callbacks.
-It never gives up by itself and never logs a traceback: one line for each failure, one for the return. RabbitBus has three.
+It knows what a connection is for only by a word in the log; what to do on it (declare, open channels) is the
+bus's, told by callbacks. It never gives up by itself and never logs a traceback: one line for each failure,
+one for the return. RabbitBus has three.
 """
 
 from __future__ import annotations
@@ -30,12 +32,15 @@ CLOSE_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class LinkTimes:
-    """Seconds: AMQP heartbeat, how long a connect may take, and the back-off from its first to its longest pause."""
+    """Seconds: AMQP heartbeat, how long a connect may take, and the back-off from its first to its longest
+    pause.
+    """
 
     heartbeat_s: int = 10
     connect_s: float = 5.0
     first_pause_s: float = 0.1
-    longest_pause_s: float = 2.0  # a broker that is back is found within it; to be refused costs it next to nothing
+    # a broker that is back is found within it; to be refused costs it next to nothing
+    longest_pause_s: float = 2.0
 
     def pause(self, failures: int, random: Random) -> float:
         """Return how long to wait after ``failures`` in a row: doubling, with jitter of one half."""
@@ -63,13 +68,15 @@ class SupervisedConnection:
         on_mismatch: Callable[[TopologyMismatch], None],
         on_blocked: Callable[[], None],
     ) -> None:
-        """``on_up`` makes a fresh connection ready (it may raise BusUnavailable or TopologyMismatch); ``on_down`` ends what it began;
-        ``on_blocked`` is called when ``blocked`` has changed.
+        """``on_up`` makes a fresh connection ready (it may raise BusUnavailable or TopologyMismatch);
+        ``on_down`` ends what it began; ``on_blocked`` is called when ``blocked`` has changed.
         """
         self.connection: RabbitConnection | None = None
         self._purpose = purpose
         self._urls = [
-            URL(url).update_query({"heartbeat": times.heartbeat_s, **URL(url).query, "name": f"{name}/{purpose}"})
+            URL(url).update_query(
+                {"heartbeat": times.heartbeat_s, **URL(url).query, "name": f"{name}/{purpose}"}
+            )
             for url in urls
         ]
         self._times = times
@@ -98,11 +105,15 @@ class SupervisedConnection:
         return shown(self._urls[self._turn])
 
     def move(self, seldom_s: float = 0.0) -> None:
-        """Leave the present connection for one to the next address: what answers there does not do what it should. Not again within ``seldom_s``."""
+        """Leave the present connection for one to the next address: what answers there does not do what it
+        should. Not again within ``seldom_s``.
+        """
         now = asyncio.get_running_loop().time()
         if self.connection is not None and not self._moves and now >= self._moved_at + seldom_s:
             _log.warning(
-                "the broker at %s does not serve as it should (%s); taking the next", self.address, self._purpose
+                "the broker at %s does not serve as it should (%s); taking the next",
+                self.address,
+                self._purpose,
             )
             self._moves, self._moved_at = True, now
             self._connected.clear()
@@ -111,7 +122,9 @@ class SupervisedConnection:
     def start(self) -> None:
         """Begin to connect; does nothing the second time."""
         if self._task is None:
-            self._task = supervised(asyncio.get_running_loop().create_task(self._run(), name=f"link-{self._purpose}"))
+            self._task = supervised(
+                asyncio.get_running_loop().create_task(self._run(), name=f"link-{self._purpose}")
+            )
 
     async def attempted(self) -> None:
         """Return once the first round over the addresses has succeeded or failed, or there will be none."""
@@ -145,7 +158,9 @@ class SupervisedConnection:
             await asyncio.sleep(self._times.pause(failures, self._random))
 
     async def _serve(self, url: URL) -> bool:
-        """Connect to one address and stay until the connection ends; False where it could not be made ready."""
+        """Connect to one address and stay until the connection ends; False where it could not be
+        made ready.
+        """
         connection = RabbitConnection(url)
         ready = False
         try:
@@ -158,17 +173,24 @@ class SupervisedConnection:
             _log.info("connected to the broker at %s (%s)", shown(url), self._purpose)
             await self._stay(connection)
             why = "closed" if connection.closing.cancelled() else describe(connection.closing.exception())
-            _log.warning("the broker at %s is gone (%s): %s; connecting again", shown(url), self._purpose, why)
+            _log.warning(
+                "the broker at %s is gone (%s): %s; connecting again", shown(url), self._purpose, why
+            )
         except TopologyMismatch as mismatch:
             _log.error("the broker at %s: %s (%s)", shown(url), mismatch, self._purpose)
             self._on_mismatch(mismatch)
         except BusUnavailable as error:
             hint = remedy(error, url)
             # What only time mends may be a slip in the address all the same.
-            what = f"{str(error).rstrip('.')}. {f'To mend: {hint}' if hint else 'WARREN_AMQP_URL names this address'}"
+            what = (
+                f"{str(error).rstrip('.')}. "
+                f"{f'To mend: {hint}' if hint else 'WARREN_AMQP_URL names this address'}"
+            )
             _log.warning("the broker at %s: %s (%s); trying again", shown(url), what, self._purpose)
         except Exception:  # noqa: BLE001 - a connection has no state to break: it is made anew, and the pod lives on
-            _log.exception("the broker at %s: a fault of ours (%s); connecting again", shown(url), self._purpose)
+            _log.exception(
+                "the broker at %s: a fault of ours (%s); connecting again", shown(url), self._purpose
+            )
         finally:
             self.connection = None
             self._connected.clear()

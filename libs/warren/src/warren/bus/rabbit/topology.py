@@ -1,10 +1,12 @@
 """Declaring: Topology's and Source's data as AMQP declarations.
 
-It only declares; it never changes what is there, deletes nothing but doors, and says what is there with other settings, or how much. The bus
-calls it at its first connect, after each later one and for the doors of the dead; subscriptions for their own queue.
+It only declares; it never changes what is there, deletes nothing but doors, and says what is there with other
+settings, or how much. The bus calls it at its first connect, after each later one and for the doors of the
+dead; subscriptions for their own queue.
 
-What is declared together goes out together, and only the last answer is waited for: a channel does one after the other. Who waits for the answer
-to a queue's declaration waits until the broker has counted what is in it, which it can't while the queue's node stands still or has just died.
+What is declared together goes out together, and only the last answer is waited for: a channel does one after
+the other. Who waits for the answer to a queue's declaration waits until the broker has counted what is in it,
+which it can't while the queue's node stands still or has just died.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ from warren.topology import Binding, Exchange, Queue, Topology, former_text
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """The declaration of one thing. ``other`` says, with the broker's words, that it is there with other settings."""
+    """The declaration of one thing. ``other`` says, with the broker's words, that it is there with other
+    settings.
+    """
 
     what: str
     frame: spec.Exchange.Declare | spec.Exchange.Bind | spec.Queue.Declare | spec.Queue.Bind
@@ -49,8 +53,9 @@ async def declare_topology(connection: RabbitConnection, topology: Topology) -> 
 
 
 async def refuse_former(connection: RabbitConnection, topology: Topology, timeout_s: float) -> None:
-    """Raise TopologyMismatch where the broker has an older Warren's queues under this prefix. Each is asked for on a channel of its own,
-    which a queue that is not there ends. Who may not ask goes on: declaring says which rights are missing. Raises BusUnavailable.
+    """Raise TopologyMismatch where the broker has an older Warren's queues under this prefix. Each is asked
+    for on a channel of its own, which a queue that is not there ends. Who may not ask goes on: declaring says
+    which rights are missing. Raises BusUnavailable.
     """
     for name in topology.former():
         channel = await RabbitChannel.opened(connection)
@@ -66,7 +71,8 @@ async def refuse_former(connection: RabbitConnection, topology: Topology, timeou
 
 
 async def declare_source(channel: RabbitChannel, source: Source, topology: Topology) -> None:
-    """Declare a subscription's queue and its bindings (a durable queue's are in the topology); an exclusive queue gets its door.
+    """Declare a subscription's queue and its bindings (a durable queue's are in the topology); an exclusive
+    queue gets its door.
 
     Raises BusUnavailable, TopologyMismatch; the channel may be over then.
     """
@@ -99,7 +105,9 @@ async def _declare(channel: RabbitChannel, steps: Sequence[_Step]) -> None:
 
 
 async def _find_out(connection: RabbitConnection, steps: Sequence[_Step]) -> None:
-    """Raise what the broker has against one of them: of what went out together it says only that something was wrong."""
+    """Raise what the broker has against one of them: of what went out together it says only that something
+    was wrong.
+    """
     channel = await RabbitChannel.opened(connection)
     try:
         for step in steps:
@@ -109,7 +117,9 @@ async def _find_out(connection: RabbitConnection, steps: Sequence[_Step]) -> Non
 
 
 async def _wait_for(step: _Step, channel: RabbitChannel, *, alone: bool) -> None:
-    """Do it and wait for the answer, which is about this step where it is ``alone``. Raises BusUnavailable, TopologyMismatch."""
+    """Do it and wait for the answer, which is about this step where it is ``alone``. Raises BusUnavailable,
+    TopologyMismatch.
+    """
     step.frame.nowait = False
     with broker_call(step.what):
         try:
@@ -121,7 +131,9 @@ async def _wait_for(step: _Step, channel: RabbitChannel, *, alone: bool) -> None
 
 
 async def delete_door(connection: RabbitConnection, queue: str, timeout_s: float) -> None:
-    """Delete an exclusive queue's door, whoever owns the queue; nothing where there is none. Raises BusUnavailable."""
+    """Delete an exclusive queue's door, whoever owns the queue; nothing where there is none. Raises
+    BusUnavailable.
+    """
     channel = await RabbitChannel.opened(connection)
     try:
         with broker_call(f"deleting the door of {queue}"):
@@ -132,11 +144,14 @@ async def delete_door(connection: RabbitConnection, queue: str, timeout_s: float
 
 
 async def queue_depth(connection: RabbitConnection, queue: str, timeout_s: float) -> int | None:
-    """Return how many messages are ready in a queue. Raises BusUnavailable, also where there is no such queue."""
+    """Return how many messages are ready in a queue. Raises BusUnavailable, also where there is no such
+    queue.
+    """
     channel = await RabbitChannel.opened(connection)
     try:
         with broker_call(f"looking at {queue}"):
-            # The channel is thrown away, so it may be ended by a time-out: a queue whose node is dead never answers.
+            # The channel is thrown away, so it may be ended by a time-out: a queue whose node is dead never
+            # answers.
             answer = await channel.queue_declare(queue, passive=True, timeout=timeout_s)
     finally:
         await channel.leave()
@@ -145,9 +160,15 @@ async def queue_depth(connection: RabbitConnection, queue: str, timeout_s: float
 
 def _queue(queue: Queue, topology: Topology) -> _Step:
     exclusive = queue.kind == "exclusive"
-    arguments: dict[str, Any] = dict(queue.arguments) if exclusive else {"x-queue-type": queue.kind, **queue.arguments}
+    arguments: dict[str, Any] = (
+        dict(queue.arguments) if exclusive else {"x-queue-type": queue.kind, **queue.arguments}
+    )
     frame = spec.Queue.Declare(
-        queue=queue.name, durable=not exclusive, exclusive=exclusive, auto_delete=exclusive, arguments=arguments
+        queue=queue.name,
+        durable=not exclusive,
+        exclusive=exclusive,
+        auto_delete=exclusive,
+        arguments=arguments,
     )
     return _Step(f"declaring queue {queue.name}", frame, lambda text: _explain(queue, topology, text))
 
@@ -155,12 +176,15 @@ def _queue(queue: Queue, topology: Topology) -> _Step:
 def _explain(queue: Queue, topology: Topology, text: str) -> str:
     if queue.name == topology.guard_queue().name:
         return (
-            f"the number of shards differs: this service is set to {topology.shards}, and the broker's topology "
-            f"{topology.prefix!r} was made with another number, which is fixed for its life ({queue.name}: {text})"
+            f"the number of shards differs: this service is set to {topology.shards}, and the broker's "
+            f"topology "
+            f"{topology.prefix!r} was made with another number, which is fixed for its life ({queue.name}: "
+            f"{text})"
         )
     if "-bytes'" in text:
         return (
-            f"the size of {queue.name} differs: all services need the same WARREN_BROKER_…_BYTES, and a queue keeps the size that it was made "
+            f"the size of {queue.name} differs: all services need the same WARREN_BROKER_…_BYTES, and a "
+            f"queue keeps the size that it was made "
             f"with until somebody deletes it ({text})"
         )
     return f"queue {queue.name} exists with other settings: {text}"
@@ -168,7 +192,10 @@ def _explain(queue: Queue, topology: Topology, text: str) -> str:
 
 def _exchange(exchange: Exchange) -> _Step:
     frame = spec.Exchange.Declare(
-        exchange=exchange.name, exchange_type=exchange.type, durable=not exchange.door, auto_delete=exchange.door
+        exchange=exchange.name,
+        exchange_type=exchange.type,
+        durable=not exchange.door,
+        auto_delete=exchange.door,
     )
     return _Step(
         f"declaring exchange {exchange.name}",

@@ -1,8 +1,10 @@
-"""FrameParser: a client's bytes ▶ whole messages and control frames (RFC 6455, and RFC 7692 where deflate was negotiated).
+"""FrameParser: a client's bytes ▶ whole messages and control frames (RFC 6455, and RFC 7692 where deflate was
+negotiated).
 
-Bytes wait as they came until they are asked for, one frame at a time, so that what a client sends ahead costs no more than its bytes. A
-frame is judged by its head, before its payload has come. It keeps at most the part of a message that has come, which is bounded by the
-limit; how many bytes may wait is its caller's business. It answers nothing and knows no time. ``limited_reader.py`` owns one for each connection.
+Bytes wait as they came until they are asked for, one frame at a time, so that what a client sends ahead costs
+no more than its bytes. A frame is judged by its head, before its payload has come. It keeps at most the part
+of a message that has come, which is bounded by the limit; how many bytes may wait is its caller's business.
+It answers nothing and knows no time. ``limited_reader.py`` owns one for each connection.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ from typing import NamedTuple
 from gateway.core.websocket.frames import BINARY, CLOSE, PING, PONG, TEXT
 from warren.errors import CloseCode
 
-# How many streams one compressed message may consist of: an end in the middle of a message is allowed, and nobody sends one.
+# How many streams one compressed message may consist of: an end in the middle of a message is allowed, and
+# nobody sends one.
 STREAMS_MAX = 16
-# A message may consist of so many parts, and where it may be large of more: one for each 64 bytes of the limit.
+# A message may consist of so many parts, and where it may be large of more: one for each 64 bytes of the
+# limit.
 PARTS_MAX = 1_024
 LEAST_PART_BYTES = 64
 # A part of a message costs as much as so many bytes at least.
@@ -25,7 +29,8 @@ _CONTINUATION = 0x0
 _OPCODES = frozenset({_CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _TAIL = b"\x00\x00\xff\xff"  # what a sender cuts off each compressed message
 
-# Codes under 3000 that a close frame may carry (RFC 6455 section 7.4.1 and its registry); 3000 to 4999 are applications'.
+# Codes under 3000 that a close frame may carry (RFC 6455 section 7.4.1 and its registry); 3000 to 4999 are
+# applications'.
 _CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 _BAD_DATA = 1007
 _TOO_BIG = 1009
@@ -35,7 +40,9 @@ class WebSocketViolation(Exception):
     """The peer broke the WebSocket protocol (or sent too much), so that nothing more can be read from it."""
 
     def __init__(self, code: int, reason: str, limit: int = 0) -> None:
-        """``code`` is the close code for it; ``too_large`` where the message was beyond the limit, ``too_much`` where more came than may come."""
+        """``code`` is the close code for it; ``too_large`` where the message was beyond the limit,
+        ``too_much`` where more came than may come.
+        """
         self.code = code
         self.limit = limit
         self.too_large = code == _TOO_BIG
@@ -65,8 +72,9 @@ def code_of(payload: bytes) -> int:
 
 
 class FrameParser:
-    """What one client sends. ``bytes`` counts the payload of whole messages so far; ``cost`` adds up the work in bytes that parts and compressed
-    messages cost beyond what came (whoever reads it sets it to 0); ``moved`` counts the bytes that were copied to make place.
+    """What one client sends. ``bytes`` counts the payload of whole messages so far; ``cost`` adds up the work
+    in bytes that parts and compressed messages cost beyond what came (whoever reads it sets it to 0);
+    ``moved`` counts the bytes that were copied to make place.
     """
 
     __slots__ = (
@@ -86,8 +94,9 @@ class FrameParser:
     )
 
     def __init__(self, limit: int, *, deflate: bool, window_bits: int = 15) -> None:
-        """``limit`` is the largest message in bytes, also once it is inflated; ``deflate``: permessage-deflate was negotiated, with a window of
-        so many bits (0: none) that the client's messages share.
+        """``limit`` is the largest message in bytes, also once it is inflated; ``deflate``:
+        permessage-deflate was negotiated, with a window of so many bits (0: none) that the client's messages
+        share.
         """
         self.bytes = self.cost = self.moved = 0
         self.limit = limit
@@ -108,7 +117,9 @@ class FrameParser:
 
     @property
     def window(self) -> int:
-        """How many bytes are kept for the messages to come: none before the first compressed one, at most the window that was negotiated."""
+        """How many bytes are kept for the messages to come: none before the first compressed one, at most the
+        window that was negotiated.
+        """
         return len(self._history)
 
     @property
@@ -125,7 +136,8 @@ class FrameParser:
         if not self._data:
             self._data = data
             return
-        # What was taken is cut off only where it is the larger half: so each byte is moved once for each time that as many were taken.
+        # What was taken is cut off only where it is the larger half: so each byte is moved once for each time
+        # that as many were taken.
         if not isinstance(self._data, bytearray) or self._at * 2 >= len(self._data):
             self._data = bytearray(memoryview(self._data)[self._at :])
             self.moved += len(self._data)
@@ -133,8 +145,8 @@ class FrameParser:
         self._data += data
 
     def next(self) -> str | bytes | Control | None:
-        """Return the next message (text as str, binary as bytes), control frame or part of a message; None where more bytes are needed.
-        Raises WebSocketViolation, and must not be asked again after that.
+        """Return the next message (text as str, binary as bytes), control frame or part of a message; None
+        where more bytes are needed. Raises WebSocketViolation, and must not be asked again after that.
         """
         frame = self._frame()
         if frame is None:
@@ -233,7 +245,9 @@ class FrameParser:
             raise WebSocketViolation(_BAD_DATA, "A text must be UTF-8") from None
 
     def _inflated(self, payload: bytes) -> bytes:
-        """Return a compressed message's bytes. What the next one may build on is kept as bytes: an inflater would hold 40 KiB for each client."""
+        """Return a compressed message's bytes. What the next one may build on is kept as bytes: an inflater
+        would hold 40 KiB for each client.
+        """
         parts: list[bytes] = []
         room = self.limit + 1
         rest = payload + _TAIL

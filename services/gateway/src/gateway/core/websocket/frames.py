@@ -1,9 +1,11 @@
-"""WebSocket frames (RFC 6455), built once for each message and variant, and shared by all who get the message.
+"""WebSocket frames (RFC 6455), built once for each message and variant, and shared by all who get the
+message.
 
-A variant is a spelling of the protocol with or without permessage-deflate (RFC 7692, without context takeover, so that one
-compressed frame serves everybody); with it in one of two windows, the full one and a small one that is legal for whatever smaller one a client
-asks for. Server frames are not masked and never fragmented. This module writes to nobody and keeps
-nothing; Hub builds messages' frames with it, the shell the frames for one connection.
+A variant is a spelling of the protocol with or without permessage-deflate (RFC 7692, without context
+takeover, so that one compressed frame serves everybody); with it in one of two windows, the full one and a
+small one that is legal for whatever smaller one a client asks for. Server frames are not masked and never
+fragmented. This module writes to nobody and keeps nothing; Hub builds messages' frames with it, the shell the
+frames for one connection.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ PONG: Final = 0xA
 
 Chunk = bytes  # inside FrameSet ``bytes`` is a method's name
 
-# How far back a compressed frame may reach, as a power of two; PLAIN: it is not compressed. A client's limit is an upper bound, so one small window
-# serves all who ask for less than the full one. zlib makes no raw stream with 8 bits.
+# How far back a compressed frame may reach, as a power of two; PLAIN: it is not compressed. A client's limit
+# is an upper bound, so one small window serves all who ask for less than the full one. zlib makes no raw
+# stream with 8 bits.
 Window = int
 PLAIN: Final = 0
 SMALL_WINDOW: Final = 9
@@ -59,7 +62,9 @@ _REASON_MAX_BYTES = 123
 
 
 def variant_of(msgpack: bool, window: Window) -> Variant:
-    """Return the variant of a connection that negotiated this; any window but PLAIN needs ``server_no_context_takeover``."""
+    """Return the variant of a connection that negotiated this; any window but PLAIN needs
+    ``server_no_context_takeover``.
+    """
     if window == SMALL_WINDOW:
         return MSGPACK_SMALL if msgpack else JSON_SMALL
     return 2 * msgpack + (window == FULL_WINDOW)
@@ -71,7 +76,9 @@ def codec_of(variant: Variant) -> Codec:
 
 
 def frame(payload: bytes, opcode: int, window: Window = PLAIN) -> bytes:
-    """Return one whole frame. With a window it is compressed where that makes it smaller; never for control frames."""
+    """Return one whole frame. With a window it is compressed where that makes it smaller; never for control
+    frames.
+    """
     head = _FINAL | opcode
     if window and opcode < CLOSE and len(payload) >= DEFLATE_MIN_BYTES:
         compressed = _deflate(payload, window)
@@ -92,7 +99,9 @@ def close(code: int, reason: str = "") -> bytes:
 
 
 def message_frame(message: ServerMessage, variant: Variant, at_ms: int) -> bytes:
-    """Return the frame of a message for one connection; ``at_ms`` is its timestamp, ms since the Unix epoch."""
+    """Return the frame of a message for one connection; ``at_ms`` is its timestamp, ms since the
+    Unix epoch.
+    """
     codec = codec_of(variant)
     return frame(codec.encode(message, at_ms), codec.OPCODE, _WINDOWS[variant])
 
@@ -129,6 +138,8 @@ def join(framesets: Sequence[FrameSet], variant: Variant) -> bytes:
 
 
 def _deflate(payload: bytes, window: Window) -> bytes:
-    """Return a message's permessage-deflate form: one raw deflate stream of its own, without the tail 00 00 ff ff."""
+    """Return a message's permessage-deflate form: one raw deflate stream of its own, without the tail 00 00
+    ff ff.
+    """
     stream = zlib.compressobj(_DEFLATE_LEVEL, zlib.DEFLATED, -window)
     return (stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]

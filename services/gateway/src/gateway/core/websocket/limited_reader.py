@@ -1,8 +1,10 @@
-"""LimitedReader: what one client sends, within what it may. It puts FrameParser and the limits on bytes and frames together.
+"""LimitedReader: what one client sends, within what it may. It puts FrameParser and the limits on bytes and
+frames together.
 
-Whoever is not known yet may send little (``Unknown``). Frames that cost more than their bytes are charged: parts of messages and control frames
-count as ``PART_BYTES`` at least, and a compressed message as what it is inflated to; who exceeds that is to be left unread for ``wait_s``. Control
-frames and empty parts have a bound of their own, beyond which the connection ends. It answers nothing, and time is an argument.
+Whoever is not known yet may send little (``Unknown``). Frames that cost more than their bytes are charged:
+parts of messages and control frames count as ``PART_BYTES`` at least, and a compressed message as what it is
+inflated to; who exceeds that is to be left unread for ``wait_s``. Control frames and empty parts have a bound
+of their own, beyond which the connection ends. It answers nothing, and time is an argument.
 ``shell/websocket_transport.py`` owns one for each connection.
 """
 
@@ -17,32 +19,39 @@ from gateway.core.websocket.frames import CLOSE
 from gateway.core.work_rate_limit import WorkRateLimit
 from warren.errors import CloseCode
 
-# Pings, pongs and empty parts of messages that a peer may send in a second. They have no size that would hold the reader back, and each ping
-# costs a write: without a bound one client holds the event loop for a second at a time.
+# Pings, pongs and empty parts of messages that a peer may send in a second. They have no size that would hold
+# the reader back, and each ping costs a write: without a bound one client holds the event loop for a second
+# at a time.
 CONTROLS_PER_S = 100
-# Bytes of work beyond those that came: at once, and each second after that. It is 8,192 and 4,096 parts of a byte, or 8 and 4 MiB out of nothing
-# but a compressed megabyte of blanks.
+# Bytes of work beyond those that came: at once, and each second after that. It is 8,192 and 4,096 parts of a
+# byte, or 8 and 4 MiB out of nothing but a compressed megabyte of blanks.
 WORK_BYTES = 8 * 1024 * 1024
 WORK_BYTES_PER_S = 4 * 1024 * 1024
-# A message that keeps the event loop busy for longer than this pays for the rest of its time out of the same allowance, so that one client has a
-# fifth of a second at once and a tenth of a core after that. An ordinary message takes a tenth of it.
+# A message that keeps the event loop busy for longer than this pays for the rest of its time out of the same
+# allowance, so that one client has a fifth of a second at once and a tenth of a core after that. An ordinary
+# message takes a tenth of it.
 FREE_S = 0.001
 WORK_BYTES_OF_A_SECOND = 10 * WORK_BYTES_PER_S
-# What a frame counts for in a turn of the event loop, besides its bytes; and how much may be done for one connection until others have their turn.
+# What a frame counts for in a turn of the event loop, besides its bytes; and how much may be done for one
+# connection until others have their turn.
 FRAME_BYTES = 1024
 TURN_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """What a client may send before it is known: the largest message in bytes, also once it is inflated, and how many bytes in all."""
+    """What a client may send before it is known: the largest message in bytes, also once it is inflated, and
+    how many bytes in all.
+    """
 
     message_bytes: int = 32 * 1024
     bytes: int = 64 * 1024
 
 
 class LimitedReader:
-    """One client's bytes. ``since``: when the last message that ``next`` returned may have come at the earliest."""
+    """One client's bytes. ``since``: when the last message that ``next`` returned may have come at the
+    earliest.
+    """
 
     __slots__ = (
         "_arrivals",
@@ -59,10 +68,17 @@ class LimitedReader:
     )
 
     def __init__(
-        self, limit: int, *, deflate: bool, window_bits: int = 15, unknown: Unknown | None = None, paced: bool = True
+        self,
+        limit: int,
+        *,
+        deflate: bool,
+        window_bits: int = 15,
+        unknown: Unknown | None = None,
+        paced: bool = True,
     ) -> None:
-        """``limit``, ``deflate`` and ``window_bits`` are as FrameParser has them; ``unknown``: less is allowed until ``known`` is called; ``paced``:
-        work beyond the bytes that came is charged, or else the client stays a stranger for ever, who only gets back what it sent.
+        """``limit``, ``deflate`` and ``window_bits`` are as FrameParser has them; ``unknown``: less is
+        allowed until ``known`` is called; ``paced``: work beyond the bytes that came is charged, or else the
+        client stays a stranger for ever, who only gets back what it sent.
         """
         self._limit = limit
         self._unknown = unknown
@@ -103,8 +119,8 @@ class LimitedReader:
             )
 
     def next(self, now: float) -> str | bytes | Control | None:
-        """Return the next message, control frame or part of a message; None where more bytes are needed. Raises WebSocketViolation, and must not be
-        asked again after that.
+        """Return the next message, control frame or part of a message; None where more bytes are needed.
+        Raises WebSocketViolation, and must not be asked again after that.
         """
         if self._unknown is not None:
             self.check()
@@ -124,7 +140,9 @@ class LimitedReader:
         return item
 
     def worked(self, seconds: float, now: float) -> None:
-        """Take that dealing with the last message has kept the event loop busy for so long: what is beyond FREE_S is charged as work."""
+        """Take that dealing with the last message has kept the event loop busy for so long: what is beyond
+        FREE_S is charged as work.
+        """
         if seconds > FREE_S:
             self._charge(int((seconds - FREE_S) * WORK_BYTES_OF_A_SECOND), now)
 
