@@ -44,7 +44,7 @@ class ShardHarness:
             "router": "r1",
             "topology": self.topology,
             "bus": self.log,
-            "steady": publisher,
+            "publisher": publisher,
             "clock": self.clock,
             "gateways": self.gateways,
             "routers": self.routers,

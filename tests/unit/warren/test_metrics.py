@@ -192,5 +192,5 @@ def test_a_scraper_that_asks_for_nonsense_gets_plain_text() -> None:
 def test_a_gateway_says_how_many_places_it_has() -> None:
     """The number of places is a metric, so that an alert can tell when a pod is nearly full."""
     metrics = GatewayMetrics()
-    metrics.places.set(10_000)
+    metrics.connection_limit.set(10_000)
     assert samples(metrics)["warren_gateway_connection_limit", ""] == 10_000

@@ -104,7 +104,7 @@ def check_listen_host(text: str) -> None:
             raise WrongURL(
                 "is neither an IP address nor a host's name; a port has a variable of its own"
             ) from None
-    elif not _is_name(text):
+    elif not _name(text):
         raise WrongURL("is neither an IP address nor a host's name")
 
 
@@ -147,7 +147,7 @@ def _host_and_port(place: str) -> tuple[str, int | None]:
             raise WrongURL("it names no host")
         if re.fullmatch(r"[0-9.]+", host):
             _check_ipv4(host)
-        elif not _is_name(host):
+        elif not (host := _name(host)):
             raise WrongURL("its host is no name of a host")
     if not port:
         return host, None
@@ -163,14 +163,15 @@ def _check_ipv4(host: str) -> None:
         raise WrongURL("its host is neither an IPv4 address nor a name of a host") from None
 
 
-def _is_name(host: str) -> bool:
-    if not host.isascii():
-        try:
-            host = host.encode("idna").decode()
-        except UnicodeError:
-            return False
-    name = host.removesuffix(".")
-    return 0 < len(name) <= 253 and all(_LABEL.fullmatch(label) for label in name.split("."))
+def _name(host: str) -> str:
+    """Return a host's name as DNS has it: in ASCII (IDNA, RFC 3490); empty where it is none."""
+    try:
+        name = host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        return ""
+    bare = name.removesuffix(".")
+    fits = 0 < len(bare) <= 253 and all(_LABEL.fullmatch(label) for label in bare.split("."))
+    return name if fits else ""
 
 
 def _vhost(path: str) -> str:

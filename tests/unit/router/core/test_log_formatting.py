@@ -55,7 +55,7 @@ ACK = Out(2, ("g1",), Ack("g1~1", "a", "m1", "life-1", 7))
         (Checkpoint("r1", 9, 0, 2, b"\x01", b""), f"{NONE}  checkpoint  by=r1  of=9  part 1 of 2  digest=01"),
         (Notified("r1", AT), f"{TIME}  notified  by=r1"),
         (Batch("g1", 2, 5, AT), f"{TIME}  batch  g1  life=2  number=5"),
-        (wire.Leaving("g1"), f"{NONE}  bye  begins no entry"),
+        (wire.Leaving("g1"), f"{NONE}  leaving  begins no entry"),
     ],
 )
 def test_an_entry_is_told_by_its_head(envelope, line):
