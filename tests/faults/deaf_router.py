@@ -10,5 +10,5 @@ from router.core.router_leases import RouterLeases
 
 if __name__ == "__main__":
     RouterLeases.heartbeat = lambda self, beat, now: False  # type: ignore[method-assign]
-    RouterLeases.bye = lambda self, router: False  # type: ignore[method-assign]
+    RouterLeases.leaving = lambda self, router: False  # type: ignore[method-assign]
     mutants.run("router")

@@ -75,6 +75,7 @@ async def gateway(folder: Path) -> AsyncIterator[Gateway]:
         "WARREN_GATEWAY_INTERNAL_HOST": "127.0.0.1",
         "WARREN_GATEWAY_INTERNAL_PORT": str(internal),
         "WARREN_GATEWAY_DRAIN_MS": "0",
+        "WARREN_GATEWAY_DRAIN_DEADLINE_MS": "1000",  # there is no broker to wait for
         "WARREN_AMQP_URL": "amqp://127.0.0.1:1/",
         "WARREN_LOG_FILE": str(log),
     }

@@ -258,7 +258,7 @@ async def test_two_that_speak_at_once_do_no_harm(stage: Stage, monkeypatch: pyte
     order.
     """
     monkeypatch.setattr("router.core.router_leases.RouterLeases.heartbeat", lambda *_: False)
-    monkeypatch.setattr("router.core.router_leases.RouterLeases.bye", lambda *_: False)
+    monkeypatch.setattr("router.core.router_leases.RouterLeases.leaving", lambda *_: False)
     first, second = await stage.router(namespaces=LONG), await stage.router(namespaces=LONG)
     gate, other = await stage.gate("g1"), await stage.gate("g2")
     for each in (gate, other):
