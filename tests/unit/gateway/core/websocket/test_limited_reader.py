@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.gateway.core.test_assembly import deflated, masked
+from tests.unit.gateway.core.websocket.test_frame_parser import deflated, masked
 
 from gateway.core.websocket.frame_parser import Control, WebSocketViolation
 from gateway.core.websocket.frames import PING, PONG, TEXT

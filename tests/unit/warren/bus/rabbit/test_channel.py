@@ -310,7 +310,7 @@ async def test_acks_that_were_given_are_told_before_the_channel_goes(
 
 @pytest.mark.parametrize("turns", range(6))
 async def test_no_ack_comes_behind_the_end_that_a_cancelled_call_brings(
-    server: AmqpServer, connection: RabbitConnection, progress: int
+    server: AmqpServer, connection: RabbitConnection, turns: int
 ) -> None:
     """A reader that is given up while the broker has not answered it yet has acks in hand: they go before the
     channel does, or not at all.
@@ -325,7 +325,7 @@ async def test_no_ack_comes_behind_the_end_that_a_cancelled_call_brings(
     await eventually(lambda: len(taken) == 3)
     taken[0].ack()
     consuming.cancel()
-    for _ in range(progress):
+    for _ in range(turns):
         await asyncio.sleep(0)
     taken[1].ack()
     await asyncio.gather(consuming, return_exceptions=True)
@@ -508,13 +508,13 @@ async def test_a_cancel_by_the_broker_is_told(server: AmqpServer, connection: Ra
 
 @pytest.mark.parametrize("turns", range(8))
 async def test_a_channel_whose_opener_is_cancelled_is_left_in_order(
-    server: AmqpServer, connection: RabbitConnection, progress: int
+    server: AmqpServer, connection: RabbitConnection, turns: int
 ) -> None:
     """Whenever the cancellation comes, no channel is closed that was not opened, and its number can be used
     again.
     """
     opening = asyncio.create_task(RabbitChannel.opened(connection))
-    for _ in range(progress):
+    for _ in range(turns):
         await asyncio.sleep(0)
     opening.cancel()
     channel = (await asyncio.gather(opening, return_exceptions=True))[0]
