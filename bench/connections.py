@@ -2,8 +2,9 @@
 
     python -m bench.connections [--count 5000] [--repeats 3]
 
-One gateway, one router, the broker, started anew for each repeat. RSS of the gateway's process before and after the connections are open and have joined
-their rooms, divided by their number; then the CPU of the gateway while they do nothing. Medians. It fails where a connection costs more than 14 KiB.
+One gateway, one router, the broker, started anew for each repeat. RSS of the gateway's process before and
+after the connections are open and have joined their rooms, divided by their number; then the CPU of the
+gateway while they do nothing. Medians. It fails where a connection costs more than 14 KiB.
 """
 
 from __future__ import annotations
@@ -65,16 +66,22 @@ async def measure(count: int, idle_s: float) -> Cost:
 
 def main() -> int:
     """Print the medians; 1 where a connection costs too much."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--idle", type=float, default=5.0, metavar="SECONDS", help="for which the CPU is measured")
+    parser.add_argument(
+        "--idle", type=float, default=5.0, metavar="SECONDS", help="for which the CPU is measured"
+    )
     options = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(options.count + 1000, hard), hard))
     costs = [uvloop.run(measure(options.count, options.idle)) for _ in range(options.repeats)]
     kib = statistics.median(cost.gateway_kib for cost in costs)
-    print(f"{options.count} idle connections, each in its user's room and in one more; medians of {options.repeats}")
+    print(
+        f"{options.count} idle connections, each in its user's room and in one more; medians of {options.repeats}"
+    )
     print(
         f"gateway {kib:.1f} KiB a connection (RSS {statistics.median(cost.rss_mib for cost in costs):.0f} MiB in all)"
     )

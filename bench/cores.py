@@ -1,7 +1,9 @@
-"""The cores of routers and gateways in one process, wired as in production but without sockets, broker or event loop: one message's whole walk.
+"""The cores of routers and gateways in one process, wired as in production but without sockets, broker or
+event loop: one message's whole walk.
 
-What is left of a message's cost is that of deciding and spelling: session, envelopes, shard, plan, hub, frames, outbox. One shard stands for all of
-them (it holds all rooms, more than it ever would), so that the number of rooms alone changes from one run to the next.
+What is left of a message's cost is that of deciding and spelling: session, envelopes, fold, history, feeds,
+hub, frames, outbox. One shard stands for all of them (it holds all rooms, more than it ever would), so that
+the number of rooms alone changes from one run to the next.
 """
 
 from __future__ import annotations
@@ -9,22 +11,31 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 
-from gateway.core import actions, frames
+from gateway.core import actions
+from gateway.core.client_limits import OutboxLimits
+from gateway.core.feed_positions import FeedPositions, Kind
 from gateway.core.hub import Hub, Member
-from gateway.core.limits import OutboxLimits
 from gateway.core.outbox import Outbox
-from gateway.core.rights import Identity
+from gateway.core.permissions import Identity
+from gateway.core.recent_messages import RecentMessages
+from gateway.core.room_catch_up import RoomCatchUp, Tell
 from gateway.core.session import Session, SessionConfig
-from router.core.limits import ShardLimits
-from router.core.plan import Plan, plan
-from router.core.shard import Shard
+from gateway.core.websocket import frames
+from router.core.effects import Emit
+from router.core.feeds import Feeds
+from router.core.fold import FOLD_VERSION, Fold
+from router.core.history import History
 from warren import envelope as wire
 from warren.namespaces import Namespaces
 
 AT_US = 1_800_000_000_000_000
 TEXT = '{"type":"CHAT","room":"%s","id":"%x","payload":{"text":"' + "x" * 170 + '"},"version":"1.0"}'
-# A whole shard's history would take longer to fill than all that is measured; what matters is that it is full.
+# A whole shard's history would take longer to fill than all that is measured; what matters is that it is
+# full.
 HISTORY_BYTES = 4 * 1024 * 1024
+RECENT_BYTES = 4 * 1024 * 1024
+RING_BYTES = 4 * 1024 * 1024
+RULES = wire.Rules("life", FOLD_VERSION, 65_536, 65_536, 1_024, AT_US)
 BATCH = 32
 WRITE_BYTES = 256 * 1024
 
@@ -40,17 +51,26 @@ class Guest(Member):
 
 
 class GatewayCore:
-    """One gateway: its hub and its guests."""
+    """One gateway: its hub and its guests, its life on the shard and where it stands there."""
 
     def __init__(self, name: str, namespaces: Namespaces) -> None:
         self.name = name
-        self.hub = Hub(1)
+        recent = RecentMessages(namespaces, RECENT_BYTES, RECENT_BYTES)
+        self.hub = Hub(lambda room: namespaces.policy(room).slow, recent)
         self.guests: dict[str, Guest] = {}
+        self.batches = 0
+        self._catch_up = RoomCatchUp(name, 1, self.hub, recent, namespaces)
+        self._positions = FeedPositions(name, 0)
         self._namespaces = namespaces
         self._config = SessionConfig(rate=None, rooms_max=1_000_000, rooms=())
         self._limits = OutboxLimits()
         self.written = 0  # messages that left for clients
         self.writes = 0
+
+    def record(self, contents: Iterable[wire.Envelope]) -> bytes:
+        """Spell the next batch for the log."""
+        self.batches += 1
+        return wire.encode([wire.Batch(self.name, self._positions.life, self.batches, AT_US), *contents])
 
     def enter(self, user: str) -> tuple[Guest, list[wire.Envelope]]:
         """Let a client in; return it, and the JOINs for a router."""
@@ -67,20 +87,38 @@ class GatewayCore:
         return self._do(guest, guest.session.receive(text, 0.0, AT_US))
 
     def take(self, body: bytes) -> None:
-        """Take a batch from a router, as the downlink does, and write to the clients."""
+        """Take what a router sends, as the downlink does, and write to the clients."""
         run: list[wire.Deliver] = []
-        for item in wire.decode(body):
-            if isinstance(item, wire.Deliver):
-                run.append(item)
+        for said in wire.decode(body):
+            if isinstance(said, wire.Bodies):
+                self._positions.put(said)
                 continue
-            if run:
-                self._deliver(run)
-                run = []
-            if isinstance(item, wire.Joined | wire.Ack):
-                guest = self.guests[item.conn]
-                self._do(guest, guest.session.answer(item, 0.0))
+            assert isinstance(said, wire.Feed)
+            verdict = self._positions.judge(said)
+            assert verdict.kind is Kind.APPLY
+            for item in verdict.items:
+                if isinstance(item, wire.Deliver):
+                    run.append(item)
+                    continue
+                if run:
+                    self._deliver(run)
+                    run = []
+                if isinstance(item, wire.Entered):
+                    self._entered(item)
+                elif isinstance(item, wire.Ack):
+                    guest = self.guests[item.conn]
+                    self._do(guest, guest.session.answer(item, 0.0))
         if run:
             self._deliver(run)
+
+    def _entered(self, item: wire.Entered) -> None:
+        guest = self.guests[item.conn]
+        quiet = guest.session.awaits_join(item.room, item.ref)
+        if quiet is None:
+            return
+        for step in self._catch_up.entered(item, 0.0, AT_US, quiet=quiet):
+            assert isinstance(step, Tell)
+            self._do(guest, guest.session.answer(step.joined, 0.0))
 
     def _deliver(self, run: Sequence[wire.Deliver]) -> None:
         for member in self.hub.deliver(run, AT_US // 1_000).woken:
@@ -104,8 +142,6 @@ class GatewayCore:
                     guest.outbox.put(frames.message_frame(action.message, guest.variant, AT_US // 1_000))
                 case actions.Publish() | actions.Join():
                     up.append(action.envelope)
-                case actions.Enter():
-                    self.hub.join(action.room, guest.id, action.position, action.missed)
                 case _:
                     raise AssertionError(action)
         self._write(guest)
@@ -113,26 +149,35 @@ class GatewayCore:
 
 
 class Cores:
-    """One router's shard and some gateways."""
+    """What a router that speaks for one shard does, and some gateways."""
 
     def __init__(self, gateways: int, *, seed: int = 1) -> None:
-        namespaces = Namespaces()
-        self.shard = Shard(0, 1, 1, ShardLimits(history_bytes=HISTORY_BYTES), namespaces, "r")
-        self.shard.open(None, AT_US)
-        self.gateways = {f"g{number}": GatewayCore(f"g{number}", namespaces) for number in range(gateways)}
+        self._namespaces = Namespaces()
+        self.fold = Fold(0, 1)
+        self.feeds = Feeds("r", 0, RING_BYTES)
+        self.history = History(HISTORY_BYTES, HISTORY_BYTES, 0)
+        self.gateways = {
+            f"g{number}": GatewayCore(f"g{number}", self._namespaces) for number in range(gateways)
+        }
+        self._append(wire.encode([RULES]))
+        self.feeds.begin()
+        for gateway in self.gateways.values():
+            self._append(gateway.record([wire.Hello()]))
+        self._feed()
         self.members: dict[str, list[Guest]] = {}
-        self._living = frozenset(self.gateways)
         self._chance = random.Random(seed)
         self._number = 0
         self._order: list[str] = []
 
     def populate(self, rooms: int, size: int, guests: int, spread: int) -> None:
-        """Let ``guests`` clients in, and make ``rooms`` rooms with ``size`` members each, on at most ``spread`` gateways."""
+        """Let ``guests`` clients in, and make ``rooms`` rooms with ``size`` members each, on at most
+        ``spread`` gateways.
+        """
         names = list(self.gateways)
         for number in range(guests):
             gateway = self.gateways[names[number % len(names)]]
             guest, joins = gateway.enter(f"user{number}")
-            self.route(joins)
+            self.route(gateway, joins)
         by_gateway = {name: list(self.gateways[name].guests.values()) for name in names}
         for number in range(rooms):
             room = f"chat:{number:06x}"
@@ -142,14 +187,13 @@ class Cores:
                 choice = by_gateway[homes[at % len(homes)]]
                 guest = choice[(number * size + at) // len(homes) % len(choice)]
                 taken.append(guest)
-                self.route(
-                    self.gateways[guest.id.partition("~")[0]].hear(
-                        guest, f'{{"type":"JOIN","room":"{room}","payload":null}}'
-                    )
-                )
+                gateway = self.gateways[guest.id.partition("~")[0]]
+                self.route(gateway, gateway.hear(guest, f'{{"type":"JOIN","room":"{room}","payload":null}}'))
 
     def spoken(self, count: int, talking: int = 0) -> list[tuple[GatewayCore, Guest, str]]:
-        """Return ``count`` messages, each of another room than the one before it, from random members; in ``talking`` rooms (0: in all)."""
+        """Return ``count`` messages, each of another room than the one before it, from random members; in
+        ``talking`` rooms (0: in all).
+        """
         spoken = []
         for _ in range(count):
             if not self._order:
@@ -162,28 +206,42 @@ class Cores:
         return spoken
 
     def walk(self, spoken: Sequence[tuple[GatewayCore, Guest, str]]) -> None:
-        """Bring messages from their senders to all members, and the ACKs back, in batches of BATCH."""
+        """Bring messages from their senders to all members, and the ACKs back: BATCH messages of all gateways
+        together.
+        """
         for begin in range(0, len(spoken), BATCH):
-            batch: list[wire.Envelope] = []
+            batches: dict[str, list[wire.Envelope]] = {}
             for gateway, guest, text in spoken[begin : begin + BATCH]:
-                batch += gateway.hear(guest, text)
-            self.route(batch)
+                batches.setdefault(gateway.name, []).extend(gateway.hear(guest, text))
+            for name, batch in batches.items():
+                self._append(self.gateways[name].record(batch))
+            self._feed()
 
-    def route(self, batch: list[wire.Envelope]) -> Plan:
-        """Take envelopes as a router's worker does, log entries spelled, and bring what comes of it to the gateways."""
-        if not batch:
-            return Plan()
-        effects = [effect for up in wire.decode(wire.encode(batch)) for effect in self.shard.apply(up, AT_US)]
-        made = plan(effects, self._living)
-        if made.log:
-            wire.encode(made.log)
-        if made.every:
-            body = wire.encode(made.every)
+    def route(self, gateway: GatewayCore, batch: list[wire.Envelope]) -> None:
+        """Bring a gateway's batch into the log, and what comes of it to the gateways."""
+        if batch:
+            self._append(gateway.record(batch))
+            self._feed()
+
+    def _append(self, record: bytes) -> None:
+        """Take the next entry of the log, as a router's shard does."""
+        fold = self.fold
+        effects = fold.apply(fold.offset + 1, record)
+        for effect in effects:
+            if type(effect) is Emit and effect.message is not None:
+                policy = self._namespaces.policy(effect.room).history
+                self.history.put(effect.message, policy, effect.at_us)
+        self.feeds.take(fold.life, fold.offset, effects, fold.gateways, fold.ended)
+
+    def _feed(self) -> None:
+        """Send what is pending, as a router's egress does."""
+        while (bodies := self.feeds.next_bodies()) is not None:
+            body = wire.encode([bodies])
             for gateway in self.gateways.values():
                 gateway.take(body)
-        for name, envelopes in made.each.items():
-            self.gateways[name].take(wire.encode(envelopes))
-        return made
+        for name in list(self.feeds.dirty()):
+            while (feed := self.feeds.next(name)) is not None:
+                self.gateways[name].take(wire.encode([feed]))
 
     @property
     def delivered(self) -> int:

@@ -1,14 +1,19 @@
-"""How long nothing goes through when a router, a gateway or a node of the broker is killed, and when a router leaves in order.
+"""How long nothing goes through when a router, a gateway or a node of the broker is killed, and when a router
+leaves in order.
 
-    python -m bench.failover [--kills 5] [--leaves 5] [--gateway-kills 5] [--broker-kills 3 [--root FOLDER]] [--routers 2]
+    python -m bench.failover [--kills 5] [--leaves 5] [--gateway-kills 5] [--broker-kills 3 [--root FOLDER]]
+    [--starts 5] [--full-log 256] [--routers 2]
 
-Without options all four are measured; with some of them, those alone. ``failover_load`` has the load, ``failover_gateway`` and ``failover_broker`` say what they measure. A router is killed (SIGKILL), or told
-to go (SIGTERM), and started again, several times. For each of its shards is measured:
+Without options all but the last two are measured; with some of them, those alone. ``failover_load`` has the
+load, ``failover_gateway``, ``failover_broker`` and ``failover_start`` say what they measure. A router is
+killed (SIGKILL), or told to go (SIGTERM), and started again, several times. For each of its shards is
+measured:
 
 * killed: from the SIGKILL to the first message that was sent after it and reached the member;
 * in order: the longest silence at the member from the SIGTERM until a second after the router has gone.
 
-Every message is counted: lost, doubled, out of order and breaks are printed, and any of them fails the command.
+Every message is counted: lost, doubled, out of order and breaks are printed, and any of them fails the
+command.
 """
 
 from __future__ import annotations
@@ -26,11 +31,14 @@ from scripts.rabbit_root import RabbitRoot
 
 from bench.failover_broker import broker_kills
 from bench.failover_gateway import gateway_kills
-from bench.failover_load import Load, Tally, line, owned, until
+from bench.failover_load import SHARDS, Load, Tally, line, owned, until
+from bench.failover_start import full_log, starts
 from bench.installation import Installation
 
 # What is measured how often where no option is given.
-USUAL = {"kills": 5, "leaves": 5, "gateway_kills": 5, "broker_kills": 3}
+USUAL = {"kills": 5, "leaves": 5, "gateway_kills": 5, "broker_kills": 3, "starts": 0, "full_log": 0}
+# Routers that are started for --full-log, at each length of the log.
+FRESH_ROUTERS = 5
 
 
 async def _kill(load: Load) -> list[float]:
@@ -45,7 +53,9 @@ async def _kill(load: Load) -> list[float]:
 
 
 async def _leave(load: Load) -> tuple[list[float], float]:
-    """Let a router go in order; return the longest silence of each of its shards, and how long it took to go."""
+    """Let a router go in order; return the longest silence of each of its shards, and how long it
+    took to go.
+    """
     victim = load.warren.routers.pop(0)
     rooms = [load.rooms[shard] for shard in await asyncio.to_thread(owned, victim)]
     began = load.forget()
@@ -69,7 +79,7 @@ async def router_losses(kills: int, leaves: int, routers: int) -> Tally:
     killed: list[float] = []
     silences: list[float] = []
     per_shard: list[float] = []
-    with Installation(gateways=2, routers=routers) as warren:
+    with Installation(gateways=2, routers=routers, env={"WARREN_SHARDS": str(SHARDS)}) as warren:
         load = Load(warren)
         await load.open()
         for number in range(kills):
@@ -80,10 +90,14 @@ async def router_losses(kills: int, leaves: int, routers: int) -> Tally:
             quiet, took_s = await _leave(load)
             silences += quiet
             per_shard.append(took_s / max(1, len(quiet)))
-            print(f"{line(f'router leave {number + 1}', quiet)}; gone after {1_000 * took_s:.0f} ms", flush=True)
+            print(
+                f"{line(f'router leave {number + 1}', quiet)}; gone after {1_000 * took_s:.0f} ms", flush=True
+            )
         tally = await load.close()
     if killed:
-        print(line("router SIGKILL to the first message again", killed) + " (aim: p50 under 2 s, max under 5 s)")
+        print(
+            line("router SIGKILL to the first message again", killed) + " (aim: p50 under 2 s, max under 5 s)"
+        )
     if silences:
         print(line("router in order, the longest silence of a shard", silences) + " (aim: under 200 ms)")
         print(f"router in order, the time to leave: {1_000 * statistics.mean(per_shard):.0f} ms a shard")
@@ -99,7 +113,12 @@ async def run(options: argparse.Namespace) -> int:
         tally += await gateway_kills(options.gateway_kills, options.routers)
     if options.broker_kills:
         tally += await broker_kills(options.broker_kills, options.routers, options.root)
-    return 0 if tally.good else 1
+    good = tally.good
+    if options.starts:
+        await starts(options.starts)
+    if options.full_log:
+        good &= await full_log(options.full_log, FRESH_ROUTERS)
+    return 0 if good else 1
 
 
 def main() -> int:
@@ -108,6 +127,12 @@ def main() -> int:
     parser.add_argument("--leaves", type=int, help="how often a router leaves in order")
     parser.add_argument("--gateway-kills", type=int, help="how often a gateway is killed")
     parser.add_argument("--broker-kills", type=int, help="how often one of three RabbitMQ nodes is killed")
+    parser.add_argument(
+        "--starts", type=int, help="how often a gateway and a router begin on an empty broker"
+    )
+    parser.add_argument(
+        "--full-log", type=int, metavar="MIB", help="how large the log is from which a router begins"
+    )
     parser.add_argument(
         "--root",
         type=lambda path: RabbitRoot(Path(path)),

@@ -1,8 +1,11 @@
-"""How long a room is silent when a node of the broker is killed. ``python -m bench.failover --broker-kills N [--root FOLDER]`` runs it.
+"""How long a room is silent when a node of the broker is killed. ``python -m bench.failover --broker-kills N
+[--root FOLDER]`` runs it.
 
-Three RabbitMQ nodes are one cluster; gateways and routers know all three addresses, each begins with another. The nodes are killed (SIGKILL) in turn under load; each is started again and is one of
-three again before the next one goes. Measured for each room: the longest silence at the member from the kill until 5 s after every room is through again, the first message that was sent after the
-kill, and the longest silence while the node comes back.
+Three RabbitMQ nodes are one cluster; gateways and routers know all three addresses, each begins with another.
+The nodes are killed (SIGKILL) in turn under load; each is started again and is one of three again before the
+next one goes. Measured for each room: the longest silence at the member from the kill until 5 s after every
+room is through again, the first message that was sent after the kill, and the longest silence while the node
+comes back.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import asyncio
 
 from scripts.rabbit_root import RabbitRoot
 
-from bench.failover_load import Load, Tally, line
+from bench.failover_load import SHARDS, Load, Tally, line
 from bench.installation import Installation
 
 NODES = 3
@@ -19,7 +22,9 @@ AFTER_S = 5.0
 
 
 async def _kill(load: Load, index: int) -> tuple[list[float], list[float], list[float]]:
-    """Kill a node and bring it back; return for each room the longest silence, the seconds to the first new message, and the longest silence at the return."""
+    """Kill a node and bring it back; return for each room the longest silence, the seconds to the first new
+    message, and the longest silence at the return.
+    """
     cluster = load.warren.cluster
     assert cluster is not None
     began = load.forget()
@@ -29,7 +34,7 @@ async def _kill(load: Load, index: int) -> tuple[list[float], list[float], list[
     silent = [room.silence(began) for room in load.rooms]
     returning = load.forget()
     await asyncio.to_thread(cluster.start, index)
-    if not await asyncio.to_thread(cluster.together, 60.0):
+    if not await asyncio.to_thread(cluster.together, 120.0):
         raise RuntimeError("the node is not one of the cluster again")
     await load.through(returning, load.rooms)
     await asyncio.sleep(AFTER_S)
@@ -43,7 +48,9 @@ async def broker_kills(kills: int, routers: int, root: RabbitRoot | None) -> Tal
     silent: list[float] = []
     first: list[float] = []
     back: list[float] = []
-    with Installation(gateways=2, routers=routers, brokers=NODES, root=root) as warren:
+    with Installation(
+        gateways=2, routers=routers, env={"WARREN_SHARDS": str(SHARDS)}, brokers=NODES, root=root
+    ) as warren:
         load = Load(warren)
         await load.open()
         for number in range(kills):

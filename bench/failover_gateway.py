@@ -1,8 +1,11 @@
-"""How long the clients of a gateway that is killed are without their messages. ``python -m bench.failover --gateway-kills N`` runs it.
+"""How long the clients of a gateway that is killed are without their messages. ``python -m bench.failover
+--gateway-kills N`` runs it.
 
-The second gateway, which has all the members, is killed (SIGKILL) under load. Each member connects to the first one as soon as its socket is gone, with `?join=manual`, and JOINs with the position that it
-had. Measured for each: from the open socket (the upgrade's answer) to the first message after JOINED with `recovered: true`, missed or new. Then a gateway is started again and the members
-move to it, again with their positions: that isn't timed, but what they get is counted too.
+The second gateway, which has all the members, is killed (SIGKILL) under load. Each member connects to the
+first one as soon as its socket is gone, with `?join=manual`, and JOINs with the position that it had.
+Measured for each: from the open socket (the upgrade's answer) to the first message after JOINED with
+`recovered: true`, missed or new. Then a gateway is started again and the members move to it, again with their
+positions: that isn't timed, but what they get is counted too.
 """
 
 from __future__ import annotations
@@ -11,14 +14,16 @@ import asyncio
 import signal
 import time
 
-from bench.failover_load import Load, Room, Tally, line
+from bench.failover_load import SHARDS, Load, Room, Tally, line
 from bench.installation import Installation
 
 PATIENCE_S = 30.0
 
 
 async def _back(room: Room, url: str) -> float | None:
-    """Wait for the end of the member's socket, come back at once; return the seconds to the first message, None where the position was not recovered."""
+    """Wait for the end of the member's socket, come back at once; return the seconds to the first message,
+    None where the position was not recovered.
+    """
     assert room.member is not None
     await asyncio.shield(room.member.closed)
     room.arrivals.clear()
@@ -32,7 +37,9 @@ async def _back(room: Room, url: str) -> float | None:
 
 
 async def _kill(load: Load) -> tuple[list[float], list[float]]:
-    """Kill the members' gateway; return for each room the seconds from the reconnect, and the longest silence from the kill on."""
+    """Kill the members' gateway; return for each room the seconds from the reconnect, and the longest silence
+    from the kill on.
+    """
     warren = load.warren
     victim = warren.gateways.pop(1)
     warren.urls.pop(1)
@@ -56,7 +63,7 @@ async def gateway_kills(kills: int, routers: int) -> Tally:
     """Measure and print; return what became of the messages."""
     took: list[float] = []
     first: list[float] = []
-    with Installation(gateways=2, routers=routers) as warren:
+    with Installation(gateways=2, routers=routers, env={"WARREN_SHARDS": str(SHARDS)}) as warren:
         load = Load(warren)
         await load.open()
         for number in range(kills):

@@ -1,7 +1,9 @@
 """The load that the failover benches put on an installation, and the count of what became of every message.
 
-In each of the 16 shards one room has a sender on the first gateway and a member on the second; each sender says something every 25 ms. The clients do as the protocol asks: a sender
-that is told to try again sends the same message again, a member that comes back names the position that it had. ``failover``, ``failover_gateway`` and ``failover_broker`` use it.
+In each of the 16 shards one room has a sender on the first gateway and a member on the second; each sender
+says something every 25 ms. The clients do as the protocol asks: a sender that is told to try again sends the
+same message again, a member that comes back names the position that it had. ``failover``,
+``failover_gateway`` and ``failover_broker`` use it.
 """
 
 from __future__ import annotations
@@ -120,7 +122,9 @@ class Room:
     def say(self) -> None:
         assert self.sender is not None
         if self.sender.closed.done():
-            raise RuntimeError(f"the gateway has closed {self.name}'s connection with {self.sender.close_code}")
+            raise RuntimeError(
+                f"the gateway has closed {self.name}'s connection with {self.sender.close_code}"
+            )
         self.tally.sent += 1
         ref, payload = str(self.tally.sent), {"n": self.tally.sent, "at": time.monotonic()}
         message = orjson.dumps({"type": "CHAT", "room": self.name, "id": ref, "payload": payload})
@@ -128,7 +132,9 @@ class Room:
         self.sender.send(message)
 
     async def enter(self, url: str) -> float:
-        """Connect the member, with its position where it has one; return when its socket was open. ``joined`` tells of the answer."""
+        """Connect the member, with its position where it has one; return when its socket was open. ``joined``
+        tells of the answer.
+        """
         self.joined.clear()
         member = await SocketClient.connect(f"{url}?join=manual", self.on_member)
         opened = time.monotonic()
@@ -150,7 +156,9 @@ class Room:
 def owned(router: Process) -> list[int]:
     """Return the shards that a router has live."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{router.internal_port}/websocket-stats", timeout=2) as answer:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{router.internal_port}/websocket-stats", timeout=2
+        ) as answer:
             shards: list[int] = json.load(answer)["router"]["shards"]
     except OSError:
         return []
@@ -201,9 +209,13 @@ class Load:
         return time.monotonic()
 
     async def through(self, began: float, rooms: list[Room]) -> list[float]:
-        """Wait until a message sent after ``began`` has come in each of these rooms; return after how many seconds it did."""
+        """Wait until a message sent after ``began`` has come in each of these rooms; return after how many
+        seconds it did.
+        """
         try:
-            await until(lambda: all(room.first_after(began) for room in rooms), 60, "a message through each shard")
+            await until(
+                lambda: all(room.first_after(began) for room in rooms), 60, "a message through each shard"
+            )
         except RuntimeError as error:
             stuck = [
                 f"{room.name} ({len(room.unanswered)} unanswered, {room.tally.sent - len(room.got)} not here)"

@@ -1,9 +1,12 @@
-"""CPU of a gateway for each delivery of a fan-out: 2,000 members in one room. Beside it, in the same run: `ws.send_bytes` in a loop.
+"""CPU of a gateway for each delivery of a fan-out: 2,000 members in one room. Beside it, in the same run:
+`ws.send_bytes` in a loop.
 
     python -m bench.fanout [--members 2000] [--messages 200] [--rounds 3] [--json FILE]
 
-Warren: one gateway, one router, the broker; a backend's notifications to the room, paced (one at a time) and in a burst (all at once). The loop: a bare aiohttp server on uvloop that sends the
-same bytes to the same number of sockets. The members are in a process of their own and count what they get. CPU is the gateway's process alone (user + system), medians over the rounds.
+Warren: one gateway, one router, the broker; a backend's notifications to the room, paced (one at a time) and
+in a burst (all at once). The loop: a bare aiohttp server on uvloop that sends the same bytes to the same
+number of sockets. The members are in a process of their own and count what they get. CPU is the gateway's
+process alone (user + system), medians over the rounds.
 """
 
 from __future__ import annotations
@@ -134,7 +137,14 @@ def _cpu(pid: int) -> float:
 
 
 def measure(
-    send: Callable[[int], None], pid: int, those: Members, count: int, messages: int, rounds: int, *, at_once: bool
+    send: Callable[[int], None],
+    pid: int,
+    those: Members,
+    count: int,
+    messages: int,
+    rounds: int,
+    *,
+    at_once: bool,
 ) -> float:
     """Return the median CPU µs a delivery."""
     figures = []
@@ -152,7 +162,9 @@ def measure(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--members", type=int, default=2000)
     parser.add_argument("--messages", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)

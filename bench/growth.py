@@ -2,10 +2,11 @@
 
     python -m bench.growth [--axis rooms --axis gateways …] [--repeats 5] [--messages 8000] [--json FILE]
 
-The cores of a router and of gateways walk messages in one process (``bench/cores.py``): no socket, no broker, no event loop. Each point of an axis is built
-and measured in a process of its own, so that no point's memory is another's; the order of all points is shuffled anew for each repeat, and medians are
-compared with the axis' first point. CPU time, garbage collection as Python does it by itself. The command fails where a message is not delivered to every
-member, or where cost a message rises by more than a fifth from 10 to 100,000 rooms.
+The cores of a router and of gateways walk messages in one process (``bench/cores.py``): no socket, no broker,
+no event loop. Each point of an axis is built and measured in a process of its own, so that no point's memory
+is another's; the order of all points is shuffled anew for each repeat, and medians are compared with the
+axis' first point. CPU time, garbage collection as Python does it by itself. The command fails where a message
+is not delivered to every member, or where cost a message rises by more than a fifth from 10 to 100,000 rooms.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ ROOM_SIZE = 4
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One state of the installation. ``guests`` is how many clients there are, ``spread`` on how many gateways a room has members, ``talking``
-    in how many rooms anything is said (0: in all).
+    """One state of the installation. ``guests`` is how many clients there are, ``spread`` on how many
+    gateways a room has members, ``talking`` in how many rooms anything is said (0: in all).
     """
 
     axis: str
@@ -66,7 +67,9 @@ AXES = ("rooms", "rooms, 100 talk", "members", "one room", "gateways", "gateways
 
 
 def measure(point: Point, messages: int) -> dict[str, float]:
-    """Build a point's state and return its cost: µs a message and a delivery (the ACK is one), and µs a JOIN."""
+    """Build a point's state and return its cost: µs a message and a delivery (the ACK is one),
+    and µs a JOIN.
+    """
     began = time.process_time()
     cores = Cores(point.gateways)
     cores.populate(point.rooms, point.size, point.guests, point.spread)
@@ -89,7 +92,15 @@ def measure(point: Point, messages: int) -> dict[str, float]:
 
 
 def in_a_process(point: Point, messages: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "bench.growth", "--point", json.dumps(asdict(point)), "--messages", str(messages)]
+    command = [
+        sys.executable,
+        "-m",
+        "bench.growth",
+        "--point",
+        json.dumps(asdict(point)),
+        "--messages",
+        str(messages),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr[-4_000:])
@@ -99,7 +110,9 @@ def in_a_process(point: Point, messages: int) -> dict[str, float]:
 
 def main() -> int:
     """Print the table; 1 where the cost a message is not flat over the rooms."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--axis", action="append", choices=AXES, help="only this one (may be repeated)")
     parser.add_argument("--most", type=int, default=100_000, help="leave out points beyond this")
     parser.add_argument("--repeats", type=int, default=5)

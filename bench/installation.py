@@ -1,7 +1,8 @@
-"""Warren as it runs in production, for a bench: a private RabbitMQ (one node, or a cluster), gateways and routers as processes, all on the loopback.
+"""Warren as it runs in production, for a bench: a private RabbitMQ (one node, or a cluster), gateways and
+routers as processes, all on the loopback.
 
-`with Installation(gateways=2, routers=2) as warren:` blocks until everything is ready and leaves nothing behind,
-however it ends.
+`with Installation(gateways=2, routers=2) as warren:` blocks until everything is ready and leaves nothing
+behind, however it ends.
 """
 
 from __future__ import annotations
@@ -34,15 +35,24 @@ GENEROUS = {
 class Process:
     """One service process and what it has used."""
 
-    def __init__(self, module: str, env: dict[str, str], internal_port: int, folder: Path) -> None:
-        """``folder`` takes its log; however the bench ends, the process ends and the folder goes."""
+    def __init__(
+        self, module: str, env: dict[str, str], internal_port: int, folder: Path, python: Path | None = None
+    ) -> None:
+        """``folder`` takes its log; however the bench ends, the process ends and the folder goes. ``python``
+        as for Installation.
+        """
         self._log = folder / f"{module}-{internal_port}.log"
         with self._log.open("wb") as output:
-            self.child = Child([sys.executable, "-m", module], env={**os.environ, **env}, output=output, folder=folder)
+            self.child = Child(
+                [python or sys.executable, "-m", module],
+                env={**os.environ, **env},
+                output=output,
+                folder=folder,
+            )
         self.internal_port = internal_port
         self._process = psutil.Process(self.child.pid)
 
-    def wait_ready(self, timeout_s: float = 60.0) -> None:
+    def wait_ready(self, timeout_s: float = 60.0, every_s: float = 0.05) -> None:
         deadline = time.monotonic() + timeout_s
         while True:
             try:
@@ -51,7 +61,7 @@ class Process:
             except OSError:
                 if time.monotonic() > deadline or not self.child.running:
                     raise RuntimeError(f"not ready:\n{self._log.read_text()[-4000:]}") from None
-                time.sleep(0.05)
+                time.sleep(every_s)
 
     def cpu_s(self) -> float:
         times = self._process.cpu_times()
@@ -77,10 +87,14 @@ class Installation:
         env: dict[str, str] | None = None,
         brokers: int = 1,
         root: RabbitRoot | None = None,
+        python: Path | None = None,
     ) -> None:
-        """``brokers``: how many RabbitMQ nodes; ``root`` as for RabbitNode."""
+        """``brokers``: how many RabbitMQ nodes; ``root`` as for RabbitNode; ``python``: whose services they
+        are (None: ours).
+        """
+        self._python = python
         self._counts = gateways, routers
-        self._env = env or {}
+        self.env = dict(env or {})  # of what is started from now on
         self._brokers, self._root = brokers, root
         self._started = 0
         self.cluster: RabbitCluster | None = None
@@ -89,7 +103,8 @@ class Installation:
         self.urls: list[str] = []
 
     def __enter__(self) -> Self:
-        # Told to end, a bench unwinds as for Ctrl-C, so that it also removes what no process of its own guards yet.
+        # Told to end, a bench unwinds as for Ctrl-C, so that it also removes what no process of its own
+        # guards yet.
         self._before = signal.signal(signal.SIGTERM, _unwind)
         if self._brokers > 1:
             self.cluster = RabbitCluster(self._brokers, root=self._root)
@@ -120,17 +135,19 @@ class Installation:
         internal = free_port()
         env = {
             **GENEROUS,
-            **self._env,
+            **self.env,
             "WARREN_AMQP_URL": ",".join(urls[first:] + urls[:first]),
             f"WARREN_{module.upper()}_INTERNAL_PORT": str(internal),
             **own,
         }
-        return Process(module, env, internal, Path(self._folder.name))
+        return Process(module, env, internal, Path(self._folder.name), self._python)
 
     def start_gateway(self) -> Process:
         """Start one more gateway, on a port of its own (the last of ``urls``); it is not ready yet."""
         port = free_port()
-        process = self._start("gateway", {"WARREN_GATEWAY_HOST": "127.0.0.1", "WARREN_GATEWAY_PORT": str(port)})
+        process = self._start(
+            "gateway", {"WARREN_GATEWAY_HOST": "127.0.0.1", "WARREN_GATEWAY_PORT": str(port)}
+        )
         self.gateways.append(process)
         self.urls.append(f"ws://127.0.0.1:{port}/ws")
         return process

@@ -1,10 +1,13 @@
-"""What one slow reader costs the others: the latency of a room's members while one connection of the same gateway reads nothing.
+"""What one slow reader costs the others: the latency of a room's members while one connection of the same
+gateway reads nothing.
 
     python -m bench.slow [--members 100] [--seconds 8] [--rate 100]
 
-One gateway, one router, the broker. A backend sends small messages with its own clock in them to a room, and large ones to a second room with one member; the members of the first measure how old a
-message is when it comes. Once the member of the second room reads all it gets, and once, with just the same load, it is in both rooms and its socket is never read. So for each policy of the
-rooms (`disconnect`, `drop_oldest`, `latest_only`): p50 and p99 of the others without a slow reader and with one, and what became of it.
+One gateway, one router, the broker. A backend sends small messages with its own clock in them to a room, and
+large ones to a second room with one member; the members of the first measure how old a message is when it
+comes. Once the member of the second room reads all it gets, and once, with just the same load, it is in both
+rooms and its socket is never read. So for each policy of the rooms (`disconnect`, `drop_oldest`,
+`latest_only`): p50 and p99 of the others without a slow reader and with one, and what became of it.
 """
 
 from __future__ import annotations
@@ -62,7 +65,9 @@ def deaf(url: str, *rooms: str) -> socket.socket:
     return plain
 
 
-async def measure(installation: Installation, room: str, arguments: argparse.Namespace) -> tuple[float, float]:
+async def measure(
+    installation: Installation, room: str, arguments: argparse.Namespace
+) -> tuple[float, float]:
     """Return p50 and p99 of the members in ms, while a backend sends to the room."""
     others, clients = Others(), []
     for _ in range(arguments.members):
@@ -135,7 +140,9 @@ async def run(arguments: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--members", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--rate", type=float, default=100)

@@ -2,8 +2,9 @@
 
     python -m bench.tracing [--messages 100000] [--json FILE]
 
-Three states: off, on but not sampled (by the sampler, and by the sender's flag), on and sampled. Sampled spans go to a processor that only counts them, so the
-figures hold no export; encoding for OTLP comes on top, in the exporter's thread. Spans are counted at their start: the command fails where one was opened for a
+Three states: off, on but not sampled (by the sampler, and by the sender's flag), on and sampled. Sampled
+spans go to a processor that only counts them, so the figures hold no export; encoding for OTLP comes on top,
+in the exporter's thread. Spans are counted at their start: the command fails where one was opened for a
 message that is not sampled, or where a sampled message has other than five.
 """
 
@@ -73,9 +74,14 @@ def cost_us(run: Callable[[int], None], messages: int) -> float:
 
 def main() -> int:
     """Print the table; 1 where spans were opened that should not have been."""
-    parser = argparse.ArgumentParser(prog="python -m bench.tracing", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.tracing", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument(
-        "--messages", type=int, default=100_000, help="messages in a round (a twentieth of it for sampled ones)"
+        "--messages",
+        type=int,
+        default=100_000,
+        help="messages in a round (a twentieth of it for sampled ones)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE")
     arguments = parser.parse_args()
@@ -97,7 +103,10 @@ def main() -> int:
     over: dict[str, float] = {}  # µs a message over the empty loop
     for name, processor, env, traceparent, count, expected in cases:
         tracing = Tracing("bench", env, processor=processor)
-        cost = cost_us(lambda n, tracing=tracing, traceparent=traceparent: walk(tracing, n, traceparent), count)  # type: ignore[misc]
+        cost = cost_us(
+            lambda n, tracing=tracing, traceparent=traceparent: walk(tracing, n, traceparent),  # type: ignore[misc]
+            count,
+        )
         over[name] = cost - base
         begun = processor.begun if processor is not None else 0
         print(f"{name:<34}{cost:>14.3f}{cost - base:>12.3f}{begun / (count * ROUNDS):>17.0f}")

@@ -1,7 +1,9 @@
-"""What a RabbitMQ must be told where Warren's services may not declare: the topology as definitions, and a user with the least rights.
+"""What a RabbitMQ must be told where Warren's services may not declare: the topology as definitions, and a
+user with the least rights.
 
-``python -m scripts.amqp_definitions [--prefix P] [--shards N] [--vhost V]`` prints JSON for ``rabbitmqctl import_definitions``. The names and
-arguments come from ``warren.topology``; it connects to nothing. ``make manifests`` writes the one for the defaults.
+``python -m scripts.amqp_definitions [--prefix P] [--shards N] [--log-bytes B] [--vhost V]`` prints JSON for
+``rabbitmqctl import_definitions``. The names and arguments come from ``warren.topology``; it connects to
+nothing. ``make manifests`` writes the one for the defaults.
 """
 
 from __future__ import annotations
@@ -13,25 +15,32 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from warren.topology import DEFAULT_PREFIX, DEFAULT_SHARDS, Topology
+from warren.topology import DEFAULT_PREFIX, DEFAULT_SHARDS, Limits, Topology
 
 USER = "warren"
-# A stream is written, and a backend's reply queue reached, through the default exchange; the broker checks it under this name.
-DEFAULT_EXCHANGE = "amq.default"
 
 
 def service_permissions(prefix: str) -> dict[str, str]:
-    """Return the three patterns that a gateway or a router needs: its own queues are declared, and gone, with its connection."""
+    """Return the three patterns that a gateway or a router needs: its own queues are declared, and gone, with
+    its connection.
+    """
     own = rf"^{re.escape(prefix)}\."
-    return {"configure": own, "write": rf"{own}|^{re.escape(DEFAULT_EXCHANGE)}$", "read": own}
+    return {"configure": own, "write": own, "read": own}
 
 
 def definitions(topology: Topology, vhost: str = "/") -> dict[str, Any]:
-    """Return the definitions: virtual host, user without a password (nobody can log in until one is set), rights, topology."""
+    """Return the definitions: virtual host, user without a password (nobody can log in until one is set),
+    rights, topology.
+    """
     return {
         "vhosts": [{"name": vhost}],
         "users": [
-            {"name": USER, "password_hash": "", "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": []}
+            {
+                "name": USER,
+                "password_hash": "",
+                "hashing_algorithm": "rabbit_password_hashing_sha256",
+                "tags": [],
+            }
         ],
         "permissions": [{"user": USER, "vhost": vhost, **service_permissions(topology.prefix)}],
         "exchanges": [
@@ -82,9 +91,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--prefix", default=DEFAULT_PREFIX, help="WARREN_PREFIX (%(default)s)")
     parser.add_argument("--shards", type=int, default=DEFAULT_SHARDS, help="WARREN_SHARDS (%(default)s)")
+    parser.add_argument(
+        "--log-bytes", type=int, default=Limits().log_bytes, help="WARREN_BROKER_LOG_BYTES (%(default)s)"
+    )
     parser.add_argument("--vhost", default="/", help="virtual host (%(default)s)")
     given = parser.parse_args(arguments)
-    sys.stdout.write(as_text(Topology(given.prefix, given.shards), given.vhost))
+    sys.stdout.write(
+        as_text(Topology(given.prefix, given.shards, Limits(log_bytes=given.log_bytes)), given.vhost)
+    )
     return 0
 
 

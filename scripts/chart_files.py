@@ -1,8 +1,8 @@
-"""Makes what the repository holds of the chart's making: deploy/k8s/manifests, the chart's table of values and its copies of the alerts and
-dashboards, its schema of namespaces, the broker's definitions.
+"""Makes what the repository holds of the chart's making: deploy/k8s/manifests, the chart's table of values
+and its copies of the alerts and dashboards, its schema of namespaces, the broker's definitions.
 
-``python -m scripts.chart_files`` writes them, ``--check`` says where they differ and fails. It needs Helm; ``make manifests`` and
-``make chart`` call it.
+``python -m scripts.chart_files`` writes them, ``--check`` says where they differ and fails. It needs Helm;
+``make manifests`` and ``make chart`` call it.
 """
 
 from __future__ import annotations
@@ -26,16 +26,23 @@ K8S = CHART.parent
 OBSERVABILITY = K8S.parent / "observability"
 FILES = CHART / "files"
 MANIFESTS = K8S / "manifests"
-NOTE = "# Made by `make manifests` from the chart in ../warren, with the values in rendered-with.values; change those instead.\n"
+NOTE = (
+    "# Made by `make manifests` from the chart in ../warren, with the values in rendered-with.values; "
+    "change those instead.\n"
+)
 BEGIN, END = "<!-- values: made by `make manifests` from values.yaml -->", "<!-- end of values -->"
 # What only Helm needs to know.
-_HELM_ONLY = re.compile(r"^ *(helm\.sh/chart|app\.kubernetes\.io/managed-by): .*\n|^# Source: .*\n", re.MULTILINE)
+_HELM_ONLY = re.compile(
+    r"^ *(helm\.sh/chart|app\.kubernetes\.io/managed-by): .*\n|^# Source: .*\n", re.MULTILINE
+)
 _KEY = re.compile(r"^(?P<indent> *)(?:- )?(?P<key>[A-Za-z][A-Za-z0-9]*):(?P<value>.*)$")
 _COMMENT = re.compile(r"^ *# (?P<path>[A-Za-z][A-Za-z0-9.]*): (?P<text>.+)$")
 
 
 def manifests() -> dict[Path, str]:
-    """Return the plain manifests: one file for each component, one for what both share, and the list of them for kustomize."""
+    """Return the plain manifests: one file for each component, one for what both share, and the list of them
+    for kustomize.
+    """
     text = _HELM_ONLY.sub("", render([MANIFESTS / "rendered-with.values"]))
     files: dict[str, list[str]] = {}
     for document in re.split(r"^---\n", text, flags=re.MULTILINE):
@@ -65,7 +72,9 @@ class Value:
 
 
 def documented(text: str) -> Iterator[Value]:
-    """Yield each value of values.yaml that has a comment, with its default as it is written there, on one line."""
+    """Yield each value of values.yaml that has a comment, with its default as it is written there, on one
+    line.
+    """
     defaults = yaml.safe_load(text)
     comment: tuple[str, str] | None = None
     for line in text.splitlines():
@@ -86,10 +95,15 @@ def readme() -> dict[Path, str]:
     head, _, rest = path.read_text(encoding="utf-8").partition(BEGIN)
     _, _, tail = rest.partition(END)
     rows = [
-        f"| `{value.path}` | {f'`{value.default}`' if value.default else ''} | {value.meaning.replace('|', chr(92) + '|')} |"
+        f"| `{value.path}` | {f'`{value.default}`' if value.default else ''} | "
+        f"{value.meaning.replace('|', chr(92) + '|')} |"
         for value in documented((CHART / "values.yaml").read_text(encoding="utf-8"))
     ]
-    return {path: "\n".join([head + BEGIN, "| value | default | meaning |", "| --- | --- | --- |", *rows, END + tail])}
+    return {
+        path: "\n".join(
+            [head + BEGIN, "| value | default | meaning |", "| --- | --- | --- |", *rows, END + tail]
+        )
+    }
 
 
 def schema() -> dict[Path, str]:
@@ -101,7 +115,9 @@ def schema() -> dict[Path, str]:
 
 
 def observability() -> dict[Path, str]:
-    """Return what the chart carries of deploy/observability, since a chart's templates see the files of its own folder alone."""
+    """Return what the chart carries of deploy/observability, since a chart's templates see the files of its
+    own folder alone.
+    """
     rules = (OBSERVABILITY / "alerts.yaml").read_text(encoding="utf-8")
     made = {FILES / "alerts.yaml": rules[rules.index("groups:") :]}
     for path in sorted((OBSERVABILITY / "dashboards").glob("*.json")):
@@ -136,7 +152,9 @@ def main(arguments: list[str]) -> int:
         name = path.relative_to(K8S.parent.parent).as_posix()
         if arguments:
             sys.stderr.write(f"{name} is not what the chart says; run make manifests\n")
-            lines = difflib.unified_diff(found.splitlines(), text.splitlines(), name, "the chart", lineterm="")
+            lines = difflib.unified_diff(
+                found.splitlines(), text.splitlines(), name, "the chart", lineterm=""
+            )
             sys.stderr.writelines(f"{line}\n" for line in list(lines)[:40])
         else:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,11 @@
-"""Child processes that never outlive us: each in a session of its own, each with a guard that ends it when we die.
+"""Child processes that never outlive us: each in a session of its own, each with a guard that ends it when we
+die.
 
-The guard is a shell that waits for the end of a pipe that only we hold. However we go, even by SIGKILL, the pipe closes and the
-guard kills the child's whole process group and removes its folder. (PR_SET_PDEATHSIG would not do: it fires when the *thread*
-that started the child ends, and says nothing to grandchildren.) The node of RabbitMQ, `make run-rabbit` and the tests' pods
-are started here. This module never reads what a child prints.
+The guard is a shell that waits for the end of a pipe that only we hold. However we go, even by SIGKILL, the
+pipe closes and the guard kills the child's whole process group and removes its folder. (PR_SET_PDEATHSIG
+would not do: it fires when the *thread* that started the child ends, and says nothing to grandchildren.) The
+node of RabbitMQ, `make run-rabbit` and the tests' pods are started here. This module never reads what a child
+prints.
 """
 
 from __future__ import annotations
@@ -20,15 +22,19 @@ from pathlib import Path
 from typing import IO
 
 _GUARD = 'read -r _; kill -s KILL -- "-$1" 2>/dev/null; if [ -n "$2" ]; then sleep 0.2; rm -rf -- "$2"; fi'
-# Processes that run side by side and look for ports are each given a part of the range by this variable: "20000-23999".
+# Processes that run side by side and look for ports are each given a part of the range by this variable:
+# "20000-23999".
 PORTS_VARIABLE = "WARREN_TEST_PORTS"
-# Below the range that the kernel takes for outgoing connections, so that none of those takes a port that was found free.
+# Below the range that the kernel takes for outgoing connections, so that none of those takes a port that was
+# found free.
 PORTS = range(20_000, 32_000)
 _not_given: list[int] = []
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Return a TCP port that nobody listens on now. None is given twice before all have been: who was given one may be slow to take it."""
+    """Return a TCP port that nobody listens on now. None is given twice before all have been: who was given
+    one may be slow to take it.
+    """
     for _ in range(200):
         if not _not_given:
             ports = _ports()
@@ -46,7 +52,9 @@ def _ports() -> range:
 
 
 class Child:
-    """One child process in its own process group. Start it by constructing it; ``end`` or ``kill`` it exactly once you are done."""
+    """One child process in its own process group. Start it by constructing it; ``end`` or ``kill`` it exactly
+    once you are done.
+    """
 
     def __init__(
         self,
@@ -57,7 +65,9 @@ class Child:
         cwd: Path | None = None,
         folder: Path | None = None,
     ) -> None:
-        """``output`` takes stdout and stderr (None: ours); ``folder`` is removed if we die without having ended the child."""
+        """``output`` takes stdout and stderr (None: ours); ``folder`` is removed if we die without having
+        ended the child.
+        """
         self._process = subprocess.Popen(
             [str(argument) for argument in arguments],
             env=dict(env),

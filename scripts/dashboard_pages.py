@@ -1,14 +1,15 @@
-"""The pages that Grafana shows of Warren, as data: which panels, which queries, and how each is read in one sentence.
+"""The pages that Grafana shows of Warren, as data: which panels, which queries, and how each is read in one
+sentence.
 
 ``scripts/dashboards.py`` makes Grafana's JSON of it.
 """
 
 from __future__ import annotations
 
+from scripts.dashboard_latency import LATENCY
 from scripts.dashboard_panels import (
     MINE,
     RATE,
-    WIDTH,
     Dashboard,
     Panel,
     broker,
@@ -50,7 +51,7 @@ OVERVIEW = Dashboard(
                     width=4,
                 ),
                 Panel(
-                    "Shards with an owner",
+                    "Shards spoken for",
                     "Less than the number of shards: the messages of some rooms wait.",
                     [("sum(warren_router_shards_active)", "")],
                     kind="stat",
@@ -97,11 +98,17 @@ OVERVIEW = Dashboard(
                 Panel(
                     "Bytes",
                     "In from clients and out to them, each second.",
-                    [(rate("warren_gateway_bytes_in_total"), "in"), (rate("warren_gateway_bytes_out_total"), "out")],
+                    [
+                        (rate("warren_gateway_bytes_in_total"), "in"),
+                        (rate("warren_gateway_bytes_out_total"), "out"),
+                    ],
                     "Bps",
                 ),
                 Panel(
-                    "Notifications", "What backends publish.", [(rate("warren_router_notifications_total"), "")], "ops"
+                    "Notifications",
+                    "What backends publish.",
+                    [(rate("warren_router_notifications_total"), "")],
+                    "ops",
                 ),
                 latency(
                     "Latency",
@@ -115,7 +122,10 @@ OVERVIEW = Dashboard(
             "What goes wrong",
             [
                 Panel(
-                    "Errors told to clients", "ERROR frames by code.", by("code", "warren_gateway_errors_total"), "ops"
+                    "Errors told to clients",
+                    "ERROR frames by code.",
+                    by("code", "warren_gateway_errors_total"),
+                    "ops",
                 ),
                 Panel(
                     "Connections that end",
@@ -131,7 +141,8 @@ OVERVIEW = Dashboard(
                 ),
                 Panel(
                     "Not delivered",
-                    "Withheld from a receiver, who is told; repeat and fenced are rightly dropped duplicates.",
+                    "Withheld from a receiver, who is told; repeat and other_life are rightly dropped "
+                    "duplicates.",
                     by("reason", "warren_gateway_drops_total"),
                     "ops",
                 ),
@@ -143,7 +154,7 @@ OVERVIEW = Dashboard(
                 ),
                 Panel(
                     "Takeovers",
-                    "Shards that changed their owner.",
+                    "Shards that changed their speaker.",
                     [(f"sum(rate(warren_router_takeovers_total{RATE})) * 60", "a minute")],
                 ),
             ],
@@ -161,10 +172,18 @@ GATEWAY = Dashboard(
                 Panel(
                     "Connections",
                     "Against the places that the pod has.",
-                    [*each(f"warren_gateway_connections{MINE}"), (f"max(warren_gateway_places{MINE})", "places")],
+                    [
+                        *each(f"warren_gateway_connections{MINE}"),
+                        (f"max(warren_gateway_connection_limit{MINE})", "places"),
+                    ],
                 ),
                 Panel("Rooms", "Rooms with a member on the pod.", each(f"warren_gateway_rooms{MINE}")),
-                Panel("Ends, by close code", "Each second.", by("code", "warren_gateway_closes_total", MINE), "ops"),
+                Panel(
+                    "Ends, by close code",
+                    "Each second.",
+                    by("code", "warren_gateway_closes_total", MINE),
+                    "ops",
+                ),
                 Panel(
                     "Refused, by reason",
                     "draining and full are answered 503, and the balancer asks another pod.",
@@ -187,7 +206,12 @@ GATEWAY = Dashboard(
                     ],
                     "ops",
                 ),
-                Panel("Held", "By kind.", [(f"sum by (of) (warren_gateway_buffer_bytes{MINE})", "{{of}}")], "bytes"),
+                Panel(
+                    "Held",
+                    "By kind.",
+                    [(f"sum by (of) (warren_gateway_buffer_bytes{MINE})", "{{of}}")],
+                    "bytes",
+                ),
             ],
         ),
         (
@@ -205,7 +229,9 @@ GATEWAY = Dashboard(
                     each(f"sum by (instance) (rate(warren_gateway_messages_out_total{MINE}{RATE}))"),
                     "ops",
                 ),
-                Panel("Errors, by code", "ERROR frames.", by("code", "warren_gateway_errors_total", MINE), "ops"),
+                Panel(
+                    "Errors, by code", "ERROR frames.", by("code", "warren_gateway_errors_total", MINE), "ops"
+                ),
                 Panel(
                     "Withheld, by reason",
                     "Messages that a receiver did not get.",
@@ -213,9 +239,15 @@ GATEWAY = Dashboard(
                     "ops",
                 ),
                 Panel(
-                    "Asked again",
-                    "Times that the routers were asked for what a room or a member lacks.",
-                    by("of", "warren_gateway_resumes_total", MINE),
+                    "Reads",
+                    "What members missed, and HISTORY: from the pod's own memory, or asked of the routers.",
+                    by("source", "warren_gateway_reads_total", MINE),
+                    "ops",
+                ),
+                Panel(
+                    "Gaps",
+                    "Feeds that came too early.",
+                    each(f"rate(warren_gateway_feed_gaps_total{MINE}{RATE})"),
                     "ops",
                 ),
                 Panel(
@@ -230,9 +262,14 @@ GATEWAY = Dashboard(
             [
                 Panel("Broker", "Up; and held back by a memory or disk alarm (1: yes).", broker("gateway")),
                 Panel(
-                    "Lapses",
-                    "Times that the pod's own lease ended: it was frozen, starved or cut off.",
-                    each(f"increase(warren_gateway_lapses_total{MINE}{RATE})"),
+                    "Lives ended",
+                    "Times that the pod was taken for dead on a shard, or the shard's log was lost.",
+                    each(f"increase(warren_gateway_lives_ended_total{MINE}{RATE})"),
+                ),
+                Panel(
+                    "Resets",
+                    "Parts of feeds that were lost.",
+                    each(f"increase(warren_gateway_resets_total{MINE}{RATE})"),
                 ),
                 Panel(
                     "Waiting",
@@ -271,29 +308,51 @@ ROUTER = Dashboard(
             [
                 Panel(
                     "Shards",
-                    "Owned by each router; even, but for a moment after a pod came or went.",
+                    "Spoken for by each router; even, but for a moment after a pod came or went.",
                     each(f"warren_router_shards_active{MINE}"),
                     stacked=True,
                 ),
-                Panel("Takeovers", "Each second.", each(f"rate(warren_router_takeovers_total{MINE}{RATE})"), "ops"),
+                Panel(
+                    "Takeovers",
+                    "Each second.",
+                    each(f"rate(warren_router_takeovers_total{MINE}{RATE})"),
+                    "ops",
+                ),
                 Panel(
                     "Gateways that live",
                     "As each router sees it; all must see the same.",
                     each(f"warren_router_gateways{MINE}"),
                 ),
-                Panel("Rooms", "Known to the router's shards.", each(f"warren_router_rooms{MINE}"), stacked=True),
+                Panel(
+                    "Rooms", "Known to the router's shards.", each(f"warren_router_rooms{MINE}"), stacked=True
+                ),
                 Panel("Members", "Of those rooms.", each(f"warren_router_members{MINE}"), stacked=True),
                 Panel(
                     "Waiting",
                     "Items in bounded buffers.",
                     [(f"warren_router_waiting{MINE}", "{{instance}} {{buffer}}")],
                 ),
+                Panel(
+                    "What a log has to hold",
+                    "What all gateways together may write of one shard before routers have counted it, and "
+                    "what its log keeps at least.",
+                    [
+                        (f"max(warren_router_uplink_bytes{MINE})", "all gateways"),
+                        (f"min(warren_router_log_kept_bytes{MINE})", "kept"),
+                    ],
+                    "bytes",
+                ),
             ],
         ),
         (
             "Work",
             [
-                Panel("Envelopes, by kind", "Each second.", by("kind", "warren_router_messages_total", MINE), "ops"),
+                Panel(
+                    "Envelopes, by kind",
+                    "Each second.",
+                    by("kind", "warren_router_messages_total", MINE),
+                    "ops",
+                ),
                 Panel(
                     "Copies to gateways",
                     "To one gateway at a time, or to all at once.",
@@ -306,7 +365,12 @@ ROUTER = Dashboard(
                     each(f"rate(warren_router_duplicates_total{MINE}{RATE})"),
                     "ops",
                 ),
-                Panel("Refused, by reason", "Each second.", by("reason", "warren_router_rejected_total", MINE), "ops"),
+                Panel(
+                    "Refused, by reason",
+                    "Each second.",
+                    by("reason", "warren_router_rejected_total", MINE),
+                    "ops",
+                ),
                 Panel(
                     "Set aside, by reason",
                     "In dead-letter queues.",
@@ -335,66 +399,6 @@ ROUTER = Dashboard(
         ),
     ],
     "warren_router_shards_active",
-)
-
-LATENCY = Dashboard(
-    "warren-latency",
-    "Warren latency",
-    [
-        (
-            "The whole way",
-            [
-                latency(
-                    "Gateway to gateway",
-                    "gateway",
-                    "end_to_end",
-                    "From taking a message to writing it. A dot is a sampled message: it leads to its trace.",
-                    WIDTH,
-                )
-            ],
-        ),
-        (
-            "Hop by hop, in the order of the way",
-            [
-                latency("1 Uplink", "gateway", "uplink", "Gateway: from taking a message to the broker's confirm."),
-                latency(
-                    "2 Queue",
-                    "router",
-                    "queue",
-                    "Until the router takes it: the uplink and the wait in the shard's queue. It grows first when a router is busy.",
-                ),
-                latency("3 Process", "router", "process", "Router: deciding one batch. CPU alone."),
-                latency(
-                    "4 Log",
-                    "router",
-                    "log",
-                    "Router: until the broker has confirmed the batch in the shard's stream. The sender's ACK waits for it.",
-                ),
-                latency("5 Egress", "router", "egress", "Router: until the gateways' queues have the batch."),
-                latency(
-                    "6 Downlink",
-                    "gateway",
-                    "downlink",
-                    "Gateway: from taking a batch to having put it on its members' sockets. CPU alone.",
-                ),
-            ],
-        ),
-        (
-            "What happens seldom",
-            [
-                latency(
-                    "Takeover", "router", "takeover", "From a claim to the first message that the new owner takes.", 12
-                ),
-                latency(
-                    "Handover",
-                    "router",
-                    "handover",
-                    "How long a shard's messages waited while it changed hands in order.",
-                    12,
-                ),
-            ],
-        ),
-    ],
 )
 
 DASHBOARDS = {"overview": OVERVIEW, "gateway": GATEWAY, "router": ROUTER, "latency": LATENCY}

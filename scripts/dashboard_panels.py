@@ -1,6 +1,8 @@
-"""What a page for Grafana is made of: panels, and the queries that many of them ask. ``scripts/dashboard_pages.py`` puts pages together of it.
+"""What a page for Grafana is made of: panels, and the queries that many of them ask.
+``scripts/dashboard_pages.py`` puts pages together of it.
 
-Queries name Warren's metrics, the label ``instance`` and nothing of how pods are called, so that they fit any installation.
+Queries name Warren's metrics, the label ``instance`` and nothing of how pods are called, so that they fit any
+installation.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ class Dashboard:
 
 def quantiles(service: str, hop: str, where: str = "") -> list[tuple[str, str]]:
     series = f'rate(warren_{service}_hop_seconds_bucket{{hop="{hop}"{where}}}{RATE})'
-    return [(f"histogram_quantile({q}, sum by (le) ({series}))", f"p{round(q * 100)}") for q in (0.5, 0.95, 0.99)]
+    return [
+        (f"histogram_quantile({q}, sum by (le) ({series}))", f"p{round(q * 100)}") for q in (0.5, 0.95, 0.99)
+    ]
 
 
 def latency(title: str, service: str, hop: str, help_: str, width: int = 8) -> Panel:
@@ -60,7 +64,9 @@ def broker(service: str) -> list[tuple[str, str]]:
 
 
 def mean_batch(service: str) -> list[tuple[str, str]]:
-    total, count = (f"sum by (hop) (rate(warren_{service}_batch_size_{part}{MINE}{RATE}))" for part in ("sum", "count"))
+    total, count = (
+        f"sum by (hop) (rate(warren_{service}_batch_size_{part}{MINE}{RATE}))" for part in ("sum", "count")
+    )
     return [(f"{total} / {count}", "{{hop}}")]
 
 

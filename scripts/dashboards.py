@@ -1,4 +1,6 @@
-"""Makes deploy/observability/dashboards/*.json of scripts/dashboard_pages.py, or says (``--check``) where they differ."""
+"""Makes deploy/observability/dashboards/*.json of scripts/dashboard_pages.py, or says (``--check``) where
+they differ.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ def _panel(panel: Panel, number: int, x: int, y: int, height: int) -> dict[str, 
     options: dict[str, Any] = (
         {"colorMode": "none", "reduceOptions": {"calcs": ["lastNotNull"]}}
         if panel.kind == "stat"
-        else {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi", "sort": "desc"}}
+        else {
+            "legend": {"displayMode": "list", "placement": "bottom"},
+            "tooltip": {"mode": "multi", "sort": "desc"},
+        }
     )
     return {
         "id": number,
@@ -31,7 +36,11 @@ def _panel(panel: Panel, number: int, x: int, y: int, height: int) -> dict[str, 
         "datasource": SOURCE,
         "gridPos": {"x": x, "y": y, "w": panel.width, "h": height},
         "fieldConfig": {
-            "defaults": {"unit": panel.unit, "min": 0, "custom": custom if panel.kind == "timeseries" else {}},
+            "defaults": {
+                "unit": panel.unit,
+                "min": 0,
+                "custom": custom if panel.kind == "timeseries" else {},
+            },
             "overrides": [],
         },
         "options": options,
@@ -87,7 +96,9 @@ def render(dashboard: Dashboard) -> str:
                 "current": {"text": ["All"], "value": ["$__all"]},
             }
         )
-    links = [{"type": "dashboards", "title": "Warren", "tags": ["warren"], "asDropdown": True, "keepTime": True}]
+    links = [
+        {"type": "dashboards", "title": "Warren", "tags": ["warren"], "asDropdown": True, "keepTime": True}
+    ]
     page = {
         "uid": dashboard.uid,
         "title": dashboard.title,

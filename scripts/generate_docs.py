@@ -1,4 +1,6 @@
-"""Makes docs/settings.md, docs/topology.md and docs/ownership.md from the code, or says (``--check``) where they differ from it."""
+"""Makes docs/settings.md, docs/topology.md and docs/log.md from the code, or says (``--check``) where they
+differ from it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
-from scripts.ownership_page import ownership_page
+from scripts.log_page import log_page
 
 from warren.settings import SERVICE_PREFIXES, Settings, Variable, describe
 from warren.topology import Binding, Queue, Topology
@@ -43,8 +45,9 @@ stands in the log at each attempt, with the setting to mend.
 `WARREN_BROKER_…_BYTES` become arguments of queues and streams, so all services of an installation need the same ones: who differs is refused
 by the broker, says which queue it is, and ends with code 1. What exists keeps the size that it was made with. To change one, stop all services,
 see that the queue is empty (`rabbitmqctl list_queues name messages`), delete it, and start them;
-with a stream (`<prefix>.history.<n>`) the histories of that shard's rooms go, and its clients are told `recovered: false`.
-`WARREN_BROKER_LOG_BYTES` must be at least twice `WARREN_ROUTER_HISTORY_BYTES`.
+with a log (`<prefix>.log.<n>`) the positions and histories of that shard's rooms go, and its clients are told `recovered: false`.
+`WARREN_BROKER_LOG_BYTES` must be at least twice `WARREN_ROUTER_HISTORY_BYTES` and four times `WARREN_ROUTER_CHECKPOINT_BYTES`, and larger
+than all gateways' `WARREN_GATEWAY_UPLINK_BYTES` together ([how large a log](operations.md#how-large-a-log)).
 """
 
 OTEL = """\
@@ -89,7 +92,10 @@ def settings_page() -> str:
         SETTINGS_HEAD,
         "## Shared",
         "",
-        *_table(variable if len(readers) > 1 else _only(variable, readers[0]) for variable, readers in shared.values()),
+        *_table(
+            variable if len(readers) > 1 else _only(variable, readers[0])
+            for variable, readers in shared.values()
+        ),
         "",
         BROKER,
     ]
@@ -125,10 +131,13 @@ def _row(*cells: str) -> str:
 def topology_page() -> str:
     """Return docs/topology.md, for the default prefix and number of shards."""
     topology = Topology()
-    gateway, router = topology.gateway_queue("<gateway>", "<nonce>"), topology.router_queue("<router>", "<nonce>")
+    gateway, router = (
+        topology.gateway_queue("<gateway>", "<nonce>"),
+        topology.router_queue("<router>", "<nonce>"),
+    )
     last = topology.shards - 1
     # All shards are alike: the first stands for them.
-    each = (topology.shard_queue, topology.history_stream)
+    each = (topology.log,)
     firsts = {queue(0).name for queue in each}
     others = {queue(shard).name for queue in each for shard in range(1, topology.shards)}
 
@@ -137,21 +146,33 @@ def topology_page() -> str:
 
     queues = [queue for queue in topology.queues() if queue.name not in others]
     bindings = [binding for binding in topology.bindings() if binding.queue not in others]
-    keys = {topology.shard_queue(0).name: f"{topology.shard_key(0)} … {topology.shard_key(last)}"}
+    keys = {topology.log(0).name: f"{topology.shard_key(0)} … {topology.shard_key(last)}"}
     return "\n".join(
         [
             "# Topology",
             "",
             NOTE,
             "",
-            f"Every exchange, queue and binding that Warren declares, with the default prefix `{topology.prefix}` and",
-            f"{topology.shards} shards. No queue and no binding is per client or per room: the broker's load grows with pods and",
+            (
+                f"Every exchange, queue and binding that Warren declares, with the default prefix "
+                f"`{topology.prefix}` and"
+            ),
+            (
+                f"{topology.shards} shards. No queue and no binding is per client or per room: the broker's "
+                f"load grows with pods and"
+            ),
             "messages alone. Every service declares all of it at each connect.",
             "",
             "## Exchanges",
             "",
-            "All are durable, but for doors: an exclusive queue is reached through an auto-delete fanout exchange of its own name.",
-            "Where a broker node is down, RabbitMQ 4.3 keeps its clients' exclusive queues bound and locked; a door can be deleted all the same.",
+            (
+                "All are durable, but for doors: an exclusive queue is reached through an auto-delete fanout "
+                "exchange of its own name."
+            ),
+            (
+                "Where a broker node is down, RabbitMQ 4.3 keeps its clients' exclusive queues bound and "
+                "locked; a door can be deleted all the same."
+            ),
             "",
             _row("exchange", "type"),
             _row("---", "---"),
@@ -159,7 +180,10 @@ def topology_page() -> str:
             "",
             "## Queues",
             "",
-            "Quorum queues are durable; exclusive ones belong to one connection, get a new name each time, and go with it.",
+            (
+                "Quorum queues are durable; exclusive ones belong to one connection, get a new name each time, "
+                "and go with it."
+            ),
             "",
             _row("queue", "kind", "arguments"),
             _row("---", "---", "---"),
@@ -182,7 +206,8 @@ def topology_page() -> str:
 
 def _queue_row(queue: Queue, name: str) -> str:
     arguments = ", ".join(
-        f"`{key}={str(value).lower() if isinstance(value, bool) else value}`" for key, value in queue.arguments.items()
+        f"`{key}={str(value).lower() if isinstance(value, bool) else value}`"
+        for key, value in queue.arguments.items()
     )
     return _row(f"`{name}`", queue.kind, arguments)
 
@@ -197,7 +222,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: scripts/docs [--check]\n")
         return 2
     differing = 0
-    pages = {"settings.md": settings_page(), "topology.md": topology_page(), "ownership.md": ownership_page(NOTE)}
+    pages = {"settings.md": settings_page(), "topology.md": topology_page(), "log.md": log_page(NOTE)}
     for name, text in pages.items():
         path = DOCS / name
         found = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -206,7 +231,9 @@ def main(arguments: list[str]) -> int:
         differing += 1
         if arguments:
             sys.stderr.write(f"docs/{name} is not what the code says; run scripts/docs\n")
-            lines = difflib.unified_diff(found.splitlines(), text.splitlines(), f"docs/{name}", "the code", lineterm="")
+            lines = difflib.unified_diff(
+                found.splitlines(), text.splitlines(), f"docs/{name}", "the code", lineterm=""
+            )
             sys.stderr.writelines(f"{line}\n" for line in list(lines)[:40])
         else:
             path.write_text(text, encoding="utf-8")

@@ -1,4 +1,6 @@
-"""Where Helm is, and what it renders. The tools that make the manifests and the tests of the chart call it; it never talks to a cluster."""
+"""Where Helm is, and what it renders. The tools that make the manifests and the tests of the chart call it;
+it never talks to a cluster.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def find_helm() -> str:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "warren" / "bin" / "helm"
     found = shutil.which("helm") or (str(cache) if os.access(cache, os.X_OK) else None)
     if found is None:
-        raise HelmMissing("Helm is not installed; scripts/need helm gets it (with Go), or see https://helm.sh")
+        raise HelmMissing(
+            "Helm is not installed; scripts/need helm gets it (with Go), or see https://helm.sh"
+        )
     return found
 
 
@@ -41,7 +45,9 @@ def render(
     kube_version: str = KUBE_VERSION,
     options: Sequence[str] = (),
 ) -> str:
-    """Return the chart's manifests as text, with values files and ``--set`` pairs (each ``path=JSON``). Raises RenderFailed, HelmMissing."""
+    """Return the chart's manifests as text, with values files and ``--set`` pairs (each ``path=JSON``).
+    Raises RenderFailed, HelmMissing.
+    """
     command = [find_helm(), "template", release, str(CHART), "--kube-version", kube_version, *options]
     for path in values:
         command += ["--values", str(path)]

@@ -1,7 +1,9 @@
-"""The JSON schema of the chart's value ``namespaces``, made from what parses it (``warren.namespaces``): its fields, choices and bounds.
+"""The JSON schema of the chart's value ``namespaces``, made from what parses it (``warren.namespaces``): its
+fields, choices and bounds.
 
-A misspelt key or a value that no pod would take is then refused by Helm, before anything is installed. ``scripts.chart_files`` puts it
-into values.schema.json. What a schema can't say (that no name and no pattern comes twice) the pods say themselves.
+A misspelt key or a value that no pod would take is then refused by Helm, before anything is installed.
+``scripts.chart_files`` puts it into values.schema.json. What a schema can't say (that no name and no pattern
+comes twice) the pods say themselves.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from warren.namespaces import (
 
 Schema = dict[str, Any]
 
-# As warren.message.is_type; the tests hold both together.
+# As warren.message_rules.is_type; the tests hold both together.
 TYPE = re.compile(r"[A-Za-z0-9_\-.:]{1,64}")
 
 
@@ -43,7 +45,9 @@ def namespaces_schema() -> Schema:
             "policy": {"enum": list(get_args(WhenExceeded))},
         },
     )
-    history = _mapping(HistoryPolicy, {"count": _number(0, MAX_HISTORY_COUNT), "age_s": _number(0, MAX_HISTORY_AGE_S)})
+    history = _mapping(
+        HistoryPolicy, {"count": _number(0, MAX_HISTORY_COUNT), "age_s": _number(0, MAX_HISTORY_AGE_S)}
+    )
     entry = _mapping(
         RoomPolicy,
         {
@@ -68,7 +72,11 @@ def _mapping(cls: type, properties: Schema) -> Schema:
     names = [field.name for field in fields(cls)]
     if set(names) != set(properties):
         raise AssertionError(f"{cls.__name__} and its schema differ in {set(names) ^ set(properties)}")
-    return {"type": "object", "additionalProperties": False, "properties": {name: properties[name] for name in names}}
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {name: properties[name] for name in names},
+    }
 
 
 def _number(least: int, most: int) -> Schema:

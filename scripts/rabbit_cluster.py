@@ -1,8 +1,9 @@
 """A private cluster of RabbitMQ nodes on the loopback, for what must survive the loss of any one of them.
 
-The first node starts alone; each other finds it by RabbitMQ's own peer discovery as it starts, one after the other (all at once makes two
-clusters now and then on 3.10). ``python -m scripts.rabbit_cluster`` runs one in the foreground and prints its URLs. Works with what
-``RabbitNode`` works with. It never touches a broker that it did not start.
+The first node starts alone; each other finds it by RabbitMQ's own peer discovery as it starts, one after the
+other (all at once makes two clusters now and then on 3.10). ``python -m scripts.rabbit_cluster`` runs one in
+the foreground and prints its URLs. Works with what ``RabbitNode`` works with. It never touches a broker that
+it did not start.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ _CONFIG = "cluster_partition_handling = pause_minority\n"
 
 
 class RabbitCluster:
-    """Several nodes that are one broker. ``start`` blocks until all are in; ``close`` (or leaving the ``with``) removes all of it."""
+    """Several nodes that are one broker. ``start`` blocks until all are in; ``close`` (or leaving the
+    ``with``) removes all of it.
+    """
 
     def __init__(self, count: int = 3, *, root: RabbitRoot | None = None, config: str = "") -> None:
         """``root`` and ``config`` as for RabbitNode."""
@@ -31,7 +34,9 @@ class RabbitCluster:
         self.nodes = [first]
         try:
             for _ in range(1, count):
-                node = RabbitNode(config=first.config, root=root, epmd_port=first.epmd_port, cookie=first.cookie)
+                node = RabbitNode(
+                    config=first.config, root=root, epmd_port=first.epmd_port, cookie=first.cookie
+                )
                 self.nodes.append(node)
                 node.config += (
                     "cluster_formation.peer_discovery_backend = classic_config\n"
@@ -48,16 +53,20 @@ class RabbitCluster:
         return [node.url for node in self.nodes]
 
     def form(self, timeout_s: float = 90.0) -> None:
-        """Start all nodes for the first time. Raises RabbitMissing where one does not come up or did not join."""
+        """Start all nodes for the first time. Raises RabbitMissing where one does not come up or did not
+        join.
+        """
         for node in self.nodes:
             node.start(timeout_s)
-        if not self.together():
+        if not self.together(timeout_s):
             raise RabbitMissing(f"the nodes did not become one cluster:\n{self.nodes[-1].log}")
 
     def together(self, timeout_s: float = 10.0) -> bool:
-        """Say whether every node sees every other, within ``timeout_s`` (0.7 s of CPU for each look)."""
+        """Say whether every node sees every other, within ``timeout_s`` (2 s of CPU for each look: on a busy
+        machine one can take 20).
+        """
         deadline = time.monotonic() + timeout_s
-        while not all(len(_running(node)) == len(self.nodes) for node in self.nodes):
+        while not all(len(_running(node, max(20.0, timeout_s))) == len(self.nodes) for node in self.nodes):
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.5)
@@ -80,7 +89,9 @@ class RabbitCluster:
         self.nodes[index].pause()
 
     def resume(self, index: int) -> None:
-        """Let a frozen node go on. Frozen for more than 10 s, one of 3.10 needs ``restart`` to be one of them again."""
+        """Let a frozen node go on. Frozen for more than 10 s, one of 3.10 needs ``restart`` to be one of them
+        again.
+        """
         self.nodes[index].resume()
 
     def restart(self, index: int, timeout_s: float = 90.0) -> None:
@@ -107,10 +118,10 @@ class RabbitCluster:
         self.close()
 
 
-def _running(node: RabbitNode) -> list[str]:
+def _running(node: RabbitNode, timeout_s: float) -> list[str]:
     """Return the nodes that this one takes for running; none where it does not answer."""
     try:
-        said = json.loads(node.ctl("cluster_status", "--formatter", "json", timeout_s=20.0))
+        said = json.loads(node.ctl("cluster_status", "--formatter", "json", timeout_s=timeout_s))
     except (RuntimeError, ValueError, subprocess.TimeoutExpired):
         return []
     running: list[str] = said["running_nodes"]

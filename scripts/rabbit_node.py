@@ -1,9 +1,11 @@
-"""A private RabbitMQ node: own ports, own cookie, own data folder, own epmd; nothing of it is left when it is closed.
+"""A private RabbitMQ node: own ports, own cookie, own data folder, own epmd; nothing of it is left when it is
+closed.
 
-It needs Debian's package ``rabbitmq-server`` (or any other installation of RabbitMQ 3.10 to 4.x) and no right of root; or a folder
-with a Debian that has it (WARREN_TEST_RABBIT_ROOT, see ``rabbit_root``). ``rabbit_cluster`` makes one of several. The tests, the
-benches and ``make run-rabbit`` use it; ``python -m scripts.rabbit_node`` starts one in the foreground and prints its URL. It
-never touches a broker that it did not start.
+It needs Debian's package ``rabbitmq-server`` (or any other installation of RabbitMQ 3.10 to 4.x) and no right
+of root; or a folder with a Debian that has it (WARREN_TEST_RABBIT_ROOT, see ``rabbit_root``).
+``rabbit_cluster`` makes one of several. The tests, the benches and ``make run-rabbit`` use it; ``python -m
+scripts.rabbit_node`` starts one in the foreground and prints its URL. It never touches a broker that it did
+not start.
 """
 
 from __future__ import annotations
@@ -26,11 +28,16 @@ from scripts.children import Child, free_port
 from scripts.rabbit_root import EPMD, SERVER, RabbitRoot, named_root
 
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
-_HOW_TO_GET = "on Debian or Ubuntu: apt-get install --no-install-recommends rabbitmq-server; or set RABBITMQ_SERVER to the script's path"
+_HOW_TO_GET = (
+    "on Debian or Ubuntu: apt-get install --no-install-recommends rabbitmq-server; or set "
+    "RABBITMQ_SERVER to the script's path"
+)
 
 
 class RabbitMissing(RuntimeError):
-    """RabbitMQ or Erlang is not installed, or the node did not come up; the message is one line that says what to do."""
+    """RabbitMQ or Erlang is not installed, or the node did not come up; the message is one line that says
+    what to do.
+    """
 
 
 def find_server() -> Path:
@@ -40,7 +47,9 @@ def find_server() -> Path:
             return Path(named)
         raise RabbitMissing(f"RABBITMQ_SERVER names {named}, which is no file")
     candidates = _installed()
-    if on_path := shutil.which("rabbitmq-server", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"):
+    if on_path := shutil.which(
+        "rabbitmq-server", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
+    ):
         candidates.append(Path(on_path))
     for candidate in candidates:
         # Debian's wrapper on the PATH insists on the user "rabbitmq"; the script itself runs as anybody.
@@ -54,7 +63,11 @@ def _installed() -> list[Path]:
     if usual[0].is_file() or shutil.which("dpkg") is None:
         return usual
     listed = subprocess.run(["dpkg", "-L", "rabbitmq-server"], capture_output=True, text=True, check=False)
-    return [Path(line) for line in listed.stdout.splitlines() if line.endswith("/lib/rabbitmq/bin/rabbitmq-server")]
+    return [
+        Path(line)
+        for line in listed.stdout.splitlines()
+        if line.endswith("/lib/rabbitmq/bin/rabbitmq-server")
+    ]
 
 
 def _find_epmd() -> Path:
@@ -69,7 +82,8 @@ def _find_epmd() -> Path:
 
 
 class RabbitNode:
-    """One node. ``start`` blocks until it answers AMQP (about 8 s); ``close`` (or leaving the ``with``) removes all of it.
+    """One node. ``start`` blocks until it answers AMQP (about 8 s); ``close`` (or leaving the ``with``)
+    removes all of it.
 
     Data outlive ``stop`` and ``kill``, so that ``start`` brings the same node back on the same port.
     """
@@ -83,9 +97,10 @@ class RabbitNode:
         cookie: str = "",
         port: int | None = None,
     ) -> None:
-        """``config`` is appended to the node's rabbitmq.conf. ``root``: run from that folder (None: the one that the environment
-        names, else the machine's own RabbitMQ). Nodes of one cluster share a ``cookie`` and an ``epmd_port``, on which the first
-        of them runs the epmd of all. ``port``: where it listens (None: a free one).
+        """``config`` is appended to the node's rabbitmq.conf. ``root``: run from that folder (None: the one
+        that the environment names, else the machine's own RabbitMQ). Nodes of one cluster share a ``cookie``
+        and an ``epmd_port``, on which the first of them runs the epmd of all. ``port``: where it listens
+        (None: a free one).
         """
         self._root = root or named_root()
         if self._root is not None and (lack := self._root.lack()):
@@ -100,7 +115,9 @@ class RabbitNode:
         self._own_epmd = epmd_port is None
         self._dist_port = free_port()
         prefix = "warren-rabbit-"
-        self.folder = self._root.temporary_folder(prefix) if self._root else Path(tempfile.mkdtemp(prefix=prefix))
+        self.folder = (
+            self._root.temporary_folder(prefix) if self._root else Path(tempfile.mkdtemp(prefix=prefix))
+        )
         self._epmd: Child | None = None
         self._node: Child | None = None
 
@@ -115,7 +132,9 @@ class RabbitNode:
 
     @property
     def own_folder(self) -> Path:
-        """The node's folder as the node itself sees it: what its configuration has to say for a file that stands in ``folder``."""
+        """The node's folder as the node itself sees it: what its configuration has to say for a file that
+        stands in ``folder``.
+        """
         return self._root.inside(self.folder) if self._root else self.folder
 
     @property
@@ -134,11 +153,15 @@ class RabbitNode:
     def log(self) -> str:
         """The last lines of what the node logged and printed."""
         files = [*sorted((self.folder / "log").glob("*.log")), self.folder / "output"]
-        lines = [line for file in files if file.is_file() for line in file.read_text(errors="replace").splitlines()]
+        lines = [
+            line for file in files if file.is_file() for line in file.read_text(errors="replace").splitlines()
+        ]
         return "\n".join(lines[-40:])
 
     def start(self, timeout_s: float = 90.0) -> None:
-        """Start the node and return once it answers AMQP. Raises RabbitMissing with the end of the node's log."""
+        """Start the node and return once it answers AMQP. Raises RabbitMissing with the end of the node's
+        log.
+        """
         if not self.running:
             self.launch()
             self.wait(timeout_s)
@@ -149,7 +172,9 @@ class RabbitNode:
         env = self._environment()
         with (self.folder / "output").open("ab") as output:
             if self._own_epmd and (self._epmd is None or not self._epmd.running):
-                epmd = self._command(self._epmd_program, "-port", str(self.epmd_port), "-address", "127.0.0.1")
+                epmd = self._command(
+                    self._epmd_program, "-port", str(self.epmd_port), "-address", "127.0.0.1"
+                )
                 self._epmd = Child(epmd, env=env, output=output, folder=self.folder)
             server = self._command(self._server)
             self._node = Child(server, env=env, output=output, cwd=self.folder, folder=self.folder)
@@ -194,8 +219,10 @@ class RabbitNode:
         if self._node is not None:
             self._node.resume()
 
-    def ctl(self, *arguments: str, timeout_s: float = 60.0) -> str:
-        """Run ``rabbitmqctl`` on this node and return what it printed. Raises RuntimeError with its complaint."""
+    def ctl(self, *arguments: str, timeout_s: float = 150.0) -> str:
+        """Run ``rabbitmqctl`` on this node and return what it printed (2 s of CPU, and a minute on a busy
+        machine). Raises RuntimeError with its complaint.
+        """
         done = subprocess.run(
             self._command(self._server.with_name("rabbitmqctl"), "--quiet", "--node", self.name, *arguments),
             env=self._environment(),
@@ -256,7 +283,9 @@ class RabbitNode:
     def _environment(self) -> dict[str, str]:
         folder = self.own_folder
         inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(("RABBITMQ_", "ERL_", "WARREN_"))
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("RABBITMQ_", "ERL_", "WARREN_"))
         }
         return inherited | {
             "HOME": str(folder / "home"),
@@ -284,7 +313,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with RabbitNode() as node:
-            print(node.url_of("%2F"), flush=True)  # an empty virtual host is another one for some clients (Java's)
+            # an empty virtual host is another one for some clients (Java's)
+            print(node.url_of("%2F"), flush=True)
             while node.running:
                 time.sleep(0.2)
             print(f"RabbitMQ ended by itself:\n{node.log}", file=sys.stderr)

@@ -1,7 +1,9 @@
-"""A RabbitMQ that lives in a folder with a whole Debian in it (``scripts/rabbit4`` makes one), and how its programs are run there.
+"""A RabbitMQ that lives in a folder with a whole Debian in it (``scripts/rabbit4`` makes one), and how its
+programs are run there.
 
-Every program runs by chroot in a mount namespace of its own, so that its mounts go when it ends, however it ends. The process that is
-started becomes the program itself: its process id is the one to signal. It needs root. ``RabbitNode`` is who asks.
+Every program runs by chroot in a mount namespace of its own, so that its mounts go when it ends, however it
+ends. The process that is started becomes the program itself: its process id is the one to signal. It needs
+root. ``RabbitNode`` is who asks.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ class RabbitRoot:
         """Say in one line why nothing can be run from it; None where it can."""
         for program in (SERVER, EPMD):
             if not self.outside(program).is_file():
-                return f"{self.path} holds no {program}; scripts/rabbit4 4.3 makes such a folder and prints it"
+                return (
+                    f"{self.path} holds no {program}; scripts/rabbit4 4.3 makes such a folder and prints it"
+                )
         for program_name in ("unshare", "chroot", "mount"):
             if shutil.which(program_name) is None:
                 return f"{program_name} is missing; it enters {self.path}"
@@ -57,7 +61,17 @@ class RabbitRoot:
 
     def command(self, program: Path, *arguments: str) -> list[str]:
         """Return the command that runs a program of in here."""
-        entering = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _ENTER, "sh", str(self.path)]
+        entering = [
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            _ENTER,
+            "sh",
+            str(self.path),
+        ]
         return [*entering, str(program), *arguments]
 
 

@@ -1,9 +1,11 @@
-"""Two gateways and two routers as separate processes on a real RabbitMQ, and the demo page, for a developer's machine (`make run-rabbit`).
+"""Two gateways and two routers as separate processes on a real RabbitMQ, and the demo page, for a developer's
+machine (`make run-rabbit`).
 
-The broker is the one in WARREN_AMQP_URL, or a private node that is started and removed again. Gateways listen on PORT (default 8080)
-and PORT + 1, the page on PORT + 2. It says that all runs once a message goes through at once. Other ``WARREN_*`` variables reach the
-services as they are. Ctrl-C, or SIGTERM, ends everything within five seconds; if this process is killed, its children go with it. It
-never restarts a service: who kills one wants to see what happens.
+The broker is the one in WARREN_AMQP_URL, or a private node that is started and removed again. Gateways listen
+on PORT (default 8080) and PORT + 1, the page on PORT + 2. It says that all runs once a message goes through
+at once. Other ``WARREN_*`` variables reach the services as they are. Ctrl-C, or SIGTERM, ends everything
+within five seconds; if this process is killed, its children go with it. It never restarts a service: who
+kills one wants to see what happens.
 """
 
 from __future__ import annotations
@@ -75,11 +77,14 @@ class Service:
 
 
 def wanted_port(env: Mapping[str, str]) -> int:
-    """Return the first gateway's port. Raises CannotRun where PORT is none, or it or one of the next two is taken."""
+    """Return the first gateway's port. Raises CannotRun where PORT is none, or it or one of the next two is
+    taken.
+    """
     text = env.get("PORT", "") or str(DEFAULT_PORT)
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65_533:
         raise CannotRun(
-            f"PORT={text} is no port: give a number from 1 to 65533 (the second gateway and the page take the next ones)"
+            f"PORT={text} is no port: give a number from 1 to 65533 "
+            "(the second gateway and the page take the next ones)"
         )
     port = int(text)
     for each in (port, port + 1, port + 2):
@@ -99,7 +104,9 @@ def _is_free(port: int) -> bool:
 
 
 def broker_url(env: Mapping[str, str]) -> str:
-    """Return the address of the broker that was named; "" where none was. Raises CannotRun where it can't be reached."""
+    """Return the address of the broker that was named; "" where none was. Raises CannotRun where it can't be
+    reached.
+    """
     text = env.get("WARREN_AMQP_URL", "")
     addresses = [each.strip() for each in text.split(",") if each.strip()]
     for each in addresses:
@@ -113,7 +120,9 @@ def broker_url(env: Mapping[str, str]) -> str:
 
 
 def private_port(env: Mapping[str, str]) -> int | None:
-    """Return where the private node listens: the usual port, so that a command can be typed again; None (a free one) where that is taken."""
+    """Return where the private node listens: the usual port, so that a command can be typed again; None (a
+    free one) where that is taken.
+    """
     if PORTS_VARIABLE in env:  # several runs side by side would all find it free
         return None
     return BROKER_PORT if _is_free(BROKER_PORT) else None
@@ -125,7 +134,8 @@ def service_env(amqp_url: str) -> dict[str, str]:
         "WARREN_GATEWAY_HOST": "127.0.0.1",
         "WARREN_GATEWAY_AUTH": "anonymous",
         "WARREN_GATEWAY_ECHO": "true",
-        "WARREN_GATEWAY_ORIGINS": ",".join(LOCAL),  # pages of this machine, also from a development server's port
+        # pages of this machine, also from a development server's port
+        "WARREN_GATEWAY_ORIGINS": ",".join(LOCAL),
         # clients are sent away quickly, so that Ctrl-C keeps its five seconds
         "WARREN_GATEWAY_DRAIN_MS": "500",
         "WARREN_GATEWAY_DRAIN_DEADLINE_MS": "3000",
@@ -156,8 +166,8 @@ def _started(name: str, arguments: Sequence[str], env: Mapping[str, str], folder
 
 
 def wait_until_ready(services: list[Service], shards: int) -> None:
-    """Return once all are ready and each shard has an owner, so that a message goes through at once. Raises CannotRun that names the
-    first that is not ready, with its log's end.
+    """Return once all are ready and each shard is spoken for, so that a message goes through at once. Raises
+    CannotRun that names the first that is not ready, with its log's end.
     """
     deadline = time.monotonic() + READY_S
     for service in services:
@@ -193,10 +203,13 @@ def tell(services: list[Service], port: int, amqp_url: str, private: bool, folde
         if service.name == "page":
             continue
         address = (
-            f"ws://127.0.0.1:{port + int(service.name[-1]) - 1}/ws  " if service.name.startswith("gateway") else ""
+            f"ws://127.0.0.1:{port + int(service.name[-1]) - 1}/ws  "
+            if service.name.startswith("gateway")
+            else ""
         )
         print(
-            f"{service.name:<10} {address}pid {service.child.pid}, http://127.0.0.1:{service.internal_port}/metrics, /readyz, /healthz"
+            f"{service.name:<10} {address}pid {service.child.pid}, "
+            f"http://127.0.0.1:{service.internal_port}/metrics, /readyz, /healthz"
         )
     print(f"logs       {folder}/*.log\n")
     print("Notify as a backend does:")
@@ -205,15 +218,20 @@ def tell(services: list[Service], port: int, amqp_url: str, private: bool, folde
 
 
 def notify_command(amqp_url: str | None) -> str:
-    """Return a line for the shell that publishes a notification; None: to the broker of WARREN_AMQP_URL, whose password is not printed."""
+    """Return a line for the shell that publishes a notification; None: to the broker of WARREN_AMQP_URL,
+    whose password is not printed.
+    """
     python = Path(sys.executable)
     shown = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
     broker = shlex.quote(amqp_url) if amqp_url is not None else '"$WARREN_AMQP_URL"'
-    return f"""{shlex.quote(str(shown))} docs/examples/notify_aio_pika.py {broker} room.default '{{"text": "from the backend"}}'"""
+    payload = """'{"text": "from the backend"}'"""
+    return f"{shlex.quote(str(shown))} docs/examples/notify_aio_pika.py {broker} room.default {payload}"
 
 
 def with_virtual_host(url: str) -> str:
-    """Return the address with its virtual host written out: after a bare ``/`` some clients (Java's) take the one without a name."""
+    """Return the address with its virtual host written out: after a bare ``/`` some clients (Java's) take the
+    one without a name.
+    """
     return f"{url.rstrip('/')}/%2F" if urlsplit(url).path in ("", "/") else url
 
 
@@ -236,7 +254,9 @@ def run(folder: Path) -> int:
         services.append(launch_page(port + 2, gateways, env, folder))
         for number in (1, 2):
             services.append(launch("router", number, env, folder))
-            services.append(launch("gateway", number, {**env, "WARREN_GATEWAY_PORT": str(port + number - 1)}, folder))
+            services.append(
+                launch("gateway", number, {**env, "WARREN_GATEWAY_PORT": str(port + number - 1)}, folder)
+            )
         services.sort(key=lambda service: service.name)
         wait_until_ready(services, int(env.get("WARREN_SHARDS") or DEFAULT_SHARDS))
         tell(services, port, amqp_url, node is not None, folder)

@@ -1,4 +1,6 @@
-"""The few fixtures that all tests share: the broker, a topology of one's own, and the check that nothing is left behind."""
+"""The few fixtures that all tests share: the broker, a topology of one's own, and the check that nothing is
+left behind.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ hypothesis.settings.load_profile("warren")
 
 
 def pytest_configure() -> None:
-    """Give each worker of a run with ``-n`` ports of its own (its RabbitMQ it has anyway: fixtures are made in each worker)."""
+    """Give each worker of a run with ``-n`` ports of its own (its RabbitMQ it has anyway: fixtures are made
+    in each worker).
+    """
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
         ports.take_part(int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
 
@@ -41,7 +45,9 @@ def _broker() -> Iterator[Rabbit]:
 
 @pytest.fixture
 def rabbit(_broker: Rabbit) -> Iterator[Rabbit]:
-    """The session's RabbitMQ, alive whatever the test before did to it; its virtual hosts go after each test."""
+    """The session's RabbitMQ, alive whatever the test before did to it; its virtual hosts go
+    after each test.
+    """
     _broker.heal()
     yield _broker
     _broker.heal()
@@ -59,7 +65,9 @@ def topology(rabbit: Rabbit) -> Iterator[Topology]:
 
 @pytest.fixture
 def pods(rabbit: Rabbit, topology: Topology, tmp_path: Path) -> Iterator[Pods]:
-    """Makes gateways and routers as real processes on the test's own topology; all of them end with the test."""
+    """Makes gateways and routers as real processes on the test's own topology; all of them end
+    with the test.
+    """
     pods = Pods(rabbit.url, topology.prefix, topology.shards, tmp_path)
     try:
         yield pods
@@ -86,6 +94,8 @@ async def _tasks() -> AsyncIterator[None]:
 
 @pytest.fixture(autouse=True)
 def _nothing_left(request: pytest.FixtureRequest) -> None:
-    """Fail each async test that leaves an asyncio task behind (set up first, so it looks after all other fixtures are gone)."""
+    """Fail each async test that leaves an asyncio task behind (set up first, so it looks after all other
+    fixtures are gone).
+    """
     if inspect.iscoroutinefunction(getattr(request, "function", None)):
         request.getfixturevalue("_tasks")

@@ -1,1 +1,3 @@
-"""One who means harm beside clients who behave well: what the attack costs those, and the gateway and the routers."""
+"""One who means harm beside clients who behave well: what the attack costs those, and the gateway and the
+routers.
+"""

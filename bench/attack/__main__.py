@@ -2,13 +2,17 @@
 
     python -m bench.attack [--only NAMES] [--seconds 5] [--list] [--json FILE]
 
-One gateway, one router, the broker; limits as they are by default. Some clients ping 20 times a second and speak four times a second in a room of their own; for
-each attack of the catalogue there is a calm phase, the attack for so many seconds, and a time to recover. The table has what the attacker sent, what each MB of it cost the
-gateway in CPU, p50 and p99 of the others' pings and acks, whether any of them was closed, and the memory of gateway and router before, at most and after. Exit code 1
-where an aim is missed: p99 of the pings and of the acks, memory beyond what it was, nobody closed who behaved well, nobody dead, no traceback in a log.
+One gateway, one router, the broker; limits as they are by default. Some clients ping 20 times a second and
+speak four times a second in a room of their own; for each attack of the catalogue there is a calm phase, the
+attack for so many seconds, and a time to recover. The table has what the attacker sent, what each MB of it
+cost the gateway in CPU, p50 and p99 of the others' pings and acks, whether any of them was closed, and the
+memory of gateway and router before, at most and after. Exit code 1 where an aim is missed: p99 of the pings
+and of the acks, memory beyond what it was, nobody closed who behaved well, nobody dead, no traceback in a
+log.
 
-The attackers are processes of their own at a lower priority, the others at a higher one where the system allows it; the machine's idle share, and what was taken by
-processes that are none of the bench's, stand in the table, since on a busy machine it is that which is measured.
+The attackers are processes of their own at a lower priority, the others at a higher one where the system
+allows it; the machine's idle share, and what was taken by processes that are none of the bench's, stand in
+the table, since on a busy machine it is that which is measured.
 """
 
 from __future__ import annotations
@@ -28,7 +32,12 @@ from bench.installation import Installation
 
 def show(attacks: tuple[Attack, ...]) -> None:
     """Print the catalogue."""
-    print(table([(attack.name, attack.kind, attack.says) for attack in attacks], ("attack", "kind", "what it does")))
+    print(
+        table(
+            [(attack.name, attack.kind, attack.says) for attack in attacks],
+            ("attack", "kind", "what it does"),
+        )
+    )
 
 
 def run(arguments: argparse.Namespace, attacks: tuple[Attack, ...], aims: Aims) -> list[Result]:
@@ -47,7 +56,9 @@ def run(arguments: argparse.Namespace, attacks: tuple[Attack, ...], aims: Aims) 
             try:
                 result = stage.play(attack)
             except Exception as error:  # noqa: BLE001 - the other attacks are still to be seen
-                result = Result(attack.name, attack.kind, attack.says, died=[f"the bench failed: {error!r}"[:300]])
+                result = Result(
+                    attack.name, attack.kind, attack.says, died=[f"the bench failed: {error!r}"[:300]]
+                )
             results.append(result)
             print(table([row(result, aims)]).splitlines()[-1], flush=True)
             if arguments.json is not None:
@@ -58,15 +69,23 @@ def run(arguments: argparse.Namespace, attacks: tuple[Attack, ...], aims: Aims) 
 
 def main() -> int:
     """Run the bench; return 1 where an aim is missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="names, kinds, or beginnings of names with *, comma separated")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", default="", help="names, kinds, or beginnings of names with *, comma separated"
+    )
     parser.add_argument("--seconds", type=float, default=5, help="how long an attack lasts")
     parser.add_argument("--calm", type=float, default=3, help="seconds before it")
     parser.add_argument("--recovery", type=float, default=3, help="seconds after it")
     parser.add_argument("--victims", type=int, default=4, help="clients who behave well")
-    parser.add_argument("--ping-ms", type=float, default=DEFAULT.ping_ms, help="aim: p99 of the others' pings")
+    parser.add_argument(
+        "--ping-ms", type=float, default=DEFAULT.ping_ms, help="aim: p99 of the others' pings"
+    )
     parser.add_argument("--ack-ms", type=float, default=DEFAULT.ack_ms, help="aim: p99 of the others' acks")
-    parser.add_argument("--rss-mib", type=float, default=DEFAULT.rss_mib, help="aim: memory beyond what it was before")
+    parser.add_argument(
+        "--rss-mib", type=float, default=DEFAULT.rss_mib, help="aim: memory beyond what it was before"
+    )
     parser.add_argument("--list", action="store_true", help="print the catalogue")
     parser.add_argument("--json", type=Path, help="write all figures to this file too")
     arguments = parser.parse_args()

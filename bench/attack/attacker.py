@@ -1,7 +1,8 @@
-"""The attacker: many raw sockets, prebuilt bytes, one thread. A process of its own that is told on its standard input and reports on its output.
+"""The attacker: many raw sockets, prebuilt bytes, one thread. A process of its own that is told on its
+standard input and reports on its output.
 
-It carries out one Swarm for so many seconds and then cuts everything. It must never cost more than it has to: nothing that it sends is made while it
-runs, what comes is counted and thrown away. Loopback only.
+It carries out one Swarm for so many seconds and then cuts everything. It must never cost more than it has to:
+nothing that it sends is made while it runs, what comes is counted and thrown away. Loopback only.
 """
 
 from __future__ import annotations
@@ -222,7 +223,9 @@ class Attacker:
 
 
 def tokens_for(swarm: Swarm, secret: str) -> list[str]:
-    """Return a token for each connection, each of another user; of another secret where they are to be bad."""
+    """Return a token for each connection, each of another user; of another secret where they are
+    to be bad.
+    """
     if not swarm.token:
         return [""]
     key = secret if swarm.token == "member" else secret[::-1]

@@ -1,6 +1,7 @@
 """A backend that floods the routers with notifications, and one that fills a room before an attack.
 
-A flood is held back by the broker alone, which stops reading a publisher that is too fast; what fills a room is confirmed message by message.
+A flood is held back by the broker alone, which stops reading a publisher that is too fast; what fills a room
+is confirmed message by message.
 """
 
 from __future__ import annotations
@@ -71,9 +72,14 @@ def publish(url: str, room: str, bodies: Iterable[bytes]) -> None:
 
 
 def purge(url: str) -> None:
-    """Empty what backends have said and no router has taken, once the routers that read it are gone: what they held comes back when they go."""
+    """Empty what backends have said and no router has taken, once the routers that read it are gone: what
+    they held comes back when they go.
+    """
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         channel, end = connection.channel(), time.monotonic() + PURGE_S
-        while channel.queue_declare(Topology().notify, passive=True).method.consumer_count and time.monotonic() < end:
+        while (
+            channel.queue_declare(Topology().notify, passive=True).method.consumer_count
+            and time.monotonic() < end
+        ):
             connection.sleep(0.1)
         channel.queue_purge(Topology().notify)

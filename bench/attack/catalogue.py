@@ -1,4 +1,5 @@
-"""The catalogue of attacks, by kind, and how one is chosen. Adding an attack is adding a row to the table of its kind (``on_….py``).
+"""The catalogue of attacks, by kind, and how one is chosen. Adding an attack is adding a row to the table of
+its kind (``on_….py``).
 
 What a row sends is made when it is asked for, since some of it is large.
 """
@@ -23,7 +24,9 @@ def find(name: str) -> Attack:
 
 
 def chosen(only: str) -> tuple[Attack, ...]:
-    """Return the attacks that ``only`` names: comma separated, each a whole name, a kind, or the beginning of names with ``*``. All where it is empty."""
+    """Return the attacks that ``only`` names: comma separated, each a whole name, a kind, or the beginning of
+    names with ``*``. All where it is empty.
+    """
     if not only:
         return ATTACKS
     found: dict[str, Attack] = {}
@@ -31,7 +34,8 @@ def chosen(only: str) -> tuple[Attack, ...]:
         rows = [
             attack
             for attack in ATTACKS
-            if word in (attack.name, attack.kind) or (word.endswith("*") and attack.name.startswith(word[:-1]))
+            if word in (attack.name, attack.kind)
+            or (word.endswith("*") and attack.name.startswith(word[:-1]))
         ]
         if not rows:
             raise ValueError(f"no attack is called {word}")

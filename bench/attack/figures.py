@@ -1,6 +1,7 @@
 """What was measured ▶ figures ▶ a verdict ▶ the rows of the table. Pure.
 
-A ping or message that was never answered counts with how long it had waited by the end, so that what stands still does not look fast.
+A ping or message that was never answered counts with how long it had waited by the end, so that what stands
+still does not look fast.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any, Literal, NamedTuple
 
 MIB = 1 << 20
 MB = 1e6
-# Where others take more of the machine than this, a latency within so many times its aim (or the calm, if that is more) says nothing.
+# Where others take more of the machine than this, a latency within so many times its aim (or the calm, if
+# that is more) says nothing.
 BUSY, BUSY_FACTOR = 1 / 3, 5.0
 
 
@@ -41,7 +43,8 @@ class Aims:
 
     ping_ms: float = 50.0
     ack_ms: float = 500.0
-    rss_mib: float = 282.0  # more than before, of a gateway or a router: WARREN_GATEWAY_BUFFER_BYTES and a tenth
+    # more than before, of a gateway or a router: WARREN_GATEWAY_BUFFER_BYTES and a tenth
+    rss_mib: float = 282.0
 
 
 DEFAULT = Aims()
@@ -77,7 +80,9 @@ class Result:
 
     @property
     def cpu_s_per_mb(self) -> float:
-        """The CPU of who is attacked (gateway or router) for each MB that was sent, beyond what the calm cost."""
+        """The CPU of who is attacked (gateway or router) for each MB that was sent, beyond what the calm
+        cost.
+        """
         gateway, router = self.gateway_cpu - self.gateway_calm_cpu, self.router_cpu - self.router_calm_cpu
         spent = (router if self.kind == "router" else gateway) * self.seconds
         return spent / (self.sent / MB) if self.sent else math.nan
@@ -96,15 +101,17 @@ def latency(samples: Iterable[Sample], kind: str, begin: float, end: float) -> L
     chosen = [sample for sample in samples if sample.kind == kind and begin <= sample.at < end]
     took = [sample.took * 1_000 for sample in chosen]
     unanswered = sum(not sample.answered for sample in chosen)
-    return Latency(len(took), percentile(took, 0.5), percentile(took, 0.99), max(took, default=math.nan), unanswered)
+    return Latency(
+        len(took), percentile(took, 0.5), percentile(took, 0.99), max(took, default=math.nan), unanswered
+    )
 
 
 Verdict = Literal["held", "MISSED", "noisy"]
 
 
 def verdict(result: Result, aims: Aims) -> tuple[Verdict, list[str]]:
-    """Say whether the aims were met, and which were not. ``noisy``: a latency that says nothing, as others keep the machine busy, or the calm misses the aim
-    too, and it is not far beyond.
+    """Say whether the aims were met, and which were not. ``noisy``: a latency that says nothing, as others
+    keep the machine busy, or the calm misses the aim too, and it is not far beyond.
     """
     reasons = list(result.died)
     noise: list[str] = []

@@ -1,6 +1,7 @@
 """A client's WebSocket frames as bytes, also those that no honest client sends. Pure: bytes in, bytes out.
 
-It knows RFC 6455 and RFC 7692 and nothing of Warren's code. The mask is a fixed one and not zero, so that the server has the work of taking it off.
+It knows RFC 6455 and RFC 7692 and nothing of Warren's code. The mask is a fixed one and not zero, so that the
+server has the work of taking it off.
 """
 
 from __future__ import annotations
@@ -49,13 +50,21 @@ def in_streams(payload: bytes, streams: int, opcode: int = TEXT) -> bytes:
     return frame(empty * streams + rest, opcode, compressed=True)
 
 
-def in_parts(payload: bytes, size: int, opcode: int = TEXT, *, between: bytes = b"", end: bool = True) -> bytes:
-    """Return a message in parts of ``size`` bytes (0: in parts of nothing, as many as it has bytes), with ``between`` after each of them.
+def in_parts(
+    payload: bytes, size: int, opcode: int = TEXT, *, between: bytes = b"", end: bool = True
+) -> bytes:
+    """Return a message in parts of ``size`` bytes (0: in parts of nothing, as many as it has bytes), with
+    ``between`` after each of them.
 
     ``end`` False leaves the last part out, so that the message never ends.
     """
-    pieces = [payload[at : at + size] for at in range(0, len(payload), size)] if size else [b""] * len(payload)
-    frames = [frame(piece, opcode if not number else CONTINUATION, final=False) for number, piece in enumerate(pieces)]
+    pieces = (
+        [payload[at : at + size] for at in range(0, len(payload), size)] if size else [b""] * len(payload)
+    )
+    frames = [
+        frame(piece, opcode if not number else CONTINUATION, final=False)
+        for number, piece in enumerate(pieces)
+    ]
     if end:
         frames.append(frame(b"", CONTINUATION))
     return between.join((*frames, b""))

@@ -1,4 +1,6 @@
-"""Attacks on what reads and writes messages: each is legal in its size and its rate, and dear to judge or to spell."""
+"""Attacks on what reads and writes messages: each is legal in its size and its rate, and dear to judge or to
+spell.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,10 @@ def _packed_strangers(make: Make) -> Plans:
 ATTACKS: tuple[Attack, ...] = (
     Attack("plain", KIND, "for comparison: four members say 1 MiB of one string", _saying(_text)),
     Attack(
-        "plain-many", KIND, "for comparison: 20 members do", lambda _: by_members(chat(_text(LARGE)), connections=20)
+        "plain-many",
+        KIND,
+        "for comparison: 20 members do",
+        lambda _: by_members(chat(_text(LARGE)), connections=20),
     ),
     Attack(
         "packed-flat-strangers",
@@ -71,7 +76,10 @@ ATTACKS: tuple[Attack, ...] = (
         _packed_strangers(payloads.packed_wide_towers),
     ),
     Attack(
-        "packed-maps-strangers", KIND, "strangers: maps whose keys are no text", _packed_strangers(payloads.packed_maps)
+        "packed-maps-strangers",
+        KIND,
+        "strangers: maps whose keys are no text",
+        _packed_strangers(payloads.packed_maps),
     ),
     Attack(
         "json-wide-towers-strangers",
@@ -80,9 +88,13 @@ ATTACKS: tuple[Attack, ...] = (
         lambda _: by_strangers(chat(payloads.wide_towers(LARGE))),
     ),
     Attack("json-wrong-kind", KIND, "members: a type that is 1 MiB of []", _whole(payloads.wrong_kind)),
-    Attack("json-wrong-kind-strangers", KIND, "strangers: the same", _whole(payloads.wrong_kind, strangers=True)),
+    Attack(
+        "json-wrong-kind-strangers", KIND, "strangers: the same", _whole(payloads.wrong_kind, strangers=True)
+    ),
     Attack("json-fields", KIND, "members: 87,000 fields that nobody knows", _whole(payloads.fields)),
-    Attack("json-fields-again", KIND, "members: each field again and again", _whole(payloads.repeated_fields)),
+    Attack(
+        "json-fields-again", KIND, "members: each field again and again", _whole(payloads.repeated_fields)
+    ),
     Attack("uncompressed", KIND, "members: wide towers, each byte of which is sent", _plain_bytes),
     Attack("ping-packed", KIND, "members: PING with 1 MiB of towers, answered in MessagePack", _packed_ping),
     Attack(
@@ -91,10 +103,23 @@ ATTACKS: tuple[Attack, ...] = (
         "members: PING with 1 MiB of keys, whose answer is compressed",
         _command(b"PING", payloads.keys),
     ),
-    Attack("join-payload", KIND, "members: JOIN with 1 MiB of [] as its payload", _command(b"JOIN", payloads.flat)),
+    Attack(
+        "join-payload",
+        KIND,
+        "members: JOIN with 1 MiB of [] as its payload",
+        _command(b"JOIN", payloads.flat),
+    ),
     Attack("history-payload", KIND, "members: HISTORY with the same", _command(b"HISTORY", payloads.flat)),
-    Attack("auth-payload", KIND, "strangers: AUTH with the same", _command(b"AUTH", payloads.flat, strangers=True)),
-    *(Attack(f"json-{name}", KIND, f"members: {says(make)}", _saying(make)) for name, make in payloads.JSON.items()),
+    Attack(
+        "auth-payload",
+        KIND,
+        "strangers: AUTH with the same",
+        _command(b"AUTH", payloads.flat, strangers=True),
+    ),
+    *(
+        Attack(f"json-{name}", KIND, f"members: {says(make)}", _saying(make))
+        for name, make in payloads.JSON.items()
+    ),
     *(
         Attack(f"packed-{name}", KIND, f"members, in MessagePack: {says(make)}", _saying_packed(make))
         for name, make in payloads.PACKED.items()

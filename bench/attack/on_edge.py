@@ -1,4 +1,6 @@
-"""Attacks on what comes before a WebSocket: sockets, HTTP, the upgrade, tokens. And on the echo, where no rate counts."""
+"""Attacks on what comes before a WebSocket: sockets, HTTP, the upgrade, tokens. And on the echo, where no
+rate counts.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,16 @@ def _over_and_over(request: bytes) -> tuple[Plan, ...]:
 def _large_head(_: Scene) -> tuple[Plan, ...]:
     hops = b"X-Forwarded-For: " + b"10.0.0.1, " * 250 + b"10.0.0.1\r\n"
     offers = b"Sec-WebSocket-Protocol: " + b"a," * 1_000 + b"b\r\n"
-    extensions = b"Sec-WebSocket-Extensions: " + b"permessage-deflate; server_max_window_bits=9, " * 45 + b"x\r\n"
+    extensions = (
+        b"Sec-WebSocket-Extensions: " + b"permessage-deflate; server_max_window_bits=9, " * 45 + b"x\r\n"
+    )
     return (Swarm(20, headers=hops + offers + extensions, once=ASKED, hangs_up=True, returns=0.0),)
 
 
 def _tokens(_: Scene) -> tuple[Plan, ...]:
-    return (Swarm(20, once=frame(b'{"type":"AUTH","payload":{"token":"%s"}}' % (b"e30." * 2_000)), returns=0.0),)
+    return (
+        Swarm(20, once=frame(b'{"type":"AUTH","payload":{"token":"%s"}}' % (b"e30." * 2_000)), returns=0.0),
+    )
 
 
 def _many_headers(_: Scene) -> tuple[Plan, ...]:

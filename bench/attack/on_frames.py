@@ -20,11 +20,17 @@ def _endless(_: Scene) -> tuple[Plan, ...]:
 def _compressed(_: Scene) -> tuple[Plan, ...]:
     """A compressed message in parts of one byte that never ends: nothing is inflated before it is whole."""
     more = frame(b"a", CONTINUATION, final=False) * 60_000
-    return (Swarm(1, token="member", deflate=True, once=frame(b"a", TEXT, final=False, compressed=True), again=more),)
+    return (
+        Swarm(
+            1, token="member", deflate=True, once=frame(b"a", TEXT, final=False, compressed=True), again=more
+        ),
+    )
 
 
 def _streams(_: Scene) -> tuple[Plan, ...]:
-    return (Swarm(200, token="member", deflate=True, again=in_streams(chat(b'"a"'), 15), every=WITHIN_RATE_S),)
+    return (
+        Swarm(200, token="member", deflate=True, again=in_streams(chat(b'"a"'), 15), every=WITHIN_RATE_S),
+    )
 
 
 def _too_far(_: Scene) -> tuple[Plan, ...]:
@@ -56,7 +62,12 @@ ATTACKS: tuple[Attack, ...] = (
         "four members: parts of two bytes",
         lambda _: flooding(in_parts(b"ab" * 40_000, 2), connections=4),
     ),
-    Attack("parts-empty", "parts", "a member: parts without a byte", lambda _: flooding(in_parts(b"a" * 30_000, 0))),
+    Attack(
+        "parts-empty",
+        "parts",
+        "a member: parts without a byte",
+        lambda _: flooding(in_parts(b"a" * 30_000, 0)),
+    ),
     Attack(
         "parts-pings",
         "parts",
@@ -64,22 +75,41 @@ ATTACKS: tuple[Attack, ...] = (
         lambda _: flooding(in_parts(b"a" * 20_000, 1, between=frame(b"", PING))),
     ),
     Attack(
-        "parts-compressed", "parts", "a member: a compressed message in parts of one byte that never ends", _compressed
+        "parts-compressed",
+        "parts",
+        "a member: a compressed message in parts of one byte that never ends",
+        _compressed,
     ),
     Attack("streams", "parts", "200 members: compressed messages of 15 empty streams", _streams),
     Attack("inflated-too-large", "parts", "20 strangers: 8 kB that inflate to 8 MiB", _too_far),
     Attack("pings", "controls", "a member: empty pings", lambda _: flooding(frame(b"", PING) * 10_000)),
     Attack(
-        "pings-125", "controls", "a member: pings of 125 bytes", lambda _: flooding(frame(b"p" * 125, PING) * 2_000)
+        "pings-125",
+        "controls",
+        "a member: pings of 125 bytes",
+        lambda _: flooding(frame(b"p" * 125, PING) * 2_000),
     ),
-    Attack("pings-within", "controls", "100 members: 90 pings a second each, fewer than are allowed", _within),
-    Attack("pongs", "controls", "a member: pongs that nobody asked for", lambda _: flooding(frame(b"", PONG) * 10_000)),
+    Attack(
+        "pings-within", "controls", "100 members: 90 pings a second each, fewer than are allowed", _within
+    ),
+    Attack(
+        "pongs",
+        "controls",
+        "a member: pongs that nobody asked for",
+        lambda _: flooding(frame(b"", PONG) * 10_000),
+    ),
     Attack("tiny", "controls", "a member: messages of two bytes", lambda _: flooding(TINY)),
     Attack(
-        "tiny-strangers", "controls", "four strangers: the same", lambda _: flooding(TINY, member=False, connections=4)
+        "tiny-strangers",
+        "controls",
+        "four strangers: the same",
+        lambda _: flooding(TINY, member=False, connections=4),
     ),
     Attack(
-        "invalid", "controls", "four members: what is no JSON", lambda _: flooding(frame(b"{") * 10_000, connections=4)
+        "invalid",
+        "controls",
+        "four members: what is no JSON",
+        lambda _: flooding(frame(b"{") * 10_000, connections=4),
     ),
     Attack(
         "on-after-4002",

@@ -8,10 +8,10 @@ from bench.attack.payloads import MIB, chat
 from bench.attack.phrases import LARGE, WITHIN_RATE_S, by_members, flooding, listening, packed_command, said
 from bench.attack.plans import ROOM, Attack, Plan, Scene, Swarm
 from warren.address import shard_of
+from warren.topology import DEFAULT_SHARDS
 
 # Rooms that are filled before such an attack.
 KEPT, KEPT_FLAT = "kept:large", "kept:flat"
-SHARDS = 16  # as many as there are by default
 HALF = frame(b"x" * (MIB - 8))[:-1]  # a message without its last byte
 REJECTED = frame(chat(b"1", "reject:1", b',"id":"a"')) * 2_000
 
@@ -46,7 +46,9 @@ def _since(scene: Scene) -> tuple[Plan, ...]:
 
 
 def _pages(_: Scene) -> tuple[Plan, ...]:
-    return (Swarm(50, token="member", once=frame(payloads.join(KEPT)), again=_history(KEPT), every=WITHIN_RATE_S),)
+    return (
+        Swarm(50, token="member", once=frame(payloads.join(KEPT)), again=_history(KEPT), every=WITHIN_RATE_S),
+    )
 
 
 def _packed_pages(_: Scene) -> tuple[Plan, ...]:
@@ -94,8 +96,10 @@ def _everyone(_: Scene) -> tuple[Plan, ...]:
 
 def _neighbours(_: Scene) -> tuple[Plan, ...]:
     """A room that shares its shard with those who behave well, filled by 20."""
-    shared = shard_of(ROOM, SHARDS)
-    room = next(name for number in range(1_000) if shard_of(name := f"beside{number}", SHARDS) == shared)
+    shared = shard_of(ROOM, DEFAULT_SHARDS)
+    room = next(
+        name for number in range(1_000) if shard_of(name := f"beside{number}", DEFAULT_SHARDS) == shared
+    )
     return by_members(chat(b'"' + b"x" * (LARGE - 2) + b'"', room), connections=20)
 
 
@@ -134,7 +138,9 @@ ATTACKS: tuple[Attack, ...] = (
         "2,000 strangers, each with a compressed message that is no JSON",
         lambda _: _windows(token=False),
     ),
-    Attack("windows", "memory", "2,000 members, each with one compressed message", lambda _: _windows(token=True)),
+    Attack(
+        "windows", "memory", "2,000 members, each with one compressed message", lambda _: _windows(token=True)
+    ),
     Attack(
         "history-unread",
         "memory",
@@ -142,7 +148,12 @@ ATTACKS: tuple[Attack, ...] = (
         lambda _: _unread(_history(KEPT), first=frame(payloads.join(KEPT))),
         at_least_s=15,
     ),
-    Attack("pongs-unread", "memory", "200 members who send PING messages of 200 kB and read no answer", _large_ping),
+    Attack(
+        "pongs-unread",
+        "memory",
+        "200 members who send PING messages of 200 kB and read no answer",
+        _large_ping,
+    ),
     Attack("room-unread", "memory", "200 members of a busy room who read nothing", _room_unread),
     Attack("joins-since", "reads", "50 members who JOIN a room with an old position over and over", _since),
     Attack("history", "reads", "50 members who ask for HISTORY over and over", _pages),
@@ -167,10 +178,15 @@ ATTACKS: tuple[Attack, ...] = (
     Attack("joins", "answers", "200 members who JOIN and LEAVE within their rate", _storm),
     Attack("rooms-new", "answers", "members who JOIN five new rooms, hang up and come back", _many_rooms),
     Attack(
-        "everyone", "answers", "two members who say 1 MiB to the room that all are in, 50 others among them", _everyone
+        "everyone",
+        "answers",
+        "two members who say 1 MiB to the room that all are in, 50 others among them",
+        _everyone,
     ),
     Attack("neighbours", "answers", "20 members who say 1 MiB in a room of the victims' shard", _neighbours),
     Attack("leaves", "answers", "200 members who LEAVE what they never joined", _leaves),
     Attack("typing", "answers", "20 members who type in a room of 200", _typing),
-    Attack("longest-names", "answers", "200 members whose rooms, ids and keys are as long as may be", _long_names),
+    Attack(
+        "longest-names", "answers", "200 members whose rooms, ids and keys are as long as may be", _long_names
+    ),
 )

@@ -1,4 +1,6 @@
-"""Attacks on routers by what a backend may publish. A router that is held up or ended by one entry hands it to the next."""
+"""Attacks on routers by what a backend may publish. A router that is held up or ended by one entry hands it
+to the next.
+"""
 
 from __future__ import annotations
 
@@ -39,8 +41,16 @@ ATTACKS: tuple[Attack, ...] = (
         _one(payloads.unterminated, 65_536),
     ),
     _row("notify-unterminated-160k", "one of 160 KiB", _one(payloads.unterminated, 163_840)),
-    _row("notify-unterminated-1m", "one of 1 MiB, with brackets in it", _one(payloads.unterminated_brackets, LARGE)),
-    _row("notify-wide-towers", "five a second of 1 MiB: towers as high as is allowed", _often(payloads.wide_towers, 5)),
+    _row(
+        "notify-unterminated-1m",
+        "one of 1 MiB, with brackets in it",
+        _one(payloads.unterminated_brackets, LARGE),
+    ),
+    _row(
+        "notify-wide-towers",
+        "five a second of 1 MiB: towers as high as is allowed",
+        _often(payloads.wide_towers, 5),
+    ),
     _row("notify-tower", "20 a second of 1 MiB: one tower", _often(payloads.tower, 20)),
     _row(
         "notify-late-fault",
@@ -59,7 +69,9 @@ ATTACKS: tuple[Attack, ...] = (
         lambda _: (Flood((b"1",), per_s=100, width=2_000),),
     ),
     _row(
-        "notify-time", "one whose time is beyond the calendar", lambda _: (Flood((b"1",), count=1, timestamp=1 << 62),)
+        "notify-time",
+        "one whose time is beyond the calendar",
+        lambda _: (Flood((b"1",), count=1, timestamp=1 << 62),),
     ),
     _row("notify-text", "one whose texts are no UTF-8", lambda _: (Flood((b"1",), count=1, broken=True),)),
     _row("notify-invalid", "small ones that are no JSON, as fast as they are taken", _flood(b"{")),

@@ -1,6 +1,8 @@
-"""What makes a message dear to judge: payloads and whole messages of a given size. Pure; nothing here knows of sockets.
+"""What makes a message dear to judge: payloads and whole messages of a given size. Pure; nothing here knows
+of sockets.
 
-Each is legal where its name does not say otherwise, so that it is the judging that is measured and not a refusal.
+Each is legal where its name does not say otherwise, so that it is the judging that is measured and not a
+refusal.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from collections.abc import Callable
 import orjson
 
 MIB = 1 << 20
-# An integer that holds the bytes of a number which is not finite: what looks for those in the bytes is deceived by it.
+# An integer that holds the bytes of a number which is not finite: what looks for those in the bytes is
+# deceived by it.
 DECEIVER = b"\xcf\x00\x00\xcb\x7f\xf0\x00\x00\x00"
 
 
@@ -110,7 +113,9 @@ def long_number(size: int) -> bytes:
 
 
 def long_numbers(size: int, digits: int = 4_000) -> bytes:
-    """Return an array of numbers that are as long as Python still turns into integers, which takes the square of their length."""
+    """Return an array of numbers that are as long as Python still turns into integers, which takes the square
+    of their length.
+    """
     return b"[" + b",".join([b"7" * digits] * (size // (digits + 1))) + b"]"
 
 

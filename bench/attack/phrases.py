@@ -1,4 +1,6 @@
-"""How an attack is put: who says a message, how often, and whether it is compressed. What the tables of attacks are written in. Pure."""
+"""How an attack is put: who says a message, how often, and whether it is compressed. What the tables of
+attacks are written in. Pure.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,15 @@ def by_members(message: bytes, *, packed: bool = False, connections: int = 4) ->
     """Let members say it over and over, within their rate."""
     sent = said(message, packed=packed)
     return (
-        Swarm(connections, token="member", packed=packed, deflate=True, once=sent, again=sent, every=WITHIN_RATE_S),
+        Swarm(
+            connections,
+            token="member",
+            packed=packed,
+            deflate=True,
+            once=sent,
+            again=sent,
+            every=WITHIN_RATE_S,
+        ),
     )
 
 
@@ -59,4 +69,6 @@ def flooding(
     data: bytes, *, connections: int = 1, member: bool = True, deaf_after: bool = False, once: bytes = b""
 ) -> tuple[Plan, ...]:
     """Send the same bytes as fast as they are taken."""
-    return (Swarm(connections, token="member" if member else "", once=once, again=data, deaf_after=deaf_after),)
+    return (
+        Swarm(connections, token="member" if member else "", once=once, again=data, deaf_after=deaf_after),
+    )

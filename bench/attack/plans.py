@@ -1,4 +1,5 @@
-"""What an attacker does, as data: how many connections, how each begins, what it says once and what it says over and over.
+"""What an attacker does, as data: how many connections, how each begins, what it says once and what it says
+over and over.
 
 ``catalogue.py`` fills these in, ``attacker.py`` carries out a Swarm and ``backend.py`` a Flood. Pure.
 """
@@ -16,7 +17,9 @@ NO_EPOCH = ("-", 0)
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What an attack may know of the installation: who attacks, and the position from which each prepared room can be caught up with."""
+    """What an attack may know of the installation: who attacks, and the position from which each prepared
+    room can be caught up with.
+    """
 
     seconds: float = 5.0
     origins: dict[str, tuple[str, int]] = field(default_factory=dict)

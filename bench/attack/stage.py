@@ -1,7 +1,9 @@
-"""Where an attack takes place: an installation, clients who behave well, attackers, and somebody who watches what all of them use.
+"""Where an attack takes place: an installation, clients who behave well, attackers, and somebody who watches
+what all of them use.
 
-A calm phase, the attack, and a time to recover; each attack has a gateway of its own (and a router, where it aims at one), so that none finds what another has
-left in memory. RabbitMQ and the router are kept, since they take long to start.
+A calm phase, the attack, and a time to recover; each attack has a gateway of its own (and a router, where it
+aims at one), so that none finds what another has left in memory. RabbitMQ and the router are kept, since they
+take long to start.
 """
 
 from __future__ import annotations
@@ -182,7 +184,9 @@ class Stage:
     def _play(self, attack: Attack, children: list[Child]) -> Result:
         installation = self._installation
         gateway, router, url = installation.gateways[0], installation.routers[0], installation.urls[0]
-        victims = Child("bench.attack.victims", url, *(token(f"victim{number}") for number in range(self._victims)))
+        victims = Child(
+            "bench.attack.victims", url, *(token(f"victim{number}") for number in range(self._victims))
+        )
         children.append(victims)
         seconds = max(self._seconds, attack.at_least_s)
         told = {
@@ -214,7 +218,9 @@ class Stage:
         most = watch.end()
 
         result.seconds = ended - began
-        result.gateway_cpu, result.router_cpu = ((b - a) / result.seconds for a, b in zip(before, after, strict=True))
+        result.gateway_cpu, result.router_cpu = (
+            (b - a) / result.seconds for a, b in zip(before, after, strict=True)
+        )
         result.rss = rss[0], most[0], rss_of(gateway)
         result.router_rss = rss[1], most[1], rss_of(router)
         for name, process in (("gateway", gateway), ("router", router)):

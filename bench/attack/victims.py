@@ -1,9 +1,11 @@
-"""Clients who behave well: each pings, and speaks in a room with the others within its rate. A process of its own, with the clock that all processes share.
+"""Clients who behave well: each pings, and speaks in a room with the others within its rate. A process of its
+own, with the clock that all processes share.
 
     python -m bench.attack.victims URL TOKEN…
 
-It says "ready" once all are in the room, goes on until its standard input ends, and then prints all that it measured as JSON. A ping or message that was never
-answered is kept, with how long it has waited. Who is closed comes back at once, as a real client would.
+It says "ready" once all are in the room, goes on until its standard input ends, and then prints all that it
+measured as JSON. A ping or message that was never answered is kept, with how long it has waited. Who is
+closed comes back at once, as a real client would.
 """
 
 from __future__ import annotations
@@ -106,7 +108,8 @@ class Victim:
             self._chats[name] = due
             client.send(orjson.dumps({"type": "CHAT", "room": ROOM, "id": name, "payload": {"text": TEXT}}))
             due += CHAT_EVERY_S
-            due = max(due, time.monotonic() + CHAT_EVERY_S / 2)  # never faster than it may, also after a pause
+            # never faster than it may, also after a pause
+            due = max(due, time.monotonic() + CHAT_EVERY_S / 2)
 
     def ponged(self, payload: bytes) -> None:
         """Take a pong: it answers its ping and those before it (RFC 6455 section 5.5.3)."""
@@ -145,7 +148,10 @@ async def run(url: str, tokens: list[str]) -> None:
     for life in lives:
         life.cancel()
     await asyncio.gather(*lives, return_exceptions=True)
-    print(json.dumps({"victims": [victim.report() for victim in victims], "cpu_s": time.process_time()}), flush=True)
+    print(
+        json.dumps({"victims": [victim.report() for victim in victims], "cpu_s": time.process_time()}),
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

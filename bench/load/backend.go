@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -29,6 +30,12 @@ type job struct {
 	room, user string
 	body       []byte
 }
+
+// runID is in the ids of notifications: those of another run against the same installation are no repeats of them.
+var runID = time.Now().UnixNano()
+
+// So long a list waits for more entries.
+const lingerFor = 20 * time.Millisecond
 
 // A desk is the queue before one or more publishers; jobs of one room go to one publisher, so their order is kept.
 type desk struct {
@@ -82,12 +89,17 @@ func (d *desk) start(count int, publish func(job) error, idle func() error) {
 	}
 }
 
-func newBackend(text string) (backend, error) {
+// newBackend makes one; together is how many notifications go in one message, where there is a form for it.
+func newBackend(text string, together int) (backend, error) {
 	kind, address, _ := strings.Cut(text, "=")
 	d := &desk{}
 	var err error
 	switch kind {
 	case "amqp-warren":
+		if together > 1 {
+			err = d.amqpLists(address, together)
+			break
+		}
 		err = d.amqp(address, warrenPublishing)
 	case "amqp-socketio":
 		err = d.amqp(address, socketioPublishing)
@@ -110,11 +122,66 @@ func quoted(body []byte) []byte {
 	return append(append([]byte{'"'}, body...), '"')
 }
 
-// amqp publishes with confirms, which are read but not waited for.
+// amqp publishes each job by itself.
 func (d *desk) amqp(address string, form func(job) (exchange, key string, p amqp.Publishing)) error {
-	connection, err := amqp.Dial(address)
+	channel, err := d.channel(address)
 	if err != nil {
 		return err
+	}
+	d.start(1, func(one job) error {
+		exchange, key, publishing := form(one)
+		return channel.PublishWithContext(context.Background(), exchange, key, false, false, publishing)
+	}, nil)
+	return nil
+}
+
+// amqpLists publishes so many jobs in one message, or fewer where no more have come for a while.
+func (d *desk) amqpLists(address string, together int) error {
+	channel, err := d.channel(address)
+	if err != nil {
+		return err
+	}
+	queue := make(chan job, 1<<14)
+	d.queues = append(d.queues, queue)
+	d.done.Add(1)
+	go func() {
+		defer d.done.Done()
+		for first := range queue {
+			list := warrenEntry([]byte("["), first)
+			late := time.After(lingerFor)
+		gather:
+			for count := 1; count < together; count++ {
+				select {
+				case one, open := <-queue:
+					if !open {
+						break gather
+					}
+					list = warrenEntry(append(list, ','), one)
+				case <-late:
+					break gather
+				}
+			}
+			err := channel.PublishWithContext(context.Background(), "warren.notify", "list", false, false, amqp.Publishing{
+				ContentType: "application/vnd.warren.notifications+json", DeliveryMode: amqp.Persistent, Body: append(list, ']'),
+			})
+			if err != nil {
+				d.fail(err)
+			}
+		}
+	}()
+	return nil
+}
+
+func warrenEntry(list []byte, one job) []byte {
+	s, _, _ := nextStamp(one.body)
+	return fmt.Appendf(list, `{"address":"user.%s","id":"%x-%x-%x","payload":%s}`, one.user, runID, s.room, s.number, quoted(one.body))
+}
+
+// channel opens one with confirms, which are read but not waited for.
+func (d *desk) channel(address string) (*amqp.Channel, error) {
+	connection, err := amqp.Dial(address)
+	if err != nil {
+		return nil, err
 	}
 	channel, err := connection.Channel()
 	if err == nil {
@@ -122,7 +189,7 @@ func (d *desk) amqp(address string, form func(job) (exchange, key string, p amqp
 	}
 	if err != nil {
 		_ = connection.Close()
-		return err
+		return nil, err
 	}
 	confirms := channel.NotifyPublish(make(chan amqp.Confirmation, 1<<10))
 	go func() {
@@ -133,18 +200,14 @@ func (d *desk) amqp(address string, form func(job) (exchange, key string, p amqp
 		}
 	}()
 	d.end = func() { _ = connection.Close() }
-	d.start(1, func(one job) error {
-		exchange, key, publishing := form(one)
-		return channel.PublishWithContext(context.Background(), exchange, key, false, false, publishing)
-	}, nil)
-	return nil
+	return channel, nil
 }
 
 func warrenPublishing(one job) (string, string, amqp.Publishing) {
 	s, _, _ := nextStamp(one.body)
 	return "warren.notify", "user." + one.user, amqp.Publishing{
 		ContentType: "application/json", DeliveryMode: amqp.Persistent, Body: quoted(one.body),
-		MessageId: fmt.Sprintf("%x-%x", s.room, s.number),
+		MessageId: fmt.Sprintf("%x-%x-%x", runID, s.room, s.number),
 	}
 }
 

@@ -32,6 +32,7 @@ type options struct {
 	seconds float64
 	prefix  string
 	backend string
+	joined  int
 	watch   []string
 	seed    uint64
 }
@@ -65,6 +66,7 @@ func parse(arguments []string) (options, error) {
 	set.Float64Var(&o.seconds, "seconds", 5, "storm: seconds of pace before and after; idle: seconds of watching")
 	set.StringVar(&o.prefix, "prefix", "bench:", "what the names of rooms begin with")
 	set.StringVar(&o.backend, "backend", "", "notify: amqp-warren=URL, amqp-socketio=URL, redis-socketio=ADDRESS, redis-plain=ADDRESS or http-centrifugo=URL")
+	set.IntVar(&o.joined, "together", 1, "notify with amqp-warren: so many notifications in one AMQP message")
 	set.Uint64Var(&o.seed, "seed", 1, "of what is random")
 	set.Func("watch", "NAME=PID,PID: processes whose CPU and memory are measured (more than once)", func(text string) error {
 		o.watch = append(o.watch, text)
@@ -125,7 +127,7 @@ func prepare(l *load) error {
 			l.speaker(r, nil)
 		}
 		var err error
-		if l.backend, err = newBackend(o.backend); err != nil {
+		if l.backend, err = newBackend(o.backend, o.joined); err != nil {
 			return err
 		}
 	}

@@ -137,6 +137,9 @@ func (l *load) run(phases []phase) ([]result, error) {
 					return results, fmt.Errorf("half comes after saturate")
 				}
 				slices.Sort(rates)
+				if rates[len(rates)/2] == 0 {
+					return results, fmt.Errorf("nothing was sent while it was saturated: %d messages were under way", l.options.window)
+				}
 				one, err = l.pace("half", rates[len(rates)/2]/2, p.seconds)
 			}
 			if err != nil {

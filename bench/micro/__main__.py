@@ -2,9 +2,10 @@
 
     python -m bench.micro [--only NAME] [--rigorous] [-o FILE] [pyperf's own options]
 
-Each bench does one thing once, in worker processes of its own (pyperf); its CPU time is printed as mean and standard deviation. ``-o before.json`` and
-``-o after.json``, then ``python -m pyperf compare_to before.json after.json``, say what a change has brought. The defaults are quick and tell a fifth
-from nothing; ``--rigorous`` tells a few hundredths.
+Each bench does one thing once, in worker processes of its own (pyperf); its CPU time is printed as mean and
+standard deviation. ``-o before.json`` and ``-o after.json``, then ``python -m pyperf compare_to before.json
+after.json``, say what a change has brought. The defaults are quick and tell a fifth from nothing;
+``--rigorous`` tells a few hundredths.
 """
 
 from __future__ import annotations
@@ -38,7 +39,12 @@ def cpu_s(loops: int, run: Callable[[], object]) -> float:
 def main() -> None:
     """Run the benches whose name has what was asked for."""
     runner = pyperf.Runner(
-        processes=2, values=3, warmups=1, min_time=0.05, program_args=("-m", "bench.micro"), add_cmdline_args=pass_on
+        processes=2,
+        values=3,
+        warmups=1,
+        min_time=0.05,
+        program_args=("-m", "bench.micro"),
+        add_cmdline_args=pass_on,
     )
     runner.argparser.add_argument("--only", default="", metavar="NAME", help="those whose name has this")
     options = runner.parse_args()

@@ -8,13 +8,15 @@ from itertools import count, cycle
 import msgspec
 
 from bench.micro.shared_side import AT_US, deliver
-from gateway.core import codec_json, codec_msgpack, frames
-from gateway.core.assembly import Assembly
+from gateway.core import codec_json, codec_msgpack
+from gateway.core.client_messages import Codec
 from gateway.core.hub import Hub, Member
-from gateway.core.messages import Codec
 from gateway.core.outbox import Outbox
-from gateway.core.rights import Identity
+from gateway.core.permissions import Identity
+from gateway.core.recent_messages import RecentMessages
 from gateway.core.session import Session, SessionConfig
+from gateway.core.websocket import frames
+from gateway.core.websocket.frame_parser import FrameParser
 from warren import envelope as wire
 from warren.namespaces import Namespaces
 from warren.position import Position
@@ -28,7 +30,7 @@ FRESH = 50_000  # numbered messages that are made before anything is measured
 
 def read_frame() -> Callable[[], object]:
     """A masked text frame of 250 bytes ▶ str."""
-    assembly = Assembly(1024 * 1024, deflate=False)
+    assembly = FrameParser(1024 * 1024, deflate=False)
     payload, key = TEXT.encode(), b"\x37\xfa\x21\x3d"
     frame = b"\x81\xfe" + len(payload).to_bytes(2, "big") + key
     frame += bytes(byte ^ key[at % 4] for at, byte in enumerate(payload))
@@ -70,7 +72,7 @@ def receive() -> Callable[[], object]:
 def acknowledge() -> Callable[[], object]:
     """An Ack ▶ the frame for its sender."""
     one = session()
-    ack = wire.Ack("g0~1", "chat:room", "id1", "1-1", 7, 1)
+    ack = wire.Ack("g0~1", "chat:room", "id1", "1-1", 7)
 
     def run() -> None:
         for action in one.answer(ack, 0.0):
@@ -80,7 +82,7 @@ def acknowledge() -> Callable[[], object]:
 
 
 def hub_of(members: int) -> tuple[Hub, list[Member]]:
-    hub = Hub(1)
+    hub = Hub(recent=RecentMessages(Namespaces(), 1 << 20, 64 << 20))
     made = [Member(f"g0~{number:x}", f"user{number}", frames.JSON, Outbox()) for number in range(members)]
     for member in made:
         hub.add(member)

@@ -21,7 +21,7 @@ def publish(number: int, room: str = "chat:room") -> wire.Publish:
 
 def deliver(seq: int, room: str = "chat:room") -> wire.Deliver:
     """Return the same, numbered."""
-    return wire.Deliver(room, "1-1", seq, "CHAT", PAYLOAD, AT_US, 1, "g0~1", "user1", f"id{seq:x}")
+    return wire.Deliver(room, "1-1", seq, "CHAT", PAYLOAD, AT_US, "g0~1", "user1", f"id{seq:x}")
 
 
 def encode_one() -> Callable[[], object]:

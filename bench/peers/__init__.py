@@ -1,1 +1,3 @@
-"""Warren beside what one would take instead, in one run on one machine: `python -m bench.peers`, see bench/README.md."""
+"""Warren beside what one would take instead, in one run on one machine: `python -m bench.peers`, see
+bench/README.md.
+"""

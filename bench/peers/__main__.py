@@ -1,9 +1,12 @@
 """Warren and what one would take instead, in one run on one machine; the table with the targets at its end.
 
-    python -m bench.peers [--quick] [--scenario b --scenario c …] [--peer warren …] [--repeats 1] [--without-alone]
+    python -m bench.peers [--quick] [--scenario b --scenario c …] [--peer warren …] [--repeats 1]
+    [--without-alone]
 
-Each scenario is run on each peer in turn, with its servers started anew. Then the benches that have no peer (fanout, tracing, growth) run. It writes the report (Markdown, JSON, SVG) into bench/results,
-or, for a quick run or a part of the whole, into .cache/bench/results. `scripts/bench-peers` fetches and builds what it needs first; bench/README.md says what is measured. Exit code 1: something could not be measured.
+Each scenario is run on each peer in turn, with its servers started anew. Then the benches that have no peer
+(fanout, tracing, growth) run. It writes the report (Markdown, JSON, SVG) into bench/results, or, for a quick
+run or a part of the whole, into .cache/bench/results. `scripts/bench-peers` fetches and builds what it needs
+first; bench/README.md says what is measured. Exit code 1: something could not be measured.
 """
 
 from __future__ import annotations
@@ -64,13 +67,18 @@ def _line(key: str, one: figures.Figures, title: str) -> str:
     """Return what the terminal shows while it runs."""
     parts = [f"{one.rate:,.0f}/s" if one.rate else "", f"p99 {one.p99:.1f} ms" if one.p99 is not None else ""]
     parts += [f"CPU {one.cpu:.1f} µs" if one.cpu else "", f"all back in {one.back:.1f} s" if one.back else ""]
-    parts += [f"{one.kib['server']:.1f} KiB a connection" if one.kib else "", f"{one.lost} lost" if one.lost else ""]
+    parts += [
+        f"{one.kib['server']:.1f} KiB a connection" if one.kib else "",
+        f"{one.lost} lost" if one.lost else "",
+    ]
     parts += [f"ERROR {one.error}" if one.error else ""]
     return f"({key}) {title:28} {', '.join(part for part in parts if part)}"
 
 
 def measured_alone(*, quick: bool) -> dict[str, Any]:
-    """Run the benches that have no peer and return what they wrote, by name; one that fails is left out and says why."""
+    """Run the benches that have no peer and return what they wrote, by name; one that fails is left out and
+    says why.
+    """
     found = {}
     for name, words in ALONE.items():
         path = BUILT / f"{name}.json"
@@ -87,12 +95,18 @@ def measured_alone(*, quick: bool) -> dict[str, Any]:
 
 def main() -> int:
     """Measure, print and write; see the module's docstring."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes and short phases")
     parser.add_argument("--scenario", action="append", choices=[scenario.key for scenario in SCENARIOS])
     parser.add_argument("--peer", action="append", choices=[peer.key for peer in PEERS])
-    parser.add_argument("--repeats", type=int, default=1, help="of each scenario on each peer; medians are shown")
-    parser.add_argument("--without-alone", action="store_true", help="leave out the benches that have no peer")
+    parser.add_argument(
+        "--repeats", type=int, default=1, help="of each scenario on each peer; medians are shown"
+    )
+    parser.add_argument(
+        "--without-alone", action="store_true", help="leave out the benches that have no peer"
+    )
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything started is ended
     try:
@@ -102,7 +116,8 @@ def main() -> int:
         return 130
     stores = {peer.key: peer.store for peer in PEERS}
     table = {
-        key: {peer: figures.of(runs, stores[peer]) for peer, runs in peers.items()} for key, peers in found.items()
+        key: {peer: figures.of(runs, stores[peer]) for peer, runs in peers.items()}
+        for key, peers in found.items()
     }
     judged = targets.rows(table, alone)
     part = arguments.quick or arguments.scenario or arguments.peer or arguments.without_alone

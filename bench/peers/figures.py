@@ -1,4 +1,5 @@
-"""What a run found, brought to the few figures that are compared. Pure: the load generator's report in, figures out.
+"""What a run found, brought to the few figures that are compared. Pure: the load generator's report in,
+figures out.
 
 ``bench.peers.report`` prints them, ``bench.peers.targets`` judges them.
 """
@@ -16,7 +17,9 @@ BUSY = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One peer in one scenario; medians over what was repeated. Times in ms, CPU in µs a delivery, memory in MiB or KiB; None: not measured."""
+    """One peer in one scenario; medians over what was repeated. Times in ms, CPU in µs a delivery, memory in
+    MiB or KiB; None: not measured.
+    """
 
     rate: float | None = None
     p50: float | None = None
@@ -25,7 +28,8 @@ class Figures:
     cpu: float | None = None  # of all server processes when saturated
     store_cpu: float | None = None
     rss: float | None = None
-    parts: dict[str, dict[str, float]] = field(default_factory=dict)  # phase ▶ process group ▶ CPU µs a delivery
+    # phase ▶ process group ▶ CPU µs a delivery
+    parts: dict[str, dict[str, float]] = field(default_factory=dict)
     kib: dict[str, float] = field(default_factory=dict)  # process group ▶ KiB an idle connection
     idle_share: float | None = None  # of one core, all server processes
     back: float | None = None  # s until all were back after a storm
@@ -56,8 +60,12 @@ def of(runs: list[dict[str, Any]], store: str) -> Figures:
     storms = [run["storm"] for run in runs if run.get("storm")]
     rests = [run["idle"] for run in runs if run.get("idle")]
     tolls = [run["toll"] for run in runs]
-    groups = {name for results in phases.values() for result in results for name in result["cpu_us_per_delivery"]}
-    rss = [result["rss_mib"]["server"] for result in full or calm] or [rest["rss_mib"]["server"] for rest in rests]
+    groups = {
+        name for results in phases.values() for result in results for name in result["cpu_us_per_delivery"]
+    }
+    rss = [result["rss_mib"]["server"] for result in full or calm] or [
+        rest["rss_mib"]["server"] for rest in rests
+    ]
     return Figures(
         rate=_median(result["per_second"] for result in full),
         p50=_median(result["latency_ms"]["p50"] for result in calm),
@@ -68,7 +76,8 @@ def of(runs: list[dict[str, Any]], store: str) -> Figures:
         rss=_median(rss),
         parts={
             phase: {
-                name: statistics.median(r["cpu_us_per_delivery"].get(name, 0.0) for r in results) for name in groups
+                name: statistics.median(r["cpu_us_per_delivery"].get(name, 0.0) for r in results)
+                for name in groups
             }
             for phase, results in phases.items()
         },

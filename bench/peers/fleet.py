@@ -1,7 +1,8 @@
 """The servers of each peer as processes on the loopback, with the broker or store that they share.
 
-``Fleet`` holds one RabbitMQ and one Redis for a whole run; ``serving`` starts one peer's nodes on them, in a virtual host (or an emptied store) of their own, and ends them. It knows how each is
-started and nothing of what is measured. ``bench.peers.__main__`` calls it.
+``Fleet`` holds one RabbitMQ and one Redis for a whole run; ``serving`` starts one peer's nodes on them, in a
+virtual host (or an emptied store) of their own, and ends them. It knows how each is started and nothing of
+what is measured. ``bench.peers.__main__`` calls it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from bench.peers.redis_node import RedisNode
 
 HERE = Path(__file__).parent
 BUILT = HERE.parents[1] / ".cache" / "bench"
-# The rooms joined at connect are left out: every peer's clients join the one room that they are told to. Two shards for each router, as docs/operations.md advises.
+# The rooms joined at connect are left out: every peer's clients join the one room that they are told to. Two
+# shards for each router, as docs/operations.md advises.
 WARREN = {**GENEROUS, "WARREN_GATEWAY_ROOMS": "-", "WARREN_SHARDS": "4"}
 
 
@@ -69,7 +71,9 @@ PEERS = (
         "redis",
         "nothing with this adapter: what was said meanwhile is lost",
     ),
-    Peer("centrifugo", "Centrifugo + Redis", "centrifugo", "redis", "sends what its history has", kept="kept:"),
+    Peer(
+        "centrifugo", "Centrifugo + Redis", "centrifugo", "redis", "sends what its history has", kept="kept:"
+    ),
     Peer("ws-redis", "ws + Redis", "plain", "redis", "nothing: what was said meanwhile is lost"),
 )
 
@@ -89,7 +93,9 @@ class Fleet:
                 self.rabbit = self._stack.enter_context(RabbitNode())
             if self._wanted[1]:
                 self.redis = self._stack.enter_context(RedisNode())
-            self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="warren-peers-")))
+            self._folder = Path(
+                self._stack.enter_context(tempfile.TemporaryDirectory(prefix="warren-peers-"))
+            )
             self._stack = self._stack.pop_all()
         return self
 
@@ -131,7 +137,9 @@ class Fleet:
             if peer.store == "rabbit" and self.rabbit is not None and store:
                 self.rabbit.delete_vhost(peer.key)
 
-    def _start(self, serving: Serving, arguments: list[str | Path], port: int, cwd: Path | None = None) -> None:
+    def _start(
+        self, serving: Serving, arguments: list[str | Path], port: int, cwd: Path | None = None
+    ) -> None:
         env = {name: value for name, value in os.environ.items() if not name.startswith("WARREN_")}
         with (self._folder / f"{self._peer.key}-{port}.log").open("wb") as output:
             serving.children.append(Child(arguments, env=env, output=output, cwd=cwd))
@@ -142,7 +150,11 @@ class Fleet:
         for module in processes:
             for _ in range(nodes):
                 internal, port = free_port(), free_port()
-                env = {**WARREN, "WARREN_AMQP_URL": store, f"WARREN_{module.upper()}_INTERNAL_PORT": str(internal)}
+                env = {
+                    **WARREN,
+                    "WARREN_AMQP_URL": store,
+                    f"WARREN_{module.upper()}_INTERNAL_PORT": str(internal),
+                }
                 if module == "gateway":
                     env |= {"WARREN_GATEWAY_HOST": "127.0.0.1", "WARREN_GATEWAY_PORT": str(port)}
                     serving.urls.append(f"http://127.0.0.1:{port}")
@@ -177,7 +189,13 @@ class Fleet:
         for number in range(nodes):
             port = free_port()
             if binary is None:
-                command: list[str | Path] = [BUILT / "centrifugo", "-address", f"127.0.0.1:{port}", "-redis", store]
+                command: list[str | Path] = [
+                    BUILT / "centrifugo",
+                    "-address",
+                    f"127.0.0.1:{port}",
+                    "-redis",
+                    store,
+                ]
             else:
                 config = self._folder / f"centrifugo-{number}.json"
                 config.write_text(json.dumps(centrifugo_config(port, store)))
@@ -187,7 +205,9 @@ class Fleet:
 
 
 def centrifugo_config(port: int, store: str) -> dict[str, object]:
-    """Return what Centrifugo 6 itself is given, so that it does what the thin server does; all else is its default."""
+    """Return what Centrifugo 6 itself is given, so that it does what the thin server does; all else is its
+    default.
+    """
     anyone = {
         "allow_subscribe_for_client": True,
         "allow_publish_for_client": True,

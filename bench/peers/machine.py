@@ -1,4 +1,6 @@
-"""What the measuring ran on, as rows of text: nothing that names the machine, its owner or a place on its disk."""
+"""What the measuring ran on, as rows of text: nothing that names the machine, its owner or a place on its
+disk.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def _peers() -> dict[str, str]:
     for package in ("python-socketio", "aiohttp", "aio-pika"):
         found[package] = _first(rf"(?m)^{package}==(\S+)", locked)
     peers = {
-        "python-socketio": " with ".join(f"{name} {found[name]}" for name in ("python-socketio", "aiohttp", "aio-pika"))
+        "python-socketio": " with ".join(
+            f"{name} {found[name]}" for name in ("python-socketio", "aiohttp", "aio-pika")
+        )
     }
     for key, title in (("socketio", "Socket.IO"), ("ws_redis", "ws + Redis")):
         wanted = json.loads((HERE / key / "package.json").read_text())["dependencies"]
@@ -46,7 +50,9 @@ def _peers() -> dict[str, str]:
     else:
         library = _first(r"centrifugal/centrifuge (v\S+)", (HERE / "centrifugo" / "go.mod").read_text())
         built = _first(r": (go[\d.]+)", _said("go", "version", str(BUILT / "centrifugo")))
-        peers["Centrifugo"] = f"a thin server on its engine, the library centrifuge {library}, built by {built}"
+        peers["Centrifugo"] = (
+            f"a thin server on its engine, the library centrifuge {library}, built by {built}"
+        )
     return peers
 
 

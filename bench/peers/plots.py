@@ -1,4 +1,6 @@
-"""Bar charts as SVG, made of text alone: one group of bars for each scenario, one bar for each peer. Pure: figures in, text out."""
+"""Bar charts as SVG, made of text alone: one group of bars for each scenario, one bar for each peer. Pure:
+figures in, text out.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,12 @@ WIDTH, LEFT, ROW, BAR, GAP, TOP = 860, 250, 20, 14, 14, 56
 RIGHT = 110
 
 
-def bars(title: str, unit: str, groups: Sequence[tuple[str, Mapping[str, float]]], names: Sequence[str]) -> str:
-    """Return a chart on a logarithmic scale. ``groups``: (name, {bar's name: value}); ``names`` gives each bar's name its colour."""
+def bars(
+    title: str, unit: str, groups: Sequence[tuple[str, Mapping[str, float]]], names: Sequence[str]
+) -> str:
+    """Return a chart on a logarithmic scale. ``groups``: (name, {bar's name: value}); ``names`` gives each
+    bar's name its colour.
+    """
     values = [value for _, bars_ in groups for value in bars_.values() if value > 0]
     low = 10 ** math.floor(math.log10(min(values, default=1.0)))
     high = 10 ** math.ceil(math.log10(max(values, default=10.0)))

@@ -1,4 +1,5 @@
-"""A private redis-server for the peers that need one: own port on the loopback, own folder, nothing kept on disk.
+"""A private redis-server for the peers that need one: own port on the loopback, own folder, nothing kept on
+disk.
 
 ``bench.peers.fleet`` starts it. It never touches a Redis that it did not start.
 """
@@ -43,7 +44,9 @@ class RedisNode:
     def __enter__(self) -> Self:
         program = shutil.which("redis-server")
         if program is None:
-            raise RuntimeError("redis-server is not installed; on Debian or Ubuntu: apt-get install redis-server")
+            raise RuntimeError(
+                "redis-server is not installed; on Debian or Ubuntu: apt-get install redis-server"
+            )
         arguments = [
             "--port",
             str(self.port),
@@ -69,7 +72,10 @@ class RedisNode:
 
     def ask(self, command: str) -> str:
         """Send one command and return the first line of the answer, or "" where there is none."""
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as connection:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", self.port), 5) as connection,
+        ):
             connection.sendall(command.encode() + b"\r\n")
             return connection.recv(4096).decode().split("\r\n")[0]
         return ""

@@ -1,4 +1,6 @@
-"""The report as Markdown: the targets, one table for each scenario, how it was measured and on what. Pure: figures in, text out."""
+"""The report as Markdown: the targets, one table for each scenario, how it was measured and on what. Pure:
+figures in, text out.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,13 @@ CHARTS = (
 
 
 def markdown(
-    table: Table, targets: Sequence[Row], machine: Mapping[str, str], *, day: str, quick: bool, charts: Sequence[str]
+    table: Table,
+    targets: Sequence[Row],
+    machine: Mapping[str, str],
+    *,
+    day: str,
+    quick: bool,
+    charts: Sequence[str],
 ) -> str:
     """Return the whole report."""
     out = [f"# Warren beside its peers, {day}", ""]
@@ -97,7 +105,9 @@ def _load(peers: Mapping[str, Figures]) -> list[str]:
     for key, one in peers.items():
         star = " *" if one.generator > BUSY else ""
         figures = (one.p50, one.p99, one.longest, one.cpu, one.store_cpu, one.rss)
-        lines.append(_row(TITLES[key], _shown(one.rate) + star, *map(_shown, figures), f"{one.sent:,}", *_tolls(one)))
+        lines.append(
+            _row(TITLES[key], _shown(one.rate) + star, *map(_shown, figures), f"{one.sent:,}", *_tolls(one))
+        )
     return lines + _notes(peers)
 
 

@@ -17,7 +17,9 @@ Found = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One row of the comparison. ``quick`` and ``full`` are the generator's words; ``peers`` empty means all."""
+    """One row of the comparison. ``quick`` and ``full`` are the generator's words; ``peers``
+    empty means all.
+    """
 
     key: str
     title: str

@@ -1,4 +1,5 @@
-"""The targets that Warren sets itself, each judged by what was measured in this run. Pure: figures in, rows out.
+"""The targets that Warren sets itself, each judged by what was measured in this run. Pure: figures in, rows
+out.
 
 A target that was not measured is neither met nor missed. ``bench.peers.report`` prints the rows.
 """
@@ -87,7 +88,9 @@ def _against_centrifugo(table: Table) -> list[Row]:
             continue
         met = mine <= other * share and (limit is None or mine < limit)
         routers = ours[phase].get("router", 0.0)
-        found.append(Row(what, target, f"{mine:.2f} against {other:.2f} µs (and {routers:.2f} µs of the router)", met))
+        found.append(
+            Row(what, target, f"{mine:.2f} against {other:.2f} µs (and {routers:.2f} µs of the router)", met)
+        )
     return found
 
 
@@ -115,7 +118,10 @@ def _idle(table: Table) -> Row:
 
 
 def _tracing(tracing: Mapping[str, float] | None, table: Table) -> Row:
-    what, target = "tracing off, or on and unsampled, against no tracing code: of a message's CPU", "at most 2 %"
+    what, target = (
+        "tracing off, or on and unsampled, against no tracing code: of a message's CPU",
+        "at most 2 %",
+    )
     cpu = _figures(table, "b", "warren").cpu
     if tracing is None or not cpu:
         return Row(what, target, "not measured", None)
@@ -132,4 +138,6 @@ def _growth(growth: list[Mapping[str, Any]] | None) -> Row:
         return Row(what, target, "not measured", None)
     most = max(ratios)
     worst = max(ratios.values())
-    return Row(what, target, f"{worst:.2f} × at most (up to {most:,} rooms)", worst <= GROWTH and most >= 100_000)
+    return Row(
+        what, target, f"{worst:.2f} × at most (up to {most:,} rooms)", worst <= GROWTH and most >= 100_000
+    )

@@ -1,4 +1,5 @@
-"""Streams over AMQP 0.9.1 as the way in: what a cluster of three keeps and says when it is killed, frozen, short of memory or disk, full, emptied or asked.
+"""Streams over AMQP 0.9.1 as the way in: what a cluster of three keeps and says when it is killed, frozen,
+short of memory or disk, full, emptied or asked.
 
 python -m bench.streams [--root ROOT] [--only NAME,…] [--seconds N] [--json FILE] [--list]
 """
@@ -60,14 +61,18 @@ async def run(stage: Stage, names: list[str]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "--root",
         type=lambda path: RabbitRoot(Path(path)),
         help="another RabbitMQ: what scripts/rabbit4 prints (as root)",
     )
     parser.add_argument("--only", help="these scenarios, by name, in this order")
-    parser.add_argument("--seconds", type=float, default=30.0, help="how long the load of a scenario lasts, about")
+    parser.add_argument(
+        "--seconds", type=float, default=30.0, help="how long the load of a scenario lasts, about"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--list", action="store_true", help="name the scenarios")
     options = parser.parse_args()

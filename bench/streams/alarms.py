@@ -1,4 +1,6 @@
-"""What writers and readers see while the broker is short of memory or of disk, with connections of their own and with one for both."""
+"""What writers and readers see while the broker is short of memory or of disk, with connections of their own
+and with one for both.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ ALARMS = {
 
 
 async def alarms(stage: Stage) -> None:
-    """Each alarm on one node for a while: does it stop writers on every node, do readers go on, is everything confirmed afterwards."""
+    """Each alarm on one node for a while: does it stop writers on every node, do readers go on, is everything
+    confirmed afterwards.
+    """
     for what, (raised, lowered) in ALARMS.items():
         await _alarm(stage, what, raised, lowered)
 
@@ -51,7 +55,9 @@ async def _alarm(stage: Stage, what: str, raised: tuple[str, str], lowered: tupl
     await run.open()
     both = Both(stage.urls, queue)
     both.start()
-    await eventually(lambda: both.writer.confirmed > 5 and both.reader.last > 0, 20.0, "both on one connection")
+    await eventually(
+        lambda: both.writer.confirmed > 5 and both.reader.last > 0, 20.0, "both on one connection"
+    )
     await asyncio.sleep(stage.seconds / 8)
     at = time.time()
     await stage.ctl(*raised, node=2)

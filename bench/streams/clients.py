@@ -1,7 +1,9 @@
-"""A writer and a reader of a stream over AMQP 0.9.1, as plain as they can be: what they are told and what they miss is the broker's doing.
+"""A writer and a reader of a stream over AMQP 0.9.1, as plain as they can be: what they are told and what
+they miss is the broker's doing.
 
-The writer has one entry under way and sends it again under its number until it is confirmed. The reader goes on at its last offset + 1, on the next node where its own is away. Each has a connection of
-its own. They write down what happened to them and judge nothing.
+The writer has one entry under way and sends it again under its number until it is confirmed. The reader goes
+on at its last offset + 1, on the next node where its own is away. Each has a connection of its own. They
+write down what happened to them and judge nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +28,13 @@ UNCONFIRMED_S = 15.0
 PAUSE_S = 0.1
 PERSISTENT = 2
 
-FAULTS = (aiormq.exceptions.AMQPError, aiormq.exceptions.ChannelInvalidStateError, OSError, RuntimeError, TimeoutError)
+FAULTS = (
+    aiormq.exceptions.AMQPError,
+    aiormq.exceptions.ChannelInvalidStateError,
+    OSError,
+    RuntimeError,
+    TimeoutError,
+)
 
 
 async def connect(url: str) -> AbstractConnection:
@@ -130,7 +138,14 @@ class Writer(Client):
     """One entry under way, sent again until it is confirmed."""
 
     def __init__(
-        self, number: int, urls: Sequence[str], home: int, queue: str, *, size: int = 600, gap_s: float = 0.004
+        self,
+        number: int,
+        urls: Sequence[str],
+        home: int,
+        queue: str,
+        *,
+        size: int = 600,
+        gap_s: float = 0.004,
     ) -> None:
         super().__init__(f"writer {number}", urls, home, queue)
         self.number = number
@@ -178,7 +193,9 @@ class Writer(Client):
 
 
 class Reader(Client):
-    """Reads on from where it is. ``seen`` holds what it was given, ``jumps`` where an offset was not the next, ``other`` what it was given twice and not alike."""
+    """Reads on from where it is. ``seen`` holds what it was given, ``jumps`` where an offset was not the
+    next, ``other`` what it was given twice and not alike.
+    """
 
     def __init__(
         self,
@@ -277,15 +294,23 @@ class Reader(Client):
 async def one_entry(
     connection: AbstractConnection, queue: str, offset: int | str | datetime, patience_s: float = 5.0
 ) -> tuple[int | None, float, Key | None]:
-    """Ask for the first entry from ``offset`` on; return its offset (None: nothing came in time), how long it took, and it."""
+    """Ask for the first entry from ``offset`` on; return its offset (None: nothing came in time), how long it
+    took, and it.
+    """
     found = await some_entries(connection, queue, offset, 1, patience_s)
     return (found[0][0], found[0][2], found[0][1]) if found else (None, patience_s, None)
 
 
 async def some_entries(
-    connection: AbstractConnection, queue: str, offset: int | str | datetime, count: int, patience_s: float = 5.0
+    connection: AbstractConnection,
+    queue: str,
+    offset: int | str | datetime,
+    count: int,
+    patience_s: float = 5.0,
 ) -> list[tuple[int, Key, float]]:
-    """Return up to ``count`` entries from ``offset`` on: offset, entry, seconds since it was asked. Raises where the broker refuses."""
+    """Return up to ``count`` entries from ``offset`` on: offset, entry, seconds since it was asked. Raises
+    where the broker refuses.
+    """
     channel = await connection.channel(publisher_confirms=False)
     found: list[tuple[int, Key, float]] = []
     enough = asyncio.Event()

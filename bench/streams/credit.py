@@ -1,4 +1,6 @@
-"""What a reader's prefetch does to its latency and to the broker's CPU, acked one by one or several at once."""
+"""What a reader's prefetch does to its latency and to the broker's CPU, acked one by one or
+several at once.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 
 async def credit(stage: Stage) -> None:
-    """For each rate and prefetch: latency from the publish to the reader, and the brokers' CPU for each entry."""
+    """For each rate and prefetch: latency from the publish to the reader, and the brokers' CPU for each
+    entry.
+    """
     for rate in RATES:
         for prefetch in PREFETCHES:
             for multiple in (False, True):
@@ -60,7 +64,9 @@ async def _measure(stage: Stage, rate: int, prefetch: int, multiple: bool) -> st
             number += 1
             sent[number] = time.monotonic()
             await publishing.basic_publish(
-                encode(Key(1, number), SIZE), routing_key=queue, properties=spec.Basic.Properties(delivery_mode=2)
+                encode(Key(1, number), SIZE),
+                routing_key=queue,
+                properties=spec.Basic.Properties(delivery_mode=2),
             )
         await asyncio.sleep(0.001)
     await asyncio.sleep(0.5)

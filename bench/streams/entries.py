@@ -1,4 +1,5 @@
-"""What the bench writes into a stream: entries that say who wrote them, under which number, and that can be checked to the last byte.
+"""What the bench writes into a stream: entries that say who wrote them, under which number, and that can be
+checked to the last byte.
 
 Pure. It never decides what becomes of an entry: ``verdict`` does.
 """

@@ -1,4 +1,6 @@
-"""How many replicas a stream has by default, where its leader comes to be, what is accepted as an argument, and what reading from a replica costs."""
+"""How many replicas a stream has by default, where its leader comes to be, what is accepted as an argument,
+and what reading from a replica costs.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ async def placement(stage: Stage) -> None:
     for size in (1, 3, 5):
         await _try(stage, f"x-initial-cluster-size {size}", x_initial_cluster_size=size)
     for locator in LOCATORS:
-        leaders = [await _try(stage, "", node=1, count=index, x_queue_leader_locator=locator) for index in range(6)]
+        leaders = [
+            await _try(stage, "", node=1, count=index, x_queue_leader_locator=locator) for index in range(6)
+        ]
         stage.say(f"placed by x-queue-leader-locator {locator}, six through node 2: leaders on {leaders}")
         for index in range(6):
             await stage.delete(f"placed-{index}")
@@ -59,7 +63,9 @@ async def _try(stage: Stage, what: str, *, node: int = 0, count: int = 0, **argu
 
 
 async def node_down(stage: Stage) -> None:
-    """Declared while a node is down: how many members, is anything confirmed, does the node that comes back become one; and confirms without a majority."""
+    """Declared while a node is down: how many members, is anything confirmed, does the node that comes back
+    become one; and confirms without a majority.
+    """
     stage.cluster.kill(2)
     await asyncio.sleep(3.0)
     queue = "declared-short"
@@ -69,7 +75,9 @@ async def node_down(stage: Stage) -> None:
         stage.say(f"declared with a node down: accepted after {time.monotonic() - began:.1f} s")
     except FAULTS as fault:
         stage.say(
-            f"declared with a node down: {type(fault).__name__} after {time.monotonic() - began:.1f} s: {fault}"[:200]
+            f"declared with a node down: {type(fault).__name__} after {time.monotonic() - began:.1f} s: {fault}"[
+                :200
+            ]
         )
     writer = Writer(1, stage.urls, 0, queue)
     writer.start()

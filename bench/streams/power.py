@@ -1,6 +1,8 @@
-"""What a power cut could do: RabbitMQ does not sync a stream's files, so nodes may come back without the end of what they have confirmed.
+"""What a power cut could do: RabbitMQ does not sync a stream's files, so nodes may come back without the end
+of what they have confirmed.
 
-The disk as it would be found is a copy of the streams' files that was made while the nodes ran; it is put back after SIGKILL.
+The disk as it would be found is a copy of the streams' files that was made while the nodes ran; it is put
+back after SIGKILL.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ LOST_S = 2.0
 
 
 async def tails_lost(stage: Stage) -> None:
-    """One node comes back without its end (nothing may be lost), then all three (what each reader sees of it)."""
+    """One node comes back without its end (nothing may be lost), then all three (what each reader sees of
+    it).
+    """
     queue = await stage.declare("one-tail")
     run = Run(stage, queue)
     await run.open()

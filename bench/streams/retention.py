@@ -1,4 +1,6 @@
-"""A stream drops its oldest segments while a reader is behind; what the first and the last entry are, and how quick it is to ask."""
+"""A stream drops its oldest segments while a reader is behind; what the first and the last entry are, and how
+quick it is to ask.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ async def behind(stage: Stage) -> None:
     await parked.stop()
     asked = parked.last + 1
     await eventually(
-        lambda: sum(one.confirmed for one in writers) * SIZE > 6 * KEPT, 120.0, "what is written beyond the limit"
+        lambda: sum(one.confirmed for one in writers) * SIZE > 6 * KEPT,
+        120.0,
+        "what is written beyond the limit",
     )
     connection = await connect(stage.urls[leader])
     firsts, took = await ten_times(connection, queue, "first")
@@ -79,7 +83,9 @@ async def behind(stage: Stage) -> None:
 
 
 async def asked(stage: Stage) -> None:
-    """What `first` and `last`, a number beyond the end and an empty stream answer, and how quickly, on each node."""
+    """What `first` and `last`, a number beyond the end and an empty stream answer, and how quickly, on each
+    node.
+    """
     queue = await stage.declare("asked")
     connection = await connect(stage.urls[0])
     for offset in ("first", "last", 0, 5):
@@ -109,7 +115,9 @@ async def asked(stage: Stage) -> None:
 
 
 async def beyond_end(stage: Stage, queue: str, writer: Writer, home: int, ahead: int) -> None:
-    """A reader asks a node for what lies ``ahead`` beyond the next entry; then 100 are written. The stream has no jumps, so its end is the writer's count."""
+    """A reader asks a node for what lies ``ahead`` beyond the next entry; then 100 are written. The stream
+    has no jumps, so its end is the writer's count.
+    """
     after = writer.confirmed
     reader = Reader("beyond", stage.urls, home, queue, offset=after + ahead, stay=True)
     reader.start()
@@ -141,8 +149,12 @@ async def counted(stage: Stage, queue: str) -> list[int | str | None]:
     return found
 
 
-async def ten_times(connection: AbstractConnection, queue: str, place: int | str) -> tuple[list[int | None], str]:
-    """Ask a stream for what stands at a place, ten times; return the offsets that were given, and how long it took."""
+async def ten_times(
+    connection: AbstractConnection, queue: str, place: int | str
+) -> tuple[list[int | None], str]:
+    """Ask a stream for what stands at a place, ten times; return the offsets that were given, and how long it
+    took.
+    """
     answers = [await one_entry(connection, queue, place) for _ in range(10)]
     return [offset for offset, _, _ in answers], ms([seconds for _, seconds, _ in answers])
 

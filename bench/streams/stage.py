@@ -1,6 +1,8 @@
-"""The cluster that the scenarios share, and a run of two writers and three readers on a stream of it, with what comes of it.
+"""The cluster that the scenarios share, and a run of two writers and three readers on a stream of it, with
+what comes of it.
 
-It starts and ends things and counts by ``verdict``; what is done to the broker meanwhile is the scenarios' business.
+It starts and ends things and counts by ``verdict``; what is done to the broker meanwhile is the scenarios'
+business.
 """
 
 from __future__ import annotations
@@ -48,7 +50,9 @@ class Stage:
         connection = await connect(self.urls[node])
         try:
             channel = await connection.channel()
-            named = {"x-queue-type": "stream"} | {key.replace("_", "-"): value for key, value in arguments.items()}
+            named = {"x-queue-type": "stream"} | {
+                key.replace("_", "-"): value for key, value in arguments.items()
+            }
             await channel.queue_declare(queue, durable=True, arguments=named)  # type: ignore[arg-type]
         finally:
             await drop(connection)
@@ -66,7 +70,9 @@ class Stage:
     async def replicas(self, queue: str, node: int = 0) -> tuple[str, list[str], list[str]]:
         """Return a stream's leader, its members and those of them that are up, as ``rabbitmqctl`` says."""
         said = json.loads(
-            await self.ctl("list_queues", "name", "leader", "members", "online", "--formatter", "json", node=node)
+            await self.ctl(
+                "list_queues", "name", "leader", "members", "online", "--formatter", "json", node=node
+            )
         )
         row = next(each for each in said if each["name"] == queue)
         return row["leader"], sorted(row["members"]), sorted(row["online"])
@@ -104,14 +110,25 @@ class Stage:
 
 
 class Run:
-    """Two writers and three readers, one on each node. ``open`` begins it, ``close`` reads everything again and judges."""
+    """Two writers and three readers, one on each node. ``open`` begins it, ``close`` reads everything again
+    and judges.
+    """
 
     def __init__(
-        self, stage: Stage, queue: str, *, writers: int = 2, readers: int = 3, size: int = 600, gap_s: float = 0.004
+        self,
+        stage: Stage,
+        queue: str,
+        *,
+        writers: int = 2,
+        readers: int = 3,
+        size: int = 600,
+        gap_s: float = 0.004,
     ) -> None:
         self.stage = stage
         self.queue = queue
-        self.writers = [Writer(index + 1, stage.urls, index, queue, size=size, gap_s=gap_s) for index in range(writers)]
+        self.writers = [
+            Writer(index + 1, stage.urls, index, queue, size=size, gap_s=gap_s) for index in range(writers)
+        ]
         self.readers = [Reader(f"reader {index + 1}", stage.urls, index, queue) for index in range(readers)]
         self.log: dict[int, Key] = {}
 
@@ -130,7 +147,9 @@ class Run:
         for client in self.clients:
             client.start()
         await eventually(
-            lambda: all(one.confirmed > 20 for one in self.writers) and all(one.last > 20 for one in self.readers),
+            lambda: (
+                all(one.confirmed > 20 for one in self.writers) and all(one.last > 20 for one in self.readers)
+            ),
             30.0,
             "the start of the run",
         )
@@ -141,7 +160,9 @@ class Run:
             client.silence.forget()
 
     async def through(self, within_s: float = 120.0) -> float:
-        """Wait until every writer has a new confirm and every reader has an entry that was written from now on; return how long it took."""
+        """Wait until every writer has a new confirm and every reader has an entry that was written from now
+        on; return how long it took.
+        """
         confirmed = [writer.confirmed for writer in self.writers]
         at = max(reader.last for reader in self.readers)
         return await eventually(
@@ -158,7 +179,9 @@ class Run:
         return f"longest silence: writers {max(one.silence.so_far_s for one in self.writers):.2f} s, readers {max(one.silence.so_far_s for one in self.readers):.2f} s"
 
     async def close(self, what: str, *, judged: bool = True) -> Verdict:
-        """Let the writers finish, the readers come to the end, read the log again from its first entry, and judge (``judged`` False: only count)."""
+        """Let the writers finish, the readers come to the end, read the log again from its first entry, and
+        judge (``judged`` False: only count).
+        """
         for writer in self.writers:
             writer.held.clear()
         await asyncio.sleep(0.1)
@@ -169,7 +192,10 @@ class Run:
         last = Key(END, 1)
         try:
             await eventually(
-                lambda: all(last in reader.seen.values() for reader in self.readers), 60.0, "readers at the end", 0.2
+                lambda: all(last in reader.seen.values() for reader in self.readers),
+                60.0,
+                "readers at the end",
+                0.2,
             )
         except TimeoutError:
             self.stage.say(

@@ -1,4 +1,6 @@
-"""Offsets by time: what a timestamp or an interval finds, and how long it takes on a log of many segments and on one of many chunks."""
+"""Offsets by time: what a timestamp or an interval finds, and how long it takes on a log of many segments and
+on one of many chunks.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ MARK_EVERY = 500
 
 
 async def by_time(stage: Stage) -> None:
-    """Entries of known times, asked for by whole seconds, by intervals, in the future and before the first."""
+    """Entries of known times, asked for by whole seconds, by intervals, in the future and before
+    the first.
+    """
     queue = await stage.declare("times", x_stream_max_segment_size_bytes=200_000)
     writer = Writer(1, stage.urls, 0, queue, gap_s=0.01)
     written: list[tuple[float, int]] = []
@@ -72,7 +76,9 @@ async def by_time(stage: Stage) -> None:
                 if key is not None and key.number in when
                 else "of unknown age"
             )
-            stage.say(f"times: interval {interval!r}: {'nothing comes' if key is None else f'{offset}, {age}'}")
+            stage.say(
+                f"times: interval {interval!r}: {'nothing comes' if key is None else f'{offset}, {age}'}"
+            )
             await drop(each)
         except FAULTS as fault:
             stage.say(f"times: interval {interval!r}: refused: {fault}"[:200])
@@ -82,7 +88,9 @@ async def by_time(stage: Stage) -> None:
 
 
 def fill(url: str, queue: str, count: int, size: int) -> list[tuple[float, int]]:
-    """Write without confirms, as fast as it goes; return at what times how many had been handed over. Blocking."""
+    """Write without confirms, as fast as it goes; return at what times how many had been handed over.
+    Blocking.
+    """
     marks: list[tuple[float, int]] = []
     body = encode(Key(FILLER, 1), size)
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
@@ -95,7 +103,9 @@ def fill(url: str, queue: str, count: int, size: int) -> list[tuple[float, int]]
 
 
 async def large(stage: Stage, gigabytes: float = 2.0) -> None:
-    """A log of many segments (large entries), and one segment of many chunks (small entries): by number and by time."""
+    """A log of many segments (large entries), and one segment of many chunks (small entries): by number and
+    by time.
+    """
     for what, size, count, segment in (
         ("many segments", 100_000, int(gigabytes * 10_000), 20_000_000),
         ("many chunks", 120, 400_000, 500_000_000),

@@ -1,4 +1,5 @@
-"""What a run has shown: what was confirmed against what is in the log, and what one reader saw against what the others saw.
+"""What a run has shown: what was confirmed against what is in the log, and what one reader saw against what
+the others saw.
 
 Pure: sights in, counts out. It never asks a broker.
 """
@@ -46,8 +47,9 @@ class Jump:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The counts of one run. ``disagreeing`` counts offsets at which two readers, or a reader and the log, hold different entries; ``gone`` what a
-    reader was given and the log does not have at that offset; ``skipped`` what the log holds between two offsets that a reader was given and the reader was not.
+    """The counts of one run. ``disagreeing`` counts offsets at which two readers, or a reader and the log,
+    hold different entries; ``gone`` what a reader was given and the log does not have at that offset;
+    ``skipped`` what the log holds between two offsets that a reader was given and the reader was not.
     """
 
     confirmed: int
@@ -61,7 +63,9 @@ class Verdict:
 
     @property
     def good(self) -> bool:
-        """Whether the log kept its word. Second copies are the writers' doing; one behind a later entry of its writer is not asked for here either."""
+        """Whether the log kept its word. Second copies are the writers' doing; one behind a later entry of
+        its writer is not asked for here either.
+        """
         return not (self.missing or self.disagreeing or self.gone or self.skipped)
 
     def __str__(self) -> str:
@@ -72,7 +76,9 @@ class Verdict:
 
 
 def judge(confirmed: Mapping[int, int], log: Sight, readers: Sequence[Sight]) -> Verdict:
-    """``confirmed``: for each writer the last number that was confirmed, of numbers from 1 without a hole. ``log``: a whole reading at the end."""
+    """``confirmed``: for each writer the last number that was confirmed, of numbers from 1 without a hole.
+    ``log``: a whole reading at the end.
+    """
     there = set(log.values())
     promised = {Key(writer, number) for writer, last in confirmed.items() for number in range(1, last + 1)}
     second, behind = copies(log)
@@ -102,7 +108,9 @@ def judge(confirmed: Mapping[int, int], log: Sight, readers: Sequence[Sight]) ->
 
 
 def copies(log: Sight) -> tuple[int, int]:
-    """Count the entries that are in the log again, and those of them that came behind a later number of their writer."""
+    """Count the entries that are in the log again, and those of them that came behind a later number of their
+    writer.
+    """
     seen: set[Key] = set()
     latest: dict[int, int] = {}
     second = behind = 0

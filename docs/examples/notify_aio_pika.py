@@ -21,7 +21,8 @@ async def notify(url: str, key: str, payload: object) -> None:
             json.dumps(payload).encode(),
             content_type="application/json",
             type="NOTIFICATION",  # or a type of your own
-            message_id=str(uuid.uuid4()),  # publish again under the same id as often as need be: it is counted once
+            # publish again under the same id as often as need be: it is counted once
+            message_id=str(uuid.uuid4()),
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         )
         await exchange.publish(message, routing_key=key, mandatory=True)

@@ -19,7 +19,8 @@ def notify(url: str, key: str, payload: object) -> None:
         properties = pika.BasicProperties(
             content_type="application/json",
             type="NOTIFICATION",  # or a type of your own
-            message_id=str(uuid.uuid4()),  # publish again under the same id as often as need be: it is counted once
+            # publish again under the same id as often as need be: it is counted once
+            message_id=str(uuid.uuid4()),
             delivery_mode=2,  # persistent
         )
         channel.basic_publish("warren.notify", key, json.dumps(payload).encode(), properties, mandatory=True)

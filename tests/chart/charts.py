@@ -30,8 +30,8 @@ def chart(
     release: str = "warren",
     cluster: tuple[str, ...] | None = None,
 ) -> tuple[Object, ...]:
-    """Return the objects rendered with a values file and ``path=JSON`` pairs; for a cluster that knows these kinds besides Kubernetes's
-    own (``group/version/Kind``), where it is not None.
+    """Return the objects rendered with a values file and ``path=JSON`` pairs; for a cluster that knows these
+    kinds besides Kubernetes's own (``group/version/Kind``), where it is not None.
     """
     options = [] if cluster is None else [f"--api-versions={','.join(('v1/Pod', *cluster))}"]
     return tuple(objects(render([values], sets, kube_version=kube_version, release=release, options=options)))

@@ -1,4 +1,6 @@
-"""The broker's side: definitions that declare what the services would, and a user whose rights are just enough, on a real node."""
+"""The broker's side: definitions that declare what the services would, and a user whose rights are just
+enough, on a real node.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from tests.support.eventually import eventually
 from tests.support.pods import Pods
 from tests.support.rabbit import Rabbit
 
-from warren.topology import Topology
+from warren.topology import Limits, Topology
 
 SHARDS = 4
 # What README.md gives to a backend: (configure, write, read).
@@ -27,7 +29,9 @@ README = Path(__file__).parents[2] / "deploy/k8s/rabbitmq/README.md"
 
 
 def test_definitions_hold_the_whole_topology() -> None:
-    """Every exchange, durable queue and binding of the topology is in the definitions, under the virtual host that was asked for."""
+    """Every exchange, durable queue and binding of the topology is in the definitions, under the virtual host
+    that was asked for.
+    """
     topology = Topology("blue", 3)
     made = definitions(topology, "v")
     assert {each["name"] for each in made["exchanges"]} == {each.name for each in topology.exchanges()}
@@ -37,7 +41,9 @@ def test_definitions_hold_the_whole_topology() -> None:
     assert {(each["source"], each["destination"], each["routing_key"]) for each in made["bindings"]} == {
         (each.exchange, each.queue, each.key) for each in topology.bindings()
     }
-    placed = [each["vhost"] for part in ("permissions", "exchanges", "queues", "bindings") for each in made[part]]
+    placed = [
+        each["vhost"] for part in ("permissions", "exchanges", "queues", "bindings") for each in made[part]
+    ]
     assert set(placed) == {"v"}
 
 
@@ -50,16 +56,16 @@ def test_the_user_of_the_definitions_cannot_log_in() -> None:
 def test_a_prefix_is_no_pattern() -> None:
     """A dot in the prefix stands for itself, and names that only begin alike are not covered."""
     configure = re.compile(service_permissions("a.b")["configure"])
-    assert configure.search("a.b.shard.1")
-    assert not configure.search("axb.shard.1")
-    assert not configure.search("a.bc.shard.1")
-    assert not configure.search("other.a.b.shard")
+    assert configure.search("a.b.log.1")
+    assert not configure.search("axb.log.1")
+    assert not configure.search("a.bc.log.1")
+    assert not configure.search("other.a.b.log")
 
 
 def test_the_command_prints_what_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    """Prefix, shards and virtual host are arguments."""
-    assert main(["--prefix", "blue", "--shards", "2", "--vhost", "v"]) == 0
-    assert capsys.readouterr().out == as_text(Topology("blue", 2), "v")
+    """Prefix, shards, the logs' size and virtual host are arguments."""
+    assert main(["--prefix", "blue", "--shards", "2", "--log-bytes", "64000000", "--vhost", "v"]) == 0
+    assert capsys.readouterr().out == as_text(Topology("blue", 2, Limits(log_bytes=64_000_000)), "v")
 
 
 def test_the_readme_gives_the_rights_that_are_tested() -> None:
@@ -124,7 +130,9 @@ async def said_and_heard(pods: Pods, ground: Ground) -> None:
 
 @pytest.mark.rabbit
 async def test_the_least_rights_are_enough(services: Pods, ground: Ground) -> None:
-    """Gateways and routers declare, publish, consume, log, take over and end with rights on their own names alone."""
+    """Gateways and routers declare, publish, consume, log, take over and end with rights on their own names
+    alone.
+    """
     router = await services.router()
     gateway = await services.gateway()
     async with await connect(gateway.url) as client:
@@ -132,7 +140,7 @@ async def test_the_least_rights_are_enough(services: Pods, ground: Ground) -> No
         await client.send("CHAT", room="default", payload={"n": 1}, id="one", include_sender=True)
         await client.expect("ACK", ref="one")
         second = await services.router()
-        router.kill()  # the other one claims its shards and reads their logs
+        router.kill()  # the other one reads the logs and speaks for its shards
         await client.send("CHAT", room="default", payload={"n": 2}, id="two")
         await client.expect("ACK", timeout_s=30, ref="two")
     assert await gateway.terminate() == 0
@@ -160,18 +168,23 @@ async def test_the_rights_end_at_warrens_names(services: Pods, ground: Ground) -
                 lambda channel: channel.queue_delete("bookkeeping"),
                 lambda channel: channel.queue_bind("bookkeeping", "amq.topic", "#"),
                 lambda channel: (channel.confirm_delivery(), channel.basic_publish("amq.topic", "x", b"")),
+                lambda channel: (channel.confirm_delivery(), channel.basic_publish("", "bookkeeping", b"")),
             ):
                 with pytest.raises(ChannelClosedByBroker) as closed:
                     attempt(connection.channel())
                 said.append(str(closed.value.reply_code))
         return said
 
-    assert await asyncio.to_thread(refused) == ["403"] * 6
+    assert await asyncio.to_thread(refused) == ["403"] * 7
 
 
 @pytest.mark.rabbit
-async def test_services_take_what_was_declared_by_hand(services: Pods, ground: Ground, tmp_path: Path) -> None:
-    """Imported definitions are what the services would declare: they start on them, talk, and nothing has been made besides."""
+async def test_services_take_what_was_declared_by_hand(
+    services: Pods, ground: Ground, tmp_path: Path
+) -> None:
+    """Imported definitions are what the services would declare: they start on them, talk, and nothing has
+    been made besides.
+    """
     topology = Topology("warren", SHARDS)
     made = definitions(topology, ground.vhost)
     made["users"], made["permissions"] = [], []  # those of the fixture have a password
@@ -195,7 +208,9 @@ async def test_services_take_what_was_declared_by_hand(services: Pods, ground: G
 
 @pytest.mark.rabbit
 async def test_a_backends_rights_are_enough_for_a_backend(services: Pods, ground: Ground) -> None:
-    """With the rights that the README gives, a backend notifies a room and hears events in a queue of its own."""
+    """With the rights that the README gives, a backend notifies a room and hears events in a queue of its
+    own.
+    """
     found = re.search(r"`'(\^app[^']*)'  '([^']*)'  '([^']*)'`", README.read_text())
     assert found is not None
     url = ground.grant("app", *found.groups())

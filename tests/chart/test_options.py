@@ -1,4 +1,6 @@
-"""What a cluster or its people ask for besides: users of the cluster's choice, both families, labels and registries for all, more objects."""
+"""What a cluster or its people ask for besides: users of the cluster's choice, both families, labels and
+registries for all, more objects.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,14 @@ BOTH = pytest.mark.parametrize("component", ["gateway", "router"])
 
 
 def test_openshift_chooses_users_and_groups() -> None:
-    """With null for all three no pod names a user or a group, RabbitMQ's and those of the tests neither; all else stays."""
+    """With null for all three no pod names a user or a group, RabbitMQ's and those of the tests neither; all
+    else stays.
+    """
     for name, spec in pod_specs(chart(OPENSHIFT)):
-        assert spec["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}, name
+        assert spec["securityContext"] == {
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }, name
 
 
 @pytest.mark.parametrize("left_out", ["runAsUser", "runAsGroup", "fsGroup"])
@@ -57,7 +64,9 @@ def test_where_pods_listen_is_not_the_charts(component: str, host: str) -> None:
     name = f"WARREN_{component.upper()}_{host}HOST"
     assert name not in environment(chart(EXTERNAL), component)
     if name != "WARREN_ROUTER_HOST":  # a router has the internal port alone
-        assert environment(chart(EXTERNAL, f'{component}.settings={{"{name}":"::"}}'), component)[name] == "::"
+        assert (
+            environment(chart(EXTERNAL, f'{component}.settings={{"{name}":"::"}}'), component)[name] == "::"
+        )
 
 
 def test_what_is_refused_as_the_charts_is_set_by_the_chart() -> None:
@@ -92,7 +101,10 @@ def test_services_have_the_families_that_are_asked_for() -> None:
 def test_statistics_are_inside_alone() -> None:
     """The chart shows no stranger the pods' memory, unless asked to."""
     assert environment(chart(EXTERNAL), "gateway")["WARREN_GATEWAY_STATS"] == "internal"
-    assert environment(chart(EXTERNAL, 'gateway.stats="external"'), "gateway")["WARREN_GATEWAY_STATS"] == "external"
+    assert (
+        environment(chart(EXTERNAL, 'gateway.stats="external"'), "gateway")["WARREN_GATEWAY_STATS"]
+        == "external"
+    )
 
 
 def selectors(rendered: tuple[Object, ...]) -> list[tuple[str, object]]:
@@ -100,7 +112,8 @@ def selectors(rendered: tuple[Object, ...]) -> list[tuple[str, object]]:
     kinds = ("Deployment", "StatefulSet")
     chosen = [each for each in rendered if each["kind"] in kinds]
     return sorted(
-        (each["metadata"]["labels"]["app.kubernetes.io/component"], str(each["spec"]["selector"])) for each in chosen
+        (each["metadata"]["labels"]["app.kubernetes.io/component"], str(each["spec"]["selector"]))
+        for each in chosen
     )
 
 
@@ -119,7 +132,9 @@ def test_no_value_changes_a_selector(given: str) -> None:
     assert selectors(chart(TRIAL, given)) == selectors(chart(TRIAL))
 
 
-@pytest.mark.parametrize("path", ["commonLabels", "gateway.podLabels", "router.podLabels", "monitoring.labels"])
+@pytest.mark.parametrize(
+    "path", ["commonLabels", "gateway.podLabels", "router.podLabels", "monitoring.labels"]
+)
 @pytest.mark.parametrize("label", ["name", "instance", "component"])
 def test_labels_that_pods_are_found_by_are_the_charts(path: str, label: str) -> None:
     """A label of the user's that would take pods from their selector is refused."""
@@ -128,10 +143,14 @@ def test_labels_that_pods_are_found_by_are_the_charts(path: str, label: str) -> 
 
 
 def test_labels_and_annotations_for_all() -> None:
-    """Every object of the chart's has them, pods have the labels, and what an object says itself goes before."""
+    """Every object of the chart's has them, pods have the labels, and what an object says itself
+    goes before.
+    """
     rendered = chart(EVERYTHING)
     own = [
-        each for each in rendered if each["metadata"]["name"] not in ("text-warren",) and "labels" in each["metadata"]
+        each
+        for each in rendered
+        if each["metadata"]["name"] not in ("text-warren",) and "labels" in each["metadata"]
     ]
     assert len(own) >= len(rendered) - 2  # the extra objects are the user's own
     for each in own:
@@ -153,7 +172,9 @@ def test_volume_claims_have_no_labels_of_the_users() -> None:
 
 
 def test_a_registry_for_all_images() -> None:
-    """global.imageRegistry goes before image.registry, and before the registry of images that are named whole."""
+    """global.imageRegistry goes before image.registry, and before the registry of images that are named
+    whole.
+    """
     images = {name: spec["containers"][0]["image"] for name, spec in pod_specs(chart(OPENSHIFT))}
     assert set(images.values()) == {
         "mirror.example.com:5000/warren/warren-gateway:0.1.0",
@@ -162,7 +183,10 @@ def test_a_registry_for_all_images() -> None:
     }
     both = chart(EXTERNAL, 'global.imageRegistry="a.example/"', 'image.registry="b.example"')
     assert container(both, "router")["image"] == "a.example/warren-router:0.1.0"
-    for given, expected in (("rabbitmq:4", "a.example/rabbitmq:4"), ("me/rabbitmq:4", "a.example/me/rabbitmq:4")):
+    for given, expected in (
+        ("rabbitmq:4", "a.example/rabbitmq:4"),
+        ("me/rabbitmq:4", "a.example/me/rabbitmq:4"),
+    ):
         rendered = chart(TRIAL, 'global.imageRegistry="a.example"', f'rabbitmq.trial.image="{given}"')
         assert one(rendered, "StatefulSet")["spec"]["template"]["spec"]["containers"][0]["image"] == expected
     operated = chart(
@@ -173,8 +197,19 @@ def test_a_registry_for_all_images() -> None:
     assert one(operated, "RabbitmqCluster")["spec"]["image"] == "a.example/library/rabbitmq:4"
 
 
+def test_a_broker_node_that_stands_still_is_soon_believed_to() -> None:
+    """By its own cluster's nodes, whatever else is configured; Erlang's default is a minute of silence."""
+    own = one(chart(CI / "operator-values.yaml"), "RabbitmqCluster")["spec"]["rabbitmq"]
+    assert own["advancedConfig"] == "[{kernel, [{net_ticktime, 10}]}].\n"
+    assert "consumer_timeout = 1800000" in own["additionalConfig"]
+    bare = one(chart(CI / "operator-values.yaml", "rabbitmq.operator.additionalConfig="), "RabbitmqCluster")
+    assert set(bare["spec"]["rabbitmq"]) == {"advancedConfig"}
+
+
 def test_secrets_for_registries_are_joined() -> None:
-    """Those for all and the chart's own are given to every pod, each once, whether they are names or objects."""
+    """Those for all and the chart's own are given to every pod, each once, whether they are names
+    or objects.
+    """
     for name, spec in pod_specs(chart(EVERYTHING)):
         assert spec["imagePullSecrets"] == [{"name": "everywhere"}, {"name": "registry"}], name
 
@@ -199,8 +234,8 @@ def test_more_objects() -> None:
 
 @BOTH
 def test_a_trials_password_that_changes_makes_new_pods(component: str) -> None:
-    """The pods carry a checksum of the secret that the chart makes: each render without a cluster makes a new password, and so new pods;
-    the broker's own pod carries one of the same.
+    """The pods carry a checksum of the secret that the chart makes: each render without a cluster makes a new
+    password, and so new pods; the broker's own pod carries one of the same.
     """
 
     def checksums(values: Path) -> tuple[str, str]:
@@ -217,7 +252,9 @@ def test_a_trials_password_that_changes_makes_new_pods(component: str) -> None:
 
 
 def test_one_password_in_one_render() -> None:
-    """However many templates ask for it, it is made once: the address, the broker's configuration and the key are the same."""
+    """However many templates ask for it, it is made once: the address, the broker's configuration and the key
+    are the same.
+    """
     data = one(chart(TRIAL), "Secret")["stringData"]
     assert len(data["password"]) == 32
     assert f":{data['password']}@" in data["url"]
@@ -233,7 +270,9 @@ def monitored(cluster: tuple[str, ...] | None) -> set[str]:
 
 
 def test_monitors_are_made_where_the_cluster_knows_them() -> None:
-    """A cluster gets the kinds that it knows; without one (`helm template`) all that was asked for is rendered."""
+    """A cluster gets the kinds that it knows; without one (`helm template`) all that was asked for is
+    rendered.
+    """
     others = ("gateway.networking.k8s.io/v1/HTTPRoute", "keda.sh/v1alpha1/ScaledObject")
     assert monitored(None) == {"PodMonitor", "PrometheusRule"}
     assert monitored(others) == set()
@@ -262,23 +301,32 @@ def test_monitors_are_made_where_the_cluster_knows_them() -> None:
     ],
 )
 def test_what_clients_depend_on_is_refused_where_it_is_not_known(values: str, kind: str, says: str) -> None:
-    """A route, an autoscaler or a broker that the cluster can't make fails the render and says what to install."""
+    """A route, an autoscaler or a broker that the cluster can't make fails the render and says what to
+    install.
+    """
     with pytest.raises(RenderFailed, match=says):
         chart(CI / values, cluster=())
     assert kind.rpartition("/")[2] in {each["kind"] for each in chart(CI / values, cluster=(kind,))}
 
 
 def test_the_rules_are_those_of_the_repository() -> None:
-    """The PrometheusRule's groups are deploy/observability/alerts.yaml, each runbook's address under the one that is given."""
+    """The PrometheusRule's groups are deploy/observability/alerts.yaml, each runbook's address under the one
+    that is given.
+    """
     own = yaml.safe_load((CHART.parents[1] / "observability" / "alerts.yaml").read_text())
     rule = one(chart(EVERYTHING), "PrometheusRule")
     assert rule["spec"] == own
-    assert rule["metadata"]["labels"]["release"] == "prometheus"  # by which the Prometheus finds what it scrapes
+    # by which the Prometheus finds what it scrapes
+    assert rule["metadata"]["labels"]["release"] == "prometheus"
     assert rule["metadata"]["labels"]["team"] == "chat"
     absolute = one(chart(CI / "operator-values.yaml"), "PrometheusRule")["spec"]
-    addresses = [alert["annotations"]["runbook_url"] for group in absolute["groups"] for alert in group["rules"]]
+    addresses = [
+        alert["annotations"]["runbook_url"] for group in absolute["groups"] for alert in group["rules"]
+    ]
     assert len(addresses) >= 15
-    assert all(address.startswith("https://wiki.example.com/warren/operations.md#warren") for address in addresses)
+    assert all(
+        address.startswith("https://wiki.example.com/warren/operations.md#warren") for address in addresses
+    )
     assert one(chart(EXTERNAL, "monitoring.rules.enabled=true"), "PrometheusRule")["spec"] == own
 
 
@@ -307,7 +355,9 @@ def test_nobody_reaches_the_internal_ports_by_default() -> None:
         internal = one(rendered, "NetworkPolicy", f"-{component}")["spec"]["ingress"][-1]
         [tests] = internal["from"]
         assert tests["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "test"
-    with pytest.raises(RenderFailed, match=r"networkPolicy\.internalFrom: monitoring\.kind=PodMonitor is set"):
+    with pytest.raises(
+        RenderFailed, match=r"networkPolicy\.internalFrom: monitoring\.kind=PodMonitor is set"
+    ):
         render([EXTERNAL], ["networkPolicy.enabled=true", 'monitoring.kind="PodMonitor"'])
 
 

@@ -9,7 +9,9 @@ CI = CHART / "ci"
 
 
 def test_the_client_port_is_apart_from_the_internal_one() -> None:
-    """The Service for clients has the client port alone; the internal one is reached pod by pod, inside the cluster."""
+    """The Service for clients has the client port alone; the internal one is reached pod by pod, inside the
+    cluster.
+    """
     rendered = chart(EXTERNAL)
     assert [port["targetPort"] for port in one(rendered, "Service", "-gateway")["spec"]["ports"]] == ["ws"]
     internal = one(rendered, "Service", "-gateway-internal")["spec"]
@@ -60,7 +62,9 @@ def test_the_route_has_no_timeouts() -> None:
 )
 def test_the_ingress_holds_connections(controller: str, annotations: dict[str, str] | None) -> None:
     """Each controller gets the time-out for WebSockets in its own words."""
-    ingress = one(chart(EXTERNAL, f'gateway.ingress={{"enabled":true,"controller":"{controller}"}}'), "Ingress")
+    ingress = one(
+        chart(EXTERNAL, f'gateway.ingress={{"enabled":true,"controller":"{controller}"}}'), "Ingress"
+    )
     assert ingress["metadata"].get("annotations") == annotations
 
 
@@ -93,7 +97,9 @@ def test_the_hpa_scales_by_cpu_and_connections() -> None:
     assert connections["pods"]["target"]["averageValue"] == "7000"
     [policy] = spec["behavior"]["scaleDown"]["policies"]
     assert (policy["type"], policy["value"]) == ("Pods", 1)
-    grace = one(rendered, "Deployment", "-gateway")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+    grace = one(rendered, "Deployment", "-gateway")["spec"]["template"]["spec"][
+        "terminationGracePeriodSeconds"
+    ]
     assert grace <= policy["periodSeconds"] <= 1800
 
 
@@ -126,17 +132,23 @@ def test_a_budget_does_not_hold_pods_that_are_not_ready() -> None:
 
 
 def test_policies_keep_clients_off_the_internal_ports() -> None:
-    """Clients reach the gateways' client port alone, routers nobody reaches but who may see metrics, and the trial's node only the services."""
+    """Clients reach the gateways' client port alone, routers nobody reaches but who may see metrics, and the
+    trial's node only the services.
+    """
     rendered = chart(EVERYTHING)
     gateway = one(rendered, "NetworkPolicy", "-gateway")["spec"]
     clients, internal = gateway["ingress"]
     assert clients["ports"] == [{"port": "ws", "protocol": "TCP"}]
-    assert clients["from"][0]["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "ingress"}
+    assert clients["from"][0]["namespaceSelector"]["matchLabels"] == {
+        "kubernetes.io/metadata.name": "ingress"
+    }
     assert internal["ports"] == [{"port": "internal", "protocol": "TCP"}]
     [router] = one(rendered, "NetworkPolicy", "-router")["spec"]["ingress"]
     assert router["ports"] == [{"port": "internal", "protocol": "TCP"}]
     [broker] = one(rendered, "NetworkPolicy", "-rabbitmq")["spec"]["ingress"]
-    components = [each["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for each in broker["from"]]
+    components = [
+        each["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for each in broker["from"]
+    ]
     assert components == ["gateway", "router"]
 
 
@@ -152,7 +164,9 @@ def test_egress_allows_what_is_used() -> None:
     assert ports("operator-values.yaml", "router") == {53, 5672, 5671}
     assert ports("everything-values.yaml", "router") == {53, 5672, 5671, 8125, 443}
     policy = one(
-        chart(CI / "operator-values.yaml", 'tracing.endpoint="http://collector:4318"'), "NetworkPolicy", "-router"
+        chart(CI / "operator-values.yaml", 'tracing.endpoint="http://collector:4318"'),
+        "NetworkPolicy",
+        "-router",
     )
     assert {"port": 4318, "protocol": "TCP"} in policy["spec"]["egress"][-1]["ports"]
 
@@ -170,7 +184,9 @@ def test_monitors_scrape_the_internal_port(values: str, kind: str) -> None:
 
 
 def test_a_message_is_tested_wherever_a_token_can_be_had() -> None:
-    """`helm test` sends its message with a token that it signs or is given, and leaves it where it has neither."""
+    """`helm test` sends its message with a token that it signs or is given, and leaves it where it has
+    neither.
+    """
 
     def tests(values: str, *sets: str) -> set[str]:
         return {each["metadata"]["name"] for each in found(chart(CI / values, *sets), "Pod")}
@@ -184,11 +200,15 @@ def test_a_message_is_tested_wherever_a_token_can_be_had() -> None:
 
 
 def test_tls_to_the_operators_broker() -> None:
-    """With the nodes' certificate named, the services connect by TLS and check it by the authority that is mounted."""
+    """With the nodes' certificate named, the services connect by TLS and check it by the authority that is
+    mounted.
+    """
     rendered = chart(CI / "operator-values.yaml")
     [gateway] = one(rendered, "Deployment", "-gateway")["spec"]["template"]["spec"]["containers"]
     env = {entry["name"]: entry.get("value", "") for entry in gateway["env"]}
     assert env["WARREN_AMQP_URL"].startswith("amqps://")
     assert env["WARREN_AMQP_CA_FILE"] == "/etc/warren/amqp-ca/ca.crt"
-    assert {"name": "amqp-ca", "mountPath": "/etc/warren/amqp-ca", "readOnly": True} in gateway["volumeMounts"]
+    assert {"name": "amqp-ca", "mountPath": "/etc/warren/amqp-ca", "readOnly": True} in gateway[
+        "volumeMounts"
+    ]
     assert one(rendered, "RabbitmqCluster")["spec"]["tls"] == {"secretName": "broker-tls"}

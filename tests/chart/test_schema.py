@@ -8,7 +8,8 @@ import kubernetes_validate
 import pytest
 from tests.chart.charts import CI, VALUES, chart, names, one
 
-# The oldest that the chart takes, those around each feature that it asks the version for, and the newest that there is a schema of.
+# The oldest that the chart takes, those around each feature that it asks the version for, and the newest that
+# there is a schema of.
 VERSIONS = ("1.25", "1.26", "1.27", "1.29", "1.30", "1.34", "1.37")
 # Custom resources are checked against their definitions on a cluster (tests/k8s).
 CUSTOM = {
@@ -24,7 +25,9 @@ CUSTOM = {
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("values", VALUES, ids=names(VALUES))
 def test_each_object_is_valid(values: Path, version: str) -> None:
-    """Each object fits the schema of its kind in that version of Kubernetes, with no field that it does not know."""
+    """Each object fits the schema of its kind in that version of Kubernetes, with no field that it does not
+    know.
+    """
     checked = 0
     for each in chart(values, kube_version=version):
         if (each["apiVersion"], each["kind"]) not in CUSTOM:
@@ -34,7 +37,9 @@ def test_each_object_is_valid(values: Path, version: str) -> None:
 
 
 def test_the_ci_values_render_every_kind() -> None:
-    """Together the values files of ci/ make each kind of object that the templates have, so that each is validated."""
+    """Together the values files of ci/ make each kind of object that the templates have, so that each is
+    validated.
+    """
     kinds = {each["kind"] for values in CI for each in chart(values)}
     assert kinds == {kind for _, kind in CUSTOM} | {
         "ConfigMap",
@@ -52,7 +57,9 @@ def test_the_ci_values_render_every_kind() -> None:
 
 
 def test_validation_would_notice() -> None:
-    """A field that Kubernetes does not know, or not yet, is refused: the check above is none that always passes."""
+    """A field that Kubernetes does not know, or not yet, is refused: the check above is none that always
+    passes.
+    """
     deployment = one(chart(CI[0], kube_version="1.30"), "Deployment", "-gateway")
     with pytest.raises(kubernetes_validate.ValidationError, match="sleep"):
         kubernetes_validate.validate(deployment, "1.25", strict=True)

@@ -18,9 +18,17 @@ BAD = {
     'gateway.auth.existingSecret=""': "gateway.auth: tokens need a key",
     'gateway.auth.mode="anonymous"': "nobody is asked for a token",
     "gateway.drain.windowSeconds=29": "gateway.drain.deadlineSeconds: 30 is too short",
-    "gateway.terminationGracePeriodSeconds=44": r"44 is less than pause \(5\) \+ drain deadline \(30\) \+ 10 = 45",
+    "gateway.terminationGracePeriodSeconds=44": r"44 is less than pause \(5\) \+ drain deadline \(30\) \+ "
+    r"10 = 45",
     "router.terminationGracePeriodSeconds=24": r"24 is less than the stop deadline \(15\) \+ 10 = 25",
-    "router.replicas=17": "17 routers share 16 shards",
+    "router.replicas=5": "5 routers share 4 shards",
+    "gateway.replicas=13": r"logBytes: 17 gateways .* 16777216 bytes each .* keeps 251658240; give "
+    r"logBytes 304226851 or more",
+    'gateway.autoscaling={"kind":"hpa","minReplicas":2,"maxReplicas":13}': "logBytes: 17 gateways",
+    'gateway.settings={"WARREN_GATEWAY_UPLINK_BYTES":83886081}': "logBytes: 3 gateways",
+    "gateway.maxSurge=14": "logBytes: 16 gateways",
+    'router.settings={"WARREN_ROUTER_HISTORY_BYTES":134217729}': "logBytes: 268435456 is less than twice "
+    "WARREN_ROUTER_HISTORY_BYTES .134217729",
     'gateway.autoscaling={"kind":"hpa","minReplicas":5,"maxReplicas":4}': "minReplicas 5 is more than maxReplicas 4",
     'gateway.autoscaling={"kind":"keda","minReplicas":5,"maxReplicas":4}': "minReplicas 5 is more than maxReplicas 4",
     'gateway.autoscaling={"kind":"hpa","cpuPercent":0}': "nothing to scale by",
@@ -63,7 +71,11 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     [
         "gateway.terminationGracePeriodSeconds=45",
         "router.terminationGracePeriodSeconds=25",
-        "router.replicas=16",
+        "router.replicas=4",
+        "gateway.replicas=12",  # and three more in a rollout
+        "gateway.maxSurge=13",
+        'gateway.settings={"WARREN_GATEWAY_UPLINK_BYTES":"83886080"}',
+        'router.settings={"WARREN_ROUTER_HISTORY_BYTES":134217728}',
         "gateway.drain.windowSeconds=28",
         'gateway.autoscaling={"kind":"hpa","minReplicas":4,"maxReplicas":4,"connections":10000}',
     ],
@@ -88,14 +100,21 @@ def test_the_grace_period_follows_the_drain() -> None:
 def test_a_pause_of_nothing_is_no_hook() -> None:
     """Without a pause there is no preStop hook (a sleep of 0 s is refused by older versions)."""
     rendered = chart(EXTERNAL, "gateway.drain.pauseSeconds=0")
-    assert "lifecycle" not in one(rendered, "Deployment", "-gateway")["spec"]["template"]["spec"]["containers"][0]
+    assert (
+        "lifecycle"
+        not in one(rendered, "Deployment", "-gateway")["spec"]["template"]["spec"]["containers"][0]
+    )
 
 
 def test_before_1_30_the_pause_is_a_command() -> None:
     """Kubernetes without the sleep action runs one that the image has."""
     rendered = chart(EXTERNAL, kube_version="1.29")
     [gateway] = one(rendered, "Deployment", "-gateway")["spec"]["template"]["spec"]["containers"]
-    assert gateway["lifecycle"]["preStop"]["exec"]["command"] == ["python", "-c", "import time; time.sleep(5)"]
+    assert gateway["lifecycle"]["preStop"]["exec"]["command"] == [
+        "python",
+        "-c",
+        "import time; time.sleep(5)",
+    ]
 
 
 def test_an_unknown_version_of_kubernetes_is_refused() -> None:

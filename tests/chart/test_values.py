@@ -27,11 +27,15 @@ def leaves(value: Any, path: str = "") -> Iterator[str]:
 
 
 def test_each_value_has_a_comment_that_begins_with_its_name() -> None:
-    """No value is without a description, its own or that of the map that it is in; none is described twice."""
+    """No value is without a description, its own or that of the map that it is in; none is
+    described twice.
+    """
     described = [value.path for value in documented((CHART / "values.yaml").read_text())]
     assert len(described) == len(set(described))
     silent = [
-        path for path in leaves(DEFAULTS) if not any(path == name or path.startswith(f"{name}.") for name in described)
+        path
+        for path in leaves(DEFAULTS)
+        if not any(path == name or path.startswith(f"{name}.") for name in described)
     ]
     assert silent == []
 
@@ -60,7 +64,8 @@ def test_the_schema_knows_exactly_the_values_that_there_are() -> None:
         if "properties" not in schema or not isinstance(value, dict):
             return
         known, there = set(schema["properties"]), set(value)
-        if schema.get("additionalProperties") is not False and path != ".global":  # a parent chart's globals come too
+        # a parent chart's globals come too
+        if schema.get("additionalProperties") is not False and path != ".global":
             yield f"{path}: takes anything"
         yield from (f"{path}.{name}: only in one of both" for name in known ^ there)
         for name in known & there:
@@ -70,7 +75,9 @@ def test_the_schema_knows_exactly_the_values_that_there_are() -> None:
 
 
 def test_files_made_from_the_chart_are_in_step(capsys: pytest.CaptureFixture[str]) -> None:
-    """The manifests, the README's table and the broker's definitions are what the chart and the code say now."""
+    """The manifests, the README's table and the broker's definitions are what the chart and the
+    code say now.
+    """
     assert main(["--check"]) == 0, capsys.readouterr().err
 
 
@@ -79,7 +86,10 @@ def test_the_scripts_of_helm_test_need_the_gateways_image_alone(name: str) -> No
     """They import nothing but Python's own modules, aiohttp and PyJWT, which the gateway has."""
     tree = ast.parse((CHART / "files" / name).read_text())
     imported = {
-        alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+        alias.name.split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
     } | {str(node.module).split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert imported - set(sys.stdlib_module_names) <= {"aiohttp", "jwt"}
 
@@ -88,7 +98,9 @@ def test_kustomize_takes_the_manifests() -> None:
     """`kubectl kustomize` builds deploy/k8s/manifests, and all objects of the files are in it."""
     folder = CHART.parent / "manifests"
     try:
-        done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False
+        )
     except FileNotFoundError:
         pytest.skip("kubectl is not installed")
     assert done.returncode == 0, done.stderr

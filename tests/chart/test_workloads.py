@@ -1,4 +1,6 @@
-"""What runs: the environment is one that the services take, and pods are hardened, found and spread as they should be."""
+"""What runs: the environment is one that the services take, and pods are hardened, found and spread as they
+should be.
+"""
 
 from __future__ import annotations
 
@@ -42,11 +44,17 @@ def process_environment(rendered: tuple[dict[str, Any], ...], component: str, fo
     """Return what the process in the pod would have: references filled in, mounted files in ``folder``."""
     env: dict[str, str] = {}
     name = one(rendered, "Deployment", f"-{component}")["metadata"]["name"].removesuffix(f"-{component}")
-    [config] = [each["data"] for each in found(rendered, "ConfigMap") if each["metadata"]["name"] == name] or [{}]
+    [config] = [
+        each["data"] for each in found(rendered, "ConfigMap") if each["metadata"]["name"] == name
+    ] or [{}]
     for name, value in environment(rendered, component).items():
         if isinstance(value, dict):
             key = value.get("secretKeyRef", {}).get("key", "")
-            value = value.get("fieldRef", {}).get("fieldPath", SECRET.get(key, "5671")).replace("metadata.", "pod-")
+            value = (
+                value.get("fieldRef", {})
+                .get("fieldPath", SECRET.get(key, "5671"))
+                .replace("metadata.", "pod-")
+            )
         elif name.endswith("_FILE"):
             path = folder / name
             path.write_text(CONTENTS.get(name) or config[Path(value).name])
@@ -87,7 +95,9 @@ def test_values_arrive(tmp_path: Path) -> None:
 
 @EVERY
 def test_pods_have_no_rights(values: Path) -> None:
-    """Each pod runs as a plain user on a read-only root without capabilities, and gets no token of the API server."""
+    """Each pod runs as a plain user on a read-only root without capabilities, and gets no token of the API
+    server.
+    """
     for name, spec in pod_specs(chart(values)):
         pod, [only] = spec["securityContext"], spec["containers"]
         assert pod["runAsNonRoot"] is True, name
@@ -128,7 +138,9 @@ def test_no_object_names_a_namespace(values: Path) -> None:
 
 @EVERY
 def test_selectors_find_their_pods_and_no_others(values: Path) -> None:
-    """Each Service, budget, policy and monitor selects the pods of one component, by name, instance and component."""
+    """Each Service, budget, policy and monitor selects the pods of one component, by name, instance and
+    component.
+    """
     rendered = chart(values)
     pods = {
         each["metadata"]["name"]: each["spec"]["template"]["metadata"]["labels"]
@@ -161,7 +173,9 @@ def test_what_is_mounted_is_there(values: Path) -> None:
         claims = {"data"} if "rabbitmq" in name else set()
         used = {mount["name"] for each in spec["containers"] for mount in each.get("volumeMounts", [])}
         assert used <= volumes.keys() | claims, name
-        assert {volume["configMap"]["name"] for volume in volumes.values() if "configMap" in volume} <= configs
+        assert {
+            volume["configMap"]["name"] for volume in volumes.values() if "configMap" in volume
+        } <= configs
 
 
 @EVERY
@@ -174,7 +188,9 @@ def test_secrets_come_from_outside(values: Path) -> None:
 
 @BOTH
 def test_liveness_does_not_ask_for_the_broker(component: str) -> None:
-    """A broker that is away takes pods out of service and restarts none: liveness asks /healthz, readiness /readyz, inside only."""
+    """A broker that is away takes pods out of service and restarts none: liveness asks /healthz, readiness
+    /readyz, inside only.
+    """
     only = container(chart(EXTERNAL), component)
     assert only["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "internal"}
     assert only["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "internal"}
@@ -211,7 +227,9 @@ def test_an_autoscaled_deployment_names_no_replicas(component: str) -> None:
 
 @pytest.mark.parametrize("length", [1, 17, 23, 24, 53])
 def test_ids_fit_whatever_the_release_is_called(length: int) -> None:
-    """An id begins with the pod's name only where that is sure to fit into 48 characters, and no object's name is too long."""
+    """An id begins with the pod's name only where that is sure to fit into 48 characters, and no object's
+    name is too long.
+    """
     rendered = chart(EXTERNAL, release="r" * length)
     name = one(rendered, "Deployment", "-gateway")["metadata"]["name"]
     longest = len(name) + len("-1234567890-abcde")
@@ -222,7 +240,9 @@ def test_ids_fit_whatever_the_release_is_called(length: int) -> None:
 def test_two_releases_share_nothing() -> None:
     """Two releases in one namespace have no object's name in common, and neither selects the other's pods."""
     one_of_them, other = chart(EXTERNAL, release="blue"), chart(EXTERNAL, release="green")
-    identities = [{(each["kind"], each["metadata"]["name"]) for each in rendered} for rendered in (one_of_them, other)]
+    identities = [
+        {(each["kind"], each["metadata"]["name"]) for each in rendered} for rendered in (one_of_them, other)
+    ]
     assert not identities[0] & identities[1]
     selector = one(one_of_them, "Service", "-gateway")["spec"]["selector"]
     labels = one(other, "Deployment", "-gateway")["spec"]["template"]["metadata"]["labels"]
@@ -237,7 +257,11 @@ def test_the_release_name_is_not_doubled() -> None:
 
 def test_images_follow_the_values() -> None:
     """Registry and tag go for both images and for the tests' pods."""
-    images = {spec["containers"][0]["image"] for name, spec in pod_specs(chart(EVERYTHING)) if "rabbitmq" not in name}
+    images = {
+        spec["containers"][0]["image"]
+        for name, spec in pod_specs(chart(EVERYTHING))
+        if "rabbitmq" not in name
+    }
     assert images == {
         "registry.example.com/team/warren-gateway:1.2.3",
         "registry.example.com/team/warren-router:1.2.3",

@@ -22,7 +22,13 @@ class Scenario:
     """What comes, counted."""
 
     def __init__(self, extensions: str, subprotocol: str | None) -> None:
-        self.seen: Seen = {"extensions": extensions, "subprotocol": subprotocol, "ack": 0, "chat": 0, "pong": ""}
+        self.seen: Seen = {
+            "extensions": extensions,
+            "subprotocol": subprotocol,
+            "ack": 0,
+            "chat": 0,
+            "pong": "",
+        }
         self.seen |= {"control": None, "code": 0}
 
     def take(self, text: str) -> str:
@@ -81,7 +87,9 @@ async def by_websockets(url: str) -> Seen:
 
 
 async def by_aiohttp(url: str) -> Seen:
-    """Return what aiohttp's client sees. It answers pings by itself, and shows no pongs but to who asks for them."""
+    """Return what aiohttp's client sees. It answers pings by itself, and shows no pongs but to who asks for
+    them.
+    """
     async with (
         aiohttp.ClientSession() as session,
         session.ws_connect(url, protocols=["warren.v1"], compress=15, autoping=False) as socket,

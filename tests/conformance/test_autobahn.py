@@ -1,4 +1,5 @@
-"""The Autobahn test suite against ``/ws/echo``: every case of RFC 6455 and of permessage-deflate, none failed and none left out.
+"""The Autobahn test suite against ``/ws/echo``: every case of RFC 6455 and of permessage-deflate, none failed
+and none left out.
 
 ``scripts/conformance`` (make conformance) fetches the suite; without it these tests are skipped.
 WARREN_TEST_AUTOBAHN_CASES picks some (``13.*,1.1.1``).
@@ -92,7 +93,9 @@ def in_order(case: str) -> list[int]:
 
 
 async def test_no_case_of_autobahn_fails(address: str, tmp_path: Path):
-    """Behaviour and close are right in every case; a table says how many there were in each group, and names what was not simply OK."""
+    """Behaviour and close are right in every case; a table says how many there were in each group, and names
+    what was not simply OK.
+    """
     runs = [PICKED.split(",")] if PICKED else list(RUNS)
     parts = [asyncio.to_thread(run, address, tmp_path / f"run{n}", cases) for n, cases in enumerate(runs)]
     found: dict[str, Any] = {}

@@ -1,6 +1,8 @@
-"""Clients of others connect, join, send, are sent to, ping, and see why they were closed; those that compress are given what they ask for.
+"""Clients of others connect, join, send, are sent to, ping, and see why they were closed; those that compress
+are given what they ask for.
 
-The Python ones run everywhere. ``scripts/conformance`` (make conformance) builds the others and says where; without that they are skipped.
+The Python ones run everywhere. ``scripts/conformance`` (make conformance) builds the others and says where;
+without that they are skipped.
 """
 
 from __future__ import annotations
@@ -94,7 +96,9 @@ def command(program: str) -> list[str]:
 async def test_a_client_of_another_language_gets_on_with_a_gateway(
     home: House, program: str, option: str | None, extensions: str
 ) -> None:
-    """The npm package ws, Go's gorilla and coder, and the JDK's, with each way of compressing that they have."""
+    """The npm package ws, Go's gorilla and coder, and the JDK's, with each way of compressing
+    that they have.
+    """
     if program == "java" and not os.environ.get("WARREN_TEST_JAVA"):
         pytest.skip("no JDK 11 or later")
     arguments = [*command(program), home.url(), *([option] if option else [])]

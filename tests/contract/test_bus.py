@@ -1,20 +1,34 @@
-"""What every Bus keeps: publishing, routing, limits and settling. One suite, two buses (see ``conftest.py``)."""
+"""What every Bus keeps: publishing, routing, limits and settling. One suite, two buses (see
+``conftest.py``).
+"""
 
 from __future__ import annotations
 
 import asyncio
 
 import pytest
-from tests.support.buses import ContractTopology, Inbox, World, dead_queue, depth_is, durable, fill, gateway, numbers
+from tests.support.buses import (
+    ContractTopology,
+    Inbox,
+    World,
+    dead_queue,
+    depth_is,
+    durable,
+    fill,
+    gateway,
+    numbers,
+)
 from tests.support.eventually import eventually
 
 from warren.bus import Bus, Delivery, Properties, Source
-from warren.errors import BusUnavailable, NotConfirmed, Unroutable
+from warren.errors import BusUnavailable, Nacked, NotConfirmed, Unroutable
 
-# ── publishing and routing ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── publishing and routing ──────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_direct_exchange_reaches_the_queue_of_its_key_alone(bus: Bus, topology: ContractTopology) -> None:
+async def test_direct_exchange_reaches_the_queue_of_its_key_alone(
+    bus: Bus, topology: ContractTopology
+) -> None:
     """A message with a gateway's key reaches that gateway; with ``all`` it reaches each of them once."""
     one, two = Inbox(ack=True), Inbox(ack=True)
     await bus.subscribe(gateway(topology, "one"), one, prefetch=10)
@@ -45,20 +59,27 @@ async def test_fanout_exchange_ignores_the_key(bus: Bus, topology: ContractTopol
 
 
 async def test_mandatory_publish_to_nowhere_is_unroutable(bus: Bus, topology: ContractTopology) -> None:
-    """A mandatory message that reaches no queue raises Unroutable; the same without mandatory is dropped in silence."""
+    """A mandatory message that reaches no queue raises Unroutable; the same without mandatory is dropped in
+    silence.
+    """
     with pytest.raises(Unroutable):
         await bus.publish(topology.egress, "nobody", b"x", mandatory=True)
     await bus.publish(topology.egress, "nobody", b"x")
 
 
-async def test_each_of_many_mandatory_publishes_gets_its_own_answer(bus: Bus, topology: ContractTopology) -> None:
-    """Of concurrent mandatory publishes with one message id just those that reached no queue raise Unroutable."""
+async def test_each_of_many_mandatory_publishes_gets_its_own_answer(
+    bus: Bus, topology: ContractTopology
+) -> None:
+    """Of concurrent mandatory publishes with one message id just those that reached no queue raise
+    Unroutable.
+    """
     inbox = Inbox(ack=True)
     await bus.subscribe(gateway(topology, "here"), inbox, prefetch=100)
     same = Properties(message_id="same")
     keys = ["here" if number % 3 else "nobody" for number in range(60)]
     results = await asyncio.gather(
-        *(bus.publish(topology.egress, key, b"x", same, mandatory=True) for key in keys), return_exceptions=True
+        *(bus.publish(topology.egress, key, b"x", same, mandatory=True) for key in keys),
+        return_exceptions=True,
     )
     assert [isinstance(result, Unroutable) for result in results] == [key == "nobody" for key in keys]
     await inbox.holds(40)
@@ -94,7 +115,15 @@ async def test_properties_arrive_as_they_were(bus: Bus, topology: ContractTopolo
         reply_to="answers",
         expiration_ms=60_000,
         timestamp_ms=1_700_000_000_000,
-        headers={"text": "ü", "number": -5, "big": 2**40, "real": 0.5, "yes": True, "no": False, "none": None},
+        headers={
+            "text": "ü",
+            "number": -5,
+            "big": 2**40,
+            "real": 0.5,
+            "yes": True,
+            "no": False,
+            "none": None,
+        },
     )
     inbox = Inbox(ack=True)
     await bus.subscribe(durable(topology.plain), inbox, prefetch=10)
@@ -107,16 +136,20 @@ async def test_properties_arrive_as_they_were(bus: Bus, topology: ContractTopolo
 
 
 async def test_concurrent_publishes_keep_the_order_of_the_calls(bus: Bus, topology: ContractTopology) -> None:
-    """A thousand publishes that are under way at once reach the queue in the order in which they were called."""
+    """A thousand publishes that are under way at once reach the queue in the order in which they
+    were called.
+    """
     inbox = Inbox(ack=True)
-    await bus.subscribe(durable(topology.shard_queue(0)), inbox, prefetch=64)
+    await bus.subscribe(durable(topology.notify_queue()), inbox, prefetch=64)
     bodies = numbers(1_000)
-    await asyncio.gather(*(bus.publish(topology.ingress, "0", body, mandatory=True) for body in bodies))
+    await asyncio.gather(*(bus.publish(topology.notify, "0", body, mandatory=True) for body in bodies))
     assert await inbox.holds(1_000) == bodies
 
 
 async def test_a_cancelled_publish_leaves_the_others_alone(bus: Bus, topology: ContractTopology) -> None:
-    """Cancelling some of many concurrent publishes disturbs neither the confirms nor the order of the rest."""
+    """Cancelling some of many concurrent publishes disturbs neither the confirms nor the order of
+    the rest.
+    """
     inbox = Inbox(ack=True)
     await bus.subscribe(durable(topology.plain), inbox, prefetch=64)
     tasks = [asyncio.create_task(bus.publish("", topology.plain.name, body)) for body in numbers(400)]
@@ -143,21 +176,23 @@ async def test_a_bus_that_is_not_up_publishes_nothing(world: World, topology: Co
         await bus.publish("", topology.plain.name, b"x")
 
 
-# ── limits ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── limits ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_a_full_queue_does_not_confirm(bus: Bus, topology: ContractTopology) -> None:
-    """A queue that refuses when it is full makes the publish NotConfirmed (RabbitMQ's count is approximate by one)."""
-    with pytest.raises(NotConfirmed):  # noqa: PT012 - which of them is refused is the broker's to choose
+    """A queue that refuses when it is full makes the publish Nacked (RabbitMQ's count is
+    approximate by one).
+    """
+    with pytest.raises(Nacked):  # noqa: PT012 - which of them is refused is the broker's to choose
         for body in numbers(6):
             await bus.publish("", topology.small.name, body, mandatory=True)
 
 
 async def test_not_confirmed_does_not_mean_not_delivered(bus: Bus, topology: ContractTopology) -> None:
-    """Where one of several queues refuses, the publish is NotConfirmed although the others have the message."""
+    """Where one of several queues refuses, the publish is Nacked although the others have the message."""
     inbox = Inbox(ack=True)
     await bus.subscribe(durable(topology.roomy), inbox, prefetch=10)
-    with pytest.raises(NotConfirmed):  # noqa: PT012
+    with pytest.raises(Nacked):  # noqa: PT012
         for body in numbers(6):
             last = body
             await bus.publish(topology.both.name, "", body)
@@ -165,7 +200,9 @@ async def test_not_confirmed_does_not_mean_not_delivered(bus: Bus, topology: Con
 
 
 async def test_prefetch_bounds_what_is_not_acknowledged(bus: Bus, topology: ContractTopology) -> None:
-    """A consumer gets at most its prefetch of unacknowledged messages, and one more for each that it settles."""
+    """A consumer gets at most its prefetch of unacknowledged messages, and one more for each that
+    it settles.
+    """
     inbox = Inbox()
     await fill(bus, topology.plain, numbers(10))
     await bus.subscribe(durable(topology.plain), inbox, prefetch=3)
@@ -178,7 +215,9 @@ async def test_prefetch_bounds_what_is_not_acknowledged(bus: Bus, topology: Cont
 
 
 async def test_an_expired_message_is_not_delivered(bus: Bus, topology: ContractTopology) -> None:
-    """A message whose expiration has passed goes to the dead-letter exchange with the reason, never to a consumer."""
+    """A message whose expiration has passed goes to the dead-letter exchange with the reason, never to a
+    consumer.
+    """
     dead, inbox = Inbox(ack=True), Inbox(ack=True)
     await bus.subscribe(lambda: Source(dead_queue(topology)), dead, prefetch=10)
     await bus.publish("", topology.plain.name, b"old", Properties(expiration_ms=1), mandatory=True)
@@ -189,7 +228,7 @@ async def test_an_expired_message_is_not_delivered(bus: Bus, topology: ContractT
     assert await inbox.holds(1) == [b"new"]
 
 
-# ── settling ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── settling ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_what_is_given_back_is_delivered_again(bus: Bus, topology: ContractTopology) -> None:
@@ -203,8 +242,12 @@ async def test_what_is_given_back_is_delivered_again(bus: Bus, topology: Contrac
     assert [delivery.redelivered for delivery in inbox.deliveries] == [False, True]
 
 
-async def test_what_is_rejected_goes_to_the_dead_letter_exchange(bus: Bus, topology: ContractTopology) -> None:
-    """A message rejected without requeue arrives at the dead-letter exchange's queue with the reason and where it came from."""
+async def test_what_is_rejected_goes_to_the_dead_letter_exchange(
+    bus: Bus, topology: ContractTopology
+) -> None:
+    """A message rejected without requeue arrives at the dead-letter exchange's queue with the reason and
+    where it came from.
+    """
     inbox, dead = Inbox(), Inbox(ack=True)
     await bus.subscribe(durable(topology.plain), inbox, prefetch=10)
     await bus.subscribe(lambda: Source(dead_queue(topology)), dead, prefetch=10)
@@ -220,7 +263,9 @@ async def test_what_is_rejected_goes_to_the_dead_letter_exchange(bus: Bus, topol
 
 
 async def test_a_message_given_back_too_often_is_set_aside(bus: Bus, topology: ContractTopology) -> None:
-    """Past the queue's delivery limit a message goes to the dead-letter exchange and the ones behind it go on."""
+    """Past the queue's delivery limit a message goes to the dead-letter exchange and the ones behind it go
+    on.
+    """
     dead = Inbox(ack=True)
     seen: list[bytes] = []
 
@@ -240,7 +285,9 @@ async def test_a_message_given_back_too_often_is_set_aside(bus: Bus, topology: C
 
 
 async def test_only_what_is_not_acknowledged_comes_back(bus: Bus, topology: ContractTopology) -> None:
-    """Acks in any order count one by one: after the consumer closes just the others are delivered again, in their order."""
+    """Acks in any order count one by one: after the consumer closes just the others are delivered again, in
+    their order.
+    """
     first, second = Inbox(), Inbox(ack=True)
     await fill(bus, topology.plain, numbers(10))
     subscription = await bus.subscribe(durable(topology.plain), first, prefetch=10)

@@ -1,28 +1,42 @@
-"""What every Bus keeps when consumers, connections and queues go: take-over, lanes, streams, supervision. One suite, two buses."""
+"""What every Bus keeps when consumers, connections and queues go: take-over, supervision. One suite, two
+buses.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
 
 import pytest
-from tests.support.buses import ContractTopology, Inbox, NewBus, World, depth_is, durable, fill, gateway, numbers
+from tests.support.buses import (
+    ContractTopology,
+    Inbox,
+    NewBus,
+    World,
+    depth_is,
+    durable,
+    fill,
+    gateway,
+    numbers,
+)
 from tests.support.eventually import eventually
 
-from warren.bus import Bus, Lane, Record
+from warren.bus import Bus
 from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch, Unroutable
+from warren.topology import Queue
 
-# ── one consumer at a time ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── one consumer at a time ──────────────────────────────────────────────────────────────────────────────────
 
 
 async def test_the_next_consumer_takes_over_in_order(bus_factory: NewBus, topology: ContractTopology) -> None:
-    """Of two consumers of a shard queue one gets all; when it closes, the other gets what was not acknowledged, in order, then the rest."""
+    """Of two consumers of the notify queue one gets all; when it closes, the other gets what was not
+    acknowledged, in order, then the rest.
+    """
     one, two = await bus_factory(), await bus_factory()
     first, second = Inbox(), Inbox(ack=True)
-    shard = topology.shard_queue(0)
+    shard = topology.notify_queue()
     owner = await one.subscribe(durable(shard), first, prefetch=4)
     await two.subscribe(durable(shard), second, prefetch=4)
-    await asyncio.gather(*(one.publish(topology.ingress, "0", body) for body in numbers(8)))
+    await asyncio.gather(*(one.publish(topology.notify, "0", body) for body in numbers(8)))
     assert await first.holds(4) == numbers(4)
     first.deliveries[0].ack()
     await first.holds(5)
@@ -32,17 +46,19 @@ async def test_the_next_consumer_takes_over_in_order(bus_factory: NewBus, topolo
     assert [delivery.redelivered for delivery in second.deliveries] == [True] * 4 + [False] * 3
 
 
-async def test_a_bus_that_is_cut_off_loses_the_shard(
+async def test_a_bus_that_is_cut_off_loses_its_turn(
     world: World, bus_factory: NewBus, topology: ContractTopology
 ) -> None:
-    """When the owner's connection is lost the next consumer gets the unacknowledged messages in order, before the rest."""
+    """When the owner's connection is lost the next consumer gets the unacknowledged messages in order, before
+    the rest.
+    """
     one, two = await bus_factory(), await bus_factory()
     first, second = Inbox(), Inbox(ack=True)
-    shard = topology.shard_queue(1)
+    shard = topology.notify_queue()
     await one.subscribe(durable(shard), first, prefetch=5)
     await first_active(one, topology, first)
     await two.subscribe(durable(shard), second, prefetch=5)
-    await asyncio.gather(*(two.publish(topology.ingress, "1", body) for body in numbers(9)))
+    await asyncio.gather(*(two.publish(topology.notify, "1", body) for body in numbers(9)))
     await first.holds(6)
     await world.cut(one)
     assert await second.holds(9) == numbers(9)
@@ -50,124 +66,18 @@ async def test_a_bus_that_is_cut_off_loses_the_shard(
 
 async def first_active(bus: Bus, topology: ContractTopology, inbox: Inbox) -> None:
     """See one message go through a consumer, so that it is certain who is the active one."""
-    await bus.publish(topology.ingress, "1", b"who", mandatory=True)
+    await bus.publish(topology.notify, "1", b"who", mandatory=True)
     await inbox.holds(1)
     inbox.deliveries[0].ack()
 
 
-# ── lanes and streams ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_what_is_appended_is_read_in_order(bus: Bus, topology: ContractTopology) -> None:
-    """A stream is read from its first record, from an offset, and on past its end as records come."""
-    lost: list[None] = []
-    lane = await bus.lane(lambda: lost.append(None))
-    for body in numbers(50):
-        await lane.append(topology.log.name, body)
-    assert await read(bus, topology, "first", until=b"49") == list(enumerate(numbers(50)))
-    assert await read(bus, topology, 47, until=b"49") == [(47, b"47"), (48, b"48"), (49, b"49")]
-    reading = asyncio.create_task(read(bus, topology, 48, until=b"marker"))
-    await lane.append(topology.log.name, b"marker")
-    assert (await reading)[-1] == (50, b"marker")
-    assert (await read(bus, topology, "last", until=b"marker"))[-1] == (50, b"marker")
-    await lane.close()
-    assert lost == []
-
-
-async def test_reading_a_stream_that_is_not_there_is_an_error(bus: Bus, topology: ContractTopology) -> None:
-    """To read a stream of an unknown name raises BusUnavailable, and the bus goes on."""
-    with pytest.raises(BusUnavailable):
-        await bus.read(f"{topology.prefix}.nothing", "first", lambda _: True)
-    await bus.publish("", topology.plain.name, b"x", mandatory=True)
-
-
-async def test_a_reader_hears_of_a_cut(world: World, bus: Bus, topology: ContractTopology) -> None:
-    """Who waits at a stream's end when the connection is lost gets BusUnavailable."""
-    lane = await bus.lane(lambda: None)
-    await lane.append(topology.log.name, b"x")
-    seen: list[Record] = []
-
-    def keep(record: Record) -> bool:
-        seen.append(record)
-        return True
-
-    reading = asyncio.create_task(bus.read(topology.log.name, "first", keep))
-    await eventually(lambda: seen)
-    await world.cut(bus)
-    with pytest.raises(BusUnavailable):
-        await asyncio.wait_for(reading, 10)
-
-
-async def test_a_lane_gives_its_queue_to_the_next_one(bus_factory: NewBus, topology: ContractTopology) -> None:
-    """A lane that closes hands over what it has not acknowledged, in order, and hears of no loss."""
-    one, two = await bus_factory(), await bus_factory()
-    lost: list[str] = []
-    first, second = Inbox(), Inbox(ack=True)
-    shard = topology.shard_queue(0)
-    lane_one = await one.lane(lambda: lost.append("one"))
-    await lane_one.consume(shard, first, prefetch=3)
-    lane_two = await two.lane(lambda: lost.append("two"))
-    await lane_two.consume(shard, second, prefetch=3)
-    await asyncio.gather(*(two.publish(topology.ingress, "0", body) for body in numbers(6)))
-    await first.holds(3)
-    first.deliveries[0].ack()
-    await first.holds(4)
-    await lane_one.close()
-    assert await second.holds(5) == numbers(5, begin=1)
-    with pytest.raises(BusUnavailable):
-        await lane_one.append(topology.log.name, b"x")
-    await lane_two.close()
-    assert lost == []
-
-
-async def test_a_lane_that_is_lost_says_so_once_and_writes_no_more(
-    world: World, bus: Bus, bus_factory: NewBus, topology: ContractTopology
-) -> None:
-    """When the connection is lost ``on_lost`` is called once, every call raises BusUnavailable, and the next lane goes on in order."""
-    lost: list[None] = []
-    held, taken = Inbox(), Inbox(ack=True)
-    shard = topology.shard_queue(0)
-    lane = await bus.lane(lambda: lost.append(None))
-    await lane.consume(shard, held, prefetch=10)
-    await asyncio.gather(*(bus.publish(topology.ingress, "0", body) for body in numbers(5)))
-    await held.holds(5)
-    held.deliveries[0].ack()
-    await lane.append(topology.log.name, b"on the same channel, so the ack is through")
-    await world.cut(bus)
-    await eventually(lambda: len(lost) == 1)
-    for call in (lane.append(topology.log.name, b"x"), lane.consume(shard, held, prefetch=1)):
-        with pytest.raises(BusUnavailable):
-            await call
-    with pytest.raises(BusUnavailable):
-        await bus.lane(lambda: None)
-    held.deliveries[1].ack()
-    other = await bus_factory()
-    successor = await other.lane(lambda: None)
-    await successor.consume(shard, taken, prefetch=10)
-    assert await taken.holds(4) == numbers(4, begin=1)
-    await world.restore(bus)
-    await eventually(lambda: bus.up)
-    await lane.close()
-    await (await _lane_again(bus)).append(topology.log.name, b"y")
-    assert lost == [None]
-
-
-async def test_a_lane_whose_queue_is_deleted_is_lost(world: World, bus: Bus, topology: ContractTopology) -> None:
-    """When the queue is deleted under a lane it ends, for who can't read must not write."""
-    lost: list[None] = []
-    lane = await bus.lane(lambda: lost.append(None))
-    await lane.consume(topology.plain, Inbox(), prefetch=1)
-    await world.delete(topology.plain.name)
-    await eventually(lambda: lost == [None])
-    with pytest.raises(BusUnavailable):
-        await lane.append(topology.log.name, b"x")
-
-
-# ── supervision ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── supervision ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 async def is_unroutable(bus: Bus, exchange: str, key: str) -> bool:
-    """Say whether a mandatory message comes back; for some ms RabbitMQ 4.3 refuses it instead (its fate is "not known" then)."""
+    """Say whether a mandatory message comes back; for some ms RabbitMQ 4.3 refuses it instead (its fate is
+    "not known" then).
+    """
     try:
         await bus.publish(exchange, key, b"x", mandatory=True)
     except Unroutable:
@@ -188,7 +98,9 @@ async def test_an_exclusive_queue_goes_with_its_subscription(bus: Bus, topology:
 
 
 async def test_a_retired_queue_gets_nothing_more(bus_factory: NewBus, topology: ContractTopology) -> None:
-    """Anybody can retire an exclusive queue: nothing is routed to it, others still get theirs; one that does not exist is no error."""
+    """Anybody can retire an exclusive queue: nothing is routed to it, others still get theirs; one that does
+    not exist is no error.
+    """
     one, two = await bus_factory(), await bus_factory()
     dead, other = Inbox(ack=True), Inbox(ack=True)
     subscription = await one.subscribe(gateway(topology, "dead"), dead, prefetch=10)
@@ -203,8 +115,12 @@ async def test_a_retired_queue_gets_nothing_more(bus_factory: NewBus, topology: 
     assert await dead.holds(1) == [b"to both"]
 
 
-async def test_a_renewed_subscription_is_reached_again(bus_factory: NewBus, topology: ContractTopology) -> None:
-    """A subscription whose queue was retired is told of a loss and a start when it is renewed, and consumes under another name."""
+async def test_a_renewed_subscription_is_reached_again(
+    bus_factory: NewBus, topology: ContractTopology
+) -> None:
+    """A subscription whose queue was retired is told of a loss and a start when it is renewed, and consumes
+    under another name.
+    """
     one, two = await bus_factory(), await bus_factory()
     moments: list[str] = []
     inbox = Inbox(ack=True)
@@ -222,7 +138,9 @@ async def test_a_renewed_subscription_is_reached_again(bus_factory: NewBus, topo
 
 
 async def test_an_exclusive_queue_goes_with_its_bus(bus_factory: NewBus, topology: ContractTopology) -> None:
-    """When a bus closes, its exclusive queues are gone and what it had not acknowledged is in the durable ones."""
+    """When a bus closes, its exclusive queues are gone and what it had not acknowledged is in the durable
+    ones.
+    """
     one, two = await bus_factory(), await bus_factory()
     held = Inbox()
     await one.subscribe(gateway(topology, "g"), Inbox(), prefetch=1)
@@ -237,7 +155,9 @@ async def test_an_exclusive_queue_goes_with_its_bus(bus_factory: NewBus, topolog
 async def test_after_a_cut_all_is_as_before(
     world: World, bus: Bus, bus_factory: NewBus, topology: ContractTopology
 ) -> None:
-    """A cut is told (False, then True when all is consumed again), the exclusive queue has a new name, and messages flow."""
+    """A cut is told (False, then True when all is consumed again), the exclusive queue has a new name, and
+    messages flow.
+    """
     told: list[tuple[bool, bool]] = []
     moments: list[str] = []
     inbox = Inbox(ack=True)
@@ -279,28 +199,62 @@ async def test_a_subscription_made_while_the_broker_is_away_begins_when_it_is_ba
     await inbox.holds(1)
 
 
-async def test_a_deleted_queue_is_made_and_consumed_again(world: World, bus: Bus, topology: ContractTopology) -> None:
-    """When an operator deletes a consumed queue it is declared, bound and consumed anew, and the subscription's owner is told."""
+async def test_a_deleted_queue_is_made_and_consumed_again(
+    world: World, bus: Bus, topology: ContractTopology
+) -> None:
+    """When an operator deletes a consumed queue it is declared, bound and consumed anew, and the
+    subscription's owner is told.
+    """
     moments: list[str] = []
     inbox = Inbox(ack=True)
-    queue = topology.shard_queue(1)
+    queue = topology.notify_queue()
     await bus.subscribe(
         durable(queue), inbox, prefetch=10,
         on_start=lambda: moments.append("start"), on_lost=lambda: moments.append("lost"),
     )  # fmt: skip
     await world.delete(queue.name)
     await eventually(lambda: moments == ["start", "lost", "start"])
-    await bus.publish(topology.ingress, "1", b"x", mandatory=True)
+    await bus.publish(topology.notify, "1", b"x", mandatory=True)
     assert await inbox.holds(1) == [b"x"]
 
 
-async def test_another_number_of_shards_is_a_mismatch(world: World, bus: Bus, topology: ContractTopology) -> None:
-    """A service that is set to another number of shards than the broker's topology is refused, and the message says so."""
+async def test_another_number_of_shards_is_a_mismatch(
+    world: World, bus: Bus, topology: ContractTopology
+) -> None:
+    """A service that is set to another number of shards than the broker's topology is refused, and the
+    message says so.
+    """
     assert bus.up
     other = await world.bus(ContractTopology(topology.prefix, shards=topology.shards + 1))
     with pytest.raises(TopologyMismatch, match=r"guard"):
         await other.start()
     assert not other.up
+
+
+class Former(ContractTopology):
+    """What an older Warren declared."""
+
+    def queues(self) -> tuple[Queue, ...]:
+        return (*super().queues(), *(Queue(name, "quorum", {}) for name in super().former()[:1]))
+
+    def former(self) -> tuple[str, ...]:
+        return ()
+
+
+async def test_an_older_warrens_broker_is_refused(world: World, topology: ContractTopology) -> None:
+    """A service that finds the queues of an older Warren under its prefix does not start, and says what to
+    do; once they are gone it does.
+    """
+    old = await world.bus(Former(topology.prefix))
+    await old.start()
+    await old.close()
+    fresh = await world.bus()
+    with pytest.raises(TopologyMismatch, match=rf"{topology.former()[0]}.*delete its queues"):
+        await fresh.start()
+    await world.delete(topology.former()[0])
+    again = await world.bus()
+    await again.start()
+    assert again.up
 
 
 async def test_depth_counts_what_is_ready(bus: Bus, topology: ContractTopology) -> None:
@@ -313,32 +267,12 @@ async def test_depth_counts_what_is_ready(bus: Bus, topology: ContractTopology) 
     assert await bus.depth(f"{topology.prefix}.nothing") is None
 
 
-async def _lane_again(bus: Bus) -> Lane:
-    async def attempt() -> Lane | None:
-        try:
-            return await bus.lane(lambda: None)
-        except BusUnavailable:
-            return None
-
-    return await eventually(attempt)
-
-
-async def read(
-    bus: Bus, topology: ContractTopology, start: int | Literal["first", "last"], *, until: bytes
-) -> list[tuple[int, bytes]]:
-    """Read the log from ``start`` up to and with the record ``until``."""
-    seen: list[tuple[int, bytes]] = []
-
-    def take(record: Record) -> bool:
-        seen.append((record.offset, record.body))
-        return record.body != until
-
-    await asyncio.wait_for(bus.read(topology.log.name, start, take), 10)
-    return seen
-
-
-async def test_an_alarm_holds_publishers_back_and_is_told(world: World, bus: Bus, topology: ContractTopology) -> None:
-    """A publish waits and arrives nowhere, deliveries and acks go on; afterwards all that waited arrives in its order."""
+async def test_an_alarm_holds_publishers_back_and_is_told(
+    world: World, bus: Bus, topology: ContractTopology
+) -> None:
+    """A publish waits and arrives nowhere, deliveries and acks go on; afterwards all that waited arrives in
+    its order.
+    """
     told: list[tuple[str, bool]] = []
     bus.watch(lambda up: told.append(("up", up)))
     bus.watch_blocked(lambda blocked: told.append(("blocked", blocked)))

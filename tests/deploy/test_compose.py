@@ -1,4 +1,6 @@
-"""docker-compose.yml and what it mounts: that it fits the services, and that the small servers in it do their work."""
+"""docker-compose.yml and what it mounts: that it fits the services, and that the small servers in it do their
+work.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ def test_a_pod_gets_the_time_that_it_takes_to_go(service: str) -> None:
 
 @pytest.mark.parametrize("service", ["gateway", "router"])
 def test_the_services_are_confined_and_doubled(service: str) -> None:
-    """They run read-only and without capabilities, two of each, built from their Dockerfile, healthy when they are ready."""
+    """They run read-only and without capabilities, two of each, built from their Dockerfile, healthy when
+    they are ready.
+    """
     described = SERVICES[service]
     assert described["read_only"] is True
     assert described["cap_drop"] == ["ALL"]
@@ -111,7 +115,9 @@ def test_prometheus_finds_both_services() -> None:
 
 @pytest.fixture
 def page(tmp_path: Path) -> Iterator[str]:
-    """Serve the demo page by a real nginx with the file that compose mounts, its folders those of the checkout; give the address."""
+    """Serve the demo page by a real nginx with the file that compose mounts, its folders those of the
+    checkout; give the address.
+    """
     nginx = program("nginx")
     if nginx is None:
         pytest.skip("nginx is not installed: scripts/need nginx")
@@ -146,7 +152,9 @@ def fetch(url: str) -> tuple[int, str, str]:
 
 
 async def test_the_page_is_served_with_all_that_it_names(page: str) -> None:
-    """Every file that the page and its scripts name comes with its type, and the gateways' address is the page's own."""
+    """Every file that the page and its scripts name comes with its type, and the gateways' address is the
+    page's own.
+    """
 
     def listens() -> bool:
         try:

@@ -72,7 +72,9 @@ def test_every_metric_that_is_asked_for_exists() -> None:
 
 
 def test_every_label_that_is_asked_for_exists() -> None:
-    """Each label that a query matches, or sums by, is one of the metric's own or the scraper's ``instance``."""
+    """Each label that a query matches, or sums by, is one of the metric's own or the scraper's
+    ``instance``.
+    """
     known = series()
     wrong = []
     for where, query in queries():
@@ -107,7 +109,9 @@ def test_every_hop_has_its_panel() -> None:
 
 
 def test_every_alert_has_a_runbook() -> None:
-    """Each alert names a heading of docs/operations.md that exists and is its own, and says how urgent it is."""
+    """Each alert names a heading of docs/operations.md that exists and is its own, and says how
+    urgent it is.
+    """
     found = headings(ROOT / "docs/operations.md")
     for rule in alerts():
         page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
@@ -131,7 +135,9 @@ def test_dashboards_are_made_from_their_data(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(DASHBOARDS))
 def test_panels_do_not_lie_on_each_other(name: str) -> None:
-    """Each panel has a place of its own within the page's width, an id of its own, and says how it is read."""
+    """Each panel has a place of its own within the page's width, an id of its own, and says how
+    it is read.
+    """
     panels = json.loads(render(DASHBOARDS[name]))["panels"]
     cells: set[tuple[int, int]] = set()
     for panel in panels:

@@ -1,7 +1,8 @@
-"""A real nginx or HAProxy in front of gateways, configured from the file in ``docs/examples`` that users start from.
+"""A real nginx or HAProxy in front of gateways, configured from the file in ``docs/examples`` that users
+start from.
 
-Only what differs between a user's machines and this one is replaced: the addresses, the port, and where files may be written. A pattern that
-is not found is an error, so that the examples can't leave these tests behind.
+Only what differs between a user's machines and this one is replaced: the addresses, the port, and where files
+may be written. A pattern that is not found is an error, so that the examples can't leave these tests behind.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ class Balancer:
     """One load balancer process. Both kinds take the same gateways; only nginx is reloaded here."""
 
     def __init__(self, kind: str, gateways: Sequence[Gateway], folder: Path) -> None:
-        """``kind``: nginx or haproxy; ``gateways``: one for each place in the example, running or not; ``folder`` takes its files."""
+        """``kind``: nginx or haproxy; ``gateways``: one for each place in the example, running or not;
+        ``folder`` takes its files.
+        """
         found = program(kind)
         if found is None:
             raise AssertionError(f"{kind} is missing; scripts/need {kind} installs it")
@@ -77,10 +80,14 @@ class Balancer:
         return self._child.running
 
     async def reload(self) -> None:
-        """Have nginx read its configuration again; return when new workers have taken over and the old ones only finish."""
+        """Have nginx read its configuration again; return when new workers have taken over and the old ones
+        only finish.
+        """
         before = self._workers()
         self._child.send(signal.SIGHUP)
-        await eventually(lambda: bool(self._workers() - before), _RELOAD_S, what="new workers after the reload")
+        await eventually(
+            lambda: bool(self._workers() - before), _RELOAD_S, what="new workers after the reload"
+        )
 
     def close(self) -> None:
         """End it at once."""
@@ -89,7 +96,10 @@ class Balancer:
     def _workers(self) -> set[int]:
         """Return the processes that take new connections."""
         said = subprocess.run(
-            ["ps", "--ppid", str(self._child.pid), "-o", "pid=,args="], capture_output=True, text=True, check=False
+            ["ps", "--ppid", str(self._child.pid), "-o", "pid=,args="],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         return {int(line.split()[0]) for line in said.stdout.splitlines() if line.endswith("worker process")}
 

@@ -1,7 +1,9 @@
-"""The checker: participants talk over a world in trouble, and at the end the verdict says whether Warren's promise was kept.
+"""The checker: participants talk over a world in trouble, and at the end the verdict says whether Warren's
+promise was kept.
 
-``python -m tests.faults.checker --seconds 600 --seed 7`` runs it by hand (``make soak``); ``test_soak.py`` runs it briefly. The schedule
-comes from the seed alone; what the processes make of it differs from run to run.
+``python -m tests.faults.checker --seconds 600 --seed 7`` runs it by hand (``make soak``); ``test_soak.py``
+runs it briefly. The schedule comes from the seed alone; what the processes make of it differs from run to
+run.
 """
 
 from __future__ import annotations
@@ -18,13 +20,13 @@ from random import Random
 
 from scripts.rabbit_root import VARIABLE, named_root
 from tests.faults import mutants
+from tests.faults.assertions import Kind, Verdict, judge
+from tests.faults.deployment import Deployment, Measures
+from tests.faults.fault_injection import FaultInjection
 from tests.faults.history import History
 from tests.faults.participant import Participant, Pulse
 from tests.faults.report import Report
 from tests.faults.schedule import Action, Target, schedule
-from tests.faults.troubles import Troubles
-from tests.faults.verdict import Kind, Verdict, judge
-from tests.faults.world import Measures, World
 from tests.support.eventually import eventually
 
 # What more time can mend: everything else is final.
@@ -71,22 +73,26 @@ class Options:
 
 
 async def check(options: Options, folder: Path, say: Callable[[str], None]) -> Report:
-    """Run it all, and return the report. ``folder`` takes the pods' logs; ``say`` gets a line for what happens."""
+    """Run it all, and return the report. ``folder`` takes the pods' logs; ``say`` gets a line for what
+    happens.
+    """
     history, pulse = History(), Pulse()
     say(f"a world of {options.measures} …")
-    async with World(options.measures, folder) as world:
-        participants = _invite(options, world, history, pulse)
-        lives = [asyncio.create_task(participant.run(), name=participant.name) for participant in participants]
+    async with Deployment(options.measures, folder) as deployment:
+        participants = _invite(options, deployment, history, pulse)
+        lives = [
+            asyncio.create_task(participant.run(), name=participant.name) for participant in participants
+        ]
         try:
             await _all_settled(participants)
             say("everybody is in all rooms")
-            troubles = Troubles(world, participants, say)
+            faults = FaultInjection(deployment, participants, say)
             actions = _actions(options)
             began = time.monotonic()
-            await troubles.run(actions)
+            await faults.run(actions)
             await asyncio.sleep(max(0.0, began + options.seconds - time.monotonic()))
             say("healing")
-            await world.heal()
+            await deployment.heal()
             await asyncio.sleep(_AFTERWARDS_S)
             for participant in participants:
                 participant.quiet()
@@ -98,7 +104,9 @@ async def check(options: Options, folder: Path, say: Callable[[str], None]) -> R
             for life in lives:
                 life.cancel()
             await asyncio.gather(*lives, return_exceptions=True)
-        return Report(repeating(options), history, verdict, pulse, list(troubles.done), list(world.falls), drained_s)
+        return Report(
+            repeating(options), history, verdict, pulse, list(faults.done), list(deployment.falls), drained_s
+        )
 
 
 def _actions(options: Options) -> tuple[Action, ...]:
@@ -115,15 +123,17 @@ def _actions(options: Options) -> tuple[Action, ...]:
     return schedule(options.seed, options.seconds, wanted, every_s=options.trouble_every_s)
 
 
-def _invite(options: Options, world: World, history: History, pulse: Pulse) -> list[Participant]:
-    """Make the participants: each in some rooms; every other one waits for each ACK before it goes on in a room."""
+def _invite(options: Options, deployment: Deployment, history: History, pulse: Pulse) -> list[Participant]:
+    """Make the participants: each in some rooms; every other one waits for each ACK before it goes on in a
+    room.
+    """
     random = Random(options.seed)
     rooms = [f"room:{number}" for number in range(options.rooms)]
     return [
         Participant(
             f"p{number}",
             random.sample(rooms, min(options.rooms_each, len(rooms))),
-            world.doors,
+            deployment.stale_queues,
             history,
             pulse,
             Random(random.random()),
@@ -137,17 +147,26 @@ def _invite(options: Options, world: World, history: History, pulse: Pulse) -> l
 async def _all_settled(participants: Sequence[Participant]) -> None:
     """Wait until everybody has joined all rooms."""
     await eventually(
-        lambda: all(participant.joined for participant in participants), _SETTLE_S, every_s=0.1, what="everybody joined"
+        lambda: all(participant.joined for participant in participants),
+        _SETTLE_S,
+        every_s=0.1,
+        what="everybody joined",
     )
 
 
-async def _drain(participants: Sequence[Participant], history: History, options: Options) -> tuple[float, Verdict]:
-    """Wait until nothing is on its way any more and the verdict is good, or time is up; return how long it took."""
+async def _drain(
+    participants: Sequence[Participant], history: History, options: Options
+) -> tuple[float, Verdict]:
+    """Wait until nothing is on its way any more and the verdict is good, or time is up; return how long it
+    took.
+    """
     began = time.monotonic()
     while True:
         with contextlib.suppress(AssertionError):
             remaining_s = max(0.1, began + options.drain_s - time.monotonic())
-            await eventually(lambda: all(participant.settled for participant in participants), remaining_s, every_s=0.1)
+            await eventually(
+                lambda: all(participant.settled for participant in participants), remaining_s, every_s=0.1
+            )
         took_s = time.monotonic() - began
         verdict = judge(history, breaks_allowed=options.breaks_allowed)
         if took_s > options.drain_s or not any(fault.kind in _MAY_YET_COME for fault in verdict.faults):
@@ -160,15 +179,22 @@ def options_of(arguments: Sequence[str] | None = None) -> tuple[Options, Path]:
     usual = Options()
     parser = argparse.ArgumentParser(prog="python -m tests.faults.checker", description=__doc__)
     parser.add_argument("--seconds", type=float, default=usual.seconds, help="how long the schedule runs")
-    parser.add_argument("--seed", type=int, default=int(time.time()) % 1_000_000, help="default: a new one each time")
+    parser.add_argument(
+        "--seed", type=int, default=int(time.time()) % 1_000_000, help="default: a new one each time"
+    )
     parser.add_argument("--gateways", type=int, default=usual.measures.gateways)
     parser.add_argument("--routers", type=int, default=usual.measures.routers)
     parser.add_argument("--brokers", type=int, default=usual.measures.brokers, help="nodes of the cluster")
     parser.add_argument("--participants", type=int, default=usual.participants)
     parser.add_argument("--rooms", type=int, default=usual.rooms)
-    parser.add_argument("--every", type=float, default=usual.every_s, help="seconds between two messages of one")
     parser.add_argument(
-        "--trouble-every", type=float, default=usual.trouble_every_s, help="seconds between two actions; 0: none"
+        "--every", type=float, default=usual.every_s, help="seconds between two messages of one"
+    )
+    parser.add_argument(
+        "--trouble-every",
+        type=float,
+        default=usual.trouble_every_s,
+        help="seconds between two actions; 0: none",
     )
     parser.add_argument(
         "--targets",
@@ -178,9 +204,15 @@ def options_of(arguments: Sequence[str] | None = None) -> tuple[Options, Path]:
         default=sorted(usual.targets),
         help="to whom",
     )
-    parser.add_argument("--breaks-allowed", action="store_true", help="an honest recovered: false is no fault")
-    parser.add_argument("--mutant", choices=mutants.names(), default="", help="run a service with a fault put in")
-    parser.add_argument("--logs", type=Path, default=None, help="folder for the pods' logs; default .run/soak-SEED")
+    parser.add_argument(
+        "--breaks-allowed", action="store_true", help="an honest recovered: false is no fault"
+    )
+    parser.add_argument(
+        "--mutant", choices=mutants.names(), default="", help="run a service with a fault put in"
+    )
+    parser.add_argument(
+        "--logs", type=Path, default=None, help="folder for the pods' logs; default .run/soak-SEED"
+    )
     given = parser.parse_args(arguments)
     options = Options(
         given.seconds,

@@ -1,11 +1,13 @@
-"""A crowd: some hundred clients in one process, as an application would write them, for the tests in which pods are replaced under load.
+"""A crowd: some hundred clients in one process, as an application would write them, for the tests in which
+pods are replaced under load.
 
     python -m tests.faults.crowd URL --first 0 --count 500
 
-All members of a room are in one process, so that its history can be judged here. It prints ``ready`` when everybody is in; at SIGUSR1
-it stops publishing, waits until everything is answered, and prints one line of JSON: what was wrong (``verdict.py``), the figures, and every
-move from one gateway to another. A member that is asked away leaves at its slot, comes in again by the same address, names its
-positions, and sends again what was not acknowledged.
+All members of a room are in one process, so that its history can be judged here. It prints ``ready`` when
+everybody is in; at SIGUSR1 it stops publishing, waits until everything is answered, and prints one line of
+JSON: what was wrong (``assertions.py``), the figures, and every move from one gateway to another. A member
+that is asked away leaves at its slot, comes in again by the same address, names its positions, and sends
+again what was not acknowledged.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ from typing import Any
 import orjson
 import uvloop
 from bench.socket_client import CLOSE, SocketClient
+from tests.faults.assertions import judge
 from tests.faults.history import Acked, Got, History, Joined, Left, Refused, Sent
-from tests.faults.verdict import judge
 
 ROOM_OF = 10  # members in a room
 RAMP_S = 0.008  # from one member's coming to the next one's
@@ -36,7 +38,9 @@ RETRY_S = 0.2
 
 @dataclass
 class Move:
-    """One member's way from one gateway to another. Times are of the monotonic clock, which all processes of a machine share."""
+    """One member's way from one gateway to another. Times are of the monotonic clock, which all processes of
+    a machine share.
+    """
 
     member: str
     left: str  # the gateway
@@ -133,10 +137,12 @@ class Member:
             self._socket.send((1000).to_bytes(2, "big"), CLOSE)
             self._socket.close()
 
-    # ── what we say ─────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what we say ─────────────────────────────────────────────────────────────────────────────────────────
 
     def _speak(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._random.uniform(0.5, 1.5) * self._every_s, self._speak)
+        self._timer = asyncio.get_running_loop().call_later(
+            self._random.uniform(0.5, 1.5) * self._every_s, self._speak
+        )
         if not self.publishing or not self._joined:
             return
         self._number += 1
@@ -160,7 +166,7 @@ class Member:
             self._tally.again += 1
             self._send(self._pending[ref])
 
-    # ── what we are told ────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what we are told ────────────────────────────────────────────────────────────────────────────────────
 
     def _take(self, socket: SocketClient, data: bytes) -> None:
         message = orjson.loads(data)
@@ -172,7 +178,9 @@ class Member:
             self._take_message(message)
         elif type_ == "ACK":
             step = self._history.next()
-            self._history.add(self.name, Acked(step, self.room, message["ref"], payload["epoch"], payload["seq"]))
+            self._history.add(
+                self.name, Acked(step, self.room, message["ref"], payload["epoch"], payload["seq"])
+            )
             self._pending.pop(message["ref"], None)
         elif type_ == "JOINED":
             self._take_joined(payload)
@@ -276,7 +284,9 @@ async def _main(options: argparse.Namespace) -> int:
     await asyncio.gather(*tasks)
     said = {
         "settled": settled,
-        "faults": [f"{fault.kind} {fault.member} {fault.room}: {fault.text}" for fault in verdict.faults[:20]],
+        "faults": [
+            f"{fault.kind} {fault.member} {fault.room}: {fault.text}" for fault in verdict.faults[:20]
+        ],
         "fault_count": len(verdict.faults),
         "figures": asdict(verdict.figures),
         "moves": [asdict(move) for move in tally.moves],
@@ -297,7 +307,9 @@ def main() -> int:
         "--first", type=int, default=0, help="the first member's number; a multiple of the members of a room"
     )
     parser.add_argument("--count", type=int, default=100)
-    parser.add_argument("--every", type=float, default=10.0, help="seconds from one message of a member to its next")
+    parser.add_argument(
+        "--every", type=float, default=10.0, help="seconds from one message of a member to its next"
+    )
     return uvloop.run(_main(parser.parse_args()))
 
 

@@ -1,6 +1,8 @@
-"""A router that dies (SIGKILL) at a chosen step of its work: ``WARREN_TEST_DIES`` is ``before_log`` or ``after_log``, and it lives through
-``WARREN_TEST_DIES_AFTER`` batches before that. Only batches of ``WARREN_TEST_DIES_OVER`` messages or more count; ``WARREN_TEST_LOG_MS``
-makes the log so slow that they grow. Run in the router's place; nothing of it is in the product.
+"""A router that dies (SIGKILL) at a chosen step of its work: ``WARREN_TEST_DIES`` is ``before_feed`` (what it
+has read of the log is in its fold, and nothing of it has left) or ``after_feed`` (one gateway has its feed;
+whatever else was to be said of it has not been), and it lives through ``WARREN_TEST_DIES_AFTER`` feeds before
+that. Only feeds of ``WARREN_TEST_DIES_OVER`` messages or more count; ``WARREN_TEST_FEED_MS`` makes the way to
+gateways so slow that they grow. Run in the router's place; nothing of it is in the product.
 """
 
 from __future__ import annotations
@@ -13,31 +15,33 @@ from typing import Any
 
 from tests.faults import mutants
 
-from router.shell.log import ShardLog
-from warren.envelope import Deliver
+from router.shell.egress import Egress
+from warren.envelope import Deliver, Envelope, Feed
 
-_append = ShardLog.append
+_publish = Egress._publish
 _left = int(os.environ.get("WARREN_TEST_DIES_AFTER", "30"))
 _over = int(os.environ.get("WARREN_TEST_DIES_OVER", "1"))
-_log_s = int(os.environ.get("WARREN_TEST_LOG_MS", "0")) / 1_000
+_feed_s = int(os.environ.get("WARREN_TEST_FEED_MS", "0")) / 1_000
 _point = os.environ.get("WARREN_TEST_DIES", "")
 
 
-async def append(log: ShardLog, entries: Sequence[Any]) -> None:
-    """Append as ever, until the time has come."""
+async def publish(egress: Egress, key: str, envelopes: Sequence[Envelope], *arguments: Any) -> str | None:
+    """Publish as ever, until the time has come."""
     global _left
-    counts = sum(isinstance(entry, Deliver) for entry in entries) >= _over
+    items = [item for feed in envelopes if isinstance(feed, Feed) for _, _, item in feed.items]
+    if _feed_s and items:
+        await asyncio.sleep(_feed_s)
+    counts = sum(isinstance(item, Deliver) for item in items) >= _over
     _left -= counts
     dies = counts and _left < 0
-    if dies and _point == "before_log":
+    if dies and _point == "before_feed":
         os.kill(os.getpid(), signal.SIGKILL)
-    if _log_s:
-        await asyncio.sleep(_log_s)
-    await _append(log, entries)
-    if dies:  # it is in the log, and nothing of it has left
+    failed = await _publish(egress, key, envelopes, *arguments)
+    if dies:
         os.kill(os.getpid(), signal.SIGKILL)
+    return failed
 
 
 if __name__ == "__main__":
-    ShardLog.append = append  # type: ignore[method-assign, assignment]
+    Egress._publish = publish  # type: ignore[method-assign, assignment]
     mutants.run("router")

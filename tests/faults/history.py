@@ -1,7 +1,8 @@
-"""What a run of the checker's world recorded: for each member, in the order in which it lived through them, what it did and was told.
+"""What a run of the checker's world recorded: for each member, in the order in which it lived through them,
+what it did and was told.
 
-Pure data; the participants write it, the verdict reads it. ``step`` counts everything that happens to anybody, so that "this was
-acknowledged before that was sent" can be said across members.
+Pure data; the participants write it, the verdict reads it. ``step`` counts everything that happens to
+anybody, so that "this was acknowledged before that was sent" can be said across members.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ class Acked(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """The member got an ERROR that says: don't send this again. ``room`` and ``id`` are empty where it names no message."""
+    """The member got an ERROR that says: don't send this again. ``room`` and ``id`` are empty where it names
+    no message.
+    """
 
     step: int
     room: str
@@ -40,7 +43,9 @@ class Refused(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """JOINED. ``since`` is the seq that the member had asked to go on from; None: it asked for none, or for nothing."""
+    """JOINED. ``since`` is the seq that the member had asked to go on from; None: it asked for none, or for
+    nothing.
+    """
 
     step: int
     room: str

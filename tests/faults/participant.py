@@ -1,7 +1,9 @@
-"""A participant: a client as an application would write it, on the stock ``websockets`` package, that records all it does and is told.
+"""A participant: a client as an application would write it, on the stock ``websockets`` package, that records
+all it does and is told.
 
-It is a member of some rooms and publishes to them, comes back to another gateway when its connection ends, joins with its position, and sends
-again under the same id what was not acknowledged. It judges nothing: ``verdict.py`` does. Nothing of Warren's code is in it.
+It is a member of some rooms and publishes to them, comes back to another gateway when its connection ends,
+joins with its position, and sends again under the same id what was not acknowledged. It judges nothing:
+``assertions.py`` does. Nothing of Warren's code is in it.
 """
 
 from __future__ import annotations
@@ -37,12 +39,13 @@ class Pulse:
 
     sent_at: dict[str, float] = field(default_factory=dict)
     latencies_s: array[float] = field(default_factory=lambda: array("d"))
-    delivered_at: dict[str, array[float]] = field(default_factory=dict)  # by room
+    heard_at: dict[str, array[float]] = field(default_factory=dict)  # messages and ACKs, by room
     connects: int = 0
     resent: int = 0
     closes: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
-    notices: Counter[str] = field(default_factory=Counter)  # DEGRADED, RESTORED, RECONNECT, and what took too long
+    # DEGRADED, RESTORED, RECONNECT, and what took too long
+    notices: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
@@ -61,7 +64,7 @@ class Participant:
         self,
         name: str,
         rooms: Sequence[str],
-        doors: Sequence[str],
+        stale_queues: Sequence[str],
         history: History,
         pulse: Pulse,
         random: Random,
@@ -69,20 +72,20 @@ class Participant:
         every_s: float,
         window: int,
     ) -> None:
-        """``doors``: the gateways' URLs. It publishes about every ``every_s`` seconds to one of its rooms, with at most ``window``
-        messages of a room unanswered; every tenth message asks for a copy of its own.
+        """``doors``: the gateways' URLs. It publishes about every ``every_s`` seconds to one of its rooms,
+        with at most ``window`` messages of a room unanswered; every tenth message asks for a copy of its own.
         """
         self.name = name
         self.rooms = list(rooms)
         self.connected = False
-        self._doors = list(doors)
+        self._stale_queues = list(stale_queues)
         self._history = history
         self._pulse = pulse
         self._random = random
         self._every_s = every_s
         self._window = window
         self._socket: ClientConnection | None = None
-        self._door = random.choice(self._doors)
+        self._door = random.choice(self._stale_queues)
         self._positions: dict[str, tuple[str, int]] = {}
         self._joining: dict[str, tuple[str, int | None, float]] = {}  # ref ▶ room, since, when to give up
         self._joined: set[str] = set()
@@ -114,8 +117,8 @@ class Participant:
         self._publishing = False
 
     async def drop(self) -> None:
-        """Lose the connection in the middle of a burst of messages, as a phone does in a tunnel: some were taken in, the
-        ACKs of some were on their way, and nothing is said to the other side.
+        """Lose the connection in the middle of a burst of messages, as a phone does in a tunnel: some were
+        taken in, the ACKs of some were on their way, and nothing is said to the other side.
         """
         socket = self._socket
         if socket is None:
@@ -152,12 +155,14 @@ class Participant:
             except (OSError, TimeoutError, WebSocketException) as error:
                 self._pulse.closes[type(error).__name__] += 1
             failures += 1
-            self._door = self._random.choice([door for door in self._doors if door != self._door] or self._doors)
+            self._door = self._random.choice(
+                [door for door in self._stale_queues if door != self._door] or self._stale_queues
+            )
             longest_s = min(_BACK_OFF_S[1], _BACK_OFF_S[0] * 2**failures)
             if not self._closing:
                 await asyncio.sleep(self._random.uniform(_BACK_OFF_S[0] / 2, longest_s))
 
-    # ── one connection ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── one connection ──────────────────────────────────────────────────────────────────────────────────────
 
     async def _live(self, socket: ClientConnection) -> bool:
         """Use a connection until it ends; return whether it was of any use."""
@@ -197,7 +202,9 @@ class Participant:
                 await asyncio.sleep(max(0.01, min(0.25, next_at - time.monotonic())))
                 await self._ask_again(socket)
                 if self._publishing and time.monotonic() >= next_at:
-                    next_at = max(next_at, time.monotonic() - 1.0) + self._random.uniform(0.5, 1.5) * self._every_s
+                    next_at = (
+                        max(next_at, time.monotonic() - 1.0) + self._random.uniform(0.5, 1.5) * self._every_s
+                    )
                     await self._say_something(socket)
 
     async def _join_all(self, socket: ClientConnection) -> None:
@@ -240,7 +247,12 @@ class Participant:
         self._number += 1
         message = f"{self.name}-{self._number}"
         own_copy = self._number % 10 == 0
-        content: dict[str, Any] = {"type": "CHAT", "room": room, "id": message, "payload": {"n": self._number}}
+        content: dict[str, Any] = {
+            "type": "CHAT",
+            "room": room,
+            "id": message,
+            "payload": {"n": self._number},
+        }
         if own_copy:
             content["include_sender"] = True
         frame = json.dumps(content)
@@ -254,7 +266,7 @@ class Participant:
         if self._socket is not None:
             self._socket.transport.abort()
 
-    # ── what the server says ────────────────────────────────────────────────────────────────────────────────────────
+    # ── what the server says ────────────────────────────────────────────────────────────────────────────────
 
     def _take(self, message: dict[str, Any]) -> None:
         room = message.get("room", "")
@@ -282,7 +294,7 @@ class Participant:
         if known is not None and known[0] == epoch and seq > known[1]:
             self._positions[room] = (epoch, seq)
             now = time.monotonic()
-            self._pulse.delivered_at.setdefault(room, array("d")).append(now)
+            self._hear(room, now)
             self._pulse.latencies_s.append(now - self._pulse.sent_at.get(id_, now))
 
     def _take_ack(self, room: str, message: dict[str, Any]) -> None:
@@ -291,6 +303,11 @@ class Participant:
             self.name, Acked(self._history.next(), room, message["ref"], position["epoch"], position["seq"])
         )
         self._pending.pop(message["ref"], None)
+        self._hear(room, time.monotonic())
+
+    def _hear(self, room: str, now: float) -> None:
+        """Something goes through. An ACK says so too: in a room with one member hardly anything else does."""
+        self._pulse.heard_at.setdefault(room, array("d")).append(now)
 
     def _take_joined(self, room: str, message: dict[str, Any]) -> None:
         if room not in self.rooms:

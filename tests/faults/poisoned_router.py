@@ -1,6 +1,7 @@
-"""A router that a message ends: one whose content says ``poison`` ends the process where it is handled (``WARREN_TEST_POISON=exit``), or has it
-stand still for good (``freeze``). ``WARREN_TEST_PUBLISH_MS`` makes the intake so slow that notifications are under way for long. Run in the
-router's place; nothing of it is in the product.
+"""A router that a notification ends: one whose content says ``poison`` ends the process where it is handled
+(``WARREN_TEST_POISON=exit``), or has it stand still for good (``freeze``). ``WARREN_TEST_PUBLISH_MS`` makes
+them so slow to take that notifications are under way for long. Run in the router's place; nothing of it is in
+the product.
 """
 
 from __future__ import annotations
@@ -12,12 +13,11 @@ from typing import Any
 
 from tests.faults import mutants
 
-from router.core.notification import Notification
-from router.core.shard import Shard
-from router.shell import intake
-from router.shell.intake import Intake
+from router.core.notification_parser import Notification
+from router.shell import notifications
+from router.shell.notifications import Notifications
 
-_publish, _apply, _send = intake.publish, Shard.apply, Intake._send
+_publish, _send = notifications.publish, Notifications._send
 _publish_s = int(os.environ.get("WARREN_TEST_PUBLISH_MS", "0")) / 1_000
 
 
@@ -35,21 +35,13 @@ def publish(notification: Notification, **more: Any) -> Any:
     return _publish(notification, **more)
 
 
-def apply(shard: Shard, envelope: Any, *arguments: Any, **more: Any) -> Any:
-    """Apply an envelope as ever, unless it is poison."""
-    if b"poison" in getattr(envelope, "payload", b""):
-        _die()
-    return _apply(shard, envelope, *arguments, **more)
-
-
-async def send(taker: Intake, *arguments: Any) -> None:
+async def send(taker: Notifications, *arguments: Any) -> None:
     """Hand a batch of notifications on as ever, but later."""
     await asyncio.sleep(_publish_s)
     await _send(taker, *arguments)
 
 
 if __name__ == "__main__":
-    intake.publish = publish
-    Shard.apply = apply  # type: ignore[method-assign, assignment]
-    Intake._send = send  # type: ignore[method-assign, assignment]
+    notifications.publish = publish
+    Notifications._send = send  # type: ignore[method-assign, assignment]
     mutants.run("router")

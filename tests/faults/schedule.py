@@ -1,7 +1,9 @@
-"""The schedule: what happens to whom and when, from a seed alone. Pure: the same seed and measures give the same schedule everywhere.
+"""The schedule: what happens to whom and when, from a seed alone. Pure: the same seed and measures give the
+same schedule everywhere.
 
-It keeps the bounds of the promise: at any moment one gateway and one router of several are left alone, and at most one node of the
-broker is in trouble, with time to come back before the next. ``world.py`` carries it out.
+It keeps the bounds of the promise: at any moment one gateway and one router of several are left alone, and at
+most one node of the broker is in trouble, with time to come back before the next. ``deployment.py`` carries
+it out.
 """
 
 from __future__ import annotations
@@ -56,7 +58,9 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """A kind of action: how often it is in the deck, how long it lasts, and how long its victim needs to be well again."""
+    """A kind of action: how often it is in the deck, how long it lasts, and how long its victim needs to be
+    well again.
+    """
 
     verb: Verb
     target: Target
@@ -66,7 +70,8 @@ class _Move:
     recovery_s: float = 1.0
 
 
-# Longer than two AMQP heartbeats of the world's (see world.HEARTBEAT_S): both ends have given each other up by then.
+# Longer than two AMQP heartbeats of the world's (see world.HEARTBEAT_S): both ends have given each other up
+# by then.
 _LONG = (8.0, 14.0)
 _PODS = (Target.GATEWAY, Target.ROUTER)
 _MOVES = (
@@ -95,9 +100,12 @@ _FIRST = (
 )
 
 
-def schedule(seed: int, duration_s: float, counts: Mapping[Target, int], *, every_s: float = 3.0) -> tuple[Action, ...]:
-    """Return what happens in ``duration_s`` seconds, everything over by then; ``counts``: how many there are of each target
-    (DOOR is as GATEWAY; none of a target: nothing happens to it). ``every_s``: the time between two actions on the average.
+def schedule(
+    seed: int, duration_s: float, counts: Mapping[Target, int], *, every_s: float = 3.0
+) -> tuple[Action, ...]:
+    """Return what happens in ``duration_s`` seconds, everything over by then; ``counts``: how many there are
+    of each target (DOOR is as GATEWAY; none of a target: nothing happens to it). ``every_s``: the time
+    between two actions on the average.
     """
     random = Random(seed)  # not for secrets: for repeating
     drawing = _Deck(random, [move for move in _MOVES if _count(counts, move.target)])
@@ -121,12 +129,16 @@ def schedule(seed: int, duration_s: float, counts: Mapping[Target, int], *, ever
 
 
 class _Deck:
-    """Moves are drawn without being put back until the deck is empty, so that a run of a minute has some of each."""
+    """Moves are drawn without being put back until the deck is empty, so that a run of a minute has some of
+    each.
+    """
 
     def __init__(self, random: Random, moves: list[_Move]) -> None:
         self._random = random
         self._moves = moves
-        self._cards = [next((move for move in moves if (move.verb, move.target) == first), None) for first in _FIRST]
+        self._cards = [
+            next((move for move in moves if (move.verb, move.target) == first), None) for first in _FIRST
+        ]
         random.shuffle(self._cards)
         self._delayed: list[_Move] = []
 

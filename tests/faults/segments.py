@@ -1,7 +1,8 @@
 """Segments: one member's way through one room, cut where it was told that continuity is lost.
 
-Within a segment each message must follow the last one; what does not is a problem, and so is what must not be shown at all. Whether
-anything is missing in it only the whole history can say. Pure; ``verdict.py`` calls it.
+Within a segment each message must follow the last one; what does not is a problem, and so is what must not be
+shown at all. Whether anything is missing in it only the whole history can say. Pure; ``assertions.py`` calls
+it.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ class _Walk:
         self.segments: list[Segment] = []
         self.problems: list[Problem] = []
         self.own: set[str] = set()  # ids of what the member sent without asking for a copy
-        self.again = range(0)  # what the last JOINED sends once more, for the member had got further than it asked for
+        # what the last JOINED sends once more, for the member had got further than it asked for
+        self.again = range(0)
 
     def join(self, joined: Joined) -> None:
         now = self.segments[-1] if self.segments else None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.faults.assertions import Kind, Verdict, excerpt, judge
 from tests.faults.history import Acked, Event, Got, History, Joined, Left, Refused, Sent
-from tests.faults.verdict import Kind, Verdict, excerpt, judge
 
 ROOM, LIFE = "room:1", "e1"
 
@@ -24,7 +24,13 @@ class Story:
         return self
 
     def joined(
-        self, member: str, seq: int = 0, epoch: str = LIFE, *, recovered: bool = False, since: int | None = None
+        self,
+        member: str,
+        seq: int = 0,
+        epoch: str = LIFE,
+        *,
+        recovered: bool = False,
+        since: int | None = None,
     ) -> Story:
         return self.add(member, lambda step: Joined(step, ROOM, epoch, seq, recovered, since))
 
@@ -35,7 +41,9 @@ class Story:
         return self.add(member, lambda step: Acked(step, ROOM, f"{member}-{number}", epoch, seq))
 
     def got(self, member: str, seq: int, sender: str, number: int, epoch: str = LIFE) -> Story:
-        return self.add(member, lambda step: Got(step, ROOM, epoch, seq, sender, f"{sender}-{number}", number))
+        return self.add(
+            member, lambda step: Got(step, ROOM, epoch, seq, sender, f"{sender}-{number}", number)
+        )
 
     def said(self, sender: str, number: int, seq: int, *readers: str, epoch: str = LIFE) -> Story:
         """All goes well: sent, acknowledged, shown to all readers."""
@@ -55,16 +63,24 @@ def three() -> Story:
     return Story("a", "b", "c").said("a", 1, 1, "b", "c").said("b", 1, 2, "a", "c")
 
 
-# ── what is in order ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── what is in order ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_an_honest_history_passes_with_its_figures() -> None:
-    """Each message once at each other member: no fault, and the figures count messages, ACKs and deliveries."""
+    """Each message once at each other member: no fault, and the figures count messages, ACKs and
+    deliveries.
+    """
     verdict = three().verdict()
     assert verdict.kept
     assert verdict.faults == []
     figures = verdict.figures
-    assert (figures.members, figures.rooms, figures.messages, figures.acks, figures.deliveries) == (3, 1, 2, 2, 4)
+    assert (figures.members, figures.rooms, figures.messages, figures.acks, figures.deliveries) == (
+        3,
+        1,
+        2,
+        2,
+        4,
+    )
 
 
 def test_a_member_that_came_back_and_got_the_rest_passes() -> None:
@@ -103,7 +119,9 @@ def test_who_joins_late_is_owed_nothing_from_before() -> None:
 
 def test_an_honest_gap_is_excused_where_breaks_are_allowed() -> None:
     """recovered: false at a later position begins anew; what lies between is counted as excused."""
-    story = three().said("a", 2, 3, "b").said("a", 3, 4, "b").joined("c", 4, since=2).said("a", 4, 5, "b", "c")
+    story = (
+        three().said("a", 2, 3, "b").said("a", 3, 4, "b").joined("c", 4, since=2).said("a", 4, 5, "b", "c")
+    )
     verdict = story.verdict(breaks_allowed=True)
     assert verdict.kept
     assert (verdict.figures.unrecovered, verdict.figures.excused) == (1, 2)
@@ -127,7 +145,7 @@ def test_a_new_life_told_to_everybody_passes_where_breaks_are_allowed() -> None:
     assert verdict.figures.renewed == 3
 
 
-# ── what is not ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── what is not ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_lost_at_the_end() -> None:
@@ -139,17 +157,22 @@ def test_lost_at_the_end() -> None:
 def test_lost_for_everybody() -> None:
     """A message that was acknowledged and then shown to nobody is missing at each of the others."""
     verdict = three().sent("a", 2).acked("a", 2, 3).verdict()
-    assert sorted((fault.kind, fault.member) for fault in verdict.faults) == [(Kind.LOST, "b"), (Kind.LOST, "c")]
+    assert sorted((fault.kind, fault.member) for fault in verdict.faults) == [
+        (Kind.LOST, "b"),
+        (Kind.LOST, "c"),
+    ]
 
 
 def test_lost_in_a_life_that_nobody_was_told_of() -> None:
-    """An ACK from an owner whose room nobody is in is a lost message."""
+    """An ACK in a life of the room that nobody is in is a lost message."""
     verdict = three().sent("a", 2).acked("a", 2, 1, "e9").verdict()
     assert [(fault.kind, fault.epoch) for fault in verdict.faults] == [(Kind.LOST, "e9")]
 
 
 def test_skipped_in_silence() -> None:
-    """A seq that one member was never shown and that was never acknowledged is a gap that it should have been told of."""
+    """A seq that one member was never shown and that was never acknowledged is a gap that it should have been
+    told of.
+    """
     story = three().sent("a", 2).got("b", 3, "a", 2).said("b", 2, 4, "a", "c")
     verdict = story.verdict()
     assert {(fault.kind, fault.member, fault.seq) for fault in verdict.faults} == {
@@ -177,7 +200,9 @@ def test_doubled() -> None:
 
 
 def test_doubled_in_another_life() -> None:
-    """A repeat that counts again in a room's new life is doubled, unless that life may know nothing of the last one."""
+    """A repeat that counts again in a room's new life is doubled, unless that life may know nothing of the
+    last one.
+    """
     story = three()
     for member in "abc":
         story.joined(member, 0, "e2")
@@ -192,12 +217,26 @@ def test_doubled_for_its_sender_alone() -> None:
 
 
 def test_what_a_second_join_sends_again_is_no_fault() -> None:
-    """A member whose JOIN was answered late has asked twice: it is sent everything again, its own message among it, which is below its position."""
+    """A member whose JOIN was answered late has asked twice: it is sent everything again, its own message
+    among it, which is below its position.
+    """
     story = Story("a", "b").said("b", 1, 1, "a").said("a", 1, 2, "b").said("b", 2, 3, "a")
-    again = story.joined("a", 0, recovered=True, since=0).got("a", 1, "b", 1).got("a", 2, "a", 1).got("a", 3, "b", 2)
+    again = (
+        story.joined("a", 0, recovered=True, since=0)
+        .got("a", 1, "b", 1)
+        .got("a", 2, "a", 1)
+        .got("a", 3, "b", 2)
+    )
     assert again.verdict().kept
     assert again.verdict().figures.repeats == 3
-    late = Story("a", "b").said("b", 1, 1, "a").sent("a", 1).acked("a", 1, 2).got("b", 2, "a", 1).said("b", 2, 3, "a")
+    late = (
+        Story("a", "b")
+        .said("b", 1, 1, "a")
+        .sent("a", 1)
+        .acked("a", 1, 2)
+        .got("b", 2, "a", 1)
+        .said("b", 2, 3, "a")
+    )
     assert late.got("a", 2, "a", 1).kinds() == ["reordered"]
 
 
@@ -247,7 +286,7 @@ def test_the_partial_rest_after_a_break_is_stray() -> None:
 
 
 def test_a_message_of_another_life_is_stray() -> None:
-    """A fenced owner's message must not come through."""
+    """What belongs to a life of the room that is over must not come through."""
     story = three().joined("c", 0, "e2").joined("a", 0, "e2").joined("b", 0, "e2")
     assert story.sent("a", 2).acked("a", 2, 3).got("c", 3, "a", 2).kinds(breaks_allowed=True) == ["stray"]
 
@@ -305,7 +344,9 @@ def test_a_copy_that_was_asked_for_must_come() -> None:
 
 @pytest.mark.parametrize("kind", [Kind.LOST, Kind.DOUBLED])
 def test_the_excerpt_shows_the_message_and_its_neighbourhood(kind: Kind) -> None:
-    """What is printed of a fault has the message's own life and what its member saw around it, and not the whole history."""
+    """What is printed of a fault has the message's own life and what its member saw around it, and not the
+    whole history.
+    """
     story = Story("a", "b", "c")
     for number in range(1, 60):
         story.said("a", number, number, "b", *(["c"] if number != 30 else []))

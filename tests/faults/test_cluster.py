@@ -1,4 +1,6 @@
-"""The private cluster that the soak stands on: it forms, it loses a node and gets it back, and it leaves nothing behind."""
+"""The private cluster that the soak stands on: it forms, it loses a node and gets it back, and it leaves
+nothing behind.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ async def test_the_nodes_are_one_broker(cluster: RabbitCluster) -> None:
 
 @pytest.mark.parametrize("index", [0, 1])
 async def test_a_killed_node_loses_nothing_and_comes_back(cluster: RabbitCluster, index: int) -> None:
-    """With a node killed (the first one too) the other two take and give messages; started again it is one of them."""
+    """With a node killed (the first one too) the other two take and give messages; started again it is one of
+    them.
+    """
     others = [url for number, url in enumerate(cluster.urls) if number != index]
     name = f"lost-{index}"
     declare(cluster.urls[index], name)

@@ -1,4 +1,7 @@
-"""Something that ends whatever router handles it is set aside after its second try; what stands around it arrives once and in order."""
+"""What is bad in itself: a notification that ends whatever router handles it is set aside after its second
+try, and what is no entry of a log is passed over by all its readers. What stands around it arrives once and
+in order.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import msgspec
 import pika
 import pytest
 from tests.support.client import connect
@@ -14,6 +18,7 @@ from tests.support.eventually import eventually
 from tests.support.pods import ROOT, Pod, Pods
 from tests.support.rabbit import Rabbit
 
+from warren import envelope as wire
 from warren.topology import Topology
 
 pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -33,7 +38,19 @@ def notify(rabbit: Rabbit, topology: Topology, bodies: Sequence[str]) -> None:
         for body in bodies:
             # With an id, by which what a dead router had handed on already counts once.
             properties = pika.BasicProperties(message_id=body.replace(" ", "-"))
-            channel.basic_publish(topology.notify, "room.r", json.dumps(body).encode(), properties, mandatory=True)
+            channel.basic_publish(
+                topology.notify, "room.r", json.dumps(body).encode(), properties, mandatory=True
+            )
+
+
+def write(rabbit: Rabbit, topology: Topology, bodies: Sequence[bytes]) -> None:
+    """Write each of these into every shard's log, confirmed."""
+    with pika.BlockingConnection(pika.URLParameters(rabbit.url)) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for shard in range(topology.shards):
+            for body in bodies:
+                channel.basic_publish(topology.ingress, topology.shard_key(shard), body, mandatory=True)
 
 
 def set_aside(rabbit: Rabbit, queue: str) -> list[tuple[bytes, str]]:
@@ -56,7 +73,9 @@ def kept(rabbit: Rabbit, queue: str) -> int:
 
 @asynccontextmanager
 async def restarted(pods: Sequence[Pod]) -> AsyncIterator[list[str]]:
-    """Start each pod anew whenever it ends by itself, as Kubernetes does; yield the names of those that did."""
+    """Start each pod anew whenever it ends by itself, as Kubernetes does; yield the names of
+    those that did.
+    """
     ends: list[str] = []
 
     async def look() -> None:
@@ -76,13 +95,15 @@ async def restarted(pods: Sequence[Pod]) -> AsyncIterator[list[str]]:
 
 
 @pytest.mark.parametrize("way", ["exit", "freeze"])
-async def test_a_notification_that_ends_routers(pods: Pods, rabbit: Rabbit, topology: Topology, way: str) -> None:
+async def test_a_notification_that_ends_routers(
+    pods: Pods, rabbit: Rabbit, topology: Topology, way: str
+) -> None:
     """Each piece of poison ends one router at most; all else comes once and in order."""
-    gateway = await pods.gateway(ENV)
     routers = [await pods.router(ENV | {"WARREN_TEST_POISON": way}, start=False) for _ in range(3)]
     for router in routers:
         router.module = "tests.faults.poisoned_router"
     await asyncio.gather(*(router.start() for router in routers))
+    gateway = await pods.gateway(ENV)
     said = [f"poison {number}" if number in (10, 30) else f"n{number}" for number in range(50)]
     async with await connect(gateway.url, user="bob") as bob, restarted(routers) as ends:
         await bob.join("r")
@@ -98,28 +119,44 @@ async def test_a_notification_that_ends_routers(pods: Pods, rabbit: Rabbit, topo
     assert {(json.loads(body), why) for body, why in found} == {("poison 10", reason), ("poison 30", reason)}
 
 
-async def test_a_clients_message_that_ends_routers(pods: Pods, rabbit: Rabbit, topology: Topology) -> None:
-    """It is set aside; the messages around it go on."""
-    gateway = await pods.gateway(ENV)
-    routers = [await pods.router(ENV, start=False) for _ in range(2)]
-    for router in routers:
-        router.module = "tests.faults.poisoned_router"
-    await asyncio.gather(*(router.start() for router in routers))
-    async with await connect(gateway.url, user="bob") as bob, restarted(routers) as ends:
+async def test_what_is_no_entry_is_passed_over_by_all_readers(
+    pods: Pods, rabbit: Rabbit, topology: Topology
+) -> None:
+    """It counts for nobody: not for those who read it as it comes, nor for those who read the log from its
+    beginning, and numbers go on.
+    """
+    (gateway,), routers = await pods.installation(1, 2, ENV)
+    strange = wire.Batch("stranger", 7, 3, 1)
+    said = wire.Publish("r", "CHAT", b'"poison"', id="p", conn="stranger~1", user="eve", at_us=1)
+    bodies = [
+        b"no envelope at all",
+        wire.encode([said]),  # without a head
+        wire.encode([strange, said]),  # of a life that never began
+        wire.encode([strange, msgspec.structs.replace(said, conn="somebody~else")]),
+        wire.encode([wire.Notified("stranger", 1), said]),
+        wire.encode([wire.Leaving("stranger")]),
+    ]
+    async with await connect(gateway.url, user="bob") as bob:
         await bob.join("r")
-        await bob.publish("r", "before")
-        await bob.send("CHAT", "r", "poison", id="p")
-        await eventually(lambda: kept(rabbit, topology.dead), 60.0, every_s=0.5)
-        await bob.send("CHAT", "r", "after", id="a")
-        await eventually(lambda: bob.of_type("ACK", ref="a"), 60.0)
-        assert len(ends) == 1
-    ((_, reason),) = set_aside(rabbit, topology.dead)
-    assert reason == "poison: it ends the process"
+        first = (await bob.publish("r", "before"))["payload"]
+        await asyncio.to_thread(write, rabbit, topology, bodies)
+        second = (await bob.publish("r", "between"))["payload"]
+        for router in routers:
+            router.kill()
+        await asyncio.gather(*(router.start() for router in routers))
+        third = (await bob.publish("r", "after"))["payload"]
+        assert second == {**first, "seq": first["seq"] + 1}
+        assert third == {**first, "seq": first["seq"] + 2}
+        await bob.settle()
+        assert [frame["payload"] for frame in bob.of_type("CHAT")] == []
+        assert bob.of_type("ERROR") == []
+    assert all(pod.running for pod in pods.all)
 
 
-async def test_two_routers_that_are_killed_condemn_nobody(pods: Pods, rabbit: Rabbit, topology: Topology) -> None:
+async def test_two_routers_that_are_killed_condemn_nobody(
+    pods: Pods, rabbit: Rabbit, topology: Topology
+) -> None:
     """Notifications that were in the hands of two routers when they died arrive once and in order."""
-    gateway = await pods.gateway(ENV)
     slow = ENV | {"WARREN_TEST_PUBLISH_MS": "3000"}
     routers = [await pods.router(slow, start=False) for _ in range(2)]
     for router in routers:
@@ -127,6 +164,7 @@ async def test_two_routers_that_are_killed_condemn_nobody(pods: Pods, rabbit: Ra
     last = await pods.router(ENV, start=False)
     said = [f"n{number}" for number in range(200)]
     await routers[0].start()
+    gateway = await pods.gateway(ENV)
     async with await connect(gateway.url, user="bob") as bob:
         await bob.join("r")
         await asyncio.to_thread(notify, rabbit, topology, said)

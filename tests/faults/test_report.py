@@ -7,14 +7,14 @@ from array import array
 from pathlib import Path
 
 import pytest
+from tests.faults.assertions import judge
 from tests.faults.checker import Options, options_of
+from tests.faults.deployment import Measures
+from tests.faults.fault_injection import Done
 from tests.faults.history import History, Joined, Sent
 from tests.faults.participant import Pulse
 from tests.faults.report import Report, longest_silence_s
 from tests.faults.schedule import Action, Target, Verb
-from tests.faults.troubles import Done
-from tests.faults.verdict import judge
-from tests.faults.world import Measures
 
 
 def done(began: float, ended: float) -> Done:
@@ -27,7 +27,9 @@ def report(history: History, *actions: Done, falls: list[str] | None = None) -> 
 
 def unanswered() -> History:
     history = History()
-    history.add("a", Joined(history.next(), "room:1", "e1", 0, False), Sent(history.next(), "room:1", "a-1", 1))
+    history.add(
+        "a", Joined(history.next(), "room:1", "e1", 0, False), Sent(history.next(), "room:1", "a-1", 1)
+    )
     return history
 
 
@@ -42,7 +44,9 @@ def unanswered() -> History:
     ],
 )
 def test_the_silence_is_the_gap_around_the_action(times: list[float], longest_s: float) -> None:
-    """A kill at 10 s that is undone at 11 s: the longest gap between two deliveries that begins before 13 s and ends after 10 s."""
+    """A kill at 10 s that is undone at 11 s: the longest gap between two deliveries that begins before 13 s
+    and ends after 10 s.
+    """
     assert longest_silence_s([array("d", times)], done(10.0, 11.0)) == longest_s
 
 

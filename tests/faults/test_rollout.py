@@ -1,8 +1,9 @@
-"""A rollout that nobody notices: every gateway and every router is replaced while two thousand clients publish through a load balancer.
+"""A rollout that nobody notices: every gateway and every router is replaced while two thousand clients
+publish through a load balancer.
 
-The balancers are nginx and HAProxy with the configurations of ``docs/examples``; gateways and routers are real processes that get SIGTERM.
-Nothing acknowledged is lost or doubled, nobody is away for longer than its slot and two seconds, and the clients come back spread over the
-drain window (``pytest -s`` shows how).
+The balancers are nginx and HAProxy with the configurations of ``docs/examples``; gateways and routers are
+real processes that get SIGTERM. Nothing acknowledged is lost or doubled, nobody is away for longer than its
+slot and two seconds, and the clients come back spread over the drain window (``pytest -s`` shows how).
 """
 
 from __future__ import annotations
@@ -62,7 +63,10 @@ class Crowd:
     async def ready(self) -> None:
         """Return when everybody is in its room."""
         await eventually(
-            lambda: all("ready" in lines for lines in self._lines()), 60.0, every_s=0.1, what="all clients are in"
+            lambda: all("ready" in lines for lines in self._lines()),
+            60.0,
+            every_s=0.1,
+            what="all clients are in",
         )
 
     async def quiet(self) -> list[dict[str, Any]]:
@@ -94,7 +98,9 @@ def open_files() -> Iterator[None]:
     """Let the processes of this test open as many files as two thousand clients need."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < OPEN_FILES:
-        pytest.skip(f"this machine allows {hard} open files; two thousand clients behind a balancer need {OPEN_FILES}")
+        pytest.skip(
+            f"this machine allows {hard} open files; two thousand clients behind a balancer need {OPEN_FILES}"
+        )
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, OPEN_FILES), hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -116,7 +122,8 @@ def shown(moves: list[dict[str, Any]]) -> str:
         late_ms = sorted((move["back_at"] - move["told_at"] - move["slot_s"]) * 1_000 for move in own)
         away_ms = sorted((move["back_at"] - move["gone_at"]) * 1_000 for move in own)
         lines.append(
-            f"{gateway}: {len(own)} clients back, after their slot by {late_ms[len(late_ms) // 2]:.0f} ms (median), {late_ms[-1]:.0f} ms "
+            f"{gateway}: {len(own)} clients back, after their slot by {late_ms[len(late_ms) // 2]:.0f} ms "
+            f"(median), {late_ms[-1]:.0f} ms "
             f"(longest); without a connection for {away_ms[len(away_ms) // 2]:.0f} and {away_ms[-1]:.0f} ms"
         )
         for part in range(max(parts) + 1):
@@ -126,8 +133,12 @@ def shown(moves: list[dict[str, Any]]) -> str:
 
 @pytest.mark.timeout(180 * TIME_FACTOR)
 @pytest.mark.parametrize("kind", ["nginx", "haproxy"])
-async def test_everything_is_replaced_while_all_publish(pods: Pods, tmp_path: Path, open_files: None, kind: str):
-    """Two gateways and two routers are replaced one by one (and nginx reloads amidst): nothing lost, nothing doubled, nobody long away."""
+async def test_everything_is_replaced_while_all_publish(
+    pods: Pods, tmp_path: Path, open_files: None, kind: str
+):
+    """Two gateways and two routers are replaced one by one (and nginx reloads amidst): nothing lost, nothing
+    doubled, nobody long away.
+    """
     if program(kind) is None:
         pytest.skip(f"{kind} is not installed: scripts/need {kind}")
     (first, second), (one, two) = await pods.installation(2, 2, ENV)
@@ -156,12 +167,14 @@ async def test_everything_is_replaced_while_all_publish(pods: Pods, tmp_path: Pa
         balancer.close()
     moves = [move for part in told for move in part["moves"]]
     notices = {
-        name: dict(sum((Counter(part[name]) for part in told), Counter())) for name in ("refused", "errors", "notices")
+        name: dict(sum((Counter(part[name]) for part in told), Counter()))
+        for name in ("refused", "errors", "notices")
     }
     messages = sum(part["figures"]["messages"] for part in told)
     sys.stdout.write(
         f"── {kind}: {CLIENTS} clients ({before} ▶ {after} connections), {messages} messages, "
-        f"{sum(part['figures']['deliveries'] for part in told)} deliveries, {sum(part['again'] for part in told)} sent again, {notices}\n"
+        f"{sum(part['figures']['deliveries'] for part in told)} deliveries, "
+        f"{sum(part['again'] for part in told)} sent again, {notices}\n"
         f"{shown([move for move in moves if move['slot_s'] is not None])}\n"
     )
     assert sum(before) == sum(after) == CLIENTS
@@ -174,7 +187,9 @@ async def test_everything_is_replaced_while_all_publish(pods: Pods, tmp_path: Pa
     assert [move for move in moves if move["slot_s"] is None] == []
     assert [move for move in moves if move["cause"] != "slot"] == []
     assert len({move["left"] for move in moves}) == 2
-    assert [move for move in moves if not 0 < move["back_at"] <= move["told_at"] + move["slot_s"] + AWAY_S] == []
+    assert [
+        move for move in moves if not 0 < move["back_at"] <= move["told_at"] + move["slot_s"] + AWAY_S
+    ] == []
     # spread: no part of the window has twice its share, and none a third of it
     for gateway in {move["left"] for move in moves}:
         own = [move["back_at"] for move in moves if move["left"] == gateway]

@@ -1,4 +1,6 @@
-"""A router dies at each step of its work, or freezes and comes back: what was acknowledged comes to each member once and in order."""
+"""A router dies at each step of its work, or freezes and comes back: what was acknowledged comes to each
+member once and in order.
+"""
 
 from __future__ import annotations
 
@@ -28,28 +30,30 @@ async def live_shards(router: Pod) -> float:
 
 
 async def shared(*routers: Router) -> None:
-    """Wait until the shards are shared, and all of them are live."""
+    """Wait until the routers share the shards, and each shard has one that speaks for it."""
 
     async def settled() -> bool:
         counts = [await live_shards(router) for router in routers]
         return sum(counts) == 4 and max(counts) <= -(-4 // len(routers))
 
-    await eventually(settled, 30.0, every_s=0.1, what="every shard with its owner")
+    await eventually(settled, 30.0, every_s=0.1, what="every shard with its speaker")
 
 
 async def gateways(pods: Pods) -> list[Gateway]:
     return [await pods.gateway(ENV) for _ in range(2)]
 
 
-@pytest.mark.parametrize("point", ["before_log", "after_log"])
-async def test_a_router_killed_in_the_middle_of_a_batch_loses_nothing(pods: Pods, point: str) -> None:
-    """Before the batch is in the log, and after it, with nothing of it sent: the next owner does it, once."""
-    front = await gateways(pods)
-    steady = await pods.router(ENV)
+@pytest.mark.parametrize("point", ["before_feed", "after_feed"])
+async def test_a_router_killed_in_the_middle_of_its_work_loses_nothing(pods: Pods, point: str) -> None:
+    """With an entry read and nothing of it sent, and with one gateway fed of two: the next speaker goes on
+    from where each gateway stands.
+    """
+    publisher = await pods.router(ENV)
     dying = await pods.router(ENV | {"WARREN_TEST_DIES": point, "WARREN_TEST_DIES_AFTER": "40"}, start=False)
     dying.module = "tests.faults.dying_router"
     await dying.start()
-    await shared(steady, dying)
+    await shared(publisher, dying)
+    front = await gateways(pods)
     async with Talk([gateway.url for gateway in front], ROOMS) as talk:
         assert await dying.ended(30.0) == -signal.SIGKILL
         await talk.goes_on()
@@ -61,9 +65,9 @@ async def test_a_router_killed_in_the_middle_of_a_batch_loses_nothing(pods: Pods
 
 async def test_an_idle_router_that_is_killed_is_not_missed(pods: Pods) -> None:
     """Nothing was under way; the first message after it goes through within the time that a lease takes."""
-    front = await gateways(pods)
     routers = [await pods.router(ENV) for _ in range(2)]
     await shared(*routers)
+    front = await gateways(pods)
     async with (
         await connect(front[0].url, user="ann") as ann,
         await connect(front[1].url, user="bob") as bob,
@@ -81,12 +85,12 @@ async def test_an_idle_router_that_is_killed_is_not_missed(pods: Pods) -> None:
 
 
 async def test_a_router_that_freezes_does_no_harm_when_it_comes_back(pods: Pods) -> None:
-    """It sleeps for longer than the AMQP heartbeat while it has batches in its hands; another takes its shards, and what it still sends or
-    writes after it has woken is taken by nobody.
+    """It sleeps for longer than the AMQP heartbeat while it has feeds in its hands; another speaks for its
+    shards, and what it still says after it has woken is dropped by those who have it.
     """
-    front = await gateways(pods)
     routers = [await pods.router(ENV) for _ in range(2)]
     await shared(*routers)
+    front = await gateways(pods)
     async with Talk([gateway.url for gateway in front], ROOMS, every_s=0.01) as talk:
         for router in routers:
             await talk.goes_on()

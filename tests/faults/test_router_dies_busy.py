@@ -1,4 +1,6 @@
-"""A router dies while one room says far more within a second than its history's count: its members are brought up whole by the next owner."""
+"""A router dies while one room says far more within a second than its history's count: its members are
+brought up whole by the next speaker.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ ROOM = "busy"
 COUNT = HistoryPolicy().count
 # Two voices, each so often: about 400 messages a second.
 EVERY_S = 0.005
-# What must at least have been acknowledged in a second, so that the test says something: more than a room's history counts by default.
+# What must at least have been acknowledged in a second, so that the test says something: more than a room's
+# history counts by default.
 LEAST_PER_S = 120
 ENV = {
     "WARREN_GATEWAY_RATE": "100000",
@@ -30,12 +33,12 @@ SHARDS = 4
 
 
 async def shards(router: Router) -> int:
-    """How many shards a router works on."""
+    """How many shards a router speaks for."""
     return int(await router.metric("warren_router_shards_active"))
 
 
 async def serves(router: Router) -> None:
-    """Wait until this router works on every shard."""
+    """Wait until this router speaks for every shard."""
 
     async def all_of_them() -> bool:
         return await shards(router) == SHARDS
@@ -50,7 +53,9 @@ async def busy(talk: Talk) -> None:
         since = time.monotonic() - 1.0
         return sum(at > since for voice in talk.voices for at in voice.acknowledged.values()) >= LEAST_PER_S
 
-    await eventually(within_a_second, 40.0, every_s=0.1, what=f"{LEAST_PER_S} acknowledged messages within a second")
+    await eventually(
+        within_a_second, 40.0, every_s=0.1, what=f"{LEAST_PER_S} acknowledged messages within a second"
+    )
 
 
 def unbroken(talk: Talk) -> None:
@@ -61,28 +66,25 @@ def unbroken(talk: Talk) -> None:
         assert [message["payload"]["recovered"] for message in joined[1:]] == [True] * (len(joined) - 1)
 
 
-async def installed(pods: Pods, env: dict[str, str]) -> tuple[list[Gateway], Router, Router]:
-    """Two gateways, and two routers of which the first serves every shard before the second one starts."""
-    front = [await pods.gateway(ENV) for _ in range(2)]
-    first = await pods.router(ENV | env, start=False)
-    return front, first, await pods.router(ENV, start=False)
+async def gateways(pods: Pods) -> list[Gateway]:
+    return [await pods.gateway(ENV) for _ in range(2)]
 
 
-async def test_what_was_logged_and_not_sent_when_a_busy_room_s_router_died_comes_whole(pods: Pods) -> None:
-    """A batch of twice as many messages as the history's count stands in the log, nothing of it has left, and the router is killed: the next one
-    sends every member all of it, in order.
+async def test_what_was_not_sent_when_a_busy_room_s_router_died_comes_whole(pods: Pods) -> None:
+    """Twice as many messages as the history's count stand in the log and in the router's feeds, nothing of
+    them has left, and it is killed: the next one sends every member all of it, in order.
     """
     env = {
-        "WARREN_TEST_DIES": "after_log",
+        "WARREN_TEST_DIES": "before_feed",
         "WARREN_TEST_DIES_AFTER": "4",
         "WARREN_TEST_DIES_OVER": str(2 * COUNT),
-        "WARREN_TEST_LOG_MS": "800",
-        "WARREN_ROUTER_PREFETCH": "4096",
+        "WARREN_TEST_FEED_MS": "800",
     }
-    front, dying, second = await installed(pods, env)
+    dying, second = [await pods.router(ENV | more, start=False) for more in (env, {})]
     dying.module = "tests.faults.dying_router"
     await dying.start()
     await serves(dying)
+    front = await gateways(pods)
     async with Talk([gateway.url for gateway in front], [ROOM], every_s=EVERY_S) as talk:
         await busy(talk)
         assert await dying.ended(30.0) == -signal.SIGKILL
@@ -95,10 +97,8 @@ async def test_what_was_logged_and_not_sent_when_a_busy_room_s_router_died_comes
 
 async def test_routers_killed_at_any_moment_of_a_busy_room_break_nothing(pods: Pods) -> None:
     """Whichever serves the room, again and again, while it says more in a second than its history counts."""
-    front, first, second = await installed(pods, {})
-    await first.start()
-    await second.start()
-    routers = [first, second]
+    routers = [await pods.router(ENV) for _ in range(2)]
+    front = await gateways(pods)
     async with Talk([gateway.url for gateway in front], [ROOM], every_s=EVERY_S) as talk:
         for victim, heir in ((0, 1), (1, 0), (0, 1)):
             await busy(talk)

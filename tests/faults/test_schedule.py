@@ -44,13 +44,17 @@ def test_nobody_is_hurt_twice_at_once(seed: int) -> None:
     """While one is in trouble nothing else is done to it."""
     actions = schedule(seed, 300.0, COUNTS, every_s=1.0)
     for action in actions:
-        same = [each for each in overlapping(actions, action.at_s, action.target) if each.victim == action.victim]
+        same = [
+            each for each in overlapping(actions, action.at_s, action.target) if each.victim == action.victim
+        ]
         assert same == [action]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_short_run_has_the_main_kills(seed: int) -> None:
-    """Within forty seconds a router, a gateway and a node of the broker are killed, and a client loses its connection."""
+    """Within forty seconds a router, a gateway and a node of the broker are killed, and a client loses its
+    connection.
+    """
     did = {(action.verb, action.target) for action in schedule(seed, 40.0, COUNTS, every_s=2.5)}
     assert {(Verb.KILL, Target.ROUTER), (Verb.KILL, Target.GATEWAY), (Verb.KILL, Target.BROKER)} <= did
     assert (Verb.RESET, Target.CLIENT) in did
@@ -60,9 +64,9 @@ def test_a_long_run_has_every_kind() -> None:
     """Given time, everything that can be done is done."""
     kinds = {(action.verb, action.target) for action in schedule(3, 1_800.0, COUNTS)}
     pods = {(verb, target) for verb in Verb for target in (Target.GATEWAY, Target.ROUTER)}
-    doors = {(verb, Target.DOOR) for verb in (Verb.CUT, Verb.STALL, Verb.RESET)}
+    stale_queues = {(verb, Target.DOOR) for verb in (Verb.CUT, Verb.STALL, Verb.RESET)}
     broker = {(verb, Target.BROKER) for verb in (Verb.KILL, Verb.STOP, Verb.PAUSE)}
-    assert kinds == pods | doors | broker | {(Verb.RESET, Target.CLIENT)}
+    assert kinds == pods | stale_queues | broker | {(Verb.RESET, Target.CLIENT)}
 
 
 def test_what_is_not_there_is_left_out() -> None:

@@ -1,16 +1,16 @@
-"""Routers come and go in order while everyone talks, and gateways die: nothing is lost, and backends are told who has left."""
+"""Routers come and go in order while everyone talks, and gateways die: nothing is lost, and backends are told
+who has left.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Iterator
-from typing import Any
 
-import pika
 import pytest
 from tests.support.client import connect
+from tests.support.event_consumer import EventConsumer
 from tests.support.eventually import eventually
 from tests.support.pods import Gateway, Pods, Router
 from tests.support.rabbit import Rabbit
@@ -25,50 +25,33 @@ ENV = {"WARREN_GATEWAY_RATE": "100000", "WARREN_GATEWAY_ROOMS": "-", "WARREN_AMQ
 
 
 async def shared(*routers: Router) -> None:
-    """Wait until the shards are shared, and all of them are live."""
+    """Wait until the routers share the shards, and each shard has one that speaks for it."""
 
     async def settled() -> bool:
         counts = [await router.metric("warren_router_shards_active") for router in routers]
         return sum(counts) == 4 and max(counts) <= -(-4 // len(routers))
 
-    await eventually(settled, 30.0, every_s=0.1, what="every shard with its owner")
+    await eventually(settled, 30.0, every_s=0.1, what="every shard with its speaker")
 
 
 async def gateways(pods: Pods) -> list[Gateway]:
     return [await pods.gateway(ENV) for _ in range(2)]
 
 
-class Backend:
-    """Binds ``#`` on the events' exchange and keeps what comes."""
-
-    def __init__(self, rabbit: Rabbit, topology: Topology) -> None:
-        self.connection = pika.BlockingConnection(pika.URLParameters(rabbit.url))
-        self.channel = self.connection.channel()
-        self.queue = self.channel.queue_declare("", exclusive=True).method.queue
-        self.channel.queue_bind(self.queue, topology.events, "#")
-        self.events: list[tuple[str, dict[str, Any]]] = []
-
-    def of(self, key: str) -> list[dict[str, Any]]:
-        """Return the events under a routing key so far."""
-        while (got := self.channel.basic_get(self.queue, auto_ack=True))[0] is not None:
-            self.events.append((got[0].routing_key, json.loads(got[2])))
-        return [event for each, event in self.events if each == key]
-
-
 @pytest.fixture
-def backend(rabbit: Rabbit, topology: Topology) -> Iterator[list[Backend]]:
-    """A list that takes backends to be closed."""
-    made: list[Backend] = []
-    yield made
-    for each in made:
-        each.connection.close()
+def heard(rabbit: Rabbit, topology: Topology) -> Iterator[EventConsumer]:
+    """What backends are told."""
+    with EventConsumer(rabbit, topology) as consumer:
+        yield consumer
 
 
 async def test_routers_that_come_and_go_in_order_lose_nothing(pods: Pods) -> None:
-    """One joins, another joins, the first leaves, the second leaves: the shards follow, and no member sees a gap, a repeat or a break."""
-    front = await gateways(pods)
+    """One joins, another joins, the first leaves, the second leaves: the shards follow, and no member sees a
+    gap, a repeat or a break.
+    """
     first = await pods.router(ENV)
     await shared(first)
+    front = await gateways(pods)
     async with Talk([gateway.url for gateway in front], ROOMS, every_s=0.02) as talk:
         second = await pods.router(ENV)
         await shared(first, second)
@@ -87,9 +70,9 @@ async def test_routers_that_come_and_go_in_order_lose_nothing(pods: Pods) -> Non
 
 async def test_all_routers_gone_and_back_again_lose_nothing(pods: Pods) -> None:
     """While there is none the messages wait at the broker; the next one finds everything in the log."""
-    front = await gateways(pods)
     routers = [await pods.router(ENV) for _ in range(2)]
     await shared(*routers)
+    front = await gateways(pods)
     async with Talk([gateway.url for gateway in front], ROOMS) as talk:
         await talk.goes_on()
         for router in routers:
@@ -103,15 +86,11 @@ async def test_all_routers_gone_and_back_again_lose_nothing(pods: Pods) -> None:
         await talk.settled(40.0)
 
 
-async def test_members_of_a_killed_gateway_leave_with_events(
-    pods: Pods, rabbit: Rabbit, topology: Topology, backend: list[Backend]
-) -> None:
+async def test_members_of_a_killed_gateway_leave_with_events(pods: Pods, heard: EventConsumer) -> None:
     """Within ten seconds, each once, with the connection's generation; those of the other gateway stay."""
-    front = await gateways(pods)
     routers = [await pods.router(ENV) for _ in range(2)]
     await shared(*routers)
-    heard = Backend(rabbit, topology)
-    backend.append(heard)
+    front = await gateways(pods)
     doomed = [await connect(front[0].url, user=f"doomed{number}") for number in range(3)]
     async with await connect(front[1].url, user="ann") as ann:
         for client in (*doomed, ann):

@@ -1,4 +1,6 @@
-"""A task of a service fails: the process ends in order and says so, where it would go on half dead otherwise."""
+"""A task of a service fails: the process ends in order and says so, where it would go on half
+dead otherwise.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from tests.support.eventually import eventually
 
 from embedded.app import Embedded
 from embedded.settings import read_embedded
+from router.core.effects import Emit
 from warren.bus import Properties
+from warren.envelope import Mark, Number, Speaker
 from warren.lifecycle import serve
 
 
@@ -26,54 +30,87 @@ def breaking(*_: Any, **__: Any) -> Any:
 
 
 def _router_ticker(warren: Embedded) -> None:
-    warren.router.outlet.tidy = breaking
+    warren.router.egress.tidy = breaking
 
 
-def _shard(warren: Embedded) -> None:
-    warren.router.workers[0]._next = breaking
-    warren.router.workers[0]._wake.set()
+async def _log_reader(warren: Embedded) -> None:
+    warren.router.shards[0]._events.take = breaking
+    await warren.page_bus.publish(warren.topology.ingress, "0", b"1")
 
 
-def _seat(warren: Embedded) -> None:
-    warren.router.workers[0].seat._wanted = breaking
-    warren.router.workers[0].seat._news.set()
+def _log_writer(warren: Embedded) -> None:
+    writer = warren.router.shards[0]._keeper._writer
+    writer._wanted = breaking
+    writer.put(Mark("r", 1))
 
 
-async def _intake(warren: Embedded) -> None:
-    warren.router.intake._take = breaking
+def _events(warren: Embedded) -> None:
+    shard = warren.router.shards[0]
+    shard._events._send = breaking
+    shard._events.take(shard.fold.life, shard.fold.offset, [Emit(1, "client.connected", "@x", 1)])
+
+
+def _egress(warren: Embedded) -> None:
+    warren.router.egress._collect = breaking
+    warren.router.egress.tell("all", Speaker("r", 0))
+
+
+def _router_heartbeat(warren: Embedded) -> None:
+    warren.router.heartbeat._queue_probe.shut = breaking
+    warren.router.heartbeat.soon()
+
+
+async def _notifications(warren: Embedded) -> None:
+    warren.router.notifications._take = breaking
     await warren.page_bus.publish(warren.topology.notify, "all", b"1", Properties())
 
 
 async def _intake_batch(warren: Embedded) -> None:
-    warren.router.intake._send = breaking
+    warren.router.notifications._send = breaking
     await warren.page_bus.publish(warren.topology.notify, "all", b"1", Properties())
 
 
-def _lobby_ticker(warren: Embedded) -> None:
+def _connections_ticker(warren: Embedded) -> None:
     warren.gateways[0].uplink.expire = breaking
 
 
+def _uplink(warren: Embedded) -> None:
+    uplink = warren.gateways[0].uplink
+    uplink._send = breaking
+    uplink.life_ended(0, uplink.life(0))
+
+
 def _heartbeat(warren: Embedded) -> None:
-    warren.gateways[1]._announcer._pulse = breaking
-    warren.gateways[1]._announcer._beat_now.set()
+    warren.gateways[1]._heartbeat._make = breaking
+    warren.gateways[1]._heartbeat.returned()
 
 
-def _announcer(warren: Embedded) -> None:
-    warren.gateways[0]._announcer._tell_one = breaking
-    warren.gateways[0]._announcer.tell(0)
+def _questions(warren: Embedded) -> None:
+    warren.gateways[0]._routers._publish = breaking
+    warren.gateways[0]._routers.ask(0, Number(warren.gateways[0].id, 0, 1, None))
+
+
+def _rejoining(warren: Embedded) -> None:
+    warren.gateways[0]._rejoining._members = breaking
+    warren.gateways[0]._rejoining.begin(0)
 
 
 @pytest.mark.parametrize(
     ("name", "inject"),
     [
         ("router-ticker", _router_ticker),
-        ("shard-0", _shard),
-        ("seat-", _seat),
-        ("intake", _intake),
+        ("log-0", _log_reader),
+        ("log-writer-0", _log_writer),
+        ("events-0", _events),
+        ("egress", _egress),
+        ("router-heartbeat", _router_heartbeat),
+        ("notifications", _notifications),
         ("batcher", _intake_batch),
-        ("lobby-ticker", _lobby_ticker),
-        ("announcer-heartbeat", _heartbeat),
-        ("announcer", _announcer),
+        ("connections-ticker", _connections_ticker),
+        ("uplink-0", _uplink),
+        ("heartbeat", _heartbeat),
+        ("questions", _questions),
+        ("rejoining-0", _rejoining),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -90,7 +127,7 @@ async def test_a_task_that_fails_ends_the_process_with_code_1(
     stop = asyncio.Event()
     life = asyncio.create_task(serve(warren.parts(), deadline_s=20, stop=stop))
     try:
-        await eventually(lambda: warren.gateways[1].bus.up and warren.router.workers[0].possession.live, timeout_s=30)
+        await eventually(lambda: warren.gateways[1].bus.up and warren.lacking() is None, timeout_s=30)
         found = inject(warren)
         if asyncio.iscoroutine(found):
             await found
@@ -104,5 +141,7 @@ async def test_a_task_that_fails_ends_the_process_with_code_1(
     ]  # what is broken may end another task first
     assert all(line.exc_info[0] is Broken for line in told)
     assert not [
-        line for line in caplog.records if line.levelno >= logging.ERROR and line.getMessage() == "stop_deadline_passed"
+        line
+        for line in caplog.records
+        if line.levelno >= logging.ERROR and line.getMessage() == "stop_deadline_passed"
     ]

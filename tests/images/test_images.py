@@ -1,6 +1,8 @@
-"""Both images as they ship: what is in them, and a message through containers that may write nothing and are nobody.
+"""Both images as they ship: what is in them, and a message through containers that may write nothing and are
+nobody.
 
-``scripts/test-images`` builds them and names the program (docker or podman) and the tag; without that these tests are skipped.
+``scripts/test-images`` builds them and names the program (docker or podman) and the tag; without that these
+tests are skipped.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ from warren.topology import Topology
 
 PROGRAM = os.environ.get("WARREN_TEST_CONTAINERS", "")
 TAG = os.environ.get("WARREN_TEST_IMAGE_TAG", "")
-pytestmark = [pytest.mark.images, pytest.mark.skipif(not PROGRAM, reason="make test-images builds the images first")]
+pytestmark = [
+    pytest.mark.images,
+    pytest.mark.skipif(not PROGRAM, reason="make test-images builds the images first"),
+]
 
 # As a careful cluster runs them. The network is the host's, for the private broker on the loopback.
 CONFINED = ("--network", "host", "--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges")
@@ -39,7 +44,9 @@ def image(service: str) -> str:
 
 
 def containers(*arguments: str, timeout_s: float = 60.0) -> str:
-    done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False)
+    done = subprocess.run(
+        [PROGRAM, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False
+    )
     assert done.returncode == 0, f"{PROGRAM} {' '.join(arguments)}: {done.stderr}{done.stdout}"
     return done.stdout
 
@@ -51,7 +58,9 @@ def in_python(service: str, code: str) -> str:
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start a confined service in the background and return its container's id; all go with the test, their logs printed."""
+    """Start a confined service in the background and return its container's id; all go with the test, their
+    logs printed.
+    """
     started: list[str] = []
 
     def begin(service: str, env: dict[str, str]) -> str:
@@ -76,7 +85,9 @@ def ready(port: int) -> bool:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_an_image_says_how_it_is_run(service: str) -> None:
-    """It runs as a user with a number that is not root's, starts its service and nothing around it, and ends by SIGTERM."""
+    """It runs as a user with a number that is not root's, starts its service and nothing around it, and ends
+    by SIGTERM.
+    """
     config = json.loads(containers("image", "inspect", image(service)))[0]["Config"]
     assert config["User"] == "10001:10001"
     assert config["Entrypoint"] == ["python", "-m", service]
@@ -108,7 +119,8 @@ def test_a_container_is_nobody_and_writes_nothing(service: str) -> None:
         "except OSError as error: print(os.getuid(), os.getgid(), error.strerror)\n"
         f"import {service}.app\n"
         "files = {name: getattr(module, '__file__', None) or '' for name, module in sys.modules.items()}\n"
-        "print(sorted(name for name, file in files.items() if file.startswith('/opt') and file.endswith('.py')\n"
+        "print(sorted(name for name, file in files.items() if file.startswith('/opt') and "
+        "file.endswith('.py')\n"
         "  and not pathlib.Path(importlib.util.cache_from_source(file)).is_file()))"
     )
     user, uncompiled = in_python(service, code).splitlines()
@@ -127,10 +139,18 @@ def test_a_container_prints_its_settings(service: str) -> None:
 
 @pytest.mark.rabbit
 async def test_a_message_goes_through_containers(rabbit: Rabbit, topology: Topology, start: Start) -> None:
-    """A gateway and a router as containers carry a message, and SIGTERM sends the client away and ends both in time with 0."""
+    """A gateway and a router as containers carry a message, and SIGTERM sends the client away and ends both
+    in time with 0.
+    """
     port, gateway_port, router_port = free_port(), free_port(), free_port()
-    shared = {"WARREN_AMQP_URL": rabbit.url, "WARREN_PREFIX": topology.prefix, "WARREN_SHARDS": str(topology.shards)}
-    router = await asyncio.to_thread(start, "router", shared | {"WARREN_ROUTER_INTERNAL_PORT": str(router_port)})
+    shared = {
+        "WARREN_AMQP_URL": rabbit.url,
+        "WARREN_PREFIX": topology.prefix,
+        "WARREN_SHARDS": str(topology.shards),
+    }
+    router = await asyncio.to_thread(
+        start, "router", shared | {"WARREN_ROUTER_INTERNAL_PORT": str(router_port)}
+    )
     own = {
         "WARREN_GATEWAY_HOST": "127.0.0.1",
         "WARREN_GATEWAY_PORT": str(port),

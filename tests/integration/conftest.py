@@ -1,4 +1,6 @@
-"""Which event loops integration tests run on: the gateway's sockets on both uvloop, as in a pod, and the standard library's."""
+"""Which event loops integration tests run on: the gateway's sockets on both uvloop, as in a pod, and the
+standard library's.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""TLS to the broker, on a real node with a private CA: what is trusted, what is not, and what the log says then.
+"""TLS to the broker, on a real node with a private CA: what is trusted, what is not, and what the log says
+then.
 
 The node asks for a client's certificate and does without one; a certificate of a foreign CA it refuses.
 """
@@ -24,7 +25,7 @@ from tests.support.eventually import eventually
 from tests.support.ports import free_port
 from tests.support.rabbit import Rabbit
 
-from warren.bus.rabbit import LinkTimes, RabbitBus
+from warren.bus.rabbit.bus import LinkTimes, RabbitBus
 from warren.settings import BusSettings, read
 from warren.topology import Topology
 
@@ -75,7 +76,8 @@ class Authority:
             .add_extension(own, critical=False)
             .add_extension(theirs, critical=False)
             .add_extension(
-                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+                critical=False,
             )
             .sign(self._key, hashes.SHA256())
         )
@@ -181,7 +183,9 @@ async def test_a_broker_of_an_unknown_ca_is_refused(
     assert not said(caplog, "guest:guest")
 
 
-async def test_a_certificate_for_another_name_is_refused(secured: Secured, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_certificate_for_another_name_is_refused(
+    secured: Secured, caplog: pytest.LogCaptureFixture
+) -> None:
     """Though its CA is known: somebody else of that CA may stand in between."""
     async with starting(
         WARREN_AMQP_URL=address(secured, "localhost"), WARREN_AMQP_CA_FILE=str(secured.own.file)

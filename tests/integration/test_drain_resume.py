@@ -21,7 +21,9 @@ ROOMS = ("chat:1", "chat:2")
 
 
 async def move(client: Client, recorder: Recorder, user: str, there: Gateway) -> Client:
-    """Do what a client does that is asked away: at its slot it connects elsewhere and joins its rooms with their positions."""
+    """Do what a client does that is asked away: at its slot it connects elsewhere and joins its rooms with
+    their positions.
+    """
     slot = await client.expect("RECONNECT", timeout_s=10.0)
     await asyncio.sleep(slot["payload"]["after_ms"] * MS)
     await client.close()
@@ -34,12 +36,15 @@ async def move(client: Client, recorder: Recorder, user: str, there: Gateway) ->
 
 
 async def test_clients_of_a_pod_that_goes_resume_elsewhere(pods: Pods):
-    """Each is sent away in its own slot while a sender goes on; each gets every message once and in order, and the pod ends well."""
+    """Each is sent away in its own slot while a sender goes on; each gets every message once and in order,
+    and the pod ends well.
+    """
     (first, second), _ = await pods.installation(2, 1, ENV)
     users = [f"user{number}" for number in range(8)]
     recorders = [Recorder() for _ in users]
     clients = [
-        await connect(first.url, user=user, listener=recorder) for user, recorder in zip(users, recorders, strict=True)
+        await connect(first.url, user=user, listener=recorder)
+        for user, recorder in zip(users, recorders, strict=True)
     ]
     async with await connect(second.url, user="ann") as ann:
         for client, user in zip(clients, users, strict=True):
@@ -60,12 +65,16 @@ async def test_clients_of_a_pod_that_goes_resume_elsewhere(pods: Pods):
         await eventually(lambda: sent >= 5)
         ended = asyncio.create_task(first.terminate())
         try:
-            moved = await asyncio.gather(*(move(*each, second) for each in zip(clients, recorders, users, strict=True)))
+            moved = await asyncio.gather(
+                *(move(*each, second) for each in zip(clients, recorders, users, strict=True))
+            )
         finally:
             going.set()
             await talking
         assert await ended == 0
-        await eventually(lambda: all(one.delivered(room) >= sent for one in recorders for room in ROOMS), 10.0)
+        await eventually(
+            lambda: all(one.delivered(room) >= sent for one in recorders for room in ROOMS), 10.0
+        )
         for recorder in recorders:
             for room in ROOMS:
                 recorder.check(room, sent={"ann": sent})

@@ -1,4 +1,6 @@
-"""A pod that shares: clients that were here for long go on elsewhere, and a pod that is nearly full is not given new ones."""
+"""A pod that shares: clients that were here for long go on elsewhere, and a pod that is nearly full is not
+given new ones.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,20 @@ from websockets.asyncio.client import connect as websocket
 import gateway.app
 
 
-async def test_a_client_that_was_here_for_long_is_sent_elsewhere(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At its age a client is asked to connect again at once, everything works on, and a while later it is closed with 1012."""
+async def test_a_client_that_was_here_for_long_is_sent_elsewhere(
+    home: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At its age a client is asked to connect again at once, everything works on, and a while later it is
+    closed with 1012.
+    """
     monkeypatch.setattr(gateway.app, "AGE_GRACE_S", 0.5)
-    await home.gateway(gateway_settings(times={"max_age_ms": 1_000, "max_age_jitter_percent": 0, "heartbeat_ms": 200}))
-    async with await connect(home.url(), user="ann") as ann, websocket(home.url(path="/ws/echo"), proxy=None) as echo:
+    await home.gateway(
+        gateway_settings(times={"max_age_ms": 1_000, "max_age_jitter_percent": 0, "heartbeat_ms": 200})
+    )
+    async with (
+        await connect(home.url(), user="ann") as ann,
+        websocket(home.url(path="/ws/echo"), proxy=None) as echo,
+    ):
         assert ann.of_type("RECONNECT") == []
         asked = await ann.expect("RECONNECT")
         assert asked["payload"] == {"after_ms": 0}
@@ -61,13 +72,16 @@ async def test_a_pod_that_goes_asks_nobody_twice(home: House, monkeypatch: pytes
         assert (await client.closed())[0] == 1012
         assert len(client.of_type("RECONNECT")) == 1
         await client.close()
-    assert asyncio.get_running_loop().time() - asked > 1.5  # the last one's slot, and the second that it may take
+    # the last one's slot, and the second that it may take
+    assert asyncio.get_running_loop().time() - asked > 1.5
     await stopping
     home.gateways.clear()
 
 
 async def test_a_pod_that_is_nearly_full_is_not_ready_and_still_takes_clients(home: House) -> None:
-    """From its share of places on it is not ready, so that new clients are sent elsewhere; it refuses none, and is ready again later."""
+    """From its share of places on it is not ready, so that new clients are sent elsewhere; it refuses none,
+    and is ready again later.
+    """
     pod = await home.gateway(gateway_settings(limits={"connections": 10, "full_percent": 20}))
     url = f"http://127.0.0.1:{pod.probes.port}"
     first = await connect(home.url(), user="ann")
@@ -79,7 +93,7 @@ async def test_a_pod_that_is_nearly_full_is_not_ready_and_still_takes_clients(ho
     await third.publish("default", "welcome all the same")
     await first.close()
     await second.close()
-    await eventually(lambda: len(pod.lobby) == 1)
+    await eventually(lambda: len(pod.connections) == 1)
     assert (await get(f"{url}/readyz"))[0] == 200
-    assert "warren_gateway_places 10.0" in (await get(f"{url}/metrics"))[1]
+    assert "warren_gateway_connection_limit 10.0" in (await get(f"{url}/metrics"))[1]
     await third.close()

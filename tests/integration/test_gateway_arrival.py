@@ -15,16 +15,20 @@ STALL_S = 2.0
 
 
 async def test_a_gateway_that_stands_still_closes_no_fair_client_and_a_flooder_still(home: House) -> None:
-    """While the loop is blocked for 2 s clients send at the allowed pace: none gets 4002; one that sends at ten times the pace does."""
+    """While the loop is blocked for 2 s clients send at the allowed pace: none gets 4002; one that sends at
+    ten times the pace does.
+    """
     gateway = await home.gateway(gateway_settings(limits={"rate": 10, "rate_per_ms": 1_000}))
     ping = masked(b'{"type":"PING"}')
     control = masked(b"", 9)
-    fair = [Pacer(gateway.port, [ping] * 40, 0.101) for _ in range(5)] + [Pacer(gateway.port, [control] * 240, 0.0125)]
+    fair = [Pacer(gateway.port, [ping] * 40, 0.101) for _ in range(5)] + [
+        Pacer(gateway.port, [control] * 240, 0.0125)
+    ]
     flooder = Pacer(gateway.port, [ping] * 400, 0.0101)
     everyone = [*fair, flooder]
     for one in everyone:
         one.start()
-    await eventually(lambda: len(gateway.lobby) == len(everyone))
+    await eventually(lambda: len(gateway.connections) == len(everyone))
     await asyncio.sleep(0.3)  # a part of a second of the pace, so that buckets are neither full nor empty
     time.sleep(STALL_S)  # noqa: ASYNC251 - the loop stands still
     await eventually(lambda: not any(one.is_alive() for one in everyone), timeout_s=20)
@@ -58,7 +62,7 @@ async def test_what_waits_at_the_client_meanwhile_counts_so_too(home: House, siz
     """Also what was sent while the socket was not read."""
     gateway = await home.gateway(gateway_settings(limits={"rate": 50, "rate_per_ms": 1_000}))
     async with await connect(home.url()) as ann:
-        connection = gateway.lobby.find(ann.id)
+        connection = gateway.connections.find(ann.id)
         assert connection is not None
         resting = asyncio.create_task(connection.wire.rest(2.1))
         connection.wire.hold()
@@ -72,10 +76,12 @@ async def test_what_waits_at_the_client_meanwhile_counts_so_too(home: House, siz
 
 @pytest.mark.parametrize("size", [10, 150_000])
 async def test_a_silence_behind_it_earns_nothing(home: House, size: int) -> None:
-    """What comes when the socket was read again, and found empty, came then: a burst is as large as it may be, whatever was before."""
+    """What comes when the socket was read again, and found empty, came then: a burst is as large as it may
+    be, whatever was before.
+    """
     await home.gateway(gateway_settings(limits={"rate": 5, "rate_per_ms": 1_000}))
     async with await connect(home.url()) as ann:
-        connection = home.gateways[0].lobby.find(ann.id)
+        connection = home.gateways[0].connections.find(ann.id)
         assert connection is not None
         connection.wire.hold()
         await ann.send("CHAT", "default", "x" * size, id="first")

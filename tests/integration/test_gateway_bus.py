@@ -18,13 +18,13 @@ from tests.support.gateways import (
 
 from gateway.app import Gateway
 from warren import envelope
-from warren.bus.memory import MemoryBus
-from warren.position import Position
-from warren.topology import ALL
+from warren.bus.memory.bus import MemoryBus
 
 
 async def test_the_broker_may_go_and_come_back(home: House) -> None:
-    """Clients are told DEGRADED and RESTORED, sockets stay, what was sent meanwhile arrives, and joins wait."""
+    """Clients are told DEGRADED and RESTORED, sockets stay, what was sent meanwhile arrives, and
+    joins wait.
+    """
     gateway = await home.gateway()
     async with await connect(home.url(), user="ann") as ann, await connect(home.url(), user="bob") as bob:
         await bob.join("x")
@@ -48,8 +48,9 @@ async def test_the_broker_may_go_and_come_back(home: House) -> None:
 
 
 async def test_a_broker_with_an_alarm_is_told(home: House) -> None:
-    """A broker that holds publishers back is like one that is away: DEGRADED, not ready, shown in stats and metrics; who connects meanwhile hears of
-    it with the WELCOME; afterwards RESTORED, and all that waited goes through.
+    """A broker that holds publishers back is like one that is away: DEGRADED, not ready, shown in stats and
+    metrics; who connects meanwhile hears of it with the WELCOME; afterwards RESTORED, and all that waited
+    goes through.
     """
     gateway = await home.gateway()
     assert isinstance(gateway.bus, MemoryBus)
@@ -112,7 +113,9 @@ async def test_a_message_that_waits_too_long_in_an_alarm_is_an_error(home: House
 
 
 async def test_a_message_that_waits_too_long_is_an_error(home: House) -> None:
-    """Past the publish time-out the sender gets ERROR unavailable with retry, once, while its join still waits."""
+    """Past the publish time-out the sender gets ERROR unavailable with retry, once, while its join still
+    waits.
+    """
     gateway = await home.gateway(gateway_settings(times={"publish_timeout_ms": 150}))
     async with await connect(home.url()) as ann:
         await ann.expect("JOINED", room="default")
@@ -129,11 +132,13 @@ async def test_a_message_that_waits_too_long_is_an_error(home: House) -> None:
 
 
 async def test_an_answer_that_never_comes_is_an_error(home: House) -> None:
-    """A message with an id that no router acknowledges in time gets ERROR unavailable; one without gets nothing."""
+    """A message with an id that no router acknowledges in time gets ERROR unavailable; one without gets
+    nothing.
+    """
     await home.gateway(gateway_settings(times={"publish_timeout_ms": 150}))
     async with await connect(home.url()) as ann:
         await ann.expect("JOINED", room="default")
-        home.router.answers = False
+        home.router.reads = False
         await ann.send("CHAT", "default", 1)
         await ann.send("CHAT", "default", 2, id="m2")
         await ann.expect("ERROR", ref="m2", payload__code="unavailable")
@@ -141,7 +146,9 @@ async def test_an_answer_that_never_comes_is_an_error(home: House) -> None:
 
 
 async def test_a_broker_that_is_dead_at_the_start(home: House) -> None:
-    """The ports are open and healthy but not ready, clients are let in DEGRADED, and all is well once the broker comes."""
+    """The ports are open and healthy but not ready, clients are let in DEGRADED, and all is well once the
+    broker comes.
+    """
     settings = gateway_settings()
     await home.gateway(settings)
     bus = MemoryBus(home.broker, home.topology)
@@ -156,53 +163,60 @@ async def test_a_broker_that_is_dead_at_the_start(home: House) -> None:
         home.broker.restore(bus)
         await ann.expect("RESTORED")
         await ann.expect("JOINED", room="default")
+        await eventually(lambda: not late.readiness.reasons())
     assert (await get(f"http://127.0.0.1:{late.probes.port}/readyz"))[0] == 200
 
 
-async def test_a_router_that_asks_is_told_the_members(home: House) -> None:
-    """Ask is answered with the members and positions of the shard under the Ask's ref, also where there are none."""
+async def test_a_router_that_begins_to_speak_is_told_where_we_stand(home: House) -> None:
+    """On each shard, in our life there."""
     gateway = await home.gateway()
-    async with await connect(home.url(), user="ann") as ann:
-        await ann.join("x")
-        home.publish("x", "1", "2")
-        await ann.expect("NOTIFICATION", seq=2)
-        home.router.term = 7
-        for shard in range(SHARDS):
-            home.router.tell(ALL, envelope.Ask("plain", shard, 7, 100 + shard))
-        await eventually(lambda: len(home.router.of(envelope.Announce, term=7)) == SHARDS)
-        rooms = {}
-        for announce in home.router.of(envelope.Announce, term=7):
-            assert (announce.ref, announce.last, announce.gateway) == (100 + announce.shard, True, gateway.id)
-            assert all(home.shard(members.room) == announce.shard for members in announce.rooms)
-            rooms |= {members.room: members for members in announce.rooms}
-        assert set(rooms) == {"default", "@ann", "x", "*"}
-        assert rooms["x"] == envelope.Members("x", ((ann.id, "ann"),), Position("1-0", 2))
+    await eventually(lambda: gateway.hub.position("*"))  # what the gateway says by itself is said
+    home.publish("x", "1", "2")
+    await home.router.settled()
+    shard = home.shard("x")
+    await eventually(
+        lambda: gateway._downlink._positions[shard].mine.offset >= home.router.folds[shard].offset
+    )
+    before = len(home.router.inbox)
+    home.router.speak()
+    await eventually(lambda: len(numbers(home, before)) == SHARDS)
+    for said in numbers(home, before):
+        assert (said.gateway, said.life) == (gateway.id, 1)
+        assert said.mine == gateway._downlink._positions[said.shard].mine
 
 
-async def test_an_older_term_is_dropped_and_pending_joins_are_sent_again(home: House) -> None:
-    """After a new term's Ask nothing of the older one passes, and joins that were not answered go out again."""
-    gateway = await home.gateway()
-    async with await connect(home.url(), user="ann") as ann:
-        await ann.join("x")
-        home.router.answers = False
-        await ann.send("JOIN", "y", id="j1")
-        await eventually(lambda: home.router.of(envelope.Join, room="y"))
-        for shard in range(SHARDS):
-            home.router.tell(gateway.id, envelope.Ask("plain", shard, 9))
-        # The old owner's last words.
-        home.router.tell(gateway.id, envelope.Joined(ann.id, "y", Position("1-0", 0), False, 0, "j1", 1))
-        home.publish("x", '"old"')
-        await eventually(lambda: len(home.router.of(envelope.Join, room="y")) == 2)
-        home.router.term, home.router.epoch = 9, "9-0"
-        home.router.tell(gateway.id, envelope.Joined(ann.id, "y", Position("9-0", 0), False, 0, "j1", 9))
-        joined = await ann.expect("JOINED", room="y")
-        assert joined["payload"]["epoch"] == "9-0"
-        await ann.settle()
-        assert not ann.of_type("NOTIFICATION")
-        # A router with a term that is too low is told the one that stands.
-        home.router.tell(gateway.id, envelope.Ask("plain", home.shard("x"), 3, 55))
-        answer = await eventually(lambda: home.router.of(envelope.Announce, ref=55))
-        assert answer[0].term == 9
+def numbers(home: House, begin: int) -> list[envelope.Number]:
+    """Return what the router was told since then of where gateways stand."""
+    return [item for item in home.router.inbox[begin:] if isinstance(item, envelope.Number)]
+
+
+async def test_a_gateway_is_not_ready_before_it_was_told_of_each_shard(home: House) -> None:
+    """Which ones are lacking is said; nobody asks before our beginning is in the log."""
+    home.router.reads = False
+    late = Gateway(gateway_settings(), MemoryBus(home.broker, home.topology), topology=home.topology)
+    home.gateways.append(late)
+    await late.start()
+    await eventually(
+        lambda: late.readiness.reasons() == {"log": "no router has told of shard 0, 1, 2, 3 yet"}
+    )
+    home.router.go_on()
+    await eventually(lambda: not late.readiness.reasons())
+
+
+async def test_members_take_no_place_in_the_log_that_routers_do_not_count(home: House) -> None:
+    """While no router counts, what may be sent is bounded; the rest is an error, and all is well once one
+    does.
+    """
+    await home.gateway(gateway_settings(limits={"uplink_count": 16}))
+    async with await connect(home.url()) as ann:
+        await ann.expect("JOINED", room="default")
+        home.router.reads = False
+        for number in range(9):
+            await ann.send("CHAT", "default", number, id=f"m{number}")
+        await ann.send("CHAT", "default", "held back", id="last")  # it is read once there is place
+        home.router.go_on()
+        for ref in (*(f"m{number}" for number in range(9)), "last"):
+            await ann.expect("ACK", ref=ref)
 
 
 async def test_bad_bodies_do_not_end_the_downlink(home: House) -> None:
@@ -210,21 +224,24 @@ async def test_bad_bodies_do_not_end_the_downlink(home: House) -> None:
     gateway = await home.gateway()
     async with await connect(home.url(), user="ann") as ann:
         await ann.expect("JOINED", room="@ann")
-        message = envelope.Deliver(ann.id, "", 0, "NOTIFICATION", b"1", gateway.clock.wall_us(), home.router.term)
-        mixed = msgspec.msgpack.encode((1, [["Z", 1], message]))
+        other = envelope.LifeEnded(0, 99, 0)
+        mixed = msgspec.msgpack.encode(
+            (1, [["Z", 1], other, envelope.HistoryPage(ann.id, "x", "h", (), more=False)])
+        )
         for body in (b"garbage", b"\x92\x09\x90", mixed):
             await home.router.bus.publish(home.topology.egress, gateway.id, body)
-        home.router.tell(gateway.id, envelope.Bye("nobody"))
+        home.router.tell(gateway.id, envelope.Leaving("nobody"))
+        home.publish("@ann", "1")
         await ann.expect("NOTIFICATION", payload=1)
-        home.publish("@ann", "2")
-        await ann.expect("NOTIFICATION", payload=2)
     exposition = gateway.metrics.render()[0]
     assert b'warren_gateway_drops_total{reason="malformed"} 3.0' in exposition
     assert b'warren_gateway_drops_total{reason="misplaced"} 1.0' in exposition
 
 
 async def test_a_full_uplink_refuses_and_recovers(home: House) -> None:
-    """While the broker is away messages beyond half of a shard's buffer are ERROR unavailable; after its return all goes on."""
+    """While the broker is away messages beyond half of a shard's buffer are ERROR unavailable; after its
+    return all goes on.
+    """
     gateway = await home.gateway(gateway_settings(limits={"uplink_count": 16}))
     async with await connect(home.url()) as ann:
         await ann.expect("JOINED", room="default")
@@ -241,7 +258,9 @@ async def test_a_full_uplink_refuses_and_recovers(home: House) -> None:
 
 
 async def test_drain_sends_clients_away_in_their_own_slots(home: House) -> None:
-    """Going, a pod is not ready, refuses upgrades, gives each client a slot, closes those that stay with 1012, and its leaves arrive."""
+    """Going, a pod is not ready, refuses upgrades, gives each client a slot, closes those that stay with
+    1012, and its leaves arrive.
+    """
     gateway = await home.gateway(gateway_settings(times={"drain_ms": 400, "drain_deadline_ms": 5_000}))
     clients = [await connect(home.url(), user=f"u{number}") for number in range(4)]
     for client in clients:
@@ -260,8 +279,8 @@ async def test_drain_sends_clients_away_in_their_own_slots(home: House) -> None:
         await client.close()
     await asyncio.wait_for(stopping, 5)
     home.gateways.clear()
-    assert not any(home.router.members.values())
-    await eventually(lambda: home.router.of(envelope.Bye))
+    await eventually(lambda: not home.router.rooms)
+    await eventually(lambda: home.router.of(envelope.Leaving))
 
 
 async def test_drain_has_a_deadline(home: House) -> None:
@@ -280,7 +299,9 @@ async def test_a_port_that_is_taken_is_an_oserror(home: House) -> None:
     """Starting on a port that is taken raises OSError which names the address, and stop tidies up."""
     first = await home.gateway()
     second = Gateway(
-        gateway_settings(listen={"port": first.port}), MemoryBus(home.broker, home.topology), topology=home.topology
+        gateway_settings(listen={"port": first.port}),
+        MemoryBus(home.broker, home.topology),
+        topology=home.topology,
     )
     with pytest.raises(OSError, match=str(first.port)):
         await second.start()

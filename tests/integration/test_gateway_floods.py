@@ -1,4 +1,6 @@
-"""Floods of what is refused, of questions with large answers, of tiny parts: each is held back, and others do not notice."""
+"""Floods of what is refused, of questions with large answers, of tiny parts: each is held back, and others do
+not notice.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from tests.support.eventually import eventually
 from tests.support.gateways import House, gateway_settings, raw_upgrade
 from tests.support.raw import masked
 
-from gateway.core.patience import ANSWERS
+from gateway.core.error_rate_limit import ANSWERS
 from warren import envelope
 from warren.namespaces import Namespaces
 from warren.settings import NamespaceSettings
@@ -29,7 +31,9 @@ async def drain(reader: asyncio.StreamReader, into: list[bytes]) -> None:
 async def test_a_flood_of_what_is_refused_is_answered_a_few_times_and_then_read_no_more(
     home: House, frame: str
 ) -> None:
-    """Thousands wait at the client; the server has answered some dozens, and a fair client is served meanwhile."""
+    """Thousands wait at the client; the server has answered some dozens, and a fair client is served
+    meanwhile.
+    """
     namespaces = NamespaceSettings(namespaces=Namespaces.parse(NAMESPACES))
     gateway = await home.gateway(gateway_settings(namespaces=namespaces, times={"heartbeat_ms": 300}))
     async with await connect(home.url(), user="fair") as fair:
@@ -43,20 +47,26 @@ async def test_a_flood_of_what_is_refused_is_answered_a_few_times_and_then_read_
                 break
             await asyncio.sleep(0)
         await eventually(lambda: b"".join(got).count(b'"ERROR"') > ANSWERS)
-        flooder = next(one for one in gateway.lobby.connections() if one.id != fair.id)
+        flooder = next(one for one in gateway.connections.all() if one.id != fair.id)
         await eventually(lambda: not flooder.wire._transport.is_reading())
         await fair.publish("default", "hello")
         await fair.settle()
         assert b"".join(got).count(b'"ERROR"') < 4 * ANSWERS
-        assert len(gateway.lobby) == 2  # a client that is held back misses no heartbeat
+        assert len(gateway.connections) == 2  # a client that is held back misses no heartbeat
         writer.transport.abort()
         await reading
-    await eventually(lambda: len(gateway.lobby) == 0, timeout_s=20)
+    await eventually(lambda: len(gateway.connections) == 0, timeout_s=20)
 
 
-async def test_asking_for_the_same_history_again_and_again_brings_no_more_than_the_allowance(home: House) -> None:
-    """A thousand JOINs with one position are answered as far as the client may read; the rest waits, and a PING too."""
-    gateway = await home.gateway(gateway_settings(limits={"read_bytes": 1 << 20, "read_bytes_per_s": 1 << 16}))
+async def test_asking_for_the_same_history_again_and_again_brings_no_more_than_the_allowance(
+    home: House,
+) -> None:
+    """A thousand JOINs with one position are answered as far as the client may read; the rest waits, and a
+    PING too.
+    """
+    gateway = await home.gateway(
+        gateway_settings(limits={"read_bytes": 1 << 20, "read_bytes_per_s": 1 << 16})
+    )
     async with await connect(home.url(), user="fair") as fair:
         for _ in range(20):
             home.publish("default", json.dumps("x" * 20_000))
@@ -67,7 +77,7 @@ async def test_asking_for_the_same_history_again_and_again_brings_no_more_than_t
         for _ in range(300):
             await greedy.send_raw(ask)
         await greedy.expect_all("JOINED", 5, ref="again")
-        await eventually(lambda: gateway.lobby.find(greedy.id).wire.resting)
+        await eventually(lambda: gateway.connections.find(greedy.id).wire.resting)
         asked = len(home.router.of(envelope.Join, ref="again"))
         assert asked < 50  # of 300, each of which would bring 400 kB
         # One that comes back and asks for what it missed is given it at once.
@@ -80,12 +90,14 @@ async def test_asking_for_the_same_history_again_and_again_brings_no_more_than_t
 
 
 async def test_a_flood_of_tiny_parts_is_taken_at_its_pace(home: House) -> None:
-    """A message of single bytes is read at so many parts a second, while a MiB in parts of a KiB passes as it comes."""
+    """A message of single bytes is read at so many parts a second, while a MiB in parts of a KiB passes as it
+    comes.
+    """
     gateway = await home.gateway()
     async with await connect(home.url(), user="fair") as fair:
         reader, writer = await raw_upgrade(gateway.port)
         writer.write(masked(b"x", fin=False) + masked(b"x", 0, fin=False) * 16_000)
-        flooder = next(one for one in gateway.lobby.connections() if one.id != fair.id)
+        flooder = next(one for one in gateway.connections.all() if one.id != fair.id)
         await eventually(lambda: flooder.wire.resting)
         whole = json.dumps({"type": "CHAT", "room": "default", "id": "big", "payload": "y" * 1_000_000})
         await fair.socket.send([whole[at : at + 1_024] for at in range(0, len(whole), 1_024)])
@@ -93,4 +105,4 @@ async def test_a_flood_of_tiny_parts_is_taken_at_its_pace(home: House) -> None:
         assert flooder.wire.bytes_in == 0
         writer.transport.abort()
         assert reader is not None
-    await eventually(lambda: len(gateway.lobby) == 0)
+    await eventually(lambda: len(gateway.connections) == 0)

@@ -1,4 +1,6 @@
-"""The HTTP side of a gateway's ports: upgrades that are none, tokens of every length, and what is told to strangers."""
+"""The HTTP side of a gateway's ports: upgrades that are none, tokens of every length, and what is told to
+strangers.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ async def home() -> AsyncIterator[House]:
         (GET, "WebSockets only"),
     ],
 )
-async def test_an_upgrade_that_is_none_is_refused(home: House, path: bytes, request_head: bytes, said: str) -> None:
+async def test_an_upgrade_that_is_none_is_refused(
+    home: House, path: bytes, request_head: bytes, said: str
+) -> None:
     """It is 400 with the reason, no place is taken, and the connection ends."""
     gateway = await home.gateway()
     if b"\r\n\r\n" not in request_head:
@@ -54,7 +58,7 @@ async def test_an_upgrade_that_is_none_is_refused(home: House, path: bytes, requ
     answer = await ask(gateway.port, request_head.replace(b"/ws", path))
     assert " 400 Bad Request\r\n" in answer
     assert said in answer.partition("\r\n\r\n")[2]
-    assert len(gateway.lobby) == 0
+    assert len(gateway.connections) == 0
 
 
 def frame(first: int, *rest: bytes) -> bytes:
@@ -125,8 +129,12 @@ async def test_a_token_up_to_the_limit_is_taken_at_the_upgrade(home: House, size
 
 
 @pytest.mark.parametrize("way", ["query", "header"])
-async def test_a_token_beyond_all_limits_is_told_so(home: House, way: str, caplog: pytest.LogCaptureFixture) -> None:
-    """The answer says what was too long and how long a token may be; neither answer nor log repeats any of it."""
+async def test_a_token_beyond_all_limits_is_told_so(
+    home: House, way: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The answer says what was too long and how long a token may be; neither answer nor log repeats any of
+    it.
+    """
     gateway = await home.gateway(gateway_settings(auth={"auth": "jwt", "jwt_secret": SECRET}))
     token = b"e30." + b"a" * 40_000
     if way == "query":
@@ -141,8 +149,12 @@ async def test_a_token_beyond_all_limits_is_told_so(home: House, way: str, caplo
 
 
 @pytest.mark.parametrize("which", ["external", "internal"])
-async def test_no_page_of_a_gateway_tells_a_version(home: House, which: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Found or not, allowed or not, readable or not, on both ports; what can't be read is one line in the log, without a traceback."""
+async def test_no_page_of_a_gateway_tells_a_version(
+    home: House, which: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Found or not, allowed or not, readable or not, on both ports; what can't be read is one line in the
+    log, without a traceback.
+    """
     caplog.set_level(logging.INFO)
     gateway = await home.gateway()
     port = gateway.port if which == "external" else gateway.probes.port
@@ -167,7 +179,9 @@ async def test_no_page_of_a_gateway_tells_a_version(home: House, which: str, cap
 
 @pytest.mark.parametrize("subprotocol", ["warren.v1", "warren.v1.msgpack"])
 async def test_who_asks_for_a_small_window_gets_one(home: House, subprotocol: str) -> None:
-    """Each client in a room reads the same message in the window that it asked for, and sends compressed ones itself."""
+    """Each client in a room reads the same message in the window that it asked for, and sends compressed ones
+    itself.
+    """
     await home.gateway()
     text = " ".join(f"word{n}" for n in range(2_000))
     async with AsyncExitStack() as stack:
@@ -175,14 +189,20 @@ async def test_who_asks_for_a_small_window_gets_one(home: House, subprotocol: st
         for bits in (9, 12, 15, None):
             factory = ClientPerMessageDeflateFactory(server_max_window_bits=bits, client_max_window_bits=True)
             socket = await stack.enter_async_context(
-                websocket(home.url(), proxy=None, compression=None, extensions=[factory], subprotocols=[subprotocol])
+                websocket(
+                    home.url(), proxy=None, compression=None, extensions=[factory], subprotocols=[subprotocol]
+                )
             )
             answer = socket.response.headers["Sec-WebSocket-Extensions"]
-            assert f"server_max_window_bits={bits}" in answer if bits else "server_max_window_bits" not in answer
+            assert (
+                f"server_max_window_bits={bits}" in answer if bits else "server_max_window_bits" not in answer
+            )
             clients.append(socket)
         join = {"type": "JOIN", "room": "x", "payload": {"text": text}, "id": "j"}
         for socket in clients:
-            await socket.send(json.dumps(join) if subprotocol == "warren.v1" else msgspec.msgpack.encode(join))
+            await socket.send(
+                json.dumps(join) if subprotocol == "warren.v1" else msgspec.msgpack.encode(join)
+            )
             async with asyncio.timeout(5):
                 while b"JOINED" not in (got := await socket.recv(decode=False)) or b"ref" not in got:
                     pass

@@ -40,7 +40,9 @@ async def test_a_flood_is_closed_with_4002(home: House) -> None:
 
 @pytest.mark.parametrize("deflate", [False, True])
 async def test_too_large_is_closed_with_4003(home: House, deflate: bool) -> None:
-    """A message of the limit's size passes; one byte more is ERROR message_too_large and 4003, also fragmented or compressed."""
+    """A message of the limit's size passes; one byte more is ERROR message_too_large and 4003, also
+    fragmented or compressed.
+    """
     gateway = await home.gateway(gateway_settings(limits={"message_bytes": 4_096}))
 
     def chat(size: int) -> str:
@@ -60,7 +62,7 @@ async def test_too_large_is_closed_with_4003(home: House, deflate: bool) -> None
     await bob.socket.send([whole[at : at + 512] for at in range(0, len(whole), 512)])
     assert (await bob.closed())[0] == 4003
     await bob.close()
-    await eventually(lambda: len(gateway.lobby) == 0)
+    await eventually(lambda: len(gateway.connections) == 0)
 
 
 async def test_an_oversized_message_is_refused_before_it_is_sent_whole(home: House) -> None:
@@ -73,11 +75,13 @@ async def test_an_oversized_message_is_refused_before_it_is_sent_whole(home: Hou
     assert b"message_too_large" in received
     assert (4003).to_bytes(2, "big") + b"Message too large" in received
     writer.close()
-    await eventually(lambda: len(gateway.lobby) == 0)
+    await eventually(lambda: len(gateway.connections) == 0)
 
 
 async def test_a_dead_peer_is_closed_with_4004(home: House, caplog: pytest.LogCaptureFixture) -> None:
-    """A client that answers no ping gets 4004 by the next one, one that does stays, and the death is counted."""
+    """A client that answers no ping gets 4004 by the next one, one that does stays, and the death
+    is counted.
+    """
     caplog.set_level(logging.INFO)
     gateway = await home.gateway(gateway_settings(times={"heartbeat_ms": 150}))
     async with await connect(home.url(), user="alive") as alive:
@@ -91,11 +95,13 @@ async def test_a_dead_peer_is_closed_with_4004(home: House, caplog: pytest.LogCa
 
 
 async def test_a_half_open_socket_is_cut(home: House) -> None:
-    """A peer that neither pongs nor answers the close handshake is cut at the deadline, and the routers are told that it left."""
+    """A peer that neither pongs nor answers the close handshake is cut at the deadline, and the routers are
+    told that it left.
+    """
     gateway = await home.gateway(gateway_settings(times={"heartbeat_ms": 150, "close_timeout_ms": 150}))
     reader, writer = await raw_upgrade(gateway.port)
     await eventually(lambda: home.router.of(envelope.Join, room="default"))
-    await eventually(lambda: len(gateway.lobby) == 0)
+    await eventually(lambda: len(gateway.connections) == 0)
     await eventually(lambda: any("default" in leave.rooms for leave in home.router.of(envelope.Leave)))
     await asyncio.wait_for(reader.read(), 5)
     writer.close()
@@ -107,8 +113,8 @@ async def test_a_client_that_vanishes_has_left(home: House) -> None:
     ann = await connect(home.url(), user="ann")
     await ann.join("chat:x")
     ann.abort()
-    await eventually(lambda: len(gateway.lobby) == 0)
-    await eventually(lambda: not any(home.router.members.values()))
+    await eventually(lambda: len(gateway.connections) == 0)
+    await eventually(lambda: not home.router.rooms)
     assert (gateway.hub.connections, gateway.hub.rooms) == (0, 0)
     await ann.closed()
 
@@ -123,12 +129,12 @@ async def test_a_slow_reader_is_closed_with_4005_and_holds_nobody_up(home: House
     slow.socket.transport.pause_reading()
     text = json.dumps("x" * 60_000)
     sent = 0
-    while len(gateway.lobby) == 2:
+    while len(gateway.connections) == 2:
         home.publish("x", text)
         sent += 1
         await fast.expect("NOTIFICATION", seq=sent)
         assert sent < 2_000
-        slow_here = gateway.lobby.find(slow.id)
+        slow_here = gateway.connections.find(slow.id)
         if slow_here is None or slow_here.wire.ended:
             break
     assert b"warren_gateway_slow_disconnects_total 1.0" in gateway.metrics.render()[0]

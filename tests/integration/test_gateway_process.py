@@ -47,7 +47,9 @@ async def outcome(*arguments: str, **env: str) -> tuple[int | None, str, str]:
 
 async def test_wrong_settings_are_all_named():
     """Every wrong variable is one line on standard error, without a traceback, and the exit code is 2."""
-    code, _, err = await outcome(GATEWAY_AUTH="anonymous", GATEWAY_PORT="x", GATEWAY_ROOMS="a b", GATEWAY_NONSENSE="1")
+    code, _, err = await outcome(
+        GATEWAY_AUTH="anonymous", GATEWAY_PORT="x", GATEWAY_ROOMS="a b", GATEWAY_NONSENSE="1"
+    )
     assert code == 2
     for name in ("WARREN_GATEWAY_PORT", "WARREN_GATEWAY_ROOMS", "WARREN_GATEWAY_NONSENSE"):
         assert name in err
@@ -100,7 +102,9 @@ async def test_a_port_that_is_taken_is_one_clear_line():
 
 
 async def test_a_dead_broker_is_waited_for_and_a_signal_ends_it():
-    """Without a broker it is alive but not ready, says so in clear lines without the password, and SIGTERM ends it with 0."""
+    """Without a broker it is alive but not ready, says so in clear lines without the password, and SIGTERM
+    ends it with 0.
+    """
     internal = free_port()
     async with gateway(
         GATEWAY_AUTH="anonymous",

@@ -1,25 +1,27 @@
-"""Positions: clients that come back, gateways that lack something, and a gateway whose own lease has ended."""
+"""Positions: clients that come back, gateways that lack something, and lives that are over."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 from tests.support.client import Client, connect
 from tests.support.eventually import eventually
-from tests.support.gateways import SHARDS, House, gateway_settings
+from tests.support.gateways import House, gateway_settings
 
-from gateway.app import Gateway
 from warren import envelope
 from warren.clock import SystemClock
-from warren.topology import ALL
 
 
 def position(client: Client, room: str) -> dict[str, Any]:
     """Return the position that a client would keep: of the last message, or of JOINED."""
-    last = [m for m in client.received if m.get("room") == room and (m.get("seq") or m["type"] == "JOINED")][-1]
-    return {"epoch": last.get("epoch") or last["payload"]["epoch"], "seq": last.get("seq") or last["payload"]["seq"]}
+    last = [m for m in client.received if m.get("room") == room and (m.get("seq") or m["type"] == "JOINED")][
+        -1
+    ]
+    return {
+        "epoch": last.get("epoch") or last["payload"]["epoch"],
+        "seq": last.get("seq") or last["payload"]["seq"],
+    }
 
 
 def payloads(client: Client, room: str) -> list[Any]:
@@ -28,7 +30,9 @@ def payloads(client: Client, room: str) -> list[Any]:
 
 
 async def test_a_client_resumes_on_another_gateway(home: House) -> None:
-    """It joins by hand with its positions, also its own room, and gets what it missed, in order, before what is live."""
+    """It joins by hand with its positions, also its own room, and gets what it missed, in order, before what
+    is live.
+    """
     here, there = await home.gateway(), await home.gateway()
     ann = await connect(home.url(here), user="ann")
     await ann.join("x")
@@ -73,10 +77,16 @@ async def test_a_position_that_is_not_known_any_more_is_not_recovered(home: Hous
     """The client hears it and gets none of the partial rest."""
     await home.gateway()
     home.publish("x", "1", "2", "3")
+    await home.router.settled()
     async with await connect(home.url(), user="ann") as ann:
         for since in ({"epoch": "old", "seq": 1}, {"epoch": home.router.epoch, "seq": 99}):
             joined = await ann.join("x", since)
-            assert joined["payload"] == {"epoch": home.router.epoch, "seq": 3, "recovered": False, "missed": 0}
+            assert joined["payload"] == {
+                "epoch": home.router.epoch,
+                "seq": 3,
+                "recovered": False,
+                "missed": 0,
+            }
         home.publish("x", "4")
         await ann.expect("NOTIFICATION", payload=4)
         assert payloads(ann, "x") == [4]
@@ -88,52 +98,99 @@ async def test_a_gap_is_healed_and_nobody_is_told(home: House) -> None:
     async with await connect(home.url(), user="ann") as ann:
         await ann.join("x")
         home.publish("x", "1")
+        await ann.expect("NOTIFICATION", payload=1)
         home.router.loses = True
         home.publish("x", "2", "3")
+        await home.router.settled()
         home.router.loses = False
         home.publish("x", "4")
         await ann.expect("NOTIFICATION", payload=4)
         assert payloads(ann, "x") == [1, 2, 3, 4]
         assert len(ann.of_type("JOINED", room="x")) == 1
-    assert b'resumes_total{of="room"} 1.0' in gateway.metrics.render()[0]
+    assert b"feed_gaps_total 0.0" not in gateway.metrics.render()[0]
+
+
+async def test_what_is_lost_with_nothing_behind_it_comes_too(home: House) -> None:
+    """An ACK, a JOINED and a message: the next empty feed shows that they are missing."""
+    await home.gateway()
+    async with await connect(home.url(), user="ann") as ann, await connect(home.url(), user="bob") as bob:
+        await ann.join("x")
+        await ann.expect("JOINED", room="default")
+        home.router.loses = True
+        await ann.send("CHAT", "x", "hello", id="m1")
+        await bob.send("JOIN", "x", id="j1")
+        await eventually(
+            lambda: home.router.of(envelope.Join, ref="j1") and home.router.of(envelope.Publish, id="m1")
+        )
+        home.router.loses = False
+        await ann.expect("ACK", ref="m1")
+        await bob.expect("JOINED", ref="j1")
 
 
 async def test_a_gap_that_cannot_be_filled_is_told_before_what_lies_behind_it(home: House) -> None:
     """JOINED with recovered false and the position from which to go on."""
-    await home.gateway()
+    gateway = await home.gateway()
     async with await connect(home.url(), user="ann") as ann:
         await ann.join("x")
         home.publish("x", "1")
-        home.router.loses = home.router.forgets = True
-        home.publish("x", "2", "3")
+        await ann.expect("NOTIFICATION", payload=1)
+        home.router.loses = True
+        home.publish("x", "2", "3", "4")
+        await home.router.settled()
         home.router.loses = False
-        home.publish("x", "4")
+        home.router.forget(home.shard("x"))
         await eventually(lambda: len(ann.of_type("JOINED", room="x")) == 2)
         home.publish("x", "5")
         await ann.expect("NOTIFICATION", payload=5)
         told = [m for m in ann.received if m.get("room") == "x"][1:]
-        assert [m["payload"] for m in told] == [1, {"epoch": "1-0", "seq": 4, "recovered": False, "missed": 0}, 5]
+        lost = {"epoch": home.router.epoch, "seq": 4, "recovered": False, "missed": 0}
+        assert [m["payload"] for m in told] == [1, lost, 5]
+    assert b"resets_total 1.0" in gateway.metrics.render()[0]
 
 
-async def test_catching_up_that_was_lost_is_asked_for_again(home: House) -> None:
-    """The client was promised it; it comes before anything newer, though that came first."""
+async def test_a_page_that_was_lost_is_asked_for_again(home: House) -> None:
+    """JOINED says what follows once that can be had; all of it comes before anything newer, though that came
+    first.
+    """
     await home.gateway()
     home.publish("x", "1", "2", "3")
+    await home.router.settled()
     async with await connect(home.url(), user="ann") as ann, await connect(home.url(), user="bob") as bob:
         await bob.join("x")
-        home.router.loses = True
-        await ann.join("x", {"epoch": home.router.epoch, "seq": 1})
-        home.router.loses = False
+        home.router.answers = False
+        await ann.send("JOIN", "x", {"since": {"epoch": home.router.epoch, "seq": 1}}, id="j1")
+        await eventually(lambda: home.router.of(envelope.Read, room="x"))
         home.publish("x", "4")
         await bob.expect("NOTIFICATION", payload=4)
         assert payloads(ann, "x") == []
+        home.router.answers = True
         await ann.expect("NOTIFICATION", payload=4)
         assert payloads(ann, "x") == [2, 3, 4]
-        assert len(ann.of_type("JOINED", room="x")) == 1
+        (joined,) = ann.of_type("JOINED", room="x")
+        assert joined["payload"] == {"epoch": home.router.epoch, "seq": 1, "recovered": True, "missed": 2}
+
+
+async def test_who_comes_back_to_a_room_that_is_known_here_costs_the_routers_nothing(home: House) -> None:
+    """What it missed comes from this gateway's own memory, and so does HISTORY."""
+    gateway = await home.gateway()
+    async with await connect(home.url(), user="ann") as ann, await connect(home.url(), user="bob") as bob:
+        await bob.join("x")
+        home.publish("x", "1", "2", "3")
+        await bob.expect("NOTIFICATION", payload=3)
+        joined = await ann.join("x", {"epoch": home.router.epoch, "seq": 1})
+        assert (joined["payload"]["recovered"], joined["payload"]["missed"]) == (True, 2)
+        await eventually(lambda: payloads(ann, "x") == [2, 3])
+        await ann.send("HISTORY", "x", {"limit": 2}, id="h1")
+        page = (await ann.expect("HISTORY", ref="h1"))["payload"]
+        assert [one["seq"] for one in page["messages"]] == [2, 3]
+    assert home.router.of(envelope.Read) == home.router.of(envelope.HistoryQuery) == []
+    assert b'reads_total{source="memory"} 2.0' in gateway.metrics.render()[0]
 
 
 async def test_after_an_outage_every_room_proves_continuity(home: House) -> None:
-    """What was said meanwhile comes in order, also to everyone; a room that can't be continued is told; joins are answered once."""
+    """What was said meanwhile comes in order, also to everyone; a room that can't be continued is told; joins
+    are answered once.
+    """
     gateway = await home.gateway()
     async with await connect(home.url(), user="ann") as ann:
         for room in ("x", "y"):
@@ -146,43 +203,149 @@ async def test_after_an_outage_every_room_proves_continuity(home: House) -> None
         home.broker.cut(gateway.bus)
         await ann.expect("DEGRADED")
         await ann.send("JOIN", "z", id="j1")
-        home.router.loses = True  # nobody is there to get it
         home.publish("x", "2", "3")
         home.publish("*", "1")
         home.publish("y", "2")
-        home.router.loses = False
-        home.router.kept["y"].clear()  # its history does not reach back so far
-        kept = home.router.since
-        home.router.since = lambda room, at: None if room == "y" and at.seq < 2 else kept(room, at)  # type: ignore[method-assign]
+        await home.router.settled()
+        kept = dict(home.router.kept)
+        home.router.forget(home.shard("y"))
+        home.router.kept |= {room: messages for room, messages in kept.items() if room != "y"}
         home.broker.restore(gateway.bus)
         await ann.expect("RESTORED")
-        await ann.expect("NOTIFICATION", room="*", payload=1)
         await eventually(lambda: payloads(ann, "x") == [1, 2, 3])
         await eventually(lambda: len(ann.of_type("JOINED", room="y")) == 2)
         await ann.expect("JOINED", ref="j1")
         await ann.publish("y", "mine")
+        home.publish("*", "2")
+        await ann.expect("NOTIFICATION", room="*", payload=2)
+        assert (payloads(ann, "y"), payloads(ann, "*")) == ([1], [0, 1, 2])
+        assert [len(ann.of_type("JOINED", room=room)) for room in ("x", "z", "default", "@ann")] == [
+            1,
+            1,
+            1,
+            1,
+        ]
+
+
+async def test_a_gateway_that_was_declared_gone_goes_on_and_clients_notice_nothing(home: House) -> None:
+    """It begins a new life; members get what was said meanwhile, once and in order, and what they sent into
+    the old life counts once.
+    """
+    gateway = await home.gateway()
+    async with await connect(home.url(), user="ann") as ann, await connect(home.url(), user="bob") as bob:
+        await ann.join("x")
+        await bob.join("x")
+        home.publish("x", "1")
+        await eventually(lambda: payloads(ann, "x") == payloads(bob, "x") == [1])
+        home.router.reads = False
+        home.router.gone(gateway.id, home.shard("x"))
+        await ann.send("CHAT", "x", "mine", id="m1")
         await ann.settle()
-        assert (payloads(ann, "y"), payloads(ann, "*")) == ([1], [0, 1])
-        assert [len(ann.of_type("JOINED", room=room)) for room in ("x", "z", "default", "@ann")] == [1, 1, 1, 1]
+        home.publish("x", "2")
+        home.router.go_on()
+        await ann.expect("ACK", ref="m1")
+        home.publish("x", "3")
+        await eventually(lambda: payloads(ann, "x") == payloads(bob, "x") == [1, 2, 3])
+        assert [len(bob.of_type("CHAT")), len(ann.of_type("ACK"))] == [1, 1]
+        assert [len(one.of_type("JOINED", room="x")) for one in (ann, bob)] == [1, 1]
+    assert b"lives_ended_total 1.0" in gateway.metrics.render()[0]
 
 
-async def test_each_join_is_answered_once_though_a_router_answers_twice(home: House) -> None:
-    """Right after a start the join that waited and the one that was sent again are both answered."""
+@pytest.mark.parametrize("heard", [True, False])
+async def test_what_is_said_to_everyone_while_a_gateway_was_declared_gone_comes(
+    home: House, heard: bool
+) -> None:
+    """It is not held back until the next one, and not lost where it is the first: nobody is a member there to
+    join again.
+    """
     gateway = await home.gateway()
     async with await connect(home.url(), user="ann") as ann:
-        home.router.answers = False
+        await ann.expect("JOINED", room="default")
+        if heard:
+            home.publish("*", "1")
+            await ann.expect("NOTIFICATION", room="*")
+        await eventually(lambda: gateway.hub.position("*") == home.router.position("*"))
+        home.router.gone(gateway.id, home.shard("*"))
+        home.publish("*", "2")
+        await ann.expect("NOTIFICATION", room="*", payload=2)
+        home.publish("*", "3")
+        await eventually(lambda: payloads(ann, "*") == [1, 2, 3][not heard :])
+    assert ann.of_type("JOINED", room="*") == []
+    assert b"lives_ended_total 1.0" in gateway.metrics.render()[0]
+
+
+async def test_what_was_said_to_everyone_in_a_part_of_the_chain_that_is_not_to_be_had_comes(
+    home: House,
+) -> None:
+    """It is read, as that of any room, though nothing more is said."""
+    gateway = await home.gateway()
+    async with await connect(home.url(), user="ann") as ann:
+        home.publish("*", "1")
+        await ann.expect("NOTIFICATION", room="*")
+        home.router.loses = True
+        home.publish("*", "2", "3")
+        await home.router.settled()
+        kept = dict(home.router.kept)
+        home.router.forget(home.shard("*"))
+        home.router.kept |= kept
+        home.router.loses = False
+        await eventually(lambda: payloads(ann, "*") == [1, 2, 3])
+    assert b"resets_total 1.0" in gateway.metrics.render()[0]
+
+
+async def test_a_new_life_of_the_log_is_told(home: House) -> None:
+    """Nothing of the old one is to be had: each room begins anew, and goes on."""
+    await home.gateway()
+    async with await connect(home.url(), user="ann") as ann:
+        await ann.join("x")
+        home.publish("x", "1", "2")
+        await ann.expect("NOTIFICATION", payload=2)
+        home.router.kept.clear()
+        home.router.begin_log()
+        await eventually(lambda: len(ann.of_type("JOINED", room="x")) == 2)
+        assert ann.of_type("JOINED", room="x")[1]["payload"] == {
+            "epoch": home.router.epoch, "seq": 0, "recovered": False, "missed": 0
+        }  # fmt: skip
+        home.publish("x", "3")
+        await ann.expect("NOTIFICATION", payload=3, seq=1)
+        await ann.publish("x", "mine")
+
+
+async def test_each_join_is_answered_once_though_it_was_asked_twice(home: House) -> None:
+    """What waited in a life that was over is asked again in the next one."""
+    gateway = await home.gateway()
+    async with await connect(home.url(), user="ann") as ann:
+        await ann.expect("JOINED", room="default")
+        home.router.reads = False
+        home.router.gone(gateway.id, home.shard("x"))
         await ann.send("JOIN", "x", id="j1")
-        await eventually(lambda: home.router.of(envelope.Join, room="x"))
-        home.router.answers = True
-        for shard in range(SHARDS):
-            home.router.tell(gateway.id, envelope.Ask("plain", shard, 1, 5))
-        await eventually(lambda: len(home.router.of(envelope.Join, room="x")) == 2)
+        await ann.settle()
+        home.router.go_on()
         joined = await ann.expect("JOINED", room="x")
-        home.router._apply(home.router.of(envelope.Join, room="x")[0])
         home.publish("x", "1")
         await ann.expect("NOTIFICATION", room="x")
         assert joined["ref"] == "j1"
         assert len(ann.of_type("JOINED", room="x")) == 1
+
+
+async def test_another_router_that_speaks_goes_on_where_the_last_one_ended(home: House) -> None:
+    """It asks where we stand; what the last one did not say any more comes from it, and what it was asked is
+    asked again.
+    """
+    await home.gateway()
+    async with await connect(home.url(), user="ann") as ann:
+        await ann.join("x")
+        home.publish("x", "1")
+        await ann.expect("NOTIFICATION", payload=1)
+        home.router.silence()
+        home.publish("x", "2")
+        await ann.send("CHAT", "x", "mine", id="m1")
+        await home.router.settled()
+        await eventually(lambda: home.router.of(envelope.Publish, id="m1"))
+        assert payloads(ann, "x") == [1]
+        home.router.speak()
+        await ann.expect("ACK", ref="m1")
+        assert payloads(ann, "x") == [1, 2]
 
 
 async def test_history_is_paged_backwards(home: House) -> None:
@@ -213,37 +376,18 @@ class Jump(SystemClock):
         return super().monotonic() + self.ahead_s
 
 
-@pytest.fixture
-async def frozen(home: House) -> tuple[Gateway, Jump]:
-    """A gateway that believes that it was frozen for ten seconds each time its clock is set forward."""
+async def test_a_process_that_stood_still_takes_a_new_queue_and_lacks_nothing(home: House) -> None:
+    """Its door may have been closed; what lay in the old queue comes again, once."""
     clock = Jump()
-    settings = gateway_settings(times={"announce_ms": 200, "lease_ms": 4_000})
-    return await home.gateway(settings, clock=clock), clock
-
-
-async def test_after_its_lease_a_gateway_takes_nothing_before_it_is_asked(
-    home: House, frozen: tuple[Gateway, Jump]
-) -> None:
-    """Not what piled up, nor what a former owner still sends; once asked it gets what it lacks, in order and once."""
-    gateway, clock = frozen
+    gateway = await home.gateway(gateway_settings(times={"announce_ms": 100}), clock=clock)
     async with await connect(home.url(), user="ann") as ann:
         await ann.join("x")
         home.publish("x", "1")
         await ann.expect("NOTIFICATION", payload=1)
-        home.router.asks = False
-        clock.ahead_s += 10.0
-        home.publish("x", '"forked"')  # of an owner that is none any more: this seq is another message's
-        home.router.tell(ALL, envelope.Ask("old", home.shard("x"), 1, 9))  # it had been lying there
-        await eventually(lambda: b'drops_total{reason="suspended"} 1.0' in gateway.metrics.render()[0])
-        home.router.kept["x"].pop()
-        home.router.seqs["x"] -= 1
-        home.router.term = 2
+        queue = gateway._downlink.queue
+        clock.ahead_s += 2.0
         home.publish("x", "2")
-        await asyncio.sleep(0)
-        home.router.asks = True
-        await ann.expect("NOTIFICATION", payload=2)
+        await eventually(lambda: gateway._downlink.queue not in ("", queue))
         home.publish("x", "3")
-        await ann.expect("NOTIFICATION", payload=3)
-        assert payloads(ann, "x") == [1, 2, 3]
+        await eventually(lambda: payloads(ann, "x") == [1, 2, 3])
         await ann.publish("default", "works")
-    assert b"warren_gateway_lapses_total 1.0" in gateway.metrics.render()[0]

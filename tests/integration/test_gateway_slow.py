@@ -33,19 +33,21 @@ def publish(home: House, room: str, number: int, key: str = "") -> None:
     """Deliver a large message to a room."""
     payload = json.dumps({"n": number, "text": TEXT}).encode()
     at_us = home.gateways[0].clock.wall_us()
-    home.router.deliver(envelope.Publish(room, "NOTIFICATION", payload, at_us, key=key))
+    home.router.publish(envelope.Publish(room, "NOTIFICATION", payload, at_us, key=key))
 
 
 async def stall(client: Client, gateway: Gateway, home: House, room: str) -> int:
-    """Make a client read nothing, and fill its buffers until messages wait in its outbox; return how many it was sent."""
+    """Make a client read nothing, and fill its buffers until messages wait in its outbox; return how many it
+    was sent.
+    """
     client.stop_reading()
     client.socket.transport.pause_reading()
-    connection, count = gateway.lobby.find(client.id), 0
+    connection, count = gateway.connections.find(client.id), 0
     assert connection is not None
     while connection.outbox.idle:
         count += 1
         publish(home, room, count)
-        await eventually(lambda count=count: len(home.router.kept[room]) == count and home.router._out.empty())
+        await eventually(lambda count=count: len(home.router.kept.get(room, ())) == count)
         await eventually(lambda count=count: gateway.hub.position(room).seq == count)
         assert count < 2_000
     return count
@@ -64,12 +66,15 @@ def numbers(client: Client, room: str) -> list[int]:
 
 async def everything(client: Client, home: House, room: str) -> list[dict[str, Any]]:
     """Return what a client got in a room once it has read all that there is for it."""
-    await client.expect("NOTIFICATION", room=room, seq=home.router.seqs[room], timeout_s=20.0)
+    await home.router.settled()
+    await client.expect("NOTIFICATION", room=room, seq=home.router.position(room).seq, timeout_s=20.0)
     return [message for message in client.received if message.get("room") == room]
 
 
 def told_of(messages: list[dict[str, Any]]) -> tuple[int, int]:
-    """Return how many messages DROPPED told of, and how many seqs are missing; each jump was told before it."""
+    """Return how many messages DROPPED told of, and how many seqs are missing; each jump was told
+    before it.
+    """
     told = missing = withheld_to = 0
     at = messages[0]["payload"]["seq"]
     for message in messages[1:]:
@@ -85,16 +90,21 @@ def told_of(messages: list[dict[str, Any]]) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("spelling", ["warren.v1", "warren.v1.msgpack"])
-async def test_drop_oldest_keeps_the_connection_and_the_newest(home: House, gateway: Gateway, spelling: str) -> None:
+async def test_drop_oldest_keeps_the_connection_and_the_newest(
+    home: House, gateway: Gateway, spelling: str
+) -> None:
     """What it did not get it is told of; the others get everything; the bytes that wait are bounded."""
-    async with await connect(home.url(), user="slow", subprotocol=spelling) as slow, await connect(home.url()) as fast:
+    async with (
+        await connect(home.url(), user="slow", subprotocol=spelling) as slow,
+        await connect(home.url()) as fast,
+    ):
         await slow.join("feed:1")
         await fast.join("feed:1")
         sent = await stall(slow, gateway, home, "feed:1")
         for number in range(sent + 1, sent + 61):
             publish(home, "feed:1", number)
             await fast.expect("NOTIFICATION", seq=number)
-            assert gateway.lobby.find(slow.id).outbox.bytes <= 262_144
+            assert gateway.connections.find(slow.id).outbox.bytes <= 262_144
         go_on(slow)
         told, missing = told_of(await everything(slow, home, "feed:1"))
         assert told == missing >= 40
@@ -107,7 +117,9 @@ async def test_drop_oldest_keeps_the_connection_and_the_newest(home: House, gate
 
 
 async def test_latest_only_has_the_latest_of_each_key(home: House, gateway: Gateway) -> None:
-    """However long the reader slept, there is one message for each key when it wakes, in order, and it hears how many there were."""
+    """However long the reader slept, there is one message for each key when it wakes, in order, and it hears
+    how many there were.
+    """
     async with await connect(home.url(), user="slow") as slow, await connect(home.url()) as fast:
         await slow.join("ticker:1")
         await fast.join("ticker:1")
@@ -134,6 +146,7 @@ async def test_what_must_not_be_lost_is_not_lost_beside_what_may(home: House, ga
         sent = await stall(slow, gateway, home, "feed:1")
         for number in range(sent + 1, sent + 31):
             publish(home, "feed:1", number)
+        await home.router.settled()
         for number in range(1, 10):
             publish(home, "chat", number)
         await fast.expect("NOTIFICATION", room="chat", seq=9)
@@ -146,7 +159,7 @@ async def test_what_must_not_be_lost_is_not_lost_beside_what_may(home: House, ga
         sent = 9
         slow.stop_reading()
         slow.socket.transport.pause_reading()
-        connection = gateway.lobby.find(slow.id)
+        connection = gateway.connections.find(slow.id)
         while not connection.wire.ended:
             sent += 1
             publish(home, "chat", sent)
@@ -156,14 +169,16 @@ async def test_what_must_not_be_lost_is_not_lost_beside_what_may(home: House, ga
         assert (await slow.closed(20.0))[0] == 4005
 
 
-async def test_who_was_closed_for_being_slow_comes_back_and_has_lost_nothing(home: House, gateway: Gateway) -> None:
+async def test_who_was_closed_for_being_slow_comes_back_and_has_lost_nothing(
+    home: House, gateway: Gateway
+) -> None:
     """4005 says to come back; the position brings what the outbox could not hold."""
     async with await connect(home.url(), user="fast") as fast:
         slow = await connect(home.url(), user="slow")
         for client in (slow, fast):
             await client.join("chat")
         sent = await stall(slow, gateway, home, "chat")
-        connection = gateway.lobby.find(slow.id)
+        connection = gateway.connections.find(slow.id)
         while not connection.wire.ended:
             sent += 1
             publish(home, "chat", sent)

@@ -41,7 +41,7 @@ async def test_a_stranger_may_send_little(home: House, sent: bytes, code: int, s
     assert close_of(answer) == code
     assert says in answer
     writer.close()
-    await eventually(lambda: len(gateway.lobby) == 0)
+    await eventually(lambda: len(gateway.connections) == 0)
 
 
 async def test_a_strangers_message_is_bounded_once_it_is_inflated(home: House) -> None:
@@ -62,7 +62,9 @@ async def test_a_strangers_message_is_bounded_once_it_is_inflated(home: House) -
 
 
 async def test_who_is_known_may_send_as_much_as_everyone(home: House) -> None:
-    """By a token at the upgrade, by AUTH, or where none is asked for: a message of a MiB passes, and as many as one likes."""
+    """By a token at the upgrade, by AUTH, or where none is asked for: a message of a MiB passes, and as many
+    as one likes.
+    """
     await home.gateway(gateway_settings(auth=JWT))
     await home.gateway()
     token = Signer().token("ann")
@@ -80,7 +82,9 @@ async def test_who_is_known_may_send_as_much_as_everyone(home: House) -> None:
 
 
 async def test_what_comes_while_a_token_is_checked_waits_at_the_client(home: House) -> None:
-    """It is not read until the check has ended, so a megabyte behind the upgrade costs nothing until then, and passes afterwards."""
+    """It is not read until the check has ended, so a megabyte behind the upgrade costs nothing until then,
+    and passes afterwards.
+    """
     gateway = await home.gateway(gateway_settings(auth=JWT))
     authenticator, free = gateway._authenticator, asyncio.Event()
     check = authenticator.check
@@ -91,8 +95,8 @@ async def test_what_comes_while_a_token_is_checked_waits_at_the_client(home: Hou
 
     authenticator.check = slow  # type: ignore[method-assign,assignment]
     ann = await connect(home.url(), token=Signer().token("ann"), welcome=False)
-    await eventually(lambda: len(gateway.lobby) == 1)
-    (guest,) = gateway.lobby.guests()
+    await eventually(lambda: len(gateway.connections) == 1)
+    (guest,) = gateway.connections.guests()
     await eventually(lambda: not guest.wire._transport.is_reading())
     sending = asyncio.create_task(ann.send("CHAT", "default", "x" * 1_000_000, id="big"))
     await asyncio.wait({sending}, timeout=0.3)

@@ -1,4 +1,6 @@
-"""The JavaScript client against a real gateway with its default limits: what counts there is what goes out, and what it can't read."""
+"""The JavaScript client against a real gateway with its default limits: what counts there is what goes out,
+and what it can't read.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,9 @@ client.close();
 def _node() -> str:
     node = shutil.which("node")
     assert node, "Node.js is missing: scripts/need node"
-    asked = subprocess.run([node, *FLAGS, "-e", "new WebSocket('ws://127.0.0.1:1')"], capture_output=True, check=False)
+    asked = subprocess.run(
+        [node, *FLAGS, "-e", "new WebSocket('ws://127.0.0.1:1')"], capture_output=True, check=False
+    )
     if b"WebSocket is not defined" in asked.stderr or asked.returncode == 9:  # 9: it does not know the flag
         pytest.skip("this Node.js has no WebSocket of its own (20.10 has)")
     return node
@@ -116,7 +120,9 @@ async def run(script: str, url: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 async def test_a_busy_client_that_refreshes_its_token_and_pings_is_not_too_fast() -> None:
-    """Fifty messages at 5 a second, with typing, PINGs and fresh tokens between them: nothing is closed, all are acknowledged."""
+    """Fifty messages at 5 a second, with typing, PINGs and fresh tokens between them: nothing is closed, all
+    are acknowledged.
+    """
     async with gateway(
         WARREN_GATEWAY_AUTH="jwt", WARREN_GATEWAY_JWT_SECRET=SECRET, WARREN_GATEWAY_JWT_LEEWAY_S="0"
     ) as url:
@@ -128,7 +134,9 @@ async def test_a_busy_client_that_refreshes_its_token_and_pings_is_not_too_fast(
 
 @pytest.mark.slow
 async def test_what_the_gateway_can_not_read_settles_and_does_not_hold_up_the_rest() -> None:
-    """Half an emoji is refused by the client; five that reach the gateway are found out, and what comes behind them goes."""
+    """Half an emoji is refused by the client; five that reach the gateway are found out, and what comes
+    behind them goes.
+    """
     async with gateway() as url:
         found = await run(CUT, url)
     assert found == {

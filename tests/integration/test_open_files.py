@@ -1,4 +1,6 @@
-"""A gateway with few open files: it says so, refuses whom it can't take, and its internal port answers all the while."""
+"""A gateway with few open files: it says so, refuses whom it can't take, and its internal port answers all
+the while.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from tests.support.ports import free_port
 from websockets.asyncio.client import connect as websocket
 from websockets.exceptions import InvalidStatus
 
-from gateway.core.places import places
+from gateway.core.file_descriptor_capacity import places
 
 SOFT, HARD = 64, 128
 ROOM = places(10_000, HARD)
@@ -51,7 +53,9 @@ class Gateway:
 
     async def sockets(self, count: int) -> list[asyncio.StreamWriter]:
         """Open so many at once that send nothing."""
-        opened = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", self.port) for _ in range(count)))
+        opened = await asyncio.gather(
+            *(asyncio.open_connection("127.0.0.1", self.port) for _ in range(count))
+        )
         return [writer for _, writer in opened]
 
 
@@ -71,6 +75,7 @@ async def gateway(folder: Path) -> AsyncIterator[Gateway]:
         "WARREN_GATEWAY_INTERNAL_HOST": "127.0.0.1",
         "WARREN_GATEWAY_INTERNAL_PORT": str(internal),
         "WARREN_GATEWAY_DRAIN_MS": "0",
+        "WARREN_GATEWAY_DRAIN_DEADLINE_MS": "1000",  # there is no broker to wait for
         "WARREN_AMQP_URL": "amqp://127.0.0.1:1/",
         "WARREN_LOG_FILE": str(log),
     }
@@ -93,7 +98,9 @@ async def gateway(folder: Path) -> AsyncIterator[Gateway]:
 
 
 async def test_the_limit_is_raised_and_what_it_does_not_allow_is_said(tmp_path: Path):
-    """The soft limit becomes the hard one, and fewer places than asked for are one warning with what to mend."""
+    """The soft limit becomes the hard one, and fewer places than asked for are one warning with
+    what to mend.
+    """
     async with gateway(tmp_path) as there:
         (limit,) = there.lines("open_files")
         (capped,) = there.lines("places_capped")
@@ -102,12 +109,14 @@ async def test_the_limit_is_raised_and_what_it_does_not_allow_is_said(tmp_path: 
     assert (capped["level"], capped["wanted"], capped["places"]) == ("warning", 10_000, ROOM.connections)
     assert "WARREN_GATEWAY_CONNECTIONS" in capped["hint"]
     assert f"process_max_fds {HARD}.0" in str(metrics)
-    assert f"warren_gateway_places {ROOM.connections}.0" in str(metrics)
+    assert f"warren_gateway_connection_limit {ROOM.connections}.0" in str(metrics)
 
 
 @pytest.mark.parametrize("kind", ["idle", "websocket"])
 async def test_too_many_clients_cost_readiness_and_never_liveness(tmp_path: Path, kind: str):
-    """Whether they send a request or not: one too many gets 503, the internal port answers, the log says so once, and it is over when they go."""
+    """Whether they send a request or not: one too many gets 503, the internal port answers, the log says so
+    once, and it is over when they go.
+    """
     async with gateway(tmp_path) as there:
         assert not await there.lacks("open_files")
         held: list[Any] = []
@@ -138,7 +147,7 @@ async def test_too_many_clients_cost_readiness_and_never_liveness(tmp_path: Path
 
         async def recovered() -> bool:
             status, body = await there.ask("/readyz")
-            return status == 503 and set(body["reasons"]) == {"bus"}
+            return status == 503 and set(body["reasons"]) == {"bus", "log"}
 
         await eventually(recovered, timeout_s=10)
         async with websocket(f"ws://127.0.0.1:{there.port}/ws") as socket:

@@ -1,4 +1,6 @@
-"""README's examples, as somebody would paste them: they are taken out of the document, and only the ports are other ones."""
+"""README's examples, as somebody would paste them: they are taken out of the document, and only the ports are
+other ones.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ COMMANDS = [line for kind, text in BLOCKS if kind == "sh" for line in text.split
 
 
 async def test_the_python_example_runs_with_what_make_run_installs(tmp_path: Path) -> None:
-    """Saved and run by the environment's own interpreter, it prints WELCOME, JOINED and the ACK of its message."""
+    """Saved and run by the environment's own interpreter, it prints WELCOME, JOINED and the ACK of its
+    message.
+    """
     [(_, text)] = [block for block in BLOCKS if block[0] == "python"]
     assert f"127.0.0.1:{DEFAULT_PORT}/ws" in text
     embedded = Embedded(read_embedded({"PORT": str(free_port())}))
@@ -61,7 +65,9 @@ def test_what_the_python_example_imports_is_in_the_environment_of_make_run() -> 
 
 
 def test_the_backend_command_is_the_one_that_run_rabbit_prints() -> None:
-    """Word for word, with the port that its private node takes where nobody has it (test_run_rabbit runs what is printed)."""
+    """Word for word, with the port that its private node takes where nobody has it (test_run_rabbit runs what
+    is printed).
+    """
     [command] = [line for line in COMMANDS if "docs/examples" in line]
     printed = notify_command(f"amqp://guest:guest@127.0.0.1:{BROKER_PORT}/%2F")
     assert shlex.split(command)[1:] == shlex.split(printed)[1:]
@@ -72,7 +78,12 @@ def test_the_backend_command_is_the_one_that_run_rabbit_prints() -> None:
 def test_the_make_targets_exist(command: str) -> None:
     """Each is known to the Makefile."""
     done = subprocess.run(
-        [*shlex.split(command), "--dry-run"], cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False
+        [*shlex.split(command), "--dry-run"],
+        cwd=ROOT,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 

@@ -1,4 +1,6 @@
-"""What a real broker refuses: the line in the log says what is wrong and what to do, and the service goes on as soon as it is mended."""
+"""What a real broker refuses: the line in the log says what is wrong and what to do, and the service goes on
+as soon as it is mended.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.rabbit import Rabbit
 
-from warren.bus.rabbit import LinkTimes, RabbitBus
+from warren.bus.rabbit.bus import LinkTimes, RabbitBus
 from warren.errors import TopologyMismatch
 from warren.topology import Limits, Topology
 
@@ -54,15 +56,23 @@ async def test_a_virtual_host_that_does_not_exist_is_named_and_waited_for(
     await asyncio.to_thread(rabbit.node.delete_vhost, name)
 
 
-async def test_a_wrong_password_is_said_and_not_repeated(rabbit: Rabbit, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_wrong_password_is_said_and_not_repeated(
+    rabbit: Rabbit, caplog: pytest.LogCaptureFixture
+) -> None:
     """The line names the user and the variable."""
     async with starting(address(rabbit, "guest:wrong-one"), Topology(shards=1)):
-        await eventually(lambda: said(caplog, "no such user as 'guest', or another password", "WARREN_AMQP_URL"))
+        await eventually(
+            lambda: said(caplog, "no such user as 'guest', or another password", "WARREN_AMQP_URL")
+        )
     assert not said(caplog, "wrong-one")
 
 
-async def test_a_user_without_permissions_is_told_which(rabbit: Rabbit, caplog: pytest.LogCaptureFixture) -> None:
-    """First that it may not enter the virtual host, then what it may not declare; with permissions the bus starts."""
+async def test_a_user_without_permissions_is_told_which(
+    rabbit: Rabbit, caplog: pytest.LogCaptureFixture
+) -> None:
+    """First that it may not enter the virtual host, then what it may not declare; with permissions the bus
+    starts.
+    """
     user = rabbit.prefix()
     topology = Topology(rabbit.prefix(), shards=1)
 
@@ -72,9 +82,13 @@ async def test_a_user_without_permissions_is_told_which(rabbit: Rabbit, caplog: 
     await asyncio.to_thread(rabbit.ctl, "add_user", user, "pw")
     try:
         async with starting(address(rabbit, f"{user}:pw"), topology) as task:
-            await eventually(lambda: said(caplog, f"refused for user '{user}'", f"set_permissions -p / {user} "))
+            await eventually(
+                lambda: said(caplog, f"refused for user '{user}'", f"set_permissions -p / {user} ")
+            )
             await asyncio.to_thread(permit, "^$", "^$", "^$")
-            await eventually(lambda: said(caplog, f"exchange '{topology.ingress}'", "configure, write and read"))
+            await eventually(
+                lambda: said(caplog, f"exchange '{topology.ingress}'", "configure, write and read")
+            )
             await asyncio.to_thread(permit, *[rf"^{topology.prefix}\..*"] * 3)
             await task
     finally:
@@ -83,12 +97,14 @@ async def test_a_user_without_permissions_is_told_which(rabbit: Rabbit, caplog: 
 
 
 @pytest.mark.parametrize(
-    "limits", [Limits(shard_bytes=1 << 20), Limits(history_bytes=1 << 24), Limits(dead_bytes=1 << 20)]
+    "limits", [Limits(notify_bytes=1 << 20), Limits(log_bytes=1 << 24), Limits(dead_bytes=1 << 20)]
 )
 async def test_a_service_of_other_sizes_refuses_to_start_and_names_the_settings(
     rabbit: Rabbit, topology: Topology, limits: Limits
 ) -> None:
-    """Queues and streams alike: the broker tells both sizes, and the service does not wait for what can't come."""
+    """Queues and streams alike: the broker tells both sizes, and the service does not wait for what can't
+    come.
+    """
     async with starting(rabbit.url, topology) as task:
         await task
     async with starting(rabbit.url, Topology(topology.prefix, topology.shards, limits)) as task:

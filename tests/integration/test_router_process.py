@@ -70,14 +70,18 @@ def test_a_port_that_is_taken_is_one_clear_line() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        done = run(WARREN_AMQP_URL=NOWHERE, WARREN_ROUTER_INTERNAL_HOST="127.0.0.1", WARREN_ROUTER_INTERNAL_PORT=port)
+        done = run(
+            WARREN_AMQP_URL=NOWHERE, WARREN_ROUTER_INTERNAL_HOST="127.0.0.1", WARREN_ROUTER_INTERNAL_PORT=port
+        )
     assert done.returncode == 1
     assert port in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 
 async def test_without_a_broker_it_lives_is_not_ready_and_can_be_ended(pods: Pods) -> None:
-    """/healthz is 200, /readyz 503 with the reason, the log has a line and no traceback; SIGTERM ends it in time."""
+    """/healthz is 200, /readyz 503 with the reason, the log has a line and no traceback; SIGTERM ends it in
+    time.
+    """
     router = await pods.router(start=False)
     router.launch()
 
@@ -110,8 +114,12 @@ async def test_two_routers_run_side_by_side_and_end_in_order(
 
 
 @pytest.mark.rabbit
-async def test_a_router_that_starts_again_and_again_loses_no_connection(rabbit: Rabbit, tmp_path: Path) -> None:
-    """With many shards many readings begin and end at once; the broker finds nothing behind the end of any channel."""
+async def test_a_router_that_starts_again_and_again_loses_no_connection(
+    rabbit: Rabbit, tmp_path: Path
+) -> None:
+    """With many shards many readings begin and end at once; the broker finds nothing behind the end of any
+    channel.
+    """
     topology = Topology(prefix=rabbit.prefix(), shards=16)
     pods = Pods(rabbit.url, topology.prefix, topology.shards, tmp_path)
     try:

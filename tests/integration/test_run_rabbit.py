@@ -1,4 +1,6 @@
-"""`make run-rabbit` as a developer types it: four processes on a private broker, and nothing left afterwards."""
+"""`make run-rabbit` as a developer types it: four processes on a private broker, and nothing left
+afterwards.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,17 @@ from tests.support.client import connect
 from tests.support.eventually import eventually, stretched
 from tests.support.ports import free_port
 
+from warren.topology import DEFAULT_SHARDS
+
 pytestmark = pytest.mark.rabbit
 ROOT = Path(__file__).parents[2]
+# As from a terminal: what is started in the background (a test run may be) ignores Ctrl-C, and so does all
+# that it starts.
+_COMMAND = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("scripts.run_rabbit", run_name="__main__")
+"""
 
 
 def _three_ports() -> int:
@@ -52,7 +63,7 @@ class Run:
         }
         with self.output.open("wb") as output:
             self.child = Child(
-                [sys.executable, "-m", "scripts.run_rabbit"],
+                [sys.executable, "-c", _COMMAND],
                 env=env | {"PORT": str(self.port), "TMPDIR": str(self.folder), "PYTHONUNBUFFERED": "1"},
                 output=output,
                 cwd=ROOT,
@@ -92,7 +103,9 @@ def gone(processes: list[psutil.Process]) -> bool:
 
 
 async def test_two_gateways_talk_and_ctrl_c_ends_all_in_five_seconds(run: Run) -> None:
-    """A message crosses from one gateway to the other; after SIGINT every process and every temporary file is gone within 5 s."""
+    """A message crosses from one gateway to the other; after SIGINT every process and every temporary file is
+    gone within 5 s.
+    """
     await run.up()
     async with await connect(run.url(1), user="ann") as ann, await connect(run.url(2), user="bob") as bob:
         await ann.expect("JOINED", room="default")
@@ -110,7 +123,9 @@ async def test_two_gateways_talk_and_ctrl_c_ends_all_in_five_seconds(run: Run) -
 
 
 async def test_what_it_prints_is_true(run: Run) -> None:
-    """When it says that it runs, every shard has an owner; the command that it prints notifies a client; the page may connect."""
+    """When it says that it runs, every shard is spoken for; the command that it prints notifies a client; the
+    page may connect.
+    """
     await run.up()
     lines = run.text().splitlines()
     owned: list[int] = []
@@ -118,7 +133,7 @@ async def test_what_it_prints_is_true(run: Run) -> None:
         if line.startswith("router-"):
             address = line.split("http://")[1].split("/")[0]
             owned += (await _json(f"http://{address}/websocket-stats"))["router"]["shards"]
-    assert sorted(owned) == list(range(16))
+    assert sorted(owned) == list(range(DEFAULT_SHARDS))
     page = next(line for line in lines if line.startswith("page")).split("open ")[1]
     assert (await _json(page.split("?")[0] + "demo/config.json"))["gateways"] == [
         f"127.0.0.1:{run.port}",

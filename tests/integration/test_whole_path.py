@@ -1,4 +1,6 @@
-"""The main job with everything real: gateways and routers as processes, RabbitMQ, stock clients, stock AMQP publishers."""
+"""The main job with everything real: gateways and routers as processes, RabbitMQ, stock clients, stock AMQP
+publishers.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from tests.support.pods import ROOT, Gateway, Pods
 from tests.support.rabbit import Rabbit
 from tests.support.recorder import Recorder
 
-from warren.envelope import Ack, Deliver, decode
+from warren.envelope import Ack, Deliver, Feed, decode
 from warren.topology import Topology
 
 pytestmark = pytest.mark.rabbit
@@ -52,7 +54,9 @@ class Publisher:
         self._channel.confirm_delivery()
 
     def publish(self, key: str, body: bytes, **properties: object) -> None:
-        self._channel.basic_publish(self._exchange, key, body, pika.BasicProperties(**properties), mandatory=True)
+        self._channel.basic_publish(
+            self._exchange, key, body, pika.BasicProperties(**properties), mandatory=True
+        )
 
     def close(self) -> None:
         self._connection.close()
@@ -67,8 +71,13 @@ def backend(rabbit: Rabbit, topology: Topology, gateways: list[Gateway]) -> Iter
 
 
 async def test_a_message_crosses_gateways(gateways: list[Gateway]):
-    """What one says on a gateway reaches the member on the other, numbered and acknowledged, and not the sender."""
-    async with await connect(gateways[0].url, user="ann") as ann, await connect(gateways[1].url, user="bob") as bob:
+    """What one says on a gateway reaches the member on the other, numbered and acknowledged, and not the
+    sender.
+    """
+    async with (
+        await connect(gateways[0].url, user="ann") as ann,
+        await connect(gateways[1].url, user="bob") as bob,
+    ):
         await ann.join("chat:lobby")
         await bob.join("chat:lobby")
 
@@ -78,7 +87,11 @@ async def test_a_message_crosses_gateways(gateways: list[Gateway]):
 
         assert heard["payload"] == {"text": "hello", "n": 1.5}
         assert heard["sender"] == "ann"
-        assert (heard["seq"], heard["epoch"]) == (ack["payload"]["seq"], ack["payload"]["epoch"]) == (1, heard["epoch"])
+        assert (
+            (heard["seq"], heard["epoch"])
+            == (ack["payload"]["seq"], ack["payload"]["epoch"])
+            == (1, heard["epoch"])
+        )
         assert ann.of_type("CHAT") == []
 
 
@@ -104,7 +117,9 @@ async def test_typing_is_not_numbered_and_own_types_pass(gateways: list[Gateway]
 
 
 async def test_a_repeat_is_counted_once(gateways: list[Gateway]):
-    """The same id again, from another connection of the user on another gateway, is acknowledged with the first seq and delivered once."""
+    """The same id again, from another connection of the user on another gateway, is acknowledged with the
+    first seq and delivered once.
+    """
     async with (
         await connect(gateways[0].url, user="ann") as first,
         await connect(gateways[1].url, user="ann") as again,
@@ -123,7 +138,9 @@ async def test_a_repeat_is_counted_once(gateways: list[Gateway]):
 
 
 async def test_binary_payloads_cross_protocols(gateways: list[Gateway]):
-    """Bytes from a MessagePack client reach a MessagePack client as they are, and a JSON client as base64; and back."""
+    """Bytes from a MessagePack client reach a MessagePack client as they are, and a JSON client as base64;
+    and back.
+    """
     blob = bytes(range(256)) * 8
     async with (
         await connect(gateways[0].url, subprotocol=MSGPACK, deflate=True) as packed,
@@ -142,9 +159,16 @@ async def test_binary_payloads_cross_protocols(gateways: list[Gateway]):
         assert (await packed.expect("CHAT", room="bin"))["payload"] == blob[:100]
 
 
-async def test_a_gateway_without_members_gets_no_message(gateways: list[Gateway], rabbit: Rabbit, topology: Topology):
-    """Counted at the broker: what is published to the gateway without members holds no message of the room."""
-    async with await connect(gateways[0].url, user="ann") as ann, await connect(gateways[1].url, user="bob") as bob:
+async def test_a_gateway_without_members_gets_no_message(
+    gateways: list[Gateway], rabbit: Rabbit, topology: Topology
+):
+    """Counted at the broker: what is published to the gateway without members holds no message of
+    the room.
+    """
+    async with (
+        await connect(gateways[0].url, user="ann") as ann,
+        await connect(gateways[1].url, user="bob") as bob,
+    ):
         with pika.BlockingConnection(pika.URLParameters(rabbit.url)) as connection:
             channel = connection.channel()
             copies = {}
@@ -157,19 +181,22 @@ async def test_a_gateway_without_members_gets_no_message(gateways: list[Gateway]
             for number in range(20):
                 await ann.publish("quiet", number, include_sender=True)
 
-            def envelopes(gateway: str) -> list[object]:
+            def items(gateway: str) -> list[object]:
                 found: list[object] = []
                 while (got := channel.basic_get(copies[gateway], auto_ack=True))[0] is not None:
-                    found += decode(got[2])
+                    feeds = [each for each in decode(got[2]) if isinstance(each, Feed)]
+                    found += [item for feed in feeds for _, _, item in feed.items]
                 return found
 
-            here, there = envelopes(with_members), envelopes(without)
+            here, there = items(with_members), items(without)
             assert [one.seq for one in here if isinstance(one, Deliver)] == list(range(1, 21))
             assert [one for one in there if isinstance(one, Deliver | Ack)] == []
 
 
 async def test_notifications_reach_room_user_connection_and_all(gateways: list[Gateway], backend: Publisher):
-    """A stock AMQP client reaches the members of a room, all connections of a user, one connection, and everyone."""
+    """A stock AMQP client reaches the members of a room, all connections of a user, one connection, and
+    everyone.
+    """
     async with (
         await connect(gateways[0].url, user="ann") as ann,
         await connect(gateways[1].url, user="ann") as ann_too,
@@ -188,7 +215,9 @@ async def test_notifications_reach_room_user_connection_and_all(gateways: list[G
 
         def heard(client: Client) -> list[tuple[str, str]]:
             return sorted(
-                (one["payload"]["for"], one["type"]) for one in client.received if "for" in (one.get("payload") or {})
+                (one["payload"]["for"], one["type"])
+                for one in client.received
+                if "for" in (one.get("payload") or {})
             )
 
         # each room has a shard of its own: one may be later than the other
@@ -199,7 +228,9 @@ async def test_notifications_reach_room_user_connection_and_all(gateways: list[G
 
 
 async def test_a_notification_is_counted_once_by_its_message_id(gateways: list[Gateway], backend: Publisher):
-    """The same message_id in the same room is delivered once; a binary body arrives as base64; one that has expired does not arrive."""
+    """The same message_id in the same room is delivered once; a binary body arrives as base64; one that has
+    expired does not arrive.
+    """
     async with await connect(gateways[0].url) as client:
         await client.join("news")
         backend.publish("room.news", b'"once"', message_id="m1")
@@ -216,7 +247,9 @@ async def test_a_notification_is_counted_once_by_its_message_id(gateways: list[G
 async def test_an_invalid_notification_is_set_aside_with_a_reason(
     gateways: list[Gateway], backend: Publisher, rabbit: Rabbit, topology: Topology
 ):
-    """What is invalid lands in the dead queue with its reason and its key, and does not block what comes behind it."""
+    """What is invalid lands in the dead queue with its reason and its key, and does not block what comes
+    behind it.
+    """
     async with await connect(gateways[0].url) as client:
         await client.join("news")
         backend.publish("room.news", b"{no json")
@@ -249,7 +282,11 @@ async def test_the_example_publishers_work(example: str, pods: Pods, rabbit: Rab
         async with await connect(gateway.url) as client:
             await client.expect("JOINED", room="default")
             process = await asyncio.create_subprocess_exec(
-                sys.executable, str(ROOT / "docs" / "examples" / example), url, "room.default", '{"text": "hi"}'
+                sys.executable,
+                str(ROOT / "docs" / "examples" / example),
+                url,
+                "room.default",
+                '{"text": "hi"}',
             )
             assert await process.wait() == 0
             assert (await client.expect("NOTIFICATION", room="default"))["payload"] == {"text": "hi"}
@@ -258,7 +295,9 @@ async def test_the_example_publishers_work(example: str, pods: Pods, rabbit: Rab
 
 
 async def test_one_trace_with_five_spans_parent_to_child(pods: Pods):
-    """A real OTLP receiver gets receive, send, process, send, process as one chain below the client's own span."""
+    """A real OTLP receiver gets receive, send, process, send, process as one chain below the client's own
+    span.
+    """
     trace, parent = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
     async with OtlpReceiver() as receiver:
         telemetry = {
@@ -292,7 +331,9 @@ async def test_one_trace_with_five_spans_parent_to_child(pods: Pods):
 
 
 async def test_statistics_and_probes(gateways: list[Gateway]):
-    """/websocket-stats has the article's fields per pod; /healthz, /readyz and /metrics answer on the internal port."""
+    """/websocket-stats has the article's fields per pod; /healthz, /readyz and /metrics answer on the
+    internal port.
+    """
     async with await connect(gateways[0].url, user="ann") as ann:
         await ann.publish("default", 1)
         _, text = await gateways[0].get("/websocket-stats")

@@ -1,4 +1,6 @@
-"""Wrong addresses and standard variables, given to the real processes: all named at once, exit code 2, and no part of a secret anywhere."""
+"""Wrong addresses and standard variables, given to the real processes: all named at once, exit code 2, and no
+part of a secret anywhere.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ TRACING = [
 
 async def run(module: str, *arguments: str, **env: str) -> tuple[int | None, str]:
     """Start one, and return how it ended and all that it wrote."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("WARREN_", "OTEL_", "PORT"))}
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(("WARREN_", "OTEL_", "PORT"))
+    }
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

@@ -1,4 +1,6 @@
-"""A cluster to test on: kubectl and Helm as commands, a namespace that goes with the test, and what stands beside Warren in it."""
+"""A cluster to test on: kubectl and Helm as commands, a namespace that goes with the test, and what stands
+beside Warren in it.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ def run(command: Sequence[str], *, text: str = "", timeout_s: float = 180.0) -> 
 
 
 def eventually_in(seconds: float, what: str, condition: Callable[[], Any]) -> Any:
-    """Call ``condition`` until it returns something true, and return that; a command that fails counts as not yet."""
+    """Call ``condition`` until it returns something true, and return that; a command that fails counts as not
+    yet.
+    """
     deadline = time.monotonic() + stretched(seconds)
     while True:
         try:
@@ -72,7 +76,9 @@ def eventually_in(seconds: float, what: str, condition: Callable[[], Any]) -> An
 
 
 def renamed(archive: Path, name: str, target: Path) -> Path:
-    """Write a docker archive's copy in which the image has another name (the image itself is the same); return it."""
+    """Write a docker archive's copy in which the image has another name (the image itself is the same);
+    return it.
+    """
     with tarfile.open(archive) as source, tarfile.open(target, "w") as copy:
         for member in source:
             if member.name == "repositories":
@@ -100,7 +106,9 @@ class Space:
         """Remove it."""
         self.kubectl("delete", "namespace", self.name, "--timeout=120s", namespaced=False)
 
-    def kubectl(self, *arguments: str, text: str = "", namespaced: bool = True, timeout_s: float = 180.0) -> str:
+    def kubectl(
+        self, *arguments: str, text: str = "", namespaced: bool = True, timeout_s: float = 180.0
+    ) -> str:
         """Run kubectl here. Raises CommandFailed."""
         where = ("-n", self.name) if namespaced else ()
         return run(["kubectl", *where, *arguments], text=text, timeout_s=timeout_s)
@@ -110,9 +118,15 @@ class Space:
         return run([find_helm(), "--namespace", self.name, command, *arguments], timeout_s=timeout_s)
 
     def install(
-        self, *values: Mapping[str, Any], files: Sequence[Path] = (), command: str = "install", wait: bool = True
+        self,
+        *values: Mapping[str, Any],
+        files: Sequence[Path] = (),
+        command: str = "install",
+        wait: bool = True,
     ) -> None:
-        """Install (or upgrade) the chart as ``warren`` with values files and then these values, and wait until all is ready."""
+        """Install (or upgrade) the chart as ``warren`` with values files and then these values, and wait
+        until all is ready.
+        """
         own = [SMALL, {"image": {"tag": TAGS[0], "pullPolicy": "Never"}}]
         with tempfile.TemporaryDirectory() as folder:
             written = []
@@ -122,7 +136,9 @@ class Space:
                 written.append(path)
             given = [*files, *written]
             arguments = [argument for path in given for argument in ("--values", str(path))]
-            self.helm(command, "warren", str(CHART), *arguments, *(("--wait", "--timeout", "180s") if wait else ()))
+            self.helm(
+                command, "warren", str(CHART), *arguments, *(("--wait", "--timeout", "180s") if wait else ())
+            )
 
     def get(self, *what: str) -> Any:
         """Return what ``kubectl get -o json`` says."""
@@ -130,7 +146,9 @@ class Space:
 
     def apply(self, *objects: Mapping[str, Any]) -> None:
         """Apply objects."""
-        self.kubectl("apply", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+        self.kubectl(
+            "apply", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        )
 
     def secret(self, name: str, **data: str) -> None:
         """Make a secret."""
@@ -153,7 +171,8 @@ class Space:
             items = self.get("pods", "-l", f"app.kubernetes.io/component={component}")["items"]
             states = [
                 any(
-                    each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", [])
+                    each["type"] == "Ready" and each["status"] == "True"
+                    for each in pod["status"].get("conditions", [])
                 )
                 for pod in items
             ]
@@ -162,12 +181,18 @@ class Space:
         eventually_in(120, f"{count} pods of {component}", ready)
 
     def run(
-        self, name: str, *command: str, image: str, files: Mapping[str, str], env: Mapping[str, str] | None = None
+        self,
+        name: str,
+        *command: str,
+        image: str,
+        files: Mapping[str, str],
+        env: Mapping[str, str] | None = None,
     ) -> None:
-        """Run a pod with files in /files, and a Service of the same name on its port 8080; wait until it is ready.
+        """Run a pod with files in /files, and a Service of the same name on its port 8080; wait until it is
+        ready.
 
-        It asks for CPU. A pod that asks for none gets what the others leave, which is nothing while new pods start, so that a crowd or a
-        balancer would measure its own waiting.
+        It asks for CPU. A pod that asks for none gets what the others leave, which is nothing while new pods
+        start, so that a crowd or a balancer would measure its own waiting.
         """
         self.apply(
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": dict(files)},
@@ -192,7 +217,11 @@ class Space:
                             "command": list(command),
                             "env": [{"name": key, "value": value} for key, value in (env or {}).items()],
                             "resources": {"requests": {"cpu": "400m", "memory": "64Mi"}},
-                            "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1, "failureThreshold": 60},
+                            "readinessProbe": {
+                                "tcpSocket": {"port": 8080},
+                                "periodSeconds": 1,
+                                "failureThreshold": 60,
+                            },
                             "volumeMounts": [{"name": "files", "mountPath": "/files"}],
                         }
                     ],
@@ -243,18 +272,24 @@ def load_images() -> None:
 
 
 def broker_host() -> str:
-    """Return this machine's address as pods see it: BROKER_HOST, or that of a node which is this machine's."""
+    """Return this machine's address as pods see it: BROKER_HOST, or that of a node which is this
+    machine's.
+    """
     if named := os.environ.get("BROKER_HOST"):
         return named
     for node in json.loads(run(["kubectl", "get", "nodes", "-o", "json"]))["items"]:
         for address in node["status"]["addresses"]:
             if address["type"] != "InternalIP":
                 continue
-            family = socket.AF_INET6 if ipaddress.ip_address(address["address"]).version == 6 else socket.AF_INET
+            family = (
+                socket.AF_INET6 if ipaddress.ip_address(address["address"]).version == 6 else socket.AF_INET
+            )
             with socket.socket(family) as probe:
                 try:
                     probe.bind((address["address"], 0))
                 except OSError:
                     continue
                 return str(address["address"])
-    raise AssertionError("no node has an address of this machine; set BROKER_HOST to the one that pods reach it by")
+    raise AssertionError(
+        "no node has an address of this machine; set BROKER_HOST to the one that pods reach it by"
+    )

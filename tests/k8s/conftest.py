@@ -49,13 +49,23 @@ def space(request: pytest.FixtureRequest, _images: None) -> Iterator[Space]:
 
 @pytest.fixture
 def broker(request: pytest.FixtureRequest, outside: tuple[RabbitNode, str], space: Space) -> Iterator[str]:
-    """A virtual host of the RabbitMQ outside, with the secrets that the chart asks for: a user of least rights, a key for tokens."""
+    """A virtual host of the RabbitMQ outside, with the secrets that the chart asks for: a user of least
+    rights, a key for tokens.
+    """
     node, host = outside
     vhost = space.name
     node.add_vhost(vhost)
     rights = service_permissions("warren")
     node.ctl("add_user", f"{USER}-{vhost}", PASSWORD)
-    node.ctl("set_permissions", "-p", vhost, f"{USER}-{vhost}", rights["configure"], rights["write"], rights["read"])
+    node.ctl(
+        "set_permissions",
+        "-p",
+        vhost,
+        f"{USER}-{vhost}",
+        rights["configure"],
+        rights["write"],
+        rights["read"],
+    )
     space.secret("warren-rabbitmq", url=f"amqp://{USER}-{vhost}:{PASSWORD}@{host}:{node.port}/{vhost}")
     space.secret("warren-jwt", secret=SECRET)
     failed = request.session.testsfailed

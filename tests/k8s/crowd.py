@@ -1,8 +1,10 @@
-"""A crowd of clients in a pod: they publish into rooms, follow RECONNECT as clients should, and count what came. It runs in the gateway's image.
+"""A crowd of clients in a pod: they publish into rooms, follow RECONNECT as clients should, and count what
+came. It runs in the gateway's image.
 
-CLIENTS clients connect to URL, ROOM_SIZE of them in each room, and each publishes every EVERY_S seconds. Port 8080 answers GET /report
-(so far), /begin (publish), and /stop (publish no more, wait until nothing is on its way, give the verdict). The verdict says of the slowest
-what they waited for, step by step, and how long this process's own loop stood still: a crowd that gets no CPU measures itself.
+CLIENTS clients connect to URL, ROOM_SIZE of them in each room, and each publishes every EVERY_S seconds. Port
+8080 answers GET /report (so far), /begin (publish), and /stop (publish no more, wait until nothing is on its
+way, give the verdict). The verdict says of the slowest what they waited for, step by step, and how long this
+process's own loop stood still: a crowd that gets no CPU measures itself.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ def token(user: str) -> str:
     return f"{body}.{part(hmac.digest(SECRET.encode(), body.encode(), hashlib.sha256))}"
 
 
-# The steps of a client that goes to another pod, each from the one before. The first is its own timer's; the rest is what others take.
+# The steps of a client that goes to another pod, each from the one before. The first is its own timer's; the
+# rest is what others take.
 STEPS = ("due", "timer", "close", "connect", "welcome", "join")
 SHOWN = 8
 
@@ -219,7 +222,9 @@ class Crowd:
 
     def note(self, away_s: float, name: str, steps: dict) -> None:
         """Keep the slowest."""
-        (heapq.heappush if len(self.slowest) < SHOWN else heapq.heappushpop)(self.slowest, (away_s, name, steps))
+        (heapq.heappush if len(self.slowest) < SHOWN else heapq.heappushpop)(
+            self.slowest, (away_s, name, steps)
+        )
 
     def report(self) -> dict:
         """Return what has happened so far."""
@@ -250,7 +255,9 @@ class Crowd:
         }
 
     def lost(self) -> int:
-        """Return how many acknowledged messages have not come to a member (those on their way are among them)."""
+        """Return how many acknowledged messages have not come to a member (those on their way are among
+        them).
+        """
         rooms: dict[str, list[Client]] = {}
         for client in self.clients:
             rooms.setdefault(client.room, []).append(client)

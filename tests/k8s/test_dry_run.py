@@ -1,4 +1,6 @@
-"""Every object of every values file is taken by a real API server, custom resources by their projects' own definitions."""
+"""Every object of every values file is taken by a real API server, custom resources by their projects' own
+definitions.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ KINDS = ("HTTPRoute", "ScaledObject", "PodMonitor", "ServiceMonitor", "Prometheu
 
 
 def definitions() -> list[dict]:
-    """Return the definitions of the custom resources that the chart makes, from the projects that WARREN_TEST_CRDS names."""
+    """Return the definitions of the custom resources that the chart makes, from the projects that
+    WARREN_TEST_CRDS names.
+    """
     found: dict[str, dict] = {}
     for folder in filter(None, os.environ.get("WARREN_TEST_CRDS", "").split(":")):
         for kind in KINDS:
@@ -56,12 +60,14 @@ def custom() -> set[str]:
 
 
 def test_a_cluster_without_the_operator_is_installed_without_monitors(space: Space) -> None:
-    """The values for production go onto a plain cluster: what it does not know is left out, and the notes say what. It comes before the
-    definitions are put into the cluster.
+    """The values for production go onto a plain cluster: what it does not know is left out, and the notes say
+    what. It comes before the definitions are put into the cluster.
     """
     if "podmonitors.monitoring" in space.kubectl("api-resources", "-o", "name", namespaced=False):
         pytest.skip("the cluster knows PodMonitor")
-    said = space.helm("install", "warren", str(CHART), "--dry-run=server", "--values", str(CHART / "values-prod.yaml"))
+    said = space.helm(
+        "install", "warren", str(CHART), "--dry-run=server", "--values", str(CHART / "values-prod.yaml")
+    )
     assert "kind: PodMonitor" not in said
     assert "NOT MONITORED: this cluster knows no PodMonitor (monitoring.kind)" in said
 
@@ -84,7 +90,9 @@ def test_the_api_server_takes_each_object(values: Path, space: Space, custom: se
     if "IPv6" not in families:
         for each in rendered:
             if each["spec"].pop("ipFamilies", None) if each["kind"] == "Service" else None:
-                sys.stdout.write(f"{values.stem}: the families of {each['metadata']['name']} are not this cluster's\n")
+                sys.stdout.write(
+                    f"{values.stem}: the families of {each['metadata']['name']} are not this cluster's\n"
+                )
     known = [each for each in rendered if _resource(each) in custom]
     unknown = sorted({each["kind"] for each in rendered} - {each["kind"] for each in known})
     assert set(unknown) <= {*KINDS, "RabbitmqCluster"}
@@ -94,7 +102,9 @@ def test_the_api_server_takes_each_object(values: Path, space: Space, custom: se
         assert set(unknown) <= {"RabbitmqCluster"}
     # a pod is refused, even on trial, without its account
     space.apply(*(each for each in known if each["kind"] == "ServiceAccount"))
-    said = space.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", text=yaml.safe_dump_all(known))
+    said = space.kubectl(
+        "apply", "--dry-run=server", "--validate=strict", "-f", "-", text=yaml.safe_dump_all(known)
+    )
     assert len(said.splitlines()) == len(known) >= 7, said
 
 
@@ -115,7 +125,9 @@ def test_the_dry_run_would_notice(space: Space, custom: set[str]) -> None:
 def _resource(each: dict) -> str:
     group = each["apiVersion"].rpartition("/")[0]
     plural = each["kind"].lower() + ("ies" if each["kind"].endswith("y") else "s")
-    plural = {"networkpolicys": "networkpolicies", "networkpolicyies": "networkpolicies", "ingresss": "ingresses"}.get(
-        plural, plural
-    )
+    plural = {
+        "networkpolicys": "networkpolicies",
+        "networkpolicyies": "networkpolicies",
+        "ingresss": "ingresses",
+    }.get(plural, plural)
     return f"{plural}.{group}" if group else plural

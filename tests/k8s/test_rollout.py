@@ -1,4 +1,6 @@
-"""A rollout that nobody notices: an upgrade, more and fewer pods, and pods that are deleted or killed, while clients publish."""
+"""A rollout that nobody notices: an upgrade, more and fewer pods, and pods that are deleted or killed, while
+clients publish.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def three(**values: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def crowd(space: Space, broker: str) -> Callable[[], Verdict]:
-    """500 clients that publish through haproxy; the function ends that and returns their verdict, which it prints."""
+    """500 clients that publish through haproxy; the function ends that and returns their verdict, which it
+    prints.
+    """
     space.install(EXTERNAL, three())
     haproxy(space)
     crowd_in(space, "ws://haproxy:8080/ws", CLIENTS, "4", within_s=90)
@@ -47,7 +51,9 @@ def crowd(space: Space, broker: str) -> Callable[[], Verdict]:
 
 
 def test_an_upgrade_with_a_new_image(space: Space, crowd: Callable[[], Verdict]) -> None:
-    """Every pod is replaced: nothing is lost or doubled, each client leaves in its own slot and is back within a second."""
+    """Every pod is replaced: nothing is lost or doubled, each client leaves in its own slot and is back
+    within a second.
+    """
     old = {pod["metadata"]["name"] for component in ("gateway", "router") for pod in space.pods(component)}
     space.install(EXTERNAL, three(image={"tag": TAGS[1]}), command="upgrade")
     # until the last of the old ones has ended, not only its successor begun
@@ -67,7 +73,9 @@ def test_an_upgrade_with_a_new_image(space: Space, crowd: Callable[[], Verdict])
 
 
 def test_more_and_fewer_pods(space: Space, crowd: Callable[[], Verdict]) -> None:
-    """Scaling gateways and routers up and down loses nothing, and who sat on a pod that went is back within a second of its slot."""
+    """Scaling gateways and routers up and down loses nothing, and who sat on a pod that went is back within a
+    second of its slot.
+    """
     space.kubectl("scale", "deployment/warren-gateway", "--replicas=5")
     space.kubectl("scale", "deployment/warren-router", "--replicas=4")
     space.settled("gateway", 5)
@@ -82,14 +90,18 @@ def test_more_and_fewer_pods(space: Space, crowd: Callable[[], Verdict]) -> None
 
 
 def test_pods_deleted_and_killed(space: Space, crowd: Callable[[], Verdict]) -> None:
-    """A gateway and a router deleted, and then killed without grace, lose nothing that was acknowledged; clients come back by themselves."""
+    """A gateway and a router deleted, and then killed without grace, lose nothing that was acknowledged;
+    clients come back by themselves.
+    """
     for component, count in (("gateway", 3), ("router", 2)):
         space.kubectl("delete", "pod", space.pods(component)[0]["metadata"]["name"], "--wait=false")
         space.settled(component, count)
     asked = space.ask("crowd", "/report")
     assert asked["worst_away_s"] <= AWAY_S, asked
     for component, count in (("gateway", 3), ("router", 2)):
-        space.kubectl("delete", "pod", space.pods(component)[-1]["metadata"]["name"], "--force", "--grace-period=0")
+        space.kubectl(
+            "delete", "pod", space.pods(component)[-1]["metadata"]["name"], "--force", "--grace-period=0"
+        )
         space.settled(component, count)
         eventually_in(60, "all are back", lambda: space.ask("crowd", "/report")["joined"] == CLIENTS)
     verdict = crowd()
@@ -97,7 +109,9 @@ def test_pods_deleted_and_killed(space: Space, crowd: Callable[[], Verdict]) -> 
 
 
 def test_a_rollback_is_a_rollout(space: Space, crowd: Callable[[], Verdict]) -> None:
-    """`helm rollback` under load is as an upgrade: nothing lost, nobody away for more than a second past its slot, and none closed by its pod."""
+    """`helm rollback` under load is as an upgrade: nothing lost, nobody away for more than a second past its
+    slot, and none closed by its pod.
+    """
     space.install(EXTERNAL, three(image={"tag": TAGS[1]}), command="upgrade")
     space.helm("rollback", "warren", "1", "--wait", "--timeout", "180s")
     space.settled("gateway", 3)

@@ -1,4 +1,6 @@
-"""The demo page in headless Chromium against ``python -m embedded``: two windows on two gateways, as a newcomer would try it."""
+"""The demo page in headless Chromium against ``python -m embedded``: two windows on two gateways, as a
+newcomer would try it.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,9 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     log = tmp_path_factory.mktemp("embedded") / "log"
     env = {name: value for name, value in os.environ.items() if not name.startswith(("WARREN_", "OTEL_"))}
     with log.open("wb") as output:
-        child = Child([sys.executable, "-m", "embedded"], env={**env, "PORT": str(port)}, output=output, cwd=ROOT)
+        child = Child(
+            [sys.executable, "-m", "embedded"], env={**env, "PORT": str(port)}, output=output, cwd=ROOT
+        )
         try:
             _await_page(child, port, log)
             yield port
@@ -79,7 +83,10 @@ def _await_page(child: Child, port: int, log: Path) -> None:
     ends = time.monotonic() + START_S
     while time.monotonic() < ends:
         assert child.running, log.read_text()
-        with suppress(URLError, ConnectionError), urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1):
+        with (
+            suppress(URLError, ConnectionError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1),
+        ):
             return
         time.sleep(0.05)
     pytest.fail(f"no page within {START_S} s:\n{log.read_text()}")
@@ -99,7 +106,9 @@ def browser() -> Iterator[Browser]:
 class Window:
     """One browser window with the page in it."""
 
-    def __init__(self, browser: Browser, port: int, name: str, gateway: int, room: str, **options: object) -> None:
+    def __init__(
+        self, browser: Browser, port: int, name: str, gateway: int, room: str, **options: object
+    ) -> None:
         self.name = name
         self.complaints: list[str] = []
         self.context = browser.new_context(**options)  # type: ignore[arg-type]
@@ -139,7 +148,9 @@ class Window:
 
 @pytest.fixture
 def windows(browser: Browser, port: int, request: pytest.FixtureRequest) -> Iterator[tuple[Window, Window]]:
-    """Two windows, on different gateways, in a room of the test's own; neither may have complained by the end."""
+    """Two windows, on different gateways, in a room of the test's own; neither may have complained by the
+    end.
+    """
     room = "chat:" + re.sub(r"[^a-z0-9]", "-", request.node.name.lower())[-60:]
     ann, bob = (Window(browser, port, name, port + n, room) for n, name in enumerate(("ann", "bob")))
     ann.join()
@@ -183,7 +194,9 @@ def test_a_message_that_is_not_sampled_carries_no_trace(windows: Two):
 
 
 def test_many_messages_stay_in_order(windows: Two):
-    """Both windows show what both say in the order of the seqs, faster than the rate limit and without being thrown out."""
+    """Both windows show what both say in the order of the seqs, faster than the rate limit and without being
+    thrown out.
+    """
     ann, bob = windows
     for number in range(6):
         ann.say(f"a{number}")
@@ -194,7 +207,9 @@ def test_many_messages_stay_in_order(windows: Two):
         assert window.seqs() == [str(number) for number in range(1, 13)]
         said = window.page.locator(".said").all_text_contents()
         for letter in "ab":
-            assert [text for text in said if text[0] == letter] == [f"{letter}{number}" for number in range(6)]
+            assert [text for text in said if text[0] == letter] == [
+                f"{letter}{number}" for number in range(6)
+            ]
 
 
 def test_typing_is_shown_until_the_message_comes(windows: Two):
@@ -207,9 +222,13 @@ def test_typing_is_shown_until_the_message_comes(windows: Two):
     expect(bob.page.locator("#typing")).to_have_text("")
 
 
-@pytest.mark.parametrize(("target", "arrives"), [("a room", 2), ("a user", 1), ("one connection", 1), ("everyone", 2)])
+@pytest.mark.parametrize(
+    ("target", "arrives"), [("a room", 2), ("a user", 1), ("one connection", 1), ("everyone", 2)]
+)
 def test_a_notification_as_a_backend_sends_it_arrives(windows: Two, target: str, arrives: int):
-    """The form publishes, says with which key, and the notification comes to the room, user, connection or everyone it is for."""
+    """The form publishes, says with which key, and the notification comes to the room, user, connection or
+    everyone it is for.
+    """
     ann, bob = windows
     ann.page.get_by_label("To").select_option(target)
     ann.page.get_by_label("Payload").fill(json.dumps({"news": target}))
@@ -228,7 +247,9 @@ def test_a_notification_as_a_backend_sends_it_arrives(windows: Two, target: str,
 
 
 def test_a_window_that_the_gateway_throws_out_comes_back(windows: Two):
-    """After a flood the gateway closes with 4002; the page says so, reconnects, and what was written meanwhile arrives once."""
+    """After a flood the gateway closes with 4002; the page says so, reconnects, and what was written
+    meanwhile arrives once.
+    """
     ann, bob = windows
     ann.say("before")
     expect(bob.row("before")).to_have_count(1)
@@ -256,7 +277,9 @@ def test_leaving_ends_the_connection(windows: Two):
 
 
 def test_mistakes_are_told_plainly(windows: Two):
-    """A payload that is no JSON, a wrong target and a room's name out of the rule each get a sentence, and nothing breaks."""
+    """A payload that is no JSON, a wrong target and a room's name out of the rule each get a sentence, and
+    nothing breaks.
+    """
     ann, _ = windows
     ann.page.get_by_label("Payload").fill("{nonsense")
     ann.page.get_by_role("button", name="Publish").click()
@@ -289,7 +312,9 @@ def test_each_gateways_page_begins_with_that_gateway(browser: Browser, port: int
 
 
 def test_a_name_with_a_blank_is_refused_before_it_is_asked_for(browser: Browser, port: int):
-    """The field says what is wrong, whether it was typed or came with the address; what the server refuses is told in its words."""
+    """The field says what is wrong, whether it was typed or came with the address; what the server refuses is
+    told in its words.
+    """
     window = Window(browser, port, "Ann Lee", port, "chat:names")
     name = window.page.get_by_label("Name").first
     window.page.get_by_role("button", name="Join").click()
@@ -323,7 +348,9 @@ def test_a_cut_emoji_is_refused_and_the_next_message_goes(windows: Two):
 
 
 def test_a_gateway_that_refuses_the_origin_is_explained(browser: Browser, port: int):
-    """A browser says nothing of a refused upgrade; after three tries the page names the setting, and hides it again when it connects."""
+    """A browser says nothing of a refused upgrade; after three tries the page names the setting, and hides it
+    again when it connects.
+    """
     window = Window(browser, port, "ann", port, "chat:origin")
     window.page.add_init_script(
         """
@@ -350,7 +377,9 @@ def test_a_gateway_that_refuses_the_origin_is_explained(browser: Browser, port: 
 
 
 def test_a_gap_is_told_in_words(windows: Two):
-    """A room whose log began anew, empty then and empty now, is a line in the log and no mark among messages; a real gap is both."""
+    """A room whose log began anew, empty then and empty now, is a line in the log and no mark among messages;
+    a real gap is both.
+    """
     ann, _ = windows
     room = ann.page.get_by_label("Room", exact=True).input_value()
     say = """([room, epoch, seq]) => sockets.at(-1).onmessage({data: JSON.stringify(
@@ -374,7 +403,9 @@ def test_a_gap_is_told_in_words(windows: Two):
     ],
     ids=["HTML", "JSON"],
 )
-def test_a_server_that_can_not_publish_is_told_plainly(browser: Browser, port: int, answer: dict[str, object]):
+def test_a_server_that_can_not_publish_is_told_plainly(
+    browser: Browser, port: int, answer: dict[str, object]
+):
     """Neither HTML nor an error breaks the form."""
     window = Window(browser, port, "ann", port, "chat:form")
     window.page.route("**/demo/notify", lambda route: route.fulfill(**answer))  # type: ignore[arg-type]
@@ -388,7 +419,9 @@ def test_a_page_whose_server_says_that_it_can_not_publish_offers_no_form(browser
     """As that of docker-compose.yml does."""
     window = Window(browser, port, "ann", port, "chat:form")
     config = json.dumps({"gateways": [f"127.0.0.1:{port}", f"127.0.0.1:{port + 1}"], "notify": False})
-    window.page.route("**/demo/config.json", lambda route: route.fulfill(content_type="application/json", body=config))
+    window.page.route(
+        "**/demo/config.json", lambda route: route.fulfill(content_type="application/json", body=config)
+    )
     window.page.reload()
     expect(window.page.get_by_role("button", name="Publish")).to_be_disabled()
     expect(window.page.locator("#notified")).to_contain_text("make run-rabbit")
@@ -434,7 +467,9 @@ CONTRASTS = """
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_has_enough_contrast(browser: Browser, port: int, scheme: str):
-    """WCAG 2.1 AA: at least 4.5 to 1 for each text on the page, with messages, a notice, a failure, a mark and the log in it."""
+    """WCAG 2.1 AA: at least 4.5 to 1 for each text on the page, with messages, a notice, a failure, a mark
+    and the log in it.
+    """
     window = Window(browser, port, "ann", port, "chat:contrast", color_scheme=scheme)
     window.join()
     window.say("hello")
@@ -468,10 +503,18 @@ def test_every_text_has_enough_contrast(browser: Browser, port: int, scheme: str
     ids=["wide", "dark", "phone"],
 )
 def test_it_fits_its_window(browser: Browser, port: int, tmp_path: Path, size: tuple[int, int], scheme: str):
-    """On a desk and on a phone nothing sticks out sideways, every field has a label, and a picture is taken."""
+    """On a desk and on a phone nothing sticks out sideways, every field has a label, and a
+    picture is taken.
+    """
     width, height = size
     window = Window(
-        browser, port, "ann", port, "chat:look", viewport={"width": width, "height": height}, color_scheme=scheme
+        browser,
+        port,
+        "ann",
+        port,
+        "chat:look",
+        viewport={"width": width, "height": height},
+        color_scheme=scheme,
     )
     window.join()
     window.say("The burrow by the oak has room for three more. Shall we?")
@@ -485,7 +528,8 @@ def test_it_fits_its_window(browser: Browser, port: int, tmp_path: Path, size: t
     expect(window.page.locator("#position")).to_contain_text(f"seq {window.seqs()[-1]} ")
     assert window.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     unlabelled = (
-        "[...document.querySelectorAll('input, select, textarea')].filter((field) => !field.labels.length).length"
+        "[...document.querySelectorAll('input, select, textarea')].filter((field) => "
+        "!field.labels.length).length"
     )
     assert window.page.evaluate(unlabelled) == 0
     picture = Path(os.environ.get("WARREN_TEST_PICTURES") or tmp_path) / f"page-{scheme}-{width}.png"

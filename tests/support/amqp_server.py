@@ -1,6 +1,8 @@
-"""A scripted AMQP 0-9-1 server on a loopback port: says yes to everything unless the test says otherwise, and writes down what it got.
+"""A scripted AMQP 0-9-1 server on a loopback port: says yes to everything unless the test says otherwise, and
+writes down what it got.
 
-It routes nothing and keeps nothing. With it a test sees the very frames of a client, and can answer as no real broker would on demand.
+It routes nothing and keeps nothing. With it a test sees the very frames of a client, and can answer as no
+real broker would on demand.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ class Published:
 
 @dataclass
 class AmqpServer:
-    """Use it by ``async with``. ``refuse`` maps a method's class to what is answered in the place of yes (None: nothing)."""
+    """Use it by ``async with``. ``refuse`` maps a method's class to what is answered in the place of yes
+    (None: nothing).
+    """
 
     frame_max: int = 131_072
     heartbeat: int = 0
@@ -49,11 +53,15 @@ class AmqpServer:
     frames: list[tuple[int, Any]] = field(default_factory=list)
     published: list[Published] = field(default_factory=list)
     refuse: dict[type, Callable[[Any], Any]] = field(default_factory=dict)
+    standing: set[str] = field(default_factory=set)  # queues that are there for who only asks
     on_publish: Callable[[Published], None] | None = None
     connections: int = 0
     _writers: list[asyncio.StreamWriter] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _tags: dict[tuple[asyncio.StreamWriter, int], int] = field(default_factory=dict)
+    _ended: set[tuple[asyncio.StreamWriter, int]] = field(
+        default_factory=set
+    )  # channels whose end the client has not confirmed
 
     @property
     def url(self) -> str:
@@ -62,6 +70,10 @@ class AmqpServer:
     def of(self, kind: type) -> list[Any]:
         """Return the methods of one kind that came."""
         return [frame for _, frame in self.frames if isinstance(frame, kind)]
+
+    def declared(self) -> list[spec.Queue.Declare]:
+        """Return the declarations of queues that came; who only asked for one did not declare it."""
+        return [frame for frame in self.of(spec.Queue.Declare) if not frame.passive]
 
     def send(self, channel: int, *frames: Any) -> None:
         """Send frames on the newest connection."""
@@ -90,7 +102,9 @@ class AmqpServer:
 
     def give_back(self, published: Published) -> None:
         """Return a mandatory message and confirm it, as a broker does."""
-        method = spec.Basic.Return(312, "NO_ROUTE", published.method.exchange or "", published.method.routing_key or "")
+        method = spec.Basic.Return(
+            312, "NO_ROUTE", published.method.exchange or "", published.method.routing_key or ""
+        )
         header = ContentHeader(body_size=len(published.body), properties=published.properties)
         body = [ContentBody(published.body)] if published.body else []
         self.answer(published, method, header, *body, spec.Basic.Ack(published.tag))
@@ -120,7 +134,9 @@ class AmqpServer:
         self.connections += 1
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             await reader.readexactly(8)
-            self._write(writer, 0, spec.Connection.Start(0, 9, {"capabilities": _CAPABILITIES}, "PLAIN", "en_US"))
+            self._write(
+                writer, 0, spec.Connection.Start(0, 9, {"capabilities": _CAPABILITIES}, "PLAIN", "en_US")
+            )
             while True:
                 head = await reader.readexactly(_HEADER_BYTES)
                 rest = await reader.readexactly(int.from_bytes(head[3:7]) + 1)
@@ -131,13 +147,28 @@ class AmqpServer:
                     self.frames.append((channel, frame))
                     if isinstance(frame, spec.Channel.Open):
                         self._tags.pop((writer, channel), None)  # each life of a channel counts from 1
-                    answer = self._answer(frame)
-                    if answer is not None:
-                        self._write(writer, channel, answer)
+                    self._say(writer, channel, frame)
         writer.transport.abort()
 
+    def _say(self, writer: asyncio.StreamWriter, channel: int, frame: Any) -> None:
+        """Answer as a broker does: nothing to who does not wait for it, and nothing behind the end of a
+        channel until that is confirmed.
+        """
+        if isinstance(frame, spec.Channel.CloseOk):
+            self._ended.discard((writer, channel))
+        answer = None if (writer, channel) in self._ended else self._answer(frame)
+        ends = isinstance(answer, spec.Channel.Close)
+        if answer is not None and (ends or not getattr(frame, "nowait", False)):
+            self._write(writer, channel, answer)
+        if ends:
+            self._ended.add((writer, channel))
+
     async def _take(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, channel: int, method: spec.Basic.Publish
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        channel: int,
+        method: spec.Basic.Publish,
     ) -> None:
         parts: list[Any] = []
         body = b""
@@ -159,6 +190,8 @@ class AmqpServer:
             self.on_publish(published)
 
     def _answer(self, frame: Any) -> Any:
+        if isinstance(frame, spec.Queue.Declare) and frame.passive and frame.queue not in self.standing:
+            return spec.Channel.Close(404, "NOT_FOUND - no queue", 50, 10)
         if type(frame) in self.refuse:
             return self.refuse[type(frame)](frame)
         match frame:

@@ -1,6 +1,7 @@
 """Two worlds for the Bus's contract suite: the memory broker, and a RabbitMQ behind a proxy for each bus.
 
-A world makes buses on one topology, cuts one of them off and lets it back, and deletes a queue behind the buses' backs.
+A world makes buses on one topology, cuts one of them off and lets it back, and deletes a queue behind the
+buses' backs.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from tests.support.proxy import Proxy
 from tests.support.rabbit import Rabbit
 
 from warren.bus import Bus, Delivery, Source
-from warren.bus.memory import MemoryBroker, MemoryBus
-from warren.bus.rabbit import LinkTimes, RabbitBus
+from warren.bus.memory.bus import MemoryBroker, MemoryBus
+from warren.bus.rabbit.bus import LinkTimes, RabbitBus
 from warren.topology import Binding, Exchange, Queue, Topology
 
 NewBus = Callable[[], Awaitable[Bus]]
@@ -37,13 +38,18 @@ class ContractTopology(Topology):
         self.poison = Queue(f"{prefix}.poison", "quorum", {"x-delivery-limit": 2, **dead})
         self.small = Queue(f"{prefix}.small", "quorum", full)
         self.roomy = Queue(f"{prefix}.roomy", "quorum", {})
-        self.log = Queue(f"{prefix}.log", "stream", {"x-max-length-bytes": 10_000_000})
+        self.stream = Queue(f"{prefix}.stream", "stream", {"x-max-length-bytes": 10_000_000})
+        self.short = Queue(
+            f"{prefix}.short",
+            "stream",
+            {"x-max-length-bytes": 100_000, "x-stream-max-segment-size-bytes": 25_000},
+        )
 
     def exchanges(self) -> tuple[Exchange, ...]:
         return (*super().exchanges(), self.both)
 
     def queues(self) -> tuple[Queue, ...]:
-        return (*super().queues(), self.plain, self.poison, self.small, self.roomy, self.log)
+        return (*super().queues(), self.plain, self.poison, self.small, self.roomy, self.stream, self.short)
 
     def bindings(self) -> tuple[Binding, ...]:
         both = (Binding(self.both.name, queue.name, "") for queue in (self.small, self.roomy))
@@ -179,7 +185,9 @@ class Inbox:
     async def holds(self, count: int, timeout_s: float = 10.0) -> list[bytes]:
         """Return the bodies once there are ``count`` of them."""
         await eventually(
-            lambda: len(self.deliveries) >= count, timeout_s, what=f"{count} deliveries, got {self.bodies[:20]}"
+            lambda: len(self.deliveries) >= count,
+            timeout_s,
+            what=f"{count} deliveries, got {self.bodies[:20]}",
         )
         return self.bodies
 

@@ -1,7 +1,9 @@
-"""A small client of ``warren.v1`` for tests, on the stock ``websockets`` package: nothing of Warren's code is in it.
+"""A small client of ``warren.v1`` for tests, on the stock ``websockets`` package: nothing of Warren's code is
+in it.
 
-A reader records every message as it comes; ``expect`` claims the first one that fits and was not claimed before, whatever else came
-in between. It speaks JSON or, by the subprotocol ``warren.v1.msgpack``, MessagePack.
+A reader records every message as it comes; ``expect`` claims the first one that fits and was not claimed
+before, whatever else came in between. It speaks JSON or, by the subprotocol ``warren.v1.msgpack``,
+MessagePack.
 """
 
 # ruff: noqa: A002 (type and id are the protocol's own words)
@@ -101,7 +103,8 @@ class Client:
     async def expect(self, type: str, *, timeout_s: float = 5.0, **fields: Any) -> Message:
         """Return the first unclaimed message of this type with these fields, and wait for it where need be.
 
-        A field of the payload is written ``payload__name``. Raises AssertionError that lists what came instead.
+        A field of the payload is written ``payload__name``. Raises AssertionError that lists what came
+        instead.
         """
         deadline = time.monotonic() + stretched(timeout_s)
         async with self._news:
@@ -111,9 +114,13 @@ class Client:
                         return self._unclaimed.pop(index)
                 remaining = deadline - time.monotonic()
                 if self._ended or remaining <= 0 or not await self._wait_for_news(remaining):
-                    raise AssertionError(f"no {type} {fields or ''}{self._state()}; unclaimed: {self._unclaimed[-10:]}")
+                    raise AssertionError(
+                        f"no {type} {fields or ''}{self._state()}; unclaimed: {self._unclaimed[-10:]}"
+                    )
 
-    async def expect_all(self, type: str, count: int, *, timeout_s: float = 10.0, **fields: Any) -> list[Message]:
+    async def expect_all(
+        self, type: str, count: int, *, timeout_s: float = 10.0, **fields: Any
+    ) -> list[Message]:
         """Return the next ``count`` messages that fit."""
         return [await self.expect(type, timeout_s=timeout_s, **fields) for _ in range(count)]
 
@@ -128,7 +135,9 @@ class Client:
         return [message for message in self.received if _fits(message, type, fields)]
 
     async def closed(self, timeout_s: float = 5.0) -> tuple[int, str]:
-        """Wait until the connection has ended, and return its close code and reason (1006 where there was no close frame)."""
+        """Wait until the connection has ended, and return its close code and reason (1006 where there was no
+        close frame).
+        """
         async with asyncio.timeout(stretched(timeout_s)):
             await self.socket.wait_closed()
             await asyncio.wait([self._reader])
@@ -210,8 +219,8 @@ async def connect(
 ) -> Client:
     """Connect to a gateway's ``/ws`` and (unless ``welcome`` is False) wait for WELCOME.
 
-    ``user`` is the name in anonymous mode; ``subprotocol`` None offers none; ``pongs=False`` never answers the server's pings.
-    Raises ``websockets.exceptions.InvalidStatus`` where the upgrade is refused.
+    ``user`` is the name in anonymous mode; ``subprotocol`` None offers none; ``pongs=False`` never answers
+    the server's pings. Raises ``websockets.exceptions.InvalidStatus`` where the upgrade is refused.
     """
     query = [
         f"{name}={quote(value)}"

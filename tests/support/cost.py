@@ -1,4 +1,6 @@
-"""What something costs, so that a test can hold it on any machine: in lines of Python, or beside something else that runs at the same time."""
+"""What something costs, so that a test can hold it on any machine: in lines of Python, or beside something
+else that runs at the same time.
+"""
 
 import statistics
 import sys
@@ -11,8 +13,8 @@ TRIES = 9
 
 
 def lines(run: Callable[[], Any]) -> int:
-    """Return how many lines of Python run: what C does with many bytes is one of them, a loop over them is not. Those of libraries, which
-    may run whenever the garbage collector does, are left out.
+    """Return how many lines of Python run: what C does with many bytes is one of them, a loop over them is
+    not. Those of libraries, which may run whenever the garbage collector does, are left out.
     """
     count = 0
 
@@ -31,7 +33,9 @@ def lines(run: Callable[[], Any]) -> int:
 
 
 def times(dear: Callable[[], Any], cheap: Callable[[], Any]) -> float:
-    """Return how many times the CPU time of ``cheap`` it is that ``dear`` takes: the median of several pairs, run in turn."""
+    """Return how many times the CPU time of ``cheap`` it is that ``dear`` takes: the median of several pairs,
+    run in turn.
+    """
     found = []
     for _ in range(TRIES):
         first = _cpu_s(dear)

@@ -1,4 +1,6 @@
-"""Waiting for something to become true, never for luck. Time is a unit that WARREN_TEST_TIME_FACTOR stretches on a slow machine."""
+"""Waiting for something to become true, never for luck. Time is a unit that WARREN_TEST_TIME_FACTOR stretches
+on a slow machine.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,8 @@ async def eventually(
 ) -> Any:
     """Call ``condition`` (plain or async) until it returns something true, and return that.
 
-    An AssertionError in it counts as "not yet". After ``timeout_s`` (stretched) raises AssertionError that names the
-    condition and says what it last returned or raised.
+    An AssertionError in it counts as "not yet". After ``timeout_s`` (stretched) raises AssertionError that
+    names the condition and says what it last returned or raised.
     """
     started = time.monotonic()
     deadline = started + stretched(timeout_s)

@@ -38,7 +38,9 @@ class ReceivedSpan:
 
 
 class OtlpReceiver:
-    """``async with OtlpReceiver() as receiver``: give ``receiver.endpoint`` to OTEL_EXPORTER_OTLP_ENDPOINT."""
+    """``async with OtlpReceiver() as receiver``: give ``receiver.endpoint`` to
+    OTEL_EXPORTER_OTLP_ENDPOINT.
+    """
 
     def __init__(self) -> None:
         self.received: list[ReceivedSpan] = []
@@ -61,7 +63,9 @@ class OtlpReceiver:
         await self._runner.cleanup()
 
     async def spans(self, count: int = 1, *, timeout_s: float = 10.0) -> list[ReceivedSpan]:
-        """Return the spans once there are at least ``count``; AssertionError with those that came where there are not in time."""
+        """Return the spans once there are at least ``count``; AssertionError with those that came where there
+        are not in time.
+        """
         try:
             async with asyncio.timeout(timeout_s), self._changed:
                 await self._changed.wait_for(lambda: len(self.received) >= count)
@@ -120,7 +124,9 @@ def _walk(spans: list[ReceivedSpan]) -> list[ReceivedSpan]:
 
     def visit(parent: str | None) -> None:
         here = [
-            span for span in spans if (span.parent_id == parent if parent is not None else span.parent_id not in ids)
+            span
+            for span in spans
+            if (span.parent_id == parent if parent is not None else span.parent_id not in ids)
         ]
         for span in sorted(here, key=lambda span: span.start_ns):
             ordered.append(span)

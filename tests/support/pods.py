@@ -1,6 +1,8 @@
-"""Gateways and routers as real processes: started, watched, frozen and killed as Kubernetes, or bad luck, would do it.
+"""Gateways and routers as real processes: started, watched, frozen and killed as Kubernetes, or bad luck,
+would do it.
 
-A pod's log goes to a file; its end is in every error and is printed when the pod is closed, so that pytest shows it where a test failed.
+A pod's log goes to a file; its end is in every error and is printed when the pod is closed, so that pytest
+shows it where a test failed.
 """
 
 from __future__ import annotations
@@ -22,9 +24,13 @@ ROOT = Path(__file__).parents[2]
 
 
 class Pod:
-    """One process ``python -m gateway`` or ``python -m router``. Restarting it is a new life on the same ports."""
+    """One process ``python -m gateway`` or ``python -m router``. Restarting it is a new life on the same
+    ports.
+    """
 
-    def __init__(self, module: str, name: str, env: Mapping[str, str], internal_port: int, folder: Path) -> None:
+    def __init__(
+        self, module: str, name: str, env: Mapping[str, str], internal_port: int, folder: Path
+    ) -> None:
         """Nothing runs before ``start``; ``folder`` takes the log."""
         self.module = module
         self.name = name
@@ -32,6 +38,7 @@ class Pod:
         self.internal_port = internal_port
         self.log_file = folder / f"{name}.log"
         self._child: Child | None = None
+        self._log_bytes = 0  # when the present life began
 
     @property
     def child(self) -> Child:
@@ -51,6 +58,11 @@ class Pod:
         return self._child is not None and self._child.running
 
     @property
+    def begun(self) -> bool:
+        """Whether the present life has written anything: before that it may not listen to signals yet."""
+        return self.log_file.stat().st_size > self._log_bytes
+
+    @property
     def internal_url(self) -> str:
         """Where probes and metrics are."""
         return f"http://127.0.0.1:{self.internal_port}"
@@ -65,10 +77,16 @@ class Pod:
         """Start the process and don't wait for anything."""
         if self.running:
             raise RuntimeError(f"{self.name} runs already")
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WARREN_", "OTEL_"))}
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("WARREN_", "OTEL_"))
+        }
         with self.log_file.open("ab") as output:
+            self._log_bytes = output.tell()
             self._child = Child(
-                [sys.executable, "-m", self.module], env=inherited | self.env, output=output, cwd=self.log_file.parent
+                [sys.executable, "-m", self.module],
+                env=inherited | self.env,
+                output=output,
+                cwd=self.log_file.parent,
             )
 
     async def start(self, timeout_s: float = 20.0) -> None:
@@ -77,7 +95,9 @@ class Pod:
         await self.ready(timeout_s)
 
     async def ready(self, timeout_s: float = 20.0) -> None:
-        """Return once ``/readyz`` answers 200. Raises AssertionError with the log's end where it ends or does not get ready."""
+        """Return once ``/readyz`` answers 200. Raises AssertionError with the log's end where it ends or does
+        not get ready.
+        """
         said = "nothing"
         try:
             async with asyncio.timeout(stretched(timeout_s)):
@@ -99,7 +119,10 @@ class Pod:
     async def get(self, path: str) -> tuple[int, str]:
         """GET a path on the internal port; return (status, text)."""
         limit = aiohttp.ClientTimeout(total=stretched(5.0))
-        async with aiohttp.ClientSession(timeout=limit) as session, session.get(self.internal_url + path) as answer:
+        async with (
+            aiohttp.ClientSession(timeout=limit) as session,
+            session.get(self.internal_url + path) as answer,
+        ):
             return answer.status, await answer.text()
 
     async def metric(self, name: str, **labels: str) -> float:
@@ -126,7 +149,9 @@ class Pod:
         self.child.resume()
 
     async def terminate(self, timeout_s: float = 20.0) -> int:
-        """SIGTERM, as Kubernetes does; return the exit code. Raises AssertionError where it does not end in time."""
+        """SIGTERM, as Kubernetes does; return the exit code. Raises AssertionError where it does not end in
+        time.
+        """
         self.child.send(signal.SIGTERM)
         return await self.ended(timeout_s)
 
@@ -135,7 +160,9 @@ class Pod:
         try:
             return await asyncio.to_thread(self.child.wait, stretched(timeout_s))
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} still runs after {timeout_s:.0f} s; its log:\n{self.log()}") from None
+            raise AssertionError(
+                f"{self.name} still runs after {timeout_s:.0f} s; its log:\n{self.log()}"
+            ) from None
 
     def close(self) -> None:
         """Make an end of it, whatever its state, and print the end of its log."""
@@ -144,7 +171,8 @@ class Pod:
         code = self._child.exit_code
         self._child.kill()
         sys.stdout.write(
-            f"── {self.name}: {'was running' if code is None else f'had ended with {code}'}; log:\n{self.log()}\n"
+            f"── {self.name}: {'was running' if code is None else f'had ended with {code}'}; "
+            f"log:\n{self.log()}\n"
         )
 
 

@@ -18,7 +18,9 @@ def free_ports(count: int) -> list[int]:
 
 
 def take_part(index: int, parts: int) -> None:
-    """Let this process, and its children that inherit the environment, find ports only in its part of the range; ``index`` from 0."""
+    """Let this process, and its children that inherit the environment, find ports only in its part of the
+    range; ``index`` from 0.
+    """
     size = len(PORTS) // parts
     part = PORTS[index * size : (index + 1) * size]
     os.environ[PORTS_VARIABLE] = f"{part.start}-{part.stop - 1}"

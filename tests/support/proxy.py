@@ -1,4 +1,5 @@
-"""A TCP proxy that misbehaves on demand, to stand between a service and its broker or a client and its gateway.
+"""A TCP proxy that misbehaves on demand, to stand between a service and its broker or a client and its
+gateway.
 
 The test itself watches the far end on a connection of its own, so that what it sees is not what it disturbs.
 """
@@ -17,7 +18,9 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Listens on a loopback port of its own (which it keeps when cut) and forwards to a target. Use it by ``async with``."""
+    """Listens on a loopback port of its own (which it keeps when cut) and forwards to a target. Use it by
+    ``async with``.
+    """
 
     def __init__(self, target_host: str, target_port: int) -> None:
         """Nothing listens before ``start``."""
@@ -67,11 +70,15 @@ class Proxy:
             task.cancel()
 
     def stall(self) -> None:
-        """Keep and accept connections but forward nothing, as a dead network does; ``slow()`` or ``restore`` ends it."""
+        """Keep and accept connections but forward nothing, as a dead network does; ``slow()`` or ``restore``
+        ends it.
+        """
         self._flowing.clear()
 
     def slow(self, bytes_per_s: float | None = None, delay_s: float = 0.0) -> None:
-        """Limit each direction of each connection, and hold each chunk back for ``delay_s``; no argument: full speed."""
+        """Limit each direction of each connection, and hold each chunk back for ``delay_s``; no argument:
+        full speed.
+        """
         self._bytes_per_s = bytes_per_s
         self._delay_s = delay_s
         self._flowing.set()

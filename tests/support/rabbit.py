@@ -1,7 +1,8 @@
 """The RabbitMQ that the tests run against: a private node, or the broker that WARREN_TEST_AMQP_URL names.
 
-A test asks for a fresh topology prefix (free) or a fresh virtual host (0.7 s); nothing of either is left in the broker afterwards.
-Tests that kill or freeze the broker are skipped on one that is not ours. The fixtures are in ``tests/conftest.py``.
+A test asks for a fresh topology prefix (free) or a fresh virtual host (0.7 s); nothing of either is left in
+the broker afterwards. Tests that kill or freeze the broker are skipped on one that is not ours. The fixtures
+are in ``tests/conftest.py``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ EXTERNAL = "WARREN_TEST_AMQP_URL"
 
 
 class Rabbit:
-    """One broker for a whole test session. Blocking: from a coroutine call it by ``asyncio.to_thread`` where time matters."""
+    """One broker for a whole test session. Blocking: from a coroutine call it by ``asyncio.to_thread`` where
+    time matters.
+    """
 
     def __init__(self, node: RabbitNode | None, url: str) -> None:
         """``node`` is None for a broker that is not ours."""
@@ -37,11 +40,15 @@ class Rabbit:
         self._vhosts: list[str] = []
 
     def prefix(self) -> str:
-        """Return a topology prefix that nobody has used; the ``topology`` fixture also removes what is made under it."""
+        """Return a topology prefix that nobody has used; the ``topology`` fixture also removes what is made
+        under it.
+        """
         return f"test-{self._run}-{next(self._numbers)}"
 
     def vhost(self) -> str:
-        """Make a fresh virtual host and return its URL; it is removed by ``remove_vhosts`` (after each test)."""
+        """Make a fresh virtual host and return its URL; it is removed by ``remove_vhosts`` (after
+        each test).
+        """
         name = self.prefix()
         url = self.node.add_vhost(name)
         self._vhosts.append(name)
@@ -53,8 +60,8 @@ class Rabbit:
             self.node.delete_vhost(self._vhosts.pop())
 
     def remove(self, topology: Topology) -> None:
-        """Remove every durable queue and every exchange of a topology, whether it was declared or not. A node that was just started again
-        does not know all of them at once: it is tried for a while.
+        """Remove every durable queue and every exchange of a topology, whether it was declared or not. A node
+        that was just started again does not know all of them at once: it is tried for a while.
         """
         deadline = time.monotonic() + 30.0
         while True:

@@ -1,4 +1,6 @@
-"""Raw sockets: a client that sends what no library would, and one in a thread of its own, which goes on while the loop under test stands still."""
+"""Raw sockets: a client that sends what no library would, and one in a thread of its own, which goes on while
+the loop under test stands still.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def masked(payload: bytes, opcode: int = 1, *, fin: bool = True, bits: int = 0) 
 
 
 def close_of(data: bytes) -> int:
-    """Return the code of the close frame in what a server sent, which consists of whole frames; 0: there is none."""
+    """Return the code of the close frame in what a server sent, which consists of whole frames; 0: there is
+    none.
+    """
     at = data.index(b"\r\n\r\n") + 4 if data.startswith(b"HTTP/") else 0
     while at + 2 <= len(data):
         size, begin = data[at + 1], at + 2
@@ -52,7 +56,9 @@ def close_of(data: bytes) -> int:
 
 
 class Pacer(threading.Thread):
-    """A client in a thread that sends frames at a pace; ``code`` is that of the close frame it could read, 0: none."""
+    """A client in a thread that sends frames at a pace; ``code`` is that of the close frame it could read, 0:
+    none.
+    """
 
     def __init__(self, port: int, frames: Iterable[bytes], every_s: float, path: str = "/ws") -> None:
         super().__init__(daemon=True)

@@ -1,8 +1,8 @@
 """The promise as an assertion: each message once, in order, or the reader was told that something is missing.
 
-A Recorder listens to one client (``connect(..., listener=recorder)``) and follows each room's position by what the wire protocol
-says: JOINED sets it, a message or the ACK of an own one moves it on by one. It keeps counters and the first problems, never the
-messages, so it can follow a hundred thousand.
+A Recorder listens to one client (``connect(..., listener=recorder)``) and follows each room's position by
+what the wire protocol says: JOINED sets it, a message or the ACK of an own one moves it on by one. It keeps
+counters and the first problems, never the messages, so it can follow a hundred thousand.
 """
 
 from __future__ import annotations
@@ -97,10 +97,13 @@ class Recorder:
         """Return the seqs that were skipped until now."""
         return sorted(self._room(room).missing)
 
-    def check(self, room: str | None = None, *, sent: Mapping[str, int] | None = None, breaks: bool = False) -> None:
+    def check(
+        self, room: str | None = None, *, sent: Mapping[str, int] | None = None, breaks: bool = False
+    ) -> None:
         """Raise AssertionError unless each message came once and in order, in one room or in all of them.
 
-        ``sent`` (sender ▶ how many, numbered from 1) must have come in full; ``breaks`` allows recovered: false.
+        ``sent`` (sender ▶ how many, numbered from 1) must have come in full; ``breaks`` allows recovered:
+        false.
         """
         found = list(self.problems)
         for name in [room] if room is not None else self.rooms:
@@ -113,9 +116,13 @@ class Recorder:
             for sender, count in (sent or {}).items():
                 got = state.counts[sender], state.firsts.get(sender), state.numbers.get(sender)
                 if got != (count, 1 if count else None, count or None):
-                    found.append(f"{name}: of {sender!r} came {got[0]}, numbers {got[1]} to {got[2]}, not 1 to {count}")
+                    found.append(
+                        f"{name}: of {sender!r} came {got[0]}, numbers {got[1]} to {got[2]}, not 1 to {count}"
+                    )
         if found:
-            raise AssertionError(f"{max(self.problem_count, len(found))} problem(s):\n  " + "\n  ".join(found))
+            raise AssertionError(
+                f"{max(self.problem_count, len(found))} problem(s):\n  " + "\n  ".join(found)
+            )
 
     def _room(self, room: str) -> _Room:
         return self._rooms.setdefault(room, _Room())
@@ -129,7 +136,8 @@ class Recorder:
         state = self._room(room)
         epoch, seq = payload["epoch"], payload["seq"]
         if payload["recovered"]:
-            # continuity is claimed from ``seq`` on: the ``missed`` messages after it must still come, as far as we have not seen them
+            # continuity is claimed from ``seq`` on: the ``missed`` messages after it must still come, as far
+            # as we have not seen them
             if state.joined and epoch != state.epoch:
                 self._problem(f"{room}: recovered in epoch {epoch}, but we are in {state.epoch}")
             elif state.joined:
@@ -162,10 +170,14 @@ class Recorder:
             state.unnumbered += 1
             return
         if message.get("epoch") != state.epoch:
-            self._problem(f"{room}: message of epoch {message.get('epoch')!r} while we are in {state.epoch!r}")
+            self._problem(
+                f"{room}: message of epoch {message.get('epoch')!r} while we are in {state.epoch!r}"
+            )
             return
         if seq <= state.last:
-            self._problem(f"{room}: seq {seq} after {state.last}" + (" (a repeat)" if seq == state.last else ""))
+            self._problem(
+                f"{room}: seq {seq} after {state.last}" + (" (a repeat)" if seq == state.last else "")
+            )
             return
         self._learn(state, seq)
         state.missing.discard(seq)
@@ -185,6 +197,8 @@ class Recorder:
 
     @staticmethod
     def _learn(state: _Room, seq: int) -> None:
-        """Seqs up to this one exist; those we have not had are missing until they come or are acknowledged to us."""
+        """Seqs up to this one exist; those we have not had are missing until they come or are acknowledged to
+        us.
+        """
         state.missing.update(range(state.known + 1, seq + 1))
         state.known = max(state.known, seq)

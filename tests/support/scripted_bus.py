@@ -1,4 +1,6 @@
-"""A bus whose publishes do what a test says: confirm, fail, or wait; and a clock that a test holds in its hand."""
+"""A bus whose publishes do what a test says: confirm, fail, or wait; and a clock that a test holds in its
+hand.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,8 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
-from warren.bus import OnDelivery, Properties, Record, Source
-from warren.errors import BusUnavailable
-from warren.topology import Queue
+from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start, Timestamp, nothing
 
 
 @dataclass
@@ -40,6 +39,9 @@ class ManualClock:
 
     def thread(self) -> float:
         return self.now
+
+    def busy(self) -> float:
+        return 0.0
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
@@ -95,44 +97,9 @@ class ScriptedSubscription:
         self.active = False
 
 
-class ScriptedLane:
-    """A lane of a ScriptedBus; ``appends`` are outcomes of the next appends, as a bus's ``outcomes``."""
-
-    def __init__(self, bus: ScriptedBus, on_lost: Callable[[], None]) -> None:
-        self.bus = bus
-        self.on_lost = on_lost
-        self.queue: Queue | None = None
-        self.deliver: OnDelivery = lambda _: None
-        self.prefetch = 0
-        self.appends: deque[Exception | None] = deque()
-        self.closed = False
-
-    async def consume(self, queue: Queue, on_delivery: OnDelivery, *, prefetch: int) -> None:
-        if self.bus.consuming:
-            raise self.bus.consuming.popleft()
-        self.queue, self.deliver, self.prefetch = queue, on_delivery, prefetch
-        await asyncio.sleep(0)
-
-    async def append(self, stream: str, body: bytes) -> None:
-        outcome = self.appends.popleft() if self.appends else None
-        if not isinstance(outcome, BusUnavailable):
-            self.bus.streams[stream].append(body)
-        await self.bus.turn()
-        if outcome is not None:
-            raise outcome
-
-    async def close(self) -> None:
-        await asyncio.sleep(0)
-        self.closed = True
-
-    def lose(self) -> None:
-        """End as a channel ends whose connection is gone."""
-        self.closed = True
-        self.on_lost()
-
-
 class ScriptedBus:
-    """``outcomes[key]`` are exceptions (or None: confirmed) for the next publishes with that routing key; then all are confirmed.
+    """``outcomes[key]`` are exceptions (or None: confirmed) for the next publishes with that routing key;
+    then all are confirmed.
 
     While ``held`` every publish waits for ``release``.
     """
@@ -147,9 +114,6 @@ class ScriptedBus:
         self.subscriptions: list[ScriptedSubscription] = []
         self.retired: list[str] = []
         self.retiring: deque[Exception] = deque()  # what the next calls of ``retire`` raise
-        self.lanes: list[ScriptedLane] = []
-        self.laning: deque[Exception] = deque()  # what the next calls of ``lane`` raise
-        self.consuming: deque[Exception] = deque()  # what the next calls of ``consume`` on a lane raise
         self.streams: defaultdict[str, list[bytes]] = defaultdict(list)
         self.reading: deque[Exception] = deque()  # what the next reads raise
         self.reads: list[tuple[str, int | str]] = []
@@ -199,7 +163,9 @@ class ScriptedBus:
         mandatory: bool = False,
         persistent: bool = True,
     ) -> None:
-        self.published.append(Published(exchange, key, body, properties or Properties(), mandatory, persistent))
+        self.published.append(
+            Published(exchange, key, body, properties or Properties(), mandatory, persistent)
+        )
         outcome = self.outcomes[key].popleft() if self.outcomes[key] else None
         await self.turn()
         if outcome is not None:
@@ -214,22 +180,24 @@ class ScriptedBus:
         else:
             await asyncio.sleep(0)
 
-    async def lane(self, on_lost: Callable[[], None]) -> ScriptedLane:
-        if self.laning:
-            raise self.laning.popleft()
-        await asyncio.sleep(0)
-        lane = ScriptedLane(self, on_lost)
-        self.lanes.append(lane)
-        return lane
-
-    async def read(
-        self, stream: str, start: int | Literal["first", "last"], on_record: Callable[[Record], bool]
+    async def tail(
+        self,
+        stream: str,
+        start: Start,
+        on_record: Callable[[Record], bool],
+        *,
+        prefetch: int = TAIL_PREFETCH,
+        on_start: Callable[[], None] = nothing,
     ) -> None:
+        assert not isinstance(start, Timestamp)
         self.reads.append((stream, start))
+        on_start()
         if self.reading:
             raise self.reading.popleft()
         records = self.streams[stream]
-        first = 0 if start == "first" else max(0, len(records) - 1) if start == "last" else start - self.dropped
+        first = (
+            0 if start == "first" else max(0, len(records) - 1) if start == "last" else start - self.dropped
+        )
         offset = max(0, first)
         while True:
             while offset >= len(records):  # noqa: ASYNC110 - as a stream, it waits for more
@@ -239,6 +207,13 @@ class ScriptedBus:
             if not on_record(Record(offset + self.dropped, records[offset])):
                 return
             offset += 1
+
+    async def last(self, stream: str) -> int | None:
+        await asyncio.sleep(0)
+        return len(self.streams[stream]) - 1 + self.dropped if self.streams[stream] else None
+
+    def move_readers(self) -> None:
+        """There is one way only."""
 
     async def retire(self, queue: str) -> None:
         await asyncio.sleep(0)
@@ -255,7 +230,9 @@ class ScriptedBus:
         on_start: Callable[[], None] | None = None,
         on_lost: Callable[[], None] | None = None,
     ) -> ScriptedSubscription:
-        subscription = ScriptedSubscription(source, on_delivery, on_start or (lambda: None), on_lost or (lambda: None))
+        subscription = ScriptedSubscription(
+            source, on_delivery, on_start or (lambda: None), on_lost or (lambda: None)
+        )
         self.subscriptions.append(subscription)
         subscription.start()
         return subscription

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -14,8 +14,15 @@ import pytest
 from tests.support.buses import Inbox, MemoryWorld, RabbitWorld, World
 from tests.support.eventually import eventually, stretched
 
+from gateway.core.feed_positions import FeedPositions, Kind
 from router.app import Router
-from router.settings import FlowSettings, MemorySettings, RouterProbeSettings, RouterSettings, TakeoverSettings
+from router.settings import (
+    FlowSettings,
+    MemorySettings,
+    RouterProbeSettings,
+    RouterSettings,
+    TakeoverSettings,
+)
 from warren import envelope as wire
 from warren.address import shard_of
 from warren.bus import Bus, Delivery, Properties, Source
@@ -31,84 +38,157 @@ BUSES = ["memory", pytest.param("rabbit", marks=pytest.mark.rabbit)]
 
 
 class Gate:
-    """A gateway without sockets: it keeps its lease, answers Asks, drops what older terms send, and takes of each room what comes next."""
+    """A gateway without sockets: it keeps its lease and its lives, takes each shard's chain of feeds, and of
+    each room what comes next.
+
+    It is the production's ``FeedPositions`` that judge what comes. What it lacks of a room it reads; what it
+    can't have is in ``breaks``.
+    """
 
     def __init__(self, world: World, bus: Bus, name: str) -> None:
         self.topology = world.topology
         self.bus = bus
         self.name = name
-        self.heard: list[wire.Envelope] = []  # all that came, whatever its term
+        shards = range(self.topology.shards)
+        self.heard: list[wire.Envelope] = []  # all items that were applied, and whatever came besides feeds
+        self.bodies: list[bytes] = []
         self.members: dict[str, list[str]] = {}  # room ▶ connections
-        self.positions: dict[str, Position] = {}
+        self.positions: dict[str, Position] = {}  # room ▶ how far its members have got
         self.taken: dict[str, list[wire.Deliver]] = {}  # room ▶ what its members were given, in order
-        self.breaks: list[wire.Resync] = []
-        self.terms: dict[int, int] = {}  # shard ▶ the highest term that asked
-        self.answers = True
+        self.breaks: list[str] = []  # rooms of which something was not to be had
+        self.feeds = [FeedPositions(name, shard) for shard in shards]
+        self.counted = [0 for _ in shards]
+        self.numbers = [0 for _ in shards]
         self.beats = True
+        self.answers = True  # whether it says how far it has got
         self.figures: dict[str, int] = {}  # what its heartbeats tell
-        self.asks: list[wire.Ask] = []
-        self._life: asyncio.Task[None] | None = None
-        self._asked = asyncio.Event()
+        self._locks = [asyncio.Lock() for _ in shards]
+        # what does not count yet
+        self._sent: list[dict[int, tuple[wire.Envelope, ...]]] = [{} for _ in shards]
+        self._gaps: set[int] = set()
+        self._begun: set[int] = set()  # shards on which our Hello is confirmed
+        self._early: dict[str, dict[int, wire.Deliver]] = {}
+        self._refs = itertools.count(1)
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
+        nonces = itertools.count(1)
+
         def source() -> Source:
-            queue, bindings = self.topology.gateway_queue(self.name, "n")
+            queue, bindings = self.topology.gateway_queue(self.name, f"n{next(nonces)}")
             return Source(queue, bindings)
 
         await self.bus.start()
-        await self.bus.subscribe(source, self._delivered, prefetch=100)
+        await self.bus.subscribe(source, self._delivered, prefetch=100, on_start=self._ask_all)
         await self.beat()
-        self._life = asyncio.create_task(self._live())
+        for shard in range(self.topology.shards):
+            await self._batch(shard, wire.Hello())
+            self._begun.add(shard)
+        self._soon(self._live())
 
     async def close(self) -> None:
-        if self._life is not None:
-            self._life.cancel()
-            await asyncio.gather(self._life, return_exceptions=True)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _live(self) -> None:
         while True:
+            await asyncio.sleep(0.05)
             with contextlib.suppress(BusUnavailable, NotConfirmed):
                 if self.beats:
                     await self.beat()
-                if self.answers:
-                    await self.answer()
-            self._asked.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.05):
-                    await self._asked.wait()
+                for shard, feeds in enumerate(self.feeds):
+                    if shard in self._gaps or feeds.mine is None:
+                        await self._number(shard)
+
+    # ── down ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _delivered(self, delivery: Delivery) -> None:
+        self.bodies.append(delivery.body)
         for envelope in decode(delivery.body):
-            self.heard.append(envelope)
-            if isinstance(envelope, wire.Ask):
-                self.terms[envelope.shard] = max(envelope.term, self.terms.get(envelope.shard, 0))
-                self.asks.append(envelope)
-                self._asked.set()
-            elif isinstance(envelope, wire.Deliver | wire.Joined | wire.Resync) and "~" not in envelope.room:
-                self._take(envelope)
+            match envelope:
+                case wire.Feed():
+                    self._feed(envelope)
+                case wire.Bodies():
+                    self.feeds[envelope.shard].put(envelope)
+                case wire.Speaker():
+                    self._soon(self._number(envelope.shard, envelope.router))
+                case wire.LifeEnded():
+                    if self.feeds[envelope.shard].ended(envelope):
+                        self._soon(self._anew(envelope.shard, envelope.counted))
+                case wire.Reset():
+                    if self.feeds[envelope.shard].reset(envelope):
+                        self._soon(self._rejoin(envelope.shard))
+                case _:
+                    self.heard.append(envelope)
+                    if isinstance(envelope, wire.Page):
+                        self._page(envelope)
         delivery.ack()
 
-    def _take(self, envelope: wire.Deliver | wire.Joined | wire.Resync) -> None:
-        room = envelope.room
-        shard = shard_of(room, self.topology.shards)
-        if envelope.term < self.terms.get(shard, 0):
+    def _feed(self, feed: wire.Feed) -> None:
+        shard = feed.shard
+        verdict = self.feeds[shard].judge(feed)
+        for item in verdict.items:
+            self.heard.append(item)
+            if isinstance(item, wire.Deliver):
+                self._take(item)
+            elif isinstance(item, wire.Entered):
+                self._entered(item)
+        if verdict.kind is Kind.FOREIGN:
+            self._soon(self._anew(shard, 0))
+        elif verdict.kind is Kind.GAP:
+            self._gaps.add(shard)
+            self._soon(self._number(shard, feed.router))
+        elif verdict.kind is not Kind.OTHER:
+            self._gaps.discard(shard)
+            self.counted[shard] = max(self.counted[shard], verdict.counted)
+            for number in [number for number in self._sent[shard] if number <= verdict.counted]:
+                del self._sent[shard][number]
+
+    def _take(self, message: wire.Deliver) -> None:
+        room, position = message.room, self.positions.get(message.room)
+        if (
+            not message.seq
+            or position is None
+            or message.epoch != position.epoch
+            or message.seq <= position.seq
+        ):
             return
-        position = self.positions.get(room)
-        match envelope:
-            case wire.Joined():
-                self.positions.setdefault(room, envelope.position)
-            case wire.Resync():
-                if (
-                    position is None
-                    or position.epoch != envelope.position.epoch
-                    or position.seq < envelope.position.seq
-                ):
-                    self.positions[room] = envelope.position
-                    self.breaks.append(envelope)
-            case wire.Deliver() if envelope.seq and not envelope.to and position is not None:
-                if (envelope.epoch, envelope.seq) == (position.epoch, position.seq + 1):
-                    self.positions[room] = Position(envelope.epoch, envelope.seq)
-                    self.taken.setdefault(room, []).append(envelope)
+        early = self._early.setdefault(room, {})
+        early[message.seq] = message
+        while (following := early.pop(self.positions[room].seq + 1, None)) is not None:
+            self.positions[room] = self.positions[room].next()
+            self.taken.setdefault(room, []).append(following)
+
+    def _entered(self, entered: wire.Entered) -> None:
+        position = self.positions.setdefault(entered.room, entered.position)
+        if position.epoch != entered.position.epoch:
+            self._broken(entered.room, entered.position)
+        elif position.seq < entered.position.seq:
+            self._soon(self.read(entered.room, position, entered.position.seq))
+
+    def _page(self, page: wire.Page) -> None:
+        position = self.positions.get(page.room)
+        if position is None or position.epoch != page.epoch or position.seq != page.after:
+            return
+        if not page.kept:
+            entered = self.got(wire.Entered, room=page.room)
+            self._broken(page.room, entered[-1].position)
+        for message in page.messages:
+            self._take(message)
+        if not page.whole:
+            self._soon(self.read(page.room, self.positions[page.room], page.after + 1_000_000))
+
+    def _broken(self, room: str, position: Position) -> None:
+        self.breaks.append(room)
+        self.positions[room] = position
+
+    # ── up ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def beat(self) -> None:
         await self.tell(wire.Heartbeat(self.name, 1_000_000, **self.figures))
@@ -116,36 +196,80 @@ class Gate:
     async def tell(self, envelope: wire.Envelope, key: str = ALL) -> None:
         await self.bus.publish(self.topology.routers, key, encode([envelope]), persistent=False)
 
+    async def read(self, room: str, position: Position, upto: int) -> None:
+        shard = shard_of(room, self.topology.shards)
+        await self.tell(
+            wire.Read(self.name, shard, room, position.epoch, position.seq, upto, next(self._refs))
+        )
+
     async def send(self, *envelopes: wire.Envelope, room: str = "") -> None:
         """Publish to the shard of ``room``, as one batch; without a room each to the shard of its own."""
-        batches: dict[str, list[wire.Envelope]] = {}
+        batches: dict[int, list[wire.Envelope]] = {}
         for envelope in envelopes:
-            to = room or (envelope.rooms[0] if isinstance(envelope, wire.Leave) else getattr(envelope, "room", ""))
-            batches.setdefault(self.topology.shard_key(shard_of(to, self.topology.shards)), []).append(envelope)
-        for key, batch in batches.items():
-            await self.bus.publish(self.topology.ingress, key, encode(batch), mandatory=True)
+            to = room or (
+                envelope.rooms[0] if isinstance(envelope, wire.Leave) else getattr(envelope, "room", "")
+            )
+            batches.setdefault(shard_of(to, self.topology.shards), []).append(envelope)
+        for shard, batch in batches.items():
+            await self._batch(shard, *batch)
 
     async def raw(self, room: str, body: bytes) -> None:
         shard = shard_of(room, self.topology.shards)
         await self.bus.publish(self.topology.ingress, self.topology.shard_key(shard), body, mandatory=True)
 
-    async def answer(self) -> None:
-        """Answer every Ask that has come."""
-        while self.asks:
-            ask = self.asks.pop(0)
-            rooms = tuple(
-                wire.Members(room, tuple((conn, "u") for conn in conns), self.positions.get(room))
-                for room, conns in self.members.items()
-                if conns and shard_of(room, self.topology.shards) == ask.shard
-            )
-            term = max(ask.term, self.terms.get(ask.shard, 0))
-            await self.tell(wire.Announce(self.name, ask.shard, term, rooms, True, ask.ref), ask.router)
+    async def _batch(self, shard: int, *envelopes: wire.Envelope) -> None:
+        async with self._locks[shard]:
+            number = self.numbers[shard] = self.numbers[shard] + 1
+            self._sent[shard][number] = envelopes
+            await self._put(shard, number, envelopes)
+
+    async def _put(self, shard: int, number: int, envelopes: tuple[wire.Envelope, ...]) -> None:
+        now_us = time.time_ns() // 1_000
+        body = encode([wire.Batch(self.name, self.feeds[shard].life, number, now_us), *envelopes])
+        await self.bus.publish(self.topology.ingress, self.topology.shard_key(shard), body, mandatory=True)
+
+    def _ask_all(self) -> None:
+        for shard, feeds in enumerate(self.feeds):
+            if feeds.mine is not None:
+                self._soon(self._number(shard))
+
+    async def _number(self, shard: int, router: str = ALL) -> None:
+        if self.answers and shard in self._begun:
+            with contextlib.suppress(BusUnavailable, NotConfirmed):
+                await self.tell(self.feeds[shard].number(), router)
+
+    async def _anew(self, shard: int, counted: int) -> None:
+        """Begin a new life on a shard: join again, and send again what did not count."""
+        async with self._locks[shard]:
+            self.feeds[shard].begin(self.feeds[shard].life + 1)
+            self._gaps.discard(shard)
+            self._begun.discard(shard)
+            again = [sent for number, sent in self._sent[shard].items() if number > counted and number > 1]
+            self._sent[shard], self.numbers[shard] = {}, 1
+            await self._put(shard, 1, (wire.Hello(),))
+            self._begun.add(shard)
+        await self._rejoin(shard)
+        for sent in again:
+            await self._batch(shard, *(each for each in sent if isinstance(each, wire.Publish)))
+
+    async def _rejoin(self, shard: int) -> None:
+        joins = [
+            wire.Join(room, conn, "u", since=self.positions.get(room))
+            for room, conns in self.members.items()
+            if shard_of(room, self.topology.shards) == shard
+            for conn in conns
+        ]
+        if joins:
+            await self._batch(shard, *joins)
+
+    # ── what a test looks at ────────────────────────────────────────────────────────────────────────────────
 
     def got(self, kind: type[E], **fields: object) -> list[E]:
         return [
             envelope
             for envelope in self.heard
-            if isinstance(envelope, kind) and all(getattr(envelope, name) == value for name, value in fields.items())
+            if isinstance(envelope, kind)
+            and all(getattr(envelope, name) == value for name, value in fields.items())
         ]
 
     async def expect(self, kind: type[E], count: int = 1, **fields: object) -> list[E]:
@@ -158,7 +282,9 @@ class Gate:
         return await eventually(there, 10.0, what=f"{count} {kind.__name__} {fields} at {self.name}")
 
     async def given(self, room: str, count: int) -> list[wire.Deliver]:
-        """Return what the members of a room were given once there are ``count``: what an owner sends again is not in it."""
+        """Return what the members of a room were given once there are ``count``: what an owner sends again is
+        not in it.
+        """
         taken = self.taken.setdefault(room, [])
         await eventually(lambda: len(taken) >= count, 10.0, what=f"{count} messages of {room} at {self.name}")
         return taken
@@ -186,7 +312,6 @@ class Stage:
             "peer_lease_ms": round(stretched(1.5) * 1_000),
             "announce_ms": 50,
             "listen_ms": 100,
-            "ask_again_ms": 300,
         } | {name: value for name, value in changes.items() if name in TakeoverSettings.model_fields}
         flow = {name: value for name, value in changes.items() if name in FlowSettings.model_fields}
         memory = {name: value for name, value in changes.items() if name in MemorySettings.model_fields}
@@ -200,7 +325,11 @@ class Stage:
             **own,
         )
         router = Router(
-            settings, await self.world.bus(), tracing=tracing, topology=self.topology, id=f"r{next(self._ids)}"
+            settings,
+            await self.world.bus(),
+            tracing=tracing,
+            topology=self.topology,
+            id=f"r{next(self._ids)}",
         )
         self.routers.append(router)
         await router.start()
@@ -209,9 +338,9 @@ class Stage:
     async def member(self, gate: Gate, room: str, number: int = 1) -> str:
         """Make a connection of this gateway a member of a room; return the connection."""
         conn = f"{gate.name}~{number:x}"
-        await gate.send(wire.Join(room, conn, "u", ref=f"j{number}"))
-        await gate.expect(wire.Joined, room=room, conn=conn)
         gate.members.setdefault(room, []).append(conn)
+        await gate.send(wire.Join(room, conn, "u", ref=f"j{number}"))
+        await gate.expect(wire.Entered, room=room, conn=conn)
         return conn
 
 
@@ -223,8 +352,12 @@ def message(room: str, text: str, *, conn: str = "", id: str = "", trace: str = 
 
 @asynccontextmanager
 async def staged(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
-    """Set a stage on the bus that the fixture's parameter (one of BUSES) names; stop and close everything at the end."""
-    world: World = MemoryWorld() if request.param == "memory" else RabbitWorld(request.getfixturevalue("rabbit"))
+    """Set a stage on the bus that the fixture's parameter (one of BUSES) names; stop and close everything at
+    the end.
+    """
+    world: World = (
+        MemoryWorld() if request.param == "memory" else RabbitWorld(request.getfixturevalue("rabbit"))
+    )
     stage = Stage(world)
     try:
         yield stage

@@ -1,7 +1,9 @@
-"""A conversation under way: in each room some speak numbered messages all the time, and everyone listens with a Recorder.
+"""A conversation under way: in each room some speak numbered messages all the time, and everyone listens with
+a Recorder.
 
-A speaker sends each message again, under its id, until it is acknowledged, as a good client does. ``settled`` is the promise as an assertion: all
-that was said was acknowledged and came to every member once and in order, with no break.
+A speaker sends each message again, under its id, until it is acknowledged, as a good client does. ``settled``
+is the promise as an assertion: all that was said was acknowledged and came to every member once and in order,
+with no break.
 """
 
 from __future__ import annotations

@@ -24,7 +24,9 @@ class Signer:
     """One key of an identity provider."""
 
     def __init__(self, algorithm: Algorithm = "HS256", *, kid: str = "", secret: str = SECRET) -> None:
-        """A fresh key pair, or for HS256 the given secret. ``kid`` goes into the tokens' header and the key set."""
+        """A fresh key pair, or for HS256 the given secret. ``kid`` goes into the tokens' header and the key
+        set.
+        """
         self.algorithm = algorithm
         self.kid = kid
         self._private: Any
@@ -52,7 +54,9 @@ class Signer:
         headers: dict[str, Any] | None = None,
         **claims: Any,
     ) -> str:
-        """Return a token of this key. What is None is left out; a negative ``expires_in_s`` makes it stale."""
+        """Return a token of this key. What is None is left out; a negative ``expires_in_s`` makes
+        it stale.
+        """
         body: dict[str, Any] = {"sub": sub, "iat": int(time.time()), **claims}
         if expires_in_s is not None:
             body.setdefault("exp", time.time() + expires_in_s)
@@ -101,7 +105,9 @@ def _base64url(data: bytes) -> str:
 
 
 class JwksServer:
-    """An identity provider's key set on a loopback port. Change ``document`` or ``status`` at will; ``requests`` counts the calls."""
+    """An identity provider's key set on a loopback port. Change ``document`` or ``status`` at will;
+    ``requests`` counts the calls.
+    """
 
     def __init__(self, *signers: Signer) -> None:
         """Serve these signers' public keys."""

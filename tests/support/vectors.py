@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gateway.core import messages
-from gateway.core.messages import Codec
+from gateway.core import client_messages
+from gateway.core.client_messages import Codec
 from warren.envelope import Deliver
 from warren.errors import ErrorCode
 
@@ -54,4 +54,4 @@ def server_message(vector: dict[str, Any], codec: Codec) -> bytes:
         fields["rooms"] = tuple(fields["rooms"])
     if "code" in fields:
         fields["code"] = next(code for code in ErrorCode if code == fields["code"])
-    return codec.encode(getattr(messages, vector["struct"])(**fields), vector["at_ms"])
+    return codec.encode(getattr(client_messages, vector["struct"])(**fields), vector["at_ms"])

@@ -1,4 +1,6 @@
-"""The changelog and the list of decisions: each kind of change stands in one place, and each decision is listed in its order."""
+"""The changelog and the list of decisions: each kind of change stands in one place, and each decision is
+listed in its order.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def test_each_version_has_each_kind_of_change_once_and_in_order() -> None:
 def test_what_breaks_a_setup_comes_first_among_the_changes() -> None:
     """Whoever upgrades reads it there."""
     for section in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").split("\n### ")[1:]:
-        breaking = [line.startswith("- **Breaking**") for line in section.splitlines() if line.startswith("- ")]
+        breaking = [
+            line.startswith("- **Breaking**") for line in section.splitlines() if line.startswith("- ")
+        ]
         assert breaking == sorted(breaking, reverse=True)
         assert section.startswith("Changed") or not any(breaking)
 

@@ -1,7 +1,8 @@
 """Mutants: services with one thing broken on purpose, so that the checker can be seen to find it.
 
-Each module here is run in a service's place (``python -m tests.faults.mutants.no_dedup``): it changes one function of the real code in its
-own process and then runs the real service. Nothing of this is in the product. ``world.Measures.mutant`` names one.
+Each module here is run in a service's place (``python -m tests.faults.mutants.no_dedup``): it changes one
+function of the real code in its own process and then runs the real service. Nothing of this is in the
+product. ``world.Measures.mutant`` names one.
 """
 
 from __future__ import annotations
@@ -32,16 +33,12 @@ def service_of(name: str) -> str:
 
 
 def on_decoding(change: Callable[[wire.Envelope | Exception], wire.Envelope | Exception]) -> None:
-    """Let ``change`` see, and replace, every envelope that this process decodes. Call it before the service is imported."""
+    """Let ``change`` see, and replace, every envelope that this process decodes. Call it before the service
+    is imported.
+    """
     decode, decode_each = wire.decode, wire.decode_each
     wire.decode = lambda body: [change(envelope) for envelope in decode(body)]  # type: ignore[misc]
     wire.decode_each = lambda body: [change(envelope) for envelope in decode_each(body)]  # type: ignore[misc]
-
-
-def on_encoding(change: Callable[[wire.Envelope], wire.Envelope]) -> None:
-    """Let ``change`` see, and replace, every envelope that this process sends. Call it before the service is imported."""
-    encode = wire.encode
-    wire.encode = lambda envelopes: encode([change(envelope) for envelope in envelopes])
 
 
 def run(service: str) -> None:

@@ -1,26 +1,29 @@
-"""A gateway that hides from the router where its clients stand, and tells them that nothing was missed."""
+"""A gateway that looks at no position a client comes back with, and tells it that nothing was missed."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import msgspec
 from tests.faults import mutants
 
-from warren import envelope as wire
+from gateway.core.room_catch_up import RoomCatchUp, Step, Tell
+from warren.envelope import Entered
 
 SERVICE = "gateway"
 
-
-def hide(envelope: wire.Envelope) -> wire.Envelope:
-    """Return a JOIN without its position, anything else as it is."""
-    return msgspec.structs.replace(envelope, since=None) if isinstance(envelope, wire.Join) else envelope
+_entered = RoomCatchUp.entered
 
 
-def flatter(envelope: wire.Envelope | Exception) -> wire.Envelope | Exception:
-    """Return JOINED with recovered: true, anything else as it is."""
-    return msgspec.structs.replace(envelope, recovered=True) if isinstance(envelope, wire.Joined) else envelope
+def entered(catch_up: RoomCatchUp, item: Entered, *arguments: Any, **named: Any) -> list[Step]:
+    """Take every JOIN for a first one, and say ``recovered: true``."""
+    steps = _entered(catch_up, msgspec.structs.replace(item, since=None), *arguments, **named)
+    return [
+        Tell(msgspec.structs.replace(step.joined, recovered=True)) if isinstance(step, Tell) else step
+        for step in steps
+    ]
 
 
 if __name__ == "__main__":
-    mutants.on_encoding(hide)
-    mutants.on_decoding(flatter)
+    RoomCatchUp.entered = entered  # type: ignore[method-assign]
     mutants.run(SERVICE)

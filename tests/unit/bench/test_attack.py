@@ -1,4 +1,6 @@
-"""bench.attack: its frames and payloads are what they say, and what was measured becomes figures and verdicts."""
+"""bench.attack: its frames and payloads are what they say, and what was measured becomes figures and
+verdicts.
+"""
 
 from __future__ import annotations
 
@@ -25,22 +27,23 @@ from bench.attack.frames import (
 from bench.attack.phrases import LARGE
 from bench.attack.plans import Attack, Flood, Scene, Swarm
 
-from gateway.core.assembly import Assembly, Control
+from gateway.core.websocket.frame_parser import Control, FrameParser
 
 SIZE = 4_096
 
 
 def read(data: bytes, *, deflate: bool = False) -> list[object]:
     """Return what a gateway reads of a client's bytes."""
-    assembly, found = Assembly(1 << 20, deflate=deflate), []
+    assembly, found = FrameParser(1 << 20, deflate=deflate), []
     assembly.feed(data)
     while (item := assembly.next()) is not None:
-        if not (isinstance(item, Control) and item.opcode == CONTINUATION and item.payload):  # one part of several
+        # one part of several
+        if not (isinstance(item, Control) and item.opcode == CONTINUATION and item.payload):
             found.append(item)
     return found
 
 
-# ── frames ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── frames ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
@@ -91,7 +94,7 @@ def test_a_close_frame_has_a_code_or_none() -> None:
     assert read(close(None))[0] == Control(8, b"")
 
 
-# ── payloads ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── payloads ────────────────────────────────────────────────────────────────────────────────────────────────
 
 ILLEGAL = {"unterminated", "unterminated-brackets", "late-fault", "surrogates"}
 SHALLOW = 200  # a tower of so many bytes can be read by any parser
@@ -126,7 +129,7 @@ def test_the_flat_one_looks_as_if_it_held_infinity() -> None:
     assert len(whole) <= payloads.MIB
 
 
-# ── the catalogue ────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the catalogue ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_every_attack_has_a_name_of_its_own_and_plans() -> None:
@@ -139,7 +142,14 @@ def test_every_attack_has_a_name_of_its_own_and_plans() -> None:
         assert attack.fresh_router == any(isinstance(plan, Flood) for plan in plans)
         for plan in plans:
             if isinstance(plan, Swarm):
-                assert plan.raw or plan.once or plan.again or plan.each or plan.connections >= 50 or plan.token == "bad"
+                assert (
+                    plan.raw
+                    or plan.once
+                    or plan.again
+                    or plan.each
+                    or plan.connections >= 50
+                    or plan.token == "bad"
+                )
 
 
 def test_attacks_are_chosen_by_name_by_kind_and_by_the_beginning_of_a_name() -> None:
@@ -172,7 +182,7 @@ def test_what_is_judged_fits_the_limit_of_a_message(attack: Attack) -> None:
                 assert isinstance(item, str | bytes)
 
 
-# ── figures ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── figures ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def sample(at: float, took: float, kind: str = "ping", *, answered: bool = True) -> figures.Sample:
@@ -193,7 +203,10 @@ def result(calm: float = 1.0, under: float = 2.0, **more: object) -> figures.Res
 
 def test_latency_is_that_of_what_was_due_in_the_phase() -> None:
     """What was never answered counts with how long it waited."""
-    samples = [sample(at / 100, 0.001) for at in range(100)] + [sample(0.5, 2.0, answered=False), sample(1.0, 9.0)]
+    samples = [sample(at / 100, 0.001) for at in range(100)] + [
+        sample(0.5, 2.0, answered=False),
+        sample(1.0, 9.0),
+    ]
     found = figures.latency(samples, "ping", 0.0, 1.0)
     assert found == figures.Latency(101, 1.0, 1.0, 2_000.0, 1)
     assert figures.latency(samples, "ack", 0.0, 1.0).of == 0
@@ -241,7 +254,9 @@ def test_a_row_has_a_cell_for_each_heading_and_json_has_the_verdict() -> None:
         figures.Result("b", "k", "s"),
     ):
         assert len(figures.row(made, aims)) == len(figures.HEADINGS)
-    assert figures.row(result(sent=2_000_000, seconds=2.0, gateway_cpu=1.5, gateway_calm_cpu=0.5), aims)[1:3] == [
+    assert figures.row(result(sent=2_000_000, seconds=2.0, gateway_cpu=1.5, gateway_calm_cpu=0.5), aims)[
+        1:3
+    ] == [
         "1",
         "1",
     ]

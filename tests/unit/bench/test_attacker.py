@@ -1,4 +1,6 @@
-"""bench.attack's attacker against a server that is none: what it sends, how it takes an end, and what it reports."""
+"""bench.attack's attacker against a server that is none: what it sends, how it takes an end, and what it
+reports.
+"""
 
 from __future__ import annotations
 

@@ -26,7 +26,9 @@ time.sleep(60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_bench_that_is_ended_leaves_no_process_and_no_folder(number: signal.Signals, tmp_path: Path) -> None:
+def test_a_bench_that_is_ended_leaves_no_process_and_no_folder(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     """Not even where nothing in it could tidy up."""
     command = [sys.executable, "-c", BENCH, str(tmp_path)]
     env = {name: value for name, value in os.environ.items() if not name.startswith("WARREN_")}

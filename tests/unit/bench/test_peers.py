@@ -1,4 +1,6 @@
-"""bench.peers: from the load generator's reports to the figures, the verdicts on the targets and the report."""
+"""bench.peers: from the load generator's reports to the figures, the verdicts on the targets and
+the report.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,16 @@ from bench.peers.fleet import PEERS, centrifugo_config
 from bench.peers.plots import bars, figure
 from bench.peers.scenario import SCENARIOS
 
-TOLL = {"sent": 100, "lost": 1, "doubled": 2, "disordered": 3, "stray": 4, "refused": 5, "stalled": 6, "closed": 7}
+TOLL = {
+    "sent": 100,
+    "lost": 1,
+    "doubled": 2,
+    "disordered": 3,
+    "stray": 4,
+    "refused": 5,
+    "stalled": 6,
+    "closed": 7,
+}
 
 
 def result(phase: str, rate: float, p99: float = 4.0, cpu: float = 8.0, **groups: float) -> dict[str, Any]:
@@ -40,7 +51,9 @@ def verdict(rows: list[targets.Row], words: str) -> bool | None:
 
 
 def test_figures_are_medians_of_the_saturated_phases_and_sums_of_what_went_wrong() -> None:
-    """Rates and CPU are the medians of what was repeated; every message that went wrong in any run is in the sums."""
+    """Rates and CPU are the medians of what was repeated; every message that went wrong in any run is in the
+    sums.
+    """
     runs = [
         load(
             result("saturate", 100, cpu=9),
@@ -90,7 +103,9 @@ def table(*, rate: float, cpu: float, p99: float, gateway: float, kib: float) ->
             "centrifugo": figures.Figures(kib={"server": 30.0}),
         },
         "g": {
-            "warren": figures.Figures(parts={"pace": {"gateway": gateway}, "burst": {"gateway": gateway / 10}}),
+            "warren": figures.Figures(
+                parts={"pace": {"gateway": gateway}, "burst": {"gateway": gateway / 10}}
+            ),
             "centrifugo": figures.Figures(parts={"pace": {"server": 15.0}, "burst": {"server": 2.0}}),
         },
     }
@@ -136,7 +151,9 @@ def test_growth_is_met_only_when_it_was_measured_to_the_end() -> None:
 
 
 def test_the_report_shows_misses_first_and_every_count() -> None:
-    """The Markdown has the missed targets before the met ones, each peer's losses, and a star where the generator was busy."""
+    """The Markdown has the missed targets before the met ones, each peer's losses, and a star where the
+    generator was busy.
+    """
     rows = [
         targets.Row("fine", "t", "f", True),
         targets.Row("poor", "t", "f", False),

@@ -65,7 +65,9 @@ def test_an_entry_that_was_not_confirmed_may_be_there() -> None:
         "skipped",
     ],
 )
-def test_each_broken_promise_is_counted(log: dict[int, Key], sights: list[dict[int, Key]], expected: Verdict) -> None:
+def test_each_broken_promise_is_counted(
+    log: dict[int, Key], sights: list[dict[int, Key]], expected: Verdict
+) -> None:
     """One fault of one kind, one count; none of them is good."""
     verdict = judge(CONFIRMED, log, sights)
     assert verdict == expected
@@ -73,7 +75,9 @@ def test_each_broken_promise_is_counted(log: dict[int, Key], sights: list[dict[i
 
 
 def test_second_copies_are_counted_by_what_lies_between() -> None:
-    """A copy at once is harmless; one behind a later number of its writer is the dear kind. Another writer's entries don't count."""
+    """A copy at once is harmless; one behind a later number of its writer is the dear kind. Another writer's
+    entries don't count.
+    """
     one, two, other = Key(1, 1), Key(1, 2), Key(2, 9)
     assert copies({0: one, 1: one, 2: two}) == (1, 0)
     assert copies({0: one, 1: other, 2: one}) == (1, 0)

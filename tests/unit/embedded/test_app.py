@@ -11,7 +11,7 @@ from tests.support.ports import free_port
 
 from embedded.app import Embedded
 from embedded.settings import read_embedded
-from router.core.takeover import State
+from router.core.speaker import State
 from warren.lifecycle import Part
 
 
@@ -30,14 +30,16 @@ async def running(embedded: Embedded) -> AsyncIterator[Sequence[Part]]:
             await part.stop()
 
 
-async def test_its_last_part_has_begun_when_every_shard_has_an_owner():
-    """Then a message is acknowledged without waiting for a router that listens first; before, it says what is lacking."""
+async def test_its_last_part_has_begun_when_every_shard_is_spoken_for():
+    """Then a message is acknowledged without waiting for a router that listens first; before, it says what is
+    lacking.
+    """
     embedded = Embedded(read_embedded({"PORT": str(free_port())}))
     assert embedded.lacking() is not None
     async with running(embedded) as parts:
         assert parts[-1].name == "first message"
         assert embedded.lacking() is None
-        assert {possession.state for possession in embedded.router.possessions} == {State.LIVE}
+        assert {shard.speaker.state for shard in embedded.router.shards} == {State.SPEAKING}
         async with await connect(f"ws://{embedded.addresses[0]}/ws") as client:
             await client.join("chat:x")
             await client.publish("chat:x", "hi")

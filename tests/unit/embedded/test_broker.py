@@ -1,4 +1,6 @@
-"""Whether the broker that was named can be reached: None as soon as one address can be, else a line without secrets."""
+"""Whether the broker that was named can be reached: None as soon as one address can be, else a line without
+secrets.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def test_one_address_that_answers_is_enough():
     with closing(listening()) as server:
         port = server.getsockname()[1]
         assert (
-            unreachable([f"amqp://u:p@127.0.0.1:{free_port()}/", f"amqp://u:p@127.0.0.1:{port}/%2F"], patience_s=0)
+            unreachable(
+                [f"amqp://u:p@127.0.0.1:{free_port()}/", f"amqp://u:p@127.0.0.1:{port}/%2F"], patience_s=0
+            )
             is None
         )
 
@@ -61,7 +65,9 @@ def test_a_broker_that_comes_meanwhile_is_taken():
     ],
 )
 def test_each_reason_is_plain_and_shows_no_password(url: str, says: str):
-    """The line names the variable, the host and the port, what an address looks like, and nothing of the user."""
+    """The line names the variable, the host and the port, what an address looks like, and nothing of the
+    user.
+    """
     line = unreachable([url], patience_s=0)
     assert line is not None
     assert says in line

@@ -87,13 +87,17 @@ async def _two(port: int, room: str) -> tuple[Client, Client]:
 
 
 async def test_two_gateways_one_conversation(tmp_path: Path, port: int):
-    """What one says on the first gateway the other hears on the second, with its seq and its trace; Ctrl-C ends it in time."""
+    """What one says on the first gateway the other hears on the second, with its seq and its trace; Ctrl-C
+    ends it in time.
+    """
     log = tmp_path / "log"
     async with running(log, port) as child:
         written = said(log)
         assert f"open http://127.0.0.1:{port} in two windows" in written
         assert f"ws://127.0.0.1:{port + 1}/ws" in written
-        probes = re.findall(r"(router|gateway [12]) +http://(127\.0\.0\.1:\d+)/metrics, /readyz, /healthz", written)
+        probes = re.findall(
+            r"(router|gateway [12]) +http://(127\.0\.0\.1:\d+)/metrics, /readyz, /healthz", written
+        )
         assert [name for name, _ in probes] == ["router", "gateway 1", "gateway 2"]
         for _, address in probes:
             assert await asyncio.to_thread(_status, f"http://{address}/readyz") == 200
@@ -143,13 +147,17 @@ def _status(url: str) -> int:
 
 
 def _notify(port: int, body: object) -> int:
-    request = Request(f"http://127.0.0.1:{port}/demo/notify", orjson.dumps(body), {"Content-Type": "application/json"})
+    request = Request(
+        f"http://127.0.0.1:{port}/demo/notify", orjson.dumps(body), {"Content-Type": "application/json"}
+    )
     with urlopen(request, timeout=10) as answer:
         return int(answer.status)
 
 
 def test_a_broker_that_is_not_there_is_one_clear_line(port: int):
-    """The variable, the host and the reason are named, the password is not; nothing is started, and the exit code is 1."""
+    """The variable, the host and the reason are named, the password is not; nothing is started, and the exit
+    code is 1.
+    """
     ended = run(PORT=str(port), WARREN_AMQP_URL=f"amqp://u:s3cret@127.0.0.1:{free_port()}/")
     assert ended.returncode == 1
     assert ended.stdout == ""
@@ -178,7 +186,9 @@ def test_wrong_settings_are_all_named():
     ended = run(PORT="http", WARREN_SHARDS="none", WARREN_GATEWAY_HOSTT="x")
     assert ended.returncode == 2
     lines = ended.stderr.splitlines()
-    assert [any(name in line for line in lines) for name in ("PORT:", "WARREN_SHARDS:", "WARREN_GATEWAY_HOSTT:")] == [
+    assert [
+        any(name in line for line in lines) for name in ("PORT:", "WARREN_SHARDS:", "WARREN_GATEWAY_HOSTT:")
+    ] == [
         True,
         True,
         True,

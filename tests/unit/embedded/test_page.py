@@ -14,8 +14,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from embedded.page import MAX_BYTES, Page, find_clients
 from warren.bus import Delivery, Source
-from warren.bus.memory import MemoryBus
-from warren.bus.memory_broker import MemoryBroker
+from warren.bus.memory.broker import MemoryBroker
+from warren.bus.memory.bus import MemoryBus
 from warren.errors import SettingsError
 from warren.topology import Topology
 
@@ -55,7 +55,9 @@ async def scene() -> AsyncIterator[Scene]:
 
 
 async def test_all_that_the_page_needs_is_served(scene: Scene):
-    """Whatever the page and its modules name is there, with its type and a policy that lets nothing else in."""
+    """Whatever the page and its modules name is there, with its type and a policy that lets
+    nothing else in.
+    """
     for path, kind in {
         "/": "text/html",
         "/demo/app.js": "text/javascript",
@@ -70,7 +72,8 @@ async def test_all_that_the_page_needs_is_served(scene: Scene):
 
 
 @pytest.mark.parametrize(
-    "path", ["/js/package.json", "/js/test/rooms.test.js", "/demo/../js/README.md", "/demo/%2e%2e/js/README.md"]
+    "path",
+    ["/js/package.json", "/js/test/rooms.test.js", "/demo/../js/README.md", "/demo/%2e%2e/js/README.md"],
 )
 async def test_nothing_else_is_served(scene: Scene, path: str):
     """Other files of the checkout can't be had."""
@@ -95,7 +98,9 @@ async def test_the_gateways_are_told(scene: Scene):
     ],
 )
 async def test_a_notification_is_published_as_a_backend_would(scene: Scene, to: str, name: str, key: str):
-    """The payload goes byte for byte to the notify exchange, with type, id, content type and the page's trace context."""
+    """The payload goes byte for byte to the notify exchange, with type, id, content type and the page's trace
+    context.
+    """
     body = b'{"to":"%s","name":"%s","type":"DATA_UPDATE","payload":{"a": 1.0}}' % (to.encode(), name.encode())
     status, answer = await scene.notify(body, Origin=ORIGIN, traceparent=TRACE)
     delivery = await asyncio.wait_for(scene.published.get(), 5)

@@ -11,24 +11,32 @@ from tests.support.ports import free_port
 from embedded.page import find_clients
 from embedded.page_server import USAGE, PageServer, main
 from warren.bus import Source
-from warren.bus.memory import MemoryBus
-from warren.bus.memory_broker import MemoryBroker
+from warren.bus.memory.broker import MemoryBroker
+from warren.bus.memory.bus import MemoryBus
 from warren.topology import Topology
 
 
 async def test_it_serves_the_page_and_publishes():
-    """The page knows the gateways, may ask them over HTTP, and its form publishes from its own origin alone."""
+    """The page knows the gateways, may ask them over HTTP, and its form publishes from its own
+    origin alone.
+    """
     topology = Topology(shards=2)
     broker = MemoryBroker()
     port = free_port()
     server = PageServer(
-        find_clients(Path(__file__)), MemoryBus(broker, topology), topology, port, ["127.0.0.1:1", "127.0.0.1:2"]
+        find_clients(Path(__file__)),
+        MemoryBus(broker, topology),
+        topology,
+        port,
+        ["127.0.0.1:1", "127.0.0.1:2"],
     )
     backend = MemoryBus(broker, topology)
     await backend.start()
     published: list[str] = []
     await backend.subscribe(
-        lambda: Source(topology.notify_queue()), lambda delivery: published.append(delivery.routing_key), prefetch=10
+        lambda: Source(topology.notify_queue()),
+        lambda delivery: published.append(delivery.routing_key),
+        prefetch=10,
     )
     await server.start()
     try:
@@ -48,7 +56,9 @@ async def test_it_serves_the_page_and_publishes():
     assert published == ["room.chat:a"]
 
 
-@pytest.mark.parametrize("arguments", [[], ["8082"], ["x", "h:1"], ["0", "h:1"], ["65536", "h:1"], ["²", "h:1"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["8082"], ["x", "h:1"], ["0", "h:1"], ["65536", "h:1"], ["²", "h:1"]]
+)
 def test_wrong_arguments(arguments: list[str], capsys: pytest.CaptureFixture[str]):
     """The usage, and 2."""
     assert main(arguments) == 2

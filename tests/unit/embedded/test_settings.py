@@ -37,7 +37,9 @@ def test_a_bad_port_is_named(text: str):
 
 
 def test_pages_of_this_machine_may_connect_to_both_gateways():
-    """By whatever port and name of it they came, such as a development server's; and those of the environment besides."""
+    """By whatever port and name of it they came, such as a development server's; and those of the environment
+    besides.
+    """
     settings = read_embedded({"PORT": "9000", "WARREN_GATEWAY_ORIGINS": "https://a.example"})
     assert set(settings.origins) == {
         "http://127.0.0.1:*",
@@ -66,7 +68,9 @@ def test_a_rabbitmq_that_is_named_is_used():
 
 def test_all_problems_at_once_and_each_once():
     """A wrong PORT, a wrong variable of each service and the gateway's own port are all named, once."""
-    found = problems(PORT="x", WARREN_GATEWAY_MESSAGE_BYTES="0", WARREN_ROUTER_DEDUP_COUNT="0", WARREN_GATEWAY_PORT="1")
+    found = problems(
+        PORT="x", WARREN_GATEWAY_MESSAGE_BYTES="0", WARREN_ROUTER_DEDUP_COUNT="0", WARREN_GATEWAY_PORT="1"
+    )
     assert sorted(problem.split(":")[0] for problem in found) == [
         "PORT",
         "WARREN_GATEWAY_MESSAGE_BYTES",

@@ -51,7 +51,10 @@ def test_lists_and_networks_are_parsed():
     )
     assert settings.rooms == ("a", "b")
     assert settings.listen.origins == ("https://a.example", "*")
-    assert settings.listen.trusted_proxies == (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1/128"))
+    assert settings.listen.trusted_proxies == (
+        ipaddress.ip_network("10.0.0.0/8"),
+        ipaddress.ip_network("::1/128"),
+    )
     assert read(GatewaySettings, ANONYMOUS | {"WARREN_GATEWAY_ROOMS": "-"}).rooms == ()
 
 

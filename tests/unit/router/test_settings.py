@@ -12,7 +12,11 @@ def test_an_empty_environment_gives_the_defaults():
     """Also with the gateway's variables in it, which are not the router's."""
     settings = read(RouterSettings, {"WARREN_GATEWAY_PORT": "1"})
     assert settings == RouterSettings()
-    assert (settings.probes.internal_port, settings.takeover.lease_ms, settings.flow.prefetch) == (9081, 5_000, 128)
+    assert (settings.probes.internal_port, settings.takeover.lease_ms, settings.flow.prefetch) == (
+        9081,
+        5_000,
+        128,
+    )
 
 
 def test_every_variable_is_the_routers_own_or_shared():
@@ -20,7 +24,7 @@ def test_every_variable_is_the_routers_own_or_shared():
     shared = {
         "WARREN_AMQP_URL", "WARREN_AMQP_HEARTBEAT_S", "WARREN_PREFIX", "WARREN_SHARDS", "WARREN_LOG_LEVEL",
         "WARREN_LOG_FILE", "WARREN_NAMESPACES", "WARREN_AMQP_CA_FILE", "WARREN_AMQP_CERT_FILE", "WARREN_AMQP_KEY_FILE",
-        "WARREN_BROKER_SHARD_BYTES", "WARREN_BROKER_LOG_BYTES", "WARREN_BROKER_POD_BYTES", "WARREN_BROKER_DEAD_BYTES",
+        "WARREN_BROKER_NOTIFY_BYTES", "WARREN_BROKER_LOG_BYTES", "WARREN_BROKER_POD_BYTES", "WARREN_BROKER_DEAD_BYTES",
     }  # fmt: skip
     for variable in describe(RouterSettings):
         assert variable.name in shared or variable.name.startswith("WARREN_ROUTER_")
@@ -44,7 +48,12 @@ def test_values_are_read_into_their_groups():
     assert settings.events == ("client", "message")
     assert settings.memory.history_floor_ms == 0
     assert not settings.namespaces.namespaces.policy("n1").history.kept
-    assert (settings.flow.prefetch, settings.memory.dedup_count, settings.id, settings.bus.shards) == (7, 8, "pod-1", 4)
+    assert (settings.flow.prefetch, settings.memory.dedup_count, settings.id, settings.bus.shards) == (
+        7,
+        8,
+        "pod-1",
+        4,
+    )
 
 
 def test_all_problems_are_named_at_once():
@@ -91,9 +100,20 @@ def test_an_id_is_new_for_every_life():
     assert is_connection(connection_id(new_router_id(""), 1))
 
 
-def test_a_log_that_can_not_hold_the_histories_is_a_problem():
-    """Twice what is kept in memory: a new owner has to find all of it there, after a whole checkpoint."""
-    env = {"WARREN_BROKER_LOG_BYTES": "8000000", "WARREN_ROUTER_HISTORY_BYTES": "4000001"}
-    with pytest.raises(SettingsError, match="WARREN_BROKER_LOG_BYTES must be at least twice"):
-        read(RouterSettings, env)
-    assert read(RouterSettings, env | {"WARREN_ROUTER_HISTORY_BYTES": "4000000"}).bus.broker_log_bytes == 8_000_000
+@pytest.mark.parametrize(
+    ("name", "most", "rule"),
+    [
+        ("WARREN_ROUTER_HISTORY_BYTES", 4_000_000, "at least twice"),
+        ("WARREN_ROUTER_CHECKPOINT_BYTES", 2_000_000, "at least four times"),
+    ],
+)
+def test_a_log_that_can_not_hold_what_is_looked_for_there_is_a_problem(name, most, rule):
+    """Who begins to read has to find a whole checkpoint, and what is kept in memory after it."""
+    env = {
+        "WARREN_BROKER_LOG_BYTES": "8000000",
+        "WARREN_ROUTER_HISTORY_BYTES": "1000000",
+        "WARREN_ROUTER_CHECKPOINT_BYTES": "1000000",
+    }
+    with pytest.raises(SettingsError, match=f"WARREN_BROKER_LOG_BYTES must be {rule}"):
+        read(RouterSettings, env | {name: str(most + 1)})
+    assert read(RouterSettings, env | {name: str(most)}).bus.broker_log_bytes == 8_000_000

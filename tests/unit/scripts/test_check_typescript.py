@@ -1,4 +1,6 @@
-"""scripts/check-typescript where it can't work, and what it makes of the document's examples; a stand-in plays the compiler."""
+"""scripts/check-typescript where it can't work, and what it makes of the document's examples; a stand-in
+plays the compiler.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def test_without_npm_it_says_so(tmp_path: Path) -> None:
     """One line, and an exit code of its own."""
     done = check(tmp_path)
     assert done.returncode == 3
-    assert done.stderr.splitlines() == ["check-typescript: npm is missing, so the TypeScript examples are not compiled"]
+    assert done.stderr.splitlines() == [
+        "check-typescript: npm is missing, so the TypeScript examples are not compiled"
+    ]
 
 
 def test_without_a_network_it_says_so(tmp_path: Path) -> None:
@@ -50,7 +54,8 @@ def test_the_blocks_of_the_document_are_compiled_beside_the_declarations(tmp_pat
     document = tmp_path / "README.md"
     document.write_text("a\n```ts\none();\n```\n```sh\nnot\n```\n```ts\ntwo();\n```\n")
     seen = (
-        'for a in "$@"; do case $a in *.ts) cat "$a" >> "$TMPDIR/seen";; *) echo "$a" >> "$TMPDIR/flags";; esac; done'
+        'for a in "$@"; do case $a in *.ts) cat "$a" >> "$TMPDIR/seen";; *) echo "$a" >> '
+        '"$TMPDIR/flags";; esac; done'
     )
     done = check(tmp_path, str(document), node=seen, npm="exit 1")
     assert (done.returncode, done.stderr) == (0, "")

@@ -97,7 +97,9 @@ def test_no_child_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
         "child = Child(['sh', '-c', 'sleep 60 & wait'], env=dict(os.environ), folder=Path(sys.argv[1]))\n"
         "print(child.pid, flush=True); time.sleep(60)"
     )
-    parent = subprocess.Popen([sys.executable, "-c", script, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     assert parent.stdout is not None
     with parent.stdout:
         pid = int(parent.stdout.readline())

@@ -13,8 +13,14 @@ from scripts.helm import CHART
 from scripts.namespace_schema import namespaces_schema
 
 from warren.errors import SettingsError
-from warren.message import is_type
-from warren.namespaces import MAX_HISTORY_AGE_S, MAX_HISTORY_COUNT, MAX_NAMESPACES, MAX_PATTERN_LENGTH, Namespaces
+from warren.message_rules import is_type
+from warren.namespaces import (
+    MAX_HISTORY_AGE_S,
+    MAX_HISTORY_COUNT,
+    MAX_NAMESPACES,
+    MAX_PATTERN_LENGTH,
+    Namespaces,
+)
 
 SCHEMA = jsonschema.Draft7Validator(namespaces_schema())
 GOOD: dict[str, Any] = {"name": "chat", "pattern": "chat:*"}
@@ -59,7 +65,9 @@ ODD = st.one_of(
         ]
     ),
 )
-TYPES = st.lists(st.one_of(st.sampled_from(["TYPING", "a.b:c", "", "a b", "x" * 65]), st.integers(0, 1)), max_size=3)
+TYPES = st.lists(
+    st.one_of(st.sampled_from(["TYPING", "a.b:c", "", "a b", "x" * 65]), st.integers(0, 1)), max_size=3
+)
 INNER = st.dictionaries(st.sampled_from(["count", "per_ms", "policy", "age_s", "counts"]), ODD, max_size=3)
 KEYS = (
     "name",

@@ -33,7 +33,11 @@ class Machine:
     def need(self, *names: str) -> tuple[int, list[str]]:
         done = subprocess.run(
             [self.bin / "bash", ROOT / "scripts/need", *names],
-            env={"PATH": str(self.bin), "POLICY_RC_D": str(self.folder / "policy"), "TMPDIR": str(self.folder)},
+            env={
+                "PATH": str(self.bin),
+                "POLICY_RC_D": str(self.folder / "policy"),
+                "TMPDIR": str(self.folder),
+            },
             capture_output=True,
             text=True,
             timeout=60,
@@ -52,7 +56,9 @@ def test_what_is_there_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_who_may_not_install_is_told_what_is_missing(tmp_path: Path) -> None:
-    """Without root each missing program is one line with the way to get it, and the exit code is 1; a Node too old is missing."""
+    """Without root each missing program is one line with the way to get it, and the exit code is 1; a Node
+    too old is missing.
+    """
     machine = Machine(tmp_path, user=1_000)
     machine.program("apt-get", f"touch {tmp_path}/called")
     machine.program("node", "echo 16")
@@ -60,13 +66,18 @@ def test_who_may_not_install_is_told_what_is_missing(tmp_path: Path) -> None:
     assert code == 1
     assert lines == [
         "missing: Chromium; on Debian or Ubuntu: sudo apt-get install --no-install-recommends chromium",
-        "missing: Node.js 18 or later; on Debian or Ubuntu: sudo apt-get install --no-install-recommends nodejs",
+        (
+            "missing: Node.js 18 or later; on Debian or Ubuntu: sudo apt-get install --no-install-recommends "
+            "nodejs"
+        ),
     ]
     assert not (tmp_path / "called").exists()
 
 
 def test_root_installs_and_no_service_may_start_meanwhile(tmp_path: Path) -> None:
-    """As root the packages are installed while policy-rc.d forbids services, and that file is gone afterwards."""
+    """As root the packages are installed while policy-rc.d forbids services, and that file is gone
+    afterwards.
+    """
     machine = Machine(tmp_path, user=0)
     machine.program(
         "apt-get",
@@ -75,7 +86,12 @@ def test_root_installs_and_no_service_may_start_meanwhile(tmp_path: Path) -> Non
     )
     assert machine.need("chromium") == (0, ["installing chromium …"])
     called = (tmp_path / "called").read_text().splitlines()
-    assert called == ["update", "services: 101", "install -y --no-install-recommends chromium", "services: 101"]
+    assert called == [
+        "update",
+        "services: 101",
+        "install -y --no-install-recommends chromium",
+        "services: 101",
+    ]
     assert not (tmp_path / "policy").exists()
 
 

@@ -1,4 +1,6 @@
-"""scripts/pytest chooses how many workers there are; an interpreter that only says how it was called stands for Python."""
+"""scripts/pytest chooses how many workers there are; an interpreter that only says how it was called stands
+for Python.
+"""
 
 from __future__ import annotations
 
@@ -64,5 +66,7 @@ def test_a_small_machine_has_no_workers(place: Path) -> None:
 
 def test_the_environment_has_the_last_word(place: Path) -> None:
     """WARREN_TEST_WORKERS and WARREN_TEST_TIME_FACTOR are taken as they are."""
-    assert "-n 5 --dist loadgroup factor=4" in said(place, WARREN_TEST_WORKERS="5", WARREN_TEST_TIME_FACTOR="4")
+    assert "-n 5 --dist loadgroup factor=4" in said(
+        place, WARREN_TEST_WORKERS="5", WARREN_TEST_TIME_FACTOR="4"
+    )
     assert "-n" not in said(place, WARREN_TEST_WORKERS="1")

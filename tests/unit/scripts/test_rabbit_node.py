@@ -1,4 +1,6 @@
-"""Where a private node finds RabbitMQ, and what it says where there is none. That it runs is shown by all that uses it."""
+"""Where a private node finds RabbitMQ, and what it says where there is none. That it runs is shown by all
+that uses it.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def test_the_environment_names_the_script(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_debians_wrapper_is_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What is on the PATH but insists on the user "rabbitmq" does not count; the message then says how to get RabbitMQ."""
+    """What is on the PATH but insists on the user "rabbitmq" does not count; the message then says how to get
+    RabbitMQ.
+    """
     wrapper = tmp_path / "rabbitmq-script-wrapper"
     wrapper.touch(mode=0o755)
     (tmp_path / "rabbitmq-server").symlink_to(wrapper)
@@ -45,7 +49,9 @@ def test_without_erlang_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert list(tmp_path.iterdir()) == [script]
 
 
-def test_a_node_that_ends_at_once_is_told_with_its_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_node_that_ends_at_once_is_told_with_its_log(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Where the server fails, the error has its exit code and what it printed, and nothing is left behind."""
     script = tmp_path / "rabbitmq-server"
     script.write_text("#!/bin/sh\necho the disk is on fire\nexit 3\n")

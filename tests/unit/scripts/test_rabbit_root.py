@@ -1,4 +1,6 @@
-"""A RabbitMQ in a folder: how it is named, entered and refused. That it runs is shown by `make test-rabbit4`."""
+"""A RabbitMQ in a folder: how it is named, entered and refused. That it runs is shown by `make
+test-rabbit4`.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def test_the_environment_may_name_one(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 def test_what_is_lacking_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A folder without RabbitMQ, a missing tool and a missing right are each named, and a node says so at once."""
+    """A folder without RabbitMQ, a missing tool and a missing right are each named, and a node says so at
+    once.
+    """
     assert "holds no /usr/lib/rabbitmq/bin/rabbitmq-server" in (RabbitRoot(tmp_path).lack() or "")
     with pytest.raises(RabbitMissing, match="scripts/rabbit4"):
         RabbitNode(root=RabbitRoot(tmp_path))

@@ -46,7 +46,9 @@ def test_a_taken_port_is_named(offset: int) -> None:
 
 
 def test_what_the_caller_sets_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable of the caller's environment wins over what a trial would use, but the broker is the one chosen."""
+    """A variable of the caller's environment wins over what a trial would use, but the broker is the one
+    chosen.
+    """
     monkeypatch.setenv("WARREN_GATEWAY_AUTH", "jwt")
     monkeypatch.setenv("WARREN_AMQP_URL", "amqp://elsewhere/")
     env = service_env("amqp://here/")
@@ -79,7 +81,9 @@ def test_the_printed_command_can_be_pasted() -> None:
 
 
 def test_a_broker_that_is_not_there_is_said_in_plain_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variable and the reason are named, and that there is another way; without the variable nothing is asked."""
+    """The variable and the reason are named, and that there is another way; without the variable nothing is
+    asked.
+    """
     monkeypatch.setattr("scripts.run_rabbit.unreachable", lambda urls: f"no way to {urls}")
     with pytest.raises(
         CannotRun, match=r"no way to \['amqp://a', 'amqp://b'\]\nWithout WARREN_AMQP_URL a private RabbitMQ"
@@ -127,5 +131,8 @@ def test_the_command_fails_in_one_line() -> None:
     )
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "PORT=nine is no port: give a number from 1 to 65533 (the second gateway and the page take the next ones)"
+        (
+            "PORT=nine is no port: give a number from 1 to 65533 (the second gateway and the page take the "
+            "next ones)"
+        )
     ]

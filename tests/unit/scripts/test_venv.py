@@ -41,7 +41,9 @@ def test_a_python_that_is_too_old_is_one_line(tmp_path: Path, old: Path) -> None
         shutil.rmtree(tmp_path / "scripts", ignore_errors=True)
         done = venv(tmp_path, python, on_path=str(old.parent))
         assert done.returncode == 1
-        assert done.stderr.splitlines() == [f"PYTHON={python} is Python 3.9.2; Warren needs Python 3.11 or later"]
+        assert done.stderr.splitlines() == [
+            f"PYTHON={python} is Python 3.9.2; Warren needs Python 3.11 or later"
+        ]
     assert not (tmp_path / ".venv").exists()
 
 
@@ -49,4 +51,6 @@ def test_a_python_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     """A name that is no program is named."""
     done = venv(tmp_path, "python4")
     assert done.returncode == 1
-    assert done.stderr.splitlines() == ["PYTHON=python4: there is no such program; Warren needs Python 3.11 or later"]
+    assert done.stderr.splitlines() == [
+        "PYTHON=python4: there is no such program; Warren needs Python 3.11 or later"
+    ]

@@ -83,7 +83,12 @@ async def test_speaks_each_subprotocol(subprotocol: str | None) -> None:
     async with connected(subprotocol=subprotocol) as (script, client):
         await client.send("CHAT", "r", {"text": "hi"}, include_sender=True)
         await client.settle()
-        assert script.heard[0] == {"type": "CHAT", "room": "r", "payload": {"text": "hi"}, "include_sender": True}
+        assert script.heard[0] == {
+            "type": "CHAT",
+            "room": "r",
+            "payload": {"text": "hi"},
+            "include_sender": True,
+        }
         assert client.msgpack == (subprotocol == MSGPACK)
 
 
@@ -99,7 +104,9 @@ async def test_the_token_goes_where_it_is_asked_to() -> None:
 
 
 async def test_a_close_is_reported_and_ends_waiting() -> None:
-    """The close code and reason are told, and a pending expect fails at once instead of waiting its time out."""
+    """The close code and reason are told, and a pending expect fails at once instead of waiting
+    its time out.
+    """
     async with connected() as (script, client):
         waiting = asyncio.create_task(client.expect("CHAT", timeout_s=60))
         await script.sockets[0].close(4001, "Unauthorized")
@@ -121,7 +128,9 @@ async def test_a_mute_client_never_answers_pings() -> None:
 
 
 async def test_a_client_that_stops_reading_holds_the_server_up() -> None:
-    """While reading is stopped nothing is taken from the socket, so the server's writes come to a halt; then all arrives."""
+    """While reading is stopped nothing is taken from the socket, so the server's writes come to a halt; then
+    all arrives.
+    """
     async with connected() as (script, client):
         client.stop_reading()
         sending = asyncio.create_task(_flood(script, count=1_000))

@@ -1,4 +1,6 @@
-"""The autouse check of ``tests/conftest.py``: an async test that leaves a task behind fails, and says which."""
+"""The autouse check of ``tests/conftest.py``: an async test that leaves a task behind fails, and
+says which.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,16 @@ ROOT = Path(__file__).parents[3]
 def run(pytester: pytest.Pytester, body: str) -> pytest.RunResult:
     pytester.makepyfile(body)
     return pytester.runpytest_subprocess(
-        "-p", "tests.conftest", "-o", "asyncio_mode=auto", "-o", f"pythonpath={ROOT}", "-o", "addopts=", "-W", "ignore"
+        "-p",
+        "tests.conftest",
+        "-o",
+        "asyncio_mode=auto",
+        "-o",
+        f"pythonpath={ROOT}",
+        "-o",
+        "addopts=",
+        "-W",
+        "ignore",
     )
 
 
@@ -33,7 +44,9 @@ def test_a_task_left_behind_fails_the_test(pytester: pytest.Pytester) -> None:
 
 
 def test_a_task_that_ends_is_no_matter(pytester: pytest.Pytester) -> None:
-    """A task that was cancelled in the test's last line has time to end, and other tests have no loop at all."""
+    """A task that was cancelled in the test's last line has time to end, and other tests have no
+    loop at all.
+    """
     result = run(
         pytester,
         """

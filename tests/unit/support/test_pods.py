@@ -45,12 +45,27 @@ def pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pod]:
 
 
 async def test_a_pod_is_ready_when_it_says_so(pod: Pod) -> None:
-    """Start returns once /readyz answers 200; the pod has the environment it was given, and its metrics can be summed."""
+    """Start returns once /readyz answers 200; the pod has the environment it was given, and its metrics can
+    be summed.
+    """
     await pod.start()
     assert "speaking with amqp://broker/" in pod.log()
     assert await pod.metric("hits_total", hop="up") == 5
     assert await pod.metric("hits_total", type="CHAT") == 2
     assert await pod.metric("hits") == 0
+
+
+async def test_a_pod_has_begun_once_its_present_life_has_said_something(pod: Pod) -> None:
+    """Its former lives' words don't count."""
+    await pod.start()
+    assert pod.begun
+    pod.kill()
+    pod.launch()
+    pod.pause()
+    assert not pod.begun
+    pod.resume()
+    await pod.ready()
+    assert pod.begun
 
 
 async def test_a_pod_that_fails_says_why(pod: Pod) -> None:
@@ -61,7 +76,9 @@ async def test_a_pod_that_fails_says_why(pod: Pod) -> None:
 
 
 async def test_terminated_killed_and_started_again(pod: Pod) -> None:
-    """SIGTERM ends it with its own code, SIGKILL with the signal, and after each it can live again on the same port."""
+    """SIGTERM ends it with its own code, SIGKILL with the signal, and after each it can live again on the
+    same port.
+    """
     await pod.start()
     assert await pod.terminate() == 0
     await pod.start()

@@ -37,7 +37,7 @@ def test_a_fresh_virtual_host_is_usable_and_empty(rabbit: Rabbit) -> None:
 @pytest.mark.rabbit
 def test_removing_a_topology_removes_its_queues(rabbit: Rabbit, topology: Topology) -> None:
     """What was declared under a prefix is gone after remove, and removing it twice is no error."""
-    name = topology.shard_queue(0).name
+    name = topology.log(0).name
     with pika.BlockingConnection(pika.URLParameters(rabbit.url)) as connection:
         connection.channel().queue_declare(name, durable=True)
     assert name in queue_names(rabbit)

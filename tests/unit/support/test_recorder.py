@@ -18,7 +18,13 @@ def joined(seq: int = 0, epoch: str = "e", *, recovered: bool = False, missed: i
 
 def chat(seq: int | None, n: int | None = None, *, sender: str = "ann", epoch: str = "e") -> dict[str, Any]:
     position = {} if seq is None else {"seq": seq, "epoch": epoch}
-    return {"type": "CHAT", "room": "r", "sender": sender, "payload": {} if n is None else {"n": n}, **position}
+    return {
+        "type": "CHAT",
+        "room": "r",
+        "sender": sender,
+        "payload": {} if n is None else {"n": n},
+        **position,
+    }
 
 
 def ack(seq: int, epoch: str = "e") -> dict[str, Any]:
@@ -60,13 +66,17 @@ def test_a_later_join_starts_at_its_position() -> None:
     ],
 )
 def test_a_breach_is_named(messages: list[dict[str, Any]], complaint: str) -> None:
-    """A gap, a repeat, a wrong order, a foreign epoch, a lost number and a lost continuity each fail the check in words."""
+    """A gap, a repeat, a wrong order, a foreign epoch, a lost number and a lost continuity each fail the
+    check in words.
+    """
     with pytest.raises(AssertionError, match=complaint):
         recorder_of(*messages).check()
 
 
 def test_what_one_sent_oneself_is_known_by_its_ack() -> None:
-    """An own message is no gap once its ACK is there, whichever comes first, and a repeated ACK changes nothing."""
+    """An own message is no gap once its ACK is there, whichever comes first, and a repeated ACK changes
+    nothing.
+    """
     recorder_of(joined(), chat(1), ack(2), chat(3), ack(2)).check()
     late = recorder_of(joined(), chat(1), chat(3))
     assert late.missing("r") == [2]
@@ -93,7 +103,9 @@ def test_recovery_goes_on_where_the_reader_was() -> None:
 
 
 def test_a_told_break_passes_only_where_allowed() -> None:
-    """recovered: false is honest, so it passes where the test allows breaks; what follows is checked as ever."""
+    """recovered: false is honest, so it passes where the test allows breaks; what follows is
+    checked as ever.
+    """
     recorder = recorder_of(joined(), chat(1, 1), joined(0, "second"), chat(1, 5, epoch="second"))
     recorder.check(breaks=True)
     assert recorder.breaks("r") == 1

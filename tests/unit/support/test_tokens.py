@@ -20,7 +20,9 @@ def test_a_shared_secret_signs() -> None:
 
 @pytest.mark.parametrize("algorithm", [each for each in get_args(Algorithm) if each != "HS256"])
 def test_key_pairs_sign_and_their_key_set_proves_it(algorithm: Algorithm) -> None:
-    """A token holds against its signer's entry of the key set and against its PEM, and not against another key."""
+    """A token holds against its signer's entry of the key set and against its PEM, and not against another
+    key.
+    """
     signer, other = Signer(algorithm, kid="one"), Signer(algorithm, kid="two")
     keys = {key.key_id: key for key in jwt.PyJWKSet.from_dict(jwks(signer, other)).keys}
     token = signer.token()

@@ -39,10 +39,21 @@ def test_no_rooms(name: str) -> None:
 
 @pytest.mark.parametrize(
     "user",
-    ["u", "auth0|5f7", "me+tag@example.org", "a=b%20", "u" * 127, "o'brien@example.org", "{5f7}", "a!b$c&d?e^f`g"],
+    [
+        "u",
+        "auth0|5f7",
+        "me+tag@example.org",
+        "a=b%20",
+        "u" * 127,
+        "o'brien@example.org",
+        "{5f7}",
+        "a!b$c&d?e^f`g",
+    ],
 )
 def test_users(user: str) -> None:
-    """Names as identity providers make them are users', and their room is an address that clients can't name."""
+    """Names as identity providers make them are users', and their room is an address that clients
+    can't name.
+    """
     assert is_user(user)
     room = user_room(user)
     assert room == "@" + user
@@ -52,7 +63,8 @@ def test_users(user: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "user", ["", "@u", "a b", "u" * 128, "a~b", "a\n", "a*", "#a", "ä", "a,b", "a;b", 'a"b', "a<b>", "a\\b", "(a)"]
+    "user",
+    ["", "@u", "a b", "u" * 128, "a~b", "a\n", "a*", "#a", "ä", "a,b", "a;b", 'a"b', "a<b>", "a\\b", "(a)"],
 )
 def test_no_users(user: str) -> None:
     """Empty, too long, and what would break an address is no user's name."""
@@ -79,7 +91,9 @@ def test_no_connection(text: str) -> None:
 
 @given(st.text(max_size=140))
 def test_any_text_is_of_one_kind_at_most(text: str) -> None:
-    """No text is a room and also reserved, and an address is a room, a user's, a connection's or everyone's."""
+    """No text is a room and also reserved, and an address is a room, a user's, a connection's or
+    everyone's.
+    """
     assert not (is_room(text) and is_reserved(text))
     kinds = [is_room(text), is_connection(text), text.startswith("@") and is_user(text[1:]), text == "*"]
     assert sum(kinds) == is_address(text)
@@ -87,10 +101,14 @@ def test_any_text_is_of_one_kind_at_most(text: str) -> None:
 
 @given(ROOMS, st.integers(1, 64))
 def test_a_room_has_one_shard(room: str, shards: int) -> None:
-    """The shard is crc32 of the name's UTF-8, modulo the number of shards, so every service finds the same one."""
+    """The shard is crc32 of the name's UTF-8, modulo the number of shards, so every service finds the same
+    one.
+    """
     assert shard_of(room, shards) == crc32(room.encode()) % shards
 
 
 def test_shards_are_pinned() -> None:
-    """Known names stay on their shards for ever: another function would split every room in two during an upgrade."""
+    """Known names stay on their shards for ever: another function would split every room in two during an
+    upgrade.
+    """
     assert [shard_of(name, 16) for name in ("default", "chat:lobby", "@alice", "*")] == [15, 5, 5, 11]

@@ -1,10 +1,12 @@
-"""Batch: in order, within its limits, nothing lost; by examples and by a random walk against a naive model."""
+"""Batch: in order, within its limits, nothing lost; by examples and by a random walk against a
+naive model.
+"""
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from warren.batch import Batch, BatchLimits, Cadence
+from warren.batch import Batch, BatchLimits, Pace, Pacer
 
 
 def test_what_is_offered_comes_out_in_order() -> None:
@@ -68,7 +70,9 @@ class BatchWalk(RuleBasedStateMachine):
     @rule(size=st.integers(0, 70))
     def offer(self, size: int) -> None:
         waiting = sum(each for _, each in self.model)
-        fits = not self.model or (len(self.model) < LIMITS.waiting_count and waiting + size <= LIMITS.waiting_bytes)
+        fits = not self.model or (
+            len(self.model) < LIMITS.waiting_count and waiting + size <= LIMITS.waiting_bytes
+        )
         self.number += 1
         assert self.batch.offer(self.number, size) == fits
         if fits:
@@ -94,26 +98,97 @@ class BatchWalk(RuleBasedStateMachine):
 TestBatchWalk = BatchWalk.TestCase
 
 
+class Work:
+    """A process: what part of the time it is busy, and its pace."""
+
+    def __init__(self, longest_s: float = 0.02) -> None:
+        self.now, self.busy_s = 10.0, 0.0
+        self.asked = 0
+        self.pace = Pace(longest_s, self._busy)
+
+    def _busy(self) -> float:
+        self.asked += 1
+        return self.busy_s
+
+    def go_on(self, share: float, seconds: float = 2.0) -> float:
+        """Be busy for that part of so many seconds; return the interval at their end."""
+        interval = 0.0
+        for _ in range(round(seconds / 0.01)):
+            self.now += 0.01
+            self.busy_s += share * 0.01
+            interval = self.pace.interval(self.now)
+        return interval
+
+
+def test_who_has_time_to_spare_does_not_wait() -> None:
+    """Up to a fifth of the time there is no beat; it comes with the work, grows with it up to the longest,
+    and goes with it.
+    """
+    work = Work()
+    assert work.go_on(0.2) == 0.0
+    intervals = [work.go_on(share) for share in (0.4, 0.6, 0.8, 1.0)]
+    assert intervals == pytest.approx([0.0032, 0.0072, 0.0128, 0.02], rel=0.02)
+    assert work.go_on(0.1) == 0.0
+
+
+def test_a_moment_of_work_changes_little() -> None:
+    """What lasts a twentieth of a second is no pressure, and it is not asked more often than that."""
+    work = Work()
+    work.go_on(0.1)
+    asked = work.asked
+    assert work.go_on(1.0, 0.05) < 0.002
+    work.go_on(0.1, 1.0)
+    assert work.asked - asked <= 22
+
+
+@pytest.mark.parametrize("busy_s", [-5.0, 1e9])
+def test_a_clock_that_jumps_is_believed_as_far_as_can_be(busy_s: float) -> None:
+    """More than always, and less than nothing, is not possible."""
+    work = Work()
+    work.go_on(0.5)
+    work.busy_s += busy_s
+    assert 0.0 <= work.go_on(0.5, 0.1) <= 0.02
+
+
 def test_a_destination_with_little_to_do_is_sent_to_at_once() -> None:
-    """A client that sends its next message when the last one has come back, 150 times a second, waits for no beat."""
-    cadence = Cadence(0.02)
-    assert {cadence.pause(1, 10 + number / 150) for number in range(1_000)} == {0.0}
+    """Nothing comes in an interval that would make its batch larger."""
+    work = Work()
+    work.go_on(1.0)
+    cadence = Pacer(work.pace)
+    assert {cadence.pause(1, work.now + number / 40) for number in range(1_000)} == {0.0}
 
 
 def test_a_busy_destination_waits_for_the_beat() -> None:
-    """From the busy rate on, the next batch goes at a multiple of the interval, the same for all; who was busy is not for ever."""
-    one, other = Cadence(0.02), Cadence(0.02)
-    pauses = [
-        (one.pause(10, now), other.pause(5, now + 0.003), now) for now in (10 + number * 0.02 for number in range(100))
-    ]
+    """The next batch goes at a multiple of the interval, the same for all of a process; who was busy is not
+    for ever.
+    """
+    work = Work()
+    work.go_on(1.0)
+    one, other = Pacer(work.pace), Pacer(work.pace)
+    pauses = []
+    for _ in range(100):
+        pauses.append((one.pause(10, work.now), other.pause(5, work.now + 0.003), work.now))
+        work.now += 0.02
+        work.busy_s += 0.02
     assert pauses[0][:2] == (0.0, 0.0)
     mine, others, now = pauses[-1]
+    interval = work.pace.interval(now)
     assert now + mine == pytest.approx(now + 0.003 + others)
-    assert (now + mine) / 0.02 == pytest.approx(round((now + mine) / 0.02))
-    assert one.pause(1, now + 2) == 0.0
+    assert (now + mine) / interval == pytest.approx(round((now + mine) / interval))
+    assert one.pause(1, work.now + 2) == 0.0
+
+
+def test_a_process_with_time_to_spare_sends_at_once_however_much_comes() -> None:
+    """The rate alone makes nobody wait."""
+    work = Work()
+    work.go_on(0.1)
+    cadence = Pacer(work.pace)
+    assert {cadence.pause(100, work.now + number / 1_000) for number in range(40)} == {0.0}
 
 
 def test_without_an_interval_nothing_waits() -> None:
-    """Interval 0 means always at once."""
-    cadence = Cadence(0.0)
+    """Interval 0 means always at once, and nobody is asked how busy it is."""
+    work = Work(0.0)
+    cadence = Pacer(work.pace)
     assert {cadence.pause(100, 10 + number / 100) for number in range(100)} == {0.0}
+    assert not work.asked

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from warren.batch import BatchLimits
+from warren.batch import BatchLimits, Pace
 from warren.batcher import WORTHWHILE, Batcher
 from warren.errors import NotConfirmed
-from warren.fault import Fault, fault_in
+from warren.supervision import Fault, fault_in
 
 
 class Wire:
@@ -26,7 +26,7 @@ class Wire:
         await confirm
 
 
-async def turns(count: int = 5) -> None:
+async def progress(count: int = 5) -> None:
     """Let every task that can go on do so."""
     for _ in range(count):
         await asyncio.sleep(0)
@@ -37,7 +37,7 @@ async def test_an_idle_destination_is_sent_to_at_once() -> None:
     wire = Wire()
     batcher = Batcher(wire.send)
     assert batcher.offer(1, 10)
-    await turns()
+    await progress()
     assert wire.sent == [[1]]
     wire.confirms[0].set_result(None)
     await batcher.barrier()
@@ -48,14 +48,14 @@ async def test_what_arrives_meanwhile_goes_as_the_next_batch() -> None:
     wire, counts = Wire(), []
     batcher = Batcher(wire.send, observe=counts.append)
     batcher.offer(1, 10)
-    await turns()
+    await progress()
     for number in (2, 3, 4):
         batcher.offer(number, 10)
-    await turns()
+    await progress()
     assert wire.sent == [[1]]
     assert (batcher.waiting, batcher.waiting_bytes) == (4, 30)
     wire.confirms[0].set_result(None)
-    await turns()
+    await progress()
     assert wire.sent == [[1], [2, 3, 4]]
     assert (batcher.waiting, batcher.waiting_bytes) == (3, 0)
     wire.confirms[1].set_result(None)
@@ -69,10 +69,10 @@ async def test_a_full_buffer_refuses() -> None:
     wire = Wire()
     batcher = Batcher(wire.send, BatchLimits(waiting_count=2))
     batcher.offer(1, 1)
-    await turns()
+    await progress()
     assert [batcher.offer(number, 1) for number in (2, 3, 4)] == [True, True, False]
     wire.confirms[0].set_result(None)
-    await turns()
+    await progress()
     assert wire.sent == [[1], [2, 3]]
     wire.confirms[1].set_result(None)
     await batcher.barrier()
@@ -85,15 +85,15 @@ async def test_a_barrier_waits_for_what_was_offered_before_it() -> None:
     for number in (1, 2, 3):
         batcher.offer(number, 1)
     first = asyncio.create_task(batcher.barrier())
-    await turns()
+    await progress()
     batcher.offer(4, 1)
     batcher.offer(5, 1)
     second = asyncio.create_task(batcher.barrier())
     wire.confirms[0].set_result(None)
-    await turns()
+    await progress()
     assert not first.done()
     wire.confirms[1].set_result(None)
-    await turns()
+    await progress()
     assert (first.done(), second.done()) == (True, False)
     assert wire.sent == [[1, 2], [3, 4], [5]]
     wire.confirms[2].set_result(None)
@@ -112,13 +112,13 @@ async def test_a_failed_batch_fails_its_barriers_and_no_later_one() -> None:
     batcher = Batcher(wire.send)
     batcher.offer(1, 1)
     barriers = [asyncio.create_task(batcher.barrier()) for _ in range(2)]
-    await turns()
+    await progress()
     batcher.offer(2, 1)
     wire.confirms[0].set_exception(NotConfirmed("nack"))
     results = await asyncio.gather(*barriers, return_exceptions=True)
     assert [type(result) for result in results] == [NotConfirmed, NotConfirmed]
     after = asyncio.create_task(batcher.barrier())
-    await turns()
+    await progress()
     wire.confirms[1].set_result(None)
     await after
     assert wire.sent == [[1], [2]]
@@ -132,11 +132,11 @@ async def test_a_failed_batch_that_nobody_waits_for_is_a_fault() -> None:
     wire = Wire()
     batcher = Batcher(wire.send)
     batcher.offer(1, 1)
-    await turns()
+    await progress()
     batcher.offer(2, 1)
     error = ZeroDivisionError()
     wire.confirms[0].set_exception(error)
-    await turns()
+    await progress()
     wire.confirms[1].set_result(None)
     await batcher.barrier()
     assert [fault_in(context) for context in told] == [Fault("batcher", error)]
@@ -148,7 +148,7 @@ async def test_a_barrier_that_is_cancelled_harms_nobody() -> None:
     batcher = Batcher(wire.send)
     batcher.offer(1, 1)
     one, two = asyncio.create_task(batcher.barrier()), asyncio.create_task(batcher.barrier())
-    await turns()
+    await progress()
     one.cancel()
     wire.confirms[0].set_result(None)
     await two
@@ -156,16 +156,18 @@ async def test_a_barrier_that_is_cancelled_harms_nobody() -> None:
 
 
 async def test_close_gives_up() -> None:
-    """Closing ends the batch under way and fails the waiters; afterwards nothing is taken and no barrier hangs."""
+    """Closing ends the batch under way and fails the waiters; afterwards nothing is taken and no barrier
+    hangs.
+    """
     wire = Wire()
     batcher = Batcher(wire.send)
     batcher.offer(1, 1)
-    await turns()
+    await progress()
     batcher.offer(2, 1)
     waiter = asyncio.create_task(batcher.barrier())
-    await turns()
+    await progress()
     await batcher.close()
-    await turns()
+    await progress()
     assert waiter.cancelled()
     assert wire.sent == [[1]]
     assert not batcher.offer(3, 1)
@@ -198,13 +200,13 @@ async def test_ten_thousand_items_keep_their_order() -> None:
 
 
 class Busy:
-    """A destination that always counts as busy, and is given more while the first batches are under way."""
+    """A destination that is given more while the first batches are under way."""
 
-    def __init__(self, interval_s: float, more: Sequence[int] = ()) -> None:
+    def __init__(self, pace: Pace | None, more: Sequence[int] = ()) -> None:
         """``more``: how many items come while the first batch, the second … is under way."""
         self.sent: list[int] = []
         self.more = list(more)
-        self.batcher: Batcher[int] = Batcher(self.send, BatchLimits(interval_s=interval_s, busy_per_s=0.0))
+        self.batcher: Batcher[int] = Batcher(self.send, pace=pace)
 
     async def send(self, items: Sequence[int]) -> None:
         self.sent.append(len(items))
@@ -215,32 +217,36 @@ class Busy:
 
 async def test_a_busy_destination_waits_for_the_beat(monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes while a batch is under way, and until the next beat, goes as one batch at the beat."""
-    monkeypatch.setattr("warren.batch.Cadence.pause", lambda *_: 0.5)
-    busy = Busy(1.0, [1])
+    monkeypatch.setattr("warren.batch.Pacer.pause", lambda *_: 0.5)
+    busy = Busy(Pace(1.0, float), [1])
     busy.batcher.offer(0, 1)
     await busy.batcher.barrier()
     busy.batcher.offer(0, 1)
-    await turns()
+    await progress()
     assert busy.sent == [1]
     await busy.batcher.barrier()
     assert busy.sent == [1, 2]
     await busy.batcher.close()
 
 
-@pytest.mark.parametrize(("interval_s", "waiting"), [(3_600.0, WORTHWHILE), (0.0, 1)])
-async def test_what_waits_for_no_beat(interval_s: float, waiting: int) -> None:
-    """A batch that is worth its costs goes at once, and so does each where there is no beat."""
-    busy = Busy(interval_s, [waiting])
+@pytest.mark.parametrize(("pace", "waiting"), [(Pace(1.0, float), WORTHWHILE), (None, 1)])
+async def test_what_waits_for_no_beat(
+    monkeypatch: pytest.MonkeyPatch, pace: Pace | None, waiting: int
+) -> None:
+    """A batch that is worth its costs goes at once, and so does each where there is no pace."""
+    monkeypatch.setattr("warren.batch.Pacer.pause", lambda *_: 3_600.0)
+    busy = Busy(pace, [waiting])
     busy.batcher.offer(0, 1)
     await busy.batcher.barrier()
-    await turns()
+    await progress()
     assert busy.sent == [1, waiting]
     await busy.batcher.close()
 
 
-async def test_closing_waits_for_no_beat() -> None:
+async def test_closing_waits_for_no_beat(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batcher that waits for the beat is closed at once."""
-    busy = Busy(3_600.0, [1])
+    monkeypatch.setattr("warren.batch.Pacer.pause", lambda *_: 3_600.0)
+    busy = Busy(Pace(1.0, float), [1])
     busy.batcher.offer(0, 1)
     await busy.batcher.barrier()
     async with asyncio.timeout(5):

@@ -1,4 +1,6 @@
-"""Envelopes: every kind comes back as it went, its bytes are pinned, and no bytes raise anything but our own errors."""
+"""Envelopes: every kind comes back as it went, its bytes are pinned, and no bytes raise anything but our own
+errors.
+"""
 
 import contextlib
 from typing import Any, get_args, get_type_hints
@@ -11,41 +13,53 @@ from hypothesis import strategies as st
 from warren.envelope import (
     OVERHEAD_BYTES,
     Ack,
-    Announce,
-    Ask,
-    Bye,
+    Batch,
+    Bodies,
     Checkpoint,
-    Claim,
     Deliver,
+    Entered,
     Envelope,
+    Feed,
+    Gone,
     Heartbeat,
+    Hello,
     HistoryPage,
     HistoryQuery,
-    Inquiry,
+    Item,
     Join,
     Joined,
     Leave,
+    Leaving,
     Left,
-    Marker,
-    Members,
+    LifeEnded,
+    Mark,
+    Named,
+    Notified,
+    Number,
+    Page,
     Publish,
+    Read,
     Refused,
-    Resume,
-    Resync,
-    RouterBye,
+    Reset,
     RouterHeartbeat,
+    RouterLeaving,
+    Rules,
+    Speaker,
+    Spoken,
     decode,
     decode_each,
+    decode_leniently,
     encode,
     size_of,
 )
 from warren.errors import MalformedEnvelope, UnsupportedEnvelope
-from warren.position import Position
+from warren.position import LogPosition, Position
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 INT = st.integers(-(2**63), 2**63 - 1)
 POSITION = st.builds(Position, TEXT, INT)
-MEMBERS = st.builds(Members, TEXT, st.lists(st.tuples(TEXT, TEXT), max_size=4).map(tuple), st.none() | POSITION)
+PLACE = st.builds(LogPosition, TEXT, INT, INT)
+SPOKEN = st.builds(Spoken, INT, TEXT, INT, INT)
 FIELDS: dict[Any, st.SearchStrategy[Any]] = {
     str: TEXT,
     int: INT,
@@ -54,9 +68,9 @@ FIELDS: dict[Any, st.SearchStrategy[Any]] = {
     Position: POSITION,
     Position | None: st.none() | POSITION,
     tuple[str, ...]: st.lists(TEXT, max_size=4).map(tuple),
-    tuple[tuple[str, str, int], ...]: st.lists(st.tuples(TEXT, TEXT, INT), max_size=4).map(tuple),
-    tuple[tuple[str, str, str], ...]: st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=4).map(tuple),
-    tuple[Members, ...]: st.lists(MEMBERS, max_size=3).map(tuple),
+    LogPosition: PLACE,
+    LogPosition | None: st.none() | PLACE,
+    tuple[Spoken, ...]: st.lists(SPOKEN, max_size=3).map(tuple),
 }
 KINDS: tuple[type[Any], ...] = get_args(Envelope)
 
@@ -64,10 +78,18 @@ KINDS: tuple[type[Any], ...] = get_args(Envelope)
 def of(kind: type[Any]) -> st.SearchStrategy[Any]:
     """Any envelope of a kind, with any values in all its fields."""
     types = get_type_hints(kind)
-    return st.builds(kind, **{field.name: FIELDS[types[field.name]] for field in msgspec.structs.fields(kind)})
+    return st.builds(
+        kind, **{field.name: FIELDS[types[field.name]] for field in msgspec.structs.fields(kind)}
+    )
 
 
 FIELDS[tuple[Deliver, ...]] = st.lists(of(Deliver), max_size=3).map(tuple)
+FIELDS[tuple[tuple[int, int, Deliver], ...]] = st.lists(st.tuples(INT, INT, of(Deliver)), max_size=3).map(
+    tuple
+)
+FIELDS[tuple[tuple[int, int, Item], ...]] = st.lists(
+    st.tuples(INT, INT, st.one_of(*(of(kind) for kind in get_args(Item)))), max_size=3
+).map(tuple)
 ENVELOPES = st.one_of(*(of(kind) for kind in KINDS))
 
 
@@ -87,32 +109,63 @@ PINNED: list[tuple[Envelope, str]] = [
     ),
     (Join("r", "g~1", "u", "", Position("e", 3)), "92019196a14aa172a3677e31a175a092a16503"),
     (Leave(("r",), "g~1"), "92019195a14c91a172a3677e31a0a0"),
-    (Claim("R", 2), "92019193a143a15202"),
-    (Resume("g", "r", Position("e", 3)), "92019194a152a167a17292a16503"),
     (HistoryQuery("r", "g~1", "i"), "92019196a151a172a3677e31a1690064"),
-    (Inquiry("r", (("g~1", "u", "i"),)), "92019193a149a1729193a3677e31a175a169"),
-    (Heartbeat("g", 1, 2), "92019199a148a167010200000000a0"),
-    (Bye("g"), "92019192a142a167"),
-    (RouterHeartbeat("R", 1), "92019194a168a15201a0"),
-    (RouterBye("R"), "92019192a162a152"),
-    (Announce("g", 1, 2, (Members("r", (("g~1", "u"),)),)), "92019197a141a16701029193a1729192a3677e31a175c0c300"),
-    (Deliver("r", "e", 1, "T", b"1", 5), "920191dc0011a144a172a16501a154c401310500a0a0a0c2c2a000a0a0"),
-    (Joined("g~1", "r", Position("e", 0), False), "92019198a16aa3677e31a17292a16500c200a000"),
-    (Left("g~1", "r"), "92019195a16ca3677e31a172a000"),
-    (Ack("g~1", "r", "i", "e", 3), "92019198a161a3677e31a172a169a1650300c2"),
-    (Refused("g~1", "i", "c", "m"), "92019196a172a3677e31a169a163a16d00"),
-    (Resync("r", Position("e", 3)), "92019194a179a17292a1650300"),
+    (Heartbeat("g", 1, 2), "9201919aa148a167010200000000a000"),
+    (Leaving("g"), "92019192a142a167"),
+    (RouterHeartbeat("R", 1, "", 1, (Spoken(0, "l", 7, 5),)), "92019196a168a15201a001919400a16c0705"),
+    (RouterLeaving("R"), "92019192a162a152"),
+    (Deliver("r", "e", 1, "T", b"1", 5), "9201919fa144a172a16501a154c4013105a0a0a0c2c2a000a0"),
+    (Joined("g~1", "r", Position("e", 0), False), "92019197a16aa3677e31a17292a16500c200a0"),
+    (Left("g~1", "r"), "92019194a16ca3677e31a172a0"),
+    (Ack("g~1", "r", "i", "e", 3), "92019196a161a3677e31a172a169a16503"),
+    (Refused("g~1", "i", "c", "m"), "92019195a172a3677e31a169a163a16d"),
     (
         HistoryPage("g~1", "r", "i", (Deliver("r", "e", 1, "T", b"1", 5),), False),
-        "92019197a171a3677e31a172a16991dc0011a144a172a16501a154c401310500a0a0a0c2c2a000a0a0c200",
+        "92019196a171a3677e31a172a169919fa144a172a16501a154c4013105a0a0a0c2c2a000a0c2",
     ),
-    (Ask("R", 1, 2), "92019195a13fa152010200"),
-    (Marker("R", 2), "92019193a14da15202"),
-    (Checkpoint(2, 1, 1, (("r", "e", 3),)), "92019196a14b0201019193a172a16503c3"),
+    (Batch("g", 1, 2, 5), "92019195a131a167010205"),
+    (Hello(), "92019191a132"),
+    (Notified("R", 5), "92019193a133a15205"),
+    (Gone("g", 1, 5), "92019194a134a1670105"),
+    (Rules("l", 1, 9, 8, 7, 5), "92019198a135a16c0109080705c2"),
+    (Mark("R", 5), "92019193a136a15205"),
+    (Checkpoint("R", 3, 0, 1, b"d", b"b"), "92019197a137a152030001c40164c40162"),
+    (Number("g", 1, 1, LogPosition("l", 3, 2)), "92019195a138a167010193a16c0302"),
+    (Read("g", 1, "r", "e", 3, 9, 1), "92019198a139a16701a172a165030901"),
+    (Speaker("R", 1), "92019193a23130a15201"),
+    (LifeEnded(1, 2, 3), "92019194a23131010203"),
+    (Reset("R", 1, 2, LogPosition("l", 3, 2), 4), "92019196a23132a152010293a16c030204"),
+    (
+        Entered("g~1", "r", Position("e", 3), "i", Position("e", 1)),
+        "92019196a23133a3677e31a17292a16503a16992a16501",
+    ),
+    (Named(), "92019191a23134"),
+    (
+        Page("r", "e", 3, (Deliver("r", "e", 4, "T", b"1", 5),), True, True, 1),
+        "92019198a23135a172a16503919fa144a172a16504a154c4013105a0a0a0c2c2a000a0c3c301",
+    ),
+    (
+        Feed(
+            "R",
+            1,
+            2,
+            3,
+            None,
+            LogPosition("l", 3, 2),
+            ((3, 1, Ack("g~1", "r", "i", "e", 3)), (3, 2, Named())),
+        ),
+        "92019198a23136a152010203c093a16c03029293030196a161a3677e31a172a169a1650393030291a23134",
+    ),
+    (
+        Bodies(1, "l", ((3, 2, Deliver("r", "e", 4, "T", b"1", 5)),)),
+        "92019194a2313701a16c919303029fa144a172a16504a154c4013105a0a0a0c2c2a000a0",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("envelope", "pinned"), PINNED, ids=[type(envelope).__name__ for envelope, _ in PINNED])
+@pytest.mark.parametrize(
+    ("envelope", "pinned"), PINNED, ids=[type(envelope).__name__ for envelope, _ in PINNED]
+)
 def test_the_bytes_are_pinned(envelope: Envelope, pinned: str) -> None:
     """Each kind's bytes are what services of this wire version have always written."""
     assert encode([envelope]).hex() == pinned
@@ -135,7 +188,9 @@ def test_any_bytes_raise_our_own_error_or_nothing(body: bytes) -> None:
 
 
 @given(st.lists(ENVELOPES, min_size=1, max_size=3), st.data())
-def test_damaged_batches_raise_our_own_error_or_nothing(envelopes: list[Envelope], data: st.DataObject) -> None:
+def test_damaged_batches_raise_our_own_error_or_nothing(
+    envelopes: list[Envelope], data: st.DataObject
+) -> None:
     """A batch in which bytes were changed, cut off or added is decoded or raises MalformedEnvelope."""
     body = bytearray(encode(envelopes))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -158,8 +213,10 @@ def test_depth_is_no_weapon(deep: bytes) -> None:
 
 @pytest.mark.parametrize("version", [0, 2, 127, 128, 255, 70_000, -1])
 def test_another_version_is_unsupported(version: int) -> None:
-    """A batch of another wire version is told apart from damage, also where its inside is known to look alike."""
-    body = msgspec.msgpack.encode((version, [Bye("g")]))
+    """A batch of another wire version is told apart from damage, also where its inside is known to look
+    alike.
+    """
+    body = msgspec.msgpack.encode((version, [Leaving("g")]))
     for read in (decode, decode_each):
         with pytest.raises(UnsupportedEnvelope, match=str(version)):
             read(body)
@@ -175,7 +232,7 @@ def test_a_newer_version_may_look_quite_different() -> None:
 
 def test_one_bad_envelope_does_not_take_the_others_with_it() -> None:
     """``decode_each`` gives an error in the place of what is no envelope, and the rest as they are."""
-    good = [Bye("g"), Ask("r", 1, 2)]
+    good = [Leaving("g"), Speaker("r", 1)]
     parts = [msgspec.msgpack.decode(msgspec.msgpack.encode(each)) for each in good]
     body = msgspec.msgpack.encode((1, [parts[0], ["Z", 1], 7, ["B", 5], parts[1]]))
     with pytest.raises(MalformedEnvelope):
@@ -189,7 +246,7 @@ def test_fields_of_a_newer_service_are_ignored_and_those_of_an_older_one_filled_
     """An upgrade runs both side by side: appended fields are skipped, missing ones have their defaults."""
     newer = msgspec.msgpack.encode((1, [["B", "g", "new", {"a": 1}]]))
     older = msgspec.msgpack.encode((1, [["H", "g", 5]]))
-    assert decode(newer) == decode_each(newer) == [Bye("g")]
+    assert decode(newer) == decode_each(newer) == [Leaving("g")]
     assert decode(older) == decode_each(older) == [Heartbeat("g", 5)]
 
 
@@ -201,8 +258,44 @@ def test_the_size_covers_the_payload(envelope: Envelope) -> None:
 
 
 def test_the_size_grows_with_what_is_listed() -> None:
-    """Rooms of a Leave, ids of an Inquiry and members of an Announce count."""
+    """Rooms of a Leave, the body of a part of a checkpoint and the messages of a page count."""
     assert size_of(Leave(("a", "b"), "c")) > size_of(Leave(("a",), "c"))
-    assert size_of(Inquiry("r", (("c", "u", "1"), ("c", "u", "2")))) > size_of(Inquiry("r", (("c", "u", "1"),)))
-    one, two = Members("r", (("g~1", "u"),)), Members("r", (("g~1", "u"), ("g~2", "v")))
-    assert size_of(Announce("g", 0, 0, (two,))) > size_of(Announce("g", 0, 0, (one,)))
+    assert size_of(Checkpoint("R", 1, 0, 1, b"", b"ab")) > size_of(Checkpoint("R", 1, 0, 1, b"", b"a"))
+    message = Deliver("r", "e", 1, "T", b"1", 5)
+    assert size_of(Page("r", "e", 0, (message,), True, True, 1)) == size_of(message) + OVERHEAD_BYTES
+    assert (
+        size_of(HistoryPage("c", "r", "", (message, message), False)) == 2 * size_of(message) + OVERHEAD_BYTES
+    )
+
+
+def test_leniently_a_good_batch_is_decoded_whole():
+    """All envelopes in order, and no reason."""
+    assert decode_leniently(encode([Leaving("g1"), Leave(("a",), "g1~1")])) == (
+        [Leaving("g1"), Leave(("a",), "g1~1")],
+        "",
+    )
+
+
+def test_leniently_a_spoilt_part_costs_only_itself():
+    """The others come in order, and the reason counts what is lost."""
+    first, last = encode([Leaving("g1")])[3:], encode([Leaving("g2")])[3:]
+    envelopes, reason = decode_leniently(b"\x92\x01\x93" + first + b"\xa1x" + last)
+    assert envelopes == [Leaving("g1"), Leaving("g2")]
+    assert reason == "malformed: 1 of 3 parts are no envelopes"
+
+
+def test_leniently_what_is_no_batch_and_what_is_of_another_version_have_their_reasons():
+    """The part before the colon is one word that can be counted."""
+    assert [decode_leniently(body)[1].partition(":")[0] for body in (b"", b"\xc1", b"\x92\x02\x90")] == [
+        "malformed",
+        "malformed",
+        "unsupported",
+    ]
+
+
+@given(st.binary(max_size=60))
+def test_leniently_no_bytes_raise(body):
+    """Either all of it is good, or there is a reason."""
+    envelopes, reason = decode_leniently(body)
+    assert isinstance(envelopes, list)
+    assert reason or body[:2] == b"\x92\x01"

@@ -56,7 +56,9 @@ def test_what_may_pass_is_worth_another_try() -> None:
 
 
 def test_codes_are_plain_words() -> None:
-    """An error code is its own text in lower case, and a close code its number within what RFC 6455 allows."""
+    """An error code is its own text in lower case, and a close code its number within what RFC
+    6455 allows.
+    """
     for code in ErrorCode:
         assert str(code) == code.value == code.name.lower()
     for close in CloseCode:

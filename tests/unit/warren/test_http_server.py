@@ -31,7 +31,9 @@ HEAD = b"GET /page HTTP/1.1\r\nHost: h\r\n"
 def test_the_head_of_a_request_is_measured_in_whatever_pieces_it_comes(
     empty: int, text: bytes, rest: bytes, cuts: list[int]
 ):
-    """Up to its end, behind empty lines; what follows is not counted, and nothing but those lines is taken away."""
+    """Up to its end, behind empty lines; what follows is not counted, and nothing but those lines is taken
+    away.
+    """
     request = b"G" + text
     sent = b"\r\n" * empty + request + b"\r\n\r\n" + rest
     head, passed, at = Head(), b"", 0
@@ -60,7 +62,9 @@ class Port:
     def __init__(self, *, one_request: bool = False, request_timeout_s: float = 60.0) -> None:
         self.refused: Counter[str] = Counter()
         app = web.Application()
-        app.add_routes([web.get("/page", self._page), web.post("/page", self._page), web.get("/fault", self._fault)])
+        app.add_routes(
+            [web.get("/page", self._page), web.post("/page", self._page), web.get("/fault", self._fault)]
+        )
         self.server = HttpServer(
             app,
             request_timeout_s=request_timeout_s,
@@ -110,7 +114,9 @@ NO_HTTP = [
 
 @pytest.mark.parametrize("sent", NO_HTTP)
 async def test_what_is_no_http_is_one_sentence_and_one_line(sent: bytes, caplog: pytest.LogCaptureFixture):
-    """The answer is 400 and tells nothing of what was sent; the log has no traceback, and counts what it leaves out."""
+    """The answer is 400 and tells nothing of what was sent; the log has no traceback, and counts what it
+    leaves out.
+    """
     async with port() as here:
         answers = [await here.ask(sent) for _ in range(3)]
         assert here.refused == {"malformed": 3}
@@ -119,7 +125,9 @@ async def test_what_is_no_http_is_one_sentence_and_one_line(sent: bytes, caplog:
         assert answer.endswith(".\n")
         assert answer.count("\n") == 7  # four headers, and one sentence
         assert not any(word in answer for word in ("SSH", "PRI", "many", "9.9", "a\nb"))
-    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.INFO] == ["http_malformed"]
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.INFO] == [
+        "http_malformed"
+    ]
     (line,) = logged(caplog.records, "http_malformed")
     assert line["ip"] == "127.0.0.1"
     assert not any(record.exc_info for record in caplog.records)
@@ -138,7 +146,9 @@ async def test_a_body_that_cannot_be_read_is_no_traceback(caplog: pytest.LogCapt
     assert not any(record.exc_info for record in caplog.records)
 
 
-async def test_lines_that_were_left_out_are_counted(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch):
+async def test_lines_that_were_left_out_are_counted(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
     """The next line says how many there were since the last one."""
     async with port() as here:
         for _ in range(4):
@@ -200,7 +210,9 @@ async def test_no_answer_tells_a_version(sent: bytes):
     ],
 )
 async def test_what_is_too_long_is_named(sent: bytes, said: str, caplog: pytest.LogCaptureFixture):
-    """The answer says which part, and its limit, also where the bytes come one by one; nothing of it is logged."""
+    """The answer says which part, and its limit, also where the bytes come one by one; nothing of it is
+    logged.
+    """
     async with port() as here:
         assert " 431 Request Header Fields Too Large\r\n" in (answer := await here.ask(sent))
         assert answer.endswith(" bytes. Mind the limit.\n")
@@ -218,7 +230,9 @@ async def test_what_is_too_long_is_named(sent: bytes, said: str, caplog: pytest.
 
 
 async def test_what_is_within_the_limits_is_taken():
-    """A line of nearly 20 KiB beside other headers; a body does not count, nor do empty lines before the request."""
+    """A line of nearly 20 KiB beside other headers; a body does not count, nor do empty lines before the
+    request.
+    """
     async with port(one_request=True) as here:
         long = b"a" * (LINE_MAX_BYTES - 100)
         for sent in (
@@ -244,9 +258,13 @@ async def test_a_connection_serves_one_request_where_that_was_asked_for():
         writer.close()
 
 
-@pytest.mark.parametrize("sent", [b"", b"GET /pa", HEAD, b"\r\n\r\n", b"POST /page HTTP/1.1\r\nHost: h\r\nX: "])
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET /pa", HEAD, b"\r\n\r\n", b"POST /page HTTP/1.1\r\nHost: h\r\nX: "]
+)
 async def test_a_peer_that_does_not_come_to_an_end_has_its_time(sent: bytes):
-    """Whatever part of a request has come, and however steadily the next byte does, it is cut when the time for a request is over."""
+    """Whatever part of a request has come, and however steadily the next byte does, it is cut when the time
+    for a request is over.
+    """
     limit = 10 * MS * 30
     async with port(request_timeout_s=limit) as here:
         began = asyncio.get_running_loop().time()
@@ -284,7 +302,8 @@ async def test_the_oldest_of_too_many_that_wait_goes(monkeypatch: pytest.MonkeyP
             writer.write(HEAD + b"X: " + b"a" * 800)
         async with asyncio.timeout(5):
             done, _ = await asyncio.wait(
-                [asyncio.ensure_future(reader.read()) for reader, _ in peers[1:]], return_when=asyncio.FIRST_COMPLETED
+                [asyncio.ensure_future(reader.read()) for reader, _ in peers[1:]],
+                return_when=asyncio.FIRST_COMPLETED,
             )
         assert len(done) == 1
         assert len(here.server.waiting) == 2
@@ -310,7 +329,9 @@ async def test_a_body_ends_its_connection_beyond_a_bound_however_it_is_cut(size:
     chunk = b"%x\r\n%b\r\n" % (size, b"x" * size)
     body = chunk * (4 * BODY_MAX_BYTES // len(chunk))
     async with port(one_request=True) as here:
-        answer = await here.ask(b"POST /page HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+        answer = await here.ask(
+            b"POST /page HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+        )
         assert " 413 " in answer.split("\r\n")[0]
         assert here.refused == {"too_long": 1}
     async with port(one_request=True) as here:

@@ -11,8 +11,8 @@ import pytest
 from tests.support.eventually import eventually
 
 from warren.errors import BusUnavailable
-from warren.fault import tell, watched
 from warren.lifecycle import SIGNALS, Part, run, serve
+from warren.supervision import supervised, tell
 
 
 class Recorder:
@@ -22,7 +22,11 @@ class Recorder:
         self.seen: list[str] = []
 
     def part(
-        self, name: str, *, start: Callable[[], object] | None = None, stop: Callable[[], object] | None = None
+        self,
+        name: str,
+        *,
+        start: Callable[[], object] | None = None,
+        stop: Callable[[], object] | None = None,
     ) -> Part:
         async def begin() -> None:
             self.seen.append(f"+{name}")
@@ -113,7 +117,9 @@ async def test_a_fault_of_ours_at_start_has_its_traceback(caplog: pytest.LogCapt
 
 
 async def test_a_signal_while_a_part_still_starts_cuts_it_off() -> None:
-    """A signal while a part waits in its start (say, for a dead broker) cancels it and stops what has begun."""
+    """A signal while a part waits in its start (say, for a dead broker) cancels it and stops what
+    has begun.
+    """
     recorder = Recorder()
     parts = [recorder.part("a"), recorder.part("b", start=for_ever), recorder.part("c")]
     task = asyncio.create_task(serve(parts, deadline_s=5))
@@ -147,11 +153,15 @@ async def test_a_part_that_fails_to_stop_does_not_keep_the_others(caplog: pytest
     stop.set()
     assert await task == 0
     assert recorder.seen[-2:] == ["-b", "-a"]
-    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == ["stop_failed"]
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == [
+        "stop_failed"
+    ]
 
 
 async def test_a_fault_ends_the_process_in_order_with_code_1(caplog: pytest.LogCaptureFixture) -> None:
-    """A watched task that raises stops all parts as a signal does, and one line has its name and traceback."""
+    """A watched task that raises stops all parts as a signal does, and one line has its name and
+    traceback.
+    """
     recorder, go = Recorder(), asyncio.Event()
 
     async def broken() -> None:
@@ -159,7 +169,7 @@ async def test_a_fault_ends_the_process_in_order_with_code_1(caplog: pytest.LogC
         raise ZeroDivisionError
 
     def begin() -> None:
-        watched(asyncio.get_running_loop().create_task(broken(), name="ticker"))
+        supervised(asyncio.get_running_loop().create_task(broken(), name="ticker"))
 
     loop = asyncio.get_running_loop()
     before = loop.get_exception_handler()

@@ -84,8 +84,19 @@ def test_no_line_holds_a_secret(stream: io.StringIO) -> None:
     try:
         raise OSError("can't reach amqp://ann:hunter2@broker:5672/")
     except OSError as error:
-        event(logger, "bus_down", error=error, url="amqps://ann:hunter2@b/,amqp://bob:hunter2@c", jwt_secret="hunter2")
-    event(logger, "nested", headers={"Authorization": "hunter2", "X": "Bearer hunter2.a-b_c"}, tokens=["hunter2"])
+        event(
+            logger,
+            "bus_down",
+            error=error,
+            url="amqps://ann:hunter2@b/,amqp://bob:hunter2@c",
+            jwt_secret="hunter2",
+        )
+    event(
+        logger,
+        "nested",
+        headers={"Authorization": "hunter2", "X": "Bearer hunter2.a-b_c"},
+        tokens=["hunter2"],
+    )
     logger.warning("GET /ws?token=hunter2&x=1 with bearer.hunter2 at %s", "http://u:hunter2@h")
     event(logger, "upgrade", path="/ws?access_token=hunter2", password=b"hunter2", error=None)
     assert "hunter2" not in stream.getvalue()

@@ -50,7 +50,9 @@ def test_no_label_takes_more_values_than_its_limit() -> None:
         metrics.drops(f"reason{number}", 2)
     metrics.drops("reason0", 1)
     found = {
-        labels: value for (name, labels), value in samples(metrics).items() if name == "warren_gateway_drops_total"
+        labels: value
+        for (name, labels), value in samples(metrics).items()
+        if name == "warren_gateway_drops_total"
     }
     assert len(found) == MAX_LABEL_VALUES + 1
     assert (found["other"], found["reason0"]) == (20, 3)
@@ -65,8 +67,10 @@ def test_a_gateways_failures_are_counted_by_their_reason() -> None:
     metrics.upgrades_refused("full")
     metrics.heartbeats_missed()
     metrics.slow_disconnects()
-    metrics.resumes("room")
-    metrics.lapses()
+    metrics.reads("memory")
+    metrics.feed_gaps()
+    metrics.resets()
+    metrics.lives_ended()
     found = samples(metrics)
     assert found["warren_gateway_errors_total", "rate_limited"] == 1
     assert found["warren_gateway_closes_total", "4002"] == 1
@@ -74,13 +78,19 @@ def test_a_gateways_failures_are_counted_by_their_reason() -> None:
     assert found["warren_gateway_upgrades_refused_total", "full"] == 1
     assert found["warren_gateway_heartbeats_missed_total", ""] == 1
     assert found["warren_gateway_slow_disconnects_total", ""] == 1
-    assert found["warren_gateway_resumes_total", "room"] == 1
-    assert found["warren_gateway_lapses_total", ""] == 1
+    assert found["warren_gateway_reads_total", "memory"] == 1
+    assert [found[f"warren_gateway_{name}_total", ""] for name in ("feed_gaps", "resets", "lives_ended")] == [
+        1,
+        1,
+        1,
+    ]
     assert metrics.total_errors == 1
 
 
 def test_hops_batches_and_buffers_are_measured() -> None:
-    """Seconds and batch sizes go into a histogram for each hop, never below 0; buffers are set, or read at each scrape."""
+    """Seconds and batch sizes go into a histogram for each hop, never below 0; buffers are set, or read at
+    each scrape.
+    """
     metrics = GatewayMetrics()
     metrics.hop_seconds("end_to_end", 0.003)
     metrics.hop_seconds("end_to_end", -5.0)
@@ -113,7 +123,12 @@ def test_a_router_counts_what_it_handles() -> None:
     metrics.notifications()
     metrics.dead("malformed")
     metrics.takeovers()
-    for gauge, value in ((metrics.rooms, 1), (metrics.members, 2), (metrics.gateways, 3), (metrics.shards_active, 4)):
+    for gauge, value in (
+        (metrics.rooms, 1),
+        (metrics.members, 2),
+        (metrics.gateways, 3),
+        (metrics.shards_active, 4),
+    ):
         gauge.set(value)
     metrics.hop_seconds("queue", 0.1)
     found = samples(metrics)
@@ -145,11 +160,15 @@ def test_several_live_in_one_process() -> None:
 
 
 def test_a_sampled_message_leaves_its_trace_with_the_time_that_it_took() -> None:
-    """A scraper that takes OpenMetrics gets the trace id of a sampled message beside its bucket; others get plain text without."""
+    """A scraper that takes OpenMetrics gets the trace id of a sampled message beside its bucket; others get
+    plain text without.
+    """
     metrics = GatewayMetrics()
     metrics.hop_seconds("end_to_end", 0.003, "0af7651916cd43dd8448eb211c80319c")
     metrics.hop_seconds("end_to_end", 0.7)
-    body, content_type = metrics.render("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5")
+    body, content_type = metrics.render(
+        "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
+    )
     assert content_type.startswith("application/openmetrics-text")
     found = {
         sample.labels["le"]: (sample.exemplar.labels, sample.exemplar.value)
@@ -163,7 +182,9 @@ def test_a_sampled_message_leaves_its_trace_with_the_time_that_it_took() -> None
 
 def test_a_scraper_that_asks_for_nonsense_gets_plain_text() -> None:
     """An Accept header with a version that is none is answered like none."""
-    body, content_type = RouterMetrics().render("application/openmetrics-text;version=new, text/plain;version=;q=x")
+    body, content_type = RouterMetrics().render(
+        "application/openmetrics-text;version=new, text/plain;version=;q=x"
+    )
     assert content_type.startswith(("text/plain", "application/openmetrics-text"))
     assert b"warren_router_rooms 0.0" in body
 
@@ -171,5 +192,5 @@ def test_a_scraper_that_asks_for_nonsense_gets_plain_text() -> None:
 def test_a_gateway_says_how_many_places_it_has() -> None:
     """The number of places is a metric, so that an alert can tell when a pod is nearly full."""
     metrics = GatewayMetrics()
-    metrics.places.set(10_000)
-    assert samples(metrics)["warren_gateway_places", ""] == 10_000
+    metrics.connection_limit.set(10_000)
+    assert samples(metrics)["warren_gateway_connection_limit", ""] == 10_000

@@ -43,7 +43,9 @@ from warren.namespaces import (
         ("a**b", "ab", True),
     ],
 )
-def test_a_star_stands_for_any_run_and_nothing_else_is_special(pattern: str, name: str, expected: bool) -> None:
+def test_a_star_stands_for_any_run_and_nothing_else_is_special(
+    pattern: str, name: str, expected: bool
+) -> None:
     """A star stands for any run of characters, and every other character for itself."""
     assert matches(pattern, name) is expected
 
@@ -56,12 +58,16 @@ def test_matching_agrees_with_a_regular_expression(pattern: str, name: str) -> N
 
 
 def test_a_pattern_full_of_stars_costs_no_more_than_its_length() -> None:
-    """A hostile pattern with 60 stars, which a backtracking matcher would never finish, is answered at once."""
+    """A hostile pattern with 60 stars, which a backtracking matcher would never finish, is
+    answered at once.
+    """
     assert matches("*a" * 60 + "b", "a" * 128) is False
 
 
 def test_the_first_pattern_that_matches_gives_the_policy() -> None:
-    """The first namespace whose pattern matches gives the room's policy, and without any the default counts."""
+    """The first namespace whose pattern matches gives the room's policy, and without any the
+    default counts.
+    """
     first, second = RoomPolicy("first", "chat:*"), RoomPolicy("second", "*:vip")
     namespaces = Namespaces([first, second])
     assert namespaces.policy("chat:vip") is first
@@ -79,7 +85,9 @@ def test_the_cache_of_rooms_has_a_limit() -> None:
 
 
 def test_by_default_anyone_joins_and_publishes_and_typing_is_ephemeral() -> None:
-    """The default policy lets anyone join and publish, keeps the sender out, and treats TYPING as ephemeral."""
+    """The default policy lets anyone join and publish, keeps the sender out, and treats TYPING as
+    ephemeral.
+    """
     assert RoomPolicy() == RoomPolicy("default", "*", False, "anyone", "anyone", ("TYPING",), None)
 
 
@@ -100,7 +108,13 @@ def test_a_file_is_read_in_its_order() -> None:
     )
     assert namespaces.policies == (
         RoomPolicy(
-            "chat", "chat:*", True, "token", "members", ("TYPING", "cursor.moved"), RateLimit(20, 2000, "reject")
+            "chat",
+            "chat:*",
+            True,
+            "token",
+            "members",
+            ("TYPING", "cursor.moved"),
+            RateLimit(20, 2000, "reject"),
         ),
         RoomPolicy("rest", "*"),
     )
@@ -168,7 +182,13 @@ def test_every_problem_is_named_with_its_path() -> None:
                 "namespace": 1,
                 "namespaces": [
                     {"name": "a", "pattern": "a:*"},
-                    {"name": "Big", "pattern": "sp ace", "join": "all", "publish": 3, "include_sender": "yes"},
+                    {
+                        "name": "Big",
+                        "pattern": "sp ace",
+                        "join": "all",
+                        "publish": 3,
+                        "include_sender": "yes",
+                    },
                     {"pattern": "x", "rate": {"count": 0, "per_ms": True, "policy": "ban", "burst": 1}},
                     {"name": "a", "pattern": "a:*", "ephemeral_types": "TYPING", "rates": {}},
                     7,
@@ -197,7 +217,9 @@ def test_every_problem_is_named_with_its_path() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["{", "a: b: c", "- !!python/object:os.system x", "2024-13-45", "just text", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["{", "a: b: c", "- !!python/object:os.system x", "2024-13-45", "just text", "\x00"]
+)
 def test_what_is_no_list_of_namespaces_is_a_settings_error(text: str) -> None:
     """Text that is not YAML, or not a list of namespaces, is one problem that says so."""
     with pytest.raises(SettingsError, match=r"^namespaces: "):
@@ -205,9 +227,13 @@ def test_what_is_no_list_of_namespaces_is_a_settings_error(text: str) -> None:
 
 
 def test_too_many_namespaces_are_refused() -> None:
-    """More namespaces than the limit are refused, since each room's first message looks through all of them."""
+    """More namespaces than the limit are refused, since each room's first message looks through
+    all of them.
+    """
     with pytest.raises(SettingsError, match=f"at most {MAX_NAMESPACES}"):
-        Namespaces.parse([{"name": f"n{number}", "pattern": f"{number}"} for number in range(MAX_NAMESPACES + 1)])
+        Namespaces.parse(
+            [{"name": f"n{number}", "pattern": f"{number}"} for number in range(MAX_NAMESPACES + 1)]
+        )
 
 
 json_like = st.recursive(

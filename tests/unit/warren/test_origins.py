@@ -42,7 +42,9 @@ from warren.origins import LOCAL, is_entry, origin_allowed
     ],
 )
 def test_a_page_of_the_same_host_may_connect(origin: str, host: str, same: bool) -> None:
-    """A default port is the same as none, case counts for nothing, and what only looks like the host is another."""
+    """A default port is the same as none, case counts for nothing, and what only looks like the host is
+    another.
+    """
     assert origin_allowed(origin, host, ()) is same
 
 
@@ -93,7 +95,17 @@ def test_what_can_be_listed(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a.example", "https://", "https://a/b", "https://*.*.a", "https://u@a", "https://[::1", "http://a:b"]
+    "text",
+    [
+        "",
+        "a.example",
+        "https://",
+        "https://a/b",
+        "https://*.*.a",
+        "https://u@a",
+        "https://[::1",
+        "http://a:b",
+    ],
 )
 def test_what_cannot_be_listed(text: str) -> None:
     """Anything that no page's origin could match."""

@@ -22,7 +22,9 @@ def test_the_next_one_follows(position: Position) -> None:
 
 @given(POSITIONS, POSITIONS)
 def test_a_gap_is_known_in_one_epoch_only(one: Position, other: Position) -> None:
-    """Between two lives of a log nobody can say how many messages lie; in one it is the difference, either way round."""
+    """Between two lives of a log nobody can say how many messages lie; in one it is the difference, either
+    way round.
+    """
     if one.epoch == other.epoch:
         assert one.gap(other) == one.seq - other.seq
         assert other.gap(one) == -(one.seq - other.seq)
@@ -45,7 +47,9 @@ def test_ours_are_valid_and_travel_as_an_array(position: Position) -> None:
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(position), type=Position) == position
 
 
-@pytest.mark.parametrize(("epoch", "seq"), [("", 0), ("A", 0), ("a b", 0), ("a\n", 0), ("a" * 41, 0), ("a", -1)])
+@pytest.mark.parametrize(
+    ("epoch", "seq"), [("", 0), ("A", 0), ("a b", 0), ("a\n", 0), ("a" * 41, 0), ("a", -1)]
+)
 def test_what_can_t_be_ours_is_not_valid(epoch: str, seq: int) -> None:
     """An epoch out of the rule or a negative seq is no position of ours."""
     assert not Position(epoch, seq).is_valid()

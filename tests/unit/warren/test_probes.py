@@ -28,10 +28,17 @@ async def probes(readiness: Readiness) -> AsyncIterator[Probes]:
 
 
 async def get(probes: Probes, path: str) -> tuple[int, str, dict[str, Any]]:
-    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{probes.port}{path}") as response:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{probes.port}{path}") as response,
+    ):
         text = await response.text()
         content_type = response.headers["Content-Type"]
-        return response.status, content_type, await response.json() if "json" in content_type else {"text": text}
+        return (
+            response.status,
+            content_type,
+            await response.json() if "json" in content_type else {"text": text},
+        )
 
 
 async def test_healthz_answers_while_the_loop_turns(probes: Probes, readiness: Readiness) -> None:
@@ -44,7 +51,9 @@ async def test_healthz_answers_while_the_loop_turns(probes: Probes, readiness: R
 
 
 async def test_readyz_asks_every_ping(probes: Probes, readiness: Readiness) -> None:
-    """/readyz is 200 when every ping has nothing to say, else 503 with each one's reason; a ping that fails is a reason."""
+    """/readyz is 200 when every ping has nothing to say, else 503 with each one's reason; a ping that fails
+    is a reason.
+    """
     assert await get(probes, "/readyz") == (200, "application/json", {"ready": True, "reasons": {}})
     down: list[str | None] = ["the broker is away"]
 
@@ -66,7 +75,11 @@ async def test_a_pod_that_drains_is_not_ready(probes: Probes, readiness: Readine
     before = readiness.draining
     readiness.drain()
     assert (before, readiness.draining) == (False, True)
-    assert await get(probes, "/readyz") == (503, "application/json", {"ready": False, "reasons": {"pod": "draining"}})
+    assert await get(probes, "/readyz") == (
+        503,
+        "application/json",
+        {"ready": False, "reasons": {"pod": "draining"}},
+    )
 
 
 async def test_metrics_are_rendered_for_prometheus(probes: Probes) -> None:
@@ -90,7 +103,11 @@ async def test_a_scraper_that_takes_openmetrics_gets_it(probes: Probes) -> None:
 
 async def test_a_service_adds_its_own_routes(probes: Probes) -> None:
     """A service's own routes are served on the same port; what is unknown is 404."""
-    assert await get(probes, "/websocket-stats") == (200, "application/json; charset=utf-8", {"connections": 3})
+    assert await get(probes, "/websocket-stats") == (
+        200,
+        "application/json; charset=utf-8",
+        {"connections": 3},
+    )
     assert (await get(probes, "/nothing"))[0] == 404
 
 

@@ -125,14 +125,18 @@ def test_all_problems_come_at_once_each_with_its_variable() -> None:
 
 
 def test_the_other_services_variables_and_the_tools_are_let_alone() -> None:
-    """A service ignores the other one's prefix, shared variables that it has no use for, and what only tests and benches read."""
+    """A service ignores the other one's prefix, shared variables that it has no use for, and what only tests
+    and benches read.
+    """
     read(Service, {"WARREN_ROUTER_PREFETCH": "7", "WARREN_TEST_TIME_FACTOR": "3", "WARREN_BENCH_N": "1"})
     read(BusSettings, {"WARREN_NAMESPACES_FILE": "/etc/namespaces.yaml", "WARREN_LOG_LEVEL": "debug"})
     assert problems_of(BusSettings, {"WARREN_CACHE": "7"}) == ["WARREN_CACHE: nobody knows this variable"]
 
 
 def test_the_names_that_kubernetes_injects_for_services_are_let_alone() -> None:
-    """Kubernetes's service links, also the one that has the name of a real variable, are neither values nor problems."""
+    """Kubernetes's service links, also the one that has the name of a real variable, are neither values nor
+    problems.
+    """
     env = {
         "WARREN_GATEWAY_SERVICE_HOST": "10.0.0.1",
         "WARREN_GATEWAY_SERVICE_PORT_HTTP": "80",
@@ -144,12 +148,14 @@ def test_the_names_that_kubernetes_injects_for_services_are_let_alone() -> None:
 
 
 def test_what_parts_say_together_is_checked_when_they_are_right() -> None:
-    """A rule over several variables is checked, in its own words, and only where each of them is right by itself."""
+    """A rule over several variables is checked, in its own words, and only where each of them is right by
+    itself.
+    """
     needs = "WARREN_GATEWAY_AUTH=jwt needs a key: set WARREN_GATEWAY_JWT_SECRET"
     assert problems_of(Secured, {"WARREN_GATEWAY_AUTH": "jwt"}) == [needs]
-    assert read(Secured, {"WARREN_GATEWAY_AUTH": "jwt", "WARREN_GATEWAY_JWT_SECRET": "k"}).auth.jwt_secret == SecretStr(
-        "k"
-    )
+    assert read(
+        Secured, {"WARREN_GATEWAY_AUTH": "jwt", "WARREN_GATEWAY_JWT_SECRET": "k"}
+    ).auth.jwt_secret == SecretStr("k")
 
 
 @pytest.mark.parametrize("url", ["http://broker", "amqp://", "localhost:5672", ",", "amqp://ok, nonsense"])
@@ -183,7 +189,9 @@ def test_the_files_for_tls_become_options_of_the_addresses_that_speak_it() -> No
     ],
 )
 def test_files_for_tls_that_would_do_nothing_are_a_problem(env: dict[str, str], problem: str) -> None:
-    """A CA without TLS, or a key without its certificate, is a slip that would leave the connection open to others."""
+    """A CA without TLS, or a key without its certificate, is a slip that would leave the connection open to
+    others.
+    """
     (found,) = problems_of(BusSettings, env)
     assert problem in found
 
@@ -194,7 +202,7 @@ def test_the_sizes_in_the_broker_are_the_topologys() -> None:
     env = {
         "WARREN_PREFIX": "w",
         "WARREN_SHARDS": "1",
-        "WARREN_BROKER_SHARD_BYTES": "2000000",
+        "WARREN_BROKER_NOTIFY_BYTES": "2000000",
         "WARREN_BROKER_LOG_BYTES": "16000000",
         "WARREN_BROKER_POD_BYTES": "3000000",
         "WARREN_BROKER_DEAD_BYTES": "4000000",
@@ -203,23 +211,26 @@ def test_the_sizes_in_the_broker_are_the_topologys() -> None:
     sizes = {queue.name: queue.arguments.get("x-max-length-bytes") for queue in topology.queues()}
     assert sizes == {
         "w.guard": None,
-        "w.shard.0": 2_000_000,
-        "w.history.0": 16_000_000,
+        "w.log.0": 16_000_000,
         "w.notify": 2_000_000,
         "w.notify.dead": 4_000_000,
         "w.dead": 4_000_000,
     }
-    assert topology.history_stream(0).arguments["x-stream-max-segment-size-bytes"] == 1_000_000
+    assert topology.log(0).arguments["x-stream-max-segment-size-bytes"] == 1_000_000
     assert topology.gateway_queue("g", "n")[0].arguments["x-max-length-bytes"] == 3_000_000
 
 
 def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
-    """A secret is read from the file that <NAME>_FILE names, without the newline at its end; both at once are a problem."""
+    """A secret is read from the file that <NAME>_FILE names, without the newline at its end; both at once are
+    a problem.
+    """
     file = tmp_path / "url"
     file.write_text("amqp://u:pw@broker/\n")
     assert read(BusSettings, {"WARREN_AMQP_URL_FILE": str(file)}).amqp_urls == ("amqp://u:pw@broker/",)
     both = {"WARREN_AMQP_URL_FILE": str(file), "WARREN_AMQP_URL": "amqp://x"}
-    assert problems_of(BusSettings, both) == ["WARREN_AMQP_URL: is set, and WARREN_AMQP_URL_FILE too; keep one of them"]
+    assert problems_of(BusSettings, both) == [
+        "WARREN_AMQP_URL: is set, and WARREN_AMQP_URL_FILE too; keep one of them"
+    ]
     file.write_bytes(b"\xff\xfe")
     assert problems_of(BusSettings, {"WARREN_AMQP_URL_FILE": str(file)}) == [
         f"WARREN_AMQP_URL_FILE: can't read {file}: not UTF-8 text"
@@ -246,20 +257,24 @@ def test_namespaces_come_from_a_file_with_all_their_problems(tmp_path: Path) -> 
     ]
 
 
-def test_settings_are_frozen_and_never_read_the_environment_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_frozen_and_never_read_the_environment_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A constructed group takes its arguments alone, refuses unknown ones, and can't be changed."""
     monkeypatch.setenv("WARREN_SHARDS", "3")
-    assert BusSettings().shards == 16
+    assert BusSettings().shards == 4
     assert read(BusSettings).shards == 3
     assert environment()["WARREN_SHARDS"] == "3"
     with pytest.raises(ValidationError):
         BusSettings.model_validate({"shard": 3})
     with pytest.raises(ValidationError):
-        BusSettings().shards = 4
+        BusSettings().shards = 5
 
 
 def test_describe_lists_each_variable_once_in_order() -> None:
-    """The description names every variable once, in the order of the fields, with default, meaning, secrecy and file variant."""
+    """The description names every variable once, in the order of the fields, with default, meaning, secrecy
+    and file variant.
+    """
 
     class Both(Settings):
         service: Service = Service()
@@ -287,8 +302,8 @@ def test_the_report_says_where_each_value_comes_from_and_hides_secrets(tmp_path:
     assert lines[1].startswith(f"    file {file}. RabbitMQ's address")
     assert "WARREN_SHARDS=4" in lines
     assert (
-        "    environment. Number of shards; fixed for an installation's life, and the same for all its services."
-        in lines
+        "    environment. Number of shards; fixed for an installation's life, and the same for all its "
+        "services." in lines
     )
     assert "    default. Messages in a second." in lines
     assert "pw" not in "".join(lines)
@@ -296,13 +311,21 @@ def test_the_report_says_where_each_value_comes_from_and_hides_secrets(tmp_path:
 
 
 def test_the_command_line_runs_prints_or_refuses(capsys: pytest.CaptureFixture[str]) -> None:
-    """Without arguments the settings come back; --settings and --help print and end with 0; the rest ends with 2 and says why."""
+    """Without arguments the settings come back; --settings and --help print and end with 0; the rest ends
+    with 2 and says why.
+    """
     assert command_line("gateway", Service, [], {"WARREN_SHARDS": "2"}).bus.shards == 2
     for arguments, env, code, out, err in (
         (["--settings"], {"WARREN_SHARDS": "2"}, 0, "WARREN_SHARDS=2", ""),
         (["--help"], {}, 0, "usage: python -m gateway", ""),
         (["--port", "1"], {}, 2, "", "gateway: unknown arguments: --port 1"),
-        ([], {"WARREN_SHARDS": "x", "WARREN_X": "1"}, 2, "", "gateway: 2 wrong settings\n  WARREN_SHARDS: must be"),
+        (
+            [],
+            {"WARREN_SHARDS": "x", "WARREN_X": "1"},
+            2,
+            "",
+            "gateway: 2 wrong settings\n  WARREN_SHARDS: must be",
+        ),
         (["--settings"], {"WARREN_SHARDS": "x"}, 2, "WARREN_SHARDS=x", "gateway: 1 wrong setting\n"),
     ):
         with pytest.raises(SystemExit) as caught:
@@ -344,13 +367,15 @@ def test_checks_are_asked_although_other_values_are_wrong() -> None:
             {"WARREN_SHARDS": "x", "X": "7"},
             [lambda settings, env: [f"X: {env['X']} of {settings.bus.shards}"]],
         )
-    assert caught.value.problems[1:] == ["X: 7 of 16"]
+    assert caught.value.problems[1:] == ["X: 7 of 4"]
 
 
 def test_the_files_for_tls_are_looked_at_when_a_service_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What is missing, what is no PEM and a key that asks for a pass phrase are problems that name their variables."""
+    """What is missing, what is no PEM and a key that asks for a pass phrase are problems that name their
+    variables.
+    """
     file = tmp_path / "ca.pem"
     file.write_text("sesame")
     env = {
@@ -365,7 +390,10 @@ def test_the_files_for_tls_are_looked_at_when_a_service_starts(
     assert capsys.readouterr().err.splitlines() == [
         "router: 3 wrong settings",
         "  WARREN_AMQP_CA_FILE: no certificates in PEM",
-        "  WARREN_AMQP_CERT_FILE, WARREN_AMQP_KEY_FILE: no certificate with its key, both in PEM, and the key without a pass phrase",
+        (
+            "  WARREN_AMQP_CERT_FILE, WARREN_AMQP_KEY_FILE: no certificate with its key, both in PEM, and the "
+            "key without a pass phrase"
+        ),
         "  WARREN_AMQP_URL: its option cafile: can't be read: No such file or directory",
     ]
 

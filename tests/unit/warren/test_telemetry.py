@@ -16,7 +16,17 @@ from tests.support.otlp import OtlpReceiver
 from tests.support.ports import free_port
 
 from warren.errors import SettingsError
-from warren.telemetry import BATCH_COUNT, FLUSH_S, MESSAGE_ID, RECIPIENTS, SHARD, HopKind, Tracing, is_valid, trace_id
+from warren.telemetry import (
+    BATCH_COUNT,
+    FLUSH_S,
+    MESSAGE_ID,
+    RECIPIENTS,
+    SHARD,
+    HopKind,
+    Tracing,
+    is_valid,
+    trace_id,
+)
 from warren.topology import Topology
 from warren.urls import ESCAPES
 
@@ -78,7 +88,11 @@ def test_a_traceparent_is_valid_as_w3c_says(text: str, valid: bool) -> None:
 
 def test_without_an_exporter_tracing_is_off() -> None:
     """Where no standard variable asks for an exporter nothing is traced, whatever the sender says."""
-    for env in ({}, {"OTEL_TRACES_EXPORTER": "none"}, {"OTEL_SDK_DISABLED": "true", "OTEL_TRACES_EXPORTER": "otlp"}):
+    for env in (
+        {},
+        {"OTEL_TRACES_EXPORTER": "none"},
+        {"OTEL_SDK_DISABLED": "true", "OTEL_TRACES_EXPORTER": "otlp"},
+    ):
         tracing = Tracing("gateway", env)
         assert tracing.on is False
         assert tracing.entry(SAMPLED) is None
@@ -107,7 +121,9 @@ def test_without_an_exporter_tracing_is_off() -> None:
 def test_the_decision_follows_the_standard_samplers(
     sampler: str, argument: str, traceparent: str, sampled: bool
 ) -> None:
-    """At the entry of backends, and of clients where they are trusted: by the parent's flag, by the trace id, always or never."""
+    """At the entry of backends, and of clients where they are trusted: by the parent's flag, by the trace id,
+    always or never.
+    """
     env = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": argument}
     for kind, trust in ((HopKind.NOTIFY, False), (HopKind.RECEIVE, True)):
         tracing, exporter = recorded(env, trust_clients=trust)
@@ -125,14 +141,17 @@ LOW, HIGH = "0" * 15 + "1", "f" * 16
 @pytest.mark.parametrize("flags", ["01", "03"])
 @pytest.mark.parametrize("sampler", ["traceidratio", "parentbased_traceidratio"])
 def test_a_client_cannot_choose_that_its_messages_are_sampled(sampler: str, flags: str, low: str) -> None:
-    """Of 2,000 forged contexts about one in a hundred is sampled at a ratio of 0.01, whatever flag and whatever trace id they have."""
+    """Of 2,000 forged contexts about one in a hundred is sampled at a ratio of 0.01, whatever flag and
+    whatever trace id they have.
+    """
     env = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": "0.01"}
     tracing, _ = recorded(env, chance=random.Random(10).getrandbits)
     forged = [f"00-{number + 1:016x}{low}-{PARENT}-{flags}" for number in range(2_000)]
     hops = [hop for traceparent in forged if (hop := tracing.entry(traceparent)) is not None]
     assert 5 <= len(hops) <= 45  # 20 are expected; both ends are more than three standard deviations away
     assert {hop.trace_id for hop in hops} <= {traceparent[3:35] for traceparent in forged}
-    again = [tracing.entry(hops[0].traceparent) for _ in range(500)]  # one that was drawn once is nothing to build on
+    # one that was drawn once is nothing to build on
+    again = [tracing.entry(hops[0].traceparent) for _ in range(500)]
     assert sum(hop is not None for hop in again) <= 20
 
 
@@ -146,8 +165,12 @@ def test_a_client_cannot_choose_that_its_messages_are_sampled(sampler: str, flag
         ("always_on", "00", True),
     ],
 )
-def test_what_leaves_nothing_to_chance_is_as_the_operator_says(sampler: str, flags: str, sampled: bool) -> None:
-    """A client can't have more sampled than its share; that it wants less is heard by the samplers that ask for the parent."""
+def test_what_leaves_nothing_to_chance_is_as_the_operator_says(
+    sampler: str, flags: str, sampled: bool
+) -> None:
+    """A client can't have more sampled than its share; that it wants less is heard by the samplers that ask
+    for the parent.
+    """
     tracing, _ = recorded({"OTEL_TRACES_SAMPLER": sampler})
     hop = tracing.entry(f"00-{TRACE}-{PARENT}-{flags}")
     assert (hop is not None) is sampled
@@ -155,7 +178,9 @@ def test_what_leaves_nothing_to_chance_is_as_the_operator_says(sampler: str, fla
 
 
 def test_a_ratio_samples_about_that_share_and_by_the_trace_id() -> None:
-    """A ratio of a quarter samples about a quarter, and the trace ids that it samples are those below the bound."""
+    """A ratio of a quarter samples about a quarter, and the trace ids that it samples are those below the
+    bound.
+    """
     tracing, exporter = recorded({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.25"})
     hops = [hop for _ in range(4_000) if (hop := tracing.entry()) is not None]
     assert 800 < len(hops) < 1_200
@@ -174,7 +199,9 @@ def test_nothing_is_opened_for_a_message_that_is_not_sampled() -> None:
         def on_start(self, span: Span, parent_context: Context | None = None) -> None:
             opened.append(span)
 
-    tracing = Tracing("gateway", {"OTEL_TRACES_SAMPLER": "always_off"}, processor=Counting(InMemorySpanExporter()))
+    tracing = Tracing(
+        "gateway", {"OTEL_TRACES_SAMPLER": "always_off"}, processor=Counting(InMemorySpanExporter())
+    )
     for _ in range(1_000):
         assert tracing.entry() is None
         for kind in HopKind:
@@ -183,7 +210,9 @@ def test_nothing_is_opened_for_a_message_that_is_not_sampled() -> None:
 
 
 def test_one_message_is_one_trace_of_five_spans_parent_to_child() -> None:
-    """The five hops of a message are one trace, each the child of the one before, named and attributed by the conventions."""
+    """The five hops of a message are one trace, each the child of the one before, named and attributed by the
+    conventions.
+    """
     tracing, exporter = recorded(topology=Topology(prefix="w"))
     walk = [some(tracing.entry(SAMPLED, message_id="c-1"))]
     steps: list[tuple[HopKind, dict[str, Any]]] = [
@@ -201,13 +230,16 @@ def test_one_message_is_one_trace_of_five_spans_parent_to_child() -> None:
     assert [(span.name, span.kind.name) for span in spans] == [
         ("receive warren.v1", "SERVER"),
         ("send w.ingress", "PRODUCER"),
-        ("process w.shard", "CONSUMER"),
+        ("process w.log", "CONSUMER"),
         ("send w.egress", "PRODUCER"),
         ("process w.gateway", "CONSUMER"),
     ]
     contexts = [some(span.context) for span in spans]
     assert {f"{context.trace_id:032x}" for context in contexts} == {TRACE}
-    assert [parent_of(span) for span in spans] == [PARENT, *(f"{context.span_id:016x}" for context in contexts[:-1])]
+    assert [parent_of(span) for span in spans] == [
+        PARENT,
+        *(f"{context.span_id:016x}" for context in contexts[:-1]),
+    ]
     assert all(attributes(span)[MESSAGE_ID] == "c-1" for span in spans)
     publish, process, deliver = spans[1], spans[2], spans[4]
     assert attributes(publish) == {
@@ -220,7 +252,7 @@ def test_one_message_is_one_trace_of_five_spans_parent_to_child() -> None:
         SHARD: 3,
         BATCH_COUNT: 7,
     }
-    assert attributes(process)["messaging.destination.name"] == "w.ingress:3:w.shard.3"
+    assert attributes(process)["messaging.destination.name"] == "w.ingress:3:w.log.3"
     assert attributes(deliver)["messaging.destination.name"] == "w.egress:gw1"
     assert attributes(deliver)["messaging.destination.anonymous"] is True
     assert attributes(deliver)[RECIPIENTS] == 5
@@ -273,8 +305,14 @@ def test_all_wrong_variables_are_named_at_once() -> None:
         }
     ) == [
         "OTEL_TRACES_EXPORTER: must be otlp or none",
-        "OTEL_EXPORTER_OTLP_PROTOCOL: only http/protobuf is supported; set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf (port 4318 of most collectors)",
-        f"OTEL_EXPORTER_OTLP_ENDPOINT: must be http://host:port or https://…: it does not begin with http:// or https://; {ESCAPES}",
+        (
+            "OTEL_EXPORTER_OTLP_PROTOCOL: only http/protobuf is supported; set "
+            "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf (port 4318 of most collectors)"
+        ),
+        (
+            f"OTEL_EXPORTER_OTLP_ENDPOINT: must be http://host:port or https://…: it does not begin with "
+            f"http:// or https://; {ESCAPES}"
+        ),
         "OTEL_TRACES_SAMPLER_ARG: must be a number from 0 to 1",
         "OTEL_RESOURCE_ATTRIBUTES: must be key=value,key=value; in a value write a comma as %2C",
     ]
@@ -314,9 +352,13 @@ async def test_spans_reach_a_real_receiver_with_their_resource() -> None:
 
 
 async def test_a_collector_that_is_away_holds_nobody_up() -> None:
-    """With no collector at the endpoint hops end as ever; stopping keeps to its deadline and leaves no thread behind."""
+    """With no collector at the endpoint hops end as ever; stopping keeps to its deadline and leaves no thread
+    behind.
+    """
     threads = set(threading.enumerate())
-    tracing = Tracing("gateway", {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"http://127.0.0.1:{free_port()}/v1/traces"})
+    tracing = Tracing(
+        "gateway", {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"http://127.0.0.1:{free_port()}/v1/traces"}
+    )
     some(tracing.entry()).end()
     began = time.monotonic()
     await tracing.stop()
@@ -325,7 +367,9 @@ async def test_a_collector_that_is_away_holds_nobody_up() -> None:
 
 
 async def test_a_collector_that_hangs_holds_nobody_up() -> None:
-    """With a collector that takes connections and never answers, stopping keeps to its deadline all the same."""
+    """With a collector that takes connections and never answers, stopping keeps to its deadline
+    all the same.
+    """
     threads = set(threading.enumerate())
     taken: list[asyncio.StreamWriter] = []
     server = await asyncio.start_server(lambda reader, writer: taken.append(writer), "127.0.0.1", 0)

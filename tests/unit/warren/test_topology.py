@@ -1,8 +1,6 @@
 """Topology: it fits together, its limits are explicit, and nothing in it RabbitMQ would refuse."""
 
-import pytest
-
-from warren.topology import ALL, Exchange, Limits, Topology
+from warren.topology import ALL, Exchange, Limits, Topology, former_text
 
 TOPOLOGY = Topology(shards=5)
 
@@ -19,14 +17,29 @@ def test_every_binding_joins_what_is_there() -> None:
 
 
 def test_every_shard_is_reached_by_its_key() -> None:
-    """For each shard there is one queue, bound to the ingress exchange by the shard's key."""
-    bound = {binding.key: binding.queue for binding in TOPOLOGY.bindings() if binding.exchange == TOPOLOGY.ingress}
-    assert bound == {TOPOLOGY.shard_key(shard): TOPOLOGY.shard_queue(shard).name for shard in range(5)}
+    """For each shard there is one log, bound to the ingress exchange by the shard's key and nothing else."""
+    bound = [(each.key, each.queue) for each in TOPOLOGY.bindings() if each.exchange == TOPOLOGY.ingress]
+    for shard in range(5):
+        mine = [queue for key, queue in bound if key == TOPOLOGY.shard_key(shard)]
+        assert mine == [TOPOLOGY.log(shard).name]
 
 
-@pytest.mark.parametrize("queue", [TOPOLOGY.shard_queue(0), TOPOLOGY.notify_queue()], ids=lambda queue: queue.name)
-def test_what_must_not_be_lost_says_so(queue: object) -> None:
-    """Shard and notify queues have one consumer at a time, refuse when full, and set poison aside after a limit."""
+def test_a_log_drops_its_beginning_in_small_steps() -> None:
+    """A log is a stream; it has sixteen segments within its bytes."""
+    log = Topology("w", 3, Limits(log_bytes=16_000_000)).log(2)
+    assert (log.name, log.kind) == ("w.log.2", "stream")
+    assert log.arguments == {"x-max-length-bytes": 16_000_000, "x-stream-max-segment-size-bytes": 1_000_000}
+
+
+def test_a_log_keeps_its_bytes_but_for_a_segment() -> None:
+    """A whole segment goes at once, so no more is sure."""
+    limits = Limits(log_bytes=16_000_000)
+    assert (limits.segment_bytes, limits.kept_bytes) == (1_000_000, 15_000_000)
+
+
+def test_what_must_not_be_lost_says_so() -> None:
+    """The notify queue has one consumer at a time, refuses when full, and sets poison aside after a limit."""
+    queue = TOPOLOGY.notify_queue()
     arguments = queue.arguments
     assert queue.kind == "quorum"
     assert arguments["x-single-active-consumer"] is True
@@ -53,14 +66,18 @@ def test_dead_letters_do_not_go_round() -> None:
 
 
 def test_the_guard_differs_with_the_number_of_shards() -> None:
-    """Two services that are set to different numbers of shards declare a different guard, and the same one otherwise."""
+    """Two services that are set to different numbers of shards declare a different guard, and the same one
+    otherwise.
+    """
     assert TOPOLOGY.guard_queue().arguments == Topology(shards=5).guard_queue().arguments
     assert TOPOLOGY.guard_queue().arguments != Topology(shards=6).guard_queue().arguments
     assert TOPOLOGY.queues()[0] == TOPOLOGY.guard_queue()  # it is declared first, so that it is what refuses
 
 
 def test_own_queues_are_reached_by_id_and_by_all() -> None:
-    """A gateway's and a router's queue have new names for each nonce and are bound by their id and by ``all``."""
+    """A gateway's and a router's queue have new names for each nonce and are bound by their id and by
+    ``all``.
+    """
     queue, bindings = TOPOLOGY.gateway_queue("g1", "x")
     other, _ = TOPOLOGY.gateway_queue("g1", "y")
     assert queue.kind == "exclusive"
@@ -71,17 +88,33 @@ def test_own_queues_are_reached_by_id_and_by_all() -> None:
     ]
     queue, bindings = TOPOLOGY.router_queue("r1", "x")
     assert queue.kind == "exclusive"
-    assert [(each.exchange, each.key) for each in bindings] == [(TOPOLOGY.routers, "r1"), (TOPOLOGY.routers, ALL)]
+    assert [(each.exchange, each.key) for each in bindings] == [
+        (TOPOLOGY.routers, "r1"),
+        (TOPOLOGY.routers, ALL),
+    ]
 
 
 def test_an_own_queue_has_a_door_of_its_name() -> None:
-    """A gateway's and a router's queue is reached through an exchange of its name; no other name is taken for such a door."""
+    """A gateway's and a router's queue is reached through an exchange of its name; no other name is taken for
+    such a door.
+    """
     for queue, _ in (TOPOLOGY.gateway_queue("g1", "x"), TOPOLOGY.router_queue("r1", "x")):
         assert TOPOLOGY.door(queue) == Exchange(queue.name, "fanout", door=True)
         assert TOPOLOGY.is_door(queue.name)
     for exchange in TOPOLOGY.exchanges():
         assert not TOPOLOGY.is_door(exchange.name)
     assert not TOPOLOGY.is_door(Topology("other").gateway_queue("g1", "x")[0].name)
+
+
+def test_an_older_warrens_queues_are_no_part_of_it() -> None:
+    """They are known by their names, under the same prefix; what is said of one names it and what to do."""
+    topology = Topology("w", 2)
+    assert topology.former() == ("w.shard.0", "w.history.0")
+    assert not {queue.name for queue in topology.queues()} & set(topology.former())
+    text = former_text("w.shard.0", topology)
+    assert "\n" not in text
+    for part in ("w.shard.0", "'w'", "w.shard.*", "w.history.*", "WARREN_PREFIX"):
+        assert part in text
 
 
 def test_installations_with_other_prefixes_share_nothing() -> None:
@@ -95,7 +128,9 @@ def test_installations_with_other_prefixes_share_nothing() -> None:
 
 
 def test_events_have_keys_that_backends_can_bind_by_pattern() -> None:
-    """Their kind for clients and rooms; type and room for messages, the room last because it may have dots."""
+    """Their kind for clients and rooms; type and room for messages, the room last because it may
+    have dots.
+    """
     (exchange,) = [each for each in TOPOLOGY.exchanges() if each.name == TOPOLOGY.events]
     assert exchange.type == "topic"
     assert TOPOLOGY.event("client.connected") == "client.connected"

@@ -93,7 +93,9 @@ def test_a_wrong_address_is_refused_with_a_reason(text: str, reason: str) -> Non
 
 
 @given(TEXTS, TEXTS, TEXTS, st.sampled_from(["h", "h.example", "10.0.0.1", "[2001:db8::1]"]))
-def test_what_is_escaped_arrives_at_the_driver_as_it_was(user: str, password: str, vhost: str, host: str) -> None:
+def test_what_is_escaped_arrives_at_the_driver_as_it_was(
+    user: str, password: str, vhost: str, host: str
+) -> None:
     """Any user, password and virtual host get through our parser and through the driver's, and back."""
     escaped = [quote(part, safe="") for part in (user, password, vhost)]
     address = parse_broker(f"amqp://{escaped[0]}:{escaped[1]}@{host}:5672/{escaped[2]}")
@@ -117,7 +119,9 @@ def test_anything_is_an_address_or_a_wrong_one(text: str, begin: str) -> None:
 
 @given(st.text("abcdefgh0123456789/?#@:[]%, \\", min_size=8, max_size=30))
 def test_no_part_of_a_password_is_repeated(password: str) -> None:
-    """Whatever is in a password, what is said of its address has no three characters of it in a row that are not in every reason."""
+    """Whatever is in a password, what is said of its address has no three characters of it in a row that are
+    not in every reason.
+    """
     said = ""
     try:
         parse_broker(f"amqp://warren:{password}@broker.example:5672/")
@@ -135,7 +139,8 @@ def test_an_http_address_is_taken(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["h:4318", "http://", "http://h:x", "http://h:70000", "http://u:se/cret@h", "ftp://h", "http://[::1"]
+    "text",
+    ["h:4318", "http://", "http://h:x", "http://h:70000", "http://u:se/cret@h", "ftp://h", "http://[::1"],
 )
 def test_a_wrong_http_address_is_refused(text: str) -> None:
     """By the same rules as a broker's."""

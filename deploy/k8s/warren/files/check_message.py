@@ -1,7 +1,9 @@
-"""Sends one message from a client on one gateway to a client on another (`helm test`), and one through the Service.
+"""Sends one message from a client on one gateway to a client on another (`helm test`), and one through the
+Service.
 
-GATEWAYS: a name with the address of every gateway; SERVICE: host:port of the Service; ROOM. /etc/warren/test/token is a token to use, or
-/etc/warren/test/secret signs one (HS256, for AUDIENCE and ISSUER, the user in USER_CLAIM).
+GATEWAYS: a name with the address of every gateway; SERVICE: host:port of the Service; ROOM.
+/etc/warren/test/token is a token to use, or /etc/warren/test/secret signs one (HS256, for AUDIENCE and
+ISSUER, the user in USER_CLAIM).
 """
 
 import asyncio

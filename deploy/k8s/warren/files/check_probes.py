@@ -1,4 +1,6 @@
-"""Asks every pod behind two names whether it lives and is ready (`helm test`). GATEWAYS and ROUTERS are host:port."""
+"""Asks every pod behind two names whether it lives and is ready (`helm test`). GATEWAYS and ROUTERS are
+host:port.
+"""
 
 import asyncio
 import os

@@ -186,6 +186,18 @@ passwords against it. Without a cluster, or before the secret is there, it is th
 {{- end -}}
 {{- end -}}
 
+{{/* The most gateways that there are at once: those that are asked for, and the new ones of a rollout. */}}
+{{- define "warren.gateway.most" -}}
+{{- $own := .Values.gateway -}}
+{{- $pods := ternary $own.replicas $own.autoscaling.maxReplicas (eq $own.autoscaling.kind "none") | int64 -}}
+{{- $surge := toString $own.maxSurge -}}
+{{- if hasSuffix "%" $surge -}}
+{{- add $pods (div (add (mul $pods (trimSuffix "%" $surge | int64)) 99) 100) -}}
+{{- else -}}
+{{- add $pods (int64 $own.maxSurge) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What the chart sets itself, and `settings` therefore must not. */}}
 {{- define "warren.reserved" -}}
 WARREN_GATEWAY_ID WARREN_GATEWAY_PORT WARREN_GATEWAY_INTERNAL_PORT WARREN_GATEWAY_STATS WARREN_GATEWAY_AUTH WARREN_GATEWAY_JWT_SECRET WARREN_GATEWAY_JWT_SECRET_FILE WARREN_GATEWAY_JWT_PUBLIC_KEY WARREN_GATEWAY_JWT_PUBLIC_KEY_FILE WARREN_GATEWAY_JWKS WARREN_GATEWAY_JWT_ALGORITHMS WARREN_GATEWAY_JWT_AUDIENCE WARREN_GATEWAY_JWT_ISSUER WARREN_GATEWAY_JWT_REQUIRE_EXPIRY WARREN_GATEWAY_CONNECTIONS WARREN_GATEWAY_ROOMS WARREN_GATEWAY_ORIGINS WARREN_GATEWAY_TRUSTED_PROXIES WARREN_GATEWAY_ECHO WARREN_GATEWAY_DRAIN_MS WARREN_GATEWAY_DRAIN_DEADLINE_MS WARREN_ROUTER_ID WARREN_ROUTER_INTERNAL_PORT WARREN_ROUTER_STOP_DEADLINE_MS WARREN_ROUTER_EVENTS
@@ -217,6 +229,8 @@ WARREN_GATEWAY_ID WARREN_GATEWAY_PORT WARREN_GATEWAY_INTERNAL_PORT WARREN_GATEWA
   value: {{ $values.prefix | quote }}
 - name: WARREN_SHARDS
   value: {{ $values.shards | quote }}
+- name: WARREN_BROKER_LOG_BYTES
+  value: {{ include "warren.text" $values.logBytes | quote }}
 - name: WARREN_LOG_LEVEL
   value: {{ $values.logLevel }}
 {{- if $values.namespaces }}

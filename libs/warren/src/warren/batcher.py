@@ -1,8 +1,9 @@
 """Batcher: one publish under way for one destination; what arrives meanwhile goes as the next batch.
 
-It drives a Batch with one task that lives only while there is something to send, so an idle destination costs nothing; a busy one is sent
-to at a beat (``batch.Cadence``). It never reorders and never drops: ``send`` decides what a failure means (retry inside it, or raise to fail the
-waiters; where nobody waits, that is a fault). The gateway's uplink has one per shard, the router's outlet one per gateway.
+It drives a Batch with one task that lives only while there is something to send, so an idle destination costs
+nothing; a busy one of a process that is pressed is sent to at a beat (``batch.Pace``). It never reorders and
+never drops: ``send`` decides what a failure means (retry inside it, or raise to fail the waiters; where
+nobody waits, that is a fault). The router's notifications have one per shard.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from warren.batch import Batch, BatchLimits, Cadence
-from warren.fault import tell, watched
+from warren.batch import Batch, BatchLimits, Pace, Pacer
+from warren.supervision import supervised, tell
 
 T = TypeVar("T")
 
@@ -28,13 +29,16 @@ class Batcher(Generic[T]):
         send: Callable[[Sequence[T]], Awaitable[None]],
         limits: BatchLimits | None = None,
         observe: Callable[[int], None] | None = None,
+        pace: Pace | None = None,
     ) -> None:
-        """``send`` returns once the batch is confirmed; ``observe`` is told the count of each batch that went."""
+        """``send`` returns once the batch is confirmed; ``observe`` is told the count of each batch that
+        went; ``pace``: the process's (None: each batch goes at once).
+        """
         limits = limits or BatchLimits()
         self._send = send
         self._batch: Batch[T] = Batch(limits)
         self._observe = observe
-        self._cadence = Cadence(limits.interval_s, limits.busy_per_s)
+        self._cadence = Pacer(pace) if pace is not None else None
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         self._offered = 0
@@ -57,7 +61,7 @@ class Batcher(Generic[T]):
             return False
         self._offered += 1
         if self._task is None:
-            self._task = watched(asyncio.get_running_loop().create_task(self._run(), name="batcher"))
+            self._task = supervised(asyncio.get_running_loop().create_task(self._run(), name="batcher"))
         return True
 
     async def barrier(self) -> None:
@@ -74,7 +78,9 @@ class Batcher(Generic[T]):
         await future
 
     async def close(self) -> None:
-        """Give up on what waits: end the task and fail the waiters with CancelledError. Nothing is taken after that."""
+        """Give up on what waits: end the task and fail the waiters with CancelledError. Nothing is taken
+        after that.
+        """
         self._closed = True
         if self._task is not None:
             self._task.cancel()
@@ -93,7 +99,7 @@ class Batcher(Generic[T]):
                     error = raised
                 self._done += len(items)
                 self._release(error)
-                pause_s = self._cadence.pause(len(items), now())
+                pause_s = self._cadence.pause(len(items), now()) if self._cadence is not None else 0.0
                 if pause_s and len(self._batch) < WORTHWHILE:
                     await asyncio.sleep(pause_s)
         finally:
@@ -104,7 +110,9 @@ class Batcher(Generic[T]):
                     future.cancel()
 
     def _release(self, error: BaseException | None) -> None:
-        """Wake the barriers that this batch completes; a failed batch fails every barrier that stands behind a part of it."""
+        """Wake the barriers that this batch completes; a failed batch fails every barrier that stands behind
+        a part of it.
+        """
         if error is not None:
             if not self._barriers:
                 tell("batcher", error)  # what was to be sent is lost, and nobody would hear of it

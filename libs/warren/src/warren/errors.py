@@ -1,7 +1,8 @@
 """Failure as vocabulary: error codes, close codes, the exception tree, and the one map between them.
 
-Everything a client or an operator can be told about a failure is named here once, with what they should do about it.
-This module never formats a message for one place only and never imports another module of Warren; everybody imports it.
+Everything a client or an operator can be told about a failure is named here once, with what they should do
+about it. This module never formats a message for one place only and never imports another module of Warren;
+everybody imports it.
 
     WarrenError
     ├── SettingsError         the operator's: wrong settings, all of them at once
@@ -79,7 +80,9 @@ class ErrorCode(enum.StrEnum):
 
 
 class CloseCode(enum.IntEnum):
-    """A WebSocket close code (RFC 6455 section 7.4). ``reconnect`` says whether the client should come back."""
+    """A WebSocket close code (RFC 6455 section 7.4). ``reconnect`` says whether the client should
+    come back.
+    """
 
     reconnect: Reconnect
     reason: str
@@ -91,7 +94,7 @@ class CloseCode(enum.IntEnum):
         member.reason = reason
         return member
 
-    NORMAL = 1000, "no", "Bye"
+    NORMAL = 1000, "no", "Leaving"
     GOING_AWAY = 1001, "yes", "Going away"
     PROTOCOL_ERROR = 1002, "no", "Protocol error"
     INTERNAL_ERROR = 1011, "yes", "Internal error"
@@ -151,7 +154,9 @@ class UnsupportedEnvelope(MalformedEnvelope):
 
 
 class ProtocolError(WarrenError):
-    """A client's frame that breaks the protocol; it is answered with an ERROR of ``code`` and the connection stays."""
+    """A client's frame that breaks the protocol; it is answered with an ERROR of ``code`` and the connection
+    stays.
+    """
 
     fault = "peer"
 
@@ -175,6 +180,10 @@ class BusUnavailable(WarrenError):
 
 class NotConfirmed(WarrenError):
     """A publish whose fate is not known (nacked, or cut off before its confirm)."""
+
+
+class Nacked(NotConfirmed):
+    """A publish that the broker has refused: a queue that should have it did not take it."""
 
 
 class Unroutable(WarrenError):

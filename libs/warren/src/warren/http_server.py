@@ -1,8 +1,10 @@
-"""HTTP server: one port of a service, the clients' or the internal one, with what aiohttp leaves open where strangers call.
+"""HTTP server: one port of a service, the clients' or the internal one, with what aiohttp leaves open where
+strangers call.
 
-What is no HTTP, or too long, is answered in one plain sentence and logged in one line at most every LOG_EVERY_S, without what was sent (it may
-hold a token). No answer tells a version. Peers that have not sent a request yet are bounded in time, in number and in bytes; the oldest goes
-first. It knows no routes and decides nothing about a request that can be read. ``probes.py`` and the gateway's server build one each.
+What is no HTTP, or too long, is answered in one plain sentence and logged in one line at most every
+LOG_EVERY_S, without what was sent (it may hold a token). No answer tells a version. Peers that have not sent
+a request yet are bounded in time, in number and in bytes; the oldest goes first. It knows no routes and
+decides nothing about a request that can be read. ``probes.py`` and the gateway's server build one each.
 """
 
 from __future__ import annotations
@@ -26,22 +28,23 @@ from aiohttp.http_exceptions import (
 )
 
 from warren import logs
-from warren.accepting import Acceptor
-from warren.listening import open_sockets
+from warren.accept_limit import Acceptor
+from warren.listen_sockets import open_sockets
 
 NAME = "warren"  # the header Server
 # The request line, and each header: a token of 16 KiB may stand in either.
 LINE_MAX_BYTES = 20 * 1024
 # All of them together.
 HEAD_MAX_BYTES = 32 * 1024
-# What may follow a head on a port that serves one request: no route but those of a page has a body, and one in many small pieces costs a
-# parser far more than its bytes.
+# What may follow a head on a port that serves one request: no route but those of a page has a body, and one
+# in many small pieces costs a parser far more than its bytes.
 BODY_MAX_BYTES = 16 * 1024
-# Peers that have not sent their request yet, and what they have sent of it. A storm of clients that come back is let in by the backlog, some
-# thousands at a time, and has sent its requests a moment later.
+# Peers that have not sent their request yet, and what they have sent of it. A storm of clients that come back
+# is let in by the backlog, some thousands at a time, and has sent its requests a moment later.
 WAITING_MAX = 4_096
 WAITING_MAX_BYTES = 8 * 1024 * 1024
-# What a peer still sends behind a refused request is read for so long, and for so many at a time, so that it can read why.
+# What a peer still sends behind a refused request is read for so long, and for so many at a time, so that it
+# can read why.
 LINGER_S = 1.0
 LINGERING_MAX = 256
 BACKLOG = 1_024
@@ -49,7 +52,8 @@ LOG_EVERY_S = 10.0
 
 # What was wrong, where aiohttp tells; its own text repeats what was sent.
 _SENTENCES: dict[type, str] = {
-    BadHttpMethod: "The request does not begin with a method of HTTP/1.1; TLS and other protocols end before this port.",
+    BadHttpMethod: "The request does not begin with a method of HTTP/1.1; TLS and other protocols end "
+    "before this port.",
     BadStatusLine: "The request line is none of HTTP/1.1.",
     InvalidURLError: "The address in the request line can't be read.",
     InvalidHeader: "A header can't be read.",
@@ -83,9 +87,10 @@ class HttpServer:
         full: bytes = b"",
         body_max_bytes: int = BODY_MAX_BYTES,
     ) -> None:
-        """``request_timeout_s`` is how long a peer may take to send a request. ``one_request``: a connection ends with its first answer. ``refused``
-        counts, by reason, who got no further than this; ``hint`` follows where something was too long. ``sockets_max``: how many may be open
-        (0: any number); ``full`` is written to one too many, as it is. ``body_max_bytes`` is what may follow the head where there is
+        """``request_timeout_s`` is how long a peer may take to send a request. ``one_request``: a connection
+        ends with its first answer. ``refused`` counts, by reason, who got no further than this; ``hint``
+        follows where something was too long. ``sockets_max``: how many may be open (0: any number); ``full``
+        is written to one too many, as it is. ``body_max_bytes`` is what may follow the head where there is
         one request.
         """
         self.refused = refused
@@ -105,12 +110,14 @@ class HttpServer:
 
     @property
     def open(self) -> int:
-        """How many sockets are open, whether a request has come, is awaited, or was answered and its socket is ending."""
+        """How many sockets are open, whether a request has come, is awaited, or was answered and its socket
+        is ending.
+        """
         return 0 if self._acceptor is None else self._acceptor.open
 
     async def start(self, host: str, port: int) -> int:
-        """Listen on all addresses of ``host``; return the port (a free one for 0). Raises OSError, with the address in its text, where it can't
-        be had.
+        """Listen on all addresses of ``host``; return the port (a free one for 0). Raises OSError, with the
+        address in its text, where it can't be had.
         """
         self._app.on_response_prepare.append(self._finish)
         await self._runner.setup()
@@ -147,7 +154,9 @@ class HttpServer:
             lingering.transport.abort()
 
     def misread(self, kind: str, ip: str | None) -> None:
-        """Log that something came which is no HTTP, or too much of it, unless one such line was written a moment ago."""
+        """Log that something came which is no HTTP, or too much of it, unless one such line was written a
+        moment ago.
+        """
         now = asyncio.get_running_loop().time()
         if self._logged_at is not None and now - self._logged_at < LOG_EVERY_S:
             self._unlogged += 1
@@ -181,7 +190,9 @@ class HttpServer:
 
 
 class _Waiting:
-    """The peers that have not sent their request yet, the oldest first, and how many bytes of it each has sent."""
+    """The peers that have not sent their request yet, the oldest first, and how many bytes of it each has
+    sent.
+    """
 
     def __init__(self, server: HttpServer) -> None:
         self._server = server
@@ -226,7 +237,9 @@ class Head:
         self._tail = b""  # the last bytes, in which an end may have begun
 
     def feed(self, data: bytes) -> bytes:
-        """Take what has come; return it without empty lines before the request, which count as nothing (RFC 9112 section 2.2)."""
+        """Take what has come; return it without empty lines before the request, which count as nothing (RFC
+        9112 section 2.2).
+        """
         if not self.size:
             data = data.lstrip(b"\r\n")
         seen, before = self._tail + data, self.size - len(self._tail)
@@ -247,7 +260,11 @@ class _Protocol(web.RequestHandler):
     __slots__ = ("_body", "_head", "_server", "answered")
 
     def __init__(
-        self, server: HttpServer, manager: web.Server, loop: asyncio.AbstractEventLoop, request_timeout_s: float
+        self,
+        server: HttpServer,
+        manager: web.Server,
+        loop: asyncio.AbstractEventLoop,
+        request_timeout_s: float,
     ) -> None:
         super().__init__(
             manager,
@@ -264,7 +281,9 @@ class _Protocol(web.RequestHandler):
         self.answered = False  # what still comes is not looked at: there is no second request
 
     async def start(self) -> None:
-        """Serve, unless the connection was ended before this had its first turn, as it is where what came with it can't be read."""
+        """Serve, unless the connection was ended before this had its first turn, as it is where what came
+        with it can't be read.
+        """
         if self._manager is not None:
             await super().start()
 
@@ -312,17 +331,25 @@ class _Protocol(web.RequestHandler):
         return " ".join(part for part in (text, self._server.hint) if part) + "\n"
 
     def _refuse(self, status: int, text: str) -> None:
-        """Write an answer and take the socket away from aiohttp, which would close it at once: a peer that still sends would not see the answer."""
+        """Write an answer and take the socket away from aiohttp, which would close it at once: a peer that
+        still sends would not see the answer.
+        """
         transport, self.transport = self.transport, None
         if transport is not None and not transport.is_closing():
             phrase, body = HTTPStatus(status).phrase, text.encode()
-            head = f"HTTP/1.1 {status} {phrase}\r\nServer: {NAME}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            head = (
+                f"HTTP/1.1 {status} {phrase}\r\nServer: {NAME}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            )
             transport.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
             self._server.linger(transport)
         self.connection_lost(None)
 
     def handle_error(
-        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
     ) -> web.StreamResponse:
         """Return the answer to what could not be read, or to a request whose route has failed."""
         if not isinstance(exc, HttpProcessingError):
@@ -342,7 +369,9 @@ class _Protocol(web.RequestHandler):
         return _Answered()
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """Log what aiohttp could not deal with: one line where the peer has sent what can't be read, such as a broken body."""
+        """Log what aiohttp could not deal with: one line where the peer has sent what can't be read, such as
+        a broken body.
+        """
         error = kw.get("exc_info")
         if isinstance(error, web.RequestPayloadError | HttpProcessingError | ConnectionError):
             self._server.refused("malformed")

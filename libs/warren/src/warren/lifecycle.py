@@ -1,7 +1,8 @@
 """Lifecycle: parts are born in order, live until a signal, and die backwards under one deadline.
 
-A second signal ends the process at once. A part that can't start stops those before it and is one line in the log; so is a fault, which ends
-the process as a signal does. This module knows no part; a service's composition root hands them over, and its ``__main__`` calls ``run``.
+A second signal ends the process at once. A part that can't start stops those before it and is one line in the
+log; so is a fault, which ends the process as a signal does. This module knows no part; a service's
+composition root hands them over, and its ``__main__`` calls ``run``.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from typing import Any, Protocol
 
 import uvloop
 
+from warren import garbage
 from warren.errors import WarrenError
-from warren.fault import fault_in
 from warren.logs import event, get_logger
+from warren.supervision import fault_in
 
 _logger = get_logger("warren.lifecycle")
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -52,13 +54,16 @@ class Part:
 
 def run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
     """Run ``main`` on uvloop and return its exit code."""
+    garbage.spare()
     return uvloop.run(main())
 
 
 async def serve(parts: Sequence[Part], *, deadline_s: float, stop: asyncio.Event | None = None) -> int:
-    """Start the parts in order, wait for SIGTERM, SIGINT, ``stop`` or a fault, and stop them backwards within ``deadline_s``.
+    """Start the parts in order, wait for SIGTERM, SIGINT, ``stop`` or a fault, and stop them backwards within
+    ``deadline_s``.
 
-    Returns the exit code: 0 stopped as asked, 1 a part did not start, a fault, or the deadline passed, 128 + n cut short by a second signal n.
+    Returns the exit code: 0 stopped as asked, 1 a part did not start, a fault, or the deadline passed, 128 +
+    n cut short by a second signal n.
     """
     return await _Life(parts, deadline_s, stop or asyncio.Event()).run()
 
@@ -91,7 +96,9 @@ class _Life:
             loop.set_exception_handler(before)
 
     def _told(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Take what the event loop tells of exceptions that nobody has caught: a fault is the end, the rest is asyncio's to log."""
+        """Take what the event loop tells of exceptions that nobody has caught: a fault is the end, the rest
+        is asyncio's to log.
+        """
         fault = fault_in(context)
         if fault is None:
             loop.default_exception_handler(context)

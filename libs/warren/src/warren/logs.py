@@ -1,8 +1,9 @@
 """Logs: one JSON line for each event, the same form for our own lines and for those of the libraries below.
 
-``ts`` (ISO 8601, UTC, ms), ``level``, ``service``, ``logger``, ``event``, then the fields of the event (``connection``, ``trace_id``, …);
-an exception is one field. No line holds a secret: values of telling names and credentials inside of URLs are blotted out. Every shell
-module logs through ``event``; core modules never log. Only ``__main__`` calls ``configure``.
+``ts`` (ISO 8601, UTC, ms), ``level``, ``service``, ``logger``, ``event``, then the fields of the event
+(``connection``, ``trace_id``, …); an exception is one field. No line holds a secret: values of telling names
+and credentials inside of URLs are blotted out. Every shell module logs through ``event``; core modules never
+log. Only ``__main__`` calls ``configure``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from warren.settings import HIDDEN, LogSettings
 get_logger = logging.getLogger
 
 _FIELDS = "warren_fields"
-_SECRET_NAMES = re.compile(r"token|secret|password|passwd|authorization|cookie|api_?key|private_key", re.IGNORECASE)
+_SECRET_NAMES = re.compile(
+    r"token|secret|password|passwd|authorization|cookie|api_?key|private_key", re.IGNORECASE
+)
 # Up to the last @ of an address: a password that is not escaped may hold a delimiter, and an @ too.
 _CREDENTIALS = re.compile(r"(?<=://)(?:(?!://)\S)+(?=@)")
 _TOKENS = re.compile(r"(?i)([?&](?:access_)?token=|\bbearer[ .])[A-Za-z0-9_\-.~+/=%]+")
@@ -39,9 +42,11 @@ def event(
     error: BaseException | None = None,
     **fields: Any,
 ) -> None:
-    """Log that ``name`` (a snake_case noun of what happened) has happened, with its fields; None values are left out.
+    """Log that ``name`` (a snake_case noun of what happened) has happened, with its fields; None values are
+    left out.
 
-    ``error`` adds the exception with its traceback; for what an operator can understand without one pass ``reason=str(error)``.
+    ``error`` adds the exception with its traceback; for what an operator can understand without one pass
+    ``reason=str(error)``.
     """
     if logger.isEnabledFor(level):
         exc_info = None if error is None else (type(error), error, error.__traceback__)
@@ -49,7 +54,8 @@ def event(
 
 
 def configure(service: str, settings: LogSettings | None = None, stream: TextIO | None = None) -> None:
-    """Send every logger of the process through JSON lines to ``stream``, else the settings' file, else standard output.
+    """Send every logger of the process through JSON lines to ``stream``, else the settings' file, else
+    standard output.
 
     Calling it again replaces what the last call installed. Raises OSError where the file can't be opened.
     """
@@ -85,7 +91,9 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line without its newline."""
         line: dict[str, Any] = {
-            "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "ts": datetime.fromtimestamp(record.created, UTC)
+            .isoformat(timespec="milliseconds")
+            .replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "service": self._service,
             "logger": record.name,

@@ -1,8 +1,8 @@
 """Metrics: every metric name, and objects whose methods count. The only module that knows prometheus_client.
 
-Each service instance has its own registry, so that several live in one process. Label values are bounded: message types are the predefined
-ones or ``other``, and each other label takes at most 64 values. Methods are cheap (label children are bound once) and never raise.
-The shells call them; core code never does.
+Each service instance has its own registry, so that several live in one process. Label values are bounded:
+message types are the predefined ones or ``other``, and each other label takes at most 64 values. Methods are
+cheap (label children are bound once) and never raise. The shells call them; core code never does.
 """
 
 from __future__ import annotations
@@ -22,7 +22,19 @@ from prometheus_client.exposition import choose_encoder
 OTHER = "other"
 MAX_LABEL_VALUES = 64
 PREDEFINED_TYPES = frozenset(
-    {"CHAT", "TYPING", "NOTIFICATION", "DATA_UPDATE", "PING", "PONG", "JOIN", "JOINED", "LEAVE", "LEFT", "AUTH"}
+    {
+        "CHAT",
+        "TYPING",
+        "NOTIFICATION",
+        "DATA_UPDATE",
+        "PING",
+        "PONG",
+        "JOIN",
+        "JOINED",
+        "LEAVE",
+        "LEFT",
+        "AUTH",
+    }
     | {"AUTHENTICATED", "WELCOME", "ACK", "ERROR", "PRESENCE", "HISTORY", "REQUEST", "RESPONSE", "RECONNECT"}
     | {"DEGRADED", "RESTORED", "DROPPED"}
 )
@@ -34,8 +46,8 @@ RouterHop = Literal["queue", "process", "egress"]
 
 
 def render(registry: CollectorRegistry, accept: str = "") -> tuple[bytes, str]:
-    """Return the exposition of a registry and its content type: OpenMetrics, which alone has the exemplars, where the scraper's
-    ``Accept`` header asks for it, else Prometheus's own text.
+    """Return the exposition of a registry and its content type: OpenMetrics, which alone has the exemplars,
+    where the scraper's ``Accept`` header asks for it, else Prometheus's own text.
     """
     try:
         encode, content_type = choose_encoder(accept)
@@ -62,7 +74,9 @@ class _Counts:
         child.inc(count)
 
     def _child(self, value: str) -> Counter:
-        known = value in self._allowed if self._allowed is not None else len(self._children) < MAX_LABEL_VALUES
+        known = (
+            value in self._allowed if self._allowed is not None else len(self._children) < MAX_LABEL_VALUES
+        )
         if known:
             child = self._children[value] = self._counter.labels(value)
             return child
@@ -92,11 +106,15 @@ class _Metrics:
         self._hops: dict[str, Histogram] = {}
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
-        """Return the exposition and its content type, for ``/metrics``; ``accept`` is what the scraper says that it takes."""
+        """Return the exposition and its content type, for ``/metrics``; ``accept`` is what the scraper says
+        that it takes.
+        """
         return render(self.registry, accept)
 
     def waiting(self, buffer: str, count: int) -> None:
-        """Say how many items wait in a buffer now (``buffer`` names a kind, never one room's or one client's)."""
+        """Say how many items wait in a buffer now (``buffer`` names a kind, never one room's or one
+        client's).
+        """
         gauge = self._waiting_seen.get(buffer)
         if gauge is None:
             gauge = self._waiting_seen[buffer] = self._waiting.labels(buffer)
@@ -111,8 +129,9 @@ class _Metrics:
         _bound(self._batches, self._batch, hop).observe(count)
 
     def hop_seconds(self, hop: str, seconds: float, trace: str = "") -> None:
-        """Count the time that a message took over a hop; clocks of two machines may differ, so less than 0 counts as 0. ``trace`` is the
-        trace id of a sampled message ("" for others), which a dashboard leads to.
+        """Count the time that a message took over a hop; clocks of two machines may differ, so less than 0
+        counts as 0. ``trace`` is the trace id of a sampled message ("" for others), which a dashboard leads
+        to.
         """
         histogram = _bound(self._hops, self._hop, hop)
         if trace:
@@ -127,10 +146,14 @@ class _Metrics:
         return Counter(f"warren_{self._service}_{name}", meaning, registry=self.registry)
 
     def _counts(self, name: str, label: str, meaning: str, allowed: frozenset[str] | None = None) -> _Counts:
-        return _Counts(Counter(f"warren_{self._service}_{name}", meaning, (label,), registry=self.registry), allowed)
+        return _Counts(
+            Counter(f"warren_{self._service}_{name}", meaning, (label,), registry=self.registry), allowed
+        )
 
     def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(f"warren_{self._service}_{name}", meaning, ("hop",), registry=self.registry, buckets=buckets)
+        return Histogram(
+            f"warren_{self._service}_{name}", meaning, ("hop",), registry=self.registry, buckets=buckets
+        )
 
 
 def _bound(children: dict[str, Histogram], histogram: Histogram, hop: str) -> Histogram:
@@ -149,7 +172,9 @@ class GatewayMetrics(_Metrics):
         """Use an own registry unless one is given."""
         super().__init__(registry)
         self.connections = self._gauge("connections", "Open client connections.")
-        self.places = self._gauge("places", "Connections that this gateway takes at most.")
+        self.connection_limit = self._gauge(
+            "connection_limit", "Connections that this gateway takes at most."
+        )
         self.rooms = self._gauge("rooms", "Rooms with a member here.")
         self._in = self._counts("messages_in", "type", "Messages from clients.", PREDEFINED_TYPES)
         self._out = self._counts(
@@ -164,19 +189,30 @@ class GatewayMetrics(_Metrics):
         self._refused = self._counts("upgrades_refused", "reason", "Connections refused at the upgrade.")
         self._heartbeats_missed = self._counter("heartbeats_missed", "Connections ended for want of a pong.")
         self._slow = self._counter("slow_disconnects", "Connections ended because they read too slowly.")
-        self._resumes = self._counts(
-            "resumes", "of", "Times that the routers were asked for what a room or a member lacks."
+        self._reads = self._counts(
+            "reads",
+            "source",
+            "Times that what a member lacks, or a HISTORY, was had from memory, or asked of the routers.",
+        )
+        self._feed_gaps = self._counter("feed_gaps", "Feeds that came behind something that has not come.")
+        self._resets = self._counter(
+            "resets", "Times that a part of a shard's feeds was not to be had any more."
+        )
+        self._lives_ended = self._counter(
+            "lives_ended", "Times that this gateway had to begin anew on a shard, with all its members there."
         )
         self._buffer_bytes = self._gauge(
             "buffer_bytes",
-            "Bytes that connections hold, by what they are of; windows, which compressed messages build on, are outside of the limit.",
+            "Bytes that connections hold, by what they are of; windows, which compressed messages build "
+            "on, are outside of the limit.",
             "of",
         )
         self.buffer_limit = self._gauge("buffer_limit_bytes", "Bytes that all connections may hold together.")
         self._buffer_closes = self._counts(
-            "buffer_closes", "of", "Connections ended because all together held too much, by whose or what it was."
+            "buffer_closes",
+            "of",
+            "Connections ended because all together held too much, by whose or what it was.",
         )
-        self._lapses = self._counter("lapses", "Times that this gateway's own lease ended.")
         self.total_in = self.total_out = self.total_errors = 0
 
     def messages_in(self, type: str, size: int = 0) -> None:  # noqa: A002 - the protocol's own word
@@ -236,13 +272,21 @@ class GatewayMetrics(_Metrics):
         """Count a connection that was ended because all together held too much."""
         self._buffer_closes.add(of, 1)
 
-    def resumes(self, of: Literal["room", "member"]) -> None:
-        """Count that the routers were asked for what a room, or one member of it, lacks."""
-        self._resumes.add(of, 1)
+    def reads(self, source: Literal["memory", "routers"]) -> None:
+        """Count that what was said before in a room was had from memory, or asked of the routers."""
+        self._reads.add(source, 1)
 
-    def lapses(self) -> None:
-        """Count an end of our own lease."""
-        self._lapses.inc()
+    def feed_gaps(self) -> None:
+        """Count a feed that came too early."""
+        self._feed_gaps.inc()
+
+    def resets(self) -> None:
+        """Count a part of a shard's feeds that was lost for good."""
+        self._resets.inc()
+
+    def lives_ended(self) -> None:
+        """Count a life on a shard that was over."""
+        self._lives_ended.inc()
 
 
 class RouterMetrics(_Metrics):
@@ -253,10 +297,15 @@ class RouterMetrics(_Metrics):
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         """Use an own registry unless one is given."""
         super().__init__(registry)
-        self.rooms = self._gauge("rooms", "Rooms known to the shards that this router owns.")
+        self.rooms = self._gauge("rooms", "Rooms known to the shards that this router speaks for.")
         self.members = self._gauge("members", "Members of those rooms.")
         self.gateways = self._gauge("gateways", "Gateways that live.")
-        self.shards_active = self._gauge("shards_active", "Shards that this router owns.")
+        self.uplink_bytes = self._gauge(
+            "uplink_bytes",
+            "Bytes of one shard that all gateways together may write before a router has counted them.",
+        )
+        self.log_kept_bytes = self._gauge("log_kept_bytes", "Bytes that one shard's log keeps at least.")
+        self.shards_active = self._gauge("shards_active", "Shards that this router speaks for.")
         self._messages = self._counts("messages", "kind", "Envelopes handled, by kind.")
         self._delivered = self._counts(
             "delivered", "to", "Copies of messages sent to gateways: one gateway, or all by the fanout."

@@ -13,8 +13,8 @@ Only ``*`` is special in a pattern; it stands for any run of characters, also no
         slow: disconnect       # disconnect | drop_oldest | latest_only
         history: {count: 100, age_s: 300}                  # or: off
 
-This module does no I/O (the text is handed in) and knows no room that exists. The gateway's session and the router's shard ask it,
-and the settings parse it.
+This module does no I/O (the text is handed in) and knows no room that exists. The gateway's session and the
+router's shard ask it, and the settings parse it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Any, Literal, cast, get_args
 import yaml
 
 from warren.errors import SettingsError
-from warren.message import is_type
+from warren.message_rules import is_type
 
 Join = Literal["anyone", "token"]
 Publish = Literal["anyone", "members", "token"]
@@ -49,7 +49,9 @@ PATTERN = re.compile(rf"[A-Za-z0-9._\-:/@*|+=%!$&'?^`{{}}]{{1,{MAX_PATTERN_LENGT
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Say whether ``pattern`` matches the whole of ``name``. Takes linear time whatever the pattern (it may come in a token)."""
+    """Say whether ``pattern`` matches the whole of ``name``. Takes linear time whatever the pattern (it may
+    come in a token).
+    """
     head, *rest = pattern.split("*")
     if not rest:
         return head == name
@@ -67,7 +69,9 @@ def matches(pattern: str, name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """``count`` messages in ``per_ms`` for each connection; beyond it the connection is closed or the message is rejected."""
+    """``count`` messages in ``per_ms`` for each connection; beyond it the connection is closed or the message
+    is rejected.
+    """
 
     count: int = 5
     per_ms: int = 1_000
@@ -76,8 +80,9 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class HistoryPolicy:
-    """The last ``count`` messages of at most ``age_s`` seconds are kept for those who come back. Where either is 0 the history is
-    off: messages are numbered, but not logged and not kept, and the room begins a new epoch with each owner of its shard.
+    """The last ``count`` messages of at most ``age_s`` seconds are kept for those who come back. Where either
+    is 0 the history is off: messages are numbered, but not logged and not kept, and the room begins a new
+    epoch with each owner of its shard.
     """
 
     count: int = 100
@@ -96,11 +101,12 @@ NO_HISTORY = HistoryPolicy(0, 0)
 class RoomPolicy:
     """How the rooms of one namespace behave.
 
-    ``join``: ``anyone`` who is known, or only with a ``token`` whose claim allows this room. ``publish``: likewise, or
-    ``members`` of the room only. Messages of ``ephemeral_types`` are never numbered, never kept, and the first to be dropped.
-    ``rate`` None: the connection's own limit counts. ``slow`` is what happens to a member that reads too slowly: ``disconnect`` (it
-    comes back and is given what it missed), ``drop_oldest``, or ``latest_only``: of what waits, the latest of each key.
-    ``history`` is what is kept for those who come back.
+    ``join``: ``anyone`` who is known, or only with a ``token`` whose claim allows this room. ``publish``:
+    likewise, or ``members`` of the room only. Messages of ``ephemeral_types`` are never numbered, never kept,
+    and the first to be dropped. ``rate`` None: the connection's own limit counts. ``slow`` is what happens to
+    a member that reads too slowly: ``disconnect`` (it comes back and is given what it missed),
+    ``drop_oldest``, or ``latest_only``: of what waits, the latest of each key. ``history`` is what is kept
+    for those who come back.
     """
 
     name: str = "default"
@@ -147,7 +153,8 @@ class Namespaces:
 
     @classmethod
     def parse(cls, source: str | Mapping[str, Any] | Sequence[Any] | None) -> Namespaces:
-        """Read YAML text, or what such text parses to: a list of namespaces, alone or under the key ``namespaces``.
+        """Read YAML text, or what such text parses to: a list of namespaces, alone or under the key
+        ``namespaces``.
 
         Raises SettingsError with every problem, each with its path (``namespaces[1].rate.count: …``).
         """
@@ -217,7 +224,9 @@ class _Reading:
         return RateLimit(
             count=self._number(path, entry, "count", default.count, MAX_RATE_COUNT),
             per_ms=self._number(path, entry, "per_ms", default.per_ms, MAX_RATE_PER_MS),
-            policy=cast("WhenExceeded", self._choice(path, entry, "policy", get_args(WhenExceeded), default.policy)),
+            policy=cast(
+                "WhenExceeded", self._choice(path, entry, "policy", get_args(WhenExceeded), default.policy)
+            ),
         )
 
     def _history(self, path: str, entry: Any) -> HistoryPolicy:
@@ -260,14 +269,18 @@ class _Reading:
         self.problems.append(f"{path}.{key}: must be true or false, not {value!r}")
         return default
 
-    def _choice(self, path: str, entry: Mapping[str, Any], key: str, choices: tuple[str, ...], default: str) -> str:
+    def _choice(
+        self, path: str, entry: Mapping[str, Any], key: str, choices: tuple[str, ...], default: str
+    ) -> str:
         value = entry.get(key, default)
         if isinstance(value, str) and value in choices:
             return value
         self.problems.append(f"{path}.{key}: must be one of {', '.join(choices)}, not {value!r}")
         return default
 
-    def _number(self, path: str, entry: Mapping[str, Any], key: str, default: int, most: int, *, least: int = 1) -> int:
+    def _number(
+        self, path: str, entry: Mapping[str, Any], key: str, default: int, most: int, *, least: int = 1
+    ) -> int:
         value = entry.get(key, default)
         if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
             return value
@@ -288,7 +301,9 @@ class _Reading:
             for index, entry in enumerate(document):
                 value = entry.get(key) if isinstance(entry, Mapping) else None
                 if isinstance(value, str) and seen.setdefault(value, index) != index:
-                    self.problems.append(f"namespaces[{index}].{key}: {value!r} is namespaces[{seen[value]}]'s already")
+                    self.problems.append(
+                        f"namespaces[{index}].{key}: {value!r} is namespaces[{seen[value]}]'s already"
+                    )
 
 
 def _kind(value: Any) -> str:

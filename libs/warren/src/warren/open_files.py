@@ -1,7 +1,9 @@
-"""Open files: the process's limit of file descriptors. Each connection is one, and container runtimes give few at first and many on demand.
+"""Open files: the process's limit of file descriptors. Each connection is one, and container runtimes give
+few at first and many on demand.
 
-The soft limit is raised to the hard one when a service starts, and the log says so. It counts no file and refuses nobody: what follows from the
-limit is decided in ``gateway/core/places.py``. Each ``__main__`` calls it once.
+The soft limit is raised to the hard one when a service starts, and the log says so. It counts no file and
+refuses nobody: what follows from the limit is decided in ``gateway/core/file_descriptor_capacity.py``. Each
+``__main__`` calls it once.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ class OpenFiles:
 def raise_limit() -> OpenFiles:
     """Raise the soft limit to the hard one where that can be; log and return what came of it."""
     before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    tries = (hard,) if hard != resource.RLIM_INFINITY else (hard, *(each for each in UNLIMITED if each > before))
+    tries = (
+        (hard,) if hard != resource.RLIM_INFINITY else (hard, *(each for each in UNLIMITED if each > before))
+    )
     reason = None
     if before != hard:
         for wanted in tries:
@@ -43,7 +47,9 @@ def raise_limit() -> OpenFiles:
                 break
     found = OpenFiles(_number(resource.getrlimit(resource.RLIMIT_NOFILE)[0]), _number(before), _number(hard))
     level = logging.INFO if reason is None else logging.WARNING
-    event(_log, "open_files", level=level, soft=found.limit, hard=found.hard, before=found.before, reason=reason)
+    event(
+        _log, "open_files", level=level, soft=found.limit, hard=found.hard, before=found.before, reason=reason
+    )
     return found
 
 

@@ -1,7 +1,9 @@
-"""Origins: which pages may connect. An ``Origin`` header, the ``Host`` that it was sent to, and what the operator allows, compared by their parts.
+"""Origins: which pages may connect. An ``Origin`` header, the ``Host`` that it was sent to, and what the
+operator allows, compared by their parts.
 
-A port that is the scheme's default is the same as none, and upper case the same as lower. What is no origin (a user's name before the host, a
-path behind it) matches nothing but ``*``. Functions of their arguments; none logs. The gateway's server and the demo page ask it.
+A port that is the scheme's default is the same as none, and upper case the same as lower. What is no origin
+(a user's name before the host, a path behind it) matches nothing but ``*``. Functions of their arguments;
+none logs. The gateway's server and the demo page ask it.
 """
 
 from __future__ import annotations
@@ -15,7 +17,10 @@ ANY = "*"
 NULL = "null"
 # Pages that a developer's own machine serves, by whatever port.
 LOCAL = ("http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*")
-RULE = "write it as https://app.example, https://*.example or http://localhost:* (any port); * for any, null for pages without one"
+RULE = (
+    "write it as https://app.example, https://*.example or http://localhost:* (any port); * for any, "
+    "null for pages without one"
+)
 
 _DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
 _HOST = r"\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]\\]+"
@@ -32,10 +37,12 @@ class _Origin:
 
 
 def origin_allowed(origin: str, host: str, allowed: Iterable[str]) -> bool:
-    """Say whether a page of ``origin`` may connect to ``host``: none said (no browser), the same host, or one of the allowed.
+    """Say whether a page of ``origin`` may connect to ``host``: none said (no browser), the same host, or one
+    of the allowed.
 
-    An allowed origin is written as the browser sends it (``https://app.example``), may have ``*`` for a part of the host that may hold dots
-    (``https://*.example``), or for the port (``http://localhost:*``), or is ``*`` for any.
+    An allowed origin is written as the browser sends it (``https://app.example``), may have ``*`` for a part
+    of the host that may hold dots (``https://*.example``), or for the port (``http://localhost:*``), or is
+    ``*`` for any.
     """
     entries = tuple(allowed)
     if not origin or ANY in entries:
@@ -77,7 +84,9 @@ def _canonical(host: str) -> str | None:
 
 
 def _is_place(page: _Origin, place: str) -> bool:
-    """Say whether a page comes from the host that a request names. That names no scheme, so no port means the page's own default."""
+    """Say whether a page comes from the host that a request names. That names no scheme, so no port means the
+    page's own default.
+    """
     found = _PLACE.fullmatch(place)
     if found is None:
         return False

@@ -1,6 +1,7 @@
 """Position: how far a reader of a room has got. (epoch, seq), where the epoch is one life of the room's log.
 
-Pure arithmetic; it never decides what to do about a gap. Gateway, router and clients compare positions with it.
+Pure arithmetic; it never decides what to do about a gap. Gateway, router and clients compare positions with
+it.
 """
 
 from __future__ import annotations
@@ -28,9 +29,24 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
         return self.epoch == other.epoch and self.seq == other.seq + 1
 
     def gap(self, other: Position) -> int | None:
-        """Return how many messages lie after ``other`` up to this one; None where the epochs differ (no one can say)."""
+        """Return how many messages lie after ``other`` up to this one; None where the epochs differ (no one
+        can say).
+        """
         return self.seq - other.seq if self.epoch == other.epoch else None
 
     def is_valid(self) -> bool:
         """Say whether a position that came from outside could be one of ours."""
         return self.seq >= 0 and _EPOCH.fullmatch(self.epoch) is not None
+
+
+class LogPosition(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """A place among all that a shard's log brings about: its ``index``-th effect (1, 2, 3 …; 0: before the
+    first) of the entry at ``offset``.
+
+    ``life`` is that of the log in which the offset counts. Positions of one life are ordered; of two lives
+    they must not be compared.
+    """
+
+    life: str
+    offset: int
+    index: int

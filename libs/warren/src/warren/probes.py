@@ -1,7 +1,8 @@
 """Probes: ``/healthz``, ``/readyz`` and ``/metrics`` on the internal port.
 
-Liveness asks "does the loop turn": an answer at all is the answer. Readiness asks every registered ping, so a broker that is away takes
-a pod out of service but never restarts it. This port is never exposed to clients. Each service's app builds one.
+Liveness asks "does the loop turn": an answer at all is the answer. Readiness asks every registered ping, so a
+broker that is away takes a pod out of service but never restarts it. This port is never exposed to clients.
+Each service's app builds one.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ class Probes:
         render: Render,
         routes: Iterable[web.AbstractRouteDef] = (),
     ) -> None:
-        """``render`` gives the metrics for an Accept header (``GatewayMetrics.render``); ``routes`` are the service's own on this port."""
+        """``render`` gives the metrics for an Accept header (``GatewayMetrics.render``); ``routes`` are the
+        service's own on this port.
+        """
         self._host = host
         self._wanted = port
         self._readiness = readiness
@@ -102,7 +105,11 @@ class Probes:
         await asyncio.sleep(0)
         now = time.monotonic()
         return _json(
-            {"status": "ok", "uptime_s": round(now - self._began, 1), "turn_ms": round((now - asked) * 1000, 3)}
+            {
+                "status": "ok",
+                "uptime_s": round(now - self._began, 1),
+                "turn_ms": round((now - asked) * 1000, 3),
+            }
         )
 
     async def _readyz(self, _: web.Request) -> web.Response:

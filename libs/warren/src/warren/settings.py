@@ -1,8 +1,10 @@
-"""Settings: the groups that services share, and how a service reads its own: the environment becomes frozen models, all problems at once.
+"""Settings: the groups that services share, and how a service reads its own: the environment becomes frozen
+models, all problems at once.
 
-A service's settings are one ``Settings`` class made of small ones (see ``variables.py``). What both services share begins with ``WARREN_`` alone;
-what only one reads begins with ``WARREN_GATEWAY_`` or ``WARREN_ROUTER_``, and the other ignores it, so that one environment can serve both.
-``read`` is called once, in ``__main__``. Only files of this name read the environment.
+A service's settings are one ``Settings`` class made of small ones (see ``env.py``). What both services share
+begins with ``WARREN_`` alone; what only one reads begins with ``WARREN_GATEWAY_`` or ``WARREN_ROUTER_``, and
+the other ignores it, so that one environment can serve both. ``read`` is called once, in ``__main__``. Only
+files of this name read the environment.
 """
 
 from __future__ import annotations
@@ -15,14 +17,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, SecretStr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    PlainSerializer,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
-from warren.errors import SettingsError
-from warren.files import load_problem
-from warren.namespaces import Namespaces
-from warren.topology import DEFAULT_PREFIX, DEFAULT_SHARDS, Limits, Topology
-from warren.urls import ESCAPES, FORM, BrokerAddress, WrongURL, check_listen_host, parse_broker
-from warren.variables import (
+from warren.env import (
     HIDDEN,
     NONE,
     SERVICE_PREFIXES,
@@ -38,9 +42,15 @@ from warren.variables import (
     shown,
     variable,
 )
+from warren.errors import SettingsError
+from warren.namespaces import Namespaces
+from warren.readable_files import load_problem
+from warren.topology import DEFAULT_PREFIX, DEFAULT_SHARDS, Limits, Topology
+from warren.urls import ESCAPES, FORM, BrokerAddress, WrongURL, check_listen_host, parse_broker
 
 __all__ = [
-    "EVERY_ADDRESS", "HIDDEN", "NONE", "SERVICE_PREFIXES", "SHARED_PREFIX", "BusSettings", "CommaList", "ListenHost", "LogSettings",
+    "EVERY_ADDRESS", "HIDDEN", "NONE", "SERVICE_PREFIXES", "SHARED_PREFIX",
+    "BusSettings", "CommaList", "ListenHost", "LogSettings",
     "NamespaceSettings", "ProbeSettings", "Settings", "Variable", "command_line", "describe", "environment",
     "on_this_machine", "read", "report", "say_wrong", "variable",
 ]  # fmt: skip
@@ -58,7 +68,9 @@ class BusSettings(Settings):
         "RabbitMQ's address; several, comma separated, are tried in turn.",
     )
     amqp_ca_file: str = variable(
-        "", "For amqps://: a file with the CA certificates (PEM) that the broker's is signed by; empty: the system's."
+        "",
+        "For amqps://: a file with the CA certificates (PEM) that the broker's is signed by; empty: the "
+        "system's.",
     )
     amqp_cert_file: str = variable(
         "", "For amqps://: a file with our own certificate (PEM), where the broker wants one."
@@ -67,11 +79,15 @@ class BusSettings(Settings):
         "", "For amqps://: a file with that certificate's key (PEM); empty: it is in the same file."
     )
     amqp_heartbeat_s: int = variable(
-        10, "AMQP heartbeat in seconds; a frozen broker node is noticed after two.", ge=1, le=300
+        10,
+        "AMQP heartbeat in seconds; a broker node that is silent for a second longer is left for the next.",
+        ge=1,
+        le=300,
     )
     prefix: str = variable(
         DEFAULT_PREFIX,
-        "What the names of all exchanges and queues begin with; the same for all services of an installation.",
+        "What the names of all exchanges and queues begin with; the same for all services of an "
+        "installation.",
         pattern=r"^[A-Za-z0-9_.\-]{1,64}$",
     )
     shards: int = variable(
@@ -81,19 +97,22 @@ class BusSettings(Settings):
         le=1024,
     )
 
-    broker_shard_bytes: int = variable(
-        _LIMITS.shard_bytes,
-        "Bytes that may wait in the broker for one shard, and for the routers' intake; beyond it publishers are refused.",
+    broker_notify_bytes: int = variable(
+        _LIMITS.notify_bytes,
+        "Bytes of backends' notifications that may wait in the broker for the routers; beyond it "
+        "publishers are refused.",
         ge=1_048_576,
     )
     broker_log_bytes: int = variable(
-        _LIMITS.history_bytes,
-        "Bytes of one shard's log (a stream); what is older than that can be resumed by nobody.",
+        _LIMITS.log_bytes,
+        "Bytes of one shard's log (a stream); more than WARREN_GATEWAY_UPLINK_BYTES of all gateways "
+        "together, or what waits for routers may be lost.",
         ge=4_194_304,
     )
     broker_pod_bytes: int = variable(
         _LIMITS.gateway_bytes,
-        "Bytes that may wait in the broker for one gateway or router; the oldest go, and positions heal that.",
+        "Bytes that may wait in the broker for one gateway or router; the oldest go, and positions heal "
+        "that.",
         ge=1_048_576,
     )
     broker_dead_bytes: int = variable(
@@ -119,7 +138,11 @@ class BusSettings(Settings):
         return self
 
     def _tls_options(self) -> dict[str, str]:
-        options = {"cafile": self.amqp_ca_file, "certfile": self.amqp_cert_file, "keyfile": self.amqp_key_file}
+        options = {
+            "cafile": self.amqp_ca_file,
+            "certfile": self.amqp_cert_file,
+            "keyfile": self.amqp_key_file,
+        }
         return {name: path for name, path in options.items() if path}
 
     def lacking(self) -> list[str]:
@@ -135,7 +158,9 @@ class BusSettings(Settings):
             if not address.tls:
                 continue
             names = {
-                option: variables[option] if own.get(option) == path else f"WARREN_AMQP_URL: its option {option}"
+                option: variables[option]
+                if own.get(option) == path
+                else f"WARREN_AMQP_URL: its option {option}"
                 for option, path in address.options.items()
                 if option in (*variables, "capath")
             }
@@ -146,20 +171,23 @@ class BusSettings(Settings):
     def topology(self) -> Topology:
         """The topology that these settings ask for."""
         limits = Limits(
-            shard_bytes=self.broker_shard_bytes,
+            notify_bytes=self.broker_notify_bytes,
             gateway_bytes=self.broker_pod_bytes,
             dead_bytes=self.broker_dead_bytes,
-            history_bytes=self.broker_log_bytes,
+            log_bytes=self.broker_log_bytes,
         )
         return Topology(self.prefix, self.shards, limits)
 
     @property
     def amqp_addresses(self) -> tuple[BrokerAddress, ...]:
-        """The broker's addresses in the order to try, with the files for TLS as their options; what an address says itself stays."""
+        """The broker's addresses in the order to try, with the files for TLS as their options; what an
+        address says itself stays.
+        """
         files = self._tls_options()
         return tuple(
             replace(
-                address, options={**address.options, **{k: v for k, v in files.items() if k not in address.options}}
+                address,
+                options={**address.options, **{k: v for k, v in files.items() if k not in address.options}},
             )
             if address.tls
             else address
@@ -200,7 +228,9 @@ def _tls_problems(options: Mapping[str, str], names: Mapping[str, str]) -> list[
     if certificate:
         both = ", ".join(names[option] for option in ("certfile", "keyfile") if option in options)
         wrong = "no certificate with its key, both in PEM, and the key without a pass phrase"
-        problems += load_problem(both, wrong, partial(context.load_cert_chain, certificate, key, password=lambda: ""))
+        problems += load_problem(
+            both, wrong, partial(context.load_cert_chain, certificate, key, password=lambda: "")
+        )
     return problems
 
 
@@ -234,7 +264,8 @@ class ProbeSettings(Settings):
 
     internal_host: ListenHost = variable(
         EVERY_ADDRESS,
-        "Address or name of the internal port (probes, metrics); * for every address of the machine, of IPv4 and of IPv6.",
+        "Address or name of the internal port (probes, metrics); * for every address of the machine, of "
+        "IPv4 and of IPv6.",
     )
     internal_port: int = variable(0, "Internal port (probes, metrics); 0 takes a free one.", ge=0, le=65535)
 
@@ -254,7 +285,9 @@ class NamespaceSettings(Settings):
     namespaces: Annotated[
         Namespaces, BeforeValidator(_namespaces), PlainSerializer(lambda value: repr(value), return_type=str)
     ] = variable(
-        Namespaces(), "The namespaces as YAML text; usually given as a file by WARREN_NAMESPACES_FILE.", file=True
+        Namespaces(),
+        "The namespaces as YAML text; usually given as a file by WARREN_NAMESPACES_FILE.",
+        file=True,
     )
 
 
@@ -266,7 +299,9 @@ S = TypeVar("S", bound=Settings)
 
 
 def environment() -> dict[str, str]:
-    """Return a copy of the process's environment, for ``read`` and for what reads standard variables (``OTEL_*``)."""
+    """Return a copy of the process's environment, for ``read`` and for what reads standard variables
+    (``OTEL_*``).
+    """
     return dict(os.environ)
 
 
@@ -274,20 +309,24 @@ def describe(cls: type[Settings]) -> list[Variable]:
     """Return every variable of a settings class in the order of its fields, groups opened, each once."""
     return [
         # A default is in the code, so it is no secret.
-        Variable(leaf.name, shown(leaf.default, hide=False), leaf.field.description or "", leaf.secret, leaf.file)
+        Variable(
+            leaf.name, shown(leaf.default, hide=False), leaf.field.description or "", leaf.secret, leaf.file
+        )
         for leaf in leaves(cls)
     ]
 
 
 Check = Callable[[S, Mapping[str, str]], list[str]]
-"""What else is wrong with settings, or with standard variables in the environment: one line for each, and no value of a secret."""
+"""What else is wrong with settings, or with standard variables in the environment: one line for each, and no
+value of a secret.
+"""
 
 
 def read(cls: type[S], env: Mapping[str, str] | None = None, checks: Sequence[Check[S]] = ()) -> S:
     """Read ``cls`` from ``env`` (None: the process's environment).
 
-    Raises SettingsError with every problem: values that do not fit, files that can't be read, names that nobody knows, and what ``checks``
-    find, which are given defaults in the place of what is wrong.
+    Raises SettingsError with every problem: values that do not fit, files that can't be read, names that
+    nobody knows, and what ``checks`` find, which are given defaults in the place of what is wrong.
     """
     env = environment() if env is None else env
     reading = Reading(env)
@@ -303,11 +342,15 @@ def read(cls: type[S], env: Mapping[str, str] | None = None, checks: Sequence[Ch
 
 def on_this_machine(settings: Settings, env: Mapping[str, str]) -> list[str]:
     """Return what the settings' groups lack on this machine (a check): files that they name."""
-    return [problem for group in groups(settings) if isinstance(group, BusSettings) for problem in group.lacking()]
+    return [
+        problem for group in groups(settings) if isinstance(group, BusSettings) for problem in group.lacking()
+    ]
 
 
 def report(cls: type[Settings], env: Mapping[str, str] | None = None) -> str:
-    """Return each variable with its value, the value's source and its meaning, secrets hidden; for ``--settings``."""
+    """Return each variable with its value, the value's source and its meaning, secrets hidden; for
+    ``--settings``.
+    """
     reading = Reading(environment() if env is None else env)
     lines: list[str] = []
     for leaf in leaves(cls):
@@ -329,11 +372,16 @@ def command_line(
     env: Mapping[str, str] | None = None,
     checks: Sequence[Check[S]] = (),
 ) -> S:
-    """Do what ``python -m <program> [--settings]`` asks for, and return the settings where the service is to run. ``checks``: see ``read``.
+    """Do what ``python -m <program> [--settings]`` asks for, and return the settings where the service is to
+    run. ``checks``: see ``read``.
 
-    Raises SystemExit: 0 after ``--help`` and ``--settings``, 2 for wrong arguments and wrong settings (all named on standard error).
+    Raises SystemExit: 0 after ``--help`` and ``--settings``, 2 for wrong arguments and wrong settings (all
+    named on standard error).
     """
-    usage = f"usage: python -m {program} [--settings | --help]\nIt is configured by environment variables; --settings prints them all.\n"
+    usage = (
+        f"usage: python -m {program} [--settings | --help]\nIt is configured by environment variables; "
+        f"--settings prints them all.\n"
+    )
     match list(arguments):
         case []:
             asked = "run"

@@ -1,15 +1,17 @@
-"""Telemetry: one trace over every hop of a message. The only module that imports OpenTelemetry, and the only one with span names.
+"""Telemetry: one trace over every hop of a message. The only module that imports OpenTelemetry, and the only
+one with span names.
 
-The sampling decision is taken once, by ``entry``, and costs next to nothing; a message that is not sampled carries no traceparent,
-and every later hop sees that by an empty string. So nothing is opened for it, and core code never needs to know. Off unless a
-standard variable asks for an exporter. Shells call it. Rooms and users are never attributes: their number has no bound.
+The sampling decision is taken once, by ``entry``, and costs next to nothing; a message that is not sampled
+carries no traceparent, and every later hop sees that by an empty string. So nothing is opened for it, and
+core code never needs to know. Off unless a standard variable asks for an exporter. Shells call it. Rooms and
+users are never attributes: their number has no bound.
 
     receive          SERVER    gateway, a message from a client
     publish          PRODUCER  gateway ▶ ingress
     process          CONSUMER  router, from the shard's queue
     publish_egress   PRODUCER  router ▶ egress
     deliver          CONSUMER  gateway, to its members (how many: RECIPIENTS)
-    notify           CONSUMER  router's intake, a message from a backend
+    notify           CONSUMER  router takes a message from a backend
 """
 
 from __future__ import annotations
@@ -44,12 +46,12 @@ from opentelemetry.trace import (
 
 from warren import __version__
 from warren.errors import SettingsError
-from warren.otel import tracing_variables
+from warren.otel_env import tracing_variables
 from warren.topology import Topology
 
 # Attributes that callers set (see Hop.set).
 MESSAGE_ID: Final = "messaging.message.id"
-MESSAGE_TYPE: Final = "warren.message.type"
+MESSAGE_TYPE: Final = "warren.message_rules.type"
 BODY_BYTES: Final = "messaging.message.body.size"
 BATCH_COUNT: Final = "messaging.batch.message_count"
 SHARD: Final = "warren.shard"
@@ -72,7 +74,11 @@ def is_valid(traceparent: str) -> bool:
     if len(traceparent) == _LENGTH:
         return _TRACEPARENT.fullmatch(traceparent) is not None
     # A later version may append fields after another dash; 00 may not.
-    return traceparent[_LENGTH : _LENGTH + 1] == "-" and traceparent[:2] != "00" and is_valid(traceparent[:_LENGTH])
+    return (
+        traceparent[_LENGTH : _LENGTH + 1] == "-"
+        and traceparent[:2] != "00"
+        and is_valid(traceparent[:_LENGTH])
+    )
 
 
 def trace_id(traceparent: str) -> str:
@@ -102,7 +108,9 @@ class _Shape:
 
 
 def _shapes(topology: Topology) -> dict[HopKind, _Shape]:
-    """Name the spans by the messaging conventions: ``{operation} {destination template}``, never a room or a generated queue."""
+    """Name the spans by the messaging conventions: ``{operation} {destination template}``, never a room or a
+    generated queue.
+    """
 
     def messaging(operation: str, template: str) -> dict[str, Value]:
         return {
@@ -112,15 +120,19 @@ def _shapes(topology: Topology) -> dict[HopKind, _Shape]:
             "messaging.destination.template": template,
         }
 
-    shard = topology.shard_queue(0).name.removesuffix(".0")
+    shard = topology.log(0).name.removesuffix(".0")
     gateway = topology.gateway_queue("g", "n")[0].name.removesuffix(".g.n")
     websocket: dict[str, Value] = {"network.protocol.name": "websocket"}
     own: dict[str, Value] = {"messaging.destination.anonymous": True, "messaging.destination.temporary": True}
     ingress, egress, notify = f"{topology.ingress}:<key>", f"{topology.egress}:<key>", topology.notify
     return {
         HopKind.RECEIVE: _Shape(f"receive {PROTOCOL}", SpanKind.SERVER, websocket),
-        HopKind.PUBLISH: _Shape(f"send {topology.ingress}", _PRODUCER, messaging("send", topology.ingress), ingress),
-        HopKind.PROCESS: _Shape(f"process {shard}", _CONSUMER, messaging("process", shard), f"{ingress}:{shard}.<key>"),
+        HopKind.PUBLISH: _Shape(
+            f"send {topology.ingress}", _PRODUCER, messaging("send", topology.ingress), ingress
+        ),
+        HopKind.PROCESS: _Shape(
+            f"process {shard}", _CONSUMER, messaging("process", shard), f"{ingress}:{shard}.<key>"
+        ),
         HopKind.PUBLISH_EGRESS: _Shape(
             f"send {topology.egress}", _PRODUCER, messaging("send", topology.egress), egress
         ),
@@ -139,7 +151,9 @@ class Hop:
         self._span = span
         context = span.get_span_context()
         # Carried on in place of the message's own: the next hop's parent is this span.
-        self.traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags & 0xFF:02x}"
+        self.traceparent = (
+            f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags & 0xFF:02x}"
+        )
 
     @property
     def trace_id(self) -> str:
@@ -186,11 +200,13 @@ class Tracing:
         trust_clients: bool = False,
         chance: Callable[[int], int] = random.getrandbits,
     ) -> None:
-        """Follow the standard ``OTEL_*`` variables in ``env`` (headers and TLS are read by the SDK itself, and were looked at before).
+        """Follow the standard ``OTEL_*`` variables in ``env`` (headers and TLS are read by the SDK itself,
+        and were looked at before).
 
-        ``trust_clients``: a client's context decides like a backend's; ``chance`` returns so many random bits.
-        ``processor`` switches tracing on without an exporter, for tests and benches; ``carry`` too, with spans that nobody keeps: sampled
-        messages carry their context all the same, which is what the demo page shows. Raises SettingsError with every problem.
+        ``trust_clients``: a client's context decides like a backend's; ``chance`` returns so many random
+        bits. ``processor`` switches tracing on without an exporter, for tests and benches; ``carry`` too,
+        with spans that nobody keeps: sampled messages carry their context all the same, which is what the
+        demo page shows. Raises SettingsError with every problem.
         """
         asked = tracing_variables(env or {})
         if asked.problems:
@@ -229,11 +245,13 @@ class Tracing:
         message_id: str = "",
         start_ns: int | None = None,
     ) -> Hop | None:
-        """Decide whether this message is sampled, and open its first span if so. Where it enters Warren, and nowhere else.
+        """Decide whether this message is sampled, and open its first span if so. Where it enters Warren, and
+        nowhere else.
 
-        A valid ``traceparent`` of the sender becomes the parent. A backend's decides as the sampler says: by its flag, or by its trace id. A
-        client's decides nothing but that it is not sampled (parent-based samplers): it chooses flag and trace id as it likes, so the decision
-        is drawn anew by our own share, unless clients are trusted. ``start_ns``: when it began, ns since the Unix epoch (None: now).
+        A valid ``traceparent`` of the sender becomes the parent. A backend's decides as the sampler says: by
+        its flag, or by its trace id. A client's decides nothing but that it is not sampled (parent-based
+        samplers): it chooses flag and trace id as it likes, so the decision is drawn anew by our own share,
+        unless clients are trusted. ``start_ns``: when it began, ns since the Unix epoch (None: now).
         """
         if not self.on:
             return None
@@ -265,10 +283,11 @@ class Tracing:
         key: str = "",
         start_ns: int | None = None,
     ) -> Hop | None:
-        """Open the span of a later hop under ``traceparent``; None where that is empty (the message is not sampled).
+        """Open the span of a later hop under ``traceparent``; None where that is empty (the message is not
+        sampled).
 
-        ``batch``: how many messages share the AMQP message; ``key``: its routing key on the egress (never a room's name).
-        Where None is returned the message keeps the traceparent that it has.
+        ``batch``: how many messages share the AMQP message; ``key``: its routing key on the egress (never a
+        room's name). Where None is returned the message keeps the traceparent that it has.
         """
         if not traceparent or not self.on or not is_valid(traceparent):
             return None
@@ -308,7 +327,9 @@ class Tracing:
         """Nothing to wait for: the exporter connects when it has something to send."""
 
     async def stop(self) -> None:
-        """Flush and shut down without blocking the loop; gives up after FLUSH_S where the collector does not answer."""
+        """Flush and shut down without blocking the loop; gives up after FLUSH_S where the collector does not
+        answer.
+        """
         loop = asyncio.get_running_loop()
         done = asyncio.Event()
 

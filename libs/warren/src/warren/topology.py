@@ -1,18 +1,23 @@
-"""Every exchange, queue, stream and binding, with every argument, as data; the only place that spells an AMQP name.
+"""Every exchange, queue, stream and binding, with every argument, as data; the only place that spells an AMQP
+name.
 
-It declares nothing itself (the bus does) and reads no setting (its caller passes prefix and shards). ``docs/topology.md`` is
-printed from here. No queue and no binding is per client or per room: broker load grows with pods and messages alone.
+It declares nothing itself (the bus does) and reads no setting (its caller passes prefix and shards).
+``docs/topology.md`` is printed from here. No queue and no binding is per client or per room: broker load
+grows with pods and messages alone.
 
-An exclusive queue is reached through its **door**, an auto-delete exchange of the same name. A queue whose broker node is down can stay bound and
-locked (RabbitMQ 4.3), and then spoils the confirm of each publish that also goes to it; its door is locked to nobody, so it can be deleted.
+An exclusive queue is reached through its **door**, an auto-delete exchange of the same name. A queue whose
+broker node is down can stay bound and locked (RabbitMQ 4.3), and then spoils the confirm of each publish that
+also goes to it; its door is locked to nobody, so it can be deleted.
 
-    warren.ingress  direct   key <shard>            ▶ warren.shard.<n>      quorum, single active consumer
-    warren.egress   direct   key <gateway> | all    ▶ warren.gateway.<id>.<nonce>   door ▶ exclusive queue, one per gateway connection
-    warren.routers  direct   key <router> | all     ▶ warren.router.<id>.<nonce>    door ▶ exclusive queue, one per router connection
-    warren.events   topic    client.* room.* message.<type>.<room>   what backends bind themselves
-    warren.notify   topic    room.* user.* conn.* all ▶ warren.notify       quorum, single active consumer
-    warren.history.<n>                                                      stream, the log of shard n
-    warren.notify.dead, warren.dead  fanout         ▶ the queue of the same name    what could not be handled, with a reason
+    warren.ingress  direct   key <shard>          ▶ warren.log.<n>: what came in for shard n, in order
+    warren.egress   direct   key <gateway> | all  ▶ warren.gateway.<id>.<nonce>: door ▶ exclusive queue,
+                                                    one per gateway connection
+    warren.routers  direct   key <router> | all   ▶ warren.router.<id>.<nonce>: door ▶ exclusive queue,
+                                                    one per router connection
+    warren.events   topic    client.* room.* message.<type>.<room>: what backends bind themselves
+    warren.notify   topic    room.* user.* conn.* all ▶ warren.notify: quorum, single active consumer
+    warren.notify.dead, warren.dead  fanout           ▶ the queue of the same name: what could not be handled,
+                                                        with a reason
 """
 
 from __future__ import annotations
@@ -26,7 +31,9 @@ ArgumentValue = str | int | bool
 
 ALL = "all"  # the routing key that reaches every gateway (egress) or every router (routers)
 DEFAULT_PREFIX = "warren"
-DEFAULT_SHARDS = 16
+DEFAULT_SHARDS = 4
+# A stream drops whole segments of its beginning.
+LOG_SEGMENTS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,9 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A queue or stream. ``exclusive`` ones belong to one connection, are named anew for each, and go with it."""
+    """A queue or stream. ``exclusive`` ones belong to one connection, are named anew for each, and go with
+    it.
+    """
 
     name: str
     kind: QueueKind
@@ -60,12 +69,31 @@ class Binding:
 class Limits:
     """Bounds of what may wait in the broker."""
 
-    shard_bytes: int = 256 * 1024 * 1024
+    notify_bytes: int = 256 * 1024 * 1024
     gateway_bytes: int = 128 * 1024 * 1024
     dead_bytes: int = 64 * 1024 * 1024
-    history_bytes: int = 64 * 1024 * 1024
+    log_bytes: int = 256 * 1024 * 1024
     delivery_limit: int = 20
     disconnected_ms: int = 3_000
+
+    @property
+    def segment_bytes(self) -> int:
+        """What a log drops at once."""
+        return self.log_bytes // LOG_SEGMENTS
+
+    @property
+    def kept_bytes(self) -> int:
+        """What a log keeps at least of what was written last."""
+        return self.log_bytes - self.segment_bytes
+
+
+def former_text(name: str, topology: Topology) -> str:
+    """Say what to do about a queue of an older Warren."""
+    return (
+        f"the broker has {name}, a queue of an older Warren under the prefix {topology.prefix!r}: end the "
+        f"services of that version and delete its "
+        f"queues {topology.prefix}.shard.* and {topology.prefix}.history.*, or take another WARREN_PREFIX"
+    )
 
 
 class Topology:
@@ -74,7 +102,9 @@ class Topology:
     def __init__(
         self, prefix: str = DEFAULT_PREFIX, shards: int = DEFAULT_SHARDS, limits: Limits | None = None
     ) -> None:
-        """``prefix`` lets several installations share a virtual host; ``shards`` is fixed for an installation's life."""
+        """``prefix`` lets several installations share a virtual host; ``shards`` is fixed for an
+        installation's life.
+        """
         self.prefix = prefix
         self.shards = shards
         self.limits = limits or Limits()
@@ -102,8 +132,7 @@ class Topology:
         """Return every durable queue and stream."""
         return (
             self.guard_queue(),
-            *(self.shard_queue(shard) for shard in range(self.shards)),
-            *(self.history_stream(shard) for shard in range(self.shards)),
+            *(self.log(shard) for shard in range(self.shards)),
             self.notify_queue(),
             self._dead_queue(self.notify_dead),
             self._dead_queue(self.dead),
@@ -113,7 +142,7 @@ class Topology:
         """Return every binding of a durable queue."""
         return (
             *(
-                Binding(self.ingress, self.shard_queue(shard).name, self.shard_key(shard))
+                Binding(self.ingress, self.log(shard).name, self.shard_key(shard))
                 for shard in range(self.shards)
             ),
             Binding(self.notify, self.notify, "#"),
@@ -126,41 +155,38 @@ class Topology:
         return str(shard)
 
     def event(self, kind: str) -> str:
-        """Return the routing key of an event of a client or a room: ``client.connected``, ``room.left`` …; its kind, as it is."""
+        """Return the routing key of an event of a client or a room: ``client.connected``, ``room.left`` …;
+        its kind, as it is.
+        """
         return kind
 
     def message_event(self, type: str, room: str) -> str:  # noqa: A002 - the protocol's own word
         """Return the routing key of a message's event. The room comes last, since its name may have dots."""
         return f"message.{type}.{room}"
 
-    def shard_queue(self, shard: int) -> Queue:
-        """Return a shard's queue: one owner at a time, in order, full means the publisher is told (nack)."""
+    def log(self, shard: int) -> Queue:
+        """Return a shard's log. A stream refuses nothing and drops whole segments of its beginning, so it has
+        sixteen of them within its limit.
+        """
         return Queue(
-            f"{self.prefix}.shard.{shard}",
-            "quorum",
-            {
-                "x-single-active-consumer": True,
-                "x-delivery-limit": self.limits.delivery_limit,
-                "x-dead-letter-exchange": self.dead,
-                "x-max-length-bytes": self.limits.shard_bytes,
-                "x-overflow": "reject-publish",
-                "x-consumer-disconnected-timeout": self.limits.disconnected_ms,
-            },
-        )
-
-    def history_stream(self, shard: int) -> Queue:
-        """Return a shard's log. A stream drops whole segments, so it has sixteen of them within its limit."""
-        return Queue(
-            f"{self.prefix}.history.{shard}",
+            f"{self.prefix}.log.{shard}",
             "stream",
             {
-                "x-max-length-bytes": self.limits.history_bytes,
-                "x-stream-max-segment-size-bytes": self.limits.history_bytes // 16,
+                "x-max-length-bytes": self.limits.log_bytes,
+                "x-stream-max-segment-size-bytes": self.limits.segment_bytes,
             },
         )
 
+    def former(self) -> tuple[str, ...]:
+        """Return queues that an older Warren had under this prefix; while they are there the broker is that
+        one's. No service declares them.
+        """
+        return (f"{self.prefix}.shard.0", f"{self.prefix}.history.0")
+
     def notify_queue(self) -> Queue:
-        """Return the queue of backends' notifications: one intake at a time, so that order per publisher and room is kept."""
+        """Return the queue of backends' notifications: one consumer at a time, so that order per publisher
+        and room is kept.
+        """
         return Queue(
             self.notify,
             "quorum",
@@ -168,7 +194,7 @@ class Topology:
                 "x-single-active-consumer": True,
                 "x-delivery-limit": self.limits.delivery_limit,
                 "x-dead-letter-exchange": self.notify_dead,
-                "x-max-length-bytes": self.limits.shard_bytes,
+                "x-max-length-bytes": self.limits.notify_bytes,
                 "x-overflow": "reject-publish",
                 "x-consumer-disconnected-timeout": self.limits.disconnected_ms,
             },
@@ -181,7 +207,9 @@ class Topology:
         return Queue(f"{self.prefix}.guard", "quorum", {"x-max-length": self.shards})
 
     def _dead_queue(self, name: str) -> Queue:
-        return Queue(name, "quorum", {"x-max-length-bytes": self.limits.dead_bytes, "x-overflow": "drop-head"})
+        return Queue(
+            name, "quorum", {"x-max-length-bytes": self.limits.dead_bytes, "x-overflow": "drop-head"}
+        )
 
     def door(self, queue: Queue) -> Exchange:
         """Return the exchange that stands between an exclusive queue and what it is bound to."""
@@ -192,13 +220,19 @@ class Topology:
         return name.startswith((f"{self.prefix}.gateway.", f"{self.prefix}.router."))
 
     def gateway_queue(self, gateway: str, nonce: str) -> tuple[Queue, tuple[Binding, ...]]:
-        """Return a gateway's own queue and its bindings. Where it overflows the oldest go; positions heal that."""
+        """Return a gateway's own queue and its bindings. Where it overflows the oldest go; positions heal
+        that.
+        """
         name = f"{self.prefix}.gateway.{gateway}.{nonce}"
-        queue = Queue(name, "exclusive", {"x-max-length-bytes": self.limits.gateway_bytes, "x-overflow": "drop-head"})
+        queue = Queue(
+            name, "exclusive", {"x-max-length-bytes": self.limits.gateway_bytes, "x-overflow": "drop-head"}
+        )
         return queue, (Binding(self.egress, name, gateway), Binding(self.egress, name, ALL))
 
     def router_queue(self, router: str, nonce: str) -> tuple[Queue, tuple[Binding, ...]]:
         """Return a router's inbox and its bindings."""
         name = f"{self.prefix}.router.{router}.{nonce}"
-        queue = Queue(name, "exclusive", {"x-max-length-bytes": self.limits.gateway_bytes, "x-overflow": "drop-head"})
+        queue = Queue(
+            name, "exclusive", {"x-max-length-bytes": self.limits.gateway_bytes, "x-overflow": "drop-head"}
+        )
         return queue, (Binding(self.routers, name, router), Binding(self.routers, name, ALL))

@@ -1,7 +1,9 @@
-"""URLs: the addresses of other services that an operator gives, taken apart at the start, so that nothing wrong is only found later.
+"""URLs: the addresses of other services that an operator gives, taken apart at the start, so that nothing
+wrong is only found later.
 
-A broker's address is parsed here for everyone; an HTTP one is checked, and a host to listen on. What is said of a wrong one never repeats a part
-of it: a password with a ``/`` in it looks like a host and a path. Nothing is resolved, opened or read here.
+A broker's address is parsed here for everyone; an HTTP one is checked, and a host to listen on. What is said
+of a wrong one never repeats a part of it: a password with a ``/`` in it looks like a host and a path. Nothing
+is resolved, opened or read here.
 """
 
 from __future__ import annotations
@@ -57,7 +59,11 @@ class BrokerAddress:
         """It as a URL with everything escaped. It holds the password."""
         text = f"{self.scheme}://"
         if self.user or self.password:
-            text += quote(self.user, safe="") + (f":{quote(self.password, safe='')}" if self.password else "") + "@"
+            text += (
+                quote(self.user, safe="")
+                + (f":{quote(self.password, safe='')}" if self.password else "")
+                + "@"
+            )
         text += f"[{self.host}]" if ":" in self.host else self.host
         text += "" if self.port is None else f":{self.port}"
         if self.vhost is not None:
@@ -84,7 +90,9 @@ def check_http(text: str) -> None:
 
 
 def check_listen_host(text: str) -> None:
-    """Check what a service may listen on: an IP address, a host's name, or ``*`` for every address. Raises WrongURL."""
+    """Check what a service may listen on: an IP address, a host's name, or ``*`` for every address. Raises
+    WrongURL.
+    """
     if text == "*":
         return
     if text.startswith("["):
@@ -93,8 +101,10 @@ def check_listen_host(text: str) -> None:
         try:
             ipaddress.ip_address(text)
         except ValueError:
-            raise WrongURL("is neither an IP address nor a host's name; a port has a variable of its own") from None
-    elif not _is_name(text):
+            raise WrongURL(
+                "is neither an IP address nor a host's name; a port has a variable of its own"
+            ) from None
+    elif not _name(text):
         raise WrongURL("is neither an IP address nor a host's name")
 
 
@@ -137,7 +147,7 @@ def _host_and_port(place: str) -> tuple[str, int | None]:
             raise WrongURL("it names no host")
         if re.fullmatch(r"[0-9.]+", host):
             _check_ipv4(host)
-        elif not _is_name(host):
+        elif not (host := _name(host)):
             raise WrongURL("its host is no name of a host")
     if not port:
         return host, None
@@ -153,14 +163,15 @@ def _check_ipv4(host: str) -> None:
         raise WrongURL("its host is neither an IPv4 address nor a name of a host") from None
 
 
-def _is_name(host: str) -> bool:
-    if not host.isascii():
-        try:
-            host = host.encode("idna").decode()
-        except UnicodeError:
-            return False
-    name = host.removesuffix(".")
-    return 0 < len(name) <= 253 and all(_LABEL.fullmatch(label) for label in name.split("."))
+def _name(host: str) -> str:
+    """Return a host's name as DNS has it: in ASCII (IDNA, RFC 3490); empty where it is none."""
+    try:
+        name = host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        return ""
+    bare = name.removesuffix(".")
+    fits = 0 < len(bare) <= 253 and all(_LABEL.fullmatch(label) for label in bare.split("."))
+    return name if fits else ""
 
 
 def _vhost(path: str) -> str:

@@ -1,4 +1,6 @@
-"""``python -m embedded`` (``make run``): everything in one process, on 127.0.0.1, with a page to try it. ``PORT`` chooses the ports."""
+"""``python -m embedded`` (``make run``): everything in one process, on 127.0.0.1, with a page to try it.
+``PORT`` chooses the ports.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from embedded.settings import EmbeddedSettings, read_embedded
 from warren import open_files
 from warren.errors import SettingsError
 from warren.lifecycle import Part, run, serve
-from warren.listening import open_sockets
+from warren.listen_sockets import open_sockets
 from warren.logs import configure
 from warren.settings import say_wrong
 
@@ -31,7 +33,9 @@ DEADLINE_S = 4.5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until a signal comes; return the exit code: 0 as asked, 1 a port is taken or the broker away, 2 wrong settings or arguments."""
+    """Run until a signal comes; return the exit code: 0 as asked, 1 a port is taken or the broker away, 2
+    wrong settings or arguments.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments:
         asked = list(arguments) in (["-h"], ["--help"])
@@ -72,7 +76,10 @@ def _greeting(embedded: Embedded) -> str:
             "",
             f"  page       open http://{embedded.addresses[0]} in two windows",
             *(f"  WebSocket  ws://{address}/ws" for address in embedded.addresses),
-            *(f"  {name:<9}  http://{address}/metrics, /readyz, /healthz" for name, address in embedded.internal),
+            *(
+                f"  {name:<9}  http://{address}/metrics, /readyz, /healthz"
+                for name, address in embedded.internal
+            ),
             "",
             "  Ctrl-C ends it.",
             "",
@@ -99,7 +106,9 @@ def _taken(settings: EmbeddedSettings) -> str | None:
 
 
 def _away(settings: EmbeddedSettings) -> str | None:
-    """Return what to tell the user where the RabbitMQ that was named can't be reached, None where it can or none is needed."""
+    """Return what to tell the user where the RabbitMQ that was named can't be reached, None where it can or
+    none is needed.
+    """
     return unreachable(settings.router.bus.amqp_urls) if settings.on_rabbit else None
 
 

@@ -1,7 +1,8 @@
-"""The composition root of embedded mode: two gateways and a router in one process, and the demo page on the gateways' ports.
+"""The composition root of embedded mode: two gateways and a router in one process, and the demo page on the
+gateways' ports.
 
-They talk through a bus exactly as separate processes do: inside the process, or by the RabbitMQ that was named. It decides
-nothing. ``__main__`` and the tests of the page build it.
+They talk through a bus exactly as separate processes do: inside the process, or by the RabbitMQ that was
+named. It decides nothing. ``__main__`` and the tests of the page build it.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from embedded.settings import EmbeddedSettings
 from gateway.app import Gateway
 from router.app import Router
 from warren.bus import Bus
-from warren.bus.memory import MemoryBus
-from warren.bus.memory_broker import MemoryBroker
-from warren.bus.rabbit import RabbitBus
+from warren.bus.memory.broker import MemoryBroker
+from warren.bus.memory.bus import MemoryBus
+from warren.bus.rabbit.bus import RabbitBus
 from warren.lifecycle import Part
 from warren.settings import EVERY_ADDRESS
 from warren.telemetry import Tracing
@@ -32,8 +33,8 @@ class Embedded:
     def __init__(
         self, settings: EmbeddedSettings, clients: Path | None = None, *, open_files: int | None = None
     ) -> None:
-        """``clients``: the folder with the page's files (None: the checkout's); ``open_files``: how many the process may have, which the
-        gateways share (None: not known). Raises SettingsError.
+        """``clients``: the folder with the page's files (None: the checkout's); ``open_files``: how many the
+        process may have, which the gateways share (None: not known). Raises SettingsError.
         """
         self.settings = settings
         shared = settings.router.bus
@@ -78,12 +79,16 @@ class Embedded:
         """Return what a message would still have to wait for; None: it goes through at once."""
         for gateway in self.gateways:
             # what else it may lack (keys, places) is between it and its clients
-            if reason := gateway.readiness.reasons().get("bus"):
+            reasons = gateway.readiness.reasons()
+            if reason := reasons.get("bus") or reasons.get("log"):
                 return f"a gateway is not ready: {reason}"
-        # a shard of another router's is that router's business
-        possessions = [each for each in self.router.possessions if self._owner(each.number) in ("", self.router.id)]
-        waiting = sum(each.live is None for each in possessions)
-        return f"{waiting} of {self.topology.shards} shards have no owner yet" if waiting else None
+        reason = self.router.preparing()
+        return f"the router is not ready: {reason}" if reason else None
+
+    async def served(self) -> None:
+        """Return once the router does its part: a gateway that came sooner would have to begin again."""
+        while self.router.preparing() is not None:  # noqa: ASYNC110 - as below
+            await asyncio.sleep(LOOK_S)
 
     async def usable(self) -> None:
         """Return once a message goes through at once."""
@@ -95,13 +100,11 @@ class Embedded:
         return [
             Part.of("tracing", self._router_tracing),
             Part.of("router", self.router),
+            Part("logs", self.served, _nothing),
             Part("page", self.page_bus.start, self.page_bus.close),
             *(Part.of("gateway", gateway) for gateway in self.gateways),
             Part("first message", self.usable, _nothing),
         ]
-
-    def _owner(self, shard: int) -> str:
-        return self.router.owner.place(shard).owner
 
     def _buses(self) -> Callable[[str], Bus]:
         if self.settings.on_rabbit:

@@ -1,7 +1,8 @@
-"""Whether the RabbitMQ that was named can be reached at all: for commands that a person has just typed, and who wants to know now.
+"""Whether the RabbitMQ that was named can be reached at all: for commands that a person has just typed, and
+who wants to know now.
 
-The services themselves wait for a broker for as long as it takes. It opens a TCP connection and says nothing on it; no text of it shows a
-user or a password.
+The services themselves wait for a broker for as long as it takes. It opens a TCP connection and says nothing
+on it; no text of it shows a user or a password.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ AGAIN_S = 0.25
 
 
 def unreachable(urls: Sequence[str], *, patience_s: float = 5.0) -> str | None:
-    """Return None as soon as one of these AMQP addresses takes a connection; after ``patience_s`` one line that says why none does."""
+    """Return None as soon as one of these AMQP addresses takes a connection; after ``patience_s`` one line
+    that says why none does.
+    """
     ends = time.monotonic() + patience_s
     while True:
         reasons = [reason for reason in map(_reason, urls) if reason is not None]
@@ -26,7 +29,8 @@ def unreachable(urls: Sequence[str], *, patience_s: float = 5.0) -> str | None:
             return None
         if time.monotonic() >= ends:
             return (
-                f"the RabbitMQ of WARREN_AMQP_URL can't be reached: {'; '.join(reasons)}. Is the address right, and does it run? "
+                f"the RabbitMQ of WARREN_AMQP_URL can't be reached: {'; '.join(reasons)}. Is the address "
+                f"right, and does it run? "
                 "(amqp://USER:PASSWORD@HOST:5672/%2F)"
             )
         time.sleep(AGAIN_S)

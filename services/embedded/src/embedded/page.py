@@ -1,8 +1,9 @@
-"""The demo page: its files, the gateways' addresses, and ``POST /demo/notify``, which publishes as a backend would.
+"""The demo page: its files, the gateways' addresses, and ``POST /demo/notify``, which publishes as a backend
+would.
 
-Only embedded mode and `make run-rabbit` have it: anybody who reaches the port may publish, so pages of other origins are refused. It
-knows no room and no connection; what it publishes takes the same way as a backend's message. ``app.py`` gives its routes to each
-gateway, ``page_server.py`` serves them alone.
+Only embedded mode and `make run-rabbit` have it: anybody who reaches the port may publish, so pages of other
+origins are refused. It knows no room and no connection; what it publishes takes the same way as a backend's
+message. ``app.py`` gives its routes to each gateway, ``page_server.py`` serves them alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from aiohttp import web
 from warren import address
 from warren.bus import Bus, Properties
 from warren.errors import BusUnavailable, NotConfirmed, SettingsError, Unroutable
-from warren.message import TYPE_RULE, is_reserved_type, is_type
+from warren.message_rules import TYPE_RULE, is_reserved_type, is_type
 from warren.origins import origin_allowed
 from warren.telemetry import is_valid
 from warren.topology import ALL, Topology
@@ -44,7 +45,11 @@ class Notice(msgspec.Struct, forbid_unknown_fields=True):
     def routing_key(self) -> str:
         """Return the key for the notify exchange. Raises ValueError with what is wrong."""
         checks = {"room": address.is_room, "user": address.is_user, "conn": address.is_connection}
-        rules = {"room": address.ROOM_RULE, "user": address.USER_RULE, "conn": "a connection's id: <gateway>~<number>"}
+        rules = {
+            "room": address.ROOM_RULE,
+            "user": address.USER_RULE,
+            "conn": "a connection's id: <gateway>~<number>",
+        }
         if not is_type(self.type) or is_reserved_type(self.type):
             raise ValueError(
                 f"the type {self.type!r} can't be sent; type: {TYPE_RULE}; most UPPER CASE ones are reserved"
@@ -70,15 +75,21 @@ class Page:
         gateways: Sequence[str],
         origins: Iterable[str],
     ) -> None:
-        """``clients``: the checkout's folder of that name; ``gateways``: host:port of each; ``origins``: whose pages may publish."""
+        """``clients``: the checkout's folder of that name; ``gateways``: host:port of each; ``origins``:
+        whose pages may publish.
+        """
         self._files = dict(_files(clients))
         self._bus = bus
         self._topology = topology
         self._config = orjson.dumps({"gateways": list(gateways)})
         self._origins = tuple(origins)
         # the client asks a gateway that it can't connect to whether it answers HTTP
-        asked = " ".join(f"http://{gateway}" for gateway in gateways if "[" not in gateway)  # a policy knows no IPv6
-        policy = f"default-src 'self'; connect-src 'self' ws: wss: {asked}; frame-ancestors 'none'; base-uri 'none'"
+        # a policy knows no IPv6
+        asked = " ".join(f"http://{gateway}" for gateway in gateways if "[" not in gateway)
+        policy = (
+            f"default-src 'self'; connect-src 'self' ws: wss: {asked}; frame-ancestors 'none'; "
+            f"base-uri 'none'"
+        )
         self._headers = {**_HEADERS, "Content-Security-Policy": policy}
 
     def routes(self) -> list[web.AbstractRouteDef]:
@@ -118,19 +129,28 @@ class Page:
             headers={"traceparent": traceparent} if is_valid(traceparent) else {},
         )
         try:
-            await self._bus.publish(self._topology.notify, key, bytes(notice.payload), properties, mandatory=True)
+            await self._bus.publish(
+                self._topology.notify, key, bytes(notice.payload), properties, mandatory=True
+            )
         except (BusUnavailable, NotConfirmed, Unroutable) as error:
             return _answer(503, error=f"the broker did not take it: {error}")
         return _answer(200, key=key, id=properties.message_id or "")
 
 
 def find_clients(start: Path) -> Path:
-    """Return the folder ``clients`` of the checkout that ``start`` is in. Raises SettingsError where there is none."""
+    """Return the folder ``clients`` of the checkout that ``start`` is in. Raises SettingsError where there is
+    none.
+    """
     for folder in start.resolve().parents:
         if (folder / "clients" / "demo" / "index.html").is_file():
             return folder / "clients"
     raise SettingsError(
-        [f"embedded mode serves clients/demo and clients/js from a checkout of Warren, and {start} is in none"]
+        [
+            (
+                f"embedded mode serves clients/demo and clients/js from a checkout of Warren, and {start} is "
+                f"in none"
+            )
+        ]
     )
 
 
@@ -145,4 +165,6 @@ def _files(clients: Path) -> Iterable[tuple[str, Path]]:
 
 def _answer(status: int, **content: str) -> web.Response:
     body: Mapping[str, str] = content
-    return web.Response(body=orjson.dumps(body), status=status, content_type="application/json", headers=_HEADERS)
+    return web.Response(
+        body=orjson.dumps(body), status=status, content_type="application/json", headers=_HEADERS
+    )

@@ -1,7 +1,8 @@
-"""``python -m embedded.page_server PORT GATEWAY…``: the demo page in a process of its own, on 127.0.0.1, for gateways in other processes.
+"""``python -m embedded.page_server PORT GATEWAY…``: the demo page in a process of its own, on 127.0.0.1, for
+gateways in other processes.
 
-`make run-rabbit` starts it: its gateways are the ones that ship, which serve no page. It holds no client's connection; what the form publishes
-goes to the RabbitMQ of WARREN_AMQP_URL as a backend's message does.
+`make run-rabbit` starts it: its gateways are the ones that ship, which serve no page. It holds no client's
+connection; what the form publishes goes to the RabbitMQ of WARREN_AMQP_URL as a backend's message does.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from aiohttp import web
 from embedded.page import Page, find_clients
 from router.settings import RouterSettings
 from warren.bus import Bus
-from warren.bus.rabbit import RabbitBus
+from warren.bus.rabbit.bus import RabbitBus
 from warren.errors import SettingsError
 from warren.lifecycle import Part, run, serve
 from warren.logs import configure
@@ -28,7 +29,9 @@ DEADLINE_S = 3.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run until a signal; return the exit code: 0 as asked, 1 could not start, 2 wrong settings or arguments."""
+    """Run until a signal; return the exit code: 0 as asked, 1 could not start, 2 wrong settings
+    or arguments.
+    """
     port, *gateways = list(sys.argv[1:] if arguments is None else arguments) or [""]
     if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65_535 and gateways):
         sys.stderr.write(USAGE)
@@ -49,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class PageServer:
     """The page on a port of its own (a lifecycle part). It owns the bus that it is given."""
 
-    def __init__(self, clients: Path, bus: Bus, topology: Topology, port: int, gateways: Sequence[str]) -> None:
+    def __init__(
+        self, clients: Path, bus: Bus, topology: Topology, port: int, gateways: Sequence[str]
+    ) -> None:
         """``clients``: the checkout's folder of that name; ``gateways``: host:port of each."""
         self._bus = bus
         self._port = port
@@ -59,7 +64,9 @@ class PageServer:
         self._page = Page(clients, bus, topology, gateways=gateways, origins=origins)
 
     async def start(self) -> None:
-        """Connect to the broker for as long as it takes, then listen. Raises OSError where the port can't be had."""
+        """Connect to the broker for as long as it takes, then listen. Raises OSError where the port can't be
+        had.
+        """
         await self._bus.start()
         app = web.Application()
         app.add_routes(self._page.routes())

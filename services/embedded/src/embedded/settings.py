@@ -1,6 +1,8 @@
-"""The settings of embedded mode: the services' own, with defaults that suit a trial on one's own machine, and ``PORT``.
+"""The settings of embedded mode: the services' own, with defaults that suit a trial on one's own machine, and
+``PORT``.
 
-Whatever ``WARREN_…`` variable is set counts as for the services themselves. It opens no socket; ``__main__`` calls it.
+Whatever ``WARREN_…`` variable is set counts as for the services themselves. It opens no socket; ``__main__``
+calls it.
 """
 
 from __future__ import annotations
@@ -11,11 +13,11 @@ from dataclasses import dataclass
 from gateway.settings import GatewaySettings
 from gateway.shell.auth import key_problems
 from router.settings import RouterSettings
+from warren.env import printable
 from warren.errors import SettingsError
 from warren.origins import LOCAL
-from warren.otel import otel_problems
+from warren.otel_env import otel_problems
 from warren.settings import NONE, environment, on_this_machine, read
-from warren.variables import printable
 
 DEFAULT_PORT = 8080
 GATEWAYS = 2
@@ -36,7 +38,8 @@ _DEFAULTS = {
     "WARREN_ROUTER_STOP_DEADLINE_MS": "2000",
     "WARREN_LOG_LEVEL": "warning",
 }
-# Inside one process nobody else can own a shard or have members, so that there is nothing to listen for before the first message.
+# Inside one process nobody else can own a shard or have members, so that there is nothing to listen for
+# before the first message.
 _ALONE = {"WARREN_ROUTER_LISTEN_MS": "0", "WARREN_ROUTER_ANNOUNCE_MS": "100"}
 # Every gateway has a port of its own here.
 _NOT_HERE = ("WARREN_GATEWAY_PORT",)
@@ -68,15 +71,21 @@ class EmbeddedSettings:
 
 
 def with_origins(own: Iterable[str], given: str) -> str:
-    """Return the origins that are ``own`` and those that were ``given`` (empty or ``-``: none), as the gateways' setting has them."""
+    """Return the origins that are ``own`` and those that were ``given`` (empty or ``-``: none), as the
+    gateways' setting has them.
+    """
     given = given.strip()
     return ",".join([*own, *([] if given in ("", NONE) else [given])])
 
 
 def read_embedded(env: Mapping[str, str] | None = None) -> EmbeddedSettings:
-    """Read the settings from ``env`` (None: the process's environment). Raises SettingsError with every problem."""
+    """Read the settings from ``env`` (None: the process's environment). Raises SettingsError with every
+    problem.
+    """
     given = environment() if env is None else dict(env)
-    problems = [f"{name}: embedded mode has two gateways; set PORT instead" for name in _NOT_HERE if given.get(name)]
+    problems = [
+        f"{name}: embedded mode has two gateways; set PORT instead" for name in _NOT_HERE if given.get(name)
+    ]
     port = _port(given.get("PORT", ""), problems)
     ports = [port + number for number in range(GATEWAYS)]
     on_rabbit = bool(given.get("WARREN_AMQP_URL") or given.get("WARREN_AMQP_URL_FILE"))
@@ -91,7 +100,8 @@ def read_embedded(env: Mapping[str, str] | None = None) -> EmbeddedSettings:
     gateways, router = [], None
     try:
         gateways = [
-            read(GatewaySettings, {**merged, "WARREN_GATEWAY_PORT": str(port)}, (*checks, _keys)) for port in ports
+            read(GatewaySettings, {**merged, "WARREN_GATEWAY_PORT": str(port)}, (*checks, _keys))
+            for port in ports
         ]
     except SettingsError as error:
         problems += error.problems

@@ -1,1 +1,3 @@
-"""The pods that terminate WebSockets. ``core`` decides, ``shell`` does I/O, ``app`` wires them; ``python -m gateway`` runs one."""
+"""The pods that terminate WebSockets. ``core`` decides, ``shell`` does I/O, ``app`` wires them; ``python -m
+gateway`` runs one.
+"""

@@ -1,6 +1,8 @@
-"""``python -m gateway``: one gateway in a process of its own, on RabbitMQ. Configured by the environment; ``--settings`` prints it.
+"""``python -m gateway``: one gateway in a process of its own, on RabbitMQ. Configured by the environment;
+``--settings`` prints it.
 
-Exit codes: 0 stopped as asked, 1 could not start (one line says why), 2 wrong settings or arguments (all of them named).
+Exit codes: 0 stopped as asked, 1 could not start (one line says why), 2 wrong settings or arguments (all of
+them named).
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ import sys
 from gateway.settings import GatewaySettings, new_gateway_id
 from gateway.shell.auth import key_problems
 from warren import lifecycle, logs, open_files
-from warren.bus.rabbit import LinkTimes, RabbitBus
+from warren.bus.rabbit.bus import LinkTimes, RabbitBus
 from warren.errors import SettingsError
-from warren.otel import otel_problems
+from warren.otel_env import otel_problems
 from warren.settings import command_line, environment, say_wrong
 
 # What closing the bus and the ports may take after the drain's own deadline.
@@ -46,7 +48,9 @@ async def _serve(settings: GatewaySettings, env: dict[str, str]) -> int:
     failed = asyncio.Event()
     try:
         trust_clients = settings.listen.trust_traceparent
-        tracing = Tracing("warren-gateway", env, instance=gateway_id, topology=topology, trust_clients=trust_clients)
+        tracing = Tracing(
+            "warren-gateway", env, instance=gateway_id, topology=topology, trust_clients=trust_clients
+        )
         gateway = Gateway(
             settings,
             bus,

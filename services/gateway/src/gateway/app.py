@@ -1,6 +1,8 @@
-"""App: the composition root. Builds every part of a gateway, wires them, and shows the order of birth and death in one place.
+"""App: the composition root. Builds every part of a gateway, wires them, and shows the order of birth and
+death in one place.
 
-It decides nothing itself. ``__main__`` runs it in a process of its own, ``embedded`` runs several on a memory bus.
+It decides nothing itself. ``__main__`` runs it in a process of its own, ``embedded`` runs several on a memory
+bus.
 """
 
 from __future__ import annotations
@@ -14,39 +16,43 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gateway.core.ages import Ages
+from gateway.core.capacity import Capacity
+from gateway.core.client_limits import OutboxLimits
+from gateway.core.file_descriptor_capacity import places
+from gateway.core.history_read_limit import ReadLimits, everyones
 from gateway.core.hub import Hub
-from gateway.core.incoming import Unknown
-from gateway.core.lease import Lease
-from gateway.core.limits import OutboxLimits
-from gateway.core.load import Load
+from gateway.core.max_connection_age import MaxConnectionAge
 from gateway.core.memory_budget import MemoryBudget
-from gateway.core.places import places
-from gateway.core.reads import ReadLimits, everyones
+from gateway.core.recent_messages import RecentMessages
+from gateway.core.room_catch_up import RoomCatchUp
 from gateway.core.session import SessionConfig
+from gateway.core.websocket.limited_reader import Unknown
 from gateway.settings import GatewaySettings, TimeSettings, new_gateway_id
-from gateway.shell.announcer import Announcer
 from gateway.shell.auth import Authenticator
-from gateway.shell.connection import Surroundings
+from gateway.shell.client_publisher import ClientPublisher
+from gateway.shell.connection import GatewayContext
+from gateway.shell.connections import Connections
 from gateway.shell.downlink import Downlink
 from gateway.shell.drain import Drain
-from gateway.shell.entrance import Entrance
-from gateway.shell.gaps import Gaps
-from gateway.shell.lobby import Lobby
-from gateway.shell.memory import Memory
+from gateway.shell.event_loop_progress import EventLoopProgress
+from gateway.shell.heartbeat import HeartbeatSender
+from gateway.shell.memory_limiter import MemoryLimiter
+from gateway.shell.rejoining import Rejoining
+from gateway.shell.room_reads import RoomReads
+from gateway.shell.router_requests import RouterRequests
 from gateway.shell.server import Server
-from gateway.shell.turns import Turns
-from gateway.shell.uplink import Uplink, UplinkLimits
+from gateway.shell.uplink import Uplink
+from gateway.shell.uplink_buffer import UplinkLimits
+from warren.batch import Pace
 from warren.bus import Bus
 from warren.clock import Clock, SystemClock
 from warren.envelope import Heartbeat
 from warren.errors import WarrenError
-from warren.fault import watched
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
 from warren.namespaces import RateLimit
-from warren.position import Position
 from warren.probes import Probes, Readiness
+from warren.supervision import supervised
 from warren.telemetry import Tracing
 from warren.topology import Topology
 
@@ -55,16 +61,22 @@ TICKS = 4
 MAX_TICK_S = 1.0
 # From being asked away for its age to being closed: a client needs a moment to come in elsewhere first.
 AGE_GRACE_S = 5.0
-# What is said of the broker: it can be published to; it holds publishers back (an alarm of its own); it is away.
+# Rooms whose last messages are looked through at each tick for what is too old.
+TIDY_ROOMS = 64
+# What is said of the broker: it can be published to; it holds publishers back (an alarm of its own); it is
+# away.
 UP, BLOCKED, DOWN = "up", "blocked", "down"
-# From this part of all sockets that it can have on the pod is not ready: clients go elsewhere before any is turned away.
+# From this part of all sockets that it can have on the pod is not ready: clients go elsewhere before any is
+# turned away.
 FILES_FULL_PERCENT = 95
 
 _log = get_logger("gateway")
 
 
 class Gateway:
-    """One gateway. Ports are open (and ``port`` is known) after ``start``; the broker may still be away then."""
+    """One gateway. Ports are open (and ``port`` is known) after ``start``; the broker may still
+    be away then.
+    """
 
     def __init__(
         self,
@@ -80,10 +92,10 @@ class Gateway:
         on_failed: Callable[[], None] | None = None,
         open_files: int | None = None,
     ) -> None:
-        """``bus`` is not started yet, and belongs to the gateway from now on; ``tracing`` stays its caller's. ``routes`` are served
-        on the clients' port beside ours; ``on_failed`` is told where the broker can never be had (a topology of other settings);
-        ``open_files`` is how many it may have open (None: any number).
-        Raises SettingsError where a key can't be used.
+        """``bus`` is not started yet, and belongs to the gateway from now on; ``tracing`` stays its caller's.
+        ``routes`` are served on the clients' port beside ours; ``on_failed`` is told where the broker can
+        never be had (a topology of other settings); ``open_files`` is how many it may have open (None: any
+        number). Raises SettingsError where a key can't be used.
         """
         self.id = gateway_id or new_gateway_id(settings.id)
         self.settings = settings
@@ -101,9 +113,10 @@ class Gateway:
             _log_capped(limits.connections, room.connections, open_files)
         self._authenticator = Authenticator(settings.auth, self.clock)
         namespaces = settings.namespaces.namespaces
-        self.hub = Hub(topology.shards, lambda room: namespaces.policy(room).slow)
-        lease = Lease(topology.shards, times.lease_ms / 1_000, self._began)
+        self._recent = recent = RecentMessages(namespaces, limits.recent_room_bytes, limits.recent_bytes)
+        self.hub = Hub(lambda room: namespaces.policy(room).slow, recent)
         self.uplink = Uplink(
+            self.id,
             bus,
             topology,
             self.clock,
@@ -114,39 +127,55 @@ class Gateway:
                 times.publish_timeout_ms / 1_000,
                 limits.batch_count,
                 limits.batch_bytes,
-                limits.batch_interval_ms / 1_000,
             ),
+            Pace(limits.batch_interval_ms / 1_000, self.clock.busy),
             on_undelivered=self._undelivered,
-            on_overflow=lambda shard: self._announcer.tell(shard),
+            on_overflow=lambda shard: self._downlink.begin_anew(shard),
         )
-        self._announcer = Announcer(
+        self._heartbeat = HeartbeatSender(
             bus,
             topology,
             self.clock,
-            self.hub,
-            lease,
             self._pulse,
             every_s=times.announce_ms / 1_000,
-            on_lapse=self._lapsed,
-            on_shut=self._shut,
+            on_unreachable=self._unreachable,
         )
-        self._gaps = Gaps(self.id, topology.shards, self.hub, self.uplink, self.metrics, self._again)
-        self.lobby = Lobby(
+        self._routers = RouterRequests(bus, topology, self.metrics)
+        self._reads = RoomReads(
+            topology.shards,
+            self.clock,
+            self.metrics,
+            self.hub,
+            recent,
+            RoomCatchUp(self.id, topology.shards, self.hub, recent, namespaces),
+            self._routers,
+        )
+        self.connections = Connections(
             self.id,
             self.clock,
             self.metrics,
             places=room.connections,
             tick_s=min(
                 MAX_TICK_S,
-                min(times.heartbeat_ms, times.close_timeout_ms, times.publish_timeout_ms, settings.auth.auth_timeout_ms)
+                min(
+                    times.heartbeat_ms,
+                    times.close_timeout_ms,
+                    times.publish_timeout_ms,
+                    settings.auth.auth_timeout_ms,
+                )
                 / 1_000
                 / TICKS,
             ),
             on_tick=self._tick,
             ages=_ages(times),
         )
-        self._memory = Memory(MemoryBudget(limits.buffer_bytes), self.clock, self.metrics, lambda: self.hub.spelled)
-        self._turns = Turns(self.clock, self._memory.turn)
+        self._memory = MemoryLimiter(
+            MemoryBudget(limits.buffer_bytes), self.clock, self.metrics, lambda: self.hub.spelled
+        )
+        self._progress = EventLoopProgress(self.clock, self._memory.turn)
+        self._rejoining = Rejoining(
+            self.id, topology.shards, self.connections.all, self.uplink.place_for_joins, self.uplink.join
+        )
         self._downlink = Downlink(
             self.id,
             bus,
@@ -156,23 +185,25 @@ class Gateway:
             self._tracing,
             self.hub,
             self.uplink,
-            self._announcer,
-            lease,
-            self._gaps,
-            on_asked=self._renew,
+            self._routers,
+            self._reads,
+            on_begun=self._heartbeat.returned,
+            on_rejoin=self._rejoining.begin,
         )
         self._server = Server(
             settings.listen,
-            self.lobby,
+            self.connections,
             self.readiness,
-            Surroundings(
+            GatewayContext(
                 self.hub,
                 self.uplink,
                 self._authenticator,
                 self.clock,
                 self.metrics,
-                Entrance(self.uplink, self._tracing, topology.shards),
+                ClientPublisher(self.uplink, self._tracing, topology.shards),
                 topology.shards,
+                self._reads.history,
+                self._reads.left,
                 ReadLimits(limits.read_bytes, limits.read_bytes_per_s),
                 everyones(limits.pod_read_bytes_per_s),
             ),
@@ -186,7 +217,7 @@ class Gateway:
             ),
             namespaces,
             OutboxLimits(limits.outbox_count, limits.outbox_bytes, limits.outbox_bytes // 4),
-            self._turns,
+            self._progress,
             self._memory,
             Unknown(limits.unknown_message_bytes, limits.unknown_bytes),
             close_timeout_s=times.close_timeout_ms / 1_000,
@@ -196,7 +227,7 @@ class Gateway:
             routes=routes,
         )
         self._drain = Drain(
-            self.lobby,
+            self.connections,
             self.uplink,
             self.readiness,
             self.clock,
@@ -214,11 +245,12 @@ class Gateway:
         self._on_failed = on_failed
         self.failed = False  # the broker can never be had
         self.readiness.register("bus", self._bus_lacking)
+        self.readiness.register("log", self._log_lacking)
         self.readiness.register("keys", self._authenticator.lacking)
-        load = Load(room.connections, limits.full_percent)
-        self.readiness.register("load", lambda: "nearly full" if load.full(len(self.lobby)) else None)
+        load = Capacity(room.connections, limits.full_percent)
+        self.readiness.register("load", lambda: "nearly full" if load.full(len(self.connections)) else None)
         if room.sockets:
-            files = Load(room.sockets, FILES_FULL_PERCENT)
+            files = Capacity(room.sockets, FILES_FULL_PERCENT)
             self.readiness.register(
                 "open_files", lambda: "nearly all are used" if files.full(self._server.sockets) else None
             )
@@ -231,16 +263,18 @@ class Gateway:
         return self._server.port
 
     async def start(self) -> None:
-        """Open the ports, then connect to the broker in the background, however long that takes. Raises OSError for a port
-        that can't be had.
+        """Open the ports, then connect to the broker in the background, however long that takes. Raises
+        OSError for a port that can't be had.
         """
         self.metrics.bus_up.set(0)
         await self._authenticator.start()
-        self._turns.start()
-        await self.lobby.start()
+        self._progress.start()
+        await self.connections.start()
         await self.probes.start()
         await self._server.start()
-        self._connecting = watched(asyncio.get_running_loop().create_task(self._connect(), name="connecting"))
+        self._connecting = supervised(
+            asyncio.get_running_loop().create_task(self._connect(), name="connecting")
+        )
         event(_log, "listening", gateway=self.id, port=self._server.port, internal_port=self.probes.port)
 
     async def stop(self) -> None:
@@ -251,10 +285,12 @@ class Gateway:
         if connecting is not None:
             connecting.cancel()
             await asyncio.gather(connecting, return_exceptions=True)
-        await self.lobby.stop()
+        await self.connections.stop()
         await self._server.stop()
-        self._turns.stop()
-        await self._announcer.stop()
+        self._progress.stop()
+        await self._rejoining.stop()
+        await self._heartbeat.stop()
+        await self._routers.close()
         await self.uplink.close()
         await self._downlink.stop()
         await self.bus.close()
@@ -266,7 +302,7 @@ class Gateway:
         metrics = self.metrics
         return {
             "gateway": self.id,
-            "connections": len(self.lobby),
+            "connections": len(self.connections),
             "messages": metrics.total_in,
             "messages_out": metrics.total_out,
             "errors": metrics.total_errors,
@@ -281,9 +317,11 @@ class Gateway:
         try:
             await self.bus.start()
             self.metrics.bus_up.set(1)
-            self.lobby.degraded(self._bus_state() == UP)  # those who came before the broker was there
+            self.connections.degraded(self._bus_state() == UP)  # those who came before the broker was there
             await self._downlink.start()
-            await self._announcer.start()
+            self.uplink.begin()
+            self._rejoining.ask()
+            await self._heartbeat.start()
         except WarrenError as error:
             event(_log, "bus_refused", level=logging.ERROR, reason=str(error))
             self.failed = True
@@ -293,7 +331,15 @@ class Gateway:
     def _bus_lacking(self) -> str | None:
         if not self.bus.up or not self._downlink.active:
             return "the broker is away"
-        return "the broker holds back what is published (a memory or disk alarm)" if self.bus.blocked else None
+        return (
+            "the broker holds back what is published (a memory or disk alarm)" if self.bus.blocked else None
+        )
+
+    def _log_lacking(self) -> str | None:
+        shards = self._downlink.lacking()
+        if not shards:
+            return None
+        return f"no router has told of shard {', '.join(map(str, shards))} yet"
 
     def _bus_state(self) -> str:
         return DOWN if not self.bus.up else BLOCKED if self.bus.blocked else UP
@@ -301,40 +347,31 @@ class Gateway:
     def _bus_changed(self, up: bool) -> None:
         self.metrics.bus_up.set(up)
         event(_log, "bus_restored" if up else "bus_degraded", level=logging.INFO if up else logging.WARNING)
-        self.lobby.degraded(self._bus_state() == UP)
+        self.connections.degraded(self._bus_state() == UP)
 
     def _bus_blocked(self, blocked: bool) -> None:
         self.metrics.bus_blocked.set(blocked)
-        event(_log, "bus_blocked" if blocked else "bus_unblocked", level=logging.WARNING if blocked else logging.INFO)
-        self.lobby.degraded(self._bus_state() == UP)
+        event(
+            _log,
+            "bus_blocked" if blocked else "bus_unblocked",
+            level=logging.WARNING if blocked else logging.INFO,
+        )
+        self.connections.degraded(self._bus_state() == UP)
 
     def _undelivered(self, conn: str, ref: str, error: WarrenError) -> None:
-        connection = self.lobby.find(conn)
+        connection = self.connections.find(conn)
         if connection is not None:
             connection.undelivered(ref, error)
 
-    def _again(self, conn: str, room: str, since: Position) -> None:
-        connection = self.lobby.find(conn)
-        if connection is not None:
-            connection.again(room, since)
-
-    def _renew(self, shard: int | None) -> None:
-        self.lobby.renew(shard)
-        self.uplink.renew(shard)
-
-    def _lapsed(self) -> None:
-        self.metrics.lapses()
-        event(_log, "lease_lapsed", level=logging.WARNING, gateway=self.id)
-        self._downlink.renew()  # the routers may have closed our door
-
-    def _shut(self) -> None:
-        event(_log, "unreachable", level=logging.WARNING, gateway=self.id, reason="nothing reaches our queue")
+    def _unreachable(self, why: str) -> None:
+        event(_log, "unreachable", level=logging.WARNING, gateway=self.id, reason=why)
         self._downlink.renew()
 
     def _tick(self, now: float) -> None:
-        self._announcer.check()
-        self._gaps.tick(now)
+        self._downlink.tick(now)
+        self._reads.tick(now)
         self.uplink.expire(now)
+        self._recent.tidy(self.clock.wall_us(), TIDY_ROOMS)
         self.metrics.rooms.set(self.hub.rooms)
 
     def _pulse(self) -> Heartbeat:
@@ -342,12 +379,13 @@ class Gateway:
         return Heartbeat(
             self.id,
             self._started_us,
-            len(self.lobby),
+            len(self.connections),
             metrics.total_in,
             metrics.total_out,
             metrics.total_errors,
             _rss_bytes(),
             self._downlink.queue,
+            self.settings.limits.uplink_bytes,
         )
 
 
@@ -359,14 +397,15 @@ def _log_capped(wanted: int, taken: int, open_files: int | None) -> None:
         wanted=wanted,
         places=taken,
         open_files=open_files,
-        hint="WARREN_GATEWAY_CONNECTIONS is more than open files allow: raise their hard limit (ulimit -Hn, LimitNOFILE), or lower it",
+        hint="WARREN_GATEWAY_CONNECTIONS is more than open files allow: raise their hard limit (ulimit "
+        "-Hn, LimitNOFILE), or lower it",
     )
 
 
-def _ages(times: TimeSettings) -> Ages | None:
+def _ages(times: TimeSettings) -> MaxConnectionAge | None:
     if not times.max_age_ms:
         return None
-    return Ages(times.max_age_ms / 1_000, times.max_age_jitter_percent / 100, AGE_GRACE_S)
+    return MaxConnectionAge(times.max_age_ms / 1_000, times.max_age_jitter_percent / 100, AGE_GRACE_S)
 
 
 def _peak_rss_bytes() -> int:

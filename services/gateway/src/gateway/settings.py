@@ -1,7 +1,7 @@
 """The gateway's settings: what each variable is called, its default, its limits, and what it means.
 
-Only what the gateway alone reads begins with ``WARREN_GATEWAY_``. Nothing here touches a socket or a key; ``app.py`` hands each
-group to the part that it configures.
+Only what the gateway alone reads begins with ``WARREN_GATEWAY_``. Nothing here touches a socket or a key;
+``app.py`` hands each group to the part that it configures.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class ListenSettings(Settings):
 
     host: ListenHost = variable(
         EVERY_ADDRESS,
-        "Address or name that clients connect to; * for every address of the machine, of IPv4 and of IPv6, whichever it has.",
+        "Address or name that clients connect to; * for every address of the machine, of IPv4 and of IPv6, "
+        "whichever it has.",
     )
     port: int = variable(8080, "Port that clients connect to; 0 takes a free one.", ge=0, le=65535)
     origins: CommaList = variable(
@@ -69,16 +70,19 @@ class ListenSettings(Settings):
     deflate: bool = variable(True, "Whether permessage-deflate is used with clients that offer it.")
     echo: bool = variable(
         False,
-        "Whether /ws/echo is served; it asks for no token and has no rate limit, so not where strangers reach it.",
+        "Whether /ws/echo is served; it asks for no token and has no rate limit, so not where strangers "
+        "reach it.",
     )
     stats: Literal["external", "internal"] = variable(
         "external",
-        "Where /websocket-stats is served: external, on the clients' port and the internal one; internal, there alone, so not to strangers.",
+        "Where /websocket-stats is served: external, on the clients' port and the internal one; internal, "
+        "there alone, so not to strangers.",
     )
 
     trust_traceparent: bool = variable(
         False,
-        "Whether a client's traceparent decides that its message is sampled; only where all clients are one's own, since each can have all of "
+        "Whether a client's traceparent decides that its message is sampled; only where all clients are "
+        "one's own, since each can have all of "
         "its messages sampled then.",
     )
 
@@ -112,19 +116,25 @@ class AuthSettings(Settings):
     auth_timeout_ms: int = variable(
         10_000, "How long a client without a token may take to send AUTH.", ge=10, le=600_000
     )
-    jwt_secret: SecretStr = variable(SecretStr(""), "Shared secret for tokens signed with HS256; at least 32 bytes.")
+    jwt_secret: SecretStr = variable(
+        SecretStr(""), "Shared secret for tokens signed with HS256; at least 32 bytes."
+    )
     jwt_public_key: str = variable(
         "", "PEM public key or certificate for RS256 (RSA), ES256 (P-256) or EdDSA (Ed25519).", file=True
     )
     jwks: str = variable("", "URL or file of a JWK set; keys may be rotated in it.")
     jwks_refresh_s: float = variable(300.0, "Age in seconds at which the JWK set is fetched again.", gt=0)
-    jwks_retry_s: float = variable(10.0, "Least time in seconds between two fetches, whatever keys tokens name.", gt=0)
+    jwks_retry_s: float = variable(
+        10.0, "Least time in seconds between two fetches, whatever keys tokens name.", gt=0
+    )
     jwt_algorithms: CommaList = variable(
         ("HS256", "RS256", "ES256", "EdDSA"), "Algorithms that tokens may be signed with."
     )
     jwt_audience: CommaList = variable((), "Audiences, one of which a token must name; none: not checked.")
     jwt_issuer: str = variable("", "Issuer that a token must name; empty: not checked.")
-    jwt_user_claim: str = variable("sub", "Claim that holds the user's name; dots lead into objects.", min_length=1)
+    jwt_user_claim: str = variable(
+        "sub", "Claim that holds the user's name; dots lead into objects.", min_length=1
+    )
     jwt_join_claim: str = variable(
         "warren.join",
         "Claim that holds the patterns of rooms that the user may join (a list, or words in a string); "
@@ -153,14 +163,19 @@ class AuthSettings(Settings):
             except WrongURL as wrong:
                 raise ValueError(f"must be an http(s) URL or a file's path: {wrong}; {ESCAPES}") from None
         elif "@" in value or ":" in value.partition("/")[0].removeprefix("file"):
-            raise ValueError("must be an http(s) URL, which begins with http:// or https://, or a file's path")
+            raise ValueError(
+                "must be an http(s) URL, which begins with http:// or https://, or a file's path"
+            )
         return value
 
     @model_validator(mode="after")
     def _some_key(self) -> AuthSettings:
-        if self.auth == "jwt" and not (self.jwt_secret.get_secret_value() or self.jwt_public_key or self.jwks):
+        if self.auth == "jwt" and not (
+            self.jwt_secret.get_secret_value() or self.jwt_public_key or self.jwks
+        ):
             raise ValueError(
-                "WARREN_GATEWAY_AUTH=jwt needs a key: set WARREN_GATEWAY_JWT_SECRET, WARREN_GATEWAY_JWT_PUBLIC_KEY or "
+                "WARREN_GATEWAY_AUTH=jwt needs a key: set WARREN_GATEWAY_JWT_SECRET, "
+                "WARREN_GATEWAY_JWT_PUBLIC_KEY or "
                 "WARREN_GATEWAY_JWKS (or WARREN_GATEWAY_AUTH=anonymous for a trial)"
             )
         return self
@@ -171,7 +186,9 @@ class LimitSettings(Settings):
 
     model_config = _PREFIX
 
-    message_bytes: int = variable(1_048_576, "Largest message of a client in bytes; beyond it: close 4003.", ge=64)
+    message_bytes: int = variable(
+        1_048_576, "Largest message of a client in bytes; beyond it: close 4003.", ge=64
+    )
     unknown_message_bytes: int = variable(
         32_768,
         "Largest message in bytes of a client whose token was not checked yet; beyond it: close 4003.",
@@ -184,7 +201,8 @@ class LimitSettings(Settings):
     )
     rate: int = variable(
         5,
-        "Messages that a connection may send in WARREN_GATEWAY_RATE_PER_MS; beyond it: close 4002; 0: no limit.",
+        "Messages that a connection may send in WARREN_GATEWAY_RATE_PER_MS; beyond it: close 4002; 0: no "
+        "limit.",
         ge=0,
     )
     rate_per_ms: int = variable(1_000, "The time for WARREN_GATEWAY_RATE, in ms.", ge=1)
@@ -192,24 +210,30 @@ class LimitSettings(Settings):
     connections: int = variable(10_000, "Connections that one pod takes; beyond it: 503.", ge=1)
     full_percent: int = variable(
         95,
-        "Percentage of WARREN_GATEWAY_CONNECTIONS from which on the pod is not ready, so that new clients are sent elsewhere before it "
+        "Percentage of WARREN_GATEWAY_CONNECTIONS from which on the pod is not ready, so that new clients "
+        "are sent elsewhere before it "
         "refuses any; it is ready again five points below; 0: never for that.",
         ge=0,
         le=100,
     )
-    outbox_count: int = variable(4_096, "Messages that may wait for a slow reader; beyond it: close 4005.", ge=1)
+    outbox_count: int = variable(
+        4_096, "Messages that may wait for a slow reader; beyond it: close 4005.", ge=1
+    )
     outbox_bytes: int = variable(
         2 * 1_048_576, "Bytes that may wait for a slow reader; beyond it: close 4005.", ge=1024
     )
     buffer_bytes: int = variable(
         256 * 1_048_576,
-        "Bytes that all connections of a pod may hold together: messages that are being received, and what waits for slow readers, where what "
-        "many wait for counts once; beyond it those that hold most are closed, clients without a checked token first.",
+        "Bytes that all connections of a pod may hold together: messages that are being received, and what "
+        "waits for slow readers, where what "
+        "many wait for counts once; beyond it those that hold most are closed, clients without a checked "
+        "token first.",
         ge=1_048_576,
     )
     read_bytes: int = variable(
         4 * 1_048_576,
-        "Bytes of rooms' histories that one connection may be sent at once, by JOIN with a position and HISTORY; who has had more "
+        "Bytes of rooms' histories that one connection may be sent at once, by JOIN with a position and "
+        "HISTORY; who has had more "
         "is not read until it may have more again.",
         ge=262_144,
     )
@@ -218,27 +242,49 @@ class LimitSettings(Settings):
     )
     pod_read_bytes_per_s: int = variable(
         16 * 1_048_576,
-        "Bytes of histories that all connections of a pod may be sent in a second; beyond it those wait that have had much.",
+        "Bytes of histories that all connections of a pod may be sent in a second; beyond it those wait "
+        "that have had much.",
         ge=262_144,
     )
-    uplink_count: int = variable(16_384, "Messages of one shard that may wait for the broker.", ge=16)
+    uplink_count: int = variable(
+        16_384, "Messages of one shard that may wait for the broker, or for the routers to count them.", ge=16
+    )
     batch_count: int = variable(512, "Messages that go to one shard at once.", ge=1)
     batch_bytes: int = variable(262_144, "Bytes that go to one shard at once.", ge=1_024)
     batch_interval_ms: int = variable(
         20,
-        "Milliseconds from one beat to the next, at which batches go to a busy shard, so that they are fewer and larger; 0: always at once.",
+        "Most milliseconds from one batch to a busy shard to the next: so many where the pod is never "
+        "idle, none while it has time to spare.",
         ge=0,
         le=1_000,
     )
-    uplink_bytes: int = variable(16 * 1_048_576, "Bytes of one shard that may wait for the broker.", ge=65_536)
+    uplink_bytes: int = variable(
+        16 * 1_048_576,
+        "Bytes of one shard that may wait for the broker, or for the routers to count them.",
+        ge=65_536,
+    )
+    recent_room_bytes: int = variable(
+        1_048_576,
+        "Bytes of one room's last messages that the pod remembers, for members who come back and HISTORY; "
+        "else the routers are asked.",
+        ge=0,
+    )
+    recent_bytes: int = variable(
+        64 * 1_048_576,
+        "The same of all rooms together; beyond it those that hold most lose their oldest first.",
+        ge=0,
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> LimitSettings:
         if self.uplink_bytes < 2 * self.message_bytes:
-            raise ValueError("WARREN_GATEWAY_UPLINK_BYTES must be at least twice WARREN_GATEWAY_MESSAGE_BYTES")
+            raise ValueError(
+                "WARREN_GATEWAY_UPLINK_BYTES must be at least twice WARREN_GATEWAY_MESSAGE_BYTES"
+            )
         if self.buffer_bytes < 4 * max(self.message_bytes, self.outbox_bytes):
             raise ValueError(
-                "WARREN_GATEWAY_BUFFER_BYTES must be at least four times WARREN_GATEWAY_MESSAGE_BYTES and WARREN_GATEWAY_OUTBOX_BYTES"
+                "WARREN_GATEWAY_BUFFER_BYTES must be at least four times WARREN_GATEWAY_MESSAGE_BYTES and "
+                "WARREN_GATEWAY_OUTBOX_BYTES"
             )
         return self
 
@@ -251,26 +297,25 @@ class TimeSettings(Settings):
     heartbeat_ms: int = variable(
         30_000, "How often a client is pinged; no sign of life by the next: close 4004.", ge=50
     )
-    close_timeout_ms: int = variable(5_000, "How long a close handshake may take before the socket is cut.", ge=10)
+    close_timeout_ms: int = variable(
+        5_000, "How long a close handshake may take before the socket is cut.", ge=10
+    )
     publish_timeout_ms: int = variable(
         10_000, "How long a message waits for the broker before its sender is told to send it again.", ge=10
     )
-    announce_ms: int = variable(1_000, "How often the gateway tells the routers that it lives.", ge=10, le=2_500)
-    lease_ms: int = variable(
-        4_000,
-        "After how long without a confirmed heartbeat the gateway takes nothing from the routers until they have asked it again; "
-        "at least 1000 less than WARREN_ROUTER_LEASE_MS.",
-        ge=30,
-        le=119_000,
+    announce_ms: int = variable(
+        1_000, "How often the gateway tells the routers that it lives.", ge=10, le=2_500
     )
     max_age_ms: int = variable(
         0,
-        "How long a client may stay before it is asked to connect again, so that new pods get their share; at least 1000; 0: for ever.",
+        "How long a client may stay before it is asked to connect again, so that new pods get their share; "
+        "at least 1000; 0: for ever.",
         ge=0,
     )
     max_age_jitter_percent: int = variable(
         20,
-        "By how much of WARREN_GATEWAY_MAX_AGE_MS, in percent, a client's own age may be shorter, so that they don't go together.",
+        "By how much of WARREN_GATEWAY_MAX_AGE_MS, in percent, a client's own age may be shorter, so that "
+        "they don't go together.",
         ge=0,
         le=100,
     )
@@ -285,16 +330,11 @@ class TimeSettings(Settings):
         return value
 
     @model_validator(mode="after")
-    def _beats(self) -> TimeSettings:
-        if self.lease_ms < 2 * self.announce_ms:
-            raise ValueError("WARREN_GATEWAY_LEASE_MS must be at least twice WARREN_GATEWAY_ANNOUNCE_MS")
-        return self
-
-    @model_validator(mode="after")
     def _drains(self) -> TimeSettings:
         if self.drain_deadline_ms < self.drain_ms + min(1_000, self.drain_ms) + 500:
             raise ValueError(
-                "WARREN_GATEWAY_DRAIN_DEADLINE_MS must be at least 1500 more than WARREN_GATEWAY_DRAIN_MS: the last clients "
+                "WARREN_GATEWAY_DRAIN_DEADLINE_MS must be at least 1500 more than WARREN_GATEWAY_DRAIN_MS: "
+                "the last clients "
                 "are closed a second after their slot"
             )
         return self
@@ -307,16 +347,20 @@ class GatewaySettings(Settings):
 
     id: str = variable(
         "",
-        "What the gateway's id begins with (a pod's name); a random end makes it new for every life. Empty: all random.",
+        "What the gateway's id begins with (a pod's name); a random end makes it new for every life. "
+        "Empty: all random.",
         pattern=r"^[A-Za-z0-9\-]{0,48}$",
     )
-    rooms: CommaList = variable(("default",), "Rooms that each connection joins when it connects; - for none.")
+    rooms: CommaList = variable(
+        ("default",), "Rooms that each connection joins when it connects; - for none."
+    )
     bus: BusSettings = BusSettings()
     log: LogSettings = LogSettings()
     namespaces: NamespaceSettings = NamespaceSettings()
     listen: ListenSettings = ListenSettings()
     probes: GatewayProbeSettings = GatewayProbeSettings()
-    # Not validated as a default: without a key it lets nobody in, and reading the environment says what is missing.
+    # Not validated as a default: without a key it lets nobody in, and reading the environment says what is
+    # missing.
     auth: AuthSettings = AuthSettings.model_construct()
     limits: LimitSettings = LimitSettings()
     times: TimeSettings = TimeSettings()
@@ -333,7 +377,8 @@ class GatewaySettings(Settings):
     def _rooms_fit(self) -> GatewaySettings:
         if len(self.rooms) + 1 > self.limits.rooms_per_connection:
             raise ValueError(
-                "WARREN_GATEWAY_ROOMS_PER_CONNECTION must have place for WARREN_GATEWAY_ROOMS and the user's own"
+                "WARREN_GATEWAY_ROOMS_PER_CONNECTION must have place for WARREN_GATEWAY_ROOMS and the "
+                "user's own"
             )
         return self
 

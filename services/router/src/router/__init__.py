@@ -1,1 +1,3 @@
-"""The router: knows the rooms of its shards, numbers messages and brings them to the gateways that have members there."""
+"""The router: knows the rooms of its shards, numbers messages and brings them to the gateways that have
+members there.
+"""

@@ -1,4 +1,6 @@
-"""``python -m router``: one router as a process, configured by environment variables (``--settings`` prints them all)."""
+"""``python -m router``: one router as a process, configured by environment variables (``--settings`` prints
+them all).
+"""
 
 from __future__ import annotations
 
@@ -6,12 +8,12 @@ import sys
 
 from router.settings import RouterSettings, new_router_id
 from warren import open_files
-from warren.bus.rabbit import LinkTimes, RabbitBus
+from warren.bus.rabbit.bus import LinkTimes, RabbitBus
 from warren.errors import SettingsError
 from warren.lifecycle import Part, run, serve
 from warren.logs import configure
 from warren.metrics import RouterMetrics
-from warren.otel import otel_problems
+from warren.otel_env import otel_problems
 from warren.settings import command_line, environment, say_wrong
 
 

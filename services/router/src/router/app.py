@@ -1,50 +1,49 @@
-"""The composition root: builds the router's parts, connects them, and knows the order of their birth and death.
+"""The composition root: builds the router's parts, connects them, and knows the order of their birth and
+death.
 
-Nobody imports it but ``__main__`` and the embedded service (and tests). It decides nothing and touches no message.
+Nobody imports it but ``__main__`` and the embedded service (and tests). It decides nothing and touches no
+message.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 
-from router.core.gateways import Gateways
-from router.core.limits import ShardLimits
-from router.core.routers import Routers
-from router.core.takeover import TakeoverLimits
+from router.core.gateway_leases import GatewayLeases, Totals
+from router.core.log_maintenance import Bounds, MarkTimes
+from router.core.router_leases import RouterLeases
 from router.settings import RouterSettings, new_router_id
-from router.shell.aside import Aside
-from router.shell.doors import Doors
-from router.shell.events import Events
-from router.shell.ground import Beginning, Ground, Turns
-from router.shell.inbox import Inbox
-from router.shell.intake import Intake
-from router.shell.outlet import Outlet
-from router.shell.owner import Owner
-from router.shell.possession import Possession
-from router.shell.sandbox import Sandbox
-from router.shell.statistics import Statistics
-from router.shell.steady import Steady
-from router.shell.worker import Worker, WorkLimits
-from warren.batch import BatchLimits
+from router.shell.dead_letters import DeadLetters
+from router.shell.egress import Egress
+from router.shell.heartbeat import Heartbeat
+from router.shell.installation_statistics import InstallationStatistics
+from router.shell.notifications import Notifications
+from router.shell.peer_inbox import PeerInbox
+from router.shell.retrying_publisher import RetryingPublisher
+from router.shell.sandbox_process import SandboxProcess
+from router.shell.shard import Shard
+from router.shell.shard_context import ShardContext, ShardLimits
+from router.shell.stale_queues import StaleQueues
+from warren.batch import BatchLimits, Pace
 from warren.bus import Bus
 from warren.clock import Clock, SystemClock
-from warren.fault import watched
+from warren.envelope import Spoken
 from warren.logs import event, get_logger
 from warren.metrics import RouterMetrics
 from warren.probes import Probes, Readiness
+from warren.supervision import supervised
 from warren.telemetry import Tracing
 from warren.topology import Topology
 
-# How often leases, takeovers and gauges are looked at.
+# How often leases, shards and gauges are looked at.
 TICK_S = 0.1
-# A gateway is busy from so many envelopes a second on; a message is one, and the ACK to its sender another.
-EGRESS_BUSY_PER_S = 500.0
-# Shards that were worked on at one beat are not done at the same moment: what they have for a gateway goes together if it comes within a part of it.
-EGRESS_BEATS = 4
-# How long a router that goes waits for the others to claim its shards.
-CLAIMS_S = 3.0
+# How long a router that goes waits for the others to speak for its shards.
+HANDOVER_S = 3.0
+# Who does not even hear itself for so many heartbeats is deaf.
+DEAF_BEATS = 3
+# After this many times the seconds of a checkpoint anything that has come is enough for one.
+LATE = 10
 
 _log = get_logger("router")
 
@@ -63,8 +62,8 @@ class Router:
         topology: Topology | None = None,
         id: str | None = None,  # noqa: A002 - the same word as in the settings
     ) -> None:
-        """``bus`` is not started yet and has this topology (None: the settings'). What is left out is made here; ``id``: as
-        ``new_router_id`` gives it.
+        """``bus`` is not started yet and has this topology (None: the settings'). What is left out is made
+        here; ``id``: as ``new_router_id`` gives it.
         """
         self.id = id if id is not None else new_router_id(settings.id)
         self.settings = settings
@@ -75,15 +74,23 @@ class Router:
         self._clock = clock or SystemClock()
         tracing = tracing or Tracing("warren-router", topology=self.topology)
         flow, times = settings.flow, settings.takeover
-        interval_s = flow.batch_interval_ms / 1_000
-        steady = Steady(bus)
-        self.gateways = Gateways(times.lease_ms / 1_000)
-        self.routers = Routers(times.peer_lease_ms / 1_000)
-        self._doors = Doors(bus, self.topology)
-        self.inbox = Inbox(
-            bus, self.topology, self.id, self._clock, self.gateways, self.routers, self._doors, self.metrics
+        pace = Pace(flow.batch_interval_ms / 1_000, self._clock.busy)
+        publisher = RetryingPublisher(bus)
+        self.gateways = GatewayLeases(times.lease_ms / 1_000)
+        self.routers = RouterLeases(times.peer_lease_ms / 1_000)
+        self._stale_queues = StaleQueues(bus, self.topology)
+        self.inbox = PeerInbox(
+            bus,
+            self.topology,
+            self.id,
+            self._clock,
+            self.gateways,
+            self.routers,
+            self._stale_queues,
+            self.metrics,
+            deaf_s=DEAF_BEATS * times.announce_ms / 1_000,
         )
-        self.owner = Owner(
+        self.heartbeat = Heartbeat(
             bus,
             self.topology,
             self.id,
@@ -94,87 +101,71 @@ class Router:
             listen_s=times.listen_ms / 1_000,
             queue=lambda: self.inbox.queue,
             on_shut=self.inbox.renew,
+            dead=self.inbox.dead,
         )
-        self.outlet = Outlet(
+        self.egress = Egress(
             bus,
             self.topology,
-            steady,
+            publisher,
             self._clock,
             self.metrics,
             tracing,
-            BatchLimits(
-                flow.batch_count,
-                flow.batch_bytes,
-                flow.egress_count,
-                flow.egress_bytes,
-                interval_s / EGRESS_BEATS,
-                EGRESS_BUSY_PER_S,
-            ),
-            living=lambda: self.gateways.living,
+            BatchLimits(batch_bytes=flow.batch_bytes),
+            pace,
             suspect=self.inbox.suspect,
-            suspected=self.gateways.suspected,
         )
-        takeover_limits = TakeoverLimits(
-            listen_s=times.listen_ms / 1_000,
-            ask_again_s=times.ask_again_ms / 1_000,
-            yield_s=times.listen_ms / 1_000,
-        )
-        self._beginning = Beginning()
-        ground = Ground(
+        context = ShardContext(
             router=self.id,
             topology=self.topology,
             bus=bus,
-            steady=steady,
+            publisher=publisher,
             clock=self._clock,
             gateways=self.gateways,
             routers=self.routers,
             metrics=self.metrics,
+            tracing=tracing,
             namespaces=settings.namespaces.namespaces,
-            place=self.owner.place,
-            listening_s=self.inbox.listening_s,
-            shard_limits=_shard_limits(settings, self.topology),
-            takeover_limits=takeover_limits,
-            turns=Turns(takeover_limits.at_once),
-            beginning=self._beginning,
+            egress=self.egress,
+            limits=_shard_limits(settings),
             events=frozenset(settings.events),
-            window=flow.prefetch,
-            sandbox=Sandbox(),
+            place=self.heartbeat.place,
+            known=lambda: self.heartbeat.known,
+            listened=lambda: self.inbox.listening_s() >= times.lease_ms / 1_000,
+            changed=self.heartbeat.soon,
+            outdated=self._outdated,
         )
-        aside = Aside(steady, self.topology.dead, self.metrics)
-        events = Events(bus, self.topology, steady, self.metrics)
-        limits = WorkLimits(flow.batch_count, flow.batch_bytes, interval_s=interval_s)
-        self.workers = [
-            Worker(number, ground, self.outlet, aside, events, tracing, limits)
-            for number in range(self.topology.shards)
-        ]
-        self.inbox.connect(self.possessions, self.owner.look)
-        self.owner.connect(self._placed)
-        self.intake = Intake(
+        self.shards = [Shard(number, context) for number in range(self.topology.shards)]
+        self.inbox.connect(self.shards, self._moved)
+        self.heartbeat.connect(self._look, self._spoken, lambda: all(shard.read for shard in self.shards))
+        self.notifications = Notifications(
             bus,
             self.topology,
-            steady,
-            Aside(steady, self.topology.notify_dead, self.metrics),
+            publisher,
+            DeadLetters(publisher, self.topology.notify_dead, self.metrics),
             self._clock,
             self.metrics,
             tracing,
-            BatchLimits(flow.batch_count, flow.batch_bytes, flow.notify_prefetch, flow.egress_bytes, interval_s),
-            Sandbox(),  # of its own: what holds up notifications holds up no shard
+            BatchLimits(flow.batch_count, flow.batch_bytes, flow.notify_prefetch),
+            pace,
+            SandboxProcess(),
+            router=self.id,
             prefetch=flow.notify_prefetch,
             max_bytes=flow.notify_bytes,
         )
-        statistics = Statistics(self.id, self._clock, self.gateways, lambda: self.possessions)
+        statistics = InstallationStatistics(self.id, self._clock, self.gateways, lambda: self.shards)
         probes = settings.probes
         self.probes = Probes(
-            probes.internal_host, probes.internal_port, self.readiness, self.metrics.render, statistics.routes()
+            probes.internal_host,
+            probes.internal_port,
+            self.readiness,
+            self.metrics.render,
+            statistics.routes(),
         )
         self._ticker: asyncio.Task[None] | None = None
+        self._lacks = ""  # why this router can't do its part before it is another one
+        self._standing_down: asyncio.Task[None] | None = None
         bus.watch_blocked(self._bus_blocked)
         self._gauges()
-
-    @property
-    def possessions(self) -> list[Possession]:
-        """Every shard's possession, by number."""
-        return [worker.possession for worker in self.workers]
 
     async def start(self) -> None:
         """Begin to answer probes, wait for the broker for as long as it takes, then serve what it gives.
@@ -182,101 +173,168 @@ class Router:
         Raises TopologyMismatch, and OSError where the internal port can't be had.
         """
         self.readiness.register("bus", self._bus_lacking)
-        self.readiness.register("inbox", lambda: None if self.inbox.listening_s() >= 0 else "not listening yet")
-        self.readiness.register("shards", self._preparing)
+        self.readiness.register(
+            "inbox", lambda: None if self.inbox.listening_s() >= 0 else "not listening yet"
+        )
+        self.readiness.register("shards", self.preparing)
         await self.probes.start()
         await self._bus.start()
         await self.inbox.start()
-        self._ticker = watched(asyncio.get_running_loop().create_task(self._tick(), name="router-ticker"))
-        for worker in self.workers:
-            worker.start()
-        self.owner.start()
-        await self.intake.start()
+        self._ticker = supervised(asyncio.get_running_loop().create_task(self._tick(), name="router-ticker"))
+        self.heartbeat.start()
+        await self.notifications.start()
 
     async def stop(self) -> None:
-        """Take no more, finish and acknowledge what has begun, hand the shards over one after the other, and end."""
+        """Take no more, finish what has begun, speak until the others do, and end. Whatever fails on the way,
+        the rest is done.
+        """
         self.readiness.drain()
+        standing_down, self._standing_down = self._standing_down, None
+        if standing_down is not None:
+            standing_down.cancel()
+            await asyncio.gather(standing_down, return_exceptions=True)
         finish_s = self.settings.takeover.stop_deadline_ms / 2_000 if self._bus.up else 0.0
         try:
             async with asyncio.timeout(finish_s):
                 await self._finish()
         except TimeoutError:
-            pass  # what is not acknowledged goes to the next owner
-        await self.intake.kill()
-        await self.owner.stop()
-        for worker in self.workers:
-            await worker.kill()
+            pass  # what is not done goes to the next ones
+        except Exception as error:  # noqa: BLE001 - the next ones take over as from one that died
+            event(_log, "stop_failed", level=logging.ERROR, error=error)
+        await self.notifications.kill()
+        await self.heartbeat.stop()
         ticker, self._ticker = self._ticker, None
         if ticker is not None:
             ticker.cancel()
             await asyncio.gather(ticker, return_exceptions=True)
+        await asyncio.gather(*(shard.stop() for shard in self.shards))
         await self.inbox.stop()
-        await self._doors.close()
-        await self.outlet.close()
+        await self._stale_queues.close()
+        await self.egress.close()
         await self._bus.close()
         await self.probes.stop()
 
     async def _finish(self) -> None:
-        """End the intake, say goodbye, and serve each shard until another router claims it; what nobody claims is handed over one after
-        the other, while the rest work on.
+        """Take no more notifications, say goodbye, and speak for each shard until another router does."""
+        await self.notifications.stop()
+        began = self._clock.monotonic()
+        spoken = [shard for shard in self.shards if shard.speaks]
+        await self.heartbeat.leave()
+        if self.heartbeat.routers:
+            until = began + HANDOVER_S
+            # It is heard in the others' heartbeats, shard by shard.
+            while any(shard.speaks for shard in spoken) and self._clock.monotonic() < until:  # noqa: ASYNC110
+                await asyncio.sleep(TICK_S / 10)
+        if spoken:
+            took_s = self._clock.monotonic() - began
+            self.metrics.hop_seconds("handover", took_s)
+            event(_log, "shards_handed_over", shards=len(spoken), ms=round(1_000 * took_s, 1))
+
+    def _outdated(self, shard: int, reason: str) -> None:
+        """The log of a shard is for newer routers: leave all shards to them. The process stays, since another
+        life of it would know no more.
         """
-        await self.intake.stop()
-        await self.owner.leave()
-        if self.owner.routers:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLAIMS_S):
-                    await asyncio.gather(*(worker.possession.released.wait() for worker in self.workers))
-        for worker in self.workers:
-            await worker.stop()
+        if self._lacks:
+            return
+        self._lacks = f"shard {shard}: {reason}"
+        event(_log, "router_outdated", level=logging.ERROR, shard=shard, reason=reason)
+        task = asyncio.get_running_loop().create_task(self._stand_down(), name="router-stands-down")
+        self._standing_down = supervised(task)
+
+    async def _stand_down(self) -> None:
+        await self.heartbeat.leave()
+        await self.notifications.stop()
+        await self.notifications.kill()
+
+    def preparing(self) -> str | None:
+        """Return what this router still lacks to do its part for each shard; None: a message goes through at
+        once.
+        """
+        if self._lacks:
+            return self._lacks
+        if not self.heartbeat.known:
+            listening = not self.heartbeat.routers
+            return "listening to the other routers" if listening else "reading the logs of its shards"
+        waiting = sum(not shard.settled for shard in self.shards)
+        return f"{waiting} of {self.topology.shards} shards are not taken yet" if waiting else None
 
     def _bus_lacking(self) -> str | None:
         if not self._bus.up:
             return "the broker is away"
-        return "the broker holds back what is published (a memory or disk alarm)" if self._bus.blocked else None
+        return (
+            "the broker holds back what is published (a memory or disk alarm)" if self._bus.blocked else None
+        )
 
     def _bus_blocked(self, blocked: bool) -> None:
-        event(_log, "bus_blocked" if blocked else "bus_unblocked", level=logging.WARNING if blocked else logging.INFO)
+        event(
+            _log,
+            "bus_blocked" if blocked else "bus_unblocked",
+            level=logging.WARNING if blocked else logging.INFO,
+        )
         self.metrics.bus_blocked.set(blocked)
 
-    def _preparing(self) -> str | None:
-        """Return why this router could not take shards over yet: an owner that is told to go once we are ready would hand over to nobody."""
-        if not self.owner.routers:
-            return "listening to the other routers"
-        return None if self._beginning.over(self._clock.monotonic()) else "reading the logs of its shards"
+    def _moved(self) -> None:
+        """A router has come or gone, or says something new."""
+        self.heartbeat.look()
+        self._look()
 
-    def _placed(self) -> None:
-        for worker in self.workers:
-            worker.tick()
+    def _look(self) -> None:
+        for shard in self.shards:
+            shard.look()
+
+    def _spoken(self) -> tuple[Spoken, ...]:
+        said = (shard.spoken() for shard in self.shards)
+        return tuple(spoken for spoken in said if spoken is not None)
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
             self.inbox.tick()
-            for worker in self.workers:
-                worker.tick()
-            self.outlet.tidy()
+            for shard in self.shards:
+                shard.tick()
+            self.egress.tidy(self.gateways.living)
             self._gauges()
 
     def _gauges(self) -> None:
-        live = [shard for shard in (possession.live for possession in self.possessions) if shard is not None]
+        spoken = [shard for shard in self.shards if shard.speaks]
         self.metrics.bus_up.set(1 if self._bus.up else 0)
-        self.metrics.shards_active.set(len(live))
-        self.metrics.rooms.set(sum(len(shard.rooms) for shard in live))
-        self.metrics.members.set(sum(shard.rooms.memberships for shard in live))
-        self.metrics.gateways.set(len(self.gateways.living))
-        self.metrics.waiting("shards", sum(worker.waiting for worker in self.workers))
+        self.metrics.shards_active.set(len(spoken))
+        self.metrics.rooms.set(sum(len(shard.fold.rooms) for shard in spoken))
+        self.metrics.members.set(sum(shard.fold.rooms.memberships for shard in spoken))
+        totals, kept_bytes = self.gateways.totals(), self.topology.limits.kept_bytes
+        self.metrics.gateways.set(totals.gateways)
+        self.metrics.uplink_bytes.set(totals.uplink_bytes)
+        self.metrics.log_kept_bytes.set(kept_bytes)
+        if (outgrown := self.gateways.outgrown(totals.uplink_bytes, kept_bytes)) is not None:
+            _log_outgrown(outgrown, totals, kept_bytes)
+        self.metrics.waiting("shards", sum(shard.waiting for shard in self.shards))
 
 
-def _shard_limits(settings: RouterSettings, topology: Topology) -> ShardLimits:
+def _log_outgrown(outgrown: bool, totals: Totals, kept_bytes: int) -> None:
+    event(
+        _log,
+        "log_too_small" if outgrown else "log_large_enough",
+        level=logging.WARNING if outgrown else logging.INFO,
+        gateways=totals.gateways,
+        uplink_bytes=totals.uplink_bytes,
+        kept_bytes=kept_bytes,
+        hint="while routers are away the gateways may write more than a shard's log keeps, and it is lost "
+        "unread: raise WARREN_BROKER_LOG_BYTES, "
+        "or lower WARREN_GATEWAY_UPLINK_BYTES"
+        if outgrown
+        else None,
+    )
+
+
+def _shard_limits(settings: RouterSettings) -> ShardLimits:
     memory = settings.memory
+    soon_us = memory.checkpoint_s * 1_000_000
     return ShardLimits(
-        dedup_count=memory.dedup_count,
-        dedup_age_us=memory.dedup_age_ms * 1_000,
-        rooms_remembered=memory.rooms_remembered,
+        bounds=Bounds(memory.dedup_count, memory.rooms_remembered),
+        marks=MarkTimes(memory.checkpoint_bytes, soon_us, LATE * soon_us),
+        ring_bytes=memory.ring_bytes,
         room_history_bytes=memory.room_history_bytes,
         history_bytes=memory.history_bytes,
         history_floor_us=memory.history_floor_ms * 1_000,
-        checkpoint_count=memory.checkpoint_count,
-        # The log drops its beginning: what it has at any time must hold a whole checkpoint.
-        checkpoint_bytes=topology.limits.history_bytes // 4,
+        prefetch=settings.flow.prefetch,
     )

@@ -1,6 +1,7 @@
 """The router's settings: what each variable is called, its default, its limits, and what it means.
 
-Only what the router alone reads begins with ``WARREN_ROUTER_``. ``app.py`` hands each group to the part that it configures.
+Only what the router alone reads begins with ``WARREN_ROUTER_``. ``app.py`` hands each group to the part that
+it configures.
 """
 
 from __future__ import annotations
@@ -40,24 +41,31 @@ class FlowSettings(Settings):
     model_config = _PREFIX
 
     prefetch: int = variable(
-        128, "Batches of one shard that the broker hands over before they are done.", ge=2, le=4096
+        128,
+        "Entries of one shard's log that the broker hands over before they are acknowledged.",
+        ge=2,
+        le=4096,
     )
     notify_prefetch: int = variable(
-        256, "Notifications that the broker hands over before they are done.", ge=1, le=65_535
+        256,
+        "AMQP messages with notifications that the broker hands over before they are done.",
+        ge=1,
+        le=65_535,
     )
-    batch_count: int = variable(1_024, "Messages that are worked on, and sent to one gateway, at once.", ge=1)
-    batch_bytes: int = variable(262_144, "Bytes that are worked on, and sent to one gateway, at once.", ge=1_024)
+    batch_count: int = variable(1_024, "Notifications that are passed on to one shard at once.", ge=1)
+    batch_bytes: int = variable(
+        262_144, "Bytes that are sent to one gateway, or passed on to one shard, at once.", ge=1_024
+    )
     batch_interval_ms: int = variable(
         20,
-        "Milliseconds from one beat to the next, at which a busy shard is worked on, so that batches are fewer and larger; 0: always at once.",
+        "Most milliseconds from one batch to a busy gateway to the next: so many where the router is never "
+        "idle, none while it has time to spare.",
         ge=0,
         le=1_000,
     )
-    egress_count: int = variable(65_536, "Messages that may wait for one gateway; beyond it the shards wait.", ge=16)
-    egress_bytes: int = variable(
-        67_108_864, "Bytes that may wait for one gateway; beyond it the shards wait.", ge=1_048_576
+    notify_bytes: int = variable(
+        1_048_576, "Largest payload of a notification in bytes; beyond it: set aside.", ge=64
     )
-    notify_bytes: int = variable(1_048_576, "Largest payload of a notification in bytes; beyond it: set aside.", ge=64)
 
 
 class MemorySettings(Settings):
@@ -65,51 +73,75 @@ class MemorySettings(Settings):
 
     model_config = _PREFIX
 
-    dedup_count: int = variable(65_536, "Message ids that one shard remembers, to count a repeat once.", ge=1)
-    dedup_age_ms: int = variable(600_000, "How long a message id is remembered.", ge=1_000)
+    dedup_count: int = variable(
+        65_536,
+        "Message ids that one shard remembers, to count a repeat once. The same for all routers: what the "
+        "speaker has counts for all.",
+        ge=1,
+    )
     rooms_remembered: int = variable(
-        65_536, "Rooms without members whose position one shard keeps; a room forgotten begins anew.", ge=1
+        65_536,
+        "Rooms without members whose position one shard keeps; a room forgotten begins anew. The same for "
+        "all routers, as above.",
+        ge=1,
+    )
+    ring_bytes: int = variable(
+        16_777_216,
+        "Bytes of what one shard's gateways are sent that are kept for those that lag; who lags more joins "
+        "its rooms again.",
+        ge=262_144,
     )
     room_history_bytes: int = variable(
         4_194_304, "Memory for the messages that are kept of one room, in bytes.", ge=1_024
     )
     history_bytes: int = variable(
         33_554_432,
-        "Memory for the messages that are kept of all rooms of one shard, in bytes; the oldest of the largest go.",
+        "Memory for the messages that are kept of all rooms of one shard, in bytes; the oldest of the "
+        "largest go.",
         ge=1_024,
     )
     history_floor_ms: int = variable(
         10_000,
-        "Messages younger than this are kept whatever the namespace's history says (unless it is off), within the bytes; 0: none.",
+        "Messages younger than this are kept whatever the namespace's history says (unless it is off), "
+        "within the bytes; 0: none.",
         ge=0,
         le=300_000,
     )
-    checkpoint_count: int = variable(8_192, "Messages of a shard's log from one checkpoint to the next.", ge=16)
+    checkpoint_bytes: int = variable(
+        2_097_152,
+        "Bytes of a shard's log from one checkpoint to the next, or as many as the last one took.",
+        ge=65_536,
+    )
+    checkpoint_s: int = variable(
+        60,
+        "Seconds after which a quarter of those bytes is enough; after ten times as long anything is.",
+        ge=1,
+        le=3_600,
+    )
 
 
 class TakeoverSettings(Settings):
-    """Who lives, and how a shard is taken over."""
+    """Who lives, and how shards change hands."""
 
     model_config = _PREFIX
 
     lease_ms: int = variable(
         5_000,
-        "How long a gateway lives without a heartbeat; a second more than its own WARREN_GATEWAY_LEASE_MS.",
+        "How long a gateway lives without a heartbeat.",
         ge=50,
         le=120_000,
     )
-    # A killed router's shards go to their standbys without it. Too short, and a broker that is slow for a moment (it has lost a node)
-    # makes routers take each other for dead, and move shards that are well where they are.
-    peer_lease_ms: int = variable(4_000, "How long a router lives without a heartbeat.", ge=50, le=120_000)
+    # A killed router is mostly known without it, since nobody is behind its inbox any more. It is the silence
+    # after one that stands still. Who is taken for dead and lives has another speak besides it for a while,
+    # which does no harm and costs some work.
+    peer_lease_ms: int = variable(2_500, "How long a router lives without a heartbeat.", ge=50, le=120_000)
     announce_ms: int = variable(500, "How often the router tells the others that it lives.", ge=10, le=10_000)
     listen_ms: int = variable(
         1_500,
-        "How long a new router listens to heartbeats before it serves a shard; more than WARREN_GATEWAY_ANNOUNCE_MS.",
+        "How long a new router listens to heartbeats before it speaks for a shard; more than "
+        "WARREN_GATEWAY_ANNOUNCE_MS.",
         ge=0,
         le=60_000,
-    )
-    ask_again_ms: int = variable(
-        1_000, "When a new owner of a shard asks a gateway again that lives and has not answered.", ge=10, le=60_000
     )
     stop_deadline_ms: int = variable(15_000, "After how long a router that was told to go is gone.", ge=100)
 
@@ -129,7 +161,8 @@ class RouterSettings(Settings):
 
     id: str = variable(
         "",
-        "What the router's id begins with (a pod's name); a random end makes it new for every life. Empty: all random.",
+        "What the router's id begins with (a pod's name); a random end makes it new for every life. Empty: "
+        "all random.",
         pattern=r"^[A-Za-z0-9\-]{0,48}$",
     )
     bus: BusSettings = BusSettings()
@@ -141,13 +174,18 @@ class RouterSettings(Settings):
     namespaces: NamespaceSettings = NamespaceSettings()
     events: CommaList = variable(
         ("client", "room"),
-        "What backends are told on the topic exchange: client, room, message (doubles a busy room's load); - for nothing.",
+        "What backends are told on the topic exchange: client, room, message (doubles a busy room's load); "
+        "- for nothing.",
     )
 
     @model_validator(mode="after")
     def _log_holds_what_is_remembered(self) -> RouterSettings:
         if self.bus.broker_log_bytes < 2 * self.memory.history_bytes:
             raise ValueError("WARREN_BROKER_LOG_BYTES must be at least twice WARREN_ROUTER_HISTORY_BYTES")
+        if self.bus.broker_log_bytes < 4 * self.memory.checkpoint_bytes:
+            raise ValueError(
+                "WARREN_BROKER_LOG_BYTES must be at least four times WARREN_ROUTER_CHECKPOINT_BYTES"
+            )
         return self
 
     @field_validator("events")

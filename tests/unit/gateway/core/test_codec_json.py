@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.support.vectors import check_payload, meaning, server_message, vectors
 
-from gateway.core import codec_json, messages
-from gateway.core.messages import ClientMessage
+from gateway.core import client_messages, codec_json
+from gateway.core.client_messages import ClientMessage
 from warren.envelope import Deliver
 from warren.errors import ErrorCode, ProtocolError
 
@@ -25,7 +25,19 @@ JSON = st.recursive(
     max_leaves=12,
 )
 FIELDS = st.sampled_from(
-    ["type", "payload", "room", "id", "version", "encoding", "key", "include_sender", "traceparent", "timestamp", "x"]
+    [
+        "type",
+        "payload",
+        "room",
+        "id",
+        "version",
+        "encoding",
+        "key",
+        "include_sender",
+        "traceparent",
+        "timestamp",
+        "x",
+    ]
 )
 
 
@@ -41,7 +53,7 @@ def test_a_good_frame_means_what_its_vector_says(vector):
     """Each field is taken as it is, and the payload to the byte."""
     message = codec_json.decode(vector["frame"])
     expected = ClientMessage(**meaning(vector))
-    assert msgspec.structs.replace(message, payload=messages.NULL, binary=False) == expected
+    assert msgspec.structs.replace(message, payload=client_messages.NULL, binary=False) == expected
     check_payload(vector, message.payload, message.binary)
 
 
@@ -83,7 +95,9 @@ def test_a_lone_surrogate_in_the_text_is_refused():
 
 def test_the_name_of_the_wrong_field_is_told():
     """An ERROR invalid_message helps the client's developer."""
-    assert refusal('{"type":"CHAT","include_sender":"yes"}').message == "include_sender: must be true or false"
+    assert (
+        refusal('{"type":"CHAT","include_sender":"yes"}').message == "include_sender: must be true or false"
+    )
 
 
 @given(st.text() | st.binary())
@@ -100,7 +114,9 @@ def test_no_input_raises_anything_but_the_protocols_own_error(data):
 
 @given(st.dictionaries(FIELDS, JSON) | JSON, st.booleans())
 def test_no_json_raises_anything_but_the_protocols_own_error(document, as_text):
-    """Objects with the right field names and any values are messages or ProtocolErrors; a message's payload is JSON again."""
+    """Objects with the right field names and any values are messages or ProtocolErrors; a message's payload
+    is JSON again.
+    """
     frame = json.dumps(document)
     try:
         message = codec_json.decode(frame if as_text else frame.encode())

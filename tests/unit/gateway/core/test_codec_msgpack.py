@@ -1,4 +1,6 @@
-"""codec_msgpack: the same messages as MessagePack maps; binary payloads as they are, all others JSON inside Warren."""
+"""codec_msgpack: the same messages as MessagePack maps; binary payloads as they are, all others JSON inside
+Warren.
+"""
 
 import json
 import math
@@ -9,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.vectors import check_payload, meaning, server_message, vectors
 
-from gateway.core import codec_msgpack, messages
-from gateway.core.messages import ClientMessage
+from gateway.core import client_messages, codec_msgpack
+from gateway.core.client_messages import ClientMessage
 from warren.envelope import Deliver
 from warren.errors import ErrorCode, ProtocolError
 
@@ -21,11 +23,25 @@ SERVER = vectors("server")
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text() | st.integers(0, 9), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text() | st.integers(0, 9), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 FIELDS = st.sampled_from(
-    ["type", "payload", "room", "id", "version", "encoding", "key", "include_sender", "traceparent", "timestamp", "x"]
+    [
+        "type",
+        "payload",
+        "room",
+        "id",
+        "version",
+        "encoding",
+        "key",
+        "include_sender",
+        "traceparent",
+        "timestamp",
+        "x",
+    ]
 )
 
 
@@ -33,7 +49,9 @@ FIELDS = st.sampled_from(
 def test_a_good_frame_means_what_its_vector_says(vector):
     """Each field is taken as it is; a payload is raw bytes or JSON text."""
     message = codec_msgpack.decode(bytes.fromhex(vector["hex"]))
-    assert msgspec.structs.replace(message, payload=messages.NULL, binary=False) == ClientMessage(**meaning(vector))
+    assert msgspec.structs.replace(message, payload=client_messages.NULL, binary=False) == ClientMessage(
+        **meaning(vector)
+    )
     check_payload(vector, message.payload, message.binary)
 
 
@@ -118,7 +136,9 @@ def test_both_spellings_say_the_same(vector):
     assert packed == text
 
 
-@pytest.mark.parametrize("payload", [b"123456789012345678901234567890", b"1e999", b"[" * 100_000 + b"]" * 100_000])
+@pytest.mark.parametrize(
+    "payload", [b"123456789012345678901234567890", b"1e999", b"[" * 100_000 + b"]" * 100_000]
+)
 def test_json_that_messagepack_cannot_hold_goes_out_as_its_text(payload):
     """Nothing is lost and nothing raises: the encoding says that the payload is JSON text."""
     found = msgspec.msgpack.decode(codec_msgpack.encode_delivery(Deliver("r", "e", 1, "n", payload, 5_000)))

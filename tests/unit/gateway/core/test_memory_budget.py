@@ -50,7 +50,9 @@ def test_nobody_goes_while_all_is_within_the_limit():
 
 
 def test_windows_are_not_in_it():
-    """Idle clients whose messages are compressed hold nothing else; neither do they go, nor anybody for them."""
+    """Idle clients whose messages are compressed hold nothing else; neither do they go, nor
+    anybody for them.
+    """
     idle = [Holding(KNOWN, 0, 0, 32 * KIB)] * 1_000
     assert over(100 * KIB, idle) == []
     assert [end.index for end in over(100 * KIB, [*idle, Holding(KNOWN, 101 * KIB, 0, 0)])] == [1_000]
@@ -68,7 +70,9 @@ def test_a_chunk_that_many_wait_for_is_held_once():
 
 
 def test_chunks_are_looked_at_again_only_where_enough_was_spelled_since():
-    """The cheap sum may stay beyond the limit for minutes: nothing is looked at until what waits could have grown beyond the limit."""
+    """The cheap sum may stay beyond the limit for minutes: nothing is looked at until what waits could have
+    grown beyond the limit.
+    """
     budget, rooms = MemoryBudget(100 * KIB), Rooms()
     shared = bytes(30 * KIB)
     for _ in range(10):
@@ -105,7 +109,9 @@ def test_who_frees_most_goes_first_not_who_has_most_waiting():
     st.integers(8 * KIB, 500 * KIB),
 )
 def test_nobody_goes_unless_what_is_really_held_is_too_much_and_then_as_few_as_need(members, sizes, limit):
-    """Against a count of each chunk's identity: what is left is clearly less, and would not be had the last one stayed."""
+    """Against a count of each chunk's identity: what is left is clearly less, and would not be had the last
+    one stayed.
+    """
     pool = [bytes(size) for size in sizes]
     rooms = Rooms()
     for which, receiving, queue in members:
@@ -129,7 +135,9 @@ def test_nobody_goes_unless_what_is_really_held_is_too_much_and_then_as_few_as_n
 
 
 def test_who_is_closing_goes_first_then_the_unknown_then_the_largest():
-    """Each with its code: cut, overloaded, too slow for what was not taken, overloaded for what has not come whole."""
+    """Each with its code: cut, overloaded, too slow for what was not taken, overloaded for what has not come
+    whole.
+    """
     holdings = [
         Holding(KNOWN, 0, 60 * KIB, 0),
         Holding(KNOWN, 71 * KIB, 0, 10 * KIB),
@@ -162,7 +170,9 @@ def test_who_is_closing_goes_first_then_the_unknown_then_the_largest():
     st.integers(64 * KIB, 4_000 * KIB),
 )
 def test_what_is_left_is_below_three_quarters_and_nobody_goes_for_a_larger_one_of_its_kind(holdings, limit):
-    """Only those who hold next to nothing may keep it above; who goes held at least as much as who of its standing stays."""
+    """Only those who hold next to nothing may keep it above; who goes held at least as much as who of its
+    standing stays.
+    """
     ends = over(limit, holdings)
     gone = {end.index for end in ends}
     left = [holding for index, holding in enumerate(holdings) if index not in gone]
@@ -170,7 +180,9 @@ def test_what_is_left_is_below_three_quarters_and_nobody_goes_for_a_larger_one_o
     if total <= limit:
         assert not ends
         return
-    assert sum(holding.total for holding in left) <= limit * 3 // 4 or all(one.total < LEAST_BYTES for one in left)
+    assert sum(holding.total for holding in left) <= limit * 3 // 4 or all(
+        one.total < LEAST_BYTES for one in left
+    )
     for end in ends:
         went = holdings[end.index]
         for stays in left:

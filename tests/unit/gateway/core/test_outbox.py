@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from gateway.core.limits import OutboxLimits
+from gateway.core.client_limits import OutboxLimits
 from gateway.core.outbox import DROPPED, KEPT, LOOSE_BYTES, SLOT_BYTES, TOO_SLOW, Outbox
 
 LIMITS = OutboxLimits(count=8, bytes=100, soft_bytes=40)
@@ -60,13 +60,13 @@ def test_turns_put_together_are_all_that_was_put(chunks, max_bytes):
     outbox = Outbox(OutboxLimits(100, 10_000, 10_000))
     for chunk in chunks:
         outbox.put(chunk)
-    turns = []
+    progress = []
     while not outbox.idle:
         turn = outbox.take(max_bytes)
         assert turn
         assert len(turn) == 1 or sum(map(len, turn)) <= max_bytes
-        turns += turn
-    assert turns == chunks
+        progress += turn
+    assert progress == chunks
 
 
 def test_loose_chunks_make_place_for_those_that_must_not_be_lost():
@@ -94,7 +94,12 @@ def test_where_nothing_loose_makes_place_the_connection_is_too_slow():
 def test_a_later_message_of_the_same_key_takes_the_place_of_the_one_that_waits():
     """Behind all that waits, so that seqs stay in order; other rooms' keys are others."""
     outbox = Outbox(LIMITS)
-    for chunk, room, seq, key in ((b"1", "r", 1, "a"), (b"2", "r", 2, "b"), (b"3", "s", 9, "a"), (b"4", "r", 3, "a")):
+    for chunk, room, seq, key in (
+        (b"1", "r", 1, "a"),
+        (b"2", "r", 2, "b"),
+        (b"3", "s", 9, "a"),
+        (b"4", "r", 3, "a"),
+    ):
         outbox.put_lossy(chunk, 1, room, seq, key)
     assert (outbox.replaced, outbox.take(1_000)) == (1, [b"2", b"3", b"4"])
     outbox.put_lossy(b"5", 1, "r", 4, "a")
@@ -112,7 +117,9 @@ def test_a_reader_that_never_reads_costs_no_more_than_the_limits():
 
 
 def test_what_the_queue_itself_takes_is_counted_for_each_chunk():
-    """Also where the chunk is one that others hold; more where it may be withheld. What waits is shown in order."""
+    """Also where the chunk is one that others hold; more where it may be withheld. What waits is shown in
+    order.
+    """
     outbox = Outbox()
     outbox.put(b"one")
     outbox.put(b"two")
@@ -131,7 +138,8 @@ class AgainstAList(RuleBasedStateMachine):
         super().__init__()
         self.outbox = Outbox(LIMITS)
         self.outbox.notice = lambda room, count, seq: f"{room} {count} {seq}".encode()
-        self.waiting: list[tuple[bytes, int, tuple[str, int, str | None] | None]] = []  # … (room, seq, key) where loose
+        # … (room, seq, key) where loose
+        self.waiting: list[tuple[bytes, int, tuple[str, int, str | None] | None]] = []
         self.withheld: dict[str, tuple[int, int]] = {}
         self.lost = False
         self.dropped = self.shed = self.replaced = self.seq = 0
@@ -148,7 +156,9 @@ class AgainstAList(RuleBasedStateMachine):
 
     def fits(self, chunk: bytes, count: int) -> bool:
         """Drop the oldest loose ones until it fits, or say that it does not."""
-        while self.waiting and (self.size() + len(chunk) > LIMITS.bytes or self.count() + count > LIMITS.count):
+        while self.waiting and (
+            self.size() + len(chunk) > LIMITS.bytes or self.count() + count > LIMITS.count
+        ):
             loose = next((one for one in self.waiting if one[2] is not None), None)
             if loose is None:
                 return False
@@ -176,7 +186,11 @@ class AgainstAList(RuleBasedStateMachine):
             self.dropped += count
         else:
             older = next(
-                (one for one in self.waiting if key is not None and one[2] and (one[2][0], one[2][2]) == (room, key)),
+                (
+                    one
+                    for one in self.waiting
+                    if key is not None and one[2] and (one[2][0], one[2][2]) == (room, key)
+                ),
                 None,
             )
             if older is not None:
@@ -208,7 +222,9 @@ class AgainstAList(RuleBasedStateMachine):
     @rule(max_bytes=st.integers(0, 200))
     def take(self, max_bytes):
         expected: list[bytes] = []
-        while self.waiting and (not expected or sum(map(len, expected)) + len(self.waiting[0][0]) <= max_bytes):
+        while self.waiting and (
+            not expected or sum(map(len, expected)) + len(self.waiting[0][0]) <= max_bytes
+        ):
             expected.append(self.waiting.pop(0)[0])
         told = [f"{room} {count} {seq}".encode() for room, (count, seq) in self.withheld.items()]
         self.withheld = {}

@@ -1,74 +1,46 @@
 """room: message N goes to whoever stands at N-1."""
 
-from gateway.core.frames import JSON
+from gateway.core.frame_batch import Member
 from gateway.core.outbox import Outbox
-from gateway.core.room import Room, Verdict
-from gateway.core.runs import Member
+from gateway.core.room import Room
+from gateway.core.websocket.frames import JSON
 from warren.position import Position
+
+
+def at(seq: int, epoch: str = "e") -> Position:
+    return Position(epoch, seq)
 
 
 def room(*conns: str, seq: int = 10) -> Room:
     """Return a room with members."""
     members = {conn: Member(conn, "u", JSON, Outbox()) for conn in conns}
-    return Room("r", 0, "disconnect", members, Position("e", seq))
+    return Room("r", "disconnect", members, at(seq))
 
 
-def test_messages_are_judged_by_where_the_room_stands():
-    """Only the next one moves it."""
-    one = room("a")
-    verdicts = [one.judge("e", seq) for seq in (10, 12, 11, 12, 3)]
-    assert verdicts == [Verdict.REPEAT, Verdict.EARLY, Verdict.NEXT, Verdict.NEXT, Verdict.REPEAT]
-    assert one.position == Position("e", 12)
-
-
-def test_it_is_behind_what_is_known_to_exist():
-    """Until it has got there."""
-    one = room("a")
-    assert not one.behind
-    one.judge("e", 13)
-    for seq in (11, 12, 13):
-        assert one.behind
-        one.judge("e", seq)
-    assert not one.behind
-
-
-def test_an_unknown_epoch_makes_it_behind_until_its_own_goes_on_or_it_begins_anew():
-    """Nobody knows what lies between."""
-    one = room("a")
-    assert one.judge("f", 1) is Verdict.FOREIGN
-    assert one.behind
-    one.judge("e", 11)
-    assert not one.behind
-    one.judge("f", 1)
-    one.restart(Position("f", 1))
-    assert not one.behind
-
-
-def test_who_stands_elsewhere_is_apart():
-    """Behind the room it lags, ahead of it it waits; back with the others it is apart no more."""
+def test_who_stands_lower_is_apart():
+    """Back with the others it is apart no more; who has been told nothing stands nowhere."""
     one = room("a", "b", "c")
-    one.stand("a", 8)
-    one.stand("b", 12)
-    assert (one.apart, one.lagging(), one.known) == ({"a": 8, "b": 12}, ["a"], 12)
-    assert [one.standing(conn) for conn in "abc"] == [8, 12, 10]
-    one.stand("a", 10)
-    assert one.apart == {"b": 12}
+    one.stand("a", at(8))
+    one.apart["b"] = None
+    assert [one.standing(conn) for conn in "abc"] == [at(8), None, at(10)]
+    one.stand("a", at(10))
+    one.stand("b", at(9))
+    assert one.apart == {"b": at(9)}
+    one.stand("b", at(9, "f"))
+    assert one.standing("b") == at(9, "f")
 
 
-def test_the_only_member_takes_the_room_along_but_not_back():
-    """What the room has had it has had."""
-    one = room("a")
-    one.stand("a", 12)
-    assert (one.seq, one.apart) == (12, {})
-    one.stand("a", 5)
-    assert (one.seq, one.apart) == (12, {"a": 5})
-
-
-def test_a_restart_names_those_who_stood_elsewhere():
-    """In another epoch that is everybody."""
-    one = room("a", "b")
-    one.stand("a", 12)
-    assert one.restart(Position("e", 12)) == ("b",)
-    assert one.restart(Position("e", 12)) == ()
-    assert one.restart(Position("f", 12)) == ("a", "b")
-    assert (one.apart, one.behind) == ({}, False)
+def test_a_room_that_goes_on_elsewhere_leaves_its_members_where_they_are():
+    """Those with the room, those behind it, and those who stand nowhere yet."""
+    one = room("a", "b", "c")
+    one.stand("a", at(8))
+    one.apart["b"] = None
+    one.go_on(at(15))
+    assert one.position == at(15)
+    assert one.apart == {"a": at(8), "b": None, "c": at(10)}
+    one.go_on(at(2, "f"))
+    assert (one.position, one.standing("c")) == (at(2, "f"), at(10))
+    one.stand("c", at(10))
+    assert one.standing("c") == at(10)  # a seq of another epoch is not compared
+    one.stand("c", at(2, "f"))
+    assert "c" not in one.apart

@@ -6,10 +6,20 @@ import msgspec
 import pytest
 
 from gateway.core import codec_msgpack
-from gateway.core.actions import Authenticate, Close, Enter, Exit, Hold, Join, Leave, Publish, Query, Send
-from gateway.core.membership import OPEN_MAX
-from gateway.core.messages import Acked, Authenticated, Error, History, Joined, Left, Pong, Welcome, error
-from gateway.core.patience import ANSWERS, PATIENCE_S
+from gateway.core.actions import Authenticate, Close, Exit, Hold, Join, Leave, Publish, Query, Send
+from gateway.core.client_messages import (
+    Acked,
+    Authenticated,
+    Error,
+    History,
+    Joined,
+    Left,
+    Pong,
+    Welcome,
+    error,
+)
+from gateway.core.error_rate_limit import ANSWERS, PATIENCE_S
+from gateway.core.pending_requests import OPEN_MAX
 from gateway.core.session import Identity, Session, SessionConfig, State
 from warren import envelope
 from warren.errors import CloseCode, ErrorCode
@@ -58,13 +68,15 @@ def test_a_known_client_is_welcomed_and_joins_its_rooms():
     """Those joined at connect and its own, each as a JOIN under a ref of our own."""
     session = Session("g~1", CONFIG, NAMESPACES)
     assert session.open(Identity("ann", expires_at=1_764_000_600.5), 100.0, WALL_US) == [
-        Send(Welcome("g~1", "ann", 30_000, ("default", "news", "@ann"), 1_048_576, 0, 0, 4, 1_764_000_600_500)),
-        Join(envelope.Join("default", "g~1", "ann", "~1")),
-        Join(envelope.Join("news", "g~1", "ann", "~2")),
-        Join(envelope.Join("@ann", "g~1", "ann", "~3")),
+        Send(
+            Welcome("g~1", "ann", 30_000, ("default", "news", "@ann"), 1_048_576, 0, 0, 4, 1_764_000_600_500)
+        ),
+        Join(envelope.Join("default", "g~1", "ann", "~1"), True),
+        Join(envelope.Join("news", "g~1", "ann", "~2"), True),
+        Join(envelope.Join("@ann", "g~1", "ann", "~3"), True),
     ]
     reply = envelope.Joined("g~1", "news", POSITION, recovered=False, ref="~2")
-    assert session.answer(reply, 100.0) == [Enter("news", POSITION), Send(Joined("news", "19ab-1", 12, False))]
+    assert session.answer(reply, 100.0) == [Send(Joined("news", "19ab-1", 12, False))]
     assert (session.state, session.user) == (State.READY, "ann")
 
 
@@ -81,7 +93,7 @@ def test_who_joins_by_itself_is_joined_to_nothing_at_connect():
     assert (welcome.message.rooms, session.rooms) == ((), ())
     since = {"since": {"epoch": "e", "seq": 5}}
     assert says(session, type="JOIN", room="@ann", id="j1", payload=since) == [
-        Join(envelope.Join("@ann", "g~1", "ann", "j1", Position("e", 5)))
+        Join(envelope.Join("@ann", "g~1", "ann", "j1", Position("e", 5)), True)
     ]
     for room in "abcd":
         assert isinstance(says(session, type="JOIN", room=room)[0], Join)
@@ -143,7 +155,11 @@ def test_whatever_is_refused_for_good_says_which_message_it_was(kind, frame):
 def test_an_id_that_the_rule_refuses_is_told_too(name):
     """Of a JOIN as of any other message."""
     (sent,) = says(opened(), type="JOIN", room="news", id=name)
-    assert (sent.message.code, sent.message.ref, sent.message.retry) == (ErrorCode.INVALID_MESSAGE, name, False)
+    assert (sent.message.code, sent.message.ref, sent.message.retry) == (
+        ErrorCode.INVALID_MESSAGE,
+        name,
+        False,
+    )
 
 
 def test_a_token_that_does_not_hold_ends_the_connection():
@@ -174,17 +190,24 @@ def test_a_token_of_another_user_or_of_the_past_ends_the_connection(identity):
 
 def test_a_message_becomes_an_envelope():
     """Field by field; the client's trace context stands beside it for the sampling decision."""
-    frame = '{"type":"CHAT","room":"chat:1","payload":{ "a":1},"id":"7","key":"k","include_sender":true,"traceparent":"00-x"}'
+    frame = (
+        '{"type":"CHAT","room":"chat:1","payload":{ '
+        '"a":1},"id":"7","key":"k","include_sender":true,"traceparent":"00-x"}'
+    )
     assert opened().receive(frame, 100.0, WALL_US) == [
         Publish(
-            envelope.Publish("chat:1", "CHAT", b'{ "a":1}', WALL_US, "g~1", "ann", "7", include_sender=True, key="k"),
+            envelope.Publish(
+                "chat:1", "CHAT", b'{ "a":1}', WALL_US, "g~1", "ann", "7", include_sender=True, key="k"
+            ),
             "00-x",
         )
     ]
 
 
 def test_every_numbered_message_has_an_id_so_that_a_repeat_on_the_way_is_none():
-    """One of our own where the client gave none, new for each message and not the client's to see; ephemeral ones need none."""
+    """One of our own where the client gave none, new for each message and not the client's to see; ephemeral
+    ones need none.
+    """
     session = opened()
     found = [says(session, type=kind)[0].envelope.id for kind in ("CHAT", "CHAT", "TYPING", "own")]
     assert found == ["~g~1.1", "~g~1.2", "", "~g~1.3"]
@@ -245,7 +268,9 @@ def test_the_trace_that_the_shell_hands_in_is_carried():
 @pytest.mark.parametrize("room", ["@ann", "@bob", "*", "g~1", "a b", "ä", "r" * 129])
 @pytest.mark.parametrize("kind", ["CHAT", "JOIN", "LEAVE", "HISTORY"])
 def test_a_room_that_is_not_a_clients_to_name_is_refused(room, kind):
-    """Reserved addresses too: clients reach users only through backends. The own room may be joined and read."""
+    """Reserved addresses too: clients reach users only through backends. The own room may be
+    joined and read.
+    """
     if room == "@ann" and kind in ("JOIN", "HISTORY"):
         assert isinstance(says(opened(), type=kind, room=room, id="7")[0], Join | Query)
         return
@@ -291,31 +316,35 @@ def test_what_did_not_get_through_can_be_sent_again():
         assert (sent.message.code, sent.message.ref, sent.message.retry) == (code, "7", True)
 
 
-def test_join_asks_the_router_and_its_answer_enters_the_room():
-    """With the position, in the hub first and then to the client."""
+def test_join_asks_the_router_and_its_answer_is_told():
+    """With the position."""
     session = opened()
     assert says(session, type="JOIN", room="r", id="j1", payload={"since": {"epoch": "e", "seq": 5}}) == [
-        Join(envelope.Join("r", "g~1", "ann", "j1", Position("e", 5)))
+        Join(envelope.Join("r", "g~1", "ann", "j1", Position("e", 5)), True)
     ]
     reply = envelope.Joined("g~1", "r", POSITION, recovered=True, missed=2, ref="j1")
     assert session.answer(reply, 100.0) == [
-        Enter("r", POSITION, 2),
         Send(Joined("r", "19ab-1", 12, True, 2, "j1")),
     ]
 
 
 def test_each_join_is_answered_once_however_often_it_is_asked():
-    """A new owner of the shard may be asked again, and may answer what the last one had answered; another JOIN is another answer."""
+    """A new owner of the shard may be asked again, and may answer what the last one had answered; another
+    JOIN is another answer.
+    """
     session = opened()
     for ref in ("j1", "j2"):
         says(session, type="JOIN", room="r", id=ref)
     assert [action.envelope.ref for action in session.renew(lambda room: room == "r")] == ["j1", "j2"]
+    assert session.awaits_join("r", "j1") is False
     answers = [
-        envelope.Joined("g~1", "r", POSITION, recovered=False, ref=ref) for ref in ("j1", "j1", "j2", "j1", "j2")
+        envelope.Joined("g~1", "r", POSITION, recovered=False, ref=ref)
+        for ref in ("j1", "j1", "j2", "j1", "j2")
     ]
     told = [session.answer(answer, 100.0) for answer in answers]
     assert [bool(actions) for actions in told] == [True, False, True, False, False]
     assert session.renew(lambda room: room == "r") == []
+    assert session.awaits_join("r", "j1") is None
 
 
 def test_a_member_that_lacks_something_asks_quietly():
@@ -328,14 +357,17 @@ def test_a_member_that_lacks_something_asks_quietly():
     (first,) = session.again("r", POSITION)
     (second,) = session.again("r", POSITION.next())
     assert (second.envelope.since, second.envelope.ref != first.envelope.ref) == (POSITION.next(), True)
-    assert session.renew(lambda room: room == "r") == [second]
+    # whoever has it renewed asks for this anew by itself
+    assert session.renew(lambda room: room == "r") == []
+    assert session.awaits_join("r", first.envelope.ref) is None
+    assert session.awaits_join("r", second.envelope.ref) is True
     good = envelope.Joined("g~1", "r", POSITION.next(), recovered=True, missed=2, ref=second.envelope.ref)
     assert session.answer(good, 100.0) == []
     (third,) = session.again("r", POSITION)
     assert session.answer(envelope.Refused("g~1", third.envelope.ref, "internal", "?"), 100.0) == []
     (fourth,) = session.again("r", POSITION)
     bad = envelope.Joined("g~1", "r", Position("f", 9), recovered=False, ref=fourth.envelope.ref)
-    assert session.answer(bad, 100.0) == [Enter("r", Position("f", 9)), Send(Joined("r", "f", 9, False))]
+    assert session.answer(bad, 100.0) == [Send(Joined("r", "f", 9, False))]
     says(session, type="LEAVE", room="r")
     assert session.again("r", POSITION) == []
 
@@ -355,9 +387,14 @@ def test_history_is_asked_of_the_router_and_answered_once():
     assert says(session, type="HISTORY", room="news", id="h1", payload={"before": 9, "limit": 5}) == [
         Query(envelope.HistoryQuery("news", "g~1", "h1", 9, 5))
     ]
-    assert says(session, type="HISTORY", room="news")[0].envelope == envelope.HistoryQuery("news", "g~1", "~4", 0, 50)
-    assert refused(says(session, type="HISTORY", room="news", payload={"limit": 101})) is ErrorCode.INVALID_MESSAGE
-    assert [action.envelope.ref for action in session.renew(lambda room: room == "news")] == ["~2", "h1", "~4"]
+    assert says(session, type="HISTORY", room="news")[0].envelope == envelope.HistoryQuery(
+        "news", "g~1", "~4", 0, 50
+    )
+    assert (
+        refused(says(session, type="HISTORY", room="news", payload={"limit": 101}))
+        is ErrorCode.INVALID_MESSAGE
+    )
+    assert [action.envelope.ref for action in session.renew(lambda room: room == "news")] == ["~2"]
     messages = (envelope.Deliver("news", "e", 8, "CHAT", b"1", 5_000),)
     page = envelope.HistoryPage("g~1", "news", "h1", messages, more=True)
     assert session.answer(page, 100.0) == [Send(History("news", messages, True, "h1"))]
@@ -415,7 +452,9 @@ def test_a_join_that_the_router_refuses_leaves_no_room_behind():
     reply = envelope.Refused("g~1", "j1", "forbidden", "No")
     assert session.answer(reply, 100.0) == [Send(error(ErrorCode.FORBIDDEN, "No", "j1"))]
     assert "r" not in session.rooms
-    assert refused(session.answer(envelope.Refused("g~1", "9", "brand_new", "?"), 100.0)) is ErrorCode.INTERNAL
+    assert (
+        refused(session.answer(envelope.Refused("g~1", "9", "brand_new", "?"), 100.0)) is ErrorCode.INTERNAL
+    )
 
 
 def test_a_refused_second_join_does_not_undo_the_first():
@@ -464,7 +503,9 @@ def test_the_answer_to_a_leave_does_not_undo_a_join_after_it():
     for kind, ref in (("JOIN", "1"), ("LEAVE", "2"), ("JOIN", "3")):
         says(session, type=kind, room="r", id=ref)
     assert session.answer(envelope.Left("g~1", "r", "2"), 100.0) == [Send(Left("r", "2"))]
-    assert session.answer(envelope.Joined("g~1", "r", POSITION, False, 0, "3"), 100.0)[0] == Enter("r", POSITION)
+    assert session.answer(envelope.Joined("g~1", "r", POSITION, False, 0, "3"), 100.0) == [
+        Send(Joined("r", "19ab-1", 12, False, 0, "3"))
+    ]
 
 
 def test_a_member_that_is_removed_is_told():
@@ -477,7 +518,7 @@ def test_a_member_that_is_removed_is_told():
 def test_a_joined_that_nobody_asked_for_moves_the_position():
     """The room's log began a new life."""
     found = opened().answer(envelope.Joined("g~1", "news", Position("f", 0), recovered=False), 100.0)
-    assert found == [Enter("news", Position("f", 0)), Send(Joined("news", "f", 0, False))]
+    assert found == [Send(Joined("news", "f", 0, False))]
 
 
 def test_who_goes_leaves_every_room_that_a_router_may_hold_it_in():
@@ -502,7 +543,9 @@ def test_too_many_messages_end_the_connection():
     )
 
 
-@pytest.mark.parametrize("frame", ["?", '{"type":"PING"}', '{"type":"JOIN","room":"r"}', '{"type":"X"}', "{}", b"\xff"])
+@pytest.mark.parametrize(
+    "frame", ["?", '{"type":"PING"}', '{"type":"JOIN","room":"r"}', '{"type":"X"}', "{}", b"\xff"]
+)
 def test_everything_counts(frame):
     """Also what can't be parsed: a flood is a flood."""
     session = opened(config=SessionConfig())
@@ -535,7 +578,9 @@ def test_a_namespace_may_reject_instead():
     ],
 )
 def test_whatever_is_refused_again_and_again_is_answered_less_and_less_and_then_closed(frame):
-    """Also where a connection has no rate limit: a few at once, then the client is held back after each, then 4002 with the reason."""
+    """Also where a connection has no rate limit: a few at once, then the client is held back after each, then
+    4002 with the reason.
+    """
     session, now = opened(), 100.0
     answers, held, last = 0, 0.0, []
     while not last or not isinstance(last[-1], Close):
@@ -573,3 +618,12 @@ def test_a_namespace_may_close_for_its_own_limit():
     session = opened()
     says(session, type="CHAT", room="strict:1")
     assert says(session, type="CHAT", room="strict:1")[-1] == Close(CloseCode.RATE_LIMITED)
+
+
+def test_a_room_whose_first_join_was_not_sent_is_not_left():
+    """It is forgotten, with what was asked of it; the others are left at the end."""
+    session = opened()
+    assert isinstance(says(session, type="JOIN", room="r", id="j")[0], Join)
+    session.untaken("r")
+    assert session.awaits_join("r", "j") is None
+    assert session.closed() == ("default", "news", "@ann")

@@ -65,7 +65,9 @@ async def test_all_four_algorithms_let_in(algorithm):
     ),  # tokens differ from run to run, names must not
 )
 async def test_bad_tokens_are_refused_with_a_reason(token, reason):
-    """Each token that does not hold is Unauthorized with a reason for the counter, and the text never repeats it."""
+    """Each token that does not hold is Unauthorized with a reason for the counter, and the text never repeats
+    it.
+    """
     assert (await refusal(token)).reason == reason
 
 
@@ -73,7 +75,9 @@ async def test_a_public_key_is_never_a_secret():
     """A token signed by HMAC with the public key does not hold, whether a secret is set or not."""
     signer = Signer("RS256")
     assert (await refusal(confused_token(signer), jwt_public_key=signer.public_pem)).reason == "signature"
-    assert (await refusal(confused_token(signer), jwt_secret="", jwt_public_key=signer.public_pem)).reason == "key"
+    assert (
+        await refusal(confused_token(signer), jwt_secret="", jwt_public_key=signer.public_pem)
+    ).reason == "key"
 
 
 async def test_an_algorithm_may_be_switched_off():
@@ -99,7 +103,9 @@ async def test_claims_may_be_named_and_nested():
     assert (identity.user, identity.join, identity.publish) == ("bob", ("c",), ("a:*", "b"))
 
 
-@pytest.mark.parametrize("extra", [{"jti": 7}, {"sub": 42}, {"sub": None, "jti": ["x"]}, {"sub": {"a": 1}, "iss": 5}])
+@pytest.mark.parametrize(
+    "extra", [{"jti": 7}, {"sub": 42}, {"sub": None, "jti": ["x"]}, {"sub": {"a": 1}, "iss": 5}]
+)
 async def test_only_the_claim_that_names_the_user_is_judged_as_one(extra):
     """Whatever kind ``sub`` and ``jti`` are of where another claim names the user."""
     token = signed({"sub": "x", "email": "o'brien@example.org", **extra}, SECRET.encode())
@@ -121,7 +127,9 @@ async def test_only_the_claim_that_names_the_user_is_judged_as_one(extra):
     ],
 )
 async def test_the_reason_names_the_claim_and_the_rule(claims, settings, said):
-    """So that whoever makes the tokens knows what to mend, and never that they are malformed where they are not."""
+    """So that whoever makes the tokens knows what to mend, and never that they are malformed where they are
+    not.
+    """
     found = await refusal(signed(claims, SECRET.encode()), **settings)
     assert found.reason == "claims"
     assert said in str(found)

@@ -12,18 +12,18 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.gateways import logged
 
-from gateway.core.frames import JSON
+from gateway.core.client_limits import OutboxLimits
+from gateway.core.error_rate_limit import ANSWERS
+from gateway.core.history_read_limit import ESTIMATE_BYTES, ReadLimits
 from gateway.core.hub import Hub
-from gateway.core.limits import OutboxLimits
 from gateway.core.outbox import Outbox, Put
-from gateway.core.patience import ANSWERS
-from gateway.core.reads import ESTIMATE_BYTES, ReadLimits
-from gateway.core.rights import Identity
+from gateway.core.permissions import Identity
 from gateway.core.session import Session, SessionConfig
+from gateway.core.websocket.frames import JSON
 from gateway.shell.auth import Refusal
-from gateway.shell.connection import LOOK_AGAIN_S, Caller, Connection, Surroundings
-from gateway.shell.entrance import Entrance
-from gateway.shell.wire import Breach
+from gateway.shell.client_publisher import ClientPublisher
+from gateway.shell.connection import LOOK_AGAIN_S, ClientInfo, Connection, GatewayContext
+from gateway.shell.websocket_transport import WebSocketViolation
 from warren import envelope
 from warren.address import shard_of
 from warren.clock import SystemClock
@@ -101,6 +101,7 @@ class ListWire:
         if self.closed is None:
             self.written += [*self.outbox.take(1_000_000), last_words]
             self.closed, self.close_code = (code, reason), code
+            self.rested.set()
             self.outbox.discard()
 
     def ping(self) -> None:
@@ -131,6 +132,8 @@ class ListUplink:
         self.sent: list[envelope.Envelope] = []
         self.error: WarrenError | None = None
         self.takes_joins = True
+        self.places = 1_000  # for joins
+        self.takes_leaves = True
         self.full = False
         self.placed = asyncio.Event()
         self.placing = 0  # who waits for place
@@ -140,17 +143,17 @@ class ListUplink:
             self.sent.append(up)
         return self.error
 
-    def join(self, up: envelope.Join) -> bool:
-        if self.takes_joins:
+    def join(self, up: envelope.Join, *, first: bool = False) -> bool:
+        taken = self.takes_joins and self.places > 0
+        if taken:
+            self.places -= 1
             self.sent.append(up)
-        return self.takes_joins
+        return taken
 
-    def leave(self, up: envelope.Leave) -> None:
-        self.sent.append(up)
-
-    def resume(self, up: envelope.Resume | envelope.HistoryQuery) -> bool:
-        self.sent.append(up)
-        return True
+    def leave(self, up: envelope.Leave) -> bool:
+        if self.takes_leaves:
+            self.sent.append(up)
+        return self.takes_leaves
 
     def crowded(self, room: str) -> bool:
         return self.full
@@ -163,11 +166,28 @@ class ListUplink:
             self.placing -= 1
 
 
+class ListHistory:
+    """Room reads that are a list."""
+
+    def __init__(self) -> None:
+        self.asked: list[envelope.HistoryQuery] = []
+        self.gone: list[tuple[str, str]] = []
+
+    def history(self, query: envelope.HistoryQuery) -> None:
+        self.asked.append(query)
+
+    def left(self, room: str, conn: str) -> None:
+        self.gone.append((room, conn))
+
+
 class Rig:
     """A connection and all around it."""
 
-    def __init__(self, *, token: str = "", anonymous: bool = True, outbox: OutboxLimits | None = None) -> None:
-        self.hub, self.uplink, self.metrics = Hub(SHARDS), ListUplink(), GatewayMetrics()
+    def __init__(
+        self, *, token: str = "", anonymous: bool = True, outbox: OutboxLimits | None = None
+    ) -> None:
+        self.hub, self.uplink, self.metrics = Hub(), ListUplink(), GatewayMetrics()
+        self.history = ListHistory()
         self.wire = ListWire(Outbox(outbox or OutboxLimits()))
         self.checked: list[str] = []
 
@@ -177,17 +197,19 @@ class Rig:
                 raise Refusal("signature", "the token's signature does not hold")
             return Identity(token)
 
-        around = Surroundings(
+        around = GatewayContext(
             self.hub,
             self.uplink,  # type: ignore[arg-type]
             SimpleNamespace(anonymous=anonymous, guest=Identity, check=check),  # type: ignore[arg-type]
             SystemClock(),
             self.metrics,
-            Entrance(self.uplink, Tracing("gateway"), SHARDS),  # type: ignore[arg-type]
+            ClientPublisher(self.uplink, Tracing("gateway"), SHARDS),  # type: ignore[arg-type]
             SHARDS,
+            self.history.history,
+            self.history.left,
         )
         session = Session("g~1", SessionConfig(rate=None), Namespaces())
-        caller = Caller("192.0.2.1", "", "warren.v1", token, "ann")
+        caller = ClientInfo("192.0.2.1", "", "warren.v1", token, "ann")
         self.connection = Connection(session, self.wire, JSON, caller, around)  # type: ignore[arg-type]
 
     async def run(self, *incoming: Any) -> None:
@@ -205,10 +227,14 @@ class Rig:
 
 
 async def test_what_a_client_asks_for_is_done_in_order():
-    """WELCOME and the joins at connect come first, then each message does what the session says; at the end all rooms are left."""
+    """WELCOME and the joins at connect come first, then each message does what the session says; at the end
+    all rooms are left.
+    """
     rig = Rig()
     await rig.run(
-        rig.say("JOIN", room="x", id="j"), rig.say("CHAT", room="x", payload=1, id="m"), rig.say("PING", id="p")
+        rig.say("JOIN", room="x", id="j"),
+        rig.say("CHAT", room="x", payload=1, id="m"),
+        rig.say("PING", id="p"),
     )
     assert [join.room for join in rig.of(envelope.Join)] == ["default", "@ann", "x"]
     (publish,) = rig.of(envelope.Publish)
@@ -220,13 +246,13 @@ async def test_what_a_client_asks_for_is_done_in_order():
     assert rig.hub.connections == 0
 
 
-async def test_answers_make_it_a_member():
-    """A Joined makes the connection a member in the hub and tells the client; a Left takes it out again."""
+async def test_answers_are_told():
+    """A Joined tells the client, a Left that nobody asked for takes it out of the hub too."""
     rig = Rig()
     running = asyncio.create_task(rig.connection.run())
     await asyncio.sleep(0)
+    rig.hub.join("default", "g~1", Position("e", 7))
     rig.connection.answer(envelope.Joined("g~1", "default", Position("e", 7), False, ref="~1"))
-    assert rig.hub.members("default") == ("g~1",)
     rig.connection.answer(envelope.Left("g~1", "default"))
     assert rig.hub.members("default") == ()
     assert [message["type"] for message in rig.wire.messages()] == ["WELCOME", "JOINED", "LEFT"]
@@ -249,7 +275,9 @@ async def test_a_token_is_checked_before_anything_more_is_read():
 
 
 async def test_a_refused_message_is_told_its_sender():
-    """Where the uplink has no place the sender gets ERROR with retry under the message's id; a late failure likewise."""
+    """Where the uplink has no place the sender gets ERROR with retry under the message's id; a late failure
+    likewise.
+    """
     rig = Rig()
     rig.uplink.error = Overloaded("full")
     await rig.run(rig.say("CHAT", room="default", payload=1, id="m"))
@@ -265,7 +293,9 @@ async def test_a_refused_message_is_told_its_sender():
 
 
 async def test_a_crowded_shard_holds_its_publisher():
-    """While a shard is crowded the connection that has published to it is not read, and is not taken for dead."""
+    """While a shard is crowded the connection that has published to it is not read, and is not taken for
+    dead.
+    """
     rig = Rig()
     rig.uplink.full = True
     for number in range(2):
@@ -286,7 +316,9 @@ async def test_a_crowded_shard_holds_its_publisher():
 
 
 async def test_who_vanishes_while_its_shard_is_crowded_leaves_its_rooms_at_once():
-    """The end of the connection is what it waits for too: no place is kept for who has gone, however long the broker takes."""
+    """The end of the connection is what it waits for too: no place is kept for who has gone, however long the
+    broker takes.
+    """
     rig = Rig()
     rig.uplink.full = True
     rig.wire.incoming.put_nowait(rig.say("CHAT", room="default", payload=1))
@@ -311,54 +343,57 @@ async def test_what_a_message_cost_is_the_threads_time_not_the_walls():
     object.__setattr__(
         rig.connection._around,
         "clock",
-        SimpleNamespace(monotonic=lambda: float(next(wall)), wall_us=clock.wall_us, thread=lambda: next(took)),
+        SimpleNamespace(
+            monotonic=lambda: float(next(wall)), wall_us=clock.wall_us, thread=lambda: next(took)
+        ),
     )
     await rig.run(rig.say("PING"))
     assert rig.wire.work == [0.25]
 
 
-async def test_unanswered_joins_are_asked_again():
-    """Joins without an answer are sent again for the shard (or all); answered, refused and left ones are not."""
+async def test_a_shard_is_joined_again():
+    """The rooms that it is in from where it stands there, and the JOINs that are not answered as they were;
+    nothing of other shards.
+    """
     rig = Rig()
-    for message in (rig.say("JOIN", room="a", id="1"), rig.say("JOIN", room="b", id="2"), rig.say("LEAVE", room="b")):
+    for message in (
+        rig.say("JOIN", room="a", id="1"),
+        rig.say("JOIN", room="b", id="2"),
+        rig.say("LEAVE", room="b"),
+    ):
         rig.wire.incoming.put_nowait(message)
     rig.wire.incoming.put_nowait(rig.say("JOIN", room="c", id="3"))
     running = asyncio.create_task(rig.connection.run())
     await asyncio.sleep(0)
-    rig.connection.answer(envelope.Joined("g~1", "default", Position("e", 0), False, ref="~1"))
+    rig.hub.join("default", "g~1", Position("e", 7))
+    rig.connection.answer(envelope.Joined("g~1", "default", Position("e", 7), False, ref="~1"))
     rig.connection.answer(envelope.Refused("g~1", "3", "forbidden", "no"))
     before = len(rig.uplink.sent)
-    rig.connection.renew(None)
-    assert [join.room for join in rig.uplink.sent[before:]] == ["@ann", "a"]
-    before = len(rig.uplink.sent)
-    rig.connection.renew(shard_of("a", SHARDS))
-    again = [join.room for join in rig.uplink.sent[before:]]
-    assert again == [room for room in ("@ann", "a") if shard_of(room, SHARDS) == shard_of("a", SHARDS)]
+    for shard in range(SHARDS):
+        rig.connection.rejoin(shard)
+    again = {join.room: (join.ref, join.since) for join in rig.uplink.sent[before:]}
+    assert again == {"@ann": ("~2", None), "a": ("1", None), "default": ("~3", Position("e", 7))}
+    assert len(rig.uplink.sent[before:]) == 3
     rig.wire.incoming.put_nowait(None)
     await running
 
 
-async def test_a_room_that_begins_anew_is_told_to_its_other_members():
-    """Whose Joined it was hears that, the others that they may have lost something."""
+async def test_a_history_is_asked_of_the_room_reads():
+    """And the room reads are told which rooms it has left: by LEAVE, and at the end."""
     rig = Rig()
+    for room in ("default", "a"):
+        rig.wire.incoming.put_nowait(rig.say("JOIN", room=room, id=room))
     running = asyncio.create_task(rig.connection.run())
     await asyncio.sleep(0)
-    rig.connection.answer(envelope.Joined("g~1", "default", Position("e", 7), False, ref="~1"))
-    other = Connection(
-        Session("g~2", SessionConfig(rate=None), Namespaces()),
-        ListWire(Outbox()),  # type: ignore[arg-type]
-        JSON,
-        Caller("192.0.2.2", "", "warren.v1", "", "bob"),
-        rig.connection._around,
-    )
-    other._identify(Identity("bob"))
-    other.answer(envelope.Joined("g~2", "default", Position("f", 2), True, 1, "~1"))
-    assert rig.wire.messages()[-1]["payload"] == {"epoch": "f", "seq": 3, "recovered": False, "missed": 0}
-    assert other.wire.messages()[-1]["payload"] == {"epoch": "f", "seq": 2, "recovered": True, "missed": 1}
+    for room in ("default", "a"):
+        rig.hub.join(room, "g~1", Position("e", 7))
+    rig.wire.incoming.put_nowait(rig.say("HISTORY", room="a", id="h"))
+    rig.wire.incoming.put_nowait(rig.say("LEAVE", room="a"))
     rig.wire.incoming.put_nowait(None)
     await running
     rig.connection.finish()
-    other.finish()
+    assert rig.history.asked == [envelope.HistoryQuery("a", "g~1", "h", 0, 50)]
+    assert [room for room, _ in rig.history.gone] == ["a", "default", "@ann", "*"]
 
 
 async def test_what_is_withheld_is_counted_and_told():
@@ -391,8 +426,56 @@ async def test_a_join_without_place_ends_the_connection():
     assert rig.wire.closed == (1013, "Overloaded")
 
 
+async def test_a_join_that_found_no_place_is_not_left():
+    """No router has heard of it, and a leave would find no place either; no more is a join that was not tried
+    behind it.
+    """
+    rig = Rig()
+    rig.uplink.places = 1
+    await rig.run()
+    assert [up.room for up in rig.of(envelope.Join)] == ["default"]
+    assert [leave.rooms for leave in rig.of(envelope.Leave)] == [("default",)]
+    assert rig.wire.closed == (1013, "Overloaded")
+
+
+async def test_a_room_that_was_held_is_left_though_its_next_join_found_no_place():
+    """A router holds the connection in it."""
+    rig = Rig()
+    rig.uplink.places = 3
+    await rig.run(rig.say("JOIN", room="r", id="1"), rig.say("JOIN", room="r", id="2"))
+    assert sorted(room for leave in rig.of(envelope.Leave) for room in leave.rooms) == [
+        "@ann",
+        "default",
+        "r",
+    ]
+    assert rig.wire.closed == (1013, "Overloaded")
+
+
+async def test_who_has_ended_joins_nothing_behind_its_leaves():
+    """Or it would stay in the log as a member that nobody is: here what is said behind WELCOME finds no place
+    on its outbox.
+    """
+    rig = Rig(outbox=OutboxLimits(count=1))
+    rig.wire.paused = True
+    rig.connection.degraded(False)
+    await rig.run()
+    assert rig.wire.close_code == CloseCode.TOO_SLOW
+    assert rig.of(envelope.Join) == []
+
+
+async def test_a_leave_that_is_not_sent_is_answered_here():
+    """It has taken back a JOIN that no router has heard of; one without an id is told as always."""
+    rig = Rig()
+    rig.uplink.takes_leaves = False
+    await rig.run(rig.say("JOIN", room="r", id="j"), rig.say("LEAVE", room="r", id="l"))
+    [told] = [said for said in rig.wire.messages() if said["type"] == "LEFT"]
+    assert (told["room"], told["ref"]) == ("r", "l")
+
+
 async def test_a_slow_reader_hears_why():
-    """When the outbox is full the connection is closed with 4005, and the ERROR goes although nothing else does."""
+    """When the outbox is full the connection is closed with 4005, and the ERROR goes although nothing else
+    does.
+    """
     rig = Rig(outbox=OutboxLimits(2, 10_000, 5_000))
     rig.wire.paused = True
     await rig.run(*(rig.say("PING", id=str(number)) for number in range(5)))
@@ -404,9 +487,9 @@ async def test_a_slow_reader_hears_why():
 @pytest.mark.parametrize(
     ("breach", "closed", "told"),
     [
-        (Breach(1009, "big"), (4003, "Message too large"), True),
-        (Breach(1007, "Invalid UTF-8"), (1007, "Invalid UTF-8"), False),
-        (Breach(4002, "More than 100"), (4002, "Rate limit exceeded"), False),
+        (WebSocketViolation(1009, "big"), (4003, "Message too large"), True),
+        (WebSocketViolation(1007, "Invalid UTF-8"), (1007, "Invalid UTF-8"), False),
+        (WebSocketViolation(4002, "More than 100"), (4002, "Rate limit exceeded"), False),
     ],
 )
 async def test_a_breach_is_closed_and_lingers(breach, closed, told):
@@ -437,7 +520,7 @@ async def test_ending_twice_leaves_once(caplog):
     rig.connection.end(CloseCode.DISCONNECTED)
     rig.connection.end(CloseCode.DRAINING)
     rig.connection.degraded(False)
-    rig.connection.renew(None)
+    rig.connection.rejoin(0)
     rig.wire.incoming.put_nowait(None)
     await running
     rig.connection.finish()
@@ -447,7 +530,9 @@ async def test_ending_twice_leaves_once(caplog):
 
 
 async def test_the_time_for_a_token_begins_with_the_connection():
-    """A tick that comes before the connection's task has had its turn ends nothing; one after the time for a token does."""
+    """A tick that comes before the connection's task has had its turn ends nothing; one after the time for a
+    token does.
+    """
     rig = Rig(anonymous=False)
     now = rig.connection._around.clock.monotonic()
     rig.connection.tick(now)
@@ -475,7 +560,9 @@ async def test_who_sends_only_what_is_refused_is_left_unread():
 
 
 async def test_who_has_read_too_much_is_left_unread_until_answers_come_or_time_passes():
-    """A question beyond the allowance holds the connection back; an answer to an earlier one lets it go on."""
+    """A question beyond the allowance holds the connection back; an answer to an earlier one lets
+    it go on.
+    """
     rig = Rig()
     most, since = ReadLimits().bytes // ESTIMATE_BYTES, {"since": {"epoch": "e", "seq": 1}}
     for number in range(most + 2):
@@ -514,15 +601,17 @@ async def test_a_client_is_known_once_its_token_was_checked_and_unread_until_the
     ("breach", "closed", "says"),
     [
         (
-            Breach(1009, "more than 9 bytes", 9),
+            WebSocketViolation(1009, "more than 9 bytes", 9),
             (4003, "Message too large"),
             "More than 9 bytes before the token was checked",
         ),
-        (Breach(4001, "More than 9 bytes"), (4001, "Unauthorized"), "More than 9 bytes"),
-        (Breach(4002, "More than 9 pings"), (4002, "Rate limit exceeded"), "More than 9 pings"),
+        (WebSocketViolation(4001, "More than 9 bytes"), (4001, "Unauthorized"), "More than 9 bytes"),
+        (WebSocketViolation(4002, "More than 9 pings"), (4002, "Rate limit exceeded"), "More than 9 pings"),
     ],
 )
-async def test_who_sends_more_than_it_may_is_told_what(breach: Breach, closed: tuple[int, str], says: str):
+async def test_who_sends_more_than_it_may_is_told_what(
+    breach: WebSocketViolation, closed: tuple[int, str], says: str
+):
     """Each with its code, and the limit in words."""
     rig = Rig(anonymous=False)
     await rig.run(breach)

@@ -38,7 +38,7 @@ class Floor:
         self.clock = SystemClock()
         self.readiness = Readiness()
         self.here = [Client(self, kind) for kind in kinds]
-        self.all = list(self.here)
+        self.clients = list(self.here)
         self.flushed = 0
         self.ages = True
         self.nobody = asyncio.Event()
@@ -61,10 +61,11 @@ class Floor:
         if not self.here:
             self.nobody.set()
 
-    def connections(self) -> list[Client]:
+    def all(self) -> list[Client]:
         return list(self.here)
 
-    guests = connections
+    def guests(self) -> list[Client]:
+        return list(self.here)
 
     def end_ages(self) -> None:
         self.ages = False
@@ -78,15 +79,22 @@ class Floor:
 
 
 async def test_everyone_has_a_slot_and_who_stays_is_closed_in_its_turn():
-    """Slots are spread over the window; who stays is closed with 1012 in that order, after its slot; the leaves go last."""
+    """Slots are spread over the window; who stays is closed with 1012 in that order, after its slot; the
+    leaves go last.
+    """
     floor = Floor("stays", "goes", "stays", "stays")
     began = floor.clock.monotonic()
     assert await floor.drain.run() is True
     assert floor.readiness.draining
     assert not floor.ages
-    assert [client.slot for client in floor.all] == [0, 50, 100, 150]
-    assert [client.closed for client in floor.all] == [CloseCode.DRAINING, None, CloseCode.DRAINING, CloseCode.DRAINING]
-    times = [client.closed_at - began for client in floor.all if client.closed]
+    assert [client.slot for client in floor.clients] == [0, 50, 100, 150]
+    assert [client.closed for client in floor.clients] == [
+        CloseCode.DRAINING,
+        None,
+        CloseCode.DRAINING,
+        CloseCode.DRAINING,
+    ]
+    times = [client.closed_at - began for client in floor.clients if client.closed]
     assert times == sorted(times)
     assert all(at >= slot for at, slot in zip(times, (0.2, 0.3, 0.35), strict=True))
     assert floor.flushed == 1

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from gateway.core import frames
 from gateway.core.outbox import Outbox, Put
+from gateway.core.websocket import frames
 from gateway.shell.echo import Echo
-from gateway.shell.wire import Breach
+from gateway.shell.websocket_transport import WebSocketViolation
 
 
 class ListWire:
@@ -81,14 +81,19 @@ async def test_it_compresses_where_that_was_negotiated(window: frames.Window):
 
 async def test_breaches_are_closed_with_their_code():
     """Too much is 4003 here as elsewhere; a broken frame has its own code."""
-    for breach, closed in ((Breach(1009, "big"), (4003, "Message too large")), (Breach(1002, "bad"), (1002, "bad"))):
+    for breach, closed in (
+        (WebSocketViolation(1009, "big"), (4003, "Message too large")),
+        (WebSocketViolation(1002, "bad"), (1002, "bad")),
+    ):
         wire = ListWire(breach)
         await echo(wire).run()
         assert (wire.closed, wire.lingered) == (closed, True)
 
 
 async def test_it_pings_and_ends_what_is_dead():
-    """A peer without a sign of life since the last ping is ended with 4004; one with a sign is pinged again."""
+    """A peer without a sign of life since the last ping is ended with 4004; one with a sign is
+    pinged again.
+    """
     wire = ListWire()
     guest = echo(wire)
     guest.tick(29.9)

@@ -41,9 +41,9 @@ async def test_every_refusal_gives_its_place_back(path: str):
                     await client.ws_connect(url, headers=headers)
         async with client.get(home.url(path=path, scheme="http")) as answer:
             assert answer.status == 400
-        assert len(gateway.lobby) == 0
+        assert len(gateway.connections) == 0
         async with client.ws_connect(url) as socket:
-            assert len(gateway.lobby) == 1
+            assert len(gateway.connections) == 1
             with pytest.raises(WSServerHandshakeError) as caught:
                 await client.ws_connect(url)
             assert caught.value.status == 503
@@ -66,7 +66,7 @@ async def test_a_fault_of_ours_behind_the_upgrade_leaves_no_socket(
         writer.write(UPGRADE.replace(b"/ws", path.encode()) + b"\r\n")
         with contextlib.suppress(ConnectionError):
             await asyncio.wait_for(reader.read(), 5)
-        assert len(gateway.lobby) == 0
+        assert len(gateway.connections) == 0
         await eventually(lambda: gateway._server.sockets == 0)
         writer.close()
 
@@ -84,7 +84,9 @@ async def test_statistics_are_not_cached():
 
 @pytest.mark.parametrize(("where", "outside"), [("external", 200), ("internal", 404)])
 async def test_statistics_are_shown_to_strangers_unless_they_are_internal(where: str, outside: int):
-    """By default ``/websocket-stats`` is on the clients' port; WARREN_GATEWAY_STATS=internal leaves it on the internal one alone."""
+    """By default ``/websocket-stats`` is on the clients' port; WARREN_GATEWAY_STATS=internal leaves it on the
+    internal one alone.
+    """
     async with house() as home, ClientSession() as client:
         gateway = await home.gateway(gateway_settings(listen={"stats": where}))
         async with client.get(home.url(path="/websocket-stats", scheme="http")) as answer:
@@ -133,7 +135,9 @@ UPGRADE = (
 )
 
 
-@pytest.mark.parametrize("header", [b"Cookie: name=Andr\xe9", b"X-Any: \xff\xfe", b"Authorization: Bearer \xff"])
+@pytest.mark.parametrize(
+    "header", [b"Cookie: name=Andr\xe9", b"X-Any: \xff\xfe", b"Authorization: Bearer \xff"]
+)
 async def test_a_header_that_is_no_utf8_does_not_stop_the_upgrade(header: bytes):
     """Cookies and other headers may hold any bytes; they are not the gateway's business."""
     async with house() as home:
@@ -156,7 +160,9 @@ async def test_what_is_no_single_origin_is_refused(origin: bytes):
 
 
 async def test_clients_that_vanish_leave_no_traceback(caplog: pytest.LogCaptureFixture):
-    """Who goes during the upgrade is nothing to report as an error, and who goes without a close frame is logged as 1006."""
+    """Who goes during the upgrade is nothing to report as an error, and who goes without a close frame is
+    logged as 1006.
+    """
     caplog.set_level(logging.INFO)
     async with house() as home:
         gateway = await home.gateway()
@@ -170,7 +176,7 @@ async def test_clients_that_vanish_leave_no_traceback(caplog: pytest.LogCaptureF
         await reader.readuntil(b"WELCOME")
         writer.transport.abort()
         async with asyncio.timeout(5):
-            await gateway.lobby.empty()
+            await gateway.connections.empty()
         assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
         assert {line["code"] for line in logged(caplog.records, "ws_disconnect")} == {1006}
 

@@ -10,12 +10,14 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.gateways import recording_tracing
 
-from gateway.shell.uplink import INQUIRY_COUNT, Uplink, UplinkLimits
+from gateway.shell.in_flight_publish import LEAVE, MESSAGE
+from gateway.shell.uplink import Uplink
+from gateway.shell.uplink_buffer import UplinkLimits
 from warren import envelope
-from warren.address import shard_of
+from warren.batch import Pace
+from warren.batcher import WORTHWHILE
 from warren.errors import BusUnavailable, NotConfirmed, Overloaded, Unroutable, WarrenError
 from warren.metrics import GatewayMetrics
-from warren.position import Position
 from warren.telemetry import HopKind
 from warren.topology import Topology
 
@@ -35,6 +37,9 @@ class Clock:
     def thread(self) -> float:
         return 0.0
 
+    def busy(self) -> float:
+        return 0.0
+
 
 class Publisher:
     """The part of a bus that publishes: it keeps what it confirmed, and fails or waits as it is told."""
@@ -45,7 +50,8 @@ class Publisher:
         self.errors: list[WarrenError] = []
         self.gate = asyncio.Event()
         self.gate.set()
-        self.attempts: list[list[envelope.Envelope]] = []
+        self.heads: list[tuple[int, int]] = []  # (life, number) of each attempt
+        self.attempts: list[list[envelope.Envelope]] = []  # but those of a Hello
         self.confirmed: list[tuple[str, list[envelope.Envelope]]] = []
         self.listeners: list[Callable[[bool], None]] = []
         self.blocked_listeners: list[Callable[[bool], None]] = []
@@ -66,10 +72,15 @@ class Publisher:
         for listener in self.listeners:
             listener(up)
 
-    async def publish(self, exchange: str, key: str, body: bytes, properties: object = None, **flags: bool) -> None:
+    async def publish(
+        self, exchange: str, key: str, body: bytes, properties: object = None, **flags: bool
+    ) -> None:
         assert (exchange, flags) == ("warren.ingress", {"mandatory": True})
-        batch = envelope.decode(body)
-        self.attempts.append(batch)
+        head, *batch = envelope.decode(body)
+        assert isinstance(head, envelope.Batch)
+        self.heads.append((head.life, head.number))
+        if batch != [envelope.Hello()]:
+            self.attempts.append(batch)
         await self.gate.wait()
         if not self.up:
             raise BusUnavailable("away")
@@ -79,26 +90,36 @@ class Publisher:
 
     @property
     def sent(self) -> list[envelope.Envelope]:
-        return [item for _, batch in self.confirmed for item in batch]
+        return [item for _, batch in self.confirmed for item in batch if not isinstance(item, envelope.Hello)]
 
 
 class Rig:
     """An uplink on one shard with all its surroundings."""
 
-    def __init__(self, **limits: float) -> None:
+    def __init__(self, pace: Pace | None = None, **limits: float) -> None:
         self.bus, self.clock = Publisher(), Clock()
         self.undelivered: list[tuple[str, str, str]] = []
         self.overflowed: list[int] = []
         self.uplink = Uplink(
+            "g",
             self.bus,  # type: ignore[arg-type]
             Topology(shards=1),
             self.clock,
             GatewayMetrics(),
             UplinkLimits(**limits),  # type: ignore[arg-type]
-            on_undelivered=lambda conn, ref, error: self.undelivered.append((conn, ref, type(error).__name__)),
+            pace or Pace(0.0, float),
+            on_undelivered=lambda conn, ref, error: self.undelivered.append(
+                (conn, ref, type(error).__name__)
+            ),
             on_overflow=self.overflowed.append,
             chance=random.Random(1),
         )
+
+    async def begin(self) -> Rig:
+        """Begin our life."""
+        self.uplink.begin()
+        await self.uplink.flush()
+        return self
 
 
 def message(number: int, id: str = "", size: int = 1) -> envelope.Publish:  # noqa: A002
@@ -107,7 +128,7 @@ def message(number: int, id: str = "", size: int = 1) -> envelope.Publish:  # no
 
 @pytest.fixture
 async def rig():
-    made = Rig()
+    made = await Rig().begin()
     yield made
     await made.uplink.close()
 
@@ -139,8 +160,30 @@ async def test_a_batch_that_fails_is_sent_again_as_it_was(rig: Rig, error: Warre
     assert rig.undelivered == []
 
 
+@pytest.mark.parametrize("waiting", [1, WORTHWHILE])
+async def test_at_the_beat_of_a_process_that_is_pressed(monkeypatch: pytest.MonkeyPatch, waiting: int):
+    """What comes meanwhile waits and goes together, unless it is worth a batch's costs."""
+    rig = await Rig().begin()
+    monkeypatch.setattr("warren.batch.Pacer.pause", lambda *_: 3_600.0)
+    try:
+        rig.bus.gate.clear()
+        rig.uplink.publish(message(0))
+        await asyncio.sleep(0)
+        for number in range(waiting):
+            rig.uplink.publish(message(number))
+        rig.bus.gate.set()
+        await eventually(lambda: len(rig.bus.sent) > 0)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert [len(batch) for batch in rig.bus.attempts[1:]] == ([waiting] if waiting == WORTHWHILE else [])
+    finally:
+        await rig.uplink.close()
+
+
 async def test_a_message_gives_up_at_its_deadline_and_a_join_does_not(rig: Rig):
-    """Past its deadline a message is left out of the next attempt and its sender told; the join in the same batch goes."""
+    """Past its deadline a message is left out of the next attempt and its sender told; the join in the same
+    batch goes.
+    """
     rig.bus.turn(False)
     rig.uplink.publish(message(1, "a"))
     rig.uplink.join(envelope.Join("r", "g~1", "ann"))
@@ -158,77 +201,17 @@ async def test_a_message_gives_up_at_its_deadline_and_a_join_does_not(rig: Rig):
 
 
 async def test_an_id_without_an_answer_is_told_once(rig: Rig):
-    """A confirmed message with an id is told at its deadline unless a router answered; without an id never."""
-    for number, ref in enumerate(("a", "b", "")):
-        rig.uplink.publish(message(number, ref))
-    await rig.uplink.flush()
-    rig.uplink.answered("g~1", "a")
-    rig.uplink.answered("g~1", "unknown")
-    rig.uplink.expire(50.0)
-    rig.uplink.expire(60.0)
-    assert rig.undelivered == [("g~1", "b", "NotConfirmed")]
-
-
-async def test_answers_that_may_be_lost_are_asked_for(rig: Rig):
-    """What is confirmed and not answered is asked for at once, what is on its way when it is confirmed, what is answered never; the
-    question comes after the messages.
+    """A confirmed message with an id is told at its deadline unless a router answered; without an
+    id never.
     """
     for number, ref in enumerate(("a", "b", "")):
         rig.uplink.publish(message(number, ref))
     await rig.uplink.flush()
-    rig.uplink.answered("g~1", "a")
-    rig.bus.gate.clear()
-    rig.uplink.publish(message(3, "c"))
-    await asyncio.sleep(0)
-    rig.uplink.renew(0)
-    rig.uplink.publish(message(4, "d"))
-    rig.bus.gate.set()
-    await rig.uplink.flush()
-    await rig.uplink.flush()  # what the confirm of "c" asks goes by another batch
-    asked = [item for item in rig.bus.sent if isinstance(item, envelope.Inquiry)]
-    assert asked == [envelope.Inquiry("r", (("g~1", "ann", ref),)) for ref in ("b", "c")]
-    order = [item.id if isinstance(item, envelope.Publish) else item.asked[0][2] + "?" for item in rig.bus.sent]
-    assert order == ["a", "b", "", "c", "b?", "d", "c?"]
-
-
-async def test_only_the_shard_that_may_have_lost_answers_is_asked():
-    """A shard's new owner is asked for what lies on that shard; None asks all of them."""
-    rig = Rig()
-    uplink = Uplink(
-        rig.bus,  # type: ignore[arg-type]
-        Topology(shards=4),
-        rig.clock,
-        GatewayMetrics(),
-        UplinkLimits(),
-        on_undelivered=lambda conn, ref, error: None,
-        on_overflow=rig.overflowed.append,
-    )
-    rooms = {shard_of(f"r{number}", 4): f"r{number}" for number in range(40)}
-    try:
-        for room in rooms.values():
-            uplink.publish(envelope.Publish(room, "CHAT", b"x", 0, "g~1", "ann", room))
-        await uplink.flush()
-        rig.bus.confirmed.clear()
-        uplink.renew(2)
-        await uplink.flush()
-        assert [item.room for item in rig.bus.sent] == [rooms[2]]
-        uplink.renew(None)
-        await uplink.flush()
-        assert sorted(item.room for item in rig.bus.sent[1:]) == sorted(rooms.values())
-    finally:
-        await uplink.close()
-        await rig.uplink.close()
-
-
-async def test_an_inquiry_is_bounded(rig: Rig):
-    """Many lost answers are asked for in parts."""
-    for number in range(INQUIRY_COUNT + 1):
-        rig.uplink.publish(message(number, f"m{number}"))
-    await rig.uplink.flush()
-    rig.uplink.renew(None)
-    await rig.uplink.flush()
-    parts = [len(item.asked) for item in rig.bus.sent if isinstance(item, envelope.Inquiry)]
-    assert parts == [INQUIRY_COUNT, 1]
+    rig.uplink.answered("g~1", "a", "r", MESSAGE)
+    rig.uplink.answered("g~1", "unknown", "r", MESSAGE)
+    rig.uplink.expire(50.0)
+    rig.uplink.expire(60.0)
+    assert rig.undelivered == [("g~1", "b", "NotConfirmed")]
 
 
 async def test_the_same_id_again_waits_for_one_answer(rig: Rig):
@@ -241,9 +224,51 @@ async def test_the_same_id_again_waits_for_one_answer(rig: Rig):
     assert rig.undelivered == [("g~1", "a", "NotConfirmed")]
 
 
+async def test_the_same_id_in_another_room_is_another_message(rig: Rig):
+    """Each waits for its own answer, is asked for again by itself and told by itself; a leave under that id
+    is a third.
+    """
+    sent = [
+        message(1, "a"),
+        envelope.Publish("other", "CHAT", b"x", 2, "g~1", "ann", "a"),
+        envelope.Leave(("r",), "g~1", "a"),
+    ]
+    rig.uplink.publish(sent[0])
+    rig.uplink.publish(sent[1])
+    rig.uplink.leave(sent[2])
+    await rig.uplink.flush()
+    rig.uplink.counted(0, 1, rig.bus.heads[-1][1])
+    rig.uplink.ask_again(0)
+    await rig.uplink.flush()
+    assert rig.bus.sent == sent * 2
+    rig.uplink.answered("g~1", "a", "other", MESSAGE)
+    rig.uplink.answered("g~1", "a", "r", LEAVE)
+    rig.uplink.expire(50.0)
+    assert rig.undelivered == [("g~1", "a", "NotConfirmed")]
+
+
+async def test_what_a_router_refused_waits_no_more(rig: Rig):
+    """A refusal names no room: of two messages under its id it ends the wait of the first, of others none,
+    and of no leave.
+    """
+    rig.uplink.leave(envelope.Leave(("r",), "g~1", "a"))
+    for number, room in enumerate(("r", "other")):
+        rig.uplink.publish(envelope.Publish(room, "CHAT", b"x", number, "g~1", "ann", "a"))
+    rig.uplink.publish(message(3, "b"))
+    await rig.uplink.flush()
+    rig.uplink.refused("g~1", "a")
+    rig.uplink.refused("g~1", "unknown")
+    rig.uplink.refused("g~2", "b")
+    assert list(rig.uplink._unanswered) == [
+        ("g~1", "a", "r", LEAVE), ("g~1", "a", "other", MESSAGE), ("g~1", "b", "r", MESSAGE)
+    ]  # fmt: skip
+
+
 async def test_a_full_buffer_refuses_messages_and_takes_joins():
-    """Beyond its count or bytes a buffer refuses messages with Overloaded, while joins and leaves still find place."""
-    rig = Rig(count=4, bytes=10_000)
+    """Beyond its count or bytes a buffer refuses messages with Overloaded, while joins and leaves still find
+    place.
+    """
+    rig = await Rig(count=4, bytes=10_000).begin()
     rig.bus.gate.clear()
     try:
         assert [rig.uplink.publish(message(number)) for number in range(4)] == [None] * 4
@@ -251,7 +276,7 @@ async def test_a_full_buffer_refuses_messages_and_takes_joins():
         assert rig.uplink.join(envelope.Join("r", "g~1", "ann"))
     finally:
         await rig.uplink.close()
-    large = Rig(count=100, bytes=10_000)
+    large = await Rig(count=100, bytes=10_000).begin()
     large.bus.gate.clear()
     try:
         await asyncio.sleep(0)
@@ -261,27 +286,15 @@ async def test_a_full_buffer_refuses_messages_and_takes_joins():
         await large.uplink.close()
 
 
-async def test_what_is_asked_again_anyway_is_refused_where_there_is_no_place():
-    """A Resume goes up like anything else while there is place, and is not kept where there is none."""
-    rig = Rig(count=2, bytes=10_000)
-    resume = envelope.Resume("g", "r", Position("e", 1))
-    try:
-        assert rig.uplink.resume(resume)
-        await eventually(lambda: rig.bus.sent == [resume])
-        rig.bus.gate.clear()
-        assert [rig.uplink.resume(resume) for _ in range(10)] == [True] * 8 + [False] * 2
-    finally:
-        await rig.uplink.close()
-
-
-async def test_leaves_without_place_are_announced():
-    """A leave that finds no place at all makes its shard be announced anew, a join says no."""
-    rig = Rig(count=2, bytes=10_000)
+async def test_a_leave_without_place_begins_our_life_anew():
+    """A leave that finds no place at all is told for its shard, a join says no."""
+    rig = await Rig(count=2, bytes=10_000).begin()
     rig.bus.gate.clear()
     try:
         taken = [rig.uplink.join(envelope.Join("r", f"g~{number}", "ann")) for number in range(10)]
         assert taken == [True] * 8 + [False] * 2
-        rig.uplink.leave(envelope.Leave(("r",), "g~1"))
+        # Nothing of it is sent or awaited, so no router will answer it.
+        assert not rig.uplink.leave(envelope.Leave(("s",), "g~1", "l"))
         assert rig.overflowed == [0]
     finally:
         await rig.uplink.close()
@@ -289,7 +302,7 @@ async def test_leaves_without_place_are_announced():
 
 async def crowded() -> tuple[Rig, asyncio.Task[None]]:
     """Fill a shard above half while nothing is confirmed; return the rig and who waits for place."""
-    rig = Rig(count=4, bytes=10_000)
+    rig = await Rig(count=4, bytes=10_000).begin()
     rig.bus.gate.clear()
     for number in range(3):
         rig.uplink.publish(message(number))
@@ -300,18 +313,23 @@ async def crowded() -> tuple[Rig, asyncio.Task[None]]:
 
 
 async def test_crowded_readers_wait_for_place():
-    """Above half of a buffer who publishes is held, until it is below again."""
-    rig = Rig(count=4, bytes=10_000)
-    rig.bus.gate.clear()
+    """Above half of a buffer who publishes is held, until the routers have counted so much that it is below
+    again.
+    """
+    rig = await Rig(count=4, bytes=10_000).begin()
     for number in range(2):
         rig.uplink.publish(message(number))
     assert not rig.uplink.crowded("r")
     rig.uplink.publish(message(2))
     assert rig.uplink.crowded("r")
     held = asyncio.create_task(rig.uplink.place("r"))
+    await rig.uplink.flush()
     await asyncio.sleep(0)
     assert not held.done()
-    rig.bus.gate.set()
+    rig.uplink.counted(0, 1, 1)
+    await asyncio.sleep(0)
+    assert not held.done()
+    rig.uplink.counted(0, 1, rig.bus.heads[-1][1])
     await asyncio.wait_for(held, 5)
     assert not rig.uplink.crowded("r")
     await rig.uplink.close()
@@ -328,7 +346,9 @@ async def test_an_absent_broker_releases_readers_and_refuses_above_half():
 
 
 async def test_a_broker_that_holds_publishers_back_is_as_one_that_is_away():
-    """Its alarm may last for hours: nobody is held for that, above half messages are refused, and all is well when it is over."""
+    """Its alarm may last for hours: nobody is held for that, above half messages are refused, and all is well
+    when it is over.
+    """
     rig, held = await crowded()
     rig.bus.block(True)
     await asyncio.wait_for(held, 5)
@@ -358,7 +378,9 @@ async def test_who_no_longer_waits_for_place_leaves_nothing_behind():
 
 
 async def test_spans_end_with_the_confirm_or_the_refusal(rig: Rig):
-    """The span of a message's sending ends when its batch is confirmed, with the batch's count, or fails where it is refused."""
+    """The span of a message's sending ends when its batch is confirmed, with the batch's count, or fails
+    where it is refused.
+    """
     tracing, spans = recording_tracing()
 
     def hop():
@@ -374,3 +396,185 @@ async def test_spans_end_with_the_confirm_or_the_refusal(rig: Rig):
     assert first.attributes["messaging.batch.message_count"] == 1
     assert (first.attributes.get("error.type"), second.attributes["error.type"]) == (None, "unavailable")
     rig.bus.turn(True)
+
+
+async def test_our_life_begins_with_a_hello_on_each_shard():
+    """Though nobody has anything to say; what comes meanwhile goes behind it."""
+    rig = Rig()
+    rig.bus.gate.clear()
+    rig.uplink.begin()
+    await asyncio.sleep(0)
+    rig.uplink.publish(message(1))
+    assert (rig.uplink.life(0), rig.uplink.begun(0)) == (1, False)
+    rig.bus.gate.set()
+    await rig.uplink.flush()
+    assert rig.uplink.begun(0)
+    assert [batch for _, batch in rig.bus.confirmed] == [[envelope.Hello()], [message(1)]]
+    assert rig.bus.heads == [(1, 1), (1, 2)]
+    await rig.uplink.close()
+
+
+async def test_what_was_given_up_leaves_the_rest_under_a_new_number(rig: Rig):
+    """While the first one fails its number stays; once something of it is given up it is used no more."""
+    rig.bus.turn(False)
+    rig.uplink.publish(message(1, "a"))
+    rig.clock.now = 5.0
+    rig.uplink.publish(message(2, "b"))
+    await eventually(lambda: len(rig.bus.attempts) >= 2)
+    rig.uplink.expire(10.0)
+    rig.bus.turn(True)
+    await rig.uplink.flush()
+    assert rig.bus.heads[:3] == [(1, 1), (1, 2), (1, 2)]
+    assert (rig.bus.heads[-1], rig.bus.sent) == ((1, 3), [message(2, "b")])
+
+
+async def test_a_life_that_is_over_begins_anew_and_what_did_not_count_goes_again(rig: Rig):
+    """What counted does not, nor what only asked to join; the sender's deadline stays what it was."""
+    rig.uplink.publish(message(1, "a"))
+    await rig.uplink.flush()
+    rig.uplink.publish(message(2, "b"))
+    rig.uplink.join(envelope.Join("r", "g~1", "ann"))
+    rig.uplink.leave(envelope.Leave(("r",), "g~2", "l"))
+    await rig.uplink.flush()
+    rig.uplink.answered("g~1", "a", "r", MESSAGE)
+    sent = len(rig.bus.sent)
+    assert not rig.uplink.life_ended(0, 7, 0)
+    assert rig.uplink.life_ended(0, 1, 2)
+    assert not rig.uplink.life_ended(0, 1, 2)
+    await rig.uplink.flush()
+    assert rig.bus.heads[-2:] == [(2, 1), (2, 2)]
+    assert rig.bus.sent[sent:] == [message(2, "b"), envelope.Leave(("r",), "g~2", "l")]
+    rig.uplink.expire(10.0)
+    assert rig.undelivered == [("g~1", "b", "NotConfirmed")]
+
+
+async def test_a_confirm_of_a_life_that_is_over_says_nothing(rig: Rig):
+    """Its messages go again behind the new life's Hello."""
+    rig.bus.gate.clear()
+    rig.uplink.publish(message(1, "a"))
+    await eventually(lambda: rig.bus.attempts)
+    assert rig.uplink.life_ended(0, 1)
+    rig.bus.gate.set()
+    await rig.uplink.flush()
+    assert rig.bus.heads == [(1, 1), (1, 2), (2, 1), (2, 2)]
+    assert rig.bus.sent == [message(1, "a")] * 2
+
+
+async def test_a_count_before_the_confirm_ends_the_sending(rig: Rig):
+    """A batch that failed, and has counted all the same, is not sent again."""
+    rig.bus.errors = [NotConfirmed("?")]
+    rig.uplink.publish(message(1, "a"))
+    await eventually(lambda: rig.bus.attempts)
+    rig.uplink.counted(0, 1, 2)
+    await rig.uplink.flush()
+    assert len(rig.bus.attempts) == 1
+    rig.uplink.answered("g~1", "a", "r", MESSAGE)
+    rig.uplink.expire(99.0)
+    assert rig.undelivered == []
+
+
+async def test_what_is_in_the_log_takes_its_place_until_it_has_counted():
+    """Also what was given up: while no router counts, the log does not fill up."""
+    rig = await Rig(count=4, bytes=10_000).begin()
+    for number in range(4):
+        assert rig.uplink.publish(message(number)) is None
+    await rig.uplink.flush()
+    rig.uplink.expire(99.0)
+    assert rig.undelivered == []  # nobody waits for an answer to these
+    assert isinstance(rig.uplink.publish(message(5)), Overloaded)
+    rig.uplink.counted(0, 1, rig.bus.heads[-1][1])
+    assert rig.uplink.publish(message(5)) is None
+    await rig.uplink.close()
+
+
+async def test_members_who_join_again_wait_for_place():
+    """Some more may once so few joins and leaves wait that none of a client's is refused for them."""
+    rig = await Rig(count=4, bytes=10_000).begin()
+    await asyncio.wait_for(rig.uplink.place_for_joins(0), 5)
+    rig.bus.gate.clear()
+    for number in range(3):
+        rig.uplink.join(envelope.Join("r", f"g~{number}", "ann"))
+    waits = asyncio.create_task(rig.uplink.place_for_joins(0))
+    await asyncio.sleep(0)
+    assert not waits.done()
+    rig.bus.gate.set()
+    await rig.uplink.flush()
+    assert not waits.done()  # they are in the log, and no router has counted them
+    rig.uplink.counted(0, 1, rig.bus.heads[-1][1])
+    await asyncio.wait_for(waits, 5)
+    await rig.uplink.close()
+
+
+async def test_who_joins_and_leaves_in_a_loop_crowds_nobody_out():
+    """While the broker is away what waits of one connection and room is one membership; when it is back, only
+    the last word is sent.
+    """
+    rig = await Rig(count=2, bytes=10_000).begin()
+    rig.bus.gate.clear()
+    try:
+        rig.uplink.publish(message(1))
+        await asyncio.sleep(0)  # it is under way
+        for number in range(50):
+            assert rig.uplink.join(envelope.Join("r", "g~1", "ann", f"j{number}"), first=True)
+            assert not rig.uplink.leave(envelope.Leave(("r",), "g~1", f"l{number}"))
+        last = envelope.Join("r", "g~1", "ann", "last")
+        assert rig.uplink.join(last, first=True)
+        assert rig.uplink.join(envelope.Join("r", "g~2", "bob", "b"), first=True)
+        assert rig.overflowed == []
+        rig.bus.gate.set()
+        await rig.uplink.flush()
+        assert rig.bus.sent == [message(1), last, envelope.Join("r", "g~2", "bob", "b")]
+        # What has been sent is left by a Leave that is sent too, and answered by a router.
+        assert rig.uplink.leave(envelope.Leave(("r",), "g~1", "l"))
+    finally:
+        await rig.uplink.close()
+
+
+async def test_what_was_dropped_with_a_life_takes_nothing_back():
+    """The members join again in the new one, and a leave of such a join is sent."""
+    rig = await Rig(count=10, bytes=10_000).begin()
+    rig.bus.gate.clear()
+    try:
+        rig.uplink.publish(message(1))
+        await asyncio.sleep(0)
+        rig.uplink.join(envelope.Join("r", "g~1", "ann", "j"), first=True)
+        rig.uplink.life_ended(0, 1)
+        assert rig.uplink.leave(envelope.Leave(("r",), "g~1"))
+    finally:
+        await rig.uplink.close()
+
+
+async def test_what_is_answered_is_not_told_though_it_was_not_counted_yet(rig: Rig):
+    """An ACK says that it is in the log and numbered."""
+    rig.uplink.publish(message(1, "a"))
+    await rig.uplink.flush()
+    rig.uplink.answered("g~1", "a", "r", MESSAGE)
+    rig.uplink.expire(99.0)
+    assert rig.undelivered == []
+
+
+async def test_answers_that_may_be_lost_are_asked_for(rig: Rig):
+    """What has counted and waits for one is sent again as it was; what is answered, or waits for none, is
+    not.
+    """
+    for number, ref in enumerate(("a", "b", "")):
+        rig.uplink.publish(message(number, ref))
+    for number, ref in enumerate(("l1", "l2"), 1):
+        rig.uplink.leave(envelope.Leave(("r",), f"g~{number}", ref))
+    await rig.uplink.flush()
+    rig.uplink.answered("g~1", "a", "r", MESSAGE)
+    rig.uplink.answered("g~1", "l1", "r", LEAVE)
+    rig.uplink.counted(0, 1, rig.bus.heads[-1][1])
+    sent = len(rig.bus.sent)
+    rig.uplink.ask_again(0)
+    await rig.uplink.flush()
+    assert rig.bus.sent[sent:] == [message(1, "b"), envelope.Leave(("r",), "g~2", "l2")]
+    rig.uplink.counted(0, 1, rig.bus.heads[-1][1])
+    rig.uplink.answered("g~1", "b", "r", MESSAGE)
+    rig.uplink.answered("g~2", "l2", "r", LEAVE)
+    rig.uplink.ask_again(0)
+    await rig.uplink.flush()
+    assert len(rig.bus.sent) == sent + 2
+    assert rig.uplink._shards[0].batches.charged == 0
+    rig.uplink.expire(99.0)
+    assert rig.undelivered == []

@@ -1,17 +1,24 @@
-"""The Bus: what Warren asks of a broker, on one page. ``rabbit.py`` keeps it over AMQP 0-9-1, ``memory.py`` inside one process.
+"""The Bus: what Warren asks of a broker, on one page. ``rabbit`` keeps it over AMQP 0-9-1, ``memory`` inside
+one process.
 
 ``tests/contract/test_bus.py`` is the suite that every implementation passes. What a caller may rely on:
 
-* **Confirmed publishing.** ``publish`` returns once the broker has taken charge. BusUnavailable: nothing was sent. NotConfirmed: the fate is
-  not known, so send again under the same id. Unroutable: a mandatory message reached no queue. Calls made one after another
-  (not awaited yet) from one task reach a queue in that order.
-* **At least once.** What is not acknowledged when a channel ends is delivered again: in its order, before the rest, and to the
-  next consumer of a queue that lets one consume at a time.
-* **Supervision.** A lost connection is made again with jittered back-off over the given addresses, for ever; the whole topology is declared
-  again each time; each subscription gets its queue declared (a fresh name where exclusive; the former one's door is closed) and consumed again.
-  Who wants to know watches.
-* **No surprises.** Callbacks are plain functions, called in the order of delivery in the event loop; they must not block or raise.
-  Acks are fire-and-forget; an ack for a delivery whose channel is gone does nothing.
+* **Confirmed publishing.** ``publish`` returns once the broker has taken charge. BusUnavailable: nothing was
+  sent. NotConfirmed: the fate is not known, so send again under the same id. Unroutable: a mandatory message
+  reached no queue. Calls made one after another (not awaited yet) from one task reach a queue in that order.
+* **At least once.** What is not acknowledged when a channel ends is delivered again: in its order, before the
+  rest, and to the next consumer of a queue that lets one consume at a time.
+* **Supervision.** A lost connection is made again with jittered back-off over the given addresses, for ever;
+  the whole topology is declared again each time; each subscription gets its queue declared (a fresh name
+  where exclusive; the former one's door is closed) and consumed again. Who wants to know watches.
+* **No surprises.** Callbacks are plain functions, called in the order of delivery in the event loop; they
+  must not block or raise. Acks are fire-and-forget; an ack for a delivery whose channel is gone does nothing.
+* **Streams tell little.** All readers see the same entries under the same offsets, in order. What a reader is
+  not told: that a stream has dropped its beginning (the next record simply has a higher offset; a few numbers
+  are skipped without a loss too), that the offset it asked for is beyond the end (it waits until the stream
+  gets there), that the stream was deleted and made anew between two readings, that the node which serves it
+  has stood still and serves it no more. Who must know compares what it reads: it begins again at the last
+  record that it has; and who has heard nothing for a while asks for the ``last``.
 
 It never retries a publish, never drops a delivery, and knows nothing of envelopes. Services' shells call it.
 """
@@ -23,6 +30,13 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from warren.topology import Binding, Queue
+
+TAIL_PREFETCH = 256
+
+
+def nothing() -> None:
+    """Stand for a callback that nobody gave."""
+
 
 HeaderValue = str | int | float | bool | bytes | None
 
@@ -83,8 +97,8 @@ OnDelivery = Callable[[Delivery], None]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a subscription consumes. ``bindings`` are declared with the queue (an exclusive one is reached through its door, see the
-    topology); durable queues have theirs in the topology.
+    """What a subscription consumes. ``bindings`` are declared with the queue (an exclusive one is reached
+    through its door, see the topology); durable queues have theirs in the topology.
     """
 
     queue: Queue
@@ -105,8 +119,8 @@ class Subscription(Protocol):
         ...
 
     def renew(self) -> None:
-        """Consume anew (an exclusive queue under a fresh name; what is in the old one is lost). Nothing where it is not active:
-        then that happens anyway.
+        """Consume anew (an exclusive queue under a fresh name; what is in the old one is lost). Nothing where
+        it is not active: then that happens anyway.
         """
         ...
 
@@ -123,22 +137,18 @@ class Record:
     body: bytes
 
 
-class Lane(Protocol):
-    """One channel on which a queue is consumed and a log is written, so that who can't read can't write. Never made again
-    by itself: when it ends, ``on_lost`` is called once and every call on it raises BusUnavailable.
+@dataclass(frozen=True, slots=True)
+class Timestamp:
+    """A place in a stream: the first record that the broker wrote at that time (milliseconds since the Unix
+    epoch, taken down to whole seconds) or later. The stream's first where all are later, the next to come
+    where all are earlier.
     """
 
-    async def consume(self, queue: Queue, on_delivery: OnDelivery, *, prefetch: int) -> None:
-        """Consume a durable queue."""
-        ...
+    ms: int
 
-    async def append(self, stream: str, body: bytes) -> None:
-        """Append to a stream; return once it is confirmed. Raises NotConfirmed, BusUnavailable."""
-        ...
 
-    async def close(self) -> None:
-        """Close the channel; what is not acknowledged goes to the queue's next consumer, in order, before the rest."""
-        ...
+# Where to begin in a stream. "last" is the beginning of what was written last together: one record or some.
+Start = int | Timestamp | Literal["first", "last"]
 
 
 class Bus(Protocol):
@@ -151,7 +161,9 @@ class Bus(Protocol):
 
     @property
     def blocked(self) -> bool:
-        """Whether the broker holds publishers back (a memory or disk alarm): a publish waits until that ends."""
+        """Whether the broker holds publishers back (a memory or disk alarm): a publish waits
+        until that ends.
+        """
         ...
 
     async def start(self) -> None:
@@ -166,12 +178,14 @@ class Bus(Protocol):
         ...
 
     def watch(self, listener: Callable[[bool], None]) -> None:
-        """Call ``listener(False)`` when the broker goes away and ``listener(True)`` when everything is declared and consumed again."""
+        """Call ``listener(False)`` when the broker goes away and ``listener(True)`` when everything is
+        declared and consumed again.
+        """
         ...
 
     def watch_blocked(self, listener: Callable[[bool], None]) -> None:
-        """Call ``listener(True)`` when the broker begins to hold publishers back, and ``listener(False)`` when it takes publishes again or is away.
-        It is known soon after the first publish that waits.
+        """Call ``listener(True)`` when the broker begins to hold publishers back, and ``listener(False)``
+        when it takes publishes again or is away. It is known soon after the first publish that waits.
         """
         ...
 
@@ -200,30 +214,53 @@ class Bus(Protocol):
         on_start: Callable[[], None] | None = None,
         on_lost: Callable[[], None] | None = None,
     ) -> Subscription:
-        """Consume for as long as the bus lives. ``source`` is asked again at each (re)connect, so an exclusive queue gets a new name.
+        """Consume for as long as the bus lives. ``source`` is asked again at each (re)connect, so an
+        exclusive queue gets a new name.
 
-        ``on_start`` is called each time the queue is consumed anew and before its first delivery; ``on_lost`` each time its channel is gone.
+        ``on_start`` is called each time the queue is consumed anew and before its first delivery; ``on_lost``
+        each time its channel is gone.
         """
         ...
 
     async def retire(self, queue: str) -> None:
-        """Close the door of an exclusive queue, whoever owns it: nothing is routed to it any more. For a process that is dead (one that
-        lives has to ``renew``); nothing where there is no such door. Raises BusUnavailable.
+        """Close the door of an exclusive queue, whoever owns it: nothing is routed to it any more. For a
+        process that is dead (one that lives has to ``renew``); nothing where there is no such door. Raises
+        BusUnavailable.
         """
         ...
 
-    async def lane(self, on_lost: Callable[[], None]) -> Lane:
-        """Open a lane. Raises BusUnavailable."""
-        ...
-
-    async def read(
-        self, stream: str, start: int | Literal["first", "last"], on_record: Callable[[Record], bool]
+    async def tail(
+        self,
+        stream: str,
+        start: Start,
+        on_record: Callable[[Record], bool],
+        *,
+        prefetch: int = TAIL_PREFETCH,
+        on_start: Callable[[], None] = nothing,
     ) -> None:
-        """Read a stream from an offset, in order, until ``on_record`` returns False. Waits at the stream's end for more, so the
-        reader gives its own end (a marker that it has appended). Raises BusUnavailable when the channel is lost meanwhile.
+        """Read a stream from ``start``, in order, until ``on_record`` returns False; what it raises is raised
+        here. Waits at the stream's end for more. At most ``prefetch`` records are on their way at a time.
+        Many can read at once, each by itself; cancelling ends one. ``on_start`` is called once the broker has
+        said that it serves the stream: who hears nothing before that knows nothing of it.
+
+        Raises BusUnavailable where there is no such stream, it can't be read now, or it goes away meanwhile
+        (deleted, or the broker is).
         """
+        ...
+
+    async def last(self, stream: str) -> int | None:
+        """Return the offset of an entry near a stream's end, by another way than that of those who read
+        (another node of the broker, where there are several); None where there is none, or it could not be
+        found out soon.
+        """
+        ...
+
+    def move_readers(self) -> None:
+        """Have all who read do so by another way: each ``tail`` ends with BusUnavailable."""
         ...
 
     async def depth(self, queue: str) -> int | None:
-        """Return how many messages are ready in a queue; None where the broker is away or has no such queue."""
+        """Return how many messages are ready in a queue; None where the broker is away or has no
+        such queue.
+        """
         ...

@@ -1,6 +1,7 @@
 """What a session may ask its shell to do. Frozen; the shell does them in the order in which they come.
 
-This module decides nothing. Session makes actions, ``shell/connection.py`` and ``shell/downlink.py`` carry them out.
+This module decides nothing. Session makes actions, ``shell/connection.py`` and ``shell/downlink.py`` carry
+them out.
 """
 
 from __future__ import annotations
@@ -8,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gateway.core.messages import ServerMessage
+from gateway.core.client_messages import ServerMessage
 from warren import envelope
 from warren.address import shard_of
 from warren.errors import CloseCode
-from warren.position import Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Send this envelope to its room's shard. ``traceparent`` is what the client gave: the shell takes the sampling decision
-    with it and, for a sampled message alone, puts its own span's into ``envelope.trace``.
+    """Send this envelope to its room's shard. ``traceparent`` is what the client gave: the shell takes the
+    sampling decision with it and, for a sampled message alone, puts its own span's into ``envelope.trace``.
     """
 
     envelope: envelope.Publish
@@ -34,9 +34,12 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Send this envelope to its room's shard; never dropped, it waits."""
+    """Send this envelope to its room's shard; never dropped, it waits. ``first``: the connection was not in
+    the room before.
+    """
 
     envelope: envelope.Join
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +51,9 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Send this envelope to its room's shard; where there is no place it is not sent, and asked again later."""
+    """Have this HISTORY answered, from this gateway's memory or by the routers."""
 
     envelope: envelope.HistoryQuery
-
-
-@dataclass(frozen=True, slots=True)
-class Enter:
-    """Make this connection a member in the hub: ``hub.join(room, connection, position, missed)``."""
-
-    room: str
-    position: Position
-    missed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +65,9 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Authenticate:
-    """Check this token, then call ``session.identify`` or ``session.refuse``. The shell reads no further frame before it has."""
+    """Check this token, then call ``session.identify`` or ``session.refuse``. The shell reads no further
+    frame before it has.
+    """
 
     token: str
 
@@ -96,11 +92,13 @@ class Close:
 
 
 def leaves(rooms: Iterable[str], conn: str, user: str, shards: int) -> list[Leave]:
-    """Return the Leaves that tell the routers that ``conn`` is gone from ``rooms``: one for each shard that has any of them."""
+    """Return the Leaves that tell the routers that ``conn`` is gone from ``rooms``: one for each shard that
+    has any of them.
+    """
     by_shard: dict[int, list[str]] = {}
     for room in rooms:
         by_shard.setdefault(shard_of(room, shards), []).append(room)
     return [Leave(envelope.Leave(tuple(group), conn, "", user)) for group in by_shard.values()]
 
 
-Action = Send | Publish | Join | Leave | Query | Enter | Exit | Authenticate | Hold | Ping | Close
+Action = Send | Publish | Join | Leave | Query | Exit | Authenticate | Hold | Ping | Close

@@ -1,8 +1,10 @@
-"""``warren.v1`` in JSON: a frame ▶ ClientMessage, and server messages ▶ bytes. The payload stays bytes both ways.
+"""``warren.v1`` in JSON: a frame ▶ ClientMessage, and server messages ▶ bytes. The payload stays bytes both
+ways.
 
-One pass of a typed parser checks the syntax of the whole frame, cuts the payload out and builds no object for it. What it has let pass is asked how
-deep it is; whatever it refuses goes to ``refusals``, which says what is wrong. This module keeps nothing and raises nothing but ProtocolError.
-Session decodes with it, FrameSet and the shell encode.
+One pass of a typed parser checks the syntax of the whole frame, cuts the payload out and builds no object for
+it. What it has let pass is asked how deep it is; whatever it refuses goes to ``refusals``, which says what is
+wrong. This module keeps nothing and raises nothing but ProtocolError. Session decodes with it, FrameSet and
+the shell encode.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ from typing import Final
 
 import msgspec
 
-from gateway.core import refusals
-from gateway.core.fields import (
+from gateway.core import codec_errors
+from gateway.core.client_messages import NULL, ClientMessage, Pong, ServerMessage
+from gateway.core.codec_common import (
     INVALID_FORMAT,
     Fields,
     Head,
@@ -24,10 +27,9 @@ from gateway.core.fields import (
     head_of,
     ref_of,
 )
-from gateway.core.messages import NULL, ClientMessage, Pong, ServerMessage
 from warren.envelope import Deliver
 from warren.errors import ErrorCode, ProtocolError
-from warren.message import too_deep
+from warren.message_rules import too_deep
 
 OPCODE: Final = 0x1
 _frames = msgspec.json.Decoder(Fields)
@@ -38,13 +40,14 @@ _encoder = msgspec.json.Encoder()
 def decode(data: str | bytes) -> ClientMessage:
     """Return what a client's frame means. A binary frame is read as UTF-8 JSON.
 
-    Raises ProtocolError: INVALID_FORMAT where it can't be parsed (not UTF-8, not JSON, no object, nested too deep), INVALID_MESSAGE
-    where a field is missing or of the wrong kind, INVALID_ROOM, INVALID_PAYLOAD for bad base64.
+    Raises ProtocolError: INVALID_FORMAT where it can't be parsed (not UTF-8, not JSON, no object, nested too
+    deep), INVALID_MESSAGE where a field is missing or of the wrong kind, INVALID_ROOM, INVALID_PAYLOAD for
+    bad base64.
     """
     try:
         found = _frames.decode(data if isinstance(data, str) else data.decode())
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        refusals.refuse_json(data)
+        codec_errors.refuse_json(data)
     ref = ref_of(found)
     payload = bytes(found.payload) or NULL
     if too_deep(payload):
@@ -66,7 +69,9 @@ def encode(message: ServerMessage, at_ms: int) -> bytes:
 
 
 def encode_delivery(deliver: Deliver) -> bytes:
-    """Return the bytes of a message that goes to members; the payload is as the sender gave it, or base64 where it is binary."""
+    """Return the bytes of a message that goes to members; the payload is as the sender gave it, or base64
+    where it is binary.
+    """
     return _spliced(delivery_head(deliver), deliver.payload, deliver.binary)
 
 

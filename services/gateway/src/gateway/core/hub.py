@@ -1,25 +1,26 @@
 """Hub: who is connected to this gateway, in which rooms, how far each has got, and the hot path of delivery.
 
-Both directions are kept (room ▶ members, member ▶ rooms) and empty entries go. It takes what routers send and puts it on members'
-outboxes: each run of messages of one room is one chunk of bytes, built once for each variant and shared by all members. It never
-writes to a socket, never asks for what it misses (it says what is ``late``) and knows no session. The downlink delivers through it,
-connections add and remove themselves, the announcer reads snapshots.
+Both directions are kept (room ▶ members, member ▶ rooms) and empty entries go. It takes what the chain of
+feeds brings and puts it on members' outboxes: each run of messages of one room is one chunk of bytes, built
+once for each variant and shared by all members. It never writes to a socket, never asks for what it misses
+(it reports gaps) and knows no session. The downlink delivers through it, connections add and remove
+themselves, ``core/room_catch_up.py`` says who enters a room and where each member stands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 
+from gateway.core.fanout import Fanout
+from gateway.core.frame_batch import Delivered, Gap, Member
+from gateway.core.recent_messages import RecentMessages
 from gateway.core.room import Room
-from gateway.core.runs import Delivered, Gap, Member
-from gateway.core.spreading import Spreading
-from warren.address import EVERYONE, shard_of
-from warren.envelope import Deliver, Members
+from warren.address import EVERYONE
+from warren.envelope import Deliver
 from warren.namespaces import Slow
 from warren.position import Position
 
-__all__ = ["Delivered", "Gap", "Hub", "Late", "Member"]
+__all__ = ["Delivered", "Gap", "Hub", "Member"]
 
 NOWHERE = Position("", 0)
 
@@ -28,31 +29,24 @@ def _disconnect(room: str) -> Slow:
     return "disconnect"
 
 
-@dataclass(frozen=True, slots=True)
-class Late:
-    """A room in which something is missing: for those who stand at ``position`` (None: for nobody), and for single members."""
-
-    room: str
-    position: Position | None
-    members: tuple[tuple[str, Position], ...] = ()
-
-
 class Hub:
     """The connections of one gateway."""
 
-    def __init__(self, shards: int, slow: Callable[[str], Slow] = _disconnect) -> None:
-        """``shards`` is the installation's number of shards; ``slow`` gives a room's policy for members that read too slowly."""
-        self._shards = shards
+    def __init__(
+        self, slow: Callable[[str], Slow] = _disconnect, recent: RecentMessages | None = None
+    ) -> None:
+        """``slow`` gives a room's policy for members that read too slowly; the rooms' messages are kept in
+        ``recent``.
+        """
         self._slow = slow
+        self._recent = recent
         self._members: dict[str, Member] = {}
         self._rooms: dict[str, Room] = {}
-        self._terms: dict[int, int] = {}
-        self._late: dict[str, None] = {}  # rooms that may be late
         self.spelled = 0  # bytes of frames that were made so far
         # Nobody joins it: who is connected is in it, from where it stands at that moment.
-        self._everyone = Room(EVERYONE, shard_of(EVERYONE, shards), slow(EVERYONE), self._members, NOWHERE)
+        self._everyone = Room(EVERYONE, slow(EVERYONE), self._members, NOWHERE)
 
-    # ── who is here ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── who is here ─────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def connections(self) -> int:
@@ -73,6 +67,7 @@ class Hub:
         member = self._members.pop(conn, None)
         if member is None:
             return ()
+        self._everyone.apart.pop(conn, None)
         rooms = tuple(member.rooms)
         for room in rooms:
             self._drop(room, member)
@@ -82,29 +77,60 @@ class Hub:
         """Return a connection by its id."""
         return self._members.get(conn)
 
-    def join(self, room: str, conn: str, position: Position, missed: int = 0) -> tuple[str, ...]:
-        """Make a connection a member that stands at ``position``: it gets only what comes after that, and ``missed`` messages of it soon.
+    def enter(self, room: str, conn: str, position: Position) -> Gap | None:
+        """Make a connection a member of a room that stands at ``position`` now.
 
-        Unknown connections are ignored. Joining again moves the member. Where the position is of another life of the room's log than
-        the one that its members here know, the room begins anew; returned are those others, who have to be told.
+        ``stand`` says where the member stands; before that it is given nothing. Unknown connections are
+        ignored; who is a member stays where it stands. Where the room did not stand there it goes on from
+        there: its members lack what lies between (the gap).
         """
         member = self._members.get(conn)
         if member is None:
-            return ()
+            return None
+        gap: Gap | None = None
         entry = self._rooms.get(room)
         if entry is None:
-            entry = self._rooms[room] = Room(room, shard_of(room, self._shards), self._slow(room), {}, position)
-        told: tuple[str, ...] = ()
-        entry.members[conn] = member
-        member.rooms[room] = None
-        end = position.seq + missed
-        if entry.epoch != position.epoch:
-            told = tuple(other for other in entry.restart(Position(position.epoch, end)) if other != conn)
-        entry.stand(conn, position.seq)
-        entry.known = max(entry.known, end)
-        if entry.apart or entry.behind:
-            self._late[room] = None
-        return told
+            entry = self._rooms[room] = Room(room, self._slow(room), {}, position)
+        elif entry.epoch != position.epoch or entry.seq < position.seq:
+            gap = Gap(room, entry.position, position)
+            entry.go_on(position)
+        if self._recent is not None:
+            self._recent.begin(room, entry.position)
+        if conn not in entry.members:
+            entry.members[conn] = member
+            entry.apart[conn] = None
+            member.rooms[room] = None
+        return gap
+
+    def stand(self, room: str, conn: str, position: Position) -> None:
+        """Put a member of a room where it stands: it is given what comes after that, by ``give`` until it
+        stands where the room stands.
+        """
+        entry = self._room(room)
+        if entry is not None and conn in entry.members:
+            entry.stand(conn, position)
+
+    def join(self, room: str, conn: str, position: Position) -> Gap | None:
+        """Make a connection a member that stands where its room stands."""
+        gap = self.enter(room, conn, position)
+        self.stand(room, conn, position)
+        return gap
+
+    def everyone_at(self, position: Position) -> Gap | None:
+        """Take where everyone's room stands at this place of the chain; the gap, where what lies between has
+        not come here.
+        """
+        entry = self._everyone
+        had = entry.position
+        if had.epoch == position.epoch and had.seq >= position.seq:
+            return None
+        if self._recent is not None:
+            self._recent.begin(EVERYONE, position)
+        if not had.epoch or not self._members:  # nobody lacks anything
+            entry.epoch, entry.seq = position.epoch, position.seq
+            return None
+        entry.go_on(position)
+        return Gap(EVERYONE, had, position)
 
     def leave(self, room: str, conn: str) -> bool:
         """Take a connection out of a room; False where it was not in it."""
@@ -124,92 +150,62 @@ class Hub:
         entry = self._room(room)
         return () if entry is None else tuple(entry.members)
 
-    # ── how far they have got ────────────────────────────────────────────────────────────────────────────────────────────
+    # ── how far they have got ───────────────────────────────────────────────────────────────────────────────
 
     def position(self, room: str) -> Position | None:
         """Return how far a room with members here has got."""
         entry = self._room(room)
-        return None if entry is None or not entry.epoch else entry.position
+        return entry.position if entry is not None and entry.epoch else None
 
     def standing(self, room: str, conn: str) -> Position | None:
-        """Return how far one member of a room has got."""
+        """Return how far one member of a room has got; None where it has been told nothing yet."""
         entry = self._room(room)
-        return None if entry is None or conn not in entry.members else Position(entry.epoch, entry.standing(conn))
+        return None if entry is None or conn not in entry.members else entry.standing(conn)
 
-    def snapshot(self, shard: int) -> Iterator[Members]:
-        """Yield the members and the position of each room on a shard; use it up before the hub changes again. Everyone's room
-        has no members there, and is in it always.
-        """
-        if shard == self._everyone.shard:
-            yield Members(EVERYONE, (), self.position(EVERYONE))
-        for entry in self._rooms.values():
-            if entry.shard == shard:
-                yield Members(entry.name, tuple((one.id, one.user) for one in entry.members.values()), entry.position)
-
-    def late(self) -> Iterator[Late]:
-        """Yield the rooms in which something is missing; use it up before the hub changes again."""
-        for name in list(self._late):
-            entry = self._room(name)
-            members = entry.lagging() if entry is not None else []
-            behind = entry is not None and entry.behind and bool(entry.members)
-            if entry is None or not (behind or members):
-                del self._late[name]
-                continue
-            lagging = tuple((conn, Position(entry.epoch, entry.standing(conn))) for conn in members)
-            yield Late(name, entry.position if behind else None, lagging)
-
-    def resync(self, room: str, position: Position) -> tuple[str, ...]:
-        """Put a room and all its members here to ``position``; return the members for whom something may lie before it that they will
-        not get: they have to be told.
+    def apart(self, room: str) -> list[tuple[str, Position | None]]:
+        """Return the members of a room who stand lower than the room, and where (None: has been told nothing
+        yet).
         """
         entry = self._room(room)
-        if entry is None:
-            return ()
-        fresh = not entry.epoch  # nobody had got anywhere yet
-        moved = entry.restart(position)
-        return () if fresh else moved
+        return [] if entry is None else list(entry.apart.items())
 
-    # ── terms ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── delivery ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def fence(self, shard: int, term: int) -> bool:
-        """Take nothing of an older term than ``term`` on this shard from now on; False where a newer one stands already."""
-        if term < self._terms.get(shard, 0):
-            return False
-        self._terms[shard] = term
-        return True
+    def deliver(self, messages: Sequence[Deliver], now_ms: int) -> Delivered:
+        """Put messages, in the order of their chain, on the outboxes of those they are for. ``now_ms`` is the
+        wall clock, for messages that expire.
 
-    def term(self, shard: int) -> int:
-        """Return the newest term seen on a shard; 0: none."""
-        return self._terms.get(shard, 0)
-
-    def admits(self, address: str, term: int) -> bool:
-        """Say whether what was sent under ``term`` for this address still counts. A newer term than the fence's becomes the fence."""
-        return self.fence(shard_of(address, self._shards), term)
-
-    # ── delivery ─────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def deliver(self, envelopes: Sequence[Deliver], now_ms: int) -> Delivered:
-        """Put messages on the outboxes of those they are for. ``now_ms`` is the wall clock, for messages that expire.
-
-        A sender gets no copy of its own message unless the message says so, or it is catching up; a member gets each message of a room
-        once and in order; repeats and older terms are dropped, and so is what comes before something that is missing (a gap).
+        A sender gets no copy of its own message unless the message says so; a member gets each message of a
+        room once and in order, and nothing that is numbered while it stands lower than its room.
         """
-        result = Delivered([0] * len(envelopes))
-        spreading = Spreading(self._terms, self._late, now_ms, result)
-        at, end = 0, len(envelopes)
+        result = Delivered([0] * len(messages))
+        fanout = Fanout(now_ms, result, self._recent)
+        at, end = 0, len(messages)
         while at < end:
-            room, to = envelopes[at].room, envelopes[at].to
+            room = messages[at].room
             begin = at
             at += 1
-            while at < end and envelopes[at].room == room and envelopes[at].to == to:
+            while at < end and messages[at].room == room:
                 at += 1
             entry = self._entry(room)
-            if entry is None:
-                continue
-            if to:
-                spreading.catch_up(entry, to, envelopes, begin, at)
-            else:
-                spreading.run(entry, envelopes, begin, at)
+            if entry is not None:
+                fanout.run(entry, messages, begin, at)
+        return self._done(result)
+
+    def give(
+        self, room: str, conns: Iterable[str], messages: Sequence[Deliver], own_upto: int, now_ms: int
+    ) -> Delivered:
+        """Put consecutive messages of a room on the outboxes of members who stand just before them.
+
+        A sender gets no copy of its own ones above the seq ``own_upto``.
+        """
+        result = Delivered([0] * len(messages))
+        entry = self._room(room)
+        if entry is not None and messages:
+            Fanout(now_ms, result).give(entry, conns, messages, own_upto)
+        return self._done(result)
+
+    def _done(self, result: Delivered) -> Delivered:
         self.spelled += result.spelled
         if result.too_slow:
             result.woken = [member for member in result.woken if not member.outbox.lost]
@@ -224,6 +220,8 @@ class Hub:
         entry.apart.pop(member.id, None)
         if not entry.members:
             del self._rooms[room]
+            if self._recent is not None:
+                self._recent.forget(room)
 
     def _room(self, room: str) -> Room | None:
         return self._everyone if room == EVERYONE else self._rooms.get(room)
@@ -234,5 +232,5 @@ class Hub:
             if member is None:
                 return None
             # No entry is kept for a connection's own address: nothing on it is numbered.
-            return Room(room, shard_of(room, self._shards), "disconnect", {room: member}, NOWHERE)
+            return Room(room, "disconnect", {room: member}, NOWHERE)
         return self._room(room)

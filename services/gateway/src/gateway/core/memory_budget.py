@@ -1,13 +1,15 @@
 """Memory budget: how much all connections of a gateway may hold together, and who goes when it is more.
 
-Each connection is bounded by itself, but ten thousand of them are not: this is the bound for all. Policy beyond it, until clearly less is held: first
-who is closing anyway is cut, then clients that are not known go, then the others, in each case who holds most first. So a client that takes what is
-sent to it and sends whole messages never goes for those that don't.
+Each connection is bounded by itself, but ten thousand of them are not: this is the bound for all. Policy
+beyond it, until clearly less is held: first who is closing anyway is cut, then clients that are not known go,
+then the others, in each case who holds most first. So a client that takes what is sent to it and sends whole
+messages never goes for those that don't.
 
-A chunk that waits for many members of a room is one object, and is held once. What is summed up for each connection counts it for each of them, which
-is cheap and never too little; only where that sum is beyond the limit are the chunks themselves looked at, and then not again until so many bytes
-were spelled anew that it could matter. What compressed messages build on is not part of it: nobody holds more of that than was negotiated, and
-who is idle must not go for it. It ends nobody; ``shell/memory.py`` does.
+A chunk that waits for many members of a room is one object, and is held once. What is summed up for each
+connection counts it for each of them, which is cheap and never too little; only where that sum is beyond the
+limit are the chunks themselves looked at, and then not again until so many bytes were spelled anew that it
+could matter. What compressed messages build on is not part of it: nobody holds more of that than was
+negotiated, and who is idle must not go for it. It ends nobody; ``shell/memory_limiter.py`` does.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from warren.errors import CloseCode
 # Ending who holds less frees nothing worth a connection.
 LEAST_BYTES = 4 * 1024
 LOW_PERCENT = 75
-# Smaller chunks count for each who holds them where it is asked who holds most, so that to answer takes little memory.
+# Smaller chunks count for each who holds them where it is asked who holds most, so that to answer takes
+# little memory.
 SMALL_CHUNK_BYTES = 1024
 
 
@@ -56,7 +59,9 @@ class Holding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A connection that has to go: which one of those that were given, with which code, and for what it goes in metrics."""
+    """A connection that has to go: which one of those that were given, with which code, and for what it goes
+    in metrics.
+    """
 
     index: int
     code: CloseCode | None  # None: cut it, it is closing already
@@ -80,8 +85,9 @@ class MemoryBudget:
         self._spelled = 0
 
     def over(self, holdings: Sequence[Holding], spelled: int, chunks: Chunks) -> list[End]:
-        """Return who has to go, in order, where ``holdings`` are all that is held; nobody while that is within the limit. ``spelled``: how many
-        bytes of chunks were made since the beginning, so that what waits can't have grown by more.
+        """Return who has to go, in order, where ``holdings`` are all that is held; nobody while that is
+        within the limit. ``spelled``: how many bytes of chunks were made since the beginning, so that what
+        waits can't have grown by more.
         """
         own = sum(holding.own for holding in holdings)
         self.chunks = min(self.chunks + spelled - self._spelled, sum(holding.sending for holding in holdings))
@@ -102,7 +108,9 @@ class MemoryBudget:
 
     def _ends(self, holdings: Sequence[Holding], chunks: Chunks) -> list[End]:
         """Return the fewest of the first in order without whom clearly less is held."""
-        order = sorted(range(len(holdings)), key=lambda index: (holdings[index].standing, -holdings[index].total))
+        order = sorted(
+            range(len(holdings)), key=lambda index: (holdings[index].standing, -holdings[index].total)
+        )
         going = [index for index in order if holdings[index].total >= LEAST_BYTES]
         staying = [index for index in order if holdings[index].total < LEAST_BYTES]
         seen: set[int] = set()
@@ -137,7 +145,9 @@ def _fair(holdings: Sequence[Holding], chunks: Chunks) -> list[Holding]:
 
 
 def _unseen(chunks: Iterable[bytes], seen: set[int]) -> int:
-    """Return the bytes of those chunks that were not seen yet. They are alive meanwhile, so no two have the same id."""
+    """Return the bytes of those chunks that were not seen yet. They are alive meanwhile, so no two have the
+    same id.
+    """
     size = 0
     for chunk in chunks:
         name = id(chunk)

@@ -1,9 +1,10 @@
 """Outbox: what waits for one connection while its transport can't take more. Bounded in count and bytes.
 
-Policy when full, in this order: above the soft limit ephemeral messages are dropped; beyond the hard limit the oldest messages of
-rooms that may lose some (``put_lossy``) make place, which the client is told; where that does not suffice the connection is too slow and
-what waits is thrown away with it (the shell closes it with 4005), for a numbered message is never dropped in silence. It never looks
-into a chunk, which is one or several whole WebSocket frames. The hub and the connection put, the wire takes.
+Policy when full, in this order: above the soft limit ephemeral messages are dropped; beyond the hard limit
+the oldest messages of rooms that may lose some (``put_lossy``) make place, which the client is told; where
+that does not suffice the connection is too slow and what waits is thrown away with it (the shell closes it
+with 4005), for a numbered message is never dropped in silence. It never looks into a chunk, which is one or
+several whole WebSocket frames. The hub and the connection put, the wire takes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import enum
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from gateway.core.limits import OutboxLimits
+from gateway.core.client_limits import OutboxLimits
 
 
 class Put(enum.Enum):
@@ -23,8 +24,8 @@ class Put(enum.Enum):
     TOO_SLOW = "too_slow"
 
 
-# What a chunk takes besides its bytes: its slot in the queue and what Python puts in front of its bytes; and what it takes more where it may be
-# dropped. Measured with CPython 3.11.
+# What a chunk takes besides its bytes: its slot in the queue and what Python puts in front of its bytes; and
+# what it takes more where it may be dropped. Measured with CPython 3.11.
 SLOT_BYTES = 96
 LOOSE_BYTES = 224
 
@@ -36,7 +37,9 @@ Notice = Callable[[str, int, int], bytes]
 
 
 class _Loose:
-    """A chunk that may be dropped. Its slot in the queue is a list, emptied when it is taken and blanked when it is dropped."""
+    """A chunk that may be dropped. Its slot in the queue is a list, emptied when it is taken and blanked when
+    it is dropped.
+    """
 
     __slots__ = ("room", "seq", "slot")
 
@@ -47,9 +50,11 @@ class _Loose:
 
 
 class Outbox:
-    """A bounded queue of chunks. ``count`` (messages) and ``bytes`` are what waits now; read them, don't write them.
+    """A bounded queue of chunks. ``count`` (messages) and ``bytes`` are what waits now; read them, don't
+    write them.
 
-    ``shed`` and ``replaced`` count what was withheld so far: for want of place, and by a later message of the same key.
+    ``shed`` and ``replaced`` count what was withheld so far: for want of place, and by a later message of the
+    same key.
     """
 
     __slots__ = (
@@ -72,7 +77,8 @@ class Outbox:
         self._limits = limits
         self._chunks: list[Sequence[bytes | int]] = []  # (chunk, count); of a loose chunk [chunk, count]
         self._loose: OrderedDict[tuple[str, str] | int, _Loose] | None = None  # the oldest first
-        self._withheld: dict[str, tuple[int, int]] | None = None  # room ▶ how many, and the highest seq; to be told
+        # room ▶ how many, and the highest seq; to be told
+        self._withheld: dict[str, tuple[int, int]] | None = None
         self._blanks = 0
         self.bytes = 0
         self.count = 0
@@ -127,8 +133,9 @@ class Outbox:
     def put_lossy(
         self, chunk: bytes, count: int, room: str, seq: int, key: str | None = None, ephemeral: bool = False
     ) -> Put:
-        """Let a chunk wait that may be withheld later. ``seq``: the highest in it (0: none is numbered). With a ``key`` what waits of
-        the same room and key is withheld at once. Never TOO_SLOW: where there is no place for it, it is withheld itself.
+        """Let a chunk wait that may be withheld later. ``seq``: the highest in it (0: none is numbered). With
+        a ``key`` what waits of the same room and key is withheld at once. Never TOO_SLOW: where there is no
+        place for it, it is withheld itself.
         """
         if self.lost:
             return DROPPED
@@ -154,8 +161,8 @@ class Outbox:
         return KEPT
 
     def take(self, max_bytes: int) -> list[bytes]:
-        """Take out the oldest chunks, in order: at least one (where any waits), else as many as ``max_bytes`` lets. What was withheld
-        is told before them.
+        """Take out the oldest chunks, in order: at least one (where any waits), else as many as ``max_bytes``
+        lets. What was withheld is told before them.
         """
         chunks = self._chunks
         taken, told = len(chunks), self._tell() if self._withheld else []
@@ -187,7 +194,9 @@ class Outbox:
         self.lost = True
 
     def _make_place(self, size: int, count: int) -> bool:
-        """Withhold the oldest loose chunks until ``size`` bytes and ``count`` messages fit; say whether they do."""
+        """Withhold the oldest loose chunks until ``size`` bytes and ``count`` messages fit; say whether they
+        do.
+        """
         limits, loose = self._limits, self._loose
         while self.bytes and (self.bytes + size > limits.bytes or self.count + count > limits.count):
             if not loose:

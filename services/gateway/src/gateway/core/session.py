@@ -1,10 +1,11 @@
 """Session: one connection's state machine. A message, an answer or a tick goes in, actions come out.
 
-    new ──AUTH, identify──▶ ready ──drain──▶ draining        any of them ──end, or closed by the peer──▶ closed
+    new ──AUTH, identify──▶ ready ──drain──▶ draining      any of them ──end, or closed by the peer──▶ closed
 
-Which message does what in which state is the table ``_TABLE``; what it has not is answered with an ERROR. A session owns no socket, task or
-clock, calls nobody, and does not know of shards or other sessions. It never raises for what a client sends. ``shell/connection.py``
-feeds it and does its actions in order; ``shell/downlink.py`` hands it the routers' answers.
+Which message does what in which state is the table ``_TABLE``; what it has not is answered with an ERROR. A
+session owns no socket, task or clock, calls nobody, and does not know of shards or other sessions. It never
+raises for what a client sends. ``shell/connection.py`` feeds it and does its actions in order;
+``shell/downlink.py`` hands it the routers' answers.
 """
 
 from __future__ import annotations
@@ -12,13 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
-from gateway.core import codec_json, rights
-from gateway.core.actions import Authenticate, Enter, Exit, Hold, Join, Leave, Publish, Query, Send
-from gateway.core.commands import page_of, since_of, token_of
-from gateway.core.lifetime import Actions, Lifetime, SessionConfig, State
-from gateway.core.limits import RateLimits
-from gateway.core.membership import Membership
-from gateway.core.messages import (
+from gateway.core import codec_json, permissions
+from gateway.core.actions import Authenticate, Exit, Hold, Join, Leave, Publish, Query, Send
+from gateway.core.client_limits import RateLimits
+from gateway.core.client_messages import (
     Acked,
     Authenticated,
     ClientMessage,
@@ -31,12 +29,15 @@ from gateway.core.messages import (
     Welcome,
     error,
 )
-from gateway.core.patience import Patience
-from gateway.core.rights import Identity
+from gateway.core.connection_deadlines import Actions, ConnectionDeadlines, SessionConfig, State
+from gateway.core.control_payloads import page_of, since_of, token_of
+from gateway.core.error_rate_limit import ErrorRateLimit
+from gateway.core.pending_requests import PendingRequests
+from gateway.core.permissions import Identity
 from warren import envelope
 from warren.address import EVERYONE, is_room, user_room
 from warren.errors import CloseCode, ErrorCode, ProtocolError
-from warren.message import is_reserved_type
+from warren.message_rules import is_reserved_type
 from warren.namespaces import Namespaces, RoomPolicy
 from warren.position import Position
 
@@ -46,12 +47,12 @@ Reply = envelope.Joined | envelope.Left | envelope.Ack | envelope.Refused | enve
 _Handler = Callable[["Session", ClientMessage, str, int, str], Actions]
 
 
-class Session(Lifetime):
+class Session(ConnectionDeadlines):
     """One connection."""
 
     __slots__ = (
-        "_auth_ref", "_codec", "_default_room", "_limits", "_manual", "_membership", "_namespaces", "_patience", "_published",
-        "conn",
+        "_auth_ref", "_codec", "_default_room", "_limits", "_manual", "_membership", "_namespaces",
+        "_patience", "_published", "conn",
     )  # fmt: skip
 
     def __init__(
@@ -63,16 +64,16 @@ class Session(Lifetime):
         *,
         manual: bool = False,
     ) -> None:
-        """``codec`` is the spelling that the client has chosen; ``manual``: it joins all its rooms by itself, none is joined at
-        connect. Call ``open`` before anything else.
+        """``codec`` is the spelling that the client has chosen; ``manual``: it joins all its rooms by itself,
+        none is joined at connect. Call ``open`` before anything else.
         """
         super().__init__(config)
         self.conn = connection_id
         self._namespaces = namespaces
         self._codec = codec
         self._limits = RateLimits(config.rate)
-        self._membership = Membership()
-        self._patience: Patience | None = None  # who is never refused anything needs none
+        self._membership = PendingRequests()
+        self._patience: ErrorRateLimit | None = None  # who is never refused anything needs none
         self._manual = manual
         self._default_room = ""
         self._auth_ref = ""
@@ -83,7 +84,7 @@ class Session(Lifetime):
         """The rooms that a router may hold this connection in: joined, or asked for."""
         return tuple(self._membership.rooms)
 
-    # ── the client comes in ──────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the client comes in ─────────────────────────────────────────────────────────────────────────────────
 
     def open(self, identity: Identity | None, now: float, now_us: int) -> Actions:
         """Begin. ``identity`` None: the client is not known yet and has ``auth_timeout_ms`` to send AUTH.
@@ -94,7 +95,9 @@ class Session(Lifetime):
         return [] if identity is None else self.identify(identity, now, now_us)
 
     def identify(self, identity: Identity, now: float, now_us: int) -> Actions:
-        """Take the outcome of a token that holds: WELCOME and the rooms joined at connect, or a longer life."""
+        """Take the outcome of a token that holds: WELCOME and the rooms joined at connect, or a
+        longer life.
+        """
         known = self.identity
         if self.state is State.CLOSED:
             return []
@@ -109,7 +112,11 @@ class Session(Lifetime):
         self.state = State.READY
         config = self._config
         # What the operator lets everyone join at connect still has to be within what this token allows.
-        rooms = [room for room in config.rooms if rights.may_join(identity, self._namespaces.policy(room), room)]
+        rooms = [
+            room
+            for room in config.rooms
+            if permissions.may_join(identity, self._namespaces.policy(room), room)
+        ]
         rooms = rooms[: config.rooms_max]
         self._default_room = rooms[0] if rooms else ""
         joined = () if self._manual else (*rooms, user_room(identity.user))
@@ -132,29 +139,35 @@ class Session(Lifetime):
 
     def _leave_lost(self, identity: Identity) -> Actions:
         """Leave the rooms that a fresh token does not allow, also those whose JOIN is not answered yet."""
-        self._default_room = rights.default_room(identity, self._namespaces, self._config.rooms, self._default_room)
+        self._default_room = permissions.default_room(
+            identity, self._namespaces, self._config.rooms, self._default_room
+        )
         actions: Actions = []
-        for room in rights.lost(identity, self._namespaces, self.rooms):
+        for room in permissions.lost(identity, self._namespaces, self.rooms):
             refs = [ref for ref in map(_shown, self._membership.refs(room)) if ref]
             self._membership.leave(room)
             actions += [Exit(room), Leave(envelope.Leave((room,), self.conn, "", identity.user))]
             actions += [
-                Send(error(ErrorCode.FORBIDDEN, "Your token does not allow this room any more", ref)) for ref in refs
+                Send(error(ErrorCode.FORBIDDEN, "Your token does not allow this room any more", ref))
+                for ref in refs
             ]
             actions.append(Send(Left(room)))
         return actions
 
     def refuse(self, reason: str = "") -> Actions:
-        """Take the outcome of a token that does not hold; ``reason`` is for the client and never repeats the token."""
+        """Take the outcome of a token that does not hold; ``reason`` is for the client and never repeats the
+        token.
+        """
         return self.end(CloseCode.UNAUTHORIZED, reason, ref=self._auth_ref)
 
-    # ── what the client says ─────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what the client says ────────────────────────────────────────────────────────────────────────────────
 
     def receive(
         self, data: str | bytes, now: float, now_us: int, trace: str = "", since: float | None = None
     ) -> Actions:
-        """Take one data frame: text as str, binary as bytes. ``trace`` is put into the envelope of what is published; ``since`` is when it
-        came at the earliest (None: now), for it counts in rate limits when it came.
+        """Take one data frame: text as str, binary as bytes. ``trace`` is put into the envelope of what is
+        published; ``since`` is when it came at the earliest (None: now), for it counts in rate limits when it
+        came.
         """
         if self.state is State.CLOSED:
             return []
@@ -177,12 +190,16 @@ class Session(Lifetime):
             return self._refused(refusal, message.id, now)
 
     def _refused(self, refusal: ProtocolError, ref: str, now: float, wait_ms: int = 0) -> Actions:
-        """Say that a message is refused; who sends hardly anything else is held back, and closed where that goes on."""
+        """Say that a message is refused; who sends hardly anything else is held back, and closed where that
+        goes on.
+        """
         if self._patience is None:
-            self._patience = Patience()
+            self._patience = ErrorRateLimit()
         hold_s = self._patience.refused(now, wait_ms / 1_000)
         if hold_s is None:
-            return self.end(CloseCode.RATE_LIMITED, f"Too much that is refused; the last: {refusal.message}", ref)
+            return self.end(
+                CloseCode.RATE_LIMITED, f"Too much that is refused; the last: {refusal.message}", ref
+            )
         answer: Actions = [Send(error(refusal.code, refusal.message, ref, wait_ms or None))]
         return [*answer, Hold(hold_s)] if hold_s else answer
 
@@ -204,20 +221,23 @@ class Session(Lifetime):
         identity = self._known()
         own, rooms = user_room(identity.user), self._membership.rooms
         if room != own:
-            rights.check_join(identity, self._namespaces, room)
+            permissions.check_join(identity, self._namespaces, room)
         since = since_of(message)
         if room not in rooms and room != own and len(rooms) - (own in rooms) >= self._config.rooms_max:
             raise ProtocolError(ErrorCode.TOO_MANY_ROOMS, f"At most {self._config.rooms_max} rooms")
         self._check_open()
         return [self._ask_to_join(identity, room, message.id, since)]
 
-    def _ask_to_join(self, identity: Identity, room: str, ref: str = "", since: Position | None = None) -> Join:
+    def _ask_to_join(
+        self, identity: Identity, room: str, ref: str = "", since: Position | None = None
+    ) -> Join:
         join = envelope.Join(room, self.conn, identity.user, ref or self._membership.ref(), since)
+        first = room not in self._membership.rooms
         self._membership.ask(join)
-        return Join(join)
+        return Join(join, first)
 
     def _leave(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
-        rights.check_room(room)
+        permissions.check_room(room)
         if not self._membership.leave(room):
             return [Send(Left(room, message.id))]
         actions: Actions = [Exit(room), Leave(envelope.Leave((room,), self.conn, message.id, self.user))]
@@ -227,7 +247,7 @@ class Session(Lifetime):
 
     def _history(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
         if room != user_room(self.user):
-            rights.check_room(room)
+            permissions.check_room(room)
         if room not in self._membership.rooms:
             raise ProtocolError(ErrorCode.NOT_JOINED, "Join this room before you ask for its history")
         before, limit = page_of(message)
@@ -246,7 +266,7 @@ class Session(Lifetime):
 
     def _publish(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
         identity = self._known()
-        policy = rights.check_publish(identity, self._namespaces, room, room in self._membership.rooms)
+        policy = permissions.check_publish(identity, self._namespaces, room, room in self._membership.rooms)
         ephemeral = message.type in policy.ephemeral_types
         name = message.id
         if not name and not ephemeral:  # so that a repeat on the way is not a second message
@@ -281,10 +301,10 @@ class Session(Lifetime):
             raise ProtocolError(ErrorCode.UNAUTHORIZED, "Send AUTH first")
         return identity
 
-    # ── what the routers say ─────────────────────────────────────────────────────────────────────────────────────────────
+    # ── what the routers say ────────────────────────────────────────────────────────────────────────────────
 
     def answer(self, reply: Reply, now: float) -> Actions:
-        """Take what a router says to this connection. The shell has dropped what an older term says."""
+        """Take what a router says to this connection."""
         if self.state is State.CLOSED:
             return []
         match reply:
@@ -300,7 +320,8 @@ class Session(Lifetime):
                     return []
                 return [Send(History(reply.room, reply.messages, reply.more, _shown(reply.ref)))]
             case envelope.Left():
-                if reply.ref:  # an answer to its own LEAVE, which took effect at once; it may have joined again since
+                # an answer to its own LEAVE, which took effect at once; it may have joined again since
+                if reply.ref:
                     return [Send(Left(reply.room, _shown(reply.ref)))]
                 if not self._membership.leave(reply.room):
                     return []
@@ -314,18 +335,21 @@ class Session(Lifetime):
                 return [Send(error(code, reply.message, _shown(reply.ref)))]
 
     def _joined(self, reply: envelope.Joined) -> Actions:
-        """Each JOIN is answered to the client once, however often it had to be asked. A Joined without a ref is one that nobody asked for."""
+        """Each JOIN is answered to the client once, however often it had to be asked."""
         room, position = reply.room, reply.position
         if room not in self._membership.rooms:  # it has left in the meantime
             return []
         question, quiet = self._membership.answered(room, reply.ref)
         if reply.ref and (question is None or (quiet and reply.recovered)):
             return []
-        told = Joined(room, position.epoch, position.seq, reply.recovered, reply.missed, _shown(reply.ref))
-        return [Enter(room, position, reply.missed), Send(told)]
+        return [
+            Send(Joined(room, position.epoch, position.seq, reply.recovered, reply.missed, _shown(reply.ref)))
+        ]
 
     def resynced(self, room: str, position: Position) -> Actions:
-        """Take that this member stands at ``position`` now, and that what lies before it may be lost to it."""
+        """Take that this member stands at ``position`` now, and that what lies before it may be
+        lost to it.
+        """
         if self.state is State.CLOSED or (room not in self._membership.rooms and room != EVERYONE):
             return []
         return [Send(Joined(room, position.epoch, position.seq, recovered=False))]
@@ -338,22 +362,38 @@ class Session(Lifetime):
         return [] if join is None else [Join(join)]
 
     def renew(self, concerns: Callable[[str], bool]) -> Actions:
-        """Ask again for what was not answered, in the rooms that ``concerns`` picks: the answers may never come."""
+        """Ask again for the client's JOINs that were not answered, in the rooms that ``concerns`` picks: the
+        answers may never come.
+        """
         if self.state is State.CLOSED:
             return []
-        return [
-            Join(question) if isinstance(question, envelope.Join) else Query(question)
-            for question in self._membership.questions(concerns)
-        ]
+        return [Join(join) for join in self._membership.joins(concerns)]
+
+    def awaits_join(self, room: str, ref: str) -> bool | None:
+        """Say whether a JOIN of this room is open under ``ref``: None where it is not, else whether it was
+        asked by ourselves (``again``).
+        """
+        question, quiet = self._membership.open(room, ref)
+        return quiet if isinstance(question, envelope.Join) else None
 
     def undelivered(self, ref: str, code: ErrorCode, message: str = "") -> Actions:
-        """Say that what was sent under ``ref`` did not get through (UNAVAILABLE) or did not fit (OVERLOADED)."""
+        """Say that what was sent under ``ref`` did not get through (UNAVAILABLE) or did not fit
+        (OVERLOADED).
+        """
         if self.state is State.CLOSED:
             return []
         return [Send(error(code, message or _UNDELIVERED.get(code, "Not delivered"), _shown(ref)))]
 
+    def untaken(self, room: str) -> None:
+        """Take that the first JOIN of a room was not sent: no router holds this connection in it, and none
+        has to be told that it left.
+        """
+        self._membership.leave(room)
+
     def closed(self) -> tuple[str, ...]:
-        """Take that the socket is gone. Return the rooms that the routers have to be told it left (``leaves`` makes the envelopes)."""
+        """Take that the socket is gone. Return the rooms that the routers have to be told it left (``leaves``
+        makes the envelopes).
+        """
         self.state = State.CLOSED
         return self._membership.clear()
 
@@ -375,7 +415,8 @@ class Session(Lifetime):
 
 
 _UNDELIVERED: Final = {
-    ErrorCode.UNAVAILABLE: "The broker is away, or the message's fate is not known; send it again with the same id",
+    ErrorCode.UNAVAILABLE: "The broker is away, or the message's fate is not known; send it again with the "
+    "same id",
     ErrorCode.OVERLOADED: "Too much waits; send it again later with the same id",
 }
 _CODES: Final = {str(code): code for code in ErrorCode}

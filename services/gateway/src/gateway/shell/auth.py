@@ -1,7 +1,9 @@
-"""Auth: a token ▶ an Identity, or Unauthorized. Who the client is, what it may join and publish to, and until when.
+"""Auth: a token ▶ an Identity, or Unauthorized. Who the client is, what it may join and publish to, and until
+when.
 
-The algorithm is never the token's choice alone: each key is good for one family, ``none`` for nobody. Times are checked by our
-own clock. The text of a refusal never repeats the token. ``connection.py`` calls it, for the token of the upgrade and for AUTH.
+The algorithm is never the token's choice alone: each key is good for one family, ``none`` for nobody. Times
+are checked by our own clock. The text of a refusal never repeats the token. ``connection.py`` calls it, for
+the token of the upgrade and for AUTH.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ from typing import Any
 
 import jwt
 
-from gateway.core.rights import Identity
+from gateway.core.permissions import Identity
 from gateway.settings import AuthSettings
-from gateway.shell.keys import Fetch, Key, KeySet, fetch_document, public_key, secret_key
+from gateway.shell.key_sets import Fetch, Key, KeySet, fetch_document, public_key, secret_key
 from warren.address import USER_RULE, is_user
 from warren.clock import Clock
 from warren.errors import SettingsError, Unauthorized
@@ -34,7 +36,9 @@ class Refusal(Unauthorized):
 
 
 def offered_token(query: Mapping[str, str], authorization: str, subprotocols: Sequence[str]) -> str:
-    """Return the token that an upgrade brought ("" for none): from ``?token=``, the header, or ``bearer.<token>``."""
+    """Return the token that an upgrade brought ("" for none): from ``?token=``, the header, or
+    ``bearer.<token>``.
+    """
     if token := query.get("token", ""):
         return token
     scheme, _, value = authorization.partition(" ")
@@ -51,7 +55,10 @@ def key_problems(settings: AuthSettings) -> list[str]:
 def _own_keys(settings: AuthSettings) -> tuple[list[Key], list[str]]:
     keys: list[Key] = []
     problems: list[str] = []
-    for text, load in ((settings.jwt_secret.get_secret_value(), secret_key), (settings.jwt_public_key, public_key)):
+    for text, load in (
+        (settings.jwt_secret.get_secret_value(), secret_key),
+        (settings.jwt_public_key, public_key),
+    ):
         if text:
             try:
                 keys.append(load(text))
@@ -98,7 +105,9 @@ class Authenticator:
             await self._set.close()
 
     def lacking(self) -> str | None:
-        """Return why no token can be checked at present, or None; a readiness ping, which sees to it that it is tried again."""
+        """Return why no token can be checked at present, or None; a readiness ping, which sees to it that it
+        is tried again.
+        """
         if self.anonymous or self._keys or self._set is None or self._set.keys:
             return None
         self._set.begin()
@@ -145,8 +154,8 @@ class Authenticator:
                     algorithms=[key.algorithm],
                     audience=list(settings.jwt_audience) or None,
                     issuer=settings.jwt_issuer or None,
-                    # Times are checked below by our own clock, the user by the claim that names it; an audience and an issuer where they
-                    # are asked for. No other claim is ours to judge.
+                    # Times are checked below by our own clock, the user by the claim that names it; an
+                    # audience and an issuer where they are asked for. No other claim is ours to judge.
                     options={
                         "verify_exp": False,
                         "verify_nbf": False,
@@ -202,7 +211,9 @@ def _claim(claims: Mapping[str, Any], name: str) -> Any:
 
 
 def _user(claims: Mapping[str, Any], name: str) -> str:
-    """Return the user's name. What is no text is not made one: the number 7 and the text "7" may be two users."""
+    """Return the user's name. What is no text is not made one: the number 7 and the text "7" may be two
+    users.
+    """
     user = _claim(claims, name)
     if user is None:
         raise Refusal("claims", f"claim {name}: is missing; it holds the user's name: {USER_RULE}")
@@ -223,11 +234,17 @@ def _time(claims: Mapping[str, Any], name: str) -> float | None:
 
 
 def _patterns(claims: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
-    """Return a claim's patterns of rooms: a list, or one string with blanks between them; None where it is absent."""
+    """Return a claim's patterns of rooms: a list, or one string with blanks between them; None where it is
+    absent.
+    """
     value = _claim(claims, name)
     if value is None:
         return None
     patterns = value.split() if isinstance(value, str) else value
-    if not isinstance(patterns, list) or len(patterns) > MAX_PATTERNS or not all(isinstance(p, str) for p in patterns):
+    if (
+        not isinstance(patterns, list)
+        or len(patterns) > MAX_PATTERNS
+        or not all(isinstance(p, str) for p in patterns)
+    ):
         raise Refusal("claims", f"claim {name} is no list of at most {MAX_PATTERNS} patterns")
     return tuple(patterns)

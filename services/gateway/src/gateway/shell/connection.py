@@ -1,32 +1,34 @@
 """Connection: one client. It reads a message, asks the session, and does what the session said, in order.
 
-It is the hub's member too: what the hub puts on its outbox it writes. It decides nothing about the protocol; where a message can't be
-taken (no place, no broker) it tells the session so. While a shard's buffer is crowded the connection that publishes to it is
-not read, nor is one that has read too much of histories, or sends only what is refused. ``server.py`` makes one for each upgrade and runs it, the
-downlink brings answers, the lobby ticks it.
+It is the hub's member too: what the hub puts on its outbox it writes. It decides nothing about the protocol;
+where a message can't be taken (no place, no broker) it tells the session so. While a shard's buffer is
+crowded the connection that publishes to it is not read, nor is one that has read too much of histories, or
+sends only what is refused. ``server.py`` makes one for each upgrade and runs it, the downlink brings answers,
+``connections.py`` ticks it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from gateway.core import actions, frames, messages
-from gateway.core.allowance import Allowance
+from gateway.core import actions, client_messages
+from gateway.core.history_read_limit import HistoryReadLimit, ReadLimits, everyones
 from gateway.core.hub import Hub, Member
 from gateway.core.outbox import TOO_SLOW
-from gateway.core.reads import ReadLimits, Reads, everyones
-from gateway.core.rights import Identity
+from gateway.core.permissions import Identity
 from gateway.core.session import Reply, Session, State
+from gateway.core.websocket import frames
+from gateway.core.work_rate_limit import WorkRateLimit
 from gateway.shell.auth import Authenticator, Refusal
-from gateway.shell.entrance import Entrance
-from gateway.shell.tallies import kind_of, name_of
+from gateway.shell.client_publisher import ClientPublisher
+from gateway.shell.message_counters import kind_of, name_of
 from gateway.shell.uplink import Uplink
-from gateway.shell.wire import Breach, Wire
+from gateway.shell.websocket_transport import WebSocketTransport, WebSocketViolation
 from warren import envelope
-from warren.address import shard_of
+from warren.address import EVERYONE, shard_of
 from warren.clock import Clock
 from warren.errors import CloseCode, Overloaded, WarrenError, code_of
 from warren.logs import event, get_logger
@@ -35,14 +37,15 @@ from warren.position import Position
 
 _log = get_logger("gateway.connection")
 
-# Who waits for its share of what all may read asks again so often: it may be there earlier than it was said to be.
+# Who waits for its share of what all may read asks again so often: it may be there earlier than it was said
+# to be.
 LOOK_AGAIN_S = 1.0
 # Longer than anybody rests who is woken by what it waits for.
 LONG_S = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class GatewayContext:
     """What all connections of a gateway share."""
 
     hub: Hub
@@ -50,14 +53,16 @@ class Surroundings:
     authenticator: Authenticator
     clock: Clock
     metrics: GatewayMetrics
-    entrance: Entrance
+    client_publisher: ClientPublisher
     shards: int
+    history: Callable[[envelope.HistoryQuery], None]  # answers it, at once or later
+    left: Callable[[str, str], None]  # (room, connection): it is no member any more
     reads: ReadLimits = ReadLimits()
-    everyones_reads: Allowance = field(default_factory=lambda: everyones(16 * 1024 * 1024))
+    everyones_reads: WorkRateLimit = field(default_factory=lambda: everyones(16 * 1024 * 1024))
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class ClientInfo:
     """What the upgrade said of the client."""
 
     ip: str
@@ -71,12 +76,17 @@ class Connection(Member):
     """One client."""
 
     __slots__ = (
-        "_around", "_awaits_reads", "_caller", "_hold_s", "_in", "_ip", "_last_words", "_reads", "_since", "_token", "held",
-        "session", "wire",
+        "_around", "_awaits_reads", "_caller", "_hold_s", "_in", "_ip", "_last_words", "_reads", "_since",
+        "_token", "held", "session", "wire",
     )  # fmt: skip
 
     def __init__(
-        self, session: Session, wire: Wire, variant: frames.Variant, caller: Caller, around: Surroundings
+        self,
+        session: Session,
+        wire: WebSocketTransport,
+        variant: frames.Variant,
+        caller: ClientInfo,
+        around: GatewayContext,
     ) -> None:
         """``wire`` is open; its outbox is the one that the hub puts on."""
         super().__init__(session.conn, "", variant, wire.outbox)
@@ -84,19 +94,20 @@ class Connection(Member):
         self.wire = wire
         self.held = False  # not read at present, so no sign of life can be seen
         self._around = around
-        self._caller: Caller | None = caller  # until the client is known; it may hold a token
+        self._caller: ClientInfo | None = caller  # until the client is known; it may hold a token
         self._ip = caller.ip
         self._token: str | None = None  # to be checked before anything more is read
         self._last_words = b""
         self._hold_s = 0.0  # for how long it is not to be read
-        self._reads = Reads(around.reads, around.everyones_reads)
+        self._reads = HistoryReadLimit(around.reads, around.everyones_reads)
         self._awaits_reads = False
         self._since = around.clock.monotonic()
         self._in = 0
         self.outbox.notice = self._withheld
-        self.do(session.open(None, self._since, around.clock.wall_us()))  # its time runs, whenever ``run`` has its turn
+        # its time runs, whenever ``run`` has its turn
+        self.do(session.open(None, self._since, around.clock.wall_us()))
 
-    # ── the client ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    # ── the client ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def run(self) -> None:
         """Serve the client until the connection has ended."""
@@ -120,13 +131,15 @@ class Connection(Member):
         elif caller.token:
             try:
                 self.wire.check()
-            except Breach as breach:
+            except WebSocketViolation as breach:
                 await self._break_off(breach)
             else:
                 await self._check(caller.token)
 
     async def _serve(self) -> bool:
-        """Take one message, and hold the client back where it must be; False once the connection has ended."""
+        """Take one message, and hold the client back where it must be; False once the connection
+        has ended.
+        """
         data = await self._read()
         if data is None:
             return False
@@ -141,7 +154,9 @@ class Connection(Member):
         return True
 
     async def _await_place(self, room: str) -> None:
-        """Leave the client unread until the shard of a room has place for what it sends, or until the connection ends."""
+        """Leave the client unread until the shard of a room has place for what it sends, or until the
+        connection ends.
+        """
         place = asyncio.ensure_future(self._around.uplink.place(room))
         place.add_done_callback(lambda _: self.wire.end_rest())
         self.held = True
@@ -153,7 +168,9 @@ class Connection(Member):
             place.cancel()
 
     async def _hold_back(self) -> None:
-        """Leave the client unread while it sends only what is refused, and until it may read more of histories."""
+        """Leave the client unread while it sends only what is refused, and until it may read more of
+        histories.
+        """
         hold_s, self._hold_s = self._hold_s, 0.0
         if hold_s:
             await self.wire.rest(hold_s)
@@ -165,11 +182,11 @@ class Connection(Member):
     async def _read(self) -> str | bytes | None:
         try:
             return await self.wire.read()
-        except Breach as breach:
+        except WebSocketViolation as breach:
             await self._break_off(breach)
             return None
 
-    async def _break_off(self, breach: Breach) -> None:
+    async def _break_off(self, breach: WebSocketViolation) -> None:
         """End a connection whose client broke the WebSocket protocol, or sent more than it may."""
         if breach.too_large:
             self.do(self.session.too_large(breach.limit))
@@ -193,7 +210,9 @@ class Connection(Member):
             self._reads.asked(first.envelope, now)
         self.do(asked)
         self.wire.worked(clock.thread() - began)  # not what others had meanwhile where the machine is busy
-        return first.envelope.room if isinstance(first, actions.Publish | actions.Join | actions.Query) else ""
+        return (
+            first.envelope.room if isinstance(first, actions.Publish | actions.Join | actions.Query) else ""
+        )
 
     async def _check(self, token: str) -> None:
         if self.session.identity is None:
@@ -217,7 +236,7 @@ class Connection(Member):
         self._around.metrics.auth_failures(refusal.reason)
         self.do(self.session.refuse(str(refusal)))
 
-    # ── the routers, the lobby ───────────────────────────────────────────────────────────────────────────────────────────
+    # ── the routers, the ticker ─────────────────────────────────────────────────────────────────────────────
 
     def answer(self, reply: Reply) -> None:
         """Take what a router says to this connection."""
@@ -240,14 +259,15 @@ class Connection(Member):
         """Take that nobody knows whether what was sent under ``ref`` got through."""
         self.do(self.session.undelivered(ref, code_of(error)))
 
-    def renew(self, shard: int | None) -> None:
-        """Ask again for what was not answered in the rooms of a shard (None: all): the answers may never come."""
-        shards = self._around.shards
-        self.do(self.session.renew(lambda room: shard is None or shard_of(room, shards) == shard))
-
-    def again(self, room: str, since: Position) -> None:
-        """Ask for what this member of a room lacks."""
-        self.do(self.session.again(room, since))
+    def rejoin(self, shard: int) -> None:
+        """Join again all rooms of a shard, each from where this member stands, and those whose JOIN was not
+        answered.
+        """
+        shards, hub = self._around.shards, self._around.hub
+        for room in hub.rooms_of(self.id):
+            if shard_of(room, shards) == shard and (since := hub.standing(room, self.id)) is not None:
+                self.do(self.session.again(room, since))
+        self.do(self.session.renew(lambda room: shard_of(room, shards) == shard))
 
     def resynced(self, room: str, position: Position) -> None:
         """Take that what lies before ``position`` may be lost to this member of a room."""
@@ -301,7 +321,7 @@ class Connection(Member):
             bytes_out=wire.bytes_out,
         )
 
-    # ── what the session asks for ────────────────────────────────────────────────────────────────────────────────────────
+    # ── what the session asks for ───────────────────────────────────────────────────────────────────────────
 
     def do(self, asked: Iterable[actions.Action]) -> None:
         """Do what the session asked for, in order, and write what waits."""
@@ -309,25 +329,31 @@ class Connection(Member):
         self.wire.flush()
 
     def _carry_out(self, asked: Iterable[actions.Action]) -> None:
+        overloaded = False
         for action in asked:
             match action:
                 case actions.Send():
                     self._send(action.message)
                 case actions.Publish():
-                    error = self._around.entrance.publish(action)
+                    error = self._around.client_publisher.publish(action)
                     if error is not None:
                         self.undelivered(action.envelope.id, error)
-                case actions.Join():
-                    if not self._around.uplink.join(action.envelope):
-                        self.end(CloseCode.OVERLOADED, str(Overloaded("too much waits for the broker")))
+                # else its room's leave went before it
+                case actions.Join() if self.session.state is not State.CLOSED:
+                    overloaded = overloaded or not self._around.uplink.join(
+                        action.envelope, first=action.first
+                    )
+                    if overloaded and action.first:
+                        self.session.untaken(action.envelope.room)
                 case actions.Query():
-                    self._around.uplink.resume(action.envelope)
+                    self._around.history(action.envelope)
                 case actions.Leave():
-                    self._around.uplink.leave(action.envelope)
-                case actions.Enter():
-                    self._enter(action)
+                    left = action.envelope
+                    if not self._around.uplink.leave(left) and left.ref:
+                        self._send(client_messages.Left(left.rooms[0], left.ref))
                 case actions.Exit():
                     self._around.hub.leave(action.room, self.id)
+                    self._around.left(action.room, self.id)
                 case actions.Authenticate():
                     self._token = action.token
                 case actions.Hold():
@@ -336,32 +362,26 @@ class Connection(Member):
                     self.wire.ping()
                 case actions.Close():
                     self._close(action.code)
+        if overloaded:
+            self.end(CloseCode.OVERLOADED, str(Overloaded("too much waits for the broker")))
 
-    def _send(self, message: messages.ServerMessage) -> None:
+    def _send(self, message: client_messages.ServerMessage) -> None:
         metrics = self._around.metrics
         chunk = frames.message_frame(message, self.variant, self._around.clock.wall_us() // 1_000)
         metrics.messages_out(name_of(message))
-        if isinstance(message, messages.Error):
+        if isinstance(message, client_messages.Error):
             metrics.errors(message.code)
-        elif isinstance(message, messages.History):
+        elif isinstance(message, client_messages.History):
             self.caught_up(len(chunk))
         if self.outbox.lost:
             self._last_words += chunk
         elif self.wire.put(chunk) is TOO_SLOW:
             self.end(CloseCode.TOO_SLOW)
 
-    def _enter(self, action: actions.Enter) -> None:
-        """Become a member, and tell those for whom the room began anew by that."""
-        hub = self._around.hub
-        for conn in hub.join(action.room, self.id, action.position, action.missed):
-            other, position = hub.find(conn), hub.position(action.room)
-            if isinstance(other, Connection) and position is not None:
-                other.resynced(action.room, position)
-
     def _withheld(self, room: str, count: int, seq: int) -> bytes:
         """Spell the notice that messages were withheld."""
         self._around.metrics.messages_out("DROPPED")
-        told = messages.Dropped(room, count, seq)
+        told = client_messages.Dropped(room, count, seq)
         return frames.message_frame(told, self.variant, self._around.clock.wall_us() // 1_000)
 
     def _count_withheld(self) -> None:
@@ -382,6 +402,8 @@ class Connection(Member):
         """Take this connection out of every room, here and at the routers."""
         rooms = self.session.closed()
         self._around.hub.remove(self.id)
+        for room in (*rooms, EVERYONE):
+            self._around.left(room, self.id)
         for leave in actions.leaves(rooms, self.id, self.user, self._around.shards):
             self._around.uplink.leave(leave.envelope)
 

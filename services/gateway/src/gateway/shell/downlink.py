@@ -1,8 +1,11 @@
-"""Downlink: the gateway's own queue ▶ hub ▶ outboxes, and answers ▶ the session that they are for.
+"""Downlink: the gateway's own queue ▶ each shard's chain of feeds ▶ hub and sessions.
 
-The queue is exclusive and named anew for each connection to the broker. A body is dealt with whole and then acknowledged;
-whatever is no envelope in it is counted, logged and passed over. While our own lease is over nothing is taken but what routers ask.
-It never waits, and never raises into the bus. It decides nothing: the hub says who gets what, the sessions what to say.
+The queue is exclusive and named anew for each connection to the broker. A body is dealt with whole and then
+acknowledged; whatever is no envelope in it is counted, logged and passed over. A gap in a chain is asked for,
+and there is no other recovery: what is lost on the way, with a queue or while this process stood still comes
+with the next feed. Where our life on a shard is over, or a part of its chain is not to be had any more, the
+members join again. It never waits, and never raises into the bus. It decides nothing:
+``core/feed_positions.py`` says what is next, the hub who gets what, the sessions what to say.
 """
 
 from __future__ import annotations
@@ -13,25 +16,29 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from gateway.core.feed_positions import FeedPositions, Kind
+from gateway.core.feed_timeouts import FeedTimeouts
 from gateway.core.hub import Delivered, Hub
-from gateway.core.lease import Lease
 from gateway.core.session import Reply
-from gateway.shell.announcer import Announcer
 from gateway.shell.connection import Connection
-from gateway.shell.gaps import Gaps
+from gateway.shell.in_flight_publish import LEAVE, MESSAGE
+from gateway.shell.room_reads import RoomReads
+from gateway.shell.router_requests import RouterRequests
 from gateway.shell.uplink import Uplink
 from warren import envelope
-from warren.address import shard_of
 from warren.bus import Bus, Delivery, Source, Subscription
 from warren.clock import Clock
-from warren.errors import CloseCode, MalformedEnvelope
+from warren.errors import CloseCode
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
-from warren.position import Position
 from warren.telemetry import RECIPIENTS, SEQ, Hop, HopKind, Tracing, trace_id
 from warren.topology import Topology
 
 PREFETCH = 64
+# Where a part of a chain could not be given out, its shard's members join again after this.
+HEAL_S = 1.0
+# Where no router has said anything for so long there is none: then no life is begun anew for want of feeds.
+ROUTERS_S = 10.0
 
 _log = get_logger("gateway.downlink")
 
@@ -49,13 +56,15 @@ class Downlink:
         tracing: Tracing,
         hub: Hub,
         uplink: Uplink,
-        announcer: Announcer,
-        lease: Lease,
-        gaps: Gaps,
+        routers: RouterRequests,
+        reads: RoomReads,
         *,
-        on_asked: Callable[[int | None], None],
+        on_begun: Callable[[], None],
+        on_rejoin: Callable[[int], None],
     ) -> None:
-        """``on_asked(shard)``: answers to what was asked of this shard before may never come; None: of every shard."""
+        """``on_begun()``: our queue is consumed anew; ``on_rejoin(shard)``: the members of this shard have to
+        join again.
+        """
         self._gateway = gateway
         self._bus = bus
         self._topology = topology
@@ -64,10 +73,17 @@ class Downlink:
         self._tracing = tracing
         self._hub = hub
         self._uplink = uplink
-        self._announcer = announcer
-        self._lease = lease
-        self._gaps = gaps
-        self._on_asked = on_asked
+        self._routers = routers
+        self._reads = reads
+        self._on_begun = on_begun
+        self._on_rejoin = on_rejoin
+        self._positions = [
+            FeedPositions(gateway, shard, uplink.life(shard)) for shard in range(topology.shards)
+        ]
+        self._watches = [FeedTimeouts(clock.monotonic()) for _ in range(topology.shards)]
+        self._heard_at = float("-inf")  # when a router has said anything last
+        # shards of whose chain a part could not be given out ▶ when that is mended
+        self._spoilt: dict[int, float] = {}
         self._subscription: Subscription | None = None
 
     @property
@@ -80,8 +96,14 @@ class Downlink:
         """Our queue's name at present; "" where it is not consumed."""
         return self._subscription.queue if self._subscription is not None and self.active else ""
 
+    def lacking(self) -> list[int]:
+        """Return the shards that have given no feed in our present life there."""
+        return [shard for shard, positions in enumerate(self._positions) if positions.mine is None]
+
     def renew(self) -> None:
-        """Consume anew under another name: nothing may reach our queue any more, and what lies in it is old."""
+        """Consume anew under another name: nothing may reach our queue any more, and what lies in
+        it is old.
+        """
         if self._subscription is not None:
             self._subscription.renew()
 
@@ -97,118 +119,217 @@ class Downlink:
         if subscription is not None:
             await subscription.close()
 
+    def tick(self, now: float) -> None:
+        """Ask for the feeds that are missing, or have not come for long."""
+        for shard in [shard for shard, due in self._spoilt.items() if due <= now]:
+            del self._spoilt[shard]
+            self._uplink.ask_again(shard)
+            self._on_rejoin(shard)
+        if not self.active:
+            return
+        routers = now - self._heard_at < ROUTERS_S
+        for shard, watch in enumerate(self._watches):
+            if not self._uplink.begun(shard):
+                continue
+            if watch.barren(now, fed=self._positions[shard].mine is not None or not routers):
+                self.begin_anew(shard)
+            elif watch.due(now):
+                self._ask(shard, everyone=not watch.has_gap)
+
+    def begin_anew(self, shard: int) -> None:
+        """End our life on a shard by ourselves: what stands of us there may be wrong."""
+        self._end_life(shard, self._uplink.life(shard), None)
+
     def _source(self) -> Source:
         queue, bindings = self._topology.gateway_queue(self._gateway, secrets.token_hex(4))
         return Source(queue, bindings)
 
     def _begun(self) -> None:
-        self._announcer.returned()
-        self._on_asked(None)
+        """Say where we stand on each shard: what was sent to the old queue is lost."""
+        now = self._clock.monotonic()
+        for shard, watch in enumerate(self._watches):
+            if self._uplink.begun(shard):
+                watch.asked(now)
+                self._ask(shard, everyone=True)
+        self._on_begun()
+
+    def _ask(self, shard: int, *, everyone: bool = False) -> None:
+        """Say where we stand on a shard, so that we are fed from there."""
+        self._routers.ask(shard, self._positions[shard].number(), everyone=everyone)
 
     def _take(self, delivery: Delivery) -> None:
+        self._heard_at = self._clock.monotonic()
         try:
-            self._announcer.check()
             self._spread(self._open(delivery.body))
         except Exception as error:  # noqa: BLE001 - one body must not end the consumer
-            self._metrics.drops("downlink_failed")
-            event(_log, "downlink_failed", level=logging.ERROR, error=error)
+            self._failed(error)
         finally:
             delivery.ack()
 
-    def _open(self, body: bytes) -> Sequence[envelope.Envelope]:
-        try:
-            return envelope.decode(body)
-        except MalformedEnvelope as error:
-            return self._open_each(body, error)
+    def _failed(self, error: Exception) -> None:
+        self._metrics.drops("downlink_failed")
+        event(_log, "downlink_failed", level=logging.ERROR, error=error)
 
-    def _open_each(self, body: bytes, reason: MalformedEnvelope) -> list[envelope.Envelope]:
-        try:
-            parts = envelope.decode_each(body)
-        except MalformedEnvelope as error:
-            parts, reason = [error], error
-        good = [part for part in parts if not isinstance(part, MalformedEnvelope)]
-        self._metrics.drops("malformed", len(parts) - len(good))
-        event(_log, "malformed_envelope", level=logging.WARNING, count=len(parts) - len(good), reason=str(reason))
-        return good
+    def _open(self, body: bytes) -> Sequence[envelope.Envelope]:
+        envelopes, reason = envelope.decode_leniently(body)
+        if reason:
+            self._metrics.drops("malformed")
+            event(_log, "malformed_envelope", level=logging.WARNING, reason=reason)
+        return envelopes
 
     def _spread(self, envelopes: Sequence[envelope.Envelope]) -> None:
-        """Deal with envelopes in their order; messages that follow each other go to the hub together.
+        """Deal with envelopes in their order."""
+        for item in envelopes:
+            match item:
+                case envelope.Feed():
+                    if self._knows(item.shard):
+                        self._feed(item)
+                case envelope.Bodies():
+                    if self._knows(item.shard):
+                        self._positions[item.shard].put(item)
+                case envelope.Page():
+                    self._reads.page(item)
+                case envelope.HistoryPage():
+                    self._reads.history_page(item)
+                case envelope.Refused():
+                    self._answer(item)
+                case envelope.Speaker():
+                    if self._knows(item.shard):
+                        self._speaks(item)
+                case envelope.LifeEnded():
+                    if self._knows(item.shard):
+                        self._end_life(item.shard, item.life, item.counted)
+                case envelope.Reset():
+                    if self._knows(item.shard):
+                        self._reset(item)
+                case _:
+                    self._metrics.drops("misplaced")
 
-        ACKs between them don't part them: they are told behind them, in their order, so that a room's burst is joined once.
+    def _knows(self, shard: int) -> bool:
+        if 0 <= shard < len(self._positions):
+            return True
+        self._metrics.drops("misplaced")
+        return False
+
+    # ── the chain ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _feed(self, feed: envelope.Feed) -> None:
+        shard, now = feed.shard, self._clock.monotonic()
+        verdict = self._positions[shard].judge(feed)
+        if verdict.kind is Kind.OTHER:
+            self._metrics.drops("other_life")
+            return
+        self._routers.heard(shard, feed.router)
+        if verdict.kind is Kind.FOREIGN:
+            self._end_life(shard, feed.life, 0)
+            return
+        if verdict.items:
+            try:
+                self._apply(verdict.items)
+            except Exception as error:  # noqa: BLE001 - our number has moved on: the rest of these comes by what mends it
+                self._failed(error)
+                self._spoilt.setdefault(shard, now + HEAL_S)
+        if verdict.kind is Kind.GAP:
+            self._metrics.feed_gaps()
+            if self._watches[shard].gap(now):
+                event(_log, "feed_gap", level=logging.DEBUG, shard=shard, router=feed.router)
+                self._ask(shard)
+            return
+        if verdict.kind is Kind.REPEAT and feed.items:
+            self._metrics.drops("repeat", len(feed.items))
+        self._watches[shard].fed(now)
+        self._uplink.counted(shard, feed.life, verdict.counted)
+
+    def _speaks(self, speaker: envelope.Speaker) -> None:
+        """Answer a router that speaks for a shard from now on; what the former one was asked it may never
+        have heard.
         """
-        if not envelopes:
-            return  # our own knock
-        self._metrics.batch_size("downlink", len(envelopes))
+        shard = speaker.shard
+        self._routers.heard(shard, speaker.router)
+        if self._uplink.begun(shard):
+            self._watches[shard].asked(self._clock.monotonic())
+            self._ask(shard)
+        self._reads.renew(shard)
+
+    def _end_life(self, shard: int, life: int, counted: int | None) -> None:
+        """End our life on a shard, and have its members join again; nothing where it is over already."""
+        if not self._uplink.life_ended(shard, life, counted):
+            return
+        self._metrics.lives_ended()
+        event(_log, "life_ended", level=logging.WARNING, shard=shard, life=life, counted=counted)
+        self._positions[shard].begin(self._uplink.life(shard))
+        self._watches[shard].anew(self._clock.monotonic())
+        self._on_rejoin(shard)
+
+    def _reset(self, reset: envelope.Reset) -> None:
+        """Go on from another place of the log: what lies between is not to be had as a feed any more."""
+        shard = reset.shard
+        positions = self._positions[shard]
+        if reset.life != positions.life:
+            self._metrics.drops("other_life")
+            return
+        self._routers.heard(shard, reset.router)
+        if positions.mine is not None and positions.mine.life != reset.upto.life:
+            self._end_life(shard, reset.life, 0)
+            return
+        if not positions.reset(reset):
+            return  # it was answered before
+        self._metrics.resets()
+        event(_log, "feed_reset", level=logging.WARNING, shard=shard, router=reset.router)
+        self._watches[shard].fed(self._clock.monotonic())
+        self._uplink.counted(shard, reset.life, reset.counted)
+        self._uplink.ask_again(shard)
+        self._on_rejoin(shard)
+
+    # ── what the chain brings ───────────────────────────────────────────────────────────────────────────────
+
+    def _apply(self, items: Sequence[envelope.Item]) -> None:
+        """Deal with items in their order; messages that follow each other go to the hub together.
+
+        ACKs between them don't part them: they are told behind them, in their order, so that a room's burst
+        is joined once.
+        """
+        self._metrics.batch_size("downlink", len(items))
         run: list[envelope.Deliver] = []
         acks: list[envelope.Ack] = []
-        for item in envelopes:
+        for item in items:
             if isinstance(item, envelope.Deliver):
-                if self._admits(item.room):
-                    run.append(item)
+                run.append(item)
                 continue
             if isinstance(item, envelope.Ack):
-                if self._admits(item.room):
-                    acks.append(item)
+                acks.append(item)
                 continue
             if run or acks:
                 self._deliver(run, acks)
                 run, acks = [], []
-            match item:
-                case envelope.Joined() | envelope.Left() | envelope.HistoryPage():
-                    if self._admits(item.room) and self._counts(item.room, item.term):
-                        self._answer(item)
-                case envelope.Refused():
-                    self._answer(item)
-                case envelope.Resync():
-                    if self._admits(item.room) and self._counts(item.room, item.term):
-                        self._resync(item.room, item.position)
-                case envelope.Ask():
-                    self._announcer.answer(item)
-                    self._on_asked(item.shard)
-                    self._gaps.renew(item.shard, self._clock.monotonic())
-                case _:
-                    self._metrics.drops("misplaced")
+            if isinstance(item, envelope.Entered):
+                self._reads.entered(item)
+            elif isinstance(item, envelope.Left | envelope.Refused):
+                self._answer(item)
         if run or acks:
             self._deliver(run, acks)
 
-    def _admits(self, room: str) -> bool:
-        """Say whether anything of this room's shard may be taken now."""
-        if not self._lease.suspended or self._lease.admits(shard_of(room, self._topology.shards)):
-            return True
-        self._metrics.drops("suspended")
-        return False
-
-    def _counts(self, room: str, term: int) -> bool:
-        if self._hub.admits(room, term):
-            return True
-        self._metrics.drops("fenced")
-        return False
-
     def _answer(self, reply: Reply) -> None:
-        if isinstance(reply, envelope.Joined) and not reply.ref:
-            # Nobody asked: it says something new only where the room's log began a new life.
-            standing = self._hub.standing(reply.room, reply.conn)
-            if standing is not None and standing.epoch == reply.position.epoch:
-                return
         if isinstance(reply, envelope.Refused):
-            self._uplink.answered(reply.conn, reply.ref)
+            self._uplink.refused(reply.conn, reply.ref)
+        elif isinstance(reply, envelope.Left):
+            self._uplink.answered(reply.conn, reply.ref, reply.room, LEAVE)
         connection = self._find(reply.conn)
         if connection is not None:
             connection.answer(reply)
 
     def _acknowledge(self, ack: envelope.Ack, woken: dict[Connection, None]) -> None:
         """Put an ACK on its sender's outbox."""
-        if not self._counts(ack.room, ack.term):
-            return
-        if not self._uplink.answered(ack.conn, ack.id) and ack.again:
-            return  # the first one was not lost after all
+        self._uplink.answered(ack.conn, ack.id, ack.room, MESSAGE)
         connection = self._find(ack.conn)
         if connection is not None:
             connection.acknowledged(ack)
             woken[connection] = None
 
     def _deliver(self, run: list[envelope.Deliver], acks: list[envelope.Ack]) -> None:
-        """Give out messages, and the ACKs that came between them; whoever gets several things gets them in one write."""
+        """Give out messages, and the ACKs that came between them; whoever gets several things gets them in
+        one write.
+        """
         now_us = self._clock.wall_us()
         hops = self._hops(run)
         delivered = self._hub.deliver(run, now_us // 1_000)
@@ -225,7 +346,7 @@ class Downlink:
             hop.set(RECIPIENTS, delivered.recipients[index])
             hop.end()
         if delivered.gaps:
-            self._gaps.noticed({gap.room for gap in delivered.gaps}, self._clock.monotonic())
+            self._reads.behind(delivered.gaps)
 
     def _hops(self, run: list[envelope.Deliver]) -> list[tuple[int, Hop]]:
         """Open the spans of sampled messages, and put each one's context where the client sees it."""
@@ -245,30 +366,17 @@ class Downlink:
         metrics = self._metrics
         for deliver, recipients in zip(run, delivered.recipients, strict=True):
             if recipients:
-                if deliver.to and (connection := self._find(deliver.to)) is not None:
-                    connection.caught_up(envelope.size_of(deliver))
                 metrics.messages_out(deliver.type, recipients)
                 trace = trace_id(deliver.trace) if deliver.trace else ""
                 metrics.hop_seconds("end_to_end", (now_us - deliver.at_us) / 1e6, trace)
         for reason, count in (
             ("repeat", delivered.repeats),
-            ("fenced", delivered.fenced),
             ("expired", delivered.expired),
             ("ephemeral", delivered.dropped),
-            ("early", delivered.early),
         ):
             if count:
                 metrics.drops(reason, count)
         metrics.hop_seconds("downlink", (self._clock.wall_us() - now_us) / 1e6)
-
-    def _resync(self, room: str, position: Position) -> None:
-        """Put a room to a position, and tell those to whom something before it may be lost."""
-        told = self._hub.resync(room, position)
-        event(_log, "resync", level=logging.WARNING if told else logging.DEBUG, shard_room=room, members=len(told))
-        for conn in told:
-            connection = self._find(conn)
-            if connection is not None:
-                connection.resynced(room, position)
 
     def _find(self, conn: str) -> Connection | None:
         member = self._hub.find(conn)

@@ -1,14 +1,16 @@
-"""Drain: a pod goes without loss. Not ready, then each client is asked away in its own slot, those that stay are closed, then out.
+"""Drain: a pod goes without loss. Not ready, then each client is asked away in its own slot, those that stay
+are closed, then out.
 
-The slots are spread over the drain window, so that the clients don't come down on the other pods all at once. It is bounded by a
-deadline: what is not done by then is cut. It closes nobody by its own judgement: sessions do. ``app.py`` runs it at the end.
+The slots are spread over the drain window, so that the clients don't come down on the other pods all at once.
+It is bounded by a deadline: what is not done by then is cut. It closes nobody by its own judgement: sessions
+do. ``app.py`` runs it at the end.
 """
 
 from __future__ import annotations
 
 import asyncio
 
-from gateway.shell.lobby import Lobby
+from gateway.shell.connections import Connections
 from gateway.shell.uplink import Uplink
 from warren.clock import Clock
 from warren.errors import CloseCode
@@ -27,10 +29,19 @@ class Drain:
     """The end of a gateway's life."""
 
     def __init__(
-        self, lobby: Lobby, uplink: Uplink, readiness: Readiness, clock: Clock, *, window_s: float, deadline_s: float
+        self,
+        connections: Connections,
+        uplink: Uplink,
+        readiness: Readiness,
+        clock: Clock,
+        *,
+        window_s: float,
+        deadline_s: float,
     ) -> None:
-        """``window_s``: over how long clients are sent away; ``deadline_s``: when it is over at the latest."""
-        self._lobby = lobby
+        """``window_s``: over how long clients are sent away; ``deadline_s``: when it is over at
+        the latest.
+        """
+        self._connections = connections
         self._uplink = uplink
         self._readiness = readiness
         self._clock = clock
@@ -40,13 +51,13 @@ class Drain:
     async def run(self) -> bool:
         """Drain; return whether everyone had left, and all leaves were sent, before the deadline."""
         self._readiness.drain()
-        self._lobby.end_ages()
-        began, count = self._clock.monotonic(), len(self._lobby)
+        self._connections.end_ages()
+        began, count = self._clock.monotonic(), len(self._connections)
         event(_log, "drain_begins", connections=count, window_ms=round(self._window_s * 1_000))
         try:
             async with asyncio.timeout(self._deadline_s):
                 await self._send_away()
-                await self._lobby.empty()
+                await self._connections.empty()
                 await self._uplink.flush()
             done = True
         except TimeoutError:
@@ -54,7 +65,7 @@ class Drain:
         event(
             _log,
             "drain_ends",
-            connections=len(self._lobby),
+            connections=len(self._connections),
             duration_ms=round((self._clock.monotonic() - began) * 1_000),
             in_time=done,
         )
@@ -62,14 +73,14 @@ class Drain:
 
     async def _send_away(self) -> None:
         """Give everyone a slot, and close who is still here a moment after it."""
-        clients = self._lobby.connections()
+        clients = self._connections.all()
         slots = [self._window_s * index / len(clients) for index in range(len(clients))]
         for client, slot in zip(clients, slots, strict=True):
             client.drain(round(slot * 1_000))
         began = self._clock.monotonic()
         grace_s = min(GRACE_S, self._window_s)
         index = 0
-        while len(self._lobby) and index < len(clients):
+        while len(self._connections) and index < len(clients):
             now = self._clock.monotonic() - began
             while index < len(clients) and slots[index] + grace_s <= now:
                 clients[index].end(CloseCode.DRAINING)
@@ -77,5 +88,5 @@ class Drain:
             if index < len(clients):
                 await asyncio.sleep(min(STEP_S, max(0.0, slots[index] + grace_s - now)))
         # The echo route's, and whoever came in at the last moment.
-        for guest in self._lobby.guests():
+        for guest in self._connections.guests():
             guest.end(CloseCode.DRAINING)

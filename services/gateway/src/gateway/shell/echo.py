@@ -1,20 +1,24 @@
-"""Echo: sends back what it gets, text and binary; for conformance suites, load balancers' checks and first steps.
+"""Echo: sends back what it gets, text and binary; for conformance suites, load balancers' checks and first
+steps.
 
-Size, heartbeat and close follow the same rules as elsewhere; there is no token, no room and no limit on how fast, and it reads the next
-message only when the last one is on its way. It never touches the bus. ``server.py`` runs one for each upgrade of its route.
+Size, heartbeat and close follow the same rules as elsewhere; there is no token, no room and no limit on how
+fast, and it reads the next message only when the last one is on its way. It never touches the bus.
+``server.py`` runs one for each upgrade of its route.
 """
 
 from __future__ import annotations
 
-from gateway.core import frames
-from gateway.shell.wire import Breach, Wire
+from gateway.core.websocket import frames
+from gateway.shell.websocket_transport import WebSocketTransport, WebSocketViolation
 from warren.errors import CloseCode
 
 
 class Echo:
     """One connection of the echo route."""
 
-    def __init__(self, wire: Wire, *, window: frames.Window, heartbeat_s: float, now: float) -> None:
+    def __init__(
+        self, wire: WebSocketTransport, *, window: frames.Window, heartbeat_s: float, now: float
+    ) -> None:
         """``wire`` is open; ``window`` is that of our frames."""
         self.wire = wire
         self._window = window
@@ -31,7 +35,7 @@ class Echo:
                 wire.put(frames.frame(payload, frames.TEXT if text else frames.BINARY, self._window))
                 wire.flush()
                 await wire.drained()
-        except Breach as breach:
+        except WebSocketViolation as breach:
             too_large = CloseCode.MESSAGE_TOO_LARGE
             code, reason = (too_large, too_large.reason) if breach.too_large else (breach.code, str(breach))
             wire.shut(int(code), reason)

@@ -1,7 +1,9 @@
-"""Server: the port that clients connect to. Refuses at the upgrade what can be refused there, else makes a connection and runs it.
+"""Server: the port that clients connect to. Refuses at the upgrade what can be refused there, else makes a
+connection and runs it.
 
-``/ws`` speaks ``warren.v1``, ``/ws/echo`` echoes, ``/websocket-stats`` counts. It checks no token (a browser could not see the close
-code of a refused upgrade) and keeps nothing of its own. ``app.py`` starts and ends it.
+``/ws`` speaks ``warren.v1``, ``/ws/echo`` echoes, ``/websocket-stats`` counts. It checks no token (a browser
+could not see the close code of a refused websocket_upgrade) and keeps nothing of its own. ``app.py`` starts
+and ends it.
 """
 
 from __future__ import annotations
@@ -15,22 +17,22 @@ from dataclasses import dataclass
 import orjson
 from aiohttp import hdrs, web
 
-from gateway.core import frames
-from gateway.core.deflate import Deflate, negotiate
-from gateway.core.incoming import Unknown
-from gateway.core.limits import OutboxLimits
+from gateway.core.client_limits import OutboxLimits
+from gateway.core.log_rate_limit import LogRateLimit
 from gateway.core.outbox import Outbox
-from gateway.core.seldom import Seldom
 from gateway.core.session import Session, SessionConfig
+from gateway.core.websocket import frames
+from gateway.core.websocket.deflate_negotiation import Deflate, negotiate
+from gateway.core.websocket.limited_reader import Unknown
 from gateway.settings import ListenSettings
-from gateway.shell import upgrade
+from gateway.shell import websocket_upgrade
 from gateway.shell.auth import MAX_TOKEN_BYTES, offered_token
-from gateway.shell.connection import Caller, Connection, Surroundings
+from gateway.shell.connection import ClientInfo, Connection, GatewayContext
+from gateway.shell.connections import Connections
 from gateway.shell.echo import Echo
-from gateway.shell.lobby import Lobby
-from gateway.shell.memory import Memory
-from gateway.shell.turns import Turns
-from gateway.shell.wire import Wire
+from gateway.shell.event_loop_progress import EventLoopProgress
+from gateway.shell.memory_limiter import MemoryLimiter
+from gateway.shell.websocket_transport import WebSocketTransport
 from warren.http_server import BODY_MAX_BYTES, HttpServer
 from warren.logs import event, get_logger
 from warren.namespaces import Namespaces
@@ -76,14 +78,14 @@ class Server:
     def __init__(
         self,
         settings: ListenSettings,
-        lobby: Lobby,
+        connections: Connections,
         readiness: Readiness,
-        around: Surroundings,
+        around: GatewayContext,
         session: SessionConfig,
         namespaces: Namespaces,
         outbox: OutboxLimits,
-        turns: Turns,
-        memory: Memory,
+        progress: EventLoopProgress,
+        memory: MemoryLimiter,
         unknown: Unknown,
         *,
         close_timeout_s: float,
@@ -92,17 +94,17 @@ class Server:
         stats: Callable[[], dict[str, object]],
         routes: Iterable[web.AbstractRouteDef] = (),
     ) -> None:
-        """``sockets_max``: how many sockets may be open (0: any number); ``stats`` makes what ``/websocket-stats`` shows; ``routes`` are
-        served beside ours.
+        """``sockets_max``: how many sockets may be open (0: any number); ``stats`` makes what
+        ``/websocket-stats`` shows; ``routes`` are served beside ours.
         """
         self._settings = settings
-        self._lobby = lobby
+        self._connections = connections
         self._readiness = readiness
         self._around = around
         self._session = session
         self._namespaces = namespaces
         self._outbox = outbox
-        self._turns = turns
+        self._progress = progress
         self._memory = memory
         self._unknown = unknown
         self._close_timeout_s = close_timeout_s
@@ -112,7 +114,7 @@ class Server:
         self._sockets_max = sockets_max
         self._http: HttpServer | None = None
         self._serving: set[asyncio.Task[None] | None] = set()
-        self._origins_logged = Seldom(LOG_EVERY_S, ORIGINS_MAX)
+        self._origins_logged = LogRateLimit(LOG_EVERY_S, ORIGINS_MAX)
         self.port = 0
 
     async def start(self) -> None:
@@ -122,7 +124,11 @@ class Server:
             [
                 web.get("/ws", self._ws, allow_head=False),
                 *([web.get("/ws/echo", self._echo, allow_head=False)] if self._settings.echo else []),
-                *([web.get("/websocket-stats", self.show_stats)] if self._settings.stats == "external" else []),
+                *(
+                    [web.get("/websocket-stats", self.show_stats)]
+                    if self._settings.stats == "external"
+                    else []
+                ),
                 *self._routes,
             ]
         )
@@ -159,15 +165,17 @@ class Server:
     async def show_stats(self, _: web.Request) -> web.Response:
         """Answer with this pod's counts."""
         return web.Response(
-            body=orjson.dumps(self._stats()), content_type="application/json", headers={hdrs.CACHE_CONTROL: "no-store"}
+            body=orjson.dumps(self._stats()),
+            content_type="application/json",
+            headers={hdrs.CACHE_CONTROL: "no-store"},
         )
 
     async def _ws(self, request: web.Request) -> web.StreamResponse:
         offer = self._check(request)
         with self._place(request, offer) as (wire, response):
-            variant = frames.variant_of(offer.subprotocol == upgrade.MSGPACK, offer.window)
+            variant = frames.variant_of(offer.subprotocol == websocket_upgrade.MSGPACK, offer.window)
             session = Session(
-                self._lobby.next_id(),
+                self._connections.next_id(),
                 self._session,
                 self._namespaces,
                 frames.codec_of(variant),
@@ -183,14 +191,16 @@ class Server:
         offer = self._check(request)
         with self._place(request, offer) as (wire, response):
             heartbeat_s = self._session.heartbeat_ms / 1_000
-            echo = Echo(wire, window=offer.window, heartbeat_s=heartbeat_s, now=self._around.clock.monotonic())
-            self._begin(self._lobby.next_id(), echo)
+            echo = Echo(
+                wire, window=offer.window, heartbeat_s=heartbeat_s, now=self._around.clock.monotonic()
+            )
+            self._begin(self._connections.next_id(), echo)
         return response
 
     def _begin(self, name: str, guest: Connection | Echo) -> None:
         """Let a guest in who has a place and an open wire, and serve it in a task of its own."""
         guest.wire.on_excess = guest.end
-        self._lobby.enter(name, guest)
+        self._connections.enter(name, guest)
         self._serving.add(asyncio.get_running_loop().create_task(self._serve(name, guest)))
 
     async def _serve(self, name: str, guest: Connection | Echo) -> None:
@@ -199,40 +209,42 @@ class Server:
         finally:
             if isinstance(guest, Connection):
                 guest.finish()
-            self._lobby.leave(name)
-            self._lobby.free()
+            self._connections.leave(name)
+            self._connections.free()
             self._serving.discard(asyncio.current_task())
 
     @contextmanager
-    def _place(self, request: web.Request, offer: Offer) -> Iterator[tuple[Wire, web.StreamResponse]]:
-        """Open the wire for what a guest is made of inside. Where that fails neither its place nor its socket is kept: aiohttp has let go of
-        the socket, so nobody else would close it.
+    def _place(
+        self, request: web.Request, offer: Offer
+    ) -> Iterator[tuple[WebSocketTransport, web.StreamResponse]]:
+        """Open the wire for what a guest is made of inside. Where that fails neither its place nor its socket
+        is kept: aiohttp has let go of the socket, so nobody else would close it.
         """
-        wire: Wire | None = None
+        wire: WebSocketTransport | None = None
         try:
             wire, response = self._open(request, offer)
             yield wire, response
         except BaseException:
-            self._lobby.free()
+            self._connections.free()
             if wire is not None:
                 wire.cut()
             raise
 
-    def _open(self, request: web.Request, offer: Offer) -> tuple[Wire, web.StreamResponse]:
-        wire = Wire(
+    def _open(self, request: web.Request, offer: Offer) -> tuple[WebSocketTransport, web.StreamResponse]:
+        wire = WebSocketTransport(
             Outbox(self._outbox),
             max_bytes=self._session.message_bytes,
             deflate=offer.deflate,
             close_timeout_s=self._close_timeout_s,
             now=self._around.clock.monotonic,
-            turns=self._turns,
+            progress=self._progress,
             memory=self._memory,
             unknown=self._unknown if request.path == "/ws" else None,
             paced=request.path == "/ws",
         )
         try:
             return wire, wire.open(request, offer.subprotocol)
-        except upgrade.NoWebSocket as problem:
+        except websocket_upgrade.NoWebSocket as problem:
             raise self._refusal("no_websocket", web.HTTPBadRequest, str(problem)) from None
         except ConnectionError:  # it has gone before the answer
             self._around.metrics.upgrades_refused("gone")
@@ -247,14 +259,14 @@ class Server:
         if not origin_allowed(origin, headers.get(hdrs.HOST, ""), self._settings.origins):
             self._log_origin(request, origin)
             raise self._refusal("origin", web.HTTPForbidden, ORIGIN_REFUSED)
-        offers = upgrade.parse_list(",".join(headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())))
-        subprotocol = upgrade.choose_subprotocol(offers) if request.path == "/ws" else ""
+        offers = websocket_upgrade.parse_list(",".join(headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())))
+        subprotocol = websocket_upgrade.choose_subprotocol(offers) if request.path == "/ws" else ""
         if subprotocol is None:
-            spoken = ", ".join(upgrade.SPOKEN)
+            spoken = ", ".join(websocket_upgrade.SPOKEN)
             raise self._refusal("subprotocol", web.HTTPBadRequest, f"Subprotocols spoken here: {spoken}.")
         extensions = ",".join(headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS, ()))
         deflate = negotiate(extensions) if self._settings.deflate else None
-        if not self._lobby.reserve():
+        if not self._connections.reserve():
             raise self._refusal("full", web.HTTPServiceUnavailable, "This pod is full; connect again.")
         return Offer(subprotocol, deflate)
 
@@ -264,11 +276,13 @@ class Server:
         if kind is web.HTTPServiceUnavailable:
             headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_S)
         elif reason == "no_websocket":
-            headers[hdrs.SEC_WEBSOCKET_VERSION] = upgrade.VERSION
+            headers[hdrs.SEC_WEBSOCKET_VERSION] = websocket_upgrade.VERSION
         return kind(text=text + "\n", headers=headers)
 
     def _log_origin(self, request: web.Request, origin: str) -> None:
-        """Say which page was refused and what mends it: its developer sees nothing but a connection that fails."""
+        """Say which page was refused and what mends it: its developer sees nothing but a connection that
+        fails.
+        """
         shown = origin[:ORIGIN_MAX]
         unlogged = self._origins_logged.due(shown, self._around.clock.monotonic())
         if unlogged is None:
@@ -284,18 +298,18 @@ class Server:
             unlogged=unlogged or None,
         )
 
-    def _caller(self, request: web.Request, offer: Offer) -> Caller:
+    def _caller(self, request: web.Request, offer: Offer) -> ClientInfo:
         headers = request.headers
-        return Caller(
-            ip=upgrade.client_address(
+        return ClientInfo(
+            ip=websocket_upgrade.client_address(
                 request.remote or "", headers.getall("X-Forwarded-For", ()), self._settings.trusted_proxies
             ),
             origin=headers.get(hdrs.ORIGIN, "")[:256],
-            protocol=offer.subprotocol or upgrade.JSON,
+            protocol=offer.subprotocol or websocket_upgrade.JSON,
             token=offered_token(
                 request.query,
                 headers.get(hdrs.AUTHORIZATION, ""),
-                upgrade.parse_list(",".join(headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ()))),
+                websocket_upgrade.parse_list(",".join(headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ()))),
             ),
             user=request.query.get("user", ""),
         )

@@ -1,70 +1,47 @@
-"""Uplink: envelopes ▶ one batcher for each shard ▶ the ingress exchange, confirmed.
+"""Uplink: envelopes ▶ one batch under way for each shard ▶ the shard's log, confirmed.
 
-A batch that fails is sent again, the same one in the same order under the same ids, until it is confirmed; a message gives up at
-its deadline and its sender is told to send it again, and so is the sender of an id that nobody acknowledged by then. Where an answer
-may be lost, the shard's owner is asked for it. Joins and leaves have no deadline: they wait. Buffers are bounded: above half of one,
-connections that publish to it are not read while the broker takes batches, and beyond it (or above half while the broker is away or holds
-publishers back) a message is refused. It never decides what an envelope means. Connections, the announcer and the drain call it.
+A batch that fails is sent again, the same bytes under the same number, until it is confirmed; a message is
+kept until the routers have counted it, and goes again where the gateway's life on the shard was over. A
+message gives up at its deadline and its sender is told to send it again, and so is the sender of an id that
+nobody acknowledged by then. Joins and leaves have no deadline: they wait, and take each other back meanwhile.
+Buffers are bounded, over what is not sent, not confirmed and not counted: above half of one, connections that
+publish to it are not read while the broker takes batches, and beyond it (or above half while the broker is
+away or holds publishers back) a message is refused. It never decides what an envelope means. Connections, the
+downlink and the drain call it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
-from gateway.shell.sending import Control, Sending
+from gateway.core.batch_numbers import Outgoing
+from gateway.shell.in_flight_publish import MESSAGE, InFlightPublish
+from gateway.shell.uplink_buffer import UplinkBuffer, UplinkLimits
 from warren import envelope
 from warren.address import shard_of
-from warren.batch import BatchLimits
-from warren.batcher import Batcher
+from warren.batch import Pace
+from warren.batcher import WORTHWHILE
 from warren.bus import Bus, Properties
 from warren.clock import Clock
 from warren.errors import BusUnavailable, NotConfirmed, Overloaded, Unroutable, WarrenError
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
+from warren.supervision import supervised
 from warren.telemetry import Hop
 from warren.topology import Topology
 
 # A batch whose fate is not known is sent again after this, doubled each time.
 RETRY_FIRST_S = 0.05
 RETRY_LAST_S = 1.0
-# Joins and leaves may fill a buffer up to so many times its limit for messages.
-CONTROL_FACTOR = 4
 MAX_UNANSWERED = 65_536
-INQUIRY_COUNT = 256  # ids in one envelope
 
 _log = get_logger("gateway.uplink")
 _PROPERTIES = Properties(content_type=envelope.CONTENT_TYPE)
-
-
-@dataclass(frozen=True, slots=True)
-class UplinkLimits:
-    """How much of one shard may wait, how long a message may, how much goes at once, and how often to a busy one."""
-
-    count: int = 16_384
-    bytes: int = 16 * 1024 * 1024
-    timeout_s: float = 10.0
-    batch_count: int = 512
-    batch_bytes: int = 256 * 1024
-    interval_s: float = 0.0
-
-
-class _Shard:
-    """One shard's buffer and those who wait for place in it."""
-
-    def __init__(self, batcher: Batcher[Sending]) -> None:
-        self.batcher = batcher
-        self.waiters: dict[asyncio.Future[None], None] = {}
-
-    def release(self) -> None:
-        waiters, self.waiters = self.waiters, {}
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
 
 
 class Uplink:
@@ -72,19 +49,22 @@ class Uplink:
 
     def __init__(
         self,
+        gateway: str,
         bus: Bus,
         topology: Topology,
         clock: Clock,
         metrics: GatewayMetrics,
         limits: UplinkLimits,
+        pace: Pace,
         *,
         on_undelivered: Callable[[str, str, WarrenError], None],
         on_overflow: Callable[[int], None],
         chance: random.Random | None = None,
     ) -> None:
-        """``on_undelivered(connection, id, error)``: the fate of this message is not known. ``on_overflow(shard)``: a leave
-        found no place, so this shard's router must be told our members anew.
+        """``on_undelivered(connection, id, error)``: the fate of this message is not known.
+        ``on_overflow(shard)``: a leave found no place, so our life on this shard has to begin anew.
         """
+        self._gateway = gateway
         self._bus = bus
         self._topology = topology
         self._clock = clock
@@ -94,115 +74,160 @@ class Uplink:
         self._on_overflow = on_overflow
         self._chance = chance or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._returned = asyncio.Event()
-        self._watched: deque[Sending] = deque()  # messages in the order of their deadlines
-        self._unanswered: dict[tuple[str, str], Sending] = {}
-        batches = BatchLimits(
-            batch_count=limits.batch_count,
-            batch_bytes=limits.batch_bytes,
-            waiting_count=CONTROL_FACTOR * limits.count,
-            waiting_bytes=CONTROL_FACTOR * limits.bytes,
-            interval_s=limits.interval_s,
-        )
-        self._shards = [
-            _Shard(Batcher(self._sender(shard), batches, lambda count: metrics.batch_size("uplink", count)))
-            for shard in range(topology.shards)
-        ]
-        metrics.waiting_from("uplink", lambda: sum(shard.batcher.waiting for shard in self._shards))
+        self._watched: deque[InFlightPublish] = deque()  # messages in the order of their deadlines
+        self._unanswered: dict[tuple[str, ...], InFlightPublish] = {}  # by the key of the answer
+        self._shards = [UplinkBuffer(number, limits, pace) for number in range(topology.shards)]
+        metrics.waiting_from("uplink", lambda: sum(shard.batches.waiting for shard in self._shards))
+        metrics.waiting_from("uncounted", lambda: sum(shard.batches.charged for shard in self._shards))
         bus.watch(self._watch)
         bus.watch_blocked(self._watch_blocked)
 
+    def begin(self) -> None:
+        """Begin our life on every shard, though nobody has anything to say yet."""
+        for shard in self._shards:
+            self._kick(shard)
+
     def publish(self, up: envelope.Publish, hop: Hop | None = None) -> WarrenError | None:
-        """Take a message (and the span of its sending). Returns why not, where it is refused; the caller tells the sender."""
-        number = shard_of(up.room, self._topology.shards)
-        shard = self._shards[number]
-        error: WarrenError | None = None
-        if not self._takes and self._is_half_full(shard):
-            error = BusUnavailable("the broker takes nothing at present and the buffer is filling")
-        elif self._is_full(shard, envelope.size_of(up)):
-            error = Overloaded("too many messages wait for the broker")
+        """Take a message (and the span of its sending). Returns why not, where it is refused; the caller
+        tells the sender.
+        """
+        shard = self._shard_of(up.room)
         now = self._clock.monotonic()
-        entry = Sending(up, number, now, now + self._limits.timeout_s, hop)
-        if error is None and not shard.batcher.offer(entry, envelope.size_of(up)):
-            error = Overloaded("too many messages wait for the broker")
+        entry = InFlightPublish(up, shard.number, now, now + self._limits.timeout_s, hop)
+        error: WarrenError | None = None
+        if not self._takes and shard.is_half_full:
+            error = BusUnavailable("the broker takes nothing at present and the buffer is filling")
+        elif shard.is_full(entry.size):
+            error = Overloaded("too many messages wait for the broker and the routers")
         if error is not None:
             entry.settle(error=error)
             return error
+        shard.batches.offer(entry)
         self._watched.append(entry)
-        if entry.id and entry.conn:
-            self._await_answer(entry)
+        self._await_answer(entry)
+        self._kick(shard)
         return None
 
-    def join(self, up: envelope.Join) -> bool:
-        """Take a join; False where so much waits that the connection had better go (it has not been taken)."""
-        return self._control(up.room, up)
-
-    def resume(self, up: envelope.Resume | envelope.HistoryQuery) -> bool:
-        """Take what is asked again if it gets no answer; False where there is no place for it."""
-        return self._control(up.room, up)
-
-    def leave(self, up: envelope.Leave) -> None:
-        """Take a leave."""
-        if not self._control(up.rooms[0], up):
-            self._metrics.drops("leave_overflow")
-            self._on_overflow(shard_of(up.rooms[0], self._topology.shards))
-
-    def answered(self, conn: str, ref: str) -> bool:
-        """Take note that a router has answered this message; False where no answer to it is waited for."""
-        entry = self._unanswered.pop((conn, ref), None)
-        if entry is not None:
-            entry.answered = True
-        return entry is not None
-
-    def renew(self, shard: int | None) -> None:
-        """Ask for the answers to what is confirmed and not answered: they may be lost (None: on every shard).
-
-        The question goes behind the messages that it is about. What is not confirmed yet is asked for when it is: it may be in the shard's
-        queue already, and its answer on the way to where we are no more.
+    def join(self, up: envelope.Join, *, first: bool = False) -> bool:
+        """Take a join; False where so much waits that the connection had better go (it has not
+        been taken).
         """
-        lost: list[Sending] = []
-        for entry in self._unanswered.values():
-            if shard is None or entry.shard == shard:
-                if entry.envelope is None:
-                    lost.append(entry)
-                else:
-                    entry.doubted = True
-        self._inquire(lost)
+        shard, now = self._shard_of(up.room), self._clock.monotonic()
+        if shard.is_full_of_joins:
+            return False
+        shard.joins.join(up, InFlightPublish(up, shard.number, now, now), first=first)
+        self._kick(shard)
+        return True
+
+    def leave(self, up: envelope.Leave) -> bool:
+        """Take a leave; False where no router will answer it: it has taken back a join that was never sent,
+        or found no place and our life on the shard begins anew without this member.
+        """
+        shard, now = self._shard_of(up.rooms[0]), self._clock.monotonic()
+        rest = shard.joins.leave(up)
+        if rest is None:
+            return False
+        if shard.is_full_of_joins:
+            self._metrics.drops("leave_overflow")
+            self._on_overflow(shard.number)
+            return False
+        entry = InFlightPublish(rest, shard.number, now, now)
+        shard.joins.left(rest, entry)
+        self._await_answer(entry)
+        self._kick(shard)
+        return True
+
+    def answered(self, *key: str) -> None:
+        """Take note that a message or a leave is answered: connection, id, room and which of both."""
+        entry = self._unanswered.pop(key, None)
+        if entry is not None:
+            self._end_wait(entry)
+
+    def refused(self, conn: str, ref: str) -> None:
+        """Take note that a router refused what was sent under ``ref``. It names no room: of several messages
+        it is taken for the eldest's.
+        """
+        found = (key for key in self._unanswered if key[1] == ref and key[0] == conn and key[3] == MESSAGE)
+        self.answered(*next(found, ()))
+
+    # ── our life on a shard ─────────────────────────────────────────────────────────────────────────────────
+
+    def life(self, shard: int) -> int:
+        """Return the number of our present life on a shard."""
+        return self._shards[shard].batches.life
+
+    def begun(self, shard: int) -> bool:
+        """Say whether our present life on a shard is known to have begun in its log."""
+        return self._shards[shard].batches.begun
+
+    def counted(self, shard: int, life: int, number: int) -> None:
+        """Take that our batches up to ``number`` have counted in this life."""
+        sent = self._shards[shard]
+        self._went(sent.batches.count(life, number))
+        sent.counted()
+
+    def life_ended(self, shard: int, life: int, counted: int | None = None) -> bool:
+        """End this life on a shard, in which the batches up to ``counted`` have counted (None: those that are
+        known to), and begin the next one; False where it is over already. The caller has its members join
+        again.
+        """
+        sent = self._shards[shard]
+        known = sent.batches.end(life, sent.batches.counted if counted is None else counted)
+        if known is None:
+            return False
+        sent.joins.clear()
+        self._went(known)
+        sent.counted()
+        self._kick(sent)
+        return True
+
+    def ask_again(self, shard: int) -> None:
+        """Take that answers to what has counted may be lost: what waits for one is sent again, and answered
+        again.
+        """
+        sent = self._shards[shard]
+        sent.batches.ask_again()
+        self._kick(sent)
+
+    async def place_for_joins(self, shard: int) -> None:
+        """Return once so few joins and leaves wait that some more members of a shard may join again."""
+        await self._shards[shard].place_for_joins()
+
+    # ── backpressure ────────────────────────────────────────────────────────────────────────────────────────
 
     def crowded(self, room: str) -> bool:
         """Say whether a connection that has just sent to ``room`` should wait for ``place``."""
-        return self._takes and self._is_half_full(self._shards[shard_of(room, self._topology.shards)])
+        return self._takes and self._shard_of(room).is_half_full
 
     async def place(self, room: str) -> None:
-        """Return once the room's shard has place again, or the broker takes nothing any more (then messages are refused instead). May be
-        cancelled.
+        """Return once the room's shard has place again, or the broker takes nothing (then messages are
+        refused instead).
         """
-        shard = self._shards[shard_of(room, self._topology.shards)]
-        while self._takes and self._is_half_full(shard):
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            shard.waiters[waiter] = None
-            try:
-                await waiter
-            finally:
-                shard.waiters.pop(waiter, None)
+        shard = self._shard_of(room)
+        while self._takes and shard.is_half_full:
+            await shard.wait()
 
     def expire(self, now: float) -> None:
         """Give up on what has waited too long; call it now and then. Its senders are told."""
-        watched = self._watched
-        while watched:
-            entry = watched[0]
+        watched_ones = self._watched
+        while watched_ones:
+            entry = watched_ones[0]
             if entry.waits and entry.deadline > now:
                 return
-            watched.popleft()
+            watched_ones.popleft()
             if entry.waits:
                 self._give_up(entry)
 
     async def flush(self) -> None:
         """Return once all that was offered until now has gone."""
-        await asyncio.gather(*(shard.batcher.barrier() for shard in self._shards))
+        await asyncio.gather(*(shard.idle.wait() for shard in self._shards))
 
     async def close(self) -> None:
         """Give up on what waits."""
-        await asyncio.gather(*(shard.batcher.close() for shard in self._shards))
+        tasks = [shard.task for shard in self._shards if shard.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for shard in self._shards:
             shard.release()
         for entry in self._watched:
@@ -210,97 +235,107 @@ class Uplink:
         self._watched.clear()
         self._unanswered.clear()
 
-    def _control(self, room: str, up: Control) -> bool:
-        number, now = shard_of(room, self._topology.shards), self._clock.monotonic()
-        return self._shards[number].batcher.offer(Sending(up, number, now, now), envelope.size_of(up))
-
-    def _inquire(self, entries: Sequence[Sending]) -> None:
-        rooms: dict[str, list[tuple[str, str, str]]] = {}
-        for entry in entries:
-            rooms.setdefault(entry.room, []).append((entry.conn, entry.user, entry.id))
-        for room, asked in rooms.items():
-            for begin in range(0, len(asked), INQUIRY_COUNT):
-                part = tuple(asked[begin : begin + INQUIRY_COUNT])
-                if not self._control(room, envelope.Inquiry(room, part)):
-                    self._metrics.drops("inquiry_overflow", len(part))  # their senders hear of it at their deadlines
-
     @property
     def _takes(self) -> bool:
-        """Whether the broker is there and holds nobody back."""
+        """Whether the broker takes what is published."""
         return self._bus.up and not self._bus.blocked
 
-    def _make_place(self, shard: _Shard) -> None:
-        if not self._is_half_full(shard):
-            shard.release()
+    def _shard_of(self, room: str) -> UplinkBuffer:
+        return self._shards[shard_of(room, self._topology.shards)]
 
-    def _is_half_full(self, shard: _Shard) -> bool:
-        return shard.batcher.waiting * 2 > self._limits.count or shard.batcher.waiting_bytes * 2 > self._limits.bytes
-
-    def _is_full(self, shard: _Shard, size: int) -> bool:
-        batcher = shard.batcher
-        return batcher.waiting >= self._limits.count or batcher.waiting_bytes + size > self._limits.bytes
-
-    def _await_answer(self, entry: Sending) -> None:
+    def _await_answer(self, entry: InFlightPublish) -> None:
+        if not entry.key:
+            return
         if len(self._unanswered) >= MAX_UNANSWERED:
             # The eldest is forgotten: its sender has a time-out of its own.
-            self._unanswered.pop(next(iter(self._unanswered))).answered = True
+            self._end_wait(self._unanswered.pop(next(iter(self._unanswered))))
             self._metrics.drops("unanswered_overflow")
-        before = self._unanswered.pop((entry.conn, entry.id), None)
+        before = self._unanswered.pop(entry.key, None)
         if before is not None:
-            before.answered = True  # sent again under the same id: one answer is enough
-        self._unanswered[entry.conn, entry.id] = entry
+            self._end_wait(before)  # sent again under the same id: one answer is enough
+        self._unanswered[entry.key] = entry
 
-    def _give_up(self, entry: Sending) -> None:
-        error = NotConfirmed("its fate is not known")
-        reason = "publish_timeout" if entry.envelope is not None else "answer_timeout"
-        if self._unanswered.get((entry.conn, entry.id)) is entry:
-            del self._unanswered[entry.conn, entry.id]
+    def _end_wait(self, entry: InFlightPublish) -> None:
+        shard = self._shards[entry.shard]
+        entry.answered = True
+        shard.batches.answered(entry)
+        shard.make_place()
+
+    def _give_up(self, entry: InFlightPublish) -> None:
+        reason = "answer_timeout" if entry.confirmed else "publish_timeout"
+        # Who gave no id is answered nothing: what is in the log comes by itself.
+        told = not entry.confirmed or bool(entry.id)
+        if self._unanswered.get(entry.key) is entry:
+            del self._unanswered[entry.key]
         trace_id = entry.hop.trace_id if entry.hop is not None else None
         event(_log, reason, level=logging.DEBUG, connection=entry.conn, id=entry.id, trace_id=trace_id)
         entry.answered = True
+        self._shards[entry.shard].batches.give_up(entry)
+        error = NotConfirmed("its fate is not known")
         entry.settle(error=error)
         self._metrics.drops(reason)
-        self._on_undelivered(entry.conn, entry.id, error)
+        if told:
+            self._on_undelivered(entry.conn, entry.id, error)
+        self._shards[entry.shard].make_place()
 
-    def _sender(self, shard: int) -> Callable[[Sequence[Sending]], Awaitable[None]]:
-        async def send(entries: Sequence[Sending]) -> None:
-            try:
-                await self._send(self._topology.shard_key(shard), entries)
-            finally:
-                # In the next turn: the batcher counts this batch as done only after we return.
-                asyncio.get_running_loop().call_soon(self._make_place, self._shards[shard])
+    # ── sending ─────────────────────────────────────────────────────────────────────────────────────────────
 
-        return send
+    def _kick(self, shard: UplinkBuffer) -> None:
+        if shard.task is None:
+            shard.idle.clear()
+            name = f"uplink-{shard.number}"
+            shard.task = supervised(asyncio.get_running_loop().create_task(self._run(shard), name=name))
 
-    async def _send(self, key: str, entries: Sequence[Sending]) -> None:
-        """Send until it is confirmed; what has given up meanwhile is left out."""
+    async def _run(self, shard: UplinkBuffer) -> None:
+        now = asyncio.get_running_loop().time
+        try:
+            while (batch := shard.batches.next()) is not None:
+                count = len(batch.entries)
+                if count:
+                    self._metrics.batch_size("uplink", count)
+                await self._send(shard, batch)
+                pause_s = shard.cadence.pause(count, now())
+                if pause_s and shard.batches.waiting < WORTHWHILE:
+                    await asyncio.sleep(pause_s)
+        finally:
+            shard.task = None
+            shard.idle.set()
+
+    async def _send(self, shard: UplinkBuffer, batch: Outgoing[InFlightPublish]) -> None:
+        """Send a batch until it is confirmed, or something of it was given up, or the life that it is of is
+        over.
+        """
+        shard.joins.sent(batch.entries)
         wait_s = RETRY_FIRST_S
-        while live := [(entry, entry.envelope) for entry in entries if entry.envelope is not None]:
-            body = envelope.encode([up for _, up in live])
+        body = batch.body(self._gateway, self._clock.wall_us())
+        key = self._topology.shard_key(shard.number)
+        while shard.batches.is_under_way(batch):
             try:
                 await self._bus.publish(self._topology.ingress, key, body, _PROPERTIES, mandatory=True)
             except (BusUnavailable, NotConfirmed, Unroutable) as error:
                 if wait_s == RETRY_FIRST_S and not isinstance(error, BusUnavailable):
-                    event(_log, "publish_retry", level=logging.WARNING, shard=key, count=len(live), reason=str(error))
+                    count, reason = len(batch.entries), str(error)
+                    event(_log, "publish_retry", level=logging.WARNING, shard=key, count=count, reason=reason)
                 await self._pause(wait_s)
                 wait_s = min(RETRY_LAST_S, 2 * wait_s)
-                continue
-            now = self._clock.monotonic()
-            for entry, _ in live:
-                trace = entry.hop.trace_id if entry.hop is not None else ""
-                self._metrics.hop_seconds("uplink", now - entry.offered_at, trace)
-                entry.settle(batch=len(live))
-            self._inquire([entry for entry, _ in live if entry.doubted and not entry.answered])
-            return
+                shard.batches.failed(batch)
+            else:
+                self._went(shard.batches.confirmed(batch))
+
+    def _went(self, entries: Sequence[InFlightPublish]) -> None:
+        """Take that these are in the log."""
+        now = self._clock.monotonic()
+        for entry in entries:
+            trace = entry.hop.trace_id if entry.hop is not None else ""
+            self._metrics.hop_seconds("uplink", now - entry.offered_at, trace)
+            entry.settle(batch=len(entries))
 
     async def _pause(self, wait_s: float) -> None:
         """Wait a little, but no longer than the broker is away."""
         self._returned.clear()
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s * self._chance.uniform(0.5, 1.5)):
                 await self._returned.wait()
-        except TimeoutError:
-            return
 
     def _watch(self, up: bool) -> None:
         if up:
@@ -313,5 +348,6 @@ class Uplink:
             self._release()
 
     def _release(self) -> None:
+        """Let everybody go who waits for place: the broker takes nothing."""
         for shard in self._shards:
             shard.release()

@@ -1,58 +1,43 @@
-"""Effects: what a shard asks the worker to do, in the order in which it must be done.
+"""Outcome: what one entry of a shard's log brings about, as the fold says it, in order.
 
-Plain frozen values, nothing else. ``core/shard.py`` makes them, ``core/plan.py`` sorts them by destination, ``shell/worker.py`` carries
-them out.
+Plain frozen values, the same for every reader of the log: each has its ``index`` among all that its entry
+brings about (1, 2, 3 …), whoever does something with it and whoever does not. Nothing here decides anything.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
 from warren import envelope as wire
 from warren.address import gateway_of
-
-# In the place of gateways: the message is for every gateway, known or not.
-EVERY: Final = ("*",)
+from warren.errors import WarrenError
 
 EventKind = Literal["client.connected", "client.disconnected", "room.joined", "room.left", "message"]
 
 
-class Append(msgspec.Struct, frozen=True):
-    """Write ``entry`` to the shard's log, and have it confirmed before anything else of the batch leaves."""
-
-    entry: wire.Deliver | wire.Checkpoint
+class UnknownVersion(WarrenError):
+    """The log's rules are those of a fold that is newer than this code: this router can't read on."""
 
 
-class Deliver(msgspec.Struct, frozen=True):
-    """Bring ``message`` to each of ``gateways`` (or EVERY)."""
+class Out(msgspec.Struct, frozen=True, gc=False):
+    """``item`` is for the feeds of ``gateways``, as the members were at this place of the log."""
 
+    index: int
     gateways: tuple[str, ...]
-    message: wire.Deliver
+    item: wire.Item
 
 
-class Reply(msgspec.Struct, frozen=True):
-    """Tell one gateway something that concerns itself or one of its connections."""
+class Emit(msgspec.Struct, frozen=True, gc=False):
+    """Tell backends what happened at ``at_us`` (µs since the Unix epoch): to ``conn`` in ``room``, or that
+    ``message`` was numbered there.
 
-    gateway: str
-    message: (
-        wire.Joined | wire.Left | wire.Ack | wire.Refused | wire.Ask | wire.Deliver | wire.Resync | wire.HistoryPage
-    )
-
-
-class Tell(msgspec.Struct, frozen=True):
-    """Tell every gateway, known or not."""
-
-    message: wire.Ask
-
-
-class Emit(msgspec.Struct, frozen=True):
-    """Tell backends what happened at ``at_us`` (µs since the Unix epoch): to ``conn`` in ``room``, or that ``message`` was accepted there.
-
-    ``reason`` of one that left: ``left``, ``gone`` (its gateway's lease has ended) or ``lost`` (its gateway does not know it any more).
+    ``reason`` of one that left: ``left``, or ``gone`` (its gateway's life has ended). The message is without
+    its trace, as it is to be kept.
     """
 
+    index: int
     kind: EventKind
     room: str
     at_us: int
@@ -76,11 +61,59 @@ class Emit(msgspec.Struct, frozen=True):
             return 0
 
 
-class Reject(msgspec.Struct, frozen=True):
-    """Set ``message`` aside with a ``reason``: it can't be handled."""
+class Began(msgspec.Struct, frozen=True, gc=False):
+    """A Hello was taken: the chain of the gateway's ``life`` begins here."""
 
-    message: wire.Envelope
-    reason: str
+    index: int
+    gateway: str
+    life: int
 
 
-Effect = Append | Deliver | Reply | Tell | Emit | Reject
+class Ended(msgspec.Struct, frozen=True, gc=False):
+    """The gateway's ``life`` is over, and its chain ends here; ``counted`` is the last of its batches that
+    was taken.
+    """
+
+    index: int
+    gateway: str
+    life: int
+    counted: int
+
+
+class Stranger(msgspec.Struct, frozen=True, gc=False):
+    """A batch came of a ``life`` that has ended or never began, and does not count: the gateway is to hear
+    so.
+
+    ``counted``: the last batch of that life that was taken, 0 where that is not known.
+    """
+
+    index: int
+    gateway: str
+    life: int
+    counted: int
+
+
+class Marked(msgspec.Struct, frozen=True, gc=False):
+    """``router`` has put a Mark: the state as of this entry is that of its checkpoint."""
+
+    index: int
+    router: str
+    at_us: int
+
+
+class Part(msgspec.Struct, frozen=True, gc=False):
+    """A part of a checkpoint stands here. It changes no state."""
+
+    index: int
+    part: wire.Checkpoint
+
+
+class Ruled(msgspec.Struct, frozen=True, gc=False):
+    """``rules`` count from here on; ``new_life``: all that was before is void."""
+
+    index: int
+    rules: wire.Rules
+    new_life: bool
+
+
+Effect = Out | Emit | Began | Ended | Stranger | Marked | Part | Ruled

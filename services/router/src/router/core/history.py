@@ -1,45 +1,31 @@
-"""History: of each room the last numbered messages, for those who come back; what it can't prove to be whole it does not give.
+"""History: of each room the last numbered messages, for those who come back; what it can't prove to be whole
+it does not give.
 
-A room's window ends at the room's position and has no hole. It keeps the policy's count, and beyond the count what is younger than a floor:
-whoever was left behind when a shard's owner died must find what a busy room said within those seconds. How young an entry is, is told by
-the room's newest, not by a clock, so that the log tells the same windows again. The policy's age is told by the clock, on asking. Bytes are
-the hard bound of each window and of all together, where the largest (none is twice as large) lose their oldest first. Pages stay within the
-policy's count and age. Bytes are those that an entry and a window really take in this process, not those of the payload alone.
-Pure: the time is an argument, and an entry's age counts from when Warren took it in. ``core/ledger.py`` fills and asks it, ``core/replay.py``
-fills it from the log.
+A room's window ends at the room's position and has no hole. It keeps the policy's count, and beyond the count
+what is younger than a floor: whoever was left behind when a shard's speaker died must find what a busy room
+said within those seconds. How young an entry is, is told by the room's newest, not by a clock, so that the
+log tells the same windows again. The policy's age is told by the clock, on asking. Bytes are the hard bound
+of each window and of all together, where the largest (none is twice as large) lose their oldest first. Pages
+stay within the policy's count and age. Bytes are those that an entry and a window really take in this
+process, not those of the payload alone. Pure: the time is an argument, and an entry's age counts from when
+Warren took it in. ``shell/shard_history.py`` fills it, ``core/history_pages.py`` asks it.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
 from itertools import islice
-from sys import getsizeof
 
-from router.core.weights import Weights
 from warren.envelope import OVERHEAD_BYTES, Deliver
+from warren.largest_first import LargestFirst, kept_bytes
 from warren.namespaces import HistoryPolicy
 from warren.position import Position
 
-# What CPython 3.11 takes for an entry besides its texts (the struct, its numbers, its place in the window) and for a window with its places in the
-# tables, within some tenths: ``tests/unit/router/core/test_history.py`` measures it.
-ENTRY_BYTES = 248
+# What CPython 3.11 takes for a window with its places in the tables, within some tenths:
+# ``tests/unit/router/core/test_history.py`` measures it.
 WINDOW_BYTES = 368
 # So many entries fit a list, which costs a silent room a tenth of what an empty deque does.
 FEW = 32
-
-
-def kept_bytes(entry: Deliver) -> int:
-    """Return how much memory a kept message takes."""
-    return (
-        ENTRY_BYTES
-        + getsizeof(entry.payload)
-        + getsizeof(entry.room)
-        + getsizeof(entry.type)
-        + getsizeof(entry.conn)
-        + getsizeof(entry.user)
-        + getsizeof(entry.id)
-        + getsizeof(entry.key)
-    )
 
 
 class Window:
@@ -78,24 +64,21 @@ class History:
     """The windows of a shard's rooms."""
 
     def __init__(self, room_bytes: int, all_bytes: int, floor_us: int) -> None:
-        """Keep at most ``room_bytes`` of each room and ``all_bytes`` of all; within that, whatever is younger than ``floor_us`` (0: only
-        what the room's policy says).
+        """Keep at most ``room_bytes`` of each room and ``all_bytes`` of all; within that, whatever is younger
+        than ``floor_us`` (0: only what the room's policy says).
         """
         self._room_bytes = WINDOW_BYTES + room_bytes
         self._all_bytes = all_bytes
         self._floor_us = floor_us
-        self._windows: OrderedDict[str, Window] = OrderedDict()  # the first is looked at next for what has aged
-        self._weights: Weights[Window] = Weights()
+        # the first is looked at next for what has aged
+        self._windows: OrderedDict[str, Window] = OrderedDict()
+        self._weights: LargestFirst[Window] = LargestFirst()
         self.bytes = 0
         self.evicted = 0  # entries that went for their bytes, since the beginning
 
     def __len__(self) -> int:
         """Return how many rooms have a window."""
         return len(self._windows)
-
-    def __contains__(self, room: str) -> bool:
-        """Say whether anything is kept of this room."""
-        return room in self._windows
 
     def put(self, entry: Deliver, policy: HistoryPolicy, now_us: int) -> None:
         """Keep a room's next message. One that does not follow the last begins the window anew."""
@@ -120,8 +103,8 @@ class History:
         self.tidy(now_us, 1)
 
     def since(self, position: Position, current: Position, room: str, now_us: int) -> list[Deliver] | None:
-        """Return the messages after ``position`` up to ``current``, the room's own; None where that can't be told (another epoch, too
-        old, from the future).
+        """Return the messages after ``position`` up to ``current``, the room's own; None where that can't be
+        told (another epoch, too old, from the future).
         """
         if position.epoch != current.epoch or position.seq < 0:
             return None
@@ -137,19 +120,14 @@ class History:
             return None
         return list(islice(entries, len(entries) - missed, None))
 
-    def find(self, room: str, position: Position) -> Deliver | None:
-        """Return the message that has this position, where it is still kept."""
-        window = self._windows.get(room)
-        if window is None or window.epoch != position.epoch or not window.entries:
-            return None
-        at = position.seq - window.entries[0].seq
-        return window.entries[at] if 0 <= at < len(window.entries) else None
+    def page(
+        self, room: str, before: int, limit: int, max_bytes: int, now_us: int
+    ) -> tuple[list[Deliver], bool]:
+        """Return the last ``limit`` messages before the seq ``before`` (0: before now) in their order, and
+        whether there are older ones.
 
-    def page(self, room: str, before: int, limit: int, max_bytes: int, now_us: int) -> tuple[list[Deliver], bool]:
-        """Return the last ``limit`` messages before the seq ``before`` (0: before now) in their order, and whether there are older ones.
-
-        At most ``max_bytes`` of payload and overhead, but one message in any case; what has expired is passed over, and so is what is kept
-        only for the floor.
+        At most ``max_bytes`` of payload and overhead, but one message in any case; what has expired is passed
+        over, and so is what is kept only for the floor.
         """
         window = self._windows.get(room)
         if window is None:
@@ -166,37 +144,6 @@ class History:
             page.append(entry)
         return page[::-1], False
 
-    def reaches(self, room: str, position: Position) -> bool:
-        """Say whether the room's window ends at this position."""
-        window = self._windows.get(room)
-        return (
-            window is not None
-            and window.epoch == position.epoch
-            and bool(window.entries)
-            and window.entries[-1].seq == position.seq
-        )
-
-    def entries(self, room: str) -> list[Deliver]:
-        """Return all that is kept of a room."""
-        window = self._windows.get(room)
-        return [] if window is None else list(window.entries)
-
-    def rooms(self) -> list[str]:
-        """Return the rooms that have a window."""
-        return list(self._windows)
-
-    def cut(self, room: str, seq: int) -> list[Deliver]:
-        """Take back a room's messages from this seq on (they do not count after all); return them."""
-        window = self._windows.get(room)
-        cut: list[Deliver] = []
-        while window is not None and window.entries and window.entries[-1].seq >= seq:
-            entry = window.entries.pop()
-            size = kept_bytes(entry)
-            window.bytes -= size
-            self.bytes -= size
-            cut.append(entry)
-        return cut
-
     def drop(self, room: str) -> None:
         """Forget a room."""
         window = self._windows.pop(room, None)
@@ -205,10 +152,12 @@ class History:
             self._weights.drop(window)
 
     def _trim(self, window: Window, newest_us: int) -> None:
-        """Drop from the front what neither the count nor the floor keeps, and what the window's bytes have no room for.
+        """Drop from the front what neither the count nor the floor keeps, and what the window's bytes have no
+        room for.
 
-        Gateways' clocks differ, so what stands behind an entry that went for its bytes may be older than it: both rules are asked each time.
-        Each entry comes once and goes once: however many are kept, a message costs no more.
+        Gateways' clocks differ, so what stands behind an entry that went for its bytes may be older than it:
+        both rules are asked each time. Each entry comes once and goes once: however many are kept, a message
+        costs no more.
         """
         entries, floor_us = window.entries, self._floor_us
         while entries:
@@ -232,12 +181,16 @@ class History:
             self._shrink(window, 1)
 
     def tidy(self, now_us: int, rooms: int) -> None:
-        """Look at so many rooms for what has aged, though nothing is said anywhere. To be called again and again."""
+        """Look at so many rooms for what has aged, though nothing is said anywhere. To be called again and
+        again.
+        """
         for _ in range(min(rooms, len(self._windows))):
             self._look(now_us)
 
     def _look(self, now_us: int) -> None:
-        """Look at one room for what has aged, each in its turn, so that silent rooms keep nothing for ever."""
+        """Look at one room for what has aged, each in its turn, so that silent rooms keep nothing
+        for ever.
+        """
         room = next(iter(self._windows))
         window = self._windows[room]
         self._age(window, now_us)

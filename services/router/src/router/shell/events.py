@@ -1,8 +1,11 @@
-"""Events: what backends are told of clients, rooms and messages, on the topic exchange.
+"""Events: what backends are told of clients, rooms and messages of one shard, on the topic exchange.
 
-Each event is one AMQP message of JSON, persistent, in the order of its shard. A batch's events are under way together; where the broker does
-not confirm one, that one and those behind it are sent again (so an event may come twice, never out of order), a few times: a backend whose
-queue refuses must not hold up a shard. What is given up is counted. While the broker is away it waits. The worker calls it.
+Each event is one AMQP message of JSON, persistent, in the order of the shard's log, with an id that is the
+same whoever sends it: so what is sent again, by us or by the next speaker, counts once. Where the broker does
+not confirm one, that one and those behind it are sent again, a few times: a backend whose queue refuses must
+not hold up a shard, so while it refuses one event after the other each has one try. What is given up is
+counted. While the broker is away it waits. Who does not speak only remembers what is not said to be
+confirmed. ``shard.py`` has one for each shard; what is due is ``core/event_backlog.py``'s.
 """
 
 from __future__ import annotations
@@ -10,69 +13,147 @@ from __future__ import annotations
 import asyncio
 import logging
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import orjson
 
 from router.core.effects import Emit
-from router.shell.steady import FIRST_PAUSE_S, LONGEST_PAUSE_S, Steady
+from router.core.event_backlog import Due, EventBacklog
+from router.shell.retrying_publisher import FIRST_PAUSE_S, LONGEST_PAUSE_S, RetryingPublisher
 from warren import envelope as wire
 from warren.bus import Bus, Properties
-from warren.errors import BusUnavailable
+from warren.errors import BusUnavailable, Nacked
 from warren.logs import event, get_logger
 from warren.metrics import RouterMetrics
+from warren.supervision import supervised
 from warren.topology import Topology
 
 AT_ONCE = 256
 TRIES = 4
-_PROPERTIES = Properties(content_type="application/json")
 _logger = get_logger("router.events")
-
-Published = tuple[str, bytes]  # routing key, body
 
 
 class Events:
-    """The way to the backends."""
+    """The way of one shard's events to the backends."""
 
-    def __init__(self, bus: Bus, topology: Topology, steady: Steady, metrics: RouterMetrics) -> None:
-        """One for all shards."""
+    def __init__(
+        self,
+        bus: Bus,
+        topology: Topology,
+        publisher: RetryingPublisher,
+        metrics: RouterMetrics,
+        shard: int,
+        kinds: frozenset[str],
+        progressed: Callable[[], None],
+    ) -> None:
+        """``kinds``: what backends are told of; ``progressed`` is called when some were confirmed."""
+        self.backlog = EventBacklog(shard, kinds)
         self._bus = bus
         self._topology = topology
-        self._steady = steady
+        self._publisher = publisher
         self._metrics = metrics
+        self._shard = shard
+        self._progressed = progressed
+        self._speaks = False
+        self._refusing = False  # one event was refused at each of its tries, and none since was taken
+        self._task: asyncio.Task[None] | None = None
 
-    async def send(self, emits: Sequence[Emit]) -> None:
+    def speak(self) -> None:
+        """Send from now on, beginning with what waits."""
+        self._speaks = True
+        self._look()
+
+    def silence(self) -> asyncio.Task[None] | None:
+        """Send no more; return the task that ends by it."""
+        self._speaks = False
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+        return task
+
+    async def close(self) -> None:
+        """End."""
+        task = self.silence()
+        if task is not None:
+            await asyncio.gather(task, return_exceptions=True)
+
+    def take(self, life: str, offset: int, emits: Sequence[Emit]) -> None:
+        """Take what an entry has brought about."""
+        lost = self.backlog.lost
+        self.backlog.take(life, offset, emits, keep=self._speaks)
+        if self.backlog.lost > lost:
+            self._metrics.rejected("event_forgotten", self.backlog.lost - lost)
+        if emits and self._speaks:
+            self._look()
+
+    def _look(self) -> None:
+        if self._task is None and len(self.backlog):
+            self._task = supervised(
+                asyncio.get_running_loop().create_task(self._run(), name=f"events-{self._shard}")
+            )
+
+    async def _run(self) -> None:
+        try:
+            while self._speaks and (due := self.backlog.next(AT_ONCE)):
+                await self._send(due)
+                self._progressed()
+        finally:
+            if self._task is asyncio.current_task():
+                self._task = None
+
+    async def _send(self, waiting: Sequence[Due]) -> None:
         """Publish in order; return once all are confirmed or given up."""
-        for at in range(0, len(emits), AT_ONCE):
-            await self._send([self._published(emit) for emit in emits[at : at + AT_ONCE]])
-
-    async def _send(self, waiting: list[Published]) -> None:
         pause, tries = FIRST_PAUSE_S, 0
-        while waiting:
+        while waiting and self._speaks:
             # Tasks made in one turn publish in their order.
-            sending = (self._bus.publish(self._topology.events, key, body, _PROPERTIES) for key, body in waiting)
-            outcomes = await asyncio.gather(*sending, return_exceptions=True)
-            failures = [at for at, outcome in enumerate(outcomes) if isinstance(outcome, BaseException)]
-            if not failures:
+            outcomes = await asyncio.gather(*map(self._publish, waiting), return_exceptions=True)
+            failed = {
+                at: outcome for at, outcome in enumerate(outcomes) if isinstance(outcome, BaseException)
+            }
+            # What was cut off, or found no broker, has not been refused: it is sent again.
+            if not failed or (self._refusing and all(isinstance(each, Nacked) for each in failed.values())):
+                if failed:
+                    self._give_up([waiting[at] for at in failed], failed[min(failed)])
+                self._refusing = len(failed) == len(waiting)
+                self.backlog.done(waiting)
                 return
-            first = failures[0]
-            waiting, failure = waiting[first:], outcomes[first]
-            tries = 0 if first else tries
+            first = min(failed)
+            self.backlog.done(waiting[:first])
+            waiting, failure = waiting[first:], failed[first]
+            pause, tries = (FIRST_PAUSE_S, 0) if first else (pause, tries)
             if not isinstance(failure, BusUnavailable):
                 tries += 1
                 if tries >= TRIES:
-                    self._metrics.rejected("event_not_confirmed")
-                    event(_logger, "event_given_up", level=logging.WARNING, key=waiting[0][0], reason=str(failure))
-                    waiting, tries = waiting[1:], 0
+                    self._give_up(waiting[:1], failure)
+                    self._refusing = isinstance(failure, Nacked)
+                    self.backlog.done(waiting[:1])
+                    waiting, pause, tries = waiting[1:], FIRST_PAUSE_S, 0
                     continue
-            await self._steady.wait(pause)
+            await self._publisher.wait(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
-    def _published(self, emit: Emit) -> Published:
+    def _give_up(self, events: Sequence[Due], failure: BaseException) -> None:
+        """Count and tell what is not sent again."""
+        self._metrics.rejected("event_not_confirmed", len(events))
+        event(
+            _logger,
+            "event_given_up",
+            level=logging.WARNING,
+            id=events[0].id,
+            count=len(events),
+            reason=str(failure),
+        )
+
+    async def _publish(self, due: Due) -> None:
+        emit = due.emit
         if emit.message is not None:
             key = self._topology.message_event(emit.message.type, emit.room)
-            return key, orjson.dumps(_said(_message(emit, emit.message)))
-        return self._topology.event(emit.kind), orjson.dumps(_said(_membership(emit)))
+            fields = _message(emit, emit.message)
+        else:
+            key, fields = self._topology.event(emit.kind), _membership(emit)
+        body = orjson.dumps(_said({"event_id": due.id, **fields}))
+        properties = Properties(content_type="application/json", message_id=due.id)
+        await self._bus.publish(self._topology.events, key, body, properties)
 
 
 def _membership(emit: Emit) -> dict[str, object]:
@@ -89,7 +170,9 @@ def _membership(emit: Emit) -> dict[str, object]:
 
 
 def _message(emit: Emit, message: wire.Deliver) -> dict[str, object]:
-    payload: object = b64encode(message.payload).decode() if message.binary else orjson.Fragment(message.payload)
+    payload: object = (
+        b64encode(message.payload).decode() if message.binary else orjson.Fragment(message.payload)
+    )
     return {
         "event": emit.kind,
         "room": emit.room,

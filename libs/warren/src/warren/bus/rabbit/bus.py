@@ -1,0 +1,369 @@
+"""RabbitBus: the Bus contract on RabbitMQ, over AMQP 0-9-1 with aiormq (the engine under aio-pika).
+
+Three connections: one publishes (on a channel for each log, and one for all else), one consumes, and one
+reads streams (made with the first of them). A memory alarm freezes every connection that publishes, and a
+stream that can't be read at the moment ends the whole connection (540). A fourth, to another node where there
+are several, is made when somebody asks for a stream's last entry. Each is a Link: supervised, several
+addresses, back-off for ever. The first connect declares the topology before anything else; each later one
+does so in the background, and at once where something turns out to be missing. It keeps no message and
+retries none. Composition roots build it; nobody else tells it from MemoryBus.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random
+
+from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start, nothing
+from warren.bus.rabbit.connection import RabbitConnection
+from warren.bus.rabbit.publisher import RabbitPublisher
+from warren.bus.rabbit.stream import last, tail
+from warren.bus.rabbit.subscription import RabbitSubscription
+from warren.bus.rabbit.supervised_connection import CLOSE_S, LinkTimes, SupervisedConnection
+from warren.bus.rabbit.topology import declare_topology, delete_door, queue_depth, refuse_former
+from warren.errors import BusUnavailable, TopologyMismatch
+from warren.supervision import supervised
+from warren.topology import Topology
+
+__all__ = ["LinkTimes", "RabbitBus"]
+
+DEPTH_S = 2.0
+RETIRE_S = 10.0
+LAST_S = 2.0
+ASK_ELSEWHERE_S = 30.0  # while the other node is away, the one that is read from answers
+
+_log = logging.getLogger("warren.bus")
+
+
+class RabbitBus:
+    """The Bus contract on RabbitMQ."""
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        topology: Topology,
+        *,
+        name: str,
+        times: LinkTimes | None = None,
+        random: Random | None = None,
+    ) -> None:
+        """``urls`` are tried in turn (``amqp://`` or ``amqps://``); ``name`` is shown in the broker's list of
+        connections.
+        """
+        if not urls:
+            raise ValueError("no address of a broker")
+        # What aiormq would say is said here in one line each, without tracebacks.
+        logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+        self._several = len(set(urls)) > 1
+        self._topology = topology
+        self._times = times or LinkTimes()
+        self._random = random or Random()  # noqa: S311 - jitter, no secret
+        self._reopening: asyncio.Task[None] | None = None
+        self._publishing_ready = False
+        self._consuming_ready = False
+        self._declared = False
+        self._redeclaring: asyncio.Task[None] | None = None
+        self._whole = False
+        self._closed = False
+        self._first: asyncio.Future[None] | None = None
+        self._listeners: list[Callable[[bool], None]] = []
+        self._blocked_listeners: list[Callable[[bool], None]] = []
+        self._told_blocked = False
+        self._subscriptions: dict[RabbitSubscription, None] = {}
+
+        def link(
+            purpose: str,
+            on_up: Callable[[RabbitConnection], Awaitable[None]],
+            on_down: Callable[[], None],
+            urls: Sequence[str] = urls,
+        ) -> SupervisedConnection:
+            return SupervisedConnection(
+                purpose, urls, name, self._times, self._random, on_up, on_down, self._mismatch, self._blocked
+            )
+
+        self._publishing = link("publish", self._publishing_up, self._publishing_down)
+        self._publisher = RabbitPublisher(self._publishing, self._publisher_ended, stream=False)
+        self._logs = {
+            topology.shard_key(shard): RabbitPublisher(self._publishing, self._publisher_ended, stream=True)
+            for shard in range(topology.shards)
+        }
+        self._publishers = (self._publisher, *self._logs.values())
+        self._consuming = link("consume", self._consuming_up, self._consuming_down)
+        self._reading = link("read", self._reading_up, nothing)
+        self._asking = link("ask", self._asking_up, nothing, [*urls[1:], urls[0]])
+
+    @property
+    def up(self) -> bool:
+        """Whether the broker can be published to now."""
+        return self._publishing_ready
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker holds publishers back (a memory or disk alarm): publishes wait for their confirm
+        until it ends.
+        """
+        return self._publishing.blocked
+
+    async def start(self) -> None:
+        """Connect and declare the topology; try until it succeeds. Raises TopologyMismatch."""
+        self._first = asyncio.get_running_loop().create_future()
+        self._publishing.start()
+        self._consuming.start()
+        try:
+            await self._first
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close everything; unacknowledged deliveries go back to their queues."""
+        self._closed = True
+        own = [task for task in (self._reopening, self._redeclaring) if task is not None]
+        for task in own:
+            task.cancel()
+        loop = asyncio.get_running_loop()
+        parts = [loop.create_task(part.close()) for part in self._subscriptions]
+        # in order, so that acks given are through; a broker that does not answer loses its connections too
+        if parts:
+            await asyncio.wait(parts, timeout=CLOSE_S)
+        links = (self._consuming, self._reading, self._asking, self._publishing)
+        await asyncio.gather(*(link.close() for link in links))
+        await asyncio.gather(
+            *parts, *own, *(publisher.close() for publisher in self._publishers), return_exceptions=True
+        )
+
+    def watch(self, listener: Callable[[bool], None]) -> None:
+        """Tell ``listener`` when the broker goes away and when it is back."""
+        self._listeners.append(listener)
+
+    def watch_blocked(self, listener: Callable[[bool], None]) -> None:
+        """Tell ``listener`` when the broker begins to hold publishers back, and when that ends."""
+        self._blocked_listeners.append(listener)
+
+    async def publish(
+        self,
+        exchange: str,
+        key: str,
+        body: bytes,
+        properties: Properties | None = None,
+        *,
+        mandatory: bool = False,
+        persistent: bool = True,
+    ) -> None:
+        """Publish and wait for the confirm. Raises BusUnavailable, NotConfirmed, Unroutable
+        (mandatory only).
+        """
+        if not self._publishing_ready:
+            raise BusUnavailable("the broker is away")
+        publisher = self._logs.get(key) if exchange == self._topology.ingress else None
+        await (publisher or self._publisher).publish(exchange, key, body, properties, mandatory, persistent)
+
+    async def subscribe(
+        self,
+        source: Callable[[], Source],
+        on_delivery: OnDelivery,
+        *,
+        prefetch: int,
+        on_start: Callable[[], None] | None = None,
+        on_lost: Callable[[], None] | None = None,
+    ) -> RabbitSubscription:
+        """Consume for as long as the bus lives. Raises TopologyMismatch where the queue exists with other
+        settings.
+        """
+        subscription = RabbitSubscription(
+            self._consuming, self._topology, self._times, self._random,
+            source, on_delivery, prefetch, on_start, on_lost, self._forget, self.retire,
+        )  # fmt: skip
+        self._subscriptions[subscription] = None
+        try:
+            await subscription.begin()
+        except BusUnavailable:
+            subscription.revive()
+        except BaseException:
+            await subscription.close()
+            raise
+        return subscription
+
+    async def retire(self, queue: str) -> None:
+        """Close the door of an exclusive queue, whoever owns it. Raises BusUnavailable."""
+        if not self._topology.is_door(queue):
+            raise ValueError(f"{queue} is no gateway's and no router's queue")
+        await delete_door(_connected(self._consuming), queue, RETIRE_S)
+
+    async def tail(
+        self,
+        stream: str,
+        start: Start,
+        on_record: Callable[[Record], bool],
+        *,
+        prefetch: int = TAIL_PREFETCH,
+        on_start: Callable[[], None] = nothing,
+    ) -> None:
+        """Read a stream from ``start`` until ``on_record`` returns False. Raises BusUnavailable."""
+        if self._closed:
+            raise BusUnavailable("the bus is closed")
+        self._reading.start()
+        await self._reading.attempted()
+        await tail(_connected(self._reading), stream, start, on_record, prefetch, on_start)
+
+    async def last(self, stream: str) -> int | None:
+        """Return the offset of an entry near a stream's end, asked of another node than that which readers
+        read from, where there are several.
+        """
+        if self._closed:
+            return None
+        self._asking.start()
+        if self._several and self._asking.address == self._reading.address:
+            self._asking.move(ASK_ELSEWHERE_S)
+        try:
+            async with asyncio.timeout(LAST_S):
+                await self._asking.connected()
+                return await last(_connected(self._asking), stream)
+        except (BusUnavailable, TimeoutError) as error:
+            _log.debug("the last entry of %s is not known: %s", stream, error)
+            return None
+
+    def move_readers(self) -> None:
+        """Read from the next node."""
+        self._reading.move()
+
+    async def depth(self, queue: str) -> int | None:
+        """Return how many messages are ready in a queue; None where the broker is away or has no
+        such queue.
+        """
+        try:
+            return await queue_depth(_connected(self._consuming), queue, DEPTH_S)
+        except BusUnavailable:
+            return None
+
+    # ── what the links tell ─────────────────────────────────────────────────────────────────────────────────
+
+    async def _publishing_up(self, connection: RabbitConnection) -> None:
+        if not self._declared:
+            await refuse_former(connection, self._topology, DEPTH_S)
+            await declare_topology(connection, self._topology)
+            self._declared = True
+        # it is nearly always there, and a cluster that has lost a node has enough to do: nobody waits for it
+        else:
+            self._redeclaring = supervised(
+                asyncio.get_running_loop().create_task(self._redeclare(connection))
+            )
+        await self._open(connection)
+        self._publishing.adopt(connection)
+        self._compare()
+        if not self._publishing_ready:  # one has ended meanwhile
+            self._publisher_ended()
+
+    async def _redeclare(self, connection: RabbitConnection) -> None:
+        try:
+            await declare_topology(connection, self._topology)
+        except BusUnavailable as error:
+            _log.warning("the topology could not be declared again: %s", error)
+        except TopologyMismatch:  # nothing may be published there: the next connect says why, and is refused
+            self._declared = False
+            await connection.close()
+
+    async def _open(self, connection: RabbitConnection) -> None:
+        """Open what publishes and has no channel."""
+        opening = (each.open(connection) for each in self._publishers if each.channel is None)
+        for outcome in await asyncio.gather(*opening, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+        self._publishing_ready = all(each.channel is not None for each in self._publishers)
+
+    def _publishing_down(self) -> None:
+        for publisher in self._publishers:
+            publisher.drop()
+        self._publishing_ready = False
+        self._compare()
+
+    def _publisher_ended(self) -> None:
+        """The broker ends a channel for a publish to an exchange that is not there: the connection stays, a
+        new channel comes.
+        """
+        self._publishing_ready = False
+        self._compare()
+        if self._reopening is None and self._can_reopen() is not None:
+            self._reopening = supervised(
+                asyncio.get_running_loop().create_task(self._reopen(), name="reopening")
+            )
+
+    def _can_reopen(self) -> RabbitConnection | None:
+        connection = self._publishing.connection
+        wanted = not self._publishing_ready and not self._closed
+        return connection if wanted and connection is not None and not connection.is_closed else None
+
+    async def _reopen(self) -> None:
+        """Declare everything again first: a channel that publishing ended misses an exchange, and would end
+        again at the next publish.
+        """
+        failures = 0
+        try:
+            while connection := self._can_reopen():
+                try:
+                    await declare_topology(connection, self._topology)
+                    await self._open(connection)
+                    self._compare()
+                except (BusUnavailable, TopologyMismatch) as error:
+                    failures += 1
+                    _log.warning("publishing waits: %s", error)
+                    await asyncio.sleep(self._times.pause(failures, self._random))
+        finally:
+            self._reopening = None
+
+    async def _consuming_up(self, connection: RabbitConnection) -> None:
+        self._consuming.adopt(connection)
+        for subscription in list(self._subscriptions):
+            try:
+                await subscription.begin()
+            except (BusUnavailable, TopologyMismatch) as error:
+                if connection.is_closed:
+                    raise
+                _log.warning("a subscription waits: %s", error)
+                subscription.revive()
+        self._consuming_ready = True
+        self._compare()
+
+    def _consuming_down(self) -> None:
+        self._consuming_ready = False
+        self._compare()
+
+    async def _reading_up(self, connection: RabbitConnection) -> None:
+        self._reading.adopt(connection)
+
+    async def _asking_up(self, connection: RabbitConnection) -> None:
+        self._asking.adopt(connection)
+
+    def _mismatch(self, mismatch: TopologyMismatch) -> None:
+        if self._first is not None and not self._first.done():
+            self._first.set_exception(mismatch)
+
+    def _compare(self) -> None:
+        """Tell the watchers where the whole (publishing and consuming) has come or gone."""
+        whole = self._publishing_ready and self._consuming_ready
+        if whole == self._whole or self._closed:
+            return
+        self._whole = whole
+        if self._first is not None and not self._first.done():
+            self._first.set_result(None)
+            return
+        for listener in self._listeners:
+            listener(whole)
+
+    def _blocked(self) -> None:
+        blocked = self.blocked
+        if blocked != self._told_blocked and not self._closed:
+            self._told_blocked = blocked
+            for listener in self._blocked_listeners:
+                listener(blocked)
+
+    def _forget(self, subscription: RabbitSubscription) -> None:
+        self._subscriptions.pop(subscription, None)
+
+
+def _connected(link: SupervisedConnection) -> RabbitConnection:
+    if link.connection is None:
+        raise BusUnavailable("the broker is away")
+    return link.connection

@@ -1,0 +1,409 @@
+"""RabbitChannel: one AMQP channel: publishes with confirms, one consumer, and its acks.
+
+It is aiormq's channel with the hot paths done otherwise: a publish is written to the socket as one byte
+string, deliveries and confirms come straight from the socket and are plain calls, and acks are gathered for a
+turn of the event loop and told in one frame where they can be. What is rare (opening, declaring, consuming,
+closing) is aiormq's. It never makes itself again: whoever opened it is told once when it ends. Subscriptions,
+readers of streams and the bus open them on a Link's connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Self, cast
+
+from aiormq.abc import ChannelFrame
+from aiormq.channel import Channel
+from aiormq.exceptions import AMQPError
+from pamqp import commands as spec
+
+from warren.bus import Properties
+from warren.bus.rabbit import frames as frames
+from warren.bus.rabbit.acks import ACK_S, Content, RabbitDelivery, Settling
+from warren.bus.rabbit.connection import RabbitConnection
+from warren.bus.rabbit.frames import NO_PROPERTIES, MalformedFrame
+from warren.bus.rabbit.outgoing import Outgoing
+from warren.errors import BusUnavailable, Nacked, NotConfirmed, Unroutable, WarrenError
+
+# a delivery that took longer is followed by a turn of the loop; else those that are here follow each other at
+# once
+LONG_S = 0.005
+# A confirm that stays away for longer is not waited for, unless the broker holds publishers back (then it
+# comes when that ends).
+CONFIRM_S = 2.5
+FRAMES = 256  # frames of aiormq's own that a channel takes in before the connection's reader waits for it
+
+_log = logging.getLogger("warren.bus")
+
+
+def describe(error: BaseException | type[BaseException] | None) -> str:
+    """Say an AMQP or network error in one line."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    name = error.__name__ if isinstance(error, type) else type(error).__name__
+    arguments = error.args if isinstance(error, BaseException) else ()
+    texts = [str(argument).replace("\n", " ") for argument in arguments if argument not in (None, "")]
+    return f"{name}: {' '.join(texts)}" if texts else name
+
+
+@contextmanager
+def broker_call(what: str) -> Iterator[None]:
+    """Turn whatever aiormq raises when a channel or connection ends into BusUnavailable.
+
+    aiormq cancels those who wait then, so a CancelledError that nobody asked this task for is such an end
+    too. And where a real cancellation meets an end, aiormq raises the end, or nothing: the cancellation is
+    raised here again, or it would be lost.
+    """
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    failure: BaseException | None = None
+    try:
+        yield
+    except BaseException as error:  # noqa: BLE001 - nothing is swallowed: each way out raises
+        failure = error
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError from failure
+    match failure:
+        case None:
+            return
+        case asyncio.CancelledError() if task is not None:
+            raise BusUnavailable(f"{what}: the connection ended") from None
+        case Exception() if not isinstance(failure, WarrenError):
+            raise BusUnavailable(f"{what}: {describe(failure)}") from failure
+        case _:
+            raise failure
+
+
+_LEAVING: set[asyncio.Task[Any]] = set()  # tasks that nobody else holds
+
+
+def _nothing(_: object = None) -> None:
+    """Stand for a callback that nobody gave."""
+
+
+async def _unused(_: object) -> None:
+    """Stand in aiormq's table of consumers: RabbitChannel calls its own."""
+
+
+class RabbitChannel(Channel):
+    """One channel on a connection."""
+
+    def __init__(
+        self, connection: RabbitConnection, number: int, confirms: bool, on_end: Callable[[], None]
+    ) -> None:
+        """Use ``opened``. ``on_end`` is called once when the channel ends, whoever ends it."""
+        super().__init__(connection, number, publisher_confirms=confirms, frame_buffer=FRAMES)
+        self.write_queue = cast(
+            "asyncio.Queue[ChannelFrame]", Outgoing(connection.write_queue, self._last_words)
+        )
+        self._ending = False  # the frame that ends it is on its way
+        self._connection = connection
+        self._socket = connection.socket
+        self._on_end = on_end
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._body_bytes = connection.connection_tune.frame_max
+        self._published = 0  # the number of the last publish
+        # what waits for its confirm, in the order of its number
+        self._confirms: dict[int, asyncio.Future[bool]] = {}
+        self.confirm_s = CONFIRM_S  # how long a confirm is waited for
+        self.returned = False  # something that was published reached no queue
+        self._publishing = asyncio.Lock()
+        self._queued = 0  # publishes that wait for the socket
+        self._header: tuple[Properties, bool, bytes] = (
+            NO_PROPERTIES,
+            True,
+            frames.encode_properties(NO_PROPERTIES, True),
+        )
+        self._content: Content | None = None
+        self._on_delivery: Callable[[RabbitDelivery], None] | None = None
+        self._on_start: Callable[[], None] = _nothing
+        self._settling = Settling(self._socket, number)
+        self._socket.takers[number] = self
+        self.closing.add_done_callback(self._end)
+
+    @classmethod
+    async def opened(
+        cls, connection: RabbitConnection, *, confirms: bool = False, on_end: Callable[[], None] = _nothing
+    ) -> Self:
+        """Open a channel. Raises BusUnavailable."""
+        with broker_call("opening a channel"):
+            if connection.is_closed:
+                raise BusUnavailable("the connection is closed")
+            number = connection.free_number()
+            channel = cls(connection, number, confirms, on_end)
+            connection.channels[number] = channel
+            opening = asyncio.get_running_loop().create_task(channel.open())
+            try:
+                await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                # aiormq would close a channel that it may not have opened yet, which costs the whole
+                # connection: it is opened, then left.
+                if not opening.done():
+                    _LEAVING.add(opening)
+                    opening.add_done_callback(channel._abandoned)
+                raise
+        if channel.over:
+            raise BusUnavailable("opening a channel: the connection ended")
+        return channel
+
+    def _abandoned(self, opening: asyncio.Task[Any]) -> None:
+        """Leave a channel whose opener was cancelled."""
+        _LEAVING.discard(opening)
+        if opening.cancelled() or opening.exception() is not None:
+            return
+        self.part()
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self._ended.done()
+
+    # ── publishing ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def publish(
+        self,
+        exchange: str,
+        key: str,
+        body: bytes,
+        properties: Properties | None,
+        mandatory: bool,
+        persistent: bool,
+    ) -> None:
+        """Publish and wait for the confirm. Raises BusUnavailable, NotConfirmed, Unroutable."""
+        if self._queued or not self._socket.writable:
+            await self._place()
+        confirm = self._send(exchange, key, body, properties or NO_PROPERTIES, mandatory, persistent)
+        loop = asyncio.get_running_loop()
+        soon = loop.time() + CONFIRM_S
+        overdue = loop.call_later(self.confirm_s, self._overdue, confirm)
+        try:
+            taken = await confirm
+        finally:
+            overdue.cancel()
+        if self.confirm_s > CONFIRM_S and loop.time() < soon:
+            self.confirm_s = CONFIRM_S  # the broker is slow no more
+        if not taken:
+            raise Nacked(f"{exchange or 'the default exchange'} ▶ {key} was refused by the broker")
+
+    async def _place(self) -> None:
+        """Return when the socket takes more, or the channel has ended; in the order of the calls."""
+        self._queued += 1
+        try:
+            async with self._publishing:
+                while not self._socket.writable and not self.over:
+                    await asyncio.wait(
+                        {self._socket.place(), self._ended}, return_when=asyncio.FIRST_COMPLETED
+                    )
+        finally:
+            self._queued -= 1
+
+    def _send(
+        self, exchange: str, key: str, body: bytes, properties: Properties, mandatory: bool, persistent: bool
+    ) -> asyncio.Future[bool]:
+        """Write a publish; the future says whether the broker has taken it."""
+        if self.over or self._ending or self._socket.transport.is_closing():
+            raise BusUnavailable("the channel has ended")
+        header = self._header
+        if header[0] is not properties or header[1] is not persistent:
+            header = self._header = (properties, persistent, frames.encode_properties(properties, persistent))
+        number = self._published + 1
+        encoded = frames.mark(header[2], number) if mandatory else header[2]
+        if len(encoded) + frames.HEADER_OVERHEAD > self._body_bytes:
+            # the broker would end the connection for it
+            raise ValueError("the properties do not fit one AMQP frame")
+        method = frames.publish_method(self.number, exchange, key, mandatory)
+        self._settling.tell()  # who appends after an ack may rely on it that the ack is through
+        self._socket.transport.write(
+            b"".join((method, *frames.content(self.number, encoded, body, self._body_bytes)))
+        )
+        self._published = number
+        confirm = self._confirms[number] = asyncio.get_running_loop().create_future()
+        return confirm
+
+    async def settled(self, longest_s: float) -> None:
+        """Return when everything that was published has been answered, or after ``longest_s``."""
+        if waiting := list(self._confirms.values()):
+            await asyncio.wait(waiting, timeout=longest_s)
+
+    def _overdue(self, confirm: asyncio.Future[bool]) -> None:
+        """Give up on a confirm that has not come for long."""
+        if confirm.done():
+            return
+        if self._connection.held_back:
+            asyncio.get_running_loop().call_later(self.confirm_s, self._overdue, confirm)
+            return
+        confirm.set_exception(NotConfirmed(f"no confirm came within {self.confirm_s:g} s"))
+
+    def _confirmed(self, number: int, *, multiple: bool, taken: bool) -> None:
+        """Take a confirm: of one publish, or of all up to it."""
+        confirms = self._confirms
+        self._connection.confirmed_at = self.loop.time()
+        numbers: Iterable[int] = (number,)
+        if multiple:
+            numbers = list(itertools.takewhile(lambda each: each <= number, confirms))
+        for each in numbers:
+            confirm = confirms.pop(each, None)
+            if confirm is not None and not confirm.done():
+                confirm.set_result(taken)
+
+    def _returned(self, content: Content) -> None:
+        """Take a returned message. The broker confirms it too; that confirm finds the publish answered."""
+        try:
+            number = frames.marked(frames.decode_header(content.header).app_id)
+        except Exception:  # noqa: BLE001 - whatever is in it: then it is none of ours
+            return
+        confirm = None if number is None else self._confirms.get(number)
+        self.returned = True
+        if confirm is not None and not confirm.done():
+            where = frames.plain_text(content.exchange) or "the default exchange"
+            confirm.set_exception(Unroutable(f"{where} ▶ {frames.plain_text(content.key)} reached no queue"))
+
+    # ── from the socket ─────────────────────────────────────────────────────────────────────────────────────
+
+    def take(self, kind: int, data: bytes, at: int, end: int) -> bool:
+        """Take a frame of this channel where it is one of a delivery, of a returned message, or a confirm.
+        Raises MalformedFrame.
+        """
+        content = self._content
+        if kind == frames.METHOD:
+            method = frames.method_of(data, at, end)
+            if content is not None and method in (frames.DELIVER, frames.RETURN):
+                raise MalformedFrame("a message in the middle of another")
+            match method:
+                case frames.DELIVER:
+                    self._content = Content(*frames.deliver_of(data, at, end))
+                case frames.ACK | frames.NACK:
+                    number, multiple = frames.settled_of(data, at, end)
+                    self._confirmed(number, multiple=multiple, taken=method == frames.ACK)
+                case frames.RETURN:
+                    self._content = Content(0, False, *frames.return_of(data, at, end), returned=True)
+                case frames.CHANNEL_CLOSE | frames.CHANNEL_CLOSE_OK:
+                    self._socket.takers.pop(self.number, None)  # nothing comes behind it
+                    if method == frames.CHANNEL_CLOSE and self.over:
+                        self._answer_end()  # it has crossed ours, and aiormq does not look any more
+                    return False
+                case _:
+                    return False
+            return True
+        if content is None:
+            raise MalformedFrame(f"a frame of type {kind} without a message")
+        if kind == frames.HEADER and not content.header:
+            content.left = frames.size_of_body(data, at, end)
+            content.header = data[at:end]
+        elif kind == frames.BODY and at < end <= at + content.left:
+            content.parts.append(data[at:end])
+            content.left -= end - at
+        else:
+            raise MalformedFrame(f"a frame of type {kind} that does not belong to the message before it")
+        if content.left <= 0:
+            self._content = None
+            if content.returned:
+                self._returned(content)
+            else:
+                self._delivered(content)
+        return True
+
+    def _delivered(self, content: Content) -> None:
+        on_delivery = self._on_delivery
+        if on_delivery is None:
+            return
+        self._begin()
+        self._settling.delivered(content.tag)
+        began = time.monotonic()
+        try:
+            on_delivery(RabbitDelivery(self._settling, content))
+        except Exception:  # noqa: BLE001 - a caller's mistake must not end the deliveries of the others
+            _log.exception("a consumer raised; the delivery stays unacknowledged")
+        if time.monotonic() - began > LONG_S:
+            self._socket.rest()  # what has waited behind it goes first: heartbeats among it
+
+    # ── consuming ───────────────────────────────────────────────────────────────────────────────────────────
+
+    async def consume(
+        self,
+        queue: str,
+        on_delivery: Callable[[RabbitDelivery], None],
+        *,
+        prefetch: int,
+        on_start: Callable[[], None] = _nothing,
+        on_cancel: Callable[[], None] = _nothing,
+        arguments: dict[str, Any] | None = None,
+        ack_s: float = ACK_S,
+    ) -> None:
+        """Consume a queue; ``on_start`` is called before the first delivery, ``on_cancel`` where the broker
+        ends it (queue deleted). Acks wait ``ack_s`` for others.
+        """
+        self._on_delivery = on_delivery
+        self._on_start = on_start
+        self._settling.begin(prefetch, ack_s)
+        self.on_consumer_cancel_callbacks.add(lambda _: on_cancel())
+        with broker_call(f"consuming {queue}"):
+            await self.basic_qos(prefetch_count=prefetch)
+            await self.basic_consume(queue, _unused, arguments=arguments)
+        if self.over:
+            raise BusUnavailable(f"consuming {queue}: the channel ended")
+        self._begin()
+
+    def silence(self) -> None:
+        """Hand over no more deliveries, and tell no more acks."""
+        self._on_delivery = None
+        self._settling.end()
+
+    def _begin(self) -> None:
+        on_start, self._on_start = self._on_start, _nothing
+        on_start()
+
+    # ── the end ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def leave(self) -> None:
+        """Close the channel; what is not acknowledged goes back to its queue. Never raises. Who is cancelled
+        meanwhile waits no longer; the channel is closed all the same, and once.
+        """
+        await asyncio.shield(self.part())
+
+    def part(self) -> asyncio.Task[None]:
+        """Begin to close the channel, and wait for nothing."""
+        self._last_words()
+        parting = asyncio.get_running_loop().create_task(self._part(), name="channel-part")
+        _LEAVING.add(parting)
+        parting.add_done_callback(_LEAVING.discard)
+        return parting
+
+    async def _part(self) -> None:
+        try:
+            with broker_call("closing a channel"):
+                await self.close()
+        except BusUnavailable as error:
+            _log.debug("%s", error)
+
+    def _last_words(self) -> None:
+        """Tell the acks that were given, which must reach the broker before the channel goes, and nothing
+        after them.
+        """
+        self._settling.tell()
+        self.silence()
+        self._ending = True
+
+    def _answer_end(self) -> None:
+        with suppress(asyncio.QueueFull):
+            self.write_queue.put_nowait(ChannelFrame.marshall(self.number, [spec.Channel.CloseOk()]))
+
+    def _end(self, closing: asyncio.Future[Any]) -> None:
+        if self._ended.done():
+            return
+        # What comes until the broker has answered is still taken, and dropped: aiormq keeps it for nobody,
+        # until its reader stands still.
+        self._ended.set_result(None)
+        self.silence()
+        error = None if closing.cancelled() else closing.exception()
+        reason = describe(error) if isinstance(error, AMQPError) else "the channel ended"
+        for confirm in self._confirms.values():
+            if not confirm.done():
+                confirm.set_exception(NotConfirmed(f"{reason} before the confirm"))
+        self._confirms.clear()
+        self._on_end()

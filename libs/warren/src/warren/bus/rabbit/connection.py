@@ -1,0 +1,281 @@
+"""RabbitConnection: aiormq's connection, past which the busy frames go straight to their channel.
+
+Deliveries, returned messages and confirms come by the thousand, and aiormq decodes each frame into an object
+and wakes two tasks for it. Here the socket's protocol cuts the stream into frames, offers each to the channel
+that it is for, in the turn in which it came, and passes on what that does not take, byte for byte, to the
+stream that aiormq reads. It keeps no frame but an unfinished one, and decides nothing about them. What can't
+be read ends the connection, with MalformedFrame as the reason. A Link makes them; RabbitChannels register
+themselves and write through it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from math import inf
+from struct import Struct
+from typing import Any, Protocol, cast
+
+from aiormq.connection import Connection, FrameReceiver, TransportFactory
+from aiormq.exceptions import AMQPConnectionError
+from pamqp import commands as spec
+from yarl import URL
+
+from warren.bus.rabbit import frames as frames
+from warren.bus.rabbit.connect_errors import refusal
+from warren.bus.rabbit.frames import MalformedFrame
+
+READ_BYTES = 1024 * 1024  # what of aiormq's own frames is read ahead
+ALIVE_S = 1.0  # how often aiormq hears that frames have come which it did not see
+_HEAD = Struct(">BHI")  # type, channel, size (AMQP 0-9-1, 4.2.3)
+_HEAD_BYTES = 7
+_END = 0xCE
+_KINDS = (frames.METHOD, frames.HEADER, frames.BODY, 8)  # the last: heartbeats
+_PROTOCOL = b"AMQP"  # what a broker says instead of a frame where it speaks another version
+CHANNELS = 65_535  # AMQP's most
+FRAME_BYTES = 131_072  # the largest frame until another size is agreed; RabbitMQ's own
+_HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
+
+
+class Taker(Protocol):
+    """A channel."""
+
+    def take(self, kind: int, data: bytes, at: int, end: int) -> bool:
+        """Take the frame of type ``kind`` whose payload is ``data[at:end]``; False where it is aiormq's to
+        deal with. Raises MalformedFrame, and nothing else.
+        """
+        ...
+
+
+class Socket(asyncio.StreamReaderProtocol):
+    """The protocol of one connection's socket."""
+
+    def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop) -> None:
+        """``reader`` is what aiormq reads."""
+        super().__init__(reader, loop=loop)
+        self.takers: dict[int, Taker] = {}
+        self.writable = True  # the transport takes more
+        self.frame_bytes = FRAME_BYTES  # the largest frame, with its head and end
+        self.transport: asyncio.Transport
+        self._loop = loop
+        self._reader = reader
+        self._broken = False
+        self._buffer = b""
+        self._resting = False
+        self._ending = False  # nothing more comes, and nothing rests
+        self._told_at = 0.0
+        self._waiting: list[asyncio.Future[None]] = []
+
+    # ── in ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self.transport = cast("asyncio.Transport", transport)
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come."""
+        if self._broken:
+            return
+        self._buffer = self._buffer + data if self._buffer else data
+        if not self._resting:
+            self._cut()
+
+    def eof_received(self) -> bool | None:
+        """Take that nothing more comes."""
+        self._finish()
+        return super().eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take that the socket is gone."""
+        self._finish()
+        super().connection_lost(exc)
+        self.writable = False
+        self._wake()
+
+    def rest(self) -> None:
+        """Leave the loop its turn before the next frame: what was just taken took long."""
+        if not self._resting and not self._ending:
+            self._resting = True
+            self._loop.call_soon(self._go_on)
+
+    def _finish(self) -> None:
+        """Give out all that is left: aiormq takes nothing behind the end."""
+        self._ending, self._resting = True, False
+        self._cut()
+
+    def _go_on(self) -> None:
+        self._resting = False
+        self._cut()
+
+    def _cut(self) -> None:
+        """Give out the whole frames of what has come, until one has taken long."""
+        try:
+            self._give_out()
+        except MalformedFrame as error:  # where the next frame begins is not known: nothing more can be read
+            self._broken, self._buffer = True, b""
+            self._reader.set_exception(error)
+            self.transport.abort()
+
+    def _give_out(self) -> None:
+        buffer, at, taken = self._buffer, 0, False
+        length = len(buffer)
+        while length - at >= _HEAD_BYTES and not self._resting:
+            kind, channel, size = _HEAD.unpack_from(buffer, at)
+            if kind not in _KINDS or size + _HEAD_BYTES + 1 > self.frame_bytes:
+                raise MalformedFrame(_no_head(buffer[at : at + _HEAD_BYTES], self.frame_bytes))
+            begin = at + _HEAD_BYTES
+            end = begin + size
+            if end >= length:
+                break
+            if buffer[end] != _END:
+                raise MalformedFrame(f"a frame of {size} bytes without its end")
+            taker = self.takers.get(channel)
+            if taker is not None and taker.take(kind, buffer, begin, end):
+                taken = True
+            else:
+                frames.check(buffer[at : end + 1])
+                super().data_received(buffer[at : end + 1])
+            at = end + 1
+        self._buffer = buffer[at:] if at else buffer
+        if taken:
+            self._tell_alive()
+
+    def _tell_alive(self) -> None:
+        """Let aiormq, which counts the seconds since the last frame, see one: the broker sends no heartbeats
+        while it sends other frames.
+        """
+        now = self._loop.time()
+        if now - self._told_at >= ALIVE_S:
+            self._told_at = now
+            super().data_received(_HEARTBEAT)
+
+    # ── out ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def pause_writing(self) -> None:
+        """Take that the transport's buffer is full."""
+        super().pause_writing()
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        """Take that it has place again."""
+        super().resume_writing()
+        self.writable = True
+        self._wake()
+
+    def place(self) -> asyncio.Future[None]:
+        """Return what is done once the transport takes more, or the socket has gone."""
+        future = self._loop.create_future()
+        if self.writable or self.transport.is_closing():
+            future.set_result(None)
+        else:
+            self._waiting.append(future)
+        return future
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+
+def _no_head(head: bytes, most: int) -> str:
+    if head.startswith(_PROTOCOL):
+        return "the broker speaks another version of AMQP than 0-9-1"
+    kind, _, size = _HEAD.unpack(head)
+    return f"a frame of type {kind} with {size} bytes; at most {most} were agreed"
+
+
+class _Sockets(TransportFactory):
+    """Makes the socket; keeps its protocol."""
+
+    socket: Socket | None = None
+
+    async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        provider = kwargs.pop("ssl_context_provider")
+        tls = await provider.get_context() if url.scheme == "amqps" else None
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=READ_BYTES, loop=loop)
+        socket = Socket(reader, loop)
+        try:
+            await loop.create_connection(lambda: socket, host=url.host or "", port=url.port or 0, ssl=tls)
+        except OSError as error:
+            raise AMQPConnectionError(*error.args) from error
+        self.socket = socket
+        return reader, asyncio.StreamWriter(socket.transport, socket, reader, loop)
+
+
+class _Answers(FrameReceiver):
+    """What the broker answers while a connection is made. Where it says no, aiormq would tell what it had
+    waited for, and not the reason.
+    """
+
+    async def get_frame(self) -> Any:
+        received = await super().get_frame()
+        if isinstance(received[2], spec.Connection.Close):
+            raise refusal(received[2])
+        return received
+
+
+class RabbitConnection(Connection):
+    """One connection, not connected yet. ``connect`` raises what aiormq does."""
+
+    FRAME_BUFFER_SIZE = 256
+    HEARTBEAT_GRACE_MULTIPLIER = (
+        1  # RabbitMQ says something twice in a heartbeat: silent for one, and a second more, it is given up
+    )
+
+    def __init__(self, url: URL | str) -> None:
+        """``url`` is ``amqp://`` or ``amqps://``, with aiormq's options."""
+        self._sockets = _Sockets()
+        self._number = 0  # of the channel that was opened last
+        self.confirmed_at = -inf  # when the broker has answered a publish last, by the loop's clock
+        super().__init__(url, transport_factory=self._sockets)
+
+    async def connect(self, client_properties: dict[str, Any] | None = None) -> bool:
+        """Connect, and hold the broker to the size of frames that was agreed."""
+        made: bool = await super().connect(client_properties)
+        if self.connection_tune.frame_max:
+            self.socket.frame_bytes = self.connection_tune.frame_max
+        return made
+
+    @property
+    def socket(self) -> Socket:
+        """The socket. Raises AMQPConnectionError where there was none yet."""
+        if self._sockets.socket is None:
+            raise AMQPConnectionError("not connected")
+        return self._sockets.socket
+
+    def free_number(self) -> int:
+        """Return the number for the next channel: one that none has had for as long as can be, so that
+        nothing which the broker still says on a former one meets another channel. Raises AMQPConnectionError
+        where none is free.
+        """
+        most = self.connection_tune.channel_max or CHANNELS
+        for _ in range(most):
+            self._number = self._number % most + 1
+            if self._number not in self.channels:
+                return self._number
+        raise AMQPConnectionError(f"all {most} channels of the connection are open")
+
+    @property
+    def held_back(self) -> bool:
+        """Whether the broker holds publishers back (``connection.blocked``)."""
+        # ``ready()`` waits exactly while that is so; one step of it tells whether it would.
+        step = self.ready()
+        try:
+            step.send(None)
+        except StopIteration:
+            return False
+        step.close()
+        return True
+
+    def abort(self) -> None:
+        """End it at once, though the peer does not answer."""
+        if self._sockets.socket is not None:
+            self._sockets.socket.transport.abort()
+
+    @staticmethod
+    async def _rpc(
+        request: Any, writer: Any, frame_receiver: FrameReceiver, wait_response: bool = True
+    ) -> Any:
+        return await Connection._rpc(request, writer, _Answers(frame_receiver.reader), wait_response)  # noqa: SLF001 - aiormq has no other place to see the answer

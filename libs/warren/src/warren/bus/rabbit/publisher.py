@@ -1,0 +1,160 @@
+"""RabbitPublisher: one channel to publish on, and another in its place where the broker refuses or owes
+confirms.
+
+RabbitBus has one for each log and one for all else. What goes to a stream must have a channel of its own: up
+to 3.13 a channel that sends to a stream's new leader what the former had not confirmed numbers it by the
+channel's publishes and not by the stream's. Where the two differ that confirm never comes, and what follows
+is taken for a repeat: confirmed and not written, however often it is sent
+(https://github.com/rabbitmq/rabbitmq-server/pull/12236). They are the same where everything on the channel
+reaches that stream. It repeats no publish, and makes no connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from warren.bus import Properties
+from warren.bus.rabbit.channel import CONFIRM_S, RabbitChannel
+from warren.bus.rabbit.connection import RabbitConnection
+from warren.bus.rabbit.supervised_connection import SupervisedConnection
+from warren.errors import BusUnavailable, NotConfirmed
+from warren.supervision import supervised
+
+REPLACE_FIRST_S, REPLACE_LAST_S = 0.2, 30.0
+SETTLE_S = 10.0
+LONGEST_CONFIRM_S = 10.0
+REPLACED_S = 1.0
+
+_log = logging.getLogger("warren.bus")
+
+
+class RabbitPublisher:
+    """One channel at a time."""
+
+    def __init__(self, link: SupervisedConnection, on_end: Callable[[], None], *, stream: bool) -> None:
+        """``on_end`` is called when the broker ends the channel; ``stream``: everything that is published
+        here is for one stream.
+        """
+        self.channel: RabbitChannel | None = None
+        self._link = link
+        self._on_end = on_end
+        self._stream = stream
+        self._replacing: asyncio.Task[None] | None = None
+        self._replace_at = 0.0
+        self._replace_pause = REPLACE_FIRST_S
+        self._confirm_s = CONFIRM_S
+        self._retiring: set[asyncio.Task[None]] = set()  # channels that were replaced
+
+    async def open(self, connection: RabbitConnection) -> None:
+        """Begin on a connection. Raises BusUnavailable."""
+        self.channel = await self._opened(connection)
+
+    def drop(self) -> None:
+        """Take that the connection is gone."""
+        self.channel = None
+
+    async def close(self) -> None:
+        """End what is under way; the channel goes with its connection."""
+        tasks = [*self._retiring, *([self._replacing] if self._replacing is not None else ())]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def publish(
+        self,
+        exchange: str,
+        key: str,
+        body: bytes,
+        properties: Properties | None,
+        mandatory: bool,
+        persistent: bool,
+    ) -> None:
+        """Publish and wait for the confirm. Raises BusUnavailable, NotConfirmed, Unroutable
+        (mandatory only).
+        """
+        channel = self.channel
+        if channel is None:
+            raise BusUnavailable("the broker is away")
+        if self._stream and channel.returned:  # which has a number on the channel, and none in the stream
+            self._refused(channel)
+        try:
+            await channel.publish(exchange, key, body, properties, mandatory, persistent)
+        except NotConfirmed:
+            self._refused(channel)
+            if self._replacing is not None:  # who sends it again is to find the other channel
+                await asyncio.wait((self._replacing,), timeout=REPLACED_S)
+            raise
+
+    async def _opened(self, connection: RabbitConnection) -> RabbitChannel:
+        channel: RabbitChannel | None = None
+
+        def ended() -> None:
+            if channel is not None and channel is self.channel:
+                self.channel = None
+                self._on_end()
+
+        channel = await RabbitChannel.opened(connection, confirms=True, on_end=ended)
+        channel.confirm_s = self._confirm_s
+        return channel
+
+    def _refused(self, channel: RabbitChannel) -> None:
+        """Take another channel for what is published from now on, unless that was so a moment ago: a channel
+        of RabbitMQ 3.10 that first published to a quorum queue while the queue's leader was on a node that
+        had just died refuses all that goes there, until that node is back; a fresh channel finds the leader.
+        """
+        now = asyncio.get_running_loop().time()
+        if (
+            channel is not self.channel
+            or channel.over
+            or self._replacing is not None
+            or now < self._replace_at
+        ):
+            return
+        if now > self._replace_at + REPLACE_LAST_S:
+            self._replace_pause = REPLACE_FIRST_S
+        self._replace_at = now + self._replace_pause
+        self._replace_pause = min(REPLACE_LAST_S, 2 * self._replace_pause)
+        # Where nothing at all was answered in time the broker may be slow: then it is given longer, or nobody
+        # would ever have a confirm.
+        connection = self._link.connection
+        if connection is not None and now - connection.confirmed_at < self._confirm_s:
+            self._confirm_s = CONFIRM_S
+        else:
+            if self._confirm_s > CONFIRM_S:  # it is the second channel to which this node owes everything
+                self._link.move()
+            self._confirm_s = min(LONGEST_CONFIRM_S, 2 * self._confirm_s)
+        self._replacing = supervised(
+            asyncio.get_running_loop().create_task(self._replace(channel), name="replace")
+        )
+
+    async def _replace(self, former: RabbitChannel) -> None:
+        try:
+            connection = self._link.connection
+            if connection is None or connection.is_closed:
+                return
+            async with asyncio.timeout(self._confirm_s):
+                fresh = await self._opened(connection)
+            if self.channel is former:
+                self.channel = fresh
+                retiring = supervised(
+                    asyncio.get_running_loop().create_task(self._retire(former), name="replaced")
+                )
+                self._retiring.add(retiring)
+                retiring.add_done_callback(self._retiring.discard)
+            else:
+                await fresh.leave()
+        except TimeoutError:
+            if not self._link.blocked:
+                self._link.move()
+        except BusUnavailable as error:
+            _log.debug("no other channel to publish on: %s", error)
+        finally:
+            self._replacing = None
+
+    @staticmethod
+    async def _retire(former: RabbitChannel) -> None:
+        """What is under way on a former channel gets its answers there."""
+        await former.settled(SETTLE_S)
+        await former.leave()

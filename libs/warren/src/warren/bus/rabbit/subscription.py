@@ -1,0 +1,184 @@
+"""RabbitSubscription: a consumer that comes back: after a reconnect, after its queue was deleted, after its
+channel was ended.
+
+It has its own channel on the bus's consuming connection. The bus begins it at each connect; between connects
+it revives itself with back-off. It never keeps a delivery, and leaves no door of a former exclusive queue
+behind. RabbitBus makes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from random import Random
+
+from warren.bus import OnDelivery, Source
+from warren.bus.rabbit.channel import RabbitChannel
+from warren.bus.rabbit.supervised_connection import LinkTimes, SupervisedConnection
+from warren.bus.rabbit.topology import declare_source
+from warren.errors import BusUnavailable, TopologyMismatch
+from warren.supervision import supervised
+from warren.topology import Topology
+
+_log = logging.getLogger("warren.bus")
+
+
+class RabbitSubscription:
+    """A supervised consumer."""
+
+    def __init__(
+        self,
+        link: SupervisedConnection,
+        topology: Topology,
+        times: LinkTimes,
+        random: Random,
+        source: Callable[[], Source],
+        on_delivery: OnDelivery,
+        prefetch: int,
+        on_start: Callable[[], None] | None,
+        on_lost: Callable[[], None] | None,
+        on_close: Callable[[RabbitSubscription], None],
+        retire: Callable[[str], Awaitable[None]],
+    ) -> None:
+        """Built by ``RabbitBus.subscribe``."""
+        self.queue = ""
+        self.active = False
+        self._link = link
+        self._topology = topology
+        self._times = times
+        self._random = random
+        self._source = source
+        self._on_delivery = on_delivery
+        self._prefetch = prefetch
+        self._on_start = on_start
+        self._on_lost = on_lost
+        self._on_close = on_close
+        self._retire = retire
+        self._former: dict[str, None] = {}  # exclusive queues of ours that may still have a door
+        self._clearing: asyncio.Task[None] | None = None
+        self._channel: RabbitChannel | None = None
+        self._beginning = asyncio.Lock()
+        self._reviving: asyncio.Task[None] | None = None
+        self._endings: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._exclusive = False
+
+    async def begin(self) -> None:
+        """Declare and consume on the link's connection, unless that is so already. Raises BusUnavailable,
+        TopologyMismatch.
+        """
+        async with self._beginning:
+            connection = self._link.connection
+            if self._closed or self.active or connection is None:
+                return
+            source = self._source()
+            if self._exclusive and self.queue != source.queue.name:
+                self._former[self.queue] = None
+            self._exclusive = source.queue.kind == "exclusive"
+            self.queue = source.queue.name
+            channel = await RabbitChannel.opened(connection, on_end=self._ended)
+            self._channel = channel
+            try:
+                await declare_source(channel, source, self._topology)
+                await channel.consume(
+                    self.queue,
+                    self._on_delivery,
+                    prefetch=self._prefetch,
+                    on_start=self._started,
+                    on_cancel=lambda: self._cancelled(channel),
+                )
+            except BaseException:
+                await channel.leave()
+                raise
+            if self._former and self._clearing is None:
+                self._clearing = supervised(
+                    asyncio.get_running_loop().create_task(self._clear(), name="retire")
+                )
+
+    def renew(self) -> None:
+        """Consume anew, an exclusive queue under a fresh name; nothing where it is not active."""
+        if self.active and not self._closed and self._channel is not None:
+            self._let_go(self._channel)
+
+    async def close(self) -> None:
+        """Stop consuming; what is not acknowledged goes back to the queue in order."""
+        self._closed = True
+        self.active = False
+        self._on_close(self)
+        tasks = [task for task in (self._reviving, self._clearing) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        async with self._beginning:
+            if self._channel is not None:
+                await self._channel.leave()
+        await asyncio.gather(*self._endings, return_exceptions=True)
+
+    def revive(self) -> None:
+        """Begin again in a task of its own, with back-off, for as long as there is a connection
+        to do it on.
+        """
+        if not self._closed and self._reviving is None and self._can_begin():
+            self._reviving = supervised(asyncio.get_running_loop().create_task(self._revive(), name="revive"))
+
+    async def _revive(self) -> None:
+        failures = 0
+        try:
+            while not self.active and not self._closed and self._can_begin():
+                try:
+                    await self.begin()
+                except (BusUnavailable, TopologyMismatch) as error:
+                    failures += 1
+                    _log.warning("queue %s can't be consumed: %s; trying again", self.queue, error)
+                    await asyncio.sleep(self._times.pause(failures, self._random))
+        finally:
+            self._reviving = None
+
+    async def _clear(self) -> None:
+        """Close the doors of former queues: a queue whose broker node is down would spoil the confirms of all
+        who publish to it.
+        """
+        failures = 0
+        try:
+            while self._former and self._can_begin():
+                former = next(iter(self._former))
+                try:
+                    await self._retire(former)
+                except BusUnavailable as error:
+                    failures += 1
+                    _log.warning("queue %s can't be retired: %s; trying again", former, error)
+                    await asyncio.sleep(self._times.pause(failures, self._random))
+                else:
+                    self._former.pop(former, None)
+        finally:
+            self._clearing = None
+
+    def _can_begin(self) -> bool:
+        connection = self._link.connection
+        return connection is not None and not connection.is_closed
+
+    def _started(self) -> None:
+        self.active = True
+        if self._on_start is not None:
+            self._on_start()
+
+    def _cancelled(self, channel: RabbitChannel) -> None:
+        """The broker has ended the consumer (its queue was deleted, or its node is gone): the channel goes, a
+        new one comes.
+        """
+        _log.warning("queue %s was taken away by the broker; consuming it anew", self.queue)
+        self._let_go(channel)
+
+    def _let_go(self, channel: RabbitChannel) -> None:
+        ending = asyncio.get_running_loop().create_task(channel.leave())
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+
+    def _ended(self) -> None:
+        self._channel = None
+        was_active, self.active = self.active, False
+        if was_active and not self._closed and self._on_lost is not None:
+            self._on_lost()
+        if was_active:
+            self.revive()

@@ -1,0 +1,202 @@
+"""``warren.v1``: what a client may say and what it hears, as frozen structs.
+
+A struct here is the meaning, a codec (``codec_json``, ``codec_msgpack``) the bytes. Payloads stay bytes: JSON
+text, or raw bytes where ``binary``. This module never parses and never decides; codecs, Session and the shell
+call it.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import msgspec
+
+from warren.envelope import Deliver
+from warren.errors import CLOSE_ERRORS, CloseCode, ErrorCode
+from warren.errors import Reconnect as Advice
+
+ID_RULE: Final = "id: 1 to 64 printable characters, ~ not first"
+NULL: Final = b"null"
+
+
+class ClientMessage(msgspec.Struct, frozen=True):
+    """One message from a client. ``payload`` is JSON text, or raw bytes where ``binary``; empty strings are
+    "left out".
+    """
+
+    type: str
+    room: str = ""
+    payload: bytes = NULL
+    binary: bool = False
+    id: str = ""
+    key: str = ""
+    include_sender: bool = False
+    traceparent: str = ""
+
+
+class Welcome(msgspec.Struct, frozen=True):
+    """The client is known. ``expires_at_ms`` is when its token ends, ms since the Unix epoch; None: never."""
+
+    connection: str
+    user: str
+    heartbeat_ms: int
+    rooms: tuple[str, ...]
+    message_bytes: int
+    rate: int
+    rate_per_ms: int
+    rooms_max: int
+    expires_at_ms: int | None = None
+
+
+class Joined(msgspec.Struct, frozen=True):
+    """The client is a member of ``room`` and stands at this position; ``missed`` messages after it follow
+    where ``recovered``.
+    """
+
+    room: str
+    epoch: str
+    seq: int
+    recovered: bool
+    missed: int = 0
+    ref: str = ""
+
+
+class Left(msgspec.Struct, frozen=True):
+    """The client is no member of ``room`` any more."""
+
+    room: str
+    ref: str = ""
+
+
+class Acked(msgspec.Struct, frozen=True):
+    """The message ``ref`` is accepted; seq 0 (and epoch empty): not numbered."""
+
+    ref: str
+    room: str
+    epoch: str = ""
+    seq: int = 0
+
+
+class Pong(msgspec.Struct, frozen=True):
+    """The answer to PING, with its payload."""
+
+    payload: bytes = NULL
+    binary: bool = False
+    ref: str = ""
+
+
+class Authenticated(msgspec.Struct, frozen=True):
+    """A fresh token was taken."""
+
+    expires_at_ms: int | None = None
+    ref: str = ""
+
+
+class History(msgspec.Struct, frozen=True):
+    """Older messages of ``room`` in their order; ``more``: there are older ones still."""
+
+    room: str
+    messages: tuple[Deliver, ...]
+    more: bool = False
+    ref: str = ""
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """``count`` messages of ``room`` were withheld because the client read too slowly, none with a seq above
+    ``seq`` (0: none has one).
+    """
+
+    room: str
+    count: int
+    seq: int = 0
+
+
+class Degraded(msgspec.Struct, frozen=True):
+    """The broker is away; the socket stays open."""
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """The broker is back."""
+
+
+class Reconnect(msgspec.Struct, frozen=True):
+    """The pod is going: connect again after ``after_ms``."""
+
+    after_ms: int
+
+
+class Error(msgspec.Struct, frozen=True):
+    """Something was refused; with ``close`` the connection ends next with that code. ``error()``
+    builds one.
+    """
+
+    code: ErrorCode
+    message: str
+    ref: str = ""
+    retry: bool = False
+    retry_after_ms: int | None = None
+    close: int | None = None
+    reconnect: Advice | None = None
+
+
+ServerMessage = (
+    Welcome | Joined | Left | Acked | Pong | Authenticated | History | Dropped
+    | Degraded | Restored | Reconnect | Error
+)  # fmt: skip
+
+
+_TYPES: Final[dict[type, str]] = {
+    kind: kind.__name__.upper()
+    for kind in (
+        Welcome,
+        Joined,
+        Left,
+        Pong,
+        Authenticated,
+        History,
+        Dropped,
+        Degraded,
+        Restored,
+        Reconnect,
+        Error,
+    )
+} | {Acked: "ACK"}
+
+
+def type_of(message: ServerMessage) -> str:
+    """Return the message type that a server message has on the wire."""
+    return _TYPES[type(message)]
+
+
+def error(code: ErrorCode, message: str, ref: str = "", retry_after_ms: int | None = None) -> Error:
+    """Return the ERROR for ``code``; the connection stays."""
+    return Error(code, message, ref, code.retry, retry_after_ms)
+
+
+def farewell(code: CloseCode, message: str = "", ref: str = "") -> Error | None:
+    """Return the ERROR that goes before a close with ``code``; None for closes that need no reason."""
+    kind = CLOSE_ERRORS.get(code)
+    if kind is None:
+        return None
+    return Error(kind, message or code.reason, ref, kind.retry, None, int(code), code.reconnect)
+
+
+class Codec(Protocol):
+    """One spelling of the protocol; the modules ``codec_json`` and ``codec_msgpack`` are codecs."""
+
+    OPCODE: int
+
+    def decode(self, data: str | bytes) -> ClientMessage:
+        """Return what a frame means. Text frames come as str, binary ones as bytes.
+
+        Raises ProtocolError and nothing else, with the message's ``id`` as its ref where that could be read.
+        """
+        ...
+
+    def encode(self, message: ServerMessage, at_ms: int) -> bytes:
+        """Return a server message's bytes; ``at_ms`` is its timestamp, ms since the Unix epoch."""
+        ...
+
+    def encode_delivery(self, deliver: Deliver) -> bytes:
+        """Return the bytes of a message that goes to members."""
+        ...

@@ -1,0 +1,152 @@
+"""Runs: consecutive messages of one room, spelled once for each variant and put on many outboxes. The hot
+loop is here.
+
+A run's bytes are joined once for the room, not once for each member: a burst of a hundred messages to two
+thousand members is two thousand puts of the same object. Only in rooms that may lose messages a member that
+is behind gets them one by one, so that single ones can be withheld. It decides nothing about who is a member
+or what is new: Hub does, and calls it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from gateway.core.outbox import KEPT, TOO_SLOW, Outbox
+from gateway.core.websocket import frames
+from gateway.core.websocket.frames import VARIANTS, FrameSet, Variant
+from warren.namespaces import Slow
+from warren.position import Position
+
+
+class Member:
+    """A connection as the hub sees it; the shell's connection derives from it or holds one. ``rooms`` is the
+    hub's to write.
+    """
+
+    __slots__ = ("id", "outbox", "rooms", "user", "variant")
+
+    def __init__(self, id: str, user: str, variant: Variant, outbox: Outbox) -> None:  # noqa: A002
+        """``variant`` is how its frames are spelled, ``outbox`` where they go."""
+        self.id = id
+        self.user = user
+        self.variant = variant
+        self.outbox = outbox
+        self.rooms: dict[str, None] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Messages of ``room`` after ``had`` (``got`` not among those that are given) have not come here; its
+    members stand at ``had`` or lower.
+
+    Where the epochs differ nobody knows how many.
+    """
+
+    room: str
+    had: Position
+    got: Position
+
+
+@dataclass(slots=True)
+class Delivered:
+    """What became of a sequence of messages. ``recipients`` says for each of them, in their order, how many
+    connections it was for.
+    """
+
+    recipients: list[int]
+    woken: list[Member] = field(default_factory=list)  # were idle and have something now: flush them
+    too_slow: list[Member] = field(default_factory=list)  # close them with 4005
+    gaps: list[Gap] = field(default_factory=list)
+    repeats: int = 0  # seen already
+    expired: int = 0
+    spelled: int = 0  # bytes of frames that were made for it
+    dropped: int = 0  # ephemeral messages that members did not get for want of space, one for each member
+
+
+class FrameBatch:
+    """At least one message."""
+
+    __slots__ = ("_chunks", "_framesets", "_numbered", "_slow", "count")
+
+    def __init__(self, framesets: Sequence[FrameSet], slow: Slow = "disconnect") -> None:
+        """Spell nothing yet. ``slow`` is the room's policy."""
+        self._framesets = framesets
+        self._slow = slow
+        self._chunks: list[bytes | None] = [None] * len(VARIANTS)
+        self._numbered: FrameBatch | None = None
+        self.count = len(framesets)
+
+    def put(self, members: Iterable[Member], result: Delivered) -> None:
+        """Put the run on each member's outbox. A member who is behind gets only those messages of it that are
+        numbered.
+        """
+        if self._slow != "disconnect":
+            self._put_lossy(members, result)
+            return
+        count = self.count
+        ephemeral = sum(1 for frameset in self._framesets if not frameset.deliver.seq)
+        all_ephemeral = ephemeral == count
+        mixed = 0 < ephemeral < count
+        chunks = self._chunks
+        woken = result.woken.append
+        for member in members:
+            outbox = member.outbox
+            idle = not outbox.bytes
+            if mixed and not idle and outbox.pressed:
+                outbox.dropped += ephemeral
+                result.dropped += ephemeral
+                self._only_numbered().put((member,), result)
+                continue
+            chunk = chunks[member.variant]
+            if chunk is None:
+                chunk = self._spell(member.variant, result)
+            put = outbox.put(chunk, count, all_ephemeral)
+            if put is KEPT:
+                if idle:
+                    woken(member)
+            elif put is TOO_SLOW:
+                result.too_slow.append(member)
+            elif not outbox.lost:
+                result.dropped += count
+
+    def _put_lossy(self, members: Iterable[Member], result: Delivered) -> None:
+        """Put the run where members may miss some of it: whole on an idle outbox, message by message on one
+        where some wait.
+        """
+        framesets, latest = self._framesets, self._slow == "latest_only"
+        room = framesets[0].deliver.room
+        seq = max(frameset.deliver.seq for frameset in framesets)
+        single: set[Variant] = set()
+        for member in members:
+            outbox, variant = member.outbox, member.variant
+            if not outbox.bytes:
+                chunk = self._chunks[variant]
+                if chunk is None:
+                    chunk = self._spell(variant, result)
+                key = framesets[0].deliver.key if latest and self.count == 1 and seq else None
+                if outbox.put_lossy(chunk, self.count, room, seq, key) is KEPT:
+                    result.woken.append(member)
+                continue
+            if variant not in single:
+                single.add(variant)
+                result.spelled += sum(len(frameset.bytes(variant)) for frameset in framesets)
+            before = outbox.dropped
+            for frameset in framesets:
+                message = frameset.deliver
+                key = message.key if latest and message.seq else None
+                outbox.put_lossy(frameset.bytes(variant), 1, room, message.seq, key, not message.seq)
+            result.dropped += outbox.dropped - before
+
+    def _spell(self, variant: Variant, result: Delivered) -> bytes:
+        chunk = self._chunks[variant] = frames.join(self._framesets, variant)
+        result.spelled += len(chunk)
+        return chunk
+
+    def _only_numbered(self) -> FrameBatch:
+        run = self._numbered
+        if run is None:
+            run = self._numbered = FrameBatch(
+                [frameset for frameset in self._framesets if frameset.deliver.seq]
+            )
+        return run

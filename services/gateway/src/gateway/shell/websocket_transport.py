@@ -1,0 +1,453 @@
+"""WebSocketTransport: one WebSocket's bytes. Whole frames go out while the transport takes them, whole
+messages come in, and it ends in order.
+
+After the upgrade it is the transport's protocol: aiohttp has let go of the socket. Nothing waits without
+bound: what a peer sends ahead is not read any more beyond READ_AHEAD; what goes out waits in the transport's
+buffer, then in the outbox; of a peer's pings only the last waits. However much has come, others have their
+turn in between. A close has a deadline, which ``tick`` keeps. It knows nothing of sessions or messages.
+``connection.py`` and ``echo.py`` read and write through it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+
+from aiohttp import web
+
+from gateway.core.memory_budget import Holding, Standing
+from gateway.core.outbox import Outbox, Put
+from gateway.core.websocket import frames
+from gateway.core.websocket.deflate_negotiation import Deflate
+from gateway.core.websocket.frame_parser import WebSocketViolation, code_of
+from gateway.core.websocket.limited_reader import LimitedReader, Unknown
+from gateway.shell import websocket_upgrade
+from gateway.shell.event_loop_progress import EventLoopProgress
+from gateway.shell.hijack import part
+from gateway.shell.memory_limiter import MemoryLimiter
+from gateway.shell.wakeup import Wakeup
+from warren.errors import CloseCode
+
+__all__ = ["WebSocketTransport", "WebSocketViolation"]
+
+MAX_WRITE_BYTES = 256 * 1024
+# Beyond so many bytes that nobody has asked for, the peer is not read.
+READ_AHEAD = 64 * 1024
+# A read of the socket that brought so much may have left more behind, which has waited there for as long.
+FULL_READ = 64 * 1024
+# Beyond so many bytes that the socket does not take, the transport takes no more.
+TRANSPORT_BYTES = 8 * 1024
+# What a peer may still send once it is closed; who sends more is not read any more, though its answer to the
+# close is not seen then.
+LATE_BYTES = 256 * 1024
+# Fewer bytes than these are not worth to be counted at once, nor to cut a connection for that was told why it
+# ends.
+SMALL_BYTES = 4 * 1024
+_NO_STATUS = 1005  # the peer's close frame had no code
+_ABNORMAL = 1006  # there was no close frame
+
+_PING = frames.frame(b"", frames.PING)
+
+
+class WebSocketTransport(asyncio.Protocol):
+    """One WebSocket."""
+
+    __slots__ = (
+        "_blocked",
+        "_close_timeout_s",
+        "_closing_at",
+        "_cut",
+        "_deaf",
+        "_drained",
+        "_extensions",
+        "_flooded",
+        "_floor",
+        "_floor_ends",
+        "_gone",
+        "_holding",
+        "_incoming",
+        "_last",
+        "_late",
+        "_memory",
+        "_now",
+        "_pong",
+        "_progress",
+        "_reader",
+        "_rest",
+        "_transport",
+        "bytes_out",
+        "close_code",
+        "counted",
+        "heard",
+        "messages_out",
+        "on_excess",
+        "outbox",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        *,
+        max_bytes: int,
+        deflate: Deflate | None,
+        close_timeout_s: float,
+        now: Callable[[], float],
+        progress: EventLoopProgress,
+        memory: MemoryLimiter,
+        unknown: Unknown | None = None,
+        paced: bool = True,
+    ) -> None:
+        """``deflate`` is the offer of it that was taken. ``now`` is monotonic. ``unknown`` and ``paced`` are
+        as in Incoming.
+        """
+        self.outbox = outbox
+        self.bytes_out = self.messages_out = 0
+        self.close_code = 0  # the code of the first close frame, whoever sent it; 1006 where there was none
+        self.heard = True  # a sign of life has come since this was last set to False
+        bits = deflate.client_bits if deflate else 0
+        self._incoming = LimitedReader(
+            max_bytes, deflate=bool(deflate), window_bits=bits, unknown=unknown, paced=paced
+        )
+        self._extensions = deflate.answer if deflate else ""
+        self._close_timeout_s = close_timeout_s
+        self._now = now
+        self._closing_at: float | None = None  # when it is cut at the latest
+        self._pong: bytes | None = None
+        self._progress = progress
+        self._memory = memory
+        self.counted = False  # the memory's to write: it looks at what this one holds
+        # ends the connection, for it holds too much
+        self.on_excess: Callable[[CloseCode], None] | None = None
+        self._floor: float | None = None  # what comes next may have waited since then
+        self._floor_ends = 0.0  # unless the loop has had a whole turn since this
+        self._reader = Wakeup()  # waits for bytes, or the end
+        self._rest = Wakeup()  # waits for time to pass, or the end
+        self._drained = Wakeup()  # waits for the transport, or the end
+        self._blocked = False  # the transport takes no more
+        self._last = b""  # the chunk that blocked it, which it keeps whole; others may hold the same one
+        self._holding = False  # the peer is not read
+        self._deaf = False  # what it sends is thrown away
+        self._flooded = False  # it sent more than it may, and is not read while it closes
+        self._late = 0  # how many bytes came after the close
+        self._gone = self._cut = False
+        self._transport: asyncio.Transport
+
+    def open(self, request: web.Request, subprotocol: str) -> web.StreamResponse:
+        """Answer the upgrade; return the response that the route gives back at once. Raises NoWebSocket,
+        ConnectionError.
+        """
+        answer = websocket_upgrade.answer(request.headers, request.version, subprotocol, self._extensions)
+        hijacked = part(request, self)
+        self._transport, self._blocked = hijacked.transport, hijacked.blocked
+        self._transport.set_write_buffer_limits(TRANSPORT_BYTES)
+        self._transport.write(answer)
+        if hijacked.rest:
+            self._incoming.feed(hijacked.rest, self._progress.since)
+        return hijacked.response
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more can be written."""
+        return self._closing_at is not None or self._transport.is_closing()
+
+    @property
+    def bytes_in(self) -> int:
+        """How many bytes of messages have come."""
+        return self._incoming.assembly.bytes
+
+    @property
+    def since(self) -> float:
+        """When the message that was read last may have come at the earliest."""
+        return self._incoming.since
+
+    @property
+    def resting(self) -> bool:
+        """Whether the peer is left unread for a while, so that no sign of life can be seen."""
+        return self._rest.waiting
+
+    def worked(self, seconds: float) -> None:
+        """Take that the last message was dealt with and took so much of the processor; what is much is
+        charged.
+        """
+        self._incoming.worked(seconds, self._now())
+
+    def known(self) -> None:
+        """Take that it is known who the peer is, so that it may send as much as everyone."""
+        self._incoming.known()
+
+    # ── the transport ───────────────────────────────────────────────────────────────────────────────────────
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come. It is looked at when somebody reads."""
+        self.heard = True
+        if self._deaf:
+            return
+        if self._floor is not None and self._progress.since > self._floor_ends:
+            self._floor = None  # the loop has asked the socket since, and nothing was there
+        since = self._progress.since if self._floor is None else self._floor
+        self._floor = None
+        if len(data) >= FULL_READ:
+            self._floor, self._floor_ends = since, self._now()
+        incoming = self._incoming
+        incoming.feed(data, since)
+        if self._closing_at is not None:
+            self._late += len(data)
+            if self._late > LATE_BYTES:
+                self._flooded = True
+                self.hold()
+        if not self.counted and (not self._reader.waiting or len(data) > SMALL_BYTES):
+            self._memory.register(self)
+        self._memory.came(len(data))
+        if self._reader.waiting:
+            self._reader.wake()
+        elif not self._holding and incoming.assembly.waiting > READ_AHEAD:
+            self.hold()
+
+    def pause_writing(self) -> None:
+        """Take that the transport's buffer is full."""
+        self._blocked = True
+        self._memory.register(self)
+
+    def resume_writing(self) -> None:
+        """Take that it has place again."""
+        self._blocked, self._last = False, b""
+        if not self.ended:
+            self._write_some()
+        if not self._blocked:
+            self._drained.wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take that the socket is gone."""
+        self._gone, self._last = True, b""
+        for waiter in (self._reader, self._rest, self._drained):
+            waiter.wake()
+
+    # ── in ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def read(self) -> str | bytes | None:
+        """Return the next message, None once the connection has ended. Raises WebSocketViolation. After
+        ``shut`` what comes is dropped.
+        """
+        incoming = self._incoming
+        while True:
+            if incoming.wait_s:
+                wait_s, incoming.wait_s = incoming.wait_s, 0.0
+                if self._closing_at is None:
+                    await self.rest(wait_s)
+                # it is not waited for, and what it still sends is not worth what it costs
+                elif not self._gone:
+                    self._flooded = True
+                    self.hold()
+                    await self._reader.wait()
+                    return None
+            elif incoming.turn_is_over():
+                await asyncio.sleep(0)
+            item = incoming.next(self._now())
+            if item is None:
+                if self._gone:
+                    return None
+                if not self.counted and (incoming.assembly.held or incoming.assembly.window):
+                    self._memory.register(self)
+                self._let()
+                await self._reader.wait()
+                incoming.new_turn()
+                continue
+            if isinstance(item, str | bytes):
+                if self._closing_at is None:
+                    return item
+            elif item.opcode == frames.CLOSE:
+                self._echo_close(item.payload)
+                return None
+            elif item.opcode == frames.PING:
+                self._answer_ping(item.payload)
+
+    def check(self) -> None:
+        """Raise WebSocketViolation where a peer that is not known has sent more than it may."""
+        self._incoming.check()
+
+    async def rest(self, seconds: float) -> None:
+        """Leave the peer unread for a while, or until the connection ends."""
+        if self.ended:
+            return
+        timer = asyncio.get_running_loop().call_later(seconds, self._rest.wake)
+        try:
+            await self._rest.wait()
+        finally:
+            timer.cancel()
+
+    def end_rest(self) -> None:
+        """End ``rest`` before its time."""
+        self._rest.wake()
+
+    def hold(self) -> None:
+        """Read the peer no more until somebody asks for what it sends and there is nothing."""
+        if not self._holding and not self._transport.is_closing():
+            self._holding = True
+            if self._floor is None:
+                self._floor = self._progress.since
+            self._floor_ends = math.inf
+            self._transport.pause_reading()
+
+    def _let(self) -> None:
+        """Read the peer again, unless it is closing and has sent too much."""
+        if self._flooded:
+            self.hold()
+        elif self._holding and not self._transport.is_closing():
+            self._holding = False
+            self._floor_ends = self._now()
+            self._transport.resume_reading()
+
+    # ── out ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def put(self, chunk: bytes) -> Put:
+        """Put whole frames on the outbox that were made for this connection alone; ``flush`` writes them."""
+        self._memory.spelled(len(chunk))
+        return self.outbox.put(chunk)
+
+    def flush(self) -> None:
+        """Write what waits while the transport takes it; the rest goes when it does again. Each delivery goes
+        through here.
+        """
+        if not self._blocked and not self.ended:
+            self._write_some()
+
+    def ping(self) -> None:
+        """Send a ping."""
+        if not self.ended:
+            self._write(_PING)
+
+    async def drained(self) -> None:
+        """Return once nothing waits but in the transport, or the connection has ended. For one caller at a
+        time.
+        """
+        if self._blocked and not self._gone:
+            await self._drained.wait()
+
+    def shut(self, code: int, reason: str, *, last_words: bytes = b"") -> None:
+        """Write what waits, ``last_words`` (whole frames) and the close frame; the peer has until the
+        deadline to answer it.
+        """
+        if self._closing_at is not None:
+            return
+        self._closing_at = self._now() + self._close_timeout_s
+        self.close_code = self.close_code or code
+        if not self._transport.is_closing():
+            self.messages_out += self.outbox.count
+            self._write(
+                b"".join((*self.outbox.take(self.outbox.bytes), last_words, frames.close(code, reason)))
+            )
+        self.outbox.discard()
+        self.end_rest()
+
+    async def linger(self, *, flooded: bool) -> None:
+        """After a WebSocketViolation and ``shut``: drop what the peer still sends until it has gone, so that
+        it can read why. ``tick`` ends it. Who ``flooded`` us is not read any more, or it would go on for as
+        long as the close takes.
+        """
+        self._flooded = self._flooded or flooded
+        self._deaf = True
+        transport = self._transport
+        if transport.can_write_eof() and not transport.is_closing():
+            transport.write_eof()
+        self._let()
+        while not self._gone:
+            await self._reader.wait()
+
+    def tick(self, now: float) -> None:
+        """Cut the connection where its close has taken too long."""
+        if self._closing_at is not None and now >= self._closing_at:
+            self.cut()
+
+    def finished(self, now: float) -> bool:
+        """Say whether a wire that ``finish`` was not done with is gone by now; it is cut where its time is
+        up.
+        """
+        self.tick(now)
+        return self._gone
+
+    def over(self) -> None:
+        """Take that nothing more will be read: an end without a close frame has its code from now on."""
+        self.close_code = self.close_code or _ABNORMAL
+
+    def cut(self) -> None:
+        """End the connection at once."""
+        self._cut = True
+        if not self._gone:
+            self._transport.abort()
+
+    # ── what it holds ───────────────────────────────────────────────────────────────────────────────────────
+
+    def holding(self) -> Holding | None:
+        """Return what is held for this connection; None: nothing."""
+        if self._gone or self._cut:
+            return None
+        standing = Standing.UNKNOWN if self._incoming.is_unknown else Standing.KNOWN
+        assembly, last = self._incoming.assembly, len(self._last)
+        queue = self.outbox.overhead + max(0, self._transport.get_write_buffer_size() - last)
+        sizes = (assembly.held, self.outbox.bytes + last, assembly.window, queue)
+        return Holding(Standing.ENDING if self.ended else standing, *sizes) if any(sizes) else None
+
+    def chunks(self) -> list[bytes]:
+        """Return the chunks that its client has not taken yet; other connections may hold the same ones."""
+        return [self._last, *self.outbox.chunks()] if self._last else self.outbox.chunks()
+
+    def spill(self) -> None:
+        """Let go of what waits in either direction: the connection is about to be closed. Who was in the
+        middle of a message is not heard any more, not even its answer to the close.
+        """
+        self.outbox.discard()
+        assembly = self._incoming.assembly
+        if assembly.held:
+            self._deaf = True
+        assembly.drop()
+
+    def cut_unless_small(self) -> None:
+        """Cut the connection where its client is so far behind that it would not read why it ends."""
+        if not self._gone and self._transport.get_write_buffer_size() > SMALL_BYTES + TRANSPORT_BYTES:
+            self.cut()
+
+    def finish(self) -> bool:
+        """Close the socket after the last ``read``. False where something is still being written: then keep
+        calling ``finished``.
+        """
+        self.outbox.discard()
+        self.over()
+        if self._closing_at is None:
+            self._closing_at = self._now() + self._close_timeout_s
+        self._deaf, self._flooded = True, False
+        self._let()  # or its end would not be seen
+        self._transport.close()
+        return self._gone or not self._transport.get_write_buffer_size()
+
+    def _write_some(self) -> None:
+        if self._pong is not None:
+            pong, self._pong = self._pong, None
+            self._write(frames.frame(pong, frames.PONG))
+        outbox = self.outbox
+        while outbox.bytes and not self._blocked:
+            before = outbox.count
+            chunks = outbox.take(MAX_WRITE_BYTES)
+            self.messages_out += before - outbox.count
+            self._last = chunks[0] if len(chunks) == 1 else b""
+            self._write(self._last or b"".join(chunks))
+        if not self._blocked:
+            self._last = b""
+
+    def _write(self, data: bytes) -> None:
+        self.bytes_out += len(data)
+        self._transport.write(data)
+
+    def _answer_ping(self, data: bytes) -> None:
+        if not self.ended:
+            self._pong = data
+            self.flush()
+
+    def _echo_close(self, payload: bytes) -> None:
+        """Answer the peer's close frame with its own code, unless ours went before."""
+        code = code_of(payload)
+        self.close_code = self.close_code or code or _NO_STATUS
+        if self._closing_at is None:
+            self._closing_at = self._now() + self._close_timeout_s
+            if not self._transport.is_closing():
+                self._write(frames.close(code))

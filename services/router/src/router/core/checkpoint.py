@@ -1,0 +1,294 @@
+"""Checkpoint: a fold's whole state as bytes, in parts, and back.
+
+The same state gives the same bytes: what has an order in the fold has that order here, so that what is made
+from the bytes forgets in the same order too. A body is MessagePack ``[[section, rows], …]``; the first one
+begins with the head, which says how many rows of each there must be, so that a state which lacks something is
+not taken for a whole one. It decides nothing about when a checkpoint is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from enum import IntEnum
+from hashlib import blake2b
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from router.core.gateway_lives import GatewayLives
+from router.core.message_ids import Key, MessageIds, Place
+from router.core.room_members import RoomTable
+from router.core.sequencer import Sequencer, Standing
+from warren.envelope import Rules
+from warren.errors import MalformedEnvelope
+
+FORMAT: Final = 1
+DIGEST_BYTES: Final = 16
+_ROWS: Final = 512  # that are encoded at once
+_ROW_BYTES: Final = 256  # what a row may well take
+
+
+class _Section(IntEnum):
+    """What rows are of."""
+
+    HEAD = 0
+    AWAKE = 1  # rooms with members: (room, where it stands)
+    IDLE = 2  # rooms without, the latest used last
+    IDS = 3  # those of senders, the oldest first: (key, place)
+    OWN_IDS = 4  # those that gateways and routers gave
+    MEMBERS = 5  # (room, gateway, {connection: user})
+    LIVING = 6  # (gateway, (life, number of its last batch))
+    ENDED = 7  # likewise, the oldest first
+
+
+class _Head(msgspec.Struct, frozen=True, array_like=True):
+    """What the state is of, and how many rows each section has (members: memberships)."""
+
+    format: int
+    shard: int
+    shards: int
+    rules: Rules | None
+    generation: int
+    counts: tuple[int, ...]
+
+
+class State(msgspec.Struct, frozen=True):
+    """All that a fold knows."""
+
+    rules: Rules | None
+    sequencer: Sequencer
+    ids: MessageIds
+    own_ids: MessageIds
+    rooms: RoomTable
+    lives: GatewayLives
+
+
+T = TypeVar("T")
+_NAMED_LIVES = list[tuple[str, tuple[int, int]]]
+_STANDINGS = list[tuple[str, Standing]]
+_IDS = list[tuple[Key, Place]]
+_encoder = msgspec.msgpack.Encoder()
+_body_decoder = msgspec.msgpack.Decoder(list[tuple[_Section, msgspec.Raw]])
+_head_decoder = msgspec.msgpack.Decoder(_Head)
+_decoders: dict[_Section, msgspec.msgpack.Decoder[Any]] = {
+    _Section.AWAKE: msgspec.msgpack.Decoder(_STANDINGS),
+    _Section.IDLE: msgspec.msgpack.Decoder(_STANDINGS),
+    _Section.IDS: msgspec.msgpack.Decoder(_IDS),
+    _Section.OWN_IDS: msgspec.msgpack.Decoder(_IDS),
+    _Section.MEMBERS: msgspec.msgpack.Decoder(list[tuple[str, str, dict[str, str]]]),
+    _Section.LIVING: msgspec.msgpack.Decoder(_NAMED_LIVES),
+    _Section.ENDED: msgspec.msgpack.Decoder(_NAMED_LIVES),
+}
+
+
+def empty(rules: Rules | None, ended: dict[str, tuple[int, int]] | None = None) -> State:
+    """Return the state at the beginning of a log's life; ``ended``: lives of gateways that do not count in
+    it.
+    """
+    life = rules.life if rules else ""
+    state = State(rules, Sequencer(life), MessageIds(), MessageIds(), RoomTable(), GatewayLives(None, ended))
+    bound(state, rules)
+    return state
+
+
+def bound(state: State, rules: Rules | None) -> None:
+    """Hold a state to the bounds of ``rules``."""
+    if rules is not None:
+        state.ids.bound(rules.ids)
+        state.own_ids.bound(rules.ids)
+        state.sequencer.forget(rules.rooms)
+        state.lives.forget(rules.gone)
+
+
+def digest_of(bodies: Iterable[bytes]) -> bytes:
+    """Return the digest of a checkpoint's bodies in their order."""
+    digest = blake2b(digest_size=DIGEST_BYTES)
+    for body in bodies:
+        _add(digest, body)
+    return digest.digest()
+
+
+class Snapshot:
+    """A state as it was when this was made, whatever becomes of the state, to be encoded in steps: each is
+    short, however large the state is.
+    """
+
+    def __init__(self, shard: int, shards: int, state: State, size: int) -> None:
+        """The bodies will be of about ``size`` bytes at most. Call ``close`` in the end."""
+        self.bodies: list[bytes] = []
+        self.digest = b""  # of all bodies, once there is no step left
+        self._size = size
+        self._rooms: RoomTable | None = state.rooms
+        step = max(1, min(_ROWS, size // _ROW_BYTES))
+        # What has an order is in lists now; rows are never changed in place, and the members' table keeps to
+        # what it has given.
+        sections: dict[_Section, tuple[int, Iterator[list[Any]]]] = {
+            _Section.AWAKE: _sliced(state.sequencer.awake, step),
+            _Section.IDLE: _sliced(state.sequencer.idle, step),
+            _Section.IDS: (len(state.ids), _by(step, state.ids.snapshot())),
+            _Section.OWN_IDS: (len(state.own_ids), _by(step, state.own_ids.snapshot())),
+            _Section.MEMBERS: (state.rooms.memberships, _members(state.rooms.snapshot(), step)),
+            _Section.LIVING: _sliced(state.lives.living, step),
+            _Section.ENDED: _sliced(state.lives.ended, step),
+        }
+        counts = tuple(count for count, _ in sections.values())
+        head = _Head(FORMAT, shard, shards, state.rules, state.sequencer.generation, counts)
+        self._steps = self._encode(_encoder.encode((_Section.HEAD, head)), sections)
+
+    def step(self) -> bool:
+        """Encode some hundred rows more; return whether there are more."""
+        more = next(self._steps, False)
+        if not more:
+            self.close()
+        return more
+
+    def close(self) -> None:
+        """Let go of the state."""
+        rooms, self._rooms = self._rooms, None
+        self._steps.close()
+        if rooms is not None:
+            rooms.release()
+
+    def _encode(
+        self, head: bytes, sections: Mapping[_Section, tuple[int, Iterator[list[Any]]]]
+    ) -> Generator[bool, None, None]:
+        digest = blake2b(digest_size=DIGEST_BYTES)
+        together, held = [msgspec.Raw(head)], len(head)
+        for section, (_, slices) in sections.items():
+            for rows in slices:
+                chunk = _encoder.encode((section, rows))
+                if held + len(chunk) > self._size:
+                    self._put(together, digest)
+                    together, held = [], 0
+                together.append(msgspec.Raw(chunk))
+                held += len(chunk)
+                yield True
+        self._put(together, digest)
+        self.digest = digest.digest()
+
+    def _put(self, chunks: list[msgspec.Raw], digest: blake2b) -> None:
+        body = _encoder.encode(chunks)
+        _add(digest, body)
+        self.bodies.append(body)
+
+
+def encoded(shard: int, shards: int, state: State, size: int) -> list[bytes]:
+    """Return a state's bodies, each of about ``size`` bytes at most, in one go."""
+    snapshot = Snapshot(shard, shards, state, size)
+    while snapshot.step():
+        pass
+    return snapshot.bodies
+
+
+def decoded(shard: int, shards: int, bodies: Sequence[bytes]) -> State:
+    """Return the state that ``bodies`` hold, in one go. Raises MalformedEnvelope where they are not one whole
+    state of this shard.
+    """
+    return finished(decoding(shard, shards, bodies))
+
+
+def finished(steps: Generator[None, None, T]) -> T:
+    """Do all steps in one go; return the generator's value."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            value: T = done.value
+            return value
+
+
+def decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[None, None, State]:
+    """Return the state that ``bodies`` hold, as the generator's value; between its steps there is little
+    work. Raises as ``decoded``.
+    """
+    try:
+        return (yield from _decoding(shard, shards, bodies))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedEnvelope(f"no checkpoint: {error}") from None
+
+
+def _decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[None, None, State]:
+    head: _Head | None = None
+    tables: dict[_Section, dict[Any, Any]] = {section: {} for section in _decoders}
+    ids = {_Section.IDS: MessageIds(), _Section.OWN_IDS: MessageIds()}
+    rooms = RoomTable()
+    for body in bodies:
+        for section, raw in _body_decoder.decode(body):
+            if section is _Section.HEAD:
+                if head is not None:
+                    raise MalformedEnvelope("a checkpoint that begins twice")
+                head = _head_of(raw, shard, shards)
+                continue
+            if head is None:
+                raise MalformedEnvelope("a checkpoint without its beginning")
+            rows = _decoders[section].decode(raw)
+            if section is _Section.MEMBERS:
+                for room, gateway, members in rows:
+                    rooms.add(room, gateway, members)
+            elif section in ids:
+                for key, place in rows:
+                    ids[section].put(key, place)
+            else:
+                tables[section].update(rows)
+            yield
+    if head is None:
+        raise MalformedEnvelope("a checkpoint without its beginning")
+    counts = {section: len(table) for section, table in tables.items()}
+    counts |= {section: len(seen) for section, seen in ids.items()} | {_Section.MEMBERS: rooms.memberships}
+    if tuple(counts[section] for section in sorted(counts)) != head.counts:
+        raise MalformedEnvelope("a checkpoint that is not whole")
+    life = head.rules.life if head.rules else ""
+    state = State(
+        head.rules,
+        Sequencer(life, head.generation, tables[_Section.AWAKE], tables[_Section.IDLE]),
+        ids[_Section.IDS],
+        ids[_Section.OWN_IDS],
+        rooms,
+        GatewayLives(tables[_Section.LIVING], tables[_Section.ENDED]),
+    )
+    bound(state, head.rules)
+    return state
+
+
+def _head_of(raw: msgspec.Raw, shard: int, shards: int) -> _Head:
+    head = _head_decoder.decode(raw)
+    if (head.format, head.shard, head.shards) != (FORMAT, shard, shards):
+        raise MalformedEnvelope(
+            f"a checkpoint of shard {head.shard} of {head.shards} in format {head.format}; "
+            f"this is shard {shard} of {shards}, and the format {FORMAT}"
+        )
+    return head
+
+
+def _add(digest: blake2b, body: bytes) -> None:
+    digest.update(len(body).to_bytes(8, "big"))
+    digest.update(body)
+
+
+def _sliced(table: Mapping[Any, object], step: int) -> tuple[int, Iterator[list[Any]]]:
+    """Return how many rows a table has now, and those rows, so many at a time."""
+    keys, values = list(table), list(table.values())  # which takes a tenth of what a list of pairs would
+    return len(keys), _by(step, zip(keys, values, strict=True))
+
+
+def _by(step: int, rows: Iterator[Any]) -> Iterator[list[Any]]:
+    return iter(lambda: list(islice(rows, step)), [])
+
+
+def _members(walk: Iterable[tuple[str, str, dict[str, str]]], step: int) -> Iterator[list[Any]]:
+    """Yield rows of members, about so many members at a time; very many of a room are in several rows."""
+    rows: list[tuple[str, str, dict[str, str]]] = []
+    room_for = step
+    for room, gateway, members in walk:
+        each, left = iter(members.items()), len(members)
+        while left:
+            part = members if left <= room_for and left == len(members) else dict(islice(each, room_for))
+            rows.append((room, gateway, part))
+            left -= len(part)
+            room_for -= len(part)
+            if room_for <= 0:
+                yield rows
+                rows, room_for = [], step
+    if rows:
+        yield rows

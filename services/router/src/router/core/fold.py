@@ -1,0 +1,428 @@
+"""Fold: a shard's log, entry by entry, to what all its readers know: numbers messages, knows repeats and
+members, says what comes of each entry.
+
+Pure and deterministic: it knows no clock, no chance and no setting, and whatever depends on those is decided
+by others and stands in the log. Two folds that have taken the same entries are equal, and so are their
+outcomes; one that is ``restored`` from ``parts`` goes on as the one that gave them. An entry is judged whole
+before anything changes; poison is passed over by all alike. It keeps no message.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from router.core import checkpoint
+from router.core.effects import Began, Effect, Emit, Ended, Marked, Out, Part, Ruled, Stranger, UnknownVersion
+from router.core.gateway_lives import Verdict
+from router.core.message_ids import Place
+from router.core.room_members import RoomTable, came, left
+from warren import envelope as wire
+from warren.address import (
+    EVERYONE,
+    ROOM_RULE,
+    gateway_of,
+    is_address,
+    is_connection,
+    is_room,
+    is_user,
+    shard_of,
+)
+from warren.envelope import INTERNAL_ID
+from warren.errors import ErrorCode, MalformedEnvelope, UnsupportedEnvelope
+from warren.position import Position
+
+__all__ = ["FOLD_VERSION", "Fold", "UnknownVersion"]
+
+FOLD_VERSION: Final = 1
+# Gateways that are remembered before there are rules.
+EARLY: Final = 1_024
+
+_LIFE = re.compile(r"[0-9a-z]{1,24}")
+_NOWHERE: Final[Place] = (0, 0)  # of a message that is not numbered
+
+Refusal = tuple[ErrorCode, str]
+
+
+class Fold:
+    """What a reader of one shard's log knows."""
+
+    def __init__(self, shard: int, shards: int) -> None:
+        """Begin before the log's first entry, without a life."""
+        self.shard = shard
+        self.shards = shards
+        self.offset = -1  # of the last entry that was applied
+        self.duplicates = 0  # repeats of a message, since this object was made
+        self.skipped = 0  # entries and messages that could not be taken, likewise
+        self._begin(checkpoint.empty(None))
+
+    def _begin(self, state: checkpoint.State) -> None:
+        self._rules = state.rules
+        self._state = state
+        self._sequencer = state.sequencer
+        self._ids = state.ids
+        self._own_ids = state.own_ids
+        self._rooms = state.rooms
+        self._lives = state.lives
+
+    # ── what is known ───────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def life(self) -> str:
+        """The log's life; empty where none has begun."""
+        return self._rules.life if self._rules is not None else ""
+
+    @property
+    def version(self) -> int:
+        """The version of the fold that the log asks for; 0 where it has no life."""
+        return self._rules.version if self._rules is not None else 0
+
+    @property
+    def rules(self) -> wire.Rules | None:
+        """The rules that count at present."""
+        return self._rules
+
+    @property
+    def gateways(self) -> Mapping[str, tuple[int, int]]:
+        """The living gateways: name ▶ (life, number of its last batch that was taken). A view."""
+        return self._lives.living
+
+    @property
+    def ended(self) -> Mapping[str, tuple[int, int]]:
+        """Lives that have ended, likewise, the oldest first. A view."""
+        return self._lives.ended
+
+    @property
+    def rooms(self) -> RoomTable:
+        """Who is where. To be looked at, not changed."""
+        return self._rooms
+
+    @property
+    def remembered(self) -> int:
+        """How many rooms have a position of their own."""
+        return len(self._sequencer)
+
+    def position(self, room: str) -> Position:
+        """Return how far a room has got."""
+        return self._sequencer.position(room)
+
+    def parts(self, size: int = 256 * 1024) -> tuple[list[bytes], bytes]:
+        """Return the whole state as of ``offset`` in bodies of about ``size`` bytes at most, and their
+        digest.
+        """
+        snapshot = self.snapshot(size)
+        while snapshot.step():
+            pass
+        return snapshot.bodies, snapshot.digest
+
+    def snapshot(self, size: int = 256 * 1024) -> checkpoint.Snapshot:
+        """Return what ``parts`` gives now, to be encoded step by step while the fold goes on. Close it in the
+        end.
+        """
+        return checkpoint.Snapshot(self.shard, self.shards, self._state, size)
+
+    @classmethod
+    def restored(cls, shard: int, shards: int, offset: int, bodies: Sequence[bytes]) -> Fold:
+        """Return the fold that gave these ``bodies`` at ``offset``. Raises MalformedEnvelope where they are
+        no whole state of this shard, UnknownVersion where it is that of a newer fold.
+        """
+        return checkpoint.finished(cls.restoring(shard, shards, offset, bodies))
+
+    @classmethod
+    def restoring(
+        cls, shard: int, shards: int, offset: int, bodies: Sequence[bytes]
+    ) -> Generator[None, None, Fold]:
+        """Return what ``restored`` does, as the generator's value, in steps that are short however large the
+        state is. Raises as that.
+        """
+        state = yield from checkpoint.decoding(shard, shards, bodies)
+        if state.rules is not None:
+            _know(state.rules)
+        fold = cls(shard, shards)
+        fold.offset = offset
+        fold._begin(state)
+        return fold
+
+    # ── the log ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def apply(self, offset: int, record: bytes) -> list[Effect]:
+        """Take the entry at ``offset``; return what it brings about. Raises UnknownVersion, and RuntimeError
+        for an offset that is not above the last one.
+        """
+        if offset <= self.offset:
+            raise RuntimeError(f"offset {offset} comes after {self.offset}")
+        effects: list[Effect] = []
+        try:
+            envelopes = wire.decode(record)
+        except (MalformedEnvelope, UnsupportedEnvelope):
+            envelopes = []
+        if not self._take(envelopes, effects):
+            self.skipped += 1
+        if self._rules is not None:
+            self._sequencer.forget(self._rules.rooms)
+        self.offset = offset
+        return effects
+
+    def _take(self, envelopes: list[wire.Envelope], effects: list[Effect]) -> bool:
+        """Take an entry's envelopes; False where they are no entry."""
+        match envelopes:
+            case [wire.Rules() as rules]:
+                return self._rule(rules, effects)
+            case _ if self._rules is None:
+                if envelopes:
+                    self._early(envelopes[0])
+                return True
+            case [wire.Batch() as head, *contents]:
+                return self._batch(head, contents, effects)
+            case [wire.Notified(), *contents]:
+                return self._notified(contents, effects)
+            case [wire.Gone() as gone]:
+                self._gone(gone, effects)
+            case [wire.Mark() as mark]:
+                effects.append(Marked(1, mark.router, mark.at_us))
+            case [wire.Checkpoint() as part]:
+                effects.append(Part(1, part))
+            case _:
+                return False
+        return True
+
+    def _rule(self, rules: wire.Rules, effects: list[Effect]) -> bool:
+        """Take the rules that all readers share; those of another life without ``anew`` do not count."""
+        if (
+            _LIFE.fullmatch(rules.life) is None
+            or min(rules.version, rules.ids) < 1
+            or min(rules.rooms, rules.gone) < 0
+        ):
+            return False
+        # Rules that begin a life may come twice: their writer repeats what was not confirmed.
+        same = self._rules is not None and rules.life == self._rules.life
+        if self._rules is not None and not same and not rules.anew:
+            return True
+        _know(rules)
+        if same:
+            checkpoint.bound(self._state, rules)
+            self._begin(msgspec.structs.replace(self._state, rules=rules))
+        else:
+            early = {} if rules.anew else dict(self._lives.ended)
+            self._begin(checkpoint.empty(rules, early))
+            if shard_of(EVERYONE, self.shards) == self.shard:
+                self._sequencer.wake(EVERYONE)  # everyone is always there
+        effects.append(Ruled(1, rules, not same))
+        if not same:  # who was too early is to begin again
+            for gateway, (life, counted) in self._lives.ended.items():
+                effects.append(Stranger(len(effects) + 1, gateway, life, counted))
+        return True
+
+    def _early(self, head: wire.Envelope) -> None:
+        """Remember who has begun before the log did: nothing of it counts, and it is to hear so."""
+        if isinstance(head, wire.Batch) and head.life > 0 and _is_gateway(head.gateway):
+            self._lives.note(head.gateway, head.life, EARLY)
+
+    def _batch(self, head: wire.Batch, contents: list[wire.Envelope], effects: list[Effect]) -> bool:
+        gateway, life, number = head.gateway, head.life, head.number
+        hello = bool(contents) and type(contents[0]) is wire.Hello
+        if hello:
+            del contents[0]
+        if life < 1 or number < 1 or (hello and number != 1) or not _are_of(gateway, contents):
+            return False
+        verdict = self._lives.judge(gateway, life, number, hello=hello)
+        if verdict is Verdict.REPEAT:
+            return True
+        if verdict is Verdict.STRANGER:
+            effects.append(Stranger(1, gateway, life, self._lives.counted(gateway, life)))
+            return True
+        if verdict is Verdict.BEGINS:
+            if not _is_gateway(gateway):
+                return False
+            self._end(gateway, head.at_us, effects)
+            effects.append(Began(len(effects) + 1, gateway, life))
+        self._lives.take(gateway, life, number)
+        for envelope in contents:
+            kind = type(envelope)
+            if kind is wire.Publish:
+                self._publish(envelope, gateway, effects)  # type: ignore[arg-type]  # narrowed by kind, which is faster than isinstance
+            elif kind is wire.Join:
+                self._join(envelope, gateway, head.at_us, effects)  # type: ignore[arg-type]
+            else:
+                self._leave(envelope, gateway, head.at_us, effects)  # type: ignore[arg-type]
+        return True
+
+    def _notified(self, contents: list[wire.Envelope], effects: list[Effect]) -> bool:
+        messages = [each for each in contents if isinstance(each, wire.Publish) and not each.conn]
+        if len(messages) != len(contents):
+            return False
+        for message in messages:
+            self._publish(message, "", effects)
+        return True
+
+    def _gone(self, gone: wire.Gone, effects: list[Effect]) -> None:
+        known = self._lives.living.get(gone.gateway)
+        if known is not None and known[0] == gone.life:
+            self._end(gone.gateway, gone.at_us, effects)
+
+    def _end(self, gateway: str, at_us: int, effects: list[Effect]) -> None:
+        """A gateway's life is over, where it has one: its members have left."""
+        known = self._lives.living.get(gateway)
+        if known is None or self._rules is None:
+            return
+        for room, members in self._rooms.drop_gateway(gateway):
+            if room not in self._rooms:
+                self._sequencer.rest(room)
+            for conn, user in members:
+                effects.append(left(len(effects) + 1, room, conn, user, at_us, "gone"))
+        counted = self._lives.end(gateway, self._rules.gone)
+        effects.append(Ended(len(effects) + 1, gateway, known[0], counted))
+
+    # ── messages ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _publish(self, message: wire.Publish, gateway: str, effects: list[Effect]) -> None:
+        """Take a message for an address of this shard; ``gateway``: the sender's, empty for a backend's."""
+        room, ident, sequencer, ids = message.room, message.id, self._sequencer, self._ids
+        if room not in sequencer:
+            refusal = self._judge(room, valid=is_address(room))
+            if refusal is not None:
+                self._refuse(gateway, message.conn, _shown(ident), refusal, effects)
+                return
+        answer = bool(ident and gateway)
+        if ident[:1] == INTERNAL_ID:
+            ids, answer = self._own_ids, False
+            if message.ephemeral:
+                ident = ""  # nobody minds a second TYPING
+        key = (room, message.user, ident)
+        if ident:
+            first = ids.get(key)
+            if first is not None:
+                self.duplicates += 1
+                if answer:
+                    ack = wire.Ack(message.conn, room, ident, sequencer.epoch(first[0]), first[1])
+                    effects.append(Out(len(effects) + 1, (gateway,), ack))
+                return
+        place, epoch, entry = _NOWHERE, "", None
+        if message.ephemeral or "~" in room:
+            delivery = _delivery(message, "", 0, message.trace)
+        else:
+            standing = sequencer.advance(room)
+            place = (standing.generation, standing.seq)
+            epoch = sequencer.epoch(place[0])
+            delivery = entry = _delivery(message, epoch, place[1], "")
+            if message.trace:
+                delivery = _delivery(message, epoch, place[1], message.trace)
+        targets = self._reached(room)
+        if targets:
+            effects.append(Out(len(effects) + 1, targets, delivery))
+        if ident:
+            ids.put(key, place)
+        if answer:
+            effects.append(
+                Out(len(effects) + 1, (gateway,), wire.Ack(message.conn, room, ident, epoch, place[1]))
+            )
+        if entry is not None:
+            effects.append(
+                Emit(len(effects) + 1, "message", room, message.at_us, message.conn, message.user, "", entry)
+            )
+
+    def _reached(self, room: str) -> tuple[str, ...]:
+        """Return the living gateways that a message for this address is for."""
+        if room == EVERYONE:
+            return self._lives.names
+        if "~" in room:
+            gateway = gateway_of(room)
+            return (gateway,) if gateway in self._lives.living else ()
+        return self._rooms.targets(room)
+
+    # ── members ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _join(self, join: wire.Join, gateway: str, at_us: int, effects: list[Effect]) -> None:
+        room, conn = join.room, join.conn
+        everyone = room == EVERYONE  # nobody is a member of it: a gateway asks where it stands
+        refusal = self._judge(
+            room, valid=everyone or is_room(room) or (room[:1] == "@" and is_user(room[1:]))
+        )
+        if refusal is not None:
+            self._refuse(gateway, conn, join.ref, refusal, effects)
+            return
+        new = not everyone and self._rooms.join(room, gateway, conn, join.user)
+        self._sequencer.wake(room)
+        entered = wire.Entered(conn, room, self._sequencer.position(room), join.ref, join.since)
+        effects.append(Out(len(effects) + 1, (gateway,), entered))
+        if new:
+            effects.append(came(len(effects) + 1, room, conn, join.user, at_us))
+
+    def _leave(self, leave: wire.Leave, gateway: str, at_us: int, effects: list[Effect]) -> None:
+        conn = leave.conn
+        for room in leave.rooms:
+            user = self._rooms.leave(room, gateway, conn)
+            if user is not None and room not in self._rooms:
+                self._sequencer.rest(room)
+            if leave.ref:
+                effects.append(Out(len(effects) + 1, (gateway,), wire.Left(conn, room, leave.ref)))
+            if user is not None:
+                effects.append(left(len(effects) + 1, room, conn, user, at_us, "left"))
+
+    # ── judgement ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _judge(self, address: str, *, valid: bool) -> Refusal | None:
+        """Return why this address is refused; None where it is one of this shard's."""
+        if not valid:
+            return ErrorCode.INVALID_ROOM, ROOM_RULE
+        if shard_of(address, self.shards) != self.shard:
+            return ErrorCode.INTERNAL, "Sent to the wrong shard"
+        return None
+
+    def _refuse(self, gateway: str, conn: str, ref: str, refusal: Refusal, effects: list[Effect]) -> None:
+        """Tell the sender; a backend's message has none to tell, and is passed over."""
+        if gateway:
+            effects.append(Out(len(effects) + 1, (gateway,), wire.Refused(conn, ref, *refusal)))
+        else:
+            self.skipped += 1
+
+
+def _know(rules: wire.Rules) -> None:
+    if rules.version > FOLD_VERSION:
+        raise UnknownVersion(
+            f"the log's rules are of version {rules.version} of the fold; this router knows "
+            f"{FOLD_VERSION}: update it"
+        )
+
+
+def _is_gateway(name: str) -> bool:
+    return is_connection(f"{name}~0")
+
+
+def _are_of(gateway: str, contents: list[wire.Envelope]) -> bool:
+    """Say whether all this is what a gateway may say of its own connections."""
+    prefix = gateway + "~"
+    for envelope in contents:
+        if not isinstance(envelope, wire.Publish | wire.Join | wire.Leave):
+            return False
+        conn = envelope.conn
+        if not conn.startswith(prefix) or not is_connection(conn):
+            return False
+    return True
+
+
+def _delivery(message: wire.Publish, epoch: str, seq: int, trace: str) -> wire.Deliver:
+    return wire.Deliver(
+        message.room,
+        epoch,
+        seq,
+        message.type,
+        message.payload,
+        message.at_us,
+        message.conn,
+        message.user,
+        message.id,
+        message.binary,
+        message.include_sender,
+        message.key,
+        message.expires_ms,
+        trace,
+    )
+
+
+def _shown(ident: str) -> str:
+    """Return a message's id as its sender knows it: what a gateway gave it is none."""
+    return "" if ident[:1] == INTERNAL_ID else ident

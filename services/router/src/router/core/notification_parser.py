@@ -1,0 +1,120 @@
+"""Notification: what a backend publishes, checked and turned into a Publish; or the reason why it can't be.
+
+Pure: strings and bytes in, an envelope out. The payload's bytes are checked (JSON text, in UTF-8) without
+building anything from them, in time that is linear in them: the parser first, and what is asked beyond it
+only of what the parser has found to be JSON. ``shell/notifications.py`` calls it for each delivery and sets
+aside what comes back as a reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from warren.address import EVERYONE, is_connection, is_room, is_user, user_room
+from warren.envelope import INTERNAL_ID, Publish
+from warren.message_rules import KEY_MAX, TYPE_RULE, is_reserved_type, is_type, too_deep
+
+DEFAULT_TYPE = "NOTIFICATION"
+JSON_TYPE = "application/json"
+BINARY_TYPE = "application/octet-stream"
+MAX_ID = 255  # what AMQP can carry
+MAX_EXPIRATION_MS = (1 << 32) - 1  # the broker's own limit
+
+_json = msgspec.json.Decoder(msgspec.Raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A backend's message as it came, without anything of the bus."""
+
+    key: str  # the routing key
+    body: bytes
+    content_type: str | None = None
+    type: str | None = None
+    id: str | None = None
+    expiration_ms: int | None = None
+    latest_key: object = None  # the header ``key``
+
+
+def publish(notification: Notification, *, now_us: int, max_bytes: int, trace: str = "") -> Publish | str:
+    """Return the envelope, or the reason why there is none. ``now_us`` is wall time; ``trace`` a traceparent
+    or empty.
+    """
+    address = address_of(notification.key)
+    if address is None:
+        return "invalid address: the routing key must be room.<room>, user.<user>, conn.<connection> or all"
+    kind = notification.type or DEFAULT_TYPE
+    if not is_type(kind):
+        return f"invalid type: {TYPE_RULE}"
+    if is_reserved_type(kind):
+        return "reserved type: UPPER CASE types are Warren's own"
+    message_id = notification.id or ""
+    if len(message_id) > MAX_ID or not message_id.isprintable():
+        return f"invalid message_id: at most {MAX_ID} printable characters"
+    if message_id.startswith(INTERNAL_ID):  # Warren makes such ids itself, and shows them to nobody
+        return f"reserved message_id: {INTERNAL_ID} must not be its first character"
+    latest = notification.latest_key
+    if latest is None:
+        latest = ""
+    if not isinstance(latest, str) or len(latest) > KEY_MAX or not latest.isprintable():
+        return f"invalid header key: a string of at most {KEY_MAX} printable characters"
+    expiration = notification.expiration_ms
+    if expiration is not None and not 0 <= expiration <= MAX_EXPIRATION_MS:
+        return f"invalid expiration: 0 to {MAX_EXPIRATION_MS} ms"
+    if len(notification.body) > max_bytes:
+        return f"too large: {len(notification.body)} bytes, at most {max_bytes}"
+    binary = _is_binary(notification.content_type)
+    if binary is None:
+        return f"unsupported content_type: {JSON_TYPE} or {BINARY_TYPE}"
+    if not binary and not _is_json(notification.body):
+        return "invalid payload: no JSON text in UTF-8"
+    return Publish(
+        room=address,
+        type=kind,
+        payload=notification.body,
+        at_us=now_us,
+        id=message_id,
+        binary=binary,
+        key=latest,
+        expires_ms=0 if expiration is None else now_us // 1_000 + expiration,
+        trace=trace,
+    )
+
+
+def address_of(key: str) -> str | None:
+    """Return the address that a routing key names; None where it names none."""
+    if key == "all":
+        return EVERYONE
+    kind, _, name = key.partition(".")
+    match kind:
+        case "room":
+            return name if is_room(name) else None
+        case "user":
+            return user_room(name) if is_user(name) else None
+        case "conn":
+            return name if is_connection(name) else None
+        case _:
+            return None
+
+
+def _is_binary(content_type: str | None) -> bool | None:
+    """Say whether the body is raw bytes (True) or JSON (False); None where it is neither."""
+    if not content_type:
+        return False
+    essence = content_type.partition(";")[0].strip().lower()
+    return {JSON_TYPE: False, BINARY_TYPE: True}.get(essence)
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        body.decode()
+        _json.decode(body)
+    except (
+        msgspec.MsgspecError,
+        UnicodeDecodeError,
+        RecursionError,
+    ):  # how deep the parser goes is its version's and Python's business
+        return False
+    return not too_deep(body)

@@ -1,0 +1,341 @@
+"""Egress: what leaves for the gateways. For each gateway one batch under way over all shards: at once when
+idle, else what has come meanwhile.
+
+It is best effort: where a publish is returned or not confirmed the gateway's chains go back to where they
+were and are sent again (gateways drop what they have), and the gateway is suspected. What goes to all at once
+leaves before the feeds that name it. Where nothing is said for a while an empty feed says how far the log is.
+It decides nothing about what goes where (``core/feeds.py``). The shards call it in the turn in which they
+have read something.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from router.core.feeds import Feeds
+from router.shell.retrying_publisher import FIRST_PAUSE_S, LONGEST_PAUSE_S, RetryingPublisher
+from warren.batch import BatchLimits, Pace, Pacer
+from warren.bus import Bus, Properties
+from warren.clock import Clock
+from warren.envelope import CONTENT_TYPE, Bodies, Deliver, Envelope, Feed, encode, size_of
+from warren.errors import BusUnavailable, NotConfirmed, Unroutable
+from warren.metrics import RouterMetrics
+from warren.supervision import supervised
+from warren.telemetry import SEQ, Hop, HopKind, Tracing
+from warren.topology import ALL, Topology
+
+# After so long without a word on a shard an empty feed goes out.
+IDLE_S = 0.5
+# Answers that wait for one gateway, which asks again for what it does not get.
+TOLD = 1_024
+TOLD_BYTES = 16 * 1024 * 1024
+# What goes to all at once and is not confirmed yet. Beyond it, it is left out: who is to be fed it finds a
+# gap, and is given it by value.
+BODIES = 1_024
+BODIES_BYTES = 16 * 1024 * 1024
+_PROPERTIES = Properties(content_type=CONTENT_TYPE)
+
+
+@dataclass(slots=True)
+class _Way:
+    """The way to one gateway."""
+
+    key: str
+    cadence: Pacer
+    dirty: dict[int, None] = field(default_factory=dict)  # shards that have something for it
+    told: deque[tuple[Envelope, int]] = field(default_factory=deque)  # each with its bytes
+    told_bytes: int = 0
+    said: dict[int, float] = field(default_factory=dict)  # shard ▶ when something was last said of it
+    idle: set[int] = field(default_factory=set)  # shards of which something is to be said in any case
+    # it lives, so that a pause after a failure may end
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+    def take_told(self) -> tuple[Envelope, int]:
+        """Take the oldest answer."""
+        envelope, size = self.told.popleft()
+        self.told_bytes -= size
+        return envelope, size
+
+
+class Egress:
+    """The ways to all gateways."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        topology: Topology,
+        publisher: RetryingPublisher,
+        clock: Clock,
+        metrics: RouterMetrics,
+        tracing: Tracing,
+        limits: BatchLimits,
+        pace: Pace,
+        *,
+        suspect: Callable[[str], None],
+    ) -> None:
+        """``suspect`` is told of a gateway that could not be reached."""
+        self._bus = bus
+        self._topology = topology
+        self._publisher = publisher
+        self._clock = clock
+        self._metrics = metrics
+        self._tracing = tracing
+        self._limits = limits
+        self._pace = pace
+        self._suspect = suspect
+        self._feeds: dict[int, Feeds] = {}  # of the shards that we speak for
+        self._ways: dict[str, _Way] = {}
+        self._bodies: set[asyncio.Task[None]] = set()
+        self._bodies_bytes = 0
+        self._starting = 0  # bodies that are to leave before anything else
+        metrics.waiting_from("egress", lambda: sum(len(feeds.dirty()) for feeds in self._feeds.values()))
+
+    def speak(self, shard: int, feeds: Feeds) -> None:
+        """We speak for a shard from now on; these are its feeds."""
+        self._feeds[shard] = feeds
+
+    def silence(self, shard: int) -> None:
+        """We speak for it no more."""
+        self._feeds.pop(shard, None)
+        for way in self._ways.values():
+            way.dirty.pop(shard, None)
+            way.said.pop(shard, None)
+
+    def kick(self, shard: int) -> None:
+        """A shard has something to send: it goes at once to each gateway for which nothing is under way."""
+        feeds = self._feeds[shard]
+        while (bodies := feeds.next_bodies()) is not None:
+            self._to_all(bodies)
+        self._answer(feeds)
+        for gateway in feeds.dirty():
+            way = self._way(gateway)
+            way.dirty[shard] = None
+            self._go(way)
+
+    def tell(self, key: str, envelope: Envelope) -> None:
+        """Send something besides the feeds to one gateway (or ALL), once."""
+        way, size = self._way(key), size_of(envelope)
+        while way.told and (len(way.told) >= TOLD or way.told_bytes + size > TOLD_BYTES):
+            way.take_told()
+            self._metrics.rejected("answer_dropped")
+        way.told.append((envelope, size))
+        way.told_bytes += size
+        self._go(way)
+
+    def heard(self, gateway: str) -> None:
+        """A gateway says something: what could not reach it may reach it now."""
+        way = self._ways.get(gateway)
+        if way is not None:
+            way.heard.set()
+
+    def idle(self, shard: int, gateways: Iterable[str]) -> None:
+        """Say to these how far a shard's log is, where nothing was said of it for a while. To be called
+        several times a second.
+        """
+        since, waits = self._clock.monotonic() - IDLE_S, self._feeds[shard].unanswered()
+        for gateway in gateways:
+            way = self._way(gateway)
+            if way.said.get(shard, since) <= since and gateway not in waits:
+                way.dirty[shard] = None
+                way.idle.add(shard)
+                self._go(way)
+
+    def tidy(self, living: frozenset[str]) -> None:
+        """Forget the ways to gateways that are not known to live, and have nothing under way."""
+        for key in [key for key, way in self._ways.items() if way.task is None and key not in living]:
+            del self._ways[key]
+
+    async def close(self) -> None:
+        """Give up what waits."""
+        self._feeds.clear()
+        tasks = [*(way.task for way in self._ways.values() if way.task is not None), *self._bodies]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _way(self, key: str) -> _Way:
+        way = self._ways.get(key)
+        if way is None:
+            way = self._ways[key] = _Way(key, Pacer(self._pace))
+        return way
+
+    def _go(self, way: _Way) -> None:
+        if way.task is None:
+            way.task = supervised(asyncio.get_running_loop().create_task(self._run(way), name="egress"))
+
+    async def _run(self, way: _Way) -> None:
+        pause = FIRST_PAUSE_S
+        now = self._clock.monotonic
+        try:
+            while True:
+                # What the feeds name is about to leave, in this very turn.
+                while self._starting:  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+                hops: list[Hop] = []
+                feeds, others = self._collect(way, hops)
+                if not feeds and not others:
+                    if way.told:  # it came up just now, in place of a feed
+                        continue
+                    return
+                full = bool(way.dirty or way.told)  # more than goes at once
+                began, count = now(), sum(len(feed.items) for feed in feeds) + len(others)
+                failed = await self._publish(way.key, [*others, *feeds], hops)
+                if failed is None:
+                    pause = FIRST_PAUSE_S
+                    if way.key != ALL:
+                        self._metrics.batch_size("egress", count)
+                        self._metrics.delivered("one", count)
+                        self._metrics.hop_seconds("egress", now() - began, hops[0].trace_id if hops else "")
+                    pause_s = way.cadence.pause(count, now())
+                    if pause_s and not full:
+                        await asyncio.sleep(pause_s)
+                    continue
+                self._failed(way, feeds, failed, count)
+                await self._pause(way, failed, pause)
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+        finally:
+            way.task = None
+
+    async def _pause(self, way: _Way, failed: str, longest_s: float) -> None:
+        """Wait a little: no longer than the broker is away, or than the gateway is silent."""
+        if not failed:
+            await self._publisher.wait(longest_s)
+            return
+        way.heard.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(longest_s):
+                await way.heard.wait()
+
+    def _collect(self, way: _Way, hops: list[Hop]) -> tuple[list[Feed], list[Envelope]]:
+        """Take what goes next: what was told, and of each shard the next feed, as far as it fits."""
+        others: list[Envelope] = []
+        size, now, most = 0, self._clock.monotonic(), self._limits.batch_bytes
+        while way.told and (not others or size + way.told[0][1] <= most):
+            envelope, its = way.take_told()
+            others.append(envelope)
+            size += its
+        most = max(most, size + most // 2)  # however many answers wait, the feeds have their share
+        taken: list[Feed] = []
+        for shard in list(way.dirty):
+            if size >= most:
+                break
+            del way.dirty[shard]
+            feeds, idle = self._feeds.get(shard), shard in way.idle
+            way.idle.discard(shard)
+            if feeds is None:
+                continue
+            feed = feeds.next(way.key, most - size)
+            if feed is None and idle:
+                feed = feeds.idle(way.key)
+            self._answer(feeds)
+            if feed is None:
+                continue
+            if way.key in feeds.dirty():
+                way.dirty[shard] = None  # behind the others: what did not fit comes next
+            way.said[shard] = now
+            size += sum(size_of(item) for _, _, item in feed.items)
+            taken.append(self._traced(feed, way.key, hops) if self._tracing.on else feed)
+        return taken, others
+
+    def _answer(self, feeds: Feeds) -> None:
+        """Tell gateways what they must hear besides their feeds."""
+        for gateway, answer in feeds.answers():
+            self.tell(gateway, answer)
+
+    def _traced(self, feed: Feed, key: str, hops: list[Hop]) -> Feed:
+        """Open the spans of sampled messages' way to one gateway."""
+        if not any(isinstance(item, Deliver) and item.trace for _, _, item in feed.items):
+            return feed
+        items = []
+        for offset, index, item in feed.items:
+            if isinstance(item, Deliver) and item.trace:
+                hop = self._tracing.hop(HopKind.PUBLISH_EGRESS, item.trace, message_id=item.id, key=key)
+                if hop is not None:
+                    if item.seq:
+                        hop.set(SEQ, item.seq)
+                    hops.append(hop)
+                    item = msgspec.structs.replace(item, trace=hop.traceparent)
+            items.append((offset, index, item))
+        return msgspec.structs.replace(feed, items=tuple(items))
+
+    def _failed(self, way: _Way, feeds: Sequence[Feed], outcome: str, count: int) -> None:
+        """The chains go back to where they were."""
+        if outcome:
+            self._metrics.rejected(outcome, count)
+            if way.key != ALL:
+                self._suspect(way.key)
+        for feed in reversed(feeds):
+            of = self._feeds.get(feed.shard)
+            if of is not None:
+                of.lost(way.key, feed.after)
+                if way.key in of.dirty():
+                    way.dirty[feed.shard] = None
+
+    def _to_all(self, bodies: Bodies) -> None:
+        size = sum(size_of(message) for _, _, message in bodies.messages)
+        if self._bodies and (len(self._bodies) >= BODIES or self._bodies_bytes + size > BODIES_BYTES):
+            self._metrics.rejected("bodies_dropped", len(bodies.messages))
+            return
+        self._starting += 1
+        task = asyncio.get_running_loop().create_task(self._send_all(bodies), name="egress-all")
+        self._bodies.add(task)
+        self._bodies_bytes += size
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._bodies.discard(task)
+            self._bodies_bytes -= size
+
+        task.add_done_callback(done)
+        supervised(task)
+
+    async def _send_all(self, bodies: Bodies) -> None:
+        """What is not confirmed is not repeated: who has not got it asks for what it lacks."""
+        self._starting -= 1
+        hops: list[Hop] = []
+        self._metrics.delivered("all", len(bodies.messages))
+        failed = await self._publish(
+            ALL, [self._traced_bodies(bodies, hops) if self._tracing.on else bodies], hops
+        )
+        if failed:
+            self._metrics.rejected(failed, len(bodies.messages))
+
+    def _traced_bodies(self, bodies: Bodies, hops: list[Hop]) -> Bodies:
+        messages = []
+        for offset, index, message in bodies.messages:
+            hop = self._tracing.hop(HopKind.PUBLISH_EGRESS, message.trace, message_id=message.id, key=ALL)
+            if hop is not None:
+                hop.set(SEQ, message.seq)
+                hops.append(hop)
+                message = msgspec.structs.replace(message, trace=hop.traceparent)
+            messages.append((offset, index, message))
+        return msgspec.structs.replace(bodies, messages=tuple(messages))
+
+    async def _publish(self, key: str, envelopes: Sequence[Envelope], hops: Sequence[Hop]) -> str | None:
+        """Publish; None once it is confirmed, else why it was not (empty: the broker is away)."""
+        try:
+            # Where there is no gateway at all nothing is amiss.
+            await self._bus.publish(
+                self._topology.egress,
+                key,
+                encode(envelopes),
+                _PROPERTIES,
+                mandatory=key != ALL,
+                persistent=False,
+            )
+        except Unroutable:
+            return "egress_unroutable"
+        except NotConfirmed:
+            return "egress_not_confirmed"
+        except BusUnavailable:
+            return ""
+        finally:
+            for hop in hops:
+                hop.end()
+        return None

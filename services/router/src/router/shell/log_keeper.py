@@ -1,0 +1,182 @@
+"""LogKeeper: what a speaker writes into its shard's log: Rules, the ends of gateways' lives, and checkpoints.
+
+It does what ``core/log_maintenance.py`` says is due, and writes nothing once we don't speak any more. Who
+only reads along keeps count, so that it knows what is due when it speaks. ``shard.py`` has one.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+import msgspec
+
+from router.core.effects import Marked
+from router.core.fold import FOLD_VERSION, Fold
+from router.core.log_maintenance import LogMaintenance
+from router.core.unknown_lives import UnknownLives
+from router.shell.checkpoints import Checkpoints
+from router.shell.log_beginning import LogBeginning
+from router.shell.log_end import LogEnd
+from router.shell.log_writer import LogWriter, begins_anew
+from router.shell.shard_context import ShardContext
+from warren.envelope import Checkpoint, Gone, LifeEnded, Mark, Number, Rules
+from warren.logs import event, get_logger
+
+_logger = get_logger("router.log_keeper")
+
+
+class LogKeeper:
+    """One shard's."""
+
+    def __init__(self, number: int, context: ShardContext, speaks: Callable[[], bool]) -> None:
+        """``speaks`` says whether we may write."""
+        self._number = number
+        self._context = context
+        self._speaks = speaks
+        self._upkeep = LogMaintenance(context.limits.bounds, context.limits.marks)
+        self._unknown = UnknownLives()
+        self._writer = LogWriter(context.publisher, context.topology, number, speaks)
+        self._checkpoints = Checkpoints(context.router, number, self._writer, context.metrics, self._sized)
+        stream, shards = context.topology.log(number).name, context.topology.shards
+        self._end = LogEnd(
+            number,
+            LogBeginning(
+                context.bus, stream, context.clock, number, shards, prefetch=context.limits.prefetch
+            ),
+        )
+
+    @property
+    def waiting(self) -> int:
+        """How many records are on their way."""
+        return self._writer.waiting
+
+    @property
+    def newest(self) -> int:
+        """The offset of the Mark of the newest whole checkpoint; -1: none is known."""
+        return self._checkpoints.newest
+
+    # ── what is read ────────────────────────────────────────────────────────────────────────────────────────
+
+    def begin(self, fold: Fold, before: Fold, *, forked: bool) -> None:
+        """The log is read anew, with this fold; ``before``: what had been read; ``forked``: another entry
+        stands in its last one's place.
+        """
+        context = self._context
+        if before.life == fold.life != "":
+            if forked:
+                self._end.forked()
+            self._end.heard(before.offset, context.clock.monotonic())
+        else:
+            self._end.begin()
+        self._upkeep = LogMaintenance(context.limits.bounds, context.limits.marks)
+        self._checkpoints.begin(fold.offset)
+        self._writer.drop(begins_anew)
+
+    def life_began(self) -> None:
+        """All that was before is void."""
+        self._end.begin()
+        self._writer.drop(begins_anew)
+
+    def ruled(self, rules: Rules, fold: Fold) -> list[tuple[str, LifeEnded]]:
+        """Rules were read. Return whom to tell that its life never began."""
+        lives = self._unknown.passed(rules.at_us, fold.gateways)
+        return [
+            (gateway, LifeEnded(self._number, life, _counted(fold, gateway, life))) for gateway, life in lives
+        ]
+
+    def entered(self, size: int) -> None:
+        """An entry of so many bytes was applied, which is no part of a checkpoint."""
+        self._upkeep.entered(size)
+
+    def marked(self, mark: Marked, offset: int, fold: Fold, *, compare: bool) -> None:
+        """A Mark was applied. ``compare``: take the state as of there, to be written or compared."""
+        self._upkeep.marked(mark.at_us)
+        if compare:
+            self._checkpoints.marked(mark, offset, fold, speaks=self._speaks())
+
+    def seen(self, part: Checkpoint) -> int | None:
+        """A part of a checkpoint stands in the log. Return the place of the checkpoint that it
+        makes whole.
+        """
+        return self._checkpoints.seen(part)
+
+    # ── what is written ─────────────────────────────────────────────────────────────────────────────────────
+
+    def speak(self) -> None:
+        """We speak from now on: nothing of ours is on its way."""
+        self._upkeep.began()
+        self._unknown.forget()
+
+    def silence(self) -> None:
+        """We write no more."""
+        self._checkpoints.drop()
+
+    def confirmed(self, offset: int) -> None:
+        """Events up to this entry are confirmed: a checkpoint up to there may be written."""
+        self._checkpoints.write(offset)
+
+    def asks(self, said: Number, fold: Fold) -> None:
+        """A gateway wants to be fed: where the log does not know its life, see whether it begins later or
+        never.
+        """
+        if said.mine is None and fold.gateways.get(said.gateway, (0, 0))[0] < said.life:
+            self._unknown.heard(said.gateway, said.life)
+            self._probe(fold)
+        elif said.mine is not None and said.mine.life == fold.life and said.mine.offset > fold.offset:
+            self._end.heard(said.mine.offset, self._context.clock.monotonic())
+
+    def keep(self, fold: Fold, *, nothing: bool) -> None:
+        """Write what is due. ``nothing``: nothing in the log means anything. To be called several times a
+        second while we speak.
+        """
+        context, upkeep = self._context, self._upkeep
+        now, now_us = context.clock.monotonic(), context.clock.wall_us()
+        self._end.look(fold.offset, now)
+        others = context.routers.speaking(self._number) - {context.router}
+        if not nothing or not others:  # who speaks still knows what the log was, and will write a checkpoint
+            self._rule(fold, now, now_us, lost=nothing or self._end.lost)
+        if not fold.life:
+            return
+        self._probe(fold)
+        if context.listened():
+            for gateway, ended in upkeep.gone(fold.gateways, context.gateways.living, now):
+                event(_logger, "gateway_life_over", shard=self._number, gateway=gateway, life=ended)
+                self._writer.put(Gone(gateway, ended, now_us))
+        if not self._checkpoints.pending and upkeep.mark(now, now_us):
+            self._writer.put(Mark(context.router, now_us))
+
+    async def close(self) -> None:
+        """Give up what is on its way."""
+        await self._checkpoints.close()
+        await self._writer.close()
+        await self._end.close()
+
+    def _sized(self, size: int) -> None:
+        self._upkeep.sized(size)
+
+    def _probe(self, fold: Fold) -> None:
+        """Write the rules that count once more, where an entry is needed behind what gateways have said."""
+        clock = self._context.clock
+        at_us = self._unknown.due(clock.monotonic(), clock.wall_us()) if fold.rules is not None else 0
+        if at_us and fold.rules is not None:
+            self._writer.put(msgspec.structs.replace(fold.rules, at_us=at_us, anew=False))
+
+    def _rule(self, fold: Fold, now: float, now_us: int, *, lost: bool) -> None:
+        if self._writer.waits(Rules):
+            return  # each would have a life of its own, and end that of the one before
+        routers = self._context.routers
+        version = routers.know(FOLD_VERSION, routers.living - {self._context.router})
+        due = self._upkeep.rules(fold.rules, version, now, lost=lost)
+        if due is not None:
+            version, anew = due
+            life = secrets.token_hex(6) if anew or not fold.life else fold.life
+            self._writer.put(self._upkeep.made(life, version, now_us, anew=anew), self._ruled)
+
+    def _ruled(self) -> None:
+        self._upkeep.ruled(self._context.clock.monotonic())
+
+
+def _counted(fold: Fold, gateway: str, life: int) -> int:
+    ended, counted = fold.ended.get(gateway, (0, 0))
+    return counted if ended == life else 0

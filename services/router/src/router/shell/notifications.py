@@ -1,0 +1,317 @@
+"""Notifications: backends' notifications ▶ checked ▶ the shard that they belong to; what is invalid is set
+aside with the reason.
+
+Order is kept for each address: one consumer at a time (the broker's doing), taken in order, one record under
+way for each shard, repeated until it is confirmed; each message has an id, so that a record that stands in
+the log twice counts once. Only then is the notification acknowledged; the prefetch bounds what is on its way.
+It looks into no payload beyond the check (``core/notification_parser.py``). One delivery may bring a list of
+notifications (``core/notification_list_parser.py``): one list is opened at a time, and what is on its way is
+bounded by the batchers' limits. ``app.py`` starts and stops it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+
+from router.core.notification_list_parser import Judged, is_list, judged, opened
+from router.core.notification_parser import JSON_TYPE, Notification, publish
+from router.shell.dead_letters import KEY_HEADER, DeadLetters
+from router.shell.delivery_settlement import Settled, Settling
+from router.shell.redelivery_screening import RedeliveryScreening
+from router.shell.retrying_publisher import RetryingPublisher
+from router.shell.sandbox_process import SandboxProcess
+from warren.address import shard_of
+from warren.batch import BatchLimits, Pace
+from warren.batcher import Batcher
+from warren.bus import Bus, Delivery, HeaderValue, Properties, Source, Subscription
+from warren.clock import Clock
+from warren.envelope import CONTENT_TYPE, INTERNAL_ID, Notified, Publish, encode, size_of
+from warren.logs import event, get_logger
+from warren.metrics import RouterMetrics
+from warren.supervision import supervised
+from warren.telemetry import Hop, HopKind, Tracing
+from warren.topology import Topology
+
+_logger = get_logger("router.notifications")
+_PROPERTIES = Properties(content_type=CONTENT_TYPE)
+T = TypeVar("T")
+INDEX_HEADER = "x-warren-index"
+Taken = tuple[Publish, Settled, Hop | None, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What is set aside: a delivery, or the entry of a list that it brought."""
+
+    delivery: Delivery
+    reason: str
+    settled: Settled
+    body: bytes
+    index: int | None = None
+
+
+class Notifications:
+    """The consumer of backends' notifications."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        topology: Topology,
+        publisher: RetryingPublisher,
+        dead_letters: DeadLetters,
+        clock: Clock,
+        metrics: RouterMetrics,
+        tracing: Tracing,
+        limits: BatchLimits,
+        pace: Pace,
+        sandbox: SandboxProcess,
+        *,
+        router: str,
+        prefetch: int,
+        max_bytes: int,
+    ) -> None:
+        """``aside`` keeps what is invalid; ``max_bytes`` is the largest payload; ``sandbox`` tries what comes
+        for the second time; ``router`` is ours, new for each of its lives.
+        """
+        self._router = router
+        self._numbers = itertools.count(1)
+        self._bus = bus
+        self._topology = topology
+        self._publisher = publisher
+        self._dead_letters = dead_letters
+        self._clock = clock
+        self._metrics = metrics
+        self._tracing = tracing
+        self._limits = limits
+        self._pace = pace
+        self._prefetch = prefetch
+        self._max_bytes = max_bytes
+        self._inbound: deque[Delivery] = deque()
+        self._screening = RedeliveryScreening(sandbox, self._tried, self._hand_on, self._poison)
+        self._generation = 0  # counts the losses of the queue
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+        self._subscription: Subscription | None = None
+        self._batchers: dict[int, Batcher[Taken]] = {}
+        self._refused: Batcher[Refused] = Batcher(self._keep, limits)
+        metrics.waiting_from("intake", self._waiting)
+
+    async def start(self) -> None:
+        """Begin to take notifications."""
+        self._task = supervised(asyncio.get_running_loop().create_task(self._run(), name="notifications"))
+        self._subscription = await self._bus.subscribe(
+            lambda: Source(self._topology.notify_queue()),
+            self._delivered,
+            prefetch=self._prefetch,
+            on_lost=self._lost,
+        )
+
+    async def stop(self) -> None:
+        """Take no more, and finish and acknowledge what has begun. It lasts as long as the broker is away."""
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await asyncio.wait((self._task,))
+        for batcher in self._ways():
+            await batcher.barrier()
+
+    async def kill(self) -> None:
+        """Give up what has begun, and close."""
+        self._stopping = True
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await self._screening.close()
+        for batcher in self._ways():
+            await batcher.close()
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            await subscription.close()
+
+    def _waiting(self) -> int:
+        return self._screening.waiting + len(self._inbound) + sum(batcher.waiting for batcher in self._ways())
+
+    def _ways(self) -> list[Batcher[Taken] | Batcher[Refused]]:
+        return [*self._batchers.values(), self._refused]
+
+    def _delivered(self, delivery: Delivery) -> None:
+        if not self._stopping:
+            self._screening.take(delivery)
+
+    def _hand_on(self, delivery: Delivery) -> None:
+        if not self._stopping:
+            self._inbound.append(delivery)
+            self._wake.set()
+
+    def _lost(self) -> None:
+        """What is not acknowledged goes to the next consumer, in order: what has not gone out must not go out
+        from here.
+        """
+        self._generation += 1
+        self._screening.lost()
+        self._inbound.clear()
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._inbound and not self._stopping:
+                await self._take(self._inbound.popleft())
+
+    def _tried(self, delivery: Delivery) -> None:
+        """Do all of a delivery that can fail, without any effect."""
+        if not is_list(delivery.properties.content_type):
+            self._checked(delivery)
+            return
+        entries = opened(delivery.body, max_bytes=self._max_bytes)
+        if not isinstance(entries, str):
+            for entry in entries:
+                self._judged(entry)
+
+    def _judged(self, entry: bytes) -> Judged:
+        return judged(entry, now_us=self._clock.wall_us(), max_bytes=self._max_bytes)
+
+    def _checked(self, delivery: Delivery) -> Judged:
+        """Return what a notification becomes, or why it becomes nothing."""
+        properties = delivery.properties
+        notification = Notification(
+            key=delivery.routing_key,
+            body=delivery.body,
+            content_type=properties.content_type,
+            type=properties.type,
+            id=properties.message_id,
+            expiration_ms=properties.expiration_ms,
+            latest_key=properties.headers.get("key"),
+        )
+        traceparent = properties.headers.get("traceparent")
+        return Judged(
+            publish(notification, now_us=self._clock.wall_us(), max_bytes=self._max_bytes),
+            traceparent if isinstance(traceparent, str) else "",
+        )
+
+    async def _poison(self, delivery: Delivery, reason: str) -> None:
+        """Set aside what would end this router."""
+        await self._keep([Refused(delivery, reason, delivery, delivery.body)])
+
+    async def _take(self, delivery: Delivery) -> None:
+        """Check what one delivery brings and put it on its way; waits where that way is full."""
+        generation = self._generation
+        if not is_list(delivery.properties.content_type):
+            found = _guarded(lambda: self._checked(delivery))
+            await self._put(found, Refused(delivery, "", delivery, delivery.body), generation)
+            return
+        entries = _guarded(lambda: opened(delivery.body, max_bytes=self._max_bytes))
+        if isinstance(entries, str):
+            await self._put(entries, Refused(delivery, "", delivery, delivery.body), generation)
+            return
+        settling = Settling(delivery, len(entries))
+        for index, entry in enumerate(entries):
+            if generation != self._generation:
+                return  # the next consumer is given the whole list
+            found = _guarded(partial(self._judged, entry))
+            await self._put(found, Refused(delivery, "", settling, entry, index), generation)
+
+    async def _put(self, found: Judged | str, source: Refused, generation: int) -> None:
+        """Put one notification on its way to its shard, or aside with its reason."""
+        found = Judged(found) if isinstance(found, str) else found
+        made = found.made
+        if isinstance(made, str):
+            refused = replace(source, reason=made)
+            while not self._refused.offer(refused, len(refused.body)):
+                await self._refused.barrier()
+            return
+        if not made.id:
+            made = msgspec.structs.replace(made, id=f"{INTERNAL_ID}{self._router}.{next(self._numbers)}")
+        shard = shard_of(made.room, self._topology.shards)
+        hop = self._tracing.entry(found.traceparent, HopKind.NOTIFY, message_id=made.id)
+        batcher = self._batchers.get(shard)
+        if batcher is None:
+            batcher = self._batchers[shard] = self._batcher(shard)
+        taken, size = (made, source.settled, hop, generation), size_of(made)
+        while not batcher.offer(taken, size):
+            await batcher.barrier()
+
+    def _batcher(self, shard: int) -> Batcher[Taken]:
+        async def send(batch: Sequence[Taken]) -> None:
+            await self._send(shard, batch)
+
+        return Batcher(
+            send, self._limits, lambda count: self._metrics.batch_size("intake", count), self._pace
+        )
+
+    async def _send(self, shard: int, batch: Sequence[Taken]) -> None:
+        """Publish a batch to its shard until that is confirmed, then acknowledge its notifications."""
+        hops: list[Hop] = []
+        current = self._generation
+        messages = [
+            self._traced(message, notify, shard, len(batch), hops)
+            for message, _, notify, generation in batch
+            if generation == current
+        ]
+        try:
+            sent = bool(messages) and await self._publisher.publish(
+                self._topology.ingress,
+                self._topology.shard_key(shard),
+                encode([Notified(self._router, self._clock.wall_us()), *messages]),
+                _PROPERTIES,
+                lambda: self._generation == current,
+            )
+        finally:
+            for hop in reversed(hops):
+                hop.end()
+        if sent:
+            self._metrics.notifications(len(messages))
+            for _, settled, _, _ in batch:
+                settled.ack()  # does nothing for those of a lost channel
+
+    def _traced(
+        self, message: Publish, notify: Hop | None, shard: int, batch: int, hops: list[Hop]
+    ) -> Publish:
+        if notify is None:
+            return message
+        hops.append(notify)
+        hop = self._tracing.hop(
+            HopKind.PUBLISH, notify.traceparent, message_id=message.id, shard=shard, batch=batch
+        )
+        if hop is not None:
+            hops.append(hop)
+        return msgspec.structs.replace(message, trace=(hop or notify).traceparent)
+
+    async def _keep(self, batch: Sequence[Refused]) -> None:
+        """Set invalid ones aside, then acknowledge them."""
+        for refused in batch:
+            delivery, reason = refused.delivery, refused.reason
+            properties = delivery.properties
+            more: dict[str, HeaderValue] = {KEY_HEADER: delivery.routing_key}
+            if refused.index is not None:  # an entry of a list; its body says where it was meant to go
+                properties = replace(properties, content_type=JSON_TYPE)
+                more[INDEX_HEADER] = refused.index
+            try:
+                await self._dead_letters.put(refused.body, reason, properties, more)
+            except Exception as error:  # noqa: BLE001 - ours; the broker sets it aside, and it holds no place of the prefetch
+                event(_logger, "aside_failed", level=logging.ERROR, reason=reason, error=error)
+                refused.settled.reject(requeue=False)
+            else:
+                refused.settled.ack()
+
+
+def _guarded(check: Callable[[], T]) -> T | str:
+    """Return what a check finds, or that it failed; one notification must not end all of them, here and at
+    the next router.
+    """
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001 - ours
+        event(_logger, "check_failed", level=logging.ERROR, error=error)
+        return f"internal: {type(error).__name__}"

@@ -1,0 +1,373 @@
+"""Shard: one shard in this router: what is read of its log goes through the fold into the feeds, the history
+and the events, in one turn.
+
+It does what ``core/speaker.py`` says, and answers gateways while it speaks. Everything that it says follows
+from the log: what it knows besides (who lives, what time it is) only makes it write into the log
+(``log_keeper.py``). ``app.py`` builds one for each shard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from router.core.effects import Began, Effect, Emit, Marked, Out, Part, Ruled
+from router.core.feeds import Feeds
+from router.core.fold import Fold
+from router.core.speaker import Event, Speaker, State, Step
+from router.shell.entry_telemetry import EntryTelemetry
+from router.shell.events import Events
+from router.shell.log_keeper import LogKeeper
+from router.shell.log_reader import LogReader
+from router.shell.shard_context import ShardContext
+from router.shell.shard_history import ShardHistory
+from warren import envelope as wire
+from warren.address import gateway_of
+from warren.bus import Record
+from warren.logs import event, get_logger
+from warren.topology import ALL
+
+# A gateway that has not answered is asked so often how far it has got.
+ASK_AGAIN_S = 1.0
+
+_logger = get_logger("router.shard")
+
+
+class Shard:
+    """One shard."""
+
+    def __init__(self, number: int, context: ShardContext) -> None:
+        """Idle until it is looked at."""
+        self.number = number
+        self.speaker = Speaker(context.router)
+        self.begun_at = -1  # the offset of the checkpoint at which the reading began
+        self._context = context
+        self._fold = Fold(number, context.topology.shards)
+        self._feeds = Feeds(context.router, number, context.limits.ring_bytes)
+        self._history = ShardHistory(number, context)
+        self._keeper = LogKeeper(number, context, lambda: self.speaks)
+        self._tracks = EntryTelemetry(number, context.clock, context.metrics, context.tracing)
+        self._events = Events(
+            context.bus,
+            context.topology,
+            context.publisher,
+            context.metrics,
+            number,
+            context.events,
+            self._progressed,
+        )
+        self._reader: LogReader | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+        self._asked_at = 0.0
+        # since when the shard is ours by the placement, and we don't speak yet
+        self._called_at: float | None = None
+
+    @property
+    def speaks(self) -> bool:
+        """Whether this router speaks for the shard."""
+        return self.speaker.state is State.SPEAKING
+
+    @property
+    def fold(self) -> Fold:
+        """What the log tells. To be looked at, not changed."""
+        return self._fold
+
+    @property
+    def waiting(self) -> int:
+        """How many events and records wait for the broker."""
+        return len(self._events.backlog) * self.speaks + self._keeper.waiting
+
+    @property
+    def settled(self) -> bool:
+        """Whether the shard is served as the placement has it, as far as that is this router's part."""
+        place = self._context.place(self.number)
+        if place.owner == self._context.router:
+            return self.speaks and self._fold.life != ""
+        return place.standby != self._context.router or self.speaker.state in (
+            State.FOLLOWING,
+            State.SPEAKING,
+        )
+
+    @property
+    def read(self) -> bool:
+        """Whether what is to be read before the shard could be taken over is read: the history too, where
+        others speak meanwhile.
+        """
+        others = self._context.routers.living - {self._context.router}
+        return self.speaker.state is not State.STARTING and not (self._history.filling and others)
+
+    def spoken(self) -> wire.Spoken | None:
+        """Return how far we have got; None where we don't speak."""
+        if not self.speaks or not self._fold.life:
+            return None
+        return wire.Spoken(self.number, self._fold.life, self._events.backlog.confirmed, self._keeper.newest)
+
+    # ── placement and time ──────────────────────────────────────────────────────────────────────────────────
+
+    def look(self) -> None:
+        """Compare with the placement, and do what follows."""
+        context = self._context
+        others, place = context.routers.speaking(self.number) - {context.router}, context.place(self.number)
+        if place.owner != context.router or self.speaks:
+            self._called_at = None
+        elif self._called_at is None:
+            self._called_at = context.clock.monotonic()
+        for step in self.speaker.look(place, others, known=context.known()):
+            self._do(step)
+
+    def tick(self) -> None:
+        """Do what the time asks for. To be called several times a second."""
+        self.look()
+        if self.speaker.state is State.IDLE:
+            return
+        context = self._context
+        self._history.tidy()
+        spoken = context.routers.spoken(self.number, self._fold.life)
+        if spoken is not None and not self.speaks and self._fold.life:
+            self._events.backlog.upto(spoken.events)
+        if self.speaks:
+            self._keep_up()
+            self._ask()
+            context.egress.idle(self.number, self._fold.gateways)
+
+    async def stop(self) -> None:
+        """Say and write nothing more, and read no more."""
+        if self.speaks:
+            self.speaker.state = State.FOLLOWING
+            self._do(Step.SILENCE)
+        if self.speaker.state is not State.IDLE:
+            self.speaker.state = State.IDLE
+            self._do(Step.FORGET)
+        await self._keeper.close()
+        await self._events.close()
+        if self._ending:
+            await asyncio.wait(self._ending)
+
+    # ── gateways ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def number_said(self, said: wire.Number) -> None:
+        """A gateway says how far it has got."""
+        if not self.speaks:
+            return
+        self._keeper.asks(said, self._fold)
+        answer = self._feeds.number(said)
+        if answer is not None:
+            self._context.egress.tell(said.gateway, answer)
+        self._context.egress.heard(said.gateway)
+        self._context.egress.kick(self.number)
+
+    def ask_everyone(self) -> None:
+        """Have all gateways say how far they have got: what they have said may not have reached us."""
+        if self.speaks:
+            self._context.egress.tell(ALL, wire.Speaker(self._context.router, self.number))
+
+    def asked(self, read: wire.Read) -> None:
+        """A gateway wants what members have missed. It asks again where nothing comes, as long as it may
+        still be read.
+        """
+        if self.speaks and self._fold.life:
+            answer = self._history.page(read, self._fold)
+            if answer is not None:
+                self._context.egress.tell(read.gateway, answer)
+
+    def queried(self, query: wire.HistoryQuery) -> None:
+        """A member wants a room's last messages."""
+        if self.speaks and self._fold.life:
+            answer = self._history.history_page(query, self._fold)
+            if answer is not None:
+                self._context.egress.tell(gateway_of(query.conn), answer)
+
+    # ── the log ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def hints(self) -> Iterable[int]:
+        """Return where other routers say that there is a checkpoint."""
+        spoken = self._context.routers.spoken(self.number)
+        return () if spoken is None or spoken.mark < 0 else (spoken.mark,)
+
+    def known(self) -> bool:
+        """Say whether another router has told of the log's life."""
+        return self._context.routers.spoken(self.number) is not None
+
+    def begun(self, fold: Fold) -> None:
+        """What is read from now on is applied to this fold."""
+        self._do(self.speaker.happened(Event.ANEW))
+        context, before = self._context, self._fold
+        self._keeper.begin(fold, before, forked=self._reader is not None and self._reader.forked)
+        self._fold, self.begun_at = fold, fold.offset
+        self._feeds = Feeds(context.router, self.number, context.limits.ring_bytes)
+        self._end(self._history.forget())
+        if self._reader is not None:
+            self._history.begin(fold)
+        self._events.backlog.begin(fold.offset)
+        if fold.life:
+            self._feeds.start(fold.life, fold.offset, fold.gateways, fold.ended)
+
+    def unknown(self, reason: str) -> None:
+        """The log is for routers that are newer than this one: nothing that we know of it is to be said any
+        more.
+        """
+        self._do(self.speaker.happened(Event.ANEW))
+        self._context.outdated(self.number, reason)
+
+    def caught_up(self) -> None:
+        """The log is read up to about its end."""
+        self._do(self.speaker.happened(Event.READ))
+        self.look()
+
+    def entry(self, record: Record) -> None:
+        """Apply the next entry, and have said what it brings about."""
+        fold, speaks = self._fold, self.speaks
+        if speaks:
+            self._tracks.begin(fold)
+        effects = fold.apply(record.offset, record.body)
+        if speaks:
+            effects = self._tracks.traced(effects)
+        emits: list[Emit] = []
+        internal = False
+        for effect in effects:
+            if type(effect) is Emit:
+                emits.append(effect)
+                if effect.message is not None:
+                    self._history.put(effect.message)
+            elif type(effect) is not Out:
+                internal = self._noted(effect, record.offset) or internal
+        self._feeds.take(fold.life, record.offset, effects, fold.gateways, fold.ended)
+        self._events.take(fold.life, record.offset, emits)
+        if not internal:
+            self._keeper.entered(len(record.body))
+        elif speaks:
+            self._keeper.confirmed(self._events.backlog.confirmed)
+        if speaks:
+            self._context.egress.kick(self.number)
+            self._tracks.end(fold, effects)
+            if self._events.backlog.full and self._reader is not None:
+                self._reader.pause()
+
+    def _noted(self, effect: Effect, offset: int) -> bool:
+        """Take what concerns neither gateways' feeds nor backends; return whether it is part of a
+        checkpoint.
+        """
+        context = self._context
+        match effect:
+            case Began():
+                context.gateways.meet(effect.gateway, context.clock.monotonic())
+            case Marked():
+                # Who is starting has enough to do, and compares the next one.
+                compare = self.speaker.state is not State.STARTING
+                self._keeper.marked(effect, offset, self._fold, compare=compare)
+                return True
+            case Part():
+                whole = self._keeper.seen(effect.part)
+                if whole is not None:
+                    self._events.backlog.upto(whole)
+                return True
+            case Ruled():
+                rules = effect.rules
+                event(
+                    _logger,
+                    "log_rules",
+                    shard=self.number,
+                    life=rules.life,
+                    version=rules.version,
+                    new=effect.new_life,
+                )
+                if self.speaks:
+                    for gateway, ended in self._keeper.ruled(rules, self._fold):
+                        context.egress.tell(gateway, ended)
+                if effect.new_life:
+                    self._end(self._history.forget())
+                    self._keeper.life_began()
+                    if self.speaks:
+                        # What gateways said before the life began did not count: they are asked, and hear so.
+                        context.egress.tell(ALL, wire.Speaker(context.router, self.number))
+            case _:
+                pass
+        return False
+
+    def _progressed(self) -> None:
+        """Events were confirmed."""
+        self._keeper.confirmed(self._events.backlog.confirmed)
+        if not self._events.backlog.full and self._reader is not None:
+            self._reader.go_on()
+
+    # ── speaking ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _do(self, step: Step) -> None:
+        context = self._context
+        match step:
+            case Step.READ:
+                stream = context.topology.log(self.number).name
+                self._reader = LogReader(
+                    context.bus,
+                    stream,
+                    context.clock,
+                    context.publisher,
+                    self.number,
+                    context.topology.shards,
+                    self,
+                    prefetch=context.limits.prefetch,
+                )
+                self._reader.start()
+            case Step.SPEAK:
+                self._feeds.begin()
+                self._keeper.speak()
+                context.egress.speak(self.number, self._feeds)
+                context.egress.tell(ALL, wire.Speaker(context.router, self.number))
+                self._asked_at = context.clock.monotonic()
+                spoken = context.routers.spoken(self.number, self._fold.life)
+                if spoken is not None and self._fold.life:
+                    self._events.backlog.upto(spoken.events)
+                self._events.speak()
+                took_s = context.clock.monotonic() - (self._called_at or context.clock.monotonic())
+                context.metrics.takeovers()
+                context.metrics.hop_seconds("takeover", took_s)
+                event(
+                    _logger,
+                    "shard_taken",
+                    shard=self.number,
+                    offset=self._fold.offset,
+                    life=self._fold.life,
+                    ms=round(1_000 * took_s, 1),
+                )
+                self._keep_up()
+                context.changed()
+            case Step.SILENCE:
+                self._feeds.silence()
+                context.egress.silence(self.number)
+                self._end(self._events.silence())
+                self._keeper.silence()
+                if self._reader is not None:
+                    self._reader.go_on()
+                event(_logger, "shard_left", shard=self.number, offset=self._fold.offset)
+                context.changed()
+            case Step.FORGET:
+                reader, self._reader = self._reader, None
+                self.begun(Fold(self.number, context.topology.shards))
+                if reader is not None:
+                    self._end(reader.stop())
+            case Step.NOTHING:
+                pass
+
+    def _keep_up(self) -> None:
+        """Write into the log what a speaker must."""
+        self._keeper.keep(self._fold, nothing=self._reader is not None and self._reader.lost)
+
+    def _ask(self) -> None:
+        """Ask the gateways again that have not said how far they have got, and those of whom the log knows
+        nothing.
+        """
+        context, fold = self._context, self._fold
+        now = context.clock.monotonic()
+        if now < self._asked_at + ASK_AGAIN_S:
+            return
+        self._asked_at = now
+        unanswered = set(self._feeds.unanswered())
+        for gateway in context.gateways.living:
+            if gateway in unanswered or gateway not in fold.gateways:
+                context.egress.tell(gateway, wire.Speaker(context.router, self.number))
+
+    def _end(self, task: asyncio.Task[None] | None) -> None:
+        """Remember a task that is ending."""
+        if task is not None:
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)

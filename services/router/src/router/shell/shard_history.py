@@ -1,0 +1,97 @@
+"""ShardHistory: the messages of one shard that members may still ask for, and the answers to who asks.
+
+It is filled by what is read, and by what lies before that (``history_backfill.py``): as long as that is under
+way, who asks for what is not there is not answered, and asks again. ``shard.py`` has one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from router.core.fold import Fold
+from router.core.history import History
+from router.core.history_pages import history_page, page
+from router.shell.history_backfill import HistoryBackfill
+from router.shell.log_beginning import LogBeginning
+from router.shell.shard_context import ShardContext
+from warren import envelope as wire
+
+# Rooms that are looked at, each time, for messages that have aged.
+TIDY = 64
+
+
+class ShardHistory:
+    """One shard's."""
+
+    def __init__(self, number: int, context: ShardContext) -> None:
+        """Begin with nothing."""
+        self._number = number
+        self._context = context
+        self._history = self._made()
+        self._filler: HistoryBackfill | None = None
+
+    @property
+    def filling(self) -> bool:
+        """Whether messages that members may ask for are still being read."""
+        return self._filler is not None and not self._filler.over
+
+    def begin(self, fold: Fold) -> None:
+        """What is read from now on is applied to this fold: begin with what lies before it."""
+        self._history = self._made()
+        context = self._context
+        if fold.offset < 0:
+            return
+        stream, prefetch, shards = (
+            context.topology.log(self._number).name,
+            context.limits.prefetch,
+            context.topology.shards,
+        )
+        self._filler = HistoryBackfill(
+            context.bus,
+            stream,
+            context.publisher,
+            LogBeginning(context.bus, stream, context.clock, self._number, shards, prefetch=prefetch),
+            fold,
+            self._made,
+            self._keep,
+            self._filled,
+            prefetch=prefetch,
+        )
+        self._filler.start(context.horizon_s)
+
+    def forget(self) -> asyncio.Task[None] | None:
+        """Everything is void; return the task that ends by it."""
+        self._history = self._made()
+        filler, self._filler = self._filler, None
+        return filler.stop() if filler is not None else None
+
+    def put(self, message: wire.Deliver) -> None:
+        """A message was numbered."""
+        self._keep(self._history, message)
+
+    def tidy(self) -> None:
+        """Let go of what has aged. To be called several times a second."""
+        self._history.tidy(self._context.clock.wall_us(), TIDY)
+
+    def page(self, read: wire.Read, fold: Fold) -> wire.Page | None:
+        """Answer a Read; None where it has to be asked again."""
+        answer = page(read, fold, self._history, self._context.clock.wall_us())
+        return answer if answer is None or answer.kept or not self.filling else None
+
+    def history_page(self, query: wire.HistoryQuery, fold: Fold) -> wire.HistoryPage | None:
+        """Answer a HistoryQuery; None where it has to be asked again, or there is nobody to answer."""
+        return (
+            None if self.filling else history_page(query, fold, self._history, self._context.clock.wall_us())
+        )
+
+    def _keep(self, history: History, message: wire.Deliver) -> None:
+        policy = self._context.namespaces.policy(message.room).history
+        if policy.kept:
+            history.put(message, policy, message.at_us)
+
+    def _filled(self, history: History) -> None:
+        self._history = history
+
+    def _made(self) -> History:
+        limits = self._context.limits
+        return History(limits.room_history_bytes, limits.history_bytes, limits.history_floor_us)

@@ -1,0 +1,95 @@
+"""rights: what a token and a namespace let a client do."""
+
+import pytest
+
+from gateway.core.permissions import Identity, check_join, check_publish, default_room, lost, may_join
+from warren.errors import ErrorCode, ProtocolError
+from warren.namespaces import Namespaces, RoomPolicy
+
+NAMESPACES = Namespaces(
+    [
+        RoomPolicy("vip", "vip:*", join="token", publish="token"),
+        RoomPolicy("club", "club:*", publish="members"),
+    ]
+)
+ANYONE = Identity("ann")
+TOKEN = Identity("ann", join=("vip:*", "a"), publish=("vip:1",))
+NOTHING = Identity("ann", join=(), publish=())
+
+
+def code(check, *args) -> ErrorCode | None:
+    """Return what is refused."""
+    try:
+        check(*args)
+    except ProtocolError as error:
+        return error.code
+    return None
+
+
+@pytest.mark.parametrize(
+    ("identity", "room", "expected"),
+    [
+        (ANYONE, "a", None),
+        (ANYONE, "vip:1", ErrorCode.FORBIDDEN),
+        (TOKEN, "vip:1", None),
+        (TOKEN, "a", None),
+        (TOKEN, "b", ErrorCode.FORBIDDEN),
+        (NOTHING, "a", ErrorCode.FORBIDDEN),
+        (TOKEN, "", ErrorCode.INVALID_ROOM),
+        (TOKEN, "@ann", ErrorCode.INVALID_ROOM),
+        (TOKEN, "*", ErrorCode.INVALID_ROOM),
+        (TOKEN, "gw~1", ErrorCode.INVALID_ROOM),
+        (TOKEN, "a b", ErrorCode.INVALID_ROOM),
+        (TOKEN, "a" * 129, ErrorCode.INVALID_ROOM),
+    ],
+)
+def test_joining(identity, room, expected):
+    """A token with patterns is bound by them, one without by the namespace; reserved names are nobody's to
+    say.
+    """
+    assert code(check_join, identity, NAMESPACES, room) is expected
+
+
+@pytest.mark.parametrize(
+    ("identity", "room", "joined", "expected"),
+    [
+        (ANYONE, "a", False, None),
+        (ANYONE, "vip:1", True, ErrorCode.FORBIDDEN),
+        (ANYONE, "club:1", False, ErrorCode.NOT_JOINED),
+        (ANYONE, "club:1", True, None),
+        (TOKEN, "vip:1", False, None),
+        (TOKEN, "vip:2", True, ErrorCode.FORBIDDEN),
+        (TOKEN, "club:1", True, ErrorCode.FORBIDDEN),
+        (NOTHING, "a", True, ErrorCode.FORBIDDEN),
+        (TOKEN, "@bob", False, ErrorCode.INVALID_ROOM),
+        (TOKEN, "*", False, ErrorCode.INVALID_ROOM),
+        (TOKEN, "gw~1", False, ErrorCode.INVALID_ROOM),
+    ],
+)
+def test_publishing(identity, room, joined, expected):
+    """The same, and where the namespace asks for membership only a member may."""
+    assert code(check_publish, identity, NAMESPACES, room, joined) is expected
+
+
+def test_the_policy_of_the_room_comes_back():
+    """The caller needs it next."""
+    assert check_publish(ANYONE, NAMESPACES, "club:1", True).name == "club"
+
+
+def test_a_room_at_connect_is_asked_without_an_error():
+    """It is left out where the token does not allow it."""
+    assert not may_join(TOKEN, RoomPolicy(), "default")
+    assert may_join(ANYONE, RoomPolicy(), "default")
+
+
+def test_rooms_are_lost_that_a_token_does_not_allow():
+    """Never the user's own."""
+    assert lost(TOKEN, NAMESPACES, ("vip:1", "a", "b", "@ann")) == ["b"]
+    assert lost(ANYONE, NAMESPACES, ("vip:1", "a", "@ann")) == ["vip:1"]
+
+
+def test_the_default_room_is_the_present_one_while_it_is_allowed():
+    """Else the first that is; none where none is."""
+    assert default_room(TOKEN, NAMESPACES, ("b", "vip:1", "a"), "a") == "a"
+    assert default_room(TOKEN, NAMESPACES, ("b", "vip:1", "a"), "b") == "vip:1"
+    assert default_room(NOTHING, NAMESPACES, ("b", "a")) == ""

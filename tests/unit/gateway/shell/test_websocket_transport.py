@@ -1,0 +1,485 @@
+"""One WebSocket's bytes, against raw sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from itertools import pairwise
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from tests.support.eventually import MS, eventually
+
+from gateway.core.client_limits import OutboxLimits
+from gateway.core.memory_budget import MemoryBudget, Standing
+from gateway.core.outbox import Outbox
+from gateway.core.websocket import frames
+from gateway.core.websocket.limited_reader import CONTROLS_PER_S
+from gateway.shell.event_loop_progress import EventLoopProgress
+from gateway.shell.memory_limiter import MemoryLimiter
+from gateway.shell.websocket_transport import LATE_BYTES, READ_AHEAD, WebSocketTransport, WebSocketViolation
+from warren.clock import SystemClock
+from warren.metrics import GatewayMetrics
+
+LIMIT = 1_000
+
+
+class Host:
+    """A server whose route keeps its wire and what it read."""
+
+    def __init__(self) -> None:
+        self.wire: WebSocketTransport
+        self.read: list[str | bytes | None] = []
+        self.breach: WebSocketViolation | None = None
+        self.tidy: bool | None = None
+        self.port = 0
+        self._here = asyncio.Event()
+        self.reads = asyncio.Event()  # cleared: it does something else at present
+        self.reads.set()
+        self.progress = EventLoopProgress(SystemClock())
+        self.memory = MemoryLimiter(MemoryBudget(1 << 30), SystemClock(), GatewayMetrics(), lambda: 0)
+        self.over = asyncio.Event()
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        loop = asyncio.get_running_loop()
+        outbox = Outbox(OutboxLimits(10_000, 64 * 1024 * 1024, 64 * 1024 * 1024))
+        self.wire = WebSocketTransport(
+            outbox,
+            max_bytes=LIMIT,
+            deflate=False,
+            close_timeout_s=300 * MS,
+            now=loop.time,
+            progress=self.progress,
+            memory=self.memory,
+        )
+        response = self.wire.open(request, "")
+        self._here.set()
+        try:
+            while True:
+                await self.reads.wait()
+                self.read.append(await self.wire.read())
+                if self.read[-1] is None:
+                    break
+        except WebSocketViolation as breach:
+            self.breach = breach
+            self.wire.shut(breach.code, str(breach))
+            await self.wire.linger(flooded=breach.too_much)
+        finally:
+            self.tidy = self.wire.finish()
+            self.over.set()
+        return response
+
+    async def dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(UPGRADE)
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.wait_for(self._here.wait(), 5)
+        return reader, writer
+
+
+@pytest_asyncio.fixture
+async def host() -> AsyncIterator[Host]:
+    made = Host()
+    app = web.Application()
+    app.router.add_get("/ws", made.serve)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    made.port = runner.addresses[0][1]
+    yield made
+    if hasattr(made, "wire"):
+        made.wire.cut()
+        await asyncio.wait_for(made.over.wait(), 5)
+    await runner.cleanup()
+
+
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def masked(payload: bytes, opcode: int = frames.TEXT) -> bytes:
+    """Return a client's frame (masked with zeros)."""
+    size = len(payload)
+    head = (
+        bytes([0x80 | opcode, 0x80 | size])
+        if size < 126
+        else struct.pack("!BBH", 0x80 | opcode, 0x80 | 126, size)
+    )
+    return head + b"\0\0\0\0" + payload
+
+
+async def test_messages_come_in_and_frames_go_out(host: Host):
+    """Text comes as str, binary as bytes, and what is on the outbox goes out whole and in order; both are
+    counted.
+    """
+    reader, writer = await host.dial()
+    writer.write(masked(b"hello") + masked(b"\xff", frames.BINARY))
+    await eventually(lambda: host.read == ["hello", b"\xff"])
+    one, two = frames.frame(b"one", frames.TEXT), frames.frame(b"two", frames.TEXT)
+    host.wire.outbox.put(one)
+    host.wire.outbox.put(two + two, count=2)
+    host.wire.flush()
+    assert await reader.readexactly(len(one + two + two)) == one + two + two
+    assert (host.wire.bytes_in, host.wire.messages_out, host.wire.bytes_out) == (6, 3, len(one + two + two))
+    writer.close()
+
+
+async def test_pings_are_answered_and_pongs_are_a_sign_of_life(host: Host):
+    """A ping gets a pong with its payload; pings, pongs and messages all set ``heard``."""
+    reader, writer = await host.dial()
+    for frame in (masked(b"abc", frames.PING), masked(b"", frames.PONG), masked(b"x")):
+        host.wire.heard = False
+        writer.write(frame)
+        await eventually(lambda: host.wire.heard)
+    assert await reader.readexactly(5) == frames.frame(b"abc", frames.PONG)
+    host.wire.ping()
+    assert await reader.readexactly(2) == b"\x89\x00"
+    writer.close()
+
+
+async def test_a_ping_flood_of_a_reader_that_stands_still_is_bounded(host: Host):
+    """While the peer reads nothing only its last ping waits for its pong; the rest is not kept."""
+    reader, writer = await host.dial()
+    reader._transport.pause_reading()
+    host.wire.outbox.put(frames.frame(b"x" * 20_000_000, frames.BINARY))
+    host.wire.flush()
+    for number in range(CONTROLS_PER_S):
+        writer.write(masked(b"%d" % number, frames.PING))
+    writer.write(masked(b"end"))
+    await eventually(lambda: host.read == ["end"])
+    reader._transport.resume_reading()
+    await reader.readexactly(20_000_010)
+    assert await reader.readexactly(4) == frames.frame(b"%d" % (CONTROLS_PER_S - 1), frames.PONG)
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("first", "frame"),
+    [
+        (b"", masked(b"", frames.PING)),
+        (b"", masked(b"", frames.PONG)),
+        (b"\x01\x80\0\0\0\0", b"\x00\x80\0\0\0\0"),
+    ],
+    ids=["pings", "pongs", "empty parts of a message"],
+)
+async def test_a_flood_of_frames_without_a_byte_ends_the_connection(host: Host, first: bytes, frame: bytes):
+    """They are limited like messages, and who floods is not read while its close is on its way."""
+    reader, writer = await host.dial()
+    writer.write(first + frame * 10 * CONTROLS_PER_S)
+    answer = await asyncio.wait_for(reader.read(), 5)
+    assert int.from_bytes(answer[answer.index(b"\x88") + 2 :][:2], "big") == 4002
+    host.wire.cut()  # as the deadline of the close would
+    writer.close()
+    await asyncio.wait_for(host.over.wait(), 5)
+    assert host.breach is not None
+    assert host.breach.too_much
+
+
+async def test_what_the_transport_does_not_take_waits_in_the_outbox(host: Host):
+    """Beyond the transport's buffer frames stay in the outbox, where its limits count; they follow when the
+    peer reads.
+    """
+    reader, writer = await host.dial()
+    reader._transport.pause_reading()
+    chunk = frames.frame(b"x" * 100_000, frames.BINARY)
+    for _ in range(200):
+        host.wire.outbox.put(chunk)
+        host.wire.flush()
+    assert host.wire.outbox.count > 50
+    drained = asyncio.create_task(host.wire.drained())
+    await asyncio.sleep(0)
+    assert not drained.done()
+    reader._transport.resume_reading()
+    assert await reader.readexactly(200 * len(chunk)) == 200 * chunk
+    await asyncio.wait_for(drained, 5)
+    assert host.wire.messages_out == 200
+    writer.close()
+
+
+async def test_shut_sends_what_waits_then_the_last_words_then_the_close(host: Host):
+    """The close frame comes last, after it nothing is written or read, and the peer's answer ends the
+    connection.
+    """
+    reader, writer = await host.dial()
+    waiting, last = frames.frame(b"waiting", frames.TEXT), frames.frame(b"last", frames.TEXT)
+    host.wire.outbox.put(waiting)
+    host.wire.shut(4005, "Too slow", last_words=last)
+    host.wire.shut(4001, "Unauthorized")
+    host.wire.outbox.put(waiting)
+    host.wire.flush()
+    host.wire.ping()
+    close = b"\x88\x0a" + struct.pack("!H", 4005) + b"Too slow"
+    assert await reader.readexactly(len(waiting + last + close)) == waiting + last + close
+    writer.write(masked(b"dropped") + masked(struct.pack("!H", 4005), frames.CLOSE))
+    await asyncio.wait_for(host.over.wait(), 5)
+    assert host.read == [None]
+    assert await reader.read() == b""
+    assert (host.wire.close_code, host.tidy) == (4005, True)
+    writer.close()
+
+
+async def test_a_close_that_is_not_answered_is_cut(host: Host):
+    """When the deadline of the close has passed ``tick`` cuts the socket; before it does not."""
+    reader, writer = await host.dial()
+    host.wire.shut(1012, "Draining")
+    now = asyncio.get_running_loop().time()
+    host.wire.tick(now)
+    assert not host.over.is_set()
+    host.wire.tick(now + 1_000)
+    await asyncio.wait_for(host.over.wait(), 5)
+    assert host.wire.close_code == 1012
+    writer.close()
+    assert reader is not None
+
+
+@pytest.mark.parametrize(
+    ("code", "answer", "counted"),
+    [
+        (b"", b"\x88\x00", 1005),
+        (b"\x0f\xa1", b"\x88\x02\x0f\xa1", 4001),
+        (b"\x03\xee", b"\x88\x02\x03\xea", 1002),
+    ],
+)
+async def test_the_peers_close_is_answered(host: Host, code: bytes, answer: bytes, counted: int):
+    """A close frame is answered with its own code, none with none, and one that nobody may send with 1002."""
+    reader, writer = await host.dial()
+    writer.write(masked(code, frames.CLOSE))
+    assert await reader.read() == answer
+    await asyncio.wait_for(host.over.wait(), 5)
+    assert host.wire.close_code == counted
+    writer.close()
+
+
+async def test_a_peer_that_vanishes_counts_as_1006(host: Host):
+    """A connection that ends without a close frame has the code 1006."""
+    _, writer = await host.dial()
+    writer.transport.abort()
+    await asyncio.wait_for(host.over.wait(), 5)
+    assert (host.read, host.wire.close_code) == ([None], 1006)
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (masked(b"x" * (LIMIT + 1)), 1009),
+        (b"\x81\xfe" + struct.pack("!H", 60_000) + b"\0\0\0\0", 1009),
+        (
+            b"\x01\xfe"
+            + struct.pack("!H", 600)
+            + b"\0\0\0\0"
+            + b"x" * 600
+            + b"\x80\xfe"
+            + struct.pack("!H", 600),
+            1009,
+        ),
+        (masked("é".encode()[:1]), 1007),
+        (b"\x83\x80\0\0\0\0", 1002),
+        (b"\x81\x05hello", 1002),
+    ],
+)
+async def test_a_breach_names_its_code(host: Host, sent: bytes, code: int):
+    """What breaks the protocol or the limit is a WebSocketViolation with its code as soon as it can be known,
+    and the peer can read it.
+    """
+    reader, writer = await host.dial()
+    writer.write(masked(b"x" * LIMIT) + sent)
+    answer = await asyncio.wait_for(reader.read(), 5)
+    assert answer[0] == 0x88
+    assert int.from_bytes(answer[2:4], "big") == code
+    writer.close()
+    await asyncio.wait_for(host.over.wait(), 5)
+    assert host.breach is not None
+    assert (host.breach.code, host.breach.too_large) == (code, code == 1009)
+    assert host.read == ["x" * LIMIT]
+
+
+async def test_what_comes_with_the_upgrade_is_not_lost(host: Host):
+    """A client may send its first frames without waiting for the answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", host.port)
+    writer.write(UPGRADE + masked(b"early") + masked(b"later")[:3])
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(masked(b"later")[3:])
+    await eventually(lambda: host.read == ["early", "later"])
+    writer.close()
+
+
+async def test_a_client_that_sends_ahead_is_read_no_more(host: Host):
+    """While nobody asks for messages at most what is read ahead is kept, whatever the frames are like;
+    afterwards all of them come.
+    """
+    _, writer = await host.dial()
+    host.reads.clear()
+    writer.write(masked(b"first"))
+    await eventually(lambda: host.read == ["first"])  # the next one is not asked for
+    count = 200_000
+    writer.write(masked(b"") * count)
+    transport = host.wire._transport
+    await eventually(lambda: not transport.is_reading())
+    # and what one call of the socket brings
+    assert host.wire._incoming.assembly.waiting <= READ_AHEAD + 256 * 1024
+    host.reads.set()
+    await eventually(lambda: len(host.read) == count + 1, timeout_s=30)
+    assert transport.is_reading()
+    writer.close()
+
+
+async def test_any_byte_is_a_sign_of_life(host: Host):
+    """A large message that comes slowly keeps its connection alive before it is whole."""
+    _, writer = await host.dial()
+    host.wire.heard = False
+    writer.write(masked(b"x" * 500)[:20])
+    await eventually(lambda: host.wire.heard)
+    assert host.read == []
+    writer.close()
+
+
+async def test_finish_closes_the_socket_behind_what_waits(host: Host):
+    """After the last read the peer still gets what the transport holds, then the end; until then the wire is
+    not finished.
+    """
+    reader, writer = await host.dial()
+    reader._transport.pause_reading()
+    host.wire.outbox.put(frames.frame(b"x" * 20_000_000, frames.BINARY))
+    host.wire.flush()
+    writer.write(masked(b"\x03\xe8", frames.CLOSE))
+    await asyncio.wait_for(host.over.wait(), 5)
+    assert host.tidy is False
+    assert not host.wire.finished(0.0)
+    reader._transport.resume_reading()
+    data = await asyncio.wait_for(reader.read(), 10)
+    assert len(data) == 20_000_010 + 4
+    await eventually(lambda: host.wire.finished(0.0))
+    writer.close()
+
+
+async def test_what_a_wire_holds_is_counted_while_it_holds_it(host: Host):
+    """A part of a message, and what the peer does not take; once both are gone, nothing."""
+    reader, writer = await host.dial()
+    whole = masked(b"x" * 900)
+    writer.write(whole[:700])
+    await eventually(lambda: len(host.memory) == 1)
+    held = host.wire.holding()
+    assert held is not None
+    assert (held.standing, held.receiving, held.sending, held.window) == (Standing.KNOWN, 700, 0, 0)
+    reader._transport.pause_reading()
+    host.wire.outbox.put(frames.frame(b"x" * 20_000_000, frames.BINARY))
+    host.wire.flush()
+    host.wire.outbox.put(b"y" * 1_000)
+    held = host.wire.holding()
+    assert held is not None
+    assert held.sending == 20_001_010
+    writer.write(whole[700:])
+    reader._transport.resume_reading()
+    await reader.readexactly(20_001_010)
+    await eventually(lambda: host.wire.holding() is None)
+    host.memory.check()
+    assert len(host.memory) == 0
+    host.wire.shut(1013, "Overloaded")
+    writer.close()
+
+
+async def test_the_chunk_that_blocks_the_transport_is_held_as_itself(host: Host):
+    """Others may hold the same object; it is named with what waits behind it until the transport
+    takes more.
+    """
+    reader, writer = await host.dial()
+    reader._transport.pause_reading()
+    first, second = frames.frame(b"x" * 20_000_000, frames.BINARY), frames.frame(b"y", frames.BINARY)
+    host.wire.outbox.put(first)
+    host.wire.flush()
+    host.wire.outbox.put(second)
+    assert [id(chunk) for chunk in host.wire.chunks()] == [id(first), id(second)]
+    held = host.wire.holding()
+    assert held is not None
+    assert held.sending == len(first) + len(second)
+    assert held.queue == host.wire.outbox.overhead > 0
+    reader._transport.resume_reading()
+    await reader.readexactly(len(first) + len(second))
+    await eventually(lambda: not host.wire._blocked)
+    assert list(host.wire.chunks()) == []
+    writer.close()
+
+
+async def test_a_wire_that_has_to_go_lets_go_of_everything(host: Host):
+    """Half a message and what waits are gone at once; the close is still read by a peer that was not far
+    behind.
+    """
+    reader, writer = await host.dial()
+    writer.write(masked(b"x" * 900)[:700])
+    await eventually(lambda: host.wire.holding() is not None)
+    host.wire._blocked = True
+    host.wire.outbox.put(b"y" * 1_000)
+    host.wire.spill()
+    assert host.wire.holding() is None
+    host.wire.shut(1013, "Overloaded")
+    host.wire.cut_unless_small()
+    writer.write(b"x" * 100)
+    assert await reader.readexactly(14) == b"\x88\x0c\x03\xf5Overloaded"
+    host.wire.cut()
+    writer.close()
+
+
+async def test_a_peer_that_is_far_behind_is_cut(host: Host):
+    """It would not read why it ends, and what waits for it is what has to go."""
+    reader, writer = await host.dial()
+    reader._transport.pause_reading()
+    host.wire.outbox.put(frames.frame(b"x" * 20_000_000, frames.BINARY))
+    host.wire.flush()
+    host.wire.spill()
+    host.wire.shut(4005, "Too slow")
+    host.wire.cut_unless_small()
+    assert host.wire.holding() is None
+    await asyncio.wait_for(host.over.wait(), 5)
+    assert host.wire.close_code == 4005
+    reader._transport.resume_reading()
+    writer.close()
+
+
+async def test_others_have_their_turn_while_one_has_sent_very_much(host: Host):
+    """Between any sixty-odd frames of one peer the loop turns, whatever they are."""
+    _, writer = await host.dial()
+    host.reads.clear()
+    writer.write(masked(b"first"))
+    await eventually(lambda: host.read == ["first"])
+    writer.write(masked(b"") * 10_000)
+    await eventually(
+        lambda: not host.wire._transport.is_reading() or host.wire._incoming.assembly.waiting == 60_000
+    )
+    steps: list[int] = []
+    turning = asyncio.get_running_loop().call_soon
+
+    def turn() -> None:
+        steps.append(len(host.read))
+        if len(host.read) < 10_001:
+            turning(turn)
+
+    host.reads.set()
+    turn()
+    await eventually(lambda: len(host.read) == 10_001, timeout_s=20)
+    assert max(after - before for before, after in pairwise(steps)) <= 65
+    writer.close()
+
+
+async def test_who_goes_on_sending_after_its_close_is_read_no_more(host: Host):
+    """Its answer to the close is waited for within some bytes; what comes beyond them is left in the socket
+    until it is cut.
+    """
+    reader, writer = await host.dial()
+    host.wire.shut(4002, "Rate limit exceeded")
+    frame = masked(b"x" * 100) * 1_000
+    transport = host.wire._transport
+    for _ in range(200):
+        writer.write(frame)
+    await eventually(lambda: host.wire._late > LATE_BYTES and not transport.is_reading())
+    assert host.wire._late <= LATE_BYTES + 256 * 1024
+    await eventually(lambda: host.wire._reader.waiting)  # all that was read is dropped, and it stays so
+    assert not transport.is_reading()
+    host.wire.cut()
+    writer.close()
+    await asyncio.wait_for(host.over.wait(), 5)
+    assert reader is not None

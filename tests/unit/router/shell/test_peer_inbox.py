@@ -1,0 +1,276 @@
+"""PeerInbox: heartbeats, goodbyes and questions, to whom they concern."""
+
+from prometheus_client import CollectorRegistry
+from tests.support.eventually import eventually
+from tests.support.scripted_bus import Delivered, ManualClock, ScriptedBus
+
+from router.core.gateway_leases import GatewayLeases
+from router.core.router_leases import RouterLeases
+from router.shell.peer_inbox import PeerInbox
+from router.shell.stale_queues import StaleQueues
+from warren.address import shard_of
+from warren.envelope import (
+    Ack,
+    Heartbeat,
+    HistoryQuery,
+    Leaving,
+    Number,
+    Read,
+    RouterHeartbeat,
+    RouterLeaving,
+    Spoken,
+    encode,
+)
+from warren.metrics import RouterMetrics
+from warren.topology import Topology
+
+
+class Asked:
+    """A shard that only remembers what it was asked."""
+
+    def __init__(self):
+        self.heard = []
+        self.asks = 0
+
+    def ask_everyone(self):
+        self.asks += 1
+
+    def number_said(self, said):
+        self.heard.append(said)
+
+    def asked(self, read):
+        self.heard.append(read)
+
+    def queried(self, query):
+        self.heard.append(query)
+
+
+class Harness:
+    def __init__(self):
+        self.bus, self.clock, self.topology = ScriptedBus(), ManualClock(), Topology(shards=2)
+        self.gateways, self.routers = GatewayLeases(5.0), RouterLeases(1.5)
+        self.metrics = RouterMetrics(CollectorRegistry())
+        self.stale_queues = StaleQueues(self.bus, self.topology)
+        self.moved = 0
+        self.inbox = PeerInbox(
+            self.bus,
+            self.topology,
+            "r1",
+            self.clock,
+            self.gateways,
+            self.routers,
+            self.stale_queues,
+            self.metrics,
+            deaf_s=1.0,
+        )
+        self.shards = [Asked(), Asked()]
+        self.inbox.connect(self.shards, self._move)
+
+    def _move(self):
+        self.moved += 1
+
+    async def start(self):
+        await self.inbox.start()
+        (self.subscription,) = self.bus.subscriptions
+        return self
+
+    def hear(self, *envelopes, body=None):
+        delivery = Delivered(body if body is not None else encode(envelopes))
+        self.subscription.deliver(delivery)
+        assert delivery.fate == "acked"
+
+    def rejected(self):
+        return self.metrics.registry.get_sample_value("warren_router_rejected_total", {"reason": "inbox"})
+
+
+async def test_it_listens_from_when_its_queue_is_consumed():
+    """The time counts anew after each loss; a lost inbox does not listen."""
+    harness = Harness()
+    assert harness.inbox.listening_s() < 0
+    await harness.start()
+    harness.clock.advance(2.0)
+    assert harness.inbox.listening_s() == 2.0
+    harness.subscription.lose()
+    assert harness.inbox.listening_s() < 0
+    harness.subscription.start()
+    assert harness.inbox.listening_s() == 0.0
+
+
+async def test_whenever_it_listens_anew_the_gateways_are_asked():
+    """What they said meanwhile is lost, and they would ask again less and less often."""
+    harness = await Harness().start()
+    before = [shard.asks for shard in harness.shards]
+    harness.subscription.lose()
+    harness.subscription.start()
+    assert [shard.asks for shard in harness.shards] == [asks + 1 for asks in before]
+
+
+async def test_its_queue_has_a_new_name_each_time():
+    """An old one may be locked by a broker node that is down; both are reached by the router's key and by
+    all.
+    """
+    harness = await Harness().start()
+    one, two = harness.subscription.source(), harness.subscription.source()
+    assert one.queue.name != two.queue.name
+    assert {binding.key for binding in one.bindings} == {"r1", "all"}
+
+
+async def test_a_question_goes_to_the_shard_that_it_is_about():
+    """A number and a read name it; a query is about a room. One that does not exist is nobody's."""
+    harness = await Harness().start()
+    number, read = Number("g1", 1, 3, None), Read("g1", 0, "a", "e", 1, 2, 5)
+    query = HistoryQuery("a", "g1~1", "ref")
+    harness.hear(number, read, query, Number("g1", 2, 3, None), Read("g1", -1, "a", "e", 1, 2, 5))
+    others = 1 - shard_of("a", 2)
+    assert [asked for shard in harness.shards for asked in shard.heard if asked == query] == [query]
+    assert query not in harness.shards[others].heard
+    assert number in harness.shards[1].heard
+    assert read in harness.shards[0].heard
+    assert sum(len(shard.heard) for shard in harness.shards) == 3
+
+
+async def test_a_lease_ends_only_for_who_could_be_heard():
+    """A lost queue and a broker that takes nothing from anyone give each a whole lease afterwards."""
+    harness = await Harness().start()
+    harness.hear(Heartbeat("g1", 1), RouterHeartbeat("r2", 1))
+    harness.subscription.lose()
+    harness.clock.advance(60.0)
+    harness.inbox.tick()
+    harness.subscription.start()
+    harness.bus.blocked = True
+    for _ in range(10):
+        harness.clock.advance(4.0)
+        harness.inbox.tick()
+    assert harness.inbox.listening_s() == 0.0  # what it has heard since then is all that counts
+    harness.bus.blocked = False
+    harness.clock.advance(1.4)
+    harness.inbox.tick()
+    assert (harness.gateways.living, harness.routers.living) == ({"g1"}, {"r2"})
+    harness.clock.advance(4.0)
+    harness.inbox.tick()
+    assert (harness.gateways.living, harness.routers.living) == (frozenset(), frozenset())
+
+
+async def test_who_does_not_hear_itself_takes_nobody_for_dead():
+    """Its connection is open and carries nothing, or it stood still itself: all have a whole lease from when
+    something comes again.
+    """
+    harness = await Harness().start()
+    harness.hear(RouterHeartbeat("r1", 1), RouterHeartbeat("r2", 1), Heartbeat("g1", 1))
+    harness.clock.advance(60.0)
+    harness.inbox.tick()
+    assert (harness.gateways.living, harness.routers.living, harness.inbox.listening_s()) == (
+        {"g1"},
+        {"r1", "r2"},
+        0.0,
+    )
+    for _ in range(4):  # it hears itself again, and nobody else
+        harness.clock.advance(0.9)
+        harness.hear(RouterHeartbeat("r1", 1))
+        harness.inbox.tick()
+    assert (harness.gateways.living, harness.routers.living) == ({"g1"}, {"r1"})
+
+
+async def test_the_doors_of_the_dead_are_closed():
+    """Of a gateway and of a router whose lease has ended, and of a gateway's former life; a late word of it
+    names no door.
+    """
+    harness = await Harness().start()
+    gateway, router = (harness.topology.gateway_queue, harness.topology.router_queue)
+    first, second, third = gateway("g1", "1")[0].name, gateway("g1", "2")[0].name, router("r2", "1")[0].name
+    harness.hear(Heartbeat("g1", 1, queue=first), RouterHeartbeat("r2", 1, third))
+    harness.hear(Heartbeat("g1", 2, queue=second), Heartbeat("g1", 1, queue=first))
+    await eventually(lambda: harness.bus.retired == [first])
+    harness.clock.advance(5.0)
+    harness.inbox.tick()
+    await eventually(lambda: sorted(harness.bus.retired[1:]) == sorted([second, third]))
+
+
+async def test_a_router_that_nothing_reaches_listens_anew():
+    """Renewed it consumes another queue; nobody's lease ends for what could not be heard, and its own door is
+    not another's to close.
+    """
+    harness = await Harness().start()
+    former = harness.inbox.queue
+    harness.hear(RouterHeartbeat("r1", 1, former), Heartbeat("g1", 1))
+    harness.inbox.renew()
+    assert harness.inbox.queue not in ("", former)
+    assert harness.inbox.listening_s() == 0.0
+    harness.clock.advance(4.9)
+    harness.inbox.tick()
+    assert (harness.routers.living, harness.gateways.living) == (frozenset(), {"g1"})
+    assert harness.bus.retired == []
+
+
+async def test_a_router_behind_whose_inbox_nobody_is_is_gone_at_once():
+    """As one whose lease has ended: its door is closed, and the shards are placed anew; once."""
+    harness = await Harness().start()
+    door = harness.topology.router_queue("r2", "1")[0].name
+    harness.hear(RouterHeartbeat("r2", 1, door))
+    moved = harness.moved
+    harness.inbox.dead("r2")
+    harness.inbox.dead("r2")
+    assert (harness.routers.living, harness.moved) == (frozenset(), moved + 1)
+    await eventually(lambda: harness.bus.retired == [door])
+
+
+async def test_a_gateway_that_says_bye_is_gone_at_once():
+    """And its door with it."""
+    harness = await Harness().start()
+    harness.hear(Heartbeat("g1", 1, queue=harness.topology.gateway_queue("g1", "1")[0].name))
+    harness.hear(Leaving("g1"))
+    assert harness.gateways.living == frozenset()
+    assert harness.stale_queues._known == {}
+
+
+async def test_a_gateway_that_is_not_reached_is_trusted_less_long():
+    """Until it is heard again."""
+    harness = await Harness().start()
+    harness.hear(Heartbeat("g1", 1))
+    harness.inbox.suspect("g1")
+    assert harness.gateways._leases["g1"].suspected
+    harness.hear(Heartbeat("g1", 1))
+    assert not harness.gateways._leases["g1"].suspected
+
+
+async def test_routers_come_and_go_and_say_how_far_they_have_got():
+    """Whoever places the shards is told each time, also of what they say: who waits for the next speaker
+    hears it there.
+    """
+    harness = await Harness().start()
+    harness.hear(RouterHeartbeat("r1", 1), RouterHeartbeat("r2", 1, shards=(Spoken(1, "life", 9, 5),)))
+    assert (harness.routers.living, harness.moved) == ({"r1", "r2"}, 2)
+    assert harness.routers.speaking(1) == {"r2"}
+    harness.hear(RouterLeaving("r2"), RouterLeaving("r2"))
+    assert (harness.routers.living, harness.moved) == ({"r1"}, 3)
+    harness.clock.advance(1.5)
+    harness.hear(Heartbeat("g1", 1))
+    harness.inbox.tick()
+    harness.inbox.tick()
+    assert (harness.routers.living, harness.moved) == (frozenset(), 4)
+
+
+async def test_what_does_not_belong_here_is_counted_and_hurts_nothing():
+    """Bytes that are no batch, and another kind."""
+    harness = await Harness().start()
+    harness.hear(body=b"\xc1")
+    harness.hear(Ack("g1~1", "a", "x", "e", 1), Heartbeat("g1", 1))
+    assert harness.rejected() == 2
+    assert harness.gateways.living == {"g1"}
+
+
+async def test_an_exception_does_not_end_the_listening(monkeypatch):
+    """What comes after it is heard."""
+    harness = await Harness().start()
+    monkeypatch.setattr(harness.shards[0], "asked", lambda read: 1 / 0)
+    harness.hear(Read("g1", 0, "a", "e", 1, 2, 5), Heartbeat("g2", 1))
+    assert harness.rejected() == 1
+    assert "g2" in harness.gateways.living
+
+
+async def test_stopped_it_listens_no_more():
+    """Its subscription is closed."""
+    harness = await Harness().start()
+    await harness.inbox.stop()
+    assert not harness.subscription.active
+    assert harness.inbox.listening_s() < 0
