@@ -118,6 +118,22 @@ async def test_what_reached_no_queue_has_the_stream_s_next_go_by_another_channel
     await ground.by_another(former)
 
 
+async def test_what_reached_no_queue_says_nothing_of_how_slow_the_broker_is(
+    ground: Ground, server: AmqpServer
+) -> None:
+    """However long ago the last confirm was: its channel is replaced, and the next confirm has no longer."""
+    server.on_publish = server.give_back
+    with pytest.raises(Unroutable):
+        await ground.publish()
+    former = server.published[-1].channel
+    server.on_publish = None
+    connection = ground.link.connection
+    assert connection is not None
+    connection.confirmed_at = float("-inf")
+    await ground.by_another(former)
+    assert ground.publisher._confirm_s == CONFIRM_S
+
+
 async def test_other_channels_may_miss_queues(server: AmqpServer) -> None:
     """What goes to queues is not numbered but by the channel."""
     ground = Ground(server, stream=False)

@@ -78,7 +78,7 @@ class RabbitPublisher:
         if channel is None:
             raise BusUnavailable("the broker is away")
         if self._stream and channel.returned:  # which has a number on the channel, and none in the stream
-            self._refused(channel)
+            self._renew(channel)
         try:
             await channel.publish(exchange, key, body, properties, mandatory, persistent)
         except NotConfirmed:
@@ -100,22 +100,13 @@ class RabbitPublisher:
         return channel
 
     def _refused(self, channel: RabbitChannel) -> None:
-        """Take another channel for what is published from now on, unless that was so a moment ago: a channel
-        of RabbitMQ 3.10 that first published to a quorum queue while the queue's leader was on a node that
-        had just died refuses all that goes there, until that node is back; a fresh channel finds the leader.
+        """Take another channel for what is published from now on: a channel of RabbitMQ 3.10 that first
+        published to a quorum queue while the queue's leader was on a node that had just died refuses all that
+        goes there, until that node is back; a fresh channel finds the leader.
         """
         now = asyncio.get_running_loop().time()
-        if (
-            channel is not self.channel
-            or channel.over
-            or self._replacing is not None
-            or now < self._replace_at
-        ):
+        if not self._renew(channel):
             return
-        if now > self._replace_at + REPLACE_LAST_S:
-            self._replace_pause = REPLACE_FIRST_S
-        self._replace_at = now + self._replace_pause
-        self._replace_pause = min(REPLACE_LAST_S, 2 * self._replace_pause)
         # Where nothing at all was answered in time the broker may be slow: then it is given longer, or nobody
         # would ever have a confirm.
         connection = self._link.connection
@@ -125,9 +116,25 @@ class RabbitPublisher:
             if self._confirm_s > CONFIRM_S:  # it is the second channel to which this node owes everything
                 self._link.move()
             self._confirm_s = min(LONGEST_CONFIRM_S, 2 * self._confirm_s)
+
+    def _renew(self, channel: RabbitChannel) -> bool:
+        """Begin to replace a channel; False where it is replaced already, or was a moment ago."""
+        now = asyncio.get_running_loop().time()
+        if (
+            channel is not self.channel
+            or channel.over
+            or self._replacing is not None
+            or now < self._replace_at
+        ):
+            return False
+        if now > self._replace_at + REPLACE_LAST_S:
+            self._replace_pause = REPLACE_FIRST_S
+        self._replace_at = now + self._replace_pause
+        self._replace_pause = min(REPLACE_LAST_S, 2 * self._replace_pause)
         self._replacing = supervised(
             asyncio.get_running_loop().create_task(self._replace(channel), name="replace")
         )
+        return True
 
     async def _replace(self, former: RabbitChannel) -> None:
         try:
