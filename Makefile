@@ -7,73 +7,73 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 install: ## make .venv with all that development needs
-	scripts/venv dev
+	scripts/dev/venv dev
 
 fmt: install ## format the code and mend what can be mended
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
 lint: install ## rules, format and layers
-	scripts/check lint
+	scripts/dev/check lint
 types: install ## mypy, strict
-	scripts/check types
+	scripts/dev/check types
 layers: install ## who imports whom
-	scripts/check layers
+	scripts/dev/check layers
 
 test: ## everything: fetch what is missing, lint, types, layers, docs, all tests against a real RabbitMQ
-	scripts/test
+	scripts/test/all
 
 test-fast: install ## unit and contract tests that need neither RabbitMQ nor a browser
 	$(PY) -m pytest -q -m "not rabbit and not page and not slow"
 
 test-rabbit: install ## the tests that need RabbitMQ
-	scripts/need rabbitmq
+	scripts/dev/need rabbitmq
 	$(PY) -m pytest -q -m rabbit
 
 test-rabbit4: install ## contract, integration and fault suites on RabbitMQ 4.3 and 4.0, which it fetches (Debian, as root)
-	scripts/test-rabbit4
+	scripts/test/rabbit4
 
 soak: install ## kill, freeze and cut everything for SECONDS=… and see that nothing is lost; SEED=… repeats a run
-	scripts/need rabbitmq
-	scripts/soak "$(SECONDS)" "$(SEED)" $(ARGS)
+	scripts/dev/need rabbitmq
+	scripts/test/soak "$(SECONDS)" "$(SEED)" $(ARGS)
 
 conformance: install ## the Autobahn test suite, and clients in JavaScript, Go and Java, which it fetches: some minutes (ARGS="-k language")
-	scripts/conformance $(ARGS)
+	scripts/test/conformance $(ARGS)
 
 run: ## two gateways and a router in one process, and a page to chat in: http://127.0.0.1:8080 (PORT=… for another)
-	scripts/venv run
+	scripts/dev/venv run
 	$(PY) -m embedded
 run-rabbit: ## the same as separate processes on a real RabbitMQ (WARREN_AMQP_URL, else a private node), with the page on :8082
-	scripts/venv run
-	$(PY) -m scripts.run_rabbit
+	scripts/dev/venv run
+	$(PY) -m scripts.dev.run_rabbit
 
 bench: install ## measure: messages through the whole path, fan-out, idle connections
-	scripts/need rabbitmq
-	scripts/bench
+	scripts/dev/need rabbitmq
+	scripts/bench/run
 bench-micro: install ## what single parts cost, without broker and sockets
-	scripts/bench "micro --quiet"
+	scripts/bench/run "micro --quiet"
 bench-attack: install ## one who means harm beside clients who behave well: half an hour (ARGS="--only NAMES": less)
-	scripts/need rabbitmq
-	scripts/bench "attack $(ARGS)"
+	scripts/dev/need rabbitmq
+	scripts/bench/run "attack $(ARGS)"
 bench-peers: install ## measure Warren beside python-socketio, Socket.IO, Centrifugo and ws: about 20 minutes (ARGS=--quick: 5)
-	scripts/bench-peers $(ARGS)
+	scripts/bench/peers $(ARGS)
 docs: install ## make docs/settings.md and docs/topology.md from the code
-	scripts/docs
+	scripts/docs/generate
 locks: install ## make requirements/*.lock from the members' dependencies
-	scripts/locks
+	scripts/dev/locks
 
 images: ## both container images, by docker, podman or buildah (ARGS="TAG --archive FOLDER")
-	scripts/images $(ARGS)
+	scripts/deploy/build-images $(ARGS)
 test-images: install ## build both images, and a chat through containers that may write nothing (OFFLINE=1 without a registry)
-	scripts/test-images
+	scripts/test/images
 check-deploy: install ## compose file, load balancers, alerts and dashboards, each read by its own program
-	scripts/check-deploy
+	scripts/deploy/check
 chart: install ## the Helm chart: lint, render, validate for several versions of Kubernetes, assert, manifests in step
-	scripts/chart
+	scripts/chart/check
 manifests: install ## make deploy/k8s/manifests, the chart's table, schema of namespaces, copies of alerts and dashboards, and the broker's definitions
-	scripts/manifests
+	scripts/chart/manifests
 test-k8s: install ## the chart on the cluster of KUBECONFIG, to which IMAGE_LOAD=… gives an image (the script says how)
-	scripts/test-k8s
+	scripts/test/k8s
 
 clean: ## remove what was made (.venv too)
-	scripts/clean
+	scripts/dev/clean

@@ -27,13 +27,13 @@ import time
 from pathlib import Path
 
 import uvloop
-from scripts.rabbit_root import RabbitRoot
 
 from bench.failover_broker import broker_kills
 from bench.failover_gateway import gateway_kills
 from bench.failover_load import SHARDS, Load, Tally, line, owned, until
 from bench.failover_start import full_log, starts
 from bench.installation import Installation
+from rabbit_nodes.debian import RabbitRoot
 
 # What is measured how often where no option is given.
 USUAL = {"kills": 5, "leaves": 5, "gateway_kills": 5, "broker_kills": 3, "starts": 0, "full_log": 0}
@@ -136,7 +136,7 @@ def main() -> int:
     parser.add_argument(
         "--root",
         type=lambda path: RabbitRoot(Path(path)),
-        help="the broker of --broker-kills: what scripts/rabbit4 prints",
+        help="the broker of --broker-kills: what scripts/dev/fetch-rabbitmq prints",
     )
     parser.add_argument("--routers", type=int, default=2)
     options = parser.parse_args()

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import asyncio
 
-from scripts.rabbit_root import RabbitRoot
-
 from bench.failover_load import SHARDS, Load, Tally, line
 from bench.installation import Installation
+from rabbit_nodes.debian import RabbitRoot
 
 NODES = 3
 AFTER_S = 5.0

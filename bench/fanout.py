@@ -27,10 +27,10 @@ import pika
 import psutil
 import uvloop
 from aiohttp import web
-from scripts.children import free_port
 
 from bench.installation import Installation
 from bench.socket_client import SocketClient
+from rabbit_nodes.ports import free_port
 from warren.topology import Topology
 
 ROOM = "bench"

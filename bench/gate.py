@@ -28,12 +28,12 @@ from pathlib import Path
 
 import psutil
 import uvloop
-from scripts.children import Child
-from scripts.rabbit_node import RabbitNode
 
 from bench.gate_paths import MEMBERS, PATHS, SENDERS, PathTopology, batch
 from bench.gate_round import Line, Round, Way, compare, cpu_s, line_of, text_of
 from bench.gate_trees import Tree
+from rabbit_nodes.child import Child
+from rabbit_nodes.node import RabbitNode
 from warren.address import shard_of
 from warren.batcher import Batcher
 from warren.bus import Delivery, Source

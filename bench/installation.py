@@ -18,10 +18,12 @@ from types import TracebackType
 from typing import Self
 
 import psutil
-from scripts.children import Child, end_all, free_port
-from scripts.rabbit_cluster import RabbitCluster
-from scripts.rabbit_node import RabbitNode
-from scripts.rabbit_root import RabbitRoot
+
+from rabbit_nodes.child import Child, end_all
+from rabbit_nodes.cluster import RabbitCluster
+from rabbit_nodes.debian import RabbitRoot
+from rabbit_nodes.node import RabbitNode
+from rabbit_nodes.ports import free_port
 
 # Benches measure capacity, so the limits that protect against single clients are out of the way.
 GENEROUS = {

@@ -5,7 +5,7 @@
 
 Each scenario is run on each peer in turn, with its servers started anew. Then the benches that have no peer
 (fanout, tracing, growth) run. It writes the report (Markdown, JSON, SVG) into bench/results, or, for a quick
-run or a part of the whole, into .cache/bench/results. `scripts/bench-peers` fetches and builds what it needs
+run or a part of the whole, into .cache/bench/results. `scripts/bench/peers` fetches and builds what it needs
 first; bench/README.md says what is measured. Exit code 1: something could not be measured.
 """
 

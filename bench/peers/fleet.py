@@ -20,11 +20,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from scripts.children import Child, end_all, free_port
-from scripts.rabbit_node import RabbitNode
-
 from bench.installation import GENEROUS, Process
 from bench.peers.redis_node import RedisNode
+from rabbit_nodes.child import Child, end_all
+from rabbit_nodes.node import RabbitNode
+from rabbit_nodes.ports import free_port
 
 HERE = Path(__file__).parent
 BUILT = HERE.parents[1] / ".cache" / "bench"

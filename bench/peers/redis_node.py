@@ -16,7 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from scripts.children import Child, free_port
+from rabbit_nodes.child import Child
+from rabbit_nodes.ports import free_port
 
 
 class RedisNode:

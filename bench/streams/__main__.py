@@ -16,11 +16,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import uvloop
-from scripts.rabbit_cluster import RabbitCluster
-from scripts.rabbit_root import RabbitRoot
 
 from bench.streams import alarms, credit, deletion, kills, placement, power, retention, times
 from bench.streams.stage import Stage
+from rabbit_nodes.cluster import RabbitCluster
+from rabbit_nodes.debian import RabbitRoot
 
 SCENARIOS: dict[str, Callable[[Stage], Awaitable[None]]] = {
     "asked": retention.asked,
@@ -67,7 +67,7 @@ def main() -> int:
     parser.add_argument(
         "--root",
         type=lambda path: RabbitRoot(Path(path)),
-        help="another RabbitMQ: what scripts/rabbit4 prints (as root)",
+        help="another RabbitMQ: what scripts/dev/fetch-rabbitmq prints (as root)",
     )
     parser.add_argument("--only", help="these scenarios, by name, in this order")
     parser.add_argument(

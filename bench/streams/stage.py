@@ -11,11 +11,10 @@ import asyncio
 import json
 from dataclasses import dataclass, field
 
-from scripts.rabbit_cluster import RabbitCluster
-
 from bench.streams.clients import Client, Reader, Writer, connect, drop, eventually, read_all
 from bench.streams.entries import Key
 from bench.streams.verdict import Jump, Verdict, judge, jumps
+from rabbit_nodes.cluster import RabbitCluster
 
 NODES = 3
 END = 1_000

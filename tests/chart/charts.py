@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from scripts.helm import CHART, KUBE_VERSION, objects, render
+from scripts.chart.helm import CHART, KUBE_VERSION, objects, render
 
 CI = tuple(sorted((CHART / "ci").glob("*.yaml")))
 VALUES = (*CI, CHART / "values-prod.yaml", CHART / "values-trial.yaml")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from scripts.helm import HelmMissing, find_helm
+from scripts.chart.helm import HelmMissing, find_helm
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _helm() -> None:
-    """Skip where Helm is not there; ``scripts/need helm`` gets it."""
+    """Skip where Helm is not there; ``scripts/dev/need helm`` gets it."""
     try:
         find_helm()
     except HelmMissing as missing:

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import pika
 import pytest
 from pika.exceptions import ChannelClosedByBroker
-from scripts.amqp_definitions import USER, as_text, definitions, main, service_permissions
+from scripts.chart.amqp_definitions import USER, as_text, definitions, main, service_permissions
 from tests.support.client import connect
 from tests.support.eventually import eventually
 from tests.support.pods import Pods

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from scripts.helm import CHART, RenderFailed, render
+from scripts.chart.helm import CHART, RenderFailed, render
 from tests.chart.charts import (
     EVERYTHING,
     EXTERNAL,

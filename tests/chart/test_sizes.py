@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
-from scripts.helm import CHART
+from scripts.chart.helm import CHART
 from tests.chart.charts import EXTERNAL, chart, container, names
 from tests.chart.test_workloads import process_environment
 

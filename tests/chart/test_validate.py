@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from scripts.helm import CHART, RenderFailed, render
+from scripts.chart.helm import CHART, RenderFailed, render
 from tests.chart.charts import EXTERNAL, VALUES, chart, one
 
 BAD = {

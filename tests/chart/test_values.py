@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from scripts.chart_files import documented, main
-from scripts.helm import CHART
+from scripts.chart.chart_files import documented, main
+from scripts.chart.helm import CHART
 
 DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())

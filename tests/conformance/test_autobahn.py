@@ -1,7 +1,7 @@
 """The Autobahn test suite against ``/ws/echo``: every case of RFC 6455 and of permessage-deflate, none failed
 and none left out.
 
-``scripts/conformance`` (make conformance) fetches the suite; without it these tests are skipped.
+``scripts/test/conformance`` (make conformance) fetches the suite; without it these tests are skipped.
 WARREN_TEST_AUTOBAHN_CASES picks some (``13.*,1.1.1``).
 """
 

@@ -1,7 +1,7 @@
 """Clients of others connect, join, send, are sent to, ping, and see why they were closed; those that compress
 are given what they ask for.
 
-The Python ones run everywhere. ``scripts/conformance`` (make conformance) builds the others and says where;
+The Python ones run everywhere. ``scripts/test/conformance`` (make conformance) builds the others and says where;
 without that they are skipped.
 """
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from scripts.children import Child
+from rabbit_nodes.child import Child
 from tests.faults.balancer import program
 from tests.support.eventually import eventually
 from tests.support.ports import free_port
@@ -120,7 +120,7 @@ def page(tmp_path: Path) -> Iterator[str]:
     """
     nginx = program("nginx")
     if nginx is None:
-        pytest.skip("nginx is not installed: scripts/need nginx")
+        pytest.skip("nginx is not installed: scripts/dev/need nginx")
     port = free_port()
     text = (ROOT / "deploy/compose/page.conf").read_text().replace("listen 80;", f"listen 127.0.0.1:{port};")
     for mount in SERVICES["page"]["volumes"]:
@@ -196,6 +196,6 @@ async def test_the_page_is_served_with_all_that_it_names(page: str) -> None:
 
 def test_the_tools_take_every_file() -> None:
     """Each file for deployment is taken by the program that it is for, where that is installed."""
-    done = subprocess.run([ROOT / "scripts/check-deploy"], capture_output=True, text=True, timeout=170, check=False)
+    done = subprocess.run([ROOT / "scripts/deploy/check"], capture_output=True, text=True, timeout=170, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ok" in done.stdout

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from scripts.dashboard_pages import DASHBOARDS
-from scripts.dashboards import render
+from scripts.dashboards.pages import DASHBOARDS
+from scripts.dashboards.generate import render
 
 from warren.metrics import GatewayMetrics, RouterMetrics
 
@@ -129,7 +129,7 @@ def test_every_alert_that_can_be_wrong_for_a_moment_waits() -> None:
 
 @pytest.mark.parametrize("name", sorted(DASHBOARDS))
 def test_dashboards_are_made_from_their_data(name: str) -> None:
-    """The JSON is what scripts/dashboards.py makes, so that an edit of the one is not lost to the other."""
+    """The JSON is what scripts/dashboards/generate.py makes, so that an edit of the one is not lost to the other."""
     assert (FOLDER / f"dashboards/{name}.json").read_text() == render(DASHBOARDS[name])
 
 
@@ -158,7 +158,7 @@ def test_latencies_lead_to_traces() -> None:
     assert all(target["exemplar"] for target in targets)
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed: scripts/need promtool")
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed: scripts/dev/need promtool")
 def test_the_alerts_do_what_their_tests_say() -> None:
     """Prometheus's own tool takes the rules, and their unit tests pass."""
     for arguments in (("check", "rules", "alerts.yaml"), ("test", "rules", "alerts_test.yaml")):

@@ -14,10 +14,11 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.children import Child
 from tests.support.eventually import eventually
 from tests.support.pods import Gateway
 from tests.support.ports import free_port
+
+from rabbit_nodes.child import Child
 
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 PLACES = 3  # `server` lines in the examples
@@ -48,7 +49,7 @@ class Balancer:
         """
         found = program(kind)
         if found is None:
-            raise AssertionError(f"{kind} is missing; scripts/need {kind} installs it")
+            raise AssertionError(f"{kind} is missing; scripts/dev/need {kind} installs it")
         self.kind = kind
         self.port = free_port()
         self._folder = folder / kind

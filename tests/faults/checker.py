@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from scripts.rabbit_root import VARIABLE, named_root
 from tests.faults import mutants
 from tests.faults.assertions import Kind, Verdict, judge
 from tests.faults.deployment import Deployment, Measures
@@ -28,6 +27,8 @@ from tests.faults.participant import Participant, Pulse
 from tests.faults.report import Report
 from tests.faults.schedule import Action, Target, schedule
 from tests.support.eventually import eventually
+
+from rabbit_nodes.debian import VARIABLE, named_root
 
 # What more time can mend: everything else is final.
 _MAY_YET_COME = {Kind.LOST, Kind.SKIPPED, Kind.UNANSWERED, Kind.FORKED}

@@ -17,12 +17,13 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from scripts.rabbit_cluster import RabbitCluster
 from tests.faults import mutants
 from tests.support.eventually import stretched
 from tests.support.pods import ROOT, Gateway, Pod, Router
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
+
+from rabbit_nodes.cluster import RabbitCluster
 
 # Short, so that what is frozen is noticed within the long pauses of the schedule (twice this).
 HEARTBEAT_S = 3

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
-from scripts.rabbit_cluster import RabbitCluster
 from tests.support.eventually import eventually, stretched
 
+from rabbit_nodes.cluster import RabbitCluster
 from warren.bus import Record
 from warren.bus.rabbit.bus import RabbitBus
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from scripts.rabbit_cluster import RabbitCluster
 from tests.support.eventually import MS, eventually, stretched
 from tests.support.pods import Gateway, Pods
 from tests.support.talk import Talk
+
+from rabbit_nodes.cluster import RabbitCluster
 
 pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.xdist_group("soak")]
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import pytest
 import pytest_asyncio
-from scripts.rabbit_cluster import RabbitCluster
 from tests.support.eventually import eventually, stretched
 
+from rabbit_nodes.cluster import RabbitCluster
 from router.core.fold import Fold
 from router.shell.log_reader import LogReader
 from router.shell.retrying_publisher import RetryingPublisher

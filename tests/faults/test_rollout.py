@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripts.children import Child
 from tests.faults.balancer import PLACES, Balancer, program
 from tests.support.eventually import TIME_FACTOR, eventually
 from tests.support.pods import ROOT, Gateway, Pods
+
+from rabbit_nodes.child import Child
 
 # in the group of the soaks, so that two of the heavy ones never meet
 pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.xdist_group("soak")]
@@ -140,7 +141,7 @@ async def test_everything_is_replaced_while_all_publish(
     doubled, nobody long away.
     """
     if program(kind) is None:
-        pytest.skip(f"{kind} is not installed: scripts/need {kind}")
+        pytest.skip(f"{kind} is not installed: scripts/dev/need {kind}")
     (first, second), (one, two) = await pods.installation(2, 2, ENV)
     third = await pods.gateway(ENV, start=False)
     assert len((first, second, third)) == PLACES

@@ -1,7 +1,7 @@
 """Both images as they ship: what is in them, and a message through containers that may write nothing and are
 nobody.
 
-``scripts/test-images`` builds them and names the program (docker or podman) and the tag; without that these
+``scripts/test/images`` builds them and names the program (docker or podman) and the tag; without that these
 tests are skipped.
 """
 

@@ -20,11 +20,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from scripts.rabbit_node import RabbitNode
 from tests.support.eventually import eventually
 from tests.support.ports import free_port
 from tests.support.rabbit import Rabbit
 
+from rabbit_nodes.node import RabbitNode
 from warren.bus.rabbit.bus import LinkTimes, RabbitBus
 from warren.settings import BusSettings, read
 from warren.topology import Topology

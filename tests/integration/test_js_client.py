@@ -76,7 +76,7 @@ client.close();
 
 def _node() -> str:
     node = shutil.which("node")
-    assert node, "Node.js is missing: scripts/need node"
+    assert node, "Node.js is missing: scripts/dev/need node"
     asked = subprocess.run(
         [node, *FLAGS, "-e", "new WebSocket('ws://127.0.0.1:1')"], capture_output=True, check=False
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from scripts.run_rabbit import BROKER_PORT, DEFAULT_PORT, notify_command
+from scripts.dev.run_rabbit import BROKER_PORT, DEFAULT_PORT, notify_command
 from tests.support.ports import free_port
 
 from embedded.app import Embedded

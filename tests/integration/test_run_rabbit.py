@@ -19,11 +19,12 @@ from urllib.request import urlopen
 
 import psutil
 import pytest
-from scripts.children import PORTS_VARIABLE, Child
 from tests.support.client import connect
 from tests.support.eventually import eventually, stretched
 from tests.support.ports import free_port
 
+from rabbit_nodes.child import Child
+from rabbit_nodes.ports import PORTS_VARIABLE
 from warren.topology import DEFAULT_SHARDS
 
 pytestmark = pytest.mark.rabbit
@@ -33,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 _COMMAND = """
 import runpy, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-runpy.run_module("scripts.run_rabbit", run_name="__main__")
+runpy.run_module("scripts.dev.run_rabbit", run_name="__main__")
 """
 
 

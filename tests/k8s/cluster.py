@@ -20,7 +20,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from scripts.helm import CHART, find_helm
+from scripts.chart.helm import CHART, find_helm
 from tests.support.eventually import stretched
 
 ROOT = Path(__file__).parents[2]

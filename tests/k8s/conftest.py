@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from scripts.amqp_definitions import USER, service_permissions
-from scripts.rabbit_node import RabbitNode
+from scripts.chart.amqp_definitions import USER, service_permissions
 from tests.k8s.cluster import SECRET, Space, broker_host, load_images
+
+from rabbit_nodes.node import RabbitNode
 
 PASSWORD = "not-for-production"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from scripts.helm import CHART, objects, render
+from scripts.chart.helm import CHART, objects, render
 from tests.chart.charts import VALUES, names
 from tests.k8s.cluster import CommandFailed, Space, eventually_in
 

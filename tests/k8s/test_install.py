@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from scripts.helm import CHART
+from scripts.chart.helm import CHART
 from tests.k8s.balancers import haproxy, nginx
 from tests.k8s.cluster import ROOT, SECRET, TAGS, TOOLS, CommandFailed, Space, eventually_in
 

@@ -20,7 +20,9 @@ from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
-from scripts.children import Child, free_port
+
+from rabbit_nodes.child import Child
+from rabbit_nodes.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 START_S = 30.0

@@ -16,9 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
-from scripts.children import Child
 from tests.support.eventually import stretched
 from tests.support.ports import free_port
+
+from rabbit_nodes.child import Child
 
 ROOT = Path(__file__).parents[2]
 

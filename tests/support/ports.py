@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from scripts.children import PORTS, PORTS_VARIABLE, free_port
+from rabbit_nodes.ports import PORTS, PORTS_VARIABLE, free_port
 
 __all__ = ["free_port", "free_ports", "take_part"]
 

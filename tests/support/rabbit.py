@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import pika
 import pika.exceptions
 import pytest
-from scripts.rabbit_node import RabbitNode
 
+from rabbit_nodes.node import RabbitNode
 from warren.topology import Topology
 
 EXTERNAL = "WARREN_TEST_AMQP_URL"

@@ -24,6 +24,8 @@ MEMBERS = (
     "services/router/src/router",
     "services/embedded/src/embedded",
 )
+# What is mirrored and named as the members are, and ships in nothing.
+TOOLS = ("tools/rabbit_nodes/src/rabbit_nodes",)
 # The composition roots are tested whole, by tests/integration and tests/page.
 WITHOUT_TEST_FILE = {"__init__.py", "__main__.py", "app.py"}
 
@@ -45,8 +47,8 @@ def files(*suffixes: str) -> tuple[Path, ...]:
     return tuple(path for path in found if path.is_file() and (not suffixes or path.suffix in suffixes))
 
 
-def sources() -> list[Path]:
-    return [path for path in files(".py") if any(path.is_relative_to(ROOT / member) for member in MEMBERS)]
+def sources(members: tuple[str, ...] = MEMBERS) -> list[Path]:
+    return [path for path in files(".py") if any(path.is_relative_to(ROOT / member) for member in members)]
 
 
 @cache
@@ -164,8 +166,9 @@ def test_every_source_file_has_its_test_file() -> None:
     tests/unit/warren/bus/test_memory.py.
     """
     missing = []
-    for path in sources():
-        member = next(ROOT / member for member in MEMBERS if path.is_relative_to(ROOT / member))
+    members = MEMBERS + TOOLS
+    for path in sources(members):
+        member = next(ROOT / member for member in members if path.is_relative_to(ROOT / member))
         mirror = ROOT / "tests/unit" / member.name / path.relative_to(member).with_name(f"test_{path.name}")
         if path.name not in WITHOUT_TEST_FILE and not mirror.is_file():
             missing.append(f"{name_of(path)} has no {name_of(mirror)}")
@@ -208,7 +211,7 @@ def test_nothing_is_a_manager() -> None:
     found = [name_of(path) for path in files(".py", ".js") if vague.search(path.stem)]
     found += [
         f"{name_of(path)}: class {node.name}"
-        for path in sources()
+        for path in sources(MEMBERS + TOOLS)
         for node in ast.walk(parse(path))
         if isinstance(node, ast.ClassDef) and vague.search(node.name)
     ]

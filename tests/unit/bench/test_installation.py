@@ -44,7 +44,7 @@ def test_a_bench_that_is_ended_leaves_no_process_and_no_folder(
 FORMING = """
 import sys, tempfile, time
 tempfile.tempdir = sys.argv[1]
-from scripts.rabbit_node import RabbitNode
+from rabbit_nodes.node import RabbitNode
 from bench.installation import Installation
 def start(node):
     print("starting", flush=True)

@@ -17,13 +17,13 @@ from urllib.request import Request, urlopen
 
 import orjson
 import pytest
-from scripts.children import Child
 from tests.support.client import Client, connect
 from tests.support.eventually import eventually
 from tests.support.ports import free_port
 from tests.support.rabbit import Rabbit
 
 from embedded.__main__ import USAGE, main
+from rabbit_nodes.child import Child
 from warren.topology import Topology
 
 ROOT = Path(__file__).parents[3]

@@ -1,0 +1,72 @@
+"""The page that Grafana shows of Warren's latency, as data: a message's whole way, and each hop of it."""
+
+from __future__ import annotations
+
+from scripts.dashboards.panels import WIDTH, Dashboard, latency
+
+LATENCY = Dashboard(
+    "warren-latency",
+    "Warren latency",
+    [
+        (
+            "The whole way",
+            [
+                latency(
+                    "Gateway to gateway",
+                    "gateway",
+                    "end_to_end",
+                    "From taking a message to writing it. A dot is a sampled message: it leads to its trace.",
+                    WIDTH,
+                )
+            ],
+        ),
+        (
+            "Hop by hop, in the order of the way",
+            [
+                latency(
+                    "1 Uplink", "gateway", "uplink", "Gateway: from taking a message to the broker's confirm."
+                ),
+                latency(
+                    "2 Queue",
+                    "router",
+                    "queue",
+                    "Until the router has read it: the uplink and the shard's log. It grows first when a "
+                    "router is busy.",
+                ),
+                latency(
+                    "3 Process",
+                    "router",
+                    "process",
+                    "Router: applying one entry of the log and handing it on. CPU alone.",
+                ),
+                latency("4 Egress", "router", "egress", "Router: until the gateways' queues have the batch."),
+                latency(
+                    "5 Downlink",
+                    "gateway",
+                    "downlink",
+                    "Gateway: from taking a batch to having put it on its members' sockets. CPU alone.",
+                ),
+            ],
+        ),
+        (
+            "What happens seldom",
+            [
+                latency(
+                    "Takeover",
+                    "router",
+                    "takeover",
+                    "From being given a shard until the router speaks for it.",
+                    12,
+                ),
+                latency(
+                    "Handover",
+                    "router",
+                    "handover",
+                    "From a router's goodbye until the others speak for all of its shards. It serves them "
+                    "meanwhile.",
+                    12,
+                ),
+            ],
+        ),
+    ],
+)

@@ -1,0 +1,132 @@
+"""The chart's schema of namespaces says what the code says that parses them, of whatever it is asked."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scripts.chart.helm import CHART
+from scripts.chart.namespace_schema import namespaces_schema
+
+from warren.errors import SettingsError
+from warren.message_rules import is_type
+from warren.namespaces import (
+    MAX_HISTORY_AGE_S,
+    MAX_HISTORY_COUNT,
+    MAX_NAMESPACES,
+    MAX_PATTERN_LENGTH,
+    Namespaces,
+)
+
+SCHEMA = jsonschema.Draft7Validator(namespaces_schema())
+GOOD: dict[str, Any] = {"name": "chat", "pattern": "chat:*"}
+
+# Values that are right for some field, just out of its bounds, or of another kind.
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-1, 2),
+    st.sampled_from(
+        [
+            5,
+            1_000_000,
+            1_000_001,
+            86_400_000,
+            86_400_001,
+            MAX_HISTORY_COUNT,
+            MAX_HISTORY_COUNT + 1,
+            MAX_HISTORY_AGE_S,
+            MAX_HISTORY_AGE_S + 1,
+            "",
+            "a",
+            "A",
+            "-",
+            "off",
+            "on",
+            "anyone",
+            "token",
+            "members",
+            "close",
+            "reject",
+            "disconnect",
+            "drop_oldest",
+            "latest_only",
+            "chat:*",
+            "a b",
+            "ä",
+            "x" * 64,
+            "x" * 65,
+            "x" * MAX_PATTERN_LENGTH,
+            "x" * (MAX_PATTERN_LENGTH + 1),
+        ]
+    ),
+)
+TYPES = st.lists(
+    st.one_of(st.sampled_from(["TYPING", "a.b:c", "", "a b", "x" * 65]), st.integers(0, 1)), max_size=3
+)
+INNER = st.dictionaries(st.sampled_from(["count", "per_ms", "policy", "age_s", "counts"]), ODD, max_size=3)
+KEYS = (
+    "name",
+    "pattern",
+    "include_sender",
+    "join",
+    "publish",
+    "ephemeral_types",
+    "rate",
+    "slow",
+    "history",
+    "includ_sender",
+)
+ENTRIES = st.dictionaries(st.sampled_from(KEYS), st.one_of(ODD, TYPES, INNER), max_size=3).map(
+    lambda given: GOOD | given
+)
+
+
+def parses(document: Any) -> bool:
+    try:
+        Namespaces.parse(document)
+    except SettingsError:
+        return False
+    return True
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.one_of(ENTRIES, ODD))
+def test_both_take_the_same(entry: Any) -> None:
+    """A namespace fits the schema exactly where the services take it."""
+    assert SCHEMA.is_valid([entry]) == parses([entry])
+
+
+@pytest.mark.parametrize("field", ["rate", "history"])
+@settings(max_examples=200, deadline=None)
+@given(inner=INNER)
+def test_both_take_the_same_inside(field: str, inner: dict[str, Any]) -> None:
+    """The same goes for what is in a rate and in a history."""
+    document = [GOOD | {field: inner}]
+    assert SCHEMA.is_valid(document) == parses(document)
+
+
+@pytest.mark.parametrize("code", range(32, 384))
+def test_both_take_the_same_characters(code: int) -> None:
+    """Names, patterns and types are of the same characters in both."""
+    character = chr(code)
+    for document in ([GOOD | {"name": f"a{character}"}], [GOOD | {"pattern": character}]):
+        assert SCHEMA.is_valid(document) == parses(document)
+    assert SCHEMA.is_valid([GOOD | {"ephemeral_types": [character]}]) == is_type(character)
+
+
+@pytest.mark.parametrize("count", [0, MAX_NAMESPACES, MAX_NAMESPACES + 1])
+def test_both_count_alike(count: int) -> None:
+    """As many namespaces as the services take."""
+    document = [{"name": f"n{number}", "pattern": f"n{number}:*"} for number in range(count)]
+    assert SCHEMA.is_valid(document) == parses(document) == (count <= MAX_NAMESPACES)
+
+
+def test_the_charts_schema_is_the_one_that_is_made() -> None:
+    """values.schema.json holds what the code says now; `make manifests` puts it there."""
+    whole = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    assert whole["properties"]["namespaces"] == namespaces_schema()

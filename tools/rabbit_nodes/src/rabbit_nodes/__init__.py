@@ -1,0 +1,1 @@
+"""Private RabbitMQ nodes and clusters on this machine, for tests, benches and development; in no image."""
