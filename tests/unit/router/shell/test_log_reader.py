@@ -15,6 +15,7 @@ from router.shell import log_beginning, log_reader, retrying_publisher
 from router.shell.log_reader import LogReader
 from router.shell.retrying_publisher import RetryingPublisher
 from warren.envelope import Batch, Gone, Hello, Mark, Rules, decode, encode
+from warren.retry import Backoff
 
 
 class Shard:
@@ -235,7 +236,7 @@ async def test_silence_is_no_proof_of_an_empty_log(harness):
 async def test_a_log_in_which_nothing_is_written_is_asked_more_and_more_seldom(harness, monkeypatch):
     """And is left alone: nothing is overdue there."""
     monkeypatch.setattr(log_reader, "PATIENCE_S", 60.0)
-    monkeypatch.setattr(log_reader, "LONGEST_QUIET_S", 200.0)
+    monkeypatch.setattr(harness.reader, "_quiet", Backoff(120.0, 200.0))
     last = harness.fill()
     harness.reader.start()
     await harness.read(last)

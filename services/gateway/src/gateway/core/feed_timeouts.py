@@ -8,6 +8,8 @@ itself, and time is an argument. ``shell/downlink.py`` has one for each shard.
 
 from __future__ import annotations
 
+from warren.retry import Backoff
+
 SILENCE_S = 2.0
 AGAIN_FIRST_S = 0.1
 AGAIN_LAST_S = 2.0
@@ -18,25 +20,28 @@ BARREN_LAST_S = 600.0
 class FeedTimeouts:
     """One shard's."""
 
-    __slots__ = ("_asked_at", "_barren_s", "_began_at", "_fed_at", "_gap", "_wait_s")
+    __slots__ = ("_again", "_asked_at", "_barren", "_barren_s", "_began_at", "_fed_at", "_gap", "_wait_s")
 
     def __init__(self, now: float) -> None:
         """Begin; ``now`` is monotonic seconds everywhere."""
         self._fed_at = now
         self._asked_at: float | None = None
+        self._again = Backoff(AGAIN_FIRST_S, AGAIN_LAST_S)
         self._wait_s = AGAIN_FIRST_S
         self._gap = False
         self._began_at: float | None = None
-        self._barren_s = BARREN_FIRST_S
+        self._barren = Backoff(BARREN_FIRST_S, BARREN_LAST_S)
+        self._barren_s = self._barren.next()
 
     def fed(self, now: float) -> None:
         """Take a feed that joins on to what is known."""
         self._fed_at = now
         self._gap = False
         self._asked_at = None
-        self._wait_s = AGAIN_FIRST_S
+        self._again.reset()
         self._began_at = None
-        self._barren_s = BARREN_FIRST_S
+        self._barren.reset()
+        self._barren_s = self._barren.next()
 
     def gap(self, now: float) -> bool:
         """Take a feed that leaves a gap; True where it has to be asked for now."""
@@ -46,7 +51,7 @@ class FeedTimeouts:
 
     def asked(self, now: float) -> None:
         """Take that the feed was asked for, for whatever reason."""
-        self._wait_s = AGAIN_FIRST_S if self._asked_at is None else min(AGAIN_LAST_S, 2 * self._wait_s)
+        self._wait_s = self._again.next()
         self._asked_at = now
 
     @property
@@ -77,13 +82,13 @@ class FeedTimeouts:
         if now - self._began_at < self._barren_s:
             return False
         self._began_at = None
-        self._barren_s = min(BARREN_LAST_S, 2 * self._barren_s)
+        self._barren_s = self._barren.next()
         return True
 
     def anew(self, now: float) -> None:
         """Take that a new life begins: nothing is missing yet."""
         self._fed_at = now
         self._asked_at = None
-        self._wait_s = AGAIN_FIRST_S
+        self._again.reset()
         self._gap = False
         self._began_at = None

@@ -26,6 +26,7 @@ from warren.address import shard_of
 from warren.envelope import Deliver, Entered, Joined, Page, Read
 from warren.namespaces import Namespaces
 from warren.position import Position
+from warren.retry import Backoff
 
 # A Read without an answer is repeated after the first, then after twice as long, up to the last.
 AGAIN_FIRST_S: Final = 0.5
@@ -79,7 +80,7 @@ class _Lacking:
 class _Catching:
     """A room in which somebody lacks something; who comes first is served first."""
 
-    __slots__ = ("due", "epoch", "failed", "members", "read", "room", "wait_s")
+    __slots__ = ("again", "due", "epoch", "failed", "members", "read", "room")
 
     def __init__(self, room: str, epoch: str) -> None:
         self.room = room
@@ -87,7 +88,7 @@ class _Catching:
         self.members: dict[str, _Lacking] = {}
         self.read: Read | None = None
         self.due = 0.0
-        self.wait_s = AGAIN_FIRST_S
+        self.again = Backoff(AGAIN_FIRST_S, AGAIN_LAST_S)  # until it is asked for again
         self.failed = False  # the last page was not kept
 
 
@@ -192,8 +193,8 @@ class RoomCatchUp:
         steps: list[Step] = []
         for catching in self._rooms.values():
             if catching.read is not None and catching.read.shard == shard:
-                catching.wait_s = AGAIN_FIRST_S
-                catching.due = now + AGAIN_FIRST_S
+                catching.again.reset()
+                catching.due = now + catching.again.next()
                 steps.append(Ask(catching.read))
         return steps
 
@@ -202,8 +203,7 @@ class RoomCatchUp:
         steps: list[Step] = []
         for catching in self._rooms.values():
             if catching.read is not None and catching.due <= now:
-                catching.wait_s = min(AGAIN_LAST_S, 2 * catching.wait_s)
-                catching.due = now + catching.wait_s
+                catching.due = now + catching.again.next()
                 steps.append(Ask(catching.read))
         return steps
 
@@ -362,8 +362,8 @@ class RoomCatchUp:
             eldest.passed = after < eldest.seq
         shard = shard_of(room, self._shards)
         catching.read = Read(self._gateway, shard, room, catching.epoch, after, where.seq, next(self._refs))
-        catching.wait_s = AGAIN_FIRST_S
-        catching.due = now + AGAIN_FIRST_S
+        catching.again.reset()
+        catching.due = now + catching.again.next()
         steps.append(Ask(catching.read))
 
 

@@ -31,6 +31,7 @@ from warren.clock import Clock
 from warren.errors import BusUnavailable, NotConfirmed, Overloaded, Unroutable, WarrenError
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
+from warren.retry import Backoff
 from warren.supervision import supervised
 from warren.telemetry import Hop
 from warren.topology import Topology
@@ -306,18 +307,18 @@ class Uplink:
         over.
         """
         shard.joins.sent(batch.entries)
-        wait_s = RETRY_FIRST_S
+        backoff, retried = Backoff(RETRY_FIRST_S, RETRY_LAST_S, self._chance.random), False
         body = batch.body(self._gateway, self._clock.wall_us())
         key = self._topology.shard_key(shard.number)
         while shard.batches.is_under_way(batch):
             try:
                 await self._bus.publish(self._topology.ingress, key, body, _PROPERTIES, mandatory=True)
             except (BusUnavailable, NotConfirmed, Unroutable) as error:
-                if wait_s == RETRY_FIRST_S and not isinstance(error, BusUnavailable):
+                if not retried and not isinstance(error, BusUnavailable):
                     count, reason = len(batch.entries), str(error)
                     event(_log, "publish_retry", level=logging.WARNING, shard=key, count=count, reason=reason)
-                await self._pause(wait_s)
-                wait_s = min(RETRY_LAST_S, 2 * wait_s)
+                retried = True
+                await self._pause(backoff.next())
                 shard.batches.failed(batch)
             else:
                 self._went(shard.batches.confirmed(batch))
@@ -334,7 +335,7 @@ class Uplink:
         """Wait a little, but no longer than the broker is away."""
         self._returned.clear()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_s * self._chance.uniform(0.5, 1.5)):
+            async with asyncio.timeout(wait_s):
                 await self._returned.wait()
 
     def _watch(self, up: bool) -> None:

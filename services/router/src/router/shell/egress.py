@@ -26,6 +26,7 @@ from warren.clock import Clock
 from warren.envelope import CONTENT_TYPE, Bodies, Deliver, Envelope, Feed, encode, size_of
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 from warren.metrics import RouterMetrics
+from warren.retry import Backoff
 from warren.supervision import supervised
 from warren.telemetry import SEQ, Hop, HopKind, Tracing
 from warren.topology import ALL, Topology
@@ -171,7 +172,7 @@ class Egress:
             way.task = supervised(asyncio.get_running_loop().create_task(self._run(way), name="egress"))
 
     async def _run(self, way: _Way) -> None:
-        pause = FIRST_PAUSE_S
+        backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         now = self._clock.monotonic
         try:
             while True:
@@ -188,7 +189,7 @@ class Egress:
                 began, count = now(), sum(len(feed.items) for feed in feeds) + len(others)
                 failed = await self._publish(way.key, [*others, *feeds], hops)
                 if failed is None:
-                    pause = FIRST_PAUSE_S
+                    backoff.reset()
                     if way.key != ALL:
                         self._metrics.batch_size("egress", count)
                         self._metrics.delivered("one", count)
@@ -198,8 +199,7 @@ class Egress:
                         await asyncio.sleep(pause_s)
                     continue
                 self._failed(way, feeds, failed, count)
-                await self._pause(way, failed, pause)
-                pause = min(pause * 2, LONGEST_PAUSE_S)
+                await self._pause(way, failed, backoff.next())
         finally:
             way.task = None
 

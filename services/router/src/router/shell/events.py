@@ -25,6 +25,7 @@ from warren.bus import Bus, Properties
 from warren.errors import BusUnavailable, Nacked
 from warren.logs import event, get_logger
 from warren.metrics import RouterMetrics
+from warren.retry import Backoff
 from warren.supervision import supervised
 from warren.topology import Topology
 
@@ -103,7 +104,7 @@ class Events:
 
     async def _send(self, waiting: Sequence[Due]) -> None:
         """Publish in order; return once all are confirmed or given up."""
-        pause, tries = FIRST_PAUSE_S, 0
+        backoff, tries = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S), 0
         while waiting and self._speaks:
             # Tasks made in one turn publish in their order.
             outcomes = await asyncio.gather(*map(self._publish, waiting), return_exceptions=True)
@@ -120,17 +121,19 @@ class Events:
             first = min(failed)
             self.backlog.done(waiting[:first])
             waiting, failure = waiting[first:], failed[first]
-            pause, tries = (FIRST_PAUSE_S, 0) if first else (pause, tries)
+            if first:
+                backoff.reset()
+                tries = 0
             if not isinstance(failure, BusUnavailable):
                 tries += 1
                 if tries >= TRIES:
                     self._give_up(waiting[:1], failure)
                     self._refusing = isinstance(failure, Nacked)
                     self.backlog.done(waiting[:1])
-                    waiting, pause, tries = waiting[1:], FIRST_PAUSE_S, 0
+                    backoff.reset()
+                    waiting, tries = waiting[1:], 0
                     continue
-            await self._publisher.wait(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_S)
+            await self._publisher.wait(backoff.next())
 
     def _give_up(self, events: Sequence[Due], failure: BaseException) -> None:
         """Count and tell what is not sent again."""

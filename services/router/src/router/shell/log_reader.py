@@ -29,6 +29,7 @@ from warren.clock import Clock
 from warren.envelope import Checkpoint, Mark, Rules
 from warren.errors import BusUnavailable
 from warren.logs import event, get_logger
+from warren.retry import Backoff
 from warren.supervision import supervised
 
 # Where nothing is written it asks less and less often whether that is so.
@@ -108,7 +109,7 @@ class LogReader:
         self._tail = -1  # where the log ended when the reading began; -1: it is read up to there
         self._compares = False
         self._clock = clock
-        self._quiet_s = PATIENCE_S
+        self._quiet = Backoff(2 * PATIENCE_S, LONGEST_QUIET_S)
         self._ask_at = 0.0  # when the log's end is asked for next, where nothing comes
         self._known = False  # the log has entries
         self._elsewhere = False  # another way shows something of it
@@ -145,7 +146,7 @@ class LogReader:
         self._goes_on.set()
 
     async def _run(self) -> None:
-        pause = FIRST_PAUSE_S
+        backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while True:
             before = self._offset
             try:
@@ -161,13 +162,13 @@ class LogReader:
                         stream=self._stream,
                         reason=str(error),
                     )
-                pause = FIRST_PAUSE_S if self._offset != before else pause
-                await self._publisher.wait(pause)
-                pause = min(pause * 2, LONGEST_PAUSE_S)
+                if self._offset != before:
+                    backoff.reset()
+                await self._publisher.wait(backoff.next())
             except UnknownVersion as error:  # that of a checkpoint
                 self._unknown = error
             else:
-                pause = FIRST_PAUSE_S
+                backoff.reset()
             if self._unknown is not None:
                 self._follower.unknown(str(self._unknown))
                 return
@@ -244,13 +245,13 @@ class LogReader:
             await asyncio.sleep(GRACE_S)
             self._elsewhere = True
             return self._offset == before
-        self._quiet_s = min(LONGEST_QUIET_S, 2 * self._quiet_s)
-        self._ask_at = now + self._quiet_s
+        self._ask_at = now + self._quiet.next()
         return False
 
     def _take(self, record: Record) -> bool:
         offset = record.offset
-        self._quiet_s, self._ask_at, self._known, self._short = PATIENCE_S, 0.0, True, 0
+        self._quiet.reset()
+        self._ask_at, self._known, self._short = 0.0, True, 0
         if self._compares:
             if offset < self._offset:
                 return True

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from warren.bus import Bus, Properties
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 from warren.logs import event, get_logger
+from warren.retry import Backoff
 
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 1.0
@@ -47,7 +48,7 @@ class RetryingPublisher:
         """Return True once it is confirmed and a queue has it. False: it was not, and ``wanted`` says that it
         must not be repeated any more.
         """
-        pause = FIRST_PAUSE_S
+        backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         said = False
         while wanted():
             try:
@@ -64,8 +65,7 @@ class RetryingPublisher:
                         reason="a queue of the topology is missing; it is waited for, and each service "
                         "declares it when it connects",
                     )
-                await self.wait(pause)
-                pause = min(pause * 2, LONGEST_PAUSE_S)
+                await self.wait(backoff.next())
             else:
                 return True
         return False

@@ -299,7 +299,7 @@ class RabbitBus:
         """Declare everything again first: a channel that publishing ended misses an exchange, and would end
         again at the next publish.
         """
-        failures = 0
+        backoff = self._times.backoff(self._random)
         try:
             while connection := self._can_reopen():
                 try:
@@ -307,9 +307,8 @@ class RabbitBus:
                     await self._open(connection)
                     self._compare()
                 except (BusUnavailable, TopologyMismatch) as error:
-                    failures += 1
                     _log.warning("publishing waits: %s", error)
-                    await asyncio.sleep(self._times.pause(failures, self._random))
+                    await asyncio.sleep(backoff.next())
         finally:
             self._reopening = None
 

@@ -20,6 +20,7 @@ from warren.bus.rabbit.channel import CONFIRM_S, RabbitChannel
 from warren.bus.rabbit.connection import RabbitConnection
 from warren.bus.rabbit.supervised_connection import SupervisedConnection
 from warren.errors import BusUnavailable, NotConfirmed
+from warren.retry import Backoff
 from warren.supervision import supervised
 
 REPLACE_FIRST_S, REPLACE_LAST_S = 0.2, 30.0
@@ -43,7 +44,7 @@ class RabbitPublisher:
         self._stream = stream
         self._replacing: asyncio.Task[None] | None = None
         self._replace_at = 0.0
-        self._replace_pause = REPLACE_FIRST_S
+        self._replace_backoff = Backoff(REPLACE_FIRST_S, REPLACE_LAST_S)
         self._confirm_s = CONFIRM_S
         self._retiring: set[asyncio.Task[None]] = set()  # channels that were replaced
 
@@ -128,9 +129,8 @@ class RabbitPublisher:
         ):
             return False
         if now > self._replace_at + REPLACE_LAST_S:
-            self._replace_pause = REPLACE_FIRST_S
-        self._replace_at = now + self._replace_pause
-        self._replace_pause = min(REPLACE_LAST_S, 2 * self._replace_pause)
+            self._replace_backoff.reset()
+        self._replace_at = now + self._replace_backoff.next()
         self._replacing = supervised(
             asyncio.get_running_loop().create_task(self._replace(channel), name="replace")
         )

@@ -123,15 +123,14 @@ class RabbitSubscription:
             self._reviving = supervised(asyncio.get_running_loop().create_task(self._revive(), name="revive"))
 
     async def _revive(self) -> None:
-        failures = 0
+        backoff = self._times.backoff(self._random)
         try:
             while not self.active and not self._closed and self._can_begin():
                 try:
                     await self.begin()
                 except (BusUnavailable, TopologyMismatch) as error:
-                    failures += 1
                     _log.warning("queue %s can't be consumed: %s; trying again", self.queue, error)
-                    await asyncio.sleep(self._times.pause(failures, self._random))
+                    await asyncio.sleep(backoff.next())
         finally:
             self._reviving = None
 
@@ -139,16 +138,15 @@ class RabbitSubscription:
         """Close the doors of former queues: a queue whose broker node is down would spoil the confirms of all
         who publish to it.
         """
-        failures = 0
+        backoff = self._times.backoff(self._random)
         try:
             while self._former and self._can_begin():
                 former = next(iter(self._former))
                 try:
                     await self._retire(former)
                 except BusUnavailable as error:
-                    failures += 1
                     _log.warning("queue %s can't be retired: %s; trying again", former, error)
-                    await asyncio.sleep(self._times.pause(failures, self._random))
+                    await asyncio.sleep(backoff.next())
                 else:
                     self._former.pop(former, None)
         finally:

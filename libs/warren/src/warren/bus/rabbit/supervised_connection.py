@@ -22,6 +22,7 @@ from warren.bus.rabbit.channel import broker_call, describe
 from warren.bus.rabbit.connect_errors import remedy
 from warren.bus.rabbit.connection import RabbitConnection
 from warren.errors import BusUnavailable, TopologyMismatch
+from warren.retry import Backoff
 from warren.supervision import supervised
 
 _log = logging.getLogger("warren.bus")
@@ -42,10 +43,9 @@ class LinkTimes:
     # a broker that is back is found within it; to be refused costs it next to nothing
     longest_pause_s: float = 2.0
 
-    def pause(self, failures: int, random: Random) -> float:
-        """Return how long to wait after ``failures`` in a row: doubling, with jitter of one half."""
-        longest = min(self.longest_pause_s, self.first_pause_s * 2.0 ** min(failures - 1, 32))
-        return longest * (0.5 + random.random() / 2)
+    def backoff(self, random: Random) -> Backoff:
+        """Return the pauses between attempts, with jitter."""
+        return Backoff(self.first_pause_s, self.longest_pause_s, random.random)
 
 
 def shown(url: URL) -> str:
@@ -143,7 +143,7 @@ class SupervisedConnection:
         self._attempted.set()  # there will be no other attempt to wait for
 
     async def _run(self) -> None:
-        failures = 0
+        backoff = self._times.backoff(self._random)
         while not self._closed:
             for _ in self._urls:
                 served = await self._serve(self._urls[self._turn])
@@ -151,11 +151,10 @@ class SupervisedConnection:
                 self._turn = (self._turn + 1) % len(self._urls)
                 self._moves = False
                 if served:
-                    failures = 0
+                    backoff.reset()
                     break
             self._attempted.set()
-            failures += 1
-            await asyncio.sleep(self._times.pause(failures, self._random))
+            await asyncio.sleep(backoff.next())
 
     async def _serve(self, url: URL) -> bool:
         """Connect to one address and stay until the connection ends; False where it could not be
