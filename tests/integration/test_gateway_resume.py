@@ -384,10 +384,10 @@ async def test_a_process_that_stood_still_takes_a_new_queue_and_lacks_nothing(ho
         await ann.join("x")
         home.publish("x", "1")
         await ann.expect("NOTIFICATION", payload=1)
-        queue = gateway._downlink.queue
+        queue = gateway._own_queue.name
         clock.ahead_s += 2.0
         home.publish("x", "2")
-        await eventually(lambda: gateway._downlink.queue not in ("", queue))
+        await eventually(lambda: gateway._own_queue.name not in ("", queue))
         home.publish("x", "3")
         await eventually(lambda: payloads(ann, "x") == [1, 2, 3])
         await ann.publish("default", "works")

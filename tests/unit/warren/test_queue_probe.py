@@ -1,4 +1,4 @@
-"""QueueProbe: a door is shut when nobody was behind it twice in a row."""
+"""QueueProbe: a queue is unreachable when nobody had it twice in a row."""
 
 import pytest
 from tests.support.scripted_bus import ScriptedBus
@@ -9,22 +9,22 @@ from warren.queue_probe import QueueProbe
 
 
 async def test_an_empty_batch_goes_to_its_own_key():
-    """Mandatory and not persistent; one that arrives is an open door."""
+    """Mandatory and not persistent; one that arrives shows that the queue is reached."""
     bus = ScriptedBus()
-    assert not await QueueProbe(bus, "warren.egress", "g1").shut()
+    assert not await QueueProbe(bus, "warren.egress", "g1").unreachable()
     (published,) = bus.published
     assert (published.exchange, published.key, published.mandatory) == ("warren.egress", "g1", True)
     assert (published.persistent, decode(published.body)) == (False, [])
 
 
 @pytest.mark.parametrize("between", [BusUnavailable("?"), NotConfirmed("?")])
-async def test_it_is_shut_when_nobody_was_there_twice(between):
+async def test_it_is_unreachable_when_two_probes_in_a_row_come_back(between):
     """What is not known says nothing; an answer begins the count anew, and so does having said it."""
     bus = ScriptedBus()
     nobody = Unroutable("?")
     bus.script("g1", nobody, None, nobody, between, nobody, nobody, nobody)
     queue_probe = QueueProbe(bus, "warren.egress", "g1")
-    assert [await queue_probe.shut() for _ in range(8)] == [
+    assert [await queue_probe.unreachable() for _ in range(8)] == [
         False,
         False,
         False,

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import resource
-import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from functools import partial
 
 from aiohttp import web
 
@@ -32,10 +30,10 @@ from gateway.shell.auth import Authenticator
 from gateway.shell.client_publisher import ClientPublisher
 from gateway.shell.connection import GatewayContext
 from gateway.shell.connections import Connections
-from gateway.shell.downlink import Downlink
+from gateway.shell.downlink import PREFETCH, Downlink
 from gateway.shell.drain import Drain
 from gateway.shell.event_loop_progress import EventLoopProgress
-from gateway.shell.heartbeat import HeartbeatSender
+from gateway.shell.heartbeat import FROZEN_BEATS, GatewayHeartbeat
 from gateway.shell.memory_limiter import MemoryLimiter
 from gateway.shell.rejoining import Rejoining
 from gateway.shell.room_reads import RoomReads
@@ -46,12 +44,14 @@ from gateway.shell.uplink_buffer import UplinkLimits
 from warren.batch import Pace
 from warren.bus import Bus
 from warren.clock import Clock, SystemClock
-from warren.envelope import Heartbeat
 from warren.errors import WarrenError
+from warren.heartbeat import HeartbeatLoop
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
 from warren.namespaces import RateLimit
+from warren.own_queue import OwnQueue
 from warren.probes import Probes, Readiness
+from warren.process_memory import peak_rss_bytes, rss_bytes
 from warren.supervision import supervised
 from warren.telemetry import Tracing
 from warren.topology import Topology
@@ -105,7 +105,6 @@ class Gateway:
         self.readiness = Readiness()
         self._tracing = tracing or Tracing("gateway")
         topology = topology or settings.bus.topology
-        self._started_us = self.clock.wall_us()
         self._began = self.clock.monotonic()
         limits, times = settings.limits, settings.times
         room = places(limits.connections, open_files)
@@ -132,13 +131,14 @@ class Gateway:
             on_undelivered=self._undelivered,
             on_overflow=lambda shard: self._downlink.begin_anew(shard),
         )
-        self._heartbeat = HeartbeatSender(
+        self._own_queue = OwnQueue(bus, partial(topology.gateway_queue, self.id), prefetch=PREFETCH)
+        self._heartbeat = HeartbeatLoop(
             bus,
             topology,
             self.clock,
-            self._pulse,
+            self._own_queue,
             every_s=times.announce_ms / 1_000,
-            on_unreachable=self._unreachable,
+            frozen_s=FROZEN_BEATS * times.announce_ms / 1_000,
         )
         self._routers = RouterRequests(bus, topology, self.metrics)
         self._reads = RoomReads(
@@ -176,9 +176,13 @@ class Gateway:
         self._rejoining = Rejoining(
             self.id, topology.shards, self.connections.all, self.uplink.place_for_joins, self.uplink.join
         )
+        self._heartbeat_sender = GatewayHeartbeat(
+            self.id, self.clock, self.connections, self.metrics, self._own_queue, limits.uplink_bytes
+        )
         self._downlink = Downlink(
             self.id,
-            bus,
+            self._own_queue,
+            self._heartbeat,
             topology,
             self.clock,
             self.metrics,
@@ -187,7 +191,6 @@ class Gateway:
             self.uplink,
             self._routers,
             self._reads,
-            on_begun=self._heartbeat.returned,
             on_rejoin=self._rejoining.begin,
         )
         self._server = Server(
@@ -289,7 +292,7 @@ class Gateway:
         await self._server.stop()
         self._progress.stop()
         await self._rejoining.stop()
-        await self._heartbeat.stop()
+        await self._heartbeat.leave()
         await self._routers.close()
         await self.uplink.close()
         await self._downlink.stop()
@@ -307,7 +310,7 @@ class Gateway:
             "messages_out": metrics.total_out,
             "errors": metrics.total_errors,
             "rooms": self.hub.rooms,
-            "memory": {"rss": _rss_bytes(), "peak_rss": _peak_rss_bytes()},
+            "memory": {"rss": rss_bytes(), "peak_rss": peak_rss_bytes()},
             "uptime": round(self.clock.monotonic() - self._began, 3),
             "bus": self._bus_state(),
             "draining": self.readiness.draining,
@@ -321,7 +324,7 @@ class Gateway:
             await self._downlink.start()
             self.uplink.begin()
             self._rejoining.ask()
-            await self._heartbeat.start()
+            await self._heartbeat.start(self._heartbeat_sender)
         except WarrenError as error:
             event(_log, "bus_refused", level=logging.ERROR, reason=str(error))
             self.failed = True
@@ -329,7 +332,7 @@ class Gateway:
                 self._on_failed()
 
     def _bus_lacking(self) -> str | None:
-        if not self.bus.up or not self._downlink.active:
+        if not self.bus.up or not self._own_queue.active:
             return "the broker is away"
         return (
             "the broker holds back what is published (a memory or disk alarm)" if self.bus.blocked else None
@@ -363,30 +366,12 @@ class Gateway:
         if connection is not None:
             connection.undelivered(ref, error)
 
-    def _unreachable(self, why: str) -> None:
-        event(_log, "unreachable", level=logging.WARNING, gateway=self.id, reason=why)
-        self._downlink.renew()
-
     def _tick(self, now: float) -> None:
         self._downlink.tick(now)
         self._reads.tick(now)
         self.uplink.expire(now)
         self._recent.tidy(self.clock.wall_us(), TIDY_ROOMS)
         self.metrics.rooms.set(self.hub.rooms)
-
-    def _pulse(self) -> Heartbeat:
-        metrics = self.metrics
-        return Heartbeat(
-            self.id,
-            self._started_us,
-            len(self.connections),
-            metrics.total_in,
-            metrics.total_out,
-            metrics.total_errors,
-            _rss_bytes(),
-            self._downlink.queue,
-            self.settings.limits.uplink_bytes,
-        )
 
 
 def _log_capped(wanted: int, taken: int, open_files: int | None) -> None:
@@ -406,15 +391,3 @@ def _ages(times: TimeSettings) -> MaxConnectionAge | None:
     if not times.max_age_ms:
         return None
     return MaxConnectionAge(times.max_age_ms / 1_000, times.max_age_jitter_percent / 100, AGE_GRACE_S)
-
-
-def _peak_rss_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _rss_bytes() -> int:
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except (OSError, IndexError, ValueError):
-        return _peak_rss_bytes()
-    return pages * resource.getpagesize()

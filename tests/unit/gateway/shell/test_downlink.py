@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,12 +14,13 @@ from tests.unit.gateway.shell.test_connection import Rig as ConnectionRig
 from gateway.core.feed_timeouts import BARREN_FIRST_S, SILENCE_S
 from gateway.core.hub import Hub
 from gateway.shell.connection import Connection
-from gateway.shell.downlink import HEAL_S, ROUTERS_S, Downlink
+from gateway.shell.downlink import HEAL_S, PREFETCH, ROUTERS_S, Downlink
 from gateway.shell.in_flight_publish import LEAVE, MESSAGE
 from warren import envelope
 from warren.address import shard_of
 from warren.bus.memory.bus import MemoryBroker, MemoryBus
 from warren.metrics import GatewayMetrics
+from warren.own_queue import OwnQueue
 from warren.position import LogPosition, Position
 from warren.telemetry import Tracing
 from warren.topology import Topology
@@ -102,9 +105,12 @@ class Rig:
             history_page=self.events.append,
             renew=lambda shard: self.events.append(("renew", shard)),
         )
+        self.queue = OwnQueue(self.bus, partial(self.topology.gateway_queue, "g"), prefetch=PREFETCH)
+        heartbeat = SimpleNamespace(soon=lambda: self.events.append("begun"))
         self.downlink = Downlink(
             "g",
-            self.bus,
+            self.queue,
+            heartbeat,  # type: ignore[arg-type]
             self.topology,
             self.clock,
             self.metrics,
@@ -113,7 +119,6 @@ class Rig:
             self.uplink,  # type: ignore[arg-type]
             routers,  # type: ignore[arg-type]
             reads,  # type: ignore[arg-type]
-            on_begun=lambda: self.events.append("begun"),
             on_rejoin=lambda shard: self.events.append(("rejoin", shard)),
         )
         self.connection = self._connect()
@@ -370,8 +375,12 @@ async def test_a_life_that_nobody_has_heard_of_is_begun_anew(rig: Rig):
 
 
 async def test_while_there_is_no_router_no_life_is_begun_anew(rig: Rig):
-    """Each new life would write again what the log holds already, until it has no place for it."""
+    """Each new life would write again what the log holds already, until it has no place for it. What comes of
+    our own probes is no word of a router.
+    """
     for _ in range(int(2 * BARREN_FIRST_S)):
+        await rig.queue.probe()
+        await asyncio.sleep(0)
         rig.downlink.tick(rig.clock.now)
         rig.clock.now += 1.0
     assert rig.of_kind("life_ended") == []
@@ -381,16 +390,16 @@ async def test_a_new_queue_says_where_we_stand(rig: Rig):
     """Each time the queue is consumed anew, under a new name, everyone is told on each shard, since what was
     sent to the old one is lost.
     """
-    first = rig.downlink.queue
+    first = rig.queue.name
     assert rig.events == ["begun"]
     rig.broker.cut(rig.bus)
-    assert not rig.downlink.active
+    assert not rig.queue.active
     rig.clock.now += 60.0
     rig.downlink.tick(rig.clock.now)
     assert rig.asked == []
     rig.broker.restore(rig.bus)
-    await eventually(lambda: rig.downlink.active)
-    assert rig.downlink.queue != first
+    await eventually(lambda: rig.queue.active)
+    assert rig.queue.name != first
     assert rig.events == ["begun"] * 2
     assert rig.asked == [(shard, rig.number(None, shard=shard), True) for shard in range(SHARDS)]
 

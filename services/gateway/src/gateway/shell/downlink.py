@@ -11,7 +11,6 @@ members join again. It never waits, and never raises into the bus. It decides no
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -26,14 +25,16 @@ from gateway.shell.room_reads import RoomReads
 from gateway.shell.router_requests import RouterRequests
 from gateway.shell.uplink import Uplink
 from warren import envelope
-from warren.bus import Bus, Delivery, Source, Subscription
 from warren.clock import Clock
 from warren.errors import CloseCode
+from warren.heartbeat import HeartbeatLoop
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
+from warren.own_queue import OwnQueue
 from warren.telemetry import RECIPIENTS, SEQ, Hop, HopKind, Tracing, trace_id
 from warren.topology import Topology
 
+# Bodies of our own queue that are on their way at a time.
 PREFETCH = 64
 # Where a part of a chain could not be given out, its shard's members join again after this.
 HEAL_S = 1.0
@@ -49,7 +50,8 @@ class Downlink:
     def __init__(
         self,
         gateway: str,
-        bus: Bus,
+        own_queue: OwnQueue,
+        heartbeat: HeartbeatLoop,
         topology: Topology,
         clock: Clock,
         metrics: GatewayMetrics,
@@ -59,14 +61,12 @@ class Downlink:
         routers: RouterRequests,
         reads: RoomReads,
         *,
-        on_begun: Callable[[], None],
         on_rejoin: Callable[[int], None],
     ) -> None:
-        """``on_begun()``: our queue is consumed anew; ``on_rejoin(shard)``: the members of this shard have to
-        join again.
-        """
+        """``on_rejoin(shard)``: the members of this shard have to join again."""
         self._gateway = gateway
-        self._bus = bus
+        self._own_queue = own_queue
+        self._heartbeat = heartbeat
         self._topology = topology
         self._clock = clock
         self._metrics = metrics
@@ -75,7 +75,6 @@ class Downlink:
         self._uplink = uplink
         self._routers = routers
         self._reads = reads
-        self._on_begun = on_begun
         self._on_rejoin = on_rejoin
         self._positions = [
             FeedPositions(gateway, shard, uplink.life(shard)) for shard in range(topology.shards)
@@ -84,40 +83,18 @@ class Downlink:
         self._heard_at = float("-inf")  # when a router has said anything last
         # shards of whose chain a part could not be given out ▶ when that is mended
         self._spoilt: dict[int, float] = {}
-        self._subscription: Subscription | None = None
-
-    @property
-    def active(self) -> bool:
-        """Whether our queue is being consumed now."""
-        return self._subscription is not None and self._subscription.active
-
-    @property
-    def queue(self) -> str:
-        """Our queue's name at present; "" where it is not consumed."""
-        return self._subscription.queue if self._subscription is not None and self.active else ""
 
     def lacking(self) -> list[int]:
         """Return the shards that have given no feed in our present life there."""
         return [shard for shard, positions in enumerate(self._positions) if positions.mine is None]
 
-    def renew(self) -> None:
-        """Consume anew under another name: nothing may reach our queue any more, and what lies in
-        it is old.
-        """
-        if self._subscription is not None:
-            self._subscription.renew()
-
     async def start(self) -> None:
         """Consume our queue for as long as the bus lives."""
-        self._subscription = await self._bus.subscribe(
-            self._source, self._take, prefetch=PREFETCH, on_start=self._begun
-        )
+        await self._own_queue.start(self)
 
     async def stop(self) -> None:
         """End; the queue goes with its consumer."""
-        subscription, self._subscription = self._subscription, None
-        if subscription is not None:
-            await subscription.close()
+        await self._own_queue.stop()
 
     def tick(self, now: float) -> None:
         """Ask for the feeds that are missing, or have not come for long."""
@@ -125,7 +102,7 @@ class Downlink:
             del self._spoilt[shard]
             self._uplink.ask_again(shard)
             self._on_rejoin(shard)
-        if not self.active:
+        if not self._own_queue.active:
             return
         routers = now - self._heard_at < ROUTERS_S
         for shard, watch in enumerate(self._watches):
@@ -140,45 +117,36 @@ class Downlink:
         """End our life on a shard by ourselves: what stands of us there may be wrong."""
         self._end_life(shard, self._uplink.life(shard), None)
 
-    def _source(self) -> Source:
-        queue, bindings = self._topology.gateway_queue(self._gateway, secrets.token_hex(4))
-        return Source(queue, bindings)
+    # ── our own queue ───────────────────────────────────────────────────────────────────────────────────────
 
-    def _begun(self) -> None:
-        """Say where we stand on each shard: what was sent to the old queue is lost."""
+    def begun(self) -> None:
+        """Our queue is consumed anew: say where we stand on each shard, since what was sent to the old one is
+        lost, and tell the routers its name.
+        """
         now = self._clock.monotonic()
         for shard, watch in enumerate(self._watches):
             if self._uplink.begun(shard):
                 watch.asked(now)
                 self._ask(shard, everyone=True)
-        self._on_begun()
+        self._heartbeat.soon()
 
-    def _ask(self, shard: int, *, everyone: bool = False) -> None:
-        """Say where we stand on a shard, so that we are fed from there."""
-        self._routers.ask(shard, self._positions[shard].number(), everyone=everyone)
+    def lost(self) -> None:
+        """Our queue is not consumed any more. What is missing then is asked for when it is consumed anew."""
 
-    def _take(self, delivery: Delivery) -> None:
-        self._heard_at = self._clock.monotonic()
-        try:
-            self._spread(self._open(delivery.body))
-        except Exception as error:  # noqa: BLE001 - one body must not end the consumer
-            self._failed(error)
-        finally:
-            delivery.ack()
+    def malformed(self, reason: str) -> None:
+        """Count and log what is no envelope."""
+        self._metrics.drops("malformed")
+        event(_log, "malformed_envelope", level=logging.WARNING, reason=reason)
 
-    def _failed(self, error: Exception) -> None:
+    def failed(self, error: Exception) -> None:
+        """Count and log what could not be dealt with."""
         self._metrics.drops("downlink_failed")
         event(_log, "downlink_failed", level=logging.ERROR, error=error)
 
-    def _open(self, body: bytes) -> Sequence[envelope.Envelope]:
-        envelopes, reason = envelope.decode_leniently(body)
-        if reason:
-            self._metrics.drops("malformed")
-            event(_log, "malformed_envelope", level=logging.WARNING, reason=reason)
-        return envelopes
-
-    def _spread(self, envelopes: Sequence[envelope.Envelope]) -> None:
-        """Deal with envelopes in their order."""
+    def take(self, envelopes: Sequence[envelope.Envelope]) -> None:
+        """Deal with envelopes in their order. A body without any is a probe of our own."""
+        if envelopes:
+            self._heard_at = self._clock.monotonic()
         for item in envelopes:
             match item:
                 case envelope.Feed():
@@ -205,6 +173,10 @@ class Downlink:
                 case _:
                     self._metrics.drops("misplaced")
 
+    def _ask(self, shard: int, *, everyone: bool = False) -> None:
+        """Say where we stand on a shard, so that we are fed from there."""
+        self._routers.ask(shard, self._positions[shard].number(), everyone=everyone)
+
     def _knows(self, shard: int) -> bool:
         if 0 <= shard < len(self._positions):
             return True
@@ -227,7 +199,7 @@ class Downlink:
             try:
                 self._apply(verdict.items)
             except Exception as error:  # noqa: BLE001 - our number has moved on: the rest of these comes by what mends it
-                self._failed(error)
+                self.failed(error)
                 self._spoilt.setdefault(shard, now + HEAL_S)
         if verdict.kind is Kind.GAP:
             self._metrics.feed_gaps()

@@ -202,13 +202,13 @@ class Heartbeat:
 
     async def _try(self, name: str, queue_probe: QueueProbe) -> None:
         try:
-            if await queue_probe.shut():
+            if await queue_probe.unreachable():
                 self._dead(name)
         finally:
             del self._probing[name]
 
     async def _try_own(self) -> None:
-        if await self._queue_probe.shut():
+        if await self._queue_probe.unreachable():
             self._on_shut()
 
     async def _say_now(self) -> None:
