@@ -1,5 +1,5 @@
-"""Makes what the repository holds of the chart's making: deploy/k8s/manifests, the chart's table of values
-and its copies of the alerts and dashboards, its schema of namespaces, the broker's definitions.
+"""Makes what the repository holds of the chart's making: deploy/k8s/manifests, the chart's version, its table
+of values, its copies of the alerts and dashboards, its schema of namespaces, and the broker's definitions.
 
 ``python -m scripts.chart.chart_files`` writes them, ``--check`` says where they differ and fails. It needs
 Helm, and talks to no cluster.
@@ -20,6 +20,7 @@ from scripts.chart.amqp_definitions import as_text
 from scripts.chart.helm import CHART, HelmMissing, RenderFailed, render
 from scripts.chart.namespace_schema import namespaces_schema
 
+from warren import __version__
 from warren.topology import Topology
 
 K8S = CHART.parent
@@ -106,6 +107,15 @@ def readme() -> dict[Path, str]:
     }
 
 
+def metadata() -> dict[Path, str]:
+    """Return Chart.yaml with the version of what it installs, which is its own too."""
+    path = CHART / "Chart.yaml"
+    text = path.read_text(encoding="utf-8")
+    for key, value in (("version", __version__), ("appVersion", f'"{__version__}"')):
+        text = re.sub(rf"^{key}: .*$", f"{key}: {value}", text, flags=re.MULTILINE)
+    return {path: text}
+
+
 def schema() -> dict[Path, str]:
     """Return the chart's schema, its part for the namespaces made anew."""
     path = CHART / "values.schema.json"
@@ -132,38 +142,38 @@ def main(arguments: list[str]) -> int:
     if arguments not in ([], ["--check"]):
         sys.stderr.write("usage: scripts/chart/manifests [--check]\n")
         return 2
+    check = bool(arguments)
+    # what Helm reads of the chart comes before what it renders
+    made = {**metadata(), **schema(), **observability()}
+    differing = sum([_put(path, text, check=check) for path, text in made.items()])
     try:
-        made = {
-            **schema(),
-            **observability(),
-            **manifests(),
-            **readme(),
-            K8S / "rabbitmq" / "definitions.json": as_text(Topology()),
-        }
+        rendered = {**manifests(), **readme(), K8S / "rabbitmq" / "definitions.json": as_text(Topology())}
     except (HelmMissing, RenderFailed) as error:
         sys.stderr.write(f"manifests: {error}\n")
         return 1
-    differing = 0
-    for path, text in made.items():
-        found = path.read_text(encoding="utf-8") if path.exists() else ""
-        if found == text:
-            continue
-        differing += 1
-        name = path.relative_to(K8S.parent.parent).as_posix()
-        if arguments:
-            sys.stderr.write(f"{name} is not what the chart says; run make manifests\n")
-            lines = difflib.unified_diff(
-                found.splitlines(), text.splitlines(), name, "the chart", lineterm=""
-            )
-            sys.stderr.writelines(f"{line}\n" for line in list(lines)[:40])
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-            sys.stdout.write(f"{name} made\n")
+    differing += sum([_put(path, text, check=check) for path, text in rendered.items()])
+    made |= rendered
     stale = {path for path in [*MANIFESTS.glob("*.yaml"), *FILES.glob("dashboards/*")] if path not in made}
     for path in stale:
         sys.stderr.write(f"{path.name} in {path.parent.name} is nothing that the chart makes; remove it\n")
-    return 1 if (arguments and differing) or stale else 0
+    return 1 if (check and differing) or stale else 0
+
+
+def _put(path: Path, text: str, *, check: bool) -> bool:
+    """Write a file, or tell how it differs; return whether it differed."""
+    found = path.read_text(encoding="utf-8") if path.exists() else ""
+    if found == text:
+        return False
+    name = path.relative_to(K8S.parent.parent).as_posix()
+    if check:
+        sys.stderr.write(f"{name} is not what the chart says; run make manifests\n")
+        lines = difflib.unified_diff(found.splitlines(), text.splitlines(), name, "the chart", lineterm="")
+        sys.stderr.writelines(f"{line}\n" for line in list(lines)[:40])
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        sys.stdout.write(f"{name} made\n")
+    return True
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ from tests.chart.charts import (
     pod_specs,
 )
 
+from warren import __version__
+
 CI = CHART / "ci"
 OPENSHIFT = CI / "openshift-values.yaml"
 TRIAL = CI / "trial-values.yaml"
@@ -177,12 +179,12 @@ def test_a_registry_for_all_images() -> None:
     """
     images = {name: spec["containers"][0]["image"] for name, spec in pod_specs(chart(OPENSHIFT))}
     assert set(images.values()) == {
-        "mirror.example.com:5000/warren/warren-gateway:0.1.0",
-        "mirror.example.com:5000/warren/warren-router:0.1.0",
+        f"mirror.example.com:5000/warren/warren-gateway:{__version__}",
+        f"mirror.example.com:5000/warren/warren-router:{__version__}",
         "mirror.example.com:5000/warren/library/rabbitmq:4.1.4",
     }
     both = chart(EXTERNAL, 'global.imageRegistry="a.example/"', 'image.registry="b.example"')
-    assert container(both, "router")["image"] == "a.example/warren-router:0.1.0"
+    assert container(both, "router")["image"] == f"a.example/warren-router:{__version__}"
     for given, expected in (
         ("rabbitmq:4", "a.example/rabbitmq:4"),
         ("me/rabbitmq:4", "a.example/me/rabbitmq:4"),

@@ -63,14 +63,15 @@ def test_a_pod_gets_the_time_that_it_takes_to_go(service: str) -> None:
 
 @pytest.mark.parametrize("service", ["gateway", "router"])
 def test_the_services_are_confined_and_doubled(service: str) -> None:
-    """They run read-only and without capabilities, two of each, built from their Dockerfile, healthy when
+    """They run read-only and without capabilities, two of each, each built as itself, healthy when
     they are ready.
     """
     described = SERVICES[service]
     assert described["read_only"] is True
     assert described["cap_drop"] == ["ALL"]
     assert described["deploy"]["replicas"] == 2
-    assert (ROOT / described["build"]["dockerfile"]).is_file()
+    assert described["build"] == {"context": ".", "args": {"SERVICE": service}}
+    assert (ROOT / "Dockerfile").is_file()
     port = read(SETTINGS[service], variables(service)).probes.internal_port
     assert f"127.0.0.1:{port}/readyz" in described["healthcheck"]["test"][-1]
 
