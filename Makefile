@@ -57,7 +57,7 @@ bench-attack: install ## one who means harm beside clients who behave well: half
 	scripts/bench/run "attack $(ARGS)"
 bench-peers: install ## measure Warren beside python-socketio, Socket.IO, Centrifugo and ws: about 20 minutes (ARGS=--quick: 5)
 	scripts/bench/peers $(ARGS)
-docs: install ## make docs/settings.md and docs/topology.md from the code
+docs: install ## make docs/settings.md, docs/topology.md and docs/log.md from the code
 	scripts/docs/generate
 locks: install ## make requirements/*.lock from the members' dependencies
 	scripts/dev/locks
@@ -70,7 +70,7 @@ check-deploy: install ## compose file, load balancers, alerts and dashboards, ea
 	scripts/deploy/check
 chart: install ## the Helm chart: lint, render, validate for several versions of Kubernetes, assert, manifests in step
 	scripts/chart/check
-manifests: install ## make deploy/k8s/manifests, the chart's table, schema of namespaces, copies of alerts and dashboards, and the broker's definitions
+manifests: install ## make dashboards, deploy/k8s/manifests, the chart's version, table, schema and copies, and the broker's definitions
 	scripts/chart/manifests
 test-k8s: install ## the chart on the cluster of KUBECONFIG, to which IMAGE_LOAD=… gives an image (the script says how)
 	scripts/test/k8s

@@ -29,7 +29,7 @@ exec chroot "$root" "$@"
 
 @dataclass(frozen=True, slots=True)
 class RabbitRoot:
-    """Such a folder."""
+    """The folder, and the paths and commands by which it is used from outside."""
 
     path: Path
 
