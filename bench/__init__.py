@@ -1,3 +1,3 @@
-"""What Warren costs, measured: each module is a command, `python -m bench.<name>`. Nothing here is imported
-by a service.
+"""Benchmarks: what Warren costs. Each module is a command, ``python -m bench.<name>``. No service imports
+anything from here.
 """

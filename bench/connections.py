@@ -2,9 +2,9 @@
 
     python -m bench.connections [--count 5000] [--repeats 3]
 
-One gateway, one router, the broker, started anew for each repeat. RSS of the gateway's process before and
-after the connections are open and have joined their rooms, divided by their number; then the CPU of the
-gateway while they do nothing. Medians. It fails where a connection costs more than 14 KiB.
+One gateway, one router and the broker, restarted for each repeat. The RSS of the gateway's process before and
+after all connections are open and have joined their rooms, divided by their number; then the CPU of the
+gateway while they are idle. Medians. The command fails if a connection costs more than 14 KiB.
 """
 
 from __future__ import annotations

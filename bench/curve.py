@@ -1,16 +1,17 @@
-"""The curve from idle to full: latency and CPU at each rate, for several settings or checkouts in turn, and
-their ratios.
+"""The curve from idle to saturation: latency and CPU at each rate, for several settings or checkouts in turn,
+and their ratios.
 
     python -m bench.curve                                                            # 500 rooms of 10: 200 to 4,000 a second, then saturated
     python -m bench.curve --variant at-once=WARREN_GATEWAY_BATCH_INTERVAL_MS=0,WARREN_ROUTER_BATCH_INTERVAL_MS=0 --variant default
     python -m bench.curve --variant old=@../older-checkout --variant new --mode notify
 
-A variant is a name, and behind ``=`` settings (NAME=VALUE) or a checkout (@FOLDER, run by its own ``.venv``),
-parted by commas. Each has gateways, routers and a RabbitMQ of its own, which stay up (unless ``--apart``);
-the load generator (``bench/load``, which needs Go) drives them in turn, each first in its round once. A round
-goes from the lowest rate to saturation and then to half of the rate found. Printed are the medians of the
-rounds, and for each variant after the first the median of the rounds' ratios to the first. CPU is in µs a
-delivery. The exit code is 1 where a message was lost, doubled or out of order.
+A variant is a name, followed after ``=`` by settings (NAME=VALUE) or a checkout (@FOLDER, run with its own
+``.venv``), separated by commas. Each variant has its own gateways, routers and RabbitMQ, which stay up
+(unless ``--apart``). The load generator (``bench/load``, which needs Go) drives them in turn, and each
+variant goes first in one round. A round goes from the lowest rate to saturation and then to half of the rate
+found. The output has the medians of the rounds, and for each variant after the first the median of the
+rounds' ratios to the first. CPU is in µs for each delivery. The exit code is 1 if a message was lost, doubled
+or out of order.
 """
 
 from __future__ import annotations

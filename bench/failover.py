@@ -1,19 +1,18 @@
-"""How long nothing goes through when a router, a gateway or a node of the broker is killed, and when a router
-leaves in order.
+"""How long nothing is delivered when a router, a gateway or a node of the broker is killed, and when a router
+shuts down in order.
 
     python -m bench.failover [--kills 5] [--leaves 5] [--gateway-kills 5] [--broker-kills 3 [--root FOLDER]]
     [--starts 5] [--full-log 256] [--routers 2]
 
-Without options all but the last two are measured; with some of them, those alone. ``failover_load`` has the
-load, ``failover_gateway``, ``failover_broker`` and ``failover_start`` say what they measure. A router is
-killed (SIGKILL), or told to go (SIGTERM), and started again, several times. For each of its shards is
-measured:
+Without options, all but ``--starts`` and ``--full-log`` are measured; with some of them, only those.
+``failover_gateway``, ``failover_broker`` and ``startup_latency`` say what they measure. A router is killed
+(SIGKILL) or stopped (SIGTERM), and started again, several times. Measured for each of its shards:
 
 * killed: from the SIGKILL to the first message that was sent after it and reached the member;
-* in order: the longest silence at the member from the SIGTERM until a second after the router has gone.
+* stopped: the longest silence at the member from the SIGTERM until a second after the router has exited.
 
-Every message is counted: lost, doubled, out of order and breaks are printed, and any of them fails the
-command.
+Every message is counted: lost, doubled and out-of-order messages and interruptions are printed, and any of
+them makes the command fail.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ import uvloop
 from bench.failover_broker import broker_kills
 from bench.failover_gateway import gateway_kills
 from bench.failover_load import SHARDS, Load, Tally, line, owned, until
-from bench.failover_start import full_log, starts
 from bench.installation import Installation
+from bench.startup_latency import full_log, starts
 from rabbit_nodes.debian import RabbitRoot
 
 # What is measured how often where no option is given.

@@ -1,11 +1,10 @@
-"""How long a room is silent when a node of the broker is killed. ``python -m bench.failover --broker-kills N
-[--root FOLDER]`` runs it.
+"""How long a room is silent when a node of the broker is killed: ``python -m bench.failover --broker-kills N
+[--root FOLDER]``.
 
-Three RabbitMQ nodes are one cluster; gateways and routers know all three addresses, each begins with another.
-The nodes are killed (SIGKILL) in turn under load; each is started again and is one of three again before the
-next one goes. Measured for each room: the longest silence at the member from the kill until 5 s after every
-room is through again, the first message that was sent after the kill, and the longest silence while the node
-comes back.
+Three RabbitMQ nodes form a cluster; gateways and routers know all three addresses and start with different
+ones. The nodes are killed (SIGKILL) in turn under load, and each has rejoined the cluster before the next one
+is killed. Measured for each room: the longest silence at the member from the kill until 5 s after every room
+has recovered, the first message that was sent after the kill, and the longest silence while the node rejoins.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""How long the clients of a gateway that is killed are without their messages. ``python -m bench.failover
---gateway-kills N`` runs it.
+"""How long clients are without messages when their gateway is killed: ``python -m bench.failover
+--gateway-kills N``.
 
 The second gateway, which has all the members, is killed (SIGKILL) under load. Each member connects to the
-first one as soon as its socket is gone, with `?join=manual`, and JOINs with the position that it had.
-Measured for each: from the open socket (the upgrade's answer) to the first message after JOINED with
+first one as soon as its socket is closed, with `?join=manual`, and sends JOIN with its position. Measured for
+each member: from the open socket (the answer to the upgrade) to the first message after JOINED with
 `recovered: true`, missed or new. Then a gateway is started again and the members move to it, again with their
-positions: that isn't timed, but what they get is counted too.
+positions: that is not timed, but the messages are counted too.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""The load that the failover benches put on an installation, and the count of what became of every message.
+"""The load of the failover benchmarks, and the count of what became of every message.
 
-In each of the 16 shards one room has a sender on the first gateway and a member on the second; each sender
-says something every 25 ms. The clients do as the protocol asks: a sender that is told to try again sends the
-same message again, a member that comes back names the position that it had. ``failover``,
-``failover_gateway`` and ``failover_broker`` use it.
+In each of the 16 shards, one room has a sender on the first gateway and a member on the second; each sender
+sends a message every 25 ms. The clients follow the protocol: a sender that is told to try again sends the
+same message again, and a member that comes back sends its position.
 """
 
 from __future__ import annotations

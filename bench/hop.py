@@ -3,11 +3,11 @@
     python -m bench.hop [--seconds 10] [--rooms 50] [--senders 50]
 
 Two gateways, two routers and the broker as processes. Each room has one sender on the first gateway and one
-member on the second. A sender keeps a window of messages under way (it sends the next one when an ACK comes),
-so the rate found is what the path carries; latency is measured apart, at 200 a second (idle) and at half of
-the rate found. "One by one" is the same build with a batch count of 1 in gateways, and batches of the fewest
-bytes in routers: each entry of a log is one message. Every message is counted: lost, doubled and out of order
-are printed, and any of them fails the command.
+member on the second. A sender keeps a window of unacknowledged messages (it sends the next one when an ACK
+arrives), so the rate found is what the path can carry. Latency is measured separately, at 200 a second (idle)
+and at half of the rate found. "One by one" is the same build with a batch count of 1 in gateways, and the
+smallest batches in routers: each entry of a log is one message. Every message is counted: lost, doubled and
+out-of-order messages are printed, and any of them makes the command fail.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Warren as it runs in production, for a bench: a private RabbitMQ (one node, or a cluster), gateways and
+"""Warren as it runs in production, for a benchmark: a private RabbitMQ (one node, or a cluster), gateways and
 routers as processes, all on the loopback.
 
-`with Installation(gateways=2, routers=2) as warren:` blocks until everything is ready and leaves nothing
+`with Installation(gateways=2, routers=2) as warren:` blocks until everything is ready, and leaves nothing
 behind, however it ends.
 """
 

@@ -3,11 +3,12 @@ gateway reads nothing.
 
     python -m bench.slow [--members 100] [--seconds 8] [--rate 100]
 
-One gateway, one router, the broker. A backend sends small messages with its own clock in them to a room, and
-large ones to a second room with one member; the members of the first measure how old a message is when it
-comes. Once the member of the second room reads all it gets, and once, with just the same load, it is in both
-rooms and its socket is never read. So for each policy of the rooms (`disconnect`, `drop_oldest`,
-`latest_only`): p50 and p99 of the others without a slow reader and with one, and what became of it.
+One gateway, one router and the broker. A backend sends small messages with a timestamp to a room, and large
+ones to a second room with one member; the members of the first room measure how old a message is when it
+arrives. In one run, the member of the second room reads everything. In the other, with the same load, it is
+in both rooms and its socket is never read. The output, for each policy of the rooms (`disconnect`,
+`drop_oldest`, `latest_only`): p50 and p99 of the others without and with a slow reader, and what happened to
+it.
 """
 
 from __future__ import annotations

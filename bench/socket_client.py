@@ -1,8 +1,8 @@
-"""A WebSocket client that costs little, so that the load generator is not what is measured.
+"""A WebSocket client with little overhead, so that the load generator is not what is measured.
 
 It knows RFC 6455 and nothing of Warren's code: frames in, frames out, masked with a zero key (allowed by
-section 5.3; it leaves the bytes as they are). One asyncio protocol a connection, no task, no queue. Pings are
-answered. It is no client for anything but benches: no fragmentation, no extensions.
+section 5.3; it leaves the bytes unchanged). One asyncio protocol for each connection, no task, no queue. It
+answers pings. It is for benchmarks only: no fragmentation, no extensions.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""What tracing costs a message: ``entry`` and four ``hop`` calls, as on its walk, against an empty loop.
+"""What tracing costs a message: ``entry`` and four ``hop`` calls, as on its path, compared with an empty
+loop.
 
     python -m bench.tracing [--messages 100000] [--json FILE]
 
-Three states: off, on but not sampled (by the sampler, and by the sender's flag), on and sampled. Sampled
-spans go to a processor that only counts them, so the figures hold no export; encoding for OTLP comes on top,
-in the exporter's thread. Spans are counted at their start: the command fails where one was opened for a
-message that is not sampled, or where a sampled message has other than five.
+Three states: off; on but not sampled (by the sampler, and by the sender's flag); on and sampled. Sampled
+spans go to a processor that only counts them, so the figures include no export; encoding for OTLP comes on
+top, in the exporter's thread. Spans are counted when they start: the command fails if one was opened for a
+message that is not sampled, or if a sampled message has a number other than five.
 """
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
-"""One who means harm beside clients who behave well: what the attack costs those, and the gateway and the
-routers.
+"""Hostile clients and backends next to well-behaved clients: what an attack costs the clients, the gateway
+and the routers.
 """

@@ -1,18 +1,19 @@
-"""What one attacker costs the clients who behave well, beside it on the same gateway.
+"""What one attacker costs the well-behaved clients on the same gateway.
 
     python -m bench.attack [--only NAMES] [--seconds 5] [--list] [--json FILE]
 
-One gateway, one router, the broker; limits as they are by default. Some clients ping 20 times a second and
-speak four times a second in a room of their own; for each attack of the catalogue there is a calm phase, the
-attack for so many seconds, and a time to recover. The table has what the attacker sent, what each MB of it
-cost the gateway in CPU, p50 and p99 of the others' pings and acks, whether any of them was closed, and the
-memory of gateway and router before, at most and after. Exit code 1 where an aim is missed: p99 of the pings
-and of the acks, memory beyond what it was, nobody closed who behaved well, nobody dead, no traceback in a
-log.
+One gateway, one router and the broker, with default limits. Some well-behaved clients ping 20 times a second
+and send four messages a second to a room of their own. For each attack of the catalogue there is a calm
+phase, the attack for the given number of seconds, and a time to recover. The table shows what the attacker
+sent, what each MB of it cost the gateway in CPU, p50 and p99 of the clients' pings and ACKs, whether any of
+them was closed, and the memory of gateway and router before, at its peak and after.
 
-The attackers are processes of their own at a lower priority, the others at a higher one where the system
-allows it; the machine's idle share, and what was taken by processes that are none of the bench's, stand in
-the table, since on a busy machine it is that which is measured.
+The exit code is 1 if a target is missed: p99 of pings and ACKs, additional memory, no well-behaved client
+closed, no process dead, no traceback in a log.
+
+The attackers are separate processes with a lower priority; the well-behaved clients have a higher one if the
+system allows it. The table also shows the idle share of the machine and the CPU used by unrelated processes,
+because on a busy machine those decide the result.
 """
 
 from __future__ import annotations

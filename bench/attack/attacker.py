@@ -1,8 +1,8 @@
-"""The attacker: many raw sockets, prebuilt bytes, one thread. A process of its own that is told on its
-standard input and reports on its output.
+"""The attacker: many raw sockets, prebuilt bytes, one thread. A process that reads its orders from standard
+input and reports on standard output.
 
-It carries out one Swarm for so many seconds and then cuts everything. It must never cost more than it has to:
-nothing that it sends is made while it runs, what comes is counted and thrown away. Loopback only.
+It carries out one Swarm for the given number of seconds and then cuts all connections. It must cost as little
+as possible: it builds nothing while it runs, and counts and discards what it receives. Loopback only.
 """
 
 from __future__ import annotations

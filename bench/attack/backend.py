@@ -1,7 +1,7 @@
 """A backend that floods the routers with notifications, and one that fills a room before an attack.
 
-A flood is held back by the broker alone, which stops reading a publisher that is too fast; what fills a room
-is confirmed message by message.
+Only the broker slows a flood down, by not reading from a publisher that is too fast. Filling a room confirms
+message by message.
 """
 
 from __future__ import annotations

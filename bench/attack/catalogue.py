@@ -1,7 +1,7 @@
-"""The catalogue of attacks, by kind, and how one is chosen. Adding an attack is adding a row to the table of
+"""The catalogue of attacks, by kind, and how to select from it. To add an attack, add a row to the table of
 its kind (``on_….py``).
 
-What a row sends is made when it is asked for, since some of it is large.
+What a row sends is built on demand, because some of it is large.
 """
 
 from __future__ import annotations

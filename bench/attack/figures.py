@@ -1,7 +1,7 @@
-"""What was measured ▶ figures ▶ a verdict ▶ the rows of the table. Pure.
+"""Measurements ▶ figures ▶ a verdict ▶ rows of the table. Pure.
 
-A ping or message that was never answered counts with how long it had waited by the end, so that what stands
-still does not look fast.
+A ping or message that was never answered counts with the time it had waited at the end, so that a stalled
+service does not look fast.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""A client's WebSocket frames as bytes, also those that no honest client sends. Pure: bytes in, bytes out.
+"""WebSocket frames of a client as bytes, including those that no honest client sends. Pure: bytes in, bytes
+out.
 
-It knows RFC 6455 and RFC 7692 and nothing of Warren's code. The mask is a fixed one and not zero, so that the
-server has the work of taking it off.
+It knows RFC 6455 and RFC 7692 and nothing of Warren's code. The mask is fixed but not zero, so that the
+server has to unmask.
 """
 
 from __future__ import annotations

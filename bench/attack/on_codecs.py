@@ -1,13 +1,20 @@
-"""Attacks on what reads and writes messages: each is legal in its size and its rate, and dear to judge or to
-spell.
-"""
+"""Attacks on the codecs: messages of legal size and rate that are expensive to parse or to encode."""
 
 from __future__ import annotations
 
 from bench.attack import payloads
 from bench.attack.frames import frame
+from bench.attack.message_patterns import (
+    LARGE,
+    WITHIN_RATE_S,
+    Make,
+    Plans,
+    by_members,
+    by_strangers,
+    listening,
+    says,
+)
 from bench.attack.payloads import chat, packed_chat
-from bench.attack.phrases import LARGE, WITHIN_RATE_S, Make, Plans, by_members, by_strangers, listening, says
 from bench.attack.plans import Attack, Plan, Scene, Swarm
 
 KIND = "judging"

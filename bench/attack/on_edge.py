@@ -1,11 +1,11 @@
-"""Attacks on what comes before a WebSocket: sockets, HTTP, the upgrade, tokens. And on the echo, where no
-rate counts.
+"""Attacks on everything before a WebSocket is open: sockets, HTTP, the upgrade, tokens. Also on ``/ws/echo``,
+which has no rate limit.
 """
 
 from __future__ import annotations
 
 from bench.attack.frames import PING, deflated, frame
-from bench.attack.phrases import LARGE
+from bench.attack.message_patterns import LARGE
 from bench.attack.plans import Attack, Plan, Scene, Swarm
 
 KIND = "edge"

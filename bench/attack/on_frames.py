@@ -1,10 +1,10 @@
-"""Attacks on what reads frames: parts, control frames, compression and the end of a connection."""
+"""Attacks on the frame parser: fragments, control frames, compression and the end of a connection."""
 
 from __future__ import annotations
 
 from bench.attack.frames import CONTINUATION, PING, PONG, TEXT, close, frame, in_parts, in_streams
+from bench.attack.message_patterns import WITHIN_RATE_S, flooding, said
 from bench.attack.payloads import MIB, chat
-from bench.attack.phrases import WITHIN_RATE_S, flooding, said
 from bench.attack.plans import Attack, Plan, Scene, Swarm
 
 TINY = frame(b"{}") * 10_000

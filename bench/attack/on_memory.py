@@ -1,11 +1,19 @@
-"""Attacks on memory, and those in which a small question has a large answer."""
+"""Attacks on memory, and requests with much larger answers."""
 
 from __future__ import annotations
 
 from bench.attack import payloads
 from bench.attack.frames import CONTINUATION, TEXT, frame
+from bench.attack.message_patterns import (
+    LARGE,
+    WITHIN_RATE_S,
+    by_members,
+    flooding,
+    listening,
+    packed_command,
+    said,
+)
 from bench.attack.payloads import MIB, chat
-from bench.attack.phrases import LARGE, WITHIN_RATE_S, by_members, flooding, listening, packed_command, said
 from bench.attack.plans import ROOM, Attack, Plan, Scene, Swarm
 from warren.address import shard_of
 from warren.topology import DEFAULT_SHARDS

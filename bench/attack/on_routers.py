@@ -1,11 +1,11 @@
-"""Attacks on routers by what a backend may publish. A router that is held up or ended by one entry hands it
-to the next.
+"""Attacks on routers with what a backend may publish. A router that one entry blocks or terminates hands that
+entry to the next router.
 """
 
 from __future__ import annotations
 
 from bench.attack import payloads
-from bench.attack.phrases import LARGE, Make, Plans, listening
+from bench.attack.message_patterns import LARGE, Make, Plans, listening
 from bench.attack.plans import Attack, Flood, Plan, Scene
 
 KIND = "router"

@@ -1,8 +1,7 @@
-"""What makes a message dear to judge: payloads and whole messages of a given size. Pure; nothing here knows
-of sockets.
+"""Payloads and whole messages of a given size that are expensive to check. Pure; nothing here knows about
+sockets.
 
-Each is legal where its name does not say otherwise, so that it is the judging that is measured and not a
-refusal.
+Each is legal unless its name says otherwise, so that the check is measured and not a refusal.
 """
 
 from __future__ import annotations

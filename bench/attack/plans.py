@@ -1,7 +1,5 @@
-"""What an attacker does, as data: how many connections, how each begins, what it says once and what it says
-over and over.
-
-``catalogue.py`` fills these in, ``attacker.py`` carries out a Swarm and ``backend.py`` a Flood. Pure.
+"""What an attacker does, as data: how many connections, how each begins, what it sends once and what it
+repeats. A Swarm describes clients, a Flood describes a backend. Pure.
 """
 
 from __future__ import annotations

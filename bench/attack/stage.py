@@ -1,9 +1,9 @@
-"""Where an attack takes place: an installation, clients who behave well, attackers, and somebody who watches
-what all of them use.
+"""The set-up of an attack: an installation, well-behaved clients, attackers, and a monitor of the resources
+that all of them use.
 
-A calm phase, the attack, and a time to recover; each attack has a gateway of its own (and a router, where it
-aims at one), so that none finds what another has left in memory. RabbitMQ and the router are kept, since they
-take long to start.
+A calm phase, the attack, and a time to recover. Each attack gets a new gateway, and a new router if it
+targets one, so that it does not inherit memory from the attack before. RabbitMQ and the other routers are
+kept, because they take long to start.
 """
 
 from __future__ import annotations

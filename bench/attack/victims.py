@@ -1,11 +1,11 @@
-"""Clients who behave well: each pings, and speaks in a room with the others within its rate. A process of its
-own, with the clock that all processes share.
+"""Well-behaved clients: each pings, and sends messages to a shared room within its rate. A process that uses
+the clock that all processes share.
 
     python -m bench.attack.victims URL TOKEN…
 
-It says "ready" once all are in the room, goes on until its standard input ends, and then prints all that it
-measured as JSON. A ping or message that was never answered is kept, with how long it has waited. Who is
-closed comes back at once, as a real client would.
+It prints "ready" once all clients are in the room, runs until its standard input ends, and then prints all
+measurements as JSON. A ping or message that was never answered is reported with the time it has waited. A
+client that is closed reconnects at once, as a real one would.
 """
 
 from __future__ import annotations

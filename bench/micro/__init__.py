@@ -1,1 +1,1 @@
-"""Benches of single parts on the hot path, by pyperf. ``python -m bench.micro`` runs them."""
+"""Microbenchmarks of the parts of the hot path, with pyperf: ``python -m bench.micro``."""

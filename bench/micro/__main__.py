@@ -1,11 +1,11 @@
-"""What the parts on a message's way cost, each by itself.
+"""What each part of a message's path costs by itself.
 
     python -m bench.micro [--only NAME] [--rigorous] [-o FILE] [pyperf's own options]
 
-Each bench does one thing once, in worker processes of its own (pyperf); its CPU time is printed as mean and
-standard deviation. ``-o before.json`` and ``-o after.json``, then ``python -m pyperf compare_to before.json
-after.json``, say what a change has brought. The defaults are quick and tell a fifth from nothing;
-``--rigorous`` tells a few hundredths.
+Each benchmark does one thing once, in separate worker processes (pyperf), and its CPU time is printed as mean
+and standard deviation. To see the effect of a change, use ``-o before.json`` and ``-o after.json``, then
+``python -m pyperf compare_to before.json after.json``. The defaults are quick and detect a change of a fifth;
+``--rigorous`` detects a few hundredths.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a gateway does with a message: reading frames, codecs, session, hub, outbox."""
+"""The gateway's part of a message's path: frame parser, codecs, session, hub, outbox."""
 
 from __future__ import annotations
 

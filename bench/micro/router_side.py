@@ -1,5 +1,5 @@
-"""What a router does with a message: the fold of a log and its checkpoints, the feeds of gateways, and the
-table of rooms.
+"""The router's part of a message's path: the fold of a log and its checkpoints, the feeds of gateways, and
+the table of rooms.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What both services use: envelopes, and the batch of what waits."""
+"""What both services use: envelopes, and the queue of what waits for a batch."""
 
 from __future__ import annotations
 

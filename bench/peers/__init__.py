@@ -1,3 +1,3 @@
-"""Warren beside what one would take instead, in one run on one machine: `python -m bench.peers`, see
-bench/README.md.
+"""Warren and its alternatives in one run on one machine: ``python -m bench.peers``; bench/README.md says what
+is measured.
 """

@@ -1,12 +1,12 @@
-"""Warren and what one would take instead, in one run on one machine; the table with the targets at its end.
+"""Warren and its alternatives in one run on one machine, and the table of Warren's targets.
 
     python -m bench.peers [--quick] [--scenario b --scenario c …] [--peer warren …] [--repeats 1]
     [--without-alone]
 
-Each scenario is run on each peer in turn, with its servers started anew. Then the benches that have no peer
-(fanout, tracing, growth) run. It writes the report (Markdown, JSON, SVG) into bench/results, or, for a quick
-run or a part of the whole, into .cache/bench/results. `scripts/bench/peers` fetches and builds what it needs
-first; bench/README.md says what is measured. Exit code 1: something could not be measured.
+Each scenario is run on each peer in turn, with its servers restarted. Then the benchmarks without a peer
+(fanout, tracing, scaling) run. It writes the report (Markdown, JSON, SVG) into bench/results, or, for a quick
+or partial run, into .cache/bench/results. `scripts/bench/peers` first downloads and builds what it needs;
+bench/README.md says what is measured. Exit code 1: something could not be measured.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.peers import figures, machine, report, targets
+from bench.peers import figures, machine, performance_targets, report
 from bench.peers.fleet import BUILT, HERE, PEERS, Fleet
 from bench.peers.scenario import SCENARIOS, Found, run
 
@@ -30,7 +30,7 @@ RESULTS = HERE.parent / "results"
 ALONE = {
     "fanout": ([], ["--messages", "60", "--rounds", "1"]),
     "tracing": ([], ["--messages", "20000"]),
-    "growth": (
+    "scaling": (
         ["--axis", "rooms", "--repeats", "3"],
         ["--axis", "rooms", "--repeats", "1", "--messages", "2000", "--most", "10000"],
     ),
@@ -119,7 +119,7 @@ def main() -> int:
         key: {peer: figures.of(runs, stores[peer]) for peer, runs in peers.items()}
         for key, peers in found.items()
     }
-    judged = targets.rows(table, alone)
+    judged = performance_targets.rows(table, alone)
     part = arguments.quick or arguments.scenario or arguments.peer or arguments.without_alone
     write(BUILT / "results" if part else RESULTS, found, table, alone, judged, quick=arguments.quick)
     failed = [one.error for peers in table.values() for one in peers.values() if one.error]
@@ -129,9 +129,9 @@ def main() -> int:
 def write(
     folder: Path,
     found: dict[str, dict[str, list[Found]]],
-    table: targets.Table,
+    table: performance_targets.Table,
     alone: dict[str, Any],
-    judged: list[targets.Row],
+    judged: list[performance_targets.Row],
     *,
     quick: bool,
 ) -> None:

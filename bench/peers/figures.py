@@ -1,8 +1,4 @@
-"""What a run found, brought to the few figures that are compared. Pure: the load generator's report in,
-figures out.
-
-``bench.peers.report`` prints them, ``bench.peers.targets`` judges them.
-"""
+"""Reduces a run to the few figures that are compared. Pure: the load generator's report in, figures out."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The servers of each peer as processes on the loopback, with the broker or store that they share.
 
-``Fleet`` holds one RabbitMQ and one Redis for a whole run; ``serving`` starts one peer's nodes on them, in a
-virtual host (or an emptied store) of their own, and ends them. It knows how each is started and nothing of
-what is measured. ``bench.peers.__main__`` calls it.
+``Fleet`` holds one RabbitMQ and one Redis for a whole run. ``serving`` starts one peer's nodes on them, in
+their own virtual host (or an emptied store), and stops them. It knows how each is started and nothing of what
+is measured.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""What the measuring ran on, as rows of text: nothing that names the machine, its owner or a place on its
-disk.
+"""The machine and software of a run, as rows of text: nothing that identifies the machine, its owner or a
+path on its disk.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Bar charts as SVG, made of text alone: one group of bars for each scenario, one bar for each peer. Pure:
-figures in, text out.
+"""Bar charts as SVG text: one group of bars for each scenario, one bar for each peer. Pure: figures in, text
+out.
 """
 
 from __future__ import annotations

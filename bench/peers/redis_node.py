@@ -1,7 +1,7 @@
-"""A private redis-server for the peers that need one: own port on the loopback, own folder, nothing kept on
-disk.
+"""A private redis-server for the peers that need one: own port on the loopback, own folder, nothing
+persisted.
 
-``bench.peers.fleet`` starts it. It never touches a Redis that it did not start.
+It never touches a Redis that it did not start.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The report as Markdown: the targets, one table for each scenario, how it was measured and on what. Pure:
-figures in, text out.
+"""The report as Markdown: the targets, one table for each scenario, how it was measured and on which machine.
+Pure: figures in, text out.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 
 from bench.peers.figures import BUSY, Figures
 from bench.peers.fleet import PEERS
+from bench.peers.performance_targets import Row, Table
 from bench.peers.plots import bars, figure
 from bench.peers.scenario import SCENARIOS
-from bench.peers.targets import Row, Table
 
 TITLES = {peer.key: peer.title for peer in PEERS}
 RECOVERS = {peer.key: peer.recovers for peer in PEERS}

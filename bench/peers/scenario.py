@@ -1,6 +1,7 @@
-"""What is measured, as data: for each scenario the load generator's words, in a full and in a quick size.
+"""What is measured, as data: for each scenario the arguments of the load generator, in full and in quick
+size.
 
-It starts nothing; ``run`` calls the load generator on servers that serve already and returns what it printed.
+It starts no servers; ``run`` runs the load generator on servers that are up, and returns what it printed.
 """
 
 from __future__ import annotations

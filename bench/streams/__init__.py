@@ -1,3 +1,3 @@
-"""The proof of the broker: streams as the way in, on a cluster of three nodes that is treated badly.
-``__main__`` says how it is run.
+"""Experiments on the broker: streams as the entry point, on a cluster of three nodes under faults. ``python
+-m bench.streams``.
 """

@@ -1,5 +1,5 @@
-"""Streams over AMQP 0.9.1 as the way in: what a cluster of three keeps and says when it is killed, frozen,
-short of memory or disk, full, emptied or asked.
+"""Streams over AMQP 0.9.1 as the entry point: what a cluster of three nodes keeps and reports when it is
+killed, frozen, short of memory or disk, full, emptied or queried.
 
 python -m bench.streams [--root ROOT] [--only NAME,…] [--seconds N] [--json FILE] [--list]
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench.streams import alarms, credit, deletion, kills, placement, power, retention, times
+from bench.streams import alarms, credit, deletion, kills, offsets_by_time, placement, power, retention
 from bench.streams.stage import Stage
 from rabbit_nodes.cluster import RabbitCluster
 from rabbit_nodes.debian import RabbitRoot
@@ -31,8 +31,8 @@ SCENARIOS: dict[str, Callable[[Stage], Awaitable[None]]] = {
     "credit": credit.credit,
     "placed": placement.placement,
     "node-down": placement.node_down,
-    "times": times.by_time,
-    "large": times.large,
+    "times": offsets_by_time.by_time,
+    "large": offsets_by_time.large,
     "power": power.tails_lost,
     "killed": kills.node_killed,
     "frozen": kills.leader_frozen,

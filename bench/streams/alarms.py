@@ -1,5 +1,5 @@
-"""What writers and readers see while the broker is short of memory or of disk, with connections of their own
-and with one for both.
+"""What writers and readers see while the broker is short of memory or disk, with separate connections and
+with a shared one.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""A writer and a reader of a stream over AMQP 0.9.1, as plain as they can be: what they are told and what
-they miss is the broker's doing.
+"""A writer and a reader of a stream over AMQP 0.9.1, as simple as possible: what they are told and what they
+miss is the broker's doing.
 
-The writer has one entry under way and sends it again under its number until it is confirmed. The reader goes
-on at its last offset + 1, on the next node where its own is away. Each has a connection of its own. They
-write down what happened to them and judge nothing.
+The writer has one unconfirmed entry at a time and sends it again under its number until it is confirmed. The
+reader continues at its last offset + 1, on the next node if its own is down. Each has its own connection.
+They record what happened to them and judge nothing.
 """
 
 from __future__ import annotations

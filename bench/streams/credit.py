@@ -1,6 +1,4 @@
-"""What a reader's prefetch does to its latency and to the broker's CPU, acked one by one or
-several at once.
-"""
+"""How a reader's prefetch affects its latency and the broker's CPU, with acks one by one or several at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stream is deleted and declared again, or loses its end, while readers hold numbers of the one before."""
+"""A stream is deleted and redeclared, or loses its end, while readers hold offsets of the previous one."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What the bench writes into a stream: entries that say who wrote them, under which number, and that can be
-checked to the last byte.
+"""The entries that are written into a stream: they name their writer and their number, and can be verified to
+the last byte.
 
 Pure. It never decides what becomes of an entry: ``verdict`` does.
 """

@@ -1,4 +1,4 @@
-"""A node of three is killed or frozen under load, and all three are killed at once."""
+"""One of three nodes is killed or frozen under load, and all three are killed at once."""
 
 from __future__ import annotations
 

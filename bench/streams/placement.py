@@ -1,5 +1,5 @@
-"""How many replicas a stream has by default, where its leader comes to be, what is accepted as an argument,
-and what reading from a replica costs.
+"""How many replicas a stream has by default, where its leader is placed, which arguments are accepted, and
+what reading from a replica costs.
 """
 
 from __future__ import annotations

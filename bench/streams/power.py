@@ -1,8 +1,8 @@
-"""What a power cut could do: RabbitMQ does not sync a stream's files, so nodes may come back without the end
-of what they have confirmed.
+"""What a power failure could do: RabbitMQ does not sync a stream's files, so nodes may come back without the
+end of what they have confirmed.
 
-The disk as it would be found is a copy of the streams' files that was made while the nodes ran; it is put
-back after SIGKILL.
+The disk after the failure is a copy of the streams' files that was made while the nodes ran; it is restored
+after SIGKILL.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""A stream drops its oldest segments while a reader is behind; what the first and the last entry are, and how
-quick it is to ask.
+"""A stream drops its oldest segments while a reader lags: what its first and last entries are, and how long
+it takes to ask.
 """
 
 from __future__ import annotations

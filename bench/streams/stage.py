@@ -1,8 +1,8 @@
-"""The cluster that the scenarios share, and a run of two writers and three readers on a stream of it, with
-what comes of it.
+"""The cluster that the scenarios share, and a run of two writers and three readers on one of its streams,
+with its results.
 
-It starts and ends things and counts by ``verdict``; what is done to the broker meanwhile is the scenarios'
-business.
+It starts and stops things and counts with ``verdict``; what is done to the broker meanwhile is up to the
+scenarios.
 """
 
 from __future__ import annotations

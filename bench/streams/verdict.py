@@ -1,7 +1,7 @@
-"""What a run has shown: what was confirmed against what is in the log, and what one reader saw against what
+"""The result of a run: what was confirmed against what is in the log, and what each reader saw against what
 the others saw.
 
-Pure: sights in, counts out. It never asks a broker.
+Pure: observations in, counts out. It never asks a broker.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The peer python-socketio: one node on aiohttp and uvloop, with AsyncAioPikaManager and its defaults,
-WebSocket alone as the transport.
+"""The peer python-socketio: one node on aiohttp and uvloop, with AsyncAioPikaManager and its defaults, and
+WebSocket as the only transport.
 
-It takes the events "join" (acknowledged) and "say", and sends "said" to the whole room, the sender too. It
-runs in an environment of its own (requirements.lock beside it), never in Warren's, and imports nothing of
-Warren. ``bench.peers.fleet`` starts it.
+It accepts the events "join" (acknowledged) and "say", and sends "said" to the whole room, including the
+sender. It runs in its own environment (requirements.lock beside it), never in Warren's, and imports nothing
+of Warren.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from bench.attack.frames import (
     in_streams,
     masked,
 )
-from bench.attack.phrases import LARGE
+from bench.attack.message_patterns import LARGE
 from bench.attack.plans import Attack, Flood, Scene, Swarm
 
 from gateway.core.websocket.frame_parser import Control, FrameParser

@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from bench.peers import figures, report, targets
+from bench.peers import figures, performance_targets, report
 from bench.peers.fleet import PEERS, centrifugo_config
 from bench.peers.plots import bars, figure
 from bench.peers.scenario import SCENARIOS
@@ -44,7 +44,7 @@ def peer(rate: float, p99: float, cpu: float) -> figures.Figures:
     return figures.Figures(rate=rate, p99=p99, cpu=cpu)
 
 
-def verdict(rows: list[targets.Row], words: str) -> bool | None:
+def verdict(rows: list[performance_targets.Row], words: str) -> bool | None:
     found = [row.met for row in rows if words in f"{row.what} {row.target}"]
     assert len(found) == 1, (words, found)
     return found[0]
@@ -91,7 +91,7 @@ def test_idle_connections_and_storms_have_their_own_figures() -> None:
     assert (one.back, one.back_p50, one.unrecovered) == (3.5, 2.0, 4)
 
 
-def table(*, rate: float, cpu: float, p99: float, gateway: float, kib: float) -> targets.Table:
+def table(*, rate: float, cpu: float, p99: float, gateway: float, kib: float) -> performance_targets.Table:
     return {
         "b": {
             "warren": peer(rate, p99, cpu),
@@ -114,18 +114,18 @@ def table(*, rate: float, cpu: float, p99: float, gateway: float, kib: float) ->
 GOOD: dict[str, Any] = {
     "fanout": {"loop": 8.0, "one at a time": 9.0, "burst": 1.0},
     "tracing": {"off": 1.0, "on, not sampled (ratio)": 2.0, "on, sampled": 300.0},
-    "growth": [{"axis": "rooms", "x": 10, "ratio": 1.0}, {"axis": "rooms", "x": 100_000, "ratio": 1.1}, {"axis": "members", "x": 10, "ratio": 9}],
+    "scaling": [{"axis": "rooms", "x": 10, "ratio": 1.0}, {"axis": "rooms", "x": 100_000, "ratio": 1.1}, {"axis": "members", "x": 10, "ratio": 9}],
 }  # fmt: skip
 BAD: dict[str, Any] = {
     "fanout": {"loop": 8.0, "one at a time": 11.0, "burst": 8.0},
     "tracing": {"off": 1.0, "on, not sampled (ratio)": 50.0},
-    "growth": [{"axis": "rooms", "x": 100_000, "ratio": 1.3}],
+    "scaling": [{"axis": "rooms", "x": 100_000, "ratio": 1.3}],
 }
 
 
 def test_good_figures_meet_every_target_that_was_measured() -> None:
     """Each row of the targets can be met; scenarios that did not run are neither met nor missed."""
-    rows = targets.rows(table(rate=25_000, cpu=15, p99=19, gateway=7, kib=6), GOOD)
+    rows = performance_targets.rows(table(rate=25_000, cpu=15, p99=19, gateway=7, kib=6), GOOD)
     assert {row.met for row in rows} == {True, None}
     unmeasured = [row.what.rsplit(": ", 1)[1] for row in rows if row.met is None]
     assert unmeasured == ["fan-out to 1,000", "fan-out to 5,000", "chat", "notifications"]
@@ -133,21 +133,21 @@ def test_good_figures_meet_every_target_that_was_measured() -> None:
 
 def test_bad_figures_miss_every_target_that_was_measured() -> None:
     """Each row of the targets can be missed, so none is a foregone conclusion."""
-    rows = targets.rows(table(rate=19_000, cpu=21, p99=21, gateway=11, kib=15), BAD)
+    rows = performance_targets.rows(table(rate=19_000, cpu=21, p99=21, gateway=11, kib=15), BAD)
     assert {row.met for row in rows} == {False, None}
 
 
 def test_nothing_measured_is_no_verdict() -> None:
     """Without any run all rows are there, and none is met."""
-    rows = targets.rows({}, {})
+    rows = performance_targets.rows({}, {})
     assert len(rows) >= 10
     assert {row.met for row in rows} == {None}
 
 
-def test_growth_is_met_only_when_it_was_measured_to_the_end() -> None:
+def test_scaling_is_met_only_when_it_was_measured_to_the_end() -> None:
     """A flat line that ends before 100,000 rooms does not meet the target."""
-    short = {"growth": [{"axis": "rooms", "x": 10_000, "ratio": 1.0}]}
-    assert verdict(targets.rows({}, short), "growth") is False
+    short = {"scaling": [{"axis": "rooms", "x": 10_000, "ratio": 1.0}]}
+    assert verdict(performance_targets.rows({}, short), "scaling") is False
 
 
 def test_the_report_shows_misses_first_and_every_count() -> None:
@@ -155,9 +155,9 @@ def test_the_report_shows_misses_first_and_every_count() -> None:
     generator was busy.
     """
     rows = [
-        targets.Row("fine", "t", "f", True),
-        targets.Row("poor", "t", "f", False),
-        targets.Row("unknown", "t", "f", None),
+        performance_targets.Row("fine", "t", "f", True),
+        performance_targets.Row("poor", "t", "f", False),
+        performance_targets.Row("unknown", "t", "f", None),
     ]
     found = {"b": {"warren": figures.of([load(result("saturate", 5_000), result("half", 10))], "rabbit")}}
     text = report.markdown(found, rows, {"CPU": "2 cores"}, day="2026-01-01", quick=True, charts=("a.svg",))

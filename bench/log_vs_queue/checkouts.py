@@ -1,5 +1,5 @@
-"""A checkout of Warren as a way for messages: its own gateways, routers and RabbitMQ, driven over WebSockets.
-``bench.gate`` compares two of them.
+"""A checkout of Warren as a path for messages: its own gateways, routers and RabbitMQ, driven over
+WebSockets.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from typing import Self
 
 import psutil
 
-from bench.gate_round import Round, cpu_s
 from bench.hop import Load
 from bench.installation import Installation
+from bench.log_vs_queue.rounds import Round, cpu_s
 
 ROOMS = 50
 
 
-class Tree:
-    """``with Tree(folder) as tree:`` runs that checkout's services by its own ``.venv``."""
+class Checkout:
+    """``with Checkout(folder) as tree:`` runs that checkout's services by its own ``.venv``."""
 
     def __init__(self, folder: Path, shards: int) -> None:
         python = folder.resolve() / ".venv" / "bin" / "python"

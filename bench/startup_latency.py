@@ -1,15 +1,15 @@
-"""How soon a message goes through where something has just begun. ``python -m bench.failover --starts N`` and
-``--full-log MIB`` run it.
+"""How soon a message is delivered after a start: ``python -m bench.failover --starts N`` and ``--full-log
+MIB``.
 
-* ``starts``: a gateway and a router begin at once on a broker that knows nothing of them, again and again. As
-  soon as both are ready (``/readyz``) a client connects, and in a room of each shard it JOINs and speaks,
-  without waiting for anything between. Measured for each room, the first one too: from the message to its
-  ACK; and for each start: from ``/readyz`` to the first ACK, the connect and the JOIN included.
-* ``full log``: of one shard, whose log is filled until its beginning has been dropped. The router is killed
-  and another one begins. Measured: from the moment in which the shard is its own until it speaks for it,
-  which is what it has to read; and from its start until it is ready, which has the start of Python and the
-  listening to others in it. Both are measured for a log that holds next to nothing as well. A message has to
-  go on where the room was.
+* ``starts``: a gateway and a router start at the same time on a broker that knows nothing of them, again and
+  again. As soon as both are ready (``/readyz``), a client connects, and in a room of each shard it sends JOIN
+  and a message without waiting in between. Measured for each room, including the first: from the message to
+  its ACK; and for each start: from ``/readyz`` to the first ACK, including connect and JOIN.
+* ``full log``: the log of one shard is filled until its beginning has been dropped. Then the router is killed
+  and another one starts. Measured: from the moment at which the shard is its own until it speaks for it,
+  which is the time to read; and from its start until it is ready, which includes the start of Python and
+  listening to the other routers. For comparison, both are also measured for a nearly empty log. A message
+  must continue where the room was.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The gate: what its bare paths do with messages, whose turn it is, and what the medians say."""
 
 import pytest
-from bench.gate_paths import LIFE, Numbering, PathTopology, ack, batch
-from bench.gate_round import WARM_UP_S, Line, Round, compare, line_of, text_of
+from bench.log_vs_queue.paths import LIFE, Numbering, PathTopology, ack, batch
+from bench.log_vs_queue.rounds import WARM_UP_S, Line, Round, compare, line_of, text_of
 
 from warren.envelope import Publish
 

@@ -1,6 +1,4 @@
-"""What the gate measures: a round of one path, pairs of rounds in turn, and what they say by their medians.
-It starts nothing.
-"""
+"""One round of a path, pairs of rounds in turn, and their medians compared. It starts nothing."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""How an attack is put: who says a message, how often, and whether it is compressed. What the tables of
-attacks are written in. Pure.
+"""How an attack's messages are sent: by whom, how often, and whether compressed. The vocabulary of the attack
+tables. Pure.
 """
 
 from __future__ import annotations

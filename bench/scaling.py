@@ -1,12 +1,13 @@
 """What a message costs as an installation grows: rooms, members, gateways.
 
-    python -m bench.growth [--axis rooms --axis gateways …] [--repeats 5] [--messages 8000] [--json FILE]
+    python -m bench.scaling [--axis rooms --axis gateways …] [--repeats 5] [--messages 8000] [--json FILE]
 
-The cores of a router and of gateways walk messages in one process (``bench/cores.py``): no socket, no broker,
-no event loop. Each point of an axis is built and measured in a process of its own, so that no point's memory
-is another's; the order of all points is shuffled anew for each repeat, and medians are compared with the
-axis' first point. CPU time, garbage collection as Python does it by itself. The command fails where a message
-is not delivered to every member, or where cost a message rises by more than a fifth from 10 to 100,000 rooms.
+The cores of a router and of gateways handle messages in one process (``bench/core_pipeline.py``): no sockets,
+no broker, no event loop. Each point of an axis is built and measured in a separate process, so that no point
+inherits memory from another. The order of all points is shuffled for each repeat, and medians are compared
+with the first point of the axis. CPU time, with Python's default garbage collection. The command fails if a
+message is not delivered to every member, or if the cost of a message rises by more than a fifth from 10 to
+100,000 rooms.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.cores import Cores
+from bench.core_pipeline import CorePipeline
 
 ROUNDS = 5
 LIMIT = 1.2
@@ -71,7 +72,7 @@ def measure(point: Point, messages: int) -> dict[str, float]:
     and µs a JOIN.
     """
     began = time.process_time()
-    cores = Cores(point.gateways)
+    cores = CorePipeline(point.gateways)
     cores.populate(point.rooms, point.size, point.guests, point.spread)
     joins = point.guests + point.rooms * point.size
     join_us = (time.process_time() - began) * 1e6 / joins
@@ -95,7 +96,7 @@ def in_a_process(point: Point, messages: int) -> dict[str, float]:
     command = [
         sys.executable,
         "-m",
-        "bench.growth",
+        "bench.scaling",
         "--point",
         json.dumps(asdict(point)),
         "--messages",

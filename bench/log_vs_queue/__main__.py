@@ -1,15 +1,15 @@
-"""Is the log as the way in worth it? The same message through two bare paths on one RabbitMQ, in turn.
+"""Does the log as the entry point pay off? The same message through two bare paths on one RabbitMQ, in turn.
 
-    python -m bench.gate [--rounds 5] [--seconds 10] [--rates 100 500] [--shards 4] [--old FOLDER]
+    python -m bench.log_vs_queue [--rounds 5] [--seconds 10] [--rates 100 500] [--shards 4] [--old FOLDER]
 
-Both paths have the same gateways (this process: batches for each shard, one under way, confirmed) and a
-router in a process of its own (see ``bench/gate_paths.py``). They take turns, and the order is turned round
-in every second round, so that whatever else the machine does hits both. ``--old FOLDER`` adds the real thing:
-all of Warren as it is in this tree, and as it is in FOLDER (another checkout with a ``.venv``), each with two
-gateways, two routers and a RabbitMQ of its own, driven over WebSockets; they take turns as well. A message is
-timed from its sender to its member. The broker's CPU is all that its process used in a round, through the
-number of messages. Printed: the median over the rounds, and the median of the rounds' ratios. The command
-fails where a ratio is above its aim, or a message is lost or doubled.
+Both paths have the same gateways (this process: one batch at a time for each shard, confirmed) and a router
+in a separate process (``bench/log_vs_queue/paths.py``). They take turns, and the order is reversed in every
+second round, so that other load on the machine affects both. ``--old FOLDER`` also compares complete
+installations: this tree, and FOLDER (another checkout with a ``.venv``), each with two gateways, two routers
+and its own RabbitMQ, driven over WebSockets, in turn as well. A message is timed from its sender to its
+member. The broker's CPU is all that its process used in a round, divided by the number of messages. The
+output has the medians over the rounds, and the medians of the rounds' ratios. The command fails if a ratio is
+above its target, or a message is lost or doubled.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from pathlib import Path
 import psutil
 import uvloop
 
-from bench.gate_paths import MEMBERS, PATHS, SENDERS, PathTopology, batch
-from bench.gate_round import Line, Round, Way, compare, cpu_s, line_of, text_of
-from bench.gate_trees import Tree
+from bench.log_vs_queue.checkouts import Checkout
+from bench.log_vs_queue.paths import MEMBERS, PATHS, SENDERS, PathTopology, batch
+from bench.log_vs_queue.rounds import Line, Round, Way, compare, cpu_s, line_of, text_of
 from rabbit_nodes.child import Child
 from rabbit_nodes.node import RabbitNode
 from warren.address import shard_of
@@ -63,7 +63,7 @@ class Bare:
     async def open(self) -> None:
         """Connect, and begin to listen as both gateways."""
         topology = self.topology
-        self.bus = RabbitBus([self.url], topology, name=f"gate-{self.path}")
+        self.bus = RabbitBus([self.url], topology, name=f"bench-{self.path}")
         await self.bus.start()
         for gateway in (SENDERS, MEMBERS):
             source = Source(*topology.gateway_queue(gateway, "1"))
@@ -73,7 +73,7 @@ class Bare:
     @property
     def topology(self) -> PathTopology:
         """Its own part of the broker."""
-        return PathTopology(self.path, f"gate-{self.path}", self.shards)
+        return PathTopology(self.path, f"bench-{self.path}", self.shards)
 
     def _sender(self, shard: int) -> Callable[[Sequence[Publish]], Awaitable[None]]:
         topology, number = self.topology, 0
@@ -171,9 +171,9 @@ def run_bare(arguments: argparse.Namespace) -> list[Line]:
     with ExitStack() as stack:
         node = stack.enter_context(RabbitNode())
         for path in PATHS:
-            command = [sys.executable, "-m", "bench.gate_paths", "--path", path, "--url", node.url]
+            command = [sys.executable, "-m", "bench.log_vs_queue.paths", "--path", path, "--url", node.url]
             router = Child(
-                [*command, "--prefix", f"gate-{path}", "--shards", str(arguments.shards)], env=os.environ
+                [*command, "--prefix", f"bench-{path}", "--shards", str(arguments.shards)], env=os.environ
             )
             stack.callback(router.end, 5.0)
         time.sleep(3)  # the routers read
@@ -196,7 +196,7 @@ def main() -> int:
     if not arguments.skip_bare:
         tables["bare paths"] = run_bare(arguments)
     if arguments.old is not None:
-        with Tree(arguments.old, arguments.shards) as old, Tree(Path.cwd(), arguments.shards) as new:
+        with Checkout(arguments.old, arguments.shards) as old, Checkout(Path.cwd(), arguments.shards) as new:
             tables["all of Warren"] = uvloop.run(lines_of(old, new, arguments))
     for title, lines in tables.items():
         show(title, lines)

@@ -1,13 +1,12 @@
-"""The two ways of a message through the broker, bare: what a router at least has to do on each, in a process
-of its own.
+"""The two paths of a message through the broker, reduced to what a router has to do on each, in a separate
+process.
 
-    python -m bench.gate_paths --path log|queue --url AMQP_URL --prefix PREFIX --shards N
+    python -m bench.log_vs_queue.paths --path log|queue --url AMQP_URL --prefix PREFIX --shards N
 
 ``queue``: a quorum queue with a single active consumer, then the log (a stream), then the gateways; each hop
-is confirmed before the next. ``log``: the shard's stream is the way in, and what is read of it goes to the
-gateways. Both decode a batch, number its messages, drop repeats and encode for the gateway of the sender (an
-ACK) and of the member (the message). Neither knows rooms, members, history or leases. ``bench.gate`` starts
-them.
+is confirmed before the next. ``log``: the shard's stream is the entry point, and what is read from it goes to
+the gateways. Both decode a batch, number its messages, drop repeats, and encode for the gateway of the sender
+(an ACK) and of the member (the message). Neither knows rooms, members, history or leases.
 """
 
 from __future__ import annotations
@@ -169,7 +168,7 @@ async def by_the_log(bus: RabbitBus, topology: PathTopology, shard: int, egress:
 async def route(path: str, url: str, prefix: str, shards: int) -> None:
     """Be the router until the process ends."""
     topology = PathTopology(path, prefix, shards)
-    bus = RabbitBus([url], topology, name=f"gate-{path}")
+    bus = RabbitBus([url], topology, name=f"bench-{path}")
     await bus.start()
     egress = Egress(bus, topology)
     one = by_the_queue if path == "queue" else by_the_log

@@ -1,9 +1,9 @@
 """The cores of routers and gateways in one process, wired as in production but without sockets, broker or
-event loop: one message's whole walk.
+event loop: the whole path of a message.
 
-What is left of a message's cost is that of deciding and spelling: session, envelopes, fold, history, feeds,
-hub, frames, outbox. One shard stands for all of them (it holds all rooms, more than it ever would), so that
-the number of rooms alone changes from one run to the next.
+What remains of a message's cost is deciding and encoding: session, envelopes, fold, history, feeds, hub,
+frames, outbox. One shard stands for all of them and holds all rooms, so that only the number of rooms changes
+from one run to the next.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class GatewayCore:
         return up
 
 
-class Cores:
+class CorePipeline:
     """What a router that speaks for one shard does, and some gateways."""
 
     def __init__(self, gateways: int, *, seed: int = 1) -> None:

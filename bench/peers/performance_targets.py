@@ -1,7 +1,6 @@
-"""The targets that Warren sets itself, each judged by what was measured in this run. Pure: figures in, rows
-out.
+"""Warren's performance targets, each judged by the measurements of this run. Pure: figures in, rows out.
 
-A target that was not measured is neither met nor missed. ``bench.peers.report`` prints the rows.
+A target that was not measured is neither met nor missed.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class Row:
 
 
 def rows(table: Table, alone: Mapping[str, Any]) -> list[Row]:
-    """Return all rows. ``alone`` holds what the benches fanout, tracing and growth wrote, by name."""
+    """Return all rows. ``alone`` holds what the benches fanout, tracing and scaling wrote, by name."""
     return [
         *_throughput(table),
         *_bare_send(alone.get("fanout")),
@@ -38,7 +37,7 @@ def rows(table: Table, alone: Mapping[str, Any]) -> list[Row]:
         *_latency(table),
         _idle(table),
         _tracing(alone.get("tracing"), table),
-        _growth(alone.get("growth")),
+        _scaling(alone.get("scaling")),
     ]
 
 
@@ -131,9 +130,9 @@ def _tracing(tracing: Mapping[str, float] | None, table: Table) -> Row:
     return Row(what, target, said, share <= TRACING)
 
 
-def _growth(growth: list[Mapping[str, Any]] | None) -> Row:
-    what, target = "growth: cost a message from 10 to 100,000 rooms", "flat within 20 %"
-    ratios = {row["x"]: row["ratio"] for row in growth or () if row["axis"] == "rooms"}
+def _scaling(scaling: list[Mapping[str, Any]] | None) -> Row:
+    what, target = "scaling: cost of a message from 10 to 100,000 rooms", "flat within 20 %"
+    ratios = {row["x"]: row["ratio"] for row in scaling or () if row["axis"] == "rooms"}
     if not ratios:
         return Row(what, target, "not measured", None)
     most = max(ratios)
