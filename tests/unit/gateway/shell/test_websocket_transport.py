@@ -557,6 +557,8 @@ async def walk(moves: list[str]) -> tuple[FakeSocket, WebSocketTransport, list[s
                 wire.close(violation.code, str(violation))
             await wire.fail(violation)
         finally:
+            await asyncio.sleep(0)  # a route has other things to do first
+            await asyncio.sleep(0)
             wire.finish()
 
     def put() -> None:
