@@ -25,7 +25,7 @@ from gateway.core.websocket.frame_parser import WebSocketViolation
 from gateway.core.websocket.limited_reader import LimitedReader, Unknown
 from gateway.shell import websocket_upgrade
 from gateway.shell.event_loop_progress import EventLoopProgress
-from gateway.shell.hijack import part
+from gateway.shell.hijack import hijack
 from gateway.shell.memory_limiter import MemoryLimiter
 from gateway.shell.wakeup import Wakeup
 from warren.errors import CloseCode
@@ -133,7 +133,7 @@ class WebSocketTransport(asyncio.Protocol):
         ConnectionError.
         """
         answer = websocket_upgrade.answer(request.headers, request.version, subprotocol, self._extensions)
-        hijacked = part(request, self)
+        hijacked = hijack(request, self)
         self._transport, self._blocked = hijacked.transport, hijacked.blocked
         self._transport.set_write_buffer_limits(TRANSPORT_BYTES)
         self._transport.write(answer)
