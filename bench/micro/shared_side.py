@@ -69,7 +69,7 @@ def batcher() -> Callable[[], object]:
     async def walk() -> None:
         for _ in range(COUNT):
             one.offer(message, 340)
-        await one.barrier()
+        await one.flush()
 
     return lambda: loop.run_until_complete(walk())
 

@@ -175,7 +175,7 @@ class AmqpServer:
         while not parts or len(body) < parts[0].body_size:
             head = await reader.readexactly(_HEADER_BYTES)
             size = int.from_bytes(head[3:7])
-            assert size + 8 <= self.frame_max, "a frame is larger than was agreed"
+            assert size + 8 <= (self.frame_max or size + 8), "a frame is larger than was agreed"
             frame = pamqp.frame.unmarshal(head + await reader.readexactly(size + 1))[2]
             if parts:
                 body += frame.value

@@ -154,8 +154,8 @@ def test_a_destination_with_little_to_do_is_sent_to_at_once() -> None:
     """Nothing comes in an interval that would make its batch larger."""
     work = Work()
     work.go_on(1.0)
-    cadence = Pacer(work.pace)
-    assert {cadence.pause(1, work.now + number / 40) for number in range(1_000)} == {0.0}
+    pacer = Pacer(work.pace)
+    assert {pacer.pause(1, work.now + number / 40) for number in range(1_000)} == {0.0}
 
 
 def test_a_busy_destination_waits_for_the_beat() -> None:
@@ -182,13 +182,13 @@ def test_a_process_with_time_to_spare_sends_at_once_however_much_comes() -> None
     """The rate alone makes nobody wait."""
     work = Work()
     work.go_on(0.1)
-    cadence = Pacer(work.pace)
-    assert {cadence.pause(100, work.now + number / 1_000) for number in range(40)} == {0.0}
+    pacer = Pacer(work.pace)
+    assert {pacer.pause(100, work.now + number / 1_000) for number in range(40)} == {0.0}
 
 
 def test_without_an_interval_nothing_waits() -> None:
     """Interval 0 means always at once, and nobody is asked how busy it is."""
     work = Work(0.0)
-    cadence = Pacer(work.pace)
-    assert {cadence.pause(100, 10 + number / 100) for number in range(100)} == {0.0}
+    pacer = Pacer(work.pace)
+    assert {pacer.pause(100, 10 + number / 100) for number in range(100)} == {0.0}
     assert not work.asked

@@ -1,4 +1,4 @@
-"""Batcher: group commit, order, barriers, failures, the end."""
+"""Batcher: group commit, order, flushes, failures, the end."""
 
 import asyncio
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ async def test_an_idle_destination_is_sent_to_at_once() -> None:
     await progress()
     assert wire.sent == [[1]]
     wire.confirms[0].set_result(None)
-    await batcher.barrier()
+    await batcher.flush()
 
 
 async def test_what_arrives_meanwhile_goes_as_the_next_batch() -> None:
@@ -59,7 +59,7 @@ async def test_what_arrives_meanwhile_goes_as_the_next_batch() -> None:
     assert wire.sent == [[1], [2, 3, 4]]
     assert (batcher.waiting, batcher.waiting_bytes) == (3, 0)
     wire.confirms[1].set_result(None)
-    await batcher.barrier()
+    await batcher.flush()
     assert batcher.waiting == 0
     assert counts == [1, 3]
 
@@ -75,20 +75,20 @@ async def test_a_full_buffer_refuses() -> None:
     await progress()
     assert wire.sent == [[1], [2, 3]]
     wire.confirms[1].set_result(None)
-    await batcher.barrier()
+    await batcher.flush()
 
 
-async def test_a_barrier_waits_for_what_was_offered_before_it() -> None:
-    """A barrier ends with the batch that holds the last item offered before it, not with later ones."""
+async def test_a_flush_waits_for_what_was_offered_before_it() -> None:
+    """A flush ends with the batch that holds the last item offered before it, not with later ones."""
     wire = Wire()
     batcher = Batcher(wire.send, BatchLimits(batch_count=2))
     for number in (1, 2, 3):
         batcher.offer(number, 1)
-    first = asyncio.create_task(batcher.barrier())
+    first = asyncio.create_task(batcher.flush())
     await progress()
     batcher.offer(4, 1)
     batcher.offer(5, 1)
-    second = asyncio.create_task(batcher.barrier())
+    second = asyncio.create_task(batcher.flush())
     wire.confirms[0].set_result(None)
     await progress()
     assert not first.done()
@@ -100,24 +100,24 @@ async def test_a_barrier_waits_for_what_was_offered_before_it() -> None:
     await second
 
 
-async def test_a_barrier_over_nothing_returns_at_once() -> None:
-    """Where nothing waits a barrier does not wait either."""
+async def test_a_flush_of_nothing_returns_at_once() -> None:
+    """Where nothing waits a flush does not wait either."""
     batcher = Batcher(Wire().send)
-    await asyncio.wait_for(batcher.barrier(), 1)
+    await asyncio.wait_for(batcher.flush(), 1)
 
 
-async def test_a_failed_batch_fails_its_barriers_and_no_later_one() -> None:
-    """What ``send`` raises reaches the barriers that stand behind the batch; later items go on."""
+async def test_a_failed_batch_fails_its_flushes_and_no_later_one() -> None:
+    """What ``send`` raises reaches the flushes that wait for the batch; later items go on."""
     wire = Wire()
     batcher = Batcher(wire.send)
     batcher.offer(1, 1)
-    barriers = [asyncio.create_task(batcher.barrier()) for _ in range(2)]
+    flushes = [asyncio.create_task(batcher.flush()) for _ in range(2)]
     await progress()
     batcher.offer(2, 1)
     wire.confirms[0].set_exception(NotConfirmed("nack"))
-    results = await asyncio.gather(*barriers, return_exceptions=True)
+    results = await asyncio.gather(*flushes, return_exceptions=True)
     assert [type(result) for result in results] == [NotConfirmed, NotConfirmed]
-    after = asyncio.create_task(batcher.barrier())
+    after = asyncio.create_task(batcher.flush())
     await progress()
     wire.confirms[1].set_result(None)
     await after
@@ -138,16 +138,16 @@ async def test_a_failed_batch_that_nobody_waits_for_is_a_fault() -> None:
     wire.confirms[0].set_exception(error)
     await progress()
     wire.confirms[1].set_result(None)
-    await batcher.barrier()
+    await batcher.flush()
     assert [fault_in(context) for context in told] == [Fault("batcher", error)]
 
 
-async def test_a_barrier_that_is_cancelled_harms_nobody() -> None:
-    """When one who waits at a barrier goes away, the batch and the others go on."""
+async def test_a_flush_that_is_cancelled_harms_nobody() -> None:
+    """When one who waits for a flush goes away, the batch and the others go on."""
     wire = Wire()
     batcher = Batcher(wire.send)
     batcher.offer(1, 1)
-    one, two = asyncio.create_task(batcher.barrier()), asyncio.create_task(batcher.barrier())
+    one, two = asyncio.create_task(batcher.flush()), asyncio.create_task(batcher.flush())
     await progress()
     one.cancel()
     wire.confirms[0].set_result(None)
@@ -156,7 +156,7 @@ async def test_a_barrier_that_is_cancelled_harms_nobody() -> None:
 
 
 async def test_close_gives_up() -> None:
-    """Closing ends the batch under way and fails the waiters; afterwards nothing is taken and no barrier
+    """Closing ends the batch under way and fails the waiters; afterwards nothing is taken and no flush
     hangs.
     """
     wire = Wire()
@@ -164,7 +164,7 @@ async def test_close_gives_up() -> None:
     batcher.offer(1, 1)
     await progress()
     batcher.offer(2, 1)
-    waiter = asyncio.create_task(batcher.barrier())
+    waiter = asyncio.create_task(batcher.flush())
     await progress()
     await batcher.close()
     await progress()
@@ -172,7 +172,7 @@ async def test_close_gives_up() -> None:
     assert wire.sent == [[1]]
     assert not batcher.offer(3, 1)
     with pytest.raises(asyncio.CancelledError):
-        await batcher.barrier()
+        await batcher.flush()
     await batcher.close()
 
 
@@ -195,7 +195,7 @@ async def test_ten_thousand_items_keep_their_order() -> None:
                 await asyncio.sleep(0)
 
     await asyncio.gather(*(offer(begin) for begin in range(0, 10_000, 1_000)))
-    await batcher.barrier()
+    await batcher.flush()
     assert sent == offered
 
 
@@ -220,11 +220,11 @@ async def test_a_busy_destination_waits_for_the_beat(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("warren.batch.Pacer.pause", lambda *_: 0.5)
     busy = Busy(Pace(1.0, float), [1])
     busy.batcher.offer(0, 1)
-    await busy.batcher.barrier()
+    await busy.batcher.flush()
     busy.batcher.offer(0, 1)
     await progress()
     assert busy.sent == [1]
-    await busy.batcher.barrier()
+    await busy.batcher.flush()
     assert busy.sent == [1, 2]
     await busy.batcher.close()
 
@@ -237,7 +237,7 @@ async def test_what_waits_for_no_beat(
     monkeypatch.setattr("warren.batch.Pacer.pause", lambda *_: 3_600.0)
     busy = Busy(pace, [waiting])
     busy.batcher.offer(0, 1)
-    await busy.batcher.barrier()
+    await busy.batcher.flush()
     await progress()
     assert busy.sent == [1, waiting]
     await busy.batcher.close()
@@ -248,7 +248,7 @@ async def test_closing_waits_for_no_beat(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("warren.batch.Pacer.pause", lambda *_: 3_600.0)
     busy = Busy(Pace(1.0, float), [1])
     busy.batcher.offer(0, 1)
-    await busy.batcher.barrier()
+    await busy.batcher.flush()
     async with asyncio.timeout(5):
         await busy.batcher.close()
     assert busy.sent == [1]

@@ -3,7 +3,7 @@
 It drives a Batch with one task that lives only while there is something to send, so an idle destination costs
 nothing; a busy one of a process that is pressed is sent to at a beat (``batch.Pace``). It never reorders and
 never drops: ``send`` decides what a failure means (retry inside it, or raise to fail the waiters; where
-nobody waits, that is a fault). The router's notifications have one per shard.
+nobody waits, that is a fault).
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class Batcher(Generic[T]):
         self._send = send
         self._batch: Batch[T] = Batch(limits)
         self._observe = observe
-        self._cadence = Pacer(pace) if pace is not None else None
+        self._pacer = Pacer(pace) if pace is not None else None
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         self._offered = 0
         self._done = 0
-        self._barriers: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._flushes: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     @property
     def waiting(self) -> int:
@@ -64,7 +64,7 @@ class Batcher(Generic[T]):
             self._task = supervised(asyncio.get_running_loop().create_task(self._run(), name="batcher"))
         return True
 
-    async def barrier(self) -> None:
+    async def flush(self) -> None:
         """Return once all that was offered until now has gone; raise what ``send`` raised for any of it.
 
         CancelledError where the batcher is closed before that.
@@ -74,7 +74,7 @@ class Batcher(Generic[T]):
         if self._closed:
             raise asyncio.CancelledError
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._barriers.append((self._offered, future))
+        self._flushes.append((self._offered, future))
         await future
 
     async def close(self) -> None:
@@ -95,33 +95,33 @@ class Batcher(Generic[T]):
                 error: BaseException | None = None
                 try:
                     await self._send(items)
-                except Exception as raised:  # noqa: BLE001 - handed to whoever waits at a barrier
+                except Exception as raised:  # noqa: BLE001 - handed to whoever waits for it
                     error = raised
                 self._done += len(items)
                 self._release(error)
-                pause_s = self._cadence.pause(len(items), now()) if self._cadence is not None else 0.0
+                pause_s = self._pacer.pause(len(items), now()) if self._pacer is not None else 0.0
                 if pause_s and len(self._batch) < WORTHWHILE:
                     await asyncio.sleep(pause_s)
         finally:
             self._task = None
-            while self._barriers:
-                future = self._barriers.popleft()[1]
+            while self._flushes:
+                future = self._flushes.popleft()[1]
                 if not future.done():
                     future.cancel()
 
     def _release(self, error: BaseException | None) -> None:
-        """Wake the barriers that this batch completes; a failed batch fails every barrier that stands behind
-        a part of it.
+        """Wake those whose items have all gone with this batch; a failed batch fails all who wait for a part
+        of it.
         """
         if error is not None:
-            if not self._barriers:
+            if not self._flushes:
                 tell("batcher", error)  # what was to be sent is lost, and nobody would hear of it
-            failed, self._barriers = self._barriers, deque()
+            failed, self._flushes = self._flushes, deque()
             for _, future in failed:
                 if not future.done():
                     future.set_exception(error)
             return
-        while self._barriers and self._barriers[0][0] <= self._done:
-            future = self._barriers.popleft()[1]
+        while self._flushes and self._flushes[0][0] <= self._done:
+            future = self._flushes.popleft()[1]
             if not future.done():
                 future.set_result(None)

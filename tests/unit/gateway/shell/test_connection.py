@@ -97,7 +97,7 @@ class ListWire:
     def over(self) -> None:
         self.close_code = self.close_code or 1006
 
-    def shut(self, code: int, reason: str, *, last_words: bytes = b"") -> None:
+    def close(self, code: int, reason: str, *, last_words: bytes = b"") -> None:
         if self.closed is None:
             self.written += [*self.outbox.take(1_000_000), last_words]
             self.closed, self.close_code = (code, reason), code
@@ -110,7 +110,7 @@ class ListWire:
     def tick(self, now: float) -> None:
         pass
 
-    async def linger(self, *, flooded: bool) -> None:
+    async def fail(self, violation: WebSocketViolation) -> None:
         self.lingered = True
 
     def messages(self) -> list[dict[str, Any]]:
@@ -326,7 +326,7 @@ async def test_who_vanishes_while_its_shard_is_crowded_leaves_its_rooms_at_once(
     running = asyncio.create_task(rig.connection.run())
     await eventually(lambda: rig.connection.held)
     await eventually(lambda: rig.uplink.placing == 1)
-    rig.wire.shut(1006, "")
+    rig.wire.close(1006, "")
     rig.wire.end_rest()  # as its socket's end does
     await asyncio.wait_for(running, 5)
     rig.connection.finish()

@@ -41,10 +41,10 @@ class ListWire:
     async def drained(self) -> None:
         self.waits.append(len(self.written))
 
-    def shut(self, code: int, reason: str) -> None:
+    def close(self, code: int, reason: str) -> None:
         self.closed, self.ended = (code, reason), True
 
-    async def linger(self, *, flooded: bool) -> None:
+    async def fail(self, violation: WebSocketViolation) -> None:
         self.lingered = True
 
     def tick(self, now: float) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import weakref
 
 import pytest
 import uvloop
 from aiohttp import web
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.web_protocol import RequestHandler
 from tests.support.eventually import eventually
 
-from gateway.shell.hijack import HijackedSocket, part
+from gateway.shell.hijack import HijackedSocket, hijack
 
 REQUEST = b"GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 
@@ -42,7 +45,7 @@ class Host:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         self.former = weakref.ref(request)
         try:
-            self.hijacked = part(request, self.successor)
+            self.hijacked = hijack(request, self.successor)
         except ConnectionResetError as error:
             self.fault = error
             raise
@@ -121,3 +124,15 @@ async def test_a_peer_that_has_gone_is_an_error(monkeypatch: pytest.MonkeyPatch)
     await second.cleanup()
     await runner.cleanup()
     assert port
+
+
+def test_aiohttp_has_what_is_relied_on():
+    """The names that aiohttp promises nobody are there, with these parameters and this meaning."""
+    assert "transport" in BaseProtocol.__slots__
+    assert isinstance(inspect.getattr_static(BaseProtocol, "writing_paused"), property)
+    assert [*inspect.signature(RequestHandler.set_parser).parameters][:2] == ["self", "parser"]
+    assert [*inspect.signature(RequestHandler.connection_lost).parameters] == ["self", "exc"]
+    assert "parser.feed_data(self._message_tail)" in inspect.getsource(RequestHandler.set_parser)
+    assert [*inspect.signature(web.StreamResponse.prepare).parameters] == ["self", "request"]
+    assert [*inspect.signature(web.StreamResponse.write_eof).parameters] == ["self", "data"]
+    assert isinstance(inspect.getattr_static(web.BaseRequest, "protocol"), property)

@@ -10,6 +10,8 @@ from itertools import pairwise
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.support.eventually import MS, eventually
 
 from gateway.core.client_limits import OutboxLimits
@@ -64,8 +66,8 @@ class Host:
                     break
         except WebSocketViolation as breach:
             self.breach = breach
-            self.wire.shut(breach.code, str(breach))
-            await self.wire.linger(flooded=breach.too_much)
+            self.wire.close(breach.code, str(breach))
+            await self.wire.fail(breach)
         finally:
             self.tidy = self.wire.finish()
             self.over.set()
@@ -201,15 +203,15 @@ async def test_what_the_transport_does_not_take_waits_in_the_outbox(host: Host):
     writer.close()
 
 
-async def test_shut_sends_what_waits_then_the_last_words_then_the_close(host: Host):
+async def test_close_sends_what_waits_then_the_last_words_then_the_close(host: Host):
     """The close frame comes last, after it nothing is written or read, and the peer's answer ends the
     connection.
     """
     reader, writer = await host.dial()
     waiting, last = frames.frame(b"waiting", frames.TEXT), frames.frame(b"last", frames.TEXT)
     host.wire.outbox.put(waiting)
-    host.wire.shut(4005, "Too slow", last_words=last)
-    host.wire.shut(4001, "Unauthorized")
+    host.wire.close(4005, "Too slow", last_words=last)
+    host.wire.close(4001, "Unauthorized")
     host.wire.outbox.put(waiting)
     host.wire.flush()
     host.wire.ping()
@@ -226,7 +228,7 @@ async def test_shut_sends_what_waits_then_the_last_words_then_the_close(host: Ho
 async def test_a_close_that_is_not_answered_is_cut(host: Host):
     """When the deadline of the close has passed ``tick`` cuts the socket; before it does not."""
     reader, writer = await host.dial()
-    host.wire.shut(1012, "Draining")
+    host.wire.close(1012, "Draining")
     now = asyncio.get_running_loop().time()
     host.wire.tick(now)
     assert not host.over.is_set()
@@ -379,7 +381,7 @@ async def test_what_a_wire_holds_is_counted_while_it_holds_it(host: Host):
     await eventually(lambda: host.wire.holding() is None)
     host.memory.check()
     assert len(host.memory) == 0
-    host.wire.shut(1013, "Overloaded")
+    host.wire.close(1013, "Overloaded")
     writer.close()
 
 
@@ -416,7 +418,7 @@ async def test_a_wire_that_has_to_go_lets_go_of_everything(host: Host):
     host.wire.outbox.put(b"y" * 1_000)
     host.wire.spill()
     assert host.wire.holding() is None
-    host.wire.shut(1013, "Overloaded")
+    host.wire.close(1013, "Overloaded")
     host.wire.cut_unless_small()
     writer.write(b"x" * 100)
     assert await reader.readexactly(14) == b"\x88\x0c\x03\xf5Overloaded"
@@ -431,7 +433,7 @@ async def test_a_peer_that_is_far_behind_is_cut(host: Host):
     host.wire.outbox.put(frames.frame(b"x" * 20_000_000, frames.BINARY))
     host.wire.flush()
     host.wire.spill()
-    host.wire.shut(4005, "Too slow")
+    host.wire.close(4005, "Too slow")
     host.wire.cut_unless_small()
     assert host.wire.holding() is None
     await asyncio.wait_for(host.over.wait(), 5)
@@ -470,7 +472,7 @@ async def test_who_goes_on_sending_after_its_close_is_read_no_more(host: Host):
     until it is cut.
     """
     reader, writer = await host.dial()
-    host.wire.shut(4002, "Rate limit exceeded")
+    host.wire.close(4002, "Rate limit exceeded")
     frame = masked(b"x" * 100) * 1_000
     transport = host.wire._transport
     for _ in range(200):
@@ -483,3 +485,158 @@ async def test_who_goes_on_sending_after_its_close_is_read_no_more(host: Host):
     writer.close()
     await asyncio.wait_for(host.over.wait(), 5)
     assert reader is not None
+
+
+class FakeSocket:
+    """An asyncio transport that keeps what is written, and tells its protocol of the end in a later turn."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.protocol: WebSocketTransport
+        self.closing = False
+
+    def write(self, data: bytes) -> None:
+        assert not self.closing
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        if not self.closing:
+            self.closing = True
+            asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
+
+    abort = close
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        pass
+
+    pause_reading = resume_reading = write_eof
+
+
+def opcodes(data: bytes) -> list[int]:
+    """Return the opcodes of a server's frames, all of them short."""
+    found, at = [], 0
+    while at < len(data):
+        found.append(data[at] & 0x0F)
+        at += 2 + data[at + 1]
+    assert at == len(data)
+    return found
+
+
+async def walk(moves: list[str]) -> tuple[FakeSocket, WebSocketTransport, list[str | bytes | None]]:
+    """Serve one connection as a route does, and have these moves happen to it, some in one turn of the
+    loop.
+    """
+    socket, read, clock = FakeSocket(), [], [0.0]
+    wire = WebSocketTransport(
+        Outbox(),
+        max_bytes=LIMIT,
+        deflate=None,
+        close_timeout_s=3.0,
+        now=lambda: clock[0],
+        progress=EventLoopProgress(SystemClock()),
+        memory=MemoryLimiter(MemoryBudget(1 << 30), SystemClock(), GatewayMetrics(), lambda: 0),
+    )
+    wire._transport = socket
+    socket.protocol = wire
+
+    async def serve() -> None:
+        try:
+            while read[-1:] != [None]:
+                read.append(await wire.read())
+        except WebSocketViolation as violation:
+            if violation.code != 1009:
+                wire.close(violation.code, str(violation))
+            await wire.fail(violation)
+        finally:
+            await asyncio.sleep(0)  # a route has other things to do first
+            await asyncio.sleep(0)
+            wire.finish()
+
+    def put() -> None:
+        wire.put(frames.frame(b"out", frames.TEXT))
+        wire.flush()
+
+    sent = {
+        "message": masked(b"in"),
+        "ping": masked(b"p", frames.PING),
+        "close": masked(b"\x03\xe8", frames.CLOSE),
+        "close without a code": masked(b"", frames.CLOSE),
+        "violation": b"\x81\x01x",
+        "too large": masked(b"x" * (LIMIT + 1)),
+    }
+    done = {
+        "put": put,
+        "our ping": wire.ping,
+        "our close": lambda: wire.close(1012, "Draining", last_words=frames.frame(b"last", frames.TEXT)),
+        "blocked": wire.pause_writing,
+        "free": wire.resume_writing,
+        "late": lambda: clock.append(clock.pop() + 2.0) or wire.tick(clock[0]),
+        "lost": socket.close,
+    }
+    serving = asyncio.get_running_loop().create_task(serve())
+    for move in moves:
+        if move == "turn":
+            await asyncio.sleep(0)
+        elif move in sent:
+            if not socket.closing:
+                wire.data_received(sent[move])
+        else:
+            done[move]()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    wire.cut()
+    await asyncio.wait_for(serving, 5)
+    return socket, wire, read
+
+
+MOVES = (
+    *("turn", "message", "ping", "close", "close without a code", "violation", "too large"),
+    *("put", "our ping", "our close", "blocked", "free", "late", "lost"),
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(moves=st.lists(st.sampled_from(MOVES), max_size=14))
+def test_whatever_happens_one_close_goes_out_and_nothing_behind_it(moves: list[str]):
+    """However closes, data, violations, a blocked socket, time-outs and its end follow each other: there is
+    at most one Close frame, nothing is written behind it, and no message is handed over after our own.
+    """
+    socket, wire, read = asyncio.run(walk(moves))
+    written = opcodes(socket.written)
+    assert frames.CLOSE not in written[:-1]
+    assert wire.close_code != 0
+    if written[-1:] == [frames.CLOSE] and read:
+        assert wire.close_code != 1006
+    heard = [move for move in moves if move == "message"]
+    assert len([item for item in read if item is not None]) <= len(heard)
+
+
+@pytest.mark.parametrize(
+    ("moves", "written", "read", "code"),
+    [
+        (["message", "close"], [frames.CLOSE], ["in", None], 1000),
+        (["close", "turn", "turn", "our close"], [frames.CLOSE], [None], 1000),
+        (["our close", "message", "ping", "close"], [frames.TEXT, frames.CLOSE], [None], 1012),
+        (["our close", "turn", "violation", "turn", "late", "late"], [frames.TEXT, frames.CLOSE], [], 1012),
+        (["put", "our ping", "violation"], [frames.TEXT, frames.PING, frames.CLOSE], [], 1002),
+        (["too large"], [frames.CLOSE], [], 1009),
+        (["message", "lost"], [], ["in", None], 1006),
+        (["message", "close", "lost"], [], ["in", None], 1000),
+        (["our close", "late", "late", "our ping"], [frames.TEXT, frames.CLOSE], [None], 1012),
+    ],
+)
+def test_the_socket_gets_what_the_table_says(
+    moves: list[str], written: list[int], read: list[str | bytes | None], code: int
+):
+    """What was written, what was handed over and the code that counts, for the ways that a connection ends."""
+    socket, wire, items = asyncio.run(walk(moves))
+    assert (opcodes(socket.written), items, wire.close_code) == (written, read, code)

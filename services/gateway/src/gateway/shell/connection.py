@@ -194,9 +194,9 @@ class Connection(Member):
             known = breach.code == CloseCode.RATE_LIMITED
             self.end(CloseCode.RATE_LIMITED if known else CloseCode.UNAUTHORIZED, str(breach))
         else:
-            self.wire.shut(breach.code, str(breach))
+            self.wire.close(breach.code, str(breach))
             self._leave_all()
-        await self.wire.linger(flooded=breach.too_much)
+        await self.wire.fail(breach)
 
     def _take(self, data: str | bytes) -> str:
         """Take one message; return the room whose shard may be crowded, "" where it is to none."""
@@ -395,7 +395,7 @@ class Connection(Member):
             self._around.metrics.heartbeats_missed()
         elif code is CloseCode.TOO_SLOW:
             self._around.metrics.slow_disconnects()
-        self.wire.shut(int(code), code.reason, last_words=self._last_words)
+        self.wire.close(int(code), code.reason, last_words=self._last_words)
         self._leave_all()
 
     def _leave_all(self) -> None:

@@ -38,8 +38,8 @@ class Echo:
         except WebSocketViolation as breach:
             too_large = CloseCode.MESSAGE_TOO_LARGE
             code, reason = (too_large, too_large.reason) if breach.too_large else (breach.code, str(breach))
-            wire.shut(int(code), reason)
-            await wire.linger(flooded=breach.too_much)
+            wire.close(int(code), reason)
+            await wire.fail(breach)
 
     def tick(self, now: float) -> None:
         """Ping, and end what has not been heard of since the last ping."""
@@ -56,4 +56,4 @@ class Echo:
 
     def end(self, code: CloseCode) -> None:
         """Close from our side."""
-        self.wire.shut(int(code), code.reason)
+        self.wire.close(int(code), code.reason)

@@ -1,9 +1,15 @@
-"""Parting: a socket leaves aiohttp once its upgrade is to be answered.
+"""Hijack: take a socket away from aiohttp once its upgrade is to be answered.
 
 aiohttp's request, its parser, its buffers and its two tasks for each connection are there for HTTP; a
 WebSocket that stays for hours needs none of them. The transport gets another protocol, and aiohttp is told
 that it has lost the connection, which frees all that it held. Nothing is written here, and nothing is
-decided. ``websocket_transport.py`` calls it.
+decided.
+
+aiohttp has no call for this and promises none of what is relied on, which stands here alone: that
+``request.protocol`` hands to ``set_parser`` what it has read beyond the request, tells by ``writing_paused``
+whether the transport takes more, closes its ``transport`` where it still has one, and frees everything at
+``connection_lost``; and that a route may give back a response that is never written. A test fails where a new
+version changes one of these.
 """
 
 from __future__ import annotations
@@ -17,8 +23,8 @@ from aiohttp.abc import AbstractStreamWriter
 
 @dataclass(frozen=True, slots=True)
 class HijackedSocket:
-    """What is left of an upgrade. ``rest`` are bytes that came behind the request; ``blocked``: the transport
-    takes no more at present; ``response`` is what the route gives back.
+    """A socket that is aiohttp's no more. ``rest`` are bytes that came behind the request; ``blocked``: the
+    transport takes no more at present; ``response`` is what the route gives back.
     """
 
     transport: asyncio.Transport
@@ -27,8 +33,8 @@ class HijackedSocket:
     response: web.StreamResponse
 
 
-class _Rest:
-    """Takes what aiohttp has read beyond the request; it hands that to whatever parser follows."""
+class _Remainder:
+    """Keeps what aiohttp has read beyond the request."""
 
     def __init__(self) -> None:
         self.bytes = b""
@@ -41,8 +47,8 @@ class _Rest:
         pass
 
 
-class _Nothing(web.StreamResponse):
-    """The response of a route whose socket is not aiohttp's any more: there is nothing to write."""
+class _NoResponse(web.StreamResponse):
+    """The response of a route whose socket is not aiohttp's any more: nothing is written."""
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         return None
@@ -51,7 +57,7 @@ class _Nothing(web.StreamResponse):
         pass
 
 
-def part(request: web.Request, successor: asyncio.Protocol) -> HijackedSocket:
+def hijack(request: web.Request, successor: asyncio.Protocol) -> HijackedSocket:
     """Take the socket of a request away from aiohttp and give it to ``successor``, whose ``connection_made``
     is not called. Raises ConnectionResetError where the peer has gone.
     """
@@ -59,9 +65,9 @@ def part(request: web.Request, successor: asyncio.Protocol) -> HijackedSocket:
     if transport is None or transport.is_closing():
         raise ConnectionResetError("the peer has gone")
     blocked = former.writing_paused
-    rest = _Rest()
-    former.set_parser(rest)  # type: ignore[arg-type]
+    remainder = _Remainder()
+    former.set_parser(remainder)  # type: ignore[arg-type]
     transport.set_protocol(successor)
     former.transport = None  # or it would be closed
     former.connection_lost(None)
-    return HijackedSocket(transport, rest.bytes, blocked, _Nothing(status=101))
+    return HijackedSocket(transport, remainder.bytes, blocked, _NoResponse(status=101))

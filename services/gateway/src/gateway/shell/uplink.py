@@ -295,7 +295,7 @@ class Uplink:
                 if count:
                     self._metrics.batch_size("uplink", count)
                 await self._send(shard, batch)
-                pause_s = shard.cadence.pause(count, now())
+                pause_s = shard.pacer.pause(count, now())
                 if pause_s and shard.batches.waiting < WORTHWHILE:
                     await asyncio.sleep(pause_s)
         finally:

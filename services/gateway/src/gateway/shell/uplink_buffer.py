@@ -37,7 +37,7 @@ class UplinkBuffer:
         self.number = number
         self.batches: BatchNumbers[InFlightPublish] = BatchNumbers(limits.batch_count, limits.batch_bytes)
         self.joins = WaitingJoins(self.batches)
-        self.cadence = Pacer(pace)
+        self.pacer = Pacer(pace)
         self.waiters: dict[asyncio.Future[None], None] = {}
         self.task: asyncio.Task[None] | None = None  # that sends, while there is something to send
         self.idle = asyncio.Event()

@@ -19,12 +19,13 @@ from aiohttp import web
 from gateway.core.memory_budget import Holding, Standing
 from gateway.core.outbox import Outbox, Put
 from gateway.core.websocket import frames
+from gateway.core.websocket.close import CloseHandshake, Event, State, Step, received_code
 from gateway.core.websocket.deflate_negotiation import Deflate
-from gateway.core.websocket.frame_parser import WebSocketViolation, code_of
+from gateway.core.websocket.frame_parser import WebSocketViolation
 from gateway.core.websocket.limited_reader import LimitedReader, Unknown
 from gateway.shell import websocket_upgrade
 from gateway.shell.event_loop_progress import EventLoopProgress
-from gateway.shell.hijack import part
+from gateway.shell.hijack import hijack
 from gateway.shell.memory_limiter import MemoryLimiter
 from gateway.shell.wakeup import Wakeup
 from warren.errors import CloseCode
@@ -44,8 +45,6 @@ LATE_BYTES = 256 * 1024
 # Fewer bytes than these are not worth to be counted at once, nor to cut a connection for that was told why it
 # ends.
 SMALL_BYTES = 4 * 1024
-_NO_STATUS = 1005  # the peer's close frame had no code
-_ABNORMAL = 1006  # there was no close frame
 
 _PING = frames.frame(b"", frames.PING)
 
@@ -55,8 +54,7 @@ class WebSocketTransport(asyncio.Protocol):
 
     __slots__ = (
         "_blocked",
-        "_close_timeout_s",
-        "_closing_at",
+        "_closing",
         "_cut",
         "_deaf",
         "_drained",
@@ -77,7 +75,6 @@ class WebSocketTransport(asyncio.Protocol):
         "_rest",
         "_transport",
         "bytes_out",
-        "close_code",
         "counted",
         "heard",
         "messages_out",
@@ -103,16 +100,14 @@ class WebSocketTransport(asyncio.Protocol):
         """
         self.outbox = outbox
         self.bytes_out = self.messages_out = 0
-        self.close_code = 0  # the code of the first close frame, whoever sent it; 1006 where there was none
         self.heard = True  # a sign of life has come since this was last set to False
         bits = deflate.client_bits if deflate else 0
         self._incoming = LimitedReader(
             max_bytes, deflate=bool(deflate), window_bits=bits, unknown=unknown, paced=paced
         )
         self._extensions = deflate.answer if deflate else ""
-        self._close_timeout_s = close_timeout_s
         self._now = now
-        self._closing_at: float | None = None  # when it is cut at the latest
+        self._closing = CloseHandshake(close_timeout_s)
         self._pong: bytes | None = None
         self._progress = progress
         self._memory = memory
@@ -138,7 +133,7 @@ class WebSocketTransport(asyncio.Protocol):
         ConnectionError.
         """
         answer = websocket_upgrade.answer(request.headers, request.version, subprotocol, self._extensions)
-        hijacked = part(request, self)
+        hijacked = hijack(request, self)
         self._transport, self._blocked = hijacked.transport, hijacked.blocked
         self._transport.set_write_buffer_limits(TRANSPORT_BYTES)
         self._transport.write(answer)
@@ -149,7 +144,14 @@ class WebSocketTransport(asyncio.Protocol):
     @property
     def ended(self) -> bool:
         """Whether nothing more can be written."""
-        return self._closing_at is not None or self._transport.is_closing()
+        return self._closing.state is not State.OPEN or self._transport.is_closing()
+
+    @property
+    def close_code(self) -> int:
+        """The code of the first Close frame, whoever sent it; 1005 where it had none, 1006 where the
+        connection ended without one.
+        """
+        return self._closing.code
 
     @property
     def bytes_in(self) -> int:
@@ -191,7 +193,7 @@ class WebSocketTransport(asyncio.Protocol):
             self._floor, self._floor_ends = since, self._now()
         incoming = self._incoming
         incoming.feed(data, since)
-        if self._closing_at is not None:
+        if self._closing.state is not State.OPEN:
             self._late += len(data)
             if self._late > LATE_BYTES:
                 self._flooded = True
@@ -227,13 +229,13 @@ class WebSocketTransport(asyncio.Protocol):
 
     async def read(self) -> str | bytes | None:
         """Return the next message, None once the connection has ended. Raises WebSocketViolation. After
-        ``shut`` what comes is dropped.
+        ``close`` what comes is dropped.
         """
         incoming = self._incoming
         while True:
             if incoming.wait_s:
                 wait_s, incoming.wait_s = incoming.wait_s, 0.0
-                if self._closing_at is None:
+                if self._closing.state is State.OPEN:
                     await self.rest(wait_s)
                 # it is not waited for, and what it still sends is not worth what it costs
                 elif not self._gone:
@@ -246,6 +248,7 @@ class WebSocketTransport(asyncio.Protocol):
             item = incoming.next(self._now())
             if item is None:
                 if self._gone:
+                    self._closing.take(Event.LOST, self._now())
                     return None
                 if not self.counted and (incoming.assembly.held or incoming.assembly.window):
                     self._memory.register(self)
@@ -253,14 +256,14 @@ class WebSocketTransport(asyncio.Protocol):
                 await self._reader.wait()
                 incoming.new_turn()
                 continue
-            if isinstance(item, str | bytes):
-                if self._closing_at is None:
-                    return item
-            elif item.opcode == frames.CLOSE:
-                self._echo_close(item.payload)
+            if not isinstance(item, str | bytes) and item.opcode == frames.CLOSE:
+                self._peer_closes(item.payload)
                 return None
-            elif item.opcode == frames.PING:
-                self._answer_ping(item.payload)
+            if self._closing.take(Event.PEER_DATA, 0.0) is Step.DELIVER:
+                if isinstance(item, str | bytes):
+                    return item
+                if item.opcode == frames.PING:
+                    self._answer_ping(item.payload)
 
     def check(self) -> None:
         """Raise WebSocketViolation where a peer that is not known has sent more than it may."""
@@ -324,39 +327,33 @@ class WebSocketTransport(asyncio.Protocol):
         if self._blocked and not self._gone:
             await self._drained.wait()
 
-    def shut(self, code: int, reason: str, *, last_words: bytes = b"") -> None:
-        """Write what waits, ``last_words`` (whole frames) and the close frame; the peer has until the
-        deadline to answer it.
+    def close(self, code: int, reason: str, *, last_words: bytes = b"") -> None:
+        """Write what waits, ``last_words`` (whole frames) and the Close frame; the peer has until the
+        deadline to answer it. Does nothing where a Close has gone already.
         """
-        if self._closing_at is not None:
-            return
-        self._closing_at = self._now() + self._close_timeout_s
-        self.close_code = self.close_code or code
-        if not self._transport.is_closing():
-            self.messages_out += self.outbox.count
-            self._write(
-                b"".join((*self.outbox.take(self.outbox.bytes), last_words, frames.close(code, reason)))
-            )
-        self.outbox.discard()
-        self.end_rest()
+        if self._closing.take(Event.CLOSE, self._now(), code) is Step.SEND_CLOSE:
+            self._send_close(code, reason, last_words)
 
-    async def linger(self, *, flooded: bool) -> None:
-        """After a WebSocketViolation and ``shut``: drop what the peer still sends until it has gone, so that
-        it can read why. ``tick`` ends it. Who ``flooded`` us is not read any more, or it would go on for as
-        long as the close takes.
+    async def fail(self, violation: WebSocketViolation) -> None:
+        """After a WebSocketViolation: send a Close where ``close`` has sent none, and drop what the peer
+        still sends until it has gone, so that it can read why. ``tick`` ends it. Who has sent too much is
+        not read any more, or it would go on for as long as the close takes.
         """
-        self._flooded = self._flooded or flooded
-        self._deaf = True
-        transport = self._transport
-        if transport.can_write_eof() and not transport.is_closing():
-            transport.write_eof()
-        self._let()
+        step = self._closing.take(Event.VIOLATION, self._now(), violation.code)
+        if step is Step.FAIL:
+            self._send_close(violation.code, str(violation))
+        if step in (Step.FAIL, Step.HALF_CLOSE):
+            self._flooded = self._flooded or violation.too_much
+            self._deaf = True
+            if self._transport.can_write_eof() and not self._transport.is_closing():
+                self._transport.write_eof()
+            self._let()
         while not self._gone:
             await self._reader.wait()
 
     def tick(self, now: float) -> None:
         """Cut the connection where its close has taken too long."""
-        if self._closing_at is not None and now >= self._closing_at:
+        if self._closing.tick(now) is Step.ABORT_TCP:
             self.cut()
 
     def finished(self, now: float) -> bool:
@@ -368,7 +365,7 @@ class WebSocketTransport(asyncio.Protocol):
 
     def over(self) -> None:
         """Take that nothing more will be read: an end without a close frame has its code from now on."""
-        self.close_code = self.close_code or _ABNORMAL
+        self._closing.take(Event.READ_END, self._now())
 
     def cut(self) -> None:
         """End the connection at once."""
@@ -412,12 +409,10 @@ class WebSocketTransport(asyncio.Protocol):
         calling ``finished``.
         """
         self.outbox.discard()
-        self.over()
-        if self._closing_at is None:
-            self._closing_at = self._now() + self._close_timeout_s
-        self._deaf, self._flooded = True, False
-        self._let()  # or its end would not be seen
-        self._transport.close()
+        if self._closing.take(Event.READ_END, self._now()) is Step.CLOSE_TCP:
+            self._deaf, self._flooded = True, False
+            self._let()  # or its end would not be seen
+            self._transport.close()
         return self._gone or not self._transport.get_write_buffer_size()
 
     def _write_some(self) -> None:
@@ -443,11 +438,19 @@ class WebSocketTransport(asyncio.Protocol):
             self._pong = data
             self.flush()
 
-    def _echo_close(self, payload: bytes) -> None:
-        """Answer the peer's close frame with its own code, unless ours went before."""
-        code = code_of(payload)
-        self.close_code = self.close_code or code or _NO_STATUS
-        if self._closing_at is None:
-            self._closing_at = self._now() + self._close_timeout_s
-            if not self._transport.is_closing():
-                self._write(frames.close(code))
+    def _send_close(self, code: int, reason: str, last_words: bytes = b"") -> None:
+        """Write what waits and the Close frame."""
+        if not self._transport.is_closing():
+            self.messages_out += self.outbox.count
+            self._write(
+                b"".join((*self.outbox.take(self.outbox.bytes), last_words, frames.close(code, reason)))
+            )
+        self.outbox.discard()
+        self.end_rest()
+
+    def _peer_closes(self, payload: bytes) -> None:
+        """Handle the peer's Close frame."""
+        code = received_code(payload)
+        step = self._closing.take(Event.PEER_CLOSE, self._now(), code)
+        if step is Step.ANSWER_CLOSE and not self._transport.is_closing():
+            self._write(frames.close(code))

@@ -48,7 +48,7 @@ class _Way:
     """The way to one gateway."""
 
     key: str
-    cadence: Pacer
+    pacer: Pacer
     dirty: dict[int, None] = field(default_factory=dict)  # shards that have something for it
     told: deque[tuple[Envelope, int]] = field(default_factory=deque)  # each with its bytes
     told_bytes: int = 0
@@ -194,7 +194,7 @@ class Egress:
                         self._metrics.batch_size("egress", count)
                         self._metrics.delivered("one", count)
                         self._metrics.hop_seconds("egress", now() - began, hops[0].trace_id if hops else "")
-                    pause_s = way.cadence.pause(count, now())
+                    pause_s = way.pacer.pause(count, now())
                     if pause_s and not full:
                         await asyncio.sleep(pause_s)
                     continue

@@ -123,7 +123,7 @@ class Notifications:
         if self._task is not None:
             await asyncio.wait((self._task,))
         for batcher in self._ways():
-            await batcher.barrier()
+            await batcher.flush()
 
     async def kill(self) -> None:
         """Give up what has begun, and close."""
@@ -229,7 +229,7 @@ class Notifications:
         if isinstance(made, str):
             refused = replace(source, reason=made)
             while not self._refused.offer(refused, len(refused.body)):
-                await self._refused.barrier()
+                await self._refused.flush()
             return
         if not made.id:
             made = msgspec.structs.replace(made, id=f"{INTERNAL_ID}{self._router}.{next(self._numbers)}")
@@ -240,7 +240,7 @@ class Notifications:
             batcher = self._batchers[shard] = self._batcher(shard)
         taken, size = (made, source.settled, hop, generation), size_of(made)
         while not batcher.offer(taken, size):
-            await batcher.barrier()
+            await batcher.flush()
 
     def _batcher(self, shard: int) -> Batcher[Taken]:
         async def send(batch: Sequence[Taken]) -> None:

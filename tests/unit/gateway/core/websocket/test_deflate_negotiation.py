@@ -61,8 +61,24 @@ PLAIN = "permessage-deflate; server_no_context_takeover"
             9,
             0,
         ),
+        # zlib makes no raw stream with 8 bits: the small window keeps to that limit all the same
+        ("permessage-deflate; server_max_window_bits=8", f"{PLAIN}; server_max_window_bits=8", 9, 15),
+        (
+            "permessage-deflate; server_max_window_bits=8; client_max_window_bits=8",
+            f"{PLAIN}; server_max_window_bits=8; client_max_window_bits=8",
+            9,
+            8,
+        ),
         # several offers: the first that can be kept
-        ("permessage-deflate; server_max_window_bits=8, permessage-deflate", PLAIN, 15, 15),
+        (
+            "permessage-deflate; server_max_window_bits=8, permessage-deflate",
+            f"{PLAIN}; server_max_window_bits=8",
+            9,
+            15,
+        ),
+        # what is too long to be looked at hides nothing that stands before it
+        (f"permessage-deflate, x-long; y={'z' * OFFERS_MAX_CHARS}", PLAIN, 15, 15),
+        (f"x-other, permessage-deflate,{', ' * OFFERS_MAX_CHARS}", PLAIN, 15, 15),
         (
             "x-webkit-deflate-frame, permessage-deflate; client_max_window_bits",
             PLAIN,
@@ -112,7 +128,6 @@ def test_a_legal_offer_is_answered_by_the_rfc(offers: str, answer: str | None, w
         'permessage-deflate; server_max_window_bits="10',
         'permessage-deflate; server_max_window_bits="',
         'permessage-deflate; server_max_window_bits=" 10"',
-        "permessage-deflate; server_max_window_bits=8",  # zlib makes no such stream
         "permessage-deflate; client_max_window_bits=7",
         'permessage-deflate; client_max_window_bits=""',
         "permessage-deflate; client_max_window_bits; client_max_window_bits",
@@ -127,6 +142,9 @@ def test_a_legal_offer_is_answered_by_the_rfc(offers: str, answer: str | None, w
         "permessage-deflate=10",
         '"permessage-deflate"',
         "permessage-deflate; " + "client_no_context_takeover".ljust(OFFERS_MAX_CHARS),
+        # cut at the end of what is looked at they would be legal
+        "permessage-deflate".ljust(OFFERS_MAX_CHARS) + "; mystery",
+        "permessage-deflate; server_max_window_bits=1".rjust(OFFERS_MAX_CHARS) + "6",
     ],
 )
 def test_an_offer_that_is_not_legal_or_cannot_be_kept_is_declined(offer: str):
@@ -160,7 +178,7 @@ def reference(offers: list[tuple[str, list[tuple[str, str | None]]]]) -> Deflate
                 case "server_no_context_takeover" | "client_no_context_takeover":
                     good &= value is None
                 case "server_max_window_bits":
-                    good &= bits and value != "8"
+                    good &= bits
                 case "client_max_window_bits":
                     good &= bits or value is None
                 case _:
@@ -228,9 +246,6 @@ def test_the_library_websockets_takes_each_answer_to_its_own_offers(
     """
     client = ClientPerMessageDeflateFactory(server_no_context, client_no_context, server_bits, client_bits)
     taken = negotiate(build_extension([("permessage-deflate", client.get_request_params())]))
-    if server_bits == 8:
-        assert taken is None
-        return
     assert taken is not None
     ((name, parameters),) = parse_extension(taken.answer)
     assert name == "permessage-deflate"
@@ -239,7 +254,8 @@ def test_the_library_websockets_takes_each_answer_to_its_own_offers(
     except NegotiationError as error:  # pragma: no cover - the failure that this test is for
         pytest.fail(str(error))
     assert extension.remote_no_context_takeover
-    assert extension.remote_max_window_bits >= taken.window
+    # of 9 bits zlib uses no more than fits 8
+    assert extension.remote_max_window_bits >= (8 if taken.window == SMALL_WINDOW else taken.window)
     assert taken.client_bits == (
         0 if extension.local_no_context_takeover else extension.local_max_window_bits
     )

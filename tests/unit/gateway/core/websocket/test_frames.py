@@ -155,23 +155,42 @@ def test_a_variant_is_made_of_what_was_negotiated():
     assert [codec_of(variant) for variant in made] == [codec_json, codec_msgpack] * 3
 
 
-@given(
-    st.lists(st.integers(0, 60).map(lambda word: b"word%d " % word), min_size=50, max_size=2_000).map(
-        b"".join
-    )
-)
-def test_a_small_window_is_legal_for_whoever_asked_for_less_than_the_full_one(payload: bytes):
-    """It reaches back no further than 512 bytes, however large the message is: an inflater with no more than
-    that reads it byte by byte.
-    """
-    made = frame(payload, TEXT, SMALL_WINDOW)
-    assert made[0] == 0xC1
-    begin = 2 if made[1] < 126 else 4
-    inflater, data, out = zlib.decompressobj(-SMALL_WINDOW), made[begin:] + b"\x00\x00\xff\xff", b""
+def inflated_bytewise(frame: bytes, bits: int) -> bytes:
+    """Return a compressed frame's payload, read by an inflater that keeps ``2 ** bits`` bytes and no more."""
+    begin = 2 if frame[1] < 126 else 4
+    inflater, data, out = zlib.decompressobj(-bits), frame[begin:] + b"\x00\x00\xff\xff", b""
     while data:
         out += inflater.decompress(data, 1)
         data = inflater.unconsumed_tail
-    assert out + inflater.flush() == payload
+    return out + inflater.flush()
+
+
+WORDS = st.lists(st.integers(0, 60).map(lambda word: b"word%d " % word), min_size=50, max_size=2_000).map(
+    b"".join
+)
+# What zlib would like to reach back for, at each distance about the limit.
+REPEATS = st.tuples(st.binary(min_size=200, max_size=700), st.integers(3, 8)).map(
+    lambda each: each[0] * each[1]
+)
+
+
+@given(WORDS | REPEATS)
+def test_a_small_window_is_legal_for_whoever_asked_for_less_than_the_full_one(payload: bytes):
+    """It reaches back no further than 256 bytes, however large the message is: an inflater with no more than
+    that, the least that a client can ask for, reads it byte by byte.
+    """
+    made = frame(payload, TEXT, SMALL_WINDOW)
+    if made[0] == 0xC1:  # else it got no smaller
+        assert inflated_bytewise(made, 8) == payload
+
+
+def test_a_distance_beyond_the_window_would_be_seen():
+    """The reader above refuses a stream that reaches back further."""
+    payload = hashlib.shake_256(b"noise").digest(400) * 5
+    made = frame(payload, TEXT, FULL_WINDOW)
+    assert inflated_bytewise(made, 15) == payload
+    with pytest.raises(zlib.error, match="too far back"):
+        inflated_bytewise(made, 8)
 
 
 def test_a_message_for_one_connection_is_framed_in_its_variant():

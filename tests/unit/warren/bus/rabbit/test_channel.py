@@ -202,6 +202,19 @@ async def test_body_frames_keep_to_what_was_agreed() -> None:
         await connection.close()
 
 
+async def test_where_any_size_is_allowed_a_body_is_one_frame() -> None:
+    """A broker may set no bound (``frame_max`` 0): then it is published and read all the same."""
+    async with AmqpServer(frame_max=0) as server:
+        connection = RabbitConnection(server.url)
+        await connection.connect()
+        await connection.connected.wait()
+        channel = await RabbitChannel.opened(connection, confirms=True)
+        await publish(channel, bytes(200_000))
+        assert [len(each.body) for each in server.published] == [200_000]
+        assert connection.socket.frame_bytes > 200_000
+        await connection.close()
+
+
 async def test_properties_are_those_of_each_publish(server: AmqpServer, connection: RabbitConnection) -> None:
     """The kept encoding of the last properties is never used for others, nor for another delivery mode."""
     channel = await RabbitChannel.opened(connection, confirms=True)

@@ -14,20 +14,17 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, Self, cast
+from contextlib import contextmanager
+from typing import Any, Self
 
-from aiormq.abc import ChannelFrame
-from aiormq.channel import Channel
 from aiormq.exceptions import AMQPError
-from pamqp import commands as spec
 
 from warren.bus import Properties
 from warren.bus.rabbit import frames as frames
 from warren.bus.rabbit.acks import ACK_S, Content, RabbitDelivery, Settling
+from warren.bus.rabbit.aiormq_internals import HookedChannel
 from warren.bus.rabbit.connection import RabbitConnection
 from warren.bus.rabbit.frames import NO_PROPERTIES, MalformedFrame
-from warren.bus.rabbit.outgoing import Outgoing
 from warren.errors import BusUnavailable, Nacked, NotConfirmed, Unroutable, WarrenError
 
 # a delivery that took longer is followed by a turn of the loop; else those that are here follow each other at
@@ -36,7 +33,6 @@ LONG_S = 0.005
 # A confirm that stays away for longer is not waited for, unless the broker holds publishers back (then it
 # comes when that ends).
 CONFIRM_S = 2.5
-FRAMES = 256  # frames of aiormq's own that a channel takes in before the connection's reader waits for it
 
 _log = logging.getLogger("warren.bus")
 
@@ -90,23 +86,20 @@ async def _unused(_: object) -> None:
     """Stand in aiormq's table of consumers: RabbitChannel calls its own."""
 
 
-class RabbitChannel(Channel):
+class RabbitChannel(HookedChannel):
     """One channel on a connection."""
 
     def __init__(
         self, connection: RabbitConnection, number: int, confirms: bool, on_end: Callable[[], None]
     ) -> None:
         """Use ``opened``. ``on_end`` is called once when the channel ends, whoever ends it."""
-        super().__init__(connection, number, publisher_confirms=confirms, frame_buffer=FRAMES)
-        self.write_queue = cast(
-            "asyncio.Queue[ChannelFrame]", Outgoing(connection.write_queue, self._last_words)
-        )
+        super().__init__(connection, number, confirms=confirms, before_end=self._last_words)
         self._ending = False  # the frame that ends it is on its way
         self._connection = connection
         self._socket = connection.socket
         self._on_end = on_end
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._body_bytes = connection.connection_tune.frame_max
+        self._body_bytes = connection.frame_bytes
         self._published = 0  # the number of the last publish
         # what waits for its confirm, in the order of its number
         self._confirms: dict[int, asyncio.Future[bool]] = {}
@@ -136,7 +129,7 @@ class RabbitChannel(Channel):
                 raise BusUnavailable("the connection is closed")
             number = connection.free_number()
             channel = cls(connection, number, confirms, on_end)
-            connection.channels[number] = channel
+            connection.enter(channel)
             opening = asyncio.get_running_loop().create_task(channel.open())
             try:
                 await asyncio.shield(opening)
@@ -285,7 +278,7 @@ class RabbitChannel(Channel):
                 case frames.CHANNEL_CLOSE | frames.CHANNEL_CLOSE_OK:
                     self._socket.takers.pop(self.number, None)  # nothing comes behind it
                     if method == frames.CHANNEL_CLOSE and self.over:
-                        self._answer_end()  # it has crossed ours, and aiormq does not look any more
+                        self.answer_end()  # it has crossed ours, and aiormq does not look any more
                     return False
                 case _:
                     return False
@@ -341,7 +334,7 @@ class RabbitChannel(Channel):
         self._on_delivery = on_delivery
         self._on_start = on_start
         self._settling.begin(prefetch, ack_s)
-        self.on_consumer_cancel_callbacks.add(lambda _: on_cancel())
+        self.on_cancel(on_cancel)
         with broker_call(f"consuming {queue}"):
             await self.basic_qos(prefetch_count=prefetch)
             await self.basic_consume(queue, _unused, arguments=arguments)
@@ -388,10 +381,6 @@ class RabbitChannel(Channel):
         self._settling.tell()
         self.silence()
         self._ending = True
-
-    def _answer_end(self) -> None:
-        with suppress(asyncio.QueueFull):
-            self.write_queue.put_nowait(ChannelFrame.marshall(self.number, [spec.Channel.CloseOk()]))
 
     def _end(self, closing: asyncio.Future[Any]) -> None:
         if self._ended.done():

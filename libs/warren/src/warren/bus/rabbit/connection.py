@@ -11,17 +11,16 @@ themselves and write through it.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from math import inf
 from struct import Struct
 from typing import Any, Protocol, cast
 
-from aiormq.connection import Connection, FrameReceiver, TransportFactory
 from aiormq.exceptions import AMQPConnectionError
-from pamqp import commands as spec
 from yarl import URL
 
 from warren.bus.rabbit import frames as frames
-from warren.bus.rabbit.connect_errors import refusal
+from warren.bus.rabbit.aiormq_internals import HookedConnection, Streams
 from warren.bus.rabbit.frames import MalformedFrame
 
 READ_BYTES = 1024 * 1024  # what of aiormq's own frames is read ahead
@@ -31,7 +30,6 @@ _HEAD_BYTES = 7
 _END = 0xCE
 _KINDS = (frames.METHOD, frames.HEADER, frames.BODY, 8)  # the last: heartbeats
 _PROTOCOL = b"AMQP"  # what a broker says instead of a frame where it speaks another version
-CHANNELS = 65_535  # AMQP's most
 FRAME_BYTES = 131_072  # the largest frame until another size is agreed; RabbitMQ's own
 _HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 
@@ -185,97 +183,46 @@ def _no_head(head: bytes, most: int) -> str:
     return f"a frame of type {kind} with {size} bytes; at most {most} were agreed"
 
 
-class _Sockets(TransportFactory):
-    """Makes the socket; keeps its protocol."""
-
-    socket: Socket | None = None
-
-    async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        provider = kwargs.pop("ssl_context_provider")
-        tls = await provider.get_context() if url.scheme == "amqps" else None
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=READ_BYTES, loop=loop)
-        socket = Socket(reader, loop)
-        try:
-            await loop.create_connection(lambda: socket, host=url.host or "", port=url.port or 0, ssl=tls)
-        except OSError as error:
-            raise AMQPConnectionError(*error.args) from error
-        self.socket = socket
-        return reader, asyncio.StreamWriter(socket.transport, socket, reader, loop)
-
-
-class _Answers(FrameReceiver):
-    """What the broker answers while a connection is made. Where it says no, aiormq would tell what it had
-    waited for, and not the reason.
-    """
-
-    async def get_frame(self) -> Any:
-        received = await super().get_frame()
-        if isinstance(received[2], spec.Connection.Close):
-            raise refusal(received[2])
-        return received
-
-
-class RabbitConnection(Connection):
+class RabbitConnection(HookedConnection):
     """One connection, not connected yet. ``connect`` raises what aiormq does."""
-
-    FRAME_BUFFER_SIZE = 256
-    HEARTBEAT_GRACE_MULTIPLIER = (
-        1  # RabbitMQ says something twice in a heartbeat: silent for one, and a second more, it is given up
-    )
 
     def __init__(self, url: URL | str) -> None:
         """``url`` is ``amqp://`` or ``amqps://``, with aiormq's options."""
-        self._sockets = _Sockets()
+        self._socket: Socket | None = None
         self._number = 0  # of the channel that was opened last
         self.confirmed_at = -inf  # when the broker has answered a publish last, by the loop's clock
-        super().__init__(url, transport_factory=self._sockets)
+        super().__init__(url, self._open_socket)
+
+    async def _open_socket(self, url: URL, tls: ssl.SSLContext | None) -> Streams:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=READ_BYTES, loop=loop)
+        socket = Socket(reader, loop)
+        await loop.create_connection(lambda: socket, host=url.host or "", port=url.port or 0, ssl=tls)
+        self._socket = socket
+        return reader, asyncio.StreamWriter(socket.transport, socket, reader, loop)
 
     async def connect(self, client_properties: dict[str, Any] | None = None) -> bool:
         """Connect, and hold the broker to the size of frames that was agreed."""
         made: bool = await super().connect(client_properties)
-        if self.connection_tune.frame_max:
-            self.socket.frame_bytes = self.connection_tune.frame_max
+        self.socket.frame_bytes = self.frame_bytes
         return made
 
     @property
     def socket(self) -> Socket:
         """The socket. Raises AMQPConnectionError where there was none yet."""
-        if self._sockets.socket is None:
+        if self._socket is None:
             raise AMQPConnectionError("not connected")
-        return self._sockets.socket
+        return self._socket
 
     def free_number(self) -> int:
         """Return the number for the next channel: one that none has had for as long as can be, so that
         nothing which the broker still says on a former one meets another channel. Raises AMQPConnectionError
         where none is free.
         """
-        most = self.connection_tune.channel_max or CHANNELS
-        for _ in range(most):
-            self._number = self._number % most + 1
-            if self._number not in self.channels:
-                return self._number
-        raise AMQPConnectionError(f"all {most} channels of the connection are open")
-
-    @property
-    def held_back(self) -> bool:
-        """Whether the broker holds publishers back (``connection.blocked``)."""
-        # ``ready()`` waits exactly while that is so; one step of it tells whether it would.
-        step = self.ready()
-        try:
-            step.send(None)
-        except StopIteration:
-            return False
-        step.close()
-        return True
+        self._number = self.next_number(self._number)
+        return self._number
 
     def abort(self) -> None:
         """End it at once, though the peer does not answer."""
-        if self._sockets.socket is not None:
-            self._sockets.socket.transport.abort()
-
-    @staticmethod
-    async def _rpc(
-        request: Any, writer: Any, frame_receiver: FrameReceiver, wait_response: bool = True
-    ) -> Any:
-        return await Connection._rpc(request, writer, _Answers(frame_receiver.reader), wait_response)  # noqa: SLF001 - aiormq has no other place to see the answer
+        if self._socket is not None:
+            self._socket.transport.abort()

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-import pamqp.decode
 import pamqp.frame
 import pamqp.header
 from pamqp import commands as spec
 
+import warren.bus.rabbit.pamqp_patch  # noqa: F401 - or a stranger's message would end the connection
 from warren.bus import HeaderValue, Properties
 
 NO_PROPERTIES: Final = Properties()
@@ -42,8 +42,8 @@ _METHOD = struct.Struct(">I")
 _SETTLED = struct.Struct(">QB")  # delivery tag, bits
 _SETTLE = struct.Struct(">BHIIQBB")  # a whole frame
 _HEAD_BYTES: Final = 7
-_FRAME_OVERHEAD: Final = 8
-HEADER_OVERHEAD: Final = _FRAME_OVERHEAD + _HEADER.size  # of a header frame, besides the properties
+FRAME_OVERHEAD: Final = 8
+HEADER_OVERHEAD: Final = FRAME_OVERHEAD + _HEADER.size  # of a header frame, besides the properties
 # AMQP writes properties in the order of their flags; only cluster-id comes after app-id
 _APP_ID_FLAG: Final = 1 << 3
 _MARK: Final = "warren/"
@@ -55,40 +55,6 @@ _UP_TO_HEADERS: Final = 0xE0  # flags, first byte: content type, content encodin
 _HEADERS: Final = 0x20
 _TYPE_AND_HEADERS: Final = 0xA0
 MAX_BODY_BYTES: Final = 512 * 1024 * 1024  # RabbitMQ's own bound, whatever it is set to
-
-
-def _tolerate() -> None:
-    """Have pamqp decode what any AMQP client may send: it raises for text that is no UTF-8 and for times
-    beyond its calendar, which would end the connection, and again when the message is delivered again. What
-    can't be read is ``?`` in texts (no address has one), nothing elsewhere.
-    """
-    methods, values = pamqp.decode.METHODS, pamqp.decode.TABLE_MAPPING
-    strict_text, strict_time, strict_table = methods["shortstr"], methods["timestamp"], methods["table"]
-
-    def text(value: bytes) -> tuple[int, Any]:
-        try:
-            return strict_text(value)
-        except UnicodeDecodeError:
-            end = value[0] + 1
-            return end, value[1:end].decode("utf-8", "replace").replace("\ufffd", "?")
-
-    def time(value: bytes) -> tuple[int, Any]:
-        try:
-            return strict_time(value)
-        except (ValueError, OverflowError, OSError):
-            return 8, None
-
-    def table(value: bytes) -> tuple[int, Any]:
-        try:
-            return strict_table(value)
-        except Exception:  # noqa: BLE001 - whatever is in it: unknown kinds, no UTF-8, too deep
-            return 4 + int.from_bytes(value[:4], "big"), {}
-
-    methods["shortstr"], methods["timestamp"], methods["table"] = text, time, table
-    values[b"T"], values[b"F"] = time, table
-
-
-_tolerate()
 
 
 @lru_cache(maxsize=4096)
@@ -139,7 +105,7 @@ def content(channel: int, properties: bytes, body: bytes, frame_max: int) -> lis
     """Return the header frame and the body frames of a message."""
     header = _HEADER.pack(60, len(body)) + properties
     parts = [_FRAME.pack(HEADER, channel, len(header)), header, _FRAME_END]
-    step = frame_max - _FRAME_OVERHEAD
+    step = frame_max - FRAME_OVERHEAD
     for begin in range(0, len(body), step):
         chunk = body if len(body) <= step else body[begin : begin + step]
         parts += (_FRAME.pack(BODY, channel, len(chunk)), chunk, _FRAME_END)

@@ -1,10 +1,11 @@
 """Deflate: which offer of permessage-deflate is taken, and how it is answered (RFC 7692 section 7, RFC 6455
 section 9.1).
 
-An offer is taken as a whole or not at all: a parameter that is unknown, twice there, or has no legal value
-declines it, and the next one is looked at. The answer names what was offered and can be kept, never a
-parameter that the client did not name, but ``server_no_context_takeover``. The work grows with the length of
-the header, whatever it holds. It compresses nothing; ``frames.py`` does, ``frame_parser.py`` inflates.
+Every legal offer can be kept. It is taken as a whole or not at all: a
+parameter that is unknown, twice there, or has no legal value declines it, and the next one is looked at. The
+answer names what was offered, never a parameter that the client did not name, but
+``server_no_context_takeover``. The work grows with the length of the header, whatever it holds. It compresses
+nothing and inflates nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from typing import Final, NamedTuple
 from gateway.core.websocket.frames import FULL_WINDOW, SMALL_WINDOW, Window
 
 EXTENSION: Final = "permessage-deflate"
-# Longer headers are not looked at: no client's offers come near it, and who is not known yet may not make us
-# read more.
+# What stands behind so many characters is not looked at: no client's offers come near it, and who is not
+# known yet may not make us read more.
 OFFERS_MAX_CHARS: Final = 4_096
 MAX_WINDOW_BITS: Final = 15
 
@@ -48,7 +49,7 @@ def negotiate(offers: str) -> Deflate | None:
     """Return the first of the offers that can be kept, None where there is none. Several headers are joined
     by commas.
     """
-    if len(offers) > OFFERS_MAX_CHARS or EXTENSION not in offers:
+    if EXTENSION not in offers:
         return None
     return next((taken for offer in _offers(offers) if (taken := _take(offer)) is not None), None)
 
@@ -69,8 +70,7 @@ def _take(parameters: list[tuple[str, str | None]]) -> Deflate | None:
     # Each frame of ours stands for itself, since it is shared by all who get the message.
     answer = [EXTENSION, _SERVER_NO_CONTEXT]
     if server is not None:
-        if int(server) < SMALL_WINDOW:
-            return None  # zlib makes no such stream
+        # Our frames in the small window keep to any limit, 8 bits too.
         window = FULL_WINDOW if int(server) >= FULL_WINDOW else SMALL_WINDOW
         answer.append(f"{_SERVER_BITS}={server}")
     if _CLIENT_NO_CONTEXT in named:
@@ -87,7 +87,10 @@ def _offers(header: str) -> Iterator[list[tuple[str, str | None]]]:
     """Yield the parameters of each well-formed offer of permessage-deflate, in their order; a parameter
     without a value has None.
     """
-    for lexemes in _members(header):
+    members = list(_members(header[:OFFERS_MAX_CHARS]))
+    if len(header) > OFFERS_MAX_CHARS:
+        members.pop()  # it may have been cut in the middle, and mean something else now
+    for lexemes in members:
         # name *( ";" parameter [ "=" value ] )
         if not lexemes or lexemes[0] != EXTENSION:
             continue

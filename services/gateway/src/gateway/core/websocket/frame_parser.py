@@ -12,6 +12,7 @@ from __future__ import annotations
 import zlib
 from typing import NamedTuple
 
+from gateway.core.websocket.close import BAD_DATA
 from gateway.core.websocket.frames import BINARY, CLOSE, PING, PONG, TEXT
 from warren.errors import CloseCode
 
@@ -28,11 +29,6 @@ PART_BYTES = 1_024
 _CONTINUATION = 0x0
 _OPCODES = frozenset({_CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _TAIL = b"\x00\x00\xff\xff"  # what a sender cuts off each compressed message
-
-# Codes under 3000 that a close frame may carry (RFC 6455 section 7.4.1 and its registry); 3000 to 4999 are
-# applications'.
-_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
-_BAD_DATA = 1007
 _TOO_BIG = 1009
 
 
@@ -55,20 +51,6 @@ class Control(NamedTuple):
 
     opcode: int
     payload: bytes
-
-
-def code_of(payload: bytes) -> int:
-    """Return the code in a close frame, 0 where it has none, and that of the fault where it can't be one."""
-    if not payload:
-        return 0
-    code = int.from_bytes(payload[:2], "big")
-    if len(payload) == 1 or not (code in _CODES or 3000 <= code < 5000):
-        return int(CloseCode.PROTOCOL_ERROR)
-    try:
-        payload[2:].decode()
-    except UnicodeDecodeError:
-        return _BAD_DATA
-    return code
 
 
 class FrameParser:
@@ -242,7 +224,7 @@ class FrameParser:
         try:
             return payload.decode()
         except UnicodeDecodeError:
-            raise WebSocketViolation(_BAD_DATA, "A text must be UTF-8") from None
+            raise WebSocketViolation(BAD_DATA, "A text must be UTF-8") from None
 
     def _inflated(self, payload: bytes) -> bytes:
         """Return a compressed message's bytes. What the next one may build on is kept as bytes: an inflater
@@ -264,8 +246,8 @@ class FrameParser:
                 if not rest:
                     return self._remembered(b"".join(parts))
         except zlib.error:
-            raise WebSocketViolation(_BAD_DATA, "A compressed message can't be inflated") from None
-        raise WebSocketViolation(_BAD_DATA, f"A compressed message of more than {STREAMS_MAX} streams")
+            raise WebSocketViolation(BAD_DATA, "A compressed message can't be inflated") from None
+        raise WebSocketViolation(BAD_DATA, f"A compressed message of more than {STREAMS_MAX} streams")
 
     def _remembered(self, message: bytes) -> bytes:
         """Keep of a message what the next one may build on."""

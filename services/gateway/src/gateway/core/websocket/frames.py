@@ -28,8 +28,9 @@ PONG: Final = 0xA
 Chunk = bytes  # inside FrameSet ``bytes`` is a method's name
 
 # How far back a compressed frame may reach, as a power of two; PLAIN: it is not compressed. A client's limit
-# is an upper bound, so one small window serves all who ask for less than the full one. zlib makes no raw
-# stream with 8 bits.
+# is an upper bound, so one small window serves all who ask for less than the full one, down to 8 bits (256
+# bytes): zlib makes no raw stream with 8 bits, but with 9 it reaches back 250 bytes at most (deflate.h,
+# MAX_DIST: the window less 262 bytes of look-ahead).
 Window = int
 PLAIN: Final = 0
 SMALL_WINDOW: Final = 9
