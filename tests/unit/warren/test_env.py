@@ -1,12 +1,10 @@
-"""Variables: how a text is looked up, shown and refused, one variable at a time (whole services:
-``test_settings.py``).
-"""
+"""Variables: how they are named and shown, one at a time (whole services: ``test_settings.py``)."""
 
 import pytest
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from warren.env import CommaList, Reading, Settings, groups, leaves, printable, shown, variable
+from warren.env import CommaList, Settings, groups, leaves, printable, shown, variable
 
 
 class Small(Settings):
@@ -31,19 +29,6 @@ def test_the_variables_of_a_class_are_named_by_its_prefix_and_fields() -> None:
         == [leaf.file for leaf in found.values()]
         == [False, True, False]
     )
-
-
-def test_one_pass_keeps_every_problem_and_returns_defaults_in_the_place_of_what_is_wrong() -> None:
-    """So that the other groups can still be looked at."""
-    reading = Reading(
-        {"WARREN_ROUTER_COUNT": "0", "WARREN_ROUTER_NAMES": "x, y", "WARREN_SOMETHING_ELSE": "1"}
-    )
-    assert reading.build(Large, None).small == Small()
-    reading.unknown((Large,))
-    assert reading.problems == [
-        "WARREN_ROUTER_COUNT: must be greater than or equal to 1, not '0'",
-        "WARREN_SOMETHING_ELSE: nobody knows this variable",
-    ]
 
 
 @pytest.mark.parametrize(
@@ -83,9 +68,3 @@ def test_groups_are_found_in_each_other() -> None:
     """The whole first."""
     whole = Large()
     assert list(groups(whole)) == [whole, whole.small]
-
-
-def test_what_is_right_in_a_wrong_group_can_be_kept() -> None:
-    """For what looks at it further."""
-    reading = Reading({"WARREN_ROUTER_COUNT": "0", "WARREN_ROUTER_NAMES": "x, y"}, keep=True)
-    assert reading.build(Large, None).small == Small(names=("x", "y"))

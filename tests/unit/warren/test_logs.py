@@ -78,6 +78,15 @@ def test_an_exception_is_one_field(stream: io.StringIO) -> None:
     assert line["exception"].endswith("ValueError: boom")
 
 
+def test_an_exception_that_is_none_is_left_out(stream: io.StringIO) -> None:
+    """As where a library logs one outside of its handler; and a field has no say in it."""
+    get_logger("x").exception("odd")
+    event(get_logger("x"), "own", exc_info="hunter2")
+    first, second = lines(stream)
+    assert "exception" not in first
+    assert (second["exc_info_"], "exception" in second) == ("hunter2", False)
+
+
 def test_no_line_holds_a_secret(stream: io.StringIO) -> None:
     """Values of telling names, credentials in URLs and bearer tokens are blotted out wherever they stand."""
     logger = get_logger("x")
@@ -174,6 +183,32 @@ def test_the_level_counts_and_noisy_libraries_speak_up_at_warning(stream: io.Str
     configure("gateway", LogSettings(log_level="debug"), again)
     event(get_logger("x"), "fine", level=logging.DEBUG)
     assert len(lines(again)) == 1
+
+
+def test_the_reader_of_settings_never_tells_what_it_read(stream: io.StringIO) -> None:
+    """pydantic-settings would log each source's values where PYDANTIC_SETTINGS_DEBUG is set; so at any level of ours."""
+    configure("gateway", LogSettings(log_level="debug"), stream)
+    get_logger("pydantic_settings").debug("sources: {'amqp_url': 'sesame'}")
+    assert lines(stream) == []
+
+
+def test_a_line_that_cannot_be_written_raises_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither a broken pipe nor a value that has no text ends the caller, or prints a traceback."""
+
+    class Broken(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    class Textless:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    configure("gateway", LogSettings(), Broken())
+    event(get_logger("x"), "lost")
+    configure("gateway", LogSettings(), io.StringIO())
+    event(get_logger("x"), "lost", value=Textless())
+    get_logger("x").warning("%d", "no number")
+    assert capsys.readouterr() == ("", "")
 
 
 def test_warnings_are_lines_too(stream: io.StringIO) -> None:

@@ -1,9 +1,9 @@
 """Logs: one JSON line for each event, the same form for our own lines and for those of the libraries below.
 
 ``ts`` (ISO 8601, UTC, ms), ``level``, ``service``, ``logger``, ``event``, then the fields of the event
-(``connection``, ``trace_id``, …); an exception is one field. No line holds a secret: values of telling names
-and credentials inside of URLs are blotted out. Every shell module logs through ``event``; core modules never
-log. Only ``__main__`` calls ``configure``.
+(``connection``, ``trace_id``, …); an exception is one field. A line goes through structlog's processors, of
+which one blots out secrets: values of telling names, and credentials inside of URLs and texts. Shell modules
+log by ``event``; core modules never log. A line that can't be written is lost without a word.
 """
 
 from __future__ import annotations
@@ -12,14 +12,19 @@ import logging
 import logging.handlers
 import re
 import sys
+from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import orjson
+from structlog.processors import JSONRenderer, format_exc_info
+from structlog.stdlib import ProcessorFormatter
 
 from warren.settings import HIDDEN, LogSettings
 
 get_logger = logging.getLogger
+
+EventDict = MutableMapping[str, Any]
 
 _FIELDS = "warren_fields"
 _SECRET_NAMES = re.compile(
@@ -29,8 +34,14 @@ _SECRET_NAMES = re.compile(
 _CREDENTIALS = re.compile(r"(?<=://)(?:(?!://)\S)+(?=@)")
 _TOKENS = re.compile(r"(?i)([?&](?:access_)?token=|\bbearer[ .])[A-Za-z0-9_\-.~+/=%]+")
 
-# Libraries that tell more than an operator wants to read at their own INFO.
-_NOISY = ("aio_pika", "aiormq", "aiohttp", "asyncio", "opentelemetry", "urllib3", "requests")
+# Libraries that tell more than an operator wants to read at their own INFO; pydantic_settings tells secrets.
+_NOISY = (
+    "aio_pika", "aiormq", "aiohttp", "asyncio", "opentelemetry", "urllib3", "requests", "pydantic_settings",
+)  # fmt: skip
+
+# The line's own keys, and structlog's for an exception: a field of such a name gets a _ behind it.
+_OWN = frozenset({"ts", "level", "logger", "event", "exc_info"})
+_PLAIN = frozenset({"ts", "level", "logger"})  # of these, what can hold no secret
 
 
 def event(
@@ -80,31 +91,49 @@ def configure(service: str, settings: LogSettings | None = None, stream: TextIO 
     logging.raiseExceptions = False  # a full disk or a closed pipe must not print tracebacks for each line
 
 
-class JsonLines(logging.Formatter):
-    """A record becomes one line of JSON."""
+class JsonLines(ProcessorFormatter):
+    """A record, ours or a library's, becomes one line of JSON."""
 
     def __init__(self, service: str) -> None:
         """``service`` stands on every line, unless the event has its own."""
-        super().__init__()
+        super().__init__(processors=(_Line(service), format_exc_info, redact, JSONRenderer(_json)))
+
+
+class _Line:
+    """The first processor: the keys of the line, in their order."""
+
+    def __init__(self, service: str) -> None:
         self._service = service
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line without its newline."""
-        line: dict[str, Any] = {
+    def __call__(self, logger: object, method: str, event_dict: EventDict) -> EventDict:
+        record: logging.LogRecord = event_dict["_record"]
+        line: EventDict = {
             "ts": datetime.fromtimestamp(record.created, UTC)
             .isoformat(timespec="milliseconds")
             .replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "service": self._service,
             "logger": record.name,
-            "event": _clean(record.getMessage()),
+            "event": event_dict["event"],
         }
         for name, value in getattr(record, _FIELDS, {}).items():
             if value is not None:
-                line[f"{name}_" if name in ("ts", "level", "logger", "event") else name] = _field(name, value)
-        if record.exc_info and record.exc_info[0] is not None:
-            line["exception"] = _clean(self.formatException(record.exc_info))
-        return orjson.dumps(line, default=_text, option=orjson.OPT_NON_STR_KEYS).decode()
+                line[f"{name}_" if name in _OWN else name] = value
+        if error := event_dict.get("exc_info"):
+            line["exc_info"] = error
+        return line
+
+
+def redact(logger: object, method: str, event_dict: EventDict) -> EventDict:
+    """Blot out what may be a secret, and make each value one that JSON can hold."""
+    for name, value in event_dict.items():
+        if name not in _PLAIN:
+            event_dict[name] = _field(name, value)
+    return event_dict
+
+
+def _json(line: EventDict, **_: Any) -> str:
+    return orjson.dumps(line, default=_text, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def _field(name: str, value: Any) -> Any:

@@ -1,10 +1,10 @@
 """Settings: the groups that services share, and how a service reads its own: the environment becomes frozen
 models, all problems at once.
 
-A service's settings are one ``Settings`` class made of small ones (see ``env.py``). What both services share
-begins with ``WARREN_`` alone; what only one reads begins with ``WARREN_GATEWAY_`` or ``WARREN_ROUTER_``, and
-the other ignores it, so that one environment can serve both. ``read`` is called once, in ``__main__``. Only
-files of this name read the environment.
+A service's settings are one ``Settings`` class made of small ones. What both services share begins with
+``WARREN_`` alone; what only one reads begins with ``WARREN_GATEWAY_`` or ``WARREN_ROUTER_``, and the other
+ignores it, so that one environment can serve both. A process reads its settings once. Only files of this name
+read the environment.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pydantic import (
     BeforeValidator,
     PlainSerializer,
     SecretStr,
+    ValidationError,
     field_validator,
     model_validator,
 )
@@ -33,7 +34,6 @@ from warren.env import (
     SHARED_PREFIX,
     CommaList,
     Problems,
-    Reading,
     Settings,
     Variable,
     groups,
@@ -41,6 +41,14 @@ from warren.env import (
     printable,
     shown,
     variable,
+)
+from warren.env_sources import (
+    from_environment,
+    set_twice,
+    sources_of,
+    unknown,
+    what_is_right,
+    wrong_values,
 )
 from warren.errors import SettingsError
 from warren.namespaces import Namespaces
@@ -329,12 +337,15 @@ def read(cls: type[S], env: Mapping[str, str] | None = None, checks: Sequence[Ch
     nobody knows, and what ``checks`` find, which are given defaults in the place of what is wrong.
     """
     env = environment() if env is None else env
-    reading = Reading(env)
-    settings = reading.build(cls, None)
-    reading.unknown((cls, *_SHARED))
-    # What is right is looked at all the same, so that all problems come at once.
-    seen = Reading(env, keep=True).build(cls, None) if reading.problems else settings
-    problems = [*reading.problems, *(problem for check in checks for problem in check(seen, env))]
+    problems = set_twice(cls, env)
+    try:
+        settings = from_environment(cls, env)
+    except ValidationError as error:
+        problems += wrong_values(cls, error)
+        # What is right is checked all the same, so that all problems come at once.
+        settings = what_is_right(cls, env)
+    problems += unknown(env, (cls, *_SHARED))
+    problems += [problem for check in checks for problem in check(settings, env)]
     if problems:
         raise SettingsError(list(dict.fromkeys(problems)))
     return settings
@@ -351,16 +362,14 @@ def report(cls: type[Settings], env: Mapping[str, str] | None = None) -> str:
     """Return each variable with its value, the value's source and its meaning, secrets hidden; for
     ``--settings``.
     """
-    reading = Reading(environment() if env is None else env)
     lines: list[str] = []
-    for leaf in leaves(cls):
-        raw, source = reading.raw(leaf)
-        if raw is None:
+    for leaf, text, source in sources_of(cls, environment() if env is None else env):
+        if text is None:
             value = shown(leaf.default)
         elif leaf.secret:
             value = HIDDEN
         else:
-            value = f"({len(raw)} characters)" if leaf.file else printable(raw, 200)
+            value = f"({len(text)} characters)" if leaf.file else printable(text, 200)
         lines += [f"{leaf.name}={value}", f"    {source}. {leaf.field.description}"]
     return "\n".join(lines)
 

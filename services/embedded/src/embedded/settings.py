@@ -1,8 +1,7 @@
 """The settings of embedded mode: the services' own, with defaults that suit a trial on one's own machine, and
 ``PORT``.
 
-Whatever ``WARREN_…`` variable is set counts as for the services themselves. It opens no socket; ``__main__``
-calls it.
+Whatever ``WARREN_…`` variable is set counts as for the services themselves. It opens no socket.
 """
 
 from __future__ import annotations
