@@ -36,7 +36,7 @@ def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def pods(tmp_path: Path) -> Iterator[Pods]:
     """Pods whose broker nobody runs."""
-    pods = Pods(NOWHERE, "warren", 4, tmp_path)
+    pods = Pods(NOWHERE, "warren", 4, tmp_path, fresh=True)
     yield pods
     pods.close()
 
@@ -103,7 +103,7 @@ async def test_two_routers_run_side_by_side_and_end_in_order(
     rabbit: Rabbit, topology: Topology, tmp_path: Path
 ) -> None:
     """Both get ready on a real broker; SIGTERM ends each with exit code 0."""
-    pods = Pods(rabbit.url, topology.prefix, topology.shards, tmp_path)
+    pods = Pods(rabbit.url, topology.prefix, topology.shards, tmp_path, fresh=True)
     try:
         _, routers = await pods.installation(gateways=0, routers=2)
         for router in routers:
@@ -121,7 +121,7 @@ async def test_a_router_that_starts_again_and_again_loses_no_connection(
     channel.
     """
     topology = Topology(prefix=rabbit.prefix(), shards=16)
-    pods = Pods(rabbit.url, topology.prefix, topology.shards, tmp_path)
+    pods = Pods(rabbit.url, topology.prefix, topology.shards, tmp_path, fresh=True)
     try:
         staying, restarted = await pods.router(), await pods.router(start=False)
         for _ in range(4):

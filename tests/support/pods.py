@@ -1,5 +1,6 @@
 """Gateways and routers as real processes: started, watched, frozen and killed as Kubernetes, or bad luck,
-would do it.
+would do it. They are forked from a process that has the services imported already (``fork_server``), or,
+where they are to be fresh, started by the command of the image.
 
 A pod's log goes to a file; its end is in every error and is printed when the pod is closed, so that pytest
 shows it where a test failed.
@@ -8,20 +9,39 @@ shows it where a test failed.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import aiohttp
 from tests.support.eventually import stretched
+from tests.support.fork_server import ForkedChild, ForkServer
 from tests.support.ports import free_port
 
 from rabbit_nodes.child import Child
 
 ROOT = Path(__file__).parents[2]
+# What is read as Python starts, or as a library is imported: such a pod can't be forked.
+_READ_EARLY = ("OTEL_", "PYTHON")
+# A service with something changed in it (``tests.faults.…``) changes it before anybody has imported it.
+_CHANGED = "tests."
+
+
+@cache
+def fork_servers() -> tuple[ForkServer, ForkServer]:
+    """Return this process's servers. They are two, so that of two gateways, and of two routers, each has
+    hashes of its own: an order that depends on them shows.
+    """
+    return ForkServer(), ForkServer()
+
+
+_turns: defaultdict[str, Iterator[int]] = defaultdict(itertools.count)
 
 
 class Pod:
@@ -30,19 +50,29 @@ class Pod:
     """
 
     def __init__(
-        self, module: str, name: str, env: Mapping[str, str], internal_port: int, folder: Path
+        self,
+        module: str,
+        name: str,
+        env: Mapping[str, str],
+        internal_port: int,
+        folder: Path,
+        *,
+        fresh: bool = False,
     ) -> None:
-        """Nothing runs before ``start``; ``folder`` takes the log."""
+        """Nothing runs before ``start``; ``folder`` takes the log. ``fresh``: started as ``python -m`` and not
+        forked.
+        """
         self.module = module
         self.name = name
         self.env = dict(env)
         self.internal_port = internal_port
         self.log_file = folder / f"{name}.log"
-        self._child: Child | None = None
+        self._fresh = fresh or any(each.startswith(_READ_EARLY) and each != "PYTHONPATH" for each in self.env)
+        self._child: Child | ForkedChild | None = None
         self._log_bytes = 0  # when the present life began
 
     @property
-    def child(self) -> Child:
+    def child(self) -> Child | ForkedChild:
         """The process of the pod's present life."""
         if self._child is None:
             raise RuntimeError(f"{self.name} was never started")
@@ -83,12 +113,13 @@ class Pod:
         }
         with self.log_file.open("ab") as output:
             self._log_bytes = output.tell()
-            self._child = Child(
-                [sys.executable, "-m", self.module],
-                env=inherited | self.env,
-                output=output,
-                cwd=self.log_file.parent,
-            )
+            env, folder = inherited | self.env, self.log_file.parent
+            if self._fresh or self.module.startswith(_CHANGED):
+                command = [sys.executable, "-m", self.module]
+                self._child = Child(command, env=env, output=output, cwd=folder)
+            else:
+                server = fork_servers()[next(_turns[self.module]) % 2]
+                self._child = server.launch(self.module, env=env, output=output, cwd=folder)
 
     async def start(self, timeout_s: float = 20.0) -> None:
         """Start the process and return once it is ready."""
@@ -180,7 +211,9 @@ class Pod:
 class Gateway(Pod):
     """A gateway's pod."""
 
-    def __init__(self, name: str, env: Mapping[str, str], folder: Path, port: int) -> None:
+    def __init__(
+        self, name: str, env: Mapping[str, str], folder: Path, port: int, *, fresh: bool = False
+    ) -> None:
         """``port`` is the external one."""
         internal_port = free_port()
         own = {
@@ -189,7 +222,7 @@ class Gateway(Pod):
             "WARREN_GATEWAY_INTERNAL_PORT": str(internal_port),
             "WARREN_GATEWAY_AUTH": "anonymous",
         }
-        super().__init__("gateway", name, own | dict(env), internal_port, folder)
+        super().__init__("gateway", name, own | dict(env), internal_port, folder, fresh=fresh)
         self.port = port
 
     @property
@@ -206,28 +239,34 @@ class Gateway(Pod):
 class Router(Pod):
     """A router's pod."""
 
-    def __init__(self, name: str, env: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, name: str, env: Mapping[str, str], folder: Path, *, fresh: bool = False) -> None:
         """Its internal port is a free one."""
         internal_port = free_port()
         own = {"WARREN_ROUTER_INTERNAL_PORT": str(internal_port)}
-        super().__init__("router", name, own | dict(env), internal_port, folder)
+        super().__init__("router", name, own | dict(env), internal_port, folder, fresh=fresh)
 
 
 class Pods:
     """The pods of one test: one installation on one broker."""
 
-    def __init__(self, amqp_url: str, prefix: str, shards: int, folder: Path) -> None:
-        """Every pod gets this broker, prefix and number of shards; ``folder`` takes the logs."""
+    def __init__(self, amqp_url: str, prefix: str, shards: int, folder: Path, *, fresh: bool = False) -> None:
+        """Every pod gets this broker, prefix and number of shards; ``folder`` takes the logs. ``fresh`` as
+        for Pod.
+        """
         self._shared = {"WARREN_AMQP_URL": amqp_url, "WARREN_PREFIX": prefix, "WARREN_SHARDS": str(shards)}
         self._folder = folder
+        self._fresh = fresh
         self._pods: list[Pod] = []
+        if not fresh:
+            fork_servers()
 
     async def gateway(
         self, env: Mapping[str, str] | None = None, *, port: int | None = None, start: bool = True
     ) -> Gateway:
         """Make a gateway (anonymous unless ``env`` says otherwise) and start it."""
         name = f"gateway-{sum(isinstance(pod, Gateway) for pod in self._pods) + 1}"
-        pod = Gateway(name, self._shared | dict(env or {}), self._folder, port or free_port())
+        own = self._shared | dict(env or {})
+        pod = Gateway(name, own, self._folder, port or free_port(), fresh=self._fresh)
         self._pods.append(pod)
         if start:
             await pod.start()
@@ -236,7 +275,7 @@ class Pods:
     async def router(self, env: Mapping[str, str] | None = None, *, start: bool = True) -> Router:
         """Make a router and start it."""
         name = f"router-{sum(isinstance(pod, Router) for pod in self._pods) + 1}"
-        pod = Router(name, self._shared | dict(env or {}), self._folder)
+        pod = Router(name, self._shared | dict(env or {}), self._folder, fresh=self._fresh)
         self._pods.append(pod)
         if start:
             await pod.start()

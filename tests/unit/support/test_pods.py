@@ -13,7 +13,7 @@ from tests.support.pods import Pod
 from tests.support.ports import free_port
 
 SERVICE = """
-import http.server, os, signal, sys
+import http.server, os, signal, sys, time
 
 class Probes(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -27,19 +27,21 @@ class Probes(http.server.BaseHTTPRequestHandler):
 if os.environ.get("WARREN_FAIL"):
     sys.exit("the settings are wrong")
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+while os.path.exists("hold"):
+    time.sleep(0.01)
 print("speaking with", os.environ["WARREN_AMQP_URL"], flush=True)
 http.server.HTTPServer(("127.0.0.1", int(os.environ["WARREN_STAND_IN_PORT"])), Probes).serve_forever()
 """
 
 
-@pytest.fixture
-def pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pod]:
+@pytest.fixture(params=["forked", "fresh"])
+def pod(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pod]:
     """A pod of the stand-in; the environment around it has a WARREN_FAIL that must not reach it."""
     (tmp_path / "standin.py").write_text(SERVICE)
     monkeypatch.setenv("WARREN_FAIL", "leaked")
     port = free_port()
     env = {"WARREN_AMQP_URL": "amqp://broker/", "WARREN_STAND_IN_PORT": str(port)}
-    pod = Pod("standin", "standin-1", env, port, tmp_path)
+    pod = Pod("standin", "standin-1", env, port, tmp_path, fresh=request.param == "fresh")
     yield pod
     pod.close()
 
@@ -60,10 +62,11 @@ async def test_a_pod_has_begun_once_its_present_life_has_said_something(pod: Pod
     await pod.start()
     assert pod.begun
     pod.kill()
+    hold = pod.log_file.with_name("hold")
+    hold.touch()
     pod.launch()
-    pod.pause()
     assert not pod.begun
-    pod.resume()
+    hold.unlink()
     await pod.ready()
     assert pod.begun
 
