@@ -276,7 +276,7 @@ GATEWAY = Dashboard(
                 ),
                 Panel(
                     "CPU",
-                    "CorePipeline; one process uses one core.",
+                    "Cores; one process uses one core.",
                     process(f"rate(process_cpu_seconds_total{RATE})", "warren_gateway_connections"),
                 ),
                 Panel(
@@ -384,7 +384,7 @@ ROUTER = Dashboard(
                 Panel("Broker", "Up; and held back by a memory or disk alarm (1: yes).", broker("router")),
                 Panel(
                     "CPU",
-                    "CorePipeline; one process uses one core.",
+                    "Cores; one process uses one core.",
                     process(f"rate(process_cpu_seconds_total{RATE})", "warren_router_shards_active"),
                 ),
                 Panel(
