@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ from tests.support.eventually import eventually
 from tests.support.stage import BUSES, Gate, Stage, message, staged
 
 from router.app import Router
-from router.core.fold import FOLD_VERSION
+from router.core.fold import FOLD_VERSION, Fold
 from router.core.shard_role import State
 from warren import envelope as wire
 from warren.address import shard_of
@@ -295,10 +295,20 @@ async def test_a_gateway_that_was_there_before_any_router_is_served(stage: Stage
     assert [ack.seq for ack in gate.got(wire.Ack)] == list(range(1, 51))
 
 
-async def test_a_router_begins_at_a_checkpoint_and_knows_all_that_is_known(stage: Stage) -> None:
+async def test_a_router_begins_at_a_checkpoint_and_knows_all_that_is_known(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It has not read the beginning of a long log; rooms keep their positions, members are there, and a
     repeat is known.
     """
+    begun: list[tuple[int, int]] = []  # shard, offset
+    restoring = Fold.restoring
+
+    def noted(shard: int, shards: int, offset: int, bodies: Sequence[bytes]) -> Any:
+        begun.append((shard, offset))
+        return restoring(shard, shards, offset, bodies)
+
+    monkeypatch.setattr(Fold, "restoring", noted)
     first = await stage.router(checkpoint_bytes=65_536)
     gate = await stage.gate("g1")
     quiet = await stage.member(gate, "quiet")
@@ -310,15 +320,16 @@ async def test_a_router_begins_at_a_checkpoint_and_knows_all_that_is_known(stage
         await gate.send(message(busy, f"{number}" + "x" * 1_000, conn="g1~1", id=f"b{number}"))
     await gate.expect(wire.Ack, id="b299")
     await eventually(lambda: first.shards[shard]._keeper.newest > 200)
+    begun.clear()
     second = await stage.router(checkpoint_bytes=65_536)
     await all_placed(first, second)
+    assert [offset for at, offset in begun if at == shard][0] > 100
     await first.stop()
     stage.routers.remove(first)
     await all_placed(second)
     await gate.send(message("quiet", "2", conn=quiet, id="q2"), message("quiet", "1", conn=quiet, id="q1"))
     (later,) = await gate.expect(wire.Ack, id="q2")
     await gate.expect(wire.Ack, 2, id="q1")
-    assert second.shards[shard].begun_at > 100
     assert (later.epoch, later.seq) == (ack.epoch, 2)
     assert [each.seq for each in gate.got(wire.Ack, id="q1")] == [1, 1]
     assert [each.payload for each in await gate.given("quiet", 2)] == [b'"1"', b'"2"']
