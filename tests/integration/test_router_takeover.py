@@ -323,7 +323,7 @@ async def test_a_router_begins_at_a_checkpoint_and_knows_all_that_is_known(
     begun.clear()
     second = await stage.router(checkpoint_bytes=65_536)
     await all_placed(first, second)
-    assert [offset for at, offset in begun if at == shard][0] > 100
+    assert next(offset for at, offset in begun if at == shard) > 100
     await first.stop()
     stage.routers.remove(first)
     await all_placed(second)
