@@ -11,8 +11,8 @@ import re
 from enum import StrEnum
 from pathlib import Path
 
-from router.core import speaker
-from router.core.speaker import TABLE, Event, State, Step
+from router.core import shard_role
+from router.core.shard_role import TABLE, Event, State, Step
 
 HEAD = Path(__file__).with_suffix(".md")  # what is not drawn
 
@@ -72,5 +72,5 @@ def _comments(kind: type[StrEnum]) -> list[tuple[str, str]]:
         if match:
             found.append((kind[match[1]].value, (match[3] or "nothing").strip()))
     if len(found) != len(kind):
-        raise ValueError(f"{speaker.__name__}: a member of {kind.__name__} could not be read")
+        raise ValueError(f"{shard_role.__name__}: a member of {kind.__name__} could not be read")
     return found

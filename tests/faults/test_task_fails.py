@@ -30,7 +30,7 @@ def breaking(*_: Any, **__: Any) -> Any:
 
 
 def _router_ticker(warren: Embedded) -> None:
-    warren.router.egress.tidy = breaking
+    warren.router.egress.tick = breaking
 
 
 async def _log_reader(warren: Embedded) -> None:
@@ -40,7 +40,7 @@ async def _log_reader(warren: Embedded) -> None:
 
 def _log_writer(warren: Embedded) -> None:
     writer = warren.router.shards[0]._keeper._writer
-    writer._wanted = breaking
+    writer._wants = breaking
     writer.put(Mark("r", 1))
 
 
@@ -56,7 +56,7 @@ def _egress(warren: Embedded) -> None:
 
 
 def _router_heartbeat(warren: Embedded) -> None:
-    warren.router.heartbeat._queue_probe.shut = breaking
+    warren.router.heartbeat._own_queue._probe.unreachable = breaking
     warren.router.heartbeat.soon()
 
 
@@ -80,9 +80,9 @@ def _uplink(warren: Embedded) -> None:
     uplink.life_ended(0, uplink.life(0))
 
 
-def _heartbeat(warren: Embedded) -> None:
-    warren.gateways[1]._heartbeat._make = breaking
-    warren.gateways[1]._heartbeat.returned()
+def _gateway_heartbeat(warren: Embedded) -> None:
+    warren.gateways[1]._heartbeat._send = breaking
+    warren.gateways[1]._heartbeat.soon()
 
 
 def _questions(warren: Embedded) -> None:
@@ -103,12 +103,12 @@ def _rejoining(warren: Embedded) -> None:
         ("log-writer-0", _log_writer),
         ("events-0", _events),
         ("egress", _egress),
-        ("router-heartbeat", _router_heartbeat),
+        ("heartbeat", _router_heartbeat),
         ("notifications", _notifications),
         ("batcher", _intake_batch),
         ("connections-ticker", _connections_ticker),
         ("uplink-0", _uplink),
-        ("heartbeat", _heartbeat),
+        ("heartbeat", _gateway_heartbeat),
         ("questions", _questions),
         ("rejoining-0", _rejoining),
     ],

@@ -296,7 +296,7 @@ async def test_the_internal_port_shows_the_whole_installation(stage: Stage) -> N
     await stage.member(gates[0], "lobby")
     for gate in gates:
         gate.figures = {"connections": 2, "messages_in": 3, "messages_out": 5, "errors": 1, "rss_bytes": 100}
-    await eventually(lambda: router.gateways.totals().connections == 4)
+    await eventually(lambda: router.peers.gateways.totals().connections == 4)
     base = f"http://127.0.0.1:{router.probes.port}"
     async with aiohttp.ClientSession() as session:
         stats = await (await session.get(f"{base}/websocket-stats")).json()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
@@ -17,8 +17,8 @@ from tests.support.eventually import eventually
 from tests.support.stage import BUSES, Gate, Stage, message, staged
 
 from router.app import Router
-from router.core.fold import FOLD_VERSION
-from router.core.speaker import State
+from router.core.fold import FOLD_VERSION, Fold
+from router.core.shard_role import State
 from warren import envelope as wire
 from warren.address import shard_of
 from warren.bus import Source
@@ -53,10 +53,10 @@ async def all_placed(*routers: Router) -> None:
 
     def settled() -> bool:
         return all(
-            router.heartbeat.routers == ids
-            and router.heartbeat.known
+            router.placement.routers == ids
+            and router.placement.announced
             and all(
-                shard.settled and shard.speaks == (router.heartbeat.place(shard.number).owner == router.id)
+                shard.prepared and shard.speaks == (router.placement.of(shard.number).speaker == router.id)
                 for shard in router.shards
             )
             for router in routers
@@ -72,7 +72,7 @@ async def test_a_router_is_ready_once_it_does_its_part(stage: Stage) -> None:
     router = await stage.router(listen_ms=300)
     assert router.readiness.reasons() == {"shards": "listening to the other routers"}
     await eventually(lambda: not router.readiness.reasons())
-    assert {shard.speaker.state for shard in router.shards} == {State.SPEAKING}
+    assert {shard.role.state for shard in router.shards} == {State.SPEAKING}
     assert all(shard.fold.life for shard in router.shards)
 
 
@@ -98,10 +98,10 @@ async def test_a_new_router_reads_its_logs_before_it_is_given_a_shard(
 
     monkeypatch.setattr(Router, "start", started)
     new = await stage.router()
-    await eventually(lambda: new.shards[1].speaker.state is State.FOLLOWING)
-    assert new.shards[0].speaker.state is State.STARTING
-    assert old.heartbeat.routers == {old.id}
-    assert {shard.speaker.state for shard in old.shards} == {State.SPEAKING}
+    await eventually(lambda: new.shards[1].role.state is State.FOLLOWING)
+    assert new.shards[0].role.state is State.STARTING
+    assert old.placement.routers == {old.id}
+    assert {shard.role.state for shard in old.shards} == {State.SPEAKING}
     assert new.readiness.reasons() == {"shards": "reading the logs of its shards"}
     read.set()
     await all_placed(old, new)
@@ -206,7 +206,7 @@ async def test_a_speaker_that_dies_is_followed_without_its_lease_ending(stage: S
     await old._bus.close()
     await gate.send(message("lobby", "1", conn=conn, id="m1"))
     await gate.expect(wire.Ack, id="m1")
-    assert other.heartbeat.routers == {other.id}
+    assert other.placement.routers == {other.id}
 
 
 async def test_routers_share_the_shards_and_a_new_one_gets_its_own(stage: Stage) -> None:
@@ -258,7 +258,7 @@ async def test_two_that_speak_at_once_do_no_harm(stage: Stage, monkeypatch: pyte
     order.
     """
     monkeypatch.setattr("router.core.router_leases.RouterLeases.heartbeat", lambda *_: False)
-    monkeypatch.setattr("router.core.router_leases.RouterLeases.leaving", lambda *_: False)
+    monkeypatch.setattr("router.core.router_leases.RouterLeases.end", lambda *_: False)
     first, second = await stage.router(namespaces=LONG), await stage.router(namespaces=LONG)
     gate, other = await stage.gate("g1"), await stage.gate("g2")
     for each in (gate, other):
@@ -280,8 +280,8 @@ async def test_a_router_that_is_older_than_a_log_leaves_all_shards(stage: Stage)
     await router._bus.publish(topology.ingress, topology.shard_key(0), wire.encode([newer]), mandatory=True)
     (reason,) = (await eventually(lambda: router.readiness.reasons())).values()
     assert f"shard 0: the log's rules are of version {FOLD_VERSION + 1}" in reason
-    await eventually(lambda: {shard.speaker.state for shard in router.shards} == {State.IDLE})
-    assert router.heartbeat.routers == frozenset()
+    await eventually(lambda: {shard.role.state for shard in router.shards} == {State.IDLE})
+    assert router.placement.routers == frozenset()
     await eventually(lambda: router.notifications._subscription is None)
 
 
@@ -295,10 +295,20 @@ async def test_a_gateway_that_was_there_before_any_router_is_served(stage: Stage
     assert [ack.seq for ack in gate.got(wire.Ack)] == list(range(1, 51))
 
 
-async def test_a_router_begins_at_a_checkpoint_and_knows_all_that_is_known(stage: Stage) -> None:
+async def test_a_router_begins_at_a_checkpoint_and_knows_all_that_is_known(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It has not read the beginning of a long log; rooms keep their positions, members are there, and a
     repeat is known.
     """
+    begun: list[tuple[int, int]] = []  # shard, offset
+    restoring = Fold.restoring
+
+    def noted(shard: int, shards: int, offset: int, bodies: Sequence[bytes]) -> Any:
+        begun.append((shard, offset))
+        return restoring(shard, shards, offset, bodies)
+
+    monkeypatch.setattr(Fold, "restoring", noted)
     first = await stage.router(checkpoint_bytes=65_536)
     gate = await stage.gate("g1")
     quiet = await stage.member(gate, "quiet")
@@ -310,15 +320,16 @@ async def test_a_router_begins_at_a_checkpoint_and_knows_all_that_is_known(stage
         await gate.send(message(busy, f"{number}" + "x" * 1_000, conn="g1~1", id=f"b{number}"))
     await gate.expect(wire.Ack, id="b299")
     await eventually(lambda: first.shards[shard]._keeper.newest > 200)
+    begun.clear()
     second = await stage.router(checkpoint_bytes=65_536)
     await all_placed(first, second)
+    assert next(offset for at, offset in begun if at == shard) > 100
     await first.stop()
     stage.routers.remove(first)
     await all_placed(second)
     await gate.send(message("quiet", "2", conn=quiet, id="q2"), message("quiet", "1", conn=quiet, id="q1"))
     (later,) = await gate.expect(wire.Ack, id="q2")
     await gate.expect(wire.Ack, 2, id="q1")
-    assert second.shards[shard].begun_at > 100
     assert (later.epoch, later.seq) == (ack.epoch, 2)
     assert [each.seq for each in gate.got(wire.Ack, id="q1")] == [1, 1]
     assert [each.payload for each in await gate.given("quiet", 2)] == [b'"1"', b'"2"']
@@ -378,7 +389,7 @@ async def test_a_gateway_and_its_speaker_that_die_together_leave_nobody_behind(s
 
     await eventually(lambda: len(left()) >= len(members), 20.0, what="the end of each member")
     (living,) = [router for router in routers if router is not speaker]
-    await eventually(lambda: "g1" not in living.gateways.living)
+    await eventually(lambda: "g1" not in living.peers.gateways.living)
     assert sorted(left().values()) == sorted(members)
 
 
@@ -395,7 +406,7 @@ async def test_a_goodbye_that_fails_keeps_nothing_from_its_end(
     monkeypatch.setattr(first.heartbeat, "leave", broken)
     await first.stop()
     stage.routers.remove(first)
-    assert {shard.speaker.state for shard in first.shards} == {State.IDLE}
+    assert {shard.role.state for shard in first.shards} == {State.IDLE}
     assert not first._bus.up
     await eventually(lambda: all(shard.speaks for shard in second.shards), 20.0)
 
@@ -411,6 +422,6 @@ async def test_a_router_that_has_stopped_writes_nothing_more(stage: Stage) -> No
     stage.routers.remove(old)
     (left,) = stage.routers
     assert all(shard.speaks for shard in left.shards)
-    assert {shard.speaker.state for shard in old.shards} == {State.IDLE}
+    assert {shard.role.state for shard in old.shards} == {State.IDLE}
     await gate.send(message("lobby", "1", conn=conn, id="m1"))
     await gate.expect(wire.Ack, id="m1")

@@ -2,65 +2,69 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
-from prometheus_client import CollectorRegistry
 from tests.support.log_stream import LogStream
+from tests.support.router_context import router_context
 from tests.support.scripted_bus import ManualClock
 
-from router.core.gateway_leases import GatewayLeases
 from router.core.log_maintenance import Bounds
-from router.core.placement import Place
-from router.core.router_leases import RouterLeases
+from router.core.peers import Peers, PeerTimes
+from router.core.placement import Assignment
 from router.shell.egress import Egress
-from router.shell.retrying_publisher import RetryingPublisher
 from router.shell.shard_context import ShardContext, ShardLimits
 from warren.batch import BatchLimits, Pace
-from warren.metrics import RouterMetrics
 from warren.namespaces import Namespaces
-from warren.telemetry import Tracing
 from warren.topology import Topology
+
+
+class FixedPlacement:
+    """A placement as the test sets it."""
+
+    def __init__(self) -> None:
+        self.assignment = Assignment("r1")
+        self.announced = True
+
+    def of(self, shard: int) -> Assignment:
+        return self.assignment
 
 
 class ShardHarness:
     """Router r1 on a log of one shard; what a test sets here counts at once."""
 
-    def __init__(self, **more: Any) -> None:
+    def __init__(self, namespaces: Namespaces | None = None, **limits: Any) -> None:
         self.log, self.clock = LogStream(), ManualClock(wall_us=1_000_000_000_000)
         self.topology = Topology(shards=1)
         self.log.ingress = self.topology.ingress
-        self.metrics = RouterMetrics(CollectorRegistry())
-        self.tracing = Tracing("router")
-        self.gateways, self.routers = GatewayLeases(5.0), RouterLeases(1.5)
-        self.place = Place("r1")
-        self.known, self.listened = True, False
+        self.router = router_context(self.log, clock=self.clock, topology=self.topology)
+        self.metrics = self.router.metrics
+        self.peers = Peers("r1", PeerTimes(5.0, 1.5, 0.5))
+        self.gateways, self.routers = self.peers.gateways, self.peers.routers
+        self.placement = FixedPlacement()
         self.changes = 0
-        self.outdated: list[tuple[int, str]] = []
-        publisher = RetryingPublisher(self.log)  # type: ignore[arg-type]
-        self.egress = Egress(
-            self.log, self.topology, publisher, self.clock, self.metrics, self.tracing, BatchLimits(), Pace(0.0, float), suspect=lambda _: None,  # type: ignore[arg-type]
-        )  # fmt: skip
-        fields: dict[str, Any] = {
-            "router": "r1",
-            "topology": self.topology,
-            "bus": self.log,
-            "publisher": publisher,
-            "clock": self.clock,
-            "gateways": self.gateways,
-            "routers": self.routers,
-            "metrics": self.metrics,
-            "tracing": self.tracing,
-            "namespaces": Namespaces(),
-            "egress": self.egress,
-            "limits": ShardLimits(bounds=Bounds(100, 100, 100)),
+        self.egress = Egress(self.router, self.gateways, BatchLimits(), Pace(0.0, float))
+        usual = {
+            "bounds": Bounds(100, 100, 100),
             "events": frozenset({"client", "room", "message"}),
-            "place": lambda _: self.place,
-            "known": lambda: self.known,
-            "listened": lambda: self.listened,
-            "changed": self._change,
-            "outdated": lambda *said: self.outdated.append(said),
         }
-        self.context = ShardContext(**fields | more)
+        self.context = ShardContext(
+            self.router,
+            self.peers,
+            self.placement,  # type: ignore[arg-type]
+            SimpleNamespace(soon=self._change),  # type: ignore[arg-type]
+            self.egress,
+            namespaces or Namespaces(),
+            ShardLimits(**usual | limits),
+        )
+
+    def place(self, speaker: str, standby: str = "") -> None:
+        """Have the shard placed anew."""
+        self.placement.assignment = Assignment(speaker, standby)
+
+    def listen(self) -> None:
+        """Say that heartbeats have been heard for as long as is needed to know who lives."""
+        self.peers.begun(self.clock.monotonic() - self.gateways.lease_s)
 
     def _change(self) -> None:
         self.changes += 1

@@ -11,7 +11,7 @@ from tests.support.ports import free_port
 
 from embedded.app import Embedded
 from embedded.settings import read_embedded
-from router.core.speaker import State
+from router.core.shard_role import State
 from warren.lifecycle import Part
 
 
@@ -39,7 +39,7 @@ async def test_its_last_part_has_begun_when_every_shard_is_spoken_for():
     async with running(embedded) as parts:
         assert parts[-1].name == "first message"
         assert embedded.lacking() is None
-        assert {shard.speaker.state for shard in embedded.router.shards} == {State.SPEAKING}
+        assert {shard.role.state for shard in embedded.router.shards} == {State.SPEAKING}
         async with await connect(f"ws://{embedded.addresses[0]}/ws") as client:
             await client.join("chat:x")
             await client.publish("chat:x", "hi")

@@ -45,7 +45,7 @@ from warren.envelope import (
     RouterLeaving,
     Rules,
     Speaker,
-    Spoken,
+    SpeakerProgress,
     decode,
     decode_each,
     decode_leniently,
@@ -59,7 +59,7 @@ TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 INT = st.integers(-(2**63), 2**63 - 1)
 POSITION = st.builds(Position, TEXT, INT)
 PLACE = st.builds(LogPosition, TEXT, INT, INT)
-SPOKEN = st.builds(Spoken, INT, TEXT, INT, INT)
+SPOKEN = st.builds(SpeakerProgress, INT, TEXT, INT, INT)
 FIELDS: dict[Any, st.SearchStrategy[Any]] = {
     str: TEXT,
     int: INT,
@@ -70,7 +70,7 @@ FIELDS: dict[Any, st.SearchStrategy[Any]] = {
     tuple[str, ...]: st.lists(TEXT, max_size=4).map(tuple),
     LogPosition: PLACE,
     LogPosition | None: st.none() | PLACE,
-    tuple[Spoken, ...]: st.lists(SPOKEN, max_size=3).map(tuple),
+    tuple[SpeakerProgress, ...]: st.lists(SPOKEN, max_size=3).map(tuple),
 }
 KINDS: tuple[type[Any], ...] = get_args(Envelope)
 
@@ -112,7 +112,10 @@ PINNED: list[tuple[Envelope, str]] = [
     (HistoryQuery("r", "g~1", "i"), "92019196a151a172a3677e31a1690064"),
     (Heartbeat("g", 1, 2), "9201919aa148a167010200000000a000"),
     (Leaving("g"), "92019192a142a167"),
-    (RouterHeartbeat("R", 1, "", 1, (Spoken(0, "l", 7, 5),)), "92019196a168a15201a001919400a16c0705"),
+    (
+        RouterHeartbeat("R", 1, "", 1, (SpeakerProgress(0, "l", 7, 5),)),
+        "92019196a168a15201a001919400a16c0705",
+    ),
     (RouterLeaving("R"), "92019192a162a152"),
     (Deliver("r", "e", 1, "T", b"1", 5), "9201919fa144a172a16501a154c4013105a0a0a0c2c2a000a0"),
     (Joined("g~1", "r", Position("e", 0), False), "92019197a16aa3677e31a17292a16500c200a0"),

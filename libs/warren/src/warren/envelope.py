@@ -68,7 +68,7 @@ class Leaving(Kind, frozen=True, array_like=True, tag="B"):
     gateway: str
 
 
-class Spoken(msgspec.Struct, frozen=True, array_like=True):
+class SpeakerProgress(msgspec.Struct, frozen=True, array_like=True):
     """How far the router that speaks for ``shard`` has got, in the ``life`` of the shard's log."""
 
     shard: int
@@ -83,8 +83,8 @@ class RouterHeartbeat(Kind, frozen=True, array_like=True, tag="h"):
     router: str
     started_us: int
     queue: str = ""  # as in a gateway's heartbeat
-    knows: int = 0  # the highest version of the fold that it can apply
-    shards: tuple[Spoken, ...] = ()  # those that it speaks for
+    fold_version: int = 0  # the highest version of the fold that it can apply
+    shards: tuple[SpeakerProgress, ...] = ()  # those that it speaks for
 
 
 class RouterLeaving(Kind, frozen=True, array_like=True, tag="b"):

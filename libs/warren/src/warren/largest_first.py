@@ -3,8 +3,7 @@ that does not grow with how many there are.
 
 Things are kept by the power of two that their bytes reach; among those of the highest power, which differ by
 less than half, the turn goes round. It is told at once when one grows, and finds out when it looks that one
-has become lighter. Pure; it knows nothing of what it holds. The router's ``core/history.py`` and the
-gateway's ``core/recent_messages.py`` keep the messages of their rooms in one.
+has become lighter. Pure; it knows nothing of what it holds.
 """
 
 from __future__ import annotations

@@ -82,12 +82,12 @@ class Embedded:
             reasons = gateway.readiness.reasons()
             if reason := reasons.get("bus") or reasons.get("log"):
                 return f"a gateway is not ready: {reason}"
-        reason = self.router.preparing()
+        reason = self.router.readiness.reasons().get("shards")
         return f"the router is not ready: {reason}" if reason else None
 
     async def served(self) -> None:
         """Return once the router does its part: a gateway that came sooner would have to begin again."""
-        while self.router.preparing() is not None:  # noqa: ASYNC110 - as below
+        while self.router.readiness.reasons().get("shards") is not None:  # noqa: ASYNC110 - as below
             await asyncio.sleep(LOOK_S)
 
     async def usable(self) -> None:

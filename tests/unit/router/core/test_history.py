@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from router.core.history import FEW, WINDOW_BYTES, History
+from router.core.history import History
 from warren.envelope import OVERHEAD_BYTES, Deliver, decode, encode
 from warren.largest_first import kept_bytes
+from warren.message_windows import FEW, WINDOW_BYTES
 from warren.namespaces import HistoryPolicy
 from warren.position import Position
 
@@ -39,7 +40,7 @@ def filled(count, policy=POLICY):
 def kept_of(history, room):
     """Return all that is kept of a room."""
     window = history._windows.get(room)
-    return [] if window is None else list(window.entries)
+    return [] if window is None else list(window.messages)
 
 
 def seqs(entries):
@@ -181,7 +182,7 @@ def test_silent_rooms_are_looked_at_in_their_turn():
         history.put(entry(1, room=f"silent{number}"), POLICY, 0)
     for seq in range(1, 6):
         history.put(entry(seq, at_us=60 * S), POLICY, 60 * S)
-    assert list(history._windows) == ["a"]
+    assert [window.room for window in history._windows] == ["a"]
 
 
 def test_a_room_is_bounded_in_bytes():
@@ -405,7 +406,7 @@ class HistoryAgainstList(RuleBasedStateMachine):
     def holds_to_its_bounds(self):
         held = {room: kept_of(self.history, room) for room in "abc"}
         sizes = {room: sum(kept_bytes(said) for said in held[room]) for room in "abc"}
-        windows = len(list(self.history._windows)) * WINDOW_BYTES
+        windows = len(self.history) * WINDOW_BYTES
         assert self.history.bytes == windows + sum(sizes.values()) <= self.all_units * self.unit
         for room in "abc":
             assert sizes[room] <= self.room_units * self.unit
@@ -429,6 +430,6 @@ def test_relief_takes_the_oldest_and_leaves_the_end_of_every_window(script, floo
         last[room] += 1
         history.put(entry(last[room], room=room, size=size), HistoryPolicy(5, 10), 0)
         assert history.bytes <= 6_000
-        for name in list(history._windows):
+        for name in [window.room for window in history._windows]:
             kept = kept_of(history, name)
             assert not kept or kept[-1].seq == last[name]

@@ -6,29 +6,25 @@ import json
 
 import pytest
 import pytest_asyncio
-from prometheus_client import CollectorRegistry
 from tests.support.eventually import eventually
+from tests.support.router_context import router_context
 from tests.support.scripted_bus import ScriptedBus
 
 from router.core.effects import Emit
 from router.shell import events as module
 from router.shell.events import Events
-from router.shell.retrying_publisher import RetryingPublisher
 from warren.envelope import Deliver
 from warren.errors import BusUnavailable, Nacked, NotConfirmed
-from warren.metrics import RouterMetrics
-from warren.topology import Topology
 
 
 class Harness:
     def __init__(self):
         self.bus = ScriptedBus()
-        self.metrics = RouterMetrics(CollectorRegistry())
+        context = router_context(self.bus)
+        self.metrics = context.metrics
         self.progress = 0
         kinds = frozenset({"client", "room", "message"})
-        self.events = Events(
-            self.bus, Topology(), RetryingPublisher(self.bus), self.metrics, 3, kinds, self._progressed
-        )
+        self.events = Events(context, 3, kinds, self._progressed)
         self.offset = 0
 
     def _progressed(self):

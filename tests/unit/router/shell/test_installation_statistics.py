@@ -2,7 +2,8 @@
 
 from types import SimpleNamespace
 
-from tests.support.scripted_bus import ManualClock
+from tests.support.router_context import router_context
+from tests.support.scripted_bus import ManualClock, ScriptedBus
 
 from router.core.gateway_leases import GatewayLeases
 from router.core.room_members import RoomTable
@@ -11,18 +12,16 @@ from warren.envelope import Heartbeat
 
 
 async def test_it_sums_the_gateways_and_says_what_this_router_speaks_for():
-    """Each gateway's own figures, their sums, and the shards, rooms and members that this router speaks for;
-    not what it only reads.
+    """Each gateway's own figures, their sums, and the shards, rooms and members that this router speaks
+    for.
     """
     clock, gateways = ManualClock(), GatewayLeases(5.0)
     rooms = RoomTable()
     rooms.join("a", "g1", "g1~1", "u")
     rooms.join("a", "g1", "g1~2", "u")
-    shards = [
-        SimpleNamespace(number=number, speaks=number == 3, fold=SimpleNamespace(rooms=rooms))
-        for number in (2, 3)
-    ]
-    statistics = InstallationStatistics("r1", clock, gateways, lambda: shards)
+    shards = SimpleNamespace(speaking=[SimpleNamespace(number=3, fold=SimpleNamespace(rooms=rooms))])
+    context = router_context(ScriptedBus(), clock=clock)
+    statistics = InstallationStatistics(context, gateways, shards)
     started = clock.wall_us() - 5_000_000
     gateways.heartbeat(Heartbeat("g1", started, 1, 2, 3, 4, 5), 0.0)
     gateways.heartbeat(Heartbeat("g2", started, 10, 20, 30, 40, 50), 0.0)

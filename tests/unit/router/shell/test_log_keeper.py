@@ -9,16 +9,18 @@ from tests.support.log_stream import RULES
 from tests.support.shard_harness import ShardHarness
 
 from router.core.fold import Fold
+from router.core.shard_role import ShardRole, State
 from router.shell.log_keeper import LogKeeper
-from warren.envelope import Batch, Gone, Hello, Mark, RouterHeartbeat, Rules, Spoken, decode
+from warren.envelope import Batch, Gone, Hello, Mark, RouterHeartbeat, Rules, SpeakerProgress, decode
 from warren.errors import NotConfirmed
 
 
 class Harness(ShardHarness):
     def __init__(self):
         super().__init__()
-        self.speaks = True
-        self.keeper = LogKeeper(0, self.context, lambda: self.speaks)
+        self.role = ShardRole("r1")
+        self.role.state = State.SPEAKING
+        self.keeper = LogKeeper(0, self.context, self.role)
         self.fold = Fold(0, 1)
 
     def apply(self, *envelopes):
@@ -43,7 +45,7 @@ async def harness():
 
 async def test_a_log_without_rules_gets_them_and_nothing_else(harness):
     """What else there is to write means nothing without a life."""
-    harness.listened = True
+    harness.listen()
     (rules,) = await harness.keep()
     assert isinstance(rules, Rules)
     assert (rules.version, rules.ids, rules.anew) == (1, 100, False)
@@ -74,16 +76,16 @@ async def test_ends_and_marks_are_written_where_they_are_due(harness):
     harness.apply(RULES)
     harness.apply(Batch("g1", 1, 1, 1), Hello())
     assert [type(each) for each in await harness.keep()] == [Mark]
-    harness.listened = True
+    harness.listen()
     assert [type(each) for each in await harness.keep()] == [Mark, Gone]
     assert [type(each) for each in await harness.keep()] == [Mark, Gone]
 
 
 async def test_a_lost_log_is_left_to_who_speaks_for_it(harness):
     """It knows what the log was; without one a life begins anew."""
-    harness.routers.heartbeat(RouterHeartbeat("r2", 1, shards=(Spoken(0, "life", 0, -1),)), 0.0)
+    harness.routers.heartbeat(RouterHeartbeat("r2", 1, shards=(SpeakerProgress(0, "life", 0, -1),)), 0.0)
     assert await harness.keep(nothing=True) == []
-    harness.routers.leaving("r2")
+    harness.routers.end("r2")
     (rules,) = await harness.keep(nothing=True)
     assert rules.anew
 
@@ -100,7 +102,7 @@ async def test_a_log_that_forked_begins_anew(harness, forked):
 
 async def test_who_does_not_speak_writes_nothing(harness):
     """What was put on its way is given up."""
-    harness.speaks = False
+    harness.role.state = State.FOLLOWING
     assert await harness.keep() == []
 
 

@@ -5,6 +5,7 @@ import pytest_asyncio
 from tests.support.eventually import eventually
 from tests.support.scripted_bus import ScriptedBus
 
+from router.core.shard_role import ShardRole, State
 from router.shell import retrying_publisher as module
 from router.shell.log_writer import LogWriter
 from router.shell.retrying_publisher import RetryingPublisher
@@ -16,9 +17,10 @@ from warren.topology import Topology
 class Harness:
     def __init__(self):
         self.bus = ScriptedBus()
-        self.wanted = True
+        self.role = ShardRole("r1")
+        self.role.state = State.SPEAKING
         self.confirmed = []
-        self.writer = LogWriter(RetryingPublisher(self.bus), Topology(), 3, lambda: self.wanted)
+        self.writer = LogWriter(RetryingPublisher(self.bus), Topology(), 3, self.role)
 
     def put(self, entry):
         self.writer.put(entry, lambda: self.confirmed.append(entry))
@@ -77,7 +79,7 @@ async def test_who_speaks_no_more_writes_no_more(harness):
     harness.bus.script("3", NotConfirmed())
     harness.put(Mark("r1", 1))
     harness.put(Mark("r1", 2))
-    harness.wanted = False
+    harness.role.state = State.FOLLOWING
     await eventually(lambda: not harness.writer.waiting)
     assert harness.confirmed == []
     assert len(harness.bus.published) <= 1

@@ -6,22 +6,20 @@ import pytest
 import pytest_asyncio
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from prometheus_client import CollectorRegistry
 from tests.support.eventually import eventually
+from tests.support.router_context import router_context
 from tests.support.scripted_bus import Delivered, ManualClock, ScriptedBus
 
 from router.core.notification_parser import publish
 from router.shell import notifications
 from router.shell.dead_letters import DeadLetters
-from router.shell.notifications import Notifications
-from router.shell.retrying_publisher import RetryingPublisher
+from router.shell.notifications import NotificationLimits, Notifications
 from router.shell.sandbox_process import SandboxProcess
 from warren.address import shard_of
 from warren.batch import BatchLimits, Pace
 from warren.bus import Properties
 from warren.envelope import Notified, decode
 from warren.errors import NotConfirmed, Unroutable
-from warren.metrics import RouterMetrics
 from warren.telemetry import Tracing, trace_id
 from warren.topology import Topology
 
@@ -31,13 +29,15 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 class Harness:
     def __init__(self, limits=None, tracing=None):
         self.bus, self.clock, self.topology = ScriptedBus(), ManualClock(), Topology(shards=4)
-        self.metrics = RouterMetrics(CollectorRegistry())
-        publisher = RetryingPublisher(self.bus)
+        context = router_context(self.bus, clock=self.clock, topology=self.topology, tracing=tracing)
+        self.metrics = context.metrics
         self.notifications = Notifications(
-            self.bus, self.topology, publisher, DeadLetters(publisher, self.topology.notify_dead, self.metrics), self.clock,
-            self.metrics, tracing or Tracing("router"), limits or BatchLimits(), Pace(0.0, float), SandboxProcess(1.0),
-            router="r1", prefetch=10, max_bytes=100,
-        )  # fmt: skip
+            context,
+            DeadLetters(context.publisher, self.topology.notify_dead, self.metrics),
+            SandboxProcess(1.0),
+            NotificationLimits(limits or BatchLimits(), prefetch=10, max_bytes=100),
+            Pace(0.0, float),
+        )
         self.acked = []
 
     async def start(self):

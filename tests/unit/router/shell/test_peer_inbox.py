@@ -1,12 +1,14 @@
 """PeerInbox: heartbeats, goodbyes and questions, to whom they concern."""
 
-from prometheus_client import CollectorRegistry
+from functools import partial
+
 from tests.support.eventually import eventually
+from tests.support.router_context import router_context
+from tests.support.router_peers import ListedShards
 from tests.support.scripted_bus import Delivered, ManualClock, ScriptedBus
 
-from router.core.gateway_leases import GatewayLeases
-from router.core.router_leases import RouterLeases
-from router.shell.peer_inbox import PeerInbox
+from router.core.peers import Peers, PeerTimes
+from router.shell.peer_inbox import PREFETCH, PeerInbox
 from router.shell.stale_queues import StaleQueues
 from warren.address import shard_of
 from warren.envelope import (
@@ -18,56 +20,27 @@ from warren.envelope import (
     Read,
     RouterHeartbeat,
     RouterLeaving,
-    Spoken,
+    SpeakerProgress,
     encode,
 )
-from warren.metrics import RouterMetrics
+from warren.own_queue import OwnQueue
 from warren.topology import Topology
-
-
-class Asked:
-    """A shard that only remembers what it was asked."""
-
-    def __init__(self):
-        self.heard = []
-        self.asks = 0
-
-    def ask_everyone(self):
-        self.asks += 1
-
-    def number_said(self, said):
-        self.heard.append(said)
-
-    def asked(self, read):
-        self.heard.append(read)
-
-    def queried(self, query):
-        self.heard.append(query)
 
 
 class Harness:
     def __init__(self):
         self.bus, self.clock, self.topology = ScriptedBus(), ManualClock(), Topology(shards=2)
-        self.gateways, self.routers = GatewayLeases(5.0), RouterLeases(1.5)
-        self.metrics = RouterMetrics(CollectorRegistry())
+        self.peers = Peers("r1", PeerTimes(5.0, 1.5, 1 / 3))
+        self.gateways, self.routers = self.peers.gateways, self.peers.routers
+        context = router_context(self.bus, clock=self.clock, topology=self.topology)
+        self.metrics = context.metrics
         self.stale_queues = StaleQueues(self.bus, self.topology)
-        self.moved = 0
-        self.inbox = PeerInbox(
-            self.bus,
-            self.topology,
-            "r1",
-            self.clock,
-            self.gateways,
-            self.routers,
-            self.stale_queues,
-            self.metrics,
-            deaf_s=1.0,
-        )
-        self.shards = [Asked(), Asked()]
-        self.inbox.connect(self.shards, self._move)
+        self.queue = OwnQueue(self.bus, partial(self.topology.router_queue, "r1"), prefetch=PREFETCH)
+        self.shards = ListedShards(2)
+        self.inbox = PeerInbox(context, self.queue, self.peers, self.shards, self.stale_queues)
 
-    def _move(self):
-        self.moved += 1
+    def listening_s(self):
+        return self.peers.listening_s(self.clock.monotonic())
 
     async def start(self):
         await self.inbox.start()
@@ -86,33 +59,23 @@ class Harness:
 async def test_it_listens_from_when_its_queue_is_consumed():
     """The time counts anew after each loss; a lost inbox does not listen."""
     harness = Harness()
-    assert harness.inbox.listening_s() < 0
+    assert harness.listening_s() < 0
     await harness.start()
     harness.clock.advance(2.0)
-    assert harness.inbox.listening_s() == 2.0
+    assert harness.listening_s() == 2.0
     harness.subscription.lose()
-    assert harness.inbox.listening_s() < 0
+    assert harness.listening_s() < 0
     harness.subscription.start()
-    assert harness.inbox.listening_s() == 0.0
+    assert harness.listening_s() == 0.0
 
 
 async def test_whenever_it_listens_anew_the_gateways_are_asked():
     """What they said meanwhile is lost, and they would ask again less and less often."""
     harness = await Harness().start()
-    before = [shard.asks for shard in harness.shards]
+    before = harness.shards.asks
     harness.subscription.lose()
     harness.subscription.start()
-    assert [shard.asks for shard in harness.shards] == [asks + 1 for asks in before]
-
-
-async def test_its_queue_has_a_new_name_each_time():
-    """An old one may be locked by a broker node that is down; both are reached by the router's key and by
-    all.
-    """
-    harness = await Harness().start()
-    one, two = harness.subscription.source(), harness.subscription.source()
-    assert one.queue.name != two.queue.name
-    assert {binding.key for binding in one.bindings} == {"r1", "all"}
+    assert harness.shards.asks == before + 1
 
 
 async def test_a_question_goes_to_the_shard_that_it_is_about():
@@ -141,7 +104,7 @@ async def test_a_lease_ends_only_for_who_could_be_heard():
     for _ in range(10):
         harness.clock.advance(4.0)
         harness.inbox.tick()
-    assert harness.inbox.listening_s() == 0.0  # what it has heard since then is all that counts
+    assert harness.listening_s() == 0.0  # what it has heard since then is all that counts
     harness.bus.blocked = False
     harness.clock.advance(1.4)
     harness.inbox.tick()
@@ -159,7 +122,7 @@ async def test_who_does_not_hear_itself_takes_nobody_for_dead():
     harness.hear(RouterHeartbeat("r1", 1), RouterHeartbeat("r2", 1), Heartbeat("g1", 1))
     harness.clock.advance(60.0)
     harness.inbox.tick()
-    assert (harness.gateways.living, harness.routers.living, harness.inbox.listening_s()) == (
+    assert (harness.gateways.living, harness.routers.living, harness.listening_s()) == (
         {"g1"},
         {"r1", "r2"},
         0.0,
@@ -191,11 +154,11 @@ async def test_a_router_that_nothing_reaches_listens_anew():
     not another's to close.
     """
     harness = await Harness().start()
-    former = harness.inbox.queue
+    former = harness.queue.name
     harness.hear(RouterHeartbeat("r1", 1, former), Heartbeat("g1", 1))
-    harness.inbox.renew()
-    assert harness.inbox.queue not in ("", former)
-    assert harness.inbox.listening_s() == 0.0
+    harness.queue.renew("unreachable")
+    assert harness.queue.name not in ("", former)
+    assert harness.listening_s() == 0.0
     harness.clock.advance(4.9)
     harness.inbox.tick()
     assert (harness.routers.living, harness.gateways.living) == (frozenset(), {"g1"})
@@ -207,10 +170,10 @@ async def test_a_router_behind_whose_inbox_nobody_is_is_gone_at_once():
     harness = await Harness().start()
     door = harness.topology.router_queue("r2", "1")[0].name
     harness.hear(RouterHeartbeat("r2", 1, door))
-    moved = harness.moved
-    harness.inbox.dead("r2")
-    harness.inbox.dead("r2")
-    assert (harness.routers.living, harness.moved) == (frozenset(), moved + 1)
+    moved = harness.shards.follows
+    harness.inbox.unreachable("r2")
+    harness.inbox.unreachable("r2")
+    assert (harness.routers.living, harness.shards.follows) == (frozenset(), moved + 1)
     await eventually(lambda: harness.bus.retired == [door])
 
 
@@ -223,31 +186,23 @@ async def test_a_gateway_that_says_bye_is_gone_at_once():
     assert harness.stale_queues._known == {}
 
 
-async def test_a_gateway_that_is_not_reached_is_trusted_less_long():
-    """Until it is heard again."""
-    harness = await Harness().start()
-    harness.hear(Heartbeat("g1", 1))
-    harness.inbox.suspect("g1")
-    assert harness.gateways._leases["g1"].suspected
-    harness.hear(Heartbeat("g1", 1))
-    assert not harness.gateways._leases["g1"].suspected
-
-
 async def test_routers_come_and_go_and_say_how_far_they_have_got():
     """Whoever places the shards is told each time, also of what they say: who waits for the next speaker
     hears it there.
     """
     harness = await Harness().start()
-    harness.hear(RouterHeartbeat("r1", 1), RouterHeartbeat("r2", 1, shards=(Spoken(1, "life", 9, 5),)))
-    assert (harness.routers.living, harness.moved) == ({"r1", "r2"}, 2)
+    harness.hear(
+        RouterHeartbeat("r1", 1), RouterHeartbeat("r2", 1, shards=(SpeakerProgress(1, "life", 9, 5),))
+    )
+    assert (harness.routers.living, harness.shards.follows) == ({"r1", "r2"}, 2)
     assert harness.routers.speaking(1) == {"r2"}
     harness.hear(RouterLeaving("r2"), RouterLeaving("r2"))
-    assert (harness.routers.living, harness.moved) == ({"r1"}, 3)
+    assert (harness.routers.living, harness.shards.follows) == ({"r1"}, 3)
     harness.clock.advance(1.5)
     harness.hear(Heartbeat("g1", 1))
     harness.inbox.tick()
     harness.inbox.tick()
-    assert (harness.routers.living, harness.moved) == (frozenset(), 4)
+    assert (harness.routers.living, harness.shards.follows) == (frozenset(), 4)
 
 
 async def test_what_does_not_belong_here_is_counted_and_hurts_nothing():
@@ -273,4 +228,4 @@ async def test_stopped_it_listens_no_more():
     harness = await Harness().start()
     await harness.inbox.stop()
     assert not harness.subscription.active
-    assert harness.inbox.listening_s() < 0
+    assert harness.listening_s() < 0

@@ -11,8 +11,7 @@ from tests.support.shard_harness import ShardHarness
 
 from router.core.fold import FOLD_VERSION
 from router.core.log_maintenance import LATE_US
-from router.core.placement import Place
-from router.core.speaker import State
+from router.core.shard_role import State
 from router.shell import egress, events, log_beginning, log_end, log_reader, retrying_publisher
 from router.shell.shard import Shard
 from warren.envelope import (
@@ -33,7 +32,7 @@ from warren.envelope import (
     RouterHeartbeat,
     Rules,
     Speaker,
-    Spoken,
+    SpeakerProgress,
     decode,
 )
 from warren.errors import BusUnavailable, Unroutable
@@ -54,7 +53,7 @@ class Harness(ShardHarness):
         """Have the shard spoken for."""
         if own_rules:
             self.log.put(OWN)
-        self.shard.look()
+        self.shard.follow_placement()
         await eventually(lambda: self.shard.speaks and self.shard.fold.life)
 
     def batch(self, gateway, *envelopes):
@@ -109,9 +108,9 @@ def said(text, ident=""):
 
 async def test_an_empty_log_gets_its_rules_from_the_speaker(harness):
     """With its bounds, and a life that was never used; only then it is taken to be served."""
-    harness.shard.look()
-    assert not harness.shard.settled
-    await eventually(lambda: harness.shard.settled)
+    harness.shard.follow_placement()
+    assert not harness.shard.prepared
+    await eventually(lambda: harness.shard.prepared)
     (rules,) = harness.written(Rules)
     assert (rules.version, rules.ids, rules.rooms, rules.gone, rules.anew) == (1, 100, 100, 100, False)
     assert harness.shard.fold.life == rules.life != ""
@@ -134,19 +133,19 @@ async def test_who_follows_says_nothing_and_knows_everything(harness):
     """As soon as it is called it asks all gateways, and goes on with the events that are not said to be
     confirmed.
     """
-    harness.place = Place("r2", "r1")
+    harness.place("r2", "r1")
     harness.log.put(OWN)
     harness.hello()
     first = harness.batch("g1", Join("a", "g1~1", "u"))
     last = harness.batch("g1", said(b"1"))
-    harness.shard.look()
+    harness.shard.follow_placement()
     await harness.read(last)
-    await eventually(lambda: harness.shard.speaker.state is State.FOLLOWING)
+    await eventually(lambda: harness.shard.role.state is State.FOLLOWING)
     assert harness.log.published == []
-    harness.routers.heartbeat(RouterHeartbeat("r2", 1, shards=(Spoken(0, "life", first, -1),)), 0.0)
-    harness.routers.leaving("r2")
-    harness.place = Place("r1")
-    harness.shard.look()
+    harness.routers.heartbeat(RouterHeartbeat("r2", 1, shards=(SpeakerProgress(0, "life", first, -1),)), 0.0)
+    harness.routers.end("r2")
+    harness.place("r1")
+    harness.shard.follow_placement()
     assert harness.shard.speaks
     await eventually(lambda: harness.told("all") == [Speaker("r1", 0)])
     await eventually(lambda: harness.events() == [(f"life.0.{last}.2", "message")])
@@ -168,11 +167,11 @@ async def test_a_gateway_that_does_not_answer_is_asked_again(harness):
 
 async def test_who_may_have_missed_what_gateways_said_asks_all_of_them(harness):
     """Where it speaks; else nobody would."""
-    harness.shard.ask_everyone()
+    harness.shard.ask_gateways()
     assert harness.told(ALL) == []
     await harness.taken()
     await eventually(lambda: harness.told(ALL) == [Speaker("r1", 0)])
-    harness.shard.ask_everyone()
+    harness.shard.ask_gateways()
     await eventually(lambda: harness.told(ALL) == [Speaker("r1", 0)] * 2)
 
 
@@ -194,17 +193,17 @@ async def test_who_is_silent_says_writes_and_answers_nothing(harness):
     await harness.taken()
     await eventually(lambda: Speaker("r1", 0) in harness.told(ALL))  # else it may come later
     harness.hello()
-    harness.routers.heartbeat(RouterHeartbeat("r2", 1, shards=(Spoken(0, "life", 0, -1),)), 0.0)
-    harness.place = Place("r2", "r1")
-    harness.shard.look()
-    assert harness.shard.speaker.state is State.FOLLOWING
-    assert harness.shard.spoken() is None
+    harness.routers.heartbeat(RouterHeartbeat("r2", 1, shards=(SpeakerProgress(0, "life", 0, -1),)), 0.0)
+    harness.place("r2", "r1")
+    harness.shard.follow_placement()
+    assert harness.shard.role.state is State.FOLLOWING
+    assert harness.shard.progress() is None
     before = len(harness.log.published)
     await harness.read(harness.batch("g1", Join("a", "g1~1", "u"), said(b"1")))
     harness.shard.number_said(Number("g1", 0, 1, None))
     harness.shard.asked(Read("g1", 0, "a", "life-1", 0, 1, 1))
     harness.shard.queried(HistoryQuery("a", "g1~1", "r"))
-    harness.listened = True
+    harness.listen()
     harness.clock.advance(60.0)
     harness.gateways.expire(harness.clock.monotonic())
     harness.shard.tick()
@@ -216,9 +215,9 @@ async def test_a_life_without_a_lease_is_ended_by_who_has_listened_long_enough(h
     await harness.taken()
     harness.hello()
     await harness.read(harness.batch("g1", Join("a", "g1~1", "u")))
-    harness.gateways.leaving("g1")
+    harness.gateways.end("g1")
     harness.shard.tick()
-    harness.listened = True
+    harness.listen()
     assert harness.written(Gone) == []
     harness.shard.tick()
     harness.shard.tick()
@@ -238,21 +237,20 @@ async def test_a_log_for_newer_routers_is_spoken_for_no_more(harness):
     """What comes behind it may mean anything: nothing is said, nothing written, and the router hears why."""
     await harness.taken()
     harness.log.put(msgspec.structs.replace(OWN, version=FOLD_VERSION + 1))
-    await eventually(lambda: harness.outdated)
-    ((number, reason),) = harness.outdated
-    assert (number, f"version {FOLD_VERSION + 1}" in reason) == (0, True)
+    await eventually(lambda: harness.shard.outdated)
+    assert f"version {FOLD_VERSION + 1}" in harness.shard.outdated
     written = len(harness.log.published)
     harness.hello()
     for _ in range(3):
         harness.shard.tick()
-    assert (harness.shard.speaks, harness.shard.spoken(), len(harness.log.published)) == (
+    assert (harness.shard.speaks, harness.shard.progress(), len(harness.log.published)) == (
         False,
         None,
         written,
     )
-    harness.place = Place("r2")
-    harness.shard.look()
-    assert harness.shard.speaker.state is State.IDLE
+    harness.place("r2")
+    harness.shard.follow_placement()
+    assert harness.shard.role.state is State.IDLE
 
 
 async def test_a_checkpoint_is_marked_and_written(harness):
@@ -263,7 +261,9 @@ async def test_a_checkpoint_is_marked_and_written(harness):
     harness.shard.tick()
     await eventually(lambda: harness.written(Checkpoint))
     (mark,) = [offset for offset, body in harness.log.entries.items() if isinstance(decode(body)[0], Mark)]
-    await eventually(lambda: harness.shard.spoken() == Spoken(0, "life", harness.log.end - 1, mark))
+    await eventually(
+        lambda: harness.shard.progress() == SpeakerProgress(0, "life", harness.log.end - 1, mark)
+    )
     harness.shard.tick()
     assert len(harness.written(Mark)) == 1
 
@@ -280,7 +280,7 @@ async def test_a_checkpoint_waits_for_the_events_before_it(harness):
     harness.shard.tick()
     await eventually(lambda: len(harness.written(Mark)) == 2)
     await harness.read(harness.log.end - 1)
-    assert harness.shard.spoken().events == last - 1
+    assert harness.shard.progress().events == last - 1
     assert len(harness.written(Checkpoint)) == 1
     harness.log.outcomes["room.joined"].clear()
     await eventually(lambda: len(harness.written(Checkpoint)) == 2)
@@ -325,12 +325,12 @@ async def test_a_lost_log_begins_a_new_life_unless_another_speaks_for_it(harness
     harness.log.put(RULES)
     harness.hello()
     harness.log.drop(1)
-    harness.routers.heartbeat(RouterHeartbeat("r2", 1, shards=(Spoken(0, "life", 0, -1),)), 0.0)
-    harness.shard.look()
+    harness.routers.heartbeat(RouterHeartbeat("r2", 1, shards=(SpeakerProgress(0, "life", 0, -1),)), 0.0)
+    harness.shard.follow_placement()
     await eventually(lambda: harness.shard.speaks)
     harness.shard.tick()
     assert harness.written(Rules) == []
-    harness.routers.leaving("r2")
+    harness.routers.end("r2")
     harness.shard.tick()
     await eventually(lambda: harness.shard.fold.life)
     (rules,) = harness.written(Rules)
@@ -355,18 +355,18 @@ async def test_too_many_events_that_wait_hold_up_the_reading(harness):
 
 async def test_what_nobody_wants_here_is_not_read(harness):
     """And what was read is forgotten."""
-    harness.place = Place("r2", "r3")
-    harness.shard.look()
+    harness.place("r2", "r3")
+    harness.shard.follow_placement()
     assert harness.log.starts == []
-    assert harness.shard.settled
-    harness.place = Place("r2", "r1")
+    assert harness.shard.prepared
+    harness.place("r2", "r1")
     harness.log.put(OWN)
-    harness.shard.look()
+    harness.shard.follow_placement()
     await harness.read(0)
-    harness.place = Place("r2", "r3")
-    await eventually(lambda: harness.shard.speaker.state is State.FOLLOWING)
-    harness.shard.look()
-    assert (harness.shard.speaker.state, harness.shard.fold.life) == (State.IDLE, "")
+    harness.place("r2", "r3")
+    await eventually(lambda: harness.shard.role.state is State.FOLLOWING)
+    harness.shard.follow_placement()
+    assert (harness.shard.role.state, harness.shard.fold.life) == (State.IDLE, "")
 
 
 async def test_a_gateway_that_was_told_more_than_the_log_has_makes_a_new_life(harness):
@@ -406,7 +406,7 @@ async def test_a_gateway_whose_hello_came_before_the_log_had_a_life_hears_that_i
     later is not told so.
     """
     harness.hello()
-    harness.shard.look()
+    harness.shard.follow_placement()
     await eventually(lambda: harness.shard.fold.life and harness.shard.speaks)
     await eventually(lambda: Speaker("r1", 0) in harness.told("all"))
     harness.shard.number_said(Number("g1", 0, 1, None))

@@ -3,7 +3,7 @@
 import pytest
 from scripts.docs import log_page
 
-from router.core.speaker import TABLE, Event, State, Step
+from router.core.shard_role import TABLE, Event, State, Step
 
 
 @pytest.fixture(scope="module")

@@ -1,100 +1,58 @@
-"""RouterLeases: who of them lives, what each can apply, and how far each shard's speaker has got. Each holds
-a lease that its heartbeats renew.
+"""RouterLeases: the leases of all routers, which their heartbeats renew; what each can apply, and how far
+each shard's speaker has got.
 
-Who says goodbye is gone at once. How far a speaker had got is remembered when it is gone: the next one goes
-on from there. While nobody listens no lease ends (``listen`` renews all). Pure: times are monotonic seconds.
-``shell/peer_inbox.py`` tells it what it hears, ``shell/heartbeat.py`` asks it who shares the shards.
+How far a speaker had got is remembered when it is gone: the next one goes on from there. Pure: times are
+monotonic seconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
-from warren.envelope import RouterHeartbeat, Spoken
-
-
-@dataclass(slots=True)
-class _Lease:
-    until: float
-    said: RouterHeartbeat
+from warren.envelope import RouterHeartbeat, SpeakerProgress
+from warren.lease import Leases
 
 
-@dataclass(slots=True)
-class RouterLeases:
-    """The leases of all routers. ``lease_s``: how long one lives without a heartbeat."""
+class RouterLeases(Leases[RouterHeartbeat]):
+    """The leases of all routers. A router's id is new for each of its lives."""
 
-    lease_s: float = 1.5
-    _leases: dict[str, _Lease] = field(default_factory=dict)
-    _living: frozenset[str] = frozenset()
-    _spoken: dict[int, Spoken] = field(default_factory=dict)
-
-    @property
-    def living(self) -> frozenset[str]:
-        """Those whose lease runs (as of the last call of any method that changes it)."""
-        return self._living
+    def __init__(self, lease_s: float) -> None:
+        """``lease_s``: how long a router lives without a heartbeat."""
+        super().__init__(lease_s)
+        self._progress: dict[int, SpeakerProgress] = {}
 
     def heartbeat(self, beat: RouterHeartbeat, now: float) -> bool:
-        """Renew a router's lease; True where it is new. A router's id is new for each of its lives."""
-        lease = self._leases.get(beat.router)
-        for spoken in beat.shards:
-            self._heard(spoken)
-        if lease is not None:
-            lease.until, lease.said = now + self.lease_s, beat
-            return False
-        self._leases[beat.router] = _Lease(now + self.lease_s, beat)
-        self._count()
-        return True
-
-    def leaving(self, router: str) -> bool:
-        """A router goes in order, or is known to be dead; False where it was not known."""
-        known = self._leases.pop(router, None) is not None
-        if known:
-            self._count()
-        return known
-
-    def expire(self, now: float) -> list[str]:
-        """Return those whose lease has ended, once."""
-        gone = [router for router, lease in self._leases.items() if lease.until <= now]
-        for router in gone:
-            del self._leases[router]
-        if gone:
-            self._count()
-        return gone
-
-    def listen(self, now: float) -> None:
-        """Heartbeats can be heard (again): no lease ends for what could not be heard."""
-        for lease in self._leases.values():
-            lease.until = max(lease.until, now + self.lease_s)
+        """Renew a router's lease; True where it is new."""
+        for progress in beat.shards:
+            self._note(progress)
+        return self.renew(beat.router, beat, now)
 
     def speaking(self, shard: int) -> frozenset[str]:
         """Return the living routers that say they speak for a shard."""
-        leases = self._leases.items()
         return frozenset(
-            name for name, lease in leases if any(spoken.shard == shard for spoken in lease.said.shards)
+            router
+            for router, beat in self.all_said().items()
+            if any(progress.shard == shard for progress in beat.shards)
         )
 
-    def spoken(self, shard: int, life: str = "") -> Spoken | None:
+    def progress(self, shard: int, life: str = "") -> SpeakerProgress | None:
         """Return how far the speakers of a shard have got as far as they have said, whoever of them lives;
-        ``life``: of this life only.
+        ``life``: of this life of the log only.
         """
-        found = self._spoken.get(shard)
+        found = self._progress.get(shard)
         return found if found is not None and life in ("", found.life) else None
 
-    def know(self, own: int, living: Iterable[str]) -> int:
-        """Return the highest version of the fold that ``living`` and we (``own``) can apply; one that has not
-        said is taken to know the first.
+    def common_version(self, own: int, routers: Iterable[str]) -> int:
+        """Return the highest version of the fold that these routers and we (``own``) can apply; one that has
+        not said is taken to know the first.
         """
-        said = (self._leases[name].said.knows for name in living if name in self._leases)
-        return min([own, *(max(1, version) for version in said)])
+        beats = (self.said(router) for router in routers)
+        return min([own, *(max(1, beat.fold_version) for beat in beats if beat is not None)])
 
-    def _heard(self, spoken: Spoken) -> None:
-        known = self._spoken.get(spoken.shard)
-        if known is None or known.life != spoken.life:
-            self._spoken[spoken.shard] = spoken
-        else:
-            events, mark = max(known.events, spoken.events), max(known.mark, spoken.mark)
-            self._spoken[spoken.shard] = Spoken(spoken.shard, spoken.life, events, mark)
-
-    def _count(self) -> None:
-        self._living = frozenset(self._leases)
+    def _note(self, progress: SpeakerProgress) -> None:
+        """Remember the farthest of what is said of one life; another life counts from its beginning."""
+        known = self._progress.get(progress.shard)
+        if known is not None and known.life == progress.life:
+            events, mark = max(known.events, progress.events), max(known.mark, progress.mark)
+            progress = SpeakerProgress(progress.shard, progress.life, events, mark)
+        self._progress[progress.shard] = progress

@@ -4,32 +4,33 @@ idle, else what has come meanwhile.
 It is best effort: where a publish is returned or not confirmed the gateway's chains go back to where they
 were and are sent again (gateways drop what they have), and the gateway is suspected. What goes to all at once
 leaves before the feeds that name it. Where nothing is said for a while an empty feed says how far the log is.
-It decides nothing about what goes where (``core/feeds.py``). The shards call it in the turn in which they
-have read something.
+It decides nothing about what goes where (``core/feeds.py``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from router.core.feeds import Feeds
-from router.shell.retrying_publisher import FIRST_PAUSE_S, LONGEST_PAUSE_S, RetryingPublisher
+from router.core.gateway_leases import GatewayLeases
+from router.shell.retrying_publisher import FIRST_PAUSE_S, LONGEST_PAUSE_S
+from router.shell.router_context import RouterContext
 from warren.batch import BatchLimits, Pace, Pacer
-from warren.bus import Bus, Properties
-from warren.clock import Clock
+from warren.bus import Properties
 from warren.envelope import CONTENT_TYPE, Bodies, Deliver, Envelope, Feed, encode, size_of
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
-from warren.metrics import RouterMetrics
+from warren.logs import event, get_logger
 from warren.retry import Backoff
 from warren.supervision import supervised
-from warren.telemetry import SEQ, Hop, HopKind, Tracing
-from warren.topology import ALL, Topology
+from warren.telemetry import SEQ, Hop, HopKind
+from warren.topology import ALL
 
 # After so long without a word on a shard an empty feed goes out.
 IDLE_S = 0.5
@@ -41,6 +42,8 @@ TOLD_BYTES = 16 * 1024 * 1024
 BODIES = 1_024
 BODIES_BYTES = 16 * 1024 * 1024
 _PROPERTIES = Properties(content_type=CONTENT_TYPE)
+
+_logger = get_logger("router.egress")
 
 
 @dataclass(slots=True)
@@ -69,28 +72,18 @@ class Egress:
     """The ways to all gateways."""
 
     def __init__(
-        self,
-        bus: Bus,
-        topology: Topology,
-        publisher: RetryingPublisher,
-        clock: Clock,
-        metrics: RouterMetrics,
-        tracing: Tracing,
-        limits: BatchLimits,
-        pace: Pace,
-        *,
-        suspect: Callable[[str], None],
+        self, context: RouterContext, gateways: GatewayLeases, limits: BatchLimits, pace: Pace
     ) -> None:
-        """``suspect`` is told of a gateway that could not be reached."""
-        self._bus = bus
-        self._topology = topology
-        self._publisher = publisher
-        self._clock = clock
-        self._metrics = metrics
-        self._tracing = tracing
+        """``gateways`` are those that live; one that can't be reached is trusted less long."""
+        self._bus = context.bus
+        self._topology = context.topology
+        self._publisher = context.publisher
+        self._clock = context.clock
+        self._metrics = metrics = context.metrics
+        self._tracing = context.tracing
+        self._gateways = gateways
         self._limits = limits
         self._pace = pace
-        self._suspect = suspect
         self._feeds: dict[int, Feeds] = {}  # of the shards that we speak for
         self._ways: dict[str, _Way] = {}
         self._bodies: set[asyncio.Task[None]] = set()
@@ -148,8 +141,9 @@ class Egress:
                 way.idle.add(shard)
                 self._go(way)
 
-    def tidy(self, living: frozenset[str]) -> None:
+    def tick(self) -> None:
         """Forget the ways to gateways that are not known to live, and have nothing under way."""
+        living = self._gateways.living
         for key in [key for key, way in self._ways.items() if way.task is None and key not in living]:
             del self._ways[key]
 
@@ -277,6 +271,10 @@ class Egress:
                 of.lost(way.key, feed.after)
                 if way.key in of.dirty():
                     way.dirty[feed.shard] = None
+
+    def _suspect(self, gateway: str) -> None:
+        if self._gateways.shorten(gateway, self._clock.monotonic()):
+            event(_logger, "gateway_suspected", level=logging.WARNING, gateway=gateway)
 
     def _to_all(self, bodies: Bodies) -> None:
         size = sum(size_of(message) for _, _, message in bodies.messages)

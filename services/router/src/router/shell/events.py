@@ -5,7 +5,7 @@ same whoever sends it: so what is sent again, by us or by the next speaker, coun
 not confirm one, that one and those behind it are sent again, a few times: a backend whose queue refuses must
 not hold up a shard, so while it refuses one event after the other each has one try. What is given up is
 counted. While the broker is away it waits. Who does not speak only remembers what is not said to be
-confirmed. ``shard.py`` has one for each shard; what is due is ``core/event_backlog.py``'s.
+confirmed. It does not decide what is due (``core/event_backlog.py``).
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ import orjson
 
 from router.core.effects import Emit
 from router.core.event_backlog import Due, EventBacklog
-from router.shell.retrying_publisher import FIRST_PAUSE_S, LONGEST_PAUSE_S, RetryingPublisher
+from router.shell.retrying_publisher import FIRST_PAUSE_S, LONGEST_PAUSE_S
+from router.shell.router_context import RouterContext
 from warren import envelope as wire
-from warren.bus import Bus, Properties
+from warren.bus import Properties
 from warren.errors import BusUnavailable, Nacked
 from warren.logs import event, get_logger
-from warren.metrics import RouterMetrics
 from warren.retry import Backoff
 from warren.supervision import supervised
-from warren.topology import Topology
 
 AT_ONCE = 256
 TRIES = 4
@@ -39,20 +38,17 @@ class Events:
 
     def __init__(
         self,
-        bus: Bus,
-        topology: Topology,
-        publisher: RetryingPublisher,
-        metrics: RouterMetrics,
+        context: RouterContext,
         shard: int,
         kinds: frozenset[str],
         progressed: Callable[[], None],
     ) -> None:
         """``kinds``: what backends are told of; ``progressed`` is called when some were confirmed."""
         self.backlog = EventBacklog(shard, kinds)
-        self._bus = bus
-        self._topology = topology
-        self._publisher = publisher
-        self._metrics = metrics
+        self._bus = context.bus
+        self._topology = context.topology
+        self._publisher = context.publisher
+        self._metrics = context.metrics
         self._shard = shard
         self._progressed = progressed
         self._speaks = False

@@ -1,36 +1,27 @@
 """InstallationStatistics: ``/websocket-stats`` of the whole installation, from what the gateways say of
 themselves in their heartbeats.
 
-It only reads. The figures of one pod are at that gateway's own ``/websocket-stats``; ``app.py`` adds this
-route to the internal port.
+It only reads. The figures of one pod are at that gateway's own ``/websocket-stats``.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable, Sequence
 
 import orjson
 from aiohttp import web
 
 from router.core.gateway_leases import GatewayLeases
-from router.shell.shard import Shard
-from warren.clock import Clock
+from router.shell.router_context import RouterContext
+from router.shell.shards import Shards
 
 
 class InstallationStatistics:
     """The installation in figures."""
 
-    def __init__(
-        self,
-        router: str,
-        clock: Clock,
-        gateways: GatewayLeases,
-        shards: Callable[[], Sequence[Shard]],
-    ) -> None:
+    def __init__(self, context: RouterContext, gateways: GatewayLeases, shards: Shards) -> None:
         """Uptime counts from here."""
-        self._router = router
-        self._clock = clock
-        self._began = clock.monotonic()
+        self._router = context.id
+        self._clock = context.clock
+        self._began = context.clock.monotonic()
         self._gateways = gateways
         self._shards = shards
 
@@ -42,7 +33,7 @@ class InstallationStatistics:
         """Return the figures: sums, each gateway's own, and what this router speaks for."""
         totals = self._gateways.totals()
         now_us = self._clock.wall_us()
-        spoken = [shard for shard in self._shards() if shard.speaks]
+        speaking = self._shards.speaking
         return {
             "connections": totals.connections,
             "messages": {"in": totals.messages_in, "out": totals.messages_out},
@@ -58,13 +49,13 @@ class InstallationStatistics:
                     "memory": beat.rss_bytes,
                     "uptime": round(max(0, now_us - beat.started_us) / 1_000_000, 1),
                 }
-                for beat in self._gateways.said()
+                for _, beat in sorted(self._gateways.all_said().items())
             ],
             "router": {
                 "id": self._router,
-                "shards": [shard.number for shard in spoken],
-                "rooms": sum(len(shard.fold.rooms) for shard in spoken),
-                "members": sum(shard.fold.rooms.memberships for shard in spoken),
+                "shards": [shard.number for shard in speaking],
+                "rooms": sum(len(shard.fold.rooms) for shard in speaking),
+                "members": sum(shard.fold.rooms.memberships for shard in speaking),
             },
         }
 

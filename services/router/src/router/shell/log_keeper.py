@@ -7,13 +7,13 @@ only reads along keeps count, so that it knows what is due when it speaks. ``sha
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 
 import msgspec
 
 from router.core.effects import Marked
 from router.core.fold import FOLD_VERSION, Fold
 from router.core.log_maintenance import LogMaintenance
+from router.core.shard_role import ShardRole
 from router.core.unknown_lives import UnknownLives
 from router.shell.checkpoints import Checkpoints
 from router.shell.log_beginning import LogBeginning
@@ -29,20 +29,27 @@ _logger = get_logger("router.log_keeper")
 class LogKeeper:
     """One shard's."""
 
-    def __init__(self, number: int, context: ShardContext, speaks: Callable[[], bool]) -> None:
-        """``speaks`` says whether we may write."""
+    def __init__(self, number: int, context: ShardContext, role: ShardRole) -> None:
+        """We may write while ``role`` is to speak."""
         self._number = number
         self._context = context
-        self._speaks = speaks
+        self._role = role
         self._upkeep = LogMaintenance(context.limits.bounds, context.limits.marks)
         self._unknown = UnknownLives()
-        self._writer = LogWriter(context.publisher, context.topology, number, speaks)
-        self._checkpoints = Checkpoints(context.router, number, self._writer, context.metrics, self._sized)
-        stream, shards = context.topology.log(number).name, context.topology.shards
+        self._writer = LogWriter(context.router.publisher, context.router.topology, number, role)
+        self._checkpoints = Checkpoints(
+            context.router.id, number, self._writer, context.router.metrics, self._sized
+        )
+        stream, shards = context.router.topology.log(number).name, context.router.topology.shards
         self._end = LogEnd(
             number,
             LogBeginning(
-                context.bus, stream, context.clock, number, shards, prefetch=context.limits.prefetch
+                context.router.bus,
+                stream,
+                context.router.clock,
+                number,
+                shards,
+                prefetch=context.limits.prefetch,
             ),
         )
 
@@ -66,7 +73,7 @@ class LogKeeper:
         if before.life == fold.life != "":
             if forked:
                 self._end.forked()
-            self._end.heard(before.offset, context.clock.monotonic())
+            self._end.heard(before.offset, context.router.clock.monotonic())
         else:
             self._end.begin()
         self._upkeep = LogMaintenance(context.limits.bounds, context.limits.marks)
@@ -93,7 +100,7 @@ class LogKeeper:
         """A Mark was applied. ``compare``: take the state as of there, to be written or compared."""
         self._upkeep.marked(mark.at_us)
         if compare:
-            self._checkpoints.marked(mark, offset, fold, speaks=self._speaks())
+            self._checkpoints.marked(mark, offset, fold, speaks=self._role.speaks)
 
     def seen(self, part: Checkpoint) -> int | None:
         """A part of a checkpoint stands in the log. Return the place of the checkpoint that it
@@ -124,27 +131,27 @@ class LogKeeper:
             self._unknown.heard(said.gateway, said.life)
             self._probe(fold)
         elif said.mine is not None and said.mine.life == fold.life and said.mine.offset > fold.offset:
-            self._end.heard(said.mine.offset, self._context.clock.monotonic())
+            self._end.heard(said.mine.offset, self._context.router.clock.monotonic())
 
     def keep(self, fold: Fold, *, nothing: bool) -> None:
         """Write what is due. ``nothing``: nothing in the log means anything. To be called several times a
         second while we speak.
         """
         context, upkeep = self._context, self._upkeep
-        now, now_us = context.clock.monotonic(), context.clock.wall_us()
+        now, now_us = context.router.clock.monotonic(), context.router.clock.wall_us()
         self._end.look(fold.offset, now)
-        others = context.routers.speaking(self._number) - {context.router}
+        others = context.peers.routers.speaking(self._number) - {context.router.id}
         if not nothing or not others:  # who speaks still knows what the log was, and will write a checkpoint
             self._rule(fold, now, now_us, lost=nothing or self._end.lost)
         if not fold.life:
             return
         self._probe(fold)
-        if context.listened():
-            for gateway, ended in upkeep.gone(fold.gateways, context.gateways.living, now):
+        if context.peers.heard_every_gateway(now):
+            for gateway, ended in upkeep.gone(fold.gateways, context.peers.gateways.living, now):
                 event(_logger, "gateway_life_over", shard=self._number, gateway=gateway, life=ended)
                 self._writer.put(Gone(gateway, ended, now_us))
         if not self._checkpoints.pending and upkeep.mark(now, now_us):
-            self._writer.put(Mark(context.router, now_us))
+            self._writer.put(Mark(context.router.id, now_us))
 
     async def close(self) -> None:
         """Give up what is on its way."""
@@ -157,7 +164,7 @@ class LogKeeper:
 
     def _probe(self, fold: Fold) -> None:
         """Write the rules that count once more, where an entry is needed behind what gateways have said."""
-        clock = self._context.clock
+        clock = self._context.router.clock
         at_us = self._unknown.due(clock.monotonic(), clock.wall_us()) if fold.rules is not None else 0
         if at_us and fold.rules is not None:
             self._writer.put(msgspec.structs.replace(fold.rules, at_us=at_us, anew=False))
@@ -165,8 +172,8 @@ class LogKeeper:
     def _rule(self, fold: Fold, now: float, now_us: int, *, lost: bool) -> None:
         if self._writer.waits(Rules):
             return  # each would have a life of its own, and end that of the one before
-        routers = self._context.routers
-        version = routers.know(FOLD_VERSION, routers.living - {self._context.router})
+        routers = self._context.peers.routers
+        version = routers.common_version(FOLD_VERSION, routers.living - {self._context.router.id})
         due = self._upkeep.rules(fold.rules, version, now, lost=lost)
         if due is not None:
             version, anew = due
@@ -174,7 +181,7 @@ class LogKeeper:
             self._writer.put(self._upkeep.made(life, version, now_us, anew=anew), self._ruled)
 
     def _ruled(self) -> None:
-        self._upkeep.ruled(self._context.clock.monotonic())
+        self._upkeep.ruled(self._context.router.clock.monotonic())
 
 
 def _counted(fold: Fold, gateway: str, life: int) -> int:

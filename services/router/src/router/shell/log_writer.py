@@ -4,7 +4,7 @@ the broker has confirmed it.
 A record that stands there twice counts once, so it never asks whether one whose confirm was lost is there.
 Rules that begin a life anew are never repeated: behind those of another router they would begin for a second
 time, under the same name, and their writer makes others. What is no longer wanted is dropped: a router that
-speaks no more writes no more. ``log_keeper.py`` has one; it decides nothing.
+speaks no more writes no more. It decides nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import repeat
 
+from router.core.shard_role import ShardRole
 from router.shell.retrying_publisher import RetryingPublisher
 from warren.bus import Properties
 from warren.envelope import CONTENT_TYPE, Envelope, Rules, encode
@@ -34,14 +35,12 @@ def begins_anew(entry: Envelope) -> bool:
 class LogWriter:
     """One shard's."""
 
-    def __init__(
-        self, publisher: RetryingPublisher, topology: Topology, shard: int, wanted: Callable[[], bool]
-    ) -> None:
-        """``wanted`` says whether we may still write."""
+    def __init__(self, publisher: RetryingPublisher, topology: Topology, shard: int, role: ShardRole) -> None:
+        """We may write while ``role`` is to speak."""
         self._publisher = publisher
         self._topology = topology
         self._shard = shard
-        self._wanted = wanted
+        self._role = role
         self._waiting: deque[_Record] = deque()
         self._task: asyncio.Task[None] | None = None
 
@@ -94,7 +93,7 @@ class LogWriter:
                 )
                 if not self._is_first(first):
                     continue  # it was dropped meanwhile
-                if not self._wanted():
+                if not self._role.speaks:
                     self._waiting.clear()
                     return
                 self._waiting.popleft()
@@ -104,7 +103,7 @@ class LogWriter:
             self._task = None
 
     def _wants(self, first: _Record, tries: Iterator[bool]) -> bool:
-        return self._is_first(first) and self._wanted() and next(tries, False)
+        return self._is_first(first) and self._role.speaks and next(tries, False)
 
     def _is_first(self, first: _Record) -> bool:
         return bool(self._waiting) and self._waiting[0] is first

@@ -6,7 +6,7 @@ way for each shard, repeated until it is confirmed; each message has an id, so t
 the log twice counts once. Only then is the notification acknowledged; the prefetch bounds what is on its way.
 It looks into no payload beyond the check (``core/notification_parser.py``). One delivery may bring a list of
 notifications (``core/notification_list_parser.py``): one list is opened at a time, and what is on its way is
-bounded by the batchers' limits. ``app.py`` starts and stops it.
+bounded by the batchers' limits.
 """
 
 from __future__ import annotations
@@ -27,19 +27,16 @@ from router.core.notification_parser import JSON_TYPE, Notification, publish
 from router.shell.dead_letters import KEY_HEADER, DeadLetters
 from router.shell.delivery_settlement import Settled, Settling
 from router.shell.redelivery_screening import RedeliveryScreening
-from router.shell.retrying_publisher import RetryingPublisher
+from router.shell.router_context import RouterContext
 from router.shell.sandbox_process import SandboxProcess
 from warren.address import shard_of
 from warren.batch import BatchLimits, Pace
 from warren.batcher import Batcher
-from warren.bus import Bus, Delivery, HeaderValue, Properties, Source, Subscription
-from warren.clock import Clock
+from warren.bus import Delivery, HeaderValue, Properties, Source, Subscription
 from warren.envelope import CONTENT_TYPE, INTERNAL_ID, Notified, Publish, encode, size_of
 from warren.logs import event, get_logger
-from warren.metrics import RouterMetrics
 from warren.supervision import supervised
-from warren.telemetry import Hop, HopKind, Tracing
-from warren.topology import Topology
+from warren.telemetry import Hop, HopKind
 
 _logger = get_logger("router.notifications")
 _PROPERTIES = Properties(content_type=CONTENT_TYPE)
@@ -59,42 +56,42 @@ class Refused:
     index: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NotificationLimits:
+    """How much goes to a shard at once and may wait for it, how many deliveries are on their way at a time,
+    and how large a payload may be.
+    """
+
+    batches: BatchLimits
+    prefetch: int
+    max_bytes: int
+
+
 class Notifications:
     """The consumer of backends' notifications."""
 
     def __init__(
         self,
-        bus: Bus,
-        topology: Topology,
-        publisher: RetryingPublisher,
+        context: RouterContext,
         dead_letters: DeadLetters,
-        clock: Clock,
-        metrics: RouterMetrics,
-        tracing: Tracing,
-        limits: BatchLimits,
-        pace: Pace,
         sandbox: SandboxProcess,
-        *,
-        router: str,
-        prefetch: int,
-        max_bytes: int,
+        limits: NotificationLimits,
+        pace: Pace,
     ) -> None:
-        """``aside`` keeps what is invalid; ``max_bytes`` is the largest payload; ``sandbox`` tries what comes
-        for the second time; ``router`` is ours, new for each of its lives.
-        """
-        self._router = router
+        """``dead_letters`` keeps what is invalid; ``sandbox`` tries what comes for the second time."""
+        self._router = context.id
         self._numbers = itertools.count(1)
-        self._bus = bus
-        self._topology = topology
-        self._publisher = publisher
+        self._bus = context.bus
+        self._topology = context.topology
+        self._publisher = context.publisher
         self._dead_letters = dead_letters
-        self._clock = clock
-        self._metrics = metrics
-        self._tracing = tracing
-        self._limits = limits
+        self._clock = context.clock
+        self._metrics = context.metrics
+        self._tracing = context.tracing
+        self._limits = limits.batches
         self._pace = pace
-        self._prefetch = prefetch
-        self._max_bytes = max_bytes
+        self._prefetch = limits.prefetch
+        self._max_bytes = limits.max_bytes
         self._inbound: deque[Delivery] = deque()
         self._screening = RedeliveryScreening(sandbox, self._tried, self._hand_on, self._poison)
         self._generation = 0  # counts the losses of the queue
@@ -103,8 +100,8 @@ class Notifications:
         self._task: asyncio.Task[None] | None = None
         self._subscription: Subscription | None = None
         self._batchers: dict[int, Batcher[Taken]] = {}
-        self._refused: Batcher[Refused] = Batcher(self._keep, limits)
-        metrics.waiting_from("intake", self._waiting)
+        self._refused: Batcher[Refused] = Batcher(self._keep, limits.batches)
+        context.metrics.waiting_from("intake", self._waiting)
 
     async def start(self) -> None:
         """Begin to take notifications."""

@@ -1,9 +1,9 @@
 """Shard: one shard in this router: what is read of its log goes through the fold into the feeds, the history
 and the events, in one turn.
 
-It does what ``core/speaker.py`` says, and answers gateways while it speaks. Everything that it says follows
-from the log: what it knows besides (who lives, what time it is) only makes it write into the log
-(``log_keeper.py``). ``app.py`` builds one for each shard.
+It does what ``core/shard_role.py`` says, and answers gateways while it speaks. Everything that it says
+follows from the log: what it knows besides (who lives, what time it is) only makes it write into the log
+(``log_keeper.py``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from router.core.effects import Began, Effect, Emit, Marked, Out, Part, Ruled
 from router.core.feeds import Feeds
 from router.core.fold import Fold
-from router.core.speaker import Event, Speaker, State, Step
+from router.core.shard_role import Event, ShardRole, State, Step
 from router.shell.entry_telemetry import EntryTelemetry
 from router.shell.events import Events
 from router.shell.log_keeper import LogKeeper
@@ -39,23 +39,17 @@ class Shard:
     def __init__(self, number: int, context: ShardContext) -> None:
         """Idle until it is looked at."""
         self.number = number
-        self.speaker = Speaker(context.router)
-        self.begun_at = -1  # the offset of the checkpoint at which the reading began
+        self.role = ShardRole(context.router.id)
+        self.outdated = ""  # why this router can't apply the log; empty where it can
         self._context = context
-        self._fold = Fold(number, context.topology.shards)
-        self._feeds = Feeds(context.router, number, context.limits.ring_bytes)
+        self._fold = Fold(number, context.router.topology.shards)
+        self._feeds = Feeds(context.router.id, number, context.limits.ring_bytes)
         self._history = ShardHistory(number, context)
-        self._keeper = LogKeeper(number, context, lambda: self.speaks)
-        self._tracks = EntryTelemetry(number, context.clock, context.metrics, context.tracing)
-        self._events = Events(
-            context.bus,
-            context.topology,
-            context.publisher,
-            context.metrics,
-            number,
-            context.events,
-            self._progressed,
+        self._keeper = LogKeeper(number, context, self.role)
+        self._tracks = EntryTelemetry(
+            number, context.router.clock, context.router.metrics, context.router.tracing
         )
+        self._events = Events(context.router, number, context.limits.events, self._progressed)
         self._reader: LogReader | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._asked_at = 0.0
@@ -65,7 +59,7 @@ class Shard:
     @property
     def speaks(self) -> bool:
         """Whether this router speaks for the shard."""
-        return self.speaker.state is State.SPEAKING
+        return self.role.speaks
 
     @property
     def fold(self) -> Fold:
@@ -78,12 +72,12 @@ class Shard:
         return len(self._events.backlog) * self.speaks + self._keeper.waiting
 
     @property
-    def settled(self) -> bool:
-        """Whether the shard is served as the placement has it, as far as that is this router's part."""
-        place = self._context.place(self.number)
-        if place.owner == self._context.router:
+    def prepared(self) -> bool:
+        """Whether this router does for the shard what the placement asks of it."""
+        assignment = self._context.placement.of(self.number)
+        if assignment.speaker == self._context.router.id:
             return self.speaks and self._fold.life != ""
-        return place.standby != self._context.router or self.speaker.state in (
+        return assignment.standby != self._context.router.id or self.role.state in (
             State.FOLLOWING,
             State.SPEAKING,
         )
@@ -93,38 +87,41 @@ class Shard:
         """Whether what is to be read before the shard could be taken over is read: the history too, where
         others speak meanwhile.
         """
-        others = self._context.routers.living - {self._context.router}
-        return self.speaker.state is not State.STARTING and not (self._history.filling and others)
+        others = self._context.peers.routers.living - {self._context.router.id}
+        return self.role.state is not State.STARTING and not (self._history.filling and others)
 
-    def spoken(self) -> wire.Spoken | None:
+    def progress(self) -> wire.SpeakerProgress | None:
         """Return how far we have got; None where we don't speak."""
         if not self.speaks or not self._fold.life:
             return None
-        return wire.Spoken(self.number, self._fold.life, self._events.backlog.confirmed, self._keeper.newest)
+        return wire.SpeakerProgress(
+            self.number, self._fold.life, self._events.backlog.confirmed, self._keeper.newest
+        )
 
     # ── placement and time ──────────────────────────────────────────────────────────────────────────────────
 
-    def look(self) -> None:
+    def follow_placement(self) -> None:
         """Compare with the placement, and do what follows."""
         context = self._context
-        others, place = context.routers.speaking(self.number) - {context.router}, context.place(self.number)
-        if place.owner != context.router or self.speaks:
+        others = context.peers.routers.speaking(self.number) - {context.router.id}
+        assignment = context.placement.of(self.number)
+        if assignment.speaker != context.router.id or self.speaks:
             self._called_at = None
         elif self._called_at is None:
-            self._called_at = context.clock.monotonic()
-        for step in self.speaker.look(place, others, known=context.known()):
+            self._called_at = context.router.clock.monotonic()
+        for step in self.role.follow(assignment, others, announced=context.placement.announced):
             self._do(step)
 
     def tick(self) -> None:
         """Do what the time asks for. To be called several times a second."""
-        self.look()
-        if self.speaker.state is State.IDLE:
+        self.follow_placement()
+        if self.role.state is State.IDLE:
             return
         context = self._context
         self._history.tidy()
-        spoken = context.routers.spoken(self.number, self._fold.life)
-        if spoken is not None and not self.speaks and self._fold.life:
-            self._events.backlog.upto(spoken.events)
+        progress = context.peers.routers.progress(self.number, self._fold.life)
+        if progress is not None and not self.speaks and self._fold.life:
+            self._events.backlog.upto(progress.events)
         if self.speaks:
             self._keep_up()
             self._ask()
@@ -133,10 +130,10 @@ class Shard:
     async def stop(self) -> None:
         """Say and write nothing more, and read no more."""
         if self.speaks:
-            self.speaker.state = State.FOLLOWING
+            self.role.state = State.FOLLOWING
             self._do(Step.SILENCE)
-        if self.speaker.state is not State.IDLE:
-            self.speaker.state = State.IDLE
+        if self.role.state is not State.IDLE:
+            self.role.state = State.IDLE
             self._do(Step.FORGET)
         await self._keeper.close()
         await self._events.close()
@@ -156,10 +153,10 @@ class Shard:
         self._context.egress.heard(said.gateway)
         self._context.egress.kick(self.number)
 
-    def ask_everyone(self) -> None:
+    def ask_gateways(self) -> None:
         """Have all gateways say how far they have got: what they have said may not have reached us."""
         if self.speaks:
-            self._context.egress.tell(ALL, wire.Speaker(self._context.router, self.number))
+            self._context.egress.tell(ALL, wire.Speaker(self._context.router.id, self.number))
 
     def asked(self, read: wire.Read) -> None:
         """A gateway wants what members have missed. It asks again where nothing comes, as long as it may
@@ -181,20 +178,20 @@ class Shard:
 
     def hints(self) -> Iterable[int]:
         """Return where other routers say that there is a checkpoint."""
-        spoken = self._context.routers.spoken(self.number)
-        return () if spoken is None or spoken.mark < 0 else (spoken.mark,)
+        progress = self._context.peers.routers.progress(self.number)
+        return () if progress is None or progress.mark < 0 else (progress.mark,)
 
     def known(self) -> bool:
         """Say whether another router has told of the log's life."""
-        return self._context.routers.spoken(self.number) is not None
+        return self._context.peers.routers.progress(self.number) is not None
 
     def begun(self, fold: Fold) -> None:
         """What is read from now on is applied to this fold."""
-        self._do(self.speaker.happened(Event.ANEW))
+        self._do(self.role.happened(Event.ANEW))
         context, before = self._context, self._fold
         self._keeper.begin(fold, before, forked=self._reader is not None and self._reader.forked)
-        self._fold, self.begun_at = fold, fold.offset
-        self._feeds = Feeds(context.router, self.number, context.limits.ring_bytes)
+        self._fold = fold
+        self._feeds = Feeds(context.router.id, self.number, context.limits.ring_bytes)
         self._end(self._history.forget())
         if self._reader is not None:
             self._history.begin(fold)
@@ -206,13 +203,13 @@ class Shard:
         """The log is for routers that are newer than this one: nothing that we know of it is to be said any
         more.
         """
-        self._do(self.speaker.happened(Event.ANEW))
-        self._context.outdated(self.number, reason)
+        self._do(self.role.happened(Event.ANEW))
+        self.outdated = reason
 
     def caught_up(self) -> None:
         """The log is read up to about its end."""
-        self._do(self.speaker.happened(Event.READ))
-        self.look()
+        self._do(self.role.happened(Event.READ))
+        self.follow_placement()
 
     def entry(self, record: Record) -> None:
         """Apply the next entry, and have said what it brings about."""
@@ -250,10 +247,10 @@ class Shard:
         context = self._context
         match effect:
             case Began():
-                context.gateways.meet(effect.gateway, context.clock.monotonic())
+                context.peers.gateways.meet(effect.gateway, context.router.clock.monotonic())
             case Marked():
                 # Who is starting has enough to do, and compares the next one.
-                compare = self.speaker.state is not State.STARTING
+                compare = self.role.state is not State.STARTING
                 self._keeper.marked(effect, offset, self._fold, compare=compare)
                 return True
             case Part():
@@ -279,7 +276,7 @@ class Shard:
                     self._keeper.life_began()
                     if self.speaks:
                         # What gateways said before the life began did not count: they are asked, and hear so.
-                        context.egress.tell(ALL, wire.Speaker(context.router, self.number))
+                        context.egress.tell(ALL, wire.Speaker(context.router.id, self.number))
             case _:
                 pass
         return False
@@ -296,14 +293,14 @@ class Shard:
         context = self._context
         match step:
             case Step.READ:
-                stream = context.topology.log(self.number).name
+                stream = context.router.topology.log(self.number).name
                 self._reader = LogReader(
-                    context.bus,
+                    context.router.bus,
                     stream,
-                    context.clock,
-                    context.publisher,
+                    context.router.clock,
+                    context.router.publisher,
                     self.number,
-                    context.topology.shards,
+                    context.router.topology.shards,
                     self,
                     prefetch=context.limits.prefetch,
                 )
@@ -312,15 +309,17 @@ class Shard:
                 self._feeds.begin()
                 self._keeper.speak()
                 context.egress.speak(self.number, self._feeds)
-                context.egress.tell(ALL, wire.Speaker(context.router, self.number))
-                self._asked_at = context.clock.monotonic()
-                spoken = context.routers.spoken(self.number, self._fold.life)
-                if spoken is not None and self._fold.life:
-                    self._events.backlog.upto(spoken.events)
+                context.egress.tell(ALL, wire.Speaker(context.router.id, self.number))
+                self._asked_at = context.router.clock.monotonic()
+                progress = context.peers.routers.progress(self.number, self._fold.life)
+                if progress is not None and self._fold.life:
+                    self._events.backlog.upto(progress.events)
                 self._events.speak()
-                took_s = context.clock.monotonic() - (self._called_at or context.clock.monotonic())
-                context.metrics.takeovers()
-                context.metrics.hop_seconds("takeover", took_s)
+                took_s = context.router.clock.monotonic() - (
+                    self._called_at or context.router.clock.monotonic()
+                )
+                context.router.metrics.takeovers()
+                context.router.metrics.hop_seconds("takeover", took_s)
                 event(
                     _logger,
                     "shard_taken",
@@ -330,7 +329,7 @@ class Shard:
                     ms=round(1_000 * took_s, 1),
                 )
                 self._keep_up()
-                context.changed()
+                context.heartbeat.soon()
             case Step.SILENCE:
                 self._feeds.silence()
                 context.egress.silence(self.number)
@@ -339,10 +338,10 @@ class Shard:
                 if self._reader is not None:
                     self._reader.go_on()
                 event(_logger, "shard_left", shard=self.number, offset=self._fold.offset)
-                context.changed()
+                context.heartbeat.soon()
             case Step.FORGET:
                 reader, self._reader = self._reader, None
-                self.begun(Fold(self.number, context.topology.shards))
+                self.begun(Fold(self.number, context.router.topology.shards))
                 if reader is not None:
                     self._end(reader.stop())
             case Step.NOTHING:
@@ -357,14 +356,14 @@ class Shard:
         nothing.
         """
         context, fold = self._context, self._fold
-        now = context.clock.monotonic()
+        now = context.router.clock.monotonic()
         if now < self._asked_at + ASK_AGAIN_S:
             return
         self._asked_at = now
         unanswered = set(self._feeds.unanswered())
-        for gateway in context.gateways.living:
+        for gateway in context.peers.gateways.living:
             if gateway in unanswered or gateway not in fold.gateways:
-                context.egress.tell(gateway, wire.Speaker(context.router, self.number))
+                context.egress.tell(gateway, wire.Speaker(context.router.id, self.number))
 
     def _end(self, task: asyncio.Task[None] | None) -> None:
         """Remember a task that is ending."""

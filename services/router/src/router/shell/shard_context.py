@@ -1,31 +1,29 @@
-"""ShardContext: what all shards of a router have in common: who it is, the broker, who lives, the placement,
+"""ShardContext: what all shards of a router have in common: who lives, the placement, the way to the gateways
 and the limits.
 
-References and figures, made once by ``app.py``; it does no work. Each ``Shard`` takes from it what it needs.
+References and figures; it does no work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from router.core.gateway_leases import GatewayLeases
 from router.core.log_maintenance import Bounds, MarkTimes
-from router.core.placement import Place
-from router.core.router_leases import RouterLeases
+from router.core.peers import Peers
+from router.core.placement import Placement
+from router.settings import RouterSettings
 from router.shell.egress import Egress
-from router.shell.retrying_publisher import RetryingPublisher
-from warren.bus import Bus
-from warren.clock import Clock
-from warren.metrics import RouterMetrics
+from router.shell.router_context import RouterContext
+from warren.heartbeat import HeartbeatLoop
 from warren.namespaces import DEFAULT_POLICY, Namespaces
-from warren.telemetry import Tracing
-from warren.topology import Topology
+
+# After this many times the seconds of a checkpoint anything that has come is enough for one.
+LATE = 10
 
 
 @dataclass(frozen=True, slots=True)
 class ShardLimits:
-    """What a shard remembers, and when it makes a checkpoint."""
+    """What a shard remembers, when it makes a checkpoint, and what backends are told."""
 
     bounds: Bounds = Bounds()
     marks: MarkTimes = MarkTimes()
@@ -34,31 +32,36 @@ class ShardLimits:
     history_bytes: int = 32 * 1024 * 1024
     history_floor_us: int = 10 * 1_000_000
     prefetch: int = 128  # entries that the broker hands over before they are acknowledged
+    events: frozenset[str] = frozenset()  # the kinds of events that backends are told
+
+    @classmethod
+    def of(cls, settings: RouterSettings) -> ShardLimits:
+        """Return the limits that the settings ask for."""
+        memory = settings.memory
+        soon_us = memory.checkpoint_s * 1_000_000
+        return cls(
+            bounds=Bounds(memory.dedup_count, memory.rooms_remembered),
+            marks=MarkTimes(memory.checkpoint_bytes, soon_us, LATE * soon_us),
+            ring_bytes=memory.ring_bytes,
+            room_history_bytes=memory.room_history_bytes,
+            history_bytes=memory.history_bytes,
+            history_floor_us=memory.history_floor_ms * 1_000,
+            prefetch=settings.flow.prefetch,
+            events=frozenset(settings.events),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class ShardContext:
     """What all shards of a router have in common."""
 
-    router: str
-    topology: Topology
-    bus: Bus
-    publisher: RetryingPublisher
-    clock: Clock
-    gateways: GatewayLeases
-    routers: RouterLeases
-    metrics: RouterMetrics
-    tracing: Tracing
-    namespaces: Namespaces
+    router: RouterContext
+    peers: Peers
+    placement: Placement
+    heartbeat: HeartbeatLoop
     egress: Egress
+    namespaces: Namespaces
     limits: ShardLimits
-    events: frozenset[str]  # the kinds of events that backends are told
-    place: Callable[[int], Place]  # of a shard
-    known: Callable[[], bool]  # whether the other routers know of us
-    listened: Callable[[], bool]  # whether heartbeats were heard for a whole lease without a break
-    changed: Callable[[], None]  # the other routers are to hear soon which shards we speak for
-    # the log of a shard is for routers that are newer than this one; why
-    outdated: Callable[[int, str], None]
 
     @property
     def horizon_s(self) -> int:

@@ -27,6 +27,7 @@ class ShardHistory:
         """Begin with nothing."""
         self._number = number
         self._context = context
+        self._clock = context.router.clock
         self._history = self._made()
         self._filler: HistoryBackfill | None = None
 
@@ -42,15 +43,17 @@ class ShardHistory:
         if fold.offset < 0:
             return
         stream, prefetch, shards = (
-            context.topology.log(self._number).name,
+            context.router.topology.log(self._number).name,
             context.limits.prefetch,
-            context.topology.shards,
+            context.router.topology.shards,
         )
         self._filler = HistoryBackfill(
-            context.bus,
+            context.router.bus,
             stream,
-            context.publisher,
-            LogBeginning(context.bus, stream, context.clock, self._number, shards, prefetch=prefetch),
+            context.router.publisher,
+            LogBeginning(
+                context.router.bus, stream, context.router.clock, self._number, shards, prefetch=prefetch
+            ),
             fold,
             self._made,
             self._keep,
@@ -71,18 +74,16 @@ class ShardHistory:
 
     def tidy(self) -> None:
         """Let go of what has aged. To be called several times a second."""
-        self._history.tidy(self._context.clock.wall_us(), TIDY)
+        self._history.tidy(self._clock.wall_us(), TIDY)
 
     def page(self, read: wire.Read, fold: Fold) -> wire.Page | None:
         """Answer a Read; None where it has to be asked again."""
-        answer = page(read, fold, self._history, self._context.clock.wall_us())
+        answer = page(read, fold, self._history, self._clock.wall_us())
         return answer if answer is None or answer.kept or not self.filling else None
 
     def history_page(self, query: wire.HistoryQuery, fold: Fold) -> wire.HistoryPage | None:
         """Answer a HistoryQuery; None where it has to be asked again, or there is nobody to answer."""
-        return (
-            None if self.filling else history_page(query, fold, self._history, self._context.clock.wall_us())
-        )
+        return None if self.filling else history_page(query, fold, self._history, self._clock.wall_us())
 
     def _keep(self, history: History, message: wire.Deliver) -> None:
         policy = self._context.namespaces.policy(message.room).history

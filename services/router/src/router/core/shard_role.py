@@ -1,9 +1,9 @@
-"""Speaker: whether this router reads a shard's log, and whether it speaks for the shard, as a table.
+"""ShardRole: whether this router reads a shard's log, and whether it speaks for the shard, as a table.
 ``docs/log.md`` is drawn from it.
 
 Nothing hangs on there being one speaker only: two say the same, and receivers drop what they have. So a
 speaker that the placement has relieved goes on until the next one says that it speaks, and a shard never
-stands still because it changes hands. Pure; ``shell/shard.py`` tells it what it hears and does the steps.
+stands still because it changes hands. Pure.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Collection
 
-from router.core.placement import Place
+from router.core.placement import Assignment
 
 
 class State(enum.StrEnum):
@@ -57,13 +57,18 @@ TABLE: dict[tuple[State, Event], tuple[State, Step]] = {
 }
 
 
-class Speaker:
-    """One shard's place in the table."""
+class ShardRole:
+    """The place in the table of one router, for one shard."""
 
     def __init__(self, router: str) -> None:
         """``router`` is ours."""
         self.state = State.IDLE
         self._router = router
+
+    @property
+    def speaks(self) -> bool:
+        """Whether this router speaks for the shard."""
+        return self.state is State.SPEAKING
 
     def happened(self, event: Event) -> Step:
         """Take what has happened; return what is to be done. What the table does not know in this state
@@ -72,18 +77,19 @@ class Speaker:
         self.state, step = TABLE.get((self.state, event), (self.state, Step.NOTHING))
         return step
 
-    def look(self, place: Place, speaking: Collection[str], *, known: bool) -> list[Step]:
+    def follow(self, assignment: Assignment, speaking: Collection[str], *, announced: bool) -> list[Step]:
         """Compare with the placement; return what is to be done, in order. ``speaking`` are the other routers
-        that say they speak for the shard; ``known``: the others know of us, so that the placement is theirs
-        too.
+        that say they speak for the shard; ``announced``: the others know of us, so that the placement is
+        theirs too.
         """
-        owner, wanted = place.owner == self._router, self._router in (place.owner, place.standby)
+        speaker = assignment.speaker
+        ours, wanted = speaker == self._router, self._router in (speaker, assignment.standby)
         steps: list[Step] = []
         if self.state is State.IDLE and wanted:
             steps.append(self.happened(Event.WANTED))
-        if self.state is State.FOLLOWING and owner and known:
+        if self.state is State.FOLLOWING and ours and announced:
             steps.append(self.happened(Event.CALLED))
-        if self.state is State.SPEAKING and not owner and (not place.owner or place.owner in speaking):
+        if self.state is State.SPEAKING and not ours and (not speaker or speaker in speaking):
             steps.append(self.happened(Event.RELIEVED))
         if self.state in (State.STARTING, State.FOLLOWING) and not wanted:
             steps.append(self.happened(Event.UNWANTED))
