@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 from tests.support.eventually import eventually
-from tests.unit.gateway.shell.test_connection import ListHistory, ListWire
+from tests.unit.gateway.shell.test_connection import ListReads, ListTransport
 from tests.unit.gateway.shell.test_uplink import Clock, Publisher
 
+from gateway.core.broker_presence import BrokerPresence
 from gateway.core.client_limits import OutboxLimits
 from gateway.core.hub import Hub
+from gateway.core.inputs import BrokerChanged
 from gateway.core.outbox import Outbox
 from gateway.core.permissions import Identity
 from gateway.core.session import Session, SessionConfig
@@ -25,8 +27,6 @@ from gateway.shell.connection import ClientInfo, Connection, GatewayContext
 from gateway.shell.uplink import Uplink
 from gateway.shell.uplink_buffer import CONTROL_FACTOR, UplinkLimits
 from warren import envelope
-from warren.batch import Pace
-from warren.errors import WarrenError
 from warren.metrics import GatewayMetrics
 from warren.namespaces import Namespaces
 from warren.telemetry import Tracing
@@ -41,8 +41,7 @@ class Rig:
     def __init__(self, outbox: OutboxLimits | None = None) -> None:
         self.bus, self.metrics = Publisher(), GatewayMetrics()
         self.bus.gate.clear()
-        self.wire = ListWire(Outbox(outbox or OutboxLimits()))
-        self.overflowed: list[int] = []
+        self.transport = ListTransport(Outbox(outbox or OutboxLimits()))
         self.uplink = Uplink(
             "g",
             self.bus,  # type: ignore[arg-type]
@@ -50,47 +49,38 @@ class Rig:
             Clock(),
             self.metrics,
             UplinkLimits(count=1),
-            Pace(0.0, float),
-            on_undelivered=self._undelivered,
-            on_overflow=self._overflowed,
         )
-        history = ListHistory()
+        config = SessionConfig(rate=None)
         context = GatewayContext(
             Hub(),
             self.uplink,
+            ClientPublisher(self.uplink, Tracing("gateway")),
+            ListReads(),  # type: ignore[arg-type]
+            BrokerPresence("g", 1, 0.0),
             SimpleNamespace(anonymous=True, guest=Identity),  # type: ignore[arg-type]
             Clock(),
             self.metrics,
-            ClientPublisher(self.uplink, Tracing("gateway"), 1),
-            1,
-            history.history,
-            history.left,
+            config,
+            Namespaces(),
         )
-        session = Session("g~1", SessionConfig(rate=None), Namespaces())
+        session = Session("g~1", config, Namespaces())
         self.connection = Connection(
             session,
-            self.wire,  # type: ignore[arg-type]
+            self.transport,  # type: ignore[arg-type]
             JSON,
             ClientInfo("192.0.2.1", "", "warren.v1", "", "ann"),
             context,
         )
 
-    def _undelivered(self, conn: str, ref: str, error: WarrenError) -> None:
-        self.connection.undelivered(ref, error)
-
-    def _overflowed(self, shard: int) -> None:
-        self.overflowed.append(shard)
-        self.uplink.life_ended(shard, self.uplink.life(shard))
-
     def leave_place_for(self, joins: int) -> None:
         """Fill the uplink with others' joins until only so many find place."""
         for number in range(CONTROL_FACTOR - joins):
-            assert self.uplink.join(envelope.Join("other", f"g~{number + 2:x}", "bob"), first=True)
+            assert self.uplink.join(envelope.Join("other", f"g~{number + 2:x}", "bob"), 0, first=True)
 
     async def run(self, *incoming: Any) -> None:
         """Serve the client to its end."""
         for item in (*incoming, None):
-            self.wire.incoming.put_nowait(item)
+            self.transport.incoming.put_nowait(item)
         await asyncio.wait_for(self.connection.run(), 5)
         self.connection.finish()
 
@@ -133,19 +123,19 @@ async def test_a_client_whose_joins_find_no_place_is_no_member_of_anything(place
     rig.leave_place_for(places)
     await rig.run(join("a", "1"), join("b", "2"))
     log = await rig.log()
-    assert rig.wire.closed == (1013, "Overloaded")
+    assert rig.transport.closed == (1013, "Overloaded")
     assert ghosts(log) == set()
     assert all(("join", room) in log[: at + 1] for at, (kind, room) in enumerate(log) if kind == "leave")
-    assert rig.overflowed == []
+    assert rig.uplink.life(0) == 1
 
 
 async def test_who_is_too_slow_for_its_welcome_is_no_member_of_anything() -> None:
     """The close is asked for while the joins that stand behind WELCOME are not done."""
     rig = Rig(OutboxLimits(count=1))
-    rig.wire.paused = True
-    rig.connection.degraded(False)
+    rig.transport.paused = True
+    rig.connection.put(BrokerChanged(False))
     await rig.run()
-    assert rig.wire.closed == (4005, "Too slow")
+    assert rig.transport.closed == (4005, "Too slow")
     assert ghosts(await rig.log()) == set()
 
 
@@ -160,13 +150,13 @@ async def test_a_join_without_place_leaves_what_was_joined_before() -> None:
     await eventually(lambda: len(rig.bus.sent) == len(ROOMS))
     rig.bus.gate.clear()
     rig.leave_place_for(2)  # those that are confirmed have not counted, and take place too
-    rig.wire.incoming.put_nowait(join("late", "1"))
-    rig.wire.incoming.put_nowait(None)
+    rig.transport.incoming.put_nowait(join("late", "1"))
+    rig.transport.incoming.put_nowait(None)
     await asyncio.wait_for(running, 5)
     rig.connection.finish()
-    assert rig.wire.closed == (1013, "Overloaded")
+    assert rig.transport.closed == (1013, "Overloaded")
     assert ghosts(await rig.log()) == set()
-    assert rig.overflowed == [0]
+    assert rig.uplink.life(0) == 2
 
 
 async def test_a_message_that_is_refused_while_a_room_is_left_changes_nothing_of_the_order() -> None:
@@ -174,6 +164,6 @@ async def test_a_message_that_is_refused_while_a_room_is_left_changes_nothing_of
     rig = Rig()
     rig.uplink._shards[0].is_full = lambda size: True  # type: ignore[method-assign]
     await rig.run(join("a", "1"), json.dumps({"type": "CHAT", "room": "a", "payload": 1, "id": "m"}))
-    assert [said["type"] for said in rig.wire.messages()] == ["WELCOME", "ERROR"]
-    assert rig.wire.messages()[-1]["payload"]["code"] == "overloaded"
+    assert [said["type"] for said in rig.transport.messages()] == ["WELCOME", "ERROR"]
+    assert rig.transport.messages()[-1]["payload"]["code"] == "overloaded"
     assert ghosts(await rig.log()) == set()
