@@ -56,10 +56,10 @@ class GatewayCore:
     def __init__(self, name: str, namespaces: Namespaces) -> None:
         self.name = name
         recent = RecentMessages(namespaces, RECENT_BYTES, RECENT_BYTES)
-        self.hub = Hub(lambda room: namespaces.policy(room).slow, recent)
+        self.hub = Hub(namespaces, recent)
         self.guests: dict[str, Guest] = {}
         self.batches = 0
-        self._catch_up = RoomCatchUp(name, 1, self.hub, recent, namespaces)
+        self._catch_up = RoomCatchUp(name, self.hub, recent, namespaces)
         self._positions = FeedPositions(name, 0)
         self._namespaces = namespaces
         self._config = SessionConfig(rate=None, rooms_max=1_000_000, rooms=())
@@ -84,7 +84,7 @@ class GatewayCore:
 
     def hear(self, guest: Guest, text: str) -> list[wire.Envelope]:
         """Take what a client says; return what goes to a router."""
-        return self._do(guest, guest.session.receive(text, 0.0, AT_US))
+        return self._do(guest, guest.session.receive(text, 0.0, AT_US).actions)
 
     def take(self, body: bytes) -> None:
         """Take what a router sends, as the downlink does, and write to the clients."""
@@ -116,7 +116,7 @@ class GatewayCore:
         quiet = guest.session.awaits_join(item.room, item.ref)
         if quiet is None:
             return
-        for step in self._catch_up.entered(item, 0.0, AT_US, quiet=quiet):
+        for step in self._catch_up.entered(item, 0, 0.0, AT_US, quiet=quiet):
             assert isinstance(step, Tell)
             self._do(guest, guest.session.answer(step.joined, 0.0))
 

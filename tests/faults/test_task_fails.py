@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -70,7 +71,7 @@ async def _intake_batch(warren: Embedded) -> None:
     await warren.page_bus.publish(warren.topology.notify, "all", b"1", Properties())
 
 
-def _connections_ticker(warren: Embedded) -> None:
+def _gateway_ticker(warren: Embedded) -> None:
     warren.gateways[0].uplink.expire = breaking
 
 
@@ -81,18 +82,21 @@ def _uplink(warren: Embedded) -> None:
 
 
 def _gateway_heartbeat(warren: Embedded) -> None:
-    warren.gateways[1]._heartbeat._send = breaking
-    warren.gateways[1]._heartbeat.soon()
+    heartbeat = warren.gateways[1]._link._ends.heartbeat
+    heartbeat._send = breaking
+    heartbeat.soon()
 
 
 def _questions(warren: Embedded) -> None:
-    warren.gateways[0]._routers._publish = breaking
-    warren.gateways[0]._routers.ask(0, Number(warren.gateways[0].id, 0, 1, None))
+    routers = warren.gateways[0]._link._ends.routers
+    routers._publish = breaking
+    routers.ask(0, Number(warren.gateways[0].id, 0, 1, None))
 
 
 def _rejoining(warren: Embedded) -> None:
-    warren.gateways[0]._rejoining._members = breaking
-    warren.gateways[0]._rejoining.begin(0)
+    rejoining = warren.gateways[0]._link._rejoining
+    rejoining._connections = SimpleNamespace(all=breaking)
+    rejoining.begin(0)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +110,7 @@ def _rejoining(warren: Embedded) -> None:
         ("heartbeat", _router_heartbeat),
         ("notifications", _notifications),
         ("batcher", _intake_batch),
-        ("connections-ticker", _connections_ticker),
+        ("gateway-ticker", _gateway_ticker),
         ("uplink-0", _uplink),
         ("heartbeat", _gateway_heartbeat),
         ("questions", _questions),

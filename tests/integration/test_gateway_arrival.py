@@ -44,10 +44,10 @@ async def test_a_client_that_was_held_back_for_a_crowded_shard_is_not_closed_for
         crowded = gateway.uplink.crowded
         free = asyncio.Event()
 
-        async def place(room: str) -> None:
+        async def place(shard: int) -> None:
             await free.wait()
 
-        gateway.uplink.crowded = lambda room: not free.is_set()  # type: ignore[method-assign]
+        gateway.uplink.crowded = lambda shard: not free.is_set()  # type: ignore[method-assign]
         gateway.uplink.place = place  # type: ignore[method-assign]
         for number in range(25):
             await ann.send("CHAT", "default", number, id=f"m{number}")
@@ -64,12 +64,12 @@ async def test_what_waits_at_the_client_meanwhile_counts_so_too(home: House, siz
     async with await connect(home.url()) as ann:
         connection = gateway.connections.find(ann.id)
         assert connection is not None
-        resting = asyncio.create_task(connection.wire.rest(2.1))
-        connection.wire.hold()
+        resting = asyncio.create_task(connection.transport.rest(2.1))
+        connection.transport.hold()
         for number in range(100):
             await ann.send("CHAT", "default", "x" * size, id=f"m{number}")
             await asyncio.sleep(0.0205)
-        connection.wire._let()
+        connection.transport._let()
         await ann.expect_all("ACK", 100)
         await resting
 
@@ -83,9 +83,9 @@ async def test_a_silence_behind_it_earns_nothing(home: House, size: int) -> None
     async with await connect(home.url()) as ann:
         connection = home.gateways[0].connections.find(ann.id)
         assert connection is not None
-        connection.wire.hold()
+        connection.transport.hold()
         await ann.send("CHAT", "default", "x" * size, id="first")
-        connection.wire._let()
+        connection.transport._let()
         await ann.expect("ACK", ref="first")
         await asyncio.sleep(3.0)
         for number in range(15):

@@ -56,12 +56,12 @@ async def test_a_broker_with_an_alarm_is_told(home: House) -> None:
     assert isinstance(gateway.bus, MemoryBus)
     async with await connect(home.url(), user="ann") as ann, await connect(home.url(), user="bob") as bob:
         await bob.join("x")
-        assert gateway.stats()["bus"] == "up"
+        assert gateway.presence.state == "up"
         gateway.bus.alarm(True)
         await ann.expect("DEGRADED")
         reason = "the broker holds back what is published (a memory or disk alarm)"
         assert gateway.readiness.reasons() == {"bus": reason}
-        assert gateway.stats()["bus"] == "blocked"
+        assert gateway.presence.state == "blocked"
         assert "warren_gateway_bus_blocked 1.0" in gateway.metrics.render()[0].decode()
         await ann.send("CHAT", "x", "meanwhile", id="m1")
         await ann.send("JOIN", "y", id="j1")
@@ -77,7 +77,7 @@ async def test_a_broker_with_an_alarm_is_told(home: House) -> None:
             await bob.expect("CHAT", payload="meanwhile")
             await late.expect("JOINED", room="default")
         assert not gateway.readiness.reasons()
-        assert gateway.stats()["bus"] == "up"
+        assert gateway.presence.state == "up"
         assert "warren_gateway_bus_blocked 0.0" in gateway.metrics.render()[0].decode()
         assert len(bob.of_type("DEGRADED")) == len(bob.of_type("RESTORED")) == 1
 
@@ -90,9 +90,9 @@ async def test_a_broker_that_is_lost_in_an_alarm_is_back_once_it_takes_publishes
         gateway.bus.alarm(True)
         await ann.expect("DEGRADED")
         home.broker.cut(gateway.bus)
-        await eventually(lambda: gateway.stats()["bus"] == "down")
+        await eventually(lambda: gateway.presence.state == "down")
         home.broker.restore(gateway.bus)
-        await eventually(lambda: gateway.stats()["bus"] == "blocked")
+        await eventually(lambda: gateway.presence.state == "blocked")
         await ann.settle()
         assert not ann.of_type("RESTORED")
         gateway.bus.alarm(False)
@@ -153,7 +153,7 @@ async def test_a_broker_that_is_dead_at_the_start(home: House) -> None:
     await home.gateway(settings)
     bus = MemoryBus(home.broker, home.topology)
     home.broker.cut(bus)
-    late = Gateway(settings, bus, topology=home.topology)
+    late = Gateway(settings, bus)
     home.gateways.append(late)
     await late.start()
     assert (await get(f"http://127.0.0.1:{late.probes.port}/healthz"))[0] == 200
@@ -174,15 +174,13 @@ async def test_a_router_that_begins_to_speak_is_told_where_we_stand(home: House)
     home.publish("x", "1", "2")
     await home.router.settled()
     shard = home.shard("x")
-    await eventually(
-        lambda: gateway._downlink._positions[shard].mine.offset >= home.router.folds[shard].offset
-    )
+    await eventually(lambda: gateway.presence.number(shard).mine.offset >= home.router.folds[shard].offset)
     before = len(home.router.inbox)
     home.router.speak()
     await eventually(lambda: len(numbers(home, before)) == SHARDS)
     for said in numbers(home, before):
         assert (said.gateway, said.life) == (gateway.id, 1)
-        assert said.mine == gateway._downlink._positions[said.shard].mine
+        assert said.mine == gateway.presence.number(said.shard).mine
 
 
 def numbers(home: House, begin: int) -> list[envelope.Number]:
@@ -193,7 +191,7 @@ def numbers(home: House, begin: int) -> list[envelope.Number]:
 async def test_a_gateway_is_not_ready_before_it_was_told_of_each_shard(home: House) -> None:
     """Which ones are lacking is said; nobody asks before our beginning is in the log."""
     home.router.reads = False
-    late = Gateway(gateway_settings(), MemoryBus(home.broker, home.topology), topology=home.topology)
+    late = Gateway(gateway_settings(), MemoryBus(home.broker, home.topology))
     home.gateways.append(late)
     await late.start()
     await eventually(
@@ -301,7 +299,6 @@ async def test_a_port_that_is_taken_is_an_oserror(home: House) -> None:
     second = Gateway(
         gateway_settings(listen={"port": first.port}),
         MemoryBus(home.broker, home.topology),
-        topology=home.topology,
     )
     with pytest.raises(OSError, match=str(first.port)):
         await second.start()

@@ -48,7 +48,7 @@ async def test_a_flood_of_what_is_refused_is_answered_a_few_times_and_then_read_
             await asyncio.sleep(0)
         await eventually(lambda: b"".join(got).count(b'"ERROR"') > ANSWERS)
         flooder = next(one for one in gateway.connections.all() if one.id != fair.id)
-        await eventually(lambda: not flooder.wire._transport.is_reading())
+        await eventually(lambda: not flooder.transport._transport.is_reading())
         await fair.publish("default", "hello")
         await fair.settle()
         assert b"".join(got).count(b'"ERROR"') < 4 * ANSWERS
@@ -77,7 +77,7 @@ async def test_asking_for_the_same_history_again_and_again_brings_no_more_than_t
         for _ in range(300):
             await greedy.send_raw(ask)
         await greedy.expect_all("JOINED", 5, ref="again")
-        await eventually(lambda: gateway.connections.find(greedy.id).wire.resting)
+        await eventually(lambda: gateway.connections.find(greedy.id).transport.resting)
         asked = len(home.router.of(envelope.Join, ref="again"))
         assert asked < 50  # of 300, each of which would bring 400 kB
         # One that comes back and asks for what it missed is given it at once.
@@ -98,11 +98,11 @@ async def test_a_flood_of_tiny_parts_is_taken_at_its_pace(home: House) -> None:
         reader, writer = await raw_upgrade(gateway.port)
         writer.write(masked(b"x", fin=False) + masked(b"x", 0, fin=False) * 16_000)
         flooder = next(one for one in gateway.connections.all() if one.id != fair.id)
-        await eventually(lambda: flooder.wire.resting)
+        await eventually(lambda: flooder.transport.resting)
         whole = json.dumps({"type": "CHAT", "room": "default", "id": "big", "payload": "y" * 1_000_000})
         await fair.socket.send([whole[at : at + 1_024] for at in range(0, len(whole), 1_024)])
         await fair.expect("ACK", ref="big")
-        assert flooder.wire.bytes_in == 0
+        assert flooder.transport.bytes_in == 0
         writer.transport.abort()
         assert reader is not None
     await eventually(lambda: len(gateway.connections) == 0)

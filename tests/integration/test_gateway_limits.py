@@ -135,7 +135,7 @@ async def test_a_slow_reader_is_closed_with_4005_and_holds_nobody_up(home: House
         await fast.expect("NOTIFICATION", seq=sent)
         assert sent < 2_000
         slow_here = gateway.connections.find(slow.id)
-        if slow_here is None or slow_here.wire.ended:
+        if slow_here is None or slow_here.transport.ended:
             break
     assert b"warren_gateway_slow_disconnects_total 1.0" in gateway.metrics.render()[0]
     slow.socket.transport.resume_reading()

@@ -93,7 +93,7 @@ async def test_a_message_that_waits_for_many_is_held_once(home: House) -> None:
         for reader, _ in sockets:
             reader._transport.pause_reading()  # type: ignore[attr-defined]
         for guest in gateway.connections.guests():
-            pipe = guest.wire._transport.get_extra_info("socket")
+            pipe = guest.transport._transport.get_extra_info("socket")
             pipe.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)  # or the kernel would keep it all
         for number in range(4):
             home.publish("default", json.dumps(f"{number}" + "x" * 400_000))
@@ -128,7 +128,7 @@ async def test_answers_that_nobody_reads_hold_no_more_than_the_budget(home: Hous
         for reader, _ in sockets:
             reader._transport.pause_reading()  # type: ignore[attr-defined]
         for guest in gateway.connections.guests():
-            pipe = guest.wire._transport.get_extra_info("socket")
+            pipe = guest.transport._transport.get_extra_info("socket")
             pipe.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)  # or the kernel would keep it all
         ask = masked(b'{"type":"HISTORY","room":"default","payload":{"limit":40}}')
         most = 0

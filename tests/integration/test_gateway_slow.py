@@ -160,7 +160,7 @@ async def test_what_must_not_be_lost_is_not_lost_beside_what_may(home: House, ga
         slow.stop_reading()
         slow.socket.transport.pause_reading()
         connection = gateway.connections.find(slow.id)
-        while not connection.wire.ended:
+        while not connection.transport.ended:
             sent += 1
             publish(home, "chat", sent)
             await fast.expect("NOTIFICATION", room="chat", seq=sent)
@@ -179,7 +179,7 @@ async def test_who_was_closed_for_being_slow_comes_back_and_has_lost_nothing(
             await client.join("chat")
         sent = await stall(slow, gateway, home, "chat")
         connection = gateway.connections.find(slow.id)
-        while not connection.wire.ended:
+        while not connection.transport.ended:
             sent += 1
             publish(home, "chat", sent)
             await fast.expect("NOTIFICATION", seq=sent)

@@ -21,10 +21,10 @@ from tests.support.ports import free_port
 from websockets.asyncio.client import connect as websocket
 from websockets.exceptions import InvalidStatus
 
-from gateway.core.file_descriptor_capacity import places
+from gateway.core.file_descriptor_capacity import FileDescriptorCapacity
 
 SOFT, HARD = 64, 128
-ROOM = places(10_000, HARD)
+ROOM = FileDescriptorCapacity.of(10_000, HARD)
 
 
 class Gateway:

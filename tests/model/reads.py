@@ -82,7 +82,7 @@ class Rooms:
     def live(self, seq: int) -> tuple[Read, ...]:
         result = self.hub.deliver([message(seq)], 0)
         self._look()
-        return self._do(self.catch_up.behind(result.gaps, 0.0, NOW_US)) if result.gaps else ()
+        return self._do(self.catch_up.behind(result.gaps, 0, 0.0, NOW_US)) if result.gaps else ()
 
     def entered(self, conn: str, seq: int, since: int | None, ref: str, quiet: bool) -> tuple[Read, ...]:
         if ref in self.answered and not self.entered_counts:
@@ -94,7 +94,7 @@ class Rooms:
             self.clients[conn] = since  # it has come back with that
         place = None if since is None else Position(EPOCH, since)
         entered = Entered(conn, ROOM, Position(EPOCH, seq), ref, place)
-        return self._do(self.catch_up.entered(entered, 0.0, NOW_US, quiet=quiet))
+        return self._do(self.catch_up.entered(entered, 0, 0.0, NOW_US, quiet=quiet))
 
     def page(self, page: Page) -> tuple[Read, ...]:
         return self._do(self.catch_up.page(page, 0.0, NOW_US))

@@ -29,6 +29,7 @@ from gateway.settings import (
 from warren import envelope
 from warren.address import shard_of
 from warren.bus.memory.bus import MemoryBroker, MemoryBus
+from warren.settings import BusSettings
 from warren.telemetry import Tracing
 from warren.topology import Topology
 
@@ -49,7 +50,6 @@ class House:
         gateway = Gateway(
             settings or gateway_settings(),
             MemoryBus(self.broker, self.topology),
-            topology=self.topology,
             **options,
         )
         self.gateways.append(gateway)
@@ -91,6 +91,7 @@ def gateway_settings(
         ),
         listen=ListenSettings(**({"host": "127.0.0.1", "port": 0, "echo": True} | (listen or {}))),
         probes=GatewayProbeSettings(internal_host="127.0.0.1", internal_port=0),
+        bus=BusSettings(shards=SHARDS),
         **own,
     )
 

@@ -161,6 +161,55 @@ def test_metric_names_are_spelled_in_metrics_alone() -> None:
     assert spelled(names, lambda name: name.endswith("warren/metrics.py")) == []
 
 
+ARGUMENTS_MAX = 7
+# Classes whose constructor takes more than ARGUMENTS_MAX and is still to be mended; this only ever gets shorter.
+TOO_MANY_ARGUMENTS = {
+    "WebSocketTransport",
+}
+
+
+def constructor_arguments(node: ast.ClassDef) -> int:
+    """Return how many arguments a class's constructor takes, without self. A plain record takes what it holds,
+    and counts for nothing: a frozen dataclass, or a struct.
+    """
+    for each in node.body:
+        if isinstance(each, ast.FunctionDef) and each.name == "__init__":
+            return len([*each.args.posonlyargs, *each.args.args, *each.args.kwonlyargs]) - 1
+    decorators = [ast.unparse(each) for each in node.decorator_list]
+    if any(each.startswith("dataclass") and "frozen=True" not in each for each in decorators):
+        return sum(isinstance(each, ast.AnnAssign) for each in node.body)
+    return 0
+
+
+def test_no_constructor_takes_more_than_seven_arguments() -> None:
+    """What belongs together is one argument: a frozen record with a meaning."""
+    found = {
+        node.name
+        for path in sources()
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.ClassDef) and constructor_arguments(node) > ARGUMENTS_MAX
+    }
+    assert found == TOO_MANY_ARGUMENTS
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ("class A:\n  def __init__(self, a, /, b, *, c=1): ...", 3),
+        ("@dataclass(slots=True)\nclass A:\n  a: int\n  b: int = 1", 2),
+        ("@dataclass\nclass A:\n  a: int", 1),
+        ("@dataclass(frozen=True, slots=True)\nclass A:\n  a: int", 0),
+        ("class A(Struct, frozen=True):\n  a: int", 0),
+        ("class A:\n  a: ClassVar[int] = 1", 0),
+    ],
+)
+def test_arguments_are_counted_wherever_they_are_written(text: str, taken: int) -> None:
+    """The rule above sees constructors that are written and those that a dataclass gets; records are free."""
+    (node,) = ast.parse(text).body
+    assert isinstance(node, ast.ClassDef)
+    assert constructor_arguments(node) == taken
+
+
 def test_every_source_file_has_its_test_file() -> None:
     """tests/unit mirrors the sources: warren/bus/memory/bus.py is tested by
     tests/unit/warren/bus/test_memory.py.

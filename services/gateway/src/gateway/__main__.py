@@ -7,7 +7,6 @@ them named).
 
 from __future__ import annotations
 
-import asyncio
 import sys
 
 from gateway.settings import GatewaySettings, new_gateway_id
@@ -45,7 +44,6 @@ async def _serve(settings: GatewaySettings, env: dict[str, str]) -> int:
     topology = settings.bus.topology
     times = LinkTimes(heartbeat_s=settings.bus.amqp_heartbeat_s)
     bus = RabbitBus(settings.bus.amqp_urls, topology, name=f"warren-gateway-{gateway_id}", times=times)
-    failed = asyncio.Event()
     try:
         trust_clients = settings.listen.trust_traceparent
         tracing = Tracing(
@@ -55,9 +53,7 @@ async def _serve(settings: GatewaySettings, env: dict[str, str]) -> int:
             settings,
             bus,
             tracing=tracing,
-            topology=topology,
             gateway_id=gateway_id,
-            on_failed=failed.set,
             open_files=files.limit,
         )
     except SettingsError as error:
@@ -65,8 +61,8 @@ async def _serve(settings: GatewaySettings, env: dict[str, str]) -> int:
         return 2
     parts = [lifecycle.Part.of("tracing", tracing), lifecycle.Part.of("gateway", gateway)]
     deadline_s = settings.times.drain_deadline_ms / 1_000 + CLOSING_S
-    code = await lifecycle.serve(parts, deadline_s=deadline_s, stop=failed)
-    return code or int(gateway.failed)
+    code = await lifecycle.serve(parts, deadline_s=deadline_s, stop=gateway.refused)
+    return code or int(gateway.refused.is_set())
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
 """actions: what a session may ask for."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+import typing
 
-from gateway.core.actions import leaves
-from warren.address import shard_of
+import pytest
 
-ROOMS = st.lists(st.text("abcdef:", min_size=1, max_size=5), unique=True)
+from gateway.core import actions
+from gateway.core.actions import Exit, Hold
 
 
-@given(ROOMS, st.integers(1, 16))
-def test_leaves_name_each_room_once_and_each_shard_once(rooms, shards):
-    """All rooms of one envelope are on one shard."""
-    envelopes = [leave.envelope for leave in leaves(rooms, "g~1", "ann", shards)]
-    assert sorted(room for one in envelopes for room in one.rooms) == sorted(rooms)
-    groups = [{shard_of(room, shards) for room in one.rooms} for one in envelopes]
-    assert all(len(group) == 1 for group in groups)
-    assert len(set().union(*groups)) == len(groups)
-    assert all((one.conn, one.ref, one.user) == ("g~1", "", "ann") for one in envelopes)
+@pytest.mark.parametrize("kind", typing.get_args(actions.Action))
+def test_an_action_is_frozen(kind):
+    """What was asked for can't change on its way."""
+    assert kind.__struct_config__.frozen
+
+
+def test_actions_are_compared_by_kind_and_content():
+    """Two of different kinds are never the same."""
+    assert Exit("a") == Exit("a") != Exit("b")
+    assert Exit("a") != Hold(1.0)

@@ -25,9 +25,9 @@ def test_a_full_pod_is_not_free_again_for_one_who_left():
 
 
 def test_it_can_be_switched_off():
-    """With 0 it is never full, however many there are."""
-    load = Capacity(10, 0)
-    assert [load.full(count) for count in (0, 10, 1_000)] == [False, False, False]
+    """With 0 percent, or where there is no limit, it is never full, however many there are."""
+    for load in (Capacity(10, 0), Capacity(0, 95)):
+        assert [load.full(count) for count in (0, 10, 1_000)] == [False, False, False]
 
 
 def test_a_pod_with_one_place_is_free_when_that_is():

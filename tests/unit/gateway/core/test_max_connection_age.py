@@ -57,3 +57,23 @@ def test_who_comes_together_with_the_same_chance_goes_in_one_tick():
         ages.enter(name, 0.0, chance)
     assert ages.due(20.0).ask == ["soon", "mid", "late"]
     assert ages.due(21.0).close == ["late", "mid", "soon"]
+
+
+def test_without_an_age_nobody_is_ever_too_old():
+    """And nothing is kept of who comes."""
+    never = MaxConnectionAge(0.0, 0.0, 5.0)
+    never.enter("a", 0.0, 0.5)
+    assert (len(never), never.due(1e9)) == (0, Due())
+    never.leave("a")
+
+
+def test_once_a_pod_goes_nobody_is_too_old():
+    """Not those who were asked either: each has a slot of the drain."""
+    ages = MaxConnectionAge(10.0, 0.0, 5.0)
+    ages.enter("asked", 0.0, 0.0)
+    ages.enter("young", 8.0, 0.0)
+    assert ages.due(10.0).ask == ["asked"]
+    ages.end()
+    ages.enter("late", 11.0, 0.0)
+    assert ages.due(1e9) == Due()
+    ages.leave("asked")

@@ -51,7 +51,7 @@ class Gateway:
         policies = namespaces or Namespaces([OFF])
         self.recent = RecentMessages(policies, room_bytes, 10**6)
         self.hub = Hub(recent=self.recent)
-        self.catch_up = RoomCatchUp("g", 4, self.hub, self.recent, policies)
+        self.catch_up = RoomCatchUp("g", self.hub, self.recent, policies)
         self.steps: list[Tell | Give | Ask] = []
         for conn in conns:
             self.hub.add(Member(conn, "u", JSON, Outbox(LIMITS)))
@@ -66,12 +66,14 @@ class Gateway:
     def enter(self, conn, position, since=None, ref=None, *, quiet=False, room="r", now=0.0):
         ref = f"ref {conn}" if ref is None else ref
         return self.do(
-            self.catch_up.entered(Entered(conn, room, position, ref, since), now, 5_000_000, quiet=quiet)
+            self.catch_up.entered(
+                Entered(conn, room, position, ref, since), SHARD, now, 5_000_000, quiet=quiet
+            )
         )
 
     def live(self, *seqs, epoch="e", room="r"):
         result = self.hub.deliver([message(seq, room, epoch) for seq in seqs], 0)
-        return self.do(self.catch_up.behind(result.gaps, 0.0, 5_000_000)) if result.gaps else []
+        return self.do(self.catch_up.behind(result.gaps, SHARD, 0.0, 5_000_000)) if result.gaps else []
 
     def page(self, read, run=(), *, kept=True, whole=True, now=0.0):
         page = Page(read.room, read.epoch, read.after, tuple(run), whole, kept, read.ref)
@@ -375,7 +377,7 @@ def test_an_entered_behind_a_new_epoch_finds_nothing_old():
     run = tuple(messages(1, 1, "f"))
     steps = gateway.enter("b", at(1, "f"), at(0, "f"))
     assert steps == [joined("a", at(1, "f")), joined("b", at(0, "f"), 1), Give("r", ("b",), run, 1)]
-    assert gateway.do(gateway.catch_up.behind(result.gaps, 0.0, 0)) == []
+    assert gateway.do(gateway.catch_up.behind(result.gaps, SHARD, 0.0, 0)) == []
 
 
 CONNS = "abc"
@@ -438,7 +440,7 @@ class Promise(RuleBasedStateMachine):
             self.members.add(conn)
             self.open[ref] = (conn, since)
             entered = Entered(conn, "r", Position(self.epoch, self.end), ref, since)
-            self.note(self.gateway.catch_up.entered(entered, 0.0, 5_000_000))
+            self.note(self.gateway.catch_up.entered(entered, SHARD, 0.0, 5_000_000))
 
     @rule(conn=st.sampled_from(CONNS))
     def leave(self, conn):
@@ -461,7 +463,7 @@ class Promise(RuleBasedStateMachine):
         if not lost and self.members:
             result = self.gateway.hub.deliver(messages(first, self.end, self.epoch), 0)
             self.take()
-            self.note(self.gateway.catch_up.behind(result.gaps, 0.0, 5_000_000))
+            self.note(self.gateway.catch_up.behind(result.gaps, SHARD, 0.0, 5_000_000))
 
     @rule(index=st.integers(0, 5), fits=st.integers(1, 4), lost=st.booleans())
     def answer(self, index, fits, lost):
@@ -487,7 +489,7 @@ class Promise(RuleBasedStateMachine):
             ref = f"~{self.refs}"
             self.open[ref] = (conn, standing)
             entered = Entered(conn, "r", Position(self.epoch, self.end), ref, standing)
-            self.note(self.gateway.catch_up.entered(entered, 0.0, 5_000_000, quiet=True))
+            self.note(self.gateway.catch_up.entered(entered, SHARD, 0.0, 5_000_000, quiet=True))
 
     @rule()
     def settle(self):

@@ -4,6 +4,8 @@ import json
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.core import codec_msgpack
 from gateway.core.actions import Authenticate, Close, Exit, Hold, Join, Leave, Publish, Query, Send
@@ -20,8 +22,9 @@ from gateway.core.client_messages import (
 )
 from gateway.core.error_rate_limit import ANSWERS, PATIENCE_S
 from gateway.core.pending_requests import OPEN_MAX
-from gateway.core.session import Identity, Session, SessionConfig, State
+from gateway.core.session import NO_SHARD, Identity, Session, SessionConfig, State
 from warren import envelope
+from warren.address import shard_of
 from warren.errors import CloseCode, ErrorCode
 from warren.namespaces import Namespaces, RateLimit, RoomPolicy
 from warren.position import Position
@@ -52,7 +55,7 @@ def opened(identity: Identity | None = ANN, config: SessionConfig = CONFIG, **mo
 
 def says(session: Session, now: float = 100.0, **fields):
     """Return the actions for a JSON message."""
-    return session.receive(json.dumps(fields), now, WALL_US)
+    return session.receive(json.dumps(fields), now, WALL_US).actions
 
 
 def refused(found) -> ErrorCode:
@@ -64,6 +67,17 @@ def refused(found) -> ErrorCode:
     return action.message.code
 
 
+def again(session: Session, room: str, since: Position):
+    """Return what is asked for a member that stands there, besides the client's own JOINs."""
+    own = session.rejoin(0, {})
+    return [action for action in session.rejoin(0, {room: since}) if action not in own]
+
+
+def renewed(session: Session, room: str):
+    """Return the client's JOINs of a room that are asked again."""
+    return [action for action in session.rejoin(0, {}) if action.envelope.room == room]
+
+
 def test_a_known_client_is_welcomed_and_joins_its_rooms():
     """Those joined at connect and its own, each as a JOIN under a ref of our own."""
     session = Session("g~1", CONFIG, NAMESPACES)
@@ -71,9 +85,9 @@ def test_a_known_client_is_welcomed_and_joins_its_rooms():
         Send(
             Welcome("g~1", "ann", 30_000, ("default", "news", "@ann"), 1_048_576, 0, 0, 4, 1_764_000_600_500)
         ),
-        Join(envelope.Join("default", "g~1", "ann", "~1"), True),
-        Join(envelope.Join("news", "g~1", "ann", "~2"), True),
-        Join(envelope.Join("@ann", "g~1", "ann", "~3"), True),
+        Join(envelope.Join("default", "g~1", "ann", "~1"), 0, True),
+        Join(envelope.Join("news", "g~1", "ann", "~2"), 0, True),
+        Join(envelope.Join("@ann", "g~1", "ann", "~3"), 0, True),
     ]
     reply = envelope.Joined("g~1", "news", POSITION, recovered=False, ref="~2")
     assert session.answer(reply, 100.0) == [Send(Joined("news", "19ab-1", 12, False))]
@@ -93,7 +107,7 @@ def test_who_joins_by_itself_is_joined_to_nothing_at_connect():
     assert (welcome.message.rooms, session.rooms) == ((), ())
     since = {"since": {"epoch": "e", "seq": 5}}
     assert says(session, type="JOIN", room="@ann", id="j1", payload=since) == [
-        Join(envelope.Join("@ann", "g~1", "ann", "j1", Position("e", 5)), True)
+        Join(envelope.Join("@ann", "g~1", "ann", "j1", Position("e", 5)), 0, True)
     ]
     for room in "abcd":
         assert isinstance(says(session, type="JOIN", room=room)[0], Join)
@@ -130,7 +144,7 @@ def test_anything_else_from_an_unknown_client_ends_it(kind):
 def test_a_frame_from_an_unknown_client_that_cannot_be_parsed_leaves_it_its_time():
     """The connection stays."""
     session = opened(None)
-    assert refused(session.receive("?", 100.0, WALL_US)) is ErrorCode.INVALID_FORMAT
+    assert refused(session.receive("?", 100.0, WALL_US).actions) is ErrorCode.INVALID_FORMAT
     assert session.state is State.NEW
 
 
@@ -147,7 +161,7 @@ def test_a_frame_from_an_unknown_client_that_cannot_be_parsed_leaves_it_its_time
 )
 def test_whatever_is_refused_for_good_says_which_message_it_was(kind, frame):
     """With ``ref``, and not to be sent again: else its sender waits, and sends it again for ever."""
-    (sent,) = opened().receive(frame % kind, 100.0, WALL_US)
+    (sent,) = opened().receive(frame % kind, 100.0, WALL_US).actions
     assert (sent.message.ref, sent.message.retry, sent.message.close) == ("7", False, None)
 
 
@@ -194,11 +208,12 @@ def test_a_message_becomes_an_envelope():
         '{"type":"CHAT","room":"chat:1","payload":{ '
         '"a":1},"id":"7","key":"k","include_sender":true,"traceparent":"00-x"}'
     )
-    assert opened().receive(frame, 100.0, WALL_US) == [
+    assert opened().receive(frame, 100.0, WALL_US).actions == [
         Publish(
             envelope.Publish(
                 "chat:1", "CHAT", b'{ "a":1}', WALL_US, "g~1", "ann", "7", include_sender=True, key="k"
             ),
+            0,
             "00-x",
         )
     ]
@@ -238,7 +253,7 @@ def test_a_binary_payload_stays_bytes():
     """From base64 or from a bin."""
     (first,) = says(opened(), type="CHAT", payload="AAH/", encoding="base64", id="7")
     packed = msgspec.msgpack.encode({"type": "CHAT", "payload": b"\x00\x01\xff", "id": "7"})
-    (second,) = opened(codec=codec_msgpack).receive(packed, 100.0, WALL_US)
+    (second,) = opened(codec=codec_msgpack).receive(packed, 100.0, WALL_US).actions
     assert first == second
     assert (first.envelope.payload, first.envelope.binary) == (b"\x00\x01\xff", True)
 
@@ -261,8 +276,13 @@ def test_the_namespace_says_what_is_ephemeral_and_who_gets_its_own(room, kind, i
 def test_the_trace_that_the_shell_hands_in_is_carried():
     """Else the envelope has none: what the client gave is no span of ours."""
     session = opened()
-    assert session.receive('{"type":"CHAT"}', 100.0, WALL_US, "00-ours")[0].envelope.trace == "00-ours"
-    assert session.receive('{"type":"CHAT","traceparent":"00-x"}', 100.0, WALL_US)[0].envelope.trace == ""
+    assert (
+        session.receive('{"type":"CHAT"}', 100.0, WALL_US, "00-ours").actions[0].envelope.trace == "00-ours"
+    )
+    assert (
+        session.receive('{"type":"CHAT","traceparent":"00-x"}', 100.0, WALL_US).actions[0].envelope.trace
+        == ""
+    )
 
 
 @pytest.mark.parametrize("room", ["@ann", "@bob", "*", "g~1", "a b", "ä", "r" * 129])
@@ -297,7 +317,7 @@ def test_a_reserved_type_is_refused(kind):
 
 def test_ping_is_answered_with_its_payload():
     """To the byte."""
-    assert opened().receive('{"type":"PING","id":"p","payload":{ "t":1}}', 100.0, WALL_US) == [
+    assert opened().receive('{"type":"PING","id":"p","payload":{ "t":1}}', 100.0, WALL_US).actions == [
         Send(Pong(b'{ "t":1}', False, "p"))
     ]
 
@@ -320,7 +340,7 @@ def test_join_asks_the_router_and_its_answer_is_told():
     """With the position."""
     session = opened()
     assert says(session, type="JOIN", room="r", id="j1", payload={"since": {"epoch": "e", "seq": 5}}) == [
-        Join(envelope.Join("r", "g~1", "ann", "j1", Position("e", 5)), True)
+        Join(envelope.Join("r", "g~1", "ann", "j1", Position("e", 5)), 0, True)
     ]
     reply = envelope.Joined("g~1", "r", POSITION, recovered=True, missed=2, ref="j1")
     assert session.answer(reply, 100.0) == [
@@ -335,7 +355,7 @@ def test_each_join_is_answered_once_however_often_it_is_asked():
     session = opened()
     for ref in ("j1", "j2"):
         says(session, type="JOIN", room="r", id=ref)
-    assert [action.envelope.ref for action in session.renew(lambda room: room == "r")] == ["j1", "j2"]
+    assert [action.envelope.ref for action in renewed(session, "r")] == ["j1", "j2"]
     assert session.awaits_join("r", "j1") is False
     answers = [
         envelope.Joined("g~1", "r", POSITION, recovered=False, ref=ref)
@@ -343,33 +363,33 @@ def test_each_join_is_answered_once_however_often_it_is_asked():
     ]
     told = [session.answer(answer, 100.0) for answer in answers]
     assert [bool(actions) for actions in told] == [True, False, True, False, False]
-    assert session.renew(lambda room: room == "r") == []
+    assert renewed(session, "r") == []
     assert session.awaits_join("r", "j1") is None
 
 
 def test_a_member_that_lacks_something_asks_quietly():
     """From where it stands; only bad news is told. What was left or is not answered yet is not asked for."""
     session = opened()
-    assert session.again("r", POSITION) == []
+    assert again(session, "r", POSITION) == []
     says(session, type="JOIN", room="r", id="j1")
-    assert session.again("r", POSITION) == []
+    assert again(session, "r", POSITION) == []
     session.answer(envelope.Joined("g~1", "r", POSITION, recovered=True, missed=3, ref="j1"), 100.0)
-    (first,) = session.again("r", POSITION)
-    (second,) = session.again("r", POSITION.next())
+    (first,) = again(session, "r", POSITION)
+    (second,) = again(session, "r", POSITION.next())
     assert (second.envelope.since, second.envelope.ref != first.envelope.ref) == (POSITION.next(), True)
     # whoever has it renewed asks for this anew by itself
-    assert session.renew(lambda room: room == "r") == []
+    assert renewed(session, "r") == []
     assert session.awaits_join("r", first.envelope.ref) is None
     assert session.awaits_join("r", second.envelope.ref) is True
     good = envelope.Joined("g~1", "r", POSITION.next(), recovered=True, missed=2, ref=second.envelope.ref)
     assert session.answer(good, 100.0) == []
-    (third,) = session.again("r", POSITION)
+    (third,) = again(session, "r", POSITION)
     assert session.answer(envelope.Refused("g~1", third.envelope.ref, "internal", "?"), 100.0) == []
-    (fourth,) = session.again("r", POSITION)
+    (fourth,) = again(session, "r", POSITION)
     bad = envelope.Joined("g~1", "r", Position("f", 9), recovered=False, ref=fourth.envelope.ref)
     assert session.answer(bad, 100.0) == [Send(Joined("r", "f", 9, False))]
     says(session, type="LEAVE", room="r")
-    assert session.again("r", POSITION) == []
+    assert again(session, "r", POSITION) == []
 
 
 def test_a_resync_is_told_to_members():
@@ -385,7 +405,7 @@ def test_history_is_asked_of_the_router_and_answered_once():
     session = opened()
     assert refused(says(session, type="HISTORY", room="r", id="h1")) is ErrorCode.NOT_JOINED
     assert says(session, type="HISTORY", room="news", id="h1", payload={"before": 9, "limit": 5}) == [
-        Query(envelope.HistoryQuery("news", "g~1", "h1", 9, 5))
+        Query(envelope.HistoryQuery("news", "g~1", "h1", 9, 5), 0)
     ]
     assert says(session, type="HISTORY", room="news")[0].envelope == envelope.HistoryQuery(
         "news", "g~1", "~4", 0, 50
@@ -394,7 +414,7 @@ def test_history_is_asked_of_the_router_and_answered_once():
         refused(says(session, type="HISTORY", room="news", payload={"limit": 101}))
         is ErrorCode.INVALID_MESSAGE
     )
-    assert [action.envelope.ref for action in session.renew(lambda room: room == "news")] == ["~2"]
+    assert [action.envelope.ref for action in renewed(session, "news")] == ["~2"]
     messages = (envelope.Deliver("news", "e", 8, "CHAT", b"1", 5_000),)
     page = envelope.HistoryPage("g~1", "news", "h1", messages, more=True)
     assert session.answer(page, 100.0) == [Send(History("news", messages, True, "h1"))]
@@ -407,7 +427,7 @@ def test_history_is_asked_of_the_router_and_answered_once():
 def test_questions_without_an_answer_are_bounded():
     """Whoever asks and asks is told to wait."""
     session = opened()
-    open_now = len(session.renew(lambda room: True))
+    open_now = len(session.rejoin(0, {}))
     for _ in range(CONFIG.rooms_max + OPEN_MAX - open_now):
         assert isinstance(says(session, type="HISTORY", room="news")[0], Query)
     assert refused(says(session, type="HISTORY", room="news")) is ErrorCode.OVERLOADED
@@ -474,12 +494,12 @@ def test_leave_takes_effect_at_once_and_is_answered():
     says(session, type="JOIN", room="s")
     assert says(session, type="LEAVE", room="r", id="l1") == [
         Exit("r"),
-        Leave(envelope.Leave(("r",), "g~1", "l1", "ann")),
+        Leave(envelope.Leave(("r",), "g~1", "l1", "ann"), 0),
     ]
     assert session.answer(envelope.Left("g~1", "r", "l1"), 100.0) == [Send(Left("r", "l1"))]
     assert says(session, type="LEAVE", room="s") == [
         Exit("s"),
-        Leave(envelope.Leave(("s",), "g~1", "", "ann")),
+        Leave(envelope.Leave(("s",), "g~1", "", "ann"), 0),
         Send(Left("s")),
     ]
 
@@ -526,8 +546,13 @@ def test_who_goes_leaves_every_room_that_a_router_may_hold_it_in():
     session = opened()
     says(session, type="JOIN", room="r")
     says(session, type="LEAVE", room="news")
-    assert session.closed() == ("default", "@ann", "r")
-    assert session.closed() == ()
+    assert session.closed() == [
+        Exit("default"),
+        Exit("@ann"),
+        Exit("r"),
+        Leave(envelope.Leave(("default", "@ann", "r"), "g~1", "", "ann"), 0),
+    ]
+    assert session.closed() == []
     assert session.answer(envelope.Joined("g~1", "r", POSITION, recovered=False), 100.0) == []
 
 
@@ -550,8 +575,8 @@ def test_everything_counts(frame):
     """Also what can't be parsed: a flood is a flood."""
     session = opened(config=SessionConfig())
     for _ in range(5):
-        assert not isinstance(session.receive(frame, 100.0, WALL_US)[-1], Close)
-    assert session.receive(frame, 100.0, WALL_US)[-1] == Close(CloseCode.RATE_LIMITED)
+        assert not isinstance(session.receive(frame, 100.0, WALL_US).actions[-1], Close)
+    assert session.receive(frame, 100.0, WALL_US).actions[-1] == Close(CloseCode.RATE_LIMITED)
 
 
 def test_a_namespace_may_reject_instead():
@@ -584,7 +609,7 @@ def test_whatever_is_refused_again_and_again_is_answered_less_and_less_and_then_
     session, now = opened(), 100.0
     answers, held, last = 0, 0.0, []
     while not last or not isinstance(last[-1], Close):
-        last = session.receive(frame, now, WALL_US)
+        last = session.receive(frame, now, WALL_US).actions
         if isinstance(last[-1], Hold):
             held += last[-1].seconds
             now += last[-1].seconds
@@ -609,8 +634,8 @@ def test_a_message_counts_when_it_came():
     session = opened(config=SessionConfig())
     text = '{"type":"PING"}'
     for number in range(15):
-        assert not isinstance(session.receive(text, 102.0, WALL_US, since=100.0)[-1], Close), number
-    assert session.receive(text, 102.0, WALL_US, since=100.0)[-1] == Close(CloseCode.RATE_LIMITED)
+        assert not isinstance(session.receive(text, 102.0, WALL_US, since=100.0).actions[-1], Close), number
+    assert session.receive(text, 102.0, WALL_US, since=100.0).actions[-1] == Close(CloseCode.RATE_LIMITED)
 
 
 def test_a_namespace_may_close_for_its_own_limit():
@@ -624,6 +649,57 @@ def test_a_room_whose_first_join_was_not_sent_is_not_left():
     """It is forgotten, with what was asked of it; the others are left at the end."""
     session = opened()
     assert isinstance(says(session, type="JOIN", room="r", id="j")[0], Join)
-    session.untaken("r")
+    _, close = session.joins_refused(("r",))
+    assert close == Close(CloseCode.OVERLOADED)
     assert session.awaits_join("r", "j") is None
-    assert session.closed() == ("default", "news", "@ann")
+    assert session.closed()[-1] == Leave(envelope.Leave(("default", "news", "@ann"), "g~1", "", "ann"), 0)
+
+
+@given(st.lists(st.text("abcdef:", min_size=1, max_size=5), unique=True), st.integers(1, 16))
+def test_the_leaves_at_the_end_name_each_room_once_and_each_shard_once(rooms, shards):
+    """All rooms of one envelope are in the shard that the action names."""
+    session = Session("g~1", SessionConfig(rate=None, rooms=(), shards=shards), Namespaces(), manual=True)
+    session.open(ANN, 100.0, WALL_US)
+    for room in rooms:
+        assert says(session, type="JOIN", room=room)[0].shard == shard_of(room, shards)
+    found = [action for action in session.closed() if isinstance(action, Leave)]
+    assert sorted(room for leave in found for room in leave.envelope.rooms) == sorted(rooms)
+    assert all(shard_of(room, shards) == leave.shard for leave in found for room in leave.envelope.rooms)
+    assert len({leave.shard for leave in found}) == len(found)
+    assert all(
+        (one.envelope.conn, one.envelope.ref, one.envelope.user) == ("g~1", "", "ann") for one in found
+    )
+
+
+@pytest.mark.parametrize(
+    ("frame", "kind", "has_shard", "has_question"),
+    [
+        ({"type": "CHAT"}, "CHAT", True, False),
+        ({"type": "my.own"}, "my.own", True, False),
+        ({"type": "JOIN", "room": "x"}, "JOIN", True, True),
+        ({"type": "HISTORY", "room": "news"}, "HISTORY", True, True),
+        ({"type": "LEAVE", "room": "news"}, "LEAVE", False, False),
+        ({"type": "LEAVE", "room": "never joined"}, "refused", False, False),
+        ({"type": "LEAVE", "room": "never"}, "LEAVE", False, False),
+        ({"type": "PING"}, "PING", False, False),
+        ({"type": "AUTH", "payload": {"token": "t"}}, "AUTH", False, False),
+        ({"type": "AUTH"}, "refused", False, False),
+        ({"type": "WELCOME"}, "refused", False, False),
+        ("?", "unreadable", False, False),
+    ],
+)
+def test_an_outcome_says_what_a_message_was(frame, kind, has_shard, has_question):
+    """What it counts as, the shard that it goes to, and what it asks of a room's history."""
+    outcome = opened().receive(json.dumps(frame), 100.0, WALL_US)
+    assert (outcome.kind, outcome.shard != NO_SHARD, outcome.question is not None) == (
+        kind,
+        has_shard,
+        has_question,
+    )
+
+
+def test_what_an_unknown_client_may_not_say_counts_as_refused():
+    """And so does whatever comes when all is over."""
+    session = opened(None)
+    assert [session.receive('{"type":"CHAT"}', 100.0, WALL_US).kind for _ in range(2)] == ["refused"] * 2
+    assert session.state is State.CLOSED

@@ -71,9 +71,9 @@ STEPS = (
     st.tuples(st.just("receive"), MESSAGES.map(json.dumps) | st.text() | st.binary())
     | st.tuples(st.just("answer"), ANSWERS)
     | st.tuples(st.just("tick"), st.integers(0, 20_000))
-    | st.tuples(st.just("again"), ROOMS)
+    | st.tuples(st.just("rejoin"), ROOMS)
     | st.tuples(st.just("resynced"), ROOMS)
-    | st.tuples(st.just("renew"), st.just(lambda room: True))
+    | st.tuples(st.just("joins_refused"), st.lists(ROOMS, max_size=1))
     | st.tuples(st.just("degraded"), st.booleans())
     | st.tuples(st.just("drain"), st.integers(0, 100))
     | st.tuples(
@@ -97,13 +97,15 @@ def test_nothing_raises_and_the_rules_hold(known, steps, msgpack):
             now += value / 1_000
             done.append(session.tick(now))
         elif kind == "receive":
-            done.append(session.receive(value, now, WALL_US))
+            done.append(session.receive(value, now, WALL_US).actions)
         elif kind == "identify":
             done.append(session.identify(value, now, WALL_US))
         elif kind == "answer":
             done.append(session.answer(value, now))
-        elif kind in ("again", "resynced"):
-            done.append(getattr(session, kind)(value, POSITION))
+        elif kind == "rejoin":
+            done.append(session.rejoin(0, {value: POSITION}))
+        elif kind == "resynced":
+            done.append(session.resynced(value, POSITION))
         else:
             done.append(getattr(session, kind)(value))
         assert not (ended and done[-1])

@@ -35,7 +35,7 @@ def opened(identity: Identity = WIDE) -> Session:
 
 def says(session: Session, **fields):
     """Return the actions for a JSON message."""
-    return session.receive(json.dumps(fields), 100.0, WALL_US)
+    return session.receive(json.dumps(fields), 100.0, WALL_US).actions
 
 
 def joins(session: Session, room: str, ref: str) -> None:
@@ -61,7 +61,7 @@ def renews(session: Session, identity: Identity):
 
 def left(room: str):
     """Return what it takes to leave a room that no token allows any more."""
-    return [Exit(room), Leave(envelope.Leave((room,), "g~1", "", "ann")), Send(Left(room))]
+    return [Exit(room), Leave(envelope.Leave((room,), "g~1", "", "ann"), 0), Send(Left(room))]
 
 
 def test_rooms_that_a_narrower_token_does_not_allow_are_left_at_once():
@@ -105,8 +105,8 @@ def test_joins_and_pages_under_way_are_answered_with_an_error():
     ]
     assert session.answer(envelope.Joined("g~1", "r", POSITION, recovered=False, ref="j1"), 100.0) == []
     assert session.answer(envelope.HistoryPage("g~1", "default", "h1", (), False), 100.0) == []
-    assert session.renew(lambda room: True) == []
-    assert session.again("r", POSITION) == []
+    assert session.rejoin(0, {}) == []
+    assert session.rejoin(0, {"r": POSITION}) == []
 
 
 def test_the_default_room_is_one_that_the_token_allows():

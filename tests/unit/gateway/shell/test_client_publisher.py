@@ -22,7 +22,8 @@ class ListUplink:
         self.error = error
         self.taken: list[tuple[envelope.Publish, Any]] = []
 
-    def publish(self, up: envelope.Publish, hop: Any = None) -> WarrenError | None:
+    def publish(self, up: envelope.Publish, shard: int, hop: Any = None) -> WarrenError | None:
+        assert shard == 3
         self.taken.append((up, hop))
         return self.error
 
@@ -38,7 +39,7 @@ def test_an_unsampled_message_is_passed_on_as_it_is():
     tracing, spans = recording_tracing()
     for traces, parent in ((Tracing("gateway"), SAMPLED), (tracing, SAMPLED[:-1] + "0")):
         uplink, up = ListUplink(), message()
-        assert ClientPublisher(uplink, traces, 4).publish(Publish(up, parent)) is None  # type: ignore[arg-type]
+        assert ClientPublisher(uplink, traces).publish(Publish(up, 3, parent)) is None  # type: ignore[arg-type]
         ((taken, hop),) = uplink.taken
         assert taken is up
         assert (hop, taken.trace) == (None, "")
@@ -51,7 +52,7 @@ def test_a_sampled_message_carries_the_context_of_its_sending():
     """
     tracing, spans = recording_tracing()
     uplink = ListUplink()
-    ClientPublisher(uplink, tracing, 4).publish(Publish(message(), SAMPLED))  # type: ignore[arg-type]
+    ClientPublisher(uplink, tracing).publish(Publish(message(), 3, SAMPLED))  # type: ignore[arg-type]
     ((taken, hop),) = uplink.taken
     assert taken.trace == hop.traceparent
     assert taken.trace[3:35] == SAMPLED[3:35]
@@ -63,7 +64,7 @@ def test_a_sampled_message_carries_the_context_of_its_sending():
 def test_a_refused_message_fails_its_span():
     """Where the uplink refuses, the receive span says why, and so is the caller told."""
     tracing, spans = recording_tracing()
-    error = ClientPublisher(ListUplink(Overloaded("full")), tracing, 4).publish(Publish(message(), SAMPLED))  # type: ignore[arg-type]
+    error = ClientPublisher(ListUplink(Overloaded("full")), tracing).publish(Publish(message(), 3, SAMPLED))  # type: ignore[arg-type]
     assert isinstance(error, Overloaded)
     assert spans.get_finished_spans()[0].attributes["error.type"] == "overloaded"
 
@@ -74,6 +75,6 @@ def test_a_client_cannot_have_its_messages_sampled():
     uplink = ListUplink()
     for number in range(100):
         forged = f"00-{1:032x}-{number + 1:016x}-01"
-        ClientPublisher(uplink, tracing, 4).publish(Publish(message(), forged))  # type: ignore[arg-type]
+        ClientPublisher(uplink, tracing).publish(Publish(message(), 3, forged))  # type: ignore[arg-type]
     assert spans.get_finished_spans() == ()
     assert all((hop, taken.trace) == (None, "") for taken, hop in uplink.taken)

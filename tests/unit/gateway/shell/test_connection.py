@@ -1,4 +1,4 @@
-"""One client's connection, on a wire that is a list."""
+"""One client's connection, on a transport that is a list."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.gateways import logged
 
+from gateway.core.broker_presence import BrokerPresence
 from gateway.core.client_limits import OutboxLimits
 from gateway.core.error_rate_limit import ANSWERS
 from gateway.core.history_read_limit import ESTIMATE_BYTES, ReadLimits
 from gateway.core.hub import Hub
+from gateway.core.inputs import BrokerChanged, Rejoin, TokenAccepted, Undelivered
 from gateway.core.outbox import Outbox, Put
 from gateway.core.permissions import Identity
 from gateway.core.session import Session, SessionConfig
@@ -27,7 +29,7 @@ from gateway.shell.websocket_transport import WebSocketViolation
 from warren import envelope
 from warren.address import shard_of
 from warren.clock import SystemClock
-from warren.errors import CloseCode, NotConfirmed, Overloaded, WarrenError
+from warren.errors import CloseCode, ErrorCode, Overloaded, WarrenError
 from warren.metrics import GatewayMetrics
 from warren.namespaces import Namespaces
 from warren.position import Position
@@ -36,8 +38,8 @@ from warren.telemetry import Tracing
 SHARDS = 4
 
 
-class ListWire:
-    """A wire that reads from a list and writes to one."""
+class ListTransport:
+    """A transport that reads from a list and writes to one."""
 
     def __init__(self, outbox: Outbox) -> None:
         self.outbox = outbox
@@ -110,6 +112,9 @@ class ListWire:
     def tick(self, now: float) -> None:
         pass
 
+    def cut(self) -> None:
+        self.close(1006, "")
+
     async def fail(self, violation: WebSocketViolation) -> None:
         self.lingered = True
 
@@ -138,27 +143,27 @@ class ListUplink:
         self.placed = asyncio.Event()
         self.placing = 0  # who waits for place
 
-    def publish(self, up: envelope.Publish, hop: object = None) -> WarrenError | None:
+    def publish(self, up: envelope.Publish, shard: int, hop: object = None) -> WarrenError | None:
         if self.error is None:
             self.sent.append(up)
         return self.error
 
-    def join(self, up: envelope.Join, *, first: bool = False) -> bool:
+    def join(self, up: envelope.Join, shard: int, *, first: bool = False) -> bool:
         taken = self.takes_joins and self.places > 0
         if taken:
             self.places -= 1
             self.sent.append(up)
         return taken
 
-    def leave(self, up: envelope.Leave) -> bool:
+    def leave(self, up: envelope.Leave, shard: int) -> bool:
         if self.takes_leaves:
             self.sent.append(up)
         return self.takes_leaves
 
-    def crowded(self, room: str) -> bool:
+    def crowded(self, shard: int) -> bool:
         return self.full
 
-    async def place(self, room: str) -> None:
+    async def place(self, shard: int) -> None:
         self.placing += 1
         try:
             await self.placed.wait()
@@ -166,14 +171,14 @@ class ListUplink:
             self.placing -= 1
 
 
-class ListHistory:
+class ListReads:
     """Room reads that are a list."""
 
     def __init__(self) -> None:
         self.asked: list[envelope.HistoryQuery] = []
         self.gone: list[tuple[str, str]] = []
 
-    def history(self, query: envelope.HistoryQuery) -> None:
+    def history(self, query: envelope.HistoryQuery, shard: int) -> None:
         self.asked.append(query)
 
     def left(self, room: str, conn: str) -> None:
@@ -187,8 +192,8 @@ class Rig:
         self, *, token: str = "", anonymous: bool = True, outbox: OutboxLimits | None = None
     ) -> None:
         self.hub, self.uplink, self.metrics = Hub(), ListUplink(), GatewayMetrics()
-        self.history = ListHistory()
-        self.wire = ListWire(Outbox(outbox or OutboxLimits()))
+        self.reads = ListReads()
+        self.transport = ListTransport(Outbox(outbox or OutboxLimits()))
         self.checked: list[str] = []
 
         async def check(token: str) -> Identity:
@@ -197,25 +202,27 @@ class Rig:
                 raise Refusal("signature", "the token's signature does not hold")
             return Identity(token)
 
-        around = GatewayContext(
+        config = SessionConfig(rate=None, shards=SHARDS)
+        context = GatewayContext(
             self.hub,
             self.uplink,  # type: ignore[arg-type]
+            ClientPublisher(self.uplink, Tracing("gateway")),  # type: ignore[arg-type]
+            self.reads,  # type: ignore[arg-type]
+            BrokerPresence("g", SHARDS, 0.0),
             SimpleNamespace(anonymous=anonymous, guest=Identity, check=check),  # type: ignore[arg-type]
             SystemClock(),
             self.metrics,
-            ClientPublisher(self.uplink, Tracing("gateway"), SHARDS),  # type: ignore[arg-type]
-            SHARDS,
-            self.history.history,
-            self.history.left,
+            config,
+            Namespaces(),
         )
-        session = Session("g~1", SessionConfig(rate=None), Namespaces())
-        caller = ClientInfo("192.0.2.1", "", "warren.v1", token, "ann")
-        self.connection = Connection(session, self.wire, JSON, caller, around)  # type: ignore[arg-type]
+        session = Session("g~1", config, Namespaces())
+        client = ClientInfo("192.0.2.1", "", "warren.v1", token, "ann")
+        self.connection = Connection(session, self.transport, JSON, client, context)  # type: ignore[arg-type]
 
     async def run(self, *incoming: Any) -> None:
         """Run the connection over these messages to its end."""
         for item in (*incoming, None):
-            self.wire.incoming.put_nowait(item)
+            self.transport.incoming.put_nowait(item)
         await asyncio.wait_for(self.connection.run(), 5)
         self.connection.finish()
 
@@ -242,7 +249,7 @@ async def test_what_a_client_asks_for_is_done_in_order():
     left = [room for leave in rig.of(envelope.Leave) for room in leave.rooms]
     assert sorted(left) == ["@ann", "default", "x"]
     assert len(rig.of(envelope.Leave)) == len({shard_of(room, SHARDS) for room in left})
-    assert [message["type"] for message in rig.wire.messages()] == ["WELCOME", "PONG"]
+    assert [message["type"] for message in rig.transport.messages()] == ["WELCOME", "PONG"]
     assert rig.hub.connections == 0
 
 
@@ -252,11 +259,11 @@ async def test_answers_are_told():
     running = asyncio.create_task(rig.connection.run())
     await asyncio.sleep(0)
     rig.hub.join("default", "g~1", Position("e", 7))
-    rig.connection.answer(envelope.Joined("g~1", "default", Position("e", 7), False, ref="~1"))
-    rig.connection.answer(envelope.Left("g~1", "default"))
+    rig.connection.put(envelope.Joined("g~1", "default", Position("e", 7), False, ref="~1"))
+    rig.connection.put(envelope.Left("g~1", "default"))
     assert rig.hub.members("default") == ()
-    assert [message["type"] for message in rig.wire.messages()] == ["WELCOME", "JOINED", "LEFT"]
-    rig.wire.incoming.put_nowait(None)
+    assert [message["type"] for message in rig.transport.messages()] == ["WELCOME", "JOINED", "LEFT"]
+    rig.transport.incoming.put_nowait(None)
     await running
     rig.connection.finish()
 
@@ -269,7 +276,7 @@ async def test_a_token_is_checked_before_anything_more_is_read():
     assert rig.of(envelope.Publish)[0].user == "bob"
     bad = Rig(anonymous=False, token="bad")
     await bad.run(bad.say("CHAT", payload=1))
-    assert bad.wire.closed == (4001, "Unauthorized")
+    assert bad.transport.closed == (4001, "Unauthorized")
     assert bad.uplink.sent == []
     assert b'auth_failures_total{reason="signature"} 1.0' in bad.metrics.render()[0]
 
@@ -281,14 +288,14 @@ async def test_a_refused_message_is_told_its_sender():
     rig = Rig()
     rig.uplink.error = Overloaded("full")
     await rig.run(rig.say("CHAT", room="default", payload=1, id="m"))
-    error = rig.wire.messages()[-1]
+    error = rig.transport.messages()[-1]
     assert (error["ref"], error["payload"]["code"], error["payload"]["retry"]) == ("m", "overloaded", True)
     late = Rig()
     running = asyncio.create_task(late.connection.run())
     await asyncio.sleep(0)
-    late.connection.undelivered("m", NotConfirmed("?"))
-    assert late.wire.messages()[-1]["payload"]["code"] == "unavailable"
-    late.wire.incoming.put_nowait(None)
+    late.connection.put(Undelivered("m", ErrorCode.UNAVAILABLE))
+    assert late.transport.messages()[-1]["payload"]["code"] == "unavailable"
+    late.transport.incoming.put_nowait(None)
     await running
 
 
@@ -299,7 +306,7 @@ async def test_a_crowded_shard_holds_its_publisher():
     rig = Rig()
     rig.uplink.full = True
     for number in range(2):
-        rig.wire.incoming.put_nowait(rig.say("CHAT", room="default", payload=number))
+        rig.transport.incoming.put_nowait(rig.say("CHAT", room="default", payload=number))
     running = asyncio.create_task(rig.connection.run())
     for _ in range(5):
         await asyncio.sleep(0)
@@ -307,9 +314,9 @@ async def test_a_crowded_shard_holds_its_publisher():
     assert len(rig.of(envelope.Publish)) == 1
     for now in (40.0, 80.0, 120.0):  # far beyond two heartbeats without a pong
         rig.connection.tick(SystemClock().monotonic() + now)
-    assert rig.wire.closed is None
+    assert rig.transport.closed is None
     rig.uplink.placed.set()
-    rig.wire.incoming.put_nowait(None)
+    rig.transport.incoming.put_nowait(None)
     await asyncio.wait_for(running, 5)
     assert len(rig.of(envelope.Publish)) == 2
     assert not rig.connection.held
@@ -321,13 +328,13 @@ async def test_who_vanishes_while_its_shard_is_crowded_leaves_its_rooms_at_once(
     """
     rig = Rig()
     rig.uplink.full = True
-    rig.wire.incoming.put_nowait(rig.say("CHAT", room="default", payload=1))
-    rig.wire.incoming.put_nowait(None)
+    rig.transport.incoming.put_nowait(rig.say("CHAT", room="default", payload=1))
+    rig.transport.incoming.put_nowait(None)
     running = asyncio.create_task(rig.connection.run())
     await eventually(lambda: rig.connection.held)
     await eventually(lambda: rig.uplink.placing == 1)
-    rig.wire.close(1006, "")
-    rig.wire.end_rest()  # as its socket's end does
+    rig.transport.close(1006, "")
+    rig.transport.end_rest()  # as its socket's end does
     await asyncio.wait_for(running, 5)
     rig.connection.finish()
     assert rig.hub.connections == 0
@@ -337,18 +344,18 @@ async def test_who_vanishes_while_its_shard_is_crowded_leaves_its_rooms_at_once(
 async def test_what_a_message_cost_is_the_threads_time_not_the_walls():
     """Who sends while the machine is busy with others does not pay for that."""
     rig = Rig()
-    clock = rig.connection._around.clock
+    clock = rig.connection._context.clock
     took = iter([10.0, 10.25])
     wall = iter(range(1_000_000))
     object.__setattr__(
-        rig.connection._around,
+        rig.connection._context,
         "clock",
         SimpleNamespace(
             monotonic=lambda: float(next(wall)), wall_us=clock.wall_us, thread=lambda: next(took)
         ),
     )
     await rig.run(rig.say("PING"))
-    assert rig.wire.work == [0.25]
+    assert rig.transport.work == [0.25]
 
 
 async def test_a_shard_is_joined_again():
@@ -361,20 +368,20 @@ async def test_a_shard_is_joined_again():
         rig.say("JOIN", room="b", id="2"),
         rig.say("LEAVE", room="b"),
     ):
-        rig.wire.incoming.put_nowait(message)
-    rig.wire.incoming.put_nowait(rig.say("JOIN", room="c", id="3"))
+        rig.transport.incoming.put_nowait(message)
+    rig.transport.incoming.put_nowait(rig.say("JOIN", room="c", id="3"))
     running = asyncio.create_task(rig.connection.run())
     await asyncio.sleep(0)
     rig.hub.join("default", "g~1", Position("e", 7))
-    rig.connection.answer(envelope.Joined("g~1", "default", Position("e", 7), False, ref="~1"))
-    rig.connection.answer(envelope.Refused("g~1", "3", "forbidden", "no"))
+    rig.connection.put(envelope.Joined("g~1", "default", Position("e", 7), False, ref="~1"))
+    rig.connection.put(envelope.Refused("g~1", "3", "forbidden", "no"))
     before = len(rig.uplink.sent)
     for shard in range(SHARDS):
-        rig.connection.rejoin(shard)
+        rig.connection.put(Rejoin(shard))
     again = {join.room: (join.ref, join.since) for join in rig.uplink.sent[before:]}
     assert again == {"@ann": ("~2", None), "a": ("1", None), "default": ("~3", Position("e", 7))}
     assert len(rig.uplink.sent[before:]) == 3
-    rig.wire.incoming.put_nowait(None)
+    rig.transport.incoming.put_nowait(None)
     await running
 
 
@@ -382,26 +389,26 @@ async def test_a_history_is_asked_of_the_room_reads():
     """And the room reads are told which rooms it has left: by LEAVE, and at the end."""
     rig = Rig()
     for room in ("default", "a"):
-        rig.wire.incoming.put_nowait(rig.say("JOIN", room=room, id=room))
+        rig.transport.incoming.put_nowait(rig.say("JOIN", room=room, id=room))
     running = asyncio.create_task(rig.connection.run())
     await asyncio.sleep(0)
     for room in ("default", "a"):
         rig.hub.join(room, "g~1", Position("e", 7))
-    rig.wire.incoming.put_nowait(rig.say("HISTORY", room="a", id="h"))
-    rig.wire.incoming.put_nowait(rig.say("LEAVE", room="a"))
-    rig.wire.incoming.put_nowait(None)
+    rig.transport.incoming.put_nowait(rig.say("HISTORY", room="a", id="h"))
+    rig.transport.incoming.put_nowait(rig.say("LEAVE", room="a"))
+    rig.transport.incoming.put_nowait(None)
     await running
     rig.connection.finish()
-    assert rig.history.asked == [envelope.HistoryQuery("a", "g~1", "h", 0, 50)]
-    assert [room for room, _ in rig.history.gone] == ["a", "default", "@ann", "*"]
+    assert rig.reads.asked == [envelope.HistoryQuery("a", "g~1", "h", 0, 50)]
+    assert [room for room, _ in rig.reads.gone][:4] == ["a", "*", "default", "@ann"]
 
 
 async def test_what_is_withheld_is_counted_and_told():
     """By a tick, and at the end; the client reads DROPPED before what comes next."""
     rig = Rig(outbox=OutboxLimits(4, 10_000, 5_000))
-    rig.connection._identify(Identity("ann"))
-    rig.wire.written.clear()
-    rig.wire.paused, outbox = True, rig.wire.outbox
+    rig.connection.put(TokenAccepted(Identity("ann")))
+    rig.transport.written.clear()
+    rig.transport.paused, outbox = True, rig.transport.outbox
     outbox.put(b"\x81\x02{}")
     for seq in range(1, 6):
         outbox.put_lossy(b"\x81\x02[]", 1, "t", seq)
@@ -411,9 +418,9 @@ async def test_what_is_withheld_is_counted_and_told():
     exposition = rig.metrics.render()[0]
     assert b'drops_total{reason="slow_oldest"} 3.0' in exposition
     assert b'drops_total{reason="slow_latest"} 1.0' in exposition
-    rig.wire.paused = False
-    rig.wire.flush()
-    told, *rest = rig.wire.messages()
+    rig.transport.paused = False
+    rig.transport.flush()
+    told, *rest = rig.transport.messages()
     assert (told["type"], told["room"], told["payload"]) == ("DROPPED", "t", {"count": 4, "seq": 6})
     assert rest == [{}, [], [], []]
 
@@ -423,7 +430,7 @@ async def test_a_join_without_place_ends_the_connection():
     rig = Rig()
     rig.uplink.takes_joins = False
     await rig.run()
-    assert rig.wire.closed == (1013, "Overloaded")
+    assert rig.transport.closed == (1013, "Overloaded")
 
 
 async def test_a_join_that_found_no_place_is_not_left():
@@ -435,7 +442,7 @@ async def test_a_join_that_found_no_place_is_not_left():
     await rig.run()
     assert [up.room for up in rig.of(envelope.Join)] == ["default"]
     assert [leave.rooms for leave in rig.of(envelope.Leave)] == [("default",)]
-    assert rig.wire.closed == (1013, "Overloaded")
+    assert rig.transport.closed == (1013, "Overloaded")
 
 
 async def test_a_room_that_was_held_is_left_though_its_next_join_found_no_place():
@@ -448,19 +455,19 @@ async def test_a_room_that_was_held_is_left_though_its_next_join_found_no_place(
         "default",
         "r",
     ]
-    assert rig.wire.closed == (1013, "Overloaded")
+    assert rig.transport.closed == (1013, "Overloaded")
 
 
-async def test_who_has_ended_joins_nothing_behind_its_leaves():
+async def test_who_ends_while_it_joins_leaves_behind_its_joins():
     """Or it would stay in the log as a member that nobody is: here what is said behind WELCOME finds no place
     on its outbox.
     """
     rig = Rig(outbox=OutboxLimits(count=1))
-    rig.wire.paused = True
-    rig.connection.degraded(False)
+    rig.transport.paused = True
+    rig.connection.put(BrokerChanged(False))
     await rig.run()
-    assert rig.wire.close_code == CloseCode.TOO_SLOW
-    assert rig.of(envelope.Join) == []
+    assert rig.transport.close_code == CloseCode.TOO_SLOW
+    assert [type(up) for up in rig.uplink.sent] == [envelope.Join] * 2 + [envelope.Leave] * 2
 
 
 async def test_a_leave_that_is_not_sent_is_answered_here():
@@ -468,7 +475,7 @@ async def test_a_leave_that_is_not_sent_is_answered_here():
     rig = Rig()
     rig.uplink.takes_leaves = False
     await rig.run(rig.say("JOIN", room="r", id="j"), rig.say("LEAVE", room="r", id="l"))
-    [told] = [said for said in rig.wire.messages() if said["type"] == "LEFT"]
+    [told] = [said for said in rig.transport.messages() if said["type"] == "LEFT"]
     assert (told["room"], told["ref"]) == ("r", "l")
 
 
@@ -477,10 +484,10 @@ async def test_a_slow_reader_hears_why():
     does.
     """
     rig = Rig(outbox=OutboxLimits(2, 10_000, 5_000))
-    rig.wire.paused = True
+    rig.transport.paused = True
     await rig.run(*(rig.say("PING", id=str(number)) for number in range(5)))
-    assert rig.wire.closed == (4005, "Too slow")
-    assert [message["payload"]["code"] for message in rig.wire.messages()] == ["too_slow"]
+    assert rig.transport.closed == (4005, "Too slow")
+    assert [message["payload"]["code"] for message in rig.transport.messages()] == ["too_slow"]
     assert b"slow_disconnects_total 1.0" in rig.metrics.render()[0]
 
 
@@ -496,8 +503,8 @@ async def test_a_breach_is_closed_and_lingers(breach, closed, told):
     """Too much is 4003 with an ERROR before it, a broken frame its own code; then the peer may read it."""
     rig = Rig()
     await rig.run(breach)
-    assert (rig.wire.closed, rig.wire.lingered) == (closed, True)
-    assert ("message_too_large" in str(rig.wire.messages())) is told
+    assert (rig.transport.closed, rig.transport.lingered) == (closed, True)
+    assert ("message_too_large" in str(rig.transport.messages())) is told
     assert rig.hub.connections == 0
 
 
@@ -505,9 +512,9 @@ async def test_a_fault_of_ours_ends_one_connection(caplog):
     """An exception that nobody expected is logged, and the client gets ERROR internal and 1011."""
     rig = Rig()
     await rig.run(RuntimeError("a bug"))
-    assert rig.wire.closed == (1011, "Internal error")
-    assert rig.wire.messages()[-1]["payload"]["code"] == "internal"
-    assert "a bug" not in str(rig.wire.messages())
+    assert rig.transport.closed == (1011, "Internal error")
+    assert rig.transport.messages()[-1]["payload"]["code"] == "internal"
+    assert "a bug" not in str(rig.transport.messages())
     assert logged(caplog.records, "connection_failed")
 
 
@@ -519,9 +526,9 @@ async def test_ending_twice_leaves_once(caplog):
     await asyncio.sleep(0)
     rig.connection.end(CloseCode.DISCONNECTED)
     rig.connection.end(CloseCode.DRAINING)
-    rig.connection.degraded(False)
-    rig.connection.rejoin(0)
-    rig.wire.incoming.put_nowait(None)
+    rig.connection.put(BrokerChanged(False))
+    rig.connection.put(Rejoin(0))
+    rig.transport.incoming.put_nowait(None)
     await running
     rig.connection.finish()
     rooms = [room for leave in rig.of(envelope.Leave) for room in leave.rooms]
@@ -534,27 +541,27 @@ async def test_the_time_for_a_token_begins_with_the_connection():
     token does.
     """
     rig = Rig(anonymous=False)
-    now = rig.connection._around.clock.monotonic()
+    now = rig.connection._context.clock.monotonic()
     rig.connection.tick(now)
-    assert rig.wire.closed is None
+    assert rig.transport.closed is None
     rig.connection.tick(now + SessionConfig().auth_timeout_ms / 1_000 + 1)
-    assert rig.wire.closed == (4001, "Unauthorized")
+    assert rig.transport.closed == (4001, "Unauthorized")
 
 
 async def test_who_sends_only_what_is_refused_is_left_unread():
     """After the first few answers the connection rests before it reads the next message."""
     rig = Rig()
     for frame in ["?"] * (ANSWERS + 1) + [rig.say("PING")]:
-        rig.wire.incoming.put_nowait(frame)
+        rig.transport.incoming.put_nowait(frame)
     running = asyncio.create_task(rig.connection.run())
-    await eventually(lambda: rig.wire.resting)
-    assert rig.wire.rests == [pytest.approx(0.125, abs=0.05)]
-    assert rig.wire.incoming.qsize() == 1
+    await eventually(lambda: rig.transport.resting)
+    assert rig.transport.rests == [pytest.approx(0.125, abs=0.05)]
+    assert rig.transport.incoming.qsize() == 1
     rig.connection.tick(SystemClock().monotonic() + 29)
     rig.connection.tick(SystemClock().monotonic() + 70)
-    assert rig.wire.closed is None  # it can't be heard, so it is not taken for dead
-    rig.wire.incoming.put_nowait(None)
-    rig.wire.end_rest()
+    assert rig.transport.closed is None  # it can't be heard, so it is not taken for dead
+    rig.transport.incoming.put_nowait(None)
+    rig.transport.end_rest()
     await asyncio.wait_for(running, 5)
     rig.connection.finish()
 
@@ -566,20 +573,20 @@ async def test_who_has_read_too_much_is_left_unread_until_answers_come_or_time_p
     rig = Rig()
     most, since = ReadLimits().bytes // ESTIMATE_BYTES, {"since": {"epoch": "e", "seq": 1}}
     for number in range(most + 2):
-        rig.wire.incoming.put_nowait(rig.say("JOIN", room=f"r{number}", id=f"h{number}", payload=since))
+        rig.transport.incoming.put_nowait(rig.say("JOIN", room=f"r{number}", id=f"h{number}", payload=since))
     running = asyncio.create_task(rig.connection.run())
-    await eventually(lambda: rig.wire.resting)
+    await eventually(lambda: rig.transport.resting)
     asked = len([join for join in rig.of(envelope.Join) if join.since])
     assert asked == most + 1
-    rig.connection.answer(envelope.Joined("g~1", "r0", Position("e", 1), True, ref="h0"))
+    rig.connection.put(envelope.Joined("g~1", "r0", Position("e", 1), True, ref="h0"))
     await eventually(lambda: len([join for join in rig.of(envelope.Join) if join.since]) == most + 2)
-    rig.connection.caught_up(10 * ReadLimits().bytes)
-    rig.wire.incoming.put_nowait(rig.say("PING"))
-    rig.connection.answer(envelope.Joined("g~1", "r1", Position("e", 1), True, ref="h1"))
-    await eventually(lambda: max(rig.wire.rests) == LOOK_AGAIN_S)  # and it asks again then
+    rig.connection.charge(10 * ReadLimits().bytes)
+    rig.transport.incoming.put_nowait(rig.say("PING"))
+    rig.connection.put(envelope.Joined("g~1", "r1", Position("e", 1), True, ref="h1"))
+    await eventually(lambda: max(rig.transport.rests) == LOOK_AGAIN_S)  # and it asks again then
     rig.connection.end(CloseCode.DRAINING)
-    rig.wire.end_rest()  # as the wire does when it is shut
-    rig.wire.incoming.put_nowait(None)
+    rig.transport.end_rest()  # as the transport does when it is shut
+    rig.transport.incoming.put_nowait(None)
     await asyncio.wait_for(running, 5)
     rig.connection.finish()
 
@@ -588,13 +595,13 @@ async def test_a_client_is_known_once_its_token_was_checked_and_unread_until_the
     """The small limits before are lifted then, and what it sends ahead waits at its side."""
     rig = Rig(anonymous=False, token="ann")
     await rig.run()
-    assert (rig.wire.holds, rig.wire.is_known) == (True, True)
+    assert (rig.transport.holds, rig.transport.is_known) == (True, True)
     bad = Rig(anonymous=False, token="bad")
     await bad.run()
-    assert (bad.wire.holds, bad.wire.is_known) == (True, False)
+    assert (bad.transport.holds, bad.transport.is_known) == (True, False)
     free = Rig()
     await free.run()
-    assert (free.wire.holds, free.wire.is_known) == (False, True)
+    assert (free.transport.holds, free.transport.is_known) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -615,6 +622,6 @@ async def test_who_sends_more_than_it_may_is_told_what(
     """Each with its code, and the limit in words."""
     rig = Rig(anonymous=False)
     await rig.run(breach)
-    assert rig.wire.closed == closed
-    assert rig.wire.messages()[-1]["payload"]["message"] == says
-    assert rig.wire.lingered
+    assert rig.transport.closed == closed
+    assert rig.transport.messages()[-1]["payload"]["message"] == says
+    assert rig.transport.lingered

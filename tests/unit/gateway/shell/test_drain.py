@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from gateway.core.inputs import DrainRequested
 from gateway.shell.drain import Drain
 from warren.clock import SystemClock
 from warren.errors import CloseCode
@@ -19,8 +20,8 @@ class Client:
         self.closed: CloseCode | None = None
         self.closed_at = 0.0
 
-    def drain(self, after_ms: int) -> None:
-        self.slot = after_ms
+    def put(self, item: DrainRequested) -> None:
+        self.slot = item.after_ms
         if self.kind == "goes":
             self.floor.go(self)
 

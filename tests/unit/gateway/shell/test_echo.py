@@ -12,8 +12,8 @@ from gateway.shell.echo import Echo
 from gateway.shell.websocket_transport import WebSocketViolation
 
 
-class ListWire:
-    """A wire that reads from a list and writes to one."""
+class ListTransport:
+    """A transport that reads from a list and writes to one."""
 
     def __init__(self, *incoming: object) -> None:
         self.outbox = Outbox()
@@ -54,29 +54,29 @@ class ListWire:
         self.pings += 1
 
 
-def echo(wire: ListWire, *, window: frames.Window = frames.PLAIN) -> Echo:
-    return Echo(wire, window=window, heartbeat_s=30.0, now=0.0)  # type: ignore[arg-type]
+def echo(transport: ListTransport, *, window: frames.Window = frames.PLAIN) -> Echo:
+    return Echo(transport, window=window, heartbeat_s=30.0, now=0.0)  # type: ignore[arg-type]
 
 
 async def test_text_comes_back_as_text_and_binary_as_binary():
     """Each message comes back as it was, and the next is read only when it is on its way."""
-    wire = ListWire("é", b"\x00", "")
-    await echo(wire).run()
-    assert wire.written == [
+    transport = ListTransport("é", b"\x00", "")
+    await echo(transport).run()
+    assert transport.written == [
         frames.frame("é".encode(), frames.TEXT),
         frames.frame(b"\x00", frames.BINARY),
         frames.frame(b"", frames.TEXT),
     ]
-    assert wire.waits == [1, 2, 3]
+    assert transport.waits == [1, 2, 3]
 
 
 @pytest.mark.parametrize("window", [frames.SMALL_WINDOW, frames.FULL_WINDOW])
 async def test_it_compresses_where_that_was_negotiated(window: frames.Window):
     """With deflate a long message comes back compressed, in the window that was negotiated."""
-    wire = ListWire("x" * 1_000)
-    await echo(wire, window=window).run()
-    assert wire.written == [frames.frame(b"x" * 1_000, frames.TEXT, window)]
-    assert len(wire.written[0]) < 100
+    transport = ListTransport("x" * 1_000)
+    await echo(transport, window=window).run()
+    assert transport.written == [frames.frame(b"x" * 1_000, frames.TEXT, window)]
+    assert len(transport.written[0]) < 100
 
 
 async def test_breaches_are_closed_with_their_code():
@@ -85,25 +85,25 @@ async def test_breaches_are_closed_with_their_code():
         (WebSocketViolation(1009, "big"), (4003, "Message too large")),
         (WebSocketViolation(1002, "bad"), (1002, "bad")),
     ):
-        wire = ListWire(breach)
-        await echo(wire).run()
-        assert (wire.closed, wire.lingered) == (closed, True)
+        transport = ListTransport(breach)
+        await echo(transport).run()
+        assert (transport.closed, transport.lingered) == (closed, True)
 
 
 async def test_it_pings_and_ends_what_is_dead():
     """A peer without a sign of life since the last ping is ended with 4004; one with a sign is
     pinged again.
     """
-    wire = ListWire()
-    guest = echo(wire)
+    transport = ListTransport()
+    guest = echo(transport)
     guest.tick(29.9)
-    assert wire.pings == 0
+    assert transport.pings == 0
     guest.tick(30.0)
-    wire.heard = True
+    transport.heard = True
     guest.tick(60.0)
-    assert (wire.pings, wire.closed) == (2, None)
+    assert (transport.pings, transport.closed) == (2, None)
     guest.tick(90.0)
-    assert wire.closed == (4004, "Heartbeat missed")
+    assert transport.closed == (4004, "Heartbeat missed")
     guest.tick(120.0)
-    assert wire.pings == 2
+    assert transport.pings == 2
     await asyncio.sleep(0)

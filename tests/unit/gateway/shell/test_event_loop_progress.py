@@ -1,7 +1,8 @@
-"""turns: the bound for when something may have come."""
+"""The bound for when something may have come."""
 
 import asyncio
 import time
+from types import SimpleNamespace
 
 from tests.support.eventually import eventually
 
@@ -12,7 +13,7 @@ from warren.clock import SystemClock
 async def test_what_came_while_the_loop_stood_still_may_have_come_then():
     """After a stall ``since`` is still before it, also where the late tick has its turn first."""
     calls: list[float] = []
-    progress = EventLoopProgress(SystemClock(), calls.append)
+    progress = EventLoopProgress(SystemClock(), SimpleNamespace(turn=calls.append))  # type: ignore[arg-type]
     progress.start()
     await eventually(lambda: len(calls) >= 3)
     before = time.monotonic()

@@ -7,6 +7,8 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 from tests.support.scripted_bus import ManualClock, ScriptedBus
 
+from gateway.core.file_descriptor_capacity import FileDescriptorCapacity
+from gateway.core.max_connection_age import MaxConnectionAge
 from gateway.shell.connections import Connections
 from gateway.shell.heartbeat import GatewayHeartbeat
 from warren.envelope import Heartbeat, Leaving
@@ -18,7 +20,8 @@ from warren.topology import Topology
 def test_it_says_who_lives_since_when_and_how_much_goes_on() -> None:
     """The start stays, the figures move; a queue that is not consumed has no name."""
     clock, metrics = ManualClock(7), GatewayMetrics(CollectorRegistry())
-    connections = Connections("g", clock, metrics, places=9, tick_s=1.0, on_tick=lambda now: None)
+    capacity = FileDescriptorCapacity.of(9, None)
+    connections = Connections("g", clock, metrics, capacity, 0, MaxConnectionAge(0.0, 0.0, 0.0))
     queue = OwnQueue(ScriptedBus(), partial(Topology(shards=1).gateway_queue, "g"), prefetch=1)
     heartbeat = GatewayHeartbeat("g", clock, connections, metrics, queue, 64)
     clock.advance(5.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from gateway.core.hub import Hub
 from gateway.core.memory_budget import Holding, MemoryBudget, Standing
 from gateway.shell.memory_limiter import SHARE, MemoryLimiter
 from warren.errors import CloseCode
@@ -62,8 +63,9 @@ class One:
 
 
 def memory() -> tuple[MemoryLimiter, GatewayMetrics, SteppedClock]:
-    metrics, clock = GatewayMetrics(), SteppedClock()
-    return MemoryLimiter(MemoryBudget(LIMIT), clock, metrics, lambda: 1 << 40), metrics, clock
+    metrics, clock, hub = GatewayMetrics(), SteppedClock(), Hub()
+    hub.spelled = 1 << 40
+    return MemoryLimiter(MemoryBudget(LIMIT), clock, metrics, hub), metrics, clock
 
 
 def test_who_holds_nothing_any_more_is_forgotten():

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from tests.support.eventually import eventually
 
+from gateway.core.inputs import Rejoin
 from gateway.shell.rejoining import SLICE, Rejoining
 from warren.address import is_connection, shard_of
 from warren.envelope import Join
@@ -20,24 +21,29 @@ class Member:
     def __init__(self) -> None:
         self.shards: list[int] = []
 
-    def rejoin(self, shard: int) -> None:
-        self.shards.append(shard)
+    def put(self, item: Rejoin) -> None:
+        self.shards.append(item.shard)
 
 
 class Rig:
-    """Members, and a gate before each slice of them."""
+    """Members, and an uplink with a gate before each slice of them."""
 
     def __init__(self) -> None:
         self.members = [Member() for _ in range(2 * SLICE)]
         self.gate = asyncio.Event()
         self.gate.set()
         self.asked: list[tuple[Join, list[int]]] = []
-        self.rejoining = Rejoining("g", 4, lambda: list(self.members), self._place, self._ask)
+        self.shards = 4
+        self.rejoining = Rejoining("g", self, self)  # type: ignore[arg-type]
 
-    def _ask(self, join: Join) -> None:
+    def all(self) -> list[Member]:
+        return list(self.members)
+
+    def join(self, join: Join, shard: int) -> None:
+        assert shard == EVERYONES
         self.asked.append((join, self.joined(EVERYONES)))
 
-    async def _place(self, shard: int) -> None:
+    async def place_for_joins(self, shard: int) -> None:
         await self.gate.wait()
 
     def joined(self, shard: int) -> list[int]:

@@ -9,6 +9,8 @@ import pytest
 from tests.unit.gateway.shell.test_connection import Rig as ConnectionRig
 
 from gateway.core.hub import Gap, Hub
+from gateway.core.inputs import TokenAccepted
+from gateway.core.permissions import Identity
 from gateway.core.recent_messages import RecentMessages
 from gateway.core.room_catch_up import AGAIN_FIRST_S, RoomCatchUp
 from gateway.shell.connection import Connection
@@ -51,12 +53,11 @@ class Rig:
         recent = RecentMessages(namespaces, 1_000_000, 1_000_000)
         self.hub = Hub(recent=recent)
         self.reads = RoomReads(
-            SHARDS,
             self.clock,
             self.metrics,
             self.hub,
             recent,
-            RoomCatchUp("g", SHARDS, self.hub, recent, namespaces),
+            RoomCatchUp("g", self.hub, recent, namespaces),
             SimpleNamespace(ask=lambda shard, what: self.asked.append((shard, what))),  # type: ignore[arg-type]
         )
         self.connection = self._connect()
@@ -70,35 +71,35 @@ class Rig:
 
     def _connect(self) -> Connection:
         rig = ConnectionRig()
-        self.wire = rig.wire
-        around = rig.connection._around
-        object.__setattr__(around, "hub", self.hub)
-        object.__setattr__(around, "history", self.reads.history)
-        object.__setattr__(around, "left", self.reads.left)
-        rig.connection._identify(around.authenticator.guest("ann"))
-        rig.wire.written.clear()
+        self.transport = rig.transport
+        context = rig.connection._context
+        object.__setattr__(context, "hub", self.hub)
+        object.__setattr__(context, "room_reads", self.reads)
+        rig.connection.put(TokenAccepted(Identity("ann")))
+        rig.transport.written.clear()
         return rig.connection
 
     def say(self, kind: str, **fields: Any) -> None:
         """Have the client say something."""
         told = ConnectionRig.say(self, kind, **fields)  # type: ignore[arg-type]
-        self.connection.do(self.connection.session.receive(told, self.clock.now, 1))
+        self.connection.put(told)
 
     def enter(
         self, seq: int, ref: str, since: Position | None = None, room: str = "x", epoch: str = "e"
     ) -> None:
-        self.reads.entered(envelope.Entered("g~1", room, Position(epoch, seq), ref, since))
+        entered = envelope.Entered("g~1", room, Position(epoch, seq), ref, since)
+        self.reads.entered(entered, shard_of(room, SHARDS))
 
     def deliver(self, *seqs: int) -> None:
         """Deliver messages of ``x`` as the downlink does."""
         gone = self.hub.deliver([message(seq) for seq in seqs], 5_000)
         for member in gone.woken:
-            self.connection.flush() if member is self.connection else None
+            member.flush()
         if gone.gaps:
-            self.reads.behind(gone.gaps)
+            self.reads.behind(gone.gaps, SHARD)
 
     def told(self) -> list[tuple[str, Any]]:
-        return [(one["type"], one.get("seq", one["payload"])) for one in self.wire.messages()]
+        return [(one["type"], one.get("seq", one["payload"])) for one in self.transport.messages()]
 
     def count(self, source: str) -> float:
         """Return how many reads there were."""
@@ -139,7 +140,7 @@ def test_who_enters_is_told(rig: Rig):
     rig.say("JOIN", room="y", id="j2")
     rig.say("LEAVE", room="y", id="l")
     rig.enter(0, "j2", room="y")
-    rig.reads.entered(envelope.Entered("g~99", "x", Position("e", 4), "j"))
+    rig.reads.entered(envelope.Entered("g~99", "x", Position("e", 4), "j"), SHARD)
     assert (len(rig.told()), rig.hub.members("y"), rig.hub.members("x")) == (2, (), ("g~1",))
 
 
@@ -242,7 +243,7 @@ def test_who_leaves_waits_for_nothing(rig: Rig, end: str):
 
 def test_a_gap_of_a_room_without_members_here_asks_nothing(rig: Rig):
     """Nobody lacks anything."""
-    rig.reads.behind([Gap("x", Position("e", 1), Position("e", 5))])
+    rig.reads.behind([Gap("x", Position("e", 1), Position("e", 5))], SHARD)
     assert rig.asked == []
 
 

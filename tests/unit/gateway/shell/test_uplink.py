@@ -16,7 +16,7 @@ from gateway.shell.uplink_buffer import UplinkLimits
 from warren import envelope
 from warren.batch import Pace
 from warren.batcher import WORTHWHILE
-from warren.errors import BusUnavailable, NotConfirmed, Overloaded, Unroutable, WarrenError
+from warren.errors import BusUnavailable, ErrorCode, NotConfirmed, Overloaded, Unroutable, WarrenError
 from warren.metrics import GatewayMetrics
 from warren.telemetry import HopKind
 from warren.topology import Topology
@@ -97,23 +97,27 @@ class Rig:
     """An uplink on one shard with all its surroundings."""
 
     def __init__(self, pace: Pace | None = None, **limits: float) -> None:
-        self.bus, self.clock = Publisher(), Clock()
-        self.undelivered: list[tuple[str, str, str]] = []
-        self.overflowed: list[int] = []
+        self.bus, self.clock, self.metrics = Publisher(), Clock(), GatewayMetrics()
+        self.undelivered: list[tuple[str, str]] = []
         self.uplink = Uplink(
             "g",
             self.bus,  # type: ignore[arg-type]
             Topology(shards=1),
             self.clock,
-            GatewayMetrics(),
-            UplinkLimits(**limits),  # type: ignore[arg-type]
-            pace or Pace(0.0, float),
-            on_undelivered=lambda conn, ref, error: self.undelivered.append(
-                (conn, ref, type(error).__name__)
-            ),
-            on_overflow=self.overflowed.append,
+            self.metrics,
+            UplinkLimits(pace=pace or Pace(0.0, float), **limits),  # type: ignore[arg-type]
             chance=random.Random(1),
         )
+
+    def expire(self, now: float) -> None:
+        """Give up on what has waited too long, and keep what is to be told."""
+        for conn, told in self.uplink.expire(now):
+            assert told.code is ErrorCode.UNAVAILABLE
+            self.undelivered.append((conn, told.ref))
+
+    def answered(self, *items: envelope.Item) -> None:
+        """Settle what these answer."""
+        self.uplink.answered(items)
 
     async def begin(self) -> Rig:
         """Begin our life."""
@@ -137,9 +141,9 @@ async def test_what_waits_goes_as_one_batch_in_order(rig: Rig):
     """While a publish is under way everything that comes waits, and goes next, together and in order."""
     rig.bus.gate.clear()
     for number in range(5):
-        assert rig.uplink.publish(message(number)) is None
+        assert rig.uplink.publish(message(number), 0) is None
         await asyncio.sleep(0)
-    rig.uplink.join(envelope.Join("r", "g~1", "ann"))
+    rig.uplink.join(envelope.Join("r", "g~1", "ann"), 0)
     rig.bus.gate.set()
     await rig.uplink.flush()
     assert [len(batch) for batch in rig.bus.attempts] == [1, 5]
@@ -150,10 +154,10 @@ async def test_what_waits_goes_as_one_batch_in_order(rig: Rig):
 async def test_a_batch_that_fails_is_sent_again_as_it_was(rig: Rig, error: WarrenError):
     """The same batch goes again under the same ids until it is confirmed, and nothing overtakes it."""
     rig.bus.errors = [error, error]
-    rig.uplink.publish(message(1, "a"))
-    rig.uplink.publish(message(2, "b"))
+    rig.uplink.publish(message(1, "a"), 0)
+    rig.uplink.publish(message(2, "b"), 0)
     await asyncio.sleep(0)
-    rig.uplink.publish(message(3, "c"))
+    rig.uplink.publish(message(3, "c"), 0)
     await rig.uplink.flush()
     assert rig.bus.attempts[0] == rig.bus.attempts[1] == rig.bus.attempts[2]
     assert [item.id for item in rig.bus.sent] == ["a", "b", "c"]
@@ -167,10 +171,10 @@ async def test_at_the_beat_of_a_process_that_is_pressed(monkeypatch: pytest.Monk
     monkeypatch.setattr("warren.batch.Pacer.pause", lambda *_: 3_600.0)
     try:
         rig.bus.gate.clear()
-        rig.uplink.publish(message(0))
+        rig.uplink.publish(message(0), 0)
         await asyncio.sleep(0)
         for number in range(waiting):
-            rig.uplink.publish(message(number))
+            rig.uplink.publish(message(number), 0)
         rig.bus.gate.set()
         await eventually(lambda: len(rig.bus.sent) > 0)
         for _ in range(5):
@@ -185,18 +189,18 @@ async def test_a_message_gives_up_at_its_deadline_and_a_join_does_not(rig: Rig):
     batch goes.
     """
     rig.bus.turn(False)
-    rig.uplink.publish(message(1, "a"))
-    rig.uplink.join(envelope.Join("r", "g~1", "ann"))
-    rig.uplink.publish(message(2))
+    rig.uplink.publish(message(1, "a"), 0)
+    rig.uplink.join(envelope.Join("r", "g~1", "ann"), 0)
+    rig.uplink.publish(message(2), 0)
     await eventually(lambda: rig.bus.attempts)
-    rig.uplink.expire(9.9)
+    rig.expire(9.9)
     assert rig.undelivered == []
-    rig.uplink.expire(10.0)
-    assert rig.undelivered == [("g~1", "a", "NotConfirmed"), ("g~1", "", "NotConfirmed")]
+    rig.expire(10.0)
+    assert rig.undelivered == [("g~1", "a"), ("g~1", "")]
     rig.bus.turn(True)
     await rig.uplink.flush()
     assert [type(item) for item in rig.bus.sent] == [envelope.Join]
-    rig.uplink.expire(99.0)
+    rig.expire(99.0)
     assert len(rig.undelivered) == 2
 
 
@@ -205,23 +209,23 @@ async def test_an_id_without_an_answer_is_told_once(rig: Rig):
     id never.
     """
     for number, ref in enumerate(("a", "b", "")):
-        rig.uplink.publish(message(number, ref))
+        rig.uplink.publish(message(number, ref), 0)
     await rig.uplink.flush()
-    rig.uplink.answered("g~1", "a", "r", MESSAGE)
-    rig.uplink.answered("g~1", "unknown", "r", MESSAGE)
-    rig.uplink.expire(50.0)
-    rig.uplink.expire(60.0)
-    assert rig.undelivered == [("g~1", "b", "NotConfirmed")]
+    rig.answered(envelope.Ack("g~1", "r", "a", "e", 1))
+    rig.answered(envelope.Ack("g~1", "r", "unknown", "e", 1))
+    rig.expire(50.0)
+    rig.expire(60.0)
+    assert rig.undelivered == [("g~1", "b")]
 
 
 async def test_the_same_id_again_waits_for_one_answer(rig: Rig):
     """A message that its client sends again under the same id is told at most once."""
-    rig.uplink.publish(message(1, "a"))
+    rig.uplink.publish(message(1, "a"), 0)
     rig.clock.now = 1.0
-    rig.uplink.publish(message(1, "a"))
+    rig.uplink.publish(message(1, "a"), 0)
     await rig.uplink.flush()
-    rig.uplink.expire(50.0)
-    assert rig.undelivered == [("g~1", "a", "NotConfirmed")]
+    rig.expire(50.0)
+    assert rig.undelivered == [("g~1", "a")]
 
 
 async def test_the_same_id_in_another_room_is_another_message(rig: Rig):
@@ -233,32 +237,35 @@ async def test_the_same_id_in_another_room_is_another_message(rig: Rig):
         envelope.Publish("other", "CHAT", b"x", 2, "g~1", "ann", "a"),
         envelope.Leave(("r",), "g~1", "a"),
     ]
-    rig.uplink.publish(sent[0])
-    rig.uplink.publish(sent[1])
-    rig.uplink.leave(sent[2])
+    rig.uplink.publish(sent[0], 0)
+    rig.uplink.publish(sent[1], 0)
+    rig.uplink.leave(sent[2], 0)
     await rig.uplink.flush()
     rig.uplink.counted(0, 1, rig.bus.heads[-1][1])
     rig.uplink.ask_again(0)
     await rig.uplink.flush()
     assert rig.bus.sent == sent * 2
-    rig.uplink.answered("g~1", "a", "other", MESSAGE)
-    rig.uplink.answered("g~1", "a", "r", LEAVE)
-    rig.uplink.expire(50.0)
-    assert rig.undelivered == [("g~1", "a", "NotConfirmed")]
+    rig.answered(envelope.Ack("g~1", "other", "a", "e", 1))
+    rig.answered(envelope.Left("g~1", "r", "a"))
+    rig.expire(50.0)
+    assert rig.undelivered == [("g~1", "a")]
 
 
 async def test_what_a_router_refused_waits_no_more(rig: Rig):
     """A refusal names no room: of two messages under its id it ends the wait of the first, of others none,
     and of no leave.
     """
-    rig.uplink.leave(envelope.Leave(("r",), "g~1", "a"))
+    rig.uplink.leave(envelope.Leave(("r",), "g~1", "a"), 0)
     for number, room in enumerate(("r", "other")):
-        rig.uplink.publish(envelope.Publish(room, "CHAT", b"x", number, "g~1", "ann", "a"))
-    rig.uplink.publish(message(3, "b"))
+        rig.uplink.publish(envelope.Publish(room, "CHAT", b"x", number, "g~1", "ann", "a"), 0)
+    rig.uplink.publish(message(3, "b"), 0)
     await rig.uplink.flush()
-    rig.uplink.refused("g~1", "a")
-    rig.uplink.refused("g~1", "unknown")
-    rig.uplink.refused("g~2", "b")
+    rig.answered(
+        *(
+            envelope.Refused(conn, ref, "forbidden", "no")
+            for conn, ref in (("g~1", "a"), ("g~1", "unknown"), ("g~2", "b"))
+        )
+    )
     assert list(rig.uplink._unanswered) == [
         ("g~1", "a", "r", LEAVE), ("g~1", "a", "other", MESSAGE), ("g~1", "b", "r", MESSAGE)
     ]  # fmt: skip
@@ -271,17 +278,17 @@ async def test_a_full_buffer_refuses_messages_and_takes_joins():
     rig = await Rig(count=4, bytes=10_000).begin()
     rig.bus.gate.clear()
     try:
-        assert [rig.uplink.publish(message(number)) for number in range(4)] == [None] * 4
-        assert isinstance(rig.uplink.publish(message(5)), Overloaded)
-        assert rig.uplink.join(envelope.Join("r", "g~1", "ann"))
+        assert [rig.uplink.publish(message(number), 0) for number in range(4)] == [None] * 4
+        assert isinstance(rig.uplink.publish(message(5), 0), Overloaded)
+        assert rig.uplink.join(envelope.Join("r", "g~1", "ann"), 0)
     finally:
         await rig.uplink.close()
     large = await Rig(count=100, bytes=10_000).begin()
     large.bus.gate.clear()
     try:
         await asyncio.sleep(0)
-        assert large.uplink.publish(message(1, size=6_000)) is None
-        assert isinstance(large.uplink.publish(message(2, size=6_000)), Overloaded)
+        assert large.uplink.publish(message(1, size=6_000), 0) is None
+        assert isinstance(large.uplink.publish(message(2, size=6_000), 0), Overloaded)
     finally:
         await large.uplink.close()
 
@@ -291,11 +298,12 @@ async def test_a_leave_without_place_begins_our_life_anew():
     rig = await Rig(count=2, bytes=10_000).begin()
     rig.bus.gate.clear()
     try:
-        taken = [rig.uplink.join(envelope.Join("r", f"g~{number}", "ann")) for number in range(10)]
+        taken = [rig.uplink.join(envelope.Join("r", f"g~{number}", "ann"), 0) for number in range(10)]
         assert taken == [True] * 8 + [False] * 2
         # Nothing of it is sent or awaited, so no router will answer it.
-        assert not rig.uplink.leave(envelope.Leave(("s",), "g~1", "l"))
-        assert rig.overflowed == [0]
+        assert not rig.uplink.leave(envelope.Leave(("s",), "g~1", "l"), 0)
+        assert (rig.uplink.life(0), rig.uplink.begun(0)) == (2, False)
+        assert b"lives_ended_total 1.0" in rig.metrics.render()[0]
     finally:
         await rig.uplink.close()
 
@@ -305,8 +313,8 @@ async def crowded() -> tuple[Rig, asyncio.Task[None]]:
     rig = await Rig(count=4, bytes=10_000).begin()
     rig.bus.gate.clear()
     for number in range(3):
-        rig.uplink.publish(message(number))
-    held = asyncio.create_task(rig.uplink.place("r"))
+        rig.uplink.publish(message(number), 0)
+    held = asyncio.create_task(rig.uplink.place(0))
     await asyncio.sleep(0)
     assert not held.done()
     return rig, held
@@ -318,11 +326,11 @@ async def test_crowded_readers_wait_for_place():
     """
     rig = await Rig(count=4, bytes=10_000).begin()
     for number in range(2):
-        rig.uplink.publish(message(number))
-    assert not rig.uplink.crowded("r")
-    rig.uplink.publish(message(2))
-    assert rig.uplink.crowded("r")
-    held = asyncio.create_task(rig.uplink.place("r"))
+        rig.uplink.publish(message(number), 0)
+    assert not rig.uplink.crowded(0)
+    rig.uplink.publish(message(2), 0)
+    assert rig.uplink.crowded(0)
+    held = asyncio.create_task(rig.uplink.place(0))
     await rig.uplink.flush()
     await asyncio.sleep(0)
     assert not held.done()
@@ -331,7 +339,7 @@ async def test_crowded_readers_wait_for_place():
     assert not held.done()
     rig.uplink.counted(0, 1, rig.bus.heads[-1][1])
     await asyncio.wait_for(held, 5)
-    assert not rig.uplink.crowded("r")
+    assert not rig.uplink.crowded(0)
     await rig.uplink.close()
 
 
@@ -340,8 +348,8 @@ async def test_an_absent_broker_releases_readers_and_refuses_above_half():
     rig, held = await crowded()
     rig.bus.turn(False)
     await asyncio.wait_for(held, 5)
-    assert not rig.uplink.crowded("r")
-    assert isinstance(rig.uplink.publish(message(4)), BusUnavailable)
+    assert not rig.uplink.crowded(0)
+    assert isinstance(rig.uplink.publish(message(4), 0), BusUnavailable)
     await rig.uplink.close()
 
 
@@ -352,11 +360,11 @@ async def test_a_broker_that_holds_publishers_back_is_as_one_that_is_away():
     rig, held = await crowded()
     rig.bus.block(True)
     await asyncio.wait_for(held, 5)
-    assert not rig.uplink.crowded("r")
-    assert isinstance(rig.uplink.publish(message(4)), BusUnavailable)
+    assert not rig.uplink.crowded(0)
+    assert isinstance(rig.uplink.publish(message(4), 0), BusUnavailable)
     rig.bus.block(False)
-    assert rig.uplink.crowded("r")
-    assert rig.uplink.publish(message(4)) is None
+    assert rig.uplink.crowded(0)
+    assert rig.uplink.publish(message(4), 0) is None
     rig.bus.gate.set()
     await rig.uplink.flush()
     assert len(rig.bus.sent) == 4
@@ -368,7 +376,7 @@ async def test_who_no_longer_waits_for_place_leaves_nothing_behind():
     rig, held = await crowded()
     held.cancel()
     for _ in range(100):
-        held = asyncio.create_task(rig.uplink.place("r"))
+        held = asyncio.create_task(rig.uplink.place(0))
         await asyncio.sleep(0)
         held.cancel()
         await asyncio.gather(held, return_exceptions=True)
@@ -386,12 +394,12 @@ async def test_spans_end_with_the_confirm_or_the_refusal(rig: Rig):
     def hop():
         return tracing.hop(HopKind.PUBLISH, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 
-    rig.uplink.publish(message(1), hop())
+    rig.uplink.publish(message(1), 0, hop())
     assert not spans.get_finished_spans()
     await rig.uplink.flush()
     rig.bus.turn(False)
-    rig.uplink.publish(message(2), hop())
-    rig.uplink.expire(99.0)
+    rig.uplink.publish(message(2), 0, hop())
+    rig.expire(99.0)
     first, second = spans.get_finished_spans()
     assert first.attributes["messaging.batch.message_count"] == 1
     assert (first.attributes.get("error.type"), second.attributes["error.type"]) == (None, "unavailable")
@@ -404,7 +412,7 @@ async def test_our_life_begins_with_a_hello_on_each_shard():
     rig.bus.gate.clear()
     rig.uplink.begin()
     await asyncio.sleep(0)
-    rig.uplink.publish(message(1))
+    rig.uplink.publish(message(1), 0)
     assert (rig.uplink.life(0), rig.uplink.begun(0)) == (1, False)
     rig.bus.gate.set()
     await rig.uplink.flush()
@@ -417,11 +425,11 @@ async def test_our_life_begins_with_a_hello_on_each_shard():
 async def test_what_was_given_up_leaves_the_rest_under_a_new_number(rig: Rig):
     """While the first one fails its number stays; once something of it is given up it is used no more."""
     rig.bus.turn(False)
-    rig.uplink.publish(message(1, "a"))
+    rig.uplink.publish(message(1, "a"), 0)
     rig.clock.now = 5.0
-    rig.uplink.publish(message(2, "b"))
+    rig.uplink.publish(message(2, "b"), 0)
     await eventually(lambda: len(rig.bus.attempts) >= 2)
-    rig.uplink.expire(10.0)
+    rig.expire(10.0)
     rig.bus.turn(True)
     await rig.uplink.flush()
     assert rig.bus.heads[:3] == [(1, 1), (1, 2), (1, 2)]
@@ -430,13 +438,13 @@ async def test_what_was_given_up_leaves_the_rest_under_a_new_number(rig: Rig):
 
 async def test_a_life_that_is_over_begins_anew_and_what_did_not_count_goes_again(rig: Rig):
     """What counted does not, nor what only asked to join; the sender's deadline stays what it was."""
-    rig.uplink.publish(message(1, "a"))
+    rig.uplink.publish(message(1, "a"), 0)
     await rig.uplink.flush()
-    rig.uplink.publish(message(2, "b"))
-    rig.uplink.join(envelope.Join("r", "g~1", "ann"))
-    rig.uplink.leave(envelope.Leave(("r",), "g~2", "l"))
+    rig.uplink.publish(message(2, "b"), 0)
+    rig.uplink.join(envelope.Join("r", "g~1", "ann"), 0)
+    rig.uplink.leave(envelope.Leave(("r",), "g~2", "l"), 0)
     await rig.uplink.flush()
-    rig.uplink.answered("g~1", "a", "r", MESSAGE)
+    rig.answered(envelope.Ack("g~1", "r", "a", "e", 1))
     sent = len(rig.bus.sent)
     assert not rig.uplink.life_ended(0, 7, 0)
     assert rig.uplink.life_ended(0, 1, 2)
@@ -444,14 +452,14 @@ async def test_a_life_that_is_over_begins_anew_and_what_did_not_count_goes_again
     await rig.uplink.flush()
     assert rig.bus.heads[-2:] == [(2, 1), (2, 2)]
     assert rig.bus.sent[sent:] == [message(2, "b"), envelope.Leave(("r",), "g~2", "l")]
-    rig.uplink.expire(10.0)
-    assert rig.undelivered == [("g~1", "b", "NotConfirmed")]
+    rig.expire(10.0)
+    assert rig.undelivered == [("g~1", "b")]
 
 
 async def test_a_confirm_of_a_life_that_is_over_says_nothing(rig: Rig):
     """Its messages go again behind the new life's Hello."""
     rig.bus.gate.clear()
-    rig.uplink.publish(message(1, "a"))
+    rig.uplink.publish(message(1, "a"), 0)
     await eventually(lambda: rig.bus.attempts)
     assert rig.uplink.life_ended(0, 1)
     rig.bus.gate.set()
@@ -463,13 +471,13 @@ async def test_a_confirm_of_a_life_that_is_over_says_nothing(rig: Rig):
 async def test_a_count_before_the_confirm_ends_the_sending(rig: Rig):
     """A batch that failed, and has counted all the same, is not sent again."""
     rig.bus.errors = [NotConfirmed("?")]
-    rig.uplink.publish(message(1, "a"))
+    rig.uplink.publish(message(1, "a"), 0)
     await eventually(lambda: rig.bus.attempts)
     rig.uplink.counted(0, 1, 2)
     await rig.uplink.flush()
     assert len(rig.bus.attempts) == 1
-    rig.uplink.answered("g~1", "a", "r", MESSAGE)
-    rig.uplink.expire(99.0)
+    rig.answered(envelope.Ack("g~1", "r", "a", "e", 1))
+    rig.expire(99.0)
     assert rig.undelivered == []
 
 
@@ -477,13 +485,13 @@ async def test_what_is_in_the_log_takes_its_place_until_it_has_counted():
     """Also what was given up: while no router counts, the log does not fill up."""
     rig = await Rig(count=4, bytes=10_000).begin()
     for number in range(4):
-        assert rig.uplink.publish(message(number)) is None
+        assert rig.uplink.publish(message(number), 0) is None
     await rig.uplink.flush()
-    rig.uplink.expire(99.0)
+    rig.expire(99.0)
     assert rig.undelivered == []  # nobody waits for an answer to these
-    assert isinstance(rig.uplink.publish(message(5)), Overloaded)
+    assert isinstance(rig.uplink.publish(message(5), 0), Overloaded)
     rig.uplink.counted(0, 1, rig.bus.heads[-1][1])
-    assert rig.uplink.publish(message(5)) is None
+    assert rig.uplink.publish(message(5), 0) is None
     await rig.uplink.close()
 
 
@@ -493,7 +501,7 @@ async def test_members_who_join_again_wait_for_place():
     await asyncio.wait_for(rig.uplink.place_for_joins(0), 5)
     rig.bus.gate.clear()
     for number in range(3):
-        rig.uplink.join(envelope.Join("r", f"g~{number}", "ann"))
+        rig.uplink.join(envelope.Join("r", f"g~{number}", "ann"), 0)
     waits = asyncio.create_task(rig.uplink.place_for_joins(0))
     await asyncio.sleep(0)
     assert not waits.done()
@@ -512,20 +520,20 @@ async def test_who_joins_and_leaves_in_a_loop_crowds_nobody_out():
     rig = await Rig(count=2, bytes=10_000).begin()
     rig.bus.gate.clear()
     try:
-        rig.uplink.publish(message(1))
+        rig.uplink.publish(message(1), 0)
         await asyncio.sleep(0)  # it is under way
         for number in range(50):
-            assert rig.uplink.join(envelope.Join("r", "g~1", "ann", f"j{number}"), first=True)
-            assert not rig.uplink.leave(envelope.Leave(("r",), "g~1", f"l{number}"))
+            assert rig.uplink.join(envelope.Join("r", "g~1", "ann", f"j{number}"), 0, first=True)
+            assert not rig.uplink.leave(envelope.Leave(("r",), "g~1", f"l{number}"), 0)
         last = envelope.Join("r", "g~1", "ann", "last")
-        assert rig.uplink.join(last, first=True)
-        assert rig.uplink.join(envelope.Join("r", "g~2", "bob", "b"), first=True)
-        assert rig.overflowed == []
+        assert rig.uplink.join(last, 0, first=True)
+        assert rig.uplink.join(envelope.Join("r", "g~2", "bob", "b"), 0, first=True)
+        assert rig.uplink.life(0) == 1
         rig.bus.gate.set()
         await rig.uplink.flush()
         assert rig.bus.sent == [message(1), last, envelope.Join("r", "g~2", "bob", "b")]
         # What has been sent is left by a Leave that is sent too, and answered by a router.
-        assert rig.uplink.leave(envelope.Leave(("r",), "g~1", "l"))
+        assert rig.uplink.leave(envelope.Leave(("r",), "g~1", "l"), 0)
     finally:
         await rig.uplink.close()
 
@@ -535,21 +543,21 @@ async def test_what_was_dropped_with_a_life_takes_nothing_back():
     rig = await Rig(count=10, bytes=10_000).begin()
     rig.bus.gate.clear()
     try:
-        rig.uplink.publish(message(1))
+        rig.uplink.publish(message(1), 0)
         await asyncio.sleep(0)
-        rig.uplink.join(envelope.Join("r", "g~1", "ann", "j"), first=True)
+        rig.uplink.join(envelope.Join("r", "g~1", "ann", "j"), 0, first=True)
         rig.uplink.life_ended(0, 1)
-        assert rig.uplink.leave(envelope.Leave(("r",), "g~1"))
+        assert rig.uplink.leave(envelope.Leave(("r",), "g~1"), 0)
     finally:
         await rig.uplink.close()
 
 
 async def test_what_is_answered_is_not_told_though_it_was_not_counted_yet(rig: Rig):
     """An ACK says that it is in the log and numbered."""
-    rig.uplink.publish(message(1, "a"))
+    rig.uplink.publish(message(1, "a"), 0)
     await rig.uplink.flush()
-    rig.uplink.answered("g~1", "a", "r", MESSAGE)
-    rig.uplink.expire(99.0)
+    rig.answered(envelope.Ack("g~1", "r", "a", "e", 1))
+    rig.expire(99.0)
     assert rig.undelivered == []
 
 
@@ -558,23 +566,23 @@ async def test_answers_that_may_be_lost_are_asked_for(rig: Rig):
     not.
     """
     for number, ref in enumerate(("a", "b", "")):
-        rig.uplink.publish(message(number, ref))
+        rig.uplink.publish(message(number, ref), 0)
     for number, ref in enumerate(("l1", "l2"), 1):
-        rig.uplink.leave(envelope.Leave(("r",), f"g~{number}", ref))
+        rig.uplink.leave(envelope.Leave(("r",), f"g~{number}", ref), 0)
     await rig.uplink.flush()
-    rig.uplink.answered("g~1", "a", "r", MESSAGE)
-    rig.uplink.answered("g~1", "l1", "r", LEAVE)
+    rig.answered(envelope.Ack("g~1", "r", "a", "e", 1))
+    rig.answered(envelope.Left("g~1", "r", "l1"))
     rig.uplink.counted(0, 1, rig.bus.heads[-1][1])
     sent = len(rig.bus.sent)
     rig.uplink.ask_again(0)
     await rig.uplink.flush()
     assert rig.bus.sent[sent:] == [message(1, "b"), envelope.Leave(("r",), "g~2", "l2")]
     rig.uplink.counted(0, 1, rig.bus.heads[-1][1])
-    rig.uplink.answered("g~1", "b", "r", MESSAGE)
-    rig.uplink.answered("g~2", "l2", "r", LEAVE)
+    rig.answered(envelope.Ack("g~1", "r", "b", "e", 1))
+    rig.answered(envelope.Left("g~2", "r", "l2"))
     rig.uplink.ask_again(0)
     await rig.uplink.flush()
     assert len(rig.bus.sent) == sent + 2
     assert rig.uplink._shards[0].batches.charged == 0
-    rig.uplink.expire(99.0)
+    rig.expire(99.0)
     assert rig.undelivered == []

@@ -6,7 +6,6 @@ import asyncio
 
 from gateway.shell.in_flight_publish import InFlightPublish
 from gateway.shell.uplink_buffer import CONTROL_FACTOR, UplinkBuffer, UplinkLimits
-from warren.batch import Pace
 from warren.envelope import Join, Publish
 from warren.topology import DEFAULT_SHARDS
 
@@ -14,7 +13,7 @@ SHARD = DEFAULT_SHARDS - 1
 
 
 def buffer(**limits: int) -> UplinkBuffer:
-    return UplinkBuffer(SHARD, UplinkLimits(**limits), Pace(0.0, lambda: 0.0))
+    return UplinkBuffer(SHARD, UplinkLimits(**limits))
 
 
 def message(number: int) -> InFlightPublish:

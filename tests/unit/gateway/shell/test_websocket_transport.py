@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.support.eventually import MS, eventually
 
 from gateway.core.client_limits import OutboxLimits
+from gateway.core.hub import Hub
 from gateway.core.memory_budget import MemoryBudget, Standing
 from gateway.core.outbox import Outbox
 from gateway.core.websocket import frames
@@ -40,8 +41,8 @@ class Host:
         self._here = asyncio.Event()
         self.reads = asyncio.Event()  # cleared: it does something else at present
         self.reads.set()
-        self.progress = EventLoopProgress(SystemClock())
-        self.memory = MemoryLimiter(MemoryBudget(1 << 30), SystemClock(), GatewayMetrics(), lambda: 0)
+        self.memory = MemoryLimiter(MemoryBudget(1 << 30), SystemClock(), GatewayMetrics(), Hub())
+        self.progress = EventLoopProgress(SystemClock(), self.memory)
         self.over = asyncio.Event()
 
     async def serve(self, request: web.Request) -> web.StreamResponse:

@@ -1,104 +1,86 @@
 """What a session may ask its shell to do. Frozen; the shell does them in the order in which they come.
 
-This module decides nothing. Session makes actions, ``shell/connection.py`` and ``shell/downlink.py`` carry
-them out.
+What goes to a shard names it: a room's shard is worked out by the session, once. Nothing is decided here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import msgspec
 
 from gateway.core.client_messages import ServerMessage
 from warren import envelope
-from warren.address import shard_of
 from warren.errors import CloseCode
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """Send this message to the client, behind what waits for it."""
 
     message: ServerMessage
 
 
-@dataclass(frozen=True, slots=True)
-class Publish:
+class Publish(msgspec.Struct, frozen=True):
     """Send this envelope to its room's shard. ``traceparent`` is what the client gave: the shell takes the
     sampling decision with it and, for a sampled message alone, puts its own span's into ``envelope.trace``.
     """
 
     envelope: envelope.Publish
+    shard: int
     traceparent: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Join:
+class Join(msgspec.Struct, frozen=True):
     """Send this envelope to its room's shard; never dropped, it waits. ``first``: the connection was not in
     the room before.
     """
 
     envelope: envelope.Join
+    shard: int
     first: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Leave:
-    """Send this envelope to its rooms' shard; never dropped, it waits."""
+class Leave(msgspec.Struct, frozen=True):
+    """Send this envelope to the shard of all its rooms; never dropped, it waits."""
 
     envelope: envelope.Leave
+    shard: int
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(msgspec.Struct, frozen=True):
     """Have this HISTORY answered, from this gateway's memory or by the routers."""
 
     envelope: envelope.HistoryQuery
+    shard: int
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """Take this connection out of the room in the hub, at once: ``hub.leave(room, connection)``."""
+class Exit(msgspec.Struct, frozen=True):
+    """Take this connection out of the room on this gateway, at once."""
 
     room: str
 
 
-@dataclass(frozen=True, slots=True)
-class Authenticate:
-    """Check this token, then call ``session.identify`` or ``session.refuse``. The shell reads no further
-    frame before it has.
+class Authenticate(msgspec.Struct, frozen=True):
+    """Check this token; what comes of it is the next input but for time. The shell reads no further frame
+    before.
     """
 
     token: str
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(msgspec.Struct, frozen=True):
     """Read nothing more from the client for so many seconds: it sends only what is refused."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(msgspec.Struct, frozen=True):
     """Send a WebSocket ping."""
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(msgspec.Struct, frozen=True):
     """Close the WebSocket with this code and its reason; the ERROR that explains it was sent before."""
 
     code: CloseCode
 
 
-def leaves(rooms: Iterable[str], conn: str, user: str, shards: int) -> list[Leave]:
-    """Return the Leaves that tell the routers that ``conn`` is gone from ``rooms``: one for each shard that
-    has any of them.
-    """
-    by_shard: dict[int, list[str]] = {}
-    for room in rooms:
-        by_shard.setdefault(shard_of(room, shards), []).append(room)
-    return [Leave(envelope.Leave(tuple(group), conn, "", user)) for group in by_shard.values()]
-
-
 Action = Send | Publish | Join | Leave | Query | Exit | Authenticate | Hold | Ping | Close
+Actions = list[Action]

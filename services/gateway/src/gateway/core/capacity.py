@@ -2,7 +2,7 @@
 them.
 
 It says so until it has clearly fewer again, so that a pod at the border does not come and go. It counts
-nothing itself and owns no probe: ``app.py`` registers it with the readiness.
+nothing itself and owns no probe.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ MARGIN_PERCENT = 5
 
 
 class Capacity:
-    """One pod's share of its places."""
+    """How full one pod is."""
 
-    def __init__(self, places: int, full_percent: int) -> None:
-        """``places``: how many connections it takes at most; ``full_percent``: from where on it is full (0:
+    def __init__(self, most: int, full_percent: int) -> None:
+        """``most``: how many it takes at most (0: any number); ``full_percent``: from where on it is full (0:
         never).
         """
-        self._full_from = places * full_percent / 100 if full_percent else float("inf")
-        self._free_below = places * max(0, full_percent - MARGIN_PERCENT) / 100
+        self._full_from = most * full_percent / 100 if most and full_percent else float("inf")
+        self._free_below = most * max(0, full_percent - MARGIN_PERCENT) / 100
         self._full = False
 
     def full(self, connections: int) -> bool:

@@ -43,6 +43,11 @@ class TokenBucket:
         return 0
 
 
+def rate_limit(count: int, per_ms: int) -> RateLimit | None:
+    """Return the limit of ``count`` messages in ``per_ms``; None, which is no limit, for a count of 0."""
+    return RateLimit(count, per_ms) if count else None
+
+
 @dataclass(frozen=True, slots=True)
 class Excess:
     """A message that came too fast: the limit it broke, when to come again, and whether the connection ends

@@ -1,10 +1,10 @@
-"""Runs: consecutive messages of one room, spelled once for each variant and put on many outboxes. The hot
-loop is here.
+"""FrameBatch: consecutive messages of one room, spelled once for each variant and put on many outboxes. The
+hot loop is here.
 
 A run's bytes are joined once for the room, not once for each member: a burst of a hundred messages to two
 thousand members is two thousand puts of the same object. Only in rooms that may lose messages a member that
 is behind gets them one by one, so that single ones can be withheld. It decides nothing about who is a member
-or what is new: Hub does, and calls it.
+or what is new: Hub does.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from gateway.core.inputs import Input
 from gateway.core.outbox import KEPT, TOO_SLOW, Outbox
 from gateway.core.websocket import frames
 from gateway.core.websocket.frames import VARIANTS, FrameSet, Variant
@@ -20,9 +21,7 @@ from warren.position import Position
 
 
 class Member:
-    """A connection as the hub sees it; the shell's connection derives from it or holds one. ``rooms`` is the
-    hub's to write.
-    """
+    """A connection as the hub, and whoever has something for it, sees it. ``rooms`` is the hub's to write."""
 
     __slots__ = ("id", "outbox", "rooms", "user", "variant")
 
@@ -33,6 +32,24 @@ class Member:
         self.variant = variant
         self.outbox = outbox
         self.rooms: dict[str, None] = {}
+
+    def put(self, item: Input, *, write: bool = True) -> None:
+        """Handle an input behind those that are being handled; ``write`` False: ``flush`` is called later."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Write what waits on the outbox, as far as the socket takes it."""
+        raise NotImplementedError
+
+    def charge(self, size: int) -> None:
+        """Charge so many bytes of a room's history to the client that they go to."""
+        raise NotImplementedError
+
+    def awaits_join(self, room: str, ref: str) -> bool | None:
+        """Say whether a JOIN of this room is open under ``ref``: None where it is not, else whether the
+        gateway asked by itself.
+        """
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)

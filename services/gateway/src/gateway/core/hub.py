@@ -3,13 +3,12 @@
 Both directions are kept (room ▶ members, member ▶ rooms) and empty entries go. It takes what the chain of
 feeds brings and puts it on members' outboxes: each run of messages of one room is one chunk of bytes, built
 once for each variant and shared by all members. It never writes to a socket, never asks for what it misses
-(it reports gaps) and knows no session. The downlink delivers through it, connections add and remove
-themselves, ``core/room_catch_up.py`` says who enters a room and where each member stands.
+(it reports gaps) and knows no session.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from gateway.core.fanout import Fanout
 from gateway.core.frame_batch import Delivered, Gap, Member
@@ -17,7 +16,7 @@ from gateway.core.recent_messages import RecentMessages
 from gateway.core.room import Room
 from warren.address import EVERYONE
 from warren.envelope import Deliver
-from warren.namespaces import Slow
+from warren.namespaces import Namespaces, Slow
 from warren.position import Position
 
 __all__ = ["Delivered", "Gap", "Hub", "Member"]
@@ -25,26 +24,23 @@ __all__ = ["Delivered", "Gap", "Hub", "Member"]
 NOWHERE = Position("", 0)
 
 
-def _disconnect(room: str) -> Slow:
-    return "disconnect"
+_NO_NAMESPACES = Namespaces()
 
 
 class Hub:
     """The connections of one gateway."""
 
-    def __init__(
-        self, slow: Callable[[str], Slow] = _disconnect, recent: RecentMessages | None = None
-    ) -> None:
-        """``slow`` gives a room's policy for members that read too slowly; the rooms' messages are kept in
-        ``recent``.
+    def __init__(self, namespaces: Namespaces = _NO_NAMESPACES, recent: RecentMessages | None = None) -> None:
+        """``namespaces`` have each room's policy for members that read too slowly; the rooms' messages are
+        kept in ``recent``.
         """
-        self._slow = slow
+        self._namespaces = namespaces
         self._recent = recent
         self._members: dict[str, Member] = {}
         self._rooms: dict[str, Room] = {}
         self.spelled = 0  # bytes of frames that were made so far
         # Nobody joins it: who is connected is in it, from where it stands at that moment.
-        self._everyone = Room(EVERYONE, slow(EVERYONE), self._members, NOWHERE)
+        self._everyone = Room(EVERYONE, self._slow(EVERYONE), self._members, NOWHERE)
 
     # ── who is here ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -205,6 +201,11 @@ class Hub:
             Fanout(now_ms, result).give(entry, conns, messages, own_upto)
         return self._done(result)
 
+    def tidy(self, now_us: int, rooms: int) -> None:
+        """Let go of messages that are too old, in the next so many rooms."""
+        if self._recent is not None:
+            self._recent.tidy(now_us, rooms)
+
     def _done(self, result: Delivered) -> Delivered:
         self.spelled += result.spelled
         if result.too_slow:
@@ -222,6 +223,9 @@ class Hub:
             del self._rooms[room]
             if self._recent is not None:
                 self._recent.forget(room)
+
+    def _slow(self, room: str) -> Slow:
+        return self._namespaces.policy(room).slow
 
     def _room(self, room: str) -> Room | None:
         return self._everyone if room == EVERYONE else self._rooms.get(room)

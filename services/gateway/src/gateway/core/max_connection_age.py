@@ -3,8 +3,7 @@ the clients.
 
 A connection that reaches its age is first to be asked away, and closed a moment later where it is still here.
 Each has an age of its own, some part below the maximum, so that those who came together don't go together. It
-owns no connection and no timer: ``shell/connections.py`` says who comes and goes and asks at each tick. What
-it holds is bounded by those who are here.
+owns no connection and no timer. What it holds is bounded by those who are here.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ class MaxConnectionAge:
     """The ages of all connections of a gateway."""
 
     def __init__(self, max_s: float, jitter: float, grace_s: float) -> None:
-        """``max_s``: nobody is asked later than this; ``jitter``: from 0 to 1, the part of it by which an age
-        may be shorter; ``grace_s``: from being asked to being closed. All in seconds.
+        """``max_s``: nobody is asked later than this (0: nobody ever is); ``jitter``: from 0 to 1, the part
+        of it by which an age may be shorter; ``grace_s``: from being asked to being closed. All in seconds.
         """
         self._max_s = max_s
         self._jitter = jitter
@@ -44,7 +43,15 @@ class MaxConnectionAge:
 
     def enter(self, name: str, now: float, chance: float) -> None:
         """Take in a connection; ``chance`` from 0 to 1 gives its age."""
-        self._set(name, now + self._max_s * (1 - self._jitter * chance))
+        if self._max_s:
+            self._set(name, now + self._max_s * (1 - self._jitter * chance))
+
+    def end(self) -> None:
+        """Ask and close nobody from now on."""
+        self._max_s = 0.0
+        self._at.clear()
+        self._asked.clear()
+        self._heap.clear()
 
     def leave(self, name: str) -> None:
         """Let a connection go, at whatever point; one that is not known is nothing."""

@@ -8,7 +8,7 @@ Bounded. It decides nothing about rights and makes no messages. Session owns one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from warren import envelope
@@ -112,10 +112,10 @@ class PendingRequests:
         """Return what is open under this ref (None: nothing), and whether we asked by ourselves."""
         return (self._open or {}).get((room, ref), (None, False))
 
-    def joins(self, concerns: Callable[[str], bool]) -> Iterator[envelope.Join]:
-        """Yield the client's JOINs that are open for the rooms that ``concerns`` picks."""
+    def joins(self, rooms: Collection[str]) -> Iterator[envelope.Join]:
+        """Yield the client's JOINs of these rooms that are open."""
         for (room, _), (question, quiet) in list((self._open or {}).items()):
-            if isinstance(question, envelope.Join) and not quiet and concerns(room):
+            if isinstance(question, envelope.Join) and not quiet and room in rooms:
                 yield question
 
     def clear(self) -> tuple[str, ...]:

@@ -6,10 +6,6 @@ given that; numbered messages pass it by until it stands where its room stands. 
 is told so (``recovered`` False) and gets none of it. One Read is under way for each room and serves all who
 lack something of it; it is repeated until it is answered. It keeps seqs, not messages, and sends nothing:
 steps come out, to be carried out in their order. The time is an argument.
-
-The downlink calls ``entered`` for each Entered item of the chain (in its place: what came before it is
-delivered), ``behind`` for the gaps that ``Hub.deliver`` reports, ``page``, and ``renew`` when a shard has a
-new speaker; ``connections.py`` calls ``tick``; whoever takes a member out of a room calls ``left``.
 """
 
 from __future__ import annotations
@@ -22,7 +18,6 @@ from typing import Final
 
 from gateway.core.hub import Gap, Hub
 from gateway.core.recent_messages import RecentMessages
-from warren.address import shard_of
 from warren.envelope import Deliver, Entered, Joined, Page, Read
 from warren.namespaces import Namespaces
 from warren.position import Position
@@ -80,10 +75,11 @@ class _Lacking:
 class _Catching:
     """A room in which somebody lacks something; who comes first is served first."""
 
-    __slots__ = ("again", "due", "epoch", "failed", "members", "read", "room")
+    __slots__ = ("again", "due", "epoch", "failed", "members", "read", "room", "shard")
 
-    def __init__(self, room: str, epoch: str) -> None:
+    def __init__(self, room: str, shard: int, epoch: str) -> None:
         self.room = room
+        self.shard = shard
         self.epoch = epoch
         self.members: dict[str, _Lacking] = {}
         self.read: Read | None = None
@@ -95,12 +91,9 @@ class _Catching:
 class RoomCatchUp:
     """Who on this gateway lacks what."""
 
-    def __init__(
-        self, gateway: str, shards: int, hub: Hub, recent: RecentMessages, namespaces: Namespaces
-    ) -> None:
+    def __init__(self, gateway: str, hub: Hub, recent: RecentMessages, namespaces: Namespaces) -> None:
         """``hub`` is written to: who enters and where each stands. ``recent`` is the hub's too."""
         self._gateway = gateway
-        self._shards = shards
         self._hub = hub
         self._recent = recent
         self._namespaces = namespaces
@@ -113,9 +106,11 @@ class RoomCatchUp:
 
     # ── in ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def entered(self, entered: Entered, now: float, now_us: int, *, quiet: bool = False) -> list[Step]:
-        """Make a connection a member. ``quiet``: the gateway asked by itself, so what the member has is not
-        given again.
+    def entered(
+        self, entered: Entered, shard: int, now: float, now_us: int, *, quiet: bool = False
+    ) -> list[Step]:
+        """Make a connection a member of a room, which is in ``shard``. ``quiet``: the gateway asked by
+        itself, so what the member has is not given again.
 
         The shell asks the session first: an Entered whose JOIN is not open any more (the room was left) must
         not come here.
@@ -127,23 +122,23 @@ class RoomCatchUp:
             return steps
         catching = self._rooms.get(room)
         if gap is not None or (catching is not None and catching.epoch != entered.position.epoch):
-            self._overtake(room, now_us, steps)
+            self._overtake(room, shard, now_us, steps)
         lacking = self._lacking(room, conn)
         if lacking is None or lacking.open is None:
-            self._judge(entered, quiet, now_us, steps)
+            self._judge(entered, shard, quiet, now_us, steps)
         elif all(entered.ref != one.ref for one in (lacking.open, *(later for later, _ in lacking.later))):
             lacking.later.append((entered, quiet))
         self._serve(room, (conn,), steps)
         self._ask(room, now, steps)
         return steps
 
-    def behind(self, gaps: Iterable[Gap], now: float, now_us: int) -> list[Step]:
-        """Catch up all members who stand below their room by themselves: a hole in the chain, behind a Reset
-        or a new life.
+    def behind(self, gaps: Iterable[Gap], shard: int, now: float, now_us: int) -> list[Step]:
+        """Catch up all members who stand below their room by themselves: a hole in the chain of ``shard``,
+        behind a Reset or a new life.
         """
         steps: list[Step] = []
         for room in dict.fromkeys(gap.room for gap in gaps):
-            self._overtake(room, now_us, steps)
+            self._overtake(room, shard, now_us, steps)
             catching = self._rooms.get(room)
             if catching is not None:
                 self._serve(room, tuple(catching.members), steps)
@@ -151,7 +146,7 @@ class RoomCatchUp:
         return steps
 
     def page(self, page: Page, now: float, now_us: int) -> list[Step]:
-        """Take an answer; one that answers nothing open, or can't be used, is dropped."""
+        """Use an answer; one that answers nothing open, or can't be used, is dropped."""
         steps: list[Step] = []
         room = page.room
         catching = self._rooms.get(room)
@@ -169,7 +164,7 @@ class RoomCatchUp:
             catching.read, catching.failed = None, True
             for conn, lacking in list(catching.members.items()):
                 if lacking.seq <= page.after:
-                    self._lose(room, conn, lacking, now_us, steps)
+                    self._lose(catching, conn, lacking, now_us, steps)
         elif not _follows(page):
             return steps  # it is asked for again in its time
         else:
@@ -183,7 +178,7 @@ class RoomCatchUp:
         return steps
 
     def left(self, room: str, conn: str) -> None:
-        """Take that a connection is no member of a room any more."""
+        """Forget a connection that is no member of a room any more."""
         catching = self._rooms.get(room)
         if catching is not None and catching.members.pop(conn, None) is not None and not catching.members:
             del self._rooms[room]
@@ -213,14 +208,14 @@ class RoomCatchUp:
         catching = self._rooms.get(room)
         return None if catching is None else catching.members.get(conn)
 
-    def _lacks(self, room: str, conn: str, epoch: str, lacking: _Lacking) -> None:
+    def _lacks(self, room: str, shard: int, conn: str, epoch: str, lacking: _Lacking) -> None:
         catching = self._rooms.get(room)
         if catching is None:
-            catching = self._rooms[room] = _Catching(room, epoch)
+            catching = self._rooms[room] = _Catching(room, shard, epoch)
         catching.members[conn] = lacking
 
-    def _overtake(self, room: str, now_us: int, steps: list[Step]) -> None:
-        """Take that a room has gone on without its members: they lack what lies between, or have lost it."""
+    def _overtake(self, room: str, shard: int, now_us: int, steps: list[Step]) -> None:
+        """A room has gone on without its members: they lack what lies between, or have lost it."""
         where, catching = self._hub.position(room), self._rooms.get(room)
         if where is None:
             return
@@ -231,12 +226,12 @@ class RoomCatchUp:
             if standing is None or self._lacking(room, conn) is not None:
                 continue
             if kept and standing.epoch == where.epoch:
-                self._lacks(room, conn, where.epoch, _Lacking(standing.seq))
+                self._lacks(room, shard, conn, where.epoch, _Lacking(standing.seq))
             else:
                 self._hub.stand(room, conn, where)
                 steps.append(Tell(Joined(conn, room, where, recovered=False)))
 
-    def _judge(self, entered: Entered, quiet: bool, now_us: int, steps: list[Step]) -> None:
+    def _judge(self, entered: Entered, shard: int, quiet: bool, now_us: int, steps: list[Step]) -> None:
         """Answer a JOIN, or take note that it can't be answered before a page has come."""
         room, conn, position, since = entered.room, entered.conn, entered.position, entered.since
         where = self._hub.position(room)
@@ -265,7 +260,7 @@ class RoomCatchUp:
         else:
             lacking.open = entered
         if since.seq < where.seq:
-            self._lacks(room, conn, where.epoch, lacking)
+            self._lacks(room, shard, conn, where.epoch, lacking)
 
     def _answer(
         self, entered: Entered, stands: Position, missed: int, *, recovered: bool, steps: list[Step]
@@ -273,8 +268,11 @@ class RoomCatchUp:
         self._hub.stand(entered.room, entered.conn, stands)
         steps.append(Tell(Joined(entered.conn, entered.room, stands, recovered, missed, entered.ref)))
 
-    def _lose(self, room: str, conn: str, lacking: _Lacking, now_us: int, steps: list[Step]) -> None:
+    def _lose(
+        self, catching: _Catching, conn: str, lacking: _Lacking, now_us: int, steps: list[Step]
+    ) -> None:
         """Tell a member that what it lacks is not to be had; it goes on from where its room stands."""
+        room = catching.room
         where = self._hub.position(room)
         self.left(room, conn)
         if where is None:
@@ -282,26 +280,28 @@ class RoomCatchUp:
         self._hub.stand(room, conn, where)
         ref = lacking.open.ref if lacking.open is not None else ""
         steps.append(Tell(Joined(conn, room, where, recovered=False, ref=ref)))
-        self._go_on(room, conn, lacking, now_us, steps)
+        self._go_on(catching, conn, lacking, now_us, steps)
 
-    def _go_on(self, room: str, conn: str, lacking: _Lacking, now_us: int, steps: list[Step]) -> None:
+    def _go_on(
+        self, catching: _Catching, conn: str, lacking: _Lacking, now_us: int, steps: list[Step]
+    ) -> None:
         """Judge the JOINs that came behind one that is answered now; each takes the place of the
         one before.
         """
         later = lacking.later
         while later:
             entered, quiet = later.popleft()
-            self._judge(entered, quiet, now_us, steps)
-            anew = self._lacking(room, conn)
+            self._judge(entered, catching.shard, quiet, now_us, steps)
+            anew = self._lacking(catching.room, conn)
             if anew is not None and anew.open is not None:
                 anew.later = later
                 return
 
     def _begin_anew(self, catching: _Catching, now_us: int, steps: list[Step]) -> None:
-        """Take that the room has another epoch than what is asked for: none of it is to be had."""
+        """The room has another epoch than what is asked for: none of it is to be had."""
         del self._rooms[catching.room]
         for conn, lacking in catching.members.items():
-            self._lose(catching.room, conn, lacking, now_us, steps)
+            self._lose(catching, conn, lacking, now_us, steps)
 
     # ── giving ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -322,7 +322,7 @@ class RoomCatchUp:
                 self._answer(entered, since, entered.position.seq - since.seq, recovered=True, steps=steps)
                 lacking.open = None
                 if lacking.later:
-                    self._go_on(room, conn, lacking, now_us, steps)
+                    self._go_on(catching, conn, lacking, now_us, steps)
                     continue
             groups.setdefault((lacking.seq, lacking.own_upto), []).append(conn)
             lacking.seq, lacking.passed = last, False
@@ -360,8 +360,9 @@ class RoomCatchUp:
         if not catching.failed and not eldest.passed:
             after = min(lacking.seq for lacking in members.values() if 0 <= eldest.seq - lacking.seq <= NEAR)
             eldest.passed = after < eldest.seq
-        shard = shard_of(room, self._shards)
-        catching.read = Read(self._gateway, shard, room, catching.epoch, after, where.seq, next(self._refs))
+        catching.read = Read(
+            self._gateway, catching.shard, room, catching.epoch, after, where.seq, next(self._refs)
+        )
         catching.again.reset()
         catching.due = now + catching.again.next()
         steps.append(Ask(catching.read))

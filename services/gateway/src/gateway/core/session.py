@@ -1,20 +1,36 @@
-"""Session: one connection's state machine. A message, an answer or a tick goes in, actions come out.
+"""Session: one connection's state machine. An input goes in, actions come out.
 
     new ──AUTH, identify──▶ ready ──drain──▶ draining      any of them ──end, or closed by the peer──▶ closed
 
 Which message does what in which state is the table ``_TABLE``; what it has not is answered with an ERROR. A
-session owns no socket, task or clock, calls nobody, and does not know of shards or other sessions. It never
-raises for what a client sends. ``shell/connection.py`` feeds it and does its actions in order;
-``shell/downlink.py`` hands it the routers' answers.
+session owns no socket, task or clock, calls nobody, and does not know of other sessions. It is the one place
+where a room's shard is worked out: what goes to a shard carries its number from here on. It never raises for
+what a client sends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import enum
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
+import msgspec
+
 from gateway.core import codec_json, permissions
-from gateway.core.actions import Authenticate, Exit, Hold, Join, Leave, Publish, Query, Send
+from gateway.core.actions import (
+    Actions,
+    Authenticate,
+    Close,
+    Exit,
+    Hold,
+    Join,
+    Leave,
+    Ping,
+    Publish,
+    Query,
+    Send,
+)
 from gateway.core.client_limits import RateLimits
 from gateway.core.client_messages import (
     Acked,
@@ -26,33 +42,80 @@ from gateway.core.client_messages import (
     Joined,
     Left,
     Pong,
+    Reconnect,
+    Restored,
     Welcome,
     error,
+    farewell,
 )
-from gateway.core.connection_deadlines import Actions, ConnectionDeadlines, SessionConfig, State
+from gateway.core.connection_deadlines import ConnectionDeadlines, Due
 from gateway.core.control_payloads import page_of, since_of, token_of
 from gateway.core.error_rate_limit import ErrorRateLimit
-from gateway.core.pending_requests import PendingRequests
+from gateway.core.inputs import Reply
+from gateway.core.pending_requests import PendingRequests, Question
 from gateway.core.permissions import Identity
 from warren import envelope
-from warren.address import EVERYONE, is_room, user_room
+from warren.address import EVERYONE, is_room, shard_of, user_room
 from warren.errors import CloseCode, ErrorCode, ProtocolError
 from warren.message_rules import is_reserved_type
-from warren.namespaces import Namespaces, RoomPolicy
+from warren.namespaces import Namespaces, RateLimit, RoomPolicy
 from warren.position import Position
 
-__all__ = ["Actions", "Identity", "Session", "SessionConfig", "State"]
+__all__ = ["Actions", "Identity", "Outcome", "Reply", "Session", "SessionConfig", "State"]
 
-Reply = envelope.Joined | envelope.Left | envelope.Ack | envelope.Refused | envelope.HistoryPage
-_Handler = Callable[["Session", ClientMessage, str, int, str], Actions]
+# An Outcome's shard where a message goes to none.
+NO_SHARD: Final = -1
+# What a message counts as that has not done what its type says, or could not be read at all.
+REFUSED: Final = "refused"
+UNREADABLE: Final = "unreadable"
 
 
-class Session(ConnectionDeadlines):
+class State(enum.Enum):
+    """Where a session is in its life."""
+
+    NEW = "new"  # the client is not known yet
+    READY = "ready"
+    DRAINING = "draining"  # it was told to go elsewhere; everything still works
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfig:
+    """What all sessions of a gateway have in common."""
+
+    heartbeat_ms: int = 30_000
+    auth_timeout_ms: int = 10_000
+    message_bytes: int = 1024 * 1024
+    rate: RateLimit | None = RateLimit(count=5, per_ms=1_000, policy="close")  # None: no limit
+    rooms_max: int = 100  # those a client joins and those joined at connect, without its own @user
+    # joined at connect, where the client may; the first is the default room
+    rooms: tuple[str, ...] = ("default",)
+    shards: int = 1  # of the installation
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What comes of one message of the client. ``kind`` is what it counts as: its type, REFUSED or
+    UNREADABLE.
+
+    ``shard`` is the one that it goes to, which may be crowded (NO_SHARD: it goes to none); ``question`` is
+    what it asks of a room's history, or may ask.
+    """
+
+    kind: str
+    actions: Actions
+    shard: int = NO_SHARD
+    question: Question | None = None
+
+
+_Handler = Callable[["Session", ClientMessage, str, int, str], Outcome]
+
+
+class Session:
     """One connection."""
 
     __slots__ = (
-        "_auth_ref", "_codec", "_default_room", "_limits", "_manual", "_membership", "_namespaces",
-        "_patience", "_published", "conn",
+        "_auth_ref", "_codec", "_config", "_deadlines", "_default_room", "_degraded", "_errors", "_limits",
+        "_manual", "_namespaces", "_pending", "_published", "conn", "identity", "state",
     )  # fmt: skip
 
     def __init__(
@@ -67,22 +130,38 @@ class Session(ConnectionDeadlines):
         """``codec`` is the spelling that the client has chosen; ``manual``: it joins all its rooms by itself,
         none is joined at connect. Call ``open`` before anything else.
         """
-        super().__init__(config)
         self.conn = connection_id
+        self.identity: Identity | None = None
+        self.state = State.NEW
+        self._config = config
         self._namespaces = namespaces
         self._codec = codec
         self._limits = RateLimits(config.rate)
-        self._membership = PendingRequests()
-        self._patience: ErrorRateLimit | None = None  # who is never refused anything needs none
+        self._deadlines = ConnectionDeadlines(config.heartbeat_ms / 1_000)
+        self._pending = PendingRequests()
+        self._errors: ErrorRateLimit | None = None  # who is never refused anything needs none
         self._manual = manual
         self._default_room = ""
         self._auth_ref = ""
         self._published = 0
+        self._degraded = False
+
+    @property
+    def user(self) -> str:
+        """The user's name; empty while the client is not known."""
+        return "" if self.identity is None else self.identity.user
 
     @property
     def rooms(self) -> tuple[str, ...]:
         """The rooms that a router may hold this connection in: joined, or asked for."""
-        return tuple(self._membership.rooms)
+        return tuple(self._pending.rooms)
+
+    def rooms_in(self, shard: int) -> tuple[str, ...]:
+        """Return those of ``rooms`` that are in a shard."""
+        return tuple(room for room in self._pending.rooms if self._shard_of(room) == shard)
+
+    def _shard_of(self, room: str) -> int:
+        return shard_of(room, self._config.shards)
 
     # ── the client comes in ─────────────────────────────────────────────────────────────────────────────────
 
@@ -91,25 +170,26 @@ class Session(ConnectionDeadlines):
 
         ``now`` is monotonic seconds everywhere, ``now_us`` the wall clock in µs since the Unix epoch.
         """
-        self._begin(now)
+        self._deadlines.begin(now, self._config.auth_timeout_ms / 1_000)
         return [] if identity is None else self.identify(identity, now, now_us)
 
     def identify(self, identity: Identity, now: float, now_us: int) -> Actions:
-        """Take the outcome of a token that holds: WELCOME and the rooms joined at connect, or a
-        longer life.
+        """Let in a client whose token holds: WELCOME and the rooms joined at connect; who is known already
+        lives longer.
         """
         known = self.identity
         if self.state is State.CLOSED:
             return []
         if known is not None and known.user != identity.user:
             return self.end(CloseCode.UNAUTHORIZED, "The token is another user's", ref=self._auth_ref)
-        if not self._live_until(identity.expires_at, now, now_us):
+        if not self._deadlines.live_until(identity.expires_at, now, now_us):
             return self.end(CloseCode.UNAUTHORIZED, "The token has expired", ref=self._auth_ref)
         self.identity = identity
         expires_at_ms = None if identity.expires_at is None else int(identity.expires_at * 1_000)
         if known is not None:
             return [Send(Authenticated(expires_at_ms, self._auth_ref)), *self._leave_lost(identity)]
         self.state = State.READY
+        self._deadlines.known()
         config = self._config
         # What the operator lets everyone join at connect still has to be within what this token allows.
         rooms = [
@@ -144,9 +224,12 @@ class Session(ConnectionDeadlines):
         )
         actions: Actions = []
         for room in permissions.lost(identity, self._namespaces, self.rooms):
-            refs = [ref for ref in map(_shown, self._membership.refs(room)) if ref]
-            self._membership.leave(room)
-            actions += [Exit(room), Leave(envelope.Leave((room,), self.conn, "", identity.user))]
+            refs = [ref for ref in map(_shown, self._pending.refs(room)) if ref]
+            self._pending.leave(room)
+            actions += [
+                Exit(room),
+                Leave(envelope.Leave((room,), self.conn, "", identity.user), self._shard_of(room)),
+            ]
             actions += [
                 Send(error(ErrorCode.FORBIDDEN, "Your token does not allow this room any more", ref))
                 for ref in refs
@@ -155,7 +238,7 @@ class Session(ConnectionDeadlines):
         return actions
 
     def refuse(self, reason: str = "") -> Actions:
-        """Take the outcome of a token that does not hold; ``reason`` is for the client and never repeats the
+        """Close a client whose token does not hold; ``reason`` is for the client and never repeats the
         token.
         """
         return self.end(CloseCode.UNAUTHORIZED, reason, ref=self._auth_ref)
@@ -164,14 +247,14 @@ class Session(ConnectionDeadlines):
 
     def receive(
         self, data: str | bytes, now: float, now_us: int, trace: str = "", since: float | None = None
-    ) -> Actions:
-        """Take one data frame: text as str, binary as bytes. ``trace`` is put into the envelope of what is
+    ) -> Outcome:
+        """Handle one data frame: text as str, binary as bytes. ``trace`` is put into the envelope of what is
         published; ``since`` is when it came at the earliest (None: now), for it counts in rate limits when it
         came.
         """
         if self.state is State.CLOSED:
-            return []
-        self._alive = True
+            return _NOTHING
+        self._deadlines.heard()
         try:
             message = self._codec.decode(data)
         except ProtocolError as refusal:
@@ -189,84 +272,89 @@ class Session(ConnectionDeadlines):
         except ProtocolError as refusal:
             return self._refused(refusal, message.id, now)
 
-    def _refused(self, refusal: ProtocolError, ref: str, now: float, wait_ms: int = 0) -> Actions:
+    def _refused(self, refusal: ProtocolError, ref: str, now: float, wait_ms: int = 0) -> Outcome:
         """Say that a message is refused; who sends hardly anything else is held back, and closed where that
         goes on.
         """
-        if self._patience is None:
-            self._patience = ErrorRateLimit()
-        hold_s = self._patience.refused(now, wait_ms / 1_000)
+        kind = UNREADABLE if refusal.code is ErrorCode.INVALID_FORMAT else REFUSED
+        if self._errors is None:
+            self._errors = ErrorRateLimit()
+        hold_s = self._errors.refused(now, wait_ms / 1_000)
         if hold_s is None:
-            return self.end(
-                CloseCode.RATE_LIMITED, f"Too much that is refused; the last: {refusal.message}", ref
-            )
+            says = f"Too much that is refused; the last: {refusal.message}"
+            return Outcome(REFUSED, self.end(CloseCode.RATE_LIMITED, says, ref))
         answer: Actions = [Send(error(refusal.code, refusal.message, ref, wait_ms or None))]
-        return [*answer, Hold(hold_s)] if hold_s else answer
+        return Outcome(kind, [*answer, Hold(hold_s)] if hold_s else answer)
 
-    def _over_limit(self, policy: RoomPolicy | None, ref: str, now: float, since: float | None) -> Actions:
-        """Return what happens to a message that comes too fast; nothing where it does not."""
+    def _over_limit(
+        self, policy: RoomPolicy | None, ref: str, now: float, since: float | None
+    ) -> Outcome | None:
+        """Return what comes of a message that comes too fast; None where it does not."""
         excess = self._limits.take(policy, now, since)
         if excess is None:
-            return []
+            return None
         if excess.limit.policy == "reject":
             return self._refused(ProtocolError(ErrorCode.RATE_LIMITED, excess.says), ref, now, excess.wait_ms)
-        return self.end(CloseCode.RATE_LIMITED, excess.says, ref)
+        return Outcome(REFUSED, self.end(CloseCode.RATE_LIMITED, excess.says, ref))
 
-    def _authenticate(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
+    def _authenticate(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
         token = token_of(message)
         self._auth_ref = message.id
-        return [Authenticate(token)]
+        return Outcome(message.type, [Authenticate(token)])
 
-    def _join(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
+    def _join(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
         identity = self._known()
-        own, rooms = user_room(identity.user), self._membership.rooms
+        own, rooms = user_room(identity.user), self._pending.rooms
         if room != own:
             permissions.check_join(identity, self._namespaces, room)
         since = since_of(message)
         if room not in rooms and room != own and len(rooms) - (own in rooms) >= self._config.rooms_max:
             raise ProtocolError(ErrorCode.TOO_MANY_ROOMS, f"At most {self._config.rooms_max} rooms")
         self._check_open()
-        return [self._ask_to_join(identity, room, message.id, since)]
+        join = self._ask_to_join(identity, room, message.id, since)
+        return Outcome(message.type, [join], join.shard, join.envelope)
 
     def _ask_to_join(
         self, identity: Identity, room: str, ref: str = "", since: Position | None = None
     ) -> Join:
-        join = envelope.Join(room, self.conn, identity.user, ref or self._membership.ref(), since)
-        first = room not in self._membership.rooms
-        self._membership.ask(join)
-        return Join(join, first)
+        join = envelope.Join(room, self.conn, identity.user, ref or self._pending.ref(), since)
+        first = room not in self._pending.rooms
+        self._pending.ask(join)
+        return Join(join, self._shard_of(room), first)
 
-    def _leave(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
+    def _leave(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
         permissions.check_room(room)
-        if not self._membership.leave(room):
-            return [Send(Left(room, message.id))]
-        actions: Actions = [Exit(room), Leave(envelope.Leave((room,), self.conn, message.id, self.user))]
+        if not self._pending.leave(room):
+            return Outcome(message.type, [Send(Left(room, message.id))])
+        leave = envelope.Leave((room,), self.conn, message.id, self.user)
+        actions: Actions = [Exit(room), Leave(leave, self._shard_of(room))]
         if not message.id:  # the router answers only where there is a ref
             actions.append(Send(Left(room)))
-        return actions
+        return Outcome(message.type, actions)
 
-    def _history(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
+    def _history(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
         if room != user_room(self.user):
             permissions.check_room(room)
-        if room not in self._membership.rooms:
+        if room not in self._pending.rooms:
             raise ProtocolError(ErrorCode.NOT_JOINED, "Join this room before you ask for its history")
         before, limit = page_of(message)
         self._check_open()
-        ref = message.id or self._membership.ref()
+        ref = message.id or self._pending.ref()
         query = envelope.HistoryQuery(room, self.conn, ref, before, limit)
-        self._membership.ask(query)
-        return [Query(query)]
+        self._pending.ask(query)
+        shard = self._shard_of(room)
+        return Outcome(message.type, [Query(query, shard)], shard, query)
 
     def _check_open(self) -> None:
-        if self._membership.is_full(self._config.rooms_max):
+        if self._pending.is_full(self._config.rooms_max):
             raise ProtocolError(ErrorCode.OVERLOADED, "Wait for the answers to what you asked for")
 
-    def _ping(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
-        return [Send(Pong(message.payload, message.binary, message.id))]
+    def _ping(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
+        return Outcome(message.type, [Send(Pong(message.payload, message.binary, message.id))])
 
-    def _publish(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
+    def _publish(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
         identity = self._known()
-        policy = permissions.check_publish(identity, self._namespaces, room, room in self._membership.rooms)
+        policy = permissions.check_publish(identity, self._namespaces, room, room in self._pending.rooms)
         ephemeral = message.type in policy.ephemeral_types
         name = message.id
         if not name and not ephemeral:  # so that a repeat on the way is not a second message
@@ -287,12 +375,13 @@ class Session(ConnectionDeadlines):
             0,
             trace,
         )
-        return [Publish(published, message.traceparent)]
+        shard = self._shard_of(room)
+        return Outcome(message.type, [Publish(published, shard, message.traceparent)], shard)
 
-    def _not_known(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
-        return self.end(CloseCode.UNAUTHORIZED, "Send AUTH first", ref=message.id)
+    def _not_known(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
+        return Outcome(REFUSED, self.end(CloseCode.UNAUTHORIZED, "Send AUTH first", ref=message.id))
 
-    def _unknown_type(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Actions:
+    def _unknown_type(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
         raise ProtocolError(ErrorCode.UNKNOWN_TYPE, f"{message.type} is reserved and not a client's to send")
 
     def _known(self) -> Identity:
@@ -315,7 +404,7 @@ class Session(ConnectionDeadlines):
             case envelope.Joined():
                 return self._joined(reply)
             case envelope.HistoryPage():
-                question, _ = self._membership.answered(reply.room, reply.ref)
+                question, _ = self._pending.answered(reply.room, reply.ref)
                 if question is None:
                     return []
                 return [Send(History(reply.room, reply.messages, reply.more, _shown(reply.ref)))]
@@ -323,11 +412,11 @@ class Session(ConnectionDeadlines):
                 # an answer to its own LEAVE, which took effect at once; it may have joined again since
                 if reply.ref:
                     return [Send(Left(reply.room, _shown(reply.ref)))]
-                if not self._membership.leave(reply.room):
+                if not self._pending.leave(reply.room):
                     return []
                 return [Exit(reply.room), Send(Left(reply.room))]
             case envelope.Refused():
-                _, quiet = self._membership.refused(reply.ref)
+                _, quiet = self._pending.refused(reply.ref)
                 if quiet:
                     return []
                 # A code that is not known here is a newer router's.
@@ -337,9 +426,9 @@ class Session(ConnectionDeadlines):
     def _joined(self, reply: envelope.Joined) -> Actions:
         """Each JOIN is answered to the client once, however often it had to be asked."""
         room, position = reply.room, reply.position
-        if room not in self._membership.rooms:  # it has left in the meantime
+        if room not in self._pending.rooms:  # it has left in the meantime
             return []
-        question, quiet = self._membership.answered(room, reply.ref)
+        question, quiet = self._pending.answered(room, reply.ref)
         if reply.ref and (question is None or (quiet and reply.recovered)):
             return []
         return [
@@ -350,30 +439,30 @@ class Session(ConnectionDeadlines):
         """Take that this member stands at ``position`` now, and that what lies before it may be
         lost to it.
         """
-        if self.state is State.CLOSED or (room not in self._membership.rooms and room != EVERYONE):
+        if self.state is State.CLOSED or (room not in self._pending.rooms and room != EVERYONE):
             return []
         return [Send(Joined(room, position.epoch, position.seq, recovered=False))]
 
-    def again(self, room: str, since: Position) -> Actions:
-        """Ask for what this member of ``room`` lacks after ``since``."""
-        if self.state is State.CLOSED:
-            return []
-        join = self._membership.again(room, self.conn, self.user, since)
-        return [] if join is None else [Join(join)]
-
-    def renew(self, concerns: Callable[[str], bool]) -> Actions:
-        """Ask again for the client's JOINs that were not answered, in the rooms that ``concerns`` picks: the
-        answers may never come.
+    def rejoin(self, shard: int, standing: Mapping[str, Position]) -> Actions:
+        """Join again what this connection is in, or has asked for, in a shard: rooms that it is a member of
+        from where it stands there (``standing``), and the client's JOINs that were not answered as they were,
+        for their answers may never come.
         """
         if self.state is State.CLOSED:
             return []
-        return [Join(join) for join in self._membership.joins(concerns)]
+        actions: Actions = []
+        for room, since in standing.items():
+            join = self._pending.again(room, self.conn, self.user, since)
+            if join is not None:
+                actions.append(Join(join, shard))
+        actions += [Join(join, shard) for join in self._pending.joins(set(self.rooms_in(shard)))]
+        return actions
 
     def awaits_join(self, room: str, ref: str) -> bool | None:
         """Say whether a JOIN of this room is open under ``ref``: None where it is not, else whether it was
         asked by ourselves (``again``).
         """
-        question, quiet = self._membership.open(room, ref)
+        question, quiet = self._pending.open(room, ref)
         return quiet if isinstance(question, envelope.Join) else None
 
     def undelivered(self, ref: str, code: ErrorCode, message: str = "") -> Actions:
@@ -384,18 +473,93 @@ class Session(ConnectionDeadlines):
             return []
         return [Send(error(code, message or _UNDELIVERED.get(code, "Not delivered"), _shown(ref)))]
 
-    def untaken(self, room: str) -> None:
-        """Take that the first JOIN of a room was not sent: no router holds this connection in it, and none
-        has to be told that it left.
-        """
-        self._membership.leave(room)
+    # ── time, the broker, the end ───────────────────────────────────────────────────────────────────────────
 
-    def closed(self) -> tuple[str, ...]:
-        """Take that the socket is gone. Return the rooms that the routers have to be told it left (``leaves``
-        makes the envelopes).
+    def heard(self) -> None:
+        """There was a sign of life of the client: a pong, a ping, a part of a frame."""
+        self._deadlines.heard()
+
+    def tick(self, now: float) -> Actions:
+        """Do what is due. Call it several times in ``heartbeat_ms``; how punctual things are depends on how
+        often.
+        """
+        if self.state is State.CLOSED:
+            return []
+        match self._deadlines.due(now):
+            case Due.NOTHING:
+                return []
+            case Due.PING:
+                return [Ping()]
+            case Due.NO_TOKEN:
+                return self.end(CloseCode.UNAUTHORIZED, "No token came in time")
+            case Due.TOKEN_EXPIRED:
+                return self.end(CloseCode.UNAUTHORIZED, "The token has expired")
+            case Due.SILENT:
+                return self.end(CloseCode.HEARTBEAT_MISSED)
+
+    def degraded(self, up: bool) -> Actions:
+        """Say that the broker is back (``up``) or away, where that is news; a client that is not known yet
+        hears of it with its WELCOME.
+        """
+        changed = self._degraded == up
+        self._degraded = not up
+        if not changed or self.state in (State.NEW, State.CLOSED):
+            return []
+        return [Send(Restored() if up else Degraded())]
+
+    def drain(self, after_ms: int) -> Actions:
+        """Ask the client to connect again after ``after_ms``. Who is not known yet has nothing to lose and is
+        closed at once.
+        """
+        if self.state is State.NEW:
+            return self.end(CloseCode.DRAINING)
+        if self.state is not State.READY:
+            return []
+        self.state = State.DRAINING
+        return [Send(Reconnect(after_ms))]
+
+    def joins_refused(self, rooms: Iterable[str]) -> Actions:
+        """Close a client whose JOINs found no place on their way. Nobody holds it in ``rooms``, so they are
+        not left either.
+        """
+        for room in rooms:
+            self._pending.leave(room)
+        return self.end(CloseCode.OVERLOADED, "too much waits for the broker")
+
+    def too_large(self, limit: int = 0) -> Actions:
+        """Close a client whose message was refused for its size before it was read whole; ``limit`` is the
+        one that it broke (0: the one for everyone).
+        """
+        before = " before the token was checked" if self.state is State.NEW else ""
+        return self.end(
+            CloseCode.MESSAGE_TOO_LARGE, f"More than {limit or self._config.message_bytes} bytes{before}"
+        )
+
+    def end(self, code: CloseCode, message: str = "", ref: str = "") -> Actions:
+        """Close from our side: the ERROR that says why, where the code has one, then the close. Nothing comes
+        out after it but what ``closed`` gives.
+        """
+        if self.state is State.CLOSED:
+            return []
+        self.state = State.CLOSED
+        reason = farewell(code, message, ref)
+        return [Close(code)] if reason is None else [Send(reason), Close(code)]
+
+    def closed(self) -> Actions:
+        """Leave everything, once the WebSocket is closed or its socket gone: here, and at the routers by one
+        LEAVE for each shard.
         """
         self.state = State.CLOSED
-        return self._membership.clear()
+        rooms = self._pending.clear()
+        by_shard: dict[int, list[str]] = {}
+        for room in rooms:
+            by_shard.setdefault(self._shard_of(room), []).append(room)
+        actions: Actions = [Exit(room) for room in rooms]
+        actions += [
+            Leave(envelope.Leave(tuple(group), self.conn, "", self.user), shard)
+            for shard, group in by_shard.items()
+        ]
+        return actions
 
     # What a message does in a state: by its type, "" for ordinary ones, "?" for what the row has not.
     _KNOWN: ClassVar[Mapping[str, _Handler]] = {
@@ -420,6 +584,7 @@ _UNDELIVERED: Final = {
     ErrorCode.OVERLOADED: "Too much waits; send it again later with the same id",
 }
 _CODES: Final = {str(code): code for code in ErrorCode}
+_NOTHING: Final = Outcome(REFUSED, [])
 
 
 def _shown(ref: str) -> str:

@@ -2,7 +2,6 @@
 the message goes to the uplink.
 
 A message that is not sampled costs one call and opens nothing. It decides nothing about the message itself.
-Connections call it.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import msgspec
 
 from gateway.core.actions import Publish
 from gateway.shell.uplink import Uplink
-from warren.address import shard_of
 from warren.errors import WarrenError, code_of
 from warren.telemetry import HopKind, Tracing
 
@@ -19,21 +17,20 @@ from warren.telemetry import HopKind, Tracing
 class ClientPublisher:
     """The way in for all connections of a gateway."""
 
-    def __init__(self, uplink: Uplink, tracing: Tracing, shards: int) -> None:
-        """``shards`` is the installation's number of shards."""
+    def __init__(self, uplink: Uplink, tracing: Tracing) -> None:
+        """Messages go to ``uplink``, whether a span is opened for them or not."""
         self._uplink = uplink
         self._tracing = tracing
-        self._shards = shards
 
     def publish(self, action: Publish) -> WarrenError | None:
-        """Take a message. Returns why not, where it is refused; the caller tells the sender."""
+        """Send a message to its shard. Returns why not, where it is refused: its sender has to be told."""
         up = action.envelope
         receive = self._tracing.entry(action.traceparent, message_id=up.id)
         if receive is None:
-            return self._uplink.publish(up)
-        shard = shard_of(up.room, self._shards)
-        hop = self._tracing.hop(HopKind.PUBLISH, receive.traceparent, message_id=up.id, shard=shard)
-        error = self._uplink.publish(msgspec.structs.replace(up, trace=(hop or receive).traceparent), hop)
+            return self._uplink.publish(up, action.shard)
+        hop = self._tracing.hop(HopKind.PUBLISH, receive.traceparent, message_id=up.id, shard=action.shard)
+        up = msgspec.structs.replace(up, trace=(hop or receive).traceparent)
+        error = self._uplink.publish(up, action.shard, hop)
         if error is not None:
             receive.fail(code_of(error))
         receive.end()

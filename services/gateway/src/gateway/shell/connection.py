@@ -1,47 +1,50 @@
-"""Connection: one client. It reads a message, asks the session, and does what the session said, in order.
+"""Connection: one client. All that concerns it is an input; it asks the session what comes of each, one after
+the other, and does what the session says, in order.
 
-It is the hub's member too: what the hub puts on its outbox it writes. It decides nothing about the protocol;
-where a message can't be taken (no place, no broker) it tells the session so. While a shard's buffer is
-crowded the connection that publishes to it is not read, nor is one that has read too much of histories, or
-sends only what is refused. ``server.py`` makes one for each upgrade and runs it, the downlink brings answers,
-``connections.py`` ticks it.
+It is the hub's member too: what the hub puts on its outbox it writes. It decides nothing about the protocol.
+What can't be done (no place, no broker, an outbox that is full) is one more input behind the others, so that
+no input is handled in the middle of another. While a shard's buffer is crowded the client that sends to it is
+not read, nor is one that has read too much of histories, or sends only what is refused.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final
 
-from gateway.core import actions, client_messages
+from gateway.core import actions, client_messages, inputs
+from gateway.core.broker_presence import BrokerPresence
 from gateway.core.history_read_limit import HistoryReadLimit, ReadLimits, everyones
 from gateway.core.hub import Hub, Member
 from gateway.core.outbox import TOO_SLOW
 from gateway.core.permissions import Identity
-from gateway.core.session import Reply, Session, State
+from gateway.core.session import NO_SHARD, Session, SessionConfig, State
 from gateway.core.websocket import frames
 from gateway.core.work_rate_limit import WorkRateLimit
 from gateway.shell.auth import Authenticator, Refusal
 from gateway.shell.client_publisher import ClientPublisher
-from gateway.shell.message_counters import kind_of, name_of
+from gateway.shell.room_reads import RoomReads
 from gateway.shell.uplink import Uplink
 from gateway.shell.websocket_transport import WebSocketTransport, WebSocketViolation
 from warren import envelope
-from warren.address import EVERYONE, shard_of
+from warren.address import EVERYONE
 from warren.clock import Clock
-from warren.errors import CloseCode, Overloaded, WarrenError, code_of
+from warren.errors import CloseCode, code_of
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
+from warren.namespaces import Namespaces
 from warren.position import Position
 
 _log = get_logger("gateway.connection")
 
 # Who waits for its share of what all may read asks again so often: it may be there earlier than it was said
 # to be.
-LOOK_AGAIN_S = 1.0
+LOOK_AGAIN_S: Final = 1.0
 # Longer than anybody rests who is woken by what it waits for.
-LONG_S = 3_600.0
+LONG_S: Final = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +53,14 @@ class GatewayContext:
 
     hub: Hub
     uplink: Uplink
+    client_publisher: ClientPublisher
+    room_reads: RoomReads
+    presence: BrokerPresence
     authenticator: Authenticator
     clock: Clock
     metrics: GatewayMetrics
-    client_publisher: ClientPublisher
-    shards: int
-    history: Callable[[envelope.HistoryQuery], None]  # answers it, at once or later
-    left: Callable[[str, str], None]  # (room, connection): it is no member any more
+    session: SessionConfig
+    namespaces: Namespaces
     reads: ReadLimits = ReadLimits()
     everyones_reads: WorkRateLimit = field(default_factory=lambda: everyones(16 * 1024 * 1024))
 
@@ -76,36 +80,40 @@ class Connection(Member):
     """One client."""
 
     __slots__ = (
-        "_around", "_awaits_reads", "_caller", "_hold_s", "_in", "_ip", "_last_words", "_reads", "_since",
-        "_token", "held", "session", "wire",
+        "_awaits_reads", "_client", "_context", "_hold_s", "_inputs", "_ip", "_last_words", "_reads",
+        "_received", "_shard", "_since", "_token", "held", "session", "transport",
     )  # fmt: skip
 
     def __init__(
         self,
         session: Session,
-        wire: WebSocketTransport,
+        transport: WebSocketTransport,
         variant: frames.Variant,
-        caller: ClientInfo,
-        around: GatewayContext,
+        client: ClientInfo,
+        context: GatewayContext,
     ) -> None:
-        """``wire`` is open; its outbox is the one that the hub puts on."""
-        super().__init__(session.conn, "", variant, wire.outbox)
+        """``transport`` is open; its outbox is the one that the hub puts on."""
+        super().__init__(session.conn, "", variant, transport.outbox)
         self.session = session
-        self.wire = wire
+        self.transport = transport
         self.held = False  # not read at present, so no sign of life can be seen
-        self._around = around
-        self._caller: ClientInfo | None = caller  # until the client is known; it may hold a token
-        self._ip = caller.ip
-        self._token: str | None = None  # to be checked before anything more is read
+        self._context = context
+        self._client: ClientInfo | None = client  # until the client is known; it may hold a token
+        self._ip = client.ip
+        # The first is being handled. A list and not a deque, which takes 0.7 kB where nothing waits.
+        self._inputs: list[inputs.Input] = []
         self._last_words = b""
-        self._hold_s = 0.0  # for how long it is not to be read
-        self._reads = HistoryReadLimit(around.reads, around.everyones_reads)
+        self._reads = HistoryReadLimit(context.reads, context.everyones_reads)
         self._awaits_reads = False
-        self._since = around.clock.monotonic()
-        self._in = 0
+        self._since = context.clock.monotonic()
+        self._received = 0
+        # What the message that was handled last asks of whoever reads the next one:
+        self._token: str | None = None  # it is checked before
+        self._hold_s = 0.0  # for how long the client is left unread
+        self._shard = NO_SHARD  # whose buffer may be crowded
         self.outbox.notice = self._withheld
         # its time runs, whenever ``run`` has its turn
-        self.do(session.open(None, self._since, around.clock.wall_us()))
+        session.open(None, self._since, context.clock.wall_us())
 
     # ── the client ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -116,53 +124,57 @@ class Connection(Member):
             while await self._serve():
                 pass
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this connection only
-            event(_log, "connection_failed", level=logging.ERROR, connection=self.id, error=error)
-            self.end(CloseCode.INTERNAL_ERROR)
+            self._failed(error)
 
     async def _come_in(self) -> None:
-        caller, authenticator = self._caller, self._around.authenticator
-        if caller is None:
+        client, authenticator = self._client, self._context.authenticator
+        if client is None:
             return
         if authenticator.anonymous:
             try:
-                self._identify(authenticator.guest(caller.user))
+                self.put(inputs.TokenAccepted(authenticator.guest(client.user)))
             except Refusal as refusal:
-                self._refuse(refusal)
-        elif caller.token:
+                self.put(inputs.TokenRefused(refusal.reason, str(refusal)))
+        elif client.token:
             try:
-                self.wire.check()
-            except WebSocketViolation as breach:
-                await self._break_off(breach)
+                self.transport.check()
+            except WebSocketViolation as violation:
+                await self._break_off(violation)
             else:
-                await self._check(caller.token)
+                await self._check(client.token)
 
     async def _serve(self) -> bool:
-        """Take one message, and hold the client back where it must be; False once the connection
-        has ended.
-        """
+        """Handle one message, and hold the client back where it must be; False once it has ended."""
         data = await self._read()
         if data is None:
             return False
-        room = self._take(data)
+        self._take(data)
         del data  # or a client that is held back would hold its message too
         token, self._token = self._token, None
         if token is not None:
             await self._check(token)
-        if room and self._around.uplink.crowded(room):
-            await self._await_place(room)
+        shard, self._shard = self._shard, NO_SHARD
+        if shard != NO_SHARD and self._context.uplink.crowded(shard):
+            await self._await_place(shard)
         await self._hold_back()
         return True
 
-    async def _await_place(self, room: str) -> None:
-        """Leave the client unread until the shard of a room has place for what it sends, or until the
-        connection ends.
-        """
-        place = asyncio.ensure_future(self._around.uplink.place(room))
-        place.add_done_callback(lambda _: self.wire.end_rest())
+    def _take(self, data: str | bytes) -> None:
+        """Handle one message, and whatever it brings about at once; its client is charged for the time."""
+        clock = self._context.clock
+        began = clock.thread()  # not what others had meanwhile where the machine is busy
+        self._received += 1
+        self.put(data)
+        self.transport.worked(clock.thread() - began)
+
+    async def _await_place(self, shard: int) -> None:
+        """Leave the client unread until a shard has place for what it sends, or until the connection ends."""
+        place = asyncio.ensure_future(self._context.uplink.place(shard))
+        place.add_done_callback(lambda _: self.transport.end_rest())
         self.held = True
         try:
-            while not (place.done() or self.wire.ended):
-                await self.wire.rest(LONG_S)
+            while not (place.done() or self.transport.ended):
+                await self.transport.rest(LONG_S)
         finally:
             self.held = False
             place.cancel()
@@ -173,249 +185,306 @@ class Connection(Member):
         """
         hold_s, self._hold_s = self._hold_s, 0.0
         if hold_s:
-            await self.wire.rest(hold_s)
+            await self.transport.rest(hold_s)
         self._awaits_reads = True
-        while (wait_s := self._reads.wait(self._around.clock.monotonic())) and not self.wire.ended:
-            await self.wire.rest(min(wait_s, LOOK_AGAIN_S))
+        while (wait_s := self._reads.wait(self._context.clock.monotonic())) and not self.transport.ended:
+            await self.transport.rest(min(wait_s, LOOK_AGAIN_S))
         self._awaits_reads = False
 
     async def _read(self) -> str | bytes | None:
         try:
-            return await self.wire.read()
-        except WebSocketViolation as breach:
-            await self._break_off(breach)
+            return await self.transport.read()
+        except WebSocketViolation as violation:
+            await self._break_off(violation)
             return None
 
-    async def _break_off(self, breach: WebSocketViolation) -> None:
+    async def _break_off(self, violation: WebSocketViolation) -> None:
         """End a connection whose client broke the WebSocket protocol, or sent more than it may."""
-        if breach.too_large:
-            self.do(self.session.too_large(breach.limit))
-        elif breach.too_much:
-            known = breach.code == CloseCode.RATE_LIMITED
-            self.end(CloseCode.RATE_LIMITED if known else CloseCode.UNAUTHORIZED, str(breach))
+        if violation.too_large:
+            self.put(inputs.MessageTooLarge(violation.limit))
+        elif violation.too_much:
+            known = violation.code == CloseCode.RATE_LIMITED
+            code = CloseCode.RATE_LIMITED if known else CloseCode.UNAUTHORIZED
+            self.put(inputs.EndRequested(code, str(violation)))
         else:
-            self.wire.close(breach.code, str(breach))
-            self._leave_all()
-        await self.wire.fail(breach)
-
-    def _take(self, data: str | bytes) -> str:
-        """Take one message; return the room whose shard may be crowded, "" where it is to none."""
-        clock = self._around.clock
-        now, began = clock.monotonic(), clock.thread()
-        self._in += 1
-        asked = self.session.receive(data, now, clock.wall_us(), since=self.wire.since)
-        first = asked[0] if asked else None
-        self._around.metrics.messages_in(kind_of(first), len(data))
-        if isinstance(first, actions.Join | actions.Query):
-            self._reads.asked(first.envelope, now)
-        self.do(asked)
-        self.wire.worked(clock.thread() - began)  # not what others had meanwhile where the machine is busy
-        return (
-            first.envelope.room if isinstance(first, actions.Publish | actions.Join | actions.Query) else ""
-        )
+            self.transport.close(violation.code, str(violation))
+            self.put(inputs.SocketLost())
+        await self.transport.fail(violation)
 
     async def _check(self, token: str) -> None:
         if self.session.identity is None:
-            self.wire.hold()  # what a client that is not known sends ahead waits at its side
+            self.transport.hold()  # what a client that is not known sends ahead waits at its side
         try:
-            self._identify(await self._around.authenticator.check(token))
+            identity = await self._context.authenticator.check(token)
         except Refusal as refusal:
-            self._refuse(refusal)
+            self.put(inputs.TokenRefused(refusal.reason, str(refusal)))
+        else:
+            self.put(inputs.TokenAccepted(identity))
 
-    def _identify(self, identity: Identity) -> None:
-        clock, known = self._around.clock, self.session.identity is not None
-        asked = self.session.identify(identity, clock.monotonic(), clock.wall_us())
-        if not known and self.session.state is State.READY:
-            self.user = identity.user
-            self.wire.known()
-            self._around.hub.add(self)
-            self._log_connect()
-        self.do(asked)
+    # ── inputs ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _refuse(self, refusal: Refusal) -> None:
-        self._around.metrics.auth_failures(refusal.reason)
-        self.do(self.session.refuse(str(refusal)))
-
-    # ── the routers, the ticker ─────────────────────────────────────────────────────────────────────────────
-
-    def answer(self, reply: Reply) -> None:
-        """Take what a router says to this connection."""
-        now = self._around.clock.monotonic()
-        if isinstance(reply, envelope.Joined | envelope.HistoryPage | envelope.Refused):
-            self._reads.answered(reply.ref, now, "" if isinstance(reply, envelope.Refused) else reply.room)
-            if self._awaits_reads:
-                self.wire.end_rest()
-        self.do(self.session.answer(reply, now))
-
-    def caught_up(self, size: int) -> None:
-        """Take that so many bytes of a room's history went to this client."""
-        self._reads.came(size, self._around.clock.monotonic())
-
-    def acknowledged(self, ack: envelope.Ack) -> None:
-        """Take an ACK; whoever calls flushes."""
-        self._carry_out(self.session.answer(ack, self._around.clock.monotonic()))
-
-    def undelivered(self, ref: str, error: WarrenError) -> None:
-        """Take that nobody knows whether what was sent under ``ref`` got through."""
-        self.do(self.session.undelivered(ref, code_of(error)))
-
-    def rejoin(self, shard: int) -> None:
-        """Join again all rooms of a shard, each from where this member stands, and those whose JOIN was not
-        answered.
+    def put(self, item: inputs.Input, *, write: bool = True) -> None:
+        """Handle an input behind those that are being handled, and ``write`` what comes of it. A fault of
+        ours ends this connection and nothing else.
         """
-        shards, hub = self._around.shards, self._around.hub
-        for room in hub.rooms_of(self.id):
-            if shard_of(room, shards) == shard and (since := hub.standing(room, self.id)) is not None:
-                self.do(self.session.again(room, since))
-        self.do(self.session.renew(lambda room: shard_of(room, shards) == shard))
-
-    def resynced(self, room: str, position: Position) -> None:
-        """Take that what lies before ``position`` may be lost to this member of a room."""
-        self.do(self.session.resynced(room, position))
+        queue = self._inputs
+        queue.append(item)
+        if len(queue) > 1:
+            return
+        handlers, fault = self._HANDLERS, None
+        try:
+            for each in queue:  # those too that are put meanwhile
+                handlers[type(each)](self, each)
+        except Exception as error:  # noqa: BLE001 - as said
+            fault = error
+        finally:
+            queue.clear()
+        if fault is not None:
+            self._failed(fault)
+        if write:
+            self.transport.flush()
 
     def tick(self, now: float) -> None:
         """Do what is due."""
-        if self.wire.heard or self.held or self.wire.resting:
-            self.wire.heard = False
-            self.session.heard(now)
-        self.do(self.session.tick(now))
-        self.wire.tick(now)
-        if self.outbox.shed or self.outbox.replaced:
-            self._count_withheld()
+        self.put(inputs.Tick(now))
 
-    def degraded(self, up: bool) -> None:
-        """Take that the broker is away or back."""
-        self.do(self.session.degraded(up))
-
-    def drain(self, after_ms: int) -> None:
-        """Ask the client to go elsewhere."""
-        self.do(self.session.drain(after_ms))
-
-    def end(self, code: CloseCode, message: str = "") -> None:
+    def end(self, code: CloseCode) -> None:
         """Close from our side."""
-        self.do(self.session.end(code, message))
+        self.put(inputs.EndRequested(code))
+
+    def charge(self, size: int) -> None:
+        """Charge so many bytes of a room's history to the client that they go to."""
+        self._reads.came(size, self._context.clock.monotonic())
+
+    def awaits_join(self, room: str, ref: str) -> bool | None:
+        """Say whether a JOIN of this room is open under ``ref``: None where it is not, else whether the
+        gateway asked by itself.
+        """
+        return self.session.awaits_join(room, ref)
 
     def flush(self) -> None:
         """Write what waits."""
-        self.wire.flush()
+        self.transport.flush()
 
     def finish(self) -> None:
         """Leave everything and say so in the log; call it once, at the end."""
-        self._reads.close(self._around.clock.monotonic())
-        self._leave_all()
+        self._reads.close(self._context.clock.monotonic())
+        self.put(inputs.SocketLost())
         self._count_withheld()
-        wire = self.wire
-        wire.over()
-        self._around.metrics.closes(wire.close_code)
+        transport = self.transport
+        transport.over()
+        self._context.metrics.closes(transport.close_code)
         event(
             _log,
             "ws_disconnect",
             connection=self.id,
             user=self.user or None,
             ip=self._ip,
-            code=wire.close_code,
-            duration_ms=round((self._around.clock.monotonic() - self._since) * 1_000),
-            messages_in=self._in,
-            messages_out=wire.messages_out,
-            bytes_in=wire.bytes_in,
-            bytes_out=wire.bytes_out,
+            code=transport.close_code,
+            duration_ms=round((self._context.clock.monotonic() - self._since) * 1_000),
+            messages_in=self._received,
+            messages_out=transport.messages_out,
+            bytes_in=transport.bytes_in,
+            bytes_out=transport.bytes_out,
         )
+
+    def _message(self, data: str | bytes) -> None:
+        context = self._context
+        now = context.clock.monotonic()
+        outcome = self.session.receive(data, now, context.clock.wall_us(), since=self.transport.since)
+        context.metrics.messages_in(outcome.kind, len(data))
+        if outcome.question is not None:
+            self._reads.asked(outcome.question, now)
+        self._shard = outcome.shard
+        self._do(outcome.actions)
+
+    def _acknowledged(self, ack: envelope.Ack) -> None:
+        self._do(self.session.answer(ack, self._context.clock.monotonic()))
+
+    def _answered(self, reply: envelope.Joined | envelope.HistoryPage | envelope.Refused) -> None:
+        now = self._context.clock.monotonic()
+        self._reads.answered(reply.ref, now, "" if isinstance(reply, envelope.Refused) else reply.room)
+        if self._awaits_reads:
+            self.transport.end_rest()
+        self._do(self.session.answer(reply, now))
+
+    def _left(self, reply: envelope.Left) -> None:
+        self._do(self.session.answer(reply, self._context.clock.monotonic()))
+
+    def _token_accepted(self, said: inputs.TokenAccepted) -> None:
+        identity: Identity = said.identity
+        clock, known = self._context.clock, self.session.identity is not None
+        asked = self.session.identify(identity, clock.monotonic(), clock.wall_us())
+        if not known and self.session.state is State.READY:
+            self.user = identity.user
+            self.transport.known()
+            self._context.hub.add(self)
+            self._log_connect()
+        self._do(asked)
+
+    def _token_refused(self, said: inputs.TokenRefused) -> None:
+        self._context.metrics.auth_failures(said.reason)
+        self._do(self.session.refuse(said.says))
+
+    def _ticked(self, tick: inputs.Tick) -> None:
+        transport, now = self.transport, tick.now
+        if transport.heard or self.held or transport.resting:
+            transport.heard = False
+            self.session.heard()
+        self._do(self.session.tick(now))
+        transport.tick(now)
+        if self.outbox.shed or self.outbox.replaced:
+            self._count_withheld()
+
+    def _undelivered(self, said: inputs.Undelivered) -> None:
+        self._do(self.session.undelivered(said.ref, said.code))
+
+    def _joins_refused(self, said: inputs.JoinsRefused) -> None:
+        self._do(self.session.joins_refused(said.rooms))
+
+    def _rejoin(self, said: inputs.Rejoin) -> None:
+        hub, standing = self._context.hub, dict[str, Position]()
+        for room in self.session.rooms_in(said.shard):
+            since = hub.standing(room, self.id)
+            if since is not None:
+                standing[room] = since
+        self._do(self.session.rejoin(said.shard, standing))
+
+    def _resynced(self, said: inputs.Resynced) -> None:
+        self._do(self.session.resynced(said.room, said.position))
+
+    def _broker_changed(self, said: inputs.BrokerChanged) -> None:
+        self._do(self.session.degraded(said.up))
+
+    def _drain(self, said: inputs.DrainRequested) -> None:
+        self._do(self.session.drain(said.after_ms))
+
+    def _too_large(self, said: inputs.MessageTooLarge) -> None:
+        self._do(self.session.too_large(said.limit))
+
+    def _end(self, said: inputs.EndRequested) -> None:
+        self._do(self.session.end(said.code, said.message))
+
+    def _leave_all(self, _: inputs.SocketLost) -> None:
+        """Take this connection out of every room, here and at the routers."""
+        self._context.hub.remove(self.id)
+        self._context.room_reads.left(EVERYONE, self.id)
+        self._do(self.session.closed())
+
+    _HANDLERS: ClassVar[Mapping[type, Callable[[Connection, Any], None]]] = {
+        str: _message,
+        bytes: _message,
+        envelope.Ack: _acknowledged,
+        envelope.Joined: _answered,
+        envelope.HistoryPage: _answered,
+        envelope.Refused: _answered,
+        envelope.Left: _left,
+        inputs.TokenAccepted: _token_accepted,
+        inputs.TokenRefused: _token_refused,
+        inputs.Tick: _ticked,
+        inputs.Undelivered: _undelivered,
+        inputs.JoinsRefused: _joins_refused,
+        inputs.Rejoin: _rejoin,
+        inputs.Resynced: _resynced,
+        inputs.BrokerChanged: _broker_changed,
+        inputs.DrainRequested: _drain,
+        inputs.MessageTooLarge: _too_large,
+        inputs.EndRequested: _end,
+        inputs.SocketLost: _leave_all,
+    }
 
     # ── what the session asks for ───────────────────────────────────────────────────────────────────────────
 
-    def do(self, asked: Iterable[actions.Action]) -> None:
-        """Do what the session asked for, in order, and write what waits."""
-        self._carry_out(asked)
-        self.wire.flush()
-
-    def _carry_out(self, asked: Iterable[actions.Action]) -> None:
-        overloaded = False
+    def _do(self, asked: Iterable[actions.Action]) -> None:
+        """Do what the session asked for, in order."""
+        context = self._context
+        refused: list[str] | None = None
         for action in asked:
             match action:
                 case actions.Send():
                     self._send(action.message)
                 case actions.Publish():
-                    error = self._around.client_publisher.publish(action)
+                    error = context.client_publisher.publish(action)
                     if error is not None:
-                        self.undelivered(action.envelope.id, error)
-                # else its room's leave went before it
-                case actions.Join() if self.session.state is not State.CLOSED:
-                    overloaded = overloaded or not self._around.uplink.join(
-                        action.envelope, first=action.first
+                        self.put(inputs.Undelivered(action.envelope.id, code_of(error)))
+                case actions.Join():
+                    taken = refused is None and context.uplink.join(
+                        action.envelope, action.shard, first=action.first
                     )
-                    if overloaded and action.first:
-                        self.session.untaken(action.envelope.room)
+                    if not taken:
+                        refused = refused or []
+                        if action.first:
+                            refused.append(action.envelope.room)
                 case actions.Query():
-                    self._around.history(action.envelope)
+                    context.room_reads.history(action.envelope, action.shard)
                 case actions.Leave():
                     left = action.envelope
-                    if not self._around.uplink.leave(left) and left.ref:
+                    if not context.uplink.leave(left, action.shard) and left.ref:
                         self._send(client_messages.Left(left.rooms[0], left.ref))
                 case actions.Exit():
-                    self._around.hub.leave(action.room, self.id)
-                    self._around.left(action.room, self.id)
+                    context.hub.leave(action.room, self.id)
+                    context.room_reads.left(action.room, self.id)
                 case actions.Authenticate():
                     self._token = action.token
                 case actions.Hold():
                     self._hold_s = action.seconds
                 case actions.Ping():
-                    self.wire.ping()
+                    self.transport.ping()
                 case actions.Close():
                     self._close(action.code)
-        if overloaded:
-            self.end(CloseCode.OVERLOADED, str(Overloaded("too much waits for the broker")))
+        if refused is not None:  # together: what was never joined must not be left when the first one ends it
+            self.put(inputs.JoinsRefused(tuple(refused)))
 
     def _send(self, message: client_messages.ServerMessage) -> None:
-        metrics = self._around.metrics
-        chunk = frames.message_frame(message, self.variant, self._around.clock.wall_us() // 1_000)
-        metrics.messages_out(name_of(message))
+        metrics = self._context.metrics
+        chunk = frames.message_frame(message, self.variant, self._context.clock.wall_us() // 1_000)
+        metrics.messages_out(client_messages.type_of(message))
         if isinstance(message, client_messages.Error):
             metrics.errors(message.code)
         elif isinstance(message, client_messages.History):
-            self.caught_up(len(chunk))
+            self.charge(len(chunk))
         if self.outbox.lost:
-            self._last_words += chunk
-        elif self.wire.put(chunk) is TOO_SLOW:
-            self.end(CloseCode.TOO_SLOW)
+            if self.session.state is State.CLOSED:
+                self._last_words += chunk
+        elif self.transport.put(chunk) is TOO_SLOW:
+            self.put(inputs.EndRequested(CloseCode.TOO_SLOW))
 
     def _withheld(self, room: str, count: int, seq: int) -> bytes:
         """Spell the notice that messages were withheld."""
-        self._around.metrics.messages_out("DROPPED")
+        self._context.metrics.messages_out("DROPPED")
         told = client_messages.Dropped(room, count, seq)
-        return frames.message_frame(told, self.variant, self._around.clock.wall_us() // 1_000)
+        return frames.message_frame(told, self.variant, self._context.clock.wall_us() // 1_000)
 
     def _count_withheld(self) -> None:
-        outbox, drops = self.outbox, self._around.metrics.drops
+        outbox, drops = self.outbox, self._context.metrics.drops
         drops("slow_oldest", outbox.shed)
         drops("slow_latest", outbox.replaced)
         outbox.shed = outbox.replaced = 0
 
     def _close(self, code: CloseCode) -> None:
         if code is CloseCode.HEARTBEAT_MISSED:
-            self._around.metrics.heartbeats_missed()
+            self._context.metrics.heartbeats_missed()
         elif code is CloseCode.TOO_SLOW:
-            self._around.metrics.slow_disconnects()
-        self.wire.close(int(code), code.reason, last_words=self._last_words)
-        self._leave_all()
+            self._context.metrics.slow_disconnects()
+        self.transport.close(int(code), code.reason, last_words=self._last_words)
+        self.put(inputs.SocketLost())
 
-    def _leave_all(self) -> None:
-        """Take this connection out of every room, here and at the routers."""
-        rooms = self.session.closed()
-        self._around.hub.remove(self.id)
-        for room in (*rooms, EVERYONE):
-            self._around.left(room, self.id)
-        for leave in actions.leaves(rooms, self.id, self.user, self._around.shards):
-            self._around.uplink.leave(leave.envelope)
+    def _failed(self, error: Exception) -> None:
+        """End this connection for a fault of ours; what can't be closed in order is cut."""
+        event(_log, "connection_failed", level=logging.ERROR, connection=self.id, error=error)
+        self.put(inputs.EndRequested(CloseCode.INTERNAL_ERROR))
+        if not self.transport.ended:
+            self.transport.cut()
 
     def _log_connect(self) -> None:
-        caller, self._caller = self._caller, None
-        if caller is not None:
+        client, self._client = self._client, None
+        if client is not None:
             event(
                 _log,
                 "ws_connect",
                 connection=self.id,
                 user=self.user,
-                ip=caller.ip,
-                origin=caller.origin or None,
-                protocol=caller.protocol,
+                ip=client.ip,
+                origin=client.origin or None,
+                protocol=client.protocol,
             )

@@ -1,20 +1,23 @@
-"""Connections: all the connections of this gateway, by id; who is due is ticked, and what concerns all is
-told to all.
+"""Connections: the registry of everyone who is connected here, by id, from the upgrade until the socket is
+gone.
 
-One task ticks every connection in slices, so that none has a timer of its own and none waits for all. It also
-cuts sockets whose last bytes nobody takes, and lets the uplink give up on what has waited too long. It knows
-no room and no frame. ``server.py`` lets connections in and out, ``app.py`` starts and ends it.
+It knows clients that are not known yet, and the echo route's; the hub (``core/hub.py``) knows the clients
+whose token was checked, and their rooms. They are two, since the hub is on the hot path and touches no
+socket. Here is counted how many there may be; what concerns all is told to all; who has reached its age is
+asked away; and sockets whose last bytes nobody takes are cut. It knows no room and no frame.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import random
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Protocol
 
+from gateway.core.capacity import Capacity
+from gateway.core.file_descriptor_capacity import FileDescriptorCapacity
+from gateway.core.inputs import DrainRequested, Input
 from gateway.core.max_connection_age import MaxConnectionAge
 from gateway.shell.connection import Connection
 from gateway.shell.websocket_transport import WebSocketTransport
@@ -23,9 +26,6 @@ from warren.clock import Clock
 from warren.errors import CloseCode
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
-from warren.supervision import supervised
-
-SLICE = 512
 
 _log = get_logger("gateway.connections")
 
@@ -34,7 +34,7 @@ class Guest(Protocol):
     """What is connected: a Connection or an Echo."""
 
     @property
-    def wire(self) -> WebSocketTransport:
+    def transport(self) -> WebSocketTransport:
         """Its bytes."""
         ...
 
@@ -55,23 +55,20 @@ class Connections:
         gateway: str,
         clock: Clock,
         metrics: GatewayMetrics,
-        *,
-        places: int,
-        tick_s: float,
-        on_tick: Callable[[float], None],
-        ages: MaxConnectionAge | None = None,
+        capacity: FileDescriptorCapacity,
+        full_percent: int,
+        ages: MaxConnectionAge,
     ) -> None:
-        """``places``: how many may be here; ``tick_s``: how often each is ticked; ``on_tick(now)`` is called
-        as often; ``ages``: who is here for too long (None: nobody ever is).
+        """``capacity``: how many may be here; from ``full_percent`` of that on others had better go elsewhere
+        (0: never); ``ages``: who is here for too long.
         """
         self._gateway = gateway
         self._clock = clock
         self._metrics = metrics
-        self._places = places
-        self._tick_s = tick_s
-        self._on_tick = on_tick
+        self.capacity = capacity
+        self._full = Capacity(capacity.connections, full_percent)
         self._ages = ages
-        metrics.connection_limit.set(places)
+        metrics.connection_limit.set(capacity.connections)
         self._guests: dict[str, Guest] = {}
         # gone for us, but with bytes that are still being written
         self._leaving: set[WebSocketTransport] = set()
@@ -79,7 +76,7 @@ class Connections:
         self._reserved = 0
         self._empty = asyncio.Event()
         self._empty.set()
-        self._task: asyncio.Task[None] | None = None
+        _log_capped(capacity)
 
     def __len__(self) -> int:
         """Return how many are here or on their way in."""
@@ -87,7 +84,7 @@ class Connections:
 
     def reserve(self) -> bool:
         """Take a place for an upgrade; False where the pod is full. Give it back by ``free``."""
-        if self._reserved >= self._places:
+        if self._reserved >= self.capacity.connections:
             return False
         self._reserved += 1
         self._empty.clear()
@@ -109,17 +106,15 @@ class Connections:
     def enter(self, name: str, guest: Guest) -> None:
         """Let a guest in under its id."""
         self._guests[name] = guest
-        if self._ages is not None:
-            self._ages.enter(name, self._clock.monotonic(), random.random())  # noqa: S311 - it only spreads
+        self._ages.enter(name, self._clock.monotonic(), random.random())  # noqa: S311 - it only spreads
 
     def leave(self, name: str) -> None:
         """Let a guest out."""
         guest = self._guests.pop(name)
-        if self._ages is not None:
-            self._ages.leave(name)
-        self._metrics.bytes_out(guest.wire.bytes_out)
-        if not guest.wire.finish():
-            self._leaving.add(guest.wire)
+        self._ages.leave(name)
+        self._metrics.bytes_out(guest.transport.bytes_out)
+        if not guest.transport.finish():
+            self._leaving.add(guest.transport)
 
     def guests(self) -> list[Guest]:
         """Return everyone."""
@@ -136,64 +131,63 @@ class Connections:
 
     def end_ages(self) -> None:
         """Let nobody be too old from now on: a pod that goes gives everyone a slot of its own."""
-        self._ages = None
+        self._ages.end()
 
     async def empty(self) -> None:
         """Return once nobody is here."""
         await self._empty.wait()
 
-    def degraded(self, up: bool) -> None:
-        """Tell everyone that the broker is away, or back."""
+    def nearly_full(self) -> str | None:
+        """Say why new clients had better go elsewhere; None where they are welcome."""
+        return "nearly full" if self._full.full(len(self)) else None
+
+    def tell(self, item: Input) -> None:
+        """Tell every client the same."""
         for connection in self.all():
-            connection.degraded(up)
+            connection.put(item)
 
-    async def start(self) -> None:
-        """Begin to tick."""
-        self._task = supervised(
-            asyncio.get_running_loop().create_task(self._run(), name="connections-ticker")
-        )
-
-    async def stop(self) -> None:
-        """Cut whoever is still here, and end."""
-        for guest in self.guests():
-            guest.wire.cut()
-        for wire in self._leaving:
-            wire.cut()
-        self._leaving.clear()
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            everyone = self.guests()
-            slices = max(1, math.ceil(len(everyone) / SLICE))
-            for begin in range(0, slices * SLICE, SLICE):
-                self._tick(everyone[begin : begin + SLICE])
-                await asyncio.sleep(self._tick_s / slices)
-
-    def _tick(self, guests: list[Guest]) -> None:
-        now = self._clock.monotonic()
+    def tick(self, guests: Sequence[Guest], now: float) -> None:
+        """Have some of those who are here do what is due, and see to those who have reached their age or are
+        gone.
+        """
         for guest in guests:
             try:
                 guest.tick(now)
             except Exception as error:  # noqa: BLE001 - one guest's fault must not stop the clock of all
                 event(_log, "tick_failed", level=logging.ERROR, error=error)
-                guest.wire.cut()
+                guest.transport.cut()
         self._retire(now)
-        for wire in [wire for wire in self._leaving if wire.finished(now)]:
-            self._leaving.discard(wire)
-        self._on_tick(now)
+        for transport in [transport for transport in self._leaving if transport.finished(now)]:
+            self._leaving.discard(transport)
+
+    def cut(self) -> None:
+        """Cut whoever is still here, and whoever is still being written to."""
+        for guest in self.guests():
+            guest.transport.cut()
+        for transport in self._leaving:
+            transport.cut()
+        self._leaving.clear()
 
     def _retire(self, now: float) -> None:
         """Ask those away who have reached their age, and close those who were asked and are still here."""
-        if self._ages is None:
-            return
         due = self._ages.due(now)
         for name in due.ask:
             if isinstance(guest := self._guests.get(name), Connection):
-                guest.drain(0)
+                guest.put(DrainRequested(0))
         for name in due.close:
             if (stayed := self._guests.get(name)) is not None:
                 stayed.end(CloseCode.DRAINING)
+
+
+def _log_capped(capacity: FileDescriptorCapacity) -> None:
+    if capacity.capped:
+        event(
+            _log,
+            "places_capped",
+            level=logging.WARNING,
+            wanted=capacity.wanted,
+            places=capacity.connections,
+            open_files=capacity.open_files,
+            hint="WARREN_GATEWAY_CONNECTIONS is more than open files allow: raise their hard limit (ulimit "
+            "-Hn, LimitNOFILE), or lower it",
+        )

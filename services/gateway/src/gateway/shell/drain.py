@@ -3,13 +3,14 @@ are closed, then out.
 
 The slots are spread over the drain window, so that the clients don't come down on the other pods all at once.
 It is bounded by a deadline: what is not done by then is cut. It closes nobody by its own judgement: sessions
-do. ``app.py`` runs it at the end.
+do.
 """
 
 from __future__ import annotations
 
 import asyncio
 
+from gateway.core.inputs import DrainRequested
 from gateway.shell.connections import Connections
 from gateway.shell.uplink import Uplink
 from warren.clock import Clock
@@ -76,7 +77,7 @@ class Drain:
         clients = self._connections.all()
         slots = [self._window_s * index / len(clients) for index in range(len(clients))]
         for client, slot in zip(clients, slots, strict=True):
-            client.drain(round(slot * 1_000))
+            client.put(DrainRequested(round(slot * 1_000)))
         began = self._clock.monotonic()
         grace_s = min(GRACE_S, self._window_s)
         index = 0

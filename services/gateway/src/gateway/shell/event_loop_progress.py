@@ -1,17 +1,16 @@
-"""EventLoopProgress: when the event loop was last known to turn, and what is to be done each time that it
-has.
+"""EventLoopProgress: when the event loop was last known to turn.
 
 Bytes that a socket brings now may have come at any time since the loop last asked it; while the loop stands
 still nobody knows when. ``since`` is a bound for that: the tick before the last one, since the last one may
-have run late itself, behind what made it late. It decides nothing. ``app.py`` starts and ends it, wires and
-connections read it.
+have run late itself, behind what made it late. Each time that it has turned, what connections hold is
+checked. It decides nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
+from gateway.shell.memory_limiter import MemoryLimiter
 from warren.clock import Clock
 
 EVERY_S = 0.05
@@ -20,10 +19,10 @@ EVERY_S = 0.05
 class EventLoopProgress:
     """One event loop's."""
 
-    def __init__(self, clock: Clock, on_turn: Callable[[float], None] = lambda now: None) -> None:
-        """``on_turn(now)`` is called at each tick, every 50 ms where the loop is on time."""
+    def __init__(self, clock: Clock, memory: MemoryLimiter) -> None:
+        """``memory`` has its turn at each tick, every 50 ms where the loop is on time."""
         self._clock = clock
-        self._on_turn = on_turn
+        self._memory = memory
         self.since = self._last = clock.monotonic()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -42,4 +41,4 @@ class EventLoopProgress:
         now = self._clock.monotonic()
         self.since, self._last = self._last, now
         self._timer = asyncio.get_running_loop().call_later(EVERY_S, self._tick)
-        self._on_turn(now)
+        self._memory.turn(now)

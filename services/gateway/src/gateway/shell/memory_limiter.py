@@ -1,10 +1,10 @@
 """MemoryLimiter: which connections hold bytes at present and how many that are, and the end of those that
 have to go.
 
-A connection that holds nothing costs nothing here: a wire registers itself when it begins to hold something,
-and is forgotten when a check finds that it holds nothing any more. Checks come with the turns of the loop,
-and at once where much has come since the last one. Whatever fails in a check ends nobody but whose bytes
-can't be counted. It decides nothing: the budget does. ``app.py`` owns one.
+A connection that holds nothing costs nothing here: a transport registers itself when it begins to hold
+something, and is forgotten when a check finds that it holds nothing any more. Checks come with the turns of
+the loop, and at once where much has come since the last one. Whatever fails in a check ends nobody but whose
+bytes can't be counted. It decides nothing: the budget does.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.core.hub import Hub
 from gateway.core.memory_budget import End, Holding, MemoryBudget
 from warren.clock import Clock
 from warren.errors import CloseCode
@@ -57,11 +58,9 @@ class Holder(Protocol):
 class MemoryLimiter:
     """What all connections of a gateway hold."""
 
-    def __init__(
-        self, budget: MemoryBudget, clock: Clock, metrics: GatewayMetrics, shared: Callable[[], int]
-    ) -> None:
-        """``clock`` is asked how long checks take; ``shared()``: how many bytes of chunks were made so far
-        that several may hold.
+    def __init__(self, budget: MemoryBudget, clock: Clock, metrics: GatewayMetrics, hub: Hub) -> None:
+        """``clock`` is asked how long checks take; ``hub`` how many bytes of chunks were made so far that
+        several may hold.
         """
         self._budget = budget
         self._clock = clock
@@ -69,7 +68,7 @@ class MemoryLimiter:
         self._holders: set[Holder] = set()
         self._next = 0.0
         self._came = 0
-        self._shared = shared
+        self._hub = hub
         self._spelled = 0
         self._unchecked = budget.limit * UNCHECKED_PERCENT // 100
         self._receiving = self._sending = self._windows = 0
@@ -83,18 +82,18 @@ class MemoryLimiter:
         return len(self._holders)
 
     def register(self, holder: Holder) -> None:
-        """Take that a connection has begun to hold something."""
+        """Count a connection that has begun to hold something."""
         holder.counted = True
         self._holders.add(holder)
 
     def came(self, size: int) -> None:
-        """Take that so many bytes have come from a client."""
+        """So many bytes have come from a client: check at once where they are many."""
         self._came += size
         if self._came > self._unchecked:
             self.check()
 
     def spelled(self, size: int) -> None:
-        """Take that a chunk of so many bytes was made for one connection alone."""
+        """A chunk of so many bytes was made for one connection alone."""
         self._spelled += size
 
     def turn(self, now: float) -> None:
@@ -131,7 +130,7 @@ class MemoryLimiter:
                 holders.append(holder)
                 holdings.append(holding)
         budget = self._budget
-        ends = budget.over(holdings, self._shared() + self._spelled, lambda index: holders[index].chunks())
+        ends = budget.over(holdings, self._hub.spelled + self._spelled, lambda index: holders[index].chunks())
         for end in ends:
             self._end(holders[end.index], end)
         gone = {end.index for end in ends}

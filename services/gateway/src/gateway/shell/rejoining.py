@@ -4,15 +4,16 @@ or a part of the chain is lost.
 Some at a time, and no more than the uplink has place for: a pod may hold a hundred thousand memberships.
 Clients notice nothing, as the sessions ask by themselves. Everyone's room (``*``) has no members to join it:
 of its shard the gateway asks itself, before them, where it stands. It keeps one task for each shard that is
-joining again; a second reason begins it anew. The downlink begins it, ``app.py`` ends it.
+joining again; a second reason begins it anew.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
 
+from gateway.core.inputs import Rejoin
+from gateway.shell.connections import Connections
+from gateway.shell.uplink import Uplink
 from warren.address import EVERYONE, connection_id, shard_of
 from warren.envelope import INTERNAL_ID, Join
 from warren.supervision import supervised
@@ -20,32 +21,14 @@ from warren.supervision import supervised
 SLICE = 64
 
 
-class Member(Protocol):
-    """A connection."""
-
-    def rejoin(self, shard: int) -> None:
-        """Join again what it is in, or has asked for, on a shard."""
-        ...
-
-
 class Rejoining:
     """The shards whose members join again."""
 
-    def __init__(
-        self,
-        gateway: str,
-        shards: int,
-        members: Callable[[], Sequence[Member]],
-        place: Callable[[int], Awaitable[None]],
-        ask: Callable[[Join], object],
-    ) -> None:
-        """``members`` are all connections; ``place(shard)`` returns once the uplink takes some more joins,
-        ``ask`` gives it one of our own.
-        """
-        self._members = members
-        self._place = place
-        self._ask = ask
-        self._everyone = shard_of(EVERYONE, shards)
+    def __init__(self, gateway: str, connections: Connections, uplink: Uplink) -> None:
+        """Joins go by ``uplink``, the gateway's own too."""
+        self._connections = connections
+        self._uplink = uplink
+        self._everyone = shard_of(EVERYONE, uplink.shards)
         # Asked in the name of a connection that there never is: their numbers begin with 1.
         self._where = Join(EVERYONE, connection_id(gateway, 0), "", f"{INTERNAL_ID}{EVERYONE}")
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -54,7 +37,7 @@ class Rejoining:
         """Ask where everyone's room stands; once at the start, lest what is said before this gateway has been
         told of any of it be lost later.
         """
-        self._ask(self._where)
+        self._uplink.join(self._where, self._everyone)
 
     def begin(self, shard: int) -> None:
         """Have all members of a shard join again."""
@@ -72,14 +55,14 @@ class Rejoining:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, shard: int) -> None:
-        members = self._members()
+        members, rejoin = self._connections.all(), Rejoin(shard)
         if shard == self._everyone:
-            await self._place(shard)
+            await self._uplink.place_for_joins(shard)
             self.ask()
         for begin in range(0, len(members), SLICE):
-            await self._place(shard)
+            await self._uplink.place_for_joins(shard)
             for member in members[begin : begin + SLICE]:
-                member.rejoin(shard)
+                member.put(rejoin)
             await asyncio.sleep(0)
         if self._tasks.get(shard) is asyncio.current_task():
             del self._tasks[shard]

@@ -1,10 +1,9 @@
-"""Router link: questions ▶ the inbox of the router that speaks for their shard, or of all routers where
+"""RouterRequests: questions ▶ the inbox of the router that speaks for their shard, or of all routers where
 nobody knows which that is.
 
-It keeps who speaks for each shard, as far as it has been heard. Nothing is repeated here: who asks asks again
-until it is answered; where the router that was asked is gone the question goes to all. An inbox that owes its
-confirm holds up no question to the others. What waits and what is under way is bounded: beyond it a question
-is dropped and counted. The downlink and the room reads ask by it.
+Nothing is repeated here: who asks asks again until it is answered; where the router that was asked is gone
+the question goes to all. An inbox that owes its confirm holds up no question to the others. What waits and
+what is under way is bounded: beyond it a question is dropped and counted.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from gateway.core.broker_presence import BrokerPresence
 from warren import envelope
 from warren.batch import BatchLimits
 from warren.batcher import Batcher
@@ -36,27 +36,21 @@ _PROPERTIES = Properties(content_type=envelope.CONTENT_TYPE)
 class RouterRequests:
     """The gateway's questions to routers."""
 
-    def __init__(self, bus: Bus, topology: Topology, metrics: GatewayMetrics) -> None:
-        """Know no speaker yet."""
+    def __init__(
+        self, bus: Bus, topology: Topology, presence: BrokerPresence, metrics: GatewayMetrics
+    ) -> None:
+        """``presence`` knows who speaks for which shard."""
         self._bus = bus
         self._exchange = topology.routers
+        self._presence = presence
         self._metrics = metrics
-        self._speakers: dict[int, str] = {}
         limits = BatchLimits(waiting_count=WAITING_COUNT, waiting_bytes=WAITING_BYTES)
         self._overlap = Overlap("questions", CONFIRMED_S, UNDER_WAY)
         self._batcher: Batcher[tuple[str, Question]] = Batcher(self._send, limits)
 
-    def heard(self, shard: int, router: str) -> None:
-        """Take that this router speaks for a shard."""
-        self._speakers[shard] = router
-
-    def speaker(self, shard: int) -> str:
-        """Return the router that speaks for a shard; "" where nobody knows."""
-        return self._speakers.get(shard, "")
-
     def ask(self, shard: int, question: Question, *, everyone: bool = False) -> None:
         """Ask the speaker of a shard; ``everyone``: all routers, whatever is known."""
-        key = ALL if everyone else self._speakers.get(shard, ALL)
+        key = ALL if everyone else self._presence.router_of(shard)
         if not self._batcher.offer((key, question), envelope.size_of(question)):
             self._metrics.drops("question_overflow")
 
@@ -77,7 +71,7 @@ class RouterRequests:
         try:
             await self._publish(key, asked)
         except Unroutable:
-            self._forget(key)
+            self._presence.router_gone(key)
             await self._publish(ALL, asked)
 
     async def _publish(self, key: str, asked: Sequence[Question]) -> None:
@@ -92,7 +86,3 @@ class RouterRequests:
             )
         except (BusUnavailable, NotConfirmed):
             self._metrics.drops("question_lost", len(asked))  # it is asked again
-
-    def _forget(self, router: str) -> None:
-        """Take that this router is gone."""
-        self._speakers = {shard: name for shard, name in self._speakers.items() if name != router}

@@ -2,25 +2,25 @@
 connection and runs it.
 
 ``/ws`` speaks ``warren.v1``, ``/ws/echo`` echoes, ``/websocket-stats`` counts. It checks no token (a browser
-could not see the close code of a refused websocket_upgrade) and keeps nothing of its own. ``app.py`` starts
-and ends it.
+could not see the close code of a refused upgrade) and keeps nothing of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import orjson
 from aiohttp import hdrs, web
 
+from gateway.core.capacity import Capacity
 from gateway.core.client_limits import OutboxLimits
+from gateway.core.inputs import BrokerChanged
 from gateway.core.log_rate_limit import LogRateLimit
 from gateway.core.outbox import Outbox
-from gateway.core.session import Session, SessionConfig
+from gateway.core.session import Session
 from gateway.core.websocket import frames
 from gateway.core.websocket.deflate_negotiation import Deflate, negotiate
 from gateway.core.websocket.limited_reader import Unknown
@@ -32,14 +32,17 @@ from gateway.shell.connections import Connections
 from gateway.shell.echo import Echo
 from gateway.shell.event_loop_progress import EventLoopProgress
 from gateway.shell.memory_limiter import MemoryLimiter
+from gateway.shell.pod_stats import PodStats
 from gateway.shell.websocket_transport import WebSocketTransport
 from warren.http_server import BODY_MAX_BYTES, HttpServer
 from warren.logs import event, get_logger
-from warren.namespaces import Namespaces
 from warren.origins import origin_allowed
 from warren.probes import Readiness
 
 RETRY_AFTER_S = 5
+# From this part of all sockets that it can have on the pod is not ready: clients go elsewhere before any is
+# turned away.
+FILES_FULL_PERCENT = 95
 CLEAN_UP_S = 1.0  # by then everyone was drained or cut
 PAGE_BODY_BYTES = 512 * 1024  # what the routes beside ours may be sent; a page has them, in a trial
 REQUEST_TIMEOUT_S = 15.0  # how long a peer may take to send its request
@@ -72,6 +75,17 @@ class Offer:
         return self.deflate.window if self.deflate else frames.PLAIN
 
 
+@dataclass(frozen=True, slots=True)
+class SocketContext:
+    """What all WebSockets of a gateway share."""
+
+    outbox: OutboxLimits
+    unknown: Unknown
+    close_timeout_s: float
+    progress: EventLoopProgress
+    memory: MemoryLimiter
+
+
 class Server:
     """The external port."""
 
@@ -80,38 +94,20 @@ class Server:
         settings: ListenSettings,
         connections: Connections,
         readiness: Readiness,
-        around: GatewayContext,
-        session: SessionConfig,
-        namespaces: Namespaces,
-        outbox: OutboxLimits,
-        progress: EventLoopProgress,
-        memory: MemoryLimiter,
-        unknown: Unknown,
-        *,
-        close_timeout_s: float,
-        sockets_max: int = 0,
-        bus_up: Callable[[], bool],
-        stats: Callable[[], dict[str, object]],
+        context: GatewayContext,
+        sockets: SocketContext,
+        stats: PodStats,
         routes: Iterable[web.AbstractRouteDef] = (),
     ) -> None:
-        """``sockets_max``: how many sockets may be open (0: any number); ``stats`` makes what
-        ``/websocket-stats`` shows; ``routes`` are served beside ours.
-        """
+        """``routes`` are served beside ours."""
         self._settings = settings
         self._connections = connections
         self._readiness = readiness
-        self._around = around
-        self._session = session
-        self._namespaces = namespaces
-        self._outbox = outbox
-        self._progress = progress
-        self._memory = memory
-        self._unknown = unknown
-        self._close_timeout_s = close_timeout_s
-        self._bus_up = bus_up
+        self._context = context
+        self._sockets = sockets
         self._stats = stats
         self._routes = tuple(routes)
-        self._sockets_max = sockets_max
+        self._files = Capacity(connections.capacity.sockets, FILES_FULL_PERCENT)
         self._http: HttpServer | None = None
         self._serving: set[asyncio.Task[None] | None] = set()
         self._origins_logged = LogRateLimit(LOG_EVERY_S, ORIGINS_MAX)
@@ -125,7 +121,7 @@ class Server:
                 web.get("/ws", self._ws, allow_head=False),
                 *([web.get("/ws/echo", self._echo, allow_head=False)] if self._settings.echo else []),
                 *(
-                    [web.get("/websocket-stats", self.show_stats)]
+                    [web.get("/websocket-stats", self._stats.show)]
                     if self._settings.stats == "external"
                     else []
                 ),
@@ -137,9 +133,9 @@ class Server:
             request_timeout_s=REQUEST_TIMEOUT_S,
             shutdown_timeout_s=CLEAN_UP_S,
             one_request=True,
-            refused=self._around.metrics.upgrades_refused,
+            refused=self._context.metrics.upgrades_refused,
             hint=f"A token may have at most {MAX_TOKEN_BYTES} bytes.",
-            sockets_max=self._sockets_max,
+            sockets_max=self._connections.capacity.sockets,
             full=FULL,
             body_max_bytes=PAGE_BODY_BYTES if self._routes else BODY_MAX_BYTES,
         )
@@ -162,44 +158,39 @@ class Server:
         """How many sockets of clients are open, whether they have a place, only ask, or are ending."""
         return 0 if self._http is None else self._http.open
 
-    async def show_stats(self, _: web.Request) -> web.Response:
-        """Answer with this pod's counts."""
-        return web.Response(
-            body=orjson.dumps(self._stats()),
-            content_type="application/json",
-            headers={hdrs.CACHE_CONTROL: "no-store"},
-        )
+    def files_lacking(self) -> str | None:
+        """Say why new clients had better go elsewhere; None where there are sockets enough for them."""
+        return "nearly all are used" if self._files.full(self.sockets) else None
 
     async def _ws(self, request: web.Request) -> web.StreamResponse:
         offer = self._check(request)
-        with self._place(request, offer) as (wire, response):
+        with self._place(request, offer) as (transport, response):
             variant = frames.variant_of(offer.subprotocol == websocket_upgrade.MSGPACK, offer.window)
             session = Session(
                 self._connections.next_id(),
-                self._session,
-                self._namespaces,
+                self._context.session,
+                self._context.namespaces,
                 frames.codec_of(variant),
                 manual=request.query.get("join") == "manual",
             )
-            connection = Connection(session, wire, variant, self._caller(request, offer), self._around)
-            if not self._bus_up():
-                connection.degraded(False)
+            client = self._client(request, offer)
+            connection = Connection(session, transport, variant, client, self._context)
+            connection.put(BrokerChanged(self._context.presence.is_up))
             self._begin(connection.id, connection)
         return response
 
     async def _echo(self, request: web.Request) -> web.StreamResponse:
         offer = self._check(request)
-        with self._place(request, offer) as (wire, response):
-            heartbeat_s = self._session.heartbeat_ms / 1_000
-            echo = Echo(
-                wire, window=offer.window, heartbeat_s=heartbeat_s, now=self._around.clock.monotonic()
-            )
+        with self._place(request, offer) as (transport, response):
+            heartbeat_s = self._context.session.heartbeat_ms / 1_000
+            now = self._context.clock.monotonic()
+            echo = Echo(transport, window=offer.window, heartbeat_s=heartbeat_s, now=now)
             self._begin(self._connections.next_id(), echo)
         return response
 
     def _begin(self, name: str, guest: Connection | Echo) -> None:
-        """Let a guest in who has a place and an open wire, and serve it in a task of its own."""
-        guest.wire.on_excess = guest.end
+        """Let a guest in who has a place and an open transport, and serve it in a task of its own."""
+        guest.transport.on_excess = guest.end
         self._connections.enter(name, guest)
         self._serving.add(asyncio.get_running_loop().create_task(self._serve(name, guest)))
 
@@ -217,37 +208,38 @@ class Server:
     def _place(
         self, request: web.Request, offer: Offer
     ) -> Iterator[tuple[WebSocketTransport, web.StreamResponse]]:
-        """Open the wire for what a guest is made of inside. Where that fails neither its place nor its socket
-        is kept: aiohttp has let go of the socket, so nobody else would close it.
+        """Open the transport for what a guest is made of inside. Where that fails neither its place nor its
+        socket is kept: aiohttp has let go of the socket, so nobody else would close it.
         """
-        wire: WebSocketTransport | None = None
+        transport: WebSocketTransport | None = None
         try:
-            wire, response = self._open(request, offer)
-            yield wire, response
+            transport, response = self._open(request, offer)
+            yield transport, response
         except BaseException:
             self._connections.free()
-            if wire is not None:
-                wire.cut()
+            if transport is not None:
+                transport.cut()
             raise
 
     def _open(self, request: web.Request, offer: Offer) -> tuple[WebSocketTransport, web.StreamResponse]:
-        wire = WebSocketTransport(
-            Outbox(self._outbox),
-            max_bytes=self._session.message_bytes,
+        sockets, is_client = self._sockets, request.path == "/ws"
+        transport = WebSocketTransport(
+            Outbox(sockets.outbox),
+            max_bytes=self._context.session.message_bytes,
             deflate=offer.deflate,
-            close_timeout_s=self._close_timeout_s,
-            now=self._around.clock.monotonic,
-            progress=self._progress,
-            memory=self._memory,
-            unknown=self._unknown if request.path == "/ws" else None,
-            paced=request.path == "/ws",
+            close_timeout_s=sockets.close_timeout_s,
+            now=self._context.clock.monotonic,
+            progress=sockets.progress,
+            memory=sockets.memory,
+            unknown=sockets.unknown if is_client else None,
+            paced=is_client,
         )
         try:
-            return wire, wire.open(request, offer.subprotocol)
+            return transport, transport.open(request, offer.subprotocol)
         except websocket_upgrade.NoWebSocket as problem:
             raise self._refusal("no_websocket", web.HTTPBadRequest, str(problem)) from None
         except ConnectionError:  # it has gone before the answer
-            self._around.metrics.upgrades_refused("gone")
+            self._context.metrics.upgrades_refused("gone")
             raise web.HTTPBadRequest from None
 
     def _check(self, request: web.Request) -> Offer:
@@ -271,7 +263,7 @@ class Server:
         return Offer(subprotocol, deflate)
 
     def _refusal(self, reason: str, kind: type[web.HTTPException], text: str) -> web.HTTPException:
-        self._around.metrics.upgrades_refused(reason)
+        self._context.metrics.upgrades_refused(reason)
         headers = {}
         if kind is web.HTTPServiceUnavailable:
             headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_S)
@@ -284,7 +276,7 @@ class Server:
         fails.
         """
         shown = origin[:ORIGIN_MAX]
-        unlogged = self._origins_logged.due(shown, self._around.clock.monotonic())
+        unlogged = self._origins_logged.due(shown, self._context.clock.monotonic())
         if unlogged is None:
             return
         event(
@@ -298,7 +290,7 @@ class Server:
             unlogged=unlogged or None,
         )
 
-    def _caller(self, request: web.Request, offer: Offer) -> ClientInfo:
+    def _client(self, request: web.Request, offer: Offer) -> ClientInfo:
         headers = request.headers
         return ClientInfo(
             ip=websocket_upgrade.client_address(

@@ -6,8 +6,8 @@ message gives up at its deadline and its sender is told to send it again, and so
 nobody acknowledged by then. Joins and leaves have no deadline: they wait, and take each other back meanwhile.
 Buffers are bounded, over what is not sent, not confirmed and not counted: above half of one, connections that
 publish to it are not read while the broker takes batches, and beyond it (or above half while the broker is
-away or holds publishers back) a message is refused. It never decides what an envelope means. Connections, the
-downlink and the drain call it.
+away or holds publishers back) a message is refused. A leave that finds no place ends our life on its shard.
+It never decides what an envelope means, and knows nothing of what comes down.
 """
 
 from __future__ import annotations
@@ -17,18 +17,17 @@ import contextlib
 import logging
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 
 from gateway.core.batch_numbers import Outgoing
-from gateway.shell.in_flight_publish import MESSAGE, InFlightPublish
+from gateway.core.inputs import Undelivered
+from gateway.shell.in_flight_publish import LEAVE, MESSAGE, InFlightPublish
 from gateway.shell.uplink_buffer import UplinkBuffer, UplinkLimits
 from warren import envelope
-from warren.address import shard_of
-from warren.batch import Pace
 from warren.batcher import WORTHWHILE
 from warren.bus import Bus, Properties
 from warren.clock import Clock
-from warren.errors import BusUnavailable, NotConfirmed, Overloaded, Unroutable, WarrenError
+from warren.errors import BusUnavailable, NotConfirmed, Overloaded, Unroutable, WarrenError, code_of
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
 from warren.retry import Backoff
@@ -43,6 +42,7 @@ MAX_UNANSWERED = 65_536
 
 _log = get_logger("gateway.uplink")
 _PROPERTIES = Properties(content_type=envelope.CONTENT_TYPE)
+_GIVEN_UP = NotConfirmed("its fate is not known")
 
 
 class Uplink:
@@ -56,28 +56,21 @@ class Uplink:
         clock: Clock,
         metrics: GatewayMetrics,
         limits: UplinkLimits,
-        pace: Pace,
         *,
-        on_undelivered: Callable[[str, str, WarrenError], None],
-        on_overflow: Callable[[int], None],
         chance: random.Random | None = None,
     ) -> None:
-        """``on_undelivered(connection, id, error)``: the fate of this message is not known.
-        ``on_overflow(shard)``: a leave found no place, so our life on this shard has to begin anew.
-        """
+        """``limits`` are those of each shard; ``chance`` spreads retries."""
         self._gateway = gateway
         self._bus = bus
         self._topology = topology
         self._clock = clock
         self._metrics = metrics
         self._limits = limits
-        self._on_undelivered = on_undelivered
-        self._on_overflow = on_overflow
         self._chance = chance or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._returned = asyncio.Event()
         self._watched: deque[InFlightPublish] = deque()  # messages in the order of their deadlines
         self._unanswered: dict[tuple[str, ...], InFlightPublish] = {}  # by the key of the answer
-        self._shards = [UplinkBuffer(number, limits, pace) for number in range(topology.shards)]
+        self._shards = [UplinkBuffer(number, limits) for number in range(topology.shards)]
         metrics.waiting_from("uplink", lambda: sum(shard.batches.waiting for shard in self._shards))
         metrics.waiting_from("uncounted", lambda: sum(shard.batches.charged for shard in self._shards))
         bus.watch(self._watch)
@@ -88,11 +81,16 @@ class Uplink:
         for shard in self._shards:
             self._kick(shard)
 
-    def publish(self, up: envelope.Publish, hop: Hop | None = None) -> WarrenError | None:
-        """Take a message (and the span of its sending). Returns why not, where it is refused; the caller
-        tells the sender.
+    @property
+    def shards(self) -> int:
+        """How many shards there are."""
+        return len(self._shards)
+
+    def publish(self, up: envelope.Publish, number: int, hop: Hop | None = None) -> WarrenError | None:
+        """Send a message (``hop`` is the span of its sending) to the shard of its room. Returns why not,
+        where it is refused: its sender has to be told.
         """
-        shard = self._shard_of(up.room)
+        shard = self._shards[number]
         now = self._clock.monotonic()
         entry = InFlightPublish(up, shard.number, now, now + self._limits.timeout_s, hop)
         error: WarrenError | None = None
@@ -109,47 +107,56 @@ class Uplink:
         self._kick(shard)
         return None
 
-    def join(self, up: envelope.Join, *, first: bool = False) -> bool:
-        """Take a join; False where so much waits that the connection had better go (it has not
-        been taken).
+    def join(self, up: envelope.Join, number: int, *, first: bool = False) -> bool:
+        """Send a join to the shard of its room; False where so much waits that it was not taken, and the
+        connection had better go.
         """
-        shard, now = self._shard_of(up.room), self._clock.monotonic()
+        shard, now = self._shards[number], self._clock.monotonic()
         if shard.is_full_of_joins:
             return False
         shard.joins.join(up, InFlightPublish(up, shard.number, now, now), first=first)
         self._kick(shard)
         return True
 
-    def leave(self, up: envelope.Leave) -> bool:
-        """Take a leave; False where no router will answer it: it has taken back a join that was never sent,
-        or found no place and our life on the shard begins anew without this member.
+    def leave(self, up: envelope.Leave, number: int) -> bool:
+        """Send a leave to the shard of its rooms; False where no router will answer it: it has taken back a
+        join that was never sent, or found no place. Then our life on the shard ends here, and this member is
+        in none of the next.
         """
-        shard, now = self._shard_of(up.rooms[0]), self._clock.monotonic()
+        shard, now = self._shards[number], self._clock.monotonic()
         rest = shard.joins.leave(up)
         if rest is None:
             return False
         if shard.is_full_of_joins:
             self._metrics.drops("leave_overflow")
-            self._on_overflow(shard.number)
+            self.life_ended(number, shard.batches.life)
             return False
-        entry = InFlightPublish(rest, shard.number, now, now)
+        entry = InFlightPublish(rest, number, now, now)
         shard.joins.left(rest, entry)
         self._await_answer(entry)
         self._kick(shard)
         return True
 
-    def answered(self, *key: str) -> None:
-        """Take note that a message or a leave is answered: connection, id, room and which of both."""
+    def answered(self, items: Iterable[envelope.Item]) -> None:
+        """Settle the messages and leaves that are answered by these items.
+
+        A refusal names no room: of several messages of its connection and id it is taken for the eldest's.
+        """
+        for item in items:
+            if isinstance(item, envelope.Ack):
+                self._settle((item.conn, item.id, item.room, MESSAGE))
+            elif isinstance(item, envelope.Left):
+                self._settle((item.conn, item.ref, item.room, LEAVE))
+            elif isinstance(item, envelope.Refused):
+                for key in self._unanswered:
+                    if key[1] == item.ref and key[0] == item.conn and key[3] == MESSAGE:
+                        self._settle(key)
+                        break
+
+    def _settle(self, key: tuple[str, ...]) -> None:
         entry = self._unanswered.pop(key, None)
         if entry is not None:
             self._end_wait(entry)
-
-    def refused(self, conn: str, ref: str) -> None:
-        """Take note that a router refused what was sent under ``ref``. It names no room: of several messages
-        it is taken for the eldest's.
-        """
-        found = (key for key in self._unanswered if key[1] == ref and key[0] == conn and key[3] == MESSAGE)
-        self.answered(*next(found, ()))
 
     # ── our life on a shard ─────────────────────────────────────────────────────────────────────────────────
 
@@ -162,20 +169,21 @@ class Uplink:
         return self._shards[shard].batches.begun
 
     def counted(self, shard: int, life: int, number: int) -> None:
-        """Take that our batches up to ``number`` have counted in this life."""
+        """Our batches up to ``number`` have counted in this life: they are not sent again."""
         sent = self._shards[shard]
         self._went(sent.batches.count(life, number))
         sent.counted()
 
     def life_ended(self, shard: int, life: int, counted: int | None = None) -> bool:
         """End this life on a shard, in which the batches up to ``counted`` have counted (None: those that are
-        known to), and begin the next one; False where it is over already. The caller has its members join
-        again.
+        known to), and begin the next one, in which nobody is a member yet; False where it is over already.
         """
         sent = self._shards[shard]
         known = sent.batches.end(life, sent.batches.counted if counted is None else counted)
         if known is None:
             return False
+        self._metrics.lives_ended()
+        event(_log, "life_ended", level=logging.WARNING, shard=shard, life=life, counted=counted)
         sent.joins.clear()
         self._went(known)
         sent.counted()
@@ -183,9 +191,7 @@ class Uplink:
         return True
 
     def ask_again(self, shard: int) -> None:
-        """Take that answers to what has counted may be lost: what waits for one is sent again, and answered
-        again.
-        """
+        """Send again what has counted and waits for an answer: that may be lost, and is given again."""
         sent = self._shards[shard]
         sent.batches.ask_again()
         self._kick(sent)
@@ -196,28 +202,32 @@ class Uplink:
 
     # ── backpressure ────────────────────────────────────────────────────────────────────────────────────────
 
-    def crowded(self, room: str) -> bool:
-        """Say whether a connection that has just sent to ``room`` should wait for ``place``."""
-        return self._takes and self._shard_of(room).is_half_full
+    def crowded(self, number: int) -> bool:
+        """Say whether a connection that has just sent to a shard should wait for ``place``."""
+        return self._takes and self._shards[number].is_half_full
 
-    async def place(self, room: str) -> None:
-        """Return once the room's shard has place again, or the broker takes nothing (then messages are
-        refused instead).
+    async def place(self, number: int) -> None:
+        """Return once a shard has place again, or the broker takes nothing (then messages are refused
+        instead).
         """
-        shard = self._shard_of(room)
+        shard = self._shards[number]
         while self._takes and shard.is_half_full:
             await shard.wait()
 
-    def expire(self, now: float) -> None:
-        """Give up on what has waited too long; call it now and then. Its senders are told."""
+    def expire(self, now: float) -> list[tuple[str, Undelivered]]:
+        """Give up on what has waited too long; call it now and then. Returns what is to be told to which
+        connection: nobody knows what became of its message.
+        """
+        told: list[tuple[str, Undelivered]] = []
         watched_ones = self._watched
         while watched_ones:
             entry = watched_ones[0]
             if entry.waits and entry.deadline > now:
-                return
+                break
             watched_ones.popleft()
-            if entry.waits:
-                self._give_up(entry)
+            if entry.waits and self._give_up(entry):
+                told.append((entry.conn, Undelivered(entry.id, code_of(_GIVEN_UP))))
+        return told
 
     async def flush(self) -> None:
         """Return once all that was offered until now has gone."""
@@ -241,9 +251,6 @@ class Uplink:
         """Whether the broker takes what is published."""
         return self._bus.up and not self._bus.blocked
 
-    def _shard_of(self, room: str) -> UplinkBuffer:
-        return self._shards[shard_of(room, self._topology.shards)]
-
     def _await_answer(self, entry: InFlightPublish) -> None:
         if not entry.key:
             return
@@ -262,7 +269,8 @@ class Uplink:
         shard.batches.answered(entry)
         shard.make_place()
 
-    def _give_up(self, entry: InFlightPublish) -> None:
+    def _give_up(self, entry: InFlightPublish) -> bool:
+        """Give up on a message; return whether its sender is to be told."""
         reason = "answer_timeout" if entry.confirmed else "publish_timeout"
         # Who gave no id is answered nothing: what is in the log comes by itself.
         told = not entry.confirmed or bool(entry.id)
@@ -272,12 +280,10 @@ class Uplink:
         event(_log, reason, level=logging.DEBUG, connection=entry.conn, id=entry.id, trace_id=trace_id)
         entry.answered = True
         self._shards[entry.shard].batches.give_up(entry)
-        error = NotConfirmed("its fate is not known")
-        entry.settle(error=error)
+        entry.settle(error=_GIVEN_UP)
         self._metrics.drops(reason)
-        if told:
-            self._on_undelivered(entry.conn, entry.id, error)
         self._shards[entry.shard].make_place()
+        return told
 
     # ── sending ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -324,7 +330,7 @@ class Uplink:
                 self._went(shard.batches.confirmed(batch))
 
     def _went(self, entries: Sequence[InFlightPublish]) -> None:
-        """Take that these are in the log."""
+        """Count and settle what is in the log."""
         now = self._clock.monotonic()
         for entry in entries:
             trace = entry.hop.trace_id if entry.hop is not None else ""

@@ -1,13 +1,13 @@
 """UplinkBuffer: what one shard's log is still to take from this gateway, how full that is, and who waits for
 place in it.
 
-It keeps the limits and sends nothing: ``uplink.py`` has one for each shard, fills it and empties it.
+It keeps the limits and sends nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.core.batch_numbers import BatchNumbers
 from gateway.core.waiting_joins import WaitingJoins
@@ -20,24 +20,27 @@ CONTROL_FACTOR = 4
 
 @dataclass(frozen=True, slots=True)
 class UplinkLimits:
-    """How much of one shard may wait, how long a message may, and how much goes at once."""
+    """How much of one shard may wait, how long a message may, how much goes at once, and at which pace: that
+    is the process's, for all its shards.
+    """
 
     count: int = 16_384
     bytes: int = 16 * 1024 * 1024
     timeout_s: float = 10.0
     batch_count: int = 512
     batch_bytes: int = 256 * 1024
+    pace: Pace = field(default_factory=lambda: Pace(0.0, float))
 
 
 class UplinkBuffer:
     """One shard's."""
 
-    def __init__(self, number: int, limits: UplinkLimits, pace: Pace) -> None:
+    def __init__(self, number: int, limits: UplinkLimits) -> None:
         """Begin empty; ``number`` is the shard's."""
         self.number = number
         self.batches: BatchNumbers[InFlightPublish] = BatchNumbers(limits.batch_count, limits.batch_bytes)
         self.joins = WaitingJoins(self.batches)
-        self.pacer = Pacer(pace)
+        self.pacer = Pacer(limits.pace)
         self.waiters: dict[asyncio.Future[None], None] = {}
         self.task: asyncio.Task[None] | None = None  # that sends, while there is something to send
         self.idle = asyncio.Event()
@@ -88,7 +91,7 @@ class UplinkBuffer:
             await self._join_place.wait()
 
     def counted(self) -> None:
-        """Take that something of it may have counted: who waits for place looks again."""
+        """Something of it may have counted: who waits for place looks again."""
         self.make_place()
         self._join_place.set()
         self._join_place.clear()
