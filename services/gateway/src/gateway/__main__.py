@@ -13,7 +13,7 @@ import sys
 from gateway.settings import GatewaySettings, new_gateway_id
 from gateway.shell.auth import key_problems
 from warren import lifecycle, logs, open_files
-from warren.bus.rabbit.bus import LinkTimes, RabbitBus
+from warren.bus.rabbit.bus import ConnectionTimes, RabbitBus
 from warren.errors import SettingsError
 from warren.otel_env import otel_problems
 from warren.settings import command_line, environment, say_wrong
@@ -43,7 +43,7 @@ async def _serve(settings: GatewaySettings, env: dict[str, str]) -> int:
     gateway_id = new_gateway_id(settings.id)
     files = open_files.raise_limit()
     topology = settings.bus.topology
-    times = LinkTimes(heartbeat_s=settings.bus.amqp_heartbeat_s)
+    times = ConnectionTimes(heartbeat_s=settings.bus.amqp_heartbeat_s)
     bus = RabbitBus(settings.bus.amqp_urls, topology, name=f"warren-gateway-{gateway_id}", times=times)
     failed = asyncio.Event()
     try:

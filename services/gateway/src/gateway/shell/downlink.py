@@ -227,6 +227,7 @@ class Downlink:
         """End our life on a shard, and have its members join again; nothing where it is over already."""
         if not self._uplink.life_ended(shard, life, counted):
             return
+        self._bus.stream_remade(self._topology.log(shard).name)  # it may be why the life is over
         self._metrics.lives_ended()
         event(_log, "life_ended", level=logging.WARNING, shard=shard, life=life, counted=counted)
         self._positions[shard].begin(self._uplink.life(shard))

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 
 from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start, nothing
+from warren.bus.consumer import Consumer
 from warren.bus.memory.alarm import MemoryAlarm
 from warren.bus.memory.broker import MemoryBroker
 from warren.bus.memory.queue import BURST, MemoryConsumer
@@ -24,30 +25,18 @@ _log = logging.getLogger("warren.bus")
 _NO_PROPERTIES = Properties()
 
 
-def _ignore() -> None:
-    """Stand for a callback that nobody gave."""
-
-
 class MemorySubscription:
     """A supervised consumer on a MemoryBus."""
 
     def __init__(
         self,
         bus: MemoryBus,
-        source: Callable[[], Source],
-        on_delivery: OnDelivery,
-        prefetch: int,
-        on_start: Callable[[], None],
-        on_lost: Callable[[], None],
+        consumer: Consumer,
     ) -> None:
-        """Built by ``MemoryBus.subscribe``."""
+        """Consume nothing before ``begin``."""
         self.queue = ""
         self._bus = bus
-        self._source = source
-        self._on_delivery = on_delivery
-        self._prefetch = prefetch
-        self._on_start = on_start
-        self._on_lost = on_lost
+        self._wanted = consumer
         self._consumer: MemoryConsumer | None = None
         self._closed = False
 
@@ -58,25 +47,25 @@ class MemorySubscription:
 
     def begin(self) -> None:
         """Declare the queue, consume it, and say so; the first delivery comes in a later turn."""
-        source = self._source()
+        source = self._wanted.source()
         self.queue = source.queue.name
         self._bus.declare(source)
         self._consumer = self._bus.broker.consume(
-            self.queue, self._on_delivery, self._prefetch, self._cancelled
+            self.queue, self._wanted.on_delivery, self._wanted.prefetch, self._cancelled
         )
-        self._on_start()
+        self._wanted.on_start()
 
     def lose(self) -> None:
         """Do what a consumer does whose channel is gone."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             consumer.close()
-            self._on_lost()
+            self._wanted.on_lost()
 
     def renew(self) -> None:
         """Consume anew, an exclusive queue under a fresh name; nothing where it is not active."""
         if self._leave():
-            self._on_lost()
+            self._wanted.on_lost()
             self.begin()
 
     async def close(self) -> None:
@@ -102,7 +91,7 @@ class MemorySubscription:
             return
         _log.warning("queue %s was deleted at the broker; consuming it anew", self.queue)
         self._consumer = None
-        self._on_lost()
+        self._wanted.on_lost()
         if self._bus.up:
             self.begin()
 
@@ -206,13 +195,11 @@ class MemoryBus:
         on_delivery: OnDelivery,
         *,
         prefetch: int,
-        on_start: Callable[[], None] | None = None,
-        on_lost: Callable[[], None] | None = None,
+        on_start: Callable[[], None] = nothing,
+        on_lost: Callable[[], None] = nothing,
     ) -> MemorySubscription:
         """Consume for as long as the bus lives."""
-        subscription = MemorySubscription(
-            self, source, on_delivery, prefetch, on_start or _ignore, on_lost or _ignore
-        )  # fmt: skip
+        subscription = MemorySubscription(self, Consumer(source, on_delivery, prefetch, on_start, on_lost))
         self._subscriptions[subscription] = None
         if self._up:
             subscription.begin()
@@ -272,6 +259,9 @@ class MemoryBus:
 
     def move_readers(self) -> None:
         """There is one way only, and it does not stand still."""
+
+    def stream_remade(self, stream: str) -> None:
+        """Nothing is numbered here but by the stream itself."""
 
     async def depth(self, queue: str) -> int | None:
         """Return how many messages are ready in a queue."""

@@ -104,7 +104,7 @@ class RabbitChannel(HookedChannel):
         # what waits for its confirm, in the order of its number
         self._confirms: dict[int, asyncio.Future[bool]] = {}
         self.confirm_s = CONFIRM_S  # how long a confirm is waited for
-        self.returned = False  # something that was published reached no queue
+        self.miscounts = False  # a publish was counted here, and not by a queue
         self._publishing = asyncio.Lock()
         self._queued = 0  # publishes that wait for the socket
         self._header: tuple[Properties, bool, bytes] = (
@@ -251,7 +251,7 @@ class RabbitChannel(HookedChannel):
         except Exception:  # noqa: BLE001 - whatever is in it: then it is none of ours
             return
         confirm = None if number is None else self._confirms.get(number)
-        self.returned = True
+        self.miscounts = True
         if confirm is not None and not confirm.done():
             where = frames.plain_text(content.exchange) or "the default exchange"
             confirm.set_exception(Unroutable(f"{where} ▶ {frames.plain_text(content.key)} reached no queue"))
