@@ -38,7 +38,7 @@ def main() -> int:
 async def _serve(settings: GatewaySettings, env: dict[str, str]) -> int:
     # Not before the variables were looked at: OpenTelemetry reads some of them when it is imported.
     from gateway.app import Gateway
-    from warren.telemetry import Tracing
+    from warren.telemetry import EntrySampling, Tracing
 
     gateway_id = new_gateway_id(settings.id)
     files = open_files.raise_limit()
@@ -47,10 +47,8 @@ async def _serve(settings: GatewaySettings, env: dict[str, str]) -> int:
     bus = RabbitBus(settings.bus.amqp_urls, topology, name=f"warren-gateway-{gateway_id}", times=times)
     failed = asyncio.Event()
     try:
-        trust_clients = settings.listen.trust_traceparent
-        tracing = Tracing(
-            "warren-gateway", env, instance=gateway_id, topology=topology, trust_clients=trust_clients
-        )
+        sampling = EntrySampling(settings.listen.trust_traceparent)
+        tracing = Tracing("warren-gateway", env, instance=gateway_id, topology=topology, sampling=sampling)
         gateway = Gateway(
             settings,
             bus,

@@ -23,7 +23,7 @@ from gateway.core.outbox import Outbox
 from gateway.core.session import Session, SessionConfig
 from gateway.core.websocket import frames
 from gateway.core.websocket.deflate_negotiation import Deflate, negotiate
-from gateway.core.websocket.limited_reader import Unknown
+from gateway.core.websocket.limited_reader import ReadLimits, Unknown
 from gateway.settings import ListenSettings
 from gateway.shell import websocket_upgrade
 from gateway.shell.auth import MAX_TOKEN_BYTES, offered_token
@@ -32,8 +32,8 @@ from gateway.shell.connections import Connections
 from gateway.shell.echo import Echo
 from gateway.shell.event_loop_progress import EventLoopProgress
 from gateway.shell.memory_limiter import MemoryLimiter
-from gateway.shell.websocket_transport import WebSocketTransport
-from warren.http_server import BODY_MAX_BYTES, HttpServer
+from gateway.shell.websocket_transport import TransportContext, WebSocketTransport
+from warren.http_server import BODY_MAX_BYTES, HttpLimits, HttpServer
 from warren.logs import event, get_logger
 from warren.namespaces import Namespaces
 from warren.origins import origin_allowed
@@ -104,10 +104,8 @@ class Server:
         self._session = session
         self._namespaces = namespaces
         self._outbox = outbox
-        self._progress = progress
-        self._memory = memory
+        self._transport = TransportContext(around.clock.monotonic, close_timeout_s, progress, memory)
         self._unknown = unknown
-        self._close_timeout_s = close_timeout_s
         self._bus_up = bus_up
         self._stats = stats
         self._routes = tuple(routes)
@@ -134,14 +132,16 @@ class Server:
         )
         self._http = HttpServer(
             app,
-            request_timeout_s=REQUEST_TIMEOUT_S,
-            shutdown_timeout_s=CLEAN_UP_S,
+            HttpLimits(
+                request_timeout_s=REQUEST_TIMEOUT_S,
+                shutdown_timeout_s=CLEAN_UP_S,
+                sockets_max=self._sockets_max,
+                full=FULL,
+                body_max_bytes=PAGE_BODY_BYTES if self._routes else BODY_MAX_BYTES,
+            ),
             one_request=True,
             refused=self._around.metrics.upgrades_refused,
             hint=f"A token may have at most {MAX_TOKEN_BYTES} bytes.",
-            sockets_max=self._sockets_max,
-            full=FULL,
-            body_max_bytes=PAGE_BODY_BYTES if self._routes else BODY_MAX_BYTES,
         )
         self.port = await self._http.start(self._settings.host, self._settings.port)
 
@@ -231,17 +231,9 @@ class Server:
             raise
 
     def _open(self, request: web.Request, offer: Offer) -> tuple[WebSocketTransport, web.StreamResponse]:
-        wire = WebSocketTransport(
-            Outbox(self._outbox),
-            max_bytes=self._session.message_bytes,
-            deflate=offer.deflate,
-            close_timeout_s=self._close_timeout_s,
-            now=self._around.clock.monotonic,
-            progress=self._progress,
-            memory=self._memory,
-            unknown=self._unknown if request.path == "/ws" else None,
-            paced=request.path == "/ws",
-        )
+        ours = request.path == "/ws"
+        limits = ReadLimits(self._session.message_bytes, self._unknown if ours else None, paced=ours)
+        wire = WebSocketTransport(Outbox(self._outbox), self._transport, limits, offer.deflate)
         try:
             return wire, wire.open(request, offer.subprotocol)
         except websocket_upgrade.NoWebSocket as problem:
