@@ -55,6 +55,9 @@ class Properties:
     headers: Mapping[str, HeaderValue] = field(default_factory=dict)
 
 
+NO_PROPERTIES = Properties()
+
+
 class Delivery(Protocol):
     """A message that a queue gave us."""
 

@@ -14,12 +14,12 @@ from tests.support.eventually import eventually
 from tests.support.ports import free_port
 from yarl import URL
 
+from warren.bus.rabbit.connect_errors import shown
 from warren.bus.rabbit.supervised_connection import (
     ClientProfile,
     ConnectionListener,
     ConnectionTimes,
     SupervisedConnection,
-    shown,
 )
 from warren.errors import BusUnavailable, TopologyMismatch
 
@@ -93,12 +93,6 @@ async def test_pauses_double_up_to_the_longest_with_jitter(owner: Owner) -> None
     for failures in range(200):
         full = min(5.0, 0.1 * 2.0**failures)
         assert full / 2 <= backoff.next() <= full
-
-
-def test_an_address_is_shown_without_credentials() -> None:
-    """What goes to the log has host, port and virtual host alone."""
-    assert shown(URL("amqp://user:secret@host/v?heartbeat=3")) == "host:5672/v"
-    assert shown(URL("amqps://u:s@host:1234/%2F")) == "host:1234/%2F"
 
 
 async def test_the_connection_says_who_it_is(

@@ -18,6 +18,7 @@ from random import Random
 
 from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start, nothing
 from warren.bus.consumer import Consumer
+from warren.bus.observed_flag import ObservedFlag
 from warren.bus.rabbit.connection import RabbitConnection
 from warren.bus.rabbit.publisher import RabbitPublisher
 from warren.bus.rabbit.stream import last, tail
@@ -70,12 +71,10 @@ class RabbitBus:
         self._consuming_ready = False
         self._declared = False
         self._redeclaring: asyncio.Task[None] | None = None
-        self._whole = False
+        self._whole = ObservedFlag()  # everything is declared and consumed, and can be published to
         self._closed = False
         self._first: asyncio.Future[None] | None = None
-        self._listeners: list[Callable[[bool], None]] = []
-        self._blocked_listeners: list[Callable[[bool], None]] = []
-        self._told_blocked = False
+        self._told_blocked = ObservedFlag()
         self._subscriptions: dict[RabbitSubscription, None] = {}
 
         profile = ClientProfile(name, times or ConnectionTimes(), random or Random())  # noqa: S311 - jitter, no secret
@@ -144,11 +143,11 @@ class RabbitBus:
 
     def watch(self, listener: Callable[[bool], None]) -> None:
         """Tell ``listener`` when the broker goes away and when it is back."""
-        self._listeners.append(listener)
+        self._whole.watch(listener)
 
     def watch_blocked(self, listener: Callable[[bool], None]) -> None:
         """Tell ``listener`` when the broker begins to hold publishers back, and when that ends."""
-        self._blocked_listeners.append(listener)
+        self._told_blocked.watch(listener)
 
     async def publish(
         self,
@@ -355,22 +354,17 @@ class RabbitBus:
 
     def _compare(self) -> None:
         """Tell the watchers where the whole (publishing and consuming) has come or gone."""
+        if self._closed:
+            return
         whole = self._publishing_ready and self._consuming_ready
-        if whole == self._whole or self._closed:
-            return
-        self._whole = whole
-        if self._first is not None and not self._first.done():
+        starting = self._first is not None and not self._first.done()
+        self._whole.set(whole, quietly=starting)
+        if whole and starting and self._first is not None:
             self._first.set_result(None)
-            return
-        for listener in self._listeners:
-            listener(whole)
 
     def _blocked(self) -> None:
-        blocked = self.blocked
-        if blocked != self._told_blocked and not self._closed:
-            self._told_blocked = blocked
-            for listener in self._blocked_listeners:
-                listener(blocked)
+        if not self._closed:
+            self._told_blocked.set(self.blocked)
 
     def _forget(self, subscription: RabbitSubscription) -> None:
         self._subscriptions.pop(subscription, None)

@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 from math import inf
 from random import Random
 
-from aiormq.connection import DEFAULT_PORTS
 from yarl import URL
 
 from warren.bus import nothing
-from warren.bus.rabbit.channel import broker_call, describe
-from warren.bus.rabbit.connect_errors import remedy
+from warren.bus.rabbit.broker_call import broker_call, describe
+from warren.bus.rabbit.connect_errors import remedy, shown
 from warren.bus.rabbit.connection import RabbitConnection
 from warren.errors import BusUnavailable, TopologyMismatch
 from warren.retry import Backoff
@@ -71,11 +70,6 @@ class ConnectionListener:
     on_down: Callable[[], None] = nothing
     on_mismatch: Callable[[TopologyMismatch], None] = _ignore
     on_blocked: Callable[[], None] = nothing
-
-
-def shown(url: URL) -> str:
-    """Return an address without its credentials and options."""
-    return f"{url.host}:{url.port or DEFAULT_PORTS[url.scheme]}{url.raw_path}"
 
 
 class SupervisedConnection:
