@@ -260,6 +260,20 @@ async def test_a_reader_hears_that_its_stream_was_deleted(
         await bus.publish("", log, b"x", mandatory=True)
 
 
+async def test_a_stream_that_was_remade_is_written_from_its_beginning(
+    world: World, bus_factory: NewBus, bus: Bus, topology: ContractTopology, log: str
+) -> None:
+    """Who is told goes on publishing, in order, and what it published before is gone."""
+    await put(bus, topology, numbers(5))
+    await world.delete(log)
+    await bus_factory()  # which declares it
+    bus.stream_remade(log)
+    bus.stream_remade(topology.plain.name)  # which is none
+    await put(bus, topology, [b"a", b"b"])
+    await asyncio.gather(*(put(bus, topology, [body]) for body in numbers(3)))
+    assert await read(bus, log, "first", until=b"2") == list(enumerate([b"a", b"b", *numbers(3)]))
+
+
 async def test_a_reader_hears_of_a_cut(world: World, bus: Bus, topology: ContractTopology, log: str) -> None:
     """Who waits at a stream's end when the connection is lost gets BusUnavailable."""
     await put(bus, topology, numbers(1))

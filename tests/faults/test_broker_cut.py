@@ -19,7 +19,7 @@ from tests.support.proxy import Proxy
 from tests.support.rabbit import Rabbit
 
 from warren.bus import Record
-from warren.bus.rabbit.bus import LinkTimes, RabbitBus
+from warren.bus.rabbit.bus import ConnectionTimes, RabbitBus
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 
 pytestmark = pytest.mark.rabbit
@@ -268,7 +268,7 @@ async def test_a_network_that_went_silent_is_noticed(
     rabbit: Rabbit, topology: ContractTopology, proxy: Proxy
 ) -> None:
     """A connection on which nothing comes any more is given up after the heartbeats, and made again."""
-    times = LinkTimes(heartbeat_s=1, connect_s=1.0, first_pause_s=0.02, longest_pause_s=0.1)
+    times = ConnectionTimes(heartbeat_s=1, connect_s=1.0, first_pause_s=0.02, longest_pause_s=0.1)
     bus = RabbitBus([through(rabbit, proxy)], topology, name="silent", times=times)
     told: list[bool] = []
     bus.watch(told.append)
@@ -307,7 +307,7 @@ async def test_a_server_that_accepts_and_says_nothing(rabbit: Rabbit, topology: 
     one.
     """
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        times = LinkTimes(heartbeat_s=5, connect_s=0.3, first_pause_s=0.02)
+        times = ConnectionTimes(heartbeat_s=5, connect_s=0.3, first_pause_s=0.02)
         url = f"amqp://guest:guest@127.0.0.1:{mute.getsockname()[1]}/"
         bus = RabbitBus([url, rabbit.url], topology, name="mute", times=times)
         try:

@@ -8,6 +8,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator
 
+import pika
 import pytest
 import pytest_asyncio
 from tests.support.eventually import eventually, stretched
@@ -100,11 +101,24 @@ async def whole_log(bus: RabbitBus, topology: Topology, shard: int) -> set[bytes
     return bodies
 
 
-async def test_what_is_confirmed_while_a_log_changes_its_leader_is_there(
+def made_anew(cluster: RabbitCluster, topology: Topology) -> None:
+    """Delete the logs and declare them again as they were, with their leaders on the first node."""
+    with pika.BlockingConnection(pika.URLParameters(cluster.urls[0])) as connection:
+        channel = connection.channel()
+        for shard in range(SHARDS):
+            log = topology.log(shard)
+            channel.queue_delete(log.name)
+            channel.queue_declare(
+                log.name, durable=True, arguments={"x-queue-type": "stream", **log.arguments}
+            )
+            channel.queue_bind(log.name, topology.ingress, topology.shard_key(shard))
+
+
+async def write_while_the_leaders_node_goes(
     cluster: RabbitCluster, topology: Topology, buses: list[RabbitBus], how: str
 ) -> None:
-    """Up to RabbitMQ 3.13 a channel by which all logs were written would have most of it confirmed and not
-    written.
+    """Write to all logs, have the first node go in the middle and come back, and look for all that was
+    confirmed.
     """
     writers = [
         Writer(bus, topology, shard, f"{number}.{shard}")
@@ -128,3 +142,27 @@ async def test_what_is_confirmed_while_a_log_changes_its_leader_is_there(
         there = await whole_log(buses[1], topology, shard)
         assert {body for each in writers if each.shard == shard for body in each.confirmed} <= there
     assert await asyncio.to_thread(cluster.together, stretched(30.0))
+
+
+async def test_what_is_confirmed_while_a_log_changes_its_leader_is_there(
+    cluster: RabbitCluster, topology: Topology, buses: list[RabbitBus], how: str
+) -> None:
+    """Up to RabbitMQ 3.13 a channel by which all logs were written would have most of it confirmed and not
+    written.
+    """
+    await write_while_the_leaders_node_goes(cluster, topology, buses, how)
+
+
+@pytest.mark.parametrize("how", ["remade"], indirect=True)
+async def test_a_log_that_was_made_anew_is_written_by_another_channel(
+    cluster: RabbitCluster, topology: Topology, buses: list[RabbitBus]
+) -> None:
+    """The numbers of the former channel are not those of the new log: after the next change of its leader
+    they would have what is confirmed not written.
+    """
+    for shard, bus, _ in itertools.product(range(SHARDS), buses, range(30)):
+        await bus.publish(topology.ingress, topology.shard_key(shard), b"before", mandatory=True)
+    await asyncio.to_thread(made_anew, cluster, topology)
+    for shard, bus in itertools.product(range(SHARDS), buses):
+        bus.stream_remade(topology.log(shard).name)
+    await write_while_the_leaders_node_goes(cluster, topology, buses, "stop")

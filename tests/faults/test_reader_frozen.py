@@ -18,7 +18,7 @@ from router.core.fold import Fold
 from router.shell.log_reader import LogReader
 from router.shell.retrying_publisher import RetryingPublisher
 from warren.bus import Record
-from warren.bus.rabbit.bus import LinkTimes, RabbitBus
+from warren.bus.rabbit.bus import ConnectionTimes, RabbitBus
 from warren.clock import SystemClock
 from warren.envelope import Gone, Rules, encode
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.timeout(300), py
 
 TOPOLOGY = Topology(prefix="frozen", shards=1)
 # Longer than the test: what is noticed is not noticed by AMQP's heartbeat.
-TIMES = LinkTimes(heartbeat_s=300)
+TIMES = ConnectionTimes(heartbeat_s=300)
 
 
 @pytest.fixture(scope="module")

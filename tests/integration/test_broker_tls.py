@@ -25,12 +25,12 @@ from tests.support.ports import free_port
 from tests.support.rabbit import Rabbit
 
 from rabbit_nodes.node import RabbitNode
-from warren.bus.rabbit.bus import LinkTimes, RabbitBus
+from warren.bus.rabbit.bus import ConnectionTimes, RabbitBus
 from warren.settings import BusSettings, read
 from warren.topology import Topology
 
 pytestmark = pytest.mark.rabbit
-TIMES = LinkTimes(first_pause_s=0.05, longest_pause_s=0.2)
+TIMES = ConnectionTimes(first_pause_s=0.05, longest_pause_s=0.2)
 DAY = datetime.timedelta(days=1)
 
 

@@ -13,12 +13,12 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.rabbit import Rabbit
 
-from warren.bus.rabbit.bus import LinkTimes, RabbitBus
+from warren.bus.rabbit.bus import ConnectionTimes, RabbitBus
 from warren.errors import TopologyMismatch
 from warren.topology import Limits, Topology
 
 pytestmark = pytest.mark.rabbit
-TIMES = LinkTimes(first_pause_s=0.05, longest_pause_s=0.2)
+TIMES = ConnectionTimes(first_pause_s=0.05, longest_pause_s=0.2)
 
 
 @asynccontextmanager

@@ -19,11 +19,11 @@ from tests.support.rabbit import Rabbit
 
 from warren.bus import Bus, Delivery, Source
 from warren.bus.memory.bus import MemoryBroker, MemoryBus
-from warren.bus.rabbit.bus import LinkTimes, RabbitBus
+from warren.bus.rabbit.bus import ConnectionTimes, RabbitBus
 from warren.topology import Binding, Exchange, Queue, Topology
 
 NewBus = Callable[[], Awaitable[Bus]]
-FAST = LinkTimes(heartbeat_s=5, first_pause_s=0.02, longest_pause_s=0.1)
+FAST = ConnectionTimes(heartbeat_s=5, first_pause_s=0.02, longest_pause_s=0.1)
 
 
 class ContractTopology(Topology):

@@ -113,6 +113,7 @@ class ScriptedBus:
         self.outcomes: defaultdict[str, deque[Exception | None]] = defaultdict(deque)
         self.subscriptions: list[ScriptedSubscription] = []
         self.retired: list[str] = []
+        self.remade: list[str] = []
         self.retiring: deque[Exception] = deque()  # what the next calls of ``retire`` raise
         self.streams: defaultdict[str, list[bytes]] = defaultdict(list)
         self.reading: deque[Exception] = deque()  # what the next reads raise
@@ -214,6 +215,9 @@ class ScriptedBus:
 
     def move_readers(self) -> None:
         """There is one way only."""
+
+    def stream_remade(self, stream: str) -> None:
+        self.remade.append(stream)
 
     async def retire(self, queue: str) -> None:
         await asyncio.sleep(0)

@@ -17,7 +17,7 @@ from tests.support.gateways import logged
 from tests.support.raw import ask
 
 from warren import http_server
-from warren.http_server import BODY_MAX_BYTES, HEAD_MAX_BYTES, LINE_MAX_BYTES, Head, HttpServer
+from warren.http_server import BODY_MAX_BYTES, HEAD_MAX_BYTES, LINE_MAX_BYTES, Head, HttpLimits, HttpServer
 
 HEAD = b"GET /page HTTP/1.1\r\nHost: h\r\n"
 
@@ -67,8 +67,7 @@ class Port:
         )
         self.server = HttpServer(
             app,
-            request_timeout_s=request_timeout_s,
-            shutdown_timeout_s=0.1,
+            HttpLimits(request_timeout_s, 0.1),
             one_request=one_request,
             refused=lambda reason: self.refused.update([reason]),
             hint="Mind the limit.",
@@ -317,7 +316,7 @@ async def test_the_oldest_of_too_many_that_wait_goes(monkeypatch: pytest.MonkeyP
 async def test_a_port_that_is_taken_is_named():
     """The error of the start says which address."""
     async with port() as here:
-        other = HttpServer(web.Application(), request_timeout_s=1.0, shutdown_timeout_s=0.1)
+        other = HttpServer(web.Application(), HttpLimits(1.0, 0.1))
         with pytest.raises(OSError, match=str(here.port)):
             await other.start("127.0.0.1", here.port)
         await other.stop()

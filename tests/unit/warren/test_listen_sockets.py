@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from warren.http_server import HttpServer
+from warren.http_server import HttpLimits, HttpServer
 from warren.listen_sockets import open_sockets
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
@@ -93,7 +93,7 @@ async def test_both_families_are_served_on_one_port(port: int) -> None:
             port = free.getsockname()[1]
     app = web.Application()
     app.router.add_get("/", hello)
-    server = HttpServer(app, request_timeout_s=5.0, shutdown_timeout_s=1.0)
+    server = HttpServer(app, HttpLimits(5.0, 1.0))
     try:
         chosen = await server.start("*", port)
         assert chosen == port or not port
@@ -199,7 +199,7 @@ async def test_a_server_that_does_not_come_up_leaves_no_socket(monkeypatch: pyte
         return list(made)
 
     monkeypatch.setattr("warren.http_server.open_sockets", opening)
-    server = HttpServer(web.Application(), request_timeout_s=5.0, shutdown_timeout_s=1.0)
+    server = HttpServer(web.Application(), HttpLimits(5.0, 1.0))
     with pytest.raises(OSError, match="descriptor"):
         await server.start("127.0.0.1", 0)
     assert {each.fileno() for each in made} == {-1}

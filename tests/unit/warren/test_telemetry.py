@@ -22,6 +22,7 @@ from warren.telemetry import (
     MESSAGE_ID,
     RECIPIENTS,
     SHARD,
+    EntrySampling,
     HopKind,
     Tracing,
     is_valid,
@@ -126,7 +127,7 @@ def test_the_decision_follows_the_standard_samplers(
     """
     env = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": argument}
     for kind, trust in ((HopKind.NOTIFY, False), (HopKind.RECEIVE, True)):
-        tracing, exporter = recorded(env, trust_clients=trust)
+        tracing, exporter = recorded(env, sampling=EntrySampling(trust))
         hop = tracing.entry(traceparent, kind)
         assert (hop is not None) is sampled
         if hop is not None:
@@ -145,7 +146,7 @@ def test_a_client_cannot_choose_that_its_messages_are_sampled(sampler: str, flag
     whatever trace id they have.
     """
     env = {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": "0.01"}
-    tracing, _ = recorded(env, chance=random.Random(10).getrandbits)
+    tracing, _ = recorded(env, sampling=EntrySampling(chance=random.Random(10).getrandbits))
     forged = [f"00-{number + 1:016x}{low}-{PARENT}-{flags}" for number in range(2_000)]
     hops = [hop for traceparent in forged if (hop := tracing.entry(traceparent)) is not None]
     assert 5 <= len(hops) <= 45  # 20 are expected; both ends are more than three standard deviations away

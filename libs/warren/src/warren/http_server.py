@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -71,38 +72,42 @@ def nobody(reason: str) -> None:
     """Count nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """How long a peer may take to send a request, and we to shut down; how many sockets may be open (0: any
+    number), and what is written to one too many, as it is; and what may follow the head of a request where a
+    connection has one.
+    """
+
+    request_timeout_s: float
+    shutdown_timeout_s: float
+    sockets_max: int = 0
+    full: bytes = b""
+    body_max_bytes: int = BODY_MAX_BYTES
+
+
 class HttpServer:
     """One listening port."""
 
     def __init__(
         self,
         app: web.Application,
+        limits: HttpLimits,
         *,
-        request_timeout_s: float,
-        shutdown_timeout_s: float,
         one_request: bool = False,
         refused: Callable[[str], None] = nobody,
         hint: str = "",
-        sockets_max: int = 0,
-        full: bytes = b"",
-        body_max_bytes: int = BODY_MAX_BYTES,
     ) -> None:
-        """``request_timeout_s`` is how long a peer may take to send a request. ``one_request``: a connection
-        ends with its first answer. ``refused`` counts, by reason, who got no further than this; ``hint``
-        follows where something was too long. ``sockets_max``: how many may be open (0: any number); ``full``
-        is written to one too many, as it is. ``body_max_bytes`` is what may follow the head where there is
-        one request.
+        """``one_request``: a connection ends with its first answer. ``refused`` counts, by reason, who got no
+        further than this; ``hint`` follows where something was too long.
         """
         self.refused = refused
         self.hint = hint
         self.waiting = _Waiting(self)
         self._app = app
-        self._request_timeout_s = request_timeout_s
+        self._limits = limits
         self._one_request = one_request
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout_s)
-        self._sockets_max = sockets_max
-        self._full = full
-        self._body_max_bytes = body_max_bytes
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=limits.shutdown_timeout_s)
         self._acceptor: Acceptor | None = None
         self._lingering: set[_Lingering] = set()
         self._logged_at: float | None = None
@@ -126,8 +131,8 @@ class HttpServer:
         acceptor = self._acceptor = Acceptor(
             sockets,
             self._protocol,
-            most=self._sockets_max,
-            refusal=self._full,
+            most=self._limits.sockets_max,
+            refusal=self._limits.full,
             refused=lambda: self.refused("open_files"),
         )
         try:
@@ -142,7 +147,7 @@ class HttpServer:
         server = self._runner.server
         if server is None:
             raise ConnectionAbortedError("the server has stopped")
-        return _Protocol(self, server, asyncio.get_running_loop(), self._request_timeout_s)
+        return _Protocol(self, server, asyncio.get_running_loop(), self._limits.request_timeout_s)
 
     async def stop(self) -> None:
         """Listen no more, and end what is under way."""
@@ -177,7 +182,7 @@ class HttpServer:
     @property
     def body_max_bytes(self) -> int | None:
         """What may follow the head of a request; None: there may be more requests."""
-        return self._body_max_bytes if self._one_request else None
+        return self._limits.body_max_bytes if self._one_request else None
 
     async def _finish(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """Give each answer what all have in common, whoever made it."""

@@ -24,10 +24,6 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
         """Return the position after one more message."""
         return type(self)(self.epoch, self.seq + 1)
 
-    def follows(self, other: Position) -> bool:
-        """Say whether this is exactly one message after ``other``."""
-        return self.epoch == other.epoch and self.seq == other.seq + 1
-
     def gap(self, other: Position) -> int | None:
         """Return how many messages lie after ``other`` up to this one; None where the epochs differ (no one
         can say).

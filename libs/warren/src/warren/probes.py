@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 import orjson
 from aiohttp import web
 
-from warren.http_server import HttpServer
+from warren.http_server import HttpLimits, HttpServer
 
 KEEPALIVE_S = 75.0  # scrapers come back on the connection that they have
 
@@ -91,7 +91,7 @@ class Probes:
     async def start(self) -> None:
         """Listen. Raises OSError (with the address in its text) where the port can't be had."""
         # It does not wait for probes under way at the end: nobody needs their answers.
-        self._server = HttpServer(self.app(), request_timeout_s=KEEPALIVE_S, shutdown_timeout_s=1.0)
+        self._server = HttpServer(self.app(), HttpLimits(KEEPALIVE_S, 1.0))
         self.port = await self._server.start(self._host, self._wanted)
 
     async def stop(self) -> None:

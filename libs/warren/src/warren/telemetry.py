@@ -185,6 +185,16 @@ class _Ids(RandomIdGenerator):
         return chosen or super().generate_trace_id()
 
 
+@dataclass(frozen=True, slots=True)
+class EntrySampling:
+    """How it is decided whether a message that enters is traced: ``trust_clients``: a client's context
+    decides like a backend's; ``chance`` returns so many random bits.
+    """
+
+    trust_clients: bool = False
+    chance: Callable[[int], int] = random.getrandbits
+
+
 class Tracing:
     """A service's tracer (a lifecycle part: ``stop`` flushes)."""
 
@@ -197,22 +207,20 @@ class Tracing:
         topology: Topology | None = None,
         processor: SpanProcessor | None = None,
         carry: bool = False,
-        trust_clients: bool = False,
-        chance: Callable[[int], int] = random.getrandbits,
+        sampling: EntrySampling | None = None,
     ) -> None:
         """Follow the standard ``OTEL_*`` variables in ``env`` (headers and TLS are read by the SDK itself,
         and were looked at before).
 
-        ``trust_clients``: a client's context decides like a backend's; ``chance`` returns so many random
-        bits. ``processor`` switches tracing on without an exporter, for tests and benches; ``carry`` too,
-        with spans that nobody keeps: sampled messages carry their context all the same, which is what the
-        demo page shows. Raises SettingsError with every problem.
+        ``processor`` switches tracing on without an exporter; ``carry`` too, with spans that nobody keeps:
+        sampled messages carry their context all the same. Raises SettingsError with every problem.
         """
         asked = tracing_variables(env or {})
         if asked.problems:
             raise SettingsError(list(asked.problems))
         self._parent_counts, self._bound = asked.parent_counts, round(asked.ratio * (1 << 64))
-        self._trust_clients, self._chance = trust_clients, chance
+        sampling = sampling or EntrySampling()
+        self._trust_clients, self._chance = sampling.trust_clients, sampling.chance
         resource = _resource(service, instance, asked.attributes)
         self._provider: TracerProvider | None = None
         self._exporter: OTLPSpanExporter | None = None

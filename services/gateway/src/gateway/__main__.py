@@ -12,7 +12,7 @@ import sys
 from gateway.settings import GatewaySettings, new_gateway_id
 from gateway.shell.auth import key_problems
 from warren import lifecycle, logs, open_files
-from warren.bus.rabbit.bus import LinkTimes, RabbitBus
+from warren.bus.rabbit.bus import ConnectionTimes, RabbitBus
 from warren.errors import SettingsError
 from warren.otel_env import otel_problems
 from warren.settings import command_line, environment, say_wrong
@@ -37,18 +37,16 @@ def main() -> int:
 async def _serve(settings: GatewaySettings, env: dict[str, str]) -> int:
     # Not before the variables were looked at: OpenTelemetry reads some of them when it is imported.
     from gateway.app import Gateway
-    from warren.telemetry import Tracing
+    from warren.telemetry import EntrySampling, Tracing
 
     gateway_id = new_gateway_id(settings.id)
     files = open_files.raise_limit()
     topology = settings.bus.topology
-    times = LinkTimes(heartbeat_s=settings.bus.amqp_heartbeat_s)
+    times = ConnectionTimes(heartbeat_s=settings.bus.amqp_heartbeat_s)
     bus = RabbitBus(settings.bus.amqp_urls, topology, name=f"warren-gateway-{gateway_id}", times=times)
     try:
-        trust_clients = settings.listen.trust_traceparent
-        tracing = Tracing(
-            "warren-gateway", env, instance=gateway_id, topology=topology, trust_clients=trust_clients
-        )
+        sampling = EntrySampling(settings.listen.trust_traceparent)
+        tracing = Tracing("warren-gateway", env, instance=gateway_id, topology=topology, sampling=sampling)
         gateway = Gateway(
             settings,
             bus,

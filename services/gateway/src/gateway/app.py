@@ -168,6 +168,7 @@ class Gateway:
             self.presence,
             BrokerEnds(
                 bus,
+                topology,
                 self._own_queue,
                 self.uplink,
                 downlink,

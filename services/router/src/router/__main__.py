@@ -8,7 +8,7 @@ import sys
 
 from router.settings import RouterSettings, new_router_id
 from warren import open_files
-from warren.bus.rabbit.bus import LinkTimes, RabbitBus
+from warren.bus.rabbit.bus import ConnectionTimes, RabbitBus
 from warren.errors import SettingsError
 from warren.lifecycle import Part, run, serve
 from warren.logs import configure
@@ -25,7 +25,7 @@ async def _main(settings: RouterSettings, router_id: str) -> int:
     open_files.raise_limit()
     topology = settings.bus.topology
     tracing = Tracing("warren-router", environment(), instance=router_id, topology=topology)
-    times = LinkTimes(heartbeat_s=settings.bus.amqp_heartbeat_s)
+    times = ConnectionTimes(heartbeat_s=settings.bus.amqp_heartbeat_s)
     bus = RabbitBus(settings.bus.amqp_urls, topology, name=f"warren-router-{router_id}", times=times)
     router = Router(settings, bus, metrics=RouterMetrics(), tracing=tracing, id=router_id)
     return await serve(

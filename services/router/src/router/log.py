@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from router.settings import RouterSettings
 from router.shell.log_printer import LogPrinter, Look, Nothing
 from warren.bus import Bus
-from warren.bus.rabbit.bus import LinkTimes, RabbitBus
+from warren.bus.rabbit.bus import ConnectionTimes, RabbitBus
 from warren.clock import SystemClock
 from warren.errors import BusUnavailable, SettingsError
 from warren.settings import environment, on_this_machine, read, say_wrong
@@ -65,7 +65,7 @@ def write(lines: list[str]) -> None:
 
 def rabbit(settings: RouterSettings) -> Bus:
     """Return the broker that the settings name."""
-    times = LinkTimes(heartbeat_s=settings.bus.amqp_heartbeat_s)
+    times = ConnectionTimes(heartbeat_s=settings.bus.amqp_heartbeat_s)
     return RabbitBus(settings.bus.amqp_urls, settings.bus.topology, name="warren-router-log", times=times)
 
 

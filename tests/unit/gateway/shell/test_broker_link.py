@@ -139,6 +139,7 @@ class Rig:
             self.presence,
             BrokerEnds(
                 self.bus,
+                self.topology,
                 self.queue,
                 self.uplink,  # type: ignore[arg-type]
                 Downlink(self.hub, reads, Tracing("gateway"), self.clock, self.metrics),  # type: ignore[arg-type]
@@ -379,13 +380,16 @@ async def test_a_life_that_is_over_is_begun_anew(rig: Rig):
     assert rig.of_kind("counted")[-1] == ("counted", SHARD, 2, 1)
 
 
-async def test_another_life_of_the_log_ends_ours(rig: Rig):
-    """Nothing of ours is in it."""
+async def test_another_life_of_the_log_ends_ours(rig: Rig, monkeypatch: pytest.MonkeyPatch):
+    """Nothing of ours is in it, and the bus hears that it may be another stream."""
+    remade: list[str] = []
+    monkeypatch.setattr(rig.bus, "stream_remade", remade.append)
     await rig.send(rig.feed(rig.deliver(1)))
     await rig.send(rig.feed(rig.deliver(2), upto=LogPosition("m", 1, 1)))
     await eventually(lambda: rig.of_kind("life_ended", "rejoin"))
     assert rig.of_kind("life_ended", "rejoin") == [("life_ended", SHARD, 1, 0), ("rejoin", SHARD)]
     assert rig.told() == [("CHAT", 1)]
+    assert remade == [rig.topology.log(SHARD).name]
 
 
 async def test_what_is_not_to_be_had_is_passed_over_and_members_join_again(rig: Rig):

@@ -19,10 +19,16 @@ from gateway.core.hub import Hub
 from gateway.core.memory_budget import MemoryBudget, Standing
 from gateway.core.outbox import Outbox
 from gateway.core.websocket import frames
-from gateway.core.websocket.limited_reader import CONTROLS_PER_S
+from gateway.core.websocket.limited_reader import CONTROLS_PER_S, InboundLimits
 from gateway.shell.event_loop_progress import EventLoopProgress
 from gateway.shell.memory_limiter import MemoryLimiter
-from gateway.shell.websocket_transport import LATE_BYTES, READ_AHEAD, WebSocketTransport, WebSocketViolation
+from gateway.shell.websocket_transport import (
+    LATE_BYTES,
+    READ_AHEAD,
+    TransportContext,
+    WebSocketTransport,
+    WebSocketViolation,
+)
 from warren.clock import SystemClock
 from warren.metrics import GatewayMetrics
 
@@ -50,12 +56,9 @@ class Host:
         outbox = Outbox(OutboxLimits(10_000, 64 * 1024 * 1024, 64 * 1024 * 1024))
         self.wire = WebSocketTransport(
             outbox,
-            max_bytes=LIMIT,
-            deflate=False,
-            close_timeout_s=300 * MS,
-            now=loop.time,
-            progress=self.progress,
-            memory=self.memory,
+            TransportContext(loop.time, 300 * MS, self.progress, self.memory),
+            InboundLimits(LIMIT),
+            None,
         )
         response = self.wire.open(request, "")
         self._here.set()
@@ -537,15 +540,9 @@ async def walk(moves: list[str]) -> tuple[FakeSocket, WebSocketTransport, list[s
     loop.
     """
     socket, read, clock = FakeSocket(), [], [0.0]
-    wire = WebSocketTransport(
-        Outbox(),
-        max_bytes=LIMIT,
-        deflate=None,
-        close_timeout_s=3.0,
-        now=lambda: clock[0],
-        progress=EventLoopProgress(SystemClock()),
-        memory=MemoryLimiter(MemoryBudget(1 << 30), SystemClock(), GatewayMetrics(), lambda: 0),
-    )
+    memory = MemoryLimiter(MemoryBudget(1 << 30), SystemClock(), GatewayMetrics(), Hub())
+    context = TransportContext(lambda: clock[0], 3.0, EventLoopProgress(SystemClock(), memory), memory)
+    wire = WebSocketTransport(Outbox(), context, InboundLimits(LIMIT), None)
     wire._transport = socket
     socket.protocol = wire
 

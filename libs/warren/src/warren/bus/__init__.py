@@ -55,6 +55,9 @@ class Properties:
     headers: Mapping[str, HeaderValue] = field(default_factory=dict)
 
 
+NO_PROPERTIES = Properties()
+
+
 class Delivery(Protocol):
     """A message that a queue gave us."""
 
@@ -211,8 +214,8 @@ class Bus(Protocol):
         on_delivery: OnDelivery,
         *,
         prefetch: int,
-        on_start: Callable[[], None] | None = None,
-        on_lost: Callable[[], None] | None = None,
+        on_start: Callable[[], None] = nothing,
+        on_lost: Callable[[], None] = nothing,
     ) -> Subscription:
         """Consume for as long as the bus lives. ``source`` is asked again at each (re)connect, so an
         exclusive queue gets a new name.
@@ -257,6 +260,12 @@ class Bus(Protocol):
 
     def move_readers(self) -> None:
         """Have all who read do so by another way: each ``tail`` ends with BusUnavailable."""
+        ...
+
+    def stream_remade(self, stream: str) -> None:
+        """Say that a stream was deleted and declared anew since it was published to. A broker's publisher may
+        count on where the stream begins again.
+        """
         ...
 
     async def depth(self, queue: str) -> int | None:

@@ -31,6 +31,7 @@ from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
 from warren.own_queue import OwnQueue
 from warren.supervision import supervised
+from warren.topology import Topology
 
 # Bodies of our own queue that are on their way at a time.
 PREFETCH = 64
@@ -43,6 +44,7 @@ class BrokerEnds:
     """A gateway's ends at the broker."""
 
     bus: Bus
+    topology: Topology
     own_queue: OwnQueue
     uplink: Uplink
     downlink: Downlink
@@ -240,6 +242,8 @@ class BrokerLink:
                     ends.uplink.ask_again(step.shard)
                 case steps.EndLife():
                     if ends.uplink.life_ended(step.shard, step.life, step.counted):
+                        # That the log is another one may be why the life is over.
+                        ends.bus.stream_remade(ends.topology.log(step.shard).name)
                         self._follow_life(step.shard)
                 case steps.TellClients():
                     self._connections.tell(BrokerChanged(step.up))

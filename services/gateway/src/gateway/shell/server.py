@@ -23,7 +23,7 @@ from gateway.core.outbox import Outbox
 from gateway.core.session import Session
 from gateway.core.websocket import frames
 from gateway.core.websocket.deflate_negotiation import Deflate, negotiate
-from gateway.core.websocket.limited_reader import Unknown
+from gateway.core.websocket.limited_reader import InboundLimits, Unknown
 from gateway.settings import ListenSettings
 from gateway.shell import websocket_upgrade
 from gateway.shell.auth import MAX_TOKEN_BYTES, offered_token
@@ -33,8 +33,8 @@ from gateway.shell.echo import Echo
 from gateway.shell.event_loop_progress import EventLoopProgress
 from gateway.shell.memory_limiter import MemoryLimiter
 from gateway.shell.pod_stats import PodStats
-from gateway.shell.websocket_transport import WebSocketTransport
-from warren.http_server import BODY_MAX_BYTES, HttpServer
+from gateway.shell.websocket_transport import TransportContext, WebSocketTransport
+from warren.http_server import BODY_MAX_BYTES, HttpLimits, HttpServer
 from warren.logs import event, get_logger
 from warren.origins import origin_allowed
 from warren.probes import Readiness
@@ -105,6 +105,9 @@ class Server:
         self._readiness = readiness
         self._context = context
         self._sockets = sockets
+        self._transport = TransportContext(
+            context.clock.monotonic, sockets.close_timeout_s, sockets.progress, sockets.memory
+        )
         self._stats = stats
         self._routes = tuple(routes)
         self._files = Capacity(connections.capacity.sockets, FILES_FULL_PERCENT)
@@ -130,14 +133,16 @@ class Server:
         )
         self._http = HttpServer(
             app,
-            request_timeout_s=REQUEST_TIMEOUT_S,
-            shutdown_timeout_s=CLEAN_UP_S,
+            HttpLimits(
+                request_timeout_s=REQUEST_TIMEOUT_S,
+                shutdown_timeout_s=CLEAN_UP_S,
+                sockets_max=self._connections.capacity.sockets,
+                full=FULL,
+                body_max_bytes=PAGE_BODY_BYTES if self._routes else BODY_MAX_BYTES,
+            ),
             one_request=True,
             refused=self._context.metrics.upgrades_refused,
             hint=f"A token may have at most {MAX_TOKEN_BYTES} bytes.",
-            sockets_max=self._connections.capacity.sockets,
-            full=FULL,
-            body_max_bytes=PAGE_BODY_BYTES if self._routes else BODY_MAX_BYTES,
         )
         self.port = await self._http.start(self._settings.host, self._settings.port)
 
@@ -223,17 +228,10 @@ class Server:
 
     def _open(self, request: web.Request, offer: Offer) -> tuple[WebSocketTransport, web.StreamResponse]:
         sockets, is_client = self._sockets, request.path == "/ws"
-        transport = WebSocketTransport(
-            Outbox(sockets.outbox),
-            max_bytes=self._context.session.message_bytes,
-            deflate=offer.deflate,
-            close_timeout_s=sockets.close_timeout_s,
-            now=self._context.clock.monotonic,
-            progress=sockets.progress,
-            memory=sockets.memory,
-            unknown=sockets.unknown if is_client else None,
-            paced=is_client,
+        limits = InboundLimits(
+            self._context.session.message_bytes, sockets.unknown if is_client else None, paced=is_client
         )
+        transport = WebSocketTransport(Outbox(sockets.outbox), self._transport, limits, offer.deflate)
         try:
             return transport, transport.open(request, offer.subprotocol)
         except websocket_upgrade.NoWebSocket as problem:

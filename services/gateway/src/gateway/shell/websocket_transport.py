@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -22,7 +23,7 @@ from gateway.core.websocket import frames
 from gateway.core.websocket.close import CloseHandshake, Event, State, Step, received_code
 from gateway.core.websocket.deflate_negotiation import Deflate
 from gateway.core.websocket.frame_parser import WebSocketViolation
-from gateway.core.websocket.limited_reader import LimitedReader, Unknown
+from gateway.core.websocket.limited_reader import InboundLimits, LimitedReader
 from gateway.shell import websocket_upgrade
 from gateway.shell.event_loop_progress import EventLoopProgress
 from gateway.shell.hijack import hijack
@@ -30,7 +31,7 @@ from gateway.shell.memory_limiter import MemoryLimiter
 from gateway.shell.wakeup import Wakeup
 from warren.errors import CloseCode
 
-__all__ = ["WebSocketTransport", "WebSocketViolation"]
+__all__ = ["TransportContext", "WebSocketTransport", "WebSocketViolation"]
 
 MAX_WRITE_BYTES = 256 * 1024
 # Beyond so many bytes that nobody has asked for, the peer is not read.
@@ -47,6 +48,16 @@ LATE_BYTES = 256 * 1024
 SMALL_BYTES = 4 * 1024
 
 _PING = frames.frame(b"", frames.PING)
+
+
+@dataclass(frozen=True, slots=True)
+class TransportContext:
+    """What all WebSockets of a process share. ``now`` is monotonic; a close may take ``close_timeout_s``."""
+
+    now: Callable[[], float]
+    close_timeout_s: float
+    progress: EventLoopProgress
+    memory: MemoryLimiter
 
 
 class WebSocketTransport(asyncio.Protocol):
@@ -83,34 +94,20 @@ class WebSocketTransport(asyncio.Protocol):
     )  # fmt: skip
 
     def __init__(
-        self,
-        outbox: Outbox,
-        *,
-        max_bytes: int,
-        deflate: Deflate | None,
-        close_timeout_s: float,
-        now: Callable[[], float],
-        progress: EventLoopProgress,
-        memory: MemoryLimiter,
-        unknown: Unknown | None = None,
-        paced: bool = True,
+        self, outbox: Outbox, context: TransportContext, limits: InboundLimits, deflate: Deflate | None
     ) -> None:
-        """``deflate`` is the offer of it that was taken. ``now`` is monotonic. ``unknown`` and ``paced`` are
-        as in Incoming.
-        """
+        """``deflate`` is the offer of it that was taken."""
         self.outbox = outbox
         self.bytes_out = self.messages_out = 0
         self.heard = True  # a sign of life has come since this was last set to False
         bits = deflate.client_bits if deflate else 0
-        self._incoming = LimitedReader(
-            max_bytes, deflate=bool(deflate), window_bits=bits, unknown=unknown, paced=paced
-        )
+        self._incoming = LimitedReader(limits, deflate=bool(deflate), window_bits=bits)
         self._extensions = deflate.answer if deflate else ""
-        self._now = now
-        self._closing = CloseHandshake(close_timeout_s)
+        self._now = context.now
+        self._closing = CloseHandshake(context.close_timeout_s)
         self._pong: bytes | None = None
-        self._progress = progress
-        self._memory = memory
+        self._progress = context.progress
+        self._memory = context.memory
         self.counted = False  # the memory's to write: it looks at what this one holds
         # ends the connection, for it holds too much
         self.on_excess: Callable[[CloseCode], None] | None = None

@@ -4,7 +4,6 @@ RFC.
 
 from __future__ import annotations
 
-import statistics
 import sys
 import time
 from types import FrameType
@@ -304,7 +303,7 @@ def lines_run(offers: str) -> int:
 
 
 @pytest.mark.parametrize("piece", HARD.values(), ids=HARD.keys())
-def test_twice_the_header_is_at_most_twice_the_work(piece: str, monkeypatch: pytest.MonkeyPatch):
+def test_the_work_grows_with_the_header_and_no_faster(piece: str, monkeypatch: pytest.MonkeyPatch):
     """Whatever it holds: in lines run, and in time, where the limit of the length is taken away."""
     monkeypatch.setattr(deflate_negotiation, "OFFERS_MAX_CHARS", 2**30)
     short = "permessage-deflate" + piece * (2_000 // len(piece))
@@ -318,7 +317,7 @@ def test_twice_the_header_is_at_most_twice_the_work(piece: str, monkeypatch: pyt
             began = time.process_time()
             negotiate(offers)
             taken.append(time.process_time() - began)
-        return statistics.median(taken)
+        return min(taken)
 
-    ratios = [seconds(40_000) / max(seconds(20_000), 1e-6) for _ in range(5)]
-    assert statistics.median(ratios) < 3.0  # 4 were quadratic
+    # four times the header: 4 is linear, 16 were quadratic, and a busy machine is somewhere above 4
+    assert seconds(80_000) / max(seconds(20_000), 1e-6) < 9.0

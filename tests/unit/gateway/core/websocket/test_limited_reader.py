@@ -14,6 +14,7 @@ from gateway.core.websocket.limited_reader import (
     WORK_BYTES,
     WORK_BYTES_OF_A_SECOND,
     WORK_BYTES_PER_S,
+    InboundLimits,
     LimitedReader,
     Unknown,
 )
@@ -25,13 +26,13 @@ FEW = Unknown(message_bytes=1_000, bytes=5_000)
 def test_a_client_that_is_not_known_may_send_little():
     """The small limit is for one message, whole or inflated, and rises when it is known."""
     for frame in (masked(b"x" * 1_001), masked(deflated(b"x" * 1_001), bits=0x40)):
-        incoming = LimitedReader(MIB, deflate=True, unknown=FEW)
+        incoming = LimitedReader(InboundLimits(MIB, FEW), deflate=True)
         incoming.feed(masked(b"x" * 1_000) + frame, 0.0)
         assert incoming.next(0.0) == "x" * 1_000
         with pytest.raises(WebSocketViolation) as breach:
             incoming.next(0.0)
         assert (breach.value.too_large, breach.value.limit) == (True, 1_000)
-    incoming = LimitedReader(MIB, deflate=True, unknown=FEW)
+    incoming = LimitedReader(InboundLimits(MIB, FEW), deflate=True)
     assert incoming.is_unknown
     incoming.known()
     incoming.feed(masked(b"x" * MIB), 0.0)
@@ -44,7 +45,7 @@ def test_all_that_a_client_sends_before_it_is_known_is_bounded():
     bound.
     """
     for piece in (masked(b"x" * 500), masked(b"", TEXT, fin=False)):
-        incoming = LimitedReader(MIB, deflate=False, unknown=FEW)
+        incoming = LimitedReader(InboundLimits(MIB, FEW), deflate=False)
         incoming.feed(piece * (5_000 // len(piece)), 0.0)
         incoming.check()
         incoming.next(0.0)
@@ -60,7 +61,7 @@ def test_all_that_a_client_sends_before_it_is_known_is_bounded():
 
 def test_the_limit_of_everyone_holds_for_the_unknown_too():
     """A gateway that takes small messages only takes no larger ones from strangers."""
-    incoming = LimitedReader(100, deflate=False, unknown=FEW)
+    incoming = LimitedReader(InboundLimits(100, FEW), deflate=False)
     incoming.feed(masked(b"x" * 101), 0.0)
     with pytest.raises(WebSocketViolation) as breach:
         incoming.next(0.0)
@@ -69,7 +70,7 @@ def test_the_limit_of_everyone_holds_for_the_unknown_too():
 
 def test_a_message_came_when_its_last_byte_came():
     """``since`` is the bound of the chunk that made it whole."""
-    incoming = LimitedReader(MIB, deflate=False)
+    incoming = LimitedReader(InboundLimits(MIB), deflate=False)
     one, two = masked(b"one"), masked(b"two")
     incoming.feed(one[:3], 1.0)
     incoming.feed(one[3:] + two[:5], 2.0)
@@ -82,7 +83,7 @@ def test_a_message_came_when_its_last_byte_came():
 def test_control_frames_and_empty_parts_are_bounded_by_when_they_came(frame: bytes):
     """So many in a second at most; what came while the loop stood still counts at its own time."""
     for stalled_s, most in ((0.0, CONTROLS_PER_S), (2.0, 3 * CONTROLS_PER_S)):
-        incoming = LimitedReader(MIB, deflate=False)
+        incoming = LimitedReader(InboundLimits(MIB), deflate=False)
         incoming.feed(masked(b"x", TEXT, fin=False), 10.0)
         incoming.next(10.0)
         incoming.feed(frame * (most + 1), 10.0)
@@ -98,7 +99,7 @@ def test_a_large_message_in_fair_parts_waits_for_nothing_and_one_of_single_bytes
     """A MiB in parts of 256 bytes and more is taken as it comes; parts of a byte are taken at so many a
     second.
     """
-    incoming, waited, parts = LimitedReader(MIB, deflate=False), 0.0, 0
+    incoming, waited, parts = LimitedReader(InboundLimits(MIB), deflate=False), 0.0, 0
     count = MIB // size if free else 16_384
     for number in range(count):
         incoming.feed(
@@ -113,7 +114,7 @@ def test_a_large_message_in_fair_parts_waits_for_nothing_and_one_of_single_bytes
 
 def test_bombs_of_deflate_are_taken_at_so_many_bytes_a_second():
     """Frames of a kilobyte that inflate to a MiB wait for what they cost."""
-    incoming, now, count = LimitedReader(MIB, deflate=True), 0.0, 40
+    incoming, now, count = LimitedReader(InboundLimits(MIB), deflate=True), 0.0, 40
     bomb = masked(deflated(b"x" * MIB), bits=0x40)
     for _ in range(count):
         incoming.feed(bomb, now)
@@ -127,7 +128,7 @@ def test_who_keeps_the_loop_busy_waits_for_it():
     """A message is free for a moment; what it takes beyond that comes out of the allowance: a fifth of a
     second at once, then a tenth of the time.
     """
-    incoming, now, busy = LimitedReader(MIB, deflate=False), 0.0, 0.0
+    incoming, now, busy = LimitedReader(InboundLimits(MIB), deflate=False), 0.0, 0.0
     incoming.worked(FREE_S, now)
     assert incoming.wait_s == 0.0
     for _ in range(20):
@@ -143,7 +144,7 @@ def test_who_keeps_the_loop_busy_waits_for_it():
 
 def test_who_is_not_paced_waits_for_nothing():
     """The echo, which is no place for strangers, takes what a conformance suite sends."""
-    incoming = LimitedReader(MIB, deflate=True, paced=False)
+    incoming = LimitedReader(InboundLimits(MIB, paced=False), deflate=True)
     incoming.feed(masked(deflated(b"x" * MIB), bits=0x40) * 20, 0.0)
     assert [incoming.next(0.0) for _ in range(20)] == ["x" * MIB] * 20
     incoming.worked(10.0, 0.0)
@@ -157,7 +158,7 @@ def test_who_is_not_paced_waits_for_nothing():
 @given(st.lists(st.sampled_from([b"", b"x", b"x" * 1_000, b"x" * 60_000]), min_size=1, max_size=400))
 def test_no_turn_is_longer_than_a_bound_and_one_frame(payloads: list[bytes]):
     """Frames and bytes count, so that neither many small ones nor few large ones keep others waiting."""
-    incoming = LimitedReader(MIB, deflate=False)
+    incoming = LimitedReader(InboundLimits(MIB), deflate=False)
     incoming.feed(b"".join(masked(payload, key=bytes(4)) for payload in payloads), 0.0)
     frames = size = 0
     for payload in payloads:

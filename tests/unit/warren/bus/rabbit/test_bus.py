@@ -14,11 +14,11 @@ from tests.support.amqp_server import AmqpServer
 from tests.support.eventually import eventually
 
 from warren.bus import Source
-from warren.bus.rabbit.bus import LinkTimes, RabbitBus
+from warren.bus.rabbit.bus import ConnectionTimes, RabbitBus
 from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch
 from warren.topology import Topology
 
-TIMES = LinkTimes(connect_s=1.0, first_pause_s=0.01, longest_pause_s=0.05)
+TIMES = ConnectionTimes(connect_s=1.0, first_pause_s=0.01, longest_pause_s=0.05)
 TOPOLOGY = Topology(shards=2)
 
 

@@ -14,7 +14,7 @@ from aiormq.exceptions import (
 from pamqp import commands as spec
 from yarl import URL
 
-from warren.bus.rabbit.connect_errors import refusal, remedy
+from warren.bus.rabbit.connect_errors import refusal, remedy, shown
 from warren.errors import BusUnavailable
 
 PLAIN = URL("amqp://ann:secret@broker/v%2F1")
@@ -106,3 +106,9 @@ def test_a_no_is_an_error_with_the_brokers_words() -> None:
     assert isinstance(refused, ProbableAuthenticationError)
     missing = refusal(spec.Connection.Close(530, "NOT_ALLOWED - vhost x not found", 0, 0))
     assert missing.args == (530, "NOT_ALLOWED - vhost x not found")
+
+
+def test_an_address_is_shown_without_credentials() -> None:
+    """What goes to the log has host, port and virtual host alone."""
+    assert shown(URL("amqp://user:secret@host/v?heartbeat=3")) == "host:5672/v"
+    assert shown(URL("amqps://u:s@host:1234/%2F")) == "host:1234/%2F"

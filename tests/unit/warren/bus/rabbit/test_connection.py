@@ -20,7 +20,7 @@ from tests.support.amqp_server import AmqpServer
 from tests.support.eventually import eventually
 
 from warren.bus import Source
-from warren.bus.rabbit.bus import LinkTimes, RabbitBus
+from warren.bus.rabbit.bus import ConnectionTimes, RabbitBus
 from warren.bus.rabbit.channel import RabbitChannel
 from warren.bus.rabbit.connection import RabbitConnection, Socket
 from warren.bus.rabbit.frames import MalformedFrame
@@ -210,7 +210,7 @@ async def test_a_malformed_frame_is_one_line_and_another_connection(
     faults: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
     topology = Topology(shards=1)
-    bus = RabbitBus([server.url], topology, name="unit", times=LinkTimes(first_pause_s=0.01))
+    bus = RabbitBus([server.url], topology, name="unit", times=ConnectionTimes(first_pause_s=0.01))
     await bus.start()
     await bus.subscribe(lambda: Source(topology.notify_queue()), lambda _: None, prefetch=1)
     told: list[bool] = []

@@ -14,10 +14,15 @@ from warren.bus import nothing
 from warren.bus.rabbit.channel import CONFIRM_S
 from warren.bus.rabbit.connection import RabbitConnection
 from warren.bus.rabbit.publisher import RabbitPublisher
-from warren.bus.rabbit.supervised_connection import LinkTimes, SupervisedConnection
+from warren.bus.rabbit.supervised_connection import (
+    ClientProfile,
+    ConnectionListener,
+    ConnectionTimes,
+    SupervisedConnection,
+)
 from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch, Unroutable
 
-TIMES = LinkTimes(connect_s=1.0, first_pause_s=0.01, longest_pause_s=0.05)
+TIMES = ConnectionTimes(connect_s=1.0, first_pause_s=0.01, longest_pause_s=0.05)
 
 
 class Ground:
@@ -27,7 +32,10 @@ class Ground:
         self.server = server
         self.ended = 0
         self.link = SupervisedConnection(
-            "publish", [server.url], "unit", TIMES, Random(1), self._up, self._down, _mismatch, nothing
+            "publish",
+            [server.url],
+            ClientProfile("unit", TIMES, Random(1)),
+            ConnectionListener(self._up, self._down, _mismatch),
         )
         self.publisher = RabbitPublisher(self.link, self._end, stream=stream)
 
@@ -132,6 +140,39 @@ async def test_what_reached_no_queue_says_nothing_of_how_slow_the_broker_is(
     connection.confirmed_at = float("-inf")
     await ground.by_another(former)
     assert ground.publisher._confirm_s == CONFIRM_S
+
+
+async def test_a_channel_by_which_something_reached_no_queue_is_replaced_at_once(
+    ground: Ground, server: AmqpServer
+) -> None:
+    """Each time, and not only when there is something to publish again."""
+    for _ in range(3):
+        former = ground.publisher.channel
+        server.on_publish = server.give_back
+        with pytest.raises(Unroutable):
+            await ground.publish()
+        await eventually(lambda former=former: ground.publisher.channel is not former)
+
+
+async def test_a_stream_that_was_remade_is_published_to_by_a_channel_that_counts_from_its_beginning(
+    ground: Ground, server: AmqpServer
+) -> None:
+    """Each time it is told, however soon after the last time."""
+    for _ in range(3):
+        await ground.publish()
+        former, count = ground.publisher.channel, len(server.published)
+        ground.publisher.stream_remade()
+        await eventually(lambda former=former: ground.publisher.channel is not former)
+        await ground.publish()
+        assert server.published[count].tag == 1
+
+
+async def test_a_stream_is_remade_while_nothing_is_open(ground: Ground) -> None:
+    """There is nothing to replace then."""
+    await ground.close()
+    ground.publisher.drop()
+    ground.publisher.stream_remade()
+    assert ground.publisher._replacing is None
 
 
 async def test_other_channels_may_miss_queues(server: AmqpServer) -> None:

@@ -11,13 +11,19 @@ from tests.support.amqp_server import AmqpServer
 from tests.support.eventually import eventually
 
 from warren.bus import Source
+from warren.bus.consumer import Consumer
 from warren.bus.rabbit.connection import RabbitConnection
 from warren.bus.rabbit.subscription import RabbitSubscription
-from warren.bus.rabbit.supervised_connection import LinkTimes, SupervisedConnection
+from warren.bus.rabbit.supervised_connection import (
+    ClientProfile,
+    ConnectionListener,
+    ConnectionTimes,
+    SupervisedConnection,
+)
 from warren.errors import BusUnavailable
 from warren.topology import Topology
 
-TIMES = LinkTimes(first_pause_s=0.01, longest_pause_s=0.05)
+TIMES = ConnectionTimes(first_pause_s=0.01, longest_pause_s=0.05)
 NOT_FOUND = spec.Channel.Close(404, "NOT_FOUND", 0, 0)
 
 
@@ -33,11 +39,16 @@ class Bench:
         self.refusals = 0
         topology = Topology(shards=1)
         names = itertools.count(1)
+        consumer = Consumer(
+            lambda: Source(*topology.gateway_queue("g", str(next(names)))),
+            lambda delivery: self.moments.append(delivery.body.decode()),
+            5,
+            lambda: self.moments.append("start"),
+            lambda: self.moments.append("lost"),
+        )
         self.subscription = RabbitSubscription(
-            link, topology, TIMES, Random(1), lambda: Source(*topology.gateway_queue("g", str(next(names)))),
-            lambda delivery: self.moments.append(delivery.body.decode()), 5,
-            lambda: self.moments.append("start"), lambda: self.moments.append("lost"), self.closed.append, self.retire,
-        )  # fmt: skip
+            link, topology, consumer, on_close=self.closed.append, retire=self.retire
+        )
 
     async def retire(self, queue: str) -> None:
         if self.refusals:
@@ -54,7 +65,7 @@ async def bench() -> AsyncIterator[Bench]:
             link.adopt(connection)
 
         link = SupervisedConnection(
-            "test", [server.url], "unit", TIMES, Random(1), up, lambda: None, lambda _: None, lambda: None
+            "test", [server.url], ClientProfile("unit", TIMES, Random(1)), ConnectionListener(up)
         )
         link.start()
         await eventually(lambda: link.connection is not None)
@@ -107,7 +118,7 @@ async def test_a_durable_queue_gets_the_bindings_of_the_topology() -> None:
 
         topology = Topology(shards=2)
         link = SupervisedConnection(
-            "test", [server.url], "unit", TIMES, Random(1), up, lambda: None, lambda _: None, lambda: None
+            "test", [server.url], ClientProfile("unit", TIMES, Random(1)), ConnectionListener(up)
         )
         link.start()
         await link.attempted()
@@ -119,15 +130,9 @@ async def test_a_durable_queue_gets_the_bindings_of_the_topology() -> None:
         subscription = RabbitSubscription(
             link,
             topology,
-            TIMES,
-            Random(1),
-            lambda: source,
-            lambda _: None,
-            1,
-            None,
-            None,
-            lambda _: None,
-            retire,
+            Consumer(lambda: source, lambda _: None, 1),
+            on_close=lambda _: None,
+            retire=retire,
         )
         await subscription.begin()
         declared = server.of(spec.Queue.Declare)[0]

@@ -14,10 +14,16 @@ from tests.support.eventually import eventually
 from tests.support.ports import free_port
 from yarl import URL
 
-from warren.bus.rabbit.supervised_connection import LinkTimes, SupervisedConnection, shown
+from warren.bus.rabbit.connect_errors import shown
+from warren.bus.rabbit.supervised_connection import (
+    ClientProfile,
+    ConnectionListener,
+    ConnectionTimes,
+    SupervisedConnection,
+)
 from warren.errors import BusUnavailable, TopologyMismatch
 
-TIMES = LinkTimes(heartbeat_s=5, connect_s=1.0, first_pause_s=0.01, longest_pause_s=0.05)
+TIMES = ConnectionTimes(heartbeat_s=5, connect_s=1.0, first_pause_s=0.01, longest_pause_s=0.05)
 
 
 class Owner:
@@ -40,11 +46,15 @@ class Owner:
     def down(self) -> None:
         self.moments.append("down")
 
-    def make(self, *urls: str, times: LinkTimes = TIMES) -> SupervisedConnection:
+    def make(self, *urls: str, times: ConnectionTimes = TIMES) -> SupervisedConnection:
         self.link = link = SupervisedConnection(
-            "test", urls, "unit", times, Random(1), self.up, self.down, self.mismatches.append,
-            lambda: self.blocked.append(link.blocked),
-        )  # fmt: skip
+            "test",
+            urls,
+            ClientProfile("unit", times, Random(1)),
+            ConnectionListener(
+                self.up, self.down, self.mismatches.append, lambda: self.blocked.append(link.blocked)
+            ),
+        )
         return link
 
 
@@ -64,7 +74,7 @@ async def make(owner: Owner) -> AsyncIterator[Callable[..., SupervisedConnection
     """Makes a link that is started, and ends it."""
     links: list[SupervisedConnection] = []
 
-    def started(*urls: str, times: LinkTimes = TIMES) -> SupervisedConnection:
+    def started(*urls: str, times: ConnectionTimes = TIMES) -> SupervisedConnection:
         link = owner.make(*urls, times=times)
         links.append(link)
         link.start()
@@ -76,18 +86,13 @@ async def make(owner: Owner) -> AsyncIterator[Callable[..., SupervisedConnection
         await link.close()
 
 
-def test_pauses_double_up_to_the_longest_with_jitter() -> None:
+async def test_pauses_double_up_to_the_longest_with_jitter(owner: Owner) -> None:
     """The pauses between attempts go from the first to the longest of the times, each cut by chance."""
-    backoff = LinkTimes(first_pause_s=0.1, longest_pause_s=5.0).backoff(Random(7))
+    times = ConnectionTimes(first_pause_s=0.1, longest_pause_s=5.0)
+    backoff = owner.make("amqp://nowhere", times=times).backoff()
     for failures in range(200):
         full = min(5.0, 0.1 * 2.0**failures)
         assert full / 2 <= backoff.next() <= full
-
-
-def test_an_address_is_shown_without_credentials() -> None:
-    """What goes to the log has host, port and virtual host alone."""
-    assert shown(URL("amqp://user:secret@host/v?heartbeat=3")) == "host:5672/v"
-    assert shown(URL("amqps://u:s@host:1234/%2F")) == "host:1234/%2F"
 
 
 async def test_the_connection_says_who_it_is(
@@ -140,7 +145,7 @@ async def test_addresses_are_tried_in_turn(
     server: AmqpServer, owner: Owner, make: Callable[..., SupervisedConnection]
 ) -> None:
     """A round goes over all addresses before it pauses."""
-    times = LinkTimes(connect_s=1.0, first_pause_s=30.0, longest_pause_s=30.0)
+    times = ConnectionTimes(connect_s=1.0, first_pause_s=30.0, longest_pause_s=30.0)
     make(f"amqp://guest:guest@127.0.0.1:{free_port()}/", server.url, times=times)
     await eventually(lambda: "up" in owner.moments)
 
@@ -200,7 +205,7 @@ async def test_who_waits_for_the_first_attempt_hears_of_the_end(
     arrived = asyncio.Event()
     async with await asyncio.start_server(lambda _, writer: arrived.set(), "127.0.0.1", 0) as mute:
         port = mute.sockets[0].getsockname()[1]
-        link = make(f"amqp://guest:guest@127.0.0.1:{port}/", times=LinkTimes(connect_s=60.0))
+        link = make(f"amqp://guest:guest@127.0.0.1:{port}/", times=ConnectionTimes(connect_s=60.0))
         waiting = asyncio.create_task(link.attempted())
         await arrived.wait()
         await link.close()

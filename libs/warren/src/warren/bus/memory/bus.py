@@ -11,21 +11,18 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start, nothing
+from warren.bus import NO_PROPERTIES, TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start, nothing
+from warren.bus.consumer import Consumer
 from warren.bus.memory.alarm import MemoryAlarm
 from warren.bus.memory.broker import MemoryBroker
 from warren.bus.memory.queue import BURST, MemoryConsumer
+from warren.bus.observed_flag import ObservedFlag
 from warren.errors import BusUnavailable, Nacked, NotConfirmed, TopologyMismatch, Unroutable
 from warren.topology import Topology
 
 __all__ = ["MemoryBroker", "MemoryBus", "MemorySubscription"]
 
 _log = logging.getLogger("warren.bus")
-_NO_PROPERTIES = Properties()
-
-
-def _ignore() -> None:
-    """Stand for a callback that nobody gave."""
 
 
 class MemorySubscription:
@@ -34,20 +31,12 @@ class MemorySubscription:
     def __init__(
         self,
         bus: MemoryBus,
-        source: Callable[[], Source],
-        on_delivery: OnDelivery,
-        prefetch: int,
-        on_start: Callable[[], None],
-        on_lost: Callable[[], None],
+        consumer: Consumer,
     ) -> None:
-        """Built by ``MemoryBus.subscribe``."""
+        """Consume nothing before ``begin``."""
         self.queue = ""
         self._bus = bus
-        self._source = source
-        self._on_delivery = on_delivery
-        self._prefetch = prefetch
-        self._on_start = on_start
-        self._on_lost = on_lost
+        self._wanted = consumer
         self._consumer: MemoryConsumer | None = None
         self._closed = False
 
@@ -58,25 +47,25 @@ class MemorySubscription:
 
     def begin(self) -> None:
         """Declare the queue, consume it, and say so; the first delivery comes in a later turn."""
-        source = self._source()
+        source = self._wanted.source()
         self.queue = source.queue.name
         self._bus.declare(source)
         self._consumer = self._bus.broker.consume(
-            self.queue, self._on_delivery, self._prefetch, self._cancelled
+            self.queue, self._wanted.on_delivery, self._wanted.prefetch, self._cancelled
         )
-        self._on_start()
+        self._wanted.on_start()
 
     def lose(self) -> None:
         """Do what a consumer does whose channel is gone."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             consumer.close()
-            self._on_lost()
+            self._wanted.on_lost()
 
     def renew(self) -> None:
         """Consume anew, an exclusive queue under a fresh name; nothing where it is not active."""
         if self._leave():
-            self._on_lost()
+            self._wanted.on_lost()
             self.begin()
 
     async def close(self) -> None:
@@ -102,7 +91,7 @@ class MemorySubscription:
             return
         _log.warning("queue %s was deleted at the broker; consuming it anew", self.queue)
         self._consumer = None
-        self._on_lost()
+        self._wanted.on_lost()
         if self._bus.up:
             self.begin()
 
@@ -117,9 +106,9 @@ class MemoryBus:
         self._up = False
         self._started = False
         self._reachable = asyncio.Event()
-        self._listeners: list[Callable[[bool], None]] = []
+        self._whole = ObservedFlag()  # up, and consumed again
         self._alarm = MemoryAlarm()
-        self._blocked_listeners: list[Callable[[bool], None]] = []
+        self._told_blocked = ObservedFlag()
         self._subscriptions: dict[MemorySubscription, None] = {}
         self._confirms: set[asyncio.Future[None]] = set()
         self._readers: set[asyncio.Future[None]] = set()
@@ -142,6 +131,7 @@ class MemoryBus:
         self.broker.declare(self._topology)
         self._started = True
         self._up = True
+        self._whole.set(True, quietly=True)
 
     async def close(self) -> None:
         """End everything; unacknowledged deliveries go back to their queues."""
@@ -155,19 +145,18 @@ class MemoryBus:
 
     def watch(self, listener: Callable[[bool], None]) -> None:
         """Tell ``listener`` when the broker goes away and when it is back."""
-        self._listeners.append(listener)
+        self._whole.watch(listener)
 
     def watch_blocked(self, listener: Callable[[bool], None]) -> None:
         """Tell ``listener`` when the broker begins to hold publishers back, and when that ends."""
-        self._blocked_listeners.append(listener)
+        self._told_blocked.watch(listener)
 
     def alarm(self, on: bool) -> None:
         """Have the broker hold back what is published here, as in a memory or disk alarm; or take
         it again.
         """
-        before = self.blocked
         self._alarm.set(on)
-        self._tell_blocked(before)
+        self._told_blocked.set(self.blocked)
 
     async def publish(
         self,
@@ -183,7 +172,7 @@ class MemoryBus:
         if not self._up:
             raise BusUnavailable("the memory broker is away")
         await self._alarm.passed()
-        outcome = self.broker.publish(exchange, key, body, properties or _NO_PROPERTIES)
+        outcome = self.broker.publish(exchange, key, body, properties or NO_PROPERTIES)
         # The confirm comes in a later turn, as from a broker: a cut before it leaves the message's fate
         # unknown.
         loop = asyncio.get_running_loop()
@@ -206,13 +195,11 @@ class MemoryBus:
         on_delivery: OnDelivery,
         *,
         prefetch: int,
-        on_start: Callable[[], None] | None = None,
-        on_lost: Callable[[], None] | None = None,
+        on_start: Callable[[], None] = nothing,
+        on_lost: Callable[[], None] = nothing,
     ) -> MemorySubscription:
         """Consume for as long as the bus lives."""
-        subscription = MemorySubscription(
-            self, source, on_delivery, prefetch, on_start or _ignore, on_lost or _ignore
-        )  # fmt: skip
+        subscription = MemorySubscription(self, Consumer(source, on_delivery, prefetch, on_start, on_lost))
         self._subscriptions[subscription] = None
         if self._up:
             subscription.begin()
@@ -273,6 +260,9 @@ class MemoryBus:
     def move_readers(self) -> None:
         """There is one way only, and it does not stand still."""
 
+    def stream_remade(self, stream: str) -> None:
+        """Nothing is numbered here but by the stream itself."""
+
     async def depth(self, queue: str) -> int | None:
         """Return how many messages are ready in a queue."""
         await asyncio.sleep(0)
@@ -297,14 +287,14 @@ class MemoryBus:
         self._reachable.clear()
         if not self._up:
             return
-        before, self._up = self.blocked, False
+        self._up = False
         _log.warning("the memory broker is away")
-        self._tell_blocked(before)
+        self._told_blocked.set(self.blocked)
         self._fail_waiters()
         for subscription in list(self._subscriptions):
             subscription.lose()
         self.broker.forget(self)
-        self._tell(False)
+        self._whole.set(False)
 
     def connection_possible(self) -> None:
         """Connect again in the next turn of the loop (the broker calls it)."""
@@ -324,17 +314,8 @@ class MemoryBus:
         for subscription in list(self._subscriptions):
             subscription.begin()
         _log.info("the memory broker is back")
-        self._tell(True)
-        self._tell_blocked(False)
-
-    def _tell(self, up: bool) -> None:
-        for listener in self._listeners:
-            listener(up)
-
-    def _tell_blocked(self, before: bool) -> None:
-        if self.blocked != before:
-            for listener in self._blocked_listeners:
-                listener(not before)
+        self._whole.set(True)
+        self._told_blocked.set(self.blocked)
 
     def _fail_waiters(self) -> None:
         self._alarm.fail(NotConfirmed("the connection was lost before the confirm"))

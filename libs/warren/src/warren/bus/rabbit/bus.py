@@ -17,17 +17,25 @@ from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
 from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start, nothing
+from warren.bus.consumer import Consumer
+from warren.bus.observed_flag import ObservedFlag
 from warren.bus.rabbit.connection import RabbitConnection
 from warren.bus.rabbit.publisher import RabbitPublisher
 from warren.bus.rabbit.stream import last, tail
 from warren.bus.rabbit.subscription import RabbitSubscription
-from warren.bus.rabbit.supervised_connection import CLOSE_S, LinkTimes, SupervisedConnection
+from warren.bus.rabbit.supervised_connection import (
+    CLOSE_S,
+    ClientProfile,
+    ConnectionListener,
+    ConnectionTimes,
+    SupervisedConnection,
+)
 from warren.bus.rabbit.topology import declare_topology, delete_door, queue_depth, refuse_former
 from warren.errors import BusUnavailable, TopologyMismatch
 from warren.supervision import supervised
 from warren.topology import Topology
 
-__all__ = ["LinkTimes", "RabbitBus"]
+__all__ = ["ConnectionTimes", "RabbitBus"]
 
 DEPTH_S = 2.0
 RETIRE_S = 10.0
@@ -46,7 +54,7 @@ class RabbitBus:
         topology: Topology,
         *,
         name: str,
-        times: LinkTimes | None = None,
+        times: ConnectionTimes | None = None,
         random: Random | None = None,
     ) -> None:
         """``urls`` are tried in turn (``amqp://`` or ``amqps://``); ``name`` is shown in the broker's list of
@@ -58,41 +66,40 @@ class RabbitBus:
         logging.getLogger("aiormq").setLevel(logging.CRITICAL)
         self._several = len(set(urls)) > 1
         self._topology = topology
-        self._times = times or LinkTimes()
-        self._random = random or Random()  # noqa: S311 - jitter, no secret
         self._reopening: asyncio.Task[None] | None = None
         self._publishing_ready = False
         self._consuming_ready = False
         self._declared = False
         self._redeclaring: asyncio.Task[None] | None = None
-        self._whole = False
+        self._whole = ObservedFlag()  # everything is declared and consumed, and can be published to
         self._closed = False
         self._first: asyncio.Future[None] | None = None
-        self._listeners: list[Callable[[bool], None]] = []
-        self._blocked_listeners: list[Callable[[bool], None]] = []
-        self._told_blocked = False
+        self._told_blocked = ObservedFlag()
         self._subscriptions: dict[RabbitSubscription, None] = {}
 
-        def link(
+        profile = ClientProfile(name, times or ConnectionTimes(), random or Random())  # noqa: S311 - jitter, no secret
+
+        def connection(
             purpose: str,
             on_up: Callable[[RabbitConnection], Awaitable[None]],
-            on_down: Callable[[], None],
+            on_down: Callable[[], None] = nothing,
             urls: Sequence[str] = urls,
         ) -> SupervisedConnection:
-            return SupervisedConnection(
-                purpose, urls, name, self._times, self._random, on_up, on_down, self._mismatch, self._blocked
-            )
+            listener = ConnectionListener(on_up, on_down, self._mismatch, self._blocked)
+            return SupervisedConnection(purpose, urls, profile, listener)
 
-        self._publishing = link("publish", self._publishing_up, self._publishing_down)
+        self._publishing = connection("publish", self._publishing_up, self._publishing_down)
         self._publisher = RabbitPublisher(self._publishing, self._publisher_ended, stream=False)
-        self._logs = {
-            topology.shard_key(shard): RabbitPublisher(self._publishing, self._publisher_ended, stream=True)
-            for shard in range(topology.shards)
-        }
-        self._publishers = (self._publisher, *self._logs.values())
-        self._consuming = link("consume", self._consuming_up, self._consuming_down)
-        self._reading = link("read", self._reading_up, nothing)
-        self._asking = link("ask", self._asking_up, nothing, [*urls[1:], urls[0]])
+        self._by_shard_key: dict[str, RabbitPublisher] = {}
+        self._by_stream: dict[str, RabbitPublisher] = {}
+        for shard in range(topology.shards):
+            publisher = RabbitPublisher(self._publishing, self._publisher_ended, stream=True)
+            self._by_shard_key[topology.shard_key(shard)] = publisher
+            self._by_stream[topology.log(shard).name] = publisher
+        self._publishers = (self._publisher, *self._by_stream.values())
+        self._consuming = connection("consume", self._consuming_up, self._consuming_down)
+        self._reading = connection("read", self._reading_up)
+        self._asking = connection("ask", self._asking_up, urls=[*urls[1:], urls[0]])
 
     @property
     def up(self) -> bool:
@@ -128,19 +135,19 @@ class RabbitBus:
         # in order, so that acks given are through; a broker that does not answer loses its connections too
         if parts:
             await asyncio.wait(parts, timeout=CLOSE_S)
-        links = (self._consuming, self._reading, self._asking, self._publishing)
-        await asyncio.gather(*(link.close() for link in links))
+        connections = (self._consuming, self._reading, self._asking, self._publishing)
+        await asyncio.gather(*(connection.close() for connection in connections))
         await asyncio.gather(
             *parts, *own, *(publisher.close() for publisher in self._publishers), return_exceptions=True
         )
 
     def watch(self, listener: Callable[[bool], None]) -> None:
         """Tell ``listener`` when the broker goes away and when it is back."""
-        self._listeners.append(listener)
+        self._whole.watch(listener)
 
     def watch_blocked(self, listener: Callable[[bool], None]) -> None:
         """Tell ``listener`` when the broker begins to hold publishers back, and when that ends."""
-        self._blocked_listeners.append(listener)
+        self._told_blocked.watch(listener)
 
     async def publish(
         self,
@@ -157,7 +164,7 @@ class RabbitBus:
         """
         if not self._publishing_ready:
             raise BusUnavailable("the broker is away")
-        publisher = self._logs.get(key) if exchange == self._topology.ingress else None
+        publisher = self._by_shard_key.get(key) if exchange == self._topology.ingress else None
         await (publisher or self._publisher).publish(exchange, key, body, properties, mandatory, persistent)
 
     async def subscribe(
@@ -166,16 +173,16 @@ class RabbitBus:
         on_delivery: OnDelivery,
         *,
         prefetch: int,
-        on_start: Callable[[], None] | None = None,
-        on_lost: Callable[[], None] | None = None,
+        on_start: Callable[[], None] = nothing,
+        on_lost: Callable[[], None] = nothing,
     ) -> RabbitSubscription:
         """Consume for as long as the bus lives. Raises TopologyMismatch where the queue exists with other
         settings.
         """
+        consumer = Consumer(source, on_delivery, prefetch, on_start, on_lost)
         subscription = RabbitSubscription(
-            self._consuming, self._topology, self._times, self._random,
-            source, on_delivery, prefetch, on_start, on_lost, self._forget, self.retire,
-        )  # fmt: skip
+            self._consuming, self._topology, consumer, on_close=self._forget, retire=self.retire
+        )
         self._subscriptions[subscription] = None
         try:
             await subscription.begin()
@@ -229,6 +236,11 @@ class RabbitBus:
         """Read from the next node."""
         self._reading.move()
 
+    def stream_remade(self, stream: str) -> None:
+        """Publish to this stream by a fresh channel: the present one counts what the stream does not."""
+        if (publisher := self._by_stream.get(stream)) is not None:
+            publisher.stream_remade()
+
     async def depth(self, queue: str) -> int | None:
         """Return how many messages are ready in a queue; None where the broker is away or has no
         such queue.
@@ -238,7 +250,8 @@ class RabbitBus:
         except BusUnavailable:
             return None
 
-    # ── what the links tell ─────────────────────────────────────────────────────────────────────────────────
+    # ── what the connections tell
+    # ─────────────────────────────────────────────────────────────────────────────────
 
     async def _publishing_up(self, connection: RabbitConnection) -> None:
         if not self._declared:
@@ -299,7 +312,7 @@ class RabbitBus:
         """Declare everything again first: a channel that publishing ended misses an exchange, and would end
         again at the next publish.
         """
-        backoff = self._times.backoff(self._random)
+        backoff = self._publishing.backoff()
         try:
             while connection := self._can_reopen():
                 try:
@@ -341,28 +354,23 @@ class RabbitBus:
 
     def _compare(self) -> None:
         """Tell the watchers where the whole (publishing and consuming) has come or gone."""
+        if self._closed:
+            return
         whole = self._publishing_ready and self._consuming_ready
-        if whole == self._whole or self._closed:
-            return
-        self._whole = whole
-        if self._first is not None and not self._first.done():
+        starting = self._first is not None and not self._first.done()
+        self._whole.set(whole, quietly=starting)
+        if whole and starting and self._first is not None:
             self._first.set_result(None)
-            return
-        for listener in self._listeners:
-            listener(whole)
 
     def _blocked(self) -> None:
-        blocked = self.blocked
-        if blocked != self._told_blocked and not self._closed:
-            self._told_blocked = blocked
-            for listener in self._blocked_listeners:
-                listener(blocked)
+        if not self._closed:
+            self._told_blocked.set(self.blocked)
 
     def _forget(self, subscription: RabbitSubscription) -> None:
         self._subscriptions.pop(subscription, None)
 
 
-def _connected(link: SupervisedConnection) -> RabbitConnection:
-    if link.connection is None:
+def _connected(supervised_connection: SupervisedConnection) -> RabbitConnection:
+    if supervised_connection.connection is None:
         raise BusUnavailable("the broker is away")
-    return link.connection
+    return supervised_connection.connection

@@ -13,19 +13,19 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 from aiormq.exceptions import AMQPError
 
-from warren.bus import Properties
+from warren.bus import NO_PROPERTIES, Properties, nothing
 from warren.bus.rabbit import frames as frames
 from warren.bus.rabbit.acks import ACK_S, Content, RabbitDelivery, Settling
 from warren.bus.rabbit.aiormq_internals import HookedChannel
+from warren.bus.rabbit.broker_call import broker_call, describe
 from warren.bus.rabbit.connection import RabbitConnection
-from warren.bus.rabbit.frames import NO_PROPERTIES, MalformedFrame
-from warren.errors import BusUnavailable, Nacked, NotConfirmed, Unroutable, WarrenError
+from warren.bus.rabbit.frames import MalformedFrame
+from warren.errors import BusUnavailable, Nacked, NotConfirmed, Unroutable
 
 # a delivery that took longer is followed by a turn of the loop; else those that are here follow each other at
 # once
@@ -37,49 +37,7 @@ CONFIRM_S = 2.5
 _log = logging.getLogger("warren.bus")
 
 
-def describe(error: BaseException | type[BaseException] | None) -> str:
-    """Say an AMQP or network error in one line."""
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    name = error.__name__ if isinstance(error, type) else type(error).__name__
-    arguments = error.args if isinstance(error, BaseException) else ()
-    texts = [str(argument).replace("\n", " ") for argument in arguments if argument not in (None, "")]
-    return f"{name}: {' '.join(texts)}" if texts else name
-
-
-@contextmanager
-def broker_call(what: str) -> Iterator[None]:
-    """Turn whatever aiormq raises when a channel or connection ends into BusUnavailable.
-
-    aiormq cancels those who wait then, so a CancelledError that nobody asked this task for is such an end
-    too. And where a real cancellation meets an end, aiormq raises the end, or nothing: the cancellation is
-    raised here again, or it would be lost.
-    """
-    task = asyncio.current_task()
-    before = 0 if task is None else task.cancelling()
-    failure: BaseException | None = None
-    try:
-        yield
-    except BaseException as error:  # noqa: BLE001 - nothing is swallowed: each way out raises
-        failure = error
-    if task is not None and task.cancelling() > before:
-        raise asyncio.CancelledError from failure
-    match failure:
-        case None:
-            return
-        case asyncio.CancelledError() if task is not None:
-            raise BusUnavailable(f"{what}: the connection ended") from None
-        case Exception() if not isinstance(failure, WarrenError):
-            raise BusUnavailable(f"{what}: {describe(failure)}") from failure
-        case _:
-            raise failure
-
-
 _LEAVING: set[asyncio.Task[Any]] = set()  # tasks that nobody else holds
-
-
-def _nothing(_: object = None) -> None:
-    """Stand for a callback that nobody gave."""
 
 
 async def _unused(_: object) -> None:
@@ -104,7 +62,7 @@ class RabbitChannel(HookedChannel):
         # what waits for its confirm, in the order of its number
         self._confirms: dict[int, asyncio.Future[bool]] = {}
         self.confirm_s = CONFIRM_S  # how long a confirm is waited for
-        self.returned = False  # something that was published reached no queue
+        self.miscounts = False  # a publish was counted here, and not by a queue
         self._publishing = asyncio.Lock()
         self._queued = 0  # publishes that wait for the socket
         self._header: tuple[Properties, bool, bytes] = (
@@ -114,14 +72,14 @@ class RabbitChannel(HookedChannel):
         )
         self._content: Content | None = None
         self._on_delivery: Callable[[RabbitDelivery], None] | None = None
-        self._on_start: Callable[[], None] = _nothing
+        self._on_start: Callable[[], None] = nothing
         self._settling = Settling(self._socket, number)
         self._socket.takers[number] = self
         self.closing.add_done_callback(self._end)
 
     @classmethod
     async def opened(
-        cls, connection: RabbitConnection, *, confirms: bool = False, on_end: Callable[[], None] = _nothing
+        cls, connection: RabbitConnection, *, confirms: bool = False, on_end: Callable[[], None] = nothing
     ) -> Self:
         """Open a channel. Raises BusUnavailable."""
         with broker_call("opening a channel"):
@@ -251,7 +209,7 @@ class RabbitChannel(HookedChannel):
         except Exception:  # noqa: BLE001 - whatever is in it: then it is none of ours
             return
         confirm = None if number is None else self._confirms.get(number)
-        self.returned = True
+        self.miscounts = True
         if confirm is not None and not confirm.done():
             where = frames.plain_text(content.exchange) or "the default exchange"
             confirm.set_exception(Unroutable(f"{where} ▶ {frames.plain_text(content.key)} reached no queue"))
@@ -323,8 +281,8 @@ class RabbitChannel(HookedChannel):
         on_delivery: Callable[[RabbitDelivery], None],
         *,
         prefetch: int,
-        on_start: Callable[[], None] = _nothing,
-        on_cancel: Callable[[], None] = _nothing,
+        on_start: Callable[[], None] = nothing,
+        on_cancel: Callable[[], None] = nothing,
         arguments: dict[str, Any] | None = None,
         ack_s: float = ACK_S,
     ) -> None:
@@ -348,7 +306,7 @@ class RabbitChannel(HookedChannel):
         self._settling.end()
 
     def _begin(self) -> None:
-        on_start, self._on_start = self._on_start, _nothing
+        on_start, self._on_start = self._on_start, nothing
         on_start()
 
     # ── the end ─────────────────────────────────────────────────────────────────────────────────────────────

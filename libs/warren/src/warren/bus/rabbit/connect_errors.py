@@ -36,6 +36,15 @@ def refusal(frame: spec.Connection.Close) -> AMQPError:
     return ConnectionClosed(frame.reply_code, frame.reply_text)
 
 
+def shown(url: URL) -> str:
+    """Return an address without its credentials and options."""
+    return f"{_host_and_port(url)}{url.raw_path}"
+
+
+def _host_and_port(url: URL) -> str:
+    return f"{url.host}:{url.port or DEFAULT_PORTS[url.scheme]}"
+
+
 def remedy(error: BaseException, url: URL) -> str | None:
     """Return what to do about an error (or what caused it) at this address; None where only time can tell."""
     for cause in _causes(error):
@@ -106,17 +115,13 @@ def _remedy(error: BaseException, url: URL) -> str | None:
             )
         case ProtocolSyntaxError() | IncompatibleProtocolError() | InvalidFrameError():
             return (
-                f"what answers at {_place(url)} speaks no AMQP 0-9-1: mend the port in WARREN_AMQP_URL "
-                f"(5672; with TLS 5671)"
+                f"what answers at {_host_and_port(url)} speaks no AMQP 0-9-1: mend the port in "
+                f"WARREN_AMQP_URL (5672; with TLS 5671)"
             )
         case FileNotFoundError() | PermissionError() if url.scheme == "amqps" and _files(url):
             return f"of {_files(url)} one can't be read here"
         case _:
             return None
-
-
-def _place(url: URL) -> str:
-    return f"{url.host}:{url.port or DEFAULT_PORTS[url.scheme]}"
 
 
 def _vhost(url: URL) -> str:

@@ -20,8 +20,6 @@ from pamqp import commands as spec
 import warren.bus.rabbit.pamqp_patch  # noqa: F401 - or a stranger's message would end the connection
 from warren.bus import HeaderValue, Properties
 
-NO_PROPERTIES: Final = Properties()
-
 METHOD: Final = 1  # types of frames (AMQP 0-9-1, 4.2.3)
 HEADER: Final = 2
 BODY: Final = 3

@@ -1,12 +1,13 @@
 """RabbitPublisher: one channel to publish on, and another in its place where the broker refuses or owes
 confirms.
 
-RabbitBus has one for each log and one for all else. What goes to a stream must have a channel of its own: up
-to 3.13 a channel that sends to a stream's new leader what the former had not confirmed numbers it by the
-channel's publishes and not by the stream's. Where the two differ that confirm never comes, and what follows
-is taken for a repeat: confirmed and not written, however often it is sent
-(https://github.com/rabbitmq/rabbitmq-server/pull/12236). They are the same where everything on the channel
-reaches that stream. It repeats no publish, and makes no connection.
+What goes to a stream must have a channel of its own: up to 3.13 a channel that sends to a stream's new leader
+what the former had not confirmed numbers it by the channel's publishes and not by the stream's. Where the two
+differ that confirm never comes, and what follows is taken for a repeat: confirmed and not written, however
+often it is sent (https://github.com/rabbitmq/rabbitmq-server/pull/12236). They are the same where everything
+on the channel reaches that stream, and the stream is the same one: a channel on which something reached no
+queue, or whose stream was deleted and declared anew, is replaced. It repeats no publish, and makes no
+connection.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from warren.bus import Properties
 from warren.bus.rabbit.channel import CONFIRM_S, RabbitChannel
 from warren.bus.rabbit.connection import RabbitConnection
 from warren.bus.rabbit.supervised_connection import SupervisedConnection
-from warren.errors import BusUnavailable, NotConfirmed
+from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 from warren.retry import Backoff
 from warren.supervision import supervised
 
@@ -34,12 +35,12 @@ _log = logging.getLogger("warren.bus")
 class RabbitPublisher:
     """One channel at a time."""
 
-    def __init__(self, link: SupervisedConnection, on_end: Callable[[], None], *, stream: bool) -> None:
+    def __init__(self, connection: SupervisedConnection, on_end: Callable[[], None], *, stream: bool) -> None:
         """``on_end`` is called when the broker ends the channel; ``stream``: everything that is published
         here is for one stream.
         """
         self.channel: RabbitChannel | None = None
-        self._link = link
+        self._connection = connection
         self._on_end = on_end
         self._stream = stream
         self._replacing: asyncio.Task[None] | None = None
@@ -53,8 +54,14 @@ class RabbitPublisher:
         self.channel = await self._opened(connection)
 
     def drop(self) -> None:
-        """Take that the connection is gone."""
+        """Handle the loss of the connection."""
         self.channel = None
+
+    def stream_remade(self) -> None:
+        """Replace the channel: the stream was deleted and declared anew, and counts from its beginning."""
+        if self._stream and self.channel is not None:
+            self.channel.miscounts = True
+            self._renew(self.channel)
 
     async def close(self) -> None:
         """End what is under way; the channel goes with its connection."""
@@ -78,10 +85,14 @@ class RabbitPublisher:
         channel = self.channel
         if channel is None:
             raise BusUnavailable("the broker is away")
-        if self._stream and channel.returned:  # which has a number on the channel, and none in the stream
+        if self._stream and channel.miscounts:
             self._renew(channel)
         try:
             await channel.publish(exchange, key, body, properties, mandatory, persistent)
+        except Unroutable:
+            if self._stream:
+                self._renew(channel)
+            raise
         except NotConfirmed:
             self._refused(channel)
             if self._replacing is not None:  # who sends it again is to find the other channel
@@ -110,23 +121,21 @@ class RabbitPublisher:
             return
         # Where nothing at all was answered in time the broker may be slow: then it is given longer, or nobody
         # would ever have a confirm.
-        connection = self._link.connection
+        connection = self._connection.connection
         if connection is not None and now - connection.confirmed_at < self._confirm_s:
             self._confirm_s = CONFIRM_S
         else:
             if self._confirm_s > CONFIRM_S:  # it is the second channel to which this node owes everything
-                self._link.move()
+                self._connection.move()
             self._confirm_s = min(LONGEST_CONFIRM_S, 2 * self._confirm_s)
 
     def _renew(self, channel: RabbitChannel) -> bool:
-        """Begin to replace a channel; False where it is replaced already, or was a moment ago."""
+        """Begin to replace a channel; False where it is replaced already, or was a moment ago. One that
+        miscounts is not worth a wait.
+        """
         now = asyncio.get_running_loop().time()
-        if (
-            channel is not self.channel
-            or channel.over
-            or self._replacing is not None
-            or now < self._replace_at
-        ):
+        soon = now < self._replace_at and not (self._stream and channel.miscounts)
+        if channel is not self.channel or channel.over or self._replacing is not None or soon:
             return False
         if now > self._replace_at + REPLACE_LAST_S:
             self._replace_backoff.reset()
@@ -138,7 +147,7 @@ class RabbitPublisher:
 
     async def _replace(self, former: RabbitChannel) -> None:
         try:
-            connection = self._link.connection
+            connection = self._connection.connection
             if connection is None or connection.is_closed:
                 return
             async with asyncio.timeout(self._confirm_s):
@@ -153,8 +162,8 @@ class RabbitPublisher:
             else:
                 await fresh.leave()
         except TimeoutError:
-            if not self._link.blocked:
-                self._link.move()
+            if not self._connection.blocked:
+                self._connection.move()
         except BusUnavailable as error:
             _log.debug("no other channel to publish on: %s", error)
         finally:

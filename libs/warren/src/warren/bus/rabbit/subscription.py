@@ -11,11 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from random import Random
 
-from warren.bus import OnDelivery, Source
+from warren.bus.consumer import Consumer
 from warren.bus.rabbit.channel import RabbitChannel
-from warren.bus.rabbit.supervised_connection import LinkTimes, SupervisedConnection
+from warren.bus.rabbit.supervised_connection import SupervisedConnection
 from warren.bus.rabbit.topology import declare_source
 from warren.errors import BusUnavailable, TopologyMismatch
 from warren.supervision import supervised
@@ -29,30 +28,21 @@ class RabbitSubscription:
 
     def __init__(
         self,
-        link: SupervisedConnection,
+        connection: SupervisedConnection,
         topology: Topology,
-        times: LinkTimes,
-        random: Random,
-        source: Callable[[], Source],
-        on_delivery: OnDelivery,
-        prefetch: int,
-        on_start: Callable[[], None] | None,
-        on_lost: Callable[[], None] | None,
+        consumer: Consumer,
+        *,
         on_close: Callable[[RabbitSubscription], None],
         retire: Callable[[str], Awaitable[None]],
     ) -> None:
-        """Built by ``RabbitBus.subscribe``."""
+        """Consume nothing before ``begin``. ``on_close`` is called once, by ``close``; ``retire`` closes
+        the door of a former exclusive queue.
+        """
         self.queue = ""
         self.active = False
-        self._link = link
+        self._connection = connection
         self._topology = topology
-        self._times = times
-        self._random = random
-        self._source = source
-        self._on_delivery = on_delivery
-        self._prefetch = prefetch
-        self._on_start = on_start
-        self._on_lost = on_lost
+        self._consumer = consumer
         self._on_close = on_close
         self._retire = retire
         self._former: dict[str, None] = {}  # exclusive queues of ours that may still have a door
@@ -69,10 +59,10 @@ class RabbitSubscription:
         TopologyMismatch.
         """
         async with self._beginning:
-            connection = self._link.connection
+            connection = self._connection.connection
             if self._closed or self.active or connection is None:
                 return
-            source = self._source()
+            source = self._consumer.source()
             if self._exclusive and self.queue != source.queue.name:
                 self._former[self.queue] = None
             self._exclusive = source.queue.kind == "exclusive"
@@ -83,8 +73,8 @@ class RabbitSubscription:
                 await declare_source(channel, source, self._topology)
                 await channel.consume(
                     self.queue,
-                    self._on_delivery,
-                    prefetch=self._prefetch,
+                    self._consumer.on_delivery,
+                    prefetch=self._consumer.prefetch,
                     on_start=self._started,
                     on_cancel=lambda: self._cancelled(channel),
                 )
@@ -123,7 +113,7 @@ class RabbitSubscription:
             self._reviving = supervised(asyncio.get_running_loop().create_task(self._revive(), name="revive"))
 
     async def _revive(self) -> None:
-        backoff = self._times.backoff(self._random)
+        backoff = self._connection.backoff()
         try:
             while not self.active and not self._closed and self._can_begin():
                 try:
@@ -138,7 +128,7 @@ class RabbitSubscription:
         """Close the doors of former queues: a queue whose broker node is down would spoil the confirms of all
         who publish to it.
         """
-        backoff = self._times.backoff(self._random)
+        backoff = self._connection.backoff()
         try:
             while self._former and self._can_begin():
                 former = next(iter(self._former))
@@ -153,13 +143,12 @@ class RabbitSubscription:
             self._clearing = None
 
     def _can_begin(self) -> bool:
-        connection = self._link.connection
+        connection = self._connection.connection
         return connection is not None and not connection.is_closed
 
     def _started(self) -> None:
         self.active = True
-        if self._on_start is not None:
-            self._on_start()
+        self._consumer.on_start()
 
     def _cancelled(self, channel: RabbitChannel) -> None:
         """The broker has ended the consumer (its queue was deleted, or its node is gone): the channel goes, a
@@ -176,7 +165,7 @@ class RabbitSubscription:
     def _ended(self) -> None:
         self._channel = None
         was_active, self.active = self.active, False
-        if was_active and not self._closed and self._on_lost is not None:
-            self._on_lost()
+        if was_active and not self._closed:
+            self._consumer.on_lost()
         if was_active:
             self.revive()

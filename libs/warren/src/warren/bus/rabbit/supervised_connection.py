@@ -11,15 +11,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from random import Random
 
-from aiormq.connection import DEFAULT_PORTS
 from yarl import URL
 
-from warren.bus.rabbit.channel import broker_call, describe
-from warren.bus.rabbit.connect_errors import remedy
+from warren.bus import nothing
+from warren.bus.rabbit.broker_call import broker_call, describe
+from warren.bus.rabbit.connect_errors import remedy, shown
 from warren.bus.rabbit.connection import RabbitConnection
 from warren.errors import BusUnavailable, TopologyMismatch
 from warren.retry import Backoff
@@ -32,7 +32,7 @@ CLOSE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class LinkTimes:
+class ConnectionTimes:
     """Seconds: AMQP heartbeat, how long a connect may take, and the back-off from its first to its longest
     pause.
     """
@@ -43,14 +43,33 @@ class LinkTimes:
     # a broker that is back is found within it; to be refused costs it next to nothing
     longest_pause_s: float = 2.0
 
-    def backoff(self, random: Random) -> Backoff:
-        """Return the pauses between attempts, with jitter."""
-        return Backoff(self.first_pause_s, self.longest_pause_s, random.random)
+
+@dataclass(frozen=True, slots=True)
+class ClientProfile:
+    """What all connections of one bus have in common. ``name`` is shown in the broker's list of
+    connections.
+    """
+
+    name: str
+    times: ConnectionTimes = field(default_factory=ConnectionTimes)
+    random: Random = field(default_factory=Random)
 
 
-def shown(url: URL) -> str:
-    """Return an address without its credentials and options."""
-    return f"{url.host}:{url.port or DEFAULT_PORTS[url.scheme]}{url.raw_path}"
+def _ignore(_: TopologyMismatch) -> None:
+    """Stand for a callback that nobody gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionListener:
+    """What is to be done when something happens to a connection. ``on_up`` makes a fresh one ready (it may
+    raise BusUnavailable or TopologyMismatch); ``on_down`` ends what that began; ``on_mismatch`` is told of
+    each TopologyMismatch; ``on_blocked`` is called when ``blocked`` has changed.
+    """
+
+    on_up: Callable[[RabbitConnection], Awaitable[None]]
+    on_down: Callable[[], None] = nothing
+    on_mismatch: Callable[[TopologyMismatch], None] = _ignore
+    on_blocked: Callable[[], None] = nothing
 
 
 class SupervisedConnection:
@@ -60,31 +79,23 @@ class SupervisedConnection:
         self,
         purpose: str,
         urls: Sequence[str],
-        name: str,
-        times: LinkTimes,
-        random: Random,
-        on_up: Callable[[RabbitConnection], Awaitable[None]],
-        on_down: Callable[[], None],
-        on_mismatch: Callable[[TopologyMismatch], None],
-        on_blocked: Callable[[], None],
+        profile: ClientProfile,
+        listener: ConnectionListener,
     ) -> None:
-        """``on_up`` makes a fresh connection ready (it may raise BusUnavailable or TopologyMismatch);
-        ``on_down`` ends what it began; ``on_blocked`` is called when ``blocked`` has changed.
+        """``purpose`` is a word for the log and the broker's list of connections; ``urls`` are tried in
+        turn.
         """
         self.connection: RabbitConnection | None = None
         self._purpose = purpose
+        self._times = profile.times
+        self._random = profile.random
+        self._listener = listener
         self._urls = [
             URL(url).update_query(
-                {"heartbeat": times.heartbeat_s, **URL(url).query, "name": f"{name}/{purpose}"}
+                {"heartbeat": self._times.heartbeat_s, **URL(url).query, "name": f"{profile.name}/{purpose}"}
             )
             for url in urls
         ]
-        self._times = times
-        self._random = random
-        self._on_up = on_up
-        self._on_down = on_down
-        self._on_mismatch = on_mismatch
-        self._on_blocked = on_blocked
         self._turn = 0
         self._moves = False  # this connection is being left
         self._moved_at = -inf
@@ -103,6 +114,10 @@ class SupervisedConnection:
     def address(self) -> str:
         """Where it is connected to, or tries to; without credentials."""
         return shown(self._urls[self._turn])
+
+    def backoff(self) -> Backoff:
+        """Return the pauses between attempts at anything on this connection."""
+        return Backoff(self._times.first_pause_s, self._times.longest_pause_s, self._random.random)
 
     def move(self, seldom_s: float = 0.0) -> None:
         """Leave the present connection for one to the next address: what answers there does not do what it
@@ -123,7 +138,7 @@ class SupervisedConnection:
         """Begin to connect; does nothing the second time."""
         if self._task is None:
             self._task = supervised(
-                asyncio.get_running_loop().create_task(self._run(), name=f"link-{self._purpose}")
+                asyncio.get_running_loop().create_task(self._run(), name=f"connection-{self._purpose}")
             )
 
     async def attempted(self) -> None:
@@ -143,7 +158,7 @@ class SupervisedConnection:
         self._attempted.set()  # there will be no other attempt to wait for
 
     async def _run(self) -> None:
-        backoff = self._times.backoff(self._random)
+        backoff = self.backoff()
         while not self._closed:
             for _ in self._urls:
                 served = await self._serve(self._urls[self._turn])
@@ -167,7 +182,7 @@ class SupervisedConnection:
                 async with asyncio.timeout(self._times.connect_s):
                     await connection.connect()
                     await connection.connected.wait()
-            await self._on_up(connection)
+            await self._listener.on_up(connection)
             ready = True
             _log.info("connected to the broker at %s (%s)", shown(url), self._purpose)
             await self._stay(connection)
@@ -177,7 +192,7 @@ class SupervisedConnection:
             )
         except TopologyMismatch as mismatch:
             _log.error("the broker at %s: %s (%s)", shown(url), mismatch, self._purpose)
-            self._on_mismatch(mismatch)
+            self._listener.on_mismatch(mismatch)
         except BusUnavailable as error:
             hint = remedy(error, url)
             # What only time mends may be a slip in the address all the same.
@@ -194,8 +209,8 @@ class SupervisedConnection:
             self.connection = None
             self._connected.clear()
             self._blocked = False
-            self._on_down()
-            self._on_blocked()
+            self._listener.on_down()
+            self._listener.on_blocked()
             await _end(connection)
         return ready
 
@@ -216,7 +231,7 @@ class SupervisedConnection:
                 self._blocked = blocked
                 state = "holds publishing back: a memory or disk alarm" if blocked else "takes publishes"
                 _log.warning("the broker %s (%s)", state, self._purpose)
-                self._on_blocked()
+                self._listener.on_blocked()
 
 
 async def _end(connection: RabbitConnection) -> None:

@@ -19,7 +19,8 @@ from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity, Chann
 from pamqp import commands as spec
 
 from warren.bus import Source
-from warren.bus.rabbit.channel import RabbitChannel, broker_call, describe
+from warren.bus.rabbit.broker_call import broker_call, describe
+from warren.bus.rabbit.channel import RabbitChannel
 from warren.bus.rabbit.connection import RabbitConnection
 from warren.errors import BusUnavailable, TopologyMismatch
 from warren.topology import Binding, Exchange, Queue, Topology, former_text

@@ -48,6 +48,18 @@ class Unknown:
     bytes: int = 64 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class InboundLimits:
+    """What one client may send: the largest message in bytes, also once it is inflated; less until
+    ``known`` is called (``unknown``); and, where it is ``paced``, work beyond the bytes that came only as
+    much as everyone. Who is not paced stays a stranger for ever, who only gets back what it sent.
+    """
+
+    message_bytes: int
+    unknown: Unknown | None = None
+    paced: bool = True
+
+
 class LimitedReader:
     """One client's bytes. ``since``: when the last message that ``next`` returned may have come at the
     earliest.
@@ -67,19 +79,9 @@ class LimitedReader:
         "wait_s",
     )
 
-    def __init__(
-        self,
-        limit: int,
-        *,
-        deflate: bool,
-        window_bits: int = 15,
-        unknown: Unknown | None = None,
-        paced: bool = True,
-    ) -> None:
-        """``limit``, ``deflate`` and ``window_bits`` are as FrameParser has them; ``unknown``: less is
-        allowed until ``known`` is called; ``paced``: work beyond the bytes that came is charged, or else the
-        client stays a stranger for ever, who only gets back what it sent.
-        """
+    def __init__(self, limits: InboundLimits, *, deflate: bool, window_bits: int = 15) -> None:
+        """``deflate`` and ``window_bits`` are as FrameParser has them."""
+        limit, unknown = limits.message_bytes, limits.unknown
         self._limit = limit
         self._unknown = unknown
         self._left = unknown.bytes if unknown is not None else 0
@@ -92,7 +94,7 @@ class LimitedReader:
         self._controls: TokenBucket | None = None
         self._work: WorkRateLimit | None = None  # who sends whole messages, not compressed, needs none
         self._in_turn = 0
-        self._paced = paced
+        self._paced = limits.paced
 
     @property
     def is_unknown(self) -> bool:
