@@ -11,7 +11,6 @@ from warren.errors import (
     ErrorCode,
     MalformedEnvelope,
     NotConfirmed,
-    NotOwner,
     Overloaded,
     ProtocolError,
     SettingsError,
@@ -32,7 +31,6 @@ from warren.errors import (
         (BusUnavailable(), ErrorCode.UNAVAILABLE),
         (NotConfirmed(), ErrorCode.UNAVAILABLE),
         (Unroutable(), ErrorCode.UNAVAILABLE),
-        (NotOwner(), ErrorCode.UNAVAILABLE),
         (Overloaded(), ErrorCode.OVERLOADED),
         (MalformedEnvelope(), ErrorCode.INVALID_MESSAGE),
         (UnsupportedEnvelope(), ErrorCode.INVALID_MESSAGE),
@@ -49,7 +47,7 @@ def test_every_exception_has_a_code(error: BaseException, code: ErrorCode) -> No
 
 def test_what_may_pass_is_worth_another_try() -> None:
     """Every failure of ours that an exception stands for may be tried again; a peer's mistake may not."""
-    for error in (BusUnavailable(), NotConfirmed(), Unroutable(), NotOwner(), Overloaded(), ValueError()):
+    for error in (BusUnavailable(), NotConfirmed(), Unroutable(), Overloaded(), ValueError()):
         assert code_of(error).retry
     for error in (MalformedEnvelope(), Unauthorized(), ProtocolError(ErrorCode.INVALID_ROOM, "no")):
         assert not code_of(error).retry
@@ -81,7 +79,6 @@ def test_faults_are_told_apart() -> None:
         NotConfirmed,
         Unroutable,
         Overloaded,
-        NotOwner,
         TopologyMismatch,
         SettingsError,
         WarrenError,

@@ -1,4 +1,4 @@
-"""Positions: next, follows, gap, and what may come from outside."""
+"""Positions: the gap between two, and what may come from outside."""
 
 import msgspec
 import pytest
@@ -11,15 +11,6 @@ EPOCHS = st.from_regex(r"[0-9a-z.\-]{1,40}", fullmatch=True)
 POSITIONS = st.builds(Position, EPOCHS, st.integers(0, 2**53))
 
 
-@given(POSITIONS)
-def test_the_next_one_follows(position: Position) -> None:
-    """The position after one more message follows this one, and nothing else does."""
-    assert position.next().follows(position)
-    assert not position.follows(position)
-    assert not position.next().next().follows(position)
-    assert position.next().gap(position) == 1
-
-
 @given(POSITIONS, POSITIONS)
 def test_a_gap_is_known_in_one_epoch_only(one: Position, other: Position) -> None:
     """Between two lives of a log nobody can say how many messages lie; in one it is the difference, either
@@ -30,12 +21,11 @@ def test_a_gap_is_known_in_one_epoch_only(one: Position, other: Position) -> Non
         assert other.gap(one) == -(one.seq - other.seq)
     else:
         assert one.gap(other) is None
-        assert not one.follows(other)
 
 
-def test_another_epoch_never_follows() -> None:
-    """Seq 2 of a new life does not follow seq 1 of the old one."""
-    assert not Position("b", 2).follows(Position("a", 1))
+def test_a_gap_is_how_many_messages_lie_between() -> None:
+    """In a new life of the log it is not known, however near the seqs are."""
+    assert Position("a", 4).gap(Position("a", 1)) == 3
     assert Position("b", 2).gap(Position("a", 1)) is None
 
 

@@ -14,8 +14,7 @@ everybody imports it.
     ├── BusUnavailable        ours: the broker is away
     ├── NotConfirmed          ours: a publish whose fate is not known; send again under the same id
     ├── Unroutable            ours: a mandatory publish that reached no queue
-    ├── Overloaded            ours: a bounded buffer is full
-    └── NotOwner              ours: a shard that this router does not own (any more)
+    └── Overloaded            ours: a bounded buffer is full
 """
 
 from __future__ import annotations
@@ -194,10 +193,6 @@ class Overloaded(WarrenError):
     """A bounded buffer is full."""
 
 
-class NotOwner(WarrenError):
-    """A shard that this router does not own (any more)."""
-
-
 def code_of(error: BaseException) -> ErrorCode:
     """Turn any exception into the code that a client is told; what is unknown is INTERNAL."""
     match error:
@@ -205,7 +200,7 @@ def code_of(error: BaseException) -> ErrorCode:
             return error.code
         case Unauthorized():
             return ErrorCode.UNAUTHORIZED
-        case BusUnavailable() | NotConfirmed() | Unroutable() | NotOwner():
+        case BusUnavailable() | NotConfirmed() | Unroutable():
             return ErrorCode.UNAVAILABLE
         case Overloaded():
             return ErrorCode.OVERLOADED

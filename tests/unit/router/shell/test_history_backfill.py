@@ -153,7 +153,7 @@ async def test_a_life_that_began_anew_has_no_history_from_before(harness):
     mark = harness.log.marked()
     harness.begin(mark)
     await eventually(lambda: harness.filler.over)
-    assert [message.epoch for message in harness.whole._windows["a"].entries] == ["second-1"] * 2
+    assert [message.epoch for message in harness.whole._windows.get("a").messages] == ["second-1"] * 2
 
 
 async def test_a_lost_connection_has_it_begin_again(harness):
