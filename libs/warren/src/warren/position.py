@@ -6,6 +6,7 @@ Pure arithmetic; it never decides what to do about a gap.
 from __future__ import annotations
 
 import re
+
 import msgspec
 
 _EPOCH = re.compile(r"[0-9a-z.\-]{1,40}")

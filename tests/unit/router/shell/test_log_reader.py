@@ -15,11 +15,8 @@ from router.shell import log_reader, retrying_publisher, shard_log
 from router.shell.log_reader import LogReader
 from router.shell.shard_log import ShardLog
 from warren.envelope import Batch, Gone, Hello, Mark, Rules, decode, encode
-<<<<<<< HEAD
 from warren.retry import Backoff
-=======
 from warren.topology import Topology
->>>>>>> aa9eb02 (router: a shard's log is one class for all that read it; parts named by their duty)
 
 
 class Shard:
