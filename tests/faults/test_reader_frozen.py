@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 import pytest
 import pytest_asyncio
 from tests.support.eventually import eventually, stretched
+from tests.support.router_context import router_context
 
 from rabbit_nodes.cluster import RabbitCluster
 from router.core.fold import Fold
 from router.shell.log_reader import LogReader
-from router.shell.retrying_publisher import RetryingPublisher
+from router.shell.shard_log import ShardLog
 from warren.bus import Record
 from warren.bus.rabbit.bus import ConnectionTimes, RabbitBus
 from warren.clock import SystemClock
@@ -106,8 +107,8 @@ async def test_a_reader_on_a_node_that_stood_still_reads_from_another(
         TOPOLOGY.ingress, TOPOLOGY.shard_key(0), encode([Rules("life", 1, 100, 100, 100, 1)]), mandatory=True
     )
     shard = Shard()
-    log = TOPOLOGY.log(0).name
-    reader = LogReader(reading, log, SystemClock(), RetryingPublisher(reading), 0, 1, shard, prefetch=64)
+    context = router_context(reading, clock=SystemClock(), topology=TOPOLOGY)
+    reader = LogReader(ShardLog(reading, TOPOLOGY, 0, prefetch=64), context, shard)
     reader.start()
     try:
         await write(writing, 1)
@@ -122,7 +123,7 @@ async def test_a_reader_on_a_node_that_stood_still_reads_from_another(
             await write(writing, life)
         # A node that goes on may take itself for the minority, and ends its connections and begins anew:
         # nobody tells it at first. Offset 0 is the life's beginning.
-        end = await eventually(lambda: writing.last(log), 60.0)
+        end = await eventually(lambda: writing.last(TOPOLOGY.log(0).name), 60.0)
         assert end is not None
         await eventually(lambda: shard.entries[-1] >= end, 60.0)
         assert (shard.begins, shard.entries == sorted(set(shard.entries))) == (1, True)

@@ -40,7 +40,7 @@ async def _log_reader(warren: Embedded) -> None:
 
 
 def _log_writer(warren: Embedded) -> None:
-    writer = warren.router.shards[0]._keeper._writer
+    writer = warren.router.shards[0]._maintainer._writer
     writer._wants = breaking
     writer.put(Mark("r", 1))
 

@@ -69,7 +69,7 @@ async def test_a_router_is_ready_once_it_does_its_part(stage: Stage) -> None:
     """Before that a rollout must not end the one that serves: readiness says what is waited for. Then the
     first message waits for nothing.
     """
-    router = await stage.router(listen_ms=300)
+    router = await stage.router(listen_ms=1_500)
     assert router.readiness.reasons() == {"shards": "listening to the other routers"}
     await eventually(lambda: not router.readiness.reasons())
     assert {shard.role.state for shard in router.shards} == {State.SPEAKING}
@@ -319,7 +319,7 @@ async def test_a_router_begins_at_a_checkpoint_and_knows_all_that_is_known(
     for number in range(300):
         await gate.send(message(busy, f"{number}" + "x" * 1_000, conn="g1~1", id=f"b{number}"))
     await gate.expect(wire.Ack, id="b299")
-    await eventually(lambda: first.shards[shard]._keeper.newest > 200)
+    await eventually(lambda: first.shards[shard]._maintainer.newest > 200)
     begun.clear()
     second = await stage.router(checkpoint_bytes=65_536)
     await all_placed(first, second)

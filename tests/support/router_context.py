@@ -9,6 +9,7 @@ from tests.support.scripted_bus import ManualClock
 
 from router.shell.retrying_publisher import RetryingPublisher
 from router.shell.router_context import RouterContext
+from warren.clock import Clock
 from warren.metrics import RouterMetrics
 from warren.telemetry import Tracing
 from warren.topology import Topology
@@ -17,7 +18,7 @@ from warren.topology import Topology
 def router_context(
     bus: Any,
     *,
-    clock: ManualClock | None = None,
+    clock: Clock | None = None,
     topology: Topology | None = None,
     tracing: Tracing | None = None,
 ) -> RouterContext:

@@ -4,12 +4,12 @@ import pytest
 from tests.support.log_stream import RULES, LogStream
 
 from router import log
-from router.shell import log_beginning, log_printer
+from router.shell import log_printer, shard_log
 
 
 @pytest.fixture
 def stream(monkeypatch: pytest.MonkeyPatch):
-    for module, name in ((log_beginning, "PATIENCE_S"), (log_printer, "FIRST_S"), (log_printer, "SILENCE_S")):
+    for module, name in ((shard_log, "PATIENCE_S"), (log_printer, "FIRST_S"), (log_printer, "SILENCE_S")):
         monkeypatch.setattr(module, name, 0.05)
     for name in ("WARREN_SHARDS", "WARREN_AMQP_URL", "WARREN_PREFIX"):
         monkeypatch.delenv(name, raising=False)

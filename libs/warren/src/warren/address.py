@@ -12,7 +12,6 @@ import re
 from zlib import crc32
 
 EVERYONE = "*"
-MAX_LENGTH = 128
 
 _ROOM = re.compile(r"[A-Za-z0-9._\-:/][A-Za-z0-9._\-:/@]{0,127}")
 # A user's name may have what identity providers put in ``sub`` (e-mail addresses, "auth0|…") besides what a

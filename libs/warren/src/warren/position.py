@@ -1,13 +1,11 @@
 """Position: how far a reader of a room has got. (epoch, seq), where the epoch is one life of the room's log.
 
-Pure arithmetic; it never decides what to do about a gap. Gateway, router and clients compare positions with
-it.
+Pure arithmetic; it never decides what to do about a gap.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Self
 
 import msgspec
 
@@ -15,14 +13,16 @@ _EPOCH = re.compile(r"[0-9a-z.\-]{1,40}")
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
-    """``seq`` messages of the life ``epoch`` have been seen; seqs run 1, 2, 3 …, so 0 is "none yet"."""
+    """``seq`` messages of the life ``epoch`` have been seen; seqs run 1, 2, 3 …, so 0 is "none yet".
+
+    An **epoch** is one life of a room's numbers: within it each number is given once and never to another
+    message. Bob has seen ("k3f9-1", 11). He comes back and is told that the room stands at ("k3f9-1", 12):
+    message 12 is all that he lacks. Told ("m207-1", 4) he can't know what he lacks, since the numbers have
+    begun anew (the log was lost, or the room was forgotten meanwhile).
+    """
 
     epoch: str
     seq: int
-
-    def next(self) -> Self:
-        """Return the position after one more message."""
-        return type(self)(self.epoch, self.seq + 1)
 
     def gap(self, other: Position) -> int | None:
         """Return how many messages lie after ``other`` up to this one; None where the epochs differ (no one

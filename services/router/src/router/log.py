@@ -13,7 +13,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from router.settings import RouterSettings
-from router.shell.log_printer import LogPrinter, Look, Nothing
+from router.shell.log_printer import PREFETCH, LogPrinter, Look, Nothing
+from router.shell.shard_log import ShardLog
 from warren.bus import Bus
 from warren.bus.rabbit.bus import ConnectionTimes, RabbitBus
 from warren.clock import SystemClock
@@ -72,11 +73,10 @@ def rabbit(settings: RouterSettings) -> Bus:
 async def _show(
     settings: RouterSettings, shard: int, look: Look, make: Callable[[RouterSettings], Bus]
 ) -> None:
-    topology = settings.bus.topology
     bus = make(settings)
     try:
-        stream = topology.log(shard).name
-        await LogPrinter(bus, stream, SystemClock(), shard, topology.shards, write).show(look)
+        log = ShardLog(bus, settings.bus.topology, shard, prefetch=PREFETCH)
+        await LogPrinter(log, SystemClock(), write).show(look)
     finally:
         await bus.close()
 

@@ -21,16 +21,15 @@ def test_a_bare_json_notification_has_the_defaults():
 
 
 def test_every_property_is_carried():
-    """type, message_id, expiration, content_type, key and trace become fields of the envelope."""
+    """type, message_id, expiration, content_type and key become fields of the envelope."""
     made = publish(
         Notification("user.ann", b"\xff", "application/octet-stream", "deal.done", "m1", 1_500, "EURUSD"),
         now_us=NOW,
         max_bytes=10,
-        trace="t",
     )
     assert made == Publish(
         "@ann", "deal.done", b"\xff", NOW, id="m1", binary=True, key="EURUSD",
-        expires_ms=NOW // 1_000 + 1_500, trace="t",
+        expires_ms=NOW // 1_000 + 1_500
     )  # fmt: skip
 
 

@@ -6,16 +6,17 @@ import pytest
 import pytest_asyncio
 from tests.support.eventually import eventually
 from tests.support.log_stream import RULES, LogStream
+from tests.support.router_context import router_context
 from tests.support.scripted_bus import ManualClock
 
 from router.core.fold import Fold
 from router.core.history import History
-from router.shell import history_backfill, log_beginning, retrying_publisher
+from router.shell import history_backfill, retrying_publisher, shard_log
 from router.shell.history_backfill import HistoryBackfill
-from router.shell.log_beginning import LogBeginning
-from router.shell.retrying_publisher import RetryingPublisher
+from router.shell.shard_log import ShardLog
 from warren.envelope import Batch, Hello, Publish, Rules
 from warren.namespaces import HistoryPolicy
+from warren.topology import Topology
 
 NOW_US = 1_000_000_000_000
 MINUTE_MS = 60_000
@@ -47,39 +48,32 @@ class Harness:
         self.present = fold
         # The reader has begun there, and has read on since.
         begun = Fold.restored(0, 1, offset, fold.parts()[0]) if offset >= 0 else fold
-        beginning = LogBeginning(self.log, "log", ManualClock(NOW_US), 0, 1, prefetch=8)
         self.filler = HistoryBackfill(
-            self.log,
-            "log",
-            RetryingPublisher(self.log),
-            beginning,
+            ShardLog(self.log, Topology(shards=1), 0, prefetch=8),
+            router_context(self.log, clock=ManualClock(NOW_US)),
             begun,
-            self._made,
-            self._keep,
-            self._filled,
-            prefetch=8,
+            self,
         )
         self.filler.start(300)
         begun.offset = fold.offset
         return begun
 
-    def _made(self):
+    def empty(self):
         return History(10**7, 10**7, 0)
 
-    def _keep(self, history, message):
+    def keep(self, history, message):
         history.put(message, HistoryPolicy(1_000, 300), NOW_US)
 
-    def _filled(self, history):
+    def filled(self, history):
         self.whole = history
 
     def kept(self):
-        return [message.seq for message in self.whole._windows["a"].entries]
+        return [message.seq for message in self.whole._windows.get("a").messages]
 
 
 @pytest_asyncio.fixture
 async def harness(monkeypatch: pytest.MonkeyPatch):
-    for module in (log_beginning, history_backfill):
-        monkeypatch.setattr(module, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(shard_log, "PATIENCE_S", 0.05)
     monkeypatch.setattr(retrying_publisher, "LONGEST_PAUSE_S", 0.001)
     monkeypatch.setattr(history_backfill, "LONGEST_PAUSE_S", 0.001)
     harness = Harness()
@@ -159,7 +153,7 @@ async def test_a_life_that_began_anew_has_no_history_from_before(harness):
     mark = harness.log.marked()
     harness.begin(mark)
     await eventually(lambda: harness.filler.over)
-    assert [message.epoch for message in harness.whole._windows["a"].entries] == ["second-1"] * 2
+    assert [message.epoch for message in harness.whole._windows.get("a").messages] == ["second-1"] * 2
 
 
 async def test_a_lost_connection_has_it_begin_again(harness):

@@ -8,11 +8,13 @@ from tests.support.eventually import eventually
 from tests.support.log_stream import RULES, LogStream
 from tests.support.scripted_bus import ManualClock
 
-from router.shell import log_beginning, log_printer
-from router.shell.log_printer import LogPrinter, Look, Nothing
+from router.shell import log_printer, shard_log
+from router.shell.log_printer import PREFETCH, LogPrinter, Look, Nothing
+from router.shell.shard_log import ShardLog
 from warren.bus import Timestamp
 from warren.envelope import Batch, Hello, Mark, Publish
 from warren.errors import BusUnavailable
+from warren.topology import Topology
 
 NOW_MS = 1_764_000_000_000
 AT = NOW_MS * 1_000
@@ -20,7 +22,7 @@ AT = NOW_MS * 1_000
 
 @pytest_asyncio.fixture
 async def log(monkeypatch: pytest.MonkeyPatch):
-    for module, name in ((log_beginning, "EMPTY_S"), (log_beginning, "PATIENCE_S"), (log_printer, "FIRST_S")):
+    for module, name in ((shard_log, "EMPTY_S"), (shard_log, "PATIENCE_S"), (log_printer, "FIRST_S")):
         monkeypatch.setattr(module, name, 0.05)
     monkeypatch.setattr(log_printer, "SILENCE_S", 0.05)
     monkeypatch.setattr(log_printer, "PAUSE_S", 0.01)
@@ -30,7 +32,7 @@ async def log(monkeypatch: pytest.MonkeyPatch):
 
 
 def viewing(log, lines):
-    return LogPrinter(log, "warren.log.0", ManualClock(AT), 0, 1, lines.extend)
+    return LogPrinter(ShardLog(log, Topology(shards=1), 0, prefetch=PREFETCH), ManualClock(AT), lines.extend)
 
 
 async def shown(log, begin, **more):

@@ -7,15 +7,16 @@ import pytest
 import pytest_asyncio
 from tests.support.eventually import eventually
 from tests.support.log_stream import RULES, LogStream
-from tests.support.scripted_bus import ManualClock
+from tests.support.router_context import router_context
 
 from router.core import checkpoint
 from router.core.fold import FOLD_VERSION
-from router.shell import log_beginning, log_reader, retrying_publisher
+from router.shell import log_reader, retrying_publisher, shard_log
 from router.shell.log_reader import LogReader
-from router.shell.retrying_publisher import RetryingPublisher
+from router.shell.shard_log import ShardLog
 from warren.envelope import Batch, Gone, Hello, Mark, Rules, decode, encode
 from warren.retry import Backoff
+from warren.topology import Topology
 
 
 class Shard:
@@ -57,7 +58,7 @@ class Harness:
     def __init__(self):
         self.log, self.shard = LogStream(), Shard()
         self.reader = LogReader(
-            self.log, "log", ManualClock(), RetryingPublisher(self.log), 0, 1, self.shard, prefetch=8
+            ShardLog(self.log, Topology(shards=1), 0, prefetch=8), router_context(self.log), self.shard
         )
 
     def fill(self, count=3):
@@ -71,9 +72,9 @@ class Harness:
 
 @pytest_asyncio.fixture
 async def harness(monkeypatch: pytest.MonkeyPatch):
-    for module in (log_beginning, log_reader):
+    for module in (shard_log, log_reader):
         monkeypatch.setattr(module, "PATIENCE_S", 0.05)
-    monkeypatch.setattr(log_beginning, "EMPTY_S", 0.02)
+    monkeypatch.setattr(shard_log, "EMPTY_S", 0.02)
     for module in (retrying_publisher, log_reader):
         monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.001)
     harness = Harness()
@@ -348,7 +349,7 @@ async def test_a_lost_log_is_begun_at_a_checkpoint_that_is_written_later(harness
     await eventually(lambda: harness.shard.catches)
     assert harness.reader.lost
     if near:
-        monkeypatch.setattr(harness.reader._beginning, "tail", lambda: answered(mark))
+        monkeypatch.setattr(harness.reader._log, "end", lambda: answered(mark))
     for part in parts:
         harness.log.raw(part)
     await eventually(lambda: harness.shard.begins == [-1, mark])

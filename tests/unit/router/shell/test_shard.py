@@ -12,7 +12,7 @@ from tests.support.shard_harness import ShardHarness
 from router.core.fold import FOLD_VERSION
 from router.core.log_maintenance import LATE_US
 from router.core.shard_role import State
-from router.shell import egress, events, log_beginning, log_end, log_reader, retrying_publisher
+from router.shell import egress, events, log_reader, retrying_publisher, shard_log, truncation_detector
 from router.shell.shard import Shard
 from warren.envelope import (
     Batch,
@@ -91,8 +91,8 @@ class Harness(ShardHarness):
 
 @pytest_asyncio.fixture
 async def harness(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(log_beginning, "EMPTY_S", 0.02)
-    monkeypatch.setattr(log_beginning, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(shard_log, "EMPTY_S", 0.02)
+    monkeypatch.setattr(shard_log, "PATIENCE_S", 0.05)
     monkeypatch.setattr(log_reader, "PATIENCE_S", 0.05)
     for module in (retrying_publisher, events, log_reader):
         monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.001)
@@ -378,15 +378,15 @@ async def test_a_gateway_that_was_told_more_than_the_log_has_makes_a_new_life(ha
     last = harness.batch("g1", Join("a", "g1~1", "u"))
     await harness.read(last)
     harness.shard.number_said(Number("g1", 0, 1, LogPosition("life", last + 100, 1)))
-    for _ in range(log_end.DOUBTS):
-        harness.clock.advance(log_end.PATIENCE_S)
+    for _ in range(truncation_detector.DOUBTS):
+        harness.clock.advance(truncation_detector.PATIENCE_S)
         harness.shard.tick()
-        await eventually(lambda: harness.shard._keeper._end._task is None)
-    assert harness.shard._keeper._end.lost
+        await eventually(lambda: harness.shard._maintainer._truncation._task is None)
+    assert harness.shard._maintainer._truncation.lost
     harness.shard.tick()
     await eventually(lambda: harness.shard.fold.life != "life")
     assert harness.written(Rules)[-1].anew
-    assert not harness.shard._keeper._end.lost
+    assert not harness.shard._maintainer._truncation.lost
 
 
 async def test_a_log_that_forked_makes_a_new_life(harness):

@@ -6,8 +6,9 @@ from tests.support.eventually import eventually
 from tests.support.shard_harness import ShardHarness
 
 from router.core.fold import Fold
-from router.shell import log_beginning
+from router.shell import shard_log
 from router.shell.shard_history import ShardHistory
+from router.shell.shard_log import ShardLog
 from warren.envelope import Batch, Deliver, Hello, HistoryQuery, Join, Publish, Read, Rules
 from warren.namespaces import Namespaces
 
@@ -18,7 +19,7 @@ RULES = Rules("life", 1, 100, 100, 100, 1)
 class Harness(ShardHarness):
     def __init__(self):
         super().__init__(namespaces=Namespaces.parse("[{name: n, pattern: 'fleeting*', history: off}]"))
-        self.history = ShardHistory(0, self.context)
+        self.history = ShardHistory(ShardLog(self.log, self.topology, 0, prefetch=8), self.context)
         self.log.put(RULES)
         self.log.put(Batch("g1", 1, 1, 1), Hello())
 
@@ -42,7 +43,7 @@ class Harness(ShardHarness):
 
 @pytest_asyncio.fixture
 async def harness(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(log_beginning, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(shard_log, "PATIENCE_S", 0.05)
     harness = Harness()
     yield harness
     task = harness.history.forget()

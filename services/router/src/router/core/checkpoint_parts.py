@@ -3,7 +3,6 @@ has to find to begin.
 
 Parts of different writers, places or contents are never mixed. What is not whole after a number of others
 have begun is given up, so a writer that died in the middle costs nothing for long. Pure.
-``shell/log_beginning.py`` and ``shell/checkpoints.py`` have one each.
 """
 
 from __future__ import annotations

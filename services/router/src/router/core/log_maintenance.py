@@ -2,8 +2,7 @@
 Mark, and when.
 
 What two speakers write counts once, so it only has to be written soon enough, and not again and again while
-it is on its way. Pure: the time is an argument, and what is due is returned. ``shell/log_keeper.py`` has one
-for each shard and writes.
+it is on its way. Pure: the time is an argument, and what is due is returned.
 """
 
 from __future__ import annotations

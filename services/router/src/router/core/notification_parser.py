@@ -38,10 +38,8 @@ class Notification:
     latest_key: object = None  # the header ``key``
 
 
-def publish(notification: Notification, *, now_us: int, max_bytes: int, trace: str = "") -> Publish | str:
-    """Return the envelope, or the reason why there is none. ``now_us`` is wall time; ``trace`` a traceparent
-    or empty.
-    """
+def publish(notification: Notification, *, now_us: int, max_bytes: int) -> Publish | str:
+    """Return the envelope, or the reason why there is none. ``now_us`` is wall time."""
     address = address_of(notification.key)
     if address is None:
         return "invalid address: the routing key must be room.<room>, user.<user>, conn.<connection> or all"
@@ -79,7 +77,6 @@ def publish(notification: Notification, *, now_us: int, max_bytes: int, trace: s
         binary=binary,
         key=latest,
         expires_ms=0 if expiration is None else now_us // 1_000 + expiration,
-        trace=trace,
     )
 
 

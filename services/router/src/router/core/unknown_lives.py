@@ -3,7 +3,7 @@ it, or never?
 
 A gateway asks only once its Hello is confirmed. So an entry that is written after it has asked stands behind
 that Hello: when it has been read, and the life is not known, its Hello did not count (the log's own life had
-not begun then, say), and the gateway is told so. Pure. ``shell/log_keeper.py`` writes the entry.
+not begun then, say), and the gateway is told so. Pure.
 """
 
 from __future__ import annotations

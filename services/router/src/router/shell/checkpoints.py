@@ -4,7 +4,7 @@ Where our own Mark comes back a snapshot of the state is taken as of there. It i
 turn, so that reading and all else go on meanwhile, and its parts are written once the events up to there are
 confirmed: so who begins at a checkpoint has no event to send from before it. Other readers compare the digest
 with that of their own state: two that differ have not applied the same entries alike, which is a fault of
-ours, and is told. ``log_keeper.py`` has one.
+ours, and is told.
 """
 
 from __future__ import annotations

@@ -5,20 +5,21 @@ A reader begins at the newest checkpoint, so that it knows soon what everybody k
 is due to members all the same. So a second fold is begun at an older one, as far back as histories reach, and
 reads on until it is where the first one is: then its history is the whole one. It says nothing to anybody.
 Where there is no older checkpoint, or something was dropped meanwhile, the history stays as it is.
-``shard_history.py`` has one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from typing import Protocol
 
 from router.core.effects import Emit, Ruled, UnknownVersion
 from router.core.fold import Fold
 from router.core.history import History
-from router.shell.log_beginning import PATIENCE_S, LogBeginning, patiently
-from router.shell.retrying_publisher import LONGEST_PAUSE_S, RetryingPublisher
-from warren.bus import Bus, Record
+from router.shell.checkpoint_search import CheckpointSearch
+from router.shell.retrying_publisher import LONGEST_PAUSE_S
+from router.shell.router_context import RouterContext
+from router.shell.shard_log import ShardLog
+from warren.bus import Record
 from warren.envelope import Deliver
 from warren.errors import BusUnavailable
 from warren.logs import event, get_logger
@@ -31,39 +32,36 @@ SKIPPED = 1
 _logger = get_logger("router.history_backfill")
 
 
+class Filled(Protocol):
+    """Whose history it is."""
+
+    def empty(self) -> History:
+        """Return a history of nothing."""
+        ...
+
+    def keep(self, history: History, message: Deliver) -> None:
+        """Put a message into a history where its room has one."""
+        ...
+
+    def filled(self, history: History) -> None:
+        """Take the whole history, in the turn in which it is that of the reader's fold."""
+        ...
+
+
 class HistoryBackfill:
     """One shard's, for one beginning."""
 
-    def __init__(
-        self,
-        bus: Bus,
-        stream: str,
-        publisher: RetryingPublisher,
-        beginning: LogBeginning,
-        present: Fold,
-        made: Callable[[], History],
-        keep: Callable[[History, Deliver], None],
-        filled: Callable[[History], None],
-        *,
-        prefetch: int,
-    ) -> None:
-        """``present`` is the reader's fold; ``made`` makes an empty history, ``keep`` puts a message into one
-        where its room has a history; ``filled`` is called with the whole history, in the turn in which it is
-        that of ``present``.
-        """
+    def __init__(self, log: ShardLog, context: RouterContext, present: Fold, filled: Filled) -> None:
+        """``present`` is the reader's fold."""
         self.over = False  # whether there is nothing more to come
-        self._bus = bus
-        self._stream = stream
-        self._publisher = publisher
-        self._beginning = beginning
+        self._log = log
+        self._publisher = context.publisher
+        self._search = CheckpointSearch(log, context.clock)
         self._present = present
         self._before = present.offset
-        self._made = made
-        self._keep = keep
         self._filled = filled
-        self._prefetch = prefetch
         self._fold = present
-        self._history = made()
+        self._history = filled.empty()
         self._expected = -1
         self._task: asyncio.Task[None] | None = None
 
@@ -82,15 +80,13 @@ class HistoryBackfill:
     async def _run(self, horizon_s: int) -> None:
         while not self.over:
             try:
-                begun = await self._beginning.older(self._before, horizon_s)
+                begun = await self._search.older(self._before, horizon_s)
                 if begun is None:
                     break
-                self._fold, self._history = begun.fold, self._made()
+                self._fold, self._history = begun.fold, self._filled.empty()
                 self._expected = 0 if begun.start == "first" else begun.start
                 start = begun.start or "first"
-                if not await patiently(
-                    self._bus, self._stream, start, self._take, PATIENCE_S, prefetch=self._prefetch
-                ):
+                if not await self._log.read(start, self._take):
                     break
             except BusUnavailable:
                 await self._publisher.wait(LONGEST_PAUSE_S)
@@ -109,9 +105,9 @@ class HistoryBackfill:
         if record.offset > self._fold.offset:
             for effect in self._fold.apply(record.offset, record.body):
                 if type(effect) is Emit and effect.message is not None:
-                    self._keep(self._history, effect.message)
+                    self._filled.keep(self._history, effect.message)
                 elif type(effect) is Ruled and effect.new_life:
-                    self._history = self._made()
+                    self._history = self._filled.empty()
         return record.offset < self._present.offset or self._end("filled")
 
     def _end(self, reason: str) -> bool:
@@ -119,5 +115,5 @@ class HistoryBackfill:
         self.over = True
         event(_logger, "history_read", shard=self._fold.shard, reason=reason, rooms=len(self._history))
         if reason == "filled":
-            self._filled(self._history)
+            self._filled.filled(self._history)
         return False

@@ -3,7 +3,7 @@ and declares nothing there.
 
 It finds a checkpoint before the place that is to be shown, so that seqs are known. Where the broker goes away
 meanwhile (also because nobody took the lines for long) it goes on at the entry that it has read last, if that
-is still the same. ``log.py`` is its command line.
+is still the same.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import Literal
 from router.core.effects import UnknownVersion
 from router.core.fold import Fold
 from router.core.log_inspector import LogInspector
-from router.shell.log_beginning import Beginning, LogBeginning, patiently
-from warren.bus import Bus, Record, Start, Timestamp
+from router.shell.checkpoint_search import Beginning, CheckpointSearch
+from router.shell.shard_log import ShardLog
+from warren.bus import Record, Start, Timestamp
 from warren.clock import Clock
 from warren.errors import BusUnavailable, WarrenError
 
@@ -50,15 +51,10 @@ class Look:
 class LogPrinter:
     """One look into one log."""
 
-    def __init__(
-        self, bus: Bus, stream: str, clock: Clock, shard: int, shards: int, write: Callable[[list[str]], None]
-    ) -> None:
-        """``stream`` is the log of ``shard``, one of ``shards``; ``write`` takes lines."""
-        self._bus = bus
-        self._stream = stream
+    def __init__(self, log: ShardLog, clock: Clock, write: Callable[[list[str]], None]) -> None:
+        """``write`` takes lines."""
+        self._log = log
         self._clock = clock
-        self._shard = shard
-        self._shards = shards
         self._write = write
         self._last: Record | None = None
 
@@ -68,14 +64,16 @@ class LogPrinter:
         """
         end = await self._end()
         if end < 0 and not look.follow:
-            raise Nothing(f"{self._stream} is empty: nothing was ever said on shard {self._shard}")
+            raise Nothing(f"{self._log.name} is empty: nothing was ever said on shard {self._log.shard}")
         first = await self._first(look, end) if end >= 0 else None
         if first is None:
             begun, begin, start = None, 0, self._start(look) if end >= 0 else "first"
         else:
             begun, begin = await self._before(first.offset, look), first.offset
             start = begin if begun is None else begun.start
-        fold = begun.fold if begun is not None else Fold(self._shard, self._shards) if end < 0 else None
+        fold = (
+            begun.fold if begun is not None else Fold(self._log.shard, self._log.shards) if end < 0 else None
+        )
         view = LogInspector(begin, look.room, fold, payloads=look.payloads)
         await self._read(view, start, end, look)
 
@@ -89,17 +87,17 @@ class LogPrinter:
             found = record.offset
             return asyncio.get_running_loop().time() < until
 
-        await patiently(self._bus, self._stream, "last", take, FIRST_S, prefetch=1)
+        await self._log.read("last", take, patience_s=FIRST_S, prefetch=1)
         if found >= 0:  # that was the first of those that were written together
             until = asyncio.get_running_loop().time() + END_S
-            await patiently(self._bus, self._stream, "last", take, SILENCE_S, prefetch=PREFETCH)
+            await self._log.read("last", take, patience_s=SILENCE_S)
         return found
 
     async def _first(self, look: Look, end: int) -> Record | None:
         """Return the first entry that is to be shown; None where it is still to come."""
         if isinstance(look.begin, int) and look.begin > end:
             raise Nothing(
-                f"offset {look.begin} is beyond the end: the last entry of {self._stream} is at {end}"
+                f"offset {look.begin} is beyond the end: the last entry of {self._log.name} is at {end}"
             )
         found: list[Record] = []
 
@@ -107,10 +105,10 @@ class LogPrinter:
             found.append(record)
             return False
 
-        await patiently(self._bus, self._stream, self._start(look), take, SILENCE_S, prefetch=1)
+        await self._log.read(self._start(look), take, patience_s=SILENCE_S, prefetch=1)
         if not found and not look.follow:
             raise Nothing(
-                f"nothing was written to {self._stream} for so long; its last entry is at {end}: ask for "
+                f"nothing was written to {self._log.name} for so long; its last entry is at {end}: ask for "
                 f"--from {end}"
             )
         return found[0] if found else None
@@ -125,11 +123,8 @@ class LogPrinter:
         is none.
         """
         back = int(look.begin) if isinstance(look.begin, float) else 0
-        beginning = LogBeginning(
-            self._bus, self._stream, self._clock, self._shard, self._shards, prefetch=PREFETCH
-        )
         try:
-            return await beginning.older(offset, back + HORIZON_S)
+            return await CheckpointSearch(self._log, self._clock).older(offset, back + HORIZON_S)
         except UnknownVersion:
             return None
 
@@ -140,7 +135,9 @@ class LogPrinter:
                 and record.offset == self._last.offset
                 and record.body != self._last.body
             ):
-                raise Nothing(f"{self._stream} is another one now: offset {record.offset} has another entry")
+                raise Nothing(
+                    f"{self._log.name} is another one now: offset {record.offset} has another entry"
+                )
             self._last = record
             self._write(view.take(record.offset, record.body))
             return look.follow or record.offset < end
@@ -148,7 +145,7 @@ class LogPrinter:
         while True:
             had = self._last
             try:
-                await self._bus.tail(self._stream, start, take, prefetch=PREFETCH)
+                await self._log.follow(start, take)
             except BusUnavailable:
                 if self._last is had and not look.follow:
                     raise

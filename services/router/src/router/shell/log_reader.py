@@ -8,7 +8,7 @@ it begins at a checkpoint again. Where there was none it goes on until somebody 
 hears nothing for a while it asks by another way how far the log is: a broker node that has stood still may
 serve it no more, on an open connection, and then it reads from another. Where the log is for routers that are
 newer than this one it reads no more, and says so. It decides nothing about what an entry means
-(``core/fold.py``), and never writes. ``shard.py`` has one for each shard that it reads.
+(``core/fold.py``), and never writes.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from typing import Protocol
 from router.core.checkpoint_parts import MOST, CheckpointParts, Whole, alone_in
 from router.core.effects import UnknownVersion
 from router.core.fold import Fold
-from router.shell.log_beginning import PATIENCE_S, LogBeginning, patiently
-from router.shell.retrying_publisher import FIRST_PAUSE_S, LONGEST_PAUSE_S, RetryingPublisher
-from warren.bus import Bus, Record
-from warren.clock import Clock
+from router.shell.checkpoint_search import CheckpointSearch
+from router.shell.retrying_publisher import FIRST_PAUSE_S, LONGEST_PAUSE_S
+from router.shell.router_context import RouterContext
+from router.shell.shard_log import PATIENCE_S, ShardLog
+from warren.bus import Record
 from warren.envelope import Checkpoint, Mark, Rules
 from warren.errors import BusUnavailable
 from warren.logs import event, get_logger
@@ -76,29 +77,17 @@ class Follower(Protocol):
 class LogReader:
     """One shard's."""
 
-    def __init__(
-        self,
-        bus: Bus,
-        stream: str,
-        clock: Clock,
-        publisher: RetryingPublisher,
-        shard: int,
-        shards: int,
-        follower: Follower,
-        *,
-        prefetch: int,
-    ) -> None:
-        """``stream`` is the log of ``shard``, one of ``shards``."""
-        self._prefetch = prefetch
+    def __init__(self, log: ShardLog, context: RouterContext, follower: Follower) -> None:
+        """``follower`` is told what is read."""
         # nothing in the log means anything before a life begins anew, or a checkpoint is whole
         self.lost = False
         self.forked = False  # whether another entry stood in the last one's place when it was last begun anew
-        self._bus = bus
-        self._stream = stream
-        self._publisher = publisher
-        self._shard = shard
+        self._log = log
+        self._bus = context.bus
+        self._clock = context.clock
+        self._publisher = context.publisher
         self._follower = follower
-        self._beginning = LogBeginning(bus, stream, clock, shard, shards, prefetch=prefetch)
+        self._search = CheckpointSearch(log, context.clock)
         self._begun = False
         self._seen = _Seen()  # of checkpoints, while all is lost
         self._tried = -1  # the place of the last one that was seen to be whole then, and was to be begun at
@@ -108,7 +97,6 @@ class LogReader:
         self._last: Record | None = None  # that entry, where it was seen
         self._tail = -1  # where the log ended when the reading began; -1: it is read up to there
         self._compares = False
-        self._clock = clock
         self._quiet = Backoff(2 * PATIENCE_S, LONGEST_QUIET_S)
         self._ask_at = 0.0  # when the log's end is asked for next, where nothing comes
         self._known = False  # the log has entries
@@ -125,7 +113,7 @@ class LogReader:
     def start(self) -> None:
         """Begin to read."""
         self._task = supervised(
-            asyncio.get_running_loop().create_task(self._run(), name=f"log-{self._shard}")
+            asyncio.get_running_loop().create_task(self._run(), name=f"log-{self._log.shard}")
         )
 
     def stop(self) -> asyncio.Task[None] | None:
@@ -159,7 +147,7 @@ class LogReader:
                         _logger,
                         "log_read_failed",
                         level=logging.WARNING,
-                        stream=self._stream,
+                        stream=self._log.name,
                         reason=str(error),
                     )
                 if self._offset != before:
@@ -176,7 +164,11 @@ class LogReader:
                 raise self._failure
             if self._broken:
                 event(
-                    _logger, "log_read_anew", level=logging.WARNING, stream=self._stream, offset=self._offset
+                    _logger,
+                    "log_read_anew",
+                    level=logging.WARNING,
+                    stream=self._log.name,
+                    offset=self._offset,
                 )
                 self._begun = self._broken = False
             if self._paused:
@@ -185,7 +177,7 @@ class LogReader:
     async def _begin(self) -> None:
         whole, self._whole = self._whole, -1
         known = self._known or self._follower.known()
-        begun = await self._beginning.find(self._follower.hints(), known=known, read=whole)
+        begun = await self._search.find(self._follower.hints(), known=known, read=whole)
         self.lost, self._seen = begun.lost, _Seen()
         self._bus.stream_remade(self._stream)  # it may be why it is begun
         self._tried = self._tried if begun.lost else -1
@@ -193,7 +185,9 @@ class LogReader:
         self._offset, self._last, self._jump = begun.fold.offset, begun.last, -1
         self._tail = begun.tail
         self._begun = True
-        event(_logger, "log_begun", shard=self._shard, offset=self._offset, tail=begun.tail, lost=begun.lost)
+        event(
+            _logger, "log_begun", shard=self._log.shard, offset=self._offset, tail=begun.tail, lost=begun.lost
+        )
         self._follower.begun(begun.fold)
         self.forked = False
         self._reached()
@@ -203,14 +197,9 @@ class LogReader:
         self._compares = self._offset >= 0
         start = max(self._offset, self._start)
         # ``first``, not 0: what the log has dropped is told by the first offset that comes.
-        went_on = await patiently(
-            self._bus,
-            self._stream,
-            start or "first",
-            self._take,
-            min(PATIENCE_S, AGAIN_S) if self._short else PATIENCE_S,
-            prefetch=self._prefetch,
-            overdue=self._overdue,
+        patience_s = min(PATIENCE_S, AGAIN_S) if self._short else PATIENCE_S
+        went_on = await self._log.read(
+            start or "first", self._take, patience_s=patience_s, overdue=self._overdue
         )
         if went_on:
             return
@@ -221,19 +210,19 @@ class LogReader:
             _logger,
             "log_read_stalled",
             level=logging.WARNING,
-            stream=self._stream,
+            stream=self._log.name,
             offset=self._offset,
             moves=self._elsewhere,
         )
         if self._elsewhere:
-            self._beginning.move()
+            self._log.move()
 
     async def _overdue(self) -> bool:
         """Nothing has come for a while: say whether something should have. What another way shows is an
         offset near the end.
         """
         if self._compares:
-            end = await self._beginning.last()
+            end = await self._log.end_elsewhere()
             self._short = self._short + 1 if end is not None and end < self._offset else 0
             self._elsewhere = end is not None
             return self._compares
@@ -241,7 +230,7 @@ class LogReader:
         if now < self._ask_at:
             return False
         before = self._offset
-        end = await self._beginning.last()
+        end = await self._log.end_elsewhere()
         if end is not None and end > self._offset:
             await asyncio.sleep(GRACE_S)
             self._elsewhere = True
@@ -307,7 +296,7 @@ class LogReader:
             _logger,
             "fold_failed",
             level=logging.ERROR,
-            shard=self._shard,
+            shard=self._log.shard,
             offset=record.offset,
             reason=str(error),
         )

@@ -3,7 +3,7 @@ and the events, in one turn.
 
 It does what ``core/shard_role.py`` says, and answers gateways while it speaks. Everything that it says
 follows from the log: what it knows besides (who lives, what time it is) only makes it write into the log
-(``log_keeper.py``).
+(``log_maintainer.py``).
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from router.core.fold import Fold
 from router.core.shard_role import Event, ShardRole, State, Step
 from router.shell.entry_telemetry import EntryTelemetry
 from router.shell.events import Events
-from router.shell.log_keeper import LogKeeper
+from router.shell.log_maintainer import LogMaintainer
 from router.shell.log_reader import LogReader
 from router.shell.shard_context import ShardContext
 from router.shell.shard_history import ShardHistory
+from router.shell.shard_log import ShardLog
 from warren import envelope as wire
 from warren.address import gateway_of
 from warren.bus import Record
@@ -44,8 +45,10 @@ class Shard:
         self._context = context
         self._fold = Fold(number, context.router.topology.shards)
         self._feeds = Feeds(context.router.id, number, context.limits.ring_bytes)
-        self._history = ShardHistory(number, context)
-        self._keeper = LogKeeper(number, context, self.role)
+        router = context.router
+        self._log = ShardLog(router.bus, router.topology, number, prefetch=context.limits.prefetch)
+        self._history = ShardHistory(self._log, context)
+        self._maintainer = LogMaintainer(self._log, context, self.role)
         self._tracks = EntryTelemetry(
             number, context.router.clock, context.router.metrics, context.router.tracing
         )
@@ -69,7 +72,7 @@ class Shard:
     @property
     def waiting(self) -> int:
         """How many events and records wait for the broker."""
-        return len(self._events.backlog) * self.speaks + self._keeper.waiting
+        return len(self._events.backlog) * self.speaks + self._maintainer.waiting
 
     @property
     def prepared(self) -> bool:
@@ -95,7 +98,7 @@ class Shard:
         if not self.speaks or not self._fold.life:
             return None
         return wire.SpeakerProgress(
-            self.number, self._fold.life, self._events.backlog.confirmed, self._keeper.newest
+            self.number, self._fold.life, self._events.backlog.confirmed, self._maintainer.newest
         )
 
     # ── placement and time ──────────────────────────────────────────────────────────────────────────────────
@@ -135,7 +138,7 @@ class Shard:
         if self.role.state is not State.IDLE:
             self.role.state = State.IDLE
             self._do(Step.FORGET)
-        await self._keeper.close()
+        await self._maintainer.close()
         await self._events.close()
         if self._ending:
             await asyncio.wait(self._ending)
@@ -146,7 +149,7 @@ class Shard:
         """A gateway says how far it has got."""
         if not self.speaks:
             return
-        self._keeper.asks(said, self._fold)
+        self._maintainer.asks(said, self._fold)
         answer = self._feeds.number(said)
         if answer is not None:
             self._context.egress.tell(said.gateway, answer)
@@ -189,7 +192,7 @@ class Shard:
         """What is read from now on is applied to this fold."""
         self._do(self.role.happened(Event.ANEW))
         context, before = self._context, self._fold
-        self._keeper.begin(fold, before, forked=self._reader is not None and self._reader.forked)
+        self._maintainer.begin(fold, before, forked=self._reader is not None and self._reader.forked)
         self._fold = fold
         self._feeds = Feeds(context.router.id, self.number, context.limits.ring_bytes)
         self._end(self._history.forget())
@@ -231,9 +234,9 @@ class Shard:
         self._feeds.take(fold.life, record.offset, effects, fold.gateways, fold.ended)
         self._events.take(fold.life, record.offset, emits)
         if not internal:
-            self._keeper.entered(len(record.body))
+            self._maintainer.entered(len(record.body))
         elif speaks:
-            self._keeper.confirmed(self._events.backlog.confirmed)
+            self._maintainer.confirmed(self._events.backlog.confirmed)
         if speaks:
             self._context.egress.kick(self.number)
             self._tracks.end(fold, effects)
@@ -251,10 +254,10 @@ class Shard:
             case Marked():
                 # Who is starting has enough to do, and compares the next one.
                 compare = self.role.state is not State.STARTING
-                self._keeper.marked(effect, offset, self._fold, compare=compare)
+                self._maintainer.marked(effect, offset, self._fold, compare=compare)
                 return True
             case Part():
-                whole = self._keeper.seen(effect.part)
+                whole = self._maintainer.seen(effect.part)
                 if whole is not None:
                     self._events.backlog.upto(whole)
                 return True
@@ -269,11 +272,11 @@ class Shard:
                     new=effect.new_life,
                 )
                 if self.speaks:
-                    for gateway, ended in self._keeper.ruled(rules, self._fold):
+                    for gateway, ended in self._maintainer.ruled(rules, self._fold):
                         context.egress.tell(gateway, ended)
                 if effect.new_life:
                     self._end(self._history.forget())
-                    self._keeper.life_began()
+                    self._maintainer.life_began()
                     if self.speaks:
                         # What gateways said before the life began did not count: they are asked, and hear so.
                         context.egress.tell(ALL, wire.Speaker(context.router.id, self.number))
@@ -283,7 +286,7 @@ class Shard:
 
     def _progressed(self) -> None:
         """Events were confirmed."""
-        self._keeper.confirmed(self._events.backlog.confirmed)
+        self._maintainer.confirmed(self._events.backlog.confirmed)
         if not self._events.backlog.full and self._reader is not None:
             self._reader.go_on()
 
@@ -293,21 +296,11 @@ class Shard:
         context = self._context
         match step:
             case Step.READ:
-                stream = context.router.topology.log(self.number).name
-                self._reader = LogReader(
-                    context.router.bus,
-                    stream,
-                    context.router.clock,
-                    context.router.publisher,
-                    self.number,
-                    context.router.topology.shards,
-                    self,
-                    prefetch=context.limits.prefetch,
-                )
+                self._reader = LogReader(self._log, context.router, self)
                 self._reader.start()
             case Step.SPEAK:
                 self._feeds.begin()
-                self._keeper.speak()
+                self._maintainer.speak()
                 context.egress.speak(self.number, self._feeds)
                 context.egress.tell(ALL, wire.Speaker(context.router.id, self.number))
                 self._asked_at = context.router.clock.monotonic()
@@ -334,7 +327,7 @@ class Shard:
                 self._feeds.silence()
                 context.egress.silence(self.number)
                 self._end(self._events.silence())
-                self._keeper.silence()
+                self._maintainer.silence()
                 if self._reader is not None:
                     self._reader.go_on()
                 event(_logger, "shard_left", shard=self.number, offset=self._fold.offset)
@@ -349,7 +342,7 @@ class Shard:
 
     def _keep_up(self) -> None:
         """Write into the log what a speaker must."""
-        self._keeper.keep(self._fold, nothing=self._reader is not None and self._reader.lost)
+        self._maintainer.keep(self._fold, nothing=self._reader is not None and self._reader.lost)
 
     def _ask(self) -> None:
         """Ask the gateways again that have not said how far they have got, and those of whom the log knows

@@ -1,7 +1,7 @@
 """ShardHistory: the messages of one shard that members may still ask for, and the answers to who asks.
 
 It is filled by what is read, and by what lies before that (``history_backfill.py``): as long as that is under
-way, who asks for what is not there is not answered, and asks again. ``shard.py`` has one.
+way, who asks for what is not there is not answered, and asks again.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from router.core.fold import Fold
 from router.core.history import History
 from router.core.history_pages import history_page, page
 from router.shell.history_backfill import HistoryBackfill
-from router.shell.log_beginning import LogBeginning
 from router.shell.shard_context import ShardContext
+from router.shell.shard_log import ShardLog
 from warren import envelope as wire
 
 # Rooms that are looked at, each time, for messages that have aged.
@@ -23,12 +23,12 @@ TIDY = 64
 class ShardHistory:
     """One shard's."""
 
-    def __init__(self, number: int, context: ShardContext) -> None:
+    def __init__(self, log: ShardLog, context: ShardContext) -> None:
         """Begin with nothing."""
-        self._number = number
+        self._log = log
         self._context = context
         self._clock = context.router.clock
-        self._history = self._made()
+        self._history = self.empty()
         self._filler: HistoryBackfill | None = None
 
     @property
@@ -38,39 +38,21 @@ class ShardHistory:
 
     def begin(self, fold: Fold) -> None:
         """What is read from now on is applied to this fold: begin with what lies before it."""
-        self._history = self._made()
-        context = self._context
+        self._history = self.empty()
         if fold.offset < 0:
             return
-        stream, prefetch, shards = (
-            context.router.topology.log(self._number).name,
-            context.limits.prefetch,
-            context.router.topology.shards,
-        )
-        self._filler = HistoryBackfill(
-            context.router.bus,
-            stream,
-            context.router.publisher,
-            LogBeginning(
-                context.router.bus, stream, context.router.clock, self._number, shards, prefetch=prefetch
-            ),
-            fold,
-            self._made,
-            self._keep,
-            self._filled,
-            prefetch=prefetch,
-        )
-        self._filler.start(context.horizon_s)
+        self._filler = HistoryBackfill(self._log, self._context.router, fold, self)
+        self._filler.start(self._context.horizon_s)
 
     def forget(self) -> asyncio.Task[None] | None:
         """Everything is void; return the task that ends by it."""
-        self._history = self._made()
+        self._history = self.empty()
         filler, self._filler = self._filler, None
         return filler.stop() if filler is not None else None
 
     def put(self, message: wire.Deliver) -> None:
         """A message was numbered."""
-        self._keep(self._history, message)
+        self.keep(self._history, message)
 
     def tidy(self) -> None:
         """Let go of what has aged. To be called several times a second."""
@@ -85,14 +67,19 @@ class ShardHistory:
         """Answer a HistoryQuery; None where it has to be asked again, or there is nobody to answer."""
         return None if self.filling else history_page(query, fold, self._history, self._clock.wall_us())
 
-    def _keep(self, history: History, message: wire.Deliver) -> None:
+    # ── what is read of before ──────────────────────────────────────────────────────────────────────────────
+
+    def empty(self) -> History:
+        """Return a history of nothing."""
+        limits = self._context.limits
+        return History(limits.room_history_bytes, limits.history_bytes, limits.history_floor_us)
+
+    def keep(self, history: History, message: wire.Deliver) -> None:
+        """Put a message into a history where its room has one."""
         policy = self._context.namespaces.policy(message.room).history
         if policy.kept:
             history.put(message, policy, message.at_us)
 
-    def _filled(self, history: History) -> None:
+    def filled(self, history: History) -> None:
+        """Go on with a history that is whole, as of now."""
         self._history = history
-
-    def _made(self) -> History:
-        limits = self._context.limits
-        return History(limits.room_history_bytes, limits.history_bytes, limits.history_floor_us)

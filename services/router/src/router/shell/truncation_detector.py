@@ -1,10 +1,11 @@
-"""LogEnd: whether a shard's log has lost its end: somebody was told of entries that are not there.
+"""TruncationDetector: finds out that a shard's log has lost its end: somebody was told of entries that are
+not there.
 
 A broker that has lost what it had confirmed (all of its nodes at once, with their disks) gives the same
 numbers to other entries. Then every number of this life of the log is doubtful, and a new life has to begin.
 What counts is what the log says of itself, after a while: a reader that lags behind is no loss, and a broker
 node may show an old end. So it is asked twice, by two ways each time, of which one is another the second
-time. ``log_keeper.py`` has one; it writes nothing.
+time. It writes nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from router.shell.log_beginning import LogBeginning
+from router.shell.shard_log import ShardLog
 from warren.errors import BusUnavailable
 from warren.logs import event, get_logger
 from warren.supervision import supervised
@@ -22,17 +23,16 @@ PATIENCE_S = 5.0
 # So often in a row the log must say that it has no more.
 DOUBTS = 2
 
-_logger = get_logger("router.log_end")
+_logger = get_logger("router.truncation_detector")
 
 
-class LogEnd:
+class TruncationDetector:
     """One shard's."""
 
-    def __init__(self, shard: int, beginning: LogBeginning) -> None:
+    def __init__(self, log: ShardLog) -> None:
         """Nobody has been told anything yet."""
         self.lost = False
-        self._shard = shard
-        self._beginning = beginning
+        self._log = log
         self._told = -1  # the last entry that somebody was told of, where we have not read it
         self._since = 0.0
         self._doubts = 0  # how often it was found so in a row
@@ -61,7 +61,7 @@ class LogEnd:
         elif now - self._since >= PATIENCE_S and self._task is None and not self.lost:
             self._since = now
             self._task = supervised(
-                asyncio.get_running_loop().create_task(self._ask(read), name=f"log-end-{self._shard}")
+                asyncio.get_running_loop().create_task(self._ask(read), name=f"truncation-{self._log.shard}")
             )
 
     async def close(self) -> None:
@@ -73,7 +73,7 @@ class LogEnd:
 
     async def _ask(self, read: int) -> None:
         try:
-            own, other = await self._beginning.tail(), await self._beginning.last()
+            own, other = await self._log.end(), await self._log.end_elsewhere()
         except BusUnavailable:
             return
         finally:
@@ -89,8 +89,8 @@ class LogEnd:
         if self._doubts >= DOUBTS:
             self._find(f"it ends at {read}, and {self._told} was told")
         else:
-            self._beginning.move()
+            self._log.move()
 
     def _find(self, reason: str) -> None:
         self.lost = True
-        event(_logger, "log_end_lost", level=logging.ERROR, shard=self._shard, reason=reason)
+        event(_logger, "log_end_lost", level=logging.ERROR, shard=self._log.shard, reason=reason)

@@ -1,32 +1,29 @@
-"""LogBeginning: where a reader of a shard's log begins: at a checkpoint, and nowhere else, unless it reads
-the log from its very first entry.
+"""CheckpointSearch: finds where a reader of a shard's log begins: at a checkpoint, and nowhere else, unless
+it reads the log from its very first entry.
 
-It looks where other routers say that the newest one is, then further and further back from the end, then at
-the whole log. So what has to be read does not depend on how large the log is. An entry means nothing without
-the state before it: where no checkpoint is left of a log whose beginning is gone, all is lost, and a new life
-of the log has to begin. It changes nothing. ``log_reader.py`` asks it.
+It looks where other routers say that the newest checkpoint is, then further and further back from the end,
+then at the whole log. So what has to be read does not depend on how large the log is. An entry means nothing
+without the state before it: where no checkpoint is left of a log whose beginning is gone, all is lost, and a
+new life of the log has to begin. It changes nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from router.core.checkpoint_parts import CheckpointParts, Whole, alone_in
 from router.core.fold import Fold
-from warren.bus import Bus, Record, Start, Timestamp
+from router.shell.shard_log import ShardLog
+from warren.bus import Record, Timestamp
 from warren.clock import Clock
 from warren.envelope import Checkpoint, Rules
 from warren.errors import BusUnavailable, MalformedEnvelope
 from warren.logs import event, get_logger
 
-# Where a stream says nothing for so long it is empty (or slow: then what is read next says so).
-EMPTY_S = 0.5
-# What was asked for comes within this, or does not exist.
-PATIENCE_S = 2.0
 # How many entries back a checkpoint is looked for, one after the other, each twice as far: so at most three
 # times as much is read as stands behind the newest one, and at most twice as much of it applied. By entries
 # and not by time: of a time after its last entry a stream gives nothing, and that has to be waited for.
@@ -35,7 +32,7 @@ BACK = tuple(50 << step for step in range(15))  # 50 to 819,200
 # that.
 APART_S = 120
 
-_logger = get_logger("router.log_beginning")
+_logger = get_logger("router.checkpoint_search")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,21 +50,13 @@ class Beginning:
     lost: bool = False  # nothing in the log means anything before a life begins anew
 
 
-class LogBeginning:
-    """One shard's."""
+class CheckpointSearch:
+    """One log's."""
 
-    def __init__(
-        self, bus: Bus, stream: str, clock: Clock, shard: int, shards: int, *, prefetch: int
-    ) -> None:
-        """``stream`` is the log of ``shard``, one of ``shards``; ``prefetch`` entries are handed over before
-        they are acknowledged.
-        """
-        self._prefetch = prefetch
-        self._bus = bus
-        self._stream = stream
+    def __init__(self, log: ShardLog, clock: Clock) -> None:
+        """Nothing is read before it is asked for."""
+        self._log = log
         self._clock = clock
-        self._shard = shard
-        self._shards = shards
 
     async def find(self, hints: Iterable[int], *, known: bool = False, read: int = -1) -> Beginning:
         """Return where to begin; ``hints`` are offsets at which others say that there is a checkpoint. Raises
@@ -75,11 +64,11 @@ class LogBeginning:
         has no leader its nodes serve it, and give nothing. ``read``: an entry that was read already, so the
         log reaches as far, though its end as it is told is only near.
         """
-        tail = await self.tail()
+        tail = await self._log.end()
         if tail is None and known:
-            raise BusUnavailable(f"{self._stream} gives nothing")
+            raise BusUnavailable(f"{self._log.name} gives nothing")
         if tail is None:
-            return Beginning(Fold(self._shard, self._shards), "first")
+            return Beginning(self._empty(), "first")
         tail = max(tail, read)
         places: list[int | Timestamp | Literal["first"]] = [hint for hint in hints if 0 <= hint <= tail]
         places += [tail - back for back in BACK if back < tail]
@@ -93,12 +82,12 @@ class LogBeginning:
             if search.first == 0:
                 break  # it was all
         if search.anew is not None:
-            fold = Fold(self._shard, self._shards)
+            fold = self._empty()
             return Beginning(fold, search.anew.offset, None, tail)
         if search.first <= 0:
-            return Beginning(Fold(self._shard, self._shards), "first", None, tail)
-        event(_logger, "log_beginning_lost", level=logging.ERROR, stream=self._stream, first=search.first)
-        return Beginning(Fold(self._shard, self._shards), "first", None, tail, lost=True)
+            return Beginning(self._empty(), "first", None, tail)
+        event(_logger, "log_beginning_lost", level=logging.ERROR, stream=self._log.name, first=search.first)
+        return Beginning(self._empty(), "first", None, tail, lost=True)
 
     async def older(self, before: int, horizon_s: int) -> Beginning | None:
         """Return a beginning that lies before the checkpoint at ``before``, by as many seconds where there is
@@ -115,7 +104,7 @@ class LogBeginning:
             if begun is not None:
                 return begun
             if search.first == 0:
-                return Beginning(Fold(self._shard, self._shards), "first", None, before)
+                return Beginning(self._empty(), "first", None, before)
         return None
 
     async def _restored(self, search: _Search, tail: int) -> Beginning | None:
@@ -125,7 +114,7 @@ class LogBeginning:
         whole = search.whole
         if whole is None:
             return None
-        steps = Fold.restoring(self._shard, self._shards, whole.offset, list(whole.bodies))
+        steps = Fold.restoring(self._log.shard, self._log.shards, whole.offset, list(whole.bodies))
         try:
             while True:
                 next(steps)
@@ -137,49 +126,15 @@ class LogBeginning:
                 _logger,
                 "checkpoint_spoilt",
                 level=logging.ERROR,
-                stream=self._stream,
+                stream=self._log.name,
                 offset=whole.offset,
                 reason=str(error),
             )
             return None
         return Beginning(fold, whole.offset, search.marks.get(whole.offset), tail)
 
-    async def tail(self) -> int | None:
-        """Return an offset near the end of the log, that of an entry which stands there; None where it is
-        empty. Raises BusUnavailable, also where the broker does not answer: that is no empty log.
-        """
-        found: list[int] = []
-        served = False
-
-        def take(record: Record) -> bool:
-            found.append(record.offset)
-            return False
-
-        def start() -> None:
-            nonlocal served
-            served = True
-            limit.reschedule(asyncio.get_running_loop().time() + EMPTY_S)
-
-        try:
-            async with asyncio.timeout(PATIENCE_S) as limit:
-                await self._bus.tail(self._stream, "last", take, prefetch=1, on_start=start)
-        except TimeoutError:
-            if served:
-                return None
-            raise BusUnavailable(f"no answer from {self._stream}") from None
-        return found[0] if found else None
-
-    async def last(self) -> int | None:
-        """Return an offset near the end of the log, as another way to it shows; None where it is
-        not known.
-        """
-        return await self._bus.last(self._stream)
-
-    def move(self) -> None:
-        """Read by another way from now on. All readers move together, so it is for where another way shows
-        more than ours.
-        """
-        self._bus.move_readers()
+    def _empty(self) -> Fold:
+        return Fold(self._log.shard, self._log.shards)
 
     async def _read(self, start: int | Timestamp | Literal["first"], search: _Search, tail: int) -> None:
         """Read until a checkpoint is whole, or up to the end. Raises BusUnavailable where nothing comes any
@@ -190,11 +145,11 @@ class LogBeginning:
             search.take(record)
             return search.whole is None and record.offset < tail
 
-        reached = await patiently(self._bus, self._stream, start, take, PATIENCE_S, prefetch=self._prefetch)
+        reached = await self._log.read(start, take)
         if not reached and (search.first >= 0 or not isinstance(start, Timestamp)):
-            if await self.last() is not None:
-                self.move()
-            raise BusUnavailable(f"{self._stream} gives no more before its end")
+            if await self._log.end_elsewhere() is not None:
+                self._log.move()
+            raise BusUnavailable(f"{self._log.name} gives no more before its end")
 
 
 class _Search:
@@ -224,42 +179,3 @@ class _Search:
             self.marks[record.offset] = record
         elif found.anew:
             self.anew = record
-
-
-async def patiently(
-    bus: Bus,
-    stream: str,
-    start: Start,
-    on_record: Callable[[Record], bool],
-    patience_s: float,
-    *,
-    prefetch: int,
-    overdue: Callable[[], Awaitable[bool]] | None = None,
-) -> bool:
-    """Read until ``on_record`` returns False; return False where nothing has come for so long, and
-    ``overdue`` says that something should have. Raises BusUnavailable.
-    """
-    count = 0
-
-    def take(record: Record) -> bool:
-        nonlocal count
-        count += 1
-        return on_record(record)
-
-    reading = asyncio.get_running_loop().create_task(
-        bus.tail(stream, start, take, prefetch=prefetch), name=f"tail-{stream}"
-    )
-    try:
-        while True:
-            before = count
-            await asyncio.wait((reading,), timeout=patience_s)
-            if reading.done():
-                reading.result()
-                return True
-            # It may end while that is found out: then its end is told.
-            if count == before and (overdue is None or await overdue()) and not reading.done():
-                return False
-    finally:
-        if not reading.done():
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)

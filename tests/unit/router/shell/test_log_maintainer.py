@@ -1,4 +1,4 @@
-"""LogKeeper: what a speaker writes, and nothing once it does not speak; the rest of its work is seen in
+"""LogMaintainer: what a speaker writes, and nothing once it does not speak; the rest of its work is seen in
 ``test_shard.py``.
 """
 
@@ -10,7 +10,8 @@ from tests.support.shard_harness import ShardHarness
 
 from router.core.fold import Fold
 from router.core.shard_role import ShardRole, State
-from router.shell.log_keeper import LogKeeper
+from router.shell.log_maintainer import LogMaintainer
+from router.shell.shard_log import ShardLog
 from warren.envelope import Batch, Gone, Hello, Mark, RouterHeartbeat, Rules, SpeakerProgress, decode
 from warren.errors import NotConfirmed
 
@@ -20,19 +21,20 @@ class Harness(ShardHarness):
         super().__init__()
         self.role = ShardRole("r1")
         self.role.state = State.SPEAKING
-        self.keeper = LogKeeper(0, self.context, self.role)
+        log = ShardLog(self.log, self.topology, 0, prefetch=8)
+        self.maintainer = LogMaintainer(log, self.context, self.role)
         self.fold = Fold(0, 1)
 
     def apply(self, *envelopes):
         self.log.put(*envelopes)
         offset = self.log.end - 1
         self.fold.apply(offset, self.log.entries[offset])
-        self.keeper.entered(len(self.log.entries[offset]))
+        self.maintainer.entered(len(self.log.entries[offset]))
 
     async def keep(self, *, nothing=False):
         """Write what is due; return what has been written so far."""
-        self.keeper.keep(self.fold, nothing=nothing)
-        await eventually(lambda: not self.keeper.waiting)
+        self.maintainer.keep(self.fold, nothing=nothing)
+        await eventually(lambda: not self.maintainer.waiting)
         return [decode(published.body)[0] for published in self.log.published]
 
 
@@ -40,7 +42,7 @@ class Harness(ShardHarness):
 async def harness():
     harness = Harness()
     yield harness
-    await harness.keeper.close()
+    await harness.maintainer.close()
 
 
 async def test_a_log_without_rules_gets_them_and_nothing_else(harness):
@@ -57,7 +59,7 @@ async def test_each_life_of_a_log_has_a_name_of_its_own(harness):
     other = Harness()
     (first,), (second,) = await harness.keep(), await other.keep()
     assert first.life != second.life
-    await other.keeper.close()
+    await other.maintainer.close()
 
 
 async def test_other_bounds_are_written_into_the_life_that_is_there(harness):
@@ -96,7 +98,7 @@ async def test_a_log_that_forked_begins_anew(harness, forked):
     harness.apply(RULES)
     before, harness.fold = harness.fold, Fold(0, 1)
     harness.fold.apply(0, harness.log.entries[0])
-    harness.keeper.begin(harness.fold, before, forked=forked)
+    harness.maintainer.begin(harness.fold, before, forked=forked)
     assert [each.anew for each in await harness.keep() if isinstance(each, Rules)] == [True] * forked
 
 
@@ -112,7 +114,7 @@ async def test_a_life_is_begun_once_while_the_log_takes_nothing(harness):
     """
     harness.log.held = True
     for _ in range(4):
-        harness.keeper.keep(harness.fold, nothing=True)
+        harness.maintainer.keep(harness.fold, nothing=True)
         harness.clock.advance(6.0)
     harness.log.release()
     assert [each.anew for each in await harness.keep(nothing=True)] == [True]
@@ -127,14 +129,14 @@ async def test_a_life_that_has_begun_meanwhile_is_not_ended(harness, again):
     """
     harness.log.script("0", NotConfirmed())
     harness.log.held = True
-    harness.keeper.keep(harness.fold, nothing=True)
-    harness.keeper._writer.put(Mark("r1", 1))
+    harness.maintainer.keep(harness.fold, nothing=True)
+    harness.maintainer._writer.put(Mark("r1", 1))
     await eventually(lambda: harness.log.published)
     harness.apply(RULES)
     if again:
-        harness.keeper.begin(harness.fold, Fold(0, 1), forked=False)
+        harness.maintainer.begin(harness.fold, Fold(0, 1), forked=False)
     else:
-        harness.keeper.life_began()
+        harness.maintainer.life_began()
     harness.log.release()
     assert [type(each) for each in await harness.keep()][:2] == [Rules, Mark]
     assert [type(decode(body)[0]) for body in harness.log.entries.values()].count(Rules) == 1

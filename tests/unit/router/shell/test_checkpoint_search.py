@@ -1,18 +1,18 @@
-"""LogBeginning: at a checkpoint, at the log's first entry, or nowhere."""
+"""CheckpointSearch: at a checkpoint, at the log's first entry, or nowhere."""
 
 import asyncio
 
 import pytest
 import pytest_asyncio
-from tests.support.eventually import eventually
 from tests.support.log_stream import RULES, LogStream
 from tests.support.scripted_bus import ManualClock
 
-from router.shell import log_beginning
-from router.shell.log_beginning import BACK, LogBeginning, patiently
+from router.shell import shard_log
+from router.shell.checkpoint_search import BACK, CheckpointSearch
+from router.shell.shard_log import ShardLog
 from warren.bus import Record
 from warren.envelope import Batch, Gone, Hello, Join, Mark, Rules
-from warren.errors import BusUnavailable
+from warren.topology import Topology
 
 MINUTE_MS = 60_000
 NOW_MS = 1_000 * MINUTE_MS
@@ -20,14 +20,18 @@ NOW_MS = 1_000 * MINUTE_MS
 
 @pytest_asyncio.fixture
 async def log(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(log_beginning, "EMPTY_S", 0.02)
-    monkeypatch.setattr(log_beginning, "PATIENCE_S", 0.02)
+    monkeypatch.setattr(shard_log, "EMPTY_S", 0.02)
+    monkeypatch.setattr(shard_log, "PATIENCE_S", 0.02)
     return LogStream()
+
+
+def source(log):
+    return ShardLog(log, Topology(shards=1), 0, prefetch=8)
 
 
 def begin(log, **more):
     clock = ManualClock(NOW_MS * 1_000)
-    return LogBeginning(log, "log", clock, 0, 1, prefetch=8).find(**{"hints": ()} | more)
+    return CheckpointSearch(source(log), clock).find(**{"hints": ()} | more)
 
 
 def hello(log, gateway="g1"):
@@ -215,15 +219,3 @@ async def test_what_the_broker_does_not_give_is_not_waited_for(log):
     mark = log.marked()
     begun = await begin(log)
     assert begun.start == mark
-
-
-async def test_a_reading_that_ends_while_it_is_asked_about_tells_its_end(log):
-    """And leaves no exception that nobody has looked at."""
-
-    async def overdue() -> bool:
-        log.cut()
-        await eventually(lambda: "tail-log" not in {task.get_name() for task in asyncio.all_tasks()})
-        return True
-
-    with pytest.raises(BusUnavailable):
-        await patiently(log, "log", "first", lambda _: True, 0.01, prefetch=8, overdue=overdue)

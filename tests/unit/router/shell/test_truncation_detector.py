@@ -1,22 +1,22 @@
-"""LogEnd: a log that has lost its end is told from a reader that lags behind."""
+"""TruncationDetector: a log that has lost its end is told from a reader that lags behind."""
 
 import pytest
 import pytest_asyncio
 from tests.support.eventually import eventually
 from tests.support.log_stream import RULES, LogStream
-from tests.support.scripted_bus import ManualClock
 
-from router.shell import log_beginning
-from router.shell.log_beginning import LogBeginning
-from router.shell.log_end import PATIENCE_S, LogEnd
+from router.shell import shard_log
+from router.shell.shard_log import ShardLog
+from router.shell.truncation_detector import PATIENCE_S, TruncationDetector
 from warren.envelope import Gone
+from warren.topology import Topology
 
 
 class Harness:
     def __init__(self):
         self.log = LogStream()
         self.log.put(RULES)
-        self.end = LogEnd(0, LogBeginning(self.log, "log", ManualClock(), 0, 1, prefetch=8))
+        self.end = TruncationDetector(ShardLog(self.log, Topology(shards=1), 0, prefetch=8))
 
     async def asked(self):
         """Wait until the log has been asked."""
@@ -25,7 +25,7 @@ class Harness:
 
 @pytest_asyncio.fixture
 async def harness(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(log_beginning, "EMPTY_S", 0.02)
+    monkeypatch.setattr(shard_log, "EMPTY_S", 0.02)
     harness = Harness()
     yield harness
     await harness.end.close()

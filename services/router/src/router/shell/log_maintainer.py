@@ -1,7 +1,8 @@
-"""LogKeeper: what a speaker writes into its shard's log: Rules, the ends of gateways' lives, and checkpoints.
+"""LogMaintainer: writes what a speaker owes its shard's log: Rules, the ends of gateways' lives, and
+checkpoints.
 
 It does what ``core/log_maintenance.py`` says is due, and writes nothing once we don't speak any more. Who
-only reads along keeps count, so that it knows what is due when it speaks. ``shard.py`` has one.
+only reads along keeps count, so that it knows what is due when it speaks.
 """
 
 from __future__ import annotations
@@ -16,22 +17,22 @@ from router.core.log_maintenance import LogMaintenance
 from router.core.shard_role import ShardRole
 from router.core.unknown_lives import UnknownLives
 from router.shell.checkpoints import Checkpoints
-from router.shell.log_beginning import LogBeginning
-from router.shell.log_end import LogEnd
 from router.shell.log_writer import LogWriter, begins_anew
 from router.shell.shard_context import ShardContext
+from router.shell.shard_log import ShardLog
+from router.shell.truncation_detector import TruncationDetector
 from warren.envelope import Checkpoint, Gone, LifeEnded, Mark, Number, Rules
 from warren.logs import event, get_logger
 
-_logger = get_logger("router.log_keeper")
+_logger = get_logger("router.log_maintainer")
 
 
-class LogKeeper:
+class LogMaintainer:
     """One shard's."""
 
-    def __init__(self, number: int, context: ShardContext, role: ShardRole) -> None:
+    def __init__(self, log: ShardLog, context: ShardContext, role: ShardRole) -> None:
         """We may write while ``role`` is to speak."""
-        self._number = number
+        self._number = number = log.shard
         self._context = context
         self._role = role
         self._upkeep = LogMaintenance(context.limits.bounds, context.limits.marks)
@@ -40,18 +41,7 @@ class LogKeeper:
         self._checkpoints = Checkpoints(
             context.router.id, number, self._writer, context.router.metrics, self._sized
         )
-        stream, shards = context.router.topology.log(number).name, context.router.topology.shards
-        self._end = LogEnd(
-            number,
-            LogBeginning(
-                context.router.bus,
-                stream,
-                context.router.clock,
-                number,
-                shards,
-                prefetch=context.limits.prefetch,
-            ),
-        )
+        self._truncation = TruncationDetector(log)
 
     @property
     def waiting(self) -> int:
@@ -72,17 +62,17 @@ class LogKeeper:
         context = self._context
         if before.life == fold.life != "":
             if forked:
-                self._end.forked()
-            self._end.heard(before.offset, context.router.clock.monotonic())
+                self._truncation.forked()
+            self._truncation.heard(before.offset, context.router.clock.monotonic())
         else:
-            self._end.begin()
+            self._truncation.begin()
         self._upkeep = LogMaintenance(context.limits.bounds, context.limits.marks)
         self._checkpoints.begin(fold.offset)
         self._writer.drop(begins_anew)
 
     def life_began(self) -> None:
         """All that was before is void."""
-        self._end.begin()
+        self._truncation.begin()
         self._writer.drop(begins_anew)
 
     def ruled(self, rules: Rules, fold: Fold) -> list[tuple[str, LifeEnded]]:
@@ -131,7 +121,7 @@ class LogKeeper:
             self._unknown.heard(said.gateway, said.life)
             self._probe(fold)
         elif said.mine is not None and said.mine.life == fold.life and said.mine.offset > fold.offset:
-            self._end.heard(said.mine.offset, self._context.router.clock.monotonic())
+            self._truncation.heard(said.mine.offset, self._context.router.clock.monotonic())
 
     def keep(self, fold: Fold, *, nothing: bool) -> None:
         """Write what is due. ``nothing``: nothing in the log means anything. To be called several times a
@@ -139,10 +129,10 @@ class LogKeeper:
         """
         context, upkeep = self._context, self._upkeep
         now, now_us = context.router.clock.monotonic(), context.router.clock.wall_us()
-        self._end.look(fold.offset, now)
+        self._truncation.look(fold.offset, now)
         others = context.peers.routers.speaking(self._number) - {context.router.id}
         if not nothing or not others:  # who speaks still knows what the log was, and will write a checkpoint
-            self._rule(fold, now, now_us, lost=nothing or self._end.lost)
+            self._rule(fold, now, now_us, lost=nothing or self._truncation.lost)
         if not fold.life:
             return
         self._probe(fold)
@@ -157,7 +147,7 @@ class LogKeeper:
         """Give up what is on its way."""
         await self._checkpoints.close()
         await self._writer.close()
-        await self._end.close()
+        await self._truncation.close()
 
     def _sized(self, size: int) -> None:
         self._upkeep.sized(size)
