@@ -1,7 +1,7 @@
 """The gateway's settings: what each variable is called, its default, its limits, and what it means.
 
-Only what the gateway alone reads begins with ``WARREN_GATEWAY_``. Nothing here touches a socket or a key;
-``app.py`` hands each group to the part that it configures.
+Only what the gateway alone reads begins with ``WARREN_GATEWAY_``. Each group configures one part. Nothing
+here touches a socket or a key.
 """
 
 from __future__ import annotations

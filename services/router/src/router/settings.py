@@ -1,7 +1,6 @@
 """The router's settings: what each variable is called, its default, its limits, and what it means.
 
-Only what the router alone reads begins with ``WARREN_ROUTER_``. ``app.py`` hands each group to the part that
-it configures.
+Only what the router alone reads begins with ``WARREN_ROUTER_``. Each group configures one part.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 import time
 
 import pytest
@@ -69,6 +70,50 @@ async def test_bad_tokens_are_refused_with_a_reason(token, reason):
     it.
     """
     assert (await refusal(token)).reason == reason
+
+
+@pytest.mark.parametrize("claim", ["exp", "nbf"])
+@pytest.mark.parametrize("value", ["soon", str(int(time.time()) + 60), True, -1, 1e13, math.nan, [], {}])
+async def test_a_time_is_a_number(claim, value):
+    """A library that takes texts and truth values for times would read ``true`` as one second after 1970."""
+    found = await refusal(signed({"sub": "ann", claim: value}, SECRET.encode()))
+    assert (found.reason, str(found)) == ("claims", f"claim {claim} is no time")
+
+
+async def test_a_time_that_is_null_is_none():
+    """As where an identity provider fills in a template."""
+    token = signed({"sub": "ann", "exp": None, "nbf": None}, SECRET.encode())
+    assert (await authenticator().check(token)).expires_at is None
+    assert (await refusal(token, jwt_require_expiry=True)).reason == "claims"
+
+
+async def test_clocks_may_differ_by_the_leeway():
+    """At both ends of a token's life."""
+    for times in ({"expires_in_s": -20}, {"nbf": time.time() + 20}):
+        token = Signer().token("ann", **times)
+        assert (await authenticator(jwt_leeway_s=60).check(token)).user == "ann"
+        assert (await refusal(token, jwt_leeway_s=5)).reason in ("expired", "claims")
+
+
+async def test_when_a_token_was_made_is_not_judged():
+    """By a clock that is ahead, or in words."""
+    for made_at in (time.time() + 3_600, "yesterday"):
+        token = signed({"sub": "ann", "iat": made_at}, SECRET.encode())
+        assert (await authenticator().check(token)).user == "ann"
+
+
+async def test_a_key_that_does_not_fit_does_not_hide_the_right_one(tmp_path):
+    """Two keys of one algorithm, and no kid in the token; whichever comes first."""
+    one, two = Signer("RS256"), Signer("RS256")
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps({"keys": [one.jwk(), two.jwk()]}))
+    auth = Authenticator(AuthSettings(jwks=str(file)), SystemClock())
+    for signer in (one, two):
+        assert (await auth.check(signer.token("ann"))).user == "ann"
+    with pytest.raises(Refusal) as caught:
+        await auth.check(Signer("RS256").token("ann"))
+    assert caught.value.reason == "signature"
+    await auth.stop()
 
 
 async def test_a_public_key_is_never_a_secret():

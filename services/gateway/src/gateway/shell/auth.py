@@ -1,9 +1,9 @@
 """Auth: a token ▶ an Identity, or Unauthorized. Who the client is, what it may join and publish to, and until
 when.
 
-The algorithm is never the token's choice alone: each key is good for one family, ``none`` for nobody. Times
-are checked by our own clock. The text of a refusal never repeats the token. ``connection.py`` calls it, for
-the token of the upgrade and for AUTH.
+The algorithm is never the token's choice alone: each key is good for one, ``none`` for nobody. PyJWT checks
+signature, times, audience and issuer, by the machine's wall clock. The text of a refusal never repeats the
+token.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import jwt
 
 from gateway.core.permissions import Identity
 from gateway.settings import AuthSettings
-from gateway.shell.key_sets import Fetch, Key, KeySet, fetch_document, public_key, secret_key
+from gateway.shell.key_sets import Fetch, KeySet, fetch_document, public_key, secret_key
 from warren.address import USER_RULE, is_user
 from warren.clock import Clock
 from warren.errors import SettingsError, Unauthorized
@@ -52,8 +52,8 @@ def key_problems(settings: AuthSettings) -> list[str]:
     return _own_keys(settings)[1]
 
 
-def _own_keys(settings: AuthSettings) -> tuple[list[Key], list[str]]:
-    keys: list[Key] = []
+def _own_keys(settings: AuthSettings) -> tuple[list[jwt.PyJWK], list[str]]:
+    keys: list[jwt.PyJWK] = []
     problems: list[str] = []
     for text, load in (
         (settings.jwt_secret.get_secret_value(), secret_key),
@@ -67,13 +67,50 @@ def _own_keys(settings: AuthSettings) -> tuple[list[Key], list[str]]:
     return keys, problems
 
 
+class _Decoder(jwt.PyJWT):
+    """PyJWT with times that are numbers (RFC 7519, NumericDate); it takes a text or ``true`` for one too."""
+
+    def __init__(self, settings: AuthSettings) -> None:
+        required = {
+            "exp": settings.jwt_require_expiry,
+            "aud": bool(settings.jwt_audience),
+            "iss": bool(settings.jwt_issuer),
+        }
+        super().__init__(
+            {
+                "require": [claim for claim, needed in required.items() if needed],
+                "verify_aud": required["aud"],
+                "verify_iss": required["iss"],
+                # Not ours to judge: when it was made, and what ``sub`` and ``jti`` are where another claim
+                # names the user.
+                "verify_iat": False,
+                "verify_sub": False,
+                "verify_jti": False,
+                "enforce_minimum_key_length": True,
+            }
+        )
+
+    def _decode_payload(self, decoded: dict[str, Any]) -> dict[str, Any]:
+        """Return the claims of a token whose signature holds (PyJWT means this to be overridden); a time that
+        is null is none. Raises Refusal.
+        """
+        claims = super()._decode_payload(decoded)
+        for name in ("exp", "nbf"):
+            value = claims.get(name)
+            if value is None:
+                claims.pop(name, None)
+            elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
+                raise Refusal("claims", f"claim {name} is no time")
+        return claims
+
+
 class Authenticator:
     """Checks tokens by the settings' keys."""
 
     def __init__(self, settings: AuthSettings, clock: Clock, *, fetch: Fetch = fetch_document) -> None:
-        """Raises SettingsError where a key can't be used."""
+        """``clock`` tells how old the JWK set is. Raises SettingsError where a key can't be used."""
         self._settings = settings
-        self._clock = clock
+        self._decoder = _Decoder(settings)
         self._keys, problems = _own_keys(settings)
         if problems:
             raise SettingsError(problems)
@@ -133,72 +170,68 @@ class Authenticator:
             header = jwt.get_unverified_header(token)
         except (jwt.PyJWTError, ValueError):
             raise Refusal("malformed", "not a token that can be read") from None
-        algorithm, kid = header.get("alg"), header.get("kid", "")
-        if algorithm not in self._settings.jwt_algorithms or not isinstance(kid, str):
+        algorithm = header.get("alg")
+        if algorithm not in self._settings.jwt_algorithms:
             raise Refusal("algorithm", "the token's algorithm is not allowed")
-        candidates = [key for key in self._keys if key.algorithm == algorithm]
+        candidates = [key for key in self._keys if key.algorithm_name == algorithm]
         if self._set is not None:
-            candidates += await self._set.find(kid, algorithm)
+            candidates += await self._set.find(header.get("kid", ""), algorithm)
         if not candidates:
             raise Refusal("key", "no key for this token")
         return self._identity(self._claims(token, candidates))
 
-    def _claims(self, token: str, candidates: Sequence[Key]) -> dict[str, Any]:
+    def _claims(self, token: str, candidates: Sequence[jwt.PyJWK]) -> dict[str, Any]:
         settings = self._settings
         refusal = Refusal("signature", "the token's signature does not hold")
         for key in candidates:
             try:
-                return jwt.decode(
+                return self._decoder.decode(
                     token,
-                    key.material,
-                    algorithms=[key.algorithm],
-                    audience=list(settings.jwt_audience) or None,
+                    key,  # of one algorithm, whatever the token says
+                    algorithms=settings.jwt_algorithms,
+                    audience=settings.jwt_audience or None,
                     issuer=settings.jwt_issuer or None,
-                    # Times are checked below by our own clock, the user by the claim that names it; an
-                    # audience and an issuer where they are asked for. No other claim is ours to judge.
-                    options={
-                        "verify_exp": False,
-                        "verify_nbf": False,
-                        "verify_iat": False,
-                        "verify_sub": False,
-                        "verify_jti": False,
-                        "verify_aud": bool(settings.jwt_audience),
-                        "verify_iss": bool(settings.jwt_issuer),
-                    },
+                    leeway=settings.jwt_leeway_s,
                 )
             except jwt.InvalidSignatureError:
                 continue
-            except jwt.MissingRequiredClaimError as error:
-                raise Refusal(
-                    "claims", f"claim {error.claim}: is missing; the token is not meant for this service"
-                ) from None
-            except jwt.InvalidAudienceError:
-                raise Refusal("claims", "claim aud: names none of the audiences of this service") from None
-            except jwt.InvalidIssuerError:
-                raise Refusal("claims", "claim iss: is not the issuer that this service trusts") from None
-            except (jwt.PyJWTError, ValueError, TypeError):
-                refusal = Refusal("malformed", "not a token that can be read")
+            except (jwt.PyJWTError, ValueError, TypeError) as error:
+                refusal = _refusal(error)
+                if refusal.reason != "malformed":
+                    raise refusal from None
+                # Another key may still be the right one.
         raise refusal
 
     def _identity(self, claims: Mapping[str, Any]) -> Identity:
         settings = self._settings
-        user = _user(claims, settings.jwt_user_claim)
-        now = self._clock.wall_us() / 1e6
-        expires_at = _time(claims, "exp")
-        if expires_at is None and settings.jwt_require_expiry:
-            raise Refusal("claims", "claim exp is needed")
-        if expires_at is not None and now >= expires_at + settings.jwt_leeway_s:
-            raise Refusal("expired", "the token has expired")
-        begins_at = _time(claims, "nbf")
-        if begins_at is not None and now < begins_at - settings.jwt_leeway_s:
-            raise Refusal("claims", "the token does not hold yet")
+        ends_at = claims.get("exp")
         return Identity(
-            user=user,
+            user=_user(claims, settings.jwt_user_claim),
             join=_patterns(claims, settings.jwt_join_claim),
             publish=_patterns(claims, settings.jwt_publish_claim),
-            expires_at=None if expires_at is None else expires_at + settings.jwt_leeway_s,
+            expires_at=None if ends_at is None else ends_at + settings.jwt_leeway_s,
             anonymous=False,
         )
+
+
+def _refusal(error: Exception) -> Refusal:
+    """Return what a client's developer reads of PyJWT's error."""
+    match error:
+        case jwt.ExpiredSignatureError():
+            return Refusal("expired", "the token has expired")
+        case jwt.ImmatureSignatureError():
+            return Refusal("claims", "the token does not hold yet")
+        case jwt.MissingRequiredClaimError(claim="exp"):
+            return Refusal("claims", "claim exp is needed")
+        case jwt.MissingRequiredClaimError():
+            return Refusal(
+                "claims", f"claim {error.claim}: is missing; the token is not meant for this service"
+            )
+        case jwt.InvalidAudienceError():
+            return Refusal("claims", "claim aud: names none of the audiences of this service")
+        case jwt.InvalidIssuerError():
+            return Refusal("claims", "claim iss: is not the issuer that this service trusts")
+    return Refusal("malformed", "not a token that can be read")
 
 
 def _claim(claims: Mapping[str, Any], name: str) -> Any:
@@ -222,15 +255,6 @@ def _user(claims: Mapping[str, Any], name: str) -> str:
     if not is_user(user):
         raise Refusal("claims", f"claim {name}: is no user's name: {USER_RULE}")
     return user
-
-
-def _time(claims: Mapping[str, Any], name: str) -> float | None:
-    value = claims.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e12:
-        raise Refusal("claims", f"claim {name} is no time")
-    return float(value)
 
 
 def _patterns(claims: Mapping[str, Any], name: str) -> tuple[str, ...] | None:

@@ -1,18 +1,17 @@
 """Keys: what a token's signature is checked with. A shared secret, a public key, and a JWK set that rotates.
 
-Every key is bound to the algorithms of its own family, so a token can never choose to have a public key read
-as a secret. A JWK set comes from a URL or a file, is fetched by one task at a time, and a fetch that fails
-keeps the keys there are. It never sees a token; ``auth.py`` calls it.
+Every key is a ``PyJWK`` of one algorithm, so a token can never choose to have a public key read as a secret.
+A JWK set comes from a URL or a file, is fetched by one task at a time, and a fetch that fails keeps the keys
+there are. It never sees a token.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import orjson
@@ -22,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from cryptography.x509 import load_pem_x509_certificate
-from jwt import PyJWK, PyJWTError
+from jwt import InvalidKeyError, PyJWK, PyJWTError, get_algorithm_by_name
 
 from warren.clock import Clock
 from warren.errors import SettingsError
@@ -41,28 +40,24 @@ Fetch = Callable[[str], Awaitable[bytes]]
 _log = get_logger("gateway.key_sets")
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key, the one algorithm it is good for, and its id in a set ("" where it stands alone)."""
-
-    material: Any
-    algorithm: str
-    kid: str = ""
-
-
-def secret_key(secret: str) -> Key:
+def secret_key(secret: str) -> PyJWK:
     """Return a shared secret's key. Raises SettingsError where it is none that is safe."""
     name = "WARREN_GATEWAY_JWT_SECRET"
     if len(secret.encode()) < MIN_SECRET_BYTES:
         raise SettingsError([f"{name} is shorter than {MIN_SECRET_BYTES} bytes: use a longer random one"])
-    if secret.lstrip().startswith(("-----BEGIN", "ssh-")):
+    key = PyJWK({"kty": "oct", "k": base64.urlsafe_b64encode(secret.encode()).decode()}, "HS256")
+    try:
+        if secret.lstrip().startswith(("-----BEGIN", "ssh-")):
+            raise InvalidKeyError
+        key.Algorithm.prepare_key(key.key)
+    except InvalidKeyError:
         raise SettingsError(
             [f"{name} is a key of a pair: that belongs into WARREN_GATEWAY_JWT_PUBLIC_KEY, the public one"]
-        )
-    return Key(secret.encode(), "HS256")
+        ) from None
+    return key
 
 
-def public_key(pem: str) -> Key:
+def public_key(pem: str) -> PyJWK:
     """Return the key of a PEM public key or certificate. Raises SettingsError where it is none that we can
     use.
     """
@@ -78,9 +73,10 @@ def public_key(pem: str) -> Key:
             [f"{name} is no public key or certificate in PEM (-----BEGIN PUBLIC KEY-----)"]
         ) from None
     try:
-        return Key(found, algorithm_of(found))
+        algorithm = algorithm_of(found)
     except Unusable as why:
         raise SettingsError([f"{name}: {why}"]) from None
+    return PyJWK(get_algorithm_by_name(algorithm).to_jwk(found, as_dict=True), algorithm)
 
 
 class Unusable(ValueError):
@@ -103,16 +99,11 @@ def algorithm_of(key: object) -> str:
     raise Unusable("only public keys of RSA, P-256 and Ed25519 are known")
 
 
-def parse_jwks(document: bytes) -> list[Key]:
-    """Return the usable keys of a JWK set. Raises ValueError where it is no JWK set, or none of its keys can
-    be used.
-    """
-    return judge_jwks(document)[0]
+def parse_jwks(document: bytes) -> tuple[list[PyJWK], list[str]]:
+    """Return the usable keys of a JWK set (RFC 7517 section 5), and of each other one why it is passed over.
 
-
-def judge_jwks(document: bytes) -> tuple[list[Key], list[str]]:
-    """Return the usable keys of a JWK set, and of each other one why it is passed over. Raises ValueError as
-    ``parse_jwks``.
+    Raises ValueError where it is no JWK set, or none of its keys can be used. (PyJWT's own ``PyJWKSet`` gives
+    no reasons, and takes symmetric and private keys.)
     """
     try:
         parsed = orjson.loads(document)
@@ -121,7 +112,7 @@ def judge_jwks(document: bytes) -> tuple[list[Key], list[str]]:
     entries = parsed.get("keys") if isinstance(parsed, dict) else None
     if not isinstance(entries, list):
         raise ValueError('no JWK set: it has no list "keys"')
-    keys: list[Key] = []
+    keys: list[PyJWK] = []
     passed_over: list[str] = []
     for number, entry in enumerate(entries[:MAX_KEYS], 1):
         try:
@@ -142,7 +133,7 @@ def judge_jwks(document: bytes) -> tuple[list[Key], list[str]]:
 _FAMILIES = {"RSA": "RS256", "EC": "ES256", "OKP": "EdDSA"}
 
 
-def _jwk(entry: object) -> Key:
+def _jwk(entry: object) -> PyJWK:
     """Return a set's key. Raises Unusable."""
     if not isinstance(entry, dict):
         raise Unusable("no JSON object")
@@ -166,13 +157,12 @@ def _jwk(entry: object) -> Key:
     if not isinstance(kid, str):
         raise Unusable("its kid is no text")
     try:
-        material = PyJWK.from_dict(entry, family).key
+        key = PyJWK(entry, family)
     except (PyJWTError, ValueError, TypeError, KeyError, UnsupportedAlgorithm):
         raise Unusable("it can't be read") from None
-    algorithm = algorithm_of(material)
-    if algorithm != family:
+    if algorithm_of(key.key) != family:
         raise Unusable("its kty and its key do not belong together")
-    return Key(material, algorithm, kid)
+    return key
 
 
 async def fetch_document(source: str) -> bytes:
@@ -211,9 +201,9 @@ class KeySet:
         self._tried_at: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._passed_over: list[str] = []  # as it was logged last
-        self.keys: Sequence[Key] = ()
+        self.keys: Sequence[PyJWK] = ()
 
-    async def find(self, kid: str, algorithm: str) -> list[Key]:
+    async def find(self, kid: str, algorithm: str) -> list[PyJWK]:
         """Return the keys that may have made a signature of ``algorithm`` under ``kid`` ("": not said)."""
         now = self._clock.monotonic()
         found = self._matching(kid, algorithm)
@@ -237,8 +227,12 @@ class KeySet:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    def _matching(self, kid: str, algorithm: str) -> list[Key]:
-        return [key for key in self.keys if key.algorithm == algorithm and (not kid or key.kid in ("", kid))]
+    def _matching(self, kid: str, algorithm: str) -> list[PyJWK]:
+        return [
+            key
+            for key in self.keys
+            if key.algorithm_name == algorithm and (not kid or key.key_id in (None, "", kid))
+        ]
 
     def begin(self) -> asyncio.Task[None] | None:
         """Fetch the set in the background; None where that was tried just now."""
@@ -253,7 +247,7 @@ class KeySet:
 
     async def _load(self) -> None:
         try:
-            self.keys, passed_over = judge_jwks(await self._fetch(self._source))
+            self.keys, passed_over = parse_jwks(await self._fetch(self._source))
             self._fetched_at = self._clock.monotonic()
             self._tell(passed_over)
         except (OSError, ValueError, TimeoutError, aiohttp.ClientError) as error:
