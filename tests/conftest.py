@@ -1,5 +1,5 @@
-"""The few fixtures that all tests share: the broker, a topology of one's own, and the check that nothing is
-left behind.
+"""The few fixtures that all tests share: the broker or a cluster of three, a topology of one's own, and the
+check that nothing is left behind.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from pathlib import Path
 import hypothesis
 import pytest
 import pytest_asyncio
-from tests.support import ports
+from tests.support import floors, ports
+from tests.support.eventually import stretched
 from tests.support.pods import Pods
 from tests.support.rabbit import Rabbit, open_rabbit
 
+from rabbit_nodes.cluster import RabbitCluster
 from warren.topology import Topology
 
 TEST_SHARDS = 4
@@ -32,6 +34,19 @@ def pytest_configure() -> None:
     """
     if worker := os.environ.get("PYTEST_XDIST_WORKER"):
         ports.take_part(int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where workers share the tests, begin with those that wait for the longest; the short ones come last,
+    so that all workers end at about the same time.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("slow", "rabbit")])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say where the time went."""
+    floors.show(terminalreporter)
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +67,24 @@ def rabbit(_broker: Rabbit) -> Iterator[Rabbit]:
     yield _broker
     _broker.heal()
     _broker.remove_vhosts()
+
+
+@pytest.fixture(scope="session")
+def _cluster() -> Iterator[RabbitCluster]:
+    with RabbitCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(_cluster: RabbitCluster) -> Iterator[RabbitCluster]:
+    """Three nodes that are one broker, whatever a test does to them; what is declared on them stays. Tests
+    that take it carry ``pytest.mark.xdist_group``, so that few workers start one.
+    """
+    yield _cluster
+    for index, node in enumerate(_cluster.nodes):
+        node.resume()
+        _cluster.start(index)
+    assert _cluster.together(stretched(30.0))
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 import pika
 import pytest
@@ -24,7 +24,7 @@ from tests.support.rabbit import Rabbit
 from warren.topology import Limits, Topology
 
 SHARDS = 4
-# What README.md gives to a backend: (configure, write, read).
+BACKEND, OWNER, PASSWORD = "app", "owner", "a-password"
 README = Path(__file__).parents[2] / "deploy/k8s/rabbitmq/README.md"
 
 
@@ -74,42 +74,66 @@ def test_the_readme_gives_the_rights_that_are_tested() -> None:
     assert f"warren '{rights['configure']}' '{rights['write']}' '{rights['read']}'" in README.read_text()
 
 
+def rights_of_a_backend() -> tuple[str, ...]:
+    """Return what the README gives to one: (configure, write, read)."""
+    found = re.search(r"`'(\^app[^']*)'  '([^']*)'  '([^']*)'`", README.read_text())
+    assert found is not None
+    return found.groups()
+
+
 @dataclass(frozen=True)
 class Ground:
-    """A virtual host with a user of least rights."""
+    """A virtual host where nothing is declared, with a user for the services, one for a backend and one that
+    has all rights.
+    """
 
     rabbit: Rabbit
     vhost: str
-    url: str
 
-    def grant(self, user: str, configure: str, write: str, read: str) -> str:
-        """Make a user with these rights here and return the URL."""
-        self.rabbit.ctl("add_user", user, "a-password")
-        self.rabbit.ctl("set_permissions", "-p", self.vhost, user, configure, write, read)
-        parts = urlsplit(self.url)
-        address = f"{user}:a-password@{parts.hostname}:{parts.port}"
-        return urlunsplit((parts.scheme, address, "/" + quote(self.vhost, safe=""), "", ""))
+    def url(self, user: str) -> str:
+        """Return where this user connects."""
+        return f"amqp://{user}:{PASSWORD}@{self.rabbit.host}:{self.rabbit.port}/{quote(self.vhost, safe='')}"
 
 
 @pytest.fixture
-def ground(rabbit: Rabbit) -> Iterator[Ground]:
-    """An empty virtual host; the users made in it go with the test."""
-    url = rabbit.vhost()
-    before = {line.split()[0] for line in rabbit.ctl("-q", "list_users", "--no-table-headers").splitlines()}
+def ground(rabbit: Rabbit, tmp_path: Path) -> Iterator[Ground]:
+    """All of it comes by one import (a call of ``rabbitmqctl`` takes a second); without their virtual host
+    the users have no rights.
+    """
+    vhost = rabbit.prefix()
+    services = service_permissions("warren")
+    users = {
+        USER: (services["configure"], services["write"], services["read"]),
+        BACKEND: rights_of_a_backend(),
+        OWNER: (".*", ".*", ".*"),
+    }
+    wanted = {
+        "vhosts": [{"name": vhost}],
+        "users": [{"name": user, "password": PASSWORD, "tags": ""} for user in users],
+        "permissions": [
+            {"user": user, "vhost": vhost, "configure": configure, "write": write, "read": read}
+            for user, (configure, write, read) in users.items()
+        ],
+    }
+    bring_in(rabbit, tmp_path, wanted)
     try:
-        yield Ground(rabbit, urlsplit(url).path.lstrip("/"), url)
+        yield Ground(rabbit, vhost)
     finally:
-        for line in rabbit.ctl("-q", "list_users", "--no-table-headers").splitlines():
-            if line.split()[0] not in before:
-                rabbit.ctl("delete_user", line.split()[0])
+        rabbit.node.delete_vhost(vhost)
+
+
+def bring_in(rabbit: Rabbit, folder: Path, wanted: Mapping[str, object]) -> None:
+    """Import definitions."""
+    path = folder / "definitions.json"
+    path.write_text(json.dumps(wanted))
+    path.chmod(0o644)
+    rabbit.ctl("import_definitions", str(path))
 
 
 @pytest.fixture
 async def services(ground: Ground, tmp_path: Path) -> AsyncIterator[Pods]:
     """Pods that connect as the user of least rights, in a virtual host where nothing is declared yet."""
-    rights = service_permissions("warren")
-    url = ground.grant(USER, rights["configure"], rights["write"], rights["read"])
-    pods = Pods(url, "warren", SHARDS, tmp_path)
+    pods = Pods(ground.url(USER), "warren", SHARDS, tmp_path)
     try:
         yield pods
     finally:
@@ -150,17 +174,14 @@ async def test_the_least_rights_are_enough(services: Pods, ground: Ground) -> No
 
 
 @pytest.mark.rabbit
-async def test_the_rights_end_at_warrens_names(services: Pods, ground: Ground) -> None:
+async def test_the_rights_end_at_warrens_names(ground: Ground) -> None:
     """The same user can't declare, read or write anything else, so the rights are no more than they say."""
-    rights = service_permissions("warren")
-    url = ground.grant("probe", rights["configure"], rights["write"], rights["read"])
-    ground.rabbit.ctl("set_permissions", "-p", ground.vhost, "guest", ".*", ".*", ".*")
-    with pika.BlockingConnection(pika.URLParameters(ground.url)) as owner:
+    with pika.BlockingConnection(pika.URLParameters(ground.url(OWNER))) as owner:
         owner.channel().queue_declare("bookkeeping", durable=True)
 
     def refused() -> list[str]:
         said = []
-        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        with pika.BlockingConnection(pika.URLParameters(ground.url(USER))) as connection:
             for attempt in (
                 lambda channel: channel.queue_declare("bookkeeping2"),
                 lambda channel: channel.exchange_declare("warrens.own"),
@@ -188,10 +209,7 @@ async def test_services_take_what_was_declared_by_hand(
     topology = Topology("warren", SHARDS)
     made = definitions(topology, ground.vhost)
     made["users"], made["permissions"] = [], []  # those of the fixture have a password
-    path = tmp_path / "definitions.json"
-    path.write_text(json.dumps(made))
-    path.chmod(0o644)
-    ground.rabbit.ctl("import_definitions", str(path))
+    await asyncio.to_thread(bring_in, ground.rabbit, tmp_path, made)
 
     def durable() -> set[str]:
         return set(
@@ -211,16 +229,13 @@ async def test_a_backends_rights_are_enough_for_a_backend(services: Pods, ground
     """With the rights that the README gives, a backend notifies a room and hears events in a queue of its
     own.
     """
-    found = re.search(r"`'(\^app[^']*)'  '([^']*)'  '([^']*)'`", README.read_text())
-    assert found is not None
-    url = ground.grant("app", *found.groups())
     await services.router()
     gateway = await services.gateway()
     topology = Topology("warren", SHARDS)
 
     def backend() -> list[str]:
         """Bind, notify, and return the keys of the events that came until the client had gone."""
-        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        with pika.BlockingConnection(pika.URLParameters(ground.url(BACKEND))) as connection:
             channel = connection.channel()
             channel.confirm_delivery()
             channel.queue_declare("app.events", exclusive=True)

@@ -28,12 +28,14 @@ from tests.faults.report import Report
 from tests.faults.schedule import Action, Target, schedule
 from tests.support.eventually import eventually
 
+from rabbit_nodes.cluster import RabbitCluster
 from rabbit_nodes.debian import VARIABLE, named_root
 
-# What more time can mend: everything else is final.
+# What more time can mend; everything else is final.
 _MAY_YET_COME = {Kind.LOST, Kind.SKIPPED, Kind.UNANSWERED, Kind.FORKED}
 _SETTLE_S = 60.0
 _AFTERWARDS_S = 3.0  # everything is healed and everybody goes on talking
+_LOOK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Options:
     targets: frozenset[Target] = frozenset({Target.GATEWAY, Target.ROUTER, Target.BROKER, Target.CLIENT})
     drain_s: float = 40.0  # how long what is missing may still come, in the end
     breaks_allowed: bool = False
+    # A kind of fault that nothing can mend any more: once it has shown, the rest of the run is left out.
+    until: Kind | None = None
 
     def command(self) -> str:
         """Return the command that repeats it."""
@@ -73,13 +77,20 @@ class Options:
         return " ".join(words + ["--breaks-allowed"] * self.breaks_allowed)
 
 
-async def check(options: Options, folder: Path, say: Callable[[str], None]) -> Report:
+async def check(
+    options: Options,
+    folder: Path,
+    say: Callable[[str], None],
+    *,
+    cluster: RabbitCluster | None = None,
+    prefix: str = "soak",
+) -> Report:
     """Run it all, and return the report. ``folder`` takes the pods' logs; ``say`` gets a line for what
-    happens.
+    happens; ``cluster`` and ``prefix`` as for Deployment.
     """
     history, pulse = History(), Pulse()
     say(f"a world of {options.measures} …")
-    async with Deployment(options.measures, folder) as deployment:
+    async with Deployment(options.measures, folder, cluster=cluster, prefix=prefix) as deployment:
         participants = _invite(options, deployment, history, pulse)
         lives = [
             asyncio.create_task(participant.run(), name=participant.name) for participant in participants
@@ -88,16 +99,15 @@ async def check(options: Options, folder: Path, say: Callable[[str], None]) -> R
             await _all_settled(participants)
             say("everybody is in all rooms")
             faults = FaultInjection(deployment, participants, say)
-            actions = _actions(options)
-            began = time.monotonic()
-            await faults.run(actions)
-            await asyncio.sleep(max(0.0, began + options.seconds - time.monotonic()))
-            say("healing")
-            await deployment.heal()
-            await asyncio.sleep(_AFTERWARDS_S)
-            for participant in participants:
-                participant.quiet()
-            drained_s, verdict = await _drain(participants, history, options)
+            if await _shown(options, faults, history):
+                drained_s, verdict = 0.0, judge(history, breaks_allowed=options.breaks_allowed)
+            else:
+                say("healing")
+                await deployment.heal()
+                await asyncio.sleep(_AFTERWARDS_S)
+                for participant in participants:
+                    participant.quiet()
+                drained_s, verdict = await _drain(participants, history, options)
             for participant in participants:
                 await participant.close()
             await asyncio.wait_for(asyncio.gather(*lives), 10.0)
@@ -108,6 +118,31 @@ async def check(options: Options, folder: Path, say: Callable[[str], None]) -> R
         return Report(
             repeating(options), history, verdict, pulse, list(faults.done), list(deployment.falls), drained_s
         )
+
+
+async def _shown(options: Options, faults: FaultInjection, history: History) -> bool:
+    """Carry the schedule out to its end, or until what ``options.until`` names has shown; say whether it
+    has.
+    """
+
+    async def whole() -> None:
+        began = time.monotonic()
+        await faults.run(_actions(options))
+        await asyncio.sleep(max(0.0, began + options.seconds - time.monotonic()))
+
+    running = asyncio.create_task(whole())
+    try:
+        while not (await asyncio.wait({running}, timeout=_LOOK_S))[0]:
+            if (
+                options.until is not None
+                and judge(history, breaks_allowed=options.breaks_allowed).kinds()[options.until]
+            ):
+                return True
+        await running
+        return False
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 def _actions(options: Options) -> tuple[Action, ...]:

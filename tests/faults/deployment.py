@@ -24,6 +24,7 @@ from tests.support.ports import free_port
 from tests.support.proxy import Proxy
 
 from rabbit_nodes.cluster import RabbitCluster
+from warren.topology import Topology
 
 # Short, so that what is frozen is noticed within the long pauses of the schedule (twice this).
 HEARTBEAT_S = 3
@@ -31,7 +32,6 @@ SHARDS = 8
 _WATCH_S = 0.5
 
 _ENV = {
-    "WARREN_PREFIX": "soak",
     "WARREN_SHARDS": str(SHARDS),
     "WARREN_AMQP_HEARTBEAT_S": str(HEARTBEAT_S),
     # Troubles last for seconds, and rooms are busy: within what is kept every resume must recover.
@@ -77,14 +77,21 @@ class Post:
 class Deployment:
     """Use it by ``async with``."""
 
-    def __init__(self, measures: Measures, folder: Path) -> None:
-        """``folder`` takes the pods' logs. Nothing runs before ``start``."""
+    def __init__(
+        self, measures: Measures, folder: Path, *, cluster: RabbitCluster | None = None, prefix: str = "soak"
+    ) -> None:
+        """``folder`` takes the pods' logs. ``cluster`` is one that runs, of ``measures.brokers`` nodes, and
+        goes on (None: one of its own); others may use it under another ``prefix``. Nothing runs before
+        ``start``.
+        """
         self.measures = measures
         self.folder = folder
         self.gateways: list[Post] = []
         self.routers: list[Post] = []
         self.falls: list[str] = []  # pods that ended though nobody asked them to
-        self.cluster: RabbitCluster | None = None
+        self.cluster = cluster
+        self.topology = Topology(prefix=prefix, shards=SHARDS)
+        self._own_cluster = cluster is None
         self._watcher: asyncio.Task[None] | None = None
 
     @property
@@ -99,8 +106,9 @@ class Deployment:
 
     async def start(self) -> None:
         """Bring everything up; return when every pod is ready."""
-        self.cluster = RabbitCluster(self.measures.brokers)
-        await asyncio.to_thread(self.cluster.form)
+        if self.cluster is None:
+            self.cluster = RabbitCluster(self.measures.brokers)
+            await asyncio.to_thread(self.cluster.form)
         for number in range(self.measures.gateways):
             env, links = await self._surroundings("gateway", number)
             gateway = Gateway(f"gateway-{number}", env, self.folder, free_port())
@@ -141,7 +149,7 @@ class Deployment:
         for post in self.posts:
             for proxy in (*post.links, *([post.door] if post.door else [])):
                 await proxy.close()
-        if self.cluster is not None:
+        if self.cluster is not None and self._own_cluster:
             await asyncio.to_thread(self.cluster.close)
 
     async def __aenter__(self) -> Self:
@@ -173,6 +181,7 @@ class Deployment:
         first = number % len(urls)
         own = {
             "WARREN_AMQP_URL": ",".join(urls[first:] + urls[:first]),
+            "WARREN_PREFIX": self.topology.prefix,
             f"WARREN_{service.upper()}_ID": f"{service}-{number}",
             "PYTHONPATH": str(ROOT),
         }

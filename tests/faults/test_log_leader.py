@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pika
 import pytest
 import pytest_asyncio
-from tests.support.eventually import eventually, stretched
+from tests.support.eventually import eventually
 
 from rabbit_nodes.cluster import RabbitCluster
 from warren.bus import Record
@@ -28,12 +28,6 @@ pytestmark = [
 
 SHARDS = 4
 END = b"end"
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[RabbitCluster]:
-    with RabbitCluster() as cluster:
-        yield cluster
 
 
 @pytest.fixture(params=["stop", "kill"])
@@ -141,7 +135,6 @@ async def write_while_the_leaders_node_goes(
     for shard in range(SHARDS):
         there = await whole_log(buses[1], topology, shard)
         assert {body for each in writers if each.shard == shard for body in each.confirmed} <= there
-    assert await asyncio.to_thread(cluster.together, stretched(30.0))
 
 
 async def test_what_is_confirmed_while_a_log_changes_its_leader_is_there(

@@ -9,34 +9,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from tests.support.eventually import MS, eventually, stretched
+from tests.support.eventually import MS, eventually
 from tests.support.pods import Gateway, Pods
 from tests.support.talk import Talk
 
 from rabbit_nodes.cluster import RabbitCluster
 
-pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.xdist_group("soak")]
+pytestmark = [
+    pytest.mark.rabbit,
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+    pytest.mark.xdist_group("cluster"),
+]
 
 ROOMS = [f"room{number}" for number in range(6)]
 ENV = {"WARREN_GATEWAY_RATE": "100000", "WARREN_GATEWAY_ROOMS": "-"}
 LEASES_S = 6.0  # longer than any lease
-
-
-@pytest.fixture(scope="module")
-def formed() -> Iterator[RabbitCluster]:
-    with RabbitCluster() as cluster:
-        cluster.form()
-        yield cluster
-
-
-@pytest.fixture
-def cluster(formed: RabbitCluster) -> Iterator[RabbitCluster]:
-    """Three nodes; whatever the test kills is back afterwards."""
-    yield formed
-    for index, node in enumerate(formed.nodes):
-        if not node.running:
-            formed.start(index)
-    assert formed.together(stretched(30.0))
 
 
 @pytest.fixture

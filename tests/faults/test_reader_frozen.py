@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 
 import pytest
@@ -25,18 +25,16 @@ from warren.envelope import Gone, Rules, encode
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 from warren.topology import Topology
 
-pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("soak")]
+pytestmark = [
+    pytest.mark.rabbit,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("cluster"),
+]
 
 TOPOLOGY = Topology(prefix="frozen", shards=1)
 # Longer than the test: what is noticed is not noticed by AMQP's heartbeat.
 TIMES = ConnectionTimes(heartbeat_s=300)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[RabbitCluster]:
-    with RabbitCluster() as cluster:
-        cluster.form()
-        yield cluster
 
 
 @pytest_asyncio.fixture

@@ -1,9 +1,10 @@
 """A rollout that nobody notices: every gateway and every router is replaced while two thousand clients
-publish through a load balancer.
+publish through load balancers, half of them through each.
 
-The balancers are nginx and HAProxy with the configurations of ``docs/examples``; gateways and routers are
-real processes that get SIGTERM. Nothing acknowledged is lost or doubled, nobody is away for longer than its
-slot and two seconds, and the clients come back spread over the drain window (``pytest -s`` shows how).
+The balancers are nginx and HAProxy with the configurations of ``docs/examples``, side by side before the same
+gateways; gateways and routers are real processes that get SIGTERM. Nothing acknowledged is lost or doubled,
+nobody is away for longer than its slot and two seconds, and the clients come back spread over the drain
+window (``pytest -s`` shows how).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import resource
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,8 @@ from rabbit_nodes.child import Child
 pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.xdist_group("soak")]
 
 CLIENTS = 2_000
-CROWDS = 4  # processes that the clients live in
+BALANCERS = ("nginx", "haproxy")
+CROWDS = 4  # processes that the clients live in; each comes by one balancer
 EVERY_S = 20.0  # from one message of a client to its next: 100 messages and 900 deliveries a second
 WINDOW_S = 8.0 * TIME_FACTOR  # the drain window
 AWAY_S = 2.0 * TIME_FACTOR  # how long after its slot a client is back at the latest
@@ -44,12 +47,13 @@ ENV = {
 class Crowd:
     """All clients: several processes of ``tests.faults.crowd``."""
 
-    def __init__(self, url: str, folder: Path) -> None:
-        """They come in at once, by ``url``; ``folder`` takes what they say."""
+    def __init__(self, urls: Sequence[str], folder: Path) -> None:
+        """They come in at once, as many by each of ``urls``; ``folder`` takes what they say."""
         self._files = [folder / f"crowd-{number}.log" for number in range(CROWDS)]
         self._children: list[Child] = []
         each = CLIENTS // CROWDS
         for number, file in enumerate(self._files):
+            url = urls[number % len(urls)]
             options = ["--first", str(number * each), "--count", str(each), "--every", str(EVERY_S)]
             with file.open("wb") as output:
                 self._children.append(
@@ -133,27 +137,27 @@ def shown(moves: list[dict[str, Any]]) -> str:
 
 
 @pytest.mark.timeout(180 * TIME_FACTOR)
-@pytest.mark.parametrize("kind", ["nginx", "haproxy"])
-async def test_everything_is_replaced_while_all_publish(
-    pods: Pods, tmp_path: Path, open_files: None, kind: str
-):
+async def test_everything_is_replaced_while_all_publish(pods: Pods, tmp_path: Path, open_files: None):
     """Two gateways and two routers are replaced one by one (and nginx reloads amidst): nothing lost, nothing
     doubled, nobody long away.
     """
-    if program(kind) is None:
-        pytest.skip(f"{kind} is not installed: scripts/dev/need {kind}")
+    for kind in BALANCERS:
+        if program(kind) is None:
+            pytest.skip(f"{kind} is not installed: scripts/dev/need {kind}")
     (first, second), (one, two) = await pods.installation(2, 2, ENV)
     third = await pods.gateway(ENV, start=False)
     assert len((first, second, third)) == PLACES
-    balancer = Balancer(kind, (first, second, third), tmp_path)
-    crowd = Crowd(balancer.url, tmp_path)
-    try:
+    with ExitStack() as running:
+        balancers = {kind: Balancer(kind, (first, second, third), tmp_path) for kind in BALANCERS}
+        for balancer in balancers.values():
+            running.callback(balancer.close)
+        crowd = Crowd([balancer.url for balancer in balancers.values()], tmp_path)
+        running.callback(crowd.close)
         await crowd.ready()
         before = [await pod.metric("warren_gateway_connections") for pod in (first, second)]
         going = asyncio.create_task(replace(first, third))
-        if kind == "nginx":
-            await eventually(lambda: "drain_begins" in first.log(), 40.0)
-            await balancer.reload()
+        await eventually(lambda: "drain_begins" in first.log(), 40.0)
+        await balancers["nginx"].reload()
         await going
         # the first one's place is free now; the second one goes when its successor is there
         await replace(second, first)
@@ -163,9 +167,6 @@ async def test_everything_is_replaced_while_all_publish(
             assert await router.terminate() == 0
         after = [await pod.metric("warren_gateway_connections") for pod in (first, third)]
         told = await crowd.quiet()
-    finally:
-        crowd.close()
-        balancer.close()
     moves = [move for part in told for move in part["moves"]]
     notices = {
         name: dict(sum((Counter(part[name]) for part in told), Counter()))
@@ -173,7 +174,7 @@ async def test_everything_is_replaced_while_all_publish(
     }
     messages = sum(part["figures"]["messages"] for part in told)
     sys.stdout.write(
-        f"── {kind}: {CLIENTS} clients ({before} ▶ {after} connections), {messages} messages, "
+        f"── {CLIENTS} clients ({before} ▶ {after} connections), {messages} messages, "
         f"{sum(part['figures']['deliveries'] for part in told)} deliveries, "
         f"{sum(part['again'] for part in told)} sent again, {notices}\n"
         f"{shown([move for move in moves if move['slot_s'] is not None])}\n"

@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 from urllib.error import URLError
 from urllib.parse import quote
 
@@ -106,11 +107,10 @@ def browser() -> Iterator[Browser]:
 
 
 class Window:
-    """One browser window with the page in it."""
+    """One browser window, and the page in it."""
 
-    def __init__(
-        self, browser: Browser, port: int, name: str, gateway: int, room: str, **options: object
-    ) -> None:
+    def __init__(self, browser: Browser, name: str, **options: object) -> None:
+        """A window without a page; ``options`` as for a context of Playwright's."""
         self.name = name
         self.complaints: list[str] = []
         self.context = browser.new_context(**options)  # type: ignore[arg-type]
@@ -118,11 +118,15 @@ class Window:
         self.page.add_init_script(SOCKETS)
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(f"http://127.0.0.1:{port}/?name={quote(name)}&room={room}")
+
+    def open(self, port: int, gateway: int, room: str) -> Self:
+        """Load the page, whatever was there before (it keeps nothing in the browser)."""
+        self.page.goto(f"http://127.0.0.1:{port}/?name={quote(self.name)}&room={room}")
         gateways = self.page.get_by_label("Gateway")
         expect(gateways.locator("option")).to_have_count(2)
         if gateway != port:
             gateways.select_option(f"127.0.0.1:{gateway}")
+        return self
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
@@ -148,19 +152,31 @@ class Window:
         return self.page.locator(".message .rail").all_text_contents()
 
 
+@pytest.fixture(scope="module")
+def pair(browser: Browser) -> Iterator[tuple[Window, Window]]:
+    """Two windows for many tests: a new one costs more than what most of them do in it."""
+    ann, bob = Window(browser, "ann"), Window(browser, "bob")
+    yield ann, bob
+    for window in (ann, bob):
+        window.context.close()
+
+
 @pytest.fixture
-def windows(browser: Browser, port: int, request: pytest.FixtureRequest) -> Iterator[tuple[Window, Window]]:
+def windows(
+    pair: tuple[Window, Window], port: int, request: pytest.FixtureRequest
+) -> Iterator[tuple[Window, Window]]:
     """Two windows, on different gateways, in a room of the test's own; neither may have complained by the
     end.
     """
     room = "chat:" + re.sub(r"[^a-z0-9]", "-", request.node.name.lower())[-60:]
-    ann, bob = (Window(browser, port, name, port + n, room) for n, name in enumerate(("ann", "bob")))
-    ann.join()
-    bob.join()
-    yield ann, bob
-    for window in (ann, bob):
-        window.context.close()
-    assert ann.complaints == bob.complaints == []
+    for n, window in enumerate(pair):
+        window.complaints.clear()
+        window.open(port, port + n, room).join()
+    yield pair
+    complaints = [window.complaints for window in pair]
+    for window in pair:
+        window.page.goto("about:blank")
+    assert complaints == [[], []]
 
 
 Two = tuple[Window, Window]
@@ -305,7 +321,7 @@ def test_mistakes_are_told_plainly(windows: Two):
 @pytest.mark.parametrize("which", [0, 1])
 def test_each_gateways_page_begins_with_that_gateway(browser: Browser, port: int, which: int):
     """So two pages that are opened side by side chat over two gateways without a click."""
-    window = Window(browser, port + which, "ann", port + which, "chat:own")
+    window = Window(browser, "ann").open(port + which, port + which, "chat:own")
     expect(window.page.get_by_label("Gateway")).to_have_value(f"127.0.0.1:{port + which}")
     window.join()
     expect(window.status).to_have_text(f"connected to 127.0.0.1:{port + which}")
@@ -317,7 +333,7 @@ def test_a_name_with_a_blank_is_refused_before_it_is_asked_for(browser: Browser,
     """The field says what is wrong, whether it was typed or came with the address; what the server refuses is
     told in its words.
     """
-    window = Window(browser, port, "Ann Lee", port, "chat:names")
+    window = Window(browser, "Ann Lee").open(port, port, "chat:names")
     name = window.page.get_by_label("Name").first
     window.page.get_by_role("button", name="Join").click()
     assert "no blanks" in str(name.evaluate("field => field.validationMessage"))
@@ -353,7 +369,7 @@ def test_a_gateway_that_refuses_the_origin_is_explained(browser: Browser, port: 
     """A browser says nothing of a refused upgrade; after three tries the page names the setting, and hides it
     again when it connects.
     """
-    window = Window(browser, port, "ann", port, "chat:origin")
+    window = Window(browser, "ann").open(port, port, "chat:origin")
     window.page.add_init_script(
         """
         window.refused = true;
@@ -409,7 +425,7 @@ def test_a_server_that_can_not_publish_is_told_plainly(
     browser: Browser, port: int, answer: dict[str, object]
 ):
     """Neither HTML nor an error breaks the form."""
-    window = Window(browser, port, "ann", port, "chat:form")
+    window = Window(browser, "ann").open(port, port, "chat:form")
     window.page.route("**/demo/notify", lambda route: route.fulfill(**answer))  # type: ignore[arg-type]
     window.page.get_by_role("button", name="Publish").click()
     says = "not here" if answer["status"] == 404 else "This page's server can't publish (405"
@@ -419,7 +435,7 @@ def test_a_server_that_can_not_publish_is_told_plainly(
 
 def test_a_page_whose_server_says_that_it_can_not_publish_offers_no_form(browser: Browser, port: int):
     """As that of docker-compose.yml does."""
-    window = Window(browser, port, "ann", port, "chat:form")
+    window = Window(browser, "ann").open(port, port, "chat:form")
     config = json.dumps({"gateways": [f"127.0.0.1:{port}", f"127.0.0.1:{port + 1}"], "notify": False})
     window.page.route(
         "**/demo/config.json", lambda route: route.fulfill(content_type="application/json", body=config)
@@ -472,7 +488,7 @@ def test_every_text_has_enough_contrast(browser: Browser, port: int, scheme: str
     """WCAG 2.1 AA: at least 4.5 to 1 for each text on the page, with messages, a notice, a failure, a mark
     and the log in it.
     """
-    window = Window(browser, port, "ann", port, "chat:contrast", color_scheme=scheme)
+    window = Window(browser, "ann", color_scheme=scheme).open(port, port, "chat:contrast")
     window.join()
     window.say("hello")
     window.page.get_by_role("button", name="Publish").click()
@@ -509,16 +525,8 @@ def test_it_fits_its_window(browser: Browser, port: int, tmp_path: Path, size: t
     picture is taken.
     """
     width, height = size
-    window = Window(
-        browser,
-        port,
-        "ann",
-        port,
-        "chat:look",
-        viewport={"width": width, "height": height},
-        color_scheme=scheme,
-    )
-    window.join()
+    window = Window(browser, "ann", viewport={"width": width, "height": height}, color_scheme=scheme)
+    window.open(port, port, "chat:look").join()
     window.say("The burrow by the oak has room for three more. Shall we?")
     window.say("https://example.org/" + "a-very-long-address/" * 8)
     window.page.get_by_role("button", name="Publish").click()

@@ -1,13 +1,9 @@
-"""The private cluster that the soak stands on: it forms, it loses a node and gets it back, and it leaves
-nothing behind.
-"""
+"""The private cluster that other tests stand on: it forms, it loses a node and gets it back."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pika
@@ -18,12 +14,6 @@ from tests.support.eventually import eventually
 from rabbit_nodes.cluster import RabbitCluster
 
 pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.xdist_group("cluster")]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[RabbitCluster]:
-    with RabbitCluster() as cluster:
-        yield cluster
 
 
 def declare(url: str, name: str) -> None:
@@ -75,16 +65,3 @@ async def test_a_killed_node_loses_nothing_and_comes_back(cluster: RabbitCluster
         cluster.start(index)
     assert cluster.together()
     assert get(cluster.urls[index], name) == b"x"
-
-
-def test_nothing_is_left_behind() -> None:
-    """When a cluster is closed its processes and folders are gone, though it was frozen."""
-    cluster = RabbitCluster(1)
-    cluster.form()
-    node = cluster.nodes[0]
-    folder, pid = node.folder, node.pid
-    assert folder.is_dir()
-    cluster.pause(0)
-    cluster.close()
-    assert not folder.exists()
-    assert not Path(f"/proc/{pid}").exists()

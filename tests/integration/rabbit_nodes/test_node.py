@@ -13,6 +13,7 @@ import pika
 import psutil
 import pytest
 from tests.support.eventually import eventually, stretched
+from tests.support.rabbit import Rabbit
 
 from rabbit_nodes.node import RabbitNode
 
@@ -26,25 +27,39 @@ def lives(pid: int) -> bool:
     return False
 
 
-def test_a_node_keeps_its_data_over_a_loss_and_leaves_nothing_when_closed() -> None:
-    """Killed and started again it is the same broker on the same port; closed, its process and folder are gone."""
-    with RabbitNode(config="vm_memory_high_watermark.relative = 0.3\n") as node:
-        url = node.add_vhost("kept")
-        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
-            connection.channel().queue_declare("q", durable=True)
-        pid, port = node.pid, node.port
-        node.kill()
-        assert not node.running
-        assert not node.answers()
-        node.start()
-        assert (node.port, node.pid == pid) == (port, False)
-        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
-            connection.channel().queue_declare("q", passive=True)
-        with pytest.raises(RuntimeError, match="rabbitmqctl no_such_command"):
-            node.ctl("no_such_command")
-        folder, pid = node.folder, node.pid
-    assert not folder.exists()
-    assert not lives(pid)
+def test_a_node_keeps_its_data_over_a_loss(rabbit: Rabbit) -> None:
+    """Killed and started again it is the same broker on the same port."""
+    node, name = rabbit.node, rabbit.prefix()
+    with pika.BlockingConnection(pika.URLParameters(node.url)) as connection:
+        connection.channel().queue_declare(name, durable=True)
+    pid, port = node.pid, node.port
+    node.kill()
+    assert not node.running
+    assert not node.answers()
+    node.start()
+    assert (node.port, node.pid == pid) == (port, False)
+    with pika.BlockingConnection(pika.URLParameters(node.url)) as connection:
+        channel = connection.channel()
+        channel.queue_declare(name, passive=True)
+        channel.queue_delete(name)
+
+
+def test_what_rabbitmqctl_complains_of_is_told(rabbit: Rabbit) -> None:
+    """With the command's name."""
+    with pytest.raises(RuntimeError, match="rabbitmqctl no_such_command"):
+        rabbit.node.ctl("no_such_command")
+
+
+async def test_nothing_is_left_of_a_node_that_is_closed() -> None:
+    """Its processes and its folder are gone, though it was frozen in the middle of its start."""
+    node = RabbitNode()
+    node.launch()
+    started = [node.pid, *(child.pid for child in psutil.Process(node.pid).children(recursive=True))]
+    node.pause()
+    assert node.folder.is_dir()
+    node.close()
+    assert not node.folder.exists()
+    await eventually(lambda: not any(map(lives, started)))
 
 
 def run_and_end(folder: Path) -> list[int]:

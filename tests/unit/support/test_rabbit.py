@@ -16,17 +16,6 @@ def queue_names(rabbit: Rabbit) -> set[str]:
 
 
 @pytest.mark.rabbit
-def test_a_killed_node_comes_back_on_its_port(rabbit: Rabbit) -> None:
-    """After kill and start the same node answers on the same port and still has its virtual hosts."""
-    before = rabbit.ctl("list_vhosts", "name")
-    rabbit.kill()
-    assert not rabbit.node.answers()
-    rabbit.start()
-    assert rabbit.node.answers()
-    assert rabbit.ctl("list_vhosts", "name") == before
-
-
-@pytest.mark.rabbit
 def test_a_fresh_virtual_host_is_usable_and_empty(rabbit: Rabbit) -> None:
     """A fresh virtual host takes declarations, and what is declared there is not seen in the default one."""
     with pika.BlockingConnection(pika.URLParameters(rabbit.vhost())) as connection:

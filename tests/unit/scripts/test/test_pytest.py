@@ -51,9 +51,9 @@ def memory_is(place: Path, mib: int) -> None:
     script.write_text(script.read_text().replace("/proc/meminfo", str(meminfo)))
 
 
-@pytest.mark.parametrize(("mib", "workers"), [(16_000, 3), (2_500, 2)])
+@pytest.mark.parametrize(("mib", "workers"), [(16_000, 6), (2_700, 2)])
 def test_cores_and_memory_say_how_many(place: Path, mib: int, workers: int) -> None:
-    """As many as cores, fewer where memory is short, and what is waited for may take twice as long."""
+    """Two for each core, fewer where memory is short, and what is waited for may take twice as long."""
     memory_is(place, mib)
     assert f"-n {workers} --dist loadgroup -x factor=2" in said(place, "-x")
 
@@ -61,7 +61,7 @@ def test_cores_and_memory_say_how_many(place: Path, mib: int, workers: int) -> N
 def test_a_small_machine_has_no_workers(place: Path) -> None:
     """Where memory holds only one, pytest runs by itself, and nothing is stretched."""
     memory_is(place, 800)
-    assert said(place, "-x") == "-m pytest -q --timeout 180 -x factor=\n"
+    assert said(place, "-x") == "-m pytest -q --timeout 180 --durations 15 --durations-min 10 -x factor=\n"
 
 
 def test_the_environment_has_the_last_word(place: Path) -> None:
