@@ -27,7 +27,7 @@ WARM = 100  # what is made once is not a connection's
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What was measured once: KiB a connection, and CPU µs a connection and second."""
+    """One measurement: KiB for each connection, and CPU µs for each connection and second."""
 
     gateway_kib: float
     router_kib: float
@@ -65,7 +65,7 @@ async def measure(count: int, idle_s: float) -> Cost:
 
 
 def main() -> int:
-    """Print the medians; 1 where a connection costs too much."""
+    """Print the medians; return 1 if a connection costs too much."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -41,7 +41,7 @@ FRESH_ROUTERS = 5
 
 
 async def _kill(load: Load) -> list[float]:
-    """Kill a router; return the seconds for each of its shards."""
+    """Kill a router; return the interruption of each of its shards in seconds."""
     victim = load.warren.routers.pop(0)
     rooms = [load.rooms[shard] for shard in await asyncio.to_thread(owned, victim)]
     began = load.forget()
@@ -52,8 +52,8 @@ async def _kill(load: Load) -> list[float]:
 
 
 async def _leave(load: Load) -> tuple[list[float], float]:
-    """Let a router go in order; return the longest silence of each of its shards, and how long it
-    took to go.
+    """Stop a router in order; return the longest silence of each of its shards, and how long the router took
+    to exit.
     """
     victim = load.warren.routers.pop(0)
     rooms = [load.rooms[shard] for shard in await asyncio.to_thread(owned, victim)]

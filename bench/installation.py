@@ -35,13 +35,13 @@ GENEROUS = {
 
 
 class Process:
-    """One service process and what it has used."""
+    """One service process and its resource usage."""
 
     def __init__(
         self, module: str, env: dict[str, str], internal_port: int, folder: Path, python: Path | None = None
     ) -> None:
-        """``folder`` takes its log; however the bench ends, the process ends and the folder goes. ``python``
-        as for Installation.
+        """``folder`` receives its log. However the benchmark ends, the process is ended and the folder
+        removed. ``python`` as for Installation.
         """
         self._log = folder / f"{module}-{internal_port}.log"
         with self._log.open("wb") as output:
@@ -74,12 +74,12 @@ class Process:
 
     @property
     def log(self) -> str:
-        """What it has logged."""
+        """The log so far."""
         return self._log.read_text(errors="replace")
 
 
 class Installation:
-    """The whole of it."""
+    """Broker, gateways and routers together."""
 
     def __init__(
         self,
@@ -91,8 +91,8 @@ class Installation:
         root: RabbitRoot | None = None,
         python: Path | None = None,
     ) -> None:
-        """``brokers``: how many RabbitMQ nodes; ``root`` as for RabbitNode; ``python``: whose services they
-        are (None: ours).
+        """``brokers``: number of RabbitMQ nodes; ``root`` as for RabbitNode; ``python``: the interpreter of
+        the services (None: this one).
         """
         self._python = python
         self._counts = gateways, routers
@@ -145,7 +145,7 @@ class Installation:
         return Process(module, env, internal, Path(self._folder.name), self._python)
 
     def start_gateway(self) -> Process:
-        """Start one more gateway, on a port of its own (the last of ``urls``); it is not ready yet."""
+        """Start another gateway, on its own port (the last of ``urls``). It is not ready yet."""
         port = free_port()
         process = self._start(
             "gateway", {"WARREN_GATEWAY_HOST": "127.0.0.1", "WARREN_GATEWAY_PORT": str(port)}
@@ -155,13 +155,13 @@ class Installation:
         return process
 
     def start_router(self) -> Process:
-        """Start one more router; it is not ready yet."""
+        """Start another router. It is not ready yet."""
         process = self._start("router", {})
         self.routers.append(process)
         return process
 
     def end(self, process: Process) -> None:
-        """End one gateway or router, and forget it."""
+        """Stop one gateway or router, and forget it."""
         process.child.end(5.0)
         if process in self.gateways:
             del self.urls[self.gateways.index(process)]
@@ -170,7 +170,7 @@ class Installation:
             self.routers.remove(process)
 
     def cpu_s(self) -> float:
-        """CPU seconds of all gateways and routers (not of the broker)."""
+        """CPU seconds of all gateways and routers, without the broker."""
         return sum(process.cpu_s() for process in (*self.gateways, *self.routers))
 
     def __exit__(

@@ -31,8 +31,8 @@ ROOM_SIZE = 4
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One state of the installation. ``guests`` is how many clients there are, ``spread`` on how many
-    gateways a room has members, ``talking`` in how many rooms anything is said (0: in all).
+    """One state of the installation. ``guests``: number of clients; ``spread``: on how many gateways a room
+    has members; ``talking``: in how many rooms messages are sent (0: in all).
     """
 
     axis: str
@@ -68,8 +68,8 @@ AXES = ("rooms", "rooms, 100 talk", "members", "one room", "gateways", "gateways
 
 
 def measure(point: Point, messages: int) -> dict[str, float]:
-    """Build a point's state and return its cost: µs a message and a delivery (the ACK is one),
-    and µs a JOIN.
+    """Build a point's state and return its cost: µs for each message and each delivery (the ACK is one), and
+    µs for each JOIN.
     """
     began = time.process_time()
     cores = CorePipeline(point.gateways)
@@ -110,7 +110,7 @@ def in_a_process(point: Point, messages: int) -> dict[str, float]:
 
 
 def main() -> int:
-    """Print the table; 1 where the cost a message is not flat over the rooms."""
+    """Print the table; return 1 if the cost of a message is not flat over the rooms."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -135,7 +135,7 @@ def main() -> int:
 
 
 def report(found: dict[Point, list[dict[str, float]]], path: Path | None) -> int:
-    """Print, and write what was found; return the exit code."""
+    """Print and write the results; return the exit code."""
     rows: list[dict[str, object]] = []
     base: dict[str, float] = {}
     flat = True

@@ -107,7 +107,7 @@ def send(url: str, room: str, seconds: float, rate: float) -> None:
 
 
 def fate(plain: socket.socket) -> str:
-    """Say what became of the slow reader."""
+    """Say what happened to the slow reader."""
     plain.settimeout(2)
     received = bytearray()
     with contextlib.suppress(TimeoutError, ConnectionError):

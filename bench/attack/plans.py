@@ -15,8 +15,8 @@ NO_EPOCH = ("-", 0)
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What an attack may know of the installation: who attacks, and the position from which each prepared
-    room can be caught up with.
+    """What an attack may know about the installation: the attackers, and the position from which each
+    prepared room can be caught up.
     """
 
     seconds: float = 5.0

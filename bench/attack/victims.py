@@ -41,7 +41,7 @@ class Client(SocketClient):
 
 
 class Victim:
-    """One client who behaves well, across its connections."""
+    """One well-behaved client, across its connections."""
 
     def __init__(self, url: str, token: str, number: int) -> None:
         self._url, self._token, self._number = url, token, number
@@ -55,7 +55,7 @@ class Victim:
         self._client: Client | None = None
 
     async def live(self) -> None:
-        """Connect, join, ping and speak; again when it ends."""
+        """Connect, join, ping and send; again when the connection ends."""
         while True:
             began = time.monotonic()
             with contextlib.suppress(ConnectionError, OSError):
@@ -81,7 +81,7 @@ class Victim:
             self._forget()
 
     def _forget(self) -> None:
-        """What was not answered before the connection ended never will be."""
+        """Drop what was not answered before the connection ended: it never will be."""
         now = time.monotonic()
         for kind, waiting in (("ping", self._pings), ("ack", self._chats)):
             self.samples += [Sample(kind, at, now - at, answered=False) for at in waiting.values()]
@@ -112,7 +112,7 @@ class Victim:
             due = max(due, time.monotonic() + CHAT_EVERY_S / 2)
 
     def ponged(self, payload: bytes) -> None:
-        """Take a pong: it answers its ping and those before it (RFC 6455 section 5.5.3)."""
+        """Handle a pong: it answers its ping and those before it (RFC 6455 section 5.5.3)."""
         now = time.monotonic()
         if payload not in self._pings:
             return
