@@ -22,7 +22,7 @@ from bench.installation import Installation
 from bench.socket_client import SocketClient
 
 MOST_KIB = 14.0
-WARM = 100  # what is made once is not a connection's
+WARM = 100  # one-time allocations are not part of a connection's cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ async def open_all(url: str, count: int) -> list[SocketClient]:
         joined += data.count(b'"JOINED"')
 
     clients = [await SocketClient.connect(url, on_text) for _ in range(count)]
-    while joined < 2 * count:  # the room joined at connect, and the user's own
+    while joined < 2 * count:  # the default room, and the user's own
         await asyncio.sleep(0.05)
     return clients
 

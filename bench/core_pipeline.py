@@ -30,8 +30,7 @@ from warren.namespaces import Namespaces
 
 AT_US = 1_800_000_000_000_000
 TEXT = '{"type":"CHAT","room":"%s","id":"%x","payload":{"text":"' + "x" * 170 + '"},"version":"1.0"}'
-# A whole shard's history would take longer to fill than all that is measured; what matters is that it is
-# full.
+# Filling a shard's default history would take longer than the measurement; what matters is that it is full.
 HISTORY_BYTES = 4 * 1024 * 1024
 RECENT_BYTES = 4 * 1024 * 1024
 RING_BYTES = 4 * 1024 * 1024
@@ -64,7 +63,7 @@ class GatewayCore:
         self._namespaces = namespaces
         self._config = SessionConfig(rate=None, rooms_max=1_000_000, rooms=())
         self._limits = OutboxLimits()
-        self.written = 0  # messages that left for clients
+        self.written = 0  # messages written to clients
         self.writes = 0
 
     def record(self, contents: Iterable[wire.Envelope]) -> bytes:

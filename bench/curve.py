@@ -42,7 +42,7 @@ class Variant:
     name: str
     env: dict[str, str] = field(default_factory=dict)
     python: Path | None = None
-    counts: tuple[int, int] | None = None  # gateways and routers, where not all have as many
+    counts: tuple[int, int] | None = None  # gateways and routers, if the variants differ in them
 
 
 @dataclass(frozen=True, slots=True)

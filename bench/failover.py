@@ -34,9 +34,9 @@ from bench.installation import Installation
 from bench.startup_latency import full_log, starts
 from rabbit_nodes.debian import RabbitRoot
 
-# What is measured how often where no option is given.
+# What is measured, and how often, without options.
 USUAL = {"kills": 5, "leaves": 5, "gateway_kills": 5, "broker_kills": 3, "starts": 0, "full_log": 0}
-# Routers that are started for --full-log, at each length of the log.
+# Routers started for --full-log, at each length of the log.
 FRESH_ROUTERS = 5
 
 

@@ -36,7 +36,7 @@ class Tally:
     lost: int = 0
     doubled: int = 0
     disordered: int = 0
-    breaks: int = 0  # a JOINED without "recovered", a seq or an epoch that nothing explains
+    breaks: int = 0  # a JOINED without "recovered", an unexplained seq or epoch
     again: int = 0  # sent again because an ERROR said so
 
     def __add__(self, other: Tally) -> Tally:
@@ -65,7 +65,7 @@ class Room:
     seq: int = 0
     unanswered: dict[str, bytes] = field(default_factory=dict)
     repeated: set[int] = field(default_factory=set)
-    arrivals: list[tuple[float, float]] = field(default_factory=list)  # (when it came, when it was sent)
+    arrivals: list[tuple[float, float]] = field(default_factory=list)  # (when it arrived, when it was sent)
     joined: asyncio.Event = field(default_factory=asyncio.Event)
     recovered: bool = False
     sender: SocketClient | None = None
@@ -87,7 +87,7 @@ class Room:
 
     def _take(self, message: dict[str, Any]) -> None:
         number, seq = message["payload"]["n"], message["seq"]
-        if number in self.got:  # a repeat says nothing of the order
+        if number in self.got:  # a repeat says nothing about the order
             self.tally.doubled += 1
             return
         if message["epoch"] != self.epoch or seq != self.seq + 1:
@@ -106,7 +106,7 @@ class Room:
             error = orjson.loads(data)
             ref, payload = error.get("ref"), error["payload"]
             if "close" in payload:
-                return  # the connection ends, which ``say`` tells
+                return  # the connection has ended, which ``say`` reports
             if ref not in self.unanswered or not payload["retry"]:
                 raise RuntimeError(f"{self.name}: {payload}")
             after_s = payload.get("retry_after_ms", 1_000 * AGAIN_S) / 1_000

@@ -25,7 +25,7 @@ from rabbit_nodes.debian import RabbitRoot
 from rabbit_nodes.node import RabbitNode
 from rabbit_nodes.ports import free_port
 
-# Benches measure capacity, so the limits that protect against single clients are out of the way.
+# Benchmarks measure capacity, so the limits on single clients are lifted.
 GENEROUS = {
     "WARREN_GATEWAY_AUTH": "anonymous",
     "WARREN_GATEWAY_RATE": "1000000",
@@ -96,7 +96,7 @@ class Installation:
         """
         self._python = python
         self._counts = gateways, routers
-        self.env = dict(env or {})  # of what is started from now on
+        self.env = dict(env or {})  # of processes that are started from now on
         self._brokers, self._root = brokers, root
         self._started = 0
         self.cluster: RabbitCluster | None = None
@@ -105,8 +105,8 @@ class Installation:
         self.urls: list[str] = []
 
     def __enter__(self) -> Self:
-        # Told to end, a bench unwinds as for Ctrl-C, so that it also removes what no process of its own
-        # guards yet.
+        # On SIGTERM, a benchmark unwinds as for Ctrl-C, so that it also removes what no child process guards
+        # yet.
         self._before = signal.signal(signal.SIGTERM, _unwind)
         if self._brokers > 1:
             self.cluster = RabbitCluster(self._brokers, root=self._root)
@@ -132,7 +132,7 @@ class Installation:
 
     def _start(self, module: str, own: dict[str, str]) -> Process:
         urls = self.cluster.urls if self.cluster is not None else [self.rabbit.url]
-        first = self._started % len(urls)  # each begins with another node
+        first = self._started % len(urls)  # each starts with another node
         self._started += 1
         internal = free_port()
         env = {

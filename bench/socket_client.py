@@ -44,7 +44,9 @@ class SocketClient(asyncio.Protocol):
         return client
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        self.transport = transport = cast(
+            "asyncio.Transport", transport
+        )  # uvloop's transport does not inherit from it
         key = base64.b64encode(os.urandom(16)).decode()
         protocol = f"Sec-WebSocket-Protocol: {self._subprotocol}\r\n" if self._subprotocol else ""
         transport.write(

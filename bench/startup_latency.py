@@ -28,7 +28,7 @@ from warren.address import shard_of
 
 PATIENCE_S = 60.0
 POLL_S = 0.002
-# One message of a log that is filled, and how many are under way at once.
+# The size of a message that fills a log, and how many are in flight at once.
 MESSAGE_BYTES = 16 * 1024
 WINDOW = 64
 # of the log before a router is killed: what is newer than the last checkpoint is there for every length

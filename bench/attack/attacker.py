@@ -60,7 +60,7 @@ class Attacker:
         self._swarm = swarm
         self._tokens = tokens
         self._selector = selectors.DefaultSelector()
-        self._due: list[tuple[float, int, int]] = []  # (time, number, 0: connect, 1: say again)
+        self._due: list[tuple[float, int, int]] = []  # (time, number, 0: connect, 1: repeat)
         self._alive: dict[int, Connection] = {}
         self.sent = self.received = self.opened = self.messages = self.failed = 0
         self.ends: collections.Counter[str] = collections.Counter()
@@ -269,5 +269,5 @@ def _begin(told: dict[str, Any]) -> float:
 
 if __name__ == "__main__":
     with contextlib.suppress(OSError):
-        os.nice(10)  # what it costs must not be taken for what it does
+        os.nice(10)  # its own CPU must not be mistaken for its effect
     print(json.dumps(run(json.loads(sys.stdin.readline()))), flush=True)

@@ -17,7 +17,7 @@ import pika
 from bench.attack.plans import Flood
 from warren.topology import Topology
 
-WINDOW = 64  # published between two looks at what the broker says
+WINDOW = 64  # published between two checks of the broker's answers
 PURGE_S = 10.0
 
 
@@ -51,7 +51,7 @@ def properties_of(plan: Flood) -> pika.BasicProperties:
         for _ in range(plan.depth):
             inner = {"a": inner}
         headers["deep"] = inner
-        sys.setrecursionlimit(10_000)  # for what encodes it here
+        sys.setrecursionlimit(10_000)  # for the encoder in this process
     return pika.BasicProperties(
         content_type="application/json",
         delivery_mode=1,

@@ -13,8 +13,8 @@ from typing import Any, Literal, NamedTuple
 
 MIB = 1 << 20
 MB = 1e6
-# Where others take more of the machine than this, a latency within so many times its aim (or the calm, if
-# that is more) says nothing.
+# If other processes use more of the machine than this, a latency within so many times its target (or that of
+# the calm phase, if that is more) says nothing.
 BUSY, BUSY_FACTOR = 1 / 3, 5.0
 
 
@@ -23,7 +23,7 @@ class Sample(NamedTuple):
 
     kind: str  # ping or ack
     at: float  # when it was due
-    took: float  # s; until the end of its connection where it was not answered
+    took: float  # s; until the end of its connection if it was not answered
     answered: bool
 
 
@@ -75,7 +75,7 @@ class Result:
     rss: tuple[int, int, int] = (0, 0, 0)  # the gateway before, at most, after
     router_rss: tuple[int, int, int] = (0, 0, 0)
     idle: float = 0.0  # share of the machine under attack
-    others: float = 0.0  # share of the machine that processes which are not ours took
+    others: float = 0.0  # share of the machine that unrelated processes used
     died: list[str] = field(default_factory=list)
 
     @property

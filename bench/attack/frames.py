@@ -78,7 +78,7 @@ class Heard(NamedTuple):
     """What has been received from a server so far."""
 
     messages: int
-    code: int  # of its close frame; 0: none has come, 1005: it has no code
+    code: int  # of its close frame; 0: none received, 1005: it has no code
 
 
 class Listener:

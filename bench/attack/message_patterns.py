@@ -10,8 +10,8 @@ from bench.attack import payloads
 from bench.attack.frames import BINARY, TEXT, deflated, frame
 from bench.attack.plans import Plan, Scene, Swarm
 
-LARGE = payloads.MIB - 300  # a message as large as may be, whatever else stands in it
-WITHIN_RATE_S = 0.25  # four a second, where five are allowed
+LARGE = payloads.MIB - 300  # the payload of the largest legal message, with room for the other fields
+WITHIN_RATE_S = 0.25  # four a second; five are allowed
 
 Make = Callable[[int], bytes]
 Plans = Callable[[Scene], tuple[Plan, ...]]

@@ -8,7 +8,7 @@ from bench.attack.payloads import MIB, chat
 from bench.attack.plans import Attack, Plan, Scene, Swarm
 
 TINY = frame(b"{}") * 10_000
-TOO_LARGE = b"\x82\xff" + (1 << 40).to_bytes(8, "big") + b"abcd"  # the head of a frame
+TOO_LARGE = b"\x82\xff" + (1 << 40).to_bytes(8, "big") + b"abcd"  # the header of a frame
 NO_MASK = b"\x81\x01a"
 
 

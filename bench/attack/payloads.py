@@ -11,8 +11,7 @@ from collections.abc import Callable
 import orjson
 
 MIB = 1 << 20
-# An integer that holds the bytes of a number which is not finite: what looks for those in the bytes is
-# deceived by it.
+# An integer that contains the bytes of a non-finite number: it misleads whoever searches the bytes for those.
 DECEIVER = b"\xcf\x00\x00\xcb\x7f\xf0\x00\x00\x00"
 
 
@@ -162,7 +161,7 @@ def join(room: str, since: tuple[str, int] | None = None, ref: str = "") -> byte
     return orjson.dumps(message)
 
 
-# Payloads in JSON and in MessagePack that cost more than their size, by what they are called in the table.
+# Payloads in JSON and in MessagePack that cost more than their size, by their names in the table.
 JSON: dict[str, Callable[[int], bytes]] = {
     "tower": tower,
     "wide-towers": wide_towers,

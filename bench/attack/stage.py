@@ -35,10 +35,10 @@ NAMESPACES = """[
   {name: reject, pattern: "reject:*", rate: {count: 5, per_ms: 1000, policy: reject}},
   {name: kept, pattern: "kept:*", history: {count: 1000, age_s: 3600}},
 ]"""
-# The limits that protect against single clients are as they are by default: they are what is tried here.
+# The limits on single clients have their defaults: they are under test here.
 ENV = {
     "WARREN_GATEWAY_AUTH": "jwt",
-    "WARREN_GATEWAY_ECHO": "true",  # it is attacked too
+    "WARREN_GATEWAY_ECHO": "true",  # it is attacked, too
     "WARREN_GATEWAY_JWT_SECRET": SECRET,
     "WARREN_GATEWAY_RATE": "5",
     "WARREN_GATEWAY_CONNECTIONS": "10000",
@@ -46,10 +46,10 @@ ENV = {
     "WARREN_NAMESPACES": NAMESPACES,
 }
 FILLED = {KEPT: b'"' + b"x" * 48_000 + b'"', KEPT_FLAT: payloads.flat(48_000)}
-FILL_COUNT = 40  # within what is kept of one room
+FILL_COUNT = 40  # within the history of one room
 WATCH_S = 0.05
-READY_S = 60.0  # those who behave well are not ready before a router has let them in
-SETTLES_S = 1.0  # after the attack, before what is due counts as recovered
+READY_S = 60.0  # the well-behaved clients are ready only after a router has accepted their JOINs
+SETTLES_S = 1.0  # after the attack, before samples count as recovered
 _ROOT = Path(__file__).parents[2]
 
 
@@ -94,7 +94,7 @@ def cpu_of(process: Process) -> float:
 def machine() -> tuple[float, float]:
     """Return the CPU seconds of the whole machine, and how many of them it was idle."""
     times = psutil.cpu_times()
-    guests = times.guest + times.guest_nice  # within user and nice already
+    guests = times.guest + times.guest_nice  # already included in user and nice
     return sum(times) - guests, times.idle + times.iowait
 
 
@@ -153,7 +153,7 @@ class Stage:
         self._installation = installation
         self._seconds, self._calm_s, self._recovery_s = seconds, calm_s, recovery_s
         self._victims = victims
-        self._spent = False  # what the router still has to do may be the last attack's doing
+        self._spent = False  # the router may still be busy with the last attack
         self._origins: dict[str, tuple[str, int]] = {}
 
     def play(self, attack: Attack) -> Result:

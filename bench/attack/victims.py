@@ -94,7 +94,7 @@ class Victim:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             self._count += 1
             name = b"%d" % self._count
-            self._pings[name] = due  # the time at which it was to be sent: a late victim is a victim too
+            self._pings[name] = due  # the time at which it was due, so that late sending counts, too
             client.send(name, PING)
             due = max(due + PING_EVERY_S, time.monotonic())
 
@@ -108,7 +108,7 @@ class Victim:
             self._chats[name] = due
             client.send(orjson.dumps({"type": "CHAT", "room": ROOM, "id": name, "payload": {"text": TEXT}}))
             due += CHAT_EVERY_S
-            # never faster than it may, also after a pause
+            # never faster than allowed, also after a pause
             due = max(due, time.monotonic() + CHAT_EVERY_S / 2)
 
     def ponged(self, payload: bytes) -> None:
@@ -157,6 +157,6 @@ async def run(url: str, tokens: list[str]) -> None:
 if __name__ == "__main__":
     with contextlib.suppress(
         OSError
-    ):  # where the system allows it: the others' work must not be taken for the gateway's delay
+    ):  # if the system allows it: a busy machine must not be mistaken for a slow gateway
         os.setpriority(os.PRIO_PROCESS, 0, -10)
     uvloop.run(run(sys.argv[1], sys.argv[2:]))

@@ -176,7 +176,7 @@ def run_bare(arguments: argparse.Namespace) -> list[Line]:
                 [*command, "--prefix", f"bench-{path}", "--shards", str(arguments.shards)], env=os.environ
             )
             stack.callback(router.end, 5.0)
-        time.sleep(3)  # the routers read
+        time.sleep(3)  # until the routers read
         return uvloop.run(bare(node, arguments))
 
 

@@ -25,7 +25,7 @@ TEXT = '{"type":"CHAT","room":"chat:room","id":"id1","payload":{"text":"' + "x" 
 PACKED = msgspec.msgpack.encode(
     {"type": "CHAT", "room": "chat:room", "id": "id1", "payload": {"text": "x" * 170}, "version": "1.0"}
 )
-FRESH = 50_000  # numbered messages that are made before anything is measured
+FRESH = 50_000  # numbered messages that are built before anything is measured
 
 
 def read_frame() -> Callable[[], object]:

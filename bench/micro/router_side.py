@@ -14,7 +14,7 @@ from router.core.room_members import RoomTable
 from warren import envelope as wire
 from warren.position import LogPosition
 
-FRESH = 50_000  # messages that are made before anything is measured
+FRESH = 50_000  # messages that are built before anything is measured
 
 
 def fold_of(rooms: int) -> Fold:

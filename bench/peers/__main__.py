@@ -26,7 +26,7 @@ from bench.peers.fleet import BUILT, HERE, PEERS, Fleet
 from bench.peers.scenario import SCENARIOS, Found, run
 
 RESULTS = HERE.parent / "results"
-# The benches without a peer: the words of a full and of a quick run.
+# The benchmarks without a peer: the arguments of a full and of a quick run.
 ALONE = {
     "fanout": ([], ["--messages", "60", "--rounds", "1"]),
     "tracing": ([], ["--messages", "20000"]),
@@ -108,7 +108,9 @@ def main() -> int:
         "--without-alone", action="store_true", help="leave out the benches that have no peer"
     )
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything started is ended
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # so that everything that was started is stopped
     try:
         found = compare(arguments)
         alone = {} if arguments.without_alone else measured_alone(quick=arguments.quick)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-# A generator that takes more of a core than this may itself be what limits the rate.
+# A generator that uses more of a core than this may itself limit the rate.
 BUSY = 0.7
 
 

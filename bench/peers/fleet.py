@@ -28,8 +28,8 @@ from rabbit_nodes.ports import free_port
 
 HERE = Path(__file__).parent
 BUILT = HERE.parents[1] / ".cache" / "bench"
-# The rooms joined at connect are left out: every peer's clients join the one room that they are told to. Two
-# shards for each router, as docs/operations.md advises.
+# No rooms are joined at connect: every peer's clients join one given room. Two shards for each router, as
+# docs/operations.md recommends.
 WARREN = {**GENEROUS, "WARREN_GATEWAY_ROOMS": "-", "WARREN_SHARDS": "4"}
 
 
@@ -42,7 +42,7 @@ class Peer:
     driver: str
     store: str  # rabbit or redis
     recovers: str  # what it does for a client that comes back
-    kept: str = "bench:"  # what rooms with a history begin with
+    kept: str = "bench:"  # prefix of rooms with a history
 
 
 @dataclass(slots=True)

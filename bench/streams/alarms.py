@@ -67,7 +67,7 @@ async def _alarm(stage: Stage, what: str, raised: tuple[str, str], lowered: tupl
     before = [writer.confirmed for writer in run.writers]
     behind = [max(reader.last for reader in run.readers) - reader.last for reader in run.readers]
     beside = await beside_a_writer(both, queue)
-    # a reader that begins at the first entry during the alarm: do readers still get what is there
+    # a reader that starts at the first entry during the alarm: do readers still get existing entries?
     fresh = Reader("fresh", stage.urls, 2, queue)
     fresh.start()
     await asyncio.sleep(LASTS_S)
@@ -98,7 +98,7 @@ async def beside_a_writer(both: Both, queue: str) -> int | str:
     """How many entries a new reader gets on the connection that the alarm has stopped."""
     if both.connection is None:
         return "no connection"
-    # no wait_for: a call that is cancelled closes its channel, and the connection is needed
+    # no wait_for: cancelling a call closes its channel, and the connection is still needed
     asking = asyncio.create_task(some_entries(both.connection, queue, "first", 50, 3.0))
     done, _ = await asyncio.wait([asking], timeout=4.0)
     if not done:

@@ -325,7 +325,7 @@ async def some_entries(
             enough.set()
 
     try:
-        # nothing is acked: an ack that meets the closing of its channel ends the connection
+        # nothing is acked: an ack that crosses the closing of its channel ends the connection
         await channel.basic_qos(prefetch_count=count)
         began = time.monotonic()
         await channel.basic_consume(queue, take, arguments={"x-stream-offset": offset})

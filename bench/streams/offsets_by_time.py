@@ -16,7 +16,7 @@ from bench.streams.entries import Key, encode
 from bench.streams.retention import ms
 from bench.streams.stage import Stage
 
-# An index record of a chunk (osiris), behind a header of 8 bytes.
+# An index record of a chunk (osiris), after a header of 8 bytes.
 INDEX_RECORD = 29
 FILLER = 500
 MARK_EVERY = 500

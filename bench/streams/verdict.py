@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from bench.streams.entries import Key
 
-# What somebody read of a stream: at which offset which entry.
+# What one reader read of a stream: offset ▶ entry.
 Sight = Mapping[int, Key]
 
 
