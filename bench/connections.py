@@ -22,12 +22,12 @@ from bench.installation import Installation
 from bench.socket_client import SocketClient
 
 MOST_KIB = 14.0
-WARM = 100  # what is made once is not a connection's
+WARM = 100  # one-time allocations are not part of a connection's cost
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What was measured once: KiB a connection, and CPU µs a connection and second."""
+    """One measurement: KiB for each connection, and CPU µs for each connection and second."""
 
     gateway_kib: float
     router_kib: float
@@ -43,7 +43,7 @@ async def open_all(url: str, count: int) -> list[SocketClient]:
         joined += data.count(b'"JOINED"')
 
     clients = [await SocketClient.connect(url, on_text) for _ in range(count)]
-    while joined < 2 * count:  # the room joined at connect, and the user's own
+    while joined < 2 * count:  # the default room, and the user's own
         await asyncio.sleep(0.05)
     return clients
 
@@ -65,7 +65,7 @@ async def measure(count: int, idle_s: float) -> Cost:
 
 
 def main() -> int:
-    """Print the medians; 1 where a connection costs too much."""
+    """Print the medians; return 1 if a connection costs too much."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

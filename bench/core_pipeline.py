@@ -30,8 +30,7 @@ from warren.namespaces import Namespaces
 
 AT_US = 1_800_000_000_000_000
 TEXT = '{"type":"CHAT","room":"%s","id":"%x","payload":{"text":"' + "x" * 170 + '"},"version":"1.0"}'
-# A whole shard's history would take longer to fill than all that is measured; what matters is that it is
-# full.
+# Filling a shard's default history would take longer than the measurement; what matters is that it is full.
 HISTORY_BYTES = 4 * 1024 * 1024
 RECENT_BYTES = 4 * 1024 * 1024
 RING_BYTES = 4 * 1024 * 1024
@@ -51,7 +50,7 @@ class Guest(Member):
 
 
 class GatewayCore:
-    """One gateway: its hub and its guests, its life on the shard and where it stands there."""
+    """One gateway: its hub and its guests, its life in the shard and its number there."""
 
     def __init__(self, name: str, namespaces: Namespaces) -> None:
         self.name = name
@@ -64,16 +63,16 @@ class GatewayCore:
         self._namespaces = namespaces
         self._config = SessionConfig(rate=None, rooms_max=1_000_000, rooms=())
         self._limits = OutboxLimits()
-        self.written = 0  # messages that left for clients
+        self.written = 0  # messages written to clients
         self.writes = 0
 
     def record(self, contents: Iterable[wire.Envelope]) -> bytes:
-        """Spell the next batch for the log."""
+        """Encode the next batch for the log."""
         self.batches += 1
         return wire.encode([wire.Batch(self.name, self._positions.life, self.batches, AT_US), *contents])
 
     def enter(self, user: str) -> tuple[Guest, list[wire.Envelope]]:
-        """Let a client in; return it, and the JOINs for a router."""
+        """Accept a client; return it, and the JOINs for a router."""
         session = Session(f"{self.name}~{len(self.guests):x}", self._config, self._namespaces)
         guest = Guest(session, user, self._limits)
         session.open(None, 0.0, AT_US)
@@ -83,11 +82,11 @@ class GatewayCore:
         return guest, self._do(guest, asked)
 
     def hear(self, guest: Guest, text: str) -> list[wire.Envelope]:
-        """Take what a client says; return what goes to a router."""
+        """Handle a client's message; return what goes to a router."""
         return self._do(guest, guest.session.receive(text, 0.0, AT_US).actions)
 
     def take(self, body: bytes) -> None:
-        """Take what a router sends, as the downlink does, and write to the clients."""
+        """Handle what a router sends, as the downlink does, and write to the clients."""
         run: list[wire.Deliver] = []
         for said in wire.decode(body):
             if isinstance(said, wire.Bodies):
@@ -149,7 +148,7 @@ class GatewayCore:
 
 
 class CorePipeline:
-    """What a router that speaks for one shard does, and some gateways."""
+    """A router that speaks for one shard, and some gateways."""
 
     def __init__(self, gateways: int, *, seed: int = 1) -> None:
         self._namespaces = Namespaces()
@@ -170,7 +169,7 @@ class CorePipeline:
         self._order: list[str] = []
 
     def populate(self, rooms: int, size: int, guests: int, spread: int) -> None:
-        """Let ``guests`` clients in, and make ``rooms`` rooms with ``size`` members each, on at most
+        """Connect ``guests`` clients, and create ``rooms`` rooms with ``size`` members each, on at most
         ``spread`` gateways.
         """
         names = list(self.gateways)
@@ -191,7 +190,7 @@ class CorePipeline:
                 self.route(gateway, gateway.hear(guest, f'{{"type":"JOIN","room":"{room}","payload":null}}'))
 
     def spoken(self, count: int, talking: int = 0) -> list[tuple[GatewayCore, Guest, str]]:
-        """Return ``count`` messages, each of another room than the one before it, from random members; in
+        """Return ``count`` messages from random members, no two in succession in the same room; in
         ``talking`` rooms (0: in all).
         """
         spoken = []
@@ -206,8 +205,8 @@ class CorePipeline:
         return spoken
 
     def walk(self, spoken: Sequence[tuple[GatewayCore, Guest, str]]) -> None:
-        """Bring messages from their senders to all members, and the ACKs back: BATCH messages of all gateways
-        together.
+        """Pass messages from their senders to all members, and the ACKs back: BATCH messages of all gateways
+        at a time.
         """
         for begin in range(0, len(spoken), BATCH):
             batches: dict[str, list[wire.Envelope]] = {}
@@ -218,13 +217,13 @@ class CorePipeline:
             self._feed()
 
     def route(self, gateway: GatewayCore, batch: list[wire.Envelope]) -> None:
-        """Bring a gateway's batch into the log, and what comes of it to the gateways."""
+        """Append a gateway's batch to the log, and pass what follows from it to the gateways."""
         if batch:
             self._append(gateway.record(batch))
             self._feed()
 
     def _append(self, record: bytes) -> None:
-        """Take the next entry of the log, as a router's shard does."""
+        """Handle the next entry of the log, as a router's shard does."""
         fold = self.fold
         effects = fold.apply(fold.offset + 1, record)
         for effect in effects:
@@ -234,7 +233,7 @@ class CorePipeline:
         self.feeds.take(fold.life, fold.offset, effects, fold.gateways, fold.ended)
 
     def _feed(self) -> None:
-        """Send what is pending, as a router's egress does."""
+        """Send the pending feeds, as a router's egress does."""
         while (bodies := self.feeds.next_bodies()) is not None:
             body = wire.encode([bodies])
             for gateway in self.gateways.values():
@@ -245,5 +244,5 @@ class CorePipeline:
 
     @property
     def delivered(self) -> int:
-        """How many messages (ACKs too) were written to clients."""
+        """How many messages, including ACKs, were written to clients."""
         return sum(gateway.written for gateway in self.gateways.values())

@@ -37,17 +37,17 @@ WORDS = {"rooms": ("-members", "10", "-window", "1000"), "notify": ("-window", "
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What is compared: settings, and whose services they are (None: ours)."""
+    """One of the things compared: settings, and whose services run (None: this checkout's)."""
 
     name: str
     env: dict[str, str] = field(default_factory=dict)
     python: Path | None = None
-    counts: tuple[int, int] | None = None  # gateways and routers, where not all have as many
+    counts: tuple[int, int] | None = None  # gateways and routers, if the variants differ in them
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One phase of one round. Latencies in ms, CPU in µs a delivery and as shares of a core."""
+    """One phase of one round. Latencies in ms, CPU in µs for each delivery and as shares of a core."""
 
     rate: float  # messages a second
     p50: float
@@ -56,13 +56,13 @@ class Point:
     share: dict[str, float]
 
     def figures(self) -> dict[str, float]:
-        """Return what is compared, by name."""
+        """Return the compared figures, by name."""
         services = self.cpu["gateway"] + self.cpu["router"]
         return {"rate": self.rate, "p50": self.p50, "p99": self.p99, **self.cpu, "services": services}
 
 
 def variant_of(text: str) -> Variant:
-    """Read a variant. Raises ValueError."""
+    """Parse a variant. Raises ValueError."""
     name, _, rest = text.partition("=")
     env, python, counts = {}, None, None
     for word in filter(None, rest.split(",")):
@@ -83,8 +83,8 @@ def variant_of(text: str) -> Variant:
 
 
 def points_of(report: dict[str, Any], rates: Sequence[str]) -> dict[str, Point]:
-    """Return a round's points from the load generator's report: by the rates that were asked for, then
-    ``full`` and ``half``.
+    """Return a round's points from the load generator's report: by requested rate, then ``full`` and
+    ``half``.
     """
     points = {}
     asked = iter(rates)
@@ -98,8 +98,8 @@ def points_of(report: dict[str, Any], rates: Sequence[str]) -> dict[str, Point]:
 
 
 def ratios(first: Sequence[Point], other: Sequence[Point]) -> dict[str, float]:
-    """Return the medians of the rounds' ratios to those of the first variant: what hits one of a round hits
-    the other.
+    """Return the medians of the rounds' ratios to the first variant. Other load on the machine affects both
+    sides of a ratio.
     """
     pairs = [(one.figures(), two.figures()) for one, two in zip(first, other, strict=True)]
     return {
@@ -120,7 +120,7 @@ def _middle(points: Sequence[Point]) -> Point:
 
 
 def table(found: dict[str, list[dict[str, Point]]]) -> str:
-    """Return the table: for each phase a line for each variant."""
+    """Return the table: for each phase, one line for each variant."""
     first = next(iter(found))
     width = max(map(len, found))
     lines = [
@@ -142,8 +142,8 @@ def table(found: dict[str, list[dict[str, Point]]]) -> str:
 
 
 def drive(installation: Installation, words: Sequence[str]) -> dict[str, Any]:
-    """Let the load generator loose on an installation; return its report. Raises RuntimeError where it could
-    not measure.
+    """Run the load generator against an installation; return its report. Raises RuntimeError if it could not
+    measure.
     """
     watch = {
         "rabbit": [installation.rabbit.pid],

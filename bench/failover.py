@@ -34,14 +34,14 @@ from bench.installation import Installation
 from bench.startup_latency import full_log, starts
 from rabbit_nodes.debian import RabbitRoot
 
-# What is measured how often where no option is given.
+# What is measured, and how often, without options.
 USUAL = {"kills": 5, "leaves": 5, "gateway_kills": 5, "broker_kills": 3, "starts": 0, "full_log": 0}
-# Routers that are started for --full-log, at each length of the log.
+# Routers started for --full-log, at each length of the log.
 FRESH_ROUTERS = 5
 
 
 async def _kill(load: Load) -> list[float]:
-    """Kill a router; return the seconds for each of its shards."""
+    """Kill a router; return the interruption of each of its shards in seconds."""
     victim = load.warren.routers.pop(0)
     rooms = [load.rooms[shard] for shard in await asyncio.to_thread(owned, victim)]
     began = load.forget()
@@ -52,8 +52,8 @@ async def _kill(load: Load) -> list[float]:
 
 
 async def _leave(load: Load) -> tuple[list[float], float]:
-    """Let a router go in order; return the longest silence of each of its shards, and how long it
-    took to go.
+    """Stop a router in order; return the longest silence of each of its shards, and how long the router took
+    to exit.
     """
     victim = load.warren.routers.pop(0)
     rooms = [load.rooms[shard] for shard in await asyncio.to_thread(owned, victim)]

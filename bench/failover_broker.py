@@ -20,8 +20,8 @@ AFTER_S = 5.0
 
 
 async def _kill(load: Load, index: int) -> tuple[list[float], list[float], list[float]]:
-    """Kill a node and bring it back; return for each room the longest silence, the seconds to the first new
-    message, and the longest silence at the return.
+    """Kill a node and restart it; return for each room the longest silence, the seconds to the first new
+    message, and the longest silence while the node rejoins.
     """
     cluster = load.warren.cluster
     assert cluster is not None

@@ -21,8 +21,8 @@ PATIENCE_S = 30.0
 
 
 async def _back(room: Room, url: str) -> float | None:
-    """Wait for the end of the member's socket, come back at once; return the seconds to the first message,
-    None where the position was not recovered.
+    """Wait until the member's socket is closed, then reconnect; return the seconds to the first message, or
+    None if the position was not recovered.
     """
     assert room.member is not None
     await asyncio.shield(room.member.closed)
@@ -38,7 +38,7 @@ async def _back(room: Room, url: str) -> float | None:
 
 async def _kill(load: Load) -> tuple[list[float], list[float]]:
     """Kill the members' gateway; return for each room the seconds from the reconnect, and the longest silence
-    from the kill on.
+    after the kill.
     """
     warren = load.warren
     victim = warren.gateways.pop(1)

@@ -36,7 +36,7 @@ class Tally:
     lost: int = 0
     doubled: int = 0
     disordered: int = 0
-    breaks: int = 0  # a JOINED without "recovered", a seq or an epoch that nothing explains
+    breaks: int = 0  # a JOINED without "recovered", an unexplained seq or epoch
     again: int = 0  # sent again because an ERROR said so
 
     def __add__(self, other: Tally) -> Tally:
@@ -65,7 +65,7 @@ class Room:
     seq: int = 0
     unanswered: dict[str, bytes] = field(default_factory=dict)
     repeated: set[int] = field(default_factory=set)
-    arrivals: list[tuple[float, float]] = field(default_factory=list)  # (when it came, when it was sent)
+    arrivals: list[tuple[float, float]] = field(default_factory=list)  # (when it arrived, when it was sent)
     joined: asyncio.Event = field(default_factory=asyncio.Event)
     recovered: bool = False
     sender: SocketClient | None = None
@@ -87,7 +87,7 @@ class Room:
 
     def _take(self, message: dict[str, Any]) -> None:
         number, seq = message["payload"]["n"], message["seq"]
-        if number in self.got:  # a repeat says nothing of the order
+        if number in self.got:  # a repeat says nothing about the order
             self.tally.doubled += 1
             return
         if message["epoch"] != self.epoch or seq != self.seq + 1:
@@ -106,7 +106,7 @@ class Room:
             error = orjson.loads(data)
             ref, payload = error.get("ref"), error["payload"]
             if "close" in payload:
-                return  # the connection ends, which ``say`` tells
+                return  # the connection has ended, which ``say`` reports
             if ref not in self.unanswered or not payload["retry"]:
                 raise RuntimeError(f"{self.name}: {payload}")
             after_s = payload.get("retry_after_ms", 1_000 * AGAIN_S) / 1_000
@@ -131,8 +131,8 @@ class Room:
         self.sender.send(message)
 
     async def enter(self, url: str) -> float:
-        """Connect the member, with its position where it has one; return when its socket was open. ``joined``
-        tells of the answer.
+        """Connect the member, with its position if it has one; return when its socket was open. ``joined``
+        gets the answer.
         """
         self.joined.clear()
         member = await SocketClient.connect(f"{url}?join=manual", self.on_member)
@@ -148,12 +148,12 @@ class Room:
         return max(after - before for before, after in pairwise(times))
 
     def first_after(self, began: float) -> float | None:
-        """Return when the first message came that was sent after ``began``."""
+        """Return when the first message that was sent after ``began`` arrived."""
         return next((came for came, sent in list(self.arrivals) if sent > began), None)
 
 
 def owned(router: Process) -> list[int]:
-    """Return the shards that a router has live."""
+    """Return the shards that a router speaks for."""
     try:
         with urllib.request.urlopen(
             f"http://127.0.0.1:{router.internal_port}/websocket-stats", timeout=2
@@ -173,7 +173,7 @@ async def until(condition: Callable[[], bool], timeout_s: float, what: str) -> N
 
 
 class Load:
-    """The rooms, and who speaks in them."""
+    """The rooms and their senders."""
 
     def __init__(self, warren: Installation) -> None:
         self.warren = warren
@@ -202,14 +202,14 @@ class Load:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
     def forget(self) -> float:
-        """Forget the arrivals so far; return now."""
+        """Forget the arrivals so far; return the current time."""
         for room in self.rooms:
             room.arrivals.clear()
         return time.monotonic()
 
     async def through(self, began: float, rooms: list[Room]) -> list[float]:
-        """Wait until a message sent after ``began`` has come in each of these rooms; return after how many
-        seconds it did.
+        """Wait until a message sent after ``began`` has arrived in each of these rooms; return how many
+        seconds that took.
         """
         try:
             await until(
@@ -226,12 +226,12 @@ class Load:
         return [came - began for room in rooms if (came := room.first_after(began))]
 
     def check(self) -> None:
-        """Raise what ended the speaking, if it has ended."""
+        """Raise what ended the senders, if anything has."""
         if self._speaking is not None and self._speaking.done():
             self._speaking.result()
 
     async def shared(self) -> None:
-        """Wait until every shard is live and the shares are even, then a moment longer."""
+        """Wait until every shard has a speaker and the shares are even, then a moment longer."""
         most = -(-SHARDS // len(self.warren.routers))
 
         def even() -> bool:
@@ -243,7 +243,7 @@ class Load:
         await asyncio.sleep(1.0)
 
     async def close(self) -> Tally:
-        """End the load, wait for what is under way, and return what became of the messages."""
+        """Stop the load, wait for messages in flight, and return what became of the messages."""
         assert self._speaking is not None
         self._speaking.cancel()
         await asyncio.gather(self._speaking, return_exceptions=True)
@@ -259,7 +259,7 @@ class Load:
 
 
 def line(name: str, seconds: list[float]) -> str:
-    """Say p50 and maximum."""
+    """Format p50 and maximum."""
     if not seconds:
         return f"{name}: nothing measured"
     return f"{name}: p50 {1_000 * statistics.median(seconds):.0f} ms, max {1_000 * max(seconds):.0f} ms, {len(seconds)} rooms"

@@ -38,7 +38,7 @@ PAYLOAD = b'{"text": "' + b"x" * 150 + b'"}'
 
 
 def members(url: str, count: int, room: str, pipe: Connection) -> None:
-    """A process of members; it tells how many messages they have got each time it is asked."""
+    """A process with the members; it reports how many messages they have received each time it is asked."""
 
     async def run() -> None:
         got = joined = 0
@@ -70,7 +70,7 @@ def members(url: str, count: int, room: str, pipe: Connection) -> None:
 
 
 class Members:
-    """The members' process, from outside."""
+    """The process with the members, as seen by the benchmark."""
 
     def __init__(self, url: str, count: int, room: str) -> None:
         context = multiprocessing.get_context("spawn")
@@ -97,7 +97,7 @@ class Members:
 
 
 def loop_server(port: int, pipe: Connection) -> None:
-    """A bare aiohttp server that sends to every socket in a loop when it is told to."""
+    """A bare aiohttp server that sends to every socket in a loop when told to."""
 
     async def run() -> None:
         sockets: list[web.WebSocketResponse] = []
@@ -146,7 +146,7 @@ def measure(
     *,
     at_once: bool,
 ) -> float:
-    """Return the median CPU µs a delivery."""
+    """Return the median CPU in µs for each delivery."""
     figures = []
     for _ in range(rounds):
         before, cpu = those.got(), _cpu(pid)

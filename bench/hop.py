@@ -34,7 +34,7 @@ ONE_BY_ONE = {"WARREN_GATEWAY_BATCH_COUNT": "1", "WARREN_ROUTER_BATCH_BYTES": "1
 
 @dataclass
 class Room:
-    """One room's sender and member, and what has been seen of it."""
+    """One room's sender and member, and what the member has seen."""
 
     name: str
     sent: int = 0
@@ -49,7 +49,7 @@ class Room:
 
 @dataclass
 class Result:
-    """What one run found."""
+    """The result of one run."""
 
     rate: float
     cpu_us: float
@@ -114,7 +114,7 @@ class Load:
         )
 
     async def saturate(self, seconds: float, window: int) -> float:
-        """Keep the path full and return messages a second seen by members."""
+        """Keep the path full; return the messages a second that members see."""
         self._window = window
         before, began = sum(room.seen for room in self.rooms), time.monotonic()
         for room in self.rooms:
@@ -127,7 +127,7 @@ class Load:
         return rate
 
     async def pace(self, seconds: float, rate: float) -> tuple[float, float]:
-        """Send at a fixed rate over all rooms and return p50 and p99 in ms."""
+        """Send at a fixed rate over all rooms; return p50 and p99 in ms."""
         for room in self.rooms:
             room.latencies.clear()
         began, count = time.monotonic(), 0
@@ -141,7 +141,7 @@ class Load:
         return statistics.median(latencies), latencies[int(len(latencies) * 0.99)]
 
     async def settle(self) -> None:
-        """Wait until all that was sent has been seen, or give up on what is missing."""
+        """Wait until everything that was sent has been seen, or give up on the rest."""
         deadline = time.monotonic() + 20
         while (
             any(room.seen < room.sent or room.acked < room.sent for room in self.rooms)

@@ -25,7 +25,7 @@ from rabbit_nodes.debian import RabbitRoot
 from rabbit_nodes.node import RabbitNode
 from rabbit_nodes.ports import free_port
 
-# Benches measure capacity, so the limits that protect against single clients are out of the way.
+# Benchmarks measure capacity, so the limits on single clients are lifted.
 GENEROUS = {
     "WARREN_GATEWAY_AUTH": "anonymous",
     "WARREN_GATEWAY_RATE": "1000000",
@@ -35,13 +35,13 @@ GENEROUS = {
 
 
 class Process:
-    """One service process and what it has used."""
+    """One service process and its resource usage."""
 
     def __init__(
         self, module: str, env: dict[str, str], internal_port: int, folder: Path, python: Path | None = None
     ) -> None:
-        """``folder`` takes its log; however the bench ends, the process ends and the folder goes. ``python``
-        as for Installation.
+        """``folder`` receives its log. However the benchmark ends, the process is ended and the folder
+        removed. ``python`` as for Installation.
         """
         self._log = folder / f"{module}-{internal_port}.log"
         with self._log.open("wb") as output:
@@ -74,12 +74,12 @@ class Process:
 
     @property
     def log(self) -> str:
-        """What it has logged."""
+        """The log so far."""
         return self._log.read_text(errors="replace")
 
 
 class Installation:
-    """The whole of it."""
+    """Broker, gateways and routers together."""
 
     def __init__(
         self,
@@ -91,12 +91,12 @@ class Installation:
         root: RabbitRoot | None = None,
         python: Path | None = None,
     ) -> None:
-        """``brokers``: how many RabbitMQ nodes; ``root`` as for RabbitNode; ``python``: whose services they
-        are (None: ours).
+        """``brokers``: number of RabbitMQ nodes; ``root`` as for RabbitNode; ``python``: the interpreter of
+        the services (None: this one).
         """
         self._python = python
         self._counts = gateways, routers
-        self.env = dict(env or {})  # of what is started from now on
+        self.env = dict(env or {})  # of processes that are started from now on
         self._brokers, self._root = brokers, root
         self._started = 0
         self.cluster: RabbitCluster | None = None
@@ -105,8 +105,8 @@ class Installation:
         self.urls: list[str] = []
 
     def __enter__(self) -> Self:
-        # Told to end, a bench unwinds as for Ctrl-C, so that it also removes what no process of its own
-        # guards yet.
+        # On SIGTERM, a benchmark unwinds as for Ctrl-C, so that it also removes what no child process guards
+        # yet.
         self._before = signal.signal(signal.SIGTERM, _unwind)
         if self._brokers > 1:
             self.cluster = RabbitCluster(self._brokers, root=self._root)
@@ -132,7 +132,7 @@ class Installation:
 
     def _start(self, module: str, own: dict[str, str]) -> Process:
         urls = self.cluster.urls if self.cluster is not None else [self.rabbit.url]
-        first = self._started % len(urls)  # each begins with another node
+        first = self._started % len(urls)  # each starts with another node
         self._started += 1
         internal = free_port()
         env = {
@@ -145,7 +145,7 @@ class Installation:
         return Process(module, env, internal, Path(self._folder.name), self._python)
 
     def start_gateway(self) -> Process:
-        """Start one more gateway, on a port of its own (the last of ``urls``); it is not ready yet."""
+        """Start another gateway, on its own port (the last of ``urls``). It is not ready yet."""
         port = free_port()
         process = self._start(
             "gateway", {"WARREN_GATEWAY_HOST": "127.0.0.1", "WARREN_GATEWAY_PORT": str(port)}
@@ -155,13 +155,13 @@ class Installation:
         return process
 
     def start_router(self) -> Process:
-        """Start one more router; it is not ready yet."""
+        """Start another router. It is not ready yet."""
         process = self._start("router", {})
         self.routers.append(process)
         return process
 
     def end(self, process: Process) -> None:
-        """End one gateway or router, and forget it."""
+        """Stop one gateway or router, and forget it."""
         process.child.end(5.0)
         if process in self.gateways:
             del self.urls[self.gateways.index(process)]
@@ -170,7 +170,7 @@ class Installation:
             self.routers.remove(process)
 
     def cpu_s(self) -> float:
-        """CPU seconds of all gateways and routers (not of the broker)."""
+        """CPU seconds of all gateways and routers, without the broker."""
         return sum(process.cpu_s() for process in (*self.gateways, *self.routers))
 
     def __exit__(

@@ -31,8 +31,8 @@ ROOM_SIZE = 4
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One state of the installation. ``guests`` is how many clients there are, ``spread`` on how many
-    gateways a room has members, ``talking`` in how many rooms anything is said (0: in all).
+    """One state of the installation. ``guests``: number of clients; ``spread``: on how many gateways a room
+    has members; ``talking``: in how many rooms messages are sent (0: in all).
     """
 
     axis: str
@@ -48,9 +48,9 @@ class Point:
 def points(axis: str) -> list[Point]:
     """Return an axis' points, smallest first."""
     match axis:
-        case "rooms":  # of a fixed size, for the same clients
+        case "rooms":  # of a fixed size, with the same clients
             return [Point(axis, x, x, ROOM_SIZE, 4_000, 4, 2) for x in (10, 100, 1_000, 10_000, 100_000)]
-        case "rooms, 100 talk":  # the others are there and silent
+        case "rooms, 100 talk":  # the others exist and are silent
             return [Point(axis, x, x, ROOM_SIZE, 4_000, 4, 2, 100) for x in (100, 1_000, 10_000, 100_000)]
         case "members":  # in rooms of a fixed size: more clients and more rooms
             return [Point(axis, x, max(1, x // 10), 10, x, 4, 2) for x in (100, 1_000, 10_000, 100_000)]
@@ -68,17 +68,17 @@ AXES = ("rooms", "rooms, 100 talk", "members", "one room", "gateways", "gateways
 
 
 def measure(point: Point, messages: int) -> dict[str, float]:
-    """Build a point's state and return its cost: µs a message and a delivery (the ACK is one),
-    and µs a JOIN.
+    """Build a point's state and return its cost: µs for each message and each delivery (the ACK is one), and
+    µs for each JOIN.
     """
     began = time.process_time()
     cores = CorePipeline(point.gateways)
     cores.populate(point.rooms, point.size, point.guests, point.spread)
     joins = point.guests + point.rooms * point.size
     join_us = (time.process_time() - began) * 1e6 / joins
-    if point.size > 1_000:  # the cost is that of the deliveries: as many of them
+    if point.size > 1_000:  # deliveries dominate the cost: keep their number
         messages = max(32, messages * 100 // point.size)
-    cores.walk(cores.spoken(2 * messages, point.talking))  # histories and caches fill
+    cores.walk(cores.spoken(2 * messages, point.talking))  # fill histories and caches
     costs = []
     for _ in range(ROUNDS):
         spoken = cores.spoken(messages, point.talking)
@@ -86,7 +86,7 @@ def measure(point: Point, messages: int) -> dict[str, float]:
         cores.walk(spoken)
         costs.append((time.process_time() - began) / messages * 1e6)
         arrived = cores.delivered - before
-        if arrived != messages * point.size:  # to all but the sender, which has its ACK
+        if arrived != messages * point.size:  # to all but the sender, which gets the ACK
             raise AssertionError(f"{point}: {arrived} instead of {messages * point.size}")
     cost = statistics.median(costs)
     return {"message_us": cost, "delivery_us": cost / point.size, "join_us": join_us}
@@ -110,7 +110,7 @@ def in_a_process(point: Point, messages: int) -> dict[str, float]:
 
 
 def main() -> int:
-    """Print the table; 1 where the cost a message is not flat over the rooms."""
+    """Print the table; return 1 if the cost of a message is not flat over the rooms."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -135,7 +135,7 @@ def main() -> int:
 
 
 def report(found: dict[Point, list[dict[str, float]]], path: Path | None) -> int:
-    """Print, and write what was found; return the exit code."""
+    """Print and write the results; return the exit code."""
     rows: list[dict[str, object]] = []
     base: dict[str, float] = {}
     flat = True

@@ -33,7 +33,7 @@ from warren.topology import Topology
 NAMESPACES = """[{name: feed, pattern: "drop_oldest:*", slow: drop_oldest}, {name: ticker, pattern: "latest_only:*", slow: latest_only}]"""
 POLICIES = ("disconnect", "drop_oldest", "latest_only")
 SMALL, LARGE = "x" * 200, "x" * 64_000
-LARGE_EVERY = 4  # of so many small ones there is a large one
+LARGE_EVERY = 4  # one large message after so many small ones
 
 
 class Others:
@@ -107,7 +107,7 @@ def send(url: str, room: str, seconds: float, rate: float) -> None:
 
 
 def fate(plain: socket.socket) -> str:
-    """Say what became of the slow reader."""
+    """Say what happened to the slow reader."""
     plain.settimeout(2)
     received = bytearray()
     with contextlib.suppress(TimeoutError, ConnectionError):

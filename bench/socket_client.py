@@ -37,14 +37,16 @@ class SocketClient(asyncio.Protocol):
 
     @classmethod
     async def connect(cls, url: str, on_text: OnText, *, subprotocol: str = "warren.v1") -> SocketClient:
-        """Connect and upgrade; raises ConnectionError where the server refuses."""
+        """Connect and upgrade. Raises ConnectionError if the server refuses."""
         client = cls(url, on_text, subprotocol=subprotocol)
         await asyncio.get_running_loop().create_connection(lambda: client, client.host, client.port)
         await client.opened
         return client
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        self.transport = transport = cast(
+            "asyncio.Transport", transport
+        )  # uvloop's transport does not inherit from it
         key = base64.b64encode(os.urandom(16)).decode()
         protocol = f"Sec-WebSocket-Protocol: {self._subprotocol}\r\n" if self._subprotocol else ""
         transport.write(
@@ -110,7 +112,7 @@ class SocketClient(asyncio.Protocol):
             self.transport.close()
 
     def ponged(self, payload: bytes) -> None:
-        """Take a pong; who sends pings overrides it."""
+        """Handle a pong. To be overridden by clients that send pings."""
 
     def send(self, payload: bytes, opcode: int = TEXT) -> None:
         """Send one frame."""
@@ -125,6 +127,6 @@ class SocketClient(asyncio.Protocol):
         self.transport.write(head + b"\0\0\0\0" + payload)
 
     def close(self) -> None:
-        """Close without ceremony."""
+        """Close without a closing handshake."""
         if self.transport is not None:
             self.transport.close()

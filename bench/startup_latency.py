@@ -28,7 +28,7 @@ from warren.address import shard_of
 
 PATIENCE_S = 60.0
 POLL_S = 0.002
-# One message of a log that is filled, and how many are under way at once.
+# The size of a message that fills a log, and how many are in flight at once.
 MESSAGE_BYTES = 16 * 1024
 WINDOW = 64
 # of the log before a router is killed: what is newer than the last checkpoint is there for every length
@@ -36,7 +36,7 @@ LAST_MIB = 8
 
 
 async def ready(process: Process) -> float:
-    """Return when a process is ready, looking very often."""
+    """Return when a process becomes ready, polling very often."""
     await asyncio.to_thread(process.wait_ready, PATIENCE_S, POLL_S)
     return time.monotonic()
 
@@ -65,7 +65,7 @@ class _Speaker:
         self.client.send(orjson.dumps(message))
 
     async def settled(self, open_: int = 0) -> None:
-        """Return once at most so many messages are not acknowledged."""
+        """Return once at most so many messages are unacknowledged."""
         while len(self.said) - len(self.acked) > open_:
             self._all.clear()
             await asyncio.wait_for(self._all.wait(), PATIENCE_S)
@@ -120,15 +120,13 @@ async def starts(count: int) -> None:
 
 
 def _took(router: Process) -> float:
-    """Return how long a router took until it spoke for the shard that was given to it, as it says
-    in its log.
-    """
+    """Return how long a router took to speak for the shard that was assigned to it, according to its log."""
     said = [orjson.loads(line) for line in router.log.splitlines() if '"shard_taken"' in line]
     return float(said[-1]["ms"]) / 1_000
 
 
 async def full_log(mib: int, times: int) -> bool:
-    """Measure and print; return whether everything was where it should be."""
+    """Measure and print; return whether all messages were in place."""
     env = {
         "WARREN_SHARDS": "1",
         "WARREN_BROKER_LOG_BYTES": str(mib * 1024 * 1024),

@@ -43,7 +43,7 @@ class Counting(SpanProcessor):
 
 
 def walk(tracing: Tracing, messages: int, traceparent: str) -> None:
-    """Take ``messages`` messages over five hops, as the services do."""
+    """Pass ``messages`` messages over five hops, as the services do."""
     for _ in range(messages):
         hop = tracing.entry(traceparent)
         carried = hop.traceparent if hop is not None else ""
@@ -57,14 +57,14 @@ def walk(tracing: Tracing, messages: int, traceparent: str) -> None:
 
 
 def empty(messages: int) -> None:
-    """The same loops with no call in them."""
+    """The same loops without calls."""
     for _ in range(messages):
         for _kind in LATER:
             pass
 
 
 def cost_us(run: Callable[[int], None], messages: int) -> float:
-    """Return the CPU µs of one message, the least of several rounds."""
+    """Return the CPU µs of one message, the minimum of several rounds."""
     best = float("inf")
     for _ in range(ROUNDS):
         began = time.process_time()
@@ -74,7 +74,7 @@ def cost_us(run: Callable[[int], None], messages: int) -> float:
 
 
 def main() -> int:
-    """Print the table; 1 where spans were opened that should not have been."""
+    """Print the table; return 1 if spans were opened that should not have been."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.tracing", description=(__doc__ or "").splitlines()[0]
     )

@@ -42,7 +42,7 @@ def show(attacks: tuple[Attack, ...]) -> None:
 
 
 def run(arguments: argparse.Namespace, attacks: tuple[Attack, ...], aims: Aims) -> list[Result]:
-    """Let the attacks take place, and print a row for each."""
+    """Run the attacks, and print a row for each."""
     results: list[Result] = []
     with Installation(gateways=1, routers=1, env=ENV) as installation:
         stage = Stage(
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace, attacks: tuple[Attack, ...], aims: Aims) 
 
 
 def main() -> int:
-    """Run the bench; return 1 where an aim is missed."""
+    """Run the benchmark; return 1 if a target is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -60,14 +60,14 @@ class Attacker:
         self._swarm = swarm
         self._tokens = tokens
         self._selector = selectors.DefaultSelector()
-        self._due: list[tuple[float, int, int]] = []  # (time, number, 0: connect, 1: say again)
+        self._due: list[tuple[float, int, int]] = []  # (time, number, 0: connect, 1: repeat)
         self._alive: dict[int, Connection] = {}
         self.sent = self.received = self.opened = self.messages = self.failed = 0
         self.ends: collections.Counter[str] = collections.Counter()
         self.first_end: tuple[str, float] | None = None
 
     def run(self, seconds: float) -> None:
-        """Attack for so long."""
+        """Attack for so many seconds."""
         swarm, began = self._swarm, time.monotonic()
         for number in range(swarm.connections):
             heapq.heappush(self._due, (began + number / swarm.opens_per_s, number, 0))
@@ -223,8 +223,8 @@ class Attacker:
 
 
 def tokens_for(swarm: Swarm, secret: str) -> list[str]:
-    """Return a token for each connection, each of another user; of another secret where they are
-    to be bad.
+    """Return a token for each connection, each of another user; signed with another secret if they are to be
+    invalid.
     """
     if not swarm.token:
         return [""]
@@ -237,7 +237,7 @@ def tokens_for(swarm: Swarm, secret: str) -> list[str]:
 
 
 def run(told: dict[str, Any]) -> dict[str, Any]:
-    """Carry out one plan of an attack, and return what came of it."""
+    """Carry out one plan of an attack, and return the result."""
     origins = {room: (epoch, seq) for room, (epoch, seq) in told["origins"].items()}
     scene = Scene(told["seconds"], origins)
     plan = catalogue.find(told["name"]).plans(scene)[told["plan"]]
@@ -261,7 +261,7 @@ def run(told: dict[str, Any]) -> dict[str, Any]:
 
 
 def _begin(told: dict[str, Any]) -> float:
-    """Wait until the attack begins (everything is prepared by then); return for how many seconds it lasts."""
+    """Wait until the attack begins (everything is prepared by then); return its duration in seconds."""
     print("ready", flush=True)
     sys.stdin.readline()
     return float(told["seconds"])
@@ -269,5 +269,5 @@ def _begin(told: dict[str, Any]) -> float:
 
 if __name__ == "__main__":
     with contextlib.suppress(OSError):
-        os.nice(10)  # what it costs must not be taken for what it does
+        os.nice(10)  # its own CPU must not be mistaken for its effect
     print(json.dumps(run(json.loads(sys.stdin.readline()))), flush=True)

@@ -17,12 +17,12 @@ import pika
 from bench.attack.plans import Flood
 from warren.topology import Topology
 
-WINDOW = 64  # published between two looks at what the broker says
+WINDOW = 64  # published between two checks of the broker's answers
 PURGE_S = 10.0
 
 
 def flood(url: str, plan: Flood, begin: Callable[[], float]) -> dict[str, Any]:
-    """Publish; ``begin`` returns when the attack begins, with its seconds. Return what was sent."""
+    """Publish; ``begin`` returns when the attack begins, with its duration in seconds. Return what was sent."""
     properties = properties_of(plan)
     exchange, sent, number = Topology().notify, 0, 0
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
@@ -51,7 +51,7 @@ def properties_of(plan: Flood) -> pika.BasicProperties:
         for _ in range(plan.depth):
             inner = {"a": inner}
         headers["deep"] = inner
-        sys.setrecursionlimit(10_000)  # for what encodes it here
+        sys.setrecursionlimit(10_000)  # for the encoder in this process
     return pika.BasicProperties(
         content_type="application/json",
         delivery_mode=1,
@@ -72,8 +72,8 @@ def publish(url: str, room: str, bodies: Iterable[bytes]) -> None:
 
 
 def purge(url: str) -> None:
-    """Empty what backends have said and no router has taken, once the routers that read it are gone: what
-    they held comes back when they go.
+    """Discard notifications that no router has handled, once the routers that consumed them are gone: their
+    unacknowledged ones are requeued then.
     """
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         channel, end = connection.channel(), time.monotonic() + PURGE_S

@@ -24,8 +24,8 @@ def find(name: str) -> Attack:
 
 
 def chosen(only: str) -> tuple[Attack, ...]:
-    """Return the attacks that ``only`` names: comma separated, each a whole name, a kind, or the beginning of
-    names with ``*``. All where it is empty.
+    """Return the attacks that ``only`` selects: comma separated, each a full name, a kind, or the beginning
+    of names with ``*``. All if it is empty.
     """
     if not only:
         return ATTACKS

@@ -13,8 +13,8 @@ from typing import Any, Literal, NamedTuple
 
 MIB = 1 << 20
 MB = 1e6
-# Where others take more of the machine than this, a latency within so many times its aim (or the calm, if
-# that is more) says nothing.
+# If other processes use more of the machine than this, a latency within so many times its target (or that of
+# the calm phase, if that is more) says nothing.
 BUSY, BUSY_FACTOR = 1 / 3, 5.0
 
 
@@ -23,12 +23,12 @@ class Sample(NamedTuple):
 
     kind: str  # ping or ack
     at: float  # when it was due
-    took: float  # s; until the end of its connection where it was not answered
+    took: float  # s; until the end of its connection if it was not answered
     answered: bool
 
 
 class Latency(NamedTuple):
-    """Of how many, in ms; nan where there are none."""
+    """Latencies of ``of`` samples, in ms; nan if there are none."""
 
     of: int
     p50: float
@@ -39,7 +39,7 @@ class Latency(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Aims:
-    """What must hold beside any attack."""
+    """The targets under any attack."""
 
     ping_ms: float = 50.0
     ack_ms: float = 500.0
@@ -52,7 +52,7 @@ DEFAULT = Aims()
 
 @dataclass(slots=True)
 class Result:
-    """One attack, measured."""
+    """The measurements of one attack."""
 
     name: str
     kind: str
@@ -75,21 +75,19 @@ class Result:
     rss: tuple[int, int, int] = (0, 0, 0)  # the gateway before, at most, after
     router_rss: tuple[int, int, int] = (0, 0, 0)
     idle: float = 0.0  # share of the machine under attack
-    others: float = 0.0  # share of the machine that processes which are not ours took
+    others: float = 0.0  # share of the machine that unrelated processes used
     died: list[str] = field(default_factory=list)
 
     @property
     def cpu_s_per_mb(self) -> float:
-        """The CPU of who is attacked (gateway or router) for each MB that was sent, beyond what the calm
-        cost.
-        """
+        """CPU of the attacked service (gateway or router) for each MB sent, beyond that of the calm phase."""
         gateway, router = self.gateway_cpu - self.gateway_calm_cpu, self.router_cpu - self.router_calm_cpu
         spent = (router if self.kind == "router" else gateway) * self.seconds
         return spent / (self.sent / MB) if self.sent else math.nan
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Return the least value that so large a share of all is not above (nan of none)."""
+    """Return the smallest value that the given share of all values does not exceed (nan if there are none)."""
     if not values:
         return math.nan
     ordered = sorted(values)
@@ -97,7 +95,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def latency(samples: Iterable[Sample], kind: str, begin: float, end: float) -> Latency:
-    """Return the latency of what was due from ``begin`` to ``end``."""
+    """Return the latency of the samples that were due from ``begin`` to ``end``."""
     chosen = [sample for sample in samples if sample.kind == kind and begin <= sample.at < end]
     took = [sample.took * 1_000 for sample in chosen]
     unanswered = sum(not sample.answered for sample in chosen)
@@ -110,8 +108,8 @@ Verdict = Literal["held", "MISSED", "noisy"]
 
 
 def verdict(result: Result, aims: Aims) -> tuple[Verdict, list[str]]:
-    """Say whether the aims were met, and which were not. ``noisy``: a latency that says nothing, as others
-    keep the machine busy, or the calm misses the aim too, and it is not far beyond.
+    """Say whether the targets were met, and which were not. ``noisy``: a latency misses its target
+    moderately, but other processes keep the machine busy, or the calm phase misses it too.
     """
     reasons = list(result.died)
     noise: list[str] = []
@@ -138,7 +136,7 @@ def verdict(result: Result, aims: Aims) -> tuple[Verdict, list[str]]:
 
 
 def spelled(counts: dict[str, int]) -> str:
-    """Return counts by name in one line, "-" where there are none."""
+    """Return counts by name in one line, "-" if there are none."""
     return ", ".join(f"{count} x {name}" for name, count in counts.items()) or "-"
 
 

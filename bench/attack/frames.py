@@ -16,14 +16,14 @@ FINAL, COMPRESSED = 0x80, 0x40
 
 
 def masked(payload: bytes, key: bytes = KEY) -> bytes:
-    """Return a payload with its mask."""
+    """Return the mask and the masked payload."""
     size = len(payload)
     mask = (key * (size // 4 + 1))[:size]
     return (int.from_bytes(payload, "little") ^ int.from_bytes(mask, "little")).to_bytes(size, "little")
 
 
 def head(first: int, size: int, key: bytes = KEY) -> bytes:
-    """Return the head of a masked frame whose payload has ``size`` bytes."""
+    """Return the header of a masked frame whose payload has ``size`` bytes."""
     if size < 126:
         return bytes((first, 0x80 | size)) + key
     if size < 1 << 16:
@@ -32,19 +32,19 @@ def head(first: int, size: int, key: bytes = KEY) -> bytes:
 
 
 def frame(payload: bytes, opcode: int = TEXT, *, final: bool = True, compressed: bool = False) -> bytes:
-    """Return one frame; ``compressed`` sets its bit and leaves the payload as it is."""
+    """Return one frame; ``compressed`` sets RSV1 and leaves the payload as it is."""
     first = opcode | (FINAL if final else 0) | (COMPRESSED if compressed else 0)
     return head(first, len(payload)) + masked(payload)
 
 
 def deflated(payload: bytes, opcode: int = TEXT) -> bytes:
-    """Return a whole message in one compressed frame."""
+    """Return a complete message in one compressed frame."""
     stream = zlib.compressobj(9, zlib.DEFLATED, -15)
     return frame((stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4], opcode, compressed=True)
 
 
 def in_streams(payload: bytes, streams: int, opcode: int = TEXT) -> bytes:
-    """Return a compressed message that begins with so many streams that hold nothing."""
+    """Return a compressed message that begins with so many empty streams."""
     empty = zlib.compressobj(9, zlib.DEFLATED, -15).flush()
     stream = zlib.compressobj(9, zlib.DEFLATED, -15)
     rest = (stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
@@ -54,10 +54,8 @@ def in_streams(payload: bytes, streams: int, opcode: int = TEXT) -> bytes:
 def in_parts(
     payload: bytes, size: int, opcode: int = TEXT, *, between: bytes = b"", end: bool = True
 ) -> bytes:
-    """Return a message in parts of ``size`` bytes (0: in parts of nothing, as many as it has bytes), with
-    ``between`` after each of them.
-
-    ``end`` False leaves the last part out, so that the message never ends.
+    """Return a message in fragments of ``size`` bytes (0: in empty fragments, as many as it has bytes), with
+    ``between`` after each of them. ``end`` False omits the last fragment, so that the message never ends.
     """
     pieces = (
         [payload[at : at + size] for at in range(0, len(payload), size)] if size else [b""] * len(payload)
@@ -72,22 +70,22 @@ def in_parts(
 
 
 def close(code: int | None = 1000, reason: bytes = b"") -> bytes:
-    """Return a close frame; ``code`` None: without one."""
+    """Return a close frame; ``code`` None: without a code."""
     return frame(b"" if code is None else code.to_bytes(2, "big") + reason, CLOSE)
 
 
 class Heard(NamedTuple):
-    """What has come from a server so far."""
+    """What has been received from a server so far."""
 
     messages: int
-    code: int  # of its close frame; 0: none has come, 1005: it has no code
+    code: int  # of its close frame; 0: none received, 1005: it has no code
 
 
 class Listener:
-    """Counts a server's frames and finds the code of its close frame, without keeping what came."""
+    """Counts a server's frames and finds the code of its close frame, without keeping the data."""
 
     def __init__(self) -> None:
-        """Begin after the upgrade."""
+        """Start after the upgrade."""
         self._rest = b""
         self._skip = 0
         self._messages = 0
@@ -95,11 +93,11 @@ class Listener:
 
     @property
     def heard(self) -> Heard:
-        """What has come so far."""
+        """What has been received so far."""
         return Heard(self._messages, self._code)
 
     def feed(self, data: bytes) -> None:
-        """Take bytes as they come."""
+        """Handle received bytes."""
         if self._skip >= len(data):
             self._skip -= len(data)
             return

@@ -29,7 +29,7 @@ def _saying_packed(make: Make) -> Plans:
 
 
 def _beside(make: Make, *, packed: bool, deflate: bool) -> Plans:
-    """Let JSON be said in a room with a member for whom it is spelled anew."""
+    """JSON messages in a room with a member for whom they must be encoded again."""
     return lambda _: (listening("attack", packed=packed, deflate=deflate), *by_members(chat(make(LARGE))))
 
 

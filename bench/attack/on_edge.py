@@ -19,7 +19,7 @@ ASKED = frame(b"", PING)
 
 
 def _over_and_over(request: bytes) -> tuple[Plan, ...]:
-    """Ask request after request on the same connections."""
+    """Request after request on the same connections."""
     return (Swarm(4, raw=request, again=request * 100, returns=0.0),)
 
 

@@ -8,7 +8,7 @@ from bench.attack.payloads import MIB, chat
 from bench.attack.plans import Attack, Plan, Scene, Swarm
 
 TINY = frame(b"{}") * 10_000
-TOO_LARGE = b"\x82\xff" + (1 << 40).to_bytes(8, "big") + b"abcd"  # the head of a frame
+TOO_LARGE = b"\x82\xff" + (1 << 40).to_bytes(8, "big") + b"abcd"  # the header of a frame
 NO_MASK = b"\x81\x01a"
 
 
@@ -18,7 +18,9 @@ def _endless(_: Scene) -> tuple[Plan, ...]:
 
 
 def _compressed(_: Scene) -> tuple[Plan, ...]:
-    """A compressed message in parts of one byte that never ends: nothing is inflated before it is whole."""
+    """A compressed message in fragments of one byte that never ends: nothing is decompressed before it is
+    complete.
+    """
     more = frame(b"a", CONTINUATION, final=False) * 60_000
     return (
         Swarm(
@@ -34,7 +36,7 @@ def _streams(_: Scene) -> tuple[Plan, ...]:
 
 
 def _too_far(_: Scene) -> tuple[Plan, ...]:
-    """Compressed messages that are too large once they are inflated."""
+    """Compressed messages that are too large after decompression."""
     return (Swarm(20, deflate=True, once=said(b"x" * (8 * MIB)), returns=0.0),)
 
 

@@ -70,7 +70,7 @@ def _storm(_: Scene) -> tuple[Plan, ...]:
 
 
 def _many_rooms(_: Scene) -> tuple[Plan, ...]:
-    """Each member joins the rooms of nobody else, as many as it may."""
+    """Each member joins as many rooms as it may, shared with nobody."""
 
     def each(number: int) -> bytes:
         return b"".join(frame(payloads.join(f"own:{number}:{room}")) for room in range(5))
@@ -96,14 +96,14 @@ def _long_names(_: Scene) -> tuple[Plan, ...]:
 
 
 def _everyone(_: Scene) -> tuple[Plan, ...]:
-    """Each connection is in the room ``default``, and each may speak there."""
+    """Each connection is in the room ``default``, and may send there."""
     text = said(chat(b'"' + b"x" * (LARGE - 2) + b'"', "default"))
     speakers = Swarm(2, token="member", deflate=True, once=text, again=text, every=WITHIN_RATE_S)
     return (Swarm(50, token="member", deflate=True), speakers)
 
 
 def _neighbours(_: Scene) -> tuple[Plan, ...]:
-    """A room that shares its shard with those who behave well, filled by 20."""
+    """A room in the same shard as that of the well-behaved clients, filled by 20 senders."""
     shared = shard_of(ROOM, DEFAULT_SHARDS)
     room = next(
         name for number in range(1_000) if shard_of(name := f"beside{number}", DEFAULT_SHARDS) == shared

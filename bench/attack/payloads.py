@@ -11,13 +11,12 @@ from collections.abc import Callable
 import orjson
 
 MIB = 1 << 20
-# An integer that holds the bytes of a number which is not finite: what looks for those in the bytes is
-# deceived by it.
+# An integer that contains the bytes of a non-finite number: it misleads whoever searches the bytes for those.
 DECEIVER = b"\xcf\x00\x00\xcb\x7f\xf0\x00\x00\x00"
 
 
 def chat(payload: bytes, room: str = "attack", more: bytes = b"") -> bytes:
-    """Return a CHAT in JSON; ``payload`` is JSON text, or what pretends to be."""
+    """Return a CHAT in JSON; ``payload`` is JSON text, or pretends to be."""
     return b'{"type":"CHAT","room":"' + room.encode() + b'"' + more + b',"payload":' + payload + b"}"
 
 
@@ -28,40 +27,40 @@ def packed_chat(payload: bytes, room: str = "attack") -> bytes:
 
 
 def packed_flat(size: int) -> bytes:
-    """Return an array of empty arrays and one deceiver."""
+    """Return an array of empty arrays and one misleading value."""
     count = size - 5 - len(DECEIVER)
     return b"\xdd" + (count + 1).to_bytes(4, "big") + DECEIVER + b"\x90" * count
 
 
 def packed_tower(size: int) -> bytes:
-    """Return arrays in arrays, one byte each."""
+    """Return nested arrays, one byte each."""
     return b"\x91" * (size - 1) + b"\x90"
 
 
 def packed_array(item: bytes, size: int) -> bytes:
-    """Return an array of so many of one value as fit."""
+    """Return an array of as many copies of one value as fit."""
     count = (size - 5) // len(item)
     return b"\xdd" + count.to_bytes(4, "big") + item * count
 
 
 def packed_wide_towers(size: int, height: int = 100) -> bytes:
-    """Return an array of towers that are as high as is allowed."""
+    """Return an array of arrays that are nested as deeply as is allowed."""
     count = size // height
     return b"\xdd" + count.to_bytes(4, "big") + (b"\x91" * (height - 1) + b"\x90") * count
 
 
 def packed_extensions(size: int) -> bytes:
-    """Return an array of values of an extension type, which the protocol has not."""
+    """Return an array of values of an extension type that the protocol does not have."""
     return packed_array(b"\xd4\x01\x00", size)
 
 
 def packed_maps(size: int) -> bytes:
-    """Return an array of maps with one key that is no text."""
+    """Return an array of maps with one key that is not a string."""
     return packed_array(b"\x81\x01\x01", size)
 
 
 def packed_times(size: int) -> bytes:
-    """Return an array of timestamps, the extension type of MessagePack's own."""
+    """Return an array of timestamps, MessagePack's own extension type."""
     return packed_array(b"\xd6\xff\x00\x00\x00\x01", size)
 
 
@@ -71,12 +70,12 @@ def packed_floats(size: int) -> bytes:
 
 
 def tower(size: int) -> bytes:
-    """Return brackets in brackets."""
+    """Return nested brackets."""
     return b"[" * (size // 2) + b"]" * (size // 2)
 
 
 def wide_towers(size: int, height: int = 100) -> bytes:
-    """Return an array of towers that are as high as is allowed."""
+    """Return an array of arrays that are nested as deeply as is allowed."""
     one = b"[" * height + b"]" * height
     return b"[" + b",".join([one] * (size // (len(one) + 1))) + b"]"
 
@@ -87,17 +86,17 @@ def flat(size: int) -> bytes:
 
 
 def unterminated(size: int) -> bytes:
-    """Return a string that does not end, full of quotation marks that end none: not legal."""
+    """Return an unterminated string full of escaped quotation marks: not legal."""
     return b'["' + b'\\"' * (size // 2) + b"[" * 200
 
 
 def unterminated_brackets(size: int) -> bytes:
-    """Return the same with brackets in it, which a count of brackets takes for depth: not legal."""
+    """Return the same with brackets in it, which counting brackets mistakes for depth: not legal."""
     return b'["' + b'\\"[' * (size // 3)
 
 
 def escapes(size: int) -> bytes:
-    """Return a legal string of escapes, beside brackets enough to be looked at closely."""
+    """Return a legal string of escapes, with enough brackets to be checked closely."""
     return b"[" + b"[]," * 200 + b'"' + b'\\"[' * ((size - 604) // 3) + b'"]'
 
 
@@ -107,14 +106,12 @@ def surrogates(size: int) -> bytes:
 
 
 def long_number(size: int) -> bytes:
-    """Return one number of so many digits."""
+    """Return one number with so many digits."""
     return b"1" * size
 
 
 def long_numbers(size: int, digits: int = 4_000) -> bytes:
-    """Return an array of numbers that are as long as Python still turns into integers, which takes the square
-    of their length.
-    """
+    """Return an array of numbers that are as long as Python still converts to integers, in quadratic time."""
     return b"[" + b",".join([b"7" * digits] * (size // (digits + 1))) + b"]"
 
 
@@ -129,28 +126,28 @@ def keys(size: int) -> bytes:
 
 
 def same_key(size: int) -> bytes:
-    """Return an object that has one key again and again."""
+    """Return an object that repeats one key."""
     return b"{" + b",".join([b'"a":0'] * (size // 6)) + b"}"
 
 
 def late_fault(size: int) -> bytes:
-    """Return what turns out to be no JSON at its very end, after deep and wide brackets: not legal."""
+    """Return text that turns out not to be JSON at its very end, after deep and wide brackets: not legal."""
     return wide_towers(size - 8)[:-1] + b",nul]"
 
 
 def fields(size: int) -> bytes:
-    """Return a message with as many fields that nobody knows as fit."""
+    """Return a message with as many unknown fields as fit."""
     return b'{"type":"CHAT",' + b",".join(b'"f%06x":0' % number for number in range(size // 12)) + b"}"
 
 
 def repeated_fields(size: int) -> bytes:
-    """Return a message that has each field again and again, the payload with a tower of its own each time."""
+    """Return a message that repeats each field, with another nested payload each time."""
     one = b'"type":"CHAT","room":"attack","payload":' + b"[" * 100 + b"]" * 100
     return b"{" + b",".join([one] * (size // (len(one) + 1))) + b"}"
 
 
 def wrong_kind(size: int) -> bytes:
-    """Return a message whose type is a list, so that the reason is looked for in the whole of it."""
+    """Return a message whose type is a list, so that the whole message is searched for the reason."""
     return b'{"type":' + flat(size) + b"}"
 
 
@@ -164,7 +161,7 @@ def join(room: str, since: tuple[str, int] | None = None, ref: str = "") -> byte
     return orjson.dumps(message)
 
 
-# Payloads in JSON and in MessagePack that cost more than their size, by what they are called in the table.
+# Payloads in JSON and in MessagePack that cost more than their size, by their names in the table.
 JSON: dict[str, Callable[[int], bytes]] = {
     "tower": tower,
     "wide-towers": wide_towers,

@@ -35,10 +35,10 @@ NAMESPACES = """[
   {name: reject, pattern: "reject:*", rate: {count: 5, per_ms: 1000, policy: reject}},
   {name: kept, pattern: "kept:*", history: {count: 1000, age_s: 3600}},
 ]"""
-# The limits that protect against single clients are as they are by default: they are what is tried here.
+# The limits on single clients have their defaults: they are under test here.
 ENV = {
     "WARREN_GATEWAY_AUTH": "jwt",
-    "WARREN_GATEWAY_ECHO": "true",  # it is attacked too
+    "WARREN_GATEWAY_ECHO": "true",  # it is attacked, too
     "WARREN_GATEWAY_JWT_SECRET": SECRET,
     "WARREN_GATEWAY_RATE": "5",
     "WARREN_GATEWAY_CONNECTIONS": "10000",
@@ -46,15 +46,15 @@ ENV = {
     "WARREN_NAMESPACES": NAMESPACES,
 }
 FILLED = {KEPT: b'"' + b"x" * 48_000 + b'"', KEPT_FLAT: payloads.flat(48_000)}
-FILL_COUNT = 40  # within what is kept of one room
+FILL_COUNT = 40  # within the history of one room
 WATCH_S = 0.05
-READY_S = 60.0  # those who behave well are not ready before a router has let them in
-SETTLES_S = 1.0  # after the attack, before what is due counts as recovered
+READY_S = 60.0  # the well-behaved clients are ready only after a router has accepted their JOINs
+SETTLES_S = 1.0  # after the attack, before samples count as recovered
 _ROOT = Path(__file__).parents[2]
 
 
 class Watch:
-    """What two processes hold and use, looked at every WATCH_S by a thread of its own."""
+    """Memory and CPU of two processes, sampled every WATCH_S by a separate thread."""
 
     def __init__(self, *processes: Process) -> None:
         self._processes = processes
@@ -69,14 +69,14 @@ class Watch:
                 self._most[index] = max(self._most[index], rss_of(process))
 
     def end(self) -> list[int]:
-        """Return the most that each has held."""
+        """Return the peak memory of each."""
         self._over.set()
         self._thread.join()
         return self._most
 
 
 def rss_of(process: Process) -> int:
-    """Return what a process holds, 0 where it has died."""
+    """Return a process's resident memory, 0 if it has died."""
     try:
         return process.rss_bytes()
     except psutil.Error:
@@ -84,7 +84,7 @@ def rss_of(process: Process) -> int:
 
 
 def cpu_of(process: Process) -> float:
-    """Return the CPU seconds that a process has used, 0 where it has died."""
+    """Return the CPU seconds that a process has used, 0 if it has died."""
     try:
         return process.cpu_s()
     except psutil.Error:
@@ -94,17 +94,17 @@ def cpu_of(process: Process) -> float:
 def machine() -> tuple[float, float]:
     """Return the CPU seconds of the whole machine, and how many of them it was idle."""
     times = psutil.cpu_times()
-    guests = times.guest + times.guest_nice  # within user and nice already
+    guests = times.guest + times.guest_nice  # already included in user and nice
     return sum(times) - guests, times.idle + times.iowait
 
 
 def token(user: str) -> str:
-    """Return a token that holds."""
+    """Return a valid token."""
     return jwt.encode({"sub": user, "exp": time.time() + 3_600}, SECRET, "HS256")
 
 
 class Child:
-    """A process of the bench's own that says when it is ready and reports when it has been told to end."""
+    """A helper process that says when it is ready, and reports when it is told to end."""
 
     def __init__(self, module: str, *arguments: str, told: dict[str, Any] | None = None) -> None:
         self._process = subprocess.Popen(
@@ -133,19 +133,19 @@ class Child:
         self._say("begin")
 
     def report(self, timeout_s: float = 60.0) -> dict[str, Any]:
-        """End it, and return what it reports."""
+        """End it, and return its report."""
         output, _ = self._process.communicate(timeout=timeout_s)
         found: dict[str, Any] = json.loads(output.splitlines()[-1])
         return found
 
     def kill(self) -> None:
-        """End it, however it is."""
+        """End it, whatever its state."""
         self._process.kill()
         self._process.wait()
 
 
 class Stage:
-    """An installation in which one attack after the other takes place."""
+    """An installation on which one attack after the other is run."""
 
     def __init__(
         self, installation: Installation, *, seconds: float, calm_s: float, recovery_s: float, victims: int
@@ -153,11 +153,11 @@ class Stage:
         self._installation = installation
         self._seconds, self._calm_s, self._recovery_s = seconds, calm_s, recovery_s
         self._victims = victims
-        self._spent = False  # what the router still has to do may be the last attack's doing
+        self._spent = False  # the router may still be busy with the last attack
         self._origins: dict[str, tuple[str, int]] = {}
 
     def play(self, attack: Attack) -> Result:
-        """Let one attack take place."""
+        """Run one attack."""
         installation = self._installation
         spent, self._spent = self._spent, True  # unless all goes well
         if attack.fresh_router or spent:
@@ -245,14 +245,14 @@ class Stage:
         return cpu_of(gateway) + cpu_of(router) + broker.user + broker.system + time.process_time()
 
     def _fill(self) -> None:
-        """Fill the rooms whose histories are asked for, and find out where they begin."""
+        """Fill the rooms whose histories are requested, and find out where they begin."""
         for room, body in FILLED.items():
             backend.publish(self._installation.rabbit.url, room, [body] * FILL_COUNT)
         self._origins = {room: asyncio.run(origin(self._installation.urls[0], room)) for room in FILLED}
 
 
 async def origin(url: str, room: str) -> tuple[str, int]:
-    """Return the position of a room's first message, once all that it was filled with is there."""
+    """Return the position of a room's first message, once everything that it was filled with has arrived."""
     found: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     def heard(_: SocketClient, data: bytes) -> None:

@@ -41,7 +41,7 @@ class Client(SocketClient):
 
 
 class Victim:
-    """One client who behaves well, across its connections."""
+    """One well-behaved client, across its connections."""
 
     def __init__(self, url: str, token: str, number: int) -> None:
         self._url, self._token, self._number = url, token, number
@@ -55,7 +55,7 @@ class Victim:
         self._client: Client | None = None
 
     async def live(self) -> None:
-        """Connect, join, ping and speak; again when it ends."""
+        """Connect, join, ping and send; again when the connection ends."""
         while True:
             began = time.monotonic()
             with contextlib.suppress(ConnectionError, OSError):
@@ -81,7 +81,7 @@ class Victim:
             self._forget()
 
     def _forget(self) -> None:
-        """What was not answered before the connection ended never will be."""
+        """Drop what was not answered before the connection ended: it never will be."""
         now = time.monotonic()
         for kind, waiting in (("ping", self._pings), ("ack", self._chats)):
             self.samples += [Sample(kind, at, now - at, answered=False) for at in waiting.values()]
@@ -94,7 +94,7 @@ class Victim:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             self._count += 1
             name = b"%d" % self._count
-            self._pings[name] = due  # the time at which it was to be sent: a late victim is a victim too
+            self._pings[name] = due  # the time at which it was due, so that late sending counts, too
             client.send(name, PING)
             due = max(due + PING_EVERY_S, time.monotonic())
 
@@ -108,11 +108,11 @@ class Victim:
             self._chats[name] = due
             client.send(orjson.dumps({"type": "CHAT", "room": ROOM, "id": name, "payload": {"text": TEXT}}))
             due += CHAT_EVERY_S
-            # never faster than it may, also after a pause
+            # never faster than allowed, also after a pause
             due = max(due, time.monotonic() + CHAT_EVERY_S / 2)
 
     def ponged(self, payload: bytes) -> None:
-        """Take a pong: it answers its ping and those before it (RFC 6455 section 5.5.3)."""
+        """Handle a pong: it answers its ping and those before it (RFC 6455 section 5.5.3)."""
         now = time.monotonic()
         if payload not in self._pings:
             return
@@ -157,6 +157,6 @@ async def run(url: str, tokens: list[str]) -> None:
 if __name__ == "__main__":
     with contextlib.suppress(
         OSError
-    ):  # where the system allows it: the others' work must not be taken for the gateway's delay
+    ):  # if the system allows it: a busy machine must not be mistaken for a slow gateway
         os.setpriority(os.PRIO_PROCESS, 0, -10)
     uvloop.run(run(sys.argv[1], sys.argv[2:]))

@@ -19,7 +19,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// A backend publishes to single users, as an application's server would; never from the loop's thread.
+// A backend publishes to single users, like an application's server; never from the loop's thread.
 type backend interface {
 	send(room, user string, body []byte)
 	err() error
@@ -31,34 +31,34 @@ type job struct {
 	body       []byte
 }
 
-// runID is in the ids of notifications: those of another run against the same installation are no repeats of them.
+// runID is part of the ids of notifications, so that they are not repeats of those of another run against the same installation.
 var runID = time.Now().UnixNano()
 
-// So long a list waits for more entries.
+// lingerFor is how long a list waits for more entries.
 const lingerFor = 20 * time.Millisecond
 
-// A desk is the queue before one or more publishers; jobs of one room go to one publisher, so their order is kept.
-type desk struct {
+// A jobQueue is the queue in front of one or more publishers; jobs of one room go to one publisher, so their order is kept.
+type jobQueue struct {
 	queues []chan job
 	first  atomic.Pointer[error]
 	done   sync.WaitGroup
 	end    func()
 }
 
-func (d *desk) send(room, user string, body []byte) {
+func (d *jobQueue) send(room, user string, body []byte) {
 	d.queues[crc32.ChecksumIEEE([]byte(room))%uint32(len(d.queues))] <- job{room, user, bytes.Clone(body)}
 }
 
-func (d *desk) err() error {
+func (d *jobQueue) err() error {
 	if failed := d.first.Load(); failed != nil {
 		return *failed
 	}
 	return nil
 }
 
-func (d *desk) fail(err error) { d.first.CompareAndSwap(nil, &err) }
+func (d *jobQueue) fail(err error) { d.first.CompareAndSwap(nil, &err) }
 
-func (d *desk) close() {
+func (d *jobQueue) close() {
 	for _, queue := range d.queues {
 		close(queue)
 	}
@@ -69,7 +69,7 @@ func (d *desk) close() {
 }
 
 // start runs one publisher for each queue. idle is called when a queue has run empty.
-func (d *desk) start(count int, publish func(job) error, idle func() error) {
+func (d *jobQueue) start(count int, publish func(job) error, idle func() error) {
 	for range count {
 		queue := make(chan job, 1<<14)
 		d.queues = append(d.queues, queue)
@@ -89,10 +89,10 @@ func (d *desk) start(count int, publish func(job) error, idle func() error) {
 	}
 }
 
-// newBackend makes one; together is how many notifications go in one message, where there is a form for it.
+// newBackend creates a backend; together is how many notifications share one message, if the protocol allows it.
 func newBackend(text string, together int) (backend, error) {
 	kind, address, _ := strings.Cut(text, "=")
-	d := &desk{}
+	d := &jobQueue{}
 	var err error
 	switch kind {
 	case "amqp-warren":
@@ -122,8 +122,8 @@ func quoted(body []byte) []byte {
 	return append(append([]byte{'"'}, body...), '"')
 }
 
-// amqp publishes each job by itself.
-func (d *desk) amqp(address string, form func(job) (exchange, key string, p amqp.Publishing)) error {
+// amqp publishes each job separately.
+func (d *jobQueue) amqp(address string, form func(job) (exchange, key string, p amqp.Publishing)) error {
 	channel, err := d.channel(address)
 	if err != nil {
 		return err
@@ -135,8 +135,8 @@ func (d *desk) amqp(address string, form func(job) (exchange, key string, p amqp
 	return nil
 }
 
-// amqpLists publishes so many jobs in one message, or fewer where no more have come for a while.
-func (d *desk) amqpLists(address string, together int) error {
+// amqpLists publishes up to so many jobs in one message, and fewer if no more arrive for a while.
+func (d *jobQueue) amqpLists(address string, together int) error {
 	channel, err := d.channel(address)
 	if err != nil {
 		return err
@@ -177,8 +177,8 @@ func warrenEntry(list []byte, one job) []byte {
 	return fmt.Appendf(list, `{"address":"user.%s","id":"%x-%x-%x","payload":%s}`, one.user, runID, s.room, s.number, quoted(one.body))
 }
 
-// channel opens one with confirms, which are read but not waited for.
-func (d *desk) channel(address string) (*amqp.Channel, error) {
+// channel opens a channel with confirms, which are read but not waited for.
+func (d *jobQueue) channel(address string) (*amqp.Channel, error) {
 	connection, err := amqp.Dial(address)
 	if err != nil {
 		return nil, err
@@ -220,8 +220,8 @@ func socketioPublishing(one job) (string, string, amqp.Publishing) {
 	return "socketio", "*", amqp.Publishing{DeliveryMode: amqp.Persistent, Body: text}
 }
 
-// redis writes PUBLISH commands, joined while more of them wait, and reads the answers.
-func (d *desk) redis(address string, form func(job) (channel string, message []byte)) error {
+// redis writes PUBLISH commands, batched while more are waiting, and reads the answers.
+func (d *jobQueue) redis(address string, form func(job) (channel string, message []byte)) error {
 	connection, err := net.Dial("tcp", address)
 	if err != nil {
 		return err
@@ -292,7 +292,7 @@ func socketioCommand(one job) (string, []byte) {
 const httpPublishers = 16
 
 // http posts to Centrifugo's server API, several requests at a time.
-func (d *desk) http(address string) {
+func (d *jobQueue) http(address string) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: httpPublishers, MaxConnsPerHost: httpPublishers}}
 	d.end = client.CloseIdleConnections
 	d.start(httpPublishers, func(one job) error {

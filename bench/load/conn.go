@@ -13,7 +13,7 @@ import (
 )
 
 // A conn is one WebSocket of one simulated client. It outlives its socket: after a loss the same conn dials again and
-// its driver resumes with the position that it kept.
+// its driver resumes from the position that it kept.
 type conn struct {
 	loop   *loop
 	owner  owner
@@ -21,13 +21,13 @@ type conn struct {
 	node   *url.URL
 	user   string
 	room   *room
-	index  int // which member of its room
+	index  int // index in its room
 
 	fd       int
 	upgraded bool
 	ready    bool
 	phase    int    // the driver's
-	position string // the driver's: where this client stands in its room, as its protocol says it
+	position string // the driver's: this client's position in its room, in its protocol's form
 	offset   uint64
 	mine     string // the driver's: the same for the client's own room
 	mineSeq  uint64
@@ -36,7 +36,7 @@ type conn struct {
 	dialled  uint64
 }
 
-// An owner is told what becomes of connections.
+// An owner is notified of events of connections.
 type owner interface {
 	onReady(c *conn, recovered bool)
 	onBody(c *conn, s stamp)
@@ -46,7 +46,7 @@ type owner interface {
 
 var errClosed = errors.New("closed by the server")
 
-// dial begins to connect; the owner hears onReady or onClosed.
+// dial starts to connect; the owner gets onReady or onClosed.
 func (c *conn) dial() {
 	c.upgraded, c.ready, c.phase, c.rest, c.out = false, false, 0, nil, nil
 	c.dialled = now()
@@ -86,7 +86,7 @@ func (c *conn) dial() {
 	}
 }
 
-// drop closes the socket without a word, as a lost network does, and tells nobody.
+// drop closes the socket like a lost network, and notifies nobody.
 func (c *conn) drop() {
 	if c.fd >= 0 {
 		c.loop.remove(c)
@@ -98,7 +98,7 @@ func (c *conn) fail(why error) {
 	if c.fd >= 0 {
 		c.loop.remove(c)
 		c.fd = -1
-		c.owner.onClosed(c, why) // which sees whether it was ready
+		c.owner.onClosed(c, why) // which checks whether it was ready
 	}
 }
 
@@ -216,7 +216,7 @@ func (c *conn) settled(recovered bool) {
 	}
 }
 
-// bodies hands every stamp in text to the owner and says whether there was one.
+// bodies passes every stamp in text to the owner and reports whether there was one.
 func (c *conn) bodies(text []byte) bool {
 	found := false
 	for {

@@ -4,21 +4,21 @@ import "fmt"
 
 // A driver speaks one client protocol. It keeps its state in the conn, so one serves all connections.
 //
-// After opened, a driver brings the connection into its room (where there is one) and calls settled; it hands each
-// payload that it hears to bodies, and answers the protocol's own pings.
+// After opened, a driver joins the connection to its room (if it has one) and calls settled; it passes each
+// payload that it receives to bodies, and answers the protocol's own pings.
 type driver interface {
 	path(c *conn) string
 	subprotocol() string
 	opened(c *conn)
 	heard(c *conn, text []byte)
-	// publish says body (which needs no escape in JSON) to a room of which c need not be a member, and asks for its own copy.
+	// publish sends body (which needs no escaping in JSON) to a room of which c need not be a member, and asks for its own copy.
 	publish(c *conn, room string, s stamp, body []byte)
 }
 
-// manner is what a run wants of its driver.
+// manner is what a run asks of its driver.
 type manner struct {
-	resume bool // keep positions and resume from them; ask the server to keep history where it does so by name
-	notify bool // members are reached by their user, not by a room they join
+	resume bool // keep positions and resume from them; ask the server for history if room names decide that
+	notify bool // members are addressed by user, not by a room they join
 }
 
 func newDriver(name string, m manner) (driver, error) {

@@ -34,7 +34,7 @@ func (d *centrifugoDriver) line(c *conn, line []byte) {
 		}
 		return
 	}
-	if len(line) == 2 { // {}: a ping, answered by the same
+	if len(line) == 2 { // {}: a ping, answered with the same
 		c.say([]byte("{}"))
 		return
 	}
@@ -44,7 +44,7 @@ func (d *centrifugoDriver) line(c *conn, line []byte) {
 	var reply struct {
 		Error   json.RawMessage
 		Connect *struct{}
-		// a subscribe reply carries what was missed
+		// a subscribe reply carries the missed messages
 		Subscribe *struct {
 			Epoch     string
 			Offset    uint64

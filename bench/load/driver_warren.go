@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// warrenDriver speaks warren.v1. Each message has an id, so each is acknowledged. A client that comes back names its
-// positions, in its own room too, as the protocol asks of it.
+// warrenDriver speaks warren.v1. Each message has an id, so each is acknowledged. A client that comes back sends its
+// positions, also for its own room, as the protocol requires.
 type warrenDriver struct{ manner }
 
 func (d *warrenDriver) path(c *conn) string {
@@ -105,7 +105,7 @@ func (d *warrenDriver) publish(c *conn, room string, s stamp, body []byte) {
 	c.say(text)
 }
 
-// refOf reads the id that publish gave.
+// refOf parses the id that publish assigned.
 func refOf(ref string) (s stamp, ok bool) {
 	words := strings.Split(ref, "-")
 	if len(words) != 3 {
@@ -122,7 +122,7 @@ func refOf(ref string) (s stamp, ok bool) {
 	return stamp{room: numbers[0], sender: numbers[1], number: numbers[2]}, true
 }
 
-// numberAfter reads the digits behind the first occurrence of key.
+// numberAfter parses the digits after the first occurrence of key.
 func numberAfter(text []byte, key string) (uint64, bool) {
 	at := bytes.Index(text, []byte(key))
 	if at < 0 {

@@ -32,7 +32,7 @@ func appendFrame(out []byte, opcode byte, payload []byte) []byte {
 	return append(append(out, 0, 0, 0, 0), payload...)
 }
 
-// cutFrame cuts the first frame off data. used is 0 where data does not hold a whole one yet; payload shares data's memory.
+// cutFrame cuts the first frame off data. used is 0 if data does not contain a complete frame yet; payload shares data's memory.
 func cutFrame(data []byte) (opcode byte, payload []byte, used int, err error) {
 	if len(data) < 2 {
 		return 0, nil, 0, nil

@@ -34,7 +34,7 @@ func (h *histogram) add(value uint64) {
 	h.max = max(h.max, value)
 }
 
-// quantile returns the value that a share q of all values does not exceed, or 0 where there are none.
+// quantile returns the value that a share q of all values does not exceed, or 0 if there are none.
 func (h *histogram) quantile(q float64) uint64 {
 	if h.total == 0 {
 		return 0

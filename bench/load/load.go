@@ -66,7 +66,7 @@ func newLoad(o options) (*load, error) {
 	return l, err
 }
 
-// client makes a connection to the next node in turn and has it dialled. in is nil for one that hears nothing.
+// client creates a connection to the next node in turn and queues it for dialling. in is nil for one that receives nothing.
 func (l *load) client(in *room) *conn {
 	number := len(l.conns)
 	c := &conn{
@@ -95,7 +95,7 @@ func (l *load) speaker(r *room, c *conn) {
 	l.senders = append(l.senders, s)
 }
 
-// open connects everybody and returns once all are in their rooms.
+// open connects all clients and returns once they are in their rooms.
 func (l *load) open() error {
 	ring := max(8, 4*l.options.window/max(1, len(l.senders)))
 	for _, s := range l.senders {
@@ -118,7 +118,7 @@ func (l *load) opened(patience uint64) error {
 	return nil
 }
 
-// until turns the loop until the condition holds or the deadline has passed.
+// until runs the loop until the condition holds or the deadline has passed.
 func (l *load) until(done func() bool, deadline uint64) error {
 	for !done() {
 		at := now()
@@ -146,7 +146,7 @@ func (l *load) until(done func() bool, deadline uint64) error {
 	return nil
 }
 
-// sleep turns the loop for some seconds.
+// sleep runs the loop for some seconds.
 func (l *load) sleep(seconds float64) error {
 	return l.until(func() bool { return false }, now()+uint64(seconds*1e9))
 }
@@ -186,7 +186,7 @@ func (l *load) nextSender() *sender {
 	return l.senders[l.cursor]
 }
 
-// fill brings what is under way up to the window.
+// fill tops up the messages in flight to the window.
 func (l *load) fill() {
 	for tried := 0; l.underWay < l.window && tried < len(l.senders); {
 		s := l.nextSender()
@@ -287,7 +287,7 @@ func (l *load) onClosed(c *conn, why error) {
 	c.ready = false
 	l.toll.reason(why.Error())
 	if l.storming {
-		l.waiting = append(l.waiting, c) // a client that comes back tries until it is in
+		l.waiting = append(l.waiting, c) // a reconnecting client retries until it has joined
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// A server speaks the plain protocol; what it does wrong is up to relay, which gets the n-th CHAT and says what is sent to each member.
+// A server speaks the plain protocol; relay decides what it does wrong: it gets the n-th CHAT and returns what is sent to each member.
 type server struct {
 	mu      sync.Mutex
 	rooms   map[string][]net.Conn
@@ -78,7 +78,7 @@ func readClientFrame(r *bufio.Reader) ([]byte, error) {
 	return body[4:], err
 }
 
-func init() { settleFor = second / 2 } // the servers here answer at once
+func init() { settleFor = second / 2 } // the servers in these tests answer at once
 
 func run(t *testing.T, relay func(int, []byte) [][]byte, words ...string) report {
 	t.Helper()
@@ -101,7 +101,7 @@ func run(t *testing.T, relay func(int, []byte) [][]byte, words ...string) report
 
 func honest(_ int, frame []byte) [][]byte { return [][]byte{frame} }
 
-// A server that does as it should has nothing lost, doubled or out of order, and every delivery is counted.
+// With a correct server, nothing is lost, doubled or out of order, and every delivery is counted.
 func TestHonestServer(t *testing.T) {
 	r := run(t, honest, "-rooms", "3", "-members", "4", "-window", "8", "-phases", "saturate:0.2,half:0.2,burst=7")
 	toll := r.Toll
@@ -113,7 +113,7 @@ func TestHonestServer(t *testing.T) {
 	}
 }
 
-// A server that drops, doubles and swaps is found out, to the message.
+// A server that drops, doubles and swaps messages is detected, to the message.
 func TestDishonestServer(t *testing.T) {
 	var kept []byte
 	relay := func(number int, frame []byte) [][]byte {
@@ -137,7 +137,7 @@ func TestDishonestServer(t *testing.T) {
 	}
 }
 
-// In a storm every member comes back, and what was said meanwhile counts as lost where the server keeps nothing.
+// In a storm, every member comes back, and messages sent meanwhile count as lost if the server keeps nothing.
 func TestStorm(t *testing.T) {
 	r := run(t, honest, "-mode", "storm", "-rooms", "20", "-members", "5", "-senders", "2", "-rate", "2000", "-seconds", "0.2")
 	if r.Storm == nil || r.Storm.Members != 100 || r.Storm.Seconds <= 0 || r.Storm.Lost != 0 {

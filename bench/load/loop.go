@@ -6,15 +6,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A loop serves all connections from one thread: epoll, one shared buffer to read into, one timer. So a connection costs
-// this tool nothing while it is idle, and a delivery costs one read.
+// A loop serves all connections from one thread: epoll, one shared buffer to read into, one timer. So an idle
+// connection costs this tool nothing, and a delivery costs one read.
 type loop struct {
 	epoll  int
 	timer  int
 	conns  map[int32]*conn
 	buffer []byte
 	events []unix.EpollEvent
-	due    uint64 // when the timer is set to, 0: not set
+	due    uint64 // when the timer fires, 0: not set
 }
 
 const (
@@ -38,7 +38,7 @@ func newLoop() (*loop, error) {
 	return l, unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, timer, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(timer)})
 }
 
-// wake makes turn return at that time at the latest.
+// wake makes turn return no later than at that time.
 func (l *loop) wake(at uint64) error {
 	if l.due == at {
 		return nil
@@ -66,7 +66,7 @@ func (l *loop) turn() error {
 		}
 		c := l.conns[event.Fd]
 		if c == nil {
-			continue // closed by what came before it in this turn
+			continue // closed by an earlier event of this turn
 		}
 		if event.Events&unix.EPOLLOUT != 0 {
 			c.writable()

@@ -1,9 +1,9 @@
-// Command load puts a load on a WebSocket server and counts what becomes of every message: it knows client protocols
+// Command load puts load on a WebSocket server and counts what becomes of every message. It knows client protocols
 // (warren, socketio, centrifugo, plain) and nothing of any server's code.
 //
 // It opens the connections, puts them into rooms, sends, and prints one JSON object. Latency is from the time a message
-// was due at its sender to its arrival at a member, all in this process. What was lost, doubled or out of order is
-// counted for each member and sender. The exit code is 0 also where messages were lost; 1 means that it could not measure.
+// was due at its sender to its arrival at a member, all in this process. Lost, doubled and out-of-order messages
+// are counted for each member and sender. The exit code is 0 even if messages were lost; 1 means that it could not measure.
 package main
 
 import (
@@ -92,7 +92,7 @@ func parse(arguments []string) (options, error) {
 	return o, nil
 }
 
-// prepare makes the rooms, members and senders that the mode asks for, and opens them.
+// prepare creates the rooms, members and senders that the mode asks for, and opens them.
 func prepare(l *load) error {
 	o := l.options
 	var speakers []*conn
@@ -172,7 +172,7 @@ func main() {
 		files.Cur = files.Max
 		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &files)
 	}
-	// The one who measures goes before those who are measured, where the system lets it: a late look is no late message.
+	// Run at a higher priority than the measured processes, if the system allows it, so that a late read is not counted as a late message.
 	mine, _ := unix.Getpriority(unix.PRIO_PROCESS, 0)
 	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 20-mine-10)
 	r, err := measure(o)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A stamp is found in any text, however often and whatever looks like one.
+// Stamps are found in any text, however many there are, and lookalikes are not.
 func TestStamp(t *testing.T) {
 	first, second := stamp{1, 2, 3, 4}, stamp{0xffffffff, 7, 1 << 31, 1 << 63}
 	text := []byte(`{"a":"#!nothing","b":"#`)
@@ -29,7 +29,7 @@ func TestStamp(t *testing.T) {
 	}
 }
 
-// Frames of every size are cut where they end, and never before they are whole.
+// Frames of every size are cut at their end, and never before they are complete.
 func TestFrames(t *testing.T) {
 	for _, size := range []int{0, 125, 126, 65535, 65536} {
 		payload := bytes.Repeat([]byte{'y'}, size)
@@ -81,7 +81,7 @@ func TestHistogram(t *testing.T) {
 	}
 }
 
-// Phases are read as they are documented, and what is not one is refused.
+// Phases are parsed as documented, and anything else is refused.
 func TestPhases(t *testing.T) {
 	for text, want := range map[string]phase{
 		"saturate:3x2": {kind: "saturate", seconds: 3, repeats: 2},
@@ -100,14 +100,14 @@ func TestPhases(t *testing.T) {
 	}
 }
 
-// The time of a process is read from its line though its name holds blanks and brackets.
+// The CPU time of a process is parsed from its line even if its name contains blanks and brackets.
 func TestStat(t *testing.T) {
 	if got := statSeconds("7 (a) b) S 1 1 1 0 -1 4194560 1 2 3 4 150 50 0 0 20 0 1 0"); got != 2 {
 		t.Fatal(got)
 	}
 }
 
-// The reference that a message's id is carries it back.
+// A message's id is a reference that leads back to it.
 func TestReference(t *testing.T) {
 	if got, ok := refOf("a-1-zz"); !ok || got != (stamp{room: 10, sender: 1, number: 35*36 + 35}) {
 		t.Fatal(got, ok)
@@ -117,7 +117,7 @@ func TestReference(t *testing.T) {
 	}
 }
 
-// What goes to Redis for Socket.IO is the MessagePack that its emitter makes.
+// What goes to Redis for Socket.IO equals the MessagePack of its emitter.
 func TestEmitter(t *testing.T) {
 	channel, message := socketioCommand(job{room: "r", body: []byte("b")})
 	want := "\x93\xa7emitter\x83\xa4type\x02\xa4data\x92\xa4said\xa1b\xa3nsp\xa1/\x83\xa5rooms\x91\xa1r\xa5flags\x80\xa6except\x90"

@@ -52,7 +52,7 @@ func parsePhase(text string) (phase, error) {
 	return p, nil
 }
 
-// A result is what one phase found. Shares are of one core.
+// A result is the outcome of one phase. Shares are of one core.
 type result struct {
 	Phase     string             `json:"phase"`
 	Seconds   float64            `json:"seconds"`
@@ -151,7 +151,7 @@ func (l *load) run(phases []phase) ([]result, error) {
 	return results, nil
 }
 
-// saturate keeps the window full. What happens before the path is warm does not count.
+// saturate keeps the window full. The warm-up does not count.
 func (l *load) saturate(seconds float64) (result, error) {
 	l.window, l.swept = l.options.window, now()
 	if err := l.sleep(min(2, seconds/2)); err != nil {
@@ -165,14 +165,14 @@ func (l *load) saturate(seconds float64) (result, error) {
 	r := l.since(m, "saturate")
 	l.window = 0
 	err := l.settle()
-	for _, s := range l.senders { // what did not come by now is lost, and no longer under way
+	for _, s := range l.senders { // what has not arrived by now is lost, and no longer in flight
 		s.abandon(^uint64(0))
 	}
 	l.underWay = 0
 	return r, err
 }
 
-// pace sends at a rate of messages a second, whatever comes back. A stamp says when the message was due, so a late send is a late message.
+// pace sends at a rate of messages a second, whatever comes back. A stamp says when the message was due, so sending late counts as latency.
 func (l *load) pace(name string, rate, seconds float64) (result, error) {
 	l.gap, l.due = 1e9/rate, float64(now())
 	if err := l.sleep(min(1, seconds/4)); err != nil {
@@ -190,7 +190,7 @@ func (l *load) pace(name string, rate, seconds float64) (result, error) {
 	return r, err
 }
 
-// burst sends so many messages at once and measures until they are all there.
+// burst sends so many messages at once and measures until all have arrived.
 func (l *load) burst(count int) (result, error) {
 	l.times = histogram{}
 	m := l.mark()

@@ -1,6 +1,6 @@
 package main
 
-// A room has members, who hear, and senders, who need not be members. Its tracks say what each member got from each sender.
+// A room has members, who receive, and senders, who need not be members. Its tracks record what each member got from each sender.
 type room struct {
 	id      uint32
 	name    string
@@ -13,13 +13,13 @@ func (r *room) track(member int, sender uint32) *track {
 	return &r.tracks[member*len(r.senders)+int(sender)]
 }
 
-// A sender says things to one room, numbered 1, 2, 3 …; by its connection, or through a backend where it has none.
+// A sender sends messages to one room, numbered 1, 2, 3 …: over its connection, or through a backend if it has none.
 type sender struct {
 	conn    *conn
 	room    *room
 	index   uint32
 	number  uint32
-	slots   []slot // of what is under way, by number; a full one means: not now
+	slots   []slot // of messages in flight, by number; an occupied one means: not now
 	refused map[uint32]bool
 }
 
@@ -31,12 +31,12 @@ type slot struct {
 
 func (s *sender) free() bool { return s.slots[(s.number+1)%uint32(len(s.slots))].remaining == 0 }
 
-// began notes a message that is now under way to all members.
+// began records a message that is now in flight to all members.
 func (s *sender) began(at uint64) {
 	s.slots[s.number%uint32(len(s.slots))] = slot{s.number, len(s.room.members), at}
 }
 
-// arrived notes that one more member has it, and says whether that was the last.
+// arrived records that one more member has the message, and reports whether that was the last one.
 func (s *sender) arrived(number uint32) bool {
 	one := &s.slots[number%uint32(len(s.slots))]
 	if one.number != number || one.remaining == 0 {
@@ -46,7 +46,7 @@ func (s *sender) arrived(number uint32) bool {
 	return one.remaining == 0
 }
 
-// abandon gives up what has been under way since before that time, and says how many.
+// abandon gives up messages that have been in flight since before that time, and returns how many.
 func (s *sender) abandon(before uint64) int {
 	count := 0
 	for i := range s.slots {
@@ -67,9 +67,9 @@ type toll struct {
 	Doubled    int            `json:"doubled"`
 	Disordered int            `json:"disordered"`
 	Stray      int            `json:"stray"`   // at a member of another room, or never sent
-	Refused    int            `json:"refused"` // the sender was told no
-	Stalled    int            `json:"stalled"` // not with all members 5 s after it was sent; its place in the window was given up
-	Closed     int            `json:"closed"`  // connections that ended though nobody asked for it
+	Refused    int            `json:"refused"` // refused to the sender
+	Stalled    int            `json:"stalled"` // not with all members 5 s after it was sent; its slot in the window was released
+	Closed     int            `json:"closed"`  // connections that ended unexpectedly
 	Reasons    map[string]int `json:"reasons,omitempty"`
 }
 

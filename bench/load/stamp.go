@@ -2,9 +2,9 @@ package main
 
 import "bytes"
 
-// A stamp is what a payload says of itself: which sender of which room, the sender's how manieth message, and when it
-// was meant to go (nanoseconds of CLOCK_MONOTONIC). It is plain ASCII of a fixed width, so that it is found in any
-// protocol's frame without decoding the frame, and inside a JSON string needs no escape.
+// A stamp identifies a payload: the room, the sender, the number of the sender's message, and when it was due
+// (nanoseconds of CLOCK_MONOTONIC). It is plain ASCII of a fixed width, so it is found in any protocol's frame without
+// decoding the frame, and needs no escaping in a JSON string.
 type stamp struct {
 	room   uint32
 	sender uint32
@@ -27,7 +27,7 @@ func appendHex(out []byte, value uint64, digits int) []byte {
 	return out
 }
 
-// appendBody appends a stamp and as much filling as makes it size bytes (never less than the stamp needs).
+// appendBody appends a stamp, padded to size bytes (never less than the stamp needs).
 func appendBody(out []byte, s stamp, size int) []byte {
 	out = append(out, markLead...)
 	out = appendHex(out, uint64(s.room), 8)
@@ -55,7 +55,7 @@ func readHex(text []byte) (uint64, bool) {
 	return value, true
 }
 
-// nextStamp finds the first stamp in text. It returns what follows it; ok is false where there is none.
+// nextStamp finds the first stamp in text. It returns what follows it; ok is false if there is none.
 func nextStamp(text []byte) (s stamp, rest []byte, ok bool) {
 	for {
 		at := bytes.Index(text, markBytes)

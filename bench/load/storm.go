@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// A recovery is what a storm found: all members' sockets are dropped at once while others go on speaking to their rooms.
+// A recovery is the result of a storm: all members' sockets are dropped at once while others continue to send to their rooms.
 type recovery struct {
 	Members     int                `json:"members"`
 	Seconds     float64            `json:"seconds"` // until the last one was back in its room
 	P50         float64            `json:"p50_seconds"`
 	P99         float64            `json:"p99_seconds"`
-	Unrecovered int                `json:"unrecovered"` // were told, or the protocol has no word for it, that something may be missing
+	Unrecovered int                `json:"unrecovered"` // were told that messages may be missing, or their protocol can't tell
 	Retries     int                `json:"retries"`     // connections that failed and were tried again
 	Sent        int                `json:"sent_meanwhile"`
 	Lost        int                `json:"lost_before"` // missing already before the storm
@@ -71,7 +71,7 @@ func (l *load) storm(o options) (*recovery, []result, error) {
 	return found, results, err
 }
 
-// A rest is what idle connections cost.
+// A rest is the cost of idle connections.
 type rest struct {
 	Connections int                `json:"connections"`
 	KiB         map[string]float64 `json:"kib_per_connection"`
@@ -79,7 +79,7 @@ type rest struct {
 	RSS         map[string]float64 `json:"rss_mib"`
 }
 
-const firstFew = 100 // what is made once is not a connection's
+const firstFew = 100 // one-time allocations are not part of a connection's cost
 
 func (l *load) idle(o options) (*rest, error) {
 	grow := func(to int) error {

@@ -2,19 +2,19 @@ package main
 
 import "slices"
 
-// verdict is what one arrival at one member was.
+// verdict classifies one arrival at one member.
 type verdict int
 
 const (
 	inOrder verdict = iota
-	late            // missing until now: it was overtaken
-	doubled         // had come already
+	late            // was missing until now: it was overtaken
+	doubled         // had arrived already
 )
 
-// A track is what one member has got from one sender, whose messages are numbered 1, 2, 3 …: the next number expected,
-// and the spans of numbers below it that have not come. It holds nothing for what came in order.
+// A track records what one member has got from one sender, whose messages are numbered 1, 2, 3 …: the next number
+// expected, and the spans of lower numbers that have not arrived. Messages in order leave no trace.
 type track struct {
-	next uint32 // 0: nothing has come, so 1 is expected
+	next uint32 // 0: nothing has arrived, so 1 is expected
 	gaps []span
 }
 
@@ -31,7 +31,7 @@ func (t *track) take(number uint32) verdict {
 	case number > t.next:
 		t.gaps = append(t.gaps, span{t.next, number})
 		t.next = number + 1
-		return inOrder // whether what is missing is lost or comes late, its own arrival or the end will say
+		return inOrder // a later arrival, or the end, decides whether missing ones are late or lost
 	}
 	for i, gap := range t.gaps {
 		if number < gap.from || number >= gap.to {
@@ -45,7 +45,7 @@ func (t *track) take(number uint32) verdict {
 	return doubled
 }
 
-// missing counts the numbers up to last that have not come and were not refused to the sender.
+// missing counts the numbers up to last that have not arrived and were not refused to the sender.
 func (t *track) missing(last uint32, refused map[uint32]bool) int {
 	next := max(t.next, 1)
 	gaps := t.gaps

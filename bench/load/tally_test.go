@@ -14,7 +14,7 @@ func takeAll(t *track, numbers ...uint32) (late_, doubled_ int) {
 	return
 }
 
-// What comes in order leaves no trace, and nothing is missing.
+// Messages in order leave no trace, and nothing is missing.
 func TestInOrder(t *testing.T) {
 	var one track
 	if l, d := takeAll(&one, 1, 2, 3, 4); l != 0 || d != 0 || one.missing(4, nil) != 0 || len(one.gaps) != 0 {
@@ -22,7 +22,7 @@ func TestInOrder(t *testing.T) {
 	}
 }
 
-// A message that never comes is missing, in the middle, at the beginning and at the end.
+// A message that never arrives is missing, in the middle, at the beginning and at the end.
 func TestLost(t *testing.T) {
 	var one track
 	takeAll(&one, 2, 3, 6)
@@ -35,7 +35,7 @@ func TestLost(t *testing.T) {
 	}
 }
 
-// A message that comes twice is doubled, also one that came late the first time.
+// A message that arrives twice is doubled, also if it was late the first time.
 func TestDoubled(t *testing.T) {
 	var one track
 	if l, d := takeAll(&one, 1, 2, 2, 5, 3, 3, 1); l != 1 || d != 3 {
@@ -57,7 +57,7 @@ func TestDisordered(t *testing.T) {
 	}
 }
 
-// What was refused to its sender is not missing.
+// A message that was refused to its sender is not missing.
 func TestRefused(t *testing.T) {
 	var one track
 	takeAll(&one, 1, 4)

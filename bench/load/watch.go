@@ -9,13 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A group is some processes that are watched together, such as all gateways.
+// A group is a set of processes that are measured together, such as all gateways.
 type group struct {
 	name string
 	pids []int
 }
 
-// parseGroups reads "server=12,13" and the like.
+// parseGroups parses "server=12,13" and the like.
 func parseGroups(texts []string) ([]group, error) {
 	var groups []group
 	for _, text := range texts {
@@ -36,7 +36,7 @@ func parseGroups(texts []string) ([]group, error) {
 	return groups, nil
 }
 
-// cpuSeconds is the user and system time of all threads of the group's processes; what is gone counts nothing.
+// cpuSeconds is the user and system time of all threads of the group's processes; processes that have exited count nothing.
 func (g group) cpuSeconds() float64 {
 	total := 0.0
 	for _, pid := range g.pids {
@@ -49,9 +49,9 @@ func (g group) cpuSeconds() float64 {
 	return total
 }
 
-// statSeconds takes utime and stime, in ticks of 10 ms, from a line of /proc/PID/stat.
+// statSeconds returns utime and stime, in ticks of 10 ms, from a line of /proc/PID/stat.
 func statSeconds(line string) float64 {
-	end := strings.LastIndexByte(line, ')') // the name before it may hold anything
+	end := strings.LastIndexByte(line, ')') // the name before it may contain anything
 	if end < 0 {
 		return 0
 	}
@@ -64,7 +64,7 @@ func statSeconds(line string) float64 {
 	return float64(user+system) / 100
 }
 
-// rssBytes is the resident memory of the group's processes, what they share counted for each.
+// rssBytes is the resident memory of the group's processes, shared pages counted for each.
 func (g group) rssBytes() int64 {
 	var total int64
 	for _, pid := range g.pids {

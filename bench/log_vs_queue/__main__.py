@@ -47,7 +47,7 @@ SETTLE_S = 10.0
 
 @dataclass
 class Bare:
-    """One of the bare paths: both gateways."""
+    """Both gateways of one of the bare paths."""
 
     path: str
     url: str
@@ -61,7 +61,7 @@ class Bare:
     latencies: list[float] = field(default_factory=list)
 
     async def open(self) -> None:
-        """Connect, and begin to listen as both gateways."""
+        """Connect and consume as both gateways."""
         topology = self.topology
         self.bus = RabbitBus([self.url], topology, name=f"bench-{self.path}")
         await self.bus.start()
@@ -72,7 +72,7 @@ class Bare:
 
     @property
     def topology(self) -> PathTopology:
-        """Its own part of the broker."""
+        """Its part of the broker's topology."""
         return PathTopology(self.path, f"bench-{self.path}", self.shards)
 
     def _sender(self, shard: int) -> Callable[[Sequence[Publish]], Awaitable[None]]:
@@ -109,7 +109,7 @@ class Bare:
         self.batchers[shard_of(room, self.shards)].offer(message, len(payload))
 
     async def round(self, rate: float, seconds: float) -> Round:
-        """Send at a fixed rate, and wait until all has come."""
+        """Send at a fixed rate, and wait until everything has arrived."""
         self.latencies.clear()
         sent, wrong, cpu = self.sent, self.wrong, cpu_s(self.broker)
         began = time.monotonic()
@@ -132,7 +132,7 @@ class Bare:
 
     @property
     def settled(self) -> bool:
-        """Whether all that was sent has been answered and has come."""
+        """Whether everything that was sent has been acknowledged and has arrived."""
         return self.acked >= self.sent and sum(self.seen.values()) >= self.sent
 
 
@@ -148,7 +148,7 @@ def show(title: str, lines: list[Line]) -> None:
 
 
 async def lines_of(old: Way, new: Way, arguments: argparse.Namespace) -> list[Line]:
-    """Compare two ways at each rate."""
+    """Compare two paths at each rate."""
     return [
         line_of(rate, await compare(old, new, rate, arguments.rounds, arguments.seconds))
         for rate in arguments.rates
@@ -167,7 +167,7 @@ async def bare(node: RabbitNode, arguments: argparse.Namespace) -> list[Line]:
 
 
 def run_bare(arguments: argparse.Namespace) -> list[Line]:
-    """Compare the bare paths on a broker of their own."""
+    """Compare the bare paths on a private broker."""
     with ExitStack() as stack:
         node = stack.enter_context(RabbitNode())
         for path in PATHS:
@@ -176,7 +176,7 @@ def run_bare(arguments: argparse.Namespace) -> list[Line]:
                 [*command, "--prefix", f"bench-{path}", "--shards", str(arguments.shards)], env=os.environ
             )
             stack.callback(router.end, 5.0)
-        time.sleep(3)  # the routers read
+        time.sleep(3)  # until the routers read
         return uvloop.run(bare(node, arguments))
 
 

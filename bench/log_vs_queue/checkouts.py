@@ -18,7 +18,7 @@ ROOMS = 50
 
 
 class Checkout:
-    """``with Checkout(folder) as tree:`` runs that checkout's services by its own ``.venv``."""
+    """``with Checkout(folder) as checkout:`` runs that checkout's services with its own ``.venv``."""
 
     def __init__(self, folder: Path, shards: int) -> None:
         python = folder.resolve() / ".venv" / "bin" / "python"
@@ -35,7 +35,7 @@ class Checkout:
         self._installation.__exit__(kind, error, trace)
 
     async def round(self, rate: float, seconds: float) -> Round:
-        """Send so many messages a second over all rooms, and wait until all have come."""
+        """Send so many messages a second over all rooms, and wait until all have arrived."""
         if self._load is None:
             self._load = Load(self._installation.urls, ROOMS)
             await self._load.open()

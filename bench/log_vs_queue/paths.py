@@ -30,7 +30,7 @@ LIFE = "g"
 
 
 class PathTopology(Topology):
-    """The same for both paths but for what stands between the ingress and the routers."""
+    """The same for both paths, except for what is between the ingress and the routers."""
 
     def __init__(self, path: str, prefix: str, shards: int) -> None:
         super().__init__(prefix, shards)
@@ -41,12 +41,12 @@ class PathTopology(Topology):
         return (Exchange(self.ingress, "direct"), Exchange(self.egress, "direct"))
 
     def queues(self) -> tuple[Queue, ...]:
-        """Return the logs, and for one of the paths the queues before them."""
+        """Return the logs, and for one of the paths the queues in front of them."""
         logs = tuple(self.log(shard) for shard in range(self.shards))
         return logs if self.path == "log" else (*logs, *(self.way_in(shard) for shard in range(self.shards)))
 
     def bindings(self) -> tuple[Binding, ...]:
-        """Return what binds the way in."""
+        """Return the bindings of the entry points."""
         return tuple(
             Binding(self.ingress, self.way_in(shard).name, self.shard_key(shard))
             for shard in range(self.shards)
@@ -66,14 +66,14 @@ class PathTopology(Topology):
 
 
 class Numbering:
-    """What stands for a shard's state: numbers of rooms, and the ids that are known."""
+    """A stand-in for a shard's state: the numbers of rooms, and the known ids."""
 
     def __init__(self) -> None:
         self._seqs: dict[str, int] = {}
         self._ids: set[tuple[str, str, str]] = set()
 
     def take(self, body: bytes) -> list[Deliver]:
-        """Return a batch's messages, numbered; none twice."""
+        """Return a batch's messages, numbered and without repeats."""
         messages = []
         for each in decode(body):
             if not isinstance(each, Publish) or (each.room, each.user, each.id) in self._ids:
@@ -97,12 +97,12 @@ class Numbering:
 
 
 def ack(message: Deliver) -> Ack:
-    """Return what the sender is told."""
+    """Return the ACK for a sender."""
     return Ack(message.conn, message.room, message.id, message.epoch, message.seq)
 
 
 class Egress:
-    """One batcher for each gateway over all shards, one publish under way."""
+    """One batcher for each gateway over all shards, with one unconfirmed publish."""
 
     def __init__(self, bus: RabbitBus, topology: Topology) -> None:
         self._bus, self._topology = bus, topology
@@ -122,7 +122,7 @@ class Egress:
 
 
 async def by_the_queue(bus: RabbitBus, topology: PathTopology, shard: int, egress: Egress) -> None:
-    """Consume the shard's queue and write its log; what is logged goes out, and is acknowledged."""
+    """Consume the shard's queue and write its log; publish what is logged, and acknowledge it."""
     numbering = Numbering()
     waiting: list[Delivery] = []
     more = asyncio.Event()
@@ -147,7 +147,7 @@ async def by_the_queue(bus: RabbitBus, topology: PathTopology, shard: int, egres
 
 
 async def by_the_log(bus: RabbitBus, topology: PathTopology, shard: int, egress: Egress) -> None:
-    """Read the shard's log; what is read goes out as feeds."""
+    """Read the shard's log; publish feeds of what is read."""
     numbering = Numbering()
     upto = LogPosition(LIFE, -1, 0)
 
@@ -166,7 +166,7 @@ async def by_the_log(bus: RabbitBus, topology: PathTopology, shard: int, egress:
 
 
 async def route(path: str, url: str, prefix: str, shards: int) -> None:
-    """Be the router until the process ends."""
+    """Run the router until the process ends."""
     topology = PathTopology(path, prefix, shards)
     bus = RabbitBus([url], topology, name=f"bench-{path}")
     await bus.start()
@@ -176,7 +176,7 @@ async def route(path: str, url: str, prefix: str, shards: int) -> None:
 
 
 def batch(number: int, messages: Sequence[Publish], at_us: int) -> bytes:
-    """Return the body of a gateway's publish into the ingress."""
+    """Return the body of a gateway's publish to the ingress."""
     return encode([Batch(SENDERS, 1, number, at_us), *messages])
 
 

@@ -15,7 +15,7 @@ WARM_UP_S = 3.0
 
 @dataclass(frozen=True)
 class Round:
-    """What one path did in one round. CPU in µs a message."""
+    """The result of one path in one round. CPU in µs for each message."""
 
     p50_ms: float
     p99_ms: float
@@ -28,13 +28,13 @@ class Way(Protocol):
     """A path that messages can be sent on."""
 
     async def round(self, rate: float, seconds: float) -> Round:
-        """Send so many messages a second, and return how they fared."""
+        """Send so many messages a second, and return the result."""
         ...
 
 
 @dataclass(frozen=True)
 class Line:
-    """One rate's medians."""
+    """The medians of one rate."""
 
     rate: float
     old: Round
@@ -44,7 +44,7 @@ class Line:
 
     @property
     def passed(self) -> bool:
-        """Whether both ratios are within their aims, and nothing was lost or doubled."""
+        """Whether both ratios are within their targets, and nothing was lost or doubled."""
         return (
             self.p50_ratio <= P50_AIM
             and self.cpu_ratio <= CPU_AIM
@@ -60,7 +60,7 @@ def cpu_s(process: psutil.Process) -> float:
 
 
 async def compare(old: Way, new: Way, rate: float, rounds: int, seconds: float) -> list[tuple[Round, Round]]:
-    """Drive both ways in turn, each first in every second round, and return the pairs."""
+    """Run both paths in turn, each first in every second round, and return the pairs."""
     pairs = []
     for way in (old, new):
         await way.round(rate, WARM_UP_S)
@@ -75,8 +75,8 @@ async def compare(old: Way, new: Way, rate: float, rounds: int, seconds: float) 
 
 
 def line_of(rate: float, pairs: Sequence[tuple[Round, Round]]) -> Line:
-    """Return the medians of a rate's rounds; a ratio is the median of the pairs', since what hits one round
-    of a pair hits the other.
+    """Return the medians of a rate's rounds. A ratio is the median of the pairs' ratios, because other load
+    affects both rounds of a pair.
     """
     return Line(
         rate,

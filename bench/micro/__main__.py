@@ -23,13 +23,13 @@ BENCHES = shared_side.BENCHES | gateway_side.BENCHES | router_side.BENCHES
 
 
 def pass_on(command: list[str], options: argparse.Namespace) -> None:
-    """Tell the worker processes which benches were asked for: they count them."""
+    """Tell the worker processes which benchmarks were selected: they count them."""
     if options.only:
         command += ["--only", options.only]
 
 
 def cpu_s(loops: int, run: Callable[[], object]) -> float:
-    """Return the CPU seconds of so many runs: wall time would be that of the machine's other work too."""
+    """Return the CPU seconds of so many runs. Wall time would include the machine's other load."""
     began = time.process_time()
     for _ in range(loops):
         run()
@@ -37,7 +37,7 @@ def cpu_s(loops: int, run: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Run the benches whose name has what was asked for."""
+    """Run the benchmarks whose names contain the selection."""
     runner = pyperf.Runner(
         processes=2,
         values=3,

@@ -25,7 +25,7 @@ TEXT = '{"type":"CHAT","room":"chat:room","id":"id1","payload":{"text":"' + "x" 
 PACKED = msgspec.msgpack.encode(
     {"type": "CHAT", "room": "chat:room", "id": "id1", "payload": {"text": "x" * 170}, "version": "1.0"}
 )
-FRESH = 50_000  # numbered messages that are made before anything is measured
+FRESH = 50_000  # numbered messages that are built before anything is measured
 
 
 def read_frame() -> Callable[[], object]:
@@ -57,7 +57,7 @@ def frame_deflated() -> Callable[[], object]:
 
 
 def session() -> Session:
-    """Return the session of a client that is known."""
+    """Return the session of an authenticated client."""
     made = Session("g0~1", SessionConfig(rate=None, rooms=("chat:room",)), Namespaces())
     made.open(Identity("user1"), 0.0, AT_US)
     return made
@@ -91,7 +91,7 @@ def hub_of(members: int) -> tuple[Hub, list[Member]]:
 
 
 def numbered() -> Iterator[wire.Deliver]:
-    """Return messages without end, each one the next; most of them are made now."""
+    """Return an endless sequence of consecutive messages; most of them are built in advance."""
     fresh = [deliver(seq) for seq in range(1, FRESH)]
     return (fresh[seq - 1] if seq < FRESH else deliver(seq) for seq in count(1))
 

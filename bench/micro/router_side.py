@@ -14,7 +14,7 @@ from router.core.room_members import RoomTable
 from warren import envelope as wire
 from warren.position import LogPosition
 
-FRESH = 50_000  # messages that are made before anything is measured
+FRESH = 50_000  # messages that are built before anything is measured
 
 
 def fold_of(rooms: int) -> Fold:
@@ -31,9 +31,7 @@ def fold_of(rooms: int) -> Fold:
 
 
 def fold_apply(rooms: int, together: int) -> Callable[[], Callable[[], object]]:
-    """A record of so many messages ▶ what comes of it: each is for members on two gateways and
-    acknowledged.
-    """
+    """A record of so many messages ▶ its effects: each is for members on two gateways and is acknowledged."""
 
     def record(number: int) -> bytes:
         messages = [
@@ -68,7 +66,7 @@ def fold_joins() -> Callable[[], object]:
 
 
 def feeds_take() -> Callable[[], object]:
-    """What comes of a record of 32 messages ▶ the feeds of two gateways."""
+    """The effects of a record of 32 messages ▶ the feeds of two gateways."""
     fold, feeds = fold_of(100), Feeds("r", 0, 4 * 1024 * 1024)
     feeds.start(fold.life, fold.offset, fold.gateways, fold.ended)
     feeds.begin()
@@ -105,8 +103,8 @@ def fold_parts() -> Callable[[], object]:
 
 
 def fold_snapshot() -> Callable[[], object]:
-    """A full fold ▶ what its checkpoint is encoded from, step by step: the part of it that is
-    done in one go.
+    """A full fold ▶ the snapshot from which its checkpoint is encoded step by step: the part that is done at
+    once.
     """
     fold = fold_full()
     return lambda: fold.snapshot().close()

@@ -20,7 +20,7 @@ def publish(number: int, room: str = "chat:room") -> wire.Publish:
 
 
 def deliver(seq: int, room: str = "chat:room") -> wire.Deliver:
-    """Return the same, numbered."""
+    """Return the same message, numbered."""
     return wire.Deliver(room, "1-1", seq, "CHAT", PAYLOAD, AT_US, "g0~1", "user1", f"id{seq:x}")
 
 

@@ -26,7 +26,7 @@ from bench.peers.fleet import BUILT, HERE, PEERS, Fleet
 from bench.peers.scenario import SCENARIOS, Found, run
 
 RESULTS = HERE.parent / "results"
-# The benches without a peer: the words of a full and of a quick run.
+# The benchmarks without a peer: the arguments of a full and of a quick run.
 ALONE = {
     "fanout": ([], ["--messages", "60", "--rounds", "1"]),
     "tracing": ([], ["--messages", "20000"]),
@@ -38,7 +38,7 @@ ALONE = {
 
 
 def compare(arguments: argparse.Namespace) -> dict[str, dict[str, list[Found]]]:
-    """Run the scenarios on the peers and return what was found."""
+    """Run the scenarios on the peers and return the results."""
     found: dict[str, dict[str, list[Found]]] = {}
     peers = [peer for peer in PEERS if not arguments.peer or peer.key in arguments.peer]
     stores = {peer.store for peer in peers}
@@ -64,7 +64,7 @@ TOLL = ("sent", "lost", "doubled", "disordered", "stray", "refused", "stalled", 
 
 
 def _line(key: str, one: figures.Figures, title: str) -> str:
-    """Return what the terminal shows while it runs."""
+    """Return the line that the terminal shows during the run."""
     parts = [f"{one.rate:,.0f}/s" if one.rate else "", f"p99 {one.p99:.1f} ms" if one.p99 is not None else ""]
     parts += [f"CPU {one.cpu:.1f} µs" if one.cpu else "", f"all back in {one.back:.1f} s" if one.back else ""]
     parts += [
@@ -76,8 +76,8 @@ def _line(key: str, one: figures.Figures, title: str) -> str:
 
 
 def measured_alone(*, quick: bool) -> dict[str, Any]:
-    """Run the benches that have no peer and return what they wrote, by name; one that fails is left out and
-    says why.
+    """Run the benchmarks without a peer and return their results by name. One that fails is left out, with a
+    message.
     """
     found = {}
     for name, words in ALONE.items():
@@ -108,7 +108,9 @@ def main() -> int:
         "--without-alone", action="store_true", help="leave out the benches that have no peer"
     )
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything started is ended
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # so that everything that was started is stopped
     try:
         found = compare(arguments)
         alone = {} if arguments.without_alone else measured_alone(quick=arguments.quick)

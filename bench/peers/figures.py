@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-# A generator that takes more of a core than this may itself be what limits the rate.
+# A generator that uses more of a core than this may itself limit the rate.
 BUSY = 0.7
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One peer in one scenario; medians over what was repeated. Times in ms, CPU in µs a delivery, memory in
+    """One peer in one scenario; medians over the repeats. Times in ms, CPU in µs for each delivery, memory in
     MiB or KiB; None: not measured.
     """
 
@@ -46,7 +46,7 @@ def _median(values: Iterable[float]) -> float | None:
 
 
 def of(runs: list[dict[str, Any]], store: str) -> Figures:
-    """Return the figures of one peer's runs; ``store`` names the broker's or store's process group."""
+    """Return the figures of one peer's runs; ``store`` is the process group of the broker or store."""
     phases: dict[str, list[dict[str, Any]]] = {}
     for run in runs:
         for result in run.get("results", ()):

@@ -28,26 +28,28 @@ from rabbit_nodes.ports import free_port
 
 HERE = Path(__file__).parent
 BUILT = HERE.parents[1] / ".cache" / "bench"
-# The rooms joined at connect are left out: every peer's clients join the one room that they are told to. Two
-# shards for each router, as docs/operations.md advises.
+# No rooms are joined at connect: every peer's clients join one given room. Two shards for each router, as
+# docs/operations.md recommends.
 WARREN = {**GENEROUS, "WARREN_GATEWAY_ROOMS": "-", "WARREN_SHARDS": "4"}
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One of those compared: ``driver`` is the load generator's name for its protocol."""
+    """One of the products compared; ``driver`` is the load generator's name for its protocol."""
 
     key: str
     title: str
     driver: str
     store: str  # rabbit or redis
     recovers: str  # what it does for a client that comes back
-    kept: str = "bench:"  # what rooms with a history begin with
+    kept: str = "bench:"  # prefix of rooms with a history
 
 
 @dataclass(slots=True)
 class Serving:
-    """A peer that serves: its nodes' addresses, whose CPU counts for what, and where a backend publishes."""
+    """A running peer: its nodes' addresses, which processes' CPU counts as what, and where a backend
+    publishes.
+    """
 
     urls: list[str]
     watch: dict[str, list[int]]
@@ -79,7 +81,7 @@ PEERS = (
 
 
 class Fleet:
-    """One RabbitMQ and one Redis for all; use it in a ``with``."""
+    """One RabbitMQ and one Redis for all peers, as a context manager."""
 
     def __init__(self, *, rabbit: bool = True, redis: bool = True) -> None:
         self._stack = ExitStack()
@@ -106,7 +108,7 @@ class Fleet:
 
     @contextmanager
     def serving(self, peer: Peer, nodes: int) -> Iterator[Serving]:
-        """Start ``nodes`` nodes of a peer (Warren: as many gateways and as many routers), and end them."""
+        """Start ``nodes`` nodes of a peer (Warren: as many gateways and as many routers), and stop them."""
         starters: dict[str, Callable[[Serving, int, str], None]] = {
             "warren": self._warren,
             "python-socketio": self._python_socketio,
@@ -205,7 +207,7 @@ class Fleet:
 
 
 def centrifugo_config(port: int, store: str) -> dict[str, object]:
-    """Return what Centrifugo 6 itself is given, so that it does what the thin server does; all else is its
+    """Return the configuration that makes Centrifugo 6 do what the thin server does; everything else is its
     default.
     """
     anyone = {
@@ -226,7 +228,7 @@ def centrifugo_config(port: int, store: str) -> dict[str, object]:
 
 
 def _wait(url: str, children: list[Child], folder: Path) -> None:
-    """Return once the port of ``url`` takes connections."""
+    """Return once the port of ``url`` accepts connections."""
     port, deadline = int(url.rsplit(":", 1)[1]), time.monotonic() + 60
     while True:
         try:

@@ -19,7 +19,7 @@ from bench.peers.fleet import BUILT, HERE
 
 
 def described() -> dict[str, str]:
-    """Return what the machine is and which versions ran."""
+    """Return a description of the machine and the versions used."""
     return {
         "CPU": f"{os.cpu_count()} cores, {_cpu_model()}",
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",

@@ -29,7 +29,7 @@ class Row:
 
 
 def rows(table: Table, alone: Mapping[str, Any]) -> list[Row]:
-    """Return all rows. ``alone`` holds what the benches fanout, tracing and scaling wrote, by name."""
+    """Return all rows. ``alone`` has the results of the benchmarks fanout, tracing and scaling, by name."""
     return [
         *_throughput(table),
         *_bare_send(alone.get("fanout")),

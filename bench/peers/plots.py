@@ -16,8 +16,8 @@ RIGHT = 110
 def bars(
     title: str, unit: str, groups: Sequence[tuple[str, Mapping[str, float]]], names: Sequence[str]
 ) -> str:
-    """Return a chart on a logarithmic scale. ``groups``: (name, {bar's name: value}); ``names`` gives each
-    bar's name its colour.
+    """Return a chart on a logarithmic scale. ``groups``: (name, {bar's name: value}); ``names`` assigns
+    colours to the bars' names.
     """
     values = [value for _, bars_ in groups for value in bars_.values() if value > 0]
     low = 10 ** math.floor(math.log10(min(values, default=1.0)))
@@ -52,7 +52,7 @@ def bars(
 
 
 def figure(value: float) -> str:
-    """Return a number with about three digits that count."""
+    """Return a number with about three significant digits."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.3g}"

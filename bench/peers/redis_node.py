@@ -72,7 +72,7 @@ class RedisNode:
         return self
 
     def ask(self, command: str) -> str:
-        """Send one command and return the first line of the answer, or "" where there is none."""
+        """Send one command and return the first line of the answer, or "" if there is none."""
         with (
             contextlib.suppress(OSError),
             socket.create_connection(("127.0.0.1", self.port), 5) as connection,

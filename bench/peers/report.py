@@ -63,7 +63,7 @@ READING = (
 
 
 def targets_table(targets: Sequence[Row]) -> list[str]:
-    """Return the targets as a table, the misses first."""
+    """Return the targets as a table, misses first."""
     words = {True: "met", False: "**missed**", None: "not measured"}
     order = {False: 0, None: 1, True: 2}
     lines = [

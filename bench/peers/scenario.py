@@ -18,8 +18,8 @@ Found = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One row of the comparison. ``quick`` and ``full`` are the generator's words; ``peers``
-    empty means all.
+    """One row of the comparison. ``quick`` and ``full`` are the generator's arguments; an empty ``peers``
+    means all.
     """
 
     key: str
@@ -56,7 +56,7 @@ SCENARIOS = (
 
 
 def run(scenario: Scenario, peer: Peer, serving: Serving, *, quick: bool) -> Found:
-    """Run the load generator once and return its report. Raises RuntimeError where it could not measure."""
+    """Run the load generator once and return its report. Raises RuntimeError if it could not measure."""
     prefix = peer.kept if scenario.mode == "storm" else "bench:"
     command = [
         str(BUILT / "load"), "-driver", peer.driver, "-mode", scenario.mode, "-urls", ",".join(serving.urls), "-prefix", prefix,

@@ -47,7 +47,7 @@ async def run(stage: Stage, names: list[str]) -> None:
         print(f"\n── {name} ({time.strftime('%H:%M:%S')})", flush=True)
         try:
             await SCENARIOS[name](stage)
-        # whatever a scenario breaks on, the others are run
+        # if a scenario aborts, the others still run
         except Exception as error:  # noqa: BLE001
             stage.good = False
             stage.say(

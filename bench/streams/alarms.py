@@ -14,7 +14,7 @@ LASTS_S = 8.0
 
 
 class Both(Client):
-    """A reader and a writer on one connection: to see whether the alarm stops the reader too."""
+    """A reader and a writer on one connection, to see whether the alarm stops the reader too."""
 
     def __init__(self, urls: list[str], queue: str) -> None:
         super().__init__("both on one connection", urls, 1, queue)
@@ -42,8 +42,8 @@ ALARMS = {
 
 
 async def alarms(stage: Stage) -> None:
-    """Each alarm on one node for a while: does it stop writers on every node, do readers go on, is everything
-    confirmed afterwards.
+    """Each alarm on one node for a while: does it stop writers on every node, do readers continue, is
+    everything confirmed afterwards?
     """
     for what, (raised, lowered) in ALARMS.items():
         await _alarm(stage, what, raised, lowered)
@@ -67,7 +67,7 @@ async def _alarm(stage: Stage, what: str, raised: tuple[str, str], lowered: tupl
     before = [writer.confirmed for writer in run.writers]
     behind = [max(reader.last for reader in run.readers) - reader.last for reader in run.readers]
     beside = await beside_a_writer(both, queue)
-    # a reader that begins at the first entry during the alarm: do readers still get what is there
+    # a reader that starts at the first entry during the alarm: do readers still get existing entries?
     fresh = Reader("fresh", stage.urls, 2, queue)
     fresh.start()
     await asyncio.sleep(LASTS_S)
@@ -95,10 +95,10 @@ async def _alarm(stage: Stage, what: str, raised: tuple[str, str], lowered: tupl
 
 
 async def beside_a_writer(both: Both, queue: str) -> int | str:
-    """How many entries a new reader is given on the connection that the alarm has stopped."""
+    """How many entries a new reader gets on the connection that the alarm has stopped."""
     if both.connection is None:
         return "no connection"
-    # no wait_for: a call that is cancelled closes its channel, and the connection is needed
+    # no wait_for: cancelling a call closes its channel, and the connection is still needed
     asking = asyncio.create_task(some_entries(both.connection, queue, "first", 50, 3.0))
     done, _ = await asyncio.wait([asking], timeout=4.0)
     if not done:

@@ -38,18 +38,18 @@ FAULTS = (
 
 
 async def connect(url: str) -> AbstractConnection:
-    """Connect to one node. Raises what ``FAULTS`` lists."""
+    """Connect to one node. Raises one of ``FAULTS``."""
     return await asyncio.wait_for(aiormq.connect(f"{url}?heartbeat={HEARTBEAT_S}"), CONNECT_S)
 
 
 async def drop(connection: AbstractConnection) -> None:
-    """Close a connection, however its broker is."""
+    """Close a connection, whatever the state of its broker."""
     with contextlib.suppress(*FAULTS, asyncio.CancelledError):
         await asyncio.wait_for(connection.close(), 1.0)
 
 
 def tag(message: DeliveredMessage) -> int:
-    """Return the number by which a delivery is acked."""
+    """Return the number with which a delivery is acked."""
     assert isinstance(message.delivery, spec.Basic.Deliver)
     return message.delivery.delivery_tag or 0
 
@@ -62,22 +62,22 @@ class Silence:
     last: float = field(default_factory=time.monotonic)
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Start again."""
         self.longest_s, self.last = 0.0, time.monotonic()
 
     def sign(self) -> None:
-        """Something came."""
+        """Something has arrived."""
         now = time.monotonic()
         self.longest_s, self.last = max(self.longest_s, now - self.last), now
 
     @property
     def so_far_s(self) -> float:
-        """The longest, the one that lasts still included."""
+        """The longest silence, including the current one."""
         return max(self.longest_s, time.monotonic() - self.last)
 
 
 class Client:
-    """What a writer and a reader share: nodes that are tried in turn, a task, and a diary."""
+    """The common part of writer and reader: nodes that are tried in turn, a task, and a record of events."""
 
     def __init__(self, name: str, urls: Sequence[str], home: int, queue: str) -> None:
         """``home``: the index of the node that is tried first."""
@@ -91,12 +91,12 @@ class Client:
         self.connection: AbstractConnection | None = None
 
     def start(self) -> None:
-        """Begin."""
+        """Start."""
         self.silence.forget()
         self._task = asyncio.create_task(self._run(), name=self.name)
 
     async def stop(self) -> None:
-        """End, and close what is open."""
+        """Stop, and close what is open."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -104,11 +104,11 @@ class Client:
         self._task = None
 
     def note(self, text: str) -> None:
-        """Write down what happened; the same again is counted, not repeated."""
+        """Record what happened; a repetition is counted, not recorded again."""
         self.diary.append((time.time(), text))
 
     def told(self, since: float = 0.0) -> dict[str, int]:
-        """Return what happened since then, each with how often."""
+        """Return what has happened since then, with counts."""
         found: dict[str, int] = {}
         for at, text in self.diary:
             if at >= since:
@@ -135,7 +135,7 @@ class Client:
 
 
 class Writer(Client):
-    """One entry under way, sent again until it is confirmed."""
+    """One unconfirmed entry at a time, sent again until it is confirmed."""
 
     def __init__(
         self,
@@ -158,7 +158,7 @@ class Writer(Client):
         self._tried = 0
 
     async def write_one(self) -> None:
-        """Wait until one more is confirmed; the writer must have been started."""
+        """Wait until one more entry is confirmed; the writer must have been started."""
         aim = self.confirmed + 1
         while self.confirmed < aim:
             await asyncio.sleep(0.005)
@@ -193,8 +193,8 @@ class Writer(Client):
 
 
 class Reader(Client):
-    """Reads on from where it is. ``seen`` holds what it was given, ``jumps`` where an offset was not the
-    next, ``other`` what it was given twice and not alike.
+    """Continues to read from where it is. ``seen``: what it was given; ``jumps``: where an offset was not the
+    next; ``other``: what it was given twice with different content.
     """
 
     def __init__(
@@ -210,8 +210,8 @@ class Reader(Client):
         stay: bool = False,
         compare: bool = False,
     ) -> None:
-        """``slow_s``: how long it works on one entry. ``stay``: on its own node alone.
-        ``compare``: go on at the last entry and compare, instead of at the next one.
+        """``slow_s``: how long it works on one entry. ``stay``: on its own node only. ``compare``: continue
+        at the last entry and compare, instead of at the next one.
         """
         super().__init__(name, [urls[home % len(urls)]] if stay else urls, home, queue)
         self.seen: dict[int, Key] = {}
@@ -249,7 +249,7 @@ class Reader(Client):
                 self.note(f"{type(error).__name__}: {error}"[:160])
 
     def resume(self) -> int | str | datetime:
-        """Return what to ask for: the next entry, or the last one where that is to be compared."""
+        """Return the offset to ask for: the next entry, or the last one if it is to be compared."""
         if not self._compare or self.last < 0:
             return self.next
         self._held = (self.last, self.seen[self.last])
@@ -267,7 +267,7 @@ class Reader(Client):
             await message.channel.basic_ack(tag(message))
 
     def take(self, offset: int, key: Key) -> None:
-        """Write down an entry. What lies before the last one is kept apart."""
+        """Record an entry. Entries before the last one are recorded separately."""
         self.silence.sign()
         if self._held is not None:
             held, self._held = self._held, None
@@ -294,8 +294,8 @@ class Reader(Client):
 async def one_entry(
     connection: AbstractConnection, queue: str, offset: int | str | datetime, patience_s: float = 5.0
 ) -> tuple[int | None, float, Key | None]:
-    """Ask for the first entry from ``offset`` on; return its offset (None: nothing came in time), how long it
-    took, and it.
+    """Ask for the first entry from ``offset`` on; return its offset (None: nothing in time), how long it
+    took, and the entry.
     """
     found = await some_entries(connection, queue, offset, 1, patience_s)
     return (found[0][0], found[0][2], found[0][1]) if found else (None, patience_s, None)
@@ -308,8 +308,8 @@ async def some_entries(
     count: int,
     patience_s: float = 5.0,
 ) -> list[tuple[int, Key, float]]:
-    """Return up to ``count`` entries from ``offset`` on: offset, entry, seconds since it was asked. Raises
-    where the broker refuses.
+    """Return up to ``count`` entries from ``offset`` on: offset, entry, seconds since the request. Raises if
+    the broker refuses.
     """
     channel = await connection.channel(publisher_confirms=False)
     found: list[tuple[int, Key, float]] = []
@@ -325,7 +325,7 @@ async def some_entries(
             enough.set()
 
     try:
-        # nothing is acked: an ack that meets the closing of its channel ends the connection
+        # nothing is acked: an ack that crosses the closing of its channel ends the connection
         await channel.basic_qos(prefetch_count=count)
         began = time.monotonic()
         await channel.basic_consume(queue, take, arguments={"x-stream-offset": offset})
@@ -343,7 +343,7 @@ async def some_entries(
 
 
 async def read_all(url: str, queue: str, until: Key, *, patience_s: float = 60.0) -> dict[int, Key]:
-    """Read a stream from its first entry until that one has come. Raises TimeoutError with where it stood."""
+    """Read a stream from its first entry up to the given one. Raises TimeoutError that says how far it got."""
     reader = Reader("auditor", [url], 0, queue, prefetch=1_000)
     reader.start()
     try:
@@ -359,7 +359,7 @@ async def read_all(url: str, queue: str, until: Key, *, patience_s: float = 60.0
 
 
 async def eventually(is_so: Callable[[], bool], within_s: float, what: str, step_s: float = 0.02) -> float:
-    """Wait until it is so; return how long it took. Raises TimeoutError that names it."""
+    """Wait until the condition holds; return how long it took. Raises TimeoutError that names it."""
     began = time.monotonic()
     while not is_so():
         if time.monotonic() - began > within_s:
@@ -369,5 +369,5 @@ async def eventually(is_so: Callable[[], bool], within_s: float, what: str, step
 
 
 def at_second(seconds: float) -> datetime:
-    """A point in time as AMQP has it: whole seconds."""
+    """A point in time as AMQP represents it: whole seconds."""
     return datetime.fromtimestamp(int(seconds), UTC)

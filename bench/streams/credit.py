@@ -115,7 +115,7 @@ async def _catch_up(stage: Stage, prefetch: int, count: int = 20_000) -> str:
 
 
 def cpu_s(stage: Stage) -> float:
-    """The CPU time that all nodes have used."""
+    """The CPU time used by all nodes."""
     used = 0
     for node in stage.cluster.nodes:
         fields = Path(f"/proc/{node.pid}/stat").read_text().rpartition(")")[2].split()

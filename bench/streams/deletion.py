@@ -64,7 +64,7 @@ async def _deleted(stage: Stage, pause_s: float) -> None:
 
 
 async def missing(stage: Stage) -> None:
-    """What writers and readers are told of a stream that is not there, and stays away."""
+    """What writers and readers are told about a stream that does not exist and is not created."""
     writer = Writer(1, stage.urls, 0, "missing")
     reader = Reader("reader", stage.urls, 1, "missing")
     for client in (writer, reader):

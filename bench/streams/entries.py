@@ -16,14 +16,14 @@ LEAST_BYTES = _HEAD.size + _TAIL.size
 
 
 class Key(NamedTuple):
-    """Whose entry it is, and which; a second copy has the same."""
+    """Whose entry it is, and its number; a second copy has the same key."""
 
     writer: int
     number: int
 
 
 def encode(key: Key, size: int) -> bytes:
-    """Make an entry of ``size`` bytes."""
+    """Build an entry of ``size`` bytes."""
     if size < LEAST_BYTES:
         raise ValueError(f"an entry has at least {LEAST_BYTES} bytes, not {size}")
     body = _HEAD.pack(*key) + b"." * (size - LEAST_BYTES)
@@ -31,7 +31,7 @@ def encode(key: Key, size: int) -> bytes:
 
 
 def decode(body: bytes) -> Key:
-    """Read an entry. Raises ValueError for one that is not as it was written."""
+    """Parse an entry. Raises ValueError if it was altered."""
     if len(body) < LEAST_BYTES:
         raise ValueError(f"{len(body)} bytes are no entry")
     (checksum,) = _TAIL.unpack(body[-_TAIL.size :])

@@ -14,7 +14,7 @@ RETURNING_S = 30.0
 
 
 async def node_killed(stage: Stage) -> None:
-    """The leader's node, then another one, each back before the next goes."""
+    """The leader's node is killed, then another one; each is back before the next is killed."""
     queue = await stage.declare("killed")
     run = Run(stage, queue)
     await run.open()
@@ -41,7 +41,7 @@ async def node_killed(stage: Stage) -> None:
 
 
 async def leader_frozen(stage: Stage) -> None:
-    """The leader's node stands still for a while, then is started anew (RabbitMQ 3.10 would stay apart)."""
+    """The leader's node is frozen for a while, then restarted (RabbitMQ 3.10 would stay partitioned)."""
     for frozen_s in FROZEN_S:
         await _frozen(stage, frozen_s)
 
@@ -72,7 +72,7 @@ async def _frozen(stage: Stage, frozen_s: float) -> None:
 
 
 async def all_killed(stage: Stage, times: int = 5) -> None:
-    """All three nodes get SIGKILL at once, under load, and are started again."""
+    """All three nodes get SIGKILL at once, under load, and are restarted."""
     queue = await stage.declare("all-killed")
     run = Run(stage, queue)
     await run.open()

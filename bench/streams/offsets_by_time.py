@@ -16,15 +16,15 @@ from bench.streams.entries import Key, encode
 from bench.streams.retention import ms
 from bench.streams.stage import Stage
 
-# An index record of a chunk (osiris), behind a header of 8 bytes.
+# An index record of a chunk (osiris), after a header of 8 bytes.
 INDEX_RECORD = 29
 FILLER = 500
 MARK_EVERY = 500
 
 
 async def by_time(stage: Stage) -> None:
-    """Entries of known times, asked for by whole seconds, by intervals, in the future and before
-    the first.
+    """Entries with known times, requested by whole seconds, by intervals, in the future and before the first
+    one.
     """
     queue = await stage.declare("times", x_stream_max_segment_size_bytes=200_000)
     writer = Writer(1, stage.urls, 0, queue, gap_s=0.01)
@@ -88,7 +88,7 @@ async def by_time(stage: Stage) -> None:
 
 
 def fill(url: str, queue: str, count: int, size: int) -> list[tuple[float, int]]:
-    """Write without confirms, as fast as it goes; return at what times how many had been handed over.
+    """Write without confirms, as fast as possible; return at which times how many had been handed over.
     Blocking.
     """
     marks: list[tuple[float, int]] = []
@@ -103,7 +103,7 @@ def fill(url: str, queue: str, count: int, size: int) -> list[tuple[float, int]]
 
 
 async def large(stage: Stage, gigabytes: float = 2.0) -> None:
-    """A log of many segments (large entries), and one segment of many chunks (small entries): by number and
+    """A log of many segments (large entries), and one segment of many chunks (small entries): by offset and
     by time.
     """
     for what, size, count, segment in (
@@ -140,7 +140,7 @@ async def large(stage: Stage, gigabytes: float = 2.0) -> None:
 
 
 async def ask(stage: Stage, queue: str, what: str, offsets: Sequence[object]) -> None:
-    """Ask each node for each of them, and say how long it took."""
+    """Ask each node for each of them, and report how long it took."""
     for node, url in enumerate(stage.urls):
         connection = await connect(url)
         took = [(await one_entry(connection, queue, offset, 20.0))[1] for offset in offsets]  # type: ignore[arg-type]

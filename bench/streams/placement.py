@@ -14,7 +14,7 @@ LOCATORS = ("client-local", "balanced", "least-leaders", "random", "nonsense")
 
 
 async def placement(stage: Stage) -> None:
-    """Replicas by default, with arguments, with a node down; leaders by locator."""
+    """Replicas by default, with arguments, and with a node down; leaders by locator."""
     queue = await stage.declare("placed")
     leader, members, online = await stage.replicas(queue)
     stage.say(
@@ -63,8 +63,8 @@ async def _try(stage: Stage, what: str, *, node: int = 0, count: int = 0, **argu
 
 
 async def node_down(stage: Stage) -> None:
-    """Declared while a node is down: how many members, is anything confirmed, does the node that comes back
-    become one; and confirms without a majority.
+    """A stream declared while a node is down: how many members it has, whether anything is confirmed, whether
+    the node becomes a member when it comes back; and confirms without a majority.
     """
     stage.cluster.kill(2)
     await asyncio.sleep(3.0)

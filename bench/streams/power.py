@@ -18,8 +18,8 @@ LOST_S = 2.0
 
 
 async def tails_lost(stage: Stage) -> None:
-    """One node comes back without its end (nothing may be lost), then all three (what each reader sees of
-    it).
+    """One node comes back without the end of its log (nothing may be lost), then all three (what each reader
+    sees).
     """
     queue = await stage.declare("one-tail")
     run = Run(stage, queue)

@@ -19,7 +19,7 @@ SIZE = 2_000
 
 
 async def behind(stage: Stage) -> None:
-    """A reader that is much slower than the writers, while the log drops what it has not read."""
+    """A reader that is much slower than the writers, while the log drops entries that it has not read."""
     queue = await stage.declare("behind", x_max_length_bytes=KEPT, x_stream_max_segment_size_bytes=SEGMENT)
     writers = [Writer(number + 1, stage.urls, number, queue, size=SIZE, gap_s=0.0) for number in range(2)]
     leader = await stage.leader(queue)
@@ -83,7 +83,7 @@ async def behind(stage: Stage) -> None:
 
 
 async def asked(stage: Stage) -> None:
-    """What `first` and `last`, a number beyond the end and an empty stream answer, and how quickly, on each
+    """What `first`, `last`, an offset beyond the end and an empty stream answer, and how quickly, on each
     node.
     """
     queue = await stage.declare("asked")
@@ -115,8 +115,8 @@ async def asked(stage: Stage) -> None:
 
 
 async def beyond_end(stage: Stage, queue: str, writer: Writer, home: int, ahead: int) -> None:
-    """A reader asks a node for what lies ``ahead`` beyond the next entry; then 100 are written. The stream
-    has no jumps, so its end is the writer's count.
+    """A reader asks a node for an offset ``ahead`` beyond the next entry; then 100 entries are written. The
+    stream has no jumps, so its end is the writer's count.
     """
     after = writer.confirmed
     reader = Reader("beyond", stage.urls, home, queue, offset=after + ahead, stay=True)
@@ -152,7 +152,7 @@ async def counted(stage: Stage, queue: str) -> list[int | str | None]:
 async def ten_times(
     connection: AbstractConnection, queue: str, place: int | str
 ) -> tuple[list[int | None], str]:
-    """Ask a stream for what stands at a place, ten times; return the offsets that were given, and how long it
+    """Ask a stream for the entry at one offset ten times; return the offsets that were given, and how long it
     took.
     """
     answers = [await one_entry(connection, queue, place) for _ in range(10)]
@@ -160,5 +160,5 @@ async def ten_times(
 
 
 def ms(seconds: list[float]) -> str:
-    """Median and most, in milliseconds."""
+    """Median and maximum, in milliseconds."""
     return f"median {1_000 * statistics.median(seconds):.1f} ms, most {1_000 * max(seconds):.1f} ms"

@@ -22,7 +22,7 @@ END = 1_000
 
 @dataclass(slots=True)
 class Stage:
-    """A cluster, and what was found on it."""
+    """A cluster, and the findings on it."""
 
     cluster: RabbitCluster
     seconds: float = 30.0
@@ -82,14 +82,14 @@ class Stage:
         return next(index for index, each in enumerate(self.cluster.nodes) if each.name == name)
 
     async def settled(self, queue: str, number: int) -> None:
-        """Wait until what was written without confirms is in: an entry of one's own comes behind it."""
+        """Wait until entries that were written without confirms are in: an entry of its own follows them."""
         writer = Writer(number, self.urls, 0, queue)
         writer.start()
         await eventually(lambda: writer.confirmed > 0, 120.0, "what was written before")
         await writer.stop()
 
     async def heal(self) -> None:
-        """After a scenario that broke off: end what it left running, and have every node back."""
+        """After a scenario that aborted: stop what it left running, and bring every node back."""
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()
@@ -103,13 +103,13 @@ class Stage:
         await self.together()
 
     async def together(self) -> None:
-        """Wait until the nodes are one cluster again. Raises RuntimeError."""
+        """Wait until the nodes form one cluster again. Raises RuntimeError."""
         if not await asyncio.to_thread(self.cluster.together, 90.0):
             raise RuntimeError("the nodes are not one cluster again")
 
 
 class Run:
-    """Two writers and three readers, one on each node. ``open`` begins it, ``close`` reads everything again
+    """Two writers and three readers, one on each node. ``open`` starts it, ``close`` reads everything again
     and judges.
     """
 
@@ -154,13 +154,13 @@ class Run:
         )
 
     def forget(self) -> None:
-        """Begin anew to measure silences."""
+        """Restart the measurement of silences."""
         for client in self.clients:
             client.silence.forget()
 
     async def through(self, within_s: float = 120.0) -> float:
-        """Wait until every writer has a new confirm and every reader has an entry that was written from now
-        on; return how long it took.
+        """Wait until every writer has a new confirm and every reader has an entry that was written after the
+        call; return how long it took.
         """
         confirmed = [writer.confirmed for writer in self.writers]
         at = max(reader.last for reader in self.readers)
@@ -178,7 +178,7 @@ class Run:
         return f"longest silence: writers {max(one.silence.so_far_s for one in self.writers):.2f} s, readers {max(one.silence.so_far_s for one in self.readers):.2f} s"
 
     async def close(self, what: str, *, judged: bool = True) -> Verdict:
-        """Let the writers finish, the readers come to the end, read the log again from its first entry, and
+        """Let the writers finish and the readers reach the end, read the log again from its first entry, and
         judge (``judged`` False: only count).
         """
         for writer in self.writers:
@@ -218,7 +218,7 @@ class Run:
 
 
 def brief(found: list[Jump]) -> str:
-    """Spell jumps in a line."""
+    """Format jumps in one line."""
     if not found:
         return "none"
     shown = " ".join(f"{one.after}→{one.upto}" for one in found[:8])
@@ -226,5 +226,5 @@ def brief(found: list[Jump]) -> str:
 
 
 def told(clients: list[Client], since: float = 0.0) -> str:
-    """Spell what happened to clients."""
+    """Format what happened to clients."""
     return "; ".join(f"{client.name}: {client.told(since) or 'nothing'}" for client in clients)

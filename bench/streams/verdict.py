@@ -13,12 +13,12 @@ from itertools import pairwise
 
 from bench.streams.entries import Key
 
-# What somebody read of a stream: at which offset which entry.
+# What one reader read of a stream: offset ▶ entry.
 Sight = Mapping[int, Key]
 
 
 class Resumption(StrEnum):
-    """What the first delivery says to a reader that asked for the entry that it read last."""
+    """What the first delivery tells a reader that asked for the entry that it read last."""
 
     SAME = "the same entry"
     OTHER = "another entry: another log, or one that lost its end"
@@ -26,7 +26,7 @@ class Resumption(StrEnum):
 
 
 def resumed(held: tuple[int, Key], given: tuple[int, Key]) -> Resumption:
-    """Compare the offset and entry that a reader holds with those that it is given first."""
+    """Compare the offset and entry that a reader holds with the first ones that it is given."""
     if given == held:
         return Resumption.SAME
     return Resumption.OTHER if given[0] <= held[0] else Resumption.DROPPED
@@ -34,22 +34,23 @@ def resumed(held: tuple[int, Key], given: tuple[int, Key]) -> Resumption:
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """Offsets that nobody was given: from ``after`` the next is ``upto``."""
+    """Offsets that nobody was given: the next after ``after`` is ``upto``."""
 
     after: int
     upto: int
 
     @property
     def missing(self) -> int:
-        """How many offsets lie between."""
+        """How many offsets are in between."""
         return self.upto - self.after - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The counts of one run. ``disagreeing`` counts offsets at which two readers, or a reader and the log,
-    hold different entries; ``gone`` what a reader was given and the log does not have at that offset;
-    ``skipped`` what the log holds between two offsets that a reader was given and the reader was not.
+    """The counts of one run. ``disagreeing``: offsets at which two readers, or a reader and the log, hold
+    different entries; ``gone``: entries that a reader was given and that the log does not have at that
+    offset; ``skipped``: entries that the log has between two offsets that a reader was given, and the reader
+    was not given.
     """
 
     confirmed: int
@@ -63,8 +64,8 @@ class Verdict:
 
     @property
     def good(self) -> bool:
-        """Whether the log kept its word. Second copies are the writers' doing; one behind a later entry of
-        its writer is not asked for here either.
+        """Whether the log kept its promises. Second copies come from the writers, even if one follows a later
+        entry of its writer.
         """
         return not (self.missing or self.disagreeing or self.gone or self.skipped)
 
@@ -76,8 +77,8 @@ class Verdict:
 
 
 def judge(confirmed: Mapping[int, int], log: Sight, readers: Sequence[Sight]) -> Verdict:
-    """``confirmed``: for each writer the last number that was confirmed, of numbers from 1 without a hole.
-    ``log``: a whole reading at the end.
+    """``confirmed``: for each writer the last confirmed number, of numbers from 1 without gaps. ``log``: a
+    complete reading at the end.
     """
     there = set(log.values())
     promised = {Key(writer, number) for writer, last in confirmed.items() for number in range(1, last + 1)}
@@ -108,8 +109,8 @@ def judge(confirmed: Mapping[int, int], log: Sight, readers: Sequence[Sight]) ->
 
 
 def copies(log: Sight) -> tuple[int, int]:
-    """Count the entries that are in the log again, and those of them that came behind a later number of their
-    writer.
+    """Count the entries that are in the log more than once, and those of them that follow a later number of
+    their writer.
     """
     seen: set[Key] = set()
     latest: dict[int, int] = {}
@@ -125,5 +126,5 @@ def copies(log: Sight) -> tuple[int, int]:
 
 
 def jumps(offsets: Iterable[int]) -> list[Jump]:
-    """Return where the offsets of a reading are not one after the other."""
+    """Return where the offsets of a reading are not consecutive."""
     return [Jump(before, after) for before, after in pairwise(sorted(offsets)) if after != before + 1]

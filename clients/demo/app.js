@@ -1,29 +1,29 @@
-/** The demo page: one room, two gateways, and a form that publishes as a backend would. It wires the client to the page and decides nothing. */
+/** The demo page: one room, two gateways, and a form that publishes like a backend. It wires the client to the page and decides nothing. */
 import { WarrenClient } from "../js/warren.js";
-import { Feed, clock, element } from "./feed.js";
-import { newTraceparent } from "./trace.js";
+import { MessageList, clock, element } from "./message_list.js";
+import { newTraceparent } from "./traceparent.js";
 
 const NAMES = ["Bramble", "Clover", "Fern", "Hazel", "Juniper", "Moss", "Rowan", "Sorrel", "Thistle", "Willow"];
 const TYPING_EVERY_MS = 2_000;
 const TYPING_SHOWN_MS = 3_500;
 const LOG_KEPT = 200;
-const GAP = "Messages may be missing here: the server could not send what came while you were away.";
+const GAP = "Messages may be missing here: the server could not send those that arrived while you were away.";
 const STATES = { idle: "not connected", connecting: "connecting …", waiting: "reconnecting …", closed: "not connected" };
-/** Types that only the connection is concerned with: they go into the log. */
+/** Types that concern only the connection: they are shown in its log. */
 const SYSTEM = new Set([
   "WELCOME", "JOINED", "LEFT", "ACK", "PONG", "ERROR", "RECONNECT", "DEGRADED", "RESTORED", "AUTHENTICATED",
 ]); // prettier-ignore
 
 const at = (id) => document.getElementById(id);
-const feed = new Feed(at("feed"));
+const messages = new MessageList(at("feed"));
 const typists = new Map(); // name ▶ the timer that forgets it
 let client = null;
 let room = null;
 let typedAt = -Infinity;
-let targetChosen = false; // someone has written a name of their own into the form
-let reason = null; // what the server said last, in words; a close code alone tells a reader nothing
+let targetChosen = false; // the user has typed a target into the form
+let reason = null; // the server's last error text, because a close code alone says little
 
-// ── what the page knows at its start ────────────────────────────────────────────────────────────────────────────────────
+// ── initial values ────────────────────────────────────────────────────────────────────────────────────
 
 const asked = new URLSearchParams(location.search);
 at("name").value = asked.get("name") ?? NAMES[Math.floor(Math.random() * NAMES.length)];
@@ -55,21 +55,21 @@ at("entry").addEventListener("submit", (event) => {
 });
 at("disconnect").addEventListener("click", leave);
 
-/** The server has the whole rule; what people type most is said before it is asked. */
+/** The server checks the whole rule; this catches the most common mistake before it is asked. */
 function checkName() {
   const hasBlank = /\s/.test(at("name").value.trim());
-  at("name").setCustomValidity(hasBlank ? "A name has no blanks in it: ann-lee, say, or ann.lee" : "");
+  at("name").setCustomValidity(hasBlank ? "A name can't contain spaces. Try ann-lee or ann.lee" : "");
 }
 
 function enter(name, gateway, chosen) {
   complain(null);
   reason = null;
-  feed.clear();
+  messages.clear();
   room = chosen;
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   client = new WarrenClient(`${scheme}://${gateway}/ws`, { user: name });
   listen(client, gateway);
-  client.connect().catch(() => {}); // the close event says it
+  client.connect().catch(() => {}); // the close event reports it
   client.join(room).catch((error) => {
     if (error.code !== "closed") complain(`You can't join ${chosen}: ${error.message}`);
   });
@@ -98,40 +98,40 @@ function listen(it, gateway) {
     reason = null;
   }));
   it.on("close", mine(({ code, reason: text, reconnect, delayMs }) => {
-    log(`closed: ${code} ${text}${reconnect ? `; again in ${(delayMs / 1000).toFixed(1)} s` : ""}`, true);
+    log(`closed: ${code} ${text}${reconnect ? `; reconnecting in ${(delayMs / 1000).toFixed(1)} s` : ""}`, true);
     if (reconnect) return;
-    complain(`The connection was closed for good: ${reason ?? `${code} ${text}`}`);
+    complain(`The connection was closed: ${reason ?? `${code} ${text}`}`);
     leave();
   }));
   it.on("error", mine((error) => {
     log(`${error.code}: ${error.message}`, true);
     reason = error.message;
-    if (error.code === "never_opened") complain(`${error.message}. It is still being tried.`, "connection");
+    if (error.code === "never_opened") complain(`${error.message}. Still trying.`, "connection");
     else if (!error.retry) complain(`${error.code}: ${error.message}`);
   }));
   it.on("gap", mine(({ room: of, since, position }) => {
-    log(`messages of ${of} may be missing: ${placeOf(since)} was seen last, it goes on at ${placeOf(position)}`, true);
-    // where nothing was seen before and nothing stands there now there is no place to mark
-    if (of === room && (since?.seq || position.seq)) feed.divide(GAP);
+    log(`messages of ${of} may be missing: last seen: ${placeOf(since)}; now: ${placeOf(position)}`, true);
+    // if the room was empty before and is empty now, there is no place to mark
+    if (of === room && (since?.seq || position.seq)) messages.divide(GAP);
   }));
   it.on("JOINED", mine((frame) => {
     const { seq, recovered, missed } = frame.payload;
     log(`joined ${frame.room} at seq ${seq}${recovered ? `; ${missed} missed messages follow` : ""}`);
     showFacts();
   }));
-  it.on("DEGRADED", mine(() => light("degraded", `${gateway} has lost its broker; messages wait`)));
+  it.on("DEGRADED", mine(() => light("degraded", `${gateway} has lost its broker; messages are waiting`)));
   it.on("RESTORED", mine(() => light("open", `connected to ${gateway}`)));
-  it.on("RECONNECT", mine((frame) => log(`asked to come again in ${frame.payload.after_ms} ms`)));
+  it.on("RECONNECT", mine((frame) => log(`the server asks to reconnect in ${frame.payload.after_ms} ms`)));
   it.on("*", mine((message) => {
     if (SYSTEM.has(message.type)) return;
     if (message.type === "TYPING") return typed(message.sender);
     if (message.type === "CHAT") forget(message.sender);
-    feed.show(message, room);
+    messages.show(message, room);
     showFacts();
   }));
 }
 
-/** A position in words; the epoch tells the life of the room's log, which a restart without a broker ends. */
+/** A position in words. A new epoch means that the room's log was lost, as after a restart without a broker. */
 function placeOf(position) {
   return position ? `seq ${position.seq} of epoch ${position.epoch}` : "nothing";
 }
@@ -145,12 +145,12 @@ at("composer").addEventListener("submit", async (event) => {
   at("text").value = "";
   typedAt = -Infinity;
   const traceparent = newTraceparent(at("sampled").checked);
-  const row = feed.sending(client.user ?? at("name").value, { text }, traceparent);
+  const row = messages.sending(client.user ?? at("name").value, { text }, traceparent);
   try {
-    feed.accepted(row, await client.send("CHAT", room, { text }, { traceparent }));
+    messages.accepted(row, await client.send("CHAT", room, { text }, { traceparent }));
     showFacts();
   } catch (error) {
-    feed.failed(row, error.message);
+    messages.failed(row, error.message);
   }
 });
 
@@ -178,7 +178,7 @@ function showTypists() {
   at("typing").textContent = names.length ? text : "";
 }
 
-// ── as a backend ────────────────────────────────────────────────────────────────────────────────────────────────────────
+// ── notify like a backend ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 at("kind").addEventListener("change", () => {
   targetChosen = false;
@@ -205,7 +205,7 @@ at("notify").addEventListener("submit", async (event) => {
   try {
     payload = JSON.parse(at("payload").value);
   } catch (error) {
-    return tell(`The payload is no JSON: ${error.message}`, true);
+    return tell(`The payload is not valid JSON: ${error.message}`, true);
   }
   const body = { to: at("kind").value, name: at("target").value.trim(), type: at("type").value.trim(), payload };
   try {
@@ -217,19 +217,19 @@ at("notify").addEventListener("submit", async (event) => {
     const isJson = answer.headers.get("Content-Type")?.startsWith("application/json");
     if (!isJson) return tell(`This page's server can't publish (${answer.status} ${answer.statusText}).`, true);
     const result = await answer.json();
-    tell(answer.ok ? `Published with the key ${result.key}` : result.error, !answer.ok);
+    tell(answer.ok ? `Published with the routing key ${result.key}` : result.error, !answer.ok);
   } catch (error) {
     tell(`The page's server does not answer: ${error.message}`, true);
   }
 });
 
-/** Whoever serves this page has no way to publish; the form stays to be seen, and says where it works. */
+/** The server of this page can't publish. The form stays visible and says where it works. */
 function noForm() {
   for (const field of at("notify").elements) field.disabled = true;
-  at("notified").textContent = "This page's server can't publish. `make run` and `make run-rabbit` can; docs/backends.md says how a backend does.";
+  at("notified").textContent = "This page's server can't publish. `make run` and `make run-rabbit` can; docs/backends.md explains how backends do it.";
 }
 
-// ── what is shown around it ─────────────────────────────────────────────────────────────────────────────────────────────
+// ── status ─────────────────────────────────────────────────────────────────────────────────────────────
 
 function light(state, text) {
   at("status").dataset.state = state;
@@ -265,7 +265,7 @@ checkName();
 showTarget();
 light("idle", STATES.idle);
 for (const gateway of await gateways()) at("gateway").append(new Option(gateway, gateway));
-// the gateway that serves this page, where it is one
+// the gateway that serves this page, if a gateway does
 const chosen = asked.get("gateway") ?? location.host;
 if ([...at("gateway").options].some(({ value }) => value === chosen)) at("gateway").value = chosen;
 at("connect").disabled = false;

@@ -1,24 +1,24 @@
 /**
  * Warren's client for browsers: no dependencies, speaks `warren.v1` (docs/protocol.md).
  *
- * It keeps one WebSocket alive, hands messages out by their type, and brings what was sent to the server once and in order though the
- * connection drops. It never renders, never stores anything outside its own object, and never waits or buffers without a bound.
- * Time, randomness and the WebSocket class can be handed in. warren.d.ts describes every option and method; README.md is the tour.
+ * It keeps one WebSocket open, passes messages to listeners by type, and delivers what was sent to the server once and in order even if
+ * the connection drops. It never renders, stores nothing outside its own object, and never waits or buffers without a bound.
+ * Time, randomness and the WebSocket class can be passed in. warren.d.ts documents every option and method; README.md is the overview.
  */
 import { decode } from "./lib/binary.js";
 import { WarrenError, deferred, rejected } from "./lib/error.js";
 import { Link } from "./lib/link.js";
 import { Listeners } from "./lib/listeners.js";
-import { controlText, messageText, roomFault } from "./lib/message.js";
+import { controlText, messageText, roomFault } from "./lib/encode.js";
 import { withDefaults } from "./lib/options.js";
 import { Outbox } from "./lib/outbox.js";
-import { Room } from "./lib/room.js";
+import { RoomPosition } from "./lib/room_position.js";
 import { Timers } from "./lib/timers.js";
 
 export { WarrenError };
 
-const NAMELESS = new Set(["invalid_format", "invalid_message"]); // of a frame whose id the server could not read
-const REMEMBERED = 256; // ids of own acknowledged messages, known again when a room is replayed
+const NAMELESS = new Set(["invalid_format", "invalid_message"]); // codes of ERRORs for frames whose id the server could not read
+const REMEMBERED = 256; // ids of own acknowledged messages, to recognise them when a room is replayed
 
 export class WarrenClient {
   #options;
@@ -30,9 +30,9 @@ export class WarrenClient {
   #welcome = null;
   #listeners = new Listeners();
   #timers;
-  #rooms = new Map(); // name ▶ Room, for each that we are in or want to be in
-  #atConnect = new Set(); // rooms that the server joined us to at our first connect
-  #left = new Set(); // rooms that the server joins us to at connect and that we left
+  #rooms = new Map(); // name ▶ RoomPosition, for each room that we are in or want to be in
+  #atConnect = new Set(); // rooms that the server joined for us at our first connect
+  #left = new Set(); // rooms of #atConnect that we left
   #mine = new Set();
 
   constructor(url, options = {}) {
@@ -48,7 +48,7 @@ export class WarrenClient {
       state: (state) => this.#listeners.emit("state", state),
       report: (event, value) => this.#listeners.emit(event, value),
     });
-    // ids are counted once per room and user, so those of another page or an earlier life must differ
+    // an id counts once for a room and user, so the ids of another page or an earlier life must differ
     this.#prefix = Math.floor(this.#options.random() * 36 ** 10).toString(36);
   }
 
@@ -105,7 +105,7 @@ export class WarrenClient {
       this.#outbox.ephemeral(text);
       return Promise.resolve(null);
     }
-    if (this.#outbox.get(id)) return this.#outbox.get(id).promise; // it is on its way already
+    if (this.#outbox.get(id)) return this.#outbox.get(id).promise; // already in flight
     const fault = this.#isClosed(id) ?? this.#isFull(id);
     if (fault) return rejected(fault);
     return this.#outbox.add({ id, kind: "message", room, build: () => text, echo: options.includeSender === true });
@@ -140,14 +140,14 @@ export class WarrenClient {
     }
   }
 
-  // ── what goes out besides messages ────────────────────────────────────────────────────────────────────────────────────
+  // ── outgoing: everything but messages ────────────────────────────────────────────────────────────────────────────────────
 
   #isClosed(ref) {
-    return this.state === "closed" ? new WarrenError("closed", "the client is closed; connect() first", { ref }) : null;
+    return this.state === "closed" ? new WarrenError("closed", "the client is closed; call connect() first", { ref }) : null;
   }
 
   #isFull(ref) {
-    const message = `${this.#options.outboxLimit} messages wait already (outboxLimit)`;
+    const message = `${this.#options.outboxLimit} messages are waiting already (outboxLimit)`;
     return this.#outbox.isFull ? new WarrenError("outbox_full", message, { ref, retry: true }) : null;
   }
 
@@ -175,17 +175,17 @@ export class WarrenClient {
     this.#link.refresh(expiresAt, (token) => this.#outbox.first(this.#control("AUTH", undefined, { token })));
   }
 
-  // ── what comes in ─────────────────────────────────────────────────────────────────────────────────────────────────────
+  // ── incoming ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #hear(data) {
     let frame;
     try {
       frame = JSON.parse(data);
-      if (typeof frame?.type !== "string") throw new TypeError("it has no type");
+      if (typeof frame?.type !== "string") throw new TypeError("no type");
       decode(frame);
       if (frame.type === "HISTORY") frame.payload.messages.forEach(decode);
     } catch (cause) {
-      const message = `the server sent what is no message: ${cause.message}`;
+      const message = `the server sent an invalid message: ${cause.message}`;
       return this.#listeners.emit("error", new WarrenError("invalid_format", message, { cause }));
     }
     this.#outbox.answered(frame.ref);
@@ -231,7 +231,7 @@ export class WarrenClient {
   #welcomed(frame) {
     const welcome = (this.#welcome = frame.payload);
     const first = this.#link.manual ? this.#resume() : this.#begin();
-    this.#link.manual = true; // from now on we know our rooms and where we are in them
+    this.#link.manual = true; // from now on we know our rooms and our positions in them
     this.#link.opened(welcome, (sent) => this.#outbox.first({ ...this.#control("PING"), sent }));
     this.#listeners.hand(frame);
     this.#listeners.emit("open", welcome);
@@ -240,7 +240,7 @@ export class WarrenClient {
     this.#refresh(welcome.expires_at);
   }
 
-  /** The first connection: the server has joined us to some rooms. Return what is asked of it first. */
+  /** The first connection: the server has joined some rooms for us. Return the JOINs to send first. */
   #begin() {
     this.#atConnect = new Set(this.#welcome.rooms);
     const wanted = [...this.#rooms.values()].filter(
@@ -250,7 +250,7 @@ export class WarrenClient {
     return wanted.map((room) => this.#joinFor(room));
   }
 
-  /** A later connection: return the JOINs of all our rooms, each with where we are in it. */
+  /** A later connection: return the JOINs for all our rooms, each with our position. */
   #resume() {
     const own = `@${this.#welcome.user}`;
     if (this.#atConnect.size) this.#room(own);
@@ -261,11 +261,11 @@ export class WarrenClient {
   #joined(frame) {
     if (this.#left.has(frame.room) || (frame.ref !== undefined && !this.#rooms.has(frame.room))) return;
     const { epoch, seq, recovered, missed } = frame.payload;
-    if (frame.room === "*") { // nobody joins everyone's room, so nobody can ask for what it missed there
+    if (frame.room === "*") { // nobody joins this room, so nobody can ask for what was missed there
       return this.#listeners.emit("gap", { room: "*", since: null, position: { epoch, seq } });
     }
     const room = this.#room(frame.room);
-    if ((frame.ref ?? null) !== room.asked) return; // the answer to our own JOIN says what was missed, once
+    if ((frame.ref ?? null) !== room.asked) return; // only the answer to our own JOIN says what was missed
     const { since } = room;
     const { gap, release } = room.joined(frame.payload);
     if (gap) this.#listeners.emit("gap", { room: room.name, since, position: { epoch, seq } });
@@ -287,13 +287,13 @@ export class WarrenClient {
     return verdict === "new";
   }
 
-  /** Whether this client sent it, and did not ask for a copy. */
+  /** Whether this client sent the message without asking for a copy. */
   #isMine(id) {
     const entry = this.#outbox.get(id);
     return entry ? entry.kind === "message" && !entry.echo : this.#mine.has(id);
   }
 
-  /** Something is missing in a room. It is asked for, unless it is on its way or an own message that is not acknowledged yet. */
+  /** Messages of a room are missing. Ask for them, unless they are in flight, or may be own messages that are not acknowledged yet. */
   #miss(room) {
     if (room.asked || this.state !== "open" || isReserved(room.name, this.user)) return;
     if ((room.isReplayed || this.#outbox.hasSentTo(room.name)) && !room.isFull) {
@@ -306,7 +306,7 @@ export class WarrenClient {
     if (room.lacks && this.state === "open" && this.#rooms.get(room.name) === room) this.#outbox.add(this.#joinFor(room));
   }
 
-  /** Hand on what was held and now follows. */
+  /** Deliver the held messages that are now in sequence. */
   #goOn(room) {
     if (!room?.lacks) return;
     for (const message of room.following()) this.#listeners.hand(message);
@@ -341,19 +341,19 @@ export class WarrenClient {
     const isNameless = frame.ref === undefined && close === undefined && NAMELESS.has(code);
     const entry = isNameless ? this.#outbox.accuse(error) : this.#outbox.get(frame.ref);
     if (close !== undefined) Object.assign(this.#link, { advice: reconnect ?? null, words: message });
-    if (entry?.kind === "JOIN" && retry) this.#outbox.postpone(entry, retryAfterMs); // a room that is wanted stays wanted
+    if (entry?.kind === "JOIN" && retry) this.#outbox.postpone(entry, retryAfterMs); // the room is still wanted
     else if (entry && (close === undefined || reconnect === "no")) this.#reject(entry, error);
-    if (entry?.kind !== "message") this.#listeners.emit("error", error); // a message's sender is told by its promise
+    if (entry?.kind !== "message") this.#listeners.emit("error", error); // the sender of a message learns it from the promise
   }
 
-  /** An entry was refused for good. */
+  /** An entry was refused permanently. */
   #reject(entry, error) {
     error.ref ??= entry.id;
     this.#outbox.settle(entry.id)?.reject(error);
     if (entry.kind === "JOIN") this.#forget(this.#rooms.get(entry.room), error);
   }
 
-  /** The connection is gone; with `why`, for good. */
+  /** The connection is closed; with `why`, permanently. */
   #down(why) {
     this.#timers.clear();
     for (const room of this.#rooms.values()) {
@@ -365,7 +365,7 @@ export class WarrenClient {
   }
 
   #room(name) {
-    if (!this.#rooms.has(name)) this.#rooms.set(name, new Room(name));
+    if (!this.#rooms.has(name)) this.#rooms.set(name, new RoomPosition(name));
     return this.#rooms.get(name);
   }
 
@@ -379,7 +379,7 @@ export class WarrenClient {
   }
 }
 
-/** Whether a room is none that a client joins by name; the own one of `user` may be joined. */
+/** Whether a client may not join this room by name. The user's own room may be joined. */
 function isReserved(room, user) {
   return (room.startsWith("@") && room !== `@${user}`) || room.startsWith("*");
 }

@@ -2,7 +2,7 @@
 
     python notify_aio_pika.py amqp://guest:guest@localhost/%2F room.default '{"text": "hello"}'
 
-The key says to whom: room.<room>, user.<user>, conn.<connection id> or all.
+The routing key is the recipient: room.<room>, user.<user>, conn.<connection id> or all.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ async def notify(url: str, key: str, payload: object) -> None:
             json.dumps(payload).encode(),
             content_type="application/json",
             type="NOTIFICATION",  # or a type of your own
-            # publish again under the same id as often as need be: it is counted once
+            # it counts once, however often it is published under the same id
             message_id=str(uuid.uuid4()),
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         )

@@ -2,7 +2,7 @@
 
     python notify_pika.py amqp://guest:guest@localhost/%2F room.default '{"text": "hello"}'
 
-The key says to whom: room.<room>, user.<user>, conn.<connection id> or all.
+The routing key is the recipient: room.<room>, user.<user>, conn.<connection id> or all.
 """
 
 import json
@@ -15,11 +15,11 @@ import pika
 def notify(url: str, key: str, payload: object) -> None:
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         channel = connection.channel()
-        channel.confirm_delivery()  # basic_publish then raises unless the broker has taken the message
+        channel.confirm_delivery()  # basic_publish now raises unless the broker accepts the message
         properties = pika.BasicProperties(
             content_type="application/json",
             type="NOTIFICATION",  # or a type of your own
-            # publish again under the same id as often as need be: it is counted once
+            # it counts once, however often it is published under the same id
             message_id=str(uuid.uuid4()),
             delivery_mode=2,  # persistent
         )

@@ -20,55 +20,62 @@ NOTE = "<!-- Made from the code by scripts/docs/generate; edit the code instead.
 SERVICES = {"gateway": "GatewaySettings", "router": "RouterSettings"}
 
 SETTINGS_HEAD = """\
-Warren is configured by environment variables. Each service reads them once, at its start; where any is wrong it names
-**all** problems and ends with code 2. `python -m gateway --settings` (and `python -m router --settings`) prints every
-variable with its value, where that comes from, and its meaning; secrets are hidden.
+Warren is configured by environment variables.
+Each service reads them once, when it starts.
+If any is invalid, the service lists **all** problems and exits with code 2.
+`python -m gateway --settings` (and `python -m router --settings`) prints every variable with its value, the source of the value, and its meaning; secrets are hidden.
 
-* An empty variable is one that is not set. Lists are comma separated; `-` is the empty list. Yes or no is `true` or `false`.
-* A variable with *file* may be given as `<NAME>_FILE`, the path of a file that holds the value (a mounted Kubernetes
-  secret or config map).
-* A `WARREN_…` name that nobody knows is an error, with a guess at what was meant. A service ignores the variables that
-  begin with the other one's prefix, so that one environment can serve both. The names that Kubernetes injects for Services
-  (`WARREN_GATEWAY_SERVICE_HOST`, `WARREN_GATEWAY_PORT=tcp://…`) are ignored.
+* An empty variable counts as not set.
+  Lists are comma separated; `-` is the empty list.
+  Booleans are `true` or `false`.
+* A variable marked *file* may be given as `<NAME>_FILE`: the path of a file that contains the value (a mounted Kubernetes secret or config map).
+* An unknown `WARREN_…` name is an error, with a suggestion.
+  A service ignores the variables that start with the other one's prefix, so that one environment can serve both.
+  It also ignores the names that Kubernetes injects for Services (`WARREN_GATEWAY_SERVICE_HOST`, `WARREN_GATEWAY_PORT=tcp://…`).
 """
 
 BROKER = """\
 ### TLS to the broker
 
-Addresses that begin with `amqps://` (port 5671) speak TLS; the broker's certificate must be for the host that the address names. A private
-CA is named by `WARREN_AMQP_CA_FILE`; it then counts alone. An address may name the files by itself, as options:
-`amqps://user:password@host:5671/vhost?cafile=/etc/ca.pem&certfile=/etc/own.pem&keyfile=/etc/own.key`. What is wrong with a certificate
-stands in the log at each attempt, with the setting to mend.
+Addresses that start with `amqps://` (port 5671) use TLS; the broker's certificate must be valid for the host in the address.
+`WARREN_AMQP_CA_FILE` names a private CA, which is then the only one that is trusted.
+An address may also name the files itself, as options: `amqps://user:password@host:5671/vhost?cafile=/etc/ca.pem&certfile=/etc/own.pem&keyfile=/etc/own.key`.
+If a certificate is not accepted, each attempt to connect logs why, and which setting to fix.
 
 ### Sizes in the broker
 
-`WARREN_BROKER_…_BYTES` become arguments of queues and streams, so all services of an installation need the same ones: who differs is refused
-by the broker, says which queue it is, and ends with code 1. What exists keeps the size that it was made with. To change one, stop all services,
-see that the queue is empty (`rabbitmqctl list_queues name messages`), delete it, and start them;
-with a log (`<prefix>.log.<n>`) the positions and histories of that shard's rooms go, and its clients are told `recovered: false`.
-`WARREN_BROKER_LOG_BYTES` must be at least twice `WARREN_ROUTER_HISTORY_BYTES` and four times `WARREN_ROUTER_CHECKPOINT_BYTES`, and larger
-than all gateways' `WARREN_GATEWAY_UPLINK_BYTES` together ([how large a log](operations.md#how-large-a-log)).
+`WARREN_BROKER_…_BYTES` become arguments of queues and streams, so all services of an installation need the same values.
+The broker refuses a service with other values; the service logs which queue it is, and exits with code 1.
+An existing queue or stream keeps the size that it was created with.
+To change one, stop all services, check that the queue is empty (`rabbitmqctl list_queues name messages`), delete it, and start the services.
+If you delete a log (`<prefix>.log.<n>`), the positions and histories of that shard's rooms are lost, and its clients are told `recovered: false`.
+`WARREN_BROKER_LOG_BYTES` must be at least twice `WARREN_ROUTER_HISTORY_BYTES` and four times `WARREN_ROUTER_CHECKPOINT_BYTES`.
+It must also be larger than all gateways' `WARREN_GATEWAY_UPLINK_BYTES` together ([how large a log](operations.md#how-large-a-log)).
 """
 
 OTEL = """\
 ## Tracing
 
-Tracing is off until one of the standard OpenTelemetry variables asks for it. Spans go out as OTLP over HTTP.
+Tracing is off until one of the standard OpenTelemetry variables enables it.
+Spans are exported as OTLP over HTTP.
 
 | variable | meaning |
 | --- | --- |
-| `OTEL_EXPORTER_OTLP_ENDPOINT` | The collector's address, such as `http://collector:4318`; switches tracing on |
+| `OTEL_EXPORTER_OTLP_ENDPOINT` | The collector's address, such as `http://collector:4318`; enables tracing |
 | `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` | The same for traces alone, with its path (`…/v1/traces`) |
-| `OTEL_TRACES_EXPORTER` | `otlp` switches tracing on (to `http://localhost:4318` where no endpoint is set), `none` off |
-| `OTEL_EXPORTER_OTLP_PROTOCOL` | `http/protobuf` (the default) is the only one; `grpc` is refused |
+| `OTEL_TRACES_EXPORTER` | `otlp` enables tracing (to `http://localhost:4318` if no endpoint is set), `none` disables it |
+| `OTEL_EXPORTER_OTLP_PROTOCOL` | `http/protobuf` (the default) is the only supported one; `grpc` is refused |
 | `OTEL_TRACES_SAMPLER` | `always_on`, `always_off` or `traceidratio`, or one of them after `parentbased_`; default `parentbased_always_on` |
-| `OTEL_TRACES_SAMPLER_ARG` | For the ratios: from 0 to 1 |
-| `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | What the spans say of the service |
-| `OTEL_SDK_DISABLED` | `true` switches tracing off whatever else is set |
+| `OTEL_TRACES_SAMPLER_ARG` | The ratio, from 0 to 1 |
+| `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | Attributes of the service in its spans |
+| `OTEL_SDK_DISABLED` | `true` disables tracing, whatever else is set |
 | `OTEL_EXPORTER_OTLP_HEADERS`, `…_TIMEOUT`, `…_CERTIFICATE`, `…_COMPRESSION`, `OTEL_BSP_…` | As in OpenTelemetry's own documentation |
 
-The decision is taken once, where a message enters: with a `parentbased_…` sampler the flag in a sender's `traceparent`
-decides, so a client can have its messages traced. Where clients are not to be trusted with that, use `traceidratio`.
+The sampling decision is made once, where a message enters.
+A backend's `traceparent` takes part in the decision: with a `parentbased_…` sampler, its flag decides.
+A client's does not, so a client can't have more of its messages sampled than the sampler's share.
+With a `parentbased_…` sampler, a client can only ask for its message not to be sampled.
+`WARREN_GATEWAY_TRUST_TRACEPARENT=true` treats clients like backends.
 """
 
 
@@ -154,24 +161,22 @@ def topology_page() -> str:
             NOTE,
             "",
             (
-                f"Every exchange, queue and binding that Warren declares, with the default prefix "
-                f"`{topology.prefix}` and"
+                f"These are all exchanges, queues and bindings that Warren declares, with the default prefix "
+                f"`{topology.prefix}` and {topology.shards} shards."
             ),
-            (
-                f"{topology.shards} shards. No queue and no binding is per client or per room: the broker's "
-                f"load grows with pods and"
-            ),
-            "messages alone. Every service declares all of it at each connect.",
+            "No queue and no binding belongs to a client or a room: the load on the broker grows with pods and messages alone.",
+            "Every service declares all of it at each connect.",
             "",
             "## Exchanges",
             "",
+            "All of these are durable.",
             (
-                "All are durable, but for doors: an exclusive queue is reached through an auto-delete fanout "
-                "exchange of its own name."
+                "In addition, each exclusive queue has a guard exchange in front of it: an auto-delete fanout "
+                "exchange with the name of the queue."
             ),
             (
-                "Where a broker node is down, RabbitMQ 4.3 keeps its clients' exclusive queues bound and "
-                "locked; a door can be deleted all the same."
+                "If a broker node is down, RabbitMQ 4.3 keeps its clients' exclusive queues bound and locked; "
+                "a guard exchange can still be deleted."
             ),
             "",
             _row("exchange", "type"),
@@ -181,8 +186,8 @@ def topology_page() -> str:
             "## Queues",
             "",
             (
-                "Quorum queues are durable; exclusive ones belong to one connection, get a new name each time, "
-                "and go with it."
+                "Quorum queues and streams are durable; an exclusive queue belongs to one connection, has a new "
+                "name each time, and is deleted with the connection."
             ),
             "",
             _row("queue", "kind", "arguments"),
@@ -191,7 +196,7 @@ def topology_page() -> str:
             "",
             "## Bindings",
             "",
-            "For exclusive queues: to the door.",
+            "An exclusive queue is bound through its guard exchange.",
             "",
             _row("exchange", "routing key", "queue"),
             _row("---", "---", "---"),

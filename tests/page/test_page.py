@@ -251,7 +251,7 @@ def test_a_notification_as_a_backend_sends_it_arrives(windows: Two, target: str,
     ann.page.get_by_label("To").select_option(target)
     ann.page.get_by_label("Payload").fill(json.dumps({"news": target}))
     ann.page.get_by_role("button", name="Publish").click()
-    expect(ann.page.locator("#notified")).to_contain_text("Published with the key")
+    expect(ann.page.locator("#notified")).to_contain_text("Published with the routing key")
     expect(ann.row(f'"news":"{target}"')).to_have_count(1)
     if arrives == 2:
         expect(bob.row(f'"news":"{target}"')).to_have_count(1)
@@ -301,7 +301,7 @@ def test_mistakes_are_told_plainly(windows: Two):
     ann, _ = windows
     ann.page.get_by_label("Payload").fill("{nonsense")
     ann.page.get_by_role("button", name="Publish").click()
-    expect(ann.page.locator("#notified")).to_contain_text("The payload is no JSON")
+    expect(ann.page.locator("#notified")).to_contain_text("The payload is not valid JSON")
     ann.page.get_by_label("Payload").fill("1")
     ann.page.get_by_label("Room", exact=True).fill("no such room!")
     ann.page.get_by_role("button", name="Join").click()
@@ -336,7 +336,7 @@ def test_a_name_with_a_blank_is_refused_before_it_is_asked_for(browser: Browser,
     window = Window(browser, "Ann Lee").open(port, port, "chat:names")
     name = window.page.get_by_label("Name").first
     window.page.get_by_role("button", name="Join").click()
-    assert "no blanks" in str(name.evaluate("field => field.validationMessage"))
+    assert "can't contain spaces" in str(name.evaluate("field => field.validationMessage"))
     expect(window.status).to_have_text("not connected")
     name.fill("ann#lee")
     window.page.get_by_role("button", name="Join").click()
@@ -404,13 +404,13 @@ def test_a_gap_is_told_in_words(windows: Two):
       {type: 'JOINED', room, payload: {epoch, seq, recovered: false, missed: 0}})})"""
     ann.page.evaluate(say, [room, "another", 0])
     log = ann.page.locator("#log")
-    expect(log).to_contain_text(f"messages of {room} may be missing: seq 0 of epoch")
-    expect(log).to_contain_text("it goes on at seq 0 of epoch another")
+    expect(log).to_contain_text(f"messages of {room} may be missing: last seen: seq 0 of epoch")
+    expect(log).to_contain_text("now: seq 0 of epoch another")
     expect(ann.page.locator(".divider")).to_have_count(0)
     ann.page.evaluate(say, [room, "another", 7])
     expect(ann.page.locator(".divider")).to_have_count(1)
     ann.page.evaluate(say, ["*", "another", 7])
-    expect(log).to_contain_text("messages of * may be missing: nothing was seen last")
+    expect(log).to_contain_text("messages of * may be missing: last seen: nothing")
 
 
 @pytest.mark.parametrize(
@@ -496,8 +496,8 @@ def test_every_text_has_enough_contrast(browser: Browser, port: int, scheme: str
     expect(window.page.locator(".sending")).to_have_count(0)
     window.page.evaluate(
         """async () => {
-          const { Feed } = await import('/demo/feed.js');
-          const feed = new Feed(document.getElementById('feed'));
+          const { MessageList } = await import('/demo/message_list.js');
+          const feed = new MessageList(document.getElementById('feed'));
           feed.failed(feed.sending('ann', {text: 'x'}, '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'), 'no');
           feed.sending('ann', {text: 'x'}, '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01');
           feed.divide('Messages may be missing here');

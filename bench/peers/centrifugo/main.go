@@ -1,6 +1,6 @@
-// Command centrifugo stands for Centrifugo where its own binary is not to be had: one node on the library that is its
-// engine, with the library's defaults, Redis as broker and presence, and the part of its HTTP API that the bench uses.
-// Channels that begin with "kept:" keep a history and are recovered, as a namespace of Centrifugo's would; others don't.
+// Command centrifugo replaces Centrifugo if its own binary is not available: one node on the library that is its
+// engine, with the library's defaults, Redis as broker and presence, and the part of its HTTP API that the benchmark uses.
+// Channels that start with "kept:" keep a history and are recovered, like a namespace of Centrifugo's; others don't.
 package main
 
 import (

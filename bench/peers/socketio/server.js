@@ -1,5 +1,5 @@
-// The peer Socket.IO: one node with the Redis adapter, its defaults, WebSocket alone as the transport.
-// It takes the events "join" (acknowledged) and "say", and sends "said" to the whole room, the sender too.
+// The peer Socket.IO: one node with the Redis adapter, its defaults, and WebSocket as the only transport.
+// It accepts the events "join" (acknowledged) and "say", and sends "said" to the whole room, including the sender.
 import { createServer } from "node:http";
 import { parseArgs } from "node:util";
 import { createAdapter } from "@socket.io/redis-adapter";

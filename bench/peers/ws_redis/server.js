@@ -1,5 +1,5 @@
-// The peer that one writes oneself: `ws` on an HTTP server, and one Redis channel that every node subscribes to and
-// relays to its own sockets of the room. It numbers nothing, keeps nothing and acknowledges nothing but JOIN.
+// The do-it-yourself peer: `ws` on an HTTP server, and one Redis channel that every node subscribes to and relays to
+// its own sockets of the room. It numbers nothing, keeps nothing and acknowledges nothing but JOIN.
 import { createServer } from "node:http";
 import { parseArgs } from "node:util";
 import { createClient } from "redis";

@@ -1,4 +1,4 @@
-/** Binary payloads travel as base64 in JSON. Part of warren.js. */
+/** Base64 for binary payloads in JSON. Part of warren.js. */
 
 export function toBase64(bytes) {
   let text = "";
@@ -6,7 +6,7 @@ export function toBase64(bytes) {
   return btoa(text);
 }
 
-/** Turn a message's binary payload into its bytes, in place. */
+/** Replace a message's base64 payload by its bytes, in place. */
 export function decode(message) {
   if (message.encoding !== "base64") return;
   message.payload = Uint8Array.from(atob(message.payload), (character) => character.charCodeAt(0));

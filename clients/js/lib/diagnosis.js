@@ -1,23 +1,23 @@
 /**
- * Why no WebSocket could be opened. A browser tells a page nothing about an upgrade that was refused, so one HTTP request to the same
- * host finds out whether anything answers there at all; what it says is not looked at. Part of warren.js.
+ * Finds out why no WebSocket could be opened. A browser tells a page nothing about a refused upgrade, so one HTTP request to the same
+ * host checks whether anything answers there at all. The content of the answer is ignored. Part of warren.js.
  */
 import { WarrenError } from "./error.js";
 
-const PATH = "/websocket-stats"; // every gateway has it, and whatever else answers will do
+const PATH = "/websocket-stats"; // every gateway serves it; any other answer will do, too
 
-/** Return a WarrenError `never_opened` that says what may be the cause after `tries` tries at `url`. It never fails. */
+/** Return a WarrenError `never_opened` with the likely causes after `tries` attempts at `url`. Never rejects. */
 export async function diagnose(url, tries, { fetch, origin, patienceMs }) {
   const place = `${url.protocol}//${url.host}${url.pathname}`;
-  const failed = `no WebSocket could be opened at ${place} in ${tries} ${tries === 1 ? "try" : "tries"}`;
+  const failed = `no WebSocket could be opened at ${place} in ${tries} ${tries === 1 ? "attempt" : "attempts"}`;
   const [reached, why] = await isThere(url, fetch, patienceMs);
   const from = origin ? `this page's origin, ${origin}, is` : "the origin of this page is";
-  const refusal = `${from} not among those that the gateway allows (WARREN_GATEWAY_ORIGINS; its log names what it refused)`;
-  const proxy = "a proxy in between does not pass the upgrade on";
-  const away = `the address is wrong, the server is not up, its certificate does not hold, or this page's policy forbids the request`;
+  const refusal = `${from} not one that the gateway allows (WARREN_GATEWAY_ORIGINS; the gateway logs refused origins)`;
+  const proxy = "a proxy in between does not forward the upgrade";
+  const away = `the address is wrong, the server is down, its certificate is invalid, or this page's policy forbids the request`;
   const text = reached
-    ? `${failed}, though the host answers HTTP. Usual causes: ${refusal}; ${url.pathname} is not the gateway's path; ${proxy}`
-    : `${failed}, and nothing answers HTTP there either (${why}): ${away}. If it is up after all: ${refusal}`;
+    ? `${failed}, although the host answers HTTP. Usual causes: ${refusal}; ${url.pathname} is not the gateway's path; ${proxy}`
+    : `${failed}, and nothing answers HTTP there either (${why}): ${away}. If the server is up after all: ${refusal}`;
   return new WarrenError("never_opened", text, { retry: true });
 }
 
@@ -26,7 +26,7 @@ async function isThere(url, fetch, patienceMs) {
   address.protocol = url.protocol.replace(/^ws/, "http");
   try {
     const signal = AbortSignal.timeout(patienceMs);
-    // no-cors: the answer of another origin may not be read, but that one came is enough
+    // no-cors: another origin's answer can't be read, but that there is one is enough
     await fetch(address.href, { mode: "no-cors", cache: "no-store", credentials: "omit", signal });
     return [true, ""];
   } catch (cause) {

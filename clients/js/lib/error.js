@@ -1,6 +1,6 @@
-/** What can go wrong, as one class, and what each close code means for coming back. */
+/** The client's error class, and whether to reconnect after each close code. Part of warren.js. */
 
-/** A refusal. `code` is the protocol's, or the client's own: `outbox_full`, `closed`, `connection`. */
+/** `code` is one of the protocol's, or the client's own: `outbox_full`, `closed`, `connection`, `never_opened`. */
 export class WarrenError extends Error {
   constructor(code, message, { retry = false, retryAfterMs, ref, cause } = {}) {
     super(message, cause === undefined ? undefined : { cause });
@@ -17,12 +17,12 @@ const ADVICE = new Map([
   [4007, "no"],
 ]);
 
-/** Whether to come back after a close code: "yes", "no" or "fresh token". */
+/** Whether to reconnect after a close code: "yes", "no" or "fresh token". */
 export function adviceOf(code) {
   return ADVICE.get(code) ?? "yes";
 }
 
-/** A promise with its two ends. Who does not look at it gets no "unhandled rejection": the events tell the same. */
+/** A promise and the functions that settle it. If nobody handles it, no "unhandled rejection" is raised: events report the same. */
 export function deferred() {
   let resolve, reject;
   const promise = new Promise((yes, no) => ([resolve, reject] = [yes, no]));
@@ -30,7 +30,7 @@ export function deferred() {
   return { promise, resolve, reject };
 }
 
-/** A promise that ends with a fault. What is no refusal but the caller's mistake is thrown where it was made. */
+/** A rejected promise. An error that is not a WarrenError is a mistake of the caller, and is thrown instead. */
 export function rejected(fault) {
   if (!(fault instanceof WarrenError)) throw fault;
   const { promise, reject } = deferred();

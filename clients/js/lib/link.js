@@ -1,6 +1,6 @@
 /**
- * One connection that comes back: dial, back-off with full jitter, heartbeat, token, close codes. It knows no room and no
- * message. Its owner is told by four functions: `frame(data)`, `down(why)` (with `why`: for good), `state(name)` and
+ * One connection that reconnects: dialling, back-off with full jitter, heartbeat, token, close codes. It knows no rooms and no
+ * messages. It reports to its owner with four functions: `frame(data)`, `down(why)` (with `why`: permanently), `state(name)` and
  * `report(event, value)`. Part of warren.js.
  */
 import { diagnose } from "./diagnosis.js";
@@ -10,19 +10,19 @@ import { Timers } from "./timers.js";
 const PROTOCOL = "warren.v1";
 const NO_ANSWER = 4000; // the client's own close code: the server was silent
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
-const DIAGNOSED_AT = 3; // tries that opened no WebSocket
+const DIAGNOSED_AT = 3; // attempts without an open WebSocket
 
 export class Link {
   state = "idle"; // ▶ connecting ▶ open ▶ waiting ▶ connecting …, and closed
   token;
   user;
-  manual = false; // we join all our rooms by ourselves, the server joins us to none
-  advice = null; // what an ERROR before the close said: "yes", "no", "fresh token"
-  words = null; // and why
+  manual = false; // we join all our rooms ourselves; the server joins none for us
+  advice = null; // `reconnect` of the ERROR before the close: "yes", "no", "fresh token"
+  words = null; // and its message
   #socket = null;
-  #life = 0; // one for each socket: what belongs to an earlier one is not heard
+  #life = 0; // counts sockets: events of an earlier socket are ignored
   #tries = 0;
-  #unopened = 0; // sockets in a row that never opened; of no interest once one did
+  #unopened = 0; // sockets in a row that never opened; ignored once one did
   #hasOpened = false;
   #openedAt = -Infinity;
   #heardAt = 0;
@@ -43,7 +43,7 @@ export class Link {
     this.user = options.user;
   }
 
-  /** Connect now; the promise is settled by the first WELCOME or when no more try will be made. */
+  /** Connect now. The promise is settled by the first WELCOME, or when there will be no further attempt. */
   connect() {
     if (this.state === "idle" || this.state === "closed") {
       this.#tries = this.#unopened = 0;
@@ -63,17 +63,17 @@ export class Link {
     this.#socket?.send(text);
   }
 
-  /** WELCOME came: `ping(sent)` is called for each heartbeat, and calls `sent` once it has gone out. */
+  /** WELCOME has arrived. For each heartbeat, call `ping(sent)`, which calls `sent` once the PING is on the wire. */
   opened(welcome, ping) {
     this.#timers.cancel("connect");
-    if (!this.token) this.user = welcome.user; // the name that Warren made up is kept
+    if (!this.token) this.user = welcome.user; // keep the name that the server generated
     this.#openedAt = this.#options.now();
     this.#become("open");
     this.#beat(ping);
     this.#ready.resolve(welcome);
   }
 
-  /** Get a fresh token shortly before `expiresAt` (ms since the Unix epoch) and hand it to `authenticate`. */
+  /** Get a fresh token shortly before `expiresAt` (ms since the Unix epoch) and pass it to `authenticate`. */
   refresh(expiresAt, authenticate) {
     if (!expiresAt || !this.#options.getToken) return;
     const delay = expiresAt - this.#options.wall() - this.#options.refreshBeforeMs;
@@ -84,12 +84,12 @@ export class Link {
         this.token = token;
         if (life === this.#life) authenticate(token);
       } catch (cause) {
-        this.#owner.report("error", new WarrenError("unauthorized", `no fresh token: ${cause.message}`, { cause }));
+        this.#owner.report("error", new WarrenError("unauthorized", `can't get a fresh token: ${cause.message}`, { cause }));
       }
     });
   }
 
-  /** The server asks to come again after so long; it has spread these times itself, so no back-off is added. */
+  /** The server asks us to reconnect after `afterMs`. It spreads these times itself, so add no back-off. */
   move(afterMs) {
     this.#timers.after("move", Math.min(afterMs, LONGEST_TIMER_MS), () => {
       this.#moving = true;
@@ -107,7 +107,7 @@ export class Link {
     try {
       if (!this.token && this.#options.getToken) {
         const token = await this.#options.getToken();
-        if (life !== this.#life) return; // closed, or out of patience
+        if (life !== this.#life) return; // closed or timed out meanwhile
         this.token = token;
       }
       this.#open();
@@ -132,16 +132,16 @@ export class Link {
       this.#owner.frame(data);
     };
     socket.onclose = ({ code, reason }) => this.#lost(code, reason);
-    socket.onerror = () => {}; // a close event follows, and says more
+    socket.onerror = () => {}; // the close event that follows says more
   }
 
   #fail(code, message, cause) {
     this.#letGo(NO_ANSWER, "No answer");
     this.#owner.report("error", new WarrenError(code, message, { retry: true, cause }));
-    if (this.state !== "closed") this.#lost(1006, message); // the listener may have closed the client
+    if (this.state !== "closed") this.#lost(1006, message); // a listener may have closed the client
   }
 
-  /** Close the socket and hear no more of it: a dead one can take minutes to say that it is closed. */
+  /** Close the socket and ignore its events: a dead one can take minutes to report that it is closed. */
   #letGo(code, reason) {
     this.#life++;
     const socket = this.#socket;
@@ -169,9 +169,9 @@ export class Link {
     const { now, random, stableMs, maxTries, backoffMs, backoffCapMs } = this.#options;
     if (this.#unopened === Math.min(DIAGNOSED_AT, maxTries + 1)) this.#diagnose();
     if (now() - this.#openedAt >= stableMs) this.#tries = 0;
-    this.#openedAt = Infinity; // until the next WELCOME nothing counts as stable
+    this.#openedAt = Infinity; // not stable until the next WELCOME
     if (this.#tries >= maxTries) {
-      return this.#stop(code, reason, new WarrenError("closed", `gave up after ${this.#tries} tries`));
+      return this.#stop(code, reason, new WarrenError("closed", `gave up after ${this.#tries} attempts`));
     }
     const delayMs = moving ? 0 : random() * Math.min(backoffCapMs, backoffMs * 2 ** this.#tries);
     if (!moving) this.#tries++;
@@ -183,7 +183,7 @@ export class Link {
   async #diagnose() {
     const { fetch, connectTimeoutMs: patienceMs } = this.#options;
     const origin = globalThis.location?.origin;
-    const fault = await diagnose(this.#url, this.#unopened++, { fetch, origin, patienceMs }); // counted on, so that it is said once
+    const fault = await diagnose(this.#url, this.#unopened++, { fetch, origin, patienceMs }); // incremented, so that it is reported once
     if (!this.#hasOpened) this.#owner.report("error", fault);
   }
 
@@ -196,7 +196,7 @@ export class Link {
     this.#owner.report("close", { code, reason, reconnect: false, delayMs: null });
   }
 
-  /** A browser sees no WebSocket ping, so it asks itself; anything that is heard counts as an answer. */
+  /** A browser can't see WebSocket pings, so the client sends PINGs. Anything that is received counts as an answer. */
   #beat(ping) {
     const { pingMs, pongTimeoutMs, now } = this.#options;
     this.#timers.after("ping", pingMs, () => {
@@ -206,7 +206,7 @@ export class Link {
         const askedAt = now();
         this.#timers.after("pong", pongTimeoutMs, () => {
           if (this.#heardAt >= askedAt) this.#beat(ping);
-          else this.#fail("heartbeat_missed", `nothing was heard for ${pongTimeoutMs} ms after a PING`);
+          else this.#fail("heartbeat_missed", `nothing was received for ${pongTimeoutMs} ms after a PING`);
         });
       });
     });

@@ -1,19 +1,19 @@
-/** Who listens to what. One listener's fault is not the others'. Part of warren.js. */
+/** Listeners by event and message type. An exception in one does not affect the others. Part of warren.js. */
 
-/** What the client itself reports by `on`; a message whose type is one of these reaches "*" alone. */
+/** The client's own events. A message whose type is one of these is passed to "*" only. */
 const EVENTS = new Set(["open", "close", "state", "error", "gap", "*"]);
 
 export class Listeners {
   #byType = new Map();
 
-  /** Call `listener` for each event or message of this type; what is returned ends it. */
+  /** Call `listener` for each event or message of this type. Return a function that removes it. */
   on(type, listener) {
     if (!this.#byType.has(type)) this.#byType.set(type, new Set());
     this.#byType.get(type).add(listener);
     return () => this.#byType.get(type).delete(listener);
   }
 
-  /** Hand a message to those who listen for its type, then to those who listen for all. */
+  /** Pass a message to the listeners of its type, then to those of all messages. */
   hand(message) {
     if (!EVENTS.has(message.type)) this.emit(message.type, message);
     this.emit("*", message);

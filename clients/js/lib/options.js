@@ -1,4 +1,4 @@
-/** What a client is told at its making (warren.d.ts says what each means), and what counts where it is not told. Part of warren.js. */
+/** The client's options (documented in warren.d.ts) and their defaults. Part of warren.js. */
 
 const DEFAULTS = {
   token: null,
@@ -19,7 +19,7 @@ const DEFAULTS = {
   ephemeralTypes: ["TYPING"],
 };
 
-/** Return all options. Throws TypeError where there is no WebSocket class to be had. */
+/** Return all options. Throws TypeError if there is no WebSocket class. */
 export function withDefaults(options) {
   const all = {
     ...DEFAULTS,
@@ -32,6 +32,6 @@ export function withDefaults(options) {
     clearTimeout: (timer) => clearTimeout(timer),
     ...options,
   };
-  if (!all.WebSocket) throw new TypeError("no WebSocket class here: pass one as options.WebSocket");
+  if (!all.WebSocket) throw new TypeError("this environment has no WebSocket class: pass one as options.WebSocket");
   return all;
 }

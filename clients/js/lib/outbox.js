@@ -1,7 +1,7 @@
 /**
- * What waits to be sent or answered, in order and bounded, no faster than the server allows. Everything in it has an id, so sending
- * it again is harmless: after a reconnect, when the broker is back, and when an answer is overdue. What was refused for good is
- * never sent again. Part of warren.js.
+ * The bounded queue of frames that wait to be sent or answered. It sends in order, and no faster than the server allows. Every frame in
+ * it has an id, so it can safely be sent again: after a reconnect, when the broker is back, and when an answer is overdue. A frame that
+ * was refused permanently is never sent again. Part of warren.js.
  */
 import { WarrenError, deferred } from "./error.js";
 import { Pace } from "./pace.js";
@@ -9,9 +9,9 @@ import { Suspects } from "./suspects.js";
 import { Timers } from "./timers.js";
 
 export class Outbox {
-  dropped = 0; // ephemeral messages that could not go at once
+  dropped = 0; // ephemeral messages that could not be sent at once
   #entries = new Map(); // id ▶ {id, kind, room, build, sentAt, notBefore, promise, resolve, reject}
-  #urgent = []; // {id, build, sent}: what goes before all entries, once
+  #urgent = []; // {id, build, sent}: sent once, before all entries
   #pace = new Pace();
   #suspects;
   #limits = {};
@@ -22,8 +22,8 @@ export class Outbox {
   #owner;
 
   /**
-   * `options` has now, random, outboxLimit, the times and the timers' functions. `owner`: `ping()` makes a PING, {id, build};
-   * `refused(entry, error)` is told of an entry that will not be sent again.
+   * `options` has now, random, outboxLimit, the timeouts and the timer functions. `owner.ping()` returns a PING, {id, build};
+   * `owner.refused(entry, error)` is called for an entry that will not be sent again.
    */
   constructor(options, owner) {
     this.#options = options;
@@ -46,12 +46,12 @@ export class Outbox {
     return this.#entries.get(id);
   }
 
-  /** Whether own messages to this room (null: to the first one) are sent and not acknowledged. */
+  /** Whether own messages to this room (or to the default room) are sent and not acknowledged. */
   hasSentTo(room) {
     return this.#sent().some(({ kind, room: to }) => kind === "message" && (to == null || to === room));
   }
 
-  /** The connection is open: the `first` entries (JOINs) go before all that waits. */
+  /** The connection is open: send the `first` entries (JOINs) before those that wait. */
   open(write, limits = {}, first = []) {
     const rest = [...this.#entries.values()];
     this.#entries = new Map([...first.map(prepared), ...rest].map((entry) => [entry.id, entry]));
@@ -62,7 +62,7 @@ export class Outbox {
     this.again();
   }
 
-  /** The connection is gone: messages wait for the next, JOINs are asked anew, and who is not connected is in no room. */
+  /** The connection is closed: messages wait for the next one, JOINs will be made again, and LEAVEs are done. */
   disconnect() {
     this.#write = null;
     this.#urgent = [];
@@ -76,7 +76,7 @@ export class Outbox {
     }
   }
 
-  /** No connection will come: everybody who waits is told why. */
+  /** There will be no further connection: reject all entries. */
   close(why) {
     this.disconnect();
     for (const id of [...this.#entries.keys()]) this.settle(id).reject(why);
@@ -88,14 +88,14 @@ export class Outbox {
     return entry.promise;
   }
 
-  /** Send before all that waits, once, as soon as the rate allows: a heartbeat, a token. `sent` is called when it has gone out. */
+  /** Send once, before all entries, as soon as the rate allows: a heartbeat, a token. Calls `sent` afterwards. */
   first({ id, build, sent }) {
     if (!this.#write) return;
     this.#urgent.push({ id, build, sent });
     this.pump();
   }
 
-  /** Take an entry out; its caller resolves or rejects it. */
+  /** Remove and return an entry; the caller resolves or rejects it. */
   settle(id) {
     const entry = this.#entries.get(id);
     this.#entries.delete(id);
@@ -104,8 +104,8 @@ export class Outbox {
   }
 
   /**
-   * Send an entry again, not before `ms` from now, and a random while after that, which grows with each refusal: who is refused
-   * together with many shall not come back together with them.
+   * Send an entry again after `ms` and a random delay that grows with each refusal, so that many clients that were refused together do
+   * not come back together.
    */
   postpone(entry, ms = 0) {
     const { now, random, backoffMs, backoffCapMs } = this.#options;
@@ -118,14 +118,14 @@ export class Outbox {
     this.#suspects.answered(id);
   }
 
-  /** The server refused a frame for good and does not say which: return its entry where that is clear, else find out. */
+  /** The server refused a frame permanently and does not say which. Return its entry if that is clear; otherwise start to find out. */
   accuse(error) {
     const entry = this.#suspects.accuse(this.#sent(), !this.#pace.isUncertain, error);
     if (entry) this.#pace.answered(entry.id, this.#options.now());
     return entry;
   }
 
-  /** Send at once or never. */
+  /** Send a frame now or never. */
   ephemeral(text) {
     const isFree = this.#urgent.length === 0 && this.#suspects.size === 0 && this.#pace.wait(this.#options.now()) === 0;
     if (this.#write && isFree) this.#send(text);
@@ -137,7 +137,7 @@ export class Outbox {
     if (!yes) this.again();
   }
 
-  /** Send all that is not answered again, in order. */
+  /** Send everything that has no answer again, in order. */
   again() {
     for (const entry of this.#entries.values()) entry.sentAt = null;
     this.#suspects.pause();
@@ -145,7 +145,7 @@ export class Outbox {
     this.pump();
   }
 
-  /** Send what waits, in order, as fast as the server allows. */
+  /** Send what waits, in order, as fast as the rate allows. */
   pump() {
     if (!this.#write) return;
     const now = this.#options.now();
@@ -175,18 +175,18 @@ export class Outbox {
         this.#suspects.sent(entry);
         continue;
       }
-      if (this.#suspects.size) return this.pump(); // the next one's turn
+      if (this.#suspects.size) return this.pump(); // the next suspect
     }
-    if (this.#urgent.length) return this.pump(); // the PING behind a suspect
+    if (this.#urgent.length) return this.pump(); // the PING after a suspect
     if (later < Infinity) this.#timers.after("later", later, () => this.pump());
   }
 
-  /** The entries that are sent and not answered. */
+  /** Entries that are sent and not answered. */
   #sent() {
     return [...this.#entries.values()].filter(({ sentAt }) => sentAt !== null);
   }
 
-  /** Whether the rate allows one more now; where it does not, a timer or the next answer goes on. */
+  /** Whether the rate allows another frame now. If not, a timer or the next answer continues. */
   #mayGo(now, urgent = false) {
     const wait = this.#pace.wait(now, urgent);
     if (wait > 0 && wait < Infinity) this.#timers.after("pace", wait, () => this.pump());
@@ -198,14 +198,14 @@ export class Outbox {
     this.#write?.(text);
   }
 
-  /** Put a PING behind what was sent; return its id. */
+  /** Send a PING after everything that was sent; return its id. */
   #ask() {
     const ping = this.#owner.ping();
     this.#urgent.push(ping);
     return ping.id;
   }
 
-  /** An answer can be lost between the servers; then the same id gets the same answer again. */
+  /** An answer can be lost between the servers. Sending the same id again gets the same answer. */
   #overdue() {
     const sent = this.#sent();
     if (sent.length === 0) return;

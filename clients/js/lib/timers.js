@@ -1,4 +1,4 @@
-/** Timers by name: at most one of each, and all of them gone at once. Part of warren.js. */
+/** Named timers: at most one for each name, and all can be cancelled at once. Part of warren.js. */
 export class Timers {
   #running = new Map();
   #options;
@@ -8,7 +8,7 @@ export class Timers {
     this.#options = options;
   }
 
-  /** Run `then` after `ms`; a timer of that name that runs already is replaced. */
+  /** Run `then` after `ms`, replacing a running timer of that name. */
   after(name, ms, then) {
     this.cancel(name);
     const fire = () => {

@@ -1,7 +1,7 @@
-/** What the tests hold in their hand instead of a network and a clock. */
+/** Fakes for tests: a clock, a WebSocket, and a client that uses them. */
 import { WarrenClient } from "../warren.js";
 
-/** Time that moves only when it is told to. */
+/** A clock that only moves when told to. */
 export class FakeClock {
   time = 0;
   epoch = 1_764_000_000_000;
@@ -24,7 +24,7 @@ export class FakeClock {
     return this.#timers.size;
   }
 
-  /** Let `ms` pass: each timer fires at its own time, and what it promised is done before the next. */
+  /** Advance by `ms`: each timer fires at its own time, and its promises settle before the next one fires. */
   async pass(ms) {
     const end = this.time + ms;
     for (;;) {
@@ -40,12 +40,12 @@ export class FakeClock {
   }
 }
 
-/** Let every promise that can settle do so. */
+/** Wait until every promise that can settle has settled. */
 export async function settled() {
   for (let turn = 0; turn < 20; turn++) await null;
 }
 
-/** A WebSocket whose server is the test. */
+/** A WebSocket whose server is the test itself. */
 export class FakeSocket {
   static all = [];
   sent = [];
@@ -70,7 +70,7 @@ export class FakeSocket {
     this.onmessage?.({ data: typeof frame === "string" ? frame : JSON.stringify(frame) });
   }
 
-  /** The server, or the network, ends it. */
+  /** The server or the network closes the connection. */
   drop(code = 1006, reason = "") {
     this.closed ??= { code, reason };
     this.onclose?.({ code, reason });
@@ -81,7 +81,7 @@ export class FakeSocket {
     this.say({ type: "WELCOME", payload: { ...standard, ...payload } });
   }
 
-  /** What was sent of a type. */
+  /** The frames of this type that were sent. */
   of(type) {
     return this.sent.filter((frame) => frame.type === type);
   }
@@ -90,7 +90,7 @@ export class FakeSocket {
     return this.sent.at(-1);
   }
 
-  /** Answer the last JOIN of a room. */
+  /** Answer the last JOIN for a room. */
   joined(room, payload) {
     const ref = this.of("JOIN").findLast((frame) => frame.room === room)?.id;
     this.say({ type: "JOINED", room, ref, payload: { epoch: "e1", seq: 0, recovered: false, missed: 0, ...payload } });
@@ -105,7 +105,7 @@ export class FakeSocket {
   }
 }
 
-/** A client over fakes, and all that it reported. `random` is 0.5 unless told: half of each back-off. */
+/** A client on fakes, and everything that it reported. By default `random` is 0.5: half of each back-off. */
 export function scene(options = {}) {
   FakeSocket.all = [];
   const clock = new FakeClock();
@@ -135,7 +135,7 @@ export function scene(options = {}) {
     get sockets() {
       return FakeSocket.all;
     },
-    /** Connect and be welcomed. */
+    /** Connect and receive WELCOME. */
     async open(welcome) {
       client.connect();
       await settled();
@@ -143,7 +143,7 @@ export function scene(options = {}) {
       await settled();
       return FakeSocket.all.at(-1);
     },
-    /** Lose the connection, wait for the next one and be welcomed. */
+    /** Lose the connection, wait for the next one and receive WELCOME. */
     async again(welcome, code) {
       FakeSocket.all.at(-1).drop(code);
       const before = FakeSocket.all.length;

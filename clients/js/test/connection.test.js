@@ -91,7 +91,7 @@ test("maxTries 5 gives up after five tries and says so to whoever waits", async 
   assert.equal(s.sockets.length, 6);
   assert.equal(s.client.state, "closed");
   assert.equal(s.clock.pending, 0);
-  await assert.rejects(ready, (error) => error instanceof WarrenError && /gave up after 5 tries/.test(error.message));
+  await assert.rejects(ready, (error) => error instanceof WarrenError && /gave up after 5 attempts/.test(error.message));
 });
 
 for (const code of [1001, 1006, 1011, 1012, 1013, 4002, 4004, 4005]) {
@@ -319,7 +319,7 @@ test("after three upgrades that failed it asks over HTTP, and says that the orig
   assert.deepEqual([address, mode, credentials], ["http://warren.test/websocket-stats", "no-cors", "omit"]);
   const [error] = s.log.errors;
   assert.deepEqual([error.name, error.code, error.retry], ["WarrenError", "never_opened", true]);
-  for (const says of ["ws://warren.test/ws in 3 tries", "WARREN_GATEWAY_ORIGINS", "the host answers HTTP", "/ws is not the gateway's path", "proxy"]) {
+  for (const says of ["ws://warren.test/ws in 3 attempts", "WARREN_GATEWAY_ORIGINS", "the host answers HTTP", "/ws is not the gateway's path", "proxy"]) {
     assert.ok(error.message.includes(says), says);
   }
   assert.ok(!error.message.includes("secret"));
@@ -345,7 +345,7 @@ test("a page's origin is named", async (t) => {
   const s = scene({ fetch: async () => {} });
   s.client.connect();
   await refusedUpgrades(s, 3);
-  assert.match(s.log.errors[0].message, /this page's origin, https:\/\/app.example, is not among those/);
+  assert.match(s.log.errors[0].message, /this page's origin, https:\/\/app.example, is not one that the gateway allows/);
 });
 
 test("a socket that never answers counts as a failed upgrade too", async () => {
@@ -376,6 +376,6 @@ test("with few tries it is said at the last", async () => {
   const s = scene({ maxTries: 0, fetch: async () => {} });
   s.client.connect().catch(() => {});
   await refusedUpgrades(s, 1);
-  assert.match(s.log.errors[0].message, /in 1 try,/);
+  assert.match(s.log.errors[0].message, /in 1 attempt,/);
   assert.equal(s.client.state, "closed");
 });

@@ -1,11 +1,11 @@
-/** W3C trace context, as far as a page needs it: https://www.w3.org/TR/trace-context/ */
+/** The traceparent of W3C trace context: https://www.w3.org/TR/trace-context/ */
 
-/** A traceparent of a new trace. */
+/** A traceparent for a new trace. */
 export function newTraceparent(sampled) {
   return `00-${randomHex(16)}-${randomHex(8)}-${sampled ? "01" : "00"}`;
 }
 
-/** The trace id of a traceparent; null where there is none. */
+/** The trace id of a traceparent; null if there is none. */
 export function traceIdOf(traceparent) {
   return /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/.exec(traceparent ?? "")?.[1] ?? null;
 }

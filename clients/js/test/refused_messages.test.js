@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { messageText } from "../lib/message.js";
+import { messageText } from "../lib/encode.js";
 import { scene, settled } from "../support/fakes.js";
 
 const CUT = "ab😀".slice(0, 3);
@@ -147,7 +147,7 @@ test("a fresh token that is no text is reported, and not sent", async () => {
   const socket = await s.open({ expires_at: s.clock.epoch + 32_000 });
   await s.clock.pass(3_000);
   assert.equal(socket.of("AUTH").length, 0);
-  assert.match(s.log.errors[0].message, /no fresh token/);
+  assert.match(s.log.errors[0].message, /can't get a fresh token/);
 });
 
 // ── what the server refuses ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,10 +1,10 @@
-/** The list of messages: one row each, in the order of their seq, the last 500 of them. It knows nothing of the connection. */
-import { traceIdOf } from "./trace.js";
+/** The list of messages: one row each, ordered by seq, at most 500. It knows nothing of the connection. */
+import { traceIdOf } from "./traceparent.js";
 
 const KEPT = 500;
 const TARGETS = { "*": "to everyone" };
 
-export class Feed {
+export class MessageList {
   #list;
 
   constructor(list) {
@@ -15,7 +15,7 @@ export class Feed {
     this.#list.replaceChildren();
   }
 
-  /** Show a message that came. */
+  /** Show a received message. */
   show(message, room) {
     const row = rowOf(message.sender ?? "a backend", message.payload, message.timestamp);
     if (message.type !== "CHAT") tag(row, message.type);
@@ -26,7 +26,7 @@ export class Feed {
     this.#keep(row);
   }
 
-  /** Show a message that is on its way; the answer is settled by `accepted` or `failed`. */
+  /** Show a message that is being sent. Call `accepted` or `failed` with the returned row. */
   sending(name, payload, traceparent) {
     const row = rowOf(name, payload, Date.now());
     row.classList.add("mine", "sending");
@@ -78,7 +78,7 @@ export class Feed {
     row.querySelector(".meta").append(pair("trace", id));
   }
 
-  /** An own message gets its seq late: others may stand behind it that belong before. */
+  /** Move an own message to its place: it gets its seq late, when messages with a lower seq may be below it. */
   #place(row) {
     const { seq, epoch } = row.dataset;
     const before = [...this.#list.children].filter((other) => other.dataset.epoch === epoch && +other.dataset.seq < +seq);

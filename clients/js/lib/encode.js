@@ -1,6 +1,6 @@
 /**
- * What a message must be like: the server's rules (docs/protocol.md), kept before it goes out, so that what can't be sent is refused at
- * once and with its reason, and never repeated. It makes text and sends nothing. Part of warren.js.
+ * Checks and encodes outgoing messages. It applies the server's rules (docs/protocol.md), so that an invalid message is refused at once
+ * with a reason, and never repeated. It returns text and sends nothing. Part of warren.js.
  */
 import { toBase64 } from "./binary.js";
 import { WarrenError } from "./error.js";
@@ -11,34 +11,34 @@ const KEY_LENGTH = 128;
 const ROOM_LENGTH = 128;
 const ORDINARY = new Set(["CHAT", "TYPING", "NOTIFICATION", "DATA_UPDATE"]);
 
-// with the flag u a surrogate that is half of a pair is no match: these are the lone ones
+// with the flag u, surrogates of a valid pair do not match: these are lone ones
 const LONE = /\p{Surrogate}/u;
 const PRINTABLE = /^(?:[^\p{C}\p{Z}]| )+$/u;
 const TYPE = /^[A-Za-z0-9_\-.:]{1,64}$/;
 const UPPER_CASE = /^[A-Z0-9_]*[A-Z][A-Z0-9_]*$/;
 const ROOM = /^[A-Za-z0-9._\-:/][A-Za-z0-9._\-:/@]{0,127}$/;
 
-const CUT = "half of a surrogate pair, which is no text: it was cut inside a character (cut between characters, as [...text] does)";
-const DEEP = `nests deeper than ${DEPTH}`;
-const ID_RULE = "id: 1 to 64 printable characters, ~ not first";
-const TYPE_RULE = "type: 1 to 64 letters, digits and _ - . :";
-const ROOM_RULE = "room: 1 to 128 characters of letters, digits and . _ - : / @; @ and * first are reserved";
+const CUT = "half of a surrogate pair: text was cut inside a character (split it between characters, as [...text] does)";
+const DEEP = `nested deeper than ${DEPTH} levels`;
+const ID_RULE = "id: must be 1 to 64 printable characters, not starting with ~";
+const TYPE_RULE = "type: must be 1 to 64 letters, digits and _ - . :";
+const ROOM_RULE = "room: must be 1 to 128 letters, digits and . _ - : / @; names that start with @ or * are reserved";
 
 /**
- * The text of a message of the application's. `options` has id, key, includeSender and traceparent. Throws WarrenError where the server
- * would refuse it, and JSON.stringify's TypeError where JSON can't write the payload at all.
+ * Encode a message of the application. `options` has id, key, includeSender and traceparent. Throws WarrenError if the server would
+ * refuse the message, and JSON.stringify's TypeError if JSON can't represent the payload at all.
  */
 export function messageText(type, room, payload, options, timestamp) {
   const { id, key, includeSender, traceparent } = options;
   for (const [field, value] of Object.entries({ type, room, id, key, traceparent })) checkWhole(field, value, id);
   if (id !== undefined) checkId(id);
   check(typeof type === "string" && TYPE.test(type), "invalid_message", TYPE_RULE, id);
-  const isOurs = UPPER_CASE.test(type) && !ORDINARY.has(type);
-  check(!isOurs, "unknown_type", `${type} is reserved: join, leave, history and the client itself send such types`, id);
+  const isReserved = UPPER_CASE.test(type) && !ORDINARY.has(type);
+  check(!isReserved, "unknown_type", `${type} is reserved: use join(), leave() and history(); the client sends such types itself`, id);
   if (room != null) checkRoom(room, id);
   if (key != null) {
     check(typeof key === "string", "invalid_message", "key: must be text", id);
-    check(lengthOf(key) <= KEY_LENGTH, "invalid_message", `key: at most ${KEY_LENGTH} characters`, id);
+    check(lengthOf(key) <= KEY_LENGTH, "invalid_message", `key: must be at most ${KEY_LENGTH} characters`, id);
   }
   check(traceparent == null || typeof traceparent === "string", "invalid_message", "traceparent: must be text", id);
   const frame = { type, payload, timestamp, version: VERSION };
@@ -47,17 +47,17 @@ export function messageText(type, room, payload, options, timestamp) {
   if (key != null) frame.key = key;
   if (traceparent != null) frame.traceparent = traceparent;
   if (payload instanceof Uint8Array) Object.assign(frame, { payload: toBase64(payload), encoding: "base64" });
-  return written({ ...frame, id }, id);
+  return stringify({ ...frame, id }, id);
 }
 
-/** The text of a frame of the client's own. Throws WarrenError as `messageText` does. */
+/** Encode a frame of the client itself. Throws WarrenError as `messageText` does. */
 export function controlText(type, room, payload, id, timestamp) {
-  return written({ type, room, payload, id, timestamp, version: VERSION }, id);
+  return stringify({ type, room, payload, id, timestamp, version: VERSION }, id);
 }
 
-/** What is wrong with the name of a room to join, leave or read: a WarrenError, or null. A user's own room (`@ann`) may be one. */
+/** What is wrong with the name of a room to join, leave or read: a WarrenError, or null. A user's own room (`@ann`) is valid. */
 export function roomFault(room) {
-  // the rest of a user's name is the server's to judge
+  // the server checks the rest of the user's name
   if (typeof room === "string" && /^@[^@]/.test(room) && PRINTABLE.test(room) && lengthOf(room) <= ROOM_LENGTH) return null;
   try {
     checkRoom(room);
@@ -73,7 +73,7 @@ function checkRoom(room, id) {
   check(ROOM.test(room), "invalid_room", room === "" ? "room: is empty" : ROOM_RULE, id);
 }
 
-/** No field may hold what is no text: the whole frame could not be read. */
+/** No field may contain a lone surrogate: the server could not parse the whole frame. */
 function checkWhole(field, value, id) {
   const isCut = typeof value === "string" && LONE.test(value);
   check(!isCut, "invalid_format", `${field}: has ${CUT}`, field === "id" ? undefined : id);
@@ -81,19 +81,19 @@ function checkWhole(field, value, id) {
 
 function checkId(id) {
   const isId = typeof id === "string" && PRINTABLE.test(id) && lengthOf(id) <= 64 && id[0] !== "~";
-  check(isId, "invalid_message", ID_RULE); // without a ref: it can't be repeated
+  check(isId, "invalid_message", ID_RULE); // no ref, because the id can't be repeated
 }
 
 function check(holds, code, message, ref) {
   if (!holds) throw new WarrenError(code, message, { ref: typeof ref === "string" ? ref : undefined });
 }
 
-/** As the server counts: characters, where a pair of surrogates is one. */
+/** Length in characters, as the server counts: a pair of surrogates is one. */
 function lengthOf(text) {
   return [...text].length;
 }
 
-function written(frame, id) {
+function stringify(frame, id) {
   let text;
   try {
     text = JSON.stringify(frame, jsonValue);
@@ -107,15 +107,15 @@ function written(frame, id) {
   return text;
 }
 
-/** JSON.stringify would write null for some of these, and leave others out: another message than was meant. */
+/** JSON.stringify would write null for some of these and omit others, and so change the message. */
 function jsonValue(name, value) {
-  const isNone = (typeof value === "number" && !Number.isFinite(value)) || typeof value === "function" || typeof value === "symbol";
-  if (!isNone) return value;
+  const isLost = (typeof value === "number" && !Number.isFinite(value)) || typeof value === "function" || typeof value === "symbol";
+  if (!isLost) return value;
   const what = typeof value === "number" ? String(value) : `a ${typeof value}`;
-  throw new WarrenError("invalid_format", `payload: ${what} (at ${JSON.stringify(name)}) is no JSON value`);
+  throw new WarrenError("invalid_format", `payload: ${what} (at ${JSON.stringify(name)}) is not a JSON value`);
 }
 
-/** What the server would not read in a frame that JSON.stringify has written: undefined, or words. One pass. */
+/** Why the server could not read a frame that JSON.stringify has written, or undefined. One pass. */
 function faultOf(text) {
   if (LONE.test(text)) return `has ${CUT}`;
   let depth = 0;
@@ -126,7 +126,7 @@ function faultOf(text) {
       if (character === '"') inString = false;
       else if (character === "\\") {
         at++;
-        // JSON.stringify escapes lone surrogates, and no other
+        // JSON.stringify escapes lone surrogates, and only those
         if (text[at] === "u" && text[at + 1] === "d") return `has ${CUT}`;
       }
     } else if (character === '"') inString = true;

@@ -1,81 +1,80 @@
 /**
- * How far the client has got in one room: positions, repeats, gaps, and what a JOIN's answer means. It decides, and sends
- * nothing. Part of warren.js.
+ * The client's position in one room: repeats, gaps, and what JOINED means for them. It decides, and sends nothing. Part of warren.js.
  */
 
-const REMEMBERED = 256; // own acknowledged seqs after the position
-const HELD = 256; // numbered messages that wait for what is missing before them
+const REMEMBERED = 256; // own acknowledged seqs above the position
+const HELD = 256; // numbered messages that wait for missing ones before them
 
-export class Room {
-  position = null; // {epoch, seq}, the last that was seen, from JOINED and from messages
-  asked = null; // the id of the JOIN under way
-  waiting = []; // the promises of join() that its answer settles
-  #acked = new Set(); // seqs of own messages, which the server sends to the others alone
-  #held = []; // numbered messages that can't be handed on yet
-  #replayed = null; // {epoch, seq}: up to here it is a replay, asked for by a JOIN
-  #excused = null; // {epoch, seq}: up to here a missing seq is no gap: it was withheld, and we were told, or has expired
-  #echoes = false; // the server sends own messages back here
+export class RoomPosition {
+  position = null; // {epoch, seq}: the last one seen in JOINED or a message
+  asked = null; // the id of the unanswered JOIN
+  waiting = []; // promises of join() that JOINED settles
+  #acked = new Set(); // seqs of own messages, which the server sends only to others
+  #held = []; // numbered messages that can't be delivered yet
+  #replayed = null; // {epoch, seq}: messages up to here are the replay that a JOIN asked for
+  #excused = null; // {epoch, seq}: missing seqs up to here are not a gap: DROPPED announced them, or they have expired
+  #echoes = false; // the server sends own messages back in this room
 
   constructor(name) {
     this.name = name;
   }
 
-  /** The position to come back with: the last seen, and own messages that follow it without a gap. */
+  /** The position to resume from: the last one seen, plus own messages that follow it without a gap. */
   get since() {
     if (!this.position || this.#echoes) return this.position;
     return { epoch: this.position.epoch, seq: this.#skip(this.position.seq) };
   }
 
-  /** Whether messages wait for what is missing before them. */
+  /** Whether messages wait for missing ones before them. */
   get lacks() {
     return this.#held.length > 0 && !this.asked;
   }
 
-  /** Whether a replay is under way, so that what is missing may be on its way. */
+  /** Whether a replay is in progress, so that missing messages may be on their way. */
   get isReplayed() {
     return this.#replayed !== null && this.position.seq < this.#replayed.seq;
   }
 
-  /** Whether no more messages can wait. */
+  /** Whether no further message can wait. */
   get isFull() {
     return this.#held.length >= HELD;
   }
 
-  /** The connection is gone: what was under way on it never comes, and what is held comes again. */
+  /** The connection is closed: nothing more arrives on it, and held messages will be sent again. */
   disconnect() {
     this.asked = null;
     this.#held = [];
     this.#replayed = null;
   }
 
-  /** An own message was numbered. */
+  /** An own message got its seq. */
   ack({ epoch, seq }) {
     if (!seq || this.position?.epoch !== epoch || seq <= this.position.seq) return;
     this.#acked.add(seq);
     if (this.#acked.size > REMEMBERED) this.#acked.delete(this.#acked.values().next().value);
   }
 
-  /** The server has withheld messages up to this seq, for we read too slowly. */
+  /** The server has withheld messages up to this seq, because the client reads too slowly. */
   withheld(seq) {
     if (this.position) this.#excuse({ epoch: this.position.epoch, seq });
   }
 
   /**
-   * Take a numbered message: "new" (hand it on), "repeat" (seen already), "held" (until the JOIN is answered), "early" (held,
-   * for something before it is missing) or "own" (what this client sent itself; `isOwn` says that it did and did not ask for a copy,
-   * `isResent` that it did so on more than one connection).
+   * Take a numbered message. Returns "new" (deliver it), "repeat" (seen already), "held" (until JOINED), "early" (held, because one
+   * before it is missing) or "own" (this client sent it). `isOwn`: this client sent it without asking for a copy; `isResent`: on more
+   * than one connection.
    */
   take(message, isOwn, isResent = false) {
     if (this.#has(message)) return "repeat";
     const replay = this.#replayed?.epoch === message.epoch && message.seq <= this.#replayed.seq;
     if (this.#replayed && !this.asked) {
-      // they come in order, so what a replay leaves out has expired; and what comes behind it says that it is over
+      // messages come in order: those that a replay omits have expired, and one from after the replay ends it
       this.#excuse({ epoch: message.epoch, seq: replay ? message.seq - 1 : this.#replayed.seq });
       if (!replay) this.#replayed = null;
     }
     if (this.position && (this.asked || !this.#follows(message))) {
       this.#held.push(message);
-      if (this.#held.length > HELD) this.#held.shift(); // then the rest bridges nothing, and the gap is told
+      if (this.#held.length > HELD) this.#held.shift(); // the rest then closes no gap, and the gap is reported
       return this.asked ? "held" : "early";
     }
     this.#see(message);
@@ -83,7 +82,7 @@ export class Room {
     return isOwn && !this.#echoes ? "own" : "new";
   }
 
-  /** Take out what was held and now follows, in order. */
+  /** Remove and return the held messages that are now in sequence. */
   following() {
     const found = [];
     while (!this.asked && this.#held.length) {
@@ -98,12 +97,12 @@ export class Room {
     return found;
   }
 
-  /** Take JOINED: `gap` says whether messages were lost, `release` are those to hand on now, in order. */
+  /** Apply JOINED. `gap`: messages were lost; `release`: held messages to deliver now, in order. */
   joined({ epoch, seq, recovered, missed = 0 }) {
     const [since, held] = [this.since, this.#held];
     this.disconnect();
     if (recovered) {
-      // what was missed comes next, with most of what is held; what is behind that waits for it
+      // the missed messages come next, including most held ones; later held ones wait
       this.#see({ epoch, seq });
       this.#replayed = { epoch, seq: seq + missed };
       this.#held = held.filter((message) => message.epoch === epoch && message.seq > seq + missed);
@@ -116,7 +115,7 @@ export class Room {
     return { gap, release };
   }
 
-  /** What is still held when the JOIN was refused. */
+  /** Remove and return all held messages, because the JOIN was refused. */
   release() {
     const held = this.#held;
     this.disconnect();
@@ -137,13 +136,13 @@ export class Room {
     this.position = { epoch, seq };
   }
 
-  /** The last seq of own messages that follow `seq` without a gap. */
+  /** The last seq of the own messages that follow `seq` without a gap. */
   #skip(seq) {
     while (this.#acked.has(seq + 1)) seq++;
     return seq;
   }
 
-  /** Whether nothing is missing between the position and this message. */
+  /** Whether no message is missing between the position and this one. */
   #follows({ epoch, seq }) {
     if (epoch !== this.position.epoch) return false;
     const excused = this.#excused?.seq ?? 0;
@@ -154,7 +153,7 @@ export class Room {
     if (this.#excused?.epoch !== epoch || this.#excused.seq < seq) this.#excused = { epoch, seq };
   }
 
-  /** Whether what is held, and own messages, lead from `since` to `position` without a step missing. */
+  /** Whether held and own messages lead from `since` to `position` without a gap. */
   #bridges(since, held, position) {
     if (since.epoch !== position.epoch) return false;
     let seq = since.seq;
