@@ -173,7 +173,8 @@ def constructor_arguments(node: ast.ClassDef) -> int:
             return len([*each.args.posonlyargs, *each.args.args, *each.args.kwonlyargs]) - 1
     decorators = [ast.unparse(each) for each in node.decorator_list]
     if any(each.startswith("dataclass") and "frozen=True" not in each for each in decorators):
-        return sum(isinstance(each, ast.AnnAssign) for each in node.body)
+        taken = (each for each in node.body if isinstance(each, ast.AnnAssign))
+        return sum("init=False" not in ast.unparse(each) for each in taken)
     return 0
 
 
@@ -193,6 +194,7 @@ def test_no_constructor_takes_more_than_seven_arguments() -> None:
     [
         ("class A:\n  def __init__(self, a, /, b, *, c=1): ...", 3),
         ("@dataclass(slots=True)\nclass A:\n  a: int\n  b: int = 1", 2),
+        ("@dataclass\nclass A:\n  a: int\n  b: int = field(default=1, init=False)", 1),
         ("@dataclass\nclass A:\n  a: int", 1),
         ("@dataclass(frozen=True, slots=True)\nclass A:\n  a: int", 0),
         ("class A(Struct, frozen=True):\n  a: int", 0),

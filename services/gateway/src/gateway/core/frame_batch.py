@@ -72,13 +72,17 @@ class Delivered:
     """
 
     recipients: list[int]
-    woken: list[Member] = field(default_factory=list)  # were idle and have something now: flush them
-    too_slow: list[Member] = field(default_factory=list)  # close them with 4005
-    gaps: list[Gap] = field(default_factory=list)
-    repeats: int = 0  # seen already
-    expired: int = 0
-    spelled: int = 0  # bytes of frames that were made for it
-    dropped: int = 0  # ephemeral messages that members did not get for want of space, one for each member
+    woken: list[Member] = field(
+        default_factory=list, init=False
+    )  # were idle and have something now: flush them
+    too_slow: list[Member] = field(default_factory=list, init=False)  # close them with 4005
+    gaps: list[Gap] = field(default_factory=list, init=False)
+    repeats: int = field(default=0, init=False)  # seen already
+    expired: int = field(default=0, init=False)
+    spelled: int = field(default=0, init=False)  # bytes of frames that were made for it
+    dropped: int = field(
+        default=0, init=False
+    )  # ephemeral messages that members did not get for want of space, one for each member
 
 
 class FrameBatch:

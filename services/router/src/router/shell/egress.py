@@ -52,14 +52,18 @@ class _Way:
 
     key: str
     pacer: Pacer
-    dirty: dict[int, None] = field(default_factory=dict)  # shards that have something for it
-    told: deque[tuple[Envelope, int]] = field(default_factory=deque)  # each with its bytes
-    told_bytes: int = 0
-    said: dict[int, float] = field(default_factory=dict)  # shard ▶ when something was last said of it
-    idle: set[int] = field(default_factory=set)  # shards of which something is to be said in any case
+    dirty: dict[int, None] = field(default_factory=dict, init=False)  # shards that have something for it
+    told: deque[tuple[Envelope, int]] = field(default_factory=deque, init=False)  # each with its bytes
+    told_bytes: int = field(default=0, init=False)
+    said: dict[int, float] = field(
+        default_factory=dict, init=False
+    )  # shard ▶ when something was last said of it
+    idle: set[int] = field(
+        default_factory=set, init=False
+    )  # shards of which something is to be said in any case
     # it lives, so that a pause after a failure may end
-    heard: asyncio.Event = field(default_factory=asyncio.Event)
-    task: asyncio.Task[None] | None = None
+    heard: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    task: asyncio.Task[None] | None = field(default=None, init=False)
 
     def take_told(self) -> tuple[Envelope, int]:
         """Take the oldest answer."""

@@ -32,6 +32,10 @@ class ShardLog:
         self._bus = bus
         self._prefetch = prefetch
 
+    def remade(self) -> None:
+        """Say that the log may be another one than it was: deleted, and declared anew."""
+        self._bus.stream_remade(self.name)
+
     async def read(
         self,
         start: Start,
