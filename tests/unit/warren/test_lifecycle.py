@@ -79,6 +79,26 @@ async def test_a_signal_stops_in_order(number: signal.Signals) -> None:
     assert signal.getsignal(number) in (before, signal.SIG_DFL, signal.default_int_handler)
 
 
+async def test_a_part_that_has_failed_ends_the_process_in_order_with_1() -> None:
+    """Whoever starts the process anew sees that it did not end as asked."""
+    recorder, failed = Recorder(), asyncio.Event()
+    task = asyncio.create_task(serve([recorder.part("a")], deadline_s=5, failed=failed))
+    await eventually(lambda: recorder.seen == ["+a"])
+    failed.set()
+    assert await task == 1
+    assert recorder.seen == ["+a", "-a"]
+
+
+async def test_a_signal_is_no_failure() -> None:
+    """What a part sets where it has failed is never set for it, so the exit code is 0."""
+    recorder, failed = Recorder(), asyncio.Event()
+    task = asyncio.create_task(serve([recorder.part("a")], deadline_s=5, failed=failed))
+    await eventually(lambda: recorder.seen == ["+a"])
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await task == 0
+    assert not failed.is_set()
+
+
 async def test_a_second_signal_ends_at_once() -> None:
     """A second signal cuts the stopping short, with the signal in the exit code."""
     recorder = Recorder()

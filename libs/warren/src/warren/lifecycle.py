@@ -58,23 +58,33 @@ def run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
     return uvloop.run(main())
 
 
-async def serve(parts: Sequence[Part], *, deadline_s: float, stop: asyncio.Event | None = None) -> int:
-    """Start the parts in order, wait for SIGTERM, SIGINT, ``stop`` or a fault, and stop them backwards within
-    ``deadline_s``.
+async def serve(
+    parts: Sequence[Part],
+    *,
+    deadline_s: float,
+    stop: asyncio.Event | None = None,
+    failed: asyncio.Event | None = None,
+) -> int:
+    """Start the parts in order, wait for SIGTERM, SIGINT, ``stop``, ``failed`` or a fault, and stop them
+    backwards within ``deadline_s``. ``stop`` is set here too; ``failed`` never: a part sets it that has
+    found after its start that it can never do its work.
 
-    Returns the exit code: 0 stopped as asked, 1 a part did not start, a fault, or the deadline passed, 128 +
-    n cut short by a second signal n.
+    Returns the exit code: 0 stopped as asked, 1 a part did not start or has ``failed``, a fault, or the
+    deadline passed, 128 + n cut short by a second signal n.
     """
-    return await _Life(parts, deadline_s, stop or asyncio.Event()).run()
+    return await _Life(parts, deadline_s, stop or asyncio.Event(), failed or asyncio.Event()).run()
 
 
 class _Life:
     """One run of ``serve``."""
 
-    def __init__(self, parts: Sequence[Part], deadline_s: float, stop: asyncio.Event) -> None:
+    def __init__(
+        self, parts: Sequence[Part], deadline_s: float, stop: asyncio.Event, failed: asyncio.Event
+    ) -> None:
         self._parts = parts
         self._deadline_s = deadline_s
         self._stop = stop
+        self._failed = failed
         self._at_once = asyncio.Event()
         self._second = 0
         self._faulty = False
@@ -85,6 +95,7 @@ class _Life:
             loop.add_signal_handler(number, self._signal, number)
         before = loop.get_exception_handler()
         loop.set_exception_handler(self._told)
+        failing = loop.create_task(self._watch_failed(), name="lifecycle-failed")
         try:
             begun, code = await self._start()
             if code == 0:
@@ -94,6 +105,13 @@ class _Life:
             for number in SIGNALS:
                 loop.remove_signal_handler(number)
             loop.set_exception_handler(before)
+            failing.cancel()
+            await asyncio.gather(failing, return_exceptions=True)
+
+    async def _watch_failed(self) -> None:
+        await self._failed.wait()
+        self._faulty = True
+        self._stop.set()
 
     def _told(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Take what the event loop tells of exceptions that nobody has caught: a fault is the end, the rest

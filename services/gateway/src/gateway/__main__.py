@@ -59,8 +59,7 @@ async def _serve(settings: GatewaySettings, env: dict[str, str]) -> int:
         return 2
     parts = [lifecycle.Part.of("tracing", tracing), lifecycle.Part.of("gateway", gateway)]
     deadline_s = settings.times.drain_deadline_ms / 1_000 + CLOSING_S
-    code = await lifecycle.serve(parts, deadline_s=deadline_s, stop=gateway.refused)
-    return code or int(gateway.refused.is_set())
+    return await lifecycle.serve(parts, deadline_s=deadline_s, failed=gateway.refused)
 
 
 if __name__ == "__main__":
