@@ -1,11 +1,11 @@
-"""Recent messages: the last numbered messages of each room that has members here, for those who come back and
+"""RecentMessages: the last numbered messages of each room that has members here, for those who come back and
 for HISTORY.
 
 A room's are without a hole, in one epoch, and end where the hub's room stands: the hub puts them as the chain
 of feeds brings them, and what was read from the router may go before them. What can't be told from here (a
 hole, another epoch, what is older than what is kept, or what the room's policy does not keep) is None: the
 router has to be asked. Bytes are bounded for each room and over all, where the largest lose their oldest
-first. Pure: the time is an argument. ``core/hub.py`` fills it, ``core/room_catch_up.py`` and HISTORY ask it.
+first. Pure: the time is an argument.
 """
 
 from __future__ import annotations

@@ -393,7 +393,7 @@ class Session:
     # ── what the routers say ────────────────────────────────────────────────────────────────────────────────
 
     def answer(self, reply: Reply, now: float) -> Actions:
-        """Take what a router says to this connection."""
+        """Tell the client what a router says to it, where it still waits for that."""
         if self.state is State.CLOSED:
             return []
         match reply:
@@ -436,7 +436,7 @@ class Session:
         ]
 
     def resynced(self, room: str, position: Position) -> Actions:
-        """Take that this member stands at ``position`` now, and that what lies before it may be
+        """Tell the client that it stands at ``position`` in a room now, and that what lies before that may be
         lost to it.
         """
         if self.state is State.CLOSED or (room not in self._pending.rooms and room != EVERYONE):
