@@ -78,9 +78,12 @@ class RecentMessages:
         if message.trace:  # it belongs to that delivery
             message = msgspec.structs.replace(message, trace="")
         windows.append(window, message)
-        while len(window.messages) > max(window.policy.count, LEAST_COUNT):
+        count, kept = window.policy.count, len(window.messages)
+        if kept > count and kept > LEAST_COUNT:
             windows.shrink(window)
-        self._bound(window)
+        if window.bytes > self._room_bytes:
+            self._bound(window)
+        windows.relieve()
 
     def extend(self, position: Position, messages: Sequence[Deliver]) -> None:
         """Keep messages of a room that were read from the router, before those that are kept; ``position`` is
@@ -114,6 +117,7 @@ class RecentMessages:
             kept.append(message)
         self._windows.prepend(window, kept)
         self._bound(window)
+        self._windows.relieve()
 
     def forget(self, room: str) -> None:
         """Forget a room: it has no members here any more."""
@@ -174,9 +178,8 @@ class RecentMessages:
                 self.forget(window.room)
 
     def _bound(self, window: MessageWindow) -> None:
-        """Drop the oldest of this room while it is too large, and of the largest rooms while all are."""
+        """Drop the oldest of a room while it is too large; one that has nothing is forgotten."""
         while window.bytes > self._room_bytes and window.messages:
             self._windows.evict(window)
         if not window.messages:
             self.forget(window.room)
-        self._windows.relieve()
