@@ -106,7 +106,7 @@ class GatewayCore:
                     self._entered(item)
                 elif isinstance(item, wire.Ack):
                     guest = self.guests[item.conn]
-                    self._do(guest, guest.session.answer(item, 0.0))
+                    self._do(guest, guest.session.answer(item))
         if run:
             self._deliver(run)
 
@@ -117,7 +117,7 @@ class GatewayCore:
             return
         for step in self._catch_up.entered(item, 0, 0.0, AT_US, quiet=quiet):
             assert isinstance(step, Tell)
-            self._do(guest, guest.session.answer(step.joined, 0.0))
+            self._do(guest, guest.session.answer(step.joined))
 
     def _deliver(self, run: Sequence[wire.Deliver]) -> None:
         for member in self.hub.deliver(run, AT_US // 1_000).woken:

@@ -75,7 +75,7 @@ def acknowledge() -> Callable[[], object]:
     ack = wire.Ack("g0~1", "chat:room", "id1", "1-1", 7)
 
     def run() -> None:
-        for action in one.answer(ack, 0.0):
+        for action in one.answer(ack):
             frames.message_frame(action.message, frames.JSON, AT_US // 1_000)  # type: ignore[union-attr]
 
     return run

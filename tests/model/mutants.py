@@ -252,11 +252,11 @@ class MemoryWithAHoleIsUsed(RecentMessages):
         pass
 
     def put(self, message):
-        recent = self._rooms.get(message.room)
+        recent = self._windows.get(message.room)
         if recent is None:
             super().put(message)
         else:
-            recent.entries.append(message)
+            recent.messages.append(message)
 
 
 class LiveMessageGivenDuringPaging(Hub):

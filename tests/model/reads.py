@@ -71,8 +71,8 @@ class Rooms:
         policies: Any = Policies()
         self.entered_counts = build.entered_counts
         recent = build.recent(policies, 10**6, 10**6)
-        self.hub = build.hub(recent=recent)
-        self.catch_up = RoomCatchUp("g", 1, self.hub, recent, policies)
+        self.hub = build.hub(policies, recent)
+        self.catch_up = RoomCatchUp("g", self.hub, recent, policies)
         self.clients: dict[str, int | None] = dict.fromkeys(conns)
         self.lost: tuple[str, ...] = ()  # who was told that something is
         self.answered: tuple[str, ...] = ()  # JOINs of clients

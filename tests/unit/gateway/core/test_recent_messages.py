@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from gateway.core.recent_messages import FEW, LEAST_COUNT, PAGE_BYTES, ROOM_BYTES, RecentMessages
+from gateway.core.recent_messages import LEAST_COUNT, PAGE_BYTES, RecentMessages
 from warren.envelope import OVERHEAD_BYTES, Deliver, decode, encode
 from warren.largest_first import kept_bytes
+from warren.message_windows import FEW, WINDOW_BYTES
 from warren.namespaces import HistoryPolicy, Namespaces, RoomPolicy
 from warren.position import Position
 
@@ -107,7 +108,7 @@ def test_a_message_that_does_not_follow_begins_the_memory_anew():
     assert recent.between("a", Position("e", 2), 5) is None
     recent.put(message(6, epoch="f"))
     assert seqs(recent.between("a", Position("f", 5), 6)) == [6]
-    assert recent.bytes == ROOM_BYTES + UNIT
+    assert recent.bytes == WINDOW_BYTES + UNIT
 
 
 def test_a_room_that_begins_elsewhere_has_no_memory_of_before():
@@ -197,7 +198,7 @@ def test_what_was_read_goes_before_what_is_kept():
     recent = filled(8, 9)
     recent.extend(Position("e", 9), [message(seq) for seq in (5, 6, 7, 8)])
     assert seqs(recent.between("a", Position("e", 4), 9)) == [5, 6, 7, 8, 9]
-    assert recent.bytes == ROOM_BYTES + 5 * UNIT
+    assert recent.bytes == WINDOW_BYTES + 5 * UNIT
 
 
 @pytest.mark.parametrize(
@@ -209,7 +210,7 @@ def test_what_does_not_reach_up_to_what_is_kept_is_passed_over(read, epoch):
     """A memory has no hole."""
     recent = filled(8, 9)
     recent.extend(Position(epoch, 9), [message(seq, epoch=epoch) for seq in read])
-    assert recent.bytes == ROOM_BYTES + 2 * UNIT
+    assert recent.bytes == WINDOW_BYTES + 2 * UNIT
 
 
 def test_what_was_read_is_kept_alone_where_it_reaches_the_room():
@@ -253,9 +254,9 @@ def test_silent_rooms_are_looked_at_in_turn_for_what_has_aged():
         recent.put(message(1, room=room))
         recent.put(message(2, room=room, at_us=S))
     recent.tidy(60 * S, 9)
-    assert recent.bytes == 3 * (ROOM_BYTES + 2 * UNIT)
+    assert recent.bytes == 3 * (WINDOW_BYTES + 2 * UNIT)
     recent.tidy(60 * S + 1, 2)
-    assert recent.bytes == 3 * ROOM_BYTES + 4 * UNIT
+    assert recent.bytes == 3 * WINDOW_BYTES + 4 * UNIT
     recent.tidy(61 * S + 1, 3)
     assert (len(recent), recent.bytes) == (0, 0)
 
@@ -268,7 +269,7 @@ class AgainstList(RuleBasedStateMachine):
     @initialize(count=st.integers(1, 6), room_units=st.integers(1, 9), all_units=st.integers(4, 30))
     def begin(self, count, room_units, all_units):
         self.count = count
-        self.room_bytes, self.all_bytes = ROOM_BYTES + room_units * UNIT, all_units * UNIT
+        self.room_bytes, self.all_bytes = WINDOW_BYTES + room_units * UNIT, all_units * UNIT
         self.recent = make(count, 10, room_units * UNIT, self.all_bytes)
         self.said = {"a": [], "b": [], "c": []}
         self.now = 100 * S
@@ -346,7 +347,7 @@ class AgainstList(RuleBasedStateMachine):
                 room, Position(said[-1].epoch, len(said) - count - 1), len(said)
             ):
                 count += 1
-            size = sum(map(kept_bytes, said[len(said) - count :])) + ROOM_BYTES * bool(count)
+            size = sum(map(kept_bytes, said[len(said) - count :])) + WINDOW_BYTES * bool(count)
             assert size <= self.room_bytes
             total += size
         assert self.recent.bytes == total

@@ -90,7 +90,7 @@ def test_a_known_client_is_welcomed_and_joins_its_rooms():
         Join(envelope.Join("@ann", "g~1", "ann", "~3"), 0, True),
     ]
     reply = envelope.Joined("g~1", "news", POSITION, recovered=False, ref="~2")
-    assert session.answer(reply, 100.0) == [Send(Joined("news", "19ab-1", 12, False))]
+    assert session.answer(reply) == [Send(Joined("news", "19ab-1", 12, False))]
     assert (session.state, session.user) == (State.READY, "ann")
 
 
@@ -226,8 +226,8 @@ def test_every_numbered_message_has_an_id_so_that_a_repeat_on_the_way_is_none():
     session = opened()
     found = [says(session, type=kind)[0].envelope.id for kind in ("CHAT", "CHAT", "TYPING", "own")]
     assert found == ["~g~1.1", "~g~1.2", "", "~g~1.3"]
-    assert session.answer(envelope.Ack("g~1", "default", "~g~1.1", "e", 3), 100.0) == []
-    assert session.answer(envelope.Refused("g~1", "~g~1.2", "forbidden", "No"), 100.0)[0].message.ref == ""
+    assert session.answer(envelope.Ack("g~1", "default", "~g~1.1", "e", 3)) == []
+    assert session.answer(envelope.Refused("g~1", "~g~1.2", "forbidden", "No"))[0].message.ref == ""
     assert session.undelivered("~g~1.3", ErrorCode.UNAVAILABLE)[0].message.ref == ""
 
 
@@ -325,8 +325,8 @@ def test_ping_is_answered_with_its_payload():
 def test_an_ack_is_passed_on():
     """A message that is not numbered has no position."""
     session = opened()
-    assert session.answer(envelope.Ack("g~1", "r", "7", "e", 3), 100.0) == [Send(Acked("7", "r", "e", 3))]
-    assert session.answer(envelope.Ack("g~1", "r", "8", "e", 0), 100.0) == [Send(Acked("8", "r"))]
+    assert session.answer(envelope.Ack("g~1", "r", "7", "e", 3)) == [Send(Acked("7", "r", "e", 3))]
+    assert session.answer(envelope.Ack("g~1", "r", "8", "e", 0)) == [Send(Acked("8", "r"))]
 
 
 def test_what_did_not_get_through_can_be_sent_again():
@@ -343,7 +343,7 @@ def test_join_asks_the_router_and_its_answer_is_told():
         Join(envelope.Join("r", "g~1", "ann", "j1", Position("e", 5)), 0, True)
     ]
     reply = envelope.Joined("g~1", "r", POSITION, recovered=True, missed=2, ref="j1")
-    assert session.answer(reply, 100.0) == [
+    assert session.answer(reply) == [
         Send(Joined("r", "19ab-1", 12, True, 2, "j1")),
     ]
 
@@ -361,7 +361,7 @@ def test_each_join_is_answered_once_however_often_it_is_asked():
         envelope.Joined("g~1", "r", POSITION, recovered=False, ref=ref)
         for ref in ("j1", "j1", "j2", "j1", "j2")
     ]
-    told = [session.answer(answer, 100.0) for answer in answers]
+    told = [session.answer(answer) for answer in answers]
     assert [bool(actions) for actions in told] == [True, False, True, False, False]
     assert renewed(session, "r") == []
     assert session.awaits_join("r", "j1") is None
@@ -373,7 +373,7 @@ def test_a_member_that_lacks_something_asks_quietly():
     assert again(session, "r", POSITION) == []
     says(session, type="JOIN", room="r", id="j1")
     assert again(session, "r", POSITION) == []
-    session.answer(envelope.Joined("g~1", "r", POSITION, recovered=True, missed=3, ref="j1"), 100.0)
+    session.answer(envelope.Joined("g~1", "r", POSITION, recovered=True, missed=3, ref="j1"))
     (first,) = again(session, "r", POSITION)
     (second,) = again(session, "r", POSITION.next())
     assert (second.envelope.since, second.envelope.ref != first.envelope.ref) == (POSITION.next(), True)
@@ -382,12 +382,12 @@ def test_a_member_that_lacks_something_asks_quietly():
     assert session.awaits_join("r", first.envelope.ref) is None
     assert session.awaits_join("r", second.envelope.ref) is True
     good = envelope.Joined("g~1", "r", POSITION.next(), recovered=True, missed=2, ref=second.envelope.ref)
-    assert session.answer(good, 100.0) == []
+    assert session.answer(good) == []
     (third,) = again(session, "r", POSITION)
-    assert session.answer(envelope.Refused("g~1", third.envelope.ref, "internal", "?"), 100.0) == []
+    assert session.answer(envelope.Refused("g~1", third.envelope.ref, "internal", "?")) == []
     (fourth,) = again(session, "r", POSITION)
     bad = envelope.Joined("g~1", "r", Position("f", 9), recovered=False, ref=fourth.envelope.ref)
-    assert session.answer(bad, 100.0) == [Send(Joined("r", "f", 9, False))]
+    assert session.answer(bad) == [Send(Joined("r", "f", 9, False))]
     says(session, type="LEAVE", room="r")
     assert again(session, "r", POSITION) == []
 
@@ -417,10 +417,10 @@ def test_history_is_asked_of_the_router_and_answered_once():
     assert [action.envelope.ref for action in renewed(session, "news")] == ["~2"]
     messages = (envelope.Deliver("news", "e", 8, "CHAT", b"1", 5_000),)
     page = envelope.HistoryPage("g~1", "news", "h1", messages, more=True)
-    assert session.answer(page, 100.0) == [Send(History("news", messages, True, "h1"))]
-    assert session.answer(page, 100.0) == []
+    assert session.answer(page) == [Send(History("news", messages, True, "h1"))]
+    assert session.answer(page) == []
     refusal = envelope.Refused("g~1", "~4", "not_joined", "No")
-    assert session.answer(refusal, 100.0) == [Send(error(ErrorCode.NOT_JOINED, "No"))]
+    assert session.answer(refusal) == [Send(error(ErrorCode.NOT_JOINED, "No"))]
     assert "news" in session.rooms
 
 
@@ -470,20 +470,18 @@ def test_a_join_that_the_router_refuses_leaves_no_room_behind():
     session = opened()
     says(session, type="JOIN", room="r", id="j1")
     reply = envelope.Refused("g~1", "j1", "forbidden", "No")
-    assert session.answer(reply, 100.0) == [Send(error(ErrorCode.FORBIDDEN, "No", "j1"))]
+    assert session.answer(reply) == [Send(error(ErrorCode.FORBIDDEN, "No", "j1"))]
     assert "r" not in session.rooms
-    assert (
-        refused(session.answer(envelope.Refused("g~1", "9", "brand_new", "?"), 100.0)) is ErrorCode.INTERNAL
-    )
+    assert refused(session.answer(envelope.Refused("g~1", "9", "brand_new", "?"))) is ErrorCode.INTERNAL
 
 
 def test_a_refused_second_join_does_not_undo_the_first():
     """The room was joined before."""
     session = opened()
     says(session, type="JOIN", room="r", id="j1")
-    session.answer(envelope.Joined("g~1", "r", POSITION, recovered=False, ref="j1"), 100.0)
+    session.answer(envelope.Joined("g~1", "r", POSITION, recovered=False, ref="j1"))
     says(session, type="JOIN", room="r", id="j2")
-    session.answer(envelope.Refused("g~1", "j2", "internal", "?"), 100.0)
+    session.answer(envelope.Refused("g~1", "j2", "internal", "?"))
     assert "r" in session.rooms
 
 
@@ -496,7 +494,7 @@ def test_leave_takes_effect_at_once_and_is_answered():
         Exit("r"),
         Leave(envelope.Leave(("r",), "g~1", "l1", "ann"), 0),
     ]
-    assert session.answer(envelope.Left("g~1", "r", "l1"), 100.0) == [Send(Left("r", "l1"))]
+    assert session.answer(envelope.Left("g~1", "r", "l1")) == [Send(Left("r", "l1"))]
     assert says(session, type="LEAVE", room="s") == [
         Exit("s"),
         Leave(envelope.Leave(("s",), "g~1", "", "ann"), 0),
@@ -514,7 +512,7 @@ def test_a_joined_that_comes_after_the_leave_enters_nothing():
     session = opened()
     says(session, type="JOIN", room="r")
     says(session, type="LEAVE", room="r", id="l1")
-    assert session.answer(envelope.Joined("g~1", "r", POSITION, recovered=False), 100.0) == []
+    assert session.answer(envelope.Joined("g~1", "r", POSITION, recovered=False)) == []
 
 
 def test_the_answer_to_a_leave_does_not_undo_a_join_after_it():
@@ -522,8 +520,8 @@ def test_the_answer_to_a_leave_does_not_undo_a_join_after_it():
     session = opened()
     for kind, ref in (("JOIN", "1"), ("LEAVE", "2"), ("JOIN", "3")):
         says(session, type=kind, room="r", id=ref)
-    assert session.answer(envelope.Left("g~1", "r", "2"), 100.0) == [Send(Left("r", "2"))]
-    assert session.answer(envelope.Joined("g~1", "r", POSITION, False, 0, "3"), 100.0) == [
+    assert session.answer(envelope.Left("g~1", "r", "2")) == [Send(Left("r", "2"))]
+    assert session.answer(envelope.Joined("g~1", "r", POSITION, False, 0, "3")) == [
         Send(Joined("r", "19ab-1", 12, False, 0, "3"))
     ]
 
@@ -531,13 +529,13 @@ def test_the_answer_to_a_leave_does_not_undo_a_join_after_it():
 def test_a_member_that_is_removed_is_told():
     """A Left that nobody asked for; a second one says nothing new."""
     session = opened()
-    assert session.answer(envelope.Left("g~1", "news"), 100.0) == [Exit("news"), Send(Left("news"))]
-    assert session.answer(envelope.Left("g~1", "news"), 100.0) == []
+    assert session.answer(envelope.Left("g~1", "news")) == [Exit("news"), Send(Left("news"))]
+    assert session.answer(envelope.Left("g~1", "news")) == []
 
 
 def test_a_joined_that_nobody_asked_for_moves_the_position():
     """The room's log began a new life."""
-    found = opened().answer(envelope.Joined("g~1", "news", Position("f", 0), recovered=False), 100.0)
+    found = opened().answer(envelope.Joined("g~1", "news", Position("f", 0), recovered=False))
     assert found == [Send(Joined("news", "f", 0, False))]
 
 
@@ -553,7 +551,7 @@ def test_who_goes_leaves_every_room_that_a_router_may_hold_it_in():
         Leave(envelope.Leave(("default", "@ann", "r"), "g~1", "", "ann"), 0),
     ]
     assert session.closed() == []
-    assert session.answer(envelope.Joined("g~1", "r", POSITION, recovered=False), 100.0) == []
+    assert session.answer(envelope.Joined("g~1", "r", POSITION, recovered=False)) == []
 
 
 def test_too_many_messages_end_the_connection():

@@ -101,7 +101,7 @@ def test_nothing_raises_and_the_rules_hold(known, steps, msgpack):
         elif kind == "identify":
             done.append(session.identify(value, now, WALL_US))
         elif kind == "answer":
-            done.append(session.answer(value, now))
+            done.append(session.answer(value))
         elif kind == "rejoin":
             done.append(session.rejoin(0, {value: POSITION}))
         elif kind == "resynced":

@@ -29,7 +29,7 @@ def opened(identity: Identity = WIDE) -> Session:
     session = Session("g~1", CONFIG, NAMESPACES)
     session.open(identity, 100.0, WALL_US)
     for number, room in enumerate(session.rooms, 1):
-        session.answer(envelope.Joined("g~1", room, POSITION, recovered=False, ref=f"~{number}"), 100.0)
+        session.answer(envelope.Joined("g~1", room, POSITION, recovered=False, ref=f"~{number}"))
     return session
 
 
@@ -41,7 +41,7 @@ def says(session: Session, **fields):
 def joins(session: Session, room: str, ref: str) -> None:
     """Join a room to the end."""
     says(session, type="JOIN", room=room, id=ref)
-    session.answer(envelope.Joined("g~1", room, POSITION, recovered=False, ref=ref), 100.0)
+    session.answer(envelope.Joined("g~1", room, POSITION, recovered=False, ref=ref))
 
 
 def code(found) -> ErrorCode:
@@ -103,8 +103,8 @@ def test_joins_and_pages_under_way_are_answered_with_an_error():
         Send(error(ErrorCode.FORBIDDEN, refused, "j1")),
         Send(Left("r")),
     ]
-    assert session.answer(envelope.Joined("g~1", "r", POSITION, recovered=False, ref="j1"), 100.0) == []
-    assert session.answer(envelope.HistoryPage("g~1", "default", "h1", (), False), 100.0) == []
+    assert session.answer(envelope.Joined("g~1", "r", POSITION, recovered=False, ref="j1")) == []
+    assert session.answer(envelope.HistoryPage("g~1", "default", "h1", (), False)) == []
     assert session.rejoin(0, {}) == []
     assert session.rejoin(0, {"r": POSITION}) == []
 
@@ -156,7 +156,7 @@ def test_no_room_is_ever_held_that_the_token_in_force_does_not_allow(steps):
         elif step.startswith("answer "):
             room = step.removeprefix("answer ")
             answer = envelope.Joined("g~1", room, POSITION, recovered=False, ref=refs.pop(room, "~x"))
-            found = session.answer(answer, 100.0)
+            found = session.answer(answer)
         else:
             refs[step] = f"j{number}"
             found = says(session, type="JOIN", room=step, id=refs[step])
@@ -179,6 +179,6 @@ def test_who_joins_all_rooms_by_itself_keeps_its_own(answered):
     session.open(WIDE, 100.0, WALL_US)
     says(session, type="JOIN", room="@ann", id="j1")
     if answered:
-        session.answer(envelope.Joined("g~1", "@ann", POSITION, recovered=False, ref="j1"), 100.0)
+        session.answer(envelope.Joined("g~1", "@ann", POSITION, recovered=False, ref="j1"))
     assert renews(session, Identity("ann", join=())) == []
     assert session.rooms == ("@ann",)

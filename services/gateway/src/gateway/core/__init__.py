@@ -1,1 +1,1 @@
-"""What decides in a gateway: no I/O, no clock, no chance. The shell calls it and does what it says."""
+"""What decides in a gateway: no I/O, no clock, no chance. What it says is done by the shell."""

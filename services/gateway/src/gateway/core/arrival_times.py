@@ -1,11 +1,10 @@
-"""Arrival: since when each byte that waits may have been there, so that a message counts when it came and not
-when it is handled.
+"""ArrivalTimes: since when each byte that waits may have been there, so that a message counts when it came
+and not when it is handled.
 
 When the loop stands still, or a connection is not read for a while, the kernel keeps what comes and tells
 nobody when it came. So each chunk has a bound: the earliest time at which it may have come. A rate limit
 takes a message at the first moment from then on at which it had a place; who sends too fast wins nothing by
-that but what the gateway itself was late. Time is an argument. ``websocket/limited_reader.py`` keeps one for
-each connection.
+that but what the gateway itself was late. Time is an argument.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ class ArrivalTimes:
         self._marks: list[tuple[int, float]] = []  # (up to which byte, since when), the oldest first
 
     def came(self, size: int, since: float) -> None:
-        """Take that ``size`` bytes came, at ``since`` at the earliest. ``since`` never goes back."""
+        """``size`` bytes came, at ``since`` at the earliest. ``since`` never goes back."""
         self._came += size
         marks = self._marks
         if marks and (marks[-1][1] == since or len(marks) >= MARKS_MAX):

@@ -1,4 +1,4 @@
-"""Batch numbers: in which batch of which life the entries for one shard's log go, what is sent again, and
+"""BatchNumbers: in which batch of which life the entries for one shard's log go, what is sent again, and
 what is done with.
 
 One batch is under way at a time. Under one number goes one content, again and again until it is confirmed or
@@ -7,7 +7,7 @@ number. What has to count is kept until the routers have said that it did (``cou
 order, where the life in which it was sent is over (``end``). Whose answer is awaited is kept until that has
 come, and goes again where it may have been lost (``end``, ``ask_again``): what has counted is answered again.
 Batch 1 of a life is its Hello alone, so nothing of it can be given up. It encodes nothing but whole batches,
-sends nothing and knows no time; ``shell/uplink.py`` drives one for each shard.
+sends nothing and knows no time.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class BatchNumbers(Generic[E]):
         return len(self._queue) - self._given_up + under_way
 
     def offer(self, entry: E) -> None:
-        """Take an entry, behind all others."""
+        """Put an entry behind all others."""
         self._queue.append(entry)
         self._charge(entry, 1)
 
@@ -114,7 +114,7 @@ class BatchNumbers(Generic[E]):
         return batch is self._under_way
 
     def confirmed(self, batch: Outgoing[E]) -> list[E]:
-        """Take that a batch is in the log; return its entries that nobody has given up. Nothing where that is
+        """A batch is in the log; return its entries that nobody has given up. Nothing where that is
         known, or its life is over.
         """
         if batch is not self._under_way:
@@ -123,7 +123,7 @@ class BatchNumbers(Generic[E]):
         return self._went(batch)
 
     def failed(self, batch: Outgoing[E]) -> None:
-        """Take that nobody knows whether a batch is in the log. It goes again; where something of it was
+        """Nobody knows whether a batch is in the log: it goes again; where something of it was
         given up, the rest under a new number.
         """
         if batch is not self._under_way or all(entry.envelope is not None for entry in batch.entries):
@@ -137,7 +137,7 @@ class BatchNumbers(Generic[E]):
                 self._queue.appendleft(entry)
 
     def give_up(self, entry: E) -> None:
-        """Take that an entry needs not count any more. Where it may be in the log already it stays charged
+        """Forget an entry that needs not count any more. Where it may be in the log already it stays charged
         until that has counted.
         """
         if entry.envelope is None:
@@ -155,14 +155,14 @@ class BatchNumbers(Generic[E]):
             self._given_up = 0
 
     def answered(self, entry: E) -> None:
-        """Take that an entry's answer has come, or that nobody waits for it any more."""
+        """An entry's answer has come, or nobody waits for it any more."""
         entry.awaited = False
         if entry.counted:
             entry.envelope = None
             self._release(entry)
 
     def ask_again(self) -> None:
-        """Take that answers to what has counted may be lost: what waits for one goes again."""
+        """Send again what has counted and waits for an answer, which may be lost."""
         for entry in self._unanswered:
             entry.number, entry.confirmed, entry.counted = 0, False, False
             self._queue.append(entry)
@@ -171,7 +171,7 @@ class BatchNumbers(Generic[E]):
         self._unanswered.clear()
 
     def count(self, life: int, number: int) -> list[E]:
-        """Take that this life's batches up to ``number`` have counted; return the entries of which nobody
+        """Our batches of this life up to ``number`` have counted; return the entries of which nobody
         knew that they were in the log.
         """
         if life != self.life or number <= self.counted:
@@ -195,7 +195,7 @@ class BatchNumbers(Generic[E]):
         return known
 
     def end(self, life: int, counted: int) -> list[E] | None:
-        """Take that a life is over in which the batches up to ``counted`` have counted, and begin the next
+        """End a life, in which the batches up to ``counted`` have counted, and begin the next
         one; None where it is not the present one.
 
         What has to count or to be answered goes again, in its order; the rest is dropped: who wanted that

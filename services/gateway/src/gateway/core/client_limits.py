@@ -1,4 +1,4 @@
-"""Limits: how fast a client may send, and how much may wait for it. Time is an argument.
+"""Client limits: how fast a client may send, and how much may wait for it. Time is an argument.
 
 Each object here belongs to one connection. This module never decides what happens to who exceeds a limit:
 Session and Outbox do.

@@ -1,8 +1,7 @@
 """``warren.v1``: what a client may say and what it hears, as frozen structs.
 
 A struct here is the meaning, a codec (``codec_json``, ``codec_msgpack``) the bytes. Payloads stay bytes: JSON
-text, or raw bytes where ``binary``. This module never parses and never decides; codecs, Session and the shell
-call it.
+text, or raw bytes where ``binary``. This module never parses and never decides.
 """
 
 from __future__ import annotations

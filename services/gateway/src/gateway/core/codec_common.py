@@ -1,8 +1,7 @@
-"""Fields: what the two spellings of ``warren.v1`` have in common. Which fields a frame has, of what kind, and
+"""What the two spellings of ``warren.v1`` have in common. Which fields a frame has, of what kind, and
 what they may hold.
 
-It knows no JSON and no MessagePack; ``codec_json``, ``codec_msgpack`` and ``refusals`` alone call it. It
-raises nothing but ProtocolError.
+It knows no JSON and no MessagePack. It raises nothing but ProtocolError.
 """
 
 from __future__ import annotations

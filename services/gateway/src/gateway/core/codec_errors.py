@@ -1,9 +1,9 @@
-"""Refusals: what is wrong with a frame that a codec's parser refused, and which message it was.
+"""Codec errors: what is wrong with a frame that a codec's parser refused, and which message it was.
 
 A sender that is not told which of its messages was refused waits for it, and sends it again. So the ``id`` is
 looked for also where the frame is no JSON and no MessagePack: a payload with half an emoji, or one that nests
 deeper than any parser goes. Nothing here builds a payload's values; the work is linear in the frame, or
-bounded. It raises nothing but ProtocolError. The codecs call it.
+bounded. It raises nothing but ProtocolError.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 ways.
 
 One pass of a typed parser checks the syntax of the whole frame, cuts the payload out and builds no object for
-it. What it has let pass is asked how deep it is; whatever it refuses goes to ``refusals``, which says what is
-wrong. This module keeps nothing and raises nothing but ProtocolError. Session decodes with it, FrameSet and
-the shell encode.
+it. What it has let pass is asked how deep it is; whatever it refuses goes to ``codec_errors``, which says
+what is wrong. This module keeps nothing and raises nothing but ProtocolError.
 """
 
 from __future__ import annotations

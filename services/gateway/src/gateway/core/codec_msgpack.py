@@ -3,8 +3,8 @@ bytes, so here it is turned: a bin is raw bytes both ways; any other value becom
 JSON text becomes a value on its way out.
 
 JSON that MessagePack can't hold (a whole number beyond 64 bits) goes out as its text, with ``"encoding":
-"json"``. This module keeps nothing and raises nothing but ProtocolError. Session decodes with it, FrameSet
-and the shell encode. ``transcoding`` turns the payloads, ``refusals`` says what is wrong with a frame.
+"json"``. ``payload_transcoding`` turns the payloads, ``codec_errors`` says what is wrong with a frame. This
+module keeps nothing and raises nothing but ProtocolError.
 """
 
 from __future__ import annotations

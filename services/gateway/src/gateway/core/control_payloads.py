@@ -1,6 +1,6 @@
-"""Commands: what is inside the payloads of a client's JOIN, HISTORY and AUTH.
+"""Control payloads: what is inside the payloads of a client's JOIN, HISTORY and AUTH.
 
-It raises nothing but ProtocolError and keeps nothing. Session calls it.
+It raises nothing but ProtocolError and keeps nothing.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Each refusal is an answer, so a client that sends only what is refused makes the gateway work for nothing. A
 few are answered at once; then the client is left unread for a while after each one, so that it is held back
 by its own connection; and where that goes on for long the connection ends. A client that heeds its answers
-never notices. Time is an argument. Session owns one.
+never notices. Time is an argument.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ErrorRateLimit:
         self._held_since = self._held_until = 0.0
 
     def refused(self, now: float, wait_s: float) -> float | None:
-        """Take that a message was refused. Return for how many seconds nothing more is to be read (0: go on),
+        """A message was refused: return for how many seconds nothing more is to be read (0: go on),
         or None: enough. ``wait_s``: what comes sooner than in so long is refused too.
         """
         hold_s = self._answers.take(now) / 1_000

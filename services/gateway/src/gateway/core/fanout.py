@@ -3,8 +3,7 @@ over members in ``frame_batch.py``.
 
 Each member is given message N where it stands at N-1. Nearly all stand where their room stands and share one
 run of bytes; a sender gets no copy of its own message unless that says so, and who is apart gets only what is
-not numbered. What is seen or expired is counted. It finds no room and keeps nothing beyond one call of
-``hub.deliver`` or ``hub.give``, which makes it.
+not numbered. What is seen or expired is counted. It finds no room and keeps nothing beyond one delivery.
 """
 
 from __future__ import annotations

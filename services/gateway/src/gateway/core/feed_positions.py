@@ -1,4 +1,4 @@
-"""Feed positions: how far this gateway has got in one shard's log, and what a feed means to it: a repeat,
+"""FeedPositions: how far this gateway has got in one shard's log, and what a feed means to it: a repeat,
 what comes next, or a gap.
 
 Two numbers are all there is: the gateway's own life on the shard, and the place up to which it has been told

@@ -1,9 +1,9 @@
-"""Feed watch: when the routers are asked for the feed of one shard.
+"""FeedTimeouts: when the routers are asked for the feed of one shard.
 
 At once where a gap is seen, and again with back-off while it lasts; where no feed has come for a while, since
 at least an empty one comes twice a second. A life that has had no feed at all for long after it began was
 never heard of (its beginning was lost with the log): it is to begin anew, less and less often. It asks nobody
-itself, and time is an argument. ``shell/downlink.py`` has one for each shard.
+itself, and time is an argument.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class FeedTimeouts:
         self._barren_s = self._barren.next()
 
     def fed(self, now: float) -> None:
-        """Take a feed that joins on to what is known."""
+        """A feed has come that joins on to what is known."""
         self._fed_at = now
         self._gap = False
         self._asked_at = None
@@ -44,13 +44,13 @@ class FeedTimeouts:
         self._barren_s = self._barren.next()
 
     def gap(self, now: float) -> bool:
-        """Take a feed that leaves a gap; True where it has to be asked for now."""
+        """A feed has come that leaves a gap; True where it has to be asked for now."""
         self._fed_at = now
         self._gap = True
         return self.due(now)
 
     def asked(self, now: float) -> None:
-        """Take that the feed was asked for, for whatever reason."""
+        """The feed was asked for, for whatever reason."""
         self._wait_s = self._again.next()
         self._asked_at = now
 
@@ -86,7 +86,7 @@ class FeedTimeouts:
         return True
 
     def anew(self, now: float) -> None:
-        """Take that a new life begins: nothing is missing yet."""
+        """A new life begins, in which nothing is missing yet."""
         self._fed_at = now
         self._asked_at = None
         self._again.reset()

@@ -10,7 +10,7 @@ or what is new: Hub does.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gateway.core.inputs import Input
 from gateway.core.outbox import KEPT, TOO_SLOW, Outbox
@@ -65,24 +65,23 @@ class Gap:
     got: Position
 
 
-@dataclass(slots=True)
 class Delivered:
     """What became of a sequence of messages. ``recipients`` says for each of them, in their order, how many
     connections it was for.
     """
 
-    recipients: list[int]
-    woken: list[Member] = field(
-        default_factory=list, init=False
-    )  # were idle and have something now: flush them
-    too_slow: list[Member] = field(default_factory=list, init=False)  # close them with 4005
-    gaps: list[Gap] = field(default_factory=list, init=False)
-    repeats: int = field(default=0, init=False)  # seen already
-    expired: int = field(default=0, init=False)
-    spelled: int = field(default=0, init=False)  # bytes of frames that were made for it
-    dropped: int = field(
-        default=0, init=False
-    )  # ephemeral messages that members did not get for want of space, one for each member
+    __slots__ = ("dropped", "expired", "gaps", "recipients", "repeats", "spelled", "too_slow", "woken")
+
+    def __init__(self, recipients: list[int]) -> None:
+        """Begin with nothing given."""
+        self.recipients = recipients
+        self.woken: list[Member] = []  # were idle and have something now: flush them
+        self.too_slow: list[Member] = []  # close them with 4005
+        self.gaps: list[Gap] = []
+        self.repeats = 0  # seen already
+        self.expired = 0
+        self.spelled = 0  # bytes of frames that were made for it
+        self.dropped = 0  # ephemeral messages that members did not get for want of space, one for each member
 
 
 class FrameBatch:

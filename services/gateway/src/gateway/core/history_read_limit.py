@@ -7,7 +7,6 @@ left unread until that has grown again, and so is for a moment who asks for a ro
 already: what is on its way nobody can stop. So nothing is refused and a client that comes back gets
 everything, only later. All connections of a gateway share a second allowance; while that is used up, those
 wait that have read much, and who asks for little does not. It sends nothing, and time is an argument.
-``shell/connection.py`` owns one for each client.
 """
 
 from __future__ import annotations
@@ -58,8 +57,8 @@ class HistoryReadLimit:
         self._again_until = 0.0
 
     def asked(self, question: Join | HistoryQuery, now: float) -> None:
-        """Take that the client asked; a JOIN without a position is answered by a few bytes, and costs
-        nothing.
+        """Reserve an estimate for what the client asks; a JOIN without a position is answered by a few bytes,
+        and costs nothing.
         """
         if isinstance(question, Join) and question.since is None:
             return
@@ -74,8 +73,8 @@ class HistoryReadLimit:
         self._asked[key] = self._asked.get(key, 0) + 1
 
     def answered(self, ref: str, now: float, room: str = "") -> None:
-        """Take that a question is answered, or refused; what the answer brings is charged by ``came``. A
-        refusal names no ``room``.
+        """Give back the estimate of a question that is answered, or refused; what the answer brings is
+        charged by ``came``. A refusal names no ``room``.
         """
         if self._own is None or not self._asked:
             return
@@ -89,13 +88,13 @@ class HistoryReadLimit:
             self._again_until = 0.0
 
     def close(self, now: float) -> None:
-        """Take that the connection has ended: what was kept for its questions is everyone's again."""
+        """End with the connection: what was kept for its questions is everyone's again."""
         if self._asked:
             self._all.give_back(ESTIMATE_BYTES * sum(self._asked.values()), now)
             self._asked = None
 
     def came(self, size: int, now: float) -> None:
-        """Take that so many bytes of a history go to the client. What came unasked is not charged to it."""
+        """Charge so many bytes of a history that go to the client. What came unasked is not charged to it."""
         if self._own is not None:
             self._spend(self._own, size, now)
 

@@ -55,7 +55,7 @@ class Hub:
         return len(self._rooms)
 
     def add(self, member: Member) -> None:
-        """Take in a connection; it is in no room yet."""
+        """Add a connection; it is in no room yet."""
         self._members[member.id] = member
 
     def remove(self, conn: str) -> tuple[str, ...]:
@@ -113,8 +113,8 @@ class Hub:
         return gap
 
     def everyone_at(self, position: Position) -> Gap | None:
-        """Take where everyone's room stands at this place of the chain; the gap, where what lies between has
-        not come here.
+        """Have everyone's room stand where it stands at this place of the chain; return the gap, where what
+        lies between has not come here.
         """
         entry = self._everyone
         had = entry.position

@@ -1,7 +1,7 @@
 """LogRateLimit: what strangers can cause as often as they like is logged once in a while, for each of a
 bounded number of causes.
 
-It owns no clock and logs nothing. ``server.py`` asks it before a line about a refused upgrade.
+It owns no clock and logs nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class LogRateLimit:
         self._others = 0
 
     def due(self, cause: str, now: float) -> int | None:
-        """Take that ``cause`` came. Return how often anything came unlogged that belongs to the line that is
+        """``cause`` came: return how often anything came unlogged that belongs to the line that is
         due now; None: no line is due.
         """
         while self._logged and now - next(iter(self._logged.values())) >= self._every_s:

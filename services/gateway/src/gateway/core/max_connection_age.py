@@ -42,7 +42,7 @@ class MaxConnectionAge:
         return len(self._heap)
 
     def enter(self, name: str, now: float, chance: float) -> None:
-        """Take in a connection; ``chance`` from 0 to 1 gives its age."""
+        """Add a connection; ``chance`` from 0 to 1 gives its age."""
         if self._max_s:
             self._set(name, now + self._max_s * (1 - self._jitter * chance))
 

@@ -1,4 +1,4 @@
-"""Memory budget: how much all connections of a gateway may hold together, and who goes when it is more.
+"""MemoryBudget: how much all connections of a gateway may hold together, and who goes when it is more.
 
 Each connection is bounded by itself, but ten thousand of them are not: this is the bound for all. Policy
 beyond it, until clearly less is held: first who is closing anyway is cut, then clients that are not known go,
@@ -9,7 +9,7 @@ A chunk that waits for many members of a room is one object, and is held once. W
 connection counts it for each of them, which is cheap and never too little; only where that sum is beyond the
 limit are the chunks themselves looked at, and then not again until so many bytes were spelled anew that it
 could matter. What compressed messages build on is not part of it: nobody holds more of that than was
-negotiated, and who is idle must not go for it. It ends nobody; ``shell/memory_limiter.py`` does.
+negotiated, and who is idle must not go for it. It ends nobody.
 """
 
 from __future__ import annotations

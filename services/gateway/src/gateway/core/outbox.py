@@ -4,7 +4,7 @@ Policy when full, in this order: above the soft limit ephemeral messages are dro
 the oldest messages of rooms that may lose some (``put_lossy``) make place, which the client is told; where
 that does not suffice the connection is too slow and what waits is thrown away with it (the shell closes it
 with 4005), for a numbered message is never dropped in silence. It never looks into a chunk, which is one or
-several whole WebSocket frames. The hub and the connection put, the transport takes.
+several whole WebSocket frames.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Transcoding: a payload from MessagePack to the JSON text that it is inside Warren, and back for those who
-read MessagePack.
+"""Payload transcoding: a payload from MessagePack to the JSON text that it is inside Warren, and back for
+those who read MessagePack.
 
 Whatever comes, the work is linear in its bytes and parsers in C do it: what JSON has not (a key that is no
 text, a bin, NaN) is refused by the types that the parser is given, while it parses. A key that is no text
 must never become one of a dict: clients choose them so that their hashes collide. This module keeps nothing
-and knows neither frames nor clients. ``codec_msgpack`` calls it.
+and knows neither frames nor clients.
 """
 
 from __future__ import annotations

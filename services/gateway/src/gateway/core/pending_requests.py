@@ -2,8 +2,8 @@
 and has no answer to yet.
 
 Each question has a ref, a client's own or an internal one, by which its answer is known: so it can be asked
-again as often as need be (a new owner of a shard may never have heard of it) and is still answered once.
-Bounded. It decides nothing about rights and makes no messages. Session owns one.
+again as often as need be (a router that speaks anew may never have heard of it) and is still answered once.
+Bounded. It decides nothing about rights and makes no messages.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class PendingRequests:
         return f"{envelope.INTERNAL_ID}{self._number:x}"
 
     def ask(self, question: Question) -> None:
-        """Take note of a question; a JOIN takes up its room at once."""
+        """Open a question; a JOIN takes up its room at once."""
         self._ask(question, quiet=False)
         if isinstance(question, envelope.Join):
             self.rooms.setdefault(question.room, False)
@@ -65,8 +65,8 @@ class PendingRequests:
         return join
 
     def answered(self, room: str, ref: str) -> tuple[Question | None, bool]:
-        """Take an answer; return what was asked (None: nothing is open under this ref) and whether we asked
-        by ourselves.
+        """Close a question that is answered; return what was asked (None: nothing is open under this ref) and
+        whether we asked by ourselves.
         """
         question, quiet = self._close((room, ref))
         if isinstance(question, envelope.Join):
@@ -74,7 +74,7 @@ class PendingRequests:
         return question, quiet
 
     def refused(self, ref: str) -> tuple[Question | None, bool]:
-        """Take that what was asked under ``ref`` was refused; a room that only this JOIN asked for is not
+        """Close a question that is refused; a room that only this JOIN asked for is not
         held any more.
         """
         key = next((key for key in self._open or () if key[1] == ref), None)

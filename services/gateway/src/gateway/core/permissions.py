@@ -1,7 +1,7 @@
-"""Rights: who a client is, and what its token and a room's namespace let it do.
+"""Permissions: who a client is, and what its token and a room's namespace let it do.
 
 A token may carry patterns of rooms to join and to publish to: where it does, they bound everything; where it
-does not, the namespace alone decides. It raises ProtocolError and keeps nothing. Session asks before it acts.
+does not, the namespace alone decides. It raises ProtocolError and keeps nothing.
 """
 
 from __future__ import annotations

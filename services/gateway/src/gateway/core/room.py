@@ -4,7 +4,7 @@ Nearly all members stand where the room stands; those who don't are ``apart`` an
 of their own: they catch up. One rule gives every member its messages once and in order: message N is given to
 whoever stands at N-1, and to nobody else. The chain of feeds brings a room's messages without a hole; where
 one does not follow the last (behind a hole in the chain, or in a new epoch) the room goes on from there, and
-its members are apart. Pure arithmetic; it puts nothing on an outbox. Hub owns the rooms.
+its members are apart. Pure arithmetic; it puts nothing on an outbox.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Room catch-up: gives members of rooms what they lack, from this gateway's memory or read from the router,
+"""RoomCatchUp: gives members of rooms what they lack, from this gateway's memory or read from the router,
 in order.
 
 Who enters with a position is told JOINED first, once it is proven that what it missed can be had, and then

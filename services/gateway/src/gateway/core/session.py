@@ -48,7 +48,7 @@ from gateway.core.client_messages import (
     error,
     farewell,
 )
-from gateway.core.connection_deadlines import ConnectionDeadlines, Due
+from gateway.core.connection_deadlines import NOTHING, ConnectionDeadlines, Due
 from gateway.core.control_payloads import page_of, since_of, token_of
 from gateway.core.error_rate_limit import ErrorRateLimit
 from gateway.core.inputs import Reply
@@ -392,8 +392,8 @@ class Session:
 
     # ── what the routers say ────────────────────────────────────────────────────────────────────────────────
 
-    def answer(self, reply: Reply, now: float) -> Actions:
-        """Take what a router says to this connection."""
+    def answer(self, reply: Reply) -> Actions:
+        """Tell the client what a router says to it, where it still waits for that."""
         if self.state is State.CLOSED:
             return []
         match reply:
@@ -436,7 +436,7 @@ class Session:
         ]
 
     def resynced(self, room: str, position: Position) -> Actions:
-        """Take that this member stands at ``position`` now, and that what lies before it may be
+        """Tell the client that it stands at ``position`` in a room now, and that what lies before that may be
         lost to it.
         """
         if self.state is State.CLOSED or (room not in self._pending.rooms and room != EVERYONE):
@@ -485,17 +485,17 @@ class Session:
         """
         if self.state is State.CLOSED:
             return []
-        match self._deadlines.due(now):
-            case Due.NOTHING:
-                return []
+        due = self._deadlines.due(now)
+        if due is NOTHING:  # nearly always
+            return []
+        match due:
             case Due.PING:
                 return [Ping()]
             case Due.NO_TOKEN:
                 return self.end(CloseCode.UNAUTHORIZED, "No token came in time")
             case Due.TOKEN_EXPIRED:
                 return self.end(CloseCode.UNAUTHORIZED, "The token has expired")
-            case Due.SILENT:
-                return self.end(CloseCode.HEARTBEAT_MISSED)
+        return self.end(CloseCode.HEARTBEAT_MISSED)
 
     def degraded(self, up: bool) -> Actions:
         """Say that the broker is back (``up``) or away, where that is news; a client that is not known yet

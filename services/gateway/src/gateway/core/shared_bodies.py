@@ -1,7 +1,7 @@
 """Feed bodies: messages that went out to all gateways at once, until the feeds that name them come.
 
 Bounded in bytes: the oldest make room. A feed that names one which is not here any more is a gap, and is
-asked for again; so nothing is lost by the bound. Pure. ``core/feed_positions.py`` owns one for each shard.
+asked for again; so nothing is lost by the bound. Pure.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class SharedBodies:
         return len(self._held)
 
     def put(self, bodies: Bodies, mine: LogPosition | None) -> None:
-        """Take messages; those up to ``mine``, which no feed will name any more, are passed over."""
+        """Keep messages; those up to ``mine``, which no feed will name any more, are passed over."""
         known = mine if mine is not None and mine.life == bodies.life else None
         for offset, index, message in bodies.messages:
             place = LogPosition(bodies.life, offset, index)

@@ -1,12 +1,11 @@
-"""Waiting joins: what joins and leaves of one shard that have not been sent yet make of each other.
+"""WaitingJoins: what joins and leaves of one shard that have not been sent yet make of each other.
 
 What a gateway wants to be joined is a table, not a queue. A leave takes back the joins of its connection and
 room that still wait, and is not sent itself where the log does not hold that member, or another leave waits.
 A join takes back a leave whose answer nobody awaits. So a client that joins and leaves again and again while
 the broker is away takes no more place than one that does it once, and crowds nobody out. Only what waits is
 looked at: what has a number is on its way. A connection's joins of its user's own room are never taken back,
-since backends are told by them that it came and went. It sends nothing and knows no time; ``shell/uplink.py``
-has one for each shard.
+since backends are told by them that it came and went. It sends nothing and knows no time.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ class WaitingJoins(Generic[E]):
         return len(self._waiting)
 
     def join(self, up: Join, entry: E, *, first: bool) -> None:
-        """Take a join; ``first``: the connection was not in the room, as far as the gateway knows."""
+        """Offer a join; ``first``: the connection was not in the room, as far as the gateway knows."""
         self._batches.offer(entry)
         if is_reserved(up.room):
             return
@@ -70,13 +69,13 @@ class WaitingJoins(Generic[E]):
         return msgspec.structs.replace(up, rooms=rooms) if rooms else None
 
     def left(self, up: Leave, entry: E) -> None:
-        """Take a leave that has to be sent."""
+        """Offer a leave that has to be sent."""
         self._batches.offer(entry)
         if len(up.rooms) == 1:  # more go with their connection, which joins nothing any more
             self._waiting.setdefault((up.conn, up.rooms[0]), _Waiting(member=True)).leave = entry
 
     def sent(self, entries: Iterable[E]) -> None:
-        """Take that these have a number now, so that nothing is taken back of them."""
+        """These have a number now, so nothing is taken back of them."""
         for entry in entries:
             up = entry.envelope
             if isinstance(up, Join):
@@ -86,7 +85,7 @@ class WaitingJoins(Generic[E]):
                     self._waiting.pop((up.conn, room), None)
 
     def clear(self) -> None:
-        """Take that all of it was dropped, or goes again as it is: our life on the shard is over."""
+        """Forget all of it: our life on the shard is over, so it was dropped, or goes again as it is."""
         self._waiting.clear()
 
     def _has_to_leave(self, key: tuple[str, str]) -> bool:

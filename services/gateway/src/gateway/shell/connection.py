@@ -298,18 +298,15 @@ class Connection(Member):
         self._shard = outcome.shard
         self._do(outcome.actions)
 
-    def _acknowledged(self, ack: envelope.Ack) -> None:
-        self._do(self.session.answer(ack, self._context.clock.monotonic()))
-
     def _answered(self, reply: envelope.Joined | envelope.HistoryPage | envelope.Refused) -> None:
         now = self._context.clock.monotonic()
         self._reads.answered(reply.ref, now, "" if isinstance(reply, envelope.Refused) else reply.room)
         if self._awaits_reads:
             self.transport.end_rest()
-        self._do(self.session.answer(reply, now))
+        self._do(self.session.answer(reply))
 
-    def _left(self, reply: envelope.Left) -> None:
-        self._do(self.session.answer(reply, self._context.clock.monotonic()))
+    def _told(self, reply: envelope.Ack | envelope.Left) -> None:
+        self._do(self.session.answer(reply))
 
     def _token_accepted(self, said: inputs.TokenAccepted) -> None:
         identity: Identity = said.identity
@@ -374,11 +371,11 @@ class Connection(Member):
     _HANDLERS: ClassVar[Mapping[type, Callable[[Connection, Any], None]]] = {
         str: _message,
         bytes: _message,
-        envelope.Ack: _acknowledged,
+        envelope.Ack: _told,
         envelope.Joined: _answered,
         envelope.HistoryPage: _answered,
         envelope.Refused: _answered,
-        envelope.Left: _left,
+        envelope.Left: _told,
         inputs.TokenAccepted: _token_accepted,
         inputs.TokenRefused: _token_refused,
         inputs.Tick: _ticked,
@@ -397,18 +394,17 @@ class Connection(Member):
 
     def _do(self, asked: Iterable[actions.Action]) -> None:
         """Do what the session asked for, in order."""
-        context = self._context
         refused: list[str] | None = None
         for action in asked:
             match action:
                 case actions.Send():
                     self._send(action.message)
                 case actions.Publish():
-                    error = context.client_publisher.publish(action)
+                    error = self._context.client_publisher.publish(action)
                     if error is not None:
                         self.put(inputs.Undelivered(action.envelope.id, code_of(error)))
                 case actions.Join():
-                    taken = refused is None and context.uplink.join(
+                    taken = refused is None and self._context.uplink.join(
                         action.envelope, action.shard, first=action.first
                     )
                     if not taken:
@@ -416,14 +412,14 @@ class Connection(Member):
                         if action.first:
                             refused.append(action.envelope.room)
                 case actions.Query():
-                    context.room_reads.history(action.envelope, action.shard)
+                    self._context.room_reads.history(action.envelope, action.shard)
                 case actions.Leave():
                     left = action.envelope
-                    if not context.uplink.leave(left, action.shard) and left.ref:
+                    if not self._context.uplink.leave(left, action.shard) and left.ref:
                         self._send(client_messages.Left(left.rooms[0], left.ref))
                 case actions.Exit():
-                    context.hub.leave(action.room, self.id)
-                    context.room_reads.left(action.room, self.id)
+                    self._context.hub.leave(action.room, self.id)
+                    self._context.room_reads.left(action.room, self.id)
                 case actions.Authenticate():
                     self._token = action.token
                 case actions.Hold():

@@ -1,7 +1,6 @@
 """InFlightPublish: one envelope on its way up, from its offer to its answer, with the span of its sending.
 
-It only keeps what belongs together; the uplink decides when it is settled, and ``core/batch_numbers.py`` in
-which batch it goes.
+It only keeps what belongs together, and decides nothing.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Room reads: what rooms' members lack, and HISTORY, from this gateway's memory of the rooms where it has
+"""RoomReads: what rooms' members lack, and HISTORY, from this gateway's memory of the rooms where it has
 that, else from the routers.
 
 It carries out what ``core/room_catch_up.py`` decides: answers go to connections, messages through the hub,
 questions to the router that speaks for the shard; each is repeated until it is answered, or whoever asked is
-gone. It decides nothing and never waits. Downlink and connections call it, the gateway's tick drives it.
+gone. It decides nothing and never waits.
 """
 
 from __future__ import annotations

@@ -1,7 +1,5 @@
 """Wakeup: one coroutine waits, whoever has what it waits for wakes it. It keeps nothing but that: a wake that
 nobody waits for is forgotten.
-
-``websocket_transport.py`` has one for each thing that a connection waits for.
 """
 
 from __future__ import annotations

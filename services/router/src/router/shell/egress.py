@@ -55,12 +55,10 @@ class _Way:
     dirty: dict[int, None] = field(default_factory=dict, init=False)  # shards that have something for it
     told: deque[tuple[Envelope, int]] = field(default_factory=deque, init=False)  # each with its bytes
     told_bytes: int = field(default=0, init=False)
-    said: dict[int, float] = field(
-        default_factory=dict, init=False
-    )  # shard ▶ when something was last said of it
-    idle: set[int] = field(
-        default_factory=set, init=False
-    )  # shards of which something is to be said in any case
+    # shard ▶ when something was last said of it
+    said: dict[int, float] = field(default_factory=dict, init=False)
+    # shards of which something is to be said in any case
+    idle: set[int] = field(default_factory=set, init=False)
     # it lives, so that a pause after a failure may end
     heard: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     task: asyncio.Task[None] | None = field(default=None, init=False)
