@@ -59,6 +59,13 @@ def test_a_page_of_the_same_host_may_connect(origin: str, host: str, same: bool)
         ("https://app.example", ("https://APP.example:443/",), True),
         ("https://app.example:443", ("https://app.example",), True),
         ("https://app.example:444", ("https://app.example",), False),
+        ("https://CHAT.example", (), True),
+        ("https://evil.test", (), False),
+        ("null", (), False),
+        ("http://[", (), False),
+        ("http://[", ("https://*.example",), False),
+        ("https://app.example", ("https://app.example/",), True),
+        ("http://a.app.example", ("https://*.app.example",), False),
         ("http://app.example", ("https://app.example",), False),
         ("https://a.b.app.example", ("https://*.app.example",), True),
         ("https://app.example", ("https://*.app.example",), False),
@@ -132,3 +139,11 @@ def test_a_host_is_its_own_origin_whatever_the_port(scheme: str, host: str, port
     assert origin_allowed(f"{scheme}://{host}:{port}", f"{host}:{port}", ())
     assert origin_allowed(f"{scheme}://{host}", f"{host}:{port}", ()) is (port == default)
     assert origin_allowed(f"{scheme}://{host}:{port}", host, ()) is (port == default)
+
+
+@given(st.text(max_size=80), st.lists(st.text(max_size=20), max_size=3))
+def test_no_origin_raises(text: str, allowed: list[str]) -> None:
+    """Whatever stands in the header and in the list: and a star lets everything in."""
+    assert origin_allowed(text, "h", ("*", *allowed)) is True
+    origin_allowed(text, "h", allowed)
+    origin_allowed("http://" + text, "h", allowed)

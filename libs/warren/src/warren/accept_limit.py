@@ -1,10 +1,9 @@
-"""Accepting: a listening port that takes no more sockets at a time than it is given, and says so to whoever
-comes beyond them.
+"""A limit on open sockets: a listening port accepts so many at a time, and tells whoever comes beyond them.
 
 An event loop's own server accepts whatever comes until the process has no file left, and then nobody can be
 answered on any port. Here each socket is counted from its accept to its close, whatever becomes of its
 protocol; one too many is answered and closed before the next is taken, so it never costs more than one file.
-Nothing is read from it but what has come already. ``http_server.py`` listens by it.
+Nothing is read from it but what has come already.
 """
 
 from __future__ import annotations
@@ -90,7 +89,7 @@ class Acceptor:
             self._read.add(each)
 
     def close(self) -> None:
-        """Accept no more; who was accepted stays."""
+        """Accept no more; sockets that were accepted stay open."""
         for each in self._sockets:
             timer = self._resting.pop(each, None)
             if timer is not None:

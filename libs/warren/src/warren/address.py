@@ -2,8 +2,7 @@
 
 Rooms are the only address. ``@<user>`` is all connections of a user, ``*`` is everyone, and a connection's
 own address is its connection id ``<gateway>~<number>``, which names its gateway. ``~`` is not allowed in room
-names, so no room can be taken for a connection. This module never does I/O and knows no room that exists;
-everybody imports it.
+names, so no room can be taken for a connection. This module never does I/O and knows no room that exists.
 """
 
 from __future__ import annotations

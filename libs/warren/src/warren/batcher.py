@@ -1,7 +1,7 @@
 """Batcher: one publish under way for one destination; what arrives meanwhile goes as the next batch.
 
 It drives a Batch with one task that lives only while there is something to send, so an idle destination costs
-nothing; a busy one of a process that is pressed is sent to at a beat (``batch.Pace``). It never reorders and
+nothing; a busy one of a process under load is sent to at intervals (``batch.Pace``). It never reorders and
 never drops: ``send`` decides what a failure means (retry inside it, or raise to fail the waiters; where
 nobody waits, that is a fault).
 """

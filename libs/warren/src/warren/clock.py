@@ -2,7 +2,7 @@
 long it had work to do.
 
 The only module that reads the system's clocks besides the event loop. Core code never imports it: there, time
-is an argument. Shells and composition roots pass one Clock around, so that a test can hold time in its hand.
+is an argument. One Clock is passed around, so that a test can set the time.
 """
 
 from __future__ import annotations

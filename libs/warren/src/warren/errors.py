@@ -1,8 +1,7 @@
-"""Failure as vocabulary: error codes, close codes, the exception tree, and the one map between them.
+"""Errors: error codes, close codes, the exception tree, and the one map between them.
 
 Everything a client or an operator can be told about a failure is named here once, with what they should do
-about it. This module never formats a message for one place only and never imports another module of Warren;
-everybody imports it.
+about it. This module never formats a message for one place only and never imports another module of Warren.
 
     WarrenError
     ├── SettingsError         the operator's: wrong settings, all of them at once

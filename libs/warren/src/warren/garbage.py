@@ -1,9 +1,9 @@
-"""Garbage: how often Python looks for objects that only hold each other.
+"""How often Python's garbage collector looks for objects that only hold each other.
 
 It stops the process while it looks, and what it looks through grows with what the service keeps: clients, and
 the last messages of many rooms. By default a busy pod stood still for 100 to 300 ms several times in 15 s.
 Nearly all that a service lets go of is freed at once, without any of this, so it looks less often. It frees
-nothing itself. ``lifecycle.py`` calls it before anything else.
+nothing itself.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""HTTP server: one port of a service, the clients' or the internal one, with what aiohttp leaves open where
-strangers call.
+"""HTTP server: one port of a service, with the bounds and answers that aiohttp leaves to its users where
+anybody may connect.
 
 What is no HTTP, or too long, is answered in one plain sentence and logged in one line at most every
 LOG_EVERY_S, without what was sent (it may hold a token). No answer tells a version. Peers that have not sent
 a request yet are bounded in time, in number and in bytes; the oldest goes first. It knows no routes and
-decides nothing about a request that can be read. ``probes.py`` and the gateway's server build one each.
+decides nothing about a request that can be read.
 """
 
 from __future__ import annotations

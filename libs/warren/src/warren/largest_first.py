@@ -1,5 +1,5 @@
-"""LargestFirst: what a kept message weighs, and which of very many things is among the heaviest, at a cost
-that does not grow with how many there are.
+"""LargestFirst: which of very many things is among the largest, at a cost that does not grow with how many
+there are; and how much memory a kept message takes.
 
 Things are kept by the power of two that their bytes reach; among those of the highest power, which differ by
 less than half, the turn goes round. It is told at once when one grows, and finds out when it looks that one
@@ -57,7 +57,7 @@ class LargestFirst(Generic[T]):
         return sum(len(things) for things in self._ranks)
 
     def grown(self, thing: T) -> None:
-        """Take that a thing is here, or weighs more than before."""
+        """Add a thing, or note that it weighs more than before."""
         rank = thing.bytes.bit_length()
         if rank > thing.rank:
             self.drop(thing)
@@ -67,7 +67,7 @@ class LargestFirst(Generic[T]):
             thing.rank = rank
 
     def drop(self, thing: T) -> None:
-        """Take a thing out, where it is here."""
+        """Remove a thing, where it is here."""
         if thing.rank >= 0:
             del self._ranks[thing.rank][thing]
             thing.rank = -1

@@ -1,8 +1,8 @@
-"""Lifecycle: parts are born in order, live until a signal, and die backwards under one deadline.
+"""Lifecycle: start a service's parts in order, run until a signal, and stop them backwards under one
+deadline.
 
 A second signal ends the process at once. A part that can't start stops those before it and is one line in the
-log; so is a fault, which ends the process as a signal does. This module knows no part; a service's
-composition root hands them over, and its ``__main__`` calls ``run``.
+log; so is a fault, which ends the process as a signal does. This module knows no part by name.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Startable(Protocol):
-    """What has a beginning and an end."""
+    """What can be started and stopped."""
 
     async def start(self) -> None:
-        """Begin; return once it works."""
+        """Start; return once it works."""
         ...
 
     async def stop(self) -> None:
-        """End in order. It may come after a start that failed or was cut off, and must then only tidy up."""
+        """Stop in order. After a start that failed or was cut off it must only tidy up."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A named beginning and end (see Startable)."""
+    """A named Startable."""
 
     name: str
     start: Callable[[], Awaitable[None]]
@@ -114,7 +114,7 @@ class _Life:
         self._stop.set()
 
     def _told(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Take what the event loop tells of exceptions that nobody has caught: a fault is the end, the rest
+        """Handle what the event loop tells of exceptions that nobody has caught: a fault is the end, the rest
         is asyncio's to log.
         """
         fault = fault_in(context)

@@ -1,8 +1,8 @@
-"""Listening: the sockets of a port, one for each address that its host stands for.
+"""The sockets that a port listens on, one for each address that its host stands for.
 
 The host ``*`` is every address of the machine, of IPv4 and of IPv6, whichever it has: clusters are of the
 one, of the other, or of both. Each family has a socket of its own, so that a peer's address is never an IPv4
-address written as IPv6. It accepts nobody itself.
+address written as IPv6. Nothing is accepted here.
 """
 
 from __future__ import annotations

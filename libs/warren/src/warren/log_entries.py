@@ -1,5 +1,5 @@
-"""What stands in a shard's log: each entry is one record, a batch of these kinds whose first one says whose
-it is.
+"""The kinds of entries in a shard's log: each entry is one record, a batch of these kinds whose first one
+says whose it is.
 
 They are written by gateways (Batch, and what follows it) and by routers (all others), and read by every
 router's fold. A kind may get fields at its end, but what the fold makes of an entry may change only with a

@@ -2,8 +2,7 @@
 and how deep its payload may nest.
 
 It parses nothing and builds nothing; strings and bytes in, answers out. Each answer takes time that is linear
-in what is asked about, whatever it holds, and no loop of Python over its bytes. The gateway's codecs ask it
-for clients' messages, the router for backends' notifications, and namespaces for the types that they name.
+in what is asked about, whatever it holds, and no loop of Python over its bytes.
 """
 
 from __future__ import annotations

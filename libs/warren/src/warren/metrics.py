@@ -2,7 +2,7 @@
 
 Each service instance has its own registry, so that several live in one process. Label values are bounded:
 message types are the predefined ones or ``other``, and each other label takes at most 64 values. Methods are
-cheap (label children are bound once) and never raise. The shells call them; core code never does.
+cheap (label children are bound once) and never raise. Core code never calls them.
 """
 
 from __future__ import annotations

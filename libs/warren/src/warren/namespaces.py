@@ -13,8 +13,7 @@ Only ``*`` is special in a pattern; it stands for any run of characters, also no
         slow: disconnect       # disconnect | drop_oldest | latest_only
         history: {count: 100, age_s: 300}                  # or: off
 
-This module does no I/O (the text is handed in) and knows no room that exists. The gateway's session and the
-router's shard ask it, and the settings parse it.
+This module does no I/O (the text is handed in) and knows no room that exists.
 """
 
 from __future__ import annotations
@@ -295,7 +294,7 @@ class _Reading:
         return default
 
     def _unreachable(self, document: Sequence[Any]) -> None:
-        """A second namespace of one name or pattern can only be a slip of the pen."""
+        """Report a second namespace of one name or pattern, which can only be a mistake."""
         for key in ("name", "pattern"):
             seen: dict[str, int] = {}
             for index, entry in enumerate(document):

@@ -1,9 +1,8 @@
-"""Open files: the process's limit of file descriptors. Each connection is one, and container runtimes give
-few at first and many on demand.
+"""The process's limit of open files. Each connection is one, and container runtimes give few at first and
+many on demand.
 
 The soft limit is raised to the hard one when a service starts, and the log says so. It counts no file and
-refuses nobody: what follows from the limit is decided in ``gateway/core/file_descriptor_capacity.py``. Each
-``__main__`` calls it once.
+refuses nobody.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 OpenTelemetry reads most of them by itself, some when it is imported, and answers a wrong one with a
 traceback, a guess, or a log line that repeats it; so each is looked at here first, and what is said of a
-wrong one never repeats it. It imports nothing of OpenTelemetry and reads no environment: ``__main__`` hands
-it over before anything else is imported, and ``telemetry`` is built on what comes back.
+wrong one never repeats it. It imports nothing of OpenTelemetry, since that would read the environment, and
+reads no environment itself.
 """
 
 from __future__ import annotations

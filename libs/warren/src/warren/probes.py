@@ -2,7 +2,6 @@
 
 Liveness asks "does the loop turn": an answer at all is the answer. Readiness asks every registered ping, so a
 broker that is away takes a pod out of service but never restarts it. This port is never exposed to clients.
-Each service's app builds one.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ Render = Callable[[str], tuple[bytes, str]]
 
 
 class Readiness:
-    """Whether this pod should be given work: when every ping returns None and nobody has switched it off."""
+    """Whether this pod should be given work: while every ping returns None and it was not switched off."""
 
     def __init__(self) -> None:
-        """Begin with no pings: ready."""
+        """Ready: there are no pings yet."""
         self._pings: dict[str, Ping] = {}
         self._off: str | None = None
 
@@ -35,7 +34,7 @@ class Readiness:
         self._pings[name] = ping
 
     def drain(self, reason: str = "draining") -> None:
-        """Switch off for good: this pod is going."""
+        """Switch readiness off for good: this pod is shutting down."""
         self._off = reason
 
     @property

@@ -1,7 +1,7 @@
 """Files: whether one that a setting names can be loaded, said in one line that names the setting and never
 what is in the file.
 
-It decides nothing and keeps nothing open. ``settings`` and ``otel`` use it when a service starts.
+It decides nothing and keeps nothing open.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Fault: a task that must not end, and ends by an exception that nobody foresaw, is told to the whole
-process.
+"""Supervision of tasks: where one that must not end raises an exception that nobody foresaw, the process
+ends.
 
 What such a task was doing is half done, and the pod would go on half dead. Any pod may die, so this one does:
-``lifecycle.serve`` hears of the fault, logs it, and ends the process in order with exit code 1; whoever runs
-it begins it anew. Where nobody serves (a test), asyncio logs it. It restarts nothing and catches nothing:
-what one message, one client or one request can cause is caught where it is dealt with. Whoever begins a task
-for good wraps it by ``supervised``.
+the fault goes to the event loop's exception handler, ``lifecycle.serve`` logs it and ends the process in
+order with exit code 1, and whoever runs it starts it again. Without such a handler (in a test) asyncio logs
+it. Nothing is restarted or caught here: what one message, one client or one request can cause is caught
+where it is handled.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ class Fault:
 
 
 def supervised(task: asyncio.Task[T]) -> asyncio.Task[T]:
-    """Have the process end in order where this task raises; a cancelled one, or one that returns, has ended
-    as it should. Returns the task.
+    """End the process in order where this task raises; one that is cancelled or returns has ended as it
+    should. Returns the task.
     """
     task.add_done_callback(_ended)
     return task
 
 
 def tell(task: str, error: BaseException) -> None:
-    """Tell a fault from within the event loop; ``task`` says in a word what has failed."""
+    """Report a fault from within the event loop; ``task`` says in a word what has failed."""
     context = {"message": _MESSAGE, "fault": Fault(task, error), "exception": error}
     asyncio.get_running_loop().call_exception_handler(context)
 
 
 def fault_in(context: Mapping[str, Any]) -> Fault | None:
-    """Return the fault in what an event loop tells its exception handler; None where that is about something
-    else.
+    """Return the fault in the context that an event loop gives its exception handler; None where it is about
+    something else.
     """
     found = context.get("fault")
     return found if isinstance(found, Fault) else None

@@ -3,8 +3,8 @@ one with span names.
 
 The sampling decision is taken once, by ``entry``, and costs next to nothing; a message that is not sampled
 carries no traceparent, and every later hop sees that by an empty string. So nothing is opened for it, and
-core code never needs to know. Off unless a standard variable asks for an exporter. Shells call it. Rooms and
-users are never attributes: their number has no bound.
+core code never needs to know. Off unless a standard variable asks for an exporter. Rooms and users are never
+attributes: their number has no bound.
 
     receive          SERVER    gateway, a message from a client
     publish          PRODUCER  gateway ▶ ingress
@@ -147,7 +147,7 @@ class Hop:
     __slots__ = ("_span", "traceparent")
 
     def __init__(self, span: Span) -> None:
-        """Only Tracing makes hops."""
+        """Wrap a span that has begun."""
         self._span = span
         context = span.get_span_context()
         # Carried on in place of the message's own: the next hop's parent is this span.
@@ -253,7 +253,7 @@ class Tracing:
         message_id: str = "",
         start_ns: int | None = None,
     ) -> Hop | None:
-        """Decide whether this message is sampled, and open its first span if so. Where it enters Warren, and
+        """Decide whether this message is sampled, and open its first span if so: where it enters Warren, and
         nowhere else.
 
         A valid ``traceparent`` of the sender becomes the parent. A backend's decides as the sampler says: by

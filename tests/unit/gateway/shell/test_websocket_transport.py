@@ -36,10 +36,10 @@ LIMIT = 1_000
 
 
 class Host:
-    """A server whose route keeps its wire and what it read."""
+    """A server whose route keeps its websocket and what it read."""
 
     def __init__(self) -> None:
-        self.wire: WebSocketTransport
+        self.websocket: WebSocketTransport
         self.read: list[str | bytes | None] = []
         self.breach: WebSocketViolation | None = None
         self.tidy: bool | None = None
@@ -54,26 +54,26 @@ class Host:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         loop = asyncio.get_running_loop()
         outbox = Outbox(OutboxLimits(10_000, 64 * 1024 * 1024, 64 * 1024 * 1024))
-        self.wire = WebSocketTransport(
+        self.websocket = WebSocketTransport(
             outbox,
             TransportContext(loop.time, 300 * MS, self.progress, self.memory),
             InboundLimits(LIMIT),
             None,
         )
-        response = self.wire.open(request, "")
+        response = self.websocket.open(request, "")
         self._here.set()
         try:
             while True:
                 await self.reads.wait()
-                self.read.append(await self.wire.read())
+                self.read.append(await self.websocket.read())
                 if self.read[-1] is None:
                     break
         except WebSocketViolation as breach:
             self.breach = breach
-            self.wire.close(breach.code, str(breach))
-            await self.wire.fail(breach)
+            self.websocket.close(breach.code, str(breach))
+            await self.websocket.fail(breach)
         finally:
-            self.tidy = self.wire.finish()
+            self.tidy = self.websocket.finish()
             self.over.set()
         return response
 
@@ -96,8 +96,8 @@ async def host() -> AsyncIterator[Host]:
     await site.start()
     made.port = runner.addresses[0][1]
     yield made
-    if hasattr(made, "wire"):
-        made.wire.cut()
+    if hasattr(made, "websocket"):
+        made.websocket.cut()
         await asyncio.wait_for(made.over.wait(), 5)
     await runner.cleanup()
 
@@ -127,11 +127,15 @@ async def test_messages_come_in_and_frames_go_out(host: Host):
     writer.write(masked(b"hello") + masked(b"\xff", frames.BINARY))
     await eventually(lambda: host.read == ["hello", b"\xff"])
     one, two = frames.frame(b"one", frames.TEXT), frames.frame(b"two", frames.TEXT)
-    host.wire.outbox.put(one)
-    host.wire.outbox.put(two + two, count=2)
-    host.wire.flush()
+    host.websocket.outbox.put(one)
+    host.websocket.outbox.put(two + two, count=2)
+    host.websocket.flush()
     assert await reader.readexactly(len(one + two + two)) == one + two + two
-    assert (host.wire.bytes_in, host.wire.messages_out, host.wire.bytes_out) == (6, 3, len(one + two + two))
+    assert (host.websocket.bytes_in, host.websocket.messages_out, host.websocket.bytes_out) == (
+        6,
+        3,
+        len(one + two + two),
+    )
     writer.close()
 
 
@@ -139,11 +143,11 @@ async def test_pings_are_answered_and_pongs_are_a_sign_of_life(host: Host):
     """A ping gets a pong with its payload; pings, pongs and messages all set ``heard``."""
     reader, writer = await host.dial()
     for frame in (masked(b"abc", frames.PING), masked(b"", frames.PONG), masked(b"x")):
-        host.wire.heard = False
+        host.websocket.heard = False
         writer.write(frame)
-        await eventually(lambda: host.wire.heard)
+        await eventually(lambda: host.websocket.heard)
     assert await reader.readexactly(5) == frames.frame(b"abc", frames.PONG)
-    host.wire.ping()
+    host.websocket.ping()
     assert await reader.readexactly(2) == b"\x89\x00"
     writer.close()
 
@@ -152,8 +156,8 @@ async def test_a_ping_flood_of_a_reader_that_stands_still_is_bounded(host: Host)
     """While the peer reads nothing only its last ping waits for its pong; the rest is not kept."""
     reader, writer = await host.dial()
     reader._transport.pause_reading()
-    host.wire.outbox.put(frames.frame(b"x" * 20_000_000, frames.BINARY))
-    host.wire.flush()
+    host.websocket.outbox.put(frames.frame(b"x" * 20_000_000, frames.BINARY))
+    host.websocket.flush()
     for number in range(CONTROLS_PER_S):
         writer.write(masked(b"%d" % number, frames.PING))
     writer.write(masked(b"end"))
@@ -179,7 +183,7 @@ async def test_a_flood_of_frames_without_a_byte_ends_the_connection(host: Host, 
     writer.write(first + frame * 10 * CONTROLS_PER_S)
     answer = await asyncio.wait_for(reader.read(), 5)
     assert int.from_bytes(answer[answer.index(b"\x88") + 2 :][:2], "big") == 4002
-    host.wire.cut()  # as the deadline of the close would
+    host.websocket.cut()  # as the deadline of the close would
     writer.close()
     await asyncio.wait_for(host.over.wait(), 5)
     assert host.breach is not None
@@ -194,16 +198,16 @@ async def test_what_the_transport_does_not_take_waits_in_the_outbox(host: Host):
     reader._transport.pause_reading()
     chunk = frames.frame(b"x" * 100_000, frames.BINARY)
     for _ in range(200):
-        host.wire.outbox.put(chunk)
-        host.wire.flush()
-    assert host.wire.outbox.count > 50
-    drained = asyncio.create_task(host.wire.drained())
+        host.websocket.outbox.put(chunk)
+        host.websocket.flush()
+    assert host.websocket.outbox.count > 50
+    drained = asyncio.create_task(host.websocket.drained())
     await asyncio.sleep(0)
     assert not drained.done()
     reader._transport.resume_reading()
     assert await reader.readexactly(200 * len(chunk)) == 200 * chunk
     await asyncio.wait_for(drained, 5)
-    assert host.wire.messages_out == 200
+    assert host.websocket.messages_out == 200
     writer.close()
 
 
@@ -213,32 +217,32 @@ async def test_close_sends_what_waits_then_the_last_words_then_the_close(host: H
     """
     reader, writer = await host.dial()
     waiting, last = frames.frame(b"waiting", frames.TEXT), frames.frame(b"last", frames.TEXT)
-    host.wire.outbox.put(waiting)
-    host.wire.close(4005, "Too slow", last_words=last)
-    host.wire.close(4001, "Unauthorized")
-    host.wire.outbox.put(waiting)
-    host.wire.flush()
-    host.wire.ping()
+    host.websocket.outbox.put(waiting)
+    host.websocket.close(4005, "Too slow", last_words=last)
+    host.websocket.close(4001, "Unauthorized")
+    host.websocket.outbox.put(waiting)
+    host.websocket.flush()
+    host.websocket.ping()
     close = b"\x88\x0a" + struct.pack("!H", 4005) + b"Too slow"
     assert await reader.readexactly(len(waiting + last + close)) == waiting + last + close
     writer.write(masked(b"dropped") + masked(struct.pack("!H", 4005), frames.CLOSE))
     await asyncio.wait_for(host.over.wait(), 5)
     assert host.read == [None]
     assert await reader.read() == b""
-    assert (host.wire.close_code, host.tidy) == (4005, True)
+    assert (host.websocket.close_code, host.tidy) == (4005, True)
     writer.close()
 
 
 async def test_a_close_that_is_not_answered_is_cut(host: Host):
     """When the deadline of the close has passed ``tick`` cuts the socket; before it does not."""
     reader, writer = await host.dial()
-    host.wire.close(1012, "Draining")
+    host.websocket.close(1012, "Draining")
     now = asyncio.get_running_loop().time()
-    host.wire.tick(now)
+    host.websocket.tick(now)
     assert not host.over.is_set()
-    host.wire.tick(now + 1_000)
+    host.websocket.tick(now + 1_000)
     await asyncio.wait_for(host.over.wait(), 5)
-    assert host.wire.close_code == 1012
+    assert host.websocket.close_code == 1012
     writer.close()
     assert reader is not None
 
@@ -257,7 +261,7 @@ async def test_the_peers_close_is_answered(host: Host, code: bytes, answer: byte
     writer.write(masked(code, frames.CLOSE))
     assert await reader.read() == answer
     await asyncio.wait_for(host.over.wait(), 5)
-    assert host.wire.close_code == counted
+    assert host.websocket.close_code == counted
     writer.close()
 
 
@@ -266,7 +270,7 @@ async def test_a_peer_that_vanishes_counts_as_1006(host: Host):
     _, writer = await host.dial()
     writer.transport.abort()
     await asyncio.wait_for(host.over.wait(), 5)
-    assert (host.read, host.wire.close_code) == ([None], 1006)
+    assert (host.read, host.websocket.close_code) == ([None], 1006)
 
 
 @pytest.mark.parametrize(
@@ -324,10 +328,10 @@ async def test_a_client_that_sends_ahead_is_read_no_more(host: Host):
     await eventually(lambda: host.read == ["first"])  # the next one is not asked for
     count = 200_000
     writer.write(masked(b"") * count)
-    transport = host.wire._transport
+    transport = host.websocket._transport
     await eventually(lambda: not transport.is_reading())
     # and what one call of the socket brings
-    assert host.wire._incoming.assembly.waiting <= READ_AHEAD + 256 * 1024
+    assert host.websocket._incoming.assembly.waiting <= READ_AHEAD + 256 * 1024
     host.reads.set()
     await eventually(lambda: len(host.read) == count + 1, timeout_s=30)
     assert transport.is_reading()
@@ -337,55 +341,55 @@ async def test_a_client_that_sends_ahead_is_read_no_more(host: Host):
 async def test_any_byte_is_a_sign_of_life(host: Host):
     """A large message that comes slowly keeps its connection alive before it is whole."""
     _, writer = await host.dial()
-    host.wire.heard = False
+    host.websocket.heard = False
     writer.write(masked(b"x" * 500)[:20])
-    await eventually(lambda: host.wire.heard)
+    await eventually(lambda: host.websocket.heard)
     assert host.read == []
     writer.close()
 
 
 async def test_finish_closes_the_socket_behind_what_waits(host: Host):
-    """After the last read the peer still gets what the transport holds, then the end; until then the wire is
+    """After the last read the peer still gets what the transport holds, then the end; until then the websocket is
     not finished.
     """
     reader, writer = await host.dial()
     reader._transport.pause_reading()
-    host.wire.outbox.put(frames.frame(b"x" * 20_000_000, frames.BINARY))
-    host.wire.flush()
+    host.websocket.outbox.put(frames.frame(b"x" * 20_000_000, frames.BINARY))
+    host.websocket.flush()
     writer.write(masked(b"\x03\xe8", frames.CLOSE))
     await asyncio.wait_for(host.over.wait(), 5)
     assert host.tidy is False
-    assert not host.wire.finished(0.0)
+    assert not host.websocket.finished(0.0)
     reader._transport.resume_reading()
     data = await asyncio.wait_for(reader.read(), 10)
     assert len(data) == 20_000_010 + 4
-    await eventually(lambda: host.wire.finished(0.0))
+    await eventually(lambda: host.websocket.finished(0.0))
     writer.close()
 
 
-async def test_what_a_wire_holds_is_counted_while_it_holds_it(host: Host):
+async def test_what_a_websocket_holds_is_counted_while_it_holds_it(host: Host):
     """A part of a message, and what the peer does not take; once both are gone, nothing."""
     reader, writer = await host.dial()
     whole = masked(b"x" * 900)
     writer.write(whole[:700])
     await eventually(lambda: len(host.memory) == 1)
-    held = host.wire.holding()
+    held = host.websocket.holding()
     assert held is not None
     assert (held.standing, held.receiving, held.sending, held.window) == (Standing.KNOWN, 700, 0, 0)
     reader._transport.pause_reading()
-    host.wire.outbox.put(frames.frame(b"x" * 20_000_000, frames.BINARY))
-    host.wire.flush()
-    host.wire.outbox.put(b"y" * 1_000)
-    held = host.wire.holding()
+    host.websocket.outbox.put(frames.frame(b"x" * 20_000_000, frames.BINARY))
+    host.websocket.flush()
+    host.websocket.outbox.put(b"y" * 1_000)
+    held = host.websocket.holding()
     assert held is not None
     assert held.sending == 20_001_010
     writer.write(whole[700:])
     reader._transport.resume_reading()
     await reader.readexactly(20_001_010)
-    await eventually(lambda: host.wire.holding() is None)
+    await eventually(lambda: host.websocket.holding() is None)
     host.memory.check()
     assert len(host.memory) == 0
-    host.wire.close(1013, "Overloaded")
+    host.websocket.close(1013, "Overloaded")
     writer.close()
 
 
@@ -396,37 +400,37 @@ async def test_the_chunk_that_blocks_the_transport_is_held_as_itself(host: Host)
     reader, writer = await host.dial()
     reader._transport.pause_reading()
     first, second = frames.frame(b"x" * 20_000_000, frames.BINARY), frames.frame(b"y", frames.BINARY)
-    host.wire.outbox.put(first)
-    host.wire.flush()
-    host.wire.outbox.put(second)
-    assert [id(chunk) for chunk in host.wire.chunks()] == [id(first), id(second)]
-    held = host.wire.holding()
+    host.websocket.outbox.put(first)
+    host.websocket.flush()
+    host.websocket.outbox.put(second)
+    assert [id(chunk) for chunk in host.websocket.chunks()] == [id(first), id(second)]
+    held = host.websocket.holding()
     assert held is not None
     assert held.sending == len(first) + len(second)
-    assert held.queue == host.wire.outbox.overhead > 0
+    assert held.queue == host.websocket.outbox.overhead > 0
     reader._transport.resume_reading()
     await reader.readexactly(len(first) + len(second))
-    await eventually(lambda: not host.wire._blocked)
-    assert list(host.wire.chunks()) == []
+    await eventually(lambda: not host.websocket._blocked)
+    assert list(host.websocket.chunks()) == []
     writer.close()
 
 
-async def test_a_wire_that_has_to_go_lets_go_of_everything(host: Host):
+async def test_a_websocket_that_has_to_go_lets_go_of_everything(host: Host):
     """Half a message and what waits are gone at once; the close is still read by a peer that was not far
     behind.
     """
     reader, writer = await host.dial()
     writer.write(masked(b"x" * 900)[:700])
-    await eventually(lambda: host.wire.holding() is not None)
-    host.wire._blocked = True
-    host.wire.outbox.put(b"y" * 1_000)
-    host.wire.spill()
-    assert host.wire.holding() is None
-    host.wire.close(1013, "Overloaded")
-    host.wire.cut_unless_small()
+    await eventually(lambda: host.websocket.holding() is not None)
+    host.websocket._blocked = True
+    host.websocket.outbox.put(b"y" * 1_000)
+    host.websocket.spill()
+    assert host.websocket.holding() is None
+    host.websocket.close(1013, "Overloaded")
+    host.websocket.cut_unless_small()
     writer.write(b"x" * 100)
     assert await reader.readexactly(14) == b"\x88\x0c\x03\xf5Overloaded"
-    host.wire.cut()
+    host.websocket.cut()
     writer.close()
 
 
@@ -434,14 +438,14 @@ async def test_a_peer_that_is_far_behind_is_cut(host: Host):
     """It would not read why it ends, and what waits for it is what has to go."""
     reader, writer = await host.dial()
     reader._transport.pause_reading()
-    host.wire.outbox.put(frames.frame(b"x" * 20_000_000, frames.BINARY))
-    host.wire.flush()
-    host.wire.spill()
-    host.wire.close(4005, "Too slow")
-    host.wire.cut_unless_small()
-    assert host.wire.holding() is None
+    host.websocket.outbox.put(frames.frame(b"x" * 20_000_000, frames.BINARY))
+    host.websocket.flush()
+    host.websocket.spill()
+    host.websocket.close(4005, "Too slow")
+    host.websocket.cut_unless_small()
+    assert host.websocket.holding() is None
     await asyncio.wait_for(host.over.wait(), 5)
-    assert host.wire.close_code == 4005
+    assert host.websocket.close_code == 4005
     reader._transport.resume_reading()
     writer.close()
 
@@ -454,7 +458,9 @@ async def test_others_have_their_turn_while_one_has_sent_very_much(host: Host):
     await eventually(lambda: host.read == ["first"])
     writer.write(masked(b"") * 10_000)
     await eventually(
-        lambda: not host.wire._transport.is_reading() or host.wire._incoming.assembly.waiting == 60_000
+        lambda: (
+            not host.websocket._transport.is_reading() or host.websocket._incoming.assembly.waiting == 60_000
+        )
     )
     steps: list[int] = []
     turning = asyncio.get_running_loop().call_soon
@@ -476,16 +482,16 @@ async def test_who_goes_on_sending_after_its_close_is_read_no_more(host: Host):
     until it is cut.
     """
     reader, writer = await host.dial()
-    host.wire.close(4002, "Rate limit exceeded")
+    host.websocket.close(4002, "Rate limit exceeded")
     frame = masked(b"x" * 100) * 1_000
-    transport = host.wire._transport
+    transport = host.websocket._transport
     for _ in range(200):
         writer.write(frame)
-    await eventually(lambda: host.wire._late > LATE_BYTES and not transport.is_reading())
-    assert host.wire._late <= LATE_BYTES + 256 * 1024
-    await eventually(lambda: host.wire._reader.waiting)  # all that was read is dropped, and it stays so
+    await eventually(lambda: host.websocket._late > LATE_BYTES and not transport.is_reading())
+    assert host.websocket._late <= LATE_BYTES + 256 * 1024
+    await eventually(lambda: host.websocket._reader.waiting)  # all that was read is dropped, and it stays so
     assert not transport.is_reading()
-    host.wire.cut()
+    host.websocket.cut()
     writer.close()
     await asyncio.wait_for(host.over.wait(), 5)
     assert reader is not None
@@ -542,26 +548,26 @@ async def walk(moves: list[str]) -> tuple[FakeSocket, WebSocketTransport, list[s
     socket, read, clock = FakeSocket(), [], [0.0]
     memory = MemoryLimiter(MemoryBudget(1 << 30), SystemClock(), GatewayMetrics(), Hub())
     context = TransportContext(lambda: clock[0], 3.0, EventLoopProgress(SystemClock(), memory), memory)
-    wire = WebSocketTransport(Outbox(), context, InboundLimits(LIMIT), None)
-    wire._transport = socket
-    socket.protocol = wire
+    websocket = WebSocketTransport(Outbox(), context, InboundLimits(LIMIT), None)
+    websocket._transport = socket
+    socket.protocol = websocket
 
     async def serve() -> None:
         try:
             while read[-1:] != [None]:
-                read.append(await wire.read())
+                read.append(await websocket.read())
         except WebSocketViolation as violation:
             if violation.code != 1009:
-                wire.close(violation.code, str(violation))
-            await wire.fail(violation)
+                websocket.close(violation.code, str(violation))
+            await websocket.fail(violation)
         finally:
             await asyncio.sleep(0)  # a route has other things to do first
             await asyncio.sleep(0)
-            wire.finish()
+            websocket.finish()
 
     def put() -> None:
-        wire.put(frames.frame(b"out", frames.TEXT))
-        wire.flush()
+        websocket.put(frames.frame(b"out", frames.TEXT))
+        websocket.flush()
 
     sent = {
         "message": masked(b"in"),
@@ -573,11 +579,11 @@ async def walk(moves: list[str]) -> tuple[FakeSocket, WebSocketTransport, list[s
     }
     done = {
         "put": put,
-        "our ping": wire.ping,
-        "our close": lambda: wire.close(1012, "Draining", last_words=frames.frame(b"last", frames.TEXT)),
-        "blocked": wire.pause_writing,
-        "free": wire.resume_writing,
-        "late": lambda: clock.append(clock.pop() + 2.0) or wire.tick(clock[0]),
+        "our ping": websocket.ping,
+        "our close": lambda: websocket.close(1012, "Draining", last_words=frames.frame(b"last", frames.TEXT)),
+        "blocked": websocket.pause_writing,
+        "free": websocket.resume_writing,
+        "late": lambda: clock.append(clock.pop() + 2.0) or websocket.tick(clock[0]),
         "lost": socket.close,
     }
     serving = asyncio.get_running_loop().create_task(serve())
@@ -586,14 +592,14 @@ async def walk(moves: list[str]) -> tuple[FakeSocket, WebSocketTransport, list[s
             await asyncio.sleep(0)
         elif move in sent:
             if not socket.closing:
-                wire.data_received(sent[move])
+                websocket.data_received(sent[move])
         else:
             done[move]()
     for _ in range(20):
         await asyncio.sleep(0)
-    wire.cut()
+    websocket.cut()
     await asyncio.wait_for(serving, 5)
-    return socket, wire, read
+    return socket, websocket, read
 
 
 MOVES = (
@@ -608,12 +614,12 @@ def test_whatever_happens_one_close_goes_out_and_nothing_behind_it(moves: list[s
     """However closes, data, violations, a blocked socket, time-outs and its end follow each other: there is
     at most one Close frame, nothing is written behind it, and no message is handed over after our own.
     """
-    socket, wire, read = asyncio.run(walk(moves))
+    socket, websocket, read = asyncio.run(walk(moves))
     written = opcodes(socket.written)
     assert frames.CLOSE not in written[:-1]
-    assert wire.close_code != 0
+    assert websocket.close_code != 0
     if written[-1:] == [frames.CLOSE] and read:
-        assert wire.close_code != 1006
+        assert websocket.close_code != 1006
     heard = [move for move in moves if move == "message"]
     assert len([item for item in read if item is not None]) <= len(heard)
 
@@ -636,5 +642,5 @@ def test_the_socket_gets_what_the_table_says(
     moves: list[str], written: list[int], read: list[str | bytes | None], code: int
 ):
     """What was written, what was handed over and the code that counts, for the ways that a connection ends."""
-    socket, wire, items = asyncio.run(walk(moves))
-    assert (opcodes(socket.written), items, wire.close_code) == (written, read, code)
+    socket, websocket, items = asyncio.run(walk(moves))
+    assert (opcodes(socket.written), items, websocket.close_code) == (written, read, code)

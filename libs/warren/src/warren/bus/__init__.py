@@ -10,7 +10,7 @@ one process.
   rest, and to the next consumer of a queue that lets one consume at a time.
 * **Supervision.** A lost connection is made again with jittered back-off over the given addresses, for ever;
   the whole topology is declared again each time; each subscription gets its queue declared (a fresh name
-  where exclusive; the former one's door is closed) and consumed again. Who wants to know watches.
+  where exclusive; the former one's door is closed) and consumed again. ``watch`` tells of it.
 * **No surprises.** Callbacks are plain functions, called in the order of delivery in the event loop; they
   must not block or raise. Acks are fire-and-forget; an ack for a delivery whose channel is gone does nothing.
 * **Streams tell little.** All readers see the same entries under the same offsets, in order. What a reader is
@@ -20,7 +20,7 @@ one process.
   has stood still and serves it no more. Who must know compares what it reads: it begins again at the last
   record that it has; and who has heard nothing for a while asks for the ``last``.
 
-It never retries a publish, never drops a delivery, and knows nothing of envelopes. Services' shells call it.
+It never retries a publish, never drops a delivery, and knows nothing of envelopes.
 """
 
 from __future__ import annotations
@@ -263,7 +263,7 @@ class Bus(Protocol):
         ...
 
     def stream_remade(self, stream: str) -> None:
-        """Say that a stream was deleted and declared anew since it was published to. A broker's publisher may
+        """Say that a stream was deleted and declared anew since it was published to. What publishes may
         count on where the stream begins again.
         """
         ...

@@ -1,4 +1,4 @@
-"""Echo: sends back what it gets, text and binary; for conformance suites, load balancers' checks and first
+"""Echo: send back what comes, text and binary; for conformance suites, load balancers' checks and first
 steps.
 
 Size, heartbeat and close follow the same rules as elsewhere; there is no token, no room and no limit on how

@@ -4,8 +4,8 @@ messages come in, and it ends in order.
 After the upgrade it is the transport's protocol: aiohttp has let go of the socket. Nothing waits without
 bound: what a peer sends ahead is not read any more beyond READ_AHEAD; what goes out waits in the transport's
 buffer, then in the outbox; of a peer's pings only the last waits. However much has come, others have their
-turn in between. A close has a deadline, which ``tick`` keeps. It knows nothing of sessions or messages.
-``connection.py`` and ``echo.py`` read and write through it.
+turn in between. How it ends is said by ``core/websocket/close.py``; a close has a deadline, which ``tick``
+keeps. It knows nothing of sessions or of what messages mean.
 """
 
 from __future__ import annotations
@@ -166,19 +166,17 @@ class WebSocketTransport(asyncio.Protocol):
         return self._rest.waiting
 
     def worked(self, seconds: float) -> None:
-        """Take that the last message was dealt with and took so much of the processor; what is much is
-        charged.
-        """
+        """Charge what handling the last message took of the processor; what is little costs nothing."""
         self._incoming.worked(seconds, self._now())
 
     def known(self) -> None:
-        """Take that it is known who the peer is, so that it may send as much as everyone."""
+        """Let the peer send as much as everyone: it is known who it is."""
         self._incoming.known()
 
     # ── the transport ───────────────────────────────────────────────────────────────────────────────────────
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come. It is looked at when somebody reads."""
+        """Handle received bytes. They are looked at when somebody reads."""
         self.heard = True
         if self._deaf:
             return
@@ -204,12 +202,12 @@ class WebSocketTransport(asyncio.Protocol):
             self.hold()
 
     def pause_writing(self) -> None:
-        """Take that the transport's buffer is full."""
+        """Handle a full write buffer."""
         self._blocked = True
         self._memory.register(self)
 
     def resume_writing(self) -> None:
-        """Take that it has place again."""
+        """Handle a write buffer that has drained."""
         self._blocked, self._last = False, b""
         if not self.ended:
             self._write_some()
@@ -217,7 +215,7 @@ class WebSocketTransport(asyncio.Protocol):
             self._drained.wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take that the socket is gone."""
+        """Handle connection loss."""
         self._gone, self._last = True, b""
         for waiter in (self._reader, self._rest, self._drained):
             waiter.wake()
@@ -354,14 +352,14 @@ class WebSocketTransport(asyncio.Protocol):
             self.cut()
 
     def finished(self, now: float) -> bool:
-        """Say whether a wire that ``finish`` was not done with is gone by now; it is cut where its time is
-        up.
+        """Say whether a connection that ``finish`` has not ended at once has gone by now; it is cut where
+        its time is up.
         """
         self.tick(now)
         return self._gone
 
     def over(self) -> None:
-        """Take that nothing more will be read: an end without a close frame has its code from now on."""
+        """Note that nothing more will be read: from now on an end without a Close frame has its code."""
         self._closing.take(Event.READ_END, self._now())
 
     def cut(self) -> None:

@@ -1,8 +1,7 @@
-"""Upgrade: what is decided from an upgrade's headers alone: its answer, subprotocol, origin, and the client's
-address.
+"""The upgrade to a WebSocket: what is decided from its headers alone: the answer, the subprotocol, and the
+client's address.
 
-Functions of their arguments; none touches a socket, and none logs (an offer may hold a token). ``server.py``
-calls them.
+Functions of their arguments; none touches a socket, and none logs (an offer may hold a token).
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from aiohttp import HttpVersion, HttpVersion11, hdrs
 from multidict import CIMultiDictProxy
 
 from gateway.shell.auth import BEARER
-from warren.origins import origin_allowed as origin_allowed
 
 JSON, MSGPACK = "warren.v1", "warren.v1.msgpack"
 SPOKEN = (JSON, MSGPACK)

@@ -1,4 +1,4 @@
-"""Settling: when the broker is told of acks. What it is told, frame by frame: test_rabbit_channel.py."""
+"""AckBuffer: when the broker is told of acks. What it is told, frame by frame: test_rabbit_channel.py."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ import pamqp.frame
 import pytest
 from pamqp import commands as spec
 
-from warren.bus.rabbit.acks import ACK_S, ACKS, Settling
+from warren.bus.rabbit.acks import ACK_S, ACKS, AckBuffer
 
 
 @dataclass
@@ -32,8 +32,8 @@ def socket() -> Socket:
     return Socket()
 
 
-def settling(socket: Socket, prefetch: int, deliveries: int = 64) -> Settling:
-    made = Settling(socket, 1)  # type: ignore[arg-type]
+def buffer(socket: Socket, prefetch: int, deliveries: int = 64) -> AckBuffer:
+    made = AckBuffer(socket, 1)  # type: ignore[arg-type]
     made.begin(prefetch)
     for tag in range(1, deliveries + 1):
         made.delivered(tag)
@@ -49,7 +49,7 @@ async def test_a_consumer_may_wait_longer(socket: Socket) -> None:
     """Acks that may wait longer are told with those that come meanwhile; a quarter of the prefetch goes at
     once all the same.
     """
-    made = Settling(socket, 1)  # type: ignore[arg-type]
+    made = AckBuffer(socket, 1)  # type: ignore[arg-type]
     made.begin(16, 10 * ACK_S)
     for tag in range(1, 6):
         made.delivered(tag)
@@ -69,7 +69,7 @@ async def test_a_consumer_may_wait_longer(socket: Socket) -> None:
 
 async def test_acks_wait_for_others(socket: Socket) -> None:
     """Few acks of a consumer that gets many are told a little later, in one frame."""
-    made = settling(socket, 64)
+    made = buffer(socket, 64)
     for tag in (1, 2, 3):
         made.settle(tag, None)
         await asyncio.sleep(0)
@@ -82,7 +82,7 @@ async def test_acks_wait_for_others(socket: Socket) -> None:
 
 async def test_many_acks_wait_no_longer(socket: Socket) -> None:
     """A full hand of acks goes in the next turn."""
-    made = settling(socket, 4 * ACKS)
+    made = buffer(socket, 4 * ACKS)
     for tag in range(1, ACKS + 1):
         made.settle(tag, None)
     await asyncio.sleep(0)
@@ -94,14 +94,14 @@ async def test_who_gets_few_at_a_time_waits_for_no_other(socket: Socket, prefetc
     """Where the broker hands over few deliveries at a time, an ack goes in the next turn, or nothing more
     would come.
     """
-    settling(socket, prefetch).settle(1, None)
+    buffer(socket, prefetch).settle(1, None)
     await asyncio.sleep(0)
     assert told(socket) == [("Ack", 1)]
 
 
 async def test_a_reject_waits_for_nothing(socket: Socket) -> None:
     """A reject goes in the next turn, and takes the acks along."""
-    made = settling(socket, 64)
+    made = buffer(socket, 64)
     made.settle(1, None)
     made.settle(2, True)
     await asyncio.sleep(0)
@@ -112,11 +112,11 @@ async def test_a_reject_waits_for_nothing(socket: Socket) -> None:
 
 async def test_nothing_is_told_after_the_end(socket: Socket) -> None:
     """After ``end``, and where the socket is going, an ack is told to nobody."""
-    made = settling(socket, 64)
+    made = buffer(socket, 64)
     made.settle(1, None)
     made.end()
     made.settle(2, None)
-    other = settling(socket, 64)
+    other = buffer(socket, 64)
     other.settle(1, None)
     socket.transport.closing = True
     other.tell()

@@ -43,7 +43,7 @@ class Channel:
     def take(self, kind: int, data: bytes, at: int, end: int) -> bool:
         self.offered.append((kind, data[at:end]))
         if self.socket is not None:
-            self.socket.rest()
+            self.socket.yield_turn()
         return kind != 1
 
 
@@ -81,7 +81,7 @@ async def test_frames_come_in_any_pieces(socket: Socket, passed: Passed, piece: 
     """However the bytes are cut, each frame is offered once and whole, and what is not taken goes on as it
     came.
     """
-    channel = socket.takers[1] = Channel()
+    channel = socket.sinks[1] = Channel()
     stream = OPEN + HEADER + BODY + OTHER + OPEN + BODY
     for at in range(0, len(stream), piece):
         socket.data_received(stream[at : at + piece])
@@ -126,7 +126,7 @@ async def test_what_is_no_frame_ends_the_connection(
     socket: Socket, passed: Passed, stream: bytes, why: str
 ) -> None:
     """It is offered to nobody, the reason is told in words, and what comes after it is not kept."""
-    channel = socket.takers[1] = Channel()
+    channel = socket.sinks[1] = Channel()
     socket.transport = transport = Transport()
     socket.data_received(BODY + stream)
     socket.data_received(BODY * 1_000)
@@ -181,7 +181,7 @@ async def takes(streams: list[bytes]) -> None:
             reader = Passed()
             socket = Socket(reader, asyncio.get_running_loop())
             socket.transport = Transport()
-            socket.takers[1] = channel
+            socket.sinks[1] = channel
             socket.data_received(stream)
             assert reader.exception() is None or isinstance(reader.exception(), MalformedFrame)
         await connection.close()
@@ -230,7 +230,7 @@ async def test_a_malformed_frame_is_one_line_and_another_connection(
 
 async def test_a_rest_leaves_the_loop_its_turn_and_loses_nothing(socket: Socket) -> None:
     """After ``rest`` the next frame is taken in a later turn, also where more comes meanwhile."""
-    channel = socket.takers[1] = Channel(socket)
+    channel = socket.sinks[1] = Channel(socket)
     socket.data_received(BODY * 2)
     assert len(channel.offered) == 1
     socket.data_received(BODY)
@@ -243,7 +243,7 @@ async def test_the_end_waits_for_no_rest(socket: Socket, passed: Passed, end: st
     """What had come before the socket's end is given out before it: aiormq may be told there why, and takes
     nothing after it.
     """
-    channel = socket.takers[1] = Channel(socket)
+    channel = socket.sinks[1] = Channel(socket)
     faults: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
     socket.data_received(BODY * 3 + OPEN)
@@ -260,7 +260,7 @@ async def test_the_end_waits_for_no_rest(socket: Socket, passed: Passed, end: st
 
 async def test_aiormq_sees_that_the_broker_lives(socket: Socket, passed: Passed) -> None:
     """Frames that go past aiormq count as signs of life, told as heartbeats, not more than one a second."""
-    socket.takers[1] = Channel()
+    socket.sinks[1] = Channel()
     socket.data_received(BODY * 50)
     socket.data_received(BODY * 50)
     assert passed.data == HEARTBEAT
@@ -274,7 +274,7 @@ async def test_deliveries_alone_keep_a_connection(server: AmqpServer) -> None:
     connection = RabbitConnection(server.url + "?heartbeat=1")
     await connection.connect()
     await connection.connected.wait()
-    connection.socket.takers[1] = Channel()
+    connection.socket.sinks[1] = Channel()
     until = asyncio.get_running_loop().time() + 6
     while asyncio.get_running_loop().time() < until:
         server.send(1, ContentBody(b"x"))
@@ -288,14 +288,14 @@ async def test_who_waits_for_place_is_woken(server: AmqpServer) -> None:
     connection = RabbitConnection(server.url)
     await connection.connect()
     socket = connection.socket
-    assert socket.place().done()
+    assert socket.drained().done()
     socket.pause_writing()
-    waiting = socket.place()
+    waiting = socket.drained()
     assert (socket.writable, waiting.done()) == (False, False)
     socket.resume_writing()
     await waiting
     socket.pause_writing()
-    last = socket.place()
+    last = socket.drained()
     connection.abort()
     async with asyncio.timeout(5):
         await last

@@ -167,6 +167,38 @@ async def test_a_stream_that_was_remade_is_published_to_by_a_channel_that_counts
         assert server.published[count].tag == 1
 
 
+async def test_nothing_goes_by_a_channel_that_miscounts(ground: Ground, server: AmqpServer) -> None:
+    """What is published in the turn in which the stream was remade goes by the next channel, in its order."""
+    await ground.publish()
+    former = server.published[-1].channel
+    ground.publisher.stream_remade()
+    async with asyncio.TaskGroup() as publishing:
+        for number in range(20):
+            publishing.create_task(ground.publish(str(number)))
+            if number % 5 == 0:
+                await asyncio.sleep(0)
+    later = server.published[1:]
+    assert [published.method.routing_key for published in later] == [str(number) for number in range(20)]
+    assert {published.channel for published in later} & {former} == set()
+    assert [published.tag for published in later] == list(range(1, 21))
+
+
+async def test_where_no_other_channel_can_be_had_nothing_is_sent(
+    ground: Ground, server: AmqpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A publish says so soon, and goes once there is one."""
+    monkeypatch.setattr("warren.bus.rabbit.publisher.REPLACED_S", 0.05)
+    server.refuse[spec.Channel.Open] = lambda _: None
+    ground.publisher.stream_remade()
+    with pytest.raises(BusUnavailable):
+        await ground.publish()
+    assert server.published == []
+    del server.refuse[spec.Channel.Open]
+    await ground.publisher.close()  # what still waits for the answer that never comes
+    await ground.publish()
+    assert server.published[-1].tag == 1
+
+
 async def test_a_stream_is_remade_while_nothing_is_open(ground: Ground) -> None:
     """There is nothing to replace then."""
     await ground.close()

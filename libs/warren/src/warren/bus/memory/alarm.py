@@ -2,7 +2,7 @@
 afterwards.
 
 A real broker reads nothing more from a connection that publishes then; so nothing is refused, and nothing
-arrives. MemoryBus has one.
+arrives.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import deque
 
 
 class MemoryAlarm:
-    """The gate that publishes pass."""
+    """Holds publishes back while there is an alarm."""
 
     def __init__(self) -> None:
         """No alarm."""
@@ -34,7 +34,7 @@ class MemoryAlarm:
             self._let_on()
 
     def set(self, on: bool) -> None:
-        """The alarm begins or ends."""
+        """Begin or end the alarm."""
         self.on = on
         self._let_on()
 

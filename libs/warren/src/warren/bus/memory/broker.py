@@ -2,8 +2,7 @@
 several services.
 
 It is the broker's side: it routes, refuses and deletes, synchronously, and has no task. It also offers what
-can go wrong (``cut``, ``restore``, ``delete``) to tests. It never keeps anything on disk. ``bus.py`` calls
-it.
+can go wrong (``cut``, ``restore``, ``delete``) to tests. It never keeps anything on disk.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 It keeps what ``warren.bus`` promises, with a MemoryBroker in the place of RabbitMQ: a confirm comes in a
 later turn of the loop, a delivery too, and a cut (``MemoryBroker.cut``) does all that a lost connection does.
-It never talks to another process. Composition roots and tests build it; nobody else tells it from RabbitBus.
+It never talks to another process.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class MemoryBus:
         return self._up and self._alarm.on
 
     async def start(self) -> None:
-        """Declare the topology and be up. Raises TopologyMismatch."""
+        """Declare the topology. Raises TopologyMismatch."""
         await self._reachable.wait()
         self.broker.declare(self._topology)
         self._started = True
@@ -258,10 +258,10 @@ class MemoryBus:
         return log.last if log else None
 
     def move_readers(self) -> None:
-        """There is one way only, and it does not stand still."""
+        """Do nothing: there is one way only, and it does not stand still."""
 
     def stream_remade(self, stream: str) -> None:
-        """Nothing is numbered here but by the stream itself."""
+        """Do nothing: nobody counts here but the stream itself."""
 
     async def depth(self, queue: str) -> int | None:
         """Return how many messages are ready in a queue."""
@@ -283,7 +283,7 @@ class MemoryBus:
         self._subscriptions.pop(subscription, None)
 
     def connection_lost(self) -> None:
-        """Do what a client does whose connection broke (the broker calls it)."""
+        """Do what a client does whose connection broke."""
         self._reachable.clear()
         if not self._up:
             return
@@ -297,7 +297,7 @@ class MemoryBus:
         self._whole.set(False)
 
     def connection_possible(self) -> None:
-        """Connect again in the next turn of the loop (the broker calls it)."""
+        """Connect again in the next turn of the loop."""
         self._reachable.set()
         if self._started:
             asyncio.get_running_loop().call_soon(self._reconnect)

@@ -3,7 +3,7 @@
 It keeps RabbitMQ's rules: what is given back comes first and in its order, one consumer at a time where the
 queue says so, a full queue refuses or drops its oldest, and what can't be delivered goes to the dead-letter
 exchange with a reason. Consumers are called in a later turn of the event loop, never inside the publish.
-Nothing here knows a bus or a binding. ``broker.py`` calls it.
+Nothing here knows a bus or a binding.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class MemoryDelivery:
             self.properties = replace(message.properties, headers=headers)
 
     def ack(self) -> None:
-        """Say that it is dealt with."""
+        """Acknowledge it (``basic.ack``)."""
         if not self._settled:
             self._settled = True
             self._consumer.settle(self._message, None)
@@ -118,7 +118,7 @@ class MemoryConsumer:
         if how == "requeue":
             self.queue.give_back([message])
         elif how == "rejected":
-            self.queue.bury(message, "rejected")
+            self.queue.dead_letter(message, "rejected")
         self.queue.wake()
 
     def close(self) -> None:
@@ -172,7 +172,7 @@ class MemoryQueue:
         return len(self._consumers)
 
     def put(self, message: Message) -> bool:
-        """Take a message in at the end; False where the queue is full and refuses."""
+        """Append a message; False where the queue is full and refuses."""
         self._expire()
         full = self.bytes >= self._max_bytes or (
             self._max_count is not None and len(self._ready) >= self._max_count
@@ -184,7 +184,7 @@ class MemoryQueue:
         self._ready.append(message)
         self.bytes += len(message.body)
         while self._ready and not self._refuses and self._is_over():
-            self.bury(self._take(), "maxlen")
+            self.dead_letter(self._take(), "maxlen")
         if message.expires_at is not None:
             asyncio.get_running_loop().call_at(message.expires_at, self._expire)
         self.wake()
@@ -198,7 +198,7 @@ class MemoryQueue:
         for message in messages:
             message.returns += 1
             if self._delivery_limit is not None and message.returns > self._delivery_limit:
-                self.bury(message, "delivery_limit")
+                self.dead_letter(message, "delivery_limit")
             else:
                 returned.append(message)
                 self.bytes += len(message.body)
@@ -206,7 +206,7 @@ class MemoryQueue:
         self._ready = deque(heapq.merge(returned, self._ready, key=lambda message: message.order))
         self.wake()
 
-    def bury(self, message: Message, reason: DeathReason) -> None:
+    def dead_letter(self, message: Message, reason: DeathReason) -> None:
         """Hand a message to the dead-letter exchange, where the queue has one."""
         # A message that comes back to the queue it died in would go round for ever: RabbitMQ drops it too.
         cycle = reason != "rejected" and message.properties.headers.get("x-first-death-queue") == self.name
@@ -268,8 +268,8 @@ class MemoryQueue:
         )
 
     def _expire(self) -> None:
-        """Bury what has expired at the head (as a quorum queue does: not in the middle)."""
+        """Dead-letter what has expired at the head (as a quorum queue does: not in the middle)."""
         while self._ready and (expires_at := self._ready[0].expires_at) is not None:
             if expires_at > asyncio.get_running_loop().time():
                 return
-            self.bury(self._take(), "expired")
+            self.dead_letter(self._take(), "expired")

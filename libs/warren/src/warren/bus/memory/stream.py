@@ -1,8 +1,7 @@
 """MemoryStream: a memory broker's stream: an append-only log that drops its beginning, a segment at a time.
 
 Its records keep the time at which they were written, so that a reader can begin there. It calls nobody: a
-reader asks for what is there and is woken when there is more, or when the stream is gone. ``broker.py`` makes
-it, ``bus.py`` reads it.
+reader asks for what is there and is woken when there is more, or when the stream is gone.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ class MemoryStream:
         self._wake()
 
     def end(self) -> None:
-        """Be deleted; the readers are woken to see it."""
+        """Mark it as deleted, and wake the readers to see it."""
         self.deleted = True
         self._wake()
 
@@ -104,7 +103,7 @@ class MemoryStream:
         return found
 
     def wait(self, waiter: asyncio.Future[None]) -> None:
-        """Have ``waiter`` done at the next append."""
+        """Complete ``waiter`` at the next append."""
         self._waiters.add(waiter)
         waiter.add_done_callback(self._waiters.discard)
 

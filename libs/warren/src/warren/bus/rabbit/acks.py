@@ -1,9 +1,8 @@
-"""Settling: a channel's deliveries and what the broker is told of them: acks gathered for a moment, in one
-frame where they can be.
+"""AckBuffer: a channel's acks and rejects, gathered for a moment and sent in one frame where they can be.
 
-An ack waits for others, for to a quorum queue each is an entry of its log; a reject waits for none. It never
-tells an ack of what is not settled, and keeps no delivery, only tags, of which there are at most the
-prefetch. RabbitChannel has one, and says when the acks must go.
+An ack waits for others, for to a quorum queue each is an entry of its log; a reject waits for none. Nothing
+is acknowledged that was not settled, and no delivery is kept, only tags, of which there are at most the
+prefetch.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ ACK_S = 0.01
 ACKS = 64
 
 
-class Settling:
+class AckBuffer:
     """The deliveries of one channel."""
 
     def __init__(self, socket: Socket, channel: int) -> None:
@@ -53,11 +52,11 @@ class Settling:
         self._done()
 
     def delivered(self, tag: int) -> None:
-        """Take note of a delivery."""
+        """Note a delivery."""
         self._outstanding.append(tag)
 
     def settle(self, tag: int, requeue: bool | None) -> None:
-        """Take note of an ack (``requeue`` None) or a reject, and tell the broker soon."""
+        """Note an ack (``requeue`` None) or a reject, and tell the broker soon."""
         if not self._open:
             return
         self._settled.add(tag)
@@ -110,7 +109,7 @@ class Content:
     def __init__(
         self, tag: int, redelivered: bool, exchange: bytes, key: bytes, *, returned: bool = False
     ) -> None:
-        """Built from its method frame; what follows is put in by RabbitChannel."""
+        """Begin with what its method frame says; header and body are filled in as they come."""
         self.tag = tag
         self.redelivered = redelivered
         self.exchange = exchange
@@ -124,11 +123,11 @@ class Content:
 class RabbitDelivery:
     """A message that a queue gave us. Its texts and properties are decoded when they are asked for."""
 
-    __slots__ = ("_content", "_properties", "_settled", "_settling", "body")
+    __slots__ = ("_acks", "_content", "_properties", "_settled", "body")
 
-    def __init__(self, settling: Settling, content: Content) -> None:
-        """Built by RabbitChannel for each delivery; ``content`` is whole."""
-        self._settling = settling
+    def __init__(self, acks: AckBuffer, content: Content) -> None:
+        """``content`` is whole."""
+        self._acks = acks
         self._content = content
         self._properties: Properties | None = None
         self._settled = False
@@ -162,13 +161,13 @@ class RabbitDelivery:
         return frames.stream_offset(self._content.header)
 
     def ack(self) -> None:
-        """Say that it is dealt with."""
+        """Acknowledge it (``basic.ack``)."""
         if not self._settled:
             self._settled = True
-            self._settling.settle(self._content.tag, None)
+            self._acks.settle(self._content.tag, None)
 
     def reject(self, *, requeue: bool) -> None:
         """Give it back, or away to the dead-letter exchange."""
         if not self._settled:
             self._settled = True
-            self._settling.settle(self._content.tag, requeue)
+            self._acks.settle(self._content.tag, requeue)

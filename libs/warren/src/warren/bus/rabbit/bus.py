@@ -3,10 +3,10 @@
 Three connections: one publishes (on a channel for each log, and one for all else), one consumes, and one
 reads streams (made with the first of them). A memory alarm freezes every connection that publishes, and a
 stream that can't be read at the moment ends the whole connection (540). A fourth, to another node where there
-are several, is made when somebody asks for a stream's last entry. Each is a Link: supervised, several
+are several, is made when somebody asks for a stream's last entry. Each is supervised: several
 addresses, back-off for ever. The first connect declares the topology before anything else; each later one
 does so in the background, and at once where something turns out to be missing. It keeps no message and
-retries none. Composition roots build it; nobody else tells it from MemoryBus.
+retries none.
 """
 
 from __future__ import annotations
@@ -293,8 +293,8 @@ class RabbitBus:
         self._compare()
 
     def _publisher_ended(self) -> None:
-        """The broker ends a channel for a publish to an exchange that is not there: the connection stays, a
-        new channel comes.
+        """Open another channel: the broker ends one for a publish to an exchange that is not there, and the
+        connection stays.
         """
         self._publishing_ready = False
         self._compare()
@@ -353,7 +353,7 @@ class RabbitBus:
             self._first.set_exception(mismatch)
 
     def _compare(self) -> None:
-        """Tell the watchers where the whole (publishing and consuming) has come or gone."""
+        """Tell the watchers when publishing and consuming are both there, and when one of them is gone."""
         if self._closed:
             return
         whole = self._publishing_ready and self._consuming_ready

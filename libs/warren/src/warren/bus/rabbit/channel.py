@@ -3,8 +3,7 @@
 It is aiormq's channel with the hot paths done otherwise: a publish is written to the socket as one byte
 string, deliveries and confirms come straight from the socket and are plain calls, and acks are gathered for a
 turn of the event loop and told in one frame where they can be. What is rare (opening, declaring, consuming,
-closing) is aiormq's. It never makes itself again: whoever opened it is told once when it ends. Subscriptions,
-readers of streams and the bus open them on a Link's connection.
+closing) is aiormq's. It never makes itself again: whoever opened it is told once when it ends.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from aiormq.exceptions import AMQPError
 
 from warren.bus import NO_PROPERTIES, Properties, nothing
 from warren.bus.rabbit import frames as frames
-from warren.bus.rabbit.acks import ACK_S, Content, RabbitDelivery, Settling
+from warren.bus.rabbit.acks import ACK_S, AckBuffer, Content, RabbitDelivery
 from warren.bus.rabbit.aiormq_internals import HookedChannel
 from warren.bus.rabbit.broker_call import broker_call, describe
 from warren.bus.rabbit.connection import RabbitConnection
@@ -41,7 +40,7 @@ _LEAVING: set[asyncio.Task[Any]] = set()  # tasks that nobody else holds
 
 
 async def _unused(_: object) -> None:
-    """Stand in aiormq's table of consumers: RabbitChannel calls its own."""
+    """Stand in aiormq's table of consumers, which is not used."""
 
 
 class RabbitChannel(HookedChannel):
@@ -50,7 +49,9 @@ class RabbitChannel(HookedChannel):
     def __init__(
         self, connection: RabbitConnection, number: int, confirms: bool, on_end: Callable[[], None]
     ) -> None:
-        """Use ``opened``. ``on_end`` is called once when the channel ends, whoever ends it."""
+        """Not to be called: ``opened`` is. ``on_end`` is called once when the channel ends, whoever ends
+        it.
+        """
         super().__init__(connection, number, confirms=confirms, before_end=self._last_words)
         self._ending = False  # the frame that ends it is on its way
         self._connection = connection
@@ -73,8 +74,8 @@ class RabbitChannel(HookedChannel):
         self._content: Content | None = None
         self._on_delivery: Callable[[RabbitDelivery], None] | None = None
         self._on_start: Callable[[], None] = nothing
-        self._settling = Settling(self._socket, number)
-        self._socket.takers[number] = self
+        self._acks = AckBuffer(self._socket, number)
+        self._socket.sinks[number] = self
         self.closing.add_done_callback(self._end)
 
     @classmethod
@@ -107,7 +108,7 @@ class RabbitChannel(HookedChannel):
         _LEAVING.discard(opening)
         if opening.cancelled() or opening.exception() is not None:
             return
-        self.part()
+        self.leave_soon()
 
     @property
     def over(self) -> bool:
@@ -127,7 +128,7 @@ class RabbitChannel(HookedChannel):
     ) -> None:
         """Publish and wait for the confirm. Raises BusUnavailable, NotConfirmed, Unroutable."""
         if self._queued or not self._socket.writable:
-            await self._place()
+            await self._wait_for_socket()
         confirm = self._send(exchange, key, body, properties or NO_PROPERTIES, mandatory, persistent)
         loop = asyncio.get_running_loop()
         soon = loop.time() + CONFIRM_S
@@ -141,14 +142,14 @@ class RabbitChannel(HookedChannel):
         if not taken:
             raise Nacked(f"{exchange or 'the default exchange'} ▶ {key} was refused by the broker")
 
-    async def _place(self) -> None:
+    async def _wait_for_socket(self) -> None:
         """Return when the socket takes more, or the channel has ended; in the order of the calls."""
         self._queued += 1
         try:
             async with self._publishing:
                 while not self._socket.writable and not self.over:
                     await asyncio.wait(
-                        {self._socket.place(), self._ended}, return_when=asyncio.FIRST_COMPLETED
+                        {self._socket.drained(), self._ended}, return_when=asyncio.FIRST_COMPLETED
                     )
         finally:
             self._queued -= 1
@@ -168,7 +169,7 @@ class RabbitChannel(HookedChannel):
             # the broker would end the connection for it
             raise ValueError("the properties do not fit one AMQP frame")
         method = frames.publish_method(self.number, exchange, key, mandatory)
-        self._settling.tell()  # who appends after an ack may rely on it that the ack is through
+        self._acks.tell()  # who appends after an ack may rely on it that the ack is through
         self._socket.transport.write(
             b"".join((method, *frames.content(self.number, encoded, body, self._body_bytes)))
         )
@@ -191,7 +192,7 @@ class RabbitChannel(HookedChannel):
         confirm.set_exception(NotConfirmed(f"no confirm came within {self.confirm_s:g} s"))
 
     def _confirmed(self, number: int, *, multiple: bool, taken: bool) -> None:
-        """Take a confirm: of one publish, or of all up to it."""
+        """Handle a confirm: of one publish, or of all up to it."""
         confirms = self._confirms
         self._connection.confirmed_at = self.loop.time()
         numbers: Iterable[int] = (number,)
@@ -203,7 +204,7 @@ class RabbitChannel(HookedChannel):
                 confirm.set_result(taken)
 
     def _returned(self, content: Content) -> None:
-        """Take a returned message. The broker confirms it too; that confirm finds the publish answered."""
+        """Handle a returned message. The broker confirms it too; that confirm finds the publish answered."""
         try:
             number = frames.marked(frames.decode_header(content.header).app_id)
         except Exception:  # noqa: BLE001 - whatever is in it: then it is none of ours
@@ -217,8 +218,8 @@ class RabbitChannel(HookedChannel):
     # ── from the socket ─────────────────────────────────────────────────────────────────────────────────────
 
     def take(self, kind: int, data: bytes, at: int, end: int) -> bool:
-        """Take a frame of this channel where it is one of a delivery, of a returned message, or a confirm.
-        Raises MalformedFrame.
+        """Handle a frame of this channel where it is one of a delivery, of a returned message, or a
+        confirm. Raises MalformedFrame.
         """
         content = self._content
         if kind == frames.METHOD:
@@ -234,7 +235,7 @@ class RabbitChannel(HookedChannel):
                 case frames.RETURN:
                     self._content = Content(0, False, *frames.return_of(data, at, end), returned=True)
                 case frames.CHANNEL_CLOSE | frames.CHANNEL_CLOSE_OK:
-                    self._socket.takers.pop(self.number, None)  # nothing comes behind it
+                    self._socket.sinks.pop(self.number, None)  # nothing comes behind it
                     if method == frames.CHANNEL_CLOSE and self.over:
                         self.answer_end()  # it has crossed ours, and aiormq does not look any more
                     return False
@@ -264,14 +265,14 @@ class RabbitChannel(HookedChannel):
         if on_delivery is None:
             return
         self._begin()
-        self._settling.delivered(content.tag)
+        self._acks.delivered(content.tag)
         began = time.monotonic()
         try:
-            on_delivery(RabbitDelivery(self._settling, content))
+            on_delivery(RabbitDelivery(self._acks, content))
         except Exception:  # noqa: BLE001 - a caller's mistake must not end the deliveries of the others
             _log.exception("a consumer raised; the delivery stays unacknowledged")
         if time.monotonic() - began > LONG_S:
-            self._socket.rest()  # what has waited behind it goes first: heartbeats among it
+            self._socket.yield_turn()  # what has waited behind it goes first: heartbeats among it
 
     # ── consuming ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -291,7 +292,7 @@ class RabbitChannel(HookedChannel):
         """
         self._on_delivery = on_delivery
         self._on_start = on_start
-        self._settling.begin(prefetch, ack_s)
+        self._acks.begin(prefetch, ack_s)
         self.on_cancel(on_cancel)
         with broker_call(f"consuming {queue}"):
             await self.basic_qos(prefetch_count=prefetch)
@@ -303,7 +304,7 @@ class RabbitChannel(HookedChannel):
     def silence(self) -> None:
         """Hand over no more deliveries, and tell no more acks."""
         self._on_delivery = None
-        self._settling.end()
+        self._acks.end()
 
     def _begin(self) -> None:
         on_start, self._on_start = self._on_start, nothing
@@ -315,17 +316,17 @@ class RabbitChannel(HookedChannel):
         """Close the channel; what is not acknowledged goes back to its queue. Never raises. Who is cancelled
         meanwhile waits no longer; the channel is closed all the same, and once.
         """
-        await asyncio.shield(self.part())
+        await asyncio.shield(self.leave_soon())
 
-    def part(self) -> asyncio.Task[None]:
+    def leave_soon(self) -> asyncio.Task[None]:
         """Begin to close the channel, and wait for nothing."""
         self._last_words()
-        parting = asyncio.get_running_loop().create_task(self._part(), name="channel-part")
-        _LEAVING.add(parting)
-        parting.add_done_callback(_LEAVING.discard)
-        return parting
+        leaving = asyncio.get_running_loop().create_task(self._leave(), name="channel-leave")
+        _LEAVING.add(leaving)
+        leaving.add_done_callback(_LEAVING.discard)
+        return leaving
 
-    async def _part(self) -> None:
+    async def _leave(self) -> None:
         try:
             with broker_call("closing a channel"):
                 await self.close()
@@ -336,7 +337,7 @@ class RabbitChannel(HookedChannel):
         """Tell the acks that were given, which must reach the broker before the channel goes, and nothing
         after them.
         """
-        self._settling.tell()
+        self._acks.tell()
         self.silence()
         self._ending = True
 

@@ -1,7 +1,6 @@
-"""Refusals: why a broker was not to be had, in the words of whoever has to mend it.
+"""Why a broker could not be connected to, and what to do about it, for whoever has to mend it.
 
-It only reads errors and addresses, and repeats no password. A link says what comes of it in its one line for
-each failure.
+It only reads errors and addresses, and repeats no password.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _WRONG_HOST = (62, 64)
 
 
 def refusal(frame: spec.Connection.Close) -> AMQPError:
-    """Return a broker's word that ends a connection which is being made, as an error with its text."""
+    """Return the ``connection.close`` by which a broker refuses a connection as an error with its text."""
     if frame.reply_code == _ACCESS_REFUSED:
         return ProbableAuthenticationError(frame.reply_text)
     return ConnectionClosed(frame.reply_code, frame.reply_text)

@@ -1,11 +1,10 @@
 """RabbitConnection: aiormq's connection, past which the busy frames go straight to their channel.
 
-Deliveries, returned messages and confirms come by the thousand, and aiormq decodes each frame into an object
-and wakes two tasks for it. Here the socket's protocol cuts the stream into frames, offers each to the channel
-that it is for, in the turn in which it came, and passes on what that does not take, byte for byte, to the
-stream that aiormq reads. It keeps no frame but an unfinished one, and decides nothing about them. What can't
-be read ends the connection, with MalformedFrame as the reason. A Link makes them; RabbitChannels register
-themselves and write through it.
+Deliveries, returned messages and confirms come by the thousand, and aiormq decodes each frame into an
+object and wakes two tasks for it. Here the socket's protocol cuts the stream into frames, offers each to
+the channel that it is for, in the turn in which it came, and passes on what that does not take, byte for
+byte, to the stream that aiormq reads. It keeps no frame but an unfinished one, and decides nothing about
+them. What can't be read ends the connection, with MalformedFrame as the reason.
 """
 
 from __future__ import annotations
@@ -34,11 +33,11 @@ FRAME_BYTES = 131_072  # the largest frame until another size is agreed; RabbitM
 _HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 
 
-class Taker(Protocol):
-    """A channel."""
+class FrameSink(Protocol):
+    """What a channel's frames are offered to."""
 
     def take(self, kind: int, data: bytes, at: int, end: int) -> bool:
-        """Take the frame of type ``kind`` whose payload is ``data[at:end]``; False where it is aiormq's to
+        """Handle the frame of type ``kind`` whose payload is ``data[at:end]``; False where it is aiormq's to
         deal with. Raises MalformedFrame, and nothing else.
         """
         ...
@@ -50,7 +49,7 @@ class Socket(asyncio.StreamReaderProtocol):
     def __init__(self, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop) -> None:
         """``reader`` is what aiormq reads."""
         super().__init__(reader, loop=loop)
-        self.takers: dict[int, Taker] = {}
+        self.sinks: dict[int, FrameSink] = {}
         self.writable = True  # the transport takes more
         self.frame_bytes = FRAME_BYTES  # the largest frame, with its head and end
         self.transport: asyncio.Transport
@@ -58,7 +57,7 @@ class Socket(asyncio.StreamReaderProtocol):
         self._reader = reader
         self._broken = False
         self._buffer = b""
-        self._resting = False
+        self._yielding = False
         self._ending = False  # nothing more comes, and nothing rests
         self._told_at = 0.0
         self._waiting: list[asyncio.Future[None]] = []
@@ -66,43 +65,43 @@ class Socket(asyncio.StreamReaderProtocol):
     # ── in ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Keep the transport."""
         self.transport = cast("asyncio.Transport", transport)
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come."""
+        """Handle received bytes."""
         if self._broken:
             return
         self._buffer = self._buffer + data if self._buffer else data
-        if not self._resting:
+        if not self._yielding:
             self._cut()
 
     def eof_received(self) -> bool | None:
-        """Take that nothing more comes."""
+        """Handle the end of what is received."""
         self._finish()
         return super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take that the socket is gone."""
+        """Handle connection loss."""
         self._finish()
         super().connection_lost(exc)
         self.writable = False
         self._wake()
 
-    def rest(self) -> None:
-        """Leave the loop its turn before the next frame: what was just taken took long."""
-        if not self._resting and not self._ending:
-            self._resting = True
+    def yield_turn(self) -> None:
+        """Give the event loop a turn before the next frame: the last one took long."""
+        if not self._yielding and not self._ending:
+            self._yielding = True
             self._loop.call_soon(self._go_on)
 
     def _finish(self) -> None:
         """Give out all that is left: aiormq takes nothing behind the end."""
-        self._ending, self._resting = True, False
+        self._ending, self._yielding = True, False
         self._cut()
 
     def _go_on(self) -> None:
-        self._resting = False
+        self._yielding = False
         self._cut()
 
     def _cut(self) -> None:
@@ -117,7 +116,7 @@ class Socket(asyncio.StreamReaderProtocol):
     def _give_out(self) -> None:
         buffer, at, taken = self._buffer, 0, False
         length = len(buffer)
-        while length - at >= _HEAD_BYTES and not self._resting:
+        while length - at >= _HEAD_BYTES and not self._yielding:
             kind, channel, size = _HEAD.unpack_from(buffer, at)
             if kind not in _KINDS or size + _HEAD_BYTES + 1 > self.frame_bytes:
                 raise MalformedFrame(_no_head(buffer[at : at + _HEAD_BYTES], self.frame_bytes))
@@ -127,8 +126,8 @@ class Socket(asyncio.StreamReaderProtocol):
                 break
             if buffer[end] != _END:
                 raise MalformedFrame(f"a frame of {size} bytes without its end")
-            taker = self.takers.get(channel)
-            if taker is not None and taker.take(kind, buffer, begin, end):
+            sink = self.sinks.get(channel)
+            if sink is not None and sink.take(kind, buffer, begin, end):
                 taken = True
             else:
                 frames.check(buffer[at : end + 1])
@@ -139,8 +138,8 @@ class Socket(asyncio.StreamReaderProtocol):
             self._tell_alive()
 
     def _tell_alive(self) -> None:
-        """Let aiormq, which counts the seconds since the last frame, see one: the broker sends no heartbeats
-        while it sends other frames.
+        """Show aiormq, which counts the seconds since the last frame, that one has come: the broker sends
+        no heartbeats while it sends other frames.
         """
         now = self._loop.time()
         if now - self._told_at >= ALIVE_S:
@@ -150,18 +149,18 @@ class Socket(asyncio.StreamReaderProtocol):
     # ── out ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def pause_writing(self) -> None:
-        """Take that the transport's buffer is full."""
+        """Handle a full write buffer."""
         super().pause_writing()
         self.writable = False
 
     def resume_writing(self) -> None:
-        """Take that it has place again."""
+        """Handle a write buffer that has drained."""
         super().resume_writing()
         self.writable = True
         self._wake()
 
-    def place(self) -> asyncio.Future[None]:
-        """Return what is done once the transport takes more, or the socket has gone."""
+    def drained(self) -> asyncio.Future[None]:
+        """Return a future that is done once the transport takes more, or the socket has gone."""
         future = self._loop.create_future()
         if self.writable or self.transport.is_closing():
             future.set_result(None)

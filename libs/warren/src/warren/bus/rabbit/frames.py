@@ -1,8 +1,8 @@
-"""AMQP 0-9-1 bytes and properties: how Warren's Properties go on the wire and come back.
+"""AMQP 0-9-1 frames and properties as bytes, written and read.
 
 A publish is built here as one byte string (method, header, body frames): building it from aiormq's and
 pamqp's objects costs about as much CPU as all the rest of a publish. Pure: it opens nothing and keeps nothing
-but small caches. ``channel.py`` calls it.
+but small caches.
 """
 
 from __future__ import annotations

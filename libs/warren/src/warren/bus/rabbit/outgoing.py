@@ -3,7 +3,6 @@
 A broker ends the whole connection (504) for anything that comes behind that frame, a second one like it too;
 aiormq ends a channel for each call that is cancelled, the call that ends it among them. Only our own end may
 be followed by the answer to the broker's, where the two have crossed. It knows no frame but the ends.
-RabbitChannel puts one in the place of the connection's queue.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from warren.bus.rabbit import frames as frames
 
 
 class Outgoing:
-    """Stands where aiormq has the connection's queue of frames."""
+    """Takes the place of the connection's queue of frames in one aiormq channel."""
 
     def __init__(self, queue: asyncio.Queue[ChannelFrame], before_end: Callable[[], None]) -> None:
         """``before_end`` is called before the frame that ends the channel goes, whoever ends it and why."""

@@ -47,6 +47,8 @@ class RabbitPublisher:
         self._replace_at = 0.0
         self._replace_backoff = Backoff(REPLACE_FIRST_S, REPLACE_LAST_S)
         self._confirm_s = CONFIRM_S
+        self._turns = asyncio.Lock()
+        self._queued = 0  # publishes that wait for another channel
         self._retiring: set[asyncio.Task[None]] = set()  # channels that were replaced
 
     async def open(self, connection: RabbitConnection) -> None:
@@ -83,10 +85,10 @@ class RabbitPublisher:
         (mandatory only).
         """
         channel = self.channel
+        if self._queued or (self._stream and channel is not None and channel.miscounts):
+            channel = await self._replaced()
         if channel is None:
             raise BusUnavailable("the broker is away")
-        if self._stream and channel.miscounts:
-            self._renew(channel)
         try:
             await channel.publish(exchange, key, body, properties, mandatory, persistent)
         except Unroutable:
@@ -98,6 +100,25 @@ class RabbitPublisher:
             if self._replacing is not None:  # who sends it again is to find the other channel
                 await asyncio.wait((self._replacing,), timeout=REPLACED_S)
             raise
+
+    async def _replaced(self) -> RabbitChannel | None:
+        """Return the channel that has taken the place of one that miscounts; in the order of the calls.
+        Raises BusUnavailable where none comes soon.
+        """
+        self._queued += 1
+        try:
+            async with self._turns:
+                channel = self.channel
+                if channel is None or not channel.miscounts:
+                    return channel
+                self._renew(channel)
+                if self._replacing is not None:
+                    await asyncio.wait((self._replacing,), timeout=REPLACED_S)
+                if self.channel is channel:
+                    raise BusUnavailable("no channel can be opened that counts as the stream does")
+                return self.channel
+        finally:
+            self._queued -= 1
 
     async def _opened(self, connection: RabbitConnection) -> RabbitChannel:
         channel: RabbitChannel | None = None

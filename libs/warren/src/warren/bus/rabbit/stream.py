@@ -2,7 +2,7 @@
 
 It keeps no record and begins nothing anew: where the channel ends, so does the reading, with BusUnavailable.
 The offset stands in a header that the broker adds; it is read in place where nothing else is in the headers,
-for decoding them costs more than the rest of a delivery. RabbitBus calls it.
+for decoding them costs more than the rest of a delivery.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ async def tail(
         if not done.cancel() and not done.cancelled():
             done.exception()  # it may have come while something else was raised
         if channel is not None:
-            channel.part()
+            channel.leave_soon()
 
 
 async def last(connection: RabbitConnection, stream: str) -> int:

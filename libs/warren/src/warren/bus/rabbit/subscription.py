@@ -1,9 +1,9 @@
 """RabbitSubscription: a consumer that comes back: after a reconnect, after its queue was deleted, after its
 channel was ended.
 
-It has its own channel on the bus's consuming connection. The bus begins it at each connect; between connects
-it revives itself with back-off. It never keeps a delivery, and leaves no door of a former exclusive queue
-behind. RabbitBus makes them.
+It has its own channel on the bus's consuming connection. The bus begins it at each connect; between
+connects it revives itself with back-off. It never keeps a delivery, and leaves no door of a former
+exclusive queue behind.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class RabbitSubscription:
         self._exclusive = False
 
     async def begin(self) -> None:
-        """Declare and consume on the link's connection, unless that is so already. Raises BusUnavailable,
+        """Declare and consume on the present connection, unless that is so already. Raises BusUnavailable,
         TopologyMismatch.
         """
         async with self._beginning:
@@ -151,8 +151,8 @@ class RabbitSubscription:
         self._consumer.on_start()
 
     def _cancelled(self, channel: RabbitChannel) -> None:
-        """The broker has ended the consumer (its queue was deleted, or its node is gone): the channel goes, a
-        new one comes.
+        """Open another channel: the broker has ended the consumer (its queue was deleted, or its node is
+        gone).
         """
         _log.warning("queue %s was taken away by the broker; consuming it anew", self.queue)
         self._let_go(channel)

@@ -1,9 +1,9 @@
 """SupervisedConnection: one supervised AMQP connection. It tries the addresses in turn, backs off, and begins
 again for ever.
 
-It knows what a connection is for only by a word in the log; what to do on it (declare, open channels) is the
-bus's, told by callbacks. It never gives up by itself and never logs a traceback: one line for each failure,
-one for the return. RabbitBus has three.
+It knows what a connection is for only by a word in the log; what to do on it (declare, open channels) is its
+listener's. It never gives up by itself and never logs a traceback for what the broker does: one line for each
+failure, one for the return.
 """
 
 from __future__ import annotations

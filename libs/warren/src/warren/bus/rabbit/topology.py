@@ -1,8 +1,7 @@
-"""Declaring: Topology's and Source's data as AMQP declarations.
+"""Declare what Topology and Source describe, over AMQP.
 
 It only declares; it never changes what is there, deletes nothing but doors, and says what is there with other
-settings, or how much. The bus calls it at its first connect, after each later one and for the doors of the
-dead; subscriptions for their own queue.
+settings, or how much.
 
 What is declared together goes out together, and only the last answer is waited for: a channel does one after
 the other. Who waits for the answer to a queue's declaration waits until the broker has counted what is in it,

@@ -1,10 +1,10 @@
 """FrameParser: a client's bytes ▶ whole messages and control frames (RFC 6455, and RFC 7692 where deflate was
 negotiated).
 
-Bytes wait as they came until they are asked for, one frame at a time, so that what a client sends ahead costs
-no more than its bytes. A frame is judged by its head, before its payload has come. It keeps at most the part
-of a message that has come, which is bounded by the limit; how many bytes may wait is its caller's business.
-It answers nothing and knows no time. ``limited_reader.py`` owns one for each connection.
+Bytes wait as they came until they are asked for, one frame at a time, so that what a client sends ahead
+costs no more than its bytes. A frame is judged by its head, before its payload has come. It keeps at most
+the part of a message that has come, which is bounded by the limit; how many bytes may wait is its caller's
+business. It answers nothing and knows no time.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class FrameParser:
         self._data, self._at, self._parts, self._history = b"", 0, None, b""
 
     def feed(self, data: bytes) -> None:
-        """Take bytes as they come."""
+        """Append bytes as they come."""
         if not self._data:
             self._data = data
             return

@@ -4,8 +4,7 @@ message.
 A variant is a spelling of the protocol with or without permessage-deflate (RFC 7692, without context
 takeover, so that one compressed frame serves everybody); with it in one of two windows, the full one and a
 small one that is legal for whatever smaller one a client asks for. Server frames are not masked and never
-fragmented. This module writes to nobody and keeps nothing; Hub builds messages' frames with it, the shell the
-frames for one connection.
+fragmented. This module writes to nobody and keeps nothing.
 """
 
 from __future__ import annotations

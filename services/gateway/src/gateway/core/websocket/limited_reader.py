@@ -1,11 +1,9 @@
-"""LimitedReader: what one client sends, within what it may. It puts FrameParser and the limits on bytes and
-frames together.
+"""LimitedReader: what one client sends, read within limits on bytes, frames and work.
 
 Whoever is not known yet may send little (``Unknown``). Frames that cost more than their bytes are charged:
 parts of messages and control frames count as ``PART_BYTES`` at least, and a compressed message as what it is
 inflated to; who exceeds that is to be left unread for ``wait_s``. Control frames and empty parts have a bound
 of their own, beyond which the connection ends. It answers nothing, and time is an argument.
-``shell/websocket_transport.py`` owns one for each connection.
 """
 
 from __future__ import annotations
@@ -102,12 +100,12 @@ class LimitedReader:
         return self._unknown is not None or not self._paced
 
     def known(self) -> None:
-        """Take that the client is known: from now on only the limit for everyone counts."""
+        """Lift the limits of an unknown client: from now on only the limit for everyone counts."""
         self._unknown = None
         self.assembly.limit = self._limit
 
     def feed(self, data: bytes, since: float) -> None:
-        """Take bytes as they come; they came at ``since`` at the earliest."""
+        """Append bytes as they come; they came at ``since`` at the earliest."""
         if self._unknown is not None:
             self._left -= len(data)
         self._arrivals.came(len(data), since)
@@ -142,8 +140,8 @@ class LimitedReader:
         return item
 
     def worked(self, seconds: float, now: float) -> None:
-        """Take that dealing with the last message has kept the event loop busy for so long: what is beyond
-        FREE_S is charged as work.
+        """Charge the time for which handling the last message has kept the event loop busy: what is beyond
+        FREE_S counts as work.
         """
         if seconds > FREE_S:
             self._charge(int((seconds - FREE_S) * WORK_BYTES_OF_A_SECOND), now)
@@ -156,7 +154,7 @@ class LimitedReader:
         return True
 
     def new_turn(self) -> None:
-        """Take that others had their turn."""
+        """Begin a new turn: others had theirs."""
         self._in_turn = 0
 
     def _charge(self, work: int, now: float) -> None:
