@@ -13,10 +13,10 @@ from router.core.gateway_lives import GatewayLives, Verdict
         (5, 3, False, Verdict.REPEAT),
         (5, 1, True, Verdict.REPEAT),  # its Hello comes again
         (6, 1, True, Verdict.BEGINS),
-        (6, 1, False, Verdict.STRANGER),
-        (6, 2, False, Verdict.STRANGER),
-        (4, 1, True, Verdict.STRANGER),
-        (4, 9, False, Verdict.STRANGER),
+        (6, 1, False, Verdict.REFUSED),
+        (6, 2, False, Verdict.REFUSED),
+        (4, 1, True, Verdict.REFUSED),
+        (4, 9, False, Verdict.REFUSED),
     ],
 )
 def test_a_batch_counts_once_and_in_its_life_alone(life, number, hello, verdict):
@@ -34,8 +34,8 @@ def test_a_life_that_has_ended_does_not_begin_again():
     assert (lives.living, lives.names) == ({"g": (2, 7)}, ("g",))
     assert lives.end("g", 10) == 7
     assert (lives.living, lives.names, lives.ended) == ({}, (), {"g": (2, 7)})
-    assert lives.judge("g", 2, 1, hello=True) is Verdict.STRANGER
-    assert lives.judge("g", 1, 1, hello=True) is Verdict.STRANGER
+    assert lives.judge("g", 2, 1, hello=True) is Verdict.REFUSED
+    assert lives.judge("g", 1, 1, hello=True) is Verdict.REFUSED
     assert lives.judge("g", 3, 1, hello=True) is Verdict.BEGINS
     assert (lives.counted("g", 2), lives.counted("g", 1), lives.counted("h", 2)) == (7, 0, 0)
 

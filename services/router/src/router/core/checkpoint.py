@@ -16,9 +16,9 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from router.core.dedup import Key, Place, SeenIds
 from router.core.gateway_lives import GatewayLives
-from router.core.message_ids import Key, MessageIds, Place
-from router.core.room_members import RoomTable
+from router.core.room_members import RoomMembers
 from router.core.sequencer import Sequencer, Standing
 from warren.envelope import Rules
 from warren.errors import MalformedEnvelope
@@ -58,9 +58,9 @@ class State(msgspec.Struct, frozen=True):
 
     rules: Rules | None
     sequencer: Sequencer
-    ids: MessageIds
-    own_ids: MessageIds
-    rooms: RoomTable
+    ids: SeenIds
+    own_ids: SeenIds
+    rooms: RoomMembers
     lives: GatewayLives
 
 
@@ -87,7 +87,7 @@ def empty(rules: Rules | None, ended: dict[str, tuple[int, int]] | None = None) 
     it.
     """
     life = rules.life if rules else ""
-    state = State(rules, Sequencer(life), MessageIds(), MessageIds(), RoomTable(), GatewayLives(None, ended))
+    state = State(rules, Sequencer(life), SeenIds(), SeenIds(), RoomMembers(), GatewayLives(None, ended))
     bound(state, rules)
     return state
 
@@ -119,7 +119,7 @@ class Snapshot:
         self.bodies: list[bytes] = []
         self.digest = b""  # of all bodies, once there is no step left
         self._size = size
-        self._rooms: RoomTable | None = state.rooms
+        self._rooms: RoomMembers | None = state.rooms
         step = max(1, min(_ROWS, size // _ROW_BYTES))
         # What has an order is in lists now; rows are never changed in place, and the members' table keeps to
         # what it has given.
@@ -211,8 +211,8 @@ def decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[None
 def _decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[None, None, State]:
     head: _Head | None = None
     tables: dict[_Section, dict[Any, Any]] = {section: {} for section in _decoders}
-    ids = {_Section.IDS: MessageIds(), _Section.OWN_IDS: MessageIds()}
-    rooms = RoomTable()
+    ids = {_Section.IDS: SeenIds(), _Section.OWN_IDS: SeenIds()}
+    rooms = RoomMembers()
     for body in bodies:
         for section, raw in _body_decoder.decode(body):
             if section is _Section.HEAD:

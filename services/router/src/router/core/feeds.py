@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from router.core.effects import Began, Effect, Ended, Out, Ruled, Stranger
+from router.core.effects import BatchRefused, Began, Effect, Ended, FeedItem, Ruled
 from router.core.feed_ring import Entry, FeedRing, Place
 from warren.envelope import Bodies, Deliver, Feed, LifeEnded, Named, Number, Reset, size_of
 from warren.position import LogPosition
@@ -115,7 +115,7 @@ class Feeds:
             self._new_life(life, offset)
         for effect in effects:
             match effect:
-                case Out():
+                case FeedItem():
                     self._take_out(offset, effect)
                 case Began(gateway=gateway):
                     self._begun[gateway] = (offset, effect.index)
@@ -126,7 +126,7 @@ class Feeds:
                     self._begun.pop(gateway, None)
                     if self._drop(gateway):
                         self._answer(gateway, LifeEnded(self._shard, effect.life, effect.counted))
-                case Stranger(gateway=gateway):
+                case BatchRefused(gateway=gateway):
                     if self.speaking:
                         self._answer(gateway, LifeEnded(self._shard, effect.life, effect.counted))
                 case Ruled(new_life=True):
@@ -253,7 +253,7 @@ class Feeds:
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _take_out(self, offset: int, out: Out) -> None:
+    def _take_out(self, offset: int, out: FeedItem) -> None:
         targets, item = out.gateways, out.item
         entry: Entry = (offset, out.index, item)
         size = size_of(item)

@@ -16,10 +16,21 @@ from typing import Final
 import msgspec
 
 from router.core import checkpoint
-from router.core.effects import Began, Effect, Emit, Ended, Marked, Out, Part, Ruled, Stranger, UnknownVersion
+from router.core.dedup import Place
+from router.core.effects import (
+    BackendEvent,
+    BatchRefused,
+    Began,
+    Effect,
+    Ended,
+    FeedItem,
+    Marked,
+    Part,
+    Ruled,
+    UnknownVersion,
+)
 from router.core.gateway_lives import Verdict
-from router.core.message_ids import Place
-from router.core.room_members import RoomTable, came, left
+from router.core.room_members import RoomMembers, came, left
 from warren import envelope as wire
 from warren.address import (
     EVERYONE,
@@ -96,7 +107,7 @@ class Fold:
         return self._lives.ended
 
     @property
-    def rooms(self) -> RoomTable:
+    def rooms(self) -> RoomMembers:
         """Who is where. To be looked at, not changed."""
         return self._rooms
 
@@ -213,7 +224,7 @@ class Fold:
         effects.append(Ruled(1, rules, not same))
         if not same:  # who was too early is to begin again
             for gateway, (life, counted) in self._lives.ended.items():
-                effects.append(Stranger(len(effects) + 1, gateway, life, counted))
+                effects.append(BatchRefused(len(effects) + 1, gateway, life, counted))
         return True
 
     def _early(self, head: wire.Envelope) -> None:
@@ -231,8 +242,8 @@ class Fold:
         verdict = self._lives.judge(gateway, life, number, hello=hello)
         if verdict is Verdict.REPEAT:
             return True
-        if verdict is Verdict.STRANGER:
-            effects.append(Stranger(1, gateway, life, self._lives.counted(gateway, life)))
+        if verdict is Verdict.REFUSED:
+            effects.append(BatchRefused(1, gateway, life, self._lives.counted(gateway, life)))
             return True
         if verdict is Verdict.BEGINS:
             if not _is_gateway(gateway):
@@ -298,7 +309,7 @@ class Fold:
                 self.duplicates += 1
                 if answer:
                     ack = wire.Ack(message.conn, room, ident, sequencer.epoch(first[0]), first[1])
-                    effects.append(Out(len(effects) + 1, (gateway,), ack))
+                    effects.append(FeedItem(len(effects) + 1, (gateway,), ack))
                 return
         place, epoch, entry = _NOWHERE, "", None
         if message.ephemeral or "~" in room:
@@ -312,16 +323,18 @@ class Fold:
                 delivery = _delivery(message, epoch, place[1], message.trace)
         targets = self._reached(room)
         if targets:
-            effects.append(Out(len(effects) + 1, targets, delivery))
+            effects.append(FeedItem(len(effects) + 1, targets, delivery))
         if ident:
             ids.put(key, place)
         if answer:
             effects.append(
-                Out(len(effects) + 1, (gateway,), wire.Ack(message.conn, room, ident, epoch, place[1]))
+                FeedItem(len(effects) + 1, (gateway,), wire.Ack(message.conn, room, ident, epoch, place[1]))
             )
         if entry is not None:
             effects.append(
-                Emit(len(effects) + 1, "message", room, message.at_us, message.conn, message.user, "", entry)
+                BackendEvent(
+                    len(effects) + 1, "message", room, message.at_us, message.conn, message.user, "", entry
+                )
             )
 
     def _reached(self, room: str) -> tuple[str, ...]:
@@ -347,7 +360,7 @@ class Fold:
         new = not everyone and self._rooms.join(room, gateway, conn, join.user)
         self._sequencer.wake(room)
         entered = wire.Entered(conn, room, self._sequencer.position(room), join.ref, join.since)
-        effects.append(Out(len(effects) + 1, (gateway,), entered))
+        effects.append(FeedItem(len(effects) + 1, (gateway,), entered))
         if new:
             effects.append(came(len(effects) + 1, room, conn, join.user, at_us))
 
@@ -358,7 +371,7 @@ class Fold:
             if user is not None and room not in self._rooms:
                 self._sequencer.rest(room)
             if leave.ref:
-                effects.append(Out(len(effects) + 1, (gateway,), wire.Left(conn, room, leave.ref)))
+                effects.append(FeedItem(len(effects) + 1, (gateway,), wire.Left(conn, room, leave.ref)))
             if user is not None:
                 effects.append(left(len(effects) + 1, room, conn, user, at_us, "left"))
 
@@ -375,7 +388,7 @@ class Fold:
     def _refuse(self, gateway: str, conn: str, ref: str, refusal: Refusal, effects: list[Effect]) -> None:
         """Tell the sender; a backend's message has none to tell, and is passed over."""
         if gateway:
-            effects.append(Out(len(effects) + 1, (gateway,), wire.Refused(conn, ref, *refusal)))
+            effects.append(FeedItem(len(effects) + 1, (gateway,), wire.Refused(conn, ref, *refusal)))
         else:
             self.skipped += 1
 

@@ -18,7 +18,7 @@ class Verdict(enum.Enum):
     TAKEN = "taken"
     BEGINS = "begins"  # taken, as the first of a new life
     REPEAT = "repeat"
-    STRANGER = "stranger"  # of a life that is not there
+    REFUSED = "refused"  # of a life that is not there
 
 
 class GatewayLives:
@@ -40,7 +40,7 @@ class GatewayLives:
         if known is not None and known[0] == life:
             return Verdict.TAKEN if number > known[1] else Verdict.REPEAT
         last = max(known[0] if known else 0, self.ended.get(gateway, (0, 0))[0])
-        return Verdict.BEGINS if hello and life > last else Verdict.STRANGER
+        return Verdict.BEGINS if hello and life > last else Verdict.REFUSED
 
     def take(self, gateway: str, life: int, number: int) -> None:
         """A batch is taken."""

@@ -38,7 +38,7 @@ class Notification:
     latest_key: object = None  # the header ``key``
 
 
-def publish(notification: Notification, *, now_us: int, max_bytes: int) -> Publish | str:
+def parse(notification: Notification, *, now_us: int, max_bytes: int) -> Publish | str:
     """Return the envelope, or the reason why there is none. ``now_us`` is wall time."""
     address = address_of(notification.key)
     if address is None:
