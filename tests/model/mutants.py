@@ -19,8 +19,8 @@ from router.core.dedup import SeenIds
 from router.core.effects import BackendEvent
 from router.core.feeds import Feeds
 from router.core.fold import Fold
-from router.core.gateway_lives import GatewayLives
-from router.core.gateway_lives import Verdict as LifeVerdict
+from router.core.gateway_batches import GatewayBatches
+from router.core.gateway_batches import Verdict as LifeVerdict
 from warren.envelope import Batch, Deliver, Feed, Named, Number, Publish
 from warren.position import LogPosition
 
@@ -47,19 +47,19 @@ class OrderOfForgettingLost(Fold):
 class _OtherLives(Fold):
     """A fold with other rules for gateways' lives."""
 
-    lives: type[GatewayLives] = GatewayLives
+    lives: type[GatewayBatches] = GatewayBatches
 
     def _begin(self, state):
         lives = self.lives(state.lives.living, state.lives.ended)
         super()._begin(msgspec.structs.replace(state, lives=lives))
 
 
-class _AcceptsAnyNumber(GatewayLives):
+class _AcceptsAnyNumber(GatewayBatches):
     def judge(self, gateway, life, number, *, hello):
         return super().judge(gateway, life, number, hello=True)
 
 
-class _TakesOnlyTheNextNumber(GatewayLives):
+class _TakesOnlyTheNextNumber(GatewayBatches):
     def judge(self, gateway, life, number, *, hello):
         known = self.living.get(gateway)
         if known is not None and known[0] == life and number > known[1] + 1:

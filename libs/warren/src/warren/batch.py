@@ -1,7 +1,7 @@
 """Batch: what waits for one destination, what goes next, when it is full, and how often it is sent to.
 
 Group commit: while one batch is under way everything that arrives waits here and goes as the next one. Pure;
-it never drops: what does not fit is refused, and the caller has the policy. ``batcher.py`` drives it.
+it never drops: what does not fit is refused, and the caller has the policy.
 """
 
 from __future__ import annotations

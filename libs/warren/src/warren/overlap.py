@@ -3,8 +3,7 @@
 A sign of life must not wait for the confirm of the one before it: where one process's own queue is on a
 broker node that stands still, the broker owes all who publish to it their confirms, and every process would
 take every other for dead. Each is waited for a little, then it goes on by itself. What is under way is
-bounded: beyond that nothing is begun. It knows nothing of what it runs. A gateway's and a router's heartbeat
-have one each, and so has a gateway for its questions.
+bounded: beyond that nothing is begun. It knows nothing of what it runs.
 """
 
 from __future__ import annotations

@@ -4,6 +4,10 @@ The same state gives the same bytes: what has an order in the fold has that orde
 from the bytes forgets in the same order too. A body is MessagePack ``[[section, rows], …]``; the first one
 begins with the head, which says how many rows of each there must be, so that a state which lacks something is
 not taken for a whole one. It decides nothing about when a checkpoint is due.
+
+A checkpoint in a log, by example: a Mark at offset 12,050 says "as of here"; its writer encodes its fold as
+it was at 12,050 while entries go on, and writes parts 0, 1, 2 of it at 12,061, 12,062 and 12,064. A new
+router finds those three, has the fold as of 12,050, and reads on from 12,051.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from router.core.dedup import Key, Place, SeenIds
-from router.core.gateway_lives import GatewayLives
+from router.core.gateway_batches import GatewayBatches
 from router.core.room_members import RoomMembers
 from router.core.sequencer import Sequencer, Standing
 from warren.envelope import Rules
@@ -61,7 +65,7 @@ class State(msgspec.Struct, frozen=True):
     ids: SeenIds
     own_ids: SeenIds
     rooms: RoomMembers
-    lives: GatewayLives
+    lives: GatewayBatches
 
 
 T = TypeVar("T")
@@ -87,7 +91,7 @@ def empty(rules: Rules | None, ended: dict[str, tuple[int, int]] | None = None) 
     it.
     """
     life = rules.life if rules else ""
-    state = State(rules, Sequencer(life), SeenIds(), SeenIds(), RoomMembers(), GatewayLives(None, ended))
+    state = State(rules, Sequencer(life), SeenIds(), SeenIds(), RoomMembers(), GatewayBatches(None, ended))
     bound(state, rules)
     return state
 
@@ -245,7 +249,7 @@ def _decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[Non
         ids[_Section.IDS],
         ids[_Section.OWN_IDS],
         rooms,
-        GatewayLives(tables[_Section.LIVING], tables[_Section.ENDED]),
+        GatewayBatches(tables[_Section.LIVING], tables[_Section.ENDED]),
     )
     bound(state, head.rules)
     return state

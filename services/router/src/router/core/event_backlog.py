@@ -3,7 +3,6 @@
 Every reader keeps what the speaker has not said to be confirmed, so that the next speaker goes on from there.
 Bounded: a speaker reads no more of the log while it is full, a reader that only follows lets the oldest go,
 and counts them. An event's id names its place in the log, the same whoever sends it. Pure.
-``shell/events.py`` has one for each shard and sends.
 """
 
 from __future__ import annotations

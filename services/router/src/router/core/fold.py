@@ -3,8 +3,16 @@ members, says what comes of each entry.
 
 Pure and deterministic: it knows no clock, no chance and no setting, and whatever depends on those is decided
 by others and stands in the log. Two folds that have taken the same entries are equal, and so are their
-outcomes; one that is ``restored`` from ``parts`` goes on as the one that gave them. An entry is judged whole
+effects; one that is ``restored`` from ``parts`` goes on as the one that gave them. An entry is judged whole
 before anything changes; poison is passed over by all alike. It keeps no message.
+
+A fold, by example. Rooms stand at 0 and nobody is anywhere; then three entries are read:
+
+    40   g1's batch 6: Join(chat:a, Ann)             to g1: Ann has entered at 0; to backends: room.joined
+    41   g1's batch 7: Publish(chat:a, "hello")      to g1: "hello" with seq 1; to g1: Ack(1)
+    42   g1's batch 7 again (a confirm was lost)     nothing: a batch counts once
+
+Whoever reads 40 to 42 knows now that Ann is in chat:a, that chat:a stands at 1 and that g1's last batch is 7.
 """
 
 from __future__ import annotations
@@ -29,7 +37,7 @@ from router.core.effects import (
     Ruled,
     UnknownVersion,
 )
-from router.core.gateway_lives import Verdict
+from router.core.gateway_batches import Verdict
 from router.core.room_members import RoomMembers, came, left
 from warren import envelope as wire
 from warren.address import (

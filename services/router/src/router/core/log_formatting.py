@@ -1,8 +1,8 @@
-"""LogLines: the entries of a shard's log as lines that a person reads, one for each entry and one for each
-envelope in it.
+"""Log formatting: the entries of a shard's log as lines that a person reads, one for each entry and one for
+each envelope in it.
 
 What came from clients and backends is written so that it can't play with a terminal, and payloads are shown
-only where they were asked for. It knows what became of an entry where the fold's outcomes are given, and
+only where they were asked for. It knows what became of an entry where the fold's effects are given, and
 guesses nothing. Pure.
 """
 

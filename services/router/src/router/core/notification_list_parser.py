@@ -3,7 +3,7 @@ as a single one is.
 
 Pure: bytes in; entries, an envelope or a reason out, never an exception, in time that is linear in the bytes.
 What is beyond the limits is not built. It has no rules of its own on what a notification may be: they are
-those of ``notification_parser.py``. ``shell/notifications.py`` calls it.
+those of ``notification_parser.py``.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Notification: what a backend publishes, checked and turned into a Publish; or the reason why it can't be.
+"""Notification parser: what a backend publishes, checked and turned into a Publish; or the reason why it
+can't be.
 
 Pure: strings and bytes in, an envelope out. The payload's bytes are checked (JSON text, in UTF-8) without
 building anything from them, in time that is linear in them: the parser first, and what is asked beyond it
-only of what the parser has found to be JSON. ``shell/notifications.py`` calls it for each delivery and sets
-aside what comes back as a reason.
+only of what the parser has found to be JSON.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """EntryTelemetry: what the entries of one shard leave in metrics and traces while this router speaks for it.
 
 It changes nothing but the traceparent of sampled messages, so that what follows stands under the span of this
-hop. ``shard.py`` has one.
+hop.
 """
 
 from __future__ import annotations

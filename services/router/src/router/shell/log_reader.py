@@ -179,7 +179,7 @@ class LogReader:
         known = self._known or self._follower.known()
         begun = await self._search.find(self._follower.hints(), known=known, read=whole)
         self.lost, self._seen = begun.lost, _Seen()
-        self._bus.stream_remade(self._stream)  # it may be why it is begun
+        self._bus.stream_remade(self._log.name)  # it may be why it is begun
         self._tried = self._tried if begun.lost else -1
         self._start = 0 if begun.start == "first" else begun.start
         self._offset, self._last, self._jump = begun.fold.offset, begun.last, -1

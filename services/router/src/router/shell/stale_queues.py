@@ -4,7 +4,7 @@ spoils nobody's publish.
 RabbitMQ 4.3 keeps an exclusive queue bound while its node is down, and refuses whatever also goes to it: as
 long as one such queue hears heartbeats, no heartbeat of anyone is confirmed. Every router does this, since
 the one that should may be dead too; a door that is closed already is no error. Never touches what is no
-process's own queue, whatever a heartbeat says. The inbox tells it who lives and who is gone.
+process's own queue, whatever a heartbeat says.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""GatewayLives: which lives of which gateways a shard's log knows, and up to which number their batches were
-taken.
+"""GatewayBatches: which batches of gateways count: those of a life that the log knows, each once.
 
 A batch is taken once: where its number is above the last one of a life that is there. A life begins with its
 first batch, and a name's later life has a higher number; of lives that have ended only the latest of each
@@ -21,7 +20,7 @@ class Verdict(enum.Enum):
     REFUSED = "refused"  # of a life that is not there
 
 
-class GatewayLives:
+class GatewayBatches:
     """Gateways that are there, and those that were."""
 
     def __init__(
