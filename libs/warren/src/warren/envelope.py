@@ -58,7 +58,7 @@ class Heartbeat(Kind, frozen=True, array_like=True, tag="H"):
     messages_out: int = 0
     errors: int = 0
     rss_bytes: int = 0
-    queue: str = ""  # its own at present: whose door the routers close when its lease ends
+    queue: str = ""  # its own at present: whose guard exchange the routers delete when its lease ends
     uplink_bytes: int = 0  # what it may have in one shard's log at most that no router has counted
 
 

@@ -264,7 +264,7 @@ async def test_a_lost_log_means_nothing_until_a_life_begins_anew(harness):
     after = harness.log.put(Gone("g", 1, 1))
     await harness.read(after)
     assert harness.shard.entries == [anew, after]
-    assert harness.log.remade == [harness.reader._stream]
+    assert harness.log.remade == [harness.reader._log.name]
     assert not harness.reader.lost
     assert harness.shard.fold.life == "second"
 
