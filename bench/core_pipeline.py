@@ -21,7 +21,7 @@ from gateway.core.recent_messages import RecentMessages
 from gateway.core.room_catch_up import RoomCatchUp, Tell
 from gateway.core.session import Session, SessionConfig
 from gateway.core.websocket import frames
-from router.core.effects import Emit
+from router.core.effects import BackendEvent
 from router.core.feeds import Feeds
 from router.core.fold import FOLD_VERSION, Fold
 from router.core.history import History
@@ -227,7 +227,7 @@ class CorePipeline:
         fold = self.fold
         effects = fold.apply(fold.offset + 1, record)
         for effect in effects:
-            if type(effect) is Emit and effect.message is not None:
+            if type(effect) is BackendEvent and effect.message is not None:
                 policy = self._namespaces.policy(effect.room).history
                 self.history.put(effect.message, policy, effect.at_us)
         self.feeds.take(fold.life, fold.offset, effects, fold.gateways, fold.ended)

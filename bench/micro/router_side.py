@@ -10,7 +10,7 @@ from itertools import count, cycle
 from bench.micro.shared_side import AT_US, COUNT, publish
 from router.core.feeds import Feeds
 from router.core.fold import Fold
-from router.core.room_members import RoomTable
+from router.core.room_members import RoomMembers
 from warren import envelope as wire
 from warren.position import LogPosition
 
@@ -118,7 +118,7 @@ def fold_restored() -> Callable[[], object]:
 
 
 def rooms_join_and_leave() -> Callable[[], object]:
-    table = RoomTable()
+    table = RoomMembers()
     names = cycle([f"chat:{number}" for number in range(1_000)])
     for number in range(1_000):
         table.join(f"chat:{number}", "g0", f"g0~{number:x}", "ann")
@@ -132,7 +132,7 @@ def rooms_join_and_leave() -> Callable[[], object]:
 
 
 def rooms_targets() -> Callable[[], object]:
-    table = RoomTable()
+    table = RoomMembers()
     for gateway in range(50):
         table.join("chat:room", f"g{gateway}", f"g{gateway}~1", "ann")
     return lambda: table.targets("chat:room")

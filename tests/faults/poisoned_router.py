@@ -17,7 +17,7 @@ from router.core.notification_parser import Notification
 from router.shell import notifications
 from router.shell.notifications import Notifications
 
-_publish, _send = notifications.publish, Notifications._send
+_parse, _send = notifications.parse, Notifications._send
 _publish_s = int(os.environ.get("WARREN_TEST_PUBLISH_MS", "0")) / 1_000
 
 
@@ -28,11 +28,11 @@ def _die() -> None:
     os._exit(77)
 
 
-def publish(notification: Notification, **more: Any) -> Any:
+def parse(notification: Notification, **more: Any) -> Any:
     """Check a notification as ever, unless it is poison."""
     if b"poison" in notification.body:
         _die()
-    return _publish(notification, **more)
+    return _parse(notification, **more)
 
 
 async def send(taker: Notifications, *arguments: Any) -> None:
@@ -42,6 +42,6 @@ async def send(taker: Notifications, *arguments: Any) -> None:
 
 
 if __name__ == "__main__":
-    notifications.publish = publish
+    notifications.parse = parse
     Notifications._send = send  # type: ignore[method-assign, assignment]
     mutants.run("router")

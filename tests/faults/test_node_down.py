@@ -88,7 +88,7 @@ async def test_a_node_takes_a_gateway_and_a_router_with_it(pods: Pods, cluster: 
 
 
 async def test_a_gateway_taken_for_dead_is_reached_again(pods: Pods, cluster: RabbitCluster) -> None:
-    """Frozen for longer than its lease its door is closed; thawed, it is given all that it missed."""
+    """Frozen for longer than its lease its guard exchange is deleted; thawed, it is given all that it missed."""
     await pods.router(first(cluster, 0))
     gateways = [await pods.gateway(first(cluster, index)) for index in (0, 1)]
     async with Talk([gateway.url for gateway in gateways], ROOMS) as talk:

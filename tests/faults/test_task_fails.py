@@ -16,7 +16,7 @@ from tests.support.eventually import eventually
 
 from embedded.app import Embedded
 from embedded.settings import read_embedded
-from router.core.effects import Emit
+from router.core.effects import BackendEvent
 from warren.bus import Properties
 from warren.envelope import Mark, Number, Speaker
 from warren.lifecycle import serve
@@ -48,7 +48,7 @@ def _log_writer(warren: Embedded) -> None:
 def _events(warren: Embedded) -> None:
     shard = warren.router.shards[0]
     shard._events._send = breaking
-    shard._events.take(shard.fold.life, shard.fold.offset, [Emit(1, "client.connected", "@x", 1)])
+    shard._events.take(shard.fold.life, shard.fold.offset, [BackendEvent(1, "client.connected", "@x", 1)])
 
 
 def _egress(warren: Embedded) -> None:

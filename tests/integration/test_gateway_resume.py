@@ -377,7 +377,7 @@ class Jump(SystemClock):
 
 
 async def test_a_process_that_stood_still_takes_a_new_queue_and_lacks_nothing(home: House) -> None:
-    """Its door may have been closed; what lay in the old queue comes again, once."""
+    """Its guard exchange may have been deleted; what lay in the old queue comes again, once."""
     clock = Jump()
     gateway = await home.gateway(gateway_settings(times={"announce_ms": 100}), clock=clock)
     async with await connect(home.url(), user="ann") as ann:

@@ -15,12 +15,12 @@ from gateway.core.recent_messages import RecentMessages
 from gateway.core.websocket.frames import JSON, FrameSet
 from router.core import checkpoint
 from router.core.checkpoint_parts import CheckpointParts, Whole
-from router.core.effects import Emit
+from router.core.dedup import SeenIds
+from router.core.effects import BackendEvent
 from router.core.feeds import Feeds
 from router.core.fold import Fold
-from router.core.gateway_lives import GatewayLives
-from router.core.gateway_lives import Verdict as LifeVerdict
-from router.core.message_ids import MessageIds
+from router.core.gateway_batches import GatewayBatches
+from router.core.gateway_batches import Verdict as LifeVerdict
 from warren.envelope import Batch, Deliver, Feed, Named, Number, Publish
 from warren.position import LogPosition
 
@@ -29,7 +29,7 @@ from warren.position import LogPosition
 
 class IdsNotInTheCheckpoint(Fold):
     def parts(self, size=256 * 1024):
-        state = msgspec.structs.replace(self._state, ids=MessageIds(), own_ids=MessageIds())
+        state = msgspec.structs.replace(self._state, ids=SeenIds(), own_ids=SeenIds())
         bodies = checkpoint.encoded(self.shard, self.shards, state, size)
         return bodies, checkpoint.digest_of(bodies)
 
@@ -38,7 +38,7 @@ class OrderOfForgettingLost(Fold):
     @classmethod
     def restored(cls, shard, shards, offset, bodies):
         fold = super().restored(shard, shards, offset, bodies)
-        ids = MessageIds(dict(sorted(fold._ids.seen.items())))
+        ids = SeenIds(dict(sorted(fold._ids.seen.items())))
         ids.bound(fold.rules.ids)
         fold._begin(msgspec.structs.replace(fold._state, ids=ids))
         return fold
@@ -47,19 +47,19 @@ class OrderOfForgettingLost(Fold):
 class _OtherLives(Fold):
     """A fold with other rules for gateways' lives."""
 
-    lives: type[GatewayLives] = GatewayLives
+    lives: type[GatewayBatches] = GatewayBatches
 
     def _begin(self, state):
         lives = self.lives(state.lives.living, state.lives.ended)
         super()._begin(msgspec.structs.replace(state, lives=lives))
 
 
-class _AcceptsAnyNumber(GatewayLives):
+class _AcceptsAnyNumber(GatewayBatches):
     def judge(self, gateway, life, number, *, hello):
         return super().judge(gateway, life, number, hello=True)
 
 
-class _TakesOnlyTheNextNumber(GatewayLives):
+class _TakesOnlyTheNextNumber(GatewayBatches):
     def judge(self, gateway, life, number, *, hello):
         known = self.living.get(gateway)
         if known is not None and known[0] == life and number > known[1] + 1:
@@ -108,9 +108,9 @@ class PresentMembers(Feeds):
 
     def take(self, life, offset, effects, gateways, ended=None):
         for effect in effects:
-            if isinstance(effect, Emit) and effect.kind == "room.joined":
+            if isinstance(effect, BackendEvent) and effect.kind == "room.joined":
                 self.present = (*self.present, effect.gateway)
-            elif isinstance(effect, Emit) and effect.kind == "room.left":
+            elif isinstance(effect, BackendEvent) and effect.kind == "room.left":
                 self.present = tuple(name for name in self.present if name != effect.gateway)
         super().take(life, offset, effects, gateways, ended)
 

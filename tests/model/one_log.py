@@ -20,7 +20,7 @@ from tests.model.build import LARGE, Build, Scenario
 from tests.model.parts import ROOM, Gateway, begun, knowing, poison
 from tests.model.search import Broken, Found, Step, Store, search
 
-from router.core.effects import Began, Emit, Out, UnknownVersion
+from router.core.effects import BackendEvent, Began, FeedItem, UnknownVersion
 from router.core.fold import Fold
 from warren.envelope import Ack, Checkpoint, Gone, Mark, Notified, Number, Publish, Rules, decode, encode
 from warren.errors import MalformedEnvelope
@@ -193,7 +193,7 @@ class World:
         for number in self.kept[log]:
             entry = self.entries[number]
             for effect in entry.effects:
-                if isinstance(effect, Emit) and effect.message is not None and effect.message.id:
+                if isinstance(effect, BackendEvent) and effect.message is not None and effect.message.id:
                     if (entry.life, effect.message.id) in seen:
                         raise Broken(f"{effect.message.id} is numbered twice")
                     seen.add((entry.life, effect.message.id))
@@ -224,7 +224,7 @@ class World:
                     and after is None
                 ):
                     items.clear()
-                elif comes and isinstance(effect, Out) and name in effect.gateways:
+                elif comes and isinstance(effect, FeedItem) and name in effect.gateways:
                     items.append(effect.item)
         return items
 
@@ -352,7 +352,7 @@ class World:
 
     def _is_numbered(self, s: State, ack: Ack) -> bool:
         return any(
-            isinstance(effect, Emit)
+            isinstance(effect, BackendEvent)
             and effect.message is not None
             and (effect.message.id, effect.message.epoch, effect.message.seq) == (ack.id, ack.epoch, ack.seq)
             for log in (s.log, *s.graves)
@@ -519,7 +519,7 @@ class World:
         events = s.events | {ident for ident, _ in said}
         return self._with(s, number, reading, router)._replace(events=events)
 
-    def _check_event(self, s: State, ident: str, emit: Emit) -> None:
+    def _check_event(self, s: State, ident: str, emit: BackendEvent) -> None:
         life, _, offset, _ = ident.split(".")
         for log in (s.log, *s.graves):
             for number in self.kept[log]:
@@ -577,7 +577,7 @@ class World:
             f"{entry.life}.0.{entry.offset}.{effect.index}" in s.events
             for entry in map(self.entries.__getitem__, self.kept[s.log])
             for effect in entry.effects
-            if isinstance(effect, Emit)
+            if isinstance(effect, BackendEvent)
         )
 
     def _is_well(self, s: State, name: str, gateway: int) -> bool:

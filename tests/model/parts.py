@@ -10,7 +10,7 @@ from tests.model.search import Broken
 from gateway.core.batch_numbers import Entry
 from gateway.core.feed_positions import Kind
 from router.core import fold as fold_module
-from router.core.effects import Emit, Marked, Part, UnknownVersion
+from router.core.effects import BackendEvent, Marked, Part, UnknownVersion
 from router.core.event_backlog import EventBacklog
 from warren.envelope import (
     Ack,
@@ -243,7 +243,9 @@ class Router:
         fold = self.fold
         effects = self._versioned(fold.apply, offset, record)
         self.feeds.take(fold.life, offset, effects, fold.gateways, fold.ended)
-        self.backlog.take(fold.life, offset, [each for each in effects if isinstance(each, Emit)], keep=True)
+        self.backlog.take(
+            fold.life, offset, [each for each in effects if isinstance(each, BackendEvent)], keep=True
+        )
         for effect in effects:
             match effect:
                 case Part(part=part):

@@ -11,7 +11,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from gateway.core.feed_positions import FeedPositions, Kind
-from router.core.effects import Began, Ended, Marked, Out, Ruled
+from router.core.effects import Began, Ended, FeedItem, Marked, Ruled
 from router.core.feeds import Feeds
 from warren.envelope import Ack, Bodies, Deliver, Feed, LifeEnded, Reset, Rules
 from warren.position import LogPosition
@@ -50,7 +50,7 @@ class World:
     def append(self, *effects):
         offset = len(self.entries) + 1
         for effect in effects:
-            if isinstance(effect, Out):
+            if isinstance(effect, FeedItem):
                 for name in effect.gateways:
                     self.due[name, self.living[name][0]].append((self.log_life, offset, effect.index))
         self.entries.append((self.log_life, list(effects), dict(self.living), dict(self.over)))
@@ -65,7 +65,9 @@ class World:
             index = len(effects) + 1
             item = Deliver("a", self.log_life, offset, "CHAT", b"", index)
             effects.append(
-                Out(index, names, item if len(names) > 1 else Ack("", "", str(index), self.log_life, offset))
+                FeedItem(
+                    index, names, item if len(names) > 1 else Ack("", "", str(index), self.log_life, offset)
+                )
             )
             if names and index == 1:
                 life, number = self.living[names[0]]

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.support.eventually import eventually
 
-from router.core.effects import Emit
+from router.core.effects import BackendEvent
 from router.core.feeds import Feeds
 from router.core.fold import FOLD_VERSION, Fold
 from warren import envelope
@@ -182,7 +182,7 @@ class RouterSide:
         effects = fold.apply(record.offset, record.body)
         feeds.take(fold.life, record.offset, effects, fold.gateways, fold.ended)
         for effect in effects:
-            if isinstance(effect, Emit) and effect.message is not None:
+            if isinstance(effect, BackendEvent) and effect.message is not None:
                 self.kept.setdefault(effect.room, []).append(effect.message)
         self._flush(shard)
 

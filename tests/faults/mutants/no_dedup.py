@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tests.faults import mutants
 
-from router.core.message_ids import MessageIds
+from router.core.dedup import SeenIds
 
 SERVICE = "router"
 
 if __name__ == "__main__":
-    MessageIds.get = lambda self, key: None  # type: ignore[method-assign]
-    MessageIds.put = lambda self, key, place: None  # type: ignore[method-assign]
+    SeenIds.get = lambda self, key: None  # type: ignore[method-assign]
+    SeenIds.put = lambda self, key, place: None  # type: ignore[method-assign]
     mutants.run(SERVICE)

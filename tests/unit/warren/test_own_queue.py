@@ -91,7 +91,7 @@ async def test_after_a_loss_it_has_another_name(rig: Rig):
 
 
 async def test_it_is_renewed_where_nothing_reaches_it_any_more(rig: Rig):
-    """Somebody took this process for dead and closed its door: the second probe in a row that comes back says
+    """Somebody took this process for dead and deleted its guard exchange: the second probe in a row that comes back says
     so, and what is sent from then on arrives.
     """
     await rig.queue.start(rig.receiver)

@@ -96,14 +96,14 @@ def test_own_queues_are_reached_by_id_and_by_all() -> None:
 
 def test_an_own_queue_has_a_door_of_its_name() -> None:
     """A gateway's and a router's queue is reached through an exchange of its name; no other name is taken for
-    such a door.
+    such a guard exchange.
     """
     for queue, _ in (TOPOLOGY.gateway_queue("g1", "x"), TOPOLOGY.router_queue("r1", "x")):
-        assert TOPOLOGY.door(queue) == Exchange(queue.name, "fanout", door=True)
-        assert TOPOLOGY.is_door(queue.name)
+        assert TOPOLOGY.guard_exchange(queue) == Exchange(queue.name, "fanout", guard=True)
+        assert TOPOLOGY.is_guard_exchange(queue.name)
     for exchange in TOPOLOGY.exchanges():
-        assert not TOPOLOGY.is_door(exchange.name)
-    assert not TOPOLOGY.is_door(Topology("other").gateway_queue("g1", "x")[0].name)
+        assert not TOPOLOGY.is_guard_exchange(exchange.name)
+    assert not TOPOLOGY.is_guard_exchange(Topology("other").gateway_queue("g1", "x")[0].name)
 
 
 def test_an_older_warrens_queues_are_no_part_of_it() -> None:

@@ -5,7 +5,7 @@ A batch is one AMQP body: MessagePack ``[version, [envelope, …]]``, each envel
 its kind. Payloads travel as opaque bytes and are never decoded on the way. A newer service may append fields
 to a kind: an older one ignores them, and fills in what an older sender left out, so that both live side by
 side during an upgrade. This module does no I/O and knows no AMQP name. What stands in a shard's log is in
-``warren/log_entries.py``, and is given on from here.
+``warren/log_entries.py``, and can be imported from here too.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Heartbeat(Kind, frozen=True, array_like=True, tag="H"):
     messages_out: int = 0
     errors: int = 0
     rss_bytes: int = 0
-    queue: str = ""  # its own at present: whose door the routers close when its lease ends
+    queue: str = ""  # its own at present: whose guard exchange the routers delete when its lease ends
     uplink_bytes: int = 0  # what it may have in one shard's log at most that no router has counted
 
 

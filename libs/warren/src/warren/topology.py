@@ -5,15 +5,15 @@ It declares nothing itself (the bus does) and reads no setting (its caller passe
 ``docs/topology.md`` is printed from here. No queue and no binding is per client or per room: broker load
 grows with pods and messages alone.
 
-An exclusive queue is reached through its **door**, an auto-delete exchange of the same name. A queue whose
-broker node is down can stay bound and locked (RabbitMQ 4.3), and then spoils the confirm of each publish that
-also goes to it; its door is locked to nobody, so it can be deleted.
+An exclusive queue is reached through its **guard exchange**, an auto-delete exchange of the same name. A
+queue whose broker node is down can stay bound and locked (RabbitMQ 4.3), and then spoils the confirm of each
+publish that also goes to it; its guard exchange is locked to nobody, so it can be deleted.
 
     warren.ingress  direct   key <shard>          ▶ warren.log.<n>: what came in for shard n, in order
-    warren.egress   direct   key <gateway> | all  ▶ warren.gateway.<id>.<nonce>: door ▶ exclusive queue,
-                                                    one per gateway connection
-    warren.routers  direct   key <router> | all   ▶ warren.router.<id>.<nonce>: door ▶ exclusive queue,
-                                                    one per router connection
+    warren.egress   direct   key <gateway> | all  ▶ warren.gateway.<id>.<nonce>: guard exchange ▶ exclusive
+                                                    queue, one per gateway connection
+    warren.routers  direct   key <router> | all   ▶ warren.router.<id>.<nonce>: guard exchange ▶ exclusive
+                                                    queue, one per router connection
     warren.events   topic    client.* room.* message.<type>.<room>: what backends bind themselves
     warren.notify   topic    room.* user.* conn.* all ▶ warren.notify: quorum, single active consumer
     warren.notify.dead, warren.dead  fanout           ▶ the queue of the same name: what could not be handled,
@@ -38,11 +38,11 @@ LOG_SEGMENTS = 16
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """An exchange. A ``door`` belongs to one exclusive queue and goes with it; all others are durable."""
+    """An exchange. A ``guard`` belongs to one exclusive queue and goes with it; all others are durable."""
 
     name: str
     type: Literal["direct", "topic", "fanout"]
-    door: bool = False
+    guard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """From an exchange to a queue by a routing key; where the queue is exclusive, to its door."""
+    """From an exchange to a queue by a routing key; where the queue is exclusive, to its guard exchange."""
 
     exchange: str
     queue: str
@@ -211,12 +211,12 @@ class Topology:
             name, "quorum", {"x-max-length-bytes": self.limits.dead_bytes, "x-overflow": "drop-head"}
         )
 
-    def door(self, queue: Queue) -> Exchange:
+    def guard_exchange(self, queue: Queue) -> Exchange:
         """Return the exchange that stands between an exclusive queue and what it is bound to."""
-        return Exchange(queue.name, "fanout", door=True)
+        return Exchange(queue.name, "fanout", guard=True)
 
-    def is_door(self, name: str) -> bool:
-        """Say whether an exchange is the door of a gateway or a router."""
+    def is_guard_exchange(self, name: str) -> bool:
+        """Say whether an exchange is the guard exchange of a gateway or a router."""
         return name.startswith((f"{self.prefix}.gateway.", f"{self.prefix}.router."))
 
     def gateway_queue(self, gateway: str, nonce: str) -> tuple[Queue, tuple[Binding, ...]]:

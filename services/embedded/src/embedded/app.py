@@ -2,7 +2,7 @@
 gateways' ports.
 
 They talk through a bus exactly as separate processes do: inside the process, or by the RabbitMQ that was
-named. It decides nothing. ``__main__`` and the tests of the page build it.
+named. It decides nothing.
 """
 
 from __future__ import annotations

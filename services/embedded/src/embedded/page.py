@@ -3,7 +3,7 @@ would.
 
 Only embedded mode and `make run-rabbit` have it: anybody who reaches the port may publish, so pages of other
 origins are refused. It knows no room and no connection; what it publishes takes the same way as a backend's
-message. ``app.py`` gives its routes to each gateway, ``page_server.py`` serves them alone.
+message.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """``python -m embedded.page_server PORT GATEWAY…``: the demo page in a process of its own, on 127.0.0.1, for
 gateways in other processes.
 
-`make run-rabbit` starts it: its gateways are the ones that ship, which serve no page. It holds no client's
+It is for gateways as they ship, which serve no page. It holds no client's
 connection; what the form publishes goes to the RabbitMQ of WARREN_AMQP_URL as a backend's message does.
 """
 

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.core import checkpoint
-from router.core.gateway_lives import GatewayLives
-from router.core.message_ids import MessageIds
-from router.core.room_members import RoomTable
+from router.core.dedup import SeenIds
+from router.core.gateway_batches import GatewayBatches
+from router.core.room_members import RoomMembers
 from router.core.sequencer import Sequencer, Standing
 from warren.envelope import Rules
 from warren.errors import MalformedEnvelope
@@ -25,12 +25,12 @@ def state(rooms=3, ids=4, members=2, gateways=2):
             {f"awake{number}": Standing(3, number) for number in range(rooms)},
             {f"idle{number}": Standing(5, number) for number in reversed(range(rooms))},
         ),
-        MessageIds({("a", "u", str(number)): (2, number) for number in reversed(range(ids))}),
-        MessageIds({("a", "", f"~{number}"): (0, 0) for number in range(ids)}),
-        RoomTable(
+        SeenIds({("a", "u", str(number)): (2, number) for number in reversed(range(ids))}),
+        SeenIds({("a", "", f"~{number}"): (0, 0) for number in range(ids)}),
+        RoomMembers(
             {"b": {"g2": {f"g2~{number:x}": "u" for number in range(members)}}, "a": {"g1": {"g1~1": "v"}}}
         ),
-        GatewayLives({f"g{number}": (1, number) for number in range(gateways)}, {"z": (3, 1), "y": (4, 2)}),
+        GatewayBatches({f"g{number}": (1, number) for number in range(gateways)}, {"z": (3, 1), "y": (4, 2)}),
     )
 
 
@@ -82,10 +82,10 @@ def test_the_bytes_of_a_state_are_pinned():
     made = checkpoint.State(
         Rules("l", 1, 2, 3, 4, 5),
         Sequencer("l", 6, {"a": Standing(6, 7)}),
-        MessageIds({("a", "u", "i"): (6, 7)}),
-        MessageIds(),
-        RoomTable({"a": {"g": {"g~1": "u"}}}),
-        GatewayLives({"g": (1, 9)}),
+        SeenIds({("a", "u", "i"): (6, 7)}),
+        SeenIds(),
+        RoomMembers({"a": {"g": {"g~1": "u"}}}),
+        GatewayBatches({"g": (1, 9)}),
     )
     assert msgspec.msgpack.decode(checkpoint.encoded(0, 1, made, 1_000)[0]) == [
         [0, [1, 0, 1, ["5", "l", 1, 2, 3, 4, 5, False], 6, [1, 0, 1, 0, 1, 1, 0]]],

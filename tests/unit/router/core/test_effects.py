@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.core.effects import Emit
+from router.core.effects import BackendEvent
 
 
 @pytest.mark.parametrize(
@@ -11,5 +11,5 @@ from router.core.effects import Emit
 )
 def test_an_event_names_the_gateway_and_the_number_of_its_connection(conn, gateway, generation):
     """Backends compare the generations of a user's connections."""
-    emit = Emit(1, "room.joined", "a", 1, conn, "ann")
+    emit = BackendEvent(1, "room.joined", "a", 1, conn, "ann")
     assert (emit.gateway, emit.generation) == (gateway, generation)

@@ -1,6 +1,6 @@
 """EventBacklog: in order, bounded, with ids that name the place, and how far all is confirmed."""
 
-from router.core.effects import Emit
+from router.core.effects import BackendEvent
 from router.core.event_backlog import EventBacklog
 from warren.envelope import Deliver
 
@@ -8,11 +8,11 @@ ALL = frozenset({"client", "room", "message"})
 
 
 def joined(index, room="lobby"):
-    return Emit(index, "room.joined", room, 1, "g~1", "u")
+    return BackendEvent(index, "room.joined", room, 1, "g~1", "u")
 
 
 def said(index, payload=b"1"):
-    return Emit(index, "message", "lobby", 1, message=Deliver("lobby", "e", 1, "CHAT", payload, 1))
+    return BackendEvent(index, "message", "lobby", 1, message=Deliver("lobby", "e", 1, "CHAT", payload, 1))
 
 
 def test_an_event_is_named_by_its_place_in_the_log():
@@ -56,7 +56,9 @@ def test_what_somebody_has_confirmed_is_forgotten():
 def test_kinds_that_are_switched_off_are_not_kept():
     """And they hold up nothing."""
     backlog = EventBacklog(0, frozenset({"client"}))
-    backlog.take("life", 1, [joined(1), said(2), Emit(3, "client.connected", "@u", 1, "g~1", "u")], keep=True)
+    backlog.take(
+        "life", 1, [joined(1), said(2), BackendEvent(3, "client.connected", "@u", 1, "g~1", "u")], keep=True
+    )
     assert [due.id for due in backlog.next(9)] == ["life.0.1.3"]
 
 

@@ -4,7 +4,7 @@ tests/model/test_feed_chains.py.
 
 import pytest
 
-from router.core.effects import Began, Ended, Marked, Out, Ruled, Stranger
+from router.core.effects import BatchRefused, Began, Ended, FeedItem, Marked, Ruled
 from router.core.feeds import MOST_WAITING, SHARE, Feeds
 from warren.envelope import Ack, Bodies, Deliver, Feed, LifeEnded, Named, Number, Reset, Rules, size_of
 from warren.position import LogPosition
@@ -50,7 +50,7 @@ class Log:
         self.feeds.take(self.life, self.offset, numbered, self.gateways, self.ended)
 
     def out(self, item, *gateways, counts=None):
-        self.entry(Out(0, gateways, item), counts=counts)
+        self.entry(FeedItem(0, gateways, item), counts=counts)
 
     def drain(self):
         for gateway in list(self.feeds.dirty()):
@@ -69,7 +69,7 @@ def test_a_chain_begins_with_the_hello_and_each_feed_with_the_end_of_the_last_on
     log = Log("g", "h")
     assert log.feeds.dirty() == {"g", "h"}
     assert log.feeds.next("g") == Feed("r1", 3, 1, 0, None, at(1, 2), ())
-    log.entry(Out(0, ("g",), ack("i")), Marked(0, "r1", 0), Out(0, ("h",), ack("j")), counts="g")
+    log.entry(FeedItem(0, ("g",), ack("i")), Marked(0, "r1", 0), FeedItem(0, ("h",), ack("j")), counts="g")
     assert log.feeds.next("g") == Feed("r1", 3, 1, 1, at(1, 2), at(2, 3), ((2, 1, ack("i")),))
     assert log.feeds.next("g") is None
     assert log.feeds.next("h") == Feed("r1", 3, 1, 0, None, at(2, 3), ((2, 3, ack("j")),))
@@ -100,7 +100,7 @@ def test_a_feed_that_is_too_large_is_cut_at_an_item():
     """``upto`` is the place of the last item in it, and each piece has one item at least."""
     log = Log("g")
     log.drain()
-    log.entry(*(Out(0, ("g",), message(seq, 1000)) for seq in (1, 2, 3)))
+    log.entry(*(FeedItem(0, ("g",), message(seq, 1000)) for seq in (1, 2, 3)))
     log.out(message(4, 5000), "g")
     log.out(message(5, 10), "g")
     feeds = [log.feeds.next("g", 2500) for _ in range(5)]
@@ -120,12 +120,12 @@ def test_a_cut_feed_counts_no_batch_of_which_a_part_is_left():
     log = Log("g")
     log.drain()
     log.out(ack("a"), "g", counts="g")
-    log.entry(Out(0, ("g",), ack("b")), Out(0, ("g",), ack("c")), counts="g")
+    log.entry(FeedItem(0, ("g",), ack("b")), FeedItem(0, ("g",), ack("c")), counts="g")
     log.out(ack("d"), "g", counts="g")
     size = size_of(ack("a"))
     counted = [(feed.upto, feed.counted) for feed in (log.feeds.next("g", size) for _ in range(4))]
     assert counted == [(at(2), 1), (at(3, 1), 1), (at(3, 2), 2), (at(4), 3)]
-    log.entry(Out(0, ("g",), ack("e")), Out(0, ("g",), ack("f")), counts="g")
+    log.entry(FeedItem(0, ("g",), ack("e")), FeedItem(0, ("g",), ack("f")), counts="g")
     assert [log.feeds.next("g", size).counted for _ in range(2)] == [3, 4]
 
 
@@ -133,7 +133,7 @@ def test_a_cut_in_the_very_first_feed_counts_nothing_of_the_hello():
     """Though the batch with the Hello in it is being taken: its items come in two feeds."""
     log = Log()
     log.gateways["g"] = (1, 1)
-    log.entry(Began(0, "g", 1), Out(0, ("g",), ack("a")), Out(0, ("g",), ack("b")))
+    log.entry(Began(0, "g", 1), FeedItem(0, ("g",), ack("a")), FeedItem(0, ("g",), ack("b")))
     assert [log.feeds.next("g", 1) for _ in range(2)] == [
         Feed("r1", 3, 1, 0, None, at(1, 2), ((1, 2, ack("a")),)),
         Feed("r1", 3, 1, 1, at(1, 2), at(1, 3), ((1, 3, ack("b")),)),
@@ -164,7 +164,7 @@ def test_nobody_is_fed_by_one_that_does_not_speak():
 def test_a_chain_goes_on_from_the_number():
     """Whatever was sent before; also from within an entry, and by value from the ring, in pieces that fit."""
     log = Log("g", "h")
-    log.entry(*(Out(0, ("g",), message(seq, 1000)) for seq in (1, 2, 3)))
+    log.entry(*(FeedItem(0, ("g",), message(seq, 1000)) for seq in (1, 2, 3)))
     log.out(message(9), "h")
     log.drain()
     assert log.feeds.number(number(at(2, 1))) is None
@@ -298,7 +298,7 @@ def test_a_new_life_of_a_gateway_has_a_chain_of_its_own():
     log = Log("g")
     log.out(ack("i"), "g")
     log.gateways["g"] = (2, 1)
-    log.entry(Ended(0, "g", 1, 7), Began(0, "g", 2), Out(0, ("g",), ack("j")))
+    log.entry(Ended(0, "g", 1, 7), Began(0, "g", 2), FeedItem(0, ("g",), ack("j")))
     feed = Feed("r1", 3, 2, 1, None, at(3, 3), ((3, 3, ack("j")),))
     assert log.feeds.next("g") == feed
     assert log.feeds.number(number(None, life=2)) is None
@@ -308,11 +308,11 @@ def test_a_new_life_of_a_gateway_has_a_chain_of_its_own():
 def test_a_batch_of_a_life_that_does_not_count_is_answered_by_who_speaks():
     """The answer of an older life does not push out that of a newer one."""
     log = Log()
-    log.entry(Stranger(0, "g", 3, 2))
-    log.entry(Stranger(0, "g", 2, 0))
+    log.entry(BatchRefused(0, "g", 3, 2))
+    log.entry(BatchRefused(0, "g", 2, 0))
     assert log.feeds.answers() == [("g", LifeEnded(3, 3, 2))]
     log.feeds.silence()
-    log.entry(Stranger(0, "g", 3, 2))
+    log.entry(BatchRefused(0, "g", 3, 2))
     assert log.feeds.answers() == []
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from router.core import checkpoint
-from router.core.effects import Began, Emit, Ended, Marked, Out, Part, Ruled, Stranger
+from router.core.effects import BackendEvent, BatchRefused, Began, Ended, FeedItem, Marked, Part, Ruled
 from router.core.fold import FOLD_VERSION, Fold, UnknownVersion
 from warren import envelope as wire
 from warren.address import ROOM_RULE, shard_of
@@ -76,12 +76,12 @@ def test_a_message_is_numbered_delivered_acknowledged_and_told_to_backends():
     """In this order, and each has its index in the entry."""
     log = two_gateways()
     assert log.batch("g1", chat("m1"), chat("m2")) == [
-        Out(1, ("g1", "g2"), told(1, "m1")),
-        Out(2, ("g1",), Ack("g1~1", "a", "m1", "life-1", 1)),
-        Emit(3, "message", "a", AT + 1, "g1~1", "ann", "", told(1, "m1")),
-        Out(4, ("g1", "g2"), told(2, "m2")),
-        Out(5, ("g1",), Ack("g1~1", "a", "m2", "life-1", 2)),
-        Emit(6, "message", "a", AT + 1, "g1~1", "ann", "", told(2, "m2")),
+        FeedItem(1, ("g1", "g2"), told(1, "m1")),
+        FeedItem(2, ("g1",), Ack("g1~1", "a", "m1", "life-1", 1)),
+        BackendEvent(3, "message", "a", AT + 1, "g1~1", "ann", "", told(1, "m1")),
+        FeedItem(4, ("g1", "g2"), told(2, "m2")),
+        FeedItem(5, ("g1",), Ack("g1~1", "a", "m2", "life-1", 2)),
+        BackendEvent(6, "message", "a", AT + 1, "g1~1", "ann", "", told(2, "m2")),
     ]
     assert log.fold.position("a") == Position("life-1", 2)
 
@@ -101,7 +101,12 @@ def test_everything_that_a_message_says_is_passed_on():
 def test_a_message_without_an_id_is_not_acknowledged():
     """And it is a new message each time."""
     log = two_gateways()
-    assert [type(each) for each in log.batch("g1", chat(), chat())] == [Out, Emit, Out, Emit]
+    assert [type(each) for each in log.batch("g1", chat(), chat())] == [
+        FeedItem,
+        BackendEvent,
+        FeedItem,
+        BackendEvent,
+    ]
     assert log.fold.position("a").seq == 2
 
 
@@ -109,7 +114,7 @@ def test_a_room_without_members_is_numbered_too():
     """Nobody is reached, and backends hear it: the message is to be kept."""
     log = two_gateways()
     assert log.batch("g1", chat(room="empty")) == [
-        Emit(1, "message", "empty", AT + 1, "g1~1", "ann", "", told(1, room="empty"))
+        BackendEvent(1, "message", "empty", AT + 1, "g1~1", "ann", "", told(1, room="empty"))
     ]
 
 
@@ -117,7 +122,9 @@ def test_a_repeat_is_acknowledged_with_its_first_position_and_not_delivered():
     """The same id of another user, or in another room, is another message."""
     log = two_gateways()
     log.batch("g1", chat("m1"), chat("m2"))
-    assert log.batch("g1", chat("m1", conn="g1~2")) == [Out(1, ("g1",), Ack("g1~2", "a", "m1", "life-1", 1))]
+    assert log.batch("g1", chat("m1", conn="g1~2")) == [
+        FeedItem(1, ("g1",), Ack("g1~2", "a", "m1", "life-1", 1))
+    ]
     assert log.fold.duplicates == 1
     assert [each.item.seq for each in log.batch("g1", chat("m1", user="bob"))[:2]] == [3, 3]
     assert [each.item.seq for each in log.batch("g1", chat("m1", room="b"))[:1]] == [1]
@@ -131,13 +138,15 @@ def test_a_repeat_keeps_the_epoch_of_its_first_position():
     log.batch("g1", chat("m1", room="b"))
     log.batch("g1")
     assert log.fold.position("b") == Position("life-2", 0)
-    assert log.batch("g1", chat("m1", room="b")) == [Out(1, ("g1",), Ack("g1~1", "b", "m1", "life-1", 1))]
+    assert log.batch("g1", chat("m1", room="b")) == [
+        FeedItem(1, ("g1",), Ack("g1~1", "b", "m1", "life-1", 1))
+    ]
 
 
 def test_an_id_that_a_gateway_gave_counts_once_and_is_not_acknowledged():
     """It is no word of the sender's."""
     log = two_gateways()
-    assert [type(each) for each in log.batch("g1", chat("~1"))] == [Out, Emit]
+    assert [type(each) for each in log.batch("g1", chat("~1"))] == [FeedItem, BackendEvent]
     assert log.batch("g1", chat("~1")) == []
     assert (log.fold.duplicates, log.fold.position("a").seq) == (1, 1)
 
@@ -155,9 +164,9 @@ def test_an_ephemeral_message_is_not_numbered():
     """Backends are not told; a sender that gave an id has its answer, and a repeat counts once."""
     log = two_gateways()
     assert log.batch("g1", chat("m1", ephemeral=True), chat("m1", ephemeral=True)) == [
-        Out(1, ("g1", "g2"), told(0, "m1", epoch="")),
-        Out(2, ("g1",), Ack("g1~1", "a", "m1", "", 0)),
-        Out(3, ("g1",), Ack("g1~1", "a", "m1", "", 0)),
+        FeedItem(1, ("g1", "g2"), told(0, "m1", epoch="")),
+        FeedItem(2, ("g1",), Ack("g1~1", "a", "m1", "", 0)),
+        FeedItem(3, ("g1",), Ack("g1~1", "a", "m1", "", 0)),
     ]
     assert log.fold.position("a") == Position("life-1", 0)
 
@@ -166,17 +175,19 @@ def test_an_ephemeral_message_with_a_gateways_id_is_not_remembered():
     """Nobody minds a second TYPING."""
     log = two_gateways()
     log.batch("g1", chat("~1", ephemeral=True))
-    assert log.batch("g1", chat("~1", ephemeral=True)) == [Out(1, ("g1", "g2"), told(0, "~1", epoch=""))]
+    assert log.batch("g1", chat("~1", ephemeral=True)) == [FeedItem(1, ("g1", "g2"), told(0, "~1", epoch=""))]
 
 
 def test_a_message_for_one_connection_goes_to_its_gateway():
     """Unnumbered; to a gateway that is not there it goes nowhere, and the sender is answered all the same."""
     log = two_gateways()
     assert log.batch("g1", chat("m1", room="g2~7")) == [
-        Out(1, ("g2",), told(0, "m1", room="g2~7", epoch="")),
-        Out(2, ("g1",), Ack("g1~1", "g2~7", "m1", "", 0)),
+        FeedItem(1, ("g2",), told(0, "m1", room="g2~7", epoch="")),
+        FeedItem(2, ("g1",), Ack("g1~1", "g2~7", "m1", "", 0)),
     ]
-    assert log.batch("g1", chat("m1", room="g3~7")) == [Out(1, ("g1",), Ack("g1~1", "g3~7", "m1", "", 0))]
+    assert log.batch("g1", chat("m1", room="g3~7")) == [
+        FeedItem(1, ("g1",), Ack("g1~1", "g3~7", "m1", "", 0))
+    ]
 
 
 def test_everyone_is_all_living_gateways():
@@ -185,15 +196,15 @@ def test_everyone_is_all_living_gateways():
     log.hello("g3")
     log.append(Gone("g2", 1, AT))
     assert log.append(Notified("r", AT), Publish("*", "NEWS", b"1", AT, id="n1")) == [
-        Out(1, ("g1", "g3"), Deliver("*", "life-1", 1, "NEWS", b"1", AT, id="n1")),
-        Emit(2, "message", "*", AT, message=Deliver("*", "life-1", 1, "NEWS", b"1", AT, id="n1")),
+        FeedItem(1, ("g1", "g3"), Deliver("*", "life-1", 1, "NEWS", b"1", AT, id="n1")),
+        BackendEvent(2, "message", "*", AT, message=Deliver("*", "life-1", 1, "NEWS", b"1", AT, id="n1")),
     ]
 
 
 def test_an_expired_message_is_numbered_and_delivered():
     """The fold knows no clock: gateways leave it out."""
     log = two_gateways()
-    assert log.batch("g1", chat(expires_ms=1))[0] == Out(1, ("g1", "g2"), told(1, expires_ms=1))
+    assert log.batch("g1", chat(expires_ms=1))[0] == FeedItem(1, ("g1", "g2"), told(1, expires_ms=1))
 
 
 def test_backends_messages_are_not_answered_and_count_once():
@@ -205,8 +216,8 @@ def test_backends_messages_are_not_answered_and_count_once():
         Publish("no room", "N", b"1", AT, id="n2"),
     ]
     assert log.append(*entry) == [
-        Out(1, ("g1", "g2"), Deliver("a", "life-1", 1, "N", b"1", AT, id="n1")),
-        Emit(2, "message", "a", AT, message=Deliver("a", "life-1", 1, "N", b"1", AT, id="n1")),
+        FeedItem(1, ("g1", "g2"), Deliver("a", "life-1", 1, "N", b"1", AT, id="n1")),
+        BackendEvent(2, "message", "a", AT, message=Deliver("a", "life-1", 1, "N", b"1", AT, id="n1")),
     ]
     assert log.fold.skipped == 1
     assert log.append(*entry[:2]) == []
@@ -218,7 +229,7 @@ def test_a_message_for_no_address_is_refused(room):
     """Its sender is told by which id it knows it, and nothing changes."""
     log, plain = two_gateways(), two_gateways()
     refused = Refused("g1~1", "m1", "invalid_room", ROOM_RULE)
-    assert log.batch("g1", chat("m1", room=room)) == [Out(1, ("g1",), refused)]
+    assert log.batch("g1", chat("m1", room=room)) == [FeedItem(1, ("g1",), refused)]
     assert log.batch("g1", chat("~1", room=room))[0].item.ref == ""
     for _ in range(2):
         plain.batch("g1")
@@ -233,12 +244,12 @@ def test_a_gateway_may_ask_where_everyones_room_stands():
     for each in (log, plain):
         each.append(Notified("r", AT), Publish("*", "NEWS", b"1", AT, id="n1"))
     asked = Join("*", "g1~0", "", "~*")
-    assert log.batch("g1", asked) == [Out(1, ("g1",), Entered("g1~0", "*", Position("life-1", 1), "~*"))]
+    assert log.batch("g1", asked) == [FeedItem(1, ("g1",), Entered("g1~0", "*", Position("life-1", 1), "~*"))]
     plain.batch("g1")
     assert log.fold.parts() == plain.fold.parts()
     elsewhere = Log(shard=1 - shard_of("*", 2), shards=2)
     refused = Refused("g1~0", "~*", "internal", "Sent to the wrong shard")
-    assert elsewhere.hello("g1", asked)[1:] == [Out(2, ("g1",), refused)]
+    assert elsewhere.hello("g1", asked)[1:] == [FeedItem(2, ("g1",), refused)]
 
 
 def test_an_address_of_another_shard_is_refused():
@@ -247,8 +258,8 @@ def test_an_address_of_another_shard_is_refused():
     log = Log(shard=shard, shards=2)
     refused = Refused("g1~1", "r", "internal", "Sent to the wrong shard")
     assert log.hello("g1", chat("r"), Join("a", "g1~1", "ann", "r"))[1:] == [
-        Out(2, ("g1",), refused),
-        Out(3, ("g1",), refused),
+        FeedItem(2, ("g1",), refused),
+        FeedItem(3, ("g1",), refused),
     ]
     assert (len(log.fold.rooms), log.fold.remembered) == (0, shard == shard_of("*", 2))
 
@@ -265,10 +276,10 @@ def test_a_join_has_its_place_among_the_messages():
     )
     assert outcomes == [
         Began(1, "g3", 1),
-        Out(2, ("g3",), Entered("g3~1", "a", Position("life-1", 0), "r1", since)),
-        Emit(3, "room.joined", "a", AT, "g3~1", "eve"),
-        Out(4, ("g1", "g2", "g3"), told(1, conn="g3~1", user="eve")),
-        Emit(5, "message", "a", AT + 1, "g3~1", "eve", "", told(1, conn="g3~1", user="eve")),
+        FeedItem(2, ("g3",), Entered("g3~1", "a", Position("life-1", 0), "r1", since)),
+        BackendEvent(3, "room.joined", "a", AT, "g3~1", "eve"),
+        FeedItem(4, ("g1", "g2", "g3"), told(1, conn="g3~1", user="eve")),
+        BackendEvent(5, "message", "a", AT + 1, "g3~1", "eve", "", told(1, conn="g3~1", user="eve")),
     ]
 
 
@@ -277,7 +288,7 @@ def test_a_member_that_joins_again_is_answered_and_no_event():
     log = two_gateways()
     log.batch("g1", chat())
     assert log.batch("g1", Join("a", "g1~1", "ann", "r")) == [
-        Out(1, ("g1",), Entered("g1~1", "a", Position("life-1", 1), "r"))
+        FeedItem(1, ("g1",), Entered("g1~1", "a", Position("life-1", 1), "r"))
     ]
 
 
@@ -286,11 +297,11 @@ def test_a_leave_is_answered_where_it_asks():
     log = two_gateways()
     log.batch("g1", Join("b", "g1~1", "ann"))
     assert log.batch("g1", Leave(("a", "b", "no room"), "g1~1", "r")) == [
-        Out(1, ("g1",), Left("g1~1", "a", "r")),
-        Emit(2, "room.left", "a", AT, "g1~1", "ann", "left"),
-        Out(3, ("g1",), Left("g1~1", "b", "r")),
-        Emit(4, "room.left", "b", AT, "g1~1", "ann", "left"),
-        Out(5, ("g1",), Left("g1~1", "no room", "r")),
+        FeedItem(1, ("g1",), Left("g1~1", "a", "r")),
+        BackendEvent(2, "room.left", "a", AT, "g1~1", "ann", "left"),
+        FeedItem(3, ("g1",), Left("g1~1", "b", "r")),
+        BackendEvent(4, "room.left", "b", AT, "g1~1", "ann", "left"),
+        FeedItem(5, ("g1",), Left("g1~1", "no room", "r")),
     ]
     assert log.batch("g1", Leave(("a",), "g1~1")) == []
     assert log.fold.rooms.targets("a") == ("g2",)
@@ -309,7 +320,7 @@ def test_what_nobody_can_join_is_refused(room):
     """Single connections have no members."""
     log = Log()
     assert log.hello("g1", Join(room, "g1~1", "ann", "r"))[1:] == [
-        Out(2, ("g1",), Refused("g1~1", "r", "invalid_room", ROOM_RULE))
+        FeedItem(2, ("g1",), Refused("g1~1", "r", "invalid_room", ROOM_RULE))
     ]
 
 
@@ -342,9 +353,9 @@ def test_a_gateway_goes_with_its_members():
     log = Log()
     log.hello("g1", Join("b", "g1~2", "bob"), Join("a", "g1~2", "bob"), Join("b", "g1~1", "ann"))
     assert log.append(Gone("g1", 1, AT + 9)) == [
-        Emit(1, "room.left", "a", AT + 9, "g1~2", "bob", "gone"),
-        Emit(2, "room.left", "b", AT + 9, "g1~1", "ann", "gone"),
-        Emit(3, "room.left", "b", AT + 9, "g1~2", "bob", "gone"),
+        BackendEvent(1, "room.left", "a", AT + 9, "g1~2", "bob", "gone"),
+        BackendEvent(2, "room.left", "b", AT + 9, "g1~1", "ann", "gone"),
+        BackendEvent(3, "room.left", "b", AT + 9, "g1~2", "bob", "gone"),
         Ended(4, "g1", 1, 1),
     ]
     assert (log.fold.gateways, log.fold.ended, len(log.fold.rooms)) == ({}, {"g1": (1, 1)}, 0)
@@ -357,11 +368,11 @@ def test_a_gateway_that_was_declared_gone_hears_what_counted():
     log.batch("g1", chat())
     log.append(Gone("g1", 2, AT))  # another life: not the one that is there
     log.append(Gone("g1", 1, AT))
-    assert log.append(Batch("g1", 1, 3, AT), chat()) == [Stranger(1, "g1", 1, 2)]
-    assert log.append(Batch("g1", 1, 1, AT), Hello()) == [Stranger(1, "g1", 1, 2)]
-    assert log.append(Batch("g1", 2, 3, AT), chat()) == [Stranger(1, "g1", 2, 0)]
+    assert log.append(Batch("g1", 1, 3, AT), chat()) == [BatchRefused(1, "g1", 1, 2)]
+    assert log.append(Batch("g1", 1, 1, AT), Hello()) == [BatchRefused(1, "g1", 1, 2)]
+    assert log.append(Batch("g1", 2, 3, AT), chat()) == [BatchRefused(1, "g1", 2, 0)]
     assert log.hello("g1", life=2) == [Began(1, "g1", 2)]
-    assert log.append(Batch("g1", 1, 3, AT), chat()) == [Stranger(1, "g1", 1, 2)]
+    assert log.append(Batch("g1", 1, 3, AT), chat()) == [BatchRefused(1, "g1", 1, 2)]
     assert log.fold.position("a").seq == 1
 
 
@@ -369,11 +380,11 @@ def test_a_new_life_ends_the_one_before():
     """Its members are to join again; what they were is over first."""
     log = two_gateways()
     assert log.hello("g2", Join("a", "g2~1", "bob"), life=4) == [
-        Emit(1, "room.left", "a", AT, "g2~1", "bob", "gone"),
+        BackendEvent(1, "room.left", "a", AT, "g2~1", "bob", "gone"),
         Ended(2, "g2", 1, 1),
         Began(3, "g2", 4),
-        Out(4, ("g2",), Entered("g2~1", "a", Position("life-1", 0))),
-        Emit(5, "room.joined", "a", AT, "g2~1", "bob"),
+        FeedItem(4, ("g2",), Entered("g2~1", "a", Position("life-1", 0))),
+        BackendEvent(5, "room.joined", "a", AT, "g2~1", "bob"),
     ]
     assert (log.fold.gateways["g2"], log.fold.ended) == ((4, 1), {"g2": (1, 1)})
 
@@ -384,8 +395,8 @@ def test_only_so_many_ended_lives_are_remembered():
     for gateway in ("g1", "g2"):
         log.hello(gateway)
         log.append(Gone(gateway, 1, AT))
-    assert log.append(Batch("g1", 1, 2, AT)) == [Stranger(1, "g1", 1, 0)]
-    assert log.append(Batch("g2", 1, 2, AT)) == [Stranger(1, "g2", 1, 1)]
+    assert log.append(Batch("g1", 1, 2, AT)) == [BatchRefused(1, "g1", 1, 0)]
+    assert log.append(Batch("g2", 1, 2, AT)) == [BatchRefused(1, "g2", 1, 1)]
 
 
 # ── the log's life ──────────────────────────────────────────────────────────────────────────────────────────
@@ -422,11 +433,11 @@ def test_a_gateway_that_began_before_the_log_did_hears_so():
         assert fold.parts() == (bodies, digest)
         assert fold.apply(9, wire.encode([RULES])) == [
             Ruled(1, RULES, True),
-            Stranger(2, "g1", 1, 0),
-            Stranger(3, "g2", 3, 0),
+            BatchRefused(2, "g1", 1, 0),
+            BatchRefused(3, "g2", 3, 0),
         ]
         assert (fold.gateways, fold.ended) == ({}, {"g1": (1, 0), "g2": (3, 0)})
-        assert fold.apply(10, wire.encode([Batch("g1", 1, 3, AT)])) == [Stranger(1, "g1", 1, 0)]
+        assert fold.apply(10, wire.encode([Batch("g1", 1, 3, AT)])) == [BatchRefused(1, "g1", 1, 0)]
         assert fold.apply(11, wire.encode([Batch("g1", 2, 1, AT), Hello()])) == [Began(1, "g1", 2)]
 
 
@@ -450,8 +461,8 @@ def test_rules_of_the_same_life_change_the_bounds():
     assert log.append(less) == [Ruled(1, less, False)]
     assert (log.fold.position("a"), log.fold.position("b")) == (Position("life-2", 0), Position("life-1", 1))
     assert log.fold.ended == {"g3": (1, 1)}
-    assert [type(each) for each in log.batch("g1", chat("m2", room="b"))] == [Out]
-    assert [type(each) for each in log.batch("g1", chat("m1"))] == [Out, Emit]
+    assert [type(each) for each in log.batch("g1", chat("m2", room="b"))] == [FeedItem]
+    assert [type(each) for each in log.batch("g1", chat("m1"))] == [FeedItem, BackendEvent]
     assert log.fold.rules == less
 
 

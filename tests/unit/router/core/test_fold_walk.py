@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import log_entries
 
-from router.core.effects import Began, Emit, Ended, Out, Ruled, Stranger
+from router.core.effects import BackendEvent, BatchRefused, Began, Ended, FeedItem, Ruled
 from router.core.feeds import Feeds
 from router.core.fold import Fold
 from warren import envelope as wire
@@ -110,9 +110,9 @@ class Model:
                 case Ended():
                     assert self.living.pop(outcome.gateway) == outcome.life
                     assert not [conn for _, conn in self.members if conn.startswith(outcome.gateway + "~")]
-                case Stranger():
+                case BatchRefused():
                     assert self.living.get(outcome.gateway) != outcome.life
-                case Emit(kind="message"):
+                case BackendEvent(kind="message"):
                     message = outcome.message
                     assert message.trace == ""
                     assert message.seq == self.last.get((message.room, message.epoch), 0) + 1
@@ -121,18 +121,18 @@ class Model:
                     said = [
                         each
                         for each in outcomes[:at]
-                        if isinstance(each, Out) and self.same(each.item, message)
+                        if isinstance(each, FeedItem) and self.same(each.item, message)
                     ]
                     assert [set(each.gateways) for each in said] == ([reached] if reached else [])
-                case Emit():
+                case BackendEvent():
                     member = (outcome.room, outcome.conn)
                     if outcome.reason:
                         assert self.members.pop(member) == outcome.user
                     else:
                         assert self.members.setdefault(member, outcome.user) == outcome.user
-                case Out(item=wire.Deliver(seq=0) as message):
+                case FeedItem(item=wire.Deliver(seq=0) as message):
                     assert set(outcome.gateways) == self.reached(message.room)
-                case Out(item=wire.Entered() as entered):
+                case FeedItem(item=wire.Entered() as entered):
                     assert entered.position.seq == self.last.get((entered.room, entered.position.epoch), 0)
                 case _:
                     pass
@@ -182,15 +182,15 @@ def test_the_made_logs_reach_every_outcome():
         for offset, record in enumerate(log_entries.made(Random(seed), 100)):
             for outcome in fold.apply(offset, record):
                 kinds.add(type(outcome).__name__)
-                if isinstance(outcome, Out):
+                if isinstance(outcome, FeedItem):
                     refused += isinstance(outcome.item, wire.Refused)
                     kinds.add(type(outcome.item).__name__)
-                if isinstance(outcome, Emit) and outcome.message:
+                if isinstance(outcome, BackendEvent) and outcome.message:
                     epochs.add(outcome.message.epoch)
         duplicates += fold.duplicates
         skipped += fold.skipped
     assert kinds == {
-        *("Out", "Emit", "Began", "Ended", "Stranger", "Marked", "Part", "Ruled"),
+        *("FeedItem", "BackendEvent", "Began", "Ended", "BatchRefused", "Marked", "Part", "Ruled"),
         *("Deliver", "Ack", "Refused", "Entered", "Left"),
     }
     assert min(len(epochs), duplicates, skipped, refused) > 10

@@ -3,7 +3,7 @@
 import pytest
 
 from router.core import log_formatting
-from router.core.effects import Emit, Out
+from router.core.effects import BackendEvent, FeedItem
 from warren import envelope as wire
 from warren.envelope import (
     Ack,
@@ -39,7 +39,7 @@ def told(seq):
 
 
 PUBLISH = Publish("a", "CHAT", b"{}", AT, "g1~1", "ann", "m1")
-ACK = Out(2, ("g1",), Ack("g1~1", "a", "m1", "life-1", 7))
+ACK = FeedItem(2, ("g1",), Ack("g1~1", "a", "m1", "life-1", 7))
 
 
 @pytest.mark.parametrize(
@@ -84,13 +84,13 @@ def test_each_envelope_has_a_line():
     [
         (
             PUBLISH,
-            [Out(1, ("g1",), told(7)), ACK, Emit(3, "message", "a", AT, message=told(7))],
+            [FeedItem(1, ("g1",), told(7)), ACK, BackendEvent(3, "message", "a", AT, message=told(7))],
             "seq=7 epoch=life-1",
         ),
-        (PUBLISH, [Emit(1, "message", "a", AT, message=told(7))], "seq=7 epoch=life-1"),
+        (PUBLISH, [BackendEvent(1, "message", "a", AT, message=told(7))], "seq=7 epoch=life-1"),
         (PUBLISH, [ACK], "repeat of seq=7 epoch=life-1"),
-        (PUBLISH, [Out(1, ("g1",), Refused("g1~1", "m1", "invalid_room", ""))], "refused=invalid_room"),
-        (PUBLISH, [Out(1, ("g1",), Ack("g1~1", "b", "m1", "life-1", 7))], "repeat"),
+        (PUBLISH, [FeedItem(1, ("g1",), Refused("g1~1", "m1", "invalid_room", ""))], "refused=invalid_room"),
+        (PUBLISH, [FeedItem(1, ("g1",), Ack("g1~1", "b", "m1", "life-1", 7))], "repeat"),
         (Publish("a", "CHAT", b"{}", AT, id="~1"), [], "repeat"),
         (Publish("no room", "CHAT", b"{}", AT), [], "refused"),
         (Publish("g2~1", "CHAT", b"{}", AT), [], "to nobody"),
@@ -106,10 +106,10 @@ def test_messages_that_look_alike_are_told_apart():
     alike = Publish("a", "CHAT", b"{}", AT, "g1~1", "ann")
     delivered = [Deliver("a", "e", seq, "CHAT", b"{}", AT, "g1~1", "ann") for seq in (1, 2)]
     outcomes = [
-        Out(1, ("g1",), delivered[0]),
-        Emit(2, "message", "a", AT, message=delivered[0]),
-        Out(3, ("g1",), delivered[1]),
-        Emit(4, "message", "a", AT, message=delivered[1]),
+        FeedItem(1, ("g1",), delivered[0]),
+        BackendEvent(2, "message", "a", AT, message=delivered[0]),
+        FeedItem(3, ("g1",), delivered[1]),
+        BackendEvent(4, "message", "a", AT, message=delivered[1]),
     ]
     found = lines(Batch("g1", 1, 2, AT), alike, alike, outcomes=outcomes)
     assert [line.split("  ")[4] for line in found[1:]] == ["seq=1 epoch=e", "seq=2 epoch=e"]
@@ -119,10 +119,10 @@ def test_a_member_that_comes_between_does_not_hide_a_seq():
     """Outcomes of JOINs and LEAVEs stand between those of messages."""
     entered = wire.Entered("g1~1", "a", Position("e", 0))
     outcomes = [
-        Out(1, ("g1",), entered),
-        Emit(2, "room.joined", "a", AT, "g1~1", "ann"),
-        Out(3, ("g1",), told(1)),
-        Emit(4, "message", "a", AT, message=told(1)),
+        FeedItem(1, ("g1",), entered),
+        BackendEvent(2, "room.joined", "a", AT, "g1~1", "ann"),
+        FeedItem(3, ("g1",), told(1)),
+        BackendEvent(4, "message", "a", AT, message=told(1)),
     ]
     found = lines(Batch("g1", 1, 2, AT), Join("a", "g1~1", "ann"), PUBLISH, outcomes=outcomes)
     assert "seq=1 epoch=life-1" in found[2]
@@ -131,9 +131,9 @@ def test_a_member_that_comes_between_does_not_hide_a_seq():
 def test_a_join_that_was_refused_says_so():
     """And the message behind it has its own fate."""
     outcomes = [
-        Out(1, ("g1",), Refused("g1~1", "m1", "invalid_room", "")),
-        Out(2, ("g1",), told(1)),
-        Emit(3, "message", "a", AT, message=told(1)),
+        FeedItem(1, ("g1",), Refused("g1~1", "m1", "invalid_room", "")),
+        FeedItem(2, ("g1",), told(1)),
+        BackendEvent(3, "message", "a", AT, message=told(1)),
     ]
     found = lines(Batch("g1", 1, 2, AT), Join("a b", "g1~1", "ann", "m1"), PUBLISH, outcomes=outcomes)
     assert found[1].endswith("  refused")
@@ -159,7 +159,7 @@ def test_a_room_alone_is_shown_with_its_entries():
     assert len(lines(*entry, room="c")) == 2
     assert lines(*entry, room="d") == []
     assert lines(Mark("r", AT), room="a") == []
-    gone = [Emit(1, "room.left", "a", AT, "g1~1", "ann", "gone")]
+    gone = [BackendEvent(1, "room.left", "a", AT, "g1~1", "ann", "gone")]
     assert lines(Gone("g1", 1, AT), outcomes=gone, room="a") == [f"{TIME}  gone  g1  life=1  1 members left"]
     assert lines(Gone("g1", 1, AT), outcomes=gone, room="b") == []
 

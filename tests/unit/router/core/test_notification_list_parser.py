@@ -10,15 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.cost import lines, times
 
-from router.core.notification_list_parser import MAX_ENTRIES, Judged, is_list, judged, max_list_bytes, opened
-from router.core.notification_parser import Notification, publish
+from router.core.notification_list_parser import (
+    MAX_ENTRIES,
+    Parsed,
+    is_list,
+    max_list_bytes,
+    parse_entry,
+    split_list,
+)
+from router.core.notification_parser import Notification, parse
 from warren.envelope import Publish
 
 NOW = 1_764_000_000_000_000
 
 
 def judge(entry, max_bytes=100):
-    return judged(
+    return parse_entry(
         entry if isinstance(entry, bytes) else json.dumps(entry).encode(), now_us=NOW, max_bytes=max_bytes
     )
 
@@ -39,13 +46,13 @@ def test_a_list_is_known_by_its_content_type():
 
 def test_a_list_opens_into_its_entries_bytes():
     """In order, each as it stood there, whatever it is."""
-    assert opened(b' [ {"a": [1]} ,2,"\xff", null ] ', max_bytes=100) == [
+    assert split_list(b' [ {"a": [1]} ,2,"\xff", null ] ', max_bytes=100) == [
         b'{"a": [1]}',
         b"2",
         b'"\xff"',
         b"null",
     ]
-    assert opened(b"[]", max_bytes=100) == []
+    assert split_list(b"[]", max_bytes=100) == []
 
 
 @pytest.mark.parametrize(
@@ -53,21 +60,24 @@ def test_a_list_opens_into_its_entries_bytes():
 )
 def test_what_is_no_array_has_a_reason(body):
     """And is not opened in part."""
-    assert opened(body, max_bytes=100) == "invalid list: no JSON array, or one that nests too deep to be read"
+    assert (
+        split_list(body, max_bytes=100)
+        == "invalid list: no JSON array, or one that nests too deep to be read"
+    )
 
 
 def test_a_list_is_bounded_in_entries_and_bytes():
     """A thousand and 4 MiB pass, one more does not; the payload's limit raises that of the bytes."""
-    assert len(opened(b"[" + b"1," * (MAX_ENTRIES - 1) + b"1]", max_bytes=100)) == MAX_ENTRIES
+    assert len(split_list(b"[" + b"1," * (MAX_ENTRIES - 1) + b"1]", max_bytes=100)) == MAX_ENTRIES
     for more in (MAX_ENTRIES, 10 * MAX_ENTRIES):
         assert (
-            opened(b"[" + b"1," * more + b"1]", max_bytes=100)
+            split_list(b"[" + b"1," * more + b"1]", max_bytes=100)
             == "too many: a list has at most 1000 notifications"
         )
     limit = 4 * 1024 * 1024
-    assert opened(b"[]".ljust(limit), max_bytes=100) == []
+    assert split_list(b"[]".ljust(limit), max_bytes=100) == []
     assert (
-        opened(b"[]".ljust(limit + 1), max_bytes=100)
+        split_list(b"[]".ljust(limit + 1), max_bytes=100)
         == f"too large: a list of {limit + 1} bytes, at most {limit}"
     )
     assert max_list_bytes(limit) == 2 * limit
@@ -82,12 +92,12 @@ def test_every_field_is_carried():
     made = Publish(
         "@ann", "deal", b"\x00\xff", NOW, id="m1", binary=True, key="EURUSD", expires_ms=NOW // 1_000 + 1_500
     )
-    assert judge(entry) == Judged(made, "t")
+    assert judge(entry) == Parsed(made, "t")
 
 
 def test_a_bare_entry_has_the_defaults():
     """The payload's bytes are those that stand in the list."""
-    assert judge(b'{"address":"room.a","payload": {"n" :1} }') == Judged(
+    assert judge(b'{"address":"room.a","payload": {"n" :1} }') == Parsed(
         Publish("a", "NOTIFICATION", b'{"n" :1}', NOW), ""
     )
 
@@ -128,7 +138,7 @@ def test_a_payload_nests_as_deep_as_a_single_ones():
     entries = [
         b'{"address":"room.a","payload":' + b"[" * depth + b"]" * depth + b"}" for depth in (128, 129, 400)
     ]
-    assert opened(b"[" + b",".join(entries) + b"]", max_bytes=1_000) == entries
+    assert split_list(b"[" + b",".join(entries) + b"]", max_bytes=1_000) == entries
     first, *deeper = [judge(entry, 1_000).made for entry in entries]
     assert first.payload == b"[" * 128 + b"]" * 128
     assert [made.partition(":")[0] for made in deeper] == ["invalid payload"] * 2
@@ -140,13 +150,13 @@ def test_an_entry_is_judged_in_linear_time():
     assert lines(lambda: judge(large, 200_000)) == lines(lambda: judge(small, 200_000))
     assert times(lambda: judge(large, 200_000), lambda: judge(small, 200_000)) <= 3
     whole = [b"[" + large + b"]", b"[" + small + b"]"]
-    assert times(lambda: opened(whole[0], max_bytes=1), lambda: opened(whole[1], max_bytes=1)) <= 3
+    assert times(lambda: split_list(whole[0], max_bytes=1), lambda: split_list(whole[1], max_bytes=1)) <= 3
 
 
 @given(st.binary(max_size=60) | st.binary(max_size=60).map(lambda inner: b"[" + inner + b"]"))
 def test_no_bytes_raise(body):
     """There are entries that are judged, or a reason."""
-    entries = opened(body, max_bytes=30)
+    entries = split_list(body, max_bytes=30)
     if isinstance(entries, str):
         assert entries
     else:
@@ -181,11 +191,11 @@ def test_a_list_gives_what_its_entries_give_one_by_one(entries):
             address, payload, content_type, options.get("type"), options.get("id"), options.get("expiration"),
             options.get("key"),
         )  # fmt: skip
-        single.append(publish(notification, now_us=NOW, max_bytes=30))
+        single.append(parse(notification, now_us=NOW, max_bytes=30))
         text = json.dumps(base64.b64encode(payload).decode()).encode() if encoding else payload
         rest = json.dumps(
             {"address": address, **options, **({"encoding": encoding} if encoding else {})}
         ).encode()
         parts.append(rest[:-1] + b', "payload": ' + text + b"}")
-    opened_ones = opened(b"[" + b", ".join(parts) + b"]", max_bytes=30)
+    opened_ones = split_list(b"[" + b", ".join(parts) + b"]", max_bytes=30)
     assert [judge(entry, 30).made for entry in opened_ones] == single

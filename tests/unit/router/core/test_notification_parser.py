@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.cost import lines, times
 
-from router.core.notification_parser import Notification, address_of, publish
+from router.core.notification_parser import Notification, address_of, parse
 from warren.envelope import Publish, decode, encode
 
 NOW = 1_764_000_000_000_000
 
 
 def make(key="room.lobby", body=b"1", max_bytes=100, **more):
-    return publish(Notification(key, body, **more), now_us=NOW, max_bytes=max_bytes)
+    return parse(Notification(key, body, **more), now_us=NOW, max_bytes=max_bytes)
 
 
 def test_a_bare_json_notification_has_the_defaults():
@@ -22,7 +22,7 @@ def test_a_bare_json_notification_has_the_defaults():
 
 def test_every_property_is_carried():
     """type, message_id, expiration, content_type and key become fields of the envelope."""
-    made = publish(
+    made = parse(
         Notification("user.ann", b"\xff", "application/octet-stream", "deal.done", "m1", 1_500, "EURUSD"),
         now_us=NOW,
         max_bytes=10,

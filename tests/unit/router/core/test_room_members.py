@@ -1,16 +1,16 @@
-"""RoomTable against a naive model, and the events of comings and goings."""
+"""RoomMembers against a naive model, and the events of comings and goings."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.core.effects import Emit
-from router.core.room_members import RoomTable, came, left
+from router.core.effects import BackendEvent
+from router.core.room_members import RoomMembers, came, left
 
 
 def test_a_room_is_known_by_its_gateways_and_their_members():
     """Targets are in the order in which the gateways came."""
-    table = RoomTable()
+    table = RoomMembers()
     assert table.join("a", "g2", "g2~1", "ann")
     assert table.join("a", "g1", "g1~1", "bob")
     assert not table.join("a", "g1", "g1~1", "other")
@@ -27,7 +27,7 @@ def test_a_room_is_known_by_its_gateways_and_their_members():
 
 def test_a_leave_tells_who_has_left():
     """None for one that was no member, and what is empty goes."""
-    table = RoomTable({"a": {"g1": {"g1~1": "ann"}, "g2": {"g2~1": "bob"}}})
+    table = RoomMembers({"a": {"g1": {"g1~1": "ann"}, "g2": {"g2~1": "bob"}}})
     assert table.leave("a", "g1", "g1~2") is None
     assert table.leave("b", "g1", "g1~1") is None
     assert table.leave("a", "g1", "g1~1") == "ann"
@@ -39,7 +39,7 @@ def test_a_leave_tells_who_has_left():
 
 def test_a_gateway_goes_with_its_members_by_name():
     """Rooms and connections are in the order of their names, however they came."""
-    table = RoomTable()
+    table = RoomMembers()
     for room, conn in (("b", "g1~2"), ("b", "g1~1"), ("a", "g1~2"), ("a", "g2~1")):
         table.join(room, conn[:2], conn, "u")
     assert table.drop_gateway("g1") == [("a", [("g1~2", "u")]), ("b", [("g1~1", "u"), ("g1~2", "u")])]
@@ -55,7 +55,7 @@ def test_nobody_is_lost_and_nobody_stays(steps):
     """After any steps the table has what a plain set of memberships has, and what is made from its rooms is
     equal.
     """
-    table, model = RoomTable(), set()
+    table, model = RoomMembers(), set()
     for step, (room, conn) in steps:
         gateway = conn[:2]
         if step == "join":
@@ -69,7 +69,7 @@ def test_nobody_is_lost_and_nobody_stays(steps):
             there = sorted(each for each in model if each[1][:2] == gateway)
             assert [(at, who) for at, members in dropped for who, _ in members] == there
             model -= set(there)
-        other = RoomTable(
+        other = RoomMembers(
             {at: {g: dict(m) for g, m in gateways.items()} for at, gateways in table._rooms.items()}
         )
         for each in (table, other):
@@ -87,5 +87,7 @@ def test_nobody_is_lost_and_nobody_stays(steps):
 )
 def test_a_users_own_room_is_being_there_at_all(room, kind_of_coming, kind_of_leaving):
     """Events of a user's own room are those of the client."""
-    assert came(2, room, "g~1", "ann", 5) == Emit(2, kind_of_coming, room, 5, "g~1", "ann")
-    assert left(3, room, "g~1", "ann", 5, "gone") == Emit(3, kind_of_leaving, room, 5, "g~1", "ann", "gone")
+    assert came(2, room, "g~1", "ann", 5) == BackendEvent(2, kind_of_coming, room, 5, "g~1", "ann")
+    assert left(3, room, "g~1", "ann", 5, "gone") == BackendEvent(
+        3, kind_of_leaving, room, 5, "g~1", "ann", "gone"
+    )

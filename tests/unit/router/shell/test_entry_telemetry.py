@@ -5,7 +5,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import CollectorRegistry
 from tests.support.scripted_bus import ManualClock
 
-from router.core.effects import Emit, Out
+from router.core.effects import BackendEvent, FeedItem
 from router.core.fold import Fold
 from router.shell.entry_telemetry import EntryTelemetry
 from warren.envelope import Ack, Deliver, Entered, Left, Refused
@@ -17,7 +17,7 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 def said(index, trace="", at_us=1):
-    return Out(index, ("g",), Deliver("a", "e", 1, "CHAT", b"", at_us, trace=trace))
+    return FeedItem(index, ("g",), Deliver("a", "e", 1, "CHAT", b"", at_us, trace=trace))
 
 
 class Harness:
@@ -44,11 +44,11 @@ def test_what_an_entry_held_is_counted_by_kind():
     position = Position("e", 1)
     harness.entry(
         said(1),
-        Out(2, ("g",), Ack("g~1", "a", "m", "e", 1)),
-        Emit(3, "message", "a", 1),
-        Out(4, ("g",), Entered("g~1", "a", position)),
-        Out(5, ("g",), Left("g~1", "a")),
-        Out(6, ("g",), Refused("g~1", "r", "internal", "")),
+        FeedItem(2, ("g",), Ack("g~1", "a", "m", "e", 1)),
+        BackendEvent(3, "message", "a", 1),
+        FeedItem(4, ("g",), Entered("g~1", "a", position)),
+        FeedItem(5, ("g",), Left("g~1", "a")),
+        FeedItem(6, ("g",), Refused("g~1", "r", "internal", "")),
         said(7),
         duplicates=2,
         skipped=1,
@@ -75,7 +75,7 @@ def test_a_sampled_message_goes_on_under_this_hops_span():
     exporter = InMemorySpanExporter()
     tracing = Tracing("router", processor=SimpleSpanProcessor(exporter))
     harness = Harness(tracing)
-    plain, ack = said(1), Out(3, ("g",), Ack("g~1", "a", "m", "e", 1))
+    plain, ack = said(1), FeedItem(3, ("g",), Ack("g~1", "a", "m", "e", 1))
     first, second, third = harness.entry(plain, said(2, TRACE), ack)
     assert (first, third) == (plain, ack)
     (span,) = exporter.get_finished_spans()

@@ -10,7 +10,7 @@ from tests.support.eventually import eventually
 from tests.support.router_context import router_context
 from tests.support.scripted_bus import ScriptedBus
 
-from router.core.effects import Emit
+from router.core.effects import BackendEvent
 from router.shell import events as module
 from router.shell.events import Events
 from warren.envelope import Deliver
@@ -54,12 +54,12 @@ async def harness(monkeypatch):
 
 
 def joined(number):
-    return Emit(number + 1, "room.joined", f"room{number}", 1_500_000, "g1~a", "ann")
+    return BackendEvent(number + 1, "room.joined", f"room{number}", 1_500_000, "g1~a", "ann")
 
 
 async def test_a_clients_events_say_who_and_where(harness):
     """On the topic exchange, persistent JSON, under their kind; what is not known is left out."""
-    gone = Emit(9, "client.disconnected", "@ann", 2_000_999, "g1~1f", "ann", "gone")
+    gone = BackendEvent(9, "client.disconnected", "@ann", 2_000_999, "g1~1f", "ann", "gone")
     await harness.send(gone, joined(1))
     assert harness.said() == [
         (
@@ -97,7 +97,7 @@ async def test_a_clients_events_say_who_and_where(harness):
 )
 async def test_a_messages_event_has_its_type_and_room_in_the_key(harness, message, payload):
     """The payload as it is, binary as base64; never an id that a gateway gave."""
-    await harness.send(Emit(1, "message", "a.b", 3_000_000, message=message))
+    await harness.send(BackendEvent(1, "message", "a.b", 3_000_000, message=message))
     ((key, said),) = harness.said()
     assert key == "message.CHAT.a.b"
     assert said["payload"] == payload

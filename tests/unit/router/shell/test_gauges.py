@@ -7,7 +7,7 @@ from tests.support.router_context import router_context
 from tests.support.scripted_bus import ScriptedBus
 
 from router.core.peers import Peers, PeerTimes
-from router.core.room_members import RoomTable
+from router.core.room_members import RoomMembers
 from router.shell.gauges import Gauges
 from warren.envelope import Heartbeat
 
@@ -15,7 +15,7 @@ from warren.envelope import Heartbeat
 class Harness:
     def __init__(self):
         self.bus = ScriptedBus()
-        rooms = RoomTable()
+        rooms = RoomMembers()
         for number in (1, 2):
             rooms.join("a", "g1", f"g1~{number}", "u")
         speaking = [SimpleNamespace(fold=SimpleNamespace(rooms=rooms))]

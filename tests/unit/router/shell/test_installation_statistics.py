@@ -6,7 +6,7 @@ from tests.support.router_context import router_context
 from tests.support.scripted_bus import ManualClock, ScriptedBus
 
 from router.core.gateway_leases import GatewayLeases
-from router.core.room_members import RoomTable
+from router.core.room_members import RoomMembers
 from router.shell.installation_statistics import InstallationStatistics
 from warren.envelope import Heartbeat
 
@@ -16,7 +16,7 @@ async def test_it_sums_the_gateways_and_says_what_this_router_speaks_for():
     for.
     """
     clock, gateways = ManualClock(), GatewayLeases(5.0)
-    rooms = RoomTable()
+    rooms = RoomMembers()
     rooms.join("a", "g1", "g1~1", "u")
     rooms.join("a", "g1", "g1~2", "u")
     shards = SimpleNamespace(speaking=[SimpleNamespace(number=3, fold=SimpleNamespace(rooms=rooms))])

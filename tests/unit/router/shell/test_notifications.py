@@ -10,7 +10,7 @@ from tests.support.eventually import eventually
 from tests.support.router_context import router_context
 from tests.support.scripted_bus import Delivered, ManualClock, ScriptedBus
 
-from router.core.notification_parser import publish
+from router.core.notification_parser import parse
 from router.shell import notifications
 from router.shell.dead_letters import DeadLetters
 from router.shell.notifications import NotificationLimits, Notifications
@@ -146,9 +146,9 @@ async def test_a_check_that_breaks_takes_no_other_with_it(harness, monkeypatch):
     def broken(notification, **more):
         if notification.body == b"0":
             raise ZeroDivisionError
-        return publish(notification, **more)
+        return parse(notification, **more)
 
-    monkeypatch.setattr(notifications, "publish", broken)
+    monkeypatch.setattr(notifications, "parse", broken)
     bad, good = harness.give("room.a", b"0"), harness.give("room.a", b"1")
     await eventually(lambda: bad.fate == good.fate == "acked")
     assert [kept.properties.headers["x-warren-reason"] for kept in harness.dead()] == [

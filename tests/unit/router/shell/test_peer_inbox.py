@@ -136,7 +136,7 @@ async def test_who_does_not_hear_itself_takes_nobody_for_dead():
 
 async def test_the_doors_of_the_dead_are_closed():
     """Of a gateway and of a router whose lease has ended, and of a gateway's former life; a late word of it
-    names no door.
+    names no guard exchange.
     """
     harness = await Harness().start()
     gateway, router = (harness.topology.gateway_queue, harness.topology.router_queue)
@@ -150,8 +150,8 @@ async def test_the_doors_of_the_dead_are_closed():
 
 
 async def test_a_router_that_nothing_reaches_listens_anew():
-    """Renewed it consumes another queue; nobody's lease ends for what could not be heard, and its own door is
-    not another's to close.
+    """Renewed it consumes another queue; nobody's lease ends for what could not be heard, and its own guard exchange
+    is not another's to delete.
     """
     harness = await Harness().start()
     former = harness.queue.name
@@ -166,19 +166,19 @@ async def test_a_router_that_nothing_reaches_listens_anew():
 
 
 async def test_a_router_behind_whose_inbox_nobody_is_is_gone_at_once():
-    """As one whose lease has ended: its door is closed, and the shards are placed anew; once."""
+    """As one whose lease has ended: its guard exchange is deleted, and the shards are placed anew; once."""
     harness = await Harness().start()
-    door = harness.topology.router_queue("r2", "1")[0].name
-    harness.hear(RouterHeartbeat("r2", 1, door))
+    guard = harness.topology.router_queue("r2", "1")[0].name
+    harness.hear(RouterHeartbeat("r2", 1, guard))
     moved = harness.shards.follows
     harness.inbox.unreachable("r2")
     harness.inbox.unreachable("r2")
     assert (harness.routers.living, harness.shards.follows) == (frozenset(), moved + 1)
-    await eventually(lambda: harness.bus.retired == [door])
+    await eventually(lambda: harness.bus.retired == [guard])
 
 
 async def test_a_gateway_that_says_bye_is_gone_at_once():
-    """And its door with it."""
+    """And its guard exchange with it."""
     harness = await Harness().start()
     harness.hear(Heartbeat("g1", 1, queue=harness.topology.gateway_queue("g1", "1")[0].name))
     harness.hear(Leaving("g1"))

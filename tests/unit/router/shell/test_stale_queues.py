@@ -48,7 +48,7 @@ async def test_who_left_in_order_has_no_door_left(stand):
 
 
 async def test_it_tries_until_the_broker_has_done_it(stand):
-    """While the broker is away a door waits, and those behind it."""
+    """While the broker is away a guard exchange waits, and those behind it."""
     bus, stale_queues = stand
     bus.retiring.extend([BusUnavailable("away"), BusUnavailable("away")])
     for name in ("g1", "g2"):

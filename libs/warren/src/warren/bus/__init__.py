@@ -10,7 +10,7 @@ one process.
   rest, and to the next consumer of a queue that lets one consume at a time.
 * **Supervision.** A lost connection is made again with jittered back-off over the given addresses, for ever;
   the whole topology is declared again each time; each subscription gets its queue declared (a fresh name
-  where exclusive; the former one's door is closed) and consumed again. ``watch`` tells of it.
+  where exclusive; the former one's guard exchange is deleted) and consumed again. ``watch`` tells of it.
 * **No surprises.** Callbacks are plain functions, called in the order of delivery in the event loop; they
   must not block or raise. Acks are fire-and-forget; an ack for a delivery whose channel is gone does nothing.
 * **Streams tell little.** All readers see the same entries under the same offsets, in order. What a reader is
@@ -101,7 +101,7 @@ OnDelivery = Callable[[Delivery], None]
 @dataclass(frozen=True, slots=True)
 class Source:
     """What a subscription consumes. ``bindings`` are declared with the queue (an exclusive one is reached
-    through its door, see the topology); durable queues have theirs in the topology.
+    through its guard exchange, see the topology); durable queues have theirs in the topology.
     """
 
     queue: Queue
@@ -226,9 +226,9 @@ class Bus(Protocol):
         ...
 
     async def retire(self, queue: str) -> None:
-        """Close the door of an exclusive queue, whoever owns it: nothing is routed to it any more. For a
-        process that is dead (one that lives has to ``renew``); nothing where there is no such door. Raises
-        BusUnavailable.
+        """Delete the guard exchange of an exclusive queue, whoever owns it: nothing is routed to it any more.
+        For a process that is dead (one that lives has to ``renew``); nothing where there is no such guard
+        exchange. Raises BusUnavailable.
         """
         ...
 

@@ -4,6 +4,10 @@ The same state gives the same bytes: what has an order in the fold has that orde
 from the bytes forgets in the same order too. A body is MessagePack ``[[section, rows], …]``; the first one
 begins with the head, which says how many rows of each there must be, so that a state which lacks something is
 not taken for a whole one. It decides nothing about when a checkpoint is due.
+
+A checkpoint in a log, by example: a Mark at offset 12,050 says "as of here"; its writer encodes its fold as
+it was at 12,050 while entries go on, and writes parts 0, 1, 2 of it at 12,061, 12,062 and 12,064. A new
+router finds those three, has the fold as of 12,050, and reads on from 12,051.
 """
 
 from __future__ import annotations
@@ -16,9 +20,9 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from router.core.gateway_lives import GatewayLives
-from router.core.message_ids import Key, MessageIds, Place
-from router.core.room_members import RoomTable
+from router.core.dedup import Key, Place, SeenIds
+from router.core.gateway_batches import GatewayBatches
+from router.core.room_members import RoomMembers
 from router.core.sequencer import Sequencer, Standing
 from warren.envelope import Rules
 from warren.errors import MalformedEnvelope
@@ -58,10 +62,10 @@ class State(msgspec.Struct, frozen=True):
 
     rules: Rules | None
     sequencer: Sequencer
-    ids: MessageIds
-    own_ids: MessageIds
-    rooms: RoomTable
-    lives: GatewayLives
+    ids: SeenIds
+    own_ids: SeenIds
+    rooms: RoomMembers
+    lives: GatewayBatches
 
 
 T = TypeVar("T")
@@ -87,7 +91,7 @@ def empty(rules: Rules | None, ended: dict[str, tuple[int, int]] | None = None) 
     it.
     """
     life = rules.life if rules else ""
-    state = State(rules, Sequencer(life), MessageIds(), MessageIds(), RoomTable(), GatewayLives(None, ended))
+    state = State(rules, Sequencer(life), SeenIds(), SeenIds(), RoomMembers(), GatewayBatches(None, ended))
     bound(state, rules)
     return state
 
@@ -119,7 +123,7 @@ class Snapshot:
         self.bodies: list[bytes] = []
         self.digest = b""  # of all bodies, once there is no step left
         self._size = size
-        self._rooms: RoomTable | None = state.rooms
+        self._rooms: RoomMembers | None = state.rooms
         step = max(1, min(_ROWS, size // _ROW_BYTES))
         # What has an order is in lists now; rows are never changed in place, and the members' table keeps to
         # what it has given.
@@ -211,8 +215,8 @@ def decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[None
 def _decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[None, None, State]:
     head: _Head | None = None
     tables: dict[_Section, dict[Any, Any]] = {section: {} for section in _decoders}
-    ids = {_Section.IDS: MessageIds(), _Section.OWN_IDS: MessageIds()}
-    rooms = RoomTable()
+    ids = {_Section.IDS: SeenIds(), _Section.OWN_IDS: SeenIds()}
+    rooms = RoomMembers()
     for body in bodies:
         for section, raw in _body_decoder.decode(body):
             if section is _Section.HEAD:
@@ -245,7 +249,7 @@ def _decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[Non
         ids[_Section.IDS],
         ids[_Section.OWN_IDS],
         rooms,
-        GatewayLives(tables[_Section.LIVING], tables[_Section.ENDED]),
+        GatewayBatches(tables[_Section.LIVING], tables[_Section.ENDED]),
     )
     bound(state, head.rules)
     return state

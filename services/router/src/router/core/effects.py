@@ -1,4 +1,4 @@
-"""Outcome: what one entry of a shard's log brings about, as the fold says it, in order.
+"""Effects: what one entry of a shard's log brings about, as the fold says it, in order.
 
 Plain frozen values, the same for every reader of the log: each has its ``index`` among all that its entry
 brings about (1, 2, 3 …), whoever does something with it and whoever does not. Nothing here decides anything.
@@ -21,7 +21,7 @@ class UnknownVersion(WarrenError):
     """The log's rules are those of a fold that is newer than this code: this router can't read on."""
 
 
-class Out(msgspec.Struct, frozen=True, gc=False):
+class FeedItem(msgspec.Struct, frozen=True, gc=False):
     """``item`` is for the feeds of ``gateways``, as the members were at this place of the log."""
 
     index: int
@@ -29,7 +29,7 @@ class Out(msgspec.Struct, frozen=True, gc=False):
     item: wire.Item
 
 
-class Emit(msgspec.Struct, frozen=True, gc=False):
+class BackendEvent(msgspec.Struct, frozen=True, gc=False):
     """Tell backends what happened at ``at_us`` (µs since the Unix epoch): to ``conn`` in ``room``, or that
     ``message`` was numbered there.
 
@@ -80,7 +80,7 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
     counted: int
 
 
-class Stranger(msgspec.Struct, frozen=True, gc=False):
+class BatchRefused(msgspec.Struct, frozen=True, gc=False):
     """A batch came of a ``life`` that has ended or never began, and does not count: the gateway is to hear
     so.
 
@@ -116,4 +116,4 @@ class Ruled(msgspec.Struct, frozen=True, gc=False):
     new_life: bool
 
 
-Effect = Out | Emit | Began | Ended | Stranger | Marked | Part | Ruled
+Effect = FeedItem | BackendEvent | Began | Ended | BatchRefused | Marked | Part | Ruled

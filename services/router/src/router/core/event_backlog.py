@@ -3,7 +3,6 @@
 Every reader keeps what the speaker has not said to be confirmed, so that the next speaker goes on from there.
 Bounded: a speaker reads no more of the log while it is full, a reader that only follows lets the oldest go,
 and counts them. An event's id names its place in the log, the same whoever sends it. Pure.
-``shell/events.py`` has one for each shard and sends.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple
 
-from router.core.effects import Emit
+from router.core.effects import BackendEvent
 from warren.envelope import OVERHEAD_BYTES
 
 # How many events and bytes may wait.
@@ -26,7 +25,7 @@ class Due(NamedTuple):
 
     offset: int
     id: str
-    emit: Emit
+    emit: BackendEvent
 
 
 class EventBacklog:
@@ -65,7 +64,7 @@ class EventBacklog:
         self._bytes = 0
         self._taken = offset
 
-    def take(self, life: str, offset: int, emits: Iterable[Emit], *, keep: bool) -> None:
+    def take(self, life: str, offset: int, emits: Iterable[BackendEvent], *, keep: bool) -> None:
         """Take what an entry has brought about. ``keep``: let nothing go, however much waits (the caller then
         reads no more).
         """
@@ -97,5 +96,5 @@ class EventBacklog:
         self._bytes -= _size(self._due.popleft().emit)
 
 
-def _size(emit: Emit) -> int:
+def _size(emit: BackendEvent) -> int:
     return OVERHEAD_BYTES + (len(emit.message.payload) if emit.message is not None else 0)

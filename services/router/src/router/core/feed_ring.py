@@ -1,8 +1,7 @@
 """Feed ring: the last of what a shard's log had for gateways, in the order of the log, bounded in bytes.
 
 From it a gateway is fed that asks from a place which lies behind; what has left the ring is not to be had. It
-never resolves members anew: whom an item is for was said at its own place of the log. Pure. ``core/feeds.py``
-owns one for each log that is read.
+never resolves members anew: whom an item is for was said at its own place of the log. Pure.
 """
 
 from __future__ import annotations

@@ -6,6 +6,13 @@ place where it stands. Only a speaker keeps chains. A chain goes on from what th
 (Number), or from the Hello of its life, and from nothing else; what is not to be had any more is said
 (Reset), never left out. It never looks up who is a member: an item is for those whom its effect names.
 
+A chain, by example, with places written as offset.index:
+
+    to g2   after 40.2, up to 41.2: "hello"           g2 stands at 40.2 ▶ applies it ▶ stands at 41.2
+    to g2   after 41.2, up to 44.1: "how are you"     lost on the way
+    to g2   after 44.1, up to 45.1: "anybody?"        g2 stands at 41.2: a gap; it says Number(41.2)
+    to g2   after 41.2, up to 45.1: both              taken from the ring; g2 stands at 45.1
+
 Bounds: the ring (``ring_bytes``) holds what has been; a gateway's pending items, and the messages that wait
 to go to all at once, take at most a ``SHARE`` of that: beyond it, the gateway is fed from the ring (where
 even that is too late, by a Reset), and messages go by value. Pure: the caller publishes what it is given, and
@@ -18,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from router.core.effects import Began, Effect, Ended, Out, Ruled, Stranger
+from router.core.effects import BatchRefused, Began, Effect, Ended, FeedItem, Ruled
 from router.core.feed_ring import Entry, FeedRing, Place
 from warren.envelope import Bodies, Deliver, Feed, LifeEnded, Named, Number, Reset, size_of
 from warren.position import LogPosition
@@ -43,9 +50,8 @@ class _Chain:
         self.pending: list[Entry] = []
         self.bytes = 0
         self.counted = 0  # a batch number that was taken before what is pending
-        self.counts: list[
-            tuple[int, int]
-        ] = []  # (number of pending items before an entry, batch number taken before it)
+        # (number of pending items before an entry, batch number taken before it)
+        self.counts: list[tuple[int, int]] = []
         self.offset = -1  # of the last pending item
 
     def go_back(self) -> None:
@@ -115,7 +121,7 @@ class Feeds:
             self._new_life(life, offset)
         for effect in effects:
             match effect:
-                case Out():
+                case FeedItem():
                     self._take_out(offset, effect)
                 case Began(gateway=gateway):
                     self._begun[gateway] = (offset, effect.index)
@@ -126,7 +132,7 @@ class Feeds:
                     self._begun.pop(gateway, None)
                     if self._drop(gateway):
                         self._answer(gateway, LifeEnded(self._shard, effect.life, effect.counted))
-                case Stranger(gateway=gateway):
+                case BatchRefused(gateway=gateway):
                     if self.speaking:
                         self._answer(gateway, LifeEnded(self._shard, effect.life, effect.counted))
                 case Ruled(new_life=True):
@@ -253,7 +259,7 @@ class Feeds:
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _take_out(self, offset: int, out: Out) -> None:
+    def _take_out(self, offset: int, out: FeedItem) -> None:
         targets, item = out.gateways, out.item
         entry: Entry = (offset, out.index, item)
         size = size_of(item)

@@ -3,8 +3,16 @@ members, says what comes of each entry.
 
 Pure and deterministic: it knows no clock, no chance and no setting, and whatever depends on those is decided
 by others and stands in the log. Two folds that have taken the same entries are equal, and so are their
-outcomes; one that is ``restored`` from ``parts`` goes on as the one that gave them. An entry is judged whole
+effects; one that is ``restored`` from ``parts`` goes on as the one that gave them. An entry is judged whole
 before anything changes; poison is passed over by all alike. It keeps no message.
+
+A fold, by example. Rooms stand at 0 and nobody is anywhere; then three entries are read:
+
+    40   g1's batch 6: Join(chat:a, Ann)             to g1: Ann has entered at 0; to backends: room.joined
+    41   g1's batch 7: Publish(chat:a, "hello")      to g1: "hello" with seq 1; to g1: Ack(1)
+    42   g1's batch 7 again (a confirm was lost)     nothing: a batch counts once
+
+Whoever reads 40 to 42 knows now that Ann is in chat:a, that chat:a stands at 1 and that g1's last batch is 7.
 """
 
 from __future__ import annotations
@@ -16,10 +24,21 @@ from typing import Final
 import msgspec
 
 from router.core import checkpoint
-from router.core.effects import Began, Effect, Emit, Ended, Marked, Out, Part, Ruled, Stranger, UnknownVersion
-from router.core.gateway_lives import Verdict
-from router.core.message_ids import Place
-from router.core.room_members import RoomTable, came, left
+from router.core.dedup import Place
+from router.core.effects import (
+    BackendEvent,
+    BatchRefused,
+    Began,
+    Effect,
+    Ended,
+    FeedItem,
+    Marked,
+    Part,
+    Ruled,
+    UnknownVersion,
+)
+from router.core.gateway_batches import Verdict
+from router.core.room_members import RoomMembers, came, left
 from warren import envelope as wire
 from warren.address import (
     EVERYONE,
@@ -96,7 +115,7 @@ class Fold:
         return self._lives.ended
 
     @property
-    def rooms(self) -> RoomTable:
+    def rooms(self) -> RoomMembers:
         """Who is where. To be looked at, not changed."""
         return self._rooms
 
@@ -213,7 +232,7 @@ class Fold:
         effects.append(Ruled(1, rules, not same))
         if not same:  # who was too early is to begin again
             for gateway, (life, counted) in self._lives.ended.items():
-                effects.append(Stranger(len(effects) + 1, gateway, life, counted))
+                effects.append(BatchRefused(len(effects) + 1, gateway, life, counted))
         return True
 
     def _early(self, head: wire.Envelope) -> None:
@@ -231,8 +250,8 @@ class Fold:
         verdict = self._lives.judge(gateway, life, number, hello=hello)
         if verdict is Verdict.REPEAT:
             return True
-        if verdict is Verdict.STRANGER:
-            effects.append(Stranger(1, gateway, life, self._lives.counted(gateway, life)))
+        if verdict is Verdict.REFUSED:
+            effects.append(BatchRefused(1, gateway, life, self._lives.counted(gateway, life)))
             return True
         if verdict is Verdict.BEGINS:
             if not _is_gateway(gateway):
@@ -298,7 +317,7 @@ class Fold:
                 self.duplicates += 1
                 if answer:
                     ack = wire.Ack(message.conn, room, ident, sequencer.epoch(first[0]), first[1])
-                    effects.append(Out(len(effects) + 1, (gateway,), ack))
+                    effects.append(FeedItem(len(effects) + 1, (gateway,), ack))
                 return
         place, epoch, entry = _NOWHERE, "", None
         if message.ephemeral or "~" in room:
@@ -312,16 +331,18 @@ class Fold:
                 delivery = _delivery(message, epoch, place[1], message.trace)
         targets = self._reached(room)
         if targets:
-            effects.append(Out(len(effects) + 1, targets, delivery))
+            effects.append(FeedItem(len(effects) + 1, targets, delivery))
         if ident:
             ids.put(key, place)
         if answer:
             effects.append(
-                Out(len(effects) + 1, (gateway,), wire.Ack(message.conn, room, ident, epoch, place[1]))
+                FeedItem(len(effects) + 1, (gateway,), wire.Ack(message.conn, room, ident, epoch, place[1]))
             )
         if entry is not None:
             effects.append(
-                Emit(len(effects) + 1, "message", room, message.at_us, message.conn, message.user, "", entry)
+                BackendEvent(
+                    len(effects) + 1, "message", room, message.at_us, message.conn, message.user, "", entry
+                )
             )
 
     def _reached(self, room: str) -> tuple[str, ...]:
@@ -347,7 +368,7 @@ class Fold:
         new = not everyone and self._rooms.join(room, gateway, conn, join.user)
         self._sequencer.wake(room)
         entered = wire.Entered(conn, room, self._sequencer.position(room), join.ref, join.since)
-        effects.append(Out(len(effects) + 1, (gateway,), entered))
+        effects.append(FeedItem(len(effects) + 1, (gateway,), entered))
         if new:
             effects.append(came(len(effects) + 1, room, conn, join.user, at_us))
 
@@ -358,7 +379,7 @@ class Fold:
             if user is not None and room not in self._rooms:
                 self._sequencer.rest(room)
             if leave.ref:
-                effects.append(Out(len(effects) + 1, (gateway,), wire.Left(conn, room, leave.ref)))
+                effects.append(FeedItem(len(effects) + 1, (gateway,), wire.Left(conn, room, leave.ref)))
             if user is not None:
                 effects.append(left(len(effects) + 1, room, conn, user, at_us, "left"))
 
@@ -375,7 +396,7 @@ class Fold:
     def _refuse(self, gateway: str, conn: str, ref: str, refusal: Refusal, effects: list[Effect]) -> None:
         """Tell the sender; a backend's message has none to tell, and is passed over."""
         if gateway:
-            effects.append(Out(len(effects) + 1, (gateway,), wire.Refused(conn, ref, *refusal)))
+            effects.append(FeedItem(len(effects) + 1, (gateway,), wire.Refused(conn, ref, *refusal)))
         else:
             self.skipped += 1
 

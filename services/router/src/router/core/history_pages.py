@@ -1,7 +1,7 @@
 """Pages: what a speaker answers where a gateway reads: messages that members of a room have missed, and its
 HISTORY.
 
-What can't be proved to be whole is not given. It changes nothing. Pure; ``shell/shard.py`` asks it.
+What can't be proved to be whole is not given. It changes nothing. Pure.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""LogLines: the entries of a shard's log as lines that a person reads, one for each entry and one for each
-envelope in it.
+"""Log formatting: the entries of a shard's log as lines that a person reads, one for each entry and one for
+each envelope in it.
 
 What came from clients and backends is written so that it can't play with a terminal, and payloads are shown
-only where they were asked for. It knows what became of an entry where the fold's outcomes are given, and
+only where they were asked for. It knows what became of an entry where the fold's effects are given, and
 guesses nothing. Pure.
 """
 
@@ -13,7 +13,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from router.core.effects import Effect, Emit, Out
+from router.core.effects import BackendEvent, Effect, FeedItem
 from warren import envelope as wire
 from warren.envelope import INTERNAL_ID
 from warren.errors import MalformedEnvelope
@@ -69,7 +69,7 @@ def entry(
     if not envelopes:
         return [] if room else [_line(0, "unreadable", size, "no envelope")]
     head, *contents = envelopes
-    leavers = [each for each in outcomes or () if isinstance(each, Emit) and each.reason == "gone"]
+    leavers = [each for each in outcomes or () if isinstance(each, BackendEvent) and each.reason == "gone"]
     at_us = getattr(head, "at_us", 0)
     lines = [_line(at_us, *_head(head), size, became, f"{len(leavers)} members left" if leavers else "")]
     told = [each for each in outcomes or () if _is_told(each)]
@@ -171,18 +171,18 @@ def _fate(message: wire.Publish, outcomes: list[Effect]) -> str:
         outcome = outcomes[0]
         item = (
             outcome.item
-            if isinstance(outcome, Out)
+            if isinstance(outcome, FeedItem)
             else outcome.message
-            if isinstance(outcome, Emit)
+            if isinstance(outcome, BackendEvent)
             else None
         )
         if item is None or not _is_of(item, message):
             break
-        place = _EMIT if isinstance(outcome, Emit) else _RANKS.get(type(item), 0)
+        place = _EMIT if isinstance(outcome, BackendEvent) else _RANKS.get(type(item), 0)
         if place <= rank:
             break
         rank = place
-        if isinstance(outcome, Emit):
+        if isinstance(outcome, BackendEvent):
             emitted = outcome.message
         elif isinstance(item, wire.Deliver):
             delivered = outcome
@@ -203,16 +203,16 @@ def _fate(message: wire.Publish, outcomes: list[Effect]) -> str:
 def _is_told(outcome: Effect) -> bool:
     """Say whether this tells what became of a message, or of a JOIN that was refused."""
     match outcome:
-        case Out():
+        case FeedItem():
             return isinstance(outcome.item, wire.Deliver | wire.Ack | wire.Refused)
-        case Emit():
+        case BackendEvent():
             return outcome.message is not None
         case _:
             return False
 
 
 def _refuses(outcome: Effect, conn: str, ref: str) -> bool:
-    item = outcome.item if isinstance(outcome, Out) else None
+    item = outcome.item if isinstance(outcome, FeedItem) else None
     return isinstance(item, wire.Refused) and (item.conn, item.ref) == (conn, ref)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from router.core import log_formatting
-from router.core.effects import Effect, Stranger, UnknownVersion
+from router.core.effects import BatchRefused, Effect, UnknownVersion
 from router.core.fold import Fold
 from warren import envelope as wire
 from warren.errors import MalformedEnvelope
@@ -73,7 +73,7 @@ class LogInspector:
             return "poison", outcomes
         if not fold.life:
             return "before the log's life", outcomes
-        if any(isinstance(outcome, Stranger) for outcome in outcomes):
+        if any(isinstance(outcome, BatchRefused) for outcome in outcomes):
             return "of a life that is not there", outcomes
         if head is not None and known is not None and known[0] == head.life and head.number <= known[1]:
             return "repeat", outcomes

@@ -3,7 +3,7 @@ as a single one is.
 
 Pure: bytes in; entries, an envelope or a reason out, never an exception, in time that is linear in the bytes.
 What is beyond the limits is not built. It has no rules of its own on what a notification may be: they are
-those of ``notification_parser.py``. ``shell/notifications.py`` calls it.
+those of ``notification_parser.py``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from router.core.notification_parser import BINARY_TYPE, JSON_TYPE, Notification, publish
+from router.core.notification_parser import BINARY_TYPE, JSON_TYPE, Notification, parse
 from warren.envelope import Publish
 
 LIST_TYPE = "application/vnd.warren.notifications+json"
@@ -48,7 +48,7 @@ _entry = msgspec.json.Decoder(_Entry)
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Parsed:
     """What one entry becomes, or the reason why it becomes nothing."""
 
     made: Publish | str
@@ -65,7 +65,7 @@ def max_list_bytes(max_bytes: int) -> int:
     return max(MIN_LIST_BYTES, 2 * max_bytes)
 
 
-def opened(body: bytes, *, max_bytes: int) -> list[bytes] | str:
+def split_list(body: bytes, *, max_bytes: int) -> list[bytes] | str:
     """Return each entry's JSON text, in order, or the reason why the body as a whole is no list.
     ``max_bytes`` is the largest payload.
     """
@@ -80,23 +80,23 @@ def opened(body: bytes, *, max_bytes: int) -> list[bytes] | str:
     return [bytes(raw) for raw in entries]
 
 
-def judged(entry: bytes, *, now_us: int, max_bytes: int) -> Judged:
+def parse_entry(entry: bytes, *, now_us: int, max_bytes: int) -> Parsed:
     """Judge one entry's JSON text. ``now_us`` is wall time."""
     try:
         entry.decode()
         fields = _entry.decode(entry)
     except msgspec.ValidationError as error:
-        return Judged(f"invalid entry: {error}")
+        return Parsed(f"invalid entry: {error}")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return Judged("invalid entry: no JSON object in UTF-8")
+        return Parsed("invalid entry: no JSON object in UTF-8")
     body, content_type = bytes(fields.payload), JSON_TYPE
     if fields.encoding is not None:
         if fields.encoding != "base64":
-            return Judged("invalid encoding: base64, or none")
+            return Parsed("invalid encoding: base64, or none")
         try:
             body, content_type = base64.b64decode(_string.decode(body), validate=True), BINARY_TYPE
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
-            return Judged("invalid payload: encoding base64 asks for a string of base64")
+            return Parsed("invalid payload: encoding base64 asks for a string of base64")
     notification = Notification(
         key=fields.address,
         body=body,
@@ -106,4 +106,4 @@ def judged(entry: bytes, *, now_us: int, max_bytes: int) -> Judged:
         expiration_ms=fields.expiration,
         latest_key=fields.key,
     )
-    return Judged(publish(notification, now_us=now_us, max_bytes=max_bytes), fields.traceparent or "")
+    return Parsed(parse(notification, now_us=now_us, max_bytes=max_bytes), fields.traceparent or "")

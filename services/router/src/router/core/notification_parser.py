@@ -1,9 +1,9 @@
-"""Notification: what a backend publishes, checked and turned into a Publish; or the reason why it can't be.
+"""Notification parser: what a backend publishes, checked and turned into a Publish; or the reason why it
+can't be.
 
 Pure: strings and bytes in, an envelope out. The payload's bytes are checked (JSON text, in UTF-8) without
 building anything from them, in time that is linear in them: the parser first, and what is asked beyond it
-only of what the parser has found to be JSON. ``shell/notifications.py`` calls it for each delivery and sets
-aside what comes back as a reason.
+only of what the parser has found to be JSON.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Notification:
     latest_key: object = None  # the header ``key``
 
 
-def publish(notification: Notification, *, now_us: int, max_bytes: int) -> Publish | str:
+def parse(notification: Notification, *, now_us: int, max_bytes: int) -> Publish | str:
     """Return the envelope, or the reason why there is none. ``now_us`` is wall time."""
     address = address_of(notification.key)
     if address is None:

@@ -1,4 +1,4 @@
-"""RoomTable: who is where, and what backends are told of comings and goings.
+"""RoomMembers: who is where, and what backends are told of comings and goings.
 
 Rooms to gateways to members, and back. No seq, no time, no policy. Empty entries are removed, so its size is
 the number of memberships. Its order is that in which members came, whatever it was made from; nothing depends
@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from router.core.effects import Emit, EventKind
+from router.core.effects import BackendEvent, EventKind
 
 Rooms = dict[str, dict[str, dict[str, str]]]  # room ▶ gateway ▶ connection ▶ user
 
 _NOBODY: Mapping[str, str] = {}
 
 
-class RoomTable:
+class RoomMembers:
     """The members of a shard's rooms, by gateway."""
 
     def __init__(self, rooms: Rooms | None = None) -> None:
@@ -161,13 +161,13 @@ def _walk(
             yield room, gateway, members
 
 
-def came(index: int, room: str, conn: str, user: str, at_us: int) -> Emit:
+def came(index: int, room: str, conn: str, user: str, at_us: int) -> BackendEvent:
     """Return the event of a member that has come. Being in its user's own room is being there at all."""
     kind: EventKind = "client.connected" if room[:1] == "@" else "room.joined"
-    return Emit(index, kind, room, at_us, conn, user)
+    return BackendEvent(index, kind, room, at_us, conn, user)
 
 
-def left(index: int, room: str, conn: str, user: str, at_us: int, reason: str) -> Emit:
+def left(index: int, room: str, conn: str, user: str, at_us: int, reason: str) -> BackendEvent:
     """Return the event of a member that has left."""
     kind: EventKind = "client.disconnected" if room[:1] == "@" else "room.left"
-    return Emit(index, kind, room, at_us, conn, user, reason)
+    return BackendEvent(index, kind, room, at_us, conn, user, reason)

@@ -5,6 +5,10 @@ An epoch promises: in it, a room's messages are numbered 1, 2, 3 …, each numbe
 forgotten, since a room that is not in the table stands at 0 of the present epoch. Rooms with members are
 never forgotten; of those without, only the latest used are remembered. All of it depends on the log's order
 alone.
+
+An epoch, by example: in the log's life ``k3f9`` room chat:a was given 12 messages in ``k3f9-1``. Then so many
+other rooms were used that it was forgotten, and the generation became 2: its next message is 1 of ``k3f9-2``,
+and who comes back with (``k3f9-1``, 12) is told that what it missed is not known.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@ goes on.
 
 It returns only once the broker has confirmed and a queue has it, so that what is acknowledged afterwards is
 never lost: where the dead-letter queue is missing, it waits for it. It never looks into what it keeps.
-``notifications.py`` calls it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Settling: one delivery that brought many notifications is settled once the last of them is.
+"""Delivery settlement: one delivery that brought many notifications is settled once the last of them is.
 
 It is acknowledged where all were; where one was rejected the whole is rejected, so that the broker sets aside
-what this router could not. It keeps no body and waits for nothing. ``notifications.py`` makes one for each
-list.
+what this router could not. It keeps no body and waits for nothing.
 """
 
 from __future__ import annotations

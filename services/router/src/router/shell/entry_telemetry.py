@@ -1,14 +1,14 @@
 """EntryTelemetry: what the entries of one shard leave in metrics and traces while this router speaks for it.
 
 It changes nothing but the traceparent of sampled messages, so that what follows stands under the span of this
-hop. ``shard.py`` has one.
+hop.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from router.core.effects import Effect, Out
+from router.core.effects import Effect, FeedItem
 from router.core.fold import Fold
 from warren.clock import Clock
 from warren.envelope import Deliver, Entered, Left, Refused
@@ -41,14 +41,14 @@ class EntryTelemetry:
         """Open the spans of sampled messages."""
         if not self._tracing.on:
             return effects
-        return [self._opened(effect) if type(effect) is Out else effect for effect in effects]
+        return [self._opened(effect) if type(effect) is FeedItem else effect for effect in effects]
 
     def end(self, fold: Fold, effects: list[Effect]) -> None:
         """It was applied, and what it brings about is on its way."""
         metrics, oldest_us = self._metrics, 0
         kinds: dict[str, int] = {}
         for effect in effects:
-            if type(effect) is Out:
+            if type(effect) is FeedItem:
                 item = effect.item
                 kind = _KINDS.get(type(item))
                 if kind is not None:
@@ -71,7 +71,7 @@ class EntryTelemetry:
             hop.end()
         self._hops.clear()
 
-    def _opened(self, effect: Out) -> Out:
+    def _opened(self, effect: FeedItem) -> FeedItem:
         item = effect.item
         if type(item) is not Deliver or not item.trace:
             return effect
@@ -79,4 +79,4 @@ class EntryTelemetry:
         if hop is None:
             return effect
         self._hops.append(hop)
-        return Out(effect.index, effect.gateways, msgspec.structs.replace(item, trace=hop.traceparent))
+        return FeedItem(effect.index, effect.gateways, msgspec.structs.replace(item, trace=hop.traceparent))

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
-from router.core.effects import Emit
+from router.core.effects import BackendEvent
 from router.core.event_backlog import Due, EventBacklog
 from router.shell.retrying_publisher import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from router.shell.router_context import RouterContext
@@ -74,7 +74,7 @@ class Events:
         if task is not None:
             await asyncio.gather(task, return_exceptions=True)
 
-    def take(self, life: str, offset: int, emits: Sequence[Emit]) -> None:
+    def take(self, life: str, offset: int, emits: Sequence[BackendEvent]) -> None:
         """Take what an entry has brought about."""
         lost = self.backlog.lost
         self.backlog.take(life, offset, emits, keep=self._speaks)
@@ -155,7 +155,7 @@ class Events:
         await self._bus.publish(self._topology.events, key, body, properties)
 
 
-def _membership(emit: Emit) -> dict[str, object]:
+def _membership(emit: BackendEvent) -> dict[str, object]:
     return {
         "event": emit.kind,
         "connection": emit.conn,
@@ -168,7 +168,7 @@ def _membership(emit: Emit) -> dict[str, object]:
     }
 
 
-def _message(emit: Emit, message: wire.Deliver) -> dict[str, object]:
+def _message(emit: BackendEvent, message: wire.Deliver) -> dict[str, object]:
     payload: object = (
         b64encode(message.payload).decode() if message.binary else orjson.Fragment(message.payload)
     )

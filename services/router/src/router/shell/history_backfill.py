@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from router.core.effects import Emit, Ruled, UnknownVersion
+from router.core.effects import BackendEvent, Ruled, UnknownVersion
 from router.core.fold import Fold
 from router.core.history import History
 from router.shell.checkpoint_search import CheckpointSearch
@@ -104,7 +104,7 @@ class HistoryBackfill:
         self._expected = record.offset + 1
         if record.offset > self._fold.offset:
             for effect in self._fold.apply(record.offset, record.body):
-                if type(effect) is Emit and effect.message is not None:
+                if type(effect) is BackendEvent and effect.message is not None:
                     self._filled.keep(self._history, effect.message)
                 elif type(effect) is Ruled and effect.new_life:
                     self._history = self._filled.empty()

@@ -14,8 +14,8 @@ import msgspec
 from router.core.effects import Marked
 from router.core.fold import FOLD_VERSION, Fold
 from router.core.log_maintenance import LogMaintenance
+from router.core.missing_hellos import MissingHellos
 from router.core.shard_role import ShardRole
-from router.core.unknown_lives import UnknownLives
 from router.shell.checkpoints import Checkpoints
 from router.shell.log_writer import LogWriter, begins_anew
 from router.shell.shard_context import ShardContext
@@ -36,7 +36,7 @@ class LogMaintainer:
         self._context = context
         self._role = role
         self._upkeep = LogMaintenance(context.limits.bounds, context.limits.marks)
-        self._unknown = UnknownLives()
+        self._unknown = MissingHellos()
         self._writer = LogWriter(context.router.publisher, context.router.topology, number, role)
         self._checkpoints = Checkpoints(
             context.router.id, number, self._writer, context.router.metrics, self._sized

@@ -22,8 +22,8 @@ from typing import TypeVar
 
 import msgspec
 
-from router.core.notification_list_parser import Judged, is_list, judged, opened
-from router.core.notification_parser import JSON_TYPE, Notification, publish
+from router.core.notification_list_parser import Parsed, is_list, parse_entry, split_list
+from router.core.notification_parser import JSON_TYPE, Notification, parse
 from router.shell.dead_letters import KEY_HEADER, DeadLetters
 from router.shell.delivery_settlement import Settled, Settling
 from router.shell.redelivery_screening import RedeliveryScreening
@@ -171,15 +171,15 @@ class Notifications:
         if not is_list(delivery.properties.content_type):
             self._checked(delivery)
             return
-        entries = opened(delivery.body, max_bytes=self._max_bytes)
+        entries = split_list(delivery.body, max_bytes=self._max_bytes)
         if not isinstance(entries, str):
             for entry in entries:
-                self._judged(entry)
+                self._parsed_entry(entry)
 
-    def _judged(self, entry: bytes) -> Judged:
-        return judged(entry, now_us=self._clock.wall_us(), max_bytes=self._max_bytes)
+    def _parsed_entry(self, entry: bytes) -> Parsed:
+        return parse_entry(entry, now_us=self._clock.wall_us(), max_bytes=self._max_bytes)
 
-    def _checked(self, delivery: Delivery) -> Judged:
+    def _checked(self, delivery: Delivery) -> Parsed:
         """Return what a notification becomes, or why it becomes nothing."""
         properties = delivery.properties
         notification = Notification(
@@ -192,8 +192,8 @@ class Notifications:
             latest_key=properties.headers.get("key"),
         )
         traceparent = properties.headers.get("traceparent")
-        return Judged(
-            publish(notification, now_us=self._clock.wall_us(), max_bytes=self._max_bytes),
+        return Parsed(
+            parse(notification, now_us=self._clock.wall_us(), max_bytes=self._max_bytes),
             traceparent if isinstance(traceparent, str) else "",
         )
 
@@ -208,7 +208,7 @@ class Notifications:
             found = _guarded(lambda: self._checked(delivery))
             await self._put(found, Refused(delivery, "", delivery, delivery.body), generation)
             return
-        entries = _guarded(lambda: opened(delivery.body, max_bytes=self._max_bytes))
+        entries = _guarded(lambda: split_list(delivery.body, max_bytes=self._max_bytes))
         if isinstance(entries, str):
             await self._put(entries, Refused(delivery, "", delivery, delivery.body), generation)
             return
@@ -216,12 +216,12 @@ class Notifications:
         for index, entry in enumerate(entries):
             if generation != self._generation:
                 return  # the next consumer is given the whole list
-            found = _guarded(partial(self._judged, entry))
+            found = _guarded(partial(self._parsed_entry, entry))
             await self._put(found, Refused(delivery, "", settling, entry, index), generation)
 
-    async def _put(self, found: Judged | str, source: Refused, generation: int) -> None:
+    async def _put(self, found: Parsed | str, source: Refused, generation: int) -> None:
         """Put one notification on its way to its shard, or aside with its reason."""
-        found = Judged(found) if isinstance(found, str) else found
+        found = Parsed(found) if isinstance(found, str) else found
         made = found.made
         if isinstance(made, str):
             refused = replace(source, reason=made)

@@ -3,7 +3,7 @@ fails there is set aside, the rest goes on in order.
 
 Such a delivery may be why the router before is gone. A first delivery passes at once; behind one that is
 being tried everything waits, so the queue's order stays (the prefetch bounds what waits). It acknowledges
-nothing but what was set aside. ``notifications.py`` has one.
+nothing but what was set aside.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 For what must not be lost: notifications on their way to a shard, and what is set aside. What is repeated is
 the same bytes, so receivers that drop repeats by id see it once. The caller bounds what waits here (a
-prefetch, a batcher). Notifications and dead letters go by it.
+prefetch, a batcher).
 """
 
 from __future__ import annotations

@@ -4,8 +4,7 @@ the place of this one.
 The process is a fork, so that it has just what this one has; it handles one piece of work after the other,
 says so after each, and ends. The kernel ends it where one takes longer than the bound, and bounds its memory.
 Whoever fails is tried once more, alone: a machine that stood still for a moment condemns nobody. It changes
-nothing in this process and opens no socket. Screenings call it, with what was delivered before and not
-acknowledged.
+nothing in this process and opens no socket.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from router.core.effects import Began, Effect, Emit, Marked, Out, Part, Ruled
+from router.core.effects import BackendEvent, Began, Effect, FeedItem, Marked, Part, Ruled
 from router.core.feeds import Feeds
 from router.core.fold import Fold
 from router.core.shard_role import Event, ShardRole, State, Step
@@ -222,14 +222,14 @@ class Shard:
         effects = fold.apply(record.offset, record.body)
         if speaks:
             effects = self._tracks.traced(effects)
-        emits: list[Emit] = []
+        emits: list[BackendEvent] = []
         internal = False
         for effect in effects:
-            if type(effect) is Emit:
+            if type(effect) is BackendEvent:
                 emits.append(effect)
                 if effect.message is not None:
                     self._history.put(effect.message)
-            elif type(effect) is not Out:
+            elif type(effect) is not FeedItem:
                 internal = self._noted(effect, record.offset) or internal
         self._feeds.take(fold.life, record.offset, effects, fold.gateways, fold.ended)
         self._events.take(fold.life, record.offset, emits)

@@ -1,10 +1,10 @@
-"""StaleQueues: closes the door of the own queue of whoever died, so that a queue that outlives its process
-spoils nobody's publish.
+"""StaleQueues: deletes the guard exchange of the own queue of whoever died, so that a queue that outlives its
+process spoils nobody's publish.
 
 RabbitMQ 4.3 keeps an exclusive queue bound while its node is down, and refuses whatever also goes to it: as
 long as one such queue hears heartbeats, no heartbeat of anyone is confirmed. Every router does this, since
-the one that should may be dead too; a door that is closed already is no error. Never touches what is no
-process's own queue, whatever a heartbeat says. The inbox tells it who lives and who is gone.
+the one that should may be dead too; one that is deleted already is no error. Never touches what is no
+process's own queue, whatever a heartbeat says.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from warren.supervision import supervised
 from warren.topology import Topology
 
 AGAIN_S = 0.5
-MOST = 4_096  # what waits to be closed; beyond it the eldest is given up
+MOST = 4_096  # what waits to be deleted; beyond it the eldest is given up
 _logger = get_logger("router.stale_queues")
 
 
 class StaleQueues:
-    """The doors of all living gateways and routers, and those that are to be closed."""
+    """The guard exchanges of all living gateways and routers, and those that are to be deleted."""
 
     def __init__(self, bus: Bus, topology: Topology) -> None:
         """One for each router."""
@@ -36,22 +36,22 @@ class StaleQueues:
 
     @property
     def waiting(self) -> int:
-        """How many are still to be closed."""
+        """How many are still to be deleted."""
         return len(self._waiting)
 
     def seen(self, process: str, queue: str) -> None:
-        """A living process has said which queue is its own at present; it closes the doors of its former ones
-        itself.
+        """A living process has said which queue is its own at present; it deletes the guard exchanges of its
+        former ones itself.
         """
-        if queue and self._topology.is_door(queue):
+        if queue and self._topology.is_guard_exchange(queue):
             self._known[process] = queue
 
     def left(self, process: str) -> None:
-        """A process has gone in order, and its queue with it: forget its door."""
+        """A process has gone in order, and its queue with it: forget its guard exchange."""
         self._known.pop(process, None)
 
     def gone(self, process: str) -> None:
-        """A process has died: close its door, in the background, until the broker has done it."""
+        """A process has died: delete its guard exchange, in the background, until the broker has done it."""
         queue = self._known.pop(process, "")
         if not queue:
             return
@@ -60,7 +60,7 @@ class StaleQueues:
             del self._waiting[next(iter(self._waiting))]
         if self._task is None:
             self._task = supervised(
-                asyncio.get_running_loop().create_task(self._close_all(), name="router-doors")
+                asyncio.get_running_loop().create_task(self._close_all(), name="stale-queues")
             )
 
     async def close(self) -> None:

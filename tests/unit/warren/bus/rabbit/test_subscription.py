@@ -80,7 +80,7 @@ def consumed(bench: Bench) -> list[str]:
 
 
 async def test_an_exclusive_queue_is_declared_bound_and_consumed(bench: Bench) -> None:
-    """Beginning declares the queue as exclusive and auto-delete, binds its door by each of its keys, and
+    """Beginning declares the queue as exclusive and auto-delete, binds its guard exchange by each of its keys, and
     consumes it with its prefetch.
     """
     await bench.subscription.begin()
@@ -90,8 +90,8 @@ async def test_an_exclusive_queue_is_declared_bound_and_consumed(bench: Bench) -
     assert [(frame.queue, frame.exclusive, frame.auto_delete, frame.durable) for frame in declared] == [
         (queue, True, True, False)
     ]
-    (door,) = bench.server.of(spec.Exchange.Declare)
-    assert (door.exchange, door.exchange_type, door.auto_delete, door.durable) == (
+    (guard,) = bench.server.of(spec.Exchange.Declare)
+    assert (guard.exchange, guard.exchange_type, guard.auto_delete, guard.durable) == (
         queue,
         "fanout",
         True,
@@ -158,7 +158,7 @@ async def test_a_channel_that_the_broker_ends_is_made_again(bench: Bench) -> Non
 
 
 async def test_the_doors_of_former_queues_are_closed(bench: Bench) -> None:
-    """As soon as a new queue is consumed the former one's door is closed, tried until the broker does it."""
+    """As soon as a new queue is consumed the former one's guard exchange is deleted, tried until the broker does it."""
     bench.refusals = 2
     await bench.subscription.begin()
     assert bench.retired == []

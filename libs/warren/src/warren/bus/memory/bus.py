@@ -207,7 +207,7 @@ class MemoryBus:
         return subscription
 
     async def retire(self, queue: str) -> None:
-        """Close the door of an exclusive queue, whoever owns it."""
+        """Delete the guard exchange of an exclusive queue, whoever owns it."""
         if not self._up:
             raise BusUnavailable("the memory broker is away")
         self.broker.unbind(queue)

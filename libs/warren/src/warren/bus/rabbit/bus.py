@@ -30,7 +30,7 @@ from warren.bus.rabbit.supervised_connection import (
     ConnectionTimes,
     SupervisedConnection,
 )
-from warren.bus.rabbit.topology import declare_topology, delete_door, queue_depth, refuse_former
+from warren.bus.rabbit.topology import declare_topology, delete_guard_exchange, queue_depth, refuse_former
 from warren.errors import BusUnavailable, TopologyMismatch
 from warren.supervision import supervised
 from warren.topology import Topology
@@ -194,10 +194,10 @@ class RabbitBus:
         return subscription
 
     async def retire(self, queue: str) -> None:
-        """Close the door of an exclusive queue, whoever owns it. Raises BusUnavailable."""
-        if not self._topology.is_door(queue):
+        """Delete the guard exchange of an exclusive queue, whoever owns it. Raises BusUnavailable."""
+        if not self._topology.is_guard_exchange(queue):
             raise ValueError(f"{queue} is no gateway's and no router's queue")
-        await delete_door(_connected(self._consuming), queue, RETIRE_S)
+        await delete_guard_exchange(_connected(self._consuming), queue, RETIRE_S)
 
     async def tail(
         self,

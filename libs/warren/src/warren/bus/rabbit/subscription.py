@@ -2,7 +2,7 @@
 channel was ended.
 
 It has its own channel on the bus's consuming connection. The bus begins it at each connect; between
-connects it revives itself with back-off. It never keeps a delivery, and leaves no door of a former
+connects it revives itself with back-off. It never keeps a delivery, and leaves no guard exchange of a former
 exclusive queue behind.
 """
 
@@ -36,7 +36,7 @@ class RabbitSubscription:
         retire: Callable[[str], Awaitable[None]],
     ) -> None:
         """Consume nothing before ``begin``. ``on_close`` is called once, by ``close``; ``retire`` closes
-        the door of a former exclusive queue.
+        the guard exchange of a former exclusive queue.
         """
         self.queue = ""
         self.active = False
@@ -45,7 +45,7 @@ class RabbitSubscription:
         self._consumer = consumer
         self._on_close = on_close
         self._retire = retire
-        self._former: dict[str, None] = {}  # exclusive queues of ours that may still have a door
+        self._former: dict[str, None] = {}  # exclusive queues of ours that may still have a guard exchange
         self._clearing: asyncio.Task[None] | None = None
         self._channel: RabbitChannel | None = None
         self._beginning = asyncio.Lock()
@@ -125,8 +125,8 @@ class RabbitSubscription:
             self._reviving = None
 
     async def _clear(self) -> None:
-        """Close the doors of former queues: a queue whose broker node is down would spoil the confirms of all
-        who publish to it.
+        """Delete the guard exchanges of former queues: a queue whose broker node is down would spoil the
+        confirms of all who publish to it.
         """
         backoff = self._connection.backoff()
         try:

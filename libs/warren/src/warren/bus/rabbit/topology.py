@@ -1,7 +1,7 @@
 """Declare what Topology and Source describe, over AMQP.
 
-It only declares; it never changes what is there, deletes nothing but doors, and says what is there with other
-settings, or how much.
+It only declares; it never changes what is there, deletes nothing but guard exchanges, and says what is there
+with other settings, or how much.
 
 What is declared together goes out together, and only the last answer is waited for: a channel does one after
 the other. Who waits for the answer to a queue's declaration waits until the broker has counted what is in it,
@@ -72,16 +72,16 @@ async def refuse_former(connection: RabbitConnection, topology: Topology, timeou
 
 async def declare_source(channel: RabbitChannel, source: Source, topology: Topology) -> None:
     """Declare a subscription's queue and its bindings (a durable queue's are in the topology); an exclusive
-    queue gets its door.
+    queue gets its guard exchange.
 
     Raises BusUnavailable, TopologyMismatch; the channel may be over then.
     """
     queue = source.queue
     steps = [_queue(queue, topology)]
     if queue.kind == "exclusive":
-        door = topology.door(queue)
-        steps += [_exchange(door), _binding(Binding(door.name, queue.name, ""))]
-        steps += [_door_binding(binding, door) for binding in source.bindings]
+        guard = topology.guard_exchange(queue)
+        steps += [_exchange(guard), _binding(Binding(guard.name, queue.name, ""))]
+        steps += [_guard_binding(binding, guard) for binding in source.bindings]
     else:
         durable = (binding for binding in topology.bindings() if binding.queue == queue.name)
         steps += [_binding(binding) for binding in (*durable, *source.bindings)]
@@ -130,13 +130,13 @@ async def _wait_for(step: _Step, channel: RabbitChannel, *, alone: bool) -> None
             raise TopologyMismatch(step.other(describe(refused))) from None
 
 
-async def delete_door(connection: RabbitConnection, queue: str, timeout_s: float) -> None:
-    """Delete an exclusive queue's door, whoever owns the queue; nothing where there is none. Raises
+async def delete_guard_exchange(connection: RabbitConnection, queue: str, timeout_s: float) -> None:
+    """Delete an exclusive queue's guard exchange, whoever owns the queue; nothing where there is none. Raises
     BusUnavailable.
     """
     channel = await RabbitChannel.opened(connection)
     try:
-        with broker_call(f"deleting the door of {queue}"):
+        with broker_call(f"deleting the guard exchange of {queue}"):
             # The channel is thrown away, so it may be ended by a time-out.
             await channel.exchange_delete(queue, timeout=timeout_s)
     finally:
@@ -194,8 +194,8 @@ def _exchange(exchange: Exchange) -> _Step:
     frame = spec.Exchange.Declare(
         exchange=exchange.name,
         exchange_type=exchange.type,
-        durable=not exchange.door,
-        auto_delete=exchange.door,
+        durable=not exchange.guard,
+        auto_delete=exchange.guard,
     )
     return _Step(
         f"declaring exchange {exchange.name}",
@@ -209,6 +209,6 @@ def _binding(binding: Binding) -> _Step:
     return _Step(f"binding {binding.exchange} to {binding.queue}", frame)
 
 
-def _door_binding(binding: Binding, door: Exchange) -> _Step:
-    frame = spec.Exchange.Bind(destination=door.name, source=binding.exchange, routing_key=binding.key)
-    return _Step(f"binding {binding.exchange} to {door.name}", frame)
+def _guard_binding(binding: Binding, guard: Exchange) -> _Step:
+    frame = spec.Exchange.Bind(destination=guard.name, source=binding.exchange, routing_key=binding.key)
+    return _Step(f"binding {binding.exchange} to {guard.name}", frame)

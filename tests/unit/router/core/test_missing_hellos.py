@@ -1,11 +1,11 @@
-"""UnknownLives: who asks and is not known, before an entry behind its Hello was read and after."""
+"""MissingHellos: who asks and is not known, before an entry behind its Hello was read and after."""
 
-from router.core.unknown_lives import AGAIN_S, MOST, UnknownLives
+from router.core.missing_hellos import AGAIN_S, MOST, MissingHellos
 
 
 def test_a_life_that_is_not_there_behind_what_it_has_said_never_began():
     """One that has begun meanwhile, or a later one of the same name, is none of them."""
-    lives = UnknownLives()
+    lives = MissingHellos()
     for gateway, life in (("g1", 1), ("g2", 1), ("g3", 2)):
         lives.heard(gateway, life)
     assert lives.due(0.0, 100) == 100
@@ -16,7 +16,7 @@ def test_a_life_that_is_not_there_behind_what_it_has_said_never_began():
 
 def test_who_asks_after_the_entry_was_written_waits_for_the_next_one():
     """Its Hello may stand behind the first one."""
-    lives = UnknownLives()
+    lives = MissingHellos()
     lives.heard("g1", 1)
     assert lives.due(0.0, 100) == 100
     lives.heard("g2", 1)
@@ -28,7 +28,7 @@ def test_who_asks_after_the_entry_was_written_waits_for_the_next_one():
 
 def test_nothing_is_written_where_nobody_asks():
     """And an entry that does not come back is written again after a while."""
-    lives = UnknownLives()
+    lives = MissingHellos()
     assert lives.due(0.0, 100) == 0
     lives.heard("g1", 1)
     assert lives.due(0.0, 100) == 100
@@ -40,7 +40,7 @@ def test_nothing_is_written_where_nobody_asks():
 
 def test_who_speaks_no_more_knows_nothing_of_it():
     """Those who ask will ask again."""
-    lives = UnknownLives()
+    lives = MissingHellos()
     lives.heard("g1", 1)
     lives.due(0.0, 100)
     lives.heard("g2", 1)
@@ -51,7 +51,7 @@ def test_who_speaks_no_more_knows_nothing_of_it():
 
 def test_they_are_bounded():
     """Beyond it they ask again."""
-    lives = UnknownLives()
+    lives = MissingHellos()
     for number in range(MOST + 5):
         lives.heard(f"g{number}", 1)
     lives.due(0.0, 1)

@@ -1,4 +1,4 @@
-"""MessageIds: the message ids that a shard has seen, so that a message sent twice counts once.
+"""SeenIds: the message ids that a shard has seen, so that a message sent twice counts once.
 
 Bounded in count alone: the oldest id is forgotten first (a repeat that comes later than that is a new
 message). It knows no clock, so that all who have read the same log remember the same.
@@ -16,7 +16,7 @@ _CHUNK = 512
 _UNBOUNDED = 1 << 62
 
 
-class MessageIds:
+class SeenIds:
     """Ids seen, each with the place that its message was first given."""
 
     def __init__(self, seen: dict[Key, Place] | None = None) -> None:

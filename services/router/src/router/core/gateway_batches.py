@@ -1,5 +1,4 @@
-"""GatewayLives: which lives of which gateways a shard's log knows, and up to which number their batches were
-taken.
+"""GatewayBatches: which batches of gateways count: those of a life that the log knows, each once.
 
 A batch is taken once: where its number is above the last one of a life that is there. A life begins with its
 first batch, and a name's later life has a higher number; of lives that have ended only the latest of each
@@ -18,10 +17,10 @@ class Verdict(enum.Enum):
     TAKEN = "taken"
     BEGINS = "begins"  # taken, as the first of a new life
     REPEAT = "repeat"
-    STRANGER = "stranger"  # of a life that is not there
+    REFUSED = "refused"  # of a life that is not there
 
 
-class GatewayLives:
+class GatewayBatches:
     """Gateways that are there, and those that were."""
 
     def __init__(
@@ -40,7 +39,7 @@ class GatewayLives:
         if known is not None and known[0] == life:
             return Verdict.TAKEN if number > known[1] else Verdict.REPEAT
         last = max(known[0] if known else 0, self.ended.get(gateway, (0, 0))[0])
-        return Verdict.BEGINS if hello and life > last else Verdict.STRANGER
+        return Verdict.BEGINS if hello and life > last else Verdict.REFUSED
 
     def take(self, gateway: str, life: int, number: int) -> None:
         """A batch is taken."""

@@ -1,4 +1,4 @@
-"""UnknownLives: lives of gateways that ask to be fed and that the log does not know: do they begin later in
+"""MissingHellos: lives of gateways that ask to be fed and that the log does not know: do they begin later in
 it, or never?
 
 A gateway asks only once its Hello is confirmed. So an entry that is written after it has asked stands behind
@@ -15,7 +15,7 @@ AGAIN_S = 5.0
 MOST = 4_096
 
 
-class UnknownLives:
+class MissingHellos:
     """One shard's."""
 
     def __init__(self) -> None:
