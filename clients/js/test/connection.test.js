@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { WarrenClient, WarrenError } from "../warren.js";
 import { FakeSocket, scene, settled } from "../support/fakes.js";
 
-test("it offers warren.v1 and is open once WELCOME has come", async () => {
+test("it offers warren.v1 and is open after WELCOME", async () => {
   const s = scene();
   const ready = s.client.connect();
   await settled();
@@ -16,7 +16,7 @@ test("it offers warren.v1 and is open once WELCOME has come", async () => {
   assert.deepEqual(s.log.states, ["connecting", "open"]);
 });
 
-test("an http address is taken for the WebSocket of the same place", async () => {
+test("an http address becomes the WebSocket address of the same host and path", async () => {
   const client = new WarrenClient("https://warren.test/ws?a=1", { WebSocket: FakeSocket });
   client.connect().catch(() => {});
   await settled();
@@ -24,7 +24,7 @@ test("an http address is taken for the WebSocket of the same place", async () =>
   client.close();
 });
 
-test("the token goes as a subprotocol, or in the address where that is asked for", async () => {
+test("the token is sent as a subprotocol, or in the address if tokenIn says so", async () => {
   const quiet = scene({ token: "t.o.k" });
   await quiet.open();
   assert.deepEqual(quiet.socket.protocols, ["warren.v1", "bearer.t.o.k"]);
@@ -35,20 +35,20 @@ test("the token goes as a subprotocol, or in the address where that is asked for
   assert.equal(open.socket.url.search, "?token=t.o.k");
 });
 
-test("the name that Warren made up for an anonymous user is kept across reconnects", async () => {
+test("the name that Warren generated for an anonymous user is kept across reconnects", async () => {
   const s = scene();
   await s.open({ user: "guest-17" });
   const next = await s.again();
   assert.equal(next.url.searchParams.get("user"), "guest-17");
 });
 
-test("a name that was chosen is asked for from the first try", async () => {
+test("a chosen name is requested from the first attempt on", async () => {
   const s = scene({ user: "ann" });
   await s.open();
   assert.equal(s.socket.url.searchParams.get("user"), "ann");
 });
 
-test("the back-off doubles from 1 s to 30 s, and the wait is drawn from all of it", async () => {
+test("the back-off doubles from 1 s to 30 s, and the delay is drawn from the full interval", async () => {
   const s = scene({ random: () => 0.999999 });
   s.client.connect();
   for (let n = 0; n < 8; n++) {
@@ -67,7 +67,7 @@ test("the back-off doubles from 1 s to 30 s, and the wait is drawn from all of i
   }
 });
 
-test("a connection that has held begins the back-off anew; one that is closed at once does not", async () => {
+test("a stable connection resets the back-off; one that is closed at once does not", async () => {
   const s = scene();
   await s.open();
   await s.clock.pass(6_000);
@@ -80,7 +80,7 @@ test("a connection that has held begins the back-off anew; one that is closed at
   assert.equal(s.log.closes.at(-1).delayMs, 500);
 });
 
-test("maxTries 5 gives up after five tries and says so to whoever waits", async () => {
+test("maxTries 5 gives up after five attempts and rejects waiting promises", async () => {
   const s = scene({ maxTries: 5 });
   const ready = s.client.connect();
   for (let n = 0; n < 6; n++) {
@@ -95,7 +95,7 @@ test("maxTries 5 gives up after five tries and says so to whoever waits", async 
 });
 
 for (const code of [1001, 1006, 1011, 1012, 1013, 4002, 4004, 4005]) {
-  test(`after close ${code} it comes back`, async () => {
+  test(`after close ${code} it reconnects`, async () => {
     const s = scene();
     await s.open();
     await s.again({}, code);
@@ -104,7 +104,7 @@ for (const code of [1001, 1006, 1011, 1012, 1013, 4002, 4004, 4005]) {
 }
 
 for (const code of [1000, 1002, 4003, 4006, 4007]) {
-  test(`after close ${code} it stays away`, async () => {
+  test(`after close ${code} it does not reconnect`, async () => {
     const s = scene();
     await s.open();
     s.socket.drop(code, "why");
@@ -115,7 +115,7 @@ for (const code of [1000, 1002, 4003, 4006, 4007]) {
   });
 }
 
-test("after 4001 it asks for a fresh token and comes back with it", async () => {
+test("after 4001 it gets a fresh token and reconnects with it", async () => {
   const tokens = ["old", "fresh"];
   const s = scene({ getToken: async () => tokens.shift() });
   await s.open();
@@ -124,7 +124,7 @@ test("after 4001 it asks for a fresh token and comes back with it", async () => 
   assert.deepEqual(next.protocols, ["warren.v1", "bearer.fresh"]);
 });
 
-test("after 4001 with nowhere to get a token it stays away", async () => {
+test("after 4001 without getToken it does not reconnect", async () => {
   const s = scene({ token: "old" });
   await s.open();
   s.socket.drop(4001, "Unauthorized");
@@ -133,7 +133,7 @@ test("after 4001 with nowhere to get a token it stays away", async () => {
   assert.equal(s.sockets.length, 1);
 });
 
-test("getToken that fails is reported and tried again after the back-off", async () => {
+test("a failing getToken is reported and retried after the back-off", async () => {
   let calls = 0;
   const s = scene({
     getToken: async () => {
@@ -148,7 +148,7 @@ test("getToken that fails is reported and tried again after the back-off", async
   assert.deepEqual(s.socket.protocols, ["warren.v1", "bearer.t2"]);
 });
 
-test("what the ERROR before a close says about coming back counts for more than the code", async () => {
+test("the reconnect advice of the ERROR before a close overrides that of the close code", async () => {
   const s = scene();
   await s.open();
   s.socket.say({ type: "ERROR", payload: { code: "overloaded", message: "", close: 1013, reconnect: "no" } });
@@ -156,7 +156,7 @@ test("what the ERROR before a close says about coming back counts for more than 
   assert.equal(s.client.state, "closed");
 });
 
-test("who waits is told why the server closed for good, in its own words", async () => {
+test("waiting promises are rejected with the server's reason for closing permanently", async () => {
   const s = scene();
   const socket = await s.open();
   const joined = s.client.join("r");
@@ -166,7 +166,7 @@ test("who waits is told why the server closed for good, in its own words", async
   await assert.rejects(joined, /the server closed the connection: 4001 Unauthorized \(user: 1 to 127 characters\)/);
 });
 
-test("a token's end is met with a fresh one by AUTH, and the next end too", async () => {
+test("before a token expires, a fresh one is sent by AUTH, again and again", async () => {
   let count = 0;
   const s = scene({ getToken: async () => `t${++count}` });
   await s.open({ expires_at: s.clock.epoch + 100_000 });
@@ -189,7 +189,7 @@ function keepAlive(s) {
   };
 }
 
-test("a PING goes every 30 s, and the connection lives while it is answered", async () => {
+test("a PING is sent every 30 s, and the connection lives while it is answered", async () => {
   const s = scene();
   await s.open();
   keepAlive(s);
@@ -198,7 +198,7 @@ test("a PING goes every 30 s, and the connection lives while it is answered", as
   assert.equal(s.client.state, "open");
 });
 
-test("no answer to a PING within the time ends the connection and makes a new one", async () => {
+test("a PING without an answer in time closes the connection and opens a new one", async () => {
   const s = scene();
   const first = await s.open();
   await s.clock.pass(39_999);
@@ -212,7 +212,7 @@ test("no answer to a PING within the time ends the connection and makes a new on
   assert.equal(s.client.state, "connecting");
 });
 
-test("RECONNECT: it moves when its slot has come, at once and without back-off", async () => {
+test("RECONNECT: it reconnects at its time slot, without back-off", async () => {
   const s = scene();
   const first = await s.open();
   first.say({ type: "RECONNECT", payload: { after_ms: 3_000 } });
@@ -225,7 +225,7 @@ test("RECONNECT: it moves when its slot has come, at once and without back-off",
   assert.equal(s.client.state, "open");
 });
 
-test("a server that opens the socket and says nothing is given up after the patience", async () => {
+test("a server that opens the socket and sends nothing is given up after connectTimeoutMs", async () => {
   const s = scene();
   s.client.connect();
   await s.clock.pass(10_000);
@@ -234,7 +234,7 @@ test("a server that opens the socket and says nothing is given up after the pati
   assert.equal(s.sockets.length, 2);
 });
 
-test("connect() while it waits makes the next try now", async () => {
+test("connect() during the back-off makes the next attempt now", async () => {
   const s = scene();
   await s.open();
   s.socket.drop();
@@ -246,7 +246,7 @@ test("connect() while it waits makes the next try now", async () => {
   assert.equal(s.sockets.length, 2);
 });
 
-test("close() ends everything: the socket, the timers and the hopes", async () => {
+test("close() ends everything: the socket, the timers and the waiting promises", async () => {
   const s = scene();
   const socket = await s.open();
   const sent = s.client.send("CHAT", "r", "x");
@@ -262,7 +262,7 @@ test("close() ends everything: the socket, the timers and the hopes", async () =
   assert.deepEqual(s.log.states, ["connecting", "open", "closed"]);
 });
 
-test("close() while a token is being fetched opens nothing afterwards", async () => {
+test("close() while a token is fetched prevents the connection", async () => {
   let hand;
   const s = scene({ getToken: () => new Promise((resolve) => (hand = resolve)) });
   const ready = s.client.connect();
@@ -273,7 +273,7 @@ test("close() while a token is being fetched opens nothing afterwards", async ()
   await assert.rejects(ready, { code: "closed" });
 });
 
-test("a closed client connects again when it is told to", async () => {
+test("a closed client connects again when told to", async () => {
   const s = scene();
   await s.open();
   s.client.close();
@@ -281,7 +281,7 @@ test("a closed client connects again when it is told to", async () => {
   assert.equal(s.client.state, "open");
 });
 
-test("a listener that throws hinders neither the others nor the client", async (t) => {
+test("a listener that throws affects neither the others nor the client", async (t) => {
   const complaint = t.mock.method(console, "error", () => {});
   const s = scene();
   s.client.on("CHAT", () => {
@@ -295,11 +295,11 @@ test("a listener that throws hinders neither the others nor the client", async (
   assert.equal(complaint.mock.callCount(), 1);
 });
 
-test("without a WebSocket class it says what is missing", () => {
+test("without a WebSocket class the constructor says what is missing", () => {
   assert.throws(() => new WarrenClient("ws://x/", { WebSocket: undefined }), /pass one as options.WebSocket/);
 });
 
-/** Let `count` upgrades fail, as a refused one does: the socket never opens. */
+/** Let `count` upgrades fail like refused ones: the socket never opens. */
 async function refusedUpgrades(s, count) {
   for (let n = 0; n < count; n++) {
     await settled();
@@ -308,7 +308,7 @@ async function refusedUpgrades(s, count) {
   }
 }
 
-test("after three upgrades that failed it asks over HTTP, and says that the origin may be refused, the path wrong, a proxy in the way", async () => {
+test("after three failed upgrades it asks over HTTP, and names origin, path and proxy as likely causes", async () => {
   const asked = [];
   const s = scene({ token: "secret", tokenIn: "query", fetch: async (...given) => asked.push(given) });
   s.client.connect();
@@ -331,7 +331,7 @@ test("after three upgrades that failed it asks over HTTP, and says that the orig
   assert.equal(s.log.errors.length, 2); // and anew when it is told to connect
 });
 
-test("where nothing answers over HTTP either, it says that, with the reason", async () => {
+test("if nothing answers over HTTP either, it says so, with the reason", async () => {
   const s = scene();
   s.client.connect();
   await refusedUpgrades(s, 3);
@@ -339,7 +339,7 @@ test("where nothing answers over HTTP either, it says that, with the reason", as
   assert.match(s.log.errors[0].message, /WARREN_GATEWAY_ORIGINS/);
 });
 
-test("a page's origin is named", async (t) => {
+test("the error names the page's origin", async (t) => {
   globalThis.location = { origin: "https://app.example", href: "https://app.example/" };
   t.after(() => delete globalThis.location);
   const s = scene({ fetch: async () => {} });
@@ -348,14 +348,14 @@ test("a page's origin is named", async (t) => {
   assert.match(s.log.errors[0].message, /this page's origin, https:\/\/app.example, is not one that the gateway allows/);
 });
 
-test("a socket that never answers counts as a failed upgrade too", async () => {
+test("a socket that never answers counts as a failed upgrade", async () => {
   const s = scene({ fetch: async () => {}, connectTimeoutMs: 1_000 });
   s.client.connect();
   await s.clock.pass(12_000);
   assert.ok(s.log.errors.some(({ code }) => code === "never_opened"));
 });
 
-test("where an upgrade has worked once, and where no token could be had, nothing is said of upgrades", async () => {
+test("after a successful upgrade, or without a token, upgrades are not diagnosed", async () => {
   const worked = scene({ fetch: async () => {} });
   worked.client.connect();
   await settled();
@@ -372,7 +372,7 @@ test("where an upgrade has worked once, and where no token could be had, nothing
   for (const { log } of [worked, tokenless]) assert.ok(!log.errors.some(({ code }) => code === "never_opened"));
 });
 
-test("with few tries it is said at the last", async () => {
+test("with few attempts, the diagnosis comes with the last one", async () => {
   const s = scene({ maxTries: 0, fetch: async () => {} });
   s.client.connect().catch(() => {});
   await refusedUpgrades(s, 1);

@@ -1,11 +1,11 @@
-/** A JOIN that the server has no room for now. */
+/** JOINs that the server can't accept at the moment. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { scene } from "../support/fakes.js";
 
 for (const code of ["unavailable", "rate_limited", "overloaded"]) {
-  test(`a JOIN that is refused for now (${code}) is asked again, not before the server's time and not together with others`, async () => {
+  test(`a JOIN with a retryable refusal (${code}) is sent again after the server's delay plus a random one`, async () => {
     for (const [random, extra] of [[0, 0], [0.5, 500], [0.999, 999]]) {
       const s = scene({ random: () => random });
       const socket = await s.open();
@@ -23,7 +23,7 @@ for (const code of ["unavailable", "rate_limited", "overloaded"]) {
   });
 }
 
-test("the more often a JOIN is refused for now, the longer the random part of the wait, up to the cap of the back-off", async () => {
+test("the random part of the delay grows with each refusal of a JOIN, up to the cap of the back-off", async () => {
   const s = scene({ random: () => 0.999999, backoffCapMs: 3_000 });
   const socket = await s.open();
   const joined = s.client.join("r");
@@ -39,7 +39,7 @@ test("the more often a JOIN is refused for now, the longer the random part of th
   await joined;
 });
 
-test("several rooms that are refused for now are each asked again at their own time", async () => {
+test("several refused JOINs are each sent again at their own time", async () => {
   const s = scene({ random: () => 0 });
   const socket = await s.open();
   for (const [room, ms] of [["a", 300], ["b", 700], ["c", 500]]) {

@@ -5,7 +5,7 @@ import { scene, settled } from "../support/fakes.js";
 
 const LIMITS = { limits: { rate: 5, rate_per_ms: 1_000, message_bytes: 1_000 } };
 
-test("send carries type, room, payload, id, time and version, and its promise is kept by the ACK", async () => {
+test("send transmits type, room, payload, id, time and version, and the ACK resolves its promise", async () => {
   const s = scene();
   const socket = await s.open();
   const sent = s.client.send("CHAT", "chat:a", { text: "hi" }, { key: "k", includeSender: true, traceparent: "00-1" });
@@ -26,7 +26,7 @@ test("send carries type, room, payload, id, time and version, and its promise is
   assert.equal(s.client.counters.waiting, 0);
 });
 
-test("an ERROR for a message breaks its promise, with code, retry and how long to wait", async () => {
+test("an ERROR for a message rejects its promise, with code, retry and delay", async () => {
   const s = scene();
   const socket = await s.open();
   const sent = s.client.send("CHAT", "r", 1);
@@ -36,14 +36,14 @@ test("an ERROR for a message breaks its promise, with code, retry and how long t
   assert.deepEqual(s.log.errors, []);
 });
 
-test("an ERROR that belongs to no message is an error event", async () => {
+test("an ERROR without a message is an error event", async () => {
   const s = scene();
   const socket = await s.open();
   socket.say({ type: "ERROR", payload: { code: "invalid_format", message: "Invalid message format" } });
   assert.equal(s.log.errors[0].code, "invalid_format");
 });
 
-test("messages go out by type, to * as well, until the listener is taken off", async () => {
+test("messages are passed to listeners of their type and of *, until these are removed", async () => {
   const s = scene();
   const socket = await s.open();
   const heard = [];
@@ -56,7 +56,7 @@ test("messages go out by type, to * as well, until the listener is taken off", a
   assert.deepEqual(s.log.all.map(({ type }) => type), ["WELCOME", "score", "NOTIFICATION", "score"]);
 });
 
-test("an application's type that is called like one of the client's events reaches * alone", async () => {
+test("a message whose type equals one of the client's events is passed to * only", async () => {
   const s = scene();
   const socket = await s.open();
   socket.say({ type: "gap", payload: "not yours" });
@@ -64,7 +64,7 @@ test("an application's type that is called like one of the client's events reach
   assert.equal(s.log.all.at(-1).payload, "not yours");
 });
 
-test("what is no message is reported, and the next one is heard", async () => {
+test("an invalid message is reported, and the next one is handled", async () => {
   const s = scene();
   const socket = await s.open();
   for (const data of ["{", "null", "7", '{"payload":1}']) socket.say(data);
@@ -73,7 +73,7 @@ test("what is no message is reported, and the next one is heard", async () => {
   assert.deepEqual(s.log.chats, ["ok"]);
 });
 
-test("bytes go as base64 and come as bytes", async () => {
+test("bytes are sent as base64 and received as bytes", async () => {
   const s = scene();
   const socket = await s.open();
   const bytes = Uint8Array.from({ length: 20_000 }, (_, i) => i % 256);
@@ -86,14 +86,14 @@ test("bytes go as base64 and come as bytes", async () => {
   assert.deepEqual(got, Uint8Array.of(0, 1, 255));
 });
 
-test("what is sent while there is no connection waits, and goes in order when there is one", async () => {
+test("messages sent without a connection wait, and are sent in order once there is one", async () => {
   const s = scene();
   for (const n of [1, 2, 3]) s.client.send("CHAT", "r", n);
   const socket = await s.open();
   assert.deepEqual(socket.of("CHAT").map(({ payload }) => payload), [1, 2, 3]);
 });
 
-test("a full outbox refuses at once and clearly, and takes again when there is room", async () => {
+test("a full outbox refuses at once with a clear error, and accepts again when there is room", async () => {
   const s = scene({ outboxLimit: 2 });
   s.client.send("CHAT", "r", 1);
   s.client.send("CHAT", "r", 2);
@@ -105,7 +105,7 @@ test("a full outbox refuses at once and clearly, and takes again when there is r
   assert.deepEqual(socket.of("CHAT").map(({ payload }) => payload), [1, 2, 4]);
 });
 
-test("what was not acknowledged is sent again after a reconnect, same ids, in order, before what came later", async () => {
+test("unacknowledged messages are sent again after a reconnect: same ids, in order, before later ones", async () => {
   const s = scene();
   const first = await s.open();
   const sent = [1, 2, 3].map((n) => s.client.send("CHAT", "r", n));
@@ -121,7 +121,7 @@ test("what was not acknowledged is sent again after a reconnect, same ids, in or
   await Promise.all(sent);
 });
 
-test("a message that is on its way is not put twice into the outbox by the same id", async () => {
+test("an id that is in flight is not added to the outbox again", async () => {
   const s = scene();
   const socket = await s.open();
   const [one, two] = [s.client.send("CHAT", "r", 1, { id: "a" }), s.client.send("CHAT", "r", 1, { id: "a" })];
@@ -130,7 +130,7 @@ test("a message that is on its way is not put twice into the outbox by the same 
   assert.equal((await one).seq, (await two).seq);
 });
 
-test("an ERROR with a close that is to be survived leaves the message for the next connection", async () => {
+test("an ERROR with a close that allows a reconnect leaves the message for the next connection", async () => {
   const s = scene();
   const socket = await s.open();
   s.client.send("CHAT", "r", 1);
@@ -140,7 +140,7 @@ test("an ERROR with a close that is to be survived leaves the message for the ne
   assert.deepEqual(next.of("CHAT").map((frame) => frame.payload), [1]);
 });
 
-test("an ephemeral message goes now or never: no id, no promise to wait for, none kept", async () => {
+test("an ephemeral message is sent now or never: no id, nothing to wait for, nothing kept", async () => {
   const s = scene();
   assert.equal(await s.client.send("TYPING", "r", true), null);
   assert.equal(s.client.counters.dropped, 1);
@@ -152,7 +152,7 @@ test("an ephemeral message goes now or never: no id, no promise to wait for, non
   assert.equal(socket.last.id, undefined);
 });
 
-test("it keeps under the server's rate: a place is free one period after its answer, and one is kept for the heartbeat", async () => {
+test("it keeps below the server's rate: a slot is free one period after its answer, and one is reserved for the heartbeat", async () => {
   const s = scene();
   const socket = await s.open(LIMITS);
   for (let n = 1; n <= 7; n++) s.client.send("CHAT", "r", n);
@@ -167,7 +167,7 @@ test("it keeps under the server's rate: a place is free one period after its ans
   assert.deepEqual(socket.of("CHAT").map(({ payload }) => payload), [1, 2, 3, 4, 5, 6, 7]);
 });
 
-test("a full pace does not hold the heartbeat up", async () => {
+test("an exhausted rate does not delay the heartbeat", async () => {
   const s = scene({ ackTimeoutMs: 1e9 });
   const socket = await s.open(LIMITS);
   for (let n = 1; n <= 7; n++) s.client.send("CHAT", "r", n);
@@ -175,7 +175,7 @@ test("a full pace does not hold the heartbeat up", async () => {
   assert.equal(socket.of("PING").length, 1);
 });
 
-test("an answer that does not come has the message sent again under its id", async () => {
+test("a message without an answer is sent again under its id", async () => {
   const s = scene();
   const socket = await s.open(LIMITS);
   const sent = s.client.send("CHAT", "r", 1);
@@ -188,7 +188,7 @@ test("an answer that does not come has the message sent again under its id", asy
   assert.equal((await sent).seq, 4);
 });
 
-test("while the broker is away nothing is sent twice; when it is back all that is unanswered is", async () => {
+test("nothing is sent again while the broker is unavailable; unanswered messages are once it is back", async () => {
   const s = scene();
   const socket = await s.open();
   s.client.send("CHAT", "r", 1);
@@ -199,7 +199,7 @@ test("while the broker is away nothing is sent twice; when it is back all that i
   assert.equal(socket.of("CHAT").length, 2);
 });
 
-test("a message over the server's limit is refused here, since the server would end the connection", async () => {
+test("a message above the server's limit is refused by the client, because the server would close the connection", async () => {
   const s = scene();
   const socket = await s.open(LIMITS);
   await assert.rejects(s.client.send("CHAT", "r", "é".repeat(500)), { code: "message_too_large" });
@@ -207,7 +207,7 @@ test("a message over the server's limit is refused here, since the server would 
   assert.equal(socket.of("CHAT").length, 1);
 });
 
-test("two clients do not give the same ids", async () => {
+test("two clients generate different ids", async () => {
   const ids = [];
   for (const random of [() => 0.1234567, () => 0.7654321]) {
     const s = scene({ random });
@@ -219,7 +219,7 @@ test("two clients do not give the same ids", async () => {
   await settled();
 });
 
-test("history gives a page, with binary payloads as bytes, and is asked for again after a reconnect", async () => {
+test("history returns a page, with binary payloads as bytes, and is requested again after a reconnect", async () => {
   const s = scene();
   const socket = await s.open();
   s.client.join("r");
@@ -241,7 +241,7 @@ test("history gives a page, with binary payloads as bytes, and is asked for agai
   assert.deepEqual(s.client.position("r"), { epoch: "e1", seq: 9 });
 });
 
-test("history that is refused breaks its promise", async () => {
+test("a refused history rejects its promise", async () => {
   const s = scene();
   const socket = await s.open();
   const asked = s.client.history("elsewhere");

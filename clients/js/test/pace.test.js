@@ -1,10 +1,10 @@
-/** All that the server counts goes out no faster than it allows: messages, JOINs, heartbeats, tokens, what is sent again. */
+/** Nothing that counts against the server's rate exceeds it: messages, JOINs, heartbeats, tokens, repeats. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { scene } from "../support/fakes.js";
 
-/** Counts as the gateway does: `rate` at once, one more each `perMs / rate`; what comes too fast ends the connection with 4002. */
+/** Counts like the gateway: `rate` at once, one more each `perMs / rate`; a frame that comes too fast closes the connection with 4002. */
 class Bucket {
   #fullAt = -Infinity;
   counted = 0;
@@ -22,7 +22,7 @@ class Bucket {
   }
 }
 
-/** A server behind a way that takes `delay()` ms in each direction, in order, and acknowledges `late` ms after that. */
+/** A server behind a network that takes `delay()` ms in each direction, in order; it acknowledges `late` ms after that. */
 function serve(s, limits, { delay = () => 20, late = 0, silent = () => false } = {}) {
   const bucket = new Bucket(limits);
   const server = { bucket, closed: [], heard: [] };
@@ -57,7 +57,7 @@ function serve(s, limits, { delay = () => 20, late = 0, silent = () => false } =
 const LIMITS = { rate: 5, rate_per_ms: 1_000 };
 const BUSY = { pingMs: 700, pongTimeoutMs: 900, refreshBeforeMs: 2_500, outboxLimit: 1_000 };
 
-/** A small generator, so that a seed tells the whole story. */
+/** A small generator, so that a seed reproduces the whole run. */
 function randomOf(seed) {
   let state = seed;
   return () => {
@@ -67,7 +67,7 @@ function randomOf(seed) {
 }
 
 for (const [rate, perMs] of [[5, 1_000], [2, 500], [1, 1_000], [30, 10_000]]) {
-  test(`a busy sender at ${rate} in ${perMs} ms that refreshes its token and pings is never too fast`, async () => {
+  test(`a busy sender at ${rate} in ${perMs} ms that refreshes its token and pings never exceeds the rate`, async () => {
     for (let seed = 1; seed <= 8; seed++) {
       const random = randomOf(seed);
       let tokens = 0;
@@ -87,7 +87,7 @@ for (const [rate, perMs] of [[5, 1_000], [2, 500], [1, 1_000], [30, 10_000]]) {
   });
 }
 
-test("messages use all of the rate but one place, which heartbeat and token need", async () => {
+test("messages use all of the rate except one slot, which is reserved for heartbeat and token", async () => {
   const s = scene({ pingMs: 3_000 });
   await s.open({ limits: LIMITS });
   const server = serve(s, LIMITS, { delay: () => 10 });
@@ -97,7 +97,7 @@ test("messages use all of the rate but one place, which heartbeat and token need
   assert.ok(messages >= 36 && messages <= 44, `${messages} messages in 10 s`);
 });
 
-test("a heartbeat goes before the messages that wait, and the silence is counted from its sending", async () => {
+test("a heartbeat is sent before waiting messages, and its timeout starts when it is sent", async () => {
   const s = scene({ pingMs: 5_000, pongTimeoutMs: 1_000, ackTimeoutMs: 1e9, outboxLimit: 1_000 });
   const socket = await s.open({ limits: { rate: 1, rate_per_ms: 4_000 } });
   for (let n = 0; n < 9; n++) s.client.send("CHAT", "r", n); // nobody answers
@@ -112,7 +112,7 @@ test("a heartbeat goes before the messages that wait, and the silence is counted
   assert.deepEqual(s.log.errors, []);
 });
 
-test("a dead line is noticed though all places are taken by what nobody answers", async () => {
+test("a dead connection is detected even if all slots are taken by unanswered frames", async () => {
   const s = scene({ ackTimeoutMs: 1e9 });
   await s.open({ limits: LIMITS });
   for (let n = 0; n < 9; n++) s.client.send("CHAT", "r", n);
@@ -120,7 +120,7 @@ test("a dead line is noticed though all places are taken by what nobody answers"
   assert.equal(s.log.errors[0].code, "heartbeat_missed");
 });
 
-test("what is sent again when the broker is back, or when an answer is overdue, keeps the rate too", async () => {
+test("repeats keep to the rate, too", async () => {
   for (let seed = 1; seed <= 8; seed++) {
     const random = randomOf(seed);
     const s = scene({ ackTimeoutMs: 2_000, outboxLimit: 1_000 });
@@ -140,7 +140,7 @@ test("what is sent again when the broker is back, or when an answer is overdue, 
   }
 });
 
-test("a JOIN that is refused for now and asked again counts twice", async () => {
+test("a JOIN that is refused and sent again counts twice", async () => {
   const limits = { rate: 2, rate_per_ms: 1_000 };
   const s = scene({ random: () => 0 });
   const socket = await s.open({ limits });
@@ -152,7 +152,7 @@ test("a JOIN that is refused for now and asked again counts twice", async () => 
   assert.equal(socket.of("JOIN").length, 2);
 });
 
-test("typing that nobody answers is not sent faster than the rate though the way is uneven", async () => {
+test("TYPING, which gets no answer, does not exceed the rate on a connection with jitter", async () => {
   for (let seed = 1; seed <= 8; seed++) {
     const random = randomOf(seed);
     const s = scene();

@@ -1,4 +1,4 @@
-/** What can't be sent is refused here, at once; what the server refuses for good is never sent again, though it may not say which it was. */
+/** Invalid messages are refused at once, and messages that the server refused permanently are never sent again, even without a ref. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
@@ -45,7 +45,7 @@ for (const [what, code, send] of [
   ["a key that is a number", "invalid_message", ["CHAT", "r", 1, { key: 7 }]],
   ["half of an emoji as the trace", "invalid_format", ["CHAT", "r", 1, { traceparent: CUT }]],
 ]) {
-  test(`${what}: send is refused at once with ${code}, and nothing goes out`, async () => {
+  test(`${what}: send is refused at once with ${code}, and nothing is sent`, async () => {
     const s = scene();
     const socket = await s.open();
     const fault = await s.client.send(...send).catch((error) => error);
@@ -57,14 +57,14 @@ for (const [what, code, send] of [
   });
 }
 
-test("an ephemeral message is looked at as well", async () => {
+test("ephemeral messages are checked, too", async () => {
   const s = scene();
   const socket = await s.open();
   await assert.rejects(s.client.send("TYPING", "r", CUT), { code: "invalid_format" });
   assert.equal(socket.sent.length, 0);
 });
 
-test("what the rules allow goes out as it is", async () => {
+test("valid messages are sent unchanged", async () => {
   const s = scene();
   const socket = await s.open();
   for (const payload of ["ab😀", { "😀": "\\ud83d" }, '"[[{{\\', nested(128), "[".repeat(500), -0.5, "", null, { a: undefined }]) {
@@ -81,7 +81,7 @@ test("what the rules allow goes out as it is", async () => {
   }
 });
 
-test("looking a payload through grows with its length alone: backslashes, quotes, brackets, emojis", () => {
+test("checking a payload takes linear time: backslashes, quotes, brackets, emojis", () => {
   const cost = (payload) => {
     const began = performance.now();
     try {
@@ -105,7 +105,7 @@ test("looking a payload through grows with its length alone: backslashes, quotes
   }
 });
 
-test("what JSON can't write at all throws where it was written", async () => {
+test("a payload that JSON can't represent throws at the call", async () => {
   const s = scene();
   await s.open();
   for (const payload of [10n, cyclic]) assert.throws(() => s.client.send("CHAT", "r", payload), TypeError);
@@ -113,7 +113,7 @@ test("what JSON can't write at all throws where it was written", async () => {
 });
 
 for (const page of [{ limit: NaN }, { before: CUT }]) {
-  test(`a page of history that can't be written (${JSON.stringify(page)}) rejects, and throws nothing`, async () => {
+  test(`an invalid page of history (${JSON.stringify(page)}) rejects instead of throwing`, async () => {
     const s = scene();
     const socket = await s.open();
     await assert.rejects(s.client.history("r", page), { code: "invalid_format" });
@@ -122,7 +122,7 @@ for (const page of [{ limit: NaN }, { before: CUT }]) {
 }
 
 for (const room of [CUT, "", "no room", "*", "@", "@@ann", "@a\n", 7, undefined]) {
-  test(`join, leave and history refuse ${JSON.stringify(room)} at once, and no later connection asks for it`, async () => {
+  test(`join, leave and history refuse ${JSON.stringify(room)} at once, and no later connection sends it`, async () => {
     const s = scene();
     const socket = await s.open();
     for (const ask of ["join", "leave", "history"]) {
@@ -134,14 +134,14 @@ for (const room of [CUT, "", "no room", "*", "@", "@@ann", "@a\n", 7, undefined]
   });
 }
 
-test("the own room is one that may be joined, whatever its user is called", async () => {
+test("the user's own room can be joined, whatever the user's name", async () => {
   const s = scene({ user: "o'brien@example.org" });
   const socket = await s.open();
   s.client.join("@o'brien@example.org");
   assert.equal(socket.last.room, "@o'brien@example.org");
 });
 
-test("a fresh token that is no text is reported, and not sent", async () => {
+test("a fresh token that is not valid text is reported, and not sent", async () => {
   const tokens = ["t1", CUT];
   const s = scene({ getToken: async () => tokens.shift() });
   const socket = await s.open({ expires_at: s.clock.epoch + 32_000 });
@@ -152,7 +152,7 @@ test("a fresh token that is no text is reported, and not sent", async () => {
 
 // ── what the server refuses ─────────────────────────────────────────────────────────────────────────────────────────────
 
-test("a refusal with retry: false settles the message by its ref, and it is not sent again", async () => {
+test("an ERROR with retry: false rejects the message of its ref, which is not sent again", async () => {
   const s = scene();
   const socket = await s.open();
   const sent = s.client.send("CHAT", "r", "no");
@@ -162,7 +162,7 @@ test("a refusal with retry: false settles the message by its ref, and it is not 
   assert.deepEqual((await s.again()).sent, []);
 });
 
-/** A server that says of what it can't read that it can't, and not what it was: no ref. It judges in order and acknowledges late. */
+/** A server whose ERRORs for invalid frames have no ref. It handles frames in order and acknowledges late. */
 function nameless(socket, { isBad, answersPing = true }) {
   const judged = { frames: [], acks: [] };
   const send = socket.send.bind(socket);
@@ -193,7 +193,7 @@ function nameless(socket, { isBad, answersPing = true }) {
   return judged;
 }
 
-test("a refusal without a ref is that of the only message under way", async () => {
+test("an ERROR without a ref belongs to the only message in flight", async () => {
   const s = scene();
   const socket = await s.open();
   const server = nameless(socket, { isBad: ({ payload }) => payload === "bad" });
@@ -206,7 +206,7 @@ test("a refusal without a ref is that of the only message under way", async () =
 });
 
 for (const bad of [["b2"], ["b1", "b2"], ["b1", "b2", "b3"], ["b3"]]) {
-  test(`of several messages under way it finds out which were refused without a ref (${bad})`, async () => {
+  test(`of several messages in flight, it finds out which were refused without a ref (${bad})`, async () => {
     const s = scene();
     const socket = await s.open();
     const server = nameless(socket, { isBad: ({ payload }) => bad.includes(payload) });
@@ -228,7 +228,7 @@ for (const bad of [["b2"], ["b1", "b2"], ["b1", "b2", "b3"], ["b3"]]) {
   });
 }
 
-test("five that can't be read do not keep the next one from going, at the server's rate", async () => {
+test("five invalid messages do not block the next one, at the server's rate", async () => {
   const s = scene();
   const socket = await s.open({ limits: { rate: 5, rate_per_ms: 1_000 } });
   const server = nameless(socket, { isBad: ({ payload }) => payload === "bad" });
@@ -244,7 +244,7 @@ test("five that can't be read do not keep the next one from going, at the server
   await good;
 });
 
-test("a room's JOIN among those under way is not taken for what was refused", async () => {
+test("a JOIN in flight is not mistaken for the refused frame", async () => {
   const s = scene();
   const socket = await s.open();
   const server = nameless(socket, { isBad: ({ payload }) => payload === "bad" });
@@ -255,7 +255,7 @@ test("a room's JOIN among those under way is not taken for what was refused", as
   assert.equal((await joined).room, "q");
 });
 
-test("where no PONG comes either, it is still found out, and not tried without end", async () => {
+test("without a PONG, the refused frame is still found, in a bounded number of attempts", async () => {
   const s = scene({ pingMs: 1e9, ackTimeoutMs: 3_000 });
   const socket = await s.open();
   const server = nameless(socket, { isBad: ({ payload }) => payload === "bad", answersPing: false });
@@ -270,7 +270,7 @@ test("where no PONG comes either, it is still found out, and not tried without e
   assert.ok(server.tries("bad") <= 5);
 });
 
-test("what is suspected is given up after a few connections that ended before it was judged", async () => {
+test("a suspect is given up after a few connections that closed before its answer", async () => {
   const s = scene();
   let socket = await s.open();
   const sent = ["bad", "worse"].map((text) => s.client.send("CHAT", "r", text));
@@ -285,7 +285,7 @@ test("what is suspected is given up after a few connections that ended before it
   assert.deepEqual(tries, ["bad", "bad", "bad", "worse", "worse", "worse"]);
 });
 
-test("a refusal without a ref that can only be an ephemeral message's harms nobody", async () => {
+test("an ERROR without a ref that must belong to an ephemeral message rejects nothing", async () => {
   const s = scene();
   const socket = await s.open({ limits: { rate: 5, rate_per_ms: 1_000 } });
   const server = nameless(socket, { isBad: ({ type }) => type === "TYPING" });

@@ -15,7 +15,7 @@ async function inRoom(options) {
 
 const since = (socket, room = "r") => socket.of("JOIN").findLast((frame) => frame.room === room)?.payload?.since;
 
-test("join asks without a position the first time and resolves with the one it got", async () => {
+test("the first JOIN has no position, and resolves with the one of JOINED", async () => {
   const s = await inRoom();
   assert.equal(since(s.socket), undefined);
   assert.deepEqual(s.client.position("r"), { epoch: "e1", seq: 5 });
@@ -23,7 +23,7 @@ test("join asks without a position the first time and resolves with the one it g
   assert.deepEqual(s.log.gaps, []);
 });
 
-test("after a reconnect it gives the position of the last message it saw", async () => {
+test("after a reconnect it sends the position of the last message", async () => {
   const s = await inRoom();
   s.socket.chat("r", 6);
   s.socket.chat("r", 7);
@@ -31,7 +31,7 @@ test("after a reconnect it gives the position of the last message it saw", async
   assert.deepEqual(since(next), { epoch: "e1", seq: 7 });
 });
 
-test("what was missed is handed on in order, and nobody is told of a gap", async () => {
+test("missed messages are delivered in order, without a gap event", async () => {
   const s = await inRoom();
   const next = await s.again();
   next.joined("r", { seq: 5, recovered: true, missed: 3 });
@@ -50,7 +50,7 @@ test("recovered: false after a reconnect is a gap, with both positions", async (
   assert.deepEqual(s.log.chats, ["m21"]);
 });
 
-test("a new life of the room's log that comes unasked is a gap, and the new position holds", async () => {
+test("an unasked JOINED with a new epoch is a gap, and the new position applies", async () => {
   const s = await inRoom();
   s.socket.say({ type: "JOINED", room: "r", payload: { epoch: "e2", seq: 0, recovered: false, missed: 0 } });
   assert.equal(s.log.gaps.length, 1);
@@ -58,7 +58,7 @@ test("a new life of the room's log that comes unasked is a gap, and the new posi
   assert.deepEqual(s.log.chats, ["m1"]);
 });
 
-test("JOINED at the position where we are is no gap, whatever it says", async () => {
+test("JOINED at our own position is not a gap, even with recovered: false", async () => {
   const s = await inRoom();
   s.socket.say({ type: "JOINED", room: "r", payload: { epoch: "e1", seq: 5, recovered: false, missed: 0 } });
   assert.deepEqual(s.log.gaps, []);
@@ -71,7 +71,7 @@ test("a repeat is dropped and counted", async () => {
   assert.equal(s.client.counters.repeats, 2);
 });
 
-test("a jump is asked for, and what comes behind it waits for what is missing", async () => {
+test("missing seqs are requested, and later messages wait for them", async () => {
   const s = await inRoom();
   for (const seq of [6, 8, 9]) s.socket.chat("r", seq);
   assert.deepEqual(s.log.chats, ["m6"]);
@@ -83,7 +83,7 @@ test("a jump is asked for, and what comes behind it waits for what is missing", 
   assert.deepEqual(s.log.gaps, []);
 });
 
-test("a jump that can't be filled is a gap, told before what lies behind it", async () => {
+test("seqs that can't be recovered are a gap, reported before later messages", async () => {
   const s = await inRoom();
   const order = [];
   s.client.on("gap", () => order.push("gap"));
@@ -94,7 +94,7 @@ test("a jump that can't be filled is a gap, told before what lies behind it", as
   assert.deepEqual(order, ["gap", 8, 9]);
 });
 
-test("an epoch that nobody told us of is asked about, and a new life is a gap", async () => {
+test("an unannounced epoch is asked about, and a new one is a gap", async () => {
   const s = await inRoom();
   s.socket.chat("r", 3, { epoch: "e2" });
   assert.deepEqual(s.log.chats, []);
@@ -104,7 +104,7 @@ test("an epoch that nobody told us of is asked about, and a new life is a gap", 
   assert.deepEqual(s.log.chats, ["m3", "m4"]);
 });
 
-test("a jump over an own message whose ACK is on its way is none: what waits for it follows the ACK", async () => {
+test("a missing seq of an own message whose ACK is in flight is not a gap: later messages follow the ACK", async () => {
   const s = await inRoom();
   s.client.send("CHAT", "r", "mine");
   const mine = s.socket.last;
@@ -115,7 +115,7 @@ test("a jump over an own message whose ACK is on its way is none: what waits for
   assert.equal(s.socket.of("JOIN").length, 1);
 });
 
-test("a jump that an ACK does not explain is asked for, at the latest after gapMs", async () => {
+test("missing seqs that no ACK explains are requested after gapMs at the latest", async () => {
   for (const acked of [true, false]) {
     const s = await inRoom();
     s.client.send("CHAT", "r", "mine");
@@ -126,7 +126,7 @@ test("a jump that an ACK does not explain is asked for, at the latest after gapM
   }
 });
 
-test("what the server says that it withheld is no gap; the listener is told how much it was", async () => {
+test("messages announced by DROPPED are not a gap; the listener gets their number", async () => {
   const s = await inRoom();
   const dropped = [];
   s.client.on("DROPPED", ({ room, payload }) => dropped.push([room, payload.count]));
@@ -138,7 +138,7 @@ test("what the server says that it withheld is no gap; the listener is told how 
   assert.deepEqual(since(s.socket), { epoch: "e1", seq: 10 });
 });
 
-test("what has expired is missing from a replay, and that is no gap", async () => {
+test("expired messages are missing from a replay, and that is not a gap", async () => {
   const s = await inRoom();
   const next = await s.again();
   next.joined("r", { seq: 5, recovered: true, missed: 3 });
@@ -147,7 +147,7 @@ test("what has expired is missing from a replay, and that is no gap", async () =
   assert.equal(next.of("JOIN").length, 1);
 });
 
-test("what is behind the replay and came before it is handed on after it", async () => {
+test("messages that arrived before the replay but belong after it are delivered after it", async () => {
   const s = await inRoom();
   const next = await s.again();
   for (const seq of [7, 8]) next.chat("r", seq);
@@ -156,7 +156,7 @@ test("what is behind the replay and came before it is handed on after it", async
   assert.deepEqual(s.log.chats, ["m6", "m7", "m8"]);
 });
 
-test("the second answer to one JOIN does not move the position back", async () => {
+test("a second answer to one JOIN does not move the position back", async () => {
   const s = await inRoom();
   const next = await s.again();
   next.joined("r", { seq: 5, recovered: true, missed: 1 });
@@ -166,7 +166,7 @@ test("the second answer to one JOIN does not move the position back", async () =
   assert.deepEqual(s.log.chats, ["m6"]);
 });
 
-test("an own message that was sent on two connections and comes back from the first is no copy that the room sends", async () => {
+test("an own message that was sent on two connections does not prove that the room sends own copies", async () => {
   const s = await inRoom();
   s.client.send("CHAT", "r", "mine");
   const { id } = s.socket.last;
@@ -180,7 +180,7 @@ test("an own message that was sent on two connections and comes back from the fi
   assert.deepEqual(s.log.chats, ["m8"]);
 });
 
-test("everyone's room, which nobody joins, is passed on as it comes; where something was lost there a gap says so", async () => {
+test("messages of the room * are delivered as they come, and a loss there is reported as a gap", async () => {
   const s = await inRoom();
   s.socket.chat("*", 4);
   s.socket.say({ type: "JOINED", room: "*", payload: { epoch: "e1", seq: 8, recovered: false, missed: 0 } });
@@ -190,7 +190,7 @@ test("everyone's room, which nobody joins, is passed on as it comes; where somet
   assert.deepEqual(s.client.rooms, ["r"]);
 });
 
-test("what is not numbered passes as it comes", async () => {
+test("unnumbered messages are delivered as they come", async () => {
   const s = await inRoom();
   const heard = [];
   s.client.on("TYPING", (message) => heard.push(message.sender));
@@ -198,7 +198,7 @@ test("what is not numbered passes as it comes", async () => {
   assert.deepEqual(heard, ["bob", "bob"]);
 });
 
-test("own messages, which do not come back, count for the position as far as no other is missing", async () => {
+test("own messages count for the position as long as no other is missing", async () => {
   const s = await inRoom();
   const [one, two] = [s.client.send("CHAT", "r", "a"), s.client.send("CHAT", "r", "b")];
   s.socket.ack(s.socket.sent.at(-2), { epoch: "e1", seq: 6 });
@@ -208,7 +208,7 @@ test("own messages, which do not come back, count for the position as far as no 
   assert.deepEqual(since(await s.again()), { epoch: "e1", seq: 6 });
 });
 
-test("an ACK that overtakes another's message does not make that message a repeat", async () => {
+test("an ACK that overtakes a message does not make that message a repeat", async () => {
   const s = await inRoom();
   s.client.send("CHAT", "r", "mine");
   s.socket.ack(s.socket.last, { epoch: "e1", seq: 7 });
@@ -217,7 +217,7 @@ test("an ACK that overtakes another's message does not make that message a repea
   assert.deepEqual(since(await s.again()), { epoch: "e1", seq: 7 });
 });
 
-test("a replay leaves out what this client sent itself and knows to be accepted", async () => {
+test("own acknowledged messages in a replay are not delivered", async () => {
   const s = await inRoom();
   s.client.send("CHAT", "r", "mine");
   const { id } = s.socket.last;
@@ -230,7 +230,7 @@ test("a replay leaves out what this client sent itself and knows to be accepted"
   assert.deepEqual(s.log.chats, ["m6", "m8"]);
 });
 
-test("own copies that were asked for come, also when the ACK was first and also in a replay", async () => {
+test("requested own copies are delivered, also after the ACK and in a replay", async () => {
   const s = await inRoom();
   s.client.send("CHAT", "r", "mine", { includeSender: true });
   const { id } = s.socket.last;
@@ -242,7 +242,7 @@ test("own copies that were asked for come, also when the ACK was first and also 
   assert.deepEqual(s.log.chats, ["m6"]);
 });
 
-test("after a reconnect the client joins all its rooms itself, those too that the server had joined it to, and its own", async () => {
+test("after a reconnect the client joins all its rooms itself, including the default rooms and its own", async () => {
   const s = scene();
   const first = await s.open({ rooms: ["default", "@ann"] });
   assert.equal(first.url.searchParams.has("join"), false);
@@ -263,14 +263,14 @@ test("after a reconnect the client joins all its rooms itself, those too that th
   assert.deepEqual(s.log.gaps, []);
 });
 
-test("the own room is another one where the token is another user's", async () => {
+test("with another user's token, the own room is another one", async () => {
   const s = scene();
   await s.open({ rooms: ["@ann"] });
   const next = await s.again({ user: "bob" });
   assert.deepEqual(next.of("JOIN").map(({ room }) => room), ["@bob"]);
 });
 
-test("what came before the answer closes the way by itself: no gap is told where nothing is missing", async () => {
+test("messages that arrived before JOINED can close the gap: no event if nothing is missing", async () => {
   const s = await inRoom();
   const next = await s.again();
   next.chat("r", 6);
@@ -279,7 +279,7 @@ test("what came before the answer closes the way by itself: no gap is told where
   assert.deepEqual(s.log.chats, ["m6"]);
 });
 
-test("where something is missing the gap is told before the messages behind it", async () => {
+test("a gap is reported before the messages after it", async () => {
   const s = await inRoom();
   const order = [];
   s.client.on("gap", () => order.push("gap"));
@@ -291,7 +291,7 @@ test("where something is missing the gap is told before the messages behind it",
   assert.deepEqual(order, ["gap", 7, 9]);
 });
 
-test("joins of a reconnect go before the messages that wait", async () => {
+test("the JOINs of a reconnect are sent before waiting messages", async () => {
   const s = await inRoom();
   s.client.send("CHAT", "r", "waits");
   s.client.join("q");
@@ -299,7 +299,7 @@ test("joins of a reconnect go before the messages that wait", async () => {
   assert.deepEqual(next.sent.map(({ type }) => type), ["JOIN", "JOIN", "CHAT"]);
 });
 
-test("join before there is a connection is kept, and several callers get the one answer", async () => {
+test("join without a connection is kept, and several callers get one answer", async () => {
   const s = scene();
   const joins = [s.client.join("r"), s.client.join("r")];
   const socket = await s.open();
@@ -308,7 +308,7 @@ test("join before there is a connection is kept, and several callers get the one
   assert.deepEqual((await Promise.all(joins)).map(({ seq }) => seq), [2, 2]);
 });
 
-test("a JOIN that is refused breaks the promise and is not asked again", async () => {
+test("a refused JOIN rejects the promise and is not sent again", async () => {
   const s = scene();
   const socket = await s.open();
   const joined = s.client.join("secret");
@@ -317,7 +317,7 @@ test("a JOIN that is refused breaks the promise and is not asked again", async (
   assert.equal((await s.again()).of("JOIN").length, 0);
 });
 
-test("leave is answered by LEFT, and the room is not asked for again", async () => {
+test("leave is answered by LEFT, and the room is not joined again", async () => {
   const s = await inRoom();
   const left = s.client.leave("r");
   assert.equal(s.socket.last.type, "LEAVE");
@@ -327,14 +327,14 @@ test("leave is answered by LEFT, and the room is not asked for again", async () 
   assert.equal((await s.again()).of("JOIN").length, 0);
 });
 
-test("leave is done when the connection is: nobody waits for ever", async () => {
+test("leave resolves when the connection closes", async () => {
   const s = await inRoom();
   const left = s.client.leave("r");
   s.socket.drop();
   await left;
 });
 
-test("a room of the server's that was left is not joined again after a reconnect", async () => {
+test("a default room that was left is not joined again after a reconnect", async () => {
   const s = scene();
   await s.open({ rooms: ["default", "news"] });
   s.client.leave("default");
@@ -342,7 +342,7 @@ test("a room of the server's that was left is not joined again after a reconnect
   assert.deepEqual(next.sent.map(({ type, room }) => [type, room]).sort(), [["JOIN", "@ann"], ["JOIN", "news"]]);
 });
 
-test("the late answer to a JOIN of a room that was left makes us no member", async () => {
+test("a late JOINED for a room that was left does not make us a member", async () => {
   const s = scene();
   const socket = await s.open();
   const joined = s.client.join("r");
@@ -352,7 +352,7 @@ test("the late answer to a JOIN of a room that was left makes us no member", asy
   assert.deepEqual(s.client.rooms, []);
 });
 
-test("a backend that removes us is heard, and the room is not asked for again", async () => {
+test("after a backend removed us from a room, it is not joined again", async () => {
   const s = await inRoom();
   s.socket.say({ type: "LEFT", room: "r" });
   assert.deepEqual(s.client.rooms, []);

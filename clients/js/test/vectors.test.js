@@ -1,4 +1,4 @@
-/** The vectors that gateway and clients share: what a client says, and what a server says, byte for byte. */
+/** The vectors that gateway and clients share: what a client sends, and what a server sends, byte for byte. */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -13,7 +13,7 @@ function vectors(side) {
 
 const FIELDS = ["type", "room", "payload", "id", "key", "include_sender", "traceparent", "encoding"];
 
-/** What a frame means, without what the client adds for itself. */
+/** The meaning of a frame, without what the client adds itself. */
 function meaning(frame) {
   return Object.fromEntries(FIELDS.filter((field) => frame[field] !== undefined).map((field) => [field, frame[field]]));
 }
@@ -24,7 +24,7 @@ const messages = said.filter(({ message }) => !isControl(message));
 assert.ok(messages.length > 5, "there are vectors");
 
 for (const { name, message } of messages) {
-  test(`client vector "${name}": send says just that`, async () => {
+  test(`client vector "${name}": send transmits exactly that`, async () => {
     const s = scene();
     const socket = await s.open();
     const { type, room, id, key, traceparent } = message;
@@ -60,7 +60,7 @@ for (const { name, message } of said.filter((vector) => isControl(vector.message
   });
 }
 
-/** What a vector's frame says, where an application could ask `send` for just that; else undefined. */
+/** The meaning of a vector's frame, if an application could make `send` transmit it; else undefined. */
 function sendable({ frame }) {
   try {
     const parsed = JSON.parse(frame);
@@ -75,7 +75,7 @@ const refusals = vectors("client").filter((vector) => vector.error && sendable(v
 assert.ok(refusals.length > 15, "there are vectors of what is refused");
 
 for (const vector of refusals) {
-  test(`client vector "${vector.name}": send refuses it at once, with the code that the server would give`, async () => {
+  test(`client vector "${vector.name}": send refuses it at once, with the server's code`, async () => {
     const { type, room, payload, ...options } = sendable(vector);
     const s = scene();
     const socket = await s.open();
@@ -87,7 +87,7 @@ for (const vector of refusals) {
 }
 
 for (const { name, frame, fields, struct } of vectors("server")) {
-  test(`server vector "${name}": heard once, and as it is meant`, async () => {
+  test(`server vector "${name}": delivered once, with its meaning`, async () => {
     const s = scene();
     const socket = await s.open();
     const heard = [];

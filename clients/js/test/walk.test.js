@@ -1,7 +1,7 @@
 /**
- * The promise, against a server that keeps its own: connections are cut at any moment, with anything still on the way in both
- * directions; answers overtake messages. In the end each message of others was handed on once and in order, and each own one is in the
- * room once and in order.
+ * The promise, against a correct server: connections are cut at any moment, with frames in flight in both directions, and answers
+ * overtake messages. In the end, each message of others was delivered once and in order, and each own message is in the room once and
+ * in order.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -10,7 +10,7 @@ import { scene, settled } from "../support/fakes.js";
 
 const ROOM = "r";
 
-/** A small generator, so that a seed tells the whole story. */
+/** A small generator, so that a seed reproduces the whole run. */
 function randomOf(seed) {
   let state = seed;
   return () => {
@@ -21,7 +21,7 @@ function randomOf(seed) {
   };
 }
 
-/** One room with its whole log, and what is on the way on the client's present connection. */
+/** One room with its whole log, and the frames in flight on the client's current connection. */
 class Server {
   log = [];
   down = []; // to the client, in order
@@ -59,7 +59,7 @@ class Server {
     return { type: "CHAT", room: ROOM, epoch: "e", seq, id, sender, payload };
   }
 
-  /** Read the next frame of the client's. */
+  /** Handle the next frame from the client. */
   hear() {
     const frame = this.socket.sent[this.heard++];
     if (frame.type === "CHAT") {
@@ -140,7 +140,7 @@ for (const options of [
   { atConnect: true, copies: true },
 ]) {
   const how = `${options.atConnect ? "joined by the server" : "joined by the client"}${options.copies ? ", own copies" : ""}`;
-  test(`whatever is cut, each message comes once and in order (${how})`, async () => {
+  test(`whatever is cut, each message is delivered once and in order (${how})`, async () => {
     for (let seed = 1; seed <= 60; seed++) {
       const { server, heard, own, first, log } = await walk(seed, options);
       const story = `seed ${seed}`;
