@@ -55,10 +55,6 @@ class Publisher:
         self.confirmed: list[tuple[str, list[envelope.Envelope]]] = []
         self.listeners: list[Callable[[bool], None]] = []
         self.blocked_listeners: list[Callable[[bool], None]] = []
-        self.remade: list[str] = []
-
-    def stream_remade(self, stream: str) -> None:
-        self.remade.append(stream)
 
     def watch(self, listener: Callable[[bool], None]) -> None:
         self.listeners.append(listener)
@@ -453,7 +449,6 @@ async def test_a_life_that_is_over_begins_anew_and_what_did_not_count_goes_again
     assert not rig.uplink.life_ended(0, 7, 0)
     assert rig.uplink.life_ended(0, 1, 2)
     assert not rig.uplink.life_ended(0, 1, 2)
-    assert rig.bus.remade == [Topology().log(0).name]  # it may be why
     await rig.uplink.flush()
     assert rig.bus.heads[-2:] == [(2, 1), (2, 2)]
     assert rig.bus.sent[sent:] == [message(2, "b"), envelope.Leave(("r",), "g~2", "l")]
