@@ -13,7 +13,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import pytest_asyncio
-from tests.support import floors, ports
+from tests.support import floors, order, ports
 from tests.support.eventually import stretched
 from tests.support.pods import Pods
 from tests.support.rabbit import Rabbit, open_rabbit
@@ -37,11 +37,9 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where workers share the tests, begin with those that wait for the longest; the short ones come last,
-    so that all workers end at about the same time.
-    """
+    """Where workers share the tests, have them begin with those that wait for the longest."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: [item.get_closest_marker(name) is None for name in ("slow", "rabbit")])
+        items[:] = order.in_order(items)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

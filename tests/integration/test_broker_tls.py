@@ -29,7 +29,8 @@ from warren.bus.rabbit.bus import ConnectionTimes, RabbitBus
 from warren.settings import BusSettings, read
 from warren.topology import Topology
 
-pytestmark = pytest.mark.rabbit
+# On one worker, since they share a node of its own kind.
+pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.xdist_group("tls")]
 TIMES = ConnectionTimes(first_pause_s=0.05, longest_pause_s=0.2)
 DAY = datetime.timedelta(days=1)
 

@@ -16,6 +16,7 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.fork_server import ForkedChild, ForkServer
 
+pytestmark = pytest.mark.xdist_group("fork server")
 WAIT_S = 60.0
 ABOUT = """
 import json, os, random, resource, sys
