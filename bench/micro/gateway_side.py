@@ -30,14 +30,14 @@ FRESH = 50_000  # numbered messages that are built before anything is measured
 
 def read_frame() -> Callable[[], object]:
     """A masked text frame of 250 bytes ▶ str."""
-    assembly = FrameParser(1024 * 1024, deflate=False)
+    parser = FrameParser(1024 * 1024, deflate=False)
     payload, key = TEXT.encode(), b"\x37\xfa\x21\x3d"
     frame = b"\x81\xfe" + len(payload).to_bytes(2, "big") + key
     frame += bytes(byte ^ key[at % 4] for at, byte in enumerate(payload))
 
     def run() -> None:
-        assembly.feed(frame)
-        assembly.next()
+        parser.feed(frame)
+        parser.next()
 
     return run
 
@@ -150,7 +150,7 @@ def join_and_leave() -> Callable[[], object]:
 
 
 BENCHES: dict[str, Callable[[], Callable[[], object]]] = {
-    "assembly, a frame of 250 bytes": read_frame,
+    "frame parser, a frame of 250 bytes": read_frame,
     "codec json decode": decode(codec_json, TEXT),
     "codec json encode": encode(codec_json),
     "codec msgpack decode": decode(codec_msgpack, PACKED),

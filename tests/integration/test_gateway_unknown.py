@@ -100,7 +100,7 @@ async def test_what_comes_while_a_token_is_checked_waits_at_the_client(home: Hou
     await eventually(lambda: not guest.transport._transport.is_reading())
     sending = asyncio.create_task(ann.send("CHAT", "default", "x" * 1_000_000, id="big"))
     await asyncio.wait({sending}, timeout=0.3)
-    assert guest.transport._incoming.assembly.held < 64 * KIB
+    assert guest.transport._incoming.parser.held < 64 * KIB
     free.set()
     await ann.expect("WELCOME")
     await ann.expect("ACK", ref="big")

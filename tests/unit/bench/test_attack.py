@@ -34,9 +34,9 @@ SIZE = 4_096
 
 def read(data: bytes, *, deflate: bool = False) -> list[object]:
     """Return what a gateway reads of a client's bytes."""
-    assembly, found = FrameParser(1 << 20, deflate=deflate), []
-    assembly.feed(data)
-    while (item := assembly.next()) is not None:
+    parser, found = FrameParser(1 << 20, deflate=deflate), []
+    parser.feed(data)
+    while (item := parser.next()) is not None:
         # one part of several
         if not (isinstance(item, Control) and item.opcode == CONTINUATION and item.payload):
             found.append(item)

@@ -492,17 +492,17 @@ async def test_a_slow_reader_hears_why():
 
 
 @pytest.mark.parametrize(
-    ("breach", "closed", "told"),
+    ("violation", "closed", "told"),
     [
         (WebSocketViolation(1009, "big"), (4003, "Message too large"), True),
         (WebSocketViolation(1007, "Invalid UTF-8"), (1007, "Invalid UTF-8"), False),
         (WebSocketViolation(4002, "More than 100"), (4002, "Rate limit exceeded"), False),
     ],
 )
-async def test_a_breach_is_closed_and_lingers(breach, closed, told):
+async def test_a_violation_is_closed_and_lingers(violation, closed, told):
     """Too much is 4003 with an ERROR before it, a broken frame its own code; then the peer may read it."""
     rig = Rig()
-    await rig.run(breach)
+    await rig.run(violation)
     assert (rig.transport.closed, rig.transport.lingered) == (closed, True)
     assert ("message_too_large" in str(rig.transport.messages())) is told
     assert rig.hub.connections == 0
@@ -605,7 +605,7 @@ async def test_a_client_is_known_once_its_token_was_checked_and_unread_until_the
 
 
 @pytest.mark.parametrize(
-    ("breach", "closed", "says"),
+    ("violation", "closed", "says"),
     [
         (
             WebSocketViolation(1009, "more than 9 bytes", 9),
@@ -617,11 +617,11 @@ async def test_a_client_is_known_once_its_token_was_checked_and_unread_until_the
     ],
 )
 async def test_who_sends_more_than_it_may_is_told_what(
-    breach: WebSocketViolation, closed: tuple[int, str], says: str
+    violation: WebSocketViolation, closed: tuple[int, str], says: str
 ):
     """Each with its code, and the limit in words."""
     rig = Rig(anonymous=False)
-    await rig.run(breach)
+    await rig.run(violation)
     assert rig.transport.closed == closed
     assert rig.transport.messages()[-1]["payload"]["message"] == says
     assert rig.transport.lingered

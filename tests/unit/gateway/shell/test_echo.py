@@ -81,11 +81,11 @@ async def test_it_compresses_where_that_was_negotiated(window: frames.Window):
 
 async def test_breaches_are_closed_with_their_code():
     """Too much is 4003 here as elsewhere; a broken frame has its own code."""
-    for breach, closed in (
+    for violation, closed in (
         (WebSocketViolation(1009, "big"), (4003, "Message too large")),
         (WebSocketViolation(1002, "bad"), (1002, "bad")),
     ):
-        transport = ListTransport(breach)
+        transport = ListTransport(violation)
         await echo(transport).run()
         assert (transport.closed, transport.lingered) == (closed, True)
 

@@ -41,7 +41,7 @@ class Host:
     def __init__(self) -> None:
         self.websocket: WebSocketTransport
         self.read: list[str | bytes | None] = []
-        self.breach: WebSocketViolation | None = None
+        self.violation: WebSocketViolation | None = None
         self.tidy: bool | None = None
         self.port = 0
         self._here = asyncio.Event()
@@ -68,10 +68,10 @@ class Host:
                 self.read.append(await self.websocket.read())
                 if self.read[-1] is None:
                     break
-        except WebSocketViolation as breach:
-            self.breach = breach
-            self.websocket.close(breach.code, str(breach))
-            await self.websocket.fail(breach)
+        except WebSocketViolation as violation:
+            self.violation = violation
+            self.websocket.close(violation.code, str(violation))
+            await self.websocket.fail(violation)
         finally:
             self.tidy = self.websocket.finish()
             self.over.set()
@@ -186,8 +186,8 @@ async def test_a_flood_of_frames_without_a_byte_ends_the_connection(host: Host, 
     host.websocket.cut()  # as the deadline of the close would
     writer.close()
     await asyncio.wait_for(host.over.wait(), 5)
-    assert host.breach is not None
-    assert host.breach.too_much
+    assert host.violation is not None
+    assert host.violation.too_much
 
 
 async def test_what_the_transport_does_not_take_waits_in_the_outbox(host: Host):
@@ -292,7 +292,7 @@ async def test_a_peer_that_vanishes_counts_as_1006(host: Host):
         (b"\x81\x05hello", 1002),
     ],
 )
-async def test_a_breach_names_its_code(host: Host, sent: bytes, code: int):
+async def test_a_violation_names_its_code(host: Host, sent: bytes, code: int):
     """What breaks the protocol or the limit is a WebSocketViolation with its code as soon as it can be known,
     and the peer can read it.
     """
@@ -303,8 +303,8 @@ async def test_a_breach_names_its_code(host: Host, sent: bytes, code: int):
     assert int.from_bytes(answer[2:4], "big") == code
     writer.close()
     await asyncio.wait_for(host.over.wait(), 5)
-    assert host.breach is not None
-    assert (host.breach.code, host.breach.too_large) == (code, code == 1009)
+    assert host.violation is not None
+    assert (host.violation.code, host.violation.too_large) == (code, code == 1009)
     assert host.read == ["x" * LIMIT]
 
 
@@ -331,7 +331,7 @@ async def test_a_client_that_sends_ahead_is_read_no_more(host: Host):
     transport = host.websocket._transport
     await eventually(lambda: not transport.is_reading())
     # and what one call of the socket brings
-    assert host.websocket._incoming.assembly.waiting <= READ_AHEAD + 256 * 1024
+    assert host.websocket._incoming.parser.waiting <= READ_AHEAD + 256 * 1024
     host.reads.set()
     await eventually(lambda: len(host.read) == count + 1, timeout_s=30)
     assert transport.is_reading()
@@ -459,7 +459,7 @@ async def test_others_have_their_turn_while_one_has_sent_very_much(host: Host):
     writer.write(masked(b"") * 10_000)
     await eventually(
         lambda: (
-            not host.websocket._transport.is_reading() or host.websocket._incoming.assembly.waiting == 60_000
+            not host.websocket._transport.is_reading() or host.websocket._incoming.parser.waiting == 60_000
         )
     )
     steps: list[int] = []

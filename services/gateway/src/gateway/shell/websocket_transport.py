@@ -153,7 +153,7 @@ class WebSocketTransport(asyncio.Protocol):
     @property
     def bytes_in(self) -> int:
         """How many bytes of messages have come."""
-        return self._incoming.assembly.bytes
+        return self._incoming.parser.bytes
 
     @property
     def since(self) -> float:
@@ -198,7 +198,7 @@ class WebSocketTransport(asyncio.Protocol):
         self._memory.came(len(data))
         if self._reader.waiting:
             self._reader.wake()
-        elif not self._holding and incoming.assembly.waiting > READ_AHEAD:
+        elif not self._holding and incoming.parser.waiting > READ_AHEAD:
             self.hold()
 
     def pause_writing(self) -> None:
@@ -245,7 +245,7 @@ class WebSocketTransport(asyncio.Protocol):
                 if self._gone:
                     self._closing.take(Event.LOST, self._now())
                     return None
-                if not self.counted and (incoming.assembly.held or incoming.assembly.window):
+                if not self.counted and (incoming.parser.held or incoming.parser.window):
                     self._memory.register(self)
                 self._let()
                 await self._reader.wait()
@@ -375,9 +375,9 @@ class WebSocketTransport(asyncio.Protocol):
         if self._gone or self._cut:
             return None
         standing = Standing.UNKNOWN if self._incoming.is_unknown else Standing.KNOWN
-        assembly, last = self._incoming.assembly, len(self._last)
+        parser, last = self._incoming.parser, len(self._last)
         queue = self.outbox.overhead + max(0, self._transport.get_write_buffer_size() - last)
-        sizes = (assembly.held, self.outbox.bytes + last, assembly.window, queue)
+        sizes = (parser.held, self.outbox.bytes + last, parser.window, queue)
         return Holding(Standing.ENDING if self.ended else standing, *sizes) if any(sizes) else None
 
     def chunks(self) -> list[bytes]:
@@ -389,10 +389,10 @@ class WebSocketTransport(asyncio.Protocol):
         middle of a message is not heard any more, not even its answer to the close.
         """
         self.outbox.discard()
-        assembly = self._incoming.assembly
-        if assembly.held:
+        parser = self._incoming.parser
+        if parser.held:
             self._deaf = True
-        assembly.drop()
+        parser.drop()
 
     def cut_unless_small(self) -> None:
         """Cut the connection where its client is so far behind that it would not read why it ends."""

@@ -1,4 +1,4 @@
-"""A client's bytes: whole messages out of any pieces, and every breach by its code."""
+"""A client's bytes: whole messages out of any pieces, and every violation by its code."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def deflated(payload: bytes, stream: zlib._Compress | None = None) -> bytes:
 
 
 def read(*pieces: bytes, limit: int = LIMIT, deflate: bool = False, window_bits: int = 15) -> list[object]:
-    """Return all that comes out of these pieces, but parts that hold something, a breach as its code."""
-    assembly = FrameParser(limit, deflate=deflate, window_bits=window_bits)
+    """Return all that comes out of these pieces, but parts that hold something, a violation as its code."""
+    parser = FrameParser(limit, deflate=deflate, window_bits=window_bits)
     out: list[object] = []
     for piece in pieces:
-        assembly.feed(piece)
+        parser.feed(piece)
         try:
-            while (item := assembly.next()) is not None:
+            while (item := parser.next()) is not None:
                 if item != Control(0, getattr(item, "payload", b"")) or not item.payload:
                     out.append(item)
-        except WebSocketViolation as breach:
-            return [*out, breach.code]
+        except WebSocketViolation as violation:
+            return [*out, violation.code]
     return out
 
 
@@ -176,7 +176,7 @@ def test_any_bytes_are_read_as_another_implementation_reads_them(parts: list[byt
         (masked(b"x" * LIMIT, BINARY, fin=False) + masked(b"y", 0)[:6], 1009),
     ],
 )
-def test_what_breaks_the_protocol_is_a_breach_with_its_code(sent: bytes, code: int | None):
+def test_what_breaks_the_protocol_is_a_violation_with_its_code(sent: bytes, code: int | None):
     """A frame that is not allowed, a text that is none and a message beyond the limit are known as soon as
     they can be.
     """
@@ -248,22 +248,22 @@ def test_a_client_may_build_on_all_of_its_window_and_no_more_is_kept(
     exceeds it, nor what was sent.
     """
     stream = zlib.compressobj(wbits=-bits)
-    assembly = FrameParser(LIMIT, deflate=True, window_bits=bits)
+    parser = FrameParser(LIMIT, deflate=True, window_bits=bits)
     sent = 0
     for message in messages:
-        assembly.feed(masked(deflated(message, stream), BINARY, bits=0x40))
-        assert assembly.next() == message
+        parser.feed(masked(deflated(message, stream), BINARY, bits=0x40))
+        assert parser.next() == message
         sent += len(message)
-        assert assembly.window == min(sent, 2**bits)
+        assert parser.window == min(sent, 2**bits)
 
 
 def test_a_client_that_keeps_no_context_costs_no_window():
     """With client_no_context_takeover each message stands for itself, and one that does not can't be read."""
-    assembly = FrameParser(LIMIT, deflate=True, window_bits=0)
+    parser = FrameParser(LIMIT, deflate=True, window_bits=0)
     for _ in range(3):
-        assembly.feed(masked(deflated(b"hello " * 100), bits=0x40))
-        assert assembly.next() == "hello " * 100
-        assert assembly.window == 0
+        parser.feed(masked(deflated(b"hello " * 100), bits=0x40))
+        assert parser.next() == "hello " * 100
+        assert parser.window == 0
     stream = zlib.compressobj(wbits=-15)
     noise = os.urandom(100)
     first, second = deflated(noise, stream), deflated(noise, stream)
@@ -273,26 +273,26 @@ def test_a_client_that_keeps_no_context_costs_no_window():
 
 def test_plain_messages_leave_no_window():
     """Where a client compresses nothing, nothing is kept, though deflate was negotiated."""
-    assembly = FrameParser(LIMIT, deflate=True)
-    assembly.feed(masked(b"x" * 1_000))
-    assert assembly.next() == "x" * 1_000
-    assert assembly.window == 0
+    parser = FrameParser(LIMIT, deflate=True)
+    parser.feed(masked(b"x" * 1_000))
+    assert parser.next() == "x" * 1_000
+    assert parser.window == 0
 
 
 def test_a_client_that_sends_ahead_costs_its_bytes():
     """Nothing is taken apart before it is asked for; ``waiting`` says how much there is, ``bytes`` how much
     was taken.
     """
-    assembly = FrameParser(LIMIT, deflate=False)
+    parser = FrameParser(LIMIT, deflate=False)
     frame = masked(b"12345678")
     for _ in range(1_000):
-        assembly.feed(frame)
-    assert assembly.waiting == 1_000 * len(frame)
-    assert assembly.next() == "12345678"
-    assert (assembly.waiting, assembly.bytes) == (999 * len(frame), 8)
-    assembly.feed(frame)
-    assert [assembly.next() for _ in range(1_001)] == ["12345678"] * 1_000 + [None]
-    assert assembly.waiting == 0
+        parser.feed(frame)
+    assert parser.waiting == 1_000 * len(frame)
+    assert parser.next() == "12345678"
+    assert (parser.waiting, parser.bytes) == (999 * len(frame), 8)
+    parser.feed(frame)
+    assert [parser.next() for _ in range(1_001)] == ["12345678"] * 1_000 + [None]
+    assert parser.waiting == 0
 
 
 @pytest.mark.parametrize("chunk", [7, 60, 1_000])
@@ -300,59 +300,59 @@ def test_what_is_moved_to_make_place_is_bounded_by_what_came(chunk: int):
     """However small the chunks and however much waits behind a frame that is taken: no byte is moved more
     than twice on the average.
     """
-    assembly = FrameParser(LIMIT, deflate=False)
+    parser = FrameParser(LIMIT, deflate=False)
     stream = masked(b"") * 20_000
     came = 0
     for at in range(0, len(stream), chunk):
-        assembly.feed(stream[at : at + chunk])
+        parser.feed(stream[at : at + chunk])
         came += chunk
         if came > 60_000:
-            assembly.next()
-    assert assembly.waiting > 50_000
-    assert assembly.moved <= 2 * came
+            parser.next()
+    assert parser.waiting > 50_000
+    assert parser.moved <= 2 * came
 
 
 def test_each_part_is_shown_and_costs_as_much_as_a_small_message():
     """A part of a byte counts as 1,024; one of that size, and a message in one frame, cost nothing but their
     bytes.
     """
-    assembly = FrameParser(LIMIT, deflate=False)
-    assembly.feed(masked(b"a", TEXT, fin=False) + masked(b"b" * 1_024, 0, fin=False) + masked(b"c", 0))
-    assert [assembly.next(), assembly.cost] == [Control(0, b"a"), 1_023]
-    assert [assembly.next(), assembly.cost] == [Control(0, b"b" * 1_024), 1_023]
-    assert assembly.held == 1 + 1_024 + 7
-    assert [assembly.next(), assembly.cost] == ["a" + "b" * 1_024 + "c", 2_046]
-    assembly.cost = 0
-    assembly.feed(masked(b"x") + masked(b"p", PING))
-    assert [assembly.next(), assembly.cost, assembly.held] == ["x", 0, 7]
-    assert [assembly.next(), assembly.cost, assembly.held] == [Control(PING, b"p"), 1_024, 0]
+    parser = FrameParser(LIMIT, deflate=False)
+    parser.feed(masked(b"a", TEXT, fin=False) + masked(b"b" * 1_024, 0, fin=False) + masked(b"c", 0))
+    assert [parser.next(), parser.cost] == [Control(0, b"a"), 1_023]
+    assert [parser.next(), parser.cost] == [Control(0, b"b" * 1_024), 1_023]
+    assert parser.held == 1 + 1_024 + 7
+    assert [parser.next(), parser.cost] == ["a" + "b" * 1_024 + "c", 2_046]
+    parser.cost = 0
+    parser.feed(masked(b"x") + masked(b"p", PING))
+    assert [parser.next(), parser.cost, parser.held] == ["x", 0, 7]
+    assert [parser.next(), parser.cost, parser.held] == [Control(PING, b"p"), 1_024, 0]
 
 
 def test_a_compressed_message_costs_what_it_is_inflated_to():
     """What comes out beyond what came is charged."""
-    assembly = FrameParser(LIMIT, deflate=True)
+    parser = FrameParser(LIMIT, deflate=True)
     small = deflated(b"x" * LIMIT)
-    assembly.feed(masked(small, bits=0x40))
-    assert assembly.next() == "x" * LIMIT
-    assert assembly.cost == LIMIT - len(small)
+    parser.feed(masked(small, bits=0x40))
+    assert parser.next() == "x" * LIMIT
+    assert parser.cost == LIMIT - len(small)
 
 
 @pytest.mark.parametrize(("limit", "most"), [(64, 1_024), (LIMIT, 1_093), (1024 * 1024, 16_384)])
 def test_a_message_consists_of_so_many_parts_at_most(limit: int, most: int):
     """One for each 64 bytes of the limit, and 1,024 at least; a MiB in parts of 64 bytes passes."""
-    assembly = FrameParser(limit, deflate=False)
+    parser = FrameParser(limit, deflate=False)
     part = b"" if limit == 64 else b"x" * (limit // most)
     whole = masked(part, TEXT, fin=False) + masked(part, 0, fin=False) * (most - 2)
-    assembly.feed(whole + masked(part, 0) + whole + masked(part, 0, fin=False))
+    parser.feed(whole + masked(part, 0) + whole + masked(part, 0, fin=False))
     for _ in range(most - 1):
-        assert assembly.next() == Control(0, part)
-    assert assembly.next() == (part * most).decode()
+        assert parser.next() == Control(0, part)
+    assert parser.next() == (part * most).decode()
     for _ in range(most):
-        assembly.next()
-    assembly.feed(masked(b"", 0))
-    with pytest.raises(WebSocketViolation, match=f"more than {most} parts") as breach:
-        assembly.next()
-    assert breach.value.code == 4002
+        parser.next()
+    parser.feed(masked(b"", 0))
+    with pytest.raises(WebSocketViolation, match=f"more than {most} parts") as violation:
+        parser.next()
+    assert violation.value.code == 4002
 
 
 def test_parts_without_a_byte_are_shown():

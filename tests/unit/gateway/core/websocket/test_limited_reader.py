@@ -29,9 +29,9 @@ def test_a_client_that_is_not_known_may_send_little():
         incoming = LimitedReader(InboundLimits(MIB, FEW), deflate=True)
         incoming.feed(masked(b"x" * 1_000) + frame, 0.0)
         assert incoming.next(0.0) == "x" * 1_000
-        with pytest.raises(WebSocketViolation) as breach:
+        with pytest.raises(WebSocketViolation) as violation:
             incoming.next(0.0)
-        assert (breach.value.too_large, breach.value.limit) == (True, 1_000)
+        assert (violation.value.too_large, violation.value.limit) == (True, 1_000)
     incoming = LimitedReader(InboundLimits(MIB, FEW), deflate=True)
     assert incoming.is_unknown
     incoming.known()
@@ -52,9 +52,9 @@ def test_all_that_a_client_sends_before_it_is_known_is_bounded():
         incoming.feed(piece, 0.0)
         with pytest.raises(
             WebSocketViolation, match="More than 5000 bytes before the token was checked"
-        ) as breach:
+        ) as violation:
             incoming.next(0.0)
-        assert (breach.value.code, breach.value.too_much) == (4001, True)
+        assert (violation.value.code, violation.value.too_much) == (4001, True)
         incoming.known()
         incoming.check()
 
@@ -63,9 +63,9 @@ def test_the_limit_of_everyone_holds_for_the_unknown_too():
     """A gateway that takes small messages only takes no larger ones from strangers."""
     incoming = LimitedReader(InboundLimits(100, FEW), deflate=False)
     incoming.feed(masked(b"x" * 101), 0.0)
-    with pytest.raises(WebSocketViolation) as breach:
+    with pytest.raises(WebSocketViolation) as violation:
         incoming.next(0.0)
-    assert breach.value.limit == 100
+    assert violation.value.limit == 100
 
 
 def test_a_message_came_when_its_last_byte_came():
@@ -89,9 +89,9 @@ def test_control_frames_and_empty_parts_are_bounded_by_when_they_came(frame: byt
         incoming.feed(frame * (most + 1), 10.0)
         for _ in range(most):
             assert isinstance(incoming.next(10.0 + stalled_s), Control)
-        with pytest.raises(WebSocketViolation) as breach:
+        with pytest.raises(WebSocketViolation) as violation:
             incoming.next(10.0 + stalled_s)
-        assert breach.value.code == 4002
+        assert violation.value.code == 4002
 
 
 @pytest.mark.parametrize(("size", "free"), [(1_024, True), (4_096, True), (256, True), (1, False)])
@@ -148,7 +148,7 @@ def test_who_is_not_paced_waits_for_nothing():
     incoming.feed(masked(deflated(b"x" * MIB), bits=0x40) * 20, 0.0)
     assert [incoming.next(0.0) for _ in range(20)] == ["x" * MIB] * 20
     incoming.worked(10.0, 0.0)
-    assert (incoming.wait_s, incoming.assembly.cost) == (0.0, 0)
+    assert (incoming.wait_s, incoming.parser.cost) == (0.0, 0)
     assert incoming.is_unknown  # nobody asks it who it is
     incoming.known()
     assert incoming.is_unknown

@@ -72,7 +72,7 @@ class LimitedReader:
         "_paced",
         "_unknown",
         "_work",
-        "assembly",
+        "parser",
         "since",
         "wait_s",
     )
@@ -85,7 +85,7 @@ class LimitedReader:
         self._left = unknown.bytes if unknown is not None else 0
         if unknown is not None:
             limit = min(limit, unknown.message_bytes)
-        self.assembly = FrameParser(limit, deflate=deflate, window_bits=window_bits)
+        self.parser = FrameParser(limit, deflate=deflate, window_bits=window_bits)
         self.since = 0.0
         self.wait_s = 0.0  # for how long nothing more is to be read; set by ``next``
         self._arrivals = ArrivalTimes()
@@ -102,14 +102,14 @@ class LimitedReader:
     def known(self) -> None:
         """Lift the limits of an unknown client: from now on only the limit for everyone counts."""
         self._unknown = None
-        self.assembly.limit = self._limit
+        self.parser.limit = self._limit
 
     def feed(self, data: bytes, since: float) -> None:
         """Append bytes as they come; they came at ``since`` at the earliest."""
         if self._unknown is not None:
             self._left -= len(data)
         self._arrivals.came(len(data), since)
-        self.assembly.feed(data)
+        self.parser.feed(data)
 
     def check(self) -> None:
         """Raise WebSocketViolation where a client that is not known has sent more than it may."""
@@ -124,17 +124,17 @@ class LimitedReader:
         """
         if self._unknown is not None:
             self.check()
-        assembly = self.assembly
-        before = assembly.waiting
-        item = assembly.next()
+        parser = self.parser
+        before = parser.waiting
+        item = parser.next()
         if item is None:
             return None
-        left = assembly.waiting
+        left = parser.waiting
         self.since = self._arrivals.of(left)
-        self._in_turn += FRAME_BYTES + before - left + assembly.cost
-        if assembly.cost:
-            self._charge(assembly.cost, now)
-            assembly.cost = 0
+        self._in_turn += FRAME_BYTES + before - left + parser.cost
+        if parser.cost:
+            self._charge(parser.cost, now)
+            parser.cost = 0
         if isinstance(item, Control) and item.opcode != CLOSE and (item.opcode or not item.payload):
             self._count_control(now)
         return item
