@@ -1,13 +1,18 @@
-"""The documentation against the repository: what a page links to or names is there."""
+"""The documentation against the repository: what a page links to or names is there, and docstrings say what a
+module does, not who uses it.
+"""
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+
+import pytest
 
 from gateway.settings import GatewaySettings
 from router.settings import RouterSettings
@@ -24,6 +29,14 @@ RECORDS = re.compile(r"CHANGELOG\.md|docs/decisions/|bench/results/")
 PART = "scripts/docs/log_page.md"
 # Read by the tests and by scripts, which have no settings; or by nobody any more.
 OTHER_VARIABLES = re.compile(r"WARREN_(TEST_\w+|TRACES|GATEWAY_SERVICE_HOST)")
+
+# "``app.py`` has one for each shard", "the codecs call it", "nobody imports it but …": such lists rot.
+CALLERS = re.compile(
+    r"(?<!never )\b(?:calls?|imports) (?:it|them)\b"
+    r"|``[\w./]+\.py`` (?:has|makes|owns|builds|starts|runs|drives|asks|fills|reads|ticks) (?:it|them|one|several)\b"
+    r"|\b(?:nobody|everybody) (?:else )?(?:imports|calls)\b",
+    re.IGNORECASE,
+)
 
 
 @cache
@@ -160,3 +173,28 @@ def test_every_metric_exists() -> None:
         if name not in known
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("text", "hit"),
+    [
+        ("Pure. ``core/feeds.py`` owns one for each log that is read.", True),
+        ("The codecs call it.", True),
+        ("Nobody imports it but ``__main__``.", True),
+        ("Core code never imports it: there, time is an argument.", False),
+        ("What is due is in ``core/event_backlog.py``.", False),
+    ],
+)
+def test_the_rule_on_callers_tells_them_from_promises(text: str, hit: bool) -> None:
+    """A sentence on who uses a module is seen; one on what it must never do, or where something is, is not."""
+    assert bool(CALLERS.search(text)) == hit
+
+
+def test_no_module_lists_its_callers() -> None:
+    """The docstring of a module outside of the tests does not say who uses it."""
+    found = []
+    for folder in ("libs", "services", "tools", "scripts", "bench", "docs"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            text = " ".join((ast.get_docstring(ast.parse(path.read_text())) or "").split())
+            found += [f"{path.relative_to(ROOT)}: … {hit[0]} …" for hit in CALLERS.finditer(text)]
+    assert found == []
