@@ -299,10 +299,10 @@ def test_the_report_says_where_each_value_comes_from_and_hides_secrets(tmp_path:
     file.write_text("amqp://u:pw@broker/")
     lines = report(Service, {"WARREN_AMQP_URL_FILE": str(file), "WARREN_SHARDS": "4"}).splitlines()
     assert lines[0] == "WARREN_AMQP_URL=***"
-    assert lines[1].startswith(f"    file {file}. RabbitMQ's address")
+    assert lines[1].startswith(f"    file {file}. Address of RabbitMQ")
     assert "WARREN_SHARDS=4" in lines
     assert (
-        "    environment. Number of shards; fixed for an installation's life, and the same for all its "
+        "    environment. Number of shards; fixed for the life of an installation, and the same for all its "
         "services." in lines
     )
     assert "    default. Messages in a second." in lines

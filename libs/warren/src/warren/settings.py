@@ -73,59 +73,60 @@ class BusSettings(Settings):
 
     amqp_url: SecretStr = variable(
         SecretStr("amqp://guest:guest@localhost:5672/"),
-        "RabbitMQ's address; several, comma separated, are tried in turn.",
+        "Address of RabbitMQ; several, separated by commas, are tried in turn.",
     )
     amqp_ca_file: str = variable(
         "",
-        "For amqps://: a file with the CA certificates (PEM) that the broker's is signed by; empty: the "
-        "system's.",
+        "For amqps://: a file with the CA certificates (PEM) that the broker's certificate is checked "
+        "with; empty: the system's.",
     )
     amqp_cert_file: str = variable(
-        "", "For amqps://: a file with our own certificate (PEM), where the broker wants one."
+        "", "For amqps://: a file with the client certificate (PEM), if the broker requires one."
     )
     amqp_key_file: str = variable(
-        "", "For amqps://: a file with that certificate's key (PEM); empty: it is in the same file."
+        "",
+        "For amqps://: a file with the key (PEM) of the client certificate; empty: it is in the same file.",
     )
     amqp_heartbeat_s: int = variable(
         10,
-        "AMQP heartbeat in seconds; a broker node that is silent for a second longer is left for the next.",
+        "AMQP heartbeat in seconds; if a broker node is silent for a second longer, the service connects "
+        "to the next one.",
         ge=1,
         le=300,
     )
     prefix: str = variable(
         DEFAULT_PREFIX,
-        "What the names of all exchanges and queues begin with; the same for all services of an "
-        "installation.",
+        "Prefix of the names of all exchanges and queues; the same for all services of an installation.",
         pattern=r"^[A-Za-z0-9_.\-]{1,64}$",
     )
     shards: int = variable(
         DEFAULT_SHARDS,
-        "Number of shards; fixed for an installation's life, and the same for all its services.",
+        "Number of shards; fixed for the life of an installation, and the same for all its services.",
         ge=1,
         le=1024,
     )
 
     broker_notify_bytes: int = variable(
         _LIMITS.notify_bytes,
-        "Bytes of backends' notifications that may wait in the broker for the routers; beyond it "
-        "publishers are refused.",
+        "Bytes of notifications that may wait in the broker for the routers; beyond that, publishers are "
+        "refused.",
         ge=1_048_576,
     )
     broker_log_bytes: int = variable(
         _LIMITS.log_bytes,
-        "Bytes of one shard's log (a stream); more than WARREN_GATEWAY_UPLINK_BYTES of all gateways "
-        "together, or what waits for routers may be lost.",
+        "Size of one shard's log (a stream) in bytes; it must be larger than WARREN_GATEWAY_UPLINK_BYTES "
+        "of all gateways together, or messages that wait for routers may be lost.",
         ge=4_194_304,
     )
     broker_pod_bytes: int = variable(
         _LIMITS.gateway_bytes,
-        "Bytes that may wait in the broker for one gateway or router; the oldest go, and positions heal "
-        "that.",
+        "Bytes that may wait in the broker for one gateway or router; beyond that, the oldest messages "
+        "are dropped, and the pod recovers them.",
         ge=1_048_576,
     )
     broker_dead_bytes: int = variable(
         _LIMITS.dead_bytes,
-        "Bytes of what was set aside, in each of the two queues for it; the oldest go.",
+        "Bytes of each of the two dead-letter queues; beyond that, the oldest messages are dropped.",
         ge=1_048_576,
     )
 
@@ -252,7 +253,7 @@ LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidat
 class LogSettings(Settings):
     """Where log lines go and which."""
 
-    log_level: LogLevel = variable("info", "The least level that is logged: debug, info, warning or error.")
+    log_level: LogLevel = variable("info", "Lowest level that is logged: debug, info, warning or error.")
     log_file: str = variable("", "A file to append log lines to; empty means standard output.")
 
 
@@ -272,8 +273,8 @@ class ProbeSettings(Settings):
 
     internal_host: ListenHost = variable(
         EVERY_ADDRESS,
-        "Address or name of the internal port (probes, metrics); * for every address of the machine, of "
-        "IPv4 and of IPv6.",
+        "Address or name of the internal port (probes, metrics); * for every IPv4 and IPv6 address of the "
+        "machine.",
     )
     internal_port: int = variable(0, "Internal port (probes, metrics); 0 takes a free one.", ge=0, le=65535)
 
@@ -294,7 +295,7 @@ class NamespaceSettings(Settings):
         Namespaces, BeforeValidator(_namespaces), PlainSerializer(lambda value: repr(value), return_type=str)
     ] = variable(
         Namespaces(),
-        "The namespaces as YAML text; usually given as a file by WARREN_NAMESPACES_FILE.",
+        "The namespaces as YAML text; usually given as a file with WARREN_NAMESPACES_FILE.",
         file=True,
     )
 

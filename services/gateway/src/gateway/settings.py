@@ -55,35 +55,34 @@ class ListenSettings(Settings):
 
     host: ListenHost = variable(
         EVERY_ADDRESS,
-        "Address or name that clients connect to; * for every address of the machine, of IPv4 and of IPv6, "
-        "whichever it has.",
+        "Address or name that clients connect to; * for every IPv4 and IPv6 address of the machine.",
     )
     port: int = variable(8080, "Port that clients connect to; 0 takes a free one.", ge=0, le=65535)
     origins: CommaList = variable(
         (),
-        "Origins whose pages may connect besides those of the same host and clients without one, such as "
-        "https://app.example, https://*.example or http://localhost:* (any port); * for any.",
+        "Origins whose pages may connect, in addition to those of the same host and to clients without an "
+        "origin, such as https://app.example, https://*.example or http://localhost:* (any port); * for "
+        "any.",
     )
     trusted_proxies: Networks = variable(
-        (), "Networks of the proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8."
+        (), "Networks of the proxies whose X-Forwarded-For is trusted, such as 10.0.0.0/8."
     )
     deflate: bool = variable(True, "Whether permessage-deflate is used with clients that offer it.")
     echo: bool = variable(
         False,
-        "Whether /ws/echo is served; it asks for no token and has no rate limit, so not where strangers "
+        "Whether /ws/echo is served; it requires no token and has no rate limit, so strangers must not "
         "reach it.",
     )
     stats: Literal["external", "internal"] = variable(
         "external",
-        "Where /websocket-stats is served: external, on the clients' port and the internal one; internal, "
-        "there alone, so not to strangers.",
+        "Where /websocket-stats is served: external (on the clients' port and the internal one) or "
+        "internal (on the internal one only, hidden from strangers).",
     )
 
     trust_traceparent: bool = variable(
         False,
-        "Whether a client's traceparent decides that its message is sampled; only where all clients are "
-        "one's own, since each can have all of "
-        "its messages sampled then.",
+        "Whether a client's traceparent decides that its message is sampled; only if all clients are your "
+        "own, because each can then have all its messages sampled.",
     )
 
     @field_validator("origins")
@@ -111,7 +110,7 @@ class AuthSettings(Settings):
     model_config = _PREFIX
 
     auth: Literal["jwt", "anonymous"] = variable(
-        "jwt", "jwt: a token is needed; anonymous: none is asked for (for trials only)."
+        "jwt", "jwt: a token is required; anonymous: no token (for trials only)."
     )
     auth_timeout_ms: int = variable(
         10_000, "How long a client without a token may take to send AUTH.", ge=10, le=600_000
@@ -122,27 +121,31 @@ class AuthSettings(Settings):
     jwt_public_key: str = variable(
         "", "PEM public key or certificate for RS256 (RSA), ES256 (P-256) or EdDSA (Ed25519).", file=True
     )
-    jwks: str = variable("", "URL or file of a JWK set; keys may be rotated in it.")
+    jwks: str = variable("", "URL or file of a JWK set; its keys can be rotated.")
     jwks_refresh_s: float = variable(300.0, "Age in seconds at which the JWK set is fetched again.", gt=0)
     jwks_retry_s: float = variable(
-        10.0, "Least time in seconds between two fetches, whatever keys tokens name.", gt=0
+        10.0, "Minimum time in seconds between two fetches, whatever keys tokens name.", gt=0
     )
     jwt_algorithms: CommaList = variable(
         ("HS256", "RS256", "ES256", "EdDSA"), "Algorithms that tokens may be signed with."
     )
-    jwt_audience: CommaList = variable((), "Audiences, one of which a token must name; none: not checked.")
+    jwt_audience: CommaList = variable((), "Audiences, one of which a token must name; empty: not checked.")
     jwt_issuer: str = variable("", "Issuer that a token must name; empty: not checked.")
     jwt_user_claim: str = variable(
-        "sub", "Claim that holds the user's name; dots lead into objects.", min_length=1
+        "sub", "Claim with the user's name; dots lead into nested objects.", min_length=1
     )
     jwt_join_claim: str = variable(
         "warren.join",
-        "Claim that holds the patterns of rooms that the user may join (a list, or words in a string); "
-        "a token without it allows what the namespaces allow.",
+        "Claim with the patterns of rooms that the user may join (a list, or words in a string); for a "
+        "token without it, the namespaces decide.",
         min_length=1,
     )
-    jwt_publish_claim: str = variable("warren.publish", "The same for publishing.", min_length=1)
-    jwt_leeway_s: float = variable(5.0, "Seconds by which clocks may differ.", ge=0, le=300)
+    jwt_publish_claim: str = variable(
+        "warren.publish",
+        "Claim with the patterns of rooms that the user may publish to, in the same form.",
+        min_length=1,
+    )
+    jwt_leeway_s: float = variable(5.0, "Tolerated difference between clocks, in seconds.", ge=0, le=300)
     jwt_require_expiry: bool = variable(False, "Whether a token without exp is refused.")
 
     @field_validator("jwt_algorithms")
@@ -187,91 +190,89 @@ class LimitSettings(Settings):
     model_config = _PREFIX
 
     message_bytes: int = variable(
-        1_048_576, "Largest message of a client in bytes; beyond it: close 4003.", ge=64
+        1_048_576, "Largest message of a client in bytes; beyond that: close 4003.", ge=64
     )
     unknown_message_bytes: int = variable(
         32_768,
-        "Largest message in bytes of a client whose token was not checked yet; beyond it: close 4003.",
+        "Largest message in bytes of a client whose token is not checked yet; beyond that: close 4003.",
         ge=64,
     )
     unknown_bytes: int = variable(
         65_536,
-        "Bytes that a client may send in all before its token was checked; beyond it: close 4001.",
+        "Bytes that a client may send in total before its token is checked; beyond that: close 4001.",
         ge=64,
     )
     rate: int = variable(
         5,
-        "Messages that a connection may send in WARREN_GATEWAY_RATE_PER_MS; beyond it: close 4002; 0: no "
-        "limit.",
+        "Messages that a connection may send in WARREN_GATEWAY_RATE_PER_MS; beyond that: close 4002; 0: "
+        "no limit.",
         ge=0,
     )
-    rate_per_ms: int = variable(1_000, "The time for WARREN_GATEWAY_RATE, in ms.", ge=1)
+    rate_per_ms: int = variable(1_000, "The period of WARREN_GATEWAY_RATE, in ms.", ge=1)
     rooms_per_connection: int = variable(100, "Rooms that one connection may be in.", ge=1, le=10_000)
-    connections: int = variable(10_000, "Connections that one pod takes; beyond it: 503.", ge=1)
+    connections: int = variable(10_000, "Connections that one pod accepts; beyond that: 503.", ge=1)
     full_percent: int = variable(
         95,
-        "Percentage of WARREN_GATEWAY_CONNECTIONS from which on the pod is not ready, so that new clients "
-        "are sent elsewhere before it "
-        "refuses any; it is ready again five points below; 0: never for that.",
+        "Percentage of WARREN_GATEWAY_CONNECTIONS at which the pod becomes not ready, so that new clients "
+        "are sent elsewhere before it refuses any; it is ready again five points below; 0: never.",
         ge=0,
         le=100,
     )
     outbox_count: int = variable(
-        4_096, "Messages that may wait for a slow reader; beyond it: close 4005.", ge=1
+        4_096, "Messages that may wait for a slow reader; beyond that: close 4005.", ge=1
     )
     outbox_bytes: int = variable(
-        2 * 1_048_576, "Bytes that may wait for a slow reader; beyond it: close 4005.", ge=1024
+        2 * 1_048_576, "Bytes that may wait for a slow reader; beyond that: close 4005.", ge=1024
     )
     buffer_bytes: int = variable(
         256 * 1_048_576,
-        "Bytes that all connections of a pod may hold together: messages that are being received, and what "
-        "waits for slow readers, where what "
-        "many wait for counts once; beyond it those that hold most are closed, clients without a checked "
-        "token first.",
+        "Bytes that all connections of a pod may hold together: partly received messages, and what waits "
+        "for slow readers, where a message for many counts once; beyond that, those that hold most are "
+        "closed, clients without a checked token first.",
         ge=1_048_576,
     )
     read_bytes: int = variable(
         4 * 1_048_576,
-        "Bytes of rooms' histories that one connection may be sent at once, by JOIN with a position and "
-        "HISTORY; who has had more "
-        "is not read until it may have more again.",
+        "Bytes of history that one connection may read at once, with JOIN and a position or with HISTORY; "
+        "beyond that, the gateway stops reading from the client until the budget has grown again.",
         ge=262_144,
     )
     read_bytes_per_s: int = variable(
-        1_048_576, "How much of WARREN_GATEWAY_READ_BYTES grows again each second.", ge=1_024
+        1_048_576, "Growth of the budget WARREN_GATEWAY_READ_BYTES each second.", ge=1_024
     )
     pod_read_bytes_per_s: int = variable(
         16 * 1_048_576,
-        "Bytes of histories that all connections of a pod may be sent in a second; beyond it those wait "
-        "that have had much.",
+        "Bytes of history that all connections of a pod may read in a second; beyond that, those that "
+        "have read much wait.",
         ge=262_144,
     )
     uplink_count: int = variable(
-        16_384, "Messages of one shard that may wait for the broker, or for the routers to count them.", ge=16
+        16_384, "Messages of one shard that may wait for the broker, or for a router to count them.", ge=16
     )
-    batch_count: int = variable(512, "Messages that go to one shard at once.", ge=1)
-    batch_bytes: int = variable(262_144, "Bytes that go to one shard at once.", ge=1_024)
+    batch_count: int = variable(512, "Messages in one batch to a shard.", ge=1)
+    batch_bytes: int = variable(262_144, "Bytes in one batch to a shard.", ge=1_024)
     batch_interval_ms: int = variable(
         20,
-        "Most milliseconds from one batch to a busy shard to the next: so many where the pod is never "
-        "idle, none while it has time to spare.",
+        "Longest interval between two batches to a busy shard, in ms: it applies if the pod is never "
+        "idle; a pod with time to spare does not wait.",
         ge=0,
         le=1_000,
     )
     uplink_bytes: int = variable(
         16 * 1_048_576,
-        "Bytes of one shard that may wait for the broker, or for the routers to count them.",
+        "Bytes of one shard that may wait for the broker, or for a router to count them.",
         ge=65_536,
     )
     recent_room_bytes: int = variable(
         1_048_576,
-        "Bytes of one room's last messages that the pod remembers, for members who come back and HISTORY; "
-        "else the routers are asked.",
+        "Bytes of the latest messages of one room that the pod keeps, for members that come back and for "
+        "HISTORY; otherwise it asks the routers.",
         ge=0,
     )
     recent_bytes: int = variable(
         64 * 1_048_576,
-        "The same of all rooms together; beyond it those that hold most lose their oldest first.",
+        "The same for all rooms together; beyond that, those that hold most lose their oldest messages "
+        "first.",
         ge=0,
     )
 
@@ -295,7 +296,7 @@ class TimeSettings(Settings):
     model_config = _PREFIX
 
     heartbeat_ms: int = variable(
-        30_000, "How often a client is pinged; no sign of life by the next: close 4004.", ge=50
+        30_000, "Interval of pings to a client; no sign of life by the next one: close 4004.", ge=50
     )
     close_timeout_ms: int = variable(
         5_000, "How long a close handshake may take before the socket is cut.", ge=10
@@ -304,23 +305,25 @@ class TimeSettings(Settings):
         10_000, "How long a message waits for the broker before its sender is told to send it again.", ge=10
     )
     announce_ms: int = variable(
-        1_000, "How often the gateway tells the routers that it lives.", ge=10, le=2_500
+        1_000, "Interval of the gateway's heartbeats to the routers.", ge=10, le=2_500
     )
     max_age_ms: int = variable(
         0,
-        "How long a client may stay before it is asked to connect again, so that new pods get their share; "
-        "at least 1000; 0: for ever.",
+        "How long a client may stay before it is asked to reconnect, so that new pods get their share; at "
+        "least 1000; 0: no limit.",
         ge=0,
     )
     max_age_jitter_percent: int = variable(
         20,
-        "By how much of WARREN_GATEWAY_MAX_AGE_MS, in percent, a client's own age may be shorter, so that "
-        "they don't go together.",
+        "By how much, in percent of WARREN_GATEWAY_MAX_AGE_MS, the limit of each client is shortened at "
+        "random, so that clients do not leave together.",
         ge=0,
         le=100,
     )
-    drain_ms: int = variable(10_000, "Over how long the clients are sent away when the pod goes.", ge=0)
-    drain_deadline_ms: int = variable(20_000, "After how long a pod that goes is gone at the latest.", ge=100)
+    drain_ms: int = variable(
+        10_000, "The time over which the clients are asked to reconnect when the pod stops.", ge=0
+    )
+    drain_deadline_ms: int = variable(20_000, "When a stopping pod has exited at the latest.", ge=100)
 
     @field_validator("max_age_ms")
     @classmethod
@@ -347,8 +350,8 @@ class GatewaySettings(Settings):
 
     id: str = variable(
         "",
-        "What the gateway's id begins with (a pod's name); a random end makes it new for every life. "
-        "Empty: all random.",
+        "Prefix of the gateway's id (a pod's name); a random suffix makes it new for every life. Empty: "
+        "all random.",
         pattern=r"^[A-Za-z0-9\-]{0,48}$",
     )
     rooms: CommaList = variable(

@@ -41,29 +41,29 @@ class FlowSettings(Settings):
 
     prefetch: int = variable(
         128,
-        "Entries of one shard's log that the broker hands over before they are acknowledged.",
+        "Entries of one shard's log that the broker delivers before they are acknowledged.",
         ge=2,
         le=4096,
     )
     notify_prefetch: int = variable(
         256,
-        "AMQP messages with notifications that the broker hands over before they are done.",
+        "AMQP messages with notifications that the broker delivers before they are acknowledged.",
         ge=1,
         le=65_535,
     )
-    batch_count: int = variable(1_024, "Notifications that are passed on to one shard at once.", ge=1)
+    batch_count: int = variable(1_024, "Notifications in one record to a shard.", ge=1)
     batch_bytes: int = variable(
-        262_144, "Bytes that are sent to one gateway, or passed on to one shard, at once.", ge=1_024
+        262_144, "Bytes in one publish to a gateway, or in one record to a shard.", ge=1_024
     )
     batch_interval_ms: int = variable(
         20,
-        "Most milliseconds from one batch to a busy gateway to the next: so many where the router is never "
-        "idle, none while it has time to spare.",
+        "Longest interval between two publishes to a busy gateway, in ms: it applies if the router is "
+        "never idle; a router with time to spare does not wait.",
         ge=0,
         le=1_000,
     )
     notify_bytes: int = variable(
-        1_048_576, "Largest payload of a notification in bytes; beyond it: set aside.", ge=64
+        1_048_576, "Largest payload of a notification in bytes; larger ones are dead-lettered.", ge=64
     )
 
 
@@ -74,46 +74,46 @@ class MemorySettings(Settings):
 
     dedup_count: int = variable(
         65_536,
-        "Message ids that one shard remembers, to count a repeat once. The same for all routers: what the "
-        "speaker has counts for all.",
+        "Message ids that one shard remembers, so that a repeat counts once. Use the same value for all "
+        "routers: the speaker's applies to all.",
         ge=1,
     )
     rooms_remembered: int = variable(
         65_536,
-        "Rooms without members whose position one shard keeps; a room forgotten begins anew. The same for "
-        "all routers, as above.",
+        "Rooms without members whose position one shard keeps; a forgotten room begins a new epoch. Use "
+        "the same value for all routers, as above.",
         ge=1,
     )
     ring_bytes: int = variable(
         16_777_216,
-        "Bytes of what one shard's gateways are sent that are kept for those that lag; who lags more joins "
-        "its rooms again.",
+        "Bytes of feeds of one shard that are kept for lagging gateways; a gateway that lags further "
+        "joins its rooms again.",
         ge=262_144,
     )
-    room_history_bytes: int = variable(
-        4_194_304, "Memory for the messages that are kept of one room, in bytes.", ge=1_024
-    )
+    room_history_bytes: int = variable(4_194_304, "Memory for the history of one room, in bytes.", ge=1_024)
     history_bytes: int = variable(
         33_554_432,
-        "Memory for the messages that are kept of all rooms of one shard, in bytes; the oldest of the "
-        "largest go.",
+        "Memory for the history of all rooms of one shard, in bytes; beyond that, the largest rooms lose "
+        "their oldest messages.",
         ge=1_024,
     )
     history_floor_ms: int = variable(
         10_000,
         "Messages younger than this are kept whatever the namespace's history says (unless it is off), "
-        "within the bytes; 0: none.",
+        "within the byte limits; 0: none.",
         ge=0,
         le=300_000,
     )
     checkpoint_bytes: int = variable(
         2_097_152,
-        "Bytes of a shard's log from one checkpoint to the next, or as many as the last one took.",
+        "Bytes of a shard's log from one checkpoint to the next, or the size of the last checkpoint if "
+        "that is larger.",
         ge=65_536,
     )
     checkpoint_s: int = variable(
         60,
-        "Seconds after which a quarter of those bytes is enough; after ten times as long anything is.",
+        "Seconds after which a quarter of those bytes is enough for the next checkpoint; after ten times "
+        "as long, any entry is enough.",
         ge=1,
         le=3_600,
     )
@@ -126,15 +126,19 @@ class TakeoverSettings(Settings):
 
     lease_ms: int = variable(
         5_000,
-        "How long a gateway lives without a heartbeat.",
+        "How long a gateway counts as alive without a heartbeat.",
         ge=50,
         le=120_000,
     )
     # A killed router is mostly known without it, since nobody is behind its inbox any more. It is the silence
     # after one that stands still. Who is taken for dead and lives has another speak besides it for a while,
     # which does no harm and costs some work.
-    peer_lease_ms: int = variable(2_500, "How long a router lives without a heartbeat.", ge=50, le=120_000)
-    announce_ms: int = variable(500, "How often the router tells the others that it lives.", ge=10, le=10_000)
+    peer_lease_ms: int = variable(
+        2_500, "How long a router counts as alive without a heartbeat.", ge=50, le=120_000
+    )
+    announce_ms: int = variable(
+        500, "Interval of the router's heartbeats to the other routers.", ge=10, le=10_000
+    )
     listen_ms: int = variable(
         1_500,
         "How long a new router listens to heartbeats before it speaks for a shard; more than "
@@ -142,7 +146,7 @@ class TakeoverSettings(Settings):
         ge=0,
         le=60_000,
     )
-    stop_deadline_ms: int = variable(15_000, "After how long a router that was told to go is gone.", ge=100)
+    stop_deadline_ms: int = variable(15_000, "When a stopping router has exited at the latest.", ge=100)
 
     @model_validator(mode="after")
     def _leases_outlast(self) -> TakeoverSettings:
@@ -160,7 +164,7 @@ class RouterSettings(Settings):
 
     id: str = variable(
         "",
-        "What the router's id begins with (a pod's name); a random end makes it new for every life. Empty: "
+        "Prefix of the router's id (a pod's name); a random suffix makes it new for every life. Empty: "
         "all random.",
         pattern=r"^[A-Za-z0-9\-]{0,48}$",
     )
@@ -173,8 +177,8 @@ class RouterSettings(Settings):
     namespaces: NamespaceSettings = NamespaceSettings()
     events: CommaList = variable(
         ("client", "room"),
-        "What backends are told on the topic exchange: client, room, message (doubles a busy room's load); "
-        "- for nothing.",
+        "Kinds of events for backends on the topic exchange: client, room, message (doubles the load of a "
+        "busy room); - for none.",
     )
 
     @model_validator(mode="after")
