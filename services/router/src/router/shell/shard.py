@@ -154,7 +154,7 @@ class Shard:
         if answer is not None:
             self._context.egress.tell(said.gateway, answer)
         self._context.egress.heard(said.gateway)
-        self._context.egress.kick(self.number)
+        self._context.egress.flush(self.number)
 
     def ask_gateways(self) -> None:
         """Have all gateways say how far they have got: what they have said may not have reached us."""
@@ -238,7 +238,7 @@ class Shard:
         elif speaks:
             self._maintainer.confirmed(self._events.backlog.confirmed)
         if speaks:
-            self._context.egress.kick(self.number)
+            self._context.egress.flush(self.number)
             self._tracks.end(fold, effects)
             if self._events.backlog.full and self._reader is not None:
                 self._reader.pause()
