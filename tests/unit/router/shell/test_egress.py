@@ -263,9 +263,9 @@ async def test_answers_that_wait_are_bounded_in_bytes(harness):
     way = harness.egress._destinations["g1"]
     assert harness.counted("rejected_total", reason="answer_dropped") == 2
     assert way.answers[0][0].ref == 2
-    assert way.answers_bytes == sum(size_of(envelope) for envelope, _ in way.told) <= ANSWERS_BYTES
+    assert way.answers_bytes == sum(size_of(envelope) for envelope, _ in way.answers) <= ANSWERS_BYTES
     harness.egress.tell("g1", page(99, ANSWERS_BYTES))
-    assert [envelope.ref for envelope, _ in way.told] == [99]
+    assert [envelope.ref for envelope, _ in way.answers] == [99]
     harness.bus.release()
     await eventually(lambda: way.task is None)
     assert way.answers_bytes == 0
