@@ -162,7 +162,8 @@ class Gate:
         early = self._early.setdefault(room, {})
         early[message.seq] = message
         while (following := early.pop(self.positions[room].seq + 1, None)) is not None:
-            self.positions[room] = self.positions[room].next()
+            before = self.positions[room]
+            self.positions[room] = Position(before.epoch, before.seq + 1)
             self.taken.setdefault(room, []).append(following)
 
     def _entered(self, entered: wire.Entered) -> None:

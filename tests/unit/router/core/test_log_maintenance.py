@@ -11,14 +11,14 @@ OWN = Rules("life", 1, 100, 50, 10, 7)
 
 def test_a_log_without_rules_gets_them_once():
     """With our bounds and the version that all know; again only where they have not come back for a while."""
-    upkeep = LogMaintenance(BOUNDS)
-    assert upkeep.rules(None, 1, 10.0, lost=False) == (1, False)
-    assert upkeep.made("life", 1, 7, anew=False) == OWN
-    assert upkeep.rules(None, 1, 10.0 + AGAIN_S / 2, lost=False) is None
-    assert upkeep.rules(None, 1, 10.0 + AGAIN_S, lost=False) == (1, False)
-    upkeep.ruled(100.0)  # they are to be read first
-    assert upkeep.rules(None, 1, 100.0 + AGAIN_S / 2, lost=False) is None
-    assert upkeep.rules(None, 1, 100.0 + AGAIN_S, lost=False) == (1, False)
+    maintenance = LogMaintenance(BOUNDS)
+    assert maintenance.rules(None, 1, 10.0, lost=False) == (1, False)
+    assert maintenance.made("life", 1, 7, anew=False) == OWN
+    assert maintenance.rules(None, 1, 10.0 + AGAIN_S / 2, lost=False) is None
+    assert maintenance.rules(None, 1, 10.0 + AGAIN_S, lost=False) == (1, False)
+    maintenance.ruled(100.0)  # they are to be read first
+    assert maintenance.rules(None, 1, 100.0 + AGAIN_S / 2, lost=False) is None
+    assert maintenance.rules(None, 1, 100.0 + AGAIN_S, lost=False) == (1, False)
 
 
 @pytest.mark.parametrize(
@@ -46,14 +46,14 @@ def test_lives_without_a_lease_are_ended_once():
     """Each by its life's number; who lives is left alone; a second time only after a while, or where the name
     has a new life.
     """
-    upkeep = LogMaintenance(BOUNDS)
+    maintenance = LogMaintenance(BOUNDS)
     gateways = {"g1": (1, 5), "g2": (3, 8), "g3": (1, 1)}
-    assert upkeep.gone(gateways, {"g1"}, 0.0) == [("g2", 3), ("g3", 1)]
-    assert upkeep.gone(gateways, {"g1"}, 1.0) == []
-    assert upkeep.gone({"g1": (1, 5), "g2": (4, 1)}, {"g1"}, 2.0) == [("g2", 4)]
-    assert upkeep.gone({"g1": (1, 5), "g2": (4, 1)}, {"g1"}, 2.0 + AGAIN_S) == [("g2", 4)]
-    upkeep.began()
-    assert upkeep.gone({"g2": (4, 1)}, set(), 2.0 + AGAIN_S) == [("g2", 4)]
+    assert maintenance.gone(gateways, {"g1"}, 0.0) == [("g2", 3), ("g3", 1)]
+    assert maintenance.gone(gateways, {"g1"}, 1.0) == []
+    assert maintenance.gone({"g1": (1, 5), "g2": (4, 1)}, {"g1"}, 2.0) == [("g2", 4)]
+    assert maintenance.gone({"g1": (1, 5), "g2": (4, 1)}, {"g1"}, 2.0 + AGAIN_S) == [("g2", 4)]
+    maintenance.began()
+    assert maintenance.gone({"g2": (4, 1)}, set(), 2.0 + AGAIN_S) == [("g2", 4)]
 
 
 TIMES = MarkTimes(bytes=1_000, soon_us=60, late_us=600)
@@ -72,31 +72,30 @@ TIMES = MarkTimes(bytes=1_000, soon_us=60, late_us=600)
 )
 def test_a_checkpoint_is_due_by_bytes_and_by_time(size, waited_us, due):
     """All bytes at once, a quarter after a while, anything after long; nothing where nothing has come."""
-    upkeep = LogMaintenance(BOUNDS, TIMES)
-    upkeep.marked(1_000)
-    upkeep.entered(size)
-    assert upkeep.mark(0.0, 1_000 + waited_us) == due
+    maintenance = LogMaintenance(BOUNDS, TIMES)
+    maintenance.marked(1_000)
+    maintenance.entered(size)
+    assert maintenance.mark(0.0, 1_000 + waited_us, 0) == due
 
 
 def test_a_large_checkpoint_waits_for_as_many_bytes_as_it_took():
     """So that what is written for checkpoints is at most as much as what is written."""
-    upkeep = LogMaintenance(BOUNDS, TIMES)
-    upkeep.marked(0)
-    upkeep.sized(5_000)
-    upkeep.entered(4_999)
-    assert not upkeep.mark(0.0, 0)
-    upkeep.entered(1)
-    assert upkeep.mark(0.0, 0)
+    maintenance = LogMaintenance(BOUNDS, TIMES)
+    maintenance.marked(0)
+    maintenance.entered(4_999)
+    assert not maintenance.mark(0.0, 0, 5_000)
+    maintenance.entered(1)
+    assert maintenance.mark(0.0, 0, 5_000)
 
 
 def test_a_mark_on_its_way_is_not_put_again_before_a_while():
     """Nor where it has come back."""
-    upkeep = LogMaintenance(BOUNDS, TIMES)
-    upkeep.entered(2_000)
-    assert upkeep.mark(0.0, 0)
-    assert not upkeep.mark(AGAIN_S / 2, 0)
-    assert upkeep.mark(AGAIN_S, 0)
-    upkeep.marked(0)
-    assert not upkeep.mark(2 * AGAIN_S, 0)
-    upkeep.entered(1_000)
-    assert upkeep.mark(2 * AGAIN_S, 0)
+    maintenance = LogMaintenance(BOUNDS, TIMES)
+    maintenance.entered(2_000)
+    assert maintenance.mark(0.0, 0, 0)
+    assert not maintenance.mark(AGAIN_S / 2, 0, 0)
+    assert maintenance.mark(AGAIN_S, 0, 0)
+    maintenance.marked(0)
+    assert not maintenance.mark(2 * AGAIN_S, 0, 0)
+    maintenance.entered(1_000)
+    assert maintenance.mark(2 * AGAIN_S, 0, 0)

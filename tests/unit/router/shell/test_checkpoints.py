@@ -33,8 +33,7 @@ class Harness:
     def __init__(self):
         self.writer = Writer()
         self.metrics = RouterMetrics(CollectorRegistry())
-        self.sizes = []
-        self.checkpoints = Checkpoints("r1", 0, self.writer, self.metrics, self.sizes.append)
+        self.checkpoints = Checkpoints("r1", 0, self.writer, self.metrics)
         self.fold = Fold(0, 1)
         for offset, entry in enumerate(([Rules("life", 1, 9, 9, 9, 1)], [Batch("g1", 1, 1, 1), Hello()])):
             self.fold.apply(offset, encode(entry))
@@ -80,7 +79,7 @@ async def test_our_checkpoint_is_written_once_the_events_up_to_it_are_confirmed(
     offset, bodies, digest = harness.mark()
     harness.fold.apply(3, encode([Batch("g2", 1, 1, 1), Hello()]))
     await harness.encoded()
-    assert harness.sizes == [sum(map(len, bodies))]
+    assert harness.checkpoints.bytes == sum(map(len, bodies))
     harness.checkpoints.write(1)
     assert harness.written() == []
     harness.checkpoints.write(2)
@@ -143,7 +142,7 @@ async def test_what_we_are_to_write_goes_before_what_is_only_to_be_compared(harn
     await harness.encoded()
     harness.checkpoints.write(offset)
     assert [(part.offset, part.body) for part in harness.written()] == [(offset, body) for body in bodies]
-    assert len(harness.sizes) == 1
+    assert list(harness.checkpoints._digests) == [offset]
 
 
 async def test_what_is_read_anew_ends_what_was_being_encoded(harness):

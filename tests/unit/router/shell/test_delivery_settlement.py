@@ -1,16 +1,16 @@
-"""Settling: a delivery of many parts is settled once, after the last of them."""
+"""DeliverySettlement: a delivery of many parts is settled once, after the last of them."""
 
 from tests.support.scripted_bus import Delivered
 
-from router.shell.delivery_settlement import Settling
+from router.shell.delivery_settlement import DeliverySettlement
 
 
 def test_the_last_part_acknowledges():
     """Not before, and a delivery of no parts at once."""
     delivery, empty = Delivered(b""), Delivered(b"")
-    Settling(empty, 0)
+    DeliverySettlement(empty, 0)
     assert empty.fate == "acked"
-    settling = Settling(delivery, 2)
+    settling = DeliverySettlement(delivery, 2)
     settling.ack()
     assert delivery.fate == ""
     settling.ack()
@@ -21,7 +21,7 @@ def test_one_rejected_part_rejects_the_whole_after_the_last():
     """So the broker sets it aside; the order of the parts does not matter."""
     for rejected in range(3):
         delivery = Delivered(b"")
-        settling = Settling(delivery, 3)
+        settling = DeliverySettlement(delivery, 3)
         for part in range(3):
             assert delivery.fate == ""
             if part == rejected:

@@ -13,7 +13,7 @@ from tests.support.scripted_bus import ManualClock, ScriptedBus
 
 from router.core.gateway_leases import GatewayLeases
 from router.shell import egress as module
-from router.shell.egress import BODIES, BODIES_BYTES, IDLE_S, TOLD, TOLD_BYTES, Egress
+from router.shell.egress import ANSWERS, ANSWERS_BYTES, BODIES, BODIES_BYTES, IDLE_S, Egress
 from warren.batch import BatchLimits, Pace
 from warren.envelope import Bodies, Deliver, Feed, LifeEnded, Named, Page, Speaker, decode, size_of
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
@@ -91,7 +91,7 @@ class Harness:
     def put(self, shard, gateway, *items):
         for item in items:
             self.feeds[shard].put(gateway, item)
-        self.egress.kick(shard)
+        self.egress.flush(shard)
 
     def suspected(self):
         """Return the gateways whose leases were shortened."""
@@ -224,7 +224,7 @@ async def test_for_a_shard_that_we_speak_for_no_more_nothing_is_sent(harness):
     await eventually(lambda: harness.bus.published)
     harness.egress.silence(0)
     harness.bus.release()
-    await eventually(lambda: harness.egress._ways["g1"].task is None)
+    await eventually(lambda: harness.egress._destinations["g1"].task is None)
     assert len(harness.bus.published) == 1
 
 
@@ -233,7 +233,7 @@ async def test_an_answer_is_sent_once(harness):
     harness.bus.script("g1", NotConfirmed())
     harness.egress.tell("g1", LifeEnded(0, 1, 5))
     harness.egress.tell(ALL, Speaker("r1", 0))
-    await eventually(lambda: not any(way.task for way in harness.egress._ways.values()))
+    await eventually(lambda: not any(way.task for way in harness.egress._destinations.values()))
     assert harness.heard("g1") == [[LifeEnded(0, 1, 5)]]
     assert [(each.key, each.mandatory) for each in harness.bus.published] == [("g1", True), (ALL, False)]
 
@@ -243,7 +243,7 @@ async def test_answers_that_wait_are_bounded(harness):
     harness.bus.held = True
     harness.egress.tell("g1", LifeEnded(0, 1, 0))
     await eventually(lambda: harness.bus.published)
-    for number in range(TOLD + 3):
+    for number in range(ANSWERS + 3):
         harness.egress.tell("g1", LifeEnded(0, 1, number))
     assert harness.counted("rejected_total", reason="answer_dropped") == 3
 
@@ -258,17 +258,17 @@ async def test_answers_that_wait_are_bounded_in_bytes(harness):
     harness.egress.tell("g1", LifeEnded(0, 1, 0))
     await eventually(lambda: harness.bus.published)
     mega = 1024 * 1024
-    for number in range(TOLD_BYTES // mega + 1):
+    for number in range(ANSWERS_BYTES // mega + 1):
         harness.egress.tell("g1", page(number, mega))
-    way = harness.egress._ways["g1"]
+    way = harness.egress._destinations["g1"]
     assert harness.counted("rejected_total", reason="answer_dropped") == 2
-    assert way.told[0][0].ref == 2
-    assert way.told_bytes == sum(size_of(envelope) for envelope, _ in way.told) <= TOLD_BYTES
-    harness.egress.tell("g1", page(99, TOLD_BYTES))
-    assert [envelope.ref for envelope, _ in way.told] == [99]
+    assert way.answers[0][0].ref == 2
+    assert way.answers_bytes == sum(size_of(envelope) for envelope, _ in way.answers) <= ANSWERS_BYTES
+    harness.egress.tell("g1", page(99, ANSWERS_BYTES))
+    assert [envelope.ref for envelope, _ in way.answers] == [99]
     harness.bus.release()
     await eventually(lambda: way.task is None)
-    assert way.told_bytes == 0
+    assert way.answers_bytes == 0
 
 
 async def test_answers_that_do_not_fit_go_with_the_next_one(harness, monkeypatch):
@@ -310,7 +310,7 @@ async def test_an_answer_that_comes_up_in_place_of_a_feed_goes_at_once(harness, 
 
     monkeypatch.setattr(chains, "next", reset)
     harness.put(0, "g1", say(1))
-    await eventually(lambda: harness.egress._ways["g1"].task is None)
+    await eventually(lambda: harness.egress._destinations["g1"].task is None)
     assert harness.heard("g1") == [[LifeEnded(0, 1, 5)]]
 
 
@@ -339,7 +339,7 @@ async def test_where_nothing_was_said_for_a_while_an_empty_feed_says_how_far_the
     async def idle():
         for shard in (0, 1):
             harness.egress.idle(shard, ["g1", "none"])
-        await eventually(lambda: harness.egress._ways["g1"].task is None)
+        await eventually(lambda: harness.egress._destinations["g1"].task is None)
 
     harness.put(0, "g1", say(1))
     await eventually(lambda: len(harness.heard("g1")) == 1)
@@ -366,15 +366,15 @@ async def test_the_ways_to_gateways_that_are_gone_are_forgotten(harness):
     await eventually(lambda: harness.bus.published)
     harness.gateways.end("g1")
     harness.egress.tick()
-    assert set(harness.egress._ways) == {"g1"}
+    assert set(harness.egress._destinations) == {"g1"}
     harness.bus.release()
-    await eventually(lambda: harness.egress._ways["g1"].task is None)
+    await eventually(lambda: harness.egress._destinations["g1"].task is None)
     harness.gateways.meet("g1", 0.0)
     harness.egress.tick()
-    assert set(harness.egress._ways) == {"g1"}
+    assert set(harness.egress._destinations) == {"g1"}
     harness.gateways.end("g1")
     harness.egress.tick()
-    assert harness.egress._ways == {}
+    assert harness.egress._destinations == {}
 
 
 async def test_a_sampled_message_has_a_span_for_each_gateway_and_one_for_all():

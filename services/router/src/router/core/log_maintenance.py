@@ -51,7 +51,6 @@ class LogMaintenance:
         self._ruled_at = float("-inf")
         self._put_at = float("-inf")
         self._bytes = 0  # of entries since the last Mark
-        self._size = 0  # of the last checkpoint
         self._marked_us = 0
 
     def began(self) -> None:
@@ -67,10 +66,6 @@ class LogMaintenance:
         """A Mark was applied."""
         self._bytes, self._marked_us = 0, at_us
         self._put_at = float("-inf")
-
-    def sized(self, size: int) -> None:
-        """A checkpoint takes so many bytes at present."""
-        self._size = size
 
     def rules(
         self, present: Rules | None, version: int, now: float, *, lost: bool
@@ -114,10 +109,12 @@ class LogMaintenance:
         self._asked.update(dict.fromkeys(due, now))
         return due
 
-    def mark(self, now: float, now_us: int) -> bool:
-        """Say whether a checkpoint is due; then it is taken to be on its way for a while."""
+    def mark(self, now: float, now_us: int, size: int) -> bool:
+        """Say whether a checkpoint is due, where one takes about ``size`` bytes; then it is taken to be on
+        its way for a while.
+        """
         times, waited_us = self._times, now_us - self._marked_us
-        enough = max(times.bytes, self._size)
+        enough = max(times.bytes, size)
         due = (
             self._bytes >= enough
             or (self._bytes >= enough // SOON_SHARE and waited_us >= times.soon_us)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 
 from router.core.checkpoint import Snapshot
 from router.core.checkpoint_parts import CheckpointParts, Whole
@@ -34,16 +33,14 @@ _logger = get_logger("router.checkpoints")
 class Checkpoints:
     """One shard's."""
 
-    def __init__(
-        self, router: str, shard: int, writer: LogWriter, metrics: RouterMetrics, sized: Callable[[int], None]
-    ) -> None:
-        """None is known yet; ``sized`` is told how many bytes the state takes, each time that it is known."""
+    def __init__(self, router: str, shard: int, writer: LogWriter, metrics: RouterMetrics) -> None:
+        """None is known yet."""
         self.newest = -1  # the offset of the Mark of the newest whole one
+        self.bytes = 0  # how many the state takes, as of the last one that was encoded
         self._router = router
         self._shard = shard
         self._writer = writer
         self._metrics = metrics
-        self._sized = sized
         self._parts = CheckpointParts()
         self._digests: dict[int, bytes] = {}
         self._encoding: asyncio.Task[None] | None = None
@@ -62,7 +59,7 @@ class Checkpoints:
 
     def begin(self, offset: int) -> None:
         """The log is read from the checkpoint at this offset on (-1: from its first entry)."""
-        self.newest = offset
+        self.newest, self.bytes = offset, 0
         self._parts = CheckpointParts()
         self._digests.clear()
         self._confirmed = -1
@@ -127,7 +124,7 @@ class Checkpoints:
             await asyncio.sleep(0)
         self._encoding = self._snapshot = None
         theirs, self._theirs, self._encodes = self._theirs, None, -1
-        self._sized(sum(map(len, snapshot.bodies)))
+        self.bytes = sum(map(len, snapshot.bodies))
         self._digests[offset] = snapshot.digest
         if len(self._digests) > MARKS:
             del self._digests[next(iter(self._digests))]

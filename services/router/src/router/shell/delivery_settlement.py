@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class Settled(Protocol):
+class Settleable(Protocol):
     """What can be acknowledged or rejected: a delivery, or a part of one."""
 
     def ack(self) -> None:
@@ -19,10 +19,10 @@ class Settled(Protocol):
         """Say that it can't be done."""
 
 
-class Settling:
+class DeliverySettlement:
     """Each part calls ``ack`` or ``reject`` once."""
 
-    def __init__(self, delivery: Settled, parts: int) -> None:
+    def __init__(self, delivery: Settleable, parts: int) -> None:
         """``parts``: how many there are. A delivery of none is acknowledged at once."""
         self._delivery = delivery
         self._left = parts

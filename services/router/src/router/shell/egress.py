@@ -35,8 +35,8 @@ from warren.topology import ALL
 # After so long without a word on a shard an empty feed goes out.
 IDLE_S = 0.5
 # Answers that wait for one gateway, which asks again for what it does not get.
-TOLD = 1_024
-TOLD_BYTES = 16 * 1024 * 1024
+ANSWERS = 1_024
+ANSWERS_BYTES = 16 * 1024 * 1024
 # What goes to all at once and is not confirmed yet. Beyond it, it is left out: who is to be fed it finds a
 # gap, and is given it by value.
 BODIES = 1_024
@@ -47,14 +47,14 @@ _logger = get_logger("router.egress")
 
 
 @dataclass(slots=True)
-class _Way:
-    """The way to one gateway."""
+class _Destination:
+    """One gateway, and what waits to be sent to it."""
 
     key: str
     pacer: Pacer
     dirty: dict[int, None] = field(default_factory=dict, init=False)  # shards that have something for it
-    told: deque[tuple[Envelope, int]] = field(default_factory=deque, init=False)  # each with its bytes
-    told_bytes: int = field(default=0, init=False)
+    answers: deque[tuple[Envelope, int]] = field(default_factory=deque, init=False)  # each with its bytes
+    answers_bytes: int = field(default=0, init=False)
     # shard ▶ when something was last said of it
     said: dict[int, float] = field(default_factory=dict, init=False)
     # shards of which something is to be said in any case
@@ -63,15 +63,20 @@ class _Way:
     heard: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     task: asyncio.Task[None] | None = field(default=None, init=False)
 
-    def take_told(self) -> tuple[Envelope, int]:
+    def has_no_room_for(self, size: int) -> bool:
+        """Say whether the oldest answers must go for one of so many bytes."""
+        full = len(self.answers) >= ANSWERS or self.answers_bytes + size > ANSWERS_BYTES
+        return bool(self.answers) and full
+
+    def take_answer(self) -> tuple[Envelope, int]:
         """Take the oldest answer."""
-        envelope, size = self.told.popleft()
-        self.told_bytes -= size
+        envelope, size = self.answers.popleft()
+        self.answers_bytes -= size
         return envelope, size
 
 
 class Egress:
-    """The ways to all gateways."""
+    """What is sent to all gateways."""
 
     def __init__(
         self, context: RouterContext, gateways: GatewayLeases, limits: BatchLimits, pace: Pace
@@ -87,7 +92,7 @@ class Egress:
         self._limits = limits
         self._pace = pace
         self._feeds: dict[int, Feeds] = {}  # of the shards that we speak for
-        self._ways: dict[str, _Way] = {}
+        self._destinations: dict[str, _Destination] = {}
         self._bodies: set[asyncio.Task[None]] = set()
         self._bodies_bytes = 0
         self._starting = 0  # bodies that are to leave before anything else
@@ -100,36 +105,36 @@ class Egress:
     def silence(self, shard: int) -> None:
         """We speak for it no more."""
         self._feeds.pop(shard, None)
-        for way in self._ways.values():
-            way.dirty.pop(shard, None)
-            way.said.pop(shard, None)
+        for destination in self._destinations.values():
+            destination.dirty.pop(shard, None)
+            destination.said.pop(shard, None)
 
-    def kick(self, shard: int) -> None:
+    def flush(self, shard: int) -> None:
         """A shard has something to send: it goes at once to each gateway for which nothing is under way."""
         feeds = self._feeds[shard]
         while (bodies := feeds.next_bodies()) is not None:
             self._to_all(bodies)
         self._answer(feeds)
         for gateway in feeds.dirty():
-            way = self._way(gateway)
-            way.dirty[shard] = None
-            self._go(way)
+            destination = self._destination(gateway)
+            destination.dirty[shard] = None
+            self._go(destination)
 
     def tell(self, key: str, envelope: Envelope) -> None:
         """Send something besides the feeds to one gateway (or ALL), once."""
-        way, size = self._way(key), size_of(envelope)
-        while way.told and (len(way.told) >= TOLD or way.told_bytes + size > TOLD_BYTES):
-            way.take_told()
+        destination, size = self._destination(key), size_of(envelope)
+        while destination.has_no_room_for(size):
+            destination.take_answer()
             self._metrics.rejected("answer_dropped")
-        way.told.append((envelope, size))
-        way.told_bytes += size
-        self._go(way)
+        destination.answers.append((envelope, size))
+        destination.answers_bytes += size
+        self._go(destination)
 
     def heard(self, gateway: str) -> None:
         """A gateway says something: what could not reach it may reach it now."""
-        way = self._ways.get(gateway)
-        if way is not None:
-            way.heard.set()
+        destination = self._destinations.get(gateway)
+        if destination is not None:
+            destination.heard.set()
 
     def idle(self, shard: int, gateways: Iterable[str]) -> None:
         """Say to these how far a shard's log is, where nothing was said of it for a while. To be called
@@ -137,37 +142,50 @@ class Egress:
         """
         since, waits = self._clock.monotonic() - IDLE_S, self._feeds[shard].unanswered()
         for gateway in gateways:
-            way = self._way(gateway)
-            if way.said.get(shard, since) <= since and gateway not in waits:
-                way.dirty[shard] = None
-                way.idle.add(shard)
-                self._go(way)
+            destination = self._destination(gateway)
+            if destination.said.get(shard, since) <= since and gateway not in waits:
+                destination.dirty[shard] = None
+                destination.idle.add(shard)
+                self._go(destination)
 
     def tick(self) -> None:
-        """Forget the ways to gateways that are not known to live, and have nothing under way."""
+        """Forget gateways that are not known to live, and have nothing under way."""
         living = self._gateways.living
-        for key in [key for key, way in self._ways.items() if way.task is None and key not in living]:
-            del self._ways[key]
+        for key in [
+            key
+            for key, destination in self._destinations.items()
+            if destination.task is None and key not in living
+        ]:
+            del self._destinations[key]
 
     async def close(self) -> None:
         """Give up what waits."""
         self._feeds.clear()
-        tasks = [*(way.task for way in self._ways.values() if way.task is not None), *self._bodies]
+        tasks = [
+            *(
+                destination.task
+                for destination in self._destinations.values()
+                if destination.task is not None
+            ),
+            *self._bodies,
+        ]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _way(self, key: str) -> _Way:
-        way = self._ways.get(key)
-        if way is None:
-            way = self._ways[key] = _Way(key, Pacer(self._pace))
-        return way
+    def _destination(self, key: str) -> _Destination:
+        destination = self._destinations.get(key)
+        if destination is None:
+            destination = self._destinations[key] = _Destination(key, Pacer(self._pace))
+        return destination
 
-    def _go(self, way: _Way) -> None:
-        if way.task is None:
-            way.task = supervised(asyncio.get_running_loop().create_task(self._run(way), name="egress"))
+    def _go(self, destination: _Destination) -> None:
+        if destination.task is None:
+            destination.task = supervised(
+                asyncio.get_running_loop().create_task(self._run(destination), name="egress")
+            )
 
-    async def _run(self, way: _Way) -> None:
+    async def _run(self, destination: _Destination) -> None:
         backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         now = self._clock.monotonic
         try:
@@ -176,68 +194,68 @@ class Egress:
                 while self._starting:  # noqa: ASYNC110
                     await asyncio.sleep(0)
                 hops: list[Hop] = []
-                feeds, others = self._collect(way, hops)
+                feeds, others = self._collect(destination, hops)
                 if not feeds and not others:
-                    if way.told:  # it came up just now, in place of a feed
+                    if destination.answers:  # it came up just now, in place of a feed
                         continue
                     return
-                full = bool(way.dirty or way.told)  # more than goes at once
+                full = bool(destination.dirty or destination.answers)  # more than goes at once
                 began, count = now(), sum(len(feed.items) for feed in feeds) + len(others)
-                failed = await self._publish(way.key, [*others, *feeds], hops)
+                failed = await self._publish(destination.key, [*others, *feeds], hops)
                 if failed is None:
                     backoff.reset()
-                    if way.key != ALL:
+                    if destination.key != ALL:
                         self._metrics.batch_size("egress", count)
                         self._metrics.delivered("one", count)
                         self._metrics.hop_seconds("egress", now() - began, hops[0].trace_id if hops else "")
-                    pause_s = way.pacer.pause(count, now())
+                    pause_s = destination.pacer.pause(count, now())
                     if pause_s and not full:
                         await asyncio.sleep(pause_s)
                     continue
-                self._failed(way, feeds, failed, count)
-                await self._pause(way, failed, backoff.next())
+                self._failed(destination, feeds, failed, count)
+                await self._pause(destination, failed, backoff.next())
         finally:
-            way.task = None
+            destination.task = None
 
-    async def _pause(self, way: _Way, failed: str, longest_s: float) -> None:
+    async def _pause(self, destination: _Destination, failed: str, longest_s: float) -> None:
         """Wait a little: no longer than the broker is away, or than the gateway is silent."""
         if not failed:
             await self._publisher.wait(longest_s)
             return
-        way.heard.clear()
+        destination.heard.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(longest_s):
-                await way.heard.wait()
+                await destination.heard.wait()
 
-    def _collect(self, way: _Way, hops: list[Hop]) -> tuple[list[Feed], list[Envelope]]:
+    def _collect(self, destination: _Destination, hops: list[Hop]) -> tuple[list[Feed], list[Envelope]]:
         """Take what goes next: what was told, and of each shard the next feed, as far as it fits."""
         others: list[Envelope] = []
         size, now, most = 0, self._clock.monotonic(), self._limits.batch_bytes
-        while way.told and (not others or size + way.told[0][1] <= most):
-            envelope, its = way.take_told()
+        while destination.answers and (not others or size + destination.answers[0][1] <= most):
+            envelope, its = destination.take_answer()
             others.append(envelope)
             size += its
         most = max(most, size + most // 2)  # however many answers wait, the feeds have their share
         taken: list[Feed] = []
-        for shard in list(way.dirty):
+        for shard in list(destination.dirty):
             if size >= most:
                 break
-            del way.dirty[shard]
-            feeds, idle = self._feeds.get(shard), shard in way.idle
-            way.idle.discard(shard)
+            del destination.dirty[shard]
+            feeds, idle = self._feeds.get(shard), shard in destination.idle
+            destination.idle.discard(shard)
             if feeds is None:
                 continue
-            feed = feeds.next(way.key, most - size)
+            feed = feeds.next(destination.key, most - size)
             if feed is None and idle:
-                feed = feeds.idle(way.key)
+                feed = feeds.idle(destination.key)
             self._answer(feeds)
             if feed is None:
                 continue
-            if way.key in feeds.dirty():
-                way.dirty[shard] = None  # behind the others: what did not fit comes next
-            way.said[shard] = now
+            if destination.key in feeds.dirty():
+                destination.dirty[shard] = None  # behind the others: what did not fit comes next
+            destination.said[shard] = now
             size += sum(size_of(item) for _, _, item in feed.items)
-            taken.append(self._traced(feed, way.key, hops) if self._tracing.on else feed)
+            taken.append(self._traced(feed, destination.key, hops) if self._tracing.on else feed)
         return taken, others
 
     def _answer(self, feeds: Feeds) -> None:
@@ -261,18 +279,18 @@ class Egress:
             items.append((offset, index, item))
         return msgspec.structs.replace(feed, items=tuple(items))
 
-    def _failed(self, way: _Way, feeds: Sequence[Feed], outcome: str, count: int) -> None:
+    def _failed(self, destination: _Destination, feeds: Sequence[Feed], outcome: str, count: int) -> None:
         """The chains go back to where they were."""
         if outcome:
             self._metrics.rejected(outcome, count)
-            if way.key != ALL:
-                self._suspect(way.key)
+            if destination.key != ALL:
+                self._suspect(destination.key)
         for feed in reversed(feeds):
             of = self._feeds.get(feed.shard)
             if of is not None:
-                of.lost(way.key, feed.after)
-                if way.key in of.dirty():
-                    way.dirty[feed.shard] = None
+                of.lost(destination.key, feed.after)
+                if destination.key in of.dirty():
+                    destination.dirty[feed.shard] = None
 
     def _suspect(self, gateway: str) -> None:
         if self._gateways.shorten(gateway, self._clock.monotonic()):

@@ -58,7 +58,7 @@ class Events:
     def speak(self) -> None:
         """Send from now on, beginning with what waits."""
         self._speaks = True
-        self._look()
+        self._begin()
 
     def silence(self) -> asyncio.Task[None] | None:
         """Send no more; return the task that ends by it."""
@@ -81,9 +81,9 @@ class Events:
         if self.backlog.lost > lost:
             self._metrics.rejected("event_forgotten", self.backlog.lost - lost)
         if emits and self._speaks:
-            self._look()
+            self._begin()
 
-    def _look(self) -> None:
+    def _begin(self) -> None:
         if self._task is None and len(self.backlog):
             self._task = supervised(
                 asyncio.get_running_loop().create_task(self._run(), name=f"events-{self._shard}")

@@ -35,12 +35,10 @@ class LogMaintainer:
         self._number = number = log.shard
         self._context = context
         self._role = role
-        self._upkeep = LogMaintenance(context.limits.bounds, context.limits.marks)
+        self._maintenance = LogMaintenance(context.limits.bounds, context.limits.marks)
         self._unknown = MissingHellos()
         self._writer = LogWriter(context.router.publisher, context.router.topology, number, role)
-        self._checkpoints = Checkpoints(
-            context.router.id, number, self._writer, context.router.metrics, self._sized
-        )
+        self._checkpoints = Checkpoints(context.router.id, number, self._writer, context.router.metrics)
         self._truncation = TruncationDetector(log)
 
     @property
@@ -66,7 +64,7 @@ class LogMaintainer:
             self._truncation.heard(before.offset, context.router.clock.monotonic())
         else:
             self._truncation.begin()
-        self._upkeep = LogMaintenance(context.limits.bounds, context.limits.marks)
+        self._maintenance = LogMaintenance(context.limits.bounds, context.limits.marks)
         self._checkpoints.begin(fold.offset)
         self._writer.drop(begins_anew)
 
@@ -84,11 +82,11 @@ class LogMaintainer:
 
     def entered(self, size: int) -> None:
         """An entry of so many bytes was applied, which is no part of a checkpoint."""
-        self._upkeep.entered(size)
+        self._maintenance.entered(size)
 
     def marked(self, mark: Marked, offset: int, fold: Fold, *, compare: bool) -> None:
         """A Mark was applied. ``compare``: take the state as of there, to be written or compared."""
-        self._upkeep.marked(mark.at_us)
+        self._maintenance.marked(mark.at_us)
         if compare:
             self._checkpoints.marked(mark, offset, fold, speaks=self._role.speaks)
 
@@ -102,7 +100,7 @@ class LogMaintainer:
 
     def speak(self) -> None:
         """We speak from now on: nothing of ours is on its way."""
-        self._upkeep.began()
+        self._maintenance.began()
         self._unknown.forget()
 
     def silence(self) -> None:
@@ -127,7 +125,7 @@ class LogMaintainer:
         """Write what is due. ``nothing``: nothing in the log means anything. To be called several times a
         second while we speak.
         """
-        context, upkeep = self._context, self._upkeep
+        context, maintenance = self._context, self._maintenance
         now, now_us = context.router.clock.monotonic(), context.router.clock.wall_us()
         self._truncation.look(fold.offset, now)
         others = context.peers.routers.speaking(self._number) - {context.router.id}
@@ -137,10 +135,10 @@ class LogMaintainer:
             return
         self._probe(fold)
         if context.peers.heard_every_gateway(now):
-            for gateway, ended in upkeep.gone(fold.gateways, context.peers.gateways.living, now):
+            for gateway, ended in maintenance.gone(fold.gateways, context.peers.gateways.living, now):
                 event(_logger, "gateway_life_over", shard=self._number, gateway=gateway, life=ended)
                 self._writer.put(Gone(gateway, ended, now_us))
-        if not self._checkpoints.pending and upkeep.mark(now, now_us):
+        if not self._checkpoints.pending and maintenance.mark(now, now_us, self._checkpoints.bytes):
             self._writer.put(Mark(context.router.id, now_us))
 
     async def close(self) -> None:
@@ -148,9 +146,6 @@ class LogMaintainer:
         await self._checkpoints.close()
         await self._writer.close()
         await self._truncation.close()
-
-    def _sized(self, size: int) -> None:
-        self._upkeep.sized(size)
 
     def _probe(self, fold: Fold) -> None:
         """Write the rules that count once more, where an entry is needed behind what gateways have said."""
@@ -164,14 +159,14 @@ class LogMaintainer:
             return  # each would have a life of its own, and end that of the one before
         routers = self._context.peers.routers
         version = routers.common_version(FOLD_VERSION, routers.living - {self._context.router.id})
-        due = self._upkeep.rules(fold.rules, version, now, lost=lost)
+        due = self._maintenance.rules(fold.rules, version, now, lost=lost)
         if due is not None:
             version, anew = due
             life = secrets.token_hex(6) if anew or not fold.life else fold.life
-            self._writer.put(self._upkeep.made(life, version, now_us, anew=anew), self._ruled)
+            self._writer.put(self._maintenance.made(life, version, now_us, anew=anew), self._ruled)
 
     def _ruled(self) -> None:
-        self._upkeep.ruled(self._context.router.clock.monotonic())
+        self._maintenance.ruled(self._context.router.clock.monotonic())
 
 
 def _counted(fold: Fold, gateway: str, life: int) -> int:

@@ -25,7 +25,7 @@ import msgspec
 from router.core.notification_list_parser import Parsed, is_list, parse_entry, split_list
 from router.core.notification_parser import JSON_TYPE, Notification, parse
 from router.shell.dead_letters import KEY_HEADER, DeadLetters
-from router.shell.delivery_settlement import Settled, Settling
+from router.shell.delivery_settlement import DeliverySettlement, Settleable
 from router.shell.redelivery_screening import RedeliveryScreening
 from router.shell.router_context import RouterContext
 from router.shell.sandbox_process import SandboxProcess
@@ -42,7 +42,7 @@ _logger = get_logger("router.notifications")
 _PROPERTIES = Properties(content_type=CONTENT_TYPE)
 T = TypeVar("T")
 INDEX_HEADER = "x-warren-index"
-Taken = tuple[Publish, Settled, Hop | None, int]
+Taken = tuple[Publish, Settleable, Hop | None, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Refused:
 
     delivery: Delivery
     reason: str
-    settled: Settled
+    settled: Settleable
     body: bytes
     index: int | None = None
 
@@ -212,7 +212,7 @@ class Notifications:
         if isinstance(entries, str):
             await self._put(entries, Refused(delivery, "", delivery, delivery.body), generation)
             return
-        settling = Settling(delivery, len(entries))
+        settling = DeliverySettlement(delivery, len(entries))
         for index, entry in enumerate(entries):
             if generation != self._generation:
                 return  # the next consumer is given the whole list

@@ -49,7 +49,7 @@ class Shard:
         self._log = ShardLog(router.bus, router.topology, number, prefetch=context.limits.prefetch)
         self._history = ShardHistory(self._log, context)
         self._maintainer = LogMaintainer(self._log, context, self.role)
-        self._tracks = EntryTelemetry(
+        self._telemetry = EntryTelemetry(
             number, context.router.clock, context.router.metrics, context.router.tracing
         )
         self._events = Events(context.router, number, context.limits.events, self._progressed)
@@ -154,7 +154,7 @@ class Shard:
         if answer is not None:
             self._context.egress.tell(said.gateway, answer)
         self._context.egress.heard(said.gateway)
-        self._context.egress.kick(self.number)
+        self._context.egress.flush(self.number)
 
     def ask_gateways(self) -> None:
         """Have all gateways say how far they have got: what they have said may not have reached us."""
@@ -218,10 +218,10 @@ class Shard:
         """Apply the next entry, and have said what it brings about."""
         fold, speaks = self._fold, self.speaks
         if speaks:
-            self._tracks.begin(fold)
+            self._telemetry.begin(fold)
         effects = fold.apply(record.offset, record.body)
         if speaks:
-            effects = self._tracks.traced(effects)
+            effects = self._telemetry.traced(effects)
         emits: list[BackendEvent] = []
         internal = False
         for effect in effects:
@@ -230,7 +230,7 @@ class Shard:
                 if effect.message is not None:
                     self._history.put(effect.message)
             elif type(effect) is not FeedItem:
-                internal = self._noted(effect, record.offset) or internal
+                internal = self._note(effect, record.offset) or internal
         self._feeds.take(fold.life, record.offset, effects, fold.gateways, fold.ended)
         self._events.take(fold.life, record.offset, emits)
         if not internal:
@@ -238,12 +238,12 @@ class Shard:
         elif speaks:
             self._maintainer.confirmed(self._events.backlog.confirmed)
         if speaks:
-            self._context.egress.kick(self.number)
-            self._tracks.end(fold, effects)
+            self._context.egress.flush(self.number)
+            self._telemetry.end(fold, effects)
             if self._events.backlog.full and self._reader is not None:
                 self._reader.pause()
 
-    def _noted(self, effect: Effect, offset: int) -> bool:
+    def _note(self, effect: Effect, offset: int) -> bool:
         """Take what concerns neither gateways' feeds nor backends; return whether it is part of a
         checkpoint.
         """
