@@ -84,7 +84,7 @@ async def test_a_rolling_upgrade_of_three_routers_loses_nothing(pods: Pods) -> N
     old = [await pods.router(ENV) for _ in range(3)]
     front = await gateways(pods)
     new: list[Router] = []
-    async with Talk([gateway.url for gateway in front], ROOMS) as talk:
+    async with Talk([gateway.url for gateway in front], ROOMS, every_s=0.1) as talk:
         for each in old:
             new.append(await newer(pods))
             await talk.goes_on()
@@ -106,7 +106,7 @@ async def test_a_router_that_is_older_than_the_log_stands_down(pods: Pods) -> No
     """
     frozen = await pods.router(ENV)
     front = await gateways(pods)
-    async with Talk([gateway.url for gateway in front], ROOMS) as talk:
+    async with Talk([gateway.url for gateway in front], ROOMS, every_s=0.1) as talk:
         await talk.goes_on()
         frozen.pause()
         try:

@@ -60,7 +60,7 @@ async def test_all_goes_on_while_a_node_stays_down(pods: Pods, cluster: RabbitCl
     """
     routers = [await pods.router(first(cluster, index)) for index in (0, 2)]
     gateways = [await pods.gateway(first(cluster, index)) for index in (0, 2)]
-    async with Talk([gateway.url for gateway in gateways], ROOMS) as talk:
+    async with Talk([gateway.url for gateway in gateways], ROOMS, every_s=0.1) as talk:
         await talk.goes_on()
         cluster.kill(2)
         await talk.goes_on(timeout_s=30.0)
@@ -76,7 +76,7 @@ async def test_a_node_takes_a_gateway_and_a_router_with_it(pods: Pods, cluster: 
     _, doomed = [await pods.router(first(cluster, index)) for index in (0, 2)]
     gateways = [await pods.gateway(first(cluster, index)) for index in (0, 1)]
     lost = await pods.gateway(first(cluster, 2))
-    async with Talk([gateway.url for gateway in gateways], ROOMS) as talk:
+    async with Talk([gateway.url for gateway in gateways], ROOMS, every_s=0.1) as talk:
         await talk.goes_on()
         lost.kill()
         doomed.kill()
@@ -91,7 +91,7 @@ async def test_a_gateway_taken_for_dead_is_reached_again(pods: Pods, cluster: Ra
     """Frozen for longer than its lease its guard exchange is deleted; thawed, it is given all that it missed."""
     await pods.router(first(cluster, 0))
     gateways = [await pods.gateway(first(cluster, index)) for index in (0, 1)]
-    async with Talk([gateway.url for gateway in gateways], ROOMS) as talk:
+    async with Talk([gateway.url for gateway in gateways], ROOMS, every_s=0.1) as talk:
         await talk.goes_on()
         gateways[0].pause()
         try:

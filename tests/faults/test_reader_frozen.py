@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import pytest_asyncio
-from tests.support.eventually import eventually, stretched
+from tests.support.eventually import eventually
 from tests.support.router_context import router_context
 
 from rabbit_nodes.cluster import RabbitCluster
@@ -129,5 +129,5 @@ async def test_a_reader_on_a_node_that_stood_still_reads_from_another(
         task = reader.stop()
         if task is not None:
             await asyncio.gather(task, return_exceptions=True)
-        if not await asyncio.to_thread(cluster.together, stretched(10.0)):
-            await asyncio.to_thread(cluster.restart, 2)
+        # One of 3.10 that was frozen for so long is not one of them again by itself.
+        await asyncio.to_thread(cluster.restart, 2)
