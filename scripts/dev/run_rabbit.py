@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from embedded.broker import unreachable
+from embedded.broker_reachability import unreachable
 from embedded.settings import with_origins
 from rabbit_nodes.child import Child, end_all
 from rabbit_nodes.node import RabbitNode

@@ -1,8 +1,8 @@
 """HeartbeatLoop: tells all routers at a rhythm that this process lives, and probes its own queue each time.
 
-A heartbeat never waits for the confirm of the one before it (``overlap.py``): a broker that owes confirms
-must not make every process take every other for dead. What is not confirmed is not repeated, since the next
-one comes soon. It decides nothing about who lives (``lease.py``).
+A heartbeat never waits for the confirm of the one before it (``bounded_overlap.py``): a broker that owes
+confirms must not make every process take every other for dead. What is not confirmed is not repeated, since
+the next one comes soon. It decides nothing about who lives (``lease.py``).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from math import inf
 from typing import Protocol
 
+from warren.bounded_overlap import BoundedOverlap
 from warren.bus import Bus, Properties
 from warren.clock import Clock
 from warren.envelope import CONTENT_TYPE, Envelope, encode
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
-from warren.overlap import Overlap
 from warren.own_queue import OwnQueue
 from warren.supervision import supervised
 from warren.topology import ALL, Topology
@@ -61,7 +61,7 @@ class HeartbeatLoop:
         self._frozen_s = frozen_s
         self._sender: Sender | None = None
         self._soon = asyncio.Event()
-        self._overlap = Overlap("heartbeat", every_s / 4)
+        self._overlap = BoundedOverlap("heartbeat", every_s / 4)
         self._task: asyncio.Task[None] | None = None
         self._began_at = self._next_at = 0.0  # of this round: by our clock, and by the event loop's
         bus.watch(self._bus_changed)

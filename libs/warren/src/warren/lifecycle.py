@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import uvloop
 
-from warren import garbage
+from warren import garbage_collection
 from warren.errors import WarrenError
 from warren.logs import event, get_logger
 from warren.supervision import fault_in
@@ -54,7 +54,7 @@ class Part:
 
 def run(main: Callable[[], Coroutine[Any, Any, int]]) -> int:
     """Run ``main`` on uvloop and return its exit code."""
-    garbage.spare()
+    garbage_collection.run_seldom()
     return uvloop.run(main())
 
 

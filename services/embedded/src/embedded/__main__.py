@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from embedded.broker import unreachable
+from embedded.broker_reachability import unreachable
 from embedded.settings import EmbeddedSettings, read_embedded
 from warren import open_files
 from warren.errors import SettingsError

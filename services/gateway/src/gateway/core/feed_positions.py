@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.core.shared_bodies import SharedBodies
+from gateway.core.broadcast_bodies import BroadcastBodies
 from warren.envelope import Bodies, Feed, Item, LifeEnded, Named, Number, Reset
 from warren.position import LogPosition
 
@@ -56,7 +56,7 @@ class FeedPositions:
         self.mine: LogPosition | None = None
         self._gateway = gateway
         self._shard = shard
-        self._bodies = SharedBodies(bodies_bytes)
+        self._bodies = BroadcastBodies(bodies_bytes)
 
     def begin(self, life: int) -> None:
         """A new life begins, in which nothing has been told."""

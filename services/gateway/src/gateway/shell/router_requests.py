@@ -15,10 +15,10 @@ from gateway.core.broker_presence import BrokerPresence
 from warren import envelope
 from warren.batch import BatchLimits
 from warren.batcher import Batcher
+from warren.bounded_overlap import BoundedOverlap
 from warren.bus import Bus, Properties
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 from warren.metrics import GatewayMetrics
-from warren.overlap import Overlap
 from warren.topology import ALL, Topology
 
 WAITING_COUNT = 16_384
@@ -45,7 +45,7 @@ class RouterRequests:
         self._presence = presence
         self._metrics = metrics
         limits = BatchLimits(waiting_count=WAITING_COUNT, waiting_bytes=WAITING_BYTES)
-        self._overlap = Overlap("questions", CONFIRMED_S, UNDER_WAY)
+        self._overlap = BoundedOverlap("questions", CONFIRMED_S, UNDER_WAY)
         self._batcher: Batcher[tuple[str, Question]] = Batcher(self._send, limits)
 
     def ask(self, shard: int, question: Question, *, everyone: bool = False) -> None:

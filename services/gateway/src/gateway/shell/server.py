@@ -29,7 +29,7 @@ from gateway.shell import websocket_upgrade
 from gateway.shell.auth import MAX_TOKEN_BYTES, offered_token
 from gateway.shell.connection import ClientInfo, Connection, GatewayContext
 from gateway.shell.connections import Connections
-from gateway.shell.echo import Echo
+from gateway.shell.echo_endpoint import Echo
 from gateway.shell.event_loop_progress import EventLoopProgress
 from gateway.shell.memory_limiter import MemoryLimiter
 from gateway.shell.pod_stats import PodStats

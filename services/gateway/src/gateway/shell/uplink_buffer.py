@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from gateway.core.batch_numbers import BatchNumbers
-from gateway.core.waiting_joins import WaitingJoins
+from gateway.core.unsent_joins import UnsentJoins
 from gateway.shell.in_flight_publish import InFlightPublish
 from warren.batch import Pace, Pacer
 
@@ -39,7 +39,7 @@ class UplinkBuffer:
         """Begin empty; ``number`` is the shard's."""
         self.number = number
         self.batches: BatchNumbers[InFlightPublish] = BatchNumbers(limits.batch_count, limits.batch_bytes)
-        self.joins = WaitingJoins(self.batches)
+        self.joins = UnsentJoins(self.batches)
         self.pacer = Pacer(limits.pace)
         self.waiters: dict[asyncio.Future[None], None] = {}
         self.task: asyncio.Task[None] | None = None  # that sends, while there is something to send

@@ -22,9 +22,9 @@ from aiormq.exceptions import AMQPConnectionError
 from pamqp import commands as spec
 from yarl import URL
 
+from warren.bus.rabbit.close_guard import CloseGuard
 from warren.bus.rabbit.connect_errors import refusal
 from warren.bus.rabbit.frames import FRAME_OVERHEAD, MAX_BODY_BYTES
-from warren.bus.rabbit.outgoing import Outgoing
 
 CHANNELS: Final = 65_535  # AMQP's most
 # Frames of aiormq's own that a channel takes in before the connection's reader waits for it.
@@ -143,7 +143,7 @@ class HookedChannel(Channel):
         Relies on: all that a channel writes goes through its ``write_queue``, by ``put`` and ``put_nowait``.
         """
         super().__init__(connection, number, publisher_confirms=confirms, frame_buffer=CHANNEL_FRAMES)
-        self.write_queue = cast("asyncio.Queue[ChannelFrame]", Outgoing(connection.write_queue, before_end))
+        self.write_queue = cast("asyncio.Queue[ChannelFrame]", CloseGuard(connection.write_queue, before_end))
 
     def on_cancel(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` when the broker ends a consumer (``basic.cancel``).

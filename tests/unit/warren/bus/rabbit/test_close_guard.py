@@ -1,4 +1,4 @@
-"""Outgoing: a channel's frames up to its end."""
+"""CloseGuard: a channel's frames up to its end."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import pytest
 from aiormq.abc import ChannelFrame
 from pamqp import commands as spec
 
-from warren.bus.rabbit.outgoing import Outgoing
+from warren.bus.rabbit.close_guard import CloseGuard
 
 QOS, CLOSE, CLOSE_OK = (
     ChannelFrame.marshall(7, [frame])
@@ -32,7 +32,7 @@ async def test_nothing_goes_behind_the_end(given: list[ChannelFrame], goes: list
     for write in ("put", "put_nowait"):
         queue: asyncio.Queue[ChannelFrame] = asyncio.Queue()
         words: list[int] = []
-        outgoing = Outgoing(queue, lambda queue=queue, words=words: words.append(queue.qsize()))
+        outgoing = CloseGuard(queue, lambda queue=queue, words=words: words.append(queue.qsize()))
         for frame in given:
             if write == "put":
                 await outgoing.put(frame)

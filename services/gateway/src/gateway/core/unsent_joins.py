@@ -1,4 +1,4 @@
-"""WaitingJoins: what joins and leaves of one shard that have not been sent yet make of each other.
+"""UnsentJoins: what joins and leaves of one shard that have not been sent yet make of each other.
 
 What a gateway wants to be joined is a table, not a queue. A leave takes back the joins of its connection and
 room that still wait, and is not sent itself where the log does not hold that member, or another leave waits.
@@ -33,7 +33,7 @@ class _Waiting(Generic[E]):
         self.joins: list[tuple[str, E]] = []  # each with its ref
 
 
-class WaitingJoins(Generic[E]):
+class UnsentJoins(Generic[E]):
     """Those of one shard; it offers to its batches what has to be sent."""
 
     def __init__(self, batches: BatchNumbers[E]) -> None:

@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 from tests.support.ports import free_port
 
-from embedded.broker import unreachable
+from embedded.broker_reachability import unreachable
 
 
 def listening() -> socket.socket:
@@ -50,7 +50,7 @@ def test_a_broker_that_comes_meanwhile_is_taken():
 
     real = socket.create_connection
     with pytest.MonkeyPatch.context() as patch, closing(server):
-        patch.setattr("embedded.broker.socket.create_connection", connect)
+        patch.setattr("embedded.broker_reachability.socket.create_connection", connect)
         assert unreachable([f"amqp://127.0.0.1:{port}"], patience_s=30) is None
     assert tries == 2
 
@@ -85,6 +85,6 @@ def test_the_usual_ports(scheme: str, port: int, monkeypatch: pytest.MonkeyPatch
         asked.append(address)
         return socket.socket()
 
-    monkeypatch.setattr("embedded.broker.socket.create_connection", connect)
+    monkeypatch.setattr("embedded.broker_reachability.socket.create_connection", connect)
     assert unreachable([f"{scheme}://broker.example"], patience_s=0) is None
     assert asked == [("broker.example", port)]

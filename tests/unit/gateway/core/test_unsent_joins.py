@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.batch_numbers import BatchNumbers, Entry
-from gateway.core.waiting_joins import WaitingJoins
+from gateway.core.unsent_joins import UnsentJoins
 from warren.envelope import Join, Leave
 
 
@@ -15,7 +15,7 @@ class Harness:
 
     def __init__(self) -> None:
         self.batches: BatchNumbers[Entry] = BatchNumbers(3, 1_000)
-        self.joins: WaitingJoins[Entry] = WaitingJoins(self.batches)
+        self.joins: UnsentJoins[Entry] = UnsentJoins(self.batches)
         hello = self.batches.next()
         assert hello is not None
         self.batches.confirmed(hello)

@@ -1,13 +1,13 @@
-"""Overlap: what is slow does not hold up what comes next, and is bounded."""
+"""BoundedOverlap: what is slow does not hold up what comes next, and is bounded."""
 
 import asyncio
 
-from warren.overlap import Overlap
+from warren.bounded_overlap import BoundedOverlap
 
 
 async def test_what_is_slow_holds_nothing_up():
     """It goes on by itself, and is done once."""
-    overlap, done, gate = Overlap("beat", 0.01), [], asyncio.Event()
+    overlap, done, gate = BoundedOverlap("beat", 0.01), [], asyncio.Event()
 
     async def slow():
         await gate.wait()
@@ -27,7 +27,7 @@ async def test_what_is_slow_holds_nothing_up():
 
 async def test_what_is_under_way_is_bounded_and_ends_with_it():
     """Beyond the bound nothing is begun; in the end nothing is left."""
-    overlap, begun, ended = Overlap("beat", 0.001, most=3), [], []
+    overlap, begun, ended = BoundedOverlap("beat", 0.001, most=3), [], []
 
     async def never():
         begun.append(1)

@@ -7,12 +7,12 @@ import sys
 
 PROGRAM = """
 import gc
-from warren.garbage import ALL, MIDDLE, YOUNG, spare
+from warren.garbage_collection import ALL, MIDDLE, YOUNG, run_seldom
 
 collected = []
 gc.callbacks.append(lambda phase, info: collected.append(info["generation"]) if phase == "start" else None)
 before = gc.get_freeze_count()
-spare()
+run_seldom()
 print(gc.get_freeze_count() > before, gc.get_threshold() == (YOUNG, MIDDLE, ALL))
 collected.clear()
 kept = [[] for _ in range(20 * YOUNG)]

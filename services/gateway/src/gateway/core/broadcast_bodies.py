@@ -10,7 +10,7 @@ from warren.envelope import Bodies, Deliver, size_of
 from warren.position import LogPosition
 
 
-class SharedBodies:
+class BroadcastBodies:
     """Messages by their place in the log."""
 
     def __init__(self, limit: int) -> None:

@@ -1,4 +1,4 @@
-"""Outgoing: what aiormq writes for one channel, up to the frame that ends the channel and no further.
+"""CloseGuard: what aiormq writes for one channel, up to the frame that ends the channel and no further.
 
 A broker ends the whole connection (504) for anything that comes behind that frame, a second one like it too;
 aiormq ends a channel for each call that is cancelled, the call that ends it among them. Only our own end may
@@ -15,7 +15,7 @@ from aiormq.abc import ChannelFrame
 from warren.bus.rabbit import frames as frames
 
 
-class Outgoing:
+class CloseGuard:
     """Takes the place of the connection's queue of frames in one aiormq channel."""
 
     def __init__(self, queue: asyncio.Queue[ChannelFrame], before_end: Callable[[], None]) -> None:

@@ -17,7 +17,7 @@ MIDDLE = 10
 ALL = 40
 
 
-def spare() -> None:
+def run_seldom() -> None:
     """Look through everything only after some two million new objects, and never through what was there
     before the service began.
     """

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.core.outbox import Outbox, Put
 from gateway.core.websocket import frames
-from gateway.shell.echo import Echo
+from gateway.shell.echo_endpoint import Echo
 from gateway.shell.websocket_transport import WebSocketViolation
 
 

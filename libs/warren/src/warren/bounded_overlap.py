@@ -1,4 +1,4 @@
-"""Overlap: start work at regular times, though what was started before is not done yet.
+"""BoundedOverlap: start work at regular times, though what was started before is not done yet.
 
 A sign of life must not wait for the confirm of the one before it: where one process's own queue is on a
 broker node that stands still, the broker owes all who publish to it their confirms, and every process would
@@ -18,7 +18,7 @@ from warren.supervision import supervised
 MOST = 64
 
 
-class Overlap:
+class BoundedOverlap:
     """What one process has begun."""
 
     def __init__(self, name: str, longest_s: float, most: int = MOST) -> None:
