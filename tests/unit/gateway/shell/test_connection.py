@@ -518,6 +518,56 @@ async def test_a_fault_of_ours_ends_one_connection(caplog):
     assert logged(caplog.records, "connection_failed")
 
 
+async def test_a_fault_in_an_answer_ends_one_connection_and_nobody_else(caplog):
+    """Whoever brought the answer hears nothing of it, and what came meanwhile is not handled twice."""
+    rig = Rig()
+    running = asyncio.create_task(rig.connection.run())
+    await asyncio.sleep(0)
+    rig.connection._reads = SimpleNamespace(close=lambda now: None)  # type: ignore[assignment]
+    rig.connection.put(envelope.HistoryPage("g~1", "default", "h", (), False))
+    assert rig.transport.closed == (1011, "Internal error")
+    assert rig.hub.connections == 0
+    assert logged(caplog.records, "connection_failed")
+    rig.transport.incoming.put_nowait(None)
+    await running
+    rig.connection.finish()
+    assert len([left for leave in rig.of(envelope.Leave) for left in leave.rooms]) == 2
+
+
+async def test_what_can_not_be_closed_in_order_is_cut():
+    """A fault in the close itself leaves no socket open."""
+    rig = Rig()
+    running = asyncio.create_task(rig.connection.run())
+    await asyncio.sleep(0)
+    rig.transport.put = None  # type: ignore[method-assign, assignment]
+    rig.connection.put(envelope.Left("g~1", "default"))
+    assert rig.transport.close_code == 1006
+    rig.transport.incoming.put_nowait(None)
+    await running
+    rig.connection.finish()
+    assert rig.hub.connections == 0
+
+
+async def test_an_input_that_comes_while_another_is_handled_waits_for_its_end():
+    """Here the answer to HISTORY is at hand at once, as from the gateway's memory."""
+    rig, handled = Rig(), []
+    running = asyncio.create_task(rig.connection.run())
+    await asyncio.sleep(0)
+    rig.hub.join("default", "g~1", Position("e", 7))
+
+    def history(query: envelope.HistoryQuery, shard: int) -> None:
+        rig.connection.put(envelope.HistoryPage("g~1", query.room, query.ref, (), False))
+        handled.append([said["type"] for said in rig.transport.messages()])
+
+    rig.reads.history = history  # type: ignore[method-assign]
+    rig.transport.incoming.put_nowait(rig.say("HISTORY", room="default", id="h"))
+    rig.transport.incoming.put_nowait(None)
+    await running
+    rig.connection.finish()
+    assert handled == [["WELCOME"]]
+    assert [said["type"] for said in rig.transport.messages()] == ["WELCOME", "HISTORY"]
+
+
 async def test_ending_twice_leaves_once(caplog):
     """However a connection ends, its rooms are left once and one line says so."""
     caplog.set_level(logging.INFO)

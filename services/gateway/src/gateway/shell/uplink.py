@@ -145,6 +145,8 @@ class Uplink:
         for item in items:
             if isinstance(item, envelope.Ack):
                 self._settle((item.conn, item.id, item.room, MESSAGE))
+            elif isinstance(item, envelope.Deliver):  # nearly all that are no ACKs
+                continue
             elif isinstance(item, envelope.Left):
                 self._settle((item.conn, item.ref, item.room, LEAVE))
             elif isinstance(item, envelope.Refused):
