@@ -95,10 +95,6 @@ class MessageWindows:
         """Return how many rooms have a window."""
         return len(self._windows)
 
-    def __iter__(self) -> Iterator[MessageWindow]:
-        """Walk them all."""
-        return iter(self._windows.values())
-
     def get(self, room: str) -> MessageWindow | None:
         """Return a room's window."""
         return self._windows.get(room)

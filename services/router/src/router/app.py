@@ -154,7 +154,7 @@ class Router:
         the rest is done.
         """
         self.readiness.drain()
-        await self._handover.finish(self._finish_s)
+        await self._handover.finish(self.settings.takeover.stop_deadline_ms / 2_000)
         await self._ticker.stop()
         await self.shards.stop()
         await self._inbox.stop()
@@ -162,8 +162,3 @@ class Router:
         await self.egress.close()
         await self._bus.close()
         await self.probes.stop()
-
-    @property
-    def _finish_s(self) -> float:
-        """For how long what has begun may take to be finished: without a broker it never is."""
-        return self.settings.takeover.stop_deadline_ms / 2_000 if self._bus.up else 0.0

@@ -182,7 +182,7 @@ def test_silent_rooms_are_looked_at_in_their_turn():
         history.put(entry(1, room=f"silent{number}"), POLICY, 0)
     for seq in range(1, 6):
         history.put(entry(seq, at_us=60 * S), POLICY, 60 * S)
-    assert [window.room for window in history._windows] == ["a"]
+    assert [window.room for window in history._windows.in_turn(len(history))] == ["a"]
 
 
 def test_a_room_is_bounded_in_bytes():
@@ -430,6 +430,6 @@ def test_relief_takes_the_oldest_and_leaves_the_end_of_every_window(script, floo
         last[room] += 1
         history.put(entry(last[room], room=room, size=size), HistoryPolicy(5, 10), 0)
         assert history.bytes <= 6_000
-        for name in [window.room for window in history._windows]:
+        for name in [window.room for window in history._windows.in_turn(len(history))]:
             kept = kept_of(history, name)
             assert not kept or kept[-1].seq == last[name]

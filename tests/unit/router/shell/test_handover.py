@@ -90,6 +90,15 @@ async def test_whatever_fails_the_end_comes(trouble, caplog: pytest.LogCaptureFi
     assert ("stop_failed" in caplog.text) == (trouble == "fails")
 
 
+async def test_without_a_broker_nothing_is_waited_for():
+    """What has begun could never be finished."""
+    harness = Harness("r2")
+    harness.notifications.hangs = True
+    harness.context.bus.up = False
+    await harness.handover.finish(3_600.0)
+    assert harness.log == ["notifications.stop", *END]
+
+
 async def test_a_router_that_is_outdated_gives_its_shards_away_once():
     """It says goodbye, and stays; told to go, it gives up what it had begun of that."""
     harness = Harness("r2")

@@ -40,6 +40,7 @@ class Handover:
         notifications: Notifications,
     ) -> None:
         """Nothing is given away before it is asked for, or due."""
+        self._bus = context.bus
         self._clock = context.clock
         self._metrics = context.metrics
         self._placement = placement
@@ -60,13 +61,14 @@ class Handover:
 
     async def finish(self, within_s: float) -> None:
         """Finish what has begun, say goodbye, and speak until the others do. What is not done ``within_s``
-        seconds goes to the next ones as from a router that died, and so does all where it fails.
+        seconds goes to the next ones as from a router that died; so does all where it fails, and where the
+        broker is away.
         """
         if self._standing_down is not None:
             self._standing_down.cancel()
             await asyncio.gather(self._standing_down, return_exceptions=True)
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(within_s if self._bus.up else 0.0):
                 await self._finish()
         except TimeoutError:
             pass
