@@ -161,6 +161,18 @@ def test_metric_names_are_spelled_in_metrics_alone() -> None:
     assert spelled(names, lambda name: name.endswith("warren/metrics.py")) == []
 
 
+@pytest.mark.parametrize("service", ["gateway", "router"])
+def test_the_composition_roots_decide_nothing(service: str) -> None:
+    """A service's app.py builds, wires, begins and ends: no branch and no function of its own for a part to call."""
+    path = ROOT / f"services/{service}/src/{service}/app.py"
+    found = [
+        f"{name_of(path)}:{node.lineno} {type(node).__name__}"
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.If | ast.Match | ast.While | ast.Lambda)
+    ]
+    assert found == []
+
+
 ARGUMENTS_MAX = 7
 
 
