@@ -73,7 +73,10 @@ async def test_bad_tokens_are_refused_with_a_reason(token, reason):
 
 
 @pytest.mark.parametrize("claim", ["exp", "nbf"])
-@pytest.mark.parametrize("value", ["soon", str(int(time.time()) + 60), True, -1, 1e13, math.nan, [], {}])
+@pytest.mark.parametrize(
+    "value",
+    ["soon", pytest.param(str(int(time.time()) + 60), id="digits"), True, -1, 1e13, math.nan, [], {}],
+)
 async def test_a_time_is_a_number(claim, value):
     """A library that takes texts and truth values for times would read ``true`` as one second after 1970."""
     found = await refusal(signed({"sub": "ann", claim: value}, SECRET.encode()))
