@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from warren.supervision import Fault, fault_in, supervised, tell
+from warren.supervision import Fault, cancel_and_wait, fault_in, supervised, tell
 
 
 @pytest.fixture
@@ -50,3 +50,24 @@ async def test_a_fault_can_be_told_without_a_task(told: list[dict[str, Any]]) ->
 def test_other_news_of_the_event_loop_is_no_fault() -> None:
     """Whatever asyncio tells of callbacks and transports."""
     assert fault_in({"message": "Task was destroyed but it is pending!"}) is None
+
+
+async def test_cancelled_tasks_have_ended_before_it_goes_on() -> None:
+    """Also one that has ended before, one that raises at its end, and none at all."""
+    ended: list[str] = []
+
+    async def slow_to_end() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append("slow")
+            raise ValueError
+
+    loop = asyncio.get_running_loop()
+    done, slow = loop.create_task(asyncio.sleep(0)), loop.create_task(slow_to_end())
+    await asyncio.wait({done})
+    await cancel_and_wait(done, None, slow)
+    assert ended == ["slow"]
+    assert slow.done()
+    await cancel_and_wait()

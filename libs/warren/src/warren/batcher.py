@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from warren.batch import Batch, BatchLimits, Pace, Pacer
-from warren.supervision import supervised, tell
+from warren.supervision import cancel_and_wait, supervised, tell
 
 T = TypeVar("T")
 
@@ -82,9 +82,7 @@ class Batcher(Generic[T]):
         after that.
         """
         self._closed = True
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await cancel_and_wait(self._task)
 
     async def _run(self) -> None:
         now = asyncio.get_running_loop().time

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from warren.supervision import supervised
+from warren.supervision import cancel_and_wait, supervised
 
 # A confirm may be owed for 10 s: what comes four times a second is begun until then.
 MOST = 64
@@ -44,6 +44,4 @@ class BoundedOverlap:
     async def close(self) -> None:
         """Give up what is under way."""
         tasks = list(self._under_way)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_wait(*tasks)

@@ -19,7 +19,7 @@ from warren.clock import Clock
 from warren.envelope import CONTENT_TYPE, Envelope, encode
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 from warren.own_queue import OwnQueue
-from warren.supervision import supervised
+from warren.supervision import cancel_and_wait, supervised
 from warren.topology import ALL, Topology
 
 _PROPERTIES = Properties(content_type=CONTENT_TYPE)
@@ -90,9 +90,7 @@ class HeartbeatLoop:
         """Send no more, and give up what is not confirmed."""
         self._sender = None
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await cancel_and_wait(task)
         await self._overlap.close()
 
     def _bus_changed(self, up: bool) -> None:

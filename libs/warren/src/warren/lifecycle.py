@@ -20,7 +20,7 @@ import uvloop
 from warren import garbage_collection
 from warren.errors import WarrenError
 from warren.logs import event, get_logger
-from warren.supervision import fault_in
+from warren.supervision import cancel_and_wait, fault_in
 
 _logger = get_logger("warren.lifecycle")
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -105,8 +105,7 @@ class _Life:
             for number in SIGNALS:
                 loop.remove_signal_handler(number)
             loop.set_exception_handler(before)
-            failing.cancel()
-            await asyncio.gather(failing, return_exceptions=True)
+            await cancel_and_wait(failing)
 
     async def _watch_failed(self) -> None:
         await self._failed.wait()
@@ -192,5 +191,4 @@ async def _first(task: asyncio.Future[None], cut: asyncio.Event, timeout_s: floa
         await asyncio.wait({task}, timeout=1.0)  # a part that ignores its cancellation is left behind
         return False
     finally:
-        waiter.cancel()
-        await asyncio.gather(waiter, return_exceptions=True)
+        await cancel_and_wait(waiter)

@@ -36,6 +36,14 @@ def supervised(task: asyncio.Task[T]) -> asyncio.Task[T]:
     return task
 
 
+async def cancel_and_wait(*tasks: asyncio.Future[Any] | None) -> None:
+    """Cancel tasks, and return once each of them has ended, whatever it ended by; None is passed over."""
+    found = [task for task in tasks if task is not None]
+    for task in found:
+        task.cancel()
+    await asyncio.gather(*found, return_exceptions=True)
+
+
 def tell(task: str, error: BaseException) -> None:
     """Report a fault from within the event loop; ``task`` says in a word what has failed."""
     context = {"message": _MESSAGE, "fault": Fault(task, error), "exception": error}

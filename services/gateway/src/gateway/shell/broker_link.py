@@ -30,7 +30,7 @@ from warren.heartbeat import HeartbeatLoop, Sender
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
 from warren.own_queue import OwnQueue
-from warren.supervision import supervised
+from warren.supervision import cancel_and_wait, supervised
 from warren.topology import Topology
 
 # Bodies of our own queue that are on their way at a time.
@@ -88,9 +88,7 @@ class BrokerLink:
     async def stop_connecting(self) -> None:
         """Connect no more, where that has not come to an end."""
         connecting, self._connecting = self._connecting, None
-        if connecting is not None:
-            connecting.cancel()
-            await asyncio.gather(connecting, return_exceptions=True)
+        await cancel_and_wait(connecting)
 
     async def stop(self) -> None:
         """End what is at the broker, in the order in which it depends on each other; who has left is told to

@@ -26,6 +26,7 @@ from jwt import InvalidKeyError, PyJWK, PyJWTError, get_algorithm_by_name
 from warren.clock import Clock
 from warren.errors import SettingsError
 from warren.logs import event, get_logger
+from warren.supervision import cancel_and_wait
 
 MAX_DOCUMENT_BYTES = 1024 * 1024
 MAX_KEYS = 256
@@ -223,9 +224,7 @@ class KeySet:
     async def close(self) -> None:
         """End a fetch that is under way."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await cancel_and_wait(task)
 
     def _matching(self, kid: str, algorithm: str) -> list[PyJWK]:
         return [

@@ -16,7 +16,7 @@ from gateway.shell.connections import Connections
 from gateway.shell.uplink import Uplink
 from warren.address import EVERYONE, connection_id, shard_of
 from warren.envelope import INTERNAL_ID, Join
-from warren.supervision import supervised
+from warren.supervision import cancel_and_wait, supervised
 
 SLICE = 64
 
@@ -50,9 +50,7 @@ class Rejoining:
     async def stop(self) -> None:
         """End what is not done."""
         tasks, self._tasks = list(self._tasks.values()), {}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_wait(*tasks)
 
     async def _run(self, shard: int) -> None:
         members, rejoin = self._connections.all(), Rejoin(shard)

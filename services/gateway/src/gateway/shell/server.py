@@ -38,6 +38,7 @@ from warren.http_server import BODY_MAX_BYTES, HttpLimits, HttpServer
 from warren.logs import event, get_logger
 from warren.origins import origin_allowed
 from warren.probes import Readiness
+from warren.supervision import cancel_and_wait
 
 RETRY_AFTER_S = 5
 # From this part of all sockets that it can have on the pod is not ready: clients go elsewhere before any is
@@ -154,9 +155,7 @@ class Server:
         serving = [task for task in self._serving if task is not None]
         if serving:
             await asyncio.wait(serving, timeout=CLEAN_UP_S)
-            for task in serving:
-                task.cancel()
-            await asyncio.gather(*serving, return_exceptions=True)
+            await cancel_and_wait(*serving)
 
     @property
     def sockets(self) -> int:

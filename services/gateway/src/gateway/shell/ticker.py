@@ -15,7 +15,7 @@ from gateway.shell.connections import Connections
 from gateway.shell.room_reads import RoomReads
 from warren.clock import Clock
 from warren.metrics import GatewayMetrics
-from warren.supervision import supervised
+from warren.supervision import cancel_and_wait, supervised
 
 SLICE = 512
 # Each connection is ticked so many times in the shortest time that it has to keep, and at least every second.
@@ -56,9 +56,7 @@ class Ticker:
     async def stop(self) -> None:
         """Tick no more."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await cancel_and_wait(task)
 
     async def _run(self) -> None:
         while True:

@@ -31,7 +31,7 @@ from warren.errors import BusUnavailable, NotConfirmed, Overloaded, Unroutable, 
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
 from warren.retry import Backoff
-from warren.supervision import supervised
+from warren.supervision import cancel_and_wait, supervised
 from warren.telemetry import Hop
 from warren.topology import Topology
 
@@ -237,10 +237,7 @@ class Uplink:
 
     async def close(self) -> None:
         """Give up on what waits."""
-        tasks = [shard.task for shard in self._shards if shard.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_wait(*(shard.task for shard in self._shards))
         for shard in self._shards:
             shard.release()
         for entry in self._watched:

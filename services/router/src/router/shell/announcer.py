@@ -17,7 +17,7 @@ from router.shell.shards import Shards
 from warren.envelope import Envelope, RouterHeartbeat, RouterLeaving
 from warren.heartbeat import HeartbeatLoop
 from warren.own_queue import OwnQueue
-from warren.supervision import supervised
+from warren.supervision import cancel_and_wait, supervised
 
 # How often it is seen whether enough was heard or read.
 LOOK_S = 0.05
@@ -100,6 +100,4 @@ class Announcer:
 
     async def _end_task(self) -> None:
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await cancel_and_wait(task)

@@ -28,7 +28,7 @@ from warren.envelope import CONTENT_TYPE, Bodies, Deliver, Envelope, Feed, encod
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 from warren.logs import event, get_logger
 from warren.retry import Backoff
-from warren.supervision import supervised
+from warren.supervision import cancel_and_wait, supervised
 from warren.telemetry import SEQ, Hop, HopKind
 from warren.topology import ALL
 
@@ -169,9 +169,7 @@ class Egress:
             ),
             *self._bodies,
         ]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_wait(*tasks)
 
     def _destination(self, key: str) -> _Destination:
         destination = self._destinations.get(key)

@@ -17,7 +17,7 @@ from router.shell.router_context import RouterContext
 from router.shell.shards import Shards
 from router.shell.speaker_probes import SpeakerProbes
 from warren.logs import event, get_logger
-from warren.supervision import supervised
+from warren.supervision import cancel_and_wait, supervised
 
 # How long a router that goes waits for the others to speak for its shards.
 HANDOVER_S = 3.0
@@ -64,9 +64,7 @@ class Handover:
         seconds goes to the next ones as from a router that died; so does all where it fails, and where the
         broker is away.
         """
-        if self._standing_down is not None:
-            self._standing_down.cancel()
-            await asyncio.gather(self._standing_down, return_exceptions=True)
+        await cancel_and_wait(self._standing_down)
         try:
             async with asyncio.timeout(within_s if self._bus.up else 0.0):
                 await self._finish()

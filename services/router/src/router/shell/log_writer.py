@@ -19,7 +19,7 @@ from router.core.shard_role import ShardRole
 from router.shell.retrying_publisher import RetryingPublisher
 from warren.bus import Properties
 from warren.envelope import CONTENT_TYPE, Envelope, Rules, encode
-from warren.supervision import supervised
+from warren.supervision import cancel_and_wait, supervised
 from warren.topology import Topology
 
 # An entry, and what is called once it stands in the log.
@@ -73,9 +73,7 @@ class LogWriter:
         """Give up what waits."""
         self._waiting.clear()
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await cancel_and_wait(task)
 
     async def _run(self) -> None:
         key = self._topology.shard_key(self._shard)

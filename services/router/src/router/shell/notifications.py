@@ -35,7 +35,7 @@ from warren.batcher import Batcher
 from warren.bus import Delivery, HeaderValue, Properties, Source, Subscription
 from warren.envelope import CONTENT_TYPE, INTERNAL_ID, Notified, Publish, encode, size_of
 from warren.logs import event, get_logger
-from warren.supervision import supervised
+from warren.supervision import cancel_and_wait, supervised
 from warren.telemetry import Hop, HopKind
 
 _logger = get_logger("router.notifications")
@@ -126,9 +126,7 @@ class Notifications:
         """Give up what has begun, and close."""
         self._stopping = True
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await cancel_and_wait(task)
         await self._screening.close()
         for batcher in self._ways():
             await batcher.close()

@@ -15,7 +15,7 @@ from functools import partial
 
 from router.shell.sandbox_process import SandboxProcess
 from warren.bus import Delivery, OnDelivery
-from warren.supervision import supervised
+from warren.supervision import cancel_and_wait, supervised
 
 # What is tried and handed on at once. Those behind wait for it.
 AT_ONCE = 256
@@ -65,9 +65,7 @@ class RedeliveryScreening:
         """Hand nothing on any more."""
         self.lost()
         task = self._task
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await cancel_and_wait(task)
 
     async def _run(self) -> None:
         try:

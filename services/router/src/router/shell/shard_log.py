@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from warren.bus import Bus, Record, Start
 from warren.errors import BusUnavailable
+from warren.supervision import cancel_and_wait
 from warren.topology import Topology
 
 # Where a stream says nothing for so long it is empty (or slow: then what is read next says so).
@@ -72,8 +73,7 @@ class ShardLog:
                     return False
         finally:
             if not reading.done():
-                reading.cancel()
-                await asyncio.gather(reading, return_exceptions=True)
+                await cancel_and_wait(reading)
 
     async def follow(self, start: Start, on_record: Callable[[Record], bool]) -> None:
         """Read until ``on_record`` returns False, however long nothing comes. Raises as ``read``."""

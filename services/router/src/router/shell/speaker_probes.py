@@ -13,7 +13,7 @@ from router.core.placement import Placement
 from router.shell.peer_inbox import PeerInbox
 from router.shell.router_context import RouterContext
 from warren.queue_probe import QueueProbe
-from warren.supervision import supervised
+from warren.supervision import cancel_and_wait, supervised
 
 EVERY_S = 0.05
 
@@ -38,10 +38,7 @@ class SpeakerProbes:
     async def stop(self) -> None:
         """Probe no more."""
         task, self._task = self._task, None
-        tasks = [*([] if task is None else [task]), *self._under_way.values()]
-        for each in tasks:
-            each.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_wait(task, *self._under_way.values())
 
     async def _run(self) -> None:
         while True:

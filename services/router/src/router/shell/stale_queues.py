@@ -15,7 +15,7 @@ import logging
 from warren.bus import Bus
 from warren.errors import BusUnavailable
 from warren.logs import event, get_logger
-from warren.supervision import supervised
+from warren.supervision import cancel_and_wait, supervised
 from warren.topology import Topology
 
 AGAIN_S = 0.5
@@ -66,9 +66,7 @@ class StaleQueues:
     async def close(self) -> None:
         """End; what waits is given up (the other routers do it too)."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await cancel_and_wait(task)
 
     async def _close_all(self) -> None:
         try:

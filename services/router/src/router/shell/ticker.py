@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from warren.supervision import supervised
+from warren.supervision import cancel_and_wait, supervised
 
 EVERY_S = 0.1
 
@@ -36,9 +36,7 @@ class Ticker:
     async def stop(self) -> None:
         """End."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await cancel_and_wait(task)
 
     async def _run(self) -> None:
         while True:

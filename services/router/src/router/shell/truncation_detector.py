@@ -16,7 +16,7 @@ import logging
 from router.shell.shard_log import ShardLog
 from warren.errors import BusUnavailable
 from warren.logs import event, get_logger
-from warren.supervision import supervised
+from warren.supervision import cancel_and_wait, supervised
 
 # For so long an entry that somebody was told of may be ahead of us.
 PATIENCE_S = 5.0
@@ -67,9 +67,7 @@ class TruncationDetector:
     async def close(self) -> None:
         """End."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await cancel_and_wait(task)
 
     async def _ask(self, read: int) -> None:
         try:

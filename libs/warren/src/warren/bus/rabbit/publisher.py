@@ -22,7 +22,7 @@ from warren.bus.rabbit.connection import RabbitConnection
 from warren.bus.rabbit.supervised_connection import SupervisedConnection
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 from warren.retry import Backoff
-from warren.supervision import supervised
+from warren.supervision import cancel_and_wait, supervised
 
 REPLACE_FIRST_S, REPLACE_LAST_S = 0.2, 30.0
 SETTLE_S = 10.0
@@ -67,10 +67,7 @@ class RabbitPublisher:
 
     async def close(self) -> None:
         """End what is under way; the channel goes with its connection."""
-        tasks = [*self._retiring, *([self._replacing] if self._replacing is not None else ())]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_wait(*self._retiring, self._replacing)
 
     async def publish(
         self,

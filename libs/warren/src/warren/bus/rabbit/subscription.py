@@ -17,7 +17,7 @@ from warren.bus.rabbit.channel import RabbitChannel
 from warren.bus.rabbit.supervised_connection import SupervisedConnection
 from warren.bus.rabbit.topology import declare_source
 from warren.errors import BusUnavailable, TopologyMismatch
-from warren.supervision import supervised
+from warren.supervision import cancel_and_wait, supervised
 from warren.topology import Topology
 
 _log = logging.getLogger("warren.bus")
@@ -96,10 +96,7 @@ class RabbitSubscription:
         self._closed = True
         self.active = False
         self._on_close(self)
-        tasks = [task for task in (self._reviving, self._clearing) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_and_wait(self._reviving, self._clearing)
         async with self._beginning:
             if self._channel is not None:
                 await self._channel.leave()

@@ -23,7 +23,7 @@ from warren.bus.rabbit.connect_errors import remedy, shown
 from warren.bus.rabbit.connection import RabbitConnection
 from warren.errors import BusUnavailable, TopologyMismatch
 from warren.retry import Backoff
-from warren.supervision import supervised
+from warren.supervision import cancel_and_wait, supervised
 
 _log = logging.getLogger("warren.bus")
 
@@ -152,9 +152,7 @@ class SupervisedConnection:
     async def close(self) -> None:
         """End the connection and begin no other."""
         self._closed = True
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await cancel_and_wait(self._task)
         self._attempted.set()  # there will be no other attempt to wait for
 
     async def _run(self) -> None:
@@ -241,5 +239,4 @@ async def _end(connection: RabbitConnection) -> None:
         await asyncio.wait({close}, timeout=CLOSE_S)
     finally:
         connection.abort()
-        close.cancel()
-        await asyncio.gather(close, return_exceptions=True)
+        await cancel_and_wait(close)
