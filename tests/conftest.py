@@ -13,7 +13,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import pytest_asyncio
-from tests.support import floors, order, ports
+from tests.support import floors, order, ports, xdist_groups
 from tests.support.eventually import stretched
 from tests.support.pods import Pods
 from tests.support.rabbit import Rabbit, open_rabbit
@@ -36,10 +36,13 @@ def pytest_configure() -> None:
         ports.take_part(int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where workers share the tests, have them begin with those that wait for the longest."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where workers share the tests, have them begin with those that wait for the longest, and keep groups
+    together.
+    """
     if "PYTEST_XDIST_WORKER" in os.environ:
         items[:] = order.in_order(items)
+        xdist_groups.pytest_collection_modifyitems(config, items)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
