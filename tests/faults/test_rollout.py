@@ -1,4 +1,4 @@
-"""A rollout that nobody notices: every gateway and every router is replaced while two thousand clients
+"""A rollout that nobody notices: every gateway and every router is replaced while a thousand clients
 publish through load balancers, half of them through each.
 
 The balancers are nginx and HAProxy with the configurations of ``docs/examples``, side by side before the same
@@ -30,7 +30,7 @@ from rabbit_nodes.child import Child
 # in the group of the soaks, so that two of the heavy ones never meet
 pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.xdist_group("soak")]
 
-CLIENTS = 2_000
+CLIENTS = 1_000
 BALANCERS = ("nginx", "haproxy")
 CROWDS = 4  # processes that the clients live in; each comes by one balancer
 EVERY_S = 20.0  # from one message of a client to its next: 100 messages and 900 deliveries a second
@@ -100,11 +100,11 @@ class Crowd:
 
 @pytest.fixture
 def open_files() -> Iterator[None]:
-    """Let the processes of this test open as many files as two thousand clients need."""
+    """Let the processes of this test open as many files as a thousand clients need."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < OPEN_FILES:
         pytest.skip(
-            f"this machine allows {hard} open files; two thousand clients behind a balancer need {OPEN_FILES}"
+            f"this machine allows {hard} open files; a thousand clients behind a balancer need {OPEN_FILES}"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, OPEN_FILES), hard))
     yield

@@ -27,8 +27,8 @@ class Published:
 class ManualClock:
     """A Clock that only moves when it is told."""
 
-    def __init__(self, wall_us: int = 1_764_000_000_000_000) -> None:
-        self.now = 0.0
+    def __init__(self, wall_us: int = 1_764_000_000_000_000, *, now: float = 0.0) -> None:
+        self.now = now
         self.wall = wall_us
 
     def monotonic(self) -> float:

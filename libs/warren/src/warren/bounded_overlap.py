@@ -43,5 +43,4 @@ class BoundedOverlap:
 
     async def close(self) -> None:
         """Give up what is under way."""
-        tasks = list(self._under_way)
-        await cancel_and_wait(*tasks)
+        await cancel_and_wait(*self._under_way)

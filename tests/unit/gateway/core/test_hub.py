@@ -359,6 +359,8 @@ class AgainstOneByOne(RuleBasedStateMachine):
             return
         at = self.at.get(room, ("e", 0))
         epoch = epoch or at[0]
+        if epoch < at[0]:
+            return  # an epoch that is over never comes back
         position = (epoch, max(0, (at[1] if epoch == at[0] else 0) + ahead))
         gap = self.hub.enter(room, conn, Position(*position))
         assert (gap is not None) == (room in self.at and (epoch != at[0] or position[1] > at[1]))
@@ -402,6 +404,8 @@ class AgainstOneByOne(RuleBasedStateMachine):
             run.append(one)
             recipients.append(0)
             seq = max(seq, number)
+            if number and room in self.at and one.epoch == self.at[room][0] and number <= self.at[room][1]:
+                continue  # a repeat, also for who stands lower: it is given what it lacks apart
             for member, stands in self.stands[room].items():
                 if stands is None or (number and stands != (one.epoch, number - 1)):
                     continue

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.support.eventually import eventually
+from tests.support.scripted_bus import ManualClock
 from tests.unit.gateway.shell.test_connection import Rig as ConnectionRig
 
 from gateway.core.broker_presence import HEAL_S, ROUTERS_S, BrokerPresence
@@ -32,24 +33,6 @@ from warren.topology import Topology
 SHARDS = 4
 STEP_S = ROUTERS_S / 2
 SHARD = shard_of("x", SHARDS)
-
-
-class Clock:
-    """A wall that stands still, and a time that a test sets."""
-
-    now = 1.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall_us(self) -> int:
-        return 5_000_000
-
-    def thread(self) -> float:
-        return 0.0
-
-    def busy(self) -> float:
-        return 0.0
 
 
 class ListUplink:
@@ -104,7 +87,7 @@ class Rig:
         self.broker = MemoryBroker()
         self.bus = MemoryBus(self.broker, self.topology)
         self.sender = MemoryBus(self.broker, self.topology)
-        self.hub, self.metrics, self.clock = Hub(), GatewayMetrics(), Clock()
+        self.hub, self.metrics, self.clock = Hub(), GatewayMetrics(), ManualClock(5_000_000, now=1.0)
         self.events: list[Any] = []
         self.asked: list[tuple[int, envelope.Number, bool]] = []  # (shard, what, whether everyone is)
         self.uplink = ListUplink(self.events)

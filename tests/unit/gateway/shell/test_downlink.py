@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.support.scripted_bus import ManualClock
 from tests.unit.gateway.shell.test_connection import Rig as ConnectionRig
 
 from gateway.core.client_limits import OutboxLimits
@@ -21,22 +22,6 @@ from warren.telemetry import Tracing
 SHARD = 3
 
 
-class Clock:
-    """A wall that stands still."""
-
-    def monotonic(self) -> float:
-        return 1.0
-
-    def wall_us(self) -> int:
-        return 5_000_000
-
-    def thread(self) -> float:
-        return 0.0
-
-    def busy(self) -> float:
-        return 0.0
-
-
 class Rig:
     """A downlink with one connection that is a member of ``x``."""
 
@@ -50,7 +35,9 @@ class Rig:
             history_page=self.read.append,
             renew=self.read.append,
         )
-        self.downlink = Downlink(self.hub, reads, Tracing("gateway"), Clock(), self.metrics)  # type: ignore[arg-type]
+        self.downlink = Downlink(
+            self.hub, reads, Tracing("gateway"), ManualClock(5_000_000, now=1.0), self.metrics
+        )  # type: ignore[arg-type]
         rig = ConnectionRig(outbox=outbox)
         object.__setattr__(rig.connection._context, "hub", self.hub)
         rig.connection.put(TokenAccepted(Identity("ann")))

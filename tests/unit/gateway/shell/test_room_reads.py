@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.support.scripted_bus import ManualClock
 from tests.unit.gateway.shell.test_connection import Rig as ConnectionRig
 
 from gateway.core.hub import Gap, Hub
@@ -25,29 +26,11 @@ SHARDS = 4
 SHARD = shard_of("x", SHARDS)
 
 
-class Clock:
-    """A wall that stands still, and a time that a test sets."""
-
-    now = 1.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall_us(self) -> int:
-        return 5_000_000
-
-    def thread(self) -> float:
-        return 0.0
-
-    def busy(self) -> float:
-        return 0.0
-
-
 class Rig:
     """Room reads with one connection."""
 
     def __init__(self) -> None:
-        self.clock, self.metrics = Clock(), GatewayMetrics()
+        self.clock, self.metrics = ManualClock(5_000_000, now=1.0), GatewayMetrics()
         self.asked: list[tuple[int, envelope.Envelope]] = []
         namespaces = Namespaces()
         recent = RecentMessages(namespaces, 1_000_000, 1_000_000)

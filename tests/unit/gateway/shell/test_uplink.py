@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from tests.support.eventually import eventually
 from tests.support.gateways import recording_tracing
+from tests.support.scripted_bus import ManualClock
 
 from gateway.shell.in_flight_publish import LEAVE, MESSAGE
 from gateway.shell.uplink import Uplink
@@ -20,25 +21,6 @@ from warren.errors import BusUnavailable, ErrorCode, NotConfirmed, Overloaded, U
 from warren.metrics import GatewayMetrics
 from warren.telemetry import HopKind
 from warren.topology import Topology
-
-
-class Clock:
-    """Time in the test's hand."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall_us(self) -> int:
-        return 0
-
-    def thread(self) -> float:
-        return 0.0
-
-    def busy(self) -> float:
-        return 0.0
 
 
 class Publisher:
@@ -97,7 +79,7 @@ class Rig:
     """An uplink on one shard with all its surroundings."""
 
     def __init__(self, pace: Pace | None = None, **limits: float) -> None:
-        self.bus, self.clock, self.metrics = Publisher(), Clock(), GatewayMetrics()
+        self.bus, self.clock, self.metrics = Publisher(), ManualClock(), GatewayMetrics()
         self.undelivered: list[tuple[str, str]] = []
         self.uplink = Uplink(
             "g",

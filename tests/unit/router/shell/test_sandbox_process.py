@@ -121,6 +121,26 @@ async def test_whoever_gives_up_leaves_no_process(tmp_path):
         os.kill(pid, 0)
 
 
+async def test_the_event_loop_goes_on_during_a_trial(tmp_path):
+    """Whatever the work does: it is waited for, not stood still for."""
+    begun = tmp_path / "begun"
+
+    def tells():
+        begun.touch()
+        freezes()
+
+    trial = asyncio.create_task(SandboxProcess(60.0).tried([tells]))
+    await eventually(begun.exists)
+    before = time.monotonic()
+    for _ in range(100):  # turns of the loop
+        await asyncio.sleep(0)
+    await asyncio.sleep(10 * MS)
+    took_s = time.monotonic() - before
+    trial.cancel()
+    await asyncio.gather(trial, return_exceptions=True)
+    assert took_s < 30.0  # half of what the trial would take
+
+
 async def test_it_holds_no_connection_of_this_process_open(tmp_path):
     """What is closed here while a trial lasts is closed."""
     begun = tmp_path / "begun"

@@ -161,15 +161,7 @@ class Egress:
     async def close(self) -> None:
         """Give up what waits."""
         self._feeds.clear()
-        tasks = [
-            *(
-                destination.task
-                for destination in self._destinations.values()
-                if destination.task is not None
-            ),
-            *self._bodies,
-        ]
-        await cancel_and_wait(*tasks)
+        await cancel_and_wait(*(each.task for each in self._destinations.values()), *self._bodies)
 
     def _destination(self, key: str) -> _Destination:
         destination = self._destinations.get(key)

@@ -111,7 +111,10 @@ class SandboxProcess:
                     _kill(pid)
                     continue
                 news.clear()
-                said = os.read(pipe, AT_ONCE)
+                try:
+                    said = os.read(pipe, AT_ONCE)
+                except BlockingIOError:  # the loop told of the same bytes twice
+                    continue
                 if not said:
                     return passed, late
                 passed += len(said)
@@ -143,6 +146,7 @@ class SandboxProcess:
         if not pid:
             self._inside(writing, works)
         os.close(writing)
+        os.set_blocking(reading, False)  # the event loop must not wait for what the new process does
         return pid, reading
 
     def _inside(self, pipe: int, works: Sequence[Work]) -> NoReturn:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
 from aiormq.connection import Connection, FrameReceiver, SSLContextProvider, TransportFactory
@@ -25,21 +23,6 @@ from tests.support.eventually import eventually
 from warren.bus.rabbit import aiormq_internals
 from warren.bus.rabbit.channel import RabbitChannel
 from warren.bus.rabbit.connection import RabbitConnection
-
-
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[AmqpServer]:
-    async with AmqpServer() as server:
-        yield server
-
-
-@pytest_asyncio.fixture
-async def connection(server: AmqpServer) -> AsyncIterator[RabbitConnection]:
-    made = RabbitConnection(server.url)
-    await made.connect()
-    await made.connected.wait()
-    yield made
-    await made.close()
 
 
 @pytest.mark.parametrize(

@@ -23,12 +23,6 @@ TOPOLOGY = Topology(shards=2)
 
 
 @pytest_asyncio.fixture
-async def server() -> AsyncIterator[AmqpServer]:
-    async with AmqpServer() as server:
-        yield server
-
-
-@pytest_asyncio.fixture
 async def bus(server: AmqpServer) -> AsyncIterator[RabbitBus]:
     bus = RabbitBus([server.url], TOPOLOGY, name="unit", times=TIMES)
     yield bus

@@ -1,12 +1,10 @@
 """RabbitChannel, frame by frame, against a scripted server."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pamqp.frame
 import pytest
-import pytest_asyncio
 from pamqp import commands as spec
 from pamqp.header import ContentHeader
 from tests.support.amqp_server import AmqpServer
@@ -16,21 +14,6 @@ from warren.bus import Delivery, Properties
 from warren.bus.rabbit.channel import CONFIRM_S, RabbitChannel
 from warren.bus.rabbit.connection import RabbitConnection
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
-
-
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[AmqpServer]:
-    async with AmqpServer() as server:
-        yield server
-
-
-@pytest_asyncio.fixture
-async def connection(server: AmqpServer) -> AsyncIterator[RabbitConnection]:
-    connection = RabbitConnection(server.url)
-    await connection.connect()
-    await connection.connected.wait()
-    yield connection
-    await connection.close()
 
 
 async def publish(channel: RabbitChannel, body: bytes, *, mandatory: bool = False) -> None:

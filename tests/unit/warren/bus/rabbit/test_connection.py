@@ -4,13 +4,11 @@ aiormq.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pamqp.frame
 import pytest
-import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pamqp import commands as spec
@@ -25,12 +23,6 @@ from warren.bus.rabbit.channel import RabbitChannel
 from warren.bus.rabbit.connection import RabbitConnection, Socket
 from warren.bus.rabbit.frames import MalformedFrame
 from warren.topology import Topology
-
-
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[AmqpServer]:
-    async with AmqpServer() as server:
-        yield server
 
 
 @dataclass

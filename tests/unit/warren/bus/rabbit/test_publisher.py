@@ -75,12 +75,6 @@ def _mismatch(mismatch: TopologyMismatch) -> None:
 
 
 @pytest_asyncio.fixture
-async def server() -> AsyncIterator[AmqpServer]:
-    async with AmqpServer() as server:
-        yield server
-
-
-@pytest_asyncio.fixture
 async def ground(server: AmqpServer) -> AsyncIterator[Ground]:
     """Everything that is published on it is for one stream."""
     ground = Ground(server, stream=True)

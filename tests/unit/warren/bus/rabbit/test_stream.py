@@ -3,11 +3,9 @@
 import asyncio
 import datetime
 import gc
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from pamqp import commands as spec
 from tests.support.amqp_server import AmqpServer
 from tests.support.eventually import eventually
@@ -16,21 +14,6 @@ from warren.bus import Record, Start, Timestamp
 from warren.bus.rabbit.connection import RabbitConnection
 from warren.bus.rabbit.stream import tail
 from warren.errors import BusUnavailable
-
-
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[AmqpServer]:
-    async with AmqpServer() as server:
-        yield server
-
-
-@pytest_asyncio.fixture
-async def connection(server: AmqpServer) -> AsyncIterator[RabbitConnection]:
-    connection = RabbitConnection(server.url)
-    await connection.connect()
-    await connection.connected.wait()
-    yield connection
-    await connection.close()
 
 
 class Reading:

@@ -64,12 +64,6 @@ def owner() -> Owner:
 
 
 @pytest_asyncio.fixture
-async def server() -> AsyncIterator[AmqpServer]:
-    async with AmqpServer() as server:
-        yield server
-
-
-@pytest_asyncio.fixture
 async def make(owner: Owner) -> AsyncIterator[Callable[..., SupervisedConnection]]:
     """Makes a link that is started, and ends it."""
     links: list[SupervisedConnection] = []

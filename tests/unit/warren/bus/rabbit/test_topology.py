@@ -1,10 +1,9 @@
 """Declaring a topology: every object with every argument, and what is said when the broker has another."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from pamqp import commands as spec
 from tests.support.amqp_server import AmqpServer
 
@@ -26,21 +25,6 @@ class WithStream(Topology):
 @pytest.fixture
 def topology() -> Topology:
     return WithStream(shards=3)
-
-
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[AmqpServer]:
-    async with AmqpServer() as server:
-        yield server
-
-
-@pytest_asyncio.fixture
-async def connection(server: AmqpServer) -> AsyncIterator[RabbitConnection]:
-    connection = RabbitConnection(server.url)
-    await connection.connect()
-    await connection.connected.wait()
-    yield connection
-    await connection.close()
 
 
 async def test_everything_is_declared_with_its_arguments(
