@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from tests.support.eventually import eventually
+from tests.support.scripted_bus import ManualClock
 from tests.unit.gateway.shell.test_connection import ListReads, ListTransport
-from tests.unit.gateway.shell.test_uplink import Clock, Publisher
+from tests.unit.gateway.shell.test_uplink import Publisher
 
 from gateway.core.broker_presence import BrokerPresence
 from gateway.core.client_limits import OutboxLimits
@@ -46,7 +47,7 @@ class Rig:
             "g",
             self.bus,  # type: ignore[arg-type]
             Topology(shards=1),
-            Clock(),
+            ManualClock(),
             self.metrics,
             UplinkLimits(count=1),
         )
@@ -58,7 +59,7 @@ class Rig:
             ListReads(),  # type: ignore[arg-type]
             BrokerPresence("g", 1, 0.0),
             SimpleNamespace(anonymous=True, guest=Identity),  # type: ignore[arg-type]
-            Clock(),
+            ManualClock(),
             self.metrics,
             config,
             Namespaces(),
