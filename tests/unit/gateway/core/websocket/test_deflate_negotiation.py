@@ -5,7 +5,6 @@ RFC.
 from __future__ import annotations
 
 import sys
-import time
 from types import FrameType
 from typing import Any
 
@@ -304,20 +303,11 @@ def lines_run(offers: str) -> int:
 
 @pytest.mark.parametrize("piece", HARD.values(), ids=HARD.keys())
 def test_the_work_grows_with_the_header_and_no_faster(piece: str, monkeypatch: pytest.MonkeyPatch):
-    """Whatever it holds: in lines run, and in time, where the limit of the length is taken away."""
+    """Whatever it holds, where the limit of the length is taken away: in lines run, and in work inside a line, which would take
+    minutes for a million characters if it grew with the square.
+    """
     monkeypatch.setattr(deflate_negotiation, "OFFERS_MAX_CHARS", 2**30)
     short = "permessage-deflate" + piece * (2_000 // len(piece))
     long = "permessage-deflate" + piece * (4_000 // len(piece))
     assert lines_run(long) <= 2.1 * lines_run(short) + 100
-
-    def seconds(characters: int) -> float:
-        offers = "permessage-deflate" + piece * (characters // len(piece))
-        taken = []
-        for _ in range(7):
-            began = time.process_time()
-            negotiate(offers)
-            taken.append(time.process_time() - began)
-        return min(taken)
-
-    # four times the header: 4 is linear, 16 were quadratic, and a busy machine is somewhere above 4
-    assert seconds(80_000) / max(seconds(20_000), 1e-6) < 9.0
+    negotiate("permessage-deflate" + piece * (1_000_000 // len(piece)))
