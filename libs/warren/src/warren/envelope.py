@@ -18,8 +18,11 @@ import msgspec
 from warren.errors import MalformedEnvelope, UnsupportedEnvelope
 from warren.log_entries import Batch as Batch
 from warren.log_entries import Checkpoint as Checkpoint
+from warren.log_entries import Command as Command
+from warren.log_entries import Commanded as Commanded
 from warren.log_entries import Gone as Gone
 from warren.log_entries import Hello as Hello
+from warren.log_entries import Inform as Inform
 from warren.log_entries import Join as Join
 from warren.log_entries import Kind
 from warren.log_entries import Leave as Leave
@@ -27,6 +30,7 @@ from warren.log_entries import Mark as Mark
 from warren.log_entries import Notified as Notified
 from warren.log_entries import Publish as Publish
 from warren.log_entries import Rules as Rules
+from warren.log_entries import Watch as Watch
 from warren.position import LogPosition, Position
 
 VERSION: Final = 1
@@ -129,11 +133,37 @@ class Joined(Kind, frozen=True, array_like=True, tag="j"):
 
 
 class Left(Kind, frozen=True, array_like=True, tag="l"):
-    """``conn`` is no member of ``room`` any more."""
+    """``conn`` is no member of ``room`` any more; ``reason``: why, where it did not ask for that."""
 
     conn: str
     room: str
     ref: str = ""
+    reason: str = ""
+
+
+class Dismissed(Kind, frozen=True, array_like=True, tag="19"):
+    """``conn`` is to be closed with this close code; ``reason`` is for the client."""
+
+    conn: str
+    code: int
+    reason: str = ""
+
+
+class Enrolled(Kind, frozen=True, array_like=True, tag="20"):
+    """``conn`` is to join these rooms, as a backend wants it."""
+
+    conn: str
+    rooms: tuple[str, ...]
+
+
+class TokensRevoked(Kind, frozen=True, array_like=True, tag="21"):
+    """Connections of ``user`` are to be closed that came in by the token ``token_id``, or by one that was
+    issued before ``before_s`` (s since the Unix epoch; 0: none by that).
+    """
+
+    user: str
+    token_id: str = ""
+    before_s: int = 0
 
 
 class Ack(Kind, frozen=True, array_like=True, tag="a"):
@@ -256,7 +286,7 @@ class Page(Kind, frozen=True, array_like=True, tag="15"):
     ref: int
 
 
-Item = Deliver | Entered | Left | Ack | Refused | Named
+Item = Deliver | Entered | Left | Ack | Refused | Named | Dismissed | Enrolled | TokensRevoked
 
 
 class Feed(Kind, frozen=True, array_like=True, tag="16"):
@@ -276,6 +306,89 @@ class Feed(Kind, frozen=True, array_like=True, tag="16"):
     items: tuple[tuple[int, int, Item], ...]
 
 
+# ── presence, outside the chain ─────────────────────────────────────────────────────────────────────────────
+
+
+class PresenceMember(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One who is there. ``key`` is the user, or the connection where each connection is told of."""
+
+    key: str
+    user: str
+    info: bytes  # JSON; empty: none
+    proof: int  # 64 bits that stand for this member as it is now
+
+
+class PresenceDiff(Kind, frozen=True, array_like=True, tag="22"):
+    """For those of a gateway who watch ``room``: what has changed there up to ``version``, the offset of the
+    last change, and what there is now. ``digest`` is the sum of all proofs modulo 2^64.
+    """
+
+    room: str
+    version: int
+    users: int
+    connections: int
+    digest: int
+    joined: tuple[PresenceMember, ...] = ()
+    left: tuple[str, ...] = ()  # keys
+    updated: tuple[PresenceMember, ...] = ()
+    counts_only: bool = False  # there are more than are told of by name
+
+
+class PresenceQuery(Kind, frozen=True, array_like=True, tag="23"):
+    """``conn`` wants to know who is in ``room``: ``limit`` members behind the key ``after``, or (``count``)
+    only how many.
+    """
+
+    room: str
+    conn: str
+    ref: str
+    limit: int = 100
+    after: str = ""
+    count: bool = False
+
+
+class PresencePage(Kind, frozen=True, array_like=True, tag="24"):
+    """The answer to PresenceQuery, in the order of the keys; ``more``: there are more behind the last one."""
+
+    conn: str
+    room: str
+    ref: str
+    version: int
+    users: int
+    connections: int
+    digest: int
+    members: tuple[PresenceMember, ...] = ()
+    more: bool = False
+    counts_only: bool = False
+
+
+# ── between routers ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+class CommandResult(Kind, frozen=True, array_like=True, tag="25"):
+    """What came of a Command, from the speaker of its shard to the router that wrote it; ``body`` is JSON."""
+
+    id: str
+    room: str
+    body: bytes
+
+
+class ReadQuery(Kind, frozen=True, array_like=True, tag="26"):
+    """``router`` asks the speaker of ``shard`` for something that only readers of its log know."""
+
+    router: str
+    ref: int
+    shard: int
+    body: bytes
+
+
+class ReadAnswer(Kind, frozen=True, array_like=True, tag="27"):
+    """The answer to ReadQuery."""
+
+    ref: int
+    body: bytes
+
+
 class Bodies(Kind, frozen=True, array_like=True, tag="17"):
     """Messages for many gateways, sent to all at once, each with its (offset, index): the feeds that follow
     name them.
@@ -292,6 +405,8 @@ Envelope = (
     | Deliver | Joined | Left | Ack | Refused | HistoryPage
     | Batch | Hello | Notified | Gone | Rules | Mark | Checkpoint
     | Number | Read | Speaker | LifeEnded | Reset | Entered | Named | Page | Feed | Bodies
+    | Watch | Inform | Commanded | Command | Dismissed | Enrolled | TokensRevoked
+    | PresenceDiff | PresenceQuery | PresencePage | CommandResult | ReadQuery | ReadAnswer
 )  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()
@@ -318,10 +433,21 @@ def size_of(envelope: Envelope) -> int:
             return OVERHEAD_BYTES + sum(
                 OVERHEAD_BYTES + len(message.payload) for message in envelope.messages
             )
-        case Checkpoint():
+        case Checkpoint() | CommandResult() | ReadQuery() | ReadAnswer():
             return OVERHEAD_BYTES + len(envelope.body)
+        case Join() | Inform():
+            return OVERHEAD_BYTES + len(envelope.info)
+        case PresencePage():
+            return OVERHEAD_BYTES + _size_of_members(envelope.members)
+        case PresenceDiff():
+            members = _size_of_members(envelope.joined) + _size_of_members(envelope.updated)
+            return OVERHEAD_BYTES + members + 64 * len(envelope.left)
         case _:
             return OVERHEAD_BYTES
+
+
+def _size_of_members(members: Sequence[PresenceMember]) -> int:
+    return sum(OVERHEAD_BYTES + len(member.info) for member in members)
 
 
 def encode(envelopes: Sequence[Envelope]) -> bytes:

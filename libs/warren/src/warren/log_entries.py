@@ -8,9 +8,17 @@ higher version of ``Rules``. It encodes nothing (``warren/envelope.py`` does) an
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from warren.position import Position
+
+# What a room tells of a member.
+PRESENCE_OFF: Final = 0  # nothing: the room keeps no presence, or the member is hidden
+PRESENCE_COUNT: Final = 1  # that there is one more
+PRESENCE_CONNECTIONS: Final = 2  # each connection
+PRESENCE_USERS: Final = 3  # each user, once
 
 
 class Kind(msgspec.Struct, frozen=True, array_like=True, tag_field="kind"):
@@ -38,7 +46,8 @@ class Publish(Kind, frozen=True, array_like=True, tag="P"):
 class Join(Kind, frozen=True, array_like=True, tag="J"):
     """Make ``conn`` a member of ``room`` and send it first what it has not seen since ``since``.
 
-    Of ``*`` nobody is a member: a gateway asks by it where that stands.
+    Of ``*`` nobody is a member: a gateway asks by it where that stands. What follows ``since`` counts from
+    version 2 of the fold on; ``token_id`` and all behind it only in a user's own room.
     """
 
     room: str
@@ -46,6 +55,33 @@ class Join(Kind, frozen=True, array_like=True, tag="J"):
     user: str
     ref: str = ""  # the client's ``id`` of its JOIN
     since: Position | None = None
+    info: bytes = b""  # JSON that is shown with the member in the room's presence; at most 1 KiB
+    presence: int = 0  # what the room tells of this member: one of the PRESENCE_ values
+    token_id: str = ""  # the ``jti`` of the token that let the connection in
+    issued_s: int = 0  # its ``iat``, s since the Unix epoch; 0: it says nothing
+    limit: int = 0  # connections that the user may have at most; 0: any number
+    replace: bool = False  # beyond the limit the oldest connection ends, else this one is refused
+
+
+class Watch(Kind, frozen=True, array_like=True, tag="W"):
+    """``conn`` wants to be told of the presence in ``room`` from here on (``on``), or not any more. It need
+    not be a member. From version 2 of the fold on.
+    """
+
+    room: str
+    conn: str
+    user: str
+    on: bool
+
+
+class Inform(Kind, frozen=True, array_like=True, tag="I"):
+    """``info`` is what is shown with the member ``conn`` in the presence of ``room`` from here on. From
+    version 2 of the fold on.
+    """
+
+    room: str
+    conn: str
+    info: bytes
 
 
 class Leave(Kind, frozen=True, array_like=True, tag="L"):
@@ -79,6 +115,33 @@ class Notified(Kind, frozen=True, array_like=True, tag="3"):
 
     router: str
     at_us: int
+
+
+class Commanded(Kind, frozen=True, array_like=True, tag="18"):
+    """Heads a record of one backend's command, passed on by a router: one Command follows. From version 2 of
+    the fold on.
+    """
+
+    router: str
+    at_us: int
+
+
+class Command(Kind, frozen=True, array_like=True, tag="C"):
+    """What a backend wants changed. ``room`` is the address whose shard it is in: a user's own room for what
+    concerns the user, a connection's id for what concerns that, a room for what concerns that.
+    """
+
+    id: str  # counted once for each address
+    verb: str  # disconnect, block, unblock, revoke, remove, add
+    room: str
+    user: str = ""
+    spare: tuple[str, ...] = ()  # connections that are left alone
+    code: int = 0  # the close code
+    reason: str = ""
+    until_ms: int = 0  # when a block or a revocation may be forgotten, ms since the Unix epoch
+    rooms: tuple[str, ...] = ()  # those to be joined
+    token_id: str = ""  # the token that is revoked
+    before_s: int = 0  # or all tokens issued before, s since the Unix epoch
 
 
 class Gone(Kind, frozen=True, array_like=True, tag="4"):

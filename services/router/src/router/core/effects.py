@@ -108,6 +108,18 @@ class Part(msgspec.Struct, frozen=True, gc=False):
     part: wire.Checkpoint
 
 
+class CommandDone(msgspec.Struct, frozen=True, gc=False):
+    """A Command that ``router`` has written was applied, or is a repeat; ``result`` is what it came to, as
+    JSON, the same for all readers.
+    """
+
+    index: int
+    id: str
+    room: str
+    router: str
+    result: bytes
+
+
 class Ruled(msgspec.Struct, frozen=True, gc=False):
     """``rules`` count from here on; ``new_life``: all that was before is void."""
 
@@ -116,4 +128,4 @@ class Ruled(msgspec.Struct, frozen=True, gc=False):
     new_life: bool
 
 
-Effect = FeedItem | BackendEvent | Began | Ended | BatchRefused | Marked | Part | Ruled
+Effect = FeedItem | BackendEvent | Began | Ended | BatchRefused | Marked | Part | Ruled | CommandDone

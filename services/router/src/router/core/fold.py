@@ -56,7 +56,10 @@ from warren.position import Position
 
 __all__ = ["FOLD_VERSION", "Fold", "UnknownVersion"]
 
-FOLD_VERSION: Final = 1
+FOLD_VERSION: Final = 2
+# From these versions of the log's rules on, presence is kept and commands count.
+PRESENCE_VERSION: Final = 2
+COMMANDS_VERSION: Final = 2
 # Gateways that are remembered before there are rules.
 EARLY: Final = 1_024
 
@@ -198,6 +201,8 @@ class Fold:
                 return self._batch(head, contents, effects)
             case [wire.Notified(), *contents]:
                 return self._notified(contents, effects)
+            case [wire.Commanded() as head, wire.Command() as command]:
+                return self._commanded(head, command, effects)
             case [wire.Gone() as gone]:
                 self._gone(gone, effects)
             case [wire.Mark() as mark]:
@@ -265,8 +270,10 @@ class Fold:
                 self._publish(envelope, gateway, effects)  # type: ignore[arg-type]  # narrowed by kind, which is faster than isinstance
             elif kind is wire.Join:
                 self._join(envelope, gateway, head.at_us, effects)  # type: ignore[arg-type]
-            else:
+            elif kind is wire.Leave:
                 self._leave(envelope, gateway, head.at_us, effects)  # type: ignore[arg-type]
+            elif self.version >= PRESENCE_VERSION:
+                self._presence_entry(envelope, gateway)  # type: ignore[arg-type]
         return True
 
     def _notified(self, contents: list[wire.Envelope], effects: list[Effect]) -> bool:
@@ -276,6 +283,12 @@ class Fold:
         for message in messages:
             self._publish(message, "", effects)
         return True
+
+    def _commanded(self, head: wire.Commanded, command: wire.Command, effects: list[Effect]) -> bool:
+        """Do what a backend wants changed, once for each id; False where it is none of this shard's."""
+        if self.version < COMMANDS_VERSION:
+            return True
+        raise NotImplementedError
 
     def _gone(self, gone: wire.Gone, effects: list[Effect]) -> None:
         known = self._lives.living.get(gone.gateway)
@@ -383,6 +396,12 @@ class Fold:
             if user is not None:
                 effects.append(left(len(effects) + 1, room, conn, user, at_us, "left"))
 
+    # ── presence ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _presence_entry(self, entry: wire.Watch | wire.Inform, gateway: str) -> None:
+        """Note who watches a room, or what a member shows there from now on."""
+        raise NotImplementedError
+
     # ── judgement ───────────────────────────────────────────────────────────────────────────────────────────
 
     def _judge(self, address: str, *, valid: bool) -> Refusal | None:
@@ -417,7 +436,7 @@ def _are_of(gateway: str, contents: list[wire.Envelope]) -> bool:
     """Say whether all this is what a gateway may say of its own connections."""
     prefix = gateway + "~"
     for envelope in contents:
-        if not isinstance(envelope, wire.Publish | wire.Join | wire.Leave):
+        if not isinstance(envelope, wire.Publish | wire.Join | wire.Leave | wire.Watch | wire.Inform):
             return False
         conn = envelope.conn
         if not conn.startswith(prefix) or not is_connection(conn):
