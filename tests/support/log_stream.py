@@ -10,12 +10,12 @@ from typing import Literal
 
 from tests.support.scripted_bus import ScriptedBus
 
-from router.core.fold import Fold
+from router.core.fold import FOLD_VERSION, Fold
 from warren.bus import Properties, Record, Timestamp, nothing
 from warren.envelope import Checkpoint, Envelope, Mark, Rules, encode
 from warren.errors import BusUnavailable
 
-RULES = Rules("life", 1, 100, 100, 100, 1)
+RULES = Rules("life", FOLD_VERSION, 100, 100, 100, 1)
 
 
 class LogStream(ScriptedBus):

@@ -16,7 +16,12 @@ from warren.envelope import (
     Batch,
     Bodies,
     Checkpoint,
+    Command,
+    Commanded,
+    CommandResult,
     Deliver,
+    Dismissed,
+    Enrolled,
     Entered,
     Envelope,
     Feed,
@@ -25,6 +30,7 @@ from warren.envelope import (
     Hello,
     HistoryPage,
     HistoryQuery,
+    Inform,
     Item,
     Join,
     Joined,
@@ -37,8 +43,14 @@ from warren.envelope import (
     Notified,
     Number,
     Page,
+    PresenceDiff,
+    PresenceMember,
+    PresencePage,
+    PresenceQuery,
     Publish,
     Read,
+    ReadAnswer,
+    ReadQuery,
     Refused,
     Reset,
     RouterHeartbeat,
@@ -46,6 +58,8 @@ from warren.envelope import (
     Rules,
     Speaker,
     SpeakerProgress,
+    TokensRevoked,
+    Watch,
     decode,
     decode_each,
     decode_leniently,
@@ -70,6 +84,9 @@ FIELDS: dict[Any, st.SearchStrategy[Any]] = {
     tuple[str, ...]: st.lists(TEXT, max_size=4).map(tuple),
     LogPosition: PLACE,
     LogPosition | None: st.none() | PLACE,
+    tuple[PresenceMember, ...]: st.lists(
+        st.builds(PresenceMember, TEXT, TEXT, st.binary(max_size=50), st.integers(0, 2**64 - 1)), max_size=3
+    ).map(tuple),
     tuple[SpeakerProgress, ...]: st.lists(SPOKEN, max_size=3).map(tuple),
 }
 KINDS: tuple[type[Any], ...] = get_args(Envelope)
@@ -107,7 +124,7 @@ PINNED: list[tuple[Envelope, str]] = [
         Publish("r", "CHAT", b"{}", 5, "g~1", "u", "i"),
         "9201919ea150a172a443484154c4027b7d05a3677e31a175a169c2c2c2a000a0",
     ),
-    (Join("r", "g~1", "u", "", Position("e", 3)), "92019196a14aa172a3677e31a175a092a16503"),
+    (Join("r", "g~1", "u", "", Position("e", 3)), "9201919ca14aa172a3677e31a175a092a16503c40000a00000c2"),
     (Leave(("r",), "g~1"), "92019195a14c91a172a3677e31a0a0"),
     (HistoryQuery("r", "g~1", "i"), "92019196a151a172a3677e31a1690064"),
     (Heartbeat("g", 1, 2), "9201919aa148a167010200000000a000"),
@@ -119,7 +136,7 @@ PINNED: list[tuple[Envelope, str]] = [
     (RouterLeaving("R"), "92019192a162a152"),
     (Deliver("r", "e", 1, "T", b"1", 5), "9201919fa144a172a16501a154c4013105a0a0a0c2c2a000a0"),
     (Joined("g~1", "r", Position("e", 0), False), "92019197a16aa3677e31a17292a16500c200a0"),
-    (Left("g~1", "r"), "92019194a16ca3677e31a172a0"),
+    (Left("g~1", "r"), "92019195a16ca3677e31a172a0a0"),
     (Ack("g~1", "r", "i", "e", 3), "92019196a161a3677e31a172a169a16503"),
     (Refused("g~1", "i", "c", "m"), "92019195a172a3677e31a169a163a16d"),
     (
@@ -162,6 +179,58 @@ PINNED: list[tuple[Envelope, str]] = [
     (
         Bodies(1, "l", ((3, 2, Deliver("r", "e", 4, "T", b"1", 5)),)),
         "92019194a2313701a16c919303029fa144a172a16504a154c4013105a0a0a0c2c2a000a0",
+    ),
+    (
+        Watch("r", "g~1", "u", True),
+        "92019195a157a172a3677e31a175c3",
+    ),
+    (
+        Inform("r", "g~1", b"{}"),
+        "92019194a149a172a3677e31c4027b7d",
+    ),
+    (
+        Commanded("R", 5),
+        "92019193a23138a15205",
+    ),
+    (
+        Command("i", "block", "@u", "u", ("g~1",), 4006, "why", 7, ("r",), "t", 3),
+        "9201919ca143a169a5626c6f636ba24075a17591a3677e31cd0fa6a37768790791a172a17403",
+    ),
+    (
+        Dismissed("g~1", 4006, "why"),
+        "92019194a23139a3677e31cd0fa6a3776879",
+    ),
+    (
+        Enrolled("g~1", ("r",)),
+        "92019193a23230a3677e3191a172",
+    ),
+    (
+        TokensRevoked("u", "t", 3),
+        "92019194a23231a175a17403",
+    ),
+    (
+        PresenceDiff("r", 9, 2, 3, 7, (PresenceMember("u", "u", b"{}", 7),), ("v",), (), False),
+        "9201919aa23232a172090203079194a175a175c4027b7d0791a17690c2",
+    ),
+    (
+        PresenceQuery("r", "g~1", "i", 10, "u", False),
+        "92019197a23233a172a3677e31a1690aa175c2",
+    ),
+    (
+        PresencePage("g~1", "r", "i", 9, 2, 3, 7, (PresenceMember("u", "u", b"{}", 2**64 - 1),), True, False),
+        "9201919ba23234a3677e31a172a169090203079194a175a175c4027b7dcfffffffffffffffffc3c2",
+    ),
+    (
+        CommandResult("i", "@u", b"{}"),
+        "92019194a23235a169a24075c4027b7d",
+    ),
+    (
+        ReadQuery("R", 1, 2, b"{}"),
+        "92019195a23236a1520102c4027b7d",
+    ),
+    (
+        ReadAnswer(1, b"{}"),
+        "92019193a2323701c4027b7d",
     ),
 ]
 

@@ -8,7 +8,7 @@ from tests.support.eventually import eventually
 from tests.support.log_stream import RULES
 from tests.support.shard_harness import ShardHarness
 
-from router.core.fold import Fold
+from router.core.fold import FOLD_VERSION, Fold
 from router.core.shard_role import ShardRole, State
 from router.shell.log_maintainer import LogMaintainer
 from router.shell.shard_log import ShardLog
@@ -50,7 +50,7 @@ async def test_a_log_without_rules_gets_them_and_nothing_else(harness):
     harness.listen()
     (rules,) = await harness.keep()
     assert isinstance(rules, Rules)
-    assert (rules.version, rules.ids, rules.anew) == (1, 100, False)
+    assert (rules.version, rules.ids, rules.anew) == (FOLD_VERSION, 100, False)
     assert rules.life
 
 
@@ -64,7 +64,7 @@ async def test_each_life_of_a_log_has_a_name_of_its_own(harness):
 
 async def test_other_bounds_are_written_into_the_life_that_is_there(harness):
     """It goes on."""
-    harness.apply(Rules("life", 1, 7, 7, 7, 1))
+    harness.apply(Rules("life", FOLD_VERSION, 7, 7, 7, 1))
     written = await harness.keep()
     assert [(each.life, each.ids, each.anew) for each in written if isinstance(each, Rules)] == [
         ("life", 100, False)

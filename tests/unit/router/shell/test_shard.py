@@ -112,7 +112,13 @@ async def test_an_empty_log_gets_its_rules_from_the_speaker(harness):
     assert not harness.shard.prepared
     await eventually(lambda: harness.shard.prepared)
     (rules,) = harness.written(Rules)
-    assert (rules.version, rules.ids, rules.rooms, rules.gone, rules.anew) == (1, 100, 100, 100, False)
+    assert (rules.version, rules.ids, rules.rooms, rules.gone, rules.anew) == (
+        FOLD_VERSION,
+        100,
+        100,
+        100,
+        False,
+    )
     assert harness.shard.fold.life == rules.life != ""
     assert harness.changes >= 1
 
