@@ -75,7 +75,7 @@ def test_all_problems_are_named_at_once():
         "WARREN_ROUTER_PREFETCH:",
         "WARREN_ROUTER_PREFECTH:",
         "WARREN_ROUTER_LEASE_MS must",
-        "WARREN_ROUTER_EVENTS: must be some of client, room, message, not rooms",
+        "WARREN_ROUTER_EVENTS: must be some of client, room, message, undelivered, not rooms",
     ):
         assert name in text
 

@@ -47,10 +47,13 @@ from warren.envelope import (
     PresenceMember,
     PresencePage,
     PresenceQuery,
+    Progress,
+    ProgressQuery,
     Publish,
     Read,
     ReadAnswer,
     ReadQuery,
+    Receipt,
     Refused,
     Reset,
     RouterHeartbeat,
@@ -122,7 +125,7 @@ def test_a_batch_comes_back_as_it_went(envelopes: list[Envelope]) -> None:
 PINNED: list[tuple[Envelope, str]] = [
     (
         Publish("r", "CHAT", b"{}", 5, "g~1", "u", "i"),
-        "9201919ea150a172a443484154c4027b7d05a3677e31a175a169c2c2c2a000a0",
+        "920191dc0010a150a172a443484154c4027b7d05a3677e31a175a169c2c2c2a000a000a0",
     ),
     (Join("r", "g~1", "u", "", Position("e", 3)), "9201919ca14aa172a3677e31a175a092a16503c40000a00000c2"),
     (Leave(("r",), "g~1"), "92019195a14c91a172a3677e31a0a0"),
@@ -231,6 +234,18 @@ PINNED: list[tuple[Envelope, str]] = [
     (
         ReadAnswer(1, b"{}"),
         "92019193a2323701c4027b7d",
+    ),
+    (
+        ProgressQuery("R", 1),
+        "92019193a23238a15201",
+    ),
+    (
+        Progress("g", 1, 2, LogPosition("l", 3, 2)),
+        "92019195a23239a167010293a16c0302",
+    ),
+    (
+        Receipt("i", "r", "e", 3, False, 2, 4, 1),
+        "9201919ca23330a169a172a16503c20204010000c3",
     ),
 ]
 

@@ -389,6 +389,46 @@ class ReadAnswer(Kind, frozen=True, array_like=True, tag="27"):
     body: bytes
 
 
+class ProgressQuery(Kind, frozen=True, array_like=True, tag="28"):
+    """``router`` wants to know how far a gateway has been told of ``shard``; its chain goes on as it is."""
+
+    router: str
+    shard: int
+
+
+class Progress(Kind, frozen=True, array_like=True, tag="29"):
+    """A gateway in its ``life`` on ``shard`` has been told of all up to ``mine`` (None: of nothing), and has
+    written it to its clients or put it behind what waits for them.
+    """
+
+    gateway: str
+    shard: int
+    life: int
+    mine: LogPosition | None
+
+
+class Receipt(Kind, frozen=True, array_like=True, tag="30"):
+    """What is known of the message ``id`` in ``room``, from the speaker of its shard to the router that
+    asked.
+
+    ``users`` and ``connections`` are those that were there (-1: not known), ``gateways`` those that were to
+    be told, ``written`` how many have been, and ``lost`` how many have died before that. ``complete``: all
+    that was asked for is known.
+    """
+
+    id: str
+    room: str
+    epoch: str
+    seq: int  # 0: not numbered
+    duplicate: bool
+    users: int
+    connections: int
+    gateways: int
+    written: int = 0
+    lost: int = 0
+    complete: bool = True
+
+
 class Bodies(Kind, frozen=True, array_like=True, tag="17"):
     """Messages for many gateways, sent to all at once, each with its (offset, index): the feeds that follow
     name them.
@@ -407,6 +447,7 @@ Envelope = (
     | Number | Read | Speaker | LifeEnded | Reset | Entered | Named | Page | Feed | Bodies
     | Watch | Inform | Commanded | Command | Dismissed | Enrolled | TokensRevoked
     | PresenceDiff | PresenceQuery | PresencePage | CommandResult | ReadQuery | ReadAnswer
+    | ProgressQuery | Progress | Receipt
 )  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()

@@ -20,6 +20,11 @@ PRESENCE_COUNT: Final = 1  # that there is one more
 PRESENCE_CONNECTIONS: Final = 2  # each connection
 PRESENCE_USERS: Final = 3  # each user, once
 
+# What is told of a message.
+RECEIPT_NONE: Final = 0
+RECEIPT_ACCEPTED: Final = 1  # its place in the log, and who is there
+RECEIPT_WRITTEN: Final = 2  # once each gateway that has members has been told of it, too
+
 
 class Kind(msgspec.Struct, frozen=True, array_like=True, tag_field="kind"):
     """One thing that crosses the bus."""
@@ -41,6 +46,8 @@ class Publish(Kind, frozen=True, array_like=True, tag="P"):
     key: str = ""  # for rooms where a slow reader gets the latest of each key only
     expires_ms: int = 0  # not delivered after this, ms since the Unix epoch; 0: never expires
     trace: str = ""  # W3C traceparent of a sampled message, else empty
+    receipt: int = 0  # whether ``asker`` is to be told what becomes of it: one of the RECEIPT_ values
+    asker: str = ""  # the router that passed it on for a backend
 
 
 class Join(Kind, frozen=True, array_like=True, tag="J"):

@@ -164,6 +164,10 @@ class Topology:
         """Return the routing key of a message's event. The room comes last, since its name may have dots."""
         return f"message.{type}.{room}"
 
+    def undelivered_event(self, type: str, room: str) -> str:  # noqa: A002 - as above
+        """Return the routing key of the event that nobody was there for a message."""
+        return f"message.undelivered.{type}.{room}"
+
     def log(self, shard: int) -> Queue:
         """Return a shard's log. A stream refuses nothing and drops whole segments of its beginning, so it has
         sixteen of them within its limit.

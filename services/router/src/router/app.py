@@ -18,7 +18,9 @@ from router.shell.handover import Handover
 from router.shell.installation_statistics import InstallationStatistics
 from router.shell.notifications import NotificationLimits, Notifications
 from router.shell.peer_inbox import PREFETCH, PeerInbox
+from router.shell.peer_outbox import PeerOutbox
 from router.shell.readiness import RouterReadiness
+from router.shell.receipt_replies import ReceiptReplies
 from router.shell.retrying_publisher import RetryingPublisher
 from router.shell.router_context import RouterContext
 from router.shell.sandbox_process import SandboxProcess
@@ -77,7 +79,9 @@ class Router:
         own_queue = OwnQueue(bus, partial(topology.router_queue, self.id), prefetch=PREFETCH)
         self.heartbeat = HeartbeatLoop(bus, topology, clock, own_queue, every_s=times.announce_ms / 1_000)
 
-        # from the logs to the gateways and backends
+        # from the logs to the gateways, other routers and backends
+        self._outbox = PeerOutbox(context)
+        self._receipts = ReceiptReplies(context)
         self.egress = Egress(context, self.peers.gateways, BatchLimits(batch_bytes=flow.batch_bytes), pace)
         self.shards = Shards(
             ShardContext(
@@ -88,12 +92,15 @@ class Router:
                 self.egress,
                 settings.namespaces.namespaces,
                 ShardLimits.of(settings),
+                self._outbox,
             )
         )
 
         # from gateways, other routers and backends
         self._stale_queues = StaleQueues(bus, topology)
-        self._inbox = PeerInbox(context, own_queue, self.peers, self.shards, self._stale_queues)
+        self._inbox = PeerInbox(
+            context, own_queue, self.peers, self.shards, self._stale_queues, self._receipts
+        )
         self._speaker_probes = SpeakerProbes(context, self.placement, self._inbox)
         self.notifications = Notifications(
             context,
@@ -101,6 +108,7 @@ class Router:
             SandboxProcess(),
             NotificationLimits(batches, flow.notify_prefetch, flow.notify_bytes),
             pace,
+            self._receipts,
         )
 
         # coming and going
@@ -122,7 +130,7 @@ class Router:
             self.notifications,
         )
         gauges = Gauges(context, self.peers, self.shards)
-        self._ticker = Ticker([self._inbox, self.shards, self.egress, self._handover, gauges])
+        self._ticker = Ticker([self._inbox, self.shards, self.egress, self._handover, gauges, self._receipts])
 
         # what it tells of itself
         self.readiness = Readiness()
@@ -160,5 +168,7 @@ class Router:
         await self._inbox.stop()
         await self._stale_queues.close()
         await self.egress.close()
+        await self._receipts.close()
+        await self._outbox.close()
         await self._bus.close()
         await self.probes.stop()

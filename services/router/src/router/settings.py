@@ -20,7 +20,7 @@ from warren.settings import (
     variable,
 )
 
-EVENT_KINDS = ("client", "room", "message")
+EVENT_KINDS = ("client", "room", "message", "undelivered")
 _PREFIX = SettingsConfigDict(env_prefix="WARREN_ROUTER_")
 
 
@@ -177,8 +177,8 @@ class RouterSettings(Settings):
     namespaces: NamespaceSettings = NamespaceSettings()
     events: CommaList = variable(
         ("client", "room"),
-        "Kinds of events for backends on the topic exchange: client, room, message (doubles the load of a "
-        "busy room); - for none.",
+        "Kinds of events for backends on the topic exchange: client, room, undelivered (messages for rooms "
+        "in which nobody is), message (doubles the load of a busy room); - for none.",
     )
 
     @model_validator(mode="after")

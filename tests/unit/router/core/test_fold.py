@@ -3,7 +3,17 @@
 import pytest
 
 from router.core import checkpoint
-from router.core.effects import BackendEvent, BatchRefused, Began, Ended, FeedItem, Marked, Part, Ruled
+from router.core.effects import (
+    Accepted,
+    BackendEvent,
+    BatchRefused,
+    Began,
+    Ended,
+    FeedItem,
+    Marked,
+    Part,
+    Ruled,
+)
 from router.core.fold import FOLD_VERSION, Fold, UnknownVersion
 from warren import envelope as wire
 from warren.address import ROOM_RULE, shard_of
@@ -25,6 +35,7 @@ from warren.envelope import (
     Rules,
 )
 from warren.errors import MalformedEnvelope
+from warren.log_entries import RECEIPT_ACCEPTED, RECEIPT_WRITTEN
 from warren.position import Position
 
 AT = 1_764_000_000_000_000
@@ -563,6 +574,56 @@ def test_poison_is_passed_over_whole(record):
     assert log.apply(record) == []
     assert (log.fold.skipped, log.fold.parts(), log.fold.offset) == (1, before, 3)
     assert log.batch("g1", chat("m1"))[0].item == told(1, "m1")
+
+
+# ── receipts ────────────────────────────────────────────────────────────────────────────────────────────────
+
+NEWER = Rules("life", 2, 100, 100, 100, AT)
+
+
+def asked(ident="m1", room="a", receipt=RECEIPT_WRITTEN):
+    return Publish(room, "CHAT", b"1", AT, id=ident, receipt=receipt, asker="r1")
+
+
+def test_who_asks_for_a_receipt_is_told_the_place_and_who_is_there():
+    """As of this entry: a user counts once; a repeat is told the place of the first."""
+    log = Log(NEWER)
+    log.hello("g1", Join("a", "g1~1", "ann"), Join("a", "g1~2", "ann"))
+    log.hello("g2", Join("a", "g2~1", "bob"))
+    accepted = Accepted(3, "r1", "m1", "a", "life-1", 1, False, ("g1", "g2"), 2, 3, True)
+    assert log.append(Notified("r1", AT), asked())[-1] == accepted
+    log.batch("g1", Leave(("a",), "g1~1"))
+    repeat = Accepted(1, "r1", "m1", "a", "life-1", 1, True, ("g1", "g2"), 2, 2, False)
+    assert log.append(Notified("r1", AT), asked(receipt=RECEIPT_ACCEPTED)) == [repeat]
+
+
+@pytest.mark.parametrize(("room", "gateways"), [("*", ("g1",)), ("g1~1", ("g1",)), ("g2~1", ())])
+def test_of_everyone_and_of_one_connection_only_the_gateways_are_known(room, gateways):
+    """Who is there, other shards or the gateway know."""
+    log = Log(NEWER)
+    log.hello("g1")
+    told = log.append(Notified("r1", AT), asked(room=room))[-1]
+    assert (told.gateways, told.users, told.connections) == (gateways, -1, -1)
+
+
+def test_that_nobody_was_there_is_told_to_backends():
+    """Behind the message's own event; not of what is not numbered."""
+    log = Log(NEWER)
+    log.hello("g1")
+    kinds = [(each.index, each.kind, each.message.seq) for each in log.batch("g1", chat()) if each.index]
+    assert kinds == [(1, "message", 1), (2, "undelivered", 1)]
+    assert log.batch("g1", chat(ephemeral=True)) == []
+
+
+def test_before_its_version_of_the_rules_nothing_new_is_told():
+    """An older router gives everything the index that we give it."""
+    log = Log(Rules("life", 1, 100, 100, 100, AT))
+    log.hello("g1")
+    told = log.append(Notified("r1", AT), asked(), asked("m2"), asked("m1"))
+    assert [(each.index, type(each), each.message.seq) for each in told] == [
+        (1, BackendEvent, 1),
+        (2, BackendEvent, 2),
+    ]
 
 
 # ── as a checkpoint ─────────────────────────────────────────────────────────────────────────────────────────

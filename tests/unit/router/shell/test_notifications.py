@@ -1,6 +1,7 @@
 """Notifications: notifications to their shards, in order, acknowledged when confirmed."""
 
 import asyncio
+import json
 
 import pytest
 import pytest_asyncio
@@ -14,12 +15,14 @@ from router.core.notification_parser import parse
 from router.shell import notifications
 from router.shell.dead_letters import DeadLetters
 from router.shell.notifications import NotificationLimits, Notifications
+from router.shell.receipt_replies import ReceiptReplies
 from router.shell.sandbox_process import SandboxProcess
 from warren.address import shard_of
 from warren.batch import BatchLimits, Pace
 from warren.bus import Properties
-from warren.envelope import Notified, decode
+from warren.envelope import Notified, Receipt, decode
 from warren.errors import NotConfirmed, Unroutable
+from warren.log_entries import RECEIPT_NONE, RECEIPT_WRITTEN
 from warren.telemetry import Tracing, trace_id
 from warren.topology import Topology
 
@@ -31,12 +34,14 @@ class Harness:
         self.bus, self.clock, self.topology = ScriptedBus(), ManualClock(), Topology(shards=4)
         context = router_context(self.bus, clock=self.clock, topology=self.topology, tracing=tracing)
         self.metrics = context.metrics
+        self.receipts = ReceiptReplies(context)
         self.notifications = Notifications(
             context,
             DeadLetters(context.publisher, self.topology.notify_dead, self.metrics),
             SandboxProcess(1.0),
             NotificationLimits(limits or BatchLimits(), prefetch=10, max_bytes=100),
             Pace(0.0, float),
+            self.receipts,
         )
         self.acked = []
 
@@ -357,3 +362,25 @@ async def test_each_traced_entry_of_a_list_has_its_own_span():
     assert (plain.trace, trace_id(traced.trace)) == ("", trace_id(TRACE))
     await harness.notifications.kill()
     tracing.shutdown()
+
+
+async def test_who_asks_for_a_receipt_is_answered_where_it_says(harness):
+    """With what the shard's speaker tells; a refused one with the reason."""
+    harness.give(
+        "room.a", b"1", message_id="m", reply_to="q", correlation_id="c", headers={"receipt": "written"}
+    )
+    harness.give("room.b", b"2", message_id="n", reply_to="q", headers={"receipt": "soon"})
+    harness.give("room.c", b"3", message_id="o", headers={"receipt": "written"})
+    await eventually(lambda: len(harness.acked) == 3)
+    messages = {message.id: message for each in harness.ingress() for message in decode(each.body)[1:]}
+    assert (messages["m"].receipt, messages["m"].asker) == (RECEIPT_WRITTEN, "r1")
+    assert (messages["o"].receipt, messages["o"].asker) == (RECEIPT_NONE, "")
+    harness.receipts.take(Receipt("m", "a", "e", 1, False, 2, 3, 1, 1))
+
+    def answers():
+        return [each for each in harness.bus.published if (each.exchange, each.key) == ("", "q")]
+
+    await eventually(lambda: len(answers()) == 2)
+    refused, told = (json.loads(each.body) for each in answers())
+    assert refused == {"complete": True, "refused": "invalid header receipt: accepted or written"}
+    assert (told["id"], told["written"], answers()[1].properties.correlation_id) == ("m", 1, "c")

@@ -9,6 +9,7 @@ from tests.support.scripted_bus import Delivered, ManualClock, ScriptedBus
 
 from router.core.peers import Peers, PeerTimes
 from router.shell.peer_inbox import PREFETCH, PeerInbox
+from router.shell.receipt_replies import ReceiptReplies
 from router.shell.stale_queues import StaleQueues
 from warren.address import shard_of
 from warren.envelope import (
@@ -37,7 +38,8 @@ class Harness:
         self.stale_queues = StaleQueues(self.bus, self.topology)
         self.queue = OwnQueue(self.bus, partial(self.topology.router_queue, "r1"), prefetch=PREFETCH)
         self.shards = ListedShards(2)
-        self.inbox = PeerInbox(context, self.queue, self.peers, self.shards, self.stale_queues)
+        self.receipts = ReceiptReplies(context)
+        self.inbox = PeerInbox(context, self.queue, self.peers, self.shards, self.stale_queues, self.receipts)
 
     def listening_s(self):
         return self.peers.listening_s(self.clock.monotonic())

@@ -11,7 +11,7 @@ from tests.support.shard_harness import ShardHarness
 
 from router.core.fold import FOLD_VERSION
 from router.core.log_maintenance import LATE_US
-from router.core.shard_role import State
+from router.core.shard_role import State, Step
 from router.shell import egress, events, log_reader, retrying_publisher, shard_log, truncation_detector
 from router.shell.shard import Shard
 from warren.envelope import (
@@ -25,10 +25,14 @@ from warren.envelope import (
     Join,
     LifeEnded,
     Mark,
+    Notified,
     Number,
     Page,
+    Progress,
+    ProgressQuery,
     Publish,
     Read,
+    Receipt,
     RouterHeartbeat,
     Rules,
     Speaker,
@@ -422,3 +426,60 @@ async def test_a_gateway_whose_hello_came_before_the_log_had_a_life_hears_that_i
     await eventually(lambda: "g2" in harness.shard.fold.gateways)
     await eventually(lambda: not harness.shard.waiting)
     assert LifeEnded(0, 1, 0) not in harness.told("g2")
+
+
+# ── receipts ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def receipts(harness):
+    """Return what the router that asked was told."""
+    found = [each for each in harness.log.published if each.exchange == harness.topology.routers]
+    return [(each.key, envelope) for each in found for envelope in decode(each.body)]
+
+
+async def newer(harness):
+    """Have the shard spoken for, with rules that give receipts, and ann on g1 and g2 in room a."""
+    harness.log.put(msgspec.structs.replace(OWN, version=2))
+    await harness.taken(own_rules=False)
+    for gateway in ("g1", "g2"):
+        harness.hello(gateway)
+        harness.batch(gateway, Join("a", f"{gateway}~1", "ann"))
+    message = Publish("a", "CHAT", b"1", NOW_US, id="m", receipt=2, asker="r9")
+    offset = harness.log.put(Notified("r9", 1), message)
+    await harness.read(offset)
+    return offset
+
+
+async def test_a_receipt_is_told_once_every_gateway_has_said_that_it_is_told(harness):
+    """The gateways are asked for it, and only by the speaker."""
+    offset = await newer(harness)
+    harness.shard.tick()
+    await eventually(lambda: ProgressQuery("r1", 0) in harness.told("g2"))
+    life = harness.shard.fold.life
+    harness.shard.progress_said(Progress("g1", 0, 1, LogPosition(life, offset, 9)))
+    assert receipts(harness) == []
+    harness.shard.progress_said(Progress("g2", 0, 1, LogPosition(life, offset, 9)))
+    expected = Receipt("m", "a", f"{life}-1", 1, False, 1, 2, 2, 2, 0, True)
+    await eventually(lambda: receipts(harness) == [("r9", expected)])
+
+
+async def test_a_gateway_that_is_gone_completes_a_receipt_as_lost(harness):
+    """A router that speaks no more tells nothing."""
+    offset = await newer(harness)
+    life = harness.shard.fold.life
+    harness.shard.progress_said(Progress("g1", 0, 1, LogPosition(life, offset, 9)))
+    harness.log.put(Gone("g2", 1, NOW_US))
+    expected = Receipt("m", "a", f"{life}-1", 1, False, 1, 2, 2, 1, 1, True)
+    await eventually(lambda: receipts(harness) == [("r9", expected)])
+
+
+async def test_who_speaks_no_more_has_no_receipts(harness):
+    """The next speaker has none either: who asked is told in time that nothing is known."""
+    offset = await newer(harness)
+    harness.place("r2")
+    harness.shard.role.state = State.FOLLOWING
+    harness.shard._do(Step.SILENCE)
+    life = harness.shard.fold.life
+    for gateway in ("g1", "g2"):
+        harness.shard.progress_said(Progress(gateway, 0, 1, LogPosition(life, offset, 9)))
+    assert receipts(harness) == []

@@ -14,6 +14,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from gateway.core import broker_presence as steps
 from gateway.core.broker_presence import BrokerPresence
 from gateway.core.inputs import BrokerChanged
@@ -180,6 +182,12 @@ class BrokerLink:
                     | envelope.Reset()
                 ):
                     self._take_of_shard(said, now)
+                case envelope.ProgressQuery():
+                    if self._presence.knows(said.shard):
+                        number = self._presence.number(said.shard)
+                        self._ends.routers.answer(
+                            said.router, envelope.Progress(*msgspec.structs.astuple(number))
+                        )
                 case envelope.Page():
                     self._ends.downlink.page(said)
                 case envelope.HistoryPage():

@@ -28,7 +28,7 @@ WAITING_BYTES = 8 * 1024 * 1024
 CONFIRMED_S = 0.1
 UNDER_WAY = 128
 
-Question = envelope.Number | envelope.Read | envelope.HistoryQuery
+Question = envelope.Number | envelope.Read | envelope.HistoryQuery | envelope.Progress
 
 _PROPERTIES = Properties(content_type=envelope.CONTENT_TYPE)
 
@@ -52,6 +52,11 @@ class RouterRequests:
         """Ask the speaker of a shard; ``everyone``: all routers, whatever is known."""
         key = ALL if everyone else self._presence.router_of(shard)
         if not self._batcher.offer((key, question), envelope.size_of(question)):
+            self._metrics.drops("question_overflow")
+
+    def answer(self, router: str, said: envelope.Progress) -> None:
+        """Answer a router that has asked us."""
+        if not self._batcher.offer((router, said), envelope.size_of(said)):
             self._metrics.drops("question_overflow")
 
     async def close(self) -> None:

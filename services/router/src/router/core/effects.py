@@ -14,7 +14,9 @@ from warren import envelope as wire
 from warren.address import gateway_of
 from warren.errors import WarrenError
 
-EventKind = Literal["client.connected", "client.disconnected", "room.joined", "room.left", "message"]
+EventKind = Literal[
+    "client.connected", "client.disconnected", "room.joined", "room.left", "message", "undelivered"
+]
 
 
 class UnknownVersion(WarrenError):
@@ -32,6 +34,8 @@ class FeedItem(msgspec.Struct, frozen=True, gc=False):
 class BackendEvent(msgspec.Struct, frozen=True, gc=False):
     """Tell backends what happened at ``at_us`` (µs since the Unix epoch): to ``conn`` in ``room``, or that
     ``message`` was numbered there.
+
+    ``undelivered``: that nobody was there who could be given the message.
 
     ``reason`` of one that left: ``left``, or ``gone`` (its gateway's life has ended). The message is without
     its trace, as it is to be kept.
@@ -108,6 +112,26 @@ class Part(msgspec.Struct, frozen=True, gc=False):
     part: wire.Checkpoint
 
 
+class Accepted(msgspec.Struct, frozen=True, gc=False):
+    """The message ``id`` has its place in the log, or had it before (``duplicate``): ``asker`` is to be told.
+
+    ``gateways`` are those with members there as of this entry; ``users`` and ``connections`` how many there
+    are on them (-1: this shard does not know). ``written``: it is to be told, too, when they have been told.
+    """
+
+    index: int
+    asker: str
+    id: str
+    room: str
+    epoch: str
+    seq: int
+    duplicate: bool
+    gateways: tuple[str, ...]
+    users: int
+    connections: int
+    written: bool
+
+
 class CommandDone(msgspec.Struct, frozen=True, gc=False):
     """A Command that ``router`` has written was applied, or is a repeat; ``result`` is what it came to, as
     JSON, the same for all readers.
@@ -128,4 +152,6 @@ class Ruled(msgspec.Struct, frozen=True, gc=False):
     new_life: bool
 
 
-Effect = FeedItem | BackendEvent | Began | Ended | BatchRefused | Marked | Part | Ruled | CommandDone
+Effect = (
+    FeedItem | BackendEvent | Began | Ended | BatchRefused | Marked | Part | Ruled | Accepted | CommandDone
+)

@@ -26,6 +26,7 @@ import msgspec
 from router.core import checkpoint
 from router.core.dedup import Place
 from router.core.effects import (
+    Accepted,
     BackendEvent,
     BatchRefused,
     Began,
@@ -52,14 +53,17 @@ from warren.address import (
 )
 from warren.envelope import INTERNAL_ID
 from warren.errors import ErrorCode, MalformedEnvelope, UnsupportedEnvelope
+from warren.log_entries import RECEIPT_WRITTEN
 from warren.position import Position
 
 __all__ = ["FOLD_VERSION", "Fold", "UnknownVersion"]
 
 FOLD_VERSION: Final = 2
-# From these versions of the log's rules on, presence is kept and commands count.
+# From these versions of the log's rules on, presence is kept, commands count and receipts are given. Whatever
+# an entry brings about has the same index for all readers: so nothing new is among it before.
 PRESENCE_VERSION: Final = 2
 COMMANDS_VERSION: Final = 2
+RECEIPTS_VERSION: Final = 2
 # Gateways that are remembered before there are rules.
 EARLY: Final = 1_024
 
@@ -331,6 +335,8 @@ class Fold:
                 if answer:
                     ack = wire.Ack(message.conn, room, ident, sequencer.epoch(first[0]), first[1])
                     effects.append(FeedItem(len(effects) + 1, (gateway,), ack))
+                if message.receipt and message.asker and self.version >= RECEIPTS_VERSION:
+                    self._accepted(message, first, effects, duplicate=True)
                 return
         place, epoch, entry = _NOWHERE, "", None
         if message.ephemeral or "~" in room:
@@ -357,6 +363,35 @@ class Fold:
                     len(effects) + 1, "message", room, message.at_us, message.conn, message.user, "", entry
                 )
             )
+            if not targets and self.version >= RECEIPTS_VERSION:
+                nobody = msgspec.structs.replace(effects[-1], index=len(effects) + 1, kind="undelivered")
+                effects.append(nobody)
+        if message.receipt and message.asker and self.version >= RECEIPTS_VERSION:
+            self._accepted(message, place, effects, duplicate=False)
+
+    def _accepted(
+        self, message: wire.Publish, place: Place, effects: list[Effect], *, duplicate: bool
+    ) -> None:
+        """Tell the router that passed a message on what has become of it, and who is there."""
+        room = message.room
+        targets, users, connections = self._reached(room), -1, -1
+        if room != EVERYONE and "~" not in room:
+            users, connections = self._rooms.counts(room)
+        effects.append(
+            Accepted(
+                len(effects) + 1,
+                message.asker,
+                message.id,
+                room,
+                self._sequencer.epoch(place[0]),
+                place[1],
+                duplicate,
+                targets,
+                users,
+                connections,
+                message.receipt >= RECEIPT_WRITTEN,
+            )
+        )
 
     def _reached(self, room: str) -> tuple[str, ...]:
         """Return the living gateways that a message for this address is for."""

@@ -20,6 +20,7 @@ from warren.errors import MalformedEnvelope
 
 _RANKS = {wire.Deliver: 1, wire.Ack: 2, wire.Refused: 2}
 _EMIT = 3
+_UNDELIVERED = 4
 _SHOWN_BYTES = 32  # of a record that can't be read
 
 
@@ -178,7 +179,10 @@ def _fate(message: wire.Publish, outcomes: list[Effect]) -> str:
         )
         if item is None or not _is_of(item, message):
             break
-        place = _EMIT if isinstance(outcome, BackendEvent) else _RANKS.get(type(item), 0)
+        if isinstance(outcome, BackendEvent):
+            place = _EMIT if outcome.kind == "message" else _UNDELIVERED
+        else:
+            place = _RANKS.get(type(item), 0)
         if place <= rank:
             break
         rank = place

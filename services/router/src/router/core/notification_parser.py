@@ -8,17 +8,25 @@ only of what the parser has found to be JSON.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 
 from warren.address import EVERYONE, is_connection, is_room, is_user, user_room
 from warren.envelope import INTERNAL_ID, Publish
+from warren.log_entries import RECEIPT_ACCEPTED, RECEIPT_NONE, RECEIPT_WRITTEN
 from warren.message_rules import KEY_MAX, TYPE_RULE, is_reserved_type, is_type, too_deep
 
 DEFAULT_TYPE = "NOTIFICATION"
 JSON_TYPE = "application/json"
 BINARY_TYPE = "application/octet-stream"
+# What may be asked for in the header ``receipt``.
+RECEIPTS: Mapping[str | None, int] = {
+    None: RECEIPT_NONE,
+    "accepted": RECEIPT_ACCEPTED,
+    "written": RECEIPT_WRITTEN,
+}
 MAX_ID = 255  # what AMQP can carry
 MAX_EXPIRATION_MS = (1 << 32) - 1  # the broker's own limit
 
@@ -36,6 +44,7 @@ class Notification:
     id: str | None = None
     expiration_ms: int | None = None
     latest_key: object = None  # the header ``key``
+    receipt: object = None  # the header ``receipt``
 
 
 def parse(notification: Notification, *, now_us: int, max_bytes: int) -> Publish | str:
@@ -68,6 +77,9 @@ def parse(notification: Notification, *, now_us: int, max_bytes: int) -> Publish
         return f"unsupported content_type: {JSON_TYPE} or {BINARY_TYPE}"
     if not binary and not _is_json(notification.body):
         return "invalid payload: no JSON text in UTF-8"
+    receipt = RECEIPTS.get(notification.receipt) if isinstance(notification.receipt, str | None) else None
+    if receipt is None:
+        return "invalid header receipt: accepted or written"
     return Publish(
         room=address,
         type=kind,
@@ -77,6 +89,7 @@ def parse(notification: Notification, *, now_us: int, max_bytes: int) -> Publish
         binary=binary,
         key=latest,
         expires_ms=0 if expiration is None else now_us // 1_000 + expiration,
+        receipt=receipt,
     )
 
 

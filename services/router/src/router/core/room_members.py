@@ -108,6 +108,12 @@ class RoomMembers:
         """Return the gateways that have a member of the room."""
         return self._targets.get(room, ())
 
+    def counts(self, room: str) -> tuple[int, int]:
+        """Return how many users and how many connections are in the room; it looks at each of them."""
+        gateways = self._rooms.get(room, {}).values()
+        users = {user for members in gateways for user in members.values()}
+        return len(users), sum(map(len, gateways))
+
     def members(self, room: str, gateway: str) -> Mapping[str, str]:
         """Return the room's members on one gateway: connection to user. A view: copy it before a change."""
         return self._rooms.get(room, {}).get(gateway, _NOBODY)

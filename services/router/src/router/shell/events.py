@@ -146,7 +146,9 @@ class Events:
     async def _publish(self, due: Due) -> None:
         emit = due.emit
         if emit.message is not None:
-            key = self._topology.message_event(emit.message.type, emit.room)
+            topology = self._topology
+            spelled = topology.message_event if emit.kind == "message" else topology.undelivered_event
+            key = spelled(emit.message.type, emit.room)
             fields = _message(emit, emit.message)
         else:
             key, fields = self._topology.event(emit.kind), _membership(emit)

@@ -104,7 +104,7 @@ class HistoryBackfill:
         self._expected = record.offset + 1
         if record.offset > self._fold.offset:
             for effect in self._fold.apply(record.offset, record.body):
-                if type(effect) is BackendEvent and effect.message is not None:
+                if type(effect) is BackendEvent and effect.message is not None and effect.kind == "message":
                     self._filled.keep(self._history, effect.message)
                 elif type(effect) is Ruled and effect.new_life:
                     self._history = self._filled.empty()

@@ -26,6 +26,7 @@ from router.core.notification_list_parser import Parsed, is_list, parse_entry, s
 from router.core.notification_parser import JSON_TYPE, Notification, parse
 from router.shell.dead_letters import KEY_HEADER, DeadLetters
 from router.shell.delivery_settlement import DeliverySettlement, Settleable
+from router.shell.receipt_replies import ReceiptReplies, ReplyAddress
 from router.shell.redelivery_screening import RedeliveryScreening
 from router.shell.router_context import RouterContext
 from router.shell.sandbox_process import SandboxProcess
@@ -42,6 +43,8 @@ _logger = get_logger("router.notifications")
 _PROPERTIES = Properties(content_type=CONTENT_TYPE)
 T = TypeVar("T")
 INDEX_HEADER = "x-warren-index"
+# A backend that asks for a receipt is told after so long what is known by then.
+RECEIPT_S = 5.0
 Taken = tuple[Publish, Settleable, Hop | None, int]
 
 
@@ -77,14 +80,18 @@ class Notifications:
         sandbox: SandboxProcess,
         limits: NotificationLimits,
         pace: Pace,
+        receipts: ReceiptReplies,
     ) -> None:
-        """``dead_letters`` keeps what is invalid; ``sandbox`` tries what comes for the second time."""
+        """``dead_letters`` keeps what is invalid; ``sandbox`` tries what comes for the second time;
+        ``receipts`` tell backends what becomes of a notification.
+        """
         self._router = context.id
         self._numbers = itertools.count(1)
         self._bus = context.bus
         self._topology = context.topology
         self._publisher = context.publisher
         self._dead_letters = dead_letters
+        self._receipts = receipts
         self._clock = context.clock
         self._metrics = context.metrics
         self._tracing = context.tracing
@@ -188,6 +195,7 @@ class Notifications:
             id=properties.message_id,
             expiration_ms=properties.expiration_ms,
             latest_key=properties.headers.get("key"),
+            receipt=properties.headers.get("receipt") if properties.reply_to else None,
         )
         traceparent = properties.headers.get("traceparent")
         return Parsed(
@@ -221,13 +229,19 @@ class Notifications:
         """Put one notification on its way to its shard, or aside with its reason."""
         found = Parsed(found) if isinstance(found, str) else found
         made = found.made
+        address = _reply_address(source)
         if isinstance(made, str):
+            if address is not None:
+                self._receipts.refused(address, made)
             refused = replace(source, reason=made)
             while not self._refused.offer(refused, len(refused.body)):
                 await self._refused.flush()
             return
         if not made.id:
             made = msgspec.structs.replace(made, id=f"{INTERNAL_ID}{self._router}.{next(self._numbers)}")
+        if made.receipt and address is not None:
+            made = msgspec.structs.replace(made, asker=self._router)
+            self._receipts.expect(made.room, made.id, address, RECEIPT_S)
         shard = shard_of(made.room, self._topology.shards)
         hop = self._tracing.entry(found.traceparent, HopKind.NOTIFY, message_id=made.id)
         batcher = self._batchers.get(shard)
@@ -299,6 +313,16 @@ class Notifications:
                 refused.settled.reject(requeue=False)
             else:
                 refused.settled.ack()
+
+
+def _reply_address(source: Refused) -> ReplyAddress | None:
+    """Return where a single notification's receipt goes; None where it asks for none. Entries of a list have
+    none.
+    """
+    properties = source.delivery.properties
+    if source.index is not None or not properties.reply_to or properties.headers.get("receipt") is None:
+        return None
+    return ReplyAddress(properties.reply_to, properties.correlation_id)
 
 
 def _guarded(check: Callable[[], T]) -> T | str:

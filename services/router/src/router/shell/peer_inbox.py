@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from router.core.gateway_leases import Heard
 from router.core.peers import Peers
+from router.shell.receipt_replies import ReceiptReplies
 from router.shell.router_context import RouterContext
 from router.shell.shards import Shards
 from router.shell.stale_queues import StaleQueues
@@ -22,7 +23,9 @@ from warren.envelope import (
     HistoryQuery,
     Leaving,
     Number,
+    Progress,
     Read,
+    Receipt,
     RouterHeartbeat,
     RouterLeaving,
 )
@@ -45,6 +48,7 @@ class PeerInbox:
         peers: Peers,
         shards: Shards,
         stale_queues: StaleQueues,
+        receipts: ReceiptReplies,
     ) -> None:
         """It hears nothing before ``start``."""
         self._bus = context.bus
@@ -55,6 +59,7 @@ class PeerInbox:
         self._peers = peers
         self._shards = shards
         self._stale_queues = stale_queues
+        self._receipts = receipts
 
     async def start(self) -> None:
         """Begin to listen."""
@@ -118,13 +123,17 @@ class PeerInbox:
 
     def _take(self, envelope: Envelope) -> None:
         match envelope:
-            case Number() | Read():
+            case Number() | Read() | Progress():
                 if 0 <= envelope.shard < len(self._shards):
                     shard = self._shards[envelope.shard]
                     if isinstance(envelope, Number):
                         shard.number_said(envelope)
+                    elif isinstance(envelope, Progress):
+                        shard.progress_said(envelope)
                     else:
                         shard.asked(envelope)
+            case Receipt():
+                self._receipts.take(envelope)
             case HistoryQuery():
                 self._shards[shard_of(envelope.room, len(self._shards))].queried(envelope)
             case Heartbeat():

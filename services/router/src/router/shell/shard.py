@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from router.core.effects import BackendEvent, Began, Effect, FeedItem, Marked, Part, Ruled
+from router.core.effects import Accepted, BackendEvent, Began, Effect, Ended, FeedItem, Marked, Part, Ruled
 from router.core.feeds import Feeds
 from router.core.fold import Fold
+from router.core.receipts import Receipts, Told
 from router.core.shard_role import Event, ShardRole, State, Step
 from router.shell.entry_telemetry import EntryTelemetry
 from router.shell.events import Events
@@ -55,6 +56,7 @@ class Shard:
         self._events = Events(context.router, number, context.limits.events, self._progressed)
         self._reader: LogReader | None = None
         self._ending: set[asyncio.Task[None]] = set()
+        self._receipts = Receipts()
         self._asked_at = 0.0
         # since when the shard is ours by the placement, and we don't speak yet
         self._called_at: float | None = None
@@ -128,6 +130,7 @@ class Shard:
         if self.speaks:
             self._keep_up()
             self._ask()
+            self._see_to_receipts()
             context.egress.idle(self.number, self._fold.gateways)
 
     async def stop(self) -> None:
@@ -160,6 +163,11 @@ class Shard:
         """Have all gateways say how far they have got: what they have said may not have reached us."""
         if self.speaks:
             self._context.egress.tell(ALL, wire.Speaker(self._context.router.id, self.number))
+
+    def progress_said(self, said: wire.Progress) -> None:
+        """A gateway says how far it has been told, for the receipts that wait for it."""
+        if self.speaks:
+            self._tell(self._receipts.progress(said, self._fold.life))
 
     def asked(self, read: wire.Read) -> None:
         """A gateway wants what members have missed. It asks again where nothing comes, as long as it may
@@ -227,7 +235,7 @@ class Shard:
         for effect in effects:
             if type(effect) is BackendEvent:
                 emits.append(effect)
-                if effect.message is not None:
+                if effect.message is not None and effect.kind == "message":
                     self._history.put(effect.message)
             elif type(effect) is not FeedItem:
                 internal = self._note(effect, record.offset) or internal
@@ -249,6 +257,13 @@ class Shard:
         """
         context = self._context
         match effect:
+            case Accepted():
+                if self.speaks:
+                    now = context.router.clock.monotonic()
+                    told = self._receipts.accepted(effect, offset, self._fold.gateways, now)
+                    self._tell(() if told is None else (told,))
+            case Ended():
+                self._tell(self._receipts.ended(effect.gateway, effect.life))
             case Began():
                 context.peers.gateways.meet(effect.gateway, context.router.clock.monotonic())
             case Marked():
@@ -275,6 +290,7 @@ class Shard:
                     for gateway, ended in self._maintainer.ruled(rules, self._fold):
                         context.egress.tell(gateway, ended)
                 if effect.new_life:
+                    self._receipts.clear()
                     self._end(self._history.forget())
                     self._maintainer.life_began()
                     if self.speaks:
@@ -325,6 +341,7 @@ class Shard:
                 context.heartbeat.soon()
             case Step.SILENCE:
                 self._feeds.silence()
+                self._receipts.clear()
                 context.egress.silence(self.number)
                 self._end(self._events.silence())
                 self._maintainer.silence()
@@ -357,6 +374,17 @@ class Shard:
         for gateway in context.peers.gateways.living:
             if gateway in unanswered or gateway not in fold.gateways:
                 context.egress.tell(gateway, wire.Speaker(context.router.id, self.number))
+
+    def _see_to_receipts(self) -> None:
+        """Ask gateways how far they have been told, where a receipt waits for that, and give up others."""
+        context, now = self._context, self._context.router.clock.monotonic()
+        for gateway in self._receipts.ask(now):
+            context.egress.tell(gateway, wire.ProgressQuery(context.router.id, self.number))
+        self._tell(self._receipts.expire(now))
+
+    def _tell(self, receipts: Iterable[Told]) -> None:
+        for router, receipt in receipts:
+            self._context.outbox.tell(router, receipt)
 
     def _end(self, task: asyncio.Task[None] | None) -> None:
         """Remember a task that is ending."""
