@@ -39,6 +39,9 @@ from warren.probes import Probes, Readiness
 from warren.telemetry import Tracing
 from warren.topology import Topology
 
+# So long after the lease of a gateway has ended, at the latest, receipts that waited for it are given.
+RECEIPT_BEYOND_LEASE_S = 2.5
+
 
 class Router:
     """A whole router: a lifecycle part. It starts and closes the bus that it is given."""
@@ -81,7 +84,7 @@ class Router:
 
         # from the logs to the gateways, other routers and backends
         self._outbox = PeerOutbox(context)
-        self._receipts = ReceiptReplies(context)
+        self._receipts = ReceiptReplies(context, times.lease_ms / 1_000 + RECEIPT_BEYOND_LEASE_S)
         self.egress = Egress(context, self.peers.gateways, BatchLimits(batch_bytes=flow.batch_bytes), pace)
         self.shards = Shards(
             ShardContext(

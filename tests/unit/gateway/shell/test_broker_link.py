@@ -92,7 +92,12 @@ class Rig:
         self.asked: list[tuple[int, envelope.Number, bool]] = []  # (shard, what, whether everyone is)
         self.uplink = ListUplink(self.events)
         self.presence = BrokerPresence("g", SHARDS, self.clock.now)
-        self.routers = SimpleNamespace(ask=self._ask, close=self._ended("routers"))
+        self.answers: list[tuple[str, envelope.Progress]] = []
+        self.routers = SimpleNamespace(
+            ask=self._ask,
+            answer=lambda router, said: self.answers.append((router, said)),
+            close=self._ended("routers"),
+        )
         reads = SimpleNamespace(
             entered=lambda item, shard: self.events.append(item),
             behind=lambda gaps, shard: self.events.append(("behind", shard, [gap.room for gap in gaps])),
@@ -344,6 +349,16 @@ async def test_a_router_that_begins_to_speak_is_told_where_we_stand(rig: Rig):
     await rig.send(envelope.Speaker("r2", 0))
     await eventually(lambda: ("renew", 0) in rig.events)
     assert len(rig.asked) == 1
+
+
+async def test_a_router_that_asks_hears_how_far_we_have_been_told(rig: Rig):
+    """What came before the question has been given out; of a shard that there is not, nothing is said."""
+    feed = rig.feed(rig.deliver(1))
+    await rig.send(feed, envelope.ProgressQuery("r9", SHARD), envelope.ProgressQuery("r9", 99))
+    await eventually(lambda: rig.answers)
+    assert rig.answers == [("r9", envelope.Progress("g", SHARD, 1, feed.upto))]
+    assert rig.told() == [("CHAT", 1)]
+    assert rig.asked == []
 
 
 async def test_a_life_that_is_over_is_begun_anew(rig: Rig):

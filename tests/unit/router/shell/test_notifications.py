@@ -34,7 +34,7 @@ class Harness:
         self.bus, self.clock, self.topology = ScriptedBus(), ManualClock(), Topology(shards=4)
         context = router_context(self.bus, clock=self.clock, topology=self.topology, tracing=tracing)
         self.metrics = context.metrics
-        self.receipts = ReceiptReplies(context)
+        self.receipts = ReceiptReplies(context, 5.0)
         self.notifications = Notifications(
             context,
             DeadLetters(context.publisher, self.topology.notify_dead, self.metrics),

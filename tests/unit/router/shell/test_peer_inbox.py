@@ -38,7 +38,7 @@ class Harness:
         self.stale_queues = StaleQueues(self.bus, self.topology)
         self.queue = OwnQueue(self.bus, partial(self.topology.router_queue, "r1"), prefetch=PREFETCH)
         self.shards = ListedShards(2)
-        self.receipts = ReceiptReplies(context)
+        self.receipts = ReceiptReplies(context, 5.0)
         self.inbox = PeerInbox(context, self.queue, self.peers, self.shards, self.stale_queues, self.receipts)
 
     def listening_s(self):

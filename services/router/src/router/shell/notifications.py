@@ -43,8 +43,6 @@ _logger = get_logger("router.notifications")
 _PROPERTIES = Properties(content_type=CONTENT_TYPE)
 T = TypeVar("T")
 INDEX_HEADER = "x-warren-index"
-# A backend that asks for a receipt is told after so long what is known by then.
-RECEIPT_S = 5.0
 Taken = tuple[Publish, Settleable, Hop | None, int]
 
 
@@ -241,7 +239,7 @@ class Notifications:
             made = msgspec.structs.replace(made, id=f"{INTERNAL_ID}{self._router}.{next(self._numbers)}")
         if made.receipt and address is not None:
             made = msgspec.structs.replace(made, asker=self._router)
-            self._receipts.expect(made.room, made.id, address, RECEIPT_S)
+            self._receipts.expect(made.room, made.id, address)
         shard = shard_of(made.room, self._topology.shards)
         hop = self._tracing.entry(found.traceparent, HopKind.NOTIFY, message_id=made.id)
         batcher = self._batchers.get(shard)

@@ -45,8 +45,11 @@ class _Reply:
 class ReceiptReplies:
     """One router's."""
 
-    def __init__(self, context: RouterContext) -> None:
-        """Nobody waits."""
+    def __init__(self, context: RouterContext, wait_s: float) -> None:
+        """Who asks is told after ``wait_s`` what is known by then: longer than the lease of a gateway, for
+        one that has died is no time-out.
+        """
+        self._wait_s = wait_s
         self._bus = context.bus
         self._clock = context.clock
         self._metrics = context.metrics
@@ -56,11 +59,11 @@ class ReceiptReplies:
         )
         context.metrics.waiting_from("receipts", lambda: len(self._waits))
 
-    def expect(self, room: str, ident: str, address: ReplyAddress, wait_s: float) -> None:
-        """Answer when the message's receipt comes, after ``wait_s`` at the latest; at once where too many
+    def expect(self, room: str, ident: str, address: ReplyAddress) -> None:
+        """Answer when the message's receipt comes, or in time that it has not; at once where too many
         wait.
         """
-        if not self._waits.expect(room, ident, address, self._clock.monotonic() + wait_s):
+        if not self._waits.expect(room, ident, address, self._clock.monotonic() + self._wait_s):
             self._reply(address, {**_unknown(room, ident), "reason": "overloaded"})
 
     def refused(self, address: ReplyAddress, reason: str) -> None:
