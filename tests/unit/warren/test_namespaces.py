@@ -191,13 +191,16 @@ def test_presence_is_a_mode_or_a_mode_with_bounds_and_rights(presence: str, poli
     assert [policy.presence for policy in Namespaces.parse(written).policies] == [policy, NO_PRESENCE]
 
 
+PRESENCE = "one of off, count, connections, users, or a mapping with mode, max, watch, info_claim"
+
+
 @pytest.mark.parametrize(
     ("presence", "problem"),
     [
-        (True, "namespaces[0].presence: must be one of off, count, connections, users, not True"),
-        (None, "namespaces[0].presence: must be one of off, count, connections, users, not None"),
-        ("user", "namespaces[0].presence: must be one of off, count, connections, users, not 'user'"),
-        ({"max": 5}, "namespaces[0].presence.mode: must be one of off, count, connections, users, not None"),
+        (True, f"namespaces[0].presence: must be {PRESENCE}, not True"),
+        (None, f"namespaces[0].presence: must be {PRESENCE}, not None"),
+        ("user", f"namespaces[0].presence: must be {PRESENCE}, not 'user'"),
+        ({"max": 5}, "namespaces[0].presence.mode: is missing"),
         (
             {"mode": "users", "max": 100_001},
             "namespaces[0].presence.max: must be a whole number from 1 to 100000, not 100001",
@@ -262,7 +265,7 @@ def test_every_problem_is_named_with_its_path() -> None:
         "namespaces[2].rate.policy: must be one of close, reject, not 'ban'",
         "namespaces[3].rates: unknown; did you mean rate?",
         "namespaces[3].ephemeral_types: must be a list of message types, not 'TYPING'",
-        "namespaces[4]: must be a mapping, not int",
+        f"namespaces[4]: must be a mapping with {', '.join(RoomPolicy.__dataclass_fields__)}, not int",
         "namespaces[5].rate: must be a mapping with count, per_ms, policy, not int",
         "namespaces[3].name: 'a' is namespaces[0]'s already",
         "namespaces[3].pattern: 'a:*' is namespaces[0]'s already",

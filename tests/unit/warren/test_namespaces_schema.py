@@ -1,16 +1,13 @@
-"""The chart's schema of namespaces says what the code says that parses them, of whatever it is asked."""
+"""namespaces: the JSON schema takes what is read, whatever it is asked about."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripts.chart.helm import CHART
-from scripts.chart.namespace_schema import namespaces_schema
 
 from warren.errors import SettingsError
 from warren.message_rules import is_type
@@ -21,9 +18,10 @@ from warren.namespaces import (
     MAX_PATTERN_LENGTH,
     MAX_PRESENCE,
     Namespaces,
+    schema,
 )
 
-SCHEMA = jsonschema.Draft7Validator(namespaces_schema())
+SCHEMA = jsonschema.Draft7Validator(schema())
 GOOD: dict[str, Any] = {"name": "chat", "pattern": "chat:*"}
 
 # Values that are right for some field, just out of its bounds, or of another kind.
@@ -138,7 +136,14 @@ def test_both_count_alike(count: int) -> None:
     assert SCHEMA.is_valid(document) == parses(document) == (count <= MAX_NAMESPACES)
 
 
-def test_the_charts_schema_is_the_one_that_is_made() -> None:
-    """values.schema.json holds what the code says now; `make manifests` puts it there."""
-    whole = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
-    assert whole["properties"]["namespaces"] == namespaces_schema()
+def test_the_schema_is_one() -> None:
+    """It is a schema of its draft, and each default in it is one that it takes itself."""
+    whole = schema()
+    jsonschema.Draft7Validator.check_schema(whole)
+    defaults = 0
+    for name, part in whole["items"]["properties"].items():
+        if "default" in part:
+            defaults += 1
+            assert SCHEMA.is_valid([GOOD | {name: part["default"]}]), name
+            assert Namespaces.parse([GOOD | {name: part["default"]}]) == Namespaces.parse([GOOD])
+    assert defaults >= 6
