@@ -18,9 +18,8 @@ from pathlib import Path
 import yaml
 from scripts.chart.amqp_definitions import as_text
 from scripts.chart.helm import CHART, HelmMissing, RenderFailed, render
-from scripts.chart.namespace_schema import namespaces_schema
 
-from warren import __version__
+from warren import __version__, namespaces
 from warren.topology import Topology
 
 K8S = CHART.parent
@@ -120,7 +119,7 @@ def schema() -> dict[Path, str]:
     """Return the chart's schema, its part for the namespaces made anew."""
     path = CHART / "values.schema.json"
     whole = json.loads(path.read_text(encoding="utf-8"))
-    whole["properties"]["namespaces"] = namespaces_schema()
+    whole["properties"]["namespaces"] = namespaces.schema()
     return {path: json.dumps(whole, indent=2, ensure_ascii=False) + "\n"}
 
 

@@ -13,8 +13,10 @@ from warren.namespaces import (
     DEFAULT_POLICY,
     MAX_NAMESPACES,
     NO_HISTORY,
+    NO_PRESENCE,
     HistoryPolicy,
     Namespaces,
+    PresencePolicy,
     RateLimit,
     RoomPolicy,
     matches,
@@ -168,6 +170,59 @@ def test_a_history_that_makes_no_sense_is_named(history: Any, problem: str) -> N
     assert caught.value.problems == [problem]
 
 
+@pytest.mark.parametrize(
+    ("presence", "policy"),
+    [
+        ("off", NO_PRESENCE),
+        ('"off"', NO_PRESENCE),
+        ("{mode: off}", NO_PRESENCE),
+        ("count", PresencePolicy("count", 5_000, "members", "")),
+        ("connections", PresencePolicy("connections")),
+        ("users", PresencePolicy("users")),
+        (
+            "{mode: users, max: 100000, watch: token, info_claim: profile.public}",
+            PresencePolicy("users", 100_000, "token", "profile.public"),
+        ),
+    ],
+)
+def test_presence_is_a_mode_or_a_mode_with_bounds_and_rights(presence: str, policy: PresencePolicy) -> None:
+    """A mode alone has the defaults of the rest; a room that says nothing of it has no presence."""
+    written = f"[{{name: a, pattern: a, presence: {presence}}}, {{name: b, pattern: b}}]"
+    assert [policy.presence for policy in Namespaces.parse(written).policies] == [policy, NO_PRESENCE]
+
+
+PRESENCE = "one of off, count, connections, users, or a mapping with mode, max, watch, info_claim"
+
+
+@pytest.mark.parametrize(
+    ("presence", "problem"),
+    [
+        (True, f"namespaces[0].presence: must be {PRESENCE}, not True"),
+        (None, f"namespaces[0].presence: must be {PRESENCE}, not None"),
+        ("user", f"namespaces[0].presence: must be {PRESENCE}, not 'user'"),
+        ({"max": 5}, "namespaces[0].presence.mode: is missing"),
+        (
+            {"mode": "users", "max": 100_001},
+            "namespaces[0].presence.max: must be a whole number from 1 to 100000, not 100001",
+        ),
+        (
+            {"mode": "users", "watch": "all"},
+            "namespaces[0].presence.watch: must be one of anyone, members, token, not 'all'",
+        ),
+        (
+            {"mode": "users", "info_claim": "a b"},
+            "namespaces[0].presence.info_claim: must be the name of a claim, not 'a b'",
+        ),
+        ({"mode": "users", "maxx": 1}, "namespaces[0].presence.maxx: unknown; did you mean max?"),
+    ],
+)
+def test_a_presence_that_makes_no_sense_is_named(presence: Any, problem: str) -> None:
+    """Each problem with its path."""
+    with pytest.raises(SettingsError) as caught:
+        Namespaces.parse([{"name": "a", "pattern": "a", "presence": presence}])
+    assert caught.value.problems == [problem]
+
+
 @pytest.mark.parametrize("empty", ["", "namespaces:", "[]", None, [], {"namespaces": []}])
 def test_an_empty_file_has_no_namespaces(empty: Any) -> None:
     """An empty text or list means no namespaces."""
@@ -210,7 +265,7 @@ def test_every_problem_is_named_with_its_path() -> None:
         "namespaces[2].rate.policy: must be one of close, reject, not 'ban'",
         "namespaces[3].rates: unknown; did you mean rate?",
         "namespaces[3].ephemeral_types: must be a list of message types, not 'TYPING'",
-        "namespaces[4]: must be a mapping, not int",
+        f"namespaces[4]: must be a mapping with {', '.join(RoomPolicy.__dataclass_fields__)}, not int",
         "namespaces[5].rate: must be a mapping with count, per_ms, policy, not int",
         "namespaces[3].name: 'a' is namespaces[0]'s already",
         "namespaces[3].pattern: 'a:*' is namespaces[0]'s already",

@@ -61,6 +61,11 @@ def user_room(user: str) -> str:
     return "@" + user
 
 
+def is_user_room(address: str) -> bool:
+    """Say whether ``address`` is all connections of a user."""
+    return address.startswith("@") and is_user(address[1:])
+
+
 def connection_id(gateway: str, number: int) -> str:
     """Return the id of a gateway's ``number``-th connection; it is also the connection's address."""
     return f"{gateway}~{number:x}"

@@ -145,6 +145,12 @@ class AuthSettings(Settings):
         "Claim with the patterns of rooms that the user may publish to, in the same form.",
         min_length=1,
     )
+    jwt_watch_claim: str = variable(
+        "warren.watch",
+        "Claim with the patterns of rooms, and of users as @name, whose presence the user may watch, in the "
+        "same form.",
+        min_length=1,
+    )
     jwt_leeway_s: float = variable(5.0, "Tolerated difference between clocks, in seconds.", ge=0, le=300)
     jwt_require_expiry: bool = variable(False, "Whether a token without exp is refused.")
 

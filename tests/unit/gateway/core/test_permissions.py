@@ -2,9 +2,18 @@
 
 import pytest
 
-from gateway.core.permissions import Identity, check_join, check_publish, default_room, lost, may_join
+from gateway.core.permissions import (
+    Identity,
+    check_join,
+    check_publish,
+    check_watch,
+    default_room,
+    lost,
+    may_join,
+    may_publish,
+)
 from warren.errors import ErrorCode, ProtocolError
-from warren.namespaces import Namespaces, RoomPolicy
+from warren.namespaces import NO_PRESENCE, Namespaces, PresencePolicy, RoomPolicy
 
 NAMESPACES = Namespaces(
     [
@@ -69,6 +78,49 @@ def test_joining(identity, room, expected):
 def test_publishing(identity, room, joined, expected):
     """The same, and where the namespace asks for membership only a member may."""
     assert code(check_publish, identity, NAMESPACES, room, joined) is expected
+    assert may_publish(identity, NAMESPACES, room, joined) is (expected is None)
+
+
+WATCHED = Namespaces(
+    [
+        RoomPolicy("open", "open:*", presence=PresencePolicy("users", watch="anyone")),
+        RoomPolicy("club", "club:*", presence=PresencePolicy("users")),
+        RoomPolicy("contacts", "@*", presence=PresencePolicy("users", watch="token")),
+    ]
+)
+FRIEND = Identity("ann", watch=("@b*", "club:1"))
+NOBODYS = Identity("ann", watch=())
+
+
+@pytest.mark.parametrize(
+    ("identity", "room", "joined", "expected"),
+    [
+        (ANYONE, "open:1", False, None),
+        (FRIEND, "open:1", False, ErrorCode.FORBIDDEN),
+        (ANYONE, "club:1", False, ErrorCode.NOT_JOINED),
+        (ANYONE, "club:1", True, None),
+        (FRIEND, "club:1", False, ErrorCode.NOT_JOINED),
+        (FRIEND, "club:1", True, None),
+        (FRIEND, "club:2", True, ErrorCode.FORBIDDEN),
+        (ANYONE, "@bob", False, ErrorCode.FORBIDDEN),
+        (FRIEND, "@bob", False, None),
+        (FRIEND, "@carl", False, ErrorCode.FORBIDDEN),
+        (NOBODYS, "@ann", False, None),
+        (NOBODYS, "club:1", True, ErrorCode.FORBIDDEN),
+        (FRIEND, "@", False, ErrorCode.INVALID_ROOM),
+        (FRIEND, "*", False, ErrorCode.INVALID_ROOM),
+        (FRIEND, "gw~1", False, ErrorCode.INVALID_ROOM),
+    ],
+)
+def test_watching(identity, room, joined, expected):
+    """The same for whose presence is told; users can be watched too, and everyone watches its own room."""
+    assert code(check_watch, identity, WATCHED, room, joined) is expected
+
+
+def test_what_is_told_comes_back():
+    """Where a room has no presence, that it has none."""
+    assert check_watch(ANYONE, WATCHED, "open:1", False) == PresencePolicy("users", watch="anyone")
+    assert check_watch(ANYONE, WATCHED, "a", True) is NO_PRESENCE
 
 
 def test_the_policy_of_the_room_comes_back():

@@ -146,6 +146,10 @@ async def test_claims_may_be_named_and_nested():
     token = Signer().token(sub=None, id={"name": "bob"}, p="a:* b", **{"https://x/join": ["c"]})
     identity = await auth.check(token)
     assert (identity.user, identity.join, identity.publish) == ("bob", ("c",), ("a:*", "b"))
+    assert identity.watch is None
+    token = Signer().token(warren={"join": [], "publish": "a", "watch": ["@bob"]})
+    identity = await authenticator().check(token)
+    assert (identity.join, identity.publish, identity.watch) == ((), ("a",), ("@bob",))
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,15 @@ class ListUplink:
         self.full = False
         self.placed = asyncio.Event()
         self.placing = 0  # who waits for place
+        self.unsent_ids: dict[str, list[str]] = {}  # room ▶ the ids of what waits
+
+    def unsent(self, conn: str) -> set[str]:
+        assert conn == "g~1"
+        return set(self.unsent_ids)
+
+    def withdraw(self, conn: str, room: str) -> list[str]:
+        assert conn == "g~1"
+        return self.unsent_ids.pop(room)
 
     def publish(self, up: envelope.Publish, shard: int, hop: object = None) -> WarrenError | None:
         if self.error is None:
@@ -200,7 +209,8 @@ class Rig:
             self.checked.append(token)
             if token == "bad":
                 raise Refusal("signature", "the token's signature does not hold")
-            return Identity(token)
+            name, _, rooms = token.partition(" ")
+            return Identity(name, publish=tuple(rooms.split(",")) if rooms else None)
 
         config = SessionConfig(rate=None, shards=SHARDS)
         context = GatewayContext(
@@ -279,6 +289,21 @@ async def test_a_token_is_checked_before_anything_more_is_read():
     assert bad.transport.closed == (4001, "Unauthorized")
     assert bad.uplink.sent == []
     assert b'auth_failures_total{reason="signature"} 1.0' in bad.metrics.render()[0]
+
+
+async def test_a_narrower_token_takes_back_what_waits():
+    """Of the rooms that it does not let publish to, behind AUTHENTICATED and each with an ERROR."""
+    rig = Rig(anonymous=False, token="ann")
+    rig.uplink.unsent_ids = {"default": ["m1", "m2"], "x": ["m3"]}
+    await rig.run(rig.say("AUTH", payload={"token": "ann x"}, id="a"))
+    assert rig.uplink.unsent_ids == {"x": ["m3"]}
+    said = [message for message in rig.transport.messages() if message["type"] != "WELCOME"]
+    assert [(message["type"], message["ref"]) for message in said] == [
+        ("AUTHENTICATED", "a"),
+        ("ERROR", "m1"),
+        ("ERROR", "m2"),
+    ]
+    assert {message["payload"].get("code") for message in said[1:]} == {"forbidden"}
 
 
 async def test_a_refused_message_is_told_its_sender():

@@ -418,6 +418,64 @@ async def test_what_was_given_up_leaves_the_rest_under_a_new_number(rig: Rig):
     assert (rig.bus.heads[-1], rig.bus.sent) == ((1, 3), [message(2, "b")])
 
 
+def said_in(room: str, name: str, conn: str = "g~1") -> envelope.Publish:
+    return envelope.Publish(room, "CHAT", b"1", 1, conn, "ann", name)
+
+
+async def test_what_waits_can_be_taken_back(rig: Rig):
+    """One connection's messages to one room, those that were not sent; the others go, and are told of as
+    ever.
+    """
+    rig.bus.gate.clear()
+    rig.uplink.publish(said_in("r", "a"), 0)
+    await eventually(lambda: rig.bus.attempts)
+    kept = [said_in("s", "c"), said_in("r", "d", "g~2"), said_in("r", "~g~1.1")]
+    for up in (said_in("r", "b"), *kept[:2], said_in("r", "b")):
+        rig.uplink.publish(up, 0)
+    assert rig.uplink.unsent("g~1") == {"r", "s"}
+    assert rig.uplink.withdraw("g~1", "r") == ["b", "b"]
+    assert rig.uplink.unsent("g~1") == {"r", "s"}  # of a nobody knows
+    rig.uplink.publish(kept[2], 0)
+    rig.bus.gate.set()
+    await rig.uplink.flush()
+    assert rig.bus.sent == [said_in("r", "a"), *kept]
+    rig.uplink.counted(0, 1, 3)
+    assert rig.uplink.unsent("g~1") == set()
+    rig.expire(99.0)
+    assert sorted(rig.undelivered) == [("g~1", "a"), ("g~1", "c"), ("g~2", "d")]
+    assert rig.uplink.unsent("g~1") == set()
+    assert b'warren_gateway_drops_total{reason="withdrawn"} 2.0' in rig.metrics.render()[0]
+
+
+async def test_what_was_taken_back_is_not_sent_once_the_broker_is_back(rig: Rig):
+    """Neither what waited, nor what an attempt that failed may have brought into the log: of that its sender
+    hears by its deadline that nobody knows.
+    """
+    rig.bus.turn(False)
+    rig.uplink.publish(said_in("r", "a"), 0)
+    await eventually(lambda: rig.bus.attempts)
+    rig.uplink.publish(said_in("r", "b"), 0)
+    rig.uplink.publish(said_in("s", "c"), 0)
+    assert rig.uplink.withdraw("g~1", "r") == ["b"]
+    rig.bus.turn(True)
+    await rig.uplink.flush()
+    assert rig.bus.sent == [said_in("s", "c")]
+    rig.expire(10.0)
+    assert rig.undelivered == [("g~1", "a"), ("g~1", "c")]
+
+
+async def test_what_was_taken_back_does_not_count_in_another_life(rig: Rig):
+    """What is in the log and did not count goes no second time."""
+    rig.uplink.publish(said_in("r", "a"), 0)
+    rig.uplink.publish(said_in("s", "b"), 0)
+    await rig.uplink.flush()
+    sent = len(rig.bus.sent)
+    assert rig.uplink.withdraw("g~1", "r") == []
+    assert rig.uplink.life_ended(0, 1, 1)
+    await rig.uplink.flush()
+    assert rig.bus.sent[sent:] == [said_in("s", "b")]
+
+
 async def test_a_life_that_is_over_begins_anew_and_what_did_not_count_goes_again(rig: Rig):
     """What counted does not, nor what only asked to join; the sender's deadline stays what it was."""
     rig.uplink.publish(message(1, "a"), 0)

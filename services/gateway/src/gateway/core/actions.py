@@ -28,6 +28,12 @@ class Publish(msgspec.Struct, frozen=True):
     traceparent: str = ""
 
 
+class Withdraw(msgspec.Struct, frozen=True):
+    """Send no more of what this connection published to ``room`` and waits: it may not any more."""
+
+    room: str
+
+
 class Join(msgspec.Struct, frozen=True):
     """Send this envelope to its room's shard; never dropped, it waits. ``first``: the connection was not in
     the room before.
@@ -82,5 +88,5 @@ class Close(msgspec.Struct, frozen=True):
     code: CloseCode
 
 
-Action = Send | Publish | Join | Leave | Query | Exit | Authenticate | Hold | Ping | Close
+Action = Send | Publish | Withdraw | Join | Leave | Query | Exit | Authenticate | Hold | Ping | Close
 Actions = list[Action]

@@ -40,8 +40,8 @@ class Tick(msgspec.Struct, frozen=True):
 
 
 class Undelivered(msgspec.Struct, frozen=True):
-    """What was sent under ``ref`` was not taken (OVERLOADED), or nobody knows whether it got through
-    (UNAVAILABLE).
+    """What was sent under ``ref`` was not taken (OVERLOADED) or was taken back (FORBIDDEN), or nobody knows
+    whether it got through (UNAVAILABLE).
     """
 
     ref: str

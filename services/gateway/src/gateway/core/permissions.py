@@ -1,7 +1,7 @@
 """Permissions: who a client is, and what its token and a room's namespace let it do.
 
-A token may carry patterns of rooms to join and to publish to: where it does, they bound everything; where it
-does not, the namespace alone decides. It raises ProtocolError and keeps nothing.
+A token may carry patterns of rooms to join, to publish to and whose presence to watch: where it does, they
+bound everything; where it does not, the namespace alone decides. It raises ProtocolError and keeps nothing.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from warren.address import ROOM_RULE, is_room, user_room
+from warren.address import ROOM_RULE, is_room, is_user_room, user_room
 from warren.errors import ErrorCode, ProtocolError
-from warren.namespaces import Namespaces, RoomPolicy, matches
+from warren.namespaces import Namespaces, PresencePolicy, RoomPolicy, matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,7 @@ class Identity:
     publish: tuple[str, ...] | None = None
     expires_at: float | None = None
     anonymous: bool = False
+    watch: tuple[str, ...] | None = None  # as join: whose presence it may be told
 
 
 def check_room(room: str) -> None:
@@ -70,6 +71,31 @@ def check_publish(identity: Identity, namespaces: Namespaces, room: str, joined:
     if policy.publish == "members" and not joined:
         raise ProtocolError(ErrorCode.NOT_JOINED, "Join this room before you publish to it")
     return policy
+
+
+def may_publish(identity: Identity, namespaces: Namespaces, room: str, joined: bool) -> bool:
+    """Say what ``check_publish`` finds."""
+    try:
+        check_publish(identity, namespaces, room, joined)
+    except ProtocolError:
+        return False
+    return True
+
+
+def check_watch(identity: Identity, namespaces: Namespaces, room: str, joined: bool) -> PresencePolicy:
+    """Return what is told of who is in ``room``, which may be a user's own; raise where the client may not be
+    told. Its own room it always may watch.
+    """
+    if not is_user_room(room):
+        check_room(room)
+    presence = namespaces.policy(room).presence
+    if room == user_room(identity.user):
+        return presence
+    if not _allows(identity.watch, room, must=presence.watch == "token"):
+        raise ProtocolError(ErrorCode.FORBIDDEN, "You may not watch who is in this room")
+    if presence.watch == "members" and not joined:
+        raise ProtocolError(ErrorCode.NOT_JOINED, "Join this room before you watch who is in it")
+    return presence
 
 
 def _allows(patterns: tuple[str, ...] | None, room: str, must: bool) -> bool:

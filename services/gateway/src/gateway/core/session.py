@@ -30,6 +30,7 @@ from gateway.core.actions import (
     Publish,
     Query,
     Send,
+    Withdraw,
 )
 from gateway.core.client_limits import RateLimits
 from gateway.core.client_messages import (
@@ -173,9 +174,10 @@ class Session:
         self._deadlines.begin(now, self._config.auth_timeout_ms / 1_000)
         return [] if identity is None else self.identify(identity, now, now_us)
 
-    def identify(self, identity: Identity, now: float, now_us: int) -> Actions:
+    def identify(self, identity: Identity, now: float, now_us: int, unsent: Iterable[str] = ()) -> Actions:
         """Let in a client whose token holds: WELCOME and the rooms joined at connect; who is known already
-        lives longer.
+        lives longer, with the rights of this token. ``unsent``: rooms that it published to and whose messages
+        still wait.
         """
         known = self.identity
         if self.state is State.CLOSED:
@@ -187,7 +189,8 @@ class Session:
         self.identity = identity
         expires_at_ms = None if identity.expires_at is None else int(identity.expires_at * 1_000)
         if known is not None:
-            return [Send(Authenticated(expires_at_ms, self._auth_ref)), *self._leave_lost(identity)]
+            left = self._leave_lost(identity)
+            return [Send(Authenticated(expires_at_ms, self._auth_ref)), *left, *self._withdraw(unsent)]
         self.state = State.READY
         self._deadlines.known()
         config = self._config
@@ -236,6 +239,15 @@ class Session:
             ]
             actions.append(Send(Left(room)))
         return actions
+
+    def _withdraw(self, rooms: Iterable[str]) -> Actions:
+        """Take back what was published to rooms that a fresh token does not let the client publish to."""
+        identity, held = self._known(), self._pending.rooms
+        return [
+            Withdraw(room)
+            for room in rooms
+            if not permissions.may_publish(identity, self._namespaces, room, room in held)
+        ]
 
     def refuse(self, reason: str = "") -> Actions:
         """Close a client whose token does not hold; ``reason`` is for the client and never repeats the
@@ -466,8 +478,8 @@ class Session:
         return quiet if isinstance(question, envelope.Join) else None
 
     def undelivered(self, ref: str, code: ErrorCode, message: str = "") -> Actions:
-        """Say that what was sent under ``ref`` did not get through (UNAVAILABLE) or did not fit
-        (OVERLOADED).
+        """Say that what was sent under ``ref`` did not get through (UNAVAILABLE), did not fit (OVERLOADED) or
+        was taken back (FORBIDDEN).
         """
         if self.state is State.CLOSED:
             return []
@@ -582,6 +594,7 @@ _UNDELIVERED: Final = {
     ErrorCode.UNAVAILABLE: "The broker is away, or the message's fate is not known; send it again with the "
     "same id",
     ErrorCode.OVERLOADED: "Too much waits; send it again later with the same id",
+    ErrorCode.FORBIDDEN: "Your token does not allow publishing to this room any more",
 }
 _CODES: Final = {str(code): code for code in ErrorCode}
 _NOTHING: Final = Outcome(REFUSED, [])

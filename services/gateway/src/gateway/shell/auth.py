@@ -1,5 +1,5 @@
-"""Auth: a token ▶ an Identity, or Unauthorized. Who the client is, what it may join and publish to, and until
-when.
+"""Auth: a token ▶ an Identity, or Unauthorized. Who the client is, what it may join, publish to and watch,
+and until when.
 
 The algorithm is never the token's choice alone: each key is good for one, ``none`` for nobody. PyJWT checks
 signature, times, audience and issuer, by the machine's wall clock. The text of a refusal never repeats the
@@ -211,6 +211,7 @@ class Authenticator:
             publish=_patterns(claims, settings.jwt_publish_claim),
             expires_at=None if ends_at is None else ends_at + settings.jwt_leeway_s,
             anonymous=False,
+            watch=_patterns(claims, settings.jwt_watch_claim),
         )
 
 

@@ -32,7 +32,7 @@ from gateway.shell.websocket_transport import WebSocketTransport, WebSocketViola
 from warren import envelope
 from warren.address import EVERYONE
 from warren.clock import Clock
-from warren.errors import CloseCode, code_of
+from warren.errors import CloseCode, ErrorCode, code_of
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
 from warren.namespaces import Namespaces
@@ -311,7 +311,8 @@ class Connection(Member):
     def _token_accepted(self, said: inputs.TokenAccepted) -> None:
         identity: Identity = said.identity
         clock, known = self._context.clock, self.session.identity is not None
-        asked = self.session.identify(identity, clock.monotonic(), clock.wall_us())
+        unsent = self._context.uplink.unsent(self.id) if known else ()
+        asked = self.session.identify(identity, clock.monotonic(), clock.wall_us(), unsent)
         if not known and self.session.state is State.READY:
             self.user = identity.user
             self.transport.known()
@@ -403,6 +404,9 @@ class Connection(Member):
                     error = self._context.client_publisher.publish(action)
                     if error is not None:
                         self.put(inputs.Undelivered(action.envelope.id, code_of(error)))
+                case actions.Withdraw():
+                    for ref in self._context.uplink.withdraw(self.id, action.room):
+                        self.put(inputs.Undelivered(ref, ErrorCode.FORBIDDEN))
                 case actions.Join():
                     taken = refused is None and self._context.uplink.join(
                         action.envelope, action.shard, first=action.first
