@@ -1,6 +1,6 @@
 """Namespaces: the first pattern that matches a room's name gives the room its policy.
 
-Only ``*`` is special in a pattern; it stands for any run of characters, also none. A namespace file is YAML:
+A namespace file is YAML, and may have a list of services too (``warren/services.py``):
 
     namespaces:
       - name: chat
@@ -29,6 +29,9 @@ import yaml
 
 from warren.errors import SettingsError
 from warren.message_rules import is_type
+from warren.patterns import matches
+from warren.services import MAX_SERVICES, MAX_TIMEOUT_MS, Call, ServicePolicy, Services
+from warren.services import PATTERN as SERVICE_PATTERN
 
 Join = Literal["anyone", "token"]
 Publish = Literal["anyone", "members", "token"]
@@ -45,25 +48,6 @@ MAX_RATE_PER_MS = 86_400_000
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_\-]{0,63}")
 PATTERN = re.compile(rf"[A-Za-z0-9._\-:/@*|+=%!$&'?^`{{}}]{{1,{MAX_PATTERN_LENGTH}}}")
-
-
-def matches(pattern: str, name: str) -> bool:
-    """Say whether ``pattern`` matches the whole of ``name``. Takes linear time whatever the pattern (it may
-    come in a token).
-    """
-    head, *rest = pattern.split("*")
-    if not rest:
-        return head == name
-    tail = rest.pop()
-    if len(name) < len(head) + len(tail) or not name.startswith(head) or not name.endswith(tail):
-        return False
-    at, end = len(head), len(name) - len(tail)
-    for part in rest:
-        found = name.find(part, at, end)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,21 +107,26 @@ DEFAULT_POLICY = RoomPolicy()
 
 
 class Namespaces:
-    """An ordered list of policies."""
+    """An ordered list of policies, and what clients may ask backends for."""
 
-    def __init__(self, policies: Iterable[RoomPolicy] = ()) -> None:
+    def __init__(self, policies: Iterable[RoomPolicy] = (), services: Iterable[ServicePolicy] = ()) -> None:
         """The first whose pattern matches wins; a room that none matches has ``DEFAULT_POLICY``."""
         self.policies = tuple(policies)
+        self.services = Services(services)
         # The cache only saves time; it is bounded because clients choose the names of rooms.
         self.policy = functools.lru_cache(maxsize=CACHED_ROOMS)(self._find)
 
     def __eq__(self, other: object) -> bool:
         """Equal where the policies are."""
-        return isinstance(other, Namespaces) and self.policies == other.policies
+        return isinstance(other, Namespaces) and self._all == other._all
 
     def __hash__(self) -> int:
         """Hash of the policies."""
-        return hash(self.policies)
+        return hash(self._all)
+
+    @property
+    def _all(self) -> tuple[tuple[RoomPolicy, ...], tuple[ServicePolicy, ...]]:
+        return self.policies, self.services.policies
 
     def __repr__(self) -> str:
         """Name the namespaces in their order."""
@@ -153,7 +142,7 @@ class Namespaces:
     @classmethod
     def parse(cls, source: str | Mapping[str, Any] | Sequence[Any] | None) -> Namespaces:
         """Read YAML text, or what such text parses to: a list of namespaces, alone or under the key
-        ``namespaces``.
+        ``namespaces``, then with a list of ``services`` beside it.
 
         Raises SettingsError with every problem, each with its path (``namespaces[1].rate.count: …``).
         """
@@ -164,10 +153,10 @@ class Namespaces:
             except (yaml.YAMLError, ValueError, RecursionError) as error:
                 raise SettingsError([f"namespaces: not YAML: {' '.join(str(error).split())}"]) from None
         reading = _Reading()
-        policies = reading.document(document)
+        policies, services = reading.document(document), reading.services(document)
         if reading.problems:
             raise SettingsError(reading.problems)
-        return cls(policies)
+        return cls(policies, services)
 
 
 class _Reading:
@@ -178,19 +167,45 @@ class _Reading:
 
     def document(self, document: Any) -> list[RoomPolicy]:
         if isinstance(document, Mapping):
-            self._keys("", document, ("namespaces",))
+            self._keys("", document, ("namespaces", "services"))
             document = document.get("namespaces")
-        if document is None:
-            return []
-        if not isinstance(document, list | tuple):
-            self.problems.append(f"namespaces: must be a list, not {_kind(document)}")
-            return []
-        if len(document) > MAX_NAMESPACES:
-            self.problems.append(f"namespaces: at most {MAX_NAMESPACES}, not {len(document)}")
-            return []
-        policies = [self._policy(f"namespaces[{index}]", entry) for index, entry in enumerate(document)]
-        self._unreachable(document)
+        entries = self._list("namespaces", document, MAX_NAMESPACES)
+        policies = [self._policy(f"namespaces[{index}]", entry) for index, entry in enumerate(entries)]
+        self._unreachable("namespaces", entries, ("name", "pattern"))
         return policies
+
+    def services(self, document: Any) -> list[ServicePolicy]:
+        if not isinstance(document, Mapping):
+            return []
+        entries = self._list("services", document.get("services"), MAX_SERVICES)
+        policies = [self._service(f"services[{index}]", entry) for index, entry in enumerate(entries)]
+        self._unreachable("services", entries, ("pattern",))
+        return policies
+
+    def _list(self, path: str, entries: Any, most: int) -> Sequence[Any]:
+        if entries is None:
+            return []
+        if not isinstance(entries, list | tuple):
+            self.problems.append(f"{path}: must be a list, not {_kind(entries)}")
+            return []
+        if len(entries) > most:
+            self.problems.append(f"{path}: at most {most}, not {len(entries)}")
+            return []
+        return entries
+
+    def _service(self, path: str, entry: Any) -> ServicePolicy:
+        default = ServicePolicy("*")
+        if not isinstance(entry, Mapping):
+            self.problems.append(f"{path}: must be a mapping, not {_kind(entry)}")
+            return default
+        self._keys(path, entry, tuple(ServicePolicy.__dataclass_fields__))
+        return ServicePolicy(
+            pattern=self._text(
+                path, entry, "pattern", SERVICE_PATTERN, "1 to 128 characters of a service's name or *"
+            ),
+            call=cast("Call", self._choice(path, entry, "call", get_args(Call), default.call)),
+            timeout_ms=self._number(path, entry, "timeout_ms", default.timeout_ms, MAX_TIMEOUT_MS),
+        )
 
     def _policy(self, path: str, entry: Any) -> RoomPolicy:
         if not isinstance(entry, Mapping):
@@ -293,15 +308,15 @@ class _Reading:
         self.problems.append(f"{path}.ephemeral_types: must be a list of message types, not {value!r}")
         return default
 
-    def _unreachable(self, document: Sequence[Any]) -> None:
-        """Report a second namespace of one name or pattern, which can only be a mistake."""
-        for key in ("name", "pattern"):
+    def _unreachable(self, path: str, entries: Sequence[Any], keys: Sequence[str]) -> None:
+        """Report a second entry of one name or pattern, which can only be a mistake."""
+        for key in keys:
             seen: dict[str, int] = {}
-            for index, entry in enumerate(document):
+            for index, entry in enumerate(entries):
                 value = entry.get(key) if isinstance(entry, Mapping) else None
                 if isinstance(value, str) and seen.setdefault(value, index) != index:
                     self.problems.append(
-                        f"namespaces[{index}].{key}: {value!r} is namespaces[{seen[value]}]'s already"
+                        f"{path}[{index}].{key}: {value!r} is {path}[{seen[value]}]'s already"
                     )
 
 
