@@ -142,6 +142,7 @@ def topology_page() -> str:
         topology.gateway_queue("<gateway>", "<nonce>"),
         topology.router_queue("<router>", "<nonce>"),
     )
+    replies = topology.replies_queue("<gateway>", "<nonce>")
     last = topology.shards - 1
     # All shards are alike: the first stands for them.
     each = (topology.log,)
@@ -192,11 +193,15 @@ def topology_page() -> str:
             "",
             _row("queue", "kind", "arguments"),
             _row("---", "---", "---"),
-            *(_queue_row(queue, shown(queue.name)) for queue in [*queues, gateway[0], router[0]]),
+            *(_queue_row(queue, shown(queue.name)) for queue in [*queues, gateway[0], replies, router[0]]),
             "",
             "## Bindings",
             "",
-            "An exclusive queue is bound through its guard exchange.",
+            (
+                f"An exclusive queue is bound through its guard exchange. What backends answer reaches "
+                f"`{topology.rpc_replies}` and `{replies.name}` by their names."
+            ),
+            f"The queues behind `{topology.rpc}` are the backends' own.",
             "",
             _row("exchange", "routing key", "queue"),
             _row("---", "---", "---"),

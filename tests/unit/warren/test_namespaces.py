@@ -1,6 +1,5 @@
 """Namespaces: patterns, policies, and every mistake in a file."""
 
-import re
 from typing import Any
 
 import pytest
@@ -19,51 +18,8 @@ from warren.namespaces import (
     PresencePolicy,
     RateLimit,
     RoomPolicy,
-    matches,
 )
-
-
-@pytest.mark.parametrize(
-    ("pattern", "name", "expected"),
-    [
-        ("*", "anything", True),
-        ("*", "", True),
-        ("chat:*", "chat:lobby", True),
-        ("chat:*", "chat:", True),
-        ("chat:*", "chat", False),
-        ("chat:*", "xchat:a", False),
-        ("lobby", "lobby", True),
-        ("lobby", "lobby2", False),
-        ("*:end", "a:end", True),
-        ("*:end", "end", False),
-        ("a*b*c", "aXbYc", True),
-        ("a*b*c", "abc", True),
-        ("a*b*c", "acb", False),
-        ("ab*ba", "aba", False),
-        ("a.c", "abc", False),
-        ("[a]", "a", False),
-        ("a**b", "ab", True),
-    ],
-)
-def test_a_star_stands_for_any_run_and_nothing_else_is_special(
-    pattern: str, name: str, expected: bool
-) -> None:
-    """A star stands for any run of characters, and every other character for itself."""
-    assert matches(pattern, name) is expected
-
-
-@given(st.text("ab*.", max_size=12), st.text("ab.", max_size=16))
-def test_matching_agrees_with_a_regular_expression(pattern: str, name: str) -> None:
-    """Whatever the pattern, matching agrees with the regular expression that it means."""
-    regex = ".*".join(re.escape(part) for part in pattern.split("*"))
-    assert matches(pattern, name) is (re.fullmatch(regex, name, re.DOTALL) is not None)
-
-
-def test_a_pattern_full_of_stars_costs_no_more_than_its_length() -> None:
-    """A hostile pattern with 60 stars, which a backtracking matcher would never finish, is
-    answered at once.
-    """
-    assert matches("*a" * 60 + "b", "a" * 128) is False
+from warren.services import MAX_SERVICES, ServicePolicy
 
 
 def test_the_first_pattern_that_matches_gives_the_policy() -> None:
@@ -296,7 +252,9 @@ json_like = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
-            st.sampled_from(["namespaces", "name", "pattern", "rate", "history", "count", "join", "x"]),
+            st.sampled_from(
+                ["namespaces", "services", "name", "pattern", "rate", "history", "count", "join", "x"]
+            ),
             inner,
             max_size=5,
         )
@@ -334,3 +292,45 @@ def test_what_happens_to_a_slow_reader_is_one_of_three() -> None:
     assert caught.value.problems == [
         "namespaces[0].slow: must be one of disconnect, drop_oldest, latest_only, not 'never'"
     ]
+
+
+def test_services_stand_beside_the_namespaces() -> None:
+    """In their order, with defaults for what is left out; a list alone has none."""
+    namespaces = Namespaces.parse(
+        """
+        services:
+          - {pattern: "orders.*", call: token, timeout_ms: 250}
+          - pattern: "*"
+        namespaces: [{name: chat, pattern: "chat:*"}]
+        """
+    )
+    assert namespaces.services.policies == (
+        ServicePolicy("orders.*", "token", 250),
+        ServicePolicy("*", "anyone", 5_000),
+    )
+    assert [policy.name for policy in namespaces.policies] == ["chat"]
+    assert Namespaces.parse("[{name: chat, pattern: a}]").services.policies == ()
+    assert namespaces != Namespaces(namespaces.policies)
+    assert namespaces == Namespaces(namespaces.policies, namespaces.services.policies)
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("a", "services: must be a list, not text"),
+        ("[a]", "services[0]: must be a mapping with pattern, call, timeout_ms, not text"),
+        ("[{}]", "services[0].pattern: is missing"),
+        ("[{pattern: 'a b'}]", "services[0].pattern: must be 1 to 128 characters of a service's name or *"),
+        ("[{pattern: a, call: members}]", "services[0].call: must be one of anyone, token"),
+        ("[{pattern: a, timeout_ms: 0}]", "services[0].timeout_ms: must be a whole number from 1 to 60000"),
+        ("[{pattern: a, timeout_ms: 60001}]", "services[0].timeout_ms: must be a whole number from 1 to"),
+        ("[{pattern: a, timout_ms: 5}]", "services[0].timout_ms: unknown; did you mean timeout_ms?"),
+        ("[{pattern: a}, {pattern: a}]", "services[1].pattern: 'a' is services[0]'s already"),
+        (str([{"pattern": str(n)} for n in range(MAX_SERVICES + 1)]), "services: at most 256, not 257"),
+    ],
+)
+def test_what_is_wrong_with_a_service_is_named(written: str, problem: str) -> None:
+    """With its path, as for a namespace."""
+    with pytest.raises(SettingsError) as wrong:
+        Namespaces.parse(f"services: {written}")
+    assert wrong.value.problems[0].startswith(problem)

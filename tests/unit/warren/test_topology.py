@@ -136,3 +136,18 @@ def test_events_have_keys_that_backends_can_bind_by_pattern() -> None:
     assert TOPOLOGY.event("client.connected") == "client.connected"
     assert TOPOLOGY.message_event("CHAT", "a.b") == "message.CHAT.a.b"
     assert len(TOPOLOGY.message_event("T" * 64, "r" * 128)) <= 255
+
+
+def test_backends_are_asked_by_a_topic_exchange_and_answer_to_queues_by_their_names():
+    """A gateway's own, named anew each time, goes with it; what outlives a gateway has a queue on disk."""
+    topology = Topology("w", 2)
+    assert {each.name: each.type for each in topology.exchanges()}[topology.rpc] == "topic"
+    assert topology.asking == ("w.rpc",)
+    assert topology.cancel_key("orders.get") == "orders.get.cancel"
+    own = topology.replies_queue("g1", "n")
+    assert (own.name, own.kind) == ("w.gateway.g1.replies.n", "exclusive")
+    assert topology.is_guard_exchange(own.name)
+    durable = topology.rpc_replies_queue()
+    assert (durable.name, durable.kind) == ("w.rpc.replies", "quorum")
+    assert durable.arguments["x-single-active-consumer"] is True
+    assert not [binding for binding in topology.bindings() if binding.queue == durable.name]

@@ -1,8 +1,8 @@
 """Namespaces: the first pattern that matches a room's name gives the room its policy.
 
-Only ``*`` is special in a pattern; it stands for any run of characters, also none. A namespace file is YAML:
-a list of mappings, each with the keys of ``RoomPolicy``. A key is one field here, with its rule and meaning:
-the reading, the JSON schema (``schema``) and the page about it follow from that.
+A namespace file is YAML: a list of mappings, each with the keys of ``RoomPolicy``, and perhaps a list of
+services (``warren/services.py``). A key is one field here, with its rule and meaning: the reading, the JSON
+schema (``schema``) and the page about it follow from that.
 
 This module does no I/O (the text is handed in) and knows no room that exists.
 """
@@ -32,6 +32,8 @@ from warren.document_schema import (
 )
 from warren.errors import SettingsError
 from warren.message_rules import TYPE, TYPE_RULE
+from warren.patterns import matches
+from warren.services import MAX_SERVICES, ServicePolicy, Services
 
 Join = Literal["anyone", "token"]
 Publish = Literal["anyone", "members", "token"]
@@ -52,25 +54,6 @@ MAX_PRESENCE = 100_000
 NAME = re.compile(r"[a-z0-9][a-z0-9_\-]{0,63}")
 PATTERN = re.compile(rf"[A-Za-z0-9._\-:/@*|+=%!$&'?^`{{}}]{{1,{MAX_PATTERN_LENGTH}}}")
 CLAIM = re.compile(r"[!-~]{0,128}")
-
-
-def matches(pattern: str, name: str) -> bool:
-    """Say whether ``pattern`` matches the whole of ``name``. Takes linear time whatever the pattern (it may
-    come in a token).
-    """
-    head, *rest = pattern.split("*")
-    if not rest:
-        return head == name
-    tail = rest.pop()
-    if len(name) < len(head) + len(tail) or not name.startswith(head) or not name.endswith(tail):
-        return False
-    at, end = len(head), len(name) - len(tail)
-    for part in rest:
-        found = name.find(part, at, end)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,21 +221,26 @@ DEFAULT_POLICY = RoomPolicy()
 
 
 class Namespaces:
-    """An ordered list of policies."""
+    """An ordered list of policies, and the services that clients may ask for."""
 
-    def __init__(self, policies: Iterable[RoomPolicy] = ()) -> None:
+    def __init__(self, policies: Iterable[RoomPolicy] = (), services: Iterable[ServicePolicy] = ()) -> None:
         """The first whose pattern matches wins; a room that none matches has ``DEFAULT_POLICY``."""
         self.policies = tuple(policies)
+        self.services = Services(services)
         # The cache only saves time; it is bounded because clients choose the names of rooms.
         self.policy = functools.lru_cache(maxsize=CACHED_ROOMS)(self._find)
 
     def __eq__(self, other: object) -> bool:
         """Equal where the policies are."""
-        return isinstance(other, Namespaces) and self.policies == other.policies
+        return isinstance(other, Namespaces) and self._all == other._all
 
     def __hash__(self) -> int:
         """Hash of the policies."""
-        return hash(self.policies)
+        return hash(self._all)
+
+    @property
+    def _all(self) -> tuple[tuple[RoomPolicy, ...], tuple[ServicePolicy, ...]]:
+        return self.policies, self.services.policies
 
     def __repr__(self) -> str:
         """Name the namespaces in their order."""
@@ -268,7 +256,7 @@ class Namespaces:
     @classmethod
     def parse(cls, source: str | Mapping[str, Any] | Sequence[Any] | None) -> Namespaces:
         """Read YAML text, or what such text parses to: a list of namespaces, alone or under the key
-        ``namespaces``.
+        ``namespaces``, then with a list of ``services`` beside it.
 
         Raises SettingsError with every problem, each with its path (``namespaces[1].rate.count: …``).
         """
@@ -279,10 +267,10 @@ class Namespaces:
             except (yaml.YAMLError, ValueError, RecursionError) as error:
                 raise SettingsError([f"namespaces: not YAML: {' '.join(str(error).split())}"]) from None
         problems: list[str] = []
-        policies = _policies(document, problems)
+        policies, services = _policies(document, problems)
         if problems:
             raise SettingsError(problems)
-        return cls(policies)
+        return cls(policies, services)
 
 
 def schema() -> Schema:
@@ -292,22 +280,37 @@ def schema() -> Schema:
     return {"type": "array", "maxItems": MAX_NAMESPACES, "items": _POLICY.schema()}
 
 
+def services_schema() -> Schema:
+    """Return the JSON schema (draft 7) of the list of services, likewise."""
+    return {"type": "array", "maxItems": MAX_SERVICES, "items": _SERVICE.schema()}
+
+
 _POLICY = MappingOf(RoomPolicy)
+_SERVICE = MappingOf(ServicePolicy)
 
 
-def _policies(document: Any, problems: list[str]) -> list[RoomPolicy]:
+def _policies(document: Any, problems: list[str]) -> tuple[list[RoomPolicy], list[ServicePolicy]]:
+    services: Sequence[Any] = ()
     if isinstance(document, Mapping):
-        check_keys("", document, ("namespaces",), problems)
+        check_keys("", document, ("namespaces", "services"), problems)
+        services = _list("services", document.get("services"), MAX_SERVICES, problems)
         document = document.get("namespaces")
-    if document is None:
-        return []
-    if not isinstance(document, list | tuple):
-        problems.append(f"namespaces: must be a list, not {kind_of(document)}")
-        return []
-    if len(document) > MAX_NAMESPACES:
-        problems.append(f"namespaces: at most {MAX_NAMESPACES}, not {len(document)}")
-        return []
-    policies = [_POLICY.read(f"namespaces[{at}]", entry, problems) for at, entry in enumerate(document)]
+    entries = _list("namespaces", document, MAX_NAMESPACES, problems)
+    policies = [_POLICY.read(f"namespaces[{at}]", entry, problems) for at, entry in enumerate(entries)]
     # of two with one name or pattern, one can only be a mistake
-    check_once("namespaces", document, ("name", "pattern"), problems)
-    return policies
+    check_once("namespaces", entries, ("name", "pattern"), problems)
+    served = [_SERVICE.read(f"services[{at}]", entry, problems) for at, entry in enumerate(services)]
+    check_once("services", services, ("pattern",), problems)
+    return policies, served
+
+
+def _list(path: str, entries: Any, most: int, problems: list[str]) -> Sequence[Any]:
+    if entries is None:
+        return []
+    if not isinstance(entries, list | tuple):
+        problems.append(f"{path}: must be a list, not {kind_of(entries)}")
+        return []
+    if len(entries) > most:
+        problems.append(f"{path}: at most {most}, not {len(entries)}")
+        return []
+    return entries

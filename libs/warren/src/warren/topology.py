@@ -18,6 +18,9 @@ publish that also goes to it; its guard exchange is locked to nobody, so it can 
     warren.notify   topic    room.* user.* conn.* all ▶ warren.notify: quorum, single active consumer
     warren.notify.dead, warren.dead  fanout           ▶ the queue of the same name: what could not be handled,
                                                         with a reason
+    warren.rpc      topic    <service>, <service>.cancel: what clients ask of services; backends bind their
+                             queues themselves. They answer to the queue that the request names: the
+                             gateway's own, or warren.rpc.replies, where the answer is to outlive it
 """
 
 from __future__ import annotations
@@ -71,6 +74,7 @@ class Limits:
 
     notify_bytes: int = 256 * 1024 * 1024
     gateway_bytes: int = 128 * 1024 * 1024
+    replies_bytes: int = 64 * 1024 * 1024
     dead_bytes: int = 64 * 1024 * 1024
     log_bytes: int = 256 * 1024 * 1024
     delivery_limit: int = 20
@@ -115,6 +119,10 @@ class Topology:
         self.notify = f"{prefix}.notify"
         self.notify_dead = f"{prefix}.notify.dead"
         self.dead = f"{prefix}.dead"
+        self.rpc = f"{prefix}.rpc"
+        self.rpc_replies = f"{prefix}.rpc.replies"
+        # Exchanges by which backends are asked: the queues behind them are theirs, and refuse as they like.
+        self.asking = (self.rpc,)
 
     def exchanges(self) -> tuple[Exchange, ...]:
         """Return every exchange."""
@@ -126,6 +134,7 @@ class Topology:
             Exchange(self.notify, "topic"),
             Exchange(self.notify_dead, "fanout"),
             Exchange(self.dead, "fanout"),
+            Exchange(self.rpc, "topic"),
         )
 
     def queues(self) -> tuple[Queue, ...]:
@@ -136,6 +145,7 @@ class Topology:
             self.notify_queue(),
             self._dead_queue(self.notify_dead),
             self._dead_queue(self.dead),
+            self.rpc_replies_queue(),
         )
 
     def bindings(self) -> tuple[Binding, ...]:
@@ -202,6 +212,37 @@ class Topology:
                 "x-overflow": "reject-publish",
                 "x-consumer-disconnected-timeout": self.limits.disconnected_ms,
             },
+        )
+
+    def rpc_replies_queue(self) -> Queue:
+        """Return the queue of answers that outlive the connection which asked: one consumer at a time, so
+        that the parts of an answer stay in order. Who answers reaches it by its name.
+        """
+        return Queue(
+            self.rpc_replies,
+            "quorum",
+            {
+                "x-single-active-consumer": True,
+                "x-delivery-limit": self.limits.delivery_limit,
+                "x-dead-letter-exchange": self.notify_dead,
+                "x-max-length-bytes": self.limits.notify_bytes,
+                "x-overflow": "reject-publish",
+                "x-consumer-disconnected-timeout": self.limits.disconnected_ms,
+            },
+        )
+
+    def cancel_key(self, service: str) -> str:
+        """Return the routing key by which a service is told that an answer is wanted no more."""
+        return f"{service}.cancel"
+
+    def replies_queue(self, gateway: str, nonce: str) -> Queue:
+        """Return the queue in which a gateway is answered; who answers reaches it by its name, and it is
+        bound to nothing. Where it overflows the oldest go, which are wanted least.
+        """
+        return Queue(
+            f"{self.prefix}.gateway.{gateway}.replies.{nonce}",
+            "exclusive",
+            {"x-max-length-bytes": self.limits.replies_bytes, "x-overflow": "drop-head"},
         )
 
     def guard_queue(self) -> Queue:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from warren.address import ROOM_RULE, is_room, is_user_room, user_room
 from warren.errors import ErrorCode, ProtocolError
-from warren.namespaces import Namespaces, PresencePolicy, RoomPolicy, matches
+from warren.namespaces import Namespaces, PresencePolicy, RoomPolicy
+from warren.patterns import matches
 
 
 @dataclass(frozen=True, slots=True)

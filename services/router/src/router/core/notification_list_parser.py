@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from router.core.notification_parser import BINARY_TYPE, JSON_TYPE, Notification, parse
+from router.core.notification_parser import Notification, parse
 from warren.envelope import Publish
+from warren.payloads import BINARY_TYPE, JSON_TYPE
 
 LIST_TYPE = "application/vnd.warren.notifications+json"
 MAX_ENTRIES = 1_000

@@ -23,7 +23,7 @@ from typing import TypeVar
 import msgspec
 
 from router.core.notification_list_parser import Parsed, is_list, parse_entry, split_list
-from router.core.notification_parser import JSON_TYPE, Notification, parse
+from router.core.notification_parser import Notification, parse
 from router.shell.dead_letters import KEY_HEADER, DeadLetters
 from router.shell.delivery_settlement import DeliverySettlement, Settleable
 from router.shell.receipt_replies import ReceiptReplies, ReplyAddress
@@ -36,6 +36,7 @@ from warren.batcher import Batcher
 from warren.bus import Delivery, HeaderValue, Properties, Source, Subscription
 from warren.envelope import CONTENT_TYPE, INTERNAL_ID, Notified, Publish, encode, size_of
 from warren.logs import event, get_logger
+from warren.payloads import JSON_TYPE
 from warren.supervision import cancel_and_wait, supervised
 from warren.telemetry import Hop, HopKind
 

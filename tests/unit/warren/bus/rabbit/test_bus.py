@@ -72,18 +72,19 @@ async def test_after_a_reconnect_publishing_does_not_wait_for_the_topology(
 
 
 async def test_each_log_is_published_to_on_a_channel_of_its_own(server: AmqpServer, bus: RabbitBus) -> None:
-    """All else shares one; also after a reconnect."""
+    """What backends are asked has one too, and all else shares one; also after a reconnect."""
     await bus.start()
     for _ in range(2):
         places = [(TOPOLOGY.ingress, TOPOLOGY.shard_key(shard)) for shard in range(TOPOLOGY.shards)]
+        places += [(exchange, TOPOLOGY.shard_key(0)) for exchange in TOPOLOGY.asking]
         places += [(TOPOLOGY.egress, TOPOLOGY.shard_key(0)), (TOPOLOGY.notify, "a"), ("", "queue")]
         channels: list[int] = []
         for exchange, key in places * 2:
             await bus.publish(exchange, key, b"x")
             channels.append(server.published[-1].channel)
         assert channels[: len(places)] == channels[len(places) :]
-        assert len(set(channels)) == TOPOLOGY.shards + 1
-        assert len(set(channels[TOPOLOGY.shards : len(places)])) == 1
+        assert len(set(channels)) == TOPOLOGY.shards + 2
+        assert len(set(channels[len(places) - 3 : len(places)])) == 1
         server.drop()
         await eventually(lambda: not bus.up)
         await eventually(lambda: bus.up)

@@ -1,12 +1,12 @@
 """RabbitBus: the Bus contract on RabbitMQ, over AMQP 0-9-1 with aiormq (the engine under aio-pika).
 
-Three connections: one publishes (on a channel for each log, and one for all else), one consumes, and one
-reads streams (made with the first of them). A memory alarm freezes every connection that publishes, and a
-stream that can't be read at the moment ends the whole connection (540). A fourth, to another node where there
-are several, is made when somebody asks for a stream's last entry. Each is supervised: several
-addresses, back-off for ever. The first connect declares the topology before anything else; each later one
-does so in the background, and at once where something turns out to be missing. It keeps no message and
-retries none.
+Three connections: one publishes (on a channel for each log, one for what backends are asked, and one for all
+else), one consumes, and one reads streams (made with the first of them). A memory alarm freezes every
+connection that publishes, and a stream that can't be read at the moment ends the whole connection (540). A
+fourth, to another node where there are several, is made when somebody asks for a stream's last entry. Each is
+supervised: several addresses, back-off for ever. The first connect declares the topology before anything
+else; each later one does so in the background, and at once where something turns out to be missing. It keeps
+no message and retries none.
 """
 
 from __future__ import annotations
@@ -90,13 +90,15 @@ class RabbitBus:
 
         self._publishing = connection("publish", self._publishing_up, self._publishing_down)
         self._publisher = RabbitPublisher(self._publishing, self._publisher_ended, stream=False)
+        # What backends' queues refuse, or owe a confirm for, is to hold up nothing else.
+        self._asker = RabbitPublisher(self._publishing, self._publisher_ended, stream=False)
         self._by_shard_key: dict[str, RabbitPublisher] = {}
         self._by_stream: dict[str, RabbitPublisher] = {}
         for shard in range(topology.shards):
             publisher = RabbitPublisher(self._publishing, self._publisher_ended, stream=True)
             self._by_shard_key[topology.shard_key(shard)] = publisher
             self._by_stream[topology.log(shard).name] = publisher
-        self._publishers = (self._publisher, *self._by_stream.values())
+        self._publishers = (self._publisher, self._asker, *self._by_stream.values())
         self._consuming = connection("consume", self._consuming_up, self._consuming_down)
         self._reading = connection("read", self._reading_up)
         self._asking = connection("ask", self._asking_up, urls=[*urls[1:], urls[0]])
@@ -164,8 +166,12 @@ class RabbitBus:
         """
         if not self._publishing_ready:
             raise BusUnavailable("the broker is away")
-        publisher = self._by_shard_key.get(key) if exchange == self._topology.ingress else None
-        await (publisher or self._publisher).publish(exchange, key, body, properties, mandatory, persistent)
+        publisher = self._publisher
+        if exchange == self._topology.ingress:
+            publisher = self._by_shard_key.get(key, publisher)
+        elif exchange in self._topology.asking:
+            publisher = self._asker
+        await publisher.publish(exchange, key, body, properties, mandatory, persistent)
 
     async def subscribe(
         self,
