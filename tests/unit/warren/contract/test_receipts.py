@@ -15,4 +15,4 @@ def test_what_is_read_is_written_as_it_came(struct):
 
 def test_a_receipt_says_what_it_is_of():
     """The least that it has: what was asked, whether that is all, and of which message."""
-    assert receipts.ReceiptPayload("accepted", True, "a").id == "a"
+    assert receipts.ReceiptPayload(True, "a").id == "a"

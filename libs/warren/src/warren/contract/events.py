@@ -50,10 +50,13 @@ class MembershipEvent(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=T
 
 
 class MessageEvent(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True, gc=False):
-    """A message was accepted. Its routing key is `message.<type>.<room>`."""
+    """A message was accepted (`message`), or nobody was there for it (`message.undelivered`).
+
+    A push service that binds `message.undelivered.#` hears who was away.
+    """
 
     event_id: EventId
-    event: Annotated[Literal["message"], says("What happened.")]
+    event: Annotated[Literal["message", "message.undelivered"], says("What happened.")]
     room: Annotated[Address, says("The room.")] = ""
     type: Annotated[Type, says("The message's type.")] = ""
     epoch: Annotated[Epoch, says("The epoch of the room in which `seq` counts.")] = ""
@@ -62,26 +65,6 @@ class MessageEvent(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True
     user: Annotated[User, says("The sender; missing if a backend sent it.")] = ""
     id: Annotated[str, says("The sender's name for the message.")] = ""
     at: At = 0
-    encoding: Annotated[Base64, says("`base64`: the payload is a base64 string and stands for bytes.")] = ""
-    payload: Annotated[msgspec.Raw, says("What the sender sent.")]
-
-
-class UndeliveredEvent(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True, gc=False):
-    """Nobody was there for a message, or nobody has seen it in time.
-
-    Its routing key is `message.undelivered.<type>.<room>`. A push service that binds it hears who was away.
-    """
-
-    event_id: EventId
-    event: Annotated[Literal["message.undelivered"], says("What happened.")]
-    why: Annotated[Literal["nobody", "not_seen"], says("Nobody was there, or nobody has seen it in time.")]
-    room: Annotated[Address, says("The room.")]
-    type: Annotated[Type, says("The message's type.")]
-    at: At
-    epoch: Annotated[Epoch, says("The epoch of the room in which `seq` counts.")] = ""
-    seq: Annotated[Seq | None, says("The message's number in its room.")] = None
-    user: Annotated[User, says("The sender; missing if a backend sent it.")] = ""
-    id: Annotated[str, says("The sender's name for the message.")] = ""
     encoding: Annotated[Base64, says("`base64`: the payload is a base64 string and stands for bytes.")] = ""
     payload: Annotated[msgspec.Raw, says("What the sender sent.")]
 
@@ -103,4 +86,4 @@ class EventHeaders(msgspec.Struct, omit_defaults=True, frozen=True):
     subject: Annotated[str, says("The room.")] = msgspec.field(name="cloudEvents_subject", default="")
 
 
-EVENTS: Final = (MembershipEvent, MessageEvent, UndeliveredEvent)
+EVENTS: Final = (MembershipEvent, MessageEvent)

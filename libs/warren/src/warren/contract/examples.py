@@ -40,9 +40,9 @@ _MESSAGE: Final = {
 _ANN: Final = {"user": "ann", "proof": "9c0f53b1a8e24d17", "info": {"name": "Ann"}}
 _BOB: Final = {"user": "bob", "proof": "0b5e1f0c77aa2d90"}
 _RECEIPT: Final = {
-    "receipt": "written",
     "complete": True,
     "id": "invoice-7",
+    "room": "@ann",
     "epoch": "k3f9-1",
     "seq": 3,
     "users": 1,
@@ -269,18 +269,15 @@ _BACKENDS: dict[Struct, tuple[Any, ...]] = {
             "at": _AT,
             "payload": {"text": "hello"},
         },
-    ),
-    events.UndeliveredEvent: (
         {
-            "event_id": "k3f9.3.52.1",
+            "event_id": "k3f9.3.52.2",
             "event": "message.undelivered",
-            "why": "nobody",
             "room": "@carol",
             "type": "NOTIFICATION",
-            "at": _AT,
             "epoch": "k3f9-1",
             "seq": 2,
             "id": "invoice-8",
+            "at": _AT,
             "payload": {"invoice": 8},
         },
     ),
@@ -339,9 +336,7 @@ _COMMANDS: dict[Struct, tuple[Any, ...]] = {
     commands.BroadcastCommand: (
         {"addresses": ["user.ann", "user.bob"], "type": "NOTIFICATION", "payload": "closing soon"},
     ),
-    commands.BatchResult: (
-        {"results": [{"receipt": {"receipt": "accepted", "complete": True, "id": "b-1"}}]},
-    ),
+    commands.BatchResult: ({"results": [{"receipt": {"complete": True, "id": "b-1", "room": "chat:a"}}]},),
     commands.DisconnectCommand: ({"except": ["g1~5f"], "reason": "Logged out elsewhere", "id": "kick-1"},),
     commands.RemoveCommand: ({"user": "bob", "reason": "Rude"},),
     commands.AddCommand: ({"rooms": ["order:7"]},),

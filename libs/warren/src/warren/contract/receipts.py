@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from warren.contract.fields import Count, Epoch, Seq, says
+from warren.contract.fields import Address, Count, Epoch, Seq, says
 
 ReceiptLevel = Literal["accepted", "written", "seen"]
 
@@ -18,12 +18,11 @@ ReceiptLevel = Literal["accepted", "written", "seen"]
 class ReceiptPayload(msgspec.Struct, omit_defaults=True, frozen=True):
     """What is known of a message: the payload of RECEIPT, and the answer to a backend that asked."""
 
-    receipt: Annotated[ReceiptLevel, says("What was asked for.")]
     complete: Annotated[
-        bool,
-        says("False: the time was over before all was known; the numbers are what is known."),
+        bool, says("False: the time was over before all was known; the numbers are what is known.")
     ]
-    id: Annotated[str, says("The message's id.")]
+    id: Annotated[str, says("The message's id; missing: it had none.")] = ""
+    room: Annotated[Address, says("The address that the message went to.")] = ""
     epoch: Annotated[Epoch, says("The epoch of the room; missing: not numbered.")] = ""
     seq: Annotated[Seq, says("The message's number in its room; missing: not numbered.")] = 0
     duplicate: Annotated[
@@ -38,3 +37,5 @@ class ReceiptPayload(msgspec.Struct, omit_defaults=True, frozen=True):
         Count, says("How many gateways have ended before they could; their members catch up.")
     ] = 0
     seen: Annotated[Count, says("How many users have seen it.")] = 0
+    refused: Annotated[str, says("Why the message was refused; it was set aside.")] = ""
+    reason: Annotated[str, says("Why nothing is known: `overloaded`, too many receipts are open.")] = ""

@@ -292,7 +292,6 @@ class Response(ServerFrame, tag="RESPONSE", kw_only=True, frozen=True):
     room: Annotated[Address, says("The user's own room; only of a durable REQUEST.")] = ""
     seq: Annotated[FirstSeq | None, says("The number in that room; only of a durable REQUEST.")] = None
     epoch: Annotated[Epoch, says("The epoch in which `seq` counts; only of a durable REQUEST.")] = ""
-    id: Annotated[str, says("The id of the answer; only of a durable REQUEST.")] = ""
     traceparent: Annotated[Traceparent, says("W3C trace context of the answer, on sampled ones.")] = ""
 
 
