@@ -115,6 +115,9 @@ class Topology:
         self.notify = f"{prefix}.notify"
         self.notify_dead = f"{prefix}.notify.dead"
         self.dead = f"{prefix}.dead"
+        self.rpc = f"{prefix}.rpc"
+        self.hooks = f"{prefix}.hooks"
+        self.control = f"{prefix}.control"
 
     def exchanges(self) -> tuple[Exchange, ...]:
         """Return every exchange."""
