@@ -121,6 +121,8 @@ class Topology:
         self.dead = f"{prefix}.dead"
         self.rpc = f"{prefix}.rpc"
         self.rpc_replies = f"{prefix}.rpc.replies"
+        self.hooks = f"{prefix}.hooks"
+        self.control = f"{prefix}.control"
         # Exchanges by which backends are asked: the queues behind them are theirs, and refuse as they like.
         self.asking = (self.rpc,)
 
