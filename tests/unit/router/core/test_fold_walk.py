@@ -124,6 +124,10 @@ class Model:
                         if isinstance(each, FeedItem) and self.same(each.item, message)
                     ]
                     assert [set(each.gateways) for each in said] == ([reached] if reached else [])
+                case BackendEvent(kind="undelivered"):
+                    message = outcome.message
+                    assert message == outcomes[at - 1].message
+                    assert not self.reached(message.room)
                 case BackendEvent():
                     member = (outcome.room, outcome.conn)
                     if outcome.reason:
@@ -191,6 +195,7 @@ def test_the_made_logs_reach_every_outcome():
         skipped += fold.skipped
     assert kinds == {
         *("FeedItem", "BackendEvent", "Began", "Ended", "BatchRefused", "Marked", "Part", "Ruled"),
+        "PresenceChanged",
         *("Deliver", "Ack", "Refused", "Entered", "Left"),
     }
     assert min(len(epochs), duplicates, skipped, refused) > 10
