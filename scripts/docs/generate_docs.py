@@ -1,5 +1,5 @@
-"""Makes docs/settings.md, docs/topology.md and docs/log.md from the code, or says (``--check``) where they
-differ from it.
+"""Makes docs/settings.md, docs/topology.md, docs/log.md and docs/namespaces.md (with its schema) from the
+code, or says (``--check``) where they differ from it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from scripts.docs.log_page import log_page
+from scripts.docs.namespaces_page import namespaces_page, namespaces_schema
 
 from warren.settings import SERVICE_PREFIXES, Settings, Variable, describe
 from warren.topology import Binding, Queue, Topology
@@ -232,7 +233,13 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: scripts/docs/generate [--check]\n")
         return 2
     differing = 0
-    pages = {"settings.md": settings_page(), "topology.md": topology_page(), "log.md": log_page(NOTE)}
+    pages = {
+        "settings.md": settings_page(),
+        "topology.md": topology_page(),
+        "log.md": log_page(NOTE),
+        "namespaces.md": namespaces_page(NOTE),
+        "namespaces.schema.json": namespaces_schema(),
+    }
     for name, text in pages.items():
         path = DOCS / name
         found = path.read_text(encoding="utf-8") if path.exists() else ""
