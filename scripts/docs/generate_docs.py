@@ -194,13 +194,14 @@ def topology_page() -> str:
             "",
             _row("queue", "kind", "arguments"),
             _row("---", "---", "---"),
-            *(_queue_row(queue, shown(queue.name)) for queue in [*queues, gateway[0], replies, router[0]]),
+            *(_queue_row(queue, shown(queue.name)) for queue in [*queues, gateway[0], replies[0], router[0]]),
             "",
             "## Bindings",
             "",
             (
                 f"An exclusive queue is bound through its guard exchange. What backends answer reaches "
-                f"`{topology.rpc_replies}` and `{replies.name}` by their names."
+                f"`{topology.rpc_replies}` and `{replies[0].name}` by their names: by the default exchange, or "
+                f"by `{topology.replies}`."
             ),
             f"The queues behind `{topology.rpc}` are the backends' own.",
             "",
@@ -208,7 +209,7 @@ def topology_page() -> str:
             _row("---", "---", "---"),
             *(
                 _binding_row(binding, keys.get(binding.queue, binding.key), shown(binding.queue))
-                for binding in [*bindings, *gateway[1], *router[1]]
+                for binding in [*bindings, *gateway[1], *replies[1], *router[1]]
             ),
             "",
         ]
