@@ -1,5 +1,5 @@
-"""Makes docs/settings.md, docs/topology.md and docs/log.md from the code, or says (``--check``) where they
-differ from it.
+"""Makes docs/settings.md, docs/topology.md, docs/log.md and docs/namespaces.md (with its schema) from the
+code, or says (``--check``) where they differ from it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from scripts.docs.log_page import log_page
+from scripts.docs.namespaces_page import namespaces_page, namespaces_schema
 
 from warren.settings import SERVICE_PREFIXES, Settings, Variable, describe
 from warren.topology import Binding, Queue, Topology
@@ -193,13 +194,14 @@ def topology_page() -> str:
             "",
             _row("queue", "kind", "arguments"),
             _row("---", "---", "---"),
-            *(_queue_row(queue, shown(queue.name)) for queue in [*queues, gateway[0], replies, router[0]]),
+            *(_queue_row(queue, shown(queue.name)) for queue in [*queues, gateway[0], replies[0], router[0]]),
             "",
             "## Bindings",
             "",
             (
                 f"An exclusive queue is bound through its guard exchange. What backends answer reaches "
-                f"`{topology.rpc_replies}` and `{replies.name}` by their names."
+                f"`{topology.rpc_replies}` and `{replies[0].name}` by their names: by the default exchange, or "
+                f"by `{topology.replies}`."
             ),
             f"The queues behind `{topology.rpc}` are the backends' own.",
             "",
@@ -207,7 +209,7 @@ def topology_page() -> str:
             _row("---", "---", "---"),
             *(
                 _binding_row(binding, keys.get(binding.queue, binding.key), shown(binding.queue))
-                for binding in [*bindings, *gateway[1], *router[1]]
+                for binding in [*bindings, *gateway[1], *replies[1], *router[1]]
             ),
             "",
         ]
@@ -232,7 +234,13 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: scripts/docs/generate [--check]\n")
         return 2
     differing = 0
-    pages = {"settings.md": settings_page(), "topology.md": topology_page(), "log.md": log_page(NOTE)}
+    pages = {
+        "settings.md": settings_page(),
+        "topology.md": topology_page(),
+        "log.md": log_page(NOTE),
+        "namespaces.md": namespaces_page(NOTE),
+        "namespaces.schema.json": namespaces_schema(),
+    }
     for name, text in pages.items():
         path = DOCS / name
         found = path.read_text(encoding="utf-8") if path.exists() else ""

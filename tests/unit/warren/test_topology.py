@@ -1,6 +1,6 @@
 """Topology: it fits together, its limits are explicit, and nothing in it RabbitMQ would refuse."""
 
-from warren.topology import ALL, Exchange, Limits, Topology, former_text
+from warren.topology import ALL, Binding, Exchange, Limits, Topology, former_text
 
 TOPOLOGY = Topology(shards=5)
 
@@ -144,10 +144,20 @@ def test_backends_are_asked_by_a_topic_exchange_and_answer_to_queues_by_their_na
     assert {each.name: each.type for each in topology.exchanges()}[topology.rpc] == "topic"
     assert topology.asking == ("w.rpc",)
     assert topology.cancel_key("orders.get") == "orders.get.cancel"
-    own = topology.replies_queue("g1", "n")
+    own, bindings = topology.replies_queue("g1", "n")
+    assert bindings == (Binding(topology.replies, own.name, own.name),)
     assert (own.name, own.kind) == ("w.gateway.g1.replies.n", "exclusive")
     assert topology.is_guard_exchange(own.name)
     durable = topology.rpc_replies_queue()
     assert (durable.name, durable.kind) == ("w.rpc.replies", "quorum")
     assert durable.arguments["x-single-active-consumer"] is True
-    assert not [binding for binding in topology.bindings() if binding.queue == durable.name]
+    bound = [binding for binding in topology.bindings() if binding.queue == durable.name]
+    assert bound == [Binding(topology.replies, durable.name, durable.name)]
+
+
+def test_warrens_own_queues_are_known_by_their_names():
+    """All of them, and no backend's whose name only begins alike."""
+    topology = Topology("w", 2)
+    own = [topology.gateway_queue("g", "n")[0], topology.replies_queue("g", "n")[0], *topology.queues()]
+    assert all(topology.is_own(queue.name) for queue in own)
+    assert not any(topology.is_own(name) for name in ("app.replies", "wx", "warren.log.0", ""))

@@ -21,6 +21,8 @@ publish that also goes to it; its guard exchange is locked to nobody, so it can 
     warren.rpc      topic    <service>, <service>.cancel: what clients ask of services; backends bind their
                              queues themselves. They answer to the queue that the request names: the
                              gateway's own, or warren.rpc.replies, where the answer is to outlive it
+    warren.replies  direct   key <queue> ▶ those two: the way to them for who may not publish to each queue
+                             there is, as the default exchange has it
 """
 
 from __future__ import annotations
@@ -121,6 +123,7 @@ class Topology:
         self.dead = f"{prefix}.dead"
         self.rpc = f"{prefix}.rpc"
         self.rpc_replies = f"{prefix}.rpc.replies"
+        self.replies = f"{prefix}.replies"
         self.hooks = f"{prefix}.hooks"
         self.control = f"{prefix}.control"
         # Exchanges by which backends are asked: the queues behind them are theirs, and refuse as they like.
@@ -137,6 +140,7 @@ class Topology:
             Exchange(self.notify_dead, "fanout"),
             Exchange(self.dead, "fanout"),
             Exchange(self.rpc, "topic"),
+            Exchange(self.replies, "direct"),
         )
 
     def queues(self) -> tuple[Queue, ...]:
@@ -160,6 +164,7 @@ class Topology:
             Binding(self.notify, self.notify, "#"),
             Binding(self.notify_dead, self.notify_dead, ""),
             Binding(self.dead, self.dead, ""),
+            Binding(self.replies, self.rpc_replies, self.rpc_replies),
         )
 
     def shard_key(self, shard: int) -> str:
@@ -218,7 +223,8 @@ class Topology:
 
     def rpc_replies_queue(self) -> Queue:
         """Return the queue of answers that outlive the connection which asked: one consumer at a time, so
-        that the parts of an answer stay in order. Who answers reaches it by its name.
+        that the parts of an answer stay in order. Who answers reaches it by its name, by way of the default
+        exchange or of ``replies``.
         """
         return Queue(
             self.rpc_replies,
@@ -237,15 +243,20 @@ class Topology:
         """Return the routing key by which a service is told that an answer is wanted no more."""
         return f"{service}.cancel"
 
-    def replies_queue(self, gateway: str, nonce: str) -> Queue:
-        """Return the queue in which a gateway is answered; who answers reaches it by its name, and it is
-        bound to nothing. Where it overflows the oldest go, which are wanted least.
+    def replies_queue(self, gateway: str, nonce: str) -> tuple[Queue, tuple[Binding, ...]]:
+        """Return the queue in which a gateway is answered, and its binding; who answers reaches it by its
+        name, by way of the default exchange or of ``replies``. Where it overflows the oldest go, which are
+        wanted least.
         """
-        return Queue(
-            f"{self.prefix}.gateway.{gateway}.replies.{nonce}",
-            "exclusive",
-            {"x-max-length-bytes": self.limits.replies_bytes, "x-overflow": "drop-head"},
+        name = f"{self.prefix}.gateway.{gateway}.replies.{nonce}"
+        queue = Queue(
+            name, "exclusive", {"x-max-length-bytes": self.limits.replies_bytes, "x-overflow": "drop-head"}
         )
+        return queue, (Binding(self.replies, name, name),)
+
+    def is_own(self, queue: str) -> bool:
+        """Say whether a queue's name is one of Warren's own: nothing that a backend names may lead there."""
+        return queue.startswith(f"{self.prefix}.")
 
     def guard_queue(self) -> Queue:
         """Return a queue that nobody uses: its length limit is the number of shards, so that a service which

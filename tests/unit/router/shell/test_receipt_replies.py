@@ -86,3 +86,16 @@ async def test_a_queue_that_is_gone_loses_its_answer_and_no_other(harness):
     await eventually(lambda: [each.key for each in harness.bus.published].count("replies") == 1)
     counted = harness.context.metrics.registry.get_sample_value
     assert counted("warren_router_rejected_total", {"reason": "receipt_dropped"}) == 1
+
+
+async def test_no_answer_goes_to_a_queue_of_warrens_own(harness):
+    """Whoever may notify could else have routers write into the logs for it."""
+    topology = harness.context.topology
+    for queue in (topology.log(0).name, topology.notify, topology.gateway_queue("g", "n")[0].name):
+        harness.replies.refused(ReplyAddress(queue), "why")
+        harness.replies.expect("a", queue, ReplyAddress(queue))
+        harness.replies.take(Receipt(queue, "a", "e", 7, False, 1, 1, 1))
+    harness.replies.refused(ASKER, "why")
+    assert [answer[1] for answer in await harness.answers()] == ["replies"]
+    counted = harness.context.metrics.registry.get_sample_value
+    assert counted("warren_router_rejected_total", {"reason": "receipt_dropped"}) == 6

@@ -210,9 +210,9 @@ class BackendCalls:
     # ── answers ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def _source(self) -> Source:
-        queue = self._topology.replies_queue(self._gateway, secrets.token_hex(4))
+        queue, bindings = self._topology.replies_queue(self._gateway, secrets.token_hex(4))
         self._queue = queue.name
-        return Source(queue)
+        return Source(queue, bindings)
 
     def _answerable(self) -> None:
         now = self._clock.monotonic()

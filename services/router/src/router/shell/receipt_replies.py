@@ -1,7 +1,8 @@
 """ReceiptReplies: answers the backends that asked for a receipt, at the queue that each has named.
 
 An answer is published once, to the default exchange, under the correlation id that came with the
-notification. A queue that is gone, or a broker that does not confirm, loses it: who misses one publishes
+notification, and never to a queue of Warren's own: a router may publish there, who asks may not. A queue that
+is gone, or a broker that does not confirm, loses it: who misses one publishes
 again under the same id and is told that it is a duplicate. It decides nothing about when a receipt is
 complete.
 """
@@ -51,6 +52,7 @@ class ReceiptReplies:
         """
         self._wait_s = wait_s
         self._bus = context.bus
+        self._topology = context.topology
         self._clock = context.clock
         self._metrics = context.metrics
         self._waits: ReceiptWaits[ReplyAddress] = ReceiptWaits()
@@ -85,7 +87,9 @@ class ReceiptReplies:
         await self._replies.close()
 
     def _reply(self, address: ReplyAddress, fields: dict[str, object]) -> None:
-        if not self._replies.offer(_Reply(address, orjson.dumps(fields)), 256):
+        if self._topology.is_own(address.queue) or not self._replies.offer(
+            _Reply(address, orjson.dumps(fields)), 256
+        ):
             self._metrics.rejected("receipt_dropped")
 
     async def _send(self, replies: Sequence[_Reply]) -> None:
