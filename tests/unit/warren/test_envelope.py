@@ -124,8 +124,8 @@ PINNED: list[tuple[Envelope, str]] = [
         Publish("r", "CHAT", b"{}", 5, "g~1", "u", "i"),
         "9201919ea150a172a443484154c4027b7d05a3677e31a175a169c2c2c2a000a0",
     ),
-    (Join("r", "g~1", "u", "", Position("e", 3)), "9201919ca14aa172a3677e31a175a092a16503c40000a00000c2"),
-    (Leave(("r",), "g~1"), "92019195a14c91a172a3677e31a0a0"),
+    (Join("r", "g~1", "u", "", Position("e", 3)), "9201919da14aa172a3677e31a175a092a16503c40000a00000c200"),
+    (Leave(("r",), "g~1"), "92019196a14c91a172a3677e31a0a0a0"),
     (HistoryQuery("r", "g~1", "i"), "92019196a151a172a3677e31a1690064"),
     (Heartbeat("g", 1, 2), "9201919aa148a167010200000000a000"),
     (Leaving("g"), "92019192a142a167"),
@@ -157,7 +157,7 @@ PINNED: list[tuple[Envelope, str]] = [
     (Reset("R", 1, 2, LogPosition("l", 3, 2), 4), "92019196a23132a152010293a16c030204"),
     (
         Entered("g~1", "r", Position("e", 3), "i", Position("e", 1)),
-        "92019196a23133a3677e31a17292a16503a16992a16501",
+        "92019197a23133a3677e31a17292a16503a16992a1650100",
     ),
     (Named(), "92019191a23134"),
     (

@@ -18,6 +18,7 @@ from router.shell.handover import Handover
 from router.shell.installation_statistics import InstallationStatistics
 from router.shell.notifications import NotificationLimits, Notifications
 from router.shell.peer_inbox import PREFETCH, PeerInbox
+from router.shell.peer_messages import PeerMessages
 from router.shell.readiness import RouterReadiness
 from router.shell.retrying_publisher import RetryingPublisher
 from router.shell.router_context import RouterContext
@@ -79,6 +80,7 @@ class Router:
 
         # from the logs to the gateways and backends
         self.egress = Egress(context, self.peers.gateways, BatchLimits(batch_bytes=flow.batch_bytes), pace)
+        self._peer_messages = PeerMessages(context)
         self.shards = Shards(
             ShardContext(
                 context,
@@ -88,6 +90,7 @@ class Router:
                 self.egress,
                 settings.namespaces.namespaces,
                 ShardLimits.of(settings),
+                self._peer_messages,
             )
         )
 
@@ -160,5 +163,6 @@ class Router:
         await self._inbox.stop()
         await self._stale_queues.close()
         await self.egress.close()
+        await self._peer_messages.close()
         await self._bus.close()
         await self.probes.stop()

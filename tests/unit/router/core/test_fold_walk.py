@@ -191,7 +191,8 @@ def test_the_made_logs_reach_every_outcome():
         skipped += fold.skipped
     assert kinds == {
         *("FeedItem", "BackendEvent", "Began", "Ended", "BatchRefused", "Marked", "Part", "Ruled"),
-        *("Deliver", "Ack", "Refused", "Entered", "Left"),
+        *("CommandDone", "Deliver", "Ack", "Refused", "Entered", "Left"),
+        *("Dismissed", "Enrolled", "TokensRevoked"),
     }
     assert min(len(epochs), duplicates, skipped, refused) > 10
 

@@ -33,8 +33,9 @@ class BackendEvent(msgspec.Struct, frozen=True, gc=False):
     """Tell backends what happened at ``at_us`` (µs since the Unix epoch): to ``conn`` in ``room``, or that
     ``message`` was numbered there.
 
-    ``reason`` of one that left: ``left``, or ``gone`` (its gateway's life has ended). The message is without
-    its trace, as it is to be kept.
+    ``reason`` of one that left: ``left``, ``gone`` (its gateway's life has ended), or what a backend has
+    brought about: ``disconnected``, ``replaced``, ``removed``, ``blocked``, ``revoked``. The message is
+    without its trace, as it is to be kept.
     """
 
     index: int

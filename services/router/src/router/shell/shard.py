@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from router.core.effects import BackendEvent, Began, Effect, FeedItem, Marked, Part, Ruled
+from router.core.effects import BackendEvent, Began, CommandDone, Effect, FeedItem, Marked, Part, Ruled
 from router.core.feeds import Feeds
 from router.core.fold import Fold
 from router.core.shard_role import Event, ShardRole, State, Step
@@ -280,6 +280,9 @@ class Shard:
                     if self.speaks:
                         # What gateways said before the life began did not count: they are asked, and hear so.
                         context.egress.tell(ALL, wire.Speaker(context.router.id, self.number))
+            case CommandDone() if self.speaks:
+                answer = wire.CommandResult(effect.id, effect.room, effect.result)
+                context.peer_messages.tell(effect.router, answer)
             case _:
                 pass
         return False
