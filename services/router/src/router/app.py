@@ -18,7 +18,7 @@ from router.shell.handover import Handover
 from router.shell.installation_statistics import InstallationStatistics
 from router.shell.notifications import NotificationLimits, Notifications
 from router.shell.peer_inbox import PREFETCH, PeerInbox
-from router.shell.peer_outbox import PeerOutbox
+from router.shell.peer_messages import PeerMessages
 from router.shell.readiness import RouterReadiness
 from router.shell.receipt_replies import ReceiptReplies
 from router.shell.retrying_publisher import RetryingPublisher
@@ -83,9 +83,9 @@ class Router:
         self.heartbeat = HeartbeatLoop(bus, topology, clock, own_queue, every_s=times.announce_ms / 1_000)
 
         # from the logs to the gateways, other routers and backends
-        self._outbox = PeerOutbox(context)
         self._receipts = ReceiptReplies(context, times.lease_ms / 1_000 + RECEIPT_BEYOND_LEASE_S)
         self.egress = Egress(context, self.peers.gateways, BatchLimits(batch_bytes=flow.batch_bytes), pace)
+        self._peer_messages = PeerMessages(context)
         self.shards = Shards(
             ShardContext(
                 context,
@@ -95,7 +95,7 @@ class Router:
                 self.egress,
                 settings.namespaces.namespaces,
                 ShardLimits.of(settings),
-                self._outbox,
+                self._peer_messages,
             )
         )
 
@@ -172,6 +172,6 @@ class Router:
         await self._stale_queues.close()
         await self.egress.close()
         await self._receipts.close()
-        await self._outbox.close()
+        await self._peer_messages.close()
         await self._bus.close()
         await self.probes.stop()

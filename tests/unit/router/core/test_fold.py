@@ -684,10 +684,10 @@ def test_who_comes_and_goes_is_told_to_who_watches():
     """
     log = watched()
     assert log.hello("g1", shown("g1~1", "ann", b"1"), shown("g1~2", "ann"))[1:] == [
-        FeedItem(2, ("g1",), Entered("g1~1", "a", Position("life-1", 0))),
+        FeedItem(2, ("g1",), Entered("g1~1", "a", Position("life-1", 0), came_us=AT + 1)),
         BackendEvent(3, "room.joined", "a", AT, "g1~1", "ann", connections=1),
         PresenceChanged(4, "a", "ann", -1),
-        FeedItem(5, ("g1",), Entered("g1~2", "a", Position("life-1", 0))),
+        FeedItem(5, ("g1",), Entered("g1~2", "a", Position("life-1", 0), came_us=AT + 2)),
         BackendEvent(6, "room.joined", "a", AT, "g1~2", "ann", connections=2),
         PresenceChanged(7, "a", "", -1),
     ]

@@ -181,7 +181,7 @@ def test_the_made_logs_reach_every_outcome():
     are strangers.
     """
     kinds, epochs, duplicates, skipped, refused = set(), set(), 0, 0, 0
-    for seed in range(20):
+    for seed in range(60):
         fold = Fold(0, 1)
         for offset, record in enumerate(log_entries.made(Random(seed), 100)):
             for outcome in fold.apply(offset, record):
@@ -195,8 +195,8 @@ def test_the_made_logs_reach_every_outcome():
         skipped += fold.skipped
     assert kinds == {
         *("FeedItem", "BackendEvent", "Began", "Ended", "BatchRefused", "Marked", "Part", "Ruled"),
-        "PresenceChanged",
-        *("Deliver", "Ack", "Refused", "Entered", "Left"),
+        *("PresenceChanged", "CommandDone", "Deliver", "Ack", "Refused", "Entered", "Left"),
+        *("Dismissed", "Enrolled", "TokensRevoked"),
     }
     assert min(len(epochs), duplicates, skipped, refused) > 10
 

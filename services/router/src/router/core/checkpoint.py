@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from router.core.access import Access, PutOut
 from router.core.dedup import Key, Place, SeenIds
 from router.core.gateway_batches import GatewayBatches
 from router.core.presence import Presence, PresencePart
@@ -49,9 +50,25 @@ class _Section(IntEnum):
     PRESENCE = 8  # PresencePart
     WATCHERS = 9  # as members
 
+    ACCESS_TIMES = 16  # (name, moment of the log's time)
+    BLOCKS = 17  # ((room, user), until when)
+    REVOKED = 18  # ((user, token), (before which issue, until when))
+    PUT_OUT = 19  # ((room, user), how and when), the oldest first
+    CAME = 20  # (connection, when it came)
+    COMMAND_IDS = 21  # (key, what it came to), the oldest first
+
 
 # From which version of the fold on there is a section; the others always are.
-_SINCE: Final = {_Section.PRESENCE: 2, _Section.WATCHERS: 2}
+_SINCE: Final = {
+    _Section.PRESENCE: 2,
+    _Section.WATCHERS: 2,
+    _Section.ACCESS_TIMES: 2,
+    _Section.BLOCKS: 2,
+    _Section.REVOKED: 2,
+    _Section.PUT_OUT: 2,
+    _Section.CAME: 2,
+    _Section.COMMAND_IDS: 2,
+}
 
 
 class _Head(msgspec.Struct, frozen=True, array_like=True):
@@ -78,6 +95,7 @@ class State(msgspec.Struct, frozen=True):
     lives: GatewayBatches
     presence: Presence
     watchers: RoomMembers
+    access: Access = msgspec.field(default_factory=Access)
 
 
 T = TypeVar("T")
@@ -98,6 +116,12 @@ _decoders: dict[_Section, msgspec.msgpack.Decoder[Any]] = {
     _Section.ENDED: msgspec.msgpack.Decoder(_NAMED_LIVES),
     _Section.PRESENCE: msgspec.msgpack.Decoder(list[PresencePart]),
     _Section.WATCHERS: msgspec.msgpack.Decoder(_MEMBERS),
+    _Section.ACCESS_TIMES: msgspec.msgpack.Decoder(list[tuple[str, int]]),
+    _Section.BLOCKS: msgspec.msgpack.Decoder(list[tuple[tuple[str, str], int]]),
+    _Section.REVOKED: msgspec.msgpack.Decoder(list[tuple[tuple[str, str], tuple[int, int]]]),
+    _Section.PUT_OUT: msgspec.msgpack.Decoder(list[tuple[tuple[str, str], PutOut]]),
+    _Section.CAME: msgspec.msgpack.Decoder(list[tuple[str, int]]),
+    _Section.COMMAND_IDS: msgspec.msgpack.Decoder(_IDS),
 }
 
 
@@ -127,6 +151,7 @@ def bound(state: State, rules: Rules | None) -> None:
         state.own_ids.bound(rules.ids)
         state.sequencer.forget(rules.rooms)
         state.lives.forget(rules.gone)
+        state.access.ids.bound(rules.ids)
 
 
 def digest_of(bodies: Iterable[bytes]) -> bytes:
@@ -166,6 +191,12 @@ class Snapshot:
             _Section.ENDED: _sliced(state.lives.ended, step),
             _Section.PRESENCE: (state.presence.connections, _presence(state.presence.snapshot(), long)),
             _Section.WATCHERS: (state.watchers.memberships, _members(state.watchers.snapshot(), step)),
+            _Section.ACCESS_TIMES: _sliced(state.access.times, step),
+            _Section.BLOCKS: _sliced(state.access.blocks, step),
+            _Section.REVOKED: _sliced(state.access.revoked, step),
+            _Section.PUT_OUT: _sliced(state.access.put_out, step),
+            _Section.CAME: _sliced(state.access.came, step),
+            _Section.COMMAND_IDS: (len(state.access.ids), _by(step, state.access.ids.snapshot())),
         }
         sections = {section: sections[section] for section in _sections(state.rules)}
         counts = tuple(count for count, _ in sections.values())
@@ -247,7 +278,7 @@ def decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[None
 def _decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[None, None, State]:
     head: _Head | None = None
     tables: dict[_Section, dict[Any, Any]] = {section: {} for section in _decoders}
-    ids = {_Section.IDS: SeenIds(), _Section.OWN_IDS: SeenIds()}
+    ids = {_Section.IDS: SeenIds(), _Section.OWN_IDS: SeenIds(), _Section.COMMAND_IDS: SeenIds()}
     members = {_Section.MEMBERS: RoomMembers(), _Section.WATCHERS: RoomMembers()}
     presence = Presence()
     for body in bodies:
@@ -293,6 +324,14 @@ def _decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[Non
         GatewayBatches(tables[_Section.LIVING], tables[_Section.ENDED]),
         presence,
         members[_Section.WATCHERS],
+        Access(
+            tables[_Section.BLOCKS],
+            tables[_Section.REVOKED],
+            tables[_Section.PUT_OUT],
+            tables[_Section.CAME],
+            tables[_Section.ACCESS_TIMES],
+            ids[_Section.COMMAND_IDS],
+        ),
     )
     bound(state, head.rules)
     return state
