@@ -11,8 +11,9 @@ from tests.support.router_context import router_context
 from tests.support.scripted_bus import Delivered, ManualClock, ScriptedBus
 
 from router.core.notification_parser import parse
-from router.shell import notifications
+from router.shell import intakes
 from router.shell.dead_letters import DeadLetters
+from router.shell.intakes import AnswerIntake, NotificationIntake
 from router.shell.notifications import NotificationLimits, Notifications
 from router.shell.sandbox_process import SandboxProcess
 from warren.address import shard_of
@@ -25,9 +26,11 @@ from warren.topology import Topology
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
+NOTIFICATIONS, ANSWERS = NotificationIntake(), AnswerIntake()
+
 
 class Harness:
-    def __init__(self, limits=None, tracing=None):
+    def __init__(self, limits=None, tracing=None, intake=NOTIFICATIONS):
         self.bus, self.clock, self.topology = ScriptedBus(), ManualClock(), Topology(shards=4)
         context = router_context(self.bus, clock=self.clock, topology=self.topology, tracing=tracing)
         self.metrics = context.metrics
@@ -37,6 +40,7 @@ class Harness:
             SandboxProcess(1.0),
             NotificationLimits(limits or BatchLimits(), prefetch=10, max_bytes=100),
             Pace(0.0, float),
+            intake,
         )
         self.acked = []
 
@@ -148,7 +152,7 @@ async def test_a_check_that_breaks_takes_no_other_with_it(harness, monkeypatch):
             raise ZeroDivisionError
         return parse(notification, **more)
 
-    monkeypatch.setattr(notifications, "parse", broken)
+    monkeypatch.setattr(intakes, "parse", broken)
     bad, good = harness.give("room.a", b"0"), harness.give("room.a", b"1")
     await eventually(lambda: bad.fate == good.fate == "acked")
     assert [kept.properties.headers["x-warren-reason"] for kept in harness.dead()] == [
@@ -357,3 +361,18 @@ async def test_each_traced_entry_of_a_list_has_its_own_span():
     assert (plain.trace, trace_id(traced.trace)) == ("", trace_id(TRACE))
     await harness.notifications.kill()
     tracing.shutdown()
+
+
+async def test_durable_answers_go_to_the_rooms_of_those_who_asked():
+    """By the same way, from a queue of their own; what answers nobody is set aside."""
+    harness = await Harness(intake=ANSWERS).start()
+    assert harness.subscription.queue == "warren.rpc.replies"
+    good = harness.give("", b"1", correlation_id="ann~r1")
+    bad = harness.give("", b"2", correlation_id="nobody")
+    await eventually(lambda: good.fate == bad.fate == "acked")
+    (published,) = harness.ingress()
+    (message,) = decode(published.body)[1:]
+    assert (message.room, message.type, message.id, message.payload) == ("@ann", "RESPONSE", "1/r1", b"1")
+    (kept,) = harness.dead()
+    assert kept.properties.headers["x-warren-reason"].startswith("invalid correlation_id")
+    await harness.notifications.kill()
