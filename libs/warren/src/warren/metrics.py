@@ -36,12 +36,12 @@ PREDEFINED_TYPES = frozenset(
         "AUTH",
     }
     | {"AUTHENTICATED", "WELCOME", "ACK", "ERROR", "PRESENCE", "HISTORY", "REQUEST", "RESPONSE", "RECONNECT"}
-    | {"DEGRADED", "RESTORED", "DROPPED"}
+    | {"DEGRADED", "RESTORED", "DROPPED", "ACCEPTED", "CANCEL"}
 )
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
-GatewayHop = Literal["uplink", "downlink", "end_to_end"]
+GatewayHop = Literal["uplink", "downlink", "end_to_end", "call"]
 RouterHop = Literal["queue", "process", "egress"]
 
 
@@ -194,6 +194,7 @@ class GatewayMetrics(_Metrics):
             "source",
             "Times that what a member lacks, or a HISTORY, was had from memory, or asked of the routers.",
         )
+        self._calls = self._counts("calls", "outcome", "REQUESTs of clients, by what came of them.")
         self._feed_gaps = self._counter("feed_gaps", "Feeds that came behind something that has not come.")
         self._resets = self._counter(
             "resets", "Times that a part of a shard's feeds was not to be had any more."
@@ -275,6 +276,10 @@ class GatewayMetrics(_Metrics):
     def reads(self, source: Literal["memory", "routers"]) -> None:
         """Count that what was said before in a room was had from memory, or asked of the routers."""
         self._reads.add(source, 1)
+
+    def calls(self, outcome: str) -> None:
+        """Count a client's REQUEST that is over: answered, accepted, or the code of its ERROR."""
+        self._calls.add(outcome, 1)
 
     def feed_gaps(self) -> None:
         """Count a feed that came too early."""

@@ -12,6 +12,7 @@ attributes: their number has no bound.
     publish_egress   PRODUCER  router ▶ egress
     deliver          CONSUMER  gateway, to its members (how many: RECIPIENTS)
     notify           CONSUMER  router takes a message from a backend
+    call             PRODUCER  gateway ▶ rpc, a request of a client; ``receive`` lasts until it is answered
 """
 
 from __future__ import annotations
@@ -95,6 +96,7 @@ class HopKind(Enum):
     PUBLISH_EGRESS = "publish_egress"
     DELIVER = "deliver"
     NOTIFY = "notify"
+    CALL = "call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,7 @@ def _shapes(topology: Topology) -> dict[HopKind, _Shape]:
         ),
         HopKind.DELIVER: _Shape(f"process {gateway}", _CONSUMER, messaging("process", gateway) | own, egress),
         HopKind.NOTIFY: _Shape(f"process {notify}", _CONSUMER, messaging("process", notify)),
+        HopKind.CALL: _Shape(f"send {topology.rpc}", _PRODUCER, messaging("send", topology.rpc)),
     }
 
 

@@ -22,8 +22,10 @@ from gateway.core.session import SessionConfig
 from gateway.core.websocket.limited_reader import Unknown
 from gateway.settings import GatewaySettings, new_gateway_id
 from gateway.shell.auth import Authenticator
+from gateway.shell.backend_calls import BackendCalls
 from gateway.shell.broker_link import PREFETCH, BrokerEnds, BrokerLink
 from gateway.shell.client_publisher import ClientPublisher
+from gateway.shell.client_requests import ClientRequests
 from gateway.shell.connection import GatewayContext
 from gateway.shell.connections import Connections
 from gateway.shell.downlink import Downlink
@@ -98,6 +100,7 @@ class Gateway:
             rooms_max=limits.rooms_per_connection,
             rooms=settings.rooms,
             shards=topology.shards,
+            calls_max=limits.calls_per_connection,
         )
 
         # The way up, and the way down.
@@ -116,6 +119,7 @@ class Gateway:
                 Pace(limits.batch_interval_ms / 1_000, self.clock.busy),
             ),
         )
+        calls = BackendCalls(self.id, bus, topology, self.clock, self.metrics, {topology.rpc: limits.calls})
         routers = RouterRequests(bus, topology, self.presence, self.metrics)
         catch_up = RoomCatchUp(self.id, self.hub, recent, namespaces)
         reads = RoomReads(self.clock, self.metrics, self.hub, recent, catch_up, routers)
@@ -137,6 +141,7 @@ class Gateway:
             self.hub,
             self.uplink,
             ClientPublisher(self.uplink, tracing),
+            ClientRequests(calls, topology, self.clock, tracing, self.metrics, limits.message_bytes),
             reads,
             self.presence,
             self._authenticator,
@@ -173,6 +178,7 @@ class Gateway:
                 self.uplink,
                 downlink,
                 routers,
+                calls,
                 HeartbeatLoop(
                     bus,
                     topology,

@@ -151,6 +151,12 @@ class AuthSettings(Settings):
         "same form.",
         min_length=1,
     )
+    jwt_call_claim: str = variable(
+        "warren.call",
+        "Claim with the patterns of services that the user may call, in the same form; for a token without "
+        "it, the list of services decides.",
+        min_length=1,
+    )
     jwt_leeway_s: float = variable(5.0, "Tolerated difference between clocks, in seconds.", ge=0, le=300)
     jwt_require_expiry: bool = variable(False, "Whether a token without exp is refused.")
 
@@ -216,6 +222,19 @@ class LimitSettings(Settings):
     )
     rate_per_ms: int = variable(1_000, "The period of WARREN_GATEWAY_RATE, in ms.", ge=1)
     rooms_per_connection: int = variable(100, "Rooms that one connection may be in.", ge=1, le=10_000)
+    calls_per_connection: int = variable(
+        8,
+        "REQUESTs of one connection that may wait for their answers; beyond that: overloaded.",
+        ge=1,
+        le=1_024,
+    )
+    calls: int = variable(
+        1_024,
+        "REQUESTs of all connections of a pod that may wait for their answers, half of them for one service; "
+        "beyond that: overloaded.",
+        ge=2,
+        le=65_536,
+    )
     connections: int = variable(10_000, "Connections that one pod accepts; beyond that: 503.", ge=1)
     full_percent: int = variable(
         95,

@@ -16,6 +16,7 @@ from router.shell.egress import Egress
 from router.shell.gauges import Gauges
 from router.shell.handover import Handover
 from router.shell.installation_statistics import InstallationStatistics
+from router.shell.intakes import AnswerIntake, NotificationIntake
 from router.shell.notifications import NotificationLimits, Notifications
 from router.shell.peer_inbox import PREFETCH, PeerInbox
 from router.shell.peer_messages import PeerMessages
@@ -105,13 +106,14 @@ class Router:
             context, own_queue, self.peers, self.shards, self._stale_queues, self._receipts
         )
         self._speaker_probes = SpeakerProbes(context, self.placement, self._inbox)
+        dead_letters = DeadLetters(publisher, topology.notify_dead, self.metrics)
+        sandbox = SandboxProcess()
+        intake = NotificationLimits(batches, flow.notify_prefetch, flow.notify_bytes)
         self.notifications = Notifications(
-            context,
-            DeadLetters(publisher, topology.notify_dead, self.metrics),
-            SandboxProcess(),
-            NotificationLimits(batches, flow.notify_prefetch, flow.notify_bytes),
-            pace,
-            self._receipts,
+            context, dead_letters, sandbox, intake, pace, NotificationIntake(), self._receipts
+        )
+        self.answers = Notifications(
+            context, dead_letters, sandbox, intake, pace, AnswerIntake(), self._receipts
         )
 
         # coming and going
@@ -130,7 +132,7 @@ class Router:
             self.shards,
             self._announcer,
             self._speaker_probes,
-            self.notifications,
+            (self.notifications, self.answers),
         )
         gauges = Gauges(context, self.peers, self.shards)
         self._ticker = Ticker([self._inbox, self.shards, self.egress, self._handover, gauges, self._receipts])
@@ -159,6 +161,7 @@ class Router:
         self._announcer.start()
         self._speaker_probes.start()
         await self.notifications.start()
+        await self.answers.start()
 
     async def stop(self) -> None:
         """Take no more, finish what has begun, speak until the others do, and end. Whatever fails on the way,

@@ -8,8 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core import codec_msgpack
-from gateway.core.actions import Authenticate, Close, Exit, Hold, Join, Leave, Publish, Query, Send
+from gateway.core.actions import (
+    Authenticate,
+    CancelRequest,
+    Close,
+    Exit,
+    Hold,
+    Join,
+    Leave,
+    Publish,
+    Query,
+    Request,
+    Send,
+)
 from gateway.core.client_messages import (
+    Accepted,
     Acked,
     Authenticated,
     Error,
@@ -17,10 +30,12 @@ from gateway.core.client_messages import (
     Joined,
     Left,
     Pong,
+    Response,
     Welcome,
     error,
 )
 from gateway.core.error_rate_limit import ANSWERS, PATIENCE_S
+from gateway.core.inputs import RequestFailed, Responded
 from gateway.core.pending_requests import OPEN_MAX
 from gateway.core.session import NO_SHARD, Identity, Session, SessionConfig, State
 from warren import envelope
@@ -28,6 +43,7 @@ from warren.address import shard_of
 from warren.errors import CloseCode, ErrorCode
 from warren.namespaces import Namespaces, RateLimit, RoomPolicy
 from warren.position import Position
+from warren.services import ServicePolicy
 
 NAMESPACES = Namespaces(
     [
@@ -36,7 +52,8 @@ NAMESPACES = Namespaces(
         RoomPolicy("vip", "vip:*", join="token"),
         RoomPolicy("ticker", "ticker:*", rate=RateLimit(2, 1_000, "reject")),
         RoomPolicy("strict", "strict:*", rate=RateLimit(1, 1_000, "close")),
-    ]
+    ],
+    [ServicePolicy("*")],
 )
 CONFIG = SessionConfig(rooms=("default", "news"), rooms_max=4, rate=None)
 WALL_US = 1_764_000_000_000_000
@@ -307,7 +324,7 @@ def test_a_namespace_may_ask_for_membership():
     assert refused(says(session, type="CHAT", room="club:1")) is ErrorCode.NOT_JOINED
 
 
-@pytest.mark.parametrize("kind", ["REQUEST", "WELCOME", "ACK", "X"])
+@pytest.mark.parametrize("kind", ["RESPONSE", "WELCOME", "ACK", "X"])
 def test_a_reserved_type_is_refused(kind):
     """unknown_type, with the ref."""
     found = says(opened(), type=kind, id="7")
@@ -701,3 +718,82 @@ def test_what_an_unknown_client_may_not_say_counts_as_refused():
     session = opened(None)
     assert [session.receive('{"type":"CHAT"}', 100.0, WALL_US).kind for _ in range(2)] == ["refused"] * 2
     assert session.state is State.CLOSED
+
+
+def test_a_request_is_asked_and_answered_once():
+    """Its answer may come in parts; one without has no number."""
+    session = opened()
+    (asked,) = says(session, type="REQUEST", id="r1", service="s", payload=[1])
+    assert isinstance(asked, Request)
+    assert (asked.ref, asked.service, asked.payload) == ("r1", "s", b"[1]")
+    assert session.responded(Responded("r1", b"1", False, 1, True)) == [
+        Send(Response("r1", b"1", n=1, more=True))
+    ]
+    assert session.responded(Responded("r1", b"2", False, 2, False)) == [Send(Response("r1", b"2", n=2))]
+    assert session.responded(Responded("r1", b"3", False, 3, False)) == []
+    says(session, type="REQUEST", id="r1", service="s")
+    assert session.responded(Responded("r1", b"1", True, 1, False)) == [Send(Response("r1", b"1", True))]
+
+
+def test_a_request_that_is_sent_again_while_it_is_open_has_one_answer():
+    """It is asked once."""
+    session = opened()
+    assert len(says(session, type="REQUEST", id="r1", service="s")) == 1
+    assert says(session, type="REQUEST", id="r1", service="s") == []
+
+
+def test_a_request_fails_or_is_accepted_once():
+    """And only while it is open."""
+    session = opened()
+    for ref in ("a", "b"):
+        says(session, type="REQUEST", id=ref, service="s")
+    failed = RequestFailed("a", ErrorCode.NO_SERVICE, "Nobody serves this", 5)
+    assert session.request_failed(failed) == [Send(error(ErrorCode.NO_SERVICE, "Nobody serves this", "a", 5))]
+    assert session.request_failed(failed) == []
+    assert session.request_accepted("b") == [Send(Accepted("b"))]
+    assert (session.request_accepted("b"), session.request_accepted("c")) == ([], [])
+
+
+def test_a_cancel_ends_a_request_and_tells_the_service():
+    """Nothing comes of one that is over, or never was; without a ref it means nothing."""
+    session = opened()
+    assert says(session, type="CANCEL", ref="r1") == []
+    says(session, type="REQUEST", id="r1", service="s")
+    cancel, told = says(session, type="CANCEL", ref="r1")
+    assert cancel == CancelRequest("r1")
+    assert told == Send(error(ErrorCode.CANCELLED, "You have cancelled this", "r1"))
+    assert session.responded(Responded("r1", b"1", False, 1, False)) == []
+    assert says(session, type="CANCEL", ref="r1") == []
+    assert refused(says(session, type="CANCEL")) is ErrorCode.INVALID_MESSAGE
+
+
+def test_parts_that_are_read_too_slowly_end_their_request_alone():
+    """With the service told."""
+    session = opened()
+    says(session, type="REQUEST", id="r1", service="s")
+    cancel, told = session.reads_too_slowly("r1")
+    assert (cancel, refused([told])) == (CancelRequest("r1"), ErrorCode.OVERLOADED)
+    assert session.reads_too_slowly("r1") == []
+
+
+def test_the_end_of_a_connection_cancels_what_is_open():
+    """Nothing is told to its client any more."""
+    session = opened()
+    for ref in ("a", "b", "c"):
+        says(session, type="REQUEST", id=ref, service="s")
+    session.responded(Responded("b", b"1", False, 1, False))
+    assert session.closed()[-2:] == [CancelRequest("a"), CancelRequest("c")]
+    assert session.responded(Responded("a", b"1", False, 1, False)) == []
+    assert session.request_failed(RequestFailed("a", ErrorCode.TIMEOUT, "?")) == []
+    assert (session.request_accepted("a"), session.reads_too_slowly("c")) == ([], [])
+
+
+def test_a_request_that_is_refused_is_not_open():
+    """A service's name out of the rule; none at all; more than may be open."""
+    session = opened()
+    assert refused(says(session, type="REQUEST", id="r1", service="a b")) is ErrorCode.INVALID_MESSAGE
+    assert refused(says(session, type="REQUEST", service="s")) is ErrorCode.INVALID_MESSAGE
+    for number in range(CONFIG.calls_max):
+        says(session, type="REQUEST", id=f"r{number}", service="s")
+    assert refused(says(session, type="REQUEST", id="x", service="s")) is ErrorCode.OVERLOADED
+    assert session.responded(Responded("x", b"1", False, 1, False)) == []

@@ -35,6 +35,10 @@ STEP_S = ROUTERS_S / 2
 SHARD = shard_of("x", SHARDS)
 
 
+async def _nothing() -> None:
+    """Nothing to start, or to end."""
+
+
 class ListUplink:
     """Our lives, and what was said of them."""
 
@@ -132,6 +136,7 @@ class Rig:
                 self.uplink,  # type: ignore[arg-type]
                 Downlink(self.hub, reads, Tracing("gateway"), self.clock, self.metrics),  # type: ignore[arg-type]
                 self.routers,  # type: ignore[arg-type]
+                SimpleNamespace(start=_nothing, stop=_nothing),  # type: ignore[arg-type]
                 self.heartbeat,  # type: ignore[arg-type]
                 SimpleNamespace(),  # type: ignore[arg-type]
             ),

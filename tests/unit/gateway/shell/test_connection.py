@@ -12,13 +12,23 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.gateways import logged
 
+from gateway.core import actions
 from gateway.core.broker_presence import BrokerPresence
 from gateway.core.client_limits import OutboxLimits
 from gateway.core.error_rate_limit import ANSWERS
 from gateway.core.history_read_limit import ESTIMATE_BYTES, ReadLimits
 from gateway.core.hub import Hub
-from gateway.core.inputs import BrokerChanged, Rejoin, TokenAccepted, Undelivered
+from gateway.core.inputs import (
+    BrokerChanged,
+    Rejoin,
+    RequestAccepted,
+    RequestFailed,
+    Responded,
+    TokenAccepted,
+    Undelivered,
+)
 from gateway.core.outbox import Outbox, Put
+from gateway.core.part_window import WAITING_MAX
 from gateway.core.permissions import Identity
 from gateway.core.session import Session, SessionConfig
 from gateway.core.websocket.frames import JSON
@@ -33,6 +43,7 @@ from warren.errors import CloseCode, ErrorCode, Overloaded, WarrenError
 from warren.metrics import GatewayMetrics
 from warren.namespaces import Namespaces
 from warren.position import Position
+from warren.services import ServicePolicy
 from warren.telemetry import Tracing
 
 SHARDS = 4
@@ -94,6 +105,7 @@ class ListTransport:
 
     def flush(self) -> None:
         if not self.paused and self.closed is None:
+            self.messages_out += self.outbox.count
             self.written += self.outbox.take(1_000_000)
 
     def over(self) -> None:
@@ -194,6 +206,22 @@ class ListReads:
         self.gone.append((room, conn))
 
 
+class ListRequests:
+    """What services are asked, as a list; ``put`` is how its connection hears of it."""
+
+    def __init__(self) -> None:
+        self.asked: list[actions.Request] = []
+        self.cancelled: list[str] = []
+        self.put: Any = None
+
+    def ask(self, conn: str, action: actions.Request, put: Any) -> None:
+        self.asked.append(action)
+        self.put = put
+
+    def cancel(self, conn: str, ref: str) -> None:
+        self.cancelled.append(ref)
+
+
 class Rig:
     """A connection and all around it."""
 
@@ -202,6 +230,7 @@ class Rig:
     ) -> None:
         self.hub, self.uplink, self.metrics = Hub(), ListUplink(), GatewayMetrics()
         self.reads = ListReads()
+        self.requests = ListRequests()
         self.transport = ListTransport(Outbox(outbox or OutboxLimits()))
         self.checked: list[str] = []
 
@@ -217,6 +246,7 @@ class Rig:
             self.hub,
             self.uplink,  # type: ignore[arg-type]
             ClientPublisher(self.uplink, Tracing("gateway")),  # type: ignore[arg-type]
+            self.requests,  # type: ignore[arg-type]
             self.reads,  # type: ignore[arg-type]
             BrokerPresence("g", SHARDS, 0.0),
             SimpleNamespace(anonymous=anonymous, guest=Identity, check=check),  # type: ignore[arg-type]
@@ -225,7 +255,7 @@ class Rig:
             config,
             Namespaces(),
         )
-        session = Session("g~1", config, Namespaces())
+        session = Session("g~1", config, Namespaces(services=[ServicePolicy("*")]))
         client = ClientInfo("192.0.2.1", "", "warren.v1", token, "ann")
         self.connection = Connection(session, self.transport, JSON, client, context)  # type: ignore[arg-type]
 
@@ -700,3 +730,94 @@ async def test_who_sends_more_than_it_may_is_told_what(
     assert rig.transport.closed == closed
     assert rig.transport.messages()[-1]["payload"]["message"] == says
     assert rig.transport.lingered
+
+
+async def asking(rig: Rig, *refs: str) -> asyncio.Task[None]:
+    """Return the running connection of a client that has asked a service so many things."""
+    running = asyncio.create_task(rig.connection.run())
+    for ref in refs:
+        rig.transport.incoming.put_nowait(rig.say("REQUEST", id=ref, service="s"))
+    await eventually(lambda: [asked.ref for asked in rig.requests.asked] == list(refs))
+    rig.transport.written.clear()
+    return running
+
+
+async def gone(rig: Rig, running: asyncio.Task[None]) -> None:
+    rig.transport.incoming.put_nowait(None)
+    await running
+    rig.connection.finish()
+
+
+async def test_what_comes_of_a_request_is_told_once():
+    """An answer, parts of one, that it is on its way, or why there is none."""
+    rig = Rig()
+    running = await asking(rig, "a", "b", "c", "d")
+    for said in (
+        Responded("a", b"1", False, 1, False),
+        Responded("a", b"2", False, 2, False),
+        Responded("b", b"1", False, 1, True),
+        Responded("b", b"\0", True, 2, False),
+        RequestAccepted("c"),
+        RequestAccepted("c"),
+        RequestFailed("d", ErrorCode.UNAVAILABLE, "?", 250),
+        RequestFailed("d", ErrorCode.TIMEOUT, "?"),
+    ):
+        rig.requests.put(said)
+    keys = ("type", "ref", "payload", "n", "more", "encoding")
+    told = [{key: value for key, value in one.items() if key in keys} for one in rig.transport.messages()]
+    assert told == [
+        {"type": "RESPONSE", "ref": "a", "payload": 1},
+        {"type": "RESPONSE", "ref": "b", "payload": 1, "n": 1, "more": True},
+        {"type": "RESPONSE", "ref": "b", "payload": "AA==", "n": 2, "encoding": "base64"},
+        {"type": "ACCEPTED", "ref": "c"},
+        {
+            "type": "ERROR",
+            "ref": "d",
+            "payload": {"code": "unavailable", "message": "?", "retry": True, "retry_after_ms": 250},
+        },
+    ]
+    assert rig.requests.cancelled == []
+    await gone(rig, running)
+    assert rig.requests.cancelled == []
+
+
+async def test_a_client_that_goes_cancels_what_it_has_asked():
+    """What is answered by then is not."""
+    rig = Rig()
+    running = await asking(rig, "a", "b", "c")
+    rig.requests.put(Responded("b", b"1", False, 1, False))
+    await gone(rig, running)
+    assert rig.requests.cancelled == ["a", "c"]
+    rig.requests.put(Responded("a", b"1", False, 1, False))
+
+
+async def test_an_answer_of_which_too_many_parts_wait_for_its_client_ends():
+    """And the service is told; the other answers go on as the client reads, and the connection stays."""
+    rig = Rig()
+    running = await asking(rig, "a", "b")
+    rig.transport.paused = True
+    for number in range(1, WAITING_MAX + 20):
+        rig.requests.put(Responded("a", b"1", False, number, True))
+    assert rig.requests.cancelled == ["a"]
+    rig.transport.paused = False
+    rig.connection.flush()
+    rig.requests.put(Responded("b", b"1", False, 1, True))
+    rig.requests.put(Responded("b", b"2", False, 2, False))
+    parts = [message["n"] for message in rig.transport.messages() if message["type"] == "RESPONSE"]
+    assert parts == [*range(1, WAITING_MAX + 1), 1, 2]
+    (error,) = [message for message in rig.transport.messages() if message["type"] == "ERROR"]
+    assert (error["ref"], error["payload"]["code"], error["payload"]["retry"]) == ("a", "overloaded", True)
+    assert (rig.transport.closed, rig.requests.cancelled) == (None, ["a"])
+    await gone(rig, running)
+
+
+async def test_large_parts_that_wait_leave_place_for_everything_else():
+    """A quarter of what may wait for a client."""
+    rig = Rig(outbox=OutboxLimits(4_096, 64 * 1024, 16 * 1024))
+    running = await asking(rig, "a")
+    rig.transport.paused = True
+    for number in range(1, 20):
+        rig.requests.put(Responded("a", b"1" * 2_000, False, number, True))
+    assert rig.requests.cancelled == ["a"]
+    assert rig.transport.outbox.bytes < 20 * 1024
+    await gone(rig, running)

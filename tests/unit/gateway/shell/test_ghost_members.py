@@ -56,6 +56,7 @@ class Rig:
             Hub(),
             self.uplink,
             ClientPublisher(self.uplink, Tracing("gateway")),
+            SimpleNamespace(),  # type: ignore[arg-type]
             ListReads(),  # type: ignore[arg-type]
             BrokerPresence("g", 1, 0.0),
             SimpleNamespace(anonymous=True, guest=Identity),  # type: ignore[arg-type]

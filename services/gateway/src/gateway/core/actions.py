@@ -58,6 +58,30 @@ class Query(msgspec.Struct, frozen=True):
     shard: int
 
 
+class Request(msgspec.Struct, frozen=True):
+    """Ask a service, and tell the session what comes of it under ``ref``. ``name`` is the same whenever this
+    user asks under this ref. ``judged``: that no answer comes in this time is the service's fault.
+    ``durable``: it is answered by a message of the user's own room. ``traceparent`` is what the client gave.
+    """
+
+    ref: str
+    service: str
+    payload: bytes
+    binary: bool
+    user: str
+    name: str
+    timeout_s: float
+    judged: bool
+    durable: bool
+    traceparent: str = ""
+
+
+class CancelRequest(msgspec.Struct, frozen=True):
+    """Tell a service, where it can be at work on it, that nobody wants what was asked under ``ref``."""
+
+    ref: str
+
+
 class Exit(msgspec.Struct, frozen=True):
     """Take this connection out of the room on this gateway, at once."""
 
@@ -88,5 +112,8 @@ class Close(msgspec.Struct, frozen=True):
     code: CloseCode
 
 
-Action = Send | Publish | Withdraw | Join | Leave | Query | Exit | Authenticate | Hold | Ping | Close
+Action = (
+    Send | Publish | Withdraw | Join | Leave | Query | Request | CancelRequest
+    | Exit | Authenticate | Hold | Ping | Close
+)  # fmt: skip
 Actions = list[Action]

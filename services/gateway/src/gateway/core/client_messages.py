@@ -31,6 +31,10 @@ class ClientMessage(msgspec.Struct, frozen=True):
     key: str = ""
     include_sender: bool = False
     traceparent: str = ""
+    service: str = ""  # what a REQUEST asks for
+    timeout_ms: int | None = None
+    durable: bool = False
+    ref: str = ""  # the ``id`` of an earlier message that this one is about
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -82,6 +86,24 @@ class Pong(msgspec.Struct, frozen=True):
     payload: bytes = NULL
     binary: bool = False
     ref: str = ""
+
+
+class Response(msgspec.Struct, frozen=True):
+    """The answer to the REQUEST ``ref``, or the ``n``-th part of one (1, 2, 3 …; 0: it has no parts).
+    ``more``: parts follow.
+    """
+
+    ref: str
+    payload: bytes = NULL
+    binary: bool = False
+    n: int = 0
+    more: bool = False
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The REQUEST ``ref`` is on its way, and its answer will be a message of the user's own room."""
+
+    ref: str
 
 
 class Authenticated(msgspec.Struct, frozen=True):
@@ -139,7 +161,7 @@ class Error(msgspec.Struct, frozen=True):
 
 
 ServerMessage = (
-    Welcome | Joined | Left | Acked | Pong | Authenticated | History | Dropped
+    Welcome | Joined | Left | Acked | Pong | Response | Accepted | Authenticated | History | Dropped
     | Degraded | Restored | Reconnect | Error
 )  # fmt: skip
 
@@ -151,6 +173,8 @@ _TYPES: Final[dict[type, str]] = {
         Joined,
         Left,
         Pong,
+        Response,
+        Accepted,
         Authenticated,
         History,
         Dropped,

@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.core.client_messages import (
     ID_RULE,
+    Accepted,
     Acked,
     Authenticated,
     ClientMessage,
@@ -23,10 +24,12 @@ from gateway.core.client_messages import (
     Left,
     Pong,
     Reconnect,
+    Response,
     ServerMessage,
     Welcome,
     type_of,
 )
+from warren.durable_answers import RESPONSE_TYPE, answer_of
 from warren.envelope import INTERNAL_ID, Deliver
 from warren.errors import ErrorCode, ProtocolError
 from warren.message_rules import KEY_MAX, TYPE_RULE, is_type
@@ -51,6 +54,10 @@ _KINDS: Final[dict[str, tuple[type, str]]] = {
     "key": _TEXT,
     "include_sender": (bool, "true or false"),
     "traceparent": _TEXT,
+    "service": _TEXT,
+    "timeout_ms": (int, "a whole number"),
+    "durable": (bool, "true or false"),
+    "ref": _TEXT,
 }
 
 
@@ -66,6 +73,10 @@ class Fields(msgspec.Struct):
     key: str | None = None
     include_sender: bool | None = None
     traceparent: str | None = None
+    service: str | None = None
+    timeout_ms: int | None = None
+    durable: bool | None = None
+    ref: str | None = None
 
 
 class Head(msgspec.Struct, omit_defaults=True):
@@ -85,6 +96,8 @@ class Head(msgspec.Struct, omit_defaults=True):
     ref: str = ""
     encoding: str = ""
     traceparent: str = ""
+    n: int = 0
+    more: bool = False
 
 
 def ref_of(found: Fields) -> str | None:
@@ -116,6 +129,10 @@ def checked(found: Fields, payload: bytes, binary: bool) -> ClientMessage:
         found.key or "",
         found.include_sender or False,
         (found.traceparent or "")[:TRACEPARENT_MAX],
+        found.service or "",
+        found.timeout_ms,
+        found.durable or False,
+        found.ref or "",
     )
 
 
@@ -130,7 +147,7 @@ def refuse(document: Any) -> NoReturn:
         raise ProtocolError(ErrorCode.INVALID_MESSAGE, "type: is missing", ref=ref)
     for name, (kind, says) in _KINDS.items():
         value = document.get(name)
-        if value is not None and not isinstance(value, kind):
+        if value is not None and type(value) is not kind:
             raise ProtocolError(ErrorCode.INVALID_MESSAGE, f"{name}: must be {says}", ref=ref)
     raise ProtocolError(ErrorCode.INVALID_FORMAT, INVALID_FORMAT, ref=ref)
 
@@ -151,6 +168,8 @@ def readable(name: object) -> str | None:
 def delivery_head(deliver: Deliver) -> Head:
     """Return all of a delivery but its payload."""
     seq, name = deliver.seq, deliver.id
+    if deliver.type == RESPONSE_TYPE:
+        return _answer_head(deliver)
     return Head(
         deliver.type,
         deliver.at_us // 1_000,
@@ -167,6 +186,23 @@ def delivery_head(deliver: Deliver) -> Head:
     )
 
 
+def _answer_head(deliver: Deliver) -> Head:
+    """Return the head of an answer that comes as a message, since it was to outlive its connection."""
+    answer = answer_of(deliver.id)
+    return Head(
+        deliver.type,
+        deliver.at_us // 1_000,
+        VERSION,
+        deliver.room,
+        deliver.seq,
+        deliver.epoch if deliver.seq else "",
+        ref=answer.ref,
+        traceparent=deliver.trace,
+        n=answer.n,
+        more=answer.more,
+    )
+
+
 def head_of(message: ServerMessage, at_ms: int) -> Head:
     """Return all of a server message but its payload; ``at_ms`` is its timestamp, ms since the Unix epoch."""
     head = Head(type_of(message), at_ms, VERSION)
@@ -175,8 +211,10 @@ def head_of(message: ServerMessage, at_ms: int) -> Head:
             head.room, head.ref = message.room, message.ref
         case Dropped():
             head.room = message.room
-        case Pong() | Error() | Authenticated():
+        case Pong() | Error() | Authenticated() | Accepted():
             head.ref = message.ref
+        case Response():
+            head.ref, head.n, head.more = message.ref, message.n, message.more
         case _:
             pass
     return head

@@ -48,6 +48,33 @@ class Undelivered(msgspec.Struct, frozen=True):
     code: ErrorCode
 
 
+class Responded(msgspec.Struct, frozen=True):
+    """A service has answered the REQUEST ``ref``: with the ``n``-th part (1, 2, 3 …); ``more``: parts
+    follow.
+    """
+
+    ref: str
+    payload: bytes
+    binary: bool
+    n: int
+    more: bool
+
+
+class RequestAccepted(msgspec.Struct, frozen=True):
+    """The broker has the REQUEST ``ref``, whose answer is to be durable."""
+
+    ref: str
+
+
+class RequestFailed(msgspec.Struct, frozen=True):
+    """The REQUEST ``ref`` is not answered; ``retry_after_ms`` None: nobody knows when it would be."""
+
+    ref: str
+    code: ErrorCode
+    says: str
+    retry_after_ms: int | None = None
+
+
 class JoinsRefused(msgspec.Struct, frozen=True):
     """JOINs found no place on their way to the routers. ``rooms`` are those that only these JOINs asked for:
     no router holds the connection in them, and none has to be told that it left.
@@ -109,6 +136,9 @@ Input = (
     | TokenRefused
     | Tick
     | Undelivered
+    | Responded
+    | RequestAccepted
+    | RequestFailed
     | JoinsRefused
     | Rejoin
     | Resynced

@@ -1,7 +1,8 @@
 """Permissions: who a client is, and what its token and a room's namespace let it do.
 
-A token may carry patterns of rooms to join, to publish to and whose presence to watch: where it does, they
-bound everything; where it does not, the namespace alone decides. It raises ProtocolError and keeps nothing.
+A token may carry patterns of rooms to join, to publish to and whose presence to watch, and of services to
+call: where it does, they bound everything; where it does not, the namespace or the service's policy alone
+decides. It raises ProtocolError and keeps nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from warren.address import ROOM_RULE, is_room, is_user_room, user_room
 from warren.errors import ErrorCode, ProtocolError
 from warren.namespaces import Namespaces, PresencePolicy, RoomPolicy
 from warren.patterns import matches
+from warren.services import SERVICE_RULE, ServicePolicy, Services, is_service
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Identity:
     expires_at: float | None = None
     anonymous: bool = False
     watch: tuple[str, ...] | None = None  # as join: whose presence it may be told
+    call: tuple[str, ...] | None = None  # patterns of services
 
 
 def check_room(room: str) -> None:
@@ -99,8 +102,20 @@ def check_watch(identity: Identity, namespaces: Namespaces, room: str, joined: b
     return presence
 
 
-def _allows(patterns: tuple[str, ...] | None, room: str, must: bool) -> bool:
-    """Say whether the token's patterns allow ``room``. ``must``: a token that says nothing does not."""
+def check_call(identity: Identity, services: Services, service: str) -> ServicePolicy:
+    """Return the policy of a service; raise where the client may not ask for it, also where nobody may."""
+    if not is_service(service):
+        raise ProtocolError(
+            ErrorCode.INVALID_MESSAGE, f"service: {SERVICE_RULE}" if service else "service: is missing"
+        )
+    policy = services.policy(service)
+    if policy is None or not _allows(identity.call, service, must=policy.call == "token"):
+        raise ProtocolError(ErrorCode.FORBIDDEN, "You may not call this service")
+    return policy
+
+
+def _allows(patterns: tuple[str, ...] | None, name: str, must: bool) -> bool:
+    """Say whether the token's patterns allow ``name``. ``must``: a token that says nothing does not."""
     if patterns is None:
         return not must
-    return any(matches(pattern, room) for pattern in patterns)
+    return any(matches(pattern, name) for pattern in patterns)

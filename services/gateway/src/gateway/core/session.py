@@ -21,6 +21,7 @@ from gateway.core import codec_json, permissions
 from gateway.core.actions import (
     Actions,
     Authenticate,
+    CancelRequest,
     Close,
     Exit,
     Hold,
@@ -34,6 +35,7 @@ from gateway.core.actions import (
 )
 from gateway.core.client_limits import RateLimits
 from gateway.core.client_messages import (
+    Accepted,
     Acked,
     Authenticated,
     ClientMessage,
@@ -44,6 +46,7 @@ from gateway.core.client_messages import (
     Left,
     Pong,
     Reconnect,
+    Response,
     Restored,
     Welcome,
     error,
@@ -52,7 +55,8 @@ from gateway.core.client_messages import (
 from gateway.core.connection_deadlines import NOTHING, ConnectionDeadlines, Due
 from gateway.core.control_payloads import page_of, since_of, token_of
 from gateway.core.error_rate_limit import ErrorRateLimit
-from gateway.core.inputs import Reply
+from gateway.core.inputs import Reply, RequestFailed, Responded
+from gateway.core.open_requests import OpenRequests
 from gateway.core.pending_requests import PendingRequests, Question
 from gateway.core.permissions import Identity
 from warren import envelope
@@ -92,6 +96,7 @@ class SessionConfig:
     # joined at connect, where the client may; the first is the default room
     rooms: tuple[str, ...] = ("default",)
     shards: int = 1  # of the installation
+    calls_max: int = 8  # REQUESTs that wait for their answers
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -116,7 +121,7 @@ class Session:
 
     __slots__ = (
         "_auth_ref", "_codec", "_config", "_deadlines", "_default_room", "_degraded", "_errors", "_limits",
-        "_manual", "_namespaces", "_pending", "_published", "conn", "identity", "state",
+        "_manual", "_namespaces", "_pending", "_published", "_requests", "conn", "identity", "state",
     )  # fmt: skip
 
     def __init__(
@@ -140,6 +145,7 @@ class Session:
         self._limits = RateLimits(config.rate)
         self._deadlines = ConnectionDeadlines(config.heartbeat_ms / 1_000)
         self._pending = PendingRequests()
+        self._requests: OpenRequests | None = None  # who asks no service needs none
         self._errors: ErrorRateLimit | None = None  # who is never refused anything needs none
         self._manual = manual
         self._default_room = ""
@@ -361,6 +367,23 @@ class Session:
         if self._pending.is_full(self._config.rooms_max):
             raise ProtocolError(ErrorCode.OVERLOADED, "Wait for the answers to what you asked for")
 
+    def _request(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
+        identity = self._known()
+        if self._requests is None:
+            self._requests = OpenRequests(self._config.calls_max)
+        if message.id and message.id in self._requests:  # sent again: it has one answer
+            return Outcome(message.type, [])
+        asked = self._requests.ask(message, identity, self._namespaces.services)
+        return Outcome(message.type, [asked])
+
+    def _cancel(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
+        if not message.ref:
+            raise ProtocolError(ErrorCode.INVALID_MESSAGE, "ref: is missing")
+        if self._requests is None or not self._requests.close(message.ref):
+            return Outcome(message.type, [])  # its answer is on its way, or was never asked for
+        cancelled = error(ErrorCode.CANCELLED, "You have cancelled this", message.ref)
+        return Outcome(message.type, [CancelRequest(message.ref), Send(cancelled)])
+
     def _ping(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
         return Outcome(message.type, [Send(Pong(message.payload, message.binary, message.id))])
 
@@ -485,6 +508,37 @@ class Session:
             return []
         return [Send(error(code, message or _UNDELIVERED.get(code, "Not delivered"), _shown(ref)))]
 
+    # ── what services say ───────────────────────────────────────────────────────────────────────────────────
+
+    def responded(self, said: Responded) -> Actions:
+        """Tell the client what a service answers, where it still waits for that."""
+        requests = self._requests
+        if self.state is State.CLOSED or requests is None or said.ref not in requests:
+            return []
+        if not said.more:
+            requests.close(said.ref)
+        n = said.n if said.n > 1 or said.more else 0
+        return [Send(Response(said.ref, said.payload, said.binary, n, said.more))]
+
+    def request_accepted(self, ref: str) -> Actions:
+        """Tell the client that its answer will come as a message."""
+        if self._requests is None or not self._requests.close(ref) or self.state is State.CLOSED:
+            return []
+        return [Send(Accepted(ref))]
+
+    def request_failed(self, said: RequestFailed) -> Actions:
+        """Tell the client that there is no answer, or no whole one, where it still waits for that."""
+        if self._requests is None or not self._requests.close(said.ref) or self.state is State.CLOSED:
+            return []
+        return [Send(error(said.code, said.says, said.ref, said.retry_after_ms))]
+
+    def reads_too_slowly(self, ref: str) -> Actions:
+        """So many parts of an answer wait for the client that the service is to stop."""
+        if self._requests is None or not self._requests.close(ref) or self.state is State.CLOSED:
+            return []
+        says = "You read the parts of this answer too slowly"
+        return [CancelRequest(ref), Send(error(ErrorCode.OVERLOADED, says, ref))]
+
     # ── time, the broker, the end ───────────────────────────────────────────────────────────────────────────
 
     def heard(self) -> None:
@@ -563,6 +617,7 @@ class Session:
         """
         self.state = State.CLOSED
         rooms = self._pending.clear()
+        requests, self._requests = self._requests, None
         by_shard: dict[int, list[str]] = {}
         for room in rooms:
             by_shard.setdefault(self._shard_of(room), []).append(room)
@@ -571,16 +626,20 @@ class Session:
             Leave(envelope.Leave(tuple(group), self.conn, "", self.user), shard)
             for shard, group in by_shard.items()
         ]
+        if requests is not None:
+            actions += map(CancelRequest, requests.refs())
         return actions
 
     # What a message does in a state: by its type, "" for ordinary ones, "?" for what the row has not.
     _KNOWN: ClassVar[Mapping[str, _Handler]] = {
         "": _publish,
         "AUTH": _authenticate,
+        "CANCEL": _cancel,
         "HISTORY": _history,
         "JOIN": _join,
         "LEAVE": _leave,
         "PING": _ping,
+        "REQUEST": _request,
         "?": _unknown_type,
     }
     _TABLE: ClassVar[Mapping[State, Mapping[str, _Handler]]] = {

@@ -212,6 +212,7 @@ class Authenticator:
             expires_at=None if ends_at is None else ends_at + settings.jwt_leeway_s,
             anonymous=False,
             watch=_patterns(claims, settings.jwt_watch_claim),
+            call=_patterns(claims, settings.jwt_call_claim),
         )
 
 
@@ -259,8 +260,8 @@ def _user(claims: Mapping[str, Any], name: str) -> str:
 
 
 def _patterns(claims: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
-    """Return a claim's patterns of rooms: a list, or one string with blanks between them; None where it is
-    absent.
+    """Return a claim's patterns of rooms or services: a list, or one string with blanks between them; None
+    where it is absent.
     """
     value = _claim(claims, name)
     if value is None:

@@ -19,6 +19,7 @@ import msgspec
 from gateway.core import broker_presence as steps
 from gateway.core.broker_presence import BrokerPresence
 from gateway.core.inputs import BrokerChanged
+from gateway.shell.backend_calls import BackendCalls
 from gateway.shell.connections import Connections
 from gateway.shell.downlink import Downlink
 from gateway.shell.rejoining import Rejoining
@@ -51,6 +52,7 @@ class BrokerEnds:
     uplink: Uplink
     downlink: Downlink
     routers: RouterRequests
+    calls: BackendCalls
     heartbeat: HeartbeatLoop
     sender: Sender  # of the heartbeats
 
@@ -99,6 +101,7 @@ class BrokerLink:
         await self.stop_connecting()
         ends = self._ends
         await self._rejoining.stop()
+        await ends.calls.stop()
         await ends.heartbeat.leave()
         await ends.routers.close()
         await ends.uplink.close()
@@ -111,6 +114,7 @@ class BrokerLink:
             await ends.bus.start()
             self._bus_is(ends.bus)
             await ends.own_queue.start(self)
+            await ends.calls.start()
             ends.uplink.begin()
             self._rejoining.ask()
             await ends.heartbeat.start(ends.sender)

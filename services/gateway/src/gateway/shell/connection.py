@@ -20,12 +20,14 @@ from gateway.core.broker_presence import BrokerPresence
 from gateway.core.history_read_limit import HistoryReadLimit, ReadLimits, everyones
 from gateway.core.hub import Hub, Member
 from gateway.core.outbox import TOO_SLOW
+from gateway.core.part_window import PartWindow
 from gateway.core.permissions import Identity
 from gateway.core.session import NO_SHARD, Session, SessionConfig, State
 from gateway.core.websocket import frames
 from gateway.core.work_rate_limit import WorkRateLimit
 from gateway.shell.auth import Authenticator, Refusal
 from gateway.shell.client_publisher import ClientPublisher
+from gateway.shell.client_requests import ClientRequests
 from gateway.shell.room_reads import RoomReads
 from gateway.shell.uplink import Uplink
 from gateway.shell.websocket_transport import WebSocketTransport, WebSocketViolation
@@ -54,6 +56,7 @@ class GatewayContext:
     hub: Hub
     uplink: Uplink
     client_publisher: ClientPublisher
+    client_requests: ClientRequests
     room_reads: RoomReads
     presence: BrokerPresence
     authenticator: Authenticator
@@ -80,8 +83,8 @@ class Connection(Member):
     """One client."""
 
     __slots__ = (
-        "_awaits_reads", "_client", "_context", "_hold_s", "_inputs", "_ip", "_last_words", "_reads",
-        "_received", "_shard", "_since", "_token", "held", "session", "transport",
+        "_awaits_reads", "_client", "_context", "_hold_s", "_inputs", "_ip", "_last_words", "_parts",
+        "_reads", "_received", "_shard", "_since", "_token", "held", "session", "transport",
     )  # fmt: skip
 
     def __init__(
@@ -105,6 +108,7 @@ class Connection(Member):
         self._last_words = b""
         self._reads = HistoryReadLimit(context.reads, context.everyones_reads)
         self._awaits_reads = False
+        self._parts: PartWindow | None = None  # of answers of services that come in parts
         self._since = context.clock.monotonic()
         self._received = 0
         # What the message that was handled last asks of whoever reads the next one:
@@ -337,6 +341,26 @@ class Connection(Member):
     def _undelivered(self, said: inputs.Undelivered) -> None:
         self._do(self.session.undelivered(said.ref, said.code))
 
+    def _responded(self, said: inputs.Responded) -> None:
+        """Pass an answer on; an answer of whose parts too many wait for the client ends."""
+        transport, outbox = self.transport, self.outbox
+        if not said.more:
+            self._do(self.session.responded(said))
+            return
+        if self._parts is None:
+            self._parts = PartWindow()
+        if outbox.pressed or not self._parts.admits(transport.messages_out, outbox.count):
+            self._do(self.session.reads_too_slowly(said.ref))
+            return
+        self._do(self.session.responded(said))
+        self._parts.put(transport.messages_out + outbox.count)
+
+    def _request_accepted(self, said: inputs.RequestAccepted) -> None:
+        self._do(self.session.request_accepted(said.ref))
+
+    def _request_failed(self, said: inputs.RequestFailed) -> None:
+        self._do(self.session.request_failed(said))
+
     def _joins_refused(self, said: inputs.JoinsRefused) -> None:
         self._do(self.session.joins_refused(said.rooms))
 
@@ -381,6 +405,9 @@ class Connection(Member):
         inputs.TokenRefused: _token_refused,
         inputs.Tick: _ticked,
         inputs.Undelivered: _undelivered,
+        inputs.Responded: _responded,
+        inputs.RequestAccepted: _request_accepted,
+        inputs.RequestFailed: _request_failed,
         inputs.JoinsRefused: _joins_refused,
         inputs.Rejoin: _rejoin,
         inputs.Resynced: _resynced,
@@ -421,6 +448,10 @@ class Connection(Member):
                     left = action.envelope
                     if not self._context.uplink.leave(left, action.shard) and left.ref:
                         self._send(client_messages.Left(left.rooms[0], left.ref))
+                case actions.Request():
+                    self._context.client_requests.ask(self.id, action, self.put)
+                case actions.CancelRequest():
+                    self._context.client_requests.cancel(self.id, action.ref)
                 case actions.Exit():
                     self._context.hub.leave(action.room, self.id)
                     self._context.room_reads.left(action.room, self.id)
