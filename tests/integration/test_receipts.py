@@ -125,7 +125,12 @@ async def test_that_nobody_was_there_is_told(
     assert (told["users"], told["connections"], told["gateways"], told["complete"]) == (0, 0, 0, True)
     key, event = await backend.event()
     assert key == "message.undelivered.NOTIFICATION.@zoe"
-    assert (event["event"], event["id"], event["payload"], event["seq"]) == ("undelivered", "m1", "x", 1)
+    assert (event["event"], event["id"], event["payload"], event["seq"]) == (
+        "message.undelivered",
+        "m1",
+        "x",
+        1,
+    )
 
 
 async def test_a_gateway_that_dies_is_no_time_out(

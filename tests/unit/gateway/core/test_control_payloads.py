@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.client_messages import ClientMessage
-from gateway.core.control_payloads import SEQ_MAX, since_of, token_of
+from gateway.core.control_payloads import since_of, token_of
+from warren.contract.fields import SEQ_MAX
 from warren.errors import ErrorCode, ProtocolError
 from warren.position import Position
 

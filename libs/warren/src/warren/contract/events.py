@@ -9,7 +9,19 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from warren.contract.fields import Address, Base64, Connection, Count, Epoch, Seq, Time, Type, User, says
+from warren.contract.fields import (
+    Address,
+    Base64,
+    Connection,
+    Count,
+    Epoch,
+    Seq,
+    Time,
+    Type,
+    User,
+    ruled,
+    says,
+)
 
 EventId = Annotated[
     str, says("Names the event; a repeat has the same one. It is also the AMQP property `message_id`.")
@@ -25,11 +37,12 @@ class MembershipEvent(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=T
 
     event_id: EventId
     event: Annotated[
-        Literal["client.connected", "client.disconnected", "room.joined", "room.left"],
+        str,
+        ruled(enum=["client.connected", "client.disconnected", "room.joined", "room.left"]),
         says("What happened; the routing key, too."),
     ]
     connection: Annotated[Connection, says("The connection.")] = ""
-    user: Annotated[User, says("Whose connection it is.")] = ""
+    user: Annotated[User, ruled, says("Whose connection it is.")] = ""
     room: Annotated[Address, says("The room.")] = ""
     gateway: Annotated[
         str,
@@ -39,7 +52,11 @@ class MembershipEvent(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=T
         Count | None,
         says("The connection's number in its gateway; a later connection has a higher one."),
     ] = None
-    at: At = 0
+    connections: Annotated[
+        Count | None,
+        says("How many connections of the user are in the room after it: 0 is the last one's end."),
+    ] = None
+    at: At
     reason: Annotated[
         str,
         says(
@@ -56,15 +73,15 @@ class MessageEvent(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True
     """
 
     event_id: EventId
-    event: Annotated[Literal["message", "message.undelivered"], says("What happened.")]
+    event: Annotated[str, ruled(enum=["message", "message.undelivered"]), says("What happened.")]
     room: Annotated[Address, says("The room.")] = ""
     type: Annotated[Type, says("The message's type.")] = ""
     epoch: Annotated[Epoch, says("The epoch of the room in which `seq` counts.")] = ""
     seq: Annotated[Seq | None, says("The message's number in its room.")] = None
     connection: Annotated[Connection, says("The sender's connection; missing if a backend sent it.")] = ""
-    user: Annotated[User, says("The sender; missing if a backend sent it.")] = ""
+    user: Annotated[User, ruled, says("The sender; missing if a backend sent it.")] = ""
     id: Annotated[str, says("The sender's name for the message.")] = ""
-    at: At = 0
+    at: At
     encoding: Annotated[Base64, says("`base64`: the payload is a base64 string and stands for bytes.")] = ""
     payload: Annotated[msgspec.Raw, says("What the sender sent.")]
 

@@ -29,6 +29,16 @@ from gateway.core.client_messages import (
     Welcome,
     type_of,
 )
+from warren.contract.server_frames import (
+    AckPayload,
+    AuthenticatedPayload,
+    ClientLimits,
+    DroppedPayload,
+    ErrorPayload,
+    JoinedPayload,
+    ReconnectPayload,
+    WelcomePayload,
+)
 from warren.durable_answers import RESPONSE_TYPE, answer_of
 from warren.envelope import INTERNAL_ID, Deliver
 from warren.errors import ErrorCode, ProtocolError
@@ -220,55 +230,44 @@ def head_of(message: ServerMessage, at_ms: int) -> Head:
     return head
 
 
-def body_of(message: ServerMessage, spell: Callable[[Deliver], bytes]) -> dict[str, Any] | None:
-    """Return a server message's payload; None: it has none. ``spell`` makes the bytes of a delivery, in the
-    spelling that the payload will have. A Pong's is not made here: it is bytes.
+def body_of(
+    message: ServerMessage, spell: Callable[[Deliver], bytes]
+) -> msgspec.Struct | dict[str, Any] | None:
+    """Return what a server message's payload is encoded from; None: it has none. ``spell`` makes the bytes of
+    a delivery, in the spelling that the payload will have. A Pong's is not made here: it is bytes.
     """
     match message:
         case History():
             return {"messages": [msgspec.Raw(spell(one)) for one in message.messages], "more": message.more}
         case Welcome():
-            return {
-                "connection": message.connection,
-                "user": message.user,
-                "heartbeat_ms": message.heartbeat_ms,
-                "rooms": message.rooms,
-                "limits": {
-                    "message_bytes": message.message_bytes,
-                    "rate": message.rate,
-                    "rate_per_ms": message.rate_per_ms,
-                    "rooms": message.rooms_max,
-                },
-                "expires_at": message.expires_at_ms,
-            }
-        case Joined():
-            return {
-                "epoch": message.epoch,
-                "seq": message.seq,
-                "recovered": message.recovered,
-                "missed": message.missed,
-            }
-        case Acked():
-            return {"seq": message.seq, "epoch": message.epoch} if message.seq else {}
-        case Dropped():
-            return {"count": message.count, "seq": message.seq}
-        case Error():
-            body: dict[str, Any] = {
-                "code": str(message.code),
-                "message": message.message,
-                "retry": message.retry,
-            }
-            extra = (
-                ("retry_after_ms", message.retry_after_ms),
-                ("close", message.close),
-                ("reconnect", message.reconnect),
+            limits = ClientLimits(message.message_bytes, message.rate, message.rate_per_ms, message.rooms_max)
+            return WelcomePayload(
+                message.connection,
+                message.user,
+                message.heartbeat_ms,
+                message.rooms,
+                limits,
+                message.expires_at_ms,
             )
-            body.update((name, value) for name, value in extra if value is not None)
-            return body
+        case Joined():
+            return JoinedPayload(message.epoch, message.seq, message.recovered, message.missed)
+        case Acked():
+            return AckPayload(message.seq, message.epoch if message.seq else "")
+        case Dropped():
+            return DroppedPayload(message.count, message.seq)
+        case Error():
+            return ErrorPayload(
+                str(message.code),
+                message.message,
+                message.retry,
+                message.retry_after_ms,
+                message.close,
+                message.reconnect,
+            )
         case Authenticated():
-            return {"expires_at": message.expires_at_ms}
+            return AuthenticatedPayload(message.expires_at_ms)
         case Reconnect():
-            return {"after_ms": message.after_ms}
+            return ReconnectPayload(message.after_ms)
         case _:
             return None
 

@@ -5,42 +5,23 @@ It raises nothing but ProtocolError and keeps nothing.
 
 from __future__ import annotations
 
-from typing import Annotated, Final
-
 import msgspec
 
 from gateway.core.client_messages import ClientMessage
+from warren.contract.client_frames import (
+    HISTORY_PAGE_DEFAULT,
+    HISTORY_PAGE_MAX,
+    TOKEN_MAX,
+    AuthPayload,
+    HistoryRequestPayload,
+    JoinPayload,
+)
 from warren.errors import ErrorCode, ProtocolError
 from warren.position import Position
 
-# What an envelope can carry; no room ever gets there.
-SEQ_MAX: Final = 2**63 - 1
-TOKEN_MAX: Final = 16_384
-PAGE_MAX: Final = 100
-PAGE_DEFAULT: Final = 50
-
-
-class _Since(msgspec.Struct):
-    epoch: str
-    seq: Annotated[int, msgspec.Meta(ge=0, le=SEQ_MAX)]
-
-
-class _Join(msgspec.Struct):
-    since: _Since | None = None
-
-
-class _History(msgspec.Struct):
-    before: Annotated[int, msgspec.Meta(ge=1, le=SEQ_MAX)] | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)] | None = None
-
-
-class _Auth(msgspec.Struct):
-    token: Annotated[str, msgspec.Meta(min_length=1, max_length=TOKEN_MAX)]
-
-
-_joins = msgspec.json.Decoder(_Join | None)
-_histories = msgspec.json.Decoder(_History | None)
-_auths = msgspec.json.Decoder(_Auth)
+_joins = msgspec.json.Decoder(JoinPayload | None)
+_histories = msgspec.json.Decoder(HistoryRequestPayload | None)
+_auths = msgspec.json.Decoder(AuthPayload)
 
 
 def since_of(message: ClientMessage) -> Position | None:
@@ -65,11 +46,11 @@ def page_of(message: ClientMessage) -> tuple[int, int]:
     now). Raises INVALID_MESSAGE.
     """
     try:
-        asked = _histories.decode(b"" if message.binary else message.payload) or _History()
+        asked = _histories.decode(b"" if message.binary else message.payload) or HistoryRequestPayload()
     except (ValueError, RecursionError):
-        says = f'payload: must be {{"before": seq, "limit": 1 to {PAGE_MAX}}}; both may be left out'
+        says = f'payload: must be {{"before": seq, "limit": 1 to {HISTORY_PAGE_MAX}}}; both may be left out'
         raise ProtocolError(ErrorCode.INVALID_MESSAGE, says) from None
-    return asked.before or 0, asked.limit or PAGE_DEFAULT
+    return asked.before or 0, asked.limit or HISTORY_PAGE_DEFAULT
 
 
 def token_of(message: ClientMessage) -> str:

@@ -19,7 +19,7 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-import orjson
+import msgspec
 
 from router.core.effects import BackendEvent
 from router.core.event_backlog import Due, EventBacklog
@@ -27,6 +27,7 @@ from router.shell.retrying_publisher import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from router.shell.router_context import RouterContext
 from warren import envelope as wire
 from warren.bus import HeaderValue, Properties
+from warren.contract.events import MembershipEvent, MessageEvent
 from warren.errors import BusUnavailable, Nacked
 from warren.logs import event, get_logger
 from warren.retry import Backoff
@@ -34,6 +35,7 @@ from warren.supervision import supervised
 
 AT_ONCE = 256
 TRIES = 4
+_encoder = msgspec.json.Encoder()
 _logger = get_logger("router.events")
 
 
@@ -150,14 +152,14 @@ class Events:
 
     async def _publish(self, due: Due) -> None:
         emit = due.emit
+        said: MembershipEvent | MessageEvent
         if emit.message is not None:
             topology = self._topology
             spelled = topology.message_event if emit.kind == "message" else topology.undelivered_event
-            key = spelled(emit.message.type, emit.room)
-            fields = _message(emit, emit.message)
+            key, said = spelled(emit.message.type, emit.room), _message(due.id, emit, emit.message)
         else:
-            key, fields = self._topology.event(emit.kind), _membership(emit)
-        body = orjson.dumps(_said({"event_id": due.id, **fields}))
+            key, said = self._topology.event(emit.kind), _membership(due.id, emit)
+        body = _encoder.encode(said)
         properties = Properties(
             content_type="application/json", message_id=due.id, headers=_cloud_event(due, self._source)
         )
@@ -170,7 +172,7 @@ def _cloud_event(due: Due, source: str) -> dict[str, HeaderValue]:
         "cloudEvents_specversion": "1.0",
         "cloudEvents_id": due.id,
         "cloudEvents_source": source,
-        "cloudEvents_type": emit.kind,
+        "cloudEvents_type": _name(emit),
         "cloudEvents_subject": emit.room,
     }
     # What a gateway's clock said may be no time at all; it is optional there.
@@ -180,39 +182,40 @@ def _cloud_event(due: Due, source: str) -> dict[str, HeaderValue]:
     return headers
 
 
-def _membership(emit: BackendEvent) -> dict[str, object]:
-    return {
-        "event": emit.kind,
-        "connection": emit.conn,
-        "user": emit.user,
-        "room": emit.room,
-        "gateway": emit.gateway,
-        "generation": emit.generation,
-        "connections": emit.connections,
-        "at": emit.at_us // 1_000,
-        "reason": emit.reason,
-    }
+def _name(emit: BackendEvent) -> str:
+    return "message.undelivered" if emit.kind == "undelivered" else emit.kind
 
 
-def _message(emit: BackendEvent, message: wire.Deliver) -> dict[str, object]:
-    payload: object = (
-        b64encode(message.payload).decode() if message.binary else orjson.Fragment(message.payload)
+def _membership(id: str, emit: BackendEvent) -> MembershipEvent:  # noqa: A002 - the event's own
+    return MembershipEvent(
+        event_id=id,
+        event=emit.kind,
+        connection=emit.conn,
+        user=emit.user,
+        room=emit.room,
+        gateway=emit.gateway,
+        generation=emit.generation,
+        connections=emit.connections,
+        at=emit.at_us // 1_000,
+        reason=emit.reason,
     )
-    return {
-        "event": emit.kind,
-        "room": emit.room,
-        "type": message.type,
-        "epoch": message.epoch,
-        "seq": message.seq,
-        "connection": message.conn,
-        "user": message.user,
-        "id": "" if message.id.startswith(wire.INTERNAL_ID) else message.id,
-        "at": message.at_us // 1_000,
-        "encoding": "base64" if message.binary else "",
-        "payload": payload,
-    }
 
 
-def _said(fields: dict[str, object]) -> dict[str, object]:
-    """Leave out what is not known."""
-    return {name: value for name, value in fields.items() if value != ""}
+def _message(id: str, emit: BackendEvent, message: wire.Deliver) -> MessageEvent:  # noqa: A002 - as above
+    payload = message.payload
+    if message.binary:
+        payload = b'"' + b64encode(payload) + b'"'
+    return MessageEvent(
+        event_id=id,
+        event=_name(emit),
+        room=emit.room,
+        type=message.type,
+        epoch=message.epoch,
+        seq=message.seq,
+        connection=message.conn,
+        user=message.user,
+        id="" if message.id.startswith(wire.INTERNAL_ID) else message.id,
+        at=message.at_us // 1_000,
+        encoding="base64" if message.binary else "",
+        payload=msgspec.Raw(payload),
+    )
