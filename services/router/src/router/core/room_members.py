@@ -10,7 +10,7 @@ snapshot costs two lists, however many members there are.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from router.core.effects import BackendEvent, EventKind
@@ -119,6 +119,10 @@ class RoomMembers:
     def targets(self, room: str) -> tuple[str, ...]:
         """Return the gateways that have a member of the room."""
         return self._targets.get(room, ())
+
+    def rooms(self, gateway: str) -> Collection[str]:
+        """Return the rooms in which a gateway has members. A view."""
+        return self._gateways.get(gateway, ())
 
     def members(self, room: str, gateway: str) -> Mapping[str, str]:
         """Return the room's members on one gateway: connection to user. A view: copy it before a change."""
