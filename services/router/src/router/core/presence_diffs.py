@@ -13,8 +13,8 @@ there now, so it does not matter.
 
     0.00 s   ann joins chat:a, which 1,000 watch on two gateways
     0.10 s   bob joins, eve joins, eve leaves
-    0.25 s   to g1 and to g2: joined ann, bob; users 2; version 46; digest 17…
-    2.25 s   to g1 and to g2: users 2; version 46; digest 17…
+    0.50 s   to g1 and to g2: joined ann, bob; users 2; version 46; digest 17…
+    2.50 s   to g1 and to g2: users 2; version 46; digest 17…
 
 Bounds: ``MOST_NAMES`` of a room and ``ALL_NAMES`` of all rooms wait for a beat, a diff has ``DIFF_BYTES`` at
 most. Beyond them the names are left out, and who watches asks. Pure: the time is an argument.
@@ -39,7 +39,7 @@ BEAT_S: Final = 0.25
 LONGEST_BEAT_S: Final = 5.0
 # So many who watch a room have it told of at the shortest beat; more have it told of less often in
 # proportion.
-WATCHERS: Final = 1_000
+WATCHERS: Final = 500
 # How long after a diff a room is told of again, where nothing has changed.
 AGAIN_S: Final = (2.0, 8.0, 32.0)
 # A reader that does not speak remembers changes for so long at least.
