@@ -10,7 +10,7 @@ snapshot costs two lists, however many members there are.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from router.core.effects import BackendEvent, EventKind
@@ -125,6 +125,10 @@ class RoomMembers:
         gateways = self._rooms.get(room, {}).values()
         users = {user for members in gateways for user in members.values()}
         return len(users), sum(map(len, gateways))
+
+    def rooms(self, gateway: str) -> Collection[str]:
+        """Return the rooms in which a gateway has members. A view."""
+        return self._gateways.get(gateway, ())
 
     def members(self, room: str, gateway: str) -> Mapping[str, str]:
         """Return the room's members on one gateway: connection to user. A view: copy it before a change."""

@@ -23,6 +23,7 @@ from warren.envelope import (
     HistoryQuery,
     Leaving,
     Number,
+    PresenceQuery,
     Progress,
     Read,
     Receipt,
@@ -136,6 +137,8 @@ class PeerInbox:
                 self._receipts.take(envelope)
             case HistoryQuery():
                 self._shards[shard_of(envelope.room, len(self._shards))].queried(envelope)
+            case PresenceQuery():
+                self._shards[shard_of(envelope.room, len(self._shards))].presence_queried(envelope)
             case Heartbeat():
                 self._gateway_lives(envelope)
             case Leaving():

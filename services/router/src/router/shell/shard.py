@@ -21,6 +21,7 @@ from router.core.effects import (
     FeedItem,
     Marked,
     Part,
+    PresenceChanged,
     Ruled,
 )
 from router.core.feeds import Feeds
@@ -34,6 +35,7 @@ from router.shell.log_reader import LogReader
 from router.shell.shard_context import ShardContext
 from router.shell.shard_history import ShardHistory
 from router.shell.shard_log import ShardLog
+from router.shell.shard_presence import ShardPresence
 from warren import envelope as wire
 from warren.address import gateway_of
 from warren.bus import Record
@@ -60,6 +62,7 @@ class Shard:
         router = context.router
         self._log = ShardLog(router.bus, router.topology, number, prefetch=context.limits.prefetch)
         self._history = ShardHistory(self._log, context)
+        self._presence = ShardPresence(context)
         self._maintainer = LogMaintainer(self._log, context, self.role)
         self._telemetry = EntryTelemetry(
             number, context.router.clock, context.router.metrics, context.router.tracing
@@ -143,6 +146,7 @@ class Shard:
             self._ask()
             self._see_to_receipts()
             context.egress.idle(self.number, self._fold.gateways)
+            self._presence.tick(self._fold)
 
     async def stop(self) -> None:
         """Say and write nothing more, and read no more."""
@@ -169,6 +173,7 @@ class Shard:
             self._context.egress.tell(said.gateway, answer)
         self._context.egress.heard(said.gateway)
         self._context.egress.flush(self.number)
+        self._presence.number_said(said.gateway, self._fold)
 
     def ask_gateways(self) -> None:
         """Have all gateways say how far they have got: what they have said may not have reached us."""
@@ -196,6 +201,11 @@ class Shard:
             if answer is not None:
                 self._context.egress.tell(gateway_of(query.conn), answer)
 
+    def presence_queried(self, query: wire.PresenceQuery) -> None:
+        """Somebody wants to know who is in a room."""
+        if self.speaks and self._fold.life:
+            self._presence.queried(query, self._fold)
+
     # ── the log ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def hints(self) -> Iterable[int]:
@@ -214,6 +224,7 @@ class Shard:
         self._maintainer.begin(fold, before, forked=self._reader is not None and self._reader.forked)
         self._fold = fold
         self._feeds = Feeds(context.router.id, self.number, context.limits.ring_bytes)
+        self._presence.forget()
         self._end(self._history.forget())
         if self._reader is not None:
             self._history.begin(fold)
@@ -282,6 +293,8 @@ class Shard:
                 compare = self.role.state is not State.STARTING
                 self._maintainer.marked(effect, offset, self._fold, compare=compare)
                 return True
+            case PresenceChanged():
+                self._presence.changed(effect, self._fold)
             case Part():
                 whole = self._maintainer.seen(effect.part)
                 if whole is not None:
@@ -302,6 +315,7 @@ class Shard:
                         context.egress.tell(gateway, ended)
                 if effect.new_life:
                     self._receipts.clear()
+                    self._presence.forget()
                     self._end(self._history.forget())
                     self._maintainer.life_began()
                     if self.speaks:
@@ -338,6 +352,7 @@ class Shard:
                 if progress is not None and self._fold.life:
                     self._events.backlog.upto(progress.events)
                 self._events.speak()
+                self._presence.speak(self._fold)
                 took_s = context.router.clock.monotonic() - (
                     self._called_at or context.router.clock.monotonic()
                 )
@@ -356,6 +371,7 @@ class Shard:
             case Step.SILENCE:
                 self._feeds.silence()
                 self._receipts.clear()
+                self._presence.silence()
                 context.egress.silence(self.number)
                 self._end(self._events.silence())
                 self._maintainer.silence()
