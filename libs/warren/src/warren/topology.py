@@ -21,6 +21,8 @@ publish that also goes to it; its guard exchange is locked to nobody, so it can 
     warren.rpc      topic    <service>, <service>.cancel: what clients ask of services; backends bind their
                              queues themselves. They answer to the queue that the request names: the
                              gateway's own, or warren.rpc.replies, where the answer is to outlive it
+    warren.hooks    topic    connect, join.<namespace>, publish.<namespace>: what backends are asked before a
+                             client may do it; as with warren.rpc, they bind their queues themselves
 """
 
 from __future__ import annotations
@@ -124,7 +126,7 @@ class Topology:
         self.hooks = f"{prefix}.hooks"
         self.control = f"{prefix}.control"
         # Exchanges by which backends are asked: the queues behind them are theirs, and refuse as they like.
-        self.asking = (self.rpc,)
+        self.asking = (self.rpc, self.hooks)
 
     def exchanges(self) -> tuple[Exchange, ...]:
         """Return every exchange."""
@@ -137,6 +139,7 @@ class Topology:
             Exchange(self.notify_dead, "fanout"),
             Exchange(self.dead, "fanout"),
             Exchange(self.rpc, "topic"),
+            Exchange(self.hooks, "topic"),
         )
 
     def queues(self) -> tuple[Queue, ...]:
@@ -236,6 +239,10 @@ class Topology:
     def cancel_key(self, service: str) -> str:
         """Return the routing key by which a service is told that an answer is wanted no more."""
         return f"{service}.cancel"
+
+    def hook_key(self, hook: str, namespace: str) -> str:
+        """Return the routing key of a hook's questions: ``connect``, ``join.<namespace>`` …"""
+        return f"{hook}.{namespace}" if namespace else hook
 
     def replies_queue(self, gateway: str, nonce: str) -> Queue:
         """Return the queue in which a gateway is answered; who answers reaches it by its name, and it is
