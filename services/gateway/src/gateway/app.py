@@ -12,7 +12,9 @@ from aiohttp import web
 from gateway.core.broker_presence import BrokerPresence
 from gateway.core.client_limits import OutboxLimits, rate_limit
 from gateway.core.file_descriptor_capacity import FileDescriptorCapacity
+from gateway.core.grants import GrantKeys
 from gateway.core.history_read_limit import ReadLimits, everyones
+from gateway.core.hook_desk import HookDesk
 from gateway.core.hub import Hub
 from gateway.core.max_connection_age import MaxConnectionAge
 from gateway.core.memory_budget import MemoryBudget
@@ -22,6 +24,7 @@ from gateway.core.session import SessionConfig
 from gateway.core.websocket.limited_reader import Unknown
 from gateway.settings import GatewaySettings, new_gateway_id
 from gateway.shell.auth import Authenticator
+from gateway.shell.backend_calls import BackendCalls
 from gateway.shell.broker_link import PREFETCH, BrokerEnds, BrokerLink
 from gateway.shell.client_publisher import ClientPublisher
 from gateway.shell.connection import GatewayContext
@@ -30,6 +33,7 @@ from gateway.shell.downlink import Downlink
 from gateway.shell.drain import Drain
 from gateway.shell.event_loop_progress import EventLoopProgress
 from gateway.shell.heartbeat import FROZEN_BEATS, GatewayHeartbeat
+from gateway.shell.hooks import Hooks
 from gateway.shell.memory_limiter import MemoryLimiter
 from gateway.shell.pod_stats import PodStats
 from gateway.shell.rejoining import Rejoining
@@ -51,6 +55,8 @@ from warren.telemetry import Tracing
 
 # From being asked away for its age to being closed: a client needs a moment to come in elsewhere first.
 AGE_GRACE_S = 5.0
+# Questions to backends, whether clients may do something, that are out at a time.
+HOOK_CALLS = 1_024
 
 _log = get_logger("gateway")
 
@@ -121,8 +127,18 @@ class Gateway:
         reads = RoomReads(self.clock, self.metrics, self.hub, recent, catch_up, routers)
         downlink = Downlink(self.hub, reads, tracing, self.clock, self.metrics)
 
+        # Backends that are asked.
+        self._calls = BackendCalls(
+            self.id, bus, topology, self.clock, self.metrics, {topology.hooks: HOOK_CALLS}
+        )
+        hook_timeout_s = settings.hooks.hook_timeout_ms / 1_000
+        desk = HookDesk(GrantKeys(settings.hooks.grant_key_bytes), hook_timeout_s, limits.message_bytes)
+        self._hooks = Hooks(desk, self._calls, topology, self.clock, self.metrics, hook_timeout_s)
+
         # The clients.
-        self._authenticator = Authenticator(settings.auth, self.clock)
+        self._authenticator = Authenticator(
+            settings.auth, self.clock, shown_claims=settings.hooks.hook_claims
+        )
         self._memory = MemoryLimiter(MemoryBudget(limits.buffer_bytes), self.clock, self.metrics, self.hub)
         self._progress = EventLoopProgress(self.clock, self._memory)
         self.connections = Connections(
@@ -144,6 +160,8 @@ class Gateway:
             self.metrics,
             session,
             namespaces,
+            self._hooks,
+            settings.hooks.hook_headers,
             ReadLimits(limits.read_bytes, limits.read_bytes_per_s),
             everyones(limits.pod_read_bytes_per_s),
         )
@@ -184,6 +202,7 @@ class Gateway:
                 GatewayHeartbeat(
                     self.id, self.clock, self.connections, self.metrics, self._own_queue, limits.uplink_bytes
                 ),
+                self._calls,
             ),
             self.connections,
             Rejoining(self.id, self.connections, self.uplink),
@@ -253,6 +272,7 @@ class Gateway:
         await self._ticker.stop()
         self.connections.cut()
         await self._server.stop()
+        await self._hooks.stop()
         self._progress.stop()
         await self._link.stop()
         await self._authenticator.stop()

@@ -204,12 +204,15 @@ def body_of(message: ServerMessage, spell: Callable[[Deliver], bytes]) -> dict[s
                 "expires_at": message.expires_at_ms,
             }
         case Joined():
-            return {
+            joined: dict[str, Any] = {
                 "epoch": message.epoch,
                 "seq": message.seq,
                 "recovered": message.recovered,
                 "missed": message.missed,
             }
+            if message.grant:
+                joined["grant"] = message.grant
+            return joined
         case Acked():
             return {"seq": message.seq, "epoch": message.epoch} if message.seq else {}
         case Dropped():

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import msgspec
 
 from gateway.core.client_messages import ClientMessage
+from gateway.core.grants import GRANT_MAX
 from warren.errors import ErrorCode, ProtocolError
 from warren.position import Position
 
@@ -27,6 +28,7 @@ class _Since(msgspec.Struct):
 
 class _Join(msgspec.Struct):
     since: _Since | None = None
+    grant: Annotated[str, msgspec.Meta(max_length=GRANT_MAX)] | None = None
 
 
 class _History(msgspec.Struct):
@@ -38,6 +40,11 @@ class _Auth(msgspec.Struct):
     token: Annotated[str, msgspec.Meta(min_length=1, max_length=TOKEN_MAX)]
 
 
+_JOIN_SAYS: Final = (
+    'payload: must be {"since": {"epoch": text, "seq": number}, "grant": text}, or be left out; so may each '
+    "field"
+)
+
 _joins = msgspec.json.Decoder(_Join | None)
 _histories = msgspec.json.Decoder(_History | None)
 _auths = msgspec.json.Decoder(_Auth)
@@ -47,17 +54,27 @@ def since_of(message: ClientMessage) -> Position | None:
     """Return the position that a JOIN gives; None: it gives none. Raises INVALID_MESSAGE where it gives
     something else.
     """
-    says = 'payload: must be {"since": {"epoch": text, "seq": number}}, or be left out'
-    try:
-        asked = _joins.decode(b"" if message.binary else message.payload)
-    except (ValueError, RecursionError):
-        raise ProtocolError(ErrorCode.INVALID_MESSAGE, says) from None
+    asked = _join_of(message)
     if asked is None or asked.since is None:
         return None
     position = Position(asked.since.epoch, asked.since.seq)
     if not position.is_valid():
-        raise ProtocolError(ErrorCode.INVALID_MESSAGE, says)
+        raise ProtocolError(ErrorCode.INVALID_MESSAGE, _JOIN_SAYS)
     return position
+
+
+def grant_of(message: ClientMessage) -> str:
+    """Return the grant that a JOIN shows; empty where it shows none. Raises INVALID_MESSAGE."""
+    asked = _join_of(message)
+    return "" if asked is None else asked.grant or ""
+
+
+def _join_of(message: ClientMessage) -> _Join | None:
+    try:
+        asked: _Join | None = _joins.decode(b"" if message.binary else message.payload)
+    except (ValueError, RecursionError):
+        raise ProtocolError(ErrorCode.INVALID_MESSAGE, _JOIN_SAYS) from None
+    return asked
 
 
 def page_of(message: ClientMessage) -> tuple[int, int]:

@@ -19,6 +19,7 @@ import msgspec
 from gateway.core import broker_presence as steps
 from gateway.core.broker_presence import BrokerPresence
 from gateway.core.inputs import BrokerChanged
+from gateway.shell.backend_calls import BackendCalls
 from gateway.shell.connections import Connections
 from gateway.shell.downlink import Downlink
 from gateway.shell.rejoining import Rejoining
@@ -53,6 +54,7 @@ class BrokerEnds:
     routers: RouterRequests
     heartbeat: HeartbeatLoop
     sender: Sender  # of the heartbeats
+    calls: BackendCalls
 
 
 class BrokerLink:
@@ -100,6 +102,7 @@ class BrokerLink:
         ends = self._ends
         await self._rejoining.stop()
         await ends.heartbeat.leave()
+        await ends.calls.stop()
         await ends.routers.close()
         await ends.uplink.close()
         await ends.own_queue.stop()
@@ -114,6 +117,7 @@ class BrokerLink:
             ends.uplink.begin()
             self._rejoining.ask()
             await ends.heartbeat.start(ends.sender)
+            await ends.calls.start()
         except WarrenError as error:
             event(_log, "bus_refused", level=logging.ERROR, reason=str(error))
             self.refused.set()
