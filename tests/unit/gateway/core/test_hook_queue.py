@@ -1,13 +1,6 @@
 """hook_queue: turns by user, and how many questions are out at a time."""
 
-from gateway.core.hook_queue import (
-    WAIT_S,
-    WAITING_MAX,
-    WINDOW_FIRST,
-    WINDOW_LEAST,
-    WINDOW_MOST,
-    HookQueue,
-)
+from gateway.core.hook_queue import USER_PART, WAIT_S, WAITING_MAX, WINDOW_LEAST, WINDOW_MOST, HookQueue
 
 
 def filled(*users: str, now: float = 0.0) -> HookQueue:
@@ -19,21 +12,32 @@ def filled(*users: str, now: float = 0.0) -> HookQueue:
 
 def test_users_take_turns():
     """Who has asked much waits for its own; each gets its questions in their order."""
-    queue = filled("a", "a", "a", "a", "b", "c", "b")
-    asked = [queue.next(0.0) for _ in range(7)]
-    assert asked == [0, 4, 5, 1, 6, 2, 3]
+    queue = filled("a", "a", "b", "c", "b")
+    asked = [queue.next(0.0) for _ in range(5)]
+    assert asked == [0, 2, 3, 1, 4]
     assert queue.next(0.0) is None
-    assert (len(queue), queue.out) == (0, 7)
+    assert (len(queue), queue.out) == (0, 5)
 
 
 def test_only_so_many_are_out_at_a_time():
     """The others wait, and go when one is answered."""
-    queue = filled(*["a"] * 100)
+    queue = filled(*map(str, range(100)))
     out = [number for _ in range(100) if (number := queue.next(0.0)) is not None]
-    assert len(out) == WINDOW_FIRST
+    assert len(out) == WINDOW_LEAST
     queue.answered(out[0], 0.4)  # neither fast nor slow
     assert queue.next(0.4) == len(out)
     assert queue.next(0.4) is None
+
+
+def test_one_user_has_a_part_of_what_is_out():
+    """However many of its questions are never answered, and however few others ask."""
+    queue = filled(*["mallory"] * 50, "ann")
+    part = int(WINDOW_LEAST) // USER_PART
+    out = [number for _ in range(60) if (number := queue.next(0.0)) is not None]
+    assert sorted(out) == [*range(part), 50]
+    queue.failed(0, 1.0)
+    assert queue.next(1.0) == part
+    assert queue.next(1.0) is None
 
 
 def storm(rate: float, count: int, most_out: int = 10**9) -> tuple[float, int, int]:
@@ -71,27 +75,29 @@ def test_a_storm_is_as_wide_as_the_backend_is_fast():
 
 
 def test_a_backend_that_fails_is_asked_ever_less():
-    """Halved once for all that was asked before, down to one at a time; and more again when it answers."""
-    queue = filled(*map(str, range(100)))
-    out = [queue.next(0.0) for _ in range(16)]
-    for number in out:
-        queue.failed(number, 1.0)
-    assert queue.window == WINDOW_FIRST / 2
-    for turn in range(2, 12):
+    """Halved once for all that was asked before, down to the least; and more again when it answers."""
+    queue = filled(*map(str, range(300)))
+    for _ in range(48):
+        queue.answered(queue.next(0.0), 0.1)
+    assert queue.window == WINDOW_LEAST + 48
+    for number in [queue.next(1.0) for _ in range(64)]:
+        queue.failed(number, 2.0)
+    assert queue.window == 32
+    for turn in range(3, 9):
         queue.failed(queue.next(float(turn)), float(turn))
     assert queue.window == WINDOW_LEAST
-    number = queue.next(20.0)
-    assert queue.next(20.0) is None
-    queue.answered(number, 20.1)
-    assert queue.window == 2
+    queue.answered(queue.next(20.0), 20.1)
+    assert queue.window == WINDOW_LEAST + 1
 
 
 def test_slow_answers_narrow_the_window():
     """Before they are too late."""
-    queue = filled(*map(str, range(40)))
-    for number in [queue.next(0.0) for _ in range(16)]:
-        queue.answered(number, 0.9)
-    assert queue.window < WINDOW_FIRST
+    queue = filled(*map(str, range(200)))
+    for _ in range(48):
+        queue.answered(queue.next(0.0), 0.1)
+    for number in [queue.next(1.0) for _ in range(64)]:
+        queue.answered(number, 1.9)
+    assert queue.window < 20
 
 
 def test_who_waits_for_too_long_is_given_up():
