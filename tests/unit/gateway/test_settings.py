@@ -126,3 +126,30 @@ def test_a_report_shows_no_credentials_in_addresses():
     """Nor what is in a file of keys."""
     env = {"WARREN_GATEWAY_JWKS": "https://ann:sesame@idp/keys", "WARREN_GATEWAY_JWT_PUBLIC_KEY": "sesame"}
     assert "sesame" not in report(GatewaySettings, env)
+
+
+def test_grant_keys_are_lines():
+    """The first signs; each is long, and none is ever shown."""
+    first, second = "a" * 32, "b" * 40
+    env = ANONYMOUS | {"WARREN_GATEWAY_GRANT_KEYS": f"{first}\n\n  {second}\n"}
+    assert read(GatewaySettings, env).hooks.grant_key_bytes == (first.encode(), second.encode())
+    assert read(GatewaySettings, ANONYMOUS).hooks.grant_key_bytes == ()
+    (problem,) = problems(WARREN_GATEWAY_GRANT_KEYS=f"{first}\nshort\n{second}\nbrief")
+    assert "key 2, 4 has less than 32 characters" in problem
+    assert "short" not in problem
+    assert first not in report(GatewaySettings, env)
+
+
+def test_headers_for_hooks_are_in_lower_case_and_once():
+    """As they are looked for."""
+    env = ANONYMOUS | {"WARREN_GATEWAY_HOOK_HEADERS": "Cookie, X-Tag,cookie"}
+    assert read(GatewaySettings, env).hooks.hook_headers == ("cookie", "x-tag")
+
+
+def test_no_room_at_connect_is_a_backend_s_to_decide():
+    """A client could not be told that it is not let in, so the settings say so."""
+    hooks = "namespaces: [{name: d, pattern: default, hooks: [join]}]"
+    (problem,) = problems(WARREN_NAMESPACES=hooks)
+    assert "a backend decides who may join default" in problem
+    env = ANONYMOUS | {"WARREN_NAMESPACES": hooks, "WARREN_GATEWAY_ROOMS": "-"}
+    assert read(GatewaySettings, env).rooms == ()

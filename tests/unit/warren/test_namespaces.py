@@ -334,3 +334,43 @@ def test_what_is_wrong_with_a_service_is_named(written: str, problem: str) -> No
     with pytest.raises(SettingsError) as wrong:
         Namespaces.parse(f"services: {written}")
     assert wrong.value.problems[0].startswith(problem)
+
+
+def test_hooks_say_what_a_backend_decides() -> None:
+    """``connect`` for the whole installation, ``join`` and ``publish`` for a namespace; none unless asked for."""
+    read = Namespaces.parse(
+        """
+        hooks: [connect]
+        namespaces:
+          - {name: a, pattern: "a:*", hooks: [join, publish]}
+          - {name: b, pattern: "b:*"}
+        """
+    )
+    assert read.connect_hook
+    assert (read.policy("a:1").hooks, read.policy("b:1").hooks) == (("join", "publish"), ())
+    assert not Namespaces.parse("namespaces: []").connect_hook
+    assert Namespaces.parse("hooks: [connect]") != Namespaces.parse("hooks: []")
+    assert Namespaces([], connect_hook=True) == Namespaces.parse("hooks: [connect]")
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ({"hooks": ["join"]}, "hooks: must be a list of `connect`, not ['join']"),
+        ({"hooks": "connect"}, "hooks: must be a list of `connect`, not 'connect'"),
+        ({"hooks": [["connect"]]}, "hooks: must be a list of `connect`, not [['connect']]"),
+        (
+            [{"name": "a", "pattern": "a", "hooks": ["connect"]}],
+            "namespaces[0].hooks: must be a list of `join`, `publish`, not ['connect']",
+        ),
+        (
+            [{"name": "a", "pattern": "a", "hooks": True}],
+            "namespaces[0].hooks: must be a list of `join`, `publish`, not True",
+        ),
+    ],
+)
+def test_a_hook_that_there_is_not_is_named(document: Any, problem: str) -> None:
+    """A backend that is never asked would let everybody in."""
+    with pytest.raises(SettingsError) as caught:
+        Namespaces.parse(document)
+    assert caught.value.problems == [problem]

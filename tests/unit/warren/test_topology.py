@@ -142,7 +142,7 @@ def test_backends_are_asked_by_a_topic_exchange_and_answer_to_queues_by_their_na
     """A gateway's own, named anew each time, goes with it; what outlives a gateway has a queue on disk."""
     topology = Topology("w", 2)
     assert {each.name: each.type for each in topology.exchanges()}[topology.rpc] == "topic"
-    assert topology.asking == ("w.rpc",)
+    assert topology.asking == ("w.rpc", "w.hooks")
     assert topology.cancel_key("orders.get") == "orders.get.cancel"
     own, bindings = topology.replies_queue("g1", "n")
     assert bindings == (Binding(topology.replies, own.name, own.name),)
@@ -161,3 +161,11 @@ def test_warrens_own_queues_are_known_by_their_names():
     own = [topology.gateway_queue("g", "n")[0], topology.replies_queue("g", "n")[0], *topology.queues()]
     assert all(topology.is_own(queue.name) for queue in own)
     assert not any(topology.is_own(name) for name in ("app.replies", "wx", "warren.log.0", ""))
+
+
+def test_a_hook_has_a_key_of_its_own() -> None:
+    """One for each namespace, so that backends bind what they decide about; one for who may connect."""
+    topology = Topology("w")
+    assert {each.name: each.type for each in topology.exchanges()}[topology.hooks] == "topic"
+    assert topology.hook_key("connect", "") == "connect"
+    assert topology.hook_key("join", "chat") == "join.chat"

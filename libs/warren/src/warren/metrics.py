@@ -202,6 +202,14 @@ class GatewayMetrics(_Metrics):
         self._lives_ended = self._counter(
             "lives_ended", "Times that this gateway had to begin anew on a shard, with all its members there."
         )
+        self._hooks = self._counts(
+            "hooks", "decision", "Times that a backend was to decide what a client may, by what came of it."
+        )
+        self._hook_sources = self._counts(
+            "hook_sources",
+            "source",
+            "Those that were decided: by a backend, an answer of before, or a grant.",
+        )
         self._buffer_bytes = self._gauge(
             "buffer_bytes",
             "Bytes that connections hold, by what they are of; windows, which compressed messages build "
@@ -280,6 +288,12 @@ class GatewayMetrics(_Metrics):
     def calls(self, outcome: str) -> None:
         """Count a client's REQUEST that is over: answered, accepted, or the code of its ERROR."""
         self._calls.add(outcome, 1)
+
+    def hooks(self, decision: str, source: str, count: int = 1) -> None:
+        """Count what was decided about clients, by whom; or that nobody could."""
+        self._hooks.add(decision, count)
+        if decision in ("allowed", "denied"):
+            self._hook_sources.add(source, count)
 
     def feed_gaps(self) -> None:
         """Count a feed that came too early."""

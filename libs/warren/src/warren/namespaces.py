@@ -1,8 +1,8 @@
 """Namespaces: the first pattern that matches a room's name gives the room its policy.
 
 A namespace file is YAML: a list of mappings, each with the keys of ``RoomPolicy``, and perhaps a list of
-services (``warren/services.py``). A key is one field here, with its rule and meaning: the reading, the JSON
-schema (``schema``) and the page about it follow from that.
+services (``warren/services.py``) and of hooks for the whole installation. A key is one field here, with its
+rule and meaning: the reading, the JSON schema (``schema``) and the page about it follow from that.
 
 This module does no I/O (the text is handed in) and knows no room that exists.
 """
@@ -41,6 +41,8 @@ WhenExceeded = Literal["close", "reject"]
 Slow = Literal["disconnect", "drop_oldest", "latest_only"]
 PresenceMode = Literal["off", "count", "connections", "users"]
 Watch = Literal["anyone", "members", "token"]
+Hook = Literal["join", "publish"]
+ConnectHook = Literal["connect"]
 
 MAX_NAMESPACES = 256
 MAX_PATTERN_LENGTH = 128
@@ -215,6 +217,13 @@ class RoomPolicy:
         "watch whether a user is connected.",
         example={"mode": "users", "max": 1_000},
     )
+    hooks: tuple[Hook, ...] = key(
+        (),
+        ListOf(Choice(Hook), "a list of `join`, `publish`"),
+        "What a backend is asked before a client may do it: `join` the room, or `publish` to it. While no "
+        "backend answers, nobody may.",
+        example=["join", "publish"],
+    )
 
 
 DEFAULT_POLICY = RoomPolicy()
@@ -223,10 +232,19 @@ DEFAULT_POLICY = RoomPolicy()
 class Namespaces:
     """An ordered list of policies, and the services that clients may ask for."""
 
-    def __init__(self, policies: Iterable[RoomPolicy] = (), services: Iterable[ServicePolicy] = ()) -> None:
-        """The first whose pattern matches wins; a room that none matches has ``DEFAULT_POLICY``."""
+    def __init__(
+        self,
+        policies: Iterable[RoomPolicy] = (),
+        services: Iterable[ServicePolicy] = (),
+        *,
+        connect_hook: bool = False,
+    ) -> None:
+        """The first whose pattern matches wins; a room that none matches has ``DEFAULT_POLICY``.
+        ``connect_hook``: a backend is asked before a client may connect.
+        """
         self.policies = tuple(policies)
         self.services = Services(services)
+        self.connect_hook = connect_hook
         # The cache only saves time; it is bounded because clients choose the names of rooms.
         self.policy = functools.lru_cache(maxsize=CACHED_ROOMS)(self._find)
 
@@ -239,8 +257,8 @@ class Namespaces:
         return hash(self._all)
 
     @property
-    def _all(self) -> tuple[tuple[RoomPolicy, ...], tuple[ServicePolicy, ...]]:
-        return self.policies, self.services.policies
+    def _all(self) -> tuple[tuple[RoomPolicy, ...], tuple[ServicePolicy, ...], bool]:
+        return self.policies, self.services.policies, self.connect_hook
 
     def __repr__(self) -> str:
         """Name the namespaces in their order."""
@@ -256,7 +274,7 @@ class Namespaces:
     @classmethod
     def parse(cls, source: str | Mapping[str, Any] | Sequence[Any] | None) -> Namespaces:
         """Read YAML text, or what such text parses to: a list of namespaces, alone or under the key
-        ``namespaces``, then with a list of ``services`` beside it.
+        ``namespaces``, then with lists of ``services`` and ``hooks`` beside it.
 
         Raises SettingsError with every problem, each with its path (``namespaces[1].rate.count: …``).
         """
@@ -268,9 +286,10 @@ class Namespaces:
                 raise SettingsError([f"namespaces: not YAML: {' '.join(str(error).split())}"]) from None
         problems: list[str] = []
         policies, services = _policies(document, problems)
+        hooks = _hooks(document, problems)
         if problems:
             raise SettingsError(problems)
-        return cls(policies, services)
+        return cls(policies, services, connect_hook="connect" in hooks)
 
 
 def schema() -> Schema:
@@ -287,12 +306,13 @@ def services_schema() -> Schema:
 
 _POLICY = MappingOf(RoomPolicy)
 _SERVICE = MappingOf(ServicePolicy)
+_HOOKS = ListOf(Choice(ConnectHook), "a list of `connect`")
 
 
 def _policies(document: Any, problems: list[str]) -> tuple[list[RoomPolicy], list[ServicePolicy]]:
     services: Sequence[Any] = ()
     if isinstance(document, Mapping):
-        check_keys("", document, ("namespaces", "services"), problems)
+        check_keys("", document, ("namespaces", "services", "hooks"), problems)
         services = _list("services", document.get("services"), MAX_SERVICES, problems)
         document = document.get("namespaces")
     entries = _list("namespaces", document, MAX_NAMESPACES, problems)
@@ -302,6 +322,11 @@ def _policies(document: Any, problems: list[str]) -> tuple[list[RoomPolicy], lis
     served = [_SERVICE.read(f"services[{at}]", entry, problems) for at, entry in enumerate(services)]
     check_once("services", services, ("pattern",), problems)
     return policies, served
+
+
+def _hooks(document: Any, problems: list[str]) -> tuple[str, ...]:
+    found = document.get("hooks") if isinstance(document, Mapping) else None
+    return () if found is None else tuple(_HOOKS.read("hooks", found, problems))
 
 
 def _list(path: str, entries: Any, most: int, problems: list[str]) -> Sequence[Any]:

@@ -23,6 +23,8 @@ publish that also goes to it; its guard exchange is locked to nobody, so it can 
                              gateway's own, or warren.rpc.replies, where the answer is to outlive it
     warren.replies  direct   key <queue> ▶ those two: the way to them for who may not publish to each queue
                              there is, as the default exchange has it
+    warren.hooks    topic    connect, join.<namespace>, publish.<namespace>: what backends are asked before a
+                             client may do it; as with warren.rpc, they bind their queues themselves
 """
 
 from __future__ import annotations
@@ -127,7 +129,7 @@ class Topology:
         self.hooks = f"{prefix}.hooks"
         self.control = f"{prefix}.control"
         # Exchanges by which backends are asked: the queues behind them are theirs, and refuse as they like.
-        self.asking = (self.rpc,)
+        self.asking = (self.rpc, self.hooks)
 
     def exchanges(self) -> tuple[Exchange, ...]:
         """Return every exchange."""
@@ -141,6 +143,7 @@ class Topology:
             Exchange(self.dead, "fanout"),
             Exchange(self.rpc, "topic"),
             Exchange(self.replies, "direct"),
+            Exchange(self.hooks, "topic"),
         )
 
     def queues(self) -> tuple[Queue, ...]:
@@ -242,6 +245,10 @@ class Topology:
     def cancel_key(self, service: str) -> str:
         """Return the routing key by which a service is told that an answer is wanted no more."""
         return f"{service}.cancel"
+
+    def hook_key(self, hook: str, namespace: str) -> str:
+        """Return the routing key of a hook's questions: ``connect``, ``join.<namespace>`` …"""
+        return f"{hook}.{namespace}" if namespace else hook
 
     def replies_queue(self, gateway: str, nonce: str) -> tuple[Queue, tuple[Binding, ...]]:
         """Return the queue in which a gateway is answered, and its binding; who answers reaches it by its

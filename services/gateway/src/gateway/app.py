@@ -12,7 +12,9 @@ from aiohttp import web
 from gateway.core.broker_presence import BrokerPresence
 from gateway.core.client_limits import OutboxLimits, rate_limit
 from gateway.core.file_descriptor_capacity import FileDescriptorCapacity
+from gateway.core.grants import GrantKeys
 from gateway.core.history_read_limit import ReadLimits, everyones
+from gateway.core.hook_desk import HookDesk
 from gateway.core.hub import Hub
 from gateway.core.max_connection_age import MaxConnectionAge
 from gateway.core.memory_budget import MemoryBudget
@@ -32,6 +34,7 @@ from gateway.shell.downlink import Downlink
 from gateway.shell.drain import Drain
 from gateway.shell.event_loop_progress import EventLoopProgress
 from gateway.shell.heartbeat import FROZEN_BEATS, GatewayHeartbeat
+from gateway.shell.hooks import Hooks
 from gateway.shell.memory_limiter import MemoryLimiter
 from gateway.shell.pod_stats import PodStats
 from gateway.shell.rejoining import Rejoining
@@ -53,6 +56,8 @@ from warren.telemetry import Tracing
 
 # From being asked away for its age to being closed: a client needs a moment to come in elsewhere first.
 AGE_GRACE_S = 5.0
+# Questions to backends, whether clients may do something, that are out at a time.
+HOOK_CALLS = 1_024
 
 _log = get_logger("gateway")
 
@@ -119,14 +124,22 @@ class Gateway:
                 Pace(limits.batch_interval_ms / 1_000, self.clock.busy),
             ),
         )
-        calls = BackendCalls(self.id, bus, topology, self.clock, self.metrics, {topology.rpc: limits.calls})
         routers = RouterRequests(bus, topology, self.presence, self.metrics)
         catch_up = RoomCatchUp(self.id, self.hub, recent, namespaces)
         reads = RoomReads(self.clock, self.metrics, self.hub, recent, catch_up, routers)
         downlink = Downlink(self.hub, reads, tracing, self.clock, self.metrics)
 
+        # Backends that are asked.
+        most = {topology.rpc: limits.calls, topology.hooks: HOOK_CALLS}
+        calls = BackendCalls(self.id, bus, topology, self.clock, self.metrics, most)
+        hook_timeout_s = settings.hooks.hook_timeout_ms / 1_000
+        desk = HookDesk(GrantKeys(settings.hooks.grant_key_bytes), hook_timeout_s, limits.message_bytes)
+        self._hooks = Hooks(desk, calls, topology, self.clock, self.metrics, hook_timeout_s)
+
         # The clients.
-        self._authenticator = Authenticator(settings.auth, self.clock)
+        self._authenticator = Authenticator(
+            settings.auth, self.clock, shown_claims=settings.hooks.hook_claims
+        )
         self._memory = MemoryLimiter(MemoryBudget(limits.buffer_bytes), self.clock, self.metrics, self.hub)
         self._progress = EventLoopProgress(self.clock, self._memory)
         self.connections = Connections(
@@ -149,6 +162,8 @@ class Gateway:
             self.metrics,
             session,
             namespaces,
+            self._hooks,
+            settings.hooks.hook_headers,
             ReadLimits(limits.read_bytes, limits.read_bytes_per_s),
             everyones(limits.pod_read_bytes_per_s),
         )
@@ -259,6 +274,7 @@ class Gateway:
         await self._ticker.stop()
         self.connections.cut()
         await self._server.stop()
+        await self._hooks.stop()
         self._progress.stop()
         await self._link.stop()
         await self._authenticator.stop()

@@ -28,6 +28,9 @@ from warren.settings import (
 )
 from warren.urls import ESCAPES, WrongURL, check_http
 
+# Of a key for grants, in characters.
+GRANT_KEY_LEAST = 32
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Algorithm = Literal["HS256", "RS256", "ES256", "EdDSA"]
 
@@ -368,6 +371,55 @@ class TimeSettings(Settings):
         return self
 
 
+class HookSettings(Settings):
+    """Backends that decide what clients may; which they are asked is in the namespaces."""
+
+    model_config = _PREFIX
+
+    hook_timeout_ms: int = variable(
+        1_000,
+        "How long a backend may take to decide whether a client may connect, join or publish.",
+        ge=10,
+        le=30_000,
+    )
+    hook_claims: CommaList = variable(
+        (), "Claims of a client's token that such a backend is shown, with dots into nested objects."
+    )
+    hook_headers: CommaList = variable(
+        (),
+        "Headers of a client's upgrade that such a backend is shown, such as cookie or accept-language; "
+        "at most 1,024 characters of each.",
+    )
+    grant_keys: SecretStr = variable(
+        SecretStr(""),
+        "Keys for grants, the same for all gateways: one on each line, of at least 32 characters. The "
+        "first one signs, all verify. Empty: no grants, so clients that come back are asked about again.",
+        file=True,
+    )
+
+    @field_validator("hook_headers")
+    @classmethod
+    def _lower(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name.lower() for name in value))
+
+    @field_validator("grant_keys")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        short = [number for number, key in enumerate(_lines(value), 1) if len(key) < GRANT_KEY_LEAST]
+        if short:
+            raise ValueError(f"key {', '.join(map(str, short))} has less than {GRANT_KEY_LEAST} characters")
+        return value
+
+    @property
+    def grant_key_bytes(self) -> tuple[bytes, ...]:
+        """The keys, in their order."""
+        return tuple(key.encode() for key in _lines(self.grant_keys))
+
+
+def _lines(keys: SecretStr) -> list[str]:
+    return [line.strip() for line in keys.get_secret_value().splitlines() if line.strip()]
+
+
 class GatewaySettings(Settings):
     """All of the gateway's settings."""
 
@@ -392,6 +444,7 @@ class GatewaySettings(Settings):
     auth: AuthSettings = AuthSettings.model_construct()
     limits: LimitSettings = LimitSettings()
     times: TimeSettings = TimeSettings()
+    hooks: HookSettings = HookSettings()
 
     @field_validator("rooms")
     @classmethod
@@ -407,6 +460,17 @@ class GatewaySettings(Settings):
             raise ValueError(
                 "WARREN_GATEWAY_ROOMS_PER_CONNECTION must have place for WARREN_GATEWAY_ROOMS and the "
                 "user's own"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rooms_unasked(self) -> GatewaySettings:
+        policy = self.namespaces.namespaces.policy
+        asked = [room for room in self.rooms if "join" in policy(room).hooks]
+        if asked:
+            raise ValueError(
+                f"WARREN_GATEWAY_ROOMS: a backend decides who may join {', '.join(asked)}, so no client is "
+                "joined there at connect; the answer to a connect hook may name it"
             )
         return self
 

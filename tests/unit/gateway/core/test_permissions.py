@@ -2,15 +2,20 @@
 
 import pytest
 
+from gateway.core.hook_messages import HookAnswer
 from gateway.core.permissions import (
     Identity,
+    asks_to_join,
     check_join,
     check_publish,
     check_watch,
+    decided,
     default_room,
     lost,
     may_join,
+    may_join_unasked,
     may_publish,
+    renewed,
 )
 from warren.errors import ErrorCode, ProtocolError
 from warren.namespaces import NO_PRESENCE, Namespaces, PresencePolicy, RoomPolicy
@@ -145,3 +150,37 @@ def test_the_default_room_is_the_present_one_while_it_is_allowed():
     assert default_room(TOKEN, NAMESPACES, ("b", "vip:1", "a"), "a") == "a"
     assert default_room(TOKEN, NAMESPACES, ("b", "vip:1", "a"), "b") == "vip:1"
     assert default_room(NOTHING, NAMESPACES, ("b", "a")) == ""
+
+
+def test_a_backend_s_rooms_are_beyond_token_and_namespace():
+    """It has said so of this connection, and is not asked again; of publishing it has said nothing."""
+    client = decided(Identity("ann", join=("a",), publish=()), HookAnswer(True, rooms=("vip:9",)))
+    assert code(check_join, client, NAMESPACES, "vip:9") is None
+    assert code(check_join, client, NAMESPACES, "vip:8") is ErrorCode.FORBIDDEN
+    assert code(check_publish, client, NAMESPACES, "vip:9", True) is ErrorCode.FORBIDDEN
+    assert lost(client, NAMESPACES, ["vip:9", "vip:8"]) == ["vip:8"]
+    hooked = RoomPolicy("h", "*", hooks=("join",))
+    assert (asks_to_join(client, hooked, "vip:9"), asks_to_join(client, hooked, "x")) == (False, True)
+    assert may_join_unasked(client, hooked, "vip:9")
+    assert not may_join_unasked(client, hooked, "a")
+    assert may_join_unasked(client, NAMESPACES.policy("a"), "a")
+
+
+def test_what_a_backend_has_said_stays_with_a_fresh_token():
+    """Where the token names whom the first one named; else it is another user's, and nothing of it stays."""
+    known = decided(Identity("token"), HookAnswer(True, user="kim", rooms=("r",), info=b"1"))
+    fresh = renewed(known, Identity("token", join=("x",), expires_at=9.0, claims=b"{}"))
+    assert fresh == Identity(
+        "kim",
+        join=("x",),
+        expires_at=9.0,
+        claims=b"{}",
+        decided=True,
+        subject="token",
+        rooms=("r",),
+        info=b"1",
+    )
+    assert renewed(known, Identity("other")) == Identity("other")
+    assert renewed(Identity("ann"), Identity("ann", join=())) == Identity("ann", join=())
+    same = decided(Identity("ann"), HookAnswer(True))
+    assert (same.user, same.subject, same.decided) == ("ann", "ann", True)

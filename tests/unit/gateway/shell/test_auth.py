@@ -13,7 +13,7 @@ import pytest
 from tests.support.tokens import SECRET, Signer, confused_token, unsigned_token
 
 from gateway.settings import AuthSettings
-from gateway.shell.auth import Authenticator, Refusal, key_problems, offered_token
+from gateway.shell.auth import MAX_SHOWN_BYTES, Authenticator, Refusal, key_problems, offered_token
 from warren.clock import SystemClock
 from warren.errors import SettingsError, Unauthorized, code_of
 
@@ -261,3 +261,29 @@ async def test_readiness_says_where_keys_are_lacking(tmp_path):
 def test_where_a_token_is_looked_for(query, authorization, subprotocols, token):
     """The query goes before the header, and that before the subprotocol."""
     assert offered_token(query, authorization, subprotocols) == token
+
+
+async def test_the_claims_that_backends_are_shown_are_kept():
+    """Those that were chosen and are there, also nested ones; without a choice none is kept."""
+    token = Signer().token("ann", plan="gold", org={"id": 7, "name": "x"}, secret="s")
+    chosen = Authenticator(
+        AuthSettings(jwt_secret=SECRET), SystemClock(), shown_claims=("sub", "plan", "org.id", "absent")
+    )
+    assert json.loads((await chosen.check(token)).claims) == {"sub": "ann", "plan": "gold", "org.id": 7}
+    assert (await authenticator().check(token)).claims == b""
+
+
+async def test_claims_that_are_too_much_to_keep_are_refused():
+    """The reason names them, and how much they may have."""
+    chosen = Authenticator(AuthSettings(jwt_secret=SECRET), SystemClock(), shown_claims=("blob",))
+    with pytest.raises(Refusal) as caught:
+        await chosen.check(Signer().token("ann", blob="x" * MAX_SHOWN_BYTES))
+    assert (caught.value.reason, str(caught.value)) == (
+        "claims", f"the claims blob have more than {MAX_SHOWN_BYTES} bytes"
+    )  # fmt: skip
+
+
+def test_a_guest_without_a_name_is_nameless():
+    """Its made-up name says nothing about who it is."""
+    anonymous = Authenticator(AuthSettings(auth="anonymous"), SystemClock())
+    assert (anonymous.guest("").nameless, anonymous.guest("kim").nameless) == (True, False)

@@ -18,6 +18,7 @@ from gateway.core.feed_timeouts import BARREN_FIRST_S, SILENCE_S
 from gateway.core.hub import Hub
 from gateway.core.inputs import TokenAccepted, Undelivered
 from gateway.core.permissions import Identity
+from gateway.shell.backend_calls import BackendCalls
 from gateway.shell.broker_link import PREFETCH, BrokerEnds, BrokerLink
 from gateway.shell.connection import Connection
 from gateway.shell.downlink import Downlink
@@ -136,7 +137,7 @@ class Rig:
                 self.uplink,  # type: ignore[arg-type]
                 Downlink(self.hub, reads, Tracing("gateway"), self.clock, self.metrics),  # type: ignore[arg-type]
                 self.routers,  # type: ignore[arg-type]
-                SimpleNamespace(start=_nothing, stop=_nothing),  # type: ignore[arg-type]
+                BackendCalls("g", self.bus, self.topology, self.clock, self.metrics, {}),
                 self.heartbeat,  # type: ignore[arg-type]
                 SimpleNamespace(),  # type: ignore[arg-type]
             ),

@@ -13,13 +13,18 @@ from tests.support.eventually import eventually
 from tests.support.gateways import logged
 
 from gateway.core import actions
+from gateway.core.actions import Consult
 from gateway.core.broker_presence import BrokerPresence
 from gateway.core.client_limits import OutboxLimits
 from gateway.core.error_rate_limit import ANSWERS
 from gateway.core.history_read_limit import ESTIMATE_BYTES, ReadLimits
+from gateway.core.hook_desk import Allowed, Denied, Undecided
+from gateway.core.hook_messages import HookAnswer
+from gateway.core.hook_waits import BEHIND_MAX
 from gateway.core.hub import Hub
 from gateway.core.inputs import (
     BrokerChanged,
+    HookDecided,
     Rejoin,
     RequestAccepted,
     RequestFailed,
@@ -41,7 +46,7 @@ from warren.address import shard_of
 from warren.clock import SystemClock
 from warren.errors import CloseCode, ErrorCode, Overloaded, WarrenError
 from warren.metrics import GatewayMetrics
-from warren.namespaces import Namespaces
+from warren.namespaces import Namespaces, RoomPolicy
 from warren.position import Position
 from warren.services import ServicePolicy
 from warren.telemetry import Tracing
@@ -65,6 +70,10 @@ class ListTransport:
         self.rests: list[float] = []
         self.work: list[float] = []
         self.rested = asyncio.Event()
+        self.kept = 0
+
+    def keep(self, size: int) -> None:
+        self.kept = size
 
     def worked(self, seconds: float) -> None:
         self.work.append(seconds)
@@ -226,8 +235,14 @@ class Rig:
     """A connection and all around it."""
 
     def __init__(
-        self, *, token: str = "", anonymous: bool = True, outbox: OutboxLimits | None = None
+        self,
+        *,
+        token: str = "",
+        anonymous: bool = True,
+        outbox: OutboxLimits | None = None,
+        namespaces: Namespaces | None = None,
     ) -> None:
+        namespaces = namespaces or Namespaces(services=[ServicePolicy("*")])
         self.hub, self.uplink, self.metrics = Hub(), ListUplink(), GatewayMetrics()
         self.reads = ListReads()
         self.requests = ListRequests()
@@ -253,9 +268,9 @@ class Rig:
             SystemClock(),
             self.metrics,
             config,
-            Namespaces(),
+            namespaces,
         )
-        session = Session("g~1", config, Namespaces(services=[ServicePolicy("*")]))
+        session = Session("g~1", config, namespaces)
         client = ClientInfo("192.0.2.1", "", "warren.v1", token, "ann")
         self.connection = Connection(session, self.transport, JSON, client, context)  # type: ignore[arg-type]
 
@@ -821,3 +836,135 @@ async def test_large_parts_that_wait_leave_place_for_everything_else():
     assert rig.requests.cancelled == ["a"]
     assert rig.transport.outbox.bytes < 20 * 1024
     await gone(rig, running)
+
+
+HOOKED = Namespaces([RoomPolicy("w", "w:*", hooks=("publish",))])
+LET = Allowed(HookAnswer(True))
+
+
+class ListHooks:
+    """Hooks that are a list."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.asked: list[Consult] = []
+        self.left: list[str] = []
+        object.__setattr__(rig.connection._context, "hooks", self)
+
+    def consult(self, asker: Connection, asked: Consult) -> None:
+        self.asked.append(asked)
+
+    def gone(self, conn: str) -> None:
+        self.left.append(conn)
+
+
+async def turns() -> None:
+    for _ in range(8):
+        await asyncio.sleep(0)
+
+
+async def test_nothing_is_read_of_a_client_before_a_backend_lets_it_in():
+    """What it sends ahead waits at its side; then it is welcomed first."""
+    rig = Rig(namespaces=Namespaces([], connect_hook=True))
+    hooks = ListHooks(rig)
+    rig.transport.incoming.put_nowait(rig.say("CHAT", room="default", payload=1))
+    running = asyncio.create_task(rig.connection.run())
+    await turns()
+    assert [asked.query.hook for asked in hooks.asked] == ["connect"]
+    assert (rig.connection.held, rig.transport.holds, rig.transport.is_known) == (True, True, False)
+    assert (rig.uplink.sent, rig.transport.messages(), rig.hub.connections) == ([], [], 0)
+    for now in (40.0, 80.0, 120.0):  # far beyond two heartbeats
+        rig.connection.tick(SystemClock().monotonic() + now)
+    allowed = Allowed(HookAnswer(True, user="kim"))
+    rig.connection.put(HookDecided(hooks.asked[0].ticket, allowed))
+    await turns()
+    assert (rig.connection.user, rig.transport.is_known, rig.hub.connections) == ("kim", True, 1)
+    assert rig.transport.messages()[0]["payload"]["user"] == "kim"
+    assert [publish.user for publish in rig.of(envelope.Publish)] == ["kim"]
+    rig.transport.incoming.put_nowait(None)
+    await asyncio.wait_for(running, 5)
+    rig.connection.finish()
+    assert hooks.left == ["g~1"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"),
+    [(Denied("no"), 4001), (Undecided("timeout", 900), 1013)],
+    ids=["denied", "undecided"],
+)
+async def test_who_is_not_let_in_is_closed(verdict, code):
+    """And reads no further."""
+    rig = Rig(namespaces=Namespaces([], connect_hook=True))
+    hooks = ListHooks(rig)
+    rig.transport.incoming.put_nowait(None)
+    running = asyncio.create_task(rig.connection.run())
+    await turns()
+    rig.connection.put(HookDecided(hooks.asked[0].ticket, verdict))
+    await asyncio.wait_for(running, 5)
+    rig.connection.finish()
+    assert rig.transport.closed[0] == code
+    assert rig.transport.messages()[-1]["payload"]["close"] == code
+    assert rig.uplink.sent == []
+
+
+async def test_without_anybody_to_ask_it_is_closed():
+    """A namespace that asks for a hook is never an open door."""
+    rig = Rig(namespaces=HOOKED)
+    await rig.run(rig.say("CHAT", room="w:a", payload=1, id="m"))
+    error = rig.transport.messages()[-1]
+    assert (error["ref"], error["payload"]["code"], error["payload"]["retry"]) == ("m", "unavailable", True)
+    assert rig.of(envelope.Publish) == []
+
+
+async def test_a_client_that_runs_ahead_of_a_hook_is_left_unread():
+    """Sixteen messages wait behind the one that is decided; they count as held, and go in order."""
+    rig = Rig(namespaces=HOOKED)
+    hooks = ListHooks(rig)
+    for number in range(BEHIND_MAX + 5):
+        rig.transport.incoming.put_nowait(rig.say("CHAT", room="w:a", payload=number))
+    running = asyncio.create_task(rig.connection.run())
+    for _ in range(40):
+        await asyncio.sleep(0)
+    assert rig.transport.incoming.qsize() == 4
+    assert rig.connection.held
+    assert rig.transport.kept > 0
+    answered = 0
+    while len(rig.of(envelope.Publish)) < BEHIND_MAX + 5:
+        rig.connection.put(HookDecided(hooks.asked[answered].ticket, LET))
+        answered += 1
+        await turns()
+    assert [int(publish.payload) for publish in rig.of(envelope.Publish)] == list(range(BEHIND_MAX + 5))
+    assert (rig.connection.held, rig.transport.kept) == (False, 0)
+    rig.transport.incoming.put_nowait(None)
+    await asyncio.wait_for(running, 5)
+
+
+async def test_an_answer_does_not_end_a_rest_that_is_for_something_else():
+    """Who sends only what is refused stays unread for as long as it was to."""
+    rig = Rig(namespaces=HOOKED)
+    hooks = ListHooks(rig)
+    rig.transport.incoming.put_nowait(rig.say("CHAT", room="w:a", payload=1))
+    for _ in range(ANSWERS + 1):
+        rig.transport.incoming.put_nowait("nonsense")
+    running = asyncio.create_task(rig.connection.run())
+    await eventually(lambda: rig.transport.rests)
+    rig.connection.put(HookDecided(hooks.asked[0].ticket, LET))
+    await turns()
+    assert rig.transport.resting
+    rig.transport.end_rest()
+    rig.transport.incoming.put_nowait(None)
+    await asyncio.wait_for(running, 5)
+
+
+async def test_who_vanishes_while_it_is_decided_is_gone_at_once():
+    """Nothing of it is waited for."""
+    rig = Rig(namespaces=Namespaces([], connect_hook=True))
+    hooks = ListHooks(rig)
+    running = asyncio.create_task(rig.connection.run())
+    await turns()
+    rig.transport.incoming.put_nowait(None)
+    rig.transport.close(1006, "")
+    await asyncio.wait_for(running, 5)
+    rig.connection.finish()
+    assert hooks.left == ["g~1"]
+    rig.connection.put(HookDecided(hooks.asked[0].ticket, LET))
+    assert rig.hub.connections == 0

@@ -122,7 +122,7 @@ class _Draft:
                 "join": {"const": "manual", "description": "Join no room at connect."},
             },
         }
-        frames: list[type[msgspec.Struct]] = [*CLIENT_FRAMES, *SERVER_FRAMES]
+        frames: list[Struct] = [*CLIENT_FRAMES, *SERVER_FRAMES]
         for frame in frames:
             self._message(frame)
         self.channels[_WEBSOCKET] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from gateway.core.client_messages import ServerMessage
+from gateway.core.hook_messages import HookQuery
 from warren import envelope
 from warren.errors import CloseCode
 
@@ -96,6 +97,13 @@ class Authenticate(msgspec.Struct, frozen=True):
     token: str
 
 
+class Consult(msgspec.Struct, frozen=True):
+    """Have it decided by a backend; what comes of it is an input with this ticket."""
+
+    ticket: int
+    query: HookQuery
+
+
 class Hold(msgspec.Struct, frozen=True):
     """Read nothing more from the client for so many seconds: it sends only what is refused."""
 
@@ -114,6 +122,6 @@ class Close(msgspec.Struct, frozen=True):
 
 Action = (
     Send | Publish | Withdraw | Join | Leave | Query | Request | CancelRequest
-    | Exit | Authenticate | Hold | Ping | Close
+    | Exit | Authenticate | Consult | Hold | Ping | Close
 )  # fmt: skip
 Actions = list[Action]

@@ -53,7 +53,7 @@ class Welcome(msgspec.Struct, frozen=True):
 
 class Joined(msgspec.Struct, frozen=True):
     """The client is a member of ``room`` and stands at this position; ``missed`` messages after it follow
-    where ``recovered``.
+    where ``recovered``. ``grant`` (empty: none) is what it may show at its next JOIN of the room.
     """
 
     room: str
@@ -62,6 +62,7 @@ class Joined(msgspec.Struct, frozen=True):
     recovered: bool
     missed: int = 0
     ref: str = ""
+    grant: str = ""
 
 
 class Left(msgspec.Struct, frozen=True):
@@ -196,12 +197,14 @@ def error(code: ErrorCode, message: str, ref: str = "", retry_after_ms: int | No
     return Error(code, message, ref, code.retry, retry_after_ms)
 
 
-def farewell(code: CloseCode, message: str = "", ref: str = "") -> Error | None:
+def farewell(
+    code: CloseCode, message: str = "", ref: str = "", retry_after_ms: int | None = None
+) -> Error | None:
     """Return the ERROR that goes before a close with ``code``; None for closes that need no reason."""
     kind = CLOSE_ERRORS.get(code)
     if kind is None:
         return None
-    return Error(kind, message or code.reason, ref, kind.retry, None, int(code), code.reconnect)
+    return Error(kind, message or code.reason, ref, kind.retry, retry_after_ms, int(code), code.reconnect)
 
 
 class Codec(Protocol):

@@ -250,7 +250,7 @@ def body_of(
                 message.expires_at_ms,
             )
         case Joined():
-            return JoinedPayload(message.epoch, message.seq, message.recovered, message.missed)
+            return JoinedPayload(message.epoch, message.seq, message.recovered, message.missed, message.grant)
         case Acked():
             return AckPayload(message.seq, message.epoch if message.seq else "")
         case Dropped():

@@ -5,6 +5,8 @@ It raises nothing but ProtocolError and keeps nothing.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from gateway.core.client_messages import ClientMessage
@@ -19,6 +21,11 @@ from warren.contract.client_frames import (
 from warren.errors import ErrorCode, ProtocolError
 from warren.position import Position
 
+_JOIN_SAYS: Final = (
+    'payload: must be {"since": {"epoch": text, "seq": number}, "grant": text}, or be left out; so may each '
+    "field"
+)
+
 _joins = msgspec.json.Decoder(JoinPayload | None)
 _histories = msgspec.json.Decoder(HistoryRequestPayload | None)
 _auths = msgspec.json.Decoder(AuthPayload)
@@ -28,17 +35,27 @@ def since_of(message: ClientMessage) -> Position | None:
     """Return the position that a JOIN gives; None: it gives none. Raises INVALID_MESSAGE where it gives
     something else.
     """
-    says = 'payload: must be {"since": {"epoch": text, "seq": number}}, or be left out'
-    try:
-        asked = _joins.decode(b"" if message.binary else message.payload)
-    except (ValueError, RecursionError):
-        raise ProtocolError(ErrorCode.INVALID_MESSAGE, says) from None
+    asked = _join_of(message)
     if asked is None or asked.since is None:
         return None
     position = Position(asked.since.epoch, asked.since.seq)
     if not position.is_valid():
-        raise ProtocolError(ErrorCode.INVALID_MESSAGE, says)
+        raise ProtocolError(ErrorCode.INVALID_MESSAGE, _JOIN_SAYS)
     return position
+
+
+def grant_of(message: ClientMessage) -> str:
+    """Return the grant that a JOIN shows; empty where it shows none. Raises INVALID_MESSAGE."""
+    asked = _join_of(message)
+    return "" if asked is None else asked.grant or ""
+
+
+def _join_of(message: ClientMessage) -> JoinPayload | None:
+    try:
+        asked: JoinPayload | None = _joins.decode(b"" if message.binary else message.payload)
+    except (ValueError, RecursionError):
+        raise ProtocolError(ErrorCode.INVALID_MESSAGE, _JOIN_SAYS) from None
+    return asked
 
 
 def page_of(message: ClientMessage) -> tuple[int, int]:

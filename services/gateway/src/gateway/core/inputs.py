@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from gateway.core.hook_desk import Verdict
 from gateway.core.permissions import Identity
 from warren import envelope
 from warren.errors import CloseCode, ErrorCode
@@ -123,6 +124,13 @@ class EndRequested(msgspec.Struct, frozen=True):
     message: str = ""
 
 
+class HookDecided(msgspec.Struct, frozen=True):
+    """What was asked about this connection under ``ticket`` was decided, or could not be."""
+
+    ticket: int
+    verdict: Verdict
+
+
 class SocketLost(msgspec.Struct, frozen=True):
     """The WebSocket is closed, or its socket is gone."""
 
@@ -146,5 +154,6 @@ Input = (
     | DrainRequested
     | MessageTooLarge
     | EndRequested
+    | HookDecided
     | SocketLost
 )

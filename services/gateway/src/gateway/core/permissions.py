@@ -8,8 +8,9 @@ decides. It raises ProtocolError and keeps nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from gateway.core.hook_messages import HookAnswer
 from warren.address import ROOM_RULE, is_room, is_user_room, user_room
 from warren.errors import ErrorCode, ProtocolError
 from warren.namespaces import Namespaces, PresencePolicy, RoomPolicy
@@ -30,6 +31,14 @@ class Identity:
     anonymous: bool = False
     watch: tuple[str, ...] | None = None  # as join: whose presence it may be told
     call: tuple[str, ...] | None = None  # patterns of services
+    nameless: bool = False  # the client has named nobody; the name was made up
+    claims: bytes = b""  # those that backends are shown when they decide, as JSON; empty: none
+    # What a backend has said about the connection, where one decides: whether it has, whom the token named,
+    # which rooms it may join whatever token and namespace say, and what others see of it, as JSON.
+    decided: bool = False
+    subject: str = ""
+    rooms: tuple[str, ...] = ()
+    info: bytes = b""
 
 
 def check_room(room: str) -> None:
@@ -40,7 +49,38 @@ def check_room(room: str) -> None:
 
 def may_join(identity: Identity, policy: RoomPolicy, room: str) -> bool:
     """Say whether token and namespace let this client join."""
-    return _allows(identity.join, room, must=policy.join == "token")
+    return room in identity.rooms or _allows(identity.join, room, must=policy.join == "token")
+
+
+def asks_to_join(identity: Identity, policy: RoomPolicy, room: str) -> bool:
+    """Say whether a backend decides about this client's JOIN of a room."""
+    return "join" in policy.hooks and room not in identity.rooms
+
+
+def may_join_unasked(identity: Identity, policy: RoomPolicy, room: str) -> bool:
+    """Say whether this client may join a room that no backend has to decide about."""
+    return not asks_to_join(identity, policy, room) and may_join(identity, policy, room)
+
+
+def decided(identity: Identity, answer: HookAnswer) -> Identity:
+    """Return a client as a backend has let it in."""
+    return replace(
+        identity,
+        user=answer.user or identity.user,
+        decided=True,
+        subject=identity.user,
+        rooms=answer.rooms,
+        info=answer.info,
+    )
+
+
+def renewed(known: Identity, fresh: Identity) -> Identity:
+    """Return what a fresh token makes of a client that is known: what a backend has said of it stays."""
+    if not known.decided or fresh.user != known.subject:
+        return fresh
+    return replace(
+        fresh, user=known.user, decided=True, subject=known.subject, rooms=known.rooms, info=known.info
+    )
 
 
 def default_room(identity: Identity, namespaces: Namespaces, rooms: Sequence[str], present: str = "") -> str:

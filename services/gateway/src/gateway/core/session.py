@@ -23,6 +23,7 @@ from gateway.core.actions import (
     Authenticate,
     CancelRequest,
     Close,
+    Consult,
     Exit,
     Hold,
     Join,
@@ -53,8 +54,12 @@ from gateway.core.client_messages import (
     farewell,
 )
 from gateway.core.connection_deadlines import NOTHING, ConnectionDeadlines, Due
-from gateway.core.control_payloads import page_of, since_of, token_of
+from gateway.core.control_payloads import grant_of, page_of, since_of, token_of
 from gateway.core.error_rate_limit import ErrorRateLimit
+from gateway.core.hook_desk import Allowed, Denied, Undecided, Verdict
+from gateway.core.hook_messages import Hook
+from gateway.core.hook_session import IN_ROOM, HookSession, says
+from gateway.core.hook_waits import Held
 from gateway.core.inputs import Reply, RequestFailed, Responded
 from gateway.core.open_requests import OpenRequests
 from gateway.core.pending_requests import PendingRequests, Question
@@ -120,8 +125,9 @@ class Session:
     """One connection."""
 
     __slots__ = (
-        "_auth_ref", "_codec", "_config", "_deadlines", "_default_room", "_degraded", "_errors", "_limits",
-        "_manual", "_namespaces", "_pending", "_published", "_requests", "conn", "identity", "state",
+        "_auth_ref", "_codec", "_config", "_deadlines", "_default_room", "_degraded", "_errors", "_headers",
+        "_hooks", "_limits", "_manual", "_namespaces", "_pending", "_published", "_requests", "conn",
+        "identity", "state",
     )  # fmt: skip
 
     def __init__(
@@ -132,9 +138,11 @@ class Session:
         codec: Codec = codec_json,
         *,
         manual: bool = False,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         """``codec`` is the spelling that the client has chosen; ``manual``: it joins all its rooms by itself,
-        none is joined at connect. Call ``open`` before anything else.
+        none is joined at connect; ``headers``: those of its upgrade that backends are shown. Call ``open``
+        before anything else.
         """
         self.conn = connection_id
         self.identity: Identity | None = None
@@ -152,6 +160,8 @@ class Session:
         self._auth_ref = ""
         self._published = 0
         self._degraded = False
+        self._headers = headers
+        self._hooks: HookSession | None = None  # who asks no backend needs none
 
     @property
     def user(self) -> str:
@@ -188,10 +198,14 @@ class Session:
         known = self.identity
         if self.state is State.CLOSED:
             return []
+        if known is not None:
+            identity = permissions.renewed(known, identity)
         if known is not None and known.user != identity.user:
             return self.end(CloseCode.UNAUTHORIZED, "The token is another user's", ref=self._auth_ref)
         if not self._deadlines.live_until(identity.expires_at, now, now_us):
             return self.end(CloseCode.UNAUTHORIZED, "The token has expired", ref=self._auth_ref)
+        if known is None and self._namespaces.connect_hook and not identity.decided:
+            return self._ask_to_connect(identity)
         self.identity = identity
         expires_at_ms = None if identity.expires_at is None else int(identity.expires_at * 1_000)
         if known is not None:
@@ -203,8 +217,8 @@ class Session:
         # What the operator lets everyone join at connect still has to be within what this token allows.
         rooms = [
             room
-            for room in config.rooms
-            if permissions.may_join(identity, self._namespaces.policy(room), room)
+            for room in dict.fromkeys((*config.rooms, *identity.rooms))
+            if permissions.may_join_unasked(identity, self._namespaces.policy(room), room)
         ]
         rooms = rooms[: config.rooms_max]
         self._default_room = rooms[0] if rooms else ""
@@ -283,8 +297,15 @@ class Session:
         policy = self._namespaces.policy(room) if ordinary and is_room(room) else None
         if refused := self._over_limit(policy, message.id, now, since):
             return refused
+        waits = None if self._hooks is None else self._hooks.waits
+        if waits is not None and (ordinary or message.type in IN_ROOM) and waits.holds(room):
+            waits.put(Held(message, room, now_us, trace))
+            return Outcome(message.type, [])
+        return self._handle(message, room, now, now_us, trace)
+
+    def _handle(self, message: ClientMessage, room: str, now: float, now_us: int, trace: str) -> Outcome:
         row = self._TABLE[self.state]
-        handler = row.get("" if ordinary else message.type) or row["?"]
+        handler = row.get("" if not is_reserved_type(message.type) else message.type) or row["?"]
         try:
             return handler(self, message, room, now_us, trace)
         except ProtocolError as refusal:
@@ -329,13 +350,20 @@ class Session:
         if room not in rooms and room != own and len(rooms) - (own in rooms) >= self._config.rooms_max:
             raise ProtocolError(ErrorCode.TOO_MANY_ROOMS, f"At most {self._config.rooms_max} rooms")
         self._check_open()
+        policy = self._namespaces.policy(room)
+        if room not in rooms and room != own and permissions.asks_to_join(identity, policy, room):
+            asked = self._consult("join", policy, Held(message, room, now_us, trace), grant_of(message))
+            if asked is not None:
+                return asked
         join = self._ask_to_join(identity, room, message.id, since)
         return Outcome(message.type, [join], join.shard, join.envelope)
 
     def _ask_to_join(
         self, identity: Identity, room: str, ref: str = "", since: Position | None = None
     ) -> Join:
-        join = envelope.Join(room, self.conn, identity.user, ref or self._pending.ref(), since)
+        join = envelope.Join(room, self.conn, identity.user, ref or self._pending.ref(), since, identity.info)
+        if self._hooks is not None:
+            join = self._hooks.join(join)
         first = room not in self._pending.rooms
         self._pending.ask(join)
         return Join(join, self._shard_of(room), first)
@@ -390,6 +418,13 @@ class Session:
     def _publish(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
         identity = self._known()
         policy = permissions.check_publish(identity, self._namespaces, room, room in self._pending.rooms)
+        if "publish" in policy.hooks:
+            asked = self._consult("publish", policy, Held(message, room, now_us, trace))
+            if asked is not None:
+                return asked
+        payload, binary = message.payload, message.binary
+        if self._hooks is not None:
+            payload, binary = self._hooks.publish(message, room)
         ephemeral = message.type in policy.ephemeral_types
         name = message.id
         if not name and not ephemeral:  # so that a repeat on the way is not a second message
@@ -398,12 +433,12 @@ class Session:
         published = envelope.Publish(
             room,
             message.type,
-            message.payload,
+            payload,
             now_us,
             self.conn,
             identity.user,
             name,
-            message.binary,
+            binary,
             message.include_sender or policy.include_sender,
             ephemeral,
             message.key,
@@ -424,6 +459,82 @@ class Session:
         if identity is None:  # the table lets only known clients come here
             raise ProtocolError(ErrorCode.UNAUTHORIZED, "Send AUTH first")
         return identity
+
+    # ── what backends decide ────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def unread(self) -> bool:
+        """Whether nothing more is to be read of the client until a backend has decided something."""
+        return self._hooks is not None and self._hooks.unread
+
+    @property
+    def held_bytes(self) -> int:
+        """What waits for backends' decisions, in bytes."""
+        return 0 if self._hooks is None else self._hooks.waits.bytes
+
+    @property
+    def _is_closed(self) -> bool:
+        return self.state is State.CLOSED
+
+    def _ask_to_connect(self, identity: Identity) -> Actions:
+        if self._hooks is None:
+            self._hooks = HookSession(self.conn, self._headers)
+        self._deadlines.known()  # its token has come; for an answer it waits no longer than that takes
+        return [Consult(*self._hooks.connect(identity))]
+
+    def _consult(self, hook: Hook, policy: RoomPolicy, held: Held, grant: str = "") -> Outcome | None:
+        """Have it decided whether a message may be handled; None: it may."""
+        if self._hooks is None:
+            self._hooks = HookSession(self.conn, self._headers)
+        hooks = self._hooks
+        if hooks.allowed is not None or (hook == "publish" and hooks.may_publish(held.room, held.at_us)):
+            return None
+        asked = hooks.ask(hook, self._known(), policy, held, grant)
+        return Outcome(held.message.type, [Consult(*asked)])
+
+    def decided(self, ticket: int, verdict: Verdict, now: float, now_us: int) -> list[Outcome]:
+        """Go on with what a backend has decided, or nobody could, and with what has waited behind it. An
+        answer to what is not asked (any more) changes nothing.
+        """
+        hooks = self._hooks
+        if hooks is None or self._is_closed:
+            return []
+        if hooks.is_connect(ticket):
+            return [Outcome(REFUSED, self._let_in(hooks, verdict, now, now_us))]
+        held = hooks.waits.decided(ticket)
+        if held is None:
+            return []
+        outcomes = [self._settle(hooks, held, verdict, now)]
+        while not self._is_closed and (after := hooks.waits.following(held.room)) is not None:
+            outcomes.append(self._handle(after.message, after.room, now, after.at_us, after.trace))
+        return outcomes
+
+    def _let_in(self, hooks: HookSession, verdict: Verdict, now: float, now_us: int) -> Actions:
+        identity, hooks.connecting = hooks.connecting, None
+        match verdict:
+            case Allowed() if identity is not None:
+                return self.identify(permissions.decided(identity, verdict.answer), now, now_us)
+            case Denied():
+                return self.end(CloseCode.UNAUTHORIZED, verdict.reason, ref=self._auth_ref)
+            case Undecided():
+                return self.end(CloseCode.OVERLOADED, says(verdict), self._auth_ref, verdict.retry_after_ms)
+        return []
+
+    def _settle(self, hooks: HookSession, held: Held, verdict: Verdict, now: float) -> Outcome:
+        message = held.message
+        match verdict:
+            case Denied():
+                says_no = verdict.reason or "A backend does not allow this"
+                return self._refused(ProtocolError(ErrorCode.FORBIDDEN, says_no), message.id, now)
+            case Undecided():
+                told = error(verdict.code, says(verdict), message.id, verdict.retry_after_ms)
+                return Outcome(REFUSED, [Send(told)])
+        # What else it needs is looked at again: it may have lost that meanwhile.
+        hooks.allowed = verdict
+        try:
+            return self._handle(message, held.room, now, held.at_us, held.trace)
+        finally:
+            hooks.allowed = None
 
     # ── what the routers say ────────────────────────────────────────────────────────────────────────────────
 
@@ -466,9 +577,9 @@ class Session:
         question, quiet = self._pending.answered(room, reply.ref)
         if reply.ref and (question is None or (quiet and reply.recovered)):
             return []
-        return [
-            Send(Joined(room, position.epoch, position.seq, reply.recovered, reply.missed, _shown(reply.ref)))
-        ]
+        grant = self._hooks.grant(room) if self._hooks is not None and reply.ref else ""
+        ref = _shown(reply.ref)
+        return [Send(Joined(room, position.epoch, position.seq, reply.recovered, reply.missed, ref, grant))]
 
     def resynced(self, room: str, position: Position) -> Actions:
         """Tell the client that it stands at ``position`` in a room now, and that what lies before that may be
@@ -601,14 +712,16 @@ class Session:
             CloseCode.MESSAGE_TOO_LARGE, f"More than {limit or self._config.message_bytes} bytes{before}"
         )
 
-    def end(self, code: CloseCode, message: str = "", ref: str = "") -> Actions:
+    def end(
+        self, code: CloseCode, message: str = "", ref: str = "", retry_after_ms: int | None = None
+    ) -> Actions:
         """Close from our side: the ERROR that says why, where the code has one, then the close. Nothing comes
         out after it but what ``closed`` gives.
         """
         if self.state is State.CLOSED:
             return []
         self.state = State.CLOSED
-        reason = farewell(code, message, ref)
+        reason = farewell(code, message, ref, retry_after_ms)
         return [Close(code)] if reason is None else [Send(reason), Close(code)]
 
     def closed(self) -> Actions:
@@ -616,6 +729,7 @@ class Session:
         LEAVE for each shard.
         """
         self.state = State.CLOSED
+        self._hooks = None
         rooms = self._pending.clear()
         requests, self._requests = self._requests, None
         by_shard: dict[int, list[str]] = {}

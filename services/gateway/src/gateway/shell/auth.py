@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jwt
+import msgspec
 
 from gateway.core.permissions import Identity
 from gateway.settings import AuthSettings
@@ -23,6 +24,8 @@ from warren.errors import SettingsError, Unauthorized
 
 MAX_TOKEN_BYTES = 16 * 1024
 MAX_PATTERNS = 256
+# Of the claims that backends are shown, for a connection's whole life.
+MAX_SHOWN_BYTES = 4 * 1024
 BEARER = "bearer."
 
 
@@ -107,9 +110,19 @@ class _Decoder(jwt.PyJWT):
 class Authenticator:
     """Checks tokens by the settings' keys."""
 
-    def __init__(self, settings: AuthSettings, clock: Clock, *, fetch: Fetch = fetch_document) -> None:
-        """``clock`` tells how old the JWK set is. Raises SettingsError where a key can't be used."""
+    def __init__(
+        self,
+        settings: AuthSettings,
+        clock: Clock,
+        *,
+        fetch: Fetch = fetch_document,
+        shown_claims: Sequence[str] = (),
+    ) -> None:
+        """``clock`` tells how old the JWK set is; ``shown_claims`` are those that an identity has with it.
+        Raises SettingsError where a key can't be used.
+        """
         self._settings = settings
+        self._shown_claims = tuple(shown_claims)
         self._decoder = _Decoder(settings)
         self._keys, problems = _own_keys(settings)
         if problems:
@@ -158,7 +171,7 @@ class Authenticator:
         if name and not is_user(name):
             raise Refusal("claims", f"user: {USER_RULE}")
         user = name or f"guest-{secrets.token_hex(4)}"
-        return Identity(user=user, join=None, publish=None, expires_at=None, anonymous=True)
+        return Identity(user=user, anonymous=True, nameless=not name)
 
     async def check(self, token: str) -> Identity:
         """Return who a token says the client is. Raises Refusal, which is an Unauthorized."""
@@ -213,6 +226,7 @@ class Authenticator:
             anonymous=False,
             watch=_patterns(claims, settings.jwt_watch_claim),
             call=_patterns(claims, settings.jwt_call_claim),
+            claims=_shown(claims, self._shown_claims),
         )
 
 
@@ -257,6 +271,17 @@ def _user(claims: Mapping[str, Any], name: str) -> str:
     if not is_user(user):
         raise Refusal("claims", f"claim {name}: is no user's name: {USER_RULE}")
     return user
+
+
+def _shown(claims: Mapping[str, Any], names: Sequence[str]) -> bytes:
+    """Return the claims of these names that a token has, as JSON; empty where it has none of them."""
+    found = {name: value for name in names if (value := _claim(claims, name)) is not None}
+    if not found:
+        return b""
+    text = msgspec.json.encode(found)
+    if len(text) > MAX_SHOWN_BYTES:
+        raise Refusal("claims", f"the claims {', '.join(found)} have more than {MAX_SHOWN_BYTES} bytes")
+    return text
 
 
 def _patterns(claims: Mapping[str, Any], name: str) -> tuple[str, ...] | None:

@@ -22,12 +22,13 @@ from gateway.core.hub import Hub, Member
 from gateway.core.outbox import TOO_SLOW
 from gateway.core.part_window import PartWindow
 from gateway.core.permissions import Identity
-from gateway.core.session import NO_SHARD, Session, SessionConfig, State
+from gateway.core.session import NO_SHARD, Outcome, Session, SessionConfig, State
 from gateway.core.websocket import frames
 from gateway.core.work_rate_limit import WorkRateLimit
 from gateway.shell.auth import Authenticator, Refusal
 from gateway.shell.client_publisher import ClientPublisher
 from gateway.shell.client_requests import ClientRequests
+from gateway.shell.hooks import UNDECIDED, Hooks
 from gateway.shell.room_reads import RoomReads
 from gateway.shell.uplink import Uplink
 from gateway.shell.websocket_transport import WebSocketTransport, WebSocketViolation
@@ -64,6 +65,8 @@ class GatewayContext:
     metrics: GatewayMetrics
     session: SessionConfig
     namespaces: Namespaces
+    hooks: Hooks | None = None  # None: no backend decides about anything
+    hook_headers: tuple[str, ...] = ()  # those of an upgrade that backends are shown
     reads: ReadLimits = ReadLimits()
     everyones_reads: WorkRateLimit = field(default_factory=lambda: everyones(16 * 1024 * 1024))
 
@@ -83,8 +86,9 @@ class Connection(Member):
     """One client."""
 
     __slots__ = (
-        "_awaits_reads", "_client", "_context", "_hold_s", "_inputs", "_ip", "_last_words", "_parts",
-        "_reads", "_received", "_shard", "_since", "_token", "held", "session", "transport",
+        "_awaits_decision", "_awaits_reads", "_client", "_context", "_hold_s", "_inputs", "_ip",
+        "_last_words", "_parts", "_reads", "_received", "_shard", "_since", "_token", "held", "session",
+        "transport",
     )  # fmt: skip
 
     def __init__(
@@ -107,7 +111,7 @@ class Connection(Member):
         self._inputs: list[inputs.Input] = []
         self._last_words = b""
         self._reads = HistoryReadLimit(context.reads, context.everyones_reads)
-        self._awaits_reads = False
+        self._awaits_reads = self._awaits_decision = False
         self._parts: PartWindow | None = None  # of answers of services that come in parts
         self._since = context.clock.monotonic()
         self._received = 0
@@ -125,6 +129,7 @@ class Connection(Member):
         """Serve the client until the connection has ended."""
         try:
             await self._come_in()
+            await self._await_decision()
             while await self._serve():
                 pass
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this connection only
@@ -157,6 +162,7 @@ class Connection(Member):
         token, self._token = self._token, None
         if token is not None:
             await self._check(token)
+        await self._await_decision()
         shard, self._shard = self._shard, NO_SHARD
         if shard != NO_SHARD and self._context.uplink.crowded(shard):
             await self._await_place(shard)
@@ -182,6 +188,15 @@ class Connection(Member):
         finally:
             self.held = False
             place.cancel()
+
+    async def _await_decision(self) -> None:
+        """Leave the client unread while it may not come in yet, or too much of it waits for backends."""
+        while self.session.unread and not self.transport.ended:
+            self.held = self._awaits_decision = True
+            if self.session.identity is None:
+                self.transport.hold()  # what it sends ahead waits at its side
+            await self.transport.rest(LONG_S)
+            self.held = self._awaits_decision = False
 
     async def _hold_back(self) -> None:
         """Leave the client unread while it sends only what is refused, and until it may read more of
@@ -297,10 +312,25 @@ class Connection(Member):
         now = context.clock.monotonic()
         outcome = self.session.receive(data, now, context.clock.wall_us(), since=self.transport.since)
         context.metrics.messages_in(outcome.kind, len(data))
+        self._follow(outcome, now)
+
+    def _follow(self, outcome: Outcome, now: float) -> None:
         if outcome.question is not None:
             self._reads.asked(outcome.question, now)
-        self._shard = outcome.shard
+        if outcome.shard != NO_SHARD:
+            self._shard = outcome.shard
         self._do(outcome.actions)
+        if (held := self.session.held_bytes) != self.transport.kept:
+            self.transport.keep(held)
+
+    def _decided(self, said: inputs.HookDecided) -> None:
+        clock, known = self._context.clock, self.session.identity is not None
+        now = clock.monotonic()
+        for outcome in self.session.decided(said.ticket, said.verdict, now, clock.wall_us()):
+            self._enter(known)
+            self._follow(outcome, now)
+        if self._awaits_decision:
+            self.transport.end_rest()
 
     def _answered(self, reply: envelope.Joined | envelope.HistoryPage | envelope.Refused) -> None:
         now = self._context.clock.monotonic()
@@ -317,12 +347,17 @@ class Connection(Member):
         clock, known = self._context.clock, self.session.identity is not None
         unsent = self._context.uplink.unsent(self.id) if known else ()
         asked = self.session.identify(identity, clock.monotonic(), clock.wall_us(), unsent)
-        if not known and self.session.state is State.READY:
-            self.user = identity.user
-            self.transport.known()
-            self._context.hub.add(self)
-            self._log_connect()
+        self._enter(known)
         self._do(asked)
+
+    def _enter(self, known: bool) -> None:
+        """Let the client in where it is known now and was not before."""
+        if known or self.session.state is not State.READY or self.user:
+            return
+        self.user = self.session.user
+        self.transport.known()
+        self._context.hub.add(self)
+        self._log_connect()
 
     def _token_refused(self, said: inputs.TokenRefused) -> None:
         self._context.metrics.auth_failures(said.reason)
@@ -390,6 +425,8 @@ class Connection(Member):
     def _leave_all(self, _: inputs.SocketLost) -> None:
         """Take this connection out of every room, here and at the routers."""
         self._context.hub.remove(self.id)
+        if self._context.hooks is not None:
+            self._context.hooks.gone(self.id)
         self._context.room_reads.left(EVERYONE, self.id)
         self._do(self.session.closed())
 
@@ -415,6 +452,7 @@ class Connection(Member):
         inputs.DrainRequested: _drain,
         inputs.MessageTooLarge: _too_large,
         inputs.EndRequested: _end,
+        inputs.HookDecided: _decided,
         inputs.SocketLost: _leave_all,
     }
 
@@ -457,6 +495,8 @@ class Connection(Member):
                     self._context.room_reads.left(action.room, self.id)
                 case actions.Authenticate():
                     self._token = action.token
+                case actions.Consult():
+                    self._consult(action)
                 case actions.Hold():
                     self._hold_s = action.seconds
                 case actions.Ping():
@@ -465,6 +505,13 @@ class Connection(Member):
                     self._close(action.code)
         if refused is not None:  # together: what was never joined must not be left when the first one ends it
             self.put(inputs.JoinsRefused(tuple(refused)))
+
+    def _consult(self, asked: actions.Consult) -> None:
+        hooks = self._context.hooks
+        if hooks is None:  # closed by default
+            self.put(inputs.HookDecided(asked.ticket, UNDECIDED))
+        else:
+            hooks.consult(self, asked)
 
     def _send(self, message: client_messages.ServerMessage) -> None:
         metrics = self._context.metrics
