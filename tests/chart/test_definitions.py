@@ -24,7 +24,7 @@ from tests.support.rabbit import Rabbit
 from warren.topology import Limits, Topology
 
 SHARDS = 4
-BACKEND, OWNER, PASSWORD = "app", "owner", "a-password"
+BACKEND, OWNER, FORMER, PASSWORD = "app", "owner", "former", "a-password"
 README = Path(__file__).parents[2] / "deploy/k8s/rabbitmq/README.md"
 
 
@@ -115,6 +115,7 @@ def ground(rabbit: Rabbit, tmp_path: Path) -> Iterator[Ground]:
         USER: service_permissions("warren"),
         BACKEND: rights_of_a_backend(),
         OWNER: dict.fromkeys(("configure", "write", "read"), ".*"),
+        FORMER: dict.fromkeys(("configure", "write", "read"), r"^warren\."),
     }
     wanted = {
         "vhosts": [{"name": vhost}],
@@ -273,3 +274,36 @@ async def test_a_backends_rights_are_enough_for_a_backend(services: Pods, ground
         await eventually(listening.is_set, 15)
         assert (await client.expect("NOTIFICATION", timeout_s=15))["payload"] == {"from": "backend"}
     assert "client.disconnected" in await task
+
+
+@pytest.mark.rabbit
+async def test_services_that_may_answer_nobody_deliver_all_the_same(ground: Ground, tmp_path: Path) -> None:
+    """Those of a user from before there were answers: who asks for receipts gets none, and holds up nothing."""
+    pods = Pods(ground.url(FORMER), "warren", SHARDS, tmp_path)
+
+    def notify() -> None:
+        with pika.BlockingConnection(pika.URLParameters(ground.url(OWNER))) as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            replies = channel.queue_declare("", exclusive=True).method.queue
+            for number in range(20):
+                channel.basic_publish(
+                    "warren.notify",
+                    "room.default",
+                    b"%d" % number,
+                    pika.BasicProperties(reply_to=replies, headers={"receipt": "accepted"}),
+                )
+
+    try:
+        router, gateway = await pods.router(), await pods.gateway()
+        async with await connect(gateway.url) as client:
+            await client.expect("JOINED")
+            for _ in range(3):
+                await asyncio.to_thread(notify)
+            heard = [(await client.expect("NOTIFICATION", timeout_s=15))["payload"] for _ in range(60)]
+            assert heard == [*range(20)] * 3
+            await eventually(lambda: "amq.default" in router.log(10_000), 15)
+            assert client.of_type("DEGRADED") == []
+        assert "publishing waits" not in router.log(10_000)
+    finally:
+        pods.close()
