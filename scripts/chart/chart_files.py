@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from scripts.chart.amqp_definitions import as_text
+from scripts.chart.amqp_definitions import as_text, backend_definitions, definitions
+from scripts.chart.broker_users import backends
 from scripts.chart.helm import CHART, HelmMissing, RenderFailed, render
 
 from warren import __version__, namespaces
@@ -123,6 +124,18 @@ def schema() -> dict[Path, str]:
     return {path: json.dumps(whole, indent=2, ensure_ascii=False) + "\n"}
 
 
+def broker() -> dict[Path, str]:
+    """Return what is imported into a broker: the topology with the services' user, and one user for each kind
+    of backend.
+    """
+    topology, folder = Topology(), K8S / "rabbitmq"
+    users = backend_definitions(backends(topology), topology.prefix)
+    return {
+        folder / "definitions.json": as_text(definitions(topology)),
+        folder / "backend-users.json": as_text(users),
+    }
+
+
 def observability() -> dict[Path, str]:
     """Return what the chart carries of deploy/observability, since a chart's templates see the files of its
     own folder alone.
@@ -146,7 +159,7 @@ def main(arguments: list[str]) -> int:
     made = {**metadata(), **schema(), **observability()}
     differing = sum([_put(path, text, check=check) for path, text in made.items()])
     try:
-        rendered = {**manifests(), **readme(), K8S / "rabbitmq" / "definitions.json": as_text(Topology())}
+        rendered = {**manifests(), **readme(), **broker()}
     except (HelmMissing, RenderFailed) as error:
         sys.stderr.write(f"manifests: {error}\n")
         return 1

@@ -1,5 +1,5 @@
-"""Makes docs/settings.md, docs/topology.md, docs/log.md and docs/namespaces.md (with its schema) from the
-code, or says (``--check``) where they differ from it.
+"""Makes the pages of docs/ that are printed from the code (settings, topology, log, namespaces with their
+schema, broker users), or says (``--check``) where they differ from it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
+from scripts.docs.broker_users_page import broker_users_page
 from scripts.docs.log_page import log_page
 from scripts.docs.namespaces_page import namespaces_page, namespaces_schema
 
@@ -198,10 +199,10 @@ def topology_page() -> str:
             "",
             "## Bindings",
             "",
+            "An exclusive queue is bound through its guard exchange.",
             (
-                f"An exclusive queue is bound through its guard exchange. What backends answer reaches "
-                f"`{topology.rpc_replies}` and `{replies[0].name}` by their names: by the default exchange, or "
-                f"by `{topology.replies}`."
+                f"What backends answer reaches `{topology.rpc_replies}` and `{replies[0].name}` by their "
+                f"names: by the default exchange, or by `{topology.replies}`."
             ),
             f"The queues behind `{topology.rpc}` are the backends' own.",
             "",
@@ -238,6 +239,7 @@ def main(arguments: list[str]) -> int:
         "settings.md": settings_page(),
         "topology.md": topology_page(),
         "log.md": log_page(NOTE),
+        "broker-users.md": broker_users_page(NOTE),
         "namespaces.md": namespaces_page(NOTE),
         "namespaces.schema.json": namespaces_schema(),
     }

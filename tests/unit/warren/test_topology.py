@@ -161,6 +161,8 @@ def test_warrens_own_queues_are_known_by_their_names():
     own = [topology.gateway_queue("g", "n")[0], topology.replies_queue("g", "n")[0], *topology.queues()]
     assert all(topology.is_own(queue.name) for queue in own)
     assert not any(topology.is_own(name) for name in ("app.replies", "wx", "warren.log.0", ""))
+    assert topology.is_direct_reply("amq.rabbitmq.reply-to.g1h2AA5y")
+    assert not topology.is_direct_reply("amq.gen-1")
 
 
 def test_a_hook_has_a_key_of_its_own() -> None:

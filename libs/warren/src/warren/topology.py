@@ -261,6 +261,12 @@ class Topology:
         )
         return queue, (Binding(self.replies, name, name),)
 
+    def is_direct_reply(self, queue: str) -> bool:
+        """Say whether what goes to a queue of this name goes to a client's channel (RabbitMQ's direct
+        reply-to). There ``mandatory`` says nothing: up to 4.1 what was delivered comes back all the same.
+        """
+        return queue.startswith("amq.rabbitmq.reply-to.")
+
     def is_own(self, queue: str) -> bool:
         """Say whether a queue's name is one of Warren's own: nothing that a backend names may lead there."""
         return queue.startswith(f"{self.prefix}.")

@@ -99,10 +99,10 @@ class ReceiptReplies:
         properties = Properties(
             content_type="application/json", type=TYPE, correlation_id=reply.address.correlation_id
         )
+        queue = reply.address.queue
+        mandatory = not self._topology.is_direct_reply(queue)
         try:
-            await self._bus.publish(
-                "", reply.address.queue, reply.body, properties, mandatory=True, persistent=False
-            )
+            await self._bus.publish("", queue, reply.body, properties, mandatory=mandatory, persistent=False)
         except (BusUnavailable, NotConfirmed, Unroutable):
             self._metrics.rejected("receipt_dropped")
 
