@@ -284,7 +284,7 @@ _BACKENDS: dict[Struct, tuple[Any, ...]] = {
     events.EventHeaders: (
         {
             "cloudEvents_id": "k3f9.3.41.3",
-            "cloudEvents_source": "warren/3",
+            "cloudEvents_source": "/warren/shards/3",
             "cloudEvents_type": "message",
             "cloudEvents_specversion": "1.0",
             "cloudEvents_time": "2025-11-24T16:00:00.000Z",

@@ -191,7 +191,7 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
     timestamp: Annotated[Time, says("When Warren accepted it, in ms since the Unix epoch.")]
     version: Annotated[Version, says("The version of the protocol.")]
     room: Annotated[Address, says("The address that it was sent to.")]
-    payload: Annotated[Any, says("Byte for byte what the sender sent.")] = None
+    payload: Annotated[Any, says("Byte for byte what the sender sent.")]
     seq: Annotated[
         FirstSeq | None,
         says("The message's number in its room; missing: not numbered (TYPING, for example)."),
@@ -283,7 +283,7 @@ class Response(ServerFrame, tag="RESPONSE", kw_only=True, frozen=True):
     """
 
     ref: Annotated[MessageId, says("The `id` of the REQUEST.")]
-    payload: Annotated[Any, says("The answer.")] = None
+    payload: Annotated[Any, says("The answer.")]
     encoding: Annotated[Literal["base64", "json"] | None, says("As in a message.")] = None
     n: Annotated[
         Count | None, says("The part's number: 1, 2, 3 …; missing where there is one part only.")
