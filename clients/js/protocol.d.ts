@@ -693,7 +693,7 @@ export interface ReconnectFrame {
 /** The payload of ERROR. */
 export interface ErrorPayload {
   /** What kind of error it is. */
-  code: "disconnected" | "draining" | "forbidden" | "heartbeat_missed" | "internal" | "invalid_format" | "invalid_message" | "invalid_payload" | "invalid_room" | "message_too_large" | "not_joined" | "overloaded" | "rate_limited" | "replaced" | "timeout" | "too_many_rooms" | "too_slow" | "unauthorized" | "unavailable" | "unknown_type";
+  code: "blocked" | "cancelled" | "disconnected" | "draining" | "forbidden" | "heartbeat_missed" | "internal" | "invalid_format" | "invalid_message" | "invalid_payload" | "invalid_room" | "message_too_large" | "no_service" | "not_joined" | "overloaded" | "rate_limited" | "replaced" | "timeout" | "too_many_rooms" | "too_slow" | "unauthorized" | "unavailable" | "unknown_type";
   /** What is wrong, for the client's developer. */
   message: string;
   /** Whether the same message may be sent again, under the same `id`. */
@@ -782,6 +782,8 @@ export interface MembershipEvent {
   gateway?: string;
   /** The connection's number in its gateway; a later connection has a higher one. */
   generation?: number;
+  /** How many connections of the user are in the room after it: 0 is the last one's end. */
+  connections?: number;
   /** When it happened, in ms since the Unix epoch. */
   at: number;
   /** Why one has gone: `left`, `gone` (its gateway has died), `removed`, `blocked`, `disconnected`, `replaced` or `revoked`. */

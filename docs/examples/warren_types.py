@@ -705,6 +705,8 @@ class ErrorPayload(TypedDict):
 
     # What kind of error it is.
     code: Literal[
+        "blocked",
+        "cancelled",
         "disconnected",
         "draining",
         "forbidden",
@@ -715,6 +717,7 @@ class ErrorPayload(TypedDict):
         "invalid_payload",
         "invalid_room",
         "message_too_large",
+        "no_service",
         "not_joined",
         "overloaded",
         "rate_limited",
@@ -822,6 +825,8 @@ class MembershipEvent(TypedDict):
     gateway: NotRequired[str]
     # The connection's number in its gateway; a later connection has a higher one.
     generation: NotRequired[int]
+    # How many connections of the user are in the room after it: 0 is the last one's end.
+    connections: NotRequired[int]
     # When it happened, in ms since the Unix epoch.
     at: int
     # Why one has gone: `left`, `gone` (its gateway has died), `removed`, `blocked`, `disconnected`,
