@@ -45,12 +45,14 @@ export interface AuthFrame {
   payload: AuthPayload;
 }
 
-/** What a JOIN asks for about the presence of the room. */
+/** What a JOIN asks of the presence of the room. */
 export interface JoinPresence {
-  /** Whether to send PRESENCE frames of this room to this connection. */
+  /** True: send PRESENCE frames of this room to this connection. */
   watch?: boolean | null;
-  /** What others see of this member; at most 1 KiB of JSON. */
-  info?: Record<string, unknown> | null;
+  /** What others see of this member: any JSON of at most 1 KiB. */
+  info?: unknown;
+  /** That of the list which the client has: where it is right, nothing is sent. */
+  digest?: string | null;
 }
 
 /** A position in a room: the last message that the client has seen there. */
@@ -125,21 +127,20 @@ export interface HistoryRequestFrame {
   payload?: HistoryRequestPayload | null;
 }
 
-/** The payload of PRESENCE from a client; it asks for one thing. */
+/** The payload of PRESENCE from a client: it asks for one thing. Empty, it asks for the first page. */
 export interface PresenceRequestPayload {
-  /** How many members a page has at most; 100 if it is left out. */
+  /** A page of at most so many members; 100 if it is left out. */
   limit?: number | null;
   /** The page begins behind this user (or connection, where the room tells connections). */
   after?: string | null;
-  /** True: only the counts, without members. */
+  /** True: only how many are there. */
   count?: boolean | null;
-  /** The new `info` of this connection in the room; at most 1 KiB of JSON. */
-  update?: Record<string, unknown> | null;
-  /**
-   * With `room`: true or false, to watch that room or no longer; without `room`: the users to watch from now on, at most 100, in
-   * place of the former.
-   */
-  watch?: string[] | boolean | null;
+  /** What others see of this member from now on: any JSON of at most 1 KiB; null: nothing. */
+  update?: unknown;
+  /** Tell whether these users are connected; at most 100 of them. No room is given. */
+  watch?: string[] | null;
+  /** Tell no more of these users; true: of none of them, or of the room that is given. */
+  unwatch?: string[] | boolean | null;
 }
 
 /** Ask who is in a room, change the own `info`, or watch a room or users. The answer is PRESENCE. */
@@ -151,7 +152,7 @@ export interface PresenceRequestFrame {
   timestamp?: number | null;
   /** The version of the protocol. */
   version?: "1.0" | null;
-  /** The room; missing where users are watched. */
+  /** The room; if missing, the first one joined at connect. Users are watched without one. */
   room?: string | null;
   /** What is asked for. */
   payload?: PresenceRequestPayload | null;
@@ -261,7 +262,7 @@ export interface ClientMessageOf<Type extends string, Payload> {
   /** W3C trace context. */
   traceparent?: string | null;
   /** Ask for a RECEIPT, once the message is in the log, written to sockets, or seen. */
-  receipt?: "accepted" | "seen" | "written" | null;
+  receipt?: "accepted" | "written" | null;
 }
 /** `ClientMessageOf` any type that `ApplicationTypes` has. */
 export type ClientMessage = {
@@ -328,6 +329,12 @@ export interface AuthenticatedFrame {
   payload: AuthenticatedPayload;
 }
 
+/** What came of a JOIN's wish to watch. */
+export interface JoinedPresence {
+  /** Whether PRESENCE frames of the room follow; false: it may not be. */
+  watching: boolean;
+}
+
 /** The payload of JOINED. */
 export interface JoinedPayload {
   /** The epoch of the room in which seqs count. */
@@ -340,8 +347,10 @@ export interface JoinedPayload {
   recovered: boolean;
   /** How many messages follow, from `seq` + 1 on. */
   missed: number;
-  /** Show it in the next JOIN of this room, so that no hook has to be asked. */
+  /** Show it in the next JOIN of this room: then no hook is asked. */
   grant?: string;
+  /** Whether the room is watched; missing where that was not asked. */
+  presence?: JoinedPresence;
 }
 
 /**
@@ -512,26 +521,33 @@ export interface PresenceMember {
   info?: unknown;
 }
 
-/** The payload of PRESENCE: a page (it has `members`) or what has changed. */
+/**
+ * The payload of PRESENCE: what there is, with a page of it, or with what has changed. The answer to an update is empty, the
+ * answer to who wants to watch has `watching` alone.
+ */
 export interface PresencePayload {
   /** Grows with each change; what has a lower version than one seen is old. */
-  version: number;
+  version?: number;
   /** How many are there. */
-  count: PresenceCount;
-  /** Hexadecimal; equal to the sum of the known members' proofs: the own list is right. */
+  count?: PresenceCount;
+  /** The sum of the proofs of all who are there: the client's own list is right where it agrees. */
   digest?: string;
-  /** Those who have come since the last frame. */
+  /** True: the room has too many members to name them; only `count` is told. */
+  counts_only?: boolean;
+  /** True: `joined` is one page of all who are there, in their order. */
+  page?: boolean;
+  /** Of a page: behind whom it begins. */
+  after?: string;
+  /** Of a page: whether there are further ones; ask with `after` set to the last. */
+  more?: boolean;
+  /** Those who have come, or who are on the page. */
   joined?: PresenceMember[];
   /** Those who have gone: users, or connections where the room tells those. */
   left?: string[];
   /** Those whose `info` has changed. */
   updated?: PresenceMember[];
-  /** One page of all who are there, in their order. */
-  members?: PresenceMember[];
-  /** There are further members: ask with `after` set to the last one. */
-  more?: boolean;
-  /** True: the room has too many members to name them; only `count` is told. */
-  counts_only?: boolean;
+  /** Whether this connection is told from now on; false: it may not be. */
+  watching?: boolean;
 }
 
 /**
@@ -544,8 +560,8 @@ export interface PresenceFrame {
   timestamp: number;
   /** The version of the protocol. */
   version: "1.0";
-  /** The room; `@<user>` for a user who is watched. */
-  room: string;
+  /** The room; `@<user>` for a user who is watched; missing in answers about such users. */
+  room?: string;
   /** The `id` of the frame that this answers; missing where nothing was asked. */
   ref?: string;
   /** Who is there, or who has come and gone. */
@@ -728,7 +744,7 @@ export interface NotificationHeaders {
   /** For rooms in which slow readers get only the latest message of each key. */
   key?: string | null;
   /** With the property `reply_to`: send a receipt once the message has got so far. */
-  receipt?: "accepted" | "seen" | "written" | null;
+  receipt?: "accepted" | "written" | null;
 }
 
 /** One entry of a list of notifications. Unknown fields are passed over. */
@@ -856,7 +872,7 @@ export interface PublishCommand {
   /** W3C trace context. */
   traceparent?: string | null;
   /** Answer once the message has got so far; `accepted` if missing. */
-  receipt?: "accepted" | "seen" | "written" | null;
+  receipt?: "accepted" | "written" | null;
   /** Answer after this time at the latest, with what is known by then; 5,000 if missing. */
   wait_ms?: number | null;
 }
@@ -878,7 +894,7 @@ export interface AddressedPublish {
   /** W3C trace context. */
   traceparent?: string | null;
   /** Answer once the message has got so far; `accepted` if missing. */
-  receipt?: "accepted" | "seen" | "written" | null;
+  receipt?: "accepted" | "written" | null;
   /** Answer after this time at the latest, with what is known by then; 5,000 if missing. */
   wait_ms?: number | null;
   /** The recipient: `room.<room>`, `user.<user>`, `conn.<connection id>` or `all`. */
@@ -944,7 +960,7 @@ export interface BroadcastCommand {
   /** W3C trace context. */
   traceparent?: string | null;
   /** Answer once the message has got so far; `accepted` if missing. */
-  receipt?: "accepted" | "seen" | "written" | null;
+  receipt?: "accepted" | "written" | null;
   /** Answer after this time at the latest, with what is known by then; 5,000 if missing. */
   wait_ms?: number | null;
   /** The recipients, at most 1,000. */

@@ -33,12 +33,14 @@ class AuthFrame(TypedDict):
 
 
 class JoinPresence(TypedDict):
-    """What a JOIN asks for about the presence of the room."""
+    """What a JOIN asks of the presence of the room."""
 
-    # Whether to send PRESENCE frames of this room to this connection.
+    # True: send PRESENCE frames of this room to this connection.
     watch: NotRequired[bool | None]
-    # What others see of this member; at most 1 KiB of JSON.
-    info: NotRequired[dict[str, Any] | None]
+    # What others see of this member: any JSON of at most 1 KiB.
+    info: NotRequired[Any]
+    # That of the list which the client has: where it is right, nothing is sent.
+    digest: NotRequired[str | None]
 
 
 class Since(TypedDict):
@@ -119,19 +121,20 @@ class HistoryRequestFrame(TypedDict):
 
 
 class PresenceRequestPayload(TypedDict):
-    """The payload of PRESENCE from a client; it asks for one thing."""
+    """The payload of PRESENCE from a client: it asks for one thing. Empty, it asks for the first page."""
 
-    # How many members a page has at most; 100 if it is left out.
+    # A page of at most so many members; 100 if it is left out.
     limit: NotRequired[int | None]
     # The page begins behind this user (or connection, where the room tells connections).
     after: NotRequired[str | None]
-    # True: only the counts, without members.
+    # True: only how many are there.
     count: NotRequired[bool | None]
-    # The new `info` of this connection in the room; at most 1 KiB of JSON.
-    update: NotRequired[dict[str, Any] | None]
-    # With `room`: true or false, to watch that room or no longer; without `room`: the users to watch from now
-    # on, at most 100, in place of the former.
-    watch: NotRequired[list[str] | bool | None]
+    # What others see of this member from now on: any JSON of at most 1 KiB; null: nothing.
+    update: NotRequired[Any]
+    # Tell whether these users are connected; at most 100 of them. No room is given.
+    watch: NotRequired[list[str] | None]
+    # Tell no more of these users; true: of none of them, or of the room that is given.
+    unwatch: NotRequired[list[str] | bool | None]
 
 
 class PresenceRequestFrame(TypedDict):
@@ -144,7 +147,7 @@ class PresenceRequestFrame(TypedDict):
     timestamp: NotRequired[int | None]
     # The version of the protocol.
     version: NotRequired[Literal["1.0"] | None]
-    # The room; missing where users are watched.
+    # The room; if missing, the first one joined at connect. Users are watched without one.
     room: NotRequired[str | None]
     # What is asked for.
     payload: NotRequired[PresenceRequestPayload | None]
@@ -257,7 +260,7 @@ class ClientMessage(TypedDict):
     # W3C trace context.
     traceparent: NotRequired[str | None]
     # Ask for a RECEIPT, once the message is in the log, written to sockets, or seen.
-    receipt: NotRequired[Literal["accepted", "seen", "written"] | None]
+    receipt: NotRequired[Literal["accepted", "written"] | None]
 
 
 # ── What a client hears over the WebSocket.
@@ -326,6 +329,13 @@ class AuthenticatedFrame(TypedDict):
     payload: AuthenticatedPayload
 
 
+class JoinedPresence(TypedDict):
+    """What came of a JOIN's wish to watch."""
+
+    # Whether PRESENCE frames of the room follow; false: it may not be.
+    watching: bool
+
+
 class JoinedPayload(TypedDict):
     """The payload of JOINED."""
 
@@ -338,8 +348,10 @@ class JoinedPayload(TypedDict):
     recovered: bool
     # How many messages follow, from `seq` + 1 on.
     missed: int
-    # Show it in the next JOIN of this room, so that no hook has to be asked.
+    # Show it in the next JOIN of this room: then no hook is asked.
     grant: NotRequired[str]
+    # Whether the room is watched; missing where that was not asked.
+    presence: NotRequired[JoinedPresence]
 
 
 class JoinedFrame(TypedDict):
@@ -514,26 +526,32 @@ class PresenceMember(TypedDict):
 
 
 class PresencePayload(TypedDict):
-    """The payload of PRESENCE: a page (it has `members`) or what has changed."""
+    """The payload of PRESENCE: what there is, with a page of it, or with what has changed. The answer to an
+    update is empty, the answer to who wants to watch has `watching` alone.
+    """
 
     # Grows with each change; what has a lower version than one seen is old.
-    version: int
+    version: NotRequired[int]
     # How many are there.
-    count: PresenceCount
-    # Hexadecimal; equal to the sum of the known members' proofs: the own list is right.
+    count: NotRequired[PresenceCount]
+    # The sum of the proofs of all who are there: the client's own list is right where it agrees.
     digest: NotRequired[str]
-    # Those who have come since the last frame.
+    # True: the room has too many members to name them; only `count` is told.
+    counts_only: NotRequired[bool]
+    # True: `joined` is one page of all who are there, in their order.
+    page: NotRequired[bool]
+    # Of a page: behind whom it begins.
+    after: NotRequired[str]
+    # Of a page: whether there are further ones; ask with `after` set to the last.
+    more: NotRequired[bool]
+    # Those who have come, or who are on the page.
     joined: NotRequired[list[PresenceMember]]
     # Those who have gone: users, or connections where the room tells those.
     left: NotRequired[list[str]]
     # Those whose `info` has changed.
     updated: NotRequired[list[PresenceMember]]
-    # One page of all who are there, in their order.
-    members: NotRequired[list[PresenceMember]]
-    # There are further members: ask with `after` set to the last one.
-    more: NotRequired[bool]
-    # True: the room has too many members to name them; only `count` is told.
-    counts_only: NotRequired[bool]
+    # Whether this connection is told from now on; false: it may not be.
+    watching: NotRequired[bool]
 
 
 class PresenceFrame(TypedDict):
@@ -546,8 +564,8 @@ class PresenceFrame(TypedDict):
     timestamp: int
     # The version of the protocol.
     version: Literal["1.0"]
-    # The room; `@<user>` for a user who is watched.
-    room: str
+    # The room; `@<user>` for a user who is watched; missing in answers about such users.
+    room: NotRequired[str]
     # The `id` of the frame that this answers; missing where nothing was asked.
     ref: NotRequired[str]
     # Who is there, or who has come and gone.
@@ -766,7 +784,7 @@ class NotificationHeaders(TypedDict):
     # For rooms in which slow readers get only the latest message of each key.
     key: NotRequired[str | None]
     # With the property `reply_to`: send a receipt once the message has got so far.
-    receipt: NotRequired[Literal["accepted", "seen", "written"] | None]
+    receipt: NotRequired[Literal["accepted", "written"] | None]
 
 
 class NotificationEntry(TypedDict):
@@ -903,7 +921,7 @@ class PublishCommand(TypedDict):
     # W3C trace context.
     traceparent: NotRequired[str | None]
     # Answer once the message has got so far; `accepted` if missing.
-    receipt: NotRequired[Literal["accepted", "seen", "written"] | None]
+    receipt: NotRequired[Literal["accepted", "written"] | None]
     # Answer after this time at the latest, with what is known by then; 5,000 if missing.
     wait_ms: NotRequired[int | None]
 
@@ -926,7 +944,7 @@ class AddressedPublish(TypedDict):
     # W3C trace context.
     traceparent: NotRequired[str | None]
     # Answer once the message has got so far; `accepted` if missing.
-    receipt: NotRequired[Literal["accepted", "seen", "written"] | None]
+    receipt: NotRequired[Literal["accepted", "written"] | None]
     # Answer after this time at the latest, with what is known by then; 5,000 if missing.
     wait_ms: NotRequired[int | None]
     # The recipient: `room.<room>`, `user.<user>`, `conn.<connection id>` or `all`.
@@ -997,7 +1015,7 @@ class BroadcastCommand(TypedDict):
     # W3C trace context.
     traceparent: NotRequired[str | None]
     # Answer once the message has got so far; `accepted` if missing.
-    receipt: NotRequired[Literal["accepted", "seen", "written"] | None]
+    receipt: NotRequired[Literal["accepted", "written"] | None]
     # Answer after this time at the latest, with what is known by then; 5,000 if missing.
     wait_ms: NotRequired[int | None]
     # The recipients, at most 1,000.

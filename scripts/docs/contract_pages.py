@@ -139,13 +139,14 @@ Between the gateway and the service this is plain AMQP RPC, so any RPC server fo
 1. The service binds a queue of its own to the topic exchange `{rpc}`, with its name as the routing key, and consumes.
 2. A request comes: its body is the payload, and its properties `reply_to`, `correlation_id`, `message_id` and `expiration` (what is left of the time, in ms) are set.
 3. The service publishes its answer to the default exchange, with `reply_to` as the routing key and the same `correlation_id`.
+   Who may not publish to every queue takes the exchange `{replies}` instead.
 
 A request may come more than once, with the same `message_id`; the client gets one final answer.
 """
 _HOOKS_HEAD = """\
 A namespace may have its backend decide whether a client may connect, join a room or publish a message.
 The gateway then asks, as AMQP RPC, on the topic exchange `{hooks}`: the routing key is `connect`, `join.<namespace>` or `publish.<namespace>`.
-The answer goes to the default exchange, with the property `reply_to` of the question as the routing key and its `correlation_id`.
+The answer goes to the default exchange (or to `{replies}`), with the property `reply_to` of the question as the routing key and its `correlation_id`.
 """
 
 
@@ -157,6 +158,7 @@ def reference_pages(note: str) -> dict[str, str]:
         "control": _TOPOLOGY.control,
         "rpc": _TOPOLOGY.rpc,
         "hooks": _TOPOLOGY.hooks,
+        "replies": _TOPOLOGY.replies,
     }
     pages = {
         "README.md": ("Reference", _index()),

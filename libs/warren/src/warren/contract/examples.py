@@ -80,6 +80,7 @@ _CLIENT: dict[Struct, tuple[Any, ...]] = {
             "payload": {"update": {"away": True}},
         },
         {"type": "PRESENCE", "id": "p4", "payload": {"watch": ["bob", "carol"]}},
+        {"type": "PRESENCE", "room": "chat:a", "payload": {"unwatch": True}},
     ),
     client_frames.Seen: ({"type": "SEEN", "room": "chat:a", "payload": {"epoch": "k3f9-1", "seq": 12}},),
     client_frames.Request: (
@@ -165,7 +166,10 @@ _SERVER: dict[Struct, tuple[Any, ...]] = {
                 "version": 41,
                 "count": {"users": 2, "connections": 3},
                 "digest": "a76d72be208c7aa7",
-                "members": [_ANN, _BOB],
+                "page": True,
+                "after": "",
+                "more": False,
+                "joined": [_ANN, _BOB],
             },
         },
         {

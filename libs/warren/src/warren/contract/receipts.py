@@ -12,7 +12,7 @@ import msgspec
 
 from warren.contract.fields import Address, Count, Epoch, Seq, says
 
-ReceiptLevel = Literal["accepted", "written", "seen"]
+ReceiptLevel = Literal["accepted", "written"]
 
 
 class ReceiptPayload(msgspec.Struct, omit_defaults=True, frozen=True):

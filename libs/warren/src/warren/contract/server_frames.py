@@ -59,6 +59,12 @@ class WelcomePayload(msgspec.Struct, frozen=True):
     expires_at: Annotated[Time | None, says("When the token ends, in ms since the Unix epoch; null: never.")]
 
 
+class JoinedPresence(msgspec.Struct, frozen=True):
+    """What came of a JOIN's wish to watch."""
+
+    watching: Annotated[bool, says("Whether PRESENCE frames of the room follow; false: it may not be.")]
+
+
 class JoinedPayload(msgspec.Struct, omit_defaults=True, frozen=True):
     """The payload of JOINED."""
 
@@ -72,9 +78,10 @@ class JoinedPayload(msgspec.Struct, omit_defaults=True, frozen=True):
         ),
     ]
     missed: Annotated[Count, says("How many messages follow, from `seq` + 1 on.")]
-    grant: Annotated[str, says("Show it in the next JOIN of this room, so that no hook has to be asked.")] = (
-        ""
-    )
+    grant: Annotated[str, says("Show it in the next JOIN of this room: then no hook is asked.")] = ""
+    presence: Annotated[
+        JoinedPresence | None, says("Whether the room is watched; missing where that was not asked.")
+    ] = None
 
 
 class AckPayload(msgspec.Struct, omit_defaults=True, frozen=True):
@@ -265,7 +272,9 @@ class Presence(ServerFrame, tag="PRESENCE", kw_only=True, frozen=True):
     Changes are operations on sets, so pages and changes may come in any mixture.
     """
 
-    room: Annotated[Address, says("The room; `@<user>` for a user who is watched.")]
+    room: Annotated[
+        Address, says("The room; `@<user>` for a user who is watched; missing in answers about such users.")
+    ] = ""
     ref: Annotated[MessageId, _REF] = ""
     payload: Annotated[PresencePayload, says("Who is there, or who has come and gone.")]
 
