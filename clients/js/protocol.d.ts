@@ -158,29 +158,6 @@ export interface PresenceRequestFrame {
   payload?: PresenceRequestPayload | null;
 }
 
-/** The payload of SEEN. */
-export interface SeenPayload {
-  /** The epoch of the room in which `seq` counts. */
-  epoch: string;
-  /** All messages up to this number have been shown to the user. */
-  seq: number;
-}
-
-/** Say how far the user has read in a room. There is no answer. */
-export interface SeenFrame {
-  type: "SEEN";
-  /** The client's name for this frame; the answer has it as `ref`. Random ids are best. */
-  id?: string | null;
-  /** Ms since the Unix epoch; for the client's own use, Warren sets its own. */
-  timestamp?: number | null;
-  /** The version of the protocol. */
-  version?: "1.0" | null;
-  /** The room. */
-  room: string;
-  /** How far the user has read. */
-  payload: SeenPayload;
-}
-
 /**
  * Ask a backend service something. The answer is one RESPONSE or several, or ERROR. ERROR has `no_service` (nobody consumes for
  * this service), `overloaded`, `timeout` or `forbidden`.
@@ -261,8 +238,6 @@ export interface ClientMessageOf<Type extends string, Payload> {
   key?: string | null;
   /** W3C trace context. */
   traceparent?: string | null;
-  /** Ask for a RECEIPT, once the message is in the log, written to sockets, or seen. */
-  receipt?: "accepted" | "written" | null;
 }
 /** `ClientMessageOf` any type that `ApplicationTypes` has. */
 export type ClientMessage = {
@@ -609,53 +584,6 @@ export interface ResponseFrame {
   traceparent?: string;
 }
 
-/** What is known of a message: the payload of RECEIPT, and the answer to a backend that asked. */
-export interface ReceiptPayload {
-  /** False: the time was over before all was known; the numbers are what is known. */
-  complete: boolean;
-  /** The message's id; missing: it had none. */
-  id?: string;
-  /** The address that the message went to. */
-  room?: string;
-  /** The epoch of the room; missing: not numbered. */
-  epoch?: string;
-  /** The message's number in its room; missing: not numbered. */
-  seq?: number;
-  /** True: a message with this id was accepted before, and this one is its repeat. */
-  duplicate?: boolean;
-  /** How many users were members when it was accepted. */
-  users?: number;
-  /** How many connections those had. */
-  connections?: number;
-  /** How many gateways held those connections. */
-  gateways?: number;
-  /** How many gateways have written it to their sockets. */
-  written?: number;
-  /** How many gateways have ended before they could; their members catch up. */
-  lost?: number;
-  /** How many users have seen it. */
-  seen?: number;
-  /** Why the message was refused; it was set aside. */
-  refused?: string;
-  /** Why nothing is known: `overloaded`, too many receipts are open. */
-  reason?: string;
-}
-
-/** What became of a message that asked for a receipt. */
-export interface ReceiptFrame {
-  type: "RECEIPT";
-  /** When the frame was made, in ms since the Unix epoch. */
-  timestamp: number;
-  /** The version of the protocol. */
-  version: "1.0";
-  /** The message's room. */
-  room: string;
-  /** The message's `id`. */
-  ref: string;
-  /** What is known. */
-  payload: ReceiptPayload;
-}
-
 /** The answer to PING. */
 export interface PongFrame {
   type: "PONG";
@@ -775,6 +703,36 @@ export interface DeadLetterHeaders {
   "x-warren-routing-key": string;
   /** Of an entry of a list: its place there, from 0. */
   "x-warren-index"?: number;
+}
+
+/** What is known of a message, for the backend that asked. */
+export interface ReceiptPayload {
+  /** False: the time was over before all was known; the numbers are what is known. */
+  complete: boolean;
+  /** The message's id; missing: it had none. */
+  id?: string;
+  /** The address that the message went to. */
+  room?: string;
+  /** The epoch of the room; missing: not numbered. */
+  epoch?: string;
+  /** The message's number in its room; missing: not numbered. */
+  seq?: number;
+  /** True: a message with this id was accepted before, and this one is its repeat. */
+  duplicate?: boolean;
+  /** How many users were members when it was accepted. */
+  users?: number;
+  /** How many connections those had. */
+  connections?: number;
+  /** How many gateways held those connections. */
+  gateways?: number;
+  /** How many gateways have written it to their sockets. */
+  written?: number;
+  /** How many gateways have ended before they could; their members catch up. */
+  lost?: number;
+  /** Why the message was refused; it was set aside. */
+  refused?: string;
+  /** Why nothing is known: `overloaded`, too many receipts are open. */
+  reason?: string;
 }
 
 // ── What backends hear.
@@ -1285,7 +1243,6 @@ export type ClientFrame =
   | LeaveFrame
   | HistoryRequestFrame
   | PresenceRequestFrame
-  | SeenFrame
   | RequestFrame
   | CancelFrame
   | PingFrame
@@ -1303,7 +1260,6 @@ export type ServerFrame =
   | PresenceFrame
   | AcceptedFrame
   | ResponseFrame
-  | ReceiptFrame
   | PongFrame
   | DegradedFrame
   | RestoredFrame

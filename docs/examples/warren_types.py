@@ -153,31 +153,6 @@ class PresenceRequestFrame(TypedDict):
     payload: NotRequired[PresenceRequestPayload | None]
 
 
-class SeenPayload(TypedDict):
-    """The payload of SEEN."""
-
-    # The epoch of the room in which `seq` counts.
-    epoch: str
-    # All messages up to this number have been shown to the user.
-    seq: int
-
-
-class SeenFrame(TypedDict):
-    """Say how far the user has read in a room. There is no answer."""
-
-    type: Literal["SEEN"]
-    # The client's name for this frame; the answer has it as `ref`. Random ids are best.
-    id: NotRequired[str | None]
-    # Ms since the Unix epoch; for the client's own use, Warren sets its own.
-    timestamp: NotRequired[int | None]
-    # The version of the protocol.
-    version: NotRequired[Literal["1.0"] | None]
-    # The room.
-    room: str
-    # How far the user has read.
-    payload: SeenPayload
-
-
 class RequestFrame(TypedDict):
     """Ask a backend service something. The answer is one RESPONSE or several, or ERROR. ERROR has
     `no_service` (nobody consumes for this service), `overloaded`, `timeout` or `forbidden`.
@@ -259,8 +234,6 @@ class ClientMessage(TypedDict):
     key: NotRequired[str | None]
     # W3C trace context.
     traceparent: NotRequired[str | None]
-    # Ask for a RECEIPT, once the message is in the log, written to sockets, or seen.
-    receipt: NotRequired[Literal["accepted", "written"] | None]
 
 
 # ── What a client hears over the WebSocket.
@@ -614,55 +587,6 @@ class ResponseFrame(TypedDict):
     traceparent: NotRequired[str]
 
 
-class ReceiptPayload(TypedDict):
-    """What is known of a message: the payload of RECEIPT, and the answer to a backend that asked."""
-
-    # False: the time was over before all was known; the numbers are what is known.
-    complete: bool
-    # The message's id; missing: it had none.
-    id: NotRequired[str]
-    # The address that the message went to.
-    room: NotRequired[str]
-    # The epoch of the room; missing: not numbered.
-    epoch: NotRequired[str]
-    # The message's number in its room; missing: not numbered.
-    seq: NotRequired[int]
-    # True: a message with this id was accepted before, and this one is its repeat.
-    duplicate: NotRequired[bool]
-    # How many users were members when it was accepted.
-    users: NotRequired[int]
-    # How many connections those had.
-    connections: NotRequired[int]
-    # How many gateways held those connections.
-    gateways: NotRequired[int]
-    # How many gateways have written it to their sockets.
-    written: NotRequired[int]
-    # How many gateways have ended before they could; their members catch up.
-    lost: NotRequired[int]
-    # How many users have seen it.
-    seen: NotRequired[int]
-    # Why the message was refused; it was set aside.
-    refused: NotRequired[str]
-    # Why nothing is known: `overloaded`, too many receipts are open.
-    reason: NotRequired[str]
-
-
-class ReceiptFrame(TypedDict):
-    """What became of a message that asked for a receipt."""
-
-    type: Literal["RECEIPT"]
-    # When the frame was made, in ms since the Unix epoch.
-    timestamp: int
-    # The version of the protocol.
-    version: Literal["1.0"]
-    # The message's room.
-    room: str
-    # The message's `id`.
-    ref: str
-    # What is known.
-    payload: ReceiptPayload
-
-
 class PongFrame(TypedDict):
     """The answer to PING."""
 
@@ -820,6 +744,38 @@ DeadLetterHeaders = TypedDict(
         "x-warren-index": NotRequired[int],
     },
 )
+
+
+class ReceiptPayload(TypedDict):
+    """What is known of a message, for the backend that asked."""
+
+    # False: the time was over before all was known; the numbers are what is known.
+    complete: bool
+    # The message's id; missing: it had none.
+    id: NotRequired[str]
+    # The address that the message went to.
+    room: NotRequired[str]
+    # The epoch of the room; missing: not numbered.
+    epoch: NotRequired[str]
+    # The message's number in its room; missing: not numbered.
+    seq: NotRequired[int]
+    # True: a message with this id was accepted before, and this one is its repeat.
+    duplicate: NotRequired[bool]
+    # How many users were members when it was accepted.
+    users: NotRequired[int]
+    # How many connections those had.
+    connections: NotRequired[int]
+    # How many gateways held those connections.
+    gateways: NotRequired[int]
+    # How many gateways have written it to their sockets.
+    written: NotRequired[int]
+    # How many gateways have ended before they could; their members catch up.
+    lost: NotRequired[int]
+    # Why the message was refused; it was set aside.
+    refused: NotRequired[str]
+    # Why nothing is known: `overloaded`, too many receipts are open.
+    reason: NotRequired[str]
+
 
 # ── What backends hear.
 
@@ -1369,7 +1325,6 @@ ClientFrame = (
     | LeaveFrame
     | HistoryRequestFrame
     | PresenceRequestFrame
-    | SeenFrame
     | RequestFrame
     | CancelFrame
     | PingFrame
@@ -1386,7 +1341,6 @@ ServerFrame = (
     | PresenceFrame
     | AcceptedFrame
     | ResponseFrame
-    | ReceiptFrame
     | PongFrame
     | DegradedFrame
     | RestoredFrame

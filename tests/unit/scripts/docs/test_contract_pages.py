@@ -43,7 +43,7 @@ def test_every_field_has_a_row(pages: dict[str, str]) -> None:
     for struct in structs():
         for field in components()[struct.__name__]["properties"]:
             assert f"`{field}` |" in everything, (struct.__name__, field)
-    assert "| `payload.members[].user` |" in pages["server-frames.md"]
+    assert "| `payload.joined[].user` |" in pages["server-frames.md"]
 
 
 def test_every_code_and_every_verb_is_there(pages: dict[str, str]) -> None:

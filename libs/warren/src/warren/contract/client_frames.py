@@ -32,7 +32,6 @@ from warren.contract.fields import (
     says,
 )
 from warren.contract.presence import CONTACTS_MAX, PRESENCE_PAGE_DEFAULT, PRESENCE_PAGE_MAX
-from warren.contract.receipts import ReceiptLevel
 
 TOKEN_MAX: Final = 16_384
 GRANT_MAX: Final = 2_048
@@ -119,13 +118,6 @@ class PresenceRequestPayload(msgspec.Struct, omit_defaults=True):
         Annotated[list[User], Meta(max_length=CONTACTS_MAX)] | bool | None,
         says("Tell no more of these users; true: of none of them, or of the room that is given."),
     ] = None
-
-
-class SeenPayload(msgspec.Struct, omit_defaults=True):
-    """The payload of SEEN."""
-
-    epoch: Annotated[Epoch, says("The epoch of the room in which `seq` counts.")]
-    seq: Annotated[Seq, says("All messages up to this number have been shown to the user.")]
 
 
 # ── frames ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -223,13 +215,6 @@ class Cancel(ClientFrame, tag="CANCEL", kw_only=True, frozen=True):
     ref: Annotated[MessageId, says("The `id` of the REQUEST.")]
 
 
-class Seen(ClientFrame, tag="SEEN", kw_only=True, frozen=True):
-    """Say how far the user has read in a room. There is no answer."""
-
-    room: Annotated[RoomOrUser, says("The room.")]
-    payload: Annotated[SeenPayload, says("How far the user has read.")]
-
-
 class ClientMessage(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
     """A message for the members of a room: CHAT, TYPING, NOTIFICATION, DATA_UPDATE, or a type of your own.
 
@@ -257,12 +242,8 @@ class ClientMessage(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=Tru
     include_sender: Annotated[bool | None, says("True: the sender gets its own copy too.")] = None
     key: KeyField = None
     traceparent: TraceparentField = None
-    receipt: Annotated[
-        ReceiptLevel | None,
-        says("Ask for a RECEIPT, once the message is in the log, written to sockets, or seen."),
-    ] = None
 
 
 CLIENT_FRAMES: Final = (
-    Auth, Join, Leave, HistoryRequest, PresenceRequest, Seen, Request, Cancel, Ping, ClientMessage,
+    Auth, Join, Leave, HistoryRequest, PresenceRequest, Request, Cancel, Ping, ClientMessage,
 )  # fmt: skip

@@ -82,7 +82,6 @@ _CLIENT: dict[Struct, tuple[Any, ...]] = {
         {"type": "PRESENCE", "id": "p4", "payload": {"watch": ["bob", "carol"]}},
         {"type": "PRESENCE", "room": "chat:a", "payload": {"unwatch": True}},
     ),
-    client_frames.Seen: ({"type": "SEEN", "room": "chat:a", "payload": {"epoch": "k3f9-1", "seq": 12}},),
     client_frames.Request: (
         {
             "type": "REQUEST",
@@ -197,9 +196,6 @@ _SERVER: dict[Struct, tuple[Any, ...]] = {
             "ref": "r2",
             "payload": {"report": "2025.pdf"},
         },
-    ),
-    server_frames.Receipt: (
-        {"type": "RECEIPT", **_HEAD, "room": "@ann", "ref": "invoice-7", "payload": _RECEIPT},
     ),
     server_frames.Pong: ({"type": "PONG", **_HEAD, "ref": "x1", "payload": None},),
     server_frames.Degraded: ({"type": "DEGRADED", **_HEAD},),

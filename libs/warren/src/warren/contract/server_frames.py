@@ -30,7 +30,6 @@ from warren.contract.fields import (
     says,
 )
 from warren.contract.presence import PresencePayload
-from warren.contract.receipts import ReceiptPayload
 from warren.errors import Reconnect as Advice
 
 _REF = says("The `id` of the frame that this answers; missing where nothing was asked.")
@@ -304,15 +303,7 @@ class Response(ServerFrame, tag="RESPONSE", kw_only=True, frozen=True):
     traceparent: Annotated[Traceparent, says("W3C trace context of the answer, on sampled ones.")] = ""
 
 
-class Receipt(ServerFrame, tag="RECEIPT", kw_only=True, frozen=True):
-    """What became of a message that asked for a receipt."""
-
-    room: Annotated[Address, says("The message's room.")]
-    ref: Annotated[MessageId, says("The message's `id`.")]
-    payload: Annotated[ReceiptPayload, says("What is known.")]
-
-
 SERVER_FRAMES: Final = (
     Welcome, Authenticated, Joined, Left, Message, Ack, History, Dropped, Presence, Accepted, Response,
-    Receipt, Pong, Degraded, Restored, Reconnect, Error,
+    Pong, Degraded, Restored, Reconnect, Error,
 )  # fmt: skip
