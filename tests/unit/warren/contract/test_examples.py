@@ -32,7 +32,7 @@ def test_the_digest_is_the_sum_of_the_proofs():
         if struct.__name__ == "Presence"
         for example in found
     )
-    proofs = {member["user"]: int(member["proof"], 16) for member in page["members"]}
+    proofs = {member["user"]: int(member["proof"], 16) for member in page["joined"]}
     assert int(page["digest"], 16) == sum(proofs.values()) % 2**64
     for user in change["left"]:
         del proofs[user]

@@ -49,6 +49,18 @@ GROUPS: Final = (
     Group("hooks", (HookQuestion, HookAnswer)),
 )
 
+# What Warren reads: null counts as left out there. What it writes has no null but where a field says so.
+RECEIVED: Final[frozenset[Struct]] = frozenset(
+    {
+        *CLIENT_FRAMES,
+        NotificationHeaders,
+        NotificationEntry,
+        *(verb.body for verb in VERBS if verb.body is not None),
+        ResponseHeaders,
+        HookAnswer,
+    }
+)
+
 
 def structs() -> tuple[Struct, ...]:
     """Return every struct that stands in a group, once."""

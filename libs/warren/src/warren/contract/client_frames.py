@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from warren.contract.fields import (
+    Digest,
     EncodingField,
     Epoch,
     FirstSeq,
@@ -31,15 +32,12 @@ from warren.contract.fields import (
     says,
 )
 from warren.contract.presence import CONTACTS_MAX, PRESENCE_PAGE_DEFAULT, PRESENCE_PAGE_MAX
-from warren.contract.receipts import ReceiptLevel
 
 TOKEN_MAX: Final = 16_384
+GRANT_MAX: Final = 2_048
 HISTORY_PAGE_MAX: Final = 100
 HISTORY_PAGE_DEFAULT: Final = 50
 REQUEST_TIMEOUT_MAX_MS: Final = 60_000
-
-# What others see of a member: any JSON object.
-Info = Annotated[dict[str, Any], ruled()]
 
 
 # ── payloads ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -53,12 +51,15 @@ class Since(msgspec.Struct, omit_defaults=True):
 
 
 class JoinPresence(msgspec.Struct, omit_defaults=True):
-    """What a JOIN asks for about the presence of the room."""
+    """What a JOIN asks of the presence of the room."""
 
-    watch: Annotated[
-        bool | None, says("Whether to send PRESENCE frames of this room to this connection.")
+    watch: Annotated[bool | None, says("True: send PRESENCE frames of this room to this connection.")] = None
+    info: Annotated[
+        msgspec.Raw | msgspec.UnsetType, says("What others see of this member: any JSON of at most 1 KiB.")
+    ] = msgspec.UNSET
+    digest: Annotated[
+        Digest | None, says("That of the list which the client has: where it is right, nothing is sent.")
     ] = None
-    info: Annotated[Info | None, says("What others see of this member; at most 1 KiB of JSON.")] = None
 
 
 class JoinPayload(msgspec.Struct, omit_defaults=True):
@@ -72,7 +73,7 @@ class JoinPayload(msgspec.Struct, omit_defaults=True):
         JoinPresence | None, says("Who is there: watch it, and say something of oneself.")
     ] = None
     grant: Annotated[
-        Annotated[str, Meta(max_length=4_096)] | None,
+        Annotated[str, Meta(max_length=GRANT_MAX)] | None,
         says("The grant that an earlier JOINED of this room has brought, so that no hook is asked."),
     ] = None
 
@@ -94,34 +95,29 @@ class AuthPayload(msgspec.Struct, omit_defaults=True):
 
 
 class PresenceRequestPayload(msgspec.Struct, omit_defaults=True):
-    """The payload of PRESENCE from a client; it asks for one thing."""
+    """The payload of PRESENCE from a client: it asks for one thing. Empty, it asks for the first page."""
 
     limit: Annotated[
         Annotated[int, Meta(ge=1, le=PRESENCE_PAGE_MAX)] | None,
-        says(f"How many members a page has at most; {PRESENCE_PAGE_DEFAULT} if it is left out."),
+        says(f"A page of at most so many members; {PRESENCE_PAGE_DEFAULT} if it is left out."),
     ] = None
     after: Annotated[
         Annotated[str, Meta(max_length=128)] | None,
         says("The page begins behind this user (or connection, where the room tells connections)."),
     ] = None
-    count: Annotated[bool | None, says("True: only the counts, without members.")] = None
+    count: Annotated[bool | None, says("True: only how many are there.")] = None
     update: Annotated[
-        Info | None, says("The new `info` of this connection in the room; at most 1 KiB of JSON.")
-    ] = None
+        msgspec.Raw | msgspec.UnsetType,
+        says("What others see of this member from now on: any JSON of at most 1 KiB; null: nothing."),
+    ] = msgspec.UNSET
     watch: Annotated[
-        Annotated[list[User], Meta(max_length=CONTACTS_MAX)] | bool | None,
-        says(
-            "With `room`: true or false, to watch that room or no longer; "
-            f"without `room`: the users to watch from now on, at most {CONTACTS_MAX}, in place of the former."
-        ),
+        Annotated[list[User], Meta(max_length=CONTACTS_MAX)] | None,
+        says(f"Tell whether these users are connected; at most {CONTACTS_MAX} of them. No room is given."),
     ] = None
-
-
-class SeenPayload(msgspec.Struct, omit_defaults=True):
-    """The payload of SEEN."""
-
-    epoch: Annotated[Epoch, says("The epoch of the room in which `seq` counts.")]
-    seq: Annotated[Seq, says("All messages up to this number have been shown to the user.")]
+    unwatch: Annotated[
+        Annotated[list[User], Meta(max_length=CONTACTS_MAX)] | bool | None,
+        says("Tell no more of these users; true: of none of them, or of the room that is given."),
+    ] = None
 
 
 # ── frames ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -182,7 +178,10 @@ class Auth(ClientFrame, tag="AUTH", kw_only=True, frozen=True):
 class PresenceRequest(ClientFrame, tag="PRESENCE", kw_only=True, frozen=True):
     """Ask who is in a room, change the own `info`, or watch a room or users. The answer is PRESENCE."""
 
-    room: Annotated[RoomOrUser | None, says("The room; missing where users are watched.")] = None
+    room: Annotated[
+        RoomOrUser | None,
+        says("The room; if missing, the first one joined at connect. Users are watched without one."),
+    ] = None
     payload: Annotated[PresenceRequestPayload | None, says("What is asked for.")] = None
 
 
@@ -216,13 +215,6 @@ class Cancel(ClientFrame, tag="CANCEL", kw_only=True, frozen=True):
     ref: Annotated[MessageId, says("The `id` of the REQUEST.")]
 
 
-class Seen(ClientFrame, tag="SEEN", kw_only=True, frozen=True):
-    """Say how far the user has read in a room. There is no answer."""
-
-    room: Annotated[RoomOrUser, says("The room.")]
-    payload: Annotated[SeenPayload, says("How far the user has read.")]
-
-
 class ClientMessage(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
     """A message for the members of a room: CHAT, TYPING, NOTIFICATION, DATA_UPDATE, or a type of your own.
 
@@ -250,12 +242,8 @@ class ClientMessage(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=Tru
     include_sender: Annotated[bool | None, says("True: the sender gets its own copy too.")] = None
     key: KeyField = None
     traceparent: TraceparentField = None
-    receipt: Annotated[
-        ReceiptLevel | None,
-        says("Ask for a RECEIPT, once the message is in the log, written to sockets, or seen."),
-    ] = None
 
 
 CLIENT_FRAMES: Final = (
-    Auth, Join, Leave, HistoryRequest, PresenceRequest, Seen, Request, Cancel, Ping, ClientMessage,
+    Auth, Join, Leave, HistoryRequest, PresenceRequest, Request, Cancel, Ping, ClientMessage,
 )  # fmt: skip

@@ -80,8 +80,8 @@ _CLIENT: dict[Struct, tuple[Any, ...]] = {
             "payload": {"update": {"away": True}},
         },
         {"type": "PRESENCE", "id": "p4", "payload": {"watch": ["bob", "carol"]}},
+        {"type": "PRESENCE", "room": "chat:a", "payload": {"unwatch": True}},
     ),
-    client_frames.Seen: ({"type": "SEEN", "room": "chat:a", "payload": {"epoch": "k3f9-1", "seq": 12}},),
     client_frames.Request: (
         {
             "type": "REQUEST",
@@ -165,7 +165,10 @@ _SERVER: dict[Struct, tuple[Any, ...]] = {
                 "version": 41,
                 "count": {"users": 2, "connections": 3},
                 "digest": "a76d72be208c7aa7",
-                "members": [_ANN, _BOB],
+                "page": True,
+                "after": "",
+                "more": False,
+                "joined": [_ANN, _BOB],
             },
         },
         {
@@ -193,9 +196,6 @@ _SERVER: dict[Struct, tuple[Any, ...]] = {
             "ref": "r2",
             "payload": {"report": "2025.pdf"},
         },
-    ),
-    server_frames.Receipt: (
-        {"type": "RECEIPT", **_HEAD, "room": "@ann", "ref": "invoice-7", "payload": _RECEIPT},
     ),
     server_frames.Pong: ({"type": "PONG", **_HEAD, "ref": "x1", "payload": None},),
     server_frames.Degraded: ({"type": "DEGRADED", **_HEAD},),
@@ -284,7 +284,7 @@ _BACKENDS: dict[Struct, tuple[Any, ...]] = {
     events.EventHeaders: (
         {
             "cloudEvents_id": "k3f9.3.41.3",
-            "cloudEvents_source": "warren/3",
+            "cloudEvents_source": "/warren/shards/3",
             "cloudEvents_type": "message",
             "cloudEvents_specversion": "1.0",
             "cloudEvents_time": "2025-11-24T16:00:00.000Z",

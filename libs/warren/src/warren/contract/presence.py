@@ -12,7 +12,7 @@ import msgspec
 
 from warren.contract.fields import Connection, Count, Digest, User, says
 
-PRESENCE_PAGE_MAX: Final = 1_000
+PRESENCE_PAGE_MAX: Final = 500
 PRESENCE_PAGE_DEFAULT: Final = 100
 # How many users a connection may watch.
 CONTACTS_MAX: Final = 100
@@ -27,7 +27,7 @@ class PresenceMember(msgspec.Struct, omit_defaults=True, frozen=True):
         Connection,
         says("The connection, where the room tells connections; missing where it tells users."),
     ] = ""
-    info: Annotated[Any, says("What the member says of itself.")] = None
+    info: Annotated[Any | msgspec.UnsetType, says("What the member says of itself.")] = msgspec.UNSET
 
 
 class PresenceCount(msgspec.Struct, frozen=True):
@@ -38,24 +38,33 @@ class PresenceCount(msgspec.Struct, frozen=True):
 
 
 class PresencePayload(msgspec.Struct, omit_defaults=True, frozen=True):
-    """The payload of PRESENCE: a page (it has `members`) or what has changed."""
+    """The payload of PRESENCE: what there is, with a page of it, or with what has changed.
 
-    version: Annotated[Count, says("Grows with each change; what has a lower version than one seen is old.")]
-    count: Annotated[PresenceCount, says("How many are there.")]
+    The answer to an update is empty, the answer to who wants to watch has `watching` alone.
+    """
+
+    version: Annotated[
+        Count | None, says("Grows with each change; what has a lower version than one seen is old.")
+    ] = None
+    count: Annotated[PresenceCount | None, says("How many are there.")] = None
     digest: Annotated[
         Digest,
-        says("Hexadecimal; equal to the sum of the known members' proofs: the own list is right."),
+        says("The sum of the proofs of all who are there: the client's own list is right where it agrees."),
     ] = ""
-    joined: Annotated[tuple[PresenceMember, ...], says("Those who have come since the last frame.")] = ()
+    counts_only: Annotated[
+        bool, says("True: the room has too many members to name them; only `count` is told.")
+    ] = False
+    page: Annotated[bool, says("True: `joined` is one page of all who are there, in their order.")] = False
+    after: Annotated[str | None, says("Of a page: behind whom it begins.")] = None
+    more: Annotated[
+        bool | None, says("Of a page: whether there are further ones; ask with `after` set to the last.")
+    ] = None
+    joined: Annotated[tuple[PresenceMember, ...], says("Those who have come, or who are on the page.")] = ()
     left: Annotated[
         tuple[User | Connection, ...],
         says("Those who have gone: users, or connections where the room tells those."),
     ] = ()
     updated: Annotated[tuple[PresenceMember, ...], says("Those whose `info` has changed.")] = ()
-    members: Annotated[
-        tuple[PresenceMember, ...] | None, says("One page of all who are there, in their order.")
+    watching: Annotated[
+        bool | None, says("Whether this connection is told from now on; false: it may not be.")
     ] = None
-    more: Annotated[bool, says("There are further members: ask with `after` set to the last one.")] = False
-    counts_only: Annotated[
-        bool, says("True: the room has too many members to name them; only `count` is told.")
-    ] = False

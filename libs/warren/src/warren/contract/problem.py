@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from warren.contract.fields import Code, Milliseconds, ruled, says
+from warren.contract.fields import Milliseconds, ruled, says
 
 
 class Problem(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -15,7 +15,7 @@ class Problem(msgspec.Struct, omit_defaults=True, kw_only=True):
     type: Annotated[str, says("An address that names the kind of problem.")]
     title: Annotated[str, says("The kind of problem in words.")]
     status: Annotated[Annotated[int, ruled(minimum=400, maximum=599)], says("The HTTP status.")]
-    code: Annotated[Code | str, says("Warren's code, as in ERROR frames.")]
+    code: Annotated[str, says("Warren's code, as in ERROR frames, such as `forbidden`.")]
     retry: Annotated[bool, says("Whether the same request may be sent again.")]
     detail: Annotated[str, says("What is wrong with this request.")] = ""
     instance: Annotated[str, says("The request's path.")] = ""

@@ -1,7 +1,7 @@
 """Receipts: what became of a message whose sender has asked for that.
 
 ``accepted``: it is in the log. ``written``: each gateway with members has written it to their sockets, or has
-ended. ``seen``: clients have said that users have seen it. Nothing here decides.
+ended. Nothing here decides.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import msgspec
 
 from warren.contract.fields import Address, Count, Epoch, Seq, says
 
-ReceiptLevel = Literal["accepted", "written", "seen"]
+ReceiptLevel = Literal["accepted", "written"]
 
 
 class ReceiptPayload(msgspec.Struct, omit_defaults=True, frozen=True):
-    """What is known of a message: the payload of RECEIPT, and the answer to a backend that asked."""
+    """What is known of a message, for the backend that asked."""
 
     complete: Annotated[
         bool, says("False: the time was over before all was known; the numbers are what is known.")
@@ -36,6 +36,5 @@ class ReceiptPayload(msgspec.Struct, omit_defaults=True, frozen=True):
     lost: Annotated[
         Count, says("How many gateways have ended before they could; their members catch up.")
     ] = 0
-    seen: Annotated[Count, says("How many users have seen it.")] = 0
     refused: Annotated[str, says("Why the message was refused; it was set aside.")] = ""
     reason: Annotated[str, says("Why nothing is known: `overloaded`, too many receipts are open.")] = ""

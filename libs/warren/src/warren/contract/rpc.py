@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from warren.contract.fields import Code, Connection, Count, TraceparentField, User, says
+from warren.contract.fields import Connection, Count, TraceparentField, User, says
 
 
 class RequestHeaders(msgspec.Struct, omit_defaults=True, frozen=True):
@@ -36,7 +36,7 @@ class ResponseHeaders(msgspec.Struct, omit_defaults=True, frozen=True):
     n: Annotated[Count | None, says("The part's number: 1, 2, 3 …")] = None
     more: Annotated[bool | None, says("True: further parts follow.")] = None
     error: Annotated[
-        Code | str | None,
+        str | None,
         says("The request is refused: the client gets ERROR with this code, and the body's text."),
     ] = None
     traceparent: TraceparentField = None

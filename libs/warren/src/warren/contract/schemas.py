@@ -6,12 +6,14 @@ schemas say what is sent; who reads must pass over fields that it does not know,
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from functools import cache
 from typing import Any, Literal
 
 import msgspec
 
-from warren.contract.catalog import Struct, structs
+from warren.contract.catalog import RECEIVED, Struct, structs
 from warren.contract.client_frames import CLIENT_FRAMES
 from warren.contract.examples import EXAMPLES
 from warren.contract.server_frames import SERVER_FRAMES
@@ -52,11 +54,38 @@ def standalone(name: str, schemas: dict[str, Schema]) -> Schema:
 def _components(dialect: Dialect) -> dict[str, Schema]:
     every = structs()
     _, made = msgspec.json.schema_components(every, ref_template=REF_TEMPLATE)
-    found = {name: _clean(schema, dialect) for name, schema in made.items()}
+    read = _with_parts({struct.__name__ for struct in RECEIVED}, made)
+    found = {
+        name: _clean(schema if name in read else _without_null(schema), dialect)
+        for name, schema in made.items()
+    }
     for struct in every:
         if examples := EXAMPLES.get(struct):
             found[struct.__name__]["examples"] = list(examples)
     return found
+
+
+def _with_parts(names: Iterable[str], schemas: dict[str, Schema]) -> set[str]:
+    """Return these names and those of all that they refer to."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += re.findall(re.escape(REF_TEMPLATE.format(name="")) + r"(\w+)", str(schemas[name]))
+    return found
+
+
+def _without_null(schema: Schema) -> Schema:
+    """Return a message's schema without null where a field that is not known is left out."""
+    properties = dict(schema["properties"])
+    for name, field in properties.items():
+        kinds = [each for each in field.get("anyOf", ()) if each != {"type": "null"}]
+        if name not in schema["required"] and len(kinds) < len(field.get("anyOf", ())):
+            rest = {word: value for word, value in field.items() if word != "anyOf"}
+            properties[name] = {**kinds[0], **rest} if len(kinds) == 1 else {**rest, "anyOf": kinds}
+    return {**schema, "properties": properties}
 
 
 def _clean(schema: Any, dialect: Dialect) -> Any:

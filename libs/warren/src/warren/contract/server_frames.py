@@ -30,7 +30,6 @@ from warren.contract.fields import (
     says,
 )
 from warren.contract.presence import PresencePayload
-from warren.contract.receipts import ReceiptPayload
 from warren.errors import Reconnect as Advice
 
 _REF = says("The `id` of the frame that this answers; missing where nothing was asked.")
@@ -59,6 +58,12 @@ class WelcomePayload(msgspec.Struct, frozen=True):
     expires_at: Annotated[Time | None, says("When the token ends, in ms since the Unix epoch; null: never.")]
 
 
+class JoinedPresence(msgspec.Struct, frozen=True):
+    """What came of a JOIN's wish to watch."""
+
+    watching: Annotated[bool, says("Whether PRESENCE frames of the room follow; false: it may not be.")]
+
+
 class JoinedPayload(msgspec.Struct, omit_defaults=True, frozen=True):
     """The payload of JOINED."""
 
@@ -72,9 +77,10 @@ class JoinedPayload(msgspec.Struct, omit_defaults=True, frozen=True):
         ),
     ]
     missed: Annotated[Count, says("How many messages follow, from `seq` + 1 on.")]
-    grant: Annotated[str, says("Show it in the next JOIN of this room, so that no hook has to be asked.")] = (
-        ""
-    )
+    grant: Annotated[str, says("Show it in the next JOIN of this room: then no hook is asked.")] = ""
+    presence: Annotated[
+        JoinedPresence | None, says("Whether the room is watched; missing where that was not asked.")
+    ] = None
 
 
 class AckPayload(msgspec.Struct, omit_defaults=True, frozen=True):
@@ -191,7 +197,7 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
     timestamp: Annotated[Time, says("When Warren accepted it, in ms since the Unix epoch.")]
     version: Annotated[Version, says("The version of the protocol.")]
     room: Annotated[Address, says("The address that it was sent to.")]
-    payload: Annotated[Any, says("Byte for byte what the sender sent.")] = None
+    payload: Annotated[Any, says("Byte for byte what the sender sent.")]
     seq: Annotated[
         FirstSeq | None,
         says("The message's number in its room; missing: not numbered (TYPING, for example)."),
@@ -265,7 +271,9 @@ class Presence(ServerFrame, tag="PRESENCE", kw_only=True, frozen=True):
     Changes are operations on sets, so pages and changes may come in any mixture.
     """
 
-    room: Annotated[Address, says("The room; `@<user>` for a user who is watched.")]
+    room: Annotated[
+        Address, says("The room; `@<user>` for a user who is watched; missing in answers about such users.")
+    ] = ""
     ref: Annotated[MessageId, _REF] = ""
     payload: Annotated[PresencePayload, says("Who is there, or who has come and gone.")]
 
@@ -283,7 +291,7 @@ class Response(ServerFrame, tag="RESPONSE", kw_only=True, frozen=True):
     """
 
     ref: Annotated[MessageId, says("The `id` of the REQUEST.")]
-    payload: Annotated[Any, says("The answer.")] = None
+    payload: Annotated[Any, says("The answer.")]
     encoding: Annotated[Literal["base64", "json"] | None, says("As in a message.")] = None
     n: Annotated[
         Count | None, says("The part's number: 1, 2, 3 …; missing where there is one part only.")
@@ -295,15 +303,7 @@ class Response(ServerFrame, tag="RESPONSE", kw_only=True, frozen=True):
     traceparent: Annotated[Traceparent, says("W3C trace context of the answer, on sampled ones.")] = ""
 
 
-class Receipt(ServerFrame, tag="RECEIPT", kw_only=True, frozen=True):
-    """What became of a message that asked for a receipt."""
-
-    room: Annotated[Address, says("The message's room.")]
-    ref: Annotated[MessageId, says("The message's `id`.")]
-    payload: Annotated[ReceiptPayload, says("What is known.")]
-
-
 SERVER_FRAMES: Final = (
     Welcome, Authenticated, Joined, Left, Message, Ack, History, Dropped, Presence, Accepted, Response,
-    Receipt, Pong, Degraded, Restored, Reconnect, Error,
+    Pong, Degraded, Restored, Reconnect, Error,
 )  # fmt: skip
