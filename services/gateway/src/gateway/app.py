@@ -98,6 +98,8 @@ class Gateway:
             rooms_max=limits.rooms_per_connection,
             rooms=settings.rooms,
             shards=topology.shards,
+            connections_per_user=limits.connections_per_user,
+            replace_oldest=limits.connections_per_user_when_exceeded == "replace",
         )
 
         # The way up, and the way down.

@@ -210,6 +210,8 @@ def body_of(message: ServerMessage, spell: Callable[[Deliver], bytes]) -> dict[s
                 "recovered": message.recovered,
                 "missed": message.missed,
             }
+        case Left(reason=reason) if reason:
+            return {"reason": reason}
         case Acked():
             return {"seq": message.seq, "epoch": message.epoch} if message.seq else {}
         case Dropped():

@@ -25,6 +25,8 @@ class Identity:
     publish: tuple[str, ...] | None = None
     expires_at: float | None = None
     anonymous: bool = False
+    token_id: str = ""  # the token's ``jti``, by which it can be revoked
+    issued_s: int = 0  # its ``iat``, s since the Unix epoch; 0: it does not say
 
 
 def check_room(room: str) -> None:

@@ -23,6 +23,9 @@ from warren.errors import SettingsError, Unauthorized
 
 MAX_TOKEN_BYTES = 16 * 1024
 MAX_PATTERNS = 256
+# A longer jti is none by which a token can be revoked, and a later iat none.
+MAX_TOKEN_ID = 256
+MAX_SECONDS = 1 << 40
 BEARER = "bearer."
 
 
@@ -211,7 +214,19 @@ class Authenticator:
             publish=_patterns(claims, settings.jwt_publish_claim),
             expires_at=None if ends_at is None else ends_at + settings.jwt_leeway_s,
             anonymous=False,
+            token_id=_token_id(claims.get("jti")),
+            issued_s=_seconds(claims.get("iat")),
         )
+
+
+def _token_id(value: object) -> str:
+    """Return a token's id (RFC 7519 section 4.1.7); empty where it has none by which it could be named."""
+    return value if isinstance(value, str) and len(value) <= MAX_TOKEN_ID else ""
+
+
+def _seconds(value: object) -> int:
+    """Return a time of a token (RFC 7519 section 2, NumericDate), rounded down; 0 where there is none."""
+    return int(value) if isinstance(value, int | float) and 0 < value < MAX_SECONDS else 0
 
 
 def _refusal(error: Exception) -> Refusal:
