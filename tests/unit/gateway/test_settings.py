@@ -89,6 +89,8 @@ def test_lists_and_networks_are_parsed():
         ("MAX_AGE_JITTER_PERCENT", "101"),
         ("FULL_PERCENT", "-1"),
         ("ROOMS_PER_CONNECTION", "1"),
+        ("CONNECTIONS_PER_USER", "1001"),
+        ("CONNECTIONS_PER_USER_WHEN_EXCEEDED", "panic"),
         ("AUTH", "basic"),
         ("STATS", "nowhere"),
         ("FOO", "1"),

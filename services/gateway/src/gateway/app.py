@@ -106,6 +106,8 @@ class Gateway:
             rooms=settings.rooms,
             shards=topology.shards,
             calls_max=limits.calls_per_connection,
+            connections_per_user=limits.connections_per_user,
+            replace_oldest=limits.connections_per_user_when_exceeded == "replace",
         )
 
         # The way up, and the way down.

@@ -238,6 +238,18 @@ class LimitSettings(Settings):
         ge=2,
         le=65_536,
     )
+    connections_per_user: int = variable(
+        0,
+        "Connections that one user may have at a time, over all pods; 0: any number. All pods must agree.",
+        ge=0,
+        le=1_000,
+    )
+    connections_per_user_when_exceeded: Literal["replace", "refuse"] = variable(
+        "replace",
+        "What happens beyond WARREN_GATEWAY_CONNECTIONS_PER_USER: replace (the user's oldest connection is "
+        "closed with 4007) or refuse (the new one is; a connection whose pod has died counts until that is "
+        "noticed, and one whose client is gone until its heartbeat is missed).",
+    )
     connections: int = variable(10_000, "Connections that one pod accepts; beyond that: 503.", ge=1)
     full_percent: int = variable(
         95,

@@ -136,8 +136,8 @@ def test_joins_and_pages_under_way_are_answered_with_an_error():
     ]
     assert session.answer(envelope.Joined("g~1", "r", POSITION, recovered=False, ref="j1")) == []
     assert session.answer(envelope.HistoryPage("g~1", "default", "h1", (), False)) == []
-    assert session.rejoin(0, {}) == []
-    assert session.rejoin(0, {"r": POSITION}) == []
+    assert [action.envelope.room for action in session.rejoin(0, {})] == ["g~1"]
+    assert [action.envelope.room for action in session.rejoin(0, {"r": POSITION})] == ["g~1"]
 
 
 def test_the_default_room_is_one_that_the_token_allows():

@@ -140,6 +140,22 @@ async def test_audience_and_issuer_are_checked_where_asked_for():
     assert (await refusal(Signer().token(), jwt_audience="a")).reason == "claims"
 
 
+@pytest.mark.parametrize(
+    ("claims", "token_id", "issued_s"),
+    [
+        ({"jti": "t1", "iat": 1_700_000_000.9}, "t1", 1_700_000_000),
+        ({"jti": "t" * 257, "iat": None}, "", 0),
+        ({"jti": 7, "iat": "yesterday"}, "", 0),
+        ({"iat": -5}, "", 0),
+        ({"iat": 1e300}, "", 0),
+    ],
+)
+async def test_what_a_token_is_revoked_by_is_known(claims, token_id, issued_s):
+    """Its id and when it was issued; what can't be either is as if it were not there."""
+    identity = await authenticator().check(signed({"sub": "ann", **claims}, SECRET.encode()))
+    assert (identity.token_id, identity.issued_s) == (token_id, issued_s)
+
+
 async def test_claims_may_be_named_and_nested():
     """User and patterns come from the named claims, by whole name or by path, as a list or as words."""
     auth = authenticator(jwt_user_claim="id.name", jwt_join_claim="https://x/join", jwt_publish_claim="p")

@@ -430,7 +430,7 @@ async def test_what_a_message_cost_is_the_threads_time_not_the_walls():
 
 async def test_a_shard_is_joined_again():
     """The rooms that it is in from where it stands there, and the JOINs that are not answered as they were;
-    nothing of other shards.
+    nothing of other shards. And it is asked whether the connection may stay.
     """
     rig = Rig()
     for message in (
@@ -449,8 +449,13 @@ async def test_a_shard_is_joined_again():
     for shard in range(SHARDS):
         rig.connection.put(Rejoin(shard))
     again = {join.room: (join.ref, join.since) for join in rig.uplink.sent[before:]}
-    assert again == {"@ann": ("~2", None), "a": ("1", None), "default": ("~3", Position("e", 7))}
-    assert len(rig.uplink.sent[before:]) == 3
+    assert again == {
+        "@ann": ("~2", None),
+        "a": ("1", None),
+        "default": ("~3", Position("e", 7)),
+        "g~1": ("~!", None),
+    }
+    assert len(rig.uplink.sent[before:]) == 4
     rig.transport.incoming.put_nowait(None)
     await running
 
@@ -610,7 +615,7 @@ async def test_what_can_not_be_closed_in_order_is_cut():
     running = asyncio.create_task(rig.connection.run())
     await asyncio.sleep(0)
     rig.transport.put = None  # type: ignore[method-assign, assignment]
-    rig.connection.put(envelope.Left("g~1", "default"))
+    rig.connection.put(envelope.Dismissed("g~1", 4006))
     assert rig.transport.close_code == 1006
     rig.transport.incoming.put_nowait(None)
     await running

@@ -115,9 +115,12 @@ class Ping(msgspec.Struct, frozen=True):
 
 
 class Close(msgspec.Struct, frozen=True):
-    """Close the WebSocket with this code and its reason; the ERROR that explains it was sent before."""
+    """Close the WebSocket with this code and its reason, or another one; the ERROR that explains it was sent
+    before.
+    """
 
     code: CloseCode
+    reason: str = ""
 
 
 Action = (

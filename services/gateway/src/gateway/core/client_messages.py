@@ -66,10 +66,11 @@ class Joined(msgspec.Struct, frozen=True):
 
 
 class Left(msgspec.Struct, frozen=True):
-    """The client is no member of ``room`` any more."""
+    """The client is no member of ``room`` any more; ``reason``: why, where it did not ask for that."""
 
     room: str
     ref: str = ""
+    reason: str = ""
 
 
 class Acked(msgspec.Struct, frozen=True):

@@ -36,6 +36,7 @@ from warren.contract.server_frames import (
     DroppedPayload,
     ErrorPayload,
     JoinedPayload,
+    LeftPayload,
     ReconnectPayload,
     WelcomePayload,
 )
@@ -251,6 +252,8 @@ def body_of(
             )
         case Joined():
             return JoinedPayload(message.epoch, message.seq, message.recovered, message.missed, message.grant)
+        case Left(reason=reason) if reason:
+            return LeftPayload(reason)
         case Acked():
             return AckPayload(message.seq, message.epoch if message.seq else "")
         case Dropped():

@@ -16,6 +16,7 @@ from gateway.core.inputs import Input
 from gateway.core.outbox import KEPT, TOO_SLOW, Outbox
 from gateway.core.websocket import frames
 from gateway.core.websocket.frames import VARIANTS, FrameSet, Variant
+from warren.envelope import Entered
 from warren.namespaces import Slow
 from warren.position import Position
 
@@ -45,9 +46,10 @@ class Member:
         """Charge so many bytes of a room's history to the client that they go to."""
         raise NotImplementedError
 
-    def awaits_join(self, room: str, ref: str) -> bool | None:
-        """Say whether a JOIN of this room is open under ``ref``: None where it is not, else whether the
-        gateway asked by itself.
+    def entered(self, item: Entered) -> bool | None:
+        """Take note of where it has entered. Return whether it is to be given what is said there: None where
+        not (no JOIN of that is open, or it wants to be there alone), else whether the gateway asked by
+        itself.
         """
         raise NotImplementedError
 

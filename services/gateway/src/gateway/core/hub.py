@@ -73,6 +73,10 @@ class Hub:
         """Return a connection by its id."""
         return self._members.get(conn)
 
+    def of_user(self, user: str) -> list[Member]:
+        """Return a user's connections. It looks at all."""
+        return [member for member in self._members.values() if member.user == user]
+
     def enter(self, room: str, conn: str, position: Position) -> Gap | None:
         """Make a connection a member of a room that stands at ``position`` now.
 

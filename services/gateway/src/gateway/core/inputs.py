@@ -15,8 +15,17 @@ from warren import envelope
 from warren.errors import CloseCode, ErrorCode
 from warren.position import Position
 
-# What a router answers to one connection.
-Reply = envelope.Joined | envelope.Left | envelope.Ack | envelope.Refused | envelope.HistoryPage
+# What a router says to one connection.
+Reply = (
+    envelope.Joined
+    | envelope.Left
+    | envelope.Ack
+    | envelope.Refused
+    | envelope.HistoryPage
+    | envelope.Dismissed
+    | envelope.Enrolled
+    | envelope.TokensRevoked
+)
 
 
 class TokenAccepted(msgspec.Struct, frozen=True):

@@ -39,6 +39,8 @@ class Identity:
     subject: str = ""
     rooms: tuple[str, ...] = ()
     info: bytes = b""
+    token_id: str = ""  # the token's ``jti``, by which it can be revoked
+    issued_s: int = 0  # its ``iat``, s since the Unix epoch; 0: it does not say
 
 
 def check_room(room: str) -> None:

@@ -62,7 +62,7 @@ from gateway.core.hook_session import IN_ROOM, HookSession, says
 from gateway.core.hook_waits import Held
 from gateway.core.inputs import Reply, RequestFailed, Responded
 from gateway.core.open_requests import OpenRequests
-from gateway.core.pending_requests import PendingRequests, Question
+from gateway.core.pending_requests import UNTOLD, PendingRequests, Question
 from gateway.core.permissions import Identity
 from warren import envelope
 from warren.address import EVERYONE, is_room, shard_of, user_room
@@ -78,6 +78,10 @@ NO_SHARD: Final = -1
 # What a message counts as that has not done what its type says, or could not be read at all.
 REFUSED: Final = "refused"
 UNREADABLE: Final = "unreadable"
+# The refs of a JOIN of the user's own room that the client is to hear nothing of, and of the question whether
+# a connection may stay.
+SILENT: Final = envelope.INTERNAL_ID + "@"
+STAYS: Final = envelope.INTERNAL_ID + "!"
 
 
 class State(enum.Enum):
@@ -102,6 +106,8 @@ class SessionConfig:
     rooms: tuple[str, ...] = ("default",)
     shards: int = 1  # of the installation
     calls_max: int = 8  # REQUESTs that wait for their answers
+    connections_per_user: int = 0  # over all gateways; 0: any number
+    replace_oldest: bool = True  # beyond that the user's oldest connection goes, else the new one
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -125,9 +131,9 @@ class Session:
     """One connection."""
 
     __slots__ = (
-        "_auth_ref", "_codec", "_config", "_deadlines", "_default_room", "_degraded", "_errors", "_headers",
-        "_hooks", "_limits", "_manual", "_namespaces", "_pending", "_published", "_requests", "conn",
-        "identity", "state",
+        "_auth_ref", "_codec", "_config", "_deadlines", "_default_room", "_degraded", "_enrolled", "_errors",
+        "_headers", "_hooks", "_limits", "_listens", "_manual", "_namespaces", "_pending", "_published",
+        "_requests", "_why", "conn", "identity", "state",
     )  # fmt: skip
 
     def __init__(
@@ -141,8 +147,9 @@ class Session:
         headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         """``codec`` is the spelling that the client has chosen; ``manual``: it joins all its rooms by itself,
-        none is joined at connect; ``headers``: those of its upgrade that backends are shown. Call ``open``
-        before anything else.
+        none is joined at connect. Its user's own room it is in all the same, so that backends reach it: until
+        it joins that by itself it is given nothing of what is said there. ``headers``: those of its upgrade
+        that backends are shown. Call ``open`` before anything else.
         """
         self.conn = connection_id
         self.identity: Identity | None = None
@@ -162,6 +169,9 @@ class Session:
         self._degraded = False
         self._headers = headers
         self._hooks: HookSession | None = None  # who asks no backend needs none
+        self._listens = not manual  # to its user's own room
+        self._enrolled: frozenset[str] = frozenset()  # rooms that backends have put it into
+        self._why = ""  # we closed it, as backends are told
 
     @property
     def user(self) -> str:
@@ -210,7 +220,12 @@ class Session:
         expires_at_ms = None if identity.expires_at is None else int(identity.expires_at * 1_000)
         if known is not None:
             left = self._leave_lost(identity)
-            return [Send(Authenticated(expires_at_ms, self._auth_ref)), *left, *self._withdraw(unsent)]
+            return [
+                Send(Authenticated(expires_at_ms, self._auth_ref)),
+                *left,
+                *self._withdraw(unsent),
+                *self._show_token(known, identity),
+            ]
         self.state = State.READY
         self._deadlines.known()
         config = self._config
@@ -238,7 +253,23 @@ class Session:
         if self._degraded:
             actions.append(Send(Degraded()))
         actions += [self._ask_to_join(identity, room) for room in joined]
+        if self._manual:
+            actions.append(self._enter_own())
         return actions
+
+    def _enter_own(self) -> Join:
+        """Join the user's own room without a word to the client: to be there, and to be judged by the token
+        that it has now.
+        """
+        join = envelope.Join(user_room(self.user), self.conn, self.user, SILENT)
+        first = join.room not in self._pending.rooms
+        self._pending.ask_silently(join)
+        return self._to_shard(join, first=first)
+
+    def _show_token(self, before: Identity, identity: Identity) -> Actions:
+        """Have a fresh token judged: it may be one that was revoked."""
+        same = (before.token_id, before.issued_s) == (identity.token_id, identity.issued_s)
+        return [] if same else [self._enter_own()]
 
     def _leave_lost(self, identity: Identity) -> Actions:
         """Leave the rooms that a fresh token does not allow, also those whose JOIN is not answered yet."""
@@ -246,7 +277,8 @@ class Session:
             identity, self._namespaces, self._config.rooms, self._default_room
         )
         actions: Actions = []
-        for room in permissions.lost(identity, self._namespaces, self.rooms):
+        rooms = [room for room in self.rooms if room not in self._enrolled]
+        for room in permissions.lost(identity, self._namespaces, rooms):
             refs = [ref for ref in map(_shown, self._pending.refs(room)) if ref]
             self._pending.leave(room)
             actions += [
@@ -355,6 +387,7 @@ class Session:
             asked = self._consult("join", policy, Held(message, room, now_us, trace), grant_of(message))
             if asked is not None:
                 return asked
+        self._listens = self._listens or room == own
         join = self._ask_to_join(identity, room, message.id, since)
         return Outcome(message.type, [join], join.shard, join.envelope)
 
@@ -366,9 +399,29 @@ class Session:
             join = self._hooks.join(join)
         first = room not in self._pending.rooms
         self._pending.ask(join)
-        return Join(join, self._shard_of(room), first)
+        return self._to_shard(join, first=first)
+
+    def _to_shard(self, join: envelope.Join, *, first: bool = False) -> Join:
+        """Return a JOIN on its way, with since when this connection is there, and in its user's own room how
+        it came in.
+        """
+        came_us, identity, config = self._pending.rooms.get(join.room, 0), self.identity, self._config
+        if identity is not None and join.room == user_room(identity.user):
+            join = msgspec.structs.replace(
+                join,
+                came_us=came_us,
+                token_id=identity.token_id,
+                issued_s=identity.issued_s,
+                limit=config.connections_per_user,
+                replace=config.connections_per_user > 0 and config.replace_oldest,
+            )
+        elif came_us:
+            join = msgspec.structs.replace(join, came_us=came_us)
+        return Join(join, self._shard_of(join.room), first)
 
     def _leave(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
+        if room == user_room(self.user):
+            return self._leave_own(message, room)
         permissions.check_room(room)
         if not self._pending.leave(room):
             return Outcome(message.type, [Send(Left(room, message.id))])
@@ -378,10 +431,18 @@ class Session:
             actions.append(Send(Left(room)))
         return Outcome(message.type, actions)
 
+    def _leave_own(self, message: ClientMessage, room: str) -> Outcome:
+        """Give the client nothing more of what is said in its user's own room; it stays there."""
+        if not self._listens:
+            return Outcome(message.type, [Send(Left(room, message.id))])
+        self._listens = False
+        self._pending.forget(room)
+        return Outcome(message.type, [Exit(room), Send(Left(room, message.id))])
+
     def _history(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
         if room != user_room(self.user):
             permissions.check_room(room)
-        if room not in self._pending.rooms:
+        if room not in self._pending.rooms or (room == user_room(self.user) and not self._listens):
             raise ProtocolError(ErrorCode.NOT_JOINED, "Join this room before you ask for its history")
         before, limit = page_of(message)
         self._check_open()
@@ -558,16 +619,58 @@ class Session:
                 # an answer to its own LEAVE, which took effect at once; it may have joined again since
                 if reply.ref:
                     return [Send(Left(reply.room, _shown(reply.ref)))]
-                if not self._pending.leave(reply.room):
+                return self._put_out(reply.room, reply.reason)
+            case envelope.Dismissed():
+                return self._dismissed(reply)
+            case envelope.TokensRevoked():
+                identity = self._known()
+                by_id = bool(reply.token_id) and reply.token_id == identity.token_id
+                if not by_id and identity.issued_s >= reply.before_s:
                     return []
-                return [Exit(reply.room), Send(Left(reply.room))]
+                return self._dismissed(
+                    envelope.Dismissed(self.conn, CloseCode.UNAUTHORIZED, "The token was revoked")
+                )
+            case envelope.Enrolled():
+                return self._enroll(reply.rooms)
             case envelope.Refused():
+                if reply.ref == STAYS:
+                    return []
                 _, quiet = self._pending.refused(reply.ref)
                 if quiet:
                     return []
                 # A code that is not known here is a newer router's.
                 code = _CODES.get(reply.code, ErrorCode.INTERNAL)
                 return [Send(error(code, reply.message, _shown(reply.ref)))]
+
+    def _put_out(self, room: str, reason: str) -> Actions:
+        """A backend has taken this connection out of a room; what it has asked of that is answered too. Where
+        it is not in, as far as it was told, it has left meanwhile: what it asks now comes later.
+        """
+        if not self._pending.rooms.get(room):
+            return []
+        refs = [ref for ref in map(_shown, self._pending.refs(room)) if ref]
+        self._pending.leave(room)
+        code = ErrorCode.BLOCKED if reason == "blocked" else ErrorCode.FORBIDDEN
+        refusals = [Send(error(code, "A backend has taken you out of this room", ref)) for ref in refs]
+        return [Exit(room), *refusals, Send(Left(room, "", reason))]
+
+    def _dismissed(self, reply: envelope.Dismissed) -> Actions:
+        """Close as the log wants it; a code that is not known here is a newer router's."""
+        code = _CLOSES.get(reply.code, CloseCode.DISCONNECTED)
+        self._why = _WHY.get(code, "")
+        return self.end(code, reply.reason, reason=reply.reason)
+
+    def _enroll(self, rooms: Iterable[str]) -> Actions:
+        """Join rooms as a backend wants it, whatever the token allows, as far as there is place."""
+        identity, own, held = self._known(), user_room(self.user), self._pending.rooms
+        wanted = [room for room in dict.fromkeys(rooms) if room not in held and room != own]
+        place = max(0, self._config.rooms_max - len(held) + (own in held))
+        actions: Actions = [self._ask_to_join(identity, room) for room in wanted[:place]]
+        self._enrolled = frozenset(room for room in (*self._enrolled, *rooms) if room in held)
+        if len(wanted) > place:
+            says = f"At most {self._config.rooms_max} rooms: a backend wanted you in more"
+            actions.append(Send(error(ErrorCode.TOO_MANY_ROOMS, says)))
+        return actions
 
     def _joined(self, reply: envelope.Joined) -> Actions:
         """Each JOIN is answered to the client once, however often it had to be asked."""
@@ -600,15 +703,32 @@ class Session:
         for room, since in standing.items():
             join = self._pending.again(room, self.conn, self.user, since)
             if join is not None:
-                actions.append(Join(join, shard))
-        actions += [Join(join, shard) for join in self._pending.joins(set(self.rooms_in(shard)))]
+                actions.append(self._to_shard(join))
+        here = set(self.rooms_in(shard))
+        actions += [self._to_shard(join) for join in self._pending.joins(here)]
+        own = user_room(self.user)
+        if own in here and not self._listens:
+            actions.append(self._enter_own())
+        if self.identity is not None and self._shard_of(self.conn) == shard:
+            # It may have been dismissed by its own address meanwhile.
+            came_us = self._pending.rooms.get(own) or UNTOLD
+            stays = envelope.Join(self.conn, self.conn, self.user, STAYS, came_us=came_us)
+            actions.append(Join(stays, shard))
         return actions
 
-    def awaits_join(self, room: str, ref: str) -> bool | None:
-        """Say whether a JOIN of this room is open under ``ref``: None where it is not, else whether it was
-        asked by ourselves (``again``).
+    def entered(self, entered: envelope.Entered) -> bool | None:
+        """Take note of since when this connection is in a room. Return whether it is to be given what is said
+        there: None where not (no JOIN of that is open, or it is there silently), else whether it was asked
+        by ourselves (``again``).
         """
+        room, ref = entered.room, entered.ref
         question, quiet = self._pending.open(room, ref)
+        # Of another room that was left meanwhile, and is joined anew, it says nothing.
+        if question is not None or room == user_room(self.user):
+            self._pending.came(room, entered.came_us)
+        if ref == SILENT:
+            self._pending.answered(room, ref)
+            return None
         return quiet if isinstance(question, envelope.Join) else None
 
     def undelivered(self, ref: str, code: ErrorCode, message: str = "") -> Actions:
@@ -713,16 +833,22 @@ class Session:
         )
 
     def end(
-        self, code: CloseCode, message: str = "", ref: str = "", retry_after_ms: int | None = None
+        self,
+        code: CloseCode,
+        message: str = "",
+        ref: str = "",
+        retry_after_ms: int | None = None,
+        *,
+        reason: str = "",
     ) -> Actions:
-        """Close from our side: the ERROR that says why, where the code has one, then the close. Nothing comes
-        out after it but what ``closed`` gives.
+        """Close from our side: the ERROR that says why, where the code has one, then the close, with this
+        ``reason`` (empty: the code's). Nothing comes out after it but what ``closed`` gives.
         """
         if self.state is State.CLOSED:
             return []
         self.state = State.CLOSED
-        reason = farewell(code, message, ref, retry_after_ms)
-        return [Close(code)] if reason is None else [Send(reason), Close(code)]
+        last, close = farewell(code, message, ref, retry_after_ms), Close(code, reason)
+        return [close] if last is None else [Send(last), close]
 
     def closed(self) -> Actions:
         """Leave everything, once the WebSocket is closed or its socket gone: here, and at the routers by one
@@ -737,7 +863,7 @@ class Session:
             by_shard.setdefault(self._shard_of(room), []).append(room)
         actions: Actions = [Exit(room) for room in rooms]
         actions += [
-            Leave(envelope.Leave(tuple(group), self.conn, "", self.user), shard)
+            Leave(envelope.Leave(tuple(group), self.conn, "", self.user, self._why), shard)
             for shard, group in by_shard.items()
         ]
         if requests is not None:
@@ -770,6 +896,13 @@ _UNDELIVERED: Final = {
     ErrorCode.FORBIDDEN: "Your token does not allow publishing to this room any more",
 }
 _CODES: Final = {str(code): code for code in ErrorCode}
+_CLOSES: Final = {int(code): code for code in CloseCode}
+# What backends are told of a connection that was closed with this code.
+_WHY: Final = {
+    CloseCode.UNAUTHORIZED: "revoked",
+    CloseCode.DISCONNECTED: "disconnected",
+    CloseCode.REPLACED: "replaced",
+}
 _NOTHING: Final = Outcome(REFUSED, [])
 
 

@@ -26,6 +26,9 @@ MAX_TOKEN_BYTES = 16 * 1024
 MAX_PATTERNS = 256
 # Of the claims that backends are shown, for a connection's whole life.
 MAX_SHOWN_BYTES = 4 * 1024
+# A longer jti is none by which a token can be revoked, and a later iat none.
+MAX_TOKEN_ID = 256
+MAX_SECONDS = 1 << 40
 BEARER = "bearer."
 
 
@@ -227,7 +230,19 @@ class Authenticator:
             watch=_patterns(claims, settings.jwt_watch_claim),
             call=_patterns(claims, settings.jwt_call_claim),
             claims=_shown(claims, self._shown_claims),
+            token_id=_token_id(claims.get("jti")),
+            issued_s=_seconds(claims.get("iat")),
         )
+
+
+def _token_id(value: object) -> str:
+    """Return a token's id (RFC 7519 section 4.1.7); empty where it has none by which it could be named."""
+    return value if isinstance(value, str) and len(value) <= MAX_TOKEN_ID else ""
+
+
+def _seconds(value: object) -> int:
+    """Return a time of a token (RFC 7519 section 2, NumericDate), rounded down; 0 where there is none."""
+    return int(value) if isinstance(value, int | float) and 0 < value < MAX_SECONDS else 0
 
 
 def _refusal(error: Exception) -> Refusal:

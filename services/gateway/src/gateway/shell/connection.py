@@ -275,11 +275,9 @@ class Connection(Member):
         """Charge so many bytes of a room's history to the client that they go to."""
         self._reads.came(size, self._context.clock.monotonic())
 
-    def awaits_join(self, room: str, ref: str) -> bool | None:
-        """Say whether a JOIN of this room is open under ``ref``: None where it is not, else whether the
-        gateway asked by itself.
-        """
-        return self.session.awaits_join(room, ref)
+    def entered(self, item: envelope.Entered) -> bool | None:
+        """Take note of where it has entered; return whether it is to be given what is said there."""
+        return self.session.entered(item)
 
     def flush(self) -> None:
         """Write what waits."""
@@ -339,7 +337,10 @@ class Connection(Member):
             self.transport.end_rest()
         self._do(self.session.answer(reply))
 
-    def _told(self, reply: envelope.Ack | envelope.Left) -> None:
+    def _told(
+        self,
+        reply: envelope.Ack | envelope.Left | envelope.Dismissed | envelope.Enrolled | envelope.TokensRevoked,
+    ) -> None:
         self._do(self.session.answer(reply))
 
     def _token_accepted(self, said: inputs.TokenAccepted) -> None:
@@ -438,6 +439,9 @@ class Connection(Member):
         envelope.HistoryPage: _answered,
         envelope.Refused: _answered,
         envelope.Left: _told,
+        envelope.Dismissed: _told,
+        envelope.Enrolled: _told,
+        envelope.TokensRevoked: _told,
         inputs.TokenAccepted: _token_accepted,
         inputs.TokenRefused: _token_refused,
         inputs.Tick: _ticked,
@@ -502,7 +506,7 @@ class Connection(Member):
                 case actions.Ping():
                     self.transport.ping()
                 case actions.Close():
-                    self._close(action.code)
+                    self._close(action.code, action.reason or action.code.reason)
         if refused is not None:  # together: what was never joined must not be left when the first one ends it
             self.put(inputs.JoinsRefused(tuple(refused)))
 
@@ -539,12 +543,12 @@ class Connection(Member):
         drops("slow_latest", outbox.replaced)
         outbox.shed = outbox.replaced = 0
 
-    def _close(self, code: CloseCode) -> None:
+    def _close(self, code: CloseCode, reason: str) -> None:
         if code is CloseCode.HEARTBEAT_MISSED:
             self._context.metrics.heartbeats_missed()
         elif code is CloseCode.TOO_SLOW:
             self._context.metrics.slow_disconnects()
-        self.transport.close(int(code), code.reason, last_words=self._last_words)
+        self.transport.close(int(code), reason, last_words=self._last_words)
         self.put(inputs.SocketLost())
 
     def _failed(self, error: Exception) -> None:
