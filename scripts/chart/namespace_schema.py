@@ -12,19 +12,24 @@ from dataclasses import fields
 from typing import Any, get_args
 
 from warren.namespaces import (
+    CLAIM,
     MAX_HISTORY_AGE_S,
     MAX_HISTORY_COUNT,
     MAX_NAMESPACES,
+    MAX_PRESENCE,
     MAX_RATE_COUNT,
     MAX_RATE_PER_MS,
     NAME,
     PATTERN,
     HistoryPolicy,
     Join,
+    PresenceMode,
+    PresencePolicy,
     Publish,
     RateLimit,
     RoomPolicy,
     Slow,
+    Watch,
     WhenExceeded,
 )
 
@@ -47,6 +52,17 @@ def namespaces_schema() -> Schema:
     history = _mapping(
         HistoryPolicy, {"count": _number(0, MAX_HISTORY_COUNT), "age_s": _number(0, MAX_HISTORY_AGE_S)}
     )
+    mode = {"enum": [*get_args(PresenceMode), False]}  # a bare off is false in YAML
+    presence = _mapping(
+        PresencePolicy,
+        {
+            "mode": mode,
+            "max": _number(1, MAX_PRESENCE),
+            "watch": {"enum": list(get_args(Watch))},
+            "info_claim": _text(CLAIM),
+        },
+    )
+    presence["required"] = ["mode"]
     entry = _mapping(
         RoomPolicy,
         {
@@ -60,6 +76,7 @@ def namespaces_schema() -> Schema:
             "slow": {"enum": list(get_args(Slow))},
             # a bare off is false in YAML
             "history": {"anyOf": [history, {"enum": ["off", False]}]},
+            "presence": {"anyOf": [presence, mode]},
         },
     )
     entry["required"] = ["name", "pattern"]

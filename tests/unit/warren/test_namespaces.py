@@ -13,8 +13,10 @@ from warren.namespaces import (
     DEFAULT_POLICY,
     MAX_NAMESPACES,
     NO_HISTORY,
+    NO_PRESENCE,
     HistoryPolicy,
     Namespaces,
+    PresencePolicy,
     RateLimit,
     RoomPolicy,
     matches,
@@ -165,6 +167,56 @@ def test_a_history_that_makes_no_sense_is_named(history: Any, problem: str) -> N
     """Each problem with its path."""
     with pytest.raises(SettingsError) as caught:
         Namespaces.parse([{"name": "a", "pattern": "a", "history": history}])
+    assert caught.value.problems == [problem]
+
+
+@pytest.mark.parametrize(
+    ("presence", "policy"),
+    [
+        ("off", NO_PRESENCE),
+        ('"off"', NO_PRESENCE),
+        ("{mode: off}", NO_PRESENCE),
+        ("count", PresencePolicy("count", 5_000, "members", "")),
+        ("connections", PresencePolicy("connections")),
+        ("users", PresencePolicy("users")),
+        (
+            "{mode: users, max: 100000, watch: token, info_claim: profile.public}",
+            PresencePolicy("users", 100_000, "token", "profile.public"),
+        ),
+    ],
+)
+def test_presence_is_a_mode_or_a_mode_with_bounds_and_rights(presence: str, policy: PresencePolicy) -> None:
+    """A mode alone has the defaults of the rest; a room that says nothing of it has no presence."""
+    written = f"[{{name: a, pattern: a, presence: {presence}}}, {{name: b, pattern: b}}]"
+    assert [policy.presence for policy in Namespaces.parse(written).policies] == [policy, NO_PRESENCE]
+
+
+@pytest.mark.parametrize(
+    ("presence", "problem"),
+    [
+        (True, "namespaces[0].presence: must be one of off, count, connections, users, not True"),
+        (None, "namespaces[0].presence: must be one of off, count, connections, users, not None"),
+        ("user", "namespaces[0].presence: must be one of off, count, connections, users, not 'user'"),
+        ({"max": 5}, "namespaces[0].presence.mode: must be one of off, count, connections, users, not None"),
+        (
+            {"mode": "users", "max": 100_001},
+            "namespaces[0].presence.max: must be a whole number from 1 to 100000, not 100001",
+        ),
+        (
+            {"mode": "users", "watch": "all"},
+            "namespaces[0].presence.watch: must be one of anyone, members, token, not 'all'",
+        ),
+        (
+            {"mode": "users", "info_claim": "a b"},
+            "namespaces[0].presence.info_claim: must be the name of a claim, not 'a b'",
+        ),
+        ({"mode": "users", "maxx": 1}, "namespaces[0].presence.maxx: unknown; did you mean max?"),
+    ],
+)
+def test_a_presence_that_makes_no_sense_is_named(presence: Any, problem: str) -> None:
+    """Each problem with its path."""
+    with pytest.raises(SettingsError) as caught:
+        Namespaces.parse([{"name": "a", "pattern": "a", "presence": presence}])
     assert caught.value.problems == [problem]
 
 

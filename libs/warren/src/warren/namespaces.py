@@ -12,6 +12,7 @@ Only ``*`` is special in a pattern; it stands for any run of characters, also no
         rate: {count: 20, per_ms: 1000, policy: reject}    # close | reject
         slow: disconnect       # disconnect | drop_oldest | latest_only
         history: {count: 100, age_s: 300}                  # or: off
+        presence: {mode: users, max: 5000, watch: members, info_claim: profile}    # or: off | count | …
 
 This module does no I/O (the text is handed in) and knows no room that exists.
 """
@@ -34,6 +35,8 @@ Join = Literal["anyone", "token"]
 Publish = Literal["anyone", "members", "token"]
 WhenExceeded = Literal["close", "reject"]
 Slow = Literal["disconnect", "drop_oldest", "latest_only"]
+PresenceMode = Literal["off", "count", "connections", "users"]
+Watch = Literal["anyone", "members", "token"]
 
 MAX_NAMESPACES = 256
 MAX_PATTERN_LENGTH = 128
@@ -42,9 +45,11 @@ MAX_HISTORY_COUNT = 10_000
 MAX_HISTORY_AGE_S = 7 * 86_400
 MAX_RATE_COUNT = 1_000_000
 MAX_RATE_PER_MS = 86_400_000
+MAX_PRESENCE = 100_000
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_\-]{0,63}")
 PATTERN = re.compile(rf"[A-Za-z0-9._\-:/@*|+=%!$&'?^`{{}}]{{1,{MAX_PATTERN_LENGTH}}}")
+CLAIM = re.compile(r"[!-~]{1,128}")
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -97,6 +102,26 @@ NO_HISTORY = HistoryPolicy(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
+class PresencePolicy:
+    """What members are told of who is in the room.
+
+    ``mode``: nothing (``off``), how many they are (``count``), or who they are as ``connections`` or as
+    ``users``. A room of more than ``max`` of these tells numbers only. ``watch``: who may be told: ``anyone``
+    who is known, the ``members``, or only who has a ``token`` whose claim of rooms to watch has this one.
+    ``info_claim``: the claim of a member's token that is shown of it to the others; "": what its JOIN says.
+    The namespace of ``@*`` says who may watch whether a user is connected.
+    """
+
+    mode: PresenceMode = "off"
+    max: int = 5_000
+    watch: Watch = "members"
+    info_claim: str = ""
+
+
+NO_PRESENCE = PresencePolicy()
+
+
+@dataclass(frozen=True, slots=True)
 class RoomPolicy:
     """How the rooms of one namespace behave.
 
@@ -105,7 +130,7 @@ class RoomPolicy:
     and the first to be dropped. ``rate`` None: the connection's own limit counts. ``slow`` is what happens to
     a member that reads too slowly: ``disconnect`` (it comes back and is given what it missed),
     ``drop_oldest``, or ``latest_only``: of what waits, the latest of each key. ``history`` is what is kept
-    for those who come back.
+    for those who come back, ``presence`` what is told of who is there.
     """
 
     name: str = "default"
@@ -117,6 +142,7 @@ class RoomPolicy:
     rate: RateLimit | None = None
     slow: Slow = "disconnect"
     history: HistoryPolicy = HistoryPolicy()
+    presence: PresencePolicy = NO_PRESENCE
 
 
 DEFAULT_POLICY = RoomPolicy()
@@ -210,6 +236,7 @@ class _Reading:
             rate=self._rate(f"{path}.rate", entry.get("rate")),
             history=self._history(f"{path}.history", entry.get("history", default.history)),
             slow=cast("Slow", self._choice(path, entry, "slow", get_args(Slow), default.slow)),
+            presence=self._presence(f"{path}.presence", entry.get("presence", default.presence)),
         )
 
     def _rate(self, path: str, entry: Any) -> RateLimit | None:
@@ -242,6 +269,31 @@ class _Reading:
             count=self._number(path, entry, "count", default.count, MAX_HISTORY_COUNT, least=0),
             age_s=self._number(path, entry, "age_s", default.age_s, MAX_HISTORY_AGE_S, least=0),
         )
+
+    def _presence(self, path: str, entry: Any) -> PresencePolicy:
+        if isinstance(entry, PresencePolicy):
+            return entry
+        if not isinstance(entry, Mapping):
+            return PresencePolicy(mode=self._presence_mode(path, entry))
+        self._keys(path, entry, tuple(PresencePolicy.__dataclass_fields__))
+        default = NO_PRESENCE
+        info_claim = default.info_claim
+        if "info_claim" in entry:
+            info_claim = self._text(path, entry, "info_claim", CLAIM, "the name of a claim")
+        return PresencePolicy(
+            mode=self._presence_mode(f"{path}.mode", entry.get("mode")),
+            max=self._number(path, entry, "max", default.max, MAX_PRESENCE),
+            watch=cast("Watch", self._choice(path, entry, "watch", get_args(Watch), default.watch)),
+            info_claim=info_claim,
+        )
+
+    def _presence_mode(self, path: str, value: Any) -> PresenceMode:
+        if value is False:  # a bare off in YAML
+            return "off"
+        if isinstance(value, str) and value in get_args(PresenceMode):
+            return cast("PresenceMode", value)
+        self.problems.append(f"{path}: must be one of {', '.join(get_args(PresenceMode))}, not {value!r}")
+        return "off"
 
     def _keys(self, path: str, entry: Mapping[Any, Any], known: tuple[str, ...]) -> None:
         for key in entry:

@@ -19,6 +19,7 @@ from warren.namespaces import (
     MAX_HISTORY_COUNT,
     MAX_NAMESPACES,
     MAX_PATTERN_LENGTH,
+    MAX_PRESENCE,
     Namespaces,
 )
 
@@ -41,6 +42,8 @@ ODD = st.one_of(
             MAX_HISTORY_COUNT + 1,
             MAX_HISTORY_AGE_S,
             MAX_HISTORY_AGE_S + 1,
+            MAX_PRESENCE,
+            MAX_PRESENCE + 1,
             "",
             "a",
             "A",
@@ -55,6 +58,9 @@ ODD = st.one_of(
             "disconnect",
             "drop_oldest",
             "latest_only",
+            "count",
+            "connections",
+            "users",
             "chat:*",
             "a b",
             "ä",
@@ -68,7 +74,8 @@ ODD = st.one_of(
 TYPES = st.lists(
     st.one_of(st.sampled_from(["TYPING", "a.b:c", "", "a b", "x" * 65]), st.integers(0, 1)), max_size=3
 )
-INNER = st.dictionaries(st.sampled_from(["count", "per_ms", "policy", "age_s", "counts"]), ODD, max_size=3)
+INNER_KEYS = ["count", "per_ms", "policy", "age_s", "counts", "mode", "max", "watch", "info_claim"]
+INNER = st.dictionaries(st.sampled_from(INNER_KEYS), ODD, max_size=3)
 KEYS = (
     "name",
     "pattern",
@@ -79,6 +86,7 @@ KEYS = (
     "rate",
     "slow",
     "history",
+    "presence",
     "includ_sender",
 )
 ENTRIES = st.dictionaries(st.sampled_from(KEYS), st.one_of(ODD, TYPES, INNER), max_size=3).map(
@@ -101,11 +109,11 @@ def test_both_take_the_same(entry: Any) -> None:
     assert SCHEMA.is_valid([entry]) == parses([entry])
 
 
-@pytest.mark.parametrize("field", ["rate", "history"])
+@pytest.mark.parametrize("field", ["rate", "history", "presence"])
 @settings(max_examples=200, deadline=None)
 @given(inner=INNER)
 def test_both_take_the_same_inside(field: str, inner: dict[str, Any]) -> None:
-    """The same goes for what is in a rate and in a history."""
+    """The same goes for what is in a rate, a history and a presence."""
     document = [GOOD | {field: inner}]
     assert SCHEMA.is_valid(document) == parses(document)
 
