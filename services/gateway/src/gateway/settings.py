@@ -145,6 +145,23 @@ class AuthSettings(Settings):
         "Claim with the patterns of rooms that the user may publish to, in the same form.",
         min_length=1,
     )
+    jwt_watch_claim: str = variable(
+        "warren.watch",
+        "Claim with the patterns of rooms whose presence the user may be told of, in the same form; a "
+        "user is @<name>.",
+        min_length=1,
+    )
+    jwt_hidden_claim: str = variable(
+        "warren.hidden",
+        "Claim with the patterns of rooms whose presence does not show the user, in the same form, or "
+        "true for all.",
+        min_length=1,
+    )
+    jwt_info_claim: str = variable(
+        "warren.info",
+        "Claim with what is shown with the user in the presence of rooms: any JSON of at most 1,024 bytes.",
+        min_length=1,
+    )
     jwt_leeway_s: float = variable(5.0, "Tolerated difference between clocks, in seconds.", ge=0, le=300)
     jwt_require_expiry: bool = variable(False, "Whether a token without exp is refused.")
 
@@ -303,6 +320,13 @@ class TimeSettings(Settings):
     )
     publish_timeout_ms: int = variable(
         10_000, "How long a message waits for the broker before its sender is told to send it again.", ge=10
+    )
+    grace_ms: int = variable(
+        3_000,
+        "How long after a socket was closed its client leaves its rooms, in ms: a user who is back by "
+        "then has not been away; 0: at once.",
+        ge=0,
+        le=60_000,
     )
     announce_ms: int = variable(
         1_000, "Interval of the gateway's heartbeats to the routers.", ge=10, le=2_500

@@ -22,6 +22,7 @@ from gateway.core.client_messages import (
     Joined,
     Left,
     Pong,
+    Presence,
     Reconnect,
     ServerMessage,
     Welcome,
@@ -171,7 +172,7 @@ def head_of(message: ServerMessage, at_ms: int) -> Head:
     """Return all of a server message but its payload; ``at_ms`` is its timestamp, ms since the Unix epoch."""
     head = Head(type_of(message), at_ms, VERSION)
     match message:
-        case Joined() | Left() | Acked() | History():
+        case Joined() | Left() | Acked() | History() | Presence():
             head.room, head.ref = message.room, message.ref
         case Dropped():
             head.room = message.room
@@ -184,7 +185,7 @@ def head_of(message: ServerMessage, at_ms: int) -> Head:
 
 def body_of(message: ServerMessage, spell: Callable[[Deliver], bytes]) -> dict[str, Any] | None:
     """Return a server message's payload; None: it has none. ``spell`` makes the bytes of a delivery, in the
-    spelling that the payload will have. A Pong's is not made here: it is bytes.
+    spelling that the payload will have. A Pong's and a Presence's are not made here: they are bytes.
     """
     match message:
         case History():
@@ -204,12 +205,15 @@ def body_of(message: ServerMessage, spell: Callable[[Deliver], bytes]) -> dict[s
                 "expires_at": message.expires_at_ms,
             }
         case Joined():
-            return {
+            joined: dict[str, Any] = {
                 "epoch": message.epoch,
                 "seq": message.seq,
                 "recovered": message.recovered,
                 "missed": message.missed,
             }
+            if message.watching is not None:
+                joined["presence"] = {"watching": message.watching}
+            return joined
         case Acked():
             return {"seq": message.seq, "epoch": message.epoch} if message.seq else {}
         case Dropped():

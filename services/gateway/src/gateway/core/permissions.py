@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from warren.address import ROOM_RULE, is_room, user_room
 from warren.errors import ErrorCode, ProtocolError
-from warren.namespaces import Namespaces, RoomPolicy, matches
+from warren.log_entries import PRESENCE_CONNECTIONS, PRESENCE_COUNT, PRESENCE_OFF, PRESENCE_USERS
+from warren.namespaces import Namespaces, PresenceMode, RoomPolicy, matches
+
+_MODES: Final[dict[PresenceMode, int]] = {
+    "off": PRESENCE_OFF,
+    "count": PRESENCE_COUNT,
+    "connections": PRESENCE_CONNECTIONS,
+    "users": PRESENCE_USERS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +34,9 @@ class Identity:
     publish: tuple[str, ...] | None = None
     expires_at: float | None = None
     anonymous: bool = False
+    watch: tuple[str, ...] | None = None  # patterns of rooms whose presence it may watch
+    hidden: tuple[str, ...] = ()  # patterns of rooms whose presence does not show it
+    infos: tuple[tuple[str, bytes], ...] = ()  # claim ▶ JSON that is shown of it; "": where no claim is named
 
 
 def check_room(room: str) -> None:
@@ -70,6 +82,54 @@ def check_publish(identity: Identity, namespaces: Namespaces, room: str, joined:
     if policy.publish == "members" and not joined:
         raise ProtocolError(ErrorCode.NOT_JOINED, "Join this room before you publish to it")
     return policy
+
+
+def shown(identity: Identity, policy: RoomPolicy, room: str, said: bytes | None = None) -> tuple[int, bytes]:
+    """Return what the presence of ``room`` tells of this client: one of the PRESENCE_ values, and its info
+    (JSON, or nothing). ``said`` is what the client wants to be shown (None: it said nothing): that counts
+    where the namespace names no claim.
+    """
+    presence = policy.presence
+    mode = _MODES[presence.mode]
+    if not mode or any(matches(pattern, room) for pattern in identity.hidden):
+        return PRESENCE_OFF, b""
+    if mode == PRESENCE_COUNT:
+        return mode, b""
+    if said is not None and not presence.info_claim:
+        return mode, said
+    return mode, next((info for claim, info in identity.infos if claim == presence.info_claim), b"")
+
+
+def may_inform(identity: Identity, policy: RoomPolicy, room: str) -> bool:
+    """Say whether this client may say itself what ``room`` shows of it."""
+    return shown(identity, policy, room)[0] > PRESENCE_COUNT and not policy.presence.info_claim
+
+
+def may_watch(identity: Identity, policy: RoomPolicy, room: str, *, joined: bool) -> bool:
+    """Say whether token and namespace let this client be told of the presence in ``room``; ``joined``: it is
+    a member.
+    """
+    presence = policy.presence
+    return (
+        presence.mode != "off"
+        and (joined or presence.watch != "members")
+        and _allows(identity.watch, room, must=presence.watch == "token")
+    )
+
+
+def check_watch(
+    identity: Identity, namespaces: Namespaces, room: str, *, joined: bool, contact: bool = False
+) -> None:
+    """Raise where the client may not be told of the presence in ``room``, which may be a user's own."""
+    if not contact and not joined:
+        check_room(room)
+    policy = namespaces.policy(room)
+    if may_watch(identity, policy, room, joined=joined):
+        return
+    if not joined and not contact and may_watch(identity, policy, room, joined=True):
+        raise ProtocolError(ErrorCode.NOT_JOINED, "Join this room before you ask who is there")
+    whose = f"of {room[1:]}" if contact else "in this room"
+    raise ProtocolError(ErrorCode.FORBIDDEN, f"You may not be told of the presence {whose}")
 
 
 def _allows(patterns: tuple[str, ...] | None, room: str, must: bool) -> bool:

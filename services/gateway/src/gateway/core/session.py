@@ -51,9 +51,11 @@ from gateway.core.client_messages import (
 from gateway.core.connection_deadlines import NOTHING, ConnectionDeadlines, Due
 from gateway.core.control_payloads import page_of, since_of, token_of
 from gateway.core.error_rate_limit import ErrorRateLimit
-from gateway.core.inputs import Reply
+from gateway.core.inputs import PresenceRead, Reply
 from gateway.core.pending_requests import PendingRequests, Question
 from gateway.core.permissions import Identity
+from gateway.core.presence_payloads import asked_of, watching_of
+from gateway.core.session_presence import SessionPresence, TooFast, shown_by
 from warren import envelope
 from warren.address import EVERYONE, is_room, shard_of, user_room
 from warren.errors import CloseCode, ErrorCode, ProtocolError
@@ -115,7 +117,8 @@ class Session:
 
     __slots__ = (
         "_auth_ref", "_codec", "_config", "_deadlines", "_default_room", "_degraded", "_errors", "_limits",
-        "_manual", "_namespaces", "_pending", "_published", "conn", "identity", "state",
+        "_manual", "_namespaces", "_now", "_pending", "_presence", "_published", "_returns", "conn",
+        "identity", "state",
     )  # fmt: skip
 
     def __init__(
@@ -139,12 +142,15 @@ class Session:
         self._limits = RateLimits(config.rate)
         self._deadlines = ConnectionDeadlines(config.heartbeat_ms / 1_000)
         self._pending = PendingRequests()
+        self._presence: SessionPresence | None = None  # who never speaks of presence needs none
+        self._now = 0.0  # when the message that is being handled came to be
         self._errors: ErrorRateLimit | None = None  # who is never refused anything needs none
         self._manual = manual
         self._default_room = ""
         self._auth_ref = ""
         self._published = 0
         self._degraded = False
+        self._returns = True  # the client may come back once it is closed
 
     @property
     def user(self) -> str:
@@ -187,7 +193,11 @@ class Session:
         self.identity = identity
         expires_at_ms = None if identity.expires_at is None else int(identity.expires_at * 1_000)
         if known is not None:
-            return [Send(Authenticated(expires_at_ms, self._auth_ref)), *self._leave_lost(identity)]
+            return [
+                Send(Authenticated(expires_at_ms, self._auth_ref)),
+                *self._leave_lost(identity),
+                *self._show_anew(known, identity),
+            ]
         self.state = State.READY
         self._deadlines.known()
         config = self._config
@@ -228,6 +238,7 @@ class Session:
             self._pending.leave(room)
             actions += [
                 Exit(room),
+                *self._unwatch(room),
                 Leave(envelope.Leave((room,), self.conn, "", identity.user), self._shard_of(room)),
             ]
             actions += [
@@ -255,6 +266,7 @@ class Session:
         if self.state is State.CLOSED:
             return _NOTHING
         self._deadlines.heard()
+        self._now = now
         try:
             message = self._codec.decode(data)
         except ProtocolError as refusal:
@@ -307,12 +319,14 @@ class Session:
         own, rooms = user_room(identity.user), self._pending.rooms
         if room != own:
             permissions.check_join(identity, self._namespaces, room)
-        since = since_of(message)
+        since, watching = since_of(message), watching_of(message)
         if room not in rooms and room != own and len(rooms) - (own in rooms) >= self._config.rooms_max:
             raise ProtocolError(ErrorCode.TOO_MANY_ROOMS, f"At most {self._config.rooms_max} rooms")
         self._check_open()
-        join = self._ask_to_join(identity, room, message.id, since)
-        return Outcome(message.type, [join], join.shard, join.envelope)
+        ref = message.id or self._pending.ref()
+        before = [] if watching is None else self._presences().join(identity, room, ref, watching)
+        join = self._ask_to_join(identity, room, ref, since)
+        return Outcome(message.type, [*before, join], join.shard, join.envelope)
 
     def _ask_to_join(
         self, identity: Identity, room: str, ref: str = "", since: Position | None = None
@@ -320,14 +334,20 @@ class Session:
         join = envelope.Join(room, self.conn, identity.user, ref or self._pending.ref(), since)
         first = room not in self._pending.rooms
         self._pending.ask(join)
-        return Join(join, self._shard_of(room), first)
+        return self._to_shard(join, first=first)
+
+    def _to_shard(self, join: envelope.Join, *, first: bool = False) -> Join:
+        """Return a JOIN on its way, with what its room shows of this client."""
+        if self.identity is not None:
+            join = shown_by(join, self.identity, self._namespaces, self._presence)
+        return Join(join, self._shard_of(join.room), first)
 
     def _leave(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
         permissions.check_room(room)
         if not self._pending.leave(room):
             return Outcome(message.type, [Send(Left(room, message.id))])
         leave = envelope.Leave((room,), self.conn, message.id, self.user)
-        actions: Actions = [Exit(room), Leave(leave, self._shard_of(room))]
+        actions: Actions = [Exit(room), *self._unwatch(room), Leave(leave, self._shard_of(room))]
         if not message.id:  # the router answers only where there is a ref
             actions.append(Send(Left(room)))
         return Outcome(message.type, actions)
@@ -344,6 +364,32 @@ class Session:
         self._pending.ask(query)
         shard = self._shard_of(room)
         return Outcome(message.type, [Query(query, shard)], shard, query)
+
+    def _ask_presence(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
+        asked, ref = asked_of(message), message.id or self._pending.ref()
+        try:
+            actions = self._presences().ask(
+                self._known(), room, room in self._pending.rooms, ref, asked, self._now
+            )
+        except TooFast as excess:
+            refusal = ProtocolError(ErrorCode.RATE_LIMITED, "More changes of presence than a client may make")
+            return self._refused(refusal, message.id, self._now, excess.wait_ms)
+        return Outcome(message.type, actions)
+
+    def _presences(self) -> SessionPresence:
+        if self._presence is None:
+            self._presence = SessionPresence(self.conn, self._namespaces, self._config.shards)
+        return self._presence
+
+    def _unwatch(self, room: str) -> Actions:
+        """Be told no more of a room that is left."""
+        return [] if self._presence is None else self._presence.left(room)
+
+    def _show_anew(self, before: Identity, identity: Identity) -> Actions:
+        """Do what a fresh token changes in presence."""
+        if self._presence is None and before.infos == identity.infos:
+            return []
+        return self._presences().renewed(before, identity, self.rooms)
 
     def _check_open(self) -> None:
         if self._pending.is_full(self._config.rooms_max):
@@ -414,14 +460,18 @@ class Session:
                     return [Send(Left(reply.room, _shown(reply.ref)))]
                 if not self._pending.leave(reply.room):
                     return []
-                return [Exit(reply.room), Send(Left(reply.room))]
+                return [Exit(reply.room), *self._unwatch(reply.room), Send(Left(reply.room))]
             case envelope.Refused():
-                _, quiet = self._pending.refused(reply.ref)
+                question, quiet = self._pending.refused(reply.ref)
                 if quiet:
                     return []
                 # A code that is not known here is a newer router's.
                 code = _CODES.get(reply.code, ErrorCode.INTERNAL)
-                return [Send(error(code, reply.message, _shown(reply.ref)))]
+                unjoined = question is not None and question.room not in self._pending.rooms
+                return [
+                    Send(error(code, reply.message, _shown(reply.ref))),
+                    *(self._unwatch(question.room) if question is not None and unjoined else ()),
+                ]
 
     def _joined(self, reply: envelope.Joined) -> Actions:
         """Each JOIN is answered to the client once, however often it had to be asked."""
@@ -431,9 +481,19 @@ class Session:
         question, quiet = self._pending.answered(room, reply.ref)
         if reply.ref and (question is None or (quiet and reply.recovered)):
             return []
-        return [
-            Send(Joined(room, position.epoch, position.seq, reply.recovered, reply.missed, _shown(reply.ref)))
-        ]
+        watching, more = None, Actions()
+        if self._presence is not None:
+            watching, more = self._presence.joined(room, reply.ref, self._pending.ref())
+        joined = Joined(
+            room, position.epoch, position.seq, reply.recovered, reply.missed, _shown(reply.ref), watching
+        )
+        return [Send(joined), *more]
+
+    def presence(self, read: PresenceRead) -> Actions:
+        """Tell the client what was read of the presence in a room, where it still waits for that."""
+        if self.state is State.CLOSED or self._presence is None:
+            return []
+        return self._presence.read(read.room, read.ref, read.payload)
 
     def resynced(self, room: str, position: Position) -> Actions:
         """Tell the client that it stands at ``position`` in a room now, and that what lies before that may be
@@ -454,8 +514,8 @@ class Session:
         for room, since in standing.items():
             join = self._pending.again(room, self.conn, self.user, since)
             if join is not None:
-                actions.append(Join(join, shard))
-        actions += [Join(join, shard) for join in self._pending.joins(set(self.rooms_in(shard)))]
+                actions.append(self._to_shard(join))
+        actions += [self._to_shard(join) for join in self._pending.joins(set(self.rooms_in(shard)))]
         return actions
 
     def awaits_join(self, room: str, ref: str) -> bool | None:
@@ -542,12 +602,13 @@ class Session:
         if self.state is State.CLOSED:
             return []
         self.state = State.CLOSED
+        self._returns = code.reconnect == "yes"
         reason = farewell(code, message, ref)
         return [Close(code)] if reason is None else [Send(reason), Close(code)]
 
     def closed(self) -> Actions:
         """Leave everything, once the WebSocket is closed or its socket gone: here, and at the routers by one
-        LEAVE for each shard.
+        LEAVE for each shard; with grace, unless we have closed it and said that it must not come back.
         """
         self.state = State.CLOSED
         rooms = self._pending.clear()
@@ -555,8 +616,10 @@ class Session:
         for room in rooms:
             by_shard.setdefault(self._shard_of(room), []).append(room)
         actions: Actions = [Exit(room) for room in rooms]
+        if self._presence is not None:
+            actions += self._presence.closed()
         actions += [
-            Leave(envelope.Leave(tuple(group), self.conn, "", self.user), shard)
+            Leave(envelope.Leave(tuple(group), self.conn, "", self.user), shard, self._returns)
             for shard, group in by_shard.items()
         ]
         return actions
@@ -569,6 +632,7 @@ class Session:
         "JOIN": _join,
         "LEAVE": _leave,
         "PING": _ping,
+        "PRESENCE": _ask_presence,
         "?": _unknown_type,
     }
     _TABLE: ClassVar[Mapping[State, Mapping[str, _Handler]]] = {

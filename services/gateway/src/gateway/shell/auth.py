@@ -9,12 +9,14 @@ token.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jwt
+import msgspec
 
 from gateway.core.permissions import Identity
+from gateway.core.presence_payloads import shown_of
 from gateway.settings import AuthSettings
 from gateway.shell.key_sets import Fetch, KeySet, fetch_document, public_key, secret_key
 from warren.address import USER_RULE, is_user
@@ -107,9 +109,19 @@ class _Decoder(jwt.PyJWT):
 class Authenticator:
     """Checks tokens by the settings' keys."""
 
-    def __init__(self, settings: AuthSettings, clock: Clock, *, fetch: Fetch = fetch_document) -> None:
-        """``clock`` tells how old the JWK set is. Raises SettingsError where a key can't be used."""
+    def __init__(
+        self,
+        settings: AuthSettings,
+        clock: Clock,
+        *,
+        info_claims: Iterable[str] = (),
+        fetch: Fetch = fetch_document,
+    ) -> None:
+        """``clock`` tells how old the JWK set is; ``info_claims`` are those that a namespace shows of its
+        members. Raises SettingsError where a key can't be used.
+        """
         self._settings = settings
+        self._info_claims = tuple(info_claims)
         self._decoder = _Decoder(settings)
         self._keys, problems = _own_keys(settings)
         if problems:
@@ -211,7 +223,23 @@ class Authenticator:
             publish=_patterns(claims, settings.jwt_publish_claim),
             expires_at=None if ends_at is None else ends_at + settings.jwt_leeway_s,
             anonymous=False,
+            watch=_patterns(claims, settings.jwt_watch_claim),
+            hidden=_hidden(claims, settings.jwt_hidden_claim),
+            infos=tuple(self._infos(claims)),
         )
+
+    def _infos(self, claims: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+        """Yield what is shown of the user by each claim ("": where a namespace names none). A claim that is
+        too large for that is passed over: it may be another service's.
+        """
+        for shown, name in (
+            ("", self._settings.jwt_info_claim),
+            *((name, name) for name in self._info_claims),
+        ):
+            value = _claim(claims, name)
+            info = b"" if value is None else shown_of(msgspec.json.encode(value))
+            if info:
+                yield shown, info
 
 
 def _refusal(error: Exception) -> Refusal:
@@ -255,6 +283,14 @@ def _user(claims: Mapping[str, Any], name: str) -> str:
     if not is_user(user):
         raise Refusal("claims", f"claim {name}: is no user's name: {USER_RULE}")
     return user
+
+
+def _hidden(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return a claim's patterns of rooms; true stands for all rooms."""
+    value = _claim(claims, name)
+    if isinstance(value, bool):
+        return ("*",) if value else ()
+    return _patterns(claims, name) or ()
 
 
 def _patterns(claims: Mapping[str, Any], name: str) -> tuple[str, ...] | None:

@@ -20,6 +20,7 @@ from gateway.core.inputs import BrokerChanged
 from gateway.shell.connections import Connections
 from gateway.shell.downlink import Downlink
 from gateway.shell.rejoining import Rejoining
+from gateway.shell.room_presence import RoomPresence
 from gateway.shell.router_requests import RouterRequests
 from gateway.shell.uplink import Uplink
 from warren import envelope
@@ -48,6 +49,7 @@ class BrokerEnds:
     own_queue: OwnQueue
     uplink: Uplink
     downlink: Downlink
+    room_presence: RoomPresence
     routers: RouterRequests
     heartbeat: HeartbeatLoop
     sender: Sender  # of the heartbeats
@@ -184,6 +186,10 @@ class BrokerLink:
                     self._ends.downlink.page(said)
                 case envelope.HistoryPage():
                     self._ends.downlink.history_page(said)
+                case envelope.PresenceDiff():
+                    self._ends.room_presence.diff(said)
+                case envelope.PresencePage():
+                    self._ends.room_presence.page(said)
                 case envelope.Refused():
                     self._ends.uplink.answered((said,))
                     self._ends.downlink.answer(said)
@@ -234,6 +240,7 @@ class BrokerLink:
                     ends.routers.ask(step.shard, self._presence.number(step.shard), everyone=step.everyone)
                 case steps.RenewReads():
                     ends.downlink.renew_reads(step.shard)
+                    ends.room_presence.renew(step.shard)
                 case steps.RejoinMembers():
                     self._rejoining.begin(step.shard)
                 case steps.AskAgain():

@@ -28,7 +28,7 @@ WAITING_BYTES = 8 * 1024 * 1024
 CONFIRMED_S = 0.1
 UNDER_WAY = 128
 
-Question = envelope.Number | envelope.Read | envelope.HistoryQuery
+Question = envelope.Number | envelope.Read | envelope.HistoryQuery | envelope.PresenceQuery
 
 _PROPERTIES = Properties(content_type=envelope.CONTENT_TYPE)
 
