@@ -155,3 +155,12 @@ def test_no_room_at_connect_is_a_backend_s_to_decide():
     assert "a backend decides who may join default" in problem
     env = ANONYMOUS | {"WARREN_NAMESPACES": hooks, "WARREN_GATEWAY_ROOMS": "-"}
     assert read(GatewaySettings, env).rooms == ()
+
+
+def test_a_closed_connection_takes_no_place_of_the_users_next_one():
+    """Where the new one is refused for it; where the old one is replaced it may wait."""
+    limited = ANONYMOUS | {"WARREN_GATEWAY_CONNECTIONS_PER_USER": "1"}
+    refuse = {"WARREN_GATEWAY_CONNECTIONS_PER_USER_WHEN_EXCEEDED": "refuse"}
+    assert read(GatewaySettings, limited).grace_s == 3.0
+    assert read(GatewaySettings, limited | refuse).grace_s == 0.0
+    assert read(GatewaySettings, ANONYMOUS | refuse).grace_s == 3.0

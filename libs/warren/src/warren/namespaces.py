@@ -271,6 +271,12 @@ class Namespaces:
                 return policy
         return DEFAULT_POLICY
 
+    @property
+    def info_claims(self) -> tuple[str, ...]:
+        """The claims of tokens that are shown of members, each once."""
+        claims = (policy.presence.info_claim for policy in self.policies)
+        return tuple(dict.fromkeys(claim for claim in claims if claim))
+
     @classmethod
     def parse(cls, source: str | Mapping[str, Any] | Sequence[Any] | None) -> Namespaces:
         """Read YAML text, or what such text parses to: a list of namespaces, alone or under the key

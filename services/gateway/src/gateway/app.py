@@ -13,11 +13,13 @@ from gateway.core.broker_presence import BrokerPresence
 from gateway.core.client_limits import OutboxLimits, rate_limit
 from gateway.core.file_descriptor_capacity import FileDescriptorCapacity
 from gateway.core.grants import GrantKeys
+from gateway.core.held_leaves import HeldLeaves
 from gateway.core.history_read_limit import ReadLimits, everyones
 from gateway.core.hook_desk import HookDesk
 from gateway.core.hub import Hub
 from gateway.core.max_connection_age import MaxConnectionAge
 from gateway.core.memory_budget import MemoryBudget
+from gateway.core.presence_watchers import PresenceWatchers
 from gateway.core.recent_messages import RecentMessages
 from gateway.core.room_catch_up import RoomCatchUp
 from gateway.core.session import SessionConfig
@@ -35,9 +37,11 @@ from gateway.shell.drain import Drain
 from gateway.shell.event_loop_progress import EventLoopProgress
 from gateway.shell.heartbeat import FROZEN_BEATS, GatewayHeartbeat
 from gateway.shell.hooks import Hooks
+from gateway.shell.leaving import Leaving
 from gateway.shell.memory_limiter import MemoryLimiter
 from gateway.shell.pod_stats import PodStats
 from gateway.shell.rejoining import Rejoining
+from gateway.shell.room_presence import RoomPresence
 from gateway.shell.room_reads import RoomReads
 from gateway.shell.router_requests import RouterRequests
 from gateway.shell.server import Server, SocketContext
@@ -126,9 +130,18 @@ class Gateway:
                 Pace(limits.batch_interval_ms / 1_000, self.clock.busy),
             ),
         )
+        leaving = Leaving(HeldLeaves(settings.grace_s), self.uplink, self.clock, self.metrics)
         routers = RouterRequests(bus, topology, self.presence, self.metrics)
         catch_up = RoomCatchUp(self.id, self.hub, recent, namespaces)
         reads = RoomReads(self.clock, self.metrics, self.hub, recent, catch_up, routers)
+        room_presence = RoomPresence(
+            PresenceWatchers(self.id, self.hub.is_here),
+            self.hub,
+            self.uplink,
+            routers,
+            self.clock,
+            self.metrics,
+        )
         downlink = Downlink(self.hub, reads, tracing, self.clock, self.metrics)
 
         # Backends that are asked.
@@ -140,7 +153,10 @@ class Gateway:
 
         # The clients.
         self._authenticator = Authenticator(
-            settings.auth, self.clock, shown_claims=settings.hooks.hook_claims
+            settings.auth,
+            self.clock,
+            shown_claims=settings.hooks.hook_claims,
+            info_claims=namespaces.info_claims,
         )
         self._memory = MemoryLimiter(MemoryBudget(limits.buffer_bytes), self.clock, self.metrics, self.hub)
         self._progress = EventLoopProgress(self.clock, self._memory)
@@ -158,6 +174,8 @@ class Gateway:
             ClientPublisher(self.uplink, tracing),
             ClientRequests(calls, topology, self.clock, tracing, self.metrics, limits.message_bytes),
             reads,
+            room_presence,
+            leaving,
             self.presence,
             self._authenticator,
             self.clock,
@@ -194,6 +212,7 @@ class Gateway:
                 self._own_queue,
                 self.uplink,
                 downlink,
+                room_presence,
                 routers,
                 calls,
                 HeartbeatLoop(
@@ -209,7 +228,7 @@ class Gateway:
                 ),
             ),
             self.connections,
-            Rejoining(self.id, self.connections, self.uplink),
+            Rejoining(self.id, self.connections, self.uplink, room_presence),
             self.clock,
             self.metrics,
         )
@@ -220,12 +239,12 @@ class Gateway:
             times.heartbeat_ms,
             times.close_timeout_ms,
             times.publish_timeout_ms,
+            times.grace_ms or times.heartbeat_ms,
             settings.auth.auth_timeout_ms,
         )
         self._ticker = Ticker(
             self.connections,
-            self._link,
-            reads,
+            (self._link, reads, room_presence, leaving),
             self.hub,
             self.clock,
             self.metrics,
@@ -234,6 +253,7 @@ class Gateway:
         self._drain = Drain(
             self.connections,
             self.uplink,
+            leaving,
             self.readiness,
             self.clock,
             window_s=times.drain_ms / 1_000,

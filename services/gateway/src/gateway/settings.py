@@ -154,6 +154,17 @@ class AuthSettings(Settings):
         "same form.",
         min_length=1,
     )
+    jwt_hidden_claim: str = variable(
+        "warren.hidden",
+        "Claim with the patterns of rooms whose presence does not show the user, in the same form, or "
+        "true for all.",
+        min_length=1,
+    )
+    jwt_info_claim: str = variable(
+        "warren.info",
+        "Claim with what is shown with the user in the presence of rooms: any JSON of at most 1,024 bytes.",
+        min_length=1,
+    )
     jwt_call_claim: str = variable(
         "warren.call",
         "Claim with the patterns of services that the user may call, in the same form; for a token without "
@@ -344,6 +355,14 @@ class TimeSettings(Settings):
     publish_timeout_ms: int = variable(
         10_000, "How long a message waits for the broker before its sender is told to send it again.", ge=10
     )
+    grace_ms: int = variable(
+        3_000,
+        "How long after a socket was closed its client leaves its rooms, in ms: a user who is back by "
+        "then has not been away; 0: at once, as in any case where a new connection is refused for the old one "
+        "(WARREN_GATEWAY_CONNECTIONS_PER_USER_WHEN_EXCEEDED).",
+        ge=0,
+        le=60_000,
+    )
     announce_ms: int = variable(
         1_000, "Interval of the gateway's heartbeats to the routers.", ge=10, le=2_500
     )
@@ -457,6 +476,15 @@ class GatewaySettings(Settings):
     limits: LimitSettings = LimitSettings()
     times: TimeSettings = TimeSettings()
     hooks: HookSettings = HookSettings()
+
+    @property
+    def grace_s(self) -> float:
+        """How long a closed connection's leave waits, in seconds; not at all where it takes the place of the
+        user's next one.
+        """
+        limits = self.limits
+        takes_place = limits.connections_per_user and limits.connections_per_user_when_exceeded == "refuse"
+        return 0.0 if takes_place else self.times.grace_ms / 1_000
 
     @field_validator("rooms")
     @classmethod

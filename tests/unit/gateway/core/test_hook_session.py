@@ -18,11 +18,12 @@ from gateway.core.permissions import Identity
 from gateway.core.session import Session, SessionConfig, State
 from warren import envelope
 from warren.errors import CloseCode, ErrorCode
-from warren.namespaces import Namespaces, RoomPolicy
+from warren.log_entries import PRESENCE_OFF, PRESENCE_USERS
+from warren.namespaces import Namespaces, PresencePolicy, RoomPolicy
 from warren.position import Position
 
 POLICIES = (
-    RoomPolicy("asked", "asked:*", hooks=("join",)),
+    RoomPolicy("asked", "asked:*", hooks=("join",), presence=PresencePolicy("users")),
     RoomPolicy("watched", "watched:*", hooks=("publish",)),
     RoomPolicy("both", "both:*", publish="members", hooks=("join", "publish")),
     RoomPolicy("vip", "vip:*", join="token"),
@@ -95,7 +96,9 @@ def test_a_backend_says_who_comes_in_and_where():
     answer = HookAnswer(True, user="kim", info=b'{"n":1}', rooms=("asked:a", "vip:b", "asked:a"))
     welcome, *joins = decided(session, 1, Allowed(answer))
     assert (welcome.message.user, welcome.message.rooms) == ("kim", ("default", "asked:a", "vip:b", "@kim"))
-    assert {join.envelope.info for join in joins} == {b'{"n":1}'}
+    shown = {join.envelope.room: (join.envelope.presence, join.envelope.info) for join in joins}
+    assert shown["asked:a"] == (PRESENCE_USERS, b'{"n":1}')
+    assert shown["vip:b"] == (PRESENCE_OFF, b"")
     assert isinstance(says(session, type="JOIN", room="asked:a")[0], Join)
 
 
@@ -163,7 +166,7 @@ def test_a_join_waits_for_the_backend():
     assert "asked:a" not in session.rooms
     given_now = Allowed(HookAnswer(True, info=b"7"), "signed", WALL_S + 60)
     assert decided(session, 1, given_now) == [
-        Join(envelope.Join("asked:a", "g~1", "ann", "j", Position("e", 5), b"7"), 0, True)
+        Join(envelope.Join("asked:a", "g~1", "ann", "j", Position("e", 5), b"7", PRESENCE_USERS), 0, True)
     ]
     reply = envelope.Joined("g~1", "asked:a", POSITION, recovered=True, ref="j")
     assert session.answer(reply) == [Send(Joined("asked:a", "e", 12, True, 0, "j", "signed"))]

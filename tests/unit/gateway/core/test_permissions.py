@@ -12,13 +12,17 @@ from gateway.core.permissions import (
     decided,
     default_room,
     lost,
+    may_inform,
     may_join,
     may_join_unasked,
     may_publish,
+    may_watch,
     renewed,
+    shown,
 )
 from warren.errors import ErrorCode, ProtocolError
-from warren.namespaces import NO_PRESENCE, Namespaces, PresencePolicy, RoomPolicy
+from warren.log_entries import PRESENCE_COUNT, PRESENCE_OFF, PRESENCE_USERS
+from warren.namespaces import Namespaces, PresencePolicy, RoomPolicy
 
 NAMESPACES = Namespaces(
     [
@@ -97,37 +101,6 @@ FRIEND = Identity("ann", watch=("@b*", "club:1"))
 NOBODYS = Identity("ann", watch=())
 
 
-@pytest.mark.parametrize(
-    ("identity", "room", "joined", "expected"),
-    [
-        (ANYONE, "open:1", False, None),
-        (FRIEND, "open:1", False, ErrorCode.FORBIDDEN),
-        (ANYONE, "club:1", False, ErrorCode.NOT_JOINED),
-        (ANYONE, "club:1", True, None),
-        (FRIEND, "club:1", False, ErrorCode.NOT_JOINED),
-        (FRIEND, "club:1", True, None),
-        (FRIEND, "club:2", True, ErrorCode.FORBIDDEN),
-        (ANYONE, "@bob", False, ErrorCode.FORBIDDEN),
-        (FRIEND, "@bob", False, None),
-        (FRIEND, "@carl", False, ErrorCode.FORBIDDEN),
-        (NOBODYS, "@ann", False, None),
-        (NOBODYS, "club:1", True, ErrorCode.FORBIDDEN),
-        (FRIEND, "@", False, ErrorCode.INVALID_ROOM),
-        (FRIEND, "*", False, ErrorCode.INVALID_ROOM),
-        (FRIEND, "gw~1", False, ErrorCode.INVALID_ROOM),
-    ],
-)
-def test_watching(identity, room, joined, expected):
-    """The same for whose presence is told; users can be watched too, and everyone watches its own room."""
-    assert code(check_watch, identity, WATCHED, room, joined) is expected
-
-
-def test_what_is_told_comes_back():
-    """Where a room has no presence, that it has none."""
-    assert check_watch(ANYONE, WATCHED, "open:1", False) == PresencePolicy("users", watch="anyone")
-    assert check_watch(ANYONE, WATCHED, "a", True) is NO_PRESENCE
-
-
 def test_the_policy_of_the_room_comes_back():
     """The caller needs it next."""
     assert check_publish(ANYONE, NAMESPACES, "club:1", True).name == "club"
@@ -184,3 +157,75 @@ def test_what_a_backend_has_said_stays_with_a_fresh_token():
     assert renewed(Identity("ann"), Identity("ann", join=())) == Identity("ann", join=())
     same = decided(Identity("ann"), HookAnswer(True))
     assert (same.user, same.subject, same.decided) == ("ann", "ann", True)
+
+
+def presence(mode="users", **more) -> RoomPolicy:
+    """Return the policy of all rooms, with this presence."""
+    return RoomPolicy(presence=PresencePolicy(mode, **more))
+
+
+@pytest.mark.parametrize(
+    ("identity", "policy", "said", "told"),
+    [
+        (ANYONE, presence("off"), b"1", (PRESENCE_OFF, b"")),
+        (ANYONE, presence("count"), b"1", (PRESENCE_COUNT, b"")),
+        (ANYONE, presence(), b"1", (PRESENCE_USERS, b"1")),
+        (ANYONE, presence(), None, (PRESENCE_USERS, b"")),
+        (Identity("ann", infos=(("", b"2"),)), presence(), None, (PRESENCE_USERS, b"2")),
+        (Identity("ann", infos=(("", b"2"),)), presence(), b"", (PRESENCE_USERS, b"")),
+        (
+            Identity("ann", infos=(("", b"2"), ("p", b"3"))),
+            presence(info_claim="p"),
+            b"1",
+            (PRESENCE_USERS, b"3"),
+        ),
+        (Identity("ann", infos=(("", b"2"),)), presence(info_claim="p"), b"1", (PRESENCE_USERS, b"")),
+        (Identity("ann", hidden=("r*",)), presence(), b"1", (PRESENCE_OFF, b"")),
+        (Identity("ann", hidden=("s*",)), presence(), b"1", (PRESENCE_USERS, b"1")),
+    ],
+)
+def test_what_a_room_shows_of_a_member(identity, policy, said, told):
+    """What the namespace says decides, then what hides the member, then the claim or what it says itself."""
+    assert shown(identity, policy, "room", said) == told
+
+
+def test_who_may_say_what_is_shown():
+    """Where members are told of by name, and no claim is named."""
+    assert may_inform(ANYONE, presence(), "r")
+    assert not any(
+        may_inform(ANYONE, policy, "r")
+        for policy in (presence("off"), presence("count"), presence(info_claim="p"))
+    )
+
+
+WATCHER = Identity("ann", watch=("r*",))
+
+
+@pytest.mark.parametrize(
+    ("identity", "policy", "joined", "expected"),
+    [
+        (ANYONE, presence("off", watch="anyone"), True, ErrorCode.FORBIDDEN),
+        (ANYONE, presence(), True, None),
+        (ANYONE, presence(), False, ErrorCode.NOT_JOINED),
+        (ANYONE, presence(watch="anyone"), False, None),
+        (ANYONE, presence(watch="token"), True, ErrorCode.FORBIDDEN),
+        (WATCHER, presence(watch="token"), False, None),
+        (WATCHER, presence(), False, ErrorCode.NOT_JOINED),
+        (Identity("ann", watch=("s*",)), presence(), True, ErrorCode.FORBIDDEN),
+        (Identity("ann", watch=()), presence(watch="anyone"), True, ErrorCode.FORBIDDEN),
+    ],
+)
+def test_who_may_be_told_of_a_rooms_presence(identity, policy, joined, expected):
+    """Where the token has patterns they bound it, as with all rights."""
+    found = code(lambda: check_watch(identity, Namespaces([policy]), "room", joined=joined))
+    assert found is expected
+    assert may_watch(identity, policy, "room", joined=joined) == (expected is None)
+
+
+def test_a_contact_is_a_users_own_room():
+    """Its name is no room's that a client may say, but may be watched by right."""
+    anyone, members = Namespaces([presence(watch="anyone")]), Namespaces([presence()])
+    assert code(lambda: check_watch(ANYONE, anyone, "@bob", joined=False, contact=True)) is None
+    assert code(lambda: check_watch(ANYONE, anyone, "@bob", joined=False)) is ErrorCode.INVALID_ROOM
+    found = code(lambda: check_watch(ANYONE, members, "@bob", joined=False, contact=True))
+    assert found is ErrorCode.FORBIDDEN

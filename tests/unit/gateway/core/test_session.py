@@ -574,7 +574,7 @@ def test_who_goes_leaves_every_room_that_a_router_may_hold_it_in():
         Exit("default"),
         Exit("@ann"),
         Exit("r"),
-        Leave(envelope.Leave(("default", "@ann", "r"), "g~1", "", "ann"), 0),
+        Leave(envelope.Leave(("default", "@ann", "r"), "g~1", "", "ann"), 0, grace=True),
     ]
     assert session.closed() == []
     assert session.answer(envelope.Joined("g~1", "r", POSITION, recovered=False)) == []
@@ -676,7 +676,25 @@ def test_a_room_whose_first_join_was_not_sent_is_not_left():
     _, close = session.joins_refused(("r",))
     assert close == Close(CloseCode.OVERLOADED)
     assert session.entered(entered("r", "j")) is None
-    assert session.closed()[-1] == Leave(envelope.Leave(("default", "news", "@ann"), "g~1", "", "ann"), 0)
+    left = envelope.Leave(("default", "news", "@ann"), "g~1", "", "ann")
+    assert session.closed()[-1] == Leave(left, 0, grace=True)
+
+
+@pytest.mark.parametrize("code", CloseCode)
+def test_who_must_not_come_back_leaves_at_once(code):
+    """With grace only who may be back in a moment by itself."""
+    session = opened()
+    session.end(code)
+    assert [action.grace for action in session.closed() if isinstance(action, Leave)] == [
+        code.reconnect == "yes"
+    ]
+
+
+def test_a_leave_is_sent_at_once():
+    """Who says that it leaves does not come back by itself."""
+    session = opened()
+    leave = says(session, type="LEAVE", room="news")[1]
+    assert (leave.envelope.rooms, leave.grace) == (("news",), False)
 
 
 @given(st.lists(st.text("abcdef:", min_size=1, max_size=5), unique=True), st.integers(1, 16))

@@ -71,7 +71,7 @@ def test_a_leave_of_the_own_room_ends_what_it_is_given_alone():
     assert says(session, type="LEAVE", room="@ann", id="l2") == [Send(Left("@ann", "l2"))]
     says(session, type="JOIN", room="@ann", id="j2")
     assert enters(session, "@ann", "j2")[0] is False
-    assert session.closed()[-1] == Leave(envelope.Leave(("default", "@ann"), "g~1", "", "ann"), 0)
+    assert session.closed()[-1] == Leave(envelope.Leave(("default", "@ann"), "g~1", "", "ann"), 0, grace=True)
 
 
 def test_who_is_silent_joins_again_silently():

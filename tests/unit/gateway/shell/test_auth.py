@@ -224,6 +224,40 @@ def signed(claims: object, key: bytes) -> str:
     return f"{text}.{b64(hmac.new(key, text.encode(), hashlib.sha256).digest())}"
 
 
+async def test_claims_say_what_presence_tells_of_a_user():
+    """Whose presence it may watch, where it is hidden, and what is shown: by our own claims, and by those
+    that namespaces name.
+    """
+    ours = {"watch": "chat:* @bob", "hidden": ["vip:*"], "info": {"status": "on call"}}
+    token = signed({"sub": "ann", "warren": ours, "profile": {"name": "Ann"}}, SECRET.encode())
+    auth = Authenticator(
+        AuthSettings(jwt_secret=SECRET), SystemClock(), info_claims=("profile", "profile.name", "none")
+    )
+    found = await auth.check(token)
+    assert (found.watch, found.hidden) == (("chat:*", "@bob"), ("vip:*",))
+    assert found.infos == (
+        ("", b'{"status":"on call"}'),
+        ("profile", b'{"name":"Ann"}'),
+        ("profile.name", b'"Ann"'),
+    )
+
+
+@pytest.mark.parametrize(("claim", "hidden"), [(True, ("*",)), (False, ()), ("a b", ("a", "b")), (None, ())])
+async def test_a_user_may_be_hidden_everywhere(claim, hidden):
+    """By true; else where the patterns match."""
+    token = signed({"sub": "ann", "warren": {"hidden": claim}}, SECRET.encode())
+    assert (await authenticator().check(token)).hidden == hidden
+    assert (
+        await refusal(signed({"sub": "ann", "warren": {"hidden": 5}}, SECRET.encode()))
+    ).reason == "claims"
+
+
+async def test_a_claim_that_is_too_large_to_be_shown_is_passed_over():
+    """It may be there for another service: it keeps nobody out."""
+    token = signed({"sub": "ann", "warren": {"info": "x" * 2_000}}, SECRET.encode())
+    assert (await authenticator().check(token)).infos == ()
+
+
 async def test_expiry_may_be_required():
     """Without exp a token lives for ever, unless exp is required."""
     token = Signer().token(expires_in_s=None)

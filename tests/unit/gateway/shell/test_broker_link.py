@@ -111,6 +111,11 @@ class Rig:
             renew=lambda shard: self.events.append(("renew", shard)),
             left=lambda room, conn: None,
         )
+        self.room_presence = SimpleNamespace(
+            diff=self.events.append,
+            page=self.events.append,
+            renew=lambda shard: self.events.append(("renew presence", shard)),
+        )
         self.queue = OwnQueue(self.bus, partial(self.topology.gateway_queue, "g"), prefetch=PREFETCH)
         self.heartbeat = SimpleNamespace(
             soon=lambda: self.events.append("begun"),
@@ -136,6 +141,7 @@ class Rig:
                 self.queue,
                 self.uplink,  # type: ignore[arg-type]
                 Downlink(self.hub, reads, Tracing("gateway"), self.clock, self.metrics),  # type: ignore[arg-type]
+                self.room_presence,  # type: ignore[arg-type]
                 self.routers,  # type: ignore[arg-type]
                 BackendCalls("g", self.bus, self.topology, self.clock, self.metrics, {}),
                 self.heartbeat,  # type: ignore[arg-type]
@@ -349,6 +355,7 @@ async def test_a_router_that_begins_to_speak_is_told_where_we_stand(rig: Rig):
     feed = rig.feed(rig.deliver(1))
     await rig.send(feed, envelope.Speaker("r2", SHARD))
     await eventually(lambda: rig.of_kind("renew") == [("renew", SHARD)])
+    await eventually(lambda: rig.of_kind("renew presence") == [("renew presence", SHARD)])
     assert rig.asked == [(SHARD, rig.number(feed.upto), False)]
     assert rig.presence.router_of(SHARD) == "r2"
     rig.uplink.has_begun = False
@@ -365,6 +372,14 @@ async def test_a_router_that_asks_hears_how_far_we_have_been_told(rig: Rig):
     assert rig.answers == [("r9", envelope.Progress("g", SHARD, 1, feed.upto))]
     assert rig.told() == [("CHAT", 1)]
     assert rig.asked == []
+
+
+async def test_what_routers_say_of_presence_is_passed_on(rig: Rig):
+    """It has no place in a chain."""
+    diff = envelope.PresenceDiff("x", 5, 1, 1, 7)
+    page = envelope.PresencePage("g~0", "x", "1", 5, 1, 1, 7)
+    await rig.send(diff, page)
+    await eventually(lambda: rig.events[-2:] == [diff, page])
 
 
 async def test_a_life_that_is_over_is_begun_anew(rig: Rig):

@@ -17,6 +17,7 @@ from gateway.core.actions import Consult
 from gateway.core.broker_presence import BrokerPresence
 from gateway.core.client_limits import OutboxLimits
 from gateway.core.error_rate_limit import ANSWERS
+from gateway.core.held_leaves import HeldLeaves
 from gateway.core.history_read_limit import ESTIMATE_BYTES, ReadLimits
 from gateway.core.hook_desk import Allowed, Denied, Undecided
 from gateway.core.hook_messages import HookAnswer
@@ -25,6 +26,7 @@ from gateway.core.hub import Hub
 from gateway.core.inputs import (
     BrokerChanged,
     HookDecided,
+    PresenceRead,
     Rejoin,
     RequestAccepted,
     RequestFailed,
@@ -40,13 +42,14 @@ from gateway.core.websocket.frames import JSON
 from gateway.shell.auth import Refusal
 from gateway.shell.client_publisher import ClientPublisher
 from gateway.shell.connection import LOOK_AGAIN_S, ClientInfo, Connection, GatewayContext
+from gateway.shell.leaving import Leaving
 from gateway.shell.websocket_transport import WebSocketViolation
 from warren import envelope
 from warren.address import shard_of
 from warren.clock import SystemClock
 from warren.errors import CloseCode, ErrorCode, Overloaded, WarrenError
 from warren.metrics import GatewayMetrics
-from warren.namespaces import Namespaces, RoomPolicy
+from warren.namespaces import Namespaces, PresencePolicy, RoomPolicy
 from warren.position import Position
 from warren.services import ServicePolicy
 from warren.telemetry import Tracing
@@ -231,6 +234,33 @@ class ListRequests:
         self.cancelled.append(ref)
 
 
+class ListPresence:
+    """The presence of rooms that is a list."""
+
+    def __init__(self) -> None:
+        self.did: list[tuple[Any, ...]] = []
+        self.takes = True
+
+    def watch(self, room: str, shard: int, conn: str, *, contact: bool) -> bool:
+        self.did.append(("watch", room, contact))
+        return self.takes
+
+    def unwatch(self, room: str, conn: str, *, contact: bool) -> None:
+        self.did.append(("unwatch", room, contact))
+
+    def inform(self, up: envelope.Inform, shard: int) -> bool:
+        self.did.append(("inform", up.room, up.info))
+        return self.takes
+
+    def ask(self, query: envelope.PresenceQuery, shard: int, digest: str) -> None:
+        self.did.append(("ask", query.room, query.ref, digest))
+
+
+def at_once(uplink: Any) -> Leaving:
+    """Return the leaves of closed connections, none of which is held."""
+    return Leaving(HeldLeaves(0.0), uplink, SystemClock(), GatewayMetrics())
+
+
 class Rig:
     """A connection and all around it."""
 
@@ -244,8 +274,7 @@ class Rig:
     ) -> None:
         namespaces = namespaces or Namespaces(services=[ServicePolicy("*")])
         self.hub, self.uplink, self.metrics = Hub(), ListUplink(), GatewayMetrics()
-        self.reads = ListReads()
-        self.requests = ListRequests()
+        self.reads, self.presence, self.requests = ListReads(), ListPresence(), ListRequests()
         self.transport = ListTransport(Outbox(outbox or OutboxLimits()))
         self.checked: list[str] = []
 
@@ -263,6 +292,8 @@ class Rig:
             ClientPublisher(self.uplink, Tracing("gateway")),  # type: ignore[arg-type]
             self.requests,  # type: ignore[arg-type]
             self.reads,  # type: ignore[arg-type]
+            self.presence,  # type: ignore[arg-type]
+            at_once(self.uplink),
             BrokerPresence("g", SHARDS, 0.0),
             SimpleNamespace(anonymous=anonymous, guest=Identity, check=check),  # type: ignore[arg-type]
             SystemClock(),
@@ -973,3 +1004,51 @@ async def test_who_vanishes_while_it_is_decided_is_gone_at_once():
     assert hooks.left == ["g~1"]
     rig.connection.put(HookDecided(hooks.asked[0].ticket, LET))
     assert rig.hub.connections == 0
+
+
+PRESENCE = Namespaces([RoomPolicy("p", "p:*", presence=PresencePolicy("users", watch="anyone"))])
+
+
+async def test_what_concerns_presence_is_done_in_order():
+    """The watch before the JOIN, what is said of itself as it comes, and the end of the watch with the
+    connection.
+    """
+    rig = Rig(namespaces=PRESENCE)
+    await rig.run(
+        rig.say("JOIN", room="p:1", id="j", payload={"presence": {"watch": True}}),
+        rig.say("PRESENCE", room="p:1", id="u", payload={"update": 1}),
+        rig.say("PRESENCE", room="p:1", id="c", payload={"count": True}),
+    )
+    assert rig.presence.did == [
+        ("watch", "p:1", False),
+        ("inform", "p:1", b"1"),
+        ("ask", "p:1", "c", ""),
+        ("unwatch", "p:1", False),
+    ]
+    assert [message["type"] for message in rig.transport.messages()] == ["WELCOME", "PRESENCE"]
+
+
+async def test_pages_of_presence_are_charged_as_history_is():
+    """Before the answer has come, and by its bytes; numbers are not."""
+    rig = Rig(namespaces=PRESENCE)
+    running = asyncio.create_task(rig.connection.run())
+    await asyncio.sleep(0)
+    now = SystemClock().monotonic()
+    for payload in ({"count": True}, {"limit": 1}):
+        rig.connection.put(rig.say("PRESENCE", room="p:1", payload=payload))
+    assert rig.connection._reads._own is None
+    rig.connection.put(rig.say("PRESENCE", room="p:1", id="p"))
+    assert rig.connection._reads._own.used(now) > 0
+    rig.connection.put(PresenceRead("p:1", "p", b'"%s"' % (b"x" * 100_000)))
+    assert rig.connection._reads._asked == {}
+    assert rig.connection._reads._own.used(now) * ReadLimits().bytes > 100_000
+    rig.transport.incoming.put_nowait(None)
+    await running
+
+
+async def test_who_finds_no_place_for_what_it_watches_is_closed():
+    """As one whose JOIN finds none: another pod has place."""
+    rig = Rig(namespaces=PRESENCE)
+    rig.presence.takes = False
+    await rig.run(rig.say("JOIN", room="p:1", id="j", payload={"presence": {"watch": True}}))
+    assert rig.transport.closed == (1013, "Overloaded")

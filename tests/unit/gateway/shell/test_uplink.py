@@ -578,6 +578,48 @@ async def test_who_joins_and_leaves_in_a_loop_crowds_nobody_out():
         await rig.uplink.close()
 
 
+async def test_words_about_presence_go_up_among_the_joins(rig: Rig):
+    """In their order; who watches and stops while nothing is sent has said nothing."""
+    rig.bus.gate.clear()
+    watch, off = (envelope.Watch("r", "g~1", "", on) for on in (True, False))
+    join = envelope.Join("r", "g~1", "ann", "j")
+    rig.uplink.publish(envelope.Publish("r", "CHAT", b"1", 1), 0)
+    await asyncio.sleep(0)
+    for _ in range(1_000):
+        assert rig.uplink.tell(watch, 0)
+        assert rig.uplink.tell(off, 0)
+    assert rig.uplink.tell(watch, 0)
+    rig.uplink.join(join, 0, first=True)
+    for number in range(10):
+        assert rig.uplink.tell(envelope.Inform("r", "g~1", b"%d" % number), 0)
+    rig.bus.gate.set()
+    await rig.uplink.flush()
+    sent = [each for _, batch in rig.bus.confirmed for each in batch]
+    kinds = (envelope.Watch, envelope.Inform, envelope.Join)
+    assert [each for each in sent if isinstance(each, kinds)] == [
+        watch,
+        join,
+        envelope.Inform("r", "g~1", b"9"),
+    ]
+
+
+async def test_a_word_about_presence_may_find_no_place():
+    """Then it is refused; where somebody stops to watch our life on the shard ends, for nobody else could
+    tell the routers.
+    """
+    rig = await Rig(count=1).begin()
+    rig.bus.gate.clear()
+    try:
+        watches = [envelope.Watch(f"r{number}", "g~1", "", True) for number in range(5)]
+        assert [rig.uplink.tell(watch, 0) for watch in watches] == [True] * 4 + [False]
+        assert not rig.uplink.tell(envelope.Inform("x", "g~1", b"1"), 0)
+        assert rig.uplink.life(0) == 1
+        assert not rig.uplink.tell(envelope.Watch("y", "g~1", "", False), 0)
+        assert rig.uplink.life(0) == 2
+    finally:
+        await rig.uplink.close()
+
+
 async def test_what_was_dropped_with_a_life_takes_nothing_back():
     """The members join again in the new one, and a leave of such a join is sent."""
     rig = await Rig(count=10, bytes=10_000).begin()

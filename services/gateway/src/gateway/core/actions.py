@@ -46,10 +46,13 @@ class Join(msgspec.Struct, frozen=True):
 
 
 class Leave(msgspec.Struct, frozen=True):
-    """Send this envelope to the shard of all its rooms; never dropped, it waits."""
+    """Send this envelope to the shard of all its rooms; never dropped, it waits. ``grace``: the client may be
+    back in a moment, so it need not be sent at once.
+    """
 
     envelope: envelope.Leave
     shard: int
+    grace: bool = False
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -81,6 +84,34 @@ class CancelRequest(msgspec.Struct, frozen=True):
     """Tell a service, where it can be at work on it, that nobody wants what was asked under ``ref``."""
 
     ref: str
+
+
+class Watch(msgspec.Struct, frozen=True):
+    """Tell this connection of the presence in a room from now on, or (``on`` False) not any more.
+    ``contact``: the room is a user's own, and only who is connected at all is of interest.
+    """
+
+    room: str
+    shard: int
+    on: bool
+    contact: bool = False
+
+
+class Inform(msgspec.Struct, frozen=True):
+    """Send this envelope to its room's shard; never dropped, it waits."""
+
+    envelope: envelope.Inform
+    shard: int
+
+
+class ReadPresence(msgspec.Struct, frozen=True):
+    """Have this answered, from what this gateway has read already or by the routers; a client that has what
+    ``digest`` stands for needs no names.
+    """
+
+    query: envelope.PresenceQuery
+    shard: int
+    digest: str = ""
 
 
 class Exit(msgspec.Struct, frozen=True):
@@ -124,7 +155,7 @@ class Close(msgspec.Struct, frozen=True):
 
 
 Action = (
-    Send | Publish | Withdraw | Join | Leave | Query | Request | CancelRequest
+    Send | Publish | Withdraw | Join | Leave | Query | Watch | Inform | ReadPresence | Request | CancelRequest
     | Exit | Authenticate | Consult | Hold | Ping | Close
 )  # fmt: skip
 Actions = list[Action]

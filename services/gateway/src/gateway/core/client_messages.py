@@ -63,6 +63,7 @@ class Joined(msgspec.Struct, frozen=True):
     missed: int = 0
     ref: str = ""
     grant: str = ""
+    watching: bool | None = None  # whether it is told of the presence there; None: it did not ask
 
 
 class Left(msgspec.Struct, frozen=True):
@@ -124,6 +125,22 @@ class History(msgspec.Struct, frozen=True):
     ref: str = ""
 
 
+class Presence(msgspec.Struct, frozen=True):
+    """Who is in ``room`` or what has changed there, or the answer to a PRESENCE; ``payload`` is JSON text."""
+
+    room: str
+    payload: bytes
+    ref: str = ""
+
+    @classmethod
+    def of(cls, room: str, ref: str = "", *, watching: bool | None = None) -> Presence:
+        """Return the answer to a PRESENCE that asked for something else than who is there."""
+        return cls(room, _TAKEN[watching], ref)
+
+
+_TAKEN: Final = {None: b"{}", True: b'{"watching":true}', False: b'{"watching":false}'}
+
+
 class Dropped(msgspec.Struct, frozen=True):
     """``count`` messages of ``room`` were withheld because the client read too slowly, none with a seq above
     ``seq`` (0: none has one).
@@ -163,8 +180,8 @@ class Error(msgspec.Struct, frozen=True):
 
 
 ServerMessage = (
-    Welcome | Joined | Left | Acked | Pong | Response | Accepted | Authenticated | History | Dropped
-    | Degraded | Restored | Reconnect | Error
+    Welcome | Joined | Left | Acked | Pong | Response | Accepted | Authenticated | History | Presence
+    | Dropped | Degraded | Restored | Reconnect | Error
 )  # fmt: skip
 
 
@@ -179,6 +196,7 @@ _TYPES: Final[dict[type, str]] = {
         Accepted,
         Authenticated,
         History,
+        Presence,
         Dropped,
         Degraded,
         Restored,

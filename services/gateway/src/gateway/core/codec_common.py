@@ -23,6 +23,7 @@ from gateway.core.client_messages import (
     Joined,
     Left,
     Pong,
+    Presence,
     Reconnect,
     Response,
     ServerMessage,
@@ -36,6 +37,7 @@ from warren.contract.server_frames import (
     DroppedPayload,
     ErrorPayload,
     JoinedPayload,
+    JoinedPresence,
     LeftPayload,
     ReconnectPayload,
     WelcomePayload,
@@ -218,7 +220,7 @@ def head_of(message: ServerMessage, at_ms: int) -> Head:
     """Return all of a server message but its payload; ``at_ms`` is its timestamp, ms since the Unix epoch."""
     head = Head(type_of(message), at_ms, VERSION)
     match message:
-        case Joined() | Left() | Acked() | History():
+        case Joined() | Left() | Acked() | History() | Presence():
             head.room, head.ref = message.room, message.ref
         case Dropped():
             head.room = message.room
@@ -235,7 +237,8 @@ def body_of(
     message: ServerMessage, spell: Callable[[Deliver], bytes]
 ) -> msgspec.Struct | dict[str, Any] | None:
     """Return what a server message's payload is encoded from; None: it has none. ``spell`` makes the bytes of
-    a delivery, in the spelling that the payload will have. A Pong's is not made here: it is bytes.
+    a delivery, in the spelling that the payload will have. A Pong's and a Presence's are not made here: they
+    are bytes.
     """
     match message:
         case History():
@@ -251,7 +254,14 @@ def body_of(
                 message.expires_at_ms,
             )
         case Joined():
-            return JoinedPayload(message.epoch, message.seq, message.recovered, message.missed, message.grant)
+            return JoinedPayload(
+                message.epoch,
+                message.seq,
+                message.recovered,
+                message.missed,
+                message.grant,
+                None if message.watching is None else JoinedPresence(message.watching),
+            )
         case Left(reason=reason) if reason:
             return LeftPayload(reason)
         case Acked():

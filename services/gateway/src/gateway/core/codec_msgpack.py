@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from gateway.core import codec_errors, codec_json, payload_transcoding
-from gateway.core.client_messages import NULL, ClientMessage, Pong, Response, ServerMessage
+from gateway.core.client_messages import NULL, ClientMessage, Pong, Presence, Response, ServerMessage
 from gateway.core.codec_common import (
     INVALID_FORMAT,
     Fields,
@@ -63,6 +63,8 @@ def encode(message: ServerMessage, at_ms: int) -> bytes:
     head = head_of(message, at_ms)
     if isinstance(message, Pong | Response):
         return _with_payload(head, message.payload, message.binary)
+    if isinstance(message, Presence):
+        return _with_payload(head, message.payload, binary=False)
     body = body_of(message, encode_delivery)
     return _encoder.encode(head) if body is None else _spliced(head, _encoder.encode(body))
 

@@ -72,7 +72,9 @@ class Delivered:
     connections it was for.
     """
 
-    __slots__ = ("dropped", "expired", "gaps", "recipients", "repeats", "spelled", "too_slow", "woken")
+    __slots__ = (
+        "dropped", "expired", "gaps", "missed", "recipients", "repeats", "spelled", "too_slow", "woken",
+    )  # fmt: skip
 
     def __init__(self, recipients: list[int]) -> None:
         """Begin with nothing given."""
@@ -83,6 +85,7 @@ class Delivered:
         self.repeats = 0  # seen already
         self.expired = 0
         self.spelled = 0  # bytes of frames that were made for it
+        self.missed: list[Member] | None = None  # who did not get what is not numbered; None: nobody asks
         self.dropped = 0  # ephemeral messages that members did not get for want of space, one for each member
 
 
@@ -131,6 +134,8 @@ class FrameBatch:
                 result.too_slow.append(member)
             elif not outbox.lost:
                 result.dropped += count
+                if result.missed is not None:
+                    result.missed.append(member)
 
     def _put_lossy(self, members: Iterable[Member], result: Delivered) -> None:
         """Put the run where members may miss some of it: whole on an idle outbox, message by message on one

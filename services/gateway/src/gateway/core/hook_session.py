@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from typing import Final, TypeVar
 
-import msgspec
-
 from gateway.core.client_messages import ClientMessage
 from gateway.core.hook_desk import Allowed, Undecided
 from gateway.core.hook_messages import Hook, HookMessage, HookQuery
 from gateway.core.hook_waits import Held, HookWaits
 from gateway.core.permissions import Identity
-from warren.envelope import Join
 from warren.errors import ErrorCode
 from warren.namespaces import RoomPolicy
 
@@ -90,18 +87,18 @@ class HookSession:
 
     # ── rights ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def join(self, join: Join) -> Join:
-        """Keep what the answer to the JOIN that is being handled brings with it, and return what it asks for
-        now; nothing where that was not asked.
+    def joins(self, room: str) -> bytes:
+        """Keep what the answer to the JOIN that is being handled brings with it, where one was asked for;
+        return what the room is to show of the member, as JSON (empty: the backend said nothing of that).
         """
         allowed = self.allowed
         if allowed is None:
-            return join
+            return b""
         if allowed.grant:
-            _put(self._grants, join.room, allowed.grant)
+            _put(self._grants, room, allowed.grant)
         if allowed.answer.publish:
-            _put(self._publish_until, join.room, allowed.until_s)
-        return msgspec.structs.replace(join, info=allowed.answer.info) if allowed.answer.info else join
+            _put(self._publish_until, room, allowed.until_s)
+        return allowed.answer.info
 
     def publish(self, message: ClientMessage, room: str) -> tuple[bytes, bool]:
         """Keep what the answer to the message that is being handled says of those that follow, and return the

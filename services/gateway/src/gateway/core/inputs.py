@@ -43,6 +43,14 @@ class TokenRefused(msgspec.Struct, frozen=True):
     says: str
 
 
+class PresenceRead(msgspec.Struct, frozen=True):
+    """What was read of the presence in a room, as the payload (JSON text) of the answer to ``ref``."""
+
+    room: str
+    ref: str
+    payload: bytes
+
+
 class Tick(msgspec.Struct, frozen=True):
     """It is ``now`` (monotonic seconds)."""
 
@@ -151,6 +159,7 @@ Input = (
     | Reply
     | TokenAccepted
     | TokenRefused
+    | PresenceRead
     | Tick
     | Undelivered
     | Responded

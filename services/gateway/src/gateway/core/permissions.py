@@ -9,13 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from gateway.core.hook_messages import HookAnswer
-from warren.address import ROOM_RULE, is_room, is_user_room, user_room
+from warren.address import ROOM_RULE, is_room, user_room
 from warren.errors import ErrorCode, ProtocolError
-from warren.namespaces import Namespaces, PresencePolicy, RoomPolicy
+from warren.log_entries import PRESENCE_CONNECTIONS, PRESENCE_COUNT, PRESENCE_OFF, PRESENCE_USERS
+from warren.namespaces import Namespaces, PresenceMode, RoomPolicy
 from warren.patterns import matches
 from warren.services import SERVICE_RULE, ServicePolicy, Services, is_service
+
+_MODES: Final[dict[PresenceMode, int]] = {
+    "off": PRESENCE_OFF,
+    "count": PRESENCE_COUNT,
+    "connections": PRESENCE_CONNECTIONS,
+    "users": PRESENCE_USERS,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +50,8 @@ class Identity:
     info: bytes = b""
     token_id: str = ""  # the token's ``jti``, by which it can be revoked
     issued_s: int = 0  # its ``iat``, s since the Unix epoch; 0: it does not say
+    hidden: tuple[str, ...] = ()  # patterns of rooms whose presence does not show it
+    infos: tuple[tuple[str, bytes], ...] = ()  # claim ▶ JSON that is shown of it; "": where no claim is named
 
 
 def check_room(room: str) -> None:
@@ -128,20 +139,54 @@ def may_publish(identity: Identity, namespaces: Namespaces, room: str, joined: b
     return True
 
 
-def check_watch(identity: Identity, namespaces: Namespaces, room: str, joined: bool) -> PresencePolicy:
-    """Return what is told of who is in ``room``, which may be a user's own; raise where the client may not be
-    told. Its own room it always may watch.
+def shown(identity: Identity, policy: RoomPolicy, room: str, said: bytes | None = None) -> tuple[int, bytes]:
+    """Return what the presence of ``room`` tells of this client: one of the PRESENCE_ values, and its info
+    (JSON, or nothing): what a backend has said of it, where one has. ``said`` is what the client wants to be
+    shown (None: it said nothing): that counts where the namespace names no claim.
     """
-    if not is_user_room(room):
+    presence = policy.presence
+    mode = _MODES[presence.mode]
+    if not mode or any(matches(pattern, room) for pattern in identity.hidden):
+        return PRESENCE_OFF, b""
+    if mode == PRESENCE_COUNT:
+        return mode, b""
+    if identity.info:
+        return mode, identity.info
+    if said is not None and not presence.info_claim:
+        return mode, said
+    return mode, next((info for claim, info in identity.infos if claim == presence.info_claim), b"")
+
+
+def may_inform(identity: Identity, policy: RoomPolicy, room: str) -> bool:
+    """Say whether this client may say itself what ``room`` shows of it."""
+    return shown(identity, policy, room)[0] > PRESENCE_COUNT and not policy.presence.info_claim
+
+
+def may_watch(identity: Identity, policy: RoomPolicy, room: str, *, joined: bool) -> bool:
+    """Say whether token and namespace let this client be told of the presence in ``room``; ``joined``: it is
+    a member.
+    """
+    presence = policy.presence
+    return (
+        presence.mode != "off"
+        and (joined or presence.watch != "members")
+        and _allows(identity.watch, room, must=presence.watch == "token")
+    )
+
+
+def check_watch(
+    identity: Identity, namespaces: Namespaces, room: str, *, joined: bool, contact: bool = False
+) -> None:
+    """Raise where the client may not be told of the presence in ``room``, which may be a user's own."""
+    if not contact and not joined:
         check_room(room)
-    presence = namespaces.policy(room).presence
-    if room == user_room(identity.user):
-        return presence
-    if not _allows(identity.watch, room, must=presence.watch == "token"):
-        raise ProtocolError(ErrorCode.FORBIDDEN, "You may not watch who is in this room")
-    if presence.watch == "members" and not joined:
-        raise ProtocolError(ErrorCode.NOT_JOINED, "Join this room before you watch who is in it")
-    return presence
+    policy = namespaces.policy(room)
+    if may_watch(identity, policy, room, joined=joined):
+        return
+    if not joined and not contact and may_watch(identity, policy, room, joined=True):
+        raise ProtocolError(ErrorCode.NOT_JOINED, "Join this room before you ask who is there")
+    whose = f"of {room[1:]}" if contact else "in this room"
+    raise ProtocolError(ErrorCode.FORBIDDEN, f"You may not be told of the presence {whose}")
 
 
 def check_call(identity: Identity, services: Services, service: str) -> ServicePolicy:

@@ -60,10 +60,12 @@ from gateway.core.hook_desk import Allowed, Denied, Undecided, Verdict
 from gateway.core.hook_messages import Hook
 from gateway.core.hook_session import IN_ROOM, HookSession, says
 from gateway.core.hook_waits import Held
-from gateway.core.inputs import Reply, RequestFailed, Responded
+from gateway.core.inputs import PresenceRead, Reply, RequestFailed, Responded
 from gateway.core.open_requests import OpenRequests
 from gateway.core.pending_requests import UNTOLD, PendingRequests, Question
 from gateway.core.permissions import Identity
+from gateway.core.presence_payloads import asked_of, watching_of
+from gateway.core.session_presence import SessionPresence, TooFast, shown_by
 from warren import envelope
 from warren.address import EVERYONE, is_room, shard_of, user_room
 from warren.errors import CloseCode, ErrorCode, ProtocolError
@@ -132,8 +134,8 @@ class Session:
 
     __slots__ = (
         "_auth_ref", "_codec", "_config", "_deadlines", "_default_room", "_degraded", "_enrolled", "_errors",
-        "_headers", "_hooks", "_limits", "_listens", "_manual", "_namespaces", "_pending", "_published",
-        "_requests", "_why", "conn", "identity", "state",
+        "_headers", "_hooks", "_limits", "_listens", "_manual", "_namespaces", "_now", "_pending",
+        "_presence", "_published", "_requests", "_returns", "_why", "conn", "identity", "state",
     )  # fmt: skip
 
     def __init__(
@@ -161,6 +163,8 @@ class Session:
         self._deadlines = ConnectionDeadlines(config.heartbeat_ms / 1_000)
         self._pending = PendingRequests()
         self._requests: OpenRequests | None = None  # who asks no service needs none
+        self._presence: SessionPresence | None = None  # who never speaks of presence needs none
+        self._now = 0.0  # when the message that is being handled came to be
         self._errors: ErrorRateLimit | None = None  # who is never refused anything needs none
         self._manual = manual
         self._default_room = ""
@@ -172,6 +176,7 @@ class Session:
         self._listens = not manual  # to its user's own room
         self._enrolled: frozenset[str] = frozenset()  # rooms that backends have put it into
         self._why = ""  # we closed it, as backends are told
+        self._returns = True  # the client may come back once it is closed
 
     @property
     def user(self) -> str:
@@ -225,6 +230,7 @@ class Session:
                 *left,
                 *self._withdraw(unsent),
                 *self._show_token(known, identity),
+                *self._show_anew(known, identity),
             ]
         self.state = State.READY
         self._deadlines.known()
@@ -283,6 +289,7 @@ class Session:
             self._pending.leave(room)
             actions += [
                 Exit(room),
+                *self._unwatch(room),
                 Leave(envelope.Leave((room,), self.conn, "", identity.user), self._shard_of(room)),
             ]
             actions += [
@@ -319,6 +326,7 @@ class Session:
         if self.state is State.CLOSED:
             return _NOTHING
         self._deadlines.heard()
+        self._now = now
         try:
             message = self._codec.decode(data)
         except ProtocolError as refusal:
@@ -378,7 +386,7 @@ class Session:
         own, rooms = user_room(identity.user), self._pending.rooms
         if room != own:
             permissions.check_join(identity, self._namespaces, room)
-        since = since_of(message)
+        since, watching = since_of(message), watching_of(message)
         if room not in rooms and room != own and len(rooms) - (own in rooms) >= self._config.rooms_max:
             raise ProtocolError(ErrorCode.TOO_MANY_ROOMS, f"At most {self._config.rooms_max} rooms")
         self._check_open()
@@ -388,22 +396,24 @@ class Session:
             if asked is not None:
                 return asked
         self._listens = self._listens or room == own
-        join = self._ask_to_join(identity, room, message.id, since)
-        return Outcome(message.type, [join], join.shard, join.envelope)
+        ref = message.id or self._pending.ref()
+        before = [] if watching is None else self._presences().join(identity, room, ref, watching)
+        join = self._ask_to_join(identity, room, ref, since)
+        return Outcome(message.type, [*before, join], join.shard, join.envelope)
 
     def _ask_to_join(
         self, identity: Identity, room: str, ref: str = "", since: Position | None = None
     ) -> Join:
-        join = envelope.Join(room, self.conn, identity.user, ref or self._pending.ref(), since, identity.info)
-        if self._hooks is not None:
-            join = self._hooks.join(join)
+        join = envelope.Join(room, self.conn, identity.user, ref or self._pending.ref(), since)
+        if self._hooks is not None and (info := self._hooks.joins(room)):
+            self._presences().infos[room] = info
         first = room not in self._pending.rooms
         self._pending.ask(join)
         return self._to_shard(join, first=first)
 
     def _to_shard(self, join: envelope.Join, *, first: bool = False) -> Join:
-        """Return a JOIN on its way, with since when this connection is there, and in its user's own room how
-        it came in.
+        """Return a JOIN on its way, with since when this connection is there, what the room shows of it, and
+        in its user's own room how it came in.
         """
         came_us, identity, config = self._pending.rooms.get(join.room, 0), self.identity, self._config
         if identity is not None and join.room == user_room(identity.user):
@@ -417,6 +427,8 @@ class Session:
             )
         elif came_us:
             join = msgspec.structs.replace(join, came_us=came_us)
+        if identity is not None:
+            join = shown_by(join, identity, self._namespaces, self._presence)
         return Join(join, self._shard_of(join.room), first)
 
     def _leave(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
@@ -426,7 +438,7 @@ class Session:
         if not self._pending.leave(room):
             return Outcome(message.type, [Send(Left(room, message.id))])
         leave = envelope.Leave((room,), self.conn, message.id, self.user)
-        actions: Actions = [Exit(room), Leave(leave, self._shard_of(room))]
+        actions: Actions = [Exit(room), *self._unwatch(room), Leave(leave, self._shard_of(room))]
         if not message.id:  # the router answers only where there is a ref
             actions.append(Send(Left(room)))
         return Outcome(message.type, actions)
@@ -451,6 +463,32 @@ class Session:
         self._pending.ask(query)
         shard = self._shard_of(room)
         return Outcome(message.type, [Query(query, shard)], shard, query)
+
+    def _ask_presence(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
+        asked, ref = asked_of(message), message.id or self._pending.ref()
+        try:
+            actions = self._presences().ask(
+                self._known(), room, room in self._pending.rooms, ref, asked, self._now
+            )
+        except TooFast as excess:
+            refusal = ProtocolError(ErrorCode.RATE_LIMITED, "More changes of presence than a client may make")
+            return self._refused(refusal, message.id, self._now, excess.wait_ms)
+        return Outcome(message.type, actions)
+
+    def _presences(self) -> SessionPresence:
+        if self._presence is None:
+            self._presence = SessionPresence(self.conn, self._namespaces, self._config.shards)
+        return self._presence
+
+    def _unwatch(self, room: str) -> Actions:
+        """Be told no more of a room that is left."""
+        return [] if self._presence is None else self._presence.left(room)
+
+    def _show_anew(self, before: Identity, identity: Identity) -> Actions:
+        """Do what a fresh token changes in presence."""
+        if self._presence is None and before.infos == identity.infos:
+            return []
+        return self._presences().renewed(before, identity, self.rooms)
 
     def _check_open(self) -> None:
         if self._pending.is_full(self._config.rooms_max):
@@ -635,12 +673,16 @@ class Session:
             case envelope.Refused():
                 if reply.ref == STAYS:
                     return []
-                _, quiet = self._pending.refused(reply.ref)
+                question, quiet = self._pending.refused(reply.ref)
                 if quiet:
                     return []
                 # A code that is not known here is a newer router's.
                 code = _CODES.get(reply.code, ErrorCode.INTERNAL)
-                return [Send(error(code, reply.message, _shown(reply.ref)))]
+                unjoined = question is not None and question.room not in self._pending.rooms
+                return [
+                    Send(error(code, reply.message, _shown(reply.ref))),
+                    *(self._unwatch(question.room) if question is not None and unjoined else ()),
+                ]
 
     def _put_out(self, room: str, reason: str) -> Actions:
         """A backend has taken this connection out of a room; what it has asked of that is answered too. Where
@@ -652,7 +694,7 @@ class Session:
         self._pending.leave(room)
         code = ErrorCode.BLOCKED if reason == "blocked" else ErrorCode.FORBIDDEN
         refusals = [Send(error(code, "A backend has taken you out of this room", ref)) for ref in refs]
-        return [Exit(room), *refusals, Send(Left(room, "", reason))]
+        return [Exit(room), *refusals, *self._unwatch(room), Send(Left(room, "", reason))]
 
     def _dismissed(self, reply: envelope.Dismissed) -> Actions:
         """Close as the log wants it; a code that is not known here is a newer router's."""
@@ -680,9 +722,27 @@ class Session:
         question, quiet = self._pending.answered(room, reply.ref)
         if reply.ref and (question is None or (quiet and reply.recovered)):
             return []
+        watching, more = None, Actions()
+        if self._presence is not None:
+            watching, more = self._presence.joined(room, reply.ref, self._pending.ref())
         grant = self._hooks.grant(room) if self._hooks is not None and reply.ref else ""
-        ref = _shown(reply.ref)
-        return [Send(Joined(room, position.epoch, position.seq, reply.recovered, reply.missed, ref, grant))]
+        joined = Joined(
+            room,
+            position.epoch,
+            position.seq,
+            reply.recovered,
+            reply.missed,
+            _shown(reply.ref),
+            grant,
+            watching,
+        )
+        return [Send(joined), *more]
+
+    def presence(self, read: PresenceRead) -> Actions:
+        """Tell the client what was read of the presence in a room, where it still waits for that."""
+        if self.state is State.CLOSED or self._presence is None:
+            return []
+        return self._presence.read(read.room, read.ref, read.payload)
 
     def resynced(self, room: str, position: Position) -> Actions:
         """Tell the client that it stands at ``position`` in a room now, and that what lies before that may be
@@ -847,12 +907,13 @@ class Session:
         if self.state is State.CLOSED:
             return []
         self.state = State.CLOSED
+        self._returns = code.reconnect == "yes"
         last, close = farewell(code, message, ref, retry_after_ms), Close(code, reason)
         return [close] if last is None else [Send(last), close]
 
     def closed(self) -> Actions:
         """Leave everything, once the WebSocket is closed or its socket gone: here, and at the routers by one
-        LEAVE for each shard.
+        LEAVE for each shard; with grace, unless we have closed it and said that it must not come back.
         """
         self.state = State.CLOSED
         self._hooks = None
@@ -862,8 +923,10 @@ class Session:
         for room in rooms:
             by_shard.setdefault(self._shard_of(room), []).append(room)
         actions: Actions = [Exit(room) for room in rooms]
+        if self._presence is not None:
+            actions += self._presence.closed()
         actions += [
-            Leave(envelope.Leave(tuple(group), self.conn, "", self.user, self._why), shard)
+            Leave(envelope.Leave(tuple(group), self.conn, "", self.user, self._why), shard, self._returns)
             for shard, group in by_shard.items()
         ]
         if requests is not None:
@@ -880,6 +943,7 @@ class Session:
         "LEAVE": _leave,
         "PING": _ping,
         "REQUEST": _request,
+        "PRESENCE": _ask_presence,
         "?": _unknown_type,
     }
     _TABLE: ClassVar[Mapping[State, Mapping[str, _Handler]]] = {

@@ -9,13 +9,14 @@ token.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jwt
 import msgspec
 
 from gateway.core.permissions import Identity
+from gateway.core.presence_payloads import shown_of
 from gateway.settings import AuthSettings
 from gateway.shell.key_sets import Fetch, KeySet, fetch_document, public_key, secret_key
 from warren.address import USER_RULE, is_user
@@ -120,12 +121,15 @@ class Authenticator:
         *,
         fetch: Fetch = fetch_document,
         shown_claims: Sequence[str] = (),
+        info_claims: Iterable[str] = (),
     ) -> None:
-        """``clock`` tells how old the JWK set is; ``shown_claims`` are those that an identity has with it.
-        Raises SettingsError where a key can't be used.
+        """``clock`` tells how old the JWK set is; ``shown_claims`` are those that an identity has with it,
+        and ``info_claims`` those that a namespace shows of its members. Raises SettingsError where a key
+        can't be used.
         """
         self._settings = settings
         self._shown_claims = tuple(shown_claims)
+        self._info_claims = tuple(info_claims)
         self._decoder = _Decoder(settings)
         self._keys, problems = _own_keys(settings)
         if problems:
@@ -232,7 +236,22 @@ class Authenticator:
             claims=_shown(claims, self._shown_claims),
             token_id=_token_id(claims.get("jti")),
             issued_s=_seconds(claims.get("iat")),
+            hidden=_hidden(claims, settings.jwt_hidden_claim),
+            infos=tuple(self._infos(claims)),
         )
+
+    def _infos(self, claims: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+        """Yield what is shown of the user by each claim ("": where a namespace names none). A claim that is
+        too large for that is passed over: it may be another service's.
+        """
+        for shown, name in (
+            ("", self._settings.jwt_info_claim),
+            *((name, name) for name in self._info_claims),
+        ):
+            value = _claim(claims, name)
+            info = b"" if value is None else shown_of(msgspec.json.encode(value))
+            if info:
+                yield shown, info
 
 
 def _token_id(value: object) -> str:
@@ -297,6 +316,14 @@ def _shown(claims: Mapping[str, Any], names: Sequence[str]) -> bytes:
     if len(text) > MAX_SHOWN_BYTES:
         raise Refusal("claims", f"the claims {', '.join(found)} have more than {MAX_SHOWN_BYTES} bytes")
     return text
+
+
+def _hidden(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return a claim's patterns of rooms; true stands for all rooms."""
+    value = _claim(claims, name)
+    if isinstance(value, bool):
+        return ("*",) if value else ()
+    return _patterns(claims, name) or ()
 
 
 def _patterns(claims: Mapping[str, Any], name: str) -> tuple[str, ...] | None:

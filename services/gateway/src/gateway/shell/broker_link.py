@@ -23,6 +23,7 @@ from gateway.shell.backend_calls import BackendCalls
 from gateway.shell.connections import Connections
 from gateway.shell.downlink import Downlink
 from gateway.shell.rejoining import Rejoining
+from gateway.shell.room_presence import RoomPresence
 from gateway.shell.router_requests import RouterRequests
 from gateway.shell.uplink import Uplink
 from warren import envelope
@@ -51,6 +52,7 @@ class BrokerEnds:
     own_queue: OwnQueue
     uplink: Uplink
     downlink: Downlink
+    room_presence: RoomPresence
     routers: RouterRequests
     calls: BackendCalls
     heartbeat: HeartbeatLoop
@@ -196,6 +198,10 @@ class BrokerLink:
                     self._ends.downlink.page(said)
                 case envelope.HistoryPage():
                     self._ends.downlink.history_page(said)
+                case envelope.PresenceDiff():
+                    self._ends.room_presence.diff(said)
+                case envelope.PresencePage():
+                    self._ends.room_presence.page(said)
                 case envelope.Refused():
                     self._ends.uplink.answered((said,))
                     self._ends.downlink.answer(said)
@@ -246,6 +252,7 @@ class BrokerLink:
                     ends.routers.ask(step.shard, self._presence.number(step.shard), everyone=step.everyone)
                 case steps.RenewReads():
                     ends.downlink.renew_reads(step.shard)
+                    ends.room_presence.renew(step.shard)
                 case steps.RejoinMembers():
                     self._rejoining.begin(step.shard)
                 case steps.AskAgain():

@@ -29,6 +29,8 @@ from gateway.shell.auth import Authenticator, Refusal
 from gateway.shell.client_publisher import ClientPublisher
 from gateway.shell.client_requests import ClientRequests
 from gateway.shell.hooks import UNDECIDED, Hooks
+from gateway.shell.leaving import Leaving
+from gateway.shell.room_presence import RoomPresence
 from gateway.shell.room_reads import RoomReads
 from gateway.shell.uplink import Uplink
 from gateway.shell.websocket_transport import WebSocketTransport, WebSocketViolation
@@ -59,6 +61,8 @@ class GatewayContext:
     client_publisher: ClientPublisher
     client_requests: ClientRequests
     room_reads: RoomReads
+    room_presence: RoomPresence
+    leaving: Leaving
     presence: BrokerPresence
     authenticator: Authenticator
     clock: Clock
@@ -337,6 +341,12 @@ class Connection(Member):
             self.transport.end_rest()
         self._do(self.session.answer(reply))
 
+    def _presence_read(self, read: inputs.PresenceRead) -> None:
+        self._reads.answered(read.ref, self._context.clock.monotonic(), read.room)
+        if self._awaits_reads:
+            self.transport.end_rest()
+        self._do(self.session.presence(read))
+
     def _told(
         self,
         reply: envelope.Ack | envelope.Left | envelope.Dismissed | envelope.Enrolled | envelope.TokensRevoked,
@@ -444,6 +454,7 @@ class Connection(Member):
         envelope.TokensRevoked: _told,
         inputs.TokenAccepted: _token_accepted,
         inputs.TokenRefused: _token_refused,
+        inputs.PresenceRead: _presence_read,
         inputs.Tick: _ticked,
         inputs.Undelivered: _undelivered,
         inputs.Responded: _responded,
@@ -486,6 +497,10 @@ class Connection(Member):
                             refused.append(action.envelope.room)
                 case actions.Query():
                     self._context.room_reads.history(action.envelope, action.shard)
+                case actions.Watch() | actions.Inform() | actions.ReadPresence():
+                    self._do_presence(action)
+                case actions.Leave(grace=True):
+                    self._context.leaving.leave(action.envelope, action.shard)
                 case actions.Leave():
                     left = action.envelope
                     if not self._context.uplink.leave(left, action.shard) and left.ref:
@@ -517,13 +532,29 @@ class Connection(Member):
         else:
             hooks.consult(self, asked)
 
+    def _do_presence(self, action: actions.Watch | actions.Inform | actions.ReadPresence) -> None:
+        presence, taken = self._context.room_presence, True
+        match action:
+            case actions.Watch(on=True):
+                taken = presence.watch(action.room, action.shard, self.id, contact=action.contact)
+            case actions.Watch():
+                presence.unwatch(action.room, self.id, contact=action.contact)
+            case actions.Inform():
+                taken = presence.inform(action.envelope, action.shard)
+            case actions.ReadPresence():
+                if action.query.limit > 1:
+                    self._reads.asked(action.query, self._context.clock.monotonic())
+                presence.ask(action.query, action.shard, action.digest)
+        if not taken:
+            self.put(inputs.EndRequested(CloseCode.OVERLOADED, "no place for what it watches"))
+
     def _send(self, message: client_messages.ServerMessage) -> None:
         metrics = self._context.metrics
         chunk = frames.message_frame(message, self.variant, self._context.clock.wall_us() // 1_000)
         metrics.messages_out(client_messages.type_of(message))
         if isinstance(message, client_messages.Error):
             metrics.errors(message.code)
-        elif isinstance(message, client_messages.History):
+        elif isinstance(message, client_messages.History | client_messages.Presence):
             self.charge(len(chunk))
         if self.outbox.lost:
             if self.session.state is State.CLOSED:

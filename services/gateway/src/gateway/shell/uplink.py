@@ -178,6 +178,22 @@ class Uplink:
         self._kick(shard)
         return True
 
+    def tell(self, up: envelope.Watch | envelope.Inform, number: int) -> bool:
+        """Send a word about presence to the shard of its room; False where it found no place. Where somebody
+        watches no more and no router can be told, our life on the shard ends here.
+        """
+        shard, now = self._shards[number], self._clock.monotonic()
+        if shard.watches.take_back(up):
+            return True
+        if shard.is_full_of_joins:
+            if isinstance(up, envelope.Watch) and not up.on:
+                self._metrics.drops("leave_overflow")
+                self.life_ended(number, shard.batches.life)
+            return False
+        shard.watches.offer(up, InFlightPublish(up, number, now, now))
+        self._kick(shard)
+        return True
+
     def answered(self, items: Iterable[envelope.Item]) -> None:
         """Settle the messages and leaves that are answered by these items.
 
@@ -228,6 +244,7 @@ class Uplink:
         self._metrics.lives_ended()
         event(_log, "life_ended", level=logging.WARNING, shard=shard, life=life, counted=counted)
         sent.joins.clear()
+        sent.watches.clear()
         self._went(known)
         sent.counted()
         self._kick(sent)
@@ -362,6 +379,7 @@ class Uplink:
         over.
         """
         shard.joins.sent(batch.entries)
+        shard.watches.sent(batch.entries)
         backoff, retried = Backoff(RETRY_FIRST_S, RETRY_LAST_S, self._chance.random), False
         body = batch.body(self._gateway, self._clock.wall_us())
         key = self._topology.shard_key(shard.number)
