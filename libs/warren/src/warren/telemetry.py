@@ -95,6 +95,7 @@ class HopKind(Enum):
     PUBLISH_EGRESS = "publish_egress"
     DELIVER = "deliver"
     NOTIFY = "notify"
+    COMMAND = "command"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,7 @@ def _shapes(topology: Topology) -> dict[HopKind, _Shape]:
         ),
         HopKind.DELIVER: _Shape(f"process {gateway}", _CONSUMER, messaging("process", gateway) | own, egress),
         HopKind.NOTIFY: _Shape(f"process {notify}", _CONSUMER, messaging("process", notify)),
+        HopKind.COMMAND: _Shape(f"receive {topology.control}", SpanKind.SERVER, {}),
     }
 
 

@@ -11,17 +11,22 @@ from router.core.peers import Peers, PeerTimes
 from router.core.placement import Placement
 from router.settings import RouterSettings, new_router_id
 from router.shell.announcer import Announcer
+from router.shell.api_keys import ApiKeyFile
+from router.shell.control import Control
 from router.shell.dead_letters import DeadLetters
 from router.shell.egress import Egress
 from router.shell.gauges import Gauges
 from router.shell.handover import Handover
+from router.shell.http_api import HttpApi, HttpApiLimits
 from router.shell.installation_statistics import InstallationStatistics
+from router.shell.message_writer import MessageWriter
 from router.shell.notifications import NotificationLimits, Notifications
 from router.shell.peer_inbox import PREFETCH, PeerInbox
 from router.shell.peer_outbox import PeerOutbox
 from router.shell.readiness import RouterReadiness
 from router.shell.receipt_replies import ReceiptReplies
 from router.shell.retrying_publisher import RetryingPublisher
+from router.shell.router_calls import RouterCalls
 from router.shell.router_context import RouterContext
 from router.shell.sandbox_process import SandboxProcess
 from router.shell.shard_context import ShardContext, ShardLimits
@@ -38,6 +43,9 @@ from warren.own_queue import OwnQueue
 from warren.probes import Probes, Readiness
 from warren.telemetry import Tracing
 from warren.topology import Topology
+
+# Messages of commands that may wait for one shard.
+COMMANDS = 8_192
 
 
 class Router:
@@ -98,8 +106,9 @@ class Router:
 
         # from gateways, other routers and backends
         self._stale_queues = StaleQueues(bus, topology)
+        self._calls = RouterCalls(self.id, self.placement, self._outbox, self.metrics)
         self._inbox = PeerInbox(
-            context, own_queue, self.peers, self.shards, self._stale_queues, self._receipts
+            context, own_queue, self.peers, self.shards, self._stale_queues, self._receipts, self._calls
         )
         self._speaker_probes = SpeakerProbes(context, self.placement, self._inbox)
         self.notifications = Notifications(
@@ -109,6 +118,15 @@ class Router:
             NotificationLimits(batches, flow.notify_prefetch, flow.notify_bytes),
             pace,
             self._receipts,
+        )
+        self._writer = MessageWriter(context, BatchLimits(flow.batch_count, flow.batch_bytes, COMMANDS), pace)
+        self.control = Control(context, self._writer, self._calls)
+        api = settings.api
+        self.http_api = HttpApi(
+            context,
+            self.control,
+            ApiKeyFile(api.keys_file),
+            HttpApiLimits(api.host, api.port, api.connections, flow.notify_bytes),
         )
 
         # coming and going
@@ -147,7 +165,7 @@ class Router:
     async def start(self) -> None:
         """Begin to answer probes, wait for the broker for as long as it takes, then serve what it gives.
 
-        Raises TopologyMismatch, and OSError where the internal port can't be had.
+        Raises TopologyMismatch, and OSError where a port can't be had.
         """
         await self.probes.start()
         await self._bus.start()
@@ -156,12 +174,15 @@ class Router:
         self._announcer.start()
         self._speaker_probes.start()
         await self.notifications.start()
+        await self.http_api.start()
 
     async def stop(self) -> None:
         """Take no more, finish what has begun, speak until the others do, and end. Whatever fails on the way,
         the rest is done.
         """
         self.readiness.drain()
+        await self.http_api.stop()
+        await self._writer.close()
         await self._handover.finish(self.settings.takeover.stop_deadline_ms / 2_000)
         await self._ticker.stop()
         await self.shards.stop()
