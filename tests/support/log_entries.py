@@ -23,6 +23,8 @@ ROOMS = ("a", "b", "c", "d", "e", "f", "@ann", "@bob")
 ADDRESSES = (*ROOMS, "*", "g1~1", "g2~9", "no room")
 GATEWAYS = ("g1", "g2", "g3")
 IDS = ("", "1", "2", "3", "4", "5", "~1", "~2", "~3")
+VERBS = ("disconnect", "block", "unblock", "revoke", "remove", "add", "explode")
+TOKENS = ("", "t1", "t2")
 
 
 class Entries:
@@ -33,18 +35,26 @@ class Entries:
         self._chance = chance
         self._lives = dict.fromkeys(GATEWAYS, 0)
         self._numbers = dict.fromkeys(GATEWAYS, 0)
+        self._ticks = 0  # of the log's time
+
+    def _now(self) -> int:
+        """Return a time that mostly grows."""
+        self._ticks += self._chance.randint(0, 2)
+        return AT_US + 1_000 * (self._ticks + self._chance.randint(-3, 0))
 
     def rules(self) -> list[wire.Envelope]:
         """Return tight bounds, mostly of the same life."""
         chance = self._chance
         life = "two" if chance.random() < 0.02 else "one"
         bounds = (chance.randint(1, 5), chance.randint(0, 4), chance.randint(0, 2))
-        return [wire.Rules(life, 1, *bounds, AT_US, anew=chance.random() < 0.5)]
+        version = 1 if chance.random() < 0.1 else 2
+        return [wire.Rules(life, version, *bounds, AT_US, anew=chance.random() < 0.5)]
 
     def next(self) -> bytes:
         """Return one record."""
         chance = self._chance
-        kinds = {"batch": 80, "notified": 10, "gone": 4, "rules": 2, "mark": 2, "part": 2, "poison": 2}
+        kinds = {"batch": 80, "notified": 10, "command": 20, "gone": 4}
+        kinds |= {"rules": 2, "mark": 2, "part": 2, "poison": 2}
         kind = chance.choices(list(kinds), list(kinds.values()))[0]
         gateway = chance.choice(GATEWAYS)
         match kind:
@@ -52,9 +62,11 @@ class Entries:
                 return wire.encode(self._batch(gateway))
             case "notified":
                 messages = [self._publish("") for _ in range(chance.randint(0, 3))]
-                return wire.encode([wire.Notified("r", AT_US), *messages])
+                return wire.encode([wire.Notified("r", self._now()), *messages])
+            case "command":
+                return wire.encode([wire.Commanded("r", self._now()), self._command()])
             case "gone":
-                return wire.encode([wire.Gone(gateway, self._lives[gateway], AT_US)])
+                return wire.encode([wire.Gone(gateway, self._lives[gateway], self._now())])
             case "rules":
                 return wire.encode(self.rules())
             case "mark":
@@ -78,13 +90,38 @@ class Entries:
             match chance.randint(0, 5):
                 case 0 | 1:
                     since = chance.choice((None, Position("one-1", 3)))
-                    contents.append(wire.Join(chance.choice(ADDRESSES), conn, user, ref, since))
+                    contents.append(self._join(conn, user, ref, since))
                 case 2:
                     rooms = tuple(chance.choices(ROOMS, k=chance.randint(1, 4)))
                     contents.append(wire.Leave(rooms, conn, ref, user))
                 case _:
                     contents.append(self._publish(conn, user))
-        return [wire.Batch(gateway, self._lives[gateway], self._numbers[gateway], AT_US), *contents]
+        return [wire.Batch(gateway, self._lives[gateway], self._numbers[gateway], self._now()), *contents]
+
+    def _join(self, conn: str, user: str, ref: str, since: Position | None) -> wire.Join:
+        chance = self._chance
+        came_us = chance.choice((0, 0, 1, self._now()))
+        access = {"token_id": chance.choice(TOKENS), "issued_s": chance.randint(0, 3)}
+        limit, replace = chance.choice((0, 0, 1, 2)), chance.random() < 0.5
+        room = chance.choice((*ADDRESSES, f"@{user}"))
+        return wire.Join(
+            room, conn, user, ref, since, limit=limit, replace=replace, came_us=came_us, **access
+        )
+
+    def _command(self) -> wire.Command:
+        chance = self._chance
+        return wire.Command(
+            chance.choice("123456789"),
+            chance.choice(VERBS),
+            chance.choice(ADDRESSES),
+            chance.choice(("", "ann", "bob")),
+            tuple(chance.choices(("g1~1", "g2~2", "g3~3"), k=chance.randint(0, 1))),
+            chance.choice((0, 0, 4001, 77)),
+            until_ms=chance.choice((0, self._now() // 1_000 + chance.randint(0, 9))),
+            rooms=("a", "b"),
+            token_id=chance.choice(TOKENS),
+            before_s=chance.randint(0, 3),
+        )
 
     def _publish(self, conn: str, user: str = "") -> wire.Publish:
         chance = self._chance
@@ -105,7 +142,7 @@ def made(chance: Random, count: int) -> list[bytes]:
     """Return so many records; one of the first begins the log's life."""
     entries = Entries(chance)
     early = [entries.next() for _ in range(chance.choice((0, 0, 3)))]
-    rules = wire.encode([wire.Rules("one", 1, 4, 3, 2, AT_US)])
+    rules = wire.encode([wire.Rules("one", 2, 4, 3, 2, AT_US)])
     return [*early, rules, *(entries.next() for _ in range(count - 1 - len(early)))]
 
 

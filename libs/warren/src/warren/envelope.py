@@ -256,7 +256,7 @@ class Reset(Kind, frozen=True, array_like=True, tag="12"):
 
 class Entered(Kind, frozen=True, array_like=True, tag="13"):
     """``conn`` is a member of ``room``, which stands at ``position`` at this place of the log; ``ref`` and
-    ``since`` as its Join said.
+    ``since`` as its Join said. ``came_us``: since when it is one, to be said where it joins again.
     """
 
     conn: str
@@ -264,6 +264,7 @@ class Entered(Kind, frozen=True, array_like=True, tag="13"):
     position: Position
     ref: str = ""
     since: Position | None = None
+    came_us: int = 0  # by the log's time, µs since the Unix epoch, and no other member's; 0: it says nothing
 
 
 class Named(Kind, frozen=True, array_like=True, tag="14"):

@@ -47,6 +47,8 @@ class ErrorCode(enum.StrEnum):
     INVALID_PAYLOAD = "invalid_payload", False
     # The token or the namespace does not allow to join or to publish here.
     FORBIDDEN = "forbidden", False
+    # A backend keeps this user out of the room; nothing gets in until it lets the user in again.
+    BLOCKED = "blocked", False
     # A message to a room that this connection has not joined, where the namespace asks for membership.
     NOT_JOINED = "not_joined", False
     # More rooms on one connection than the limit.

@@ -53,8 +53,9 @@ class Publish(Kind, frozen=True, array_like=True, tag="P"):
 class Join(Kind, frozen=True, array_like=True, tag="J"):
     """Make ``conn`` a member of ``room`` and send it first what it has not seen since ``since``.
 
-    Of ``*`` nobody is a member: a gateway asks by it where that stands. What follows ``since`` counts from
-    version 2 of the fold on; ``token_id`` and all behind it only in a user's own room.
+    Of ``*`` nobody is a member: a gateway asks by it where that stands; and by one of ``conn`` itself,
+    whether that may stay. What follows ``since`` counts from version 2 of the fold on; ``token_id`` and what
+    follows it up to ``replace`` only in a user's own room.
     """
 
     room: str
@@ -68,6 +69,7 @@ class Join(Kind, frozen=True, array_like=True, tag="J"):
     issued_s: int = 0  # its ``iat``, s since the Unix epoch; 0: it says nothing
     limit: int = 0  # connections that the user may have at most; 0: any number
     replace: bool = False  # beyond the limit the oldest connection ends, else this one is refused
+    came_us: int = 0  # since when it is there, as its Entered said, where it joins again; 0: it comes now
 
 
 class Watch(Kind, frozen=True, array_like=True, tag="W"):
@@ -100,6 +102,7 @@ class Leave(Kind, frozen=True, array_like=True, tag="L"):
     conn: str
     ref: str = ""
     user: str = ""
+    reason: str = ""  # why, for backends, where it did not leave by itself; from version 2 of the fold on
 
 
 class Batch(Kind, frozen=True, array_like=True, tag="1"):
@@ -145,7 +148,7 @@ class Command(Kind, frozen=True, array_like=True, tag="C"):
     spare: tuple[str, ...] = ()  # connections that are left alone
     code: int = 0  # the close code
     reason: str = ""
-    until_ms: int = 0  # when a block or a revocation may be forgotten, ms since the Unix epoch
+    until_ms: int = 0  # when a block or a revocation may be forgotten, ms since the Unix epoch; 0: never
     rooms: tuple[str, ...] = ()  # those to be joined
     token_id: str = ""  # the token that is revoked
     before_s: int = 0  # or all tokens issued before, s since the Unix epoch

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.core import checkpoint
+from router.core.access import Access, PutOut
 from router.core.dedup import SeenIds
 from router.core.gateway_batches import GatewayBatches
 from router.core.room_members import RoomMembers
@@ -94,6 +95,55 @@ def test_the_bytes_of_a_state_are_pinned():
         [5, [["a", "g", {"g~1": "u"}]]],
         [6, [["g", [1, 9]]]],
     ]
+
+
+def with_access(**more):
+    access = Access(
+        {("@ann", "ann"): 9_000},
+        {("bob", "t"): (0, 8_000), ("bob", ""): (7, 0)},
+        {("a", "ann"): PutOut(6, 0, "", "removed", (("g~1", 5),))},
+        {"g~1": 4},
+        {"now": 8, "forgotten": 3},
+        SeenIds({("@ann", "", "c"): (0, 2)}),
+    )
+    return checkpoint.State(
+        Rules("l", 2, 2, 3, 4, 5),
+        Sequencer("l"),
+        SeenIds(),
+        SeenIds(),
+        RoomMembers(),
+        GatewayBatches(),
+        access,
+    )
+
+
+def test_the_bytes_of_what_backends_commanded_are_pinned():
+    """It stands behind what every router knows, and is named only where there is any."""
+    bodies = checkpoint.encoded(0, 1, with_access(), 1_000)
+    assert msgspec.msgpack.decode(bodies[0]) == [
+        [
+            0,
+            [1, 0, 1, ["5", "l", 2, 2, 3, 4, 5, False], 1, [0, 0, 0, 0, 0, 0, 0, 2, 1, 2, 1, 1, 1]],
+        ],
+        [16, [["now", 8], ["forgotten", 3]]],
+        [17, [[["@ann", "ann"], 9_000]]],
+        [18, [[["bob", "t"], [0, 8_000]], [["bob", ""], [7, 0]]]],
+        [19, [[["a", "ann"], [6, 0, "", "removed", [["g~1", 5]]]]]],
+        [20, [["g~1", 4]]],
+        [21, [[["@ann", "", "c"], [0, 2]]]],
+    ]
+    back = checkpoint.decoded(0, 1, bodies)
+    assert checkpoint.encoded(0, 1, back, 1_000) == bodies
+    back.access.advance(9_000_000)  # what ends by then is known to end
+    assert (back.access.blocks, list(back.access.revoked)) == ({}, [("bob", "")])
+
+
+def test_a_state_that_lacks_what_backends_commanded_is_none():
+    """Nobody is to come in because a part is lost."""
+    bodies = checkpoint.encoded(0, 1, with_access(), 30)
+    for lacking in range(1, len(bodies)):
+        with pytest.raises(MalformedEnvelope, match="not whole"):
+            checkpoint.decoded(0, 1, bodies[:lacking] + bodies[lacking + 1 :])
 
 
 @pytest.mark.parametrize("lacking", range(5))

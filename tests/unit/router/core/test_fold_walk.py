@@ -124,6 +124,8 @@ class Model:
                         if isinstance(each, FeedItem) and self.same(each.item, message)
                     ]
                     assert [set(each.gateways) for each in said] == ([reached] if reached else [])
+                case BackendEvent(kind="undelivered"):
+                    assert not self.reached(outcome.room)
                 case BackendEvent():
                     member = (outcome.room, outcome.conn)
                     if outcome.reason:
@@ -191,7 +193,8 @@ def test_the_made_logs_reach_every_outcome():
         skipped += fold.skipped
     assert kinds == {
         *("FeedItem", "BackendEvent", "Began", "Ended", "BatchRefused", "Marked", "Part", "Ruled"),
-        *("Deliver", "Ack", "Refused", "Entered", "Left"),
+        *("CommandDone", "Deliver", "Ack", "Refused", "Entered", "Left"),
+        *("Dismissed", "Enrolled", "TokensRevoked"),
     }
     assert min(len(epochs), duplicates, skipped, refused) > 10
 

@@ -3,12 +3,14 @@
 import pytest
 
 from router.core import log_formatting
-from router.core.effects import BackendEvent, FeedItem
+from router.core.effects import BackendEvent, CommandDone, FeedItem
 from warren import envelope as wire
 from warren.envelope import (
     Ack,
     Batch,
     Checkpoint,
+    Command,
+    Commanded,
     Deliver,
     Gone,
     Hello,
@@ -61,6 +63,31 @@ ACK = FeedItem(2, ("g1",), Ack("g1~1", "a", "m1", "life-1", 7))
 def test_an_entry_is_told_by_its_head(envelope, line):
     """What it is, whose, and when."""
     assert lines(envelope) == [line]
+
+
+def test_a_command_is_told_with_all_that_it_says_and_what_came_of_it():
+    """What backends and clients wrote can't play with a terminal."""
+    head = Commanded("r1", AT)
+    kick = Command("c 1", "disconnect", "@ann", "", ("g1~1", "g1~2"), 4001, "\x1b[2J")
+    done = CommandDone(1, "c 1", "@ann", "r1", b'{"connections":2}')
+    assert lines(head, kick, outcomes=[done]) == [
+        f"{TIME}  commanded  by=r1",
+        (
+            f'{TIME}    command  disconnect  @ann  id="c 1"  spare="g1~1 g1~2"  code=4001  '
+            'reason="\\u001b[2J"  {"connections":2}'
+        ),
+    ]
+    block = Command("c", "block", "a", "ann", until_ms=AT // 1_000)
+    assert lines(head, block, room="a")[1:] == [f"{TIME}    command  block  a  id=c  user=ann  until={TIME}"]
+    assert lines(head, block, room="b") == []
+    others = [
+        Command("c", "revoke", "@ann", token_id="t", before_s=AT // 1_000_000),
+        Command("c", "add", "@ann", rooms=("a", "b")),
+    ]
+    assert [lines(head, each, became="repeat")[1][len(TIME) :] for each in others] == [
+        "    command  revoke  @ann  id=c  token=t  before=2025-11-24T16:00:00.000Z",
+        '    command  add  @ann  id=c  rooms="a b"',
+    ]
 
 
 def test_each_envelope_has_a_line():

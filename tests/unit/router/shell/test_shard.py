@@ -17,6 +17,9 @@ from router.shell.shard import Shard
 from warren.envelope import (
     Batch,
     Checkpoint,
+    Command,
+    Commanded,
+    CommandResult,
     Gone,
     Heartbeat,
     Hello,
@@ -104,6 +107,7 @@ async def harness(monkeypatch: pytest.MonkeyPatch):
     yield harness
     await harness.shard.stop()
     await harness.egress.close()
+    await harness.context.outbox.close()
 
 
 def said(text, ident=""):
@@ -328,6 +332,30 @@ async def test_a_log_read_anew_silences_until_it_is_read(harness):
     harness.log.put(Rules("second", 1, 100, 100, 100, 1))
     await eventually(lambda: harness.shard.fold.life == "second" and harness.shard.speaks)
     assert harness.shard.fold.gateways == {}
+
+
+async def test_what_came_of_a_command_is_told_to_the_router_that_wrote_it(harness):
+    """By the speaker alone, whoever that router is; a router that follows is silent."""
+
+    def results():
+        return [
+            (published.key, decode(published.body))
+            for published in harness.log.published
+            if published.exchange == harness.topology.routers
+        ]
+
+    await harness.taken(own_rules=False)
+    command = Command("c", "disconnect", "@ann")
+    harness.log.put(Commanded("r7", NOW_US), command)
+    await eventually(
+        lambda: results() == [("r7", [CommandResult("c", "@ann", b'{"connections":0}')])],
+    )
+    harness.place("r2", "r1")
+    harness.routers.heartbeat(RouterHeartbeat("r2", 1, shards=(SpeakerProgress(0, "life", 0, -1),)), 0.0)
+    harness.shard.follow_placement()
+    await eventually(lambda: not harness.shard.speaks)
+    await harness.read(harness.log.put(Commanded("r7", NOW_US), command))
+    assert len(results()) == 1
 
 
 async def test_a_lost_log_begins_a_new_life_unless_another_speaks_for_it(harness):

@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from router.core.access import Access, PutOut
 from router.core.dedup import Key, Place, SeenIds
 from router.core.gateway_batches import GatewayBatches
 from router.core.room_members import RoomMembers
@@ -44,10 +45,23 @@ class _Section(IntEnum):
     MEMBERS = 5  # (room, gateway, {connection: user})
     LIVING = 6  # (gateway, (life, number of its last batch))
     ENDED = 7  # likewise, the oldest first
+    ACCESS_TIMES = 16  # (name, moment of the log's time)
+    BLOCKS = 17  # ((room, user), until when)
+    REVOKED = 18  # ((user, token), (before which issue, until when))
+    PUT_OUT = 19  # ((room, user), how and when), the oldest first
+    CAME = 20  # (connection, when it came)
+    COMMAND_IDS = 21  # (key, what it came to), the oldest first
+
+
+# Those that every fold knows. What came later is only named where it has rows, so that routers of all
+# releases make the same bytes of what they all know.
+_FIRST: Final = 7
 
 
 class _Head(msgspec.Struct, frozen=True, array_like=True):
-    """What the state is of, and how many rows each section has (members: memberships)."""
+    """What the state is of, and how many rows each section has (members: memberships), in their order; those
+    at the end that have none may be left out.
+    """
 
     format: int
     shard: int
@@ -66,6 +80,7 @@ class State(msgspec.Struct, frozen=True):
     own_ids: SeenIds
     rooms: RoomMembers
     lives: GatewayBatches
+    access: Access = msgspec.field(default_factory=Access)
 
 
 T = TypeVar("T")
@@ -83,6 +98,12 @@ _decoders: dict[_Section, msgspec.msgpack.Decoder[Any]] = {
     _Section.MEMBERS: msgspec.msgpack.Decoder(list[tuple[str, str, dict[str, str]]]),
     _Section.LIVING: msgspec.msgpack.Decoder(_NAMED_LIVES),
     _Section.ENDED: msgspec.msgpack.Decoder(_NAMED_LIVES),
+    _Section.ACCESS_TIMES: msgspec.msgpack.Decoder(list[tuple[str, int]]),
+    _Section.BLOCKS: msgspec.msgpack.Decoder(list[tuple[tuple[str, str], int]]),
+    _Section.REVOKED: msgspec.msgpack.Decoder(list[tuple[tuple[str, str], tuple[int, int]]]),
+    _Section.PUT_OUT: msgspec.msgpack.Decoder(list[tuple[tuple[str, str], PutOut]]),
+    _Section.CAME: msgspec.msgpack.Decoder(list[tuple[str, int]]),
+    _Section.COMMAND_IDS: msgspec.msgpack.Decoder(_IDS),
 }
 
 
@@ -103,6 +124,7 @@ def bound(state: State, rules: Rules | None) -> None:
         state.own_ids.bound(rules.ids)
         state.sequencer.forget(rules.rooms)
         state.lives.forget(rules.gone)
+        state.access.ids.bound(rules.ids)
 
 
 def digest_of(bodies: Iterable[bytes]) -> bytes:
@@ -135,8 +157,14 @@ class Snapshot:
             _Section.MEMBERS: (state.rooms.memberships, _members(state.rooms.snapshot(), step)),
             _Section.LIVING: _sliced(state.lives.living, step),
             _Section.ENDED: _sliced(state.lives.ended, step),
+            _Section.ACCESS_TIMES: _sliced(state.access.times, step),
+            _Section.BLOCKS: _sliced(state.access.blocks, step),
+            _Section.REVOKED: _sliced(state.access.revoked, step),
+            _Section.PUT_OUT: _sliced(state.access.put_out, step),
+            _Section.CAME: _sliced(state.access.came, step),
+            _Section.COMMAND_IDS: (len(state.access.ids), _by(step, state.access.ids.snapshot())),
         }
-        counts = tuple(count for count, _ in sections.values())
+        counts = _without_end([count for count, _ in sections.values()])
         head = _Head(FORMAT, shard, shards, state.rules, state.sequencer.generation, counts)
         self._steps = self._encode(_encoder.encode((_Section.HEAD, head)), sections)
 
@@ -215,7 +243,7 @@ def decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[None
 def _decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[None, None, State]:
     head: _Head | None = None
     tables: dict[_Section, dict[Any, Any]] = {section: {} for section in _decoders}
-    ids = {_Section.IDS: SeenIds(), _Section.OWN_IDS: SeenIds()}
+    ids = {_Section.IDS: SeenIds(), _Section.OWN_IDS: SeenIds(), _Section.COMMAND_IDS: SeenIds()}
     rooms = RoomMembers()
     for body in bodies:
         for section, raw in _body_decoder.decode(body):
@@ -240,7 +268,9 @@ def _decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[Non
         raise MalformedEnvelope("a checkpoint without its beginning")
     counts = {section: len(table) for section, table in tables.items()}
     counts |= {section: len(seen) for section, seen in ids.items()} | {_Section.MEMBERS: rooms.memberships}
-    if tuple(counts[section] for section in sorted(counts)) != head.counts:
+    if len(head.counts) < _FIRST or _without_end(head.counts) != _without_end(
+        [counts[section] for section in sorted(counts)]
+    ):
         raise MalformedEnvelope("a checkpoint that is not whole")
     life = head.rules.life if head.rules else ""
     state = State(
@@ -250,6 +280,14 @@ def _decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[Non
         ids[_Section.OWN_IDS],
         rooms,
         GatewayBatches(tables[_Section.LIVING], tables[_Section.ENDED]),
+        Access(
+            tables[_Section.BLOCKS],
+            tables[_Section.REVOKED],
+            tables[_Section.PUT_OUT],
+            tables[_Section.CAME],
+            tables[_Section.ACCESS_TIMES],
+            ids[_Section.COMMAND_IDS],
+        ),
     )
     bound(state, head.rules)
     return state
@@ -263,6 +301,14 @@ def _head_of(raw: msgspec.Raw, shard: int, shards: int) -> _Head:
             f"this is shard {shard} of {shards}, and the format {FORMAT}"
         )
     return head
+
+
+def _without_end(counts: Sequence[int]) -> tuple[int, ...]:
+    """Return counts of sections without those at the end that are 0, but for the first ones."""
+    end = len(counts)
+    while end > _FIRST and not counts[end - 1]:
+        end -= 1
+    return tuple(counts[:end])
 
 
 def _add(digest: blake2b, body: bytes) -> None:

@@ -37,8 +37,9 @@ class BackendEvent(msgspec.Struct, frozen=True, gc=False):
 
     ``undelivered``: that nobody was there who could be given the message.
 
-    ``reason`` of one that left: ``left``, or ``gone`` (its gateway's life has ended). The message is without
-    its trace, as it is to be kept.
+    ``reason`` of one that left: ``left``, ``gone`` (its gateway's life has ended), or what a backend has
+    brought about: ``disconnected``, ``replaced``, ``removed``, ``blocked``, ``revoked``. The message is
+    without its trace, as it is to be kept.
     """
 
     index: int

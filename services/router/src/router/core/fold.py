@@ -23,13 +23,15 @@ from typing import Final
 
 import msgspec
 
-from router.core import checkpoint
+from router.core import checkpoint, commands
+from router.core.access import Denied
 from router.core.dedup import Place
 from router.core.effects import (
     Accepted,
     BackendEvent,
     BatchRefused,
     Began,
+    CommandDone,
     Effect,
     Ended,
     FeedItem,
@@ -52,7 +54,7 @@ from warren.address import (
     shard_of,
 )
 from warren.envelope import INTERNAL_ID
-from warren.errors import ErrorCode, MalformedEnvelope, UnsupportedEnvelope
+from warren.errors import CloseCode, ErrorCode, MalformedEnvelope, UnsupportedEnvelope
 from warren.log_entries import RECEIPT_WRITTEN
 from warren.position import Position
 
@@ -64,6 +66,8 @@ FOLD_VERSION: Final = 2
 PRESENCE_VERSION: Final = 2
 COMMANDS_VERSION: Final = 2
 RECEIPTS_VERSION: Final = 2
+# Why a connection was closed, as its gateway may say in the Leave that follows.
+LEAVE_REASONS: Final = frozenset({"disconnected", "replaced", "removed", "blocked", "revoked"})
 # Gateways that are remembered before there are rules.
 EARLY: Final = 1_024
 
@@ -71,6 +75,8 @@ _LIFE = re.compile(r"[0-9a-z]{1,24}")
 _NOWHERE: Final[Place] = (0, 0)  # of a message that is not numbered
 
 Refusal = tuple[ErrorCode, str]
+
+_BLOCKED: Final[Refusal] = (ErrorCode.BLOCKED, "You are blocked here")
 
 
 class Fold:
@@ -93,6 +99,7 @@ class Fold:
         self._own_ids = state.own_ids
         self._rooms = state.rooms
         self._lives = state.lives
+        self._access = state.access
 
     # ── what is known ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -203,8 +210,8 @@ class Fold:
                 return True
             case [wire.Batch() as head, *contents]:
                 return self._batch(head, contents, effects)
-            case [wire.Notified(), *contents]:
-                return self._notified(contents, effects)
+            case [wire.Notified() as head, *contents]:
+                return self._notified(head.at_us, contents, effects)
             case [wire.Commanded() as head, wire.Command() as command]:
                 return self._commanded(head, command, effects)
             case [wire.Gone() as gone]:
@@ -268,6 +275,7 @@ class Fold:
             self._end(gateway, head.at_us, effects)
             effects.append(Began(len(effects) + 1, gateway, life))
         self._lives.take(gateway, life, number)
+        self._pass(head.at_us)
         for envelope in contents:
             kind = type(envelope)
             if kind is wire.Publish:
@@ -280,24 +288,25 @@ class Fold:
                 self._presence_entry(envelope, gateway)  # type: ignore[arg-type]
         return True
 
-    def _notified(self, contents: list[wire.Envelope], effects: list[Effect]) -> bool:
+    def _notified(self, at_us: int, contents: list[wire.Envelope], effects: list[Effect]) -> bool:
         messages = [each for each in contents if isinstance(each, wire.Publish) and not each.conn]
         if len(messages) != len(contents):
             return False
+        self._pass(at_us)
         for message in messages:
             self._publish(message, "", effects)
         return True
 
-    def _commanded(self, head: wire.Commanded, command: wire.Command, effects: list[Effect]) -> bool:
-        """Do what a backend wants changed, once for each id; False where it is none of this shard's."""
-        if self.version < COMMANDS_VERSION:
-            return True
-        raise NotImplementedError
-
     def _gone(self, gone: wire.Gone, effects: list[Effect]) -> None:
         known = self._lives.living.get(gone.gateway)
         if known is not None and known[0] == gone.life:
+            self._pass(gone.at_us)
             self._end(gone.gateway, gone.at_us, effects)
+
+    def _pass(self, at_us: int) -> None:
+        """An entry of this time counts."""
+        if self.version >= COMMANDS_VERSION:
+            self._access.advance(at_us)
 
     def _end(self, gateway: str, at_us: int, effects: list[Effect]) -> None:
         """A gateway's life is over, where it has one: its members have left."""
@@ -307,6 +316,7 @@ class Fold:
         for room, members in self._rooms.drop_gateway(gateway):
             if room not in self._rooms:
                 self._sequencer.rest(room)
+            self._access.left(room, [conn for conn, _ in members])
             for conn, user in members:
                 effects.append(left(len(effects) + 1, room, conn, user, at_us, "gone"))
         counted = self._lives.end(gateway, self._rules.gone)
@@ -338,6 +348,9 @@ class Fold:
                 if message.receipt and message.asker and self.version >= RECEIPTS_VERSION:
                     self._accepted(message, first, effects, duplicate=True)
                 return
+        if gateway and self._access.blocks and self._access.bars(room, message.user):
+            self._refuse(gateway, message.conn, _shown(ident), _BLOCKED, effects)
+            return
         place, epoch, entry = _NOWHERE, "", None
         if message.ephemeral or "~" in room:
             delivery = _delivery(message, "", 0, message.trace)
@@ -407,29 +420,188 @@ class Fold:
     def _join(self, join: wire.Join, gateway: str, at_us: int, effects: list[Effect]) -> None:
         room, conn = join.room, join.conn
         everyone = room == EVERYONE  # nobody is a member of it: a gateway asks where it stands
+        commands_count = self.version >= COMMANDS_VERSION
+        if commands_count and room == conn and shard_of(room, self.shards) == self.shard:
+            self._admits(join, gateway, at_us, effects)  # it asks whether it may stay
+            return
         refusal = self._judge(
             room, valid=everyone or is_room(room) or (room[:1] == "@" and is_user(room[1:]))
         )
         if refusal is not None:
             self._refuse(gateway, conn, join.ref, refusal, effects)
             return
+        came_us = 0
+        if commands_count and not everyone:
+            if not self._admits(join, gateway, at_us, effects):
+                return
+            known = conn in self._rooms.members(room, gateway)
+            came_us = self._access.stays(join) if known else self._access.entered(join)
         new = not everyone and self._rooms.join(room, gateway, conn, join.user)
         self._sequencer.wake(room)
-        entered = wire.Entered(conn, room, self._sequencer.position(room), join.ref, join.since)
+        entered = wire.Entered(conn, room, self._sequencer.position(room), join.ref, join.since, came_us)
         effects.append(FeedItem(len(effects) + 1, (gateway,), entered))
         if new:
             effects.append(came(len(effects) + 1, room, conn, join.user, at_us))
 
     def _leave(self, leave: wire.Leave, gateway: str, at_us: int, effects: list[Effect]) -> None:
-        conn = leave.conn
+        conn, reason = leave.conn, "left"
+        if self.version >= COMMANDS_VERSION and leave.reason in LEAVE_REASONS:
+            reason = leave.reason
         for room in leave.rooms:
             user = self._rooms.leave(room, gateway, conn)
+            self._access.left(room, (conn,))
             if user is not None and room not in self._rooms:
                 self._sequencer.rest(room)
             if leave.ref:
                 effects.append(FeedItem(len(effects) + 1, (gateway,), wire.Left(conn, room, leave.ref)))
             if user is not None:
-                effects.append(left(len(effects) + 1, room, conn, user, at_us, "left"))
+                effects.append(left(len(effects) + 1, room, conn, user, at_us, reason))
+
+    # ── commands of backends ────────────────────────────────────────────────────────────────────────────────
+
+    def _commanded(self, head: wire.Commanded, command: wire.Command, effects: list[Effect]) -> bool:
+        """Do what a backend wants changed, once for each id; False where it is none of this shard's."""
+        if self.version < COMMANDS_VERSION:
+            return True  # no effect either: routers that don't know commands make none of this
+        if shard_of(command.room, self.shards) != self.shard:
+            return False
+        access, verb = self._access, command.verb
+        access.advance(head.at_us)
+        key = (command.room, "", command.id)
+        known = access.ids.get(key)
+        wrong = commands.problem(command)
+        if known is not None:
+            self.duplicates += 1
+            answer = commands.done(verb, known[1], repeated=True)
+        elif wrong:
+            answer = commands.refused(ErrorCode.INVALID_MESSAGE, wrong)
+        elif self._has_no_place(command):
+            answer = commands.refused(ErrorCode.OVERLOADED, "Too much is blocked and revoked on this shard")
+        else:
+            number = self._command(command, head.at_us, effects)
+            access.ids.put(key, (0, number))
+            answer = commands.done(verb, number, repeated=False)
+        effects.append(CommandDone(len(effects) + 1, command.id, command.room, head.router, answer))
+        return True
+
+    def _has_no_place(self, command: wire.Command) -> bool:
+        """Say whether this would be one block or revocation too many."""
+        access, user = self._access, commands.whose(command)
+        match command.verb:
+            case "block":
+                return access.full and (command.room, user) not in access.blocks
+            case "revoke":
+                return access.full and (user, command.token_id) not in access.revoked
+            case _:
+                return False
+
+    def _command(self, command: wire.Command, at_us: int, effects: list[Effect]) -> int:
+        """Do it; return how many connections it has met, or blocks it has lifted."""
+        access, room, user = self._access, command.room, commands.whose(command)
+        match command.verb:
+            case "disconnect" if "~" in room:
+                out = Denied("disconnected", command.code or CloseCode.DISCONNECTED, command.reason)
+                access.put((room, ""), out.code, out.reason, out.why)
+                # It may be in no room of this shard: the rest is for its gateway to do.
+                targets = self._reached(room)
+                if targets:
+                    item = wire.Dismissed(room, out.code, out.reason)
+                    effects.append(FeedItem(len(effects) + 1, targets, item))
+                return len(targets)
+            case "disconnect":
+                out = Denied("disconnected", command.code or CloseCode.DISCONNECTED, command.reason)
+                return self._put_out(room, user, out, command.spare, at_us, effects)
+            case "block":
+                access.block(room, user, command.until_ms)
+                code = (command.code or CloseCode.DISCONNECTED) if room[:1] == "@" else 0
+                out = Denied("blocked", code, command.reason)
+                return self._put_out(room, user, out, (), at_us, effects)
+            case "unblock":
+                return int(access.unblock(room, user))
+            case "remove":
+                out = Denied("removed", 0, command.reason)
+                return self._put_out(room, user, out, command.spare, at_us, effects)
+            case "revoke":
+                access.revoke(user, command.token_id, command.before_s, command.until_ms)
+                targets = self._rooms.targets(room)
+                if targets:
+                    revoked = wire.TokensRevoked(user, command.token_id, command.before_s)
+                    effects.append(FeedItem(len(effects) + 1, targets, revoked))
+                return len(self._there(room, user))
+            case _:  # add
+                there = [conn for conn in self._there(room, user) if conn not in command.spare]
+                for conn in there:
+                    enrolled = wire.Enrolled(conn, command.rooms)
+                    effects.append(FeedItem(len(effects) + 1, (gateway_of(conn),), enrolled))
+                return len(there)
+
+    def _there(self, room: str, user: str) -> list[str]:
+        """Return a user's connections in a room, in the order of their gateways and of their joins there."""
+        own = room[:1] == "@"
+        return [
+            conn
+            for gateway in self._rooms.targets(room)
+            for conn, each in self._rooms.members(room, gateway).items()
+            if own or each == user
+        ]
+
+    def _put_out(
+        self, room: str, user: str, out: Denied, spare: Sequence[str], at_us: int, effects: list[Effect]
+    ) -> int:
+        """Put a user's connections out of a room, also those that are not there only since their gateway was
+        cut off; return how many were there.
+        """
+        there = [conn for conn in self._there(room, user) if conn not in spare]
+        self._access.put((room, user), out.code, out.reason, out.why, spare)
+        for conn in there:
+            self._turn_away(room, conn, out, effects)
+            self._expel(room, conn, at_us, out.why, effects)
+        return len(there)
+
+    def _admits(self, join: wire.Join, gateway: str, at_us: int, effects: list[Effect]) -> bool:
+        """Judge one who wants to come into a room, or thinks that it is in; turn away, also others, who must
+        not be.
+        """
+        room, conn, access = join.room, join.conn, self._access
+        member = conn in self._rooms.members(room, gateway)
+        denied = access.judge(join, member=member)
+        if denied is not None:
+            if denied.code or denied.again:
+                self._turn_away(room, conn, denied, effects)
+            else:
+                self._refuse(gateway, conn, join.ref, _BLOCKED, effects)
+            if member:
+                self._expel(room, conn, at_us, denied.why, effects)
+            return False
+        if join.limit <= 0 or member or room[:1] != "@":
+            return True
+        replaced = Denied("replaced", CloseCode.REPLACED, f"Connections of one user: at most {join.limit}")
+        there = sum(len(self._rooms.members(room, each)) for each in self._rooms.targets(room))
+        too_many = access.too_many(join, self._there(room, join.user)) if there >= join.limit else []
+        for other in too_many:
+            self._turn_away(room, other, replaced, effects)
+            if other != conn:
+                self._expel(room, other, at_us, replaced.why, effects)
+        return conn not in too_many
+
+    def _turn_away(self, room: str, conn: str, denied: Denied, effects: list[Effect]) -> None:
+        """Have a connection closed, or told that it is out of a room."""
+        item = (
+            wire.Dismissed(conn, denied.code, denied.reason)
+            if denied.code
+            else wire.Left(conn, room, "", denied.why)
+        )
+        effects.append(FeedItem(len(effects) + 1, (gateway_of(conn),), item))
+
+    def _expel(self, room: str, conn: str, at_us: int, why: str, effects: list[Effect]) -> None:
+        """A member is none any more, without having asked for that."""
+        user = self._rooms.leave(room, gateway_of(conn), conn)
+        if user is None:
+            return
+        if room not in self._rooms:
+            self._sequencer.rest(room)
+        self._access.left(room, (conn,))
+        effects.append(left(len(effects) + 1, room, conn, user, at_us, why))
 
     # ── presence ────────────────────────────────────────────────────────────────────────────────────────────
 

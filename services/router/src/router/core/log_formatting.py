@@ -13,7 +13,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from router.core.effects import BackendEvent, Effect, FeedItem
+from router.core.effects import BackendEvent, CommandDone, Effect, FeedItem
 from warren import envelope as wire
 from warren.envelope import INTERNAL_ID
 from warren.errors import MalformedEnvelope
@@ -44,7 +44,7 @@ def room_of(envelope: wire.Envelope | MalformedEnvelope, room: str) -> bool:
     match envelope:
         case _ if not room:
             return True
-        case wire.Publish() | wire.Join():
+        case wire.Publish() | wire.Join() | wire.Command():
             return envelope.room == room
         case wire.Leave():
             return room in envelope.rooms
@@ -82,6 +82,8 @@ def entry(
         elif isinstance(envelope, wire.Join) and told and _refuses(told[0], envelope.conn, envelope.ref):
             words.append("refused")
             told.pop(0)
+        elif isinstance(envelope, wire.Command) and not became:
+            words.append(_answer(outcomes))
         if room_of(envelope, room):
             lines.append(_line(getattr(envelope, "at_us", at_us), *words))
     if room and len(lines) == 1 and not any(each.room == room for each in leavers):
@@ -99,6 +101,8 @@ def _head(head: wire.Envelope | MalformedEnvelope) -> list[str]:
             return ["batch", shown(head.gateway), f"life={head.life}", f"number={head.number}"]
         case wire.Notified():
             return ["notified", f"by={shown(head.router)}"]
+        case wire.Commanded():
+            return ["commanded", f"by={shown(head.router)}"]
         case wire.Gone():
             return ["gone", shown(head.gateway), f"life={head.life}"]
         case wire.Rules():
@@ -146,12 +150,36 @@ def _content(envelope: wire.Envelope | MalformedEnvelope, at_us: int, payloads: 
         case wire.Leave():
             rooms = " ".join(map(shown, envelope.rooms))
             return ["  leave", rooms, _sender(envelope.conn, envelope.user)]
+        case wire.Command():
+            return ["  command", envelope.verb, shown(envelope.room), *_command(envelope)]
         case wire.Hello():
             return ["  hello"]
         case MalformedEnvelope():
             return ["  unreadable", str(envelope)]
         case _:
             return [f"  {type(envelope).__name__.lower()}", "stands in no entry"]
+
+
+def _command(command: wire.Command) -> list[str]:
+    """Return what a command says besides its verb and its address."""
+    words = {
+        "id": command.id,
+        "user": command.user,
+        "spare": " ".join(command.spare),
+        "code": str(command.code or ""),
+        "reason": command.reason,
+        "until": time_of(command.until_ms * 1_000) if command.until_ms else "",
+        "rooms": " ".join(command.rooms),
+        "token": command.token_id,
+        "before": time_of(command.before_s * 1_000_000) if command.before_s else "",
+    }
+    return [f"{name}={shown(word)}" for name, word in words.items() if word]
+
+
+def _answer(outcomes: Sequence[Effect] | None) -> str:
+    """Return what came of a command, as its router is told."""
+    results = [each.result for each in outcomes or () if isinstance(each, CommandDone)]
+    return results[0].decode() if results else ""
 
 
 def _sender(conn: str, user: str) -> str:

@@ -11,7 +11,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from router.core.effects import Accepted, BackendEvent, Began, Effect, Ended, FeedItem, Marked, Part, Ruled
+from router.core.effects import (
+    Accepted,
+    BackendEvent,
+    Began,
+    CommandDone,
+    Effect,
+    Ended,
+    FeedItem,
+    Marked,
+    Part,
+    Ruled,
+)
 from router.core.feeds import Feeds
 from router.core.fold import Fold
 from router.core.receipts import Receipts, Told
@@ -296,6 +307,9 @@ class Shard:
                     if self.speaks:
                         # What gateways said before the life began did not count: they are asked, and hear so.
                         context.egress.tell(ALL, wire.Speaker(context.router.id, self.number))
+            case CommandDone() if self.speaks:
+                answer = wire.CommandResult(effect.id, effect.room, effect.result)
+                context.outbox.tell(effect.router, answer)
             case _:
                 pass
         return False

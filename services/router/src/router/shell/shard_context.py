@@ -1,5 +1,5 @@
-"""ShardContext: what all shards of a router have in common: who lives, the placement, the way to the gateways
-and the limits.
+"""ShardContext: what all shards of a router have in common: who lives, the placement, the ways to the
+gateways and to other routers, and the limits.
 
 References and figures; it does no work.
 """

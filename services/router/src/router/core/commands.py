@@ -1,0 +1,88 @@
+"""Commands: what a backend may ask of a shard's log, and the answer to it.
+
+A command is judged whole before anything changes. It changes nothing itself, and knows nobody's membership.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from warren.address import ROOM_RULE, USER_RULE, is_connection, is_room, is_user
+from warren.envelope import Command
+from warren.errors import CloseCode, ErrorCode
+
+# How a backend may have a connection closed; none said: DISCONNECTED.
+CLOSES: Final = frozenset(
+    {CloseCode.UNAUTHORIZED, CloseCode.DISCONNECTED, CloseCode.REPLACED, CloseCode.DRAINING}
+)
+MOST_SPARED: Final = 100
+MOST_ROOMS: Final = 100
+ID_LENGTH: Final = 128
+TOKEN_LENGTH: Final = 256
+# What of a reason fits a close frame (RFC 6455 section 5.5: 125 bytes with the code), and a little less.
+REASON_BYTES: Final = 120
+
+_encoder = msgspec.json.Encoder()
+
+
+def whose(command: Command) -> str:
+    """Return the user that a command concerns; empty where it concerns one connection."""
+    return command.room[1:] if command.room[:1] == "@" else command.user
+
+
+def problem(command: Command) -> str:
+    """Return what is wrong with a command; empty: nothing."""
+    if not 0 < len(command.id) <= ID_LENGTH or not command.id.isprintable():
+        return f"id: 1 to {ID_LENGTH} printable characters"
+    if command.code and command.code not in CLOSES:
+        return f"code: one of {', '.join(str(int(code)) for code in sorted(CLOSES))}"
+    if len(command.reason.encode()) > REASON_BYTES or not command.reason.isprintable():
+        return f"reason: at most {REASON_BYTES} bytes of printable text"
+    if len(command.spare) > MOST_SPARED or not all(map(is_connection, command.spare)):
+        return f"spare: at most {MOST_SPARED} connections"
+    if command.until_ms < 0:
+        return "until_ms: a time in ms since the Unix epoch"
+    return _problem_of(command)
+
+
+def _problem_of(command: Command) -> str:
+    """Return what is wrong with the address, or with what this verb needs."""
+    room, verb = command.room, command.verb
+    own = room[:1] == "@" and is_user(room[1:]) and command.user in ("", room[1:])
+    one_in_room = is_room(room) and is_user(command.user)
+    match verb:
+        case "disconnect":
+            return "" if own or is_connection(room) else "room: a user's own, or a connection"
+        case "block" | "unblock":
+            return "" if own or one_in_room else f"room: a user's own, or a room, with a user: {USER_RULE}"
+        case "remove":
+            return "" if one_in_room else f"room: {ROOM_RULE}; user: {USER_RULE}"
+        case "revoke":
+            if not command.token_id and command.before_s <= 0:
+                return "token_id or before_s: is needed"
+            if len(command.token_id) > TOKEN_LENGTH or command.before_s < 0:
+                return f"token_id: at most {TOKEN_LENGTH} characters; before_s: s since the Unix epoch"
+            return "" if own else "room: a user's own"
+        case "add":
+            if not 0 < len(command.rooms) <= MOST_ROOMS or not all(map(is_room, command.rooms)):
+                return f"rooms: 1 to {MOST_ROOMS} rooms, each {ROOM_RULE}"
+            return "" if own else "room: a user's own"
+        case _:
+            return "verb: disconnect, block, unblock, revoke, remove or add"
+
+
+def done(verb: str, number: int, *, repeated: bool) -> bytes:
+    """Return the answer to what was done, as JSON: ``connections``, how many it has met (of ``unblock``:
+    ``lifted``, how many blocks); ``duplicate``: it was done before, under this id.
+    """
+    answer: dict[str, object] = {"lifted" if verb == "unblock" else "connections": number}
+    if repeated:
+        answer["duplicate"] = True
+    return _encoder.encode(answer)
+
+
+def refused(code: ErrorCode, message: str) -> bytes:
+    """Return the answer to what changed nothing, as JSON: ``code`` (one of an ERROR's) and ``message``."""
+    return _encoder.encode({"code": str(code), "message": message})

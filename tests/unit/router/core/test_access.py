@@ -1,0 +1,196 @@
+"""Access: blocks, revocations, who was put out, and how many connections a user may have."""
+
+import pytest
+
+from router.core import access
+from router.core.access import Access, Denied, PutOut
+from warren.envelope import Join
+
+S = 1_000_000  # µs
+
+
+def join(room="@ann", conn="g1~1", user="ann", **more):
+    return Join(room, conn, user, **more)
+
+
+def test_a_block_ends_by_the_logs_time_and_no_other():
+    """One without an end stays; one that was changed ends when the last change says."""
+    table = Access()
+    table.advance(10 * S)
+    table.block("@ann", "ann", 12_000)
+    table.block("@bob", "bob", 0)
+    table.block("@eve", "eve", 12_000)
+    table.block("@eve", "eve", 14_000)
+    assert table.judge(join(), member=False) == Denied("blocked", 4006, "You are blocked")
+    table.advance(12 * S - 1)
+    assert table.bars("@ann", "ann")
+    table.advance(11 * S)  # a time that goes back is none
+    table.advance(12 * S)
+    assert [table.bars(f"@{user}", user) for user in ("ann", "bob", "eve")] == [False, True, True]
+    table.advance(14 * S)
+    assert list(table.blocks) == [("@bob", "bob")]
+    assert (table.unblock("@bob", "bob"), table.unblock("@bob", "bob")) == (True, False)
+
+
+def test_a_block_of_one_room_is_no_reason_to_close():
+    """A JOIN is refused, and a member that joins again hears that it is out."""
+    table = Access()
+    table.block("a", "ann", 0)
+    assert table.judge(join("a"), member=False) == Denied("blocked", 0, "You are blocked", False)
+    assert table.judge(join("a", came_us=5), member=False) == Denied("blocked", 0, "You are blocked", True)
+    assert table.judge(join("b"), member=False) is None
+    assert table.judge(join("a", user="bob"), member=False) is None
+
+
+def test_a_revoked_token_lets_nobody_in_and_nobody_stay():
+    """By its id, or by when it was issued; one that does not say when counts as old."""
+    table = Access()
+    table.revoke("ann", "t1", 0, 0)
+    table.revoke("bob", "", 100, 0)
+    denied = Denied("revoked", 4001, "The token was revoked")
+    assert table.judge(join(token_id="t1", issued_s=900), member=True) == denied
+    assert table.judge(join(token_id="t2"), member=False) is None
+    for issued_s, found in ((0, denied), (99, denied), (100, None)):
+        assert table.judge(join("@bob", user="bob", issued_s=issued_s), member=False) == found
+    assert table.judge(join("a", token_id="t1"), member=False) is None  # in their own room alone
+
+
+def test_a_second_revocation_takes_nothing_back():
+    """The later issue counts, and the later end."""
+    table = Access()
+    table.advance(S)
+    table.revoke("ann", "", 100, 5_000)
+    table.revoke("ann", "", 50, 3_000)
+    assert table.revoked == {("ann", ""): (100, 5_000)}
+    table.advance(3 * S)
+    assert table.revoked
+    table.revoke("ann", "", 50, 0)
+    table.advance(99 * S)
+    assert table.revoked == {("ann", ""): (100, 0)}
+
+
+def test_who_was_put_out_while_it_was_away_stays_out():
+    """It came before; one that comes afterwards, joins again or not, is none of those."""
+    table = Access()
+    table.advance(S)
+    before = table.entered(join())
+    table.put(("@ann", "ann"), 4006, "go", "disconnected")
+    after = table.entered(join(conn="g1~2"))
+    assert table.judge(join(came_us=before), member=False) == Denied("disconnected", 4006, "go", True)
+    assert table.judge(join(came_us=before), member=True) is None  # whoever is there was not met
+    assert table.judge(join(conn="g1~2", came_us=after), member=False) is None
+    assert table.judge(join(conn="g1~3"), member=False) is None
+
+
+def test_who_is_spared_is_spared_by_that_command_alone():
+    """One that an earlier command has met stays out."""
+    table = Access()
+    first = table.entered(join())
+    table.put(("@ann", "ann"), 4006, "", "disconnected")
+    second = table.entered(join(conn="g1~2"))
+    table.put(("@ann", "ann"), 4006, "", "disconnected", ("g1~1", "g1~2"))
+    assert table.judge(join(came_us=first), member=False) is not None
+    assert table.judge(join(conn="g1~2", came_us=second), member=False) is None
+    table.put(("@ann", "ann"), 4006, "", "disconnected", ("g1~2",))
+    assert table.judge(join(conn="g1~2", came_us=second), member=False) is None
+    table.put(("@ann", "ann"), 4006, "", "disconnected")
+    assert table.judge(join(conn="g1~2", came_us=second), member=False) is not None
+
+
+def test_who_may_have_been_forgotten_is_asked_to_come_as_a_new_connection(monkeypatch):
+    """That is right whether it was put out or not."""
+    monkeypatch.setattr(access, "MOST_PUT_OUT", 2)
+    table = Access()
+    old = table.entered(join("a"))
+    for room in "abc":
+        table.put((room, "ann"), 0, "", "removed")
+    young = table.entered(join("a"))
+    assert list(table.put_out) == [("b", "ann"), ("c", "ann")]
+    assert table.judge(join("a", came_us=old), member=False) == Denied("", 1012, "", True)
+    assert table.judge(join("a", came_us=young), member=False) is None
+    assert table.judge(join("a"), member=False) is None
+
+
+def test_no_more_is_remembered_than_may_be(monkeypatch):
+    """Blocks and revocations together."""
+    monkeypatch.setattr(access, "MOST", 2)
+    table = Access()
+    table.block("a", "ann", 0)
+    assert not table.full
+    table.revoke("ann", "", 1, 0)
+    assert table.full
+
+
+def test_what_ends_is_not_noted_again_and_again():
+    """A block that is changed a thousand times takes the place of one."""
+    table = Access()
+    for until_ms in range(1, 1_001):
+        table.block("a", "ann", until_ms)
+    assert len(table._ends) < 100
+    table.advance(999_000)
+    assert table.bars("a", "ann")
+    table.advance(1_000_000)
+    assert not table.bars("a", "ann")
+
+
+@pytest.mark.parametrize(("replace", "goes"), [(True, "g1~1"), (False, "g2~3")])
+def test_the_oldest_goes_or_the_latest_one(replace, goes):
+    """In the order of the log, whatever their gateways are called."""
+    table = Access()
+    limited = {"limit": 2, "replace": replace}
+    for conn in ("g1~1", "g2~2"):
+        assert table.too_many(join(conn=conn, **limited), table.came) == []
+        table.entered(join(conn=conn, **limited))
+    assert table.too_many(join(conn="g2~3", **limited), table.came) == [goes]
+
+
+@pytest.mark.parametrize(("replace", "goes"), [(True, "g1~1"), (False, "g2~2")])
+def test_who_joins_again_has_the_place_that_it_had(replace, goes):
+    """So the oldest is still that, though another has come while it was away."""
+    table = Access()
+    limited = {"limit": 1, "replace": replace}
+    came_us = table.entered(join(**limited))
+    table.left("@ann", ["g1~1"])
+    table.entered(join(conn="g2~2", **limited))
+    assert table.too_many(join(came_us=came_us, **limited), ["g2~2"]) == [goes]
+
+
+def test_a_limit_that_was_lowered_is_kept_by_the_next_who_comes():
+    """By as many of the oldest as are too many; where the latest is refused, those who are in stay."""
+    table = Access()
+    present = [f"g1~{number}" for number in range(5)]
+    for conn in present:
+        table.entered(join(conn=conn, limit=9))
+    assert table.too_many(join(conn="g2~9", limit=2, replace=True), present) == present[:4]
+    assert table.too_many(join(conn="g2~9", limit=2), present) == ["g2~9"]
+    assert table.too_many(join(conn="g2~9"), present) == []
+
+
+def test_who_came_without_a_limit_is_older_than_all_that_had_one():
+    """In the order in which they are there."""
+    table = Access()
+    table.entered(join())
+    table.entered(join(conn="g1~2", limit=2))
+    assert table.came == {"g1~2": 2}
+    assert table.too_many(join(conn="g1~3", limit=2, replace=True), ["g1~2", "g1~1"]) == ["g1~1"]
+
+
+def test_a_member_that_joins_again_is_told_since_when_it_is_there():
+    """What its gateway says where that is not known; and now where nobody knows it."""
+    table = Access()
+    came_us = table.entered(join(limit=1))
+    table.advance(S)
+    assert table.stays(join()) == came_us
+    assert table.stays(join(conn="g1~2", came_us=7)) == 7
+    assert table.stays(join(conn="g1~2")) == S + 1
+
+
+def test_one_who_was_put_out_is_met_by_its_moment():
+    """Not by its name."""
+    out = PutOut(10, 4006, "", "disconnected", (("g1~1", 5),))
+    assert [out.meets("g1~1", 4), out.meets("g1~1", 5), out.meets("g1~2", 5), out.meets("g1~2", 10)] == [
+        True,
+        False,
+        True,
+        False,
+    ]
