@@ -120,7 +120,7 @@ class Router:
             self._receipts,
         )
         self._writer = MessageWriter(context, BatchLimits(flow.batch_count, flow.batch_bytes, COMMANDS), pace)
-        self.control = Control(context, self._writer, self._calls)
+        self.control = Control(context, self._writer, self._calls, self.shards)
         api = settings.api
         self.http_api = HttpApi(
             context,

@@ -3,10 +3,11 @@
 import msgspec
 import pytest
 
-from router.core import control
+from router.core import commands, control
 from router.core.api_keys import Scope
 from router.core.control import BATCH, BROADCAST, PUBLISH, Command, Given, Message, parse_command
 from router.core.control_problems import Fault, Problem, ProblemCode
+from warren.envelope import Command as Entry
 from warren.envelope import Publish
 
 NOW_US = 1_764_000_000_000_000
@@ -160,3 +161,100 @@ def test_a_body_may_be_as_large_as_its_verb_needs():
     """A payload as base64, a batch of a mebibyte, little for all others."""
     assert control.max_body(PUBLISH, 1_000_000) > 4 * 1_000_000 // 3
     assert control.max_body(BATCH, 5_000_000) == 1024 * 1024
+
+
+# ── who is where ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "entry"),
+    [
+        (
+            control.DISCONNECT,
+            {"address": "conn.g1~5", "code": 4001, "reason": "bye"},
+            Entry("i", "disconnect", "g1~5", code=4001, reason="bye"),
+        ),
+        (
+            control.REMOVE,
+            {"address": "room.chat:a", "user": "ann", "except": ["g1~5"]},
+            Entry("i", "remove", "chat:a", "ann", ("g1~5",)),
+        ),
+        (
+            control.ADD,
+            {"address": "user.ann", "rooms": ["a", "b"]},
+            Entry("i", "add", "@ann", rooms=("a", "b")),
+        ),
+        (control.BLOCK, {"address": "user.ann", "until_ms": 5}, Entry("i", "block", "@ann", until_ms=5)),
+        (control.UNBLOCK, {"address": "room.a", "user": "ann"}, Entry("i", "unblock", "a", "ann")),
+        (
+            control.REVOKE,
+            {"address": "user.ann", "token_id": "t", "until_ms": 5},
+            Entry("i", "revoke", "@ann", token_id="t", until_ms=5),
+        ),
+        (control.REVOKE, {"address": "user.ann", "before_s": 9}, Entry("i", "revoke", "@ann", before_s=9)),
+    ],
+)
+def test_what_changes_who_is_where_is_an_entry_of_the_log(verb, body, entry):
+    """In the log of its address; and the fold takes it as it is."""
+    command = parsed(verb, body, id="i")
+    assert isinstance(command, Command), command
+    assert command.entry == entry
+    assert commands.problem(entry) == ""
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "pointer"),
+    [
+        (control.DISCONNECT, {"address": "room.a"}, "/address"),
+        (control.DISCONNECT, {"address": "user.ann", "code": 1000}, "/code"),
+        (control.DISCONNECT, {"address": "user.ann", "reason": "ö" * 100}, "/reason"),
+        (control.DISCONNECT, {"address": "user.ann", "except": ["x"]}, "/except/0"),
+        (control.DISCONNECT, {"address": "user.ann\n"}, "/address"),
+        (control.REMOVE, {"address": "room.a"}, "/user"),
+        (control.ADD, {"address": "user.ann", "rooms": []}, "/rooms"),
+        (control.BLOCK, {"address": "room.a"}, "/user"),
+        (control.BLOCK, {"address": "user.ann", "user": "bob"}, "/user"),
+        (control.REVOKE, {"address": "user.ann"}, ""),
+        (control.PRESENCE, {"address": "room.a", "cursor": "%"}, "/cursor"),
+        (control.PRESENCE, {"address": "room.a", "limit": 0}, "/limit"),
+        (control.COUNT, {"address": "room.a\n"}, "/address"),
+        (control.STATUS, {"users": []}, "/users"),
+    ],
+)
+def test_what_can_not_be_done_is_told_at_its_field(verb, body, pointer):
+    """Before anything is written or asked."""
+    assert [fault.pointer for fault in faults(parsed(verb, body))] == [pointer]
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "allowed", "denied"),
+    [
+        (control.DISCONNECT, {"address": "user.ann"}, "disconnect:@*", "disconnect:chat:*"),
+        (control.ADD, {"address": "user.ann", "rooms": ["chat:a"]}, "add:chat:*", "add:@*"),
+        (control.BLOCK, {"address": "room.chat:a", "user": "ann"}, "block:chat:*", "block:@*"),
+        (control.PRESENCE, {"address": "user.ann"}, "presence:@*", "count:@*"),
+        (control.ROOMS, {"prefix": "chat:"}, "rooms:chat:*", "rooms:chat:a*"),
+        (control.STATUS, {"users": ["ann", "bob"]}, "status:@*", "status:@ann"),
+        (control.EXPLAIN, {"address": "room.a", "id": "m"}, "explain", "history"),
+    ],
+)
+def test_each_verb_takes_its_own_right_on_what_it_is_about(verb, body, allowed, denied):
+    """Nothing that another scope allows."""
+
+    def scope(text):
+        name, _, pattern = text.partition(":")
+        return (Scope(name, pattern or "*"),)
+
+    command = parsed(verb, body)
+    assert isinstance(command, Command)
+    assert control.refusal(command, scope(allowed)) is None
+    assert control.refusal(command, scope(denied)) is not None
+    assert control.refusal(command, scope("*")) is None
+    assert verb.needs in control.SCOPE_VERBS
+
+
+def test_a_cursor_is_a_name_that_need_not_be_read():
+    """And nothing else is one."""
+    assert control.cursor_of(control.cursor("chat:ä/b")) == "chat:ä/b"
+    assert (control.cursor(""), control.cursor_of("")) == ("", "")
+    assert [control.cursor_of(text) for text in ("%", "a", "_w==", "ä")] == [None] * 4

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from router.core import control_bodies as bodies
+from router.core.commands import CLOSES
 from router.core.notification_parser import address_of
 
 ADDRESSES = [
@@ -29,3 +30,9 @@ def test_a_body_takes_no_field_that_it_does_not_know():
     """A typo is told, not passed over."""
     with pytest.raises(msgspec.ValidationError, match="unknown field"):
         msgspec.json.decode(b'{"address": "all", "payload": 1, "tpye": "x"}', type=bodies.Publish)
+
+
+def test_the_close_codes_are_those_that_the_fold_takes():
+    """No other would be done."""
+    schema = msgspec.json.schema(bodies.CloseCode)
+    assert set(schema["enum"]) == {int(code) for code in CLOSES}

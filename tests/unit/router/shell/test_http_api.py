@@ -63,7 +63,7 @@ class Harness:
         self.writer = MessageWriter(self.context, BatchLimits(), Pace(0.0, float))
         self.keys = Known()
         limits = HttpApiLimits("127.0.0.1", free_port(), connections, max_payload=1_000)
-        self.api = HttpApi(self.context, Control(self.context, self.writer, calls), self.keys, limits)
+        self.api = HttpApi(self.context, Control(self.context, self.writer, calls, []), self.keys, limits)
         self.port = limits.port
 
     async def start(self):

@@ -15,18 +15,28 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import msgspec
 
+from router.core import commands
 from router.core import control_bodies as bodies
 from router.core.api_keys import Scope
 from router.core.control_decoding import decoded, from_query
 from router.core.control_problems import Fault, Problem, ProblemCode, invalid
+from router.core.control_reads import (
+    AnyRead,
+    ExplainRead,
+    HistoryRead,
+    MembersRead,
+    RoomsRead,
+    StatusRead,
+)
 from router.core.notification_list_parser import split_list
 from router.core.notification_parser import BINARY_TYPE, JSON_TYPE, Notification, address_of, parse
-from warren.address import EVERYONE
+from warren.address import EVERYONE, user_room
+from warren.envelope import Command as Entry
 from warren.envelope import Publish
 
 # What a body of each kind may have in bytes.
@@ -63,7 +73,9 @@ class Command:
     verb: Verb
     body: bodies.Body
     id: str = ""
-    messages: tuple[Message | Problem, ...] = field(default=())  # those of publish, batch and broadcast
+    messages: tuple[Message | Problem, ...] = ()  # those of publish, batch and broadcast
+    entry: Entry | None = None  # what is written into the log where it changes who is where
+    read: AnyRead | None = None  # what the speaker of a shard is asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +98,32 @@ BROADCAST: Final = Verb(
     "broadcast", bodies.Broadcast, bodies.Outcomes, "Send one message to many addresses, or to everyone"
 )
 
-VERBS: Final[Mapping[str, Verb]] = {verb.name: verb for verb in (PUBLISH, BATCH, BROADCAST)}
+_CHANGES: Final = (501,)  # where some router of the installation does not know commands yet
+DISCONNECT: Final = Verb(
+    "disconnect", bodies.Disconnect, bodies.Done, "Close a user's connections", statuses=_CHANGES
+)
+REMOVE: Final = Verb("remove", bodies.Remove, bodies.Done, "Take a user out of a room", statuses=_CHANGES)
+ADD: Final = Verb("add", bodies.Add, bodies.Done, "Have a user join rooms", statuses=_CHANGES)
+BLOCK: Final = Verb("block", bodies.Block, bodies.Done, "Keep a user out", statuses=_CHANGES)
+UNBLOCK: Final = Verb("unblock", bodies.Unblock, bodies.Done, "Let a user in again", statuses=_CHANGES)
+REVOKE: Final = Verb("revoke", bodies.Revoke, bodies.Done, "Revoke tokens", statuses=_CHANGES)
+PRESENCE: Final = Verb("presence", bodies.Presence, bodies.PresencePage, "See who is in a room", reads=True)
+COUNT: Final = Verb("count", bodies.Count, bodies.Counted, "Count who is in a room", reads=True)
+HISTORY: Final = Verb("history", bodies.History, bodies.HistoryPage, "Read a room's messages", reads=True)
+ROOMS: Final = Verb("rooms", bodies.Rooms, bodies.RoomsPage, "List rooms", reads=True)
+STATUS: Final = Verb("status", bodies.Status, bodies.Statuses, "See which users are online", reads=True)
+EXPLAIN: Final = Verb(
+    "explain", bodies.Explain, bodies.Explained, "See what became of a message", reads=True, statuses=(404,)
+)
+
+VERBS: Final[Mapping[str, Verb]] = {
+    verb.name: verb
+    for verb in (
+        PUBLISH, BATCH, BROADCAST,
+        DISCONNECT, REMOVE, ADD, BLOCK, UNBLOCK, REVOKE,
+        PRESENCE, COUNT, HISTORY, ROOMS, STATUS, EXPLAIN,
+    )
+}  # fmt: skip
 # What scopes in the keys file may name.
 SCOPE_VERBS: Final = frozenset(verb.needs for verb in VERBS.values()) | {"broadcast"}
 
@@ -135,17 +172,37 @@ def _command(verb: Verb, body: bodies.Body, given: Given) -> Command | Problem:
             return _batch(verb, body, given)
         case bodies.Broadcast():
             return _broadcast(verb, body, given)
+        case bodies.Disconnect() | bodies.Remove() | bodies.Add() | bodies.Block() | bodies.Unblock():
+            return _change(verb, body, given)
+        case bodies.Revoke():
+            return _change(verb, body, given)
         case _:
-            return Command(verb, body, given.id)
+            return _read(verb, body)
 
 
 def refusal(command: Command, scopes: tuple[Scope, ...]) -> Problem | None:
     """Return why a command as a whole is not allowed; of several messages each is asked about by itself
     (``denied``).
     """
-    if len(command.messages) == 1 and isinstance(command.messages[0], Message) and command.verb is PUBLISH:
+    verb, read = command.verb.needs, command.read
+    if command.verb is PUBLISH and isinstance(command.messages[0], Message):
         return denied(command.messages[0], scopes)
-    return None
+    if command.entry is not None:
+        # whom a backend may have join is told by the rooms, not by the user
+        return _refused(verb, command.entry.rooms or [command.entry.room], scopes)
+    match read:
+        case MembersRead() | HistoryRead() | ExplainRead():
+            return _refused(verb, [read.room], scopes)
+        case StatusRead():
+            return _refused(verb, map(user_room, read.users), scopes)
+        case RoomsRead() if not any(scope.covers_prefix(verb, read.prefix) for scope in scopes):
+            return forbidden(verb, f"{read.prefix}*")
+        case _:
+            return None
+
+
+def _refused(verb: str, rooms: Iterable[str], scopes: tuple[Scope, ...]) -> Problem | None:
+    return next((forbidden(verb, room) for room in rooms if not _covered(scopes, verb, room)), None)
 
 
 def denied(message: Message, scopes: tuple[Scope, ...]) -> Problem | None:
@@ -162,6 +219,129 @@ def forbidden(verb: str, room: str) -> Problem:
 
 def _covered(scopes: tuple[Scope, ...], verb: str, room: str) -> bool:
     return any(scope.covers(verb, room) for scope in scopes)
+
+
+# ── who is where ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _change(verb: Verb, body: Changing, given: Given) -> Command | Problem:
+    """Return the command that changes who is where, as it is to stand in the log."""
+    if body.id and given.id and body.id != given.id:
+        return invalid([Fault("/id", "is not that of the header Idempotency-Key")])
+    ident, room = body.id or given.id, _room(body.address)
+    fault = _lacks(body)
+    if fault is not None:
+        return invalid([fault])
+    entry = Entry(ident, verb.name, room, getattr(body, "user", None) or "")
+    match body:
+        case bodies.Disconnect():
+            entry = _with(entry, spare=tuple(body.except_), code=body.code or 0, reason=body.reason)
+        case bodies.Remove():
+            entry = _with(entry, spare=tuple(body.except_), reason=body.reason)
+        case bodies.Add():
+            entry = _with(entry, spare=tuple(body.except_), rooms=tuple(body.rooms))
+        case bodies.Block():
+            entry = _with(entry, until_ms=body.until_ms, reason=body.reason)
+        case bodies.Revoke():
+            entry = _with(
+                entry, token_id=body.token_id or "", before_s=body.before_s or 0, until_ms=body.until_ms
+            )
+        case _:
+            pass
+    # What the fold would refuse is told now; who gives no id is given one, which is none to judge.
+    wrong = commands.problem(entry if ident else _with(entry, id="x"))
+    if wrong:
+        field, _, detail = wrong.partition(": ")
+        return invalid([Fault(f"/{_FIELDS.get(field, field)}", f"must be {detail}")])
+    return Command(verb, body, ident, entry=entry)
+
+
+Changing = bodies.Disconnect | bodies.Remove | bodies.Add | bodies.Block | bodies.Unblock | bodies.Revoke
+# What the log's names of fields are called in a body.
+_FIELDS: Final = {"room": "address", "spare": "except"}
+
+
+def _lacks(body: Changing) -> Fault | None:
+    """Return what a body lacks or has too much that no field can tell by itself."""
+    match body:
+        case bodies.Block() | bodies.Unblock() if body.address.startswith("user.") and body.user:
+            return Fault("/user", "is that of the address already")
+        case bodies.Block() | bodies.Unblock() if body.address.startswith("room.") and not body.user:
+            return Fault("/user", "is missing: who is meant in that room")
+        case bodies.Revoke() if not body.token_id and not body.before_s:
+            return Fault("", "token_id or before_s is needed")
+        case _:
+            return None
+
+
+def _with(entry: Entry, **fields: Any) -> Entry:
+    return msgspec.structs.replace(entry, **fields)
+
+
+def _room(address: str) -> str:
+    """Return the room of an address whose form was checked."""
+    return address_of(address) or ""
+
+
+def _read(verb: Verb, body: bodies.Body) -> Command | Problem:
+    """Return a command that only asks."""
+    read: AnyRead
+    match body:
+        case bodies.Presence():
+            after = cursor_of(body.cursor)
+            if after is None:
+                return invalid([Fault("/cursor", "is none that was given out")])
+            read = MembersRead(_room(body.address), body.limit, after)
+        case bodies.Count():
+            read = MembersRead(_room(body.address), 0, "")
+        case bodies.History():
+            read = HistoryRead(_room(body.address), body.before, body.limit)
+        case bodies.Rooms():
+            after = cursor_of(body.cursor)
+            if after is None:
+                return invalid([Fault("/cursor", "is none that was given out")])
+            read = RoomsRead(body.prefix, body.limit, after)
+        case bodies.Status():
+            read = StatusRead(tuple(body.users))
+        case bodies.Explain():
+            read = ExplainRead(_room(body.address), body.user or "", body.id)
+        case _:
+            raise TypeError(f"no command has such a body: {type(body).__name__}")
+    if not _is_whole(read):
+        return invalid([Fault("/address", "names nothing that there can be")])
+    return Command(verb, body, read=read)
+
+
+def told(command: Command, result: bodies.Result | None) -> bodies.Result | Problem:
+    """Return the answer to a read as its backend gets it: under its own address, and with a cursor in the
+    place of a name.
+    """
+    match result:
+        case None:
+            return Problem(ProblemCode.NOT_FOUND, "No message of this id is known there (any more).")
+        case bodies.PresencePage() | bodies.RoomsPage():
+            return msgspec.structs.replace(result, next=cursor(result.next))
+        case bodies.Explained():
+            return msgspec.structs.replace(result, address=getattr(command.body, "address", ""))
+        case _:
+            return result
+
+
+def _is_whole(read: AnyRead) -> bool:
+    return not isinstance(read, MembersRead | HistoryRead | ExplainRead) or bool(read.room)
+
+
+def cursor(name: str) -> str:
+    """Return the cursor of the page behind a name; empty: there is none."""
+    return base64.urlsafe_b64encode(name.encode()).decode() if name else ""
+
+
+def cursor_of(text: str) -> str | None:
+    """Return the name that a cursor stands for; None where it is no cursor."""
+    try:
+        return base64.b64decode(text.encode("ascii"), b"-_", validate=True).decode()
+    except ValueError:
+        return None
 
 
 # ── messages ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -38,7 +38,7 @@ def document(version: str) -> dict[str, Any]:
         "components": {
             "schemas": _tidy(schemas),
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
-            "responses": {str(status): _problem(status) for status in _ALWAYS},
+            "responses": {str(status): _problem(status) for status in _all_statuses()},
         },
     }
 
@@ -73,6 +73,10 @@ def _path(verb: Verb, schemas: Mapping[str, Any]) -> dict[str, Any]:
             "responses": answers,
         }
     return path
+
+
+def _all_statuses() -> list[int]:
+    return sorted({status for verb in VERBS.values() for status in _statuses(verb)})
 
 
 def _statuses(verb: Verb) -> tuple[int, ...]:

@@ -28,6 +28,7 @@ from warren.envelope import (
     Progress,
     Read,
     ReadAnswer,
+    ReadQuery,
     Receipt,
     RouterHeartbeat,
     RouterLeaving,
@@ -140,6 +141,9 @@ class PeerInbox:
             case Receipt():
                 self._receipts.take(envelope)
                 self._calls.take(envelope)
+            case ReadQuery():
+                if 0 <= envelope.shard < len(self._shards):
+                    self._shards.read_asked(envelope)
             case CommandResult() | ReadAnswer():
                 self._calls.take(envelope)
             case HistoryQuery():

@@ -34,8 +34,21 @@ _Place = tuple[str, str]  # room, id
 class Reader(Protocol):
     """Whoever answers reads of one shard, where this router speaks for it."""
 
-    def read(self, body: bytes) -> bytes | None:
+    @property
+    def version(self) -> int:
+        """The version of the fold that the shard's log asks for; 0: not known here."""
+        ...
+
+    def answer(self, body: bytes) -> bytes | None:
         """Return the answer; None: not now, or this router does not speak for the shard."""
+        ...
+
+
+class Readers(Protocol):
+    """A router's parts of all shards."""
+
+    def __getitem__(self, shard: int) -> Reader:
+        """Return the one of this number."""
         ...
 
 
@@ -77,7 +90,7 @@ class RouterCalls:
         try:
             async with asyncio.timeout(within_s):
                 while True:
-                    own = reader.read(body)
+                    own = reader.answer(body)
                     if own is not None:
                         return own
                     speaker = self._placement.of(shard).speaker
