@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ from tests.support.ports import free_port
 from tests.support.rabbit import Rabbit
 
 from embedded.__main__ import USAGE, main
+from embedded.settings import API_PORT_ABOVE
 from rabbit_nodes.child import Child
 from warren.topology import Topology
 
@@ -45,17 +47,18 @@ def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def port() -> int:
-    """A free port whose neighbour is free too."""
+    """A free port whose neighbour, and the HTTP API's, is free too."""
     for _ in range(50):
         found = free_port()
-        with socket.socket() as one, socket.socket() as two:
+        with socket.socket() as one, socket.socket() as two, socket.socket() as three:
             try:  # not only listeners take a port: the last socket of a finished test may keep it for a while
                 one.bind(("127.0.0.1", found))
                 two.bind(("127.0.0.1", found + 1))
+                three.bind(("127.0.0.1", found + API_PORT_ABOVE))
             except OSError:
                 continue
             return found
-    raise RuntimeError("no two free ports side by side")
+    raise RuntimeError("no free ports side by side")
 
 
 @asynccontextmanager
@@ -116,6 +119,26 @@ async def test_two_gateways_one_conversation(tmp_path: Path, port: int):
     with closing(socket.socket()) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", port))
+
+
+async def test_what_it_says_to_type_reaches_a_client(tmp_path: Path, port: int):
+    """The line with curl is whole: address, key and body."""
+    log = tmp_path / "log"
+    async with running(log, port):
+        words = shlex.split(said(log)[said(log).index("curl ") :].partition("\n\n")[0])
+        address, header, body = words[1], words[words.index("-H") + 1], words[words.index("--json") + 1]
+        client = await connect(f"ws://127.0.0.1:{port}/ws?user=ann")
+        await client.send("JOIN", "default", id="j")
+        await client.expect("JOINED", room="default", timeout_s=15)
+        name, _, value = header.partition(": ")
+        request = Request(
+            address, body.encode(), {"Content-Type": "application/json", name: value}, method="POST"
+        )
+        answer = await asyncio.to_thread(lambda: urlopen(request).read())
+        assert orjson.loads(answer)["address"] == "room.default"
+        heard = await client.expect("NOTIFICATION", room="default")
+        assert heard["payload"] == {"text": "hello from a backend"}
+        await client.close()
 
 
 @pytest.mark.rabbit

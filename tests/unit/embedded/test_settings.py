@@ -26,14 +26,26 @@ def test_defaults_need_nothing():
 def test_port_moves_both():
     """PORT is the first gateway's, and the second takes the next one."""
     assert read_embedded({"PORT": "9000"}).ports == (9000, 9001)
-    assert read_embedded({"PORT": "65534"}).ports == (65534, 65535)
+    assert read_embedded({"PORT": "65525"}).ports == (65525, 65526)
 
 
-@pytest.mark.parametrize("text", ["0", "65535", "80.5", "-1", "http", "٣", " 80", "99999999999999999999"])
+@pytest.mark.parametrize("text", ["0", "65526", "80.5", "-1", "http", "٣", " 80", "99999999999999999999"])
 def test_a_bad_port_is_named(text: str):
     """What is no port with a next one is a problem that names PORT and its limits."""
     [problem] = problems(PORT=text)
-    assert problem.startswith("PORT: must be a number from 1 to 65534")
+    assert problem.startswith("PORT: must be a number from 1 to 65525")
+
+
+def test_the_api_takes_a_port_above_the_gateways():
+    """With a key of its own for each run, unless a file with keys is named; it can be moved and left out."""
+    settings = read_embedded({"PORT": "9000"})
+    assert (settings.router.api.port, settings.router.api.host, settings.trial_key) == (
+        9010,
+        "127.0.0.1",
+        True,
+    )
+    own = read_embedded({"WARREN_ROUTER_API_PORT": "0", "WARREN_ROUTER_API_KEYS_FILE": "keys.yaml"})
+    assert (own.router.api.port, own.trial_key) == (0, False)
 
 
 def test_pages_of_this_machine_may_connect_to_both_gateways():

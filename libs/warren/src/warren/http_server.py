@@ -72,6 +72,11 @@ def nobody(reason: str) -> None:
     """Count nothing."""
 
 
+def plainly(status: int, sentence: str) -> tuple[bytes, str]:
+    """Return the body and the content type of an answer that says what was wrong in a sentence."""
+    return f"{sentence}\n".encode(), "text/plain; charset=utf-8"
+
+
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
     """How long a peer may take to send a request, and we to shut down; how many sockets may be open (0: any
@@ -97,12 +102,15 @@ class HttpServer:
         one_request: bool = False,
         refused: Callable[[str], None] = nobody,
         hint: str = "",
+        spoken: Callable[[int, str], tuple[bytes, str]] = plainly,
     ) -> None:
         """``one_request``: a connection ends with its first answer. ``refused`` counts, by reason, who got no
-        further than this; ``hint`` follows where something was too long.
+        further than this; ``hint`` follows where something was too long. ``spoken`` gives the body and the
+        content type of what is answered without a request that could be read, from a status and a sentence.
         """
         self.refused = refused
         self.hint = hint
+        self.spoken = spoken
         self.waiting = _Waiting(self)
         self._app = app
         self._limits = limits
@@ -262,7 +270,7 @@ class Head:
 class _Protocol(web.RequestHandler):
     """One connection, until aiohttp lets go of it."""
 
-    __slots__ = ("_body", "_head", "_server", "answered")
+    __slots__ = ("_body", "_head", "_later", "_parsed", "_server", "answered")
 
     def __init__(
         self,
@@ -283,6 +291,8 @@ class _Protocol(web.RequestHandler):
         self._server = server
         self._head = Head()
         self._body = 0  # how many bytes have come behind the head
+        self._parsed = 0  # requests whose heads are whole
+        self._later = 0  # how much has come of the head of a request behind the first
         self.answered = False  # what still comes is not looked at: there is no second request
 
     async def start(self) -> None:
@@ -321,9 +331,27 @@ class _Protocol(web.RequestHandler):
             self._body += len(data) if known else len(data) - (head.size + len(_END) - before)
             if self._body > most:
                 self._server.refused("too_long")
-                self._refuse(413, f"A request may have at most {most} bytes behind its headers.\n")
+                self._refuse(413, f"A request may have at most {most} bytes behind its headers.")
                 return
         super().data_received(data)
+        if known and most is None:
+            self._count_later(len(data))
+
+    def _count_later(self, size: int) -> None:
+        """Bound the heads of the requests behind the first, as that of the first is."""
+        if self._request_count != self._parsed or self._in_body():
+            self._parsed, self._later = self._request_count, 0
+            return
+        self._later += size
+        if self._later > HEAD_MAX_BYTES:
+            self._too_long(f"Request line and headers together are longer than {HEAD_MAX_BYTES} bytes.")
+
+    def _in_body(self) -> bool:
+        """Say whether the body of a request is still to come."""
+        request = self._current_request
+        if request is not None and not request.content.is_eof():
+            return True
+        return any(not payload.is_eof() for _, payload in self._messages)
 
     def _too_long(self, text: str) -> None:
         """Answer before there is a request to answer."""
@@ -333,7 +361,7 @@ class _Protocol(web.RequestHandler):
         self._refuse(431, self._sentence(text))
 
     def _sentence(self, text: str) -> str:
-        return " ".join(part for part in (text, self._server.hint) if part) + "\n"
+        return " ".join(part for part in (text, self._server.hint) if part)
 
     def _refuse(self, status: int, text: str) -> None:
         """Write an answer and take the socket away from aiohttp, which would close it at once: a peer that
@@ -341,9 +369,9 @@ class _Protocol(web.RequestHandler):
         """
         transport, self.transport = self.transport, None
         if transport is not None and not transport.is_closing():
-            phrase, body = HTTPStatus(status).phrase, text.encode()
+            body, kind = self._server.spoken(status, text)
             head = (
-                f"HTTP/1.1 {status} {phrase}\r\nServer: {NAME}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nServer: {NAME}\r\nContent-Type: {kind}\r\n"
             )
             transport.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
             self._server.linger(transport)
@@ -361,7 +389,8 @@ class _Protocol(web.RequestHandler):
             logs.event(_log, "request_failed", level=logging.ERROR, error=exc, path=request.path)
             if request.writer.output_size > 0:
                 raise ConnectionError("an answer has begun already")
-            response = web.Response(status=status, text="Internal error.\n")
+            body, kind = self._server.spoken(status, "Internal error.")
+            response = web.Response(status=status, body=body, headers={hdrs.CONTENT_TYPE: kind})
             response.force_close()
             return response
         if isinstance(exc, LineTooLong):
@@ -370,7 +399,7 @@ class _Protocol(web.RequestHandler):
         else:
             self._server.refused("malformed")
             self._server.misread(type(exc).__name__, request.remote)
-            self._refuse(400, _SENTENCES.get(type(exc), _UNREADABLE) + "\n")
+            self._refuse(400, _SENTENCES.get(type(exc), _UNREADABLE))
         return _Answered()
 
     def log_exception(self, *args: Any, **kw: Any) -> None:

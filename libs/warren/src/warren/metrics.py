@@ -344,6 +344,10 @@ class RouterMetrics(_Metrics):
         self._presence = self._counts(
             "presence", "kind", "What gateways were told of the presence in rooms: diffs, and pages."
         )
+        self._commands = self._counts("commands", "verb", "Commands of backends, by AMQP and by HTTP.")
+        self._command_problems = self._counts(
+            "command_problems", "code", "Commands of backends that were not done, by the code of the problem."
+        )
 
     def messages(self, kind: str, count: int = 1) -> None:
         """Count envelopes handled."""
@@ -376,3 +380,11 @@ class RouterMetrics(_Metrics):
     def takeovers(self) -> None:
         """Count a shard that was taken over."""
         self._takeovers.inc()
+
+    def commands(self, verb: str) -> None:
+        """Count a backend's command."""
+        self._commands.add(verb, 1)
+
+    def command_problems(self, code: str) -> None:
+        """Count a command that was not done."""
+        self._command_problems.add(code, 1)

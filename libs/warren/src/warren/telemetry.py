@@ -97,6 +97,7 @@ class HopKind(Enum):
     DELIVER = "deliver"
     NOTIFY = "notify"
     CALL = "call"
+    COMMAND = "command"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,7 @@ def _shapes(topology: Topology) -> dict[HopKind, _Shape]:
         HopKind.DELIVER: _Shape(f"process {gateway}", _CONSUMER, messaging("process", gateway) | own, egress),
         HopKind.NOTIFY: _Shape(f"process {notify}", _CONSUMER, messaging("process", notify)),
         HopKind.CALL: _Shape(f"send {topology.rpc}", _PRODUCER, messaging("send", topology.rpc)),
+        HopKind.COMMAND: _Shape(f"receive {topology.control}", SpanKind.SERVER, {}),
     }
 
 

@@ -16,6 +16,7 @@ publish that also goes to it; its guard exchange is locked to nobody, so it can 
                                                     queue, one per router connection
     warren.events   topic    client.* room.* message.<type>.<room>: what backends bind themselves
     warren.notify   topic    room.* user.* conn.* all ▶ warren.notify: quorum, single active consumer
+    warren.control  topic    <verb>.<address>  ▶ warren.control: quorum; backends' commands
     warren.notify.dead, warren.dead  fanout           ▶ the queue of the same name: what could not be handled,
                                                         with a reason
     warren.rpc      topic    <service>, <service>.cancel: what clients ask of services; backends bind their
@@ -80,6 +81,7 @@ class Limits:
     gateway_bytes: int = 128 * 1024 * 1024
     replies_bytes: int = 64 * 1024 * 1024
     dead_bytes: int = 64 * 1024 * 1024
+    control_bytes: int = 64 * 1024 * 1024
     log_bytes: int = 256 * 1024 * 1024
     delivery_limit: int = 20
     disconnected_ms: int = 3_000
@@ -122,12 +124,12 @@ class Topology:
         self.events = f"{prefix}.events"
         self.notify = f"{prefix}.notify"
         self.notify_dead = f"{prefix}.notify.dead"
+        self.control = f"{prefix}.control"
         self.dead = f"{prefix}.dead"
         self.rpc = f"{prefix}.rpc"
         self.rpc_replies = f"{prefix}.rpc.replies"
         self.replies = f"{prefix}.replies"
         self.hooks = f"{prefix}.hooks"
-        self.control = f"{prefix}.control"
         # Exchanges by which backends are asked: the queues behind them are theirs, and refuse as they like.
         self.asking = (self.rpc, self.hooks)
 
@@ -139,6 +141,7 @@ class Topology:
             Exchange(self.routers, "direct"),
             Exchange(self.events, "topic"),
             Exchange(self.notify, "topic"),
+            Exchange(self.control, "topic"),
             Exchange(self.notify_dead, "fanout"),
             Exchange(self.dead, "fanout"),
             Exchange(self.rpc, "topic"),
@@ -152,6 +155,7 @@ class Topology:
             self.guard_queue(),
             *(self.log(shard) for shard in range(self.shards)),
             self.notify_queue(),
+            self.control_queue(),
             self._dead_queue(self.notify_dead),
             self._dead_queue(self.dead),
             self.rpc_replies_queue(),
@@ -165,6 +169,7 @@ class Topology:
                 for shard in range(self.shards)
             ),
             Binding(self.notify, self.notify, "#"),
+            Binding(self.control, self.control, "#"),
             Binding(self.notify_dead, self.notify_dead, ""),
             Binding(self.dead, self.dead, ""),
             Binding(self.replies, self.rpc_replies, self.rpc_replies),
@@ -219,6 +224,22 @@ class Topology:
                 "x-delivery-limit": self.limits.delivery_limit,
                 "x-dead-letter-exchange": self.notify_dead,
                 "x-max-length-bytes": self.limits.notify_bytes,
+                "x-overflow": "reject-publish",
+                "x-consumer-disconnected-timeout": self.limits.disconnected_ms,
+            },
+        )
+
+    def control_queue(self) -> Queue:
+        """Return the queue of backends' commands. All routers take from it: what must have an order has it by
+        the log.
+        """
+        return Queue(
+            self.control,
+            "quorum",
+            {
+                "x-delivery-limit": self.limits.delivery_limit,
+                "x-dead-letter-exchange": self.dead,
+                "x-max-length-bytes": self.limits.control_bytes,
                 "x-overflow": "reject-publish",
                 "x-consumer-disconnected-timeout": self.limits.disconnected_ms,
             },

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 USAGE = """usage: python -m embedded
 Two gateways and a router in one process, and a page to try them. It is configured by environment variables:
-  PORT              the first gateway's port (8080); the second takes the next one
+  PORT              the first gateway's port (8080); the second takes the next one, the HTTP API the tenth
   WARREN_AMQP_URL   a RabbitMQ; without it messages stay inside the process
   WARREN_LOG_LEVEL  info shows who comes and goes (warning)
 and by those of the gateway and the router (python -m gateway --settings, python -m router --settings).
@@ -80,6 +80,7 @@ def _greeting(embedded: Embedded) -> str:
                 f"  {name:<9}  http://{address}/metrics, /readyz, /healthz"
                 for name, address in embedded.internal
             ),
+            *_api(embedded),
             "",
             "  Ctrl-C ends it.",
             "",
@@ -88,13 +89,31 @@ def _greeting(embedded: Embedded) -> str:
     )
 
 
+def _api(embedded: Embedded) -> list[str]:
+    """Return what to type to reach the page as a backend does."""
+    if not embedded.api:
+        return []
+    lines = ["", f"  HTTP API   {embedded.api}/v1/"]
+    if embedded.settings.trial_key:
+        lines += [
+            f"  its key    {embedded.trial_key.text}",
+            "",
+            "  As a backend, to all who are in the room default:",
+            "",
+            f"  curl {embedded.api}/v1/publish -H 'Authorization: Bearer {embedded.trial_key.text}' \\",
+            '    --json \'{"address": "room.default", "payload": {"text": "hello from a backend"}}\'',
+        ]
+    return lines
+
+
 async def _nothing() -> None:
     """Nothing to end."""
 
 
 def _taken(settings: EmbeddedSettings) -> str | None:
     """Return what to tell the user where a port can't be had, None where all can."""
-    for port in settings.ports:
+    api = settings.router.api
+    for port in (*settings.ports, *((api.port,) if api.port else ())):
         try:
             opened = open_sockets(settings.host, port)
         except OSError as error:

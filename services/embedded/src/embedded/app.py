@@ -13,6 +13,7 @@ from pathlib import Path
 
 from embedded.page import Page, find_clients
 from embedded.settings import EmbeddedSettings
+from embedded.trial_key import TrialKey
 from gateway.app import Gateway
 from router.app import Router
 from warren.bus import Bus
@@ -49,7 +50,10 @@ class Embedded:
             origins=settings.origins,
         )
         self._router_tracing = self._tracing("router")
+        self.trial_key = TrialKey()
         self.router = Router(settings.router, self._bus("router"), tracing=self._router_tracing)
+        api = self.router.http_api
+        api.keys = self.trial_key if settings.trial_key else api.keys
         self.gateways = [
             Gateway(
                 gateway,
@@ -66,6 +70,12 @@ class Embedded:
         """Each gateway's host and port."""
         host = self.settings.host
         return [f"{_shown(host)}:{port}" for port in self.settings.ports]
+
+    @property
+    def api(self) -> str:
+        """The HTTP API's address; empty where it is off."""
+        api = self.settings.router.api
+        return f"http://{_shown(api.host)}:{api.port}" if api.port else ""
 
     @property
     def internal(self) -> list[tuple[str, str]]:

@@ -20,6 +20,8 @@ from warren.settings import NONE, environment, on_this_machine, read
 
 DEFAULT_PORT = 8080
 GATEWAYS = 2
+# The HTTP API's port is so much above the first gateway's.
+API_PORT_ABOVE = 10
 
 # Chosen for one user on one machine. Draining is short, so that Ctrl-C ends it all in less than five seconds.
 _DEFAULTS = {
@@ -35,6 +37,7 @@ _DEFAULTS = {
     "WARREN_ROUTER_INTERNAL_HOST": "127.0.0.1",
     "WARREN_ROUTER_INTERNAL_PORT": "0",
     "WARREN_ROUTER_STOP_DEADLINE_MS": "2000",
+    "WARREN_ROUTER_API_HOST": "127.0.0.1",
     "WARREN_LOG_LEVEL": "warning",
 }
 # Inside one process nobody else can own a shard or have members, so that there is nothing to listen for
@@ -64,6 +67,11 @@ class EmbeddedSettings:
         return tuple(gateway.listen.port for gateway in self.gateways)
 
     @property
+    def trial_key(self) -> bool:
+        """Whether the HTTP API has a key that is made for this run, since no file with keys was named."""
+        return not self.router.api.keys_file
+
+    @property
     def origins(self) -> tuple[str, ...]:
         """The origins of the page, which each gateway serves."""
         return self.gateways[0].listen.origins
@@ -90,6 +98,7 @@ def read_embedded(env: Mapping[str, str] | None = None) -> EmbeddedSettings:
     on_rabbit = bool(given.get("WARREN_AMQP_URL") or given.get("WARREN_AMQP_URL_FILE"))
     merged = {
         **_DEFAULTS,
+        "WARREN_ROUTER_API_PORT": str(port + API_PORT_ABOVE),
         **({} if on_rabbit else _ALONE),
         **{name: value for name, value in given.items() if value and name not in _NOT_HERE},
         # pages of one's own machine, also from a development server's port
@@ -116,11 +125,12 @@ def read_embedded(env: Mapping[str, str] | None = None) -> EmbeddedSettings:
 def _port(text: str, problems: list[str]) -> int:
     if not text:
         return DEFAULT_PORT
-    highest = 65_535 - GATEWAYS + 1
+    highest = 65_535 - API_PORT_ABOVE
     if text.isascii() and text.isdigit() and 1 <= int(text) <= highest:
         return int(text)
     problems.append(
-        f"PORT: must be a number from 1 to {highest} (the next one is used too), not {printable(text, 40)!r}"
+        f"PORT: must be a number from 1 to {highest} (the next one and the {API_PORT_ABOVE}th are used too), "
+        f"not {printable(text, 40)!r}"
     )
     return DEFAULT_PORT
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import sys
 
 from router.settings import RouterSettings, new_router_id
+from router.shell.api_keys import key_file_problems
 from warren import open_files
 from warren.bus.rabbit.bus import ConnectionTimes, RabbitBus
 from warren.errors import SettingsError
@@ -36,7 +37,8 @@ async def _main(settings: RouterSettings, router_id: str) -> int:
 
 def main() -> int:
     """Run until a signal comes; return the exit code."""
-    settings = command_line("router", RouterSettings, sys.argv[1:], environment(), (otel_problems,))
+    checks = (otel_problems, key_file_problems)
+    settings = command_line("router", RouterSettings, sys.argv[1:], environment(), checks)
     router_id = new_router_id(settings.id)
     try:
         configure("router", settings.log)

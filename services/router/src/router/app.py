@@ -11,18 +11,23 @@ from router.core.peers import Peers, PeerTimes
 from router.core.placement import Placement
 from router.settings import RouterSettings, new_router_id
 from router.shell.announcer import Announcer
+from router.shell.api_keys import ApiKeyFile
+from router.shell.control import Control
 from router.shell.dead_letters import DeadLetters
 from router.shell.egress import Egress
 from router.shell.gauges import Gauges
 from router.shell.handover import Handover
+from router.shell.http_api import HttpApi, HttpApiLimits
 from router.shell.installation_statistics import InstallationStatistics
 from router.shell.intakes import AnswerIntake, NotificationIntake
+from router.shell.message_writer import MessageWriter
 from router.shell.notifications import NotificationLimits, Notifications
 from router.shell.peer_inbox import PREFETCH, PeerInbox
-from router.shell.peer_messages import PeerMessages
+from router.shell.peer_outbox import PeerOutbox
 from router.shell.readiness import RouterReadiness
 from router.shell.receipt_replies import ReceiptReplies
 from router.shell.retrying_publisher import RetryingPublisher
+from router.shell.router_calls import RouterCalls
 from router.shell.router_context import RouterContext
 from router.shell.sandbox_process import SandboxProcess
 from router.shell.shard_context import ShardContext, ShardLimits
@@ -42,6 +47,8 @@ from warren.topology import Topology
 
 # So long after the lease of a gateway has ended, at the latest, receipts that waited for it are given.
 RECEIPT_BEYOND_LEASE_S = 2.5
+# Messages of commands that may wait for one shard.
+COMMANDS = 8_192
 
 
 class Router:
@@ -84,9 +91,9 @@ class Router:
         self.heartbeat = HeartbeatLoop(bus, topology, clock, own_queue, every_s=times.announce_ms / 1_000)
 
         # from the logs to the gateways, other routers and backends
+        self._outbox = PeerOutbox(context)
         self._receipts = ReceiptReplies(context, times.lease_ms / 1_000 + RECEIPT_BEYOND_LEASE_S)
         self.egress = Egress(context, self.peers.gateways, BatchLimits(batch_bytes=flow.batch_bytes), pace)
-        self._peer_messages = PeerMessages(context)
         self.shards = Shards(
             ShardContext(
                 context,
@@ -96,14 +103,15 @@ class Router:
                 self.egress,
                 settings.namespaces.namespaces,
                 ShardLimits.of(settings),
-                self._peer_messages,
+                self._outbox,
             )
         )
 
         # from gateways, other routers and backends
         self._stale_queues = StaleQueues(bus, topology)
+        self._calls = RouterCalls(self.id, self.placement, self._outbox, self.metrics)
         self._inbox = PeerInbox(
-            context, own_queue, self.peers, self.shards, self._stale_queues, self._receipts
+            context, own_queue, self.peers, self.shards, self._stale_queues, self._receipts, self._calls
         )
         self._speaker_probes = SpeakerProbes(context, self.placement, self._inbox)
         dead_letters = DeadLetters(publisher, topology.notify_dead, self.metrics)
@@ -114,6 +122,15 @@ class Router:
         )
         self.answers = Notifications(
             context, dead_letters, sandbox, intake, pace, AnswerIntake(), self._receipts
+        )
+        self._writer = MessageWriter(context, BatchLimits(flow.batch_count, flow.batch_bytes, COMMANDS), pace)
+        self.control = Control(context, self._writer, self._calls, self.shards)
+        api = settings.api
+        self.http_api = HttpApi(
+            context,
+            self.control,
+            ApiKeyFile(api.keys_file),
+            HttpApiLimits(api.host, api.port, api.connections, flow.notify_bytes),
         )
 
         # coming and going
@@ -152,7 +169,7 @@ class Router:
     async def start(self) -> None:
         """Begin to answer probes, wait for the broker for as long as it takes, then serve what it gives.
 
-        Raises TopologyMismatch, and OSError where the internal port can't be had.
+        Raises TopologyMismatch, and OSError where a port can't be had.
         """
         await self.probes.start()
         await self._bus.start()
@@ -162,12 +179,15 @@ class Router:
         self._speaker_probes.start()
         await self.notifications.start()
         await self.answers.start()
+        await self.http_api.start()
 
     async def stop(self) -> None:
         """Take no more, finish what has begun, speak until the others do, and end. Whatever fails on the way,
         the rest is done.
         """
         self.readiness.drain()
+        await self.http_api.stop()
+        await self._writer.close()
         await self._handover.finish(self.settings.takeover.stop_deadline_ms / 2_000)
         await self._ticker.stop()
         await self.shards.stop()
@@ -175,6 +195,6 @@ class Router:
         await self._stale_queues.close()
         await self.egress.close()
         await self._receipts.close()
-        await self._peer_messages.close()
+        await self._outbox.close()
         await self._bus.close()
         await self.probes.stop()

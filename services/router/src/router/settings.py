@@ -11,8 +11,10 @@ from pydantic import field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from warren.settings import (
+    EVERY_ADDRESS,
     BusSettings,
     CommaList,
+    ListenHost,
     LogSettings,
     NamespaceSettings,
     ProbeSettings,
@@ -157,6 +159,29 @@ class TakeoverSettings(Settings):
         return self
 
 
+class HttpApiSettings(Settings):
+    """The HTTP API for backends."""
+
+    model_config = SettingsConfigDict(env_prefix="WARREN_ROUTER_API_")
+
+    host: ListenHost = variable(
+        EVERY_ADDRESS,
+        "Address or name of the HTTP API for backends; * for every IPv4 and IPv6 address of the machine.",
+    )
+    port: int = variable(0, "Port of the HTTP API for backends; 0: off.", ge=0, le=65_535)
+    keys_file: str = variable(
+        "",
+        "File (YAML) with the keys of the HTTP API, each as its SHA-256 with a name and scopes; it is read "
+        "again when it changes.",
+    )
+    connections: int = variable(
+        1_024,
+        "Connections to the HTTP API that may be open at a time; one too many is answered with 503.",
+        ge=1,
+        le=65_536,
+    )
+
+
 class RouterSettings(Settings):
     """All of the router's settings."""
 
@@ -175,6 +200,7 @@ class RouterSettings(Settings):
     memory: MemorySettings = MemorySettings()
     takeover: TakeoverSettings = TakeoverSettings()
     namespaces: NamespaceSettings = NamespaceSettings()
+    api: HttpApiSettings = HttpApiSettings()
     events: CommaList = variable(
         ("client", "room"),
         "Kinds of events for backends on the topic exchange: client, room, undelivered (messages for rooms "

@@ -8,8 +8,11 @@ from tests.support.router_peers import ListedShards
 from tests.support.scripted_bus import Delivered, ManualClock, ScriptedBus
 
 from router.core.peers import Peers, PeerTimes
+from router.core.placement import Placement
 from router.shell.peer_inbox import PREFETCH, PeerInbox
+from router.shell.peer_outbox import PeerOutbox
 from router.shell.receipt_replies import ReceiptReplies
+from router.shell.router_calls import RouterCalls
 from router.shell.stale_queues import StaleQueues
 from warren.address import shard_of
 from warren.envelope import (
@@ -40,7 +43,10 @@ class Harness:
         self.queue = OwnQueue(self.bus, partial(self.topology.router_queue, "r1"), prefetch=PREFETCH)
         self.shards = ListedShards(2)
         self.receipts = ReceiptReplies(context, 5.0)
-        self.inbox = PeerInbox(context, self.queue, self.peers, self.shards, self.stale_queues, self.receipts)
+        self.calls = RouterCalls("r1", Placement("r1", 2), PeerOutbox(context), self.metrics)
+        self.inbox = PeerInbox(
+            context, self.queue, self.peers, self.shards, self.stale_queues, self.receipts, self.calls
+        )
 
     def listening_s(self):
         return self.peers.listening_s(self.clock.monotonic())

@@ -58,6 +58,12 @@ class FeedRing:
         for kept in islice(self._kept, start, None):
             yield kept[3], kept[2]
 
+    def latest(self) -> Iterator[tuple[int, int, tuple[str, ...], Item]]:
+        """Yield what is here, the latest first: offset, index, gateways, item."""
+        for at in range(len(self._kept) - 1, self._first - 1, -1):
+            offset, index, gateways, entry, _ = self._kept[at]
+            yield offset, index, gateways, entry[2]
+
     def _trim(self) -> None:
         kept, first = self._kept, self._first
         while self.bytes > self._limit:

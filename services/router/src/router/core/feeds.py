@@ -257,7 +257,20 @@ class Feeds:
         """
         return [gateway for gateway in self._gateways if gateway not in self._chains] if self.speaking else []
 
+    def reached(self, room: str, epoch: str, seq: int) -> dict[str, bool] | None:
+        """Return the gateways that a message was for, each with whether its chain has got there; None where
+        it has left the ring, or was for nobody. It looks through the whole ring.
+        """
+        for offset, index, gateways, item in self._ring.latest():
+            if isinstance(item, Deliver) and item.seq == seq and item.room == room and item.epoch == epoch:
+                return {gateway: self._sent(gateway, (offset, index)) for gateway in gateways}
+        return None
+
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _sent(self, gateway: str, place: Place) -> bool:
+        chain = self._chains.get(gateway)
+        return chain is not None and chain.sent is not None and (chain.sent.offset, chain.sent.index) >= place
 
     def _take_out(self, offset: int, out: FeedItem) -> None:
         targets, item = out.gateways, out.item

@@ -160,6 +160,14 @@ class Fold:
         """Return how far a room has got."""
         return self._sequencer.position(room)
 
+    def place(self, room: str, user: str, ident: str) -> Position | None:
+        """Return where the message of this id stands (a backend's ``user`` is empty); None where the id is
+        not known (any more).
+        """
+        ids = self._own_ids if ident[:1] == INTERNAL_ID else self._ids
+        found = ids.get((room, user, ident))
+        return None if found is None else Position(self._sequencer.epoch(found[0]), found[1])
+
     def parts(self, size: int = 256 * 1024) -> tuple[list[bytes], bytes]:
         """Return the whole state as of ``offset`` in bodies of about ``size`` bytes at most, and their
         digest.

@@ -95,6 +95,14 @@ class History:
         oldest_us = now_us - window.policy.age_s * 1_000_000
         return window.page(before, limit, max_bytes, oldest_us=oldest_us, now_us=now_us)
 
+    def find(self, room: str, epoch: str, seq: int) -> Deliver | None:
+        """Return the message of this number; None where it is not kept (any more)."""
+        window = self._windows.get(room)
+        if window is None or window.epoch != epoch or not window.messages:
+            return None
+        at = seq - window.messages[0].seq
+        return window.messages[at] if 0 <= at < len(window.messages) else None
+
     def drop(self, room: str) -> None:
         """Forget a room."""
         self._windows.close(room)

@@ -130,6 +130,10 @@ class RoomMembers:
         """Return the rooms in which a gateway has members. A view."""
         return self._gateways.get(gateway, ())
 
+    def names(self) -> list[str]:
+        """Return the rooms that have members, in the order in which they came to have any."""
+        return list(self._rooms)
+
     def members(self, room: str, gateway: str) -> Mapping[str, str]:
         """Return the room's members on one gateway: connection to user. A view: copy it before a change."""
         return self._rooms.get(room, {}).get(gateway, _NOBODY)

@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from router.core.gateway_leases import Heard
 from router.core.peers import Peers
 from router.shell.receipt_replies import ReceiptReplies
+from router.shell.router_calls import RouterCalls
 from router.shell.router_context import RouterContext
 from router.shell.shards import Shards
 from router.shell.stale_queues import StaleQueues
 from warren.address import shard_of
 from warren.envelope import (
+    CommandResult,
     Envelope,
     Heartbeat,
     HistoryQuery,
@@ -26,6 +28,8 @@ from warren.envelope import (
     PresenceQuery,
     Progress,
     Read,
+    ReadAnswer,
+    ReadQuery,
     Receipt,
     RouterHeartbeat,
     RouterLeaving,
@@ -50,6 +54,7 @@ class PeerInbox:
         shards: Shards,
         stale_queues: StaleQueues,
         receipts: ReceiptReplies,
+        calls: RouterCalls,
     ) -> None:
         """It hears nothing before ``start``."""
         self._bus = context.bus
@@ -61,6 +66,7 @@ class PeerInbox:
         self._shards = shards
         self._stale_queues = stale_queues
         self._receipts = receipts
+        self._calls = calls
 
     async def start(self) -> None:
         """Begin to listen."""
@@ -135,6 +141,12 @@ class PeerInbox:
                         shard.asked(envelope)
             case Receipt():
                 self._receipts.take(envelope)
+                self._calls.take(envelope)
+            case ReadQuery():
+                if 0 <= envelope.shard < len(self._shards):
+                    self._shards.read_asked(envelope)
+            case CommandResult() | ReadAnswer():
+                self._calls.take(envelope)
             case HistoryQuery():
                 self._shards[shard_of(envelope.room, len(self._shards))].queried(envelope)
             case PresenceQuery():

@@ -36,6 +36,7 @@ from router.shell.shard_context import ShardContext
 from router.shell.shard_history import ShardHistory
 from router.shell.shard_log import ShardLog
 from router.shell.shard_presence import ShardPresence
+from router.shell.shard_reads import ShardReads
 from warren import envelope as wire
 from warren.address import gateway_of
 from warren.bus import Record
@@ -63,6 +64,7 @@ class Shard:
         self._log = ShardLog(router.bus, router.topology, number, prefetch=context.limits.prefetch)
         self._history = ShardHistory(self._log, context)
         self._presence = ShardPresence(context)
+        self._reads = ShardReads(router, self._history)
         self._maintainer = LogMaintainer(self._log, context, self.role)
         self._telemetry = EntryTelemetry(
             number, context.router.clock, context.router.metrics, context.router.tracing
@@ -84,6 +86,11 @@ class Shard:
     def fold(self) -> Fold:
         """What the log tells. To be looked at, not changed."""
         return self._fold
+
+    @property
+    def version(self) -> int:
+        """The version of the fold that the log asks for; 0: not known here."""
+        return self._fold.version
 
     @property
     def waiting(self) -> int:
@@ -206,6 +213,14 @@ class Shard:
         if self.speaks and self._fold.life:
             self._presence.queried(query, self._fold)
 
+    def answer(self, body: bytes) -> bytes | None:
+        """Answer what a backend asks of this shard; None where we don't speak for it, or it has to be asked
+        again.
+        """
+        if not self.speaks or not self._fold.life:
+            return None
+        return self._reads.answer(body, self._fold, self._feeds)
+
     # ── the log ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def hints(self) -> Iterable[int]:
@@ -226,6 +241,7 @@ class Shard:
         self._feeds = Feeds(context.router.id, self.number, context.limits.ring_bytes)
         self._presence.forget()
         self._end(self._history.forget())
+        self._reads.begin()
         if self._reader is not None:
             self._history.begin(fold)
         self._events.backlog.begin(fold.offset)
@@ -257,7 +273,9 @@ class Shard:
         for effect in effects:
             if type(effect) is BackendEvent:
                 emits.append(effect)
-                if effect.message is not None and effect.kind == "message":
+                if effect.message is None:
+                    self._reads.note(effect, fold)
+                elif effect.kind == "message":
                     self._history.put(effect.message)
             elif type(effect) is not FeedItem:
                 internal = self._note(effect, record.offset) or internal
@@ -317,13 +335,14 @@ class Shard:
                     self._receipts.clear()
                     self._presence.forget()
                     self._end(self._history.forget())
+                    self._reads.begin()
                     self._maintainer.life_began()
                     if self.speaks:
                         # What gateways said before the life began did not count: they are asked, and hear so.
                         context.egress.tell(ALL, wire.Speaker(context.router.id, self.number))
             case CommandDone() if self.speaks:
                 answer = wire.CommandResult(effect.id, effect.room, effect.result)
-                context.peer_messages.tell(effect.router, answer)
+                context.outbox.tell(effect.router, answer)
             case _:
                 pass
         return False
@@ -414,7 +433,7 @@ class Shard:
 
     def _tell(self, receipts: Iterable[Told]) -> None:
         for router, receipt in receipts:
-            self._context.peer_messages.tell(router, receipt)
+            self._context.outbox.tell(router, receipt)
 
     def _end(self, task: asyncio.Task[None] | None) -> None:
         """Remember a task that is ending."""

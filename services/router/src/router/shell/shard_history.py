@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import asyncio
 
+from router.core.control_bodies import Explained, HistoryPage
+from router.core.control_reads import NOTHING, ExplainRead, HistoryRead, explained
+from router.core.control_reads import history_page as backend_page
+from router.core.feeds import Feeds
 from router.core.fold import Fold
 from router.core.history import History
 from router.core.history_pages import history_page, page
@@ -66,6 +70,16 @@ class ShardHistory:
     def history_page(self, query: wire.HistoryQuery, fold: Fold) -> wire.HistoryPage | None:
         """Answer a HistoryQuery; None where it has to be asked again, or there is nobody to answer."""
         return None if self.filling else history_page(query, fold, self._history, self._clock.wall_us())
+
+    def asked(self, read: HistoryRead, fold: Fold) -> HistoryPage | None:
+        """Answer a backend's read; None where it has to be asked again."""
+        return None if self.filling else backend_page(read, fold, self._history, self._clock.wall_us())
+
+    def explained(self, read: ExplainRead, fold: Fold, feeds: Feeds) -> Explained | bytes | None:
+        """Answer a backend that asks what became of a message; NOTHING where its id is not known, None where
+        it has to be asked again.
+        """
+        return None if self.filling else explained(read, fold, self._history, feeds) or NOTHING
 
     # ── what is read of before ──────────────────────────────────────────────────────────────────────────────
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from router.shell.shard import Shard
 from router.shell.shard_context import ShardContext
-from warren.envelope import SpeakerProgress
+from warren.envelope import ReadAnswer, ReadQuery, SpeakerProgress
 from warren.logs import event, get_logger
 
 _logger = get_logger("router.shards")
@@ -89,6 +89,12 @@ class Shards:
         """Have all gateways say how far they have got: what they have said may not have reached us."""
         for shard in self._shards:
             shard.ask_gateways()
+
+    def read_asked(self, query: ReadQuery) -> None:
+        """Another router asks something for a backend; it asks again where nothing comes."""
+        answer = self._shards[query.shard].answer(query.body)
+        if answer is not None:
+            self._context.outbox.tell(query.router, ReadAnswer(query.ref, answer))
 
     def tick(self) -> None:
         """Have each do what the time asks for. To be called several times a second."""

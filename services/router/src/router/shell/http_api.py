@@ -1,0 +1,345 @@
+"""HttpApi: commands over HTTP: one port of a router for backends, with keys.
+
+A request is known (its key), checked, allowed and done, in this order, and each refusal is a problem document
+under a real status. What it may cost is bounded before anything is built from it: sockets, the bytes of all
+bodies under way, the time that a body takes, how much of all one key may have open. No key is ever logged.
+What a command means is ``core/control.py``'s, and doing it ``control.py``'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import msgspec
+from aiohttp import hdrs, web
+
+from router.core import openapi_page
+from router.core.api_keys import ApiKey, ApiKeys
+from router.core.attempt_limits import Failures, KeyUse
+from router.core.control import VERBS, Command, Given, Verb, max_body, parse_command, parse_query
+from router.core.control_problems import PROBLEM_TYPE, Problem, ProblemCode, encoded
+from router.core.openapi import document
+from router.shell.audit import Audit
+from router.shell.control import Answer, Control
+from router.shell.router_context import RouterContext
+from warren import __version__
+from warren.http_server import HttpLimits, HttpServer
+from warren.logs import event, get_logger
+from warren.telemetry import is_valid, trace_id
+
+# A connection may be silent for so long between two requests.
+KEEPALIVE_S: Final = 75.0
+BODY_S: Final = 10.0
+STOP_S: Final = 2.0
+# All bodies that are being read or worked on.
+BODIES_BYTES: Final = 64 * 1024 * 1024
+LATER_MS: Final = 1_000
+JSON: Final = "application/json"
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_PAGE_HEADERS: Final = {
+    **_HEADERS,
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+# What comes without a request that could be read, by its status.
+_UNREAD: Final = {
+    400: ProblemCode.INVALID_FORMAT,
+    413: ProblemCode.MESSAGE_TOO_LARGE,
+    431: ProblemCode.HEADERS_TOO_LARGE,
+    500: ProblemCode.INTERNAL,
+}
+_BY_STATUS: Final = {
+    404: ProblemCode.NOT_FOUND,
+    405: ProblemCode.METHOD_NOT_ALLOWED,
+    413: ProblemCode.MESSAGE_TOO_LARGE,
+    417: ProblemCode.EXPECTATION_FAILED,
+}
+_BUSY: Final = Problem(
+    ProblemCode.OVERLOADED, "Too much is under way: come again later.", retry_after_ms=LATER_MS
+)
+
+_logger = get_logger("router.http_api")
+_TRACE: Final = web.RequestKey("trace", str)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class KeySource(Protocol):
+    """Whoever knows the keys that count now."""
+
+    @property
+    def keys(self) -> ApiKeys:
+        """They may change at any time."""
+        ...
+
+    async def start(self) -> None:
+        """Begin to know them."""
+
+    async def stop(self) -> None:
+        """End that."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpApiLimits:
+    """Where it listens (port 0: nowhere), how many connections may be open, and how large a payload may
+    be.
+    """
+
+    host: str
+    port: int
+    connections: int = 1_024
+    max_payload: int = 1024 * 1024
+
+
+class HttpApi:
+    """One router's."""
+
+    def __init__(
+        self, context: RouterContext, control: Control, keys: KeySource, limits: HttpApiLimits
+    ) -> None:
+        """It listens from ``start`` on; until then ``keys`` may be replaced by others."""
+        self.port = 0
+        self._clock = context.clock
+        self._metrics = context.metrics
+        self._control = control
+        self._audit = Audit(context.metrics, "http")
+        self.keys = keys
+        self._limits = limits
+        self._use = KeyUse()
+        self._failures = Failures()
+        self._open: Counter[str] = Counter()  # requests by the name of their key
+        self._bytes = 0  # of bodies
+        self._document = msgspec.json.encode(document(__version__))
+        self._page = openapi_page.page(document(__version__)).encode()
+        self._server: HttpServer | None = None
+        context.metrics.waiting_from("http_api", lambda: self._open.total())
+
+    async def start(self) -> None:
+        """Listen. Raises OSError (with the address in its text) where the port can't be had."""
+        if not self._limits.port:
+            return
+        await self.keys.start()
+        app = web.Application(middlewares=[self._spoken], client_max_size=0)
+        app.router.add_route("*", "/{path:.*}", self._answer, expect_handler=_expected)
+        limits = HttpLimits(KEEPALIVE_S, STOP_S, self._limits.connections, _full())
+        self._server = HttpServer(app, limits, refused=self._refused, spoken=_unread)
+        self.port = await self._server.start(self._limits.host, self._limits.port)
+        event(_logger, "http_api_listens", host=self._limits.host, port=self.port)
+
+    async def stop(self) -> None:
+        """Listen no more, and end what is under way."""
+        server, self._server = self._server, None
+        if server is not None:
+            await server.stop()
+            await self.keys.stop()
+
+    def _refused(self, reason: str) -> None:
+        self._metrics.rejected(f"http_api_{reason}")
+
+    # ── one request ─────────────────────────────────────────────────────────────────────────────────────────
+
+    @web.middleware
+    async def _spoken(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Whatever goes wrong is said as a problem."""
+        try:
+            return await handler(request)
+        except web.HTTPException as error:  # aiohttp's own
+            code = _BY_STATUS.get(error.status, ProblemCode.INVALID_FORMAT)
+            return _refusal(Problem(code, error.reason or "It can't be served."), _trace(request))
+        except web.RequestPayloadError:
+            problem = Problem(ProblemCode.INVALID_FORMAT, "The body can't be read.")
+            return _refusal(problem, _trace(request), close=True)
+        except Exception as error:  # noqa: BLE001 - ours
+            trace = _trace(request)
+            event(_logger, "http_api_failed", level=logging.ERROR, error=error, trace_id=trace)
+            return _refusal(Problem(ProblemCode.INTERNAL, "Our fault; the log has the trace id."), trace)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        trace = _trace(request)
+        path = request.rel_url.raw_path
+        reads = request.method in ("GET", "HEAD")
+        if path in ("/v1/", "/v1/openapi.json", "/v1"):
+            if not reads:
+                return _not_allowed("GET, HEAD", trace)
+            return self._shown(path)
+        verb = VERBS.get(path.removeprefix("/v1/")) if path.startswith("/v1/") else None
+        if verb is None:
+            return _refusal(Problem(ProblemCode.NOT_FOUND, "There is no such path; /v1/ lists them."), trace)
+        if request.method != "POST" and not (reads and verb.reads):
+            return _not_allowed("POST, GET, HEAD" if verb.reads else "POST", trace)
+        key = self._known(request)
+        if isinstance(key, Problem):
+            self._metrics.command_problems(key.code.value)
+            return _refusal(key, trace)
+        if self._open[key.name] >= max(1, self._limits.connections // 2):
+            return _refusal(_BUSY, trace)
+        self._open[key.name] += 1
+        try:
+            return await self._done(request, verb, key, trace)
+        finally:
+            self._open[key.name] -= 1
+            if not self._open[key.name]:
+                del self._open[key.name]
+
+    async def _done(self, request: web.Request, verb: Verb, key: ApiKey, trace: str) -> web.StreamResponse:
+        began = self._clock.monotonic()
+        late_ms = self._use.take(key.name, key.rate, 1, began)
+        if late_ms:
+            problem = Problem(ProblemCode.RATE_LIMITED, "The key's rate is used up.", (), late_ms)
+            self._metrics.command_problems(problem.code.value)
+            return _refusal(problem, trace)
+        given = self._given(request)
+        if request.method != "POST":
+            command = parse_query(verb, request.rel_url.query.items(), given)
+            return await self._run(verb, command, key, trace, began)
+        most = max_body(verb, self._limits.max_payload)
+        room = most if request.content_length is None else min(most, request.content_length)
+        if self._bytes + room > BODIES_BYTES:
+            return _refusal(_BUSY, trace, close=True)
+        self._bytes += room
+        try:
+            body = await _body(request, most)
+            if isinstance(body, Problem):
+                return _refusal(body, trace, close=body.code is ProblemCode.REQUEST_TIMEOUT)
+            return await self._run(verb, parse_command(verb, body, given), key, trace, began)
+        finally:
+            self._bytes -= room
+
+    async def _run(
+        self, verb: Verb, command: Command | Problem, key: ApiKey, trace: str, began: float
+    ) -> web.StreamResponse:
+        answer: Answer
+        if isinstance(command, Problem):
+            answer = command
+        else:
+            if len(command.messages) > 1:
+                self._use.take(key.name, key.rate, len(command.messages) - 1, began)
+            answer = await self._control.do(command, key.scopes)
+        self._audit.done(verb, command, answer, by=key.name, trace_id=trace)
+        self._metrics.hop_seconds("http_api", self._clock.monotonic() - began)
+        if isinstance(answer, Problem):
+            return _refusal(answer, trace)
+        return web.Response(body=msgspec.json.encode(answer), content_type=JSON, headers=_HEADERS)
+
+    def _shown(self, path: str) -> web.StreamResponse:
+        if path == "/v1":
+            return web.Response(status=308, headers={**_HEADERS, hdrs.LOCATION: "/v1/"})
+        if path == "/v1/":
+            return web.Response(
+                body=self._page, content_type="text/html", charset="utf-8", headers=_PAGE_HEADERS
+            )
+        return web.Response(body=self._document, content_type=JSON, headers=_HEADERS)
+
+    def _known(self, request: web.Request) -> ApiKey | Problem:
+        """Return whose key it is. A right key is let in whatever others at its address do."""
+        scheme, _, text = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+        given = text.strip().encode("utf-8", "surrogateescape")
+        key = self.keys.keys.find(given) if scheme.lower() == "bearer" and given else None
+        if key is not None and not key.expired(self._clock.wall_us()):
+            return key
+        if key is not None:
+            event(_logger, "api_key_expired", level=logging.WARNING, by=key.name)
+            return Problem(ProblemCode.UNAUTHORIZED, f"The key {key.name} has expired.")
+        self._metrics.rejected("http_api_key")
+        late_ms = self._failures.failed(request.remote or "", self._clock.monotonic())
+        if late_ms:
+            return Problem(ProblemCode.RATE_LIMITED, "Too many wrong keys from here.", (), late_ms)
+        event(_logger, "api_key_refused", level=logging.WARNING, ip=request.remote, missing=not given)
+        return Problem(
+            ProblemCode.UNAUTHORIZED,
+            "The key is not known." if given else "A key is needed: Authorization: Bearer KEY.",
+        )
+
+    def _given(self, request: web.Request) -> Given:
+        return Given(
+            now_us=self._clock.wall_us(),
+            max_bytes=self._limits.max_payload,
+            id=request.headers.get("Idempotency-Key", ""),
+            traceparent=request.headers.get("traceparent", ""),
+        )
+
+
+async def _expected(request: web.Request) -> web.StreamResponse | None:
+    """Ask for the body where its sender waits for that (RFC 9110 section 10.1.1)."""
+    if request.headers.get(hdrs.EXPECT, "").strip().lower() != "100-continue":
+        problem = Problem(ProblemCode.EXPECTATION_FAILED, "Expect: 100-continue, or none.")
+        return _refusal(problem, _trace(request))
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # the answer has not begun
+    return None
+
+
+async def _body(request: web.Request, most: int) -> bytes | Problem:
+    """Return a request's body, or why it is not read."""
+    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower() != "identity":
+        return Problem(ProblemCode.UNSUPPORTED_MEDIA_TYPE, "The body must not be compressed.")
+    kind = request.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
+    if kind != JSON:
+        return Problem(ProblemCode.UNSUPPORTED_MEDIA_TYPE, f"The Content-Type must be {JSON}.")
+    large = Problem(ProblemCode.MESSAGE_TOO_LARGE, f"The body may have at most {most} bytes.")
+    if request.content_length is not None and request.content_length > most:
+        return large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_S):
+            while chunk := await request.content.readany():
+                body += chunk
+                if len(body) > most:
+                    return large
+    except TimeoutError:
+        return Problem(ProblemCode.REQUEST_TIMEOUT, f"The body did not come within {BODY_S:g} s.")
+    return bytes(body)
+
+
+def _trace(request: web.Request) -> str:
+    """Return the trace id of a request: its sender's, or one of its own."""
+    known = request.get(_TRACE)
+    if known is None:
+        given = request.headers.get("traceparent", "")
+        known = trace_id(given) if is_valid(given) else secrets.token_hex(16)
+        request[_TRACE] = known
+    return known
+
+
+def _refusal(
+    problem: Problem, trace: str, more: Mapping[str, str] | None = None, *, close: bool = False
+) -> web.Response:
+    headers = {**_HEADERS, **(more or {})}
+    if problem.retry_after_ms:
+        headers[hdrs.RETRY_AFTER] = str(problem.retry_after_s)
+    if problem.code is ProblemCode.UNAUTHORIZED:
+        headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="warren"'
+    response = web.Response(
+        status=problem.code.status,
+        body=encoded(problem, trace),
+        headers={**headers, hdrs.CONTENT_TYPE: PROBLEM_TYPE},
+    )
+    if close:
+        response.force_close()
+    return response
+
+
+def _not_allowed(methods: str, trace: str) -> web.Response:
+    problem = Problem(ProblemCode.METHOD_NOT_ALLOWED, f"This path has the methods {methods}.")
+    return _refusal(problem, trace, {hdrs.ALLOW: methods})
+
+
+def _unread(status: int, sentence: str) -> tuple[bytes, str]:
+    """Return the answer to what is no request that could be read."""
+    problem = Problem(_UNREAD.get(status, ProblemCode.INVALID_FORMAT), sentence)
+    return encoded(problem, secrets.token_hex(16)), PROBLEM_TYPE
+
+
+def _full() -> bytes:
+    """Return what is written to a connection too many, as it is."""
+    body = encoded(_BUSY)
+    head = (
+        f"HTTP/1.1 503 Service Unavailable\r\nContent-Type: {PROBLEM_TYPE}\r\nRetry-After: 1\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body

@@ -1,0 +1,208 @@
+"""Reads: what the fold, the history and the feeds tell of it, and nothing that they do not know."""
+
+import msgspec
+import pytest
+
+from router.core import control_bodies as bodies
+from router.core import control_reads as reads
+from router.core.feeds import Feeds
+from router.core.fold import Fold
+from router.core.history import History
+from router.core.user_activity import UserActivity
+from warren.address import shard_of, user_room
+from warren.envelope import Batch, Hello, Join, Notified, Number, Publish, Rules, encode
+from warren.namespaces import HistoryPolicy
+from warren.position import LogPosition
+
+NOW_US = 1_764_000_000_000_000
+
+
+class Log:
+    """One shard's log, and what a speaker makes of it."""
+
+    def __init__(self):
+        self.fold = Fold(0, 1)
+        self.feeds = Feeds("r1", 0, 1 << 20)
+        self.history = History(1 << 20, 1 << 20, 0)
+        self.offset = self.number = 0
+        self.feeds.begin()
+        self.write(Rules("k3f9", 2, 100, 100, 10, NOW_US))
+        self.batch(Hello())
+
+    def write(self, *envelopes):
+        effects = self.fold.apply(self.offset, encode(envelopes))
+        for effect in effects:
+            message = getattr(effect, "message", None)
+            if message is not None and effect.kind == "message":
+                self.history.put(message, HistoryPolicy(), NOW_US)
+        self.feeds.take(self.fold.life, self.offset, effects, self.fold.gateways, self.fold.ended)
+        self.offset += 1
+
+    def batch(self, *envelopes):
+        self.number += 1
+        self.write(Batch("g1", 1, self.number, NOW_US), *envelopes)
+
+    def join(self, room, conn, user):
+        self.batch(Join(room, conn, user))
+
+    def publish(self, ident, payload=b"1", room="a", **more):
+        self.write(Notified("r1", NOW_US), Publish(room, "X", payload, NOW_US, id=ident, **more))
+
+
+@pytest.fixture
+def log():
+    return Log()
+
+
+def test_a_question_crosses_as_it_is():
+    """One of a newer router is none that is known."""
+    for read in (
+        reads.MembersRead("a", 5, ""),
+        reads.HistoryRead("a", 0, 5),
+        reads.RoomsRead("", 5, "x"),
+        reads.StatusRead(("ann",)),
+        reads.ExplainRead("a", "", "m"),
+    ):
+        assert reads.decoded(reads.encoded(read)) == read
+    assert reads.decoded(msgspec.msgpack.encode(["newer", 1])) is None
+    assert reads.decoded(b"\xc1") is None
+
+
+def test_members_are_told_by_user_in_order_and_by_pages(log):
+    """Each with all of its connections."""
+    for conn, user in (("g1~1", "cid"), ("g1~2", "ann"), ("g1~3", "bob"), ("g1~4", "ann")):
+        log.join("a", conn, user)
+    first = reads.members(reads.MembersRead("a", 2, ""), log.fold)
+    assert [(each.user, each.connections) for each in first.members] == [
+        ("ann", ["g1~2", "g1~4"]),
+        ("bob", ["g1~3"]),
+    ]
+    assert (first.users, first.connections, first.next) == (3, 4, "bob")
+    last = reads.members(reads.MembersRead("a", 2, "bob"), log.fold)
+    assert ([each.user for each in last.members], last.next) == (["cid"], "")
+    nobody = reads.members(reads.MembersRead("b", 2, ""), log.fold)
+    assert (nobody.users, nobody.connections, nobody.members) == (0, 0, [])
+
+
+def test_a_room_with_too_many_is_told_of_by_numbers(log, monkeypatch):
+    """And where even counting the users would be too much, only connections are counted."""
+    for number in range(4):
+        log.join("a", f"g1~{number}", f"user{number}")
+    monkeypatch.setattr(reads, "NAMED_MAX", 3)
+    page = reads.members(reads.MembersRead("a", 2, ""), log.fold)
+    assert (page.users, page.connections, page.members, page.counts_only) == (4, 4, [], True)
+    monkeypatch.setattr(reads, "COUNTED_MAX", 3)
+    assert reads.counted(log.fold.rooms, "a") == (None, 4)
+
+
+def test_a_count_is_the_numbers_alone(log):
+    """Made of the same answer."""
+    log.join("a", "g1~1", "ann")
+    read = reads.MembersRead("a", 0, "")
+    answer = msgspec.json.encode(reads.members(read, log.fold))
+    assert reads.joined(read, [answer]) == bodies.Counted(users=1, connections=1)
+
+
+def test_users_are_online_or_were_seen(log):
+    """Times are told where they are known, in ms."""
+    activity = UserActivity()
+    log.join("@ann", "g1~1", "ann")
+    activity.came("ann", NOW_US, 1)
+    activity.left("bob", NOW_US - 5_000_000, 0)
+    answer = reads.status(reads.StatusRead(("ann", "bob", "cid")), log.fold, activity)
+    assert answer.users == [
+        bodies.UserStatus(user="ann", online=True, connections=1, since=NOW_US // 1_000),
+        bodies.UserStatus(user="bob", online=False, last_seen=NOW_US // 1_000 - 5_000),
+        bodies.UserStatus(user="cid", online=False),
+    ]
+
+
+def test_users_are_asked_of_their_shards_and_told_in_the_order_asked():
+    """One question for each shard."""
+    users = ("ann", "bob", "cid", "dan", "eve")
+    read = reads.StatusRead(users)
+    asked = reads.by_shard(read, 4)
+    assert sorted(user for part in asked.values() for user in part.users) == sorted(users)
+    for shard, part in asked.items():
+        assert {shard_of(user_room(user), 4) for user in part.users} == {shard}
+    answers = [
+        msgspec.json.encode(
+            bodies.Statuses(users=[bodies.UserStatus(user=user, online=False) for user in part.users])
+        )
+        for part in asked.values()
+    ]
+    joined = reads.joined(read, answers)
+    assert isinstance(joined, bodies.Statuses)
+    assert [each.user for each in joined.users] == list(users)
+
+
+def test_rooms_of_all_shards_make_one_page(log):
+    """The next one begins behind its last."""
+    read = reads.RoomsRead("", 3, "")
+    assert set(reads.by_shard(read, 4)) == {0, 1, 2, 3}
+
+    def page(*names, more=""):
+        rooms = [bodies.RoomCount(room=name, connections=1) for name in names]
+        return msgspec.json.encode(bodies.RoomsPage(rooms=rooms, next=more))
+
+    joined = reads.joined(read, [page("a", "d", "f", more="f"), page("b", "c"), page()])
+    assert isinstance(joined, bodies.RoomsPage)
+    assert ([each.room for each in joined.rooms], joined.next) == (["a", "b", "c"], "c")
+    last = reads.joined(read, [page("a"), page("b")])
+    assert isinstance(last, bodies.RoomsPage)
+    assert ([each.room for each in last.rooms], last.next) == (["a", "b"], "")
+
+
+def test_a_room_that_is_empty_by_now_is_left_out(log):
+    """Names may be a moment old."""
+    log.join("a", "g1~1", "ann")
+    log.join("c", "g1~1", "ann")
+    page = reads.rooms_page(iter(["a", "b", "c"]), 1, log.fold.rooms)
+    assert (page.rooms, page.next) == ([bodies.RoomCount(room="a", connections=1)], "a")
+    page = reads.rooms_page(iter(["a", "b"]), 1, log.fold.rooms)
+    assert page.next == ""
+
+
+def test_history_is_told_as_clients_get_it(log):
+    """Bytes as base64; ids that Warren has made are nobody's."""
+    log.publish("m1", b'{"x":1}')
+    log.publish("~r1.5", b"\x00\xff", binary=True)
+    page = reads.history_page(reads.HistoryRead("a", 0, 10), log.fold, log.history, NOW_US)
+    assert (page.epoch, page.seq, page.more) == ("k3f9-1", 2, False)
+    told = [(each.seq, each.id, bytes(each.payload), each.encoding) for each in page.messages]
+    assert told == [(1, "m1", b'{"x":1}', ""), (2, "", b'"AP8="', "base64")]
+    older = reads.history_page(reads.HistoryRead("a", 2, 10), log.fold, log.history, NOW_US)
+    assert [each.seq for each in older.messages] == [1]
+
+
+def test_a_message_is_explained(log):
+    """When it came, its number, and which gateways it was fed to; and what nobody knows."""
+    log.join("a", "g1~1", "ann")
+    log.publish("m1", b'"hello"', expires_ms=NOW_US // 1_000 + 60_000)
+    read = reads.ExplainRead("a", "", "m1")
+    waits = reads.explained(read, log.fold, log.history, log.feeds)
+    assert waits is not None
+    assert (waits.epoch, waits.seq, waits.bytes) == ("k3f9-1", 1, 7)
+    assert (waits.accepted_at, waits.expires_at) == (NOW_US // 1_000, NOW_US // 1_000 + 60_000)
+    assert waits.gateways == [bodies.GatewayReached(gateway="g1", fed=False)]
+    assert waits.unknown == ["written", "withheld", "expired"]
+    log.feeds.number(Number("g1", 0, 1, LogPosition("k3f9", 1, 1)))
+    while log.feeds.next("g1") is not None:
+        pass
+    fed = reads.explained(read, log.fold, log.history, log.feeds)
+    assert fed is not None
+    assert fed.gateways == [bodies.GatewayReached(gateway="g1", fed=True)]
+
+
+def test_what_is_not_known_of_a_message_is_named(log):
+    """It has left the history, and the ring; or its id was never seen."""
+    log.publish("m1")
+    read = reads.ExplainRead("a", "", "m1")
+    nothing = History(1 << 20, 1 << 20, 0)
+    told = reads.explained(read, log.fold, nothing, log.feeds)
+    assert told is not None
+    assert (told.seq, told.accepted_at, told.gateways) == (1, None, None)
+    assert told.unknown == ["written", "withheld", "expired", "message", "gateways"]
+    assert reads.explained(reads.ExplainRead("a", "", "m2"), log.fold, nothing, log.feeds) is None
+    assert reads.explained(reads.ExplainRead("a", "ann", "m1"), log.fold, nothing, log.feeds) is None
+    assert reads.joined(read, [reads.NOTHING]) is None
