@@ -310,6 +310,12 @@ def services_schema() -> Schema:
     return {"type": "array", "maxItems": MAX_SERVICES, "items": _SERVICE.schema()}
 
 
+def file_schema() -> Schema:
+    """Return the JSON schema (draft 7) of a whole file with all its lists."""
+    lists = {"namespaces": schema(), "services": services_schema(), "hooks": _HOOKS.schema()}
+    return {"type": "object", "additionalProperties": False, "properties": lists}
+
+
 _POLICY = MappingOf(RoomPolicy)
 _SERVICE = MappingOf(ServicePolicy)
 _HOOKS = ListOf(Choice(ConnectHook), "a list of `connect`")
