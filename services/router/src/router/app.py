@@ -11,12 +11,12 @@ from router.core.peers import Peers, PeerTimes
 from router.core.placement import Placement
 from router.settings import RouterSettings, new_router_id
 from router.shell.announcer import Announcer
+from router.shell.backend_queues import AnswerQueue, NotificationQueue
 from router.shell.dead_letters import DeadLetters
 from router.shell.egress import Egress
 from router.shell.gauges import Gauges
 from router.shell.handover import Handover
 from router.shell.installation_statistics import InstallationStatistics
-from router.shell.intakes import AnswerIntake, NotificationIntake
 from router.shell.notifications import NotificationLimits, Notifications
 from router.shell.peer_inbox import PREFETCH, PeerInbox
 from router.shell.peer_messages import PeerMessages
@@ -108,12 +108,12 @@ class Router:
         self._speaker_probes = SpeakerProbes(context, self.placement, self._inbox)
         dead_letters = DeadLetters(publisher, topology.notify_dead, self.metrics)
         sandbox = SandboxProcess()
-        intake = NotificationLimits(batches, flow.notify_prefetch, flow.notify_bytes)
+        taken = NotificationLimits(batches, flow.notify_prefetch, flow.notify_bytes)
         self.notifications = Notifications(
-            context, dead_letters, sandbox, intake, pace, NotificationIntake(), self._receipts
+            context, dead_letters, sandbox, taken, pace, NotificationQueue(), self._receipts
         )
         self.answers = Notifications(
-            context, dead_letters, sandbox, intake, pace, AnswerIntake(), self._receipts
+            context, dead_letters, sandbox, taken, pace, AnswerQueue(), self._receipts
         )
 
         # coming and going
