@@ -4,7 +4,7 @@ set aside with the reason.
 Order is kept for each address: one consumer at a time (the broker's doing), taken in order, one record under
 way for each shard, repeated until it is confirmed; each message has an id, so that a record that stands in
 the log twice counts once. Only then is the notification acknowledged; the prefetch bounds what is on its way.
-It looks into no payload beyond the check; which queue it is, and which check, ``shell/backend_queues.py`` says.
+It looks into no payload beyond the check; ``shell/backend_queues.py`` says which queue and which check.
 One delivery may bring a list of notifications (``core/notification_list_parser.py``): one list is opened at a
 time, and what is on its way is bounded by the batchers' limits.
 """
