@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 import yaml
@@ -25,7 +25,7 @@ MAX_VALUES: Final = 10_000
 # How deep it may nest.
 MAX_LEVELS: Final = 64
 
-Schema = Mapping[str, Any] | bool
+Schema = Mapping[str, Any] | Literal[True]
 ReadFile = Callable[[str], str]
 """Path ▶ text of a file. Raises OSError, or ValueError for what is no text or too large."""
 

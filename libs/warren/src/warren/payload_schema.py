@@ -23,6 +23,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from operator import or_
+from types import GenericAlias
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -254,7 +255,7 @@ class _Reading:
 
     def _list(self, schema: Schema, path: str, depth: int) -> Any:
         inner = self.type_of(schema.get("items", True), f"{path}[]", depth + 1)
-        return _bounded(list[inner], _sizes(schema, path, "minItems", "maxItems"))
+        return _bounded(GenericAlias(list, (inner,)), _sizes(schema, path, "minItems", "maxItems"))
 
     def _object(self, schema: Schema, path: str, depth: int) -> Any:
         properties, required = schema.get("properties", {}), schema.get("required", [])
@@ -266,7 +267,7 @@ class _Reading:
         more = schema.get("additionalProperties", True)
         if not properties and not required and more is not False:
             inner = self.type_of(more, f"{path}.*", depth + 1)
-            return _bounded(dict[str, inner], sizes)
+            return _bounded(GenericAlias(dict, (str, inner)), sizes)
         if sizes:
             raise InvalidSchema(f"{_at(path)}minProperties and maxProperties can't stand beside properties")
         if not isinstance(more, bool):
