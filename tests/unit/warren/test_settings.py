@@ -259,6 +259,19 @@ def test_namespaces_come_from_a_file_with_all_their_problems(tmp_path: Path) -> 
     ]
 
 
+def test_a_namespaces_schemas_may_stand_in_files_of_their_own(tmp_path: Path) -> None:
+    """They are read with the settings; one that can't be read is one of the settings' problems."""
+    file = tmp_path / "deal.json"
+    entry = f"{{name: trades, pattern: 'trades:*', check: true, schemas: {{deal: {file}}}}}"
+    env = {"WARREN_NAMESPACES": f"[{entry}]"}
+    assert problems_of(NamespaceSettings, env) == [
+        f"WARREN_NAMESPACES: namespaces[0].schemas.deal: {file}: No such file or directory"
+    ]
+    file.write_text('{"type": "object", "additionalProperties": false}')
+    policy = read(NamespaceSettings, env).namespaces.policy("trades:a")
+    assert policy.problem("deal", b'{"a":1}', False) == "Object contains unknown field `a`"
+
+
 def test_settings_are_frozen_and_never_read_the_environment_themselves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -517,6 +517,8 @@ class Session:
     def _publish(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
         identity = self._known()
         policy = permissions.check_publish(identity, self._namespaces, room, room in self._pending.rooms)
+        if policy.check and (unfit := policy.problem(message.type, message.payload, message.binary)):
+            raise ProtocolError(ErrorCode.INVALID_PAYLOAD, f"payload: {unfit}")
         if "publish" in policy.hooks:
             asked = self._consult("publish", policy, Held(message, room, now_us, trace))
             if asked is not None:
