@@ -129,7 +129,7 @@ def test_who_joins_by_itself_is_joined_to_nothing_at_connect():
     assert entry == Join(envelope.Join("@ann", "g~1", "ann", SILENT), 0, True)
     since = {"since": {"epoch": "e", "seq": 5}}
     assert says(session, type="JOIN", room="@ann", id="j1", payload=since) == [
-        Join(envelope.Join("@ann", "g~1", "ann", "j1", Position("e", 5)), 0, False)
+        Join(envelope.Join("@ann", "g~1", "ann", "j1", Position("e", 5), came_us=WALL_US), 0, False)
     ]
     for room in "abcd":
         assert isinstance(says(session, type="JOIN", room=room)[0], Join)
