@@ -13,6 +13,7 @@ from router.settings import RouterSettings, new_router_id
 from router.shell.announcer import Announcer
 from router.shell.api_keys import ApiKeyFile
 from router.shell.control import Control
+from router.shell.control_queue import ControlLimits, ControlQueue
 from router.shell.dead_letters import DeadLetters
 from router.shell.egress import Egress
 from router.shell.gauges import Gauges
@@ -111,16 +112,24 @@ class Router:
             context, own_queue, self.peers, self.shards, self._stale_queues, self._receipts, self._calls
         )
         self._speaker_probes = SpeakerProbes(context, self.placement, self._inbox)
+        sandbox = SandboxProcess()
         self.notifications = Notifications(
             context,
             DeadLetters(publisher, topology.notify_dead, self.metrics),
-            SandboxProcess(),
+            sandbox,
             NotificationLimits(batches, flow.notify_prefetch, flow.notify_bytes),
             pace,
             self._receipts,
         )
         self._writer = MessageWriter(context, BatchLimits(flow.batch_count, flow.batch_bytes, COMMANDS), pace)
         self.control = Control(context, self._writer, self._calls, self.shards)
+        self.control_queue = ControlQueue(
+            context,
+            self.control,
+            DeadLetters(publisher, topology.dead, self.metrics),
+            sandbox,
+            ControlLimits(flow.notify_prefetch, flow.notify_bytes),
+        )
         api = settings.api
         self.http_api = HttpApi(
             context,
@@ -174,6 +183,7 @@ class Router:
         self._announcer.start()
         self._speaker_probes.start()
         await self.notifications.start()
+        await self.control_queue.start()
         await self.http_api.start()
 
     async def stop(self) -> None:
@@ -182,6 +192,7 @@ class Router:
         """
         self.readiness.drain()
         await self.http_api.stop()
+        await self.control_queue.stop()
         await self._writer.close()
         await self._handover.finish(self.settings.takeover.stop_deadline_ms / 2_000)
         await self._ticker.stop()
