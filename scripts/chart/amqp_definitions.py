@@ -1,31 +1,25 @@
-"""What a RabbitMQ must be told where Warren's services may not declare: the topology as definitions, and a
-user with the least rights.
+"""What a RabbitMQ must be told where Warren's services may not declare: the topology as definitions, and
+users with the least rights.
 
 ``python -m scripts.chart.amqp_definitions [--prefix P] [--shards N] [--log-bytes B] [--vhost V]`` prints JSON
-for ``rabbitmqctl import_definitions``. The names and arguments come from ``warren.topology``; it connects to
-nothing. ``make manifests`` writes the one for the defaults.
+for ``rabbitmqctl import_definitions``: the topology, and the services' user. With ``--backend KIND``, as
+often as wanted, it prints a user for a backend of these kinds instead. Names and arguments come from
+``warren.topology``; it connects to nothing. ``make manifests`` writes both for the defaults.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from scripts.chart.broker_users import OWN_PREFIX, Rights, backends, service_permissions, together
 
 from warren.topology import DEFAULT_PREFIX, DEFAULT_SHARDS, Limits, Topology
 
 USER = "warren"
-
-
-def service_permissions(prefix: str) -> dict[str, str]:
-    """Return the three patterns that a gateway or a router needs: its own queues are declared, and gone, with
-    its connection.
-    """
-    own = rf"^{re.escape(prefix)}\."
-    return {"configure": own, "write": own, "read": own}
 
 
 def definitions(topology: Topology, vhost: str = "/") -> dict[str, Any]:
@@ -34,14 +28,7 @@ def definitions(topology: Topology, vhost: str = "/") -> dict[str, Any]:
     """
     return {
         "vhosts": [{"name": vhost}],
-        "users": [
-            {
-                "name": USER,
-                "password_hash": "",
-                "hashing_algorithm": "rabbit_password_hashing_sha256",
-                "tags": [],
-            }
-        ],
+        "users": [_user(USER)],
         "permissions": [{"user": USER, "vhost": vhost, **service_permissions(topology.prefix)}],
         "exchanges": [
             {
@@ -79,9 +66,30 @@ def definitions(topology: Topology, vhost: str = "/") -> dict[str, Any]:
     }
 
 
-def as_text(topology: Topology, vhost: str = "/") -> str:
-    """Return the definitions as JSON text."""
-    return json.dumps(definitions(topology, vhost), indent=1, ensure_ascii=False) + "\n"
+def backend_definitions(users: Iterable[Rights], prefix: str, vhost: str = "/") -> dict[str, Any]:
+    """Return a user for each of these, called ``<prefix>-<kind>``, and its rights."""
+    every = {f"{prefix}-{rights.kind}": rights for rights in users}
+    return {
+        "users": [_user(name) for name in every],
+        "permissions": [
+            {"user": name, "vhost": vhost, **rights.permissions} for name, rights in every.items()
+        ],
+    }
+
+
+def _user(name: str) -> dict[str, Any]:
+    """Return a user that can't log in until it is given a password."""
+    return {
+        "name": name,
+        "password_hash": "",
+        "hashing_algorithm": "rabbit_password_hashing_sha256",
+        "tags": [],
+    }
+
+
+def as_text(made: dict[str, Any]) -> str:
+    """Return definitions as JSON text."""
+    return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,10 +103,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--log-bytes", type=int, default=Limits().log_bytes, help="WARREN_BROKER_LOG_BYTES (%(default)s)"
     )
     parser.add_argument("--vhost", default="/", help="virtual host (%(default)s)")
-    given = parser.parse_args(arguments)
-    sys.stdout.write(
-        as_text(Topology(given.prefix, given.shards, Limits(log_bytes=given.log_bytes)), given.vhost)
+    parser.add_argument(
+        "--backend",
+        action="append",
+        choices=[rights.kind for rights in backends(Topology())],
+        help="a kind of backend that the user is for; several make one user of all of them",
     )
+    parser.add_argument(
+        "--own",
+        default=OWN_PREFIX,
+        help="what the names of the backend's own queues begin with, before a dot (%(default)s)",
+    )
+    given = parser.parse_args(arguments)
+    topology = Topology(given.prefix, given.shards, Limits(log_bytes=given.log_bytes))
+    if given.backend:
+        kinds = [rights for rights in backends(topology, given.own) if rights.kind in given.backend]
+        made = backend_definitions([together(kinds)], given.prefix, given.vhost)
+    else:
+        made = definitions(topology, given.vhost)
+    sys.stdout.write(as_text(made))
     return 0
 
 

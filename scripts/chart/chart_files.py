@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from scripts.chart.amqp_definitions import as_text
+from scripts.chart.amqp_definitions import as_text, backend_definitions, definitions
+from scripts.chart.broker_users import backends
 from scripts.chart.helm import CHART, HelmMissing, RenderFailed, render
-from scripts.chart.namespace_schema import namespaces_schema
 
-from warren import __version__
+from warren import __version__, namespaces
 from warren.topology import Topology
 
 K8S = CHART.parent
@@ -120,8 +120,20 @@ def schema() -> dict[Path, str]:
     """Return the chart's schema, its part for the namespaces made anew."""
     path = CHART / "values.schema.json"
     whole = json.loads(path.read_text(encoding="utf-8"))
-    whole["properties"]["namespaces"] = namespaces_schema()
+    whole["properties"]["namespaces"] = namespaces.schema()
     return {path: json.dumps(whole, indent=2, ensure_ascii=False) + "\n"}
+
+
+def broker() -> dict[Path, str]:
+    """Return what is imported into a broker: the topology with the services' user, and one user for each kind
+    of backend.
+    """
+    topology, folder = Topology(), K8S / "rabbitmq"
+    users = backend_definitions(backends(topology), topology.prefix)
+    return {
+        folder / "definitions.json": as_text(definitions(topology)),
+        folder / "backend-users.json": as_text(users),
+    }
 
 
 def observability() -> dict[Path, str]:
@@ -147,7 +159,7 @@ def main(arguments: list[str]) -> int:
     made = {**metadata(), **schema(), **observability()}
     differing = sum([_put(path, text, check=check) for path, text in made.items()])
     try:
-        rendered = {**manifests(), **readme(), K8S / "rabbitmq" / "definitions.json": as_text(Topology())}
+        rendered = {**manifests(), **readme(), **broker()}
     except (HelmMissing, RenderFailed) as error:
         sys.stderr.write(f"manifests: {error}\n")
         return 1

@@ -1,5 +1,5 @@
-"""Makes docs/settings.md, docs/topology.md and docs/log.md from the code, or says (``--check``) where they
-differ from it.
+"""Makes the pages of docs/ that are printed from the code (settings, topology, log, namespaces with their
+schema, broker users), or says (``--check``) where they differ from it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
+from scripts.docs.broker_users_page import broker_users_page
 from scripts.docs.log_page import log_page
+from scripts.docs.namespaces_page import namespaces_page, namespaces_schema
 
 from warren.settings import SERVICE_PREFIXES, Settings, Variable, describe
 from warren.topology import Binding, Queue, Topology
@@ -142,6 +144,7 @@ def topology_page() -> str:
         topology.gateway_queue("<gateway>", "<nonce>"),
         topology.router_queue("<router>", "<nonce>"),
     )
+    replies = topology.replies_queue("<gateway>", "<nonce>")
     last = topology.shards - 1
     # All shards are alike: the first stands for them.
     each = (topology.log,)
@@ -192,17 +195,22 @@ def topology_page() -> str:
             "",
             _row("queue", "kind", "arguments"),
             _row("---", "---", "---"),
-            *(_queue_row(queue, shown(queue.name)) for queue in [*queues, gateway[0], router[0]]),
+            *(_queue_row(queue, shown(queue.name)) for queue in [*queues, gateway[0], replies[0], router[0]]),
             "",
             "## Bindings",
             "",
             "An exclusive queue is bound through its guard exchange.",
+            (
+                f"What backends answer reaches `{topology.rpc_replies}` and `{replies[0].name}` by their "
+                f"names: by the default exchange, or by `{topology.replies}`."
+            ),
+            f"The queues behind `{topology.rpc}` are the backends' own.",
             "",
             _row("exchange", "routing key", "queue"),
             _row("---", "---", "---"),
             *(
                 _binding_row(binding, keys.get(binding.queue, binding.key), shown(binding.queue))
-                for binding in [*bindings, *gateway[1], *router[1]]
+                for binding in [*bindings, *gateway[1], *replies[1], *router[1]]
             ),
             "",
         ]
@@ -227,7 +235,14 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: scripts/docs/generate [--check]\n")
         return 2
     differing = 0
-    pages = {"settings.md": settings_page(), "topology.md": topology_page(), "log.md": log_page(NOTE)}
+    pages = {
+        "settings.md": settings_page(),
+        "topology.md": topology_page(),
+        "log.md": log_page(NOTE),
+        "broker-users.md": broker_users_page(NOTE),
+        "namespaces.md": namespaces_page(NOTE),
+        "namespaces.schema.json": namespaces_schema(),
+    }
     for name, text in pages.items():
         path = DOCS / name
         found = path.read_text(encoding="utf-8") if path.exists() else ""

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from urllib.parse import quote
 import pika
 import pytest
 from pika.exceptions import ChannelClosedByBroker
-from scripts.chart.amqp_definitions import USER, as_text, definitions, main, service_permissions
+from scripts.chart.amqp_definitions import USER, as_text, backend_definitions, definitions, main
+from scripts.chart.broker_users import backends, service_permissions, together
 from tests.support.client import connect
 from tests.support.eventually import eventually
 from tests.support.pods import Pods
@@ -24,7 +24,7 @@ from tests.support.rabbit import Rabbit
 from warren.topology import Limits, Topology
 
 SHARDS = 4
-BACKEND, OWNER, PASSWORD = "app", "owner", "a-password"
+BACKEND, OWNER, FORMER, PASSWORD = "app", "owner", "former", "a-password"
 README = Path(__file__).parents[2] / "deploy/k8s/rabbitmq/README.md"
 
 
@@ -53,19 +53,30 @@ def test_the_user_of_the_definitions_cannot_log_in() -> None:
     assert (user["password_hash"], user["tags"]) == ("", [])
 
 
-def test_a_prefix_is_no_pattern() -> None:
-    """A dot in the prefix stands for itself, and names that only begin alike are not covered."""
-    configure = re.compile(service_permissions("a.b")["configure"])
-    assert configure.search("a.b.log.1")
-    assert not configure.search("axb.log.1")
-    assert not configure.search("a.bc.log.1")
-    assert not configure.search("other.a.b.log")
-
-
 def test_the_command_prints_what_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     """Prefix, shards, the logs' size and virtual host are arguments."""
     assert main(["--prefix", "blue", "--shards", "2", "--log-bytes", "64000000", "--vhost", "v"]) == 0
-    assert capsys.readouterr().out == as_text(Topology("blue", 2, Limits(log_bytes=64_000_000)), "v")
+    topology = Topology("blue", 2, Limits(log_bytes=64_000_000))
+    assert capsys.readouterr().out == as_text(definitions(topology, "v"))
+
+
+def test_the_command_prints_one_user_for_all_that_a_backend_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the names of its own queues, and of this installation."""
+    asked = ["--prefix", "blue", "--vhost", "v", "--own", "shop", "--backend", "rpc", "--backend", "notifier"]
+    assert main(asked) == 0
+    made = json.loads(capsys.readouterr().out)
+    notifier, _, rpc, *_ = backends(Topology("blue"), "shop")
+    assert made == backend_definitions([together([notifier, rpc])], "blue", "v")
+    assert made["permissions"] == [
+        {
+            "user": "blue-notifier-rpc",
+            "vhost": "v",
+            "configure": r"^shop\.",
+            "write": r"^(blue\.notify$|blue\.replies$|shop\.)",
+            "read": r"^(blue\.rpc$|shop\.)",
+        }
+    ]
+    assert [(user["name"], user["password_hash"]) for user in made["users"]] == [("blue-notifier-rpc", "")]
 
 
 def test_the_readme_gives_the_rights_that_are_tested() -> None:
@@ -74,11 +85,10 @@ def test_the_readme_gives_the_rights_that_are_tested() -> None:
     assert f"warren '{rights['configure']}' '{rights['write']}' '{rights['read']}'" in README.read_text()
 
 
-def rights_of_a_backend() -> tuple[str, ...]:
-    """Return what the README gives to one: (configure, write, read)."""
-    found = re.search(r"`'(\^app[^']*)'  '([^']*)'  '([^']*)'`", README.read_text())
-    assert found is not None
-    return found.groups()
+def rights_of_a_backend() -> dict[str, str]:
+    """Return those of a backend that notifies and receives events."""
+    notifier, events, *_ = backends(Topology())
+    return together([notifier, events]).permissions
 
 
 @dataclass(frozen=True)
@@ -101,19 +111,16 @@ def ground(rabbit: Rabbit, tmp_path: Path) -> Iterator[Ground]:
     the users have no rights.
     """
     vhost = rabbit.prefix()
-    services = service_permissions("warren")
     users = {
-        USER: (services["configure"], services["write"], services["read"]),
+        USER: service_permissions("warren"),
         BACKEND: rights_of_a_backend(),
-        OWNER: (".*", ".*", ".*"),
+        OWNER: dict.fromkeys(("configure", "write", "read"), ".*"),
+        FORMER: dict.fromkeys(("configure", "write", "read"), r"^warren\."),
     }
     wanted = {
         "vhosts": [{"name": vhost}],
         "users": [{"name": user, "password": PASSWORD, "tags": ""} for user in users],
-        "permissions": [
-            {"user": user, "vhost": vhost, "configure": configure, "write": write, "read": read}
-            for user, (configure, write, read) in users.items()
-        ],
+        "permissions": [{"user": user, "vhost": vhost, **permissions} for user, permissions in users.items()],
     }
     bring_in(rabbit, tmp_path, wanted)
     try:
@@ -189,14 +196,13 @@ async def test_the_rights_end_at_warrens_names(ground: Ground) -> None:
                 lambda channel: channel.queue_delete("bookkeeping"),
                 lambda channel: channel.queue_bind("bookkeeping", "amq.topic", "#"),
                 lambda channel: (channel.confirm_delivery(), channel.basic_publish("amq.topic", "x", b"")),
-                lambda channel: (channel.confirm_delivery(), channel.basic_publish("", "bookkeeping", b"")),
             ):
                 with pytest.raises(ChannelClosedByBroker) as closed:
                     attempt(connection.channel())
                 said.append(str(closed.value.reply_code))
         return said
 
-    assert await asyncio.to_thread(refused) == ["403"] * 7
+    assert await asyncio.to_thread(refused) == ["403"] * 6
 
 
 @pytest.mark.rabbit
@@ -226,8 +232,8 @@ async def test_services_take_what_was_declared_by_hand(
 
 @pytest.mark.rabbit
 async def test_a_backends_rights_are_enough_for_a_backend(services: Pods, ground: Ground) -> None:
-    """With the rights that the README gives, a backend notifies a room and hears events in a queue of its
-    own.
+    """With the rights of both kinds, a backend notifies a room, gets a receipt, and hears events in a queue
+    of its own.
     """
     await services.router()
     gateway = await services.gateway()
@@ -241,7 +247,17 @@ async def test_a_backends_rights_are_enough_for_a_backend(services: Pods, ground
             channel.queue_declare("app.events", exclusive=True)
             channel.queue_bind("app.events", topology.events, "client.#")
             listening.set()
-            channel.basic_publish(topology.notify, "room.default", b'{"from":"backend"}')
+            receipts: list[bytes] = []
+            reply_to = "amq.rabbitmq.reply-to"
+            channel.basic_consume(reply_to, lambda *delivery: receipts.append(delivery[3]), auto_ack=True)
+            channel.basic_publish(
+                topology.notify,
+                "room.default",
+                b'{"from":"backend"}',
+                pika.BasicProperties(reply_to=reply_to, headers={"receipt": "written"}),
+            )
+            connection.process_data_events(15)
+            assert [json.loads(receipt)["written"] for receipt in receipts] == [1]
             keys = []
             for method, _, _ in channel.consume("app.events", inactivity_timeout=15):
                 if method is None:
@@ -258,3 +274,36 @@ async def test_a_backends_rights_are_enough_for_a_backend(services: Pods, ground
         await eventually(listening.is_set, 15)
         assert (await client.expect("NOTIFICATION", timeout_s=15))["payload"] == {"from": "backend"}
     assert "client.disconnected" in await task
+
+
+@pytest.mark.rabbit
+async def test_services_that_may_answer_nobody_deliver_all_the_same(ground: Ground, tmp_path: Path) -> None:
+    """Those of a user from before there were answers: who asks for receipts gets none, and holds up nothing."""
+    pods = Pods(ground.url(FORMER), "warren", SHARDS, tmp_path)
+
+    def notify() -> None:
+        with pika.BlockingConnection(pika.URLParameters(ground.url(OWNER))) as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            replies = channel.queue_declare("", exclusive=True).method.queue
+            for number in range(20):
+                channel.basic_publish(
+                    "warren.notify",
+                    "room.default",
+                    b"%d" % number,
+                    pika.BasicProperties(reply_to=replies, headers={"receipt": "accepted"}),
+                )
+
+    try:
+        router, gateway = await pods.router(), await pods.gateway()
+        async with await connect(gateway.url) as client:
+            await client.expect("JOINED")
+            for _ in range(3):
+                await asyncio.to_thread(notify)
+            heard = [(await client.expect("NOTIFICATION", timeout_s=15))["payload"] for _ in range(60)]
+            assert heard == [*range(20)] * 3
+            await eventually(lambda: "amq.default" in router.log(10_000), 15)
+            assert client.of_type("DEGRADED") == []
+        assert "publishing waits" not in router.log(10_000)
+    finally:
+        pods.close()

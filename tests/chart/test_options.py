@@ -4,6 +4,7 @@ registries for all, more objects.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from tests.chart.charts import (
     pod_specs,
 )
 
-from warren import __version__
+from warren import __version__, namespaces
 
 CI = CHART / "ci"
 OPENSHIFT = CI / "openshift-values.yaml"
@@ -380,12 +381,22 @@ def test_no_peer_is_the_whole_cluster(values: Path) -> None:
         ('{"name":"a","pattern":"a:*","slow":"drop"}', "slow"),
         ('{"name":"a"}', "pattern"),
         ('{"name":"A","pattern":"a:*"}', "name"),
+        ('{"name":"a","pattern":"a:*","presence":"user"}', "presence"),
+        ('{"name":"a","pattern":"a:*","presence":{"mode":"users","maxx":1}}', "maxx"),
+        ('{"name":"a","pattern":"a:*","presence":{"mode":"users","max":0}}', "max"),
+        ('{"name":"a","pattern":"a:*","presence":{"max":10}}', "mode"),
     ],
 )
 def test_a_slip_in_a_namespace_is_refused(given: str, says: str) -> None:
     """Helm refuses what the pods would end with code 2 for, and names it."""
     with pytest.raises(RenderFailed, match=says):
         render([EXTERNAL], [f"namespaces=[{given}]"])
+
+
+def test_what_helm_knows_of_namespaces_is_what_the_pods_know() -> None:
+    """values.schema.json has the schema that the services have; `make manifests` puts it there."""
+    whole = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    assert whole["properties"]["namespaces"] == namespaces.schema()
 
 
 def test_the_chart_says_who_made_it() -> None:

@@ -73,6 +73,38 @@ async def test_a_narrower_token_takes_its_rooms_away_at_once(home: House) -> Non
     await bob.close()
 
 
+async def test_a_narrower_token_takes_the_right_to_publish_away_at_once(home: House) -> None:
+    """The next message to the room is refused, and so is what waits for the broker: it never gets there."""
+    gateway = await home.gateway(gateway_settings(auth={"auth": "jwt", "jwt_secret": SECRET}))
+    narrow = Signer().token("ann", warren={"publish": ["open"]})
+    async with (
+        await connect(home.url(), token=Signer().token("ann")) as ann,
+        await connect(home.url(), token=Signer().token("bob")) as bob,
+    ):
+        for client in (ann, bob):
+            await client.join("open")
+            await client.join("read-only")
+        await ann.publish("read-only", "while it may")
+        home.broker.cut(gateway.bus)
+        await ann.expect("DEGRADED")
+        await ann.send("CHAT", "open", "kept", id="m1")
+        for number in range(3):
+            await ann.send("CHAT", "read-only", f"waits {number}", id=f"w{number}")
+        await ann.send("AUTH", payload={"token": narrow}, id="a2")
+        await ann.expect("AUTHENTICATED", ref="a2")
+        refused = [await ann.expect("ERROR", ref=f"w{number}") for number in range(1, 3)]
+        assert {error["payload"]["code"] for error in refused} == {"forbidden"}
+        await ann.send("CHAT", "read-only", "after", id="m2")
+        await ann.expect("ERROR", ref="m2", payload__code="forbidden")
+        home.broker.restore(gateway.bus)
+        await ann.expect("ACK", ref="m1")
+        await bob.expect("CHAT", payload="kept")
+        await bob.publish("read-only", "last")
+        await ann.expect("CHAT", payload="last")
+        heard = [message["payload"] for message in bob.of_type("CHAT") if message["room"] == "read-only"]
+        assert heard == ["while it may"]
+
+
 async def test_expiry_closes_with_4001(home: House) -> None:
     """When the token's life ends the client gets ERROR unauthorized and 4001."""
     await home.gateway(

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from scripts.chart.amqp_definitions import USER, service_permissions
+from scripts.chart.amqp_definitions import USER
+from scripts.chart.broker_users import service_permissions
 from tests.k8s.cluster import SECRET, Space, broker_host, load_images
 
 from rabbit_nodes.node import RabbitNode

@@ -87,7 +87,10 @@ def gateway_settings(
         auth=AuthSettings(**({"auth": "anonymous"} | (auth or {}))),
         limits=LimitSettings(**({"rate": 0} | (limits or {}))),
         times=TimeSettings(
-            **({"drain_ms": 0, "drain_deadline_ms": 2_000, "close_timeout_ms": 300} | (times or {}))
+            **(
+                {"drain_ms": 0, "drain_deadline_ms": 2_000, "close_timeout_ms": 300, "grace_ms": 0}
+                | (times or {})
+            )
         ),
         listen=ListenSettings(**({"host": "127.0.0.1", "port": 0, "echo": True} | (listen or {}))),
         probes=GatewayProbeSettings(internal_host="127.0.0.1", internal_port=0),

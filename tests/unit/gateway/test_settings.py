@@ -89,6 +89,8 @@ def test_lists_and_networks_are_parsed():
         ("MAX_AGE_JITTER_PERCENT", "101"),
         ("FULL_PERCENT", "-1"),
         ("ROOMS_PER_CONNECTION", "1"),
+        ("CONNECTIONS_PER_USER", "1001"),
+        ("CONNECTIONS_PER_USER_WHEN_EXCEEDED", "panic"),
         ("AUTH", "basic"),
         ("STATS", "nowhere"),
         ("FOO", "1"),
@@ -126,3 +128,39 @@ def test_a_report_shows_no_credentials_in_addresses():
     """Nor what is in a file of keys."""
     env = {"WARREN_GATEWAY_JWKS": "https://ann:sesame@idp/keys", "WARREN_GATEWAY_JWT_PUBLIC_KEY": "sesame"}
     assert "sesame" not in report(GatewaySettings, env)
+
+
+def test_grant_keys_are_lines():
+    """The first signs; each is long, and none is ever shown."""
+    first, second = "a" * 32, "b" * 40
+    env = ANONYMOUS | {"WARREN_GATEWAY_GRANT_KEYS": f"{first}\n\n  {second}\n"}
+    assert read(GatewaySettings, env).hooks.grant_key_bytes == (first.encode(), second.encode())
+    assert read(GatewaySettings, ANONYMOUS).hooks.grant_key_bytes == ()
+    (problem,) = problems(WARREN_GATEWAY_GRANT_KEYS=f"{first}\nshort\n{second}\nbrief")
+    assert "key 2, 4 has less than 32 characters" in problem
+    assert "short" not in problem
+    assert first not in report(GatewaySettings, env)
+
+
+def test_headers_for_hooks_are_in_lower_case_and_once():
+    """As they are looked for."""
+    env = ANONYMOUS | {"WARREN_GATEWAY_HOOK_HEADERS": "Cookie, X-Tag,cookie"}
+    assert read(GatewaySettings, env).hooks.hook_headers == ("cookie", "x-tag")
+
+
+def test_no_room_at_connect_is_a_backend_s_to_decide():
+    """A client could not be told that it is not let in, so the settings say so."""
+    hooks = "namespaces: [{name: d, pattern: default, hooks: [join]}]"
+    (problem,) = problems(WARREN_NAMESPACES=hooks)
+    assert "a backend decides who may join default" in problem
+    env = ANONYMOUS | {"WARREN_NAMESPACES": hooks, "WARREN_GATEWAY_ROOMS": "-"}
+    assert read(GatewaySettings, env).rooms == ()
+
+
+def test_a_closed_connection_takes_no_place_of_the_users_next_one():
+    """Where the new one is refused for it; where the old one is replaced it may wait."""
+    limited = ANONYMOUS | {"WARREN_GATEWAY_CONNECTIONS_PER_USER": "1"}
+    refuse = {"WARREN_GATEWAY_CONNECTIONS_PER_USER_WHEN_EXCEEDED": "refuse"}
+    assert read(GatewaySettings, limited).grace_s == 3.0
+    assert read(GatewaySettings, limited | refuse).grace_s == 0.0
+    assert read(GatewaySettings, ANONYMOUS | refuse).grace_s == 3.0

@@ -14,6 +14,7 @@ from warren.address import (
     is_reserved,
     is_room,
     is_user,
+    is_user_room,
     shard_of,
     user_room,
 )
@@ -60,6 +61,7 @@ def test_users(user: str) -> None:
     assert is_address(room)
     assert is_reserved(room)
     assert not is_room(room)
+    assert is_user_room(room)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +72,7 @@ def test_no_users(user: str) -> None:
     """Empty, too long, and what would break an address is no user's name."""
     assert not is_user(user)
     assert not is_address(user_room(user))
+    assert not is_user_room(user_room(user))
 
 
 @given(st.from_regex(r"[A-Za-z0-9\-]{1,64}", fullmatch=True), st.integers(0, 2**63))

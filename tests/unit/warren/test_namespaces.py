@@ -1,6 +1,5 @@
 """Namespaces: patterns, policies, and every mistake in a file."""
 
-import re
 from typing import Any
 
 import pytest
@@ -13,55 +12,14 @@ from warren.namespaces import (
     DEFAULT_POLICY,
     MAX_NAMESPACES,
     NO_HISTORY,
+    NO_PRESENCE,
     HistoryPolicy,
     Namespaces,
+    PresencePolicy,
     RateLimit,
     RoomPolicy,
-    matches,
 )
-
-
-@pytest.mark.parametrize(
-    ("pattern", "name", "expected"),
-    [
-        ("*", "anything", True),
-        ("*", "", True),
-        ("chat:*", "chat:lobby", True),
-        ("chat:*", "chat:", True),
-        ("chat:*", "chat", False),
-        ("chat:*", "xchat:a", False),
-        ("lobby", "lobby", True),
-        ("lobby", "lobby2", False),
-        ("*:end", "a:end", True),
-        ("*:end", "end", False),
-        ("a*b*c", "aXbYc", True),
-        ("a*b*c", "abc", True),
-        ("a*b*c", "acb", False),
-        ("ab*ba", "aba", False),
-        ("a.c", "abc", False),
-        ("[a]", "a", False),
-        ("a**b", "ab", True),
-    ],
-)
-def test_a_star_stands_for_any_run_and_nothing_else_is_special(
-    pattern: str, name: str, expected: bool
-) -> None:
-    """A star stands for any run of characters, and every other character for itself."""
-    assert matches(pattern, name) is expected
-
-
-@given(st.text("ab*.", max_size=12), st.text("ab.", max_size=16))
-def test_matching_agrees_with_a_regular_expression(pattern: str, name: str) -> None:
-    """Whatever the pattern, matching agrees with the regular expression that it means."""
-    regex = ".*".join(re.escape(part) for part in pattern.split("*"))
-    assert matches(pattern, name) is (re.fullmatch(regex, name, re.DOTALL) is not None)
-
-
-def test_a_pattern_full_of_stars_costs_no_more_than_its_length() -> None:
-    """A hostile pattern with 60 stars, which a backtracking matcher would never finish, is
-    answered at once.
-    """
-    assert matches("*a" * 60 + "b", "a" * 128) is False
+from warren.services import MAX_SERVICES, ServicePolicy
 
 
 def test_the_first_pattern_that_matches_gives_the_policy() -> None:
@@ -168,6 +126,59 @@ def test_a_history_that_makes_no_sense_is_named(history: Any, problem: str) -> N
     assert caught.value.problems == [problem]
 
 
+@pytest.mark.parametrize(
+    ("presence", "policy"),
+    [
+        ("off", NO_PRESENCE),
+        ('"off"', NO_PRESENCE),
+        ("{mode: off}", NO_PRESENCE),
+        ("count", PresencePolicy("count", 5_000, "members", "")),
+        ("connections", PresencePolicy("connections")),
+        ("users", PresencePolicy("users")),
+        (
+            "{mode: users, max: 100000, watch: token, info_claim: profile.public}",
+            PresencePolicy("users", 100_000, "token", "profile.public"),
+        ),
+    ],
+)
+def test_presence_is_a_mode_or_a_mode_with_bounds_and_rights(presence: str, policy: PresencePolicy) -> None:
+    """A mode alone has the defaults of the rest; a room that says nothing of it has no presence."""
+    written = f"[{{name: a, pattern: a, presence: {presence}}}, {{name: b, pattern: b}}]"
+    assert [policy.presence for policy in Namespaces.parse(written).policies] == [policy, NO_PRESENCE]
+
+
+PRESENCE = "one of off, count, connections, users, or a mapping with mode, max, watch, info_claim"
+
+
+@pytest.mark.parametrize(
+    ("presence", "problem"),
+    [
+        (True, f"namespaces[0].presence: must be {PRESENCE}, not True"),
+        (None, f"namespaces[0].presence: must be {PRESENCE}, not None"),
+        ("user", f"namespaces[0].presence: must be {PRESENCE}, not 'user'"),
+        ({"max": 5}, "namespaces[0].presence.mode: is missing"),
+        (
+            {"mode": "users", "max": 100_001},
+            "namespaces[0].presence.max: must be a whole number from 1 to 100000, not 100001",
+        ),
+        (
+            {"mode": "users", "watch": "all"},
+            "namespaces[0].presence.watch: must be one of anyone, members, token, not 'all'",
+        ),
+        (
+            {"mode": "users", "info_claim": "a b"},
+            "namespaces[0].presence.info_claim: must be the name of a claim, not 'a b'",
+        ),
+        ({"mode": "users", "maxx": 1}, "namespaces[0].presence.maxx: unknown; did you mean max?"),
+    ],
+)
+def test_a_presence_that_makes_no_sense_is_named(presence: Any, problem: str) -> None:
+    """Each problem with its path."""
+    with pytest.raises(SettingsError) as caught:
+        Namespaces.parse([{"name": "a", "pattern": "a", "presence": presence}])
+    assert caught.value.problems == [problem]
+
+
 @pytest.mark.parametrize("empty", ["", "namespaces:", "[]", None, [], {"namespaces": []}])
 def test_an_empty_file_has_no_namespaces(empty: Any) -> None:
     """An empty text or list means no namespaces."""
@@ -210,7 +221,7 @@ def test_every_problem_is_named_with_its_path() -> None:
         "namespaces[2].rate.policy: must be one of close, reject, not 'ban'",
         "namespaces[3].rates: unknown; did you mean rate?",
         "namespaces[3].ephemeral_types: must be a list of message types, not 'TYPING'",
-        "namespaces[4]: must be a mapping, not int",
+        f"namespaces[4]: must be a mapping with {', '.join(RoomPolicy.__dataclass_fields__)}, not int",
         "namespaces[5].rate: must be a mapping with count, per_ms, policy, not int",
         "namespaces[3].name: 'a' is namespaces[0]'s already",
         "namespaces[3].pattern: 'a:*' is namespaces[0]'s already",
@@ -241,7 +252,9 @@ json_like = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=4)
         | st.dictionaries(
-            st.sampled_from(["namespaces", "name", "pattern", "rate", "history", "count", "join", "x"]),
+            st.sampled_from(
+                ["namespaces", "services", "name", "pattern", "rate", "history", "count", "join", "x"]
+            ),
             inner,
             max_size=5,
         )
@@ -279,3 +292,85 @@ def test_what_happens_to_a_slow_reader_is_one_of_three() -> None:
     assert caught.value.problems == [
         "namespaces[0].slow: must be one of disconnect, drop_oldest, latest_only, not 'never'"
     ]
+
+
+def test_services_stand_beside_the_namespaces() -> None:
+    """In their order, with defaults for what is left out; a list alone has none."""
+    namespaces = Namespaces.parse(
+        """
+        services:
+          - {pattern: "orders.*", call: token, timeout_ms: 250}
+          - pattern: "*"
+        namespaces: [{name: chat, pattern: "chat:*"}]
+        """
+    )
+    assert namespaces.services.policies == (
+        ServicePolicy("orders.*", "token", 250),
+        ServicePolicy("*", "anyone", 5_000),
+    )
+    assert [policy.name for policy in namespaces.policies] == ["chat"]
+    assert Namespaces.parse("[{name: chat, pattern: a}]").services.policies == ()
+    assert namespaces != Namespaces(namespaces.policies)
+    assert namespaces == Namespaces(namespaces.policies, namespaces.services.policies)
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("a", "services: must be a list, not text"),
+        ("[a]", "services[0]: must be a mapping with pattern, call, timeout_ms, not text"),
+        ("[{}]", "services[0].pattern: is missing"),
+        ("[{pattern: 'a b'}]", "services[0].pattern: must be 1 to 128 characters of a service's name or *"),
+        ("[{pattern: a, call: members}]", "services[0].call: must be one of anyone, token"),
+        ("[{pattern: a, timeout_ms: 0}]", "services[0].timeout_ms: must be a whole number from 1 to 60000"),
+        ("[{pattern: a, timeout_ms: 60001}]", "services[0].timeout_ms: must be a whole number from 1 to"),
+        ("[{pattern: a, timout_ms: 5}]", "services[0].timout_ms: unknown; did you mean timeout_ms?"),
+        ("[{pattern: a}, {pattern: a}]", "services[1].pattern: 'a' is services[0]'s already"),
+        (str([{"pattern": str(n)} for n in range(MAX_SERVICES + 1)]), "services: at most 256, not 257"),
+    ],
+)
+def test_what_is_wrong_with_a_service_is_named(written: str, problem: str) -> None:
+    """With its path, as for a namespace."""
+    with pytest.raises(SettingsError) as wrong:
+        Namespaces.parse(f"services: {written}")
+    assert wrong.value.problems[0].startswith(problem)
+
+
+def test_hooks_say_what_a_backend_decides() -> None:
+    """``connect`` for the whole installation, ``join`` and ``publish`` for a namespace; none unless asked for."""
+    read = Namespaces.parse(
+        """
+        hooks: [connect]
+        namespaces:
+          - {name: a, pattern: "a:*", hooks: [join, publish]}
+          - {name: b, pattern: "b:*"}
+        """
+    )
+    assert read.connect_hook
+    assert (read.policy("a:1").hooks, read.policy("b:1").hooks) == (("join", "publish"), ())
+    assert not Namespaces.parse("namespaces: []").connect_hook
+    assert Namespaces.parse("hooks: [connect]") != Namespaces.parse("hooks: []")
+    assert Namespaces([], connect_hook=True) == Namespaces.parse("hooks: [connect]")
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ({"hooks": ["join"]}, "hooks: must be a list of `connect`, not ['join']"),
+        ({"hooks": "connect"}, "hooks: must be a list of `connect`, not 'connect'"),
+        ({"hooks": [["connect"]]}, "hooks: must be a list of `connect`, not [['connect']]"),
+        (
+            [{"name": "a", "pattern": "a", "hooks": ["connect"]}],
+            "namespaces[0].hooks: must be a list of `join`, `publish`, not ['connect']",
+        ),
+        (
+            [{"name": "a", "pattern": "a", "hooks": True}],
+            "namespaces[0].hooks: must be a list of `join`, `publish`, not True",
+        ),
+    ],
+)
+def test_a_hook_that_there_is_not_is_named(document: Any, problem: str) -> None:
+    """A backend that is never asked would let everybody in."""
+    with pytest.raises(SettingsError) as caught:
+        Namespaces.parse(document)
+    assert caught.value.problems == [problem]

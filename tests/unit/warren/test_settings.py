@@ -213,6 +213,7 @@ def test_the_sizes_in_the_broker_are_the_topologys() -> None:
         "w.guard": None,
         "w.log.0": 16_000_000,
         "w.notify": 2_000_000,
+        "w.rpc.replies": 2_000_000,
         "w.notify.dead": 4_000_000,
         "w.dead": 4_000_000,
     }

@@ -1,6 +1,6 @@
 """Topology: it fits together, its limits are explicit, and nothing in it RabbitMQ would refuse."""
 
-from warren.topology import ALL, Exchange, Limits, Topology, former_text
+from warren.topology import ALL, Binding, Exchange, Limits, Topology, former_text
 
 TOPOLOGY = Topology(shards=5)
 
@@ -145,3 +145,38 @@ def test_events_have_keys_that_backends_can_bind_by_pattern() -> None:
     assert TOPOLOGY.event("client.connected") == "client.connected"
     assert TOPOLOGY.message_event("CHAT", "a.b") == "message.CHAT.a.b"
     assert len(TOPOLOGY.message_event("T" * 64, "r" * 128)) <= 255
+
+
+def test_backends_are_asked_by_a_topic_exchange_and_answer_to_queues_by_their_names():
+    """A gateway's own, named anew each time, goes with it; what outlives a gateway has a queue on disk."""
+    topology = Topology("w", 2)
+    assert {each.name: each.type for each in topology.exchanges()}[topology.rpc] == "topic"
+    assert topology.asking == ("w.rpc", "w.hooks")
+    assert topology.cancel_key("orders.get") == "orders.get.cancel"
+    own, bindings = topology.replies_queue("g1", "n")
+    assert bindings == (Binding(topology.replies, own.name, own.name),)
+    assert (own.name, own.kind) == ("w.gateway.g1.replies.n", "exclusive")
+    assert topology.is_guard_exchange(own.name)
+    durable = topology.rpc_replies_queue()
+    assert (durable.name, durable.kind) == ("w.rpc.replies", "quorum")
+    assert durable.arguments["x-single-active-consumer"] is True
+    bound = [binding for binding in topology.bindings() if binding.queue == durable.name]
+    assert bound == [Binding(topology.replies, durable.name, durable.name)]
+
+
+def test_warrens_own_queues_are_known_by_their_names():
+    """All of them, and no backend's whose name only begins alike."""
+    topology = Topology("w", 2)
+    own = [topology.gateway_queue("g", "n")[0], topology.replies_queue("g", "n")[0], *topology.queues()]
+    assert all(topology.is_own(queue.name) for queue in own)
+    assert not any(topology.is_own(name) for name in ("app.replies", "wx", "warren.log.0", ""))
+    assert topology.is_direct_reply("amq.rabbitmq.reply-to.g1h2AA5y")
+    assert not topology.is_direct_reply("amq.gen-1")
+
+
+def test_a_hook_has_a_key_of_its_own() -> None:
+    """One for each namespace, so that backends bind what they decide about; one for who may connect."""
+    topology = Topology("w")
+    assert {each.name: each.type for each in topology.exchanges()}[topology.hooks] == "topic"
+    assert topology.hook_key("connect", "") == "connect"
+    assert topology.hook_key("join", "chat") == "join.chat"

@@ -12,12 +12,12 @@ from zlib import crc32
 
 EVERYONE = "*"
 
-_ROOM = re.compile(r"[A-Za-z0-9._\-:/][A-Za-z0-9._\-:/@]{0,127}")
+ROOM = re.compile(r"[A-Za-z0-9._\-:/][A-Za-z0-9._\-:/@]{0,127}")
 # A user's name may have what identity providers put in ``sub`` (e-mail addresses, "auth0|…") besides what a
 # room may have: all that stands before the @ of an e-mail address (RFC 5322's atext) but ``~``, which is a
 # connection's, and ``*`` and ``#``, which are wildcards of topics.
-_USER = re.compile(r"[A-Za-z0-9._\-:/|+=%!$&'?^`{}][A-Za-z0-9._\-:/@|+=%!$&'?^`{}]{0,126}")
-_CONNECTION = re.compile(r"[A-Za-z0-9\-]{1,64}~[0-9a-z]{1,16}")
+USER = re.compile(r"[A-Za-z0-9._\-:/|+=%!$&'?^`{}][A-Za-z0-9._\-:/@|+=%!$&'?^`{}]{0,126}")
+CONNECTION = re.compile(r"[A-Za-z0-9\-]{1,64}~[0-9a-z]{1,16}")
 
 ROOM_RULE = "1 to 128 characters of letters, digits and . _ - : / @; @ and * first are reserved"
 USER_RULE = (
@@ -27,17 +27,17 @@ USER_RULE = (
 
 def is_room(name: str) -> bool:
     """Say whether ``name`` is an ordinary room's (see ROOM_RULE)."""
-    return _ROOM.fullmatch(name) is not None
+    return ROOM.fullmatch(name) is not None
 
 
 def is_user(name: str) -> bool:
     """Say whether ``name`` may be a user's (see USER_RULE)."""
-    return _USER.fullmatch(name) is not None
+    return USER.fullmatch(name) is not None
 
 
 def is_connection(address: str) -> bool:
     """Say whether ``address`` is a connection's id."""
-    return "~" in address and _CONNECTION.fullmatch(address) is not None
+    return "~" in address and CONNECTION.fullmatch(address) is not None
 
 
 def is_address(address: str) -> bool:
@@ -59,6 +59,11 @@ def is_reserved(address: str) -> bool:
 def user_room(user: str) -> str:
     """Return the room that each of the user's connections joins at connect."""
     return "@" + user
+
+
+def is_user_room(address: str) -> bool:
+    """Say whether ``address`` is all connections of a user."""
+    return address.startswith("@") and is_user(address[1:])
 
 
 def connection_id(gateway: str, number: int) -> str:

@@ -13,7 +13,8 @@ about it. This module never formats a message for one place only and never impor
     ├── BusUnavailable        ours: the broker is away
     ├── NotConfirmed          ours: a publish whose fate is not known; send again under the same id
     ├── Unroutable            ours: a mandatory publish that reached no queue
-    └── Overloaded            ours: a bounded buffer is full
+    ├── Overloaded            ours: a bounded buffer is full
+    └── CallFailed            a backend's: it was asked something and did not answer; carries its ErrorCode
 """
 
 from __future__ import annotations
@@ -67,8 +68,12 @@ class ErrorCode(enum.StrEnum):
     UNAVAILABLE = "unavailable", True
     # A buffer is full; send it again later with the same ``id``.
     OVERLOADED = "overloaded", True
-    # No consumer or no answer in time for a REQUEST.
+    # No answer to a REQUEST in time; whether the service has done what was asked is not known.
     TIMEOUT = "timeout", True
+    # Nobody serves what a REQUEST asks for at present.
+    NO_SERVICE = "no_service", True
+    # A REQUEST that its own client has cancelled.
+    CANCELLED = "cancelled", False
     # The pod goes; precedes close 1012.
     DRAINING = "draining", True
     # A backend ended this connection; precedes close 4006.
@@ -194,10 +199,23 @@ class Overloaded(WarrenError):
     """A bounded buffer is full."""
 
 
+class CallFailed(WarrenError):
+    """A backend was asked something and no answer came; ``code`` says why, ``retry_after_ms`` when it may be
+    worth asking again (None: nobody knows).
+    """
+
+    def __init__(self, code: ErrorCode, message: str, retry_after_ms: int | None = None) -> None:
+        """``message`` is for whoever asked."""
+        self.code = code
+        self.message = message
+        self.retry_after_ms = retry_after_ms
+        super().__init__(f"{code}: {message}")
+
+
 def code_of(error: BaseException) -> ErrorCode:
     """Turn any exception into the code that a client is told; what is unknown is INTERNAL."""
     match error:
-        case ProtocolError():
+        case ProtocolError() | CallFailed():
             return error.code
         case Unauthorized():
             return ErrorCode.UNAUTHORIZED

@@ -21,7 +21,7 @@ MAX_DEPTH: Final = 128
 # How long a message's ``key`` may be, in characters.
 KEY_MAX: Final = 128
 
-_TYPE = re.compile(r"[A-Za-z0-9_\-.:]{1,64}")
+TYPE = re.compile(r"[A-Za-z0-9_\-.:]{1,64}")
 _UPPER_CASE = re.compile(r"[0-9_]*+[A-Z][A-Z0-9_]*+")
 
 _ALIKE = bytes.maketrans(b"{}", b"[]")
@@ -47,7 +47,7 @@ _CHANGES, _PEAKS = _climbs()
 
 def is_type(name: str) -> bool:
     """Say whether ``name`` may be a message's type at all."""
-    return _TYPE.fullmatch(name) is not None
+    return TYPE.fullmatch(name) is not None
 
 
 def is_reserved_type(name: str) -> bool:

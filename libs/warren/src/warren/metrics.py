@@ -36,12 +36,12 @@ PREDEFINED_TYPES = frozenset(
         "AUTH",
     }
     | {"AUTHENTICATED", "WELCOME", "ACK", "ERROR", "PRESENCE", "HISTORY", "REQUEST", "RESPONSE", "RECONNECT"}
-    | {"DEGRADED", "RESTORED", "DROPPED"}
+    | {"DEGRADED", "RESTORED", "DROPPED", "ACCEPTED", "CANCEL"}
 )
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
-GatewayHop = Literal["uplink", "downlink", "end_to_end"]
+GatewayHop = Literal["uplink", "downlink", "end_to_end", "call"]
 RouterHop = Literal["queue", "process", "egress"]
 
 
@@ -194,12 +194,21 @@ class GatewayMetrics(_Metrics):
             "source",
             "Times that what a member lacks, or a HISTORY, was had from memory, or asked of the routers.",
         )
+        self._calls = self._counts("calls", "outcome", "REQUESTs of clients, by what came of them.")
         self._feed_gaps = self._counter("feed_gaps", "Feeds that came behind something that has not come.")
         self._resets = self._counter(
             "resets", "Times that a part of a shard's feeds was not to be had any more."
         )
         self._lives_ended = self._counter(
             "lives_ended", "Times that this gateway had to begin anew on a shard, with all its members there."
+        )
+        self._hooks = self._counts(
+            "hooks", "decision", "Times that a backend was to decide what a client may, by what came of it."
+        )
+        self._hook_sources = self._counts(
+            "hook_sources",
+            "source",
+            "Those that were decided: by a backend, an answer of before, or a grant.",
         )
         self._buffer_bytes = self._gauge(
             "buffer_bytes",
@@ -276,6 +285,16 @@ class GatewayMetrics(_Metrics):
         """Count that what was said before in a room was had from memory, or asked of the routers."""
         self._reads.add(source, 1)
 
+    def calls(self, outcome: str) -> None:
+        """Count a client's REQUEST that is over: answered, accepted, or the code of its ERROR."""
+        self._calls.add(outcome, 1)
+
+    def hooks(self, decision: str, source: str, count: int = 1) -> None:
+        """Count what was decided about clients, by whom; or that nobody could."""
+        self._hooks.add(decision, count)
+        if decision in ("allowed", "denied"):
+            self._hook_sources.add(source, count)
+
     def feed_gaps(self) -> None:
         """Count a feed that came too early."""
         self._feed_gaps.inc()
@@ -319,6 +338,16 @@ class RouterMetrics(_Metrics):
         self._command_problems = self._counts(
             "command_problems", "code", "Commands of backends that were not done, by the code of the problem."
         )
+        self.presence_connections = self._gauge(
+            "presence_connections",
+            "Members of whom the presence of rooms tells, in the shards that this router speaks for.",
+        )
+        self.presence_watchers = self._gauge(
+            "presence_watchers", "Connections that watch the presence of a room, each room counted."
+        )
+        self._presence = self._counts(
+            "presence", "kind", "What gateways were told of the presence in rooms: diffs, and pages."
+        )
 
     def messages(self, kind: str, count: int = 1) -> None:
         """Count envelopes handled."""
@@ -343,6 +372,10 @@ class RouterMetrics(_Metrics):
     def dead(self, reason: str, count: int = 1) -> None:
         """Count what was set aside in a dead-letter queue."""
         self._dead.add(reason, count)
+
+    def presence(self, kind: Literal["diff", "page"], count: int = 1) -> None:
+        """Count what gateways were told of presence."""
+        self._presence.add(kind, count)
 
     def takeovers(self) -> None:
         """Count a shard that was taken over."""

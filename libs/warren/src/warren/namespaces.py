@@ -1,39 +1,48 @@
 """Namespaces: the first pattern that matches a room's name gives the room its policy.
 
-Only ``*`` is special in a pattern; it stands for any run of characters, also none. A namespace file is YAML:
-
-    namespaces:
-      - name: chat
-        pattern: "chat:*"
-        include_sender: true
-        join: token            # anyone | token
-        publish: members       # anyone | members | token
-        ephemeral_types: [TYPING]
-        rate: {count: 20, per_ms: 1000, policy: reject}    # close | reject
-        slow: disconnect       # disconnect | drop_oldest | latest_only
-        history: {count: 100, age_s: 300}                  # or: off
+A namespace file is YAML: a list of mappings, each with the keys of ``RoomPolicy``, and perhaps a list of
+services (``warren/services.py``) and of hooks for the whole installation. A key is one field here, with its
+rule and meaning: the reading, the JSON schema (``schema``) and the page about it follow from that.
 
 This module does no I/O (the text is handed in) and knows no room that exists.
 """
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal
 
 import yaml
 
+from warren.document_schema import (
+    Choice,
+    Flag,
+    ListOf,
+    MappingOf,
+    Number,
+    Schema,
+    Text,
+    check_keys,
+    check_once,
+    key,
+    kind_of,
+)
 from warren.errors import SettingsError
-from warren.message_rules import is_type
+from warren.message_rules import TYPE, TYPE_RULE
+from warren.patterns import matches
+from warren.services import MAX_SERVICES, ServicePolicy, Services
 
 Join = Literal["anyone", "token"]
 Publish = Literal["anyone", "members", "token"]
 WhenExceeded = Literal["close", "reject"]
 Slow = Literal["disconnect", "drop_oldest", "latest_only"]
+PresenceMode = Literal["off", "count", "connections", "users"]
+Watch = Literal["anyone", "members", "token"]
+Hook = Literal["join", "publish"]
+ConnectHook = Literal["connect"]
 
 MAX_NAMESPACES = 256
 MAX_PATTERN_LENGTH = 128
@@ -42,28 +51,11 @@ MAX_HISTORY_COUNT = 10_000
 MAX_HISTORY_AGE_S = 7 * 86_400
 MAX_RATE_COUNT = 1_000_000
 MAX_RATE_PER_MS = 86_400_000
+MAX_PRESENCE = 100_000
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_\-]{0,63}")
 PATTERN = re.compile(rf"[A-Za-z0-9._\-:/@*|+=%!$&'?^`{{}}]{{1,{MAX_PATTERN_LENGTH}}}")
-
-
-def matches(pattern: str, name: str) -> bool:
-    """Say whether ``pattern`` matches the whole of ``name``. Takes linear time whatever the pattern (it may
-    come in a token).
-    """
-    head, *rest = pattern.split("*")
-    if not rest:
-        return head == name
-    tail = rest.pop()
-    if len(name) < len(head) + len(tail) or not name.startswith(head) or not name.endswith(tail):
-        return False
-    at, end = len(head), len(name) - len(tail)
-    for part in rest:
-        found = name.find(part, at, end)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return True
+CLAIM = re.compile(r"[!-~]{0,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +64,22 @@ class RateLimit:
     is rejected.
     """
 
-    count: int = 5
-    per_ms: int = 1_000
-    policy: WhenExceeded = "close"
+    count: int = key(
+        5,
+        Number(1, MAX_RATE_COUNT),
+        "How many messages a connection may send at once, and in each `per_ms`.",
+        example=20,
+    )
+    per_ms: int = key(
+        1_000, Number(1, MAX_RATE_PER_MS), "The time for `count` messages, in ms.", example=1_000
+    )
+    policy: WhenExceeded = key(
+        "close",
+        Choice(WhenExceeded),
+        "What happens beyond it: `close` ends the connection (4002), `reject` answers the message with "
+        "ERROR `rate_limited`.",
+        example="reject",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +89,12 @@ class HistoryPolicy:
     epoch with each owner of its shard.
     """
 
-    count: int = 100
-    age_s: int = 300
+    count: int = key(
+        100, Number(0, MAX_HISTORY_COUNT), "How many messages are kept at most; 0: none.", example=100
+    )
+    age_s: int = key(
+        300, Number(0, MAX_HISTORY_AGE_S), "For how many seconds a message is kept; 0: none is.", example=300
+    )
 
     @property
     def kept(self) -> bool:
@@ -97,47 +106,159 @@ NO_HISTORY = HistoryPolicy(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class RoomPolicy:
-    """How the rooms of one namespace behave.
-
-    ``join``: ``anyone`` who is known, or only with a ``token`` whose claim allows this room. ``publish``:
-    likewise, or ``members`` of the room only. Messages of ``ephemeral_types`` are never numbered, never kept,
-    and the first to be dropped. ``rate`` None: the connection's own limit counts. ``slow`` is what happens to
-    a member that reads too slowly: ``disconnect`` (it comes back and is given what it missed),
-    ``drop_oldest``, or ``latest_only``: of what waits, the latest of each key. ``history`` is what is kept
-    for those who come back.
+class PresencePolicy:
+    """What is told of who is in the room. ``mode``: nothing (``off``), how many (``count``), or who, as
+    ``connections`` or as ``users``.
     """
 
-    name: str = "default"
-    pattern: str = "*"
-    include_sender: bool = False
-    join: Join = "anyone"
-    publish: Publish = "anyone"
-    ephemeral_types: tuple[str, ...] = ("TYPING",)
-    rate: RateLimit | None = None
-    slow: Slow = "disconnect"
-    history: HistoryPolicy = HistoryPolicy()
+    mode: PresenceMode = key(
+        "off",
+        Choice(PresenceMode),
+        "What is told: nothing (`off`), how many there are (`count`), or who is there, by connection "
+        "(`connections`) or by user (`users`).",
+        example="users",
+        required=True,
+    )
+    max: int = key(
+        5_000,
+        Number(1, MAX_PRESENCE),
+        "Above so many, a room tells how many there are, and says so.",
+        example=5_000,
+    )
+    watch: Watch = key(
+        "members",
+        Choice(Watch),
+        "Who may be told: `anyone` who is connected, the `members` of the room, or only who has a `token` "
+        "that allows watching this room.",
+        example="members",
+    )
+    info_claim: str = key(
+        "",
+        Text(CLAIM, "the name of a claim"),
+        "The claim of a member's token that the others are shown as its `info`. Empty: what its JOIN says of "
+        "itself, which nobody has checked.",
+        example="profile",
+    )
+
+
+NO_PRESENCE = PresencePolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class RoomPolicy:
+    """How the rooms of one namespace behave."""
+
+    name: str = key(
+        "default",
+        Text(NAME, "1 to 64 of a-z 0-9 _ -"),
+        "What the namespace is called in logs and problems.",
+        example="chat",
+        required=True,
+    )
+    pattern: str = key(
+        "*",
+        Text(PATTERN, f"1 to {MAX_PATTERN_LENGTH} characters of a room name or *"),
+        "The rooms that it is for; `*` stands for any run of characters, also none.",
+        example="chat:*",
+        required=True,
+    )
+    include_sender: bool = key(
+        False,
+        Flag(),
+        "Whether a message also goes to the connection that sent it. A message can ask for that itself, "
+        "where this is false.",
+        example=True,
+    )
+    join: Join = key(
+        "anyone",
+        Choice(Join),
+        "Who may join: `anyone` who is connected, or only who has a `token` whose claim of rooms to join "
+        "allows this room.",
+        example="token",
+    )
+    publish: Publish = key(
+        "anyone",
+        Choice(Publish),
+        "Who may publish: `anyone` who is connected, the `members` of the room, or only who has a `token` "
+        "whose claim of rooms to publish to allows this room.",
+        example="members",
+    )
+    ephemeral_types: tuple[str, ...] = key(
+        ("TYPING",),
+        ListOf(Text(TYPE, TYPE_RULE), "a list of message types"),
+        "Types of messages that are never numbered and never kept, and are the first to be dropped for a "
+        "slow reader.",
+        example=["TYPING", "cursor.moved"],
+    )
+    rate: RateLimit | None = key(
+        None,
+        MappingOf(RateLimit, null=True),
+        "How fast one connection may send to these rooms. Left out: the limit for all its messages "
+        "(`WARREN_GATEWAY_RATE`) counts.",
+        example={"count": 20, "per_ms": 1_000, "policy": "reject"},
+    )
+    slow: Slow = key(
+        "disconnect",
+        Choice(Slow),
+        "What happens to a member that reads too slowly: `disconnect` (it comes back and gets what it "
+        "missed), `drop_oldest`, or `latest_only` (of what waits, the latest message of each `key`).",
+        example="latest_only",
+    )
+    history: HistoryPolicy = key(
+        HistoryPolicy(),
+        MappingOf(HistoryPolicy, off=NO_HISTORY),
+        "What is kept for those who come back and for HISTORY.",
+        example={"count": 500, "age_s": 3_600},
+    )
+    presence: PresencePolicy = key(
+        NO_PRESENCE,
+        MappingOf(PresencePolicy, short="mode"),
+        "What is told of who is in the room. The namespace of the pattern `@*` governs contacts: who may "
+        "watch whether a user is connected.",
+        example={"mode": "users", "max": 1_000},
+    )
+    hooks: tuple[Hook, ...] = key(
+        (),
+        ListOf(Choice(Hook), "a list of `join`, `publish`"),
+        "What a backend is asked before a client may do it: `join` the room, or `publish` to it. While no "
+        "backend answers, nobody may.",
+        example=["join", "publish"],
+    )
 
 
 DEFAULT_POLICY = RoomPolicy()
 
 
 class Namespaces:
-    """An ordered list of policies."""
+    """An ordered list of policies, and the services that clients may ask for."""
 
-    def __init__(self, policies: Iterable[RoomPolicy] = ()) -> None:
-        """The first whose pattern matches wins; a room that none matches has ``DEFAULT_POLICY``."""
+    def __init__(
+        self,
+        policies: Iterable[RoomPolicy] = (),
+        services: Iterable[ServicePolicy] = (),
+        *,
+        connect_hook: bool = False,
+    ) -> None:
+        """The first whose pattern matches wins; a room that none matches has ``DEFAULT_POLICY``.
+        ``connect_hook``: a backend is asked before a client may connect.
+        """
         self.policies = tuple(policies)
+        self.services = Services(services)
+        self.connect_hook = connect_hook
         # The cache only saves time; it is bounded because clients choose the names of rooms.
         self.policy = functools.lru_cache(maxsize=CACHED_ROOMS)(self._find)
 
     def __eq__(self, other: object) -> bool:
         """Equal where the policies are."""
-        return isinstance(other, Namespaces) and self.policies == other.policies
+        return isinstance(other, Namespaces) and self._all == other._all
 
     def __hash__(self) -> int:
         """Hash of the policies."""
-        return hash(self.policies)
+        return hash(self._all)
+
+    @property
+    def _all(self) -> tuple[tuple[RoomPolicy, ...], tuple[ServicePolicy, ...], bool]:
+        return self.policies, self.services.policies, self.connect_hook
 
     def __repr__(self) -> str:
         """Name the namespaces in their order."""
@@ -150,10 +271,16 @@ class Namespaces:
                 return policy
         return DEFAULT_POLICY
 
+    @property
+    def info_claims(self) -> tuple[str, ...]:
+        """The claims of tokens that are shown of members, each once."""
+        claims = (policy.presence.info_claim for policy in self.policies)
+        return tuple(dict.fromkeys(claim for claim in claims if claim))
+
     @classmethod
     def parse(cls, source: str | Mapping[str, Any] | Sequence[Any] | None) -> Namespaces:
         """Read YAML text, or what such text parses to: a list of namespaces, alone or under the key
-        ``namespaces``.
+        ``namespaces``, then with lists of ``services`` and ``hooks`` beside it.
 
         Raises SettingsError with every problem, each with its path (``namespaces[1].rate.count: …``).
         """
@@ -163,149 +290,58 @@ class Namespaces:
                 document = yaml.safe_load(source)
             except (yaml.YAMLError, ValueError, RecursionError) as error:
                 raise SettingsError([f"namespaces: not YAML: {' '.join(str(error).split())}"]) from None
-        reading = _Reading()
-        policies = reading.document(document)
-        if reading.problems:
-            raise SettingsError(reading.problems)
-        return cls(policies)
+        problems: list[str] = []
+        policies, services = _policies(document, problems)
+        hooks = _hooks(document, problems)
+        if problems:
+            raise SettingsError(problems)
+        return cls(policies, services, connect_hook="connect" in hooks)
 
 
-class _Reading:
-    """One pass over a document that collects the problems instead of stopping at the first."""
-
-    def __init__(self) -> None:
-        self.problems: list[str] = []
-
-    def document(self, document: Any) -> list[RoomPolicy]:
-        if isinstance(document, Mapping):
-            self._keys("", document, ("namespaces",))
-            document = document.get("namespaces")
-        if document is None:
-            return []
-        if not isinstance(document, list | tuple):
-            self.problems.append(f"namespaces: must be a list, not {_kind(document)}")
-            return []
-        if len(document) > MAX_NAMESPACES:
-            self.problems.append(f"namespaces: at most {MAX_NAMESPACES}, not {len(document)}")
-            return []
-        policies = [self._policy(f"namespaces[{index}]", entry) for index, entry in enumerate(document)]
-        self._unreachable(document)
-        return policies
-
-    def _policy(self, path: str, entry: Any) -> RoomPolicy:
-        if not isinstance(entry, Mapping):
-            self.problems.append(f"{path}: must be a mapping, not {_kind(entry)}")
-            return DEFAULT_POLICY
-        self._keys(path, entry, tuple(RoomPolicy.__dataclass_fields__))
-        default = DEFAULT_POLICY
-        return RoomPolicy(
-            name=self._text(path, entry, "name", NAME, "1 to 64 of a-z 0-9 _ -"),
-            pattern=self._text(
-                path, entry, "pattern", PATTERN, f"1 to {MAX_PATTERN_LENGTH} characters of a room name or *"
-            ),
-            include_sender=self._flag(path, entry, "include_sender", default.include_sender),
-            join=cast("Join", self._choice(path, entry, "join", get_args(Join), default.join)),
-            publish=cast("Publish", self._choice(path, entry, "publish", get_args(Publish), default.publish)),
-            ephemeral_types=self._types(path, entry, default.ephemeral_types),
-            rate=self._rate(f"{path}.rate", entry.get("rate")),
-            history=self._history(f"{path}.history", entry.get("history", default.history)),
-            slow=cast("Slow", self._choice(path, entry, "slow", get_args(Slow), default.slow)),
-        )
-
-    def _rate(self, path: str, entry: Any) -> RateLimit | None:
-        if entry is None:
-            return None
-        if not isinstance(entry, Mapping):
-            self.problems.append(f"{path}: must be a mapping with count, per_ms, policy, not {_kind(entry)}")
-            return None
-        self._keys(path, entry, tuple(RateLimit.__dataclass_fields__))
-        default = RateLimit()
-        return RateLimit(
-            count=self._number(path, entry, "count", default.count, MAX_RATE_COUNT),
-            per_ms=self._number(path, entry, "per_ms", default.per_ms, MAX_RATE_PER_MS),
-            policy=cast(
-                "WhenExceeded", self._choice(path, entry, "policy", get_args(WhenExceeded), default.policy)
-            ),
-        )
-
-    def _history(self, path: str, entry: Any) -> HistoryPolicy:
-        if isinstance(entry, HistoryPolicy):
-            return entry
-        if entry is False or entry == "off":  # a bare off is false in YAML
-            return NO_HISTORY
-        if not isinstance(entry, Mapping):
-            self.problems.append(f"{path}: must be off, or a mapping with count, age_s, not {_kind(entry)}")
-            return NO_HISTORY
-        self._keys(path, entry, tuple(HistoryPolicy.__dataclass_fields__))
-        default = HistoryPolicy()
-        return HistoryPolicy(
-            count=self._number(path, entry, "count", default.count, MAX_HISTORY_COUNT, least=0),
-            age_s=self._number(path, entry, "age_s", default.age_s, MAX_HISTORY_AGE_S, least=0),
-        )
-
-    def _keys(self, path: str, entry: Mapping[Any, Any], known: tuple[str, ...]) -> None:
-        for key in entry:
-            if key in known:
-                continue
-            near = difflib.get_close_matches(str(key), known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-            self.problems.append(f"{path}.{key}: unknown; {hint}" if path else f"{key}: unknown; {hint}")
-
-    def _text(self, path: str, entry: Mapping[str, Any], key: str, rule: re.Pattern[str], says: str) -> str:
-        value = entry.get(key)
-        if value is None:
-            self.problems.append(f"{path}.{key}: is missing")
-        elif not isinstance(value, str) or rule.fullmatch(value) is None:
-            self.problems.append(f"{path}.{key}: must be {says}, not {value!r}")
-        else:
-            return value
-        return ""
-
-    def _flag(self, path: str, entry: Mapping[str, Any], key: str, default: bool) -> bool:
-        value = entry.get(key, default)
-        if isinstance(value, bool):
-            return value
-        self.problems.append(f"{path}.{key}: must be true or false, not {value!r}")
-        return default
-
-    def _choice(
-        self, path: str, entry: Mapping[str, Any], key: str, choices: tuple[str, ...], default: str
-    ) -> str:
-        value = entry.get(key, default)
-        if isinstance(value, str) and value in choices:
-            return value
-        self.problems.append(f"{path}.{key}: must be one of {', '.join(choices)}, not {value!r}")
-        return default
-
-    def _number(
-        self, path: str, entry: Mapping[str, Any], key: str, default: int, most: int, *, least: int = 1
-    ) -> int:
-        value = entry.get(key, default)
-        if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
-            return value
-        self.problems.append(f"{path}.{key}: must be a whole number from {least} to {most}, not {value!r}")
-        return default
-
-    def _types(self, path: str, entry: Mapping[str, Any], default: tuple[str, ...]) -> tuple[str, ...]:
-        value = entry.get("ephemeral_types", default)
-        if isinstance(value, list | tuple) and all(isinstance(item, str) and is_type(item) for item in value):
-            return tuple(value)
-        self.problems.append(f"{path}.ephemeral_types: must be a list of message types, not {value!r}")
-        return default
-
-    def _unreachable(self, document: Sequence[Any]) -> None:
-        """Report a second namespace of one name or pattern, which can only be a mistake."""
-        for key in ("name", "pattern"):
-            seen: dict[str, int] = {}
-            for index, entry in enumerate(document):
-                value = entry.get(key) if isinstance(entry, Mapping) else None
-                if isinstance(value, str) and seen.setdefault(value, index) != index:
-                    self.problems.append(
-                        f"namespaces[{index}].{key}: {value!r} is namespaces[{seen[value]}]'s already"
-                    )
+def schema() -> Schema:
+    """Return the JSON schema (draft 7) of the list of namespaces. What it can't say, that no name and no
+    pattern comes twice, ``Namespaces.parse`` says.
+    """
+    return {"type": "array", "maxItems": MAX_NAMESPACES, "items": _POLICY.schema()}
 
 
-def _kind(value: Any) -> str:
-    return {"NoneType": "null", "dict": "a mapping", "list": "a list", "str": "text"}.get(
-        type(value).__name__, type(value).__name__
-    )
+def services_schema() -> Schema:
+    """Return the JSON schema (draft 7) of the list of services, likewise."""
+    return {"type": "array", "maxItems": MAX_SERVICES, "items": _SERVICE.schema()}
+
+
+_POLICY = MappingOf(RoomPolicy)
+_SERVICE = MappingOf(ServicePolicy)
+_HOOKS = ListOf(Choice(ConnectHook), "a list of `connect`")
+
+
+def _policies(document: Any, problems: list[str]) -> tuple[list[RoomPolicy], list[ServicePolicy]]:
+    services: Sequence[Any] = ()
+    if isinstance(document, Mapping):
+        check_keys("", document, ("namespaces", "services", "hooks"), problems)
+        services = _list("services", document.get("services"), MAX_SERVICES, problems)
+        document = document.get("namespaces")
+    entries = _list("namespaces", document, MAX_NAMESPACES, problems)
+    policies = [_POLICY.read(f"namespaces[{at}]", entry, problems) for at, entry in enumerate(entries)]
+    # of two with one name or pattern, one can only be a mistake
+    check_once("namespaces", entries, ("name", "pattern"), problems)
+    served = [_SERVICE.read(f"services[{at}]", entry, problems) for at, entry in enumerate(services)]
+    check_once("services", services, ("pattern",), problems)
+    return policies, served
+
+
+def _hooks(document: Any, problems: list[str]) -> tuple[str, ...]:
+    found = document.get("hooks") if isinstance(document, Mapping) else None
+    return () if found is None else tuple(_HOOKS.read("hooks", found, problems))
+
+
+def _list(path: str, entries: Any, most: int, problems: list[str]) -> Sequence[Any]:
+    if entries is None:
+        return []
+    if not isinstance(entries, list | tuple):
+        problems.append(f"{path}: must be a list, not {kind_of(entries)}")
+        return []
+    if len(entries) > most:
+        problems.append(f"{path}: at most {most}, not {len(entries)}")
+        return []
+    return entries

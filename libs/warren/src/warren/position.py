@@ -9,7 +9,7 @@ import re
 
 import msgspec
 
-_EPOCH = re.compile(r"[0-9a-z.\-]{1,40}")
+EPOCH = re.compile(r"[0-9a-z.\-]{1,40}")
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
@@ -32,7 +32,7 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
 
     def is_valid(self) -> bool:
         """Say whether a position that came from outside could be one of ours."""
-        return self.seq >= 0 and _EPOCH.fullmatch(self.epoch) is not None
+        return self.seq >= 0 and EPOCH.fullmatch(self.epoch) is not None
 
 
 class LogPosition(msgspec.Struct, frozen=True, array_like=True, order=True):

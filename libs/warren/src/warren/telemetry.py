@@ -12,6 +12,7 @@ attributes: their number has no bound.
     publish_egress   PRODUCER  router ▶ egress
     deliver          CONSUMER  gateway, to its members (how many: RECIPIENTS)
     notify           CONSUMER  router takes a message from a backend
+    call             PRODUCER  gateway ▶ rpc, a request of a client; ``receive`` lasts until it is answered
 """
 
 from __future__ import annotations
@@ -96,6 +97,7 @@ class HopKind(Enum):
     DELIVER = "deliver"
     NOTIFY = "notify"
     COMMAND = "command"
+    CALL = "call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,7 @@ def _shapes(topology: Topology) -> dict[HopKind, _Shape]:
         HopKind.DELIVER: _Shape(f"process {gateway}", _CONSUMER, messaging("process", gateway) | own, egress),
         HopKind.NOTIFY: _Shape(f"process {notify}", _CONSUMER, messaging("process", notify)),
         HopKind.COMMAND: _Shape(f"receive {topology.control}", SpanKind.SERVER, {}),
+        HopKind.CALL: _Shape(f"send {topology.rpc}", _PRODUCER, messaging("send", topology.rpc)),
     }
 
 

@@ -19,6 +19,13 @@ publish that also goes to it; its guard exchange is locked to nobody, so it can 
     warren.control  topic    <verb>.<address>  ▶ warren.control: quorum; backends' commands
     warren.notify.dead, warren.dead  fanout           ▶ the queue of the same name: what could not be handled,
                                                         with a reason
+    warren.rpc      topic    <service>, <service>.cancel: what clients ask of services; backends bind their
+                             queues themselves. They answer to the queue that the request names: the
+                             gateway's own, or warren.rpc.replies, where the answer is to outlive it
+    warren.replies  direct   key <queue> ▶ those two: the way to them for who may not publish to each queue
+                             there is, as the default exchange has it
+    warren.hooks    topic    connect, join.<namespace>, publish.<namespace>: what backends are asked before a
+                             client may do it; as with warren.rpc, they bind their queues themselves
 """
 
 from __future__ import annotations
@@ -72,6 +79,7 @@ class Limits:
 
     notify_bytes: int = 256 * 1024 * 1024
     gateway_bytes: int = 128 * 1024 * 1024
+    replies_bytes: int = 64 * 1024 * 1024
     dead_bytes: int = 64 * 1024 * 1024
     control_bytes: int = 64 * 1024 * 1024
     log_bytes: int = 256 * 1024 * 1024
@@ -116,8 +124,14 @@ class Topology:
         self.events = f"{prefix}.events"
         self.notify = f"{prefix}.notify"
         self.notify_dead = f"{prefix}.notify.dead"
-        self.control = f"{prefix}.control"
         self.dead = f"{prefix}.dead"
+        self.rpc = f"{prefix}.rpc"
+        self.rpc_replies = f"{prefix}.rpc.replies"
+        self.replies = f"{prefix}.replies"
+        self.hooks = f"{prefix}.hooks"
+        self.control = f"{prefix}.control"
+        # Exchanges by which backends are asked: the queues behind them are theirs, and refuse as they like.
+        self.asking = (self.rpc, self.hooks)
 
     def exchanges(self) -> tuple[Exchange, ...]:
         """Return every exchange."""
@@ -130,6 +144,9 @@ class Topology:
             Exchange(self.control, "topic"),
             Exchange(self.notify_dead, "fanout"),
             Exchange(self.dead, "fanout"),
+            Exchange(self.rpc, "topic"),
+            Exchange(self.replies, "direct"),
+            Exchange(self.hooks, "topic"),
         )
 
     def queues(self) -> tuple[Queue, ...]:
@@ -141,6 +158,7 @@ class Topology:
             self.control_queue(),
             self._dead_queue(self.notify_dead),
             self._dead_queue(self.dead),
+            self.rpc_replies_queue(),
         )
 
     def bindings(self) -> tuple[Binding, ...]:
@@ -154,6 +172,7 @@ class Topology:
             Binding(self.control, self.control, "#"),
             Binding(self.notify_dead, self.notify_dead, ""),
             Binding(self.dead, self.dead, ""),
+            Binding(self.replies, self.rpc_replies, self.rpc_replies),
         )
 
     def shard_key(self, shard: int) -> str:
@@ -225,6 +244,53 @@ class Topology:
                 "x-consumer-disconnected-timeout": self.limits.disconnected_ms,
             },
         )
+
+    def rpc_replies_queue(self) -> Queue:
+        """Return the queue of answers that outlive the connection which asked: one consumer at a time, so
+        that the parts of an answer stay in order. Who answers reaches it by its name, by way of the default
+        exchange or of ``replies``.
+        """
+        return Queue(
+            self.rpc_replies,
+            "quorum",
+            {
+                "x-single-active-consumer": True,
+                "x-delivery-limit": self.limits.delivery_limit,
+                "x-dead-letter-exchange": self.notify_dead,
+                "x-max-length-bytes": self.limits.notify_bytes,
+                "x-overflow": "reject-publish",
+                "x-consumer-disconnected-timeout": self.limits.disconnected_ms,
+            },
+        )
+
+    def cancel_key(self, service: str) -> str:
+        """Return the routing key by which a service is told that an answer is wanted no more."""
+        return f"{service}.cancel"
+
+    def hook_key(self, hook: str, namespace: str) -> str:
+        """Return the routing key of a hook's questions: ``connect``, ``join.<namespace>`` …"""
+        return f"{hook}.{namespace}" if namespace else hook
+
+    def replies_queue(self, gateway: str, nonce: str) -> tuple[Queue, tuple[Binding, ...]]:
+        """Return the queue in which a gateway is answered, and its binding; who answers reaches it by its
+        name, by way of the default exchange or of ``replies``. Where it overflows the oldest go, which are
+        wanted least.
+        """
+        name = f"{self.prefix}.gateway.{gateway}.replies.{nonce}"
+        queue = Queue(
+            name, "exclusive", {"x-max-length-bytes": self.limits.replies_bytes, "x-overflow": "drop-head"}
+        )
+        return queue, (Binding(self.replies, name, name),)
+
+    def is_direct_reply(self, queue: str) -> bool:
+        """Say whether what goes to a queue of this name goes to a client's channel (RabbitMQ's direct
+        reply-to). There ``mandatory`` says nothing: up to 4.1 what was delivered comes back all the same.
+        """
+        return queue.startswith("amq.rabbitmq.reply-to.")
+
+    def is_own(self, queue: str) -> bool:
+        """Say whether a queue's name is one of Warren's own: nothing that a backend names may lead there."""
+        return queue.startswith(f"{self.prefix}.")
 
     def guard_queue(self) -> Queue:
         """Return a queue that nobody uses: its length limit is the number of shards, so that a service which

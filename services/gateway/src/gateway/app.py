@@ -12,27 +12,36 @@ from aiohttp import web
 from gateway.core.broker_presence import BrokerPresence
 from gateway.core.client_limits import OutboxLimits, rate_limit
 from gateway.core.file_descriptor_capacity import FileDescriptorCapacity
+from gateway.core.grants import GrantKeys
+from gateway.core.held_leaves import HeldLeaves
 from gateway.core.history_read_limit import ReadLimits, everyones
+from gateway.core.hook_desk import HookDesk
 from gateway.core.hub import Hub
 from gateway.core.max_connection_age import MaxConnectionAge
 from gateway.core.memory_budget import MemoryBudget
+from gateway.core.presence_watchers import PresenceWatchers
 from gateway.core.recent_messages import RecentMessages
 from gateway.core.room_catch_up import RoomCatchUp
 from gateway.core.session import SessionConfig
 from gateway.core.websocket.limited_reader import Unknown
 from gateway.settings import GatewaySettings, new_gateway_id
 from gateway.shell.auth import Authenticator
+from gateway.shell.backend_calls import BackendCalls
 from gateway.shell.broker_link import PREFETCH, BrokerEnds, BrokerLink
 from gateway.shell.client_publisher import ClientPublisher
+from gateway.shell.client_requests import ClientRequests
 from gateway.shell.connection import GatewayContext
 from gateway.shell.connections import Connections
 from gateway.shell.downlink import Downlink
 from gateway.shell.drain import Drain
 from gateway.shell.event_loop_progress import EventLoopProgress
 from gateway.shell.heartbeat import FROZEN_BEATS, GatewayHeartbeat
+from gateway.shell.hooks import Hooks
+from gateway.shell.leaving import Leaving
 from gateway.shell.memory_limiter import MemoryLimiter
 from gateway.shell.pod_stats import PodStats
 from gateway.shell.rejoining import Rejoining
+from gateway.shell.room_presence import RoomPresence
 from gateway.shell.room_reads import RoomReads
 from gateway.shell.router_requests import RouterRequests
 from gateway.shell.server import Server, SocketContext
@@ -51,6 +60,8 @@ from warren.telemetry import Tracing
 
 # From being asked away for its age to being closed: a client needs a moment to come in elsewhere first.
 AGE_GRACE_S = 5.0
+# Questions to backends, whether clients may do something, that are out at a time.
+HOOK_CALLS = 1_024
 
 _log = get_logger("gateway")
 
@@ -98,6 +109,9 @@ class Gateway:
             rooms_max=limits.rooms_per_connection,
             rooms=settings.rooms,
             shards=topology.shards,
+            calls_max=limits.calls_per_connection,
+            connections_per_user=limits.connections_per_user,
+            replace_oldest=limits.connections_per_user_when_exceeded == "replace",
         )
 
         # The way up, and the way down.
@@ -116,13 +130,34 @@ class Gateway:
                 Pace(limits.batch_interval_ms / 1_000, self.clock.busy),
             ),
         )
+        leaving = Leaving(HeldLeaves(settings.grace_s), self.uplink, self.clock, self.metrics)
         routers = RouterRequests(bus, topology, self.presence, self.metrics)
         catch_up = RoomCatchUp(self.id, self.hub, recent, namespaces)
         reads = RoomReads(self.clock, self.metrics, self.hub, recent, catch_up, routers)
+        room_presence = RoomPresence(
+            PresenceWatchers(self.id, self.hub.is_here),
+            self.hub,
+            self.uplink,
+            routers,
+            self.clock,
+            self.metrics,
+        )
         downlink = Downlink(self.hub, reads, tracing, self.clock, self.metrics)
 
+        # Backends that are asked.
+        most = {topology.rpc: limits.calls, topology.hooks: HOOK_CALLS}
+        calls = BackendCalls(self.id, bus, topology, self.clock, self.metrics, most)
+        hook_timeout_s = settings.hooks.hook_timeout_ms / 1_000
+        desk = HookDesk(GrantKeys(settings.hooks.grant_key_bytes), hook_timeout_s, limits.message_bytes)
+        self._hooks = Hooks(desk, calls, topology, self.clock, self.metrics, hook_timeout_s)
+
         # The clients.
-        self._authenticator = Authenticator(settings.auth, self.clock)
+        self._authenticator = Authenticator(
+            settings.auth,
+            self.clock,
+            shown_claims=settings.hooks.hook_claims,
+            info_claims=namespaces.info_claims,
+        )
         self._memory = MemoryLimiter(MemoryBudget(limits.buffer_bytes), self.clock, self.metrics, self.hub)
         self._progress = EventLoopProgress(self.clock, self._memory)
         self.connections = Connections(
@@ -137,13 +172,18 @@ class Gateway:
             self.hub,
             self.uplink,
             ClientPublisher(self.uplink, tracing),
+            ClientRequests(calls, topology, self.clock, tracing, self.metrics, limits.message_bytes),
             reads,
+            room_presence,
+            leaving,
             self.presence,
             self._authenticator,
             self.clock,
             self.metrics,
             session,
             namespaces,
+            self._hooks,
+            settings.hooks.hook_headers,
             ReadLimits(limits.read_bytes, limits.read_bytes_per_s),
             everyones(limits.pod_read_bytes_per_s),
         )
@@ -172,7 +212,9 @@ class Gateway:
                 self._own_queue,
                 self.uplink,
                 downlink,
+                room_presence,
                 routers,
+                calls,
                 HeartbeatLoop(
                     bus,
                     topology,
@@ -186,7 +228,7 @@ class Gateway:
                 ),
             ),
             self.connections,
-            Rejoining(self.id, self.connections, self.uplink),
+            Rejoining(self.id, self.connections, self.uplink, room_presence),
             self.clock,
             self.metrics,
         )
@@ -197,12 +239,12 @@ class Gateway:
             times.heartbeat_ms,
             times.close_timeout_ms,
             times.publish_timeout_ms,
+            times.grace_ms or times.heartbeat_ms,
             settings.auth.auth_timeout_ms,
         )
         self._ticker = Ticker(
             self.connections,
-            self._link,
-            reads,
+            (self._link, reads, room_presence, leaving),
             self.hub,
             self.clock,
             self.metrics,
@@ -211,6 +253,7 @@ class Gateway:
         self._drain = Drain(
             self.connections,
             self.uplink,
+            leaving,
             self.readiness,
             self.clock,
             window_s=times.drain_ms / 1_000,
@@ -253,6 +296,7 @@ class Gateway:
         await self._ticker.stop()
         self.connections.cut()
         await self._server.stop()
+        await self._hooks.stop()
         self._progress.stop()
         await self._link.stop()
         await self._authenticator.stop()

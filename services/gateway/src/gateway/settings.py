@@ -28,6 +28,9 @@ from warren.settings import (
 )
 from warren.urls import ESCAPES, WrongURL, check_http
 
+# Of a key for grants, in characters.
+GRANT_KEY_LEAST = 32
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Algorithm = Literal["HS256", "RS256", "ES256", "EdDSA"]
 
@@ -145,6 +148,29 @@ class AuthSettings(Settings):
         "Claim with the patterns of rooms that the user may publish to, in the same form.",
         min_length=1,
     )
+    jwt_watch_claim: str = variable(
+        "warren.watch",
+        "Claim with the patterns of rooms, and of users as @name, whose presence the user may watch, in the "
+        "same form.",
+        min_length=1,
+    )
+    jwt_hidden_claim: str = variable(
+        "warren.hidden",
+        "Claim with the patterns of rooms whose presence does not show the user, in the same form, or "
+        "true for all.",
+        min_length=1,
+    )
+    jwt_info_claim: str = variable(
+        "warren.info",
+        "Claim with what is shown with the user in the presence of rooms: any JSON of at most 1,024 bytes.",
+        min_length=1,
+    )
+    jwt_call_claim: str = variable(
+        "warren.call",
+        "Claim with the patterns of services that the user may call, in the same form; for a token without "
+        "it, the list of services decides.",
+        min_length=1,
+    )
     jwt_leeway_s: float = variable(5.0, "Tolerated difference between clocks, in seconds.", ge=0, le=300)
     jwt_require_expiry: bool = variable(False, "Whether a token without exp is refused.")
 
@@ -210,6 +236,31 @@ class LimitSettings(Settings):
     )
     rate_per_ms: int = variable(1_000, "The period of WARREN_GATEWAY_RATE, in ms.", ge=1)
     rooms_per_connection: int = variable(100, "Rooms that one connection may be in.", ge=1, le=10_000)
+    calls_per_connection: int = variable(
+        8,
+        "REQUESTs of one connection that may wait for their answers; beyond that: overloaded.",
+        ge=1,
+        le=1_024,
+    )
+    calls: int = variable(
+        1_024,
+        "REQUESTs of all connections of a pod that may wait for their answers, half of them for one service; "
+        "beyond that: overloaded.",
+        ge=2,
+        le=65_536,
+    )
+    connections_per_user: int = variable(
+        0,
+        "Connections that one user may have at a time, over all pods; 0: any number. All pods must agree.",
+        ge=0,
+        le=1_000,
+    )
+    connections_per_user_when_exceeded: Literal["replace", "refuse"] = variable(
+        "replace",
+        "What happens beyond WARREN_GATEWAY_CONNECTIONS_PER_USER: replace (the user's oldest connection is "
+        "closed with 4007) or refuse (the new one is; a connection whose pod has died counts until that is "
+        "noticed, and one whose client is gone until its heartbeat is missed).",
+    )
     connections: int = variable(10_000, "Connections that one pod accepts; beyond that: 503.", ge=1)
     full_percent: int = variable(
         95,
@@ -304,6 +355,14 @@ class TimeSettings(Settings):
     publish_timeout_ms: int = variable(
         10_000, "How long a message waits for the broker before its sender is told to send it again.", ge=10
     )
+    grace_ms: int = variable(
+        3_000,
+        "How long after a socket was closed its client leaves its rooms, in ms: a user who is back by "
+        "then has not been away; 0: at once, as in any case where a new connection is refused for the old one "
+        "(WARREN_GATEWAY_CONNECTIONS_PER_USER_WHEN_EXCEEDED).",
+        ge=0,
+        le=60_000,
+    )
     announce_ms: int = variable(
         1_000, "Interval of the gateway's heartbeats to the routers.", ge=10, le=2_500
     )
@@ -343,6 +402,55 @@ class TimeSettings(Settings):
         return self
 
 
+class HookSettings(Settings):
+    """Backends that decide what clients may; which they are asked is in the namespaces."""
+
+    model_config = _PREFIX
+
+    hook_timeout_ms: int = variable(
+        1_000,
+        "How long a backend may take to decide whether a client may connect, join or publish.",
+        ge=10,
+        le=30_000,
+    )
+    hook_claims: CommaList = variable(
+        (), "Claims of a client's token that such a backend is shown, with dots into nested objects."
+    )
+    hook_headers: CommaList = variable(
+        (),
+        "Headers of a client's upgrade that such a backend is shown, such as cookie or accept-language; "
+        "at most 1,024 characters of each.",
+    )
+    grant_keys: SecretStr = variable(
+        SecretStr(""),
+        "Keys for grants, the same for all gateways: one on each line, of at least 32 characters. The "
+        "first one signs, all verify. Empty: no grants, so clients that come back are asked about again.",
+        file=True,
+    )
+
+    @field_validator("hook_headers")
+    @classmethod
+    def _lower(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name.lower() for name in value))
+
+    @field_validator("grant_keys")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        short = [number for number, key in enumerate(_lines(value), 1) if len(key) < GRANT_KEY_LEAST]
+        if short:
+            raise ValueError(f"key {', '.join(map(str, short))} has less than {GRANT_KEY_LEAST} characters")
+        return value
+
+    @property
+    def grant_key_bytes(self) -> tuple[bytes, ...]:
+        """The keys, in their order."""
+        return tuple(key.encode() for key in _lines(self.grant_keys))
+
+
+def _lines(keys: SecretStr) -> list[str]:
+    return [line.strip() for line in keys.get_secret_value().splitlines() if line.strip()]
+
+
 class GatewaySettings(Settings):
     """All of the gateway's settings."""
 
@@ -367,6 +475,16 @@ class GatewaySettings(Settings):
     auth: AuthSettings = AuthSettings.model_construct()
     limits: LimitSettings = LimitSettings()
     times: TimeSettings = TimeSettings()
+    hooks: HookSettings = HookSettings()
+
+    @property
+    def grace_s(self) -> float:
+        """How long a closed connection's leave waits, in seconds; not at all where it takes the place of the
+        user's next one.
+        """
+        limits = self.limits
+        takes_place = limits.connections_per_user and limits.connections_per_user_when_exceeded == "refuse"
+        return 0.0 if takes_place else self.times.grace_ms / 1_000
 
     @field_validator("rooms")
     @classmethod
@@ -382,6 +500,17 @@ class GatewaySettings(Settings):
             raise ValueError(
                 "WARREN_GATEWAY_ROOMS_PER_CONNECTION must have place for WARREN_GATEWAY_ROOMS and the "
                 "user's own"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _rooms_unasked(self) -> GatewaySettings:
+        policy = self.namespaces.namespaces.policy
+        asked = [room for room in self.rooms if "join" in policy(room).hooks]
+        if asked:
+            raise ValueError(
+                f"WARREN_GATEWAY_ROOMS: a backend decides who may join {', '.join(asked)}, so no client is "
+                "joined there at connect; the answer to a connect hook may name it"
             )
         return self
 

@@ -20,10 +20,11 @@ from router.shell.gauges import Gauges
 from router.shell.handover import Handover
 from router.shell.http_api import HttpApi, HttpApiLimits
 from router.shell.installation_statistics import InstallationStatistics
+from router.shell.intakes import AnswerIntake, NotificationIntake
 from router.shell.message_writer import MessageWriter
 from router.shell.notifications import NotificationLimits, Notifications
 from router.shell.peer_inbox import PREFETCH, PeerInbox
-from router.shell.peer_outbox import PeerOutbox
+from router.shell.peer_messages import PeerMessages
 from router.shell.readiness import RouterReadiness
 from router.shell.receipt_replies import ReceiptReplies
 from router.shell.retrying_publisher import RetryingPublisher
@@ -47,6 +48,8 @@ from warren.topology import Topology
 
 # Messages of commands that may wait for one shard.
 COMMANDS = 8_192
+# So long after the lease of a gateway has ended, at the latest, receipts that waited for it are given.
+RECEIPT_BEYOND_LEASE_S = 2.5
 
 
 class Router:
@@ -89,8 +92,8 @@ class Router:
         self.heartbeat = HeartbeatLoop(bus, topology, clock, own_queue, every_s=times.announce_ms / 1_000)
 
         # from the logs to the gateways, other routers and backends
-        self._outbox = PeerOutbox(context)
-        self._receipts = ReceiptReplies(context)
+        self._peer_messages = PeerMessages(context)
+        self._receipts = ReceiptReplies(context, times.lease_ms / 1_000 + RECEIPT_BEYOND_LEASE_S)
         self.egress = Egress(context, self.peers.gateways, BatchLimits(batch_bytes=flow.batch_bytes), pace)
         self.shards = Shards(
             ShardContext(
@@ -101,25 +104,25 @@ class Router:
                 self.egress,
                 settings.namespaces.namespaces,
                 ShardLimits.of(settings),
-                self._outbox,
+                self._peer_messages,
             )
         )
 
         # from gateways, other routers and backends
         self._stale_queues = StaleQueues(bus, topology)
-        self._calls = RouterCalls(self.id, self.placement, self._outbox, self.metrics)
+        self._calls = RouterCalls(self.id, self.placement, self._peer_messages, self.metrics)
         self._inbox = PeerInbox(
             context, own_queue, self.peers, self.shards, self._stale_queues, self._receipts, self._calls
         )
         self._speaker_probes = SpeakerProbes(context, self.placement, self._inbox)
+        dead_letters = DeadLetters(publisher, topology.notify_dead, self.metrics)
         sandbox = SandboxProcess()
+        intake = NotificationLimits(batches, flow.notify_prefetch, flow.notify_bytes)
         self.notifications = Notifications(
-            context,
-            DeadLetters(publisher, topology.notify_dead, self.metrics),
-            sandbox,
-            NotificationLimits(batches, flow.notify_prefetch, flow.notify_bytes),
-            pace,
-            self._receipts,
+            context, dead_letters, sandbox, intake, pace, NotificationIntake(), self._receipts
+        )
+        self.answers = Notifications(
+            context, dead_letters, sandbox, intake, pace, AnswerIntake(), self._receipts
         )
         self._writer = MessageWriter(context, BatchLimits(flow.batch_count, flow.batch_bytes, COMMANDS), pace)
         self.control = Control(context, self._writer, self._calls, self.shards)
@@ -154,7 +157,7 @@ class Router:
             self.shards,
             self._announcer,
             self._speaker_probes,
-            self.notifications,
+            (self.notifications, self.answers),
         )
         gauges = Gauges(context, self.peers, self.shards)
         self._ticker = Ticker([self._inbox, self.shards, self.egress, self._handover, gauges, self._receipts])
@@ -183,6 +186,7 @@ class Router:
         self._announcer.start()
         self._speaker_probes.start()
         await self.notifications.start()
+        await self.answers.start()
         await self.control_queue.start()
         await self.http_api.start()
 
@@ -201,6 +205,6 @@ class Router:
         await self._stale_queues.close()
         await self.egress.close()
         await self._receipts.close()
-        await self._outbox.close()
+        await self._peer_messages.close()
         await self._bus.close()
         await self.probes.stop()

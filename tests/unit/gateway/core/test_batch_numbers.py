@@ -323,3 +323,67 @@ def test_a_leave_whose_answer_may_be_lost_goes_again():
     assert names(send(numbers)) == ["g~1"]
     numbers.count(1, 3)
     assert numbers.controls == 0
+
+
+def test_what_is_withdrawn_before_it_was_sent_is_forgotten():
+    """It takes no place any more, and its sender can be told at once."""
+    a, b = message("a", awaited=True), message("b")
+    numbers = begun(a, b)
+    assert numbers.withdraw(a)
+    assert not numbers.withdraw(a)
+    assert numbers.charged == 1
+    assert names(send(numbers)) == ["b"]
+
+
+def test_what_is_withdrawn_under_way_goes_no_second_time():
+    """Nobody knows whether the batch that failed is in the log; the rest of it goes under a new number."""
+    a, b = message("a", awaited=True), message("b")
+    numbers = begun(a, b)
+    failed = numbers.next()
+    assert failed is not None
+    assert not numbers.withdraw(a)
+    assert numbers.next() is failed
+    numbers.failed(failed)
+    again = numbers.next()
+    assert (again and again.number, names(again)) == (3, ["b"])
+    assert numbers.charged == 1
+    numbers.give_up(a)
+    assert (numbers.charged, a.awaited) == (1, False)
+
+
+def test_what_is_withdrawn_and_confirmed_counts_as_before():
+    """It was in the log before; it is charged until it has counted."""
+    a = message("a")
+    numbers = begun(a)
+    batch = numbers.next()
+    assert batch is not None
+    numbers.withdraw(a)
+    assert numbers.confirmed(batch) == [a]
+    assert numbers.charged == 1
+    numbers.count(1, 2)
+    assert numbers.charged == 0
+    assert not numbers.withdraw(a)
+
+
+def test_what_is_withdrawn_in_the_log_is_not_taken_into_another_life():
+    """Neither what did not count there, nor what counted and whose answer was lost; who waits for that may
+    give up once.
+    """
+    a, b, c = message("a", awaited=True), message("b", awaited=True), message("c")
+    numbers = begun(a, b, c)
+    send(numbers)
+    numbers.withdraw(a)
+    assert numbers.end(1, 1) == []
+    send(numbers)
+    assert names(numbers.next()) == ["b", "c"]
+    numbers.give_up(a)
+    assert numbers.charged == 2
+
+    numbers.confirmed(numbers.next())
+    numbers.withdraw(b)
+    numbers.count(2, 2)
+    numbers.ask_again()
+    assert numbers.next() is None
+    assert numbers.charged == 1
+    numbers.answered(b)
+    assert numbers.charged == 0

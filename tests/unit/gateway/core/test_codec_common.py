@@ -59,7 +59,7 @@ def test_a_refused_object_with_nothing_wrong_in_it_is_still_refused():
 def test_each_field_of_a_wrong_kind_is_named(name):
     """No field that the parser checks lacks its explanation."""
     with pytest.raises(ProtocolError) as caught:
-        refuse({"type": "CHAT", name: 5})
+        refuse({"type": "CHAT", name: 5.5})
     assert caught.value.message.startswith(f"{name}: must be ")
 
 

@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.client_messages import ClientMessage
-from gateway.core.control_payloads import SEQ_MAX, since_of, token_of
+from gateway.core.control_payloads import grant_of, since_of, token_of
+from gateway.core.grants import GRANT_MAX
+from warren.contract.fields import SEQ_MAX
 from warren.errors import ErrorCode, ProtocolError
 from warren.position import Position
 
@@ -72,3 +74,20 @@ def test_no_payload_raises_anything_but_the_protocols_own_error(payload, binary)
             read(ClientMessage("JOIN", payload=payload, binary=binary))
         except ProtocolError:
             continue
+
+
+def test_a_join_may_show_a_grant():
+    """Beside a position, or alone."""
+    both = b'{"since":{"epoch":"e","seq":1},"grant":"abc"}'
+    assert grant_of(ClientMessage("JOIN", payload=both)) == "abc"
+    for payload in (b"null", b"{}", b'{"grant":null}', b'{"since":{"epoch":"e","seq":1}}'):
+        assert grant_of(ClientMessage("JOIN", payload=payload)) == ""
+
+
+@pytest.mark.parametrize("payload", [b'{"grant":7}', b'{"grant":"' + b"x" * (GRANT_MAX + 1) + b'"}', b"[]"])
+def test_a_grant_that_can_be_none_is_refused(payload):
+    """With the position, so that nothing of the JOIN is done."""
+    for read in (grant_of, since_of):
+        with pytest.raises(ProtocolError) as caught:
+            read(ClientMessage("JOIN", payload=payload))
+        assert caught.value.code is ErrorCode.INVALID_MESSAGE

@@ -55,6 +55,14 @@ def test_members_get_a_message_and_its_sender_does_not():
     ]
 
 
+def test_a_users_connections_are_found_in_whatever_rooms_they_are():
+    """Also in none."""
+    hub = hub_with("g~1", "g~2")
+    hub.add(Member("g~3", "g-1", JSON, Outbox(LIMITS)))
+    assert [member.id for member in hub.of_user("g-1")] == ["g~1", "g~3"]
+    assert hub.of_user("nobody") == []
+
+
 def test_the_sender_gets_its_own_message_where_it_says_so():
     """include_sender."""
     hub = hub_with("g~1", "g~2")

@@ -8,8 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core import codec_msgpack
-from gateway.core.actions import Authenticate, Close, Exit, Hold, Join, Leave, Publish, Query, Send
+from gateway.core.actions import (
+    Authenticate,
+    CancelRequest,
+    Close,
+    Exit,
+    Hold,
+    Join,
+    Leave,
+    Publish,
+    Query,
+    Request,
+    Send,
+)
 from gateway.core.client_messages import (
+    Accepted,
     Acked,
     Authenticated,
     Error,
@@ -17,17 +30,20 @@ from gateway.core.client_messages import (
     Joined,
     Left,
     Pong,
+    Response,
     Welcome,
     error,
 )
 from gateway.core.error_rate_limit import ANSWERS, PATIENCE_S
+from gateway.core.inputs import RequestFailed, Responded
 from gateway.core.pending_requests import OPEN_MAX
-from gateway.core.session import NO_SHARD, Identity, Session, SessionConfig, State
+from gateway.core.session import NO_SHARD, SILENT, STAYS, Identity, Session, SessionConfig, State
 from warren import envelope
 from warren.address import shard_of
 from warren.errors import CloseCode, ErrorCode
 from warren.namespaces import Namespaces, RateLimit, RoomPolicy
 from warren.position import Position
+from warren.services import ServicePolicy
 
 NAMESPACES = Namespaces(
     [
@@ -36,7 +52,8 @@ NAMESPACES = Namespaces(
         RoomPolicy("vip", "vip:*", join="token"),
         RoomPolicy("ticker", "ticker:*", rate=RateLimit(2, 1_000, "reject")),
         RoomPolicy("strict", "strict:*", rate=RateLimit(1, 1_000, "close")),
-    ]
+    ],
+    [ServicePolicy("*")],
 )
 CONFIG = SessionConfig(rooms=("default", "news"), rooms_max=4, rate=None)
 WALL_US = 1_764_000_000_000_000
@@ -73,6 +90,10 @@ def again(session: Session, room: str, since: Position):
     return [action for action in session.rejoin(0, {room: since}) if action not in own]
 
 
+def entered(room: str, ref: str, came_us: int = 0) -> envelope.Entered:
+    return envelope.Entered("g~1", room, POSITION, ref, None, came_us)
+
+
 def renewed(session: Session, room: str):
     """Return the client's JOINs of a room that are asked again."""
     return [action for action in session.rejoin(0, {}) if action.envelope.room == room]
@@ -101,13 +122,14 @@ def test_the_welcome_tells_the_rate():
 
 
 def test_who_joins_by_itself_is_joined_to_nothing_at_connect():
-    """Not even to its own room, which it may join by name; the default room stays what it is."""
+    """To its own room without a word, which it may join by name; the default room stays what it is."""
     session = Session("g~1", CONFIG, NAMESPACES, manual=True)
-    (welcome,) = session.open(ANN, 100.0, WALL_US)
-    assert (welcome.message.rooms, session.rooms) == ((), ())
+    welcome, entry = session.open(ANN, 100.0, WALL_US)
+    assert (welcome.message.rooms, session.rooms) == ((), ("@ann",))
+    assert entry == Join(envelope.Join("@ann", "g~1", "ann", SILENT), 0, True)
     since = {"since": {"epoch": "e", "seq": 5}}
     assert says(session, type="JOIN", room="@ann", id="j1", payload=since) == [
-        Join(envelope.Join("@ann", "g~1", "ann", "j1", Position("e", 5)), 0, True)
+        Join(envelope.Join("@ann", "g~1", "ann", "j1", Position("e", 5)), 0, False)
     ]
     for room in "abcd":
         assert isinstance(says(session, type="JOIN", room=room)[0], Join)
@@ -289,8 +311,10 @@ def test_the_trace_that_the_shell_hands_in_is_carried():
 @pytest.mark.parametrize("kind", ["CHAT", "JOIN", "LEAVE", "HISTORY"])
 def test_a_room_that_is_not_a_clients_to_name_is_refused(room, kind):
     """Reserved addresses too: clients reach users only through backends. The own room may be
-    joined and read.
+    joined, read and left.
     """
+    if room == "@ann" and kind == "LEAVE":
+        return
     if room == "@ann" and kind in ("JOIN", "HISTORY"):
         assert isinstance(says(opened(), type=kind, room=room, id="7")[0], Join | Query)
         return
@@ -307,7 +331,7 @@ def test_a_namespace_may_ask_for_membership():
     assert refused(says(session, type="CHAT", room="club:1")) is ErrorCode.NOT_JOINED
 
 
-@pytest.mark.parametrize("kind", ["REQUEST", "WELCOME", "ACK", "X"])
+@pytest.mark.parametrize("kind", ["RESPONSE", "WELCOME", "ACK", "X"])
 def test_a_reserved_type_is_refused(kind):
     """unknown_type, with the ref."""
     found = says(opened(), type=kind, id="7")
@@ -356,7 +380,7 @@ def test_each_join_is_answered_once_however_often_it_is_asked():
     for ref in ("j1", "j2"):
         says(session, type="JOIN", room="r", id=ref)
     assert [action.envelope.ref for action in renewed(session, "r")] == ["j1", "j2"]
-    assert session.awaits_join("r", "j1") is False
+    assert session.entered(entered("r", "j1")) is False
     answers = [
         envelope.Joined("g~1", "r", POSITION, recovered=False, ref=ref)
         for ref in ("j1", "j1", "j2", "j1", "j2")
@@ -364,7 +388,7 @@ def test_each_join_is_answered_once_however_often_it_is_asked():
     told = [session.answer(answer) for answer in answers]
     assert [bool(actions) for actions in told] == [True, False, True, False, False]
     assert renewed(session, "r") == []
-    assert session.awaits_join("r", "j1") is None
+    assert session.entered(entered("r", "j1")) is None
 
 
 def test_a_member_that_lacks_something_asks_quietly():
@@ -379,8 +403,8 @@ def test_a_member_that_lacks_something_asks_quietly():
     assert (second.envelope.since, second.envelope.ref != first.envelope.ref) == (NEXT, True)
     # whoever has it renewed asks for this anew by itself
     assert renewed(session, "r") == []
-    assert session.awaits_join("r", first.envelope.ref) is None
-    assert session.awaits_join("r", second.envelope.ref) is True
+    assert session.entered(entered("r", first.envelope.ref)) is None
+    assert session.entered(entered("r", second.envelope.ref)) is True
     good = envelope.Joined("g~1", "r", NEXT, recovered=True, missed=2, ref=second.envelope.ref)
     assert session.answer(good) == []
     (third,) = again(session, "r", POSITION)
@@ -427,7 +451,7 @@ def test_history_is_asked_of_the_router_and_answered_once():
 def test_questions_without_an_answer_are_bounded():
     """Whoever asks and asks is told to wait."""
     session = opened()
-    open_now = len(session.rejoin(0, {}))
+    open_now = len([action for action in session.rejoin(0, {}) if action.envelope.ref != STAYS])
     for _ in range(CONFIG.rooms_max + OPEN_MAX - open_now):
         assert isinstance(says(session, type="HISTORY", room="news")[0], Query)
     assert refused(says(session, type="HISTORY", room="news")) is ErrorCode.OVERLOADED
@@ -527,10 +551,12 @@ def test_the_answer_to_a_leave_does_not_undo_a_join_after_it():
 
 
 def test_a_member_that_is_removed_is_told():
-    """A Left that nobody asked for; a second one says nothing new."""
+    """A Left that nobody asked for, with its reason; a second one says nothing new."""
     session = opened()
-    assert session.answer(envelope.Left("g~1", "news")) == [Exit("news"), Send(Left("news"))]
-    assert session.answer(envelope.Left("g~1", "news")) == []
+    session.answer(envelope.Joined("g~1", "news", POSITION, recovered=False, ref="~2"))
+    left = envelope.Left("g~1", "news", "", "removed")
+    assert session.answer(left) == [Exit("news"), Send(Left("news", "", "removed"))]
+    assert session.answer(left) == []
 
 
 def test_a_joined_that_nobody_asked_for_moves_the_position():
@@ -548,7 +574,7 @@ def test_who_goes_leaves_every_room_that_a_router_may_hold_it_in():
         Exit("default"),
         Exit("@ann"),
         Exit("r"),
-        Leave(envelope.Leave(("default", "@ann", "r"), "g~1", "", "ann"), 0),
+        Leave(envelope.Leave(("default", "@ann", "r"), "g~1", "", "ann"), 0, grace=True),
     ]
     assert session.closed() == []
     assert session.answer(envelope.Joined("g~1", "r", POSITION, recovered=False)) == []
@@ -649,8 +675,26 @@ def test_a_room_whose_first_join_was_not_sent_is_not_left():
     assert isinstance(says(session, type="JOIN", room="r", id="j")[0], Join)
     _, close = session.joins_refused(("r",))
     assert close == Close(CloseCode.OVERLOADED)
-    assert session.awaits_join("r", "j") is None
-    assert session.closed()[-1] == Leave(envelope.Leave(("default", "news", "@ann"), "g~1", "", "ann"), 0)
+    assert session.entered(entered("r", "j")) is None
+    left = envelope.Leave(("default", "news", "@ann"), "g~1", "", "ann")
+    assert session.closed()[-1] == Leave(left, 0, grace=True)
+
+
+@pytest.mark.parametrize("code", CloseCode)
+def test_who_must_not_come_back_leaves_at_once(code):
+    """With grace only who may be back in a moment by itself."""
+    session = opened()
+    session.end(code)
+    assert [action.grace for action in session.closed() if isinstance(action, Leave)] == [
+        code.reconnect == "yes"
+    ]
+
+
+def test_a_leave_is_sent_at_once():
+    """Who says that it leaves does not come back by itself."""
+    session = opened()
+    leave = says(session, type="LEAVE", room="news")[1]
+    assert (leave.envelope.rooms, leave.grace) == (("news",), False)
 
 
 @given(st.lists(st.text("abcdef:", min_size=1, max_size=5), unique=True), st.integers(1, 16))
@@ -661,7 +705,7 @@ def test_the_leaves_at_the_end_name_each_room_once_and_each_shard_once(rooms, sh
     for room in rooms:
         assert says(session, type="JOIN", room=room)[0].shard == shard_of(room, shards)
     found = [action for action in session.closed() if isinstance(action, Leave)]
-    assert sorted(room for leave in found for room in leave.envelope.rooms) == sorted(rooms)
+    assert sorted(room for leave in found for room in leave.envelope.rooms) == sorted([*rooms, "@ann"])
     assert all(shard_of(room, shards) == leave.shard for leave in found for room in leave.envelope.rooms)
     assert len({leave.shard for leave in found}) == len(found)
     assert all(
@@ -701,3 +745,82 @@ def test_what_an_unknown_client_may_not_say_counts_as_refused():
     session = opened(None)
     assert [session.receive('{"type":"CHAT"}', 100.0, WALL_US).kind for _ in range(2)] == ["refused"] * 2
     assert session.state is State.CLOSED
+
+
+def test_a_request_is_asked_and_answered_once():
+    """Its answer may come in parts; one without has no number."""
+    session = opened()
+    (asked,) = says(session, type="REQUEST", id="r1", service="s", payload=[1])
+    assert isinstance(asked, Request)
+    assert (asked.ref, asked.service, asked.payload) == ("r1", "s", b"[1]")
+    assert session.responded(Responded("r1", b"1", False, 1, True)) == [
+        Send(Response("r1", b"1", n=1, more=True))
+    ]
+    assert session.responded(Responded("r1", b"2", False, 2, False)) == [Send(Response("r1", b"2", n=2))]
+    assert session.responded(Responded("r1", b"3", False, 3, False)) == []
+    says(session, type="REQUEST", id="r1", service="s")
+    assert session.responded(Responded("r1", b"1", True, 1, False)) == [Send(Response("r1", b"1", True))]
+
+
+def test_a_request_that_is_sent_again_while_it_is_open_has_one_answer():
+    """It is asked once."""
+    session = opened()
+    assert len(says(session, type="REQUEST", id="r1", service="s")) == 1
+    assert says(session, type="REQUEST", id="r1", service="s") == []
+
+
+def test_a_request_fails_or_is_accepted_once():
+    """And only while it is open."""
+    session = opened()
+    for ref in ("a", "b"):
+        says(session, type="REQUEST", id=ref, service="s")
+    failed = RequestFailed("a", ErrorCode.NO_SERVICE, "Nobody serves this", 5)
+    assert session.request_failed(failed) == [Send(error(ErrorCode.NO_SERVICE, "Nobody serves this", "a", 5))]
+    assert session.request_failed(failed) == []
+    assert session.request_accepted("b") == [Send(Accepted("b"))]
+    assert (session.request_accepted("b"), session.request_accepted("c")) == ([], [])
+
+
+def test_a_cancel_ends_a_request_and_tells_the_service():
+    """Nothing comes of one that is over, or never was; without a ref it means nothing."""
+    session = opened()
+    assert says(session, type="CANCEL", ref="r1") == []
+    says(session, type="REQUEST", id="r1", service="s")
+    cancel, told = says(session, type="CANCEL", ref="r1")
+    assert cancel == CancelRequest("r1")
+    assert told == Send(error(ErrorCode.CANCELLED, "You have cancelled this", "r1"))
+    assert session.responded(Responded("r1", b"1", False, 1, False)) == []
+    assert says(session, type="CANCEL", ref="r1") == []
+    assert refused(says(session, type="CANCEL")) is ErrorCode.INVALID_MESSAGE
+
+
+def test_parts_that_are_read_too_slowly_end_their_request_alone():
+    """With the service told."""
+    session = opened()
+    says(session, type="REQUEST", id="r1", service="s")
+    cancel, told = session.reads_too_slowly("r1")
+    assert (cancel, refused([told])) == (CancelRequest("r1"), ErrorCode.OVERLOADED)
+    assert session.reads_too_slowly("r1") == []
+
+
+def test_the_end_of_a_connection_cancels_what_is_open():
+    """Nothing is told to its client any more."""
+    session = opened()
+    for ref in ("a", "b", "c"):
+        says(session, type="REQUEST", id=ref, service="s")
+    session.responded(Responded("b", b"1", False, 1, False))
+    assert session.closed()[-2:] == [CancelRequest("a"), CancelRequest("c")]
+    assert session.responded(Responded("a", b"1", False, 1, False)) == []
+    assert session.request_failed(RequestFailed("a", ErrorCode.TIMEOUT, "?")) == []
+    assert (session.request_accepted("a"), session.reads_too_slowly("c")) == ([], [])
+
+
+def test_a_request_that_is_refused_is_not_open():
+    """A service's name out of the rule; none at all; more than may be open."""
+    session = opened()
+    assert refused(says(session, type="REQUEST", id="r1", service="a b")) is ErrorCode.INVALID_MESSAGE
+    assert refused(says(session, type="REQUEST", service="s")) is ErrorCode.INVALID_MESSAGE
+    for number in range(CONFIG.calls_max):
+        says(session, type="REQUEST", id=f"r{number}", service="s")
+    assert refused(says(session, type="REQUEST", id="x", service="s")) is ErrorCode.OVERLOADED
+    assert session.responded(Responded("x", b"1", False, 1, False)) == []

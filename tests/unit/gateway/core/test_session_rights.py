@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.actions import Exit, Join, Leave, Publish, Query, Send
+from gateway.core.actions import Exit, Join, Leave, Publish, Query, Send, Withdraw
 from gateway.core.client_messages import Authenticated, Error, Joined, Left, error
 from gateway.core.permissions import may_join
 from gateway.core.session import Identity, Session, SessionConfig
@@ -51,10 +51,10 @@ def code(found) -> ErrorCode:
     return action.message.code
 
 
-def renews(session: Session, identity: Identity):
+def renews(session: Session, identity: Identity, unsent=()):
     """Give a fresh token; return what comes of it behind AUTHENTICATED."""
     says(session, type="AUTH", payload={"token": "x"}, id="a1")
-    first, *rest = session.identify(identity, 100.0, WALL_US)
+    first, *rest = session.identify(identity, 100.0, WALL_US, unsent)
     assert first == Send(Authenticated(None, "a1"))
     return rest
 
@@ -89,6 +89,37 @@ def test_what_hangs_on_membership_ends_with_it():
     assert isinstance(says(session, type="HISTORY", room="@ann")[0], Query)
 
 
+def test_the_right_to_publish_ends_with_the_token_that_gave_it():
+    """From the next message on, in rooms that it stays in too."""
+    session = opened(Identity("ann", publish=("*",)))
+    assert isinstance(says(session, type="CHAT", room="default")[0], Publish)
+    assert renews(session, Identity("ann", publish=("news",))) == []
+    assert code(says(session, type="CHAT", room="default", id="m")) is ErrorCode.FORBIDDEN
+    assert isinstance(says(session, type="CHAT", room="news")[0], Publish)
+    renews(session, Identity("ann", publish=()))
+    assert code(says(session, type="CHAT", room="news", id="m")) is ErrorCode.FORBIDDEN
+    assert "default" in session.rooms
+
+
+def test_what_waits_to_be_sent_is_taken_back():
+    """Messages to rooms that the token does not let publish to, or whose members alone may and that are left
+    with it; the client hears of each, and nothing else is touched.
+    """
+    session = opened()
+    joins(session, "club:1", "j1")
+    joins(session, "club:2", "j2")
+    narrow = Identity("ann", join=("club:2", "default", "news"), publish=("club:*", "news"))
+    assert renews(session, narrow, ["club:1", "club:2", "news", "default"]) == [
+        *left("club:1"),
+        Withdraw("club:1"),
+        Withdraw("default"),
+    ]
+    assert session.undelivered("m1", ErrorCode.FORBIDDEN) == [
+        Send(error(ErrorCode.FORBIDDEN, "Your token does not allow publishing to this room any more", "m1"))
+    ]
+    assert renews(session, narrow, ["club:2", "news"]) == []
+
+
 def test_joins_and_pages_under_way_are_answered_with_an_error():
     """By the client's own refs; what a router answers afterwards says nothing any more."""
     session = opened()
@@ -105,8 +136,8 @@ def test_joins_and_pages_under_way_are_answered_with_an_error():
     ]
     assert session.answer(envelope.Joined("g~1", "r", POSITION, recovered=False, ref="j1")) == []
     assert session.answer(envelope.HistoryPage("g~1", "default", "h1", (), False)) == []
-    assert session.rejoin(0, {}) == []
-    assert session.rejoin(0, {"r": POSITION}) == []
+    assert [action.envelope.room for action in session.rejoin(0, {})] == ["g~1"]
+    assert [action.envelope.room for action in session.rejoin(0, {"r": POSITION})] == ["g~1"]
 
 
 def test_the_default_room_is_one_that_the_token_allows():

@@ -13,7 +13,7 @@ import pytest
 from tests.support.tokens import SECRET, Signer, confused_token, unsigned_token
 
 from gateway.settings import AuthSettings
-from gateway.shell.auth import Authenticator, Refusal, key_problems, offered_token
+from gateway.shell.auth import MAX_SHOWN_BYTES, Authenticator, Refusal, key_problems, offered_token
 from warren.clock import SystemClock
 from warren.errors import SettingsError, Unauthorized, code_of
 
@@ -140,12 +140,32 @@ async def test_audience_and_issuer_are_checked_where_asked_for():
     assert (await refusal(Signer().token(), jwt_audience="a")).reason == "claims"
 
 
+@pytest.mark.parametrize(
+    ("claims", "token_id", "issued_s"),
+    [
+        ({"jti": "t1", "iat": 1_700_000_000.9}, "t1", 1_700_000_000),
+        ({"jti": "t" * 257, "iat": None}, "", 0),
+        ({"jti": 7, "iat": "yesterday"}, "", 0),
+        ({"iat": -5}, "", 0),
+        ({"iat": 1e300}, "", 0),
+    ],
+)
+async def test_what_a_token_is_revoked_by_is_known(claims, token_id, issued_s):
+    """Its id and when it was issued; what can't be either is as if it were not there."""
+    identity = await authenticator().check(signed({"sub": "ann", **claims}, SECRET.encode()))
+    assert (identity.token_id, identity.issued_s) == (token_id, issued_s)
+
+
 async def test_claims_may_be_named_and_nested():
     """User and patterns come from the named claims, by whole name or by path, as a list or as words."""
     auth = authenticator(jwt_user_claim="id.name", jwt_join_claim="https://x/join", jwt_publish_claim="p")
     token = Signer().token(sub=None, id={"name": "bob"}, p="a:* b", **{"https://x/join": ["c"]})
     identity = await auth.check(token)
     assert (identity.user, identity.join, identity.publish) == ("bob", ("c",), ("a:*", "b"))
+    assert identity.watch is None
+    token = Signer().token(warren={"join": [], "publish": "a", "watch": ["@bob"]})
+    identity = await authenticator().check(token)
+    assert (identity.join, identity.publish, identity.watch) == ((), ("a",), ("@bob",))
 
 
 @pytest.mark.parametrize(
@@ -204,6 +224,40 @@ def signed(claims: object, key: bytes) -> str:
     return f"{text}.{b64(hmac.new(key, text.encode(), hashlib.sha256).digest())}"
 
 
+async def test_claims_say_what_presence_tells_of_a_user():
+    """Whose presence it may watch, where it is hidden, and what is shown: by our own claims, and by those
+    that namespaces name.
+    """
+    ours = {"watch": "chat:* @bob", "hidden": ["vip:*"], "info": {"status": "on call"}}
+    token = signed({"sub": "ann", "warren": ours, "profile": {"name": "Ann"}}, SECRET.encode())
+    auth = Authenticator(
+        AuthSettings(jwt_secret=SECRET), SystemClock(), info_claims=("profile", "profile.name", "none")
+    )
+    found = await auth.check(token)
+    assert (found.watch, found.hidden) == (("chat:*", "@bob"), ("vip:*",))
+    assert found.infos == (
+        ("", b'{"status":"on call"}'),
+        ("profile", b'{"name":"Ann"}'),
+        ("profile.name", b'"Ann"'),
+    )
+
+
+@pytest.mark.parametrize(("claim", "hidden"), [(True, ("*",)), (False, ()), ("a b", ("a", "b")), (None, ())])
+async def test_a_user_may_be_hidden_everywhere(claim, hidden):
+    """By true; else where the patterns match."""
+    token = signed({"sub": "ann", "warren": {"hidden": claim}}, SECRET.encode())
+    assert (await authenticator().check(token)).hidden == hidden
+    assert (
+        await refusal(signed({"sub": "ann", "warren": {"hidden": 5}}, SECRET.encode()))
+    ).reason == "claims"
+
+
+async def test_a_claim_that_is_too_large_to_be_shown_is_passed_over():
+    """It may be there for another service: it keeps nobody out."""
+    token = signed({"sub": "ann", "warren": {"info": "x" * 2_000}}, SECRET.encode())
+    assert (await authenticator().check(token)).infos == ()
+
+
 async def test_expiry_may_be_required():
     """Without exp a token lives for ever, unless exp is required."""
     token = Signer().token(expires_in_s=None)
@@ -257,3 +311,29 @@ async def test_readiness_says_where_keys_are_lacking(tmp_path):
 def test_where_a_token_is_looked_for(query, authorization, subprotocols, token):
     """The query goes before the header, and that before the subprotocol."""
     assert offered_token(query, authorization, subprotocols) == token
+
+
+async def test_the_claims_that_backends_are_shown_are_kept():
+    """Those that were chosen and are there, also nested ones; without a choice none is kept."""
+    token = Signer().token("ann", plan="gold", org={"id": 7, "name": "x"}, secret="s")
+    chosen = Authenticator(
+        AuthSettings(jwt_secret=SECRET), SystemClock(), shown_claims=("sub", "plan", "org.id", "absent")
+    )
+    assert json.loads((await chosen.check(token)).claims) == {"sub": "ann", "plan": "gold", "org.id": 7}
+    assert (await authenticator().check(token)).claims == b""
+
+
+async def test_claims_that_are_too_much_to_keep_are_refused():
+    """The reason names them, and how much they may have."""
+    chosen = Authenticator(AuthSettings(jwt_secret=SECRET), SystemClock(), shown_claims=("blob",))
+    with pytest.raises(Refusal) as caught:
+        await chosen.check(Signer().token("ann", blob="x" * MAX_SHOWN_BYTES))
+    assert (caught.value.reason, str(caught.value)) == (
+        "claims", f"the claims blob have more than {MAX_SHOWN_BYTES} bytes"
+    )  # fmt: skip
+
+
+def test_a_guest_without_a_name_is_nameless():
+    """Its made-up name says nothing about who it is."""
+    anonymous = Authenticator(AuthSettings(auth="anonymous"), SystemClock())
+    assert (anonymous.guest("").nameless, anonymous.guest("kim").nameless) == (True, False)

@@ -18,6 +18,7 @@ from gateway.core.feed_timeouts import BARREN_FIRST_S, SILENCE_S
 from gateway.core.hub import Hub
 from gateway.core.inputs import TokenAccepted, Undelivered
 from gateway.core.permissions import Identity
+from gateway.shell.backend_calls import BackendCalls
 from gateway.shell.broker_link import PREFETCH, BrokerEnds, BrokerLink
 from gateway.shell.connection import Connection
 from gateway.shell.downlink import Downlink
@@ -33,6 +34,10 @@ from warren.topology import Topology
 SHARDS = 4
 STEP_S = ROUTERS_S / 2
 SHARD = shard_of("x", SHARDS)
+
+
+async def _nothing() -> None:
+    """Nothing to start, or to end."""
 
 
 class ListUplink:
@@ -92,7 +97,12 @@ class Rig:
         self.asked: list[tuple[int, envelope.Number, bool]] = []  # (shard, what, whether everyone is)
         self.uplink = ListUplink(self.events)
         self.presence = BrokerPresence("g", SHARDS, self.clock.now)
-        self.routers = SimpleNamespace(ask=self._ask, close=self._ended("routers"))
+        self.answers: list[tuple[str, envelope.Progress]] = []
+        self.routers = SimpleNamespace(
+            ask=self._ask,
+            answer=lambda router, said: self.answers.append((router, said)),
+            close=self._ended("routers"),
+        )
         reads = SimpleNamespace(
             entered=lambda item, shard: self.events.append(item),
             behind=lambda gaps, shard: self.events.append(("behind", shard, [gap.room for gap in gaps])),
@@ -100,6 +110,11 @@ class Rig:
             history_page=self.events.append,
             renew=lambda shard: self.events.append(("renew", shard)),
             left=lambda room, conn: None,
+        )
+        self.room_presence = SimpleNamespace(
+            diff=self.events.append,
+            page=self.events.append,
+            renew=lambda shard: self.events.append(("renew presence", shard)),
         )
         self.queue = OwnQueue(self.bus, partial(self.topology.gateway_queue, "g"), prefetch=PREFETCH)
         self.heartbeat = SimpleNamespace(
@@ -126,7 +141,9 @@ class Rig:
                 self.queue,
                 self.uplink,  # type: ignore[arg-type]
                 Downlink(self.hub, reads, Tracing("gateway"), self.clock, self.metrics),  # type: ignore[arg-type]
+                self.room_presence,  # type: ignore[arg-type]
                 self.routers,  # type: ignore[arg-type]
+                BackendCalls("g", self.bus, self.topology, self.clock, self.metrics, {}),
                 self.heartbeat,  # type: ignore[arg-type]
                 SimpleNamespace(),  # type: ignore[arg-type]
             ),
@@ -338,12 +355,31 @@ async def test_a_router_that_begins_to_speak_is_told_where_we_stand(rig: Rig):
     feed = rig.feed(rig.deliver(1))
     await rig.send(feed, envelope.Speaker("r2", SHARD))
     await eventually(lambda: rig.of_kind("renew") == [("renew", SHARD)])
+    await eventually(lambda: rig.of_kind("renew presence") == [("renew presence", SHARD)])
     assert rig.asked == [(SHARD, rig.number(feed.upto), False)]
     assert rig.presence.router_of(SHARD) == "r2"
     rig.uplink.has_begun = False
     await rig.send(envelope.Speaker("r2", 0))
     await eventually(lambda: ("renew", 0) in rig.events)
     assert len(rig.asked) == 1
+
+
+async def test_a_router_that_asks_hears_how_far_we_have_been_told(rig: Rig):
+    """What came before the question has been given out; of a shard that there is not, nothing is said."""
+    feed = rig.feed(rig.deliver(1))
+    await rig.send(feed, envelope.ProgressQuery("r9", SHARD), envelope.ProgressQuery("r9", 99))
+    await eventually(lambda: rig.answers)
+    assert rig.answers == [("r9", envelope.Progress("g", SHARD, 1, feed.upto))]
+    assert rig.told() == [("CHAT", 1)]
+    assert rig.asked == []
+
+
+async def test_what_routers_say_of_presence_is_passed_on(rig: Rig):
+    """It has no place in a chain."""
+    diff = envelope.PresenceDiff("x", 5, 1, 1, 7)
+    page = envelope.PresencePage("g~0", "x", "1", 5, 1, 1, 7)
+    await rig.send(diff, page)
+    await eventually(lambda: rig.events[-2:] == [diff, page])
 
 
 async def test_a_life_that_is_over_is_begun_anew(rig: Rig):

@@ -12,27 +12,46 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.gateways import logged
 
+from gateway.core import actions
+from gateway.core.actions import Consult
 from gateway.core.broker_presence import BrokerPresence
 from gateway.core.client_limits import OutboxLimits
 from gateway.core.error_rate_limit import ANSWERS
+from gateway.core.held_leaves import HeldLeaves
 from gateway.core.history_read_limit import ESTIMATE_BYTES, ReadLimits
+from gateway.core.hook_desk import Allowed, Denied, Undecided
+from gateway.core.hook_messages import HookAnswer
+from gateway.core.hook_waits import BEHIND_MAX
 from gateway.core.hub import Hub
-from gateway.core.inputs import BrokerChanged, Rejoin, TokenAccepted, Undelivered
+from gateway.core.inputs import (
+    BrokerChanged,
+    HookDecided,
+    PresenceRead,
+    Rejoin,
+    RequestAccepted,
+    RequestFailed,
+    Responded,
+    TokenAccepted,
+    Undelivered,
+)
 from gateway.core.outbox import Outbox, Put
+from gateway.core.part_window import WAITING_MAX
 from gateway.core.permissions import Identity
 from gateway.core.session import Session, SessionConfig
 from gateway.core.websocket.frames import JSON
 from gateway.shell.auth import Refusal
 from gateway.shell.client_publisher import ClientPublisher
 from gateway.shell.connection import LOOK_AGAIN_S, ClientInfo, Connection, GatewayContext
+from gateway.shell.leaving import Leaving
 from gateway.shell.websocket_transport import WebSocketViolation
 from warren import envelope
 from warren.address import shard_of
 from warren.clock import SystemClock
 from warren.errors import CloseCode, ErrorCode, Overloaded, WarrenError
 from warren.metrics import GatewayMetrics
-from warren.namespaces import Namespaces
+from warren.namespaces import Namespaces, PresencePolicy, RoomPolicy
 from warren.position import Position
+from warren.services import ServicePolicy
 from warren.telemetry import Tracing
 
 SHARDS = 4
@@ -54,6 +73,10 @@ class ListTransport:
         self.rests: list[float] = []
         self.work: list[float] = []
         self.rested = asyncio.Event()
+        self.kept = 0
+
+    def keep(self, size: int) -> None:
+        self.kept = size
 
     def worked(self, seconds: float) -> None:
         self.work.append(seconds)
@@ -94,6 +117,7 @@ class ListTransport:
 
     def flush(self) -> None:
         if not self.paused and self.closed is None:
+            self.messages_out += self.outbox.count
             self.written += self.outbox.take(1_000_000)
 
     def over(self) -> None:
@@ -142,6 +166,15 @@ class ListUplink:
         self.full = False
         self.placed = asyncio.Event()
         self.placing = 0  # who waits for place
+        self.unsent_ids: dict[str, list[str]] = {}  # room ▶ the ids of what waits
+
+    def unsent(self, conn: str) -> set[str]:
+        assert conn == "g~1"
+        return set(self.unsent_ids)
+
+    def withdraw(self, conn: str, room: str) -> list[str]:
+        assert conn == "g~1"
+        return self.unsent_ids.pop(room)
 
     def publish(self, up: envelope.Publish, shard: int, hop: object = None) -> WarrenError | None:
         if self.error is None:
@@ -185,14 +218,63 @@ class ListReads:
         self.gone.append((room, conn))
 
 
+class ListRequests:
+    """What services are asked, as a list; ``put`` is how its connection hears of it."""
+
+    def __init__(self) -> None:
+        self.asked: list[actions.Request] = []
+        self.cancelled: list[str] = []
+        self.put: Any = None
+
+    def ask(self, conn: str, action: actions.Request, put: Any) -> None:
+        self.asked.append(action)
+        self.put = put
+
+    def cancel(self, conn: str, ref: str) -> None:
+        self.cancelled.append(ref)
+
+
+class ListPresence:
+    """The presence of rooms that is a list."""
+
+    def __init__(self) -> None:
+        self.did: list[tuple[Any, ...]] = []
+        self.takes = True
+
+    def watch(self, room: str, shard: int, conn: str, *, contact: bool) -> bool:
+        self.did.append(("watch", room, contact))
+        return self.takes
+
+    def unwatch(self, room: str, conn: str, *, contact: bool) -> None:
+        self.did.append(("unwatch", room, contact))
+
+    def inform(self, up: envelope.Inform, shard: int) -> bool:
+        self.did.append(("inform", up.room, up.info))
+        return self.takes
+
+    def ask(self, query: envelope.PresenceQuery, shard: int, digest: str) -> None:
+        self.did.append(("ask", query.room, query.ref, digest))
+
+
+def at_once(uplink: Any) -> Leaving:
+    """Return the leaves of closed connections, none of which is held."""
+    return Leaving(HeldLeaves(0.0), uplink, SystemClock(), GatewayMetrics())
+
+
 class Rig:
     """A connection and all around it."""
 
     def __init__(
-        self, *, token: str = "", anonymous: bool = True, outbox: OutboxLimits | None = None
+        self,
+        *,
+        token: str = "",
+        anonymous: bool = True,
+        outbox: OutboxLimits | None = None,
+        namespaces: Namespaces | None = None,
     ) -> None:
+        namespaces = namespaces or Namespaces(services=[ServicePolicy("*")])
         self.hub, self.uplink, self.metrics = Hub(), ListUplink(), GatewayMetrics()
-        self.reads = ListReads()
+        self.reads, self.presence, self.requests = ListReads(), ListPresence(), ListRequests()
         self.transport = ListTransport(Outbox(outbox or OutboxLimits()))
         self.checked: list[str] = []
 
@@ -200,22 +282,26 @@ class Rig:
             self.checked.append(token)
             if token == "bad":
                 raise Refusal("signature", "the token's signature does not hold")
-            return Identity(token)
+            name, _, rooms = token.partition(" ")
+            return Identity(name, publish=tuple(rooms.split(",")) if rooms else None)
 
         config = SessionConfig(rate=None, shards=SHARDS)
         context = GatewayContext(
             self.hub,
             self.uplink,  # type: ignore[arg-type]
             ClientPublisher(self.uplink, Tracing("gateway")),  # type: ignore[arg-type]
+            self.requests,  # type: ignore[arg-type]
             self.reads,  # type: ignore[arg-type]
+            self.presence,  # type: ignore[arg-type]
+            at_once(self.uplink),
             BrokerPresence("g", SHARDS, 0.0),
             SimpleNamespace(anonymous=anonymous, guest=Identity, check=check),  # type: ignore[arg-type]
             SystemClock(),
             self.metrics,
             config,
-            Namespaces(),
+            namespaces,
         )
-        session = Session("g~1", config, Namespaces())
+        session = Session("g~1", config, namespaces)
         client = ClientInfo("192.0.2.1", "", "warren.v1", token, "ann")
         self.connection = Connection(session, self.transport, JSON, client, context)  # type: ignore[arg-type]
 
@@ -279,6 +365,21 @@ async def test_a_token_is_checked_before_anything_more_is_read():
     assert bad.transport.closed == (4001, "Unauthorized")
     assert bad.uplink.sent == []
     assert b'auth_failures_total{reason="signature"} 1.0' in bad.metrics.render()[0]
+
+
+async def test_a_narrower_token_takes_back_what_waits():
+    """Of the rooms that it does not let publish to, behind AUTHENTICATED and each with an ERROR."""
+    rig = Rig(anonymous=False, token="ann")
+    rig.uplink.unsent_ids = {"default": ["m1", "m2"], "x": ["m3"]}
+    await rig.run(rig.say("AUTH", payload={"token": "ann x"}, id="a"))
+    assert rig.uplink.unsent_ids == {"x": ["m3"]}
+    said = [message for message in rig.transport.messages() if message["type"] != "WELCOME"]
+    assert [(message["type"], message["ref"]) for message in said] == [
+        ("AUTHENTICATED", "a"),
+        ("ERROR", "m1"),
+        ("ERROR", "m2"),
+    ]
+    assert {message["payload"].get("code") for message in said[1:]} == {"forbidden"}
 
 
 async def test_a_refused_message_is_told_its_sender():
@@ -360,7 +461,7 @@ async def test_what_a_message_cost_is_the_threads_time_not_the_walls():
 
 async def test_a_shard_is_joined_again():
     """The rooms that it is in from where it stands there, and the JOINs that are not answered as they were;
-    nothing of other shards.
+    nothing of other shards. And it is asked whether the connection may stay.
     """
     rig = Rig()
     for message in (
@@ -379,8 +480,13 @@ async def test_a_shard_is_joined_again():
     for shard in range(SHARDS):
         rig.connection.put(Rejoin(shard))
     again = {join.room: (join.ref, join.since) for join in rig.uplink.sent[before:]}
-    assert again == {"@ann": ("~2", None), "a": ("1", None), "default": ("~3", Position("e", 7))}
-    assert len(rig.uplink.sent[before:]) == 3
+    assert again == {
+        "@ann": ("~2", None),
+        "a": ("1", None),
+        "default": ("~3", Position("e", 7)),
+        "g~1": ("~!", None),
+    }
+    assert len(rig.uplink.sent[before:]) == 4
     rig.transport.incoming.put_nowait(None)
     await running
 
@@ -540,7 +646,7 @@ async def test_what_can_not_be_closed_in_order_is_cut():
     running = asyncio.create_task(rig.connection.run())
     await asyncio.sleep(0)
     rig.transport.put = None  # type: ignore[method-assign, assignment]
-    rig.connection.put(envelope.Left("g~1", "default"))
+    rig.connection.put(envelope.Dismissed("g~1", 4006))
     assert rig.transport.close_code == 1006
     rig.transport.incoming.put_nowait(None)
     await running
@@ -675,3 +781,274 @@ async def test_who_sends_more_than_it_may_is_told_what(
     assert rig.transport.closed == closed
     assert rig.transport.messages()[-1]["payload"]["message"] == says
     assert rig.transport.lingered
+
+
+async def asking(rig: Rig, *refs: str) -> asyncio.Task[None]:
+    """Return the running connection of a client that has asked a service so many things."""
+    running = asyncio.create_task(rig.connection.run())
+    for ref in refs:
+        rig.transport.incoming.put_nowait(rig.say("REQUEST", id=ref, service="s"))
+    await eventually(lambda: [asked.ref for asked in rig.requests.asked] == list(refs))
+    rig.transport.written.clear()
+    return running
+
+
+async def gone(rig: Rig, running: asyncio.Task[None]) -> None:
+    rig.transport.incoming.put_nowait(None)
+    await running
+    rig.connection.finish()
+
+
+async def test_what_comes_of_a_request_is_told_once():
+    """An answer, parts of one, that it is on its way, or why there is none."""
+    rig = Rig()
+    running = await asking(rig, "a", "b", "c", "d")
+    for said in (
+        Responded("a", b"1", False, 1, False),
+        Responded("a", b"2", False, 2, False),
+        Responded("b", b"1", False, 1, True),
+        Responded("b", b"\0", True, 2, False),
+        RequestAccepted("c"),
+        RequestAccepted("c"),
+        RequestFailed("d", ErrorCode.UNAVAILABLE, "?", 250),
+        RequestFailed("d", ErrorCode.TIMEOUT, "?"),
+    ):
+        rig.requests.put(said)
+    keys = ("type", "ref", "payload", "n", "more", "encoding")
+    told = [{key: value for key, value in one.items() if key in keys} for one in rig.transport.messages()]
+    assert told == [
+        {"type": "RESPONSE", "ref": "a", "payload": 1},
+        {"type": "RESPONSE", "ref": "b", "payload": 1, "n": 1, "more": True},
+        {"type": "RESPONSE", "ref": "b", "payload": "AA==", "n": 2, "encoding": "base64"},
+        {"type": "ACCEPTED", "ref": "c"},
+        {
+            "type": "ERROR",
+            "ref": "d",
+            "payload": {"code": "unavailable", "message": "?", "retry": True, "retry_after_ms": 250},
+        },
+    ]
+    assert rig.requests.cancelled == []
+    await gone(rig, running)
+    assert rig.requests.cancelled == []
+
+
+async def test_a_client_that_goes_cancels_what_it_has_asked():
+    """What is answered by then is not."""
+    rig = Rig()
+    running = await asking(rig, "a", "b", "c")
+    rig.requests.put(Responded("b", b"1", False, 1, False))
+    await gone(rig, running)
+    assert rig.requests.cancelled == ["a", "c"]
+    rig.requests.put(Responded("a", b"1", False, 1, False))
+
+
+async def test_an_answer_of_which_too_many_parts_wait_for_its_client_ends():
+    """And the service is told; the other answers go on as the client reads, and the connection stays."""
+    rig = Rig()
+    running = await asking(rig, "a", "b")
+    rig.transport.paused = True
+    for number in range(1, WAITING_MAX + 20):
+        rig.requests.put(Responded("a", b"1", False, number, True))
+    assert rig.requests.cancelled == ["a"]
+    rig.transport.paused = False
+    rig.connection.flush()
+    rig.requests.put(Responded("b", b"1", False, 1, True))
+    rig.requests.put(Responded("b", b"2", False, 2, False))
+    parts = [message["n"] for message in rig.transport.messages() if message["type"] == "RESPONSE"]
+    assert parts == [*range(1, WAITING_MAX + 1), 1, 2]
+    (error,) = [message for message in rig.transport.messages() if message["type"] == "ERROR"]
+    assert (error["ref"], error["payload"]["code"], error["payload"]["retry"]) == ("a", "overloaded", True)
+    assert (rig.transport.closed, rig.requests.cancelled) == (None, ["a"])
+    await gone(rig, running)
+
+
+async def test_large_parts_that_wait_leave_place_for_everything_else():
+    """A quarter of what may wait for a client."""
+    rig = Rig(outbox=OutboxLimits(4_096, 64 * 1024, 16 * 1024))
+    running = await asking(rig, "a")
+    rig.transport.paused = True
+    for number in range(1, 20):
+        rig.requests.put(Responded("a", b"1" * 2_000, False, number, True))
+    assert rig.requests.cancelled == ["a"]
+    assert rig.transport.outbox.bytes < 20 * 1024
+    await gone(rig, running)
+
+
+HOOKED = Namespaces([RoomPolicy("w", "w:*", hooks=("publish",))])
+LET = Allowed(HookAnswer(True))
+
+
+class ListHooks:
+    """Hooks that are a list."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.asked: list[Consult] = []
+        self.left: list[str] = []
+        object.__setattr__(rig.connection._context, "hooks", self)
+
+    def consult(self, asker: Connection, asked: Consult) -> None:
+        self.asked.append(asked)
+
+    def gone(self, conn: str) -> None:
+        self.left.append(conn)
+
+
+async def turns() -> None:
+    for _ in range(8):
+        await asyncio.sleep(0)
+
+
+async def test_nothing_is_read_of_a_client_before_a_backend_lets_it_in():
+    """What it sends ahead waits at its side; then it is welcomed first."""
+    rig = Rig(namespaces=Namespaces([], connect_hook=True))
+    hooks = ListHooks(rig)
+    rig.transport.incoming.put_nowait(rig.say("CHAT", room="default", payload=1))
+    running = asyncio.create_task(rig.connection.run())
+    await turns()
+    assert [asked.query.hook for asked in hooks.asked] == ["connect"]
+    assert (rig.connection.held, rig.transport.holds, rig.transport.is_known) == (True, True, False)
+    assert (rig.uplink.sent, rig.transport.messages(), rig.hub.connections) == ([], [], 0)
+    for now in (40.0, 80.0, 120.0):  # far beyond two heartbeats
+        rig.connection.tick(SystemClock().monotonic() + now)
+    allowed = Allowed(HookAnswer(True, user="kim"))
+    rig.connection.put(HookDecided(hooks.asked[0].ticket, allowed))
+    await turns()
+    assert (rig.connection.user, rig.transport.is_known, rig.hub.connections) == ("kim", True, 1)
+    assert rig.transport.messages()[0]["payload"]["user"] == "kim"
+    assert [publish.user for publish in rig.of(envelope.Publish)] == ["kim"]
+    rig.transport.incoming.put_nowait(None)
+    await asyncio.wait_for(running, 5)
+    rig.connection.finish()
+    assert hooks.left == ["g~1"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"),
+    [(Denied("no"), 4001), (Undecided("timeout", 900), 1013)],
+    ids=["denied", "undecided"],
+)
+async def test_who_is_not_let_in_is_closed(verdict, code):
+    """And reads no further."""
+    rig = Rig(namespaces=Namespaces([], connect_hook=True))
+    hooks = ListHooks(rig)
+    rig.transport.incoming.put_nowait(None)
+    running = asyncio.create_task(rig.connection.run())
+    await turns()
+    rig.connection.put(HookDecided(hooks.asked[0].ticket, verdict))
+    await asyncio.wait_for(running, 5)
+    rig.connection.finish()
+    assert rig.transport.closed[0] == code
+    assert rig.transport.messages()[-1]["payload"]["close"] == code
+    assert rig.uplink.sent == []
+
+
+async def test_without_anybody_to_ask_it_is_closed():
+    """A namespace that asks for a hook is never an open door."""
+    rig = Rig(namespaces=HOOKED)
+    await rig.run(rig.say("CHAT", room="w:a", payload=1, id="m"))
+    error = rig.transport.messages()[-1]
+    assert (error["ref"], error["payload"]["code"], error["payload"]["retry"]) == ("m", "unavailable", True)
+    assert rig.of(envelope.Publish) == []
+
+
+async def test_a_client_that_runs_ahead_of_a_hook_is_left_unread():
+    """Sixteen messages wait behind the one that is decided; they count as held, and go in order."""
+    rig = Rig(namespaces=HOOKED)
+    hooks = ListHooks(rig)
+    for number in range(BEHIND_MAX + 5):
+        rig.transport.incoming.put_nowait(rig.say("CHAT", room="w:a", payload=number))
+    running = asyncio.create_task(rig.connection.run())
+    for _ in range(40):
+        await asyncio.sleep(0)
+    assert rig.transport.incoming.qsize() == 4
+    assert rig.connection.held
+    assert rig.transport.kept > 0
+    answered = 0
+    while len(rig.of(envelope.Publish)) < BEHIND_MAX + 5:
+        rig.connection.put(HookDecided(hooks.asked[answered].ticket, LET))
+        answered += 1
+        await turns()
+    assert [int(publish.payload) for publish in rig.of(envelope.Publish)] == list(range(BEHIND_MAX + 5))
+    assert (rig.connection.held, rig.transport.kept) == (False, 0)
+    rig.transport.incoming.put_nowait(None)
+    await asyncio.wait_for(running, 5)
+
+
+async def test_an_answer_does_not_end_a_rest_that_is_for_something_else():
+    """Who sends only what is refused stays unread for as long as it was to."""
+    rig = Rig(namespaces=HOOKED)
+    hooks = ListHooks(rig)
+    rig.transport.incoming.put_nowait(rig.say("CHAT", room="w:a", payload=1))
+    for _ in range(ANSWERS + 1):
+        rig.transport.incoming.put_nowait("nonsense")
+    running = asyncio.create_task(rig.connection.run())
+    await eventually(lambda: rig.transport.rests)
+    rig.connection.put(HookDecided(hooks.asked[0].ticket, LET))
+    await turns()
+    assert rig.transport.resting
+    rig.transport.end_rest()
+    rig.transport.incoming.put_nowait(None)
+    await asyncio.wait_for(running, 5)
+
+
+async def test_who_vanishes_while_it_is_decided_is_gone_at_once():
+    """Nothing of it is waited for."""
+    rig = Rig(namespaces=Namespaces([], connect_hook=True))
+    hooks = ListHooks(rig)
+    running = asyncio.create_task(rig.connection.run())
+    await turns()
+    rig.transport.incoming.put_nowait(None)
+    rig.transport.close(1006, "")
+    await asyncio.wait_for(running, 5)
+    rig.connection.finish()
+    assert hooks.left == ["g~1"]
+    rig.connection.put(HookDecided(hooks.asked[0].ticket, LET))
+    assert rig.hub.connections == 0
+
+
+PRESENCE = Namespaces([RoomPolicy("p", "p:*", presence=PresencePolicy("users", watch="anyone"))])
+
+
+async def test_what_concerns_presence_is_done_in_order():
+    """The watch before the JOIN, what is said of itself as it comes, and the end of the watch with the
+    connection.
+    """
+    rig = Rig(namespaces=PRESENCE)
+    await rig.run(
+        rig.say("JOIN", room="p:1", id="j", payload={"presence": {"watch": True}}),
+        rig.say("PRESENCE", room="p:1", id="u", payload={"update": 1}),
+        rig.say("PRESENCE", room="p:1", id="c", payload={"count": True}),
+    )
+    assert rig.presence.did == [
+        ("watch", "p:1", False),
+        ("inform", "p:1", b"1"),
+        ("ask", "p:1", "c", ""),
+        ("unwatch", "p:1", False),
+    ]
+    assert [message["type"] for message in rig.transport.messages()] == ["WELCOME", "PRESENCE"]
+
+
+async def test_pages_of_presence_are_charged_as_history_is():
+    """Before the answer has come, and by its bytes; numbers are not."""
+    rig = Rig(namespaces=PRESENCE)
+    running = asyncio.create_task(rig.connection.run())
+    await asyncio.sleep(0)
+    now = SystemClock().monotonic()
+    for payload in ({"count": True}, {"limit": 1}):
+        rig.connection.put(rig.say("PRESENCE", room="p:1", payload=payload))
+    assert rig.connection._reads._own is None
+    rig.connection.put(rig.say("PRESENCE", room="p:1", id="p"))
+    assert rig.connection._reads._own.used(now) > 0
+    rig.connection.put(PresenceRead("p:1", "p", b'"%s"' % (b"x" * 100_000)))
+    assert rig.connection._reads._asked == {}
+    assert rig.connection._reads._own.used(now) * ReadLimits().bytes > 100_000
+    rig.transport.incoming.put_nowait(None)
+    await running
+
+
+async def test_who_finds_no_place_for_what_it_watches_is_closed():
+    """As one whose JOIN finds none: another pod has place."""
+    rig = Rig(namespaces=PRESENCE)
+    rig.presence.takes = False
+    await rig.run(rig.say("JOIN", room="p:1", id="j", payload={"presence": {"watch": True}}))
+    assert rig.transport.closed == (1013, "Overloaded")

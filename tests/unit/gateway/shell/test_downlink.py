@@ -80,6 +80,27 @@ def test_acks_do_not_part_a_burst(rig: Rig):
     assert rig.transport.written[0].count(b"CHAT") == 3  # joined once for all members
 
 
+def test_what_backends_want_of_a_connection_comes_at_its_place(rig: Rig):
+    """Behind the messages before it, and each to whom it is for."""
+    told = rig.give_out(
+        message(1),
+        envelope.Enrolled("g~9", ("y",)),
+        envelope.Dismissed("g~1", 4006, "Bye"),
+        message(2),
+    )
+    assert told[:2] == [("CHAT", 1), ("ERROR", told[1][1])]
+    assert (told[1][1]["message"], rig.transport.close_code) == ("Bye", 4006)
+    assert len(told) == 2
+
+
+def test_revoked_tokens_are_told_to_all_of_the_users_connections(rig: Rig):
+    """In whatever rooms they are; another user's hear nothing."""
+    assert rig.give_out(envelope.TokensRevoked("bob", "", 99)) == []
+    rig.hub.leave("x", "g~1")
+    ((kind, said),) = rig.give_out(envelope.TokensRevoked("ann", "", 99))
+    assert (kind, said["code"], rig.transport.close_code) == ("ERROR", "unauthorized", 4001)
+
+
 def test_who_enters_does_so_at_its_place_in_the_chain_of_its_shard(rig: Rig):
     """What came before it has been given out by then."""
     entered = envelope.Entered("g~1", "y", Position("e", 3), "j9")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 from gateway.core.inputs import DrainRequested
 from gateway.shell.drain import Drain
@@ -41,6 +42,7 @@ class Floor:
         self.here = [Client(self, kind) for kind in kinds]
         self.clients = list(self.here)
         self.flushed = 0
+        self.held = True  # leaves of those who were closed
         self.ages = True
         self.nobody = asyncio.Event()
         if not self.here:
@@ -48,6 +50,7 @@ class Floor:
         self.drain = Drain(
             self,  # type: ignore[arg-type]
             self,  # type: ignore[arg-type]
+            SimpleNamespace(end=self.end_leaves),  # type: ignore[arg-type]
             self.readiness,
             self.clock,
             window_s=window_s,
@@ -74,8 +77,12 @@ class Floor:
     async def empty(self) -> None:
         await self.nobody.wait()
 
+    def end_leaves(self) -> None:
+        self.held = False
+
     async def flush(self) -> None:
         assert not self.here
+        assert not self.held
         self.flushed += 1
 
 

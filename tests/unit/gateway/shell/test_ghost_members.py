@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.support.eventually import eventually
 from tests.support.scripted_bus import ManualClock
-from tests.unit.gateway.shell.test_connection import ListReads, ListTransport
+from tests.unit.gateway.shell.test_connection import ListPresence, ListReads, ListTransport, at_once
 from tests.unit.gateway.shell.test_uplink import Publisher
 
 from gateway.core.broker_presence import BrokerPresence
@@ -56,7 +56,10 @@ class Rig:
             Hub(),
             self.uplink,
             ClientPublisher(self.uplink, Tracing("gateway")),
+            SimpleNamespace(),  # type: ignore[arg-type]
             ListReads(),  # type: ignore[arg-type]
+            ListPresence(),  # type: ignore[arg-type]
+            at_once(self.uplink),
             BrokerPresence("g", 1, 0.0),
             SimpleNamespace(anonymous=True, guest=Identity),  # type: ignore[arg-type]
             ManualClock(),

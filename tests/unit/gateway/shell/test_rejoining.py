@@ -10,7 +10,7 @@ from tests.support.eventually import eventually
 from gateway.core.inputs import Rejoin
 from gateway.shell.rejoining import SLICE, Rejoining
 from warren.address import is_connection, shard_of
-from warren.envelope import Join
+from warren.envelope import Join, Watch
 
 EVERYONES = shard_of("*", 4)
 
@@ -34,7 +34,10 @@ class Rig:
         self.gate.set()
         self.asked: list[tuple[Join, list[int]]] = []
         self.shards = 4
-        self.rejoining = Rejoining("g", self, self)  # type: ignore[arg-type]
+        self.watched = [Watch(f"r{number}", "g~1", "", True) for number in range(SLICE + 1)]
+        self.again: list[Watch] = []
+        self.doubted: list[int] = []
+        self.rejoining = Rejoining("g", self, self, self)  # type: ignore[arg-type]
 
     def all(self) -> list[Member]:
         return list(self.members)
@@ -45,6 +48,16 @@ class Rig:
 
     async def place_for_joins(self, shard: int) -> None:
         await self.gate.wait()
+
+    def watches(self, shard: int) -> list[Watch]:
+        return self.watched if shard == 3 else []
+
+    def watch_again(self, watches: list[Watch], shard: int) -> None:
+        assert len(watches) <= SLICE
+        self.again += watches
+
+    def doubt(self, shard: int) -> None:
+        self.doubted.append(shard)
 
     def joined(self, shard: int) -> list[int]:
         """Return how often each has joined again on a shard."""
@@ -64,6 +77,16 @@ async def test_everyone_joins_again_once(rig: Rig):
     await eventually(lambda: rig.joined(3) == [1] * 2 * SLICE)
     await eventually(lambda: not rig.rejoining._tasks)
     assert rig.joined(0) == [0] * 2 * SLICE
+
+
+async def test_what_is_watched_is_said_again_behind_the_joins(rig: Rig):
+    """All of that shard, some at a time; then nobody is sure of what was told meanwhile."""
+    rig.rejoining.begin(3)
+    await eventually(lambda: rig.doubted == [3])
+    assert rig.again == rig.watched
+    rig.rejoining.begin(0)
+    await eventually(lambda: rig.doubted == [3, 0])
+    assert rig.again == rig.watched
 
 
 async def test_they_wait_for_place(rig: Rig):

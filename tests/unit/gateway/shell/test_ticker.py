@@ -31,7 +31,7 @@ class Parts:
 
 
 def ticker(parts: Parts, shortest_s: float = 0.1) -> Ticker:
-    return Ticker(parts, parts, parts, Hub(), SystemClock(), GatewayMetrics(), shortest_s=shortest_s)  # type: ignore[arg-type]
+    return Ticker(parts, (parts, parts), Hub(), SystemClock(), GatewayMetrics(), shortest_s=shortest_s)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("guests", [0, 1, SLICE, 3 * SLICE + 1])

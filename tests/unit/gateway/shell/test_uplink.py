@@ -418,6 +418,64 @@ async def test_what_was_given_up_leaves_the_rest_under_a_new_number(rig: Rig):
     assert (rig.bus.heads[-1], rig.bus.sent) == ((1, 3), [message(2, "b")])
 
 
+def said_in(room: str, name: str, conn: str = "g~1") -> envelope.Publish:
+    return envelope.Publish(room, "CHAT", b"1", 1, conn, "ann", name)
+
+
+async def test_what_waits_can_be_taken_back(rig: Rig):
+    """One connection's messages to one room, those that were not sent; the others go, and are told of as
+    ever.
+    """
+    rig.bus.gate.clear()
+    rig.uplink.publish(said_in("r", "a"), 0)
+    await eventually(lambda: rig.bus.attempts)
+    kept = [said_in("s", "c"), said_in("r", "d", "g~2"), said_in("r", "~g~1.1")]
+    for up in (said_in("r", "b"), *kept[:2], said_in("r", "b")):
+        rig.uplink.publish(up, 0)
+    assert rig.uplink.unsent("g~1") == {"r", "s"}
+    assert rig.uplink.withdraw("g~1", "r") == ["b", "b"]
+    assert rig.uplink.unsent("g~1") == {"r", "s"}  # of a nobody knows
+    rig.uplink.publish(kept[2], 0)
+    rig.bus.gate.set()
+    await rig.uplink.flush()
+    assert rig.bus.sent == [said_in("r", "a"), *kept]
+    rig.uplink.counted(0, 1, 3)
+    assert rig.uplink.unsent("g~1") == set()
+    rig.expire(99.0)
+    assert sorted(rig.undelivered) == [("g~1", "a"), ("g~1", "c"), ("g~2", "d")]
+    assert rig.uplink.unsent("g~1") == set()
+    assert b'warren_gateway_drops_total{reason="withdrawn"} 2.0' in rig.metrics.render()[0]
+
+
+async def test_what_was_taken_back_is_not_sent_once_the_broker_is_back(rig: Rig):
+    """Neither what waited, nor what an attempt that failed may have brought into the log: of that its sender
+    hears by its deadline that nobody knows.
+    """
+    rig.bus.turn(False)
+    rig.uplink.publish(said_in("r", "a"), 0)
+    await eventually(lambda: rig.bus.attempts)
+    rig.uplink.publish(said_in("r", "b"), 0)
+    rig.uplink.publish(said_in("s", "c"), 0)
+    assert rig.uplink.withdraw("g~1", "r") == ["b"]
+    rig.bus.turn(True)
+    await rig.uplink.flush()
+    assert rig.bus.sent == [said_in("s", "c")]
+    rig.expire(10.0)
+    assert rig.undelivered == [("g~1", "a"), ("g~1", "c")]
+
+
+async def test_what_was_taken_back_does_not_count_in_another_life(rig: Rig):
+    """What is in the log and did not count goes no second time."""
+    rig.uplink.publish(said_in("r", "a"), 0)
+    rig.uplink.publish(said_in("s", "b"), 0)
+    await rig.uplink.flush()
+    sent = len(rig.bus.sent)
+    assert rig.uplink.withdraw("g~1", "r") == []
+    assert rig.uplink.life_ended(0, 1, 1)
+    await rig.uplink.flush()
+    assert rig.bus.sent[sent:] == [said_in("s", "b")]
+
+
 async def test_a_life_that_is_over_begins_anew_and_what_did_not_count_goes_again(rig: Rig):
     """What counted does not, nor what only asked to join; the sender's deadline stays what it was."""
     rig.uplink.publish(message(1, "a"), 0)
@@ -516,6 +574,48 @@ async def test_who_joins_and_leaves_in_a_loop_crowds_nobody_out():
         assert rig.bus.sent == [message(1), last, envelope.Join("r", "g~2", "bob", "b")]
         # What has been sent is left by a Leave that is sent too, and answered by a router.
         assert rig.uplink.leave(envelope.Leave(("r",), "g~1", "l"), 0)
+    finally:
+        await rig.uplink.close()
+
+
+async def test_words_about_presence_go_up_among_the_joins(rig: Rig):
+    """In their order; who watches and stops while nothing is sent has said nothing."""
+    rig.bus.gate.clear()
+    watch, off = (envelope.Watch("r", "g~1", "", on) for on in (True, False))
+    join = envelope.Join("r", "g~1", "ann", "j")
+    rig.uplink.publish(envelope.Publish("r", "CHAT", b"1", 1), 0)
+    await asyncio.sleep(0)
+    for _ in range(1_000):
+        assert rig.uplink.tell(watch, 0)
+        assert rig.uplink.tell(off, 0)
+    assert rig.uplink.tell(watch, 0)
+    rig.uplink.join(join, 0, first=True)
+    for number in range(10):
+        assert rig.uplink.tell(envelope.Inform("r", "g~1", b"%d" % number), 0)
+    rig.bus.gate.set()
+    await rig.uplink.flush()
+    sent = [each for _, batch in rig.bus.confirmed for each in batch]
+    kinds = (envelope.Watch, envelope.Inform, envelope.Join)
+    assert [each for each in sent if isinstance(each, kinds)] == [
+        watch,
+        join,
+        envelope.Inform("r", "g~1", b"9"),
+    ]
+
+
+async def test_a_word_about_presence_may_find_no_place():
+    """Then it is refused; where somebody stops to watch our life on the shard ends, for nobody else could
+    tell the routers.
+    """
+    rig = await Rig(count=1).begin()
+    rig.bus.gate.clear()
+    try:
+        watches = [envelope.Watch(f"r{number}", "g~1", "", True) for number in range(5)]
+        assert [rig.uplink.tell(watch, 0) for watch in watches] == [True] * 4 + [False]
+        assert not rig.uplink.tell(envelope.Inform("x", "g~1", b"1"), 0)
+        assert rig.uplink.life(0) == 1
+        assert not rig.uplink.tell(envelope.Watch("y", "g~1", "", False), 0)
+        assert rig.uplink.life(0) == 2
     finally:
         await rig.uplink.close()
 

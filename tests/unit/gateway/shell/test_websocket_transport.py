@@ -644,3 +644,19 @@ def test_the_socket_gets_what_the_table_says(
     """What was written, what was handed over and the code that counts, for the ways that a connection ends."""
     socket, websocket, items = asyncio.run(walk(moves))
     assert (opcodes(socket.written), items, websocket.close_code) == (written, read, code)
+
+
+async def test_what_was_read_and_waits_elsewhere_is_counted(host: Host):
+    """Until it waits no more, or the connection has to go."""
+    _, writer = await host.dial()
+    host.websocket.keep(50_000)
+    held = host.websocket.holding()
+    assert held is not None
+    assert (held.receiving, len(host.memory)) == (50_000, 1)
+    host.websocket.keep(0)
+    assert host.websocket.holding() is None
+    host.websocket.keep(50_000)
+    host.websocket.spill()
+    assert host.websocket.holding() is None
+    host.websocket.cut()
+    writer.close()

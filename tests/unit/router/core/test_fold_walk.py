@@ -125,7 +125,9 @@ class Model:
                     ]
                     assert [set(each.gateways) for each in said] == ([reached] if reached else [])
                 case BackendEvent(kind="undelivered"):
-                    assert not self.reached(outcome.room)
+                    message = outcome.message
+                    assert message == outcomes[at - 1].message
+                    assert not self.reached(message.room)
                 case BackendEvent():
                     member = (outcome.room, outcome.conn)
                     if outcome.reason:
@@ -179,7 +181,7 @@ def test_the_made_logs_reach_every_outcome():
     are strangers.
     """
     kinds, epochs, duplicates, skipped, refused = set(), set(), 0, 0, 0
-    for seed in range(20):
+    for seed in range(60):
         fold = Fold(0, 1)
         for offset, record in enumerate(log_entries.made(Random(seed), 100)):
             for outcome in fold.apply(offset, record):
@@ -193,7 +195,7 @@ def test_the_made_logs_reach_every_outcome():
         skipped += fold.skipped
     assert kinds == {
         *("FeedItem", "BackendEvent", "Began", "Ended", "BatchRefused", "Marked", "Part", "Ruled"),
-        *("CommandDone", "Deliver", "Ack", "Refused", "Entered", "Left"),
+        *("PresenceChanged", "CommandDone", "Deliver", "Ack", "Refused", "Entered", "Left"),
         *("Dismissed", "Enrolled", "TokensRevoked"),
     }
     assert min(len(epochs), duplicates, skipped, refused) > 10

@@ -5,6 +5,7 @@ import logging
 
 import pytest
 import pytest_asyncio
+from router.shell.peer_messages import PeerMessages
 from tests.support.eventually import MS, eventually
 from tests.support.gateways import logged
 from tests.support.router_context import router_context
@@ -17,7 +18,6 @@ from router.shell.control import Control
 from router.shell.control_queue import ControlLimits, ControlQueue
 from router.shell.dead_letters import DeadLetters
 from router.shell.message_writer import MessageWriter
-from router.shell.peer_outbox import PeerOutbox
 from router.shell.router_calls import RouterCalls
 from router.shell.sandbox_process import SandboxProcess
 from warren.batch import BatchLimits, Pace
@@ -41,7 +41,7 @@ class Harness:
         self.bus, self.topology = ScriptedBus(), Topology(shards=1)
         context = router_context(self.bus, topology=self.topology)
         self.metrics = context.metrics
-        self.outbox = PeerOutbox(context)
+        self.outbox = PeerMessages(context)
         self.calls = RouterCalls("r1", Placement("r1", 1), self.outbox, context.metrics)
         self.writer = MessageWriter(context, BatchLimits(), Pace(0.0, float))
         self.control = Control(context, self.writer, self.calls, [Here()])

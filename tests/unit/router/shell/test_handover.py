@@ -45,7 +45,7 @@ class Harness:
         )
         self.context = router_context(ScriptedBus(), clock=self.clock)
         self.handover = Handover(
-            self.context, self.placement, self.shards, self.announcer, self.probes, self.notifications
+            self.context, self.placement, self.shards, self.announcer, self.probes, (self.notifications,)
         )
 
 

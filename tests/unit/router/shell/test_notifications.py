@@ -12,8 +12,9 @@ from tests.support.router_context import router_context
 from tests.support.scripted_bus import Delivered, ManualClock, ScriptedBus
 
 from router.core.notification_parser import parse
-from router.shell import notifications
+from router.shell import intakes
 from router.shell.dead_letters import DeadLetters
+from router.shell.intakes import AnswerIntake, NotificationIntake
 from router.shell.notifications import NotificationLimits, Notifications
 from router.shell.receipt_replies import ReceiptReplies
 from router.shell.sandbox_process import SandboxProcess
@@ -28,19 +29,22 @@ from warren.topology import Topology
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
+NOTIFICATIONS, ANSWERS = NotificationIntake(), AnswerIntake()
+
 
 class Harness:
-    def __init__(self, limits=None, tracing=None):
+    def __init__(self, limits=None, tracing=None, intake=NOTIFICATIONS):
         self.bus, self.clock, self.topology = ScriptedBus(), ManualClock(), Topology(shards=4)
         context = router_context(self.bus, clock=self.clock, topology=self.topology, tracing=tracing)
         self.metrics = context.metrics
-        self.receipts = ReceiptReplies(context)
+        self.receipts = ReceiptReplies(context, 5.0)
         self.notifications = Notifications(
             context,
             DeadLetters(context.publisher, self.topology.notify_dead, self.metrics),
             SandboxProcess(1.0),
             NotificationLimits(limits or BatchLimits(), prefetch=10, max_bytes=100),
             Pace(0.0, float),
+            intake,
             self.receipts,
         )
         self.acked = []
@@ -153,7 +157,7 @@ async def test_a_check_that_breaks_takes_no_other_with_it(harness, monkeypatch):
             raise ZeroDivisionError
         return parse(notification, **more)
 
-    monkeypatch.setattr(notifications, "parse", broken)
+    monkeypatch.setattr(intakes, "parse", broken)
     bad, good = harness.give("room.a", b"0"), harness.give("room.a", b"1")
     await eventually(lambda: bad.fate == good.fate == "acked")
     assert [kept.properties.headers["x-warren-reason"] for kept in harness.dead()] == [
@@ -384,3 +388,18 @@ async def test_who_asks_for_a_receipt_is_answered_where_it_says(harness):
     refused, told = (json.loads(each.body) for each in answers())
     assert refused == {"complete": True, "refused": "invalid header receipt: accepted or written"}
     assert (told["id"], told["written"], answers()[1].properties.correlation_id) == ("m", 1, "c")
+
+
+async def test_durable_answers_go_to_the_rooms_of_those_who_asked():
+    """By the same way, from a queue of their own; what answers nobody is set aside."""
+    harness = await Harness(intake=ANSWERS).start()
+    assert harness.subscription.queue == "warren.rpc.replies"
+    good = harness.give("", b"1", correlation_id="ann~r1")
+    bad = harness.give("", b"2", correlation_id="nobody")
+    await eventually(lambda: good.fate == bad.fate == "acked")
+    (published,) = harness.ingress()
+    (message,) = decode(published.body)[1:]
+    assert (message.room, message.type, message.id, message.payload) == ("@ann", "RESPONSE", "1/r1", b"1")
+    (kept,) = harness.dead()
+    assert kept.properties.headers["x-warren-reason"].startswith("invalid correlation_id")
+    await harness.notifications.kill()

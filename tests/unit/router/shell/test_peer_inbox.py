@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from router.shell.peer_messages import PeerMessages
 from tests.support.eventually import eventually
 from tests.support.router_context import router_context
 from tests.support.router_peers import ListedShards
@@ -10,7 +11,6 @@ from tests.support.scripted_bus import Delivered, ManualClock, ScriptedBus
 from router.core.peers import Peers, PeerTimes
 from router.core.placement import Placement
 from router.shell.peer_inbox import PREFETCH, PeerInbox
-from router.shell.peer_outbox import PeerOutbox
 from router.shell.receipt_replies import ReceiptReplies
 from router.shell.router_calls import RouterCalls
 from router.shell.stale_queues import StaleQueues
@@ -21,6 +21,7 @@ from warren.envelope import (
     HistoryQuery,
     Leaving,
     Number,
+    PresenceQuery,
     Read,
     RouterHeartbeat,
     RouterLeaving,
@@ -41,8 +42,8 @@ class Harness:
         self.stale_queues = StaleQueues(self.bus, self.topology)
         self.queue = OwnQueue(self.bus, partial(self.topology.router_queue, "r1"), prefetch=PREFETCH)
         self.shards = ListedShards(2)
-        self.receipts = ReceiptReplies(context)
-        self.calls = RouterCalls("r1", Placement("r1", 2), PeerOutbox(context), self.metrics)
+        self.receipts = ReceiptReplies(context, 5.0)
+        self.calls = RouterCalls("r1", Placement("r1", 2), PeerMessages(context), self.metrics)
         self.inbox = PeerInbox(
             context, self.queue, self.peers, self.shards, self.stale_queues, self.receipts, self.calls
         )
@@ -90,14 +91,15 @@ async def test_a_question_goes_to_the_shard_that_it_is_about():
     """A number and a read name it; a query is about a room. One that does not exist is nobody's."""
     harness = await Harness().start()
     number, read = Number("g1", 1, 3, None), Read("g1", 0, "a", "e", 1, 2, 5)
-    query = HistoryQuery("a", "g1~1", "ref")
-    harness.hear(number, read, query, Number("g1", 2, 3, None), Read("g1", -1, "a", "e", 1, 2, 5))
+    query, presence = HistoryQuery("a", "g1~1", "ref"), PresenceQuery("a", "g1~1", "ref")
+    harness.hear(number, read, query, presence, Number("g1", 2, 3, None), Read("g1", -1, "a", "e", 1, 2, 5))
     others = 1 - shard_of("a", 2)
     assert [asked for shard in harness.shards for asked in shard.heard if asked == query] == [query]
+    assert harness.shards[1 - others].heard[-2:] == [query, presence]
     assert query not in harness.shards[others].heard
     assert number in harness.shards[1].heard
     assert read in harness.shards[0].heard
-    assert sum(len(shard.heard) for shard in harness.shards) == 3
+    assert sum(len(shard.heard) for shard in harness.shards) == 4
 
 
 async def test_a_lease_ends_only_for_who_could_be_heard():

@@ -18,7 +18,7 @@ class Harness:
     def __init__(self):
         self.bus, self.clock = ScriptedBus(), ManualClock()
         self.context = router_context(self.bus, clock=self.clock)
-        self.replies = ReceiptReplies(self.context)
+        self.replies = ReceiptReplies(self.context, 5.0)
 
     async def answers(self, count=1):
         await eventually(lambda: len(self.bus.published) >= count)
@@ -37,7 +37,7 @@ async def harness():
 
 async def test_a_receipt_goes_to_the_queue_that_the_backend_named(harness):
     """What is not known is left out, and so is an id that the backend did not give."""
-    harness.replies.expect("@ann", "~r1.1", ASKER, 5.0)
+    harness.replies.expect("@ann", "~r1.1", ASKER)
     harness.replies.take(Receipt("~r1.1", "@ann", "e", 7, False, 1, -1, 2, 1, 1))
     harness.replies.take(Receipt("~r1.1", "@ann", "e", 7, False, 1, -1, 2, 1, 1))
     (answer,) = await harness.answers()
@@ -53,7 +53,7 @@ async def test_a_receipt_goes_to_the_queue_that_the_backend_named(harness):
 
 async def test_an_answer_comes_in_time_also_where_nothing_is_known(harness):
     """It says that it is not complete; a receipt that comes later is not told."""
-    harness.replies.expect("a", "m", ASKER, 5.0)
+    harness.replies.expect("a", "m", ASKER)
     harness.clock.advance(4.9)
     harness.replies.tick()
     harness.clock.advance(0.2)
@@ -73,7 +73,7 @@ async def test_a_refused_notification_is_answered_with_the_reason(harness):
 async def test_beyond_the_bound_a_backend_is_told_so_at_once(harness, monkeypatch):
     """Nothing waits for it."""
     harness.replies._waits = receipt_waits.ReceiptWaits(count=0)
-    harness.replies.expect("a", "m", ASKER, 5.0)
+    harness.replies.expect("a", "m", ASKER)
     (answer,) = await harness.answers()
     assert answer[3] == {"id": "m", "room": "a", "complete": False, "reason": "overloaded"}
 
@@ -86,3 +86,24 @@ async def test_a_queue_that_is_gone_loses_its_answer_and_no_other(harness):
     await eventually(lambda: [each.key for each in harness.bus.published].count("replies") == 1)
     counted = harness.context.metrics.registry.get_sample_value
     assert counted("warren_router_rejected_total", {"reason": "receipt_dropped"}) == 1
+
+
+async def test_no_answer_goes_to_a_queue_of_warrens_own(harness):
+    """Whoever may notify could else have routers write into the logs for it."""
+    topology = harness.context.topology
+    for queue in (topology.log(0).name, topology.notify, topology.gateway_queue("g", "n")[0].name):
+        harness.replies.refused(ReplyAddress(queue), "why")
+        harness.replies.expect("a", queue, ReplyAddress(queue))
+        harness.replies.take(Receipt(queue, "a", "e", 7, False, 1, 1, 1))
+    harness.replies.refused(ASKER, "why")
+    assert [answer[1] for answer in await harness.answers()] == ["replies"]
+    counted = harness.context.metrics.registry.get_sample_value
+    assert counted("warren_router_rejected_total", {"reason": "receipt_dropped"}) == 6
+
+
+async def test_who_is_answered_on_a_channel_of_its_own_can_not_be_missed(harness):
+    """RabbitMQ returns a mandatory answer by direct reply-to, though it has delivered it."""
+    harness.replies.refused(ReplyAddress("amq.rabbitmq.reply-to.g1h2"), "why")
+    harness.replies.refused(ASKER, "why")
+    await harness.answers(2)
+    assert [each.mandatory for each in harness.bus.published] == [False, True]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from gateway.core.client_messages import ServerMessage
+from gateway.core.hook_messages import HookQuery
 from warren import envelope
 from warren.errors import CloseCode
 
@@ -28,6 +29,12 @@ class Publish(msgspec.Struct, frozen=True):
     traceparent: str = ""
 
 
+class Withdraw(msgspec.Struct, frozen=True):
+    """Send no more of what this connection published to ``room`` and waits: it may not any more."""
+
+    room: str
+
+
 class Join(msgspec.Struct, frozen=True):
     """Send this envelope to its room's shard; never dropped, it waits. ``first``: the connection was not in
     the room before.
@@ -39,10 +46,13 @@ class Join(msgspec.Struct, frozen=True):
 
 
 class Leave(msgspec.Struct, frozen=True):
-    """Send this envelope to the shard of all its rooms; never dropped, it waits."""
+    """Send this envelope to the shard of all its rooms; never dropped, it waits. ``grace``: the client may be
+    back in a moment, so it need not be sent at once.
+    """
 
     envelope: envelope.Leave
     shard: int
+    grace: bool = False
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -50,6 +60,58 @@ class Query(msgspec.Struct, frozen=True):
 
     envelope: envelope.HistoryQuery
     shard: int
+
+
+class Request(msgspec.Struct, frozen=True):
+    """Ask a service, and tell the session what comes of it under ``ref``. ``name`` is the same whenever this
+    user asks under this ref. ``judged``: that no answer comes in this time is the service's fault.
+    ``durable``: it is answered by a message of the user's own room. ``traceparent`` is what the client gave.
+    """
+
+    ref: str
+    service: str
+    payload: bytes
+    binary: bool
+    user: str
+    name: str
+    timeout_s: float
+    judged: bool
+    durable: bool
+    traceparent: str = ""
+
+
+class CancelRequest(msgspec.Struct, frozen=True):
+    """Tell a service, where it can be at work on it, that nobody wants what was asked under ``ref``."""
+
+    ref: str
+
+
+class Watch(msgspec.Struct, frozen=True):
+    """Tell this connection of the presence in a room from now on, or (``on`` False) not any more.
+    ``contact``: the room is a user's own, and only who is connected at all is of interest.
+    """
+
+    room: str
+    shard: int
+    on: bool
+    contact: bool = False
+
+
+class Inform(msgspec.Struct, frozen=True):
+    """Send this envelope to its room's shard; never dropped, it waits."""
+
+    envelope: envelope.Inform
+    shard: int
+
+
+class ReadPresence(msgspec.Struct, frozen=True):
+    """Have this answered, from what this gateway has read already or by the routers; a client that has what
+    ``digest`` stands for needs no names.
+    """
+
+    query: envelope.PresenceQuery
+    shard: int
+    digest: str = ""
 
 
 class Exit(msgspec.Struct, frozen=True):
@@ -66,6 +128,13 @@ class Authenticate(msgspec.Struct, frozen=True):
     token: str
 
 
+class Consult(msgspec.Struct, frozen=True):
+    """Have it decided by a backend; what comes of it is an input with this ticket."""
+
+    ticket: int
+    query: HookQuery
+
+
 class Hold(msgspec.Struct, frozen=True):
     """Read nothing more from the client for so many seconds: it sends only what is refused."""
 
@@ -77,10 +146,16 @@ class Ping(msgspec.Struct, frozen=True):
 
 
 class Close(msgspec.Struct, frozen=True):
-    """Close the WebSocket with this code and its reason; the ERROR that explains it was sent before."""
+    """Close the WebSocket with this code and its reason, or another one; the ERROR that explains it was sent
+    before.
+    """
 
     code: CloseCode
+    reason: str = ""
 
 
-Action = Send | Publish | Join | Leave | Query | Exit | Authenticate | Hold | Ping | Close
+Action = (
+    Send | Publish | Withdraw | Join | Leave | Query | Watch | Inform | ReadPresence | Request | CancelRequest
+    | Exit | Authenticate | Consult | Hold | Ping | Close
+)  # fmt: skip
 Actions = list[Action]

@@ -6,6 +6,7 @@ known to have counted; where something of it was given up meanwhile and it faile
 number. What has to count is kept until the routers have said that it did (``count``), and goes again, in its
 order, where the life in which it was sent is over (``end``). Whose answer is awaited is kept until that has
 come, and goes again where it may have been lost (``end``, ``ask_again``): what has counted is answered again.
+What is withdrawn (``withdraw``) goes no second time.
 Batch 1 of a life is its Hello alone, so nothing of it can be given up. It encodes nothing but whole batches,
 sends nothing and knows no time.
 """
@@ -22,7 +23,9 @@ from warren.envelope import Batch, Envelope, Hello, encode
 class Entry:
     """One envelope on its way into the log."""
 
-    __slots__ = ("awaited", "charged", "confirmed", "counted", "envelope", "kept", "number", "size")
+    __slots__ = (
+        "awaited", "charged", "confirmed", "counted", "envelope", "kept", "number", "size", "withdrawn",
+    )  # fmt: skip
 
     def __init__(
         self, envelope: Envelope, size: int, *, kept: bool, charged: bool, awaited: bool = False
@@ -38,6 +41,12 @@ class Entry:
         self.number = 0  # of the batch that it is in; 0: it waits
         self.confirmed = False  # committed to the log
         self.counted = False
+        self.withdrawn = False  # it goes into the log no second time
+
+    @property
+    def may_go(self) -> bool:
+        """Whether it may be sent (again)."""
+        return self.envelope is not None and not self.withdrawn
 
 
 E = TypeVar("E", bound=Entry)
@@ -124,13 +133,13 @@ class BatchNumbers(Generic[E]):
 
     def failed(self, batch: Outgoing[E]) -> None:
         """Nobody knows whether a batch is in the log: it goes again; where something of it was
-        given up, the rest under a new number.
+        given up or withdrawn, the rest under a new number.
         """
-        if batch is not self._under_way or all(entry.envelope is not None for entry in batch.entries):
+        if batch is not self._under_way or all(entry.may_go for entry in batch.entries):
             return
         self._under_way = None
         for entry in reversed(batch.entries):
-            if entry.envelope is None:
+            if not entry.may_go:
                 self._charge(entry, -1)
             else:
                 entry.number = 0
@@ -154,6 +163,18 @@ class BatchNumbers(Generic[E]):
             self._queue = deque(waiting for waiting in self._queue if waiting.envelope is not None)
             self._given_up = 0
 
+    def withdraw(self, entry: E) -> bool:
+        """See to it that an entry goes into the log no second time; True where it has not been sent at all,
+        and is forgotten.
+        """
+        if entry.counted or entry.envelope is None:
+            return False
+        if entry.number:
+            entry.withdrawn = True
+            return False
+        self.give_up(entry)
+        return True
+
     def answered(self, entry: E) -> None:
         """An entry's answer has come, or nobody waits for it any more."""
         entry.awaited = False
@@ -163,12 +184,13 @@ class BatchNumbers(Generic[E]):
 
     def ask_again(self) -> None:
         """Send again what has counted and waits for an answer, which may be lost."""
-        for entry in self._unanswered:
+        again = [entry for entry in self._unanswered if entry.may_go]
+        for entry in again:
+            del self._unanswered[entry]
             entry.number, entry.confirmed, entry.counted = 0, False, False
             self._queue.append(entry)
             if not entry.charged:
                 self.controls += 1
-        self._unanswered.clear()
 
     def count(self, life: int, number: int) -> list[E]:
         """Our batches of this life up to ``number`` have counted; return the entries of which nobody
@@ -215,8 +237,10 @@ class BatchNumbers(Generic[E]):
         self.charged = self.charged_bytes = self.controls = 0
         for entry in every:
             entry.number, entry.confirmed, entry.counted = 0, False, False
-            if entry.kept and entry.envelope is not None:
+            if entry.kept and entry.may_go:
                 self.offer(entry)
+            elif entry.withdrawn:
+                entry.envelope = None
         return known
 
     def _begin(self, entries: Sequence[E]) -> None:

@@ -31,6 +31,10 @@ class ClientMessage(msgspec.Struct, frozen=True):
     key: str = ""
     include_sender: bool = False
     traceparent: str = ""
+    service: str = ""  # what a REQUEST asks for
+    timeout_ms: int | None = None
+    durable: bool = False
+    ref: str = ""  # the ``id`` of an earlier message that this one is about
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -49,7 +53,7 @@ class Welcome(msgspec.Struct, frozen=True):
 
 class Joined(msgspec.Struct, frozen=True):
     """The client is a member of ``room`` and stands at this position; ``missed`` messages after it follow
-    where ``recovered``.
+    where ``recovered``. ``grant`` (empty: none) is what it may show at its next JOIN of the room.
     """
 
     room: str
@@ -58,13 +62,16 @@ class Joined(msgspec.Struct, frozen=True):
     recovered: bool
     missed: int = 0
     ref: str = ""
+    grant: str = ""
+    watching: bool | None = None  # whether it is told of the presence there; None: it did not ask
 
 
 class Left(msgspec.Struct, frozen=True):
-    """The client is no member of ``room`` any more."""
+    """The client is no member of ``room`` any more; ``reason``: why, where it did not ask for that."""
 
     room: str
     ref: str = ""
+    reason: str = ""
 
 
 class Acked(msgspec.Struct, frozen=True):
@@ -84,6 +91,24 @@ class Pong(msgspec.Struct, frozen=True):
     ref: str = ""
 
 
+class Response(msgspec.Struct, frozen=True):
+    """The answer to the REQUEST ``ref``, or the ``n``-th part of one (1, 2, 3 …; 0: it has no parts).
+    ``more``: parts follow.
+    """
+
+    ref: str
+    payload: bytes = NULL
+    binary: bool = False
+    n: int = 0
+    more: bool = False
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The REQUEST ``ref`` is on its way, and its answer will be a message of the user's own room."""
+
+    ref: str
+
+
 class Authenticated(msgspec.Struct, frozen=True):
     """A fresh token was taken."""
 
@@ -98,6 +123,22 @@ class History(msgspec.Struct, frozen=True):
     messages: tuple[Deliver, ...]
     more: bool = False
     ref: str = ""
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """Who is in ``room`` or what has changed there, or the answer to a PRESENCE; ``payload`` is JSON text."""
+
+    room: str
+    payload: bytes
+    ref: str = ""
+
+    @classmethod
+    def of(cls, room: str, ref: str = "", *, watching: bool | None = None) -> Presence:
+        """Return the answer to a PRESENCE that asked for something else than who is there."""
+        return cls(room, _TAKEN[watching], ref)
+
+
+_TAKEN: Final = {None: b"{}", True: b'{"watching":true}', False: b'{"watching":false}'}
 
 
 class Dropped(msgspec.Struct, frozen=True):
@@ -139,8 +180,8 @@ class Error(msgspec.Struct, frozen=True):
 
 
 ServerMessage = (
-    Welcome | Joined | Left | Acked | Pong | Authenticated | History | Dropped
-    | Degraded | Restored | Reconnect | Error
+    Welcome | Joined | Left | Acked | Pong | Response | Accepted | Authenticated | History | Presence
+    | Dropped | Degraded | Restored | Reconnect | Error
 )  # fmt: skip
 
 
@@ -151,8 +192,11 @@ _TYPES: Final[dict[type, str]] = {
         Joined,
         Left,
         Pong,
+        Response,
+        Accepted,
         Authenticated,
         History,
+        Presence,
         Dropped,
         Degraded,
         Restored,
@@ -172,12 +216,14 @@ def error(code: ErrorCode, message: str, ref: str = "", retry_after_ms: int | No
     return Error(code, message, ref, code.retry, retry_after_ms)
 
 
-def farewell(code: CloseCode, message: str = "", ref: str = "") -> Error | None:
+def farewell(
+    code: CloseCode, message: str = "", ref: str = "", retry_after_ms: int | None = None
+) -> Error | None:
     """Return the ERROR that goes before a close with ``code``; None for closes that need no reason."""
     kind = CLOSE_ERRORS.get(code)
     if kind is None:
         return None
-    return Error(kind, message or code.reason, ref, kind.retry, None, int(code), code.reconnect)
+    return Error(kind, message or code.reason, ref, kind.retry, retry_after_ms, int(code), code.reconnect)
 
 
 class Codec(Protocol):

@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.core.client_messages import (
     ID_RULE,
+    Accepted,
     Acked,
     Authenticated,
     ClientMessage,
@@ -22,11 +23,26 @@ from gateway.core.client_messages import (
     Joined,
     Left,
     Pong,
+    Presence,
     Reconnect,
+    Response,
     ServerMessage,
     Welcome,
     type_of,
 )
+from warren.contract.server_frames import (
+    AckPayload,
+    AuthenticatedPayload,
+    ClientLimits,
+    DroppedPayload,
+    ErrorPayload,
+    JoinedPayload,
+    JoinedPresence,
+    LeftPayload,
+    ReconnectPayload,
+    WelcomePayload,
+)
+from warren.durable_answers import RESPONSE_TYPE, answer_of
 from warren.envelope import INTERNAL_ID, Deliver
 from warren.errors import ErrorCode, ProtocolError
 from warren.message_rules import KEY_MAX, TYPE_RULE, is_type
@@ -51,6 +67,10 @@ _KINDS: Final[dict[str, tuple[type, str]]] = {
     "key": _TEXT,
     "include_sender": (bool, "true or false"),
     "traceparent": _TEXT,
+    "service": _TEXT,
+    "timeout_ms": (int, "a whole number"),
+    "durable": (bool, "true or false"),
+    "ref": _TEXT,
 }
 
 
@@ -66,6 +86,10 @@ class Fields(msgspec.Struct):
     key: str | None = None
     include_sender: bool | None = None
     traceparent: str | None = None
+    service: str | None = None
+    timeout_ms: int | None = None
+    durable: bool | None = None
+    ref: str | None = None
 
 
 class Head(msgspec.Struct, omit_defaults=True):
@@ -85,6 +109,8 @@ class Head(msgspec.Struct, omit_defaults=True):
     ref: str = ""
     encoding: str = ""
     traceparent: str = ""
+    n: int = 0
+    more: bool = False
 
 
 def ref_of(found: Fields) -> str | None:
@@ -116,6 +142,10 @@ def checked(found: Fields, payload: bytes, binary: bool) -> ClientMessage:
         found.key or "",
         found.include_sender or False,
         (found.traceparent or "")[:TRACEPARENT_MAX],
+        found.service or "",
+        found.timeout_ms,
+        found.durable or False,
+        found.ref or "",
     )
 
 
@@ -130,7 +160,7 @@ def refuse(document: Any) -> NoReturn:
         raise ProtocolError(ErrorCode.INVALID_MESSAGE, "type: is missing", ref=ref)
     for name, (kind, says) in _KINDS.items():
         value = document.get(name)
-        if value is not None and not isinstance(value, kind):
+        if value is not None and type(value) is not kind:
             raise ProtocolError(ErrorCode.INVALID_MESSAGE, f"{name}: must be {says}", ref=ref)
     raise ProtocolError(ErrorCode.INVALID_FORMAT, INVALID_FORMAT, ref=ref)
 
@@ -151,6 +181,8 @@ def readable(name: object) -> str | None:
 def delivery_head(deliver: Deliver) -> Head:
     """Return all of a delivery but its payload."""
     seq, name = deliver.seq, deliver.id
+    if deliver.type == RESPONSE_TYPE:
+        return _answer_head(deliver)
     return Head(
         deliver.type,
         deliver.at_us // 1_000,
@@ -167,70 +199,88 @@ def delivery_head(deliver: Deliver) -> Head:
     )
 
 
+def _answer_head(deliver: Deliver) -> Head:
+    """Return the head of an answer that comes as a message, since it was to outlive its connection."""
+    answer = answer_of(deliver.id)
+    return Head(
+        deliver.type,
+        deliver.at_us // 1_000,
+        VERSION,
+        deliver.room,
+        deliver.seq,
+        deliver.epoch if deliver.seq else "",
+        ref=answer.ref,
+        traceparent=deliver.trace,
+        n=answer.n,
+        more=answer.more,
+    )
+
+
 def head_of(message: ServerMessage, at_ms: int) -> Head:
     """Return all of a server message but its payload; ``at_ms`` is its timestamp, ms since the Unix epoch."""
     head = Head(type_of(message), at_ms, VERSION)
     match message:
-        case Joined() | Left() | Acked() | History():
+        case Joined() | Left() | Acked() | History() | Presence():
             head.room, head.ref = message.room, message.ref
         case Dropped():
             head.room = message.room
-        case Pong() | Error() | Authenticated():
+        case Pong() | Error() | Authenticated() | Accepted():
             head.ref = message.ref
+        case Response():
+            head.ref, head.n, head.more = message.ref, message.n, message.more
         case _:
             pass
     return head
 
 
-def body_of(message: ServerMessage, spell: Callable[[Deliver], bytes]) -> dict[str, Any] | None:
-    """Return a server message's payload; None: it has none. ``spell`` makes the bytes of a delivery, in the
-    spelling that the payload will have. A Pong's is not made here: it is bytes.
+def body_of(
+    message: ServerMessage, spell: Callable[[Deliver], bytes]
+) -> msgspec.Struct | dict[str, Any] | None:
+    """Return what a server message's payload is encoded from; None: it has none. ``spell`` makes the bytes of
+    a delivery, in the spelling that the payload will have. A Pong's and a Presence's are not made here: they
+    are bytes.
     """
     match message:
         case History():
             return {"messages": [msgspec.Raw(spell(one)) for one in message.messages], "more": message.more}
         case Welcome():
-            return {
-                "connection": message.connection,
-                "user": message.user,
-                "heartbeat_ms": message.heartbeat_ms,
-                "rooms": message.rooms,
-                "limits": {
-                    "message_bytes": message.message_bytes,
-                    "rate": message.rate,
-                    "rate_per_ms": message.rate_per_ms,
-                    "rooms": message.rooms_max,
-                },
-                "expires_at": message.expires_at_ms,
-            }
-        case Joined():
-            return {
-                "epoch": message.epoch,
-                "seq": message.seq,
-                "recovered": message.recovered,
-                "missed": message.missed,
-            }
-        case Acked():
-            return {"seq": message.seq, "epoch": message.epoch} if message.seq else {}
-        case Dropped():
-            return {"count": message.count, "seq": message.seq}
-        case Error():
-            body: dict[str, Any] = {
-                "code": str(message.code),
-                "message": message.message,
-                "retry": message.retry,
-            }
-            extra = (
-                ("retry_after_ms", message.retry_after_ms),
-                ("close", message.close),
-                ("reconnect", message.reconnect),
+            limits = ClientLimits(message.message_bytes, message.rate, message.rate_per_ms, message.rooms_max)
+            return WelcomePayload(
+                message.connection,
+                message.user,
+                message.heartbeat_ms,
+                message.rooms,
+                limits,
+                message.expires_at_ms,
             )
-            body.update((name, value) for name, value in extra if value is not None)
-            return body
+        case Joined():
+            return JoinedPayload(
+                message.epoch,
+                message.seq,
+                message.recovered,
+                message.missed,
+                message.grant,
+                None if message.watching is None else JoinedPresence(message.watching),
+            )
+        case Left(reason=reason) if reason:
+            return LeftPayload(reason)
+        case Acked():
+            return AckPayload(message.seq, message.epoch if message.seq else "")
+        case Dropped():
+            return DroppedPayload(message.count, message.seq)
+        case Error():
+            return ErrorPayload(
+                str(message.code),
+                message.message,
+                message.retry,
+                message.retry_after_ms,
+                message.close,
+                message.reconnect,
+            )
         case Authenticated():
-            return {"expires_at": message.expires_at_ms}
+            return AuthenticatedPayload(message.expires_at_ms)
         case Reconnect():
-            return {"after_ms": message.after_ms}
+            return ReconnectPayload(message.after_ms)
         case _:
             return None
 

@@ -31,6 +31,10 @@ class _Parts(msgspec.Struct):
     key: msgspec.Raw = _ABSENT
     include_sender: msgspec.Raw = _ABSENT
     traceparent: msgspec.Raw = _ABSENT
+    service: msgspec.Raw = _ABSENT
+    timeout_ms: msgspec.Raw = _ABSENT
+    durable: msgspec.Raw = _ABSENT
+    ref: msgspec.Raw = _ABSENT
 
 
 _json_parts = msgspec.json.Decoder(_Parts)
@@ -39,12 +43,19 @@ _msgpack_parts = msgspec.msgpack.Decoder(_Parts)
 _msgpack_text = msgspec.msgpack.Decoder(str)
 
 # A value of each kind stands for all of them: what is wrong is a field's kind.
-_JSON_KINDS: Final[dict[int, Any]] = {ord('"'): "", ord("n"): None, ord("t"): True, ord("f"): False}
+_JSON_KINDS: Final[dict[int, Any]] = {
+    ord('"'): "",
+    ord("n"): None,
+    ord("t"): True,
+    ord("f"): False,
+    **dict.fromkeys(b"-0123456789", 0),
+}
 _MSGPACK_KINDS: Final[dict[int, Any]] = {
     0xC0: None,
     0xC2: False,
     0xC3: True,
     **dict.fromkeys((*range(0xA0, 0xC0), 0xD9, 0xDA, 0xDB), ""),
+    **dict.fromkeys((*range(0x80), *range(0xCC, 0xD4), *range(0xE0, 0x100)), 0),
 }
 
 
@@ -71,6 +82,9 @@ def _document(parts: _Parts, kinds: dict[int, Any], text: Any) -> dict[str, Any]
     """Return what kinds of fields a frame has, and its ``id``."""
     raws = {name: bytes(getattr(parts, name)) for name in _Parts.__struct_fields__}
     document = {name: kinds.get(raw[0], ()) for name, raw in raws.items() if raw}
+    number = raws["timeout_ms"]  # a float begins like a whole number in JSON
+    if kinds is _JSON_KINDS and document.get("timeout_ms") == 0 and not number.lstrip(b"-").isdigit():
+        document["timeout_ms"] = ()
     if document.get("id") == "":
         try:
             document["id"] = text.decode(parts.id)

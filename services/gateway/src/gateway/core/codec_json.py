@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from gateway.core import codec_errors
-from gateway.core.client_messages import NULL, ClientMessage, Pong, ServerMessage
+from gateway.core.client_messages import NULL, ClientMessage, Pong, Presence, Response, ServerMessage
 from gateway.core.codec_common import (
     INVALID_FORMAT,
     Fields,
@@ -60,8 +60,10 @@ def decode(data: str | bytes) -> ClientMessage:
 def encode(message: ServerMessage, at_ms: int) -> bytes:
     """Return a server message's bytes; ``at_ms`` is its timestamp, ms since the Unix epoch."""
     head = head_of(message, at_ms)
-    if isinstance(message, Pong):
+    if isinstance(message, Pong | Response):
         return _spliced(head, message.payload, message.binary)
+    if isinstance(message, Presence):
+        return _spliced(head, message.payload, binary=False)
     body = body_of(message, encode_delivery)
     encoded = _encoder.encode(head)
     return encoded if body is None else encoded[:-1] + b',"payload":' + _encoder.encode(body) + b"}"

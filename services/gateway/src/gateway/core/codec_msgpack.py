@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from gateway.core import codec_errors, codec_json, payload_transcoding
-from gateway.core.client_messages import NULL, ClientMessage, Pong, ServerMessage
+from gateway.core.client_messages import NULL, ClientMessage, Pong, Presence, Response, ServerMessage
 from gateway.core.codec_common import (
     INVALID_FORMAT,
     Fields,
@@ -61,8 +61,10 @@ def decode(data: str | bytes) -> ClientMessage:
 def encode(message: ServerMessage, at_ms: int) -> bytes:
     """Return a server message's bytes; ``at_ms`` is its timestamp, ms since the Unix epoch."""
     head = head_of(message, at_ms)
-    if isinstance(message, Pong):
+    if isinstance(message, Pong | Response):
         return _with_payload(head, message.payload, message.binary)
+    if isinstance(message, Presence):
+        return _with_payload(head, message.payload, binary=False)
     body = body_of(message, encode_delivery)
     return _encoder.encode(head) if body is None else _spliced(head, _encoder.encode(body))
 

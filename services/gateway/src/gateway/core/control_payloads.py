@@ -5,59 +5,57 @@ It raises nothing but ProtocolError and keeps nothing.
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 
 from gateway.core.client_messages import ClientMessage
+from warren.contract.client_frames import (
+    HISTORY_PAGE_DEFAULT,
+    HISTORY_PAGE_MAX,
+    TOKEN_MAX,
+    AuthPayload,
+    HistoryRequestPayload,
+    JoinPayload,
+)
 from warren.errors import ErrorCode, ProtocolError
 from warren.position import Position
 
-# What an envelope can carry; no room ever gets there.
-SEQ_MAX: Final = 2**63 - 1
-TOKEN_MAX: Final = 16_384
-PAGE_MAX: Final = 100
-PAGE_DEFAULT: Final = 50
+_JOIN_SAYS: Final = (
+    'payload: must be {"since": {"epoch": text, "seq": number}, "grant": text}, or be left out; so may each '
+    "field"
+)
 
-
-class _Since(msgspec.Struct):
-    epoch: str
-    seq: Annotated[int, msgspec.Meta(ge=0, le=SEQ_MAX)]
-
-
-class _Join(msgspec.Struct):
-    since: _Since | None = None
-
-
-class _History(msgspec.Struct):
-    before: Annotated[int, msgspec.Meta(ge=1, le=SEQ_MAX)] | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)] | None = None
-
-
-class _Auth(msgspec.Struct):
-    token: Annotated[str, msgspec.Meta(min_length=1, max_length=TOKEN_MAX)]
-
-
-_joins = msgspec.json.Decoder(_Join | None)
-_histories = msgspec.json.Decoder(_History | None)
-_auths = msgspec.json.Decoder(_Auth)
+_joins = msgspec.json.Decoder(JoinPayload | None)
+_histories = msgspec.json.Decoder(HistoryRequestPayload | None)
+_auths = msgspec.json.Decoder(AuthPayload)
 
 
 def since_of(message: ClientMessage) -> Position | None:
     """Return the position that a JOIN gives; None: it gives none. Raises INVALID_MESSAGE where it gives
     something else.
     """
-    says = 'payload: must be {"since": {"epoch": text, "seq": number}}, or be left out'
-    try:
-        asked = _joins.decode(b"" if message.binary else message.payload)
-    except (ValueError, RecursionError):
-        raise ProtocolError(ErrorCode.INVALID_MESSAGE, says) from None
+    asked = _join_of(message)
     if asked is None or asked.since is None:
         return None
     position = Position(asked.since.epoch, asked.since.seq)
     if not position.is_valid():
-        raise ProtocolError(ErrorCode.INVALID_MESSAGE, says)
+        raise ProtocolError(ErrorCode.INVALID_MESSAGE, _JOIN_SAYS)
     return position
+
+
+def grant_of(message: ClientMessage) -> str:
+    """Return the grant that a JOIN shows; empty where it shows none. Raises INVALID_MESSAGE."""
+    asked = _join_of(message)
+    return "" if asked is None else asked.grant or ""
+
+
+def _join_of(message: ClientMessage) -> JoinPayload | None:
+    try:
+        asked: JoinPayload | None = _joins.decode(b"" if message.binary else message.payload)
+    except (ValueError, RecursionError):
+        raise ProtocolError(ErrorCode.INVALID_MESSAGE, _JOIN_SAYS) from None
+    return asked
 
 
 def page_of(message: ClientMessage) -> tuple[int, int]:
@@ -65,11 +63,11 @@ def page_of(message: ClientMessage) -> tuple[int, int]:
     now). Raises INVALID_MESSAGE.
     """
     try:
-        asked = _histories.decode(b"" if message.binary else message.payload) or _History()
+        asked = _histories.decode(b"" if message.binary else message.payload) or HistoryRequestPayload()
     except (ValueError, RecursionError):
-        says = f'payload: must be {{"before": seq, "limit": 1 to {PAGE_MAX}}}; both may be left out'
+        says = f'payload: must be {{"before": seq, "limit": 1 to {HISTORY_PAGE_MAX}}}; both may be left out'
         raise ProtocolError(ErrorCode.INVALID_MESSAGE, says) from None
-    return asked.before or 0, asked.limit or PAGE_DEFAULT
+    return asked.before or 0, asked.limit or HISTORY_PAGE_DEFAULT
 
 
 def token_of(message: ClientMessage) -> str:

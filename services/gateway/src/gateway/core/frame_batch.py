@@ -16,6 +16,7 @@ from gateway.core.inputs import Input
 from gateway.core.outbox import KEPT, TOO_SLOW, Outbox
 from gateway.core.websocket import frames
 from gateway.core.websocket.frames import VARIANTS, FrameSet, Variant
+from warren.envelope import Entered
 from warren.namespaces import Slow
 from warren.position import Position
 
@@ -45,9 +46,10 @@ class Member:
         """Charge so many bytes of a room's history to the client that they go to."""
         raise NotImplementedError
 
-    def awaits_join(self, room: str, ref: str) -> bool | None:
-        """Say whether a JOIN of this room is open under ``ref``: None where it is not, else whether the
-        gateway asked by itself.
+    def entered(self, item: Entered) -> bool | None:
+        """Take note of where it has entered. Return whether it is to be given what is said there: None where
+        not (no JOIN of that is open, or it wants to be there alone), else whether the gateway asked by
+        itself.
         """
         raise NotImplementedError
 
@@ -70,7 +72,9 @@ class Delivered:
     connections it was for.
     """
 
-    __slots__ = ("dropped", "expired", "gaps", "recipients", "repeats", "spelled", "too_slow", "woken")
+    __slots__ = (
+        "dropped", "expired", "gaps", "missed", "recipients", "repeats", "spelled", "too_slow", "woken",
+    )  # fmt: skip
 
     def __init__(self, recipients: list[int]) -> None:
         """Begin with nothing given."""
@@ -81,6 +85,7 @@ class Delivered:
         self.repeats = 0  # seen already
         self.expired = 0
         self.spelled = 0  # bytes of frames that were made for it
+        self.missed: list[Member] | None = None  # who did not get what is not numbered; None: nobody asks
         self.dropped = 0  # ephemeral messages that members did not get for want of space, one for each member
 
 
@@ -129,6 +134,8 @@ class FrameBatch:
                 result.too_slow.append(member)
             elif not outbox.lost:
                 result.dropped += count
+                if result.missed is not None:
+                    result.missed.append(member)
 
     def _put_lossy(self, members: Iterable[Member], result: Delivered) -> None:
         """Put the run where members may miss some of it: whole on an idle outbox, message by message on one

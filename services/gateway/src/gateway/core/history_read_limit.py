@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.core.work_rate_limit import WorkRateLimit
-from warren.envelope import HistoryQuery, Join
+from warren.envelope import HistoryQuery, Join, PresenceQuery
 
 # What a question reserves until its answer has come.
 ESTIMATE_BYTES = 128 * 1024
@@ -56,7 +56,7 @@ class HistoryReadLimit:
         self._asked: dict[tuple[str, str], int] | None = None
         self._again_until = 0.0
 
-    def asked(self, question: Join | HistoryQuery, now: float) -> None:
+    def asked(self, question: Join | HistoryQuery | PresenceQuery, now: float) -> None:
         """Reserve an estimate for what the client asks; a JOIN without a position is answered by a few bytes,
         and costs nothing.
         """

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from gateway.core.fanout import Fanout
-from gateway.core.frame_batch import Delivered, Gap, Member
+from gateway.core.frame_batch import Delivered, FrameBatch, Gap, Member
 from gateway.core.recent_messages import RecentMessages
 from gateway.core.room import Room
+from gateway.core.websocket.frames import FrameSet
 from warren.address import EVERYONE
 from warren.envelope import Deliver
 from warren.namespaces import Namespaces, Slow
@@ -72,6 +73,14 @@ class Hub:
     def find(self, conn: str) -> Member | None:
         """Return a connection by its id."""
         return self._members.get(conn)
+
+    def of_user(self, user: str) -> list[Member]:
+        """Return a user's connections. It looks at all."""
+        return [member for member in self._members.values() if member.user == user]
+
+    def is_here(self, conn: str) -> bool:
+        """Say whether a connection is here."""
+        return conn in self._members
 
     def enter(self, room: str, conn: str, position: Position) -> Gap | None:
         """Make a connection a member of a room that stands at ``position`` now.
@@ -199,6 +208,17 @@ class Hub:
         entry = self._room(room)
         if entry is not None and messages:
             Fanout(now_ms, result).give(entry, conns, messages, own_upto)
+        return self._done(result)
+
+    def tell(self, conns: Iterable[str], message: Deliver) -> Delivered:
+        """Put a message that is not numbered on the outboxes of these connections, whatever rooms they are
+        in; ``missed`` of what comes back are those who have no place for it.
+        """
+        members = [member for conn in conns if (member := self._members.get(conn)) is not None]
+        result = Delivered([0])
+        result.missed = []
+        FrameBatch([FrameSet(message)]).put(members, result)
+        result.recipients[0] = len(members) - len(result.missed)
         return self._done(result)
 
     def tidy(self, now_us: int, rooms: int) -> None:

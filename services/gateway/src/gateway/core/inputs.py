@@ -9,13 +9,23 @@ from __future__ import annotations
 
 import msgspec
 
+from gateway.core.hook_desk import Verdict
 from gateway.core.permissions import Identity
 from warren import envelope
 from warren.errors import CloseCode, ErrorCode
 from warren.position import Position
 
-# What a router answers to one connection.
-Reply = envelope.Joined | envelope.Left | envelope.Ack | envelope.Refused | envelope.HistoryPage
+# What a router says to one connection.
+Reply = (
+    envelope.Joined
+    | envelope.Left
+    | envelope.Ack
+    | envelope.Refused
+    | envelope.HistoryPage
+    | envelope.Dismissed
+    | envelope.Enrolled
+    | envelope.TokensRevoked
+)
 
 
 class TokenAccepted(msgspec.Struct, frozen=True):
@@ -33,6 +43,14 @@ class TokenRefused(msgspec.Struct, frozen=True):
     says: str
 
 
+class PresenceRead(msgspec.Struct, frozen=True):
+    """What was read of the presence in a room, as the payload (JSON text) of the answer to ``ref``."""
+
+    room: str
+    ref: str
+    payload: bytes
+
+
 class Tick(msgspec.Struct, frozen=True):
     """It is ``now`` (monotonic seconds)."""
 
@@ -40,12 +58,39 @@ class Tick(msgspec.Struct, frozen=True):
 
 
 class Undelivered(msgspec.Struct, frozen=True):
-    """What was sent under ``ref`` was not taken (OVERLOADED), or nobody knows whether it got through
-    (UNAVAILABLE).
+    """What was sent under ``ref`` was not taken (OVERLOADED) or was taken back (FORBIDDEN), or nobody knows
+    whether it got through (UNAVAILABLE).
     """
 
     ref: str
     code: ErrorCode
+
+
+class Responded(msgspec.Struct, frozen=True):
+    """A service has answered the REQUEST ``ref``: with the ``n``-th part (1, 2, 3 …); ``more``: parts
+    follow.
+    """
+
+    ref: str
+    payload: bytes
+    binary: bool
+    n: int
+    more: bool
+
+
+class RequestAccepted(msgspec.Struct, frozen=True):
+    """The broker has the REQUEST ``ref``, whose answer is to be durable."""
+
+    ref: str
+
+
+class RequestFailed(msgspec.Struct, frozen=True):
+    """The REQUEST ``ref`` is not answered; ``retry_after_ms`` None: nobody knows when it would be."""
+
+    ref: str
+    code: ErrorCode
+    says: str
+    retry_after_ms: int | None = None
 
 
 class JoinsRefused(msgspec.Struct, frozen=True):
@@ -96,6 +141,13 @@ class EndRequested(msgspec.Struct, frozen=True):
     message: str = ""
 
 
+class HookDecided(msgspec.Struct, frozen=True):
+    """What was asked about this connection under ``ticket`` was decided, or could not be."""
+
+    ticket: int
+    verdict: Verdict
+
+
 class SocketLost(msgspec.Struct, frozen=True):
     """The WebSocket is closed, or its socket is gone."""
 
@@ -107,8 +159,12 @@ Input = (
     | Reply
     | TokenAccepted
     | TokenRefused
+    | PresenceRead
     | Tick
     | Undelivered
+    | Responded
+    | RequestAccepted
+    | RequestFailed
     | JoinsRefused
     | Rejoin
     | Resynced
@@ -116,5 +172,6 @@ Input = (
     | DrainRequested
     | MessageTooLarge
     | EndRequested
+    | HookDecided
     | SocketLost
 )

@@ -17,12 +17,15 @@ from warren.position import Position
 # Questions that a client may have open beyond one for each room.
 OPEN_MAX: Final = 16
 
+# Since when a connection is in a room of which no router has said it.
+UNTOLD: Final = 1
+
 Question = envelope.Join | envelope.HistoryQuery
 
 
 class PendingRequests:
-    """One connection's rooms. ``rooms`` are those that a router may hold it in, each with whether a JOIN of
-    it was answered.
+    """One connection's rooms. ``rooms`` are those that a router may hold it in, each with the moment since
+    when it is there, as the log says; UNTOLD where that was not said, 0 where no JOIN of it was answered.
 
     An idle connection has nothing open, and then no table for it either: a gateway holds many of them.
     """
@@ -31,7 +34,7 @@ class PendingRequests:
 
     def __init__(self) -> None:
         """Begin in no room."""
-        self.rooms: dict[str, bool] = {}
+        self.rooms: dict[str, int] = {}
         # (room, ref) ▶ the question, and whether we asked by ourselves: then only bad news is the client's
         # business.
         self._open: dict[tuple[str, str], tuple[Question, bool]] | None = None
@@ -50,7 +53,17 @@ class PendingRequests:
         """Open a question; a JOIN takes up its room at once."""
         self._ask(question, quiet=False)
         if isinstance(question, envelope.Join):
-            self.rooms.setdefault(question.room, False)
+            self.rooms.setdefault(question.room, 0)
+
+    def ask_silently(self, join: envelope.Join) -> None:
+        """Open a JOIN of which the client is told nothing but bad news."""
+        self._ask(join, quiet=True)
+        self.rooms.setdefault(join.room, 0)
+
+    def came(self, room: str, came_us: int) -> None:
+        """The connection is in a room since this moment (0: it was not said), where that is still held."""
+        if room in self.rooms:
+            self.rooms[room] = came_us or self.rooms[room] or UNTOLD
 
     def again(self, room: str, conn: str, user: str, since: Position) -> envelope.Join | None:
         """Return the JOIN that asks for what a member lacks since it stands at ``since``; None where the room
@@ -70,7 +83,7 @@ class PendingRequests:
         """
         question, quiet = self._close((room, ref))
         if isinstance(question, envelope.Join):
-            self.rooms[room] = True
+            self.came(room, 0)
         return question, quiet
 
     def refused(self, ref: str) -> tuple[Question | None, bool]:
@@ -96,9 +109,13 @@ class PendingRequests:
         if room not in self.rooms:
             return False
         del self.rooms[room]
+        self.forget(room)
+        return True
+
+    def forget(self, room: str) -> None:
+        """Forget what was asked of a room, which stays held."""
         for key in [key for key in self._open or () if key[0] == room]:
             self._close(key)
-        return True
 
     def refs(self, room: str) -> list[str]:
         """Return the refs of what the client has asked of a room and has no answer to."""

@@ -21,7 +21,9 @@ from gateway.core import codec_json, permissions
 from gateway.core.actions import (
     Actions,
     Authenticate,
+    CancelRequest,
     Close,
+    Consult,
     Exit,
     Hold,
     Join,
@@ -30,9 +32,11 @@ from gateway.core.actions import (
     Publish,
     Query,
     Send,
+    Withdraw,
 )
 from gateway.core.client_limits import RateLimits
 from gateway.core.client_messages import (
+    Accepted,
     Acked,
     Authenticated,
     ClientMessage,
@@ -43,17 +47,25 @@ from gateway.core.client_messages import (
     Left,
     Pong,
     Reconnect,
+    Response,
     Restored,
     Welcome,
     error,
     farewell,
 )
 from gateway.core.connection_deadlines import NOTHING, ConnectionDeadlines, Due
-from gateway.core.control_payloads import page_of, since_of, token_of
+from gateway.core.control_payloads import grant_of, page_of, since_of, token_of
 from gateway.core.error_rate_limit import ErrorRateLimit
-from gateway.core.inputs import Reply
-from gateway.core.pending_requests import PendingRequests, Question
+from gateway.core.hook_desk import Allowed, Denied, Undecided, Verdict
+from gateway.core.hook_messages import Hook
+from gateway.core.hook_session import IN_ROOM, HookSession, says
+from gateway.core.hook_waits import Held
+from gateway.core.inputs import PresenceRead, Reply, RequestFailed, Responded
+from gateway.core.open_requests import OpenRequests
+from gateway.core.pending_requests import UNTOLD, PendingRequests, Question
 from gateway.core.permissions import Identity
+from gateway.core.presence_payloads import asked_of, watching_of
+from gateway.core.session_presence import SessionPresence, TooFast, shown_by
 from warren import envelope
 from warren.address import EVERYONE, is_room, shard_of, user_room
 from warren.errors import CloseCode, ErrorCode, ProtocolError
@@ -68,6 +80,10 @@ NO_SHARD: Final = -1
 # What a message counts as that has not done what its type says, or could not be read at all.
 REFUSED: Final = "refused"
 UNREADABLE: Final = "unreadable"
+# The refs of a JOIN of the user's own room that the client is to hear nothing of, and of the question whether
+# a connection may stay.
+SILENT: Final = envelope.INTERNAL_ID + "@"
+STAYS: Final = envelope.INTERNAL_ID + "!"
 
 
 class State(enum.Enum):
@@ -91,6 +107,9 @@ class SessionConfig:
     # joined at connect, where the client may; the first is the default room
     rooms: tuple[str, ...] = ("default",)
     shards: int = 1  # of the installation
+    calls_max: int = 8  # REQUESTs that wait for their answers
+    connections_per_user: int = 0  # over all gateways; 0: any number
+    replace_oldest: bool = True  # beyond that the user's oldest connection goes, else the new one
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -114,8 +133,9 @@ class Session:
     """One connection."""
 
     __slots__ = (
-        "_auth_ref", "_codec", "_config", "_deadlines", "_default_room", "_degraded", "_errors", "_limits",
-        "_manual", "_namespaces", "_pending", "_published", "conn", "identity", "state",
+        "_auth_ref", "_codec", "_config", "_deadlines", "_default_room", "_degraded", "_enrolled", "_errors",
+        "_headers", "_hooks", "_limits", "_listens", "_manual", "_namespaces", "_now", "_pending",
+        "_presence", "_published", "_requests", "_returns", "_why", "conn", "identity", "state",
     )  # fmt: skip
 
     def __init__(
@@ -126,9 +146,12 @@ class Session:
         codec: Codec = codec_json,
         *,
         manual: bool = False,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         """``codec`` is the spelling that the client has chosen; ``manual``: it joins all its rooms by itself,
-        none is joined at connect. Call ``open`` before anything else.
+        none is joined at connect. Its user's own room it is in all the same, so that backends reach it: until
+        it joins that by itself it is given nothing of what is said there. ``headers``: those of its upgrade
+        that backends are shown. Call ``open`` before anything else.
         """
         self.conn = connection_id
         self.identity: Identity | None = None
@@ -139,12 +162,21 @@ class Session:
         self._limits = RateLimits(config.rate)
         self._deadlines = ConnectionDeadlines(config.heartbeat_ms / 1_000)
         self._pending = PendingRequests()
+        self._requests: OpenRequests | None = None  # who asks no service needs none
+        self._presence: SessionPresence | None = None  # who never speaks of presence needs none
+        self._now = 0.0  # when the message that is being handled came to be
         self._errors: ErrorRateLimit | None = None  # who is never refused anything needs none
         self._manual = manual
         self._default_room = ""
         self._auth_ref = ""
         self._published = 0
         self._degraded = False
+        self._headers = headers
+        self._hooks: HookSession | None = None  # who asks no backend needs none
+        self._listens = not manual  # to its user's own room
+        self._enrolled: frozenset[str] = frozenset()  # rooms that backends have put it into
+        self._why = ""  # we closed it, as backends are told
+        self._returns = True  # the client may come back once it is closed
 
     @property
     def user(self) -> str:
@@ -173,29 +205,41 @@ class Session:
         self._deadlines.begin(now, self._config.auth_timeout_ms / 1_000)
         return [] if identity is None else self.identify(identity, now, now_us)
 
-    def identify(self, identity: Identity, now: float, now_us: int) -> Actions:
+    def identify(self, identity: Identity, now: float, now_us: int, unsent: Iterable[str] = ()) -> Actions:
         """Let in a client whose token holds: WELCOME and the rooms joined at connect; who is known already
-        lives longer.
+        lives longer, with the rights of this token. ``unsent``: rooms that it published to and whose messages
+        still wait.
         """
         known = self.identity
         if self.state is State.CLOSED:
             return []
+        if known is not None:
+            identity = permissions.renewed(known, identity)
         if known is not None and known.user != identity.user:
             return self.end(CloseCode.UNAUTHORIZED, "The token is another user's", ref=self._auth_ref)
         if not self._deadlines.live_until(identity.expires_at, now, now_us):
             return self.end(CloseCode.UNAUTHORIZED, "The token has expired", ref=self._auth_ref)
+        if known is None and self._namespaces.connect_hook and not identity.decided:
+            return self._ask_to_connect(identity)
         self.identity = identity
         expires_at_ms = None if identity.expires_at is None else int(identity.expires_at * 1_000)
         if known is not None:
-            return [Send(Authenticated(expires_at_ms, self._auth_ref)), *self._leave_lost(identity)]
+            left = self._leave_lost(identity)
+            return [
+                Send(Authenticated(expires_at_ms, self._auth_ref)),
+                *left,
+                *self._withdraw(unsent),
+                *self._show_token(known, identity),
+                *self._show_anew(known, identity),
+            ]
         self.state = State.READY
         self._deadlines.known()
         config = self._config
         # What the operator lets everyone join at connect still has to be within what this token allows.
         rooms = [
             room
-            for room in config.rooms
-            if permissions.may_join(identity, self._namespaces.policy(room), room)
+            for room in dict.fromkeys((*config.rooms, *identity.rooms))
+            if permissions.may_join_unasked(identity, self._namespaces.policy(room), room)
         ]
         rooms = rooms[: config.rooms_max]
         self._default_room = rooms[0] if rooms else ""
@@ -215,7 +259,23 @@ class Session:
         if self._degraded:
             actions.append(Send(Degraded()))
         actions += [self._ask_to_join(identity, room) for room in joined]
+        if self._manual:
+            actions.append(self._enter_own())
         return actions
+
+    def _enter_own(self) -> Join:
+        """Join the user's own room without a word to the client: to be there, and to be judged by the token
+        that it has now.
+        """
+        join = envelope.Join(user_room(self.user), self.conn, self.user, SILENT)
+        first = join.room not in self._pending.rooms
+        self._pending.ask_silently(join)
+        return self._to_shard(join, first=first)
+
+    def _show_token(self, before: Identity, identity: Identity) -> Actions:
+        """Have a fresh token judged: it may be one that was revoked."""
+        same = (before.token_id, before.issued_s) == (identity.token_id, identity.issued_s)
+        return [] if same else [self._enter_own()]
 
     def _leave_lost(self, identity: Identity) -> Actions:
         """Leave the rooms that a fresh token does not allow, also those whose JOIN is not answered yet."""
@@ -223,11 +283,13 @@ class Session:
             identity, self._namespaces, self._config.rooms, self._default_room
         )
         actions: Actions = []
-        for room in permissions.lost(identity, self._namespaces, self.rooms):
+        rooms = [room for room in self.rooms if room not in self._enrolled]
+        for room in permissions.lost(identity, self._namespaces, rooms):
             refs = [ref for ref in map(_shown, self._pending.refs(room)) if ref]
             self._pending.leave(room)
             actions += [
                 Exit(room),
+                *self._unwatch(room),
                 Leave(envelope.Leave((room,), self.conn, "", identity.user), self._shard_of(room)),
             ]
             actions += [
@@ -236,6 +298,15 @@ class Session:
             ]
             actions.append(Send(Left(room)))
         return actions
+
+    def _withdraw(self, rooms: Iterable[str]) -> Actions:
+        """Take back what was published to rooms that a fresh token does not let the client publish to."""
+        identity, held = self._known(), self._pending.rooms
+        return [
+            Withdraw(room)
+            for room in rooms
+            if not permissions.may_publish(identity, self._namespaces, room, room in held)
+        ]
 
     def refuse(self, reason: str = "") -> Actions:
         """Close a client whose token does not hold; ``reason`` is for the client and never repeats the
@@ -255,6 +326,7 @@ class Session:
         if self.state is State.CLOSED:
             return _NOTHING
         self._deadlines.heard()
+        self._now = now
         try:
             message = self._codec.decode(data)
         except ProtocolError as refusal:
@@ -265,8 +337,15 @@ class Session:
         policy = self._namespaces.policy(room) if ordinary and is_room(room) else None
         if refused := self._over_limit(policy, message.id, now, since):
             return refused
+        waits = None if self._hooks is None else self._hooks.waits
+        if waits is not None and (ordinary or message.type in IN_ROOM) and waits.holds(room):
+            waits.put(Held(message, room, now_us, trace))
+            return Outcome(message.type, [])
+        return self._handle(message, room, now, now_us, trace)
+
+    def _handle(self, message: ClientMessage, room: str, now: float, now_us: int, trace: str) -> Outcome:
         row = self._TABLE[self.state]
-        handler = row.get("" if ordinary else message.type) or row["?"]
+        handler = row.get("" if not is_reserved_type(message.type) else message.type) or row["?"]
         try:
             return handler(self, message, room, now_us, trace)
         except ProtocolError as refusal:
@@ -307,35 +386,75 @@ class Session:
         own, rooms = user_room(identity.user), self._pending.rooms
         if room != own:
             permissions.check_join(identity, self._namespaces, room)
-        since = since_of(message)
+        since, watching = since_of(message), watching_of(message)
         if room not in rooms and room != own and len(rooms) - (own in rooms) >= self._config.rooms_max:
             raise ProtocolError(ErrorCode.TOO_MANY_ROOMS, f"At most {self._config.rooms_max} rooms")
         self._check_open()
-        join = self._ask_to_join(identity, room, message.id, since)
-        return Outcome(message.type, [join], join.shard, join.envelope)
+        policy = self._namespaces.policy(room)
+        if room not in rooms and room != own and permissions.asks_to_join(identity, policy, room):
+            asked = self._consult("join", policy, Held(message, room, now_us, trace), grant_of(message))
+            if asked is not None:
+                return asked
+        self._listens = self._listens or room == own
+        ref = message.id or self._pending.ref()
+        before = [] if watching is None else self._presences().join(identity, room, ref, watching)
+        join = self._ask_to_join(identity, room, ref, since)
+        return Outcome(message.type, [*before, join], join.shard, join.envelope)
 
     def _ask_to_join(
         self, identity: Identity, room: str, ref: str = "", since: Position | None = None
     ) -> Join:
         join = envelope.Join(room, self.conn, identity.user, ref or self._pending.ref(), since)
+        if self._hooks is not None and (info := self._hooks.joins(room)):
+            self._presences().infos[room] = info
         first = room not in self._pending.rooms
         self._pending.ask(join)
-        return Join(join, self._shard_of(room), first)
+        return self._to_shard(join, first=first)
+
+    def _to_shard(self, join: envelope.Join, *, first: bool = False) -> Join:
+        """Return a JOIN on its way, with since when this connection is there, what the room shows of it, and
+        in its user's own room how it came in.
+        """
+        came_us, identity, config = self._pending.rooms.get(join.room, 0), self.identity, self._config
+        if identity is not None and join.room == user_room(identity.user):
+            join = msgspec.structs.replace(
+                join,
+                came_us=came_us,
+                token_id=identity.token_id,
+                issued_s=identity.issued_s,
+                limit=config.connections_per_user,
+                replace=config.connections_per_user > 0 and config.replace_oldest,
+            )
+        elif came_us:
+            join = msgspec.structs.replace(join, came_us=came_us)
+        if identity is not None:
+            join = shown_by(join, identity, self._namespaces, self._presence)
+        return Join(join, self._shard_of(join.room), first)
 
     def _leave(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
+        if room == user_room(self.user):
+            return self._leave_own(message, room)
         permissions.check_room(room)
         if not self._pending.leave(room):
             return Outcome(message.type, [Send(Left(room, message.id))])
         leave = envelope.Leave((room,), self.conn, message.id, self.user)
-        actions: Actions = [Exit(room), Leave(leave, self._shard_of(room))]
+        actions: Actions = [Exit(room), *self._unwatch(room), Leave(leave, self._shard_of(room))]
         if not message.id:  # the router answers only where there is a ref
             actions.append(Send(Left(room)))
         return Outcome(message.type, actions)
 
+    def _leave_own(self, message: ClientMessage, room: str) -> Outcome:
+        """Give the client nothing more of what is said in its user's own room; it stays there."""
+        if not self._listens:
+            return Outcome(message.type, [Send(Left(room, message.id))])
+        self._listens = False
+        self._pending.forget(room)
+        return Outcome(message.type, [Exit(room), Send(Left(room, message.id))])
+
     def _history(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
         if room != user_room(self.user):
             permissions.check_room(room)
-        if room not in self._pending.rooms:
+        if room not in self._pending.rooms or (room == user_room(self.user) and not self._listens):
             raise ProtocolError(ErrorCode.NOT_JOINED, "Join this room before you ask for its history")
         before, limit = page_of(message)
         self._check_open()
@@ -345,9 +464,52 @@ class Session:
         shard = self._shard_of(room)
         return Outcome(message.type, [Query(query, shard)], shard, query)
 
+    def _ask_presence(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
+        asked, ref = asked_of(message), message.id or self._pending.ref()
+        try:
+            actions = self._presences().ask(
+                self._known(), room, room in self._pending.rooms, ref, asked, self._now
+            )
+        except TooFast as excess:
+            refusal = ProtocolError(ErrorCode.RATE_LIMITED, "More changes of presence than a client may make")
+            return self._refused(refusal, message.id, self._now, excess.wait_ms)
+        return Outcome(message.type, actions)
+
+    def _presences(self) -> SessionPresence:
+        if self._presence is None:
+            self._presence = SessionPresence(self.conn, self._namespaces, self._config.shards)
+        return self._presence
+
+    def _unwatch(self, room: str) -> Actions:
+        """Be told no more of a room that is left."""
+        return [] if self._presence is None else self._presence.left(room)
+
+    def _show_anew(self, before: Identity, identity: Identity) -> Actions:
+        """Do what a fresh token changes in presence."""
+        if self._presence is None and before.infos == identity.infos:
+            return []
+        return self._presences().renewed(before, identity, self.rooms)
+
     def _check_open(self) -> None:
         if self._pending.is_full(self._config.rooms_max):
             raise ProtocolError(ErrorCode.OVERLOADED, "Wait for the answers to what you asked for")
+
+    def _request(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
+        identity = self._known()
+        if self._requests is None:
+            self._requests = OpenRequests(self._config.calls_max)
+        if message.id and message.id in self._requests:  # sent again: it has one answer
+            return Outcome(message.type, [])
+        asked = self._requests.ask(message, identity, self._namespaces.services)
+        return Outcome(message.type, [asked])
+
+    def _cancel(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
+        if not message.ref:
+            raise ProtocolError(ErrorCode.INVALID_MESSAGE, "ref: is missing")
+        if self._requests is None or not self._requests.close(message.ref):
+            return Outcome(message.type, [])  # its answer is on its way, or was never asked for
+        cancelled = error(ErrorCode.CANCELLED, "You have cancelled this", message.ref)
+        return Outcome(message.type, [CancelRequest(message.ref), Send(cancelled)])
 
     def _ping(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
         return Outcome(message.type, [Send(Pong(message.payload, message.binary, message.id))])
@@ -355,6 +517,13 @@ class Session:
     def _publish(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
         identity = self._known()
         policy = permissions.check_publish(identity, self._namespaces, room, room in self._pending.rooms)
+        if "publish" in policy.hooks:
+            asked = self._consult("publish", policy, Held(message, room, now_us, trace))
+            if asked is not None:
+                return asked
+        payload, binary = message.payload, message.binary
+        if self._hooks is not None:
+            payload, binary = self._hooks.publish(message, room)
         ephemeral = message.type in policy.ephemeral_types
         name = message.id
         if not name and not ephemeral:  # so that a repeat on the way is not a second message
@@ -363,12 +532,12 @@ class Session:
         published = envelope.Publish(
             room,
             message.type,
-            message.payload,
+            payload,
             now_us,
             self.conn,
             identity.user,
             name,
-            message.binary,
+            binary,
             message.include_sender or policy.include_sender,
             ephemeral,
             message.key,
@@ -389,6 +558,82 @@ class Session:
         if identity is None:  # the table lets only known clients come here
             raise ProtocolError(ErrorCode.UNAUTHORIZED, "Send AUTH first")
         return identity
+
+    # ── what backends decide ────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def unread(self) -> bool:
+        """Whether nothing more is to be read of the client until a backend has decided something."""
+        return self._hooks is not None and self._hooks.unread
+
+    @property
+    def held_bytes(self) -> int:
+        """What waits for backends' decisions, in bytes."""
+        return 0 if self._hooks is None else self._hooks.waits.bytes
+
+    @property
+    def _is_closed(self) -> bool:
+        return self.state is State.CLOSED
+
+    def _ask_to_connect(self, identity: Identity) -> Actions:
+        if self._hooks is None:
+            self._hooks = HookSession(self.conn, self._headers)
+        self._deadlines.known()  # its token has come; for an answer it waits no longer than that takes
+        return [Consult(*self._hooks.connect(identity))]
+
+    def _consult(self, hook: Hook, policy: RoomPolicy, held: Held, grant: str = "") -> Outcome | None:
+        """Have it decided whether a message may be handled; None: it may."""
+        if self._hooks is None:
+            self._hooks = HookSession(self.conn, self._headers)
+        hooks = self._hooks
+        if hooks.allowed is not None or (hook == "publish" and hooks.may_publish(held.room, held.at_us)):
+            return None
+        asked = hooks.ask(hook, self._known(), policy, held, grant)
+        return Outcome(held.message.type, [Consult(*asked)])
+
+    def decided(self, ticket: int, verdict: Verdict, now: float, now_us: int) -> list[Outcome]:
+        """Go on with what a backend has decided, or nobody could, and with what has waited behind it. An
+        answer to what is not asked (any more) changes nothing.
+        """
+        hooks = self._hooks
+        if hooks is None or self._is_closed:
+            return []
+        if hooks.is_connect(ticket):
+            return [Outcome(REFUSED, self._let_in(hooks, verdict, now, now_us))]
+        held = hooks.waits.decided(ticket)
+        if held is None:
+            return []
+        outcomes = [self._settle(hooks, held, verdict, now)]
+        while not self._is_closed and (after := hooks.waits.following(held.room)) is not None:
+            outcomes.append(self._handle(after.message, after.room, now, after.at_us, after.trace))
+        return outcomes
+
+    def _let_in(self, hooks: HookSession, verdict: Verdict, now: float, now_us: int) -> Actions:
+        identity, hooks.connecting = hooks.connecting, None
+        match verdict:
+            case Allowed() if identity is not None:
+                return self.identify(permissions.decided(identity, verdict.answer), now, now_us)
+            case Denied():
+                return self.end(CloseCode.UNAUTHORIZED, verdict.reason, ref=self._auth_ref)
+            case Undecided():
+                return self.end(CloseCode.OVERLOADED, says(verdict), self._auth_ref, verdict.retry_after_ms)
+        return []
+
+    def _settle(self, hooks: HookSession, held: Held, verdict: Verdict, now: float) -> Outcome:
+        message = held.message
+        match verdict:
+            case Denied():
+                says_no = verdict.reason or "A backend does not allow this"
+                return self._refused(ProtocolError(ErrorCode.FORBIDDEN, says_no), message.id, now)
+            case Undecided():
+                told = error(verdict.code, says(verdict), message.id, verdict.retry_after_ms)
+                return Outcome(REFUSED, [Send(told)])
+        # What else it needs is looked at again: it may have lost that meanwhile.
+        hooks.allowed = verdict
+        try:
+            return self._handle(message, held.room, now, held.at_us, held.trace)
+        finally:
+            hooks.allowed = None
 
     # ── what the routers say ────────────────────────────────────────────────────────────────────────────────
 
@@ -412,16 +657,62 @@ class Session:
                 # an answer to its own LEAVE, which took effect at once; it may have joined again since
                 if reply.ref:
                     return [Send(Left(reply.room, _shown(reply.ref)))]
-                if not self._pending.leave(reply.room):
+                return self._put_out(reply.room, reply.reason)
+            case envelope.Dismissed():
+                return self._dismissed(reply)
+            case envelope.TokensRevoked():
+                identity = self._known()
+                by_id = bool(reply.token_id) and reply.token_id == identity.token_id
+                if not by_id and identity.issued_s >= reply.before_s:
                     return []
-                return [Exit(reply.room), Send(Left(reply.room))]
+                return self._dismissed(
+                    envelope.Dismissed(self.conn, CloseCode.UNAUTHORIZED, "The token was revoked")
+                )
+            case envelope.Enrolled():
+                return self._enroll(reply.rooms)
             case envelope.Refused():
-                _, quiet = self._pending.refused(reply.ref)
+                if reply.ref == STAYS:
+                    return []
+                question, quiet = self._pending.refused(reply.ref)
                 if quiet:
                     return []
                 # A code that is not known here is a newer router's.
                 code = _CODES.get(reply.code, ErrorCode.INTERNAL)
-                return [Send(error(code, reply.message, _shown(reply.ref)))]
+                unjoined = question is not None and question.room not in self._pending.rooms
+                return [
+                    Send(error(code, reply.message, _shown(reply.ref))),
+                    *(self._unwatch(question.room) if question is not None and unjoined else ()),
+                ]
+
+    def _put_out(self, room: str, reason: str) -> Actions:
+        """A backend has taken this connection out of a room; what it has asked of that is answered too. Where
+        it is not in, as far as it was told, it has left meanwhile: what it asks now comes later.
+        """
+        if not self._pending.rooms.get(room):
+            return []
+        refs = [ref for ref in map(_shown, self._pending.refs(room)) if ref]
+        self._pending.leave(room)
+        code = ErrorCode.BLOCKED if reason == "blocked" else ErrorCode.FORBIDDEN
+        refusals = [Send(error(code, "A backend has taken you out of this room", ref)) for ref in refs]
+        return [Exit(room), *refusals, *self._unwatch(room), Send(Left(room, "", reason))]
+
+    def _dismissed(self, reply: envelope.Dismissed) -> Actions:
+        """Close as the log wants it; a code that is not known here is a newer router's."""
+        code = _CLOSES.get(reply.code, CloseCode.DISCONNECTED)
+        self._why = _WHY.get(code, "")
+        return self.end(code, reply.reason, reason=reply.reason)
+
+    def _enroll(self, rooms: Iterable[str]) -> Actions:
+        """Join rooms as a backend wants it, whatever the token allows, as far as there is place."""
+        identity, own, held = self._known(), user_room(self.user), self._pending.rooms
+        wanted = [room for room in dict.fromkeys(rooms) if room not in held and room != own]
+        place = max(0, self._config.rooms_max - len(held) + (own in held))
+        actions: Actions = [self._ask_to_join(identity, room) for room in wanted[:place]]
+        self._enrolled = frozenset(room for room in (*self._enrolled, *rooms) if room in held)
+        if len(wanted) > place:
+            says = f"At most {self._config.rooms_max} rooms: a backend wanted you in more"
+            actions.append(Send(error(ErrorCode.TOO_MANY_ROOMS, says)))
+        return actions
 
     def _joined(self, reply: envelope.Joined) -> Actions:
         """Each JOIN is answered to the client once, however often it had to be asked."""
@@ -431,9 +722,27 @@ class Session:
         question, quiet = self._pending.answered(room, reply.ref)
         if reply.ref and (question is None or (quiet and reply.recovered)):
             return []
-        return [
-            Send(Joined(room, position.epoch, position.seq, reply.recovered, reply.missed, _shown(reply.ref)))
-        ]
+        watching, more = None, Actions()
+        if self._presence is not None:
+            watching, more = self._presence.joined(room, reply.ref, self._pending.ref())
+        grant = self._hooks.grant(room) if self._hooks is not None and reply.ref else ""
+        joined = Joined(
+            room,
+            position.epoch,
+            position.seq,
+            reply.recovered,
+            reply.missed,
+            _shown(reply.ref),
+            grant,
+            watching,
+        )
+        return [Send(joined), *more]
+
+    def presence(self, read: PresenceRead) -> Actions:
+        """Tell the client what was read of the presence in a room, where it still waits for that."""
+        if self.state is State.CLOSED or self._presence is None:
+            return []
+        return self._presence.read(read.room, read.ref, read.payload)
 
     def resynced(self, room: str, position: Position) -> Actions:
         """Tell the client that it stands at ``position`` in a room now, and that what lies before that may be
@@ -454,24 +763,72 @@ class Session:
         for room, since in standing.items():
             join = self._pending.again(room, self.conn, self.user, since)
             if join is not None:
-                actions.append(Join(join, shard))
-        actions += [Join(join, shard) for join in self._pending.joins(set(self.rooms_in(shard)))]
+                actions.append(self._to_shard(join))
+        here = set(self.rooms_in(shard))
+        actions += [self._to_shard(join) for join in self._pending.joins(here)]
+        own = user_room(self.user)
+        if own in here and not self._listens:
+            actions.append(self._enter_own())
+        if self.identity is not None and self._shard_of(self.conn) == shard:
+            # It may have been dismissed by its own address meanwhile.
+            came_us = self._pending.rooms.get(own) or UNTOLD
+            stays = envelope.Join(self.conn, self.conn, self.user, STAYS, came_us=came_us)
+            actions.append(Join(stays, shard))
         return actions
 
-    def awaits_join(self, room: str, ref: str) -> bool | None:
-        """Say whether a JOIN of this room is open under ``ref``: None where it is not, else whether it was
-        asked by ourselves (``again``).
+    def entered(self, entered: envelope.Entered) -> bool | None:
+        """Take note of since when this connection is in a room. Return whether it is to be given what is said
+        there: None where not (no JOIN of that is open, or it is there silently), else whether it was asked
+        by ourselves (``again``).
         """
+        room, ref = entered.room, entered.ref
         question, quiet = self._pending.open(room, ref)
+        # Of another room that was left meanwhile, and is joined anew, it says nothing.
+        if question is not None or room == user_room(self.user):
+            self._pending.came(room, entered.came_us)
+        if ref == SILENT:
+            self._pending.answered(room, ref)
+            return None
         return quiet if isinstance(question, envelope.Join) else None
 
     def undelivered(self, ref: str, code: ErrorCode, message: str = "") -> Actions:
-        """Say that what was sent under ``ref`` did not get through (UNAVAILABLE) or did not fit
-        (OVERLOADED).
+        """Say that what was sent under ``ref`` did not get through (UNAVAILABLE), did not fit (OVERLOADED) or
+        was taken back (FORBIDDEN).
         """
         if self.state is State.CLOSED:
             return []
         return [Send(error(code, message or _UNDELIVERED.get(code, "Not delivered"), _shown(ref)))]
+
+    # ── what services say ───────────────────────────────────────────────────────────────────────────────────
+
+    def responded(self, said: Responded) -> Actions:
+        """Tell the client what a service answers, where it still waits for that."""
+        requests = self._requests
+        if self.state is State.CLOSED or requests is None or said.ref not in requests:
+            return []
+        if not said.more:
+            requests.close(said.ref)
+        n = said.n if said.n > 1 or said.more else 0
+        return [Send(Response(said.ref, said.payload, said.binary, n, said.more))]
+
+    def request_accepted(self, ref: str) -> Actions:
+        """Tell the client that its answer will come as a message."""
+        if self._requests is None or not self._requests.close(ref) or self.state is State.CLOSED:
+            return []
+        return [Send(Accepted(ref))]
+
+    def request_failed(self, said: RequestFailed) -> Actions:
+        """Tell the client that there is no answer, or no whole one, where it still waits for that."""
+        if self._requests is None or not self._requests.close(said.ref) or self.state is State.CLOSED:
+            return []
+        return [Send(error(said.code, said.says, said.ref, said.retry_after_ms))]
+
+    def reads_too_slowly(self, ref: str) -> Actions:
+        """So many parts of an answer wait for the client that the service is to stop."""
+        if self._requests is None or not self._requests.close(ref) or self.state is State.CLOSED:
+            return []
+        says = "You read the parts of this answer too slowly"
+        return [CancelRequest(ref), Send(error(ErrorCode.OVERLOADED, says, ref))]
 
     # ── time, the broker, the end ───────────────────────────────────────────────────────────────────────────
 
@@ -535,40 +892,58 @@ class Session:
             CloseCode.MESSAGE_TOO_LARGE, f"More than {limit or self._config.message_bytes} bytes{before}"
         )
 
-    def end(self, code: CloseCode, message: str = "", ref: str = "") -> Actions:
-        """Close from our side: the ERROR that says why, where the code has one, then the close. Nothing comes
-        out after it but what ``closed`` gives.
+    def end(
+        self,
+        code: CloseCode,
+        message: str = "",
+        ref: str = "",
+        retry_after_ms: int | None = None,
+        *,
+        reason: str = "",
+    ) -> Actions:
+        """Close from our side: the ERROR that says why, where the code has one, then the close, with this
+        ``reason`` (empty: the code's). Nothing comes out after it but what ``closed`` gives.
         """
         if self.state is State.CLOSED:
             return []
         self.state = State.CLOSED
-        reason = farewell(code, message, ref)
-        return [Close(code)] if reason is None else [Send(reason), Close(code)]
+        self._returns = code.reconnect == "yes"
+        last, close = farewell(code, message, ref, retry_after_ms), Close(code, reason)
+        return [close] if last is None else [Send(last), close]
 
     def closed(self) -> Actions:
         """Leave everything, once the WebSocket is closed or its socket gone: here, and at the routers by one
-        LEAVE for each shard.
+        LEAVE for each shard; with grace, unless we have closed it and said that it must not come back.
         """
         self.state = State.CLOSED
+        self._hooks = None
         rooms = self._pending.clear()
+        requests, self._requests = self._requests, None
         by_shard: dict[int, list[str]] = {}
         for room in rooms:
             by_shard.setdefault(self._shard_of(room), []).append(room)
         actions: Actions = [Exit(room) for room in rooms]
+        if self._presence is not None:
+            actions += self._presence.closed()
         actions += [
-            Leave(envelope.Leave(tuple(group), self.conn, "", self.user), shard)
+            Leave(envelope.Leave(tuple(group), self.conn, "", self.user, self._why), shard, self._returns)
             for shard, group in by_shard.items()
         ]
+        if requests is not None:
+            actions += map(CancelRequest, requests.refs())
         return actions
 
     # What a message does in a state: by its type, "" for ordinary ones, "?" for what the row has not.
     _KNOWN: ClassVar[Mapping[str, _Handler]] = {
         "": _publish,
         "AUTH": _authenticate,
+        "CANCEL": _cancel,
         "HISTORY": _history,
         "JOIN": _join,
         "LEAVE": _leave,
         "PING": _ping,
+        "REQUEST": _request,
+        "PRESENCE": _ask_presence,
         "?": _unknown_type,
     }
     _TABLE: ClassVar[Mapping[State, Mapping[str, _Handler]]] = {
@@ -582,8 +957,16 @@ _UNDELIVERED: Final = {
     ErrorCode.UNAVAILABLE: "The broker is away, or the message's fate is not known; send it again with the "
     "same id",
     ErrorCode.OVERLOADED: "Too much waits; send it again later with the same id",
+    ErrorCode.FORBIDDEN: "Your token does not allow publishing to this room any more",
 }
 _CODES: Final = {str(code): code for code in ErrorCode}
+_CLOSES: Final = {int(code): code for code in CloseCode}
+# What backends are told of a connection that was closed with this code.
+_WHY: Final = {
+    CloseCode.UNAUTHORIZED: "revoked",
+    CloseCode.DISCONNECTED: "disconnected",
+    CloseCode.REPLACED: "replaced",
+}
 _NOTHING: Final = Outcome(REFUSED, [])
 
 

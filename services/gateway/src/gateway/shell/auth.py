@@ -1,5 +1,5 @@
-"""Auth: a token ▶ an Identity, or Unauthorized. Who the client is, what it may join and publish to, and until
-when.
+"""Auth: a token ▶ an Identity, or Unauthorized. Who the client is, what it may join, publish to and watch,
+and until when.
 
 The algorithm is never the token's choice alone: each key is good for one, ``none`` for nobody. PyJWT checks
 signature, times, audience and issuer, by the machine's wall clock. The text of a refusal never repeats the
@@ -9,12 +9,14 @@ token.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jwt
+import msgspec
 
 from gateway.core.permissions import Identity
+from gateway.core.presence_payloads import shown_of
 from gateway.settings import AuthSettings
 from gateway.shell.key_sets import Fetch, KeySet, fetch_document, public_key, secret_key
 from warren.address import USER_RULE, is_user
@@ -23,6 +25,11 @@ from warren.errors import SettingsError, Unauthorized
 
 MAX_TOKEN_BYTES = 16 * 1024
 MAX_PATTERNS = 256
+# Of the claims that backends are shown, for a connection's whole life.
+MAX_SHOWN_BYTES = 4 * 1024
+# A longer jti is none by which a token can be revoked, and a later iat none.
+MAX_TOKEN_ID = 256
+MAX_SECONDS = 1 << 40
 BEARER = "bearer."
 
 
@@ -107,9 +114,22 @@ class _Decoder(jwt.PyJWT):
 class Authenticator:
     """Checks tokens by the settings' keys."""
 
-    def __init__(self, settings: AuthSettings, clock: Clock, *, fetch: Fetch = fetch_document) -> None:
-        """``clock`` tells how old the JWK set is. Raises SettingsError where a key can't be used."""
+    def __init__(
+        self,
+        settings: AuthSettings,
+        clock: Clock,
+        *,
+        fetch: Fetch = fetch_document,
+        shown_claims: Sequence[str] = (),
+        info_claims: Iterable[str] = (),
+    ) -> None:
+        """``clock`` tells how old the JWK set is; ``shown_claims`` are those that an identity has with it,
+        and ``info_claims`` those that a namespace shows of its members. Raises SettingsError where a key
+        can't be used.
+        """
         self._settings = settings
+        self._shown_claims = tuple(shown_claims)
+        self._info_claims = tuple(info_claims)
         self._decoder = _Decoder(settings)
         self._keys, problems = _own_keys(settings)
         if problems:
@@ -158,7 +178,7 @@ class Authenticator:
         if name and not is_user(name):
             raise Refusal("claims", f"user: {USER_RULE}")
         user = name or f"guest-{secrets.token_hex(4)}"
-        return Identity(user=user, join=None, publish=None, expires_at=None, anonymous=True)
+        return Identity(user=user, anonymous=True, nameless=not name)
 
     async def check(self, token: str) -> Identity:
         """Return who a token says the client is. Raises Refusal, which is an Unauthorized."""
@@ -211,7 +231,37 @@ class Authenticator:
             publish=_patterns(claims, settings.jwt_publish_claim),
             expires_at=None if ends_at is None else ends_at + settings.jwt_leeway_s,
             anonymous=False,
+            watch=_patterns(claims, settings.jwt_watch_claim),
+            call=_patterns(claims, settings.jwt_call_claim),
+            claims=_shown(claims, self._shown_claims),
+            token_id=_token_id(claims.get("jti")),
+            issued_s=_seconds(claims.get("iat")),
+            hidden=_hidden(claims, settings.jwt_hidden_claim),
+            infos=tuple(self._infos(claims)),
         )
+
+    def _infos(self, claims: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+        """Yield what is shown of the user by each claim ("": where a namespace names none). A claim that is
+        too large for that is passed over: it may be another service's.
+        """
+        for shown, name in (
+            ("", self._settings.jwt_info_claim),
+            *((name, name) for name in self._info_claims),
+        ):
+            value = _claim(claims, name)
+            info = b"" if value is None else shown_of(msgspec.json.encode(value))
+            if info:
+                yield shown, info
+
+
+def _token_id(value: object) -> str:
+    """Return a token's id (RFC 7519 section 4.1.7); empty where it has none by which it could be named."""
+    return value if isinstance(value, str) and len(value) <= MAX_TOKEN_ID else ""
+
+
+def _seconds(value: object) -> int:
+    """Return a time of a token (RFC 7519 section 2, NumericDate), rounded down; 0 where there is none."""
+    return int(value) if isinstance(value, int | float) and 0 < value < MAX_SECONDS else 0
 
 
 def _refusal(error: Exception) -> Refusal:
@@ -257,9 +307,28 @@ def _user(claims: Mapping[str, Any], name: str) -> str:
     return user
 
 
+def _shown(claims: Mapping[str, Any], names: Sequence[str]) -> bytes:
+    """Return the claims of these names that a token has, as JSON; empty where it has none of them."""
+    found = {name: value for name in names if (value := _claim(claims, name)) is not None}
+    if not found:
+        return b""
+    text = msgspec.json.encode(found)
+    if len(text) > MAX_SHOWN_BYTES:
+        raise Refusal("claims", f"the claims {', '.join(found)} have more than {MAX_SHOWN_BYTES} bytes")
+    return text
+
+
+def _hidden(claims: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return a claim's patterns of rooms; true stands for all rooms."""
+    value = _claim(claims, name)
+    if isinstance(value, bool):
+        return ("*",) if value else ()
+    return _patterns(claims, name) or ()
+
+
 def _patterns(claims: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
-    """Return a claim's patterns of rooms: a list, or one string with blanks between them; None where it is
-    absent.
+    """Return a claim's patterns of rooms or services: a list, or one string with blanks between them; None
+    where it is absent.
     """
     value = _claim(claims, name)
     if value is None:

@@ -19,9 +19,11 @@ import msgspec
 from gateway.core import broker_presence as steps
 from gateway.core.broker_presence import BrokerPresence
 from gateway.core.inputs import BrokerChanged
+from gateway.shell.backend_calls import BackendCalls
 from gateway.shell.connections import Connections
 from gateway.shell.downlink import Downlink
 from gateway.shell.rejoining import Rejoining
+from gateway.shell.room_presence import RoomPresence
 from gateway.shell.router_requests import RouterRequests
 from gateway.shell.uplink import Uplink
 from warren import envelope
@@ -50,7 +52,9 @@ class BrokerEnds:
     own_queue: OwnQueue
     uplink: Uplink
     downlink: Downlink
+    room_presence: RoomPresence
     routers: RouterRequests
+    calls: BackendCalls
     heartbeat: HeartbeatLoop
     sender: Sender  # of the heartbeats
 
@@ -99,6 +103,7 @@ class BrokerLink:
         await self.stop_connecting()
         ends = self._ends
         await self._rejoining.stop()
+        await ends.calls.stop()
         await ends.heartbeat.leave()
         await ends.routers.close()
         await ends.uplink.close()
@@ -111,6 +116,7 @@ class BrokerLink:
             await ends.bus.start()
             self._bus_is(ends.bus)
             await ends.own_queue.start(self)
+            await ends.calls.start()
             ends.uplink.begin()
             self._rejoining.ask()
             await ends.heartbeat.start(ends.sender)
@@ -192,6 +198,10 @@ class BrokerLink:
                     self._ends.downlink.page(said)
                 case envelope.HistoryPage():
                     self._ends.downlink.history_page(said)
+                case envelope.PresenceDiff():
+                    self._ends.room_presence.diff(said)
+                case envelope.PresencePage():
+                    self._ends.room_presence.page(said)
                 case envelope.Refused():
                     self._ends.uplink.answered((said,))
                     self._ends.downlink.answer(said)
@@ -242,6 +252,7 @@ class BrokerLink:
                     ends.routers.ask(step.shard, self._presence.number(step.shard), everyone=step.everyone)
                 case steps.RenewReads():
                     ends.downlink.renew_reads(step.shard)
+                    ends.room_presence.renew(step.shard)
                 case steps.RejoinMembers():
                     self._rejoining.begin(step.shard)
                 case steps.AskAgain():

@@ -20,19 +20,24 @@ from gateway.core.broker_presence import BrokerPresence
 from gateway.core.history_read_limit import HistoryReadLimit, ReadLimits, everyones
 from gateway.core.hub import Hub, Member
 from gateway.core.outbox import TOO_SLOW
+from gateway.core.part_window import PartWindow
 from gateway.core.permissions import Identity
-from gateway.core.session import NO_SHARD, Session, SessionConfig, State
+from gateway.core.session import NO_SHARD, Outcome, Session, SessionConfig, State
 from gateway.core.websocket import frames
 from gateway.core.work_rate_limit import WorkRateLimit
 from gateway.shell.auth import Authenticator, Refusal
 from gateway.shell.client_publisher import ClientPublisher
+from gateway.shell.client_requests import ClientRequests
+from gateway.shell.hooks import UNDECIDED, Hooks
+from gateway.shell.leaving import Leaving
+from gateway.shell.room_presence import RoomPresence
 from gateway.shell.room_reads import RoomReads
 from gateway.shell.uplink import Uplink
 from gateway.shell.websocket_transport import WebSocketTransport, WebSocketViolation
 from warren import envelope
 from warren.address import EVERYONE
 from warren.clock import Clock
-from warren.errors import CloseCode, code_of
+from warren.errors import CloseCode, ErrorCode, code_of
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
 from warren.namespaces import Namespaces
@@ -54,13 +59,18 @@ class GatewayContext:
     hub: Hub
     uplink: Uplink
     client_publisher: ClientPublisher
+    client_requests: ClientRequests
     room_reads: RoomReads
+    room_presence: RoomPresence
+    leaving: Leaving
     presence: BrokerPresence
     authenticator: Authenticator
     clock: Clock
     metrics: GatewayMetrics
     session: SessionConfig
     namespaces: Namespaces
+    hooks: Hooks | None = None  # None: no backend decides about anything
+    hook_headers: tuple[str, ...] = ()  # those of an upgrade that backends are shown
     reads: ReadLimits = ReadLimits()
     everyones_reads: WorkRateLimit = field(default_factory=lambda: everyones(16 * 1024 * 1024))
 
@@ -80,8 +90,9 @@ class Connection(Member):
     """One client."""
 
     __slots__ = (
-        "_awaits_reads", "_client", "_context", "_hold_s", "_inputs", "_ip", "_last_words", "_reads",
-        "_received", "_shard", "_since", "_token", "held", "session", "transport",
+        "_awaits_decision", "_awaits_reads", "_client", "_context", "_hold_s", "_inputs", "_ip",
+        "_last_words", "_parts", "_reads", "_received", "_shard", "_since", "_token", "held", "session",
+        "transport",
     )  # fmt: skip
 
     def __init__(
@@ -104,7 +115,8 @@ class Connection(Member):
         self._inputs: list[inputs.Input] = []
         self._last_words = b""
         self._reads = HistoryReadLimit(context.reads, context.everyones_reads)
-        self._awaits_reads = False
+        self._awaits_reads = self._awaits_decision = False
+        self._parts: PartWindow | None = None  # of answers of services that come in parts
         self._since = context.clock.monotonic()
         self._received = 0
         # What the message that was handled last asks of whoever reads the next one:
@@ -121,6 +133,7 @@ class Connection(Member):
         """Serve the client until the connection has ended."""
         try:
             await self._come_in()
+            await self._await_decision()
             while await self._serve():
                 pass
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this connection only
@@ -153,6 +166,7 @@ class Connection(Member):
         token, self._token = self._token, None
         if token is not None:
             await self._check(token)
+        await self._await_decision()
         shard, self._shard = self._shard, NO_SHARD
         if shard != NO_SHARD and self._context.uplink.crowded(shard):
             await self._await_place(shard)
@@ -178,6 +192,15 @@ class Connection(Member):
         finally:
             self.held = False
             place.cancel()
+
+    async def _await_decision(self) -> None:
+        """Leave the client unread while it may not come in yet, or too much of it waits for backends."""
+        while self.session.unread and not self.transport.ended:
+            self.held = self._awaits_decision = True
+            if self.session.identity is None:
+                self.transport.hold()  # what it sends ahead waits at its side
+            await self.transport.rest(LONG_S)
+            self.held = self._awaits_decision = False
 
     async def _hold_back(self) -> None:
         """Leave the client unread while it sends only what is refused, and until it may read more of
@@ -256,11 +279,9 @@ class Connection(Member):
         """Charge so many bytes of a room's history to the client that they go to."""
         self._reads.came(size, self._context.clock.monotonic())
 
-    def awaits_join(self, room: str, ref: str) -> bool | None:
-        """Say whether a JOIN of this room is open under ``ref``: None where it is not, else whether the
-        gateway asked by itself.
-        """
-        return self.session.awaits_join(room, ref)
+    def entered(self, item: envelope.Entered) -> bool | None:
+        """Take note of where it has entered; return whether it is to be given what is said there."""
+        return self.session.entered(item)
 
     def flush(self) -> None:
         """Write what waits."""
@@ -293,10 +314,25 @@ class Connection(Member):
         now = context.clock.monotonic()
         outcome = self.session.receive(data, now, context.clock.wall_us(), since=self.transport.since)
         context.metrics.messages_in(outcome.kind, len(data))
+        self._follow(outcome, now)
+
+    def _follow(self, outcome: Outcome, now: float) -> None:
         if outcome.question is not None:
             self._reads.asked(outcome.question, now)
-        self._shard = outcome.shard
+        if outcome.shard != NO_SHARD:
+            self._shard = outcome.shard
         self._do(outcome.actions)
+        if (held := self.session.held_bytes) != self.transport.kept:
+            self.transport.keep(held)
+
+    def _decided(self, said: inputs.HookDecided) -> None:
+        clock, known = self._context.clock, self.session.identity is not None
+        now = clock.monotonic()
+        for outcome in self.session.decided(said.ticket, said.verdict, now, clock.wall_us()):
+            self._enter(known)
+            self._follow(outcome, now)
+        if self._awaits_decision:
+            self.transport.end_rest()
 
     def _answered(self, reply: envelope.Joined | envelope.HistoryPage | envelope.Refused) -> None:
         now = self._context.clock.monotonic()
@@ -305,19 +341,34 @@ class Connection(Member):
             self.transport.end_rest()
         self._do(self.session.answer(reply))
 
-    def _told(self, reply: envelope.Ack | envelope.Left) -> None:
+    def _presence_read(self, read: inputs.PresenceRead) -> None:
+        self._reads.answered(read.ref, self._context.clock.monotonic(), read.room)
+        if self._awaits_reads:
+            self.transport.end_rest()
+        self._do(self.session.presence(read))
+
+    def _told(
+        self,
+        reply: envelope.Ack | envelope.Left | envelope.Dismissed | envelope.Enrolled | envelope.TokensRevoked,
+    ) -> None:
         self._do(self.session.answer(reply))
 
     def _token_accepted(self, said: inputs.TokenAccepted) -> None:
         identity: Identity = said.identity
         clock, known = self._context.clock, self.session.identity is not None
-        asked = self.session.identify(identity, clock.monotonic(), clock.wall_us())
-        if not known and self.session.state is State.READY:
-            self.user = identity.user
-            self.transport.known()
-            self._context.hub.add(self)
-            self._log_connect()
+        unsent = self._context.uplink.unsent(self.id) if known else ()
+        asked = self.session.identify(identity, clock.monotonic(), clock.wall_us(), unsent)
+        self._enter(known)
         self._do(asked)
+
+    def _enter(self, known: bool) -> None:
+        """Let the client in where it is known now and was not before."""
+        if known or self.session.state is not State.READY or self.user:
+            return
+        self.user = self.session.user
+        self.transport.known()
+        self._context.hub.add(self)
+        self._log_connect()
 
     def _token_refused(self, said: inputs.TokenRefused) -> None:
         self._context.metrics.auth_failures(said.reason)
@@ -335,6 +386,26 @@ class Connection(Member):
 
     def _undelivered(self, said: inputs.Undelivered) -> None:
         self._do(self.session.undelivered(said.ref, said.code))
+
+    def _responded(self, said: inputs.Responded) -> None:
+        """Pass an answer on; an answer of whose parts too many wait for the client ends."""
+        transport, outbox = self.transport, self.outbox
+        if not said.more:
+            self._do(self.session.responded(said))
+            return
+        if self._parts is None:
+            self._parts = PartWindow()
+        if outbox.pressed or not self._parts.admits(transport.messages_out, outbox.count):
+            self._do(self.session.reads_too_slowly(said.ref))
+            return
+        self._do(self.session.responded(said))
+        self._parts.put(transport.messages_out + outbox.count)
+
+    def _request_accepted(self, said: inputs.RequestAccepted) -> None:
+        self._do(self.session.request_accepted(said.ref))
+
+    def _request_failed(self, said: inputs.RequestFailed) -> None:
+        self._do(self.session.request_failed(said))
 
     def _joins_refused(self, said: inputs.JoinsRefused) -> None:
         self._do(self.session.joins_refused(said.rooms))
@@ -365,6 +436,8 @@ class Connection(Member):
     def _leave_all(self, _: inputs.SocketLost) -> None:
         """Take this connection out of every room, here and at the routers."""
         self._context.hub.remove(self.id)
+        if self._context.hooks is not None:
+            self._context.hooks.gone(self.id)
         self._context.room_reads.left(EVERYONE, self.id)
         self._do(self.session.closed())
 
@@ -376,10 +449,17 @@ class Connection(Member):
         envelope.HistoryPage: _answered,
         envelope.Refused: _answered,
         envelope.Left: _told,
+        envelope.Dismissed: _told,
+        envelope.Enrolled: _told,
+        envelope.TokensRevoked: _told,
         inputs.TokenAccepted: _token_accepted,
         inputs.TokenRefused: _token_refused,
+        inputs.PresenceRead: _presence_read,
         inputs.Tick: _ticked,
         inputs.Undelivered: _undelivered,
+        inputs.Responded: _responded,
+        inputs.RequestAccepted: _request_accepted,
+        inputs.RequestFailed: _request_failed,
         inputs.JoinsRefused: _joins_refused,
         inputs.Rejoin: _rejoin,
         inputs.Resynced: _resynced,
@@ -387,6 +467,7 @@ class Connection(Member):
         inputs.DrainRequested: _drain,
         inputs.MessageTooLarge: _too_large,
         inputs.EndRequested: _end,
+        inputs.HookDecided: _decided,
         inputs.SocketLost: _leave_all,
     }
 
@@ -403,6 +484,9 @@ class Connection(Member):
                     error = self._context.client_publisher.publish(action)
                     if error is not None:
                         self.put(inputs.Undelivered(action.envelope.id, code_of(error)))
+                case actions.Withdraw():
+                    for ref in self._context.uplink.withdraw(self.id, action.room):
+                        self.put(inputs.Undelivered(ref, ErrorCode.FORBIDDEN))
                 case actions.Join():
                     taken = refused is None and self._context.uplink.join(
                         action.envelope, action.shard, first=action.first
@@ -413,23 +497,56 @@ class Connection(Member):
                             refused.append(action.envelope.room)
                 case actions.Query():
                     self._context.room_reads.history(action.envelope, action.shard)
+                case actions.Watch() | actions.Inform() | actions.ReadPresence():
+                    self._do_presence(action)
+                case actions.Leave(grace=True):
+                    self._context.leaving.leave(action.envelope, action.shard)
                 case actions.Leave():
                     left = action.envelope
                     if not self._context.uplink.leave(left, action.shard) and left.ref:
                         self._send(client_messages.Left(left.rooms[0], left.ref))
+                case actions.Request():
+                    self._context.client_requests.ask(self.id, action, self.put)
+                case actions.CancelRequest():
+                    self._context.client_requests.cancel(self.id, action.ref)
                 case actions.Exit():
                     self._context.hub.leave(action.room, self.id)
                     self._context.room_reads.left(action.room, self.id)
                 case actions.Authenticate():
                     self._token = action.token
+                case actions.Consult():
+                    self._consult(action)
                 case actions.Hold():
                     self._hold_s = action.seconds
                 case actions.Ping():
                     self.transport.ping()
                 case actions.Close():
-                    self._close(action.code)
+                    self._close(action.code, action.reason or action.code.reason)
         if refused is not None:  # together: what was never joined must not be left when the first one ends it
             self.put(inputs.JoinsRefused(tuple(refused)))
+
+    def _consult(self, asked: actions.Consult) -> None:
+        hooks = self._context.hooks
+        if hooks is None:  # closed by default
+            self.put(inputs.HookDecided(asked.ticket, UNDECIDED))
+        else:
+            hooks.consult(self, asked)
+
+    def _do_presence(self, action: actions.Watch | actions.Inform | actions.ReadPresence) -> None:
+        presence, taken = self._context.room_presence, True
+        match action:
+            case actions.Watch(on=True):
+                taken = presence.watch(action.room, action.shard, self.id, contact=action.contact)
+            case actions.Watch():
+                presence.unwatch(action.room, self.id, contact=action.contact)
+            case actions.Inform():
+                taken = presence.inform(action.envelope, action.shard)
+            case actions.ReadPresence():
+                if action.query.limit > 1:
+                    self._reads.asked(action.query, self._context.clock.monotonic())
+                presence.ask(action.query, action.shard, action.digest)
+        if not taken:
+            self.put(inputs.EndRequested(CloseCode.OVERLOADED, "no place for what it watches"))
 
     def _send(self, message: client_messages.ServerMessage) -> None:
         metrics = self._context.metrics
@@ -437,7 +554,7 @@ class Connection(Member):
         metrics.messages_out(client_messages.type_of(message))
         if isinstance(message, client_messages.Error):
             metrics.errors(message.code)
-        elif isinstance(message, client_messages.History):
+        elif isinstance(message, client_messages.History | client_messages.Presence):
             self.charge(len(chunk))
         if self.outbox.lost:
             if self.session.state is State.CLOSED:
@@ -457,12 +574,12 @@ class Connection(Member):
         drops("slow_latest", outbox.replaced)
         outbox.shed = outbox.replaced = 0
 
-    def _close(self, code: CloseCode) -> None:
+    def _close(self, code: CloseCode, reason: str) -> None:
         if code is CloseCode.HEARTBEAT_MISSED:
             self._context.metrics.heartbeats_missed()
         elif code is CloseCode.TOO_SLOW:
             self._context.metrics.slow_disconnects()
-        self.transport.close(int(code), code.reason, last_words=self._last_words)
+        self.transport.close(int(code), reason, last_words=self._last_words)
         self.put(inputs.SocketLost())
 
     def _failed(self, error: Exception) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from gateway.core.hub import Delivered, Hub, Member
-from gateway.core.inputs import EndRequested, Reply
+from gateway.core.inputs import EndRequested
 from gateway.shell.room_reads import RoomReads
 from warren import envelope
 from warren.clock import Clock
@@ -55,12 +55,18 @@ class Downlink:
                 run, acks = [], []
             if isinstance(item, envelope.Entered):
                 self._reads.entered(item, shard)
-            elif isinstance(item, envelope.Left | envelope.Refused):
+            elif isinstance(item, envelope.TokensRevoked):
+                for member in self._hub.of_user(item.user):
+                    member.put(item)
+            elif isinstance(item, envelope.Left | envelope.Refused | envelope.Dismissed | envelope.Enrolled):
                 self.answer(item)
         if run or acks:
             self._deliver(run, acks, shard)
 
-    def answer(self, reply: Reply) -> None:
+    def answer(
+        self,
+        reply: envelope.Left | envelope.Refused | envelope.Dismissed | envelope.Enrolled,
+    ) -> None:
         """Hand an answer to the connection that it is for, where that is still here."""
         member = self._hub.find(reply.conn)
         if member is not None:

@@ -12,6 +12,7 @@ import asyncio
 
 from gateway.core.inputs import DrainRequested
 from gateway.shell.connections import Connections
+from gateway.shell.leaving import Leaving
 from gateway.shell.uplink import Uplink
 from warren.clock import Clock
 from warren.errors import CloseCode
@@ -33,6 +34,7 @@ class Drain:
         self,
         connections: Connections,
         uplink: Uplink,
+        leaving: Leaving,
         readiness: Readiness,
         clock: Clock,
         *,
@@ -44,13 +46,16 @@ class Drain:
         """
         self._connections = connections
         self._uplink = uplink
+        self._leaving = leaving
         self._readiness = readiness
         self._clock = clock
         self._window_s = window_s
         self._deadline_s = deadline_s
 
     async def run(self) -> bool:
-        """Drain; return whether everyone had left, and all leaves were sent, before the deadline."""
+        """Drain; return whether everyone had left, and all leaves were sent, before the deadline. Leaves are
+        held as ever until everyone has gone, and not any more after that.
+        """
         self._readiness.drain()
         self._connections.end_ages()
         began, count = self._clock.monotonic(), len(self._connections)
@@ -59,10 +64,12 @@ class Drain:
             async with asyncio.timeout(self._deadline_s):
                 await self._send_away()
                 await self._connections.empty()
+                self._leaving.end()
                 await self._uplink.flush()
             done = True
         except TimeoutError:
             done = False
+            self._leaving.end()
         event(
             _log,
             "drain_ends",

@@ -14,7 +14,7 @@ from warren.telemetry import BATCH_COUNT, Hop
 MESSAGE = "message"
 LEAVE = "leave"
 
-Control = envelope.Join | envelope.Leave
+Control = envelope.Join | envelope.Leave | envelope.Watch | envelope.Inform
 Up = envelope.Publish | Control
 
 

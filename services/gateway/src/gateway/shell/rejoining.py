@@ -13,6 +13,7 @@ import asyncio
 
 from gateway.core.inputs import Rejoin
 from gateway.shell.connections import Connections
+from gateway.shell.room_presence import RoomPresence
 from gateway.shell.uplink import Uplink
 from warren.address import EVERYONE, connection_id, shard_of
 from warren.envelope import INTERNAL_ID, Join
@@ -24,10 +25,13 @@ SLICE = 64
 class Rejoining:
     """The shards whose members join again."""
 
-    def __init__(self, gateway: str, connections: Connections, uplink: Uplink) -> None:
-        """Joins go by ``uplink``, the gateway's own too."""
+    def __init__(
+        self, gateway: str, connections: Connections, uplink: Uplink, presence: RoomPresence
+    ) -> None:
+        """Joins go by ``uplink``, the gateway's own too; behind them who watches whose ``presence``."""
         self._connections = connections
         self._uplink = uplink
+        self._presence = presence
         self._everyone = shard_of(EVERYONE, uplink.shards)
         # Asked in the name of a connection that there never is: their numbers begin with 1.
         self._where = Join(EVERYONE, connection_id(gateway, 0), "", f"{INTERNAL_ID}{EVERYONE}")
@@ -62,5 +66,11 @@ class Rejoining:
             for member in members[begin : begin + SLICE]:
                 member.put(rejoin)
             await asyncio.sleep(0)
+        watches = self._presence.watches(shard)
+        for begin in range(0, len(watches), SLICE):
+            await self._uplink.place_for_joins(shard)
+            self._presence.watch_again(watches[begin : begin + SLICE], shard)
+            await asyncio.sleep(0)
+        self._presence.doubt(shard)
         if self._tasks.get(shard) is asyncio.current_task():
             del self._tasks[shard]

@@ -74,7 +74,7 @@ class RoomReads:
                 self.behind([gap], shard)
             return
         member = self._hub.find(item.conn)
-        quiet = None if member is None else member.awaits_join(item.room, item.ref)
+        quiet = None if member is None else member.entered(item)
         if quiet is None:
             return
         clock = self._clock

@@ -28,7 +28,9 @@ WAITING_BYTES = 8 * 1024 * 1024
 CONFIRMED_S = 0.1
 UNDER_WAY = 128
 
-Question = envelope.Number | envelope.Read | envelope.HistoryQuery | envelope.Progress
+Question = (
+    envelope.Number | envelope.Read | envelope.HistoryQuery | envelope.PresenceQuery | envelope.Progress
+)
 
 _PROPERTIES = Properties(content_type=envelope.CONTENT_TYPE)
 

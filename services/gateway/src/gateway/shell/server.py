@@ -176,6 +176,7 @@ class Server:
                 self._context.namespaces,
                 frames.codec_of(variant),
                 manual=request.query.get("join") == "manual",
+                headers=websocket_upgrade.chosen_headers(request.headers, self._context.hook_headers),
             )
             client = self._client(request, offer)
             connection = Connection(session, transport, variant, client, self._context)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Sequence
+from typing import Protocol
 
 from gateway.core.hub import Hub
-from gateway.shell.broker_link import BrokerLink
 from gateway.shell.connections import Connections
-from gateway.shell.room_reads import RoomReads
 from warren.clock import Clock
 from warren.metrics import GatewayMetrics
 from warren.supervision import cancel_and_wait, supervised
@@ -25,24 +25,32 @@ MAX_TICK_S = 1.0
 TIDY_ROOMS = 64
 
 
+class Timed(Protocol):
+    """A part that has something to do in time."""
+
+    def tick(self, now: float) -> None:
+        """Do what is due at ``now``, in monotonic seconds."""
+        ...
+
+
 class Ticker:
     """One gateway's clock."""
 
     def __init__(
         self,
         connections: Connections,
-        link: BrokerLink,
-        reads: RoomReads,
+        parts: Sequence[Timed],
         hub: Hub,
         clock: Clock,
         metrics: GatewayMetrics,
         *,
         shortest_s: float,
     ) -> None:
-        """``shortest_s`` is the shortest time that anything here has to keep."""
+        """``parts`` are ticked in this order behind each slice of connections; ``shortest_s`` is the shortest
+        time that anything here has to keep.
+        """
         self._connections = connections
-        self._link = link
-        self._reads = reads
+        self._parts = parts
         self._hub = hub
         self._clock = clock
         self._metrics = metrics
@@ -65,8 +73,8 @@ class Ticker:
             for begin in range(0, slices * SLICE, SLICE):
                 now = self._clock.monotonic()
                 self._connections.tick(everyone[begin : begin + SLICE], now)
-                self._link.tick(now)
-                self._reads.tick(now)
+                for part in self._parts:
+                    part.tick(now)
                 self._hub.tidy(self._clock.wall_us(), TIDY_ROOMS)
                 self._metrics.rooms.set(self._hub.rooms)
                 await asyncio.sleep(self._every_s / slices)

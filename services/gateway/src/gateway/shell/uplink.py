@@ -27,7 +27,16 @@ from warren import envelope
 from warren.batcher import WORTHWHILE
 from warren.bus import Bus, Properties
 from warren.clock import Clock
-from warren.errors import BusUnavailable, NotConfirmed, Overloaded, Unroutable, WarrenError, code_of
+from warren.errors import (
+    BusUnavailable,
+    ErrorCode,
+    NotConfirmed,
+    Overloaded,
+    ProtocolError,
+    Unroutable,
+    WarrenError,
+    code_of,
+)
 from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
 from warren.retry import Backoff
@@ -43,6 +52,7 @@ MAX_UNANSWERED = 65_536
 _log = get_logger("gateway.uplink")
 _PROPERTIES = Properties(content_type=envelope.CONTENT_TYPE)
 _GIVEN_UP = NotConfirmed("its fate is not known")
+_WITHDRAWN = ProtocolError(ErrorCode.FORBIDDEN, "its sender may not publish to this room any more")
 
 
 class Uplink:
@@ -69,6 +79,7 @@ class Uplink:
         self._chance = chance or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._returned = asyncio.Event()
         self._watched: deque[InFlightPublish] = deque()  # messages in the order of their deadlines
+        self._watched_of: dict[str, dict[InFlightPublish, None]] = {}  # the same by connection
         self._unanswered: dict[tuple[str, ...], InFlightPublish] = {}  # by the key of the answer
         self._shards = [UplinkBuffer(number, limits) for number in range(topology.shards)]
         metrics.waiting_from("uplink", lambda: sum(shard.batches.waiting for shard in self._shards))
@@ -103,9 +114,39 @@ class Uplink:
             return error
         shard.batches.offer(entry)
         self._watched.append(entry)
+        self._watched_of.setdefault(entry.conn, {})[entry] = None
         self._await_answer(entry)
         self._kick(shard)
         return None
+
+    def unsent(self, conn: str) -> set[str]:
+        """Return the rooms of a connection's messages that are not known to have counted."""
+        return {
+            entry.envelope.room
+            for entry in self._watched_of.get(conn, ())
+            if isinstance(entry.envelope, envelope.Publish) and not entry.counted
+        }
+
+    def withdraw(self, conn: str, room: str) -> list[str]:
+        """Send nothing more of what a connection published to a room. Returns the ids of the messages that
+        were never sent; what becomes of the others that wait for an answer their sender hears by their
+        deadline.
+        """
+        refs: list[str] = []
+        for entry in self._watched_of.get(conn, ()):
+            up = entry.envelope
+            if isinstance(up, envelope.Publish) and up.room == room:
+                shard = self._shards[entry.shard]
+                if not shard.batches.withdraw(entry):
+                    continue
+                if self._unanswered.get(entry.key) is entry:
+                    del self._unanswered[entry.key]
+                entry.answered = True
+                entry.settle(error=_WITHDRAWN)
+                self._metrics.drops("withdrawn")
+                shard.make_place()
+                refs.append(entry.id)
+        return refs
 
     def join(self, up: envelope.Join, number: int, *, first: bool = False) -> bool:
         """Send a join to the shard of its room; False where so much waits that it was not taken, and the
@@ -134,6 +175,22 @@ class Uplink:
         entry = InFlightPublish(rest, number, now, now)
         shard.joins.left(rest, entry)
         self._await_answer(entry)
+        self._kick(shard)
+        return True
+
+    def tell(self, up: envelope.Watch | envelope.Inform, number: int) -> bool:
+        """Send a word about presence to the shard of its room; False where it found no place. Where somebody
+        watches no more and no router can be told, our life on the shard ends here.
+        """
+        shard, now = self._shards[number], self._clock.monotonic()
+        if shard.watches.take_back(up):
+            return True
+        if shard.is_full_of_joins:
+            if isinstance(up, envelope.Watch) and not up.on:
+                self._metrics.drops("leave_overflow")
+                self.life_ended(number, shard.batches.life)
+            return False
+        shard.watches.offer(up, InFlightPublish(up, number, now, now))
         self._kick(shard)
         return True
 
@@ -187,6 +244,7 @@ class Uplink:
         self._metrics.lives_ended()
         event(_log, "life_ended", level=logging.WARNING, shard=shard, life=life, counted=counted)
         sent.joins.clear()
+        sent.watches.clear()
         self._went(known)
         sent.counted()
         self._kick(sent)
@@ -227,6 +285,7 @@ class Uplink:
             if entry.waits and entry.deadline > now:
                 break
             watched_ones.popleft()
+            self._unwatch(entry)
             if entry.waits and self._give_up(entry):
                 told.append((entry.conn, Undelivered(entry.id, code_of(_GIVEN_UP))))
         return told
@@ -243,6 +302,7 @@ class Uplink:
         for entry in self._watched:
             entry.settle()
         self._watched.clear()
+        self._watched_of.clear()
         self._unanswered.clear()
 
     @property
@@ -267,6 +327,13 @@ class Uplink:
         entry.answered = True
         shard.batches.answered(entry)
         shard.make_place()
+
+    def _unwatch(self, entry: InFlightPublish) -> None:
+        """Forget that a connection has this entry."""
+        own = self._watched_of[entry.conn]
+        del own[entry]
+        if not own:
+            del self._watched_of[entry.conn]
 
     def _give_up(self, entry: InFlightPublish) -> bool:
         """Give up on a message; return whether its sender is to be told."""
@@ -312,6 +379,7 @@ class Uplink:
         over.
         """
         shard.joins.sent(batch.entries)
+        shard.watches.sent(batch.entries)
         backoff, retried = Backoff(RETRY_FIRST_S, RETRY_LAST_S, self._chance.random), False
         body = batch.body(self._gateway, self._clock.wall_us())
         key = self._topology.shard_key(shard.number)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from gateway.core.batch_numbers import BatchNumbers
 from gateway.core.unsent_joins import UnsentJoins
+from gateway.core.unsent_watches import UnsentWatches
 from gateway.shell.in_flight_publish import InFlightPublish
 from warren.batch import Pace, Pacer
 
@@ -40,6 +41,7 @@ class UplinkBuffer:
         self.number = number
         self.batches: BatchNumbers[InFlightPublish] = BatchNumbers(limits.batch_count, limits.batch_bytes)
         self.joins = UnsentJoins(self.batches)
+        self.watches = UnsentWatches(self.batches)
         self.pacer = Pacer(limits.pace)
         self.waiters: dict[asyncio.Future[None], None] = {}
         self.task: asyncio.Task[None] | None = None  # that sends, while there is something to send

@@ -88,6 +88,7 @@ class WebSocketTransport(asyncio.Protocol):
         "bytes_out",
         "counted",
         "heard",
+        "kept",
         "messages_out",
         "on_excess",
         "outbox",
@@ -100,6 +101,7 @@ class WebSocketTransport(asyncio.Protocol):
         self.outbox = outbox
         self.bytes_out = self.messages_out = 0
         self.heard = True  # a sign of life has come since this was last set to False
+        self.kept = 0  # bytes of messages that were read and wait elsewhere; ``keep`` sets it
         bits = deflate.client_bits if deflate else 0
         self._incoming = LimitedReader(limits, deflate=bool(deflate), window_bits=bits)
         self._extensions = deflate.answer if deflate else ""
@@ -370,6 +372,12 @@ class WebSocketTransport(asyncio.Protocol):
 
     # ── what it holds ───────────────────────────────────────────────────────────────────────────────────────
 
+    def keep(self, size: int) -> None:
+        """Count so many bytes of messages that were read and wait until something is known."""
+        self.kept = size
+        if size and not self.counted:
+            self._memory.register(self)
+
     def holding(self) -> Holding | None:
         """Return what is held for this connection; None: nothing."""
         if self._gone or self._cut:
@@ -377,7 +385,7 @@ class WebSocketTransport(asyncio.Protocol):
         standing = Standing.UNKNOWN if self._incoming.is_unknown else Standing.KNOWN
         parser, last = self._incoming.parser, len(self._last)
         queue = self.outbox.overhead + max(0, self._transport.get_write_buffer_size() - last)
-        sizes = (parser.held, self.outbox.bytes + last, parser.window, queue)
+        sizes = (parser.held + self.kept, self.outbox.bytes + last, parser.window, queue)
         return Holding(Standing.ENDING if self.ended else standing, *sizes) if any(sizes) else None
 
     def chunks(self) -> list[bytes]:
@@ -389,6 +397,7 @@ class WebSocketTransport(asyncio.Protocol):
         middle of a message is not heard any more, not even its answer to the close.
         """
         self.outbox.discard()
+        self.kept = 0
         parser = self._incoming.parser
         if parser.held:
             self._deaf = True

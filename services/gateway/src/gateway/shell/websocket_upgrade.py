@@ -17,6 +17,9 @@ from multidict import CIMultiDictProxy
 
 from gateway.shell.auth import BEARER
 
+# What is kept of a header that backends are shown, in characters.
+HEADER_MAX = 1024
+
 JSON, MSGPACK = "warren.v1", "warren.v1.msgpack"
 SPOKEN = (JSON, MSGPACK)
 
@@ -129,3 +132,10 @@ def _bare(hop: str) -> str | None:
         return str(ipaddress.ip_address(bare))
     except ValueError:
         return None
+
+
+def chosen_headers(headers: CIMultiDictProxy[str], names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return those of these headers (names in lower case) that an upgrade has, the values of a repeated one
+    with commas between them (RFC 9110 section 5.3), each cut at HEADER_MAX.
+    """
+    return tuple((name, ", ".join(headers.getall(name))[:HEADER_MAX]) for name in names if name in headers)

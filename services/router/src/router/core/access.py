@@ -166,8 +166,9 @@ class Access:
             return Denied("revoked", CloseCode.UNAUTHORIZED, "The token was revoked")
         if member or not again:
             return None
-        out = self.put_out.get((room, "" if "~" in room else user))
-        if out is not None and out.meets(join.conn, join.came_us):
+        alone = "~" in room  # its own address, which no later connection has; moments of other shards count
+        out = self.put_out.get((room, "" if alone else user))
+        if out is not None and (alone or out.meets(join.conn, join.came_us)):
             return Denied(out.why, out.code, out.reason, True)
         if join.came_us < self.forgotten_us:  # it may be one that was put out: as a new connection it is none
             return Denied("", CloseCode.DRAINING, "", True)

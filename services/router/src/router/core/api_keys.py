@@ -26,7 +26,7 @@ from typing import Any, Final, TypeGuard
 import yaml
 
 from warren.errors import SettingsError
-from warren.namespaces import matches
+from warren.patterns import matches
 
 MAX_KEYS: Final = 256
 MAX_SCOPES: Final = 256

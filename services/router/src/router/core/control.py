@@ -34,10 +34,11 @@ from router.core.control_reads import (
     StatusRead,
 )
 from router.core.notification_list_parser import split_list
-from router.core.notification_parser import BINARY_TYPE, JSON_TYPE, Notification, address_of, parse
+from router.core.notification_parser import Notification, address_of, parse
 from warren.address import EVERYONE, user_room
 from warren.envelope import Command as Entry
 from warren.envelope import Publish
+from warren.payloads import BINARY_TYPE, JSON_TYPE
 
 # What a body of each kind may have in bytes.
 BATCH_BYTES: Final = 1024 * 1024

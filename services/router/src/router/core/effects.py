@@ -50,6 +50,7 @@ class BackendEvent(msgspec.Struct, frozen=True, gc=False):
     user: str = ""
     reason: str = ""
     message: wire.Deliver | None = None
+    connections: int = 0  # of the user in that room, after it
 
     @property
     def gateway(self) -> str:
@@ -133,6 +134,17 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     written: bool
 
 
+class PresenceChanged(msgspec.Struct, frozen=True, gc=False):
+    """What the presence in a watched ``room`` tells has changed: ``key`` had this ``revision`` before (-1: it
+    was not there), or the numbers alone (``key`` is empty).
+    """
+
+    index: int
+    room: str
+    key: str
+    revision: int
+
+
 class CommandDone(msgspec.Struct, frozen=True, gc=False):
     """A Command that ``router`` has written was applied, or is a repeat; ``result`` is what it came to, as
     JSON, the same for all readers.
@@ -154,5 +166,15 @@ class Ruled(msgspec.Struct, frozen=True, gc=False):
 
 
 Effect = (
-    FeedItem | BackendEvent | Began | Ended | BatchRefused | Marked | Part | Ruled | Accepted | CommandDone
+    FeedItem
+    | BackendEvent
+    | Began
+    | Ended
+    | BatchRefused
+    | Marked
+    | Part
+    | Ruled
+    | Accepted
+    | CommandDone
+    | PresenceChanged
 )

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from router.core.notification_parser import BINARY_TYPE, JSON_TYPE, Notification, parse
+from router.core.notification_parser import Notification, parse
+from warren.contract.notifications import LIST_TYPE, MAX_ENTRIES, NotificationEntry
 from warren.envelope import Publish
+from warren.payloads import BINARY_TYPE, JSON_TYPE
 
-LIST_TYPE = "application/vnd.warren.notifications+json"
-MAX_ENTRIES = 1_000
 MIN_LIST_BYTES = (
     4 * 1024 * 1024
 )  # a list may have these, or twice the largest payload where that is more (base64 takes 4/3)
@@ -29,22 +29,7 @@ _Head = msgspec.defstruct(
 )
 _head = msgspec.json.Decoder(_Head)
 _string = msgspec.json.Decoder(str)
-
-
-class _Entry(msgspec.Struct, frozen=True, gc=False):
-    """Fields that are not known are passed over, as headers are."""
-
-    address: str
-    payload: msgspec.Raw
-    type: str | None = None
-    id: str | None = None
-    encoding: str | None = None
-    key: str | None = None
-    expiration: int | None = None
-    traceparent: str | None = None
-
-
-_entry = msgspec.json.Decoder(_Entry)
+_entry = msgspec.json.Decoder(NotificationEntry)
 
 
 @dataclass(frozen=True, slots=True)

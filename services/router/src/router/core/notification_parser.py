@@ -11,16 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import msgspec
-
 from warren.address import EVERYONE, is_connection, is_room, is_user, user_room
 from warren.envelope import INTERNAL_ID, Publish
 from warren.log_entries import RECEIPT_ACCEPTED, RECEIPT_NONE, RECEIPT_WRITTEN
-from warren.message_rules import KEY_MAX, TYPE_RULE, is_reserved_type, is_type, too_deep
+from warren.message_rules import KEY_MAX, TYPE_RULE, is_reserved_type, is_type
+from warren.payloads import BINARY_TYPE, JSON_TYPE, is_binary, is_json
 
 DEFAULT_TYPE = "NOTIFICATION"
-JSON_TYPE = "application/json"
-BINARY_TYPE = "application/octet-stream"
 # What may be asked for in the header ``receipt``.
 RECEIPTS: Mapping[str | None, int] = {
     None: RECEIPT_NONE,
@@ -29,8 +26,6 @@ RECEIPTS: Mapping[str | None, int] = {
 }
 MAX_ID = 255  # what AMQP can carry
 MAX_EXPIRATION_MS = (1 << 32) - 1  # the broker's own limit
-
-_json = msgspec.json.Decoder(msgspec.Raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +67,10 @@ def parse(notification: Notification, *, now_us: int, max_bytes: int) -> Publish
         return f"invalid expiration: 0 to {MAX_EXPIRATION_MS} ms"
     if len(notification.body) > max_bytes:
         return f"too large: {len(notification.body)} bytes, at most {max_bytes}"
-    binary = _is_binary(notification.content_type)
+    binary = is_binary(notification.content_type)
     if binary is None:
         return f"unsupported content_type: {JSON_TYPE} or {BINARY_TYPE}"
-    if not binary and not _is_json(notification.body):
+    if not binary and not is_json(notification.body):
         return "invalid payload: no JSON text in UTF-8"
     receipt = RECEIPTS.get(notification.receipt) if isinstance(notification.receipt, str | None) else None
     if receipt is None:
@@ -107,24 +102,3 @@ def address_of(key: str) -> str | None:
             return name if is_connection(name) else None
         case _:
             return None
-
-
-def _is_binary(content_type: str | None) -> bool | None:
-    """Say whether the body is raw bytes (True) or JSON (False); None where it is neither."""
-    if not content_type:
-        return False
-    essence = content_type.partition(";")[0].strip().lower()
-    return {JSON_TYPE: False, BINARY_TYPE: True}.get(essence)
-
-
-def _is_json(body: bytes) -> bool:
-    try:
-        body.decode()
-        _json.decode(body)
-    except (
-        msgspec.MsgspecError,
-        UnicodeDecodeError,
-        RecursionError,
-    ):  # how deep the parser goes is its version's and Python's business
-        return False
-    return not too_deep(body)

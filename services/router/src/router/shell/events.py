@@ -1,7 +1,9 @@
 """Events: what backends are told of clients, rooms and messages of one shard, on the topic exchange.
 
 Each event is one AMQP message of JSON, persistent, in the order of the shard's log, with an id that is the
-same whoever sends it: so what is sent again, by us or by the next speaker, counts once. Where the broker does
+same whoever sends it: so what is sent again, by us or by the next speaker, counts once. Its headers are those
+of the AMQP binding of CloudEvents 1.0 (binary mode), by names that RabbitMQ 4 hands on to AMQP 1.0 consumers
+as application properties (which it does not with names that begin with ``x-``). Where the broker does
 not confirm one, that one and those behind it are sent again, a few times: a backend whose queue refuses must
 not hold up a shard, so while it refuses one event after the other each has one try. What is given up is
 counted. While the broker is away it waits. Who does not speak only remembers what is not said to be
@@ -11,18 +13,21 @@ confirmed. It does not decide what is due (``core/event_backlog.py``).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from base64 import b64encode
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
-import orjson
+import msgspec
 
 from router.core.effects import BackendEvent
 from router.core.event_backlog import Due, EventBacklog
 from router.shell.retrying_publisher import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from router.shell.router_context import RouterContext
 from warren import envelope as wire
-from warren.bus import Properties
+from warren.bus import HeaderValue, Properties
+from warren.contract.events import MembershipEvent, MessageEvent
 from warren.errors import BusUnavailable, Nacked
 from warren.logs import event, get_logger
 from warren.retry import Backoff
@@ -30,6 +35,7 @@ from warren.supervision import supervised
 
 AT_ONCE = 256
 TRIES = 4
+_encoder = msgspec.json.Encoder()
 _logger = get_logger("router.events")
 
 
@@ -50,6 +56,7 @@ class Events:
         self._publisher = context.publisher
         self._metrics = context.metrics
         self._shard = shard
+        self._source = f"{context.topology.prefix}/{shard}"
         self._progressed = progressed
         self._speaks = False
         self._refusing = False  # one event was refused at each of its tries, and none since was taken
@@ -145,50 +152,70 @@ class Events:
 
     async def _publish(self, due: Due) -> None:
         emit = due.emit
+        said: MembershipEvent | MessageEvent
         if emit.message is not None:
             topology = self._topology
             spelled = topology.message_event if emit.kind == "message" else topology.undelivered_event
-            key = spelled(emit.message.type, emit.room)
-            fields = _message(emit, emit.message)
+            key, said = spelled(emit.message.type, emit.room), _message(due.id, emit, emit.message)
         else:
-            key, fields = self._topology.event(emit.kind), _membership(emit)
-        body = orjson.dumps(_said({"event_id": due.id, **fields}))
-        properties = Properties(content_type="application/json", message_id=due.id)
+            key, said = self._topology.event(emit.kind), _membership(due.id, emit)
+        body = _encoder.encode(said)
+        properties = Properties(
+            content_type="application/json", message_id=due.id, headers=_cloud_event(due, self._source)
+        )
         await self._bus.publish(self._topology.events, key, body, properties)
 
 
-def _membership(emit: BackendEvent) -> dict[str, object]:
-    return {
-        "event": emit.kind,
-        "connection": emit.conn,
-        "user": emit.user,
-        "room": emit.room,
-        "gateway": emit.gateway,
-        "generation": emit.generation,
-        "at": emit.at_us // 1_000,
-        "reason": emit.reason,
+def _cloud_event(due: Due, source: str) -> dict[str, HeaderValue]:
+    emit = due.emit
+    headers: dict[str, HeaderValue] = {
+        "cloudEvents_specversion": "1.0",
+        "cloudEvents_id": due.id,
+        "cloudEvents_source": source,
+        "cloudEvents_type": _name(emit),
+        "cloudEvents_subject": emit.room,
     }
+    # What a gateway's clock said may be no time at all; it is optional there.
+    with contextlib.suppress(ValueError, OverflowError, OSError):
+        at = datetime.fromtimestamp(emit.at_us / 1_000_000, UTC)
+        headers["cloudEvents_time"] = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return headers
 
 
-def _message(emit: BackendEvent, message: wire.Deliver) -> dict[str, object]:
-    payload: object = (
-        b64encode(message.payload).decode() if message.binary else orjson.Fragment(message.payload)
+def _name(emit: BackendEvent) -> str:
+    return "message.undelivered" if emit.kind == "undelivered" else emit.kind
+
+
+def _membership(id: str, emit: BackendEvent) -> MembershipEvent:  # noqa: A002 - the event's own
+    return MembershipEvent(
+        event_id=id,
+        event=emit.kind,
+        connection=emit.conn,
+        user=emit.user,
+        room=emit.room,
+        gateway=emit.gateway,
+        generation=emit.generation,
+        connections=emit.connections,
+        at=emit.at_us // 1_000,
+        reason=emit.reason,
     )
-    return {
-        "event": emit.kind,
-        "room": emit.room,
-        "type": message.type,
-        "epoch": message.epoch,
-        "seq": message.seq,
-        "connection": message.conn,
-        "user": message.user,
-        "id": "" if message.id.startswith(wire.INTERNAL_ID) else message.id,
-        "at": message.at_us // 1_000,
-        "encoding": "base64" if message.binary else "",
-        "payload": payload,
-    }
 
 
-def _said(fields: dict[str, object]) -> dict[str, object]:
-    """Leave out what is not known."""
-    return {name: value for name, value in fields.items() if value != ""}
+def _message(id: str, emit: BackendEvent, message: wire.Deliver) -> MessageEvent:  # noqa: A002 - as above
+    payload = message.payload
+    if message.binary:
+        payload = b'"' + b64encode(payload) + b'"'
+    return MessageEvent(
+        event_id=id,
+        event=_name(emit),
+        room=emit.room,
+        type=message.type,
+        epoch=message.epoch,
+        seq=message.seq,
+        connection=message.conn,
+        user=message.user,
+        id="" if message.id.startswith(wire.INTERNAL_ID) else message.id,
+        at=message.at_us // 1_000,
+        encoding="base64" if message.binary else "",
+        payload=msgspec.Raw(payload),
+    )

@@ -1,14 +1,15 @@
 """Handover: gives this router's shards to the others: in order when it is told to go, and at once where some
 log is for newer routers.
 
-It takes no more notifications, says goodbye, and has the router speak for each shard until another one does.
-A router that is outdated stays as a process, since another life of it would know no more.
+It takes no more of what backends publish, says goodbye, and has the router speak for each shard until another
+one does. A router that is outdated stays as a process, since another life of it would know no more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from router.core.placement import Placement
 from router.shell.announcer import Announcer
@@ -37,9 +38,9 @@ class Handover:
         shards: Shards,
         announcer: Announcer,
         probes: SpeakerProbes,
-        notifications: Notifications,
+        intakes: Sequence[Notifications],
     ) -> None:
-        """Nothing is given away before it is asked for, or due."""
+        """Nothing is given away before it is asked for, or due. ``intakes`` pass on what backends publish."""
         self._bus = context.bus
         self._clock = context.clock
         self._metrics = context.metrics
@@ -47,7 +48,7 @@ class Handover:
         self._shards = shards
         self._announcer = announcer
         self._probes = probes
-        self._notifications = notifications
+        self._intakes = intakes
         self._standing_down: asyncio.Task[None] | None = None
 
     def tick(self) -> None:
@@ -72,12 +73,12 @@ class Handover:
             pass
         except Exception as error:  # noqa: BLE001 - whatever fails here, the rest of the router is still to be ended
             event(_logger, "stop_failed", level=logging.ERROR, error=error)
-        await self._notifications.kill()
+        await self._kill_intakes()
         await self._probes.stop()
         await self._announcer.stop()
 
     async def _finish(self) -> None:
-        await self._notifications.stop()
+        await self._stop_intakes()
         began = self._clock.monotonic()
         spoken = self._shards.speaking
         await self._leave()
@@ -93,8 +94,16 @@ class Handover:
 
     async def _stand_down(self) -> None:
         await self._leave()
-        await self._notifications.stop()
-        await self._notifications.kill()
+        await self._stop_intakes()
+        await self._kill_intakes()
+
+    async def _stop_intakes(self) -> None:
+        for intake in self._intakes:
+            await intake.stop()
+
+    async def _kill_intakes(self) -> None:
+        for intake in self._intakes:
+            await intake.kill()
 
     async def _leave(self) -> None:
         await self._probes.stop()

@@ -1,12 +1,12 @@
-"""Notifications: backends' notifications ▶ checked ▶ the shard that they belong to; what is invalid is set
-aside with the reason.
+"""Notifications: what backends publish for rooms ▶ checked ▶ the shard that it belongs to; what is invalid is
+set aside with the reason.
 
 Order is kept for each address: one consumer at a time (the broker's doing), taken in order, one record under
 way for each shard, repeated until it is confirmed; each message has an id, so that a record that stands in
 the log twice counts once. Only then is the notification acknowledged; the prefetch bounds what is on its way.
-It looks into no payload beyond the check (``core/notification_parser.py``). One delivery may bring a list of
-notifications (``core/notification_list_parser.py``): one list is opened at a time, and what is on its way is
-bounded by the batchers' limits.
+It looks into no payload beyond the check (``shell/intakes.py`` says which queue it is, and which check). One
+delivery may bring a list of notifications (``core/notification_list_parser.py``): one list is opened at a
+time, and what is on its way is bounded by the batchers' limits.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from typing import TypeVar
 
 import msgspec
 
-from router.core.notification_list_parser import Parsed, is_list, parse_entry, split_list
-from router.core.notification_parser import JSON_TYPE, Notification, parse
+from router.core.notification_list_parser import Parsed, parse_entry, split_list
 from router.shell.dead_letters import KEY_HEADER, DeadLetters
 from router.shell.delivery_settlement import DeliverySettlement, Settleable
+from router.shell.intakes import Intake
 from router.shell.receipt_replies import ReceiptReplies, ReplyAddress
 from router.shell.redelivery_screening import RedeliveryScreening
 from router.shell.router_context import RouterContext
@@ -36,6 +36,7 @@ from warren.batcher import Batcher
 from warren.bus import Delivery, HeaderValue, Properties, Source, Subscription
 from warren.envelope import CONTENT_TYPE, INTERNAL_ID, Notified, Publish, encode, size_of
 from warren.logs import event, get_logger
+from warren.payloads import JSON_TYPE
 from warren.supervision import cancel_and_wait, supervised
 from warren.telemetry import Hop, HopKind
 
@@ -43,8 +44,6 @@ _logger = get_logger("router.notifications")
 _PROPERTIES = Properties(content_type=CONTENT_TYPE)
 T = TypeVar("T")
 INDEX_HEADER = "x-warren-index"
-# A backend that asks for a receipt is told after so long what is known by then.
-RECEIPT_S = 5.0
 Taken = tuple[Publish, Settleable, Hop | None, int]
 
 
@@ -80,11 +79,13 @@ class Notifications:
         sandbox: SandboxProcess,
         limits: NotificationLimits,
         pace: Pace,
+        intake: Intake,
         receipts: ReceiptReplies,
     ) -> None:
         """``dead_letters`` keeps what is invalid; ``sandbox`` tries what comes for the second time;
         ``receipts`` tell backends what becomes of a notification.
         """
+        self._intake = intake
         self._router = context.id
         self._numbers = itertools.count(1)
         self._bus = context.bus
@@ -108,13 +109,13 @@ class Notifications:
         self._subscription: Subscription | None = None
         self._batchers: dict[int, Batcher[Taken]] = {}
         self._refused: Batcher[Refused] = Batcher(self._keep, limits.batches)
-        context.metrics.waiting_from("intake", self._waiting)
+        context.metrics.waiting_from(intake.name, self._waiting)
 
     async def start(self) -> None:
         """Begin to take notifications."""
-        self._task = supervised(asyncio.get_running_loop().create_task(self._run(), name="notifications"))
+        self._task = supervised(asyncio.get_running_loop().create_task(self._run(), name=self._intake.name))
         self._subscription = await self._bus.subscribe(
-            lambda: Source(self._topology.notify_queue()),
+            lambda: Source(self._intake.queue(self._topology)),
             self._delivered,
             prefetch=self._prefetch,
             on_lost=self._lost,
@@ -173,7 +174,7 @@ class Notifications:
 
     def _tried(self, delivery: Delivery) -> None:
         """Do all of a delivery that can fail, without any effect."""
-        if not is_list(delivery.properties.content_type):
+        if not self._intake.is_list(delivery):
             self._checked(delivery)
             return
         entries = split_list(delivery.body, max_bytes=self._max_bytes)
@@ -185,23 +186,8 @@ class Notifications:
         return parse_entry(entry, now_us=self._clock.wall_us(), max_bytes=self._max_bytes)
 
     def _checked(self, delivery: Delivery) -> Parsed:
-        """Return what a notification becomes, or why it becomes nothing."""
-        properties = delivery.properties
-        notification = Notification(
-            key=delivery.routing_key,
-            body=delivery.body,
-            content_type=properties.content_type,
-            type=properties.type,
-            id=properties.message_id,
-            expiration_ms=properties.expiration_ms,
-            latest_key=properties.headers.get("key"),
-            receipt=properties.headers.get("receipt") if properties.reply_to else None,
-        )
-        traceparent = properties.headers.get("traceparent")
-        return Parsed(
-            parse(notification, now_us=self._clock.wall_us(), max_bytes=self._max_bytes),
-            traceparent if isinstance(traceparent, str) else "",
-        )
+        """Return what a delivery becomes, or why it becomes nothing."""
+        return self._intake.parsed(delivery, self._clock.wall_us(), self._max_bytes)
 
     async def _poison(self, delivery: Delivery, reason: str) -> None:
         """Set aside what would end this router."""
@@ -210,7 +196,7 @@ class Notifications:
     async def _take(self, delivery: Delivery) -> None:
         """Check what one delivery brings and put it on its way; waits where that way is full."""
         generation = self._generation
-        if not is_list(delivery.properties.content_type):
+        if not self._intake.is_list(delivery):
             found = _guarded(lambda: self._checked(delivery))
             await self._put(found, Refused(delivery, "", delivery, delivery.body), generation)
             return
@@ -241,7 +227,7 @@ class Notifications:
             made = msgspec.structs.replace(made, id=f"{INTERNAL_ID}{self._router}.{next(self._numbers)}")
         if made.receipt and address is not None:
             made = msgspec.structs.replace(made, asker=self._router)
-            self._receipts.expect(made.room, made.id, address, RECEIPT_S)
+            self._receipts.expect(made.room, made.id, address)
         shard = shard_of(made.room, self._topology.shards)
         hop = self._tracing.entry(found.traceparent, HopKind.NOTIFY, message_id=made.id)
         batcher = self._batchers.get(shard)
@@ -256,7 +242,7 @@ class Notifications:
             await self._send(shard, batch)
 
         return Batcher(
-            send, self._limits, lambda count: self._metrics.batch_size("intake", count), self._pace
+            send, self._limits, lambda count: self._metrics.batch_size(self._intake.name, count), self._pace
         )
 
     async def _send(self, shard: int, batch: Sequence[Taken]) -> None:

@@ -25,6 +25,7 @@ from warren.envelope import (
     HistoryQuery,
     Leaving,
     Number,
+    PresenceQuery,
     Progress,
     Read,
     ReadAnswer,
@@ -148,6 +149,8 @@ class PeerInbox:
                 self._calls.take(envelope)
             case HistoryQuery():
                 self._shards[shard_of(envelope.room, len(self._shards))].queried(envelope)
+            case PresenceQuery():
+                self._shards[shard_of(envelope.room, len(self._shards))].presence_queried(envelope)
             case Heartbeat():
                 self._gateway_lives(envelope)
             case Leaving():

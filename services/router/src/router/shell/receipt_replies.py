@@ -1,7 +1,8 @@
 """ReceiptReplies: answers the backends that asked for a receipt, at the queue that each has named.
 
 An answer is published once, to the default exchange, under the correlation id that came with the
-notification. A queue that is gone, or a broker that does not confirm, loses it: who misses one publishes
+notification, and never to a queue of Warren's own: a router may publish there, who asks may not. A queue that
+is gone, or a broker that does not confirm, loses it: who misses one publishes
 again under the same id and is told that it is a duplicate. It decides nothing about when a receipt is
 complete.
 """
@@ -45,9 +46,13 @@ class _Reply:
 class ReceiptReplies:
     """One router's."""
 
-    def __init__(self, context: RouterContext) -> None:
-        """Nobody waits."""
+    def __init__(self, context: RouterContext, wait_s: float) -> None:
+        """Who asks is told after ``wait_s`` what is known by then: longer than the lease of a gateway, for
+        one that has died is no time-out.
+        """
+        self._wait_s = wait_s
         self._bus = context.bus
+        self._topology = context.topology
         self._clock = context.clock
         self._metrics = context.metrics
         self._waits: ReceiptWaits[ReplyAddress] = ReceiptWaits()
@@ -56,11 +61,11 @@ class ReceiptReplies:
         )
         context.metrics.waiting_from("receipts", lambda: len(self._waits))
 
-    def expect(self, room: str, ident: str, address: ReplyAddress, wait_s: float) -> None:
-        """Answer when the message's receipt comes, after ``wait_s`` at the latest; at once where too many
+    def expect(self, room: str, ident: str, address: ReplyAddress) -> None:
+        """Answer when the message's receipt comes, or in time that it has not; at once where too many
         wait.
         """
-        if not self._waits.expect(room, ident, address, self._clock.monotonic() + wait_s):
+        if not self._waits.expect(room, ident, address, self._clock.monotonic() + self._wait_s):
             self._reply(address, {**_unknown(room, ident), "reason": "overloaded"})
 
     def refused(self, address: ReplyAddress, reason: str) -> None:
@@ -82,7 +87,9 @@ class ReceiptReplies:
         await self._replies.close()
 
     def _reply(self, address: ReplyAddress, fields: dict[str, object]) -> None:
-        if not self._replies.offer(_Reply(address, orjson.dumps(fields)), 256):
+        if self._topology.is_own(address.queue) or not self._replies.offer(
+            _Reply(address, orjson.dumps(fields)), 256
+        ):
             self._metrics.rejected("receipt_dropped")
 
     async def _send(self, replies: Sequence[_Reply]) -> None:
@@ -92,10 +99,10 @@ class ReceiptReplies:
         properties = Properties(
             content_type="application/json", type=TYPE, correlation_id=reply.address.correlation_id
         )
+        queue = reply.address.queue
+        mandatory = not self._topology.is_direct_reply(queue)
         try:
-            await self._bus.publish(
-                "", reply.address.queue, reply.body, properties, mandatory=True, persistent=False
-            )
+            await self._bus.publish("", queue, reply.body, properties, mandatory=mandatory, persistent=False)
         except (BusUnavailable, NotConfirmed, Unroutable):
             self._metrics.rejected("receipt_dropped")
 

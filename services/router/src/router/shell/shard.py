@@ -21,6 +21,7 @@ from router.core.effects import (
     FeedItem,
     Marked,
     Part,
+    PresenceChanged,
     Ruled,
 )
 from router.core.feeds import Feeds
@@ -34,6 +35,7 @@ from router.shell.log_reader import LogReader
 from router.shell.shard_context import ShardContext
 from router.shell.shard_history import ShardHistory
 from router.shell.shard_log import ShardLog
+from router.shell.shard_presence import ShardPresence
 from router.shell.shard_reads import ShardReads
 from warren import envelope as wire
 from warren.address import gateway_of
@@ -62,6 +64,7 @@ class Shard:
         self._log = ShardLog(router.bus, router.topology, number, prefetch=context.limits.prefetch)
         self._history = ShardHistory(self._log, context)
         self._reads = ShardReads(router, self._history)
+        self._presence = ShardPresence(context)
         self._maintainer = LogMaintainer(self._log, context, self.role)
         self._telemetry = EntryTelemetry(
             number, context.router.clock, context.router.metrics, context.router.tracing
@@ -150,6 +153,7 @@ class Shard:
             self._ask()
             self._see_to_receipts()
             context.egress.idle(self.number, self._fold.gateways)
+            self._presence.tick(self._fold)
 
     async def stop(self) -> None:
         """Say and write nothing more, and read no more."""
@@ -176,6 +180,7 @@ class Shard:
             self._context.egress.tell(said.gateway, answer)
         self._context.egress.heard(said.gateway)
         self._context.egress.flush(self.number)
+        self._presence.number_said(said.gateway, self._fold)
 
     def ask_gateways(self) -> None:
         """Have all gateways say how far they have got: what they have said may not have reached us."""
@@ -211,6 +216,11 @@ class Shard:
             return None
         return self._reads.answer(body, self._fold, self._feeds)
 
+    def presence_queried(self, query: wire.PresenceQuery) -> None:
+        """Somebody wants to know who is in a room."""
+        if self.speaks and self._fold.life:
+            self._presence.queried(query, self._fold)
+
     # ── the log ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def hints(self) -> Iterable[int]:
@@ -229,6 +239,7 @@ class Shard:
         self._maintainer.begin(fold, before, forked=self._reader is not None and self._reader.forked)
         self._fold = fold
         self._feeds = Feeds(context.router.id, self.number, context.limits.ring_bytes)
+        self._presence.forget()
         self._end(self._history.forget())
         self._reads.begin()
         if self._reader is not None:
@@ -300,6 +311,8 @@ class Shard:
                 compare = self.role.state is not State.STARTING
                 self._maintainer.marked(effect, offset, self._fold, compare=compare)
                 return True
+            case PresenceChanged():
+                self._presence.changed(effect, self._fold)
             case Part():
                 whole = self._maintainer.seen(effect.part)
                 if whole is not None:
@@ -320,6 +333,7 @@ class Shard:
                         context.egress.tell(gateway, ended)
                 if effect.new_life:
                     self._receipts.clear()
+                    self._presence.forget()
                     self._end(self._history.forget())
                     self._reads.begin()
                     self._maintainer.life_began()
@@ -328,7 +342,7 @@ class Shard:
                         context.egress.tell(ALL, wire.Speaker(context.router.id, self.number))
             case CommandDone() if self.speaks:
                 answer = wire.CommandResult(effect.id, effect.room, effect.result)
-                context.outbox.tell(effect.router, answer)
+                context.peer_messages.tell(effect.router, answer)
             case _:
                 pass
         return False
@@ -357,6 +371,7 @@ class Shard:
                 if progress is not None and self._fold.life:
                     self._events.backlog.upto(progress.events)
                 self._events.speak()
+                self._presence.speak(self._fold)
                 took_s = context.router.clock.monotonic() - (
                     self._called_at or context.router.clock.monotonic()
                 )
@@ -375,6 +390,7 @@ class Shard:
             case Step.SILENCE:
                 self._feeds.silence()
                 self._receipts.clear()
+                self._presence.silence()
                 context.egress.silence(self.number)
                 self._end(self._events.silence())
                 self._maintainer.silence()
@@ -417,7 +433,7 @@ class Shard:
 
     def _tell(self, receipts: Iterable[Told]) -> None:
         for router, receipt in receipts:
-            self._context.outbox.tell(router, receipt)
+            self._context.peer_messages.tell(router, receipt)
 
     def _end(self, task: asyncio.Task[None] | None) -> None:
         """Remember a task that is ending."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 from pamqp import commands as spec
-from tests.support.amqp_server import AmqpServer
+from tests.support.amqp_server import AmqpServer, Published
 from tests.support.eventually import eventually
 
 from warren.bus import Source
@@ -72,21 +72,54 @@ async def test_after_a_reconnect_publishing_does_not_wait_for_the_topology(
 
 
 async def test_each_log_is_published_to_on_a_channel_of_its_own(server: AmqpServer, bus: RabbitBus) -> None:
-    """All else shares one; also after a reconnect."""
+    """What backends are asked has one too, and so have answers to them; all else shares one; also after a
+    reconnect.
+    """
     await bus.start()
     for _ in range(2):
         places = [(TOPOLOGY.ingress, TOPOLOGY.shard_key(shard)) for shard in range(TOPOLOGY.shards)]
+        places += [(exchange, TOPOLOGY.shard_key(0)) for exchange in TOPOLOGY.asking]
         places += [(TOPOLOGY.egress, TOPOLOGY.shard_key(0)), (TOPOLOGY.notify, "a"), ("", "queue")]
         channels: list[int] = []
         for exchange, key in places * 2:
             await bus.publish(exchange, key, b"x")
             channels.append(server.published[-1].channel)
         assert channels[: len(places)] == channels[len(places) :]
-        assert len(set(channels)) == TOPOLOGY.shards + 1
-        assert len(set(channels[TOPOLOGY.shards : len(places)])) == 1
+        assert len(set(channels)) == TOPOLOGY.shards + 3
+        assert len(set(channels[len(places) - 3 : len(places)])) == 2
         server.drop()
         await eventually(lambda: not bus.up)
         await eventually(lambda: bus.up)
+
+
+async def test_an_answer_that_the_broker_refuses_holds_up_nothing_else(
+    server: AmqpServer, bus: RabbitBus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its channel ends (403 where the user lacks the right), and everything else is published as before; later
+    there is another, and answers meanwhile are lost at once.
+    """
+    monkeypatch.setattr("warren.bus.rabbit.bus.ANSWERS_AGAIN_S", 0.05)
+    await bus.start()
+    downs: list[bool] = []
+    bus.watch(downs.append)
+
+    def answers(published: Published) -> None:
+        if published.method.exchange:
+            server.answer(published, spec.Basic.Ack(published.tag))
+        else:
+            server.answer(published, spec.Channel.Close(403, "ACCESS_REFUSED", 60, 40))
+
+    server.on_publish = answers
+    for _ in range(2):
+        with pytest.raises(NotConfirmed, match="before the confirm"):
+            await bus.publish("", "queue", b"x")
+        with pytest.raises(BusUnavailable):
+            await bus.publish("", "queue", b"x")
+        await bus.publish(TOPOLOGY.egress, "all", b"x")
+        assert bus.up
+        await eventually(lambda: bus._answerer.channel is not None)
+    assert downs == []
+    assert "amq.default" in caplog.text
 
 
 async def test_a_confirm_that_is_owed_has_the_next_publish_go_by_another_channel(

@@ -1,12 +1,12 @@
 """RabbitBus: the Bus contract on RabbitMQ, over AMQP 0-9-1 with aiormq (the engine under aio-pika).
 
-Three connections: one publishes (on a channel for each log, and one for all else), one consumes, and one
-reads streams (made with the first of them). A memory alarm freezes every connection that publishes, and a
-stream that can't be read at the moment ends the whole connection (540). A fourth, to another node where there
-are several, is made when somebody asks for a stream's last entry. Each is supervised: several
-addresses, back-off for ever. The first connect declares the topology before anything else; each later one
-does so in the background, and at once where something turns out to be missing. It keeps no message and
-retries none.
+Three connections: one publishes (on a channel for each log, one for what backends are asked, and one for all
+else), one consumes, and one reads streams (made with the first of them). A memory alarm freezes every
+connection that publishes, and a stream that can't be read at the moment ends the whole connection (540). A
+fourth, to another node where there are several, is made when somebody asks for a stream's last entry. Each is
+supervised: several addresses, back-off for ever. The first connect declares the topology before anything
+else; each later one does so in the background, and at once where something turns out to be missing. It keeps
+no message and retries none.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ __all__ = ["ConnectionTimes", "RabbitBus"]
 DEPTH_S = 2.0
 RETIRE_S = 10.0
 LAST_S = 2.0
+ANSWERS_AGAIN_S = 5.0
 ASK_ELSEWHERE_S = 30.0  # while the other node is away, the one that is read from answers
 
 _log = logging.getLogger("warren.bus")
@@ -90,13 +91,18 @@ class RabbitBus:
 
         self._publishing = connection("publish", self._publishing_up, self._publishing_down)
         self._publisher = RabbitPublisher(self._publishing, self._publisher_ended, stream=False)
+        # What backends' queues refuse, or owe a confirm for, is to hold up nothing else.
+        self._asker = RabbitPublisher(self._publishing, self._publisher_ended, stream=False)
         self._by_shard_key: dict[str, RabbitPublisher] = {}
         self._by_stream: dict[str, RabbitPublisher] = {}
         for shard in range(topology.shards):
             publisher = RabbitPublisher(self._publishing, self._publisher_ended, stream=True)
             self._by_shard_key[topology.shard_key(shard)] = publisher
             self._by_stream[topology.log(shard).name] = publisher
-        self._publishers = (self._publisher, *self._by_stream.values())
+        self._publishers = (self._publisher, self._asker, *self._by_stream.values())
+        # Answers to backends, at queues that they name: what is wrong there ends no channel but this one.
+        self._answerer = RabbitPublisher(self._publishing, self._answerer_ended, stream=False)
+        self._answering_again: asyncio.Task[None] | None = None
         self._consuming = connection("consume", self._consuming_up, self._consuming_down)
         self._reading = connection("read", self._reading_up)
         self._asking = connection("ask", self._asking_up, urls=[*urls[1:], urls[0]])
@@ -127,7 +133,8 @@ class RabbitBus:
     async def close(self) -> None:
         """Close everything; unacknowledged deliveries go back to their queues."""
         self._closed = True
-        own = [task for task in (self._reopening, self._redeclaring) if task is not None]
+        tasks = (self._reopening, self._redeclaring, self._answering_again)
+        own = [task for task in tasks if task is not None]
         for task in own:
             task.cancel()
         loop = asyncio.get_running_loop()
@@ -138,7 +145,10 @@ class RabbitBus:
         connections = (self._consuming, self._reading, self._asking, self._publishing)
         await asyncio.gather(*(connection.close() for connection in connections))
         await asyncio.gather(
-            *parts, *own, *(publisher.close() for publisher in self._publishers), return_exceptions=True
+            *parts,
+            *own,
+            *(publisher.close() for publisher in (*self._publishers, self._answerer)),
+            return_exceptions=True,
         )
 
     def watch(self, listener: Callable[[bool], None]) -> None:
@@ -164,8 +174,14 @@ class RabbitBus:
         """
         if not self._publishing_ready:
             raise BusUnavailable("the broker is away")
-        publisher = self._by_shard_key.get(key) if exchange == self._topology.ingress else None
-        await (publisher or self._publisher).publish(exchange, key, body, properties, mandatory, persistent)
+        publisher = self._publisher
+        if exchange == self._topology.ingress:
+            publisher = self._by_shard_key.get(key, publisher)
+        elif exchange in self._topology.asking:
+            publisher = self._asker
+        elif not exchange:
+            publisher = self._answerer
+        await publisher.publish(exchange, key, body, properties, mandatory, persistent)
 
     async def subscribe(
         self,
@@ -280,14 +296,15 @@ class RabbitBus:
 
     async def _open(self, connection: RabbitConnection) -> None:
         """Open what publishes and has no channel."""
-        opening = (each.open(connection) for each in self._publishers if each.channel is None)
+        every = (*self._publishers, self._answerer)
+        opening = (each.open(connection) for each in every if each.channel is None)
         for outcome in await asyncio.gather(*opening, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
         self._publishing_ready = all(each.channel is not None for each in self._publishers)
 
     def _publishing_down(self) -> None:
-        for publisher in self._publishers:
+        for publisher in (*self._publishers, self._answerer):
             publisher.drop()
         self._publishing_ready = False
         self._compare()
@@ -302,6 +319,27 @@ class RabbitBus:
             self._reopening = supervised(
                 asyncio.get_running_loop().create_task(self._reopen(), name="reopening")
             )
+
+    def _answerer_ended(self) -> None:
+        """Open another channel for answers, not at once: it may end at the next answer again."""
+        if self._answering_again is None and self._publishing_ready:
+            _log.warning(
+                "the broker ended the channel for answers to backends (receipts, commands); its user needs "
+                "permission to write to amq.default, the default exchange (docs/broker-users.md)"
+            )
+            again = self._answer_again()
+            self._answering_again = supervised(asyncio.get_running_loop().create_task(again, name="answers"))
+
+    async def _answer_again(self) -> None:
+        try:
+            await asyncio.sleep(ANSWERS_AGAIN_S)
+            connection = self._publishing.connection
+            if connection is not None and self._publishing_ready and self._answerer.channel is None:
+                await self._answerer.open(connection)
+        except BusUnavailable as error:
+            _log.debug("no channel for answers: %s", error)
+        finally:
+            self._answering_again = None
 
     def _can_reopen(self) -> RabbitConnection | None:
         connection = self._publishing.connection

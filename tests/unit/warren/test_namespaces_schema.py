@@ -1,16 +1,13 @@
-"""The chart's schema of namespaces says what the code says that parses them, of whatever it is asked."""
+"""namespaces: the JSON schema takes what is read, whatever it is asked about."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripts.chart.helm import CHART
-from scripts.chart.namespace_schema import namespaces_schema
 
 from warren.errors import SettingsError
 from warren.message_rules import is_type
@@ -19,10 +16,12 @@ from warren.namespaces import (
     MAX_HISTORY_COUNT,
     MAX_NAMESPACES,
     MAX_PATTERN_LENGTH,
+    MAX_PRESENCE,
     Namespaces,
+    schema,
 )
 
-SCHEMA = jsonschema.Draft7Validator(namespaces_schema())
+SCHEMA = jsonschema.Draft7Validator(schema())
 GOOD: dict[str, Any] = {"name": "chat", "pattern": "chat:*"}
 
 # Values that are right for some field, just out of its bounds, or of another kind.
@@ -41,6 +40,8 @@ ODD = st.one_of(
             MAX_HISTORY_COUNT + 1,
             MAX_HISTORY_AGE_S,
             MAX_HISTORY_AGE_S + 1,
+            MAX_PRESENCE,
+            MAX_PRESENCE + 1,
             "",
             "a",
             "A",
@@ -55,6 +56,9 @@ ODD = st.one_of(
             "disconnect",
             "drop_oldest",
             "latest_only",
+            "count",
+            "connections",
+            "users",
             "chat:*",
             "a b",
             "ä",
@@ -68,7 +72,8 @@ ODD = st.one_of(
 TYPES = st.lists(
     st.one_of(st.sampled_from(["TYPING", "a.b:c", "", "a b", "x" * 65]), st.integers(0, 1)), max_size=3
 )
-INNER = st.dictionaries(st.sampled_from(["count", "per_ms", "policy", "age_s", "counts"]), ODD, max_size=3)
+INNER_KEYS = ["count", "per_ms", "policy", "age_s", "counts", "mode", "max", "watch", "info_claim"]
+INNER = st.dictionaries(st.sampled_from(INNER_KEYS), ODD, max_size=3)
 KEYS = (
     "name",
     "pattern",
@@ -79,6 +84,7 @@ KEYS = (
     "rate",
     "slow",
     "history",
+    "presence",
     "includ_sender",
 )
 ENTRIES = st.dictionaries(st.sampled_from(KEYS), st.one_of(ODD, TYPES, INNER), max_size=3).map(
@@ -101,11 +107,11 @@ def test_both_take_the_same(entry: Any) -> None:
     assert SCHEMA.is_valid([entry]) == parses([entry])
 
 
-@pytest.mark.parametrize("field", ["rate", "history"])
+@pytest.mark.parametrize("field", ["rate", "history", "presence"])
 @settings(max_examples=200, deadline=None)
 @given(inner=INNER)
 def test_both_take_the_same_inside(field: str, inner: dict[str, Any]) -> None:
-    """The same goes for what is in a rate and in a history."""
+    """The same goes for what is in a rate, a history and a presence."""
     document = [GOOD | {field: inner}]
     assert SCHEMA.is_valid(document) == parses(document)
 
@@ -130,7 +136,14 @@ def test_both_count_alike(count: int) -> None:
     assert SCHEMA.is_valid(document) == parses(document) == (count <= MAX_NAMESPACES)
 
 
-def test_the_charts_schema_is_the_one_that_is_made() -> None:
-    """values.schema.json holds what the code says now; `make manifests` puts it there."""
-    whole = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
-    assert whole["properties"]["namespaces"] == namespaces_schema()
+def test_the_schema_is_one() -> None:
+    """It is a schema of its draft, and each default in it is one that it takes itself."""
+    whole = schema()
+    jsonschema.Draft7Validator.check_schema(whole)
+    defaults = 0
+    for name, part in whole["items"]["properties"].items():
+        if "default" in part:
+            defaults += 1
+            assert SCHEMA.is_valid([GOOD | {name: part["default"]}]), name
+            assert Namespaces.parse([GOOD | {name: part["default"]}]) == Namespaces.parse([GOOD])
+    assert defaults >= 6

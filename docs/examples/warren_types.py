@@ -1,0 +1,1350 @@
+"""The messages of Warren as types, to be copied beside a backend's code. It needs nothing but Python 3.11.
+
+A frame or an event is told from the others by its ``type`` or ``event``; a field that is not required may be
+missing. Made from the code by scripts/docs/generate; edit libs/warren/src/warren/contract instead.
+"""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+# ── What a client sends over the WebSocket.
+
+
+class AuthPayload(TypedDict):
+    """The payload of AUTH."""
+
+    # The JSON Web Token.
+    token: str
+
+
+class AuthFrame(TypedDict):
+    """Show a token: the first one lets the client in (WELCOME), later ones replace it (AUTHENTICATED). A
+    token that does not hold closes the connection with 4001.
+    """
+
+    type: Literal["AUTH"]
+    # The client's name for this frame; the answer has it as `ref`. Random ids are best.
+    id: NotRequired[str | None]
+    # Ms since the Unix epoch; for the client's own use, Warren sets its own.
+    timestamp: NotRequired[int | None]
+    # The version of the protocol.
+    version: NotRequired[Literal["1.0"] | None]
+    # The token.
+    payload: AuthPayload
+
+
+class JoinPresence(TypedDict):
+    """What a JOIN asks of the presence of the room."""
+
+    # True: send PRESENCE frames of this room to this connection.
+    watch: NotRequired[bool | None]
+    # What others see of this member: any JSON of at most 1 KiB.
+    info: NotRequired[Any]
+    # That of the list which the client has: where it is right, nothing is sent.
+    digest: NotRequired[str | None]
+
+
+class Since(TypedDict):
+    """A position in a room: the last message that the client has seen there."""
+
+    # The epoch of the room in which `seq` counts.
+    epoch: str
+    # The number of the last message seen; 0: none.
+    seq: int
+
+
+class JoinPayload(TypedDict):
+    """The payload of JOIN; it may be left out."""
+
+    # Send what came after this position first; without it nothing old comes.
+    since: NotRequired[Since | None]
+    # Who is there: watch it, and say something of oneself.
+    presence: NotRequired[JoinPresence | None]
+    # The grant that an earlier JOINED of this room has brought, so that no hook is asked.
+    grant: NotRequired[str | None]
+
+
+class JoinFrame(TypedDict):
+    """Become a member of a room, or read on in it from a position. The answer is JOINED, or ERROR
+    `forbidden`, `invalid_room`, `too_many_rooms`.
+    """
+
+    type: Literal["JOIN"]
+    # The client's name for this frame; the answer has it as `ref`. Random ids are best.
+    id: NotRequired[str | None]
+    # Ms since the Unix epoch; for the client's own use, Warren sets its own.
+    timestamp: NotRequired[int | None]
+    # The version of the protocol.
+    version: NotRequired[Literal["1.0"] | None]
+    # The room; if missing, the first one joined at connect.
+    room: NotRequired[str | None]
+    # What to send first, and what to watch.
+    payload: NotRequired[JoinPayload | None]
+
+
+class LeaveFrame(TypedDict):
+    """Be no member of a room any more. The answer is LEFT."""
+
+    type: Literal["LEAVE"]
+    # The client's name for this frame; the answer has it as `ref`. Random ids are best.
+    id: NotRequired[str | None]
+    # Ms since the Unix epoch; for the client's own use, Warren sets its own.
+    timestamp: NotRequired[int | None]
+    # The version of the protocol.
+    version: NotRequired[Literal["1.0"] | None]
+    # The room; if missing, the first one joined at connect.
+    room: NotRequired[str | None]
+
+
+class HistoryRequestPayload(TypedDict):
+    """The payload of HISTORY; it may be left out."""
+
+    # Messages before this seq; without it the latest ones.
+    before: NotRequired[int | None]
+    # How many messages at most; 50 if it is left out.
+    limit: NotRequired[int | None]
+
+
+class HistoryRequestFrame(TypedDict):
+    """Read older messages of a room that was joined. The answer is HISTORY, or ERROR `not_joined`."""
+
+    type: Literal["HISTORY"]
+    # The client's name for this frame; the answer has it as `ref`. Random ids are best.
+    id: NotRequired[str | None]
+    # Ms since the Unix epoch; for the client's own use, Warren sets its own.
+    timestamp: NotRequired[int | None]
+    # The version of the protocol.
+    version: NotRequired[Literal["1.0"] | None]
+    # The room; if missing, the first one joined at connect.
+    room: NotRequired[str | None]
+    # Which messages.
+    payload: NotRequired[HistoryRequestPayload | None]
+
+
+class PresenceRequestPayload(TypedDict):
+    """The payload of PRESENCE from a client: it asks for one thing. Empty, it asks for the first page."""
+
+    # A page of at most so many members; 100 if it is left out.
+    limit: NotRequired[int | None]
+    # The page begins behind this user (or connection, where the room tells connections).
+    after: NotRequired[str | None]
+    # True: only how many are there.
+    count: NotRequired[bool | None]
+    # What others see of this member from now on: any JSON of at most 1 KiB; null: nothing.
+    update: NotRequired[Any]
+    # Tell whether these users are connected; at most 100 of them. No room is given.
+    watch: NotRequired[list[str] | None]
+    # Tell no more of these users; true: of none of them, or of the room that is given.
+    unwatch: NotRequired[list[str] | bool | None]
+
+
+class PresenceRequestFrame(TypedDict):
+    """Ask who is in a room, change the own `info`, or watch a room or users. The answer is PRESENCE."""
+
+    type: Literal["PRESENCE"]
+    # The client's name for this frame; the answer has it as `ref`. Random ids are best.
+    id: NotRequired[str | None]
+    # Ms since the Unix epoch; for the client's own use, Warren sets its own.
+    timestamp: NotRequired[int | None]
+    # The version of the protocol.
+    version: NotRequired[Literal["1.0"] | None]
+    # The room; if missing, the first one joined at connect. Users are watched without one.
+    room: NotRequired[str | None]
+    # What is asked for.
+    payload: NotRequired[PresenceRequestPayload | None]
+
+
+class RequestFrame(TypedDict):
+    """Ask a backend service something. The answer is one RESPONSE or several, or ERROR. ERROR has
+    `no_service` (nobody consumes for this service), `overloaded`, `timeout` or `forbidden`.
+    """
+
+    type: Literal["REQUEST"]
+    # The client's name for this request; each RESPONSE has it as `ref`.
+    id: str
+    # Ms since the Unix epoch; for the client's own use, Warren sets its own.
+    timestamp: NotRequired[int | None]
+    # The version of the protocol.
+    version: NotRequired[Literal["1.0"] | None]
+    # The name of the service, such as `orders.get`.
+    service: str
+    # What the service is asked; any JSON.
+    payload: NotRequired[Any]
+    # `base64`: the payload is a base64 string and stands for bytes.
+    encoding: NotRequired[Literal["base64"] | None]
+    # How long to wait for the answer; if missing, as the service is configured.
+    timeout_ms: NotRequired[int | None]
+    # True: the answer is a numbered message in the user's own room, which outlives the connection; the
+    # gateway answers ACCEPTED at once.
+    durable: NotRequired[bool | None]
+    # W3C trace context.
+    traceparent: NotRequired[str | None]
+
+
+class CancelFrame(TypedDict):
+    """Give a REQUEST up: no further RESPONSE comes, and the service is told."""
+
+    type: Literal["CANCEL"]
+    # The client's name for this frame; the answer has it as `ref`. Random ids are best.
+    id: NotRequired[str | None]
+    # Ms since the Unix epoch; for the client's own use, Warren sets its own.
+    timestamp: NotRequired[int | None]
+    # The version of the protocol.
+    version: NotRequired[Literal["1.0"] | None]
+    # The `id` of the REQUEST.
+    ref: str
+
+
+class PingFrame(TypedDict):
+    """Ask for a PONG, to measure the round trip or to notice a dead connection."""
+
+    type: Literal["PING"]
+    # The client's name for this frame; the answer has it as `ref`. Random ids are best.
+    id: NotRequired[str | None]
+    # Ms since the Unix epoch; for the client's own use, Warren sets its own.
+    timestamp: NotRequired[int | None]
+    # The version of the protocol.
+    version: NotRequired[Literal["1.0"] | None]
+    # Anything; PONG brings it back.
+    payload: NotRequired[Any]
+
+
+class ClientMessage(TypedDict):
+    """A message for the members of a room: CHAT, TYPING, NOTIFICATION, DATA_UPDATE, or a type of your own.
+    With an `id` the answer is ACK when it is accepted, or ERROR.
+    """
+
+    # CHAT, TYPING, NOTIFICATION, DATA_UPDATE, or any type that is not entirely UPPER CASE.
+    type: str
+    # Anything; the members get it byte for byte.
+    payload: NotRequired[Any]
+    # The destination; if missing, the first room joined at connect.
+    room: NotRequired[str | None]
+    # The sender's name for the message: it asks for an ACK and makes repeats harmless. Unique for the user in
+    # that room.
+    id: NotRequired[str | None]
+    # Ms since the Unix epoch; for the client's own use, Warren sets its own.
+    timestamp: NotRequired[int | None]
+    # The version of the protocol.
+    version: NotRequired[Literal["1.0"] | None]
+    # `base64`: the payload is a base64 string and stands for bytes.
+    encoding: NotRequired[Literal["base64"] | None]
+    # True: the sender gets its own copy too.
+    include_sender: NotRequired[bool | None]
+    # For rooms in which slow readers get only the latest message of each key.
+    key: NotRequired[str | None]
+    # W3C trace context.
+    traceparent: NotRequired[str | None]
+
+
+# ── What a client hears over the WebSocket.
+
+
+class ClientLimits(TypedDict):
+    """What one connection may send."""
+
+    # How large a message may be.
+    message_bytes: int
+    # How many messages in `rate_per_ms`; 0: no limit.
+    rate: int
+    # The time in which `rate` messages may be sent.
+    rate_per_ms: int
+    # In how many rooms a connection may be.
+    rooms: int
+
+
+class WelcomePayload(TypedDict):
+    """The payload of WELCOME."""
+
+    # The id of this connection, which a backend can address.
+    connection: str
+    # The user's name.
+    user: str
+    # How often the server sends a WebSocket ping.
+    heartbeat_ms: int
+    # The rooms that the server joins for this connection.
+    rooms: list[str]
+    # What this connection may send.
+    limits: ClientLimits
+    # When the token ends, in ms since the Unix epoch; null: never.
+    expires_at: int | None
+
+
+class WelcomeFrame(TypedDict):
+    """The client is known. It comes first, as soon as the client is authenticated."""
+
+    type: Literal["WELCOME"]
+    # When the frame was made, in ms since the Unix epoch.
+    timestamp: int
+    # The version of the protocol.
+    version: Literal["1.0"]
+    # Who and where the client is, and its limits.
+    payload: WelcomePayload
+
+
+class AuthenticatedPayload(TypedDict):
+    """The payload of AUTHENTICATED."""
+
+    # When the token ends, in ms since the Unix epoch; null: never.
+    expires_at: int | None
+
+
+class AuthenticatedFrame(TypedDict):
+    """A fresh token was accepted, and its permissions apply from here on."""
+
+    type: Literal["AUTHENTICATED"]
+    # When the frame was made, in ms since the Unix epoch.
+    timestamp: int
+    # The version of the protocol.
+    version: Literal["1.0"]
+    # The `id` of the frame that this answers; missing where nothing was asked.
+    ref: NotRequired[str]
+    # How long the token holds.
+    payload: AuthenticatedPayload
+
+
+class JoinedPresence(TypedDict):
+    """What came of a JOIN's wish to watch."""
+
+    # Whether PRESENCE frames of the room follow; false: it may not be.
+    watching: bool
+
+
+class JoinedPayload(TypedDict):
+    """The payload of JOINED."""
+
+    # The epoch of the room in which seqs count.
+    epoch: str
+    # The number of the last message that is not sent again.
+    seq: int
+    # True: this is the position that `since` gave, and the missed messages follow; false: there is a gap, or
+    # no `since` was given.
+    recovered: bool
+    # How many messages follow, from `seq` + 1 on.
+    missed: int
+    # Show it in the next JOIN of this room: then no hook is asked.
+    grant: NotRequired[str]
+    # Whether the room is watched; missing where that was not asked.
+    presence: NotRequired[JoinedPresence]
+
+
+class JoinedFrame(TypedDict):
+    """The connection is a member of the room and stands at this position. It comes once after each JOIN. It
+    also comes unasked (no `ref`, `recovered: false`) where something was lost for good, or the room's log
+    began a new life: continue from the new position.
+    """
+
+    type: Literal["JOINED"]
+    # When the frame was made, in ms since the Unix epoch.
+    timestamp: int
+    # The version of the protocol.
+    version: Literal["1.0"]
+    # The room.
+    room: str
+    # The `id` of the frame that this answers; missing where nothing was asked.
+    ref: NotRequired[str]
+    # The position, and whether nothing is missing.
+    payload: JoinedPayload
+
+
+class LeftPayload(TypedDict):
+    """The payload of LEFT; it is left out where the client has asked to leave."""
+
+    # `removed` or `blocked` by a backend, or `forbidden` by a fresh token.
+    reason: str
+
+
+class LeftFrame(TypedDict):
+    """The connection is no member of the room any more. Without `ref`: a backend has removed it, or a fresh
+    token does not allow the room.
+    """
+
+    type: Literal["LEFT"]
+    # When the frame was made, in ms since the Unix epoch.
+    timestamp: int
+    # The version of the protocol.
+    version: Literal["1.0"]
+    # The room.
+    room: str
+    # The `id` of the frame that this answers; missing where nothing was asked.
+    ref: NotRequired[str]
+    # Why, where the client has not asked.
+    payload: NotRequired[LeftPayload]
+
+
+class Message(TypedDict):
+    """A message of a client or a backend."""
+
+    # CHAT, TYPING, NOTIFICATION, DATA_UPDATE, or any type that is not entirely UPPER CASE.
+    type: str
+    # When Warren accepted it, in ms since the Unix epoch.
+    timestamp: int
+    # The version of the protocol.
+    version: Literal["1.0"]
+    # The address that it was sent to.
+    room: str
+    # Byte for byte what the sender sent.
+    payload: Any
+    # The message's number in its room; missing: not numbered (TYPING, for example).
+    seq: NotRequired[int]
+    # The epoch of the room in which `seq` counts; missing: not numbered.
+    epoch: NotRequired[str]
+    # The sender's name for the message.
+    id: NotRequired[str]
+    # The sender's user name; missing if a backend sent the message.
+    sender: NotRequired[str]
+    # For rooms in which slow readers get only the latest message of each key.
+    key: NotRequired[str]
+    # `base64`: the payload is a base64 string and stands for bytes; `json` (MessagePack only): it is JSON
+    # text, since MessagePack can't hold the value.
+    encoding: NotRequired[Literal["base64", "json"]]
+    # W3C trace context of the delivery, on sampled messages.
+    traceparent: NotRequired[str]
+
+
+class AckPayload(TypedDict):
+    """The payload of ACK; it is empty where the message is not numbered."""
+
+    # The message's number in its room; missing: not numbered.
+    seq: NotRequired[int]
+    # The epoch of the room in which `seq` counts; missing: not numbered.
+    epoch: NotRequired[str]
+
+
+class AckFrame(TypedDict):
+    """A message is accepted: it is in the log, and counts once however often it is sent."""
+
+    type: Literal["ACK"]
+    # When the frame was made, in ms since the Unix epoch.
+    timestamp: int
+    # The version of the protocol.
+    version: Literal["1.0"]
+    # The message's room.
+    room: str
+    # The message's `id`.
+    ref: str
+    # The message's position.
+    payload: AckPayload
+
+
+class HistoryPayload(TypedDict):
+    """The payload of HISTORY."""
+
+    # Messages as they were delivered, the oldest first.
+    messages: list[Message]
+    # There are older ones.
+    more: bool
+
+
+class HistoryFrame(TypedDict):
+    """A page of a room's older messages."""
+
+    type: Literal["HISTORY"]
+    # When the frame was made, in ms since the Unix epoch.
+    timestamp: int
+    # The version of the protocol.
+    version: Literal["1.0"]
+    # The room.
+    room: str
+    # The `id` of the frame that this answers; missing where nothing was asked.
+    ref: NotRequired[str]
+    # The messages.
+    payload: HistoryPayload
+
+
+class DroppedPayload(TypedDict):
+    """The payload of DROPPED."""
+
+    # How many messages were withheld.
+    count: int
+    # None of them has a seq above this one; 0: none of them is numbered.
+    seq: int
+
+
+class DroppedFrame(TypedDict):
+    """The client reads too slowly, and some messages were withheld, as the room's namespace allows. The next
+    messages follow; missing seqs up to `seq` are not a gap.
+    """
+
+    type: Literal["DROPPED"]
+    # When the frame was made, in ms since the Unix epoch.
+    timestamp: int
+    # The version of the protocol.
+    version: Literal["1.0"]
+    # The room.
+    room: str
+    # How many were withheld.
+    payload: DroppedPayload
+
+
+class PresenceCount(TypedDict):
+    """How many are in a room."""
+
+    # How many users.
+    users: int
+    # How many connections.
+    connections: int
+
+
+class PresenceMember(TypedDict):
+    """One who is in a room."""
+
+    # The user's name.
+    user: str
+    # Hexadecimal; the `digest` is the sum of all members' proofs modulo 2^64.
+    proof: str
+    # The connection, where the room tells connections; missing where it tells users.
+    connection: NotRequired[str]
+    # What the member says of itself.
+    info: NotRequired[Any]
+
+
+class PresencePayload(TypedDict):
+    """The payload of PRESENCE: what there is, with a page of it, or with what has changed. The answer to an
+    update is empty, the answer to who wants to watch has `watching` alone.
+    """
+
+    # Grows with each change; what has a lower version than one seen is old.
+    version: NotRequired[int]
+    # How many are there.
+    count: NotRequired[PresenceCount]
+    # The sum of the proofs of all who are there: the client's own list is right where it agrees.
+    digest: NotRequired[str]
+    # True: the room has too many members to name them; only `count` is told.
+    counts_only: NotRequired[bool]
+    # True: `joined` is one page of all who are there, in their order.
+    page: NotRequired[bool]
+    # Of a page: behind whom it begins.
+    after: NotRequired[str]
+    # Of a page: whether there are further ones; ask with `after` set to the last.
+    more: NotRequired[bool]
+    # Those who have come, or who are on the page.
+    joined: NotRequired[list[PresenceMember]]
+    # Those who have gone: users, or connections where the room tells those.
+    left: NotRequired[list[str]]
+    # Those whose `info` has changed.
+    updated: NotRequired[list[PresenceMember]]
+    # Whether this connection is told from now on; false: it may not be.
+    watching: NotRequired[bool]
+
+
+class PresenceFrame(TypedDict):
+    """Who is in a room: the answer to PRESENCE, and to those who watch what has changed. Changes are
+    operations on sets, so pages and changes may come in any mixture.
+    """
+
+    type: Literal["PRESENCE"]
+    # When the frame was made, in ms since the Unix epoch.
+    timestamp: int
+    # The version of the protocol.
+    version: Literal["1.0"]
+    # The room; `@<user>` for a user who is watched; missing in answers about such users.
+    room: NotRequired[str]
+    # The `id` of the frame that this answers; missing where nothing was asked.
+    ref: NotRequired[str]
+    # Who is there, or who has come and gone.
+    payload: PresencePayload
+
+
+class AcceptedFrame(TypedDict):
+    """A durable REQUEST has reached its service: the answer will be a message in the user's own room."""
+
+    type: Literal["ACCEPTED"]
+    # When the frame was made, in ms since the Unix epoch.
+    timestamp: int
+    # The version of the protocol.
+    version: Literal["1.0"]
+    # The `id` of the REQUEST.
+    ref: str
+
+
+class ResponseFrame(TypedDict):
+    """What a service has answered to a REQUEST. The answer to a durable REQUEST is a numbered message: it has
+    `room` (the user's own), `seq` and `epoch`.
+    """
+
+    type: Literal["RESPONSE"]
+    # When the frame was made, in ms since the Unix epoch.
+    timestamp: int
+    # The version of the protocol.
+    version: Literal["1.0"]
+    # The `id` of the REQUEST.
+    ref: str
+    # The answer.
+    payload: Any
+    # As in a message.
+    encoding: NotRequired[Literal["base64", "json"]]
+    # The part's number: 1, 2, 3 …; missing where there is one part only.
+    n: NotRequired[int]
+    # True: further parts follow.
+    more: NotRequired[bool]
+    # The user's own room; only of a durable REQUEST.
+    room: NotRequired[str]
+    # The number in that room; only of a durable REQUEST.
+    seq: NotRequired[int]
+    # The epoch in which `seq` counts; only of a durable REQUEST.
+    epoch: NotRequired[str]
+    # W3C trace context of the answer, on sampled ones.
+    traceparent: NotRequired[str]
+
+
+class PongFrame(TypedDict):
+    """The answer to PING."""
+
+    type: Literal["PONG"]
+    # When the frame was made, in ms since the Unix epoch.
+    timestamp: int
+    # The version of the protocol.
+    version: Literal["1.0"]
+    # The `id` of the frame that this answers; missing where nothing was asked.
+    ref: NotRequired[str]
+    # As in a message.
+    encoding: NotRequired[Literal["base64", "json"]]
+    # The payload of the PING.
+    payload: Any
+
+
+class DegradedFrame(TypedDict):
+    """The broker is unavailable. The socket stays open; messages wait within a limit or get ERROR."""
+
+    type: Literal["DEGRADED"]
+    # When the frame was made, in ms since the Unix epoch.
+    timestamp: int
+    # The version of the protocol.
+    version: Literal["1.0"]
+
+
+class RestoredFrame(TypedDict):
+    """The broker is back."""
+
+    type: Literal["RESTORED"]
+    # When the frame was made, in ms since the Unix epoch.
+    timestamp: int
+    # The version of the protocol.
+    version: Literal["1.0"]
+
+
+class ReconnectPayload(TypedDict):
+    """The payload of RECONNECT."""
+
+    # Connect again after this time.
+    after_ms: int
+
+
+class ReconnectFrame(TypedDict):
+    """Connect again, with the positions: the pod shuts down, or the connection has its maximum age."""
+
+    type: Literal["RECONNECT"]
+    # When the frame was made, in ms since the Unix epoch.
+    timestamp: int
+    # The version of the protocol.
+    version: Literal["1.0"]
+    # When to connect again.
+    payload: ReconnectPayload
+
+
+class ErrorPayload(TypedDict):
+    """The payload of ERROR."""
+
+    # What kind of error it is.
+    code: Literal[
+        "blocked",
+        "cancelled",
+        "disconnected",
+        "draining",
+        "forbidden",
+        "heartbeat_missed",
+        "internal",
+        "invalid_format",
+        "invalid_message",
+        "invalid_payload",
+        "invalid_room",
+        "message_too_large",
+        "no_service",
+        "not_joined",
+        "overloaded",
+        "rate_limited",
+        "replaced",
+        "timeout",
+        "too_many_rooms",
+        "too_slow",
+        "unauthorized",
+        "unavailable",
+        "unknown_type",
+    ]
+    # What is wrong, for the client's developer.
+    message: str
+    # Whether the same message may be sent again, under the same `id`.
+    retry: bool
+    # How long to wait before sending it again.
+    retry_after_ms: NotRequired[int]
+    # The connection is closed next, with this WebSocket close code.
+    close: NotRequired[int]
+    # With `close`: whether to connect again.
+    reconnect: NotRequired[Literal["fresh token", "no", "yes"]]
+
+
+class ErrorFrame(TypedDict):
+    """Something was refused. With `close`, the connection is closed next with that code."""
+
+    type: Literal["ERROR"]
+    # When the frame was made, in ms since the Unix epoch.
+    timestamp: int
+    # The version of the protocol.
+    version: Literal["1.0"]
+    # The `id` of the refused frame; missing where it had none that can be repeated.
+    ref: NotRequired[str]
+    # What was refused and why.
+    payload: ErrorPayload
+
+
+# ── What backends publish, and what they hear of that.
+
+
+class NotificationHeaders(TypedDict):
+    """The AMQP headers of a notification."""
+
+    # W3C trace context.
+    traceparent: NotRequired[str | None]
+    # For rooms in which slow readers get only the latest message of each key.
+    key: NotRequired[str | None]
+    # With the property `reply_to`: send a receipt once the message has got so far.
+    receipt: NotRequired[Literal["accepted", "written"] | None]
+
+
+class NotificationEntry(TypedDict):
+    """One entry of a list of notifications. Unknown fields are passed over."""
+
+    # The recipient: `room.<room>`, `user.<user>`, `conn.<connection id>` or `all`.
+    address: str
+    # Any JSON.
+    payload: Any
+    # The message's type; NOTIFICATION if it is left out.
+    type: NotRequired[str | None]
+    # Makes the entry idempotent: the same id in the same room counts once.
+    id: NotRequired[str | None]
+    # `base64`: the payload is a base64 string and stands for bytes.
+    encoding: NotRequired[Literal["base64"] | None]
+    # For rooms in which slow readers get only the latest message of each key.
+    key: NotRequired[str | None]
+    # Not delivered after so many ms.
+    expiration: NotRequired[int | None]
+    # W3C trace context.
+    traceparent: NotRequired[str | None]
+
+
+# The AMQP headers of a notification that can't be delivered; its body is what came.
+DeadLetterHeaders = TypedDict(
+    "DeadLetterHeaders",
+    {
+        # What is wrong.
+        "x-warren-reason": str,
+        # The routing key that the notification came with.
+        "x-warren-routing-key": str,
+        # Of an entry of a list: its place there, from 0.
+        "x-warren-index": NotRequired[int],
+    },
+)
+
+
+class ReceiptPayload(TypedDict):
+    """What is known of a message, for the backend that asked."""
+
+    # False: the time was over before all was known; the numbers are what is known.
+    complete: bool
+    # The message's id; missing: it had none.
+    id: NotRequired[str]
+    # The address that the message went to.
+    room: NotRequired[str]
+    # The epoch of the room; missing: not numbered.
+    epoch: NotRequired[str]
+    # The message's number in its room; missing: not numbered.
+    seq: NotRequired[int]
+    # True: a message with this id was accepted before, and this one is its repeat.
+    duplicate: NotRequired[bool]
+    # How many users were members when it was accepted.
+    users: NotRequired[int]
+    # How many connections those had.
+    connections: NotRequired[int]
+    # How many gateways held those connections.
+    gateways: NotRequired[int]
+    # How many gateways have written it to their sockets.
+    written: NotRequired[int]
+    # How many gateways have ended before they could; their members catch up.
+    lost: NotRequired[int]
+    # Why the message was refused; it was set aside.
+    refused: NotRequired[str]
+    # Why nothing is known: `overloaded`, too many receipts are open.
+    reason: NotRequired[str]
+
+
+# ── What backends hear.
+
+
+class MembershipEvent(TypedDict):
+    """A connection has come into a room, or gone. In its own room `@<user>` it has connected or disconnected.
+    `generation` and `gateway` together distinguish a late "disconnected" from a newer "connected".
+    """
+
+    # Names the event; a repeat has the same one. It is also the AMQP property `message_id`.
+    event_id: str
+    # What happened; the routing key, too.
+    event: Literal["client.connected", "client.disconnected", "room.joined", "room.left"]
+    # The connection.
+    connection: NotRequired[str]
+    # Whose connection it is.
+    user: NotRequired[str]
+    # The room.
+    room: NotRequired[str]
+    # The gateway that holds the connection; it has a new name in each of its lives.
+    gateway: NotRequired[str]
+    # The connection's number in its gateway; a later connection has a higher one.
+    generation: NotRequired[int]
+    # How many connections of the user are in the room after it: 0 is the last one's end.
+    connections: NotRequired[int]
+    # When it happened, in ms since the Unix epoch.
+    at: int
+    # Why one has gone: `left`, `gone` (its gateway has died), `removed`, `blocked`, `disconnected`,
+    # `replaced` or `revoked`.
+    reason: NotRequired[str]
+
+
+class MessageEvent(TypedDict):
+    """A message was accepted (`message`), or nobody was there for it (`message.undelivered`). A push service
+    that binds `message.undelivered.#` hears who was away.
+    """
+
+    # Names the event; a repeat has the same one. It is also the AMQP property `message_id`.
+    event_id: str
+    # What happened.
+    event: Literal["message", "message.undelivered"]
+    # The room.
+    room: NotRequired[str]
+    # The message's type.
+    type: NotRequired[str]
+    # The epoch of the room in which `seq` counts.
+    epoch: NotRequired[str]
+    # The message's number in its room.
+    seq: NotRequired[int]
+    # The sender's connection; missing if a backend sent it.
+    connection: NotRequired[str]
+    # The sender; missing if a backend sent it.
+    user: NotRequired[str]
+    # The sender's name for the message.
+    id: NotRequired[str]
+    # When it happened, in ms since the Unix epoch.
+    at: int
+    # `base64`: the payload is a base64 string and stands for bytes.
+    encoding: NotRequired[Literal["base64"]]
+    # What the sender sent.
+    payload: Any
+
+
+class EventHeaders(TypedDict):
+    """The AMQP headers of an event, as the AMQP binding of CloudEvents 1.0 has them."""
+
+    # The event's id.
+    cloudEvents_id: str
+    # The installation and the shard that the event comes from.
+    cloudEvents_source: str
+    # What happened: the field `event`.
+    cloudEvents_type: str
+    # The version of CloudEvents.
+    cloudEvents_specversion: Literal["1.0"]
+    # When it happened, as RFC 3339 writes it.
+    cloudEvents_time: str
+    # The room.
+    cloudEvents_subject: NotRequired[str]
+
+
+# ── What backends may have Warren do or tell, over AMQP or HTTP.
+
+
+class PublishCommand(TypedDict):
+    """Send a message to a room, a user or a connection."""
+
+    # Any JSON.
+    payload: NotRequired[Any]
+    # The message's type; NOTIFICATION if it is left out.
+    type: NotRequired[str | None]
+    # The same id in the same room counts once; over HTTP the header `Idempotency-Key` is the same.
+    id: NotRequired[str | None]
+    # `base64`: the payload is a base64 string and stands for bytes.
+    encoding: NotRequired[Literal["base64"] | None]
+    # For rooms in which slow readers get only the latest message of each key.
+    key: NotRequired[str | None]
+    # Not delivered after so many ms.
+    expiration_ms: NotRequired[int | None]
+    # W3C trace context.
+    traceparent: NotRequired[str | None]
+    # Answer once the message has got so far; `accepted` if missing.
+    receipt: NotRequired[Literal["accepted", "written"] | None]
+    # Answer after this time at the latest, with what is known by then; 5,000 if missing.
+    wait_ms: NotRequired[int | None]
+
+
+class AddressedPublish(TypedDict):
+    """A message and where it goes."""
+
+    # Any JSON.
+    payload: NotRequired[Any]
+    # The message's type; NOTIFICATION if it is left out.
+    type: NotRequired[str | None]
+    # The same id in the same room counts once; over HTTP the header `Idempotency-Key` is the same.
+    id: NotRequired[str | None]
+    # `base64`: the payload is a base64 string and stands for bytes.
+    encoding: NotRequired[Literal["base64"] | None]
+    # For rooms in which slow readers get only the latest message of each key.
+    key: NotRequired[str | None]
+    # Not delivered after so many ms.
+    expiration_ms: NotRequired[int | None]
+    # W3C trace context.
+    traceparent: NotRequired[str | None]
+    # Answer once the message has got so far; `accepted` if missing.
+    receipt: NotRequired[Literal["accepted", "written"] | None]
+    # Answer after this time at the latest, with what is known by then; 5,000 if missing.
+    wait_ms: NotRequired[int | None]
+    # The recipient: `room.<room>`, `user.<user>`, `conn.<connection id>` or `all`.
+    address: str
+
+
+class BatchCommand(TypedDict):
+    """Send many messages, each to an address of its own."""
+
+    # At most 1,000 messages and 1 MiB in all.
+    messages: list[AddressedPublish]
+
+
+class Problem(TypedDict):
+    """What was refused, as RFC 9457 has it (`application/problem+json`)."""
+
+    # An address that names the kind of problem.
+    type: str
+    # The kind of problem in words.
+    title: str
+    # The HTTP status.
+    status: int
+    # Warren's code, as in ERROR frames, such as `forbidden`.
+    code: str
+    # Whether the same request may be sent again.
+    retry: bool
+    # What is wrong with this request.
+    detail: NotRequired[str]
+    # The request's path.
+    instance: NotRequired[str]
+    # How long to wait before sending it again.
+    retry_after_ms: NotRequired[int]
+    # The trace of the request: the services' log lines have it too.
+    trace_id: NotRequired[str]
+
+
+class BatchEntryResult(TypedDict):
+    """What came of one message of a batch: a receipt or a problem."""
+
+    # What is known of the message; missing: it was refused.
+    receipt: NotRequired[ReceiptPayload]
+    # Why it was refused.
+    problem: NotRequired[Problem]
+
+
+class BatchResult(TypedDict):
+    """What came of each message of a batch or a broadcast."""
+
+    # One for each message, in the order in which they were given.
+    results: list[BatchEntryResult]
+
+
+class BroadcastCommand(TypedDict):
+    """Send one message to many addresses."""
+
+    # Any JSON.
+    payload: NotRequired[Any]
+    # The message's type; NOTIFICATION if it is left out.
+    type: NotRequired[str | None]
+    # The same id in the same room counts once; over HTTP the header `Idempotency-Key` is the same.
+    id: NotRequired[str | None]
+    # `base64`: the payload is a base64 string and stands for bytes.
+    encoding: NotRequired[Literal["base64"] | None]
+    # For rooms in which slow readers get only the latest message of each key.
+    key: NotRequired[str | None]
+    # Not delivered after so many ms.
+    expiration_ms: NotRequired[int | None]
+    # W3C trace context.
+    traceparent: NotRequired[str | None]
+    # Answer once the message has got so far; `accepted` if missing.
+    receipt: NotRequired[Literal["accepted", "written"] | None]
+    # Answer after this time at the latest, with what is known by then; 5,000 if missing.
+    wait_ms: NotRequired[int | None]
+    # The recipients, at most 1,000.
+    addresses: list[str]
+
+
+# Close all connections of a user, or one connection: all that came before the command, none after it.
+DisconnectCommand = TypedDict(
+    "DisconnectCommand",
+    {
+        # Connections that are left alone.
+        "except": NotRequired[list[str] | None],
+        # The WebSocket close code; 4006 if it is left out.
+        "code": NotRequired[int | None],
+        # For the client.
+        "reason": NotRequired[str | None],
+        # Makes the command idempotent: it counts once for each address.
+        "id": NotRequired[str | None],
+    },
+)
+
+
+class CommandResult(TypedDict):
+    """A command is done: it has its place in the log, and holds over any failure."""
+
+    # The command's id.
+    id: str
+    # How many connections it has met.
+    connections: NotRequired[int]
+    # True: a command with this id was done before; this one has changed nothing.
+    duplicate: NotRequired[bool]
+
+
+class RemoveCommand(TypedDict):
+    """Take a user or a connection out of a room; its clients get LEFT."""
+
+    # The user, with all connections.
+    user: NotRequired[str | None]
+    # Or one connection.
+    connection: NotRequired[str | None]
+    # For the client.
+    reason: NotRequired[str | None]
+    # Makes the command idempotent: it counts once for each address.
+    id: NotRequired[str | None]
+
+
+class AddCommand(TypedDict):
+    """Have the connections of a user, or one connection, join rooms; their clients get JOINED."""
+
+    # The rooms.
+    rooms: list[str]
+    # Makes the command idempotent: it counts once for each address.
+    id: NotRequired[str | None]
+
+
+class BlockCommand(TypedDict):
+    """Keep a user out: of everything (address `user.<user>`), or of one room (address `room.<room>`)."""
+
+    # Who is kept out of the room; not for a user's address.
+    user: NotRequired[str | None]
+    # Until then, in ms since the Unix epoch; missing: until it is unblocked.
+    until_ms: NotRequired[int | None]
+    # For the client.
+    reason: NotRequired[str | None]
+    # Makes the command idempotent: it counts once for each address.
+    id: NotRequired[str | None]
+
+
+class UnblockCommand(TypedDict):
+    """Let a user in again."""
+
+    # Who may join the room again; not for a user's address.
+    user: NotRequired[str | None]
+    # Makes the command idempotent: it counts once for each address.
+    id: NotRequired[str | None]
+
+
+class RevokeCommand(TypedDict):
+    """Refuse tokens of a user from now on, and close the connections that came in by them, with 4001."""
+
+    # The claim `jti` of one token.
+    token_id: NotRequired[str | None]
+    # Or all tokens that were issued before this time (`iat`), in s since the Unix epoch.
+    before_s: NotRequired[int | None]
+    # When the revocation may be forgotten, in ms since the Unix epoch: the tokens' end.
+    until_ms: NotRequired[int | None]
+    # Makes the command idempotent: it counts once for each address.
+    id: NotRequired[str | None]
+
+
+class PresenceCommand(TypedDict):
+    """Who is in a room?"""
+
+    # How many members at most.
+    limit: NotRequired[int | None]
+    # Goes on behind the page that came with this `cursor`.
+    cursor: NotRequired[str | None]
+
+
+class PresenceResult(TypedDict):
+    """A page of a room's presence."""
+
+    # Grows with each change.
+    version: int
+    # How many are there.
+    count: PresenceCount
+    # The members, in their order.
+    members: list[PresenceMember]
+    # Asks for the next page; missing: this is the last one.
+    cursor: NotRequired[str]
+    # True: the room has too many members to name them; only `count` is told.
+    counts_only: NotRequired[bool]
+
+
+class CountResult(TypedDict):
+    """How many are in a room."""
+
+    # How many users.
+    users: int
+    # How many connections.
+    connections: int
+
+
+class HistoryCommand(TypedDict):
+    """Read the messages that a room keeps."""
+
+    # Messages before this seq; without it the latest ones.
+    before: NotRequired[int | None]
+    # How many messages at most.
+    limit: NotRequired[int | None]
+
+
+class HistoryResult(TypedDict):
+    """A page of a room's history."""
+
+    # Messages as they were delivered, the oldest first.
+    messages: list[Message]
+    # There are older ones: ask with `before` set to the first seq.
+    more: bool
+    # The room's epoch at present.
+    epoch: NotRequired[str]
+    # The number of the room's last message.
+    seq: NotRequired[int]
+
+
+class RoomsCommand(TypedDict):
+    """Which rooms have members?"""
+
+    # Only those whose names begin so.
+    prefix: NotRequired[str | None]
+    # How many rooms at most.
+    limit: NotRequired[int | None]
+    # Goes on behind the page that came with this `cursor`.
+    cursor: NotRequired[str | None]
+
+
+class RoomCount(TypedDict):
+    """One room with members."""
+
+    # The room.
+    room: str
+    # How many users.
+    users: int
+    # How many connections.
+    connections: int
+
+
+class RoomsResult(TypedDict):
+    """A page of rooms."""
+
+    # The rooms, in the order of their names.
+    rooms: list[RoomCount]
+    # Asks for the next page; missing: this is the last one.
+    cursor: NotRequired[str]
+
+
+class StatusCommand(TypedDict):
+    """Which of these users are online?"""
+
+    # The users, at most 500.
+    users: list[str]
+
+
+class UserStatus(TypedDict):
+    """One user."""
+
+    # The user's name.
+    user: str
+    # Whether the user has a connection.
+    online: bool
+    # How many.
+    connections: NotRequired[int]
+    # Online since then, in ms since the Unix epoch.
+    since: NotRequired[int]
+    # When the last connection ended, in ms since the Unix epoch; missing: not known.
+    last_seen: NotRequired[int]
+
+
+class StatusResult(TypedDict):
+    """Who is online."""
+
+    # One for each user that was asked about.
+    users: list[UserStatus]
+
+
+class ExplainCommand(TypedDict):
+    """What became of a message?"""
+
+    # The message's id, as its sender gave it.
+    id: str
+    # The sender; missing if a backend sent it.
+    user: NotRequired[str]
+
+
+class GatewayDelivery(TypedDict):
+    """How far a message has got at one gateway."""
+
+    # The gateway.
+    gateway: str
+    # Whether the gateway has passed the message's place in the log.
+    fed: bool
+    # To how many connections it was written.
+    written: NotRequired[int]
+    # From how many it was withheld, because they read too slowly.
+    withheld: NotRequired[int]
+    # True: it had expired by then.
+    expired: NotRequired[bool]
+
+
+class ExplainResult(TypedDict):
+    """What became of a message."""
+
+    # The message's id.
+    id: str
+    # Its room.
+    room: str
+    # When it was accepted, in ms since the Unix epoch.
+    accepted_at: int
+    # The epoch of the room in which `seq` counts.
+    epoch: NotRequired[str]
+    # Its number in the room; missing: not numbered.
+    seq: NotRequired[int]
+    # The gateways that had members there.
+    gateways: NotRequired[list[GatewayDelivery]]
+
+
+# ── Headers of what clients ask of services, and of the answers.
+
+
+class RequestHeaders(TypedDict):
+    """The AMQP headers of a request. Its properties: `reply_to`, `correlation_id`, `message_id` (the same
+    over repeats), `expiration` (what is left of the time), `content_type`. Its routing key is the service's
+    name.
+    """
+
+    # Who asks; Warren has checked the token.
+    user: str
+    # The connection that asks.
+    connection: str
+    # 1 at first; higher where the request is sent again.
+    attempt: int
+    # W3C trace context.
+    traceparent: NotRequired[str]
+
+
+class ResponseHeaders(TypedDict):
+    """The AMQP headers of an answer; a single answer needs none. Its property `correlation_id` is that of the
+    request, its routing key the request's `reply_to`, its exchange the default one.
+    """
+
+    # The part's number: 1, 2, 3 …
+    n: NotRequired[int | None]
+    # True: further parts follow.
+    more: NotRequired[bool | None]
+    # The request is refused: the client gets ERROR with this code, and the body's text.
+    error: NotRequired[str | None]
+    # W3C trace context.
+    traceparent: NotRequired[str | None]
+
+
+class CancelHeaders(TypedDict):
+    """The AMQP headers of a cancel: the answer to the request is wanted no more. Its routing key is
+    `<service>.cancel`, its `correlation_id` that of the request, its body empty.
+    """
+
+    # Who asked.
+    user: str
+    # The connection that asked.
+    connection: str
+
+
+# ── What backends are asked before a client may do something.
+
+
+class HookQuestion(TypedDict):
+    """May this client connect, join this room, or publish this message?"""
+
+    # What the client wants to do.
+    hook: Literal["connect", "join", "publish"]
+    # The client's connection.
+    connection: str
+    # The user's name; missing where the client has named none.
+    user: NotRequired[str]
+    # Those claims of the token that the settings select.
+    claims: NotRequired[dict[str, Any]]
+    # Those headers of the upgrade request that the settings select.
+    headers: NotRequired[dict[str, str]]
+    # The room, of `join` and `publish`.
+    room: NotRequired[str]
+    # The room's namespace, of `join` and `publish`.
+    namespace: NotRequired[str]
+    # The message's type, of `publish`.
+    type: NotRequired[str]
+    # The message's id, of `publish`.
+    id: NotRequired[str]
+    # The message's key, of `publish`.
+    key: NotRequired[str]
+    # The message's payload, of `publish`.
+    payload: NotRequired[Any]
+    # `base64`: the payload is a base64 string and stands for bytes.
+    encoding: NotRequired[Literal["base64"]]
+
+
+class HookAnswer(TypedDict):
+    """A backend's decision."""
+
+    # Whether the client may.
+    allow: bool
+    # Why not; the client is shown it.
+    reason: NotRequired[str | None]
+    # For how many seconds this decision holds; with it, an allowed join becomes a grant that the client shows
+    # next time.
+    ttl: NotRequired[float | None]
+    # Of `join`: `publish` lets the client publish there without further questions.
+    rights: NotRequired[list[str] | None]
+    # Of `connect`: the user's name from now on.
+    user: NotRequired[str | None]
+    # What others see of the member; at most 1 KiB of JSON.
+    info: NotRequired[Any]
+    # Of `connect`: rooms that the connection joins.
+    rooms: NotRequired[list[str] | None]
+    # Of `publish`: the payload that is published in place of the client's.
+    payload: NotRequired[Any]
+    # `base64`: the payload is a base64 string and stands for bytes.
+    encoding: NotRequired[Literal["base64"] | None]
+
+
+ClientFrame = (
+    AuthFrame
+    | JoinFrame
+    | LeaveFrame
+    | HistoryRequestFrame
+    | PresenceRequestFrame
+    | RequestFrame
+    | CancelFrame
+    | PingFrame
+    | ClientMessage
+)
+ServerFrame = (
+    WelcomeFrame
+    | AuthenticatedFrame
+    | JoinedFrame
+    | LeftFrame
+    | AckFrame
+    | HistoryFrame
+    | DroppedFrame
+    | PresenceFrame
+    | AcceptedFrame
+    | ResponseFrame
+    | PongFrame
+    | DegradedFrame
+    | RestoredFrame
+    | ReconnectFrame
+    | ErrorFrame
+    | Message
+)

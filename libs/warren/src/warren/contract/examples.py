@@ -1,0 +1,392 @@
+"""Examples: each message of the contract as somebody may see it, for documents.
+
+They belong together: Ann and Bob in the room ``chat:a``, a backend that runs a shop. Each is held to its
+schema by a test. Nothing here decides.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from warren.contract import (
+    client_frames,
+    commands,
+    events,
+    hooks,
+    notifications,
+    presence,
+    problem,
+    queries,
+    receipts,
+    rpc,
+    server_frames,
+)
+from warren.contract.catalog import Struct
+
+_AT: Final = 1_764_000_000_000
+_HEAD: Final = {"timestamp": _AT, "version": "1.0"}
+_TRACE: Final = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+_CALL: Final = {"user": "ann", "connection": "g1~5f"}
+_MESSAGE: Final = {
+    "type": "CHAT",
+    **_HEAD,
+    "room": "chat:a",
+    "seq": 12,
+    "epoch": "k3f9-1",
+    "id": "c1-17",
+    "sender": "ann",
+    "payload": {"text": "hello"},
+}
+_ANN: Final = {"user": "ann", "proof": "9c0f53b1a8e24d17", "info": {"name": "Ann"}}
+_BOB: Final = {"user": "bob", "proof": "0b5e1f0c77aa2d90"}
+_RECEIPT: Final = {
+    "complete": True,
+    "id": "invoice-7",
+    "room": "@ann",
+    "epoch": "k3f9-1",
+    "seq": 3,
+    "users": 1,
+    "connections": 2,
+    "gateways": 2,
+    "written": 1,
+    "lost": 1,
+}
+
+_CLIENT: dict[Struct, tuple[Any, ...]] = {
+    client_frames.Auth: ({"type": "AUTH", "id": "a1", "payload": {"token": "eyJhbGciOiJFUzI1NiJ9.e30.c2"}},),
+    client_frames.Join: (
+        {"type": "JOIN", "room": "chat:a", "id": "j1"},
+        {
+            "type": "JOIN",
+            "room": "chat:a",
+            "id": "j2",
+            "payload": {
+                "since": {"epoch": "k3f9-1", "seq": 11},
+                "presence": {"watch": True, "info": {"name": "Ann"}},
+            },
+        },
+    ),
+    client_frames.Leave: ({"type": "LEAVE", "room": "chat:a", "id": "l1"},),
+    client_frames.HistoryRequest: (
+        {"type": "HISTORY", "room": "chat:a", "id": "h1", "payload": {"before": 12, "limit": 50}},
+    ),
+    client_frames.PresenceRequest: (
+        {"type": "PRESENCE", "room": "chat:a", "id": "p1", "payload": {"limit": 100, "after": "ann"}},
+        {"type": "PRESENCE", "room": "chat:a", "id": "p2", "payload": {"count": True}},
+        {
+            "type": "PRESENCE",
+            "room": "chat:a",
+            "id": "p3",
+            "payload": {"update": {"away": True}},
+        },
+        {"type": "PRESENCE", "id": "p4", "payload": {"watch": ["bob", "carol"]}},
+        {"type": "PRESENCE", "room": "chat:a", "payload": {"unwatch": True}},
+    ),
+    client_frames.Request: (
+        {
+            "type": "REQUEST",
+            "id": "r1",
+            "service": "orders.get",
+            "payload": {"order": 7},
+            "timeout_ms": 2_000,
+        },
+        {
+            "type": "REQUEST",
+            "id": "r2",
+            "service": "reports.make",
+            "payload": {"year": 2025},
+            "durable": True,
+        },
+    ),
+    client_frames.Cancel: ({"type": "CANCEL", "ref": "r1"},),
+    client_frames.Ping: ({"type": "PING", "id": "x1"},),
+    client_frames.ClientMessage: (
+        {"type": "CHAT", "room": "chat:a", "id": "c1-17", "payload": {"text": "hello"}},
+        {"type": "deal.done", "room": "trades:eu", "key": "ACME", "payload": {"price": 101}},
+        {"type": "CHAT", "room": "chat:a", "payload": "AP8=", "encoding": "base64"},
+    ),
+}
+
+_SERVER: dict[Struct, tuple[Any, ...]] = {
+    server_frames.Welcome: (
+        {
+            "type": "WELCOME",
+            **_HEAD,
+            "payload": {
+                "connection": "g1~5f",
+                "user": "ann",
+                "heartbeat_ms": 30_000,
+                "rooms": ["default", "@ann"],
+                "limits": {"message_bytes": 1_048_576, "rate": 5, "rate_per_ms": 1_000, "rooms": 100},
+                "expires_at": None,
+            },
+        },
+    ),
+    server_frames.Authenticated: (
+        {"type": "AUTHENTICATED", **_HEAD, "ref": "a1", "payload": {"expires_at": _AT + 3_600_000}},
+    ),
+    server_frames.Joined: (
+        {
+            "type": "JOINED",
+            **_HEAD,
+            "room": "chat:a",
+            "ref": "j2",
+            "payload": {"epoch": "k3f9-1", "seq": 11, "recovered": True, "missed": 1},
+        },
+    ),
+    server_frames.Left: (
+        {"type": "LEFT", **_HEAD, "room": "chat:a", "ref": "l1"},
+        {"type": "LEFT", **_HEAD, "room": "chat:a", "payload": {"reason": "removed"}},
+    ),
+    server_frames.Message: (_MESSAGE,),
+    server_frames.Ack: (
+        {"type": "ACK", **_HEAD, "room": "chat:a", "ref": "c1-17", "payload": {"seq": 12, "epoch": "k3f9-1"}},
+        {"type": "ACK", **_HEAD, "room": "chat:a", "ref": "c1-18", "payload": {}},
+    ),
+    server_frames.History: (
+        {
+            "type": "HISTORY",
+            **_HEAD,
+            "room": "chat:a",
+            "ref": "h1",
+            "payload": {"messages": [_MESSAGE], "more": True},
+        },
+    ),
+    server_frames.Dropped: (
+        {"type": "DROPPED", **_HEAD, "room": "prices:eu", "payload": {"count": 40, "seq": 901}},
+    ),
+    server_frames.Presence: (
+        {
+            "type": "PRESENCE",
+            **_HEAD,
+            "room": "chat:a",
+            "ref": "p1",
+            "payload": {
+                "version": 41,
+                "count": {"users": 2, "connections": 3},
+                "digest": "a76d72be208c7aa7",
+                "page": True,
+                "after": "",
+                "more": False,
+                "joined": [_ANN, _BOB],
+            },
+        },
+        {
+            "type": "PRESENCE",
+            **_HEAD,
+            "room": "chat:a",
+            "payload": {
+                "version": 57,
+                "count": {"users": 1, "connections": 2},
+                "digest": "9c0f53b1a8e24d17",
+                "left": ["bob"],
+            },
+        },
+    ),
+    server_frames.Accepted: ({"type": "ACCEPTED", **_HEAD, "ref": "r2"},),
+    server_frames.Response: (
+        {"type": "RESPONSE", **_HEAD, "ref": "r1", "payload": {"order": 7, "state": "paid"}},
+        {"type": "RESPONSE", **_HEAD, "ref": "r3", "n": 1, "more": True, "payload": ["first", "part"]},
+        {
+            "type": "RESPONSE",
+            **_HEAD,
+            "room": "@ann",
+            "seq": 4,
+            "epoch": "k3f9-2",
+            "ref": "r2",
+            "payload": {"report": "2025.pdf"},
+        },
+    ),
+    server_frames.Pong: ({"type": "PONG", **_HEAD, "ref": "x1", "payload": None},),
+    server_frames.Degraded: ({"type": "DEGRADED", **_HEAD},),
+    server_frames.Restored: ({"type": "RESTORED", **_HEAD},),
+    server_frames.Reconnect: ({"type": "RECONNECT", **_HEAD, "payload": {"after_ms": 3_200}},),
+    server_frames.Error: (
+        {
+            "type": "ERROR",
+            **_HEAD,
+            "ref": "c1-19",
+            "payload": {
+                "code": "rate_limited",
+                "message": "At most 5 messages in 1000 ms",
+                "retry": True,
+                "retry_after_ms": 400,
+            },
+        },
+        {
+            "type": "ERROR",
+            **_HEAD,
+            "payload": {
+                "code": "draining",
+                "message": "Draining",
+                "retry": True,
+                "close": 1012,
+                "reconnect": "yes",
+            },
+        },
+    ),
+}
+
+_EVENT: Final = {
+    "event_id": "k3f9.3.41.5",
+    "connection": "g1~5f",
+    "user": "ann",
+    "gateway": "g1",
+    "generation": 95,
+    "at": _AT,
+}
+_BACKENDS: dict[Struct, tuple[Any, ...]] = {
+    notifications.NotificationHeaders: ({"traceparent": _TRACE, "key": "ACME", "receipt": "written"},),
+    notifications.NotificationEntry: (
+        {"address": "room.chat:a", "id": "7f1c-0", "type": "deal.done", "payload": {"price": 101}},
+        {"address": "user.ann", "id": "7f1c-1", "payload": "AP8=", "encoding": "base64"},
+        {"address": "all", "payload": "closing soon", "expiration": 60_000},
+    ),
+    notifications.DeadLetterHeaders: (
+        {
+            "x-warren-reason": "invalid payload: no JSON text in UTF-8",
+            "x-warren-routing-key": "list",
+            "x-warren-index": 2,
+        },
+    ),
+    receipts.ReceiptPayload: (_RECEIPT,),
+    presence.PresenceMember: (_ANN,),
+    events.MembershipEvent: (
+        {**_EVENT, "event": "client.connected", "room": "@ann"},
+        {**_EVENT, "event": "room.left", "room": "chat:a", "reason": "gone"},
+    ),
+    events.MessageEvent: (
+        {
+            "event_id": "k3f9.3.41.3",
+            "event": "message",
+            "room": "chat:a",
+            "type": "CHAT",
+            "epoch": "k3f9-1",
+            "seq": 12,
+            "connection": "g1~5f",
+            "user": "ann",
+            "id": "c1-17",
+            "at": _AT,
+            "payload": {"text": "hello"},
+        },
+        {
+            "event_id": "k3f9.3.52.2",
+            "event": "message.undelivered",
+            "room": "@carol",
+            "type": "NOTIFICATION",
+            "epoch": "k3f9-1",
+            "seq": 2,
+            "id": "invoice-8",
+            "at": _AT,
+            "payload": {"invoice": 8},
+        },
+    ),
+    events.EventHeaders: (
+        {
+            "cloudEvents_id": "k3f9.3.41.3",
+            "cloudEvents_source": "/warren/shards/3",
+            "cloudEvents_type": "message",
+            "cloudEvents_specversion": "1.0",
+            "cloudEvents_time": "2025-11-24T16:00:00.000Z",
+            "cloudEvents_subject": "chat:a",
+        },
+    ),
+    rpc.RequestHeaders: ({**_CALL, "attempt": 1, "traceparent": _TRACE},),
+    rpc.ResponseHeaders: ({"n": 1, "more": True}, {"error": "forbidden"}),
+    rpc.CancelHeaders: (_CALL,),
+    hooks.HookQuestion: (
+        {
+            "hook": "join",
+            "connection": "g1~5f",
+            "user": "ann",
+            "claims": {"plan": "pro"},
+            "room": "chat:a",
+            "namespace": "chat",
+        },
+        {
+            "hook": "publish",
+            "connection": "g1~5f",
+            "user": "ann",
+            "room": "chat:a",
+            "namespace": "chat",
+            "type": "CHAT",
+            "id": "c1-17",
+            "payload": {"text": "hello"},
+        },
+    ),
+    hooks.HookAnswer: (
+        {"allow": True, "ttl": 3_600, "rights": ["publish"], "info": {"name": "Ann"}},
+        {"allow": False, "reason": "This room is for members"},
+    ),
+}
+
+_RESULT: Final = {"id": "kick-1", "connections": 2}
+_COMMANDS: dict[Struct, tuple[Any, ...]] = {
+    commands.PublishCommand: (
+        {"id": "invoice-7", "payload": {"invoice": 7}, "receipt": "written", "wait_ms": 2_000},
+    ),
+    commands.BatchCommand: (
+        {
+            "messages": [
+                {"address": "room.chat:a", "payload": {"text": "hello"}, "type": "CHAT", "id": "b-1"},
+                {"address": "user.ann", "payload": {"invoice": 7}, "id": "b-2"},
+            ]
+        },
+    ),
+    commands.BroadcastCommand: (
+        {"addresses": ["user.ann", "user.bob"], "type": "NOTIFICATION", "payload": "closing soon"},
+    ),
+    commands.BatchResult: ({"results": [{"receipt": {"complete": True, "id": "b-1", "room": "chat:a"}}]},),
+    commands.DisconnectCommand: ({"except": ["g1~5f"], "reason": "Logged out elsewhere", "id": "kick-1"},),
+    commands.RemoveCommand: ({"user": "bob", "reason": "Rude"},),
+    commands.AddCommand: ({"rooms": ["order:7"]},),
+    commands.BlockCommand: ({"until_ms": _AT + 86_400_000, "reason": "Spam"},),
+    commands.UnblockCommand: ({"user": "bob"},),
+    commands.RevokeCommand: ({"before_s": _AT // 1_000},),
+    commands.CommandResult: (_RESULT,),
+    queries.PresenceCommand: ({"limit": 100},),
+    queries.PresenceResult: (
+        {"version": 41, "count": {"users": 2, "connections": 3}, "members": [_ANN, _BOB]},
+    ),
+    queries.CountResult: ({"users": 2, "connections": 3},),
+    queries.HistoryCommand: ({"limit": 50},),
+    queries.HistoryResult: ({"messages": [_MESSAGE], "more": False, "epoch": "k3f9-1", "seq": 12},),
+    queries.RoomsCommand: ({"prefix": "chat:", "limit": 100},),
+    queries.RoomsResult: (
+        {"rooms": [{"room": "chat:a", "users": 2, "connections": 3}], "cursor": "Y2hhdDph"},
+    ),
+    queries.StatusCommand: ({"users": ["ann", "carol"]},),
+    queries.StatusResult: (
+        {
+            "users": [
+                {"user": "ann", "online": True, "connections": 2, "since": _AT},
+                {"user": "carol", "online": False, "last_seen": _AT - 60_000},
+            ]
+        },
+    ),
+    queries.ExplainCommand: ({"id": "c1-17", "user": "ann"},),
+    queries.ExplainResult: (
+        {
+            "id": "c1-17",
+            "room": "chat:a",
+            "accepted_at": _AT,
+            "epoch": "k3f9-1",
+            "seq": 12,
+            "gateways": [{"gateway": "g2", "fed": True, "written": 1}],
+        },
+    ),
+    problem.Problem: (
+        {
+            "type": "urn:warren:error:forbidden",
+            "title": "Forbidden",
+            "status": 403,
+            "code": "forbidden",
+            "retry": False,
+            "detail": "This key may not disconnect",
+            "instance": "/v1/disconnect/user.ann",
+            "trace_id": "0af7651916cd43dd8448eb211c80319c",
+        },
+    ),
+}
+
+EXAMPLES: Final[dict[Struct, tuple[Any, ...]]] = {**_CLIENT, **_SERVER, **_BACKENDS, **_COMMANDS}

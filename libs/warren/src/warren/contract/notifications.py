@@ -1,0 +1,71 @@
+"""Notifications: what backends publish to rooms, users and connections, one in each AMQP message or many.
+
+A single notification's body is the payload itself; what else there is to say stands in AMQP properties and
+headers. In a list each entry says all of it. Nothing here parses or decides.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+
+from warren.contract.fields import (
+    BackendId,
+    EncodingField,
+    ExpirationField,
+    KeyAddress,
+    KeyField,
+    TraceparentField,
+    Type,
+    says,
+)
+from warren.contract.receipts import ReceiptLevel
+
+JSON_TYPE: Final = "application/json"
+BINARY_TYPE: Final = "application/octet-stream"
+LIST_TYPE: Final = "application/vnd.warren.notifications+json"
+DEFAULT_TYPE: Final = "NOTIFICATION"
+MAX_ENTRIES: Final = 1_000
+
+
+class NotificationHeaders(msgspec.Struct, omit_defaults=True, frozen=True):
+    """The AMQP headers of a notification."""
+
+    traceparent: TraceparentField = None
+    key: KeyField = None
+    receipt: Annotated[
+        ReceiptLevel | None,
+        says("With the property `reply_to`: send a receipt once the message has got so far."),
+    ] = None
+
+
+class NotificationEntry(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
+    """One entry of a list of notifications. Unknown fields are passed over."""
+
+    address: Annotated[
+        KeyAddress,
+        says("The recipient: `room.<room>`, `user.<user>`, `conn.<connection id>` or `all`."),
+    ]
+    payload: Annotated[msgspec.Raw, says("Any JSON.")]
+    type: Annotated[Type | None, says("The message's type; NOTIFICATION if it is left out.")] = None
+    id: Annotated[
+        BackendId | None,
+        says("Makes the entry idempotent: the same id in the same room counts once."),
+    ] = None
+    encoding: EncodingField = None
+    key: KeyField = None
+    expiration: ExpirationField = None
+    traceparent: TraceparentField = None
+
+
+class DeadLetterHeaders(msgspec.Struct, frozen=True):
+    """The AMQP headers of a notification that can't be delivered; its body is what came."""
+
+    reason: Annotated[str, says("What is wrong.")] = msgspec.field(name="x-warren-reason")
+    routing_key: Annotated[str, says("The routing key that the notification came with.")] = msgspec.field(
+        name="x-warren-routing-key"
+    )
+    index: Annotated[int | None, says("Of an entry of a list: its place there, from 0.")] = msgspec.field(
+        name="x-warren-index", default=None
+    )

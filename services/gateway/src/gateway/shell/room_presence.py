@@ -1,0 +1,141 @@
+"""RoomPresence: what clients of this gateway are told of who is in rooms.
+
+It carries out what ``core/presence_watchers.py`` decides: watches go up by the uplink, questions to the
+router that speaks for the shard, frames through the hub to watchers, and answers to connections. It decides
+nothing and never waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gateway.core.hub import Hub
+from gateway.core.inputs import EndRequested, PresenceRead
+from gateway.core.presence_watchers import Answer, AskRouter, PresenceWatchers, SendWatch, Step, TellWatchers
+from gateway.shell.router_requests import RouterRequests
+from gateway.shell.uplink import Uplink
+from warren import envelope
+from warren.clock import Clock
+from warren.errors import CloseCode
+from warren.metrics import GatewayMetrics
+
+TYPE = "PRESENCE"
+
+
+class RoomPresence:
+    """One gateway's."""
+
+    def __init__(
+        self,
+        watchers: PresenceWatchers,
+        hub: Hub,
+        uplink: Uplink,
+        routers: RouterRequests,
+        clock: Clock,
+        metrics: GatewayMetrics,
+    ) -> None:
+        """``watchers`` decide; ``hub`` knows their connections."""
+        self._watchers = watchers
+        self._hub = hub
+        self._uplink = uplink
+        self._routers = routers
+        self._clock = clock
+        self._metrics = metrics
+        metrics.waiting_from("presence_reads", lambda: watchers.reads)
+        metrics.waiting_from("presence_pages_bytes", lambda: watchers.pages_bytes)
+        metrics.waiting_from("watched_rooms", lambda: watchers.rooms)
+
+    # ── clients ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def watch(self, room: str, shard: int, conn: str, *, contact: bool) -> bool:
+        """Tell a connection of a room in ``shard`` from now on; False where there is no place for that."""
+        steps = self._watchers.watch(room, shard, conn, contact=contact)
+        if steps is None:
+            self._metrics.drops("watch_overflow")
+            return False
+        if all(self._send(step) for step in steps if isinstance(step, SendWatch)):
+            return True
+        self._watchers.unwatch(room, conn, contact=contact)
+        return False
+
+    def unwatch(self, room: str, conn: str, *, contact: bool) -> None:
+        """Tell a connection of a room no more."""
+        self._do(self._watchers.unwatch(room, conn, contact=contact))
+
+    def inform(self, up: envelope.Inform, shard: int) -> bool:
+        """Send what is shown with a member from now on; False where there is no place for it."""
+        return self._uplink.tell(up, shard)
+
+    def ask(self, query: envelope.PresenceQuery, shard: int, digest: str = "") -> None:
+        """Have a connection's question answered."""
+        self._do(self._watchers.ask(query, shard, self._clock.monotonic(), digest))
+
+    # ── routers ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def diff(self, diff: envelope.PresenceDiff) -> None:
+        """Tell watchers what has changed in a room."""
+        steps = self._watchers.diff(diff)
+        if steps is None:
+            self._metrics.drops("presence_unwatched")
+        else:
+            self._do(steps)
+
+    def page(self, page: envelope.PresencePage) -> None:
+        """Give out what a router has read."""
+        self._do(self._watchers.page(page, self._clock.monotonic()))
+
+    def renew(self, shard: int) -> None:
+        """Ask again for what was asked of a shard's router: another one speaks."""
+        self._do(self._watchers.renew(shard, self._clock.monotonic()))
+
+    def doubt(self, shard: int) -> None:
+        """Something of a shard may not have been told to this gateway."""
+        self._watchers.doubt(shard)
+
+    def watches(self, shard: int) -> list[envelope.Watch]:
+        """Return what is watched in a shard, to be sent again by ``watch_again``."""
+        return self._watchers.of(shard)
+
+    def watch_again(self, watches: Iterable[envelope.Watch], shard: int) -> None:
+        """Say in a new life on a shard that these are watched."""
+        for watch in watches:
+            self._uplink.tell(watch, shard)
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        self._do(self._watchers.tick(now))
+
+    # ── steps ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _do(self, steps: Iterable[Step]) -> None:
+        for step in steps:
+            match step:
+                case SendWatch():
+                    self._send(step)
+                case AskRouter():
+                    self._metrics.reads("routers")
+                    self._routers.ask(step.shard, step.query)
+                case Answer():
+                    member = self._hub.find(step.conn)
+                    if member is not None:
+                        member.put(PresenceRead(step.room, step.ref, step.payload))
+                case TellWatchers():
+                    self._tell(step)
+
+    def _send(self, step: SendWatch) -> bool:
+        return self._uplink.tell(step.watch, step.shard)
+
+    def _tell(self, step: TellWatchers) -> None:
+        """Make one frame for each variant, and put it on all outboxes; it is the first to be dropped."""
+        frame = envelope.Deliver(step.room, "", 0, TYPE, step.payload, self._clock.wall_us())
+        delivered = self._hub.tell(step.conns, frame)
+        for member in delivered.woken:
+            member.flush()
+        for member in delivered.too_slow:
+            member.put(EndRequested(CloseCode.TOO_SLOW))
+        self._metrics.messages_out(TYPE, delivered.recipients[0])
+        if delivered.missed:
+            self._metrics.drops("ephemeral", len(delivered.missed))
+            self._watchers.missed(
+                step.room, [member.id for member in delivered.missed], self._clock.monotonic()
+            )

@@ -1,0 +1,160 @@
+"""Receipts, with everything real: a stock AMQP publisher asks what has become of its notification."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import aio_pika
+import pytest
+import pytest_asyncio
+from aio_pika.abc import AbstractExchange, AbstractIncomingMessage
+from tests.support.client import connect
+from tests.support.eventually import eventually
+from tests.support.pods import Gateway, Pods, Router
+from tests.support.rabbit import Rabbit
+
+from warren.topology import Topology
+
+pytestmark = pytest.mark.rabbit
+
+
+@pytest.fixture
+def pods(rabbit: Rabbit, topology: Topology, tmp_path: Path) -> Iterator[Pods]:
+    """An installation of the test's own on the session's broker; nothing runs yet."""
+    pods = Pods(rabbit.url, topology.prefix, topology.shards, tmp_path)
+    yield pods
+    pods.close()
+
+
+class Backend:
+    """A backend with a queue for answers and one for events."""
+
+    def __init__(self, notify: AbstractExchange, answers: str) -> None:
+        self._notify = notify
+        self._queue = answers
+        self.answers: list[AbstractIncomingMessage] = []
+        self.events: list[AbstractIncomingMessage] = []
+
+    async def publish(self, key: str, ident: str, receipt: str) -> None:
+        message = aio_pika.Message(
+            b'"x"',
+            message_id=ident,
+            correlation_id=f"c-{ident}",
+            reply_to=self._queue,
+            headers={"receipt": receipt},
+        )
+        await self._notify.publish(message, key)
+
+    async def answer(self) -> tuple[str | None, dict[str, Any]]:
+        """Return the next answer: its correlation id and its fields."""
+        await eventually(lambda: self.answers, timeout_s=12.0)
+        message = self.answers.pop(0)
+        assert message.type == "receipt"
+        return message.correlation_id, json.loads(message.body)
+
+    async def event(self) -> tuple[str | None, dict[str, Any]]:
+        """Return the next event: its routing key and its fields."""
+        await eventually(lambda: self.events)
+        message = self.events.pop(0)
+        return message.routing_key, json.loads(message.body)
+
+
+@pytest_asyncio.fixture
+async def installation(pods: Pods) -> AsyncIterator[tuple[list[Gateway], list[Router]]]:
+    """Two gateways, with two routers behind them."""
+    yield await pods.installation(2, 2, {"WARREN_ROUTER_EVENTS": "undelivered"})
+
+
+@pytest_asyncio.fixture
+async def backend(
+    rabbit: Rabbit, topology: Topology, installation: tuple[list[Gateway], list[Router]]
+) -> AsyncIterator[Backend]:
+    """A backend, connected once the topology is there."""
+    async with await aio_pika.connect(rabbit.url) as connection:
+        channel = await connection.channel()
+        answers = await channel.declare_queue(exclusive=True)
+        events = await channel.declare_queue(exclusive=True)
+        await events.bind(topology.events, "message.undelivered.#")
+        made = Backend(await channel.get_exchange(topology.notify), answers.name)
+        await answers.consume(_kept(made.answers), no_ack=True)
+        await events.consume(_kept(made.events), no_ack=True)
+        yield made
+
+
+def _kept(
+    messages: list[AbstractIncomingMessage],
+) -> Callable[[AbstractIncomingMessage], Awaitable[None]]:
+    async def keep(message: AbstractIncomingMessage) -> None:
+        messages.append(message)
+
+    return keep
+
+
+async def test_a_backend_is_told_who_was_there_and_that_it_is_written(
+    installation: tuple[list[Gateway], list[Router]], backend: Backend
+):
+    """Users and connections on both gateways, and the place; a repeat is told the place of the first."""
+    (first, second), _ = installation
+    async with (
+        await connect(first.url, user="ann") as ann,
+        await connect(second.url, user="ann") as tablet,
+        await connect(second.url, user="bob") as bob,
+    ):
+        for client in (ann, tablet, bob):
+            await client.join("r")
+        await backend.publish("room.r", "m1", "written")
+        heard = await bob.expect("NOTIFICATION", room="r")
+        place = {"id": "m1", "room": "r", "epoch": heard["epoch"], "seq": 1}
+        there = {"users": 2, "connections": 3, "gateways": 2}
+        expected = place | there | {"duplicate": False, "written": 2, "lost": 0, "complete": True}
+        assert await backend.answer() == ("c-m1", expected)
+        await backend.publish("room.r", "m1", "accepted")
+        _, again = await backend.answer()
+        assert again == expected | {"duplicate": True, "written": 0}
+
+
+async def test_that_nobody_was_there_is_told(
+    installation: tuple[list[Gateway], list[Router]], backend: Backend
+):
+    """In the receipt and, with the payload, as an event: so a push service hears who was away."""
+    await backend.publish("user.zoe", "m1", "written")
+    _, told = await backend.answer()
+    assert (told["users"], told["connections"], told["gateways"], told["complete"]) == (0, 0, 0, True)
+    key, event = await backend.event()
+    assert key == "message.undelivered.NOTIFICATION.@zoe"
+    assert (event["event"], event["id"], event["payload"], event["seq"]) == (
+        "message.undelivered",
+        "m1",
+        "x",
+        1,
+    )
+
+
+async def test_a_gateway_that_dies_is_no_time_out(
+    installation: tuple[list[Gateway], list[Router]], backend: Backend
+):
+    """It is frozen while the message comes and dies then: it counts as lost when its lease ends."""
+    (first, second), _ = installation
+    async with await connect(first.url, user="ann") as ann, await connect(second.url, user="bob") as bob:
+        await ann.join("r")
+        await bob.join("r")
+        second.pause()
+        await backend.publish("room.r", "m1", "written")
+        await ann.expect("NOTIFICATION", room="r")
+        second.kill()
+        _, told = await backend.answer()
+        assert (told["gateways"], told["written"], told["lost"]) == (2, 1, 1)
+        assert told["complete"] is True
+
+
+async def test_a_refused_notification_says_why(
+    installation: tuple[list[Gateway], list[Router]], backend: Backend
+):
+    """The backend need not look at the dead letters."""
+    await backend.publish("nowhere", "m1", "accepted")
+    correlation, told = await backend.answer()
+    assert correlation == "c-m1"
+    assert str(told["refused"]).startswith("invalid address")

@@ -1,0 +1,95 @@
+"""grants: what a backend has allowed, signed, for one user and one room."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.grants import GRANT_MAX, Grant, GrantKeys, is_revoked
+from gateway.core.hook_messages import INFO_BYTES
+
+KEY, OLDER = b"k" * 32, b"o" * 32
+KEYS = GrantKeys([KEY])
+GRANT = Grant(epoch=1_000, until=2_000, publish=True, info=b'{"name":"Ann"}')
+TEXT = KEYS.sign(GRANT, "ann", "chat:a")
+
+
+def test_a_grant_comes_back_as_it_was_given():
+    """With its rights, its times and what others see, until its time is over."""
+    assert KEYS.check(TEXT, "ann", "chat:a", 1_999.9) == GRANT
+    assert KEYS.check(TEXT, "ann", "chat:a", 2_000.0) is None
+
+
+@pytest.mark.parametrize(
+    ("user", "room"), [("bob", "chat:a"), ("ann", "chat:b"), ("annc", "hat:a"), ("", "")]
+)
+def test_a_grant_is_of_one_user_and_one_room(user, room):
+    """Whoever shows it, and wherever."""
+    assert KEYS.check(TEXT, user, room, 1_500) is None
+
+
+def test_the_first_key_signs_and_all_verify():
+    """So a key can be added everywhere, put first everywhere, and the old one removed at last, and no grant
+    is refused meanwhile.
+    """
+    both, old_first = GrantKeys([KEY, OLDER]), GrantKeys([OLDER, KEY])
+    assert both.check(old_first.sign(GRANT, "ann", "r"), "ann", "r", 1_500) == GRANT
+    assert old_first.check(both.sign(GRANT, "ann", "r"), "ann", "r", 1_500) == GRANT
+    assert both.sign(GRANT, "ann", "r") == KEYS.sign(GRANT, "ann", "r")
+    assert KEYS.check(GrantKeys([OLDER]).sign(GRANT, "ann", "r"), "ann", "r", 1_500) is None
+
+
+def test_without_a_key_there_are_no_grants():
+    """None is made and none is taken, not even one that is signed by an empty key."""
+    nobody = GrantKeys()
+    assert not nobody
+    assert nobody.sign(GRANT, "ann", "r") == ""
+    assert nobody.check(GrantKeys([b""]).sign(GRANT, "ann", "r"), "ann", "r", 1_500) is None
+
+
+@given(st.integers(0, len(TEXT) - 1), st.characters())
+def test_a_grant_that_was_changed_is_none(index, other):
+    """Whichever character it is, also the last one, whose last bits stand for nothing."""
+    changed = TEXT[:index] + other + TEXT[index + 1 :]
+    assert (KEYS.check(changed, "ann", "chat:a", 1_500) is not None) == (changed == TEXT)
+
+
+@given(st.text(max_size=200))
+def test_anything_may_be_shown(text):
+    """What is no grant is none, and nothing is raised."""
+    assert KEYS.check(text, "ann", "chat:a", 1_500) is None
+
+
+@pytest.mark.parametrize("text", ["", ".", "..", TEXT + "=", TEXT + ".", "A" * (GRANT_MAX + 1), "é.é"])
+def test_what_only_looks_like_a_grant_is_none(text):
+    """Nothing is decoded of what is too long."""
+    assert KEYS.check(text, "ann", "chat:a", 1_500) is None
+
+
+def test_a_grant_of_another_form_is_none():
+    """One that a newer Warren has signed is asked about again."""
+    import hashlib
+    import hmac
+
+    import msgspec
+
+    body = msgspec.msgpack.encode({"what": "is this"})
+    signed = msgspec.msgpack.encode(("warren.grant.1", "ann", "r", body))
+    parts = (body, hmac.digest(KEY, signed, hashlib.sha256))
+    text = ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
+    assert KEYS.check(text, "ann", "r", 0) is None
+
+
+def test_the_longest_grant_can_be_shown():
+    """With the longest names and all that others may see."""
+    grant = Grant(2**40, 2**40, True, b"x" * INFO_BYTES)
+    text = KEYS.sign(grant, "u" * 127, "r" * 128)
+    assert KEYS.check(text, "u" * 127, "r" * 128, 0) == grant
+
+
+def test_a_revocation_voids_what_was_given_before_it():
+    """And nothing that was given in its second or later."""
+    assert is_revoked(GRANT, 1_001)
+    assert not is_revoked(GRANT, 1_000)
+    assert not is_revoked(GRANT, 0)

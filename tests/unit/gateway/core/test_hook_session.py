@@ -1,0 +1,510 @@
+"""hook_session: sessions whose rooms and messages a backend decides about."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.actions import Close, Consult, Exit, Hold, Join, Leave, Publish, Send
+from gateway.core.client_messages import Error, Joined, Pong, Welcome
+from gateway.core.error_rate_limit import ANSWERS
+from gateway.core.grants import GRANT_MAX, GrantKeys
+from gateway.core.hook_desk import Allowed, Ask, Denied, HookDesk, Tell, Undecided, Waiter
+from gateway.core.hook_messages import HookAnswer, HookMessage, HookQuery
+from gateway.core.hook_session import RIGHTS_MAX
+from gateway.core.hook_waits import BEHIND_MAX, OPEN_MAX
+from gateway.core.permissions import Identity
+from gateway.core.session import Session, SessionConfig, State
+from warren import envelope
+from warren.errors import CloseCode, ErrorCode
+from warren.log_entries import PRESENCE_OFF, PRESENCE_USERS
+from warren.namespaces import Namespaces, PresencePolicy, RoomPolicy
+from warren.position import Position
+
+POLICIES = (
+    RoomPolicy("asked", "asked:*", hooks=("join",), presence=PresencePolicy("users")),
+    RoomPolicy("watched", "watched:*", hooks=("publish",)),
+    RoomPolicy("both", "both:*", publish="members", hooks=("join", "publish")),
+    RoomPolicy("vip", "vip:*", join="token"),
+)
+NAMESPACES = Namespaces(POLICIES)
+CONNECT = Namespaces(POLICIES, connect_hook=True)
+CONFIG = SessionConfig(rooms=("default",), rooms_max=500, rate=None)
+WALL_US = 1_764_000_000_000_000
+WALL_S = WALL_US // 1_000_000
+NOW = 100.0
+POSITION = Position("e", 12)
+YES, NO = Allowed(HookAnswer(True)), Denied("not yours")
+
+
+def opened(identity: Identity | None = None, namespaces: Namespaces = NAMESPACES, **more) -> Session:
+    made = Session("g~1", CONFIG, namespaces, **more)
+    made.open(identity or Identity("ann"), NOW, WALL_US)
+    return made
+
+
+def says(session: Session, now_us: int = WALL_US, **fields):
+    return session.receive(json.dumps(fields), NOW, now_us).actions
+
+
+def decided(session: Session, ticket: int, verdict, now_us: int = WALL_US):
+    """Return all actions that follow from a decision."""
+    outcomes = session.decided(ticket, verdict, NOW, now_us)
+    return [action for outcome in outcomes for action in outcome.actions]
+
+
+def asked(actions) -> Consult:
+    (action,) = actions
+    assert isinstance(action, Consult)
+    return action
+
+
+def refused(actions) -> Error:
+    (action,) = actions
+    assert isinstance(action.message, Error)
+    return action.message
+
+
+# ── connect ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def connecting(identity: Identity | None = None, **more) -> tuple[Session, Consult]:
+    session = Session("g~1", CONFIG, CONNECT, headers=(("cookie", "c"),), **more)
+    return session, asked(session.open(identity or Identity("ann", claims=b"{}"), NOW, WALL_US))
+
+
+def test_a_client_comes_in_once_a_backend_lets_it():
+    """It is asked with claims and headers; until then nothing is read of it, and afterwards all is as
+    without.
+    """
+    session, question = connecting()
+    assert question == Consult(1, HookQuery("connect", "ann", "g~1", b"{}", (("cookie", "c"),)))
+    assert (session.unread, session.state, session.user) == (True, State.NEW, "")
+    welcome, *joins = decided(session, 1, YES)
+    assert isinstance(welcome.message, Welcome)
+    assert [join.envelope.room for join in joins] == ["default", "@ann"]
+    assert (session.unread, session.state, session.user) == (False, State.READY, "ann")
+    assert decided(session, 1, YES) == []
+
+
+def test_a_backend_says_who_comes_in_and_where():
+    """Another name, what others see, and rooms beyond what token and namespace allow; no hook is asked about
+    those.
+    """
+    session, _ = connecting(Identity("token", join=("default",)))
+    answer = HookAnswer(True, user="kim", info=b'{"n":1}', rooms=("asked:a", "vip:b", "asked:a"))
+    welcome, *joins = decided(session, 1, Allowed(answer))
+    assert (welcome.message.user, welcome.message.rooms) == ("kim", ("default", "asked:a", "vip:b", "@kim"))
+    shown = {join.envelope.room: (join.envelope.presence, join.envelope.info) for join in joins}
+    assert shown["asked:a"] == (PRESENCE_USERS, b'{"n":1}')
+    assert shown["vip:b"] == (PRESENCE_OFF, b"")
+    assert isinstance(says(session, type="JOIN", room="asked:a")[0], Join)
+
+
+def test_a_fresh_token_keeps_what_the_backend_has_said():
+    """It has to name whom the first one named, not whom the backend has made of that."""
+    session, _ = connecting(Identity("token", join=("default",)))
+    decided(session, 1, Allowed(HookAnswer(True, user="kim", rooms=("vip:b",))))
+    (told,) = session.identify(Identity("token", join=("default",), expires_at=WALL_S + 9), NOW, WALL_US)
+    assert isinstance(told, Send)
+    assert session.user == "kim"
+    assert session.identify(Identity("other"), NOW, WALL_US)[-1] == Close(CloseCode.UNAUTHORIZED)
+
+
+def test_who_is_not_let_in_is_told_why():
+    """By 4001, as with a token that does not hold."""
+    session, _ = connecting()
+    sent, close = decided(session, 1, NO)
+    assert (sent.message.code, sent.message.message) == (ErrorCode.UNAUTHORIZED, "not yours")
+    assert close == Close(CloseCode.UNAUTHORIZED)
+
+
+def test_who_can_not_be_asked_about_comes_again():
+    """Never 4001, which would make it fetch a fresh token: 1013, and when."""
+    session, _ = connecting()
+    sent, close = decided(session, 1, Undecided("timeout", 2_500))
+    assert (sent.message.retry_after_ms, sent.message.reconnect, close) == (
+        2_500, "yes", Close(CloseCode.OVERLOADED)
+    )  # fmt: skip
+
+
+def test_a_slow_backend_is_not_the_client_s_fault():
+    """Its time to send a token is over, and it did; the token's own end counts as ever."""
+    session, _ = connecting()
+    assert session.tick(NOW + 29.0) == []
+    expiring, _ = connecting(Identity("ann", expires_at=WALL_S + 5))
+    assert expiring.tick(NOW + 6.0)[-1] == Close(CloseCode.UNAUTHORIZED)
+    assert decided(expiring, 1, YES) == []
+
+
+def test_who_has_no_name_is_asked_about_without_one():
+    """The made-up one says nothing, and would make each question another."""
+    _, question = connecting(Identity("guest-1", anonymous=True, nameless=True))
+    assert question.query.user == ""
+
+
+def test_a_pod_that_goes_asks_no_more():
+    """Who is not in yet goes elsewhere."""
+    session, _ = connecting()
+    assert session.drain(1_000)[-1] == Close(CloseCode.DRAINING)
+    assert decided(session, 1, YES) == []
+
+
+# ── join ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_join_waits_for_the_backend():
+    """And is then what it was; JOINED brings the grant, once."""
+    session = opened()
+    grant = "g" * 40
+    since = {"epoch": "e", "seq": 5}
+    payload = {"since": since, "grant": grant}
+    assert asked(says(session, type="JOIN", room="asked:a", id="j", payload=payload)) == Consult(
+        1, HookQuery("join", "ann", "g~1", room="asked:a", namespace="asked", grant=grant)
+    )
+    assert "asked:a" not in session.rooms
+    given_now = Allowed(HookAnswer(True, info=b"7"), "signed", WALL_S + 60)
+    assert decided(session, 1, given_now) == [
+        Join(envelope.Join("asked:a", "g~1", "ann", "j", Position("e", 5), b"7", PRESENCE_USERS), 0, True)
+    ]
+    reply = envelope.Joined("g~1", "asked:a", POSITION, recovered=True, ref="j")
+    assert session.answer(reply) == [Send(Joined("asked:a", "e", 12, True, 0, "j", "signed"))]
+    assert session.resynced("asked:a", POSITION) == [Send(Joined("asked:a", "e", 12, recovered=False))]
+
+
+def test_a_member_is_not_asked_about_again():
+    """Its JOIN fills a gap; nor is its own room."""
+    session = opened()
+    says(session, type="JOIN", room="asked:a", id="j")
+    decided(session, 1, YES)
+    assert isinstance(says(session, type="JOIN", room="asked:a", id="k")[0], Join)
+    assert isinstance(says(opened(), type="JOIN", room="@ann")[0], Join)
+    says(session, type="LEAVE", room="asked:a")
+    assert isinstance(says(session, type="JOIN", room="asked:a")[0], Consult)
+
+
+def test_no_room_is_joined_at_connect_that_a_backend_decides_about():
+    """Whatever the settings say."""
+    session = Session("g~1", SessionConfig(rooms=("asked:a", "b")), NAMESPACES)
+    welcome, *_ = session.open(Identity("ann"), NOW, WALL_US)
+    assert welcome.message.rooms == ("b", "@ann")
+
+
+def test_a_join_that_is_denied_is_told_so():
+    """And one about which nobody could be asked: when to try again, and that is not its fault."""
+    session = opened()
+    says(session, type="JOIN", room="asked:a", id="j")
+    told = refused(decided(session, 1, NO))
+    assert (told.code, told.message, told.ref, told.retry) == (ErrorCode.FORBIDDEN, "not yours", "j", False)
+    for ticket, failure, code in (
+        (2, "timeout", ErrorCode.UNAVAILABLE),
+        (3, "overloaded", ErrorCode.OVERLOADED),
+    ):
+        says(session, type="JOIN", room="asked:a", id="j")
+        told = refused(decided(session, ticket, Undecided(failure, 700)))
+        assert (told.code, told.ref, told.retry, told.retry_after_ms) == (code, "j", True, 700)
+    assert session.rooms == ("default", "@ann")
+
+
+def test_who_is_denied_again_and_again_is_held_back():
+    """A refusal is a refusal, whoever decides; where nobody can be asked it is not the client's doing."""
+    session = opened()
+    for ticket in range(1, ANSWERS + 2):
+        says(session, type="JOIN", room="asked:a")
+        actions = decided(session, ticket, NO)
+    assert isinstance(actions[-1], Hold)
+    calm = opened()
+    for ticket in range(1, ANSWERS + 2):
+        says(calm, type="JOIN", room="asked:a")
+        (told,) = decided(calm, ticket, Undecided("timeout", 1))
+        assert isinstance(told, Send)
+
+
+@pytest.mark.parametrize("grant", [7, "x" * (GRANT_MAX + 1), ["a"]])
+def test_a_grant_that_is_no_text_is_refused(grant):
+    """Before anybody is asked."""
+    told = refused(says(opened(), type="JOIN", room="asked:a", payload={"grant": grant}))
+    assert told.code is ErrorCode.INVALID_MESSAGE
+
+
+def test_a_token_s_bounds_hold_whatever_a_backend_says():
+    """Before it is asked, and when it answers: the client may have shown another token meanwhile."""
+    session = opened(Identity("ann", join=("default",)))
+    assert refused(says(session, type="JOIN", room="asked:a")).code is ErrorCode.FORBIDDEN
+    session = opened()
+    says(session, type="JOIN", room="asked:a", id="j")
+    session.identify(Identity("ann", join=("default",)), NOW, WALL_US)
+    assert refused(decided(session, 1, YES)).code is ErrorCode.FORBIDDEN
+
+
+# ── publish ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_message_waits_for_the_backend():
+    """It has the time at which it came; the backend is shown all of it."""
+    session = opened()
+    assert asked(says(session, type="CHAT", room="watched:a", id="m", payload={"t": 1}, key="k")) == Consult(
+        1,
+        HookQuery(
+            "publish", "ann", "g~1", room="watched:a", namespace="watched",
+            message=HookMessage("CHAT", b'{"t": 1}', id="m", key="k"),
+        ),
+    )  # fmt: skip
+    (publish,) = decided(session, 1, YES, WALL_US + 400_000)
+    assert (publish.envelope.payload, publish.envelope.at_us, publish.envelope.id) == (
+        b'{"t": 1}', WALL_US, "m"
+    )  # fmt: skip
+
+
+def test_a_backend_changes_what_is_said():
+    """For that message; what is binary may become text and text binary."""
+    session = opened()
+    says(session, type="CHAT", room="watched:a", payload="damn")
+    (publish,) = decided(session, 1, Allowed(HookAnswer(True, payload=b'"d***"')))
+    assert (publish.envelope.payload, publish.envelope.binary) == (b'"d***"', False)
+    says(session, type="CHAT", room="watched:a", payload=1)
+    (publish,) = decided(session, 2, Allowed(HookAnswer(True, payload=b"\xff", binary=True)))
+    assert (publish.envelope.payload, publish.envelope.binary) == (b"\xff", True)
+
+
+def test_a_message_that_is_denied_is_told_its_sender():
+    """As is one about which nobody could be asked."""
+    session = opened()
+    says(session, type="CHAT", room="watched:a", id="m")
+    told = refused(decided(session, 1, NO))
+    assert (told.code, told.ref, told.retry) == (ErrorCode.FORBIDDEN, "m", False)
+    says(session, type="CHAT", room="watched:a", id="m")
+    told = refused(decided(session, 2, Undecided("no_service", 1_000)))
+    assert (told.code, told.ref, told.retry_after_ms) == (ErrorCode.UNAVAILABLE, "m", 1_000)
+
+
+def test_what_follows_to_the_room_keeps_its_order():
+    """Also a LEAVE and a JOIN; other rooms, and what is to none, do not wait."""
+    session = opened()
+    session.decided(asked(says(session, type="JOIN", room="both:a")).ticket, YES, NOW, WALL_US)
+    first = asked(says(session, type="CHAT", room="both:a", payload=1))
+    for message in (
+        {"type": "CHAT", "room": "both:a", "payload": 2},
+        {"type": "LEAVE", "room": "both:a"},
+        {"type": "CHAT", "room": "both:a", "payload": 3, "id": "m3"},
+        {"type": "JOIN", "room": "both:a"},
+    ):
+        assert says(session, **message) == []
+    assert isinstance(says(session, type="CHAT", room="default", payload=9)[0], Publish)
+    assert isinstance(says(session, type="PING")[0].message, Pong)
+    one, second = decided(session, first.ticket, YES)
+    assert (one.envelope.payload, second.query.message.payload) == (b"1", b"2")
+    two, left, gone, told, refusal, third = decided(session, second.ticket, YES)
+    assert two.envelope.payload == b"2"
+    assert isinstance(left, Exit)
+    assert isinstance(gone, Leave)
+    assert told.message.room == "both:a"
+    assert (refusal.message.code, refusal.message.ref) == (ErrorCode.NOT_JOINED, "m3")
+    assert third.query.hook == "join"
+
+
+def test_what_is_said_behind_a_join_is_a_member_s():
+    """Though membership is needed: it waits until the JOIN is decided."""
+    session = opened()
+    join = asked(says(session, type="JOIN", room="both:a"))
+    assert says(session, type="CHAT", room="both:a", payload=1) == []
+    joined, chat = decided(session, join.ticket, YES)
+    assert isinstance(joined, Join)
+    assert chat.query.hook == "publish"
+    denied = opened()
+    join = asked(says(denied, type="JOIN", room="both:a"))
+    says(denied, type="CHAT", room="both:a", payload=1, id="m")
+    no, told = decided(denied, join.ticket, NO)
+    assert (no.message.code, told.message.code, told.message.ref) == (
+        ErrorCode.FORBIDDEN, ErrorCode.NOT_JOINED, "m"
+    )  # fmt: skip
+
+
+def test_a_client_that_runs_ahead_is_not_read():
+    """Beyond sixteen messages behind one, and beyond a few rooms that are being decided."""
+    session = opened()
+    first = asked(says(session, type="CHAT", room="watched:a", payload=0))
+    for number in range(BEHIND_MAX):
+        assert not session.unread
+        says(session, type="CHAT", room="watched:a", payload=number)
+    assert session.unread
+    assert session.held_bytes > 0
+    decided(session, first.ticket, YES)
+    assert not session.unread
+    many = opened()
+    for number in range(OPEN_MAX):
+        assert not many.unread
+        says(many, type="JOIN", room=f"asked:{number}")
+    assert many.unread
+
+
+def test_a_right_that_lasts_is_not_asked_about():
+    """By an answer to a message that says so, by a JOIN's right to publish, until its time is over."""
+    session = opened()
+    says(session, type="CHAT", room="watched:a")
+    decided(session, 1, Allowed(HookAnswer(True, ttl_s=60), "", WALL_S + 60))
+    assert isinstance(says(session, WALL_US + 59_999_999, type="CHAT", room="watched:a")[0], Publish)
+    assert isinstance(says(session, type="CHAT", room="watched:b")[0], Consult)
+    assert isinstance(says(session, WALL_US + 60_000_000, type="CHAT", room="watched:a")[0], Consult)
+    member = opened()
+    says(member, type="JOIN", room="both:a")
+    decided(member, 1, Allowed(HookAnswer(True, publish=True), "signed", WALL_S + 60))
+    assert isinstance(says(member, type="CHAT", room="both:a")[0], Publish)
+
+
+def test_rights_are_bounded():
+    """Of rooms that were asked about long ago it is asked again."""
+    session = opened()
+    for number in range(RIGHTS_MAX + 1):
+        ticket = asked(says(session, type="CHAT", room=f"watched:{number}")).ticket
+        decided(session, ticket, Allowed(HookAnswer(True), "", WALL_S + 60))
+    assert isinstance(says(session, type="CHAT", room="watched:1")[0], Publish)
+    assert isinstance(says(session, type="CHAT", room="watched:0")[0], Consult)
+
+
+def test_an_answer_that_nobody_waits_for_changes_nothing():
+    """A second one, one to another's question, and one that comes when all is over."""
+    session = opened()
+    ticket = asked(says(session, type="CHAT", room="watched:a")).ticket
+    assert len(decided(session, ticket, YES)) == 1
+    assert decided(session, ticket, YES) == []
+    assert decided(session, 99, YES) == []
+    assert decided(opened(), 1, YES) == []
+    ticket = asked(says(session, type="CHAT", room="watched:a")).ticket
+    session.closed()
+    assert decided(session, ticket, YES) == []
+    assert (session.unread, session.held_bytes) == (False, 0)
+
+
+def test_an_end_in_the_middle_ends_what_waits():
+    """Who is refused once too often is closed, and nothing more that it said is handled."""
+    session = opened()
+    first = asked(says(session, type="CHAT", room="watched:a"))
+    says(session, type="CHAT", room="watched:a", payload=2)
+    session.end(CloseCode.TOO_SLOW)
+    assert decided(session, first.ticket, YES) == []
+
+
+@given(st.lists(st.tuples(st.sampled_from(["say", "yes", "no", "away"]), st.integers(0, 2)), max_size=60))
+def test_each_room_s_messages_keep_their_order(script):
+    """Whatever is allowed, denied or undecided, in whatever order the rooms' answers come: what is published
+    of a room is what was said there, in that order, less what was refused; and everything is answered.
+    """
+    session, number = opened(), 0
+    said: dict[str, list[int]] = {}
+    came: dict[str, list[int]] = {}
+    refusals: list[str] = []
+    questions: list[Consult] = []
+
+    def follow(actions) -> None:
+        for action in actions:
+            match action:
+                case Consult():
+                    questions.append(action)
+                case Publish():
+                    came.setdefault(action.envelope.room, []).append(int(action.envelope.payload))
+                case Send(message=Error()):
+                    refusals.append(action.message.ref)
+
+    verdicts = {"yes": YES, "no": NO, "away": Undecided("timeout", 1)}
+    for what, which in script:
+        if what == "say" and not session.unread:
+            number += 1
+            room = f"watched:{which}"
+            said.setdefault(room, []).append(number)
+            follow(says(session, type="CHAT", room=room, payload=number, id=str(number)))
+        elif what != "say" and questions:
+            question = questions.pop(which % len(questions))
+            follow(decided(session, question.ticket, verdicts[what]))
+    while questions:
+        follow(decided(session, questions.pop().ticket, YES))
+    gone = set(map(int, refusals))
+    for room, numbers in said.items():
+        assert came.get(room, []) == [each for each in numbers if each not in gone]
+    assert session.held_bytes == 0
+
+
+# ── a storm ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Pod:
+    """Sessions and a desk, and a backend that allows everything for an hour."""
+
+    def __init__(self) -> None:
+        self.desk = HookDesk(GrantKeys([b"k" * 32]), 1.0, 1_000)
+        self.sessions: dict[str, Session] = {}
+        self.waiting: list[Ask] = []
+        self.asked: list[str] = []
+        self.grants: dict[str, str] = {}
+
+    def back(self, conn: str, user: str, grant: str = "") -> None:
+        """A client comes back and joins its room."""
+        session = self.sessions[conn] = Session(conn, CONFIG, NAMESPACES, manual=True)
+        session.open(Identity(user), NOW, WALL_US)
+        payload = {"since": {"epoch": "e", "seq": 1}} | ({"grant": grant} if grant else {})
+        frame = json.dumps({"type": "JOIN", "room": "asked:a", "id": "j", "payload": payload})
+        self.do(conn, session.receive(frame, NOW, WALL_US).actions)
+
+    def do(self, conn: str, actions) -> None:
+        for action in actions:
+            match action:
+                case Consult():
+                    waiter = Waiter(conn, action.ticket)
+                    self.steps(self.desk.consult(action.query, waiter, NOW, WALL_US / 1_000_000))
+                case Join():
+                    joined = envelope.Joined(conn, action.envelope.room, POSITION, True, 0, "j")
+                    self.do(conn, self.sessions[conn].answer(joined))
+                case Send(message=Joined(grant=grant)) if grant:
+                    self.grants[conn] = grant
+
+    def steps(self, steps) -> None:
+        for step in steps:
+            match step:
+                case Ask():
+                    self.waiting.append(step)
+                    self.asked.append(step.caller)
+                case Tell():
+                    for waiter in step.waiters:
+                        for outcome in self.sessions[waiter.conn].decided(
+                            waiter.ticket, step.verdict, NOW, WALL_US
+                        ):
+                            self.do(waiter.conn, outcome.actions)
+
+    def answer_all(self) -> None:
+        body = b'{"allow":true,"ttl":3600}'
+        while self.waiting:
+            self.steps(self.desk.answered(self.waiting.pop(0).number, body, NOW + 0.1, WALL_US / 1_000_000))
+
+    @property
+    def members(self) -> int:
+        return sum("asked:a" in session.rooms for session in self.sessions.values())
+
+
+CLIENTS, USERS = 20_000, 2_000
+
+
+def test_a_storm_without_grants_asks_once_for_each_user():
+    """Twenty thousand clients of two thousand users come to a pod that knows nothing."""
+    pod = Pod()
+    for number in range(CLIENTS):
+        pod.back(f"g~{number:x}", f"u{number % USERS}")
+    pod.answer_all()
+    assert pod.members == CLIENTS
+    assert (len(pod.asked), len(set(pod.asked))) == (USERS, USERS)
+    assert len(pod.grants) == CLIENTS
+    assert len(pod.desk) == 0
+
+
+def test_a_storm_with_grants_asks_nobody():
+    """Twenty thousand clients come back to a pod that has never heard of them."""
+    keys = Pod()
+    grants = []
+    for number in range(USERS):
+        keys.back(f"g~{number:x}", f"u{number}")
+        keys.answer_all()
+        grants.append(keys.grants[f"g~{number:x}"])
+    pod = Pod()
+    for number in range(CLIENTS):
+        pod.back(f"h~{number:x}", f"u{number % USERS}", grants[number % USERS])
+    assert (pod.members, pod.asked, len(pod.desk.cache)) == (CLIENTS, [], 0)
