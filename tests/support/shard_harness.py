@@ -13,7 +13,7 @@ from router.core.log_maintenance import Bounds
 from router.core.peers import Peers, PeerTimes
 from router.core.placement import Assignment
 from router.shell.egress import Egress
-from router.shell.peer_outbox import PeerOutbox
+from router.shell.peer_messages import PeerMessages
 from router.shell.shard_context import ShardContext, ShardLimits
 from warren.batch import BatchLimits, Pace
 from warren.namespaces import Namespaces
@@ -57,7 +57,7 @@ class ShardHarness:
             self.egress,
             namespaces or Namespaces(),
             ShardLimits(**usual | limits),
-            PeerOutbox(self.router),
+            PeerMessages(self.router),
         )
 
     def place(self, speaker: str, standby: str = "") -> None:

@@ -49,6 +49,15 @@ def test_what_must_not_be_lost_says_so() -> None:
     assert arguments["x-dead-letter-exchange"] in {exchange.name for exchange in TOPOLOGY.exchanges()}
 
 
+def test_commands_are_shared_and_not_lost() -> None:
+    """Every router takes from the queue; it refuses when full, and sets poison aside after a limit."""
+    arguments = TOPOLOGY.control_queue().arguments
+    assert "x-single-active-consumer" not in arguments
+    assert arguments["x-overflow"] == "reject-publish"
+    assert arguments["x-dead-letter-exchange"] == TOPOLOGY.dead
+    assert arguments["x-delivery-limit"] == Limits().delivery_limit
+
+
 def test_every_queue_has_a_bound() -> None:
     """No queue can grow without a limit, durable or exclusive."""
     gateway, _ = TOPOLOGY.gateway_queue("g", "n")

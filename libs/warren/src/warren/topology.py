@@ -124,12 +124,12 @@ class Topology:
         self.events = f"{prefix}.events"
         self.notify = f"{prefix}.notify"
         self.notify_dead = f"{prefix}.notify.dead"
-        self.control = f"{prefix}.control"
         self.dead = f"{prefix}.dead"
         self.rpc = f"{prefix}.rpc"
         self.rpc_replies = f"{prefix}.rpc.replies"
         self.replies = f"{prefix}.replies"
         self.hooks = f"{prefix}.hooks"
+        self.control = f"{prefix}.control"
         # Exchanges by which backends are asked: the queues behind them are theirs, and refuse as they like.
         self.asking = (self.rpc, self.hooks)
 

@@ -14,6 +14,7 @@ from router.shell.announcer import Announcer
 from router.shell.api_keys import ApiKeyFile
 from router.shell.backend_queues import AnswerQueue, NotificationQueue
 from router.shell.control import Control
+from router.shell.control_queue import ControlLimits, ControlQueue
 from router.shell.dead_letters import DeadLetters
 from router.shell.egress import Egress
 from router.shell.gauges import Gauges
@@ -23,7 +24,7 @@ from router.shell.installation_statistics import InstallationStatistics
 from router.shell.message_writer import MessageWriter
 from router.shell.notifications import NotificationLimits, Notifications
 from router.shell.peer_inbox import PREFETCH, PeerInbox
-from router.shell.peer_outbox import PeerOutbox
+from router.shell.peer_messages import PeerMessages
 from router.shell.readiness import RouterReadiness
 from router.shell.receipt_replies import ReceiptReplies
 from router.shell.retrying_publisher import RetryingPublisher
@@ -91,7 +92,7 @@ class Router:
         self.heartbeat = HeartbeatLoop(bus, topology, clock, own_queue, every_s=times.announce_ms / 1_000)
 
         # from the logs to the gateways, other routers and backends
-        self._outbox = PeerOutbox(context)
+        self._peer_messages = PeerMessages(context)
         self._receipts = ReceiptReplies(context, times.lease_ms / 1_000 + RECEIPT_BEYOND_LEASE_S)
         self.egress = Egress(context, self.peers.gateways, BatchLimits(batch_bytes=flow.batch_bytes), pace)
         self.shards = Shards(
@@ -103,13 +104,13 @@ class Router:
                 self.egress,
                 settings.namespaces.namespaces,
                 ShardLimits.of(settings),
-                self._outbox,
+                self._peer_messages,
             )
         )
 
         # from gateways, other routers and backends
         self._stale_queues = StaleQueues(bus, topology)
-        self._calls = RouterCalls(self.id, self.placement, self._outbox, self.metrics)
+        self._calls = RouterCalls(self.id, self.placement, self._peer_messages, self.metrics)
         self._inbox = PeerInbox(
             context, own_queue, self.peers, self.shards, self._stale_queues, self._receipts, self._calls
         )
@@ -125,6 +126,13 @@ class Router:
         )
         self._writer = MessageWriter(context, BatchLimits(flow.batch_count, flow.batch_bytes, COMMANDS), pace)
         self.control = Control(context, self._writer, self._calls, self.shards)
+        self.control_queue = ControlQueue(
+            context,
+            self.control,
+            DeadLetters(publisher, topology.dead, self.metrics),
+            sandbox,
+            ControlLimits(flow.notify_prefetch, flow.notify_bytes),
+        )
         api = settings.api
         self.http_api = HttpApi(
             context,
@@ -179,6 +187,7 @@ class Router:
         self._speaker_probes.start()
         await self.notifications.start()
         await self.answers.start()
+        await self.control_queue.start()
         await self.http_api.start()
 
     async def stop(self) -> None:
@@ -187,6 +196,7 @@ class Router:
         """
         self.readiness.drain()
         await self.http_api.stop()
+        await self.control_queue.stop()
         await self._writer.close()
         await self._handover.finish(self.settings.takeover.stop_deadline_ms / 2_000)
         await self._ticker.stop()
@@ -195,6 +205,6 @@ class Router:
         await self._stale_queues.close()
         await self.egress.close()
         await self._receipts.close()
-        await self._outbox.close()
+        await self._peer_messages.close()
         await self._bus.close()
         await self.probes.stop()

@@ -30,7 +30,7 @@ from router.shell import control as shell
 from router.shell import router_calls
 from router.shell.control import Control
 from router.shell.message_writer import MessageWriter
-from router.shell.peer_outbox import PeerOutbox
+from router.shell.peer_messages import PeerMessages
 from router.shell.router_calls import RouterCalls
 from warren.address import shard_of
 from warren.batch import BatchLimits, Pace
@@ -51,7 +51,7 @@ class Harness:
     def __init__(self, limits=None):
         self.bus, self.topology = ScriptedBus(), Topology(shards=2)
         self.context = router_context(self.bus, topology=self.topology)
-        self.outbox = PeerOutbox(self.context)
+        self.outbox = PeerMessages(self.context)
         self.calls = RouterCalls("r1", Placement("r1", 2), self.outbox, self.context.metrics)
         self.shards = [Here(), Here()]
         self.writer = MessageWriter(self.context, limits or BatchLimits(), Pace(0.0, float))

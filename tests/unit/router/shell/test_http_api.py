@@ -23,7 +23,7 @@ from router.shell import http_api
 from router.shell.control import Control
 from router.shell.http_api import HttpApi, HttpApiLimits
 from router.shell.message_writer import MessageWriter
-from router.shell.peer_outbox import PeerOutbox
+from router.shell.peer_messages import PeerMessages
 from router.shell.router_calls import RouterCalls
 from warren.batch import BatchLimits, Pace
 from warren.envelope import Publish, decode
@@ -58,7 +58,7 @@ class Harness:
     def __init__(self, connections=100):
         self.bus, self.clock = ScriptedBus(), ManualClock()
         self.context = router_context(self.bus, clock=self.clock, topology=Topology(shards=1))
-        self.outbox = PeerOutbox(self.context)
+        self.outbox = PeerMessages(self.context)
         calls = RouterCalls("r1", Placement("r1", 1), self.outbox, self.context.metrics)
         self.writer = MessageWriter(self.context, BatchLimits(), Pace(0.0, float))
         self.keys = Known()

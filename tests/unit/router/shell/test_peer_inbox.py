@@ -10,7 +10,7 @@ from tests.support.scripted_bus import Delivered, ManualClock, ScriptedBus
 from router.core.peers import Peers, PeerTimes
 from router.core.placement import Placement
 from router.shell.peer_inbox import PREFETCH, PeerInbox
-from router.shell.peer_outbox import PeerOutbox
+from router.shell.peer_messages import PeerMessages
 from router.shell.receipt_replies import ReceiptReplies
 from router.shell.router_calls import RouterCalls
 from router.shell.stale_queues import StaleQueues
@@ -43,7 +43,7 @@ class Harness:
         self.queue = OwnQueue(self.bus, partial(self.topology.router_queue, "r1"), prefetch=PREFETCH)
         self.shards = ListedShards(2)
         self.receipts = ReceiptReplies(context, 5.0)
-        self.calls = RouterCalls("r1", Placement("r1", 2), PeerOutbox(context), self.metrics)
+        self.calls = RouterCalls("r1", Placement("r1", 2), PeerMessages(context), self.metrics)
         self.inbox = PeerInbox(
             context, self.queue, self.peers, self.shards, self.stale_queues, self.receipts, self.calls
         )

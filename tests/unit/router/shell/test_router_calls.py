@@ -10,7 +10,7 @@ from tests.support.scripted_bus import ScriptedBus
 
 from router.core.placement import Placement
 from router.shell import router_calls
-from router.shell.peer_outbox import PeerOutbox
+from router.shell.peer_messages import PeerMessages
 from router.shell.router_calls import RouterCalls
 from warren.envelope import CommandResult, ReadAnswer, ReadQuery, Receipt, decode
 from warren.errors import Overloaded
@@ -37,7 +37,7 @@ class Harness:
         self.metrics = context.metrics
         self.placement = Placement("r1", 1)
         self.placement.listened()
-        self.outbox = PeerOutbox(context)
+        self.outbox = PeerMessages(context)
         self.calls = RouterCalls("r1", self.placement, self.outbox, self.metrics)
 
     def place(self, *others):

@@ -113,7 +113,7 @@ async def harness(monkeypatch: pytest.MonkeyPatch):
     yield harness
     await harness.shard.stop()
     await harness.egress.close()
-    await harness.context.outbox.close()
+    await harness.context.peer_messages.close()
 
 
 def said(text, ident=""):

@@ -53,6 +53,9 @@ class Properties:
     expiration_ms: int | None = None
     timestamp_ms: int | None = None
     headers: Mapping[str, HeaderValue] = field(default_factory=dict)
+    # Whoever has published it says who it is; the broker has checked the user's name. Warren writes neither.
+    user_id: str | None = None
+    app_id: str | None = None
 
 
 NO_PROPERTIES = Properties()

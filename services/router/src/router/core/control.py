@@ -23,7 +23,7 @@ import msgspec
 from router.core import commands
 from router.core import control_bodies as bodies
 from router.core.api_keys import Scope
-from router.core.control_decoding import decoded, from_query
+from router.core.control_decoding import decoded, from_query, with_member
 from router.core.control_problems import Fault, Problem, ProblemCode, invalid
 from router.core.control_reads import (
     AnyRead,
@@ -154,6 +154,23 @@ def parse_command(verb: Verb, text: bytes, given: Given) -> Command | Problem:
     """Return the command that a body is, or all that is wrong with it."""
     body = decoded(verb.body, text)
     return body if isinstance(body, Problem) else _command(verb, body, given)
+
+
+def parse_keyed(key: str, text: bytes, given: Given) -> Command | Problem:
+    """Return the command of a body that came under the routing key ``<verb>.<address>``. The address is that
+    of the key, so that the broker's permissions count; one in the body must be the same.
+    """
+    name, _, address = key.partition(".")
+    verb = VERBS.get(name)
+    if verb is None:
+        return invalid([Fault("", f"the routing key must begin with one of {', '.join(VERBS)}")])
+    if len(text) > max_body(verb, given.max_bytes):
+        most = max_body(verb, given.max_bytes)
+        return Problem(ProblemCode.MESSAGE_TOO_LARGE, f"The body may have at most {most} bytes.")
+    if "address" not in verb.body.__struct_fields__:
+        return parse_command(verb, text, given)
+    found = with_member(text, "address", address)
+    return found if isinstance(found, Problem) else parse_command(verb, found, given)
 
 
 def parse_query(verb: Verb, pairs: Iterable[tuple[str, str]], given: Given) -> Command | Problem:

@@ -73,6 +73,23 @@ def _what_is_wrong(cls: type[msgspec.Struct], text: bytes) -> Problem:
     return invalid(faults) if faults else Problem(ProblemCode.INVALID_FORMAT, "The body can't be read.")
 
 
+def with_member(text: bytes, name: str, value: str) -> bytes | Problem:
+    """Return JSON ``text`` with this member, which it need not have, and then must have with this value."""
+    try:
+        fields = _objects.decode(text or b"{}")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return text  # what is wrong with it is told where it is decoded
+    own = msgspec.json.encode(value)
+    given = fields.setdefault(name, msgspec.Raw(own))
+    try:
+        same = msgspec.json.decode(given) == value
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        same = False
+    if not same:
+        return invalid([Fault(f"/{name}", "is not that of the routing key")])
+    return msgspec.json.encode(fields)
+
+
 def from_query(cls: type[S], pairs: Iterable[tuple[str, str]]) -> S | Problem:
     """Return the body that a query (name and value, decoded) asks for. A list is given by its name once for
     each of its items.

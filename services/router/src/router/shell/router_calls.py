@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
 from router.core.placement import Placement
-from router.shell.peer_outbox import PeerOutbox
+from router.shell.peer_messages import PeerMessages
 from warren.envelope import CommandResult, ReadAnswer, ReadQuery, Receipt
 from warren.errors import Overloaded
 from warren.metrics import RouterMetrics
@@ -55,11 +55,13 @@ class Readers(Protocol):
 class RouterCalls:
     """One router's."""
 
-    def __init__(self, router: str, placement: Placement, outbox: PeerOutbox, metrics: RouterMetrics) -> None:
+    def __init__(
+        self, router: str, placement: Placement, messages: PeerMessages, metrics: RouterMetrics
+    ) -> None:
         """``router`` is ours; nothing is waited for."""
         self._router = router
         self._placement = placement
-        self._outbox = outbox
+        self._messages = messages
         self._refs = itertools.count(1)
         self._reads: dict[int, asyncio.Future[bytes]] = {}
         self._receipts: dict[_Place, list[asyncio.Future[Receipt]]] = {}
@@ -96,7 +98,7 @@ class RouterCalls:
                     speaker = self._placement.of(shard).speaker
                     # Where the one whose turn it is does not answer, somebody else may still speak.
                     told = speaker if speaker not in ("", self._router, told) else ALL
-                    self._outbox.tell(told, ReadQuery(self._router, ref, shard, body))
+                    self._messages.tell(told, ReadQuery(self._router, ref, shard, body))
                     await asyncio.wait((answer,), timeout=backoff.next())
                     if answer.done():
                         return answer.result()

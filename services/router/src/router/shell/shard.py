@@ -342,7 +342,7 @@ class Shard:
                         context.egress.tell(ALL, wire.Speaker(context.router.id, self.number))
             case CommandDone() if self.speaks:
                 answer = wire.CommandResult(effect.id, effect.room, effect.result)
-                context.outbox.tell(effect.router, answer)
+                context.peer_messages.tell(effect.router, answer)
             case _:
                 pass
         return False
@@ -433,7 +433,7 @@ class Shard:
 
     def _tell(self, receipts: Iterable[Told]) -> None:
         for router, receipt in receipts:
-            self._context.outbox.tell(router, receipt)
+            self._context.peer_messages.tell(router, receipt)
 
     def _end(self, task: asyncio.Task[None] | None) -> None:
         """Remember a task that is ending."""

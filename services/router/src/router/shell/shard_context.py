@@ -13,7 +13,7 @@ from router.core.peers import Peers
 from router.core.placement import Placement
 from router.settings import RouterSettings
 from router.shell.egress import Egress
-from router.shell.peer_outbox import PeerOutbox
+from router.shell.peer_messages import PeerMessages
 from router.shell.router_context import RouterContext
 from warren.heartbeat import HeartbeatLoop
 from warren.namespaces import DEFAULT_POLICY, Namespaces
@@ -63,7 +63,7 @@ class ShardContext:
     egress: Egress
     namespaces: Namespaces
     limits: ShardLimits
-    outbox: PeerOutbox
+    peer_messages: PeerMessages
 
     @property
     def horizon_s(self) -> int:

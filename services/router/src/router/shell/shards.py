@@ -94,7 +94,7 @@ class Shards:
         """Another router asks something for a backend; it asks again where nothing comes."""
         answer = self._shards[query.shard].answer(query.body)
         if answer is not None:
-            self._context.outbox.tell(query.router, ReadAnswer(query.ref, answer))
+            self._context.peer_messages.tell(query.router, ReadAnswer(query.ref, answer))
 
     def tick(self) -> None:
         """Have each do what the time asks for. To be called several times a second."""

@@ -251,6 +251,8 @@ def decode_properties(raw: spec.Basic.Properties) -> Properties:
         reply_to=raw.reply_to,
         expiration_ms=int(expiration) if expiration.isdecimal() else None,
         timestamp_ms=None if stamp is None else int(stamp.timestamp() * 1_000),
+        user_id=raw.user_id,
+        app_id=raw.app_id if marked(raw.app_id) is None else None,
         headers=_plain(raw.headers or {}),
     )
 

@@ -1,4 +1,4 @@
-"""PeerOutbox: what this router says to other routers (and to itself), each by its own inbox.
+"""PeerMessages: what this router says to other routers (and to itself), each by its own inbox.
 
 Best effort: who waits for an answer asks again, and a router that is gone waits for none. An inbox that owes
 its confirm holds up nothing for the others. What waits and what is under way is bounded: beyond it a message
@@ -28,7 +28,7 @@ UNDER_WAY = 128
 _PROPERTIES = Properties(content_type=CONTENT_TYPE)
 
 
-class PeerOutbox:
+class PeerMessages:
     """One router's."""
 
     def __init__(self, context: RouterContext) -> None:
@@ -37,7 +37,7 @@ class PeerOutbox:
         self._exchange = context.topology.routers
         self._metrics = context.metrics
         limits = BatchLimits(waiting_count=WAITING_COUNT, waiting_bytes=WAITING_BYTES)
-        self._overlap = BoundedOverlap("peer-outbox", CONFIRMED_S, UNDER_WAY)
+        self._overlap = BoundedOverlap("peer-messages", CONFIRMED_S, UNDER_WAY)
         self._batcher: Batcher[tuple[str, Envelope]] = Batcher(self._send, limits)
 
     def tell(self, router: str, envelope: Envelope) -> None:

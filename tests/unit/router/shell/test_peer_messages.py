@@ -1,12 +1,12 @@
-"""PeerOutbox: what a router says to others, best effort and bounded."""
+"""PeerMessages: what a router says to others, best effort and bounded."""
 
 import pytest
 from tests.support.eventually import eventually
 from tests.support.router_context import router_context
 from tests.support.scripted_bus import ScriptedBus
 
-from router.shell import peer_outbox
-from router.shell.peer_outbox import PeerOutbox
+from router.shell import peer_messages
+from router.shell.peer_messages import PeerMessages
 from warren.envelope import CommandResult, decode
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 from warren.topology import ALL
@@ -18,7 +18,7 @@ class Rig:
     def __init__(self):
         self.bus = ScriptedBus()
         self.context = router_context(self.bus)
-        self.messages = PeerOutbox(self.context)
+        self.messages = PeerMessages(self.context)
 
     def said(self):
         """Return what was published: the key, whether it was mandatory, the ids."""
@@ -66,8 +66,8 @@ async def test_what_is_lost_is_counted_and_not_repeated(rig, error):
 
 async def test_what_is_too_much_is_dropped_and_counted(rig, monkeypatch):
     """While the broker owes its confirms."""
-    monkeypatch.setattr(peer_outbox, "WAITING_COUNT", 1)
-    messages = PeerOutbox(rig.context)
+    monkeypatch.setattr(peer_messages, "WAITING_COUNT", 1)
+    messages = PeerMessages(rig.context)
     for number in range(3):
         messages.tell("r1", result(str(number)))
     assert rig.rejected("peer_message_dropped") == 2
