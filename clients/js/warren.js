@@ -12,6 +12,7 @@ import { Listeners } from "./lib/listeners.js";
 import { controlText, messageText, roomFault } from "./lib/encode.js";
 import { withDefaults } from "./lib/options.js";
 import { Outbox } from "./lib/outbox.js";
+import { Presence } from "./lib/presence.js";
 import { RoomPosition } from "./lib/room_position.js";
 import { Timers } from "./lib/timers.js";
 
@@ -24,6 +25,7 @@ export class WarrenClient {
   #options;
   #link;
   #outbox;
+  #presence;
   #prefix;
   #count = 0;
   #repeats = 0;
@@ -41,6 +43,7 @@ export class WarrenClient {
       ping: () => this.#control("PING"),
       refused: (entry, error) => this.#reject(entry, error),
     });
+    this.#presence = new Presence(this.#options, (room, payload, once) => this.#tellPresence(room, payload, once));
     this.#timers = new Timers(this.#options);
     this.#link = new Link(url, this.#options, {
       frame: (data) => this.#hear(data),
@@ -111,10 +114,11 @@ export class WarrenClient {
     return this.#outbox.add({ id, kind: "message", room, build: () => text, echo: options.includeSender === true });
   }
 
-  join(name) {
+  join(name, { presence } = {}) {
     const fault = roomFault(name) ?? this.#isClosed();
     if (fault) return rejected(fault);
     this.#left.delete(name);
+    if (presence) this.#presence.want(name, presence);
     const room = this.#room(name);
     const joined = deferred();
     room.waiting.push(joined);
@@ -138,6 +142,14 @@ export class WarrenClient {
     } catch (unwritten) {
       return rejected(unwritten);
     }
+  }
+
+  presence(room) {
+    return this.#presence.roster(room);
+  }
+
+  contacts(users) {
+    return this.#presence.contacts(users, this.state === "open");
   }
 
   // ── outgoing: everything but messages ────────────────────────────────────────────────────────────────────────────────────
@@ -165,10 +177,21 @@ export class WarrenClient {
     const id = this.#id();
     room.asked = id;
     const build = () => {
-      const payload = room.since ? { since: room.since } : undefined;
+      const [{ since }, presence] = [room, this.#presence.joining(room.name)];
+      const payload = since || presence ? { since: since ?? undefined, presence } : undefined;
       return controlText("JOIN", room.name, payload, id, this.#options.wall());
     };
     return { id, kind: "JOIN", room: room.name, build };
+  }
+
+  #tellPresence(room, payload, once) {
+    const fault = this.#isClosed() ?? (once ? null : this.#isFull());
+    if (fault) return rejected(fault);
+    try {
+      return this.#outbox.add({ ...this.#control("PRESENCE", room, payload), once });
+    } catch (unwritten) {
+      return rejected(unwritten);
+    }
   }
 
   #refresh(expiresAt) {
@@ -207,6 +230,10 @@ export class WarrenClient {
       case "HISTORY":
         this.#outbox.settle(frame.ref)?.resolve({ room: frame.room, ...frame.payload });
         break;
+      case "PRESENCE":
+        this.#presence.take(frame);
+        this.#outbox.settle(frame.ref)?.resolve(frame.payload);
+        break;
       case "DROPPED":
         this.#rooms.get(frame.room)?.withheld(frame.payload?.seq ?? 0);
         break;
@@ -237,6 +264,7 @@ export class WarrenClient {
     this.#listeners.emit("open", welcome);
     if (this.state !== "open") return; // a listener has closed the client
     this.#outbox.open((text) => this.#link.write(text), welcome.limits, first);
+    this.#presence.opened();
     this.#refresh(welcome.expires_at);
   }
 
@@ -270,7 +298,9 @@ export class WarrenClient {
     const { gap, release } = room.joined(frame.payload);
     if (gap) this.#listeners.emit("gap", { room: room.name, since, position: { epoch, seq } });
     for (const message of release) this.#listeners.hand(message);
-    for (const joined of room.waiting.splice(0)) joined.resolve({ room: room.name, epoch, seq, recovered, missed });
+    this.#presence.joined(frame);
+    const presence = this.#presence.roster(room.name);
+    for (const joined of room.waiting.splice(0)) joined.resolve({ room: room.name, epoch, seq, recovered, missed, presence });
     this.#outbox.settle(frame.ref)?.resolve();
     this.#timers.cancel(room.name);
     if (room.lacks) this.#miss(room);
@@ -356,6 +386,7 @@ export class WarrenClient {
   /** The connection is closed; with `why`, permanently. */
   #down(why) {
     this.#timers.clear();
+    this.#presence.disconnect();
     for (const room of this.#rooms.values()) {
       room.disconnect();
       if (why) for (const joined of room.waiting.splice(0)) joined.reject(why);
@@ -372,6 +403,7 @@ export class WarrenClient {
   #forget(room, why) {
     if (!room) return;
     this.#rooms.delete(room.name);
+    this.#presence.forget(room.name);
     this.#timers.cancel(room.name);
     this.#outbox.settle(room.asked)?.reject(why);
     for (const joined of room.waiting.splice(0)) joined.reject(why);
