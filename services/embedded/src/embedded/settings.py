@@ -37,6 +37,8 @@ _DEFAULTS = {
     "WARREN_ROUTER_STOP_DEADLINE_MS": "2000",
     "WARREN_LOG_LEVEL": "warning",
 }
+# All rooms tell who is there, so that the page can show it.
+_NAMESPACES = "[{name: all, pattern: '*', presence: {mode: users, watch: anyone}}]"
 # Inside one process nobody else can own a shard or have members, so that there is nothing to listen for
 # before the first message.
 _ALONE = {"WARREN_ROUTER_LISTEN_MS": "0", "WARREN_ROUTER_ANNOUNCE_MS": "100"}
@@ -88,8 +90,10 @@ def read_embedded(env: Mapping[str, str] | None = None) -> EmbeddedSettings:
     port = _port(given.get("PORT", ""), problems)
     ports = [port + number for number in range(GATEWAYS)]
     on_rabbit = bool(given.get("WARREN_AMQP_URL") or given.get("WARREN_AMQP_URL_FILE"))
+    named = given.get("WARREN_NAMESPACES") or given.get("WARREN_NAMESPACES_FILE")
     merged = {
         **_DEFAULTS,
+        **({} if named else {"WARREN_NAMESPACES": _NAMESPACES}),
         **({} if on_rabbit else _ALONE),
         **{name: value for name, value in given.items() if value and name not in _NOT_HERE},
         # pages of one's own machine, also from a development server's port

@@ -135,6 +135,15 @@ def test_what_was_told_is_not_told_again():
     assert told(made.diff(diff(version=13, digest=9, connections=2)))[1]["count"]["connections"] == 2
 
 
+def test_what_is_older_than_what_was_heard_is_passed_over():
+    """It is of a router that stood still; in a new life of the log versions begin anew."""
+    made = watchers("g~1")
+    made.diff(diff(version=12, digest=12))
+    assert made.diff(diff(version=11, digest=11)) == []
+    made.doubt(2)
+    assert told(made.diff(diff(version=1, digest=1)))[1]["version"] == 1
+
+
 def test_a_diff_of_a_room_that_nobody_watches_is_nobodys():
     """The router has not heard of that yet."""
     made = watchers("g~1")
