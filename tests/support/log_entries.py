@@ -33,13 +33,15 @@ class Entries:
         self._chance = chance
         self._lives = dict.fromkeys(GATEWAYS, 0)
         self._numbers = dict.fromkeys(GATEWAYS, 0)
+        self._version = 1  # of the fold, which never goes down
 
     def rules(self) -> list[wire.Envelope]:
         """Return tight bounds, mostly of the same life."""
         chance = self._chance
         life = "two" if chance.random() < 0.02 else "one"
         bounds = (chance.randint(1, 5), chance.randint(0, 4), chance.randint(0, 2))
-        return [wire.Rules(life, 1, *bounds, AT_US, anew=chance.random() < 0.5)]
+        self._version = max(self._version, chance.choice((1, 1, 2)))
+        return [wire.Rules(life, self._version, *bounds, AT_US, anew=chance.random() < 0.5)]
 
     def next(self) -> bytes:
         """Return one record."""
@@ -75,16 +77,26 @@ class Entries:
         for _ in range(chance.randint(0, 5)):
             conn = f"{gateway}~{chance.randint(1, 4)}"
             user, ref = chance.choice(("ann", "bob")), chance.choice(("", "r"))
-            match chance.randint(0, 5):
-                case 0 | 1:
+            match chance.randint(0, 7):
+                case 0 | 1 | 2:
                     since = chance.choice((None, Position("one-1", 3)))
-                    contents.append(wire.Join(chance.choice(ADDRESSES), conn, user, ref, since))
-                case 2:
+                    presence = chance.choice((0, 1, 2, 3, 3))
+                    join = wire.Join(chance.choice(ADDRESSES), conn, user, ref, since, self._info(), presence)
+                    contents.append(join)
+                case 3:
+                    watched = chance.choice(ADDRESSES)
+                    contents.append(wire.Watch(watched, conn, user, on=chance.random() < 0.7))
+                case 4:
+                    contents.append(wire.Inform(chance.choice(ADDRESSES), conn, self._info()))
+                case 5:
                     rooms = tuple(chance.choices(ROOMS, k=chance.randint(1, 4)))
                     contents.append(wire.Leave(rooms, conn, ref, user))
                 case _:
                     contents.append(self._publish(conn, user))
         return [wire.Batch(gateway, self._lives[gateway], self._numbers[gateway], AT_US), *contents]
+
+    def _info(self) -> bytes:
+        return self._chance.choice((b"", b"", b'{"name":"Ann"}', b"2"))
 
     def _publish(self, conn: str, user: str = "") -> wire.Publish:
         chance = self._chance
@@ -102,10 +114,10 @@ class Entries:
 
 
 def made(chance: Random, count: int) -> list[bytes]:
-    """Return so many records; one of the first begins the log's life."""
+    """Return so many records; one of the first begins the log's life, mostly by the present version."""
     entries = Entries(chance)
     early = [entries.next() for _ in range(chance.choice((0, 0, 3)))]
-    rules = wire.encode([wire.Rules("one", 1, 4, 3, 2, AT_US)])
+    rules = wire.encode([wire.Rules("one", chance.choice((1, 2, 2)), 4, 3, 2, AT_US)])
     return [*early, rules, *(entries.next() for _ in range(count - 1 - len(early)))]
 
 

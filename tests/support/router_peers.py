@@ -26,6 +26,9 @@ class ListedShard:
     def queried(self, query: Any) -> None:
         self.heard.append(query)
 
+    def presence_queried(self, query: Any) -> None:
+        self.heard.append(query)
+
 
 class ListedShards:
     """All shards of a router, as a test sets them."""

@@ -113,7 +113,9 @@ def test_hops_batches_and_buffers_are_measured() -> None:
 
 
 def test_a_router_counts_what_it_handles() -> None:
-    """A router counts envelopes, copies, repeats, refusals, notifications, dead letters and takeovers."""
+    """A router counts envelopes, copies, repeats, refusals, notifications, dead letters, takeovers and diffs of
+    presence.
+    """
     metrics = RouterMetrics()
     metrics.messages("publish", 5)
     metrics.delivered("one", 3)
@@ -123,6 +125,7 @@ def test_a_router_counts_what_it_handles() -> None:
     metrics.notifications()
     metrics.dead("malformed")
     metrics.takeovers()
+    metrics.presence("diff", 4)
     for gauge, value in (
         (metrics.rooms, 1),
         (metrics.members, 2),
@@ -136,6 +139,7 @@ def test_a_router_counts_what_it_handles() -> None:
         ("messages_total", "publish"): 5,
         ("delivered_total", "one"): 3,
         ("delivered_total", "all"): 1,
+        ("presence_total", "diff"): 4,
         ("duplicates_total", ""): 2,
         ("rejected_total", "invalid_room"): 1,
         ("notifications_total", ""): 1,

@@ -315,6 +315,16 @@ class RouterMetrics(_Metrics):
         self._notifications = self._counter("notifications", "Notifications of backends taken in.")
         self._dead = self._counts("dead", "reason", "Messages set aside in a dead-letter queue.")
         self._takeovers = self._counter("takeovers", "Shards taken over.")
+        self.presence_connections = self._gauge(
+            "presence_connections",
+            "Members of whom the presence of rooms tells, in the shards that this router speaks for.",
+        )
+        self.presence_watchers = self._gauge(
+            "presence_watchers", "Connections that watch the presence of a room, each room counted."
+        )
+        self._presence = self._counts(
+            "presence", "kind", "What gateways were told of the presence in rooms: diffs, and pages."
+        )
 
     def messages(self, kind: str, count: int = 1) -> None:
         """Count envelopes handled."""
@@ -339,6 +349,10 @@ class RouterMetrics(_Metrics):
     def dead(self, reason: str, count: int = 1) -> None:
         """Count what was set aside in a dead-letter queue."""
         self._dead.add(reason, count)
+
+    def presence(self, kind: Literal["diff", "page"], count: int = 1) -> None:
+        """Count what gateways were told of presence."""
+        self._presence.add(kind, count)
 
     def takeovers(self) -> None:
         """Count a shard that was taken over."""

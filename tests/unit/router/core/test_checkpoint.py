@@ -8,12 +8,23 @@ from hypothesis import strategies as st
 from router.core import checkpoint
 from router.core.dedup import SeenIds
 from router.core.gateway_batches import GatewayBatches
+from router.core.presence import Presence
 from router.core.room_members import RoomMembers
 from router.core.sequencer import Sequencer, Standing
 from warren.envelope import Rules
 from warren.errors import MalformedEnvelope
+from warren.log_entries import PRESENCE_CONNECTIONS, PRESENCE_USERS
 
-RULES = Rules("life", 1, 1_000, 1_000, 1_000, 5)
+RULES = Rules("life", 2, 1_000, 1_000, 1_000, 5)
+
+
+def presence(members):
+    """Return a room of each kind, of which one has very many."""
+    made = Presence("life")
+    for number in range(members):
+        made.came("b", f"g2~{number:x}", f"u{number % 7}", 1 + number % 3, b"%d" % number, number)
+        made.came("users", f"g2~{number:x}", f"u{number:x}", PRESENCE_USERS, b"", number)
+    return made
 
 
 def state(rooms=3, ids=4, members=2, gateways=2):
@@ -31,6 +42,8 @@ def state(rooms=3, ids=4, members=2, gateways=2):
             {"b": {"g2": {f"g2~{number:x}": "u" for number in range(members)}}, "a": {"g1": {"g1~1": "v"}}}
         ),
         GatewayBatches({f"g{number}": (1, number) for number in range(gateways)}, {"z": (3, 1), "y": (4, 2)}),
+        presence(members),
+        RoomMembers({"c": {"g2": {f"g2~{number:x}": "u" for number in range(members)}}}),
     )
 
 
@@ -47,6 +60,11 @@ def told(made):
         [(room, gateway, list(members.items())) for room, gateway, members in made.rooms.walk()],
         list(made.lives.living.items()),
         list(made.lives.ended.items()),
+        [
+            (part.room, part.version, part.digest, list(part.connections.items()), list(part.users.items()))
+            for part in made.presence.snapshot()
+        ],
+        [(room, gateway, list(members.items())) for room, gateway, members in made.watchers.walk()],
     )
 
 
@@ -77,23 +95,56 @@ def test_the_empty_state_is_one_small_body():
     assert told(checkpoint.decoded(0, 1, bodies)) == told(checkpoint.empty(None))
 
 
-def test_the_bytes_of_a_state_are_pinned():
-    """Routers of two releases read each other's: another layout needs another format number."""
+def small(version):
+    """Return a state of the rules of this version with a row of each kind."""
     made = checkpoint.State(
-        Rules("l", 1, 2, 3, 4, 5),
+        Rules("l", version, 2, 3, 4, 5),
         Sequencer("l", 6, {"a": Standing(6, 7)}),
         SeenIds({("a", "u", "i"): (6, 7)}),
         SeenIds(),
         RoomMembers({"a": {"g": {"g~1": "u"}}}),
         GatewayBatches({"g": (1, 9)}),
+        Presence("l"),
+        RoomMembers(),
     )
-    assert msgspec.msgpack.decode(checkpoint.encoded(0, 1, made, 1_000)[0]) == [
+    if version > 1:
+        made.presence.came("a", "g~1", "u", PRESENCE_USERS, b"{}", 3)
+        made.presence.came("b", "g~1", "u", PRESENCE_CONNECTIONS, b"1", 4)
+        made.watchers.join("a", "g", "g~1", "u")
+    return made
+
+
+def test_the_bytes_of_a_state_are_pinned():
+    """Routers of two releases read each other's: another layout needs another format number."""
+    proofs = [small(2).presence.proof("a", "u", 3), small(2).presence.proof("b", "g~1", 4)]
+    assert msgspec.msgpack.decode(checkpoint.encoded(0, 1, small(2), 10_000)[0]) == [
+        [0, [1, 0, 1, ["5", "l", 2, 2, 3, 4, 5, False], 6, [1, 0, 1, 0, 1, 1, 0, 2, 1]]],
+        [1, [["a", [6, 7]]]],
+        [3, [[["a", "u", "i"], [6, 7]]]],
+        [5, [["a", "g", {"g~1": "u"}]]],
+        [6, [["g", [1, 9]]]],
+        [
+            8,
+            [
+                ["a", 3, proofs[0], {"g~1": 3}, {"u": [1, 1, 3, b"{}"]}],
+                ["b", 4, proofs[1], {"g~1": ["u", 4, b"1"]}, {"u": [1, 0, -1, b""]}],
+            ],
+        ],
+        [9, [["a", "g", {"g~1": "u"}]]],
+    ]
+
+
+def test_the_bytes_of_a_state_by_rules_of_version_1_are_as_routers_of_that_version_know_them():
+    """They read it, and have the same digest of it."""
+    bodies = checkpoint.encoded(0, 1, small(1), 1_000)
+    assert msgspec.msgpack.decode(bodies[0]) == [
         [0, [1, 0, 1, ["5", "l", 1, 2, 3, 4, 5, False], 6, [1, 0, 1, 0, 1, 1, 0]]],
         [1, [["a", [6, 7]]]],
         [3, [[["a", "u", "i"], [6, 7]]]],
         [5, [["a", "g", {"g~1": "u"}]]],
         [6, [["g", [1, 9]]]],
     ]
+    assert told(checkpoint.decoded(0, 1, bodies)) == told(small(1))
 
 
 @pytest.mark.parametrize("lacking", range(5))
@@ -111,12 +162,17 @@ def test_a_state_that_lacks_a_part_is_none(lacking):
         ([], "without its beginning"),
         ([b""], "no checkpoint"),
         ([b"\xc1"], "no checkpoint"),
-        ([msgspec.msgpack.encode([[9, []]])], "no checkpoint"),
+        ([msgspec.msgpack.encode([[99, []]])], "no checkpoint"),
         ([msgspec.msgpack.encode([[1, [["a", [1, 1]]]]])], "without its beginning"),
         (checkpoint.encoded(0, 1, state(), 9_999) * 2, "begins twice"),
         (checkpoint.encoded(1, 2, state(), 9_999), "shard 1 of 2"),
         ([msgspec.msgpack.encode([[0, [2, 0, 1, None, 1, [0] * 7]]])], "format 2"),
         ([msgspec.msgpack.encode([[0, [1, 0, 1, None, 1, [0] * 6]]])], "not whole"),
+        # a section that there is only from version 2 on
+        (
+            [msgspec.msgpack.encode([[0, [1, 0, 1, None, 1, [0] * 7]], [9, [["a", "g", {"g~1": "u"}]]]])],
+            "not whole",
+        ),
         (
             [msgspec.msgpack.encode([[0, [1, 0, 1, None, 1, [0] * 7]], [6, [["g", ["1", 2]]]]])],
             "no checkpoint",

@@ -3,7 +3,18 @@
 import pytest
 
 from router.core import checkpoint
-from router.core.effects import BackendEvent, BatchRefused, Began, Ended, FeedItem, Marked, Part, Ruled
+from router.core import fold as fold_module
+from router.core.effects import (
+    BackendEvent,
+    BatchRefused,
+    Began,
+    Ended,
+    FeedItem,
+    Marked,
+    Part,
+    PresenceChanged,
+    Ruled,
+)
 from router.core.fold import FOLD_VERSION, Fold, UnknownVersion
 from warren import envelope as wire
 from warren.address import ROOM_RULE, shard_of
@@ -15,6 +26,7 @@ from warren.envelope import (
     Entered,
     Gone,
     Hello,
+    Inform,
     Join,
     Leave,
     Left,
@@ -23,8 +35,10 @@ from warren.envelope import (
     Publish,
     Refused,
     Rules,
+    Watch,
 )
 from warren.errors import MalformedEnvelope
+from warren.log_entries import PRESENCE_USERS
 from warren.position import Position
 
 AT = 1_764_000_000_000_000
@@ -277,7 +291,7 @@ def test_a_join_has_its_place_among_the_messages():
     assert outcomes == [
         Began(1, "g3", 1),
         FeedItem(2, ("g3",), Entered("g3~1", "a", Position("life-1", 0), "r1", since)),
-        BackendEvent(3, "room.joined", "a", AT, "g3~1", "eve"),
+        BackendEvent(3, "room.joined", "a", AT, "g3~1", "eve", connections=1),
         FeedItem(4, ("g1", "g2", "g3"), told(1, conn="g3~1", user="eve")),
         BackendEvent(5, "message", "a", AT + 1, "g3~1", "eve", "", told(1, conn="g3~1", user="eve")),
     ]
@@ -384,7 +398,7 @@ def test_a_new_life_ends_the_one_before():
         Ended(2, "g2", 1, 1),
         Began(3, "g2", 4),
         FeedItem(4, ("g2",), Entered("g2~1", "a", Position("life-1", 0))),
-        BackendEvent(5, "room.joined", "a", AT, "g2~1", "bob"),
+        BackendEvent(5, "room.joined", "a", AT, "g2~1", "bob", connections=1),
     ]
     assert (log.fold.gateways["g2"], log.fold.ended) == ((4, 1), {"g2": (1, 1)})
 
@@ -595,3 +609,137 @@ def test_a_state_that_is_not_ours_is_refused():
     newer = checkpoint.empty(Rules("life", FOLD_VERSION + 1, 1, 1, 1, 1))
     with pytest.raises(UnknownVersion):
         Fold.restored(0, 1, 1, checkpoint.encoded(0, 1, newer, 1_000))
+
+
+# ── presence ────────────────────────────────────────────────────────────────────────────────────────────────
+
+PRESENT = Rules("life", 2, 100, 100, 100, AT)
+
+
+def shown(conn, user, info=b"", room="a", mode=PRESENCE_USERS):
+    return Join(room, conn, user, info=info, presence=mode)
+
+
+def watched():
+    """Return a log in which bob watches room a, where he is no member."""
+    log = Log(PRESENT)
+    log.hello("g2", Watch("a", "g2~1", "bob", on=True))
+    return log
+
+
+def test_who_comes_and_goes_is_told_to_who_watches():
+    """Behind the rest, with the revision that the name had before; a second connection changes the numbers
+    alone.
+    """
+    log = watched()
+    assert log.hello("g1", shown("g1~1", "ann", b"1"), shown("g1~2", "ann"))[1:] == [
+        FeedItem(2, ("g1",), Entered("g1~1", "a", Position("life-1", 0))),
+        BackendEvent(3, "room.joined", "a", AT, "g1~1", "ann", connections=1),
+        PresenceChanged(4, "a", "ann", -1),
+        FeedItem(5, ("g1",), Entered("g1~2", "a", Position("life-1", 0))),
+        BackendEvent(6, "room.joined", "a", AT, "g1~2", "ann", connections=2),
+        PresenceChanged(7, "a", "", -1),
+    ]
+    came = log.fold.offset
+    assert log.batch("g1", Inform("a", "g1~2", b"2")) == [PresenceChanged(1, "a", "ann", came)]
+    assert log.batch("g1", Leave(("a",), "g1~1"), Leave(("a",), "g1~2")) == [
+        BackendEvent(1, "room.left", "a", AT, "g1~1", "ann", "left", connections=1),
+        PresenceChanged(2, "a", "", -1),
+        BackendEvent(3, "room.left", "a", AT, "g1~2", "ann", "left"),
+        PresenceChanged(4, "a", "ann", came + 1),
+    ]
+    assert log.fold.presence.counts("a").connections == 0
+
+
+def test_nothing_is_told_where_nobody_watches():
+    """What is there is known all the same."""
+    log = Log(PRESENT)
+    assert len(log.hello("g1", shown("g1~1", "ann"))) == 3
+    assert log.fold.presence.counts("a").users == 1
+
+
+def test_a_watch_ends_by_itself_by_a_leave_and_with_its_gateway():
+    """Whether or not who watches was ever a member."""
+    for end in (
+        lambda log: log.batch("g2", Watch("a", "g2~1", "bob", on=False)),
+        lambda log: log.batch("g2", Leave(("a",), "g2~1")),
+        lambda log: log.append(Gone("g2", 1, AT)),
+    ):
+        log = watched()
+        assert "a" in log.fold.watchers
+        end(log)
+        assert "a" not in log.fold.watchers
+    log = watched()
+    log.batch("g2", Watch("a", "g2~2", "eve", on=True), Leave(("b",), "g2~1"), Leave(("a",), "g2~2"))
+    assert log.fold.watchers.members("a", "g2") == {"g2~1": "bob"}
+
+
+def test_a_gateway_goes_with_all_that_it_has_told_of_its_members():
+    """As if they had left one after the other, by name."""
+    log = watched()
+    log.hello("g1", shown("g1~1", "ann"), shown("g1~2", "ann"), Join("a", "g1~3", "eve"))
+    assert log.append(Gone("g1", 1, AT)) == [
+        BackendEvent(1, "room.left", "a", AT, "g1~1", "ann", "gone", connections=1),
+        PresenceChanged(2, "a", "", -1),
+        BackendEvent(3, "room.left", "a", AT, "g1~2", "ann", "gone"),
+        PresenceChanged(4, "a", "ann", log.fold.offset - 1),
+        BackendEvent(5, "room.left", "a", AT, "g1~3", "eve", "gone"),
+        Ended(6, "g1", 1, 1),
+    ]
+    assert (len(log.fold.presence), log.fold.presence.connections) == (0, 0)
+
+
+def test_who_joins_again_stays_who_it_was():
+    """Only what is shown may change; nobody takes over a connection by another name."""
+    log = watched()
+    log.hello("g1", shown("g1~1", "ann", b"1"))
+    came = log.fold.offset
+    assert log.batch("g1", shown("g1~1", "eve", b"2"))[1:] == [PresenceChanged(2, "a", "ann", came)]
+    assert log.fold.presence.keys("a", "", 9) == ["ann"]
+
+
+def test_an_info_counts_for_members_alone():
+    """One who only watches shows nothing."""
+    log = watched()
+    assert log.batch("g2", Inform("a", "g2~1", b"1")) == []
+    assert log.fold.presence.counts("a").connections == 0
+
+
+@pytest.mark.parametrize("room", ["", "*", "no room", "@", "g1~1"])
+def test_what_has_no_presence_is_not_watched(room):
+    """Whoever asks hears so."""
+    log = Log(PRESENT)
+    refused = FeedItem(2, ("g1",), Refused("g1~1", "", "invalid_room", ROOM_RULE))
+    assert log.hello("g1", Watch(room, "g1~1", "ann", on=True))[1:] == [refused]
+    assert log.fold.watchers.memberships == 0
+
+
+def test_those_who_watch_are_bounded(monkeypatch):
+    """Beyond it who asks hears that it is too much; who watches already is not one more."""
+    monkeypatch.setattr(fold_module, "MOST_WATCHERS", 1)
+    log = watched()
+    refused = log.batch("g2", Watch("b", "g2~1", "bob", on=True))[0].item
+    assert (refused.conn, refused.code) == ("g2~1", "overloaded")
+    log.batch("g2", Watch("a", "g2~1", "bob", on=False), Watch("b", "g2~1", "bob", on=True))
+    assert list(log.fold.watchers.walk()) == [("b", "g2", {"g2~1": "bob"})]
+
+
+def test_a_log_of_version_1_has_no_presence():
+    """What comes of its entries is what routers of that version say; from the raised rules on it is kept."""
+    log = Log()
+    assert len(log.hello("g1", shown("g1~1", "ann"), Watch("a", "g1~1", "ann", on=True))) == 3
+    assert (log.fold.presence.connections, log.fold.watchers.memberships) == (0, 0)
+    log.append(PRESENT)
+    assert log.fold.presence.connections == 0
+    log.batch("g1", Watch("a", "g1~1", "ann", on=True))
+    assert log.batch("g1", shown("g1~1", "ann"))[-1] == PresenceChanged(2, "a", "ann", -1)
+
+
+def test_the_version_of_a_log_never_goes_down():
+    """A speaker that has not read of the raise may still write the rules that it knows."""
+    log = Log(PRESENT)
+    log.hello("g1", shown("g1~1", "ann"))
+    log.append(Rules("life", 1, 50, 100, 100, AT))
+    assert (log.fold.version, log.fold.rules.ids) == (2, 50)
+    bodies, _ = log.fold.parts()
+    assert Fold.restored(0, 1, log.fold.offset, bodies).presence.connections == 1

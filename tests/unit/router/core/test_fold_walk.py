@@ -191,6 +191,7 @@ def test_the_made_logs_reach_every_outcome():
         skipped += fold.skipped
     assert kinds == {
         *("FeedItem", "BackendEvent", "Began", "Ended", "BatchRefused", "Marked", "Part", "Ruled"),
+        "PresenceChanged",
         *("Deliver", "Ack", "Refused", "Entered", "Left"),
     }
     assert min(len(epochs), duplicates, skipped, refused) > 10

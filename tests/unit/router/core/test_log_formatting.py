@@ -79,6 +79,26 @@ def test_each_envelope_has_a_line():
     ]
 
 
+def test_what_is_shown_of_members_has_its_lines():
+    """How much, and never what: an info is the member's own."""
+    entry = (
+        Batch("g1", 1, 1, AT),
+        Join("a", "g1~1", "ann", info=b'{"x":1}', presence=3),
+        Join("a", "g1~2", "ann", presence=9),
+        wire.Watch("a", "g1~1", "ann", on=True),
+        wire.Watch("b", "g1~1", "ann", on=False),
+        wire.Inform("a", "g1~1", b"{}"),
+    )
+    assert lines(*entry)[1:] == [
+        f"{TIME}    join  a  from=g1~1(ann)  presence=users  info=7 bytes",
+        f"{TIME}    join  a  from=g1~2(ann)  presence=?",
+        f"{TIME}    watch  a  from=g1~1(ann)",
+        f"{TIME}    unwatch  b  from=g1~1(ann)",
+        f"{TIME}    inform  a  from=g1~1  info=2 bytes",
+    ]
+    assert [line.split()[1] for line in lines(*entry, room="a")[1:]] == ["join", "join", "watch", "inform"]
+
+
 @pytest.mark.parametrize(
     ("message", "outcomes", "fate"),
     [

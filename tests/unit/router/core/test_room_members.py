@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.core.effects import BackendEvent
-from router.core.room_members import RoomMembers, came, left
+from router.core.room_members import FEW, RoomMembers, came, left
 
 
 def test_a_room_is_known_by_its_gateways_and_their_members():
@@ -87,7 +87,30 @@ def test_nobody_is_lost_and_nobody_stays(steps):
 )
 def test_a_users_own_room_is_being_there_at_all(room, kind_of_coming, kind_of_leaving):
     """Events of a user's own room are those of the client."""
-    assert came(2, room, "g~1", "ann", 5) == BackendEvent(2, kind_of_coming, room, 5, "g~1", "ann")
-    assert left(3, room, "g~1", "ann", 5, "gone") == BackendEvent(
-        3, kind_of_leaving, room, 5, "g~1", "ann", "gone"
+    assert came(2, room, "g~1", "ann", 3, 5) == BackendEvent(
+        2, kind_of_coming, room, 5, "g~1", "ann", connections=3
     )
+    assert left(3, room, "g~1", "ann", 2, 5, "gone") == BackendEvent(
+        3, kind_of_leaving, room, 5, "g~1", "ann", "gone", connections=2
+    )
+
+
+@given(st.lists(st.tuples(st.integers(0, 2 * FEW), st.booleans()), max_size=120))
+def test_a_users_connections_are_counted_in_small_rooms_and_in_large_ones(steps):
+    """Whatever the room has been meanwhile."""
+    table, model = RoomMembers(), {}
+    for number, leaves in steps:
+        gateway, conn, user = f"g{number % 3}", f"g{number % 3}~{number:x}", f"u{number % 4}"
+        if leaves:
+            table.leave("a", gateway, conn)
+            model.pop(conn, None)
+        else:
+            table.join("a", gateway, conn, user)
+            model[conn] = user
+        for each in range(5):
+            assert table.connections("a", f"u{each}") == list(model.values()).count(f"u{each}")
+    table.drop_gateway("g1")
+    assert table.connections("a", "u1") == sum(
+        user == "u1" and conn[:2] != "g1" for conn, user in model.items()
+    )
+    assert table.connections("b", "u1") == 0

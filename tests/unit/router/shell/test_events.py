@@ -54,7 +54,7 @@ async def harness(monkeypatch):
 
 
 def joined(number):
-    return BackendEvent(number + 1, "room.joined", f"room{number}", 1_500_000, "g1~a", "ann")
+    return BackendEvent(number + 1, "room.joined", f"room{number}", 1_500_000, "g1~a", "ann", connections=2)
 
 
 async def test_a_clients_events_say_who_and_where(harness):
@@ -66,14 +66,14 @@ async def test_a_clients_events_say_who_and_where(harness):
             "client.disconnected",
             {
                 "event_id": "life.3.1.9", "event": "client.disconnected", "connection": "g1~1f", "user": "ann", "room": "@ann",
-                "gateway": "g1", "generation": 31, "at": 2_000, "reason": "gone",
+                "gateway": "g1", "generation": 31, "connections": 0, "at": 2_000, "reason": "gone",
             },
         ),
         (
             "room.joined",
             {
                 "event_id": "life.3.1.2", "event": "room.joined", "connection": "g1~a", "user": "ann", "room": "room1",
-                "gateway": "g1", "generation": 10, "at": 1_500,
+                "gateway": "g1", "generation": 10, "connections": 2, "at": 1_500,
             },
         ),
     ]  # fmt: skip
@@ -83,6 +83,22 @@ async def test_a_clients_events_say_who_and_where(harness):
     properties = [published.properties for published in harness.bus.published]
     assert [each.message_id for each in properties] == ["life.3.1.9", "life.3.1.2"]
     assert properties[0].content_type == "application/json"
+    assert properties[0].headers == {
+        "cloudEvents_specversion": "1.0",
+        "cloudEvents_id": "life.3.1.9",
+        "cloudEvents_source": "warren/3",
+        "cloudEvents_type": "client.disconnected",
+        "cloudEvents_time": "1970-01-01T00:00:02.000Z",
+        "cloudEvents_subject": "@ann",
+    }
+
+
+async def test_what_happened_in_a_year_that_no_calendar_has_is_told_without_a_time(harness):
+    """The time is what a gateway's clock said, and CloudEvents need none."""
+    await harness.send(BackendEvent(1, "room.left", "a", 2**63, "g1~1", "ann", "left"))
+    ((_, said),) = harness.said()
+    assert said["at"] == 2**63 // 1_000
+    assert "cloudEvents_time" not in harness.bus.published[0].properties.headers
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ from tests.support.router_context import router_context
 from tests.support.scripted_bus import ScriptedBus
 
 from router.core.peers import Peers, PeerTimes
+from router.core.presence import Presence
 from router.core.room_members import RoomMembers
 from router.shell.gauges import Gauges
 from warren.envelope import Heartbeat
+from warren.log_entries import PRESENCE_USERS
 
 
 class Harness:
@@ -18,7 +20,10 @@ class Harness:
         rooms = RoomMembers()
         for number in (1, 2):
             rooms.join("a", "g1", f"g1~{number}", "u")
-        speaking = [SimpleNamespace(fold=SimpleNamespace(rooms=rooms))]
+        presence, watchers = Presence(), RoomMembers({"a": {"g1": {"g1~3": "u"}}})
+        presence.came("a", "g1~1", "u", PRESENCE_USERS, b"", 1)
+        fold = SimpleNamespace(rooms=rooms, presence=presence, watchers=watchers)
+        speaking = [SimpleNamespace(fold=fold)]
         self.shards = SimpleNamespace(speaking=speaking, waiting=7)
         self.context = router_context(self.bus)
         self.peers = Peers("r1", PeerTimes())
@@ -32,6 +37,7 @@ def test_they_count_what_this_router_speaks_for_and_who_lives():
     """As of the last tick."""
     harness = Harness()
     assert (harness.value("shards_active"), harness.value("rooms"), harness.value("members")) == (1, 1, 2)
+    assert (harness.value("presence_connections"), harness.value("presence_watchers")) == (1, 1)
     assert (harness.value("bus_up"), harness.value("gateways")) == (1, 0)
     harness.peers.gateways.heartbeat(Heartbeat("g1", 1, uplink_bytes=5), 0.0)
     harness.bus.up = False

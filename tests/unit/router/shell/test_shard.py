@@ -11,6 +11,7 @@ from tests.support.shard_harness import ShardHarness
 
 from router.core.fold import FOLD_VERSION
 from router.core.log_maintenance import LATE_US
+from router.core.presence_diffs import BEAT_S
 from router.core.shard_role import State
 from router.shell import egress, events, log_reader, retrying_publisher, shard_log, truncation_detector
 from router.shell.shard import Shard
@@ -27,15 +28,20 @@ from warren.envelope import (
     Mark,
     Number,
     Page,
+    PresenceDiff,
+    PresencePage,
+    PresenceQuery,
     Publish,
     Read,
     RouterHeartbeat,
     Rules,
     Speaker,
     SpeakerProgress,
+    Watch,
     decode,
 )
 from warren.errors import BusUnavailable, Unroutable
+from warren.log_entries import PRESENCE_USERS
 from warren.position import LogPosition
 from warren.topology import ALL
 
@@ -422,3 +428,32 @@ async def test_a_gateway_whose_hello_came_before_the_log_had_a_life_hears_that_i
     await eventually(lambda: "g2" in harness.shard.fold.gateways)
     await eventually(lambda: not harness.shard.waiting)
     assert LifeEnded(0, 1, 0) not in harness.told("g2")
+
+
+async def test_who_watches_a_room_is_told_by_the_speaker_alone(harness):
+    """At a beat after the entry; who asks who is there gets a page. One that does not speak says nothing."""
+    harness.log.put(Rules("life", FOLD_VERSION, 100, 100, 100, 1))
+    await harness.taken(own_rules=False)
+    harness.hello()
+    here = Join("a", "g1~1", "ann", presence=PRESENCE_USERS)
+    await harness.read(harness.batch("g1", Watch("a", "g1~1", "ann", on=True), here))
+    harness.clock.advance(BEAT_S)
+    harness.shard.tick()
+    harness.shard.presence_queried(PresenceQuery("a", "g1~1", "r"))
+    await eventually(lambda: any(isinstance(each, PresencePage) for each in harness.told("g1")))
+    (diff,) = [each for each in harness.told("g1") if isinstance(each, PresenceDiff)]
+    assert [member.key for member in diff.joined] == ["ann"]
+    harness.shard.number_said(Number("g1", 0, 1, None))
+    harness.clock.advance(3 * BEAT_S)
+    harness.shard.tick()
+    await eventually(lambda: sum(isinstance(each, PresenceDiff) for each in harness.told("g1")) == 2)
+    harness.place("r2", "r1")
+    harness.routers.heartbeat(
+        RouterHeartbeat("r2", 1, shards=(SpeakerProgress(0, "life", 0, -1),)), harness.clock.monotonic()
+    )
+    harness.shard.follow_placement()
+    assert not harness.shard.speaks
+    harness.shard.presence_queried(PresenceQuery("a", "g1~1", "r2"))
+    harness.clock.advance(60)
+    harness.shard.tick()
+    assert sum(isinstance(each, PresenceDiff | PresencePage) for each in harness.told("g1")) == 3

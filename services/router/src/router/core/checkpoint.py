@@ -22,6 +22,7 @@ import msgspec
 
 from router.core.dedup import Key, Place, SeenIds
 from router.core.gateway_batches import GatewayBatches
+from router.core.presence import Presence, PresencePart
 from router.core.room_members import RoomMembers
 from router.core.sequencer import Sequencer, Standing
 from warren.envelope import Rules
@@ -31,6 +32,7 @@ FORMAT: Final = 1
 DIGEST_BYTES: Final = 16
 _ROWS: Final = 512  # that are encoded at once
 _ROW_BYTES: Final = 256  # what a row may well take
+_INFO_ROW_BYTES: Final = 1_024  # what one with a member's info may
 
 
 class _Section(IntEnum):
@@ -44,10 +46,18 @@ class _Section(IntEnum):
     MEMBERS = 5  # (room, gateway, {connection: user})
     LIVING = 6  # (gateway, (life, number of its last batch))
     ENDED = 7  # likewise, the oldest first
+    PRESENCE = 8  # PresencePart
+    WATCHERS = 9  # as members
+
+
+# From which version of the fold on there is a section; the others always are.
+_SINCE: Final = {_Section.PRESENCE: 2, _Section.WATCHERS: 2}
 
 
 class _Head(msgspec.Struct, frozen=True, array_like=True):
-    """What the state is of, and how many rows each section has (members: memberships)."""
+    """What the state is of, and how many rows each section has (members, presence and watchers: how many
+    connections in all rooms).
+    """
 
     format: int
     shard: int
@@ -66,9 +76,12 @@ class State(msgspec.Struct, frozen=True):
     own_ids: SeenIds
     rooms: RoomMembers
     lives: GatewayBatches
+    presence: Presence
+    watchers: RoomMembers
 
 
 T = TypeVar("T")
+_MEMBERS = list[tuple[str, str, dict[str, str]]]
 _NAMED_LIVES = list[tuple[str, tuple[int, int]]]
 _STANDINGS = list[tuple[str, Standing]]
 _IDS = list[tuple[Key, Place]]
@@ -80,9 +93,11 @@ _decoders: dict[_Section, msgspec.msgpack.Decoder[Any]] = {
     _Section.IDLE: msgspec.msgpack.Decoder(_STANDINGS),
     _Section.IDS: msgspec.msgpack.Decoder(_IDS),
     _Section.OWN_IDS: msgspec.msgpack.Decoder(_IDS),
-    _Section.MEMBERS: msgspec.msgpack.Decoder(list[tuple[str, str, dict[str, str]]]),
+    _Section.MEMBERS: msgspec.msgpack.Decoder(_MEMBERS),
     _Section.LIVING: msgspec.msgpack.Decoder(_NAMED_LIVES),
     _Section.ENDED: msgspec.msgpack.Decoder(_NAMED_LIVES),
+    _Section.PRESENCE: msgspec.msgpack.Decoder(list[PresencePart]),
+    _Section.WATCHERS: msgspec.msgpack.Decoder(_MEMBERS),
 }
 
 
@@ -91,7 +106,16 @@ def empty(rules: Rules | None, ended: dict[str, tuple[int, int]] | None = None) 
     it.
     """
     life = rules.life if rules else ""
-    state = State(rules, Sequencer(life), SeenIds(), SeenIds(), RoomMembers(), GatewayBatches(None, ended))
+    state = State(
+        rules,
+        Sequencer(life),
+        SeenIds(),
+        SeenIds(),
+        RoomMembers(),
+        GatewayBatches(None, ended),
+        Presence(life),
+        RoomMembers(),
+    )
     bound(state, rules)
     return state
 
@@ -123,8 +147,13 @@ class Snapshot:
         self.bodies: list[bytes] = []
         self.digest = b""  # of all bodies, once there is no step left
         self._size = size
-        self._rooms: RoomMembers | None = state.rooms
+        self._shared: list[RoomMembers | Presence] = [
+            state.rooms,
+            state.presence,
+            state.watchers,
+        ]
         step = max(1, min(_ROWS, size // _ROW_BYTES))
+        long = max(1, min(_ROWS * _ROW_BYTES // _INFO_ROW_BYTES, size // _INFO_ROW_BYTES))
         # What has an order is in lists now; rows are never changed in place, and the members' table keeps to
         # what it has given.
         sections: dict[_Section, tuple[int, Iterator[list[Any]]]] = {
@@ -135,7 +164,10 @@ class Snapshot:
             _Section.MEMBERS: (state.rooms.memberships, _members(state.rooms.snapshot(), step)),
             _Section.LIVING: _sliced(state.lives.living, step),
             _Section.ENDED: _sliced(state.lives.ended, step),
+            _Section.PRESENCE: (state.presence.connections, _presence(state.presence.snapshot(), long)),
+            _Section.WATCHERS: (state.watchers.memberships, _members(state.watchers.snapshot(), step)),
         }
+        sections = {section: sections[section] for section in _sections(state.rules)}
         counts = tuple(count for count, _ in sections.values())
         head = _Head(FORMAT, shard, shards, state.rules, state.sequencer.generation, counts)
         self._steps = self._encode(_encoder.encode((_Section.HEAD, head)), sections)
@@ -149,10 +181,10 @@ class Snapshot:
 
     def close(self) -> None:
         """Let go of the state."""
-        rooms, self._rooms = self._rooms, None
+        shared, self._shared = self._shared, []
         self._steps.close()
-        if rooms is not None:
-            rooms.release()
+        for table in shared:
+            table.release()
 
     def _encode(
         self, head: bytes, sections: Mapping[_Section, tuple[int, Iterator[list[Any]]]]
@@ -216,20 +248,25 @@ def _decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[Non
     head: _Head | None = None
     tables: dict[_Section, dict[Any, Any]] = {section: {} for section in _decoders}
     ids = {_Section.IDS: SeenIds(), _Section.OWN_IDS: SeenIds()}
-    rooms = RoomMembers()
+    members = {_Section.MEMBERS: RoomMembers(), _Section.WATCHERS: RoomMembers()}
+    presence = Presence()
     for body in bodies:
         for section, raw in _body_decoder.decode(body):
             if section is _Section.HEAD:
                 if head is not None:
                     raise MalformedEnvelope("a checkpoint that begins twice")
                 head = _head_of(raw, shard, shards)
+                presence = Presence(head.rules.life if head.rules else "")
                 continue
             if head is None:
                 raise MalformedEnvelope("a checkpoint without its beginning")
             rows = _decoders[section].decode(raw)
-            if section is _Section.MEMBERS:
-                for room, gateway, members in rows:
-                    rooms.add(room, gateway, members)
+            if section in members:
+                for room, gateway, there in rows:
+                    members[section].add(room, gateway, there)
+            elif section is _Section.PRESENCE:
+                for part in rows:
+                    presence.add(part)
             elif section in ids:
                 for key, place in rows:
                     ids[section].put(key, place)
@@ -239,8 +276,12 @@ def _decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[Non
     if head is None:
         raise MalformedEnvelope("a checkpoint without its beginning")
     counts = {section: len(table) for section, table in tables.items()}
-    counts |= {section: len(seen) for section, seen in ids.items()} | {_Section.MEMBERS: rooms.memberships}
-    if tuple(counts[section] for section in sorted(counts)) != head.counts:
+    counts |= {section: len(seen) for section, seen in ids.items()}
+    counts |= {section: table.memberships for section, table in members.items()}
+    counts[_Section.PRESENCE] = presence.connections
+    sections = _sections(head.rules)
+    said = dict.fromkeys(counts, 0) | dict(zip(sections, head.counts, strict=False))
+    if len(sections) != len(head.counts) or counts != said:
         raise MalformedEnvelope("a checkpoint that is not whole")
     life = head.rules.life if head.rules else ""
     state = State(
@@ -248,8 +289,10 @@ def _decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[Non
         Sequencer(life, head.generation, tables[_Section.AWAKE], tables[_Section.IDLE]),
         ids[_Section.IDS],
         ids[_Section.OWN_IDS],
-        rooms,
+        members[_Section.MEMBERS],
         GatewayBatches(tables[_Section.LIVING], tables[_Section.ENDED]),
+        presence,
+        members[_Section.WATCHERS],
     )
     bound(state, head.rules)
     return state
@@ -263,6 +306,12 @@ def _head_of(raw: msgspec.Raw, shard: int, shards: int) -> _Head:
             f"this is shard {shard} of {shards}, and the format {FORMAT}"
         )
     return head
+
+
+def _sections(rules: Rules | None) -> list[_Section]:
+    """Return the sections behind the head, in their order."""
+    version = rules.version if rules is not None else 0
+    return [each for each in _Section if each is not _Section.HEAD and _SINCE.get(each, 0) <= version]
 
 
 def _add(digest: blake2b, body: bytes) -> None:
@@ -291,6 +340,27 @@ def _members(walk: Iterable[tuple[str, str, dict[str, str]]], step: int) -> Iter
             rows.append((room, gateway, part))
             left -= len(part)
             room_for -= len(part)
+            if room_for <= 0:
+                yield rows
+                rows, room_for = [], step
+    if rows:
+        yield rows
+
+
+def _presence(walk: Iterable[PresencePart], step: int) -> Iterator[list[PresencePart]]:
+    """Yield parts of rooms, about so many connections and users at a time; large rooms are in several."""
+    rows: list[PresencePart] = []
+    room_for = step
+    for whole in walk:
+        connections, users = iter(whole.connections.items()), iter(whole.users.items())
+        left = len(whole.connections) + len(whole.users)
+        while left:
+            part = dict(islice(connections, room_for))
+            of_users = dict(islice(users, room_for - len(part)))
+            rows.append(PresencePart(whole.room, whole.version, whole.digest, part, of_users))
+            taken = len(part) + len(of_users)
+            left -= taken
+            room_for -= taken
             if room_for <= 0:
                 yield rows
                 rows, room_for = [], step

@@ -45,6 +45,7 @@ class BackendEvent(msgspec.Struct, frozen=True, gc=False):
     user: str = ""
     reason: str = ""
     message: wire.Deliver | None = None
+    connections: int = 0  # of the user in that room, after it
 
     @property
     def gateway(self) -> str:
@@ -108,6 +109,17 @@ class Part(msgspec.Struct, frozen=True, gc=False):
     part: wire.Checkpoint
 
 
+class PresenceChanged(msgspec.Struct, frozen=True, gc=False):
+    """What the presence in a watched ``room`` tells has changed: ``key`` had this ``revision`` before (-1: it
+    was not there), or the numbers alone (``key`` is empty).
+    """
+
+    index: int
+    room: str
+    key: str
+    revision: int
+
+
 class CommandDone(msgspec.Struct, frozen=True, gc=False):
     """A Command that ``router`` has written was applied, or is a repeat; ``result`` is what it came to, as
     JSON, the same for all readers.
@@ -128,4 +140,15 @@ class Ruled(msgspec.Struct, frozen=True, gc=False):
     new_life: bool
 
 
-Effect = FeedItem | BackendEvent | Began | Ended | BatchRefused | Marked | Part | Ruled | CommandDone
+Effect = (
+    FeedItem
+    | BackendEvent
+    | Began
+    | Ended
+    | BatchRefused
+    | Marked
+    | Part
+    | Ruled
+    | CommandDone
+    | PresenceChanged
+)

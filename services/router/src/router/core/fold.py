@@ -18,6 +18,7 @@ Whoever reads 40 to 42 knows now that Ann is in chat:a, that chat:a stands at 1 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from typing import Final
 
@@ -34,10 +35,12 @@ from router.core.effects import (
     FeedItem,
     Marked,
     Part,
+    PresenceChanged,
     Ruled,
     UnknownVersion,
 )
 from router.core.gateway_batches import Verdict
+from router.core.presence import Presence, Touched
 from router.core.room_members import RoomMembers, came, left
 from warren import envelope as wire
 from warren.address import (
@@ -60,6 +63,8 @@ FOLD_VERSION: Final = 2
 # From these versions of the log's rules on, presence is kept and commands count.
 PRESENCE_VERSION: Final = 2
 COMMANDS_VERSION: Final = 2
+# Connections that may watch a room's presence, each room counted for itself; beyond it a Watch is refused.
+MOST_WATCHERS: Final = 524_288
 # Gateways that are remembered before there are rules.
 EARLY: Final = 1_024
 
@@ -77,6 +82,7 @@ class Fold:
         self.shard = shard
         self.shards = shards
         self.offset = -1  # of the last entry that was applied
+        self._at = -1  # of the one that is being applied
         self.duplicates = 0  # repeats of a message, since this object was made
         self.skipped = 0  # entries and messages that could not be taken, likewise
         self._begin(checkpoint.empty(None))
@@ -89,6 +95,8 @@ class Fold:
         self._own_ids = state.own_ids
         self._rooms = state.rooms
         self._lives = state.lives
+        self._presence = state.presence
+        self._watchers = state.watchers
 
     # ── what is known ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -121,6 +129,16 @@ class Fold:
     def rooms(self) -> RoomMembers:
         """Who is where. To be looked at, not changed."""
         return self._rooms
+
+    @property
+    def presence(self) -> Presence:
+        """What rooms tell of who is there. To be looked at, not changed."""
+        return self._presence
+
+    @property
+    def watchers(self) -> RoomMembers:
+        """Who watches the presence of which room. To be looked at, not changed."""
+        return self._watchers
 
     @property
     def remembered(self) -> int:
@@ -176,6 +194,7 @@ class Fold:
         """
         if offset <= self.offset:
             raise RuntimeError(f"offset {offset} comes after {self.offset}")
+        self._at = offset
         effects: list[Effect] = []
         try:
             envelopes = wire.decode(record)
@@ -227,6 +246,8 @@ class Fold:
             return True
         _know(rules)
         if same:
+            # A router that has not read of a higher version may still write a lower one: that is never left.
+            rules = msgspec.structs.replace(rules, version=max(rules.version, self.version))
             checkpoint.bound(self._state, rules)
             self._begin(msgspec.structs.replace(self._state, rules=rules))
         else:
@@ -273,7 +294,7 @@ class Fold:
             elif kind is wire.Leave:
                 self._leave(envelope, gateway, head.at_us, effects)  # type: ignore[arg-type]
             elif self.version >= PRESENCE_VERSION:
-                self._presence_entry(envelope, gateway)  # type: ignore[arg-type]
+                self._presence_entry(envelope, gateway, effects)  # type: ignore[arg-type]
         return True
 
     def _notified(self, contents: list[wire.Envelope], effects: list[Effect]) -> bool:
@@ -300,11 +321,15 @@ class Fold:
         known = self._lives.living.get(gateway)
         if known is None or self._rules is None:
             return
+        self._watchers.drop_gateway(gateway)
         for room, members in self._rooms.drop_gateway(gateway):
-            if room not in self._rooms:
-                self._sequencer.rest(room)
+            # Told as if they had left one after the other.
+            staying = Counter(user for _, user in members)
+            for user in staying:
+                staying[user] += self._rooms.connections(room, user)
             for conn, user in members:
-                effects.append(left(len(effects) + 1, room, conn, user, at_us, "gone"))
+                staying[user] -= 1
+                self._went(room, conn, user, staying[user], at_us, "gone", effects)
         counted = self._lives.end(gateway, self._rules.gone)
         effects.append(Ended(len(effects) + 1, gateway, known[0], counted))
 
@@ -379,28 +404,71 @@ class Fold:
             self._refuse(gateway, conn, join.ref, refusal, effects)
             return
         new = not everyone and self._rooms.join(room, gateway, conn, join.user)
+        user = self._rooms.members(room, gateway).get(conn, "")  # as it came in, however often it joins
         self._sequencer.wake(room)
         entered = wire.Entered(conn, room, self._sequencer.position(room), join.ref, join.since)
         effects.append(FeedItem(len(effects) + 1, (gateway,), entered))
         if new:
-            effects.append(came(len(effects) + 1, room, conn, join.user, at_us))
+            connections = self._rooms.connections(room, user)
+            effects.append(came(len(effects) + 1, room, conn, user, connections, at_us))
+        if not everyone and self.version >= PRESENCE_VERSION:
+            touched = self._presence.came(room, conn, user, join.presence, join.info, self._at)
+            self._touched(room, touched, effects)
 
     def _leave(self, leave: wire.Leave, gateway: str, at_us: int, effects: list[Effect]) -> None:
         conn = leave.conn
         for room in leave.rooms:
             user = self._rooms.leave(room, gateway, conn)
-            if user is not None and room not in self._rooms:
-                self._sequencer.rest(room)
+            self._watchers.leave(room, gateway, conn)
             if leave.ref:
                 effects.append(FeedItem(len(effects) + 1, (gateway,), wire.Left(conn, room, leave.ref)))
             if user is not None:
-                effects.append(left(len(effects) + 1, room, conn, user, at_us, "left"))
+                self._went(room, conn, user, self._rooms.connections(room, user), at_us, "left", effects)
+
+    def _went(
+        self,
+        room: str,
+        conn: str,
+        user: str,
+        connections: int,
+        at_us: int,
+        reason: str,
+        effects: list[Effect],
+    ) -> None:
+        """``conn`` was taken out of the table of members, and of its user there are so many ``connections``
+        left there: say so to backends, and to who watches the room.
+        """
+        if room not in self._rooms:
+            self._sequencer.rest(room)
+        effects.append(left(len(effects) + 1, room, conn, user, connections, at_us, reason))
+        self._touched(room, self._presence.went(room, conn, user, self._at), effects)
 
     # ── presence ────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _presence_entry(self, entry: wire.Watch | wire.Inform, gateway: str) -> None:
+    def _presence_entry(self, entry: wire.Watch | wire.Inform, gateway: str, effects: list[Effect]) -> None:
         """Note who watches a room, or what a member shows there from now on."""
-        raise NotImplementedError
+        room, conn, watchers = entry.room, entry.conn, self._watchers
+        if isinstance(entry, wire.Inform):
+            user = self._rooms.members(room, gateway).get(conn)
+            if user is not None:
+                self._touched(room, self._presence.inform(room, conn, user, entry.info, self._at), effects)
+            return
+        if not entry.on:
+            watchers.leave(room, gateway, conn)
+            return
+        refusal = self._judge(room, valid=is_room(room) or (room[:1] == "@" and is_user(room[1:])))
+        if refusal is None and watchers.memberships >= MOST_WATCHERS:
+            refusal = (ErrorCode.OVERLOADED, "Too many watch the presence of rooms")
+        if refusal is not None:
+            self._refuse(gateway, conn, "", refusal, effects)
+        else:
+            watchers.join(room, gateway, conn, entry.user)
+
+    def _touched(self, room: str, touched: tuple[Touched, ...], effects: list[Effect]) -> None:
+        """Say what has changed in the presence of a room, where somebody watches it."""
+        if touched and room in self._watchers:
+            for key, revision in touched:
+                effects.append(PresenceChanged(len(effects) + 1, room, key, revision))
 
     # ── judgement ───────────────────────────────────────────────────────────────────────────────────────────
 

@@ -17,9 +17,11 @@ from router.core.effects import BackendEvent, Effect, FeedItem
 from warren import envelope as wire
 from warren.envelope import INTERNAL_ID
 from warren.errors import MalformedEnvelope
+from warren.log_entries import PRESENCE_CONNECTIONS, PRESENCE_COUNT, PRESENCE_USERS
 
 _RANKS = {wire.Deliver: 1, wire.Ack: 2, wire.Refused: 2}
 _EMIT = 3
+_PRESENCE = {PRESENCE_COUNT: "count", PRESENCE_CONNECTIONS: "connections", PRESENCE_USERS: "users"}
 _SHOWN_BYTES = 32  # of a record that can't be read
 
 
@@ -43,7 +45,7 @@ def room_of(envelope: wire.Envelope | MalformedEnvelope, room: str) -> bool:
     match envelope:
         case _ if not room:
             return True
-        case wire.Publish() | wire.Join():
+        case wire.Publish() | wire.Join() | wire.Watch() | wire.Inform():
             return envelope.room == room
         case wire.Leave():
             return room in envelope.rooms
@@ -141,7 +143,22 @@ def _content(envelope: wire.Envelope | MalformedEnvelope, at_us: int, payloads: 
             return words
         case wire.Join():
             since = f"since={shown(envelope.since.epoch)}/{envelope.since.seq}" if envelope.since else ""
-            return ["  join", shown(envelope.room), _sender(envelope.conn, envelope.user), since]
+            presence = f"presence={_PRESENCE.get(envelope.presence, '?')}" if envelope.presence else ""
+            info = f"info={len(envelope.info)} bytes" if envelope.info else ""
+            return [
+                "  join",
+                shown(envelope.room),
+                _sender(envelope.conn, envelope.user),
+                since,
+                presence,
+                info,
+            ]
+        case wire.Watch():
+            sender = _sender(envelope.conn, envelope.user)
+            return ["  watch" if envelope.on else "  unwatch", shown(envelope.room), sender]
+        case wire.Inform():
+            sender = _sender(envelope.conn, "")
+            return ["  inform", shown(envelope.room), sender, f"info={len(envelope.info)} bytes"]
         case wire.Leave():
             rooms = " ".join(map(shown, envelope.rooms))
             return ["  leave", rooms, _sender(envelope.conn, envelope.user)]

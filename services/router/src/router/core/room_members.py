@@ -2,17 +2,23 @@
 
 Rooms to gateways to members, and back. No seq, no time, no policy. Empty entries are removed, so its size is
 the number of memberships. Its order is that in which members came, whatever it was made from; nothing depends
-on the order of a set. While somebody holds a snapshot of it, a room is copied before its first change: so a
+on the order of a set. How many connections a user has in a room is counted for rooms of more than a few, and
+looked up in small ones. While somebody holds a snapshot of it, a room is copied before its first change: so a
 snapshot costs two lists, however many members there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final
 
 from router.core.effects import BackendEvent, EventKind
 
 Rooms = dict[str, dict[str, dict[str, str]]]  # room ▶ gateway ▶ connection ▶ user
+
+# In a room of so many members at most, a user's are looked for one by one.
+FEW: Final = 16
 
 _NOBODY: Mapping[str, str] = {}
 
@@ -25,6 +31,7 @@ class RoomMembers:
         self._rooms: Rooms = {}
         self._gateways: dict[str, dict[str, None]] = {}  # gateway ▶ its rooms
         self._targets: dict[str, tuple[str, ...]] = {}  # room ▶ its gateways, ready to use
+        self._users: dict[str, Counter[str]] = {}  # of larger rooms: user ▶ connections
         self._members = 0
         self._snapshots = 0  # that somebody holds
         self._own: set[str] = set()  # rooms that no snapshot shares with us, while there is one
@@ -75,6 +82,8 @@ class RoomMembers:
             return False
         members[conn] = user
         self._members += 1
+        if room in self._users:
+            self._users[room][user] += 1
         return True
 
     def leave(self, room: str, gateway: str, conn: str) -> str | None:
@@ -86,6 +95,7 @@ class RoomMembers:
             members = self._copy(room)[gateway]
         user = members.pop(conn)
         self._members -= 1
+        self._uncount(room, user)
         if not members:
             self._empty(room, gateway)
         return user
@@ -100,6 +110,8 @@ class RoomMembers:
             self._members -= len(members)
             if self._snapshots and room not in self._own:
                 self._copy(room)
+            for user in members.values():
+                self._uncount(room, user)
             dropped.append((room, sorted(members.items())))
             self._empty(room, gateway)
         return dropped
@@ -108,9 +120,23 @@ class RoomMembers:
         """Return the gateways that have a member of the room."""
         return self._targets.get(room, ())
 
+    def rooms(self, gateway: str) -> Collection[str]:
+        """Return the rooms in which a gateway has members. A view."""
+        return self._gateways.get(gateway, ())
+
     def members(self, room: str, gateway: str) -> Mapping[str, str]:
         """Return the room's members on one gateway: connection to user. A view: copy it before a change."""
         return self._rooms.get(room, {}).get(gateway, _NOBODY)
+
+    def connections(self, room: str, user: str) -> int:
+        """Return how many connections of the user are members of the room."""
+        counted = self._users.get(room)
+        if counted is None:
+            gateways = self._rooms.get(room, {}).values()
+            if sum(map(len, gateways)) <= FEW:
+                return sum(list(members.values()).count(user) for members in gateways)
+            counted = self._users[room] = Counter(each for members in gateways for each in members.values())
+        return counted[user]
 
     def walk(self) -> Iterator[tuple[str, str, dict[str, str]]]:
         """Walk (room, gateway, connection ▶ user), in the order in which they came."""
@@ -139,6 +165,13 @@ class RoomMembers:
         gateways = self._rooms[room] = {gateway: dict(members) for gateway, members in gateways.items()}
         return gateways
 
+    def _uncount(self, room: str, user: str) -> None:
+        counted = self._users.get(room)
+        if counted is not None:
+            counted[user] -= 1
+            if not counted[user]:
+                del counted[user]
+
     def _empty(self, room: str, gateway: str) -> None:
         """Remove a gateway's entry in a room, and what became empty by it."""
         gateways = self._rooms[room]
@@ -147,6 +180,7 @@ class RoomMembers:
             self._targets[room] = tuple(gateways)
         else:
             del self._rooms[room], self._targets[room]
+            self._users.pop(room, None)
         rooms = self._gateways[gateway]
         del rooms[room]
         if not rooms:
@@ -161,13 +195,19 @@ def _walk(
             yield room, gateway, members
 
 
-def came(index: int, room: str, conn: str, user: str, at_us: int) -> BackendEvent:
-    """Return the event of a member that has come. Being in its user's own room is being there at all."""
+def came(index: int, room: str, conn: str, user: str, connections: int, at_us: int) -> BackendEvent:
+    """Return the event of a member that has come, by which its user has so many ``connections`` in the room.
+    Being in its user's own room is being there at all.
+    """
     kind: EventKind = "client.connected" if room[:1] == "@" else "room.joined"
-    return BackendEvent(index, kind, room, at_us, conn, user)
+    return BackendEvent(index, kind, room, at_us, conn, user, connections=connections)
 
 
-def left(index: int, room: str, conn: str, user: str, at_us: int, reason: str) -> BackendEvent:
-    """Return the event of a member that has left."""
+def left(
+    index: int, room: str, conn: str, user: str, connections: int, at_us: int, reason: str
+) -> BackendEvent:
+    """Return the event of a member that has left, by which its user has so many ``connections`` in the room
+    still.
+    """
     kind: EventKind = "client.disconnected" if room[:1] == "@" else "room.left"
-    return BackendEvent(index, kind, room, at_us, conn, user, reason)
+    return BackendEvent(index, kind, room, at_us, conn, user, reason, connections=connections)

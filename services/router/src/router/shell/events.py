@@ -1,7 +1,9 @@
 """Events: what backends are told of clients, rooms and messages of one shard, on the topic exchange.
 
 Each event is one AMQP message of JSON, persistent, in the order of the shard's log, with an id that is the
-same whoever sends it: so what is sent again, by us or by the next speaker, counts once. Where the broker does
+same whoever sends it: so what is sent again, by us or by the next speaker, counts once. Its headers are those
+of the AMQP binding of CloudEvents 1.0 (binary mode), by names that RabbitMQ 4 hands on to AMQP 1.0 consumers
+as application properties (which it does not with names that begin with ``x-``). Where the broker does
 not confirm one, that one and those behind it are sent again, a few times: a backend whose queue refuses must
 not hold up a shard, so while it refuses one event after the other each has one try. What is given up is
 counted. While the broker is away it waits. Who does not speak only remembers what is not said to be
@@ -11,9 +13,11 @@ confirmed. It does not decide what is due (``core/event_backlog.py``).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from base64 import b64encode
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 import orjson
 
@@ -22,7 +26,7 @@ from router.core.event_backlog import Due, EventBacklog
 from router.shell.retrying_publisher import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from router.shell.router_context import RouterContext
 from warren import envelope as wire
-from warren.bus import Properties
+from warren.bus import HeaderValue, Properties
 from warren.errors import BusUnavailable, Nacked
 from warren.logs import event, get_logger
 from warren.retry import Backoff
@@ -50,6 +54,7 @@ class Events:
         self._publisher = context.publisher
         self._metrics = context.metrics
         self._shard = shard
+        self._source = f"{context.topology.prefix}/{shard}"
         self._progressed = progressed
         self._speaks = False
         self._refusing = False  # one event was refused at each of its tries, and none since was taken
@@ -151,8 +156,26 @@ class Events:
         else:
             key, fields = self._topology.event(emit.kind), _membership(emit)
         body = orjson.dumps(_said({"event_id": due.id, **fields}))
-        properties = Properties(content_type="application/json", message_id=due.id)
+        properties = Properties(
+            content_type="application/json", message_id=due.id, headers=_cloud_event(due, self._source)
+        )
         await self._bus.publish(self._topology.events, key, body, properties)
+
+
+def _cloud_event(due: Due, source: str) -> dict[str, HeaderValue]:
+    emit = due.emit
+    headers: dict[str, HeaderValue] = {
+        "cloudEvents_specversion": "1.0",
+        "cloudEvents_id": due.id,
+        "cloudEvents_source": source,
+        "cloudEvents_type": emit.kind,
+        "cloudEvents_subject": emit.room,
+    }
+    # What a gateway's clock said may be no time at all; it is optional there.
+    with contextlib.suppress(ValueError, OverflowError, OSError):
+        at = datetime.fromtimestamp(emit.at_us / 1_000_000, UTC)
+        headers["cloudEvents_time"] = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return headers
 
 
 def _membership(emit: BackendEvent) -> dict[str, object]:
@@ -163,6 +186,7 @@ def _membership(emit: BackendEvent) -> dict[str, object]:
         "room": emit.room,
         "gateway": emit.gateway,
         "generation": emit.generation,
+        "connections": emit.connections,
         "at": emit.at_us // 1_000,
         "reason": emit.reason,
     }

@@ -38,6 +38,8 @@ class Gauges:
         metrics.shards_active.set(len(speaking))
         metrics.rooms.set(sum(len(shard.fold.rooms) for shard in speaking))
         metrics.members.set(sum(shard.fold.rooms.memberships for shard in speaking))
+        metrics.presence_connections.set(sum(shard.fold.presence.connections for shard in speaking))
+        metrics.presence_watchers.set(sum(shard.fold.watchers.memberships for shard in speaking))
         metrics.gateways.set(totals.gateways)
         metrics.uplink_bytes.set(totals.uplink_bytes)
         metrics.log_kept_bytes.set(self._capacity.kept_bytes)

@@ -22,6 +22,7 @@ from warren.envelope import (
     HistoryQuery,
     Leaving,
     Number,
+    PresenceQuery,
     Read,
     RouterHeartbeat,
     RouterLeaving,
@@ -127,6 +128,8 @@ class PeerInbox:
                         shard.asked(envelope)
             case HistoryQuery():
                 self._shards[shard_of(envelope.room, len(self._shards))].queried(envelope)
+            case PresenceQuery():
+                self._shards[shard_of(envelope.room, len(self._shards))].presence_queried(envelope)
             case Heartbeat():
                 self._gateway_lives(envelope)
             case Leaving():

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from router.core.effects import BackendEvent, Began, Effect, FeedItem, Marked, Part, Ruled
+from router.core.effects import BackendEvent, Began, Effect, FeedItem, Marked, Part, PresenceChanged, Ruled
 from router.core.feeds import Feeds
 from router.core.fold import Fold
 from router.core.shard_role import Event, ShardRole, State, Step
@@ -22,6 +22,7 @@ from router.shell.log_reader import LogReader
 from router.shell.shard_context import ShardContext
 from router.shell.shard_history import ShardHistory
 from router.shell.shard_log import ShardLog
+from router.shell.shard_presence import ShardPresence
 from warren import envelope as wire
 from warren.address import gateway_of
 from warren.bus import Record
@@ -48,6 +49,7 @@ class Shard:
         router = context.router
         self._log = ShardLog(router.bus, router.topology, number, prefetch=context.limits.prefetch)
         self._history = ShardHistory(self._log, context)
+        self._presence = ShardPresence(context)
         self._maintainer = LogMaintainer(self._log, context, self.role)
         self._telemetry = EntryTelemetry(
             number, context.router.clock, context.router.metrics, context.router.tracing
@@ -129,6 +131,7 @@ class Shard:
             self._keep_up()
             self._ask()
             context.egress.idle(self.number, self._fold.gateways)
+            self._presence.tick(self._fold)
 
     async def stop(self) -> None:
         """Say and write nothing more, and read no more."""
@@ -155,6 +158,7 @@ class Shard:
             self._context.egress.tell(said.gateway, answer)
         self._context.egress.heard(said.gateway)
         self._context.egress.flush(self.number)
+        self._presence.number_said(said.gateway, self._fold)
 
     def ask_gateways(self) -> None:
         """Have all gateways say how far they have got: what they have said may not have reached us."""
@@ -177,6 +181,11 @@ class Shard:
             if answer is not None:
                 self._context.egress.tell(gateway_of(query.conn), answer)
 
+    def presence_queried(self, query: wire.PresenceQuery) -> None:
+        """Somebody wants to know who is in a room."""
+        if self.speaks and self._fold.life:
+            self._presence.queried(query, self._fold)
+
     # ── the log ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def hints(self) -> Iterable[int]:
@@ -195,6 +204,7 @@ class Shard:
         self._maintainer.begin(fold, before, forked=self._reader is not None and self._reader.forked)
         self._fold = fold
         self._feeds = Feeds(context.router.id, self.number, context.limits.ring_bytes)
+        self._presence.forget()
         self._end(self._history.forget())
         if self._reader is not None:
             self._history.begin(fold)
@@ -256,6 +266,8 @@ class Shard:
                 compare = self.role.state is not State.STARTING
                 self._maintainer.marked(effect, offset, self._fold, compare=compare)
                 return True
+            case PresenceChanged():
+                self._presence.changed(effect, self._fold)
             case Part():
                 whole = self._maintainer.seen(effect.part)
                 if whole is not None:
@@ -275,6 +287,7 @@ class Shard:
                     for gateway, ended in self._maintainer.ruled(rules, self._fold):
                         context.egress.tell(gateway, ended)
                 if effect.new_life:
+                    self._presence.forget()
                     self._end(self._history.forget())
                     self._maintainer.life_began()
                     if self.speaks:
@@ -308,6 +321,7 @@ class Shard:
                 if progress is not None and self._fold.life:
                     self._events.backlog.upto(progress.events)
                 self._events.speak()
+                self._presence.speak(self._fold)
                 took_s = context.router.clock.monotonic() - (
                     self._called_at or context.router.clock.monotonic()
                 )
@@ -325,6 +339,7 @@ class Shard:
                 context.heartbeat.soon()
             case Step.SILENCE:
                 self._feeds.silence()
+                self._presence.silence()
                 context.egress.silence(self.number)
                 self._end(self._events.silence())
                 self._maintainer.silence()
