@@ -83,6 +83,7 @@ function enter(name, gateway, chosen) {
 }
 
 function leave() {
+  client?.leave(room).catch(() => {}); // without this, the others see the name for a few seconds more, in case it comes back
   client?.close();
   client = null;
   people.clear();
