@@ -226,6 +226,18 @@ def test_other_pages_are_other_reads():
         assert made.reads == number + 1
 
 
+def test_numbers_are_not_a_page():
+    """Whoever asks how many there are is not told that nobody is."""
+    made = watchers("g~1")
+    asked = asked_in(made.ask(query(limit=0, count=True), 2, 1.0))
+    (answer,) = made.page(page_for(asked), 1.0)
+    assert json.loads(answer.payload) == {
+        "version": 10,
+        "count": {"users": 1, "connections": 1},
+        "digest": "0000000000000007",
+    }
+
+
 def test_who_has_it_already_is_told_no_names():
     """Its digest says so: after a reconnect nobody's list goes again."""
     made = watchers("g~1")

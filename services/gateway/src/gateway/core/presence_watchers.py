@@ -239,7 +239,8 @@ class PresenceWatchers:
         if key is None or read is None:
             return []
         room, proof = page.room, proof_of(page)
-        kept = _Page(proof, page_payload(page, read.query.after), now)
+        payload = proof_payload(proof) if read.query.count else page_payload(page, read.query.after)
+        kept = _Page(proof, payload, now)
         self._keep(key, kept)
         steps: list[Step] = []
         watched = self._watched.get(room)
