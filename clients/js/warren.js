@@ -164,10 +164,7 @@ export class WarrenClient {
   #joinFor(room) {
     const id = this.#id();
     room.asked = id;
-    const build = () => {
-      const payload = room.since ? { since: room.since } : undefined;
-      return controlText("JOIN", room.name, payload, id, this.#options.wall());
-    };
+    const build = () => controlText("JOIN", room.name, room.request, id, this.#options.wall());
     return { id, kind: "JOIN", room: room.name, build };
   }
 
@@ -340,7 +337,7 @@ export class WarrenClient {
     const error = new WarrenError(code, message, { retry, retryAfterMs, ref: frame.ref });
     const isNameless = frame.ref === undefined && close === undefined && NAMELESS.has(code);
     const entry = isNameless ? this.#outbox.accuse(error) : this.#outbox.get(frame.ref);
-    if (close !== undefined) Object.assign(this.#link, { advice: reconnect ?? null, words: message });
+    if (close !== undefined) Object.assign(this.#link, { advice: reconnect ?? null, words: message, afterMs: retryAfterMs ?? 0 });
     if (entry?.kind === "JOIN" && retry) this.#outbox.postpone(entry, retryAfterMs); // the room is still wanted
     else if (entry && (close === undefined || reconnect === "no")) this.#reject(entry, error);
     if (entry?.kind !== "message") this.#listeners.emit("error", error); // the sender of a message learns it from the promise

@@ -45,7 +45,7 @@ for (const { name, message } of said.filter((vector) => isControl(vector.message
     if (message.type === "JOIN") {
       s.client.join(message.room);
       if (since) {
-        socket.joined(message.room, since);
+        socket.joined(message.room, { ...since, grant: message.payload.grant });
         s.client.join(message.room);
       }
     } else if (message.type === "LEAVE") s.client.leave(message.room);
