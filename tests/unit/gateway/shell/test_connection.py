@@ -853,6 +853,7 @@ class ListHooks:
     def __init__(self, rig: Rig) -> None:
         self.asked: list[Consult] = []
         self.left: list[str] = []
+        self.revocations: list[tuple[str, int]] = []
         object.__setattr__(rig.connection._context, "hooks", self)
 
     def consult(self, asker: Connection, asked: Consult) -> None:
@@ -860,6 +861,9 @@ class ListHooks:
 
     def gone(self, conn: str) -> None:
         self.left.append(conn)
+
+    def revoked(self, user: str, before_s: int) -> None:
+        self.revocations.append((user, before_s))
 
 
 async def turns() -> None:
@@ -973,3 +977,23 @@ async def test_who_vanishes_while_it_is_decided_is_gone_at_once():
     assert hooks.left == ["g~1"]
     rig.connection.put(HookDecided(hooks.asked[0].ticket, LET))
     assert rig.hub.connections == 0
+
+
+async def test_a_revocation_reaches_what_backends_have_granted():
+    """Of that user, whether this connection's own token is among the revoked ones or not."""
+    rig = Rig(namespaces=HOOKED)
+    hooks = ListHooks(rig)
+    running = asyncio.create_task(rig.connection.run())
+    await turns()
+    until_s = SystemClock().wall_us() // 1_000_000 + 60
+    rig.connection.put(rig.say("CHAT", room="w:a", payload=1))
+    rig.connection.put(HookDecided(hooks.asked[-1].ticket, Allowed(HookAnswer(True), "", until_s)))
+    rig.connection.put(rig.say("CHAT", room="w:a", payload=2))
+    assert len(hooks.asked) == 1
+    rig.connection.put(envelope.TokensRevoked("ann", "another"))
+    assert hooks.revocations == [("ann", 0)]
+    assert rig.transport.closed is None
+    rig.connection.put(rig.say("CHAT", room="w:a", payload=3))
+    assert len(hooks.asked) == 2
+    rig.transport.incoming.put_nowait(None)
+    await asyncio.wait_for(running, 5)

@@ -623,6 +623,8 @@ class Session:
             case envelope.Dismissed():
                 return self._dismissed(reply)
             case envelope.TokensRevoked():
+                if self._hooks is not None:
+                    self._hooks.revoke()
                 identity = self._known()
                 by_id = bool(reply.token_id) and reply.token_id == identity.token_id
                 if not by_id and identity.issued_s >= reply.before_s:
