@@ -195,8 +195,8 @@ export class WarrenClient {
     const id = this.#id();
     room.asked = id;
     const build = () => {
-      const [{ since }, presence] = [room, this.#presence.joining(room.name)];
-      const payload = since || presence ? { since: since ?? undefined, presence } : undefined;
+      const [asked, presence] = [room.request, this.#presence.joining(room.name)];
+      const payload = asked || presence ? { ...asked, presence } : undefined;
       return controlText("JOIN", room.name, payload, id, this.#options.wall());
     };
     return { id, kind: "JOIN", room: room.name, build };
@@ -396,7 +396,7 @@ export class WarrenClient {
     const error = new WarrenError(code, message, { retry, retryAfterMs, ref: frame.ref });
     const isNameless = frame.ref === undefined && close === undefined && NAMELESS.has(code);
     const entry = isNameless ? this.#outbox.accuse(error) : this.#outbox.get(frame.ref);
-    if (close !== undefined) Object.assign(this.#link, { advice: reconnect ?? null, words: message });
+    if (close !== undefined) Object.assign(this.#link, { advice: reconnect ?? null, words: message, afterMs: retryAfterMs ?? 0 });
     if (entry?.kind === "JOIN" && retry) this.#outbox.postpone(entry, retryAfterMs); // the room is still wanted
     else if (entry && (close === undefined || reconnect === "no")) this.#reject(entry, error);
     const isTold = entry?.kind === "message" || entry?.kind === "REQUEST" || code === "cancelled"; // by the promise

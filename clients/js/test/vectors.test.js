@@ -88,7 +88,7 @@ for (const { name, message } of said.filter((vector) => isControl(vector.message
       const presence = message.payload?.presence;
       s.client.join(message.room, { presence: presence && { info: presence.info } });
       if (since) {
-        socket.joined(message.room, since);
+        socket.joined(message.room, { ...since, grant: message.payload.grant });
         const proof = presence?.digest;
         if (proof) socket.presence(message.room, { page: true, after: "", more: false, joined: [{ user: "bob", proof }], digest: proof });
         s.client.join(message.room);

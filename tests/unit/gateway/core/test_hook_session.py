@@ -425,6 +425,42 @@ def test_each_room_s_messages_keep_their_order(script):
     assert session.held_bytes == 0
 
 
+def test_what_was_said_behind_something_undecided_is_for_repeating_too():
+    """Else it would be heard before what its sender repeats, or refused for good for want of a JOIN that is
+    repeated. What does not need the backend goes on.
+    """
+    session = opened()
+    first = asked(says(session, type="CHAT", room="watched:a", id="1"))
+    for message in ({"type": "CHAT", "id": "2"}, {"type": "own", "id": "3"}, {"type": "LEAVE", "id": "4"}):
+        assert says(session, **message, room="watched:a") == []
+    told = decided(session, first.ticket, Undecided("timeout", 700))
+    assert [(each.message.ref, each.message.retry_after_ms) for each in told[:3]] == [
+        ("1", 700), ("2", 700), ("3", 700)
+    ]  # fmt: skip
+    assert len(told) == 4
+    assert told[3].message.ref == "4"
+    assert isinstance(says(session, type="CHAT", room="watched:a")[0], Consult)
+    member = opened()
+    join = asked(says(member, type="JOIN", room="both:a", id="j"))
+    says(member, type="CHAT", room="both:a", id="m")
+    again = says(member, type="JOIN", room="both:a", id="k")
+    says(member, type="CHAT", room="both:a", id="n")
+    assert again == []
+    no, behind, question = decided(member, join.ticket, Undecided("timeout", 700))
+    assert (no.message.code, behind.message.code, behind.message.ref) == (
+        ErrorCode.UNAVAILABLE, ErrorCode.UNAVAILABLE, "m"
+    )  # fmt: skip
+    joined, chat = decided(member, question.ticket, YES)
+    assert isinstance(joined, Join)
+    assert chat.query.message.id == "n"
+
+
+def test_a_guest_joins_by_the_name_that_was_made_up_for_it():
+    """So a grant of it is of nobody else."""
+    session = opened(Identity("guest-1", anonymous=True, nameless=True))
+    assert asked(says(session, type="JOIN", room="asked:a")).query.user == "guest-1"
+
+
 # ── a storm ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 

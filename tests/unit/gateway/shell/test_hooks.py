@@ -183,7 +183,19 @@ async def test_a_revocation_reaches_the_desk(rig: Rig):
     await eventually(lambda: ann.told)
     rig.hooks.revoked("ann", 10**9)
     rig.join(ann, ticket=2)
-    await rig.asked(2)
+    rig.reply(await rig.asked(2), b'{"allow":true,"ttl":60}')
+    await eventually(lambda: len(ann.told) == 2)
+    granted = ann.told[1].verdict.grant
+
+    def shows(ticket: int) -> None:
+        query = HookQuery("join", "ann", "g~1", room="r", namespace="chat", grant=granted)
+        rig.hooks.consult(ann, Consult(ticket, query))
+
+    shows(3)
+    assert ann.told[2].verdict.source == "grant"
+    rig.hooks.revoked("ann", 0)  # one token, so all that was granted up to now
+    shows(4)
+    await rig.asked(3)
 
 
 async def test_others_have_their_turn_while_many_are_told(rig: Rig):

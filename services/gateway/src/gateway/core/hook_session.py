@@ -76,7 +76,8 @@ class HookSession:
         grant: str = "",
         message: HookMessage | None = None,
     ) -> HookQuery:
-        user = "" if identity.nameless else identity.user
+        # A made-up name says nothing of who wants to come in, and would make each question another.
+        user = "" if identity.nameless and hook == "connect" else identity.user
         return HookQuery(
             hook, user, self._conn, identity.claims, self._headers, room, namespace, grant, message
         )

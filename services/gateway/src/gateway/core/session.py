@@ -609,8 +609,17 @@ class Session:
             return []
         outcomes = [self._settle(hooks, held, verdict, now)]
         while not self._is_closed and (after := hooks.waits.following(held.room)) is not None:
-            outcomes.append(self._handle(after.message, after.room, now, after.at_us, after.trace))
+            if isinstance(verdict, Undecided) and not is_reserved_type(after.message.type):
+                # It was said behind what its sender will repeat, so it is for repeating too.
+                outcomes.append(self._undecided(after, verdict))
+            else:
+                outcomes.append(self._handle(after.message, after.room, now, after.at_us, after.trace))
         return outcomes
+
+    @staticmethod
+    def _undecided(held: Held, verdict: Undecided) -> Outcome:
+        told = error(verdict.code, says(verdict), held.message.id, verdict.retry_after_ms)
+        return Outcome(REFUSED, [Send(told)])
 
     def _let_in(self, hooks: HookSession, verdict: Verdict, now: float, now_us: int) -> Actions:
         identity, hooks.connecting = hooks.connecting, None
@@ -630,8 +639,7 @@ class Session:
                 says_no = verdict.reason or "A backend does not allow this"
                 return self._refused(ProtocolError(ErrorCode.FORBIDDEN, says_no), message.id, now)
             case Undecided():
-                told = error(verdict.code, says(verdict), message.id, verdict.retry_after_ms)
-                return Outcome(REFUSED, [Send(told)])
+                return self._undecided(held, verdict)
         # What else it needs is looked at again: it may have lost that meanwhile.
         hooks.allowed = verdict
         try:
@@ -667,6 +675,8 @@ class Session:
             case envelope.Dismissed():
                 return self._dismissed(reply)
             case envelope.TokensRevoked():
+                if self._hooks is not None:
+                    self._hooks.revoke()
                 identity = self._known()
                 by_id = bool(reply.token_id) and reply.token_id == identity.token_id
                 if not by_id and identity.issued_s >= reply.before_s:
