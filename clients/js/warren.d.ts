@@ -86,8 +86,8 @@ export interface Gap {
 /** The server took us out of a room, without being asked. */
 export interface Left {
   room: string;
-  /** `removed` or `blocked`: a backend did it. Null: a fresh token does not allow the room. */
-  reason: "removed" | "blocked" | (string & {}) | null;
+  /** `removed` or `blocked`: a backend did it. `forbidden`: a fresh token does not allow the room. */
+  reason: "removed" | "blocked" | "forbidden" | (string & {}) | null;
 }
 
 export type State = "idle" | "connecting" | "open" | "waiting" | "closed";

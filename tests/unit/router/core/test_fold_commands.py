@@ -235,6 +235,15 @@ def test_a_user_is_blocked_in_one_room(log):
     ]
 
 
+def test_who_is_blocked_in_a_room_does_not_watch_it(log):
+    """Nor does who is put out of it."""
+    watch = wire.Watch("a", "g1~1", "ann", True)
+    log.says("g1", watch)
+    log.command("block", "a", user="ann")
+    assert "a" not in log.fold.watchers
+    assert items(log.says("g1", watch)) == [("g1", Refused("g1~1", "", "blocked", "You are blocked here"))]
+
+
 def test_what_does_not_fit_is_refused_and_may_be_asked_again(log, monkeypatch):
     """Under the same id, once there is place; what is known already may be changed."""
     monkeypatch.setattr(access, "MOST", 1)

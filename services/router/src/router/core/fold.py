@@ -672,6 +672,8 @@ class Fold:
             watchers.leave(room, gateway, conn)
             return
         refusal = self._judge(room, valid=is_room(room) or (room[:1] == "@" and is_user(room[1:])))
+        if refusal is None and self._access.bars(room, entry.user):
+            refusal = _BLOCKED
         if refusal is None and watchers.memberships >= MOST_WATCHERS:
             refusal = (ErrorCode.OVERLOADED, "Too many watch the presence of rooms")
         if refusal is not None:
