@@ -189,6 +189,9 @@ def test_a_blocked_user_is_dismissed_and_does_not_come_in_again(log):
     assert items(log.says("g2", own("g2~5", "bob"))) == [("g2", Dismissed("g2~5", 4006, "You are blocked"))]
     log.at_us = AT + 10_000
     assert items(log.says("g2", own("g2~5", "bob")))[0] == ("entered", "g2", "g2~5", "@bob")
+    log.append(wire.Mark("r1", log.at_us))
+    log.at_us = AT
+    assert items(log.says("g1", own("g1~6", "bob")))[0] == ("entered", "g1", "g1~6", "@bob")
 
 
 def test_a_block_is_lifted(log):
