@@ -3,10 +3,10 @@ which of a user's connections are too many.
 
 What has ended by the time of an entry does not count for that entry, and is forgotten by an entry of a
 router: so a gateway whose clock is wrong harms no other's clients, and all who have read the same log
-remember the same. Each connection that comes into a room is given a moment that nobody else has, in the log's order
-and about its time. Its gateway gives it back when the connection has to join again: so one that was put out
-while its gateway was cut off stays out, and others keep their place among the user's connections. It changes
-no membership and makes no effects.
+remember the same. Each connection that comes into a room is given a moment that nobody else has, in the
+log's order and about its time. Its gateway gives it back when the connection has to join again: so one that
+was put out while its gateway was cut off stays out, and others keep their place among the user's connections.
+It changes no membership and makes no effects.
 
 By example: Ann's connection g1~5 came at moment 100. Her gateway is declared gone, and at 200 a backend
 disconnects Ann, who has no connection at that place of the log. When g1 is back g1~5 joins again "since 100":
