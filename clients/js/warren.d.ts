@@ -121,7 +121,9 @@ export interface Ack {
 }
 
 export interface Close {
+  /** 4006: a backend disconnected us. 4007: a newer connection of this user took our place. Neither reconnects. */
   code: number;
+  /** For the user: what a backend gave as its reason, else what the code means. */
   reason: string;
   /** Whether another attempt follows, and after how long. */
   reconnect: boolean;
@@ -143,6 +145,13 @@ export interface Gap {
   position: Position;
 }
 
+/** The server took us out of a room, without being asked. */
+export interface Left {
+  room: string;
+  /** `removed` or `blocked`: a backend did it. `forbidden`: a fresh token does not allow the room. */
+  reason: "removed" | "blocked" | "forbidden" | (string & {}) | null;
+}
+
 export type State = "idle" | "connecting" | "open" | "waiting" | "closed";
 
 export interface Events {
@@ -153,6 +162,7 @@ export interface Events {
   /** Errors that no promise reports: a refused frame, a silent server, a token that could not be obtained. */
   error: WarrenError;
   gap: Gap;
+  left: Left;
   /** Every message from the server, including those with a listener for their type. */
   "*": Message;
 }

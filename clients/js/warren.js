@@ -384,10 +384,13 @@ export class WarrenClient {
 
   #wasLeft(frame) {
     const entry = this.#outbox.settle(frame.ref);
-    if (entry) entry.resolve();
-    else if (this.#rooms.has(frame.room)) {
-      this.#forget(this.#rooms.get(frame.room), new WarrenError("closed", `removed from ${frame.room}`));
+    if (entry) return entry.resolve();
+    const reason = frame.payload?.reason ?? null;
+    if (this.#rooms.has(frame.room)) {
+      const message = `removed from ${frame.room}${reason ? ` (${reason})` : ""}`;
+      this.#forget(this.#rooms.get(frame.room), new WarrenError("closed", message));
     }
+    if (frame.ref === undefined) this.#listeners.emit("left", { room: frame.room, reason });
   }
 
   #refused(frame) {

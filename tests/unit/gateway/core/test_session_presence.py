@@ -356,7 +356,7 @@ def test_a_room_that_a_fresh_token_does_not_allow_is_not_watched_any_more():
     join(session, "users:1", watch=True)
     found = session.identify(Identity("ann", join=("tabs:*",)), 101.0, 0)
     assert Watch("users:1", 0, on=False) in found
-    assert Send(Left("users:1")) in found
+    assert Send(Left("users:1", "", "forbidden")) in found
 
 
 def test_a_closed_connection_is_told_nothing():

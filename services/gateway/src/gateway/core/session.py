@@ -296,7 +296,7 @@ class Session:
                 Send(error(ErrorCode.FORBIDDEN, "Your token does not allow this room any more", ref))
                 for ref in refs
             ]
-            actions.append(Send(Left(room)))
+            actions.append(Send(Left(room, "", "forbidden")))
         return actions
 
     def _withdraw(self, rooms: Iterable[str]) -> Actions:
