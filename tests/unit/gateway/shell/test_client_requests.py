@@ -179,3 +179,25 @@ async def test_a_sampled_request_is_one_trace():
     assert send.parent.span_id == receive.context.span_id
     assert f"{send.context.span_id:016x}" in str(sent.properties.headers["traceparent"])
     await rig.calls.stop()
+
+
+@pytest.mark.parametrize("more", [False, True])
+async def test_a_service_may_refuse_with_a_code_of_its_own(rig: Rig, more: bool):
+    """Its body says why, whatever its content type; that is the last word."""
+    rig.ask()
+    sent = await rig.asked()
+    rig.reply(sent, b"no such order", "text/plain", error="no_order", more=more)
+    rig.reply(sent)
+    assert rig.told == [inputs.RequestFailed("r1", "no_order", "no such order")]
+    assert (rig.count("refused"), len(rig.calls)) == (1.0, 0)
+
+
+@pytest.mark.parametrize("code", ["", "No Order", "x" * 65, 7, True])
+async def test_a_code_out_of_the_rule_is_an_internal_error(rig: Rig, code: HeaderValue):
+    """The client is told so all the same, and no more than a little of why."""
+    rig.ask()
+    sent = await rig.asked()
+    rig.reply(sent, b"\xff" + b"x" * 5_000, error=code)
+    (failed,) = rig.told
+    assert isinstance(failed, inputs.RequestFailed)
+    assert (failed.code, failed.says) == (ErrorCode.INTERNAL, "x" * 1_023)

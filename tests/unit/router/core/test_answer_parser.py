@@ -45,6 +45,7 @@ def test_bytes_are_passed_on_as_bytes() -> None:
         ({"number": True}, "invalid header n: a durable answer in parts numbers all of them, 1, 2, 3 …"),
         ({"number": "1"}, "invalid header n: a durable answer in parts numbers all of them, 1, 2, 3 …"),
         ({"number": 10**9}, "invalid header n: a durable answer in parts numbers all of them, 1, 2, 3 …"),
+        ({"error": "x"}, "invalid header error: a durable answer says in its body what is wrong"),
         ({"body": b"x" * 101}, "too large: 101 bytes, at most 100"),
         ({"body": b"{"}, "invalid payload: no JSON text in UTF-8"),
         (
