@@ -57,8 +57,9 @@ class Counter:
 
 async def consume(channel: AbstractChannel, service: str, counter: Counter) -> None:
     """Take requests from a queue that all processes share, and cancels from one of this process alone."""
-    shared = {"x-queue-type": "quorum"}
-    requests = await channel.declare_queue(f"app.{service}", durable=True, arguments=shared)
+    requests = await channel.declare_queue(
+        f"app.{service}", durable=True, arguments={"x-queue-type": "quorum"}
+    )
     await requests.bind("warren.rpc", service)
     cancels = await channel.declare_queue(f"app.{service}.cancel.{uuid.uuid4()}", exclusive=True)
     await cancels.bind("warren.rpc", f"{service}.cancel")
