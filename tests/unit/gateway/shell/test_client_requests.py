@@ -12,6 +12,7 @@ from tests.support.scripted_bus import Delivered, ManualClock, Published, Script
 
 from gateway.core import inputs
 from gateway.core.actions import Request
+from gateway.core.open_calls import CallLimits
 from gateway.shell.backend_calls import BackendCalls
 from gateway.shell.client_requests import ClientRequests
 from warren.bus import HeaderValue, Properties
@@ -30,7 +31,9 @@ class Rig:
 
     def __init__(self, tracing: Tracing | None = None) -> None:
         self.bus, self.clock, self.metrics = ScriptedBus(), ManualClock(), GatewayMetrics()
-        self.calls = BackendCalls("g1", self.bus, TOPOLOGY, self.clock, self.metrics, {TOPOLOGY.rpc: 8})
+        self.calls = BackendCalls(
+            "g1", self.bus, TOPOLOGY, self.clock, self.metrics, {TOPOLOGY.rpc: CallLimits(8)}
+        )
         self.requests = ClientRequests(
             self.calls, TOPOLOGY, self.clock, tracing or Tracing("gateway"), self.metrics, MAX_BYTES
         )
@@ -69,14 +72,15 @@ async def rig() -> AsyncIterator[Rig]:
 
 
 async def test_a_service_is_told_who_asks(rig: Rig):
-    """User and connection in the headers, and the name by which it knows a repeat."""
+    """User and connection in the headers, and the name by which it knows a repeat; no trace that is not
+    sampled, whatever the client says.
+    """
     rig.ask(traceparent=PARENT)
     sent = await rig.asked()
     assert (sent.exchange, sent.key, sent.body) == ("warren.rpc", "orders.get", b"7")
     assert sent.properties.headers == {
         "user": "ann",
         "connection": "g1~1",
-        "traceparent": PARENT,
         "attempt": 1,
     }
     assert (sent.properties.message_id, sent.properties.content_type) == ("ann~r1", "application/json")

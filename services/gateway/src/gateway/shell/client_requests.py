@@ -108,9 +108,8 @@ class ClientRequests:
 
     def _properties(self, conn: str, action: Request, hop: Hop | None) -> Properties:
         headers: dict[str, HeaderValue] = {"user": action.user, "connection": conn}
-        traceparent = hop.traceparent if hop is not None else action.traceparent
-        if traceparent:
-            headers["traceparent"] = traceparent
+        if hop is not None:  # what the client gave decides nothing for the service either
+            headers["traceparent"] = hop.traceparent
         return Properties(
             content_type=BINARY_TYPE if action.binary else JSON_TYPE,
             message_id=action.name,
