@@ -17,6 +17,7 @@ from gateway.core.hook_desk import Allowed, Denied, HookDesk, Undecided
 from gateway.core.hook_messages import HookAnswer, HookQuery
 from gateway.core.hook_queue import WINDOW_LEAST
 from gateway.core.inputs import HookDecided, Input
+from gateway.core.open_calls import CallLimits
 from gateway.shell.backend_calls import BackendCalls
 from gateway.shell.hooks import NOBODY_MS, TOLD_AT_ONCE, Hooks
 from warren.bus import Properties
@@ -44,7 +45,9 @@ class Rig:
     def __init__(self) -> None:
         self.bus, self.clock, self.metrics = ScriptedBus(), ManualClock(), GatewayMetrics()
         self.desk = HookDesk(GrantKeys([b"k" * 32]), 1.0, 1_000)
-        self.calls = BackendCalls("g", self.bus, TOPOLOGY, self.clock, self.metrics, {TOPOLOGY.hooks: 64})
+        self.calls = BackendCalls(
+            "g", self.bus, TOPOLOGY, self.clock, self.metrics, {TOPOLOGY.hooks: CallLimits(64)}
+        )
         self.hooks = Hooks(self.desk, self.calls, TOPOLOGY, self.clock, self.metrics, 1.0)
 
     def join(self, asker: Asker, user: str = "ann", room: str = "r", ticket: int = 1) -> None:

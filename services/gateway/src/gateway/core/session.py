@@ -52,6 +52,7 @@ from gateway.core.client_messages import (
     Welcome,
     error,
     farewell,
+    service_error,
 )
 from gateway.core.connection_deadlines import NOTHING, ConnectionDeadlines, Due
 from gateway.core.control_payloads import grant_of, page_of, since_of, token_of
@@ -838,7 +839,7 @@ class Session:
         """Tell the client that there is no answer, or no whole one, where it still waits for that."""
         if self._requests is None or not self._requests.close(said.ref) or self.state is State.CLOSED:
             return []
-        return [Send(error(said.code, said.says, said.ref, said.retry_after_ms))]
+        return [Send(service_error(said.code, said.says, said.ref, said.retry_after_ms))]
 
     def reads_too_slowly(self, ref: str) -> Actions:
         """So many parts of an answer wait for the client that the service is to stop."""

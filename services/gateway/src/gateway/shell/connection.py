@@ -555,7 +555,7 @@ class Connection(Member):
         chunk = frames.message_frame(message, self.variant, self._context.clock.wall_us() // 1_000)
         metrics.messages_out(client_messages.type_of(message))
         if isinstance(message, client_messages.Error):
-            metrics.errors(message.code)
+            metrics.errors(message.code if isinstance(message.code, ErrorCode) else "service")
         elif isinstance(message, client_messages.History | client_messages.Presence):
             self.charge(len(chunk))
         if self.outbox.lost:
