@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.core.actions import Close, Consult, Exit, Hold, Join, Leave, Publish, Send
 from gateway.core.client_messages import Error, Joined, Pong, Welcome
 from gateway.core.error_rate_limit import ANSWERS
-from gateway.core.grants import GRANT_MAX, GrantKeys
+from gateway.core.grants import GrantKeys
 from gateway.core.hook_desk import Allowed, Ask, Denied, HookDesk, Tell, Undecided, Waiter
 from gateway.core.hook_messages import HookAnswer, HookMessage, HookQuery
 from gateway.core.hook_session import RIGHTS_MAX
@@ -17,6 +17,7 @@ from gateway.core.hook_waits import BEHIND_MAX, OPEN_MAX
 from gateway.core.permissions import Identity
 from gateway.core.session import Session, SessionConfig, State
 from warren import envelope
+from warren.contract.client_frames import GRANT_MAX
 from warren.errors import CloseCode, ErrorCode
 from warren.log_entries import PRESENCE_OFF, PRESENCE_USERS
 from warren.namespaces import Namespaces, PresencePolicy, RoomPolicy

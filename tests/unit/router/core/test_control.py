@@ -6,7 +6,8 @@ import pytest
 from router.core import commands, control
 from router.core.api_keys import Scope
 from router.core.control import BATCH, BROADCAST, PUBLISH, Command, Given, Message, parse_command
-from router.core.control_problems import Fault, Problem, ProblemCode
+from router.core.control_problems import Problem, ProblemCode
+from warren.contract.problem import Fault
 from warren.envelope import Command as Entry
 from warren.envelope import Publish
 
