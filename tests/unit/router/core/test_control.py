@@ -50,6 +50,9 @@ def test_the_header_gives_the_id_that_the_body_does_not_give():
     assert isinstance(parsed(PUBLISH, {"address": "all", "payload": 1, "id": "h"}, id="h"), Command)
     wrong = parsed(PUBLISH, {"address": "all", "payload": 1, "id": "b"}, id="h")
     assert faults(wrong) == [Fault("/id", "is not that of the header Idempotency-Key")]
+    loose = parsed(PUBLISH, {"address": "all", "payload": 1, "id": "b"}, id="h", agrees=False)
+    assert isinstance(loose, Command)
+    assert loose.id == "b"
 
 
 def test_bytes_come_as_base64():

@@ -126,6 +126,7 @@ class ControlQueue:
             max_bytes=self._limits.max_payload,
             id=properties.message_id or "",
             traceparent=_traceparent(properties),
+            agrees=False,  # many clients give each message an id of their own accord
         )
         return parse_keyed(delivery.routing_key, delivery.body, given)
 
