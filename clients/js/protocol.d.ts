@@ -813,273 +813,357 @@ export interface EventHeaders {
 
 // ── What backends may have Warren do or tell, over AMQP or HTTP.
 
-/** Send a message to a room, a user or a connection. */
+/** A message for one address. */
 export interface PublishCommand {
-  /** Any JSON. */
-  payload?: unknown;
-  /** The message's type; NOTIFICATION if it is left out. */
-  type?: string | null;
-  /** The same id in the same room counts once; over HTTP the header `Idempotency-Key` is the same. */
-  id?: string | null;
-  /** `base64`: the payload is a base64 string and stands for bytes. */
-  encoding?: "base64" | null;
-  /** For rooms in which slow readers get only the latest message of each key. */
-  key?: string | null;
-  /** Not delivered after so many ms. */
-  expiration_ms?: number | null;
-  /** W3C trace context. */
-  traceparent?: string | null;
-  /** Answer once the message has got so far; `accepted` if missing. */
-  receipt?: "accepted" | "written" | null;
-  /** Answer after this time at the latest, with what is known by then; 5,000 if missing. */
-  wait_ms?: number | null;
-}
-
-/** A message and where it goes. */
-export interface AddressedPublish {
-  /** Any JSON. */
-  payload?: unknown;
-  /** The message's type; NOTIFICATION if it is left out. */
-  type?: string | null;
-  /** The same id in the same room counts once; over HTTP the header `Idempotency-Key` is the same. */
-  id?: string | null;
-  /** `base64`: the payload is a base64 string and stands for bytes. */
-  encoding?: "base64" | null;
-  /** For rooms in which slow readers get only the latest message of each key. */
-  key?: string | null;
-  /** Not delivered after so many ms. */
-  expiration_ms?: number | null;
-  /** W3C trace context. */
-  traceparent?: string | null;
-  /** Answer once the message has got so far; `accepted` if missing. */
-  receipt?: "accepted" | "written" | null;
-  /** Answer after this time at the latest, with what is known by then; 5,000 if missing. */
-  wait_ms?: number | null;
   /** The recipient: `room.<room>`, `user.<user>`, `conn.<connection id>` or `all`. */
   address: string;
-}
-
-/** Send many messages, each to an address of its own. */
-export interface BatchCommand {
-  /** At most 1,000 messages and 1 MiB in all. */
-  messages: AddressedPublish[];
-}
-
-/** What was refused, as RFC 9457 has it (`application/problem+json`). */
-export interface Problem {
-  /** An address that names the kind of problem. */
-  type: string;
-  /** The kind of problem in words. */
-  title: string;
-  /** The HTTP status. */
-  status: number;
-  /** Warren's code, as in ERROR frames, such as `forbidden`. */
-  code: string;
-  /** Whether the same request may be sent again. */
-  retry: boolean;
-  /** What is wrong with this request. */
-  detail?: string;
-  /** The request's path. */
-  instance?: string;
-  /** How long to wait before sending it again. */
-  retry_after_ms?: number;
-  /** The trace of the request: the services' log lines have it too. */
-  trace_id?: string;
-}
-
-/** What came of one message of a batch: a receipt or a problem. */
-export interface BatchEntryResult {
-  /** What is known of the message; missing: it was refused. */
-  receipt?: ReceiptPayload;
-  /** Why it was refused. */
-  problem?: Problem;
-}
-
-/** What came of each message of a batch or a broadcast. */
-export interface BatchResult {
-  /** One for each message, in the order in which they were given. */
-  results: BatchEntryResult[];
-}
-
-/** Send one message to many addresses. */
-export interface BroadcastCommand {
   /** Any JSON. */
-  payload?: unknown;
-  /** The message's type; NOTIFICATION if it is left out. */
+  payload: unknown;
+  /** The message's type: NOTIFICATION where it is missing. An ordinary one or one of your own, never a reserved one. */
   type?: string | null;
-  /** The same id in the same room counts once; over HTTP the header `Idempotency-Key` is the same. */
+  /**
+   * What makes it count once: the same id for the same address is a repeat. Printable characters, the first one not `~`. Over
+   * HTTP the header `Idempotency-Key` is the same.
+   */
   id?: string | null;
-  /** `base64`: the payload is a base64 string and stands for bytes. */
+  /** `payload` is a string with base64 of bytes, which are the message's payload. */
   encoding?: "base64" | null;
   /** For rooms in which slow readers get only the latest message of each key. */
   key?: string | null;
-  /** Not delivered after so many ms. */
-  expiration_ms?: number | null;
-  /** W3C trace context. */
+  /** It is not delivered after so many milliseconds. */
+  expiration?: number | null;
+  /** W3C trace context of the message, as the header of that name. */
   traceparent?: string | null;
-  /** Answer once the message has got so far; `accepted` if missing. */
-  receipt?: "accepted" | "written" | null;
-  /** Answer after this time at the latest, with what is known by then; 5,000 if missing. */
-  wait_ms?: number | null;
-  /** The recipients, at most 1,000. */
-  addresses: string[];
+  /** Wait for so many milliseconds for the message's place in its room. */
+  wait_ms?: number;
 }
 
-/** Close all connections of a user, or one connection: all that came before the command, none after it. */
+/** The message is in the log, committed by a majority of the broker's nodes. With `wait_ms` also where it stands in its room. */
+export interface Published {
+  /** The message's id, which it was given where it had none. */
+  id: string;
+  /** Where it goes. */
+  address: string;
+  /** The run of numbers that `seq` belongs to. */
+  epoch?: string;
+  /** Its number in the room; of a repeat, that of the first. */
+  seq?: number;
+  /** Its id had been counted before, so nothing was sent. */
+  duplicate?: boolean;
+  /** False: `wait_ms` was over before all was known. */
+  complete?: boolean;
+}
+
+/** Many messages, each for itself: each is checked, allowed and answered as one that comes alone. */
+export interface BatchCommand {
+  /** Messages as in `publish`, but for `wait_ms`. */
+  messages: PublishCommand[];
+  /** Wait for so many milliseconds for the message's place in its room. */
+  wait_ms?: number;
+}
+
+/** One thing that is wrong with a command. */
+export interface Fault {
+  /** Where: a JSON pointer (RFC 6901); empty: all of it. */
+  pointer: string;
+  /** What is wrong there. */
+  detail: string;
+}
+
+/** What became of one message of several. */
+export interface Outcome {
+  /** The HTTP status that it would have had alone. */
+  status: number;
+  /** Where it goes. */
+  address?: string;
+  /** The message's id. */
+  id?: string;
+  /** The run of numbers that `seq` belongs to. */
+  epoch?: string;
+  /** Its number in the room; of a repeat, that of the first. */
+  seq?: number;
+  /** Its id had been counted before, so nothing was sent. */
+  duplicate?: boolean;
+  /** False: `wait_ms` was over before all was known. */
+  complete?: boolean;
+  /** Why it was refused: the code of a problem. */
+  code?: string;
+  /** What is wrong with it. */
+  detail?: string;
+  /** Whether it may be sent again. */
+  retry?: boolean;
+  /** How long to wait before that. */
+  retry_after_ms?: number;
+  /** Each thing that is wrong with it. */
+  errors?: Fault[];
+}
+
+/** What became of several messages. */
+export interface Outcomes {
+  /** One for each message, in their order. */
+  results: Outcome[];
+  /** How many have another status than 200. */
+  failed: number;
+}
+
+/** One message for many addresses, or for everyone. */
+export interface BroadcastCommand {
+  /** Any JSON. */
+  payload: unknown;
+  /** Where it goes; missing: to everyone. */
+  addresses?: string[] | null;
+  /** The message's type: NOTIFICATION where it is missing. An ordinary one or one of your own, never a reserved one. */
+  type?: string | null;
+  /**
+   * What makes it count once: the same id for the same address is a repeat. Printable characters, the first one not `~`. Over
+   * HTTP the header `Idempotency-Key` is the same.
+   */
+  id?: string | null;
+  /** `payload` is a string with base64 of bytes, which are the message's payload. */
+  encoding?: "base64" | null;
+  /** For rooms in which slow readers get only the latest message of each key. */
+  key?: string | null;
+  /** It is not delivered after so many milliseconds. */
+  expiration?: number | null;
+  /** W3C trace context of the message, as the header of that name. */
+  traceparent?: string | null;
+  /** Wait for so many milliseconds for the message's place in its room. */
+  wait_ms?: number;
+}
+
+/**
+ * Close all connections of a user, or one connection. It meets those that came before the command, and none that comes after it.
+ */
 export interface DisconnectCommand {
+  /** `user.<user>`, or `conn.<connection id>`. */
+  address: string;
   /** Connections that are left alone. */
-  except?: string[] | null;
-  /** The WebSocket close code; 4006 if it is left out. */
-  code?: number | null;
-  /** For the client. */
-  reason?: string | null;
-  /** Makes the command idempotent: it counts once for each address. */
+  except?: string[];
+  /** The WebSocket close code: 4006 where it is missing. */
+  code?: 1012 | 4001 | 4006 | 4007 | null;
+  /** Why, for the client: at most 120 bytes in UTF-8. */
+  reason?: string;
+  /**
+   * What makes it count once for its address. Over HTTP the header `Idempotency-Key` is the same; where neither is given it gets
+   * one, which the answer tells.
+   */
   id?: string | null;
 }
 
-/** A command is done: it has its place in the log, and holds over any failure. */
-export interface CommandResult {
-  /** The command's id. */
+/** It has its place in the log, and holds over any failure. */
+export interface Done {
+  /** The command's id, which it was given where it had none. */
   id: string;
   /** How many connections it has met. */
   connections?: number;
-  /** True: a command with this id was done before; this one has changed nothing. */
+  /** Of `unblock`: how many blocks it has lifted. */
+  lifted?: number;
+  /** It was done before, under this id. */
   duplicate?: boolean;
 }
 
-/** Take a user or a connection out of a room; its clients get LEFT. */
+/** Take a user out of a room, with all connections; they get LEFT and may join again. */
 export interface RemoveCommand {
-  /** The user, with all connections. */
-  user?: string | null;
-  /** Or one connection. */
-  connection?: string | null;
-  /** For the client. */
-  reason?: string | null;
-  /** Makes the command idempotent: it counts once for each address. */
+  /** `room.<room>`. */
+  address: string;
+  /** A user's name. */
+  user: string;
+  /** Connections that are left alone. */
+  except?: string[];
+  /** Why, for the client: at most 120 bytes in UTF-8. */
+  reason?: string;
+  /**
+   * What makes it count once for its address. Over HTTP the header `Idempotency-Key` is the same; where neither is given it gets
+   * one, which the answer tells.
+   */
   id?: string | null;
 }
 
-/** Have the connections of a user, or one connection, join rooms; their clients get JOINED. */
+/** Have all connections that a user has now join rooms, whatever their rights; they get JOINED. */
 export interface AddCommand {
+  /** `user.<user>`. */
+  address: string;
   /** The rooms. */
   rooms: string[];
-  /** Makes the command idempotent: it counts once for each address. */
+  /** Connections that are left alone. */
+  except?: string[];
+  /**
+   * What makes it count once for its address. Over HTTP the header `Idempotency-Key` is the same; where neither is given it gets
+   * one, which the answer tells.
+   */
   id?: string | null;
 }
 
-/** Keep a user out: of everything (address `user.<user>`), or of one room (address `room.<room>`). */
+/**
+ * Keep a user out: of everything (`user.<user>`), or of a room (`room.<room>` with `user`). Whoever is in is put out, and no JOIN
+ * is let in until then.
+ */
 export interface BlockCommand {
-  /** Who is kept out of the room; not for a user's address. */
+  /** `room.<room>`, or `user.<user>`: all connections of a user. */
+  address: string;
+  /** Who is kept out of the room. */
   user?: string | null;
-  /** Until then, in ms since the Unix epoch; missing: until it is unblocked. */
-  until_ms?: number | null;
-  /** For the client. */
-  reason?: string | null;
-  /** Makes the command idempotent: it counts once for each address. */
+  /** Until then, ms since the Unix epoch; missing: until `unblock`. */
+  until_ms?: number;
+  /** Why, for the client: at most 120 bytes in UTF-8. */
+  reason?: string;
+  /**
+   * What makes it count once for its address. Over HTTP the header `Idempotency-Key` is the same; where neither is given it gets
+   * one, which the answer tells.
+   */
   id?: string | null;
 }
 
-/** Let a user in again. */
+/** Let a user in again that was blocked there. */
 export interface UnblockCommand {
-  /** Who may join the room again; not for a user's address. */
+  /** `room.<room>`, or `user.<user>`: all connections of a user. */
+  address: string;
+  /** Who may come into the room again. */
   user?: string | null;
-  /** Makes the command idempotent: it counts once for each address. */
+  /**
+   * What makes it count once for its address. Over HTTP the header `Idempotency-Key` is the same; where neither is given it gets
+   * one, which the answer tells.
+   */
   id?: string | null;
 }
 
-/** Refuse tokens of a user from now on, and close the connections that came in by them, with 4001. */
+/**
+ * Let nobody in by a token of a user: one by its id, or all that were issued before. Connections that came by such a token are
+ * closed (4001).
+ */
 export interface RevokeCommand {
-  /** The claim `jti` of one token. */
+  /** `user.<user>`. */
+  address: string;
+  /** The claim `jti`. */
   token_id?: string | null;
-  /** Or all tokens that were issued before this time (`iat`), in s since the Unix epoch. */
+  /** All whose claim `iat` is below this, s since the Unix epoch; not 0. */
   before_s?: number | null;
-  /** When the revocation may be forgotten, in ms since the Unix epoch: the tokens' end. */
-  until_ms?: number | null;
-  /** Makes the command idempotent: it counts once for each address. */
+  /** When it may be forgotten, since the tokens have expired: ms since the Unix epoch. */
+  until_ms?: number;
+  /**
+   * What makes it count once for its address. Over HTTP the header `Idempotency-Key` is the same; where neither is given it gets
+   * one, which the answer tells.
+   */
   id?: string | null;
 }
 
-/** Who is in a room? */
+/** Who is in a room, by user. */
 export interface PresenceCommand {
-  /** How many members at most. */
-  limit?: number | null;
-  /** Goes on behind the page that came with this `cursor`. */
-  cursor?: string | null;
+  /** `room.<room>`, or `user.<user>`: all connections of a user. */
+  address: string;
+  /** How many at most. */
+  limit?: number;
+  /** `next` of the page before; empty: from the beginning. */
+  cursor?: string;
 }
 
-/** A page of a room's presence. */
-export interface PresenceResult {
-  /** Grows with each change. */
-  version: number;
-  /** How many are there. */
-  count: PresenceCount;
-  /** The members, in their order. */
-  members: PresenceMember[];
-  /** Asks for the next page; missing: this is the last one. */
-  cursor?: string;
-  /** True: the room has too many members to name them; only `count` is told. */
+/** One user who is there. */
+export interface Present {
+  /** The user's name. */
+  user: string;
+  /** The user's connections in the room. */
+  connections: string[];
+}
+
+/** Users in the order of their names, each with its connections. */
+export interface PresencePage {
+  /** How many users there are; missing: too many to count. */
+  users?: number;
+  /** How many connections there are. */
+  connections: number;
+  /** The users of this page. */
+  members: Present[];
+  /** The cursor of the next page; missing: this is the last. */
+  next?: string;
+  /** There are too many to be named. */
   counts_only?: boolean;
 }
 
 /** How many are in a room. */
-export interface CountResult {
-  /** How many users. */
-  users: number;
+export interface CountCommand {
+  /** `room.<room>`, or `user.<user>`: all connections of a user. */
+  address: string;
+}
+
+/** How many there are. */
+export interface Counted {
+  /** How many users; missing: too many to count. */
+  users?: number;
   /** How many connections. */
   connections: number;
 }
 
-/** Read the messages that a room keeps. */
+/** The last messages of a room, as far as its history reaches. */
 export interface HistoryCommand {
-  /** Messages before this seq; without it the latest ones. */
-  before?: number | null;
-  /** How many messages at most. */
-  limit?: number | null;
+  /** `room.<room>`, or `user.<user>`: all connections of a user. */
+  address: string;
+  /** How many at most. */
+  limit?: number;
+  /** Those before this `seq`; 0: the latest. */
+  before?: number;
 }
 
-/** A page of a room's history. */
-export interface HistoryResult {
-  /** Messages as they were delivered, the oldest first. */
-  messages: Message[];
-  /** There are older ones: ask with `before` set to the first seq. */
-  more: boolean;
-  /** The room's epoch at present. */
-  epoch?: string;
+/** One message, as clients get it. */
+export interface HistoryMessage {
+  /** The message's number in its room. */
+  seq: number;
+  /** The message's type. */
+  type: string;
+  /** What the sender sent. */
+  payload: unknown;
+  /** When it was accepted, ms since the Unix epoch. */
+  timestamp: number;
+  /** The sender's name for the message. */
+  id?: string;
+  /** The sender's user name; missing: a backend. */
+  sender?: string;
+  /** The sender's connection; missing: a backend. */
+  connection?: string;
+  /** `base64`: the payload is a base64 string and stands for bytes. */
+  encoding?: string;
+}
+
+/** Messages in their order, and where the room stands. */
+export interface HistoryPage {
+  /** The run of numbers that the seqs belong to. */
+  epoch: string;
   /** The number of the room's last message. */
-  seq?: number;
+  seq: number;
+  /** The messages, the oldest first. */
+  messages: HistoryMessage[];
+  /** There are older ones: ask `before` the first `seq`. */
+  more?: boolean;
 }
 
-/** Which rooms have members? */
+/** Rooms that have members, by the beginning of their names; with the prefix `@`: connected users. */
 export interface RoomsCommand {
-  /** Only those whose names begin so. */
-  prefix?: string | null;
-  /** How many rooms at most. */
-  limit?: number | null;
-  /** Goes on behind the page that came with this `cursor`. */
-  cursor?: string | null;
-}
-
-/** One room with members. */
-export interface RoomCount {
-  /** The room. */
-  room: string;
-  /** How many users. */
-  users: number;
-  /** How many connections. */
-  connections: number;
-}
-
-/** A page of rooms. */
-export interface RoomsResult {
-  /** The rooms, in the order of their names. */
-  rooms: RoomCount[];
-  /** Asks for the next page; missing: this is the last one. */
+  /** How their names begin. */
+  prefix?: string;
+  /** How many at most. */
+  limit?: number;
+  /** `next` of the page before; empty: from the beginning. */
   cursor?: string;
 }
 
-/** Which of these users are online? */
+/** One room. */
+export interface RoomCount {
+  /** The room's name. */
+  room: string;
+  /** How many connections are in it. */
+  connections: number;
+}
+
+/** Rooms in the order of their names. */
+export interface RoomsPage {
+  /** The rooms of this page. */
+  rooms: RoomCount[];
+  /** The cursor of the next page; missing: this is the last. */
+  next?: string;
+}
+
+/** Which of these users are online. */
 export interface StatusCommand {
-  /** The users, at most 500. */
+  /** Whom to look for. */
   users: string[];
 }
 
@@ -1089,56 +1173,82 @@ export interface UserStatus {
   user: string;
   /** Whether the user has a connection. */
   online: boolean;
-  /** How many. */
+  /** How many the user has. */
   connections?: number;
-  /** Online since then, in ms since the Unix epoch. */
+  /** Online since, ms since the Unix epoch; missing: not known. */
   since?: number;
-  /** When the last connection ended, in ms since the Unix epoch; missing: not known. */
+  /** When the last connection ended, ms since the Unix epoch; missing: not known. */
   last_seen?: number;
 }
 
 /** Who is online. */
-export interface StatusResult {
-  /** One for each user that was asked about. */
+export interface Statuses {
+  /** One for each user that was asked for, in that order. */
   users: UserStatus[];
 }
 
-/** What became of a message? */
+/** What became of a message, for as long as its room's history reaches. */
 export interface ExplainCommand {
-  /** The message's id, as its sender gave it. */
+  /** `room.<room>`, or `user.<user>`: all connections of a user. */
+  address: string;
+  /** The message's id. */
   id: string;
-  /** The sender; missing if a backend sent it. */
-  user?: string;
+  /** Its sender; missing: a backend. */
+  user?: string | null;
 }
 
-/** How far a message has got at one gateway. */
-export interface GatewayDelivery {
+/** How far one gateway was told. */
+export interface GatewayReached {
   /** The gateway. */
   gateway: string;
-  /** Whether the gateway has passed the message's place in the log. */
+  /** It was sent, in its place. False: it waits for the gateway. */
   fed: boolean;
-  /** To how many connections it was written. */
-  written?: number;
-  /** From how many it was withheld, because they read too slowly. */
-  withheld?: number;
-  /** True: it had expired by then. */
-  expired?: boolean;
 }
 
-/** What became of a message. */
-export interface ExplainResult {
+/** What is known of a message. */
+export interface Explained {
   /** The message's id. */
   id: string;
   /** Its room. */
-  room: string;
-  /** When it was accepted, in ms since the Unix epoch. */
-  accepted_at: number;
-  /** The epoch of the room in which `seq` counts. */
-  epoch?: string;
-  /** Its number in the room; missing: not numbered. */
-  seq?: number;
-  /** The gateways that had members there. */
-  gateways?: GatewayDelivery[];
+  address: string;
+  /** The run of numbers that `seq` belongs to. */
+  epoch: string;
+  /** Its number in the room. */
+  seq: number;
+  /** When it was accepted, ms since the Unix epoch. */
+  accepted_at?: number;
+  /** Its type. */
+  type?: string;
+  /** How many bytes its payload has. */
+  bytes?: number;
+  /** When it expires, ms since the Unix epoch. */
+  expires_at?: number;
+  /** Those that had members when it was accepted. */
+  gateways?: GatewayReached[];
+  /** The fields that are not known (any more). */
+  unknown?: string[];
+}
+
+/** Why a command was not done. */
+export interface Problem {
+  /** An address that names the kind of problem. */
+  type: string;
+  /** The kind of problem in words. */
+  title: string;
+  /** The HTTP status. */
+  status: number;
+  /** What is wrong with this command. */
+  detail: string;
+  /** Warren's code, as in ERROR frames, or one that only a backend can meet. */
+  code: string;
+  /** Whether the same command may be sent again. */
+  retry: boolean;
+  /** How long to wait before that. */
+  retry_after_ms?: number;
+  /** The trace of the command: the services' log lines have it. */
+  trace_id?: string;
+  /** Each thing that is wrong with the command. */
+  errors?: Fault[];
 }
 
 // ── Headers of what clients ask of services, and of the answers.

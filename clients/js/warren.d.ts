@@ -22,6 +22,9 @@ export interface Message<Payload = unknown> {
   /** The sender's user name; missing if a backend sent the message. */
   sender?: string;
   key?: string;
+  /** Of a RESPONSE that is a part of an answer: its number, and whether further parts follow. */
+  n?: number;
+  more?: boolean;
   encoding?: "base64";
   /** The W3C trace context of the delivery, on sampled messages. */
   traceparent?: string;
@@ -148,6 +151,21 @@ export interface SendOptions {
   ephemeral?: boolean;
 }
 
+export interface RequestOptions<Part = unknown> {
+  /** How long to wait for the answer, and for each further part of it. It can only shorten the time that the server allows the service. */
+  timeoutMs?: number;
+  /** The answer outlives the connection: it is a message of type RESPONSE in the user's own room. The promise waits for it, however long. */
+  durable?: boolean;
+  /** Called for each part of an answer that comes in parts, the last one included. `n` counts 1, 2, 3 … */
+  onPart?: (part: Part, n: number) => void;
+  /** Cancels the request: the promise is rejected with `cancelled`, and the service is told. */
+  signal?: AbortSignal;
+  /** The request's id, by which the service can tell a repeat. Generated if missing. */
+  id?: string;
+  /** W3C trace context. */
+  traceparent?: string;
+}
+
 /**
  * `code` is one of the protocol's, or one of the client's own: `outbox_full` (retry later); `closed` (the client is closed, or has given
  * up); `connection` (an attempt failed); `never_opened` (several attempts opened no WebSocket; `message` names the likely causes, above
@@ -199,6 +217,13 @@ export class WarrenClient {
 
   /** Read at most `limit` messages (default 50, at most 100) of a joined room: those before the seq `before`, or the newest. */
   history(room: string, options?: { before?: number; limit?: number }): Promise<HistoryPage>;
+
+  /**
+   * Ask a service. Resolves with the answer's payload (of an answer in parts: the last part's), or rejects with a WarrenError: `no_service`,
+   * `overloaded`, `timeout`, `forbidden`, `unavailable`, `cancelled` … Without an answer yet, it is asked again after a reconnect, under the
+   * same id; in the middle of an answer in parts, a lost connection rejects it with `connection`.
+   */
+  request<Answer = unknown, Part = Answer>(service: string, payload?: unknown, options?: RequestOptions<Part>): Promise<Answer>;
 
   /** Listen to the client's events, to a message type, or to all messages (`*`). Returns a function that removes the listener. */
   on<Name extends keyof Events>(event: Name, listener: (value: Events[Name]) => void): () => void;

@@ -9,9 +9,10 @@ import { decode } from "./lib/binary.js";
 import { WarrenError, deferred, rejected } from "./lib/error.js";
 import { Link } from "./lib/link.js";
 import { Listeners } from "./lib/listeners.js";
-import { controlText, messageText, roomFault } from "./lib/encode.js";
+import { cancelText, controlText, messageText, requestText, roomFault } from "./lib/encode.js";
 import { withDefaults } from "./lib/options.js";
 import { Outbox } from "./lib/outbox.js";
+import { Requests } from "./lib/requests.js";
 import { RoomPosition } from "./lib/room_position.js";
 import { Timers } from "./lib/timers.js";
 
@@ -24,6 +25,7 @@ export class WarrenClient {
   #options;
   #link;
   #outbox;
+  #requests;
   #prefix;
   #count = 0;
   #repeats = 0;
@@ -40,6 +42,9 @@ export class WarrenClient {
     this.#outbox = new Outbox(this.#options, {
       ping: () => this.#control("PING"),
       refused: (entry, error) => this.#reject(entry, error),
+    });
+    this.#requests = new Requests(this.#options, this.#outbox, (id) => {
+      this.#outbox.first({ build: () => cancelText(id, this.#options.wall()) });
     });
     this.#timers = new Timers(this.#options);
     this.#link = new Link(url, this.#options, {
@@ -140,6 +145,19 @@ export class WarrenClient {
     }
   }
 
+  request(service, payload = null, options = {}) {
+    const id = options.id ?? this.#id();
+    let text;
+    try {
+      text = requestText(service, payload, { ...options, id }, this.#options.wall());
+    } catch (fault) {
+      return rejected(fault);
+    }
+    if (this.#requests.get(id)) return this.#requests.get(id).promise; // already in flight
+    const fault = this.#isClosed(id) ?? this.#isFull(id);
+    return fault ? rejected(fault) : this.#requests.ask(id, text, options);
+  }
+
   // ── outgoing: everything but messages ────────────────────────────────────────────────────────────────────────────────────
 
   #isClosed(ref) {
@@ -148,7 +166,7 @@ export class WarrenClient {
 
   #isFull(ref) {
     const message = `${this.#options.outboxLimit} messages are waiting already (outboxLimit)`;
-    return this.#outbox.isFull ? new WarrenError("outbox_full", message, { ref, retry: true }) : null;
+    return this.#outbox.isFull || this.#requests.isFull ? new WarrenError("outbox_full", message, { ref, retry: true }) : null;
   }
 
   #id() {
@@ -207,6 +225,9 @@ export class WarrenClient {
       case "HISTORY":
         this.#outbox.settle(frame.ref)?.resolve({ room: frame.room, ...frame.payload });
         break;
+      case "ACCEPTED":
+        this.#requests.accepted(frame.ref);
+        break;
       case "DROPPED":
         this.#rooms.get(frame.room)?.withheld(frame.payload?.seq ?? 0);
         break;
@@ -223,9 +244,14 @@ export class WarrenClient {
       default:
         if (frame.seq && !this.#isNew(frame)) return;
     }
-    this.#listeners.hand(frame);
+    this.#hand(frame);
     if (frame.seq || frame.type === "ACK") this.#goOn(this.#rooms.get(frame.room));
     this.#outbox.pump();
+  }
+
+  #hand(message) {
+    if (message.type === "RESPONSE") this.#requests.answered(message);
+    this.#listeners.hand(message);
   }
 
   #welcomed(frame) {
@@ -269,7 +295,7 @@ export class WarrenClient {
     const { since } = room;
     const { gap, release } = room.joined(frame.payload);
     if (gap) this.#listeners.emit("gap", { room: room.name, since, position: { epoch, seq } });
-    for (const message of release) this.#listeners.hand(message);
+    for (const message of release) this.#hand(message);
     for (const joined of room.waiting.splice(0)) joined.resolve({ room: room.name, epoch, seq, recovered, missed });
     this.#outbox.settle(frame.ref)?.resolve();
     this.#timers.cancel(room.name);
@@ -309,7 +335,7 @@ export class WarrenClient {
   /** Deliver the held messages that are now in sequence. */
   #goOn(room) {
     if (!room?.lacks) return;
-    for (const message of room.following()) this.#listeners.hand(message);
+    for (const message of room.following()) this.#hand(message);
     if (room.lacks) this.#miss(room);
     else this.#timers.cancel(room.name);
   }
@@ -343,12 +369,14 @@ export class WarrenClient {
     if (close !== undefined) Object.assign(this.#link, { advice: reconnect ?? null, words: message });
     if (entry?.kind === "JOIN" && retry) this.#outbox.postpone(entry, retryAfterMs); // the room is still wanted
     else if (entry && (close === undefined || reconnect === "no")) this.#reject(entry, error);
-    if (entry?.kind !== "message") this.#listeners.emit("error", error); // the sender of a message learns it from the promise
+    const isTold = entry?.kind === "message" || entry?.kind === "REQUEST" || code === "cancelled"; // by the promise
+    if (!isTold) this.#listeners.emit("error", error);
   }
 
   /** An entry was refused permanently. */
   #reject(entry, error) {
     error.ref ??= entry.id;
+    if (entry.kind === "REQUEST") return this.#requests.refused(entry, error);
     this.#outbox.settle(entry.id)?.reject(error);
     if (entry.kind === "JOIN") this.#forget(this.#rooms.get(entry.room), error);
   }
@@ -356,6 +384,7 @@ export class WarrenClient {
   /** The connection is closed; with `why`, permanently. */
   #down(why) {
     this.#timers.clear();
+    this.#requests.down(why);
     for (const room of this.#rooms.values()) {
       room.disconnect();
       if (why) for (const joined of room.waiting.splice(0)) joined.reject(why);
@@ -375,7 +404,7 @@ export class WarrenClient {
     this.#timers.cancel(room.name);
     this.#outbox.settle(room.asked)?.reject(why);
     for (const joined of room.waiting.splice(0)) joined.reject(why);
-    for (const message of room.release()) this.#listeners.hand(message);
+    for (const message of room.release()) this.#hand(message);
   }
 }
 

@@ -55,10 +55,10 @@ class Counter:
 
 async def bound_queue(channel: AbstractChannel, name: str, key: str) -> AbstractQueue:
     """Return a queue that goes with this process if it has no name, and is shared by all if it has."""
-    arguments = {"x-queue-type": "quorum"} if name else None
-    queue = await channel.declare_queue(
-        name or None, durable=bool(name), exclusive=not name, arguments=arguments
-    )
+    if name:
+        queue = await channel.declare_queue(name, durable=True, arguments={"x-queue-type": "quorum"})
+    else:
+        queue = await channel.declare_queue(exclusive=True)
     await queue.bind("warren.rpc", key)
     return queue
 

@@ -860,298 +860,376 @@ class EventHeaders(TypedDict):
 
 
 class PublishCommand(TypedDict):
-    """Send a message to a room, a user or a connection."""
+    """A message for one address."""
 
-    # Any JSON.
-    payload: NotRequired[Any]
-    # The message's type; NOTIFICATION if it is left out.
-    type: NotRequired[str | None]
-    # The same id in the same room counts once; over HTTP the header `Idempotency-Key` is the same.
-    id: NotRequired[str | None]
-    # `base64`: the payload is a base64 string and stands for bytes.
-    encoding: NotRequired[Literal["base64"] | None]
-    # For rooms in which slow readers get only the latest message of each key.
-    key: NotRequired[str | None]
-    # Not delivered after so many ms.
-    expiration_ms: NotRequired[int | None]
-    # W3C trace context.
-    traceparent: NotRequired[str | None]
-    # Answer once the message has got so far; `accepted` if missing.
-    receipt: NotRequired[Literal["accepted", "written"] | None]
-    # Answer after this time at the latest, with what is known by then; 5,000 if missing.
-    wait_ms: NotRequired[int | None]
-
-
-class AddressedPublish(TypedDict):
-    """A message and where it goes."""
-
-    # Any JSON.
-    payload: NotRequired[Any]
-    # The message's type; NOTIFICATION if it is left out.
-    type: NotRequired[str | None]
-    # The same id in the same room counts once; over HTTP the header `Idempotency-Key` is the same.
-    id: NotRequired[str | None]
-    # `base64`: the payload is a base64 string and stands for bytes.
-    encoding: NotRequired[Literal["base64"] | None]
-    # For rooms in which slow readers get only the latest message of each key.
-    key: NotRequired[str | None]
-    # Not delivered after so many ms.
-    expiration_ms: NotRequired[int | None]
-    # W3C trace context.
-    traceparent: NotRequired[str | None]
-    # Answer once the message has got so far; `accepted` if missing.
-    receipt: NotRequired[Literal["accepted", "written"] | None]
-    # Answer after this time at the latest, with what is known by then; 5,000 if missing.
-    wait_ms: NotRequired[int | None]
     # The recipient: `room.<room>`, `user.<user>`, `conn.<connection id>` or `all`.
     address: str
+    # Any JSON.
+    payload: Any
+    # The message's type: NOTIFICATION where it is missing. An ordinary one or one of your own, never a
+    # reserved one.
+    type: NotRequired[str | None]
+    # What makes it count once: the same id for the same address is a repeat. Printable characters, the first
+    # one not `~`. Over HTTP the header `Idempotency-Key` is the same.
+    id: NotRequired[str | None]
+    # `payload` is a string with base64 of bytes, which are the message's payload.
+    encoding: NotRequired[Literal["base64"] | None]
+    # For rooms in which slow readers get only the latest message of each key.
+    key: NotRequired[str | None]
+    # It is not delivered after so many milliseconds.
+    expiration: NotRequired[int | None]
+    # W3C trace context of the message, as the header of that name.
+    traceparent: NotRequired[str | None]
+    # Wait for so many milliseconds for the message's place in its room.
+    wait_ms: NotRequired[int]
+
+
+class Published(TypedDict):
+    """The message is in the log, committed by a majority of the broker's nodes. With `wait_ms` also where it
+    stands in its room.
+    """
+
+    # The message's id, which it was given where it had none.
+    id: str
+    # Where it goes.
+    address: str
+    # The run of numbers that `seq` belongs to.
+    epoch: NotRequired[str]
+    # Its number in the room; of a repeat, that of the first.
+    seq: NotRequired[int]
+    # Its id had been counted before, so nothing was sent.
+    duplicate: NotRequired[bool]
+    # False: `wait_ms` was over before all was known.
+    complete: NotRequired[bool]
 
 
 class BatchCommand(TypedDict):
-    """Send many messages, each to an address of its own."""
+    """Many messages, each for itself: each is checked, allowed and answered as one that comes alone."""
 
-    # At most 1,000 messages and 1 MiB in all.
-    messages: list[AddressedPublish]
+    # Messages as in `publish`, but for `wait_ms`.
+    messages: list[PublishCommand]
+    # Wait for so many milliseconds for the message's place in its room.
+    wait_ms: NotRequired[int]
 
 
-class Problem(TypedDict):
-    """What was refused, as RFC 9457 has it (`application/problem+json`)."""
+class Fault(TypedDict):
+    """One thing that is wrong with a command."""
 
-    # An address that names the kind of problem.
-    type: str
-    # The kind of problem in words.
-    title: str
-    # The HTTP status.
+    # Where: a JSON pointer (RFC 6901); empty: all of it.
+    pointer: str
+    # What is wrong there.
+    detail: str
+
+
+class Outcome(TypedDict):
+    """What became of one message of several."""
+
+    # The HTTP status that it would have had alone.
     status: int
-    # Warren's code, as in ERROR frames, such as `forbidden`.
-    code: str
-    # Whether the same request may be sent again.
-    retry: bool
-    # What is wrong with this request.
+    # Where it goes.
+    address: NotRequired[str]
+    # The message's id.
+    id: NotRequired[str]
+    # The run of numbers that `seq` belongs to.
+    epoch: NotRequired[str]
+    # Its number in the room; of a repeat, that of the first.
+    seq: NotRequired[int]
+    # Its id had been counted before, so nothing was sent.
+    duplicate: NotRequired[bool]
+    # False: `wait_ms` was over before all was known.
+    complete: NotRequired[bool]
+    # Why it was refused: the code of a problem.
+    code: NotRequired[str]
+    # What is wrong with it.
     detail: NotRequired[str]
-    # The request's path.
-    instance: NotRequired[str]
-    # How long to wait before sending it again.
+    # Whether it may be sent again.
+    retry: NotRequired[bool]
+    # How long to wait before that.
     retry_after_ms: NotRequired[int]
-    # The trace of the request: the services' log lines have it too.
-    trace_id: NotRequired[str]
+    # Each thing that is wrong with it.
+    errors: NotRequired[list[Fault]]
 
 
-class BatchEntryResult(TypedDict):
-    """What came of one message of a batch: a receipt or a problem."""
+class Outcomes(TypedDict):
+    """What became of several messages."""
 
-    # What is known of the message; missing: it was refused.
-    receipt: NotRequired[ReceiptPayload]
-    # Why it was refused.
-    problem: NotRequired[Problem]
-
-
-class BatchResult(TypedDict):
-    """What came of each message of a batch or a broadcast."""
-
-    # One for each message, in the order in which they were given.
-    results: list[BatchEntryResult]
+    # One for each message, in their order.
+    results: list[Outcome]
+    # How many have another status than 200.
+    failed: int
 
 
 class BroadcastCommand(TypedDict):
-    """Send one message to many addresses."""
+    """One message for many addresses, or for everyone."""
 
     # Any JSON.
-    payload: NotRequired[Any]
-    # The message's type; NOTIFICATION if it is left out.
+    payload: Any
+    # Where it goes; missing: to everyone.
+    addresses: NotRequired[list[str] | None]
+    # The message's type: NOTIFICATION where it is missing. An ordinary one or one of your own, never a
+    # reserved one.
     type: NotRequired[str | None]
-    # The same id in the same room counts once; over HTTP the header `Idempotency-Key` is the same.
+    # What makes it count once: the same id for the same address is a repeat. Printable characters, the first
+    # one not `~`. Over HTTP the header `Idempotency-Key` is the same.
     id: NotRequired[str | None]
-    # `base64`: the payload is a base64 string and stands for bytes.
+    # `payload` is a string with base64 of bytes, which are the message's payload.
     encoding: NotRequired[Literal["base64"] | None]
     # For rooms in which slow readers get only the latest message of each key.
     key: NotRequired[str | None]
-    # Not delivered after so many ms.
-    expiration_ms: NotRequired[int | None]
-    # W3C trace context.
+    # It is not delivered after so many milliseconds.
+    expiration: NotRequired[int | None]
+    # W3C trace context of the message, as the header of that name.
     traceparent: NotRequired[str | None]
-    # Answer once the message has got so far; `accepted` if missing.
-    receipt: NotRequired[Literal["accepted", "written"] | None]
-    # Answer after this time at the latest, with what is known by then; 5,000 if missing.
-    wait_ms: NotRequired[int | None]
-    # The recipients, at most 1,000.
-    addresses: list[str]
+    # Wait for so many milliseconds for the message's place in its room.
+    wait_ms: NotRequired[int]
 
 
-# Close all connections of a user, or one connection: all that came before the command, none after it.
+# Close all connections of a user, or one connection. It meets those that came before the command, and none
+# that comes after it.
 DisconnectCommand = TypedDict(
     "DisconnectCommand",
     {
+        # `user.<user>`, or `conn.<connection id>`.
+        "address": str,
         # Connections that are left alone.
-        "except": NotRequired[list[str] | None],
-        # The WebSocket close code; 4006 if it is left out.
-        "code": NotRequired[int | None],
-        # For the client.
-        "reason": NotRequired[str | None],
-        # Makes the command idempotent: it counts once for each address.
+        "except": NotRequired[list[str]],
+        # The WebSocket close code: 4006 where it is missing.
+        "code": NotRequired[Literal[1012, 4001, 4006, 4007] | None],
+        # Why, for the client: at most 120 bytes in UTF-8.
+        "reason": NotRequired[str],
+        # What makes it count once for its address. Over HTTP the header `Idempotency-Key` is the same; where
+        # neither is given it gets one, which the answer tells.
         "id": NotRequired[str | None],
     },
 )
 
 
-class CommandResult(TypedDict):
-    """A command is done: it has its place in the log, and holds over any failure."""
+class Done(TypedDict):
+    """It has its place in the log, and holds over any failure."""
 
-    # The command's id.
+    # The command's id, which it was given where it had none.
     id: str
     # How many connections it has met.
     connections: NotRequired[int]
-    # True: a command with this id was done before; this one has changed nothing.
+    # Of `unblock`: how many blocks it has lifted.
+    lifted: NotRequired[int]
+    # It was done before, under this id.
     duplicate: NotRequired[bool]
 
 
-class RemoveCommand(TypedDict):
-    """Take a user or a connection out of a room; its clients get LEFT."""
+# Take a user out of a room, with all connections; they get LEFT and may join again.
+RemoveCommand = TypedDict(
+    "RemoveCommand",
+    {
+        # `room.<room>`.
+        "address": str,
+        # A user's name.
+        "user": str,
+        # Connections that are left alone.
+        "except": NotRequired[list[str]],
+        # Why, for the client: at most 120 bytes in UTF-8.
+        "reason": NotRequired[str],
+        # What makes it count once for its address. Over HTTP the header `Idempotency-Key` is the same; where
+        # neither is given it gets one, which the answer tells.
+        "id": NotRequired[str | None],
+    },
+)
 
-    # The user, with all connections.
-    user: NotRequired[str | None]
-    # Or one connection.
-    connection: NotRequired[str | None]
-    # For the client.
-    reason: NotRequired[str | None]
-    # Makes the command idempotent: it counts once for each address.
-    id: NotRequired[str | None]
 
-
-class AddCommand(TypedDict):
-    """Have the connections of a user, or one connection, join rooms; their clients get JOINED."""
-
-    # The rooms.
-    rooms: list[str]
-    # Makes the command idempotent: it counts once for each address.
-    id: NotRequired[str | None]
+# Have all connections that a user has now join rooms, whatever their rights; they get JOINED.
+AddCommand = TypedDict(
+    "AddCommand",
+    {
+        # `user.<user>`.
+        "address": str,
+        # The rooms.
+        "rooms": list[str],
+        # Connections that are left alone.
+        "except": NotRequired[list[str]],
+        # What makes it count once for its address. Over HTTP the header `Idempotency-Key` is the same; where
+        # neither is given it gets one, which the answer tells.
+        "id": NotRequired[str | None],
+    },
+)
 
 
 class BlockCommand(TypedDict):
-    """Keep a user out: of everything (address `user.<user>`), or of one room (address `room.<room>`)."""
+    """Keep a user out: of everything (`user.<user>`), or of a room (`room.<room>` with `user`). Whoever is in
+    is put out, and no JOIN is let in until then.
+    """
 
-    # Who is kept out of the room; not for a user's address.
+    # `room.<room>`, or `user.<user>`: all connections of a user.
+    address: str
+    # Who is kept out of the room.
     user: NotRequired[str | None]
-    # Until then, in ms since the Unix epoch; missing: until it is unblocked.
-    until_ms: NotRequired[int | None]
-    # For the client.
-    reason: NotRequired[str | None]
-    # Makes the command idempotent: it counts once for each address.
+    # Until then, ms since the Unix epoch; missing: until `unblock`.
+    until_ms: NotRequired[int]
+    # Why, for the client: at most 120 bytes in UTF-8.
+    reason: NotRequired[str]
+    # What makes it count once for its address. Over HTTP the header `Idempotency-Key` is the same; where
+    # neither is given it gets one, which the answer tells.
     id: NotRequired[str | None]
 
 
 class UnblockCommand(TypedDict):
-    """Let a user in again."""
+    """Let a user in again that was blocked there."""
 
-    # Who may join the room again; not for a user's address.
+    # `room.<room>`, or `user.<user>`: all connections of a user.
+    address: str
+    # Who may come into the room again.
     user: NotRequired[str | None]
-    # Makes the command idempotent: it counts once for each address.
+    # What makes it count once for its address. Over HTTP the header `Idempotency-Key` is the same; where
+    # neither is given it gets one, which the answer tells.
     id: NotRequired[str | None]
 
 
 class RevokeCommand(TypedDict):
-    """Refuse tokens of a user from now on, and close the connections that came in by them, with 4001."""
+    """Let nobody in by a token of a user: one by its id, or all that were issued before. Connections that
+    came by such a token are closed (4001).
+    """
 
-    # The claim `jti` of one token.
+    # `user.<user>`.
+    address: str
+    # The claim `jti`.
     token_id: NotRequired[str | None]
-    # Or all tokens that were issued before this time (`iat`), in s since the Unix epoch.
+    # All whose claim `iat` is below this, s since the Unix epoch; not 0.
     before_s: NotRequired[int | None]
-    # When the revocation may be forgotten, in ms since the Unix epoch: the tokens' end.
-    until_ms: NotRequired[int | None]
-    # Makes the command idempotent: it counts once for each address.
+    # When it may be forgotten, since the tokens have expired: ms since the Unix epoch.
+    until_ms: NotRequired[int]
+    # What makes it count once for its address. Over HTTP the header `Idempotency-Key` is the same; where
+    # neither is given it gets one, which the answer tells.
     id: NotRequired[str | None]
 
 
 class PresenceCommand(TypedDict):
-    """Who is in a room?"""
+    """Who is in a room, by user."""
 
-    # How many members at most.
-    limit: NotRequired[int | None]
-    # Goes on behind the page that came with this `cursor`.
-    cursor: NotRequired[str | None]
-
-
-class PresenceResult(TypedDict):
-    """A page of a room's presence."""
-
-    # Grows with each change.
-    version: int
-    # How many are there.
-    count: PresenceCount
-    # The members, in their order.
-    members: list[PresenceMember]
-    # Asks for the next page; missing: this is the last one.
+    # `room.<room>`, or `user.<user>`: all connections of a user.
+    address: str
+    # How many at most.
+    limit: NotRequired[int]
+    # `next` of the page before; empty: from the beginning.
     cursor: NotRequired[str]
-    # True: the room has too many members to name them; only `count` is told.
+
+
+class Present(TypedDict):
+    """One user who is there."""
+
+    # The user's name.
+    user: str
+    # The user's connections in the room.
+    connections: list[str]
+
+
+class PresencePage(TypedDict):
+    """Users in the order of their names, each with its connections."""
+
+    # How many users there are; missing: too many to count.
+    users: NotRequired[int]
+    # How many connections there are.
+    connections: int
+    # The users of this page.
+    members: list[Present]
+    # The cursor of the next page; missing: this is the last.
+    next: NotRequired[str]
+    # There are too many to be named.
     counts_only: NotRequired[bool]
 
 
-class CountResult(TypedDict):
+class CountCommand(TypedDict):
     """How many are in a room."""
 
-    # How many users.
-    users: int
+    # `room.<room>`, or `user.<user>`: all connections of a user.
+    address: str
+
+
+class Counted(TypedDict):
+    """How many there are."""
+
+    # How many users; missing: too many to count.
+    users: NotRequired[int]
     # How many connections.
     connections: int
 
 
 class HistoryCommand(TypedDict):
-    """Read the messages that a room keeps."""
+    """The last messages of a room, as far as its history reaches."""
 
-    # Messages before this seq; without it the latest ones.
-    before: NotRequired[int | None]
-    # How many messages at most.
-    limit: NotRequired[int | None]
+    # `room.<room>`, or `user.<user>`: all connections of a user.
+    address: str
+    # How many at most.
+    limit: NotRequired[int]
+    # Those before this `seq`; 0: the latest.
+    before: NotRequired[int]
 
 
-class HistoryResult(TypedDict):
-    """A page of a room's history."""
+class HistoryMessage(TypedDict):
+    """One message, as clients get it."""
 
-    # Messages as they were delivered, the oldest first.
-    messages: list[Message]
-    # There are older ones: ask with `before` set to the first seq.
-    more: bool
-    # The room's epoch at present.
-    epoch: NotRequired[str]
+    # The message's number in its room.
+    seq: int
+    # The message's type.
+    type: str
+    # What the sender sent.
+    payload: Any
+    # When it was accepted, ms since the Unix epoch.
+    timestamp: int
+    # The sender's name for the message.
+    id: NotRequired[str]
+    # The sender's user name; missing: a backend.
+    sender: NotRequired[str]
+    # The sender's connection; missing: a backend.
+    connection: NotRequired[str]
+    # `base64`: the payload is a base64 string and stands for bytes.
+    encoding: NotRequired[str]
+
+
+class HistoryPage(TypedDict):
+    """Messages in their order, and where the room stands."""
+
+    # The run of numbers that the seqs belong to.
+    epoch: str
     # The number of the room's last message.
-    seq: NotRequired[int]
+    seq: int
+    # The messages, the oldest first.
+    messages: list[HistoryMessage]
+    # There are older ones: ask `before` the first `seq`.
+    more: NotRequired[bool]
 
 
 class RoomsCommand(TypedDict):
-    """Which rooms have members?"""
+    """Rooms that have members, by the beginning of their names; with the prefix `@`: connected users."""
 
-    # Only those whose names begin so.
-    prefix: NotRequired[str | None]
-    # How many rooms at most.
-    limit: NotRequired[int | None]
-    # Goes on behind the page that came with this `cursor`.
-    cursor: NotRequired[str | None]
-
-
-class RoomCount(TypedDict):
-    """One room with members."""
-
-    # The room.
-    room: str
-    # How many users.
-    users: int
-    # How many connections.
-    connections: int
-
-
-class RoomsResult(TypedDict):
-    """A page of rooms."""
-
-    # The rooms, in the order of their names.
-    rooms: list[RoomCount]
-    # Asks for the next page; missing: this is the last one.
+    # How their names begin.
+    prefix: NotRequired[str]
+    # How many at most.
+    limit: NotRequired[int]
+    # `next` of the page before; empty: from the beginning.
     cursor: NotRequired[str]
 
 
-class StatusCommand(TypedDict):
-    """Which of these users are online?"""
+class RoomCount(TypedDict):
+    """One room."""
 
-    # The users, at most 500.
+    # The room's name.
+    room: str
+    # How many connections are in it.
+    connections: int
+
+
+class RoomsPage(TypedDict):
+    """Rooms in the order of their names."""
+
+    # The rooms of this page.
+    rooms: list[RoomCount]
+    # The cursor of the next page; missing: this is the last.
+    next: NotRequired[str]
+
+
+class StatusCommand(TypedDict):
+    """Which of these users are online."""
+
+    # Whom to look for.
     users: list[str]
 
 
@@ -1162,60 +1240,87 @@ class UserStatus(TypedDict):
     user: str
     # Whether the user has a connection.
     online: bool
-    # How many.
+    # How many the user has.
     connections: NotRequired[int]
-    # Online since then, in ms since the Unix epoch.
+    # Online since, ms since the Unix epoch; missing: not known.
     since: NotRequired[int]
-    # When the last connection ended, in ms since the Unix epoch; missing: not known.
+    # When the last connection ended, ms since the Unix epoch; missing: not known.
     last_seen: NotRequired[int]
 
 
-class StatusResult(TypedDict):
+class Statuses(TypedDict):
     """Who is online."""
 
-    # One for each user that was asked about.
+    # One for each user that was asked for, in that order.
     users: list[UserStatus]
 
 
 class ExplainCommand(TypedDict):
-    """What became of a message?"""
+    """What became of a message, for as long as its room's history reaches."""
 
-    # The message's id, as its sender gave it.
+    # `room.<room>`, or `user.<user>`: all connections of a user.
+    address: str
+    # The message's id.
     id: str
-    # The sender; missing if a backend sent it.
-    user: NotRequired[str]
+    # Its sender; missing: a backend.
+    user: NotRequired[str | None]
 
 
-class GatewayDelivery(TypedDict):
-    """How far a message has got at one gateway."""
+class GatewayReached(TypedDict):
+    """How far one gateway was told."""
 
     # The gateway.
     gateway: str
-    # Whether the gateway has passed the message's place in the log.
+    # It was sent, in its place. False: it waits for the gateway.
     fed: bool
-    # To how many connections it was written.
-    written: NotRequired[int]
-    # From how many it was withheld, because they read too slowly.
-    withheld: NotRequired[int]
-    # True: it had expired by then.
-    expired: NotRequired[bool]
 
 
-class ExplainResult(TypedDict):
-    """What became of a message."""
+class Explained(TypedDict):
+    """What is known of a message."""
 
     # The message's id.
     id: str
     # Its room.
-    room: str
-    # When it was accepted, in ms since the Unix epoch.
-    accepted_at: int
-    # The epoch of the room in which `seq` counts.
-    epoch: NotRequired[str]
-    # Its number in the room; missing: not numbered.
-    seq: NotRequired[int]
-    # The gateways that had members there.
-    gateways: NotRequired[list[GatewayDelivery]]
+    address: str
+    # The run of numbers that `seq` belongs to.
+    epoch: str
+    # Its number in the room.
+    seq: int
+    # When it was accepted, ms since the Unix epoch.
+    accepted_at: NotRequired[int]
+    # Its type.
+    type: NotRequired[str]
+    # How many bytes its payload has.
+    bytes: NotRequired[int]
+    # When it expires, ms since the Unix epoch.
+    expires_at: NotRequired[int]
+    # Those that had members when it was accepted.
+    gateways: NotRequired[list[GatewayReached]]
+    # The fields that are not known (any more).
+    unknown: NotRequired[list[str]]
+
+
+class Problem(TypedDict):
+    """Why a command was not done."""
+
+    # An address that names the kind of problem.
+    type: str
+    # The kind of problem in words.
+    title: str
+    # The HTTP status.
+    status: int
+    # What is wrong with this command.
+    detail: str
+    # Warren's code, as in ERROR frames, or one that only a backend can meet.
+    code: str
+    # Whether the same command may be sent again.
+    retry: bool
+    # How long to wait before that.
+    retry_after_ms: NotRequired[int]
+    # The trace of the command: the services' log lines have it.
+    trace_id: NotRequired[str]
+    # Each thing that is wrong with the command.
+    errors: NotRequired[list[Fault]]
 
 
 # ── Headers of what clients ask of services, and of the answers.

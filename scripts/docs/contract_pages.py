@@ -18,7 +18,6 @@ from warren import errors
 from warren.address import ROOM_RULE, USER_RULE
 from warren.contract.catalog import Struct
 from warren.contract.client_frames import CLIENT_FRAMES
-from warren.contract.commands import VERBS, Verb
 from warren.contract.events import EventHeaders, MembershipEvent, MessageEvent
 from warren.contract.examples import EXAMPLES
 from warren.contract.hooks import HookAnswer, HookQuestion
@@ -29,6 +28,7 @@ from warren.contract.notifications import (
     NotificationHeaders,
 )
 from warren.contract.problem import Problem
+from warren.contract.queries import VERBS
 from warren.contract.receipts import ReceiptPayload
 from warren.contract.rpc import CancelHeaders, RequestHeaders, ResponseHeaders
 from warren.contract.schemas import components
@@ -92,6 +92,8 @@ How to use the messages is described in [the protocol](../protocol.md), for auth
 | [warren_types.py](../examples/warren_types.py) | types of Python (`TypedDict`), to be copied beside your code: the file needs nothing else |
 
 A backend in Python that has Warren's own package installed can import the same messages as msgspec structs from `warren.contract`.
+
+Types of messages that an application invents may have [schemas of their own](../namespaces.md#what-a-schema-may-say), which become a part of the document.
 
 ## Kinds of values
 
@@ -227,28 +229,19 @@ def _events(names: dict[str, str]) -> Iterator[str]:
 
 def _commands(names: dict[str, str]) -> Iterator[str]:
     yield _COMMANDS_HEAD.format_map(names)
-    yield "| verb | address | |"
-    yield "| --- | --- | --- |"
+    yield "| verb | |"
+    yield "| --- | --- |"
     for verb in VERBS:
-        address = ", ".join(f"`{form}`" for form in verb.addresses if form)
-        yield f"| [{verb.name}](#{verb.name}) | {address} | {_about(verb)} |"
+        yield f"| [{verb.name}](#{verb.name}) | {_sentences(verb.body)[0]} |"
     yield ""
-    told: set[Struct] = set()
+    told: dict[Struct, str] = {}
     for verb in VERBS:
-        yield f"## {verb.name}"
-        yield ""
-        if verb.body is None:
-            yield from (_about(verb), "", "The body may be empty.", "")
-        else:
-            yield from _body(verb.body)
-        if verb.result is ReceiptPayload:
-            yield from ("The answer is a [receipt](notifications.md#a-receipt).", "")
-        elif verb.result in told:
-            first = next(each for each in VERBS if each.result is verb.result)
-            yield from (f"The answer is that of [{first.name}](#{first.name}).", "")
+        yield from _section(f"## {verb.name}", verb.body)
+        if verb.result in told:
+            yield from (f"The answer is that of [{told[verb.result]}](#{told[verb.result]}).", "")
         else:
             yield from _section("**The answer.**", verb.result)
-        told.add(verb.result)
+        told.setdefault(verb.result, verb.name)
     yield from _section("## Problem", Problem)
 
 
@@ -291,10 +284,6 @@ def _errors() -> Iterator[str]:
 
 def _title(frame: Struct) -> str:
     return "Messages" if frame in MESSAGES else str(frame.__struct_config__.tag)
-
-
-def _about(verb: Verb) -> str:
-    return _sentences(verb.result if verb.body is None else verb.body)[0]
 
 
 def _section(heading: str, struct: Struct) -> Iterator[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from warren.contract.catalog import GROUPS, Struct
 from warren.contract.client_frames import CLIENT_FRAMES, ClientMessage
+from warren.contract.queries import VERBS
 from warren.contract.schemas import UNIONS, components
 from warren.contract.server_frames import SERVER_FRAMES, Message
 
@@ -27,13 +28,14 @@ SECTIONS = {
 # Frames whose type is the application's choice.
 MESSAGES: frozenset[Struct] = frozenset({ClientMessage, Message})
 _FRAMES = frozenset(CLIENT_FRAMES + SERVER_FRAMES) - MESSAGES
+_BODIES = frozenset(verb.body.__name__ for verb in VERBS)
 
 
 def type_name(name: str) -> str:
-    """Return what the type of a component is called: frames are told from classes that languages have
-    (``Error``, ``Request``).
+    """Return what the type of a component is called: bodies of commands are told from what else is called
+    ``Count`` or ``History``.
     """
-    return f"{name}Frame" if name in {frame.__name__ for frame in _FRAMES} else name
+    return f"{name}Command" if name in _BODIES else name
 
 
 def frame_types(union: str) -> list[str]:

@@ -16,22 +16,25 @@ import yaml
 from warren import namespaces
 from warren.document_schema import OFF, Key, ListOf, MappingOf, Rule, keys_of
 from warren.namespaces import RoomPolicy
+from warren.services import ServicePolicy
 
 HEAD = Path(__file__).with_suffix(".md")  # what is not made
 MARK = "<!-- keys -->"
+SERVICES_MARK = "<!-- services -->"
 
 
 def namespaces_page(note: str) -> str:
     """Return docs/namespaces.md; ``note`` says that it is made."""
     title, rest = HEAD.read_text(encoding="utf-8").split("\n", 1)
     before, _, after = rest.partition(MARK)
-    return "".join([title, "\n\n", note, "\n", before, "\n".join(_tables()), after])
+    page = "".join([title, "\n\n", note, "\n", before, "\n".join(_tables()), after])
+    return page.replace(SERVICES_MARK, "\n".join(_table(keys_of(ServicePolicy))))
 
 
 def namespaces_schema() -> str:
     """Return docs/namespaces.schema.json."""
     whole = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Warren's namespaces"}
-    return json.dumps(whole | namespaces.schema(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(whole | namespaces.file_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _tables() -> Iterator[str]:

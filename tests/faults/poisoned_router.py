@@ -14,10 +14,10 @@ from typing import Any
 from tests.faults import mutants
 
 from router.core.notification_parser import Notification
-from router.shell import intakes
+from router.shell import backend_queues
 from router.shell.notifications import Notifications
 
-_parse, _send = intakes.parse, Notifications._send
+_parse, _send = backend_queues.parse, Notifications._send
 _publish_s = int(os.environ.get("WARREN_TEST_PUBLISH_MS", "0")) / 1_000
 
 
@@ -42,6 +42,6 @@ async def send(taker: Notifications, *arguments: Any) -> None:
 
 
 if __name__ == "__main__":
-    intakes.parse = parse
+    backend_queues.parse = parse
     Notifications._send = send  # type: ignore[method-assign, assignment]
     mutants.run("router")

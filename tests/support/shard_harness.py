@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from router.shell.peer_messages import PeerMessages
 from tests.support.log_stream import LogStream
 from tests.support.router_context import router_context
 from tests.support.scripted_bus import ManualClock
@@ -14,6 +13,7 @@ from router.core.log_maintenance import Bounds
 from router.core.peers import Peers, PeerTimes
 from router.core.placement import Assignment
 from router.shell.egress import Egress
+from router.shell.peer_messages import PeerMessages
 from router.shell.shard_context import ShardContext, ShardLimits
 from warren.batch import BatchLimits, Pace
 from warren.namespaces import Namespaces

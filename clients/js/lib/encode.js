@@ -18,10 +18,15 @@ const TYPE = /^[A-Za-z0-9_\-.:]{1,64}$/;
 const UPPER_CASE = /^[A-Z0-9_]*[A-Z][A-Z0-9_]*$/;
 const ROOM = /^[A-Za-z0-9._\-:/][A-Za-z0-9._\-:/@]{0,127}$/;
 
+const SERVICE = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;
+const REQUEST_ID_BYTES = 120;
+const TIMEOUT_MS = 60_000;
+
 const CUT = "half of a surrogate pair: text was cut inside a character (split it between characters, as [...text] does)";
 const DEEP = `nested deeper than ${DEPTH} levels`;
 const ID_RULE = "id: must be 1 to 64 printable characters, not starting with ~";
 const TYPE_RULE = "type: must be 1 to 64 letters, digits and _ - . :";
+const SERVICE_RULE = "service: must be 1 to 128 letters, digits and _ - in words with dots between them, the last of which is not cancel";
 const ROOM_RULE = "room: must be 1 to 128 letters, digits and . _ - : / @; names that start with @ or * are reserved";
 
 /**
@@ -48,6 +53,31 @@ export function messageText(type, room, payload, options, timestamp) {
   if (traceparent != null) frame.traceparent = traceparent;
   if (payload instanceof Uint8Array) Object.assign(frame, { payload: toBase64(payload), encoding: "base64" });
   return stringify({ ...frame, id }, id);
+}
+
+/** Encode a request to a service. `options` has id, timeoutMs, durable and traceparent. Throws as `messageText` does. */
+export function requestText(service, payload, options, timestamp) {
+  const { id, timeoutMs, durable, traceparent } = options;
+  checkWhole("id", id);
+  checkId(id);
+  check(new TextEncoder().encode(id).length <= REQUEST_ID_BYTES, "invalid_message", `id: at most ${REQUEST_ID_BYTES} bytes of UTF-8`, id);
+  const isService = typeof service === "string" && service.length <= 128 && SERVICE.test(service) && !service.endsWith(".cancel");
+  check(isService, "invalid_message", SERVICE_RULE, id);
+  const isTime = timeoutMs === undefined || (Number.isInteger(timeoutMs) && timeoutMs >= 1 && timeoutMs <= TIMEOUT_MS);
+  check(isTime, "invalid_message", `timeoutMs: must be a whole number from 1 to ${TIMEOUT_MS}`, id);
+  check(durable === undefined || typeof durable === "boolean", "invalid_message", "durable: must be true or false", id);
+  check(traceparent == null || typeof traceparent === "string", "invalid_message", "traceparent: must be text", id);
+  const frame = { type: "REQUEST", service, payload, timestamp, version: VERSION };
+  if (timeoutMs !== undefined) frame.timeout_ms = timeoutMs;
+  if (durable) frame.durable = true;
+  if (traceparent != null) frame.traceparent = traceparent;
+  if (payload instanceof Uint8Array) Object.assign(frame, { payload: toBase64(payload), encoding: "base64" });
+  return stringify({ ...frame, id }, id);
+}
+
+/** Encode the frame that cancels a request. */
+export function cancelText(ref, timestamp) {
+  return stringify({ type: "CANCEL", ref, timestamp, version: VERSION });
 }
 
 /** Encode a frame of the client itself. Throws WarrenError as `messageText` does. */

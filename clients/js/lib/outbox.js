@@ -8,6 +8,8 @@ import { Pace } from "./pace.js";
 import { Suspects } from "./suspects.js";
 import { Timers } from "./timers.js";
 
+const COUNTED = new Set(["message", "HISTORY", "REQUEST"]); // what outboxLimit limits
+
 export class Outbox {
   dropped = 0; // ephemeral messages that could not be sent at once
   #entries = new Map(); // id ▶ {id, kind, room, build, sentAt, notBefore, promise, resolve, reject}
@@ -38,12 +40,16 @@ export class Outbox {
 
   get isFull() {
     let messages = 0;
-    for (const { kind } of this.#entries.values()) if (kind === "message" || kind === "HISTORY") messages++;
+    for (const { kind } of this.#entries.values()) if (COUNTED.has(kind)) messages++;
     return messages >= this.#options.outboxLimit;
   }
 
   get(id) {
     return this.#entries.get(id);
+  }
+
+  of(kind) {
+    return [...this.#entries.values()].filter((entry) => entry.kind === kind);
   }
 
   /** Whether own messages to this room (or to the default room) are sent and not acknowledged. */
@@ -137,9 +143,9 @@ export class Outbox {
     if (!yes) this.again();
   }
 
-  /** Send everything that has no answer again, in order. */
+  /** Send everything that has no answer again, in order; but not requests, each of which has its last word on this connection. */
   again() {
-    for (const entry of this.#entries.values()) entry.sentAt = null;
+    for (const entry of this.#entries.values()) if (entry.kind !== "REQUEST") entry.sentAt = null;
     this.#suspects.pause();
     this.#pace.giveUp(this.#options.now());
     this.pump();
@@ -170,8 +176,9 @@ export class Outbox {
         this.#owner.refused(entry, new WarrenError("message_too_large", message, { ref: entry.id }));
       } else {
         entry.sentAt = now;
-        this.#send(text, entry.id);
-        if (!this.#timers.has("ack")) this.#timers.after("ack", this.#options.ackTimeoutMs, () => this.#overdue());
+        const isRequest = entry.kind === "REQUEST"; // its answer may take long: it says nothing of the rate, and is not overdue
+        this.#send(text, isRequest ? undefined : entry.id);
+        if (!isRequest && !this.#timers.has("ack")) this.#timers.after("ack", this.#options.ackTimeoutMs, () => this.#overdue());
         this.#suspects.sent(entry);
         continue;
       }
@@ -207,7 +214,7 @@ export class Outbox {
 
   /** An answer can be lost between the servers. Sending the same id again gets the same answer. */
   #overdue() {
-    const sent = this.#sent();
+    const sent = this.#sent().filter(({ kind }) => kind !== "REQUEST");
     if (sent.length === 0) return;
     const { ackTimeoutMs, now } = this.#options;
     const due = Math.min(...sent.map((entry) => entry.sentAt)) + ackTimeoutMs - now();

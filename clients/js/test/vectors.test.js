@@ -11,7 +11,9 @@ function vectors(side) {
   return names.sort().map((name) => JSON.parse(readFileSync(new URL(name, folder), "utf8")));
 }
 
-const FIELDS = ["type", "room", "payload", "id", "key", "include_sender", "traceparent", "encoding"];
+const FIELDS = ["type", "room", "payload", "id", "key", "include_sender", "traceparent", "encoding"].concat(
+  ["service", "timeout_ms", "durable", "ref"],
+);
 
 /** The meaning of a frame, without what the client adds itself. */
 function meaning(frame) {
@@ -19,8 +21,16 @@ function meaning(frame) {
 }
 
 const isControl = ({ type }) => ["JOIN", "LEAVE", "HISTORY", "PING", "AUTH"].includes(type);
+const isRequest = ({ type }) => ["REQUEST", "CANCEL"].includes(type);
+
+/** Ask a service as a frame does, or a message that has its fields. */
+function ask(client, { service, payload, payload_base64: encoded, id, timeout_ms: timeoutMs, durable, traceparent }, more) {
+  const bytes = encoded === undefined ? payload : new Uint8Array(Buffer.from(encoded, "base64"));
+  return client.request(service, bytes, { id, timeoutMs, durable, traceparent, ...more });
+}
+
 const said = vectors("client").filter((vector) => vector.message);
-const messages = said.filter(({ message }) => !isControl(message));
+const messages = said.filter(({ message }) => !isControl(message) && !isRequest(message));
 assert.ok(messages.length > 5, "there are vectors");
 
 for (const { name, message } of messages) {
@@ -34,6 +44,22 @@ for (const { name, message } of messages) {
     s.client.send(type, room, payload, { id, key, traceparent, ephemeral, includeSender: message.include_sender });
     const { payload_base64: encoded, ...expected } = message;
     assert.deepEqual(meaning(socket.last), binary ? { ...expected, payload: encoded, encoding: "base64" } : expected);
+  });
+}
+
+for (const { name, message } of said.filter((vector) => isRequest(vector.message))) {
+  test(`client vector "${name}": request transmits exactly that`, async () => {
+    const s = scene();
+    const socket = await s.open();
+    const { payload_base64: encoded, ...expected } = message;
+    if (encoded !== undefined) Object.assign(expected, { payload: encoded, encoding: "base64" });
+    if (message.type === "CANCEL") {
+      delete expected.payload; // left out means null
+      const abort = new AbortController();
+      ask(s.client, { service: "s", id: message.ref }, { signal: abort.signal });
+      abort.abort();
+    } else ask(s.client, message);
+    assert.deepEqual(meaning(socket.last), expected);
   });
 }
 
@@ -71,7 +97,8 @@ function sendable({ frame }) {
   }
 }
 
-const refusals = vectors("client").filter((vector) => vector.error && sendable(vector));
+const refused = vectors("client").filter((vector) => vector.error && sendable(vector));
+const refusals = refused.filter((vector) => !isRequest(sendable(vector)));
 assert.ok(refusals.length > 15, "there are vectors of what is refused");
 
 for (const vector of refusals) {
@@ -82,6 +109,15 @@ for (const vector of refusals) {
     for (const ephemeral of options.id === undefined ? [true, false] : [false]) {
       await assert.rejects(s.client.send(type, room, payload, { ...options, ephemeral }), { code: vector.error });
     }
+    assert.deepEqual(socket.sent, []);
+  });
+}
+
+for (const vector of refused.filter((each) => isRequest(sendable(each)))) {
+  test(`client vector "${vector.name}": request refuses it at once, with the server's code`, async () => {
+    const s = scene();
+    const socket = await s.open();
+    await assert.rejects(ask(s.client, sendable(vector)), { code: vector.error, ref: vector.ref });
     assert.deepEqual(socket.sent, []);
   });
 }

@@ -62,3 +62,23 @@ async def test_the_probes_addresses_answer():
             for path in ("metrics", "readyz", "healthz"):
                 async with session.get(f"http://{address}/{path}") as answer:
                     assert answer.status == 200
+
+
+async def test_its_service_answers_and_a_durable_answer_is_a_message():
+    """With nothing but Python: REQUEST goes by the bus as it would by RabbitMQ."""
+    embedded = Embedded(read_embedded({"PORT": str(free_port())}))
+    async with (
+        running(embedded),
+        await connect(f"ws://{embedded.addresses[0]}/ws", user="ann") as ann,
+        await connect(f"ws://{embedded.addresses[1]}/ws", user="ann") as other,
+    ):
+        await ann.send("REQUEST", service="echo", id="a", payload={"x": 1})
+        assert (await ann.expect("RESPONSE", ref="a"))["payload"] == {"x": 1}
+        await ann.send("REQUEST", service="nobody", id="b")
+        await ann.expect("ERROR", ref="b", payload__code="forbidden")
+        await other.expect("JOINED", room="@ann")
+        await ann.send("REQUEST", service="echo", id="c", payload=2, durable=True)
+        await ann.expect("ACCEPTED", ref="c")
+        for client in (ann, other):
+            answer = await client.expect("RESPONSE", ref="c", room="@ann")
+            assert (answer["seq"], answer["payload"]) == (1, 2)

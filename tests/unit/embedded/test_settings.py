@@ -114,3 +114,11 @@ def test_what_is_read_later_is_looked_at_too():
         "WARREN_GATEWAY_JWT_SECRET",
     ]
     assert "sesame" not in "".join(found)
+
+
+def test_its_service_may_be_called_unless_the_user_says_what_may():
+    """A file of namespaces of one's own has a list of services of its own."""
+    echo = read_embedded({}).gateways[0].namespaces.namespaces.services
+    assert [policy.pattern for policy in echo.policies] == ["echo"]
+    own = read_embedded({"WARREN_NAMESPACES": "services: [{pattern: x}]"}).gateways[0]
+    assert [policy.pattern for policy in own.namespaces.namespaces.services.policies] == ["x"]

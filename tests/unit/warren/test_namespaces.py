@@ -374,3 +374,33 @@ def test_a_hook_that_there_is_not_is_named(document: Any, problem: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Namespaces.parse(document)
     assert caught.value.problems == [problem]
+
+
+def test_schemas_are_checked_where_the_namespace_says_so() -> None:
+    """Elsewhere they are only for documents."""
+    deal = {"type": "object", "required": ["price"]}
+    found = Namespaces.parse(
+        [
+            {"name": "trades", "pattern": "trades:*", "check": True, "schemas": {"deal.done": deal}},
+            {"name": "loose", "pattern": "loose:*", "schemas": {"deal.done": {**deal, "allOf": []}}},
+        ]
+    )
+    assert (
+        found.policy("trades:a").problem("deal.done", b"{}", False) == "Object missing required field `price`"
+    )
+    assert found.policy("trades:a").problem("deal.done", b'{"price":1}', False) is None
+    assert found.policy("trades:a").problem("CHAT", b"{}", False) is None
+    assert found.policy("loose:a").problem("deal.done", b"{}", False) is None
+
+
+def test_a_schema_may_stand_in_a_file() -> None:
+    """Whoever reads files is handed in; a schema that can't be checked is named with its place."""
+    entry = {"name": "a", "pattern": "*", "check": True, "schemas": {"x": "/x.json"}}
+    found = Namespaces.parse([entry], {"/x.json": '{"type": "string"}'}.__getitem__)
+    assert found.policy("r").problem("x", b"1", False) == "Expected `str`, got `int`"
+    with pytest.raises(SettingsError) as caught:
+        Namespaces.parse([entry], lambda path: '{"not": {}}')
+    assert caught.value.problems == ["namespaces[0].schemas.x: not needs a type beside it"]
+    with pytest.raises(SettingsError) as caught:
+        Namespaces.parse([entry])
+    assert caught.value.problems == ["namespaces[0].schemas.x: /x.json: files can't be read here"]

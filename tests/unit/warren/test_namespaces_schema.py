@@ -18,6 +18,7 @@ from warren.namespaces import (
     MAX_PATTERN_LENGTH,
     MAX_PRESENCE,
     Namespaces,
+    file_schema,
     schema,
 )
 
@@ -147,3 +148,17 @@ def test_the_schema_is_one() -> None:
             assert SCHEMA.is_valid([GOOD | {name: part["default"]}]), name
             assert Namespaces.parse([GOOD | {name: part["default"]}]) == Namespaces.parse([GOOD])
     assert defaults >= 6
+
+
+def test_a_file_has_its_lists() -> None:
+    """And nothing else."""
+    whole = jsonschema.Draft7Validator(file_schema())
+    files = [{"hooks": ["connect"]}, {"hooks": ["join"]}, {"hooks": "connect"}]
+    for document in (
+        *files,
+        {},
+        {"namespaces": [GOOD], "services": [{"pattern": "a.*"}]},
+        {"services": [{}]},
+        {"service": []},
+    ):
+        assert whole.is_valid(document) == parses(document)

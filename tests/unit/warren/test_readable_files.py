@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from warren.readable_files import load_problem
+from warren.readable_files import load_problem, text_of
 
 
 def test_a_file_is_named_and_never_shown(tmp_path: Path) -> None:
@@ -42,3 +42,17 @@ def test_what_has_no_reason_of_its_own_is_no_such_file(error: Exception) -> None
 def test_a_file_that_can_be_loaded_is_no_problem() -> None:
     """Nothing is said."""
     assert load_problem("WARREN_X", "wrong", lambda: None) == []
+
+
+def test_a_file_has_text_within_a_bound(tmp_path: Path) -> None:
+    """What is larger, and what is no UTF-8, is refused."""
+    file = tmp_path / "schema.json"
+    file.write_text("é" * 50)
+    assert text_of(str(file), 100) == "é" * 50
+    with pytest.raises(ValueError, match="has more than 99 bytes"):
+        text_of(str(file), 99)
+    file.write_bytes(b"\xff")
+    with pytest.raises(ValueError, match="utf-8"):
+        text_of(str(file), 100)
+    with pytest.raises(OSError, match="No such file"):
+        text_of(str(tmp_path / "none"), 100)

@@ -213,6 +213,7 @@ def test_the_sizes_in_the_broker_are_the_topologys() -> None:
         "w.guard": None,
         "w.log.0": 16_000_000,
         "w.notify": 2_000_000,
+        "w.control": 64 * 1024 * 1024,
         "w.rpc.replies": 2_000_000,
         "w.notify.dead": 4_000_000,
         "w.dead": 4_000_000,
@@ -256,6 +257,19 @@ def test_namespaces_come_from_a_file_with_all_their_problems(tmp_path: Path) -> 
         "WARREN_NAMESPACES: namespaces[0].jion: unknown; did you mean join?",
         "WARREN_NAMESPACES: namespaces[0].name: must be 1 to 64 of a-z 0-9 _ -, not 'CHAT'",
     ]
+
+
+def test_a_namespaces_schemas_may_stand_in_files_of_their_own(tmp_path: Path) -> None:
+    """They are read with the settings; one that can't be read is one of the settings' problems."""
+    file = tmp_path / "deal.json"
+    entry = f"{{name: trades, pattern: 'trades:*', check: true, schemas: {{deal: {file}}}}}"
+    env = {"WARREN_NAMESPACES": f"[{entry}]"}
+    assert problems_of(NamespaceSettings, env) == [
+        f"WARREN_NAMESPACES: namespaces[0].schemas.deal: {file}: No such file or directory"
+    ]
+    file.write_text('{"type": "object", "additionalProperties": false}')
+    policy = read(NamespaceSettings, env).namespaces.policy("trades:a")
+    assert policy.problem("deal", b'{"a":1}', False) == "Object contains unknown field `a`"
 
 
 def test_settings_are_frozen_and_never_read_the_environment_themselves(

@@ -133,7 +133,9 @@ class Joined(Kind, frozen=True, array_like=True, tag="j"):
 
 
 class Left(Kind, frozen=True, array_like=True, tag="l"):
-    """``conn`` is no member of ``room`` any more; ``reason``: why, where it did not ask for that."""
+    """``conn`` is no member of ``room`` any more; ``reason``: why, where it did not ask for that. ``ref``: of
+    its Leave, or (with a reason) of its Join, which found that it had been put out meanwhile.
+    """
 
     conn: str
     room: str

@@ -334,10 +334,6 @@ class RouterMetrics(_Metrics):
         self._notifications = self._counter("notifications", "Notifications of backends taken in.")
         self._dead = self._counts("dead", "reason", "Messages set aside in a dead-letter queue.")
         self._takeovers = self._counter("takeovers", "Shards taken over.")
-        self._commands = self._counts("commands", "verb", "Commands of backends, by AMQP and by HTTP.")
-        self._command_problems = self._counts(
-            "command_problems", "code", "Commands of backends that were not done, by the code of the problem."
-        )
         self.presence_connections = self._gauge(
             "presence_connections",
             "Members of whom the presence of rooms tells, in the shards that this router speaks for.",
@@ -347,6 +343,10 @@ class RouterMetrics(_Metrics):
         )
         self._presence = self._counts(
             "presence", "kind", "What gateways were told of the presence in rooms: diffs, and pages."
+        )
+        self._commands = self._counts("commands", "verb", "Commands of backends, by AMQP and by HTTP.")
+        self._command_problems = self._counts(
+            "command_problems", "code", "Commands of backends that were not done, by the code of the problem."
         )
 
     def messages(self, kind: str, count: int = 1) -> None:

@@ -32,6 +32,7 @@ from warren.document_schema import (
 )
 from warren.errors import SettingsError
 from warren.message_rules import TYPE, TYPE_RULE
+from warren.message_schemas import NO_SCHEMAS, MessageSchemas, ReadFile, SchemasByType, with_files
 from warren.patterns import matches
 from warren.services import MAX_SERVICES, ServicePolicy, Services
 
@@ -224,6 +225,26 @@ class RoomPolicy:
         "backend answers, nobody may.",
         example=["join", "publish"],
     )
+    schemas: MessageSchemas = key(
+        NO_SCHEMAS,
+        SchemasByType(),
+        "JSON schemas for payloads, by message type: each stands here, or is the path of a file (`/…`) with "
+        "it. They are part of the documents that Warren serves.",
+        example={"deal.done": {"type": "object", "required": ["price"]}},
+    )
+    check: bool = key(
+        False,
+        Flag(),
+        "Whether the payloads of clients' messages are checked against `schemas`. What does not fit is "
+        "refused with ERROR `invalid_payload`; types without a schema are not checked.",
+        example=True,
+    )
+
+    def problem(self, type_: str, payload: bytes, binary: bool) -> str | None:
+        """Return what is wrong with the payload of a client's message of this type; None: nothing, or it is
+        not checked.
+        """
+        return self.schemas.problem(type_, payload, binary) if self.check else None
 
 
 DEFAULT_POLICY = RoomPolicy()
@@ -278,9 +299,12 @@ class Namespaces:
         return tuple(dict.fromkeys(claim for claim in claims if claim))
 
     @classmethod
-    def parse(cls, source: str | Mapping[str, Any] | Sequence[Any] | None) -> Namespaces:
+    def parse(
+        cls, source: str | Mapping[str, Any] | Sequence[Any] | None, read_file: ReadFile | None = None
+    ) -> Namespaces:
         """Read YAML text, or what such text parses to: a list of namespaces, alone or under the key
-        ``namespaces``, then with lists of ``services`` and ``hooks`` beside it.
+        ``namespaces``, then with lists of ``services`` and ``hooks`` beside it. ``read_file`` reads
+        the files that ``schemas`` names; None: there are none.
 
         Raises SettingsError with every problem, each with its path (``namespaces[1].rate.count: …``).
         """
@@ -291,7 +315,7 @@ class Namespaces:
             except (yaml.YAMLError, ValueError, RecursionError) as error:
                 raise SettingsError([f"namespaces: not YAML: {' '.join(str(error).split())}"]) from None
         problems: list[str] = []
-        policies, services = _policies(document, problems)
+        policies, services = _policies(document, problems, read_file)
         hooks = _hooks(document, problems)
         if problems:
             raise SettingsError(problems)
@@ -310,19 +334,27 @@ def services_schema() -> Schema:
     return {"type": "array", "maxItems": MAX_SERVICES, "items": _SERVICE.schema()}
 
 
+def file_schema() -> Schema:
+    """Return the JSON schema (draft 7) of a whole file with all its lists."""
+    lists = {"namespaces": schema(), "services": services_schema(), "hooks": _HOOKS.schema()}
+    return {"type": "object", "additionalProperties": False, "properties": lists}
+
+
 _POLICY = MappingOf(RoomPolicy)
 _SERVICE = MappingOf(ServicePolicy)
 _HOOKS = ListOf(Choice(ConnectHook), "a list of `connect`")
 
 
-def _policies(document: Any, problems: list[str]) -> tuple[list[RoomPolicy], list[ServicePolicy]]:
+def _policies(
+    document: Any, problems: list[str], read_file: ReadFile | None
+) -> tuple[list[RoomPolicy], list[ServicePolicy]]:
     services: Sequence[Any] = ()
     if isinstance(document, Mapping):
         check_keys("", document, ("namespaces", "services", "hooks"), problems)
         services = _list("services", document.get("services"), MAX_SERVICES, problems)
         document = document.get("namespaces")
     entries = _list("namespaces", document, MAX_NAMESPACES, problems)
-    policies = [_POLICY.read(f"namespaces[{at}]", entry, problems) for at, entry in enumerate(entries)]
+    policies = [_policy(f"namespaces[{at}]", entry, problems, read_file) for at, entry in enumerate(entries)]
     # of two with one name or pattern, one can only be a mistake
     check_once("namespaces", entries, ("name", "pattern"), problems)
     served = [_SERVICE.read(f"services[{at}]", entry, problems) for at, entry in enumerate(services)]
@@ -333,6 +365,16 @@ def _policies(document: Any, problems: list[str]) -> tuple[list[RoomPolicy], lis
 def _hooks(document: Any, problems: list[str]) -> tuple[str, ...]:
     found = document.get("hooks") if isinstance(document, Mapping) else None
     return () if found is None else tuple(_HOOKS.read("hooks", found, problems))
+
+
+def _policy(path: str, entry: Any, problems: list[str], read_file: ReadFile | None) -> RoomPolicy:
+    if isinstance(entry, Mapping) and "schemas" in entry:
+        entry = {**entry, "schemas": with_files(f"{path}.schemas", entry["schemas"], read_file, problems)}
+    policy: RoomPolicy = _POLICY.read(path, entry, problems)
+    # what was read with mistakes is thrown away
+    if isinstance(policy, RoomPolicy) and policy.check is True and isinstance(policy.schemas, MessageSchemas):
+        policy.schemas.prepare(f"{path}.schemas", problems)
+    return policy
 
 
 def _list(path: str, entries: Any, most: int, problems: list[str]) -> Sequence[Any]:

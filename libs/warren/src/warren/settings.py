@@ -51,8 +51,9 @@ from warren.env_sources import (
     wrong_values,
 )
 from warren.errors import SettingsError
+from warren.message_schemas import MAX_BYTES as MAX_SCHEMA_BYTES
 from warren.namespaces import Namespaces
-from warren.readable_files import load_problem
+from warren.readable_files import load_problem, text_of
 from warren.topology import DEFAULT_PREFIX, DEFAULT_SHARDS, Limits, Topology
 from warren.urls import ESCAPES, FORM, BrokerAddress, WrongURL, check_listen_host, parse_broker
 
@@ -279,10 +280,14 @@ class ProbeSettings(Settings):
     internal_port: int = variable(0, "Internal port (probes, metrics); 0 takes a free one.", ge=0, le=65535)
 
 
+def _schema_file(path: str) -> str:
+    return text_of(path, MAX_SCHEMA_BYTES)
+
+
 def _namespaces(value: object) -> object:
     if isinstance(value, str | list | dict):
         try:
-            return Namespaces.parse(value)
+            return Namespaces.parse(value, _schema_file)
         except SettingsError as error:
             raise Problems(error.problems) from None
     return value

@@ -96,8 +96,8 @@ class HopKind(Enum):
     PUBLISH_EGRESS = "publish_egress"
     DELIVER = "deliver"
     NOTIFY = "notify"
-    COMMAND = "command"
     CALL = "call"
+    COMMAND = "command"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +141,8 @@ def _shapes(topology: Topology) -> dict[HopKind, _Shape]:
         ),
         HopKind.DELIVER: _Shape(f"process {gateway}", _CONSUMER, messaging("process", gateway) | own, egress),
         HopKind.NOTIFY: _Shape(f"process {notify}", _CONSUMER, messaging("process", notify)),
-        HopKind.COMMAND: _Shape(f"receive {topology.control}", SpanKind.SERVER, {}),
         HopKind.CALL: _Shape(f"send {topology.rpc}", _PRODUCER, messaging("send", topology.rpc)),
+        HopKind.COMMAND: _Shape(f"receive {topology.control}", SpanKind.SERVER, {}),
     }
 
 

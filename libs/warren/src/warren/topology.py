@@ -292,6 +292,16 @@ class Topology:
         """Say whether a queue's name is one of Warren's own: nothing that a backend names may lead there."""
         return queue.startswith(f"{self.prefix}.")
 
+    def service_queue(self, service: str, nonce: str) -> tuple[Queue, tuple[Binding, ...]]:
+        """Return the queue of a service that Warren itself brings, and its binding."""
+        name = f"{self.prefix}.service.{service}.{nonce}"
+        queue = Queue(
+            name,
+            "exclusive",
+            {"x-max-length-bytes": self.limits.replies_bytes, "x-overflow": "reject-publish"},
+        )
+        return queue, (Binding(self.rpc, name, service),)
+
     def guard_queue(self) -> Queue:
         """Return a queue that nobody uses: its length limit is the number of shards, so that a service which
         disagrees is refused by the broker (406) when it declares the topology.
@@ -308,8 +318,8 @@ class Topology:
         return Exchange(queue.name, "fanout", guard=True)
 
     def is_guard_exchange(self, name: str) -> bool:
-        """Say whether an exchange is the guard exchange of a gateway or a router."""
-        return name.startswith((f"{self.prefix}.gateway.", f"{self.prefix}.router."))
+        """Say whether an exchange is the guard exchange of a gateway, a router or a service of ours."""
+        return name.startswith(tuple(f"{self.prefix}.{kind}." for kind in ("gateway", "router", "service")))
 
     def gateway_queue(self, gateway: str, nonce: str) -> tuple[Queue, tuple[Binding, ...]]:
         """Return a gateway's own queue and its bindings. Where it overflows the oldest go; positions heal

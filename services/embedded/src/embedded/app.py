@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+from embedded.echo_service import EchoService
 from embedded.page import Page, find_clients
 from embedded.settings import EmbeddedSettings
 from embedded.trial_key import TrialKey
@@ -49,6 +50,7 @@ class Embedded:
             gateways=self.addresses,
             origins=settings.origins,
         )
+        self._echo = EchoService(self.page_bus, self.topology)
         self._router_tracing = self._tracing("router")
         self.trial_key = TrialKey()
         self.router = Router(settings.router, self._bus("router"), tracing=self._router_tracing)
@@ -112,6 +114,7 @@ class Embedded:
             Part.of("router", self.router),
             Part("logs", self.served, _nothing),
             Part("page", self.page_bus.start, self.page_bus.close),
+            Part.of("echo", self._echo),
             *(Part.of("gateway", gateway) for gateway in self.gateways),
             Part("first message", self.usable, _nothing),
         ]

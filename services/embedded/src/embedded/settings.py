@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from embedded.echo_service import SERVICE
 from gateway.settings import GatewaySettings
 from gateway.shell.auth import key_problems
 from router.settings import RouterSettings
@@ -40,6 +41,8 @@ _DEFAULTS = {
     "WARREN_ROUTER_API_HOST": "127.0.0.1",
     "WARREN_LOG_LEVEL": "warning",
 }
+# What may be called where the user has not said it: the service that embedded mode brings.
+_SERVICES = {"WARREN_NAMESPACES": f"services: [{{pattern: {SERVICE}}}]"}
 # Inside one process nobody else can own a shard or have members, so that there is nothing to listen for
 # before the first message.
 _ALONE = {"WARREN_ROUTER_LISTEN_MS": "0", "WARREN_ROUTER_ANNOUNCE_MS": "100"}
@@ -96,9 +99,11 @@ def read_embedded(env: Mapping[str, str] | None = None) -> EmbeddedSettings:
     port = _port(given.get("PORT", ""), problems)
     ports = [port + number for number in range(GATEWAYS)]
     on_rabbit = bool(given.get("WARREN_AMQP_URL") or given.get("WARREN_AMQP_URL_FILE"))
+    named = given.get("WARREN_NAMESPACES") or given.get("WARREN_NAMESPACES_FILE")
     merged = {
         **_DEFAULTS,
         "WARREN_ROUTER_API_PORT": str(port + API_PORT_ABOVE),
+        **({} if named else _SERVICES),
         **({} if on_rabbit else _ALONE),
         **{name: value for name, value in given.items() if value and name not in _NOT_HERE},
         # pages of one's own machine, also from a development server's port

@@ -358,8 +358,8 @@ class TimeSettings(Settings):
     grace_ms: int = variable(
         3_000,
         "How long after a socket was closed its client leaves its rooms, in ms: a user who is back by "
-        "then has not been away; 0: at once, as in any case where a new connection is refused for the old one "
-        "(WARREN_GATEWAY_CONNECTIONS_PER_USER_WHEN_EXCEEDED).",
+        "then has not been away; 0: at once, as in any case where a new connection is refused for the old "
+        "one (WARREN_GATEWAY_CONNECTIONS_PER_USER_WHEN_EXCEEDED).",
         ge=0,
         le=60_000,
     )

@@ -12,6 +12,7 @@ from router.core.placement import Placement
 from router.settings import RouterSettings, new_router_id
 from router.shell.announcer import Announcer
 from router.shell.api_keys import ApiKeyFile
+from router.shell.backend_queues import AnswerQueue, NotificationQueue
 from router.shell.control import Control
 from router.shell.control_queue import ControlLimits, ControlQueue
 from router.shell.dead_letters import DeadLetters
@@ -20,7 +21,6 @@ from router.shell.gauges import Gauges
 from router.shell.handover import Handover
 from router.shell.http_api import HttpApi, HttpApiLimits
 from router.shell.installation_statistics import InstallationStatistics
-from router.shell.intakes import AnswerIntake, NotificationIntake
 from router.shell.message_writer import MessageWriter
 from router.shell.notifications import NotificationLimits, Notifications
 from router.shell.peer_inbox import PREFETCH, PeerInbox
@@ -46,10 +46,10 @@ from warren.probes import Probes, Readiness
 from warren.telemetry import Tracing
 from warren.topology import Topology
 
-# Messages of commands that may wait for one shard.
-COMMANDS = 8_192
 # So long after the lease of a gateway has ended, at the latest, receipts that waited for it are given.
 RECEIPT_BEYOND_LEASE_S = 2.5
+# Messages of commands that may wait for one shard.
+COMMANDS = 8_192
 
 
 class Router:
@@ -117,12 +117,12 @@ class Router:
         self._speaker_probes = SpeakerProbes(context, self.placement, self._inbox)
         dead_letters = DeadLetters(publisher, topology.notify_dead, self.metrics)
         sandbox = SandboxProcess()
-        intake = NotificationLimits(batches, flow.notify_prefetch, flow.notify_bytes)
+        taken = NotificationLimits(batches, flow.notify_prefetch, flow.notify_bytes)
         self.notifications = Notifications(
-            context, dead_letters, sandbox, intake, pace, NotificationIntake(), self._receipts
+            context, dead_letters, sandbox, taken, pace, NotificationQueue(), self._receipts
         )
         self.answers = Notifications(
-            context, dead_letters, sandbox, intake, pace, AnswerIntake(), self._receipts
+            context, dead_letters, sandbox, taken, pace, AnswerQueue(), self._receipts
         )
         self._writer = MessageWriter(context, BatchLimits(flow.batch_count, flow.batch_bytes, COMMANDS), pace)
         self.control = Control(context, self._writer, self._calls, self.shards)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import codec_msgpack
+from gateway.core import codec_json, codec_msgpack
 from gateway.core.actions import (
     Authenticate,
     CancelRequest,
@@ -129,7 +129,7 @@ def test_who_joins_by_itself_is_joined_to_nothing_at_connect():
     assert entry == Join(envelope.Join("@ann", "g~1", "ann", SILENT), 0, True)
     since = {"since": {"epoch": "e", "seq": 5}}
     assert says(session, type="JOIN", room="@ann", id="j1", payload=since) == [
-        Join(envelope.Join("@ann", "g~1", "ann", "j1", Position("e", 5)), 0, False)
+        Join(envelope.Join("@ann", "g~1", "ann", "j1", Position("e", 5), came_us=WALL_US), 0, False)
     ]
     for room in "abcd":
         assert isinstance(says(session, type="JOIN", room=room)[0], Join)
@@ -824,3 +824,34 @@ def test_a_request_that_is_refused_is_not_open():
         says(session, type="REQUEST", id=f"r{number}", service="s")
     assert refused(says(session, type="REQUEST", id="x", service="s")) is ErrorCode.OVERLOADED
     assert session.responded(Responded("x", b"1", False, 1, False)) == []
+
+
+@pytest.mark.parametrize("codec", [codec_json, codec_msgpack])
+def test_payloads_are_checked_where_the_namespace_says_so(codec):
+    """What does not fit its type's schema is refused for good with what is wrong, in both spellings; other
+    types, other rooms and what fits pass.
+    """
+    schema = {"type": "object", "required": ["price"], "properties": {"price": {"type": "number"}}}
+    trades = {"name": "trades", "pattern": "trades:*", "check": True, "schemas": {"deal": schema}}
+    session = Session("g~1", CONFIG, Namespaces.parse([trades]), codec)
+    session.open(ANN, 100.0, WALL_US)
+    encode = msgspec.json.encode if codec is codec_json else msgspec.msgpack.encode
+
+    def sends(room: str, kind: str, payload):
+        frame = {"type": kind, "room": room, "id": "m1", "payload": payload}
+        return session.receive(encode(frame), 100.0, WALL_US).actions
+
+    for room, kind, payload in [
+        ("trades:a", "deal", {"price": 1.5}),
+        ("trades:a", "CHAT", "anything"),
+        ("other", "deal", {"price": "x"}),
+    ]:
+        (action,) = sends(room, kind, payload)
+        assert isinstance(action, Publish)
+    wrong = sends("trades:a", "deal", {"price": "x"})
+    assert wrong == [
+        Send(error(ErrorCode.INVALID_PAYLOAD, "payload: Expected `float`, got `str` - at `$.price`", "m1"))
+    ]
+    frame = {"type": "deal", "room": "trades:a", "id": "m1", "payload": "AP8=", "encoding": "base64"}
+    found = session.receive(encode(frame), 100.0, WALL_US).actions
+    assert refused(found) is ErrorCode.INVALID_PAYLOAD

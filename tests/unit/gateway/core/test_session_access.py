@@ -75,9 +75,9 @@ def test_a_leave_of_the_own_room_ends_what_it_is_given_alone():
 
 
 def test_who_is_silent_joins_again_silently():
-    """With since when it is there, where that was said."""
+    """With since when it is there, or when it came on its way where nobody has said that."""
     session = opened(manual=True)
-    assert session.rejoin(0, {}) == [silent(), stays(1)]
+    assert session.rejoin(0, {}) == [silent(WALL_US), stays(WALL_US)]
     enters(session, "@ann", SILENT, 7)
     assert session.rejoin(0, {}) == [silent(7), stays(7)]
 
@@ -90,7 +90,9 @@ def test_a_refused_entry_and_a_question_whether_it_may_stay_are_none_of_the_clie
 
 
 def test_a_member_joins_again_with_since_when_it_is_there():
-    """Each room by what its Entered said; one that said nothing is older than all that can be said."""
+    """Each room by what its Entered said; where nothing was said, by when it was asked for, so that what a
+    backend has commanded since then meets it.
+    """
     session = opened()
     enters(session, "default", "~1", 7)
     enters(session, "@ann", "~2", 8)
@@ -99,12 +101,15 @@ def test_a_member_joins_again_with_since_when_it_is_there():
     assert [(join.envelope.room, join.envelope.came_us) for join in joins] == [
         ("default", 7),
         ("@ann", 8),
-        ("x", 0),
+        ("x", WALL_US),
         ("g~1", 8),
     ]
     enters(session, "x", "j", 0)
     (again, _) = session.rejoin(0, {"x": POSITION})
-    assert again.envelope.came_us == 1
+    assert again.envelope.came_us == WALL_US
+    enters(session, "x", again.envelope.ref, 9)
+    (again, _) = session.rejoin(0, {"x": POSITION})
+    assert again.envelope.came_us == 9
 
 
 def test_what_an_earlier_membership_was_told_is_nothing_for_the_next():
@@ -201,6 +206,27 @@ def test_what_was_asked_of_a_room_that_a_backend_took_away_is_answered():
     ]
     (join,) = says(session, type="JOIN", room="x", id="j3")
     assert join.envelope.came_us == 0
+
+
+def test_who_joins_again_where_a_backend_took_it_out_is_out():
+    """What was said of that was lost; the JOIN, the client's own or ours, is answered by that it is out. One
+    that is not open any more says nothing.
+    """
+    session = opened()
+    says(session, type="JOIN", room="x", id="j1")
+    assert session.answer(envelope.Left("g~1", "x", "j9", "removed")) == []
+    assert session.answer(envelope.Left("g~1", "x", "j1", "removed")) == [
+        Exit("x"),
+        Send(error(ErrorCode.FORBIDDEN, "A backend has taken you out of this room", "j1")),
+        Send(Left("x", "", "removed")),
+    ]
+    enters(session, "default", "~1", 7)
+    (again, *_) = session.rejoin(0, {"default": POSITION})
+    assert session.answer(envelope.Left("g~1", "default", again.envelope.ref, "removed")) == [
+        Exit("default"),
+        Send(Left("default", "", "removed")),
+    ]
+    assert session.rooms == ("@ann",)
 
 
 def test_a_refused_join_of_a_room_that_is_blocked_is_told():

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.actions import Exit, Join, Leave, Publish, Query, Send, Withdraw
+from gateway.core.actions import Consult, Exit, Join, Leave, Publish, Query, Send, Withdraw
 from gateway.core.client_messages import Authenticated, Error, Joined, Left, error
+from gateway.core.hook_desk import Allowed
+from gateway.core.hook_messages import HookAnswer
 from gateway.core.permissions import may_join
 from gateway.core.session import Identity, Session, SessionConfig
 from warren import envelope
@@ -16,7 +18,11 @@ from warren.namespaces import Namespaces, RoomPolicy
 from warren.position import Position
 
 NAMESPACES = Namespaces(
-    [RoomPolicy("club", "club:*", publish="members"), RoomPolicy("vip", "vip:*", join="token")]
+    [
+        RoomPolicy("club", "club:*", publish="members"),
+        RoomPolicy("vip", "vip:*", join="token"),
+        RoomPolicy("asked", "asked:*", hooks=("publish",)),
+    ]
 )
 CONFIG = SessionConfig(rooms=("default", "news"), rooms_max=10, rate=None)
 WALL_US = 1_764_000_000_000_000
@@ -118,6 +124,22 @@ def test_what_waits_to_be_sent_is_taken_back():
         Send(error(ErrorCode.FORBIDDEN, "Your token does not allow publishing to this room any more", "m1"))
     ]
     assert renews(session, narrow, ["club:2", "news"]) == []
+
+
+def test_what_waits_for_a_backend_is_judged_by_the_token_that_is_in_force_then():
+    """A message that a hook allows is refused where the client lost the right meanwhile, and so is the one
+    behind it.
+    """
+    session = opened(Identity("ann", publish=("*",)))
+    (consult,) = says(session, type="CHAT", room="asked:1", id="m1")
+    assert isinstance(consult, Consult)
+    assert says(session, type="CHAT", room="asked:1", id="m2") == []
+    renews(session, Identity("ann", publish=("news",)))
+    outcomes = session.decided(consult.ticket, Allowed(HookAnswer(True)), 100.0, WALL_US)
+    refused = "You may not publish to this room"
+    assert [outcome.actions for outcome in outcomes] == [
+        [Send(error(ErrorCode.FORBIDDEN, refused, ref))] for ref in ("m1", "m2")
+    ]
 
 
 def test_joins_and_pages_under_way_are_answered_with_an_error():

@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import inspect
 import json
 import math
+import re
 import time
+from pathlib import Path
 
 import pytest
 from tests.support.tokens import SECRET, Signer, confused_token, unsigned_token
@@ -16,6 +19,7 @@ from gateway.settings import AuthSettings
 from gateway.shell.auth import MAX_SHOWN_BYTES, Authenticator, Refusal, key_problems, offered_token
 from warren.clock import SystemClock
 from warren.errors import SettingsError, Unauthorized, code_of
+from warren.settings import describe
 
 
 def authenticator(**settings: object) -> Authenticator:
@@ -337,3 +341,18 @@ def test_a_guest_without_a_name_is_nameless():
     """Its made-up name says nothing about who it is."""
     anonymous = Authenticator(AuthSettings(auth="anonymous"), SystemClock())
     assert (anonymous.guest("").nameless, anonymous.guest("kim").nameless) == (True, False)
+
+
+GUIDE = Path(__file__).parents[4] / "docs" / "auth.md"
+
+
+def test_the_guide_has_every_claim_and_every_reason():
+    """Each claim that a setting names, with its default, and each word that refusals are counted by."""
+    text = GUIDE.read_text(encoding="utf-8")
+    for variable in describe(AuthSettings):
+        if variable.name.endswith("_CLAIM"):
+            assert f"| `{variable.default}` | `{variable.name}` |" in text
+    source = Path(inspect.getfile(Authenticator)).read_text(encoding="utf-8")
+    reasons = set(re.findall(r'Refusal\(\s*"(\w+)"', source))
+    assert len(reasons) == 7
+    assert all(f"| `{reason}` |" in text for reason in reasons)

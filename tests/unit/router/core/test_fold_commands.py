@@ -229,7 +229,7 @@ def test_a_user_is_blocked_in_one_room(log):
         ("g1", Refused("g1~1", "j", "blocked", "You are blocked here")),
         ("g1", Refused("g1~1", "m2", "blocked", "You are blocked here")),
         ("g1", wire.Ack("g1~1", "a", "m1", "life-1", 1)),
-        ("g1", Left("g1~1", "a", "", "blocked")),
+        ("g1", Left("g1~1", "a", "~1", "blocked")),
         ("entered", "g1", "g1~1", "b"),
         ("room.joined", "b", "g1~1", ""),
     ]
@@ -282,7 +282,7 @@ def test_a_user_is_removed_from_a_room_and_may_join_again(log):
         {"connections": 1},
     ]
     assert items(log.says("g2", Join("a", "g2~1", "ann", "~1", came_us=came_us))) == [
-        ("g2", Left("g2~1", "a", "", "removed"))
+        ("g2", Left("g2~1", "a", "~1", "removed"))
     ]
     assert items(log.says("g2", Join("a", "g2~1", "ann", "j")))[0] == ("entered", "g2", "g2~1", "a")
     assert log.fold.rooms.members("a", "g1") == {"g1~2": "bob"}

@@ -5,7 +5,6 @@ import asyncio
 import msgspec
 import pytest
 import pytest_asyncio
-from router.shell.peer_messages import PeerMessages
 from tests.support.eventually import MS, eventually
 from tests.support.router_context import router_context
 from tests.support.scripted_bus import ScriptedBus
@@ -31,6 +30,7 @@ from router.shell import control as shell
 from router.shell import router_calls
 from router.shell.control import Control
 from router.shell.message_writer import MessageWriter
+from router.shell.peer_messages import PeerMessages
 from router.shell.router_calls import RouterCalls
 from warren.address import shard_of
 from warren.batch import BatchLimits, Pace

@@ -5,7 +5,6 @@ import logging
 
 import pytest
 import pytest_asyncio
-from router.shell.peer_messages import PeerMessages
 from tests.support.eventually import MS, eventually
 from tests.support.gateways import logged
 from tests.support.router_context import router_context
@@ -18,6 +17,7 @@ from router.shell.control import Control
 from router.shell.control_queue import ControlLimits, ControlQueue
 from router.shell.dead_letters import DeadLetters
 from router.shell.message_writer import MessageWriter
+from router.shell.peer_messages import PeerMessages
 from router.shell.router_calls import RouterCalls
 from router.shell.sandbox_process import SandboxProcess
 from warren.batch import BatchLimits, Pace

@@ -8,7 +8,6 @@ import aiohttp
 import msgspec
 import pytest
 import pytest_asyncio
-from router.shell.peer_messages import PeerMessages
 from tests.support.eventually import MS, eventually
 from tests.support.gateways import logged
 from tests.support.ports import free_port
@@ -24,6 +23,7 @@ from router.shell import http_api
 from router.shell.control import Control
 from router.shell.http_api import HttpApi, HttpApiLimits
 from router.shell.message_writer import MessageWriter
+from router.shell.peer_messages import PeerMessages
 from router.shell.router_calls import RouterCalls
 from warren.batch import BatchLimits, Pace
 from warren.envelope import Publish, decode

@@ -12,9 +12,9 @@ from tests.support.router_context import router_context
 from tests.support.scripted_bus import Delivered, ManualClock, ScriptedBus
 
 from router.core.notification_parser import parse
-from router.shell import intakes
+from router.shell import backend_queues
+from router.shell.backend_queues import AnswerQueue, NotificationQueue
 from router.shell.dead_letters import DeadLetters
-from router.shell.intakes import AnswerIntake, NotificationIntake
 from router.shell.notifications import NotificationLimits, Notifications
 from router.shell.receipt_replies import ReceiptReplies
 from router.shell.sandbox_process import SandboxProcess
@@ -29,11 +29,11 @@ from warren.topology import Topology
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
-NOTIFICATIONS, ANSWERS = NotificationIntake(), AnswerIntake()
+NOTIFICATIONS, ANSWERS = NotificationQueue(), AnswerQueue()
 
 
 class Harness:
-    def __init__(self, limits=None, tracing=None, intake=NOTIFICATIONS):
+    def __init__(self, limits=None, tracing=None, holds=NOTIFICATIONS):
         self.bus, self.clock, self.topology = ScriptedBus(), ManualClock(), Topology(shards=4)
         context = router_context(self.bus, clock=self.clock, topology=self.topology, tracing=tracing)
         self.metrics = context.metrics
@@ -44,7 +44,7 @@ class Harness:
             SandboxProcess(1.0),
             NotificationLimits(limits or BatchLimits(), prefetch=10, max_bytes=100),
             Pace(0.0, float),
-            intake,
+            holds,
             self.receipts,
         )
         self.acked = []
@@ -157,7 +157,7 @@ async def test_a_check_that_breaks_takes_no_other_with_it(harness, monkeypatch):
             raise ZeroDivisionError
         return parse(notification, **more)
 
-    monkeypatch.setattr(intakes, "parse", broken)
+    monkeypatch.setattr(backend_queues, "parse", broken)
     bad, good = harness.give("room.a", b"0"), harness.give("room.a", b"1")
     await eventually(lambda: bad.fate == good.fate == "acked")
     assert [kept.properties.headers["x-warren-reason"] for kept in harness.dead()] == [
@@ -392,7 +392,7 @@ async def test_who_asks_for_a_receipt_is_answered_where_it_says(harness):
 
 async def test_durable_answers_go_to_the_rooms_of_those_who_asked():
     """By the same way, from a queue of their own; what answers nobody is set aside."""
-    harness = await Harness(intake=ANSWERS).start()
+    harness = await Harness(holds=ANSWERS).start()
     assert harness.subscription.queue == "warren.rpc.replies"
     good = harness.give("", b"1", correlation_id="ann~r1")
     bad = harness.give("", b"2", correlation_id="nobody")

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-from router.shell.peer_messages import PeerMessages
 from tests.support.eventually import eventually
 from tests.support.router_context import router_context
 from tests.support.router_peers import ListedShards
@@ -11,6 +10,7 @@ from tests.support.scripted_bus import Delivered, ManualClock, ScriptedBus
 from router.core.peers import Peers, PeerTimes
 from router.core.placement import Placement
 from router.shell.peer_inbox import PREFETCH, PeerInbox
+from router.shell.peer_messages import PeerMessages
 from router.shell.receipt_replies import ReceiptReplies
 from router.shell.router_calls import RouterCalls
 from router.shell.stale_queues import StaleQueues

@@ -4,13 +4,13 @@ import asyncio
 
 import pytest
 import pytest_asyncio
-from router.shell.peer_messages import PeerMessages
 from tests.support.eventually import MS, eventually
 from tests.support.router_context import router_context
 from tests.support.scripted_bus import ScriptedBus
 
 from router.core.placement import Placement
 from router.shell import router_calls
+from router.shell.peer_messages import PeerMessages
 from router.shell.router_calls import RouterCalls
 from warren.envelope import CommandResult, ReadAnswer, ReadQuery, Receipt, decode
 from warren.errors import Overloaded

@@ -8,8 +8,8 @@ import pytest
 from scripts.docs.contract_pages import KINDS, comments, reference_pages
 
 from warren.contract.catalog import structs
-from warren.contract.commands import VERBS
 from warren.contract.examples import EXAMPLES
+from warren.contract.queries import VERBS
 from warren.contract.schemas import components
 from warren.errors import CloseCode, ErrorCode
 

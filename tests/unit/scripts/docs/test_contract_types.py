@@ -16,9 +16,9 @@ def test_each_component_comes_once_and_behind_its_parts() -> None:
     assert told == set(components()) - set(UNIONS)
 
 
-def test_frames_are_told_from_what_languages_have() -> None:
-    """An ERROR is no ``Error``."""
-    assert type_name("Error") == "ErrorFrame"
+def test_commands_are_told_from_what_else_has_such_a_name() -> None:
+    """What asks for a history is none."""
+    assert type_name("History") == "HistoryCommand"
     assert type_name("Message") == "Message"
     assert type_name("Problem") == "Problem"
     assert "JoinFrame" in frame_types("ClientFrame")

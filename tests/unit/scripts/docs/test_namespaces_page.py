@@ -3,14 +3,16 @@
 import json
 import re
 
+import jsonschema
 import pytest
 import yaml
 from scripts.docs import namespaces_page
 
 from gateway.core.permissions import Identity, check_join, check_publish, check_watch
-from warren.document_schema import MappingOf, keys_of
+from warren.document_schema import Key, MappingOf, keys_of
 from warren.errors import ErrorCode, ProtocolError
-from warren.namespaces import Namespaces, PresencePolicy, RoomPolicy, schema
+from warren.namespaces import Namespaces, PresencePolicy, RoomPolicy, file_schema, schema
+from warren.services import ServicePolicy
 
 PAGE = namespaces_page.namespaces_page("<!-- made -->")
 FILES = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -34,10 +36,12 @@ def refused(check, *args) -> ErrorCode | None:
     return None
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.split("name: ")[1].split()[0])
+@pytest.mark.parametrize("file", FILES, ids=lambda file: re.findall("(?:name|pattern): (.*)", file)[0])
 def test_each_file_on_the_page_is_read(file: str) -> None:
-    """As it stands there."""
-    assert Namespaces.parse(file).policies
+    """As it stands there, and it fits the schema that is given with it."""
+    read = Namespaces.parse(file)
+    assert read.policies or read.services.policies
+    jsonschema.validate(yaml.safe_load(file), json.loads(namespaces_page.namespaces_schema()))
 
 
 def test_every_key_has_a_row() -> None:
@@ -51,6 +55,14 @@ def test_every_key_has_a_row() -> None:
             assert f"### `{each.name}`" in PAGE
             for inner in each.rule.keys.values():
                 assert f"| `{inner.name}` | {inner.meaning} |" in PAGE
+
+
+@pytest.mark.parametrize("each", tuple(keys_of(ServicePolicy)), ids=lambda each: each.name)
+def test_every_key_of_a_service_has_a_row(each: Key) -> None:
+    """With an example that is read."""
+    assert f"| `{each.name}` | {each.meaning} |" in PAGE.partition("## Services")[2]
+    entry = {"pattern": "a", each.name: each.example}
+    assert Namespaces.parse({"services": [entry]}).services.policies
 
 
 @pytest.mark.parametrize("row", [line for line in PAGE.splitlines() if line.startswith("| `")])
@@ -67,13 +79,14 @@ def test_the_schema_is_the_one_that_is_checked_with() -> None:
     made = json.loads(namespaces_page.namespaces_schema())
     assert made.pop("$schema") == "http://json-schema.org/draft-07/schema#"
     assert made.pop("title")
-    assert made == schema()
+    assert made == file_schema()
+    assert made["properties"]["namespaces"] == schema()
 
 
 def test_the_page_says_that_it_is_made() -> None:
     """Under its title, so that nobody edits it."""
     assert PAGE.splitlines()[:3] == ["# Namespaces", "", "<!-- made -->"]
-    assert namespaces_page.MARK not in PAGE
+    assert PAGE.count("<!--") == 1
 
 
 def test_a_chat_is_for_its_members() -> None:

@@ -20,7 +20,7 @@ def types(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 def test_every_message_has_a_type_with_the_fields_of_its_struct(types: dict[str, object]) -> None:
     """Each example has all that its type requires, and nothing that its type has not."""
     for struct in structs():
-        made = types.get(f"{struct.__name__}Frame") or types[struct.__name__]
+        made = types.get(f"{struct.__name__}Command") or types[struct.__name__]
         assert is_typeddict(made)
         for example in EXAMPLES[struct]:
             assert made.__required_keys__ <= set(example)

@@ -19,7 +19,7 @@ def test_every_message_has_a_type(text: str) -> None:
     assert len(interfaces) == len(set(interfaces))
     for struct in structs():
         name = struct.__name__
-        assert {name, f"{name}Frame", f"{name}Of"} & set(interfaces), name
+        assert {name, f"{name}Command", f"{name}Of"} & set(interfaces), name
 
 
 def test_what_may_be_missing_is_optional_and_what_warren_writes_is_never_null(text: str) -> None:

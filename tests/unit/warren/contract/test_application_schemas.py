@@ -3,6 +3,7 @@
 from jsonschema import Draft7Validator
 
 from warren.contract.application_schemas import ApplicationSchema, ApplicationSchemas
+from warren.namespaces import Namespaces
 
 
 def test_names_are_fit_for_components():
@@ -41,3 +42,16 @@ def test_references_inside_still_lead_to_their_parts():
     validator = Draft7Validator({"$ref": "#/components/schemas/trades.deal", "components": {"schemas": made}})
     assert validator.is_valid({"price": 1})
     assert not validator.is_valid({"price": "1"})
+
+
+def test_the_schemas_of_all_namespaces_are_told():
+    """Whether payloads are checked against them or not; true takes anything."""
+    namespaces = Namespaces.parse(
+        [
+            {"name": "a", "pattern": "a:*", "check": True, "schemas": {"x": {"type": "object"}, "y": True}},
+            {"name": "b", "pattern": "*", "schemas": {"x": {"not": {}}}},
+        ]
+    )
+    made = ApplicationSchemas.of(namespaces)
+    assert made.components() == {"a.x": {"type": "object"}, "a.y": {}, "b.x": {"not": {}}}
+    assert [schema.pattern for _, schema in made.messages()] == ["a:*", "a:*", "*"]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from warren.contract import commands
+from warren.contract import queries
 from warren.contract.application_schemas import ApplicationSchema, ApplicationSchemas
 from warren.contract.asyncapi import asyncapi
 from warren.contract.client_frames import CLIENT_FRAMES
@@ -63,7 +63,7 @@ def test_every_frame_goes_over_the_websocket(document):
 
 def test_every_command_has_a_channel_and_an_answer(document):
     """Its key begins with the verb; it is answered by its result or a problem."""
-    for verb in commands.VERBS:
+    for verb in queries.VERBS:
         operation = document["operations"][verb.name]
         channel = follow(document, operation["channel"]["$ref"])
         assert channel["address"].split(".")[0] == verb.name

@@ -17,8 +17,8 @@ def test_what_is_read_is_written_as_it_came(struct):
 @pytest.mark.parametrize(
     ("struct", "frame"),
     [
-        (client_frames.Join, b'{"type":"JOIN","room":null,"id":null,"payload":null}'),
-        (client_frames.HistoryRequest, b'{"type":"HISTORY","room":null,"payload":null}'),
+        (client_frames.JoinFrame, b'{"type":"JOIN","room":null,"id":null,"payload":null}'),
+        (client_frames.HistoryRequestFrame, b'{"type":"HISTORY","room":null,"payload":null}'),
         (client_frames.ClientMessage, b'{"type":"CHAT","payload":null,"key":null,"include_sender":null}'),
     ],
 )

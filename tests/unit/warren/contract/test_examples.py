@@ -29,7 +29,7 @@ def test_the_digest_is_the_sum_of_the_proofs():
     (page, change) = (
         example["payload"]
         for struct, found in EXAMPLES.items()
-        if struct.__name__ == "Presence"
+        if struct.__name__ == "PresenceFrame"
         for example in found
     )
     proofs = {member["user"]: int(member["proof"], 16) for member in page["joined"]}

@@ -6,7 +6,7 @@ import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 
 from warren.contract.schemas import UNIONS, components, reference, standalone
-from warren.contract.server_frames import Joined
+from warren.contract.server_frames import JoinedFrame
 
 VALIDATORS = {"draft-07": Draft7Validator, "openapi": Draft202012Validator}
 
@@ -65,4 +65,4 @@ def test_schemas_are_made_once_and_are_the_callers_own_mapping():
     first = components()
     first["Mine"] = {}
     assert "Mine" not in components()
-    assert json.loads(json.dumps(reference(Joined))) == {"$ref": "#/components/schemas/Joined"}
+    assert json.loads(json.dumps(reference(JoinedFrame))) == {"$ref": "#/components/schemas/JoinedFrame"}

@@ -1,6 +1,6 @@
 """Application schemas: those that an application gives to its own types of messages, for documents.
 
-Pure. Whether a message is checked, and how, is decided elsewhere (``warren/payload_schema.py``).
+Pure. Whether and how a message is checked is not its business (``warren/message_schemas.py``).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from warren.contract.schemas import REF_TEMPLATE, Schema
+from warren.namespaces import Namespaces
 
 
 class ApplicationSchema(msgspec.Struct, frozen=True):
@@ -34,6 +35,15 @@ class ApplicationSchemas:
             while name in self._named:
                 name += "_"
             self._named[name] = each
+
+    @classmethod
+    def of(cls, namespaces: Namespaces) -> ApplicationSchemas:
+        """Return those that an installation's namespaces give."""
+        found = ((policy, *each) for policy in namespaces.policies for each in policy.schemas.items())
+        return cls(
+            ApplicationSchema(policy.name, policy.pattern, type_, dict(schema) if schema is not True else {})
+            for policy, type_, schema in found
+        )
 
     def messages(self) -> Iterator[tuple[str, ApplicationSchema]]:
         """Yield (name, schema) of each; the name is that of its component, and unique."""

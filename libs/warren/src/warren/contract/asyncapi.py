@@ -13,7 +13,7 @@ from typing import Any, Final
 from warren.contract.application_schemas import ApplicationSchemas
 from warren.contract.catalog import Struct
 from warren.contract.client_frames import CLIENT_FRAMES
-from warren.contract.commands import VERBS, Verb
+from warren.contract.commands import Verb
 from warren.contract.events import EventHeaders, MembershipEvent, MessageEvent
 from warren.contract.fields import TYPE_PATTERN
 from warren.contract.hooks import HookAnswer, HookQuestion
@@ -26,7 +26,8 @@ from warren.contract.notifications import (
     NotificationEntry,
     NotificationHeaders,
 )
-from warren.contract.problem import Problem
+from warren.contract.problem import PROBLEM_TYPE, Problem
+from warren.contract.queries import VERBS
 from warren.contract.receipts import ReceiptPayload
 from warren.contract.rpc import CancelHeaders, RequestHeaders, ResponseHeaders
 from warren.contract.schemas import components, reference
@@ -51,7 +52,7 @@ _PARAMETERS: Final = {
     "type": "A message's type.",
     "service": "A service's name.",
     "question": "`connect`, or `join.<namespace>` or `publish.<namespace>`.",
-    "address": "Whom or what the command is about.",
+    "address": "Whom or what the command is about; the body says the same.",
 }
 
 
@@ -205,28 +206,20 @@ class _Draft:
 
     def commands(self) -> None:
         """What backends may have Warren do."""
-        self._message(Problem, content_type="application/problem+json")
+        self._message(Problem, content_type=PROBLEM_TYPE)
         for verb in VERBS:
             self._command(verb)
 
     def _command(self, verb: Verb) -> None:
-        name = f"{verb.name}Command"
-        body = "Empty" if verb.body is None else verb.body.__name__
-        if verb.body is None:
-            self.messages[body] = {"title": "Nothing", "summary": "The body may be empty."}
-        else:
-            self._message(verb.body)
+        name, body = f"{verb.name}Command", verb.body.__name__
+        self._message(verb.body)
         self._message(verb.result)
         answers = [verb.result.__name__, Problem.__name__]
         self._reply_channel(f"{verb.name}Answers", answers, f"Answers to {verb.name}.")
-        key = verb.name if verb.addresses == ("",) else f"{verb.name}.{{address}}"
+        key = f"{verb.name}.{{address}}" if verb.addressed else verb.name
         self._exchange(name, self._topology.control, key, [body])
-        if "{" in key:
-            forms = ", ".join(f"`{form}`" for form in verb.addresses)
-            self.channels[name]["parameters"]["address"] = {"description": f"One of {forms}."}
-        summary = "" if verb.body is None else _first_sentence(verb.body)
         self._operation(
-            verb.name, "receive", name, [body], summary or f"Answer {verb.name}.", reply=f"{verb.name}Answers"
+            verb.name, "receive", name, [body], _first_sentence(verb.body), reply=f"{verb.name}Answers"
         )
 
     def services(self) -> None:

@@ -12,11 +12,11 @@ from typing import Final
 import msgspec
 
 from warren.contract.client_frames import CLIENT_FRAMES
-from warren.contract.commands import VERBS
 from warren.contract.events import EVENTS, EventHeaders
 from warren.contract.hooks import HookAnswer, HookQuestion
 from warren.contract.notifications import DeadLetterHeaders, NotificationEntry, NotificationHeaders
 from warren.contract.problem import Problem
+from warren.contract.queries import VERBS
 from warren.contract.receipts import ReceiptPayload
 from warren.contract.rpc import CancelHeaders, RequestHeaders, ResponseHeaders
 from warren.contract.server_frames import SERVER_FRAMES
@@ -33,8 +33,7 @@ class Group(msgspec.Struct, frozen=True):
 
 def _commands() -> Iterator[Struct]:
     for verb in VERBS:
-        if verb.body is not None:
-            yield verb.body
+        yield verb.body
         yield verb.result
     yield Problem
 
@@ -55,7 +54,7 @@ RECEIVED: Final[frozenset[Struct]] = frozenset(
         *CLIENT_FRAMES,
         NotificationHeaders,
         NotificationEntry,
-        *(verb.body for verb in VERBS if verb.body is not None),
+        *(verb.body for verb in VERBS),
         ResponseHeaders,
         HookAnswer,
     }

@@ -137,13 +137,13 @@ class ClientFrame(msgspec.Struct, tag_field="type", kw_only=True, omit_defaults=
     version: Annotated[Version | None, says("The version of the protocol.")] = None
 
 
-class Ping(ClientFrame, tag="PING", kw_only=True, frozen=True):
+class PingFrame(ClientFrame, tag="PING", kw_only=True, frozen=True):
     """Ask for a PONG, to measure the round trip or to notice a dead connection."""
 
     payload: Annotated[Any, says("Anything; PONG brings it back.")] = None
 
 
-class Join(ClientFrame, tag="JOIN", kw_only=True, frozen=True):
+class JoinFrame(ClientFrame, tag="JOIN", kw_only=True, frozen=True):
     """Become a member of a room, or read on in it from a position.
 
     The answer is JOINED, or ERROR `forbidden`, `invalid_room`, `too_many_rooms`.
@@ -153,20 +153,20 @@ class Join(ClientFrame, tag="JOIN", kw_only=True, frozen=True):
     payload: Annotated[JoinPayload | None, says("What to send first, and what to watch.")] = None
 
 
-class Leave(ClientFrame, tag="LEAVE", kw_only=True, frozen=True):
+class LeaveFrame(ClientFrame, tag="LEAVE", kw_only=True, frozen=True):
     """Be no member of a room any more. The answer is LEFT."""
 
     room: Annotated[Room | None, says("The room; if missing, the first one joined at connect.")] = None
 
 
-class HistoryRequest(ClientFrame, tag="HISTORY", kw_only=True, frozen=True):
+class HistoryRequestFrame(ClientFrame, tag="HISTORY", kw_only=True, frozen=True):
     """Read older messages of a room that was joined. The answer is HISTORY, or ERROR `not_joined`."""
 
     room: Annotated[RoomOrUser | None, says("The room; if missing, the first one joined at connect.")] = None
     payload: Annotated[HistoryRequestPayload | None, says("Which messages.")] = None
 
 
-class Auth(ClientFrame, tag="AUTH", kw_only=True, frozen=True):
+class AuthFrame(ClientFrame, tag="AUTH", kw_only=True, frozen=True):
     """Show a token: the first one lets the client in (WELCOME), later ones replace it (AUTHENTICATED).
 
     A token that does not hold closes the connection with 4001.
@@ -175,7 +175,7 @@ class Auth(ClientFrame, tag="AUTH", kw_only=True, frozen=True):
     payload: Annotated[AuthPayload, says("The token.")]
 
 
-class PresenceRequest(ClientFrame, tag="PRESENCE", kw_only=True, frozen=True):
+class PresenceRequestFrame(ClientFrame, tag="PRESENCE", kw_only=True, frozen=True):
     """Ask who is in a room, change the own `info`, or watch a room or users. The answer is PRESENCE."""
 
     room: Annotated[
@@ -185,7 +185,7 @@ class PresenceRequest(ClientFrame, tag="PRESENCE", kw_only=True, frozen=True):
     payload: Annotated[PresenceRequestPayload | None, says("What is asked for.")] = None
 
 
-class Request(ClientFrame, tag="REQUEST", kw_only=True, frozen=True):
+class RequestFrame(ClientFrame, tag="REQUEST", kw_only=True, frozen=True):
     """Ask a backend service something. The answer is one RESPONSE or several, or ERROR.
 
     ERROR has `no_service` (nobody consumes for this service), `overloaded`, `timeout` or `forbidden`.
@@ -209,7 +209,7 @@ class Request(ClientFrame, tag="REQUEST", kw_only=True, frozen=True):
     traceparent: TraceparentField = None
 
 
-class Cancel(ClientFrame, tag="CANCEL", kw_only=True, frozen=True):
+class CancelFrame(ClientFrame, tag="CANCEL", kw_only=True, frozen=True):
     """Give a REQUEST up: no further RESPONSE comes, and the service is told."""
 
     ref: Annotated[MessageId, says("The `id` of the REQUEST.")]
@@ -245,5 +245,6 @@ class ClientMessage(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=Tru
 
 
 CLIENT_FRAMES: Final = (
-    Auth, Join, Leave, HistoryRequest, PresenceRequest, Request, Cancel, Ping, ClientMessage,
+    AuthFrame, JoinFrame, LeaveFrame, HistoryRequestFrame, PresenceRequestFrame, RequestFrame, CancelFrame,
+    PingFrame, ClientMessage,
 )  # fmt: skip

@@ -1,228 +1,347 @@
-"""Commands: what backends and operators may have Warren do or tell, over AMQP or HTTP, and what it answers.
+"""Commands: what backends and operators may have Warren do, over AMQP or HTTP, and what it answers.
 
-Over AMQP a command's routing key is ``<verb>.<address>`` (or ``<verb>`` alone, where it has no address), its
-body one of these structs as JSON, and the answer goes to ``reply_to``: a result, or a Problem. Over HTTP the
-same structs are the bodies of requests and answers. Nothing here decides.
+Over AMQP a command's routing key is ``<verb>.<address>``, or the verb alone where it has no address, its body
+one of these structs as JSON, and the answer goes to ``reply_to``: a result, or a Problem. Over HTTP the same
+structs are the bodies of requests and answers. A body has no fields that are not known. The commands that
+only ask are in ``queries.py``. Nothing here decides.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
+from msgspec import Meta, Raw
 
-from warren.contract.fields import (
-    BackendId,
-    Connection,
-    Count,
-    EncodingField,
-    ExpirationField,
-    KeyAddress,
-    KeyField,
-    Room,
-    Time,
-    TraceparentField,
-    Type,
-    User,
-    ruled,
-    says,
-)
-from warren.contract.problem import Problem
-from warren.contract.queries import (
-    CountResult,
-    ExplainCommand,
-    ExplainResult,
-    HistoryCommand,
-    HistoryResult,
-    PresenceCommand,
-    PresenceResult,
-    RoomsCommand,
-    RoomsResult,
-    StatusCommand,
-    StatusResult,
-)
-from warren.contract.receipts import ReceiptLevel, ReceiptPayload
+from warren.address import CONNECTION, ROOM, USER
+from warren.contract.fields import MAX_EXPIRATION_MS, TYPE_PATTERN, says
+from warren.contract.problem import Fault
+from warren.message_rules import KEY_MAX
 
 BATCH_MAX: Final = 1_000
-RECEIPT_WAIT_MAX_MS: Final = 60_000
+ADDRESSES_MAX: Final = 1_000
+WAIT_MAX_MS: Final = 10_000
+# What AMQP can carry of a message's id, and what a command's may have.
+MESSAGE_ID_MAX: Final = 255
+COMMAND_ID_MAX: Final = 128
+SPARED_MAX: Final = 100
+ROOMS_MAX: Final = 100
+TOKEN_ID_MAX: Final = 256
+# In bytes of UTF-8: with the code it must fit a close frame (RFC 6455 section 5.5.1).
+REASON_BYTES: Final = 120
 
-CommandId = Annotated[
-    BackendId | None, says("Makes the command idempotent: it counts once for each address.")
+_NAME: Final = USER.pattern
+_CONN: Final = CONNECTION.pattern
+_ROOM: Final = ROOM.pattern
+
+
+def _address(form: str, title: str, text: str, example: str) -> Meta:
+    return Meta(pattern=f"^{form}$", title=title, description=text, examples=[example])
+
+
+RoomName = Annotated[str, _address(_ROOM, "room", "A room's name.", "chat:a")]
+UserName = Annotated[str, _address(_NAME, "user", "A user's name.", "ann")]
+ConnectionId = Annotated[str, _address(_CONN, "connection", "A connection's id, as in WELCOME.", "g1~5f")]
+AnyAddress = Annotated[
+    str,
+    _address(
+        rf"(all|room\.{_ROOM}|user\.{_NAME}|conn\.{_CONN})",
+        "recipient",
+        "The recipient: `room.<room>`, `user.<user>`, `conn.<connection id>` or `all`.",
+        "room.chat:a",
+    ),
 ]
-ReasonField = Annotated[Annotated[str, ruled(maxLength=100)] | None, says("For the client.")]
+RoomAddress = Annotated[str, _address(rf"room\.{_ROOM}", "recipient", "`room.<room>`.", "room.chat:a")]
+UserAddress = Annotated[str, _address(rf"user\.{_NAME}", "recipient", "`user.<user>`.", "user.ann")]
+RoomOrUser = Annotated[
+    str,
+    _address(
+        rf"(room\.{_ROOM}|user\.{_NAME})",
+        "recipient",
+        "`room.<room>`, or `user.<user>`: all connections of a user.",
+        "room.chat:a",
+    ),
+]
+UserOrConnection = Annotated[
+    str,
+    _address(
+        rf"(user\.{_NAME}|conn\.{_CONN})",
+        "recipient",
+        "`user.<user>`, or `conn.<connection id>`.",
+        "user.ann",
+    ),
+]
+Ident = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=MESSAGE_ID_MAX,
+        description="What makes it count once: the same id for the same address is a repeat. Printable "
+        "characters, the first one not `~`. Over HTTP the header `Idempotency-Key` is the same.",
+        examples=["7f1c-0"],
+    ),
+]
+CommandId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=COMMAND_ID_MAX,
+        description="What makes it count once for its address. Over HTTP the header `Idempotency-Key` is the "
+        "same; where neither is given it gets one, which the answer tells.",
+    ),
+]
+Payload = Annotated[Raw, Meta(description="Any JSON.", examples=[{"text": "hello"}])]
+TypeName = Annotated[
+    str,
+    Meta(
+        pattern=TYPE_PATTERN,
+        title="message type",
+        description="The message's type: NOTIFICATION where it is missing. An ordinary one or one of your "
+        "own, never a reserved one.",
+        examples=["deal.done"],
+    ),
+]
+Encoding = Annotated[
+    Literal["base64"], says("`payload` is a string with base64 of bytes, which are the message's payload.")
+]
+LatestKey = Annotated[
+    str,
+    Meta(
+        max_length=KEY_MAX,
+        description="For rooms in which slow readers get only the latest message of each key.",
+    ),
+]
+Expiration = Annotated[
+    int, Meta(ge=0, le=MAX_EXPIRATION_MS, description="It is not delivered after so many milliseconds.")
+]
+Trace = Annotated[
+    str, Meta(max_length=256, description="W3C trace context of the message, as the header of that name.")
+]
+Wait = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=WAIT_MAX_MS,
+        description="Wait for so many milliseconds for the message's place in its room.",
+    ),
+]
+Reason = Annotated[
+    str, Meta(max_length=REASON_BYTES, description="Why, for the client: at most 120 bytes in UTF-8.")
+]
+CloseCode = Annotated[
+    Literal[1012, 4001, 4006, 4007], says("The WebSocket close code: 4006 where it is missing.")
+]
+Spared = Annotated[
+    list[ConnectionId], Meta(max_length=SPARED_MAX, description="Connections that are left alone.")
+]
+Milliseconds = Annotated[int, Meta(ge=0, le=(1 << 53) - 1)]
+Seconds = Annotated[int, Meta(ge=0, le=1 << 40)]
 
 
-# ── publish, batch, broadcast ───────────────────────────────────────────────────────────────────────────────
+class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A command's body."""
 
 
-class PublishCommand(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """Send a message to a room, a user or a connection."""
-
-    payload: Annotated[Any, says("Any JSON.")] = None
-    type: Annotated[Type | None, says("The message's type; NOTIFICATION if it is left out.")] = None
-    id: Annotated[
-        BackendId | None,
-        says("The same id in the same room counts once; over HTTP the header `Idempotency-Key` is the same."),
-    ] = None
-    encoding: EncodingField = None
-    key: KeyField = None
-    expiration_ms: ExpirationField = None
-    traceparent: TraceparentField = None
-    receipt: Annotated[
-        ReceiptLevel | None,
-        says("Answer once the message has got so far; `accepted` if missing."),
-    ] = None
-    wait_ms: Annotated[
-        Annotated[int, ruled(minimum=0, maximum=RECEIPT_WAIT_MAX_MS)] | None,
-        says("Answer after this time at the latest, with what is known by then; 5,000 if missing."),
-    ] = None
+class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a command comes to."""
 
 
-class AddressedPublish(PublishCommand, kw_only=True):
-    """A message and where it goes."""
-
-    address: Annotated[
-        KeyAddress,
-        says("The recipient: `room.<room>`, `user.<user>`, `conn.<connection id>` or `all`."),
-    ]
+# ── messages ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class BatchCommand(msgspec.Struct):
-    """Send many messages, each to an address of its own."""
+class Publish(Body, frozen=True, kw_only=True):
+    """A message for one address."""
+
+    address: AnyAddress
+    payload: Payload
+    type: TypeName | None = None
+    id: Ident | None = None
+    encoding: Encoding | None = None
+    key: LatestKey | None = None
+    expiration: Expiration | None = None
+    traceparent: Trace | None = None
+    wait_ms: Wait = 0
+
+
+class Batch(Body, frozen=True, kw_only=True):
+    """Many messages, each for itself: each is checked, allowed and answered as one that comes alone."""
 
     messages: Annotated[
-        Annotated[list[AddressedPublish], ruled(maxItems=BATCH_MAX)],
-        says(f"At most {BATCH_MAX:,} messages and 1 MiB in all."),
+        Raw,
+        Meta(
+            description="Messages as in `publish`, but for `wait_ms`.",
+            extra_json_schema={
+                "type": "array",
+                "maxItems": BATCH_MAX,
+                "items": {"$ref": "#/components/schemas/Publish"},
+            },
+        ),
     ]
+    wait_ms: Wait = 0
 
 
-class BroadcastCommand(PublishCommand, kw_only=True):
-    """Send one message to many addresses."""
+class Broadcast(Body, frozen=True, kw_only=True):
+    """One message for many addresses, or for everyone."""
 
-    addresses: Annotated[
-        Annotated[list[KeyAddress], ruled(maxItems=BATCH_MAX)],
-        says(f"The recipients, at most {BATCH_MAX:,}."),
-    ]
-
-
-class BatchEntryResult(msgspec.Struct, omit_defaults=True):
-    """What came of one message of a batch: a receipt or a problem."""
-
-    receipt: Annotated[
-        ReceiptPayload | None, says("What is known of the message; missing: it was refused.")
-    ] = None
-    problem: Annotated[Problem | None, says("Why it was refused.")] = None
-
-
-class BatchResult(msgspec.Struct):
-    """What came of each message of a batch or a broadcast."""
-
-    results: Annotated[
-        list[BatchEntryResult],
-        says("One for each message, in the order in which they were given."),
-    ]
+    payload: Payload
+    addresses: (
+        Annotated[
+            list[AnyAddress],
+            Meta(min_length=1, max_length=ADDRESSES_MAX, description="Where it goes; missing: to everyone."),
+        ]
+        | None
+    ) = None
+    type: TypeName | None = None
+    id: Ident | None = None
+    encoding: Encoding | None = None
+    key: LatestKey | None = None
+    expiration: Expiration | None = None
+    traceparent: Trace | None = None
+    wait_ms: Wait = 0
 
 
-# ── who is connected ────────────────────────────────────────────────────────────────────────────────────────
+class Published(Result, frozen=True, kw_only=True):
+    """The message is in the log, committed by a majority of the broker's nodes.
+
+    With `wait_ms` also where it stands in its room.
+    """
+
+    id: Annotated[str, says("The message's id, which it was given where it had none.")]
+    address: Annotated[str, says("Where it goes.")]
+    epoch: Annotated[str | None, says("The run of numbers that `seq` belongs to.")] = None
+    seq: Annotated[int | None, says("Its number in the room; of a repeat, that of the first.")] = None
+    duplicate: Annotated[bool | None, says("Its id had been counted before, so nothing was sent.")] = None
+    complete: Annotated[bool, says("False: `wait_ms` was over before all was known.")] = True
 
 
-class DisconnectCommand(msgspec.Struct, omit_defaults=True):
-    """Close all connections of a user, or one connection: all that came before the command, none after it."""
+class Outcome(Result, frozen=True, kw_only=True):
+    """What became of one message of several."""
 
-    except_: Annotated[list[Connection] | None, says("Connections that are left alone.")] = msgspec.field(
-        name="except", default=None
-    )
-    code: Annotated[
-        Annotated[int, ruled(minimum=4_000, maximum=4_999)] | None,
-        says("The WebSocket close code; 4006 if it is left out."),
-    ] = None
-    reason: ReasonField = None
-    id: CommandId = None
-
-
-class RemoveCommand(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """Take a user or a connection out of a room; its clients get LEFT."""
-
-    user: Annotated[User | None, says("The user, with all connections.")] = None
-    connection: Annotated[Connection | None, says("Or one connection.")] = None
-    reason: ReasonField = None
-    id: CommandId = None
+    status: Annotated[int, says("The HTTP status that it would have had alone.")]
+    address: Annotated[str | None, says("Where it goes.")] = None
+    id: Annotated[str | None, says("The message's id.")] = None
+    epoch: Annotated[str | None, says("The run of numbers that `seq` belongs to.")] = None
+    seq: Annotated[int | None, says("Its number in the room; of a repeat, that of the first.")] = None
+    duplicate: Annotated[bool | None, says("Its id had been counted before, so nothing was sent.")] = None
+    complete: Annotated[bool, says("False: `wait_ms` was over before all was known.")] = True
+    code: Annotated[str | None, says("Why it was refused: the code of a problem.")] = None
+    detail: Annotated[str | None, says("What is wrong with it.")] = None
+    retry: Annotated[bool | None, says("Whether it may be sent again.")] = None
+    retry_after_ms: Annotated[int | None, says("How long to wait before that.")] = None
+    errors: Annotated[list[Fault] | None, says("Each thing that is wrong with it.")] = None
 
 
-class AddCommand(msgspec.Struct, omit_defaults=True):
-    """Have the connections of a user, or one connection, join rooms; their clients get JOINED."""
+class Outcomes(Result, frozen=True, kw_only=True):
+    """What became of several messages."""
 
-    rooms: Annotated[list[Room], says("The rooms.")]
-    id: CommandId = None
+    results: Annotated[list[Outcome], says("One for each message, in their order.")]
+    failed: Annotated[int, says("How many have another status than 200.")]
 
 
-class BlockCommand(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """Keep a user out: of everything (address `user.<user>`), or of one room (address `room.<room>`)."""
+# ── who is where ────────────────────────────────────────────────────────────────────────────────────────────
 
-    user: Annotated[User | None, says("Who is kept out of the room; not for a user's address.")] = None
+
+class Disconnect(Body, frozen=True, kw_only=True):
+    """Close all connections of a user, or one connection.
+
+    It meets those that came before the command, and none that comes after it.
+    """
+
+    address: UserOrConnection
+    except_: Spared = msgspec.field(name="except", default_factory=list)
+    code: CloseCode | None = None
+    reason: Reason = ""
+    id: CommandId | None = None
+
+
+class Remove(Body, frozen=True, kw_only=True):
+    """Take a user out of a room, with all connections; they get LEFT and may join again."""
+
+    address: RoomAddress
+    user: UserName
+    except_: Spared = msgspec.field(name="except", default_factory=list)
+    reason: Reason = ""
+    id: CommandId | None = None
+
+
+class Add(Body, frozen=True, kw_only=True):
+    """Have all connections that a user has now join rooms, whatever their rights; they get JOINED."""
+
+    address: UserAddress
+    rooms: Annotated[list[RoomName], Meta(min_length=1, max_length=ROOMS_MAX, description="The rooms.")]
+    except_: Spared = msgspec.field(name="except", default_factory=list)
+    id: CommandId | None = None
+
+
+class Block(Body, frozen=True, kw_only=True):
+    """Keep a user out: of everything (`user.<user>`), or of a room (`room.<room>` with `user`).
+
+    Whoever is in is put out, and no JOIN is let in until then.
+    """
+
+    address: RoomOrUser
+    user: Annotated[UserName | None, says("Who is kept out of the room.")] = None
     until_ms: Annotated[
-        Time | None,
-        says("Until then, in ms since the Unix epoch; missing: until it is unblocked."),
+        Milliseconds, says("Until then, ms since the Unix epoch; missing: until `unblock`.")
+    ] = 0
+    reason: Reason = ""
+    id: CommandId | None = None
+
+
+class Unblock(Body, frozen=True, kw_only=True):
+    """Let a user in again that was blocked there."""
+
+    address: RoomOrUser
+    user: Annotated[UserName | None, says("Who may come into the room again.")] = None
+    id: CommandId | None = None
+
+
+class Revoke(Body, frozen=True, kw_only=True):
+    """Let nobody in by a token of a user: one by its id, or all that were issued before.
+
+    Connections that came by such a token are closed (4001).
+    """
+
+    address: UserAddress
+    token_id: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=TOKEN_ID_MAX)] | None, says("The claim `jti`.")
     ] = None
-    reason: ReasonField = None
-    id: CommandId = None
-
-
-class UnblockCommand(msgspec.Struct, omit_defaults=True):
-    """Let a user in again."""
-
-    user: Annotated[User | None, says("Who may join the room again; not for a user's address.")] = None
-    id: CommandId = None
-
-
-class RevokeCommand(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """Refuse tokens of a user from now on, and close the connections that came in by them, with 4001."""
-
-    token_id: Annotated[str | None, says("The claim `jti` of one token.")] = None
     before_s: Annotated[
-        Annotated[int, ruled(minimum=0)] | None,
-        says("Or all tokens that were issued before this time (`iat`), in s since the Unix epoch."),
+        Seconds | None, says("All whose claim `iat` is below this, s since the Unix epoch; not 0.")
     ] = None
     until_ms: Annotated[
-        Time | None,
-        says("When the revocation may be forgotten, in ms since the Unix epoch: the tokens' end."),
-    ] = None
-    id: CommandId = None
+        Milliseconds,
+        says("When it may be forgotten, since the tokens have expired: ms since the Unix epoch."),
+    ] = 0
+    id: CommandId | None = None
 
 
-class CommandResult(msgspec.Struct, omit_defaults=True):
-    """A command is done: it has its place in the log, and holds over any failure."""
+class Done(Result, frozen=True, kw_only=True):
+    """It has its place in the log, and holds over any failure."""
 
-    id: Annotated[str, says("The command's id.")]
-    connections: Annotated[Count, says("How many connections it has met.")] = 0
-    duplicate: Annotated[
-        bool, says("True: a command with this id was done before; this one has changed nothing.")
-    ] = False
+    id: Annotated[str, says("The command's id, which it was given where it had none.")]
+    connections: Annotated[int | None, says("How many connections it has met.")] = None
+    lifted: Annotated[int | None, says("Of `unblock`: how many blocks it has lifted.")] = None
+    duplicate: Annotated[bool, says("It was done before, under this id.")] = False
 
 
 class Verb(msgspec.Struct, frozen=True):
-    """One command: its body, its result, and what may be addressed by it."""
+    """One command: its body and its result. ``addressed``: its routing key has an address behind the verb."""
 
     name: str
-    body: type | None
-    result: type
-    addresses: tuple[str, ...]  # forms of the routing key behind the verb; "": none
+    body: type[Body]
+    result: type[Result]
+    addressed: bool = True
 
 
-VERBS: Final = (
-    Verb("publish", PublishCommand, ReceiptPayload, ("room.<room>", "user.<user>", "conn.<id>", "all")),
-    Verb("batch", BatchCommand, BatchResult, ("",)),
-    Verb("broadcast", BroadcastCommand, BatchResult, ("",)),
-    Verb("disconnect", DisconnectCommand, CommandResult, ("user.<user>", "conn.<id>")),
-    Verb("remove", RemoveCommand, CommandResult, ("room.<room>",)),
-    Verb("add", AddCommand, CommandResult, ("user.<user>", "conn.<id>")),
-    Verb("block", BlockCommand, CommandResult, ("user.<user>", "room.<room>")),
-    Verb("unblock", UnblockCommand, CommandResult, ("user.<user>", "room.<room>")),
-    Verb("revoke", RevokeCommand, CommandResult, ("user.<user>",)),
-    Verb("presence", PresenceCommand, PresenceResult, ("room.<room>", "user.<user>")),
-    Verb("count", None, CountResult, ("room.<room>", "user.<user>")),
-    Verb("history", HistoryCommand, HistoryResult, ("room.<room>", "user.<user>")),
-    Verb("rooms", RoomsCommand, RoomsResult, ("",)),
-    Verb("status", StatusCommand, StatusResult, ("",)),
-    Verb("explain", ExplainCommand, ExplainResult, ("room.<room>", "user.<user>")),
+CHANGES: Final = (
+    Verb("publish", Publish, Published),
+    Verb("batch", Batch, Outcomes, addressed=False),
+    Verb("broadcast", Broadcast, Outcomes, addressed=False),
+    Verb("disconnect", Disconnect, Done),
+    Verb("remove", Remove, Done),
+    Verb("add", Add, Done),
+    Verb("block", Block, Done),
+    Verb("unblock", Unblock, Done),
+    Verb("revoke", Revoke, Done),
 )

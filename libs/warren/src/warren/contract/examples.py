@@ -53,8 +53,10 @@ _RECEIPT: Final = {
 }
 
 _CLIENT: dict[Struct, tuple[Any, ...]] = {
-    client_frames.Auth: ({"type": "AUTH", "id": "a1", "payload": {"token": "eyJhbGciOiJFUzI1NiJ9.e30.c2"}},),
-    client_frames.Join: (
+    client_frames.AuthFrame: (
+        {"type": "AUTH", "id": "a1", "payload": {"token": "eyJhbGciOiJFUzI1NiJ9.e30"}},
+    ),
+    client_frames.JoinFrame: (
         {"type": "JOIN", "room": "chat:a", "id": "j1"},
         {
             "type": "JOIN",
@@ -66,11 +68,11 @@ _CLIENT: dict[Struct, tuple[Any, ...]] = {
             },
         },
     ),
-    client_frames.Leave: ({"type": "LEAVE", "room": "chat:a", "id": "l1"},),
-    client_frames.HistoryRequest: (
+    client_frames.LeaveFrame: ({"type": "LEAVE", "room": "chat:a", "id": "l1"},),
+    client_frames.HistoryRequestFrame: (
         {"type": "HISTORY", "room": "chat:a", "id": "h1", "payload": {"before": 12, "limit": 50}},
     ),
-    client_frames.PresenceRequest: (
+    client_frames.PresenceRequestFrame: (
         {"type": "PRESENCE", "room": "chat:a", "id": "p1", "payload": {"limit": 100, "after": "ann"}},
         {"type": "PRESENCE", "room": "chat:a", "id": "p2", "payload": {"count": True}},
         {
@@ -82,7 +84,7 @@ _CLIENT: dict[Struct, tuple[Any, ...]] = {
         {"type": "PRESENCE", "id": "p4", "payload": {"watch": ["bob", "carol"]}},
         {"type": "PRESENCE", "room": "chat:a", "payload": {"unwatch": True}},
     ),
-    client_frames.Request: (
+    client_frames.RequestFrame: (
         {
             "type": "REQUEST",
             "id": "r1",
@@ -98,8 +100,8 @@ _CLIENT: dict[Struct, tuple[Any, ...]] = {
             "durable": True,
         },
     ),
-    client_frames.Cancel: ({"type": "CANCEL", "ref": "r1"},),
-    client_frames.Ping: ({"type": "PING", "id": "x1"},),
+    client_frames.CancelFrame: ({"type": "CANCEL", "ref": "r1"},),
+    client_frames.PingFrame: ({"type": "PING", "id": "x1"},),
     client_frames.ClientMessage: (
         {"type": "CHAT", "room": "chat:a", "id": "c1-17", "payload": {"text": "hello"}},
         {"type": "deal.done", "room": "trades:eu", "key": "ACME", "payload": {"price": 101}},
@@ -108,7 +110,7 @@ _CLIENT: dict[Struct, tuple[Any, ...]] = {
 }
 
 _SERVER: dict[Struct, tuple[Any, ...]] = {
-    server_frames.Welcome: (
+    server_frames.WelcomeFrame: (
         {
             "type": "WELCOME",
             **_HEAD,
@@ -122,10 +124,10 @@ _SERVER: dict[Struct, tuple[Any, ...]] = {
             },
         },
     ),
-    server_frames.Authenticated: (
+    server_frames.AuthenticatedFrame: (
         {"type": "AUTHENTICATED", **_HEAD, "ref": "a1", "payload": {"expires_at": _AT + 3_600_000}},
     ),
-    server_frames.Joined: (
+    server_frames.JoinedFrame: (
         {
             "type": "JOINED",
             **_HEAD,
@@ -134,16 +136,16 @@ _SERVER: dict[Struct, tuple[Any, ...]] = {
             "payload": {"epoch": "k3f9-1", "seq": 11, "recovered": True, "missed": 1},
         },
     ),
-    server_frames.Left: (
+    server_frames.LeftFrame: (
         {"type": "LEFT", **_HEAD, "room": "chat:a", "ref": "l1"},
         {"type": "LEFT", **_HEAD, "room": "chat:a", "payload": {"reason": "removed"}},
     ),
     server_frames.Message: (_MESSAGE,),
-    server_frames.Ack: (
+    server_frames.AckFrame: (
         {"type": "ACK", **_HEAD, "room": "chat:a", "ref": "c1-17", "payload": {"seq": 12, "epoch": "k3f9-1"}},
         {"type": "ACK", **_HEAD, "room": "chat:a", "ref": "c1-18", "payload": {}},
     ),
-    server_frames.History: (
+    server_frames.HistoryFrame: (
         {
             "type": "HISTORY",
             **_HEAD,
@@ -152,10 +154,10 @@ _SERVER: dict[Struct, tuple[Any, ...]] = {
             "payload": {"messages": [_MESSAGE], "more": True},
         },
     ),
-    server_frames.Dropped: (
+    server_frames.DroppedFrame: (
         {"type": "DROPPED", **_HEAD, "room": "prices:eu", "payload": {"count": 40, "seq": 901}},
     ),
-    server_frames.Presence: (
+    server_frames.PresenceFrame: (
         {
             "type": "PRESENCE",
             **_HEAD,
@@ -183,8 +185,8 @@ _SERVER: dict[Struct, tuple[Any, ...]] = {
             },
         },
     ),
-    server_frames.Accepted: ({"type": "ACCEPTED", **_HEAD, "ref": "r2"},),
-    server_frames.Response: (
+    server_frames.AcceptedFrame: ({"type": "ACCEPTED", **_HEAD, "ref": "r2"},),
+    server_frames.ResponseFrame: (
         {"type": "RESPONSE", **_HEAD, "ref": "r1", "payload": {"order": 7, "state": "paid"}},
         {"type": "RESPONSE", **_HEAD, "ref": "r3", "n": 1, "more": True, "payload": ["first", "part"]},
         {
@@ -197,11 +199,11 @@ _SERVER: dict[Struct, tuple[Any, ...]] = {
             "payload": {"report": "2025.pdf"},
         },
     ),
-    server_frames.Pong: ({"type": "PONG", **_HEAD, "ref": "x1", "payload": None},),
-    server_frames.Degraded: ({"type": "DEGRADED", **_HEAD},),
-    server_frames.Restored: ({"type": "RESTORED", **_HEAD},),
-    server_frames.Reconnect: ({"type": "RECONNECT", **_HEAD, "payload": {"after_ms": 3_200}},),
-    server_frames.Error: (
+    server_frames.PongFrame: ({"type": "PONG", **_HEAD, "ref": "x1", "payload": None},),
+    server_frames.DegradedFrame: ({"type": "DEGRADED", **_HEAD},),
+    server_frames.RestoredFrame: ({"type": "RESTORED", **_HEAD},),
+    server_frames.ReconnectFrame: ({"type": "RECONNECT", **_HEAD, "payload": {"after_ms": 3_200}},),
+    server_frames.ErrorFrame: (
         {
             "type": "ERROR",
             **_HEAD,
@@ -320,12 +322,14 @@ _BACKENDS: dict[Struct, tuple[Any, ...]] = {
     ),
 }
 
-_RESULT: Final = {"id": "kick-1", "connections": 2}
 _COMMANDS: dict[Struct, tuple[Any, ...]] = {
-    commands.PublishCommand: (
-        {"id": "invoice-7", "payload": {"invoice": 7}, "receipt": "written", "wait_ms": 2_000},
+    commands.Publish: (
+        {"address": "user.ann", "id": "invoice-7", "payload": {"invoice": 7}, "wait_ms": 2_000},
     ),
-    commands.BatchCommand: (
+    commands.Published: (
+        {"id": "invoice-7", "address": "user.ann", "epoch": "k3f9-2", "seq": 3, "duplicate": False},
+    ),
+    commands.Batch: (
         {
             "messages": [
                 {"address": "room.chat:a", "payload": {"text": "hello"}, "type": "CHAT", "id": "b-1"},
@@ -333,30 +337,67 @@ _COMMANDS: dict[Struct, tuple[Any, ...]] = {
             ]
         },
     ),
-    commands.BroadcastCommand: (
-        {"addresses": ["user.ann", "user.bob"], "type": "NOTIFICATION", "payload": "closing soon"},
+    commands.Broadcast: (
+        {"addresses": ["user.ann", "user.bob"], "payload": "closing soon"},
+        {"payload": "closing soon"},
     ),
-    commands.BatchResult: ({"results": [{"receipt": {"complete": True, "id": "b-1", "room": "chat:a"}}]},),
-    commands.DisconnectCommand: ({"except": ["g1~5f"], "reason": "Logged out elsewhere", "id": "kick-1"},),
-    commands.RemoveCommand: ({"user": "bob", "reason": "Rude"},),
-    commands.AddCommand: ({"rooms": ["order:7"]},),
-    commands.BlockCommand: ({"until_ms": _AT + 86_400_000, "reason": "Spam"},),
-    commands.UnblockCommand: ({"user": "bob"},),
-    commands.RevokeCommand: ({"before_s": _AT // 1_000},),
-    commands.CommandResult: (_RESULT,),
-    queries.PresenceCommand: ({"limit": 100},),
-    queries.PresenceResult: (
-        {"version": 41, "count": {"users": 2, "connections": 3}, "members": [_ANN, _BOB]},
+    commands.Outcomes: (
+        {
+            "results": [
+                {"status": 200, "address": "room.chat:a", "id": "b-1"},
+                {"status": 403, "address": "user.ann", "id": "b-2", "code": "forbidden", "retry": False},
+            ],
+            "failed": 1,
+        },
     ),
-    queries.CountResult: ({"users": 2, "connections": 3},),
-    queries.HistoryCommand: ({"limit": 50},),
-    queries.HistoryResult: ({"messages": [_MESSAGE], "more": False, "epoch": "k3f9-1", "seq": 12},),
-    queries.RoomsCommand: ({"prefix": "chat:", "limit": 100},),
-    queries.RoomsResult: (
-        {"rooms": [{"room": "chat:a", "users": 2, "connections": 3}], "cursor": "Y2hhdDph"},
+    commands.Disconnect: (
+        {"address": "user.ann", "except": ["g1~5f"], "reason": "Logged out elsewhere", "id": "kick-1"},
     ),
-    queries.StatusCommand: ({"users": ["ann", "carol"]},),
-    queries.StatusResult: (
+    commands.Remove: ({"address": "room.chat:a", "user": "bob", "reason": "Rude"},),
+    commands.Add: ({"address": "user.ann", "rooms": ["order:7"]},),
+    commands.Block: (
+        {"address": "user.bob", "until_ms": _AT + 86_400_000, "reason": "Spam"},
+        {"address": "room.chat:a", "user": "bob"},
+    ),
+    commands.Unblock: ({"address": "user.bob"},),
+    commands.Revoke: ({"address": "user.ann", "before_s": _AT // 1_000},),
+    commands.Done: ({"id": "kick-1", "connections": 2},),
+    queries.Presence: ({"address": "room.chat:a"},),
+    queries.PresencePage: (
+        {
+            "users": 2,
+            "connections": 3,
+            "members": [
+                {"user": "ann", "connections": ["g1~5f", "g2~3"]},
+                {"user": "bob", "connections": ["g2~1a"]},
+            ],
+        },
+    ),
+    queries.Count: ({"address": "room.chat:a"},),
+    queries.Counted: ({"users": 2, "connections": 3},),
+    queries.History: ({"address": "room.chat:a", "limit": 20},),
+    queries.HistoryPage: (
+        {
+            "epoch": "k3f9-1",
+            "seq": 12,
+            "messages": [
+                {
+                    "seq": 12,
+                    "type": "CHAT",
+                    "payload": {"text": "hello"},
+                    "timestamp": _AT,
+                    "id": "c1-17",
+                    "sender": "ann",
+                    "connection": "g1~5f",
+                }
+            ],
+            "more": True,
+        },
+    ),
+    queries.Rooms: ({"prefix": "chat:", "limit": 50},),
+    queries.RoomsPage: ({"rooms": [{"room": "chat:a", "connections": 3}], "next": "Y2hhdDph"},),
+    queries.Status: ({"users": ["ann", "carol"]},),
+    queries.Statuses: (
         {
             "users": [
                 {"user": "ann", "online": True, "connections": 2, "since": _AT},
@@ -364,26 +405,27 @@ _COMMANDS: dict[Struct, tuple[Any, ...]] = {
             ]
         },
     ),
-    queries.ExplainCommand: ({"id": "c1-17", "user": "ann"},),
-    queries.ExplainResult: (
+    queries.Explain: ({"address": "room.chat:a", "id": "c1-17", "user": "ann"},),
+    queries.Explained: (
         {
             "id": "c1-17",
-            "room": "chat:a",
-            "accepted_at": _AT,
+            "address": "room.chat:a",
             "epoch": "k3f9-1",
             "seq": 12,
-            "gateways": [{"gateway": "g2", "fed": True, "written": 1}],
+            "accepted_at": _AT,
+            "type": "CHAT",
+            "bytes": 16,
+            "gateways": [{"gateway": "g1", "fed": True}, {"gateway": "g2", "fed": True}],
         },
     ),
     problem.Problem: (
         {
-            "type": "urn:warren:error:forbidden",
+            "type": "about:blank",
             "title": "Forbidden",
             "status": 403,
+            "detail": "The key has no scope that covers disconnect:@ann.",
             "code": "forbidden",
             "retry": False,
-            "detail": "This key may not disconnect",
-            "instance": "/v1/disconnect/user.ann",
             "trace_id": "0af7651916cd43dd8448eb211c80319c",
         },
     ),

@@ -1,150 +1,187 @@
-"""Queries: the commands that change nothing, and what they tell. Nothing here decides."""
+"""Queries: the commands that change nothing, and what they tell. Over HTTP they may be asked for by GET, with
+their fields as a query. Nothing here decides.
+"""
 
 from __future__ import annotations
 
 from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta, Raw
 
-from warren.contract.client_frames import HISTORY_PAGE_MAX
-from warren.contract.fields import Address, Count, Epoch, FirstSeq, Seq, Time, User, ruled, says
-from warren.contract.presence import PRESENCE_PAGE_MAX, PresenceCount, PresenceMember
-from warren.contract.server_frames import Message
+from warren.contract.commands import CHANGES, MESSAGE_ID_MAX, Body, Result, RoomOrUser, UserName, Verb
+from warren.contract.fields import says
 
-STATUS_MAX: Final = 500
-ROOMS_PAGE_MAX: Final = 1_000
+USERS_MAX: Final = 500
+PAGE_MAX: Final = 1_000
+HISTORY_MAX: Final = 100
+PREFIX_MAX: Final = 128
 
-_CURSOR: Final = "Goes on behind the page that came with this `cursor`."
-_MORE: Final = "Asks for the next page; missing: this is the last one."
-
-
-class PresenceCommand(msgspec.Struct, omit_defaults=True):
-    """Who is in a room?"""
-
-    limit: Annotated[
-        Annotated[int, ruled(minimum=1, maximum=PRESENCE_PAGE_MAX)] | None,
-        says("How many members at most."),
-    ] = None
-    cursor: Annotated[str | None, says(_CURSOR)] = None
+Limit = Annotated[int, Meta(ge=1, le=PAGE_MAX, description="How many at most.")]
+Cursor = Annotated[
+    str, Meta(max_length=512, description="`next` of the page before; empty: from the beginning.")
+]
+Next = Annotated[str, says("The cursor of the next page; missing: this is the last.")]
 
 
-class PresenceResult(msgspec.Struct, omit_defaults=True):
-    """A page of a room's presence."""
+class Presence(Body, frozen=True, kw_only=True):
+    """Who is in a room, by user."""
 
-    version: Annotated[Count, says("Grows with each change.")]
-    count: Annotated[PresenceCount, says("How many are there.")]
-    members: Annotated[list[PresenceMember], says("The members, in their order.")]
-    cursor: Annotated[str | None, says(_MORE)] = None
-    counts_only: Annotated[
-        bool, says("True: the room has too many members to name them; only `count` is told.")
-    ] = False
+    address: RoomOrUser
+    limit: Limit = 100
+    cursor: Cursor = ""
 
 
-class CountResult(msgspec.Struct):
+class Present(Result, frozen=True, kw_only=True):
+    """One user who is there."""
+
+    user: Annotated[str, says("The user's name.")]
+    connections: Annotated[list[str], says("The user's connections in the room.")]
+
+
+class PresencePage(Result, frozen=True, kw_only=True):
+    """Users in the order of their names, each with its connections."""
+
+    users: Annotated[int | None, says("How many users there are; missing: too many to count.")] = None
+    connections: Annotated[int, says("How many connections there are.")]
+    members: Annotated[list[Present], says("The users of this page.")]
+    next: Next = ""
+    counts_only: Annotated[bool, says("There are too many to be named.")] = False
+
+
+class Count(Body, frozen=True, kw_only=True):
     """How many are in a room."""
 
-    users: Annotated[Count, says("How many users.")]
-    connections: Annotated[Count, says("How many connections.")]
+    address: RoomOrUser
 
 
-class HistoryCommand(msgspec.Struct, omit_defaults=True):
-    """Read the messages that a room keeps."""
+class Counted(Result, frozen=True, kw_only=True):
+    """How many there are."""
 
-    before: Annotated[FirstSeq | None, says("Messages before this seq; without it the latest ones.")] = None
-    limit: Annotated[
-        Annotated[int, ruled(minimum=1, maximum=HISTORY_PAGE_MAX)] | None,
-        says("How many messages at most."),
-    ] = None
+    users: Annotated[int | None, says("How many users; missing: too many to count.")] = None
+    connections: Annotated[int, says("How many connections.")]
 
 
-class HistoryResult(msgspec.Struct, omit_defaults=True):
-    """A page of a room's history."""
+class History(Body, frozen=True, kw_only=True):
+    """The last messages of a room, as far as its history reaches."""
 
-    messages: Annotated[list[Message], says("Messages as they were delivered, the oldest first.")]
-    more: Annotated[bool, says("There are older ones: ask with `before` set to the first seq.")]
-    epoch: Annotated[Epoch, says("The room's epoch at present.")] = ""
-    seq: Annotated[Seq, says("The number of the room's last message.")] = 0
-
-
-class RoomsCommand(msgspec.Struct, omit_defaults=True):
-    """Which rooms have members?"""
-
-    prefix: Annotated[str | None, says("Only those whose names begin so.")] = None
-    limit: Annotated[
-        Annotated[int, ruled(minimum=1, maximum=ROOMS_PAGE_MAX)] | None,
-        says("How many rooms at most."),
-    ] = None
-    cursor: Annotated[str | None, says(_CURSOR)] = None
+    address: RoomOrUser
+    limit: Annotated[int, Meta(ge=1, le=HISTORY_MAX, description="How many at most.")] = 50
+    before: Annotated[
+        int, Meta(ge=0, le=(1 << 53) - 1, description="Those before this `seq`; 0: the latest.")
+    ] = 0
 
 
-class RoomCount(msgspec.Struct):
-    """One room with members."""
+class HistoryMessage(Result, frozen=True, kw_only=True):
+    """One message, as clients get it."""
 
-    room: Annotated[Address, says("The room.")]
-    users: Annotated[Count, says("How many users.")]
-    connections: Annotated[Count, says("How many connections.")]
-
-
-class RoomsResult(msgspec.Struct, omit_defaults=True):
-    """A page of rooms."""
-
-    rooms: Annotated[list[RoomCount], says("The rooms, in the order of their names.")]
-    cursor: Annotated[str | None, says(_MORE)] = None
+    seq: Annotated[int, says("The message's number in its room.")]
+    type: Annotated[str, says("The message's type.")]
+    payload: Annotated[Raw, says("What the sender sent.")]
+    timestamp: Annotated[int, says("When it was accepted, ms since the Unix epoch.")]
+    id: Annotated[str, says("The sender's name for the message.")] = ""
+    sender: Annotated[str, says("The sender's user name; missing: a backend.")] = ""
+    connection: Annotated[str, says("The sender's connection; missing: a backend.")] = ""
+    encoding: Annotated[str, says("`base64`: the payload is a base64 string and stands for bytes.")] = ""
 
 
-class StatusCommand(msgspec.Struct):
-    """Which of these users are online?"""
+class HistoryPage(Result, frozen=True, kw_only=True):
+    """Messages in their order, and where the room stands."""
+
+    epoch: Annotated[str, says("The run of numbers that the seqs belong to.")]
+    seq: Annotated[int, says("The number of the room's last message.")]
+    messages: Annotated[list[HistoryMessage], says("The messages, the oldest first.")]
+    more: Annotated[bool, says("There are older ones: ask `before` the first `seq`.")] = False
+
+
+class Rooms(Body, frozen=True, kw_only=True):
+    """Rooms that have members, by the beginning of their names; with the prefix `@`: connected users."""
+
+    prefix: Annotated[str, Meta(max_length=PREFIX_MAX, description="How their names begin.")] = ""
+    limit: Limit = 100
+    cursor: Cursor = ""
+
+
+class RoomCount(Result, frozen=True, kw_only=True):
+    """One room."""
+
+    room: Annotated[str, says("The room's name.")]
+    connections: Annotated[int, says("How many connections are in it.")]
+
+
+class RoomsPage(Result, frozen=True, kw_only=True):
+    """Rooms in the order of their names."""
+
+    rooms: Annotated[list[RoomCount], says("The rooms of this page.")]
+    next: Next = ""
+
+
+class Status(Body, frozen=True, kw_only=True):
+    """Which of these users are online."""
 
     users: Annotated[
-        Annotated[list[User], ruled(maxItems=STATUS_MAX)],
-        says(f"The users, at most {STATUS_MAX}."),
+        list[UserName], Meta(min_length=1, max_length=USERS_MAX, description="Whom to look for.")
     ]
 
 
-class UserStatus(msgspec.Struct, omit_defaults=True):
+class UserStatus(Result, frozen=True, kw_only=True):
     """One user."""
 
-    user: Annotated[User, says("The user's name.")]
+    user: Annotated[str, says("The user's name.")]
     online: Annotated[bool, says("Whether the user has a connection.")]
-    connections: Annotated[Count, says("How many.")] = 0
-    since: Annotated[Time | None, says("Online since then, in ms since the Unix epoch.")] = None
+    connections: Annotated[int, says("How many the user has.")] = 0
+    since: Annotated[int | None, says("Online since, ms since the Unix epoch; missing: not known.")] = None
     last_seen: Annotated[
-        Time | None,
-        says("When the last connection ended, in ms since the Unix epoch; missing: not known."),
+        int | None, says("When the last connection ended, ms since the Unix epoch; missing: not known.")
     ] = None
 
 
-class StatusResult(msgspec.Struct):
+class Statuses(Result, frozen=True, kw_only=True):
     """Who is online."""
 
-    users: Annotated[list[UserStatus], says("One for each user that was asked about.")]
+    users: Annotated[list[UserStatus], says("One for each user that was asked for, in that order.")]
 
 
-class ExplainCommand(msgspec.Struct):
-    """What became of a message?"""
+class Explain(Body, frozen=True, kw_only=True):
+    """What became of a message, for as long as its room's history reaches."""
 
-    id: Annotated[str, says("The message's id, as its sender gave it.")]
-    user: Annotated[User, says("The sender; missing if a backend sent it.")] = ""
+    address: RoomOrUser
+    id: Annotated[str, Meta(min_length=1, max_length=MESSAGE_ID_MAX, description="The message's id.")]
+    user: Annotated[UserName | None, says("Its sender; missing: a backend.")] = None
 
 
-class GatewayDelivery(msgspec.Struct, omit_defaults=True):
-    """How far a message has got at one gateway."""
+class GatewayReached(Result, frozen=True, kw_only=True):
+    """How far one gateway was told."""
 
     gateway: Annotated[str, says("The gateway.")]
-    fed: Annotated[bool, says("Whether the gateway has passed the message's place in the log.")]
-    written: Annotated[Count | None, says("To how many connections it was written.")] = None
-    withheld: Annotated[
-        Count | None, says("From how many it was withheld, because they read too slowly.")
-    ] = None
-    expired: Annotated[bool, says("True: it had expired by then.")] = False
+    fed: Annotated[bool, says("It was sent, in its place. False: it waits for the gateway.")]
 
 
-class ExplainResult(msgspec.Struct, omit_defaults=True):
-    """What became of a message."""
+class Explained(Result, frozen=True, kw_only=True):
+    """What is known of a message."""
 
     id: Annotated[str, says("The message's id.")]
-    room: Annotated[Address, says("Its room.")]
-    accepted_at: Annotated[Time, says("When it was accepted, in ms since the Unix epoch.")]
-    epoch: Annotated[Epoch, says("The epoch of the room in which `seq` counts.")] = ""
-    seq: Annotated[Seq, says("Its number in the room; missing: not numbered.")] = 0
-    gateways: Annotated[list[GatewayDelivery], says("The gateways that had members there.")] = []
+    address: Annotated[str, says("Its room.")]
+    epoch: Annotated[str, says("The run of numbers that `seq` belongs to.")]
+    seq: Annotated[int, says("Its number in the room.")]
+    accepted_at: Annotated[int | None, says("When it was accepted, ms since the Unix epoch.")] = None
+    type: Annotated[str | None, says("Its type.")] = None
+    bytes: Annotated[int | None, says("How many bytes its payload has.")] = None
+    expires_at: Annotated[int | None, says("When it expires, ms since the Unix epoch.")] = None
+    gateways: Annotated[list[GatewayReached] | None, says("Those that had members when it was accepted.")] = (
+        None
+    )
+    unknown: Annotated[list[str], says("The fields that are not known (any more).")] = msgspec.field(
+        default_factory=list
+    )
+
+
+VERBS: Final = (
+    *CHANGES,
+    Verb("presence", Presence, PresencePage),
+    Verb("count", Count, Counted),
+    Verb("history", History, HistoryPage),
+    Verb("rooms", Rooms, RoomsPage, addressed=False),
+    Verb("status", Status, Statuses, addressed=False),
+    Verb("explain", Explain, Explained),
+)

@@ -108,6 +108,9 @@ def _clean(schema: Any, dialect: Dialect) -> Any:
             cleaned[word] = " ".join(value.split())
         else:
             cleaned[word] = _clean(value, dialect)
+    described = [each for each in cleaned.get("anyOf", ()) if "description" in each]
+    if len(described) == 1 and "description" not in cleaned:  # of what may be null, too
+        cleaned["description"] = described[0].pop("description")
     if dialect == "draft-07" and "$ref" in cleaned and len(cleaned) > 1:  # a $ref has no siblings there
         cleaned["allOf"] = [{"$ref": cleaned.pop("$ref")}]
     return cleaned

@@ -132,13 +132,13 @@ class ServerFrame(msgspec.Struct, tag_field="type", kw_only=True, omit_defaults=
     version: Annotated[Version, says("The version of the protocol.")]
 
 
-class Welcome(ServerFrame, tag="WELCOME", kw_only=True, frozen=True):
+class WelcomeFrame(ServerFrame, tag="WELCOME", kw_only=True, frozen=True):
     """The client is known. It comes first, as soon as the client is authenticated."""
 
     payload: Annotated[WelcomePayload, says("Who and where the client is, and its limits.")]
 
 
-class Joined(ServerFrame, tag="JOINED", kw_only=True, frozen=True):
+class JoinedFrame(ServerFrame, tag="JOINED", kw_only=True, frozen=True):
     """The connection is a member of the room and stands at this position. It comes once after each JOIN.
 
     It also comes unasked (no `ref`, `recovered: false`) where something was lost for good, or the room's log
@@ -156,7 +156,7 @@ class LeftPayload(msgspec.Struct, frozen=True):
     reason: Annotated[str, says("`removed` or `blocked` by a backend, or `forbidden` by a fresh token.")]
 
 
-class Left(ServerFrame, tag="LEFT", kw_only=True, frozen=True):
+class LeftFrame(ServerFrame, tag="LEFT", kw_only=True, frozen=True):
     """The connection is no member of the room any more.
 
     Without `ref`: a backend has removed it, or a fresh token does not allow the room.
@@ -167,7 +167,7 @@ class Left(ServerFrame, tag="LEFT", kw_only=True, frozen=True):
     payload: Annotated[LeftPayload | None, says("Why, where the client has not asked.")] = None
 
 
-class Ack(ServerFrame, tag="ACK", kw_only=True, frozen=True):
+class AckFrame(ServerFrame, tag="ACK", kw_only=True, frozen=True):
     """A message is accepted: it is in the log, and counts once however often it is sent."""
 
     room: Annotated[Address, says("The message's room.")]
@@ -175,7 +175,7 @@ class Ack(ServerFrame, tag="ACK", kw_only=True, frozen=True):
     payload: Annotated[AckPayload, says("The message's position.")]
 
 
-class Pong(ServerFrame, tag="PONG", kw_only=True, frozen=True):
+class PongFrame(ServerFrame, tag="PONG", kw_only=True, frozen=True):
     """The answer to PING."""
 
     ref: Annotated[MessageId, _REF] = ""
@@ -183,7 +183,7 @@ class Pong(ServerFrame, tag="PONG", kw_only=True, frozen=True):
     payload: Annotated[Any, says("The payload of the PING.")]
 
 
-class Authenticated(ServerFrame, tag="AUTHENTICATED", kw_only=True, frozen=True):
+class AuthenticatedFrame(ServerFrame, tag="AUTHENTICATED", kw_only=True, frozen=True):
     """A fresh token was accepted, and its permissions apply from here on."""
 
     ref: Annotated[MessageId, _REF] = ""
@@ -223,7 +223,7 @@ class HistoryPayload(msgspec.Struct, frozen=True):
     more: Annotated[bool, says("There are older ones.")]
 
 
-class History(ServerFrame, tag="HISTORY", kw_only=True, frozen=True):
+class HistoryFrame(ServerFrame, tag="HISTORY", kw_only=True, frozen=True):
     """A page of a room's older messages."""
 
     room: Annotated[Address, says("The room.")]
@@ -231,7 +231,7 @@ class History(ServerFrame, tag="HISTORY", kw_only=True, frozen=True):
     payload: Annotated[HistoryPayload, says("The messages.")]
 
 
-class Dropped(ServerFrame, tag="DROPPED", kw_only=True, frozen=True):
+class DroppedFrame(ServerFrame, tag="DROPPED", kw_only=True, frozen=True):
     """The client reads too slowly, and some messages were withheld, as the room's namespace allows.
 
     The next messages follow; missing seqs up to `seq` are not a gap.
@@ -241,21 +241,21 @@ class Dropped(ServerFrame, tag="DROPPED", kw_only=True, frozen=True):
     payload: Annotated[DroppedPayload, says("How many were withheld.")]
 
 
-class Degraded(ServerFrame, tag="DEGRADED", kw_only=True, frozen=True):
+class DegradedFrame(ServerFrame, tag="DEGRADED", kw_only=True, frozen=True):
     """The broker is unavailable. The socket stays open; messages wait within a limit or get ERROR."""
 
 
-class Restored(ServerFrame, tag="RESTORED", kw_only=True, frozen=True):
+class RestoredFrame(ServerFrame, tag="RESTORED", kw_only=True, frozen=True):
     """The broker is back."""
 
 
-class Reconnect(ServerFrame, tag="RECONNECT", kw_only=True, frozen=True):
+class ReconnectFrame(ServerFrame, tag="RECONNECT", kw_only=True, frozen=True):
     """Connect again, with the positions: the pod shuts down, or the connection has its maximum age."""
 
     payload: Annotated[ReconnectPayload, says("When to connect again.")]
 
 
-class Error(ServerFrame, tag="ERROR", kw_only=True, frozen=True):
+class ErrorFrame(ServerFrame, tag="ERROR", kw_only=True, frozen=True):
     """Something was refused. With `close`, the connection is closed next with that code."""
 
     ref: Annotated[
@@ -265,7 +265,7 @@ class Error(ServerFrame, tag="ERROR", kw_only=True, frozen=True):
     payload: Annotated[ErrorPayload, says("What was refused and why.")]
 
 
-class Presence(ServerFrame, tag="PRESENCE", kw_only=True, frozen=True):
+class PresenceFrame(ServerFrame, tag="PRESENCE", kw_only=True, frozen=True):
     """Who is in a room: the answer to PRESENCE, and to those who watch what has changed.
 
     Changes are operations on sets, so pages and changes may come in any mixture.
@@ -278,13 +278,13 @@ class Presence(ServerFrame, tag="PRESENCE", kw_only=True, frozen=True):
     payload: Annotated[PresencePayload, says("Who is there, or who has come and gone.")]
 
 
-class Accepted(ServerFrame, tag="ACCEPTED", kw_only=True, frozen=True):
+class AcceptedFrame(ServerFrame, tag="ACCEPTED", kw_only=True, frozen=True):
     """A durable REQUEST has reached its service: the answer will be a message in the user's own room."""
 
     ref: Annotated[MessageId, says("The `id` of the REQUEST.")]
 
 
-class Response(ServerFrame, tag="RESPONSE", kw_only=True, frozen=True):
+class ResponseFrame(ServerFrame, tag="RESPONSE", kw_only=True, frozen=True):
     """What a service has answered to a REQUEST.
 
     The answer to a durable REQUEST is a numbered message: it has `room` (the user's own), `seq` and `epoch`.
@@ -304,6 +304,7 @@ class Response(ServerFrame, tag="RESPONSE", kw_only=True, frozen=True):
 
 
 SERVER_FRAMES: Final = (
-    Welcome, Authenticated, Joined, Left, Message, Ack, History, Dropped, Presence, Accepted, Response,
-    Pong, Degraded, Restored, Reconnect, Error,
+    WelcomeFrame, AuthenticatedFrame, JoinedFrame, LeftFrame, Message, AckFrame, HistoryFrame, DroppedFrame,
+    PresenceFrame, AcceptedFrame, ResponseFrame, PongFrame, DegradedFrame, RestoredFrame, ReconnectFrame,
+    ErrorFrame,
 )  # fmt: skip

@@ -17,15 +17,13 @@ from warren.position import Position
 # Questions that a client may have open beyond one for each room.
 OPEN_MAX: Final = 16
 
-# Since when a connection is in a room of which no router has said it.
-UNTOLD: Final = 1
-
 Question = envelope.Join | envelope.HistoryQuery
 
 
 class PendingRequests:
-    """One connection's rooms. ``rooms`` are those that a router may hold it in, each with the moment since
-    when it is there, as the log says; UNTOLD where that was not said, 0 where no JOIN of it was answered.
+    """One connection's rooms. ``rooms`` are those that a router may hold it in, each with since when it is
+    there (µs since the Unix epoch, as the log says), or, below 0, when it was asked for where no JOIN of it
+    was answered.
 
     An idle connection has nothing open, and then no table for it either: a gateway holds many of them.
     """
@@ -49,27 +47,35 @@ class PendingRequests:
         self._number += 1
         return f"{envelope.INTERNAL_ID}{self._number:x}"
 
-    def ask(self, question: Question) -> None:
-        """Open a question; a JOIN takes up its room at once."""
+    def ask(self, question: Question, now_us: int = 0) -> None:
+        """Open a question; a JOIN takes up its room at once, and asks for it since ``now_us``."""
         self._ask(question, quiet=False)
         if isinstance(question, envelope.Join):
-            self.rooms.setdefault(question.room, 0)
+            self.rooms.setdefault(question.room, -now_us)
 
-    def ask_silently(self, join: envelope.Join) -> None:
-        """Open a JOIN of which the client is told nothing but bad news."""
+    def ask_silently(self, join: envelope.Join, now_us: int = 0) -> None:
+        """Open a JOIN of which the client is told nothing."""
         self._ask(join, quiet=True)
-        self.rooms.setdefault(join.room, 0)
+        self.rooms.setdefault(join.room, -now_us)
+
+    def is_in(self, room: str) -> bool:
+        """Say whether a JOIN of a room was answered."""
+        return self.rooms.get(room, 0) > 0
+
+    def since(self, room: str) -> int:
+        """Return since when the connection is in a room, or was on its way there; 0 where it is not held."""
+        return abs(self.rooms.get(room, 0))
 
     def came(self, room: str, came_us: int) -> None:
-        """The connection is in a room since this moment (0: it was not said), where that is still held."""
+        """The connection is in a room since this moment (0: that was not said), where that is still held."""
         if room in self.rooms:
-            self.rooms[room] = came_us or self.rooms[room] or UNTOLD
+            self.rooms[room] = came_us or self.since(room) or 1
 
     def again(self, room: str, conn: str, user: str, since: Position) -> envelope.Join | None:
         """Return the JOIN that asks for what a member lacks since it stands at ``since``; None where the room
         was left, or its JOIN is not answered yet (it is asked again anyway). An earlier one is replaced.
         """
-        if not self.rooms.get(room):
+        if not self.is_in(room):
             return None
         for key in [key for key, (_, quiet) in (self._open or {}).items() if quiet and key[0] == room]:
             self._close(key)
@@ -98,7 +104,7 @@ class PendingRequests:
         is_join = isinstance(question, envelope.Join)
         if (
             is_join
-            and not self.rooms.get(room)
+            and not self.is_in(room)
             and not any(open_room == room for open_room, _ in self._open or ())
         ):
             self.rooms.pop(room, None)

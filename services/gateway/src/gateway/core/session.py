@@ -62,7 +62,7 @@ from gateway.core.hook_session import IN_ROOM, HookSession, says
 from gateway.core.hook_waits import Held
 from gateway.core.inputs import PresenceRead, Reply, RequestFailed, Responded
 from gateway.core.open_requests import OpenRequests
-from gateway.core.pending_requests import UNTOLD, PendingRequests, Question
+from gateway.core.pending_requests import PendingRequests, Question
 from gateway.core.permissions import Identity
 from gateway.core.presence_payloads import asked_of, watching_of
 from gateway.core.session_presence import SessionPresence, TooFast, shown_by
@@ -258,18 +258,18 @@ class Session:
         actions: Actions = [Send(welcome)]
         if self._degraded:
             actions.append(Send(Degraded()))
-        actions += [self._ask_to_join(identity, room) for room in joined]
+        actions += [self._ask_to_join(identity, room, now_us) for room in joined]
         if self._manual:
-            actions.append(self._enter_own())
+            actions.append(self._enter_own(now_us))
         return actions
 
-    def _enter_own(self) -> Join:
+    def _enter_own(self, now_us: int = 0) -> Join:
         """Join the user's own room without a word to the client: to be there, and to be judged by the token
         that it has now.
         """
         join = envelope.Join(user_room(self.user), self.conn, self.user, SILENT)
         first = join.room not in self._pending.rooms
-        self._pending.ask_silently(join)
+        self._pending.ask_silently(join, now_us)
         return self._to_shard(join, first=first)
 
     def _show_token(self, before: Identity, identity: Identity) -> Actions:
@@ -398,24 +398,26 @@ class Session:
         self._listens = self._listens or room == own
         ref = message.id or self._pending.ref()
         before = [] if watching is None else self._presences().join(identity, room, ref, watching)
-        join = self._ask_to_join(identity, room, ref, since)
+        join = self._ask_to_join(identity, room, now_us, ref, since)
         return Outcome(message.type, [*before, join], join.shard, join.envelope)
 
     def _ask_to_join(
-        self, identity: Identity, room: str, ref: str = "", since: Position | None = None
+        self, identity: Identity, room: str, now_us: int, ref: str = "", since: Position | None = None
     ) -> Join:
         join = envelope.Join(room, self.conn, identity.user, ref or self._pending.ref(), since)
         if self._hooks is not None and (info := self._hooks.joins(room)):
             self._presences().infos[room] = info
         first = room not in self._pending.rooms
-        self._pending.ask(join)
+        self._pending.ask(join, now_us)
         return self._to_shard(join, first=first)
 
     def _to_shard(self, join: envelope.Join, *, first: bool = False) -> Join:
-        """Return a JOIN on its way, with since when this connection is there, what the room shows of it, and
-        in its user's own room how it came in.
+        """Return a JOIN on its way, with since when this connection is there, or may be (the ``first`` one:
+        since that comes there), what the room shows of it, and in its user's own room how it came in.
         """
-        came_us, identity, config = self._pending.rooms.get(join.room, 0), self.identity, self._config
+        came_us, identity, config = self._pending.since(join.room), self.identity, self._config
+        if first:
+            came_us = 0
         if identity is not None and join.room == user_room(identity.user):
             join = msgspec.structs.replace(
                 join,
@@ -517,6 +519,8 @@ class Session:
     def _publish(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
         identity = self._known()
         policy = permissions.check_publish(identity, self._namespaces, room, room in self._pending.rooms)
+        if policy.check and (unfit := policy.problem(message.type, message.payload, message.binary)):
+            raise ProtocolError(ErrorCode.INVALID_PAYLOAD, f"payload: {unfit}")
         if "publish" in policy.hooks:
             asked = self._consult("publish", policy, Held(message, room, now_us, trace))
             if asked is not None:
@@ -637,8 +641,10 @@ class Session:
 
     # ── what the routers say ────────────────────────────────────────────────────────────────────────────────
 
-    def answer(self, reply: Reply) -> Actions:
-        """Tell the client what a router says to it, where it still waits for that."""
+    def answer(self, reply: Reply, now_us: int = 0) -> Actions:
+        """Do what a router says to this connection, and tell the client of it where it still waits for
+        that.
+        """
         if self.state is State.CLOSED:
             return []
         match reply:
@@ -655,9 +661,9 @@ class Session:
                 return [Send(History(reply.room, reply.messages, reply.more, _shown(reply.ref)))]
             case envelope.Left():
                 # an answer to its own LEAVE, which took effect at once; it may have joined again since
-                if reply.ref:
+                if reply.ref and not reply.reason:
                     return [Send(Left(reply.room, _shown(reply.ref)))]
-                return self._put_out(reply.room, reply.reason)
+                return self._put_out(reply)
             case envelope.Dismissed():
                 return self._dismissed(reply)
             case envelope.TokensRevoked():
@@ -669,7 +675,7 @@ class Session:
                     envelope.Dismissed(self.conn, CloseCode.UNAUTHORIZED, "The token was revoked")
                 )
             case envelope.Enrolled():
-                return self._enroll(reply.rooms)
+                return self._enroll(reply.rooms, now_us)
             case envelope.Refused():
                 if reply.ref == STAYS:
                     return []
@@ -684,11 +690,13 @@ class Session:
                     *(self._unwatch(question.room) if question is not None and unjoined else ()),
                 ]
 
-    def _put_out(self, room: str, reason: str) -> Actions:
+    def _put_out(self, reply: envelope.Left) -> Actions:
         """A backend has taken this connection out of a room; what it has asked of that is answered too. Where
         it is not in, as far as it was told, it has left meanwhile: what it asks now comes later.
         """
-        if not self._pending.rooms.get(room):
+        room, reason = reply.room, reply.reason
+        asked = self._pending.open(room, reply.ref)[0] is not None
+        if not (asked if reply.ref else self._pending.is_in(room)):
             return []
         refs = [ref for ref in map(_shown, self._pending.refs(room)) if ref]
         self._pending.leave(room)
@@ -702,12 +710,12 @@ class Session:
         self._why = _WHY.get(code, "")
         return self.end(code, reply.reason, reason=reply.reason)
 
-    def _enroll(self, rooms: Iterable[str]) -> Actions:
+    def _enroll(self, rooms: Iterable[str], now_us: int) -> Actions:
         """Join rooms as a backend wants it, whatever the token allows, as far as there is place."""
         identity, own, held = self._known(), user_room(self.user), self._pending.rooms
         wanted = [room for room in dict.fromkeys(rooms) if room not in held and room != own]
         place = max(0, self._config.rooms_max - len(held) + (own in held))
-        actions: Actions = [self._ask_to_join(identity, room) for room in wanted[:place]]
+        actions: Actions = [self._ask_to_join(identity, room, now_us) for room in wanted[:place]]
         self._enrolled = frozenset(room for room in (*self._enrolled, *rooms) if room in held)
         if len(wanted) > place:
             says = f"At most {self._config.rooms_max} rooms: a backend wanted you in more"
@@ -771,8 +779,7 @@ class Session:
             actions.append(self._enter_own())
         if self.identity is not None and self._shard_of(self.conn) == shard:
             # It may have been dismissed by its own address meanwhile.
-            came_us = self._pending.rooms.get(own) or UNTOLD
-            stays = envelope.Join(self.conn, self.conn, self.user, STAYS, came_us=came_us)
+            stays = envelope.Join(self.conn, self.conn, self.user, STAYS, came_us=self._pending.since(own))
             actions.append(Join(stays, shard))
         return actions
 

@@ -351,7 +351,7 @@ class Connection(Member):
         self,
         reply: envelope.Ack | envelope.Left | envelope.Dismissed | envelope.Enrolled | envelope.TokensRevoked,
     ) -> None:
-        self._do(self.session.answer(reply))
+        self._do(self.session.answer(reply, self._context.clock.wall_us()))
 
     def _token_accepted(self, said: inputs.TokenAccepted) -> None:
         identity: Identity = said.identity

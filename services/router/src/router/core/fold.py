@@ -622,7 +622,7 @@ class Fold:
         denied = access.judge(join, member=member)
         if denied is not None:
             if denied.code or denied.again:
-                self._turn_away(room, conn, denied, effects)
+                self._turn_away(room, conn, denied, effects, join.ref)
             else:
                 self._refuse(gateway, conn, join.ref, _BLOCKED, effects)
             if member:
@@ -639,12 +639,12 @@ class Fold:
                 self._expel(room, other, at_us, replaced.why, effects)
         return conn not in too_many
 
-    def _turn_away(self, room: str, conn: str, denied: Denied, effects: list[Effect]) -> None:
-        """Have a connection closed, or told that it is out of a room."""
+    def _turn_away(self, room: str, conn: str, denied: Denied, effects: list[Effect], ref: str = "") -> None:
+        """Have a connection closed, or told that it is out of a room; ``ref``: of its Join that said so."""
         item = (
             wire.Dismissed(conn, denied.code, denied.reason)
             if denied.code
-            else wire.Left(conn, room, "", denied.why)
+            else wire.Left(conn, room, ref, denied.why)
         )
         effects.append(FeedItem(len(effects) + 1, (gateway_of(conn),), item))
 

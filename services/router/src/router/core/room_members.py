@@ -126,13 +126,13 @@ class RoomMembers:
         users = {user for members in gateways for user in members.values()}
         return len(users), sum(map(len, gateways))
 
-    def names(self) -> list[str]:
-        """Return the rooms that have members, in the order in which they came to have any."""
-        return list(self._rooms)
-
     def rooms(self, gateway: str) -> Collection[str]:
         """Return the rooms in which a gateway has members. A view."""
         return self._gateways.get(gateway, ())
+
+    def names(self) -> list[str]:
+        """Return the rooms that have members, in the order in which they came to have any."""
+        return list(self._rooms)
 
     def members(self, room: str, gateway: str) -> Mapping[str, str]:
         """Return the room's members on one gateway: connection to user. A view: copy it before a change."""

@@ -38,9 +38,11 @@ class Handover:
         shards: Shards,
         announcer: Announcer,
         probes: SpeakerProbes,
-        intakes: Sequence[Notifications],
+        notifications: Sequence[Notifications],
     ) -> None:
-        """Nothing is given away before it is asked for, or due. ``intakes`` pass on what backends publish."""
+        """Nothing is given away before it is asked for, or due. ``notifications`` pass on what backends
+        publish.
+        """
         self._bus = context.bus
         self._clock = context.clock
         self._metrics = context.metrics
@@ -48,7 +50,7 @@ class Handover:
         self._shards = shards
         self._announcer = announcer
         self._probes = probes
-        self._intakes = intakes
+        self._notifications = notifications
         self._standing_down: asyncio.Task[None] | None = None
 
     def tick(self) -> None:
@@ -73,12 +75,12 @@ class Handover:
             pass
         except Exception as error:  # noqa: BLE001 - whatever fails here, the rest of the router is still to be ended
             event(_logger, "stop_failed", level=logging.ERROR, error=error)
-        await self._kill_intakes()
+        await self._kill_notifications()
         await self._probes.stop()
         await self._announcer.stop()
 
     async def _finish(self) -> None:
-        await self._stop_intakes()
+        await self._stop_notifications()
         began = self._clock.monotonic()
         spoken = self._shards.speaking
         await self._leave()
@@ -94,16 +96,16 @@ class Handover:
 
     async def _stand_down(self) -> None:
         await self._leave()
-        await self._stop_intakes()
-        await self._kill_intakes()
+        await self._stop_notifications()
+        await self._kill_notifications()
 
-    async def _stop_intakes(self) -> None:
-        for intake in self._intakes:
-            await intake.stop()
+    async def _stop_notifications(self) -> None:
+        for each in self._notifications:
+            await each.stop()
 
-    async def _kill_intakes(self) -> None:
-        for intake in self._intakes:
-            await intake.kill()
+    async def _kill_notifications(self) -> None:
+        for each in self._notifications:
+            await each.kill()
 
     async def _leave(self) -> None:
         await self._probes.stop()

@@ -4,8 +4,8 @@ set aside with the reason.
 Order is kept for each address: one consumer at a time (the broker's doing), taken in order, one record under
 way for each shard, repeated until it is confirmed; each message has an id, so that a record that stands in
 the log twice counts once. Only then is the notification acknowledged; the prefetch bounds what is on its way.
-It looks into no payload beyond the check (``shell/intakes.py`` says which queue it is, and which check). One
-delivery may bring a list of notifications (``core/notification_list_parser.py``): one list is opened at a
+It looks into no payload beyond the check; ``shell/backend_queues.py`` says which queue and which check.
+One delivery may bring a list of notifications (``core/notification_list_parser.py``): one list is opened at a
 time, and what is on its way is bounded by the batchers' limits.
 """
 
@@ -23,9 +23,9 @@ from typing import TypeVar
 import msgspec
 
 from router.core.notification_list_parser import Parsed, parse_entry, split_list
+from router.shell.backend_queues import BackendQueue
 from router.shell.dead_letters import KEY_HEADER, DeadLetters
 from router.shell.delivery_settlement import DeliverySettlement, Settleable
-from router.shell.intakes import Intake
 from router.shell.receipt_replies import ReceiptReplies, ReplyAddress
 from router.shell.redelivery_screening import RedeliveryScreening
 from router.shell.router_context import RouterContext
@@ -70,7 +70,7 @@ class NotificationLimits:
 
 
 class Notifications:
-    """The consumer of backends' notifications."""
+    """The consumer of one of backends' queues."""
 
     def __init__(
         self,
@@ -79,13 +79,13 @@ class Notifications:
         sandbox: SandboxProcess,
         limits: NotificationLimits,
         pace: Pace,
-        intake: Intake,
+        holds: BackendQueue,
         receipts: ReceiptReplies,
     ) -> None:
-        """``dead_letters`` keeps what is invalid; ``sandbox`` tries what comes for the second time;
-        ``receipts`` tell backends what becomes of a notification.
+        """``dead_letters`` keeps what is invalid; ``sandbox`` tries what comes for the second time; ``holds``
+        is the queue; ``receipts`` tell backends what becomes of a notification.
         """
-        self._intake = intake
+        self._holds = holds
         self._router = context.id
         self._numbers = itertools.count(1)
         self._bus = context.bus
@@ -109,13 +109,13 @@ class Notifications:
         self._subscription: Subscription | None = None
         self._batchers: dict[int, Batcher[Taken]] = {}
         self._refused: Batcher[Refused] = Batcher(self._keep, limits.batches)
-        context.metrics.waiting_from(intake.name, self._waiting)
+        context.metrics.waiting_from(holds.name, self._waiting)
 
     async def start(self) -> None:
         """Begin to take notifications."""
-        self._task = supervised(asyncio.get_running_loop().create_task(self._run(), name=self._intake.name))
+        self._task = supervised(asyncio.get_running_loop().create_task(self._run(), name=self._holds.name))
         self._subscription = await self._bus.subscribe(
-            lambda: Source(self._intake.queue(self._topology)),
+            lambda: Source(self._holds.queue(self._topology)),
             self._delivered,
             prefetch=self._prefetch,
             on_lost=self._lost,
@@ -174,7 +174,7 @@ class Notifications:
 
     def _tried(self, delivery: Delivery) -> None:
         """Do all of a delivery that can fail, without any effect."""
-        if not self._intake.is_list(delivery):
+        if not self._holds.is_list(delivery):
             self._checked(delivery)
             return
         entries = split_list(delivery.body, max_bytes=self._max_bytes)
@@ -187,7 +187,7 @@ class Notifications:
 
     def _checked(self, delivery: Delivery) -> Parsed:
         """Return what a delivery becomes, or why it becomes nothing."""
-        return self._intake.parsed(delivery, self._clock.wall_us(), self._max_bytes)
+        return self._holds.parsed(delivery, self._clock.wall_us(), self._max_bytes)
 
     async def _poison(self, delivery: Delivery, reason: str) -> None:
         """Set aside what would end this router."""
@@ -196,7 +196,7 @@ class Notifications:
     async def _take(self, delivery: Delivery) -> None:
         """Check what one delivery brings and put it on its way; waits where that way is full."""
         generation = self._generation
-        if not self._intake.is_list(delivery):
+        if not self._holds.is_list(delivery):
             found = _guarded(lambda: self._checked(delivery))
             await self._put(found, Refused(delivery, "", delivery, delivery.body), generation)
             return
@@ -242,7 +242,7 @@ class Notifications:
             await self._send(shard, batch)
 
         return Batcher(
-            send, self._limits, lambda count: self._metrics.batch_size(self._intake.name, count), self._pace
+            send, self._limits, lambda count: self._metrics.batch_size(self._holds.name, count), self._pace
         )
 
     async def _send(self, shard: int, batch: Sequence[Taken]) -> None:

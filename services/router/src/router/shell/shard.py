@@ -63,8 +63,8 @@ class Shard:
         router = context.router
         self._log = ShardLog(router.bus, router.topology, number, prefetch=context.limits.prefetch)
         self._history = ShardHistory(self._log, context)
-        self._reads = ShardReads(router, self._history)
         self._presence = ShardPresence(context)
+        self._reads = ShardReads(router, self._history)
         self._maintainer = LogMaintainer(self._log, context, self.role)
         self._telemetry = EntryTelemetry(
             number, context.router.clock, context.router.metrics, context.router.tracing
@@ -208,6 +208,11 @@ class Shard:
             if answer is not None:
                 self._context.egress.tell(gateway_of(query.conn), answer)
 
+    def presence_queried(self, query: wire.PresenceQuery) -> None:
+        """Somebody wants to know who is in a room."""
+        if self.speaks and self._fold.life:
+            self._presence.queried(query, self._fold)
+
     def answer(self, body: bytes) -> bytes | None:
         """Answer what a backend asks of this shard; None where we don't speak for it, or it has to be asked
         again.
@@ -215,11 +220,6 @@ class Shard:
         if not self.speaks or not self._fold.life:
             return None
         return self._reads.answer(body, self._fold, self._feeds)
-
-    def presence_queried(self, query: wire.PresenceQuery) -> None:
-        """Somebody wants to know who is in a room."""
-        if self.speaks and self._fold.life:
-            self._presence.queried(query, self._fold)
 
     # ── the log ─────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,5 +1,5 @@
-"""Intakes: what the queues hold that a router passes on into the logs: backends' notifications, and services'
-answers that are to outlive whoever asked.
+"""Backend queues: what those queues hold that a router passes on into the logs: backends' notifications, and
+services' answers that are to outlive whoever asked.
 
 Each says which queue it is and what one delivery becomes. They keep nothing, and never raise for what comes.
 """
@@ -15,7 +15,7 @@ from warren.bus import Delivery
 from warren.topology import Queue, Topology
 
 
-class Intake(Protocol):
+class BackendQueue(Protocol):
     """What one queue holds."""
 
     @property
@@ -36,7 +36,7 @@ class Intake(Protocol):
         ...
 
 
-class NotificationIntake:
+class NotificationQueue:
     """Backends' notifications, one by one or in lists."""
 
     name = "intake"
@@ -65,7 +65,7 @@ class NotificationIntake:
         return Parsed(parse(notification, now_us=now_us, max_bytes=max_bytes), _traceparent(delivery))
 
 
-class AnswerIntake:
+class AnswerQueue:
     """Services' durable answers."""
 
     name = "answers"

@@ -2,7 +2,7 @@
 
 from tests.support.scripted_bus import Delivered
 
-from router.shell.intakes import AnswerIntake, NotificationIntake
+from router.shell.backend_queues import AnswerQueue, NotificationQueue
 from warren.bus import Properties
 from warren.envelope import Publish
 from warren.topology import Topology
@@ -13,24 +13,24 @@ LIST = Properties("application/vnd.warren.notifications+json")
 
 def test_a_notification_is_addressed_by_its_key() -> None:
     """And a list is opened by whoever passes it on."""
-    intake = NotificationIntake()
+    queue = NotificationQueue()
     delivery = Delivered(
         b"1", "user.ann", Properties(type="deal", message_id="m1", headers={"traceparent": TRACE, "key": "k"})
     )
-    found = intake.parsed(delivery, 7, 100)
+    found = queue.parsed(delivery, 7, 100)
     assert found.made == Publish("@ann", "deal", b"1", 7, id="m1", key="k")
     assert found.traceparent == TRACE
-    assert (intake.is_list(Delivered(b"[]", "x", LIST)), intake.is_list(delivery)) == (True, False)
-    assert intake.queue(Topology()).name == "warren.notify"
+    assert (queue.is_list(Delivered(b"[]", "x", LIST)), queue.is_list(delivery)) == (True, False)
+    assert queue.queue(Topology()).name == "warren.notify"
 
 
 def test_an_answer_is_addressed_by_its_correlation() -> None:
     """Whatever its routing key, its type and its own id say."""
-    intake = AnswerIntake()
+    queue = AnswerQueue()
     headers = {"n": 2, "more": True, "traceparent": 5}
     delivery = Delivered(b"1", "room.a", Properties(None, "x", "y", "ann~r1", headers=headers))
-    found = intake.parsed(delivery, 7, 100)
+    found = queue.parsed(delivery, 7, 100)
     assert found.made == Publish("@ann", "RESPONSE", b"1", 7, id="2+/r1")
     assert found.traceparent == ""
-    assert not intake.is_list(Delivered(b"[]", "x", LIST))
-    assert intake.queue(Topology()).name == "warren.rpc.replies"
+    assert not queue.is_list(Delivered(b"[]", "x", LIST))
+    assert queue.queue(Topology()).name == "warren.rpc.replies"
