@@ -5,15 +5,16 @@ from typing import Annotated
 import msgspec
 import pytest
 
-from router.core.control_bodies import Body, Broadcast, Publish, User
 from router.core.control_decoding import decoded, from_query, pointed
-from router.core.control_problems import Fault, Problem, ProblemCode
+from router.core.control_problems import Problem, ProblemCode
+from warren.contract.commands import Body, Broadcast, Publish, UserName
+from warren.contract.problem import Fault
 
 
 class Asked(Body, frozen=True, kw_only=True):
     """A read as others are."""
 
-    users: Annotated[list[User], msgspec.Meta(min_length=1)]
+    users: Annotated[list[UserName], msgspec.Meta(min_length=1)]
     limit: Annotated[int, msgspec.Meta(ge=1, le=5)] = 3
     deep: bool = False
 

@@ -2,15 +2,8 @@
 
 import msgspec
 
-from router.core.control_problems import (
-    FAULTS_MAX,
-    Fault,
-    Problem,
-    ProblemCode,
-    body_of,
-    encoded,
-    invalid,
-)
+from router.core.control_problems import FAULTS_MAX, Problem, ProblemCode, body_of, encoded, invalid
+from warren.contract.problem import Fault
 from warren.errors import ErrorCode
 
 

@@ -3,13 +3,13 @@
 import msgspec
 import pytest
 
-from router.core import control_bodies as bodies
 from router.core import control_reads as reads
 from router.core.feeds import Feeds
 from router.core.fold import Fold
 from router.core.history import History
 from router.core.user_activity import UserActivity
 from warren.address import shard_of, user_room
+from warren.contract import queries
 from warren.envelope import Batch, Hello, Join, Notified, Number, Publish, Rules, encode
 from warren.namespaces import HistoryPolicy
 from warren.position import LogPosition
@@ -100,7 +100,7 @@ def test_a_count_is_the_numbers_alone(log):
     log.join("a", "g1~1", "ann")
     read = reads.MembersRead("a", 0, "")
     answer = msgspec.json.encode(reads.members(read, log.fold))
-    assert reads.joined(read, [answer]) == bodies.Counted(users=1, connections=1)
+    assert reads.joined(read, [answer]) == queries.Counted(users=1, connections=1)
 
 
 def test_users_are_online_or_were_seen(log):
@@ -111,9 +111,9 @@ def test_users_are_online_or_were_seen(log):
     activity.left("bob", NOW_US - 5_000_000, 0)
     answer = reads.status(reads.StatusRead(("ann", "bob", "cid")), log.fold, activity)
     assert answer.users == [
-        bodies.UserStatus(user="ann", online=True, connections=1, since=NOW_US // 1_000),
-        bodies.UserStatus(user="bob", online=False, last_seen=NOW_US // 1_000 - 5_000),
-        bodies.UserStatus(user="cid", online=False),
+        queries.UserStatus(user="ann", online=True, connections=1, since=NOW_US // 1_000),
+        queries.UserStatus(user="bob", online=False, last_seen=NOW_US // 1_000 - 5_000),
+        queries.UserStatus(user="cid", online=False),
     ]
 
 
@@ -127,12 +127,12 @@ def test_users_are_asked_of_their_shards_and_told_in_the_order_asked():
         assert {shard_of(user_room(user), 4) for user in part.users} == {shard}
     answers = [
         msgspec.json.encode(
-            bodies.Statuses(users=[bodies.UserStatus(user=user, online=False) for user in part.users])
+            queries.Statuses(users=[queries.UserStatus(user=user, online=False) for user in part.users])
         )
         for part in asked.values()
     ]
     joined = reads.joined(read, answers)
-    assert isinstance(joined, bodies.Statuses)
+    assert isinstance(joined, queries.Statuses)
     assert [each.user for each in joined.users] == list(users)
 
 
@@ -142,14 +142,14 @@ def test_rooms_of_all_shards_make_one_page(log):
     assert set(reads.by_shard(read, 4)) == {0, 1, 2, 3}
 
     def page(*names, more=""):
-        rooms = [bodies.RoomCount(room=name, connections=1) for name in names]
-        return msgspec.json.encode(bodies.RoomsPage(rooms=rooms, next=more))
+        rooms = [queries.RoomCount(room=name, connections=1) for name in names]
+        return msgspec.json.encode(queries.RoomsPage(rooms=rooms, next=more))
 
     joined = reads.joined(read, [page("a", "d", "f", more="f"), page("b", "c"), page()])
-    assert isinstance(joined, bodies.RoomsPage)
+    assert isinstance(joined, queries.RoomsPage)
     assert ([each.room for each in joined.rooms], joined.next) == (["a", "b", "c"], "c")
     last = reads.joined(read, [page("a"), page("b")])
-    assert isinstance(last, bodies.RoomsPage)
+    assert isinstance(last, queries.RoomsPage)
     assert ([each.room for each in last.rooms], last.next) == (["a", "b"], "")
 
 
@@ -158,7 +158,7 @@ def test_a_room_that_is_empty_by_now_is_left_out(log):
     log.join("a", "g1~1", "ann")
     log.join("c", "g1~1", "ann")
     page = reads.rooms_page(iter(["a", "b", "c"]), 1, log.fold.rooms)
-    assert (page.rooms, page.next) == ([bodies.RoomCount(room="a", connections=1)], "a")
+    assert (page.rooms, page.next) == ([queries.RoomCount(room="a", connections=1)], "a")
     page = reads.rooms_page(iter(["a", "b"]), 1, log.fold.rooms)
     assert page.next == ""
 
@@ -184,14 +184,14 @@ def test_a_message_is_explained(log):
     assert waits is not None
     assert (waits.epoch, waits.seq, waits.bytes) == ("k3f9-1", 1, 7)
     assert (waits.accepted_at, waits.expires_at) == (NOW_US // 1_000, NOW_US // 1_000 + 60_000)
-    assert waits.gateways == [bodies.GatewayReached(gateway="g1", fed=False)]
+    assert waits.gateways == [queries.GatewayReached(gateway="g1", fed=False)]
     assert waits.unknown == ["written", "withheld", "expired"]
     log.feeds.number(Number("g1", 0, 1, LogPosition("k3f9", 1, 1)))
     while log.feeds.next("g1") is not None:
         pass
     fed = reads.explained(read, log.fold, log.history, log.feeds)
     assert fed is not None
-    assert fed.gateways == [bodies.GatewayReached(gateway="g1", fed=True)]
+    assert fed.gateways == [queries.GatewayReached(gateway="g1", fed=True)]
 
 
 def test_what_is_not_known_of_a_message_is_named(log):

@@ -7,8 +7,8 @@ from tests.support.gateways import logged
 
 from router.core.api_keys import Scope
 from router.core.control import BROADCAST, PUBLISH, Given, parse_command, refusal
-from router.core.control_bodies import Outcomes, Published
 from router.shell.audit import Audit
+from warren.contract.commands import Outcomes, Published
 from warren.metrics import RouterMetrics
 
 

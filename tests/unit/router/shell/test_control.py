@@ -23,7 +23,6 @@ from router.core.control import (
     Given,
     parse_command,
 )  # fmt: skip
-from router.core.control_bodies import Done, Outcomes, Published, RoomCount, RoomsPage
 from router.core.control_problems import Problem, ProblemCode
 from router.core.placement import Placement
 from router.shell import control as shell
@@ -34,6 +33,8 @@ from router.shell.peer_messages import PeerMessages
 from router.shell.router_calls import RouterCalls
 from warren.address import shard_of
 from warren.batch import BatchLimits, Pace
+from warren.contract.commands import Done, Outcomes, Published
+from warren.contract.queries import RoomCount, RoomsPage
 from warren.envelope import Command, Commanded, CommandResult, Publish, Receipt, decode
 from warren.topology import Topology
 

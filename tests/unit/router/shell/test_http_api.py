@@ -17,7 +17,6 @@ from tests.support.scripted_bus import ManualClock, ScriptedBus
 
 from router.core.api_keys import EVERYTHING, ApiKey, ApiKeys, KeyRate, Scope, hash_of
 from router.core.attempt_limits import FAILURES
-from router.core.control_problems import PROBLEM_TYPE
 from router.core.placement import Placement
 from router.shell import http_api
 from router.shell.control import Control
@@ -26,6 +25,7 @@ from router.shell.message_writer import MessageWriter
 from router.shell.peer_messages import PeerMessages
 from router.shell.router_calls import RouterCalls
 from warren.batch import BatchLimits, Pace
+from warren.contract.problem import PROBLEM_TYPE
 from warren.envelope import Publish, decode
 from warren.topology import Topology
 

@@ -10,10 +10,10 @@ from tests.support.scripted_bus import ManualClock, ScriptedBus
 
 from router.core import control_reads as reads
 from router.core import room_index
-from router.core.control_bodies import PresencePage, RoomsPage, Statuses
 from router.core.feeds import Feeds
 from router.core.fold import Fold
 from router.shell.shard_reads import KEPT_S, ShardReads
+from warren.contract.queries import PresencePage, RoomsPage, Statuses
 from warren.envelope import Batch, Hello, Join, Rules, encode
 
 NOW_US = 1_764_000_000_000_000

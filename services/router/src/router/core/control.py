@@ -21,10 +21,9 @@ from typing import Any, Final
 import msgspec
 
 from router.core import commands
-from router.core import control_bodies as bodies
 from router.core.api_keys import Scope
 from router.core.control_decoding import decoded, from_query, with_member
-from router.core.control_problems import Fault, Problem, ProblemCode, invalid
+from router.core.control_problems import Problem, ProblemCode, invalid
 from router.core.control_reads import (
     AnyRead,
     ExplainRead,
@@ -36,6 +35,9 @@ from router.core.control_reads import (
 from router.core.notification_list_parser import split_list
 from router.core.notification_parser import Notification, address_of, parse
 from warren.address import EVERYONE, user_room
+from warren.contract import commands as bodies
+from warren.contract import queries
+from warren.contract.problem import Fault
 from warren.envelope import Command as Entry
 from warren.envelope import Publish
 from warren.payloads import BINARY_TYPE, JSON_TYPE
@@ -108,13 +110,13 @@ ADD: Final = Verb("add", bodies.Add, bodies.Done, "Have a user join rooms", stat
 BLOCK: Final = Verb("block", bodies.Block, bodies.Done, "Keep a user out", statuses=_CHANGES)
 UNBLOCK: Final = Verb("unblock", bodies.Unblock, bodies.Done, "Let a user in again", statuses=_CHANGES)
 REVOKE: Final = Verb("revoke", bodies.Revoke, bodies.Done, "Revoke tokens", statuses=_CHANGES)
-PRESENCE: Final = Verb("presence", bodies.Presence, bodies.PresencePage, "See who is in a room", reads=True)
-COUNT: Final = Verb("count", bodies.Count, bodies.Counted, "Count who is in a room", reads=True)
-HISTORY: Final = Verb("history", bodies.History, bodies.HistoryPage, "Read a room's messages", reads=True)
-ROOMS: Final = Verb("rooms", bodies.Rooms, bodies.RoomsPage, "List rooms", reads=True)
-STATUS: Final = Verb("status", bodies.Status, bodies.Statuses, "See which users are online", reads=True)
+PRESENCE: Final = Verb("presence", queries.Presence, queries.PresencePage, "See who is in a room", reads=True)
+COUNT: Final = Verb("count", queries.Count, queries.Counted, "Count who is in a room", reads=True)
+HISTORY: Final = Verb("history", queries.History, queries.HistoryPage, "Read a room's messages", reads=True)
+ROOMS: Final = Verb("rooms", queries.Rooms, queries.RoomsPage, "List rooms", reads=True)
+STATUS: Final = Verb("status", queries.Status, queries.Statuses, "See which users are online", reads=True)
 EXPLAIN: Final = Verb(
-    "explain", bodies.Explain, bodies.Explained, "See what became of a message", reads=True, statuses=(404,)
+    "explain", queries.Explain, queries.Explained, "See what became of a message", reads=True, statuses=(404,)
 )
 
 VERBS: Final[Mapping[str, Verb]] = {
@@ -311,23 +313,23 @@ def _read(verb: Verb, body: bodies.Body) -> Command | Problem:
     """Return a command that only asks."""
     read: AnyRead
     match body:
-        case bodies.Presence():
+        case queries.Presence():
             after = cursor_of(body.cursor)
             if after is None:
                 return invalid([Fault("/cursor", "is none that was given out")])
             read = MembersRead(_room(body.address), body.limit, after)
-        case bodies.Count():
+        case queries.Count():
             read = MembersRead(_room(body.address), 0, "")
-        case bodies.History():
+        case queries.History():
             read = HistoryRead(_room(body.address), body.before, body.limit)
-        case bodies.Rooms():
+        case queries.Rooms():
             after = cursor_of(body.cursor)
             if after is None:
                 return invalid([Fault("/cursor", "is none that was given out")])
             read = RoomsRead(body.prefix, body.limit, after)
-        case bodies.Status():
+        case queries.Status():
             read = StatusRead(tuple(body.users))
-        case bodies.Explain():
+        case queries.Explain():
             read = ExplainRead(_room(body.address), body.user or "", body.id)
         case _:
             raise TypeError(f"no command has such a body: {type(body).__name__}")
@@ -343,9 +345,9 @@ def told(command: Command, result: bodies.Result | None) -> bodies.Result | Prob
     match result:
         case None:
             return Problem(ProblemCode.NOT_FOUND, "No message of this id is known there (any more).")
-        case bodies.PresencePage() | bodies.RoomsPage():
+        case queries.PresencePage() | queries.RoomsPage():
             return msgspec.structs.replace(result, next=cursor(result.next))
-        case bodies.Explained():
+        case queries.Explained():
             return msgspec.structs.replace(result, address=getattr(command.body, "address", ""))
         case _:
             return result

@@ -2,7 +2,7 @@
 with it, at once.
 
 In time that is linear in the bytes: what is right is decoded once, and only what is wrong is looked at field
-by field. It knows the types of fields (``control_bodies.py``) and nothing of what they mean. Pure.
+by field. It knows the types of fields (``warren/contract``) and nothing of what they mean. Pure.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any, TypeVar, get_origin
 
 import msgspec
 
-from router.core.control_problems import FAULTS_MAX, Fault, Problem, ProblemCode, invalid
+from router.core.control_problems import FAULTS_MAX, Problem, ProblemCode, invalid
+from warren.contract.problem import Fault
 
 S = TypeVar("S", bound=msgspec.Struct)
 

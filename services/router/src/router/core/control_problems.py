@@ -13,7 +13,9 @@ from http import HTTPStatus
 
 import msgspec
 
-PROBLEM_TYPE = "application/problem+json"
+from warren.contract.problem import Fault
+from warren.contract.problem import Problem as ProblemBody
+
 # How many faults of one command are told.
 FAULTS_MAX = 32
 
@@ -67,15 +69,6 @@ class ProblemCode(enum.StrEnum):
     UNAVAILABLE = "unavailable", 503, True
 
 
-class Fault(msgspec.Struct, frozen=True):
-    """One thing that is wrong with a command: where (a JSON pointer, RFC 6901; empty: all of it), and
-    what.
-    """
-
-    pointer: str
-    detail: str
-
-
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Why a command was not done. ``retry_after_ms``: when to come again; 0: not known."""
@@ -89,20 +82,6 @@ class Problem:
     def retry_after_s(self) -> int:
         """The same in whole seconds, at least 1 where it is known."""
         return -(-self.retry_after_ms // 1_000)
-
-
-class ProblemBody(msgspec.Struct, frozen=True, omit_defaults=True, rename={"type_": "type"}):
-    """A problem as it goes out (RFC 9457), with Warren's own members behind ``detail``."""
-
-    type_: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    retry: bool
-    retry_after_ms: int | None = None
-    trace_id: str | None = None
-    errors: list[Fault] | None = None
 
 
 def invalid(faults: list[Fault]) -> Problem:

@@ -12,13 +12,14 @@ from typing import Final
 
 import msgspec
 
-from router.core import control_bodies as bodies
 from router.core.feeds import Feeds
 from router.core.fold import Fold
 from router.core.history import History
 from router.core.room_members import RoomMembers
 from router.core.user_activity import UserActivity
 from warren.address import shard_of, user_room
+from warren.contract import commands as bodies
+from warren.contract import queries
 from warren.envelope import INTERNAL_ID, Deliver
 
 # Rooms with more connections are told of by numbers alone; and so many are looked at to count the users.
@@ -106,27 +107,27 @@ def joined(read: AnyRead, answers: Sequence[bytes]) -> bodies.Result | None:
     """Return the one answer that those of all shards make; None: what was asked for is not known."""
     match read:
         case RoomsRead():
-            pages = [msgspec.json.decode(each, type=bodies.RoomsPage) for each in answers]
+            pages = [msgspec.json.decode(each, type=queries.RoomsPage) for each in answers]
             rooms = sorted((room for page in pages for room in page.rooms), key=lambda room: room.room)
             more = len(rooms) > read.limit or any(page.next for page in pages)
             shown = rooms[: read.limit]
-            return bodies.RoomsPage(rooms=shown, next=shown[-1].room if more and shown else "")
+            return queries.RoomsPage(rooms=shown, next=shown[-1].room if more and shown else "")
         case StatusRead():
             found = {
                 user.user: user
                 for each in answers
-                for user in msgspec.json.decode(each, type=bodies.Statuses).users
+                for user in msgspec.json.decode(each, type=queries.Statuses).users
             }
-            return bodies.Statuses(users=[found[user] for user in read.users])
+            return queries.Statuses(users=[found[user] for user in read.users])
         case MembersRead():
-            page = msgspec.json.decode(answers[0], type=bodies.PresencePage)
+            page = msgspec.json.decode(answers[0], type=queries.PresencePage)
             if read.limit:
                 return page
-            return bodies.Counted(users=page.users, connections=page.connections)
+            return queries.Counted(users=page.users, connections=page.connections)
         case HistoryRead():
-            return msgspec.json.decode(answers[0], type=bodies.HistoryPage)
+            return msgspec.json.decode(answers[0], type=queries.HistoryPage)
         case ExplainRead():
-            return msgspec.json.decode(answers[0], type=bodies.Explained) if answers[0] else None
+            return msgspec.json.decode(answers[0], type=queries.Explained) if answers[0] else None
 
 
 # ── members ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -141,12 +142,12 @@ def counted(rooms: RoomMembers, room: str) -> tuple[int | None, int]:
     return len({user for members in there for user in members.values()}), connections
 
 
-def members(read: MembersRead, fold: Fold) -> bodies.PresencePage:
+def members(read: MembersRead, fold: Fold) -> queries.PresencePage:
     """Answer who is in a room."""
     rooms, room = fold.rooms, read.room
     users, connections = counted(rooms, room)
     if not read.limit or connections > NAMED_MAX:
-        return bodies.PresencePage(
+        return queries.PresencePage(
             users=users, connections=connections, members=[], counts_only=connections > NAMED_MAX
         )
     by_user: dict[str, list[str]] = {}
@@ -156,25 +157,25 @@ def members(read: MembersRead, fold: Fold) -> bodies.PresencePage:
                 by_user.setdefault(user, []).append(conn)
     names = sorted(by_user)
     page = names[: read.limit]
-    return bodies.PresencePage(
+    return queries.PresencePage(
         users=users,
         connections=connections,
-        members=[bodies.Present(user=user, connections=by_user[user]) for user in page],
+        members=[queries.Present(user=user, connections=by_user[user]) for user in page],
         next=page[-1] if len(names) > len(page) else "",
     )
 
 
-def status(read: StatusRead, fold: Fold, activity: UserActivity) -> bodies.Statuses:
+def status(read: StatusRead, fold: Fold, activity: UserActivity) -> queries.Statuses:
     """Answer which users are online."""
-    return bodies.Statuses(users=[_status(user, fold.rooms, activity) for user in read.users])
+    return queries.Statuses(users=[_status(user, fold.rooms, activity) for user in read.users])
 
 
-def _status(user: str, rooms: RoomMembers, activity: UserActivity) -> bodies.UserStatus:
+def _status(user: str, rooms: RoomMembers, activity: UserActivity) -> queries.UserStatus:
     room = user_room(user)
     connections = sum(len(rooms.members(room, gateway)) for gateway in rooms.targets(room))
     since = activity.since_us(user) if connections else None
     seen = None if connections else activity.last_seen_us(user)
-    return bodies.UserStatus(
+    return queries.UserStatus(
         user=user,
         online=connections > 0,
         connections=connections,
@@ -183,36 +184,36 @@ def _status(user: str, rooms: RoomMembers, activity: UserActivity) -> bodies.Use
     )
 
 
-def rooms_page(names: Iterable[str], limit: int, rooms: RoomMembers) -> bodies.RoomsPage:
+def rooms_page(names: Iterable[str], limit: int, rooms: RoomMembers) -> queries.RoomsPage:
     """Return the first ``limit`` of these rooms that still have members."""
-    found: list[bodies.RoomCount] = []
+    found: list[queries.RoomCount] = []
     for name in names:
         connections = sum(len(rooms.members(name, gateway)) for gateway in rooms.targets(name))
         if not connections:
             continue
         if len(found) == limit:
-            return bodies.RoomsPage(rooms=found, next=found[-1].room)
-        found.append(bodies.RoomCount(room=name, connections=connections))
-    return bodies.RoomsPage(rooms=found)
+            return queries.RoomsPage(rooms=found, next=found[-1].room)
+        found.append(queries.RoomCount(room=name, connections=connections))
+    return queries.RoomsPage(rooms=found)
 
 
 # ── messages ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def history_page(read: HistoryRead, fold: Fold, history: History, now_us: int) -> bodies.HistoryPage:
+def history_page(read: HistoryRead, fold: Fold, history: History, now_us: int) -> queries.HistoryPage:
     """Answer what was said in a room."""
     messages, more = history.page(read.room, read.before, read.limit, HISTORY_BYTES, now_us)
     position = fold.position(read.room)
-    return bodies.HistoryPage(
+    return queries.HistoryPage(
         epoch=position.epoch, seq=position.seq, messages=[_shown(message) for message in messages], more=more
     )
 
 
-def _shown(message: Deliver) -> bodies.HistoryMessage:
+def _shown(message: Deliver) -> queries.HistoryMessage:
     payload = message.payload
     if message.binary:
         payload = b'"%s"' % base64.b64encode(payload)
-    return bodies.HistoryMessage(
+    return queries.HistoryMessage(
         seq=message.seq,
         type=message.type,
         payload=msgspec.Raw(payload),
@@ -224,7 +225,7 @@ def _shown(message: Deliver) -> bodies.HistoryMessage:
     )
 
 
-def explained(read: ExplainRead, fold: Fold, history: History, feeds: Feeds) -> bodies.Explained | None:
+def explained(read: ExplainRead, fold: Fold, history: History, feeds: Feeds) -> queries.Explained | None:
     """Answer what became of a message; None where its id is not known (any more)."""
     place = fold.place(read.room, read.user, read.id)
     if place is None:
@@ -237,7 +238,7 @@ def explained(read: ExplainRead, fold: Fold, history: History, feeds: Feeds) -> 
         unknown.append("message")
     if reached is None:
         unknown.append("gateways")
-    return bodies.Explained(
+    return queries.Explained(
         id=read.id,
         address=read.room,
         epoch=place.epoch,
@@ -251,5 +252,5 @@ def explained(read: ExplainRead, fold: Fold, history: History, feeds: Feeds) -> 
     )
 
 
-def _reached(reached: Mapping[str, bool]) -> list[bodies.GatewayReached]:
-    return [bodies.GatewayReached(gateway=gateway, fed=fed) for gateway, fed in sorted(reached.items())]
+def _reached(reached: Mapping[str, bool]) -> list[queries.GatewayReached]:
+    return [queries.GatewayReached(gateway=gateway, fed=fed) for gateway, fed in sorted(reached.items())]

@@ -11,7 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from router.core.control import VERBS, Verb
-from router.core.control_problems import PROBLEM_TYPE, ProblemBody, ProblemCode
+from router.core.control_problems import ProblemCode
+from warren.contract.problem import PROBLEM_TYPE, Problem
 
 _REF: Final = "#/components/schemas/{name}"
 _JSON: Final = "application/json"
@@ -27,8 +28,8 @@ _INTRODUCTION: Final = (
 def document(version: str) -> dict[str, Any]:
     """Return the document of this version of Warren."""
     structs = [cls for verb in VERBS.values() for cls in (verb.body, verb.result)]
-    _, schemas = msgspec.json.schema_components([*structs, ProblemBody], ref_template=_REF)
-    schemas["Problem"] = _problem_schema(schemas.pop("ProblemBody"))
+    _, schemas = msgspec.json.schema_components([*structs, Problem], ref_template=_REF)
+    schemas["Problem"] = _problem_schema(schemas["Problem"])
     return {
         "openapi": "3.1.0",
         "info": {"title": "Warren", "version": version, "description": _INTRODUCTION},

@@ -11,8 +11,8 @@ import logging
 from typing import Final
 
 from router.core.control import Command, Verb
-from router.core.control_bodies import Outcomes
 from router.core.control_problems import Problem
+from warren.contract.commands import Outcomes
 from warren.logs import event, get_logger
 from warren.metrics import RouterMetrics
 

@@ -20,8 +20,7 @@ from router.core import control
 from router.core import control_reads as reads
 from router.core.api_keys import Scope
 from router.core.control import Command, Message, Verb
-from router.core.control_bodies import Batch, Broadcast, Done, Outcome, Outcomes, Publish, Published, Result
-from router.core.control_problems import Fault, Problem, ProblemCode, invalid
+from router.core.control_problems import Problem, ProblemCode, invalid
 from router.core.control_reads import AnyRead
 from router.core.fold import COMMANDS_VERSION
 from router.shell.message_writer import MessageWriter, Written
@@ -29,6 +28,8 @@ from router.shell.router_calls import Readers, RouterCalls
 from router.shell.router_context import RouterContext
 from warren.address import shard_of
 from warren.bus import Properties
+from warren.contract.commands import Batch, Broadcast, Done, Outcome, Outcomes, Publish, Published, Result
+from warren.contract.problem import Fault
 from warren.envelope import CONTENT_TYPE, INTERNAL_ID, Commanded, Receipt, encode
 from warren.envelope import Command as Entry
 from warren.errors import ErrorCode, Overloaded

@@ -19,7 +19,7 @@ import msgspec
 
 from router.core.api_keys import EVERYTHING
 from router.core.control import VERBS, Command, Given, parse_keyed
-from router.core.control_problems import PROBLEM_TYPE, Problem, ProblemCode, encoded
+from router.core.control_problems import Problem, ProblemCode, encoded
 from router.shell.audit import Audit
 from router.shell.control import Answer, Control
 from router.shell.dead_letters import KEY_HEADER, DeadLetters
@@ -27,6 +27,7 @@ from router.shell.redelivery_screening import RedeliveryScreening
 from router.shell.router_context import RouterContext
 from router.shell.sandbox_process import SandboxProcess
 from warren.bus import Delivery, Properties, Source, Subscription
+from warren.contract.problem import PROBLEM_TYPE
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 from warren.logs import event, get_logger
 from warren.supervision import cancel_and_wait, supervised

@@ -23,12 +23,13 @@ from router.core import openapi_page
 from router.core.api_keys import ApiKey, ApiKeys
 from router.core.attempt_limits import Failures, KeyUse
 from router.core.control import VERBS, Command, Given, Verb, max_body, parse_command, parse_query
-from router.core.control_problems import PROBLEM_TYPE, Problem, ProblemCode, encoded
+from router.core.control_problems import Problem, ProblemCode, encoded
 from router.core.openapi import document
 from router.shell.audit import Audit
 from router.shell.control import Answer, Control
 from router.shell.router_context import RouterContext
 from warren import __version__
+from warren.contract.problem import PROBLEM_TYPE
 from warren.http_server import HttpLimits, HttpServer
 from warren.logs import event, get_logger
 from warren.telemetry import is_valid, trace_id

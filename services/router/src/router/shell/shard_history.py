@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 
-from router.core.control_bodies import Explained, HistoryPage
 from router.core.control_reads import NOTHING, ExplainRead, HistoryRead, explained
 from router.core.control_reads import history_page as backend_page
 from router.core.feeds import Feeds
@@ -19,6 +18,7 @@ from router.shell.history_backfill import HistoryBackfill
 from router.shell.shard_context import ShardContext
 from router.shell.shard_log import ShardLog
 from warren import envelope as wire
+from warren.contract.queries import Explained, HistoryPage
 
 # Rooms that are looked at, each time, for messages that have aged.
 TIDY = 64
