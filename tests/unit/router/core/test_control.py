@@ -7,6 +7,11 @@ from router.core import commands, control
 from router.core.api_keys import Scope
 from router.core.control import BATCH, BROADCAST, PUBLISH, Command, Given, Message, parse_command
 from router.core.control_problems import Problem, ProblemCode
+<<<<<<< HEAD
+=======
+from router.core.notification_parser import address_of
+from warren.contract import commands as bodies
+>>>>>>> h13-control
 from warren.contract.problem import Fault
 from warren.envelope import Command as Entry
 from warren.envelope import Publish
@@ -51,6 +56,9 @@ def test_the_header_gives_the_id_that_the_body_does_not_give():
     assert isinstance(parsed(PUBLISH, {"address": "all", "payload": 1, "id": "h"}, id="h"), Command)
     wrong = parsed(PUBLISH, {"address": "all", "payload": 1, "id": "b"}, id="h")
     assert faults(wrong) == [Fault("/id", "is not that of the header Idempotency-Key")]
+    loose = parsed(PUBLISH, {"address": "all", "payload": 1, "id": "b"}, id="h", agrees=False)
+    assert isinstance(loose, Command)
+    assert loose.id == "b"
 
 
 def test_bytes_come_as_base64():
@@ -259,3 +267,24 @@ def test_a_cursor_is_a_name_that_need_not_be_read():
     assert control.cursor_of(control.cursor("chat:ä/b")) == "chat:ä/b"
     assert (control.cursor(""), control.cursor_of("")) == ("", "")
     assert [control.cursor_of(text) for text in ("%", "a", "_w==", "ä")] == [None] * 4
+
+
+# ── the contract's bodies ───────────────────────────────────────────────────────────────────────────────────
+
+ADDRESSES = [
+    "all", "room.chat:a", "room.a.b", "user.ann", "user.auth0|5", "user.a@b.c", "conn.g-1~5f",
+    "", "room.", "user.", "conn.g1", "room.@ann", "room.*", "user.@ann", "roomx", "conn.g1~5F", "ALL",
+    f"room.{'a' * 128}", f"room.{'a' * 129}", f"user.{'a' * 127}", f"user.{'a' * 128}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_the_pattern_of_addresses_is_the_rule_of_addresses(address):
+    """What the document promises is what the parser takes."""
+    found = parsed(PUBLISH, {"address": address, "payload": 1})
+    assert isinstance(found, Command) == (address_of(address) is not None)
+
+
+def test_the_close_codes_are_those_that_the_fold_takes():
+    """No other would be done."""
+    assert set(msgspec.json.schema(bodies.CloseCode)["enum"]) == {int(code) for code in commands.CLOSES}

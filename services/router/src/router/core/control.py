@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -133,14 +133,20 @@ SCOPE_VERBS: Final = frozenset(verb.needs for verb in VERBS.values()) | {"broadc
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What came with a command besides its body: ``id`` (a header's), ``traceparent``, the time, and how
-    large a message's payload may be.
+    """What came with a command besides its body: ``id`` and ``traceparent`` (headers'), the time, and how
+    large a message's payload may be. Where ``agrees``, an id in the body must be the same one; else that
+    counts.
     """
 
     now_us: int
     max_bytes: int
     id: str = ""
     traceparent: str = ""
+    agrees: bool = True
+
+    def disagrees(self, ident: str | None) -> bool:
+        """Say whether a body's id is one too many."""
+        return bool(self.agrees and ident and self.id and ident != self.id)
 
 
 def max_body(verb: Verb, max_payload: int) -> int:
@@ -246,7 +252,7 @@ def _covered(scopes: tuple[Scope, ...], verb: str, room: str) -> bool:
 
 def _change(verb: Verb, body: Changing, given: Given) -> Command | Problem:
     """Return the command that changes who is where, as it is to stand in the log."""
-    if body.id and given.id and body.id != given.id:
+    if given.disagrees(body.id):
         return invalid([Fault("/id", "is not that of the header Idempotency-Key")])
     ident, room = body.id or given.id, _room(body.address)
     fault = _lacks(body)
@@ -420,7 +426,7 @@ def _of_address(problem: Problem) -> bool:
 
 def _under(given: Given, ident: str) -> Given:
     """Return what was given, under another id."""
-    return Given(given.now_us, given.max_bytes, ident, given.traceparent)
+    return replace(given, id=ident)
 
 
 # Which field a reason of the notification parser is about.
@@ -438,7 +444,7 @@ _POINTERS: Final = {
 
 def _message(body: bodies.Publish, given: Given) -> Message | Problem:
     """Return the message that a body asks for; it has no id where the backend gives none."""
-    if body.id and given.id and body.id != given.id:
+    if given.disagrees(body.id):
         return invalid([Fault("/id", "is not that of the header Idempotency-Key")])
     payload, content_type = bytes(body.payload), JSON_TYPE
     if body.encoding is not None:

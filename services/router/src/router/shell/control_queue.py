@@ -29,6 +29,10 @@ from router.shell.router_context import RouterContext
 from router.shell.sandbox_process import SandboxProcess
 from warren.bus import Delivery, Properties, Source, Subscription
 from warren.contract.problem import PROBLEM_TYPE
+<<<<<<< HEAD
+=======
+from warren.errors import BusUnavailable, NotConfirmed, Unroutable
+>>>>>>> h13-control
 from warren.logs import event, get_logger
 from warren.supervision import cancel_and_wait, supervised
 from warren.telemetry import is_valid, trace_id
@@ -128,6 +132,7 @@ class ControlQueue:
             max_bytes=self._limits.max_payload,
             id=properties.message_id or "",
             traceparent=_traceparent(properties),
+            agrees=False,  # many clients give each message an id of their own accord
         )
         return parse_keyed(delivery.routing_key, delivery.body, given)
 
