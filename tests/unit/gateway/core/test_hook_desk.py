@@ -266,6 +266,7 @@ def test_a_revocation_voids_grants_and_answers():
     assert ask(on, join(room="s"), ticket=2).number != under_way
     late = verdict(on.answered(under_way, ALLOW_60, NOW, NOW_S))
     assert (late.grant, late.until_s) == ("", 0)
+    assert len(on.cache) == 1  # Bob's
     assert verdict(consult(on, join("bob", grant=other))).source == "grant"
     fresh = verdict(on.answered(again.number, ALLOW_60, NOW, 5_001.0)).grant
     on.revoked("ann", 3_000)  # an older one, which comes late
