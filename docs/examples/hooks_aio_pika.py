@@ -9,6 +9,7 @@ import asyncio
 import json
 import re
 import sys
+from typing import Any
 
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
@@ -21,7 +22,7 @@ RUDE = re.compile(r"\bdamn\b", re.IGNORECASE)
 KEYS = ("connect", "join.chat", "publish.chat")
 
 
-def decide(question: dict) -> dict:
+def decide(question: dict[str, Any]) -> dict[str, Any]:
     """Return the answer to a question. It must not depend on ``connection``: one answer may serve several."""
     user = question.get("user", "")
     match question["hook"]:
@@ -51,8 +52,11 @@ async def serve(url: str) -> None:
         # Warren declares its exchanges; a backend's user need not, and must not.
         replies = await channel.get_exchange("warren.replies", ensure=False)
         # Bounded, and full is full: then a gateway is told at once, instead of waiting for its time-out.
-        limits = {"x-max-length": 10_000, "x-overflow": "reject-publish"}
-        queue = await channel.declare_queue("app.hooks.chat", durable=True, arguments=limits)
+        queue = await channel.declare_queue(
+            "app.hooks.chat",
+            durable=True,
+            arguments={"x-max-length": 10_000, "x-overflow": "reject-publish"},
+        )
         for key in KEYS:
             await queue.bind("warren.hooks", key)
 

@@ -385,6 +385,18 @@ def test_an_end_in_the_middle_ends_what_waits():
     says(session, type="CHAT", room="watched:a", payload=2)
     session.end(CloseCode.TOO_SLOW)
     assert decided(session, first.ticket, YES) == []
+    patient, now = opened(), NOW
+    while patient.state is State.READY:
+        now += 0.05
+        for payload in (1, 2):
+            patient.receive(
+                json.dumps({"type": "CHAT", "room": "watched:a", "payload": payload}), now, WALL_US
+            )
+        ticket = patient._hooks._ticket
+        outcomes = patient.decided(ticket, NO, now, WALL_US)
+        if patient.state is State.READY:
+            patient.decided(ticket + 1, YES, now, WALL_US)
+    assert outcomes[-1].actions[-1] == Close(CloseCode.RATE_LIMITED)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["say", "yes", "no", "away"]), st.integers(0, 2)), max_size=60))

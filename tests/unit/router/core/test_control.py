@@ -7,11 +7,8 @@ from router.core import commands, control
 from router.core.api_keys import Scope
 from router.core.control import BATCH, BROADCAST, PUBLISH, Command, Given, Message, parse_command
 from router.core.control_problems import Problem, ProblemCode
-<<<<<<< HEAD
-=======
 from router.core.notification_parser import address_of
 from warren.contract import commands as bodies
->>>>>>> h13-control
 from warren.contract.problem import Fault
 from warren.envelope import Command as Entry
 from warren.envelope import Publish

@@ -59,7 +59,7 @@ from gateway.core.control_payloads import grant_of, page_of, since_of, token_of
 from gateway.core.error_rate_limit import ErrorRateLimit
 from gateway.core.hook_desk import Allowed, Denied, Undecided, Verdict
 from gateway.core.hook_messages import Hook
-from gateway.core.hook_session import IN_ROOM, HookSession, says
+from gateway.core.hook_session import HookSession, says
 from gateway.core.hook_waits import Held
 from gateway.core.inputs import PresenceRead, Reply, RequestFailed, Responded
 from gateway.core.open_requests import OpenRequests
@@ -334,19 +334,21 @@ class Session:
             ref = refusal.ref or ""
             return self._over_limit(None, ref, now, since) or self._refused(refusal, ref, now)
         room = message.room or self._default_room
-        ordinary = not is_reserved_type(message.type)
-        policy = self._namespaces.policy(room) if ordinary and is_room(room) else None
+        name = message.type if is_reserved_type(message.type) else ""
+        policy = self._namespaces.policy(room) if not name and is_room(room) else None
         if refused := self._over_limit(policy, message.id, now, since):
             return refused
-        waits = None if self._hooks is None else self._hooks.waits
-        if waits is not None and (ordinary or message.type in IN_ROOM) and waits.holds(room):
-            waits.put(Held(message, room, now_us, trace))
+        if self._hooks is not None and self._hooks.holds(name, room):
+            self._hooks.waits.put(Held(message, name, room, now_us, trace))
             return Outcome(message.type, [])
-        return self._handle(message, room, now, now_us, trace)
+        return self._handle(message, name, room, now, now_us, trace)
 
-    def _handle(self, message: ClientMessage, room: str, now: float, now_us: int, trace: str) -> Outcome:
+    def _handle(
+        self, message: ClientMessage, name: str, room: str, now: float, now_us: int, trace: str
+    ) -> Outcome:
+        """Do what the table says of a message; ``name`` is what it has it under."""
         row = self._TABLE[self.state]
-        handler = row.get("" if not is_reserved_type(message.type) else message.type) or row["?"]
+        handler = row.get(name) or row["?"]
         try:
             return handler(self, message, room, now_us, trace)
         except ProtocolError as refusal:
@@ -393,7 +395,8 @@ class Session:
         self._check_open()
         policy = self._namespaces.policy(room)
         if room not in rooms and room != own and permissions.asks_to_join(identity, policy, room):
-            asked = self._consult("join", policy, Held(message, room, now_us, trace), grant_of(message))
+            held = Held(message, message.type, room, now_us, trace)
+            asked = self._consult("join", policy, held, grant_of(message))
             if asked is not None:
                 return asked
         self._listens = self._listens or room == own
@@ -523,7 +526,7 @@ class Session:
         if policy.check and (unfit := policy.problem(message.type, message.payload, message.binary)):
             raise ProtocolError(ErrorCode.INVALID_PAYLOAD, f"payload: {unfit}")
         if "publish" in policy.hooks:
-            asked = self._consult("publish", policy, Held(message, room, now_us, trace))
+            asked = self._consult("publish", policy, Held(message, "", room, now_us, trace))
             if asked is not None:
                 return asked
         payload, binary = message.payload, message.binary
@@ -610,11 +613,13 @@ class Session:
             return []
         outcomes = [self._settle(hooks, held, verdict, now)]
         while not self._is_closed and (after := hooks.waits.following(held.room)) is not None:
-            if isinstance(verdict, Undecided) and not is_reserved_type(after.message.type):
+            if isinstance(verdict, Undecided) and not after.name:
                 # It was said behind what its sender will repeat, so it is for repeating too.
                 outcomes.append(self._undecided(after, verdict))
             else:
-                outcomes.append(self._handle(after.message, after.room, now, after.at_us, after.trace))
+                outcomes.append(
+                    self._handle(after.message, after.name, after.room, now, after.at_us, after.trace)
+                )
         return outcomes
 
     @staticmethod
@@ -644,7 +649,7 @@ class Session:
         # What else it needs is looked at again: it may have lost that meanwhile.
         hooks.allowed = verdict
         try:
-            return self._handle(message, held.room, now, held.at_us, held.trace)
+            return self._handle(message, held.name, held.room, now, held.at_us, held.trace)
         finally:
             hooks.allowed = None
 

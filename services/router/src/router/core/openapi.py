@@ -10,13 +10,9 @@ from typing import Any, Final
 
 from router.core.control import VERBS, Verb
 from router.core.control_problems import ProblemCode
-<<<<<<< HEAD
 from warren.contract.problem import PROBLEM_TYPE
 from warren.contract.problem import Problem as ProblemBody
 from warren.contract.schemas import reference, selected
-=======
-from warren.contract.problem import PROBLEM_TYPE, Problem
->>>>>>> h13-control
 
 _JSON: Final = "application/json"
 # Which problems any command may come to, by status.
@@ -31,11 +27,7 @@ _INTRODUCTION: Final = (
 def document(version: str) -> dict[str, Any]:
     """Return the document of this version of Warren."""
     structs = [cls for verb in VERBS.values() for cls in (verb.body, verb.result)]
-<<<<<<< HEAD
     schemas = selected([*structs, ProblemBody])
-=======
-    _, schemas = msgspec.json.schema_components([*structs, Problem], ref_template=_REF)
->>>>>>> h13-control
     schemas["Problem"] = _problem_schema(schemas["Problem"])
     return {
         "openapi": "3.1.0",

@@ -29,10 +29,6 @@ from router.shell.router_context import RouterContext
 from router.shell.sandbox_process import SandboxProcess
 from warren.bus import Delivery, Properties, Source, Subscription
 from warren.contract.problem import PROBLEM_TYPE
-<<<<<<< HEAD
-=======
-from warren.errors import BusUnavailable, NotConfirmed, Unroutable
->>>>>>> h13-control
 from warren.logs import event, get_logger
 from warren.supervision import cancel_and_wait, supervised
 from warren.telemetry import is_valid, trace_id
