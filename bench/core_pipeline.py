@@ -112,7 +112,7 @@ class GatewayCore:
 
     def _entered(self, item: wire.Entered) -> None:
         guest = self.guests[item.conn]
-        quiet = guest.session.awaits_join(item.room, item.ref)
+        quiet = guest.session.entered(item)
         if quiet is None:
             return
         for step in self._catch_up.entered(item, 0, 0.0, AT_US, quiet=quiet):

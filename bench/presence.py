@@ -173,7 +173,7 @@ class Scene:
 def by_diffs(scene: Scene, joins: int, seconds: int) -> float:
     """Return the CPU seconds of so many seconds by diffs."""
     diffs, now, turns = PresenceDiffs(NAMESPACES), 0.0, round(1 / EVERY_S)
-    diffs.speak(scene.log.fold, now)
+    diffs.speak(now)
     began, number = time.process_time(), 0
     for turn in range(seconds * turns):
         now += EVERY_S

@@ -1,6 +1,7 @@
 /** The demo page: one room, two gateways, and a form that publishes like a backend. It wires the client to the page and decides nothing. */
 import { WarrenClient } from "../js/warren.js";
 import { MessageList, clock, element } from "./message_list.js";
+import { PeopleList } from "./people.js";
 import { newTraceparent } from "./traceparent.js";
 
 const NAMES = ["Bramble", "Clover", "Fern", "Hazel", "Juniper", "Moss", "Rowan", "Sorrel", "Thistle", "Willow"];
@@ -11,11 +12,12 @@ const GAP = "Messages may be missing here: the server could not send those that 
 const STATES = { idle: "not connected", connecting: "connecting …", waiting: "reconnecting …", closed: "not connected" };
 /** Types that concern only the connection: they are shown in its log. */
 const SYSTEM = new Set([
-  "WELCOME", "JOINED", "LEFT", "ACK", "PONG", "ERROR", "RECONNECT", "DEGRADED", "RESTORED", "AUTHENTICATED",
+  "WELCOME", "JOINED", "LEFT", "ACK", "PONG", "ERROR", "PRESENCE", "RECONNECT", "DEGRADED", "RESTORED", "AUTHENTICATED",
 ]); // prettier-ignore
 
 const at = (id) => document.getElementById(id);
 const messages = new MessageList(at("feed"));
+const people = new PeopleList(at("people"));
 const typists = new Map(); // name ▶ the timer that forgets it
 let client = null;
 let room = null;
@@ -70,9 +72,10 @@ function enter(name, gateway, chosen) {
   client = new WarrenClient(`${scheme}://${gateway}/ws`, { user: name });
   listen(client, gateway);
   client.connect().catch(() => {}); // the close event reports it
-  client.join(room).catch((error) => {
+  client.join(room, { presence: true }).catch((error) => {
     if (error.code !== "closed") complain(`You can't join ${chosen}: ${error.message}`);
   });
+  follow(client, client.presence(room));
   at("disconnect").disabled = false;
   for (const id of ["text", "send"]) at(id).disabled = false;
   at("text").placeholder = `Write to ${room}`;
@@ -80,13 +83,20 @@ function enter(name, gateway, chosen) {
 }
 
 function leave() {
+  client?.leave(room).catch(() => {}); // without this, the others see the name for a few seconds more, in case it comes back
   client?.close();
   client = null;
+  people.clear();
   for (const id of ["text", "send", "disconnect"]) at(id).disabled = true;
   for (const timer of typists.values()) clearTimeout(timer);
   typists.clear();
   showTypists();
   showFacts();
+}
+
+/** Show who is in the room; a name that the server refuses has none. */
+function follow(it, roster) {
+  roster?.on("change", () => it === client && people.show(roster, it.user));
 }
 
 function listen(it, gateway) {

@@ -1270,14 +1270,14 @@ export interface RequestHeaders {
 
 /**
  * The AMQP headers of an answer; a single answer needs none. Its property `correlation_id` is that of the request, its routing
- * key the request's `reply_to`, its exchange the default one.
+ * key the request's `reply_to`, its exchange `warren.replies` (or the default one).
  */
 export interface ResponseHeaders {
   /** The part's number: 1, 2, 3 … */
   n?: number | null;
   /** True: further parts follow. */
   more?: boolean | null;
-  /** The request is refused: the client gets ERROR with this code, and the body's text. */
+  /** The request is refused: the client gets ERROR with this code, and the body's text. Not of a durable request. */
   error?: string | null;
   /** W3C trace context. */
   traceparent?: string | null;

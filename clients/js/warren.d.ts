@@ -48,6 +48,68 @@ export interface Joined extends Position {
   /** True: we are at this position, the `missed` messages after it follow, and nothing is lost. */
   recovered: boolean;
   missed: number;
+  /** Who is in the room, if that was asked for. It is the same object after each reconnect. */
+  presence: Roster | null;
+}
+
+/** One who is in a room. */
+export interface Member<Info = unknown> {
+  user: string;
+  /** The connection, in rooms that tell of each connection; otherwise missing. */
+  connection?: string;
+  /** What the room shows of the member. */
+  info?: Info;
+}
+
+export interface RosterEvents<Info = unknown> {
+  join: Member<Info>;
+  leave: Member<Info>;
+  /** The member's `info` is another one. */
+  update: Member<Info>;
+  /** Members, counts, `countsOnly` or `watching` have changed. */
+  change: Roster<Info>;
+}
+
+/**
+ * Who is in one room. It survives reconnects: members stay until the server says otherwise. If something was lost, it reads the room again
+ * by itself, at a random time.
+ */
+export interface Roster<Info = unknown> extends Iterable<Member<Info>> {
+  /** By connection in rooms that tell of each connection, otherwise by user. Empty in rooms that tell numbers only. */
+  readonly members: ReadonlyMap<string, Member<Info>>;
+  readonly count: { users: number; connections: number };
+  /** The room has too many members to tell them by name. */
+  readonly countsOnly: boolean;
+  /** Whether the room tells this client who is there; null: not answered yet. */
+  readonly watching: boolean | null;
+  /** Whether `members` are all, as the server's proof says. */
+  readonly isComplete: boolean;
+  /** Have the room show `info` with this client from now on: any JSON of at most 1,024 bytes; null: nothing. */
+  update(info: Info | null): Promise<unknown>;
+  on<Name extends keyof RosterEvents>(event: Name, listener: (value: RosterEvents<Info>[Name]) => void): () => void;
+}
+
+export interface ContactsEvents {
+  /** The user has a connection now. */
+  online: string;
+  /** The user has no connection any more. */
+  offline: string;
+  change: Contacts;
+}
+
+/** Which of some users are connected, to any gateway. */
+export interface Contacts {
+  /** The users that are watched. */
+  readonly users: string[];
+  readonly online: string[];
+  /** Null: not known yet, or this client may not know. */
+  isOnline(user: string): boolean | null;
+  on<Name extends keyof ContactsEvents>(event: Name, listener: (value: ContactsEvents[Name]) => void): () => void;
+}
+
+export interface JoinOptions {
+  /** Keep a roster of who is in the room. `info` is what the room shows of this client: any JSON of at most 1,024 bytes. */
+  presence?: boolean | { info?: unknown };
 }
 
 /** The message is accepted. Without `seq`, it is not numbered. */
@@ -59,7 +121,9 @@ export interface Ack {
 }
 
 export interface Close {
+  /** 4006: a backend disconnected us. 4007: a newer connection of this user took our place. Neither reconnects. */
   code: number;
+  /** For the user: what a backend gave as its reason, else what the code means. */
   reason: string;
   /** Whether another attempt follows, and after how long. */
   reconnect: boolean;
@@ -81,6 +145,13 @@ export interface Gap {
   position: Position;
 }
 
+/** The server took us out of a room, without being asked. */
+export interface Left {
+  room: string;
+  /** `removed` or `blocked`: a backend did it. `forbidden`: a fresh token does not allow the room. */
+  reason: "removed" | "blocked" | "forbidden" | (string & {}) | null;
+}
+
 export type State = "idle" | "connecting" | "open" | "waiting" | "closed";
 
 export interface Events {
@@ -91,6 +162,7 @@ export interface Events {
   /** Errors that no promise reports: a refused frame, a silent server, a token that could not be obtained. */
   error: WarrenError;
   gap: Gap;
+  left: Left;
   /** Every message from the server, including those with a listener for their type. */
   "*": Message;
 }
@@ -204,7 +276,7 @@ export class WarrenClient {
    * Become a member, now and after each reconnect, until `leave()`. If the server can't accept the JOIN now (`rate_limited`,
    * `overloaded`, `unavailable`), the client asks again later; an invalid name is refused at once.
    */
-  join(room: string): Promise<Joined>;
+  join(room: string, options?: JoinOptions): Promise<Joined>;
   leave(room: string): Promise<void>;
 
   /**
@@ -224,6 +296,14 @@ export class WarrenClient {
    * same id; in the middle of an answer in parts, a lost connection rejects it with `connection`.
    */
   request<Answer = unknown, Part = Answer>(service: string, payload?: unknown, options?: RequestOptions<Part>): Promise<Answer>;
+
+  /** Who is in a room that was joined with `presence`; null: it was not. */
+  presence(room: string): Roster | null;
+  /**
+   * Watch whether these users (at most 100) are connected, instead of those of the last call. It returns the same object each time. The
+   * server must allow it: `isOnline` stays null, and the event `error` says `forbidden`, if it does not.
+   */
+  contacts(users: string[]): Contacts;
 
   /** Listen to the client's events, to a message type, or to all messages (`*`). Returns a function that removes the listener. */
   on<Name extends keyof Events>(event: Name, listener: (value: Events[Name]) => void): () => void;

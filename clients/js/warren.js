@@ -12,6 +12,7 @@ import { Listeners } from "./lib/listeners.js";
 import { cancelText, controlText, messageText, requestText, roomFault } from "./lib/encode.js";
 import { withDefaults } from "./lib/options.js";
 import { Outbox } from "./lib/outbox.js";
+import { Presence } from "./lib/presence.js";
 import { Requests } from "./lib/requests.js";
 import { RoomPosition } from "./lib/room_position.js";
 import { Timers } from "./lib/timers.js";
@@ -26,6 +27,7 @@ export class WarrenClient {
   #link;
   #outbox;
   #requests;
+  #presence;
   #prefix;
   #count = 0;
   #repeats = 0;
@@ -46,6 +48,7 @@ export class WarrenClient {
     this.#requests = new Requests(this.#options, this.#outbox, (id) => {
       this.#outbox.first({ build: () => cancelText(id, this.#options.wall()) });
     });
+    this.#presence = new Presence(this.#options, (room, payload, once) => this.#tellPresence(room, payload, once));
     this.#timers = new Timers(this.#options);
     this.#link = new Link(url, this.#options, {
       frame: (data) => this.#hear(data),
@@ -116,10 +119,11 @@ export class WarrenClient {
     return this.#outbox.add({ id, kind: "message", room, build: () => text, echo: options.includeSender === true });
   }
 
-  join(name) {
+  join(name, { presence } = {}) {
     const fault = roomFault(name) ?? this.#isClosed();
     if (fault) return rejected(fault);
     this.#left.delete(name);
+    if (presence) this.#presence.want(name, presence);
     const room = this.#room(name);
     const joined = deferred();
     room.waiting.push(joined);
@@ -158,6 +162,14 @@ export class WarrenClient {
     return fault ? rejected(fault) : this.#requests.ask(id, text, options);
   }
 
+  presence(room) {
+    return this.#presence.roster(room);
+  }
+
+  contacts(users) {
+    return this.#presence.contacts(users, this.state === "open");
+  }
+
   // ── outgoing: everything but messages ────────────────────────────────────────────────────────────────────────────────────
 
   #isClosed(ref) {
@@ -183,10 +195,21 @@ export class WarrenClient {
     const id = this.#id();
     room.asked = id;
     const build = () => {
-      const payload = room.since ? { since: room.since } : undefined;
+      const [asked, presence] = [room.request, this.#presence.joining(room.name)];
+      const payload = asked || presence ? { ...asked, presence } : undefined;
       return controlText("JOIN", room.name, payload, id, this.#options.wall());
     };
     return { id, kind: "JOIN", room: room.name, build };
+  }
+
+  #tellPresence(room, payload, once) {
+    const fault = this.#isClosed() ?? (once ? null : this.#isFull());
+    if (fault) return rejected(fault);
+    try {
+      return this.#outbox.add({ ...this.#control("PRESENCE", room, payload), once });
+    } catch (unwritten) {
+      return rejected(unwritten);
+    }
   }
 
   #refresh(expiresAt) {
@@ -228,6 +251,10 @@ export class WarrenClient {
       case "ACCEPTED":
         this.#requests.accepted(frame.ref);
         break;
+      case "PRESENCE":
+        this.#presence.take(frame);
+        this.#outbox.settle(frame.ref)?.resolve(frame.payload);
+        break;
       case "DROPPED":
         this.#rooms.get(frame.room)?.withheld(frame.payload?.seq ?? 0);
         break;
@@ -263,6 +290,7 @@ export class WarrenClient {
     this.#listeners.emit("open", welcome);
     if (this.state !== "open") return; // a listener has closed the client
     this.#outbox.open((text) => this.#link.write(text), welcome.limits, first);
+    this.#presence.opened();
     this.#refresh(welcome.expires_at);
   }
 
@@ -296,7 +324,9 @@ export class WarrenClient {
     const { gap, release } = room.joined(frame.payload);
     if (gap) this.#listeners.emit("gap", { room: room.name, since, position: { epoch, seq } });
     for (const message of release) this.#hand(message);
-    for (const joined of room.waiting.splice(0)) joined.resolve({ room: room.name, epoch, seq, recovered, missed });
+    this.#presence.joined(frame);
+    const presence = this.#presence.roster(room.name);
+    for (const joined of room.waiting.splice(0)) joined.resolve({ room: room.name, epoch, seq, recovered, missed, presence });
     this.#outbox.settle(frame.ref)?.resolve();
     this.#timers.cancel(room.name);
     if (room.lacks) this.#miss(room);
@@ -354,10 +384,13 @@ export class WarrenClient {
 
   #wasLeft(frame) {
     const entry = this.#outbox.settle(frame.ref);
-    if (entry) entry.resolve();
-    else if (this.#rooms.has(frame.room)) {
-      this.#forget(this.#rooms.get(frame.room), new WarrenError("closed", `removed from ${frame.room}`));
+    if (entry) return entry.resolve();
+    const reason = frame.payload?.reason ?? null;
+    if (this.#rooms.has(frame.room)) {
+      const message = `removed from ${frame.room}${reason ? ` (${reason})` : ""}`;
+      this.#forget(this.#rooms.get(frame.room), new WarrenError("closed", message));
     }
+    if (frame.ref === undefined) this.#listeners.emit("left", { room: frame.room, reason });
   }
 
   #refused(frame) {
@@ -366,7 +399,7 @@ export class WarrenClient {
     const error = new WarrenError(code, message, { retry, retryAfterMs, ref: frame.ref });
     const isNameless = frame.ref === undefined && close === undefined && NAMELESS.has(code);
     const entry = isNameless ? this.#outbox.accuse(error) : this.#outbox.get(frame.ref);
-    if (close !== undefined) Object.assign(this.#link, { advice: reconnect ?? null, words: message });
+    if (close !== undefined) Object.assign(this.#link, { advice: reconnect ?? null, words: message, afterMs: retryAfterMs ?? 0 });
     if (entry?.kind === "JOIN" && retry) this.#outbox.postpone(entry, retryAfterMs); // the room is still wanted
     else if (entry && (close === undefined || reconnect === "no")) this.#reject(entry, error);
     const isTold = entry?.kind === "message" || entry?.kind === "REQUEST" || code === "cancelled"; // by the promise
@@ -385,6 +418,7 @@ export class WarrenClient {
   #down(why) {
     this.#timers.clear();
     this.#requests.down(why);
+    this.#presence.disconnect();
     for (const room of this.#rooms.values()) {
       room.disconnect();
       if (why) for (const joined of room.waiting.splice(0)) joined.reject(why);
@@ -401,6 +435,7 @@ export class WarrenClient {
   #forget(room, why) {
     if (!room) return;
     this.#rooms.delete(room.name);
+    this.#presence.forget(room.name);
     this.#timers.cancel(room.name);
     this.#outbox.settle(room.asked)?.reject(why);
     for (const joined of room.waiting.splice(0)) joined.reject(why);

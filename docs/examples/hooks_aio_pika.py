@@ -9,29 +9,32 @@ import asyncio
 import json
 import re
 import sys
+from typing import Any
 
 import aio_pika
+from aio_pika.abc import AbstractIncomingMessage
 
 # Stands for your own database.
 BLOCKED = {"mallory"}
 MEMBERS = {"chat:team": {"ann": "Ann A.", "bob": "Bob B."}}
 RUDE = re.compile(r"\bdamn\b", re.IGNORECASE)
 
-EXCHANGE = "warren.hooks"
 KEYS = ("connect", "join.chat", "publish.chat")
 
 
-def decide(question: dict) -> dict:
+def decide(question: dict[str, Any]) -> dict[str, Any]:
     """Return the answer to a question. It must not depend on ``connection``: one answer may serve several."""
     user = question.get("user", "")
     match question["hook"]:
         case "connect":
-            return {"allow": user not in BLOCKED, "reason": "This account is blocked", "ttl": 60}
+            if user in BLOCKED:
+                return {"allow": False, "reason": "This account is blocked"}
+            return {"allow": True, "ttl": 60}
         case "join":
             name = MEMBERS.get(question["room"], {}).get(user)
             if name is None:
                 return {"allow": False, "reason": "You are not invited"}
-            # for an hour, whoever restarts meanwhile; the others see the name
+            # for an hour, whatever restarts meanwhile; the others see the name
             return {"allow": True, "ttl": 3600, "info": {"name": name}}
         case "publish":
             payload = question.get("payload")
@@ -42,24 +45,26 @@ def decide(question: dict) -> dict:
             return {"allow": False, "reason": "Not known here"}
 
 
-async def serve(url: str, exchange_name: str = EXCHANGE) -> None:
+async def serve(url: str) -> None:
     async with await aio_pika.connect(url) as connection:
         channel = await connection.channel()
         await channel.set_qos(prefetch_count=100)
-        exchange = await channel.declare_exchange(exchange_name, "topic", durable=True)
+        # Warren declares its exchanges; a backend's user need not, and must not.
+        replies = await channel.get_exchange("warren.replies", ensure=False)
         # Bounded, and full is full: then a gateway is told at once, instead of waiting for its time-out.
-        limits = {"x-max-length": 10_000, "x-overflow": "reject-publish"}
-        queue = await channel.declare_queue(f"{exchange_name}.chat", durable=True, arguments=limits)
+        queue = await channel.declare_queue(
+            "app.hooks.chat",
+            durable=True,
+            arguments={"x-max-length": 10_000, "x-overflow": "reject-publish"},
+        )
         for key in KEYS:
-            await queue.bind(exchange, key)
+            await queue.bind("warren.hooks", key)
 
-        async def asked(message: aio_pika.abc.AbstractIncomingMessage) -> None:
+        async def asked(message: AbstractIncomingMessage) -> None:
             async with message.process():
-                answer = decide(json.loads(message.body))
-                body = json.dumps(answer).encode()
-                reply = aio_pika.Message(body, correlation_id=message.correlation_id)
-                # the default exchange: the routing key is the gateway's own queue
-                await channel.default_exchange.publish(reply, message.reply_to)
+                answer = json.dumps(decide(json.loads(message.body))).encode()
+                reply = aio_pika.Message(answer, correlation_id=message.correlation_id)
+                await replies.publish(reply, routing_key=message.reply_to or "", mandatory=False)
 
         await queue.consume(asked)
         print("deciding", flush=True)
@@ -67,4 +72,4 @@ async def serve(url: str, exchange_name: str = EXCHANGE) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(*sys.argv[1:]))
+    asyncio.run(serve(sys.argv[1]))

@@ -19,9 +19,9 @@ def answer(user: str, payload: object) -> object:
 
 def on_request(channel: BlockingChannel, method: Basic.Deliver, asked: BasicProperties, body: bytes) -> None:
     answered = answer(asked.headers["user"], json.loads(body))
-    # The answer goes to the queue that the request names, under the request's correlation_id.
+    # The answer goes to where the request says, under the request's correlation_id.
     properties = BasicProperties(correlation_id=asked.correlation_id, content_type="application/json")
-    channel.basic_publish("", asked.reply_to, json.dumps(answered).encode(), properties)
+    channel.basic_publish("warren.replies", asked.reply_to, json.dumps(answered).encode(), properties)
     # Last: if this process dies before, another one is given the request. So a request may come twice, always
     # with the same message_id.
     channel.basic_ack(method.delivery_tag)
@@ -30,7 +30,7 @@ def on_request(channel: BlockingChannel, method: Basic.Deliver, asked: BasicProp
 def serve(url: str, service: str) -> None:
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         channel = connection.channel()
-        queue = f"service.{service}"
+        queue = f"app.{service}"
         # When a hundred requests wait, further ones are refused: their clients are told "overloaded" at once.
         limits = {"x-queue-type": "quorum", "x-max-length": 100, "x-overflow": "reject-publish"}
         channel.queue_declare(queue, durable=True, arguments=limits)

@@ -1344,14 +1344,15 @@ class RequestHeaders(TypedDict):
 
 class ResponseHeaders(TypedDict):
     """The AMQP headers of an answer; a single answer needs none. Its property `correlation_id` is that of the
-    request, its routing key the request's `reply_to`, its exchange the default one.
+    request, its routing key the request's `reply_to`, its exchange `warren.replies` (or the default one).
     """
 
     # The part's number: 1, 2, 3 …
     n: NotRequired[int | None]
     # True: further parts follow.
     more: NotRequired[bool | None]
-    # The request is refused: the client gets ERROR with this code, and the body's text.
+    # The request is refused: the client gets ERROR with this code, and the body's text. Not of a durable
+    # request.
     error: NotRequired[str | None]
     # W3C trace context.
     traceparent: NotRequired[str | None]

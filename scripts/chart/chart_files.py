@@ -117,10 +117,10 @@ def metadata() -> dict[Path, str]:
 
 
 def schema() -> dict[Path, str]:
-    """Return the chart's schema, its part for the namespaces made anew."""
+    """Return the chart's schema, its part for the namespace file made anew."""
     path = CHART / "values.schema.json"
     whole = json.loads(path.read_text(encoding="utf-8"))
-    whole["properties"]["namespaces"] = namespaces.schema()
+    whole["properties"] |= namespaces.file_schema()["properties"]
     return {path: json.dumps(whole, indent=2, ensure_ascii=False) + "\n"}
 
 

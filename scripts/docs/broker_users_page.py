@@ -26,6 +26,7 @@ def broker_users_page(note: str) -> str:
         "rpc": topology.rpc,
         "events": topology.events,
         "notify": topology.notify,
+        "control": topology.control,
         "services": command(USER, service_permissions(topology.prefix)),
     }
     for name, text in made.items():

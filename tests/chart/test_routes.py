@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from scripts.chart.helm import RenderFailed, render
 from tests.chart.charts import CHART, EVERYTHING, EXTERNAL, chart, found, one
 
 CI = CHART / "ci"
@@ -143,13 +144,26 @@ def test_policies_keep_clients_off_the_internal_ports() -> None:
         "kubernetes.io/metadata.name": "ingress"
     }
     assert internal["ports"] == [{"port": "internal", "protocol": "TCP"}]
-    [router] = one(rendered, "NetworkPolicy", "-router")["spec"]["ingress"]
+    api, router = one(rendered, "NetworkPolicy", "-router")["spec"]["ingress"]
     assert router["ports"] == [{"port": "internal", "protocol": "TCP"}]
+    assert api["ports"] == [{"port": "api", "protocol": "TCP"}]
+    [backends] = api["from"]
+    assert backends["podSelector"]["matchLabels"] == {"app": "shop"}
     [broker] = one(rendered, "NetworkPolicy", "-rabbitmq")["spec"]["ingress"]
     components = [
         each["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for each in broker["from"]
     ]
     assert components == ["gateway", "router"]
+
+
+def test_nobody_reaches_the_http_api_who_is_not_named() -> None:
+    """With a policy somebody must be named; without the API its port is in no rule."""
+    api = ["router.api.enabled=true", 'router.api.existingSecret="keys"']
+    with pytest.raises(RenderFailed, match=r"networkPolicy\.apiFrom: router\.api\.enabled is set"):
+        render([EXTERNAL], [*api, "networkPolicy.enabled=true"])
+    render([EXTERNAL], api)
+    policy = one(chart(EXTERNAL, "networkPolicy.enabled=true"), "NetworkPolicy", "-router")["spec"]
+    assert [rule["ports"][0]["port"] for rule in policy["ingress"]] == ["internal"]
 
 
 def test_egress_allows_what_is_used() -> None:

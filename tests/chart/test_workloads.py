@@ -25,6 +25,8 @@ from tests.chart.charts import (
 
 from gateway.settings import GatewaySettings
 from router.settings import RouterSettings
+from warren.namespaces import Namespaces
+from warren.services import ServicePolicy
 from warren.settings import read
 
 EVERY = pytest.mark.parametrize("values", VALUES, ids=names(VALUES))
@@ -33,6 +35,8 @@ CONTENTS = {
     "WARREN_AMQP_URL_FILE": "amqps://warren:secret@broker:5671/v",
     "WARREN_AMQP_CA_FILE": "the certificate of an authority",
     "WARREN_GATEWAY_JWT_SECRET_FILE": "0123456789abcdef0123456789abcdef",
+    "WARREN_GATEWAY_GRANT_KEYS_FILE": "0123456789abcdef0123456789abcdef\n",
+    "WARREN_ROUTER_API_KEYS_FILE": "keys: []",
 }
 
 
@@ -86,7 +90,11 @@ def test_values_arrive(tmp_path: Path) -> None:
     assert "BEGIN PUBLIC KEY" in gateway.auth.jwt_public_key
     assert (gateway.times.drain_ms, gateway.times.drain_deadline_ms) == (120_000, 130_000)
     assert [each.name for each in gateway.namespaces.namespaces.policies][:2] == ["ticker", "chat"]
+    assert [each.pattern for each in gateway.namespaces.namespaces.services.policies] == ["orders.*"]
+    assert gateway.namespaces.namespaces.connect_hook
     assert gateway.namespaces == router.namespaces
+    assert len(gateway.hooks.grant_key_bytes) == 1
+    assert router.api.port == 8090
     assert (router.bus.shards, router.bus.prefix, router.log.log_level) == (64, "blue", "debug")
     assert router.events == ()
     assert router.takeover.stop_deadline_ms == 30_000
@@ -186,6 +194,54 @@ def test_secrets_come_from_outside(values: Path) -> None:
     assert [each["metadata"]["name"] for each in found(rendered, "Secret")] == trial
 
 
+def test_services_without_namespaces_are_configured_too() -> None:
+    """Each list makes the file, and the file has what was given alone."""
+    given = 'services=[{"pattern":"orders.*","call":"token"}]'
+    rendered = chart(EXTERNAL, given)
+    [config] = found(rendered, "ConfigMap")
+    namespaces = Namespaces.parse(config["data"]["namespaces.yaml"])
+    assert namespaces.policies == ()
+    assert namespaces.services.policies == (ServicePolicy("orders.*", "token"),)
+    for component in ("gateway", "router"):
+        assert "WARREN_NAMESPACES_FILE" in environment(rendered, component)
+    [config] = found(chart(EXTERNAL, 'hooks=["connect"]'), "ConfigMap")
+    assert Namespaces.parse(config["data"]["namespaces.yaml"]) == Namespaces(connect_hook=True)
+    assert found(chart(EXTERNAL), "ConfigMap") == []
+
+
+def test_the_http_api_has_a_service_of_its_own() -> None:
+    """It leads to the routers' port for it, which is not the internal one; without it there is neither."""
+    rendered = chart(EVERYTHING)
+    service = one(rendered, "Service", "-router-api")
+    assert service["spec"]["ports"] == [
+        {"name": "api", "port": 80, "targetPort": "api", "protocol": "TCP", "appProtocol": "http"}
+    ]
+    assert service["metadata"]["annotations"]["example.com/note"] == "yes"
+    assert {"name": "api", "containerPort": 8090} in container(rendered, "router")["ports"]
+    assert environment(rendered, "router")["WARREN_ROUTER_API_KEYS_FILE"] == "/etc/warren/api/keys.yaml"
+    assert found(chart(EXTERNAL), "Service", "-router-api") == []
+    assert [port["name"] for port in container(chart(EXTERNAL), "router")["ports"]] == ["internal"]
+    assert not [name for name in environment(chart(EXTERNAL), "router") if "_API_" in name]
+
+
+def test_the_keys_of_the_http_api_are_read_where_they_change() -> None:
+    """They are mounted as a folder, which Kubernetes keeps up to date, and make no new pods; the gateways'
+    keys for grants are read at the start.
+    """
+    sets = ["router.api.enabled=true", 'router.api.existingSecret="api-keys"']
+    spec = one(chart(EXTERNAL, *sets), "Deployment", "-router")["spec"]["template"]["spec"]
+    volumes = {each["name"]: each for each in spec["volumes"]}
+    assert volumes["api"]["secret"] == {
+        "secretName": "api-keys",
+        "items": [{"key": "keys.yaml", "path": "keys.yaml"}],
+    }
+    [mount] = [each for each in spec["containers"][0]["volumeMounts"] if each["name"] == "api"]
+    assert mount == {"name": "api", "mountPath": "/etc/warren/api", "readOnly": True}
+    gateway = chart(EXTERNAL, 'gateway.grants.existingSecret="grants"')
+    assert environment(gateway, "gateway")["WARREN_GATEWAY_GRANT_KEYS_FILE"] == "/etc/warren/grants/keys"
+    assert "WARREN_GATEWAY_GRANT_KEYS_FILE" not in environment(gateway, "router")
+
+
 @BOTH
 def test_liveness_does_not_ask_for_the_broker(component: str) -> None:
     """A broker that is away takes pods out of service and restarts none: liveness asks /healthz, readiness
@@ -213,7 +269,8 @@ def test_a_changed_configuration_makes_new_pods(component: str) -> None:
         return spec["template"]["metadata"]["annotations"]["checksum/config"]
 
     changed = 'namespaces=[{"name":"a","pattern":"a:*"}]'
-    assert checksum() != checksum(changed)
+    services, hooks = 'services=[{"pattern":"a.*"}]', 'hooks=["connect"]'
+    assert len({checksum(), checksum(changed), checksum(services), checksum(hooks)}) == 4
     assert checksum(changed) == checksum(changed, "gateway.replicas=3")
 
 

@@ -10,6 +10,7 @@ import pytest_asyncio
 from tests.support.buses import ContractTopology, NewBus, World
 from tests.support.eventually import eventually, stretched
 
+from gateway.core.open_calls import CallLimits
 from gateway.shell.backend_calls import BackendCalls, Outcome, Reply, Request
 from warren.bus import Bus, Delivery, HeaderValue, Properties, Source
 from warren.clock import SystemClock
@@ -47,7 +48,7 @@ class Server:
 
 @pytest_asyncio.fixture
 async def calls(bus: Bus, topology: ContractTopology) -> AsyncIterator[BackendCalls]:
-    made = BackendCalls("g1", bus, topology, SystemClock(), GatewayMetrics(), {topology.rpc: 64})
+    made = BackendCalls("g1", bus, topology, SystemClock(), GatewayMetrics(), {topology.rpc: CallLimits(64)})
     await made.start()
     yield made
     await made.stop()

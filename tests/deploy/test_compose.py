@@ -5,6 +5,7 @@ work.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 import subprocess
@@ -103,6 +104,18 @@ def test_everything_that_is_mounted_exists() -> None:
                 assert rest.endswith(":ro"), f"{name}: {source}"
             else:
                 assert source in COMPOSE["volumes"], f"{name}: {source}"
+
+
+def test_the_http_api_is_served_with_the_key_that_is_shown() -> None:
+    """Behind the balancer, on the port that the routers have it on, with the key of the command on top."""
+    settings = read(RouterSettings, variables("router"))
+    [mount] = [each for each in SERVICES["router"]["volumes"] if settings.api.keys_file in each]
+    [key] = yaml.safe_load((ROOT / mount.split(":")[0]).read_text())["keys"]
+    shown = re.search(r"Authorization: Bearer ([^']+)'", (ROOT / "docker-compose.yml").read_text())
+    assert shown is not None
+    assert hashlib.sha256(shown[1].encode()).hexdigest() == key["sha256"]
+    assert f"router:{settings.api.port} " in (ROOT / "deploy/compose/haproxy.cfg").read_text()
+    assert any(port.endswith(f":{settings.api.port}") for port in SERVICES["balancer"]["ports"])
 
 
 def test_prometheus_finds_both_services() -> None:

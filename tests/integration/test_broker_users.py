@@ -29,6 +29,8 @@ REPLY_TO = "amq.rabbitmq.reply-to"
 WITHIN_S = 15
 # Whoever answers services may take the requests of these alone, where an operator says so.
 LIMITED = "limited"
+# Whoever commands may command so much alone.
+READING = "reading"
 
 Step = Callable[[BlockingChannel], object]
 
@@ -73,13 +75,21 @@ def site(rabbit: Rabbit, tmp_path: Path) -> Iterator[Site]:
         made["exchanges"].append(made["exchanges"][-1] | {"name": name, "type": "topic"})
     users = backend_definitions(backends(TOPOLOGY), "warren", vhost)
     rpc = next(each for each in users["permissions"] if each["user"] == "warren-rpc")
-    made["permissions"] += [*users["permissions"], rpc | {"user": LIMITED}]
+    control = next(each for each in users["permissions"] if each["user"] == "warren-control")
+    made["permissions"] += [*users["permissions"], rpc | {"user": LIMITED}, control | {"user": READING}]
     made["users"] = [
         {"name": name, "password": PASSWORD, "tags": ""}
-        for name in (USER, LIMITED, *(each["name"] for each in users["users"]))
+        for name in (USER, LIMITED, READING, *(each["name"] for each in users["users"]))
     ]
     made["topic_permissions"] = [
-        {"user": LIMITED, "vhost": vhost, "exchange": TOPOLOGY.rpc, "write": "", "read": r"^orders\."}
+        {"user": LIMITED, "vhost": vhost, "exchange": TOPOLOGY.rpc, "write": "", "read": r"^orders\."},
+        {
+            "user": READING,
+            "vhost": vhost,
+            "exchange": TOPOLOGY.control,
+            "write": r"^(presence|count|status)\.",
+            "read": "",
+        },
     ]
     path = tmp_path / "definitions.json"
     path.write_text(json.dumps(made))
@@ -267,4 +277,19 @@ def test_a_service_can_be_kept_to_its_own_requests(site: Site) -> None:
         LIMITED,
         everything=bind("app.orders", TOPOLOGY.rpc, "#"),
         another_service=bind("app.orders", TOPOLOGY.rpc, "invoices.get"),
+    )
+
+
+def test_who_may_ask_can_be_kept_from_changing_anything(site: Site) -> None:
+    """With topic permissions on the verbs."""
+    with site.channel(READING) as client, site.channel(USER) as router:
+        router.queue_declare("warren.test", exclusive=True)
+        router.queue_bind("warren.test", TOPOLOGY.control, "#")
+        publish(TOPOLOGY.control, "presence.room.a")(client)
+        assert take(router, "warren.test")[0] == "presence.room.a"
+    site.refuses(
+        READING,
+        disconnect=publish(TOPOLOGY.control, "disconnect.user.ann"),
+        block=publish(TOPOLOGY.control, "block.user.ann"),
+        a_verb_that_only_begins_alike=publish(TOPOLOGY.control, "presences.room.a"),
     )

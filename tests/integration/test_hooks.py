@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -58,12 +59,10 @@ async def ask_to_join(client: Client, room: str, **payload: object) -> dict:
 
 
 @asynccontextmanager
-async def example(rabbit: Rabbit, topology: Topology) -> AsyncIterator[None]:
+async def example(url: str) -> AsyncIterator[None]:
     """The backend of docs/hooks.md, as a process."""
     program = str(ROOT / "docs/examples/hooks_aio_pika.py")
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, program, rabbit.url, topology.hooks, stdout=asyncio.subprocess.PIPE
-    )
+    child = await asyncio.create_subprocess_exec(sys.executable, program, url, stdout=asyncio.subprocess.PIPE)
     assert child.stdout is not None
     try:
         assert await asyncio.wait_for(child.stdout.readline(), stretched(20.0)) == b"deciding\n"
@@ -73,30 +72,40 @@ async def example(rabbit: Rabbit, topology: Topology) -> AsyncIterator[None]:
         await child.wait()
 
 
-async def test_the_example_decides(pods: Pods, rabbit: Rabbit, topology: Topology):
+async def test_the_example_decides(rabbit: Rabbit, tmp_path: Path):
     """Who may connect, who may join, and what may be said, as its page tells."""
-    (first, second), _ = await pods.installation(2, 1, CONNECT)
-    async with example(rabbit, topology):
-        async with await connect(first.url, user="mallory", welcome=False) as mallory:
-            error = await mallory.expect("ERROR")
-            assert error["payload"]["message"] == "This account is blocked"
-            assert (await mallory.closed())[0] == 4001
-        async with await connect(first.url, user="ann") as ann, await connect(second.url, user="bob") as bob:
-            grant = (await ann.join("chat:team"))["payload"]["grant"]
-            await bob.join("chat:team")
-            await bob.publish("chat:team", {"text": "that damn bug"})
-            heard = await ann.expect("CHAT", room="chat:team")
-            assert heard["payload"] == {"text": "that **** bug"}
-            await bob.send("CHAT", "chat:team", "no object", id="m")
-            refused = await bob.expect("ERROR", ref="m")
-            assert (refused["payload"]["code"], refused["payload"]["message"]) == (
-                "forbidden", "A message needs a text"
-            )  # fmt: skip
-            async with await connect(second.url, user="eve") as eve:
-                told = (await ask_to_join(eve, "chat:team"))["payload"]
-                assert (told["code"], told["message"]) == ("forbidden", "You are not invited")
-                told = (await ask_to_join(eve, "chat:team", grant=grant))["payload"]
-                assert told["code"] == "forbidden"
+    url = rabbit.vhost()  # the example names Warren's own exchanges, so it gets a virtual host of its own
+    own = Pods(url, "warren", 4, tmp_path)
+    try:
+        (first, second), _ = await own.installation(2, 1, CONNECT)
+        async with example(url):
+            await follow_the_page(first.url, second.url)
+    finally:
+        own.close()
+
+
+async def follow_the_page(first: str, second: str) -> None:
+    """Do what docs/hooks.md tells of its example."""
+    async with await connect(first, user="mallory", welcome=False) as mallory:
+        error = await mallory.expect("ERROR")
+        assert error["payload"]["message"] == "This account is blocked"
+        assert (await mallory.closed())[0] == 4001
+    async with await connect(first, user="ann") as ann, await connect(second, user="bob") as bob:
+        grant = (await ann.join("chat:team"))["payload"]["grant"]
+        await bob.join("chat:team")
+        await bob.publish("chat:team", {"text": "that damn bug"})
+        heard = await ann.expect("CHAT", room="chat:team")
+        assert heard["payload"] == {"text": "that **** bug"}
+        await bob.send("CHAT", "chat:team", "no object", id="m")
+        refused = await bob.expect("ERROR", ref="m")
+        assert (refused["payload"]["code"], refused["payload"]["message"]) == (
+            "forbidden", "A message needs a text"
+        )  # fmt: skip
+        async with await connect(second, user="eve") as eve:
+            told = (await ask_to_join(eve, "chat:team"))["payload"]
+            assert (told["code"], told["message"]) == ("forbidden", "You are not invited")
+            told = (await ask_to_join(eve, "chat:team", grant=grant))["payload"]
+            assert told["code"] == "forbidden"
 
 
 # ── storms ──────────────────────────────────────────────────────────────────────────────────────────────────

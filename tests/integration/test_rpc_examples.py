@@ -66,6 +66,10 @@ async def test_the_examples_answer_and_hear_of_cancels(rabbit: Rabbit, tmp_path:
                 return before == late
 
             await eventually(quiet, every_s=0.3)
+            await bob.send("REQUEST", service="count", id="e", payload={"to": "x"})
+            refused = await bob.expect("ERROR", ref="e")
+            assert (refused["payload"]["code"], refused["payload"]["retry"]) == ("bad_count", False)
+            assert refused["payload"]["message"].startswith("ask with a number as 'to'")
             await ann.send("REQUEST", service="nobody.here", id="d")
             await ann.expect("ERROR", ref="d", payload__code="no_service")
     finally:

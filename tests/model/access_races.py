@@ -307,6 +307,7 @@ class World:
         for done in self.done:
             self.check_met(done, clients)
         access = self.fold._access
+        access.advance(self.now_us, forget=True)  # by now nothing counts that has ended
         for conn, client in clients.items():
             if not client.alive:
                 self.check_closed(conn, client)

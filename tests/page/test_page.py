@@ -203,6 +203,33 @@ def test_two_windows_on_two_gateways_chat(windows: Two):
         assert re.fullmatch(r"[0-9a-f]{32}", _meta(bob.row(text), "trace"))
 
 
+def test_both_windows_show_who_is_there(windows: Two, browser: Browser, port: int):
+    """Each its own name first; who leaves is gone at once, and a page that is loaded anew was never away."""
+    ann, bob = windows
+    room = ann.page.get_by_label("Room", exact=True).input_value()
+    names = [window.page.locator("#people .names li") for window in windows]
+    expect(names[0]).to_have_text(["ann (you)", "bob"])
+    expect(names[1]).to_have_text(["bob (you)", "ann"])
+    expect(ann.page.locator("#people .count")).to_have_text("2 here")
+    eve = Window(browser, "eve").open(port, port + 1, room)
+    eve.join()
+    expect(names[0]).to_have_text(["ann (you)", "bob", "eve"])
+    ann.page.evaluate(
+        """() => {
+          window.seen = [];
+          const names = document.querySelector("#people .names");
+          new MutationObserver(() => seen.push(names.innerText)).observe(names, {childList: true});
+        }"""
+    )
+    bob.open(port, port + 1, room).join()
+    expect(bob.page.locator("#people .names li")).to_have_text(["bob (you)", "ann", "eve"])
+    assert all("bob" in text for text in ann.page.evaluate("seen"))
+    eve.page.get_by_role("button", name="Leave").click()
+    expect(names[0]).to_have_text(["ann (you)", "bob"], timeout=2_500)
+    eve.context.close()
+    assert eve.complaints == []
+
+
 def test_a_message_that_is_not_sampled_carries_no_trace(windows: Two):
     """Without the check mark the other side gets no trace id, and the page says so."""
     ann, bob = windows

@@ -221,6 +221,7 @@ class Gateway(Pod):
             "WARREN_GATEWAY_PORT": str(port),
             "WARREN_GATEWAY_INTERNAL_PORT": str(internal_port),
             "WARREN_GATEWAY_AUTH": "anonymous",
+            "WARREN_GATEWAY_GRACE_MS": "0",  # most tests await what follows from a closed socket
         }
         super().__init__("gateway", name, own | dict(env), internal_port, folder, fresh=fresh)
         self.port = port

@@ -19,6 +19,7 @@ export class Link {
   manual = false; // we join all our rooms ourselves; the server joins none for us
   advice = null; // `reconnect` of the ERROR before the close: "yes", "no", "fresh token"
   words = null; // and its message
+  afterMs = 0; // and how long to stay away, if it says so
   #socket = null;
   #life = 0; // counts sockets: events of an earlier socket are ignored
   #tries = 0;
@@ -159,7 +160,9 @@ export class Link {
     const moving = this.#moving;
     const advice = moving ? "yes" : (this.advice ?? adviceOf(code));
     const words = this.words ? ` (${this.words})` : "";
+    const afterMs = Math.min(this.afterMs, LONGEST_TIMER_MS / 2);
     this.advice = this.words = null;
+    this.afterMs = 0;
     this.#moving = false;
     if (advice === "fresh token") this.token = null;
     if (advice === "no" || (advice === "fresh token" && !this.#options.getToken)) {
@@ -173,7 +176,7 @@ export class Link {
     if (this.#tries >= maxTries) {
       return this.#stop(code, reason, new WarrenError("closed", `gave up after ${this.#tries} attempts`));
     }
-    const delayMs = moving ? 0 : random() * Math.min(backoffCapMs, backoffMs * 2 ** this.#tries);
+    const delayMs = moving ? 0 : afterMs + random() * Math.min(backoffCapMs, backoffMs * 2 ** this.#tries);
     if (!moving) this.#tries++;
     this.#become("waiting");
     this.#owner.report("close", { code, reason, reconnect: true, delayMs });

@@ -8,7 +8,7 @@ import { Pace } from "./pace.js";
 import { Suspects } from "./suspects.js";
 import { Timers } from "./timers.js";
 
-const COUNTED = new Set(["message", "HISTORY", "REQUEST"]); // what outboxLimit limits
+const COUNTED = new Set(["message", "HISTORY", "PRESENCE", "REQUEST"]); // what outboxLimit limits
 
 export class Outbox {
   dropped = 0; // ephemeral messages that could not be sent at once
@@ -40,7 +40,7 @@ export class Outbox {
 
   get isFull() {
     let messages = 0;
-    for (const { kind } of this.#entries.values()) if (COUNTED.has(kind)) messages++;
+    for (const { kind, once } of this.#entries.values()) if (COUNTED.has(kind) && !once) messages++;
     return messages >= this.#options.outboxLimit;
   }
 
@@ -68,7 +68,7 @@ export class Outbox {
     this.again();
   }
 
-  /** The connection is closed: messages wait for the next one, JOINs will be made again, and LEAVEs are done. */
+  /** The connection is closed: messages wait for the next one, JOINs (and what else is `once`) will be made again, and LEAVEs are done. */
   disconnect() {
     this.#write = null;
     this.#urgent = [];
@@ -77,7 +77,7 @@ export class Outbox {
     for (const entry of [...this.#entries.values()]) {
       if (entry.sentAt !== null) entry.resent = true;
       entry.sentAt = null;
-      if (entry.kind === "JOIN") this.settle(entry.id);
+      if (entry.kind === "JOIN" || entry.once) this.settle(entry.id);
       if (entry.kind === "LEAVE") this.settle(entry.id).resolve();
     }
   }

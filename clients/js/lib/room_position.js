@@ -8,6 +8,7 @@ const HELD = 256; // numbered messages that wait for missing ones before them
 export class RoomPosition {
   position = null; // {epoch, seq}: the last one seen in JOINED or a message
   asked = null; // the id of the unanswered JOIN
+  grant = null; // the last one that a JOINED brought; the next JOIN shows it
   waiting = []; // promises of join() that JOINED settles
   #acked = new Set(); // seqs of own messages, which the server sends only to others
   #held = []; // numbered messages that can't be delivered yet
@@ -23,6 +24,12 @@ export class RoomPosition {
   get since() {
     if (!this.position || this.#echoes) return this.position;
     return { epoch: this.position.epoch, seq: this.#skip(this.position.seq) };
+  }
+
+  /** The payload of a JOIN: what the server needs to know to let us in again, and to send what we missed. */
+  get request() {
+    if (!this.since && !this.grant) return undefined;
+    return { since: this.since ?? undefined, grant: this.grant ?? undefined };
   }
 
   /** Whether messages wait for missing ones before them. */
@@ -98,7 +105,8 @@ export class RoomPosition {
   }
 
   /** Apply JOINED. `gap`: messages were lost; `release`: held messages to deliver now, in order. */
-  joined({ epoch, seq, recovered, missed = 0 }) {
+  joined({ epoch, seq, recovered, missed = 0, grant }) {
+    if (grant) this.grant = grant;
     const [since, held] = [this.since, this.#held];
     this.disconnect();
     if (recovered) {

@@ -96,6 +96,11 @@ export class FakeSocket {
     this.say({ type: "JOINED", room, ref, payload: { epoch: "e1", seq: 0, recovered: false, missed: 0, ...payload } });
   }
 
+  presence(room, payload, ref) {
+    const standard = { version: 1, count: { users: 1, connections: 1 }, digest: "0000000000000000" };
+    this.say({ type: "PRESENCE", room, ref, payload: { ...standard, ...payload } });
+  }
+
   chat(room, seq, more = {}) {
     this.say({ type: "CHAT", room, seq, epoch: "e1", payload: `m${seq}`, sender: "bob", version: "1.0", ...more });
   }

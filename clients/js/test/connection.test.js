@@ -379,3 +379,18 @@ test("with few attempts, the diagnosis comes with the last one", async () => {
   assert.match(s.log.errors[0].message, /in 1 attempt,/);
   assert.equal(s.client.state, "closed");
 });
+
+test("the server says in the ERROR before a close how long to stay away; the back-off comes on top", async () => {
+  const s = scene({ random: () => 0.5 });
+  const socket = await s.open();
+  const payload = { code: "overloaded", message: "later", retry: true, close: 1013, reconnect: "yes", retry_after_ms: 4_000 };
+  socket.say({ type: "ERROR", payload });
+  socket.drop(1013, "Overloaded");
+  assert.equal(s.log.closes.at(-1).delayMs, 4_500);
+  await s.clock.pass(4_499);
+  assert.equal(s.sockets.length, 1);
+  await s.clock.pass(1);
+  assert.equal(s.sockets.length, 2);
+  s.socket.drop(1006); // the next close says nothing of that
+  assert.ok(s.log.closes.at(-1).delayMs < 4_000);
+});

@@ -55,3 +55,50 @@ test("several refused JOINs are each sent again at their own time", async () => 
   await s.clock.pass(200);
   assert.deepEqual(again(), ["a", "c", "b"]);
 });
+
+const shown = (socket) => socket.of("JOIN").at(-1).payload;
+
+test("a grant is shown at each later JOIN of its room, beside the position, until a newer one comes", async () => {
+  const s = scene();
+  const socket = await s.open();
+  s.client.join("r");
+  assert.equal(shown(socket), undefined);
+  socket.joined("r", { seq: 5, grant: "first" });
+  s.client.join("other");
+  assert.equal(shown(socket), undefined);
+  const next = await s.again();
+  assert.deepEqual(next.of("JOIN").map(({ room, payload }) => [room, payload]), [
+    ["r", { since: { epoch: "e1", seq: 5 }, grant: "first" }],
+    ["other", undefined],
+  ]);
+  next.joined("r", { seq: 5, recovered: true }); // allowed by the grant, so there is no new one
+  next.chat("r", 8); // 6 and 7 are missing
+  await s.clock.pass(5_000);
+  assert.deepEqual(shown(next), { since: { epoch: "e1", seq: 5 }, grant: "first" });
+  next.joined("r", { seq: 8, grant: "second" });
+  const last = await s.again();
+  assert.deepEqual(last.of("JOIN")[0].payload, { since: { epoch: "e1", seq: 8 }, grant: "second" });
+});
+
+test("a grant stays where the JOIN that shows it can't be decided at the moment", async () => {
+  const s = scene({ random: () => 0 });
+  await s.open();
+  s.client.join("r");
+  s.socket.joined("r", { seq: 1, grant: "g" });
+  const next = await s.again();
+  const payload = { code: "unavailable", message: "", retry: true, retry_after_ms: 700 };
+  next.say({ type: "ERROR", ref: next.last.id, payload });
+  await s.clock.pass(700);
+  assert.equal(next.of("JOIN").length, 2);
+  assert.deepEqual(shown(next), { since: { epoch: "e1", seq: 1 }, grant: "g" });
+});
+
+test("who has left a room shows no grant of before", async () => {
+  const s = scene();
+  const socket = await s.open();
+  s.client.join("r");
+  socket.joined("r", { grant: "g" });
+  s.client.leave("r");
+  s.client.join("r");
+  assert.equal(shown(socket), undefined);
+});

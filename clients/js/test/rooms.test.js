@@ -352,10 +352,19 @@ test("a late JOINED for a room that was left does not make us a member", async (
   assert.deepEqual(s.client.rooms, []);
 });
 
-test("after a backend removed us from a room, it is not joined again", async () => {
+test("after a backend removed us from a room, it says why, and the room is not joined again", async () => {
   const s = await inRoom();
-  s.socket.say({ type: "LEFT", room: "r" });
+  const left = [];
+  s.client.on("left", (event) => left.push(event));
+  const again = s.client.join("r");
+  s.socket.say({ type: "LEFT", room: "r", payload: { reason: "removed" } });
+  await assert.rejects(again, { code: "closed", message: "removed from r (removed)" });
   assert.deepEqual(s.client.rooms, []);
+  s.socket.say({ type: "LEFT", room: "other" });
+  assert.deepEqual(left, [
+    { room: "r", reason: "removed" },
+    { room: "other", reason: null },
+  ]);
   assert.equal((await s.again()).of("JOIN").length, 0);
   await settled();
 });

@@ -20,7 +20,7 @@ function meaning(frame) {
   return Object.fromEntries(FIELDS.filter((field) => frame[field] !== undefined).map((field) => [field, frame[field]]));
 }
 
-const isControl = ({ type }) => ["JOIN", "LEAVE", "HISTORY", "PING", "AUTH"].includes(type);
+const isControl = ({ type }) => ["JOIN", "LEAVE", "HISTORY", "PING", "AUTH", "PRESENCE"].includes(type);
 const isRequest = ({ type }) => ["REQUEST", "CANCEL"].includes(type);
 
 /** Ask a service as a frame does, or a message that has its fields. */
@@ -63,18 +63,38 @@ for (const { name, message } of said.filter((vector) => isRequest(vector.message
   });
 }
 
-for (const { name, message } of said.filter((vector) => isControl(vector.message))) {
+/** Have the client send a PRESENCE with the same meaning; those that it never sends are checked as they are. */
+function askPresence({ client }, { room, payload }) {
+  const { watch, unwatch, update } = payload;
+  if (update !== undefined) {
+    client.join(room, { presence: true });
+    client.presence(room).update(update);
+  } else if (Array.isArray(watch)) client.contacts(watch);
+  else if (Array.isArray(unwatch)) {
+    client.contacts([...unwatch, "ann"]);
+    client.contacts(["ann"]);
+  }
+}
+
+/** Forms that this client never uses: it reads in pages of its own size, and is told of a room as long as it is a member. */
+const isOthers = ({ type, payload }) => type === "PRESENCE" && !payload.update && !Array.isArray(payload.watch ?? payload.unwatch);
+
+for (const { name, message } of said.filter((vector) => isControl(vector.message) && !isOthers(vector.message))) {
   test(`client vector "${name}": the client's own ${message.type} has the same form`, async () => {
     const s = scene({ getToken: async () => message.payload?.token ?? "t" });
     const socket = await s.open({ expires_at: s.clock.epoch + 32_000 });
     const since = message.payload?.since;
     if (message.type === "JOIN") {
-      s.client.join(message.room);
+      const presence = message.payload?.presence;
+      s.client.join(message.room, { presence: presence && { info: presence.info } });
       if (since) {
-        socket.joined(message.room, since);
+        socket.joined(message.room, { ...since, grant: message.payload.grant });
+        const proof = presence?.digest;
+        if (proof) socket.presence(message.room, { page: true, after: "", more: false, joined: [{ user: "bob", proof }], digest: proof });
         s.client.join(message.room);
       }
-    } else if (message.type === "LEAVE") s.client.leave(message.room);
+    } else if (message.type === "PRESENCE") askPresence(s, message);
+    else if (message.type === "LEAVE") s.client.leave(message.room);
     else if (message.type === "HISTORY") s.client.history(message.room, message.payload);
     else await s.clock.pass(message.type === "AUTH" ? 2_000 : 30_000);
     const { id, ...frame } = meaning(socket.of(message.type).at(-1));

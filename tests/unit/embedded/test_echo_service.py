@@ -7,7 +7,7 @@ from tests.support.eventually import eventually
 from embedded.echo_service import EchoService
 from warren.bus import Delivery, Properties, Source
 from warren.bus.memory.bus import MemoryBroker, MemoryBus
-from warren.topology import Queue, Topology
+from warren.topology import Binding, Queue, Topology
 
 TOPOLOGY = Topology(shards=1)
 
@@ -26,7 +26,8 @@ async def test_a_request_is_answered_with_what_it_asked():
         answers.append(delivery)
         delivery.ack()
 
-    await asker.subscribe(lambda: Source(Queue("mine", "exclusive")), answered, prefetch=8)
+    mine = Source(Queue("mine", "exclusive"), (Binding(TOPOLOGY.replies, "mine", "mine"),))
+    await asker.subscribe(lambda: mine, answered, prefetch=8)
     echo = EchoService(bus, TOPOLOGY)
     await echo.start()
     gone = Properties(correlation_id="0", reply_to="gone")

@@ -23,6 +23,14 @@ def test_defaults_need_nothing():
     assert settings.on_rabbit is False
 
 
+def test_rooms_tell_who_is_there():
+    """So that the page can show it; namespaces of the environment take the place of this one."""
+    shown = read_embedded({}).gateways[0].namespaces.namespaces.policy("chat:lobby").presence
+    assert (shown.mode, shown.watch) == ("users", "anyone")
+    given = read_embedded({"WARREN_NAMESPACES": "[{name: a, pattern: 'a:*'}]"})
+    assert [policy.name for policy in given.router.namespaces.namespaces.policies] == ["a"]
+
+
 def test_port_moves_both():
     """PORT is the first gateway's, and the second takes the next one."""
     assert read_embedded({"PORT": "9000"}).ports == (9000, 9001)

@@ -53,7 +53,9 @@ def test_a_part_of_an_answer_is_found_by_its_id(ref: str, n: int, more: bool) ->
     assert answer_of(answer_id(ref, n, more)) == Answer(ref, n if n > 1 or more else 0, more)
 
 
-@pytest.mark.parametrize("name", ["", "r", "0/r", "1/", "/r", "1-/r", "9999999999/r"])
+@pytest.mark.parametrize(
+    "name", ["", "r", "1/r", "~/0/r", "~/1/", "~//r", "~/1-/r", "~/9999999999/r", "~r1.2"]
+)
 def test_an_id_of_another_kind_answers_nothing(name: str) -> None:
     """Nobody else makes messages of this type; whatever came is shown without a ref."""
     assert answer_of(name) == Answer("")

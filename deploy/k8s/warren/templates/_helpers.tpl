@@ -200,7 +200,7 @@ passwords against it. Without a cluster, or before the secret is there, it is th
 
 {{/* What the chart sets itself, and `settings` therefore must not. */}}
 {{- define "warren.reserved" -}}
-WARREN_GATEWAY_ID WARREN_GATEWAY_PORT WARREN_GATEWAY_INTERNAL_PORT WARREN_GATEWAY_STATS WARREN_GATEWAY_AUTH WARREN_GATEWAY_JWT_SECRET WARREN_GATEWAY_JWT_SECRET_FILE WARREN_GATEWAY_JWT_PUBLIC_KEY WARREN_GATEWAY_JWT_PUBLIC_KEY_FILE WARREN_GATEWAY_JWKS WARREN_GATEWAY_JWT_ALGORITHMS WARREN_GATEWAY_JWT_AUDIENCE WARREN_GATEWAY_JWT_ISSUER WARREN_GATEWAY_JWT_REQUIRE_EXPIRY WARREN_GATEWAY_CONNECTIONS WARREN_GATEWAY_ROOMS WARREN_GATEWAY_ORIGINS WARREN_GATEWAY_TRUSTED_PROXIES WARREN_GATEWAY_ECHO WARREN_GATEWAY_DRAIN_MS WARREN_GATEWAY_DRAIN_DEADLINE_MS WARREN_ROUTER_ID WARREN_ROUTER_INTERNAL_PORT WARREN_ROUTER_STOP_DEADLINE_MS WARREN_ROUTER_EVENTS
+WARREN_GATEWAY_ID WARREN_GATEWAY_PORT WARREN_GATEWAY_INTERNAL_PORT WARREN_GATEWAY_STATS WARREN_GATEWAY_AUTH WARREN_GATEWAY_JWT_SECRET WARREN_GATEWAY_JWT_SECRET_FILE WARREN_GATEWAY_JWT_PUBLIC_KEY WARREN_GATEWAY_JWT_PUBLIC_KEY_FILE WARREN_GATEWAY_JWKS WARREN_GATEWAY_JWT_ALGORITHMS WARREN_GATEWAY_JWT_AUDIENCE WARREN_GATEWAY_JWT_ISSUER WARREN_GATEWAY_JWT_REQUIRE_EXPIRY WARREN_GATEWAY_GRANT_KEYS WARREN_GATEWAY_GRANT_KEYS_FILE WARREN_GATEWAY_CONNECTIONS WARREN_GATEWAY_ROOMS WARREN_GATEWAY_ORIGINS WARREN_GATEWAY_TRUSTED_PROXIES WARREN_GATEWAY_ECHO WARREN_GATEWAY_DRAIN_MS WARREN_GATEWAY_DRAIN_DEADLINE_MS WARREN_ROUTER_ID WARREN_ROUTER_INTERNAL_PORT WARREN_ROUTER_STOP_DEADLINE_MS WARREN_ROUTER_EVENTS WARREN_ROUTER_API_PORT WARREN_ROUTER_API_KEYS_FILE
 {{- end -}}
 
 {{/* The environment that both services read. (dict "root" $ "component" "gateway") */}}
@@ -233,7 +233,7 @@ WARREN_GATEWAY_ID WARREN_GATEWAY_PORT WARREN_GATEWAY_INTERNAL_PORT WARREN_GATEWA
   value: {{ include "warren.text" $values.logBytes | quote }}
 - name: WARREN_LOG_LEVEL
   value: {{ $values.logLevel }}
-{{- if $values.namespaces }}
+{{- if include "warren.rules" $root }}
 - name: WARREN_NAMESPACES_FILE
   value: /etc/warren/config/namespaces.yaml
 {{- end }}
@@ -271,8 +271,18 @@ WARREN_GATEWAY_ID WARREN_GATEWAY_PORT WARREN_GATEWAY_INTERNAL_PORT WARREN_GATEWA
 {{- end }}
 {{- end -}}
 
+{{/* The namespace file: its lists that are given; nothing where none is. */}}
+{{- define "warren.rules" -}}
+{{- range $name := list "namespaces" "services" "hooks" }}
+{{- with index $.Values $name }}
+{{ $name }}:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{- define "warren.configured" -}}
-{{- if or .Values.namespaces .Values.gateway.auth.publicKey }}yes{{ end -}}
+{{- if or (include "warren.rules" .) .Values.gateway.auth.publicKey }}yes{{ end -}}
 {{- end -}}
 
 {{/* How a pod of either component is placed and run. (dict "root" $ "component" "gateway" "own" .Values.gateway) */}}
@@ -343,7 +353,8 @@ startupProbe:
   failureThreshold: 60
 {{- end -}}
 
-{{/* (dict "root" $ "secret" whether the token secret is mounted "own" .Values.gateway) */}}
+{{/* "secrets" are those that a component reads besides the broker's: the volume, the secret's name (empty: none), its key and the file's name.
+(dict "root" $ "own" .Values.gateway "secrets" (list (dict "volume" "jwt" "name" … "key" … "path" …))) */}}
 {{- define "warren.mounts" -}}
 {{- if ne .root.Values.rabbitmq.mode "operator" }}
 - {name: amqp, mountPath: /etc/warren/amqp, readOnly: true}
@@ -354,8 +365,10 @@ startupProbe:
 {{- if include "warren.configured" .root }}
 - {name: config, mountPath: /etc/warren/config, readOnly: true}
 {{- end }}
-{{- if .secret }}
-- {name: jwt, mountPath: /etc/warren/jwt, readOnly: true}
+{{- range .secrets }}
+{{- if .name }}
+- {name: {{ .volume }}, mountPath: /etc/warren/{{ .volume }}, readOnly: true}
+{{- end }}
 {{- end }}
 {{- with .own.extraVolumeMounts }}
 {{ toYaml . }}
@@ -379,11 +392,13 @@ startupProbe:
 - name: config
   configMap: {name: {{ include "warren.fullname" .root }}}
 {{- end }}
-{{- with .secret }}
-- name: jwt
+{{- range .secrets }}
+{{- if .name }}
+- name: {{ .volume }}
   secret:
-    secretName: {{ . }}
-    items: [{key: {{ $.root.Values.gateway.auth.secretKey }}, path: secret}]
+    secretName: {{ .name }}
+    items: [{key: {{ .key }}, path: {{ .path }}}]
+{{- end }}
 {{- end }}
 {{- with .own.extraVolumes }}
 {{ toYaml . }}

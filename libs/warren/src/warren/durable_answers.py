@@ -3,7 +3,8 @@ called, and what an answer to it is called as a message of the user's own room.
 
 A request's name is its ``message_id`` and, where its answer is to be durable, its ``correlation_id`` too:
 ``<user>~<ref>``. A user's name has no ``~``. An answer's name is the message's id in ``@<user>``:
-``<n>/<ref>``, or ``<n>+/<ref>`` where more parts follow; so each part counts once. It knows no envelope.
+``~/<n>/<ref>``, or ``~/<n>+/<ref>`` where more parts follow; so each part counts once. No backend may give a
+message an id that begins so, and Warren's own other ids go on with a letter or a digit. It knows no envelope.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ RESPONSE_TYPE: Final = "RESPONSE"
 REF_MAX_BYTES: Final = 120
 PARTS_MAX: Final = 999_999_999
 
-_ANSWER = re.compile(r"([1-9][0-9]{0,8})(\+?)/(.+)", re.DOTALL)
+_ANSWER = re.compile(r"~/([1-9][0-9]{0,8})(\+?)/(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def parse_request_name(name: str) -> tuple[str, str] | None:
 
 def answer_id(ref: str, n: int, more: bool) -> str:
     """Return the id of a part of an answer; ``n`` is from 1 to PARTS_MAX."""
-    return f"{n}{'+' if more else ''}/{ref}"
+    return f"~/{n}{'+' if more else ''}/{ref}"
 
 
 def answer_of(name: str) -> Answer:

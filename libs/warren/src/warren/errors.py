@@ -46,7 +46,7 @@ class ErrorCode(enum.StrEnum):
     INVALID_ROOM = "invalid_room", False
     # The payload can't be carried (bad base64, a value that JSON has not).
     INVALID_PAYLOAD = "invalid_payload", False
-    # The token or the namespace does not allow to join or to publish here.
+    # The token, the namespace or a backend does not allow to join or to publish here.
     FORBIDDEN = "forbidden", False
     # A backend keeps this user out of the room; nothing gets in until it lets the user in again.
     BLOCKED = "blocked", False
@@ -64,7 +64,8 @@ class ErrorCode(enum.StrEnum):
     HEARTBEAT_MISSED = "heartbeat_missed", True
     # This connection read too slowly; precedes close 4005.
     TOO_SLOW = "too_slow", True
-    # The broker is away, or the message's fate is not known; send it again with the same ``id``.
+    # The broker, or the backend that decides, is away, or the message's fate is not known; send it again with
+    # the same ``id``.
     UNAVAILABLE = "unavailable", True
     # A buffer is full; send it again later with the same ``id``.
     OVERLOADED = "overloaded", True

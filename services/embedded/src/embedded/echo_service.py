@@ -56,7 +56,9 @@ class EchoService:
         answer = Properties(content_type=properties.content_type, correlation_id=properties.correlation_id)
         # Where it does not get through, who has asked asks again, or has gone.
         with contextlib.suppress(BusUnavailable, NotConfirmed, Unroutable):
-            await self._bus.publish("", properties.reply_to or "", asked.body, answer, persistent=False)
+            await self._bus.publish(
+                self._topology.replies, properties.reply_to or "", asked.body, answer, persistent=False
+            )
 
 
 def _settle(delivery: Delivery, _: asyncio.Task[None]) -> None:

@@ -41,8 +41,12 @@ _DEFAULTS = {
     "WARREN_ROUTER_API_HOST": "127.0.0.1",
     "WARREN_LOG_LEVEL": "warning",
 }
-# What may be called where the user has not said it: the service that embedded mode brings.
-_SERVICES = {"WARREN_NAMESPACES": f"services: [{{pattern: {SERVICE}}}]"}
+# Where the user has not said it: what may be called is the service that embedded mode brings, and all rooms
+# tell who is there, so that the page can show it.
+_NAMESPACES = (
+    f"{{services: [{{pattern: {SERVICE}}}], "
+    "namespaces: [{name: all, pattern: '*', presence: {mode: users, watch: anyone}}]}"
+)
 # Inside one process nobody else can own a shard or have members, so that there is nothing to listen for
 # before the first message.
 _ALONE = {"WARREN_ROUTER_LISTEN_MS": "0", "WARREN_ROUTER_ANNOUNCE_MS": "100"}
@@ -103,7 +107,7 @@ def read_embedded(env: Mapping[str, str] | None = None) -> EmbeddedSettings:
     merged = {
         **_DEFAULTS,
         "WARREN_ROUTER_API_PORT": str(port + API_PORT_ABOVE),
-        **({} if named else _SERVICES),
+        **({} if named else {"WARREN_NAMESPACES": _NAMESPACES}),
         **({} if on_rabbit else _ALONE),
         **{name: value for name, value in given.items() if value and name not in _NOT_HERE},
         # pages of one's own machine, also from a development server's port

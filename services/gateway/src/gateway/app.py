@@ -19,6 +19,7 @@ from gateway.core.hook_desk import HookDesk
 from gateway.core.hub import Hub
 from gateway.core.max_connection_age import MaxConnectionAge
 from gateway.core.memory_budget import MemoryBudget
+from gateway.core.open_calls import CallLimits
 from gateway.core.presence_watchers import PresenceWatchers
 from gateway.core.recent_messages import RecentMessages
 from gateway.core.room_catch_up import RoomCatchUp
@@ -145,8 +146,11 @@ class Gateway:
         downlink = Downlink(self.hub, reads, tracing, self.clock, self.metrics)
 
         # Backends that are asked.
-        most = {topology.rpc: limits.calls, topology.hooks: HOOK_CALLS}
-        calls = BackendCalls(self.id, bus, topology, self.clock, self.metrics, most)
+        asked = {
+            topology.rpc: CallLimits(limits.calls, limits.calls_bytes),
+            topology.hooks: CallLimits(HOOK_CALLS, limits.calls_bytes),
+        }
+        calls = BackendCalls(self.id, bus, topology, self.clock, self.metrics, asked)
         hook_timeout_s = settings.hooks.hook_timeout_ms / 1_000
         desk = HookDesk(GrantKeys(settings.hooks.grant_key_bytes), hook_timeout_s, limits.message_bytes)
         self._hooks = Hooks(desk, calls, topology, self.clock, self.metrics, hook_timeout_s)

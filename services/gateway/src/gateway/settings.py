@@ -261,6 +261,12 @@ class LimitSettings(Settings):
         "closed with 4007) or refuse (the new one is; a connection whose pod has died counts until that is "
         "noticed, and one whose client is gone until its heartbeat is missed).",
     )
+    calls_bytes: int = variable(
+        64 * 1_048_576,
+        "Bytes that the REQUESTs of all connections of a pod may hold until they are answered, half of them "
+        "for one service; beyond that: overloaded. As many again for hooks.",
+        ge=65_536,
+    )
     connections: int = variable(10_000, "Connections that one pod accepts; beyond that: 503.", ge=1)
     full_percent: int = variable(
         95,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.client_messages import Acked, Error, Reconnect, error, farewell, type_of
+from gateway.core.client_messages import Acked, Error, Reconnect, error, farewell, service_error, type_of
 from warren.errors import CLOSE_ERRORS, CloseCode, ErrorCode
 
 
@@ -28,3 +28,9 @@ def test_a_farewell_says_whether_to_come_back(code):
 def test_an_ordinary_close_needs_no_farewell():
     """There is nothing to explain."""
     assert farewell(CloseCode.NORMAL) is None
+
+
+def test_a_services_own_code_says_nothing_of_asking_again():
+    """One of ours says what it always does."""
+    assert service_error("no_order", "?", "r") == Error("no_order", "?", "r", False)
+    assert service_error("overloaded", "?", "r", 5) == error(ErrorCode.OVERLOADED, "?", "r", 5)

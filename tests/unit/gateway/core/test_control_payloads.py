@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.core.client_messages import ClientMessage
 from gateway.core.control_payloads import grant_of, since_of, token_of
-from gateway.core.grants import GRANT_MAX
+from warren.contract.client_frames import GRANT_MAX
 from warren.contract.fields import SEQ_MAX
 from warren.errors import ErrorCode, ProtocolError
 from warren.position import Position

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.grants import GRANT_MAX, Grant, GrantKeys, is_revoked
+from gateway.core.grants import Grant, GrantKeys, is_revoked
 from gateway.core.hook_messages import INFO_BYTES
+from warren.contract.client_frames import GRANT_MAX
 
 KEY, OLDER = b"k" * 32, b"o" * 32
 KEYS = GrantKeys([KEY])

@@ -1,6 +1,8 @@
 """hook_desk: scripts of questions and answers, and the exact list of steps."""
 
+import itertools
 import json
+import random
 
 import pytest
 
@@ -19,7 +21,7 @@ from gateway.core.hook_desk import (
     Waiter,
 )
 from gateway.core.hook_messages import HookAnswer, HookMessage, HookQuery
-from gateway.core.hook_queue import USER_PART, WAIT_S, WINDOW_LEAST
+from gateway.core.hook_queue import USER_PART, WAIT_S, WINDOW_LEAST, WINDOW_MOST
 from warren.errors import ErrorCode
 
 KEYS = GrantKeys([b"k" * 32])
@@ -266,6 +268,7 @@ def test_a_revocation_voids_grants_and_answers():
     assert ask(on, join(room="s"), ticket=2).number != under_way
     late = verdict(on.answered(under_way, ALLOW_60, NOW, NOW_S))
     assert (late.grant, late.until_s) == ("", 0)
+    assert len(on.cache) == 1  # Bob's
     assert verdict(consult(on, join("bob", grant=other))).source == "grant"
     fresh = verdict(on.answered(again.number, ALLOW_60, NOW, 5_001.0)).grant
     on.revoked("ann", 3_000)  # an older one, which comes late
@@ -292,3 +295,66 @@ def test_who_has_no_name_is_asked_about_once_for_all():
     assert json.loads(on.consult(HookQuery("connect", "", "g~3", b'{"a":1}'), Waiter("g~3", 1), NOW, 0)[0].body)[
         "connection"
     ] == "g~3"  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_happens_each_question_is_answered_once(seed):
+    """A random walk: whoever asks is told once, unless it has gone; users and backends stay within their
+    bounds; and when all is answered nothing is left.
+    """
+    chance = random.Random(seed)
+    on, now, tickets = desk(), NOW, itertools.count(1)
+    waiting: set[tuple[str, int]] = set()
+    out: dict[int, str] = {}  # ▶ whose it is
+
+    def follow(steps) -> None:
+        for step in steps:
+            if isinstance(step, Ask):
+                assert step.number not in out
+                out[step.number] = step.caller
+            else:
+                for waiter in step.waiters:
+                    waiting.remove((waiter.conn, waiter.ticket))
+
+    for _ in range(3_000):
+        now += chance.random() * 0.2
+        user = f"u{min(chance.randrange(40), 25)}"  # one asks much more than the others
+        conn = f"{user}~{chance.randrange(4)}"
+        match chance.randrange(12):
+            case 0:
+                on.gone(conn)
+                waiting = {each for each in waiting if each[0] != conn}
+            case 1:
+                on.revoked(user, int(NOW_S + now))
+            case 2 | 3 | 4 if out:
+                number = chance.choice(list(out))
+                del out[number]
+                body = chance.choice([ALLOW, ALLOW_60, DENY, b"rubbish"])
+                follow(on.answered(number, body, now, NOW_S + now))
+                assert on.answered(number, ALLOW, now, NOW_S + now) == []
+            case 5 if out:
+                number = chance.choice(list(out))
+                del out[number]
+                retry_ms = chance.choice([0, 0, 0, 500])
+                follow(on.failed(number, "timeout", retry_ms, now))
+            case _:
+                ticket = next(tickets)
+                waiting.add((conn, ticket))
+                query = (
+                    publish(str(ticket), user)
+                    if chance.random() < 0.2
+                    else join(user, f"r{chance.randrange(30)}")
+                )
+                follow(on.consult(query, Waiter(conn, ticket), now, NOW_S + now))
+        assert on.out == len(out)
+        assert all(len(own) <= USER_OPEN_MAX for own in on._by_user.values())
+        for queue in on._queues.values():
+            assert queue.out <= WINDOW_MOST
+    while out:
+        now += 0.01
+        number = next(iter(out))
+        del out[number]
+        follow(on.answered(number, ALLOW, now, NOW_S + now))
+    assert waiting == set()
+    assert len(on) == on.out == 0
+    assert not any((on._by_conn, on._by_user, on._by_key, *on._out_bytes.values()))

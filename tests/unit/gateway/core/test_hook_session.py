@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.core.actions import Close, Consult, Exit, Hold, Join, Leave, Publish, Send
 from gateway.core.client_messages import Error, Joined, Pong, Welcome
 from gateway.core.error_rate_limit import ANSWERS
-from gateway.core.grants import GRANT_MAX, GrantKeys
+from gateway.core.grants import GrantKeys
 from gateway.core.hook_desk import Allowed, Ask, Denied, HookDesk, Tell, Undecided, Waiter
 from gateway.core.hook_messages import HookAnswer, HookMessage, HookQuery
 from gateway.core.hook_session import RIGHTS_MAX
@@ -17,6 +17,7 @@ from gateway.core.hook_waits import BEHIND_MAX, OPEN_MAX
 from gateway.core.permissions import Identity
 from gateway.core.session import Session, SessionConfig, State
 from warren import envelope
+from warren.contract.client_frames import GRANT_MAX
 from warren.errors import CloseCode, ErrorCode
 from warren.log_entries import PRESENCE_OFF, PRESENCE_USERS
 from warren.namespaces import Namespaces, PresencePolicy, RoomPolicy
@@ -384,6 +385,18 @@ def test_an_end_in_the_middle_ends_what_waits():
     says(session, type="CHAT", room="watched:a", payload=2)
     session.end(CloseCode.TOO_SLOW)
     assert decided(session, first.ticket, YES) == []
+    patient, now = opened(), NOW
+    while patient.state is State.READY:
+        now += 0.05
+        for payload in (1, 2):
+            patient.receive(
+                json.dumps({"type": "CHAT", "room": "watched:a", "payload": payload}), now, WALL_US
+            )
+        ticket = patient._hooks._ticket
+        outcomes = patient.decided(ticket, NO, now, WALL_US)
+        if patient.state is State.READY:
+            patient.decided(ticket + 1, YES, now, WALL_US)
+    assert outcomes[-1].actions[-1] == Close(CloseCode.RATE_LIMITED)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["say", "yes", "no", "away"]), st.integers(0, 2)), max_size=60))
@@ -423,6 +436,42 @@ def test_each_room_s_messages_keep_their_order(script):
     for room, numbers in said.items():
         assert came.get(room, []) == [each for each in numbers if each not in gone]
     assert session.held_bytes == 0
+
+
+def test_what_was_said_behind_something_undecided_is_for_repeating_too():
+    """Else it would be heard before what its sender repeats, or refused for good for want of a JOIN that is
+    repeated. What does not need the backend goes on.
+    """
+    session = opened()
+    first = asked(says(session, type="CHAT", room="watched:a", id="1"))
+    for message in ({"type": "CHAT", "id": "2"}, {"type": "own", "id": "3"}, {"type": "LEAVE", "id": "4"}):
+        assert says(session, **message, room="watched:a") == []
+    told = decided(session, first.ticket, Undecided("timeout", 700))
+    assert [(each.message.ref, each.message.retry_after_ms) for each in told[:3]] == [
+        ("1", 700), ("2", 700), ("3", 700)
+    ]  # fmt: skip
+    assert len(told) == 4
+    assert told[3].message.ref == "4"
+    assert isinstance(says(session, type="CHAT", room="watched:a")[0], Consult)
+    member = opened()
+    join = asked(says(member, type="JOIN", room="both:a", id="j"))
+    says(member, type="CHAT", room="both:a", id="m")
+    again = says(member, type="JOIN", room="both:a", id="k")
+    says(member, type="CHAT", room="both:a", id="n")
+    assert again == []
+    no, behind, question = decided(member, join.ticket, Undecided("timeout", 700))
+    assert (no.message.code, behind.message.code, behind.message.ref) == (
+        ErrorCode.UNAVAILABLE, ErrorCode.UNAVAILABLE, "m"
+    )  # fmt: skip
+    joined, chat = decided(member, question.ticket, YES)
+    assert isinstance(joined, Join)
+    assert chat.query.message.id == "n"
+
+
+def test_a_guest_joins_by_the_name_that_was_made_up_for_it():
+    """So a grant of it is of nobody else."""
+    session = opened(Identity("guest-1", anonymous=True, nameless=True))
+    assert asked(says(session, type="JOIN", room="asked:a")).query.user == "guest-1"
 
 
 # ── a storm ─────────────────────────────────────────────────────────────────────────────────────────────────

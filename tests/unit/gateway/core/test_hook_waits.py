@@ -5,7 +5,7 @@ from gateway.core.hook_waits import BEHIND_MAX, BYTES_MAX, OPEN_MAX, Held, HookW
 
 
 def held(room: str = "r", name: str = "1", payload: bytes = b"1") -> Held:
-    return Held(ClientMessage("CHAT", room, payload, id=name), room, 0, "")
+    return Held(ClientMessage("CHAT", room, payload, id=name), "", room, 0, "")
 
 
 def test_what_follows_to_a_room_waits_behind_what_is_decided():

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.circuit_breaker import FAILURES
-from gateway.core.open_calls import Accepted, Answer, Failed, OpenCalls, Send
+from gateway.core.open_calls import Accepted, Answer, CallLimits, Failed, OpenCalls, Send
 from warren.errors import ErrorCode
 
 
 def table(most: int = 64) -> OpenCalls:
-    calls = OpenCalls(most)
+    calls = OpenCalls(CallLimits(most))
     assert calls.answerable(0.0) == []
     return calls
 
@@ -75,7 +75,7 @@ def test_what_the_broker_has_not_taken_is_sent_again_until_its_time_is_over():
 
 def test_nothing_is_sent_while_nothing_could_be_answered():
     """It waits for that as long as its time lasts."""
-    calls = OpenCalls(64)
+    calls = OpenCalls(CallLimits(64))
     assert (asked(calls, "a"), asked(calls, "b")) == (None, None)
     assert calls.close("b") is False
     assert calls.answerable(2.0) == [Send("a", 1, 3_000)]
@@ -141,7 +141,7 @@ def test_parts_that_have_no_numbers_are_not_asked_for_again():
 
 def test_a_one_way_call_is_over_when_the_broker_has_it():
     """Its answer comes by another way, so it needs no place where answers come."""
-    calls = OpenCalls(64)
+    calls = OpenCalls(CallLimits(64))
     assert asked(calls, one_way=True) == Send("c", 1, 5_000)
     assert calls.answerable(1.0) == []
     assert calls.answered("c", None, False, 1.0) is None
@@ -162,6 +162,23 @@ def test_how_many_are_open_is_bounded_and_one_service_has_half():
     assert (codes(refused), len(calls)) == ([ErrorCode.OVERLOADED] * 2, 8)
     calls.close("a0")
     assert asked(calls, "a4") == Send("a4", 1, 5_000)
+
+
+def test_how_many_bytes_are_open_is_bounded_and_one_service_has_half():
+    """One alone finds place whatever its size, or it could never be asked."""
+    calls = OpenCalls(CallLimits(100, 1_000))
+    calls.answerable(0.0)
+
+    def opened(name: str, service: str, size: int) -> bool:
+        return isinstance(calls.open(name, service, "ann", 5.0, 0.0, size=size), Send)
+
+    assert [opened(f"a{number}", "a", 200) for number in range(3)] == [True, True, False]
+    assert (opened("b", "b", 501), opened("c", "c", 200), opened("d", "d", 100)) == (True, False, False)
+    calls.close("a0")
+    assert (opened("e", "c", 200), opened("f", "d", 100)) == (True, False)
+    for name in ("a1", "b", "e"):
+        calls.close(name)
+    assert (len(calls), opened("g", "a", 5_000)) == (0, True)
 
 
 def test_a_service_that_answers_nobody_is_asked_no_more():
@@ -203,7 +220,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_whatever_comes_each_call_has_one_last_word_and_parts_in_their_order(script: list[tuple]):
     """Nothing is said of a call after its last word, and no part is missing before it."""
-    calls, now, number = OpenCalls(3), 0.0, 0
+    calls, now, number = OpenCalls(CallLimits(3)), 0.0, 0
     names: dict[int, str] = {}
     said: dict[str, list[object]] = {}
 

@@ -9,10 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.core.client_messages import ClientMessage
 from gateway.core.presence_payloads import (
-    CONTACTS_MAX,
     INFO_AROUND,
-    INFO_MAX,
-    PAGE_MAX,
     ChangeContacts,
     ReadCount,
     ReadPage,
@@ -23,6 +20,7 @@ from gateway.core.presence_payloads import (
     shown_of,
     watching_of,
 )
+from warren.contract.presence import CONTACTS_MAX, INFO_MAX, PRESENCE_PAGE_MAX
 from warren.errors import ErrorCode, ProtocolError
 from warren.message_rules import MAX_DEPTH
 
@@ -89,7 +87,7 @@ def test_what_a_join_may_not_ask_is_refused(payload):
         (b"{}", ReadPage()),
         (b'{"limit":5}', ReadPage(5)),
         (b'{"after":"bob"}', ReadPage(after="bob")),
-        (b'{"limit":%d,"after":"g~1"}' % PAGE_MAX, ReadPage(PAGE_MAX, "g~1")),
+        (b'{"limit":%d,"after":"g~1"}' % PRESENCE_PAGE_MAX, ReadPage(PRESENCE_PAGE_MAX, "g~1")),
         (b'{"count":true}', ReadCount()),
         (b'{"update":{"a": 1}}', UpdateInfo(b'{"a": 1}')),
         (b'{"update":null}', UpdateInfo(b"")),
@@ -112,7 +110,7 @@ def test_a_presence_asks_for_one_thing(payload, meaning):
         b"5",
         b"[]",
         b'{"limit":0}',
-        b'{"limit":%d}' % (PAGE_MAX + 1),
+        b'{"limit":%d}' % (PRESENCE_PAGE_MAX + 1),
         b'{"after":5}',
         b'{"count":1}',
         b'{"watch":true}',

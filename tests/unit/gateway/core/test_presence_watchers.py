@@ -135,6 +135,15 @@ def test_what_was_told_is_not_told_again():
     assert told(made.diff(diff(version=13, digest=9, connections=2)))[1]["count"]["connections"] == 2
 
 
+def test_what_is_older_than_what_was_heard_is_passed_over():
+    """It is of a router that stood still; in a new life of the log versions begin anew."""
+    made = watchers("g~1")
+    made.diff(diff(version=12, digest=12))
+    assert made.diff(diff(version=11, digest=11)) == []
+    made.doubt(2)
+    assert told(made.diff(diff(version=1, digest=1)))[1]["version"] == 1
+
+
 def test_a_diff_of_a_room_that_nobody_watches_is_nobodys():
     """The router has not heard of that yet."""
     made = watchers("g~1")
@@ -215,6 +224,18 @@ def test_other_pages_are_other_reads():
     for number, one in enumerate((query(), query(limit=5), query(after="a"), query(count=True))):
         asked_in(made.ask(one, 2, 1.0))
         assert made.reads == number + 1
+
+
+def test_numbers_are_not_a_page():
+    """Whoever asks how many there are is not told that nobody is."""
+    made = watchers("g~1")
+    asked = asked_in(made.ask(query(limit=0, count=True), 2, 1.0))
+    (answer,) = made.page(page_for(asked), 1.0)
+    assert json.loads(answer.payload) == {
+        "version": 10,
+        "count": {"users": 1, "connections": 1},
+        "digest": "0000000000000007",
+    }
 
 
 def test_who_has_it_already_is_told_no_names():

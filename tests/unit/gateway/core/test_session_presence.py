@@ -8,10 +8,10 @@ from gateway.core.actions import Close, Inform, Join, Leave, ReadPresence, Send,
 from gateway.core.client_messages import Authenticated, Error, Joined, Left, Presence
 from gateway.core.inputs import PresenceRead
 from gateway.core.permissions import Identity
-from gateway.core.presence_payloads import CONTACTS_MAX, PAGE_DEFAULT
 from gateway.core.session import Session, SessionConfig
 from gateway.core.session_presence import CHANGES, CHANGES_PER_S, OPEN_MAX, UPDATE
 from warren import envelope
+from warren.contract.presence import CONTACTS_MAX, PRESENCE_PAGE_DEFAULT
 from warren.errors import CloseCode, ErrorCode
 from warren.log_entries import PRESENCE_CONNECTIONS, PRESENCE_COUNT, PRESENCE_USERS
 from warren.namespaces import Namespaces, PresencePolicy, RoomPolicy
@@ -119,7 +119,7 @@ def test_a_join_that_watches_is_told_the_first_page_behind_joined():
     joined, read = answered
     assert joined == Send(Joined("users:1", "e", 1, recovered=False, ref="j", watching=True))
     assert isinstance(read, ReadPresence)
-    assert (read.query.room, read.query.conn, read.query.limit) == ("users:1", "g~1", PAGE_DEFAULT)
+    assert (read.query.room, read.query.conn, read.query.limit) == ("users:1", "g~1", PRESENCE_PAGE_DEFAULT)
     assert read.digest == "00ff00ff00ff00ff"
     assert session.presence(PresenceRead("users:1", read.query.ref, b"{}")) == [
         Send(Presence("users:1", b"{}"))
@@ -356,7 +356,7 @@ def test_a_room_that_a_fresh_token_does_not_allow_is_not_watched_any_more():
     join(session, "users:1", watch=True)
     found = session.identify(Identity("ann", join=("tabs:*",)), 101.0, 0)
     assert Watch("users:1", 0, on=False) in found
-    assert Send(Left("users:1")) in found
+    assert Send(Left("users:1", "", "forbidden")) in found
 
 
 def test_a_closed_connection_is_told_nothing():

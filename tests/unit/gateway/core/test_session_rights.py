@@ -67,7 +67,11 @@ def renews(session: Session, identity: Identity, unsent=()):
 
 def left(room: str):
     """Return what it takes to leave a room that no token allows any more."""
-    return [Exit(room), Leave(envelope.Leave((room,), "g~1", "", "ann"), 0), Send(Left(room))]
+    return [
+        Exit(room),
+        Leave(envelope.Leave((room,), "g~1", "", "ann"), 0),
+        Send(Left(room, "", "forbidden")),
+    ]
 
 
 def test_rooms_that_a_narrower_token_does_not_allow_are_left_at_once():
@@ -151,10 +155,10 @@ def test_joins_and_pages_under_way_are_answered_with_an_error():
     assert renews(session, Identity("ann", join=("news",))) == [
         *left("default")[:2],
         Send(error(ErrorCode.FORBIDDEN, refused, "h1")),
-        Send(Left("default")),
+        Send(Left("default", "", "forbidden")),
         *left("r")[:2],
         Send(error(ErrorCode.FORBIDDEN, refused, "j1")),
-        Send(Left("r")),
+        Send(Left("r", "", "forbidden")),
     ]
     assert session.answer(envelope.Joined("g~1", "r", POSITION, recovered=False, ref="j1")) == []
     assert session.answer(envelope.HistoryPage("g~1", "default", "h1", (), False)) == []

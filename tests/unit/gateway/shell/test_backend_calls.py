@@ -9,6 +9,7 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.scripted_bus import Delivered, ManualClock, Published, ScriptedBus
 
+from gateway.core.open_calls import CallLimits
 from gateway.shell.backend_calls import Accepted, BackendCalls, Outcome, Reply, Request
 from warren.bus import Properties, Source
 from warren.bus.memory.bus import MemoryBroker, MemoryBus
@@ -25,7 +26,9 @@ class Rig:
 
     def __init__(self, most: int = 8) -> None:
         self.bus, self.clock, self.metrics = ScriptedBus(), ManualClock(), GatewayMetrics()
-        self.calls = BackendCalls("g1", self.bus, TOPOLOGY, self.clock, self.metrics, {TOPOLOGY.rpc: most})
+        self.calls = BackendCalls(
+            "g1", self.bus, TOPOLOGY, self.clock, self.metrics, {TOPOLOGY.rpc: CallLimits(most)}
+        )
         self.outcomes: list[Outcome] = []
 
     def ask(self, **more: object) -> str:
@@ -223,7 +226,9 @@ async def test_call_returns_the_answer_or_raises_why_there_is_none():
     gateway, server = MemoryBus(broker, TOPOLOGY), MemoryBus(broker, TOPOLOGY)
     await gateway.start()
     await server.start()
-    calls = BackendCalls("g1", gateway, TOPOLOGY, ManualClock(), GatewayMetrics(), {TOPOLOGY.rpc: 8})
+    calls = BackendCalls(
+        "g1", gateway, TOPOLOGY, ManualClock(), GatewayMetrics(), {TOPOLOGY.rpc: CallLimits(8)}
+    )
     await calls.start()
     answering: list[asyncio.Task[None]] = []
 

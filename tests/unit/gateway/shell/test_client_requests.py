@@ -12,6 +12,7 @@ from tests.support.scripted_bus import Delivered, ManualClock, Published, Script
 
 from gateway.core import inputs
 from gateway.core.actions import Request
+from gateway.core.open_calls import CallLimits
 from gateway.shell.backend_calls import BackendCalls
 from gateway.shell.client_requests import ClientRequests
 from warren.bus import HeaderValue, Properties
@@ -30,7 +31,9 @@ class Rig:
 
     def __init__(self, tracing: Tracing | None = None) -> None:
         self.bus, self.clock, self.metrics = ScriptedBus(), ManualClock(), GatewayMetrics()
-        self.calls = BackendCalls("g1", self.bus, TOPOLOGY, self.clock, self.metrics, {TOPOLOGY.rpc: 8})
+        self.calls = BackendCalls(
+            "g1", self.bus, TOPOLOGY, self.clock, self.metrics, {TOPOLOGY.rpc: CallLimits(8)}
+        )
         self.requests = ClientRequests(
             self.calls, TOPOLOGY, self.clock, tracing or Tracing("gateway"), self.metrics, MAX_BYTES
         )
@@ -69,14 +72,15 @@ async def rig() -> AsyncIterator[Rig]:
 
 
 async def test_a_service_is_told_who_asks(rig: Rig):
-    """User and connection in the headers, and the name by which it knows a repeat."""
+    """User and connection in the headers, and the name by which it knows a repeat; no trace that is not
+    sampled, whatever the client says.
+    """
     rig.ask(traceparent=PARENT)
     sent = await rig.asked()
     assert (sent.exchange, sent.key, sent.body) == ("warren.rpc", "orders.get", b"7")
     assert sent.properties.headers == {
         "user": "ann",
         "connection": "g1~1",
-        "traceparent": PARENT,
         "attempt": 1,
     }
     assert (sent.properties.message_id, sent.properties.content_type) == ("ann~r1", "application/json")
@@ -179,3 +183,25 @@ async def test_a_sampled_request_is_one_trace():
     assert send.parent.span_id == receive.context.span_id
     assert f"{send.context.span_id:016x}" in str(sent.properties.headers["traceparent"])
     await rig.calls.stop()
+
+
+@pytest.mark.parametrize("more", [False, True])
+async def test_a_service_may_refuse_with_a_code_of_its_own(rig: Rig, more: bool):
+    """Its body says why, whatever its content type; that is the last word."""
+    rig.ask()
+    sent = await rig.asked()
+    rig.reply(sent, b"no such order", "text/plain", error="no_order", more=more)
+    rig.reply(sent)
+    assert rig.told == [inputs.RequestFailed("r1", "no_order", "no such order")]
+    assert (rig.count("refused"), len(rig.calls)) == (1.0, 0)
+
+
+@pytest.mark.parametrize("code", ["", "No Order", "x" * 65, 7, True])
+async def test_a_code_out_of_the_rule_is_an_internal_error(rig: Rig, code: HeaderValue):
+    """The client is told so all the same, and no more than a little of why."""
+    rig.ask()
+    sent = await rig.asked()
+    rig.reply(sent, b"\xff" + b"x" * 5_000, error=code)
+    (failed,) = rig.told
+    assert isinstance(failed, inputs.RequestFailed)
+    assert (failed.code, failed.says) == (ErrorCode.INTERNAL, "x" * 1_023)

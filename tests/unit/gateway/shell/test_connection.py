@@ -884,6 +884,7 @@ class ListHooks:
     def __init__(self, rig: Rig) -> None:
         self.asked: list[Consult] = []
         self.left: list[str] = []
+        self.revocations: list[tuple[str, int]] = []
         object.__setattr__(rig.connection._context, "hooks", self)
 
     def consult(self, asker: Connection, asked: Consult) -> None:
@@ -891,6 +892,9 @@ class ListHooks:
 
     def gone(self, conn: str) -> None:
         self.left.append(conn)
+
+    def revoked(self, user: str, before_s: int) -> None:
+        self.revocations.append((user, before_s))
 
 
 async def turns() -> None:
@@ -1052,3 +1056,23 @@ async def test_who_finds_no_place_for_what_it_watches_is_closed():
     rig.presence.takes = False
     await rig.run(rig.say("JOIN", room="p:1", id="j", payload={"presence": {"watch": True}}))
     assert rig.transport.closed == (1013, "Overloaded")
+
+
+async def test_a_revocation_reaches_what_backends_have_granted():
+    """Of that user, whether this connection's own token is among the revoked ones or not."""
+    rig = Rig(namespaces=HOOKED)
+    hooks = ListHooks(rig)
+    running = asyncio.create_task(rig.connection.run())
+    await turns()
+    until_s = SystemClock().wall_us() // 1_000_000 + 60
+    rig.connection.put(rig.say("CHAT", room="w:a", payload=1))
+    rig.connection.put(HookDecided(hooks.asked[-1].ticket, Allowed(HookAnswer(True), "", until_s)))
+    rig.connection.put(rig.say("CHAT", room="w:a", payload=2))
+    assert len(hooks.asked) == 1
+    rig.connection.put(envelope.TokensRevoked("ann", "another"))
+    assert hooks.revocations == [("ann", 0)]
+    assert rig.transport.closed is None
+    rig.connection.put(rig.say("CHAT", room="w:a", payload=3))
+    assert len(hooks.asked) == 2
+    rig.transport.incoming.put_nowait(None)
+    await asyncio.wait_for(running, 5)

@@ -17,6 +17,7 @@ from gateway.core.hook_desk import Allowed, Denied, HookDesk, Undecided
 from gateway.core.hook_messages import HookAnswer, HookQuery
 from gateway.core.hook_queue import WINDOW_LEAST
 from gateway.core.inputs import HookDecided, Input
+from gateway.core.open_calls import CallLimits
 from gateway.shell.backend_calls import BackendCalls
 from gateway.shell.hooks import NOBODY_MS, TOLD_AT_ONCE, Hooks
 from warren.bus import Properties
@@ -44,7 +45,9 @@ class Rig:
     def __init__(self) -> None:
         self.bus, self.clock, self.metrics = ScriptedBus(), ManualClock(), GatewayMetrics()
         self.desk = HookDesk(GrantKeys([b"k" * 32]), 1.0, 1_000)
-        self.calls = BackendCalls("g", self.bus, TOPOLOGY, self.clock, self.metrics, {TOPOLOGY.hooks: 64})
+        self.calls = BackendCalls(
+            "g", self.bus, TOPOLOGY, self.clock, self.metrics, {TOPOLOGY.hooks: CallLimits(64)}
+        )
         self.hooks = Hooks(self.desk, self.calls, TOPOLOGY, self.clock, self.metrics, 1.0)
 
     def join(self, asker: Asker, user: str = "ann", room: str = "r", ticket: int = 1) -> None:
@@ -183,7 +186,19 @@ async def test_a_revocation_reaches_the_desk(rig: Rig):
     await eventually(lambda: ann.told)
     rig.hooks.revoked("ann", 10**9)
     rig.join(ann, ticket=2)
-    await rig.asked(2)
+    rig.reply(await rig.asked(2), b'{"allow":true,"ttl":60}')
+    await eventually(lambda: len(ann.told) == 2)
+    granted = ann.told[1].verdict.grant
+
+    def shows(ticket: int) -> None:
+        query = HookQuery("join", "ann", "g~1", room="r", namespace="chat", grant=granted)
+        rig.hooks.consult(ann, Consult(ticket, query))
+
+    shows(3)
+    assert ann.told[2].verdict.source == "grant"
+    rig.hooks.revoked("ann", 0)  # one token, so all that was granted up to now
+    shows(4)
+    await rig.asked(3)
 
 
 async def test_others_have_their_turn_while_many_are_told(rig: Rig):

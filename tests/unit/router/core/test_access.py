@@ -13,23 +13,46 @@ def join(room="@ann", conn="g1~1", user="ann", **more):
     return Join(room, conn, user, **more)
 
 
-def test_a_block_ends_by_the_logs_time_and_no_other():
+def gateway_says(table, at_us):
+    table.advance(at_us, forget=False)
+
+
+def router_says(table, at_us):
+    table.advance(at_us, forget=True)
+
+
+def test_a_block_ends_by_the_time_of_the_entries():
     """One without an end stays; one that was changed ends when the last change says."""
     table = Access()
-    table.advance(10 * S)
+    router_says(table, 10 * S)
     table.block("@ann", "ann", 12_000)
     table.block("@bob", "bob", 0)
     table.block("@eve", "eve", 12_000)
     table.block("@eve", "eve", 14_000)
     assert table.judge(join(), member=False) == Denied("blocked", 4006, "You are blocked")
-    table.advance(12 * S - 1)
+    gateway_says(table, 12 * S - 1)
     assert table.bars("@ann", "ann")
-    table.advance(11 * S)  # a time that goes back is none
-    table.advance(12 * S)
+    gateway_says(table, 12 * S)
     assert [table.bars(f"@{user}", user) for user in ("ann", "bob", "eve")] == [False, True, True]
-    table.advance(14 * S)
+    router_says(table, 14 * S)
     assert list(table.blocks) == [("@bob", "bob")]
     assert (table.unblock("@bob", "bob"), table.unblock("@bob", "bob")) == (True, False)
+
+
+def test_a_gateway_whose_clock_is_wrong_harms_its_own_clients_alone():
+    """What has ended for it has not for others: only a router's entry has it forgotten."""
+    table = Access()
+    table.block("@ann", "ann", 12_000)
+    table.revoke("ann", "t", 0, 12_000)
+    table.revoke("ann", "", 9, 12_000)
+    gateway_says(table, 99 * S)
+    assert table.judge(join(token_id="t"), member=False) is None
+    gateway_says(table, 11 * S)
+    assert table.judge(join(), member=False) is not None
+    table.unblock("@ann", "ann")
+    assert [table.judge(join(token_id=each), member=False).why for each in ("t", "")] == ["revoked"] * 2
+    router_says(table, 12 * S)
+    assert table.revoked == {}
 
 
 def test_a_block_of_one_room_is_no_reason_to_close():
@@ -58,21 +81,21 @@ def test_a_revoked_token_lets_nobody_in_and_nobody_stay():
 def test_a_second_revocation_takes_nothing_back():
     """The later issue counts, and the later end."""
     table = Access()
-    table.advance(S)
+    router_says(table, S)
     table.revoke("ann", "", 100, 5_000)
     table.revoke("ann", "", 50, 3_000)
     assert table.revoked == {("ann", ""): (100, 5_000)}
-    table.advance(3 * S)
+    router_says(table, 3 * S)
     assert table.revoked
     table.revoke("ann", "", 50, 0)
-    table.advance(99 * S)
+    router_says(table, 99 * S)
     assert table.revoked == {("ann", ""): (100, 0)}
 
 
 def test_who_was_put_out_while_it_was_away_stays_out():
     """It came before; one that comes afterwards, joins again or not, is none of those."""
     table = Access()
-    table.advance(S)
+    router_says(table, S)
     before = table.entered(join())
     table.put(("@ann", "ann"), 4006, "go", "disconnected")
     after = table.entered(join(conn="g1~2"))
@@ -127,9 +150,9 @@ def test_what_ends_is_not_noted_again_and_again():
     for until_ms in range(1, 1_001):
         table.block("a", "ann", until_ms)
     assert len(table._ends) < 100
-    table.advance(999_000)
+    router_says(table, 999_000)
     assert table.bars("a", "ann")
-    table.advance(1_000_000)
+    router_says(table, 1_000_000)
     assert not table.bars("a", "ann")
 
 
@@ -179,7 +202,7 @@ def test_a_member_that_joins_again_is_told_since_when_it_is_there():
     """What its gateway says where that is not known; and now where nobody knows it."""
     table = Access()
     came_us = table.entered(join(limit=1))
-    table.advance(S)
+    router_says(table, S)
     assert table.stays(join()) == came_us
     assert table.stays(join(conn="g1~2", came_us=7)) == 7
     assert table.stays(join(conn="g1~2")) == S + 1

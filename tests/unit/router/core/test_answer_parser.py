@@ -17,14 +17,14 @@ def parsed(**fields) -> Publish | str:
 
 def test_an_answer_is_a_message_of_the_one_who_asked() -> None:
     """Numbered like any other of that room, and under an id by which it counts once."""
-    assert parsed() == Publish("@ann", "RESPONSE", b'{"ok":true}', 7, id="1/r1")
+    assert parsed() == Publish("@ann", "RESPONSE", b'{"ok":true}', 7, id="~/1/r1")
     assert parsed(number=1) == parsed(more=False) == parsed()
 
 
 def test_the_parts_of_an_answer_have_ids_of_their_own() -> None:
     """And so counts each of them once, though the service has said all of it twice."""
     parts = [parsed(number=1, more=True), parsed(number=2, more=True), parsed(number=3)]
-    assert [part.id for part in parts if isinstance(part, Publish)] == ["1+/r1", "2+/r1", "3/r1"]
+    assert [part.id for part in parts if isinstance(part, Publish)] == ["~/1+/r1", "~/2+/r1", "~/3/r1"]
 
 
 def test_bytes_are_passed_on_as_bytes() -> None:
@@ -45,6 +45,7 @@ def test_bytes_are_passed_on_as_bytes() -> None:
         ({"number": True}, "invalid header n: a durable answer in parts numbers all of them, 1, 2, 3 …"),
         ({"number": "1"}, "invalid header n: a durable answer in parts numbers all of them, 1, 2, 3 …"),
         ({"number": 10**9}, "invalid header n: a durable answer in parts numbers all of them, 1, 2, 3 …"),
+        ({"error": "x"}, "invalid header error: a durable answer says in its body what is wrong"),
         ({"body": b"x" * 101}, "too large: 101 bytes, at most 100"),
         ({"body": b"{"}, "invalid payload: no JSON text in UTF-8"),
         (

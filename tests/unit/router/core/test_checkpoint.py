@@ -177,7 +177,7 @@ def test_the_bytes_of_what_backends_commanded_are_pinned():
     ]
     back = checkpoint.decoded(0, 1, bodies)
     assert checkpoint.encoded(0, 1, back, 1_000) == bodies
-    back.access.advance(9_000_000)  # what ends by then is known to end
+    back.access.advance(9_000_000, forget=True)  # what ends by then is known to end
     assert (back.access.blocks, list(back.access.revoked)) == ({}, [("bob", "")])
 
 

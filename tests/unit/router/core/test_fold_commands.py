@@ -189,6 +189,9 @@ def test_a_blocked_user_is_dismissed_and_does_not_come_in_again(log):
     assert items(log.says("g2", own("g2~5", "bob"))) == [("g2", Dismissed("g2~5", 4006, "You are blocked"))]
     log.at_us = AT + 10_000
     assert items(log.says("g2", own("g2~5", "bob")))[0] == ("entered", "g2", "g2~5", "@bob")
+    log.append(wire.Mark("r1", log.at_us))
+    log.at_us = AT
+    assert items(log.says("g1", own("g1~6", "bob")))[0] == ("entered", "g1", "g1~6", "@bob")
 
 
 def test_a_block_is_lifted(log):
@@ -233,6 +236,15 @@ def test_a_user_is_blocked_in_one_room(log):
         ("entered", "g1", "g1~1", "b"),
         ("room.joined", "b", "g1~1", ""),
     ]
+
+
+def test_who_is_blocked_in_a_room_does_not_watch_it(log):
+    """Nor does who is put out of it."""
+    watch = wire.Watch("a", "g1~1", "ann", True)
+    log.says("g1", watch)
+    log.command("block", "a", user="ann")
+    assert "a" not in log.fold.watchers
+    assert items(log.says("g1", watch)) == [("g1", Refused("g1~1", "", "blocked", "You are blocked here"))]
 
 
 def test_what_does_not_fit_is_refused_and_may_be_asked_again(log, monkeypatch):

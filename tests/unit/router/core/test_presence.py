@@ -244,5 +244,21 @@ def test_a_member_costs_at_most_200_bytes(mode):
     there = presence._rooms[ROOM]
     tables = sys.getsizeof(there.connections) + sys.getsizeof(there.users)
     values = {id(each): each for table in (there.connections, there.users) for each in table.values()}
-    own = sum(sys.getsizeof(each) + sys.getsizeof(getattr(each, "revision", 0)) for each in values.values())
-    assert (tables + own) / count <= 200
+    assert (tables + sum(map(size, values.values()))) / count <= 200
+
+
+def test_a_users_own_room_costs_at_most_200_bytes():
+    """Of one connection, as most are; also in a router that has begun from a checkpoint."""
+    presence, count = Presence("life"), 3_000
+    for number in range(count):
+        presence.came(f"@u{number}", f"g1~{number:x}", f"u{number}", PRESENCE_USERS, b"", 1_000_000 + number)
+    other = Presence("life")
+    for part in presence.snapshot():
+        other.add(part)
+    for each in (presence, other):
+        taken = sys.getsizeof(each._rooms) + sum(map(size, each._rooms.values()))
+        assert taken / count <= 200
+
+
+def size(one):
+    return sys.getsizeof(one) + sys.getsizeof(getattr(one, "revision", 0))

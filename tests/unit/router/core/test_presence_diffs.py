@@ -35,7 +35,7 @@ class Reader:
         self.fold, self.diffs, self.now = Fold(0, 1), PresenceDiffs(namespaces or FEW), 0.0
         self.numbers = {}
         if speaks:
-            self.diffs.speak(self.fold, self.now)
+            self.diffs.speak(self.now)
         for record in log:
             self.read(record)
 
@@ -213,13 +213,59 @@ def test_a_gateway_that_says_where_it_stands_is_told_of_all_that_it_watches():
     }
 
 
+def test_many_rooms_are_told_of_one_after_the_other(monkeypatch):
+    """What happens to those that wait goes along; a gateway that says where it stands holds none of them up,
+    nor do others hold it up.
+    """
+    monkeypatch.setattr(module, "AT_ONCE", 2)
+    monkeypatch.setattr(module, "REFRESHED_OF_ONE", 1)
+    here = reader()
+    rooms = [f"r{number}" for number in range(5)]
+    here.put("g7", *(Watch(room, "g7~1", "eve", on=True) for room in rooms))
+    here.put("g1", *(join(1, room) for room in rooms))
+    for gateway in ("g8", "g9"):
+        here.diffs.refresh(gateway, here.fold, here.now)
+    first = here.after(BEAT_S + 0.5)
+    assert [(each.gateways, each.diff.room) for each in first[:2]] == [(("g8",), "a"), (("g9",), "a")]
+    assert [names(each.diff)[0] for each in first[2:]] == [["u1"], ["u1"]]
+    waiting = sorted(set(rooms) - {each.diff.room for each in first})
+    here.put("g1", Leave((waiting[0],), "g1~1"), join(2, waiting[0]))
+    second = here.after(0.1) + here.after(0.1)
+    assert {each.diff.room: names(each.diff)[0] for each in second} == {
+        waiting[0]: ["u2"],
+        waiting[1]: ["u1"],
+        waiting[2]: ["u1"],
+    }
+
+
+def test_a_gateway_that_says_it_again_is_told_of_the_others_first(monkeypatch):
+    """However often it does, it hears of all rooms."""
+    monkeypatch.setattr(module, "REFRESHED_OF_ONE", 1)
+    here, told = reader(), set()
+    here.put("g7", *(Watch(f"r{number}", "g7~1", "eve", on=True) for number in range(5)))
+    for _ in range(5):
+        here.diffs.refresh("g7", here.fold, here.now)
+        told |= {each.diff.room for each in here.after(0.1)}
+    assert len(told) == 5
+
+
+def test_who_does_not_speak_remembers_so_many_rooms(monkeypatch):
+    """Of the others gateways are told how they stand."""
+    monkeypatch.setattr(module, "MOST_ROOMS", 1)
+    here = reader(speaks=False)
+    here.put("g8", Watch("b", "g8~1", "eve", on=True))
+    here.put("g1", join(1), join(1, "b"), join(2))
+    here.diffs.speak(here.now)
+    assert [(each.diff.room, names(each.diff)[0]) for each in here.after(BEAT_S)] == [("a", ["u1", "u2"])]
+
+
 def test_who_begins_to_speak_tells_what_has_changed_lately():
     """It can't know what was told: so whatever is there now is told, and what is not is taken away."""
     here = reader(speaks=False)
     here.put("g1", join(1), join(2))
     here.now += REMEMBERED_S + 0.1
     here.put("g1", join(3), Leave(("a",), "g1~2"), join(4), Leave(("a",), "g1~4"))
-    here.diffs.speak(here.fold, here.now)
+    here.diffs.speak(here.now)
     ((gateways, diff),) = here.after(BEAT_S)
     assert gateways == ("g9", "g8")
     assert names(diff) == (["u1", "u3"], ["u2", "u4"], [])
@@ -232,12 +278,12 @@ def test_who_does_not_speak_remembers_some_seconds_alone():
     here.put("g1", *(join(number) for number in range(50)))
     here.now += 2 * REMEMBERED_S + 0.1
     here.put("g1", join(51))
-    here.diffs.speak(here.fold, here.now)
+    here.diffs.speak(here.now)
     ((_, diff),) = here.after(BEAT_S)
     assert names(diff)[0] == ["u51"]
     here.diffs.silence()
     here.now += 10 * REMEMBERED_S
-    here.diffs.speak(here.fold, here.now)
+    here.diffs.speak(here.now)
     assert here.after(LONGEST_BEAT_S) == []
 
 
@@ -250,7 +296,7 @@ def test_too_many_names_for_who_does_not_speak_are_told_by_the_digest(monkeypatc
         here.put("g1", *(join(number) for number in range(4)))
         here.now += pause
         here.put("g1", join(5))
-        here.diffs.speak(here.fold, here.now)
+        here.diffs.speak(here.now)
         ((_, diff),) = here.after(BEAT_S)
         assert (names(diff), diff.users) == (([], [], []), 5)
         assert here.diffs._names == 0
@@ -319,7 +365,7 @@ class World:
             self.network += [told.diff for told in self.speaker.after(0.3)]
         self.speaker.diffs.silence()
         self.speaking = 1 - self.speaking
-        self.speaker.diffs.speak(self.speaker.fold, self.speaker.now)
+        self.speaker.diffs.speak(self.speaker.now)
         self.speaker.diffs.refresh("g9", self.speaker.fold, self.speaker.now)
 
     def tick(self, seconds):
@@ -391,7 +437,7 @@ def test_who_has_lost_nothing_never_asks():
         if number % 10 == 5:
             world.speaker.diffs.silence()
             world.speaking = 1 - world.speaking
-            world.speaker.diffs.speak(world.speaker.fold, world.speaker.now)
+            world.speaker.diffs.speak(world.speaker.now)
             world.speaker.diffs.refresh("g9", world.speaker.fold, world.speaker.now)
         while world.network:
             world.deliver(0, "once")

@@ -30,7 +30,7 @@ def test_an_answer_is_addressed_by_its_correlation() -> None:
     headers = {"n": 2, "more": True, "traceparent": 5}
     delivery = Delivered(b"1", "room.a", Properties(None, "x", "y", "ann~r1", headers=headers))
     found = queue.parsed(delivery, 7, 100)
-    assert found.made == Publish("@ann", "RESPONSE", b"1", 7, id="2+/r1")
+    assert found.made == Publish("@ann", "RESPONSE", b"1", 7, id="~/2+/r1")
     assert found.traceparent == ""
     assert not queue.is_list(Delivered(b"[]", "x", LIST))
     assert queue.queue(Topology()).name == "warren.rpc.replies"

@@ -106,6 +106,17 @@ async def test_who_wants_no_answer_gets_none(harness):
     assert harness.replies() == []
 
 
+async def test_no_answer_goes_to_a_queue_of_warrens_own(harness):
+    """Whoever may command could else write into the logs by way of a router; the command itself is done."""
+    queue = harness.topology.log(0).name
+    delivery = harness.give("publish.room.a", {"payload": 1}, message_id="m1", reply_to=queue)
+    await eventually(lambda: delivery.fate == "acked")
+    assert len(harness.written()) == 1
+    assert harness.replies() == []
+    counted = harness.metrics.registry.get_sample_value
+    assert counted("warren_router_rejected_total", {"reason": "control_reply_dropped"}) == 1
+
+
 async def test_a_command_is_answered_with_what_it_came_to(harness, caplog):
     """It has a line with the broker's user, or what the application calls itself."""
     with caplog.at_level(logging.INFO):

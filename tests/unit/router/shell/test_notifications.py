@@ -399,7 +399,7 @@ async def test_durable_answers_go_to_the_rooms_of_those_who_asked():
     await eventually(lambda: good.fate == bad.fate == "acked")
     (published,) = harness.ingress()
     (message,) = decode(published.body)[1:]
-    assert (message.room, message.type, message.id, message.payload) == ("@ann", "RESPONSE", "1/r1", b"1")
+    assert (message.room, message.type, message.id, message.payload) == ("@ann", "RESPONSE", "~/1/r1", b"1")
     (kept,) = harness.dead()
     assert kept.properties.headers["x-warren-reason"].startswith("invalid correlation_id")
     await harness.notifications.kill()

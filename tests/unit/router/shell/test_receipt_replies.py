@@ -99,11 +99,3 @@ async def test_no_answer_goes_to_a_queue_of_warrens_own(harness):
     assert [answer[1] for answer in await harness.answers()] == ["replies"]
     counted = harness.context.metrics.registry.get_sample_value
     assert counted("warren_router_rejected_total", {"reason": "receipt_dropped"}) == 6
-
-
-async def test_who_is_answered_on_a_channel_of_its_own_can_not_be_missed(harness):
-    """RabbitMQ returns a mandatory answer by direct reply-to, though it has delivered it."""
-    harness.replies.refused(ReplyAddress("amq.rabbitmq.reply-to.g1h2"), "why")
-    harness.replies.refused(ASKER, "why")
-    await harness.answers(2)
-    assert [each.mandatory for each in harness.bus.published] == [False, True]

@@ -71,7 +71,7 @@ async def harness():
 
 async def test_who_watches_is_told_at_the_next_beat(harness):
     """Once for each gateway, and it is counted."""
-    harness.presence.speak(harness.fold)
+    harness.presence.speak()
     harness.join()
     harness.after(BEAT_S / 2)
     harness.after(BEAT_S)
@@ -82,11 +82,11 @@ async def test_who_watches_is_told_at_the_next_beat(harness):
 async def test_what_happened_before_this_router_spoke_is_told_when_it_does(harness):
     """And what was to be told by one that falls silent is left to the next."""
     harness.join()
-    harness.presence.speak(harness.fold)
+    harness.presence.speak()
     harness.after(BEAT_S)
     assert len(await harness.told(1)) == 1
     harness.presence.silence()
-    harness.presence.speak(harness.fold)
+    harness.presence.speak()
     harness.presence.forget()
     harness.after(60)
     assert harness.counted("diff") == 1
@@ -94,7 +94,7 @@ async def test_what_happened_before_this_router_spoke_is_told_when_it_does(harne
 
 async def test_a_gateway_that_says_where_it_stands_is_told_what_there_is(harness):
     """Without names."""
-    harness.presence.speak(harness.fold)
+    harness.presence.speak()
     harness.presence.number_said("g2", harness.fold)
     harness.after(BEAT_S)
     assert await harness.told(1) == [("g2", PresenceDiff("a", 1, 0, 0, 0))]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 
 import jsonschema
 import pytest
@@ -118,10 +119,13 @@ def test_a_private_room_needs_a_token_that_names_it() -> None:
 def test_presence_is_told_to_members_and_contacts_by_right() -> None:
     """As the page says of both."""
     namespaces, friend = recipe("Presence"), Identity("ann", watch=("@bob",))
-    assert check_watch(ANN, namespaces, "doc:1", True) == PresencePolicy("users", 200, "members", "profile")
-    assert refused(check_watch, ANN, namespaces, "doc:1", False) is ErrorCode.NOT_JOINED
-    assert refused(check_watch, ANN, namespaces, "@bob", False) is ErrorCode.FORBIDDEN
-    assert check_watch(friend, namespaces, "@bob", False).mode == "users"
+    assert namespaces.policy("doc:1").presence == PresencePolicy("users", 200, "members", "profile")
+    assert refused(partial(check_watch, joined=True), ANN, namespaces, "doc:1") is None
+    assert refused(partial(check_watch, joined=False), ANN, namespaces, "doc:1") is ErrorCode.NOT_JOINED
+    contact = partial(check_watch, joined=False, contact=True)
+    assert namespaces.policy("@bob").presence.mode == "users"
+    assert refused(contact, ANN, namespaces, "@bob") is ErrorCode.FORBIDDEN
+    assert refused(contact, friend, namespaces, "@bob") is None
 
 
 def test_announcements_are_read_by_all_and_written_by_editors() -> None:

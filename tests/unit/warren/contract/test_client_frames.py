@@ -39,7 +39,7 @@ def test_null_counts_as_left_out(struct, frame):
         (client_frames.AuthPayload, b'{"token":"%s"}' % (b"x" * (client_frames.TOKEN_MAX + 1))),
         (client_frames.PresenceRequestPayload, b'{"limit":501}'),
         (client_frames.PresenceRequestPayload, b'{"watch":[%s]}' % b",".join([b'"a"'] * 101)),
-        (client_frames.JoinPayload, b'{"grant":"%s"}' % (b"x" * 2_049)),
+        (client_frames.JoinPayload, b'{"grant":"%s"}' % (b"x" * 4_097)),
     ],
 )
 def test_a_payload_beyond_its_bounds_is_refused(payload, text):

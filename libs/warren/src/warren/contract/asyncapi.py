@@ -18,8 +18,6 @@ from warren.contract.events import EventHeaders, MembershipEvent, MessageEvent
 from warren.contract.fields import TYPE_PATTERN
 from warren.contract.hooks import HookAnswer, HookQuestion
 from warren.contract.notifications import (
-    BINARY_TYPE,
-    JSON_TYPE,
     LIST_TYPE,
     MAX_ENTRIES,
     DeadLetterHeaders,
@@ -32,6 +30,7 @@ from warren.contract.receipts import ReceiptPayload
 from warren.contract.rpc import CancelHeaders, RequestHeaders, ResponseHeaders
 from warren.contract.schemas import components, reference
 from warren.contract.server_frames import SERVER_FRAMES
+from warren.payloads import BINARY_TYPE, JSON_TYPE
 from warren.topology import Queue, Topology
 
 Document = dict[str, Any]

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from warren.contract.fields import (
-    Digest,
+    DIGEST_PATTERN,
     EncodingField,
     Epoch,
     FirstSeq,
@@ -26,7 +26,6 @@ from warren.contract.fields import (
     Time,
     TraceparentField,
     TypeField,
-    User,
     Version,
     ruled,
     says,
@@ -34,11 +33,14 @@ from warren.contract.fields import (
 from warren.contract.presence import CONTACTS_MAX, PRESENCE_PAGE_DEFAULT, PRESENCE_PAGE_MAX
 
 TOKEN_MAX: Final = 16_384
-GRANT_MAX: Final = 2_048
+GRANT_MAX: Final = 4_096
 HISTORY_PAGE_MAX: Final = 100
 HISTORY_PAGE_DEFAULT: Final = 50
 REQUEST_TIMEOUT_MAX_MS: Final = 60_000
 
+# The longest key of a member: a user's name, or a connection's id.
+MEMBER_KEY_MAX: Final = 128
+Contact = Annotated[str, Meta(min_length=1, max_length=MEMBER_KEY_MAX), ruled(title="user")]
 
 # ── payloads ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -55,10 +57,12 @@ class JoinPresence(msgspec.Struct, omit_defaults=True):
 
     watch: Annotated[bool | None, says("True: send PRESENCE frames of this room to this connection.")] = None
     info: Annotated[
-        msgspec.Raw | msgspec.UnsetType, says("What others see of this member: any JSON of at most 1 KiB.")
+        msgspec.Raw | msgspec.UnsetType,
+        says("What others see of this member: any JSON of at most 1 KiB."),
     ] = msgspec.UNSET
     digest: Annotated[
-        Digest | None, says("That of the list which the client has: where it is right, nothing is sent.")
+        Annotated[str, Meta(pattern=DIGEST_PATTERN, title="digest")] | None,
+        says("That of the list which the client has: where it is right, nothing is sent."),
     ] = None
 
 
@@ -102,7 +106,7 @@ class PresenceRequestPayload(msgspec.Struct, omit_defaults=True):
         says(f"A page of at most so many members; {PRESENCE_PAGE_DEFAULT} if it is left out."),
     ] = None
     after: Annotated[
-        Annotated[str, Meta(max_length=128)] | None,
+        Annotated[str, Meta(max_length=MEMBER_KEY_MAX)] | None,
         says("The page begins behind this user (or connection, where the room tells connections)."),
     ] = None
     count: Annotated[bool | None, says("True: only how many are there.")] = None
@@ -111,11 +115,11 @@ class PresenceRequestPayload(msgspec.Struct, omit_defaults=True):
         says("What others see of this member from now on: any JSON of at most 1 KiB; null: nothing."),
     ] = msgspec.UNSET
     watch: Annotated[
-        Annotated[list[User], Meta(max_length=CONTACTS_MAX)] | None,
+        Annotated[tuple[Contact, ...], Meta(max_length=CONTACTS_MAX)] | None,
         says(f"Tell whether these users are connected; at most {CONTACTS_MAX} of them. No room is given."),
     ] = None
     unwatch: Annotated[
-        Annotated[list[User], Meta(max_length=CONTACTS_MAX)] | bool | None,
+        Annotated[tuple[Contact, ...], Meta(max_length=CONTACTS_MAX)] | bool | None,
         says("Tell no more of these users; true: of none of them, or of the room that is given."),
     ] = None
 

@@ -14,15 +14,13 @@ import msgspec
 from msgspec import Meta, Raw
 
 from warren.address import CONNECTION, ROOM, USER
-from warren.contract.fields import MAX_EXPIRATION_MS, TYPE_PATTERN, says
+from warren.contract.fields import MAX_EXPIRATION_MS, MESSAGE_ID_MAX, TYPE_PATTERN, says
 from warren.contract.problem import Fault
 from warren.message_rules import KEY_MAX
 
 BATCH_MAX: Final = 1_000
 ADDRESSES_MAX: Final = 1_000
 WAIT_MAX_MS: Final = 10_000
-# What AMQP can carry of a message's id, and what a command's may have.
-MESSAGE_ID_MAX: Final = 255
 COMMAND_ID_MAX: Final = 128
 SPARED_MAX: Final = 100
 ROOMS_MAX: Final = 100

@@ -18,6 +18,8 @@ from warren.position import EPOCH
 
 # What an envelope can carry; no room ever gets there.
 SEQ_MAX: Final = 2**63 - 1
+# What AMQP can carry of a backend's id for a message.
+MESSAGE_ID_MAX: Final = 255
 # The broker's own limit.
 MAX_EXPIRATION_MS: Final = (1 << 32) - 1
 
@@ -74,7 +76,9 @@ Type = Annotated[
 _PRINTABLE: Final = r"[^\u0000-\u001f\u007f-\u00a0]"
 MessageId = Annotated[str, ruled(title="id", minLength=1, maxLength=64, pattern=f"^(?!~){_PRINTABLE}*$")]
 # A backend's name for a message.
-BackendId = Annotated[str, ruled(title="backend's id", maxLength=255, pattern=f"^(?!~){_PRINTABLE}*$")]
+BackendId = Annotated[
+    str, ruled(title="backend's id", maxLength=MESSAGE_ID_MAX, pattern=f"^(?!~){_PRINTABLE}*$")
+]
 Key = Annotated[str, ruled(title="key", maxLength=KEY_MAX)]
 # The name of a service that answers REQUESTs; it is a routing key of AMQP.
 Service = Annotated[
@@ -90,7 +94,8 @@ Time = Annotated[int, ruled(minimum=0)]
 Traceparent = Annotated[
     str, ruled(title="traceparent", pattern="^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}.*$")
 ]
-Digest = Annotated[str, ruled(title="digest", pattern="^[0-9a-f]{16}$")]
+DIGEST_PATTERN: Final = "^[0-9a-f]{16}$"
+Digest = Annotated[str, ruled(title="digest", pattern=DIGEST_PATTERN)]
 Base64 = Annotated[str, ruled(enum=["base64"])]
 Version = Literal["1.0"]
 Code = Annotated[str, ruled(enum=sorted(ErrorCode))]

@@ -22,8 +22,6 @@ from warren.contract.fields import (
 )
 from warren.contract.receipts import ReceiptLevel
 
-JSON_TYPE: Final = "application/json"
-BINARY_TYPE: Final = "application/octet-stream"
 LIST_TYPE: Final = "application/vnd.warren.notifications+json"
 DEFAULT_TYPE: Final = "NOTIFICATION"
 MAX_ENTRIES: Final = 1_000

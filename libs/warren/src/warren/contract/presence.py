@@ -12,6 +12,8 @@ import msgspec
 
 from warren.contract.fields import Connection, Count, Digest, User, says
 
+# What is shown with a member, in bytes of JSON.
+INFO_MAX: Final = 1_024
 PRESENCE_PAGE_MAX: Final = 500
 PRESENCE_PAGE_DEFAULT: Final = 100
 # How many users a connection may watch.

@@ -9,8 +9,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Raw
 
-from warren.contract.commands import CHANGES, MESSAGE_ID_MAX, Body, Result, RoomOrUser, UserName, Verb
-from warren.contract.fields import says
+from warren.contract.commands import CHANGES, Body, Result, RoomOrUser, UserName, Verb
+from warren.contract.fields import MESSAGE_ID_MAX, says
 
 USERS_MAX: Final = 500
 PAGE_MAX: Final = 1_000

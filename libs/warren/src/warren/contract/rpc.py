@@ -30,14 +30,17 @@ class ResponseHeaders(msgspec.Struct, omit_defaults=True, frozen=True):
     """The AMQP headers of an answer; a single answer needs none.
 
     Its property `correlation_id` is that of the request, its routing key the request's `reply_to`, its
-    exchange the default one.
+    exchange `warren.replies` (or the default one).
     """
 
     n: Annotated[Count | None, says("The part's number: 1, 2, 3 …")] = None
     more: Annotated[bool | None, says("True: further parts follow.")] = None
     error: Annotated[
         str | None,
-        says("The request is refused: the client gets ERROR with this code, and the body's text."),
+        says(
+            "The request is refused: the client gets ERROR with this code, and the body's text. Not of a "
+            "durable request."
+        ),
     ] = None
     traceparent: TraceparentField = None
 

@@ -36,6 +36,12 @@ def components(dialect: Dialect = "openapi") -> dict[str, Schema]:
     return found
 
 
+def selected(structs: Iterable[Struct], dialect: Dialect = "openapi") -> dict[str, Schema]:
+    """Return name ▶ schema of these messages and of what they are made of, in the order of their names."""
+    every = _components(dialect)
+    return {name: every[name] for name in sorted(_with_parts({each.__name__ for each in structs}, every))}
+
+
 def reference(struct: Struct) -> Schema:
     """Return the schema that stands for a struct's in ``components``."""
     return {"$ref": REF_TEMPLATE.format(name=struct.__name__)}

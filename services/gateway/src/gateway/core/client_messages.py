@@ -170,7 +170,7 @@ class Error(msgspec.Struct, frozen=True):
     builds one.
     """
 
-    code: ErrorCode
+    code: str  # an ErrorCode, or a service's own
     message: str
     ref: str = ""
     retry: bool = False
@@ -185,6 +185,7 @@ ServerMessage = (
 )  # fmt: skip
 
 
+_CODES: Final = {str(code): code for code in ErrorCode}
 _TYPES: Final[dict[type, str]] = {
     kind: kind.__name__.upper()
     for kind in (
@@ -214,6 +215,16 @@ def type_of(message: ServerMessage) -> str:
 def error(code: ErrorCode, message: str, ref: str = "", retry_after_ms: int | None = None) -> Error:
     """Return the ERROR for ``code``; the connection stays."""
     return Error(code, message, ref, code.retry, retry_after_ms)
+
+
+def service_error(code: str, message: str, ref: str, retry_after_ms: int | None = None) -> Error:
+    """Return the ERROR for a REQUEST. ``code`` is one of ours, or the service's own: then only the client
+    knows whether to ask again.
+    """
+    known = _CODES.get(code)
+    if known is None:
+        return Error(code, message, ref, False, retry_after_ms)
+    return error(known, message, ref, retry_after_ms)
 
 
 def farewell(

@@ -17,8 +17,8 @@ from typing import Final
 
 import msgspec
 
-# Longer ones are not looked at; none that is made here comes near.
-GRANT_MAX: Final = 4_096
+from warren.contract.client_frames import GRANT_MAX
+
 # The signature's purpose and form: a key that is used for something else too signs nothing that counts here.
 _PURPOSE: Final = "warren.grant.1"
 _MAC_BYTES: Final = 32
@@ -60,6 +60,7 @@ class GrantKeys:
         """Return the grant where it was signed for this user and this room, and ``now`` (seconds since the
         Unix epoch) is within its time; else None.
         """
+        # longer ones are not looked at; none that is made here comes near
         if not self._keys or not 0 < len(text) <= GRANT_MAX:
             return None
         head, _, tail = text.partition(".")

@@ -21,7 +21,7 @@ from warren.namespaces import RoomPolicy
 RIGHTS_MAX: Final = 256
 
 # Types of Warren's own that are to a room, and keep their place among what is said there.
-IN_ROOM: Final = frozenset({"JOIN", "LEAVE", "HISTORY", "PRESENCE"})
+_IN_ROOM: Final = frozenset({"JOIN", "LEAVE", "HISTORY", "PRESENCE"})
 
 _V = TypeVar("_V")
 
@@ -76,10 +76,15 @@ class HookSession:
         grant: str = "",
         message: HookMessage | None = None,
     ) -> HookQuery:
-        user = "" if identity.nameless else identity.user
+        # A made-up name says nothing of who wants to come in, and would make each question another.
+        user = "" if identity.nameless and hook == "connect" else identity.user
         return HookQuery(
             hook, user, self._conn, identity.claims, self._headers, room, namespace, grant, message
         )
+
+    def holds(self, name: str, room: str) -> bool:
+        """Say whether a message has to wait; ``name`` is its type where that is Warren's own, else empty."""
+        return (not name or name in _IN_ROOM) and self.waits.holds(room)
 
     def is_connect(self, ticket: int) -> bool:
         """Say whether this ticket's question is whether the client may come in, and still open."""

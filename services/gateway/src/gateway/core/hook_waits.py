@@ -25,9 +25,12 @@ _MESSAGE_BYTES: Final = 256
 
 
 class Held(NamedTuple):
-    """A message that waits: to which room, when it came (µs since the Unix epoch), and its trace."""
+    """A message that waits: ``name`` is its type where that is Warren's own, else empty; ``at_us`` is when it
+    came, µs since the Unix epoch.
+    """
 
     message: ClientMessage
+    name: str
     room: str
     at_us: int
     trace: str

@@ -85,10 +85,12 @@ class RequestAccepted(msgspec.Struct, frozen=True):
 
 
 class RequestFailed(msgspec.Struct, frozen=True):
-    """The REQUEST ``ref`` is not answered; ``retry_after_ms`` None: nobody knows when it would be."""
+    """The REQUEST ``ref`` is not answered. ``code`` is one of ours, or a service's own; ``retry_after_ms``
+    None: nobody knows when it would be.
+    """
 
     ref: str
-    code: ErrorCode
+    code: str
     says: str
     retry_after_ms: int | None = None
 

@@ -3,15 +3,15 @@ answer or one failure, whatever the service, the broker and the clock do.
 
 A call is sent until the broker has taken it, and again where answers to it may be lost, under the same id and
 as the next attempt. An answer may come in parts, numbered 1, 2, 3 …: a repeat is passed over, and a call
-from whose parts one is missing fails. Bounded: so many calls in all, and half of them for one service. Inputs
-go in, steps come out, to be done in their order. It knows no broker, no payload and no client; the time is an
-argument, in monotonic seconds.
+from whose parts one is missing fails. Bounded: so many calls and bytes in all, and half of both for one
+service. Inputs go in, steps come out, to be done in their order. It knows no broker, no payload and no
+client; the time is an argument, in monotonic seconds.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -31,6 +31,35 @@ _LATE: Final = "No answer came in time"
 _NOBODY: Final = "Nobody serves this"
 _REFUSED: Final = "The service's queue is full; ask again later"
 _INCOMPLETE: Final = "A part of the answer was lost"
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """How many calls of one kind may be open, and how many bytes they may hold."""
+
+    count: int
+    bytes: int = 64 * 1024 * 1024
+
+
+class _Held:
+    """What the calls to one service, or all of them, hold."""
+
+    __slots__ = ("bytes", "count")
+
+    def __init__(self) -> None:
+        self.count = self.bytes = 0
+
+    def fits(self, size: int, count: int, most_bytes: int) -> bool:
+        """Say whether one more finds place; the first one always does."""
+        return not self.count or (self.count < count and self.bytes + size <= most_bytes)
+
+    def add(self, size: int) -> None:
+        self.count += 1
+        self.bytes += size
+
+    def take(self, size: int) -> None:
+        self.count -= 1
+        self.bytes -= size
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -73,13 +102,14 @@ class _Call:
 
     __slots__ = (
         "asked_at", "attempt", "backoff", "caller", "deadline", "judged", "n", "numbered", "one_way",
-        "retry_at", "service", "taken", "timeout_s",
+        "retry_at", "service", "size", "taken", "timeout_s",
     )  # fmt: skip
 
     def __init__(
-        self, service: str, caller: str, timeout_s: float, now: float, *, judged: bool, one_way: bool
+        self, service: str, caller: str, timeout_s: float, size: int, now: float, judged: bool, one_way: bool
     ) -> None:
         self.service = service
+        self.size = size
         self.caller = caller
         self.timeout_s = timeout_s
         self.asked_at = now
@@ -97,14 +127,12 @@ class _Call:
 class OpenCalls:
     """Those of one kind in a gateway."""
 
-    def __init__(self, most: int) -> None:
-        """At most ``most`` are open at a time. Nothing that is to be answered is sent before
-        ``answerable``.
-        """
-        self._most = most
-        self._most_of_one = max(1, most // 2)
+    def __init__(self, limits: CallLimits) -> None:
+        """Nothing that is to be answered is sent before ``answerable``."""
+        self._limits = limits
         self._calls: dict[str, _Call] = {}
-        self._by_service: Counter[str] = Counter()
+        self._held = _Held()
+        self._by_service: dict[str, _Held] = {}
         self._breakers = CircuitBreakers()
         self._answerable = False
 
@@ -131,22 +159,24 @@ class OpenCalls:
         timeout_s: float,
         now: float,
         *,
+        size: int = 0,
         judged: bool = True,
         one_way: bool = False,
     ) -> Step | None:
-        """Begin a call under a new ``name``: what is to be done at once, or why it can't be.
+        """Begin a call under a new ``name``, which holds ``size`` bytes while it is open: what is to be done
+        at once, or why it can't be.
 
         ``judged``: that no answer comes in this time is the service's fault. ``one_way``: it is over when the
         broker has it.
         """
-        if len(self._calls) >= self._most or self._by_service[service] >= self._most_of_one:
+        if not self._has_place(service, size):
             return Failed(name, ErrorCode.OVERLOADED, _FULL)
         wait_ms = 0 if one_way else self._breakers.admits(service, now, timeout_s)
         if wait_ms:
             return Failed(name, ErrorCode.UNAVAILABLE, _BROKEN, wait_ms)
-        call = _Call(service, caller, timeout_s, now, judged=judged, one_way=one_way)
-        self._calls[name] = call
-        self._by_service[service] += 1
+        call = self._calls[name] = _Call(service, caller, timeout_s, size, now, judged, one_way)
+        self._held.add(size)
+        self._by_service.setdefault(service, _Held()).add(size)
         return self._send(name, call, now)
 
     def taken(self, name: str) -> Step | None:
@@ -267,10 +297,15 @@ class OpenCalls:
         self._close(name, call)
         return Failed(name, code, message, None, cancel)
 
+    def _has_place(self, service: str, size: int) -> bool:
+        limits, held = self._limits, self._by_service.get(service)
+        of_one = held is None or held.fits(size, max(1, limits.count // 2), limits.bytes // 2)
+        return of_one and self._held.fits(size, limits.count, limits.bytes)
+
     def _close(self, name: str, call: _Call) -> None:
         del self._calls[name]
-        left = self._by_service[call.service] - 1
-        if left:
-            self._by_service[call.service] = left
-        else:
+        self._held.take(call.size)
+        held = self._by_service[call.service]
+        held.take(call.size)
+        if not held.count:
             del self._by_service[call.service]

@@ -5,30 +5,19 @@ It raises nothing but ProtocolError and keeps nothing.
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 
 from gateway.core.client_messages import NULL, ClientMessage
+from warren.contract.client_frames import JoinPayload, PresenceRequestPayload
+from warren.contract.presence import CONTACTS_MAX, INFO_MAX, PRESENCE_PAGE_DEFAULT, PRESENCE_PAGE_MAX
 from warren.errors import ErrorCode, ProtocolError
 from warren.message_rules import MAX_DEPTH, too_deep
 
-# What is shown with a member, in bytes of JSON.
-INFO_MAX: Final = 1024
-PAGE_DEFAULT: Final = 100
-PAGE_MAX: Final = 500
-CONTACTS_MAX: Final = 100
-# The longest key of a member: a user's name, or a connection's id.
-_KEY_MAX: Final = 128
-_DIGEST_CHARACTERS: Final = 16
-
-_ABSENT = msgspec.Raw()
 # How deep a member's info stands inside the frames that show it.
 INFO_AROUND: Final = 4
 _AROUND_INFO = (b"[" * INFO_AROUND, b"]" * INFO_AROUND)
-
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=_KEY_MAX)]
-Names = Annotated[tuple[Name, ...], msgspec.Meta(max_length=CONTACTS_MAX)]
 
 
 class Watching(msgspec.Struct, frozen=True):
@@ -44,7 +33,7 @@ class Watching(msgspec.Struct, frozen=True):
 class ReadPage(msgspec.Struct, frozen=True):
     """Who is in the room: ``limit`` members behind the key ``after``."""
 
-    limit: int = PAGE_DEFAULT
+    limit: int = PRESENCE_PAGE_DEFAULT
     after: str = ""
 
 
@@ -72,33 +61,14 @@ class StopWatching(msgspec.Struct, frozen=True):
 Asked = ReadPage | ReadCount | UpdateInfo | ChangeContacts | StopWatching
 
 
-class _Watching(msgspec.Struct):
-    watch: bool = False
-    info: msgspec.Raw = _ABSENT
-    digest: Annotated[str, msgspec.Meta(pattern=f"^[0-9a-f]{{{_DIGEST_CHARACTERS}}}$")] | None = None
-
-
-class _Join(msgspec.Struct):
-    presence: _Watching | None = None
-
-
-class _Asked(msgspec.Struct):
-    limit: Annotated[int, msgspec.Meta(ge=1, le=PAGE_MAX)] | None = None
-    after: Annotated[str, msgspec.Meta(max_length=_KEY_MAX)] | None = None
-    count: bool = False
-    update: msgspec.Raw = _ABSENT
-    watch: Names | None = None
-    unwatch: Names | bool | None = None
-
-
-_joins = msgspec.json.Decoder(_Join | None)
-_asked = msgspec.json.Decoder(_Asked | None)
+_joins = msgspec.json.Decoder(JoinPayload | None)
+_asked = msgspec.json.Decoder(PresenceRequestPayload | None)
 _JOIN_SAYS = (
     'payload: presence must be {"watch": true, "info": JSON, "digest": 16 hex digits}; each may be left out'
 )
 _ASKED_SAYS = (
-    f'payload: must be {{"limit": 1 to {PAGE_MAX}, "after": text}}, {{"count": true}}, {{"update": JSON}}, '
-    f'{{"watch": [1 to {CONTACTS_MAX} users]}} or {{"unwatch": [users] or true}}'
+    f'payload: must be {{"limit": 1 to {PRESENCE_PAGE_MAX}, "after": text}}, {{"count": true}}, '
+    f'{{"update": JSON}}, {{"watch": [1 to {CONTACTS_MAX} users]}} or {{"unwatch": [users] or true}}'
 )
 
 
@@ -113,8 +83,8 @@ def watching_of(message: ClientMessage) -> Watching | None:
     if asked is None or asked.presence is None:
         return None
     said = asked.presence
-    info = bytes(said.info)
-    return Watching(said.watch, _info(info) if info else None, said.digest or "")
+    info = None if said.info is msgspec.UNSET else _info(bytes(said.info))
+    return Watching(said.watch or False, info, said.digest or "")
 
 
 def asked_of(message: ClientMessage) -> Asked:
@@ -122,18 +92,17 @@ def asked_of(message: ClientMessage) -> Asked:
     several things.
     """
     try:
-        asked = _asked.decode(b"" if message.binary else message.payload) or _Asked()
+        asked = _asked.decode(b"" if message.binary else message.payload) or PresenceRequestPayload()
     except (ValueError, RecursionError):
         raise ProtocolError(ErrorCode.INVALID_MESSAGE, _ASKED_SAYS) from None
-    update = bytes(asked.update)
     contacts = asked.watch is not None or isinstance(asked.unwatch, tuple)
     found: list[Asked] = []
     if asked.limit is not None or asked.after is not None:
-        found.append(ReadPage(asked.limit or PAGE_DEFAULT, asked.after or ""))
+        found.append(ReadPage(asked.limit or PRESENCE_PAGE_DEFAULT, asked.after or ""))
     if asked.count:
         found.append(ReadCount())
-    if update:
-        found.append(UpdateInfo(_info(update)))
+    if asked.update is not msgspec.UNSET:
+        found.append(UpdateInfo(_info(bytes(asked.update))))
     if contacts:
         unwatch = asked.unwatch if isinstance(asked.unwatch, tuple) else () if not asked.unwatch else None
         found.append(ChangeContacts(asked.watch or (), unwatch))

@@ -216,6 +216,8 @@ class PresenceWatchers:
         if watched is None:
             return None
         proof, told = proof_of(diff), watched.told
+        if watched.known is not None and proof.version < watched.known.version:
+            return []  # of a router that stood still meanwhile
         watched.known = proof
         if proof.agrees(told):
             return []
@@ -237,7 +239,8 @@ class PresenceWatchers:
         if key is None or read is None:
             return []
         room, proof = page.room, proof_of(page)
-        kept = _Page(proof, page_payload(page, read.query.after), now)
+        payload = proof_payload(proof) if read.query.count else page_payload(page, read.query.after)
+        kept = _Page(proof, payload, now)
         self._keep(key, kept)
         steps: list[Step] = []
         watched = self._watched.get(room)
@@ -287,7 +290,10 @@ class PresenceWatchers:
 
     def doubt(self, shard: int) -> None:
         """Something of a shard may not have been sent to this gateway: ask how its rooms there stand."""
-        self._doubted |= {room: None for room, watched in self._watched.items() if watched.shard == shard}
+        for room, watched in self._watched.items():
+            if watched.shard == shard:
+                watched.known = None  # in another life of the log versions begin anew
+                self._doubted[room] = None
 
     def tick(self, now: float) -> list[Step]:
         """Ask again for what has been without an answer for long, and how some of the rooms stand of which

@@ -52,13 +52,14 @@ from gateway.core.client_messages import (
     Welcome,
     error,
     farewell,
+    service_error,
 )
 from gateway.core.connection_deadlines import NOTHING, ConnectionDeadlines, Due
 from gateway.core.control_payloads import grant_of, page_of, since_of, token_of
 from gateway.core.error_rate_limit import ErrorRateLimit
 from gateway.core.hook_desk import Allowed, Denied, Undecided, Verdict
 from gateway.core.hook_messages import Hook
-from gateway.core.hook_session import IN_ROOM, HookSession, says
+from gateway.core.hook_session import HookSession, says
 from gateway.core.hook_waits import Held
 from gateway.core.inputs import PresenceRead, Reply, RequestFailed, Responded
 from gateway.core.open_requests import OpenRequests
@@ -296,7 +297,7 @@ class Session:
                 Send(error(ErrorCode.FORBIDDEN, "Your token does not allow this room any more", ref))
                 for ref in refs
             ]
-            actions.append(Send(Left(room)))
+            actions.append(Send(Left(room, "", "forbidden")))
         return actions
 
     def _withdraw(self, rooms: Iterable[str]) -> Actions:
@@ -333,19 +334,21 @@ class Session:
             ref = refusal.ref or ""
             return self._over_limit(None, ref, now, since) or self._refused(refusal, ref, now)
         room = message.room or self._default_room
-        ordinary = not is_reserved_type(message.type)
-        policy = self._namespaces.policy(room) if ordinary and is_room(room) else None
+        name = message.type if is_reserved_type(message.type) else ""
+        policy = self._namespaces.policy(room) if not name and is_room(room) else None
         if refused := self._over_limit(policy, message.id, now, since):
             return refused
-        waits = None if self._hooks is None else self._hooks.waits
-        if waits is not None and (ordinary or message.type in IN_ROOM) and waits.holds(room):
-            waits.put(Held(message, room, now_us, trace))
+        if self._hooks is not None and self._hooks.holds(name, room):
+            self._hooks.waits.put(Held(message, name, room, now_us, trace))
             return Outcome(message.type, [])
-        return self._handle(message, room, now, now_us, trace)
+        return self._handle(message, name, room, now, now_us, trace)
 
-    def _handle(self, message: ClientMessage, room: str, now: float, now_us: int, trace: str) -> Outcome:
+    def _handle(
+        self, message: ClientMessage, name: str, room: str, now: float, now_us: int, trace: str
+    ) -> Outcome:
+        """Do what the table says of a message; ``name`` is what it has it under."""
         row = self._TABLE[self.state]
-        handler = row.get("" if not is_reserved_type(message.type) else message.type) or row["?"]
+        handler = row.get(name) or row["?"]
         try:
             return handler(self, message, room, now_us, trace)
         except ProtocolError as refusal:
@@ -392,7 +395,8 @@ class Session:
         self._check_open()
         policy = self._namespaces.policy(room)
         if room not in rooms and room != own and permissions.asks_to_join(identity, policy, room):
-            asked = self._consult("join", policy, Held(message, room, now_us, trace), grant_of(message))
+            held = Held(message, message.type, room, now_us, trace)
+            asked = self._consult("join", policy, held, grant_of(message))
             if asked is not None:
                 return asked
         self._listens = self._listens or room == own
@@ -522,7 +526,7 @@ class Session:
         if policy.check and (unfit := policy.problem(message.type, message.payload, message.binary)):
             raise ProtocolError(ErrorCode.INVALID_PAYLOAD, f"payload: {unfit}")
         if "publish" in policy.hooks:
-            asked = self._consult("publish", policy, Held(message, room, now_us, trace))
+            asked = self._consult("publish", policy, Held(message, "", room, now_us, trace))
             if asked is not None:
                 return asked
         payload, binary = message.payload, message.binary
@@ -609,8 +613,19 @@ class Session:
             return []
         outcomes = [self._settle(hooks, held, verdict, now)]
         while not self._is_closed and (after := hooks.waits.following(held.room)) is not None:
-            outcomes.append(self._handle(after.message, after.room, now, after.at_us, after.trace))
+            if isinstance(verdict, Undecided) and not after.name:
+                # It was said behind what its sender will repeat, so it is for repeating too.
+                outcomes.append(self._undecided(after, verdict))
+            else:
+                outcomes.append(
+                    self._handle(after.message, after.name, after.room, now, after.at_us, after.trace)
+                )
         return outcomes
+
+    @staticmethod
+    def _undecided(held: Held, verdict: Undecided) -> Outcome:
+        told = error(verdict.code, says(verdict), held.message.id, verdict.retry_after_ms)
+        return Outcome(REFUSED, [Send(told)])
 
     def _let_in(self, hooks: HookSession, verdict: Verdict, now: float, now_us: int) -> Actions:
         identity, hooks.connecting = hooks.connecting, None
@@ -630,12 +645,11 @@ class Session:
                 says_no = verdict.reason or "A backend does not allow this"
                 return self._refused(ProtocolError(ErrorCode.FORBIDDEN, says_no), message.id, now)
             case Undecided():
-                told = error(verdict.code, says(verdict), message.id, verdict.retry_after_ms)
-                return Outcome(REFUSED, [Send(told)])
+                return self._undecided(held, verdict)
         # What else it needs is looked at again: it may have lost that meanwhile.
         hooks.allowed = verdict
         try:
-            return self._handle(message, held.room, now, held.at_us, held.trace)
+            return self._handle(message, held.name, held.room, now, held.at_us, held.trace)
         finally:
             hooks.allowed = None
 
@@ -667,6 +681,8 @@ class Session:
             case envelope.Dismissed():
                 return self._dismissed(reply)
             case envelope.TokensRevoked():
+                if self._hooks is not None:
+                    self._hooks.revoke()
                 identity = self._known()
                 by_id = bool(reply.token_id) and reply.token_id == identity.token_id
                 if not by_id and identity.issued_s >= reply.before_s:
@@ -828,7 +844,7 @@ class Session:
         """Tell the client that there is no answer, or no whole one, where it still waits for that."""
         if self._requests is None or not self._requests.close(said.ref) or self.state is State.CLOSED:
             return []
-        return [Send(error(said.code, said.says, said.ref, said.retry_after_ms))]
+        return [Send(service_error(said.code, said.says, said.ref, said.retry_after_ms))]
 
     def reads_too_slowly(self, ref: str) -> Actions:
         """So many parts of an answer wait for the client that the service is to stop."""

@@ -18,8 +18,6 @@ from gateway.core.actions import Actions, Inform, ReadPresence, Send, Watch
 from gateway.core.client_messages import Presence
 from gateway.core.permissions import Identity
 from gateway.core.presence_payloads import (
-    CONTACTS_MAX,
-    PAGE_DEFAULT,
     Asked,
     ChangeContacts,
     ReadCount,
@@ -31,6 +29,7 @@ from gateway.core.presence_payloads import (
 from gateway.core.work_rate_limit import WorkRateLimit
 from warren import envelope
 from warren.address import is_user, shard_of, user_room
+from warren.contract.presence import CONTACTS_MAX, PRESENCE_PAGE_DEFAULT
 from warren.errors import ErrorCode, ProtocolError
 from warren.namespaces import Namespaces
 
@@ -102,7 +101,7 @@ class SessionPresence:
         if not watches or room not in self.watched:
             return (None if watches is None else False), []
         self._open[room, read_ref] = None
-        query = envelope.PresenceQuery(room, self._conn, read_ref, PAGE_DEFAULT)
+        query = envelope.PresenceQuery(room, self._conn, read_ref, PRESENCE_PAGE_DEFAULT)
         return True, [ReadPresence(query, self._shard(room), digest)]
 
     def left(self, room: str) -> Actions:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from gateway.core import open_calls
-from gateway.core.open_calls import OpenCalls
+from gateway.core.open_calls import CallLimits, OpenCalls
 from warren.bus import Bus, Delivery, HeaderValue, Properties, Source, Subscription
 from warren.clock import Clock
 from warren.errors import BusUnavailable, CallFailed, ErrorCode, Nacked, NotConfirmed, Unroutable
@@ -104,15 +104,15 @@ class BackendCalls:
         topology: Topology,
         clock: Clock,
         metrics: GatewayMetrics,
-        most: Mapping[str, int],
+        limits: Mapping[str, CallLimits],
     ) -> None:
-        """``most``: how many calls may be open for each exchange; others are not asked by."""
+        """``limits``: of the calls by each exchange; others are not asked by."""
         self._gateway = gateway
         self._bus = bus
         self._topology = topology
         self._clock = clock
         self._metrics = metrics
-        self._tables = {exchange: OpenCalls(count) for exchange, count in most.items()}
+        self._tables = {exchange: OpenCalls(each) for exchange, each in limits.items()}
         self._open: dict[str, _Open] = {}
         self._number = 0
         self._queue = ""  # where answers come at present, or will
@@ -189,6 +189,7 @@ class BackendCalls:
             request.caller,
             request.timeout_s,
             self._clock.monotonic(),
+            size=len(request.body),
             judged=request.judged,
             one_way=request.one_way,
         )

@@ -8,6 +8,7 @@ here, where a request enters. It keeps no answer, and decides nothing about righ
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,6 +24,11 @@ from warren.metrics import GatewayMetrics
 from warren.payloads import BINARY_TYPE, JSON_TYPE, is_binary, is_json
 from warren.telemetry import Hop, HopKind, Tracing
 from warren.topology import Topology
+
+# By this header of its answer a service refuses a request: its value is the code of the client's ERROR.
+ERROR_HEADER = "error"
+MAX_REASON_BYTES = 1_024
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 Put = Callable[[inputs.Input], None]
 
@@ -102,9 +108,8 @@ class ClientRequests:
 
     def _properties(self, conn: str, action: Request, hop: Hop | None) -> Properties:
         headers: dict[str, HeaderValue] = {"user": action.user, "connection": conn}
-        traceparent = hop.traceparent if hop is not None else action.traceparent
-        if traceparent:
-            headers["traceparent"] = traceparent
+        if hop is not None:  # what the client gave decides nothing for the service either
+            headers["traceparent"] = hop.traceparent
         return Properties(
             content_type=BINARY_TYPE if action.binary else JSON_TYPE,
             message_id=action.name,
@@ -128,6 +133,10 @@ class ClientRequests:
                 asked.put(inputs.RequestAccepted(asked.ref))
 
     def _replied(self, asked: _Asked, reply: Reply) -> None:
+        refusal = reply.properties.headers.get(ERROR_HEADER)
+        if refusal is not None:
+            self._refused(asked, reply, refusal)
+            return
         wrong, binary = self._judge(reply)
         if wrong:
             event(_log, "reply_refused", level=logging.WARNING, service=asked.service, reason=wrong)
@@ -141,6 +150,18 @@ class ClientRequests:
         if not reply.more:
             self._end(asked, "answered")
         asked.put(inputs.Responded(asked.ref, reply.body, binary, reply.n, reply.more))
+
+    def _refused(self, asked: _Asked, reply: Reply, code: HeaderValue) -> None:
+        """Tell that a service has refused a request; its body says why."""
+        if reply.more:
+            self._calls.cancel(asked.name)
+        if not isinstance(code, str) or _CODE.fullmatch(code) is None:
+            event(_log, "reply_refused", level=logging.WARNING, service=asked.service, reason="header error")
+            self._metrics.drops("reply_invalid")
+            code = ErrorCode.INTERNAL
+        self._end(asked, "refused")
+        says = reply.body[:MAX_REASON_BYTES].decode(errors="ignore")
+        asked.put(inputs.RequestFailed(asked.ref, code, says or "The service has refused this"))
 
     def _judge(self, reply: Reply) -> tuple[str, bool]:
         """Return what is wrong with an answer (empty: nothing), and whether it is raw bytes."""

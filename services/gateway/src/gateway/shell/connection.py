@@ -347,11 +347,13 @@ class Connection(Member):
             self.transport.end_rest()
         self._do(self.session.presence(read))
 
-    def _told(
-        self,
-        reply: envelope.Ack | envelope.Left | envelope.Dismissed | envelope.Enrolled | envelope.TokensRevoked,
-    ) -> None:
+    def _told(self, reply: envelope.Ack | envelope.Left | envelope.Dismissed | envelope.Enrolled) -> None:
         self._do(self.session.answer(reply, self._context.clock.wall_us()))
+
+    def _revoked(self, said: envelope.TokensRevoked) -> None:
+        if self._context.hooks is not None:
+            self._context.hooks.revoked(said.user, said.before_s)
+        self._do(self.session.answer(said, self._context.clock.wall_us()))
 
     def _token_accepted(self, said: inputs.TokenAccepted) -> None:
         identity: Identity = said.identity
@@ -451,7 +453,7 @@ class Connection(Member):
         envelope.Left: _told,
         envelope.Dismissed: _told,
         envelope.Enrolled: _told,
-        envelope.TokensRevoked: _told,
+        envelope.TokensRevoked: _revoked,
         inputs.TokenAccepted: _token_accepted,
         inputs.TokenRefused: _token_refused,
         inputs.PresenceRead: _presence_read,
@@ -553,7 +555,7 @@ class Connection(Member):
         chunk = frames.message_frame(message, self.variant, self._context.clock.wall_us() // 1_000)
         metrics.messages_out(client_messages.type_of(message))
         if isinstance(message, client_messages.Error):
-            metrics.errors(message.code)
+            metrics.errors(message.code if isinstance(message.code, ErrorCode) else "service")
         elif isinstance(message, client_messages.History | client_messages.Presence):
             self.charge(len(chunk))
         if self.outbox.lost:

@@ -1,11 +1,12 @@
 """Access: who may not come in, by the commands of backends: what is blocked and revoked, who was put out, and
 which of a user's connections are too many.
 
-It knows the log's own time: the highest that an entry which counted has had. What ends by then is forgotten,
-so all who have read the same log remember the same. Each connection that comes into a room is given a moment
-of that time that nobody else has, in the log's order. Its gateway gives it back when the connection has to
-join again: so one that was put out while its gateway was cut off stays out, and others keep their place among
-the user's connections. It changes no membership and makes no effects.
+What has ended by the time of an entry does not count for that entry, and is forgotten by an entry of a
+router: so a gateway whose clock is wrong harms no other's clients, and all who have read the same log
+remember the same. Each connection that comes into a room is given a moment that nobody else has, in the
+log's order and about its time. Its gateway gives it back when the connection has to join again: so one that
+was put out while its gateway was cut off stays out, and others keep their place among the user's connections.
+It changes no membership and makes no effects.
 
 By example: Ann's connection g1~5 came at moment 100. Her gateway is declared gone, and at 200 a backend
 disconnects Ann, who has no connection at that place of the log. When g1 is back g1~5 joins again "since 100":
@@ -78,7 +79,8 @@ class Access:
         commands, each with (0, what it came to).
         """
         times = times or {}
-        self.now_us = times.get("now", 0)
+        self.at_us = 0  # the time of the present entry
+        self.now_us = times.get("now", 0)  # the highest that any had, or the last moment
         self.forgotten_us = times.get("forgotten", 0)  # who was put out before that may be forgotten
         self.blocks: dict[Key, int] = {} if blocks is None else blocks
         self.revoked: dict[Key, tuple[int, int]] = {} if revoked is None else revoked
@@ -97,11 +99,12 @@ class Access:
 
     # ── time ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def advance(self, at_us: int) -> None:
-        """An entry of this time counts: forget what has ended by then."""
+    def advance(self, at_us: int, *, forget: bool) -> None:
+        """An entry of this time counts. ``forget`` what has ended by then: it is a router's."""
+        self.at_us = at_us
         self.now_us = max(self.now_us, at_us)
-        now_ms, ends = self.now_us // 1_000, self._ends
-        while ends and ends[0][0] <= now_ms:
+        now_ms, ends = at_us // 1_000, self._ends
+        while forget and ends and ends[0][0] <= now_ms:
             until_ms, is_block, key = heapq.heappop(ends)
             if is_block and self.blocks.get(key) == until_ms:
                 del self.blocks[key]
@@ -152,7 +155,8 @@ class Access:
 
     def bars(self, room: str, user: str) -> bool:
         """Say whether a user is kept out of a room."""
-        return (room, user) in self.blocks
+        until_ms = self.blocks.get((room, user))
+        return until_ms is not None and self._holds(until_ms)
 
     def judge(self, join: Join, *, member: bool) -> Denied | None:
         """Return why a connection must not come in (or, a ``member``, stay); None where nothing is against
@@ -160,7 +164,7 @@ class Access:
         """
         room, user = join.room, join.user
         own, again = is_reserved(room), join.came_us > 0
-        if (room, user) in self.blocks:
+        if self.bars(room, user):
             return Denied("blocked", CloseCode.DISCONNECTED if own else 0, "You are blocked", again)
         if room[:1] == "@" and self.revoked and self._is_revoked(user, join.token_id, join.issued_s):
             return Denied("revoked", CloseCode.UNAUTHORIZED, "The token was revoked")
@@ -176,9 +180,11 @@ class Access:
 
     def _is_revoked(self, user: str, token_id: str, issued_s: int) -> bool:
         """A token that does not say when it was issued counts as an old one."""
-        if token_id and (user, token_id) in self.revoked:
+        one = self.revoked.get((user, token_id)) if token_id else None
+        if one is not None and self._holds(one[1]):
             return True
-        return issued_s < self.revoked.get((user, ""), (0, 0))[0]
+        before_s, until_ms = self.revoked.get((user, ""), (0, 0))
+        return issued_s < before_s and self._holds(until_ms)
 
     def too_many(self, join: Join, present: Iterable[str]) -> list[str]:
         """Return which connections must go for this one to come to its user's room: of those ``present``, or
@@ -213,6 +219,10 @@ class Access:
                 self.came.pop(conn, None)
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _holds(self, until_ms: int) -> bool:
+        """Say whether what ends then has not ended yet."""
+        return not until_ms or self.at_us // 1_000 < until_ms
 
     def _ends_at(self, until_ms: int, is_block: bool, key: Key) -> None:
         if until_ms:

@@ -24,6 +24,7 @@ class DurableAnswer:
     content_type: str | None = None
     number: object = None  # the header ``n``
     more: object = None  # the header ``more``
+    error: object = None  # the header ``error``
 
 
 def parse_answer(answer: DurableAnswer, *, now_us: int, max_bytes: int) -> Publish | str:
@@ -37,6 +38,8 @@ def parse_answer(answer: DurableAnswer, *, now_us: int, max_bytes: int) -> Publi
         number = 1
     if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= PARTS_MAX:
         return "invalid header n: a durable answer in parts numbers all of them, 1, 2, 3 …"
+    if answer.error is not None:
+        return "invalid header error: a durable answer says in its body what is wrong"
     if len(answer.body) > max_bytes:
         return f"too large: {len(answer.body)} bytes, at most {max_bytes}"
     binary = is_binary(answer.content_type)

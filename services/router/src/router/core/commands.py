@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from warren.address import ROOM_RULE, USER_RULE, is_connection, is_room, is_user
+from warren.contract.commands import COMMAND_ID_MAX, REASON_BYTES, ROOMS_MAX, SPARED_MAX, TOKEN_ID_MAX
 from warren.envelope import Command
 from warren.errors import CloseCode, ErrorCode
 
@@ -17,12 +18,6 @@ from warren.errors import CloseCode, ErrorCode
 CLOSES: Final = frozenset(
     {CloseCode.UNAUTHORIZED, CloseCode.DISCONNECTED, CloseCode.REPLACED, CloseCode.DRAINING}
 )
-MOST_SPARED: Final = 100
-MOST_ROOMS: Final = 100
-ID_LENGTH: Final = 128
-TOKEN_LENGTH: Final = 256
-# What of a reason fits a close frame (RFC 6455 section 5.5: 125 bytes with the code), and a little less.
-REASON_BYTES: Final = 120
 
 _encoder = msgspec.json.Encoder()
 
@@ -34,14 +29,14 @@ def whose(command: Command) -> str:
 
 def problem(command: Command) -> str:
     """Return what is wrong with a command; empty: nothing."""
-    if not 0 < len(command.id) <= ID_LENGTH or not command.id.isprintable():
-        return f"id: 1 to {ID_LENGTH} printable characters"
+    if not 0 < len(command.id) <= COMMAND_ID_MAX or not command.id.isprintable():
+        return f"id: 1 to {COMMAND_ID_MAX} printable characters"
     if command.code and command.code not in CLOSES:
         return f"code: one of {', '.join(str(int(code)) for code in sorted(CLOSES))}"
     if len(command.reason.encode()) > REASON_BYTES or not command.reason.isprintable():
         return f"reason: at most {REASON_BYTES} bytes of printable text"
-    if len(command.spare) > MOST_SPARED or not all(map(is_connection, command.spare)):
-        return f"spare: at most {MOST_SPARED} connections"
+    if len(command.spare) > SPARED_MAX or not all(map(is_connection, command.spare)):
+        return f"spare: at most {SPARED_MAX} connections"
     if command.until_ms < 0:
         return "until_ms: a time in ms since the Unix epoch"
     return _problem_of(command)
@@ -62,12 +57,12 @@ def _problem_of(command: Command) -> str:
         case "revoke":
             if not command.token_id and command.before_s <= 0:
                 return "token_id or before_s: is needed"
-            if len(command.token_id) > TOKEN_LENGTH or command.before_s < 0:
-                return f"token_id: at most {TOKEN_LENGTH} characters; before_s: s since the Unix epoch"
+            if len(command.token_id) > TOKEN_ID_MAX or command.before_s < 0:
+                return f"token_id: at most {TOKEN_ID_MAX} characters; before_s: s since the Unix epoch"
             return "" if own else "room: a user's own"
         case "add":
-            if not 0 < len(command.rooms) <= MOST_ROOMS or not all(map(is_room, command.rooms)):
-                return f"rooms: 1 to {MOST_ROOMS} rooms, each {ROOM_RULE}"
+            if not 0 < len(command.rooms) <= ROOMS_MAX or not all(map(is_room, command.rooms)):
+                return f"rooms: 1 to {ROOMS_MAX} rooms, each {ROOM_RULE}"
             return "" if own else "room: a user's own"
         case _:
             return "verb: disconnect, block, unblock, revoke, remove or add"

@@ -2,7 +2,7 @@
 with it, at once.
 
 In time that is linear in the bytes: what is right is decoded once, and only what is wrong is looked at field
-by field. It knows the types of fields (``warren/contract``) and nothing of what they mean. Pure.
+by field. It knows the types of fields (``warren/contract/commands.py``) and nothing of what they mean. Pure.
 """
 
 from __future__ import annotations

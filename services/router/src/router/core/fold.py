@@ -244,6 +244,7 @@ class Fold:
             case [wire.Gone() as gone]:
                 self._gone(gone, effects)
             case [wire.Mark() as mark]:
+                self._pass(mark.at_us)
                 effects.append(Marked(1, mark.router, mark.at_us))
             case [wire.Checkpoint() as part]:
                 effects.append(Part(1, part))
@@ -304,7 +305,7 @@ class Fold:
             self._end(gateway, head.at_us, effects)
             effects.append(Began(len(effects) + 1, gateway, life))
         self._lives.take(gateway, life, number)
-        self._pass(head.at_us)
+        self._pass(head.at_us, router=False)
         for envelope in contents:
             kind = type(envelope)
             if kind is wire.Publish:
@@ -332,10 +333,10 @@ class Fold:
             self._pass(gone.at_us)
             self._end(gone.gateway, gone.at_us, effects)
 
-    def _pass(self, at_us: int) -> None:
-        """An entry of this time counts."""
+    def _pass(self, at_us: int, *, router: bool = True) -> None:
+        """An entry of this time counts, a router's or a gateway's."""
         if self.version >= COMMANDS_VERSION:
-            self._access.advance(at_us)
+            self._access.advance(at_us, forget=router)
 
     def _end(self, gateway: str, at_us: int, effects: list[Effect]) -> None:
         """A gateway's life is over, where it has one: its members have left."""
@@ -521,7 +522,7 @@ class Fold:
         if shard_of(command.room, self.shards) != self.shard:
             return False
         access, verb = self._access, command.verb
-        access.advance(head.at_us)
+        access.advance(head.at_us, forget=True)
         key = (command.room, "", command.id)
         known = access.ids.get(key)
         wrong = commands.problem(command)
@@ -672,6 +673,8 @@ class Fold:
             watchers.leave(room, gateway, conn)
             return
         refusal = self._judge(room, valid=is_room(room) or (room[:1] == "@" and is_user(room[1:])))
+        if refusal is None and self._access.bars(room, entry.user):
+            refusal = _BLOCKED
         if refusal is None and watchers.memberships >= MOST_WATCHERS:
             refusal = (ErrorCode.OVERLOADED, "Too many watch the presence of rooms")
         if refusal is not None:

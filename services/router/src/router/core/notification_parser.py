@@ -12,20 +12,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from warren.address import EVERYONE, is_connection, is_room, is_user, user_room
+from warren.contract.fields import MAX_EXPIRATION_MS, MESSAGE_ID_MAX
+from warren.contract.notifications import DEFAULT_TYPE
 from warren.envelope import INTERNAL_ID, Publish
 from warren.log_entries import RECEIPT_ACCEPTED, RECEIPT_NONE, RECEIPT_WRITTEN
 from warren.message_rules import KEY_MAX, TYPE_RULE, is_reserved_type, is_type
 from warren.payloads import BINARY_TYPE, JSON_TYPE, is_binary, is_json
 
-DEFAULT_TYPE = "NOTIFICATION"
 # What may be asked for in the header ``receipt``.
 RECEIPTS: Mapping[str | None, int] = {
     None: RECEIPT_NONE,
     "accepted": RECEIPT_ACCEPTED,
     "written": RECEIPT_WRITTEN,
 }
-MAX_ID = 255  # what AMQP can carry
-MAX_EXPIRATION_MS = (1 << 32) - 1  # the broker's own limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +52,8 @@ def parse(notification: Notification, *, now_us: int, max_bytes: int) -> Publish
     if is_reserved_type(kind):
         return "reserved type: UPPER CASE types are Warren's own"
     message_id = notification.id or ""
-    if len(message_id) > MAX_ID or not message_id.isprintable():
-        return f"invalid message_id: at most {MAX_ID} printable characters"
+    if len(message_id) > MESSAGE_ID_MAX or not message_id.isprintable():
+        return f"invalid message_id: at most {MESSAGE_ID_MAX} printable characters"
     if message_id.startswith(INTERNAL_ID):  # Warren makes such ids itself, and shows them to nobody
         return f"reserved message_id: {INTERNAL_ID} must not be its first character"
     latest = notification.latest_key

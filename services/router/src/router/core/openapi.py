@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-import msgspec
-
 from router.core.control import VERBS, Verb
 from router.core.control_problems import ProblemCode
-from warren.contract.problem import PROBLEM_TYPE, Problem
+from warren.contract.problem import PROBLEM_TYPE
+from warren.contract.problem import Problem as ProblemBody
+from warren.contract.schemas import reference, selected
 
-_REF: Final = "#/components/schemas/{name}"
 _JSON: Final = "application/json"
 # Which problems any command may come to, by status.
 _ALWAYS: Final = (400, 401, 403, 408, 413, 415, 417, 429, 431, 500, 503)
@@ -28,7 +27,7 @@ _INTRODUCTION: Final = (
 def document(version: str) -> dict[str, Any]:
     """Return the document of this version of Warren."""
     structs = [cls for verb in VERBS.values() for cls in (verb.body, verb.result)]
-    _, schemas = msgspec.json.schema_components([*structs, Problem], ref_template=_REF)
+    schemas = selected([*structs, ProblemBody])
     schemas["Problem"] = _problem_schema(schemas["Problem"])
     return {
         "openapi": "3.1.0",
@@ -37,7 +36,7 @@ def document(version: str) -> dict[str, Any]:
         "security": [{"key": []}],
         "paths": {f"/v1/{name}": _path(verb, schemas) for name, verb in VERBS.items()},
         "components": {
-            "schemas": _tidy(schemas),
+            "schemas": schemas,
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
             "responses": {str(status): _problem(status) for status in _all_statuses()},
         },
@@ -48,8 +47,8 @@ def _path(verb: Verb, schemas: Mapping[str, Any]) -> dict[str, Any]:
     body, result = verb.body.__name__, verb.result.__name__
     answers = {
         "200": {
-            "description": _described(schemas[result]),
-            "content": {_JSON: {"schema": {"$ref": _REF.format(name=result)}}},
+            "description": schemas[result]["description"],
+            "content": {_JSON: {"schema": reference(verb.result)}},
         },
         **{str(status): {"$ref": f"#/components/responses/{status}"} for status in _statuses(verb)},
     }
@@ -61,7 +60,7 @@ def _path(verb: Verb, schemas: Mapping[str, Any]) -> dict[str, Any]:
             **({} if verb.reads else {"parameters": [_IDEMPOTENCY]}),
             "requestBody": {
                 "required": True,
-                "content": {_JSON: {"schema": {"$ref": _REF.format(name=body)}}},
+                "content": {_JSON: {"schema": reference(verb.body)}},
             },
             "responses": answers,
         }
@@ -114,26 +113,14 @@ def _problem(status: int) -> dict[str, Any]:
     return {
         "description": f"A problem with the code {' or '.join(f'`{code.value}`' for code in found)}.",
         **headers,
-        "content": {PROBLEM_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}}},
+        "content": {PROBLEM_TYPE: {"schema": reference(ProblemBody)}},
     }
 
 
 def _problem_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    schema = {**schema, "title": "Problem"}
+    schema = dict(schema)
     schema["properties"] = {
         **schema["properties"],
         "code": {"type": "string", "enum": [code.value for code in ProblemCode]},
     }
     return schema
-
-
-def _described(schema: Mapping[str, Any]) -> str:
-    return " ".join(str(schema.get("description", "")).split())
-
-
-def _tidy(schemas: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schemas by name, their descriptions in one line each."""
-    return {
-        name: {**schema, "description": _described(schema)} if "description" in schema else schema
-        for name, schema in sorted(schemas.items())
-    }

@@ -79,8 +79,17 @@ _NOBODY: Final = Counts(ABSENT, 0, 0, 0)
 _COUNTED: Final = tuple(User(count) for count in range(64))
 
 
+class _Alone(msgspec.Struct, frozen=True, gc=False):
+    """A room in which nobody is but one user, shown for one connection: as most users' own rooms."""
+
+    conn: str
+    user: str
+    revision: int
+    info: bytes
+
+
 class _Room:
-    """What is known of one room."""
+    """What is known of any other room."""
 
     __slots__ = ("connections", "digest", "names", "order", "users", "version")
 
@@ -120,7 +129,7 @@ class Presence:
     def __init__(self, life: str = "") -> None:
         """Begin with nobody anywhere; ``life`` (of the log) is the key of all proofs."""
         self._key = life.encode()
-        self._rooms: dict[str, _Room] = {}
+        self._rooms: dict[str, _Room | _Alone] = {}
         self._connections = 0
         self._snapshots = 0  # that somebody holds
         self._own: set[str] = set()  # rooms that no snapshot shares with us, while there is one
@@ -143,14 +152,19 @@ class Presence:
         PRESENCE_ values) with ``info`` (empty: none, or what its user has already). Whoever is there already
         may come again. Return what has changed by it.
         """
-        there = self._rooms.get(room)
+        there = self._find(room)
         known = there.connections.get(conn) if there is not None else None
         if known is not None and _mode_of(known) == mode:
             return self.inform(room, conn, user, info, offset) if info else ()
         gone = self.went(room, conn, user, offset) if known is not None else ()
         if mode not in (PRESENCE_COUNT, PRESENCE_CONNECTIONS, PRESENCE_USERS):
             return gone
-        there, info = self._ours(room), _bounded(info)
+        info = _bounded(info)
+        if mode == PRESENCE_USERS and room not in self._rooms:
+            self._rooms[room] = _Alone(conn, user, offset, info)
+            self._connections += 1
+            return (*gone, (user, ABSENT))
+        there = self._ours(room)
         there.version = offset
         self._connections += 1
         old = there.users.get(user, _COUNTED[0])
@@ -175,7 +189,12 @@ class Presence:
         """Note that ``conn`` of ``user`` is no member any more, wherever it was told of; return what has
         changed by it.
         """
-        there = self._rooms.get(room)
+        alone = self._rooms.get(room)
+        if isinstance(alone, _Alone) and alone.conn == conn:
+            del self._rooms[room]
+            self._connections -= 1
+            return ((alone.user, alone.revision),)
+        there = self._find(room)
         if there is None or conn not in there.connections:
             return ()
         there = self._ours(room)
@@ -204,7 +223,13 @@ class Presence:
         """Have ``info`` shown with ``conn``, or with its user, from the entry at ``offset`` on; return what
         has changed by it. Nothing does for who is not shown by name.
         """
-        there, info = self._rooms.get(room), _bounded(info)
+        alone, info = self._rooms.get(room), _bounded(info)
+        if isinstance(alone, _Alone):
+            if alone.conn != conn or alone.info == info:
+                return ()
+            self._rooms[room] = _Alone(conn, alone.user, offset, info)
+            return ((alone.user, alone.revision),)
+        there = alone
         known = there.connections.get(conn) if there is not None else None
         if there is None or known is None or known == PRESENCE_COUNT:
             return ()
@@ -224,24 +249,26 @@ class Presence:
 
     def counts(self, room: str) -> Counts:
         """Return how many there are."""
-        there = self._rooms.get(room)
+        there = self._find(room)
         if there is None:
             return _NOBODY
         return Counts(there.version, len(there.users), len(there.connections), there.digest)
 
     def names(self, room: str) -> int:
         """Return how many names are shown."""
-        there = self._rooms.get(room)
+        there = self._find(room)
         return 0 if there is None else there.names
 
     def revision(self, room: str, key: str) -> int:
         """Return the revision of who is shown by this name; ABSENT where nobody is."""
-        found = self._rooms[room].named(key) if room in self._rooms else None
+        there = self._find(room)
+        found = None if there is None else there.named(key)
         return ABSENT if found is None else found.revision
 
     def member(self, room: str, key: str) -> PresenceMember | None:
         """Return who is shown by this name; None where nobody is."""
-        found = self._rooms[room].named(key) if room in self._rooms else None
+        there = self._find(room)
+        found = None if there is None else there.named(key)
         if found is None:
             return None
         user = key if isinstance(found, User) else found.user
@@ -251,7 +278,7 @@ class Presence:
         """Return the first ``limit`` names behind ``after``, in order. Nothing is sorted but at the first
         call for a room.
         """
-        there = self._rooms.get(room)
+        there = self._find(room)
         if there is None:
             return []
         order = there.ordered()
@@ -271,12 +298,16 @@ class Presence:
         """Take a part of a room into a table of which nobody holds a snapshot; its dicts are ours from now
         on.
         """
-        there = self._rooms.get(part.room)
-        if there is None:
-            there = self._rooms[part.room] = _Room()
-            there.connections, there.users = part.connections, part.users
+        if part.room not in self._rooms:
             self._connections += len(part.connections)
+            alone = _alone_in(part)
+            if alone is not None:
+                self._rooms[part.room] = alone
+                return
+            there = self._ours(part.room)
+            there.connections, there.users = part.connections, part.users
         else:
+            there = self._ours(part.room)
             before = len(there.connections)
             there.connections.update(part.connections)
             there.users.update(part.users)
@@ -291,7 +322,7 @@ class Presence:
         """
         self._snapshots += 1
         self._own.clear()
-        return _walk(list(self._rooms), list(self._rooms.values()))
+        return self._walk(list(self._rooms), list(self._rooms.values()))
 
     def release(self) -> None:
         """One who took a snapshot needs it no longer."""
@@ -301,17 +332,41 @@ class Presence:
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────
 
+    def _find(self, room: str) -> _Room | None:
+        """Return what is known of a room, to be looked at."""
+        there = self._rooms.get(room)
+        return self._opened(room, there) if isinstance(there, _Alone) else there
+
+    def _opened(self, room: str, alone: _Alone) -> _Room:
+        """Return the same as any room."""
+        there = _Room()
+        there.version, there.names = alone.revision, 1
+        there.digest = self.proof(room, alone.user, alone.revision)
+        there.connections[alone.conn] = PRESENCE_USERS
+        there.users[alone.user] = User(1, 1, alone.revision, alone.info)
+        return there
+
     def _ours(self, room: str) -> _Room:
         """Return a room that may be changed, which begins here if need be: a snapshot keeps it as it was."""
         there = self._rooms.get(room)
-        if there is None:
-            there = self._rooms[room] = _Room()
-            if self._snapshots:
-                self._own.add(room)
-        elif self._snapshots and room not in self._own:
+        if isinstance(there, _Room) and (not self._snapshots or room in self._own):
+            return there
+        if isinstance(there, _Room):
+            there = there.copied()
+        elif there is not None:
+            there = self._opened(room, there)
+        else:
+            there = _Room()
+        self._rooms[room] = there
+        if self._snapshots:
             self._own.add(room)
-            there = self._rooms[room] = there.copied()
         return there
+
+    def _walk(self, rooms: list[str], there: list[_Room | _Alone]) -> Iterator[PresencePart]:
+        for room, its in zip(rooms, there, strict=True):
+            if isinstance(its, _Alone):
+                its = self._opened(room, its)
+            yield PresencePart(room, its.version, its.digest, its.connections, its.users)
 
     def _show(self, there: _Room, room: str, key: str, before: int, offset: int) -> Touched:
         """A name is shown from now on, or anew."""
@@ -333,9 +388,13 @@ class Presence:
         return key, before
 
 
-def _walk(rooms: list[str], there: list[_Room]) -> Iterator[PresencePart]:
-    for room, its in zip(rooms, there, strict=True):
-        yield PresencePart(room, its.version, its.digest, its.connections, its.users)
+def _alone_in(part: PresencePart) -> _Alone | None:
+    """Return what a part holds, where it may be a whole room of one who is alone there."""
+    if len(part.connections) != 1 or len(part.users) != 1:
+        return None
+    ((conn, known),), ((user, its),) = part.connections.items(), part.users.items()
+    same = known == PRESENCE_USERS and its.revision == part.version and its.shown == its.connections == 1
+    return _Alone(conn, user, its.revision, its.info) if same else None
 
 
 def _mode_of(known: Connection | int) -> int:

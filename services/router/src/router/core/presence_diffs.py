@@ -17,14 +17,15 @@ there now, so it does not matter.
     2.50 s   to g1 and to g2: users 2; version 46; digest 17…
 
 Bounds: ``MOST_NAMES`` of a room and ``ALL_NAMES`` of all rooms wait for a beat, a diff has ``DIFF_BYTES`` at
-most. Beyond them the names are left out, and who watches asks. Pure: the time is an argument.
+most. Beyond them the names are left out, and who watches asks. Where very many rooms change they are told of
+later, so no gateway gets more than it can take. Pure: the time is an argument.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from math import ceil
 from typing import Final, NamedTuple
 
@@ -47,10 +48,14 @@ REMEMBERED_S: Final = 5.0
 MOST_NAMES: Final = 5_000
 ALL_NAMES: Final = 65_536
 DIFF_BYTES: Final = 1024 * 1024
-# While there are more rooms of which something is to be told, none is told of again without a change.
+# While there are more rooms of which something is to be told, none is told of again without a change; and who
+# does not speak remembers no more rooms in each while.
 MOST_ROOMS: Final = 16_384
-# Rooms of which gateways are told at one call because they said where they stand.
-AT_ONCE: Final = 500
+# Rooms that one call tells of; the others wait for the next one, and what happens meanwhile goes along.
+AT_ONCE: Final = 100
+# What one call tells besides to gateways that said where they stand: in all, and each of them.
+REFRESHED_AT_ONCE: Final = 500
+REFRESHED_OF_ONE: Final = 20
 # About how often ``due`` is called.
 EVERY_S: Final = 0.1
 
@@ -104,9 +109,9 @@ class PresenceDiffs:
         """Take what the entry has changed that ``fold`` has applied last."""
         if not self._speaks:
             self._turn(now)
-            self._recent[change.room] = self._with(
-                self._recent.get(change.room, {}), change.key, change.revision
-            )
+            names = self._recent.get(change.room, {})
+            if change.room in self._recent or len(self._recent) < MOST_ROOMS:
+                self._recent[change.room] = self._with(names, change.key, change.revision)
             return
         room = self._rooms.get(change.room)
         if room is None:
@@ -116,7 +121,7 @@ class PresenceDiffs:
             self._at(change.room, room, now + beat_s(fold, change.room))
         room.names = self._with(room.names, change.key, change.revision)
 
-    def speak(self, fold: Fold, now: float) -> None:
+    def speak(self, now: float) -> None:
         """Tell from now on, beginning with what has changed lately."""
         self._turn(now)
         older, recent = self._older, self._recent
@@ -132,7 +137,9 @@ class PresenceDiffs:
                     break
                 for key, revision in names.items():
                     room.names = self._with(room.names, key, revision)
-            self._at(name, room, now + beat_s(fold, name))
+            room.due = now + BEAT_S
+        self._due = [(room.due, name) for name, room in self._rooms.items()]
+        heapify(self._due)
 
     def silence(self) -> None:
         """Tell nothing more."""
@@ -153,14 +160,17 @@ class PresenceDiffs:
         if self._speaks and rooms:
             if not self._refresh:
                 self._refreshed_by = now + BEAT_S
-            self._refresh[gateway] = deque(rooms)
+            # What it was still to be told of comes first, so that nothing is always last.
+            waiting = self._refresh.get(gateway, ())
+            self._refresh[gateway] = deque(dict.fromkeys(waiting) | dict.fromkeys(rooms))
 
     # ── out ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def due(self, fold: Fold, now: float) -> list[Told]:
         """Return what is to be told now. To be called several times a second, while speaking."""
         told = self._refreshed(fold, now) if self._refresh else []
-        while self._due and self._due[0][0] <= now:
+        most = len(told) + AT_ONCE
+        while self._due and self._due[0][0] <= now and len(told) < most:
             due, name = heappop(self._due)
             room = self._rooms.get(name)
             if room is None or room.due != due:
@@ -194,19 +204,20 @@ class PresenceDiffs:
     def _refreshed(self, fold: Fold, now: float) -> list[Told]:
         """Return some of what gateways are to be told because they said where they stand."""
         waiting = sum(map(len, self._refresh.values()))
-        share = min(AT_ONCE, ceil(waiting * EVERY_S / max(EVERY_S, self._refreshed_by - now)))
-        told = []
-        for gateway, rooms in list(self._refresh.items()):
-            while rooms and share:
-                share -= 1
+        share = min(REFRESHED_AT_ONCE, ceil(waiting * EVERY_S / max(EVERY_S, self._refreshed_by - now)))
+        told: list[Told] = []
+        for gateway in list(self._refresh):
+            rooms = self._refresh.pop(gateway)  # and goes behind the others
+            most = min(len(told) + REFRESHED_OF_ONE, share)
+            while rooms and len(told) < most:
                 name = rooms.popleft()
                 known = self._rooms.get(name)
                 # What is about to be told says it all.
                 if (known is None or not known.changed) and gateway in fold.watchers.targets(name):
                     counts, counts_only = self._numbers(name, fold)
                     told.append(Told((gateway,), _diff(name, counts, counts_only=counts_only)))
-            if not rooms:
-                del self._refresh[gateway]
+            if rooms:
+                self._refresh[gateway] = rooms
         return told
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────

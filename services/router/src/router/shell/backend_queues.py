@@ -87,6 +87,7 @@ class AnswerQueue:
             content_type=properties.content_type,
             number=properties.headers.get("n"),
             more=properties.headers.get("more"),
+            error=properties.headers.get("error"),
         )
         return Parsed(parse_answer(answer, now_us=now_us, max_bytes=max_bytes), _traceparent(delivery))
 

@@ -21,6 +21,7 @@ from router.core.api_keys import EVERYTHING
 from router.core.control import VERBS, Command, Given, parse_keyed
 from router.core.control_problems import Problem, ProblemCode, encoded
 from router.shell.audit import Audit
+from router.shell.backend_replies import BackendReplies
 from router.shell.control import Answer, Control
 from router.shell.dead_letters import KEY_HEADER, DeadLetters
 from router.shell.redelivery_screening import RedeliveryScreening
@@ -28,7 +29,6 @@ from router.shell.router_context import RouterContext
 from router.shell.sandbox_process import SandboxProcess
 from warren.bus import Delivery, Properties, Source, Subscription
 from warren.contract.problem import PROBLEM_TYPE
-from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 from warren.logs import event, get_logger
 from warren.supervision import cancel_and_wait, supervised
 from warren.telemetry import is_valid, trace_id
@@ -71,6 +71,7 @@ class ControlQueue:
     ) -> None:
         """``dead_letters`` keeps what is invalid; ``sandbox`` tries what comes for the second time."""
         self._bus = context.bus
+        self._replies = BackendReplies(context.bus, context.topology)
         self._topology = context.topology
         self._clock = context.clock
         self._metrics = context.metrics
@@ -184,11 +185,7 @@ class ControlQueue:
         else:
             body, kind, content_type = msgspec.json.encode(answer), "result", JSON
         told = Properties(content_type=content_type, type=kind, correlation_id=properties.correlation_id)
-        try:
-            await self._bus.publish(
-                "", properties.reply_to or "", body, told, mandatory=True, persistent=False
-            )
-        except (BusUnavailable, NotConfirmed, Unroutable):
+        if not await self._replies.send(properties.reply_to or "", body, told):
             self._metrics.rejected("control_reply_dropped")
 
 

@@ -35,7 +35,7 @@ from warren.topology import ALL
 # After so long without a word on a shard an empty feed goes out.
 IDLE_S = 0.5
 # Answers that wait for one gateway, which asks again for what it does not get.
-ANSWERS = 1_024
+ANSWERS = 4_096
 ANSWERS_BYTES = 16 * 1024 * 1024
 # What goes to all at once and is not confirmed yet. Beyond it, it is left out: who is to be fed it finds a
 # gap, and is given it by value.

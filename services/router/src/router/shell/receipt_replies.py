@@ -1,10 +1,8 @@
 """ReceiptReplies: answers the backends that asked for a receipt, at the queue that each has named.
 
-An answer is published once, to the default exchange, under the correlation id that came with the
-notification, and never to a queue of Warren's own: a router may publish there, who asks may not. A queue that
-is gone, or a broker that does not confirm, loses it: who misses one publishes
-again under the same id and is told that it is a duplicate. It decides nothing about when a receipt is
-complete.
+An answer goes once (``shell/backend_replies.py``), under the correlation id that came with the notification.
+Who misses one publishes again under the same id and is told that it is a duplicate. It decides nothing about
+when a receipt is complete.
 """
 
 from __future__ import annotations
@@ -17,12 +15,12 @@ from typing import Final
 import orjson
 
 from router.core.receipt_waits import ReceiptWaits
+from router.shell.backend_replies import BackendReplies
 from router.shell.router_context import RouterContext
 from warren.batch import BatchLimits
 from warren.batcher import Batcher
 from warren.bus import Properties
 from warren.envelope import INTERNAL_ID, Receipt
-from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 
 TYPE: Final = "receipt"
 AT_ONCE: Final = 256
@@ -51,8 +49,7 @@ class ReceiptReplies:
         one that has died is no time-out.
         """
         self._wait_s = wait_s
-        self._bus = context.bus
-        self._topology = context.topology
+        self._backends = BackendReplies(context.bus, context.topology)
         self._clock = context.clock
         self._metrics = context.metrics
         self._waits: ReceiptWaits[ReplyAddress] = ReceiptWaits()
@@ -87,7 +84,7 @@ class ReceiptReplies:
         await self._replies.close()
 
     def _reply(self, address: ReplyAddress, fields: dict[str, object]) -> None:
-        if self._topology.is_own(address.queue) or not self._replies.offer(
+        if not self._backends.may_reply(address.queue) or not self._replies.offer(
             _Reply(address, orjson.dumps(fields)), 256
         ):
             self._metrics.rejected("receipt_dropped")
@@ -99,11 +96,7 @@ class ReceiptReplies:
         properties = Properties(
             content_type="application/json", type=TYPE, correlation_id=reply.address.correlation_id
         )
-        queue = reply.address.queue
-        mandatory = not self._topology.is_direct_reply(queue)
-        try:
-            await self._bus.publish("", queue, reply.body, properties, mandatory=mandatory, persistent=False)
-        except (BusUnavailable, NotConfirmed, Unroutable):
+        if not await self._backends.send(reply.address.queue, reply.body, properties):
             self._metrics.rejected("receipt_dropped")
 
 

@@ -371,7 +371,7 @@ class Shard:
                 if progress is not None and self._fold.life:
                     self._events.backlog.upto(progress.events)
                 self._events.speak()
-                self._presence.speak(self._fold)
+                self._presence.speak()
                 took_s = context.router.clock.monotonic() - (
                     self._called_at or context.router.clock.monotonic()
                 )

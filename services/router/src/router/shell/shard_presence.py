@@ -31,9 +31,9 @@ class ShardPresence:
         """Take what the entry has changed that the fold has applied last."""
         self._diffs.changed(change, fold, self._now())
 
-    def speak(self, fold: Fold) -> None:
+    def speak(self) -> None:
         """Tell from now on."""
-        self._diffs.speak(fold, self._now())
+        self._diffs.speak(self._now())
 
     def silence(self) -> None:
         """Tell nothing more."""
