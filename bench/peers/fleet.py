@@ -13,7 +13,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,8 +107,10 @@ class Fleet:
         self._stack.close()
 
     @contextmanager
-    def serving(self, peer: Peer, nodes: int) -> Iterator[Serving]:
-        """Start ``nodes`` nodes of a peer (Warren: as many gateways and as many routers), and stop them."""
+    def serving(self, peer: Peer, nodes: int, env: Mapping[str, str] | None = None) -> Iterator[Serving]:
+        """Start ``nodes`` nodes of a peer (Warren: as many gateways and as many routers, with ``env``
+        besides), and stop them.
+        """
         starters: dict[str, Callable[[Serving, int, str], None]] = {
             "warren": self._warren,
             "python-socketio": self._python_socketio,
@@ -117,7 +119,7 @@ class Fleet:
             "centrifugo": self._centrifugo,
         }
         serving = Serving([], {}, "")
-        self._peer = peer
+        self._peer, self._env = peer, dict(env or {})
         store = ""
         try:
             if peer.store == "rabbit":
@@ -154,6 +156,7 @@ class Fleet:
                 internal, port = free_port(), free_port()
                 env = {
                     **WARREN,
+                    **self._env,
                     "WARREN_AMQP_URL": store,
                     f"WARREN_{module.upper()}_INTERNAL_PORT": str(internal),
                 }

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,6 +29,7 @@ from warren.topology import Topology
 
 pytestmark = pytest.mark.rabbit
 
+ROOT = Path(__file__).parents[2]
 KEYS = f"""
 keys:
   - {{name: all, sha256: "{hash_of(b"all")}", scopes: ["*"]}}
@@ -393,3 +396,30 @@ async def test_a_command_that_is_invalid_is_set_aside(
         message = await eventually(dead)
         assert str(message.headers["x-warren-reason"]).startswith("invalid_message")
         assert message.headers["x-warren-routing-key"] == "dance.room.a"
+
+
+@pytest.mark.parametrize("example", ["control_aio_pika.py", "control_pika.py"])
+async def test_the_examples_command_what_they_say(
+    installation: Installation, rabbit: Rabbit, topology: Topology, tmp_path: Path, example: str
+):
+    """Both print the result, and fail with the problem."""
+    program = tmp_path / example
+    text = (ROOT / "docs/examples" / example).read_text()
+    program.write_text(text.replace('"warren.control"', repr(topology.control)))
+
+    async def run(*arguments: str) -> tuple[int, str, str]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(program), rabbit.url, *arguments, stdout=PIPE, stderr=PIPE
+        )
+        out, err = await process.communicate()
+        return process.returncode or 0, out.decode(), err.decode()
+
+    async with await installation.client(0, "ann", "a") as ann:
+        code, out, err = await run("count.room.a")
+        assert (code, json.loads(out)) == (0, {"users": 1, "connections": 1}), err
+        code, out, err = await run("remove.room.a", '{"user": "ann"}')
+        assert json.loads(out)["connections"] == 1, err
+        await ann.expect("LEFT", room="a")
+        code, out, err = await run("remove.room.a")
+        assert code != 0
+        assert "invalid_message" in err

@@ -187,6 +187,13 @@ async def test_a_reply_that_reaches_nobody_holds_up_nothing(harness):
     assert harness.metrics.registry.get_sample_value("warren_router_rejected_total", rejected) == 1
 
 
+async def test_no_answer_goes_into_a_queue_of_warrens_own(harness):
+    """Whoever may command must not write into a log by that."""
+    delivery = harness.give("count.room.a", b"[", reply_to="warren.log.0")
+    await eventually(lambda: delivery.fate == "acked")
+    assert harness.replies() == []
+
+
 async def test_a_command_that_fails_in_our_hands_ends_nothing(harness, monkeypatch):
     """It is told as our fault, and the next one is done."""
     do = harness.control.do

@@ -195,6 +195,10 @@ class HttpApi:
             self._metrics.command_problems(problem.code.value)
             return _refusal(problem, trace)
         given = self._given(request)
+        if not given.id and "Idempotency-Key" in request.headers:
+            return _refusal(
+                Problem(ProblemCode.INVALID_MESSAGE, "The header Idempotency-Key is empty."), trace
+            )
         if request.method != "POST":
             command = parse_query(verb, request.rel_url.query.items(), given)
             return await self._run(verb, command, key, trace, began)
