@@ -94,7 +94,8 @@ How to use the messages is described in [the protocol](../protocol.md), for auth
 
 A backend in Python that has Warren's own package installed can import the same messages as msgspec structs from `warren.contract`.
 
-Types of messages that an application invents may have [schemas of their own](../namespaces.md#what-a-schema-may-say), which become a part of the document that a router serves ([HTTP API](../http-api.md)).
+Types of messages that an application invents may have [schemas of their own](../namespaces.md#what-a-schema-may-say).
+They become a part of the document that a router serves ([HTTP API](../http-api.md)).
 
 ## Kinds of values
 
