@@ -40,10 +40,6 @@ _AMQP_BINDING: Final = "0.3.0"
 _WS_BINDING: Final = "0.1.0"
 _VHOST: Final = {"vhost": "/"}
 _WEBSOCKET: Final = "websocket"
-_REPLY_ADDRESS: Final = {
-    "description": "The queue that the AMQP property `reply_to` names, by the default exchange.",
-    "location": "$message.header#/reply_to",
-}
 _PARAMETERS: Final = {
     "room": "A room's name.",
     "user": "A user's name.",
@@ -249,6 +245,11 @@ class _Draft:
         self._operation(
             "request", "send", "serviceRequests", ["ServiceRequest"], "Ask a service.", reply="serviceAnswers"
         )
+        self._queue("durableAnswers", self._topology.rpc_replies_queue(), ["ServiceAnswer"])
+        self._operation(
+            "receiveDurableAnswer", "receive", "durableAnswers", ["ServiceAnswer"],
+            "Take the answer to a durable request, whose `reply_to` names this queue.",
+        )  # fmt: skip
         self._operation("cancel", "send", "serviceCancels", ["ServiceCancel"], "Nobody waits any more.")
 
     def hooks(self) -> None:
@@ -360,7 +361,13 @@ class _Draft:
         }
         if reply:
             operation["reply"] = {
-                "address": _REPLY_ADDRESS,
+                "address": {
+                    "description": (
+                        "The queue that the AMQP property `reply_to` names, by way of the default exchange "
+                        f"or, to queues of Warren's own, of `{self._topology.replies}`."
+                    ),
+                    "location": "$message.header#/reply_to",
+                },
                 "channel": {"$ref": f"#/channels/{reply}"},
                 "messages": [_channel_message(reply, each) for each in self.channels[reply]["messages"]],
             }
