@@ -72,6 +72,7 @@ These pages list every message that crosses those borders: who sends it when, ea
 They are made from the code that reads and writes the messages (`libs/warren/src/warren/contract`), so they can't be out of date.
 
 How to use the messages is described in [the protocol](../protocol.md), for authors of clients, and in [the page for backend developers](../backends.md).
+There are pages of their own about [presence](../presence.md), [hooks](../hooks.md) and [the HTTP API](../http-api.md).
 
 | page | what |
 | --- | --- |
