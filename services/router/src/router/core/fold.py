@@ -596,6 +596,8 @@ class Fold:
     def _there(self, room: str, user: str) -> list[str]:
         """Return a user's connections in a room, in the order of their gateways and of their joins there."""
         own = room[:1] == "@"
+        if not own and not self._rooms.connections(room, user):
+            return []
         return [
             conn
             for gateway in self._rooms.targets(room)
