@@ -58,12 +58,11 @@ from warren.address import (
 )
 from warren.envelope import INTERNAL_ID
 from warren.errors import CloseCode, ErrorCode, MalformedEnvelope, UnsupportedEnvelope
-from warren.log_entries import RECEIPT_WRITTEN
+from warren.log_entries import FOLD_VERSION, RECEIPT_WRITTEN
 from warren.position import Position
 
 __all__ = ["FOLD_VERSION", "Fold", "UnknownVersion"]
 
-FOLD_VERSION: Final = 2
 # From these versions of the log's rules on, presence is kept, commands count and receipts are given. Whatever
 # an entry brings about has the same index for all readers: so nothing new is among it before.
 PRESENCE_VERSION: Final = 2
