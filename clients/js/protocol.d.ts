@@ -21,6 +21,32 @@ export interface ApplicationTypes {
   DATA_UPDATE: unknown;
 }
 
+/** Warren's own error codes. */
+export type ErrorCode =
+  | "invalid_format"
+  | "invalid_message"
+  | "unknown_type"
+  | "invalid_room"
+  | "invalid_payload"
+  | "forbidden"
+  | "blocked"
+  | "not_joined"
+  | "too_many_rooms"
+  | "rate_limited"
+  | "unauthorized"
+  | "message_too_large"
+  | "heartbeat_missed"
+  | "too_slow"
+  | "unavailable"
+  | "overloaded"
+  | "timeout"
+  | "no_service"
+  | "cancelled"
+  | "draining"
+  | "disconnected"
+  | "replaced"
+  | "internal";
+
 // ── What a client sends over the WebSocket.
 
 /** The payload of AUTH. */
@@ -637,7 +663,7 @@ export interface ReconnectFrame {
 /** The payload of ERROR. */
 export interface ErrorPayload {
   /** What kind of error it is. */
-  code: "blocked" | "cancelled" | "disconnected" | "draining" | "forbidden" | "heartbeat_missed" | "internal" | "invalid_format" | "invalid_message" | "invalid_payload" | "invalid_room" | "message_too_large" | "no_service" | "not_joined" | "overloaded" | "rate_limited" | "replaced" | "timeout" | "too_many_rooms" | "too_slow" | "unauthorized" | "unavailable" | "unknown_type";
+  code: ErrorCode | (string & {});
   /** What is wrong, for the client's developer. */
   message: string;
   /** Whether the same message may be sent again, under the same `id`. */
@@ -703,6 +729,10 @@ export interface DeadLetterHeaders {
   "x-warren-routing-key": string;
   /** Of an entry of a list: its place there, from 0. */
   "x-warren-index"?: number;
+  /** How large the body was, where only its beginning was kept. */
+  "x-warren-body-bytes"?: number;
+  /** How large the notification's own headers were, where they were not kept. */
+  "x-warren-headers-left-out"?: number;
 }
 
 /** What is known of a message, for the backend that asked. */
@@ -806,7 +836,7 @@ export interface EventHeaders {
   /** The version of CloudEvents. */
   "cloudEvents_specversion": "1.0";
   /** When it happened, as RFC 3339 writes it. */
-  "cloudEvents_time": string;
+  "cloudEvents_time"?: string;
   /** The room. */
   "cloudEvents_subject"?: string;
 }

@@ -646,31 +646,7 @@ class ErrorPayload(TypedDict):
     """The payload of ERROR."""
 
     # What kind of error it is.
-    code: Literal[
-        "blocked",
-        "cancelled",
-        "disconnected",
-        "draining",
-        "forbidden",
-        "heartbeat_missed",
-        "internal",
-        "invalid_format",
-        "invalid_message",
-        "invalid_payload",
-        "invalid_room",
-        "message_too_large",
-        "no_service",
-        "not_joined",
-        "overloaded",
-        "rate_limited",
-        "replaced",
-        "timeout",
-        "too_many_rooms",
-        "too_slow",
-        "unauthorized",
-        "unavailable",
-        "unknown_type",
-    ]
+    code: str
     # What is wrong, for the client's developer.
     message: str
     # Whether the same message may be sent again, under the same `id`.
@@ -742,6 +718,10 @@ DeadLetterHeaders = TypedDict(
         "x-warren-routing-key": str,
         # Of an entry of a list: its place there, from 0.
         "x-warren-index": NotRequired[int],
+        # How large the body was, where only its beginning was kept.
+        "x-warren-body-bytes": NotRequired[int],
+        # How large the notification's own headers were, where they were not kept.
+        "x-warren-headers-left-out": NotRequired[int],
     },
 )
 
@@ -851,7 +831,7 @@ class EventHeaders(TypedDict):
     # The version of CloudEvents.
     cloudEvents_specversion: Literal["1.0"]
     # When it happened, as RFC 3339 writes it.
-    cloudEvents_time: str
+    cloudEvents_time: NotRequired[str]
     # The room.
     cloudEvents_subject: NotRequired[str]
 

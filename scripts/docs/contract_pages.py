@@ -63,6 +63,7 @@ KINDS = {
     "epoch": "names one life of a room's numbers: letters, digits, `.` and `-`. Only compare it",
     "traceparent": "W3C trace context, version 00",
     "digest": "16 hexadecimal digits: a number of 64 bits",
+    "error code": "one of Warren's [error codes](errors.md), or one that a service gives in its answer to a REQUEST",
 }
 
 INDEX = """\
@@ -93,7 +94,7 @@ How to use the messages is described in [the protocol](../protocol.md), for auth
 
 A backend in Python that has Warren's own package installed can import the same messages as msgspec structs from `warren.contract`.
 
-Types of messages that an application invents may have [schemas of their own](../namespaces.md#what-a-schema-may-say), which become a part of the document.
+Types of messages that an application invents may have [schemas of their own](../namespaces.md#what-a-schema-may-say), which become a part of the document that a router serves ([HTTP API](../http-api.md)).
 
 ## Kinds of values
 
@@ -369,8 +370,6 @@ def _kind(schema: Schema) -> str:
     if "const" in schema:
         return f"`{json.dumps(schema['const'])}`"
     if "enum" in schema:
-        if len(schema["enum"]) > 12:
-            return "[error code](errors.md)"
         return ", ".join(f"`{json.dumps(value)}`" for value in schema["enum"])
     if "anyOf" in schema:
         kinds = [_kind(each) for each in schema["anyOf"] if each.get("type") != "null"]

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 
 from scripts.docs.contract_types import MESSAGES, Schema, component, frame_types, part, sections, type_name
 
+from warren.errors import ErrorCode
+
 HEAD = """\
 // Made from the code by scripts/docs/generate; edit libs/warren/src/warren/contract instead.
 /**
@@ -36,6 +38,7 @@ export interface ApplicationTypes {
   DATA_UPDATE: unknown;
 }
 """
+CODE = "error code"
 WIDTH = 130
 _PLAIN = {
     "string": "string",
@@ -48,7 +51,10 @@ _PLAIN = {
 
 def typescript_types() -> str:
     """Return the text of protocol.d.ts."""
-    lines = [HEAD]
+    codes = [f'  | "{code}"' for code in ErrorCode]
+    lines = [HEAD, "/** Warren's own error codes. */", "export type ErrorCode =", *codes]
+    lines[-1] += ";"
+    lines.append("")
     for heading, types in sections():
         lines += [f"// ── {heading}", ""]
         for name, schema in types:
@@ -100,6 +106,8 @@ def _comment(text: str, indent: str) -> Iterator[str]:
 def _type(schema: Schema) -> str:
     if "$ref" in schema:
         return type_name(component(schema))
+    if schema.get("title") == CODE:  # or a service's own
+        return "ErrorCode | (string & {})"
     if "const" in schema:
         return json.dumps(schema["const"])
     if "enum" in schema:

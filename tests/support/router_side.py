@@ -182,7 +182,7 @@ class RouterSide:
         effects = fold.apply(record.offset, record.body)
         feeds.take(fold.life, record.offset, effects, fold.gateways, fold.ended)
         for effect in effects:
-            if isinstance(effect, BackendEvent) and effect.message is not None:
+            if isinstance(effect, BackendEvent) and effect.kind == "message" and effect.message is not None:
                 self.kept.setdefault(effect.room, []).append(effect.message)
         self._flush(shard)
 

@@ -90,7 +90,7 @@ LEAVES = st.one_of(
         st.fixed_dictionaries({}, optional={"minLength": st.integers(0, 3), "maxLength": st.integers(0, 3)}),
     ),
     st.builds(
-        lambda text: {"type": "string", "pattern": text},
+        lambda text: {"type": "string", "pattern": text, "maxLength": 3},
         st.sampled_from(["^a*b$", "^[ab]{1,2}$", "^\\d$", "^[^a]+1$"]),
     ),
     st.builds(lambda values: {"enum": values}, st.lists(TEXTS, min_size=1, max_size=3, unique=True)),
@@ -141,6 +141,12 @@ def test_what_is_taken_is_what_the_standard_takes(schema, values):
     checker, judge = PayloadSchema(schema), Draft7Validator(schema)
     for value in values:
         assert (checker.problem(json.dumps(value).encode()) is None) == judge.is_valid(value), value
+
+
+def test_a_repeat_is_told_from_what_looks_like_one():
+    """Escaped, or in a set, it is a character."""
+    assert takes({"type": "string", "pattern": "^[a-z*+]$"}, "+")
+    assert takes({"type": "string", "pattern": "^\\+\\*?$"}, "+*")
 
 
 def test_a_pattern_ends_where_the_text_ends():
@@ -203,6 +209,8 @@ def test_every_one_of_two_keys_of_one_name_is_checked():
         ({"type": "string", "pattern": "^(a+)+$"}, "pattern must be"),
         ({"type": "string", "pattern": "^a|b$"}, "pattern must be"),
         ({"type": "string", "pattern": "^a+b+$"}, "only one may vary"),
+        ({"type": "string", "pattern": "^a+$"}, "needs maxLength"),
+        ({"type": "string", "pattern": "^[a]{2,}$"}, "needs maxLength"),
         ({"type": "string", "pattern": "^[z-a]$"}, "pattern: bad character range"),
         ({"type": "object", "properties": {"a": {"type": "x"}}}, "a: type must be one"),
         ({"type": "array", "items": [True]}, "[]: must be a schema"),

@@ -322,8 +322,11 @@ class PresenceMember(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class PresenceDiff(Kind, frozen=True, array_like=True, tag="22"):
-    """For those of a gateway who watch ``room``: what has changed there up to ``version``, the offset of the
-    last change, and what there is now. ``digest`` is the sum of all proofs modulo 2^64.
+    """For those of a gateway who watch ``room``: what has changed there up to ``version``, and what there is
+    now. ``digest`` is the sum of all proofs modulo 2^64.
+
+    ``version`` is the offset of the last change; where nobody is there, that of the router that says so. In
+    one life of the log a lower one is older, and came late.
     """
 
     room: str

@@ -250,7 +250,7 @@ class _Reading:
     def _text(self, schema: Schema, path: str, depth: int) -> Any:
         bounds = _sizes(schema, path, "minLength", "maxLength")
         if "pattern" in schema:
-            bounds["pattern"] = _pattern(schema["pattern"], path)
+            bounds["pattern"] = _pattern(schema["pattern"], path, bounded="max_length" in bounds)
         return _bounded(str, bounds)
 
     def _list(self, schema: Schema, path: str, depth: int) -> Any:
@@ -330,14 +330,20 @@ def _sizes(schema: Schema, path: str, least: str, most: str) -> dict[str, Any]:
     return sizes
 
 
-def _pattern(text: Any, path: str) -> str:
-    """Return a pattern for the parser: one that takes time linear in a text."""
+def _pattern(text: Any, path: str, *, bounded: bool) -> str:
+    """Return a pattern for the parser: one that takes time linear in a text. ``bounded``: texts have a
+    greatest length.
+    """
     if not isinstance(text, str) or len(text) > PATTERN_MAX or _PATTERN.fullmatch(text) is None:
         raise InvalidSchema(
             f"{_at(path)}pattern must be ^…$, of characters and sets [abc], each with a repeat or without"
         )
-    if sum(1 for found in _VARYING.finditer(text[1:-1]) if found[1]) > 1:
+    varying = [found[1] for found in _VARYING.finditer(text[1:-1]) if found[1]]
+    if len(varying) > 1:
         raise InvalidSchema(f"{_at(path)}of a pattern's repeats only one may vary")
+    # for each character it looks at all that follows the repeat
+    if varying and not bounded and (varying[0] in "*+" or varying[0].endswith(",}")):
+        raise InvalidSchema(f"{_at(path)}a pattern with a repeat without an end needs maxLength")
     try:
         re.compile(text)
     except re.error as error:

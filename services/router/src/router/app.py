@@ -139,6 +139,7 @@ class Router:
             self.control,
             ApiKeyFile(api.keys_file),
             HttpApiLimits(api.host, api.port, api.connections, flow.notify_bytes),
+            settings.namespaces.namespaces,
         )
 
         # coming and going

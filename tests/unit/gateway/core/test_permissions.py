@@ -196,6 +196,7 @@ def test_who_may_say_what_is_shown():
         may_inform(ANYONE, policy, "r")
         for policy in (presence("off"), presence("count"), presence(info_claim="p"))
     )
+    assert not may_inform(Identity("ann", info=b"1"), presence(), "r")  # a backend has said it
 
 
 WATCHER = Identity("ann", watch=("r*",))

@@ -144,6 +144,17 @@ def test_what_is_older_than_what_was_heard_is_passed_over():
     assert told(made.diff(diff(version=1, digest=1)))[1]["version"] == 1
 
 
+def test_a_page_that_is_older_than_what_was_heard_is_no_answer():
+    """Whoever took it for the truth would hear of nothing that proves it wrong; it is asked for again."""
+    made = watchers("g~1")
+    asked = asked_in(made.ask(query(), 2, 1.0))
+    made.diff(diff(version=12, digest=12))
+    assert made.page(page_for(asked, version=11), 1.1) == []
+    assert asked_in(made.tick(1.0 + AGAIN_FIRST_S)) == asked
+    (answer,) = made.page(page_for(asked, version=12, digest=12), 2.0)
+    assert json.loads(answer.payload)["version"] == 12
+
+
 def test_a_diff_of_a_room_that_nobody_watches_is_nobodys():
     """The router has not heard of that yet."""
     made = watchers("g~1")

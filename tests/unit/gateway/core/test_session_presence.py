@@ -310,6 +310,20 @@ def test_there_are_only_so_many_contacts():
     )
 
 
+def test_a_contact_for_which_there_is_no_place_is_given_up():
+    """The client hears that it is not told, and may ask again; the others stay."""
+    session = opened()
+    says(session, payload={"watch": ["val", "vic"]})
+    told, refusal = session.contact_refused("@vic")
+    assert told == Send(Presence("@vic", b'{"watching":false}'))
+    assert refusal.message.code is ErrorCode.OVERLOADED
+    assert session.contact_refused("@vic") == []
+    assert [action for action in session.closed() if isinstance(action, Watch)] == [
+        Watch("@val", 0, on=False, contact=True)
+    ]
+    assert session.contact_refused("@val") == []
+
+
 def test_contacts_have_a_rate():
     """Whoever changes all of them again and again waits."""
     session = opened()

@@ -1010,7 +1010,7 @@ async def test_who_vanishes_while_it_is_decided_is_gone_at_once():
     assert rig.hub.connections == 0
 
 
-PRESENCE = Namespaces([RoomPolicy("p", "p:*", presence=PresencePolicy("users", watch="anyone"))])
+PRESENCE = Namespaces([RoomPolicy("p", "*p:*", presence=PresencePolicy("users", watch="anyone"))])
 
 
 async def test_what_concerns_presence_is_done_in_order():
@@ -1051,9 +1051,13 @@ async def test_pages_of_presence_are_charged_as_history_is():
 
 
 async def test_who_finds_no_place_for_what_it_watches_is_closed():
-    """As one whose JOIN finds none: another pod has place."""
+    """As one whose JOIN finds none: another pod has place. For a contact it stays, and is told."""
     rig = Rig(namespaces=PRESENCE)
     rig.presence.takes = False
+    rig.connection.put(TokenAccepted(Identity("ann")))
+    rig.connection.put(rig.say("PRESENCE", payload={"watch": ["p:bob"]}))
+    assert rig.transport.closed is None
+    assert [message["type"] for message in rig.transport.messages()[1:]] == ["PRESENCE", "PRESENCE", "ERROR"]
     await rig.run(rig.say("JOIN", room="p:1", id="j", payload={"presence": {"watch": True}}))
     assert rig.transport.closed == (1013, "Overloaded")
 

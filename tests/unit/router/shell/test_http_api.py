@@ -27,6 +27,7 @@ from router.shell.router_calls import RouterCalls
 from warren.batch import BatchLimits, Pace
 from warren.contract.problem import PROBLEM_TYPE
 from warren.envelope import Publish, decode
+from warren.namespaces import Namespaces
 from warren.topology import Topology
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -37,6 +38,9 @@ KEYS = ApiKeys(
         ApiKey("slow", (hash_of(b"slow"),), EVERYTHING, KeyRate(3, 1_000)),
         ApiKey("old", (hash_of(b"old"),), EVERYTHING, None, 1),
     ]
+)
+NAMESPACES = Namespaces.parse(
+    [{"name": "trades", "pattern": "trades:*", "schemas": {"deal.done": {"type": "object"}}}]
 )
 BODY = {"address": "room.chat:a", "payload": {"text": "hi"}}
 
@@ -63,7 +67,8 @@ class Harness:
         self.writer = MessageWriter(self.context, BatchLimits(), Pace(0.0, float))
         self.keys = Known()
         limits = HttpApiLimits("127.0.0.1", free_port(), connections, max_payload=1_000)
-        self.api = HttpApi(self.context, Control(self.context, self.writer, calls, []), self.keys, limits)
+        control = Control(self.context, self.writer, calls, [])
+        self.api = HttpApi(self.context, control, self.keys, limits, NAMESPACES)
         self.port = limits.port
 
     async def start(self):
@@ -361,3 +366,12 @@ async def test_without_a_port_nothing_listens():
     await harness.api.start()
     assert harness.api.port == 0
     await harness.api.stop()
+
+
+async def test_the_asyncapi_document_has_the_applications_schemas_and_takes_a_key(harness):
+    """Whoever has a key may read what messages look like; nobody else, and nobody may change it."""
+    status, document = await harness.ask("/v1/asyncapi.json", None, key="chat", method="GET")
+    assert (status, document["asyncapi"]) == (200, "3.0.0")
+    assert document["components"]["schemas"]["trades.deal.done"] == {"type": "object"}
+    assert (await harness.ask("/v1/asyncapi.json", None, key="", method="GET"))[0] == 401
+    assert (await harness.ask("/v1/asyncapi.json", None, method="POST"))[0] == 405

@@ -98,7 +98,7 @@ class EventHeaders(msgspec.Struct, omit_defaults=True, frozen=True):
         name="cloudEvents_specversion"
     )
     time: Annotated[str, says("When it happened, as RFC 3339 writes it.")] = msgspec.field(
-        name="cloudEvents_time"
+        name="cloudEvents_time", default=""
     )
     subject: Annotated[str, says("The room.")] = msgspec.field(name="cloudEvents_subject", default="")
 

@@ -98,7 +98,10 @@ DIGEST_PATTERN: Final = "^[0-9a-f]{16}$"
 Digest = Annotated[str, ruled(title="digest", pattern=DIGEST_PATTERN)]
 Base64 = Annotated[str, ruled(enum=["base64"])]
 Version = Literal["1.0"]
-Code = Annotated[str, ruled(enum=sorted(ErrorCode))]
+# One of Warren's, or one that a service has in its answer.
+Code = Annotated[
+    str, ruled(title="error code", anyOf=[{"enum": sorted(ErrorCode)}, {"pattern": "^[a-z][a-z0-9_]*$"}])
+]
 
 # What several messages have, with the sentence that describes it.
 TypeField = Annotated[

@@ -57,7 +57,7 @@ class NotificationEntry(msgspec.Struct, omit_defaults=True, frozen=True, gc=Fals
     traceparent: TraceparentField = None
 
 
-class DeadLetterHeaders(msgspec.Struct, frozen=True):
+class DeadLetterHeaders(msgspec.Struct, omit_defaults=True, frozen=True):
     """The AMQP headers of a notification that can't be delivered; its body is what came."""
 
     reason: Annotated[str, says("What is wrong.")] = msgspec.field(name="x-warren-reason")
@@ -67,3 +67,9 @@ class DeadLetterHeaders(msgspec.Struct, frozen=True):
     index: Annotated[int | None, says("Of an entry of a list: its place there, from 0.")] = msgspec.field(
         name="x-warren-index", default=None
     )
+    body_bytes: Annotated[int | None, says("How large the body was, where only its beginning was kept.")] = (
+        msgspec.field(name="x-warren-body-bytes", default=None)
+    )
+    headers_left_out: Annotated[
+        int | None, says("How large the notification's own headers were, where they were not kept.")
+    ] = msgspec.field(name="x-warren-headers-left-out", default=None)

@@ -51,6 +51,12 @@ class PresenceRead(msgspec.Struct, frozen=True):
     payload: bytes
 
 
+class ContactRefused(msgspec.Struct, frozen=True):
+    """There is no place for one more user that is watched, whose own room this is."""
+
+    room: str
+
+
 class Tick(msgspec.Struct, frozen=True):
     """It is ``now`` (monotonic seconds)."""
 
@@ -162,6 +168,7 @@ Input = (
     | TokenAccepted
     | TokenRefused
     | PresenceRead
+    | ContactRefused
     | Tick
     | Undelivered
     | Responded

@@ -159,7 +159,8 @@ def shown(identity: Identity, policy: RoomPolicy, room: str, said: bytes | None 
 
 def may_inform(identity: Identity, policy: RoomPolicy, room: str) -> bool:
     """Say whether this client may say itself what ``room`` shows of it."""
-    return shown(identity, policy, room)[0] > PRESENCE_COUNT and not policy.presence.info_claim
+    by_name = shown(identity, policy, room)[0] > PRESENCE_COUNT
+    return by_name and not policy.presence.info_claim and not identity.info
 
 
 def may_watch(identity: Identity, policy: RoomPolicy, room: str, *, joined: bool) -> bool:

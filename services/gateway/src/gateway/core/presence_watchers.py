@@ -233,17 +233,21 @@ class PresenceWatchers:
         return [TellWatchers(diff.room, payload, conns)]
 
     def page(self, page: PresencePage, now: float) -> list[Step]:
-        """Give what was read to all who wait for it; nothing where it was answered before."""
-        key = self._by_ref.pop(page.ref, None)
-        read = None if key is None else self._reads.pop(key, None)
-        if key is None or read is None:
+        """Give what was read to all who wait for it; nothing where it was answered before. What is older than
+        what was heard is no answer: it is of a router that stood still, and the read is repeated.
+        """
+        key = self._by_ref.get(page.ref)
+        if key is None:
             return []
         room, proof = page.room, proof_of(page)
+        watched, read = self._watched.get(room), self._reads[key]
+        if watched is not None and watched.known is not None and proof.version < watched.known.version:
+            return []
+        del self._by_ref[page.ref], self._reads[key]
         payload = proof_payload(proof) if read.query.count else page_payload(page, read.query.after)
         kept = _Page(proof, payload, now)
         self._keep(key, kept)
         steps: list[Step] = []
-        watched = self._watched.get(room)
         if watched is not None:
             watched.known = proof
             if watched.told is None:

@@ -768,6 +768,12 @@ class Session:
             return []
         return self._presence.read(read.room, read.ref, read.payload)
 
+    def contact_refused(self, room: str) -> Actions:
+        """Tell the client that it is not told of the user whose own room this is: there is no place."""
+        if self.state is State.CLOSED or self._presence is None:
+            return []
+        return self._presence.refused(room)
+
     def resynced(self, room: str, position: Position) -> Actions:
         """Tell the client that it stands at ``position`` in a room now, and that what lies before that may be
         lost to it.

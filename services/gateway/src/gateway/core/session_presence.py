@@ -15,7 +15,7 @@ import msgspec
 
 from gateway.core import permissions
 from gateway.core.actions import Actions, Inform, ReadPresence, Send, Watch
-from gateway.core.client_messages import Presence
+from gateway.core.client_messages import Presence, error
 from gateway.core.permissions import Identity
 from gateway.core.presence_payloads import (
     Asked,
@@ -169,6 +169,17 @@ class SessionPresence:
             return []
         del self._open[room, ref]
         return [Send(Presence(room, payload, _shown(ref)))]
+
+    def refused(self, room: str) -> Actions:
+        """There is no place for one more contact; the client may ask again later."""
+        if room not in self.contacts:
+            return []
+        del self.contacts[room]
+        self._forget_reads(room)
+        return [
+            Send(Presence.of(room, watching=False)),
+            Send(error(ErrorCode.OVERLOADED, f"Too many users are watched here to watch {room[1:]} too")),
+        ]
 
     def _read(self, identity: Identity, room: str, joined: bool, ref: str, page: ReadPage | None) -> Actions:
         permissions.check_watch(identity, self._namespaces, room, joined=joined)

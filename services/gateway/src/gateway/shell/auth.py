@@ -242,14 +242,16 @@ class Authenticator:
 
     def _infos(self, claims: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
         """Yield what is shown of the user by each claim ("": where a namespace names none). A claim that is
-        too large for that is passed over: it may be another service's.
+        too large for that, or is not to be told in UTF-8, is passed over: it may be another service's.
         """
         for shown, name in (
             ("", self._settings.jwt_info_claim),
             *((name, name) for name in self._info_claims),
         ):
-            value = _claim(claims, name)
-            info = b"" if value is None else shown_of(msgspec.json.encode(value))
+            try:
+                info = shown_of(msgspec.json.encode(_claim(claims, name)))
+            except (ValueError, OverflowError, RecursionError):  # half of a surrogate pair, a huge number
+                continue
             if info:
                 yield shown, info
 

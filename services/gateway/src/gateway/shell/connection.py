@@ -347,6 +347,9 @@ class Connection(Member):
             self.transport.end_rest()
         self._do(self.session.presence(read))
 
+    def _contact_refused(self, said: inputs.ContactRefused) -> None:
+        self._do(self.session.contact_refused(said.room))
+
     def _told(self, reply: envelope.Ack | envelope.Left | envelope.Dismissed | envelope.Enrolled) -> None:
         self._do(self.session.answer(reply, self._context.clock.wall_us()))
 
@@ -457,6 +460,7 @@ class Connection(Member):
         inputs.TokenAccepted: _token_accepted,
         inputs.TokenRefused: _token_refused,
         inputs.PresenceRead: _presence_read,
+        inputs.ContactRefused: _contact_refused,
         inputs.Tick: _ticked,
         inputs.Undelivered: _undelivered,
         inputs.Responded: _responded,
@@ -537,8 +541,11 @@ class Connection(Member):
     def _do_presence(self, action: actions.Watch | actions.Inform | actions.ReadPresence) -> None:
         presence, taken = self._context.room_presence, True
         match action:
+            case actions.Watch(on=True, contact=True):
+                if not presence.watch(action.room, action.shard, self.id, contact=True):
+                    self.put(inputs.ContactRefused(action.room))
             case actions.Watch(on=True):
-                taken = presence.watch(action.room, action.shard, self.id, contact=action.contact)
+                taken = presence.watch(action.room, action.shard, self.id, contact=False)
             case actions.Watch():
                 presence.unwatch(action.room, self.id, contact=action.contact)
             case actions.Inform():

@@ -29,9 +29,12 @@ from router.shell.audit import Audit
 from router.shell.control import Answer, Control
 from router.shell.router_context import RouterContext
 from warren import __version__
+from warren.contract.application_schemas import ApplicationSchemas
+from warren.contract.asyncapi import asyncapi
 from warren.contract.problem import PROBLEM_TYPE
 from warren.http_server import HttpLimits, HttpServer
 from warren.logs import event, get_logger
+from warren.namespaces import Namespaces
 from warren.telemetry import is_valid, trace_id
 
 # A connection may be silent for so long between two requests.
@@ -97,13 +100,24 @@ class HttpApiLimits:
     max_payload: int = 1024 * 1024
 
 
+ASYNCAPI_PATH: Final = "/v1/asyncapi.json"
+_NO_NAMESPACES: Final = Namespaces()
+
+
 class HttpApi:
     """One router's."""
 
     def __init__(
-        self, context: RouterContext, control: Control, keys: KeySource, limits: HttpApiLimits
+        self,
+        context: RouterContext,
+        control: Control,
+        keys: KeySource,
+        limits: HttpApiLimits,
+        namespaces: Namespaces = _NO_NAMESPACES,
     ) -> None:
-        """It listens from ``start`` on; until then ``keys`` may be replaced by others."""
+        """It listens from ``start`` on; until then ``keys`` may be replaced by others. The schemas of
+        ``namespaces`` are part of the AsyncAPI document.
+        """
         self.port = 0
         self._clock = context.clock
         self._metrics = context.metrics
@@ -117,6 +131,9 @@ class HttpApi:
         self._bytes = 0  # of bodies
         self._document = msgspec.json.encode(document(__version__))
         self._page = openapi_page.page(document(__version__)).encode()
+        self._topology = context.topology
+        self._namespaces = namespaces
+        self._asyncapi = b""
         self._server: HttpServer | None = None
         context.metrics.waiting_from("http_api", lambda: self._open.total())
 
@@ -125,6 +142,8 @@ class HttpApi:
         if not self._limits.port:
             return
         await self.keys.start()
+        application = ApplicationSchemas.of(self._namespaces)
+        self._asyncapi = msgspec.json.encode(asyncapi(self._topology, __version__, application))
         app = web.Application(middlewares=[self._spoken], client_max_size=0)
         app.router.add_route("*", "/{path:.*}", self._answer, expect_handler=_expected)
         limits = HttpLimits(KEEPALIVE_S, STOP_S, self._limits.connections, _full())
@@ -168,6 +187,8 @@ class HttpApi:
             if not reads:
                 return _not_allowed("GET, HEAD", trace)
             return self._shown(path)
+        if path == ASYNCAPI_PATH:
+            return self._described(request, trace) if reads else _not_allowed("GET, HEAD", trace)
         verb = VERBS.get(path.removeprefix("/v1/")) if path.startswith("/v1/") else None
         if verb is None:
             return _refusal(Problem(ProblemCode.NOT_FOUND, "There is no such path; /v1/ lists them."), trace)
@@ -239,6 +260,14 @@ class HttpApi:
                 body=self._page, content_type="text/html", charset="utf-8", headers=_PAGE_HEADERS
             )
         return web.Response(body=self._document, content_type=JSON, headers=_HEADERS)
+
+    def _described(self, request: web.Request, trace: str) -> web.StreamResponse:
+        """Show the AsyncAPI document to whoever has a key: an application's schemas are not everybody's."""
+        key = self._known(request)
+        if isinstance(key, Problem):
+            self._metrics.command_problems(key.code.value)
+            return _refusal(key, trace)
+        return web.Response(body=self._asyncapi, content_type=JSON, headers=_HEADERS)
 
     def _known(self, request: web.Request) -> ApiKey | Problem:
         """Return whose key it is. A right key is let in whatever others at its address do."""
