@@ -1093,6 +1093,8 @@ export interface Present {
   user: string;
   /** The user's connections in the room. */
   connections: string[];
+  /** What the room shows with the user, where it tells of users. */
+  info?: unknown;
 }
 
 /** Users in the order of their names, each with its connections. */

@@ -1099,6 +1099,8 @@ class Present(TypedDict):
     user: str
     # The user's connections in the room.
     connections: list[str]
+    # What the room shows with the user, where it tells of users.
+    info: NotRequired[Any]
 
 
 class PresencePage(TypedDict):

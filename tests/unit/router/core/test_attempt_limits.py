@@ -1,7 +1,7 @@
 """Limits of attempts: a rate for each key, and for wrong keys from one address."""
 
 from router.core.api_keys import KeyRate
-from router.core.attempt_limits import ADDRESSES_MAX, FAILURES, Failures, KeyUse
+from router.core.attempt_limits import ADDRESSES_MAX, FAILURES, NAMES_MAX, Failures, KeyUse
 
 
 def test_a_key_may_be_used_at_its_rate():
@@ -22,13 +22,19 @@ def test_a_batch_larger_than_the_rate_is_done_and_paid_off():
 
 
 def test_a_rate_that_changes_counts_from_then_on():
-    """And keys that are gone are forgotten."""
+    """What was used before is not."""
     use = KeyUse()
     assert use.take("a", KeyRate(1, 1_000), 1, 0.0) == 0
     assert use.take("a", KeyRate(1, 1_000), 1, 0.0) == 1_000
     assert use.take("a", KeyRate(5, 1_000), 1, 0.0) == 0
-    use.keep(frozenset())
-    assert use.take("a", KeyRate(5, 1_000), 5, 0.0) == 0
+
+
+def test_names_are_forgotten_in_the_end():
+    """However often the file with keys changes."""
+    use = KeyUse()
+    for number in range(NAMES_MAX + 50):
+        use.take(f"key{number}", KeyRate(1, 1_000), 1, 0.0)
+    assert len(use) == NAMES_MAX
 
 
 def test_wrong_keys_from_one_address_are_limited():

@@ -11,6 +11,7 @@ from router.core.user_activity import UserActivity
 from warren.address import shard_of, user_room
 from warren.contract import queries
 from warren.envelope import Batch, Hello, Join, Notified, Number, Publish, Rules, encode
+from warren.log_entries import PRESENCE_USERS
 from warren.namespaces import HistoryPolicy
 from warren.position import LogPosition
 
@@ -82,6 +83,14 @@ def test_members_are_told_by_user_in_order_and_by_pages(log):
     assert ([each.user for each in last.members], last.next) == (["cid"], "")
     nobody = reads.members(reads.MembersRead("b", 2, ""), log.fold)
     assert (nobody.users, nobody.connections, nobody.members) == (0, 0, [])
+
+
+def test_what_a_user_shows_of_itself_is_told(log):
+    """In rooms whose presence tells of users."""
+    log.batch(Join("a", "g1~1", "ann", info=b'{"name":"Ann"}', presence=PRESENCE_USERS))
+    log.join("a", "g1~2", "bob")
+    page = reads.members(reads.MembersRead("a", 5, ""), log.fold)
+    assert [each.info and bytes(each.info) for each in page.members] == [b'{"name":"Ann"}', None]
 
 
 def test_a_room_with_too_many_is_told_of_by_numbers(log, monkeypatch):

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 import pytest_asyncio
 from tests.support.eventually import MS, eventually
@@ -101,14 +102,17 @@ async def test_a_read_that_nobody_answers_is_given_up(harness):
     assert harness.open == 0
 
 
-async def test_receipts_and_results_go_to_all_who_wait_for_them(harness):
-    """By room and id; what nobody waits for is passed over."""
+async def test_receipts_and_results_go_to_who_waits_for_them_one_by_one(harness):
+    """By room and id, each of an entry of its own: the second hears that it is a repeat. What nobody waits
+    for is passed over.
+    """
     calls = harness.calls
     receipts = [calls.receipt("a", "m") for _ in range(2)]
     other, result = calls.receipt("b", "m"), calls.result("a", "m")
-    calls.take(RECEIPT)
-    calls.take(RECEIPT)
-    assert [await each for each in receipts] == [RECEIPT, RECEIPT]
+    repeat = msgspec.structs.replace(RECEIPT, duplicate=True)
+    for said in (RECEIPT, repeat, repeat):
+        calls.take(said)
+    assert [await each for each in receipts] == [RECEIPT, repeat]
     assert not other.done()
     assert not result.done()
     calls.take(CommandResult("m", "a", b"{}"))

@@ -42,7 +42,7 @@ class Harness:
     def write(self, *envelopes):
         for effect in self.fold.apply(self.offset, encode(envelopes)):
             if hasattr(effect, "kind") and effect.message is None:
-                self.reads.note(effect, self.fold)
+                self.reads.note(effect)
         self.offset += 1
 
     def batch(self, *envelopes):

@@ -37,6 +37,7 @@ class Present(Result, frozen=True, kw_only=True):
 
     user: Annotated[str, says("The user's name.")]
     connections: Annotated[list[str], says("The user's connections in the room.")]
+    info: Annotated[Raw | None, says("What the room shows with the user, where it tells of users.")] = None
 
 
 class PresencePage(Result, frozen=True, kw_only=True):

@@ -11,9 +11,10 @@ import ipaddress
 from collections import OrderedDict
 from typing import Final
 
-from router.core.api_keys import KeyRate
+from router.core.api_keys import MAX_KEYS, KeyRate
 
 ADDRESSES_MAX: Final = 4_096
+NAMES_MAX: Final = 2 * MAX_KEYS
 # So many wrong keys from one address in so long; then each is answered that it comes too often.
 FAILURES: Final = KeyRate(20, 60_000)
 
@@ -41,24 +42,27 @@ class Bucket:
 
 
 class KeyUse:
-    """How often each key was used."""
+    """How often each key was used. Names that are gone are forgotten when others need their places."""
 
     def __init__(self) -> None:
         """None was yet."""
-        self._buckets: dict[str, tuple[KeyRate, Bucket]] = {}
+        self._buckets: OrderedDict[str, tuple[KeyRate, Bucket]] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Return how many names are remembered."""
+        return len(self._buckets)
 
     def take(self, name: str, rate: KeyRate | None, cost: int, now: float) -> int:
         """Count ``cost`` uses of a key; return 0, or in how many ms to come again."""
         if rate is None:
             return 0
-        known = self._buckets.get(name)
+        known = self._buckets.pop(name, None)
         if known is None or known[0] != rate:
-            known = self._buckets[name] = (rate, Bucket(rate, now))
+            known = (rate, Bucket(rate, now))
+        self._buckets[name] = known
+        if len(self._buckets) > NAMES_MAX:
+            self._buckets.popitem(last=False)
         return known[1].take(cost, now)
-
-    def keep(self, names: frozenset[str]) -> None:
-        """Forget all keys but these."""
-        self._buckets = {name: known for name, known in self._buckets.items() if name in names}
 
 
 class Failures:

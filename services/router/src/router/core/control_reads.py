@@ -160,9 +160,15 @@ def members(read: MembersRead, fold: Fold) -> queries.PresencePage:
     return queries.PresencePage(
         users=users,
         connections=connections,
-        members=[queries.Present(user=user, connections=by_user[user]) for user in page],
+        members=[_present(user, by_user[user], fold, room) for user in page],
         next=page[-1] if len(names) > len(page) else "",
     )
+
+
+def _present(user: str, connections: list[str], fold: Fold, room: str) -> queries.Present:
+    shown = fold.presence.member(room, user)
+    info = msgspec.Raw(shown.info) if shown is not None and shown.info else None
+    return queries.Present(user=user, connections=connections, info=info)
 
 
 def status(read: StatusRead, fold: Fold, activity: UserActivity) -> queries.Statuses:

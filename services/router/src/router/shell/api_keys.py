@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -30,11 +30,10 @@ _Stamp = tuple[int, int, int]
 class ApiKeyFile:
     """The keys of one file."""
 
-    def __init__(self, path: str, changed: Callable[[ApiKeys], None] = lambda _: None) -> None:
-        """Nothing is read before ``start``; ``changed`` is told of keys that count from now on."""
+    def __init__(self, path: str) -> None:
+        """Nothing is read before ``start``."""
         self.keys = ApiKeys()
         self._path = Path(path)
-        self._changed = changed
         self._stamp: _Stamp | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -66,7 +65,6 @@ class ApiKeyFile:
         else:
             self.keys = keys
             event(_logger, "api_keys_read", keys=len(keys))
-            self._changed(keys)
 
     def _failed(self, problems: list[str]) -> None:
         event(

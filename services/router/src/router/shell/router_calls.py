@@ -146,6 +146,9 @@ class RouterCalls:
 
 
 def _settle(waits: dict[_Place, list[asyncio.Future[T]]], place: _Place, said: T) -> None:
-    for future in waits.pop(place, []):
-        if not future.done():
-            future.set_result(said)
+    """Each entry of the log is told of by itself, in its order: who has waited for longest is told first, and
+    the others that theirs is a repeat.
+    """
+    waiting = next((future for future in waits.get(place, ()) if not future.done()), None)
+    if waiting is not None:
+        waiting.set_result(said)

@@ -274,7 +274,7 @@ class Shard:
             if type(effect) is BackendEvent:
                 emits.append(effect)
                 if effect.message is None:
-                    self._reads.note(effect, fold)
+                    self._reads.note(effect)
                 elif effect.kind == "message":
                     self._history.put(effect.message)
             elif type(effect) is not FeedItem:

@@ -44,13 +44,11 @@ class ShardReads:
         self._activity = UserActivity()
         self._lists.clear()
 
-    def note(self, event: BackendEvent, fold: Fold) -> None:
-        """Somebody has come or gone, as of the fold."""
+    def note(self, event: BackendEvent) -> None:
+        """Somebody has come or gone."""
         if event.kind in ("client.connected", "client.disconnected"):
-            rooms = fold.rooms
-            left = sum(len(rooms.members(event.room, gateway)) for gateway in rooms.targets(event.room))
             told = self._activity.came if event.kind == "client.connected" else self._activity.left
-            told(event.user, event.at_us, left)
+            told(event.user, event.at_us, event.connections)
 
     def answer(self, body: bytes, fold: Fold, feeds: Feeds) -> bytes | None:
         """Answer a question; None where it can't be answered now, and is to be asked again."""
