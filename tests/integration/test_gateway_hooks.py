@@ -52,6 +52,7 @@ async def test_what_waits_for_a_backend_counts_for_what_all_connections_hold(hom
     """
     settings = gateway_settings(
         namespaces=HOOKED,
+        hooks={"hook_timeout_ms": 30_000},
         limits={"message_bytes": 65_536, "outbox_bytes": 65_536, "buffer_bytes": 1_048_576},
     )
     gateway = await home.gateway(settings)
@@ -60,6 +61,7 @@ async def test_what_waits_for_a_backend_counts_for_what_all_connections_hold(hom
         for client in crowd:
             with contextlib.suppress(ConnectionClosed):
                 await client.send("CHAT", "w:a", "x" * 60_000)
+                await client.settle()  # one after the other: nobody is in the middle of a message
         closed = await eventually(lambda: [client for client in crowd if client.socket.close_code == 1013])
         assert len(closed) < len(crowd)
         await calm.settle()
