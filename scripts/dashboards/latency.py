@@ -49,6 +49,19 @@ LATENCY = Dashboard(
             ],
         ),
         (
+            "What backends are asked, and ask",
+            [
+                latency(
+                    "Requests",
+                    "gateway",
+                    "call",
+                    "From a client's REQUEST to its last word: the service's time.",
+                ),
+                latency("Hooks", "gateway", "hook", "Until a backend has decided."),
+                latency("HTTP API", "router", "http_api", "From a request to its answer."),
+            ],
+        ),
+        (
             "What happens seldom",
             [
                 latency(

@@ -160,6 +160,8 @@ OVERVIEW = Dashboard(
     ],
 )
 
+ASKING = '{buffer=~"calls|broken_services", instance=~"$instance"}'
+
 GATEWAY = Dashboard(
     "warren-gateway",
     "Warren gateways",
@@ -209,6 +211,25 @@ GATEWAY = Dashboard(
                     "By kind.",
                     [(f"sum by (of) (warren_gateway_buffer_bytes{MINE})", "{{of}}")],
                     "bytes",
+                ),
+            ],
+        ),
+        (
+            "Requests to services",
+            [
+                Panel(
+                    "Requests, by what came of them",
+                    "no_service, timeout and overloaded are the services' doing; refused: it said no.",
+                    by("outcome", "warren_gateway_calls_total", MINE),
+                    "ops",
+                ),
+                latency("Until the last word", "gateway", "call", "Of a request."),
+                Panel(
+                    "Open",
+                    "Calls that wait for answers; services that are not asked, since they answer nobody.",
+                    [
+                        (f"sum by (buffer) (warren_gateway_waiting{ASKING})", "{{buffer}}"),
+                    ],
                 ),
             ],
         ),
