@@ -78,6 +78,18 @@ def test_a_revoked_token_lets_nobody_in_and_nobody_stay():
     assert table.judge(join("a", token_id="t1"), member=False) is None  # in their own room alone
 
 
+def test_a_token_and_all_that_were_issued_before_may_be_revoked_together():
+    """Each holds for itself."""
+    table = Access()
+    table.revoke("ann", "t1", 100, 0)
+    assert table.revoked == {("ann", "t1"): (0, 0), ("ann", ""): (100, 0)}
+    told = [
+        table.judge(join(token_id=each, issued_s=at_s), member=False)
+        for each, at_s in (("t1", 200), ("t2", 99), ("t2", 100))
+    ]
+    assert [denied is not None for denied in told] == [True, True, False]
+
+
 def test_a_second_revocation_takes_nothing_back():
     """The later issue counts, and the later end."""
     table = Access()

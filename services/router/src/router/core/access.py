@@ -62,6 +62,12 @@ class Denied(NamedTuple):
     again: bool = False
 
 
+def revocations(user: str, token_id: str, before_s: int) -> list[tuple[Key, int]]:
+    """Return what is to be remembered of a revocation, each with the issue before which it counts."""
+    one = [((user, token_id), 0)] if token_id else []
+    return [*one, ((user, ""), before_s)] if before_s > 0 else one
+
+
 class Access:
     """One shard's."""
 
@@ -133,12 +139,12 @@ class Access:
         return self.blocks.pop((room, user), None) is not None
 
     def revoke(self, user: str, token_id: str, before_s: int, until_ms: int) -> None:
-        """Keep out who comes by this token of the user, or (no token) by one that was issued before that."""
-        key = (user, token_id)
-        known_s, known_ms = self.revoked.get(key, (0, -1))
-        until_ms = 0 if 0 in (known_ms, until_ms) else max(known_ms, until_ms)
-        self.revoked[key] = (max(known_s, before_s), until_ms)
-        self._ends_at(until_ms, False, key)
+        """Keep out who comes by this token of the user, or by one that was issued before that."""
+        for key, issued_s in revocations(user, token_id, before_s):
+            known_s, known_ms = self.revoked.get(key, (0, -1))
+            ends_ms = 0 if 0 in (known_ms, until_ms) else max(known_ms, until_ms)
+            self.revoked[key] = (max(known_s, issued_s), ends_ms)
+            self._ends_at(ends_ms, False, key)
 
     def put(self, key: Key, code: int, reason: str, why: str, spare: Iterable[str] = ()) -> None:
         """Remember that whoever is there by now was put out, but for those in ``spare``: at most as many as

@@ -25,7 +25,7 @@ from typing import Final
 import msgspec
 
 from router.core import checkpoint, commands
-from router.core.access import Denied
+from router.core.access import Denied, revocations
 from router.core.dedup import Place
 from router.core.effects import (
     Accepted,
@@ -548,7 +548,8 @@ class Fold:
             case "block":
                 return access.full and (command.room, user) not in access.blocks
             case "revoke":
-                return access.full and (user, command.token_id) not in access.revoked
+                wanted = revocations(user, command.token_id, command.before_s)
+                return access.full and any(key not in access.revoked for key, _ in wanted)
             case _:
                 return False
 
