@@ -16,6 +16,7 @@ from tests.support.pods import Gateway, Pods, Router
 from tests.support.rabbit import Rabbit
 from tests.support.rosters import Roster
 
+from warren.address import shard_of
 from warren.topology import Topology
 
 pytestmark = pytest.mark.rabbit
@@ -49,7 +50,29 @@ def pods(rabbit: Rabbit, topology: Topology, tmp_path: Path) -> Iterator[Pods]:
 @pytest_asyncio.fixture
 async def installation(pods: Pods) -> AsyncIterator[Installation]:
     """Two gateways, with two routers behind them."""
-    yield await pods.installation(2, 2, ENV)
+    yield await begun(pods, 2, ENV)
+
+
+async def begun(pods: Pods, routers: int, env: dict[str, str]) -> Installation:
+    """Return two gateways that know of every shard that its routers know of presence: before that a room may
+    be told of a moment later, by a proof alone.
+    """
+    front, back = await pods.installation(2, routers, env)
+    names = (f"warm:{number}" for number in range(1_000))
+    rooms = list({shard_of(name, pods.shards): name for name in names}.values())
+    clients = [await connect(gateway.url) for gateway in front]
+    for client in clients:
+        for room in rooms:
+            await join(client, room)
+
+    async def watched() -> bool:
+        counts = [await router.metric("warren_router_presence_watchers") for router in back]
+        return sum(counts) == len(front) * len(rooms)
+
+    await eventually(watched, 15.0)
+    for client in clients:
+        await client.close()
+    return front, back
 
 
 async def join(client: Client, room: str, **presence: Any) -> Roster:
@@ -271,7 +294,7 @@ async def test_a_killed_router_is_not_noticed(installation: Installation):
 async def test_a_slow_reader_loses_nothing_but_frames(pods: Pods):
     """What it had no place for is not kept for it; when it reads again it hears what there is now."""
     small = {"WARREN_GATEWAY_OUTBOX_BYTES": "1048576", "WARREN_GATEWAY_MESSAGE_BYTES": "65536"}
-    (here, there), _ = await pods.installation(2, 1, ENV | small)
+    (here, there), _ = await begun(pods, 1, ENV | small)
     async with (
         await connect(here.url, user="ann") as ann,
         await connect(there.url, user="bob") as bob,

@@ -254,6 +254,7 @@ class Pods:
         """Every pod gets this broker, prefix and number of shards; ``folder`` takes the logs. ``fresh`` as
         for Pod.
         """
+        self.shards = shards
         self._shared = {"WARREN_AMQP_URL": amqp_url, "WARREN_PREFIX": prefix, "WARREN_SHARDS": str(shards)}
         self._folder = folder
         self._fresh = fresh

@@ -15,10 +15,10 @@ from gateway.core.presence_watchers import (
     Answer,
     AskRouter,
     PresenceWatchers,
-    SendWatch,
+    SendWord,
     TellWatchers,
 )
-from warren.envelope import PresenceDiff, PresenceMember, PresencePage, PresenceQuery, Watch
+from warren.envelope import Inform, PresenceDiff, PresenceMember, PresencePage, PresenceQuery, Watch
 
 ANN = PresenceMember("ann", "ann", b"", 7)
 BOB = PresenceMember("bob", "bob", b"", 5)
@@ -26,6 +26,8 @@ BOB = PresenceMember("bob", "bob", b"", 5)
 
 def watchers(*conns: str, room: str = "r") -> PresenceWatchers:
     made = PresenceWatchers("g", lambda conn: conn not in ("g~gone", "g~0"))
+    for shard in range(4):
+        made.learn(shard)
     for conn in conns:
         made.watch(room, 2, conn)
     return made
@@ -70,25 +72,53 @@ def asked_in(steps) -> AskRouter:
 def test_each_watcher_of_a_room_goes_up_once():
     """And once when it stops."""
     made = watchers()
-    assert made.watch("r", 2, "g~1") == [SendWatch(Watch("r", "g~1", "", True), 2)]
+    assert made.watch("r", 2, "g~1") == [SendWord(Watch("r", "g~1", "", True), 2)]
     assert made.watch("r", 2, "g~1") == []
-    assert made.watch("r", 2, "g~2") == [SendWatch(Watch("r", "g~2", "", True), 2)]
+    assert made.watch("r", 2, "g~2") == [SendWord(Watch("r", "g~2", "", True), 2)]
     assert made.rooms == 1
-    assert made.unwatch("r", "g~1") == [SendWatch(Watch("r", "g~1", "", False), 2)]
+    assert made.unwatch("r", "g~1") == [SendWord(Watch("r", "g~1", "", False), 2)]
     assert made.unwatch("r", "g~1") == []
     made.unwatch("r", "g~2")
     assert made.rooms == 0
+
+
+def test_nothing_is_written_before_the_routers_are_known_to_read_it():
+    """An older one would pass over all that stands beside it: a question of presence finds out. Then all that
+    has waited is said, and only that.
+    """
+    made = PresenceWatchers("g", lambda conn: conn != "g~gone")
+    assert made.watch("r", 2, "g~1") == []
+    assert made.watch("r", 2, "g~2") == []
+    assert made.watch("s", 2, "g~1") == []
+    assert made.watch("other", 1, "g~1") == []
+    assert made.unwatch("r", "g~2") == []
+    for info in (b"1", b"2"):
+        assert made.inform(Inform("r", "g~1", info), 2) == []
+    assert made.inform(Inform("r", "g~gone", b"3"), 2) == []
+    assert made.of(2) == []
+    asked = {step.query.room: step for step in made.tick(0.0)}
+    assert set(asked) == {"r", "s", "other"}
+    assert {step.query for step in made.tick(AGAIN_FIRST_S)} == {step.query for step in asked.values()}
+    assert made.page(page_for(asked["r"]), 1.0) == [
+        SendWord(Watch("r", "g~1", "", True), 2),
+        SendWord(Watch("s", "g~1", "", True), 2),
+        SendWord(Inform("r", "g~1", b"2"), 2),
+    ]
+    assert made.page(page_for(asked["s"]), 1.0) == []
+    assert {step.query.room for step in made.tick(1.0)} == {"r", "s"}  # nobody has told of them meanwhile
+    assert made.inform(Inform("r", "g~1", b"4"), 2) == [SendWord(Inform("r", "g~1", b"4"), 2)]
+    assert made.unwatch("r", "g~1") == [SendWord(Watch("r", "g~1", "", False), 2)]
 
 
 def test_a_contact_goes_up_once_for_the_gateway():
     """However many watch it here: the log has as little of them as possible."""
     made = watchers()
     own = Watch("@ann", "g~0", "", True)
-    assert made.watch("@ann", 1, "g~1", contact=True) == [SendWatch(own, 1)]
+    assert made.watch("@ann", 1, "g~1", contact=True) == [SendWord(own, 1)]
     assert made.watch("@ann", 1, "g~2", contact=True) == []
     assert made.of(1) == [own]
     assert made.unwatch("@ann", "g~1", contact=True) == []
-    assert made.unwatch("@ann", "g~2", contact=True) == [SendWatch(Watch("@ann", "g~0", "", False), 1)]
+    assert made.unwatch("@ann", "g~2", contact=True) == [SendWord(Watch("@ann", "g~0", "", False), 1)]
     assert made.of(1) == []
 
 
@@ -354,7 +384,7 @@ def test_routers_know_just_who_watches(contact, script):
             made.watch(room, 1, conn, contact=contact) if on else made.unwatch(room, conn, contact=contact)
         )
         for step in steps:
-            key = step.watch.room, step.watch.conn
-            assert (key in up) != step.watch.on
+            key = step.word.room, step.word.conn
+            assert (key in up) != step.word.on
             up ^= {key}
     assert {(watch.room, watch.conn) for watch in made.of(1)} == up

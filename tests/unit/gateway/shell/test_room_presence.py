@@ -31,8 +31,10 @@ class Rig:
         self.asked: list[tuple[int, envelope.PresenceQuery]] = []
         rig = ConnectionRig(outbox=outbox)
         self.hub, self.transport, self.connection = rig.hub, rig.transport, rig.connection
+        watchers = PresenceWatchers("g", self.hub.is_here)
+        watchers.learn(2)
         self.presence = RoomPresence(
-            PresenceWatchers("g", self.hub.is_here),
+            watchers,
             self.hub,
             SimpleNamespace(tell=self._tell),  # type: ignore[arg-type]
             SimpleNamespace(ask=lambda shard, what: self.asked.append((shard, what))),  # type: ignore[arg-type]

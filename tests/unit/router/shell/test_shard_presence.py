@@ -108,3 +108,13 @@ async def test_who_asks_is_answered_by_the_limit_of_the_namespace(harness, count
     ((key, page),) = await harness.told(1)
     assert isinstance(page, PresencePage)
     assert (key, page.users, page.counts_only, harness.counted("page")) == ("g3", count, counts_only, 1)
+
+
+async def test_nobody_is_answered_before_all_routers_know_of_presence(harness):
+    """The log's version says so: an answer is the sign by which gateways begin to write of it."""
+    old = Fold(0, 1)
+    old.apply(0, encode([Rules("life", 1, 9, 9, 9, 1)]))
+    harness.presence.queried(PresenceQuery("a", "g1~0", "old"), old)
+    harness.presence.queried(PresenceQuery("a", "g1~0", "new"), harness.fold)
+    assert [page.ref for _, page in await harness.told(1)] == ["new"]
+    assert harness.counted("page") == 1

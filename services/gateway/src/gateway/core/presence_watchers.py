@@ -6,8 +6,11 @@ unless just that was told before: a router that begins to speak proves what ther
 was told nobody hears of it. Each read of a room is under way once, whoever asks, and is answered from memory
 while the room is as it was read: so ten thousand clients that lack the same ask the routers once. Behind
 a new life of this gateway on a shard it asks how its rooms there stand, and tells their watchers where that
-is not what they were told; a client whose frame found no place is told of the room's state later. Steps come
-out, to be done in their order; it sends nothing. The time is an argument, in monotonic seconds.
+is not what they were told; a client whose frame found no place is told of the room's state later.
+
+A router of an older version can't read what is written of presence, and passes over all that stands beside
+it: so nothing is written into a log before a question of presence was answered there. Steps come out, to be
+done in their order; it sends nothing. The time is an argument, in monotonic seconds.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import Final
 
 from gateway.core.presence_frames import Proof, diff_payload, hex_of, page_payload, proof_of, proof_payload
 from warren.address import connection_id
-from warren.envelope import PresenceDiff, PresencePage, PresenceQuery, Watch
+from warren.envelope import Inform, PresenceDiff, PresencePage, PresenceQuery, Watch
 from warren.retry import Backoff
 
 # A read without an answer is repeated after the first, then after twice as long, up to the last.
@@ -34,6 +37,8 @@ PAGES_BYTES: Final = 8 * 1024 * 1024
 DIFF_BYTES: Final = 256 * 1024
 # Users that are watched as contacts on one gateway.
 CONTACTS: Final = 100_000
+# Words about members that wait until routers are known to read them; their next JOINs say the same.
+INFORMS: Final = 16_384
 # Rooms of which is asked how they stand, at each tick.
 DOUBTED_AT_ONCE: Final = 64
 # When a client that had no place for a frame is told what there is.
@@ -41,10 +46,10 @@ BEHIND_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class SendWatch:
+class SendWord:
     """Have this written into the log of ``shard``."""
 
-    watch: Watch
+    word: Watch | Inform
     shard: int
 
 
@@ -75,7 +80,7 @@ class Answer:
     payload: bytes
 
 
-Step = SendWatch | AskRouter | TellWatchers | Answer
+Step = SendWord | AskRouter | TellWatchers | Answer
 # What is read: (room, behind which key, how many, or only the numbers).
 _Key = tuple[str, str, int, bool]
 
@@ -135,6 +140,8 @@ class PresenceWatchers:
         self._is_here = is_here
         self._watched: dict[str, _Watched] = {}
         self._contacts = 0  # rooms that are watched as contacts
+        self._ready: set[int] = set()  # shards whose routers all know of presence
+        self._informs: dict[tuple[str, str], tuple[Inform, int]] = {}  # (room, connection) ▶ for the others
         self._reads: dict[_Key, _Read] = {}
         self._by_ref: dict[str, _Key] = {}
         self._pages: OrderedDict[_Key, _Page] = OrderedDict()
@@ -172,7 +179,7 @@ class PresenceWatchers:
         whose = watched.contacts if contact else watched.watchers
         news = conn not in whose and not (contact and whose)
         whose[conn] = None
-        return [self._up(room, shard, conn, on=True, contact=contact)] if news else []
+        return self._up(room, shard, conn, on=True, contact=contact) if news else []
 
     def unwatch(self, room: str, conn: str, *, contact: bool = False) -> list[Step]:
         """Tell a connection of a room no more."""
@@ -190,11 +197,34 @@ class PresenceWatchers:
             del self._watched[room]
             self._behind.pop(room, None)
             self._doubted.pop(room, None)
-        return [self._up(room, watched.shard, conn, on=False, contact=contact)] if news else []
+        return self._up(room, watched.shard, conn, on=False, contact=contact) if news else []
+
+    def inform(self, up: Inform, shard: int) -> list[Step]:
+        """Say what is shown with a member from now on."""
+        if shard in self._ready:
+            return [SendWord(up, shard)]
+        self._informs[up.room, up.conn] = up, shard
+        if len(self._informs) > INFORMS:
+            del self._informs[next(iter(self._informs))]
+        return []
+
+    def learn(self, shard: int) -> list[Step]:
+        """The routers of a shard know of presence: say what has waited for that."""
+        if shard in self._ready:
+            return []
+        self._ready.add(shard)
+        self.doubt(shard)  # what happens before all this is in the log is told to nobody
+        steps: list[Step] = [SendWord(watch, shard) for watch in self._of(shard)]
+        for key, (up, where) in list(self._informs.items()):
+            if where == shard:
+                del self._informs[key]
+                if self._is_here(up.conn):
+                    steps.append(SendWord(up, shard))
+        return steps
 
     def of(self, shard: int) -> list[Watch]:
         """Return all that is watched in a shard, as a new life of this gateway there has to say again."""
-        return list(self._of(shard))
+        return list(self._of(shard)) if shard in self._ready else []
 
     def _of(self, shard: int) -> Iterator[Watch]:
         for room, watched in self._watched.items():
@@ -205,8 +235,11 @@ class PresenceWatchers:
             if watched.contacts:
                 yield Watch(room, self._own, "", on=True)
 
-    def _up(self, room: str, shard: int, conn: str, *, on: bool, contact: bool) -> SendWatch:
-        return SendWatch(Watch(room, self._own if contact else conn, "", on), shard)
+    def _up(self, room: str, shard: int, conn: str, *, on: bool, contact: bool) -> list[Step]:
+        if shard not in self._ready:
+            self._doubted |= {room: None} if on else {}  # the answer says that the routers know of presence
+            return []
+        return [SendWord(Watch(room, self._own if contact else conn, "", on), shard)]
 
     # ── what routers say ────────────────────────────────────────────────────────────────────────────────────
 
@@ -247,7 +280,7 @@ class PresenceWatchers:
         payload = proof_payload(proof) if read.query.count else page_payload(page, read.query.after)
         kept = _Page(proof, payload, now)
         self._keep(key, kept)
-        steps: list[Step] = []
+        steps = self.learn(read.shard)
         if watched is not None:
             watched.known = proof
             if watched.told is None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from gateway.core.hub import Hub
 from gateway.core.inputs import EndRequested, PresenceRead
-from gateway.core.presence_watchers import Answer, AskRouter, PresenceWatchers, SendWatch, Step, TellWatchers
+from gateway.core.presence_watchers import Answer, AskRouter, PresenceWatchers, SendWord, Step, TellWatchers
 from gateway.shell.router_requests import RouterRequests
 from gateway.shell.uplink import Uplink
 from warren import envelope
@@ -53,8 +53,8 @@ class RoomPresence:
         if steps is None:
             self._metrics.drops("watch_overflow")
             return False
-        if all(self._send(step) for step in steps if isinstance(step, SendWatch)):
-            return True
+        if all(self._send(step) for step in steps if isinstance(step, SendWord)):
+            return True  # there are no other steps
         self._watchers.unwatch(room, conn, contact=contact)
         return False
 
@@ -64,7 +64,8 @@ class RoomPresence:
 
     def inform(self, up: envelope.Inform, shard: int) -> bool:
         """Send what is shown with a member from now on; False where there is no place for it."""
-        return self._uplink.tell(up, shard)
+        steps = self._watchers.inform(up, shard)
+        return all(self._send(step) for step in steps if isinstance(step, SendWord))
 
     def ask(self, query: envelope.PresenceQuery, shard: int, digest: str = "") -> None:
         """Have a connection's question answered."""
@@ -110,7 +111,7 @@ class RoomPresence:
     def _do(self, steps: Iterable[Step]) -> None:
         for step in steps:
             match step:
-                case SendWatch():
+                case SendWord():
                     self._send(step)
                 case AskRouter():
                     self._metrics.reads("routers")
@@ -122,8 +123,8 @@ class RoomPresence:
                 case TellWatchers():
                     self._tell(step)
 
-    def _send(self, step: SendWatch) -> bool:
-        return self._uplink.tell(step.watch, step.shard)
+    def _send(self, step: SendWord) -> bool:
+        return self._uplink.tell(step.word, step.shard)
 
     def _tell(self, step: TellWatchers) -> None:
         """Make one frame for each variant, and put it on all outboxes; it is the first to be dropped."""

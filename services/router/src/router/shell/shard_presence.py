@@ -8,7 +8,7 @@ It is best effort, outside the feeds: what is lost is seen by its digest, and as
 from __future__ import annotations
 
 from router.core.effects import PresenceChanged
-from router.core.fold import Fold
+from router.core.fold import PRESENCE_VERSION, Fold
 from router.core.presence_diffs import PresenceDiffs
 from router.core.presence_pages import presence_page
 from router.shell.shard_context import ShardContext
@@ -48,7 +48,11 @@ class ShardPresence:
         self._diffs.refresh(gateway, fold, self._now())
 
     def queried(self, query: wire.PresenceQuery, fold: Fold) -> None:
-        """Answer one who wants to know who is in a room."""
+        """Answer one who wants to know who is in a room. A gateway takes an answer for a sign that all
+        routers can read what it writes of presence: so there is none before the log's version says so.
+        """
+        if fold.version < PRESENCE_VERSION:
+            return
         most = self._namespaces.policy(query.room).presence.max
         self._metrics.presence("page")
         self._egress.tell(gateway_of(query.conn), presence_page(query, fold, most))
