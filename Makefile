@@ -57,7 +57,7 @@ bench-attack: install ## one who means harm beside clients who behave well: half
 	scripts/bench/run "attack $(ARGS)"
 bench-peers: install ## measure Warren beside python-socketio, Socket.IO, Centrifugo and ws: about 20 minutes (ARGS=--quick: 5)
 	scripts/bench/peers $(ARGS)
-docs: install ## make docs/settings.md, docs/topology.md and docs/log.md from the code
+docs: install ## make what is made from the code: docs/settings.md, topology.md, log.md, reference, and types
 	scripts/docs/generate
 locks: install ## make requirements/*.lock from the members' dependencies
 	scripts/dev/locks

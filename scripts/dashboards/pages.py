@@ -379,6 +379,29 @@ ROUTER = Dashboard(
             ],
         ),
         (
+            "Presence",
+            [
+                Panel(
+                    "Members shown",
+                    "Of whom the presence of rooms tells.",
+                    each(f"warren_router_presence_connections{MINE}"),
+                    stacked=True,
+                ),
+                Panel(
+                    "Watchers",
+                    "Connections that watch the presence of a room, each room counted.",
+                    each(f"warren_router_presence_watchers{MINE}"),
+                    stacked=True,
+                ),
+                Panel(
+                    "Told to gateways",
+                    "Diffs, and pages of lists: many pages without many joins mean that diffs are lost.",
+                    by("kind", "warren_router_presence_total", MINE),
+                    "ops",
+                ),
+            ],
+        ),
+        (
             "The pod",
             [
                 Panel("Broker", "Up; and held back by a memory or disk alarm (1: yes).", broker("router")),

@@ -72,6 +72,7 @@ These pages list every message that crosses those borders: who sends it when, ea
 They are made from the code that reads and writes the messages (`libs/warren/src/warren/contract`), so they can't be out of date.
 
 How to use the messages is described in [the protocol](../protocol.md), for authors of clients, and in [the page for backend developers](../backends.md).
+There are pages of their own about [presence](../presence.md), [hooks](../hooks.md) and [the HTTP API](../http-api.md).
 
 | page | what |
 | --- | --- |
@@ -94,7 +95,8 @@ How to use the messages is described in [the protocol](../protocol.md), for auth
 
 A backend in Python that has Warren's own package installed can import the same messages as msgspec structs from `warren.contract`.
 
-Types of messages that an application invents may have [schemas of their own](../namespaces.md#what-a-schema-may-say), which become a part of the document that a router serves ([HTTP API](../http-api.md)).
+Types of messages that an application invents may have [schemas of their own](../namespaces.md#what-a-schema-may-say).
+They become a part of the document that a router serves ([HTTP API](../http-api.md)).
 
 ## Kinds of values
 

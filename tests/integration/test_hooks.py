@@ -249,6 +249,33 @@ async def test_order_holds_while_a_hook_runs(gateways: list[Gateway], rabbit: Ra
         assert denied == [str(number) for number in range(200) if number % 10 == 3]
 
 
+async def test_a_slow_backend_is_asked_no_faster_than_it_answers(
+    gateways: list[Gateway], rabbit: Rabbit, topology: Topology
+):
+    """A hundred users come at once to one that takes its time for each: hardly a question is too old when it
+    is answered, and everybody gets in.
+    """
+    turn = asyncio.Lock()
+
+    async def answers(_: Question) -> list[bytes]:
+        async with turn:
+            await asyncio.sleep(0.02)
+        return [b'{"allow":true,"ttl":60}']
+
+    async def one(user: str) -> None:
+        async with await connect(f"{gateways[0].url}?join=manual", user=user) as client:
+
+            async def joined() -> bool:
+                return (await ask_to_join(client, "asked:a"))["type"] == "JOINED"
+
+            await eventually(joined, 30.0, every_s=1.0)
+
+    async with HookBackend(rabbit.url, topology.hooks, answers) as backend:
+        await asyncio.gather(*(one(f"u{number}") for number in range(100)))
+        assert len({question["user"] for question in backend.questions}) == 100
+        assert len(backend.questions) < 130
+
+
 async def test_one_user_s_storm_of_rooms_does_not_hold_up_others(
     gateways: list[Gateway], rabbit: Rabbit, topology: Topology
 ):

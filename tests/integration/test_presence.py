@@ -180,6 +180,22 @@ async def test_a_room_with_too_many_tells_numbers_only(installation: Installatio
             await other.close()
 
 
+async def test_many_who_ask_at_once_cost_the_routers_one_read(installation: Installation):
+    """As all of a gateway do where a diff to it was lost: whoever asks for the same gets the same answer."""
+    (here, _), routers = installation
+    clients = [await connect(here.url, user=f"u{number:02}") for number in range(30)]
+    rosters = [await join(client, "r") for client in clients]
+    names = [client.user for client in clients]
+    await eventually(lambda: all(has(roster, *names) for roster in rosters), 15.0)
+    before = sum([await router.metric("warren_router_presence_total", kind="page") for router in routers])
+    pages = await asyncio.gather(*(ask(client, "r", {"limit": 50}) for client in clients))
+    assert all([member["user"] for member in page["joined"]] == names for page in pages)
+    after = sum([await router.metric("warren_router_presence_total", kind="page") for router in routers])
+    assert after - before <= 1
+    for client in clients:
+        await client.close()
+
+
 async def test_contacts_are_told_who_is_connected_anywhere(installation: Installation):
     """When the first connection comes and the last one goes, and not of those between."""
     (here, there), _ = installation

@@ -19,6 +19,7 @@ from warren import envelope as wire
 from warren.address import shard_of
 from warren.bus import Bus, Source
 from warren.envelope import encode
+from warren.log_entries import PRESENCE_USERS
 from warren.position import Position
 from warren.telemetry import Tracing, trace_id
 from warren.topology import Binding, Queue
@@ -92,6 +93,44 @@ async def test_events_have_an_id_and_come_in_order(stage: Stage) -> None:
     assert ids == [each["event_id"] for each in said]
     places = [tuple(map(int, str(ident).split(".")[1:])) for ident in ids]
     assert places == sorted(set(places))
+    assert (said[0]["connections"], "connections" in said[1]) == (1, False)
+
+
+async def test_events_are_cloud_events(stage: Stage) -> None:
+    """By their headers, in the binary mode of the AMQP binding."""
+    await stage.router()
+    bus = await stage.world.bus()
+    await bus.start()
+    told = await events_of(stage, bus)
+    gate = await stage.gate("g1")
+    await stage.member(gate, "lobby")
+    await told.holds(1)
+    headers = told.deliveries[0].properties.headers
+    assert headers["cloudEvents_id"] == told.deliveries[0].properties.message_id
+    assert headers["cloudEvents_source"] == f"{stage.topology.prefix}/{shard_of('lobby', 2)}"
+    assert (headers["cloudEvents_type"], headers["cloudEvents_subject"]) == ("room.joined", "lobby")
+    assert headers["cloudEvents_specversion"] == "1.0"
+    assert str(headers["cloudEvents_time"]).endswith("Z")
+
+
+async def test_who_watches_is_told_who_comes_and_can_ask_who_is_there(stage: Stage) -> None:
+    """Outside the feeds; the gateway of who watches is another than that of who comes."""
+    await stage.router()
+    here, there = await stage.gate("g1"), await stage.gate("g2")
+    beside = next(f"r{n}" for n in range(99) if shard_of(f"r{n}", 2) == shard_of("lobby", 2))
+    for gate in (here, there):
+        await stage.member(gate, beside)
+    watch = wire.Watch("lobby", "g2~1", "eve", on=True)
+    await there.send(watch, message("lobby", "a", conn="g2~1", id="m1"), room="lobby")
+    await there.expect(wire.Ack, id="m1")
+    join = wire.Join("lobby", "g1~1", "ann", info=b'{"n":1}', presence=PRESENCE_USERS)
+    await here.send(join, room="lobby")
+    diff = (await there.expect(wire.PresenceDiff, users=1))[0]
+    (ann,) = diff.joined
+    assert (ann.key, ann.info, ann.proof, diff.users) == ("ann", b'{"n":1}', diff.digest, 1)
+    await there.tell(wire.PresenceQuery("lobby", "g2~1", "q"))
+    (page,) = await there.expect(wire.PresencePage)
+    assert (page.ref, page.members, page.version, page.more) == ("q", (ann,), diff.version, False)
 
 
 async def test_what_a_member_missed_and_its_history_can_be_read(stage: Stage) -> None:

@@ -28,6 +28,7 @@ from warren.address import shard_of
 from warren.bus import Bus, Delivery, Properties, Source
 from warren.envelope import Publish, decode, encode
 from warren.errors import BusUnavailable, NotConfirmed
+from warren.log_entries import FOLD_VERSION
 from warren.position import Position
 from warren.settings import BusSettings
 from warren.telemetry import Tracing
@@ -192,7 +193,7 @@ class Gate:
     # ── up ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def beat(self) -> None:
-        await self.tell(wire.Heartbeat(self.name, 1_000_000, **self.figures))
+        await self.tell(wire.Heartbeat(self.name, 1_000_000, **{"fold_version": FOLD_VERSION} | self.figures))
 
     async def tell(self, envelope: wire.Envelope, key: str = ALL) -> None:
         await self.bus.publish(self.topology.routers, key, encode([envelope]), persistent=False)

@@ -130,7 +130,7 @@ PINNED: list[tuple[Envelope, str]] = [
     (Join("r", "g~1", "u", "", Position("e", 3)), "9201919da14aa172a3677e31a175a092a16503c40000a00000c200"),
     (Leave(("r",), "g~1"), "92019196a14c91a172a3677e31a0a0a0"),
     (HistoryQuery("r", "g~1", "i"), "92019196a151a172a3677e31a1690064"),
-    (Heartbeat("g", 1, 2), "9201919aa148a167010200000000a000"),
+    (Heartbeat("g", 1, 2), "9201919ba148a167010200000000a00000"),
     (Leaving("g"), "92019192a142a167"),
     (
         RouterHeartbeat("R", 1, "", 1, (SpeakerProgress(0, "l", 7, 5),)),

@@ -64,6 +64,7 @@ class Heartbeat(Kind, frozen=True, array_like=True, tag="H"):
     rss_bytes: int = 0
     queue: str = ""  # its own at present: whose guard exchange the routers delete when its lease ends
     uplink_bytes: int = 0  # what it may have in one shard's log at most that no router has counted
+    fold_version: int = 0  # the highest version of the fold of which it understands every item
 
 
 class Leaving(Kind, frozen=True, array_like=True, tag="B"):

@@ -14,6 +14,9 @@ import msgspec
 
 from warren.position import Position
 
+# The version of the fold of which a service of this release understands every entry and every item.
+FOLD_VERSION: Final = 2
+
 # What a room tells of a member.
 PRESENCE_OFF: Final = 0  # nothing: the room keeps no presence, or the member is hidden
 PRESENCE_COUNT: Final = 1  # that there is one more

@@ -137,7 +137,7 @@ class PresencePolicy:
         "",
         Text(CLAIM, "the name of a claim"),
         "The claim of a member's token that the others are shown as its `info`. Empty: what its JOIN says of "
-        "itself, which nobody has checked.",
+        "itself, which nobody has checked; where that says nothing, the claim `warren.info`.",
         example="profile",
     )
 

@@ -9,6 +9,7 @@ import pytest
 from gateway.core.grants import GrantKeys
 from gateway.core.hook_desk import (
     OUT_BYTES_MAX,
+    RETRY_LATE_MS,
     RETRY_MS,
     REVOKED_MAX,
     USER_OPEN_MAX,
@@ -21,7 +22,7 @@ from gateway.core.hook_desk import (
     Waiter,
 )
 from gateway.core.hook_messages import HookAnswer, HookMessage, HookQuery
-from gateway.core.hook_queue import USER_PART, WAIT_S, WINDOW_LEAST, WINDOW_MOST
+from gateway.core.hook_queue import USER_PART, WAIT_S, WINDOW_FIRST, WINDOW_MOST
 from warren.errors import ErrorCode
 
 KEYS = GrantKeys([b"k" * 32])
@@ -179,7 +180,7 @@ def test_only_the_first_word_counts():
 def test_where_nobody_can_be_asked_all_who_wait_are_told():
     """With when to come again, and nothing is asked meanwhile that waits; what is out stays."""
     on = desk()
-    out = [ask(on, join(f"u{number}")).number for number in range(int(WINDOW_LEAST))]
+    out = [ask(on, join(f"u{number}")).number for number in range(int(WINDOW_FIRST))]
     for number in range(5):
         assert consult(on, join(f"w{number}")) == []
     steps = on.failed(out[0], "unavailable", 2_500, NOW)
@@ -193,13 +194,13 @@ def test_where_nobody_can_be_asked_all_who_wait_are_told():
 def test_what_waits_is_asked_as_others_are_answered():
     """In turn, and who has waited for too long is told so."""
     on = desk()
-    for number in range(int(WINDOW_LEAST)):
+    for number in range(int(WINDOW_FIRST)):
         ask(on, join(f"u{number}"), now=NOW + 4.9)
     consult(on, join("early"))
     consult(on, join("later"), now=NOW + 4)
     steps = on.answered(1, ALLOW, NOW + WAIT_S, NOW_S)
     assert [step.query.user for step in steps if isinstance(step, Tell)] == ["u0", "early"]
-    assert steps[1].verdict == Undecided("overloaded", RETRY_MS)
+    assert steps[1].verdict == Undecided("overloaded", RETRY_LATE_MS)
     assert steps[1].verdict.code is ErrorCode.OVERLOADED
     assert [step.caller for step in steps if isinstance(step, Ask)] == ["later"]
 
@@ -214,7 +215,7 @@ def test_one_user_takes_a_few_places_only():
     consult(on, join("ann"))
     assert isinstance(consult(on, join("bob"))[0], Ask)
     assert len(on) == USER_OPEN_MAX + 2
-    assert on.out == int(WINDOW_LEAST) // USER_PART + 2
+    assert on.out == int(WINDOW_FIRST) // USER_PART + 2
 
 
 def test_who_goes_leaves_its_place():
@@ -222,7 +223,7 @@ def test_who_goes_leaves_its_place():
     others.
     """
     on = desk()
-    out = [ask(on, join(f"u{number}")).number for number in range(int(WINDOW_LEAST))]
+    out = [ask(on, join(f"u{number}")).number for number in range(int(WINDOW_FIRST))]
     consult(on, join("ann"), "ann~1", 1)
     consult(on, join("ann"), "ann~2", 2)
     consult(on, join("bob"), "bob~1", 3)

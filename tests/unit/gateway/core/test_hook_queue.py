@@ -1,6 +1,14 @@
 """hook_queue: turns by user, and how many questions are out at a time."""
 
-from gateway.core.hook_queue import USER_PART, WAIT_S, WAITING_MAX, WINDOW_LEAST, WINDOW_MOST, HookQueue
+from gateway.core.hook_queue import (
+    USER_PART,
+    WAIT_S,
+    WAITING_MAX,
+    WINDOW_FIRST,
+    WINDOW_LEAST,
+    WINDOW_MOST,
+    HookQueue,
+)
 
 
 def filled(*users: str, now: float = 0.0) -> HookQueue:
@@ -23,7 +31,7 @@ def test_only_so_many_are_out_at_a_time():
     """The others wait, and go when one is answered."""
     queue = filled(*map(str, range(100)))
     out = [number for _ in range(100) if (number := queue.next(0.0)) is not None]
-    assert len(out) == WINDOW_LEAST
+    assert len(out) == WINDOW_FIRST
     queue.answered(out[0], 0.4)  # neither fast nor slow
     assert queue.next(0.4) == len(out)
     assert queue.next(0.4) is None
@@ -32,12 +40,29 @@ def test_only_so_many_are_out_at_a_time():
 def test_one_user_has_a_part_of_what_is_out():
     """However many of its questions are never answered, and however few others ask."""
     queue = filled(*["mallory"] * 50, "ann")
-    part = int(WINDOW_LEAST) // USER_PART
+    part = int(WINDOW_FIRST) // USER_PART
     out = [number for _ in range(60) if (number := queue.next(0.0)) is not None]
     assert sorted(out) == [*range(part), 50]
     queue.failed(0, 1.0)
     assert queue.next(1.0) == part
     assert queue.next(1.0) is None
+
+
+def test_what_one_user_asks_in_vain_narrows_nothing():
+    """Others are asked about as before, until theirs fails too; an answer in between makes good."""
+    queue = filled(*["mallory"] * 40)
+    for turn in range(10):
+        queue.failed(queue.next(float(turn)), float(turn))
+    assert queue.window == WINDOW_FIRST
+    queue.offer(100, "ann", 20.0)
+    queue.offer(101, "bob", 20.0)
+    first, second = queue.next(20.0), queue.next(20.0)
+    queue.answered(first, 20.4)
+    queue.failed(second, 21.0)
+    assert queue.window == WINDOW_FIRST
+    third = queue.next(21.0)
+    queue.failed(third, 22.0)
+    assert queue.window == WINDOW_FIRST / 2
 
 
 def storm(rate: float, count: int, most_out: int = 10**9) -> tuple[float, int, int]:
@@ -72,6 +97,9 @@ def test_a_storm_is_as_wide_as_the_backend_is_fast():
     assert late == 0
     assert most <= 60
     assert took_s < 10.1
+    took_s, late, most = storm(5, 60)
+    assert late <= 30
+    assert took_s < 60 / 5 + 1
 
 
 def test_a_backend_that_fails_is_asked_ever_less():
@@ -79,11 +107,11 @@ def test_a_backend_that_fails_is_asked_ever_less():
     queue = filled(*map(str, range(300)))
     for _ in range(48):
         queue.answered(queue.next(0.0), 0.1)
-    assert queue.window == WINDOW_LEAST + 48
+    assert queue.window == WINDOW_FIRST + 48
     for number in [queue.next(1.0) for _ in range(64)]:
         queue.failed(number, 2.0)
     assert queue.window == 32
-    for turn in range(3, 9):
+    for turn in range(3, 12):
         queue.failed(queue.next(float(turn)), float(turn))
     assert queue.window == WINDOW_LEAST
     queue.answered(queue.next(20.0), 20.1)

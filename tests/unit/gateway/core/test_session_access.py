@@ -6,6 +6,7 @@ import pytest
 
 from gateway.core.actions import Close, Exit, Join, Leave, Query, Send
 from gateway.core.client_messages import Authenticated, Error, Joined, Left, error
+from gateway.core.pending_requests import OPEN_MAX
 from gateway.core.session import SILENT, STAYS, Identity, Session, SessionConfig, State
 from warren import envelope
 from warren.errors import CloseCode, ErrorCode
@@ -72,6 +73,20 @@ def test_a_leave_of_the_own_room_ends_what_it_is_given_alone():
     says(session, type="JOIN", room="@ann", id="j2")
     assert enters(session, "@ann", "j2")[0] is False
     assert session.closed()[-1] == Leave(envelope.Leave(("default", "@ann"), "g~1", "", "ann"), 0, grace=True)
+
+
+def test_who_joins_and_leaves_its_own_room_again_and_again_is_told_to_wait():
+    """Each JOIN of it goes to the log, which backends are told by; one that is answered makes place."""
+    session = opened()
+    for number in range(OPEN_MAX):
+        assert isinstance(says(session, type="JOIN", room="@ann", id=f"j{number}")[0], Join)
+        says(session, type="LEAVE", room="@ann")
+    refused = says(session, type="JOIN", room="@ann", id="more")[0].message
+    assert (refused.code, refused.retry) == (ErrorCode.OVERLOADED, True)
+    enters(session, "@ann", "j0")
+    assert isinstance(says(session, type="JOIN", room="@ann", id="more")[0], Join)
+    session.rejoin(0, {})
+    assert isinstance(says(session, type="JOIN", room="@ann", id="again")[0], Join)
 
 
 def test_who_is_silent_joins_again_silently():

@@ -139,6 +139,20 @@ def test_a_connection_that_ends_leaves_what_it_may_be_in_alone():
     assert harness.flush() == [Join("@ann", "g~1", "ann"), Leave(("in", "@ann"), "g~1")]
 
 
+def test_the_same_question_of_a_users_own_room_waits_once():
+    """Its last form goes; a leave takes it back no more than another."""
+    harness = Harness()
+    for _ in range(3):
+        harness.join("@ann", "~@")
+    harness.join("@ann", "j1")
+    harness.leave("@ann")
+    assert harness.flush() == [
+        Join("@ann", "g~1", "ann", "~@"),
+        Join("@ann", "g~1", "ann", "j1"),
+        Leave(("@ann",), "g~1"),
+    ]
+
+
 def test_after_the_end_of_a_life_nothing_is_taken_back():
     """What waited then was dropped."""
     harness = Harness()

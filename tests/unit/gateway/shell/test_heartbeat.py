@@ -12,6 +12,7 @@ from gateway.core.max_connection_age import MaxConnectionAge
 from gateway.shell.connections import Connections
 from gateway.shell.heartbeat import GatewayHeartbeat
 from warren.envelope import Heartbeat, Leaving
+from warren.log_entries import FOLD_VERSION
 from warren.metrics import GatewayMetrics
 from warren.own_queue import OwnQueue
 from warren.topology import Topology
@@ -29,5 +30,5 @@ def test_it_says_who_lives_since_when_and_how_much_goes_on() -> None:
     metrics.messages_out("CHAT", 3)
     said = heartbeat.heartbeat()
     assert said.rss_bytes > 1 << 20
-    assert said == Heartbeat("g", 7, 1, 0, 3, 0, said.rss_bytes, "", 64)
+    assert said == Heartbeat("g", 7, 1, 0, 3, 0, said.rss_bytes, "", 64, FOLD_VERSION)
     assert heartbeat.goodbye() == [Leaving("g")]

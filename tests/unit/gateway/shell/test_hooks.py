@@ -15,7 +15,7 @@ from gateway.core.actions import Consult
 from gateway.core.grants import GrantKeys
 from gateway.core.hook_desk import Allowed, Denied, HookDesk, Undecided
 from gateway.core.hook_messages import HookAnswer, HookQuery
-from gateway.core.hook_queue import WINDOW_LEAST
+from gateway.core.hook_queue import WINDOW_FIRST
 from gateway.core.inputs import HookDecided, Input
 from gateway.core.open_calls import CallLimits
 from gateway.shell.backend_calls import BackendCalls
@@ -218,13 +218,13 @@ async def test_others_have_their_turn_while_many_are_told(rig: Rig):
 
 async def test_what_waits_is_asked_when_there_is_place(rig: Rig):
     """Each asker is told of its own."""
-    askers = [Asker(f"g~{number:x}") for number in range(int(WINDOW_LEAST) + 3)]
+    askers = [Asker(f"g~{number:x}") for number in range(int(WINDOW_FIRST) + 3)]
     for number, asker in enumerate(askers):
         rig.join(asker, f"u{number}")
-    sent = await rig.asked(int(WINDOW_LEAST))
+    sent = await rig.asked(int(WINDOW_FIRST))
     rig.reply(sent, b'{"allow":true}')
-    sent = await rig.asked(int(WINDOW_LEAST) + 2)  # one for the answer, and the window has grown by one
-    assert json.loads(sent.body)["user"] == f"u{int(WINDOW_LEAST) + 1}"
+    sent = await rig.asked(int(WINDOW_FIRST) + 2)  # one for the answer, and the window has grown by one
+    assert json.loads(sent.body)["user"] == f"u{int(WINDOW_FIRST) + 1}"
 
 
 async def test_a_fault_of_ours_is_closed_and_leaves_no_question_open(rig: Rig, caplog):

@@ -133,6 +133,14 @@ def test_who_is_spared_stays(log):
     assert log.fold.rooms.targets("@ann") == ("g1",)
 
 
+def test_a_long_list_of_those_who_are_spared_takes_no_place(log):
+    """Those who are there are remembered, and a few who may be away."""
+    spare = ("g1~1", *(f"g9~{number:x}" for number in range(1, 90)))
+    log.command("disconnect", "@ann", spare=spare)
+    (out,) = log.fold._access.put_out.values()
+    assert [conn for conn, _ in out.spared] == list(spare[:9])
+
+
 def test_the_rooms_that_a_dismissed_connection_leaves_are_told_with_the_reason(log):
     """As its gateway says it; and no other word than those that there are."""
     log.command("disconnect", "@ann")

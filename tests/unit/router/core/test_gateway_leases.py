@@ -1,6 +1,6 @@
 """GatewayLeases: whose heartbeat counts, and the sums. (What every lease keeps is in the test of Leases.)"""
 
-from router.core.gateway_leases import GatewayLeases, Heard, Totals
+from router.core.gateway_leases import NEW_ITEMS_VERSION, GatewayLeases, Heard, Totals
 from warren.envelope import Heartbeat
 
 
@@ -49,3 +49,16 @@ def test_the_sums_are_of_those_that_live():
     gateways.meet("g3", 0.0)
     gateways.end("gone")
     assert gateways.totals() == Totals(3, 11, 22, 33, 44, 55, 66)
+
+
+def test_a_version_with_new_items_waits_for_gateways_of_older_releases():
+    """One that can't read an item would get nothing more of its shard; what it reads anyway waits for none."""
+    gateways = GatewayLeases(5.0)
+    assert [gateways.understood(version) for version in (1, 2, 3)] == [1, 2, 3]
+    gateways.heartbeat(beat("new", fold_version=NEW_ITEMS_VERSION), 0.0)
+    gateways.meet("met", 0.0)
+    assert [gateways.understood(version) for version in (1, 2, 3)] == [1, 2, 3]
+    gateways.heartbeat(beat("old"), 0.0)
+    assert [gateways.understood(version) for version in (1, 2, 3)] == [1, 1, 1]
+    gateways.end("old")
+    assert gateways.understood(3) == 3

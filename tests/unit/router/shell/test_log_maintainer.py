@@ -12,7 +12,17 @@ from router.core.fold import FOLD_VERSION, Fold
 from router.core.shard_role import ShardRole, State
 from router.shell.log_maintainer import LogMaintainer
 from router.shell.shard_log import ShardLog
-from warren.envelope import Batch, Gone, Hello, Mark, RouterHeartbeat, Rules, SpeakerProgress, decode
+from warren.envelope import (
+    Batch,
+    Gone,
+    Heartbeat,
+    Hello,
+    Mark,
+    RouterHeartbeat,
+    Rules,
+    SpeakerProgress,
+    decode,
+)
 from warren.errors import NotConfirmed
 
 
@@ -69,6 +79,22 @@ async def test_other_bounds_are_written_into_the_life_that_is_there(harness):
     assert [(each.life, each.ids, each.anew) for each in written if isinstance(each, Rules)] == [
         ("life", 100, False)
     ]
+
+
+async def test_a_log_is_for_a_newer_fold_once_all_gateways_can_read_what_that_says(harness):
+    """And once it is known which there are."""
+
+    async def versions():
+        return [each.version for each in await harness.keep() if isinstance(each, Rules)]
+
+    harness.apply(Rules("life", 1, 100, 100, 100, 1))
+    assert await versions() == []
+    harness.listen()
+    harness.gateways.heartbeat(Heartbeat("old", 1), harness.clock.monotonic())
+    harness.gateways.heartbeat(Heartbeat("new", 1, fold_version=FOLD_VERSION), harness.clock.monotonic())
+    assert await versions() == []
+    harness.gateways.end("old")
+    assert await versions() == [FOLD_VERSION]
 
 
 async def test_ends_and_marks_are_written_where_they_are_due(harness):

@@ -74,7 +74,8 @@ class Harness(ShardHarness):
         return self.log.put(Batch(gateway, 1, number, 1), *envelopes)
 
     def hello(self, gateway="g1"):
-        self.gateways.heartbeat(Heartbeat(gateway, 1), self.clock.monotonic())
+        beat = Heartbeat(gateway, 1, fold_version=FOLD_VERSION)
+        self.gateways.heartbeat(beat, self.clock.monotonic())
         return self.batch(gateway, Hello())
 
     async def read(self, offset):

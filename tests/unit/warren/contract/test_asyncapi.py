@@ -105,3 +105,13 @@ def test_an_applications_own_types_are_messages():
     }
     for reference in set(references(document)):
         assert follow(document, reference)
+
+
+def test_queues_have_their_arguments_where_the_binding_has_no_place_for_them(document):
+    """Those that backends reach by name, as the topology declares them."""
+    topology = Topology()
+    queues = {queue.name: queue for queue in topology.queues()}
+    for name in ("deadLetters", "durableAnswers"):
+        channel = document["channels"][name]
+        queue = queues[channel["bindings"]["amqp"]["queue"]["name"]]
+        assert channel["x-queue-arguments"] == {"x-queue-type": queue.kind, **queue.arguments}

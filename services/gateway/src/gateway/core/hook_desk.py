@@ -31,6 +31,8 @@ OUT_BYTES_MAX: Final = 8 * 1024 * 1024
 REVOKED_MAX: Final = 65_536
 # When it is worth coming again, where nobody says.
 RETRY_MS: Final = 1_000
+# And where a question has waited in vain until it was given up: so many wait before it.
+RETRY_LATE_MS: Final = 5_000
 
 Source = Literal["grant", "cache", "backend"]
 Failure = Literal["timeout", "no_service", "unavailable", "overloaded", "invalid"]
@@ -249,7 +251,7 @@ class HookDesk:
         for late in queue.late(now):
             other = self._questions[late]
             self._close(late, other)
-            steps.append(Tell(tuple(other.waiters), other.query, Undecided("overloaded", RETRY_MS)))
+            steps.append(Tell(tuple(other.waiters), other.query, Undecided("overloaded", RETRY_LATE_MS)))
         return [*steps, *self._asked(question.backend, queue, now)]
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -16,8 +16,9 @@ from typing import Final
 WAITING_MAX: Final = 16_384
 # For how long one may.
 WAIT_S: Final = 5.0
-# How many are out at a time: at least, which is also the beginning, and at most.
-WINDOW_LEAST: Final = 16.0
+# How many are out at a time: at the beginning, at least, at most.
+WINDOW_FIRST: Final = 16.0
+WINDOW_LEAST: Final = 2.0
 WINDOW_MOST: Final = 512.0
 # One in so many of them is a user's at most: questions that a backend can't answer leave places for those
 # that it can.
@@ -36,7 +37,8 @@ class HookQueue:
     def __init__(self, timeout_s: float) -> None:
         """An answer is waited for that long."""
         self._timeout_s = timeout_s
-        self._window = WINDOW_LEAST
+        self._window = WINDOW_FIRST
+        self._failed_user: str | None = None  # whose question failed last, with no answer since
         self._narrowed_at = float("-inf")
         self._out: dict[int, tuple[str, float]] = {}  # whose, and since when
         self._out_of: Counter[str] = Counter()  # a user
@@ -69,7 +71,7 @@ class HookQueue:
         """Return the question that is to be asked now; None: none is."""
         if len(self._out) >= self.window:
             return None
-        most = self.window // USER_PART
+        most = max(1, self.window // USER_PART)
         user = next((user for user in self._turns if self._out_of[user] < most), None)
         if user is None:
             return None
@@ -82,9 +84,10 @@ class HookQueue:
 
     def answered(self, number: int, now: float) -> None:
         """The backend has answered."""
-        since = self._back(number)
+        _, since = self._back(number)
         if since is None:
             return
+        self._failed_user = None
         took_s = now - since
         if took_s <= FAST * self._timeout_s:
             self._window = min(WINDOW_MOST, self._window + 1)
@@ -93,20 +96,26 @@ class HookQueue:
 
     def failed(self, number: int, now: float) -> None:
         """The backend has not answered."""
-        since = self._back(number)
-        # What was asked before the last time that the window became narrower tells nothing about the new one.
-        if since is not None and since >= self._narrowed_at:
+        user, since = self._back(number)
+        if since is None:
+            return
+        # One user may well ask what no backend can answer: that says nothing of how fast it is.
+        alone, self._failed_user = self._failed_user in (None, user), user
+        # Nor does what was asked before the window became narrower say anything of the new one.
+        if not alone and since >= self._narrowed_at:
             self._window = max(WINDOW_LEAST, self._window * HALVES)
             self._narrowed_at = now
 
-    def _back(self, number: int) -> float | None:
-        """Take back a question that is out; return since when it was. None: it is not."""
+    def _back(self, number: int) -> tuple[str, float | None]:
+        """Take back a question that is out; return whose it is, and since when it was out (None: it was
+        not).
+        """
         user, since = self._out.pop(number, ("", None))
         if since is not None:
             self._out_of[user] -= 1
             if not self._out_of[user]:
                 del self._out_of[user]
-        return since
+        return user, since
 
     def late(self, now: float) -> list[int]:
         """Give up the questions that have waited for too long, and return them."""

@@ -63,7 +63,7 @@ from gateway.core.hook_session import HookSession, says
 from gateway.core.hook_waits import Held
 from gateway.core.inputs import PresenceRead, Reply, RequestFailed, Responded
 from gateway.core.open_requests import OpenRequests
-from gateway.core.pending_requests import PendingRequests, Question
+from gateway.core.pending_requests import OPEN_MAX, PendingRequests, Question
 from gateway.core.permissions import Identity
 from gateway.core.presence_payloads import asked_of, watching_of
 from gateway.core.session_presence import SessionPresence, TooFast, shown_by
@@ -134,9 +134,9 @@ class Session:
     """One connection."""
 
     __slots__ = (
-        "_auth_ref", "_codec", "_config", "_deadlines", "_default_room", "_degraded", "_enrolled", "_errors",
-        "_headers", "_hooks", "_limits", "_listens", "_manual", "_namespaces", "_now", "_pending",
-        "_presence", "_published", "_requests", "_returns", "_why", "conn", "identity", "state",
+        "_auth_ref", "_codec", "_config", "_deadlines", "_default_room", "_degraded", "_enrolled",
+        "_entering", "_errors", "_headers", "_hooks", "_limits", "_listens", "_manual", "_namespaces", "_now",
+        "_pending", "_presence", "_published", "_requests", "_returns", "_why", "conn", "identity", "state",
     )  # fmt: skip
 
     def __init__(
@@ -176,6 +176,7 @@ class Session:
         self._hooks: HookSession | None = None  # who asks no backend needs none
         self._listens = not manual  # to its user's own room
         self._enrolled: frozenset[str] = frozenset()  # rooms that backends have put it into
+        self._entering = 0  # the client's JOINs of its user's own room that the log has not answered
         self._why = ""  # we closed it, as backends are told
         self._returns = True  # the client may come back once it is closed
 
@@ -393,6 +394,8 @@ class Session:
         if room not in rooms and room != own and len(rooms) - (own in rooms) >= self._config.rooms_max:
             raise ProtocolError(ErrorCode.TOO_MANY_ROOMS, f"At most {self._config.rooms_max} rooms")
         self._check_open()
+        if room == own and self._entering >= OPEN_MAX:  # a LEAVE of it takes none of these back
+            raise ProtocolError(ErrorCode.OVERLOADED, "Wait for the answers to what you asked for")
         policy = self._namespaces.policy(room)
         if room not in rooms and room != own and permissions.asks_to_join(identity, policy, room):
             held = Held(message, message.type, room, now_us, trace)
@@ -400,6 +403,7 @@ class Session:
             if asked is not None:
                 return asked
         self._listens = self._listens or room == own
+        self._entering += room == own
         ref = message.id or self._pending.ref()
         before = [] if watching is None else self._presences().join(identity, room, ref, watching)
         join = self._ask_to_join(identity, room, now_us, ref, since)
@@ -797,8 +801,9 @@ class Session:
         here = set(self.rooms_in(shard))
         actions += [self._to_shard(join) for join in self._pending.joins(here)]
         own = user_room(self.user)
-        if own in here and not self._listens:
-            actions.append(self._enter_own())
+        if own in here:
+            self._entering = 0  # what was not answered is not known to be on its way
+            actions += [] if self._listens else [self._enter_own()]
         if self.identity is not None and self._shard_of(self.conn) == shard:
             # It may have been dismissed by its own address meanwhile.
             stays = envelope.Join(self.conn, self.conn, self.user, STAYS, came_us=self._pending.since(own))
@@ -818,6 +823,8 @@ class Session:
         if ref == SILENT:
             self._pending.answered(room, ref)
             return None
+        if room == user_room(self.user):
+            self._entering = max(0, self._entering - 1)
         return quiet if isinstance(question, envelope.Join) else None
 
     def undelivered(self, ref: str, code: ErrorCode, message: str = "") -> Actions:

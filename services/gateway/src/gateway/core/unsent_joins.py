@@ -4,8 +4,9 @@ What a gateway wants to be joined is a table, not a queue. A leave takes back th
 room that still wait, and is not sent itself where the log does not hold that member, or another leave waits.
 A join takes back a leave whose answer nobody awaits. So a client that joins and leaves again and again while
 the broker is away takes no more place than one that does it once, and crowds nobody out. Only what waits is
-looked at: what has a number is on its way. A connection's joins of its user's own room are never taken back,
-since backends are told by them that it came and went. It sends nothing and knows no time.
+looked at: what has a number is on its way. A connection's joins of its user's own room are never taken back
+by a leave, since backends are told by them that it came and went; the same question asked again takes the
+place of the one before. It sends nothing and knows no time.
 """
 
 from __future__ import annotations
@@ -48,10 +49,8 @@ class UnsentJoins(Generic[E]):
     def join(self, up: Join, entry: E, *, first: bool) -> None:
         """Offer a join; ``first``: the connection was not in the room, as far as the gateway knows."""
         self._batches.offer(entry)
-        if is_reserved(up.room):
-            return
         waiting = self._waiting.setdefault((up.conn, up.room), _Waiting(member=not first))
-        if waiting.leave is not None and not waiting.leave.awaited:
+        if waiting.leave is not None and not waiting.leave.awaited and not is_reserved(up.room):
             self._batches.give_up(waiting.leave)
             waiting.leave = None
         for before in [before for before in waiting.joins if before[0] == up.ref]:
@@ -90,7 +89,7 @@ class UnsentJoins(Generic[E]):
 
     def _has_to_leave(self, key: tuple[str, str]) -> bool:
         waiting = self._waiting.get(key)
-        if waiting is None:
+        if waiting is None or is_reserved(key[1]):
             return True
         for _, entry in waiting.joins:
             self._batches.give_up(entry)

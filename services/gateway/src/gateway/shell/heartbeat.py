@@ -8,6 +8,7 @@ from __future__ import annotations
 from gateway.shell.connections import Connections
 from warren.clock import Clock
 from warren.envelope import Envelope, Heartbeat, Leaving
+from warren.log_entries import FOLD_VERSION
 from warren.metrics import GatewayMetrics
 from warren.own_queue import OwnQueue
 from warren.process_memory import rss_bytes
@@ -51,6 +52,7 @@ class GatewayHeartbeat:
             rss_bytes=rss_bytes(),
             queue=self._own_queue.name,
             uplink_bytes=self._uplink_bytes,
+            fold_version=FOLD_VERSION,
         )
 
     def goodbye(self) -> list[Envelope]:

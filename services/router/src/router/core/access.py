@@ -16,7 +16,7 @@ that is before 200, so it is put out. A connection that comes at 201 is not.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -140,8 +140,10 @@ class Access:
         self.revoked[key] = (max(known_s, before_s), until_ms)
         self._ends_at(until_ms, False, key)
 
-    def put(self, key: Key, code: int, reason: str, why: str, spare: Sequence[str] = ()) -> None:
-        """Remember that whoever is there by now was put out, but for those in ``spare``."""
+    def put(self, key: Key, code: int, reason: str, why: str, spare: Iterable[str] = ()) -> None:
+        """Remember that whoever is there by now was put out, but for those in ``spare``: at most as many as
+        there are connections.
+        """
         before = self.put_out.pop(key, None)
         since = dict(before.spared) if before is not None else {}
         earlier_us = before.at_us if before is not None else 0

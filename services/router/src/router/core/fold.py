@@ -58,12 +58,11 @@ from warren.address import (
 )
 from warren.envelope import INTERNAL_ID
 from warren.errors import CloseCode, ErrorCode, MalformedEnvelope, UnsupportedEnvelope
-from warren.log_entries import RECEIPT_WRITTEN
+from warren.log_entries import FOLD_VERSION, RECEIPT_WRITTEN
 from warren.position import Position
 
 __all__ = ["FOLD_VERSION", "Fold", "UnknownVersion"]
 
-FOLD_VERSION: Final = 2
 # From these versions of the log's rules on, presence is kept, commands count and receipts are given. Whatever
 # an entry brings about has the same index for all readers: so nothing new is among it before.
 PRESENCE_VERSION: Final = 2
@@ -73,6 +72,8 @@ RECEIPTS_VERSION: Final = 2
 MOST_WATCHERS: Final = 524_288
 # Why a connection was closed, as its gateway may say in the Leave that follows.
 LEAVE_REASONS: Final = frozenset({"disconnected", "replaced", "removed", "blocked", "revoked"})
+# Connections that a command spares though they are not there: as their gateway is cut off.
+MOST_AWAY: Final = 8
 # Gateways that are remembered before there are rules.
 EARLY: Final = 1_024
 
@@ -594,6 +595,8 @@ class Fold:
     def _there(self, room: str, user: str) -> list[str]:
         """Return a user's connections in a room, in the order of their gateways and of their joins there."""
         own = room[:1] == "@"
+        if not own and not self._rooms.connections(room, user):
+            return []
         return [
             conn
             for gateway in self._rooms.targets(room)
@@ -607,8 +610,12 @@ class Fold:
         """Put a user's connections out of a room, also those that are not there only since their gateway was
         cut off; return how many were there.
         """
-        there = [conn for conn in self._there(room, user) if conn not in spare]
-        self._access.put((room, user), out.code, out.reason, out.why, spare)
+        members = self._there(room, user)
+        there = [conn for conn in members if conn not in spare]
+        # Few are away: a backend's list must not take more place than the user's connections do.
+        away = [conn for conn in spare if conn not in members][:MOST_AWAY]
+        spared = (*(conn for conn in members if conn in spare), *away)
+        self._access.put((room, user), out.code, out.reason, out.why, spared)
         for conn in there:
             self._turn_away(room, conn, out, effects)
             self._expel(room, conn, at_us, out.why, effects)

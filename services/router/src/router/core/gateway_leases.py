@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Final
 
 from warren.envelope import Heartbeat
 from warren.lease import Leases
+
+# From this version of the fold on there are items that gateways of older releases do not understand.
+NEW_ITEMS_VERSION: Final = 2
 
 
 class Heard(enum.Enum):
@@ -46,6 +50,13 @@ class GatewayLeases(Leases[Heartbeat]):
             return Heard.NEW
         same = before is None or before.started_us == beat.started_us
         return Heard.KNOWN if same else Heard.REBORN
+
+    def understood(self, version: int) -> int:
+        """Return the highest version of the fold up to this one of which all living gateways understand every
+        item; one that does not say so is of an older release.
+        """
+        known = min((beat.fold_version for beat in self.all_said().values()), default=version)
+        return version if known >= NEW_ITEMS_VERSION else min(version, NEW_ITEMS_VERSION - 1)
 
     def totals(self) -> Totals:
         """Return the sums of what the gateways said last."""

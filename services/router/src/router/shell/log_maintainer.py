@@ -157,8 +157,13 @@ class LogMaintainer:
     def _rule(self, fold: Fold, now: float, now_us: int, *, lost: bool) -> None:
         if self._writer.waits(Rules):
             return  # each would have a life of its own, and end that of the one before
-        routers = self._context.peers.routers
+        peers, present = self._context.peers, fold.version
+        routers = peers.routers
         version = routers.common_version(FOLD_VERSION, routers.living - {self._context.router.id})
+        # What a gateway does not understand would hold up all else of the shard for it.
+        version = peers.gateways.understood(version)
+        if present and not peers.heard_every_gateway(now):
+            version = min(version, present)
         due = self._maintenance.rules(fold.rules, version, now, lost=lost)
         if due is not None:
             version, anew = due
