@@ -334,7 +334,7 @@ class _Protocol(web.RequestHandler):
                 self._refuse(413, f"A request may have at most {most} bytes behind its headers.")
                 return
         super().data_received(data)
-        if known and most is None:
+        if known and most is None and data:  # aiohttp calls itself without any to go on with what it has
             self._count_later(len(data))
 
     def _count_later(self, size: int) -> None:

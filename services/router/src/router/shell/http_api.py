@@ -318,6 +318,9 @@ async def _body(request: web.Request, most: int) -> bytes | Problem:
     large = Problem(ProblemCode.MESSAGE_TOO_LARGE, f"The body may have at most {most} bytes.")
     if request.content_length is not None and request.content_length > most:
         return large
+    if request.content.is_eof():  # it is here already, as nearly always
+        whole = request.content.read_nowait()
+        return whole if len(whole) <= most else large
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_S):
