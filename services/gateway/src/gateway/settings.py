@@ -425,7 +425,7 @@ class HookSettings(Settings):
     hook_headers: CommaList = variable(
         (),
         "Headers of a client's upgrade that such a backend is shown, such as cookie or accept-language; "
-        "at most 1,024 characters of each.",
+        "at most 4,096 characters of each.",
     )
     grant_keys: SecretStr = variable(
         SecretStr(""),

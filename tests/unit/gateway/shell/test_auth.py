@@ -357,3 +357,12 @@ def test_the_guide_has_every_claim_and_every_reason():
     reasons = set(re.findall(r'Refusal\(\s*"(\w+)"', source))
     assert len(reasons) == 7
     assert all(f"| `{reason}` |" in text for reason in reasons)
+
+
+@pytest.mark.parametrize("value", ["\ud83d", {"deep": "\udcff"}])
+async def test_claims_that_no_backend_could_read_are_refused(value):
+    """Whatever a user has put into its own profile, it is no fault of ours."""
+    chosen = Authenticator(AuthSettings(jwt_secret=SECRET), SystemClock(), shown_claims=("name",))
+    with pytest.raises(Refusal) as caught:
+        await chosen.check(Signer().token("ann", name=value))
+    assert caught.value.reason == "claims"

@@ -314,7 +314,10 @@ def _shown(claims: Mapping[str, Any], names: Sequence[str]) -> bytes:
     found = {name: value for name in names if (value := _claim(claims, name)) is not None}
     if not found:
         return b""
-    text = msgspec.json.encode(found)
+    try:
+        text = msgspec.json.encode(found)
+    except (ValueError, RecursionError):  # half of a surrogate pair, which JSON can hold and UTF-8 can not
+        raise Refusal("claims", f"the claims {', '.join(found)} can't be shown to a backend") from None
     if len(text) > MAX_SHOWN_BYTES:
         raise Refusal("claims", f"the claims {', '.join(found)} have more than {MAX_SHOWN_BYTES} bytes")
     return text

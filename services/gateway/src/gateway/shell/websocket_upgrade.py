@@ -18,7 +18,7 @@ from multidict import CIMultiDictProxy
 from gateway.shell.auth import BEARER
 
 # What is kept of a header that backends are shown, in characters.
-HEADER_MAX = 1024
+HEADER_MAX = 4 * 1024
 
 JSON, MSGPACK = "warren.v1", "warren.v1.msgpack"
 SPOKEN = (JSON, MSGPACK)
@@ -136,6 +136,11 @@ def _bare(hop: str) -> str | None:
 
 def chosen_headers(headers: CIMultiDictProxy[str], names: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Return those of these headers (names in lower case) that an upgrade has, the values of a repeated one
-    with commas between them (RFC 9110 section 5.3), each cut at HEADER_MAX.
+    with commas between them (RFC 9110 section 5.3), each cut at HEADER_MAX; what is no UTF-8 in them is
+    replaced, since a backend is shown text.
     """
-    return tuple((name, ", ".join(headers.getall(name))[:HEADER_MAX]) for name in names if name in headers)
+    return tuple(
+        (name, ", ".join(headers.getall(name))[:HEADER_MAX].encode(errors="replace").decode())
+        for name in names
+        if name in headers
+    )
