@@ -739,7 +739,7 @@ export interface DeadLetterHeaders {
 export interface ReceiptPayload {
   /** False: the time was over before all was known; the numbers are what is known. */
   complete: boolean;
-  /** The message's id; missing: it had none. */
+  /** The message's id; empty: it had none. */
   id?: string;
   /** The address that the message went to. */
   room?: string;
@@ -749,7 +749,7 @@ export interface ReceiptPayload {
   seq?: number;
   /** True: a message with this id was accepted before, and this one is its repeat. */
   duplicate?: boolean;
-  /** How many users were members when it was accepted. */
+  /** How many users were in the room when it was accepted; missing: not counted there. */
   users?: number;
   /** How many connections those had. */
   connections?: number;

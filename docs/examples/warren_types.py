@@ -731,7 +731,7 @@ class ReceiptPayload(TypedDict):
 
     # False: the time was over before all was known; the numbers are what is known.
     complete: bool
-    # The message's id; missing: it had none.
+    # The message's id; empty: it had none.
     id: NotRequired[str]
     # The address that the message went to.
     room: NotRequired[str]
@@ -741,7 +741,7 @@ class ReceiptPayload(TypedDict):
     seq: NotRequired[int]
     # True: a message with this id was accepted before, and this one is its repeat.
     duplicate: NotRequired[bool]
-    # How many users were members when it was accepted.
+    # How many users were in the room when it was accepted; missing: not counted there.
     users: NotRequired[int]
     # How many connections those had.
     connections: NotRequired[int]

@@ -21,7 +21,7 @@ class ReceiptPayload(msgspec.Struct, omit_defaults=True, frozen=True):
     complete: Annotated[
         bool, says("False: the time was over before all was known; the numbers are what is known.")
     ]
-    id: Annotated[str, says("The message's id; missing: it had none.")] = ""
+    id: Annotated[str, says("The message's id; empty: it had none.")] = ""
     room: Annotated[Address, says("The address that the message went to.")] = ""
     epoch: Annotated[Epoch, says("The epoch of the room; missing: not numbered.")] = ""
     seq: Annotated[Seq, says("The message's number in its room; missing: not numbered.")] = 0
@@ -29,7 +29,9 @@ class ReceiptPayload(msgspec.Struct, omit_defaults=True, frozen=True):
         bool,
         says("True: a message with this id was accepted before, and this one is its repeat."),
     ] = False
-    users: Annotated[Count, says("How many users were members when it was accepted.")] = 0
+    users: Annotated[
+        Count, says("How many users were in the room when it was accepted; missing: not counted there.")
+    ] = 0
     connections: Annotated[Count, says("How many connections those had.")] = 0
     gateways: Annotated[Count, says("How many gateways held those connections.")] = 0
     written: Annotated[Count, says("How many gateways have written it to their sockets.")] = 0
