@@ -11,6 +11,8 @@ from tests.support.eventually import eventually
 from tests.support.pods import ROOT, Gateway, Pods, Router
 from tests.support.talk import Talk
 
+from warren.log_entries import FOLD_VERSION
+
 pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.timeout(300)]
 
 SHARDS = 4
@@ -53,7 +55,9 @@ async def newer(pods: Pods) -> Router:
 
 async def raised(router: Router) -> None:
     """Wait until every log that a router reads is for the next version."""
-    await eventually(lambda: set(versions(router).values()) == {2}, 20.0, what="newer rules in every log")
+    await eventually(
+        lambda: set(versions(router).values()) == {FOLD_VERSION + 1}, 20.0, what="newer rules in every log"
+    )
 
 
 async def stands_down(router: Router, shown: str = "update it") -> None:
