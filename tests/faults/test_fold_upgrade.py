@@ -92,12 +92,12 @@ async def test_a_rolling_upgrade_of_three_routers_loses_nothing(pods: Pods) -> N
         for each in old:
             new.append(await newer(pods))
             await talk.goes_on()
-            assert {version for router in new for version in versions(router).values()} <= {1}
+            assert {version for router in new for version in versions(router).values()} <= {FOLD_VERSION}
             assert await each.terminate() == 0
             await talk.goes_on()
         await shared(*new)
         for router in new:
-            await eventually(lambda router=router: 2 in versions(router).values(), 20.0)
+            await eventually(lambda router=router: FOLD_VERSION + 1 in versions(router).values(), 20.0)
         await talk.goes_on()
         await talk.settled(40.0)
     for router in (*old, *new):
