@@ -124,7 +124,7 @@ class Router:
         self.answers = Notifications(
             context, dead_letters, sandbox, taken, pace, AnswerQueue(), self._receipts
         )
-        self._writer = MessageWriter(context, BatchLimits(flow.batch_count, flow.batch_bytes, COMMANDS), pace)
+        self._writer = MessageWriter(context, BatchLimits(flow.batch_count, flow.batch_bytes, COMMANDS))
         self.control = Control(context, self._writer, self._calls, self.shards)
         self.control_queue = ControlQueue(
             context,

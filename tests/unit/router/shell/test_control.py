@@ -32,7 +32,7 @@ from router.shell.message_writer import MessageWriter
 from router.shell.peer_messages import PeerMessages
 from router.shell.router_calls import RouterCalls
 from warren.address import shard_of
-from warren.batch import BatchLimits, Pace
+from warren.batch import BatchLimits
 from warren.contract.commands import Done, Outcomes, Published
 from warren.contract.queries import RoomCount, RoomsPage
 from warren.envelope import Command, Commanded, CommandResult, Publish, Receipt, decode
@@ -55,7 +55,7 @@ class Harness:
         self.outbox = PeerMessages(self.context)
         self.calls = RouterCalls("r1", Placement("r1", 2), self.outbox, self.context.metrics)
         self.shards = [Here(), Here()]
-        self.writer = MessageWriter(self.context, limits or BatchLimits(), Pace(0.0, float))
+        self.writer = MessageWriter(self.context, limits or BatchLimits())
         self.control = Control(self.context, self.writer, self.calls, self.shards)
 
     async def do(self, verb, body, scopes=EVERYTHING):

@@ -20,7 +20,7 @@ from router.shell.message_writer import MessageWriter
 from router.shell.peer_messages import PeerMessages
 from router.shell.router_calls import RouterCalls
 from router.shell.sandbox_process import SandboxProcess
-from warren.batch import BatchLimits, Pace
+from warren.batch import BatchLimits
 from warren.bus import Properties
 from warren.envelope import Command, CommandResult, Publish, decode
 from warren.errors import Unroutable
@@ -43,7 +43,7 @@ class Harness:
         self.metrics = context.metrics
         self.outbox = PeerMessages(context)
         self.calls = RouterCalls("r1", Placement("r1", 1), self.outbox, context.metrics)
-        self.writer = MessageWriter(context, BatchLimits(), Pace(0.0, float))
+        self.writer = MessageWriter(context, BatchLimits())
         self.control = Control(context, self.writer, self.calls, [Here()])
         dead = DeadLetters(context.publisher, self.topology.dead, context.metrics)
         self.queue = ControlQueue(context, self.control, dead, SandboxProcess(1.0), ControlLimits(10, 100))

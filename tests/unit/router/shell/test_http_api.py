@@ -24,7 +24,7 @@ from router.shell.http_api import HttpApi, HttpApiLimits
 from router.shell.message_writer import MessageWriter
 from router.shell.peer_messages import PeerMessages
 from router.shell.router_calls import RouterCalls
-from warren.batch import BatchLimits, Pace
+from warren.batch import BatchLimits
 from warren.contract.problem import PROBLEM_TYPE
 from warren.envelope import Publish, decode
 from warren.namespaces import Namespaces
@@ -64,7 +64,7 @@ class Harness:
         self.context = router_context(self.bus, clock=self.clock, topology=Topology(shards=1))
         self.outbox = PeerMessages(self.context)
         calls = RouterCalls("r1", Placement("r1", 1), self.outbox, self.context.metrics)
-        self.writer = MessageWriter(self.context, BatchLimits(), Pace(0.0, float))
+        self.writer = MessageWriter(self.context, BatchLimits())
         self.keys = Known()
         limits = HttpApiLimits("127.0.0.1", free_port(), connections, max_payload=1_000)
         control = Control(self.context, self.writer, calls, [])

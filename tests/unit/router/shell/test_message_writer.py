@@ -11,7 +11,7 @@ from tests.support.scripted_bus import ScriptedBus
 
 from router.shell.message_writer import MessageWriter
 from warren.address import shard_of
-from warren.batch import BatchLimits, Pace
+from warren.batch import BatchLimits
 from warren.envelope import Notified, Publish, decode
 from warren.errors import NotConfirmed
 from warren.telemetry import Tracing
@@ -24,7 +24,7 @@ class Harness:
     def __init__(self, limits=None, tracing=None):
         self.bus, self.topology = ScriptedBus(), Topology(shards=2)
         self.context = router_context(self.bus, topology=self.topology, tracing=tracing)
-        self.writer = MessageWriter(self.context, limits or BatchLimits(), Pace(0.0, float))
+        self.writer = MessageWriter(self.context, limits or BatchLimits())
 
     def records(self):
         return [(each.key, decode(each.body)) for each in self.bus.published]

@@ -287,7 +287,7 @@ def _changed(verb: Verb, ident: str, text: bytes) -> Answer:
             duplicate=told.get("duplicate", False),
         )
     if code == ErrorCode.OVERLOADED:
-        return Problem(ProblemCode.OVERLOADED, str(told.get("message", "")))
+        return Problem(ProblemCode.OVERLOADED, str(told.get("message", "")), retry_after_ms=LATER_MS)
     return invalid([Fault("", str(told.get("message", f"{verb.name} was refused")))])
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from router.shell.router_context import RouterContext
 from warren.address import shard_of
-from warren.batch import BatchLimits, Pace
+from warren.batch import BatchLimits
 from warren.batcher import Batcher
 from warren.bus import Properties
 from warren.envelope import CONTENT_TYPE, INTERNAL_ID, Notified, Publish, encode, size_of
@@ -30,11 +30,12 @@ _PROPERTIES = Properties(content_type=CONTENT_TYPE)
 class MessageWriter:
     """One router's."""
 
-    def __init__(self, context: RouterContext, limits: BatchLimits, pace: Pace) -> None:
-        """``limits`` bound what waits for one shard."""
+    def __init__(self, context: RouterContext, limits: BatchLimits) -> None:
+        """``limits`` bound what waits for one shard. A record goes as soon as the one before is confirmed:
+        whoever has sent a message waits for it, and sends the next one after that.
+        """
         self._context = context
         self._limits = limits
-        self._pace = pace
         self._numbers = itertools.count(1)
         self._batchers: dict[int, Batcher[_Taken]] = {}
         context.metrics.waiting_from("control", self._waiting)
@@ -76,7 +77,7 @@ class MessageWriter:
             await self._send(shard, batch)
 
         metrics = self._context.metrics
-        return Batcher(send, self._limits, lambda count: metrics.batch_size("control", count), self._pace)
+        return Batcher(send, self._limits, lambda count: metrics.batch_size("control", count))
 
     async def _send(self, shard: int, batch: Sequence[_Taken]) -> None:
         context = self._context

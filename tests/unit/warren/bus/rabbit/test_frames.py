@@ -10,6 +10,10 @@ from pamqp.header import ContentHeader
 
 from warren.bus import Properties
 from warren.bus.rabbit.frames import (
+    decode_properties,
+    encode_properties,
+    mark,
+    marked,
     stream_offset,
 )
 
@@ -99,3 +103,14 @@ def test_an_offset_that_is_cut_is_none(before: dict[str, Any]) -> None:
     """A header that ends in the middle of the offset has none."""
     whole = header_of(headers={"x-stream-offset": LONG}, **before)
     assert [stream_offset(whole[:end]) for end in range(14, len(whole))] == [None] * (len(whole) - 14)
+
+
+def test_who_has_published_is_told_but_not_our_own_mark():
+    """The user's name, which the broker has checked, and what an application calls itself."""
+    told = decode_properties(spec.Basic.Properties(user_id="ops", app_id="shop"))
+    assert (told.user_id, told.app_id) == ("ops", "shop")
+    encoded = mark(encode_properties(Properties(), persistent=True), 7)
+    raw = spec.Basic.Properties()
+    raw.unmarshal(int.from_bytes(encoded[:2], "big"), encoded[2:])
+    assert marked(raw.app_id) == 7
+    assert decode_properties(raw).app_id is None
