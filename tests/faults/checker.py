@@ -169,7 +169,7 @@ def _invite(options: Options, deployment: Deployment, history: History, pulse: P
         Participant(
             f"p{number}",
             random.sample(rooms, min(options.rooms_each, len(rooms))),
-            deployment.stale_queues,
+            deployment.front_urls,
             history,
             pulse,
             Random(random.random()),

@@ -95,7 +95,7 @@ class Deployment:
         self._watcher: asyncio.Task[None] | None = None
 
     @property
-    def stale_queues(self) -> list[str]:
+    def front_urls(self) -> list[str]:
         """The gateways' URLs, each through its door."""
         return [f"ws://{post.door.host}:{post.door.port}/ws" for post in self.gateways if post.door]
 

@@ -64,7 +64,7 @@ class Participant:
         self,
         name: str,
         rooms: Sequence[str],
-        stale_queues: Sequence[str],
+        front_urls: Sequence[str],
         history: History,
         pulse: Pulse,
         random: Random,
@@ -72,20 +72,20 @@ class Participant:
         every_s: float,
         window: int,
     ) -> None:
-        """``doors``: the gateways' URLs. It publishes about every ``every_s`` seconds to one of its rooms,
+        """``front_urls``: the gateways' URLs. It publishes about every ``every_s`` seconds to one of its rooms,
         with at most ``window`` messages of a room unanswered; every tenth message asks for a copy of its own.
         """
         self.name = name
         self.rooms = list(rooms)
         self.connected = False
-        self._stale_queues = list(stale_queues)
+        self._front_urls = list(front_urls)
         self._history = history
         self._pulse = pulse
         self._random = random
         self._every_s = every_s
         self._window = window
         self._socket: ClientConnection | None = None
-        self._door = random.choice(self._stale_queues)
+        self._url = random.choice(self._front_urls)
         self._positions: dict[str, tuple[str, int]] = {}
         self._joining: dict[str, tuple[str, int | None, float]] = {}  # ref ▶ room, since, when to give up
         self._joined: set[str] = set()
@@ -141,7 +141,7 @@ class Participant:
         while not self._closing:
             try:
                 async with connect(
-                    f"{self._door}?user={self.name}",
+                    f"{self._url}?user={self.name}",
                     open_timeout=_OPEN_S,
                     ping_interval=_PING_S,
                     ping_timeout=_PONG_S,
@@ -155,8 +155,8 @@ class Participant:
             except (OSError, TimeoutError, WebSocketException) as error:
                 self._pulse.closes[type(error).__name__] += 1
             failures += 1
-            self._door = self._random.choice(
-                [door for door in self._stale_queues if door != self._door] or self._stale_queues
+            self._url = self._random.choice(
+                [url for url in self._front_urls if url != self._url] or self._front_urls
             )
             longest_s = min(_BACK_OFF_S[1], _BACK_OFF_S[0] * 2**failures)
             if not self._closing:

@@ -305,7 +305,7 @@ class Crowd:
         self.ghosts: list[Ghost] = []  # those over a second, each as it went
         self.acts = 0
         self.rooms = [f"room:{number}" for number in range(options.rooms)]
-        doors = lambda: deployment.stale_queues  # noqa: E731 - they stay, whatever happens behind them
+        doors = lambda: deployment.front_urls  # noqa: E731 - they stay, whatever happens behind them
         direct = [f"ws://127.0.0.1:{post.pod.port}/ws" for post in deployment.gateways]  # type: ignore[attr-defined]
         self.users = [
             Client(f"u{number}", lambda: direct, Random(self._random.random()), self.errors)

@@ -64,9 +64,9 @@ def test_a_long_run_has_every_kind() -> None:
     """Given time, everything that can be done is done."""
     kinds = {(action.verb, action.target) for action in schedule(3, 1_800.0, COUNTS)}
     pods = {(verb, target) for verb in Verb for target in (Target.GATEWAY, Target.ROUTER)}
-    stale_queues = {(verb, Target.DOOR) for verb in (Verb.CUT, Verb.STALL, Verb.RESET)}
+    fronts = {(verb, Target.DOOR) for verb in (Verb.CUT, Verb.STALL, Verb.RESET)}
     broker = {(verb, Target.BROKER) for verb in (Verb.KILL, Verb.STOP, Verb.PAUSE)}
-    assert kinds == pods | stale_queues | broker | {(Verb.RESET, Target.CLIENT)}
+    assert kinds == pods | fronts | broker | {(Verb.RESET, Target.CLIENT)}
 
 
 def test_what_is_not_there_is_left_out() -> None:
