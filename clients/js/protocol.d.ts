@@ -864,8 +864,10 @@ export interface PublishCommand {
   expiration?: number | null;
   /** W3C trace context of the message, as the header of that name. */
   traceparent?: string | null;
-  /** Wait for so many milliseconds for the message's place in its room. */
+  /** Wait for so many milliseconds for the message's receipt: its place in its room, and who is there. */
   wait_ms?: number;
+  /** What `wait_ms` waits for: the place, or that all gateways with members have written it, too. */
+  receipt?: "accepted" | "written";
 }
 
 /** The message is in the log, committed by a majority of the broker's nodes. With `wait_ms` also where it stands in its room. */
@@ -880,16 +882,28 @@ export interface Published {
   seq?: number;
   /** Its id had been counted before, so nothing was sent. */
   duplicate?: boolean;
+  /** How many users were there; 0: nobody. */
+  users?: number;
+  /** How many connections those had. */
+  connections?: number;
+  /** How many gateways held those connections. */
+  gateways?: number;
+  /** How many of these have written it. */
+  written?: number;
+  /** How many of these died before; their clients get it elsewhere. */
+  lost?: number;
   /** False: `wait_ms` was over before all was known. */
   complete?: boolean;
 }
 
 /** Many messages, each for itself: each is checked, allowed and answered as one that comes alone. */
 export interface BatchCommand {
-  /** Messages as in `publish`, but for `wait_ms`. */
+  /** Messages as in `publish`, but for `wait_ms` and `receipt`. */
   messages: PublishCommand[];
-  /** Wait for so many milliseconds for the message's place in its room. */
+  /** Wait for so many milliseconds for the message's receipt: its place in its room, and who is there. */
   wait_ms?: number;
+  /** What `wait_ms` waits for: the place, or that all gateways with members have written it, too. */
+  receipt?: "accepted" | "written";
 }
 
 /** One thing that is wrong with a command. */
@@ -914,6 +928,16 @@ export interface Outcome {
   seq?: number;
   /** Its id had been counted before, so nothing was sent. */
   duplicate?: boolean;
+  /** How many users were there; 0: nobody. */
+  users?: number;
+  /** How many connections those had. */
+  connections?: number;
+  /** How many gateways held those connections. */
+  gateways?: number;
+  /** How many of these have written it. */
+  written?: number;
+  /** How many of these died before; their clients get it elsewhere. */
+  lost?: number;
   /** False: `wait_ms` was over before all was known. */
   complete?: boolean;
   /** Why it was refused: the code of a problem. */
@@ -957,8 +981,10 @@ export interface BroadcastCommand {
   expiration?: number | null;
   /** W3C trace context of the message, as the header of that name. */
   traceparent?: string | null;
-  /** Wait for so many milliseconds for the message's place in its room. */
+  /** Wait for so many milliseconds for the message's receipt: its place in its room, and who is there. */
   wait_ms?: number;
+  /** What `wait_ms` waits for: the place, or that all gateways with members have written it, too. */
+  receipt?: "accepted" | "written";
 }
 
 /**

@@ -860,8 +860,10 @@ class PublishCommand(TypedDict):
     expiration: NotRequired[int | None]
     # W3C trace context of the message, as the header of that name.
     traceparent: NotRequired[str | None]
-    # Wait for so many milliseconds for the message's place in its room.
+    # Wait for so many milliseconds for the message's receipt: its place in its room, and who is there.
     wait_ms: NotRequired[int]
+    # What `wait_ms` waits for: the place, or that all gateways with members have written it, too.
+    receipt: NotRequired[Literal["accepted", "written"]]
 
 
 class Published(TypedDict):
@@ -879,6 +881,16 @@ class Published(TypedDict):
     seq: NotRequired[int]
     # Its id had been counted before, so nothing was sent.
     duplicate: NotRequired[bool]
+    # How many users were there; 0: nobody.
+    users: NotRequired[int]
+    # How many connections those had.
+    connections: NotRequired[int]
+    # How many gateways held those connections.
+    gateways: NotRequired[int]
+    # How many of these have written it.
+    written: NotRequired[int]
+    # How many of these died before; their clients get it elsewhere.
+    lost: NotRequired[int]
     # False: `wait_ms` was over before all was known.
     complete: NotRequired[bool]
 
@@ -886,10 +898,12 @@ class Published(TypedDict):
 class BatchCommand(TypedDict):
     """Many messages, each for itself: each is checked, allowed and answered as one that comes alone."""
 
-    # Messages as in `publish`, but for `wait_ms`.
+    # Messages as in `publish`, but for `wait_ms` and `receipt`.
     messages: list[PublishCommand]
-    # Wait for so many milliseconds for the message's place in its room.
+    # Wait for so many milliseconds for the message's receipt: its place in its room, and who is there.
     wait_ms: NotRequired[int]
+    # What `wait_ms` waits for: the place, or that all gateways with members have written it, too.
+    receipt: NotRequired[Literal["accepted", "written"]]
 
 
 class Fault(TypedDict):
@@ -916,6 +930,16 @@ class Outcome(TypedDict):
     seq: NotRequired[int]
     # Its id had been counted before, so nothing was sent.
     duplicate: NotRequired[bool]
+    # How many users were there; 0: nobody.
+    users: NotRequired[int]
+    # How many connections those had.
+    connections: NotRequired[int]
+    # How many gateways held those connections.
+    gateways: NotRequired[int]
+    # How many of these have written it.
+    written: NotRequired[int]
+    # How many of these died before; their clients get it elsewhere.
+    lost: NotRequired[int]
     # False: `wait_ms` was over before all was known.
     complete: NotRequired[bool]
     # Why it was refused: the code of a problem.
@@ -960,8 +984,10 @@ class BroadcastCommand(TypedDict):
     expiration: NotRequired[int | None]
     # W3C trace context of the message, as the header of that name.
     traceparent: NotRequired[str | None]
-    # Wait for so many milliseconds for the message's place in its room.
+    # Wait for so many milliseconds for the message's receipt: its place in its room, and who is there.
     wait_ms: NotRequired[int]
+    # What `wait_ms` waits for: the place, or that all gateways with members have written it, too.
+    receipt: NotRequired[Literal["accepted", "written"]]
 
 
 # Close all connections of a user, or one connection. It meets those that came before the command, and none

@@ -159,10 +159,12 @@ async def test_messages_reach_those_they_are_for(installation: Installation, bac
         await installation.client(0, "ann", "a") as ann,
         await installation.client(1, "bob", "b") as bob,
     ):
-        told = await backend("publish", "room.a", payload={"x": 1}, type="deal", id="m1", wait_ms=5_000)
+        waits = {"wait_ms": 5_000, "receipt": "written"}
+        told = await backend("publish", "room.a", payload={"x": 1}, type="deal", id="m1", **waits)
         heard = await ann.expect("deal", room="a")
         assert (heard["payload"], heard["id"]) == ({"x": 1}, "m1")
         assert (told["epoch"], told["seq"], told["duplicate"]) == (heard["epoch"], heard["seq"], False)
+        assert (told["users"], told["gateways"], told["written"], told["lost"]) == (1, 1, 1, 0)
         again = await backend("publish", "room.a", payload={"x": 1}, type="deal", id="m1", wait_ms=5_000)
         assert (again["seq"], again["duplicate"]) == (heard["seq"], True)
         messages = [

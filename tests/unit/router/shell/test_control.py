@@ -33,7 +33,7 @@ from router.shell.peer_messages import PeerMessages
 from router.shell.router_calls import RouterCalls
 from warren.address import shard_of
 from warren.batch import BatchLimits
-from warren.contract.commands import Done, Outcomes, Published
+from warren.contract.commands import Done, Outcome, Outcomes, Published
 from warren.contract.queries import RoomCount, RoomsPage
 from warren.envelope import Command, Commanded, CommandResult, Publish, Receipt, decode
 from warren.topology import Topology
@@ -100,7 +100,22 @@ async def test_who_waits_is_told_where_the_message_stands(harness):
     (message,) = harness.written()
     assert (message.receipt, message.asker) == (1, "r1")
     harness.calls.take(Receipt("m", "a", "e-1", 7, duplicate=True, users=1, connections=1, gateways=1))
-    assert await doing == Published(id="m", address="room.a", epoch="e-1", seq=7, duplicate=True)
+    there = {"users": 1, "connections": 1, "gateways": 1}
+    assert await doing == Published(id="m", address="room.a", epoch="e-1", seq=7, duplicate=True, **there)
+
+
+async def test_who_waits_for_more_is_told_when_it_is_written(harness):
+    """By how many gateways, and how many have died before; also of many messages at once."""
+    one = {"address": "room.a", "payload": 1, "id": "m"}
+    body = {"messages": [one], "wait_ms": 5_000, "receipt": "written"}
+    doing = asyncio.create_task(harness.do(BATCH, body))
+    await eventually(harness.written)
+    (message,) = harness.written()
+    assert (message.receipt, message.asker) == (2, "r1")
+    told = {"users": 3, "connections": 4, "gateways": 2, "written": 1, "lost": 1}
+    harness.calls.take(Receipt("m", "a", "e-1", 7, duplicate=False, **told))
+    outcome = Outcome(status=200, id="m", address="room.a", epoch="e-1", seq=7, duplicate=False, **told)
+    assert await doing == Outcomes(results=[outcome], failed=0)
 
 
 async def test_who_has_waited_for_long_enough_is_told_what_is_known(harness):
@@ -115,7 +130,7 @@ async def test_a_message_to_one_connection_has_no_number(harness):
     doing = asyncio.create_task(harness.do(PUBLISH, body))
     await eventually(harness.written)
     harness.calls.take(Receipt("m", "g1~5", "", 0, duplicate=False, users=-1, connections=-1, gateways=1))
-    assert await doing == Published(id="m", address="conn.g1~5", duplicate=False)
+    assert await doing == Published(id="m", address="conn.g1~5", duplicate=False, gateways=1)
 
 
 async def test_what_is_not_confirmed_in_time_may_be_sent_again(harness, monkeypatch):

@@ -120,8 +120,13 @@ Wait = Annotated[
     Meta(
         ge=0,
         le=WAIT_MAX_MS,
-        description="Wait for so many milliseconds for the message's place in its room.",
+        description="Wait for so many milliseconds for the message's receipt: its place in its room, and who "
+        "is there.",
     ),
+]
+ReceiptWanted = Annotated[
+    Literal["accepted", "written"],
+    says("What `wait_ms` waits for: the place, or that all gateways with members have written it, too."),
 ]
 Reason = Annotated[
     str, Meta(max_length=REASON_BYTES, description="Why, for the client: at most 120 bytes in UTF-8.")
@@ -159,6 +164,7 @@ class Publish(Body, frozen=True, kw_only=True):
     expiration: Expiration | None = None
     traceparent: Trace | None = None
     wait_ms: Wait = 0
+    receipt: ReceiptWanted = "accepted"
 
 
 class Batch(Body, frozen=True, kw_only=True):
@@ -167,7 +173,7 @@ class Batch(Body, frozen=True, kw_only=True):
     messages: Annotated[
         Raw,
         Meta(
-            description="Messages as in `publish`, but for `wait_ms`.",
+            description="Messages as in `publish`, but for `wait_ms` and `receipt`.",
             extra_json_schema={
                 "type": "array",
                 "maxItems": BATCH_MAX,
@@ -176,6 +182,7 @@ class Batch(Body, frozen=True, kw_only=True):
         ),
     ]
     wait_ms: Wait = 0
+    receipt: ReceiptWanted = "accepted"
 
 
 class Broadcast(Body, frozen=True, kw_only=True):
@@ -196,6 +203,7 @@ class Broadcast(Body, frozen=True, kw_only=True):
     expiration: Expiration | None = None
     traceparent: Trace | None = None
     wait_ms: Wait = 0
+    receipt: ReceiptWanted = "accepted"
 
 
 class Published(Result, frozen=True, kw_only=True):
@@ -209,6 +217,11 @@ class Published(Result, frozen=True, kw_only=True):
     epoch: Annotated[str | None, says("The run of numbers that `seq` belongs to.")] = None
     seq: Annotated[int | None, says("Its number in the room; of a repeat, that of the first.")] = None
     duplicate: Annotated[bool | None, says("Its id had been counted before, so nothing was sent.")] = None
+    users: Annotated[int | None, says("How many users were there; 0: nobody.")] = None
+    connections: Annotated[int | None, says("How many connections those had.")] = None
+    gateways: Annotated[int | None, says("How many gateways held those connections.")] = None
+    written: Annotated[int | None, says("How many of these have written it.")] = None
+    lost: Annotated[int | None, says("How many of these died before; their clients get it elsewhere.")] = None
     complete: Annotated[bool, says("False: `wait_ms` was over before all was known.")] = True
 
 
@@ -221,6 +234,11 @@ class Outcome(Result, frozen=True, kw_only=True):
     epoch: Annotated[str | None, says("The run of numbers that `seq` belongs to.")] = None
     seq: Annotated[int | None, says("Its number in the room; of a repeat, that of the first.")] = None
     duplicate: Annotated[bool | None, says("Its id had been counted before, so nothing was sent.")] = None
+    users: Annotated[int | None, says("How many users were there; 0: nobody.")] = None
+    connections: Annotated[int | None, says("How many connections those had.")] = None
+    gateways: Annotated[int | None, says("How many gateways held those connections.")] = None
+    written: Annotated[int | None, says("How many of these have written it.")] = None
+    lost: Annotated[int | None, says("How many of these died before; their clients get it elsewhere.")] = None
     complete: Annotated[bool, says("False: `wait_ms` was over before all was known.")] = True
     code: Annotated[str | None, says("Why it was refused: the code of a problem.")] = None
     detail: Annotated[str | None, says("What is wrong with it.")] = None

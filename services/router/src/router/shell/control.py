@@ -23,6 +23,7 @@ from router.core.control import Command, Message, Verb
 from router.core.control_problems import Problem, ProblemCode, invalid
 from router.core.control_reads import AnyRead
 from router.core.fold import COMMANDS_VERSION
+from router.core.notification_parser import RECEIPTS
 from router.shell.message_writer import MessageWriter, Written
 from router.shell.router_calls import Readers, RouterCalls
 from router.shell.router_context import RouterContext
@@ -33,7 +34,7 @@ from warren.contract.problem import Fault
 from warren.envelope import CONTENT_TYPE, INTERNAL_ID, Commanded, Receipt, encode
 from warren.envelope import Command as Entry
 from warren.errors import ErrorCode, Overloaded
-from warren.log_entries import RECEIPT_ACCEPTED
+from warren.log_entries import RECEIPT_NONE, RECEIPT_WRITTEN
 
 # How long a record may take until it is confirmed; a broker that elects a leader takes seconds.
 WRITE_S: Final = 8.0
@@ -98,10 +99,10 @@ class Control:
             return refusal
         match command.body:
             case Publish() as body:
-                (answer,) = await self._publish(command.messages, scopes, body.wait_ms)
+                (answer,) = await self._publish(command.messages, scopes, body)
                 return answer
             case Batch() | Broadcast() as body:
-                answers = await self._publish(command.messages, scopes, body.wait_ms)
+                answers = await self._publish(command.messages, scopes, body)
                 return _outcomes(command.messages, answers)
             case _ if command.entry is not None:
                 return await self._change(command.verb, command.entry)
@@ -170,10 +171,16 @@ class Control:
     # ── messages ────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _publish(
-        self, messages: Sequence[Message | Problem], scopes: tuple[Scope, ...], wait_ms: int
+        self,
+        messages: Sequence[Message | Problem],
+        scopes: tuple[Scope, ...],
+        body: Publish | Batch | Broadcast,
     ) -> list[Published | Problem]:
-        """Write messages, in their order; return what became of each."""
-        way = self._offer(messages, scopes, wanted=wait_ms > 0)
+        """Write messages, in their order; return what became of each, with its receipt where ``body`` waits
+        for it.
+        """
+        wait_ms = body.wait_ms
+        way = self._offer(messages, scopes, receipt=RECEIPTS[body.receipt] if wait_ms else RECEIPT_NONE)
         going = [each for each in way if isinstance(each, _OnItsWay)]
         try:
             await _all_done([each.written for each in going], WRITE_S)
@@ -187,7 +194,7 @@ class Control:
                     each.receipt.cancel()
 
     def _offer(
-        self, messages: Sequence[Message | Problem], scopes: tuple[Scope, ...], *, wanted: bool
+        self, messages: Sequence[Message | Problem], scopes: tuple[Scope, ...], *, receipt: int
     ) -> list[_OnItsWay | Problem]:
         """Put on their way what may be written. What comes behind a message that has no room has none either,
         or the order of its room would be lost.
@@ -203,26 +210,26 @@ class Control:
                 way.append(denied)
                 continue
             shard = shard_of(message.made.room, shards)
-            offered = None if shard in full else self._offer_one(message, wanted=wanted)
+            offered = None if shard in full else self._offer_one(message, receipt)
             if offered is None:
                 full.add(shard)
             way.append(offered or _FULL)
         return way
 
-    def _offer_one(self, message: Message, *, wanted: bool) -> _OnItsWay | None:
-        made, receipt = self._writer.identified(message.made), None
-        if wanted:
+    def _offer_one(self, message: Message, receipt: int) -> _OnItsWay | None:
+        made, told = self._writer.identified(message.made), None
+        if receipt:
             try:
-                receipt = self._calls.receipt(made.room, made.id)
+                told = self._calls.receipt(made.room, made.id)
             except Overloaded:
                 return None
-            made = msgspec.structs.replace(made, receipt=RECEIPT_ACCEPTED, asker=self._context.id)
+            made = msgspec.structs.replace(made, receipt=receipt, asker=self._context.id)
         written = self._writer.offer(made, message.traceparent)
         if written is None:
-            if receipt is not None:
-                receipt.cancel()
+            if told is not None:
+                told.cancel()
             return None
-        return _OnItsWay(Message(message.address, made, message.traceparent), written, receipt)
+        return _OnItsWay(Message(message.address, made, message.traceparent), written, told)
 
     def _published(self, way: _OnItsWay) -> Published | Problem:
         made, address, receipt = way.message.made, way.message.address, way.receipt
@@ -241,6 +248,12 @@ class Control:
             epoch=told.epoch if numbered else None,
             seq=told.seq if numbered else None,
             duplicate=told.duplicate,
+            users=told.users if told.users >= 0 else None,
+            connections=told.connections if told.connections >= 0 else None,
+            gateways=told.gateways,
+            written=told.written if made.receipt >= RECEIPT_WRITTEN else None,
+            lost=told.lost if made.receipt >= RECEIPT_WRITTEN else None,
+            complete=told.complete,
         )
 
 
@@ -261,17 +274,7 @@ def _outcomes(messages: Sequence[Message | Problem], answers: Sequence[Published
                 )
             )
         else:
-            results.append(
-                Outcome(
-                    status=200,
-                    address=answer.address,
-                    id=answer.id,
-                    epoch=answer.epoch,
-                    seq=answer.seq,
-                    duplicate=answer.duplicate,
-                    complete=answer.complete,
-                )
-            )
+            results.append(Outcome(status=200, **msgspec.structs.asdict(answer)))
     return Outcomes(results=results, failed=sum(result.status != 200 for result in results))
 
 
