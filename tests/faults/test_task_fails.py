@@ -108,7 +108,7 @@ def _rejoining(warren: Embedded) -> None:
         ("events-0", _events),
         ("egress", _egress),
         ("heartbeat", _router_heartbeat),
-        ("notifications", _notifications),
+        ("intake", _notifications),
         ("batcher", _intake_batch),
         ("gateway-ticker", _gateway_ticker),
         ("uplink-0", _uplink),
@@ -122,7 +122,7 @@ async def test_a_task_that_fails_ends_the_process_with_code_1(
     name: str, inject: Callable[[Embedded], Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log names the task and has the traceback, and all parts are stopped within the deadline."""
-    settings = read_embedded({})
+    settings = read_embedded({"WARREN_ROUTER_API_PORT": "0"})
     free = tuple(
         gateway.model_copy(update={"listen": gateway.listen.model_copy(update={"port": 0})})
         for gateway in settings.gateways

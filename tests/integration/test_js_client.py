@@ -88,7 +88,7 @@ def _node() -> str:
 @asynccontextmanager
 async def gateway(**env: str) -> AsyncIterator[str]:
     """Run a gateway of an embedded Warren with its default limits; give its address."""
-    embedded = Embedded(read_embedded({"PORT": str(free_port()), **env}))
+    embedded = Embedded(read_embedded({"PORT": str(free_port()), "WARREN_ROUTER_API_PORT": "0", **env}))
     begun: list[Part] = []
     try:
         for part in embedded.parts():
