@@ -37,10 +37,17 @@ class SocketClient(asyncio.Protocol):
 
     @classmethod
     async def connect(cls, url: str, on_text: OnText, *, subprotocol: str = "warren.v1") -> SocketClient:
-        """Connect and upgrade. Raises ConnectionError if the server refuses."""
+        """Connect and upgrade. Raises ConnectionError if the server refuses.
+
+        Whoever gives up waiting leaves no connection behind.
+        """
         client = cls(url, on_text, subprotocol=subprotocol)
         await asyncio.get_running_loop().create_connection(lambda: client, client.host, client.port)
-        await client.opened
+        try:
+            await client.opened
+        except asyncio.CancelledError:
+            client.close()
+            raise
         return client
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -120,6 +120,8 @@ class Client:
                 url = f"{self._random.choice(self._doors())}?join=manual&user={self.name}"
                 async with asyncio.timeout(_OPEN_S):
                     socket = self._socket = await SocketClient.connect(url, self._take)
+                if not self.online:  # it has left while it was connecting
+                    socket.close()
                 self._heard = self._pinged = time.monotonic()
                 await socket.closed
             except (OSError, TimeoutError) as error:
