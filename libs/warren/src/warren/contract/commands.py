@@ -137,6 +137,15 @@ CloseCode = Annotated[
 Spared = Annotated[
     list[ConnectionId], Meta(max_length=SPARED_MAX, description="Connections that are left alone.")
 ]
+RoomEpoch = Annotated[str | None, says("The run of numbers that `seq` belongs to.")]
+RoomSeq = Annotated[int | None, says("Its number in the room; of a repeat, that of the first.")]
+Repeated = Annotated[bool | None, says("Its id had been counted before, so nothing was sent.")]
+UserCount = Annotated[int | None, says("How many users were there; 0: nobody.")]
+ConnectionCount = Annotated[int | None, says("How many connections those had.")]
+GatewayCount = Annotated[int | None, says("How many gateways held those connections.")]
+WrittenCount = Annotated[int | None, says("How many of these have written it.")]
+LostCount = Annotated[int | None, says("How many of these died before; their clients get it elsewhere.")]
+Complete = Annotated[bool, says("False: `wait_ms` was over before all was known.")]
 Milliseconds = Annotated[int, Meta(ge=0, le=(1 << 53) - 1)]
 Seconds = Annotated[int, Meta(ge=0, le=1 << 40)]
 
@@ -214,15 +223,15 @@ class Published(Result, frozen=True, kw_only=True):
 
     id: Annotated[str, says("The message's id, which it was given where it had none.")]
     address: Annotated[str, says("Where it goes.")]
-    epoch: Annotated[str | None, says("The run of numbers that `seq` belongs to.")] = None
-    seq: Annotated[int | None, says("Its number in the room; of a repeat, that of the first.")] = None
-    duplicate: Annotated[bool | None, says("Its id had been counted before, so nothing was sent.")] = None
-    users: Annotated[int | None, says("How many users were there; 0: nobody.")] = None
-    connections: Annotated[int | None, says("How many connections those had.")] = None
-    gateways: Annotated[int | None, says("How many gateways held those connections.")] = None
-    written: Annotated[int | None, says("How many of these have written it.")] = None
-    lost: Annotated[int | None, says("How many of these died before; their clients get it elsewhere.")] = None
-    complete: Annotated[bool, says("False: `wait_ms` was over before all was known.")] = True
+    epoch: RoomEpoch = None
+    seq: RoomSeq = None
+    duplicate: Repeated = None
+    users: UserCount = None
+    connections: ConnectionCount = None
+    gateways: GatewayCount = None
+    written: WrittenCount = None
+    lost: LostCount = None
+    complete: Complete = True
 
 
 class Outcome(Result, frozen=True, kw_only=True):
@@ -231,15 +240,15 @@ class Outcome(Result, frozen=True, kw_only=True):
     status: Annotated[int, says("The HTTP status that it would have had alone.")]
     address: Annotated[str | None, says("Where it goes.")] = None
     id: Annotated[str | None, says("The message's id.")] = None
-    epoch: Annotated[str | None, says("The run of numbers that `seq` belongs to.")] = None
-    seq: Annotated[int | None, says("Its number in the room; of a repeat, that of the first.")] = None
-    duplicate: Annotated[bool | None, says("Its id had been counted before, so nothing was sent.")] = None
-    users: Annotated[int | None, says("How many users were there; 0: nobody.")] = None
-    connections: Annotated[int | None, says("How many connections those had.")] = None
-    gateways: Annotated[int | None, says("How many gateways held those connections.")] = None
-    written: Annotated[int | None, says("How many of these have written it.")] = None
-    lost: Annotated[int | None, says("How many of these died before; their clients get it elsewhere.")] = None
-    complete: Annotated[bool, says("False: `wait_ms` was over before all was known.")] = True
+    epoch: RoomEpoch = None
+    seq: RoomSeq = None
+    duplicate: Repeated = None
+    users: UserCount = None
+    connections: ConnectionCount = None
+    gateways: GatewayCount = None
+    written: WrittenCount = None
+    lost: LostCount = None
+    complete: Complete = True
     code: Annotated[str | None, says("Why it was refused: the code of a problem.")] = None
     detail: Annotated[str | None, says("What is wrong with it.")] = None
     retry: Annotated[bool | None, says("Whether it may be sent again.")] = None

@@ -14,17 +14,16 @@ from collections.abc import Sequence
 
 import msgspec
 
+from router.shell.message_record import write_messages
 from router.shell.router_context import RouterContext
 from warren.address import shard_of
 from warren.batch import BatchLimits
 from warren.batcher import Batcher
-from warren.bus import Properties
-from warren.envelope import CONTENT_TYPE, INTERNAL_ID, Notified, Publish, encode, size_of
+from warren.envelope import INTERNAL_ID, Publish, size_of
 from warren.telemetry import Hop, HopKind
 
 Written = asyncio.Future[None]
 _Taken = tuple[Publish, Written, Hop | None]
-_PROPERTIES = Properties(content_type=CONTENT_TYPE)
 
 
 class MessageWriter:
@@ -80,35 +79,13 @@ class MessageWriter:
         return Batcher(send, self._limits, lambda count: metrics.batch_size("control", count))
 
     async def _send(self, shard: int, batch: Sequence[_Taken]) -> None:
-        context = self._context
-        hops: list[Hop] = []
         wanted = [taken for taken in batch if not taken[1].done()]
-        messages = [self._traced(message, hop, shard, len(wanted), hops) for message, _, hop in wanted]
-        try:
-            sent = bool(messages) and await context.publisher.publish(
-                context.topology.ingress,
-                context.topology.shard_key(shard),
-                encode([Notified(context.id, context.clock.wall_us()), *messages]),
-                _PROPERTIES,
-                lambda: any(not written.done() for _, written, _ in wanted),
-            )
-        finally:
-            for hop in reversed(hops):
-                hop.end()
-        if sent:
+        if await write_messages(
+            self._context,
+            shard,
+            [(message, hop) for message, _, hop in wanted],
+            lambda: any(not written.done() for _, written, _ in wanted),
+        ):
             for _, written, _ in wanted:
                 if not written.done():
                     written.set_result(None)
-
-    def _traced(
-        self, message: Publish, entry: Hop | None, shard: int, batch: int, hops: list[Hop]
-    ) -> Publish:
-        if entry is None:
-            return message
-        hops.append(entry)
-        hop = self._context.tracing.hop(
-            HopKind.PUBLISH, entry.traceparent, message_id=message.id, shard=shard, batch=batch
-        )
-        if hop is not None:
-            hops.append(hop)
-        return msgspec.structs.replace(message, trace=(hop or entry).traceparent)

@@ -26,6 +26,7 @@ from router.core.notification_list_parser import Parsed, parse_entry, split_list
 from router.shell.backend_queues import BackendQueue
 from router.shell.dead_letters import KEY_HEADER, DeadLetters
 from router.shell.delivery_settlement import DeliverySettlement, Settleable
+from router.shell.message_record import write_messages
 from router.shell.receipt_replies import ReceiptReplies, ReplyAddress
 from router.shell.redelivery_screening import RedeliveryScreening
 from router.shell.router_context import RouterContext
@@ -33,15 +34,14 @@ from router.shell.sandbox_process import SandboxProcess
 from warren.address import shard_of
 from warren.batch import BatchLimits, Pace
 from warren.batcher import Batcher
-from warren.bus import Delivery, HeaderValue, Properties, Source, Subscription
-from warren.envelope import CONTENT_TYPE, INTERNAL_ID, Notified, Publish, encode, size_of
+from warren.bus import Delivery, HeaderValue, Source, Subscription
+from warren.envelope import INTERNAL_ID, Publish, size_of
 from warren.logs import event, get_logger
 from warren.payloads import JSON_TYPE
 from warren.supervision import cancel_and_wait, supervised
 from warren.telemetry import Hop, HopKind
 
 _logger = get_logger("router.notifications")
-_PROPERTIES = Properties(content_type=CONTENT_TYPE)
 T = TypeVar("T")
 INDEX_HEADER = "x-warren-index"
 Taken = tuple[Publish, Settleable, Hop | None, int]
@@ -86,11 +86,10 @@ class Notifications:
         is the queue; ``receipts`` tell backends what becomes of a notification.
         """
         self._holds = holds
-        self._router = context.id
+        self._context = context
         self._numbers = itertools.count(1)
         self._bus = context.bus
         self._topology = context.topology
-        self._publisher = context.publisher
         self._dead_letters = dead_letters
         self._receipts = receipts
         self._clock = context.clock
@@ -224,9 +223,9 @@ class Notifications:
                 await self._refused.flush()
             return
         if not made.id:
-            made = msgspec.structs.replace(made, id=f"{INTERNAL_ID}{self._router}.{next(self._numbers)}")
+            made = msgspec.structs.replace(made, id=f"{INTERNAL_ID}{self._context.id}.{next(self._numbers)}")
         if made.receipt and address is not None:
-            made = msgspec.structs.replace(made, asker=self._router)
+            made = msgspec.structs.replace(made, asker=self._context.id)
             self._receipts.expect(made.room, made.id, address)
         shard = shard_of(made.room, self._topology.shards)
         hop = self._tracing.entry(found.traceparent, HopKind.NOTIFY, message_id=made.id)
@@ -247,41 +246,12 @@ class Notifications:
 
     async def _send(self, shard: int, batch: Sequence[Taken]) -> None:
         """Publish a batch to its shard until that is confirmed, then acknowledge its notifications."""
-        hops: list[Hop] = []
         current = self._generation
-        messages = [
-            self._traced(message, notify, shard, len(batch), hops)
-            for message, _, notify, generation in batch
-            if generation == current
-        ]
-        try:
-            sent = bool(messages) and await self._publisher.publish(
-                self._topology.ingress,
-                self._topology.shard_key(shard),
-                encode([Notified(self._router, self._clock.wall_us()), *messages]),
-                _PROPERTIES,
-                lambda: self._generation == current,
-            )
-        finally:
-            for hop in reversed(hops):
-                hop.end()
-        if sent:
+        messages = [(message, hop) for message, _, hop, generation in batch if generation == current]
+        if await write_messages(self._context, shard, messages, lambda: self._generation == current):
             self._metrics.notifications(len(messages))
             for _, settled, _, _ in batch:
                 settled.ack()  # does nothing for those of a lost channel
-
-    def _traced(
-        self, message: Publish, notify: Hop | None, shard: int, batch: int, hops: list[Hop]
-    ) -> Publish:
-        if notify is None:
-            return message
-        hops.append(notify)
-        hop = self._tracing.hop(
-            HopKind.PUBLISH, notify.traceparent, message_id=message.id, shard=shard, batch=batch
-        )
-        if hop is not None:
-            hops.append(hop)
-        return msgspec.structs.replace(message, trace=(hop or notify).traceparent)
 
     async def _keep(self, batch: Sequence[Refused]) -> None:
         """Set invalid ones aside, then acknowledge them."""
